@@ -1,0 +1,143 @@
+"""What can go wrong, as a tree.
+
+::
+
+    TracekitError
+      LoadError      the source could not be read as any, or as this, format    .source .record .code
+      SchemaError    the frame is not a table of spans                          .missing .found
+      PullError      AWS did not give what was asked                            .operation .request_id
+      FilterError    the filter expression does not parse                       .expression .position
+      RenderError    a view or a report could not be made
+
+Bad arguments stay ``ValueError`` and ``TypeError``.  Every message says what was expected, what was found, where, and
+what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class TracekitError(Exception):
+    """The root of the tree: catch this to catch everything tracekit raises on purpose.
+
+    Examples
+    --------
+    >>> issubclass(LoadError, TracekitError)
+    True
+    """
+
+
+class LoadError(TracekitError):
+    """The source could not be read.
+
+    Parameters
+    ----------
+    message
+        Expected, found, where, what to do next.
+    source
+        File name, or what stands for it.
+    record
+        Number of the record (line, message, item) in the source, counted from 1.
+    code
+        The code of the issue catalogue (``FILE_EMPTY``, ``JSON_SYNTAX``, ...).
+
+    Examples
+    --------
+    >>> error = LoadError("FILE_EMPTY a.json: expected trace data, found 0 bytes", source="a.json", code="FILE_EMPTY")
+    >>> error.code, error.source
+    ('FILE_EMPTY', 'a.json')
+    """
+
+    def __init__(self, message: str, *, source: str = "", record: int | None = None, code: str = "") -> None:
+        super().__init__(message)
+        self.source = source
+        self.record = record
+        self.code = code
+
+
+class SchemaError(TracekitError):
+    """A frame is not a table of spans.
+
+    Parameters
+    ----------
+    message
+        Expected, found, where, what to do next.
+    missing
+        The columns that are not there.
+    found
+        The columns that are.
+
+    Examples
+    --------
+    >>> SchemaError("no column 'span_id'", missing=["span_id"], found=["name"]).missing
+    ('span_id',)
+    """
+
+    def __init__(self, message: str, *, missing: Sequence[str] = (), found: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+        self.found = tuple(found)
+
+
+class PullError(TracekitError):
+    """AWS did not give what was asked.
+
+    Parameters
+    ----------
+    message
+        Expected, found, where, what to do next.
+    operation
+        The API operation.
+    request_id
+        The id AWS support asks for.
+
+    Examples
+    --------
+    >>> PullError("throttled", operation="BatchGetTraces", request_id="r-1").operation
+    'BatchGetTraces'
+    """
+
+    def __init__(self, message: str, *, operation: str = "", request_id: str = "") -> None:
+        super().__init__(message)
+        self.operation = operation
+        self.request_id = request_id
+
+
+class FilterError(TracekitError):
+    """A filter expression does not parse, or names a column that is not there.
+
+    Parameters
+    ----------
+    message
+        Expected, found, where, what to do next.
+    expression
+        The whole expression.
+    position
+        Where in it the trouble starts, counted from 0.
+
+    Examples
+    --------
+    >>> FilterError("no column 'durtion_ns'", expression="durtion_ns > 5", position=0).position
+    0
+    """
+
+    def __init__(self, message: str, *, expression: str = "", position: int = 0) -> None:
+        super().__init__(message)
+        self.expression = expression
+        self.position = position
+
+
+class RenderError(TracekitError):
+    """A view or a report could not be made.
+
+    Examples
+    --------
+    >>> raise RenderError("expected a result of an analysis, found int; see tracekit.plot")
+    Traceback (most recent call last):
+    ...
+    tracekit.errors.RenderError: expected a result of an analysis, found int; see tracekit.plot
+    """
