@@ -1,0 +1,290 @@
+"""What a TraceSet holds inside: plain numpy columns, no frames.
+
+``Columns`` is the whole; ``SpanColumns``, ``EventColumns``, ``LinkColumns``, ``ResourceColumns`` and ``ScopeColumns``
+are its tables, ``KeyValues`` the table of distinct attributes, ``Ragged`` tells which of them belong to which row.
+Texts are codes into lists (-1 = missing), ids unsigned integers, times int64 nanoseconds.  Everything is read-only by
+agreement and sorted by (trace id, start, order of arrival).  ``spec/performance.md`` has the figures behind the form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Which attribute codes belong to each row: ``codes[offsets[i]:offsets[i + 1]]``.
+
+    Examples
+    --------
+    >>> Ragged(np.array([0, 2, 2]), np.array([7, 9])).of(0)
+    array([7, 9])
+    """
+
+    offsets: Array
+    codes: Array
+
+    @classmethod
+    def empty(cls, rows: int = 0) -> Ragged:
+        """Return a table of rows without attributes."""
+        return cls(np.zeros(rows + 1, np.int64), np.zeros(0, np.int32))
+
+    @classmethod
+    def from_counts(cls, counts: Array, codes: Array) -> Ragged:
+        """Return the table in which row i owns the next ``counts[i]`` codes."""
+        offsets = np.zeros(len(counts) + 1, np.int64)
+        np.cumsum(counts, out=offsets[1:])
+        return cls(offsets, codes)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def counts(self) -> Array:
+        """Number of attributes of each row."""
+        return np.diff(self.offsets)
+
+    def of(self, row: int) -> Array:
+        """Return the codes of one row."""
+        return self.codes[self.offsets[row] : self.offsets[row + 1]]
+
+    def positions(self, rows: Array) -> Array:
+        """Return the positions in ``codes`` of all attributes of these rows, row after row."""
+        counts = self.offsets[rows + 1] - self.offsets[rows]
+        before = np.cumsum(counts) - counts
+        return np.arange(int(counts.sum()), dtype=np.int64) + np.repeat(self.offsets[rows] - before, counts)
+
+    def take(self, rows: Array) -> Ragged:
+        """Return the table of these rows, in this order."""
+        return Ragged.from_counts(self.offsets[rows + 1] - self.offsets[rows], self.codes[self.positions(rows)])
+
+    def owners(self) -> Array:
+        """Return the row of every code."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValues:
+    """The distinct attributes: one row for each (key, type, value, origin, namespace, indexed).
+
+    ``keys`` and ``namespaces`` are lists of text, ``key`` and ``namespace`` codes into them (-1 = none).  ``text`` (a
+    pyarrow large_string array) holds strings, base64 of bytes, canonical JSON of arrays and maps, and the digits of
+    integers beyond 64 bits; ``integer`` int and bool; ``double`` doubles.
+    """
+
+    keys: list[str]
+    key: Array
+    type: Array
+    text: pa.LargeStringArray
+    integer: Array
+    double: Array
+    origin: Array
+    namespace: Array
+    namespaces: list[str]
+    is_indexed: Array
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def codes_of(self, key: str) -> Array:
+        """Return the codes whose key is this one; empty where there is none."""
+        if key not in self.keys:
+            return np.zeros(0, np.int64)
+        return np.flatnonzero(self.key == self.keys.index(key))
+
+
+@dataclass(frozen=True, slots=True)
+class SpanColumns:
+    """One entry a span record; see ``schema.SPANS`` for the view."""
+
+    trace_hi: Array  # uint64
+    trace_lo: Array  # uint64
+    span_id: Array  # uint64
+    parent_id: Array  # uint64, 0 = none
+    name: Array  # int32 into Columns.names
+    kind: Array  # int8
+    start_ns: Array  # int64, 0 with Quality.NO_START
+    end_ns: Array  # int64, 0 with Quality.NO_END
+    status_code: Array  # int8
+    status_message: Array  # int32 into Columns.texts, -1 = none
+    trace_state: Array  # int32 into Columns.texts, -1 = none
+    flags: Array  # uint32
+    record_kind: Array  # int8
+    resolution_ns: Array  # int32
+    resource: Array  # int32
+    scope: Array  # int32
+    source: Array  # int32
+    record_number: Array  # int64
+    byte_offset: Array  # int64
+    dropped_attributes: Array  # uint32
+    dropped_events: Array  # uint32
+    dropped_links: Array  # uint32
+    quality: Array  # uint32, schema.Quality
+
+    def __len__(self) -> int:
+        return len(self.span_id)
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumns:
+    """One entry an event, in the order of their spans."""
+
+    span_row: Array  # int64
+    time_ns: Array  # int64, 0 where missing
+    name: Array  # int32 into Columns.texts
+    dropped_attributes: Array  # uint32
+
+    def __len__(self) -> int:
+        return len(self.span_row)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkColumns:
+    """One entry a link, in the order of their spans."""
+
+    span_row: Array  # int64
+    trace_hi: Array  # uint64
+    trace_lo: Array  # uint64
+    span_id: Array  # uint64
+    trace_state: Array  # int32 into Columns.texts, -1 = none
+    flags: Array  # uint32
+    dropped_attributes: Array  # uint32
+    relation: Array  # int8
+
+    def __len__(self) -> int:
+        return len(self.span_row)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceColumns:
+    """One entry a distinct resource."""
+
+    schema_url: Array  # int32 into Columns.texts, -1 = none
+    dropped_attributes: Array  # uint32
+
+    def __len__(self) -> int:
+        return len(self.schema_url)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeColumns:
+    """One entry a distinct instrumentation scope."""
+
+    name: Array  # int32 into Columns.texts
+    version: Array  # int32 into Columns.texts, -1 = none
+    schema_url: Array  # int32 into Columns.texts, -1 = none
+    dropped_attributes: Array  # uint32
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFacts:
+    """What a source said about whole traces (X-Ray only): one entry a trace that has any.
+
+    ``trace_hi``/``trace_lo`` are sorted.  ``reported_duration_ns`` is -1 where nothing was said.
+    """
+
+    trace_hi: Array
+    trace_lo: Array
+    reported_duration_ns: Array
+    limit_exceeded: Array
+
+    def __len__(self) -> int:
+        return len(self.trace_hi)
+
+
+Table = TypeVar("Table", SpanColumns, EventColumns, LinkColumns, ResourceColumns, ScopeColumns, TraceFacts)
+
+
+def take(table: Table, rows: Array | slice) -> Table:
+    """Return the table of these rows, in this order.
+
+    Examples
+    --------
+    >>> scopes = ScopeColumns(*(np.array([4, 5]),) * 4)
+    >>> take(scopes, np.array([1])).name
+    array([5])
+    """
+    return type(table)(*(getattr(table, column.name)[rows] for column in fields(table)))
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Everything that was read, sorted by (trace id, start, order of arrival).
+
+    ``names`` holds span names, ``texts`` the other strings (status messages, trace states, event and scope names,
+    schema addresses).  ``sources`` and ``issues`` are small frames, see ``schema.SOURCES`` and ``schema.ISSUES``.
+    """
+
+    spans: SpanColumns
+    attributes: Ragged
+    events: EventColumns
+    event_attributes: Ragged
+    links: LinkColumns
+    link_attributes: Ragged
+    resources: ResourceColumns
+    resource_attributes: Ragged
+    scopes: ScopeColumns
+    scope_attributes: Ragged
+    kv: KeyValues
+    names: list[str]
+    texts: list[str]
+    facts: TraceFacts
+    sources: pd.DataFrame
+    issues: pd.DataFrame
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def take(self, rows: Array) -> Columns:
+        """Return the set of these span rows (ascending), with their events and links.
+
+        Resources, scopes, attribute and text tables are shared, sources and issues kept: they tell what was read.
+        """
+        new_row = np.full(len(self.spans), -1, np.int64)
+        new_row[rows] = np.arange(len(rows))
+        events = np.flatnonzero(new_row[self.events.span_row] >= 0)
+        links = np.flatnonzero(new_row[self.links.span_row] >= 0)
+        return replace(
+            self,
+            spans=take(self.spans, rows),
+            attributes=self.attributes.take(rows),
+            events=replace(take(self.events, events), span_row=new_row[self.events.span_row[events]]),
+            event_attributes=self.event_attributes.take(events),
+            links=replace(take(self.links, links), span_row=new_row[self.links.span_row[links]]),
+            link_attributes=self.link_attributes.take(links),
+        )
+
+
+def trace_starts(spans: SpanColumns) -> Array:
+    """Return the first row of every trace and, last, the number of rows.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "trace_id": ["a1", "a1", "b2"],
+    ...         "span_id": ["1", "2", "3"],
+    ...         "name": "x",
+    ...         "start_ns": 1,
+    ...         "end_ns": 2,
+    ...         "service_name": "shop",
+    ...     }
+    ... )
+    >>> trace_starts(TraceSet.from_spans(frame).columns.spans)
+    array([0, 2, 3])
+    """
+    if not len(spans):
+        return np.zeros(1, np.int64)
+    change = (spans.trace_hi[1:] != spans.trace_hi[:-1]) | (spans.trace_lo[1:] != spans.trace_lo[:-1])
+    return np.concatenate(([0], np.flatnonzero(change) + 1, [len(spans)]))

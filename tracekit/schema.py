@@ -1,0 +1,467 @@
+"""Every column once: name, type, unit, meaning; and the words that columns may hold.
+
+The names are OpenTelemetry's, numbers carry their unit as a suffix.  ``describe()`` gives the same as a frame.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import NamedTuple
+
+import pandas as pd
+
+KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
+STATUS_CODES = ("UNSET", "OK", "ERROR")
+RECORD_KINDS = ("span", "segment", "subsegment", "inferred", "synthetic")
+PARENT_STATES = ("root", "resolved", "missing", "cycle", "self", "duplicate")
+ERROR_CLASSES = ("none", "client", "throttle", "fault", "unspecified")
+VALUE_TYPES = ("empty", "str", "int", "double", "bool", "bytes", "array", "map")
+ORIGINS = ("attribute", "annotation", "metadata", "aws", "http", "sql", "tag", "derived")
+RELATIONS = ("link", "follows_from", "child_of_extra", "xray_link")
+SEVERITIES = ("info", "warn", "error")
+ACTIONS = ("accepted", "repaired", "merged", "quarantined", "aborted")
+
+
+class Kind(IntEnum):
+    """Span kind, as OTLP numbers it.
+
+    Examples
+    --------
+    >>> KINDS[Kind.SERVER]
+    'SERVER'
+    """
+
+    UNSPECIFIED = 0
+    INTERNAL = 1
+    SERVER = 2
+    CLIENT = 3
+    PRODUCER = 4
+    CONSUMER = 5
+
+
+class Status(IntEnum):
+    """Status code, as OTLP numbers it.
+
+    Examples
+    --------
+    >>> STATUS_CODES[Status.ERROR]
+    'ERROR'
+    """
+
+    UNSET = 0
+    OK = 1
+    ERROR = 2
+
+
+class RecordKind(IntEnum):
+    """What the record was in its source.
+
+    Examples
+    --------
+    >>> RECORD_KINDS[RecordKind.INFERRED]
+    'inferred'
+    """
+
+    SPAN = 0
+    SEGMENT = 1
+    SUBSEGMENT = 2
+    INFERRED = 3
+    SYNTHETIC = 4
+
+
+class ParentState(IntEnum):
+    """What became of the parent reference of a span.
+
+    Examples
+    --------
+    >>> PARENT_STATES[ParentState.MISSING]
+    'missing'
+    """
+
+    ROOT = 0
+    RESOLVED = 1
+    MISSING = 2
+    CYCLE = 3
+    SELF = 4
+    DUPLICATE = 5
+
+
+class ErrorClass(IntEnum):
+    """Whose mistake an error was.
+
+    Examples
+    --------
+    >>> ERROR_CLASSES[ErrorClass.THROTTLE]
+    'throttle'
+    """
+
+    NONE = 0
+    CLIENT = 1
+    THROTTLE = 2
+    FAULT = 3
+    UNSPECIFIED = 4
+
+
+class ValueType(IntEnum):
+    """Type of an attribute's value.
+
+    Examples
+    --------
+    >>> VALUE_TYPES[ValueType.DOUBLE]
+    'double'
+    """
+
+    EMPTY = 0
+    STR = 1
+    INT = 2
+    DOUBLE = 3
+    BOOL = 4
+    BYTES = 5
+    ARRAY = 6
+    MAP = 7
+
+
+class Origin(IntEnum):
+    """Which member of the source record an attribute came from.
+
+    Examples
+    --------
+    >>> ORIGINS[Origin.ANNOTATION]
+    'annotation'
+    """
+
+    ATTRIBUTE = 0
+    ANNOTATION = 1
+    METADATA = 2
+    AWS = 3
+    HTTP = 4
+    SQL = 5
+    TAG = 6
+    DERIVED = 7
+
+
+class Relation(IntEnum):
+    """How a link relates two spans.
+
+    Examples
+    --------
+    >>> RELATIONS[Relation.FOLLOWS_FROM]
+    'follows_from'
+    """
+
+    LINK = 0
+    FOLLOWS_FROM = 1
+    CHILD_OF_EXTRA = 2
+    XRAY_LINK = 3
+
+
+class Quality(IntFlag):
+    """What is odd about a span: one bit an oddity, nothing is repaired.
+
+    Examples
+    --------
+    >>> Quality.NO_END in Quality(3)
+    True
+    """
+
+    NO_START = 1 << 0
+    NO_END = 1 << 1
+    IN_PROGRESS = 1 << 2
+    DUPLICATE = 1 << 3
+    SHARED = 1 << 4
+    DURATION_NEGATIVE = 1 << 5
+    DURATION_ABSURD = 1 << 6
+    OUTSIDE_PARENT = 1 << 7
+    KIND_INFERRED = 1 << 8
+    PARENT_REMOTE_KNOWN = 1 << 9
+    PARENT_REMOTE = 1 << 10
+    INFERRED = 1 << 11
+    ID_PADDED = 1 << 12
+    PARENT_ID_BAD = 1 << 13
+    TIME_FUTURE = 1 << 14
+    TIME_ZONE_ASSUMED = 1 << 15
+    ERROR_TAGGED = 1 << 16
+    DURATION_ZERO = 1 << 17
+
+
+class Column(NamedTuple):
+    """One column of a frame: table, name, type of the view, meaning with its unit.
+
+    Examples
+    --------
+    >>> SPANS[0].name
+    'trace_id'
+    """
+
+    table: str
+    name: str
+    dtype: str
+    meaning: str
+
+
+def _table(table: str, text: str) -> tuple[Column, ...]:
+    """Read 'name | dtype | meaning' lines."""
+    lines = (line.split("|") for line in text.strip().splitlines())
+    return tuple(Column(table, *(part.strip() for part in line)) for line in lines)
+
+
+SPANS = _table(
+    "spans",
+    """
+trace_id | str | 32 lower-case hex digits
+span_id | str | 16 lower-case hex digits; not unique, the row number is
+parent_span_id | str | as recorded; missing for a root
+parent_row | int32 | row of the resolved parent; -1 for a root or an orphan
+parent_state | category | root, resolved, missing, cycle, self, duplicate
+parent_is_remote | boolean | whether the parent ran elsewhere, where the source says so
+depth | Int32 | 0 for a root; an orphan starts at 0 again
+name | category | as recorded
+operation | category | low-cardinality class of the span
+operation_source | category | which attribute the operation came from
+kind | category | UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER
+kind_inferred | bool | the source has no kind; it was concluded
+start_ns | Int64 | ns since the epoch, UTC; missing where it was 0
+end_ns | Int64 | ns since the epoch, UTC; missing while in progress
+duration_ns | Int64 | end - start in ns; negative values are kept
+start_time | datetime64[ns, UTC] | a view of start_ns
+end_time | datetime64[ns, UTC] | a view of end_ns
+time_resolution_ns | int32 | grain of the source's clock text in ns: 1, 240, 256, 1000, 1000000
+status_code | category | UNSET, OK, ERROR
+status_message | category | as recorded
+is_error | bool | status ERROR, or a server error by its protocol code
+error_class | category | none, client, throttle, fault, unspecified
+error_type | category | error.type, else the type of the first exception
+exception_message | category | message of the first exception
+http_request_method | category | http.request.method
+http_response_status_code | Int16 | http.response.status_code
+http_route | category | http.route
+url_full | category | url.full
+peer_address | category | server.address of a client, client.address of a server
+peer_port | Int32 | port of the peer
+peer_service_name | category | the service called, where the caller knows it
+peer_type | category | http, rpc, db, messaging, aws, faas, other
+db_system_name | category | db.system.name
+db_namespace | category | db.namespace
+db_collection_name | category | db.collection.name
+db_operation_name | category | db.operation.name
+messaging_system | category | messaging.system
+messaging_destination_name | category | messaging.destination.name
+messaging_operation_type | category | messaging.operation.type
+rpc_system_name | category | rpc.system.name
+rpc_method | category | rpc.method, fully qualified
+faas_name | category | faas.name
+faas_coldstart | boolean | the invocation paid for a cold start
+faas_invocation_id | category | faas.invocation_id
+service_name | category | service.name of the resource
+service_namespace | category | service.namespace
+service_version | category | service.version
+service_instance_id | category | service.instance.id
+deployment_environment_name | category | deployment.environment.name
+cloud_region | category | cloud.region
+cloud_account_id | category | cloud.account.id
+cloud_platform | category | cloud.platform
+k8s_namespace_name | category | k8s.namespace.name
+k8s_pod_name | category | k8s.pod.name
+k8s_workload_name | category | deployment, stateful set, daemon set, job or cron job
+host_name | category | host.name
+record_kind | category | span, segment, subsegment, inferred, synthetic
+in_progress | bool | the source said the span had not ended
+inferred | bool | written by the backend for a callee that sent nothing
+trace_state | category | W3C tracestate as recorded
+trace_flags | UInt32 | W3C flags and OTLP's two remote bits
+sampling_ratio | float64 | inclusion probability from tracestate ot=th
+dropped_attributes_count | uint32 | attributes the SDK dropped
+dropped_events_count | uint32 | events the SDK dropped
+dropped_links_count | uint32 | links the SDK dropped
+resource_id | int32 | row of resources
+scope_id | int32 | row of scopes
+source_id | int32 | row of sources
+record_number | int64 | line or message number in the source, from 1
+byte_offset | int64 | where the record starts in the decoded source
+quality | uint32 | bits of schema.Quality
+""",
+)
+ATTRIBUTES = _table(
+    "attributes",
+    """
+owner | category | resource, scope, span, event, link
+owner_id | int64 | row of that table
+key | category | attribute key
+value_type | category | empty, str, int, double, bool, bytes, array, map
+value_str | str | strings
+value_int | Int64 | integers within 64 bits
+value_double | float64 | doubles
+value_bool | boolean | booleans
+value_bytes | object | bytes
+value_json | str | arrays and maps as canonical JSON; integers beyond 64 bits
+origin | category | member of the source record it came from
+namespace | category | X-Ray metadata namespace
+is_indexed | bool | X-Ray annotation
+""",
+)
+EVENTS = _table(
+    "events",
+    """
+span_row | int64 | row of spans
+time_ns | Int64 | ns since the epoch; missing for X-Ray exceptions
+name | category | event name
+dropped_attributes_count | uint32 | attributes the SDK dropped
+exception_type | category | exception.type
+exception_message | category | exception.message
+exception_stacktrace | category | exception.stacktrace
+exception_escaped | boolean | exception.escaped
+exception_remote | boolean | X-Ray: raised by the callee
+exception_id | category | X-Ray exception id
+cause_id | category | X-Ray: the exception that this one refers to
+""",
+)
+LINKS = _table(
+    "links",
+    """
+span_row | int64 | row of spans
+trace_id | str | the linked trace
+span_id | str | the linked span
+trace_state | category | W3C tracestate of the link
+trace_flags | UInt32 | flags of the link
+dropped_attributes_count | uint32 | attributes the SDK dropped
+relation | category | link, follows_from, child_of_extra, xray_link
+""",
+)
+RESOURCES = _table(
+    "resources",
+    """
+schema_url | category | schema of the attributes
+service_name | category | service.name, else unknown_service
+service_namespace | category | service.namespace
+service_version | category | service.version
+service_instance_id | category | service.instance.id
+deployment_environment_name | category | deployment.environment.name
+cloud_region | category | cloud.region
+cloud_account_id | category | cloud.account.id
+cloud_platform | category | cloud.platform
+k8s_namespace_name | category | k8s.namespace.name
+k8s_pod_name | category | k8s.pod.name
+k8s_workload_name | category | deployment, stateful set, daemon set, job or cron job
+host_name | category | host.name
+xray_origin | category | X-Ray origin (AWS::Lambda::Function, ...)
+resource_arn | category | ARN the X-Ray service added
+dropped_attributes_count | uint32 | attributes the SDK dropped
+""",
+)
+SCOPES = _table(
+    "scopes",
+    """
+name | category | instrumentation scope
+version | category | its version
+schema_url | category | schema of the attributes
+""",
+)
+SOURCES = _table(
+    "sources",
+    """
+uri | str | file, archive member, standard input or memory
+format | str | otlp, xray, jaeger, zipkin, store, mixed
+dialects | str | dialect=count, separated by blanks
+compression | str | none, gzip, zstd, ...
+byte_count | Int64 | bytes after decompression
+record_count | int64 | lines, messages or documents read
+span_count | int64 | spans seen = accepted + merged + quarantined
+accepted_count | int64 | spans in this set
+merged_count | int64 | duplicates folded into an accepted span
+quarantined_count | int64 | records and spans that could not be used; each is an issue
+skipped_count | int64 | records of other signals, not spans
+complete | bool | the source was read to its end and nothing said it is partial
+stop_reason | str | why it is not complete
+""",
+)
+ISSUES = _table(
+    "issues",
+    """
+code | category | code of the issue catalogue
+severity | category | info, warn, error
+source_id | int32 | row of sources
+record_number | Int64 | line or message number, from 1
+byte_offset | Int64 | where the record starts in the decoded source
+trace_id | str | where known
+span_id | str | where known
+field | str | the member concerned
+message | str | expected, found, done, what to do
+raw_excerpt | str | at most 500 characters, secrets masked
+action | category | accepted, repaired, merged, quarantined, aborted
+issue_count | int64 | how many this row stands for
+""",
+)
+SUMMARY = _table(
+    "summary",
+    """
+root_row | int64 | row of the trace's root: earliest root, else earliest orphan
+root_service_name | category | service of the root
+root_name | category | name of the root
+start_ns | Int64 | earliest start
+end_ns | Int64 | latest end
+duration_ns | Int64 | end - start of the whole trace
+root_duration_ns | Int64 | duration of the root span
+reported_duration_ns | Int64 | X-Ray's own figure
+span_count | int64 | spans, inferred ones left out
+error_count | int64 | spans with is_error
+service_count | int64 | distinct services
+orphan_count | int64 | spans whose parent is not there
+root_count | int64 | spans without a parent
+in_progress_count | int64 | spans without an end by intent
+is_error | bool | the root failed
+limit_exceeded | bool | X-Ray stopped adding segments
+partial | bool | orphans, several roots, no root, in progress or cut by the backend
+weight | float64 | 1 / inclusion probability; 1 where unknown
+weight_source | category | where the weight came from; unknown if nowhere
+""",
+)
+
+TABLES = {
+    "spans": SPANS,
+    "attributes": ATTRIBUTES,
+    "events": EVENTS,
+    "links": LINKS,
+    "resources": RESOURCES,
+    "scopes": SCOPES,
+    "sources": SOURCES,
+    "issues": ISSUES,
+    "summary": SUMMARY,
+}
+
+
+def names(table: str) -> list[str]:
+    """Return the column names of a table, in order.
+
+    Parameters
+    ----------
+    table
+        One of the keys of ``TABLES``.
+
+    Returns
+    -------
+    list of str
+        The names in the order of the frame.
+
+    Examples
+    --------
+    >>> names("scopes")
+    ['name', 'version', 'schema_url']
+    """
+    return [column.name for column in TABLES[table]]
+
+
+def describe() -> pd.DataFrame:
+    """Return the whole glossary: one row a column.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``table``, ``name``, ``dtype``, ``meaning``.
+
+    Examples
+    --------
+    >>> glossary = describe()
+    >>> glossary[glossary["name"] == "duration_ns"]["meaning"].iloc[0]
+    'end - start in ns; negative values are kept'
+    """
+    return pd.DataFrame([column for columns in TABLES.values() for column in columns], columns=list(Column._fields))
