@@ -1,0 +1,171 @@
+"""Findings: claims with the evidence that lets a reviewer believe them a month later."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, overload
+
+import pandas as pd
+
+Severity = Literal["info", "notice", "warning", "critical"]
+_ORDER = {"critical": 0, "warning": 1, "notice": 2, "info": 3}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number that a decision rests on.
+
+    Parameters
+    ----------
+    value
+        The point estimate.
+    unit
+        ``ns``, ``ratio``, ``count``, ...
+    low, high
+        The 95 % interval; equal to the value where the number was counted and not estimated.
+    n
+        Traces (or spans, as the check says) behind it.
+    n_effective
+        Kish's effective number under the weights; equal to ``n`` without weights.
+
+    Examples
+    --------
+    >>> print(Estimate(0.0093, "ratio", 0.0087, 0.0098, n=12_000))
+    0.0093 ratio (0.0087 to 0.0098, n = 12,000)
+    """
+
+    value: float
+    unit: str
+    low: float
+    high: float
+    n: int
+    n_effective: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} {self.unit} ({self.low:.4g} to {self.high:.4g}, n = {self.n:,})"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One plain sentence with the number in it, and everything that supports it.
+
+    Parameters
+    ----------
+    check
+        Which check speaks.
+    severity
+        ``info``, ``notice``, ``warning`` or ``critical``.
+    headline
+        One sentence with the number in it.
+    estimate
+        The number with its interval, if there is one.
+    evidence
+        The rows it rests on.
+    exemplars
+        Trace ids that show it.
+    assumptions
+        What must be true for it to hold.
+    remedy
+        What to do.
+    code
+        The call that gives it again.
+
+    Examples
+    --------
+    >>> finding = Finding("orphans", "warning", "12 of 340 spans (3.5 %) have no parent.", remedy="Check propagation.")
+    >>> print(finding)
+    warning: 12 of 340 spans (3.5 %) have no parent. Check propagation.
+    """
+
+    check: str
+    severity: Severity
+    headline: str
+    estimate: Estimate | None = None
+    evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
+    exemplars: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    remedy: str = ""
+    code: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.headline} {self.remedy}".rstrip()
+
+
+class Findings(Sequence[Finding]):
+    """Findings, the gravest first.
+
+    Parameters
+    ----------
+    findings
+        Any order; the order within one severity is kept.
+
+    Examples
+    --------
+    >>> found = Findings([Finding("a", "info", "All is read."), Finding("b", "critical", "Half is lost.")])
+    >>> print(found)
+    critical: Half is lost.
+    info: All is read.
+    >>> found.worst
+    'critical'
+    """
+
+    def __init__(self, findings: Sequence[Finding] = ()) -> None:
+        self._findings = tuple(sorted(findings, key=lambda finding: _ORDER[finding.severity]))
+
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+    @overload
+    def __getitem__(self, index: slice) -> Findings: ...
+    def __getitem__(self, index: int | slice) -> Finding | Findings:
+        return Findings(self._findings[index]) if isinstance(index, slice) else self._findings[index]
+
+    def __len__(self) -> int:
+        return len(self._findings)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self._findings)
+
+    def __add__(self, other: Findings) -> Findings:
+        return Findings([*self, *other])
+
+    @property
+    def worst(self) -> Severity | None:
+        """The gravest severity; None without findings."""
+        return self._findings[0].severity if self._findings else None
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row a finding.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``check``, ``severity``, ``headline``, ``value``, ``unit``, ``low``, ``high``, ``n``, ``remedy``, ``code``.
+        """
+        rows = [(f.check, f.severity, f.headline, *(_numbers(f.estimate)), f.remedy, f.code) for f in self._findings]
+        names = ["check", "severity", "headline", "value", "unit", "low", "high", "n", "remedy", "code"]
+        return pd.DataFrame(rows, columns=names)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self._findings))
+
+    def __repr__(self) -> str:
+        counts = ", ".join(
+            f"{sum(f.severity == s for f in self)} {s}" for s in _ORDER if any(f.severity == s for f in self)
+        )
+        return f"Findings({counts or 'none'})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{f.severity}</td><td>{html.escape(f.headline)}</td><td>{html.escape(f.remedy)}</td></tr>"
+            for f in self
+        )
+        return f"<table><tr><th>severity</th><th>finding</th><th>what to do</th></tr>{rows}</table>"
+
+
+def _numbers(estimate: Estimate | None) -> tuple[float | None, str, float | None, float | None, int | None]:
+    """Return the cells of an estimate; empty ones without."""
+    if estimate is None:
+        return None, "", None, None, None
+    return estimate.value, estimate.unit, estimate.low, estimate.high, estimate.n
