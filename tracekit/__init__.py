@@ -1,0 +1,1 @@
+"""tracekit: investigate recorded distributed traces in Jupyter."""

@@ -1,0 +1,1 @@
+"""Reading recorded traces: one file a format, one builder for all."""

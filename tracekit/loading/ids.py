@@ -1,0 +1,140 @@
+"""Trace and span ids in every spelling that files hold, as integers.
+
+Decided by length and alphabet, never by the file's extension: 32 or 16 hex digits; base64 of the bytes (protobuf JSON);
+base64 of the hex text (opentelemetry-swift#537); ``1-xxxxxxxx-xxxx...`` (X-Ray); ``0x...``; UUIDs; 64-bit trace ids,
+padded on the left; ids whose leading zeros were stripped (Jaeger, Zipkin), only where the caller asks for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from tracekit.schema import Quality
+
+_HEX = re.compile(r"[0-9a-fA-F]+").fullmatch
+_TRACE_DIGITS = 32
+_SPAN_DIGITS = 16
+
+
+class Id(NamedTuple):
+    """An id: its value (0 where unusable), quality bits, what was wrong, and the dialect that spells it so.
+
+    ``problem`` is empty, a code that leaves the id usable (``ID_64BIT``, ``ID_HEX_AS_BASE64``), or one that does not
+    (``ID_BAD_LENGTH``, ``ID_ZERO``, ``ID_NOT_HEX``).
+    """
+
+    value: int
+    bits: int = 0
+    problem: str = ""
+    dialect: str = ""
+
+
+def parse_trace_id(text: object, *, pad: bool = False) -> Id:
+    """Read a trace id.
+
+    Parameters
+    ----------
+    text
+        The value found in the file.
+    pad
+        Accept fewer than 32 digits (leading zeros stripped).
+
+    Returns
+    -------
+    Id
+        128 bits.
+
+    Examples
+    --------
+    >>> parse_trace_id("1-58406520-a006649127e371903a2de979").value == 0x58406520A006649127E371903A2DE979
+    True
+    >>> parse_trace_id("W47/95gDgQPSabYzgT/GDA==").dialect
+    'base64_ids'
+    >>> parse_trace_id("00f067aa0ba902b7").problem
+    'ID_64BIT'
+    """
+    return _trace(text, pad) if isinstance(text, str) else Id(0, problem="ID_NOT_HEX" if text else "ID_BAD_LENGTH")
+
+
+def parse_span_id(text: object, *, pad: bool = False) -> Id:
+    """Read a span id.
+
+    Parameters
+    ----------
+    text
+        The value found in the file.
+    pad
+        Accept fewer than 16 digits (leading zeros stripped).
+
+    Returns
+    -------
+    Id
+        64 bits.
+
+    Examples
+    --------
+    >>> hex(parse_span_id("00F067AA0BA902B7").value)
+    '0xf067aa0ba902b7'
+    >>> parse_span_id("f067aa0ba902b7", pad=True).problem
+    ''
+    >>> parse_span_id("f067aa0ba902b7").problem
+    'ID_BAD_LENGTH'
+    """
+    return _span(text, pad) if isinstance(text, str) else Id(0, problem="ID_NOT_HEX" if text else "ID_BAD_LENGTH")
+
+
+@lru_cache(maxsize=4096)
+def _trace(text: str, pad: bool) -> Id:
+    """Read a trace id; spans of one trace come together, so the cache answers most calls."""
+    if len(text) == 35 and text.startswith("1-"):  # noqa: PLR2004 - an X-Ray id
+        text = text[2:10] + text[11:]
+    elif len(text) == 36 and text.count("-") == 4:  # noqa: PLR2004 - a UUID
+        text = text.replace("-", "")
+    return _read(text.removeprefix("0x"), _TRACE_DIGITS, pad)
+
+
+@lru_cache(maxsize=65_536)
+def _span(text: str, pad: bool) -> Id:
+    """Read a span id; a parent's id comes once for each child."""
+    return _read(text.removeprefix("0x"), _SPAN_DIGITS, pad)
+
+
+def _read(text: str, digits: int, pad: bool) -> Id:
+    """Read an id of so many hex digits in any spelling."""
+    if text.endswith("="):
+        return _base64(text, digits)
+    if not text:
+        return Id(0, problem="ID_BAD_LENGTH")
+    if not _HEX(text):
+        return Id(0, problem="ID_NOT_HEX")
+    if len(text) == digits * 3 // 2:  # hex that protobuf read as base64
+        again = base64.b64encode(bytes.fromhex(text)).decode()
+        return _exact(again, "ID_HEX_AS_BASE64") if _HEX(again) else Id(0, problem="ID_BAD_LENGTH")
+    if digits == _TRACE_DIGITS and len(text) == _SPAN_DIGITS:
+        return _exact(text, "ID_64BIT", Quality.ID_PADDED)
+    if len(text) == digits or (pad and len(text) < digits):
+        return _exact(text)
+    return Id(0, problem="ID_BAD_LENGTH")
+
+
+def _exact(text: str, problem: str = "", bits: int = 0) -> Id:
+    """Return the value of hex digits that are known to be right; zero is no id."""
+    value = int(text, 16)
+    return Id(value, bits, problem) if value else Id(0, problem="ID_ZERO")
+
+
+def _base64(text: str, digits: int) -> Id:
+    """Read base64 of the id's bytes, or of its hex text."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return Id(0, problem="ID_NOT_HEX")
+    if len(raw) == digits // 2:
+        return _exact(raw.hex())._replace(dialect="base64_ids")
+    if len(raw) == digits and raw.isalnum() and _HEX(raw.decode()):
+        return _exact(raw.decode())._replace(dialect="base64_of_hex_ids")
+    return Id(0, problem="ID_BAD_LENGTH")

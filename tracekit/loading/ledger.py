@@ -1,0 +1,320 @@
+"""The ledger of one source: what was seen, what became of it, and why.
+
+The law it keeps: ``seen = accepted + merged + quarantined``.  A record that cannot be read at all counts as one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from tracekit.errors import LoadError
+from tracekit.schema import names
+
+# code: (severity, what it means)
+CATALOGUE: dict[str, tuple[str, str]] = {
+    "FILE_EMPTY": ("error", "the source has no bytes"),
+    "FILE_BLANK": ("error", "the source is white space"),
+    "FILE_HTML": ("error", "the source is a web page, not trace data"),
+    "API_BAD_BODY": ("error", "an API answer without its required member"),
+    "API_ERROR_JSON": ("error", "the source is an error answer of an API"),
+    "CONTAINER_MISLABELLED": ("info", "the extension and the content disagree; the content was believed"),
+    "CONTAINER_TRUNCATED": ("error", "the compressed stream ends early"),
+    "CONTAINER_DAMAGED": ("error", "the compressed stream is damaged"),
+    "CONTAINER_BOMB": ("error", "decompressed size or ratio beyond the cap"),
+    "ENC_BOM": ("info", "byte order mark skipped"),
+    "ENC_UTF16": ("info", "UTF-16 converted"),
+    "ENC_INVALID_UTF8": ("error", "bytes that are not UTF-8"),
+    "ENC_NUL": ("warn", "NUL bytes"),
+    "ENC_SURROGATE": ("warn", "unpaired surrogates replaced by U+FFFD"),
+    "JSON_SYNTAX": ("error", "not JSON"),
+    "JSON_TRUNCATED_TAIL": ("warn", "the last record is cut: a live or cut file"),
+    "JSON_TRUNCATED_DOC": ("error", "the document is cut"),
+    "JSON_TRAILING": ("error", "something follows the document"),
+    "JSON_CONCAT": ("info", "several documents in one source"),
+    "JSON_TOO_DEEP": ("error", "nested deeper than 200 levels"),
+    "JSON_HUGE": ("error", "one value larger than the cap"),
+    "JSON_BIG_INT": ("warn", "an integer beyond 64 bits; its digits are kept"),
+    "JSON_NONFINITE": ("info", "NaN or Infinity"),
+    "JSON_DUP_KEY": ("warn", "a member twice in one object"),
+    "TEXT_PREFIX": ("info", "a log prefix before the JSON was skipped"),
+    "SIGNAL_MIXED": ("warn", "records of another signal were skipped"),
+    "FORMAT_UNKNOWN": ("error", "JSON, but of no known shape"),
+    "DIALECT": ("info", "a dialect of the format was converted"),
+    "ID_BAD_LENGTH": ("error", "an id of the wrong length"),
+    "ID_ZERO": ("error", "an id of zeros"),
+    "ID_NOT_HEX": ("error", "an id that is not hexadecimal"),
+    "ID_HEX_AS_BASE64": ("warn", "hex that was read as base64; turned back"),
+    "ID_64BIT": ("info", "a 64-bit trace id, padded"),
+    "DUP_IDENTICAL": ("info", "the same span again, merged"),
+    "DUP_SUPERSEDED": ("info", "an unfinished record replaced by the finished one"),
+    "DUP_CONFLICT": ("warn", "the same ids with different content; all kept"),
+    "PARENT_MISSING": ("warn", "the parent is not in the data"),
+    "PARENT_SELF": ("error", "a span that is its own parent"),
+    "PARENT_CYCLE": ("error", "spans that are each other's ancestors"),
+    "MULTI_ROOT": ("info", "traces with several roots"),
+    "NO_ROOT": ("warn", "traces without a root"),
+    "CHILD_OUTSIDE_PARENT": ("info", "spans that run outside their parent"),
+    "TIME_ZERO": ("warn", "start time zero or absent"),
+    "TIME_MISSING_END": ("warn", "no end time"),
+    "DUR_NEGATIVE": ("warn", "ends before it starts; left out of latency statistics"),
+    "DUR_ZERO": ("info", "zero duration; valid"),
+    "DUR_ABSURD": ("warn", "longer than 30 days"),
+    "TIME_UNIT": ("error", "times that are not nanoseconds"),
+    "TIME_FUTURE": ("warn", "starts more than a day from now"),
+    "TIME_STRING": ("warn", "a time given as text"),
+    "TIME_PRECISION_LOST": ("info", "nanoseconds written as a JSON number: rounded to 256 ns"),
+    "ENUM_BAD": ("warn", "a value outside its enumeration"),
+    "ATTR_BAD": ("warn", "an attribute that is not well formed"),
+    "XR_DOC_NOT_JSON": ("error", "a segment document that does not parse"),
+    "XR_TRACE_MISMATCH": ("warn", "segment and trace disagree on the trace id"),
+    "XR_CAUSE_DANGLING": ("warn", "a cause that refers to no exception of the trace"),
+    "XR_NO_END": ("warn", "neither end_time nor in_progress"),
+    "XR_LIMIT_EXCEEDED": ("warn", "X-Ray stopped adding segments to the trace"),
+    "XR_UNPROCESSED": ("warn", "trace ids that X-Ray did not process"),
+    "XR_NAMESPACE_UNKNOWN": ("warn", "a namespace other than aws and remote"),
+    "XR_SUMMARIES_ONLY": ("error", "trace summaries: there are no spans in them"),
+    "PAGE_TOKEN_LOOP": ("error", "the same page token twice"),
+    "CARDINALITY": ("warn", "more distinct names than a reader can use"),
+    "SOURCE_WARNING": ("info", "a warning that the source carries"),
+    "STORE_NEWER": ("error", "written by a newer version"),
+    "STORE_BROKEN": ("error", "a store with parts missing or damaged"),
+    "PATH_MISSING": ("error", "no such file"),
+    "PATH_DENIED": ("error", "the file may not be read"),
+    "PATH_SPECIAL": ("error", "not a regular file"),
+    "PATH_LOOP": ("error", "a loop of symbolic links"),
+}
+
+EXCERPT_CHARACTERS = 500
+ROWS_PER_CODE = 1000  # beyond it one row stands for the rest, with their count
+
+_SECRET = re.compile(
+    r"""((?:authorization|password|passwd|secret|token|api[_-]?key|access[_-]?key)["'\s:=]+(?:bearer\s+|basic\s+)?)[^\s"',;}]+""",
+    re.IGNORECASE,
+)
+
+
+class Position(NamedTuple):
+    """Where a record stands in its source: its number from 1, and its byte offset after decompression."""
+
+    record: int
+    offset: int
+
+
+NOWHERE = Position(0, 0)
+
+
+class Issue(NamedTuple):
+    """One row of ``traces.issues`` without its source."""
+
+    code: str
+    severity: str
+    record_number: int | None
+    byte_offset: int | None
+    trace_id: str
+    span_id: str
+    field: str
+    message: str
+    raw_excerpt: str
+    action: str
+    issue_count: int
+
+
+def excerpt(raw: bytes | str) -> str:
+    """Return at most 500 characters, secrets masked.
+
+    Examples
+    --------
+    >>> excerpt('{"password": "hunter2", "x": 1}')
+    '{"password": "***", "x": 1}'
+    """
+    text = raw[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    text = text.encode("utf-8", "replace").decode()
+    return _SECRET.sub(r"\1***", text[: 2 * EXCERPT_CHARACTERS])[:EXCERPT_CHARACTERS]
+
+
+@dataclass
+class Ledger:
+    """Counts and issues of one source.
+
+    Parameters
+    ----------
+    uri
+        The source's name, as messages quote it.
+    strict
+        Raise at the first record that has to be quarantined, or error.
+    on_issue
+        Called with every issue as it is found.
+    """
+
+    uri: str
+    strict: bool = False
+    on_issue: Callable[[Issue], object] | None = None
+    compression: str = "none"
+    byte_count: int = 0
+    record_count: int = 0
+    seen: int = 0
+    merged: int = 0
+    quarantined: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    dialects: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    complete: bool = True
+    stop_reason: str = ""
+    issues: list[Issue] = field(default_factory=list)
+    _rows: Counter[str] = field(default_factory=Counter)
+    _beyond: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> int:
+        """Spans of this source in the set."""
+        return self.seen - self.merged - self.quarantined
+
+    def issue(
+        self,
+        code: str,
+        message: str,
+        *,
+        at: Position = NOWHERE,
+        action: str = "accepted",
+        severity: str | None = None,
+        trace_id: str = "",
+        span_id: str = "",
+        field: str = "",
+        raw: bytes | str = "",
+        count: int = 1,
+    ) -> None:
+        """Write one issue down; the counts of spans stay as they are."""
+        severity = severity or CATALOGUE[code][0]
+        where = f":{at.record} (byte {at.offset})" if at.record else ""
+        names_ids = f" trace {trace_id}" * bool(trace_id) + f" span {span_id}" * bool(span_id)
+        row = Issue(
+            code,
+            severity,
+            at.record or None,
+            at.offset if at.record else None,
+            trace_id,
+            span_id,
+            field,
+            f"{code} {self.uri}{where}{names_ids}: {message}",
+            excerpt(raw),
+            action,
+            count,
+        )
+        if self.on_issue is not None:
+            self.on_issue(row)
+        if self.strict and (action in {"quarantined", "aborted"} or severity == "error"):
+            raise LoadError(row.message, source=self.uri, record=at.record or None, code=code)
+        self._rows[code] += 1
+        if self._rows[code] <= ROWS_PER_CODE:
+            self.issues.append(row)
+        else:
+            key = (code, severity, action)
+            self._beyond[key] = self._beyond.get(key, 0) + count
+
+    def quarantine(
+        self,
+        code: str,
+        message: str,
+        *,
+        at: Position = NOWHERE,
+        trace_id: str = "",
+        span_id: str = "",
+        field: str = "",
+        raw: bytes | str = "",
+        count: int = 1,
+    ) -> None:
+        """Write down a record or span that cannot be used, and count it."""
+        self.seen += count
+        self.quarantined += count
+        self.issue(
+            code,
+            message,
+            at=at,
+            action="quarantined",
+            trace_id=trace_id,
+            span_id=span_id,
+            field=field,
+            raw=raw,
+            count=count,
+        )
+
+    def dialect(self, name: str, count: int = 1) -> None:
+        """Count a spelling of the format."""
+        self.dialects[name] += count
+
+    def skip(self, signal: str, count: int = 1) -> None:
+        """Count a record that is no trace data."""
+        self.skipped[signal] += count
+
+    def incomplete(self, reason: str) -> None:
+        """Note that the source is not all there; the first reason stays."""
+        self.complete = False
+        self.stop_reason = self.stop_reason or reason
+
+    def all_issues(self) -> list[Issue]:
+        """Return the issues, and for each code with too many a row that counts the rest."""
+        rest = [
+            Issue(code, severity, None, None, "", "", "", f"{code} {self.uri}: and {count:,} more", "", action, count)
+            for (code, severity, action), count in self._beyond.items()
+        ]
+        signals = [
+            Issue(
+                "SIGNAL_MIXED",
+                "warn",
+                None,
+                None,
+                "",
+                "",
+                "",
+                f"SIGNAL_MIXED {self.uri}: {count:,} records of {signal} in a file of traces were skipped",
+                "",
+                "accepted",
+                count,
+            )
+            for signal, count in self.skipped.items()
+        ]
+        return [*self.issues, *rest, *signals]
+
+    def row(self) -> dict[str, Any]:
+        """Return this source's row of ``traces.sources``."""
+        return {
+            "uri": self.uri,
+            "format": "+".join(sorted(self.formats)) or "none",
+            "dialects": " ".join(f"{name}={count}" for name, count in sorted(self.dialects.items())),
+            "compression": self.compression,
+            "byte_count": self.byte_count,
+            "record_count": self.record_count,
+            "span_count": self.seen,
+            "accepted_count": self.accepted,
+            "merged_count": self.merged,
+            "quarantined_count": self.quarantined,
+            "skipped_count": sum(self.skipped.values()),
+            "complete": self.complete,
+            "stop_reason": self.stop_reason,
+        }
+
+
+def sources_frame(ledgers: list[Ledger]) -> pd.DataFrame:
+    """Return ``traces.sources``: one row a ledger."""
+    frame = pd.DataFrame([ledger.row() for ledger in ledgers], columns=names("sources"))
+    frame.index.name = "source_id"
+    return frame.astype({"byte_count": "Int64"})
+
+
+def issues_frame(ledgers: list[Ledger]) -> pd.DataFrame:
+    """Return ``traces.issues``: the issues of all ledgers."""
+    rows = [
+        {**issue._asdict(), "source_id": source}
+        for source, ledger in enumerate(ledgers)
+        for issue in ledger.all_issues()
+    ]
+    frame = pd.DataFrame(rows, columns=names("issues"))
+    frame.index.name = "issue_id"
+    kinds = {"source_id": "int32", "record_number": "Int64", "byte_offset": "Int64", "issue_count": "int64"}
+    return frame.astype({**kinds, "code": "category", "severity": "category", "action": "category"})
