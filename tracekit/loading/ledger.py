@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from tracekit.errors import LoadError
 from tracekit.schema import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # code: (severity, what it means)
 CATALOGUE: dict[str, tuple[str, str]] = {

@@ -1,0 +1,360 @@
+"""One builder for all loaders: spans in, columns out.
+
+Loaders of JSON records call ``kv``, ``resource``, ``scope`` and ``span``; the fast OTLP path hands over whole batches.
+``take_batches`` empties it, so that a stream of any length can be built in pieces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tracekit.columns import (
+    Array,
+    EventColumns,
+    LinkColumns,
+    Ragged,
+    ResourceColumns,
+    ScopeColumns,
+    SpanColumns,
+    TraceFacts,
+)
+from tracekit.loading.ledger import Issue, Ledger, Position
+from tracekit.loading.pool import INT64, Attributes, Texts
+from tracekit.schema import Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROWS_PER_BATCH = 65_536
+_LOW = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class Event(NamedTuple):
+    """An event of a span; ``time_ns`` is None where the source gives none, attributes are codes of ``Builder.kv``."""
+
+    time_ns: int | None
+    name: str
+    attributes: Sequence[int] = ()
+    dropped: int = 0
+
+
+class Link(NamedTuple):
+    """A link of a span; ``relation`` is a ``schema.Relation``."""
+
+    trace_id: int
+    span_id: int
+    relation: int = 0
+    attributes: Sequence[int] = ()
+    trace_state: str = ""
+    flags: int = 0
+    dropped: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """Columns of some spans in order of arrival; ``span_row`` of events and links counts from the batch's start."""
+
+    spans: SpanColumns
+    attributes: Ragged
+    events: EventColumns
+    event_attributes: Ragged
+    links: LinkColumns
+    link_attributes: Ragged
+
+
+class Builder:
+    """Collects spans of one or many sources.
+
+    Parameters
+    ----------
+    strict
+        Raise ``LoadError`` at the first record that has to be quarantined.
+    on_issue
+        Called with every issue as it is found.
+
+    Examples
+    --------
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> shop = builder.resource([builder.kv("service.name", "shop")])
+    >>> builder.span(at=Position(1, 0), trace_id=1, span_id=2, name="GET /", start_ns=10, end_ns=30, resource=shop)
+    >>> ledger.seen, len(builder.take_batches()[0].spans)
+    (1, 1)
+    """
+
+    def __init__(self, *, strict: bool = False, on_issue: Callable[[Issue], object] | None = None) -> None:
+        self.strict = strict
+        self.on_issue = on_issue
+        self.ledgers: list[Ledger] = []
+        self.attributes = Attributes()
+        self.kv = self.attributes.kv
+        self.names = Texts()
+        self.texts = Texts()
+        self.span_count = 0
+        self._resources: dict[tuple[Any, ...], int] = {}
+        self._scopes: dict[tuple[Any, ...], int] = {}
+        self._aliases: dict[int, int] = {}
+        self._provisional = 0
+        self._facts: dict[int, tuple[int, bool]] = {}
+        self._batches: list[Batch] = []
+        self._clear_rows()
+
+    def open_source(self, uri: str) -> Ledger:
+        """Begin a source; what follows belongs to it."""
+        self._flush()
+        self.ledger = Ledger(uri, self.strict, self.on_issue)
+        self.ledgers.append(self.ledger)
+        self.source = len(self.ledgers) - 1
+        return self.ledger
+
+    # ---------------------------------------------------------------- resources and scopes
+
+    def resource(self, attributes: Sequence[int], schema_url: str = "", dropped: int = 0) -> int:
+        """Return the number of a resource: equal attributes, in any order, are one resource."""
+        key = (tuple(sorted(attributes)), self.texts.optional(schema_url), dropped)
+        return self._resources.setdefault(key, len(self._resources))
+
+    def scope(
+        self,
+        name: str = "",
+        version: str = "",
+        attributes: Sequence[int] = (),
+        schema_url: str = "",
+        dropped: int = 0,
+    ) -> int:
+        """Return the number of an instrumentation scope."""
+        text = self.texts.optional
+        key = (tuple(sorted(attributes)), text(name), text(version), text(schema_url), dropped)
+        return self._scopes.setdefault(key, len(self._scopes))
+
+    def provisional_resource(self) -> int:
+        """Return a number for a resource that the document names only after its spans; settle it with ``settle``."""
+        self._provisional -= 1
+        return self._provisional
+
+    def settle(self, provisional: int, resource: int) -> None:
+        """Say what a provisional resource is."""
+        self._aliases[provisional] = resource
+
+    def fact(self, trace_id: int, *, reported_duration_ns: int = -1, limit_exceeded: bool = False) -> None:
+        """Keep what the source says about a whole trace; of two answers the longer duration, either limit."""
+        duration, limit = self._facts.get(trace_id, (-1, False))
+        self._facts[trace_id] = (max(duration, reported_duration_ns), limit or limit_exceeded)
+
+    # ---------------------------------------------------------------- spans
+
+    def span(
+        self,
+        *,
+        at: Position,
+        trace_id: int,
+        span_id: int,
+        parent_id: int = 0,
+        name: str,
+        kind: int = 0,
+        start_ns: int | None,
+        end_ns: int | None,
+        status_code: int = 0,
+        status_message: str = "",
+        trace_state: str = "",
+        flags: int = 0,
+        record_kind: int = 0,
+        resolution_ns: int = 1,
+        resource: int,
+        scope: int | None = None,
+        attributes: Sequence[int] = (),
+        events: Sequence[Event] = (),
+        links: Sequence[Link] = (),
+        dropped_attributes: int = 0,
+        dropped_events: int = 0,
+        dropped_links: int = 0,
+        quality: int = 0,
+    ) -> None:
+        """Take one span, seen and accepted; a time beyond 64 bits is quarantined."""
+        if start_ns is None:
+            start_ns, quality = 0, quality | Quality.NO_START
+        if end_ns is None:
+            end_ns, quality = 0, quality | Quality.NO_END
+        if start_ns not in INT64 or end_ns not in INT64:
+            self.ledger.quarantine(
+                "TIME_UNIT",
+                f"expected nanoseconds within 64 bits, found start {start_ns} and end {end_ns}; the span is left out",
+                at=at,
+                trace_id=f"{trace_id:032x}",
+                span_id=f"{span_id:016x}",
+            )
+            return
+        self.ledger.seen += 1
+        self.span_count += 1
+        row = len(self._rows)
+        text = self.texts.optional
+        self._rows.append(
+            (
+                trace_id >> 64,
+                trace_id & _LOW,
+                span_id,
+                parent_id,
+                self.names.code(name),
+                kind,
+                start_ns,
+                end_ns,
+                status_code,
+                text(status_message),
+                text(trace_state),
+                flags,
+                record_kind,
+                resolution_ns,
+                resource,
+                self.scope() if scope is None else scope,
+                self.source,
+                at.record,
+                at.offset,
+                dropped_attributes,
+                dropped_events,
+                dropped_links,
+                quality,
+            )
+        )
+        self._attributes.append(attributes)
+        if events:
+            self._events.extend((row, event) for event in events)
+        if links:
+            self._links.extend((row, link) for link in links)
+        if row >= ROWS_PER_BATCH:
+            self._flush()
+
+    def batch(self, batch: Batch) -> None:
+        """Take a whole batch whose codes are this builder's; its spans are counted as seen."""
+        self._flush()
+        self.ledger.seen += len(batch.spans)
+        self.span_count += len(batch.spans)
+        self._batches.append(batch)
+
+    def take_batches(self) -> list[Batch]:
+        """Return all batches in order of arrival, and forget them."""
+        self._flush()
+        batches, self._batches = self._batches, []
+        return [self._settled(batch) for batch in batches] if self._aliases else batches
+
+    # ---------------------------------------------------------------- the small tables
+
+    def resource_tables(self) -> tuple[ResourceColumns, Ragged]:
+        """Return the resources and their attribute codes."""
+        rows = list(self._resources)
+        return (
+            ResourceColumns(_array([r[1] for r in rows], np.int32), _array([r[2] for r in rows], np.uint32)),
+            ragged([r[0] for r in rows]),
+        )
+
+    def scope_tables(self) -> tuple[ScopeColumns, Ragged]:
+        """Return the scopes and their attribute codes."""
+        rows = list(self._scopes)
+        columns = [_array([r[i] for r in rows], np.int32) for i in (1, 2, 3)]
+        return ScopeColumns(*columns, _array([r[4] for r in rows], np.uint32)), ragged([r[0] for r in rows])
+
+    def trace_facts(self) -> TraceFacts:
+        """Return what the sources said about whole traces, by trace id."""
+        ids = sorted(self._facts)
+        return TraceFacts(
+            _array([i >> 64 for i in ids], np.uint64),
+            _array([i & _LOW for i in ids], np.uint64),
+            _array([self._facts[i][0] for i in ids], np.int64),
+            _array([self._facts[i][1] for i in ids], np.bool_),
+        )
+
+    # ---------------------------------------------------------------- inside
+
+    def _clear_rows(self) -> None:
+        self._rows: list[tuple[int, ...]] = []
+        self._attributes: list[Sequence[int]] = []
+        self._events: list[tuple[int, Event]] = []
+        self._links: list[tuple[int, Link]] = []
+
+    def _flush(self) -> None:
+        """Turn the collected rows into a batch."""
+        if not self._rows:
+            return
+        text = self.texts.optional
+        columns = zip(*self._rows, strict=True)
+        spans = SpanColumns(*(np.array(column, kind) for column, kind in zip(columns, SPAN_DTYPES, strict=True)))
+        events = [(row, 0 if e.time_ns is None else e.time_ns, text(e.name), e.dropped) for row, e in self._events]
+        links = [
+            (row, k.trace_id >> 64, k.trace_id & _LOW, k.span_id, text(k.trace_state), k.flags, k.dropped, k.relation)
+            for row, k in self._links
+        ]
+        batch = Batch(
+            spans,
+            ragged(self._attributes),
+            EventColumns(*_transposed(events, EVENT_DTYPES)),
+            ragged([e.attributes for _, e in self._events]),
+            LinkColumns(*_transposed(links, LINK_DTYPES)),
+            ragged([k.attributes for _, k in self._links]),
+        )
+        self._clear_rows()
+        self._batches.append(batch)
+
+    def _settled(self, batch: Batch) -> Batch:
+        """Return the batch with provisional resources replaced; one never settled is the empty resource."""
+        resource = batch.spans.resource
+        open_ones = np.unique(resource[resource < 0])
+        if not len(open_ones):
+            return batch
+        final = np.array([self._aliases.get(int(code), -1) for code in open_ones], np.int32)
+        final[final < 0] = self.resource(()) if (final < 0).any() else 0
+        chosen = np.where(
+            resource < 0, final[np.minimum(np.searchsorted(open_ones, resource), len(final) - 1)], resource
+        )
+        values = {f.name: getattr(batch.spans, f.name) for f in fields(SpanColumns)}
+        batch.spans = SpanColumns(**{**values, "resource": chosen.astype(np.int32)})
+        return batch
+
+
+SPAN_DTYPES = (
+    np.uint64,  # trace_hi
+    np.uint64,  # trace_lo
+    np.uint64,  # span_id
+    np.uint64,  # parent_id
+    np.int32,  # name
+    np.int8,  # kind
+    np.int64,  # start_ns
+    np.int64,  # end_ns
+    np.int8,  # status_code
+    np.int32,  # status_message
+    np.int32,  # trace_state
+    np.uint32,  # flags
+    np.int8,  # record_kind
+    np.int32,  # resolution_ns
+    np.int32,  # resource
+    np.int32,  # scope
+    np.int32,  # source
+    np.int64,  # record_number
+    np.int64,  # byte_offset
+    np.uint32,  # dropped_attributes
+    np.uint32,  # dropped_events
+    np.uint32,  # dropped_links
+    np.uint32,  # quality
+)
+EVENT_DTYPES = (np.int64, np.int64, np.int32, np.uint32)
+LINK_DTYPES = (np.int64, np.uint64, np.uint64, np.uint64, np.int32, np.uint32, np.uint32, np.int8)
+
+
+def ragged(lists: Sequence[Sequence[int]]) -> Ragged:
+    """Return lists of codes as one table."""
+    counts = np.fromiter(map(len, lists), np.int64, len(lists))
+    return Ragged.from_counts(counts, np.fromiter(chain.from_iterable(lists), np.int32, int(counts.sum())))
+
+
+def _array(values: Sequence[Any], kind: Any) -> Array:
+    """Return an array of this type, also for no values."""
+    return np.array(values, kind) if values else np.zeros(0, kind)
+
+
+def _transposed(rows: Sequence[Sequence[Any]], kinds: Sequence[Any]) -> list[Array]:
+    """Return rows as columns of these types."""
+    if not rows:
+        return [np.zeros(0, kind) for kind in kinds]
+    return [np.array(column, kind) for column, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
