@@ -1,0 +1,109 @@
+"""The load: which requests come, from whom and when, as a pure function of a seed; and the sending of them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from web import send
+
+PRODUCTS = 400
+UNKNOWN_PRODUCT = PRODUCTS + 99
+ORDERS = 300
+SENDERS = 24
+TIERS = {"free": (26, 0.50), "pro": (20, 0.28), "enterprise": (14, 0.22)}  # customers of the tier, share of requests
+KINDS = {"view": 0.24, "search": 0.12, "add": 0.12, "checkout": 0.45, "order": 0.07}
+AGENTS = {"shop-web/7.1": 0.6, "shop-ios/4.3": 0.25, "shop-android/4.2": 0.15}
+WORDS = ("lamp", "chair", "desk", "shelf", "rug", "vase", "clock", "bench", "stool", "frame")
+
+
+@dataclass(frozen=True)
+class Customer:
+    """Who asks."""
+
+    id: str
+    tier: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One request of the plan: when, by whom, what."""
+
+    at_s: float
+    number: str
+    customer: Customer
+    agent: str
+    method: str
+    target: str
+    body: dict[str, Any] | None
+
+
+def customers() -> list[Customer]:
+    """Return the customers of the shop, the same for every seed."""
+    return [Customer(f"{tier[:3]}-{n:03}", tier) for tier, (count, _) in TIERS.items() for n in range(count)]
+
+
+def plan(seed: int, count: int, rate: float, prefix: str = "r", kinds: dict[str, float] | None = None) -> list[Planned]:
+    """Return the requests of a seed: Poisson arrivals at ``rate`` a second, kinds and customers by their shares."""
+    chance = random.Random(f"{seed}/{prefix}")
+    by_tier = {tier: [one for one in customers() if one.tier == tier] for tier in TIERS}
+    planned, at_s = [], 0.0
+    for n in range(count):
+        at_s += chance.expovariate(rate)
+        tier = _pick(chance, {tier: share for tier, (_, share) in TIERS.items()})
+        customer = chance.choice(by_tier[tier])
+        method, target, body = _request(_pick(chance, kinds or KINDS), chance)
+        planned.append(Planned(at_s, f"{prefix}-{n:05}", customer, _pick(chance, AGENTS), method, target, body))
+    return planned
+
+
+def drive(planned: list[Planned], port: int, *, recorded: bool = True) -> Counter[int]:
+    """Send the plan at its times, whatever the answers take, and count the statuses.
+
+    Requests that are not to be recorded carry an unsampled trace context, which every service respects.
+    """
+    started = time.monotonic()
+    with ThreadPoolExecutor(SENDERS) as senders:
+        waiting = []
+        for request in planned:
+            time.sleep(max(0.0, started + request.at_s - time.monotonic()))
+            waiting.append(senders.submit(_send, request, port, recorded=recorded))
+        return Counter(one.result() for one in waiting)
+
+
+def _send(request: Planned, port: int, *, recorded: bool) -> int:
+    """Send one request as the customer's browser would, and return the status."""
+    headers = {
+        "Host": "www.shop.example",
+        "User-Agent": request.agent,
+        "X-Request-Id": request.number,
+        "X-Customer-Id": request.customer.id,
+        "X-Customer-Tier": request.customer.tier,
+    }
+    if not recorded:
+        headers["traceparent"] = f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-00"
+    return send(port, request.method, request.target, headers, request.body)[0]
+
+
+def _request(kind: str, chance: random.Random) -> tuple[str, str, dict[str, Any] | None]:
+    """Return method, target and body of a request of one kind."""
+    product = UNKNOWN_PRODUCT if chance.random() < 0.02 else int(PRODUCTS * chance.random() ** 2.2)  # noqa: PLR2004 - shares
+    if kind == "view":
+        return "GET", f"/products/p-{product:04}", None
+    if kind == "search":
+        return "GET", f"/search?q={quote(chance.choice(WORDS))}", None
+    if kind == "add":
+        return "POST", "/cart/items", {"product_id": f"p-{product:04}"}
+    if kind == "order":
+        return "GET", f"/orders/o-{int(ORDERS * 1.03 * chance.random()):04}", None  # a few that do not exist
+    return "POST", "/checkout", {}
+
+
+def _pick(chance: random.Random, shares: dict[str, float]) -> str:
+    """Pick a key by its share."""
+    return chance.choices(list(shares), list(shares.values()))[0]

@@ -1,0 +1,64 @@
+"""What a recording holds, measured with nothing but json: the numbers in the index."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from statistics import mean, quantiles
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Durations = dict[tuple[str, str], list[float]]
+
+
+def spans(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the spans of OTLP JSON lines, each with its service's name and version."""
+    for line in lines:
+        for resource_spans in json.loads(line)["resourceSpans"]:
+            resource = plain(resource_spans["resource"]["attributes"])
+            named = {"service": resource["service.name"], "version": resource["service.version"]}
+            for scope_spans in resource_spans["scopeSpans"]:
+                for span in scope_spans["spans"]:
+                    yield span | named | {"attributes": plain(span.get("attributes", []))}
+
+
+def plain(attributes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return OTLP attributes as a dictionary."""
+    return {one["key"]: next(iter(one["value"].values())) for one in attributes}
+
+
+def entries(lines: Iterable[str]) -> Durations:
+    """Return the durations in milliseconds of the requests that customers made, by operation and kind of customer."""
+    found: Durations = defaultdict(list)
+    for span in spans(lines):
+        if not span.get("parentSpanId"):
+            milliseconds = (int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"])) / 1e6
+            found[span["name"], span["attributes"]["app.customer.tier"]].append(milliseconds)
+    return found
+
+
+def comparison(before: list[str], during: list[str], operation: str) -> dict[str, Any]:
+    """Return mean and p95 of an operation by kind of customer, and of everything, before and during."""
+    figures: dict[str, Any] = {}
+    for role, lines in (("baseline", before), ("during", during)):
+        found = entries(lines)
+        everything = [one for durations in found.values() for one in durations]
+        by_tier = {tier: _figures(durations) for (name, tier), durations in sorted(found.items()) if name == operation}
+        figures[role] = {"all_requests": _figures(everything), operation: by_tier, "error_ratio": error_ratio(lines)}
+    return figures
+
+
+def error_ratio(lines: Iterable[str]) -> float:
+    """Return the share of customers' requests that were answered with a 5xx status."""
+    answered = [
+        int(span["attributes"]["http.response.status_code"]) for span in spans(lines) if not span.get("parentSpanId")
+    ]
+    return round(sum(status >= 500 for status in answered) / len(answered), 5)  # noqa: PLR2004 - the server errors
+
+
+def _figures(durations: list[float]) -> dict[str, float]:
+    """Return count, mean and p95."""
+    p95 = quantiles(durations, n=20, method="inclusive")[-1]
+    return {"count": len(durations), "mean_ms": round(mean(durations), 2), "p95_ms": round(p95, 2)}

@@ -1,0 +1,68 @@
+"""From recorded lines to a committed dataset: compressed, counted, hashed, entered in the index."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import socket
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+DATASETS = Path(__file__).resolve().parent.parent
+OPTIONS = {int(zstd.CompressionParameter.compression_level): 19, int(zstd.CompressionParameter.checksum_flag): 1}
+
+
+def write(path: Path, lines: list[str]) -> bytes:
+    """Compress lines into a file and return what was compressed; refuse lines that name this machine."""
+    text = "".join(f"{line}\n" for line in lines).encode()
+    machine = [str(DATASETS.parent), str(Path.home()), sys.prefix, sys.base_prefix, tempfile.gettempdir()]
+    for name in [*(name for name in machine if len(name) > 1), f'"{socket.gethostname()}"']:
+        if name.encode() in text:
+            raise ValueError(f"expected a recording without names of this machine, found {name!r} in {path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(zstd.compress(text, options=OPTIONS))
+    return text
+
+
+def file_entry(path: Path, role: str, form: str, span_count: int, trace_count: int) -> dict[str, Any]:
+    """Return what the index says about one file."""
+    content = path.read_bytes()
+    return {
+        "path": path.relative_to(path.parent.parent).as_posix(),
+        "role": role,
+        "format": form,
+        "compression": "zstd",
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "span_count": span_count,
+        "trace_count": trace_count,
+    }
+
+
+def made(command: str, seed: int, packages: list[str], recorded_at: str) -> dict[str, Any]:
+    """Return how a dataset was made."""
+    return {
+        "command": command,
+        "seed": seed,
+        "recorded_at": recorded_at,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def enter(index: Path, entry: dict[str, Any]) -> None:
+    """Put an entry in the index, in place of the one with its name."""
+    others = json.loads(index.read_text(encoding="utf-8"))["datasets"] if index.exists() else []
+    entries = sorted(
+        [one for one in others if one["name"] != entry["name"]] + [entry], key=lambda one: str(one["name"])
+    )
+    index.write_text(json.dumps({"version": 1, "datasets": entries}, indent=2) + "\n", encoding="utf-8")

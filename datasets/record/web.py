@@ -1,0 +1,159 @@
+"""What a service is, and the call that its handlers are given: parameters, chance, and a traced HTTP client."""
+
+from __future__ import annotations
+
+import contextvars
+import http.client
+import json
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from telemetry import PROPAGATOR, SCHEMA_URL, record_exception, tracer_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from opentelemetry.trace import Span, Tracer
+
+Reply = tuple[int, dict[str, Any]]
+DOMAIN = "shop.internal"
+TIMEOUT_S = 30
+WORKERS = 16
+OUTLIERS = 0.01  # waits that take four times as long
+
+
+class RefusedError(Exception):
+    """A handler's way of answering with a status other than 200."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What every service is told at its start: where the others listen, which versions run, where files go."""
+
+    ports: dict[str, int]
+    releases: dict[str, str]
+    folder: Path
+    seed: int
+
+
+class Service:
+    """One service: its routes, its tracer, its workers.  A subclass names itself and defines ``routes``."""
+
+    name: ClassVar[str]
+    stable: ClassVar[str]  # the version before any incident
+    is_edge: ClassVar[bool] = False  # customers talk to it: it starts the trace and names the customer
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.version = shop.releases.get(self.name, self.stable)
+        self.provider = tracer_provider(self.name, self.version, shop.folder / f"{self.name}.jsonl")
+        self.tracer: Tracer = self.provider.get_tracer("shop.instrumentation", "1.0.0", schema_url=SCHEMA_URL)
+        self.workers = ThreadPoolExecutor(WORKERS)
+
+    def routes(self) -> dict[str, Callable[[Call], Reply]]:
+        """Return the handlers by method and route, such as ``GET /v1/stock/{product_id}``."""
+        return {}
+
+
+@dataclass
+class Call:
+    """One request at one service: what was asked, and the means to answer it."""
+
+    service: Service
+    number: str
+    params: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def luck(self, purpose: str) -> random.Random:
+        """Return the chance of this request for one purpose: the same in every recording of a seed."""
+        return random.Random(f"{self.service.shop.seed}/{self.number}/{self.service.name}/{purpose}")
+
+    def wait(self, purpose: str, median_ms: float, spread: float = 0.3) -> None:
+        """Wait as for a disk or a network that loopback does not have: log-normal with a few outliers, seeded."""
+        luck = self.luck(purpose)
+        outlier = 4 if luck.random() < OUTLIERS else 1
+        time.sleep(median_ms / 1e3 * outlier * luck.lognormvariate(0, spread))
+
+    def together(self, *asks: Callable[[], Reply]) -> list[Reply]:
+        """Ask several services at once, each in this request's trace context; answers come in the order of asking."""
+        waiting = [self.service.workers.submit(contextvars.copy_context().run, ask) for ask in asks]
+        return [one.result() for one in waiting]
+
+    def ask(
+        self,
+        callee: str,
+        route: str,
+        *,
+        body: dict[str, Any] | None = None,
+        query: str = "",
+        resend: int = 0,
+        **params: str,
+    ) -> Reply:
+        """Ask another service and return its status and answer; a CLIENT span stands for the call."""
+        method, template = route.split(" ", 1)
+        host = callee if "." in callee else f"{callee}.{DOMAIN}"
+        target = template.format(**params) + query
+        attributes: dict[str, str | int] = {
+            "http.request.method": method,
+            "url.full": f"http://{host}{target}",
+            "url.template": template,
+            "server.address": host,
+            "server.port": 80,
+        }
+        if resend:
+            attributes["http.request.resend_count"] = resend
+        with self.span(route, SpanKind.CLIENT, attributes) as span:
+            headers = {"Host": host, "X-Request-Id": self.number, "X-Attempt": str(resend)}
+            PROPAGATOR.inject(headers)
+            status, answer = send(self.service.shop.ports[callee], method, target, headers, body)
+            span.set_attribute("http.response.status_code", status)
+            if status >= HTTPStatus.BAD_REQUEST:
+                mark_failed(span, str(status))
+        return status, answer
+
+    def span(self, name: str, kind: SpanKind = SpanKind.INTERNAL, attributes: dict[str, Any] | None = None) -> Any:
+        """Start a span around a block of this request's work."""
+        return self.service.tracer.start_as_current_span(
+            name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
+        )
+
+
+def expect(reply: Reply) -> dict[str, Any]:
+    """Return the answer of a service; its 4xx become ours, its 5xx become 502."""
+    status, answer = reply
+    if status >= HTTPStatus.BAD_REQUEST:
+        refused = HTTPStatus.BAD_GATEWAY if status >= HTTPStatus.INTERNAL_SERVER_ERROR else status
+        raise RefusedError(int(refused), answer["error"])
+    return answer
+
+
+def send(port: int, method: str, target: str, headers: dict[str, str], body: dict[str, Any] | None = None) -> Reply:
+    """Send one request over loopback and return the status and the JSON answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    try:
+        payload = None if body is None else json.dumps(body).encode()
+        connection.request(method, target, payload, headers | {"Connection": "close"})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def mark_failed(span: Span, error_type: str, error: BaseException | None = None) -> None:
+    """Give the span an error status, its ``error.type``, and the exception when there is one."""
+    span.set_status(Status(StatusCode.ERROR, str(error) if error else None))
+    span.set_attribute("error.type", error_type)
+    if error is not None:
+        record_exception(span, error)
