@@ -1,0 +1,337 @@
+"""Parents, depth and child order of every span: arrays computed once per TraceSet.
+
+A parent is looked up by (trace id, span id) inside its trace.  What cannot be resolved is told, never guessed:
+``schema.ParentState`` says root, resolved, missing, cycle, self or duplicate.  A cycle is cut at its earliest span.
+Everything runs on blocks of whole traces with pointer doubling, so that neither a chain of 100,000 spans nor a
+parent with 100,000 children is special.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.columns import Array, SpanColumns, trace_starts
+from tracekit.schema import ParentState, Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BLOCK = 131_072  # spans; stays in the second-level cache, see spec/performance.md section 4
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Forest:
+    """The shape of the traces; one entry a span unless it says otherwise.
+
+    Parameters
+    ----------
+    starts
+        int64, one a trace and one more: first row of each trace.
+    trace
+        int32: which trace the row belongs to.
+    parent_row
+        int32: row of the parent, -1 for roots, orphans and where a cycle was cut.
+    state
+        int8, ``schema.ParentState``.
+    depth
+        int32: 0 for rows without a parent row.
+    child_offsets, children
+        int64 and int32: the children of row i, in order of start, are
+        ``children[child_offsets[i]:child_offsets[i + 1]]``.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "trace_id": "a1",
+    ...         "span_id": ["1", "2", "3"],
+    ...         "parent_span_id": [None, "1", "9"],
+    ...         "name": "x",
+    ...         "start_ns": [10, 20, 30],
+    ...         "end_ns": [90, 80, 70],
+    ...     }
+    ... )
+    >>> forest = TraceSet.from_spans(frame).forest
+    >>> forest.parent_row.tolist(), forest.depth.tolist(), forest.state.tolist()
+    ([-1, 0, -1], [0, 1, 0], [0, 1, 2])
+    """
+
+    starts: Array
+    trace: Array
+    parent_row: Array
+    state: Array
+    depth: Array
+    child_offsets: Array
+    children: Array
+
+    @cached_property
+    def root_row(self) -> Array:
+        """int64, one a trace: its earliest root, else its earliest span without a parent row."""
+        first = self.starts[:-1].copy()
+        for rows in (np.flatnonzero(self.parent_row < 0), np.flatnonzero(self.state == ParentState.ROOT)):
+            first[self.trace[rows[::-1]]] = rows[::-1]  # the last write is the earliest row
+        return first
+
+    @cached_property
+    def _walk(self) -> tuple[Array, Array]:
+        """Preorder and subtree ends, block by block."""
+        order = np.empty(len(self.trace), np.int64)
+        ends = np.empty(len(self.trace), np.int64)
+        for low, high in blocks(self.starts):
+            order[low:high], ends[low:high] = _preorder(self, low, high)
+        return order, ends
+
+    @property
+    def preorder(self) -> Array:
+        """int64: the rows of each trace depth first, children in order of start."""
+        return self._walk[0]
+
+    @property
+    def subtree_end(self) -> Array:
+        """int64: for each position in ``preorder`` the position behind its last descendant."""
+        return self._walk[1]
+
+    def child_count(self) -> Array:
+        """Return the number of children of every row."""
+        return np.diff(self.child_offsets)
+
+
+def blocks(starts: Array, size: int = BLOCK) -> Iterator[tuple[int, int]]:
+    """Yield (first row, end row) of whole traces, about ``size`` rows each.
+
+    Examples
+    --------
+    >>> list(blocks(np.array([0, 3, 4, 9]), size=4))
+    [(0, 4), (4, 9)]
+    """
+    low, end = 0, int(starts[-1])
+    while low < end:
+        cut = int(np.searchsorted(starts, low + size, side="right")) - 1
+        high = int(starts[cut])
+        if high <= low:  # one trace larger than a block
+            high = int(starts[np.searchsorted(starts, low, side="right")])
+        yield low, high
+        low = high
+
+
+def grow(spans: SpanColumns) -> Forest:
+    """Return the forest of spans sorted by (trace, start).
+
+    Parameters
+    ----------
+    spans
+        Sorted columns.
+
+    Returns
+    -------
+    Forest
+        Parents, states, depths and children.
+
+    Notes
+    -----
+    Of several spans with one id the earliest is the parent, and its children are marked ``duplicate``.  A Zipkin
+    server span that shares its client's id is the client's child; spans below it belong to the server's half, unless
+    they come from the client's own resource.
+    """
+    n = len(spans)
+    starts = trace_starts(spans)
+    trace = np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
+    parent = np.full(n, -1, np.int32)
+    state = np.zeros(n, np.int8)
+    depth = np.zeros(n, np.int32)
+    children = np.empty(n, np.int32)
+    filled = 0
+    for low, high in blocks(starts):
+        local, local_state = _parents(spans, trace, low, high)
+        local_depth = _depth(local, local_state)
+        parent[low:high] = np.where(local >= 0, local + low, -1)
+        state[low:high] = local_state
+        depth[low:high] = local_depth
+        kids = _by_parent(local)
+        children[filled : filled + len(kids)] = kids + low
+        filled += len(kids)
+    offsets = np.zeros(n + 1, np.int64)
+    np.cumsum(np.bincount(parent[parent >= 0], minlength=n), out=offsets[1:])
+    return Forest(starts, trace, parent, state, depth, offsets, children[:filled])
+
+
+# -------------------------------------------------------------------- parents
+
+
+def _parents(spans: SpanColumns, trace: Array, low: int, high: int) -> tuple[Array, Array]:
+    """Return the parent (row within the block, -1) and the state of every row of a block."""
+    rows = slice(low, high)
+    ids, wanted, quality = spans.span_id[rows], spans.parent_id[rows], spans.quality[rows]
+    local_trace = (trace[rows] - trace[low]).astype(np.uint64)
+    shared = (quality & Quality.SHARED) != 0
+    with np.errstate(over="ignore"):
+        salt = local_trace * _GOLDEN
+    own = np.zeros(high - low, bool)
+    if shared.any():
+        parent, twin, own = _parents_with_shared(spans, rows, local_trace, salt, shared)
+    else:
+        parent, twin = _look_up(ids, wanted, local_trace, salt)
+    has_parent = (wanted != 0) | own
+    state = np.full(high - low, ParentState.RESOLVED, np.int8)
+    state[parent < 0] = ParentState.MISSING
+    state[twin & (parent >= 0)] = ParentState.DUPLICATE
+    state[~has_parent & ((quality & Quality.PARENT_ID_BAD) == 0)] = ParentState.ROOT
+    parent[~has_parent] = -1
+    itself = parent == np.arange(high - low)
+    state[itself] = ParentState.SELF
+    parent[itself] = -1
+    return parent, state
+
+
+def _look_up(ids: Array, wanted: Array, trace: Array, salt: Array) -> tuple[Array, Array]:
+    """Return for every row the first row of its trace with the wanted id (-1), and whether there are several."""
+    key, want = ids ^ salt, wanted ^ salt
+    index = pd.Index(key)
+    several = np.zeros(len(ids), bool)
+    if index.is_unique:
+        found = index.get_indexer(want)
+    else:
+        first = np.flatnonzero(~index.duplicated())
+        at = index[first].get_indexer(want)
+        found = np.where(at >= 0, first[at], -1)
+        several = np.asarray(pd.Index(key[index.duplicated()]).unique().get_indexer(want)) >= 0
+    hit = found >= 0
+    right = hit & (ids[found] == wanted) & (trace[found] == trace)
+    lost = np.flatnonzero(hit & ~right)
+    if len(lost):  # two (trace, id) pairs with one key: only made on purpose, so look the hard way
+        found, several = found.copy(), several.copy()
+        found[lost], several[lost] = _look_up_exactly(ids, wanted[lost], trace, trace[lost])
+        return found, several
+    return np.where(right, found, -1), several
+
+
+def _look_up_exactly(ids: Array, wanted: Array, trace: Array, wanted_trace: Array) -> tuple[Array, Array]:
+    """Look up by both columns instead of their mix."""
+    pairs = pd.MultiIndex.from_arrays([trace, ids])
+    first = np.flatnonzero(~pairs.duplicated())
+    query = pd.MultiIndex.from_arrays([wanted_trace, wanted])
+    at = pairs[first].get_indexer(query)
+    several = pairs[pairs.duplicated()].unique().get_indexer(query) >= 0
+    return np.where(at >= 0, first[at], -1), several
+
+
+def _parents_with_shared(
+    spans: SpanColumns, rows: slice, trace: Array, salt: Array, shared: Array
+) -> tuple[Array, Array, Array]:
+    """Resolve parents where server spans share their client's id; the third array marks servers with a client."""
+    ids, wanted, resource = spans.span_id[rows], spans.parent_id[rows], spans.resource[rows]
+    plain, servers = np.flatnonzero(~shared), np.flatnonzero(shared)
+
+    def among(candidates: Array, query: Array) -> tuple[Array, Array]:
+        """Look the wanted ids up among some rows only."""
+        keys = np.concatenate([ids[candidates], np.zeros(len(query), np.uint64)])
+        asked = np.concatenate([np.zeros(len(candidates), np.uint64), wanted_ids[query]])
+        traces = np.concatenate([trace[candidates], trace[query]])
+        salts = np.concatenate([salt[candidates], salt[query]])
+        found, several = _look_up(keys, asked, traces, salts)
+        found = found[len(candidates) :]
+        return np.where((found >= 0) & (found < len(candidates)), candidates[found % len(candidates)], -1) if len(
+            candidates
+        ) else np.full(len(query), -1), several[len(candidates) :]
+
+    wanted_ids = ids
+    client, _ = among(plain, servers)
+    wanted_ids = wanted
+    everyone = np.arange(len(ids))
+    by_client, several = among(plain, everyone)
+    by_server, _ = among(servers, everyone)
+    same = (by_client >= 0) & (resource[by_client] == resource)
+    parent = np.where((by_server >= 0) & ~same, by_server, by_client)
+    own = np.zeros(len(ids), bool)
+    own[servers] = client >= 0
+    parent[servers] = np.where(client >= 0, client, parent[servers])
+    return parent, several & ~own, own
+
+
+# -------------------------------------------------------------------- depth and cycles
+
+
+def _depth(parent: Array, state: Array) -> Array:
+    """Return the depth of every row by pointer doubling; cycles are cut in place in ``parent`` and ``state``."""
+    up = parent.astype(np.int32, copy=True)
+    steps = (up >= 0).astype(np.int32)
+    for _ in range(int(len(parent)).bit_length() + 1):
+        live = np.flatnonzero(up >= 0)
+        if not len(live):
+            return steps
+        above = up[live]
+        steps[live] += steps[above]
+        up[live] = up[above]
+    _cut_cycles(parent, state, np.unique(up[up >= 0]))
+    return _depth(parent, state)
+
+
+def _cut_cycles(parent: Array, state: Array, members: Array) -> None:
+    """Cut each cycle at its earliest row; ``members`` are all rows that lie on one."""
+    lowest = np.full(len(parent), len(parent), np.int64)
+    lowest[members] = members
+    ahead = parent.astype(np.int64)
+    for _ in range(int(len(members)).bit_length() + 1):
+        lowest[members] = np.minimum(lowest[members], lowest[ahead[members]])
+        ahead[members] = ahead[ahead[members]]
+    state[members] = ParentState.CYCLE
+    parent[members[lowest[members] == members]] = -1
+
+
+# -------------------------------------------------------------------- order
+
+
+def _by_parent(parent: Array) -> Array:
+    """Return the rows that have a parent, by (parent, row)."""
+    rows = np.flatnonzero(parent >= 0)
+    bits = int(len(parent)).bit_length()
+    key = (parent[rows].astype(np.int64) << bits) | rows
+    key.sort()
+    return key & ((1 << bits) - 1)
+
+
+def _preorder(forest: Forest, low: int, high: int) -> tuple[Array, Array]:
+    """Return the rows of a block in preorder and the ends of their subtrees, as positions in the whole.
+
+    The row after i is its first child, else its next sibling, else that of the nearest ancestor that has one; the
+    positions follow by ranking that list.
+    """
+    n = high - low
+    parent = forest.parent_row[low:high].astype(np.int64) - low
+    roots = np.flatnonzero(parent < 0)
+    after = np.full(n, -1, np.int64)  # next sibling; roots are siblings of each other
+    after[roots[:-1]] = roots[1:]
+    kids = forest.children[forest.child_offsets[low] : forest.child_offsets[high]].astype(np.int64) - low
+    same = parent[kids[:-1]] == parent[kids[1:]]
+    after[kids[:-1][same]] = kids[1:][same]
+    up = np.where(after >= 0, -1, parent)  # where to look for the next sibling instead
+    while (live := np.flatnonzero(up >= 0)).size:
+        above = up[live]
+        after[live] = after[above]
+        up[live] = np.where(after[live] >= 0, -1, up[above])
+    first = np.full(n, -1, np.int64)
+    first[parent[kids[::-1]]] = kids[::-1]
+    rank = _rank(np.where(first >= 0, first, after))
+    position = rank.max(initial=0) - rank
+    order = np.empty(n, np.int64)
+    order[position] = np.arange(n)
+    ends = np.where(after[order] >= 0, position[after[order]], n)
+    return order + low, ends + low
+
+
+def _rank(following: Array) -> Array:
+    """Return how many rows follow each row in a linked list (-1 ends it)."""
+    ahead = following.copy()
+    steps = (ahead >= 0).astype(np.int64)
+    while (live := np.flatnonzero(ahead >= 0)).size:
+        beyond = ahead[live]
+        steps[live] += steps[beyond]
+        ahead[live] = ahead[beyond]
+    return steps
