@@ -262,7 +262,7 @@ def _depth(parent: Array, state: Array) -> Array:
     """Return the depth of every row by pointer doubling; cycles are cut in place in ``parent`` and ``state``."""
     up = parent.astype(np.int32, copy=True)
     steps = (up >= 0).astype(np.int32)
-    for _ in range(int(len(parent)).bit_length() + 1):
+    for _ in range(len(parent).bit_length() + 1):
         live = np.flatnonzero(up >= 0)
         if not len(live):
             return steps
@@ -278,7 +278,7 @@ def _cut_cycles(parent: Array, state: Array, members: Array) -> None:
     lowest = np.full(len(parent), len(parent), np.int64)
     lowest[members] = members
     ahead = parent.astype(np.int64)
-    for _ in range(int(len(members)).bit_length() + 1):
+    for _ in range(len(members).bit_length() + 1):
         lowest[members] = np.minimum(lowest[members], lowest[ahead[members]])
         ahead[members] = ahead[ahead[members]]
     state[members] = ParentState.CYCLE
@@ -291,7 +291,7 @@ def _cut_cycles(parent: Array, state: Array, members: Array) -> None:
 def _by_parent(parent: Array) -> Array:
     """Return the rows that have a parent, by (parent, row)."""
     rows = np.flatnonzero(parent >= 0)
-    bits = int(len(parent)).bit_length()
+    bits = len(parent).bit_length()
     key = (parent[rows].astype(np.int64) << bits) | rows
     key.sort()
     return key & ((1 << bits) - 1)

@@ -1,0 +1,325 @@
+"""What a span means beyond its attributes: service, operation, peer, error class.  Pure passes over columns.
+
+Each function takes ``Lookup`` (the columns with their key-sorted attribute slices) and returns codes or arrays with one
+entry a span.  ``Lookup.codes(name)`` is the one door and caches.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit import schema, semconv
+from tracekit.attributes import Codes, KeyIndex, join, pick
+from tracekit.schema import ErrorClass, Kind, Quality, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracekit.columns import Array, Columns
+
+_OUTBOUND = (Kind.CLIENT, Kind.PRODUCER)
+_INBOUND = (Kind.SERVER, Kind.CONSUMER)
+
+
+class Lookup:
+    """Columns with everything that is looked up in them more than once.
+
+    Parameters
+    ----------
+    columns
+        The columns; never changed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "trace_id": "a1",
+    ...         "span_id": ["1"],
+    ...         "name": "GET",
+    ...         "kind": "SERVER",
+    ...         "start_ns": 1,
+    ...         "end_ns": 2,
+    ...         "attributes.http.method": "GET",
+    ...         "attributes.http.route": "/cart",
+    ...     }
+    ... )
+    >>> TraceSet.from_spans(frame).codes("operation").labels
+    ['GET /cart']
+    """
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self._codes: dict[str, Codes] = {}
+
+    @cached_property
+    def by_key(self) -> KeyIndex:
+        """Attributes of spans by key."""
+        return KeyIndex.build(self.columns.attributes, self.columns.kv)
+
+    @cached_property
+    def resources_by_key(self) -> KeyIndex:
+        """Attributes of resources by key."""
+        return KeyIndex.build(self.columns.resource_attributes, self.columns.kv)
+
+    @cached_property
+    def events_by_key(self) -> KeyIndex:
+        """Attributes of events by key."""
+        return KeyIndex.build(self.columns.event_attributes, self.columns.kv)
+
+    @cached_property
+    def links_by_key(self) -> KeyIndex:
+        """Attributes of links by key."""
+        return KeyIndex.build(self.columns.link_attributes, self.columns.kv)
+
+    def codes(self, column: str) -> Codes:
+        """Return a category column of ``spans`` as codes; KeyError for a name that is none."""
+        if column not in self._codes:
+            self._codes[column] = self._make(column)
+        return self._codes[column]
+
+    def _make(self, column: str) -> Codes:
+        spans = self.columns.spans
+        fixed = {
+            "kind": (spans.kind, schema.KINDS),
+            "status_code": (spans.status_code, schema.STATUS_CODES),
+            "record_kind": (spans.record_kind, schema.RECORD_KINDS),
+        }
+        if column in fixed:
+            return Codes(fixed[column][0], list(fixed[column][1]))
+        if column in semconv.SPAN_KEYS:
+            renamed = semconv.rename(column)
+            return self.by_key.codes_of(semconv.SPAN_KEYS[column], lambda text: renamed.get(text, text))
+        if column in semconv.RESOURCE_KEYS:
+            return self.resources_by_key.codes_of(semconv.RESOURCE_KEYS[column]).take(spans.resource)
+        if column in {"status_message", "trace_state"}:
+            return compact(getattr(spans, column), self.columns.texts)
+        return DERIVED[column](self)
+
+    @cached_property
+    def http_status(self) -> tuple[Array, Array]:
+        """(status code, present) of every span."""
+        return self.by_key.numbers_of(semconv.NUMBER_KEYS["http_response_status_code"])
+
+    @cached_property
+    def error_class(self) -> Array:
+        """``schema.ErrorClass`` of every span: X-Ray's bits, else HTTP, else gRPC, else the status."""
+        return _error_class(self)
+
+    @cached_property
+    def is_error(self) -> Array:
+        """Status ERROR, or a fault or throttle by the protocol."""
+        failed = self.columns.spans.status_code == Status.ERROR
+        return failed | (self.error_class == ErrorClass.FAULT) | self.truth(("aws.xray.throttle",))
+
+    @property
+    def is_inferred(self) -> Array:
+        """Rows that a backend wrote for a callee that sent nothing."""
+        return (self.columns.spans.quality & Quality.INFERRED) != 0
+
+    @property
+    def duration_ns(self) -> Array:
+        """End - start; meaningless where ``has_duration`` is false."""
+        return self.columns.spans.end_ns - self.columns.spans.start_ns
+
+    @property
+    def has_duration(self) -> Array:
+        """Both ends known and not in the wrong order."""
+        bad = Quality.NO_START | Quality.NO_END | Quality.IN_PROGRESS | Quality.DURATION_NEGATIVE
+        return (self.columns.spans.quality & bad) == 0
+
+    def truth(self, keys: tuple[str, ...]) -> Array:
+        """Return whether the first of these attributes that a span has is true."""
+        found = self.by_key.codes_of(keys, str.lower)
+        yes = np.array([label in {"true", "1"} for label in found.labels] + [False])
+        return yes[found.codes]
+
+    def any_of(self, *kinds: Kind) -> Array:
+        """Return whether the span is of one of these kinds."""
+        return np.isin(self.columns.spans.kind, kinds)
+
+
+def compact(codes: Array, texts: list[str]) -> Codes:
+    """Return codes into a long list as codes into the few texts that are used."""
+    seen = np.zeros(len(texts) + 1, bool)
+    seen[codes] = True
+    used = np.flatnonzero(seen[:-1])
+    position = np.full(len(texts) + 1, -1, np.int32)
+    position[used] = np.arange(len(used), dtype=np.int32)
+    return Codes(position[codes], [texts[i] for i in used])
+
+
+def _only(codes: Codes, rows: Array) -> Codes:
+    """Return the codes where the mask holds, nothing elsewhere."""
+    return Codes(np.where(rows, codes.codes, -1).astype(np.int32), codes.labels)
+
+
+def _name(look: Lookup) -> Codes:
+    """Span names."""
+    return compact(look.columns.spans.name, look.columns.names)
+
+
+def _service(look: Lookup) -> Codes:
+    """service.name of the resource, else what the span says, else unknown_service."""
+    resource = look.columns.spans.resource
+    named = look.resources_by_key.codes_of(semconv.SERVICE_KEYS).take(resource)
+    if (named.codes >= 0).all():
+        return named
+    faas = pick([look.resources_by_key.codes_of(semconv.FAAS_KEYS).take(resource), look.codes("faas_name")])[0]
+    unknown = Codes(np.zeros(len(resource), np.int32), [semconv.UNKNOWN_SERVICE])
+    return pick([named, look.by_key.codes_of(semconv.SPAN_SERVICE_KEYS), faas, unknown])[0]
+
+
+_OPERATION_SOURCES = ("aws.local.operation", "http.route", "rpc.method", "db.operation.name", "messaging", "name")
+
+
+def _operations(look: Lookup) -> tuple[Codes, Array]:
+    """Low-cardinality class of every span and which attribute it came from; paths and ids are never used."""
+    route = _only(join([look.codes("http_request_method"), look.codes("http_route")]), look.any_of(Kind.SERVER))
+    route = _only(route, look.codes("http_route").codes >= 0)
+    return pick(
+        [
+            look.by_key.codes_of(("aws.local.operation",)),
+            route,
+            look.codes("rpc_method"),
+            _only(
+                join([look.codes("db_operation_name"), look.codes("db_collection_name")]),
+                look.codes("db_system_name").codes >= 0,
+            ),
+            join([look.codes("messaging_operation_type"), look.codes("messaging_destination_name")]),
+            look.codes("name"),
+        ]
+    )
+
+
+def _operation(look: Lookup) -> Codes:
+    codes, which = _operations(look)
+    look._codes["operation_source"] = Codes(which.astype(np.int32), list(_OPERATION_SOURCES))  # noqa: SLF001 - computed together
+    return codes
+
+
+def _operation_source(look: Lookup) -> Codes:
+    look.codes("operation")
+    return look._codes["operation_source"]  # noqa: SLF001 - computed together
+
+
+def _rpc_method(look: Lookup) -> Codes:
+    """Fully qualified method; the older conventions kept the service apart."""
+    return (
+        join([look.by_key.codes_of(("rpc.service",)), look.by_key.codes_of(("rpc.method",))], "/")
+        if ("rpc.service" in look.columns.kv.keys)
+        else look.by_key.codes_of(("rpc.method",))
+    )
+
+
+def _peer_address(look: Lookup) -> Codes:
+    """Where a client calls to, where a server was called from."""
+    callee = look.by_key.codes_of(semconv.CALLEE_ADDRESS)
+    caller = _only(look.by_key.codes_of(semconv.CALLER_ADDRESS), look.any_of(*_INBOUND))
+    return pick([_only(callee, ~look.any_of(*_INBOUND)), caller])[0]
+
+
+def _peer_service(look: Lookup) -> Codes:
+    """The callee as the caller names it: a service, else database, topic, RPC service, function, host."""
+    outbound = look.any_of(*_OUTBOUND)
+    derived = [
+        join([look.codes("db_system_name"), look.codes("db_namespace")], "/"),
+        look.codes("messaging_destination_name"),
+        look.codes("messaging_system"),
+        look.by_key.codes_of(("rpc.service",)),
+        look.by_key.codes_of(("faas.invoked_name",)),
+        look.codes("peer_address"),
+    ]
+    return pick([look.by_key.codes_of(semconv.PEER_NAME), *(_only(codes, outbound) for codes in derived)])[0]
+
+
+def _peer_type(look: Lookup) -> Codes:
+    """What sort of thing is called."""
+    outbound = look.any_of(*_OUTBOUND)
+    aws = np.isin(look.codes("rpc_system_name").codes, _matching(look.codes("rpc_system_name"), "aws-api"))
+    aws |= look.by_key.codes_of(("aws.service", "aws.operation")).codes >= 0
+    tests = (
+        ("db", look.codes("db_system_name").codes >= 0),
+        ("messaging", look.codes("messaging_system").codes >= 0),
+        ("faas", look.by_key.codes_of(("faas.invoked_name",)).codes >= 0),
+        ("aws", aws),
+        ("rpc", look.codes("rpc_system_name").codes >= 0),
+        ("http", (look.codes("http_request_method").codes >= 0) | (look.codes("url_full").codes >= 0)),
+    )
+    codes = np.where(outbound, len(tests), -1).astype(np.int32)
+    for at in range(len(tests) - 1, -1, -1):
+        codes[outbound & tests[at][1]] = at
+    return Codes(codes, [*(name for name, _ in tests), "other"])
+
+
+def _matching(codes: Codes, label: str) -> list[int]:
+    """Return the code of a label, if it is there."""
+    return [codes.labels.index(label)] if label in codes.labels else []
+
+
+def _first_exception(look: Lookup, key: str) -> Codes:
+    """The attribute of the first exception event of every span."""
+    found = look.events_by_key.codes_of((key,))
+    rows = look.columns.events.span_row
+    codes = np.full(len(look.columns.spans), -1, np.int32)
+    known = np.flatnonzero(found.codes >= 0)[::-1]
+    codes[rows[known]] = found.codes[known]
+    return Codes(codes, found.labels)
+
+
+def _error_type(look: Lookup) -> Codes:
+    """error.type, else the type of the first exception."""
+    return pick([look.by_key.codes_of(("error.type",)), _first_exception(look, "exception.type")])[0]
+
+
+def _error_class_codes(look: Lookup) -> Codes:
+    return Codes(look.error_class, list(schema.ERROR_CLASSES))
+
+
+def _error_class(look: Lookup) -> Array:
+    """Whose mistake: throttle before fault before client."""
+    result = np.zeros(len(look.columns.spans), np.int8)
+    grpc = look.by_key.codes_of(semconv.GRPC_KEYS)
+    if grpc.labels:
+        kinds = np.array([_grpc_class(label) for label in grpc.labels] + [ErrorClass.NONE], np.int8)
+        result = kinds[grpc.codes]
+    code, known = look.http_status
+    too_many, client_error, server_error = 429, 400, 500
+    result[known & (code >= client_error) & (code < server_error)] = ErrorClass.CLIENT
+    result[known & (code == too_many)] = ErrorClass.THROTTLE
+    result[known & (code >= server_error)] = ErrorClass.FAULT
+    for key, kind in (("error", ErrorClass.CLIENT), ("fault", ErrorClass.FAULT), ("throttle", ErrorClass.THROTTLE)):
+        result[look.truth((f"aws.xray.{key}",))] = kind
+    failed = look.columns.spans.status_code == Status.ERROR
+    result[failed & (result == ErrorClass.NONE)] = ErrorClass.UNSPECIFIED
+    return result
+
+
+def _grpc_class(label: str) -> ErrorClass:
+    """Whose mistake a gRPC status is, given as number or name."""
+    number = str(semconv.GRPC_NAMES.index(label)) if label in semconv.GRPC_NAMES else label
+    if number == semconv.GRPC_THROTTLE:
+        return ErrorClass.THROTTLE
+    if number in semconv.GRPC_FAULTS:
+        return ErrorClass.FAULT
+    return ErrorClass.NONE if number == "0" or not number.isdigit() else ErrorClass.CLIENT
+
+
+DERIVED: dict[str, Callable[[Lookup], Codes]] = {
+    "name": _name,
+    "service_name": _service,
+    "operation": _operation,
+    "operation_source": _operation_source,
+    "rpc_method": _rpc_method,
+    "peer_address": _peer_address,
+    "peer_service_name": _peer_service,
+    "peer_type": _peer_type,
+    "error_type": _error_type,
+    "error_class": _error_class_codes,
+    "exception_message": lambda look: _first_exception(look, "exception.message"),
+}
+CODED = (*DERIVED, *semconv.SPAN_KEYS, *semconv.RESOURCE_KEYS, "kind", "status_code", "record_kind", "status_message", "trace_state")  # fmt: skip

@@ -1,0 +1,166 @@
+"""The recordings that come with tracekit: real traffic of a small shop, with what is true about it.
+
+Each dataset is entered in ``datasets/index.json`` with its files, their SHA-256, how it was recorded, and its
+``truth``: what an analysis of it should find.  ``datasets/record/`` holds the shop itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tracekit.errors import LoadError
+
+if TYPE_CHECKING:
+    from tracekit.traces import TraceSet
+
+_PACKAGE = Path(__file__).resolve().parent
+_HOMES = (_PACKAGE / "_bundled" / "datasets", _PACKAGE.parent / "datasets")  # in the wheel; in a source tree
+
+
+def list_samples() -> pd.DataFrame:
+    """Tell which recordings there are.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a recording: ``name``, ``title``, ``span_count``, ``trace_count`` and ``byte_count`` (compressed) over
+        all its files, ``licence``, and ``truth``, the sentence that says what it holds.
+
+    Raises
+    ------
+    LoadError
+        The index of the datasets is not where it should be.
+
+    Examples
+    --------
+    >>> list_samples().set_index("name").loc["checkout-regression", ["trace_count", "licence"]].tolist()
+    [2000, 'MIT']
+    """
+    rows = [
+        {
+            "name": entry["name"],
+            "title": entry["title"],
+            "span_count": sum(file["span_count"] for file in entry["files"]),
+            "trace_count": sum(file["trace_count"] for file in entry["files"]),
+            "byte_count": sum(file["bytes"] for file in entry["files"]),
+            "licence": entry["licence"],
+            "truth": entry["truth"]["summary"],
+        }
+        for entry in _entries().values()
+    ]
+    return pd.DataFrame(rows)
+
+
+def sample_paths(name: str) -> tuple[Path, ...]:
+    """Return the files of a recording, each checked against the SHA-256 in the index.
+
+    Parameters
+    ----------
+    name
+        A name of :func:`list_samples`.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        One file a role, in the order of the index: for an incident the baseline, then during.
+
+    Raises
+    ------
+    ValueError
+        No recording has this name; the message offers the nearest one and lists all.
+    LoadError
+        A file is missing, or its content is not what was recorded.
+
+    Examples
+    --------
+    >>> [path.name for path in sample_paths("checkout-regression")]
+    ['baseline.jsonl.zst', 'during.jsonl.zst']
+    """
+    entry = _entry(name)
+    return tuple(_verified(_home() / file["path"], file["sha256"]) for file in entry["files"])
+
+
+def load_sample(name: str) -> TraceSet | tuple[TraceSet, ...]:
+    """Read a recording.
+
+    Parameters
+    ----------
+    name
+        A name of :func:`list_samples`.
+
+    Returns
+    -------
+    TraceSet or tuple of TraceSet
+        One for a recording of one file, otherwise one for each file in the order of :func:`sample_paths`.
+
+    Raises
+    ------
+    ValueError
+        No recording has this name.
+    LoadError
+        A file is missing, damaged, or cannot be read.
+
+    Examples
+    --------
+    >>> before, during = load_sample("checkout-regression")
+    >>> len(before.summary), len(during.summary)
+    (1000, 1000)
+    """
+    from tracekit.loading import read  # noqa: PLC0415 - listing the samples should not import the loaders
+
+    sets = tuple(read(path) for path in sample_paths(name))
+    return sets[0] if len(sets) == 1 else sets
+
+
+def _home() -> Path:
+    """Return the folder with the index: bundled in the wheel, or beside the package in a source tree."""
+    for home in _HOMES:
+        if (home / "index.json").is_file():
+            return home
+    raise LoadError(
+        f"expected the index of the recordings, found no index.json in {' or '.join(map(str, _HOMES))}; "
+        "install tracekit-notebook again",
+        source=str(_HOMES[0] / "index.json"),
+        code="SAMPLE_MISSING",
+    )
+
+
+def _entries() -> dict[str, dict[str, Any]]:
+    """Return the entries of the index by name."""
+    index = json.loads((_home() / "index.json").read_text(encoding="utf-8"))
+    return {entry["name"]: entry for entry in index["datasets"]}
+
+
+def _entry(name: str) -> dict[str, Any]:
+    """Return the entry of a name."""
+    entries = _entries()
+    if name in entries:
+        return entries[name]
+    near = difflib.get_close_matches(str(name), entries, n=1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"expected one of the recordings {', '.join(entries)}; found {name!r}.{meant}")
+
+
+def _verified(path: Path, expected: str) -> Path:
+    """Return a path whose content has the SHA-256 it should have."""
+    if not path.is_file():
+        raise LoadError(
+            f"expected a recording, found no file {path}; install tracekit-notebook again, or check the file out again",
+            source=str(path),
+            code="SAMPLE_MISSING",
+        )
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != expected:
+        raise LoadError(
+            f"expected SHA-256 {expected}, found {found} in {path}: the recording was changed or cut; "
+            "install tracekit-notebook again, or check the file out again",
+            source=str(path),
+            code="SAMPLE_DAMAGED",
+        )
+    return path

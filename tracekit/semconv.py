@@ -1,0 +1,104 @@
+"""Which attribute means what: semantic conventions, old and new, resolved to the promoted columns.
+
+The tables follow the semantic conventions 1.44 registry and its deprecation map (``spec/formats.md`` section 5.4): the
+first key present counts, raw attributes stay as they are.
+"""
+
+from __future__ import annotations
+
+SPAN_KEYS: dict[str, tuple[str, ...]] = {
+    "http_request_method": ("http.request.method", "http.method"),
+    "http_route": ("http.route",),
+    "url_full": ("url.full", "http.url"),
+    "db_system_name": ("db.system.name", "db.system"),
+    "db_namespace": ("db.namespace", "db.name", "db.redis.database_index"),
+    "db_collection_name": ("db.collection.name", "db.sql.table", "db.mongodb.collection"),
+    "db_operation_name": ("db.operation.name", "db.operation"),
+    "messaging_system": ("messaging.system",),
+    "messaging_destination_name": ("messaging.destination.name", "messaging.destination"),
+    "messaging_operation_type": ("messaging.operation.type", "messaging.operation"),
+    "rpc_system_name": ("rpc.system.name", "rpc.system"),
+    "faas_name": ("faas.name",),
+    "faas_invocation_id": ("faas.invocation_id", "faas.execution"),
+}
+
+NUMBER_KEYS: dict[str, tuple[str, ...]] = {
+    "http_response_status_code": ("http.response.status_code", "http.status_code"),
+}
+
+RESOURCE_KEYS: dict[str, tuple[str, ...]] = {
+    "service_namespace": ("service.namespace",),
+    "service_version": ("service.version",),
+    "service_instance_id": ("service.instance.id",),
+    "deployment_environment_name": (
+        "deployment.environment.name",
+        "deployment.environment",
+        "aws.local.environment",
+    ),
+    "cloud_region": ("cloud.region",),
+    "cloud_account_id": ("cloud.account.id",),
+    "cloud_platform": ("cloud.platform",),
+    "k8s_namespace_name": ("k8s.namespace.name",),
+    "k8s_pod_name": ("k8s.pod.name",),
+    "k8s_workload_name": (
+        "k8s.deployment.name",
+        "k8s.statefulset.name",
+        "k8s.daemonset.name",
+        "k8s.cronjob.name",
+        "k8s.job.name",
+        "k8s.replicaset.name",
+    ),
+    "host_name": ("host.name",),
+    "xray_origin": ("aws.xray.origin",),
+    "resource_arn": ("aws.xray.resource_arn",),
+}
+
+UNKNOWN_SERVICE = "unknown_service"
+SERVICE_KEYS = ("service.name",)
+SPAN_SERVICE_KEYS = ("aws.local.service",)
+FAAS_KEYS = ("faas.name",)
+
+CALLEE_ADDRESS = ("server.address", "net.peer.name", "http.host", "net.sock.peer.addr", "network.peer.address")
+CALLER_ADDRESS = ("client.address", "http.client_ip")
+CALLEE_PORT = ("server.port", "net.peer.port", "net.sock.peer.port", "network.peer.port")
+CALLER_PORT = ("client.port",)
+PEER_NAME = ("aws.remote.service", "service.peer.name", "peer.service")
+COLD_START = ("faas.coldstart", "is_cold_start")
+
+_DB_SYSTEMS = {
+    "mssql": "microsoft.sql_server",
+    "dynamodb": "aws.dynamodb",
+    "redshift": "aws.redshift",
+    "cosmosdb": "azure.cosmosdb",
+    "db2": "ibm.db2",
+    "oracle": "oracle.db",
+    "spanner": "gcp.spanner",
+    "hanadb": "sap.hana",
+    "netezza": "ibm.netezza",
+    "adabas": "softwareag.adabas",
+    "informix": "ibm.informix",
+    "firebird": "firebirdsql",
+    "interbase": "embarcadero.interbase",
+}
+_MESSAGING_OPERATIONS = {"publish": "send", "deliver": "process"}
+
+RENAMED: dict[str, dict[str, str]] = {
+    "db_system_name": _DB_SYSTEMS,
+    "messaging_operation_type": _MESSAGING_OPERATIONS,
+}
+
+GRPC_FAULTS = frozenset({"2", "4", "12", "13", "14", "15"})
+GRPC_THROTTLE = "8"
+GRPC_NAMES = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"]
+GRPC_KEYS = ("rpc.status_code", "rpc.response.status_code", "rpc.grpc.status_code")
+
+
+def rename(column: str) -> dict[str, str]:
+    """Return the old values of a column and their present names.
+
+    Examples
+    --------
+    >>> rename("db_system_name")["mssql"]
+    'microsoft.sql_server'
+    """
+    return RENAMED.get(column, {})

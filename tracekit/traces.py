@@ -1,0 +1,491 @@
+"""TraceSet: the immutable container that every loader makes and every analysis takes."""
+
+from __future__ import annotations
+
+import ast
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tracekit import frames, schema
+from tracekit import weights as weighing
+from tracekit.columns import Array, Columns
+from tracekit.derived import CODED, Lookup
+from tracekit.errors import FilterError
+from tracekit.forest import Forest, grow
+from tracekit.schema import Quality
+
+if TYPE_CHECKING:
+    from tracekit.attributes import Codes
+    from tracekit.weights import Weights
+
+Filter = str | pd.Series | Array | Callable[[pd.DataFrame], Any]
+
+
+class TraceSet:
+    """Recorded traces: numpy columns inside, DataFrames outside.
+
+    The frames (``spans``, ``attributes``, ``events``, ``links``, ``resources``, ``scopes``, ``summary``, ``sources``,
+    ``issues``) are made when asked for and kept; changing one changes nothing inside.  ``schema.describe()`` lists their
+    columns.
+
+    Parameters
+    ----------
+    columns
+        Sorted columns, as the loaders make them.
+    forest
+        Their shape, where it is known already.
+    weights
+        One weight a trace; the recorded ones unless given.
+
+    Examples
+    --------
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": ["a1", "a1", "b2"],
+    ...             "span_id": ["1", "2", "3"],
+    ...             "parent_span_id": [None, "1", None],
+    ...             "service_name": ["cart", "ledger", "cart"],
+    ...             "name": ["POST /pay", "charge", "GET /"],
+    ...             "start_ns": [0, 10, 0],
+    ...             "end_ns": [100, 90, 20],
+    ...         }
+    ...     )
+    ... )
+    >>> shop
+    TraceSet(2 traces, 3 spans, 2 services, 1970-01-01 00:00:00 to 00:00:00 UTC)
+    >>> shop.spans.loc[shop.spans["parent_row"] == 0, "service_name"].tolist()
+    ['ledger']
+    """
+
+    def __init__(self, columns: Columns, *, forest: Forest | None = None, weights: Weights | None = None) -> None:
+        self.columns = columns
+        self._forest = forest
+        self._weights = weights
+
+    @classmethod
+    def from_spans(cls, frame: pd.DataFrame) -> TraceSet:
+        """Return the traces of a frame of spans; the way back from ``spans``.
+
+        Parameters
+        ----------
+        frame
+            ``trace_id``, ``span_id``, ``name``, ``start_ns``, ``end_ns``; optional ``parent_span_id``, ``kind``,
+            ``status_code``, ``status_message``, ``service_name`` and other resource columns of ``schema.RESOURCES``,
+            promoted columns (``http_route``, ...), and any ``attributes.<key>`` and ``resource.<key>``.
+
+        Returns
+        -------
+        TraceSet
+            With a source of its own named ``frame``.
+
+        Raises
+        ------
+        SchemaError
+            Columns are missing.
+        """
+        from tracekit.loading.from_frame import from_frame  # noqa: PLC0415 - the loaders build on this module
+
+        return from_frame(frame)
+
+    # ---------------------------------------------------------------- inside
+
+    @cached_property
+    def forest(self) -> Forest:
+        """Parents, depths and children; see ``tracekit.forest``."""
+        return self._forest if self._forest is not None else grow(self.columns.spans)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """One weight a trace, and where it came from."""
+        if self._weights is not None:
+            return self._weights
+        return weighing.recorded(self.columns.spans, self.forest, self.columns.texts)
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        """Attributes by key and what follows from them."""
+        return Lookup(self.columns)
+
+    def codes(self, column: str) -> Codes:
+        """Return a category column of ``spans`` as codes and labels, for kernels."""
+        if column not in CODED:
+            message = f"expected a category column of spans, found {column!r}; one of {', '.join(sorted(CODED))}"
+            raise ValueError(message)
+        return self.lookup.codes(column)
+
+    @property
+    def is_error(self) -> Array:
+        """bool, one a span."""
+        return self.lookup.is_error
+
+    @property
+    def is_inferred(self) -> Array:
+        """bool, one a span: written by a backend for a callee that sent nothing."""
+        return self.lookup.is_inferred
+
+    @property
+    def duration_ns(self) -> Array:
+        """int64, one a span; meaningless where ``has_duration`` is false."""
+        return self.lookup.duration_ns
+
+    @property
+    def has_duration(self) -> Array:
+        """bool, one a span: both ends are known and in order."""
+        return self.lookup.has_duration
+
+    @cached_property
+    def trace_ids(self) -> list[str]:
+        """Hex text, one a trace, in the order of the columns."""
+        first = self.forest.starts[:-1]
+        return list(frames.hexes(self.columns.spans.trace_hi[first], self.columns.spans.trace_lo[first]))
+
+    # ---------------------------------------------------------------- frames
+
+    @cached_property
+    def spans(self) -> pd.DataFrame:
+        """One row a span; see ``schema.SPANS``."""
+        return frames.spans(self.lookup, self.forest)
+
+    @cached_property
+    def attributes(self) -> pd.DataFrame:
+        """One row an attribute; see ``schema.ATTRIBUTES``."""
+        return frames.attributes(self.columns)
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """One row an event; see ``schema.EVENTS``."""
+        return frames.events(self.lookup)
+
+    @cached_property
+    def links(self) -> pd.DataFrame:
+        """One row a link; see ``schema.LINKS``."""
+        return frames.links(self.lookup)
+
+    @cached_property
+    def resources(self) -> pd.DataFrame:
+        """One row a resource; see ``schema.RESOURCES``."""
+        return frames.resources(self.lookup)
+
+    @cached_property
+    def scopes(self) -> pd.DataFrame:
+        """One row an instrumentation scope; see ``schema.SCOPES``."""
+        return frames.scopes(self.columns)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row a trace; see ``schema.SUMMARY``."""
+        return frames.summary(self.lookup, self.forest, self.weights)
+
+    @cached_property
+    def sources(self) -> pd.DataFrame:
+        """One row a source; see ``schema.SOURCES``."""
+        return self.columns.sources.copy()
+
+    @cached_property
+    def issues(self) -> pd.DataFrame:
+        """One row an issue; see ``schema.ISSUES``."""
+        return self.columns.issues.copy()
+
+    def attribute(self, key: str) -> pd.Series:
+        """Return one attribute as a categorical column aligned with ``spans``.
+
+        Parameters
+        ----------
+        key
+            The attribute's key as recorded, of the span or else of its resource.
+
+        Returns
+        -------
+        pandas.Series
+            Texts; missing where a span has no such attribute.
+
+        Raises
+        ------
+        ValueError
+            No span and no resource has it; the nearest keys are named.
+
+        Examples
+        --------
+        >>> shop = TraceSet.from_spans(
+        ...     pd.DataFrame(
+        ...         {
+        ...             "trace_id": "a1",
+        ...             "span_id": ["1", "2"],
+        ...             "name": "x",
+        ...             "start_ns": 0,
+        ...             "end_ns": 5,
+        ...             "attributes.tenant": ["blue", None],
+        ...         }
+        ...     )
+        ... )
+        >>> shop.attribute("tenant").tolist()
+        ['blue', nan]
+        """
+        for index, rows in ((self.lookup.by_key, None), (self.lookup.resources_by_key, self.columns.spans.resource)):
+            if len(index.of(key)[0]):
+                codes = index.codes_of((key,))
+                series = (codes if rows is None else codes.take(rows)).series()
+                series.index.name = "span_row"
+                return series.rename(key)
+        import difflib  # noqa: PLC0415 - only on the way to an error
+
+        near = difflib.get_close_matches(key, self.columns.kv.keys, 3)
+        message = f"expected an attribute key, found {key!r}; " + (
+            f"did you mean {', '.join(near)}?" if near else "traces.attributes['key'].unique() lists them all"
+        )
+        raise ValueError(message)
+
+    # ---------------------------------------------------------------- other sets
+
+    def where(self, condition: Filter) -> TraceSet:
+        """Return the traces that hold at least one matching span, whole.
+
+        Whole, because a trace with spans left out lies about who waited for whom.
+
+        Parameters
+        ----------
+        condition
+            An expression over columns of ``spans`` (``"service_name == 'ledger' and duration_ns > 5e6"``), a boolean
+            Series or array with one entry a span (or a Series indexed by trace id), or a callable that takes ``spans``.
+
+        Returns
+        -------
+        TraceSet
+            Sources and issues stay: they tell what was read.
+
+        Raises
+        ------
+        FilterError
+            The expression does not parse, or names a column that is not there.
+        ValueError
+            A mask of the wrong length.
+
+        Examples
+        --------
+        >>> shop = TraceSet.from_spans(
+        ...     pd.DataFrame(
+        ...         {
+        ...             "trace_id": ["a1", "b2"],
+        ...             "span_id": ["1", "2"],
+        ...             "name": "x",
+        ...             "service_name": ["cart", "ledger"],
+        ...             "start_ns": 0,
+        ...             "end_ns": 5,
+        ...         }
+        ...     )
+        ... )
+        >>> len(shop.where("service_name == 'ledger'"))
+        1
+        """
+        mask = self._evaluate(condition) if isinstance(condition, str) else condition
+        if callable(mask):
+            mask = mask(self.spans)
+        if isinstance(mask, pd.Series) and mask.index.name == "trace_id":
+            chosen = mask.reindex(self.trace_ids).fillna(False).to_numpy(bool)  # noqa: FBT003 - pandas
+        else:
+            rows = np.asarray(pd.Series(mask).fillna(False), bool)  # noqa: FBT003 - pandas
+            if len(rows) != len(self.columns.spans):
+                message = (
+                    f"expected a mask of {len(self.columns.spans)} spans or a Series by trace id, found {len(rows)}"
+                )
+                raise ValueError(message)
+            chosen = np.bincount(self.forest.trace[rows], minlength=len(self)) > 0
+        return self._only(chosen)
+
+    def _evaluate(self, expression: str) -> Any:
+        """Return the mask of an expression, reading only the columns that it names."""
+        try:
+            tree = ast.parse(expression, mode="eval")
+        except SyntaxError as error:
+            at = (error.offset or 1) - 1
+            message = f"expected a condition over columns of spans, found {expression!r}: {error.msg} at {at}"
+            raise FilterError(message, expression=expression, position=at) from error
+        used = {node.id: node.col_offset for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        known = set(schema.names("spans"))
+        for name, at in used.items():
+            if name not in known:
+                message = (
+                    f"expected a column of spans, found {name!r} at {at} of {expression!r}; see tracekit.schema.SPANS"
+                )
+                raise FilterError(message, expression=expression, position=at)
+        data = pd.DataFrame({name: frames.span_column(self.lookup, self.forest, name) for name in used})
+        try:
+            return data.eval(expression, engine="python")
+        except Exception as error:
+            message = f"expected a condition over columns of spans, found {expression!r}: {error}"
+            raise FilterError(message, expression=expression, position=0) from error
+
+    def trace(self, trace_id: str) -> TraceSet:
+        """Return one trace.
+
+        Parameters
+        ----------
+        trace_id
+            Hex text, or a beginning of it that no other trace has; X-Ray's spelling is understood.
+
+        Raises
+        ------
+        ValueError
+            No trace, or several, begin so; the nearest ids are named.
+
+        Examples
+        --------
+        >>> shop = TraceSet.from_spans(
+        ...     pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+        ... )
+        >>> len(shop.trace("000000000000000000000000000000b2"))
+        1
+        """
+        chosen = np.zeros(len(self), bool)
+        chosen[self.find(trace_id)] = True
+        return self._only(chosen)
+
+    def find(self, trace_id: str) -> int:
+        """Return which trace has this id, or is the only one that begins so; ValueError names the nearest."""
+        wanted = trace_id.lower().removeprefix("1-").replace("-", "")
+        ids = self.trace_ids
+        at = int(np.searchsorted(ids, wanted))
+        if at < len(ids) and ids[at].startswith(wanted) and wanted:
+            several = at + 1 < len(ids) and ids[at + 1].startswith(wanted) and ids[at] != wanted
+            if not several:
+                return at
+        near = ", ".join(ids[max(0, at - 1) : at + 2]) or "none: the set is empty"
+        message = f"expected the id of one of {len(ids)} traces, found {trace_id!r}; nearest: {near}"
+        raise ValueError(message)
+
+    def between(self, start: Any, end: Any) -> TraceSet:
+        """Return the traces whose root starts in [start, end).
+
+        Parameters
+        ----------
+        start, end
+            Anything ``pandas.Timestamp`` takes; without a zone, UTC.
+        """
+        low, high = (_instant(edge) for edge in (start, end))
+        root = self.forest.root_row
+        known = (self.columns.spans.quality[root] & Quality.NO_START) == 0
+        begun = self.columns.spans.start_ns[root]
+        return self._only(known & (begun >= low) & (begun < high))
+
+    def with_weights(self, weights: Mapping[str, float] | pd.Series | Array | float | str) -> TraceSet:
+        """Return the same traces with other weights.
+
+        Parameters
+        ----------
+        weights
+            1 / inclusion probability: one number for all, one a trace in order, a mapping or Series by trace id, or
+            ``"recorded"`` for those of the roots' tracestates.
+
+        Raises
+        ------
+        ValueError
+            A weight that is missing, not finite or not positive.
+
+        Examples
+        --------
+        >>> shop = TraceSet.from_spans(
+        ...     pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+        ... )
+        >>> shop.with_weights(20).summary["weight"].tolist()
+        [20.0, 20.0]
+        """
+        if isinstance(weights, str):
+            if weights != "recorded":
+                message = f"expected numbers or 'recorded', found {weights!r}"
+                raise ValueError(message)
+            return TraceSet(self.columns, forest=self.forest)
+        return TraceSet(self.columns, forest=self.forest, weights=weighing.given(self.trace_ids, weights))
+
+    def _only(self, chosen: Array) -> TraceSet:
+        """Return the chosen traces."""
+        rows = np.flatnonzero(chosen[self.forest.trace])
+        kept = self.weights
+        return TraceSet(
+            self.columns.take(rows), weights=replace(kept, value=kept.value[chosen], source=kept.source.take(chosen))
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the set as a folder of Parquet files that ``tracekit.read`` reads back.
+
+        Parameters
+        ----------
+        path
+            A folder, by custom ``*.parquet``; an older store there is replaced once the new one is whole.
+
+        Returns
+        -------
+        pathlib.Path
+            The folder.
+        """
+        from tracekit.loading.store import save  # noqa: PLC0415 - the loaders build on this module
+
+        return save(self, Path(path))
+
+    # ---------------------------------------------------------------- how it shows
+
+    def __len__(self) -> int:
+        return len(self.forest.starts) - 1
+
+    def _facts(self) -> dict[str, str]:
+        """Return what a reader wants to know first."""
+        spans, count = self.columns.spans, self.columns.sources
+        known = spans.start_ns[(spans.quality & Quality.NO_START) == 0]
+        first, last = (
+            (pd.Timestamp(edge, unit="ns") for edge in (known.min(), known.max())) if len(known) else (None, None)
+        )
+        period = "no times" if first is None or last is None else _period(first, last)
+        services = self.codes("service_name")
+        facts = {
+            "traces": f"{len(self):,}",
+            "spans": f"{len(spans):,}",
+            "services": f"{len(np.unique(services.codes)):,}",
+            "period": period,
+        }
+        quarantined = int(count["quarantined_count"].sum())
+        partial = int((~count["complete"].astype(bool)).sum())
+        return facts | {
+            "quarantined": f"{quarantined:,} record{'s' * (quarantined != 1)}" * bool(quarantined),
+            "incomplete": f"{partial:,} of {len(count)} sources" * bool(partial),
+            "weights": "known" if len(self) and self.weights.known.all() else "unknown: every trace counts once",
+        }
+
+    def __repr__(self) -> str:
+        facts = self._facts()
+        parts = [
+            *(
+                f"{facts[name]} {name[: -1 if facts[name] == '1' else None]}"
+                for name in ("traces", "spans", "services")
+            ),
+            facts["period"],
+        ]
+        parts += [f"{facts['quarantined']} quarantined"] if facts["quarantined"] else []
+        parts += [f"{facts['incomplete']} incomplete"] if facts["incomplete"] else []
+        parts += ["weighted"] if facts["weights"] == "known" else []
+        return f"TraceSet({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{name}</th><td>{html.escape(fact)}</td></tr>" for name, fact in self._facts().items() if fact
+        )
+        return f"<table>{rows}</table>"
+
+
+def _period(first: pd.Timestamp, last: pd.Timestamp) -> str:
+    """Return a period in UTC, the second date left out where it is the first."""
+    form = "%H:%M:%S" if first.date() == last.date() else "%Y-%m-%d %H:%M:%S"
+    return f"{first:%Y-%m-%d %H:%M:%S} to {last.strftime(form)} UTC"
+
+
+def _instant(edge: Any) -> int:
+    """Return nanoseconds since the epoch; a time without a zone is UTC."""
+    moment = pd.Timestamp(edge)
+    moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
+    return int(moment.as_unit("ns").value)
