@@ -1,0 +1,1 @@
+"""How tracekit draws: waterfalls, maps, charts and their static pictures."""

@@ -1,0 +1,102 @@
+"""Which service has which colour: the same one in every view, trace and report.
+
+Ten colours (Okabe-Ito hues, shaded by search so that each has a contrast of at least 3:1 on its background and any two
+stay apart under colour-vision deficiency); the same index has the same hue in the light and the dark theme.  Red is
+kept for errors.  A service prefers the slot its name hashes to, so that two reports of one system look alike, and
+takes the next free one where that is taken; beyond ten services colours repeat and the label disambiguates.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LIGHT: Final = (
+    "#0094e7", "#c48700", "#00a679", "#7a4964", "#2d78a3", "#753400", "#908a3c", "#281d35", "#4e382b", "#8695a6",
+)  # fmt: skip
+DARK: Final = (
+    "#0094e7", "#ffb000", "#00cd95", "#e077b2", "#7ed1ff", "#aa4b00", "#c0b851", "#79579f", "#8c644d", "#5b6571",
+)  # fmt: skip
+_FIRST_CHOICE: Final = 7  # the others are nearly black or grey in the light theme: taken when these are gone
+_ORDER: Final = (0, 2, 1, 3, 4, 6, 5, 9, 7, 8)
+
+
+class Colours:
+    """The slots given out so far.
+
+    Examples
+    --------
+    >>> colours = Colours(["cart", "ledger"])
+    >>> colours.slot("cart") != colours.slot("ledger")
+    True
+    >>> colours.slot("cart") == Colours(["cart", "ledger"]).slot("cart")
+    True
+    """
+
+    def __init__(self, services: Iterable[str] = ()) -> None:
+        self._slots: dict[str, int] = {}
+        self.assign(services)
+
+    def assign(self, services: Iterable[str]) -> None:
+        """Give every new service its slot; the order in which they come does not matter.
+
+        Parameters
+        ----------
+        services
+            Names; those known keep their slot.
+        """
+        for service in sorted(set(services) - self._slots.keys()):
+            self._slots[service] = self._free_slot(service)
+
+    def slot(self, service: str) -> int:
+        """Return the slot of a service: an index into ``LIGHT`` and ``DARK``.
+
+        Parameters
+        ----------
+        service
+            Its name; a new one is given a slot.
+
+        Returns
+        -------
+        int
+            0 to 9.
+        """
+        if service not in self._slots:
+            self.assign([service])
+        return self._slots[service]
+
+    def _free_slot(self, service: str) -> int:
+        """Return the slot the name hashes to, or the next one that fewest services have."""
+        start = zlib.crc32(service.encode("utf-8", "replace")) % _FIRST_CHOICE
+        tries = [*_ORDER[start:_FIRST_CHOICE], *_ORDER[:start], *_ORDER[_FIRST_CHOICE:]]
+        given = list(self._slots.values())
+        return min(tries, key=given.count)
+
+
+SHARED: Final = Colours()  # of this process: all views of a notebook agree
+
+
+def ink(colour: str) -> str:
+    """Return the text colour that can be read on a bar.
+
+    Parameters
+    ----------
+    colour
+        Background as ``#rrggbb``.
+
+    Returns
+    -------
+    str
+        ``#000`` above a relative luminance of 0.18, else ``#fff``.
+
+    Examples
+    --------
+    >>> ink("#ffb000"), ink("#281d35")
+    ('#000', '#fff')
+    """
+    channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]  # noqa: PLR2004 - sRGB
+    return "#000" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.18 else "#fff"  # noqa: PLR2004 - spec
