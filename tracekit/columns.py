@@ -245,6 +245,19 @@ class Columns:
     issues: pd.DataFrame
     notes: dict[str, str] = field(default_factory=dict)
 
+    def take_in_order(self, rows: Array) -> Columns:
+        """Return the set of these span rows in this order, with their events and links in the same."""
+        taken = self.take(rows)
+        events = np.argsort(taken.events.span_row, kind="stable")
+        links = np.argsort(taken.links.span_row, kind="stable")
+        return replace(
+            taken,
+            events=take(taken.events, events),
+            event_attributes=taken.event_attributes.take(events),
+            links=take(taken.links, links),
+            link_attributes=taken.link_attributes.take(links),
+        )
+
     def take(self, rows: Array) -> Columns:
         """Return the set of these span rows (ascending), with their events and links.
 

@@ -26,8 +26,8 @@ def hexes(*words: Array) -> Array:
     >>> hexes(np.array([1], np.uint64), np.array([0xAB], np.uint64)).tolist()
     ['000000000000000100000000000000ab']
     """
-    stacked = np.stack([word.astype(">u8") for word in words], axis=1) if len(words[0]) else np.zeros((0, 1), ">u8")
-    digits, size = stacked.tobytes().hex(), 16 * len(words)
+    digits = np.column_stack(words).astype(">u8").tobytes().hex()
+    size = 16 * len(words)
     return np.array([digits[i : i + size] for i in range(0, len(digits), size)], object)
 
 

@@ -1,0 +1,337 @@
+"""From what the builder collected to a TraceSet: sort, fold duplicates, resolve parents, mark what is odd.
+
+Nothing is repaired here: times stay, spans stay, except for copies of the same record, which are merged and counted.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from tracekit.columns import (
+    Array,
+    Columns,
+    EventColumns,
+    LinkColumns,
+    Ragged,
+    SpanColumns,
+)
+from tracekit.errors import LoadError
+from tracekit.forest import Forest, grow
+from tracekit.frames import hexes
+from tracekit.loading.builder import EVENT_DTYPES, LINK_DTYPES, SPAN_DTYPES, Batch, Builder
+from tracekit.loading.ledger import CATALOGUE, Ledger, issues_frame, sources_frame
+from tracekit.loading.pool import mix
+from tracekit.schema import ParentState, Quality
+from tracekit.traces import TraceSet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TIME_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+_YEAR_2000, _YEAR_2100 = 946_684_800, 4_102_444_800
+_DAY_NS = 86_400 * 10**9
+_ABSURD_NS = 30 * _DAY_NS
+
+Part = TypeVar("Part", SpanColumns, EventColumns, LinkColumns)
+
+
+def finish(builder: Builder, time_unit: str | None = None) -> TraceSet:
+    """Return everything the builder holds as a TraceSet.
+
+    Parameters
+    ----------
+    builder
+        Its batches are taken out of it.
+    time_unit
+        The unit of the times in the sources, where they are not nanoseconds: ``us``, ``ms`` or ``s``.
+
+    Returns
+    -------
+    TraceSet
+        Sorted, with sources and issues.
+
+    Raises
+    ------
+    LoadError
+        All times of a source are in another unit and ``time_unit`` was not given (``TIME_UNIT``).
+    """
+    return settle(gather(builder), builder.ledgers, time_unit)
+
+
+def gather(builder: Builder) -> Columns:
+    """Return the builder's batches as columns in order of arrival, attributes folded."""
+    batches = builder.take_batches()
+    resources, resource_attributes = builder.resource_tables()
+    scopes, scope_attributes = builder.scope_tables()
+    columns = Columns(
+        **_joined(batches),
+        resources=resources,
+        resource_attributes=resource_attributes,
+        scopes=scopes,
+        scope_attributes=scope_attributes,
+        kv=None,  # type: ignore[arg-type] - set just below
+        names=builder.names.list(),
+        texts=builder.texts.list(),
+        facts=builder.trace_facts(),
+        sources=sources_frame([]),
+        issues=issues_frame([]),
+    )
+    kv, new_code = builder.attributes.table()
+    if new_code is None:
+        return replace(columns, kv=kv)
+    return replace(columns, kv=kv, **recoded(columns, new_code))
+
+
+def recoded(columns: Columns, new_code: Array) -> dict[str, Ragged]:
+    """Return the attribute tables of all owners with other codes."""
+    owners = ("attributes", "event_attributes", "link_attributes", "resource_attributes", "scope_attributes")
+    tables = {owner: getattr(columns, owner) for owner in owners}
+    return {owner: Ragged(t.offsets, new_code[t.codes] if len(t.codes) else t.codes) for owner, t in tables.items()}
+
+
+def _joined(batches: list[Batch]) -> dict[str, SpanColumns | EventColumns | LinkColumns | Ragged]:
+    """Return the batches end to end; each column of a batch is let go as soon as it is copied."""
+    before = np.concatenate(([0], np.cumsum([len(batch.spans) for batch in batches]))).astype(np.int64)
+    for batch, first in zip(batches, before[:-1], strict=True):
+        batch.events = replace(batch.events, span_row=batch.events.span_row + first)
+        batch.links = replace(batch.links, span_row=batch.links.span_row + first)
+    return {
+        "spans": concat(SpanColumns, SPAN_DTYPES, [batch.spans for batch in batches]),
+        "attributes": concat_ragged([batch.attributes for batch in batches]),
+        "events": concat(EventColumns, EVENT_DTYPES, [batch.events for batch in batches]),
+        "event_attributes": concat_ragged([batch.event_attributes for batch in batches]),
+        "links": concat(LinkColumns, LINK_DTYPES, [batch.links for batch in batches]),
+        "link_attributes": concat_ragged([batch.link_attributes for batch in batches]),
+    }
+
+
+def concat(table: type[Part], kinds: Sequence[type], parts: list[Part]) -> Part:
+    """Return tables end to end."""
+    columns = [
+        np.concatenate(
+            [np.zeros(0, kind), *(getattr(part, column.name) for part in parts)], dtype=kind, casting="unsafe"
+        )
+        for column, kind in zip(fields(table), kinds, strict=True)
+    ]
+    return table(*columns)
+
+
+def concat_ragged(parts: list[Ragged]) -> Ragged:
+    """Return attribute tables end to end."""
+    counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
+    return Ragged.from_counts(counts, np.concatenate([np.zeros(0, np.int32), *(part.codes for part in parts)]))
+
+
+def settle(columns: Columns, ledgers: list[Ledger], time_unit: str | None = None) -> TraceSet:
+    """Return columns in order of arrival as a TraceSet; what is found on the way goes to the ledgers."""
+    columns = _in_nanoseconds(columns, ledgers, time_unit)
+    spans = columns.spans
+    columns = columns.take_in_order(np.lexsort((spans.start_ns, spans.trace_lo, spans.trace_hi)))
+    columns = _without_copies(columns, ledgers)
+    columns = replace(columns, spans=replace(columns.spans, quality=_durations(columns.spans, ledgers)))
+    forest = grow(columns.spans)
+    columns = replace(columns, spans=replace(columns.spans, quality=_outside(columns.spans, forest, ledgers)))
+    _tell_parents(columns.spans, forest, ledgers)
+    return TraceSet(replace(columns, sources=sources_frame(ledgers), issues=issues_frame(ledgers)), forest=forest)
+
+
+def tell(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, action: str = "accepted") -> None:
+    """Write one issue a source for spans that share an oddity, with the first as the example."""
+    for source in np.unique(spans.source[rows]):
+        mine = rows[spans.source[rows] == source]
+        first = mine[:1]
+        message = f"{len(mine):,} span{'s' * (len(mine) != 1)}: {CATALOGUE[code][1]}"
+        ledgers[source].issue(
+            code,
+            message,
+            action=action,
+            trace_id=hexes(spans.trace_hi[first], spans.trace_lo[first])[0],
+            span_id=hexes(spans.span_id[first])[0],
+            count=len(mine),
+        )
+
+
+# -------------------------------------------------------------------- time
+
+
+def _in_nanoseconds(columns: Columns, ledgers: list[Ledger], time_unit: str | None) -> Columns:
+    """Return the columns with times in nanoseconds; spans whose unit disagrees with their source's are quarantined."""
+    spans = columns.spans
+    if time_unit is not None:
+        return _scaled(columns, TIME_UNITS[time_unit])
+    present = (spans.quality & Quality.NO_START) == 0
+    odd = np.zeros(len(spans), bool)
+    unit = _unit_of(spans.start_ns)
+    for source in np.unique(spans.source):
+        mine = present & (spans.source == source)
+        votes = np.bincount(unit[mine], minlength=5)
+        if votes[:3].sum() == 0:
+            continue
+        common = int(votes[:4].argmax())
+        if common < 3:  # noqa: PLR2004 - 3 is nanoseconds
+            name = ("s", "ms", "us")[common]
+            message = (
+                f"TIME_UNIT {ledgers[source].uri}: expected nanoseconds since the epoch, found {votes[common]:,} start times"
+                f" that are dates only in {name}, e.g. {spans.start_ns[mine & (unit == common)][0]};"
+                f" nothing was converted; read it with time_unit={name!r}"
+            )
+            raise LoadError(message, source=ledgers[source].uri, code="TIME_UNIT")
+        odd |= mine & (unit < 3)  # noqa: PLR2004 - likewise
+    rows = np.flatnonzero(odd)
+    if not len(rows):
+        return columns
+    tell(ledgers, spans, rows, "TIME_UNIT", "quarantined")
+    for source, count in zip(*np.unique(spans.source[rows], return_counts=True), strict=True):
+        ledgers[source].quarantined += int(count)
+    return columns.take(np.flatnonzero(~odd))
+
+
+def _unit_of(start: Array) -> Array:
+    """Return 0 to 3 for times that are dates from 2000 to 2100 in s, ms, us, ns; 4 for none of them."""
+    unit = np.full(len(start), 4, np.int8)
+    for at, factor in enumerate((1, 10**3, 10**6, 10**9)):
+        unit[(start >= _YEAR_2000 * factor) & (start < _YEAR_2100 * factor)] = at
+    return unit
+
+
+def _scaled(columns: Columns, factor: int) -> Columns:
+    """Return the columns with all times multiplied."""
+    spans, events = columns.spans, columns.events
+    limit = np.iinfo(np.int64).max // factor
+    for times in (spans.start_ns, spans.end_ns, events.time_ns):
+        if len(times) and int(np.abs(times).max()) > limit:
+            message = f"expected times that fit 64 bits after multiplying by {factor}, found {int(np.abs(times).max())}; they look like nanoseconds: leave time_unit out"
+            raise LoadError(message, code="TIME_UNIT")
+    return replace(
+        columns,
+        spans=replace(
+            spans,
+            start_ns=spans.start_ns * factor,
+            end_ns=spans.end_ns * factor,
+            resolution_ns=np.maximum(spans.resolution_ns, factor).astype(np.int32),
+        ),
+        events=replace(events, time_ns=events.time_ns * factor),
+    )
+
+
+# -------------------------------------------------------------------- duplicates
+
+
+def _without_copies(columns: Columns, ledgers: list[Ledger]) -> Columns:
+    """Merge copies of one record, drop unfinished records that were finished later, mark spans that share ids."""
+    spans = columns.spans
+    key = mix([spans.trace_hi, spans.trace_lo, spans.span_id, spans.quality & Quality.SHARED])
+    arranged = np.sort(key)
+    twice = np.unique(arranged[1:][arranged[1:] == arranged[:-1]])
+    if not len(twice):
+        return columns
+    rows = np.flatnonzero(np.isin(key, twice))
+    group = np.unique(key[rows], return_inverse=True)[1]
+    content = _content(columns, rows)
+    copies = _later_of_equal(np.stack([group.astype(np.uint64), content]))
+    unfinished = (spans.quality[rows] & Quality.IN_PROGRESS) != 0
+    finished = np.zeros(int(group.max()) + 1, bool)
+    finished[group[~unfinished]] = True
+    superseded = unfinished & finished[group] & ~copies
+    kept_group = group[~copies & ~superseded]
+    conflict = np.bincount(kept_group, minlength=len(finished))[group] > 1
+    for dropped, code in ((rows[copies], "DUP_IDENTICAL"), (rows[superseded], "DUP_SUPERSEDED")):
+        tell(ledgers, spans, dropped, code, "merged")
+        for source, count in zip(*np.unique(spans.source[dropped], return_counts=True), strict=True):
+            ledgers[source].merged += int(count)
+    clash = rows[conflict & ~copies & ~superseded]
+    tell(ledgers, spans, clash, "DUP_CONFLICT")
+    quality = spans.quality.copy()
+    quality[clash] |= np.uint32(Quality.DUPLICATE)
+    keep = np.ones(len(spans), bool)
+    keep[rows[copies | superseded]] = False
+    return replace(columns, spans=replace(spans, quality=quality)).take(np.flatnonzero(keep))
+
+
+def _later_of_equal(pairs: Array) -> Array:
+    """Return which columns of a two-row array repeat an earlier one."""
+    order = np.lexsort((np.arange(pairs.shape[1]), pairs[1], pairs[0]))
+    same = np.zeros(pairs.shape[1], bool)
+    same[order[1:]] = (pairs[:, order[1:]] == pairs[:, order[:-1]]).all(axis=0)
+    return same
+
+
+def _content(columns: Columns, rows: Array) -> Array:
+    """Return a 64-bit hash of everything a span says, attributes in any order; provenance is left out."""
+    part = columns.take(rows)
+    provenance = {"source", "record_number", "byte_offset", "quality"}
+    own = [getattr(part.spans, column.name) for column in fields(SpanColumns) if column.name not in provenance]
+    quality = part.spans.quality & ~np.uint32(Quality.DUPLICATE)
+    events = mix([part.events.time_ns, part.events.name, _bag(part.event_attributes)])
+    links = mix([part.links.trace_hi, part.links.trace_lo, part.links.span_id, _bag(part.link_attributes)])
+    sums = [_bag(part.attributes)]
+    for hashes, owner in ((events, part.events.span_row), (links, part.links.span_row)):
+        total = np.zeros(len(rows), np.uint64)
+        with np.errstate(over="ignore"):
+            np.add.at(total, owner, hashes)
+        sums.append(total)
+    return mix([*own, quality, *sums])
+
+
+def _bag(table: Ragged) -> Array:
+    """Return a hash of each row's attribute codes that does not depend on their order."""
+    if not len(table.codes):
+        return np.zeros(len(table), np.uint64)
+    with np.errstate(over="ignore"):
+        running = np.concatenate((np.zeros(1, np.uint64), np.cumsum(mix([table.codes]), dtype=np.uint64)))
+        return np.asarray(running[table.offsets[1:]] - running[table.offsets[:-1]])
+
+
+# -------------------------------------------------------------------- what is odd
+
+
+def _durations(spans: SpanColumns, ledgers: list[Ledger]) -> Array:
+    """Return the quality bits with those about the span's own times."""
+    quality = spans.quality.copy()
+    timed = (quality & (Quality.NO_START | Quality.NO_END)) == 0
+    duration = spans.end_ns - spans.start_ns
+    tomorrow = time.time_ns() + _DAY_NS
+    tests = (
+        (timed & (duration < 0), Quality.DURATION_NEGATIVE, "DUR_NEGATIVE"),
+        (timed & (duration == 0), Quality.DURATION_ZERO, "DUR_ZERO"),
+        (timed & (duration > _ABSURD_NS), Quality.DURATION_ABSURD, "DUR_ABSURD"),
+        (spans.start_ns > tomorrow, Quality.TIME_FUTURE, "TIME_FUTURE"),
+    )
+    for mask, bit, code in tests:
+        quality[mask] |= np.uint32(bit)
+        tell(ledgers, spans, np.flatnonzero(mask), code)
+    tell(ledgers, spans, np.flatnonzero(quality & Quality.NO_START), "TIME_ZERO")
+    open_end = (quality & Quality.NO_END) != 0
+    tell(ledgers, spans, np.flatnonzero(open_end & ((quality & Quality.IN_PROGRESS) == 0)), "TIME_MISSING_END")
+    return quality
+
+
+def _outside(spans: SpanColumns, forest: Forest, ledgers: list[Ledger]) -> Array:
+    """Return the quality bits with the one for spans that run outside their parent."""
+    quality = spans.quality.copy()
+    child = np.flatnonzero(forest.parent_row >= 0)
+    parent = forest.parent_row[child]
+    unknown = Quality.NO_START | Quality.NO_END
+    timed = ((quality[child] | quality[parent]) & unknown) == 0
+    out = (spans.start_ns[child] < spans.start_ns[parent]) | (spans.end_ns[child] > spans.end_ns[parent])
+    rows = child[timed & out]
+    quality[rows] |= np.uint32(Quality.OUTSIDE_PARENT)
+    tell(ledgers, spans, rows, "CHILD_OUTSIDE_PARENT")
+    return quality
+
+
+def _tell_parents(spans: SpanColumns, forest: Forest, ledgers: list[Ledger]) -> None:
+    """Write down what is odd about the shape of the traces."""
+    for state, code in (
+        (ParentState.MISSING, "PARENT_MISSING"),
+        (ParentState.SELF, "PARENT_SELF"),
+        (ParentState.CYCLE, "PARENT_CYCLE"),
+    ):
+        tell(ledgers, spans, np.flatnonzero(forest.state == state), code)
+    roots = np.bincount(forest.trace[forest.state == ParentState.ROOT], minlength=len(forest.starts) - 1)
+    tell(ledgers, spans, forest.root_row[roots > 1], "MULTI_ROOT")
+    tell(ledgers, spans, forest.root_row[roots == 0], "NO_ROOT")
