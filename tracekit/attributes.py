@@ -179,7 +179,8 @@ def value(kv: KeyValues, code: int) -> Any:
     >>> from tracekit.loading.pool import Attributes
     >>> pool = Attributes()
     >>> codes = [pool.kv("k", v) for v in (True, 3, 2.5, b"ab", None)]
-    >>> [value(pool.table()[0], code) for code in codes]
+    >>> table, _ = pool.table()
+    >>> [value(table, code) for code in codes]
     [True, 3, 2.5, b'ab', None]
     """
     kind, text = int(kv.type[code]), kv.text[code].as_py()

@@ -283,6 +283,7 @@ def trace_starts(spans: SpanColumns) -> Array:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from tracekit import TraceSet
     >>> frame = pd.DataFrame(
     ...     {

@@ -171,6 +171,7 @@ class Ledger:
     issues: list[Issue] = field(default_factory=list)
     _rows: Counter[str] = field(default_factory=Counter)
     _beyond: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _tallies: dict[tuple[str, str], tuple[int, Position]] = field(default_factory=dict)
 
     @property
     def accepted(self) -> int:
@@ -245,6 +246,20 @@ class Ledger:
             raw=raw,
             count=count,
         )
+
+    def tally(self, code: str, message: str, at: Position, count: int = 1) -> None:
+        """Count something that happens again and again: one row in the end, with the first place."""
+        before, first = self._tallies.get((code, message), (0, at))
+        self._tallies[code, message] = (before + count, first)
+
+    def close(self) -> None:
+        """Write the tallies and dialects down; nothing more comes from this source."""
+        for (code, message), (count, first) in self._tallies.items():
+            self.issue(code, f"{message}; {count:,} times, this is the first", at=first, count=count)
+        self._tallies.clear()
+        if sum(self.dialects.values()) and self.formats:
+            told = ", ".join(f"{name} ({count:,})" for name, count in sorted(self.dialects.items()))
+            self.issue("DIALECT", f"converted: {told}", count=sum(self.dialects.values()))
 
     def dialect(self, name: str, count: int = 1) -> None:
         """Count a spelling of the format."""

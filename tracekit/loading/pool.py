@@ -103,7 +103,7 @@ class Attributes:
         return len(self._key) - 1
 
     def table(self) -> tuple[KeyValues, Array | None]:
-        """Return the distinct attributes and, if rows were folded, the new code of every old one."""
+        """Return the distinct attributes and, if rows were folded, the new code of every old one; empties the pool."""
         import pyarrow as pa  # noqa: PLC0415 - heavy, and not needed to import the package
 
         text = pa.array(self._text, pa.large_string())
