@@ -1,18 +1,16 @@
-"""Pictures written by Python: SVG that needs no script, no style sheet and no font, safe by construction.
+"""Pictures written by Python: SVG that needs no script, no style sheet and no font.
 
-An element is built from a name, attributes and children, and every attribute and text is cleaned and escaped here, so
-that no view ever glues markup from data.  The colours of the light theme stand in the attributes; classes let a page
-restyle a picture it holds inline (``tk-ink``, ``tk-mute``, ``tk-line``, ``tk-paper``, ``tk-error``, ``tk-s0`` to
-``tk-s9`` for services).
+The colours of the light theme stand in the attributes; classes let a page restyle a picture that it holds inline:
+``tk-ink``, ``tk-mute``, ``tk-line``, ``tk-paper``, ``tk-error``, and ``tk-s0`` to ``tk-s9`` for services.
 """
 
 from __future__ import annotations
 
 import base64
-import html
 from typing import TYPE_CHECKING, Final
 
 from tracekit.views.colours import LIGHT
+from tracekit.views.markup import Markup, attribute, element
 from tracekit.views.text import LABEL_LIMIT, clean
 
 if TYPE_CHECKING:
@@ -25,61 +23,6 @@ PAPER: Final = "#ffffff"
 ERROR: Final = "#d32f2f"
 ACCENT: Final = "#1976d2"
 FONT: Final = "system-ui, -apple-system, 'Segoe UI', sans-serif"
-
-
-class Markup(str):
-    """Markup that was built here, and may go into a page as it is.
-
-    Jinja2 and notebooks know it by ``__html__``.
-
-    Examples
-    --------
-    >>> element("title", {}, "a < b").__html__()
-    '<title>a &lt; b</title>'
-    """
-
-    __slots__ = ()
-
-    def __html__(self) -> str:
-        return str(self)
-
-
-def element(name: str, attributes: dict[str, object] | None = None, *children: Markup | str) -> Markup:
-    """Return one element; text among the children is cleaned and escaped.
-
-    Parameters
-    ----------
-    name
-        Element name.
-    attributes
-        Values are cleaned, escaped and, if they are numbers, shortened to two decimals; None leaves one out.
-    children
-        Markup goes in as it is, other strings as text.
-
-    Returns
-    -------
-    Markup
-        The element.
-
-    Examples
-    --------
-    >>> element("rect", {"x": 1.23456, "class": None, "width": 3})
-    '<rect x="1.23" width="3"/>'
-    >>> element("text", {"x": 0}, "<script>")
-    '<text x="0">&lt;script&gt;</text>'
-    """
-    head = "".join(f' {key}="{_attribute(value)}"' for key, value in (attributes or {}).items() if value is not None)
-    if not children:
-        return Markup(f"<{name}{head}/>")
-    body = "".join(child if isinstance(child, Markup) else html.escape(clean(child), quote=False) for child in children)
-    return Markup(f"<{name}{head}>{body}</{name}>")
-
-
-def _attribute(value: object) -> str:
-    """Return an attribute's text: short numbers, escaped strings."""
-    if isinstance(value, float):
-        return f"{value:.2f}".rstrip("0").rstrip(".") if value == value else "0"  # noqa: PLR0124 - NaN is not drawn
-    return html.escape(clean(value))
 
 
 def text(x: float, y: float, words: str, *, kind: str = "ink", **more: object) -> Markup:
@@ -160,7 +103,7 @@ def picture(width: float, height: float, title: str, children: Iterable[Markup],
     ground = [element("rect", {"width": width, "height": height, "fill": PAPER, "class": "tk-paper"})] if paper else []
     attributes = {
         "xmlns": "http://www.w3.org/2000/svg",
-        "viewBox": f"0 0 {_attribute(float(width))} {_attribute(float(height))}",
+        "viewBox": f"0 0 {attribute(float(width))} {attribute(float(height))}",
         "width": width,
         "height": height,
         "font-family": FONT,

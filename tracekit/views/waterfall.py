@@ -1,0 +1,300 @@
+"""One trace on a time axis: the columns that the waterfall draws, and the widget for notebooks.
+
+Nothing is repaired for the picture: a span without an end is drawn to the end of the trace and says so, a negative
+duration keeps its sign in words, an orphan says that its parent is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.schema import KINDS, ParentState, Quality
+from tracekit.views.colours import SHARED, Colours
+from tracekit.views.details import Strings, detail_columns, source_names
+from tracekit.views.text import clean, plural
+from tracekit.views.tkw1 import Payload
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+EMBEDDED_SPANS: Final = 20_000  # above this a notebook asks for a span's attributes when it is selected
+_SMALL: Final = np.iinfo(np.uint16).max
+
+
+class Flag(IntFlag):
+    """What the row of a span shows besides its bar; the bits of the column ``flags``.
+
+    Examples
+    --------
+    >>> Flag.ERROR in Flag(3)
+    True
+    """
+
+    ERROR = 1
+    NO_END = 2
+    NO_START = 4
+    INFERRED = 8
+    ORPHAN = 16
+
+
+@dataclass(frozen=True)
+class TraceRows:
+    """Which rows a waterfall shows, and where its time begins.
+
+    Parameters
+    ----------
+    trace_id
+        Hex text.
+    rows
+        Rows of ``traces.spans``, in preorder.
+    base_ns
+        Earliest known time: 0 on the axis.
+    """
+
+    trace_id: str
+    rows: Array
+    base_ns: int
+
+
+def trace_rows(traces: TraceSet, trace_id: str) -> TraceRows:
+    """Return the spans of one trace in the order in which they are drawn.
+
+    Parameters
+    ----------
+    traces
+        The set that holds it.
+    trace_id
+        Its id, or a beginning that no other trace has.
+
+    Returns
+    -------
+    TraceRows
+        Parents before children, children in order of start.
+
+    Raises
+    ------
+    ValueError
+        No trace, or several, begin so; the nearest ids are named.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 7, "end_ns": 9})
+    >>> trace_rows(TraceSet.from_spans(frame), "0000").base_ns
+    7
+    """
+    at = traces.find(trace_id)
+    forest, spans = traces.forest, traces.columns.spans
+    rows = forest.preorder[forest.starts[at] : forest.starts[at + 1]]
+    no_start, no_end = _missing(traces, rows)
+    known = np.concatenate((spans.start_ns[rows][~no_start], spans.end_ns[rows][no_start & ~no_end]))
+    return TraceRows(traces.trace_ids[at], rows, int(known.min(initial=np.iinfo(np.int64).max)) if len(known) else 0)
+
+
+def trace_payload(
+    traces: TraceSet, trace_id: str, *, with_details: bool = True, colours: Colours | None = None
+) -> Payload:
+    """Return what the waterfall of a trace draws.
+
+    Parameters
+    ----------
+    traces
+        The set that holds it.
+    trace_id
+        Its id, or a beginning that no other trace has.
+    with_details
+        Embed attributes, events, links and origin of every span.
+    colours
+        Slots of services; those of this process unless given.
+
+    Returns
+    -------
+    Payload
+        Columns in preorder: ``start`` and ``dur`` in ns from the earliest time of the trace, ``depth``, ``parent``
+        (-1 for a root), ``subEnd``, ``svc``, ``name``, ``kind``, ``flags``, and those of ``detail_columns``.
+
+    Raises
+    ------
+    ValueError
+        No trace, or several, begin so; the nearest ids are named.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "trace_id": ["a1", "a1"],
+    ...         "span_id": ["1", "2"],
+    ...         "parent_span_id": [None, "1"],
+    ...         "name": ["GET /", "charge"],
+    ...         "start_ns": [100, 120],
+    ...         "end_ns": [200, 180],
+    ...     }
+    ... )
+    >>> payload = trace_payload(TraceSet.from_spans(frame), "0000")
+    >>> payload.columns["start"].tolist(), payload.columns["dur"].tolist(), payload.columns["parent"].tolist()
+    ([0.0, 20.0], [100.0, 60.0], [-1, 0])
+    """
+    shown = trace_rows(traces, trace_id)
+    strings = Strings()
+    services, service = _services(traces, shown.rows)
+    palette = SHARED if colours is None else colours
+    palette.assign(services)
+    columns = {
+        **_times(traces, shown),
+        **_tree(traces, shown.rows),
+        "svc": service,
+        "name": strings.add_codes(traces.columns.spans.name[shown.rows], traces.columns.names),
+        "kind": traces.columns.spans.kind[shown.rows].astype(np.uint8),
+        "flags": _flags(traces, shown.rows),
+    }
+    if with_details:
+        columns |= detail_columns(traces, shown.rows, shown.base_ns, strings)
+    meta: dict[str, Any] = {
+        "id": shown.trace_id,
+        "services": [clean(name) for name in services],
+        "slots": [palette.slot(name) for name in services],
+        "kinds": list(KINDS),
+        "sources": source_names(traces) if with_details else [],
+        "note": _note(columns["flags"], columns["dur"]),
+    }
+    return Payload(columns, strings.texts, meta)
+
+
+def span_details(traces: TraceSet, shown: TraceRows, index: int) -> Payload:
+    """Return what the detail pane shows of one span, as a payload with one entry.
+
+    Parameters
+    ----------
+    traces
+        The set that holds it.
+    shown
+        The rows of the waterfall.
+    index
+        Which of them.
+
+    Returns
+    -------
+    Payload
+        The columns of ``detail_columns``.
+    """
+    strings = Strings()
+    columns = detail_columns(traces, shown.rows[index : index + 1], shown.base_ns, strings)
+    return Payload(columns, strings.texts, {"sources": source_names(traces)})
+
+
+def waterfall(traces: TraceSet, trace_id: str, *, height: int = 480) -> Any:
+    """Draw one trace as a waterfall in a notebook.
+
+    Parameters
+    ----------
+    traces
+        The set that holds it.
+    trace_id
+        Its id, or a beginning that no other trace has.
+    height
+        Of the view, in pixels.
+
+    Returns
+    -------
+    anywidget.AnyWidget
+        ``selected`` (traitlet) is the position of the selected span, -1 for none, and can be set; ``span`` is its row
+        of ``traces.spans``.  Where no widget can run, a still picture and a short table stand in its place.
+
+    Raises
+    ------
+    ValueError
+        No trace, or several, begin so; the nearest ids are named.  Or the height is not positive.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> waterfall(TraceSet.from_spans(frame), "0000")
+    Waterfall(trace 000000000000000000000000000000a1, 1 span, 5.00 µs)
+    """
+    if height <= 0:
+        raise ValueError(f"expected a height in pixels above 0, found {height}")
+    from tracekit.views.widgets import WaterfallWidget  # noqa: PLC0415 - anywidget costs 0.1 s and is for notebooks only
+
+    return WaterfallWidget.of(traces, trace_id, height=height)
+
+
+def _missing(traces: TraceSet, rows: Array) -> tuple[Array, Array]:
+    """Return which rows have no start, and which no end."""
+    quality = traces.columns.spans.quality[rows]
+    return (quality & Quality.NO_START) != 0, (quality & Quality.NO_END) != 0
+
+
+def _times(traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
+    """Return starts and durations; missing ends reach to the end of the trace, missing starts from its beginning."""
+    spans, rows = traces.columns.spans, shown.rows
+    no_start, no_end = _missing(traces, rows)
+    start, end = spans.start_ns[rows] - shown.base_ns, spans.end_ns[rows] - shown.base_ns
+    last = max(int(start[~no_start].max(initial=0)), int(end[~no_end].max(initial=0)))
+    start = np.where(no_start, 0, start)
+    end = np.where(no_end, last, end)
+    return {"start": start.astype(np.float64), "dur": (end - start).astype(np.float64)}
+
+
+def _tree(traces: TraceSet, rows: Array) -> dict[str, Array]:
+    """Return depth, parent and end of the subtree of every row, in positions of the view."""
+    forest = traces.forest
+    first = int(rows.min())
+    position = np.empty(len(rows), np.int32)
+    position[rows - first] = np.arange(len(rows), dtype=np.int32)
+    parent = forest.parent_row[rows]
+    depth = forest.depth[rows]
+    return {
+        "depth": depth.astype(np.uint16 if depth.max() <= _SMALL else np.uint32),
+        "parent": np.where(parent >= 0, position[np.maximum(parent - first, 0)], -1).astype(np.int32),
+        "subEnd": (forest.subtree_end[first : first + len(rows)] - first).astype(np.int32),
+    }
+
+
+def _services(traces: TraceSet, rows: Array) -> tuple[list[str], Array]:
+    """Return the services of a trace in order of appearance, and which one each row has."""
+    codes, labels = traces.codes("service_name")
+    used, first, inverse = np.unique(codes[rows], return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(used), np.int64)
+    rank[order] = np.arange(len(used))
+    names = [labels[code] if code >= 0 else "(no service)" for code in used[order]]
+    return names, rank[inverse].astype(np.uint16 if len(used) <= _SMALL else np.uint32)
+
+
+def _flags(traces: TraceSet, rows: Array) -> Array:
+    """Return the bits of ``Flag`` of every row."""
+    no_start, no_end = _missing(traces, rows)
+    state, parent = traces.forest.state[rows], traces.forest.parent_row[rows]
+    bits = (
+        (traces.is_error[rows], Flag.ERROR),
+        (no_end, Flag.NO_END),
+        (no_start, Flag.NO_START),
+        (traces.is_inferred[rows], Flag.INFERRED),
+        ((parent < 0) & (state != ParentState.ROOT), Flag.ORPHAN),
+    )
+    return sum((np.where(on, bit.value, 0) for on, bit in bits), np.zeros(len(rows), np.int64)).astype(np.uint8)
+
+
+def _note(flags: Array, dur: Array) -> str:
+    """Return what the reader has to know about the picture, in a sentence each."""
+
+    def held(flag: Flag) -> int:
+        return int(((flags & flag) != 0).sum())
+
+    said = [
+        (held(Flag.NO_END), "without an end, drawn to the end of the trace"),
+        (held(Flag.NO_START), "without a start, drawn from its beginning"),
+        (held(Flag.ORPHAN), "whose parent is not in the data, drawn as roots"),
+        (int((dur < 0).sum()), "that end before they start, drawn at their start"),
+    ]
+    return "; ".join(f"{plural(number, 'span')} {words}" for number, words in said if number)
