@@ -1,0 +1,237 @@
+"""Errors: which operations fail, whose mistake it was, and with what exception.
+
+An exception's message becomes a template first (numbers, ids, quoted texts replaced), so that the same mistake groups.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
+from tracekit.stats.aggregates import Aggregate, group_rows
+from tracekit.stats.histograms import Histogram
+from tracekit.stats.intervals import cluster_sums, clustered_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.traces import TraceSet
+
+_READ, _LONGEST = 2000, 300  # characters of a message that are looked at, and kept
+_TEMPLATES = (
+    (re.compile(r"\s+"), " "),
+    (re.compile(r"(?i)\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"), "<uuid>"),
+    (re.compile(r'"[^"]*"|`[^`]*`|(?<!\w)\'[^\']*\'(?!\w)'), "<text>"),
+    (re.compile(r"(?i)\b0x[0-9a-f]+\b"), "<hex>"),
+    (re.compile(r"(?i)\b(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{6,}\b"), "<hex>"),
+    (re.compile(r"\d+(?:[.:,]\d+)*"), "<n>"),
+)
+_CLASSES = (ErrorClass.FAULT, ErrorClass.CLIENT, ErrorClass.THROTTLE, ErrorClass.UNSPECIFIED)
+_KEYS = ("service_name", "operation")
+_NO_TIME = np.iinfo(np.int64).min  # pandas' NaT
+
+
+@dataclass(frozen=True, repr=False)
+class Errors:
+    """What failed, and how.
+
+    Parameters
+    ----------
+    operations
+        One row a service and operation: ``service_name``, ``operation``, ``span_count`` in hand; with weights:
+        ``error_count``, ``error_ratio`` with its 95 % limits ``low`` and ``high`` (clustered by trace), and the spans
+        by whose mistake it was: ``fault_count`` (the callee's), ``client_count`` (the caller's), ``throttle_count``,
+        ``unspecified_count``; ``weight_sum``, the spans that these stand for.  A server that answers 404 to a bad
+        request has a client mistake and no error, so the classes need not add up to ``error_count``.
+    exceptions
+        One row a service, type and message template: ``service_name``, ``exception_type``, ``exception_message``
+        (template), ``event_count`` and ``trace_count`` in hand, ``first_time`` and ``last_time`` (UTC; the start of the
+        span where the event has no time), ``exemplar_trace_id`` and ``exemplar_span_id`` of the first.
+
+    Examples
+    --------
+    >>> Errors(pd.DataFrame({"error_count": [2.0]}), pd.DataFrame({"event_count": [2]}))
+    Errors(2 errors in 1 operations, 1 kinds of exception)
+    """
+
+    operations: pd.DataFrame
+    exceptions: pd.DataFrame
+
+    def __repr__(self) -> str:
+        count, operations = self.operations["error_count"].sum(), len(self.operations)
+        return f"Errors({count:,.6g} errors in {operations:,} operations, {len(self.exceptions):,} kinds of exception)"
+
+    def _repr_html_(self) -> str:
+        tables = (table.head(10).to_html(index=False, border=0) for table in (self.operations, self.exceptions))
+        return f"<p>{html.escape(repr(self))}</p>{''.join(tables)}"
+
+
+def errors(traces: TraceSet, *, level: float = 0.95) -> Errors:
+    """Return how often each operation fails, and the exceptions.
+
+    Parameters
+    ----------
+    traces
+        Any traces; unchanged.
+    level
+        Confidence level of the intervals.
+
+    Returns
+    -------
+    Errors
+        ``.operations`` (most errors first) and ``.exceptions`` (most events first).
+
+    Notes
+    -----
+    Every span counts but those that a backend inferred, also unfinished ones.  Ratios are weighted and clustered by
+    trace (``stats.intervals.clustered_ratio``).  Exceptions are the events named ``exception``; a failure that was
+    recorded as a status only is in ``operations`` alone.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": ["a1", "a1", "b2"],
+    ...             "span_id": ["1", "2", "3"],
+    ...             "parent_span_id": [None, "1", None],
+    ...             "service_name": ["shop", "ledger", "shop"],
+    ...             "name": ["POST /pay", "charge", "POST /pay"],
+    ...             "status_code": ["UNSET", "ERROR", "UNSET"],
+    ...             "start_ns": [0, 10, 0],
+    ...             "end_ns": [100, 90, 80],
+    ...         }
+    ...     )
+    ... )
+    >>> errors(shop).operations[["service_name", "error_count", "error_ratio"]].to_numpy().tolist()
+    [['ledger', 1.0, 1.0], ['shop', 0.0, 0.0]]
+    """
+    return Errors(summarise([tabulate(traces)], level=level), _exceptions(traces))
+
+
+def tabulate(traces: TraceSet) -> Aggregate:
+    """Return the additive table behind ``Errors.operations`` for whole traces.
+
+    Parameters
+    ----------
+    traces
+        A set, or one block of a larger one.
+
+    Returns
+    -------
+    Aggregate
+        By ``service_name`` and ``operation``, without a histogram.
+    """
+    rows = np.flatnonzero(~traces.is_inferred)
+    group, keys = group_rows({name: traces.codes(name).take(rows) for name in _KEYS}, len(rows))
+    trace, weights = traces.forest.trace[rows], traces.weights.value
+    sums = cluster_sums(group, trace, traces.is_error[rows], weights, len(keys))
+    error_class, weight = traces.codes("error_class").codes[rows], weights[trace]
+    for kind in _CLASSES:
+        mine = error_class == kind
+        sums[f"{ERROR_CLASSES[kind]}_count"] = np.bincount(group[mine], weight[mine], len(keys))
+    return Aggregate(keys, sums, Histogram.empty())
+
+
+def summarise(tables: Sequence[Aggregate], *, level: float = 0.95) -> pd.DataFrame:
+    """Return ``Errors.operations`` from the tables of one or more blocks.
+
+    Parameters
+    ----------
+    tables
+        As ``tabulate`` makes them, of disjoint traces.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As described at ``Errors``.
+    """
+    total = Aggregate.concatenate(tables).by(_KEYS)
+    ratio = clustered_ratio(total.sums, level=level)
+    frame = total.keys.assign(
+        span_count=total.sums["trial_count"],
+        error_count=total.sums["event_sum"],
+        error_ratio=ratio.ratio,
+        low=ratio.low,
+        high=ratio.high,
+        **{name: total.sums[name] for name in ("fault_count", "client_count", "throttle_count", "unspecified_count")},
+        weight_sum=total.sums["trial_sum"],
+    )
+    return frame.sort_values(["error_count", "weight_sum"], ascending=False, kind="stable", ignore_index=True)
+
+
+def message_template(message: str) -> str:
+    """Return the message with what varies replaced, so that messages of one kind are equal.
+
+    Parameters
+    ----------
+    message
+        Of an exception.
+
+    Returns
+    -------
+    str
+        Identifiers become ``<uuid>`` or ``<hex>``, quoted texts ``<text>``, numbers ``<n>``, white space a blank; at
+        most 300 characters.
+
+    Examples
+    --------
+    >>> message_template("order 7f3a91c04b can't be paid: 'alice' tried 3 times in 20.5 ms")
+    "order <hex> can't be paid: <text> tried <n> times in <n> ms"
+    """
+    text = message[:_READ].strip()
+    for pattern, replacement in _TEMPLATES:
+        text = pattern.sub(replacement, text)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _exceptions(traces: TraceSet) -> pd.DataFrame:
+    """Return the exceptions grouped by service, type and message template."""
+    events = traces.events
+    shown = (events["name"] == "exception") | events["exception_type"].notna()
+    span = events["span_row"].to_numpy(np.int64)
+    events, span = events[shown], span[shown.to_numpy(bool)]
+    visible = ~traces.is_inferred[span]
+    events, span = events[visible], span[visible]
+    messages = events["exception_message"].cat
+    template = [message_template(str(message)) for message in messages.categories]
+    started = traces.columns.spans.start_ns[span]
+    known = (traces.columns.spans.quality[span] & Quality.NO_START) == 0
+    time = events["time_ns"].fillna(pd.Series(started, index=events.index).where(known).astype("Int64"))
+    frame = pd.DataFrame(
+        {
+            "service_name": traces.codes("service_name").take(span).series().astype(object),
+            "exception_type": events["exception_type"].astype(object).to_numpy(),
+            "exception_message": np.array([*template, None], object)[messages.codes],
+            "time": pd.to_datetime(time.to_numpy(np.int64, na_value=_NO_TIME), utc=True),
+            "trace": traces.forest.trace[span],
+            "span": span,
+        }
+    )
+    return _grouped(frame.sort_values(["time", "span"], kind="stable"), traces)
+
+
+def _grouped(frame: pd.DataFrame, traces: TraceSet) -> pd.DataFrame:
+    """Return one row a kind of exception, from its events in order of time."""
+    kinds = frame.groupby(["service_name", "exception_type", "exception_message"], sort=True, dropna=False)
+    table = kinds.agg(
+        event_count=("span", "size"),
+        trace_count=("trace", "nunique"),
+        first_time=("time", "min"),
+        last_time=("time", "max"),
+        trace=("trace", "first"),
+        span=("span", "first"),
+    ).reset_index()
+    table["exemplar_trace_id"] = [traces.trace_ids[at] for at in table.pop("trace")]
+    ids = traces.columns.spans.span_id
+    table["exemplar_span_id"] = [f"{int(ids[at]):016x}" for at in table.pop("span")]
+    return table.sort_values("event_count", ascending=False, kind="stable", ignore_index=True)

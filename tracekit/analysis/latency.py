@@ -1,0 +1,201 @@
+"""Latency: how long operations take, with limits that say how much the traces in hand can tell.
+
+Durations go into logarithmic buckets of 2 % (``stats.histograms``), weighted by their trace, so that tables of blocks,
+files and machines add up to the same answer.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.stats.aggregates import Aggregate, group_rows
+from tracekit.stats.histograms import Histogram, bucket_edges
+from tracekit.stats.intervals import cluster_sums, clustered_ratio, effective_clusters
+from tracekit.stats.quantiles import share_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.traces import TraceSet
+
+SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+
+
+@dataclass(frozen=True, repr=False)
+class Latency:
+    """Durations by group.
+
+    Parameters
+    ----------
+    table
+        One row a group, the heaviest first: the keys; ``span_count`` in hand; ``weight_sum``, the spans they stand for;
+        ``error_ratio`` with ``error_ratio_low`` and ``_high``; ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and the same
+        for p90, p95, p99; ``mean_ns`` and ``max_ns``; ``n_effective``, the effective number of traces behind the
+        limits; ``excluded_count``, spans without an end, without a start or with the end before the start.
+        Limits are for 95 % unless ``level`` says otherwise; NaN where the traces cannot limit that side.
+    histogram
+        One row a group and bucket: the keys, ``bucket``, ``bucket_low_ns`` (included), ``bucket_high_ns`` (excluded),
+        ``weight_sum``.
+
+    Examples
+    --------
+    >>> Latency(pd.DataFrame({"span_count": [9], "excluded_count": [1]}), pd.DataFrame())
+    Latency(1 groups, 9 spans, 1 excluded)
+    """
+
+    table: pd.DataFrame
+    histogram: pd.DataFrame
+
+    def __repr__(self) -> str:
+        excluded = self.table["excluded_count"].sum()
+        left_out = f", {excluded:,} excluded" * bool(excluded)
+        return f"Latency({len(self.table):,} groups, {self.table['span_count'].sum():,} spans{left_out})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.table.head(10).to_html(index=False, border=0)}"
+
+
+def latency(
+    traces: TraceSet, by: str | Sequence[str] = ("service_name", "operation"), *, level: float = 0.95
+) -> Latency:
+    """Return quantiles of the durations of spans, by service and operation or any other category.
+
+    Parameters
+    ----------
+    traces
+        Any traces; unchanged.
+    by
+        Category columns of ``spans``; none for one group of all spans.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    Latency
+        ``.table`` and ``.histogram``.
+
+    Raises
+    ------
+    ValueError
+        A column that is no category of ``spans``.
+
+    Notes
+    -----
+    Spans that cannot be measured are left out and counted; rows that a backend inferred are left out.  Quantiles are
+    weighted and at most 2 % off, exact where a bucket holds one distinct value.  Every trace counts as one observation,
+    however many spans of the group it has, because spans of a trace are slow together: limits are rather too wide than
+    too narrow.  They are order statistics (``stats.quantiles.share_limits``) and never narrower than a bucket.
+    The target is the process behind the window: even a complete recording leaves limits.
+
+    Examples
+    --------
+    Three calls of one ledger: 60 and 80 ns, and one that failed after 400.
+
+    >>> from tracekit import TraceSet
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": ["a1", "b2", "c3"],
+    ...             "span_id": ["1", "2", "3"],
+    ...             "service_name": "ledger",
+    ...             "name": "charge",
+    ...             "status_code": ["OK", "OK", "ERROR"],
+    ...             "start_ns": 0,
+    ...             "end_ns": [60, 80, 400],
+    ...         }
+    ...     )
+    ... )
+    >>> row = latency(shop).table.iloc[0]
+    >>> row["p50_ns"].item(), row["p99_ns"].item(), row["max_ns"].item(), round(row["error_ratio"].item(), 2)
+    (80.0, 400.0, 400.0, 0.33)
+
+    Three traces cannot limit a p99 from above, and it says so:
+
+    >>> print(row["p99_high_ns"])
+    nan
+    """
+    columns = [by] if isinstance(by, str) else list(by)
+    return summarise([tabulate(traces, columns)], columns, level=level)
+
+
+def tabulate(traces: TraceSet, by: Sequence[str]) -> Aggregate:
+    """Return the additive table behind ``latency`` for whole traces.
+
+    Parameters
+    ----------
+    traces
+        A set, or one block of a larger one.
+    by
+        Category columns of ``spans``.
+
+    Returns
+    -------
+    Aggregate
+        Counts, sums and histogram by these columns.
+    """
+    rows = np.flatnonzero(~traces.is_inferred)
+    group, keys = group_rows({name: traces.codes(name).take(rows) for name in by}, len(rows))
+    measured = traces.has_duration[rows]
+    excluded = np.bincount(group[~measured], minlength=len(keys))
+    group, rows = group[measured], rows[measured]
+    trace, weights = traces.forest.trace[rows], traces.weights.value
+    sums = cluster_sums(group, trace, traces.is_error[rows], weights, len(keys))
+    histogram = Histogram.of(group, traces.duration_ns[rows], weights[trace])
+    return Aggregate(keys, sums.assign(excluded_count=excluded), histogram)
+
+
+def summarise(tables: Sequence[Aggregate], by: Sequence[str], *, level: float = 0.95) -> Latency:
+    """Return the latencies from the tables of one or more blocks.
+
+    Parameters
+    ----------
+    tables
+        As ``tabulate`` makes them, of disjoint traces.
+    by
+        The same columns.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    Latency
+        As ``latency`` gives it.
+    """
+    total = Aggregate.concatenate(tables).by(by)
+    order = np.argsort(-total.sums["trial_sum"].to_numpy(float), kind="stable")
+    position = np.empty(len(order), np.int64)
+    position[order] = np.arange(len(order))
+    keys, sums = (frame.iloc[order].reset_index(drop=True) for frame in (total.keys, total.sums))
+    cells = total.histogram.regroup(position)
+    return Latency(_table(keys, sums, cells, level), _histogram(keys, cells))
+
+
+def _table(keys: pd.DataFrame, sums: pd.DataFrame, cells: Histogram, level: float) -> pd.DataFrame:
+    """Return one row a group."""
+    groups = len(sums)
+    ratio, n = clustered_ratio(sums, level=level), effective_clusters(sums)
+    columns = {
+        "span_count": sums["trial_count"].to_numpy(np.int64),
+        "weight_sum": sums["trial_sum"].to_numpy(float),
+        "error_ratio": ratio.ratio,
+        "error_ratio_low": ratio.low,
+        "error_ratio_high": ratio.high,
+    }
+    for (name, share), value in zip(SHARES.items(), cells.quantiles(tuple(SHARES.values()), groups).T, strict=True):
+        low, high = cells.limits(*share_limits(share, n, level=level))
+        columns |= {f"{name}_ns": value, f"{name}_low_ns": low, f"{name}_high_ns": high}
+    columns |= {"mean_ns": cells.means(groups), "max_ns": cells.maxima(groups), "n_effective": n}
+    columns["excluded_count"] = sums["excluded_count"].to_numpy(np.int64)
+    return pd.concat([keys, pd.DataFrame(columns)], axis=1)
+
+
+def _histogram(keys: pd.DataFrame, cells: Histogram) -> pd.DataFrame:
+    """Return one row a cell."""
+    low, high = bucket_edges(cells.bucket)
+    frame = keys.iloc[cells.group].reset_index(drop=True)
+    return frame.assign(bucket=cells.bucket, bucket_low_ns=low, bucket_high_ns=high, weight_sum=cells.weight)

@@ -1,0 +1,283 @@
+"""Self time: what a span did itself, while no child of it was at work.
+
+Self time is the span's duration minus the union of its children's times, each clipped to the span.  Where children lie
+inside their parents and one after the other, the self times of a trace add up to its root's duration exactly; children
+that run at the same time make the sum larger, because then more than one span is at work.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+_SAFE = 2.0**62
+_KEYS = ("trace_id", "service_name", "operation")
+
+
+@dataclass(frozen=True, repr=False)
+class SelfTime:
+    """Self time of every span.
+
+    Parameters
+    ----------
+    spans
+        One row a span that could be measured, indexed by ``span_row``: ``trace_id``, ``span_id``, ``service_name``,
+        ``operation``, ``duration_ns`` and ``self_time_ns`` (int64), ``weight`` of its trace.
+    excluded_count
+        Spans without an end, without a start or with the end before the start.  Rows that a backend inferred are
+        neither here nor there.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": "a1",
+    ...             "span_id": ["1", "2", "3"],
+    ...             "parent_span_id": [None, "1", "1"],
+    ...             "service_name": ["shop", "cart", "ledger"],
+    ...             "name": ["POST /pay", "lock", "charge"],
+    ...             "start_ns": [0, 10, 30],
+    ...             "end_ns": [100, 40, 90],
+    ...         }
+    ...     )
+    ... )
+    >>> self_time(shop)
+    SelfTime(3 spans, 110 ns)
+    """
+
+    spans: pd.DataFrame
+    excluded_count: int
+
+    def by(self, keys: str | Sequence[str] = "service_name") -> pd.DataFrame:
+        """Return the self time by service, operation or trace.
+
+        Parameters
+        ----------
+        keys
+            One or several of ``service_name``, ``operation``, ``trace_id``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The keys; ``span_count`` in hand; with weights: ``weight_sum``, ``duration_ns``, ``self_time_ns`` (sums) and
+            ``self_time_ratio``, the share of all self time.  Largest first.
+
+        Raises
+        ------
+        ValueError
+            A key that is none.
+
+        Examples
+        --------
+        >>> spans = pd.DataFrame({"service_name": ["cart"], "duration_ns": [9], "self_time_ns": [4], "weight": [2.0]})
+        >>> SelfTime(spans, 0).by("service_name")["self_time_ns"].tolist()
+        [8.0]
+        """
+        columns = [keys] if isinstance(keys, str) else list(keys)
+        if unknown := [key for key in columns if key not in _KEYS]:
+            raise ValueError(f"expected some of {', '.join(_KEYS)}, found {unknown[0]!r}")
+        held = self.spans
+        weighted = pd.DataFrame(
+            {
+                **{column: held[column] for column in columns},
+                "span_count": 1,
+                "weight_sum": held["weight"],
+                "duration_ns": held["weight"] * held["duration_ns"],
+                "self_time_ns": held["weight"] * held["self_time_ns"],
+            }
+        )
+        table = weighted.groupby(columns, sort=True, observed=True, dropna=False).sum().reset_index()
+        total = table["self_time_ns"].sum()
+        table["self_time_ratio"] = table["self_time_ns"] / (total if total > 0 else np.nan)
+        return table.sort_values("self_time_ns", ascending=False, kind="stable", ignore_index=True)
+
+    def __repr__(self) -> str:
+        left_out = f", {self.excluded_count:,} excluded" * bool(self.excluded_count)
+        return f"SelfTime({len(self.spans):,} spans, {self.spans['self_time_ns'].sum():,} ns{left_out})"
+
+    def _repr_html_(self) -> str:
+        top = self.by(["service_name", "operation"]).head(10)
+        return f"<p>{html.escape(repr(self))}</p>{top.to_html(index=False, border=0)}"
+
+
+def self_time(traces: TraceSet) -> SelfTime:
+    """Return the self time of every span.
+
+    Parameters
+    ----------
+    traces
+        Any traces; unchanged.
+
+    Returns
+    -------
+    SelfTime
+        ``.spans`` and ``.by(keys)``.
+
+    Notes
+    -----
+    A child counts as far as it overlaps its parent: one that starts after its parent ended takes nothing away.  A child
+    that cannot be measured takes nothing away either.  Rows that a backend inferred for a silent callee are left out:
+    the wait for it stays the caller's own time.
+
+    Examples
+    --------
+    A shop waits for its cart (10 to 40) and its ledger (30 to 90): 20 ns are its own.
+
+    >>> from tracekit import TraceSet
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": "a1",
+    ...             "span_id": ["1", "2", "3"],
+    ...             "parent_span_id": [None, "1", "1"],
+    ...             "service_name": ["shop", "cart", "ledger"],
+    ...             "name": ["POST /pay", "lock", "charge"],
+    ...             "start_ns": [0, 10, 30],
+    ...             "end_ns": [100, 40, 90],
+    ...         }
+    ...     )
+    ... )
+    >>> self_time(shop).by("service_name")[["service_name", "self_time_ns"]].to_numpy().tolist()
+    [['ledger', 60.0], ['cart', 30.0], ['shop', 20.0]]
+    """
+    live = ~traces.is_inferred
+    measured = live & traces.has_duration
+    rows = np.flatnonzero(measured)
+    columns = ["trace_id", "span_id", "service_name", "operation"]
+    frame = traces.spans.loc[rows, columns].assign(
+        duration_ns=traces.duration_ns[rows],
+        self_time_ns=self_times(traces)[rows],
+        weight=traces.weights.value[traces.forest.trace[rows]],
+    )
+    return SelfTime(frame, int((live & ~measured).sum()))
+
+
+def self_times(traces: TraceSet) -> Array:
+    """Return the self time of every span as an array, for kernels.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 ns, one a span; 0 for spans that cannot be measured and for inferred rows.
+    """
+    spans, forest = traces.columns.spans, traces.forest
+    parent = visible_parents(forest.parent_row, traces.is_inferred)
+    children = forest.children
+    if parent is not forest.parent_row:
+        children = np.flatnonzero(parent >= 0)
+        children = children[np.argsort(parent[children], kind="stable")]
+    usable = traces.has_duration & ~traces.is_inferred
+    covered = covered_times(parent, children, spans.start_ns, spans.end_ns, usable)
+    return np.where(usable, traces.duration_ns, 0) - covered
+
+
+def visible_parents(parent: Array, is_inferred: Array) -> Array:
+    """Return the nearest ancestor of every row that is not an inferred one.
+
+    Parameters
+    ----------
+    parent
+        Row of the parent, -1 without one.
+    is_inferred
+        Rows that a backend wrote for a callee that sent nothing.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``parent`` itself where no inferred row has a child.
+
+    Examples
+    --------
+    >>> visible_parents(np.array([-1, 0, 1, 2]), np.array([False, True, True, False])).tolist()
+    [-1, 0, 0, 0]
+    """
+    if not is_inferred.any():
+        return parent
+    below = np.flatnonzero((parent >= 0) & is_inferred[parent])
+    if not len(below):
+        return parent
+    up = parent.copy()
+    while len(below):
+        up[below] = up[up[below]]
+        below = below[(up[below] >= 0) & is_inferred[up[below]]]
+    return up
+
+
+def covered_times(parent: Array, children: Array, start: Array, end: Array, usable: Array) -> Array:
+    """Return how long children were at work within each span: the union of their times, clipped to it.
+
+    Parameters
+    ----------
+    parent
+        Row of the parent, -1 without one.
+    children
+        Rows that have a parent, by (parent, start).
+    start, end
+        ns.
+    usable
+        Rows whose times are known and in order; others cover nothing and are not covered.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 ns, one a row.
+
+    Notes
+    -----
+    The time axis of every parent is moved to a place of its own, so that one running maximum makes all unions.
+
+    Examples
+    --------
+    >>> children, at = np.array([1, 2]), np.ones(3, bool)
+    >>> covered_times(np.array([-1, 0, 0]), children, np.array([0, 10, 30]), np.array([100, 40, 90]), at)
+    array([80,  0,  0])
+    """
+    covered = np.zeros(len(parent), np.int64)
+    above = parent[children]
+    kept = usable[children] & usable[above]
+    if not kept.all():
+        children, above = children[kept], above[kept]
+    origin, limit = start[above], end[above]
+    low = np.maximum(start[children], origin) - origin
+    high = np.minimum(end[children], limit) - origin
+    kept = high > low
+    above, low, high, width = above[kept], low[kept], high[kept], (limit - origin)[kept]
+    if not len(above):
+        return covered
+    first = np.concatenate(([True], above[1:] != above[:-1]))
+    reached = _reached(first, high, width)
+    own = high - np.maximum(low, np.where(first, 0, np.concatenate(([0], reached[:-1]))))
+    begin = np.flatnonzero(first)
+    covered[above[begin]] = np.add.reduceat(np.maximum(own, 0), begin)
+    return covered
+
+
+def _reached(first: Array, high: Array, width: Array) -> Array:
+    """Return the running maximum of ``high`` within each run that ``first`` begins; ``high`` is at most ``width``."""
+    begin = np.flatnonzero(first)
+    if float(width[begin].astype(np.float64).sum()) < _SAFE:
+        place = np.concatenate(([0], np.cumsum(width[begin])[:-1]))
+        place = np.repeat(place, np.diff(np.append(begin, len(first))))
+        return np.asarray(np.maximum.accumulate(high + place) - place)
+    order = np.argsort(high, kind="stable")  # centuries of durations: ranks instead of times, which cannot overflow
+    rank = np.empty(len(high), np.int64)
+    rank[order] = np.arange(len(high))
+    place = np.cumsum(first) * len(high)
+    return np.asarray(high[order[np.maximum.accumulate(rank + place) - place]])

@@ -1,0 +1,228 @@
+"""Finding calls between services in spans: pairs, peers that sent nothing, messages.  Arrays in, arrays out.
+
+A call is seen where a span's parent is in another service, or is an outgoing span (CLIENT, PRODUCER) above an incoming
+one (SERVER, CONSUMER) of the same service.  An outgoing span that nobody answered is a call to what it names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.self_time import visible_parents
+from tracekit.schema import KINDS, Kind, ParentState, Relation
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+CALL_TYPES = ("call", "message")
+CALL, MESSAGE = range(2)
+CALLEE_SORTS = ("service", "db", "messaging")  # a database called "orders" is not the service called "orders"
+SERVICE = 0
+_OUTGOING = np.isin(np.arange(len(KINDS)), (Kind.CLIENT, Kind.PRODUCER))
+_INCOMING = np.isin(np.arange(len(KINDS)), (Kind.SERVER, Kind.CONSUMER))
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """One entry a call; rows are rows of ``spans``.
+
+    Parameters
+    ----------
+    caller
+        Code of the calling service.
+    callee
+        Code of the callee in ``names``.
+    callee_sort
+        Which of ``CALLEE_SORTS``.
+    call_type
+        Which of ``CALL_TYPES``.
+    peer_type
+        Code of the caller's ``peer_type``, -1 without an outgoing span.
+    caller_row
+        The outgoing span; without one, the parent.
+    callee_row
+        The span that arrived, -1 where nobody answered.
+    is_paired
+        Whether both sides were recorded: an outgoing span and the one that arrived.
+    names
+        Names of callees; the first are the labels of ``service_name``.
+    entry_rows
+        Spans that begin a request in their service: arrivals, and roots of their own.
+    is_root
+        Which of the entries no call in hand explains.
+    unnamed_rows
+        Outgoing spans that nobody answered and that name no peer: no call can be drawn for them.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": "a1",
+    ...             "span_id": ["1", "2", "3"],
+    ...             "parent_span_id": [None, "1", "2"],
+    ...             "service_name": ["shop", "shop", "ledger"],
+    ...             "name": ["POST /pay", "POST", "charge"],
+    ...             "kind": ["SERVER", "CLIENT", "SERVER"],
+    ...             "start_ns": [0, 10, 20],
+    ...             "end_ns": [100, 90, 80],
+    ...         }
+    ...     )
+    ... )
+    >>> calls = find_calls(shop)
+    >>> [(calls.names[c], calls.caller_row.item(), calls.callee_row.item()) for c in calls.callee]
+    [('ledger', 1, 2)]
+    """
+
+    caller: Array
+    callee: Array
+    callee_sort: Array
+    call_type: Array
+    peer_type: Array
+    caller_row: Array
+    callee_row: Array
+    is_paired: Array
+    names: list[str]
+    entry_rows: Array
+    is_root: Array
+    unnamed_rows: Array
+
+
+def find_calls(traces: TraceSet) -> Calls:
+    """Return the calls between services.
+
+    Parameters
+    ----------
+    traces
+        A set, or a block of whole traces of a larger one; links are followed within it.
+
+    Returns
+    -------
+    Calls
+        Each call once: an outgoing span and the span that answers it are one call, whatever lies between them.
+
+    Notes
+    -----
+    * A CONSUMER without a parent is joined by its links to outgoing spans of other traces; one call for each link.
+    * Rows that a backend inferred are no spans: they only name the callee of the outgoing span above them.
+    * An outgoing span above another one of its service that was answered, or that names the same peer, is the same
+      call (HTTP libraries are often instrumented twice) and not counted again; a database call always counts.
+    * A root counts as a request unless it is an outgoing span; an orphan only if it is an incoming one.
+    """
+    spans, forest, inferred = traces.columns.spans, traces.forest, traces.is_inferred
+    service = traces.codes("service_name").codes
+    up = visible_parents(forest.parent_row, inferred)
+    outgoing, incoming = _OUTGOING[spans.kind] & ~inferred, _INCOMING[spans.kind]
+    child = np.flatnonzero((up >= 0) & ~inferred)
+    above = up[child]
+    crossing = (service[above] != service[child]) | (outgoing[above] & incoming[child])
+    child, above = child[crossing], above[crossing]
+    is_root = (up < 0) & ~inferred & np.where(forest.state == ParentState.ROOT, ~outgoing, incoming)
+    roots = np.flatnonzero(is_root)
+    consumer, producer = _linked(traces, up, outgoing)
+    senders = np.concatenate([above, producer])
+    answered = _answered(senders, up, service, outgoing, incoming, traces.codes("peer_type"))
+    silent = np.flatnonzero(outgoing & ~answered)
+    names, name = _peer_names(traces, silent)
+    silent, name, unnamed = _distinct_peers(silent, name, up, service)
+    callee_row = np.concatenate([child, consumer, np.full(len(silent), -1, np.int64)])
+    caller_row = np.concatenate([senders, silent]).astype(np.int64)
+    return Calls(
+        caller=service[caller_row],
+        callee=np.concatenate([service[child], service[consumer], name]),
+        callee_sort=_callee_sorts(traces, caller_row, callee_row),
+        call_type=_call_types(spans.kind, caller_row, callee_row),
+        peer_type=np.where(outgoing[caller_row], traces.codes("peer_type").codes[caller_row], -1),
+        caller_row=caller_row,
+        callee_row=callee_row,
+        is_paired=(callee_row >= 0) & outgoing[caller_row],
+        names=names,
+        entry_rows=np.concatenate([child, roots]),
+        is_root=np.repeat([False, True], [len(child), len(roots)]),
+        unnamed_rows=unnamed,
+    )
+
+
+def _call_types(kind: Array, caller_row: Array, callee_row: Array) -> Array:
+    """Return MESSAGE where a producer or a consumer takes part."""
+    consumed = (callee_row >= 0) & (kind[callee_row] == Kind.CONSUMER)
+    return np.where((kind[caller_row] == Kind.PRODUCER) | consumed, MESSAGE, CALL).astype(np.int8)
+
+
+def _callee_sorts(traces: TraceSet, caller_row: Array, callee_row: Array) -> Array:
+    """Return what a callee that did not answer is; one that did is a service."""
+    sort = _sort_of(traces.codes("peer_type").labels)[traces.codes("peer_type").codes[caller_row]]
+    return np.where(callee_row >= 0, SERVICE, sort).astype(np.int8)
+
+
+def _sort_of(peer_types: list[str]) -> Array:
+    """Return the sort of each peer type; the last entry is for a missing one."""
+    sorts = [CALLEE_SORTS.index(label) if label in CALLEE_SORTS else SERVICE for label in peer_types]
+    return np.array([*sorts, SERVICE], np.int8)
+
+
+def _answered(
+    senders: Array, up: Array, service: Array, outgoing: Array, incoming: Array, peer_type: tuple[Array, list[str]]
+) -> Array:
+    """Mark the spans below which a call was seen to arrive: the senders, and outgoing spans of their service above."""
+    direct = np.zeros(len(up), bool)
+    direct[senders] = True
+    if not outgoing.any():
+        return direct
+    seen = direct.copy()
+    at = np.flatnonzero(direct & ~incoming)
+    while len(at):
+        higher = up[at]
+        higher = higher[(higher >= 0) & (service[higher] == service[at]) & ~seen[higher]]
+        seen[higher] = True
+        at = higher[~incoming[higher]]
+    sort = _sort_of(peer_type[1])[peer_type[0]]
+    return np.asarray(direct | (seen & (sort == SERVICE)))
+
+
+def _peer_names(traces: TraceSet, silent: Array) -> tuple[list[str], Array]:
+    """Return the names of all callees, and which one each unanswered span calls (-1 = it does not say)."""
+    service, peer = traces.codes("service_name"), traces.codes("peer_service_name")
+    position = {label: at for at, label in enumerate(service.labels)}
+    code = np.array([position.setdefault(label, len(position)) for label in peer.labels] + [-1], np.int64)
+    name = code[peer.codes[silent]]
+    inferred = np.flatnonzero(traces.is_inferred & (traces.forest.parent_row >= 0))[::-1]
+    if len(inferred):
+        told = np.full(len(peer.codes), -1, np.int64)
+        told[traces.forest.parent_row[inferred]] = service.codes[inferred]
+        name = np.where(told[silent] >= 0, told[silent], name)
+    return list(position), name
+
+
+def _distinct_peers(silent: Array, name: Array, up: Array, service: Array) -> tuple[Array, Array, Array]:
+    """Leave out spans whose parent calls the same peer, and set those apart that name none."""
+    called = np.full(len(up), -1, np.int64)
+    called[silent] = name
+    above = up[silent]
+    again = (name >= 0) & (above >= 0) & (called[above] == name) & (service[above] == service[silent])
+    named = (name >= 0) & ~again
+    return silent[named], name[named], silent[name < 0]
+
+
+def _linked(traces: TraceSet, up: Array, outgoing: Array) -> tuple[Array, Array]:
+    """Return the consumers without a parent and the outgoing spans that they link to, pair by pair."""
+    spans, links = traces.columns.spans, traces.columns.links
+    row = links.span_row
+    wanted = np.flatnonzero(
+        (up[row] < 0) & ((spans.kind[row] == Kind.CONSUMER) | (links.relation == Relation.XRAY_LINK))
+    )
+    candidates = np.flatnonzero(outgoing) if len(wanted) else np.zeros(0, np.int64)
+    candidates = candidates[np.isin(spans.span_id[candidates], links.span_id[wanted])]
+    if not len(candidates):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    keys = ["trace_hi", "trace_lo", "span_id"]
+    asked = pd.DataFrame({key: getattr(links, key)[wanted] for key in keys}).assign(consumer=row[wanted])
+    known = pd.DataFrame({key: getattr(spans, key)[candidates] for key in keys}).assign(producer=candidates)
+    pairs = asked.merge(known.drop_duplicates(keys), on=keys).drop_duplicates(["consumer", "producer"])
+    return pairs["consumer"].to_numpy(np.int64), pairs["producer"].to_numpy(np.int64)

@@ -1,0 +1,252 @@
+"""The service graph: who calls whom, how often, how fast and with how many errors.
+
+``service_calls`` finds the calls, which knows kinds, pairs, peers and links; ``service_tables`` adds them up; here they
+are named and made into an answer.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.service_tables import CALL_KEYS, PEER_KEYS, tabulate
+from tracekit.stats.aggregates import Aggregate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import networkx as nx
+
+    from tracekit.analysis.service_tables import Tables
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+SHARES = {"p50_ns": 0.5, "p95_ns": 0.95, "p99_ns": 0.99}
+_SERVICE_COLUMNS = [
+    "service_name", "is_inferred", "peer_type", "request_count", "error_count", "error_ratio",
+    *SHARES, "self_time_ns", "span_count", "trace_count", "entry_count",
+]  # fmt: skip
+_CALL_COLUMNS = [
+    "caller_service", "callee_service", "call_type", "peer_type", "call_count", "error_count", "error_ratio",
+    *SHARES, "paired_count", "is_inferred", "trace_count",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class ServiceGraph:
+    """Services and the calls between them.
+
+    Parameters
+    ----------
+    services
+        One row a service or inferred peer, most requests first: ``service_name``; ``is_inferred``: it sent no spans,
+        somebody called it; ``peer_type`` of an inferred one (http, rpc, db, messaging, aws, faas, other), else empty;
+        with weights: ``request_count`` (calls that arrived and roots), ``error_count``, ``error_ratio``, ``p50_ns``,
+        ``p95_ns``, ``p99_ns`` of the requests as the service saw them (as its callers saw them where it is inferred),
+        ``self_time_ns`` (sum, missing for an inferred one); in hand: ``span_count``, ``trace_count``; with weights
+        ``entry_count``: requests that no call in hand explains.
+    calls
+        One row a caller, callee and type, most calls first: ``caller_service``, ``callee_service``, ``call_type`` (call
+        or message), ``peer_type`` (the commonest); with weights: ``call_count``, ``error_count`` (either side failed),
+        ``error_ratio``, ``p50_ns``, ``p95_ns``, ``p99_ns`` as the caller saw them, ``paired_count`` (both sides were
+        recorded); ``is_inferred``: the callee is; ``trace_count`` in hand.
+    unnamed_count
+        Outgoing spans, with weights, that nobody answered and that do not say whom they called: not in ``calls``.
+
+    Examples
+    --------
+    >>> ServiceGraph(pd.DataFrame({"is_inferred": [False, True]}), pd.DataFrame({"call_count": [3.0]}), 0.0)
+    ServiceGraph(1 services, 1 inferred, 1 edges, 3 calls)
+    """
+
+    services: pd.DataFrame
+    calls: pd.DataFrame
+    unnamed_count: float
+
+    def to_networkx(self) -> nx.DiGraph:
+        """Return the graph with the columns of both frames as attributes of nodes and edges.
+
+        Returns
+        -------
+        networkx.DiGraph
+            A pair that both calls and messages is one edge: counts add, ``call_type`` is ``"call, message"`` and
+            everything about time is that of the calls.
+
+        Examples
+        --------
+        >>> services = pd.DataFrame({"service_name": ["shop", "ledger"], "request_count": [1.0, 1.0]})
+        >>> calls = pd.DataFrame({"caller_service": ["shop"], "callee_service": ["ledger"], "call_type": ["call"]})
+        >>> graph = ServiceGraph(services, calls.assign(call_count=1.0), 0.0).to_networkx()
+        >>> graph.edges["shop", "ledger"]["call_count"]
+        1.0
+        """
+        import networkx as nx  # noqa: PLC0415 - half as dear to import as pandas, and needed here alone
+
+        graph = nx.DiGraph()
+        graph.add_nodes_from((row.pop("service_name"), row) for row in _records(self.services))
+        for row in _records(self.calls.sort_values("call_type", kind="stable")):
+            ends = row.pop("caller_service"), row.pop("callee_service")
+            graph.add_edge(*ends, **(_both(graph.edges[ends], row) if graph.has_edge(*ends) else row))
+        return graph
+
+    def __repr__(self) -> str:
+        inferred = int(self.services["is_inferred"].sum())
+        count = self.calls["call_count"].sum()
+        unnamed = f", {self.unnamed_count:,.6g} calls to nobody knows whom" * bool(self.unnamed_count)
+        return (
+            f"ServiceGraph({len(self.services) - inferred:,} services, {inferred:,} inferred, "
+            f"{len(self.calls):,} edges, {count:,.6g} calls{unnamed})"
+        )
+
+    def _repr_html_(self) -> str:
+        tables = (table.head(10).to_html(index=False, border=0) for table in (self.services, self.calls))
+        return f"<p>{html.escape(repr(self))}</p>{''.join(tables)}"
+
+
+def service_graph(traces: TraceSet) -> ServiceGraph:
+    """Return who calls whom.
+
+    Parameters
+    ----------
+    traces
+        Any traces; unchanged.
+
+    Returns
+    -------
+    ServiceGraph
+        ``.services``, ``.calls`` and ``.to_networkx()``.
+
+    Notes
+    -----
+    An outgoing span and the span that answers it are one call, with the duration that the caller saw; where the caller
+    recorded none, the callee's.  What counts as a call is told at ``service_calls.find_calls``.  For every service
+    ``request_count`` = ``entry_count`` + the calls in ``calls`` that arrived (all but the unanswered ones and those
+    found by links).  Calls that cannot be measured count and have no duration.
+
+    Examples
+    --------
+    A shop pays through its ledger and asks a database that sends no spans:
+
+    >>> from tracekit import TraceSet
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": "a1",
+    ...             "span_id": ["1", "2", "3", "4"],
+    ...             "parent_span_id": [None, "1", "2", "1"],
+    ...             "service_name": ["shop", "shop", "ledger", "shop"],
+    ...             "name": ["POST /pay", "POST", "charge", "SELECT"],
+    ...             "kind": ["SERVER", "CLIENT", "SERVER", "CLIENT"],
+    ...             "start_ns": [0, 10, 20, 92],
+    ...             "end_ns": [100, 90, 80, 98],
+    ...             "attributes.db.system.name": [None, None, None, "postgresql"],
+    ...         }
+    ...     )
+    ... )
+    >>> graph = service_graph(shop)
+    >>> graph
+    ServiceGraph(2 services, 1 inferred, 2 edges, 2 calls)
+    >>> graph.calls[["caller_service", "callee_service", "p50_ns", "paired_count", "is_inferred"]].to_numpy().tolist()
+    [['shop', 'ledger', 80.0, 1.0, False], ['shop', 'postgresql', 6.0, 0.0, True]]
+    """
+    return summarise([tabulate(traces)])
+
+
+def summarise(tables: Sequence[Tables]) -> ServiceGraph:
+    """Return the service graph of one or more blocks.
+
+    Parameters
+    ----------
+    tables
+        As ``tabulate`` makes them, of disjoint traces.
+
+    Returns
+    -------
+    ServiceGraph
+        As ``service_graph`` gives it.
+    """
+    services = Aggregate.concatenate([table.services for table in tables]).by(["service_name"])
+    calls = Aggregate.concatenate([table.calls for table in tables]).by(CALL_KEYS)
+    peers = Aggregate.concatenate([table.peers for table in tables]).by(PEER_KEYS)
+    types = Aggregate.concatenate([table.peer_types for table in tables])
+    spoke = services.sums["span_count"].to_numpy() > 0
+    known = set(services.keys["service_name"][spoke])
+    shown = _shown_names(peers.keys[_is_inferred(peers.keys, known)], known)
+    nodes = _numbers(services, "request_count")[spoke].assign(is_inferred=False, peer_type="")
+    unheard = _inferred_rows(peers, shown, _commonest(types, PEER_KEYS))
+    edges = _numbers(calls, "call_count").assign(
+        is_inferred=_is_inferred(calls.keys, known), peer_type=_look_up(_commonest(types, CALL_KEYS), calls.keys)
+    )
+    edges["callee_service"] = np.where(edges["is_inferred"], _look_up(shown, edges), edges["callee_service"])
+    rows = pd.concat([nodes, unheard], ignore_index=True) if len(unheard) else nodes
+    unnamed = float(sum(table.unnamed_count for table in tables))
+    return ServiceGraph(
+        _ordered(rows, _SERVICE_COLUMNS, "request_count"), _ordered(edges, _CALL_COLUMNS, "call_count"), unnamed
+    )
+
+
+def _is_inferred(callees: pd.DataFrame, known: set[str]) -> pd.Series:
+    """Tell which callees sent no spans: databases, queues and names that no service has."""
+    return (callees["callee_sort"] != "service") | ~callees["callee_service"].isin(known)
+
+
+def _shown_names(inferred: pd.DataFrame, known: set[str]) -> pd.Series:
+    """Return the name of each inferred node; a database or queue says so where its name is taken."""
+    name, sort = inferred["callee_service"], inferred["callee_sort"]
+    taken = (sort != "service") & (name.isin(known) | name.duplicated(keep=False))
+    shown = name.where(~taken, name + " (" + sort + ")")
+    return pd.Series(shown.to_numpy(object), pd.MultiIndex.from_frame(inferred[PEER_KEYS]))
+
+
+def _inferred_rows(peers: Aggregate, shown: pd.Series, peer_type: pd.Series) -> pd.DataFrame:
+    """Return the inferred nodes as rows of ``services``."""
+    rows = _numbers(peers, "call_count").rename(columns={"call_count": "request_count"})
+    rows = rows.assign(service_name=_look_up(shown, rows), peer_type=_look_up(peer_type, rows))
+    rows = rows[rows["service_name"] != ""]
+    return rows.assign(is_inferred=True, span_count=0, self_time_ns=np.nan, entry_count=0.0)[_SERVICE_COLUMNS]
+
+
+def _commonest(types: Aggregate, keys: Sequence[str]) -> pd.Series:
+    """Return the heaviest peer type by these keys."""
+    total = types.by([*keys, "peer_type"])
+    table = total.keys.assign(weight=total.sums["call_count"]).dropna(subset=["peer_type"])
+    table = table.sort_values("weight", ascending=False, kind="stable").drop_duplicates(list(keys))
+    return pd.Series(table["peer_type"].to_numpy(object), pd.MultiIndex.from_frame(table[list(keys)]))
+
+
+def _look_up(values: pd.Series, frame: pd.DataFrame) -> Array:
+    """Return the value for the keys of each row, empty text without one."""
+    wanted = pd.MultiIndex.from_frame(frame[list(values.index.names)])
+    return np.asarray(values.reindex(wanted).fillna("").to_numpy(object))
+
+
+def _numbers(table: Aggregate, count: str) -> pd.DataFrame:
+    """Return keys, sums, the error ratio and the quantiles."""
+    quantiles = table.histogram.quantiles(tuple(SHARES.values()), len(table))
+    total = table.sums[count]
+    return pd.concat([table.keys, table.sums], axis=1).assign(
+        error_ratio=table.sums["error_count"] / total.where(total > 0), **dict(zip(SHARES, quantiles.T, strict=True))
+    )
+
+
+def _ordered(frame: pd.DataFrame, columns: Sequence[str], count: str) -> pd.DataFrame:
+    """Return these columns, the largest counts first, equal ones by name."""
+    order = [count, *(column for column in columns if column in {*CALL_KEYS, "service_name"})]
+    rows = frame.sort_values(order, ascending=[False] + [True] * (len(order) - 1), kind="stable", ignore_index=True)
+    return rows[list(columns)]
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as dicts."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Return a call and a message between the same two as one edge; times are those of the call."""
+    counts = {name: first[name] + second[name] for name in ("call_count", "error_count", "paired_count")}
+    ratio = counts["error_count"] / counts["call_count"]
+    return {**first, **counts, "error_ratio": ratio, "call_type": f"{first['call_type']}, {second['call_type']}"}
