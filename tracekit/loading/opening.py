@@ -1,0 +1,306 @@
+"""One source of bytes: a file, a member of a zip archive, bytes in memory, a stream, standard input, or a store.
+
+``Source`` says what it is called and opens it; nothing is opened before that.  What cannot be opened raises
+``LoadError`` with a PATH code, at once or, for one file among many, when its turn comes.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
+
+from tracekit.errors import LoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Kind = Literal["file", "zip-member", "bytes", "stream", "stdin", "store"]
+
+STORE_MARKER = "tracekit-store.json"
+
+_CODES = {
+    errno.ENOENT: ("PATH_MISSING", "there is no such file", "check the name"),
+    errno.ENOTDIR: ("PATH_MISSING", "there is no such file", "check the name"),
+    errno.ENAMETOOLONG: ("PATH_MISSING", "the name is too long for a file", "give a path, or bytes for content"),
+    errno.EACCES: ("PATH_DENIED", "you may not read it", "change its permissions, or copy it"),
+    errno.EPERM: ("PATH_DENIED", "you may not read it", "change its permissions, or copy it"),
+    errno.ELOOP: ("PATH_LOOP", "its symbolic links lead back to themselves", "give the real path"),
+    errno.EISDIR: ("PATH_SPECIAL", "it is a folder", "give the files in it"),
+}
+
+
+class ByteFile(Protocol):
+    """What a source opens as: bytes to read once, from the beginning."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return at most ``size`` bytes; none at the end."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something to read from.
+
+    Parameters
+    ----------
+    uri
+        What messages call it: a path, ``a.zip!member``, ``<stdin>``, ``<bytes>``.
+    kind
+        file, zip-member, bytes, stream, stdin or store (a folder written by ``TraceSet.save``: not opened here).
+    opener
+        Opens it; raises LoadError.
+    byte_count
+        Size in bytes, as stored; None where it is not known before the end.
+    path
+        Of files and stores; the archive's, of zip members.
+    packed_byte_count
+        Size inside its archive, of zip members.
+
+    Examples
+    --------
+    >>> source = from_bytes(b"{}")
+    >>> source.uri, source.kind, source.byte_count, source.open().read(10)
+    ('<bytes>', 'bytes', 2, b'{}')
+    """
+
+    uri: str
+    kind: Kind
+    opener: Callable[[], ByteFile] = field(repr=False, compare=False)
+    byte_count: int | None = None
+    path: Path | None = None
+    packed_byte_count: int | None = None
+
+    def open(self) -> ByteFile:
+        """Return the bytes as a file.
+
+        Raises
+        ------
+        LoadError
+            With a PATH code, when it cannot be opened.
+        """
+        return self.opener()
+
+
+class _Borrowed:
+    """A stream of the caller's: read from where it stands, and left open."""
+
+    def __init__(self, stream: Any, uri: str) -> None:
+        self._stream = stream
+        self._uri = uri
+        self._start = stream.tell() if is_seekable(stream) else None
+        self._used = False
+
+    def open(self) -> _Borrowed:
+        """Go (back) to the start."""
+        if self._used and self._start is None:
+            message = "expected to read it once, found that it was read before; save it to a file first"
+            raise LoadError(f"PATH_SPECIAL {self._uri}: {message}", source=self._uri, code="PATH_SPECIAL")
+        if self._start is not None:
+            self._stream.seek(self._start)
+        self._used = True
+        return self
+
+    def read(self, size: int, /) -> bytes | None:
+        """Read on."""
+        data: bytes | None = self._stream.read(size)
+        return data
+
+    def close(self) -> None:
+        """Leave it to its owner."""
+
+
+def from_file(path: Path, uri: str = "") -> Source:
+    """Return the source for a regular file, whose ``open`` raises when it is none or cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".json") as file:
+    ...     from_file(Path(file.name)).byte_count
+    0
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        found = None  # opening says why
+    size = found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+    return Source(uri or str(path), "file", lambda: open_file(path), size, path)
+
+
+def open_file(path: Path) -> io.FileIO:
+    """Open a regular file, unbuffered.
+
+    Raises
+    ------
+    LoadError
+        PATH_MISSING, PATH_DENIED, PATH_LOOP, or PATH_SPECIAL for what is neither a file nor a pipe the shell opened.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> open_file(Path("/dev/null"))
+    Traceback (most recent call last):
+    ...
+    tracekit.errors.LoadError: PATH_SPECIAL /dev/null: expected a file, found a device; copy its content to a file
+    """
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not is_open_pipe(path):
+            _refuse_special(path, mode)
+        return io.FileIO(path)
+    except OSError as error:
+        raise path_error(path, error) from error
+
+
+def is_open_pipe(path: Path) -> bool:
+    """Return whether the path is an end of a pipe this process holds already, as in ``tracekit report <(command)``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> is_open_pipe(Path("/dev/fd/63")), is_open_pipe(Path("a.json"))
+    (True, False)
+    """
+    return str(path).startswith(("/dev/fd/", "/proc/self/fd/")) or str(path) == "/dev/stdin"
+
+
+def _refuse_special(path: Path, mode: int) -> NoReturn:
+    """Say what the path is instead of a file."""
+    kinds = {
+        stat.S_IFIFO: ("a named pipe", f"read it as standard input: tracekit ... - < {path}"),
+        stat.S_IFSOCK: ("a socket", "save what it sends to a file"),
+        stat.S_IFDIR: ("a folder", "give the files in it"),
+    }
+    found, hint = kinds.get(stat.S_IFMT(mode), ("a device", "copy its content to a file"))
+    raise LoadError(
+        f"PATH_SPECIAL {path}: expected a file, found {found}; {hint}", source=str(path), code="PATH_SPECIAL"
+    )
+
+
+def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
+    """Return the error that says why a path cannot be read.
+
+    Examples
+    --------
+    >>> print(path_error("a.json", PermissionError(13, "Permission denied")))
+    PATH_DENIED a.json: expected a file to read, found that you may not read it; change its permissions, or copy it
+    """
+    reason = f"the system says {error.strerror or error}"
+    code, found, default = _CODES.get(error.errno or 0, ("PATH_DENIED", reason, "copy it to another disk"))
+    message = f"{code} {path}: expected a file to read, found that {found}; {hint or default}"
+    return LoadError(message, source=str(path), code=code)
+
+
+def from_bytes(data: bytes, number: int = 0) -> Source:
+    """Return the source for bytes in memory; a number tells several apart.
+
+    Examples
+    --------
+    >>> from_bytes(b"{}", 2).uri
+    '<bytes 2>'
+    """
+    return Source(f"<bytes {number}>" if number else "<bytes>", "bytes", lambda: io.BytesIO(data), len(data))
+
+
+def from_stream(stream: Any) -> Source:
+    """Return the source for a binary file object; it is read from where it stands, and not closed.
+
+    Raises
+    ------
+    TypeError
+        When it gives text.
+
+    Examples
+    --------
+    >>> from_stream(io.StringIO("{}"))
+    Traceback (most recent call last):
+    ...
+    TypeError: expected a binary file, found one that gives text (StringIO): open it with mode 'rb'
+    """
+    if isinstance(stream, io.TextIOBase) or isinstance(stream.read(0), str):
+        kind = type(stream).__name__
+        raise TypeError(f"expected a binary file, found one that gives text ({kind}): open it with mode 'rb'")
+    name = getattr(stream, "name", None)
+    uri = name if isinstance(name, str) else f"<{type(stream).__name__}>"
+    return Source(uri, "stream", _Borrowed(stream, uri).open, _size(stream))
+
+
+def from_stdin() -> Source:
+    """Return the source for standard input.
+
+    Examples
+    --------
+    >>> from_stdin().uri
+    '<stdin>'
+    """
+    state: list[_Borrowed] = []
+
+    def opener() -> ByteFile:
+        if not state:
+            state.append(_Borrowed(getattr(sys.stdin, "buffer", sys.stdin), "<stdin>"))
+        return state[0].open()
+
+    return Source("<stdin>", "stdin", opener)
+
+
+def from_store(path: Path) -> Source:
+    """Return the source for a folder written by ``TraceSet.save``; it is not opened as bytes.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from_store(Path("x.parquet")).kind
+    'store'
+    """
+
+    def opener() -> ByteFile:
+        _refuse_special(path, stat.S_IFDIR)
+
+    return Source(str(path), "store", opener, None, path)
+
+
+def failing(uri: str, error: LoadError) -> Source:
+    """Return a source whose ``open`` raises: one bad file among many.
+
+    Examples
+    --------
+    >>> failing("a.json", LoadError("gone")).open()
+    Traceback (most recent call last):
+    ...
+    tracekit.errors.LoadError: gone
+    """
+
+    def opener() -> ByteFile:
+        raise error
+
+    return Source(uri, "file", opener)
+
+
+def is_seekable(stream: Any) -> bool:
+    """Return whether a file object can go back to where it stood.
+
+    Examples
+    --------
+    >>> is_seekable(io.BytesIO())
+    True
+    """
+    return hasattr(stream, "seekable") and bool(stream.seekable())
+
+
+def _size(stream: Any) -> int | None:
+    """Return the bytes left in a seekable stream."""
+    if not is_seekable(stream):
+        return None
+    start = stream.tell()
+    end = stream.seek(0, os.SEEK_END)
+    stream.seek(start)
+    return int(end - start)

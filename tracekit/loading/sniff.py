@@ -1,0 +1,164 @@
+"""What bytes are, by their looks: containers, encodings, and things that are no trace data but have a name.
+
+``container_of`` names what has to be unpacked, ``encoding_of`` the encoding of the text, ``refusal`` says why content
+that is no JSON cannot be read.  Content decides; names of files are only compared with it (``mislabelled``).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+HEAD = 4096
+
+_STREAMS = {
+    b"\x1f\x8b\x08": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bz2",
+    b"\xfd7zXZ\x00": "xz",
+}
+_SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # zstd's, allowed in front of the first frame
+_FRAME_LIMIT = 1 << 27  # a length prefix below it cannot be text
+_EXTENSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz", ".zip": "zip"}
+_ENCODINGS = (  # the longer mark first: the mark of UTF-16 begins the mark of UTF-32
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+    (b"\xef\xbb\xbf", "utf-8"),
+)
+_BARE_UTF16 = {"utf-16-le": re.compile(rb"(?:[\s{\[\"]\0){2}"), "utf-16-be": re.compile(rb"(?:\0[\s{\[\"]){2}")}
+_NAMED = {
+    b"PK\x03\x04": ("a zip archive inside another, or from a pipe", "unpack it, or save it to a file, first"),
+    b"PK\x05\x06": ("an empty zip archive", "check what was packed"),
+    b"PAR1": ("a Parquet file", "give the folder that tracekit saved it in; other Parquet files cannot be read"),
+    b"SQLite format 3\0": ("an SQLite database", "export the traces from it as JSON"),
+    b"ARROW1": ("an Arrow file", "export the traces as OTLP JSON"),
+    b"Obj\x01": ("an Avro file", "export the traces as OTLP JSON"),
+    b"\x04\x22\x4d\x18": ("LZ4", "unpack it first: lz4 -d FILE"),
+    b"\xff\x06\x00\x00sNaPpY": ("framed Snappy", "unpack it first"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it first"),
+    b"Rar!": ("a RAR archive", "unpack it first"),
+    b"%PDF": ("a PDF document", "export the traces as JSON"),
+    b"\x89PNG": ("a PNG picture", "export the traces as JSON"),
+    b"\x7fELF": ("a program", "give a file of traces"),
+}
+_TAR = (257, b"ustar")
+_MARKUP = re.compile(rb"<[A-Za-z!?/]")
+_TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_PROTOBUF = re.compile(rb"\x0a[\x80-\xff]{0,4}[\x00-\x7f][\x0a\x12\x1a]")  # TracesData: resource_spans: resource, ...
+_CONTROL = bytes(set(range(32)) - set(b"\t\n\r\0\x1b\x1e"))
+_BINARY_SHARE = 20  # one control character in so many
+QUOTED = 80
+
+
+def container_of(head: bytes, size: int | None = None) -> str:
+    r"""Name the container that bytes begin.
+
+    Parameters
+    ----------
+    head
+        The first bytes; fewer than a magic number only if there are no more.
+    size
+        Bytes there are in all, where known.
+
+    Returns
+    -------
+    str
+        gzip, zstd, bz2, xz, framed-zstd (each message behind its length), framed (likewise, plain), or "" for none.
+
+    Examples
+    --------
+    >>> container_of(b"\x1f\x8b\x08\x00"), container_of(b'{"a": 1}')
+    ('gzip', '')
+    >>> container_of(b"\0\0\0\x1d\x28\xb5\x2f\xfd")
+    'framed-zstd'
+    """
+    for magic, name in _STREAMS.items():
+        if head and head.startswith(magic[: len(head)]):
+            return name
+    if _SKIPPABLE_FRAME.match(head):
+        return "zstd"
+    length = int.from_bytes(head[:4], "big")
+    if not 0 < length < _FRAME_LIMIT or (size is not None and length > size - 4):
+        return ""
+    payload = head[4:]
+    if payload.startswith(b"\x28\xb5\x2f\xfd"):
+        return "framed-zstd"
+    return "framed" if payload.startswith((b"{", b"[", b"\x0a")) and 0 in head[:4] else ""
+
+
+def encoding_of(head: bytes) -> tuple[str, int]:
+    """Name the encoding of text, and the length of its byte order mark.
+
+    Examples
+    --------
+    >>> encoding_of('{"a": 1}'.encode("utf-16")), encoding_of(b"{}")
+    (('utf-16-le', 2), ('utf-8', 0))
+    """
+    for mark, name in _ENCODINGS:
+        if head.startswith(mark):
+            return name, len(mark)
+    bare = next((name for name, pattern in _BARE_UTF16.items() if pattern.match(head)), "utf-8")
+    return bare, 0
+
+
+def refusal(head: bytes) -> tuple[str, str] | None:
+    """Say why content that is no JSON cannot be read.
+
+    Parameters
+    ----------
+    head
+        The first bytes of the unpacked, decoded content, without white space in front.
+
+    Returns
+    -------
+    tuple of str or None
+        Code (FILE_HTML, FORMAT_UNKNOWN) and message (expected, found, what to do); None for what may be JSON, or text
+        with JSON in it.
+
+    Examples
+    --------
+    >>> refusal(b"<html><head><title>Log in</title>")
+    ('FILE_HTML', "expected JSON, found a web page: 'Log in'; log in again or go around the proxy, and export again")
+    """
+    for magic, (name, hint) in _NAMED.items():
+        if head.startswith(magic):
+            return "FORMAT_UNKNOWN", f"expected JSON, found {name}; {hint}"
+    if head[_TAR[0] :].startswith(_TAR[1]):
+        return "FORMAT_UNKNOWN", "expected JSON, found a tar archive; unpack it and give the folder"
+    if _MARKUP.match(head):
+        title = _TITLE.search(head)
+        quoted = " ".join((title[1] if title else head).decode("utf-8", "replace").split())[:QUOTED]
+        hint = "log in again or go around the proxy, and export again"
+        return "FILE_HTML", f"expected JSON, found a web page: {quoted!r}; {hint}"
+    return _binary(head)
+
+
+def _binary(head: bytes) -> tuple[str, str] | None:
+    """Say why content that is no text cannot be read."""
+    if (
+        head.startswith((b"{", b"[", b'"'))
+        or len(head) - len(head.translate(None, _CONTROL)) < len(head) / _BINARY_SHARE
+    ):
+        return None
+    if _PROTOBUF.match(head):
+        hint = "let the collector write JSON (format: json of its file exporter)"
+        return "FORMAT_UNKNOWN", f"expected OTLP JSON, found OTLP protobuf, which is not read; {hint}"
+    return "FORMAT_UNKNOWN", f"expected JSON, found binary data ({head[:8].hex(' ')} ...); export the traces as JSON"
+
+
+def mislabelled(uri: str, found: str) -> str:
+    """Say that the extension of a name and the content disagree; "" where they agree or there is no extension.
+
+    Examples
+    --------
+    >>> mislabelled("a.json", "gzip")
+    'expected plain text by the name, found gzip; read as gzip'
+    >>> mislabelled("a.json.gz", "gzip")
+    ''
+    """
+    extension = PurePosixPath(uri).suffix.lower()
+    named = _EXTENSIONS.get(extension, "plain text")
+    found = found or "plain text"
+    return "" if not extension or named in found else f"expected {named} by the name, found {found}; read as {found}"
