@@ -139,8 +139,8 @@ class Pricing(Service):
     def __init__(self, shop: Shop) -> None:
         super().__init__(shop)
         chance = random.Random(shop.seed)
-        self.cents = {f"p-{n:04}": chance.randrange(900, 90_000) for n in range(PRODUCTS)}
-        del self.cents[WITHOUT_PRICE]
+        self.net_cents: dict[str, Any] = {f"p-{n:04}": chance.randrange(900, 90_000) for n in range(PRODUCTS)}
+        self.net_cents[WITHOUT_PRICE] = None
 
     def routes(self) -> dict[str, Callable[[Call], Reply]]:
         """Return the handlers."""
@@ -149,12 +149,15 @@ class Pricing(Service):
     def price(self, call: Call) -> Reply:
         """Return one price."""
         call.wait("price list", 5)
-        return 200, {"cents": self.cents[call.params["product_id"]]}
+        product_id = call.params["product_id"]
+        if product_id not in self.net_cents:
+            raise RefusedError(404, f"no product {product_id}")
+        return 200, {"cents": self.net_cents[product_id] * 119 // 100}
 
     def quote(self, call: Call) -> Reply:
         """Return the best total over the discount rules."""
         call.wait("rules", 6)
-        cents = [self.cents[one] for one in call.body["product_ids"] if one != WITHOUT_PRICE]
+        cents = [self.net_cents[one] for one in call.body["product_ids"] if one != WITHOUT_PRICE]
         with call.span("evaluate discounts", attributes={"app.item.count": len(cents)}):
             totals = (sum(cent * (100 - (rule * n) % 23) // 100 for n, cent in enumerate(cents)) for rule in range(600))
             return 200, {"total_cents": min(totals)}

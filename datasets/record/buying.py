@@ -24,7 +24,7 @@ ACQUIRER = "api.acquirer.example"
 PLACED = "orders.placed"
 ATTEMPTS = 2
 BACKOFF_S = 0.025
-ENTRIES = 100_000
+ENTRIES = 90_000
 
 
 class AcquirerUnavailableError(Exception):
@@ -105,7 +105,7 @@ class Ledger(Service):
     def __init__(self, shop: Shop) -> None:
         super().__init__(shop)
         chance = random.Random(shop.seed)
-        centres = {one.id: chance.randrange(24, 57) if one.tier == "enterprise" else 1 for one in customers()}
+        centres = {one.id: chance.randrange(20, 45) if one.tier == "enterprise" else 1 for one in customers()}
         weights = list(centres.values())
         owners = chance.choices(list(centres), weights, k=ENTRIES)
         entries = [(who, f"{who}/{chance.randrange(centres[who])}", chance.randrange(10_000)) for who in owners]

@@ -43,7 +43,7 @@ SLOW_LEDGER = Incident(
         "affected": {"attribute": "app.customer.tier", "value": "enterprise"},
         "planted": (
             "1.4.0 sums the spending of all cost centres of an enterprise customer in one indexed query; "
-            "1.5.0 asks for each of its 24 to 56 cost centres on its own, and each query scans the whole table"
+            "1.5.0 asks for each of its 20 to 44 cost centres on its own, and each query scans the whole table"
         ),
     },
 )

@@ -50,6 +50,15 @@ def comparison(before: list[str], during: list[str], operation: str) -> dict[str
     return figures
 
 
+def disturbance(before: list[str], during: list[str], operation: str, affected: str) -> float:
+    """Return by how much an operation's mean changed, as a share, for the customers whom the incident spares."""
+    spared = [
+        [one for (name, tier), some in entries(lines).items() if name == operation and tier != affected for one in some]
+        for lines in (before, during)
+    ]
+    return mean(spared[1]) / mean(spared[0]) - 1
+
+
 def error_ratio(lines: Iterable[str]) -> float:
     """Return the share of customers' requests that were answered with a 5xx status."""
     answered = [

@@ -6,16 +6,18 @@ import argparse
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import measure
 import publish
-from incidents import HEALTHY, INCIDENTS
+from incidents import HEALTHY, INCIDENTS, Incident
 from recording import Recording, record
 
 SDK = ["opentelemetry-sdk", "opentelemetry-exporter-otlp-json-file", "opentelemetry-semantic-conventions"]
 XRAY_SDK = ["aws-xray-sdk", "boto3", "moto"]
 RECORDINGS = {"checkout-regression": "slow-ledger"}
 XRAY = "checkout-xray"
+QUIET = 0.03
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,19 @@ def record_incident(options: Options) -> None:
     """Record the shop before and during an incident, under the same load, and enter the dataset."""
     incident = INCIDENTS[RECORDINGS[options.name]]
     recorded_at = datetime.now(UTC).isoformat(timespec="seconds")
-    lines, files = {}, []
-    for role, state in (("baseline", HEALTHY), ("during", incident)):
-        recording = record(state, seed=options.seed, traces=options.traces, rate=options.rate, warmup=options.warmup)
+    recordings = {
+        role: record(state, seed=options.seed, traces=options.traces, rate=options.rate, warmup=options.warmup)
+        for role, state in (("baseline", HEALTHY), ("during", incident))
+    }
+    before, during = (recording.lines for recording in recordings.values())
+    _check_quiet(before, during, incident)
+    files = []
+    for role, recording in recordings.items():
         path = options.out / options.name / f"{role}.jsonl.zst"
-        lines[role] = recording.lines
         publish.write(path, recording.lines)
         files.append(publish.file_entry(path, role, "otlp-json", *_counts(recording, options.traces)))
-        print(
-            f"{path}: {files[-1]['trace_count']} traces, {files[-1]['span_count']} spans, {files[-1]['bytes']:,} bytes"
-        )
-    truth = incident.truth | {"measured": measure.comparison(lines["baseline"], lines["during"], "POST /checkout")}
+        _tell(files[-1])
+    truth = incident.truth | {"measured": measure.comparison(before, during, incident.truth["entry_operation"])}
     entry = {
         "name": options.name,
         "title": "A checkout that became slow for enterprise customers",
@@ -63,6 +67,17 @@ def record_incident(options: Options) -> None:
         "truth": {"incident": incident.name, "summary": incident.title} | truth,
     }
     publish.enter(options.out / "index.json", entry)
+
+
+def _check_quiet(before: list[str], during: list[str], incident: Incident) -> None:
+    """Refuse a pair of recordings that differ by more than the incident: the machine had something else to do."""
+    change = measure.disturbance(before, during, incident.truth["entry_operation"], incident.truth["affected"]["value"])
+    print(f"customers without the incident waited {change:+.1%} in the second recording")
+    if abs(change) > QUIET:
+        raise RuntimeError(
+            f"expected at most {QUIET:.0%} of change for customers without the incident, found {change:+.1%}: "
+            "something else ran on this machine; record again when it is idle"
+        )
 
 
 def _counts(recording: Recording, asked: int) -> tuple[int, int]:
@@ -79,7 +94,7 @@ def record_xray(options: Options) -> None:
     import xray  # noqa: PLC0415 - patches botocore, and needs the test extra
 
     recorded_at = datetime.now(UTC).isoformat(timespec="seconds")
-    lines = xray.record(seed=options.seed, traces=options.traces, rate=options.rate)
+    lines = xray.record(seed=options.seed, traces=options.traces, rate=options.rate, warmup=options.warmup)
     path = options.out / options.name / "traces.jsonl.zst"
     publish.write(path, lines)
     file = publish.file_entry(path, "traces", "xray-batch-get-traces", *xray.counts(lines))
@@ -93,7 +108,12 @@ def record_xray(options: Options) -> None:
         "truth": xray.truth(lines),
     }
     publish.enter(options.out / "index.json", entry)
-    print(f"{path}: {file['trace_count']} traces, {file['span_count']} spans, {file['bytes']:,} bytes")
+    _tell(file)
+
+
+def _tell(file: dict[str, Any]) -> None:
+    """Print what was written."""
+    print(f"{file['path']}: {file['trace_count']} traces, {file['span_count']} spans, {file['bytes']:,} bytes")
 
 
 def main() -> None:
@@ -102,7 +122,7 @@ def main() -> None:
     parser.add_argument("name", choices=[*RECORDINGS, XRAY])
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--traces", type=int, help="default: 1000 a recording, 200 with X-Ray")
-    parser.add_argument("--rate", type=float, default=12, help="requests a second")
+    parser.add_argument("--rate", type=float, default=10, help="requests a second")
     parser.add_argument("--warmup", type=int, default=150, help="requests before the recording starts")
     parser.add_argument("--out", type=Path, default=publish.DATASETS, help="folder of the index and the datasets")
     given = parser.parse_args()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from web import Call, Service
 
 CONNECTIONS = 6
-ROUND_TRIP_MS = 0.5
+ROUND_TRIP_MS = 1.2
 
 
 class Statement(NamedTuple):
@@ -31,7 +31,7 @@ class Statement(NamedTuple):
 class Database:
     """A service's database: a SQLite file with a pool of connections.
 
-    Each statement first waits for the round trip that a database server would cost (median 0.5 ms): the file is local.
+    Each statement first waits for the round trip that a database server would cost (median 1.2 ms): the file is local.
 
     Parameters
     ----------
