@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
-from tracekit.stats.aggregates import Aggregate, group_rows
+from tracekit.stats.aggregates import Aggregate, group_rows, sum_by
 from tracekit.stats.histograms import Histogram
 from tracekit.stats.intervals import cluster_sums, clustered_ratio
 
@@ -136,7 +136,7 @@ def tabulate(traces: TraceSet) -> Aggregate:
     error_class, weight = traces.codes("error_class").codes[rows], weights[trace]
     for kind in _CLASSES:
         mine = error_class == kind
-        sums[f"{ERROR_CLASSES[kind]}_count"] = np.bincount(group[mine], weight[mine], len(keys))
+        sums[f"{ERROR_CLASSES[kind]}_count"] = sum_by(group[mine], weight[mine], len(keys))
     return Aggregate(keys, sums, Histogram.empty())
 
 

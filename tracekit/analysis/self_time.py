@@ -255,8 +255,8 @@ def covered_times(parent: Array, children: Array, start: Array, end: Array, usab
     if not kept.all():
         children, above = children[kept], above[kept]
     origin, limit = start[above], end[above]
-    low = np.maximum(start[children], origin) - origin
-    high = np.minimum(end[children], limit) - origin
+    low = np.clip(start[children], origin, limit) - origin
+    high = np.clip(end[children], origin, limit) - origin
     kept = high > low
     above, low, high, width = above[kept], low[kept], high[kept], (limit - origin)[kept]
     if not len(above):

@@ -199,7 +199,7 @@ def _shown_names(inferred: pd.DataFrame, known: set[str]) -> pd.Series:
     name, sort = inferred["callee_service"], inferred["callee_sort"]
     taken = (sort != "service") & (name.isin(known) | name.duplicated(keep=False))
     shown = name.where(~taken, name + " (" + sort + ")")
-    return pd.Series(shown.to_numpy(object), pd.MultiIndex.from_frame(inferred[PEER_KEYS]))
+    return pd.Series(shown.to_numpy(object), pd.MultiIndex.from_frame(inferred[list(PEER_KEYS)]))
 
 
 def _inferred_rows(peers: Aggregate, shown: pd.Series, peer_type: pd.Series) -> pd.DataFrame:

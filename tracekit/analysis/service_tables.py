@@ -10,7 +10,7 @@ import pandas as pd
 
 from tracekit.analysis.self_time import self_times
 from tracekit.analysis.service_calls import CALL_TYPES, CALLEE_SORTS, find_calls
-from tracekit.stats.aggregates import Aggregate, group_rows
+from tracekit.stats.aggregates import Aggregate, group_rows, sum_by
 from tracekit.stats.histograms import Histogram
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def tabulate(traces: TraceSet) -> Tables:
         _services(traces, calls),
         _aggregate(traces, edges, edge, row, timed_row, facts),
         _aggregate(traces, peers, peer, row[silent], timed_row[silent], few),
-        Aggregate(types, pd.DataFrame({"call_count": np.bincount(typed, weight, len(types))}), Histogram.empty()),
+        Aggregate(types, pd.DataFrame({"call_count": sum_by(typed, weight, len(types))}), Histogram.empty()),
         float(value[trace[calls.unnamed_rows]].sum()),
     )
 
@@ -122,7 +122,7 @@ def _services(traces: TraceSet, calls: Calls) -> Aggregate:
     requests = _aggregate(traces, names, service.codes[row], row, row, facts)
     spans = {
         "span_count": np.bincount(service.codes[live], minlength=groups),
-        "self_time_ns": np.bincount(service.codes[live], weight * self_times(traces)[live], groups),
+        "self_time_ns": sum_by(service.codes[live], weight * self_times(traces)[live], groups),
         "trace_count": _distinct(service.codes[live], trace[live], groups),
     }
     return Aggregate(requests.keys, requests.sums.assign(**spans), requests.histogram)
@@ -133,7 +133,7 @@ def _aggregate(
 ) -> Aggregate:
     """Return sums, distinct traces and durations by group."""
     groups, trace = len(keys), traces.forest.trace
-    sums = {name: np.bincount(group, numbers, groups) for name, numbers in facts.items()}
+    sums = {name: sum_by(group, numbers, groups) for name, numbers in facts.items()}
     sums["trace_count"] = _distinct(group, trace[row], groups)
     timed = traces.has_duration[timed_row]
     weight = traces.weights.value[trace[row[timed]]]

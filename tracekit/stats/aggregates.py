@@ -53,6 +53,31 @@ def group_rows(columns: Mapping[str, tuple[Array, Sequence[str]]], rows: int) ->
     return group.astype(np.int64), pd.DataFrame(keys, index=pd.RangeIndex(len(found)), dtype=object)
 
 
+def sum_by(group: Array, values: Array, groups: int) -> Array:
+    """Return the sum of the values of each group.
+
+    Parameters
+    ----------
+    group
+        Group of each value, ``0 .. groups - 1``.
+    values
+        Numbers.
+    groups
+        Number of groups.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, also where there is nothing to add.
+
+    Examples
+    --------
+    >>> sum_by(np.array([1, 1]), np.array([2.0, 3.0]), 3)
+    array([0., 5., 0.])
+    """
+    return np.bincount(group, values, groups).astype(np.float64, copy=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """Groups with their keys, additive numbers and histogram.

@@ -196,7 +196,7 @@ class Histogram:
 
     def weights(self, groups: int) -> Array:
         """Return the total weight of each group."""
-        return np.bincount(self.group, self.weight, groups)
+        return np.bincount(self.group, self.weight, groups).astype(np.float64, copy=False)
 
     def means(self, groups: int) -> Array:
         """Return the weighted mean of each group; exact, NaN where it is empty."""

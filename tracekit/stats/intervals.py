@@ -184,7 +184,7 @@ def cluster_sums(group: Array, cluster: Array, is_event: Array, weights: Array, 
 
     def per_group(values: Array) -> Array:
         """Sum over the clusters of each group."""
-        return np.bincount(owner, values, groups)
+        return np.bincount(owner, values, groups).astype(np.float64, copy=False)
 
     return pd.DataFrame(
         {

@@ -1,0 +1,159 @@
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracekit.analysis.errors import errors, message_template, summarise, tabulate
+
+SHOP = """
+a1 1 - shop   SERVER 0 100 code=503 name=pay
+a1 2 1 ledger SERVER 5 50  error name=charge exception=Declined:order_17_of_'ann'
+a1 3 1 quota  SERVER 5 50  code=429 name=ask
+b1 1 - shop   SERVER 0 100 code=404 name=pay
+b1 2 1 ledger SERVER 5 60  error name=charge exception=Declined:order_4711_of_'bob'
+c1 1 - shop   SERVER 0 100 code=200 name=pay
+c1 2 1 ledger SERVER 5 70  name=charge exception=Timeout:no_answer
+"""
+COLUMNS = [
+    "service_name", "operation", "span_count", "error_count", "error_ratio", "low", "high",
+    "fault_count", "client_count", "throttle_count", "unspecified_count", "weight_sum",
+]  # fmt: skip
+
+
+def row(result, service):
+    return result.operations.set_index("service_name").loc[service]
+
+
+def test_fault_throttle_and_client_mistakes_are_told_apart(draw):
+    result = errors(draw(SHOP))
+    assert result.operations.columns.tolist() == COLUMNS
+    shop, ledger, quota = (row(result, name) for name in ("shop", "ledger", "quota"))
+    assert (shop["fault_count"], shop["client_count"], shop["throttle_count"], shop["unspecified_count"]) == (
+        1,
+        1,
+        0,
+        0,
+    )
+    assert (ledger["unspecified_count"], ledger["error_count"]) == (2, 2)
+    assert quota["throttle_count"] == 1
+
+
+def test_a_servers_404_is_the_clients_mistake_and_no_error(draw):
+    shop = row(errors(draw(SHOP)), "shop")
+    assert shop["error_count"] == 1
+    assert shop["error_ratio"] == pytest.approx(1 / 3)
+
+
+def test_most_errors_first(draw):
+    assert errors(draw(SHOP)).operations["service_name"].iloc[0] == "ledger"
+
+
+def test_counts_are_weighted_and_ratios_do_not_move_with_the_scale(draw):
+    traces = draw(SHOP)
+    once, thrice = errors(traces).operations, errors(traces.with_weights(3)).operations
+    for name in ("error_count", "fault_count", "client_count", "throttle_count", "unspecified_count", "weight_sum"):
+        assert thrice[name].tolist() == (once[name] * 3).tolist()
+    for name in ("service_name", "span_count", "error_ratio"):
+        assert thrice[name].tolist() == once[name].tolist()
+    assert thrice["low"].tolist() == pytest.approx(once["low"].tolist())
+
+
+def test_a_sampled_failure_counts_for_those_it_stands_for(draw):
+    traces = draw("a1 1 - s SERVER 0 9 error\nb1 1 - s SERVER 0 9").with_weights(
+        {"0" * 30 + "a1": 1, "0" * 30 + "b1": 19}
+    )
+    assert row(errors(traces), "s")["error_ratio"] == pytest.approx(0.05)
+
+
+def test_unfinished_spans_count_and_inferred_rows_do_not(draw):
+    result = errors(draw("a1 1 - s SERVER 0 -\na1 2 1 t SERVER 0 9 error inferred exception=Boom:x"))
+    assert result.operations["service_name"].tolist() == ["s"]
+    assert len(result.exceptions) == 0
+
+
+def test_exceptions_group_by_the_template_of_their_message(draw):
+    table = errors(draw(SHOP)).exceptions
+    assert table.columns.tolist() == [
+        "service_name", "exception_type", "exception_message", "event_count", "trace_count", "first_time", "last_time",
+        "exemplar_trace_id", "exemplar_span_id",
+    ]  # fmt: skip
+    declined, timeout = table.iloc[0], table.iloc[1]
+    assert declined["exception_message"] == "order <n> of <text>"
+    assert (declined["event_count"], declined["trace_count"]) == (2, 2)
+    assert (declined["first_time"].value, declined["last_time"].value) == (50, 60)
+    assert (declined["exemplar_trace_id"], declined["exemplar_span_id"]) == ("0" * 30 + "a1", "0" * 15 + "2")
+    assert timeout["exception_message"] == "no answer"
+
+
+def test_the_exemplar_is_the_first_in_time_not_in_the_file(draw):
+    late_first = draw("a1 1 - s SERVER 0 900 exception=Boom:x\nb1 2 - s SERVER 0 100 exception=Boom:x")
+    assert errors(late_first).exceptions["exemplar_trace_id"].tolist() == ["0" * 30 + "b1"]
+
+
+def test_an_exception_without_a_time_has_that_of_its_span(draw):
+    table = errors(draw("a1 1 - s SERVER 40 - exception=Boom:x")).exceptions
+    assert table["first_time"].iloc[0].value == 40
+
+
+def test_an_exception_without_any_time_is_still_there(draw):
+    table = errors(draw("a1 1 - s SERVER - - exception=Boom:x")).exceptions
+    assert table["event_count"].tolist() == [1]
+    assert table["first_time"].isna().all()
+
+
+def test_blocks_add_up_to_the_whole(draw):
+    traces = draw(SHOP)
+    parts = [traces.trace(f"{0:030x}{name}") for name in ("a1", "b1", "c1")]
+    pd.testing.assert_frame_equal(summarise([tabulate(part) for part in parts]), errors(traces).operations)
+
+
+def test_the_order_of_lines_does_not_matter(draw):
+    lines = SHOP.strip().splitlines()
+    one, other = errors(draw("\n".join(lines))), errors(draw("\n".join(lines[::-1])))
+    pd.testing.assert_frame_equal(one.operations, other.operations)
+    pd.testing.assert_frame_equal(one.exceptions, other.exceptions)
+
+
+def test_nothing_is_two_empty_tables(draw):
+    result = errors(draw(""))
+    assert result.operations.columns.tolist() == COLUMNS
+    assert len(result.operations) == len(result.exceptions) == 0
+    assert repr(result) == "Errors(0 errors in 0 operations, 0 kinds of exception)"
+
+
+def test_messages_are_escaped_in_a_notebook(draw):
+    shown = errors(draw("a1 1 - s SERVER 0 9 error exception=Boom:<img_src=x_onerror=alert(1)>"))._repr_html_()
+    assert "<img" not in shown
+    assert "&lt;img" in shown
+
+
+@pytest.mark.parametrize(
+    ("message", "template"),
+    [
+        ("deadline exceeded after 1500 ms", "deadline exceeded after <n> ms"),
+        ("took 1,234.5s", "took <n>s"),
+        ("dial tcp 10.0.3.17:5432: refused", "dial tcp <n>: refused"),
+        ("no row 7d4f1c9e-0b1a-4c3d-9e8f-001122334455", "no row <uuid>"),
+        ("object at 0x7fFFc0ffee", "object at <hex>"),
+        ("trace 4bf92f3577b34da6 lost", "trace <hex> lost"),
+        ("key 'a b' and \"c\" and `d`", "key <text> and <text> and <text>"),
+        ("can't open, won't retry", "can't open, won't retry"),
+        ("  two\n  lines\t", "two lines"),
+        ("deadbeef is a word", "deadbeef is a word"),
+        ("", ""),
+    ],
+)
+def test_what_varies_in_a_message_is_replaced(message, template):
+    assert message_template(message) == template
+
+
+def test_a_long_message_is_cut():
+    assert len(message_template("x" * 10_000)) == 300
+
+
+@given(st.text(max_size=400))
+def test_a_template_of_a_template_is_itself(message):
+    once = message_template(message)
+    if len(once) < 300:
+        assert message_template(once) == once
+    assert not any(c.isascii() and c.isdigit() for c in once)
