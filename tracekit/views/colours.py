@@ -20,8 +20,8 @@ LIGHT: Final = (
 DARK: Final = (
     "#0094e7", "#ffb000", "#00cd95", "#e077b2", "#7ed1ff", "#aa4b00", "#c0b851", "#79579f", "#8c644d", "#5b6571",
 )  # fmt: skip
-_FIRST_CHOICE: Final = 7  # the others are nearly black or grey in the light theme: taken when these are gone
-_ORDER: Final = (0, 2, 1, 3, 4, 6, 5, 9, 7, 8)
+_FIRST_CHOICE: Final = 5  # the calm ones; the others are brown, grey or nearly black in the light theme
+_ORDER: Final = (0, 2, 1, 4, 6, 3, 5, 9, 7, 8)
 
 
 class Colours:

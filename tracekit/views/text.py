@@ -128,6 +128,30 @@ def count(number: float | None) -> str:
     return NO_FIGURE if number is None or not math.isfinite(number) else f"{round(number):,}"
 
 
+def short_count(number: float) -> str:
+    """Return a number of things in little room.
+
+    Parameters
+    ----------
+    number
+        A count, 0 or more.
+
+    Returns
+    -------
+    str
+        Two significant digits or more, with k or M.
+
+    Examples
+    --------
+    >>> [short_count(number) for number in (7, 999, 1_204, 38_911, 2_500_000)]
+    ['7', '999', '1.2k', '39k', '2.5M']
+    """
+    for divisor, letter in ((1_000_000, "M"), (1_000, "k")):
+        if round(number) >= divisor:
+            return f"{number / divisor:.{1 if number < 10 * divisor else 0}f}{letter}"
+    return count(number)
+
+
 def plural(number: float, one: str, many: str | None = None) -> str:
     """Return a count with its noun.
 

@@ -201,7 +201,7 @@ function digits(value) {
 }
 
 /** The same without zeros that say nothing: for axes. */
-const tickLabel = ns => duration(ns).replace(/(\.\d*?)0+(?= )/, '$1').replace(/\.(?= )/, '');
+const tickLabel = ns => (ns === 0 ? '0' : duration(ns).replace(/(\.\d*?)0+(?= )/, '$1').replace(/\.(?= )/, ''));
 
 /** Round times (1, 2 or 5 and zeros) between two, about as many as wanted. */
 export function ticks(from, to, wanted) {
@@ -524,7 +524,7 @@ class Detail {
     const { T } = this.W, flags = T.flags[i], top = h('div', 'tkw-top');
     const title = set(h('div', 'tkw-ttl', T.strings[T.name[i]]), { role: 'heading', 'aria-level': 4 });
     top.append(title, button('Close', () => this.W.close(), 'Esc'));
-    const facts = [['service', T.meta.services[T.svc[i]]], ['kind', T.meta.kinds[T.kind[i]]], ['duration', timeWords(T, i)], ['starts at', flags & NO_START ? 'no start in the record' : duration(T.start[i])]];
+    const facts = [['service', T.meta.services[T.svc[i]]], ['kind', T.meta.kinds[T.kind[i]].toLowerCase()], ['duration', timeWords(T, i)], ['starts at', flags & NO_START ? 'no start in the record' : duration(T.start[i])]];
     if (flags & NO_END) facts.push(['end', 'no end in the record: drawn to the end of the trace']);
     if (flags & ERROR) facts.push(['status', `error${status ? `: ${status}` : ''}`, true]);
     else if (status) facts.push(['status', status]);
@@ -864,7 +864,7 @@ export class Waterfall {
 
 /** Boxes and lines as Python laid them out; a click shows one service with its neighbours and their numbers. */
 export class ServiceMap {
-  /** graph = {size, nodes: [{id, x, y, w, h, sub, say, slot, inferred, bad}], edges: [{a, b, d, w, err, back, tip}]} */
+  /** graph = {size, nodes: [{name, x, y, w, h, sub, say, slot, inferred, bad}], edges: [{a, b, d, w, err, back, tip}]}; a, b: positions in nodes */
   constructor(host, graph, { height = 480, onSelect = null } = {}) {
     this.graph = graph;
     this.onSelect = onSelect;
@@ -875,7 +875,7 @@ export class ServiceMap {
     this.svg = this.shape('svg', { class: 'tkw-map', role: 'group', 'aria-label': `Service map: ${graph.nodes.length} services, ${graph.edges.length} calls`, preserveAspectRatio: 'xMidYMid meet' }, this.root);
     this.arrows();
     this.edges = graph.edges.map(edge => [edge, this.line(edge)]);
-    this.nodes = new Map(graph.nodes.map(node => [node.id, [node, this.box(node)]]));
+    this.boxes = graph.nodes.map(node => this.box(node));
     this.say = set(h('div', 'tkw-say'), { role: 'status' });
     this.root.append(this.say);
     this.hint();
@@ -906,7 +906,7 @@ export class ServiceMap {
   }
 
   box(node) {
-    const name = label(node.id, 22), group = this.shape('g', { class: `node${node.inferred ? ' guess' : ''}${node.bad ? ' bad' : ''}`, tabindex: 0, role: 'button', 'aria-pressed': 'false', 'aria-label': `${name} ${node.sub}`, transform: `translate(${node.x - node.w / 2},${node.y - node.h / 2})` }, this.svg);
+    const name = label(node.name, 21), group = this.shape('g', { class: `node${node.inferred ? ' guess' : ''}${node.bad ? ' bad' : ''}`, tabindex: 0, role: 'button', 'aria-pressed': 'false', 'aria-label': `${name} ${node.sub}`, transform: `translate(${node.x - node.w / 2},${node.y - node.h / 2})` }, this.svg);
     this.shape('rect', { class: 'box', width: node.w, height: node.h, rx: 5 }, group);
     node.swatch = this.shape('rect', { width: 5, height: node.h, rx: 2 }, group);
     this.shape('text', { x: 13, y: 15 }, group).textContent = name;
@@ -919,26 +919,24 @@ export class ServiceMap {
     this.say.replaceChildren(h('div', '', 'Click a service to see its calls. Lines are as thick as they are busy; red ones fail; dashed boxes sent no spans of their own. Ctrl and wheel zoom, drag pans.'));
   }
 
-  /** Dim all but one service and its neighbours, and say their numbers; null shows everything again. */
-  focus(id) {
-    this.chosen = id;
-    const near = new Set([id]);
-    for (const { a, b } of this.graph.edges) {
-      if (a === id) near.add(b);
-      if (b === id) near.add(a);
+  /** Dim all but one service (its position) and its neighbours, and say their numbers; null shows everything again. */
+  focus(chosen, { quiet = false } = {}) {
+    const touches = edge => edge.a === chosen || edge.b === chosen;
+    const near = new Set([chosen, ...this.graph.edges.filter(touches).flatMap(edge => [edge.a, edge.b])]);
+    this.chosen = chosen;
+    this.boxes.forEach((group, k) => {
+      group.classList.toggle('far', chosen != null && !near.has(k));
+      group.classList.toggle('on', k === chosen);
+      set(group, { 'aria-pressed': String(k === chosen) });
+    });
+    for (const [edge, path] of this.edges) path.classList.toggle('far', chosen != null && !touches(edge));
+    if (chosen == null) this.hint();
+    else {
+      const { name, say } = this.graph.nodes[chosen], head = h('div');
+      head.append(h('b', '', label(name, 80)), ` ${say}`);
+      this.say.replaceChildren(head, ...this.graph.edges.filter(touches).map(edge => h('div', '', edge.tip)));
     }
-    for (const [key, [, group]] of this.nodes) {
-      group.classList.toggle('far', id != null && !near.has(key));
-      group.classList.toggle('on', key === id);
-      set(group, { 'aria-pressed': String(key === id) });
-    }
-    for (const [edge, path] of this.edges) path.classList.toggle('far', id != null && edge.a !== id && edge.b !== id);
-    if (id == null) { this.hint(); return; }
-    const head = h('div');
-    head.append(h('b', '', label(id, 80)), ` ${this.nodes.get(id)[0].say}`);
-    const calls = this.graph.edges.filter(edge => edge.a === id || edge.b === id).map(edge => h('div', '', edge.tip));
-    this.say.replaceChildren(head, ...calls);
-    this.onSelect?.(id);
+    if (!quiet) this.onSelect?.(chosen == null ? '' : this.graph.nodes[chosen].name);
   }
 
   /** Show all of it, never larger than life. */
@@ -956,16 +954,15 @@ export class ServiceMap {
   }
 
   theme() {
-    for (const [node] of this.nodes.values()) node.swatch.style.fill = node.inferred ? 'var(--tk-fg2)' : colourOf(node.slot);
+    for (const node of this.graph.nodes) node.swatch.style.fill = node.inferred ? 'var(--tk-fg2)' : colourOf(node.slot);
   }
 
   listen() {
-    for (const [id, [, group]] of this.nodes) {
-      this.on(group, 'click', e => { e.stopPropagation(); this.focus(this.chosen === id ? null : id); });
-      this.on(group, 'keydown', e => {
-        if (e.key === 'Enter' || e.key === ' ') { this.focus(this.chosen === id ? null : id); e.preventDefault(); }
-      });
-    }
+    this.boxes.forEach((group, k) => {
+      const turn = () => this.focus(this.chosen === k ? null : k);
+      this.on(group, 'click', e => { e.stopPropagation(); turn(); });
+      this.on(group, 'keydown', e => { if (e.key === 'Enter' || e.key === ' ') { turn(); e.preventDefault(); } });
+    });
     let grip = null, moved = false;
     this.on(this.svg, 'pointerdown', e => {
       if (e.target !== this.svg || !this.box_) return;
@@ -1084,8 +1081,12 @@ function render({ model, el }) {
   const height = model.get('height');
   if (model.get('graph')) {
     const map = new ServiceMap(el, JSON.parse(model.get('graph')), { height, onSelect: choose });
-    const follow = () => { const id = model.get('selected'); if (id !== (map.chosen ?? '')) map.focus(map.nodes.has(id) ? id : null); };
+    const follow = () => {
+      const at = map.graph.nodes.findIndex(node => node.name === model.get('selected'));
+      if (at !== (map.chosen ?? -1)) map.focus(at < 0 ? null : at, { quiet: true });
+    };
     model.on('change:selected', follow);
+    follow();
     return () => { model.off('change:selected', follow); map.destroy(); };
   }
   const waiting = new Map();

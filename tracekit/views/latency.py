@@ -1,0 +1,257 @@
+"""Latency: distributions as bars on a logarithmic axis, for notebooks (plotly) and as still pictures (SVG)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.stats.histograms import BASE
+from tracekit.views.charts import chart_layout, safe
+from tracekit.views.colours import LIGHT, SHARED
+from tracekit.views.markup import Markup, element
+from tracekit.views.svg import ACCENT, LINE, MUTE, picture, text
+from tracekit.views.text import duration, ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from tracekit.analysis.latency import Latency
+    from tracekit.columns import Array
+
+BARS: Final = 56
+_STEPS: Final = (1, 2, 5)
+
+
+def plot_latency(result: Latency, *, groups: int = 5) -> Any:
+    """Draw how long the heaviest groups take.
+
+    Parameters
+    ----------
+    result
+        Of ``analysis.latency``.
+    groups
+        How many groups, the heaviest first.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One outline a group: share of its spans over the duration in ms, on a logarithmic axis.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.latency import latency
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> max(plot_latency(latency(TraceSet.from_spans(frame))).data[0].y).item()
+    1.0
+    """
+    from plotly import graph_objects as go  # noqa: PLC0415 - plotly is for notebooks only
+
+    keys = [name for name in result.histogram.columns if name not in _CELL]
+    low, step = _grid(result.histogram)
+    figure = go.Figure(layout=chart_layout("Latency", **_AXES))
+    for row in result.table.head(groups).to_dict("records"):
+        mine = result.histogram
+        for key in keys:
+            mine = mine[mine[key] == row[key]]
+        edges, share = _binned(mine, low, step)
+        name = safe(" ".join(str(row[key]) for key in keys) or "all spans")
+        colour = LIGHT[SHARED.slot(str(row.get("service_name", "")))]
+        figure.add_scatter(
+            x=np.repeat(edges, 2)[1:-1] / 1e6,
+            y=np.repeat(share, 2),
+            mode="lines",
+            name=name,
+            line={"color": colour, "width": 2},
+            hovertemplate=f"%{{x:.3~g}} ms: %{{y:.1%}} of {name}<extra></extra>",
+        )
+    return figure
+
+
+def latency_picture(
+    cells: pd.DataFrame,
+    marks: Mapping[str, float],
+    *,
+    width: float = 720,
+    height: float = 190,
+    subject: str = "Latency",
+) -> Markup:
+    """Return one distribution as a still picture.
+
+    Parameters
+    ----------
+    cells
+        ``bucket``, ``bucket_low_ns``, ``bucket_high_ns``, ``weight_sum``, as in ``Latency.histogram``.
+    marks
+        Named durations in ns to be marked, such as p50 and p95.
+    width, height
+        In pixels.
+    subject
+        What is distributed: the accessible name begins with it.
+
+    Returns
+    -------
+    Markup
+        An ``svg`` element: bars over a logarithmic time axis.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cells = pd.DataFrame({"bucket": [232], "bucket_low_ns": [98.9], "bucket_high_ns": [100.9], "weight_sum": [3.0]})
+    >>> latency_picture(cells, {"p50": 100.0}).count("<rect")
+    1
+    """
+    known = {name: value for name, value in marks.items() if math.isfinite(value)}
+    said = ", ".join(f"{name} {duration(value)}" for name, value in known.items())
+    title = f"{subject}: {said or 'no durations'}"
+    if cells.empty:
+        return picture(width, height, title, [text(0, 16, "No durations to show.", kind="mute")])
+    low, step = _grid(cells)
+    edges, share = _binned(cells, low, step)
+    axis = _LogAxis(float(edges[0]), float(edges[-1]), width)
+    floor, top = height - 22, 30.0
+    tallest = float(share.max())
+    bars = [
+        _bar(axis, (float(a), float(b)), float(part), (floor, (floor - top) * float(part) / tallest))
+        for a, b, part in zip(edges[:-1], edges[1:], share, strict=True)
+        if part > 0
+    ]
+    base = element("line", {"x1": 0, "x2": width, "y1": floor, "y2": floor, "stroke": LINE, "class": "tk-line"})
+    return picture(width, height, title, [*_ticks(axis, floor), *bars, base, *_marks(axis, known, floor)])
+
+
+def strip_picture(row: Mapping[str, Any], low_ns: float, high_ns: float, *, slot: int) -> Markup:
+    """Return p50, p95 and p99 of one group as a line on a logarithmic axis that all groups of a table share.
+
+    Parameters
+    ----------
+    row
+        ``p50_ns``, ``p95_ns``, ``p99_ns``.
+    low_ns, high_ns
+        Ends of the axis.
+    slot
+        Colour of the service.
+
+    Returns
+    -------
+    Markup
+        An ``svg`` element of 120 by 14 pixels: a thick line from p50 to p95, a thin one on to p99.
+
+    Examples
+    --------
+    >>> strip_picture({"p50_ns": 1e6, "p95_ns": 2e6, "p99_ns": 4e6}, 1e6, 1e8, slot=0).count("<rect")
+    2
+    """
+    values = [float(row[f"{name}_ns"]) for name in ("p50", "p95", "p99")]
+    width, height = 120.0, 14.0
+    said = ", ".join(f"{name} {duration(value)}" for name, value in zip(("p50", "p95", "p99"), values, strict=True))
+    if not all(math.isfinite(value) for value in values):
+        return picture(width, height, "no durations", [])
+    axis = _LogAxis(max(1.0, low_ns), max(high_ns, low_ns * 1.1, 1.1), width)
+    p50, p95, p99 = (axis.at(value) for value in values)
+    paint = {"fill": LIGHT[slot], "class": f"tk-s{slot}"}
+    parts = [
+        element("line", {"x1": 0, "x2": width, "y1": 7, "y2": 7, "stroke": LINE, "class": "tk-line"}),
+        element("rect", {"x": p50, "y": 6, "width": max(1.0, p99 - p50), "height": 2, **paint}),
+        element("rect", {"x": p50, "y": 3, "width": max(2.0, p95 - p50), "height": 8, "rx": 1.5, **paint}),
+    ]
+    return picture(width, height, said, parts)
+
+
+_CELL: Final = ("bucket", "bucket_low_ns", "bucket_high_ns", "weight_sum")
+_AXES: Final[dict[str, Any]] = {
+    "xaxis": {"type": "log", "title": {"text": "duration, ms"}},
+    "yaxis": {"tickformat": ".0%", "rangemode": "tozero", "title": {"text": "share of spans"}},
+    "legend": {"orientation": "h", "y": -0.25},
+}
+
+
+class _LogAxis:
+    """A logarithmic time axis."""
+
+    def __init__(self, low: float, high: float, width: float) -> None:
+        self.low, self.high, self.width = low, high, width
+        self._scale = width / math.log(high / low)
+
+    def at(self, value: float) -> float:
+        """Return the place of a duration, within the axis."""
+        return min(self.width, max(0.0, math.log(max(value, 1e-9) / self.low) * self._scale))
+
+    def ticks(self) -> list[float]:
+        """Return round durations: 1, 2, 5 and zeros, or powers of ten alone where there are many."""
+        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        steps = _STEPS if len(decades) <= 4 else (1,)  # noqa: PLR2004 - more labels would touch
+        return [t for d in decades for s in steps if self.low <= (t := s * 10.0**d) <= self.high]
+
+
+def _grid(cells: pd.DataFrame) -> tuple[int, int]:
+    """Return the first bucket and how many buckets make a bar, so that at most ``BARS`` bars show all cells."""
+    used = cells["bucket"].to_numpy()
+    if not len(used):
+        return 0, 1
+    low = max(0, int(used.min()) - 1)
+    return low, max(1, math.ceil((int(used.max()) + 2 - low) / BARS))
+
+
+def _binned(cells: pd.DataFrame, low: int, step: int) -> tuple[Array, Array]:
+    """Return the edges of the bars in ns and the share of the weight in each; zero durations are in the first."""
+    bar = np.maximum(cells["bucket"].to_numpy(np.int64) - low, 0) // step
+    weight = np.bincount(bar, cells["weight_sum"].to_numpy(float))
+    edges = BASE ** (low + np.arange(len(weight) + 1.0) * step)
+    return edges, weight / max(float(weight.sum()), 1e-300)
+
+
+def _bar(axis: _LogAxis, ends: tuple[float, float], share: float, box: tuple[float, float]) -> Markup:
+    """Return one bar with its words on hovering; ``box`` is floor and height."""
+    x0, x1 = axis.at(ends[0]), axis.at(ends[1])
+    floor, height = box
+    attributes = {
+        "x": x0 + 0.5,
+        "y": floor - max(1.0, height),
+        "width": max(0.5, x1 - x0 - 1),
+        "height": max(1.0, height),
+        "fill": ACCENT,
+        "class": "tk-bar",
+    }
+    words = f"{duration(round(ends[0]))} to {duration(round(ends[1]))}: {ratio(share)}"
+    return element("rect", attributes, element("title", {}, words))
+
+
+def _ticks(axis: _LogAxis, floor: float) -> list[Markup]:
+    """Return the labels of the time axis with their lines."""
+    parts = []
+    for time in axis.ticks():
+        x = axis.at(time)
+        line = {"x1": x, "x2": x, "y1": 30, "y2": floor + 4, "stroke": LINE, "class": "tk-grid"}
+        anchor = "start" if x < 20 else "end" if x > axis.width - 20 else "middle"  # noqa: PLR2004 - half a label
+        label = duration(round(time)).replace(".00 ", " ").replace(".0 ", " ")
+        parts += [element("line", line), text(x, floor + 17, label, kind="mute", text_anchor=anchor)]
+    return parts
+
+
+def _marks(axis: _LogAxis, marks: Mapping[str, float], floor: float) -> list[Markup]:
+    """Return the marked durations: a line and a label, on two levels where they would touch."""
+    parts, last = [], -math.inf
+    for k, (name, value) in enumerate(sorted(marks.items(), key=lambda item: item[1])):
+        x = axis.at(value)
+        words = f"{name} {duration(value)}"
+        near = x - last < 7 * len(words)
+        y = 11 if not near or k % 2 == 0 else 24
+        last = x if y == 11 else last  # noqa: PLR2004 - the upper level
+        line = {
+            "x1": x,
+            "x2": x,
+            "y1": y + 3,
+            "y2": floor,
+            "stroke": MUTE,
+            "stroke-dasharray": "3 2",
+            "class": "tk-mark",
+        }
+        anchor = "start" if x < axis.width - 7 * len(words) else "end"
+        parts += [element("line", line), text(x, y, words, kind="ink", text_anchor=anchor, font_weight=600)]
+    return parts

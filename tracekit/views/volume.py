@@ -1,0 +1,133 @@
+"""Traffic over time: how many traces began when, and how many of them failed, as a still picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.views.markup import Markup, element
+from tracekit.views.svg import ACCENT, ERROR, LINE, picture, text
+from tracekit.views.text import count, moment, plural
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+
+_SECOND = 1_000_000_000
+_STEPS = tuple(
+    int(seconds * _SECOND)
+    for seconds in (
+        1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
+        1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800,
+    )
+)  # fmt: skip
+_HOUR = 3600 * _SECOND
+
+
+def time_step(low_ns: int, high_ns: int, *, bars: int = 72) -> int:
+    """Return the round step that cuts a period into at most so many bars.
+
+    Parameters
+    ----------
+    low_ns, high_ns
+        Ends of the period.
+    bars
+        Most bars.
+
+    Returns
+    -------
+    int
+        ns: 1 µs to a week; more only where a week is not enough.
+
+    Examples
+    --------
+    >>> time_step(0, 20 * 60 * 10**9) // 10**9
+    30
+    """
+    wanted = max(1, high_ns - low_ns) / max(1, bars - 1)
+    fitting = [step for step in _STEPS if step >= wanted]
+    return fitting[0] if fitting else int(np.ceil(wanted / _STEPS[-1])) * _STEPS[-1]
+
+
+def volume_picture(
+    start_ns: Array, weight: Array, is_error: Array, *, width: float = 720, height: float = 132
+) -> Markup:
+    """Return traces over time as bars, the failed ones red.
+
+    Parameters
+    ----------
+    start_ns
+        When each trace began, ns since the epoch.
+    weight
+        Traces that each stands for.
+    is_error
+        Whether it failed.
+    width, height
+        In pixels.
+
+    Returns
+    -------
+    Markup
+        An ``svg`` element; times in UTC.
+
+    Examples
+    --------
+    >>> begun = np.array([0, 10**9, 10**9])
+    >>> volume_picture(begun, np.ones(3), np.array([False, True, False])).count("tk-bar")
+    2
+    """
+    if not len(start_ns):
+        return picture(width, height, "No traces", [text(0, 16, "No trace has a start.", kind="mute")])
+    low, high = int(start_ns.min()), int(start_ns.max())
+    step = time_step(low, high)
+    first = low // step * step
+    bar = (start_ns - first) // step
+    held = np.bincount(bar, weight)
+    failed = np.bincount(bar, weight * is_error, len(held))
+    floor, top, left = height - 22, 16.0, 44.0
+    wide, tallest = (width - left) / len(held), float(held.max())
+    scale = (floor - top) / tallest
+    parts = [
+        element("line", {"x1": left, "x2": width, "y1": y, "y2": y, "stroke": LINE, "class": "tk-grid"})
+        for y in (top, floor)
+    ]
+    parts += [
+        text(left - 6, top + 4, count(tallest), kind="mute", text_anchor="end"),
+        text(left - 6, floor + 4, "0", kind="mute", text_anchor="end"),
+    ]
+    for k in np.flatnonzero(held):
+        box = {"x": left + k * wide + 0.5, "width": max(0.5, wide - 1)}
+        words = f"{_clock(first + int(k) * step, step)}: {plural(held[k], 'trace')}, {count(failed[k])} failed"
+        hover = element("title", {}, words)
+        parts.append(_bar({**box, "fill": ACCENT, "class": "tk-bar"}, floor, held[k] * scale, hover))
+        if failed[k]:
+            parts.append(_bar({**box, "fill": ERROR, "class": "tk-failed-bar"}, floor, failed[k] * scale, hover))
+    parts += _ticks(first, step, len(held), left, wide, floor)
+    title = f"Traces over time: {plural(float(weight.sum()), 'trace')} from {moment(low)} to {moment(high)} UTC"
+    return picture(width, height, title, parts)
+
+
+def _bar(attributes: dict[str, object], floor: float, height: float, title: Markup) -> Markup:
+    """Return one bar on the floor, at least a pixel high."""
+    tall = max(1.0, float(height))
+    return element("rect", {**attributes, "y": floor - tall, "height": tall}, title)
+
+
+def _ticks(first: int, step: int, bars: int, left: float, wide: float, floor: float) -> list[Markup]:
+    """Return about six times below the bars."""
+    every = max(1, -(-bars // 6))
+    return [
+        text(left + k * wide, floor + 16, _clock(first + k * step, step), kind="mute")
+        for k in range(0, bars, every)
+        if k * wide + 60 < bars * wide or k == 0
+    ]
+
+
+def _clock(time_ns: int, step: int) -> str:
+    """Return as much of a time as the step needs."""
+    if step >= 24 * _HOUR:
+        return moment(time_ns)[:10]
+    if step >= 60 * _SECOND:
+        return moment(time_ns)[5:16] if step >= _HOUR else moment(time_ns)[11:16]
+    decimals = 0 if step >= _SECOND else 3 if step >= _SECOND // 1000 else 6
+    return moment(time_ns, decimals=decimals)[11:]
