@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Array: TypeAlias = np.ndarray[Any, Any]
+_STEP = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,12 @@ class Ragged:
 
     def take(self, rows: Array) -> Ragged:
         """Return the table of these rows, in this order."""
-        return Ragged.from_counts(self.offsets[rows + 1] - self.offsets[rows], self.codes[self.positions(rows)])
+        counts = self.offsets[rows + 1] - self.offsets[rows]
+        taken = Ragged.from_counts(counts, np.empty(int(counts.sum()), self.codes.dtype))
+        for low in range(0, len(rows), _STEP):  # in steps: the positions are twice the size of the codes
+            part = slice(taken.offsets[low], taken.offsets[min(low + _STEP, len(rows))])
+            taken.codes[part] = self.codes[self.positions(rows[low : low + _STEP])]
+        return taken
 
     def owners(self) -> Array:
         """Return the row of every code."""

@@ -23,7 +23,7 @@ from tracekit.columns import (
     TraceFacts,
 )
 from tracekit.loading.ledger import Issue, Ledger, Position
-from tracekit.loading.pool import INT64, Attributes, Texts
+from tracekit.loading.pool import HIGHEST, LOWEST, Attributes, Texts
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Builder:
             start_ns, quality = 0, quality | Quality.NO_START
         if end_ns is None:
             end_ns, quality = 0, quality | Quality.NO_END
-        if start_ns not in INT64 or end_ns not in INT64:
+        if not (LOWEST <= start_ns <= HIGHEST and LOWEST <= end_ns <= HIGHEST):
             self.ledger.quarantine(
                 "TIME_UNIT",
                 f"expected nanoseconds within 64 bits, found start {start_ns} and end {end_ns}; the span is left out",

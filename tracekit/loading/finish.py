@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -94,30 +94,39 @@ def recoded(columns: Columns, new_code: Array) -> dict[str, Ragged]:
 
 
 def _joined(batches: list[Batch]) -> dict[str, SpanColumns | EventColumns | LinkColumns | Ragged]:
-    """Return the batches end to end; each column of a batch is let go as soon as it is copied."""
+    """Return the batches end to end, and empty the list: each column of a batch goes as soon as it is copied."""
     before = np.concatenate(([0], np.cumsum([len(batch.spans) for batch in batches]))).astype(np.int64)
     for batch, first in zip(batches, before[:-1], strict=True):
         batch.events = replace(batch.events, span_row=batch.events.span_row + first)
         batch.links = replace(batch.links, span_row=batch.links.span_row + first)
+    tables = {name: [getattr(batch, name) for batch in batches] for name in _TABLES}
+    batches.clear()
     return {
-        "spans": concat(SpanColumns, SPAN_DTYPES, [batch.spans for batch in batches]),
-        "attributes": concat_ragged([batch.attributes for batch in batches]),
-        "events": concat(EventColumns, EVENT_DTYPES, [batch.events for batch in batches]),
-        "event_attributes": concat_ragged([batch.event_attributes for batch in batches]),
-        "links": concat(LinkColumns, LINK_DTYPES, [batch.links for batch in batches]),
-        "link_attributes": concat_ragged([batch.link_attributes for batch in batches]),
+        name: concat_ragged(tables.pop(name)) if kinds is None else concat(_KINDS[name], kinds, tables.pop(name))
+        for name, kinds in _TABLES.items()
     }
 
 
+_TABLES: dict[str, tuple[type, ...] | None] = {
+    "spans": SPAN_DTYPES,
+    "attributes": None,
+    "events": EVENT_DTYPES,
+    "event_attributes": None,
+    "links": LINK_DTYPES,
+    "link_attributes": None,
+}
+_KINDS: dict[str, Any] = {"spans": SpanColumns, "events": EventColumns, "links": LinkColumns}
+
+
 def concat(table: type[Part], kinds: Sequence[type], parts: list[Part]) -> Part:
-    """Return tables end to end."""
+    """Return tables end to end; the list is emptied so that no column is held twice."""
     columns = [
-        np.concatenate(
-            [np.zeros(0, kind), *(getattr(part, column.name) for part in parts)], dtype=kind, casting="unsafe"
-        )
-        for column, kind in zip(fields(table), kinds, strict=True)
+        [np.zeros(0, kind), *(getattr(part, f.name) for part in parts)]
+        for f, kind in zip(fields(table), kinds, strict=True)
     ]
-    return table(*columns)
+    parts.clear()
+    columns.reverse()
+    return table(*(np.concatenate(columns.pop(), dtype=kind, casting="unsafe") for kind in kinds))
 
 
 def concat_ragged(parts: list[Ragged]) -> Ragged:
@@ -129,14 +138,18 @@ def concat_ragged(parts: list[Ragged]) -> Ragged:
 def settle(columns: Columns, ledgers: list[Ledger], time_unit: str | None = None) -> TraceSet:
     """Return columns in order of arrival as a TraceSet; what is found on the way goes to the ledgers."""
     columns = _in_nanoseconds(columns, ledgers, time_unit)
-    spans = columns.spans
-    columns = columns.take_in_order(np.lexsort((spans.start_ns, spans.trace_lo, spans.trace_hi)))
+    columns = columns.take_in_order(_order(columns.spans))
     columns = _without_copies(columns, ledgers)
     columns = replace(columns, spans=replace(columns.spans, quality=_durations(columns.spans, ledgers)))
     forest = grow(columns.spans)
     columns = replace(columns, spans=replace(columns.spans, quality=_outside(columns.spans, forest, ledgers)))
     _tell_parents(columns.spans, forest, ledgers)
     return TraceSet(replace(columns, sources=sources_frame(ledgers), issues=issues_frame(ledgers)), forest=forest)
+
+
+def _order(spans: SpanColumns) -> Array:
+    """Return the rows by (trace id, start, order of arrival)."""
+    return np.lexsort((spans.start_ns, spans.trace_lo, spans.trace_hi))
 
 
 def tell(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, action: str = "accepted") -> None:

@@ -18,8 +18,9 @@ from msgspec import Raw, Struct
 
 from tracekit.columns import EventColumns, LinkColumns, Ragged, SpanColumns
 from tracekit.loading.builder import EVENT_DTYPES, LINK_DTYPES, Batch
-from tracekit.loading.otlp_values import any_value, attribute_list
-from tracekit.schema import Quality, ValueType
+from tracekit.loading.otlp_values import attribute_list
+from tracekit.loading.pool import HIGHEST, LOWEST
+from tracekit.schema import Quality
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +116,7 @@ class Untaken(NamedTuple):
 
 
 class Scanner:
-    """Scans chunks of whole lines into a builder.
+    r"""Scans chunks of whole lines into a builder.
 
     Parameters
     ----------
@@ -131,7 +132,7 @@ class Scanner:
     ...     b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"000000000000000000000000000000a1",'
     ...     b'"spanId":"00000000000000b2","name":"GET /","startTimeUnixNano":"5","endTimeUnixNano":"9"}]}]}]}'
     ... )
-    >>> Scanner(builder).scan(line + b"\\nnoise\\n", 1, 0)
+    >>> Scanner(builder).scan(line + b"\nnoise\n", 1, 0)
     [Untaken(line=2, offset=155, data=b'noise')]
     >>> builder.ledger.accepted
     1
@@ -140,7 +141,7 @@ class Scanner:
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
         self._decode = msgspec.json.Decoder(_Request).decode
-        self._decode_attribute = msgspec.json.Decoder(_Attribute, strict=False).decode
+        self._decode_attributes = msgspec.json.Decoder(list[_Attribute], strict=False).decode
         self._raw: defaultdict[bytes, int] = defaultdict(count().__next__)
         self._kv = array("i")  # raw code -> attribute code
         self._resources: dict[tuple[bytes, str], int] = {}
@@ -218,24 +219,28 @@ class Scanner:
     # ---------------------------------------------------------------- interning
 
     def _learn(self) -> None:
-        """Decode the attributes that are new since the last time."""
-        fresh = list(islice(reversed(self._raw), len(self._raw) - len(self._kv)))
-        append, kv = self._builder.attributes.append, self._builder.kv
-        for raw in reversed(fresh):
-            try:
-                attribute = self._decode_attribute(raw)
-            except (msgspec.MsgspecError, ValueError):
-                key, value = attribute_list([msgspec.json.decode(raw)], self._builder.ledger)[0]
-                self._kv.append(kv(key, value))
-                continue
-            value = attribute.value
-            if value.stringValue is not None:
-                code = append(attribute.key, ValueType.STR, value.stringValue, 0, 0.0)
-            elif value.intValue is not None and not any((value.arrayValue, value.kvlistValue, value.bytesValue)):
-                code = kv(attribute.key, value.intValue)
-            else:
-                code = kv(attribute.key, any_value(msgspec.json.decode(raw)["value"]))
-            self._kv.append(code)
+        """Decode the attributes that are new since the last time; strings and integers column by column."""
+        fresh = list(islice(reversed(self._raw), len(self._raw) - len(self._kv)))[::-1]
+        try:
+            attributes = self._decode_attributes(b"[" + b",".join(fresh) + b"]")
+        except (msgspec.MsgspecError, ValueError):
+            self._kv.extend(map(self._odd, fresh))
+            return
+        values = [attribute.value for attribute in attributes]
+        codes = self._builder.attributes.extend(
+            [attribute.key for attribute in attributes],
+            [value.stringValue for value in values],
+            [_fitting(value.intValue) for value in values],
+            [value.doubleValue for value in values],
+        )
+        for at in np.flatnonzero(codes < 0):
+            codes[at] = self._odd(fresh[at])
+        self._kv.extend(codes.tolist())
+
+    def _odd(self, raw: bytes) -> int:
+        """Return the code of an attribute that is no string, double or 64-bit integer, or not well formed."""
+        [(key, value)] = attribute_list([msgspec.json.decode(raw)], self._builder.ledger) or [("", None)]
+        return self._builder.kv(key, value)
 
     def _codes(self, attributes: Any) -> list[int]:
         """Return the codes of a JSON list of attributes."""
@@ -270,6 +275,11 @@ class Scanner:
                 scope.get("droppedAttributesCount", 0),
             )
         return self._scopes[key]
+
+
+def _fitting(integer: int | None) -> int | None:
+    """Return an integer that fits 64 bits, None for others."""
+    return integer if integer is not None and LOWEST <= integer <= HIGHEST else None
 
 
 def _binary(texts: Sequence[str], digits: set[int], words: int) -> bytes:
@@ -356,7 +366,7 @@ class _Rows:
         self.status += status
         self.kind += bytes(kind)
         for column, more in zip(self.numbers, numbers, strict=True):
-            column += more
+            column.extend(more)
         for size, resource, scope in owners:
             self.resource.extend(repeat(resource, size))
             self.scope.extend(repeat(scope, size))

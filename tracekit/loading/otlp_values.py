@@ -25,7 +25,7 @@ _DOUBLES = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-
 _EMPTY = frozenset({"stringValueStrindex"})
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """An AnyValue that is not well formed."""
 
 
@@ -44,7 +44,7 @@ def any_value(value: Any) -> Any:
 
     Raises
     ------
-    Unreadable
+    UnreadableError
         A member of the wrong type; of several members the first in proto order is taken by ``attribute_list``.
 
     Examples
@@ -85,7 +85,7 @@ def _member(value: Any) -> tuple[str, Any]:
     for name, sort in _MEMBERS.items():
         if name in value:
             return ("empty", None) if value[name] is None else (sort, value[name])
-    raise Unreadable(f"expected one of stringValue, intValue, ..., found {', '.join(map(str, value))}")
+    raise UnreadableError(f"expected one of stringValue, intValue, ..., found {', '.join(map(str, value))}")
 
 
 def _listed(content: Any) -> list[Any]:
@@ -94,14 +94,14 @@ def _listed(content: Any) -> list[Any]:
     if values is None:
         return []
     if not isinstance(values, list):
-        raise Unreadable(f"expected a list of values, found {type(values).__name__}")
+        raise UnreadableError(f"expected a list of values, found {type(values).__name__}")
     return values
 
 
 def _key(pair: Any) -> str:
     """Return the key of a pair of a map."""
     if not isinstance(pair, dict) or not isinstance(pair.get("key", ""), str):
-        raise Unreadable("expected {key, value} in a kvlistValue")
+        raise UnreadableError("expected {key, value} in a kvlistValue")
     return str(pair.get("key", ""))
 
 
@@ -115,11 +115,11 @@ def _scalar(sort: str, content: Any) -> Any:
         if sort == "bytes":
             return base64.b64decode(content, validate=True)
     except (TypeError, ValueError, binascii.Error, KeyError) as error:
-        raise Unreadable(f"expected a value of type {sort}, found {content!r:.80}") from error
+        raise UnreadableError(f"expected a value of type {sort}, found {content!r:.80}") from error
     if sort == "string" and not isinstance(content, str):
-        raise Unreadable(f"expected text in stringValue, found {content!r:.80}")
+        raise UnreadableError(f"expected text in stringValue, found {content!r:.80}")
     if sort == "bool" and not isinstance(content, bool):
-        raise Unreadable(f"expected true or false in boolValue, found {content!r:.80}")
+        raise UnreadableError(f"expected true or false in boolValue, found {content!r:.80}")
     return content
 
 
@@ -179,7 +179,7 @@ def _pair(item: Any, ledger: Ledger, at: Position) -> tuple[str, Any] | None:
             ledger.dialect("go_struct_values")
     try:
         return key, any_value(value)
-    except Unreadable as error:
+    except UnreadableError as error:
         _bad(ledger, at, f"attribute {key!r:.80}: {error}; kept as JSON")
         return key, value
 

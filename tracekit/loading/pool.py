@@ -6,7 +6,7 @@ import base64
 import json
 from array import array
 from collections import defaultdict
-from itertools import count
+from itertools import compress, count, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from tracekit.schema import Origin, ValueType
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-INT64 = range(-(2**63), 2**63)
+LOWEST, HIGHEST = -(2**63), 2**63 - 1  # what 64 bits hold
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -102,12 +102,45 @@ class Attributes:
         self._indexed.append(is_indexed)
         return len(self._key) - 1
 
+    def extend(
+        self, keys: list[str], texts: list[str | None], integers: list[int | None], doubles: list[float | None]
+    ) -> Array:
+        """Add a row for each text, or else integer, or else double; return the codes, -1 where a row has none."""
+        kinds = np.array(
+            [
+                ValueType.STR
+                if t is not None
+                else ValueType.INT
+                if i is not None
+                else ValueType.DOUBLE * (d is not None)
+                for t, i, d in zip(texts, integers, doubles, strict=True)
+            ],
+            np.int8,
+        )
+        known = kinds > 0
+        codes = np.full(len(known), -1, np.int32)
+        codes[known] = np.arange(len(self), len(self) + int(known.sum()))
+        self._key.extend(map(self.keys.code, compress(keys, known)))
+        self._text += compress(texts, known)
+        self._integer.extend(
+            [i or 0 if k == ValueType.INT else 0 for i, k in zip(integers, kinds.tolist(), strict=True) if k]
+        )
+        self._double.extend(
+            [d or 0.0 if k == ValueType.DOUBLE else 0.0 for d, k in zip(doubles, kinds.tolist(), strict=True) if k]
+        )
+        added = kinds[known].tobytes()
+        self._type.frombytes(added)
+        self._origin.frombytes(bytes(len(added)))
+        self._namespace.extend(repeat(-1, len(added)))
+        self._indexed.frombytes(bytes(len(added)))
+        return codes
+
     def table(self) -> tuple[KeyValues, Array | None]:
         """Return the distinct attributes and, if rows were folded, the new code of every old one; empties the pool."""
         import pyarrow as pa  # noqa: PLC0415 - heavy, and not needed to import the package
 
         text = pa.array(self._text, pa.large_string())
-        self._text = []
+        self._text, self._codes = [], {}
         kv = KeyValues(
             keys=self.keys.list(),
             key=np.array(self._key, np.int32),
@@ -183,7 +216,7 @@ def typed(value: Any) -> tuple[int, str | None, int, float]:
     if isinstance(value, str):
         return ValueType.STR, str(value), 0, 0.0
     if isinstance(value, int):
-        return (ValueType.INT, None, value, 0.0) if value in INT64 else (ValueType.INT, str(value), 0, 0.0)
+        return (ValueType.INT, None, value, 0.0) if LOWEST <= value <= HIGHEST else (ValueType.INT, str(value), 0, 0.0)
     if isinstance(value, bytes):
         return ValueType.BYTES, base64.b64encode(value).decode(), 0, 0.0
     if isinstance(value, (list, tuple)):
