@@ -112,9 +112,10 @@ def load_sample(name: str) -> TraceSet | tuple[TraceSet, ...]:
     >>> len(before.summary), len(during.summary)
     (1000, 1000)
     """
+    paths = sample_paths(name)
     from tracekit.loading import read  # noqa: PLC0415 - listing the samples should not import the loaders
 
-    sets = tuple(read(path) for path in sample_paths(name))
+    sets = tuple(read(path) for path in paths)
     return sets[0] if len(sets) == 1 else sets
 
 

@@ -1,0 +1,100 @@
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tracekit import samples
+from tracekit.errors import LoadError
+
+DATASETS = Path(__file__).parents[1] / "datasets"
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A home of datasets that may be damaged."""
+    for name in ("index.json", "checkout-regression", "checkout-xray"):
+        source = DATASETS / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    monkeypatch.setattr(samples, "_HOMES", (tmp_path / "not there", tmp_path))
+    return tmp_path
+
+
+def test_the_list_says_what_the_index_says():
+    index = json.loads((DATASETS / "index.json").read_text())["datasets"]
+    frame = samples.list_samples()
+    assert list(frame.columns) == ["name", "title", "span_count", "trace_count", "byte_count", "licence", "truth"]
+    assert list(frame["name"]) == [entry["name"] for entry in index]
+    row = frame.set_index("name").loc["checkout-regression"]
+    assert row["byte_count"] == sum(path.stat().st_size for path in (DATASETS / "checkout-regression").glob("*.zst"))
+    assert row["trace_count"] == 2000
+    assert row["licence"] == "MIT"
+    assert row["truth"].startswith("ledger 1.5.0")
+
+
+def test_paths_come_in_the_order_of_time_and_hold_what_the_index_says():
+    paths = samples.sample_paths("checkout-regression")
+    assert [path.name for path in paths] == ["baseline.jsonl.zst", "during.jsonl.zst"]
+    entry = next(one for one in json.loads((DATASETS / "index.json").read_text())["datasets"] if len(one["files"]) == 2)
+    assert [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths] == [f["sha256"] for f in entry["files"]]
+
+
+def test_a_recording_in_the_wheel_is_found_before_one_in_the_source_tree(copied):
+    assert samples.sample_paths("checkout-xray") == (copied / "checkout-xray" / "traces.jsonl.zst",)
+
+
+@pytest.mark.parametrize("name", ["checkout-regresion", "checkout_regression", "checkout"])
+def test_an_unknown_name_offers_the_nearest(name):
+    with pytest.raises(ValueError, match=f"recordings .*checkout-xray; found {name!r}. Did you mean 'checkout-"):
+        samples.sample_paths(name)
+
+
+@pytest.mark.parametrize("name", ["", "zzz", 7, None])
+def test_a_hopeless_name_offers_nothing_but_the_list(name):
+    with pytest.raises(ValueError, match=rf"checkout-regression, checkout-xray; found {name!r}\.$"):
+        samples.load_sample(name)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[:-1], lambda content: content + b"\0", lambda _: b"", lambda content: b"x" + content[1:]],
+)
+def test_a_damaged_recording_is_refused(copied, damage):
+    path = copied / "checkout-regression" / "during.jsonl.zst"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(
+        LoadError, match=r"expected SHA-256 [0-9a-f]{64}, found [0-9a-f]{64} in .*during.*again"
+    ) as caught:
+        samples.load_sample("checkout-regression")
+    assert caught.value.source == str(path)
+    assert caught.value.code == "SAMPLE_DAMAGED"
+    assert samples.sample_paths("checkout-xray")  # the others are as good as before
+
+
+def test_a_missing_recording_is_refused(copied):
+    (copied / "checkout-regression" / "baseline.jsonl.zst").unlink()
+    with pytest.raises(LoadError, match=r"found no file .*baseline\.jsonl\.zst; install tracekit-notebook again"):
+        samples.sample_paths("checkout-regression")
+
+
+def test_a_missing_index_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "_HOMES", (tmp_path / "a", tmp_path / "b"))
+    with pytest.raises(
+        LoadError, match=r"found no index\.json in .*a or .*b; install tracekit-notebook again"
+    ) as caught:
+        samples.list_samples()
+    assert caught.value.code == "SAMPLE_MISSING"
+
+
+def test_loading_gives_one_set_a_file_with_the_counts_of_the_index():
+    before, during = samples.load_sample("checkout-regression")
+    xray = samples.load_sample("checkout-xray")
+    index = json.loads((DATASETS / "index.json").read_text())["datasets"]
+    files = [file for entry in index for file in entry["files"]]
+    for traces, file in zip((before, during, xray), files, strict=True):
+        assert (len(traces.summary), len(traces.spans)) == (file["trace_count"], file["span_count"])
+        assert not (traces.issues["severity"] == "error").any()
+        assert set(traces.spans["parent_state"].astype(str)) == {"root", "resolved"}
+    versions = [set(traces.spans.query("service_name == 'ledger'")["service_version"]) for traces in (before, during)]
+    assert versions == [{"1.4.0"}, {"1.5.0"}]
