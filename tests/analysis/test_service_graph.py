@@ -1,0 +1,504 @@
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracekit.analysis.service_calls import find_calls
+from tracekit.analysis.service_graph import service_graph, summarise
+from tracekit.analysis.service_tables import tabulate
+
+SERVICES = [
+    "service_name", "is_inferred", "peer_type", "request_count", "error_count", "error_ratio", "p50_ns", "p95_ns",
+    "p99_ns", "self_time_ns", "span_count", "trace_count", "entry_count",
+]  # fmt: skip
+CALLS = [
+    "caller_service", "callee_service", "call_type", "peer_type", "call_count", "error_count", "error_ratio", "p50_ns",
+    "p95_ns", "p99_ns", "paired_count", "is_inferred", "trace_count",
+]  # fmt: skip
+SHOP = """
+a1 1 - shop   SERVER  0 100
+a1 2 1 shop   CLIENT 10  90 http=POST
+a1 3 2 ledger SERVER 20  80 error
+a1 4 1 shop   CLIENT 92  98 db=postgresql
+"""
+
+
+def edges(graph):
+    """(caller, callee, type) -> (calls, errors, paired)."""
+    return {
+        (row.caller_service, row.callee_service, row.call_type): (row.call_count, row.error_count, row.paired_count)
+        for row in graph.calls.itertuples()
+    }
+
+
+def node(graph, name):
+    return graph.services.set_index("service_name").loc[name]
+
+
+# -------------------------------------------------------------------- hand-drawn
+
+
+def test_a_client_and_the_server_that_answers_are_one_call(draw):
+    graph = service_graph(draw(SHOP))
+    call = graph.calls.iloc[0]
+    assert graph.calls.columns.tolist() == CALLS
+    assert (call["caller_service"], call["callee_service"], call["peer_type"]) == ("shop", "ledger", "http")
+    assert (call["call_count"], call["paired_count"], call["trace_count"]) == (1, 1, 1)
+    assert call["p50_ns"] == 80  # as the caller saw it
+    assert call["error_count"] == 1  # the server failed, the client did not notice
+    assert node(graph, "ledger")["p50_ns"] == 60  # as the service saw it
+
+
+def test_services_know_requests_self_time_and_where_they_were_entered(draw):
+    graph = service_graph(draw(SHOP))
+    assert graph.services.columns.tolist() == SERVICES
+    shop, ledger = node(graph, "shop"), node(graph, "ledger")
+    assert (shop["request_count"], shop["entry_count"], shop["span_count"], shop["self_time_ns"]) == (1, 1, 3, 40)
+    assert (ledger["request_count"], ledger["entry_count"], ledger["error_ratio"]) == (1, 0, 1)
+
+
+def test_a_peer_that_sent_nothing_becomes_an_inferred_node(draw):
+    graph = service_graph(draw(SHOP))
+    peer = node(graph, "postgresql")
+    assert (peer["is_inferred"], peer["peer_type"], peer["request_count"], peer["span_count"]) == (True, "db", 1, 0)
+    assert peer["p50_ns"] == 6
+    assert np.isnan(peer["self_time_ns"])
+    assert graph.calls.set_index("callee_service").loc["postgresql", "is_inferred"]
+    assert repr(graph) == "ServiceGraph(2 services, 1 inferred, 2 edges, 2 calls)"
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [("SERVER", "SERVER"), ("INTERNAL", "INTERNAL"), ("UNSPECIFIED", "UNSPECIFIED"), ("CONSUMER", "INTERNAL")],
+)
+def test_a_parent_in_another_service_is_a_call_whatever_the_kinds(draw, kinds):
+    graph = service_graph(draw(f"a1 1 - shop {kinds[0]} 0 100\na1 2 1 ledger {kinds[1]} 20 80"))
+    assert edges(graph) == {("shop", "ledger", "call"): (1, 0, 0)}
+    assert graph.calls["p50_ns"].tolist() == [60]  # nobody else measured it
+    assert node(graph, "shop")["request_count"] == node(graph, "ledger")["request_count"] == 1
+
+
+def test_the_client_failed_although_the_server_did_not(draw):
+    graph = service_graph(draw("a1 1 - shop CLIENT 0 100 error\na1 2 1 ledger SERVER 20 80"))
+    assert edges(graph) == {("shop", "ledger", "call"): (1, 1, 1)}
+    assert node(graph, "ledger")["error_count"] == 0
+
+
+def test_without_a_client_span_the_callers_failure_is_its_own(draw):
+    graph = service_graph(draw("a1 1 - shop SERVER 0 100 error\na1 2 1 ledger SERVER 20 80"))
+    assert edges(graph) == {("shop", "ledger", "call"): (1, 0, 0)}
+
+
+def test_a_client_that_cannot_be_measured_leaves_the_servers_duration(draw):
+    graph = service_graph(draw("a1 1 - shop CLIENT 0 -\na1 2 1 ledger SERVER 20 80"))
+    assert graph.calls["p50_ns"].tolist() == [60]
+
+
+def test_a_call_that_nobody_measured_counts_without_a_duration(draw):
+    graph = service_graph(draw("a1 1 - shop CLIENT 0 -\na1 2 1 ledger SERVER 20 -"))
+    assert graph.calls["call_count"].tolist() == [1]
+    assert graph.calls["p50_ns"].isna().all()
+
+
+def test_a_service_that_calls_itself(draw):
+    graph = service_graph(draw("a1 1 - shop SERVER 0 100\na1 2 1 shop CLIENT 10 90\na1 3 2 shop SERVER 20 80"))
+    assert edges(graph) == {("shop", "shop", "call"): (1, 0, 1)}
+    assert node(graph, "shop")["request_count"] == 2
+
+
+def test_two_servers_below_one_service_are_a_proxy_and_no_call(draw):
+    graph = service_graph(draw("a1 1 - shop SERVER 0 100\na1 2 1 shop SERVER 10 90"))
+    assert len(graph.calls) == 0
+    assert node(graph, "shop")["request_count"] == 1
+
+
+def test_one_client_reached_two_instances(draw):
+    graph = service_graph(draw("a1 1 - shop CLIENT 0 100\na1 2 1 ledger SERVER 10 40\na1 3 1 ledger SERVER 50 90"))
+    assert edges(graph) == {("shop", "ledger", "call"): (2, 0, 2)}
+    assert node(graph, "ledger")["request_count"] == 2
+
+
+def test_a_library_instrumented_twice_is_one_call(draw):
+    paired = "a1 1 - shop CLIENT 0 100 peer=ledger\na1 2 1 shop CLIENT 5 95 peer=ledger\na1 3 2 ledger SERVER 10 90"
+    assert edges(service_graph(draw(paired))) == {("shop", "ledger", "call"): (1, 0, 1)}
+    wrapped = (
+        "a1 1 - shop CLIENT 0 100 peer=x\na1 2 1 shop INTERNAL 5 95\na1 3 2 shop CLIENT 6 94\na1 4 3 ledger SERVER 9 90"
+    )
+    assert edges(service_graph(draw(wrapped))) == {("shop", "ledger", "call"): (1, 0, 1)}
+    silent = "a1 1 - shop CLIENT 0 100 peer=ledger\na1 2 1 shop CLIENT 5 95 peer=ledger"
+    graph = service_graph(draw(silent))
+    assert edges(graph) == {("shop", "ledger", "call"): (1, 0, 0)}
+    assert graph.calls["p50_ns"].tolist() == [100]
+
+
+def test_different_peers_one_below_the_other_are_two_calls(draw):
+    graph = service_graph(draw("a1 1 - shop CLIENT 0 100 peer=cart\na1 2 1 shop CLIENT 5 9 db=redis"))
+    assert edges(graph) == {("shop", "cart", "call"): (1, 0, 0), ("shop", "redis", "call"): (1, 0, 0)}
+
+
+def test_a_database_call_counts_even_where_leaked_context_hangs_a_call_below_it(draw):
+    leaked = "a1 1 - shop CLIENT 0 9 db=redis\na1 2 1 shop CLIENT 5 95\na1 3 2 ledger SERVER 10 90"
+    assert set(edges(service_graph(draw(leaked)))) == {("shop", "redis", "call"), ("shop", "ledger", "call")}
+
+
+def test_a_service_known_from_elsewhere_that_did_not_answer_is_not_inferred(draw):
+    graph = service_graph(
+        draw("a1 1 - shop CLIENT 0 100 peer=ledger\nb1 1 - shop CLIENT 0 80\nb1 2 1 ledger SERVER 5 70")
+    )
+    assert edges(graph) == {("shop", "ledger", "call"): (2, 0, 1)}
+    assert not graph.calls["is_inferred"].any()
+    assert graph.services["service_name"].tolist() == ["ledger", "shop"]
+
+
+def test_a_database_is_not_the_service_of_its_name(draw):
+    graph = service_graph(draw("a1 1 - orders SERVER 0 100\na1 2 1 orders CLIENT 5 9 db=orders peer=orders"))
+    assert edges(graph) == {("orders", "orders (db)", "call"): (1, 0, 0)}
+    assert node(graph, "orders (db)")["is_inferred"]
+
+
+def test_a_database_and_a_topic_of_one_name_are_two_nodes(draw):
+    graph = service_graph(draw("a1 1 - s CLIENT 5 9 db=orders\na1 2 - s PRODUCER 5 9 topic=orders"))
+    assert set(edges(graph)) == {("s", "orders (db)", "call"), ("s", "orders (messaging)", "message")}
+
+
+def test_a_call_without_a_name_is_counted_and_told(draw):
+    graph = service_graph(draw("a1 1 - shop CLIENT 0 100\nb1 1 - shop CLIENT 0 9").with_weights(2))
+    assert graph.unnamed_count == 4
+    assert len(graph.calls) == 0
+    assert repr(graph) == "ServiceGraph(1 services, 0 inferred, 0 edges, 0 calls, 4 calls to nobody knows whom)"
+
+
+def test_the_commonest_peer_type_is_shown(draw):
+    lines = ["a1 1 - s CLIENT 0 9 peer=x", *(f"a1 {i} - s CLIENT 0 9 peer=x http=GET" for i in (2, 3))]
+    graph = service_graph(draw("\n".join(lines)))
+    assert graph.calls["peer_type"].tolist() == ["http"]
+    assert node(graph, "x")["peer_type"] == "http"
+
+
+# -------------------------------------------------------------------- entries
+
+
+@pytest.mark.parametrize(
+    ("kind", "parent", "requests"),
+    [
+        ("SERVER", "-", 1),
+        ("CONSUMER", "-", 1),
+        ("UNSPECIFIED", "-", 1),
+        ("INTERNAL", "-", 1),
+        ("CLIENT", "-", 0),
+        ("PRODUCER", "-", 0),
+        ("SERVER", "99", 1),  # an orphan: its caller was not recorded
+        ("CONSUMER", "99", 1),
+        ("INTERNAL", "99", 0),
+        ("UNSPECIFIED", "99", 0),
+        ("CLIENT", "99", 0),
+    ],
+)
+def test_what_begins_a_request(draw, kind, parent, requests):
+    services = service_graph(draw(f"a1 1 {parent} shop {kind} 0 100")).services
+    assert services[["service_name", "request_count", "entry_count", "span_count"]].to_numpy().tolist() == [
+        ["shop", requests, requests, 1]
+    ]
+
+
+# -------------------------------------------------------------------- messages
+
+
+def test_a_message_by_parent(draw):
+    graph = service_graph(draw("a1 1 - shop PRODUCER 0 2 topic=mail\na1 2 1 mailer CONSUMER 50 90"))
+    assert edges(graph) == {("shop", "mailer", "message"): (1, 0, 1)}
+
+
+def test_a_message_by_link_between_traces(draw):
+    lines = [
+        "a1 1 - shop SERVER 0 9",
+        "a1 2 1 shop PRODUCER 1 2 topic=mail",
+        "b1 3 - mailer CONSUMER 50 90 link=a1/2 error",
+    ]
+    for order in (lines, lines[::-1]):
+        graph = service_graph(draw("\n".join(order)))
+        assert edges(graph) == {("shop", "mailer", "message"): (1, 1, 1)}
+        assert graph.calls["p50_ns"].tolist() == [1]
+        assert node(graph, "mailer")["request_count"] == 1
+
+
+def test_a_link_to_nothing_recorded_leaves_the_topic(draw):
+    graph = service_graph(draw("a1 2 - shop PRODUCER 1 2 topic=mail\nb1 3 - mailer CONSUMER 50 90 link=a1/77"))
+    assert edges(graph) == {("shop", "mail", "message"): (1, 0, 0)}
+
+
+def test_a_parent_beats_a_link(draw):
+    graph = service_graph(
+        draw(
+            "a1 1 - shop PRODUCER 0 2 topic=mail\na1 2 1 mailer CONSUMER 5 9 link=c1/1\nc1 1 - other PRODUCER 0 2 topic=x"
+        )
+    )
+    assert edges(graph) == {("shop", "mailer", "message"): (1, 0, 1), ("other", "x", "message"): (1, 0, 0)}
+
+
+def test_a_link_of_a_server_is_no_message_unless_x_ray_says_so(draw):
+    lines = "a1 1 - shop CLIENT 0 2 peer=queue\nb1 1 - worker SERVER 5 9 link=a1/1"
+    assert set(edges(service_graph(draw(lines)))) == {("shop", "queue", "call")}
+    assert edges(service_graph(draw(lines + " xray"))) == {("shop", "worker", "call"): (1, 0, 1)}
+
+
+def test_ids_that_only_look_alike_are_not_linked(draw):
+    other_trace = "1" + "0" * 15 + "00000000000000a1"
+    graph = service_graph(draw(f"a1 2 - shop PRODUCER 1 2 topic=mail\nb1 3 - mailer CONSUMER 5 9 link={other_trace}/2"))
+    assert ("shop", "mailer", "message") not in edges(graph)
+
+
+# -------------------------------------------------------------------- X-Ray's inferred rows
+
+
+def test_an_inferred_row_names_the_callee_and_counts_nothing(draw):
+    graph = service_graph(
+        draw("a1 1 - fn SERVER 0 99\na1 2 1 fn CLIENT 5 50 peer=sdk\na1 3 2 DynamoDB SERVER 6 49 inferred")
+    )
+    assert edges(graph) == {("fn", "DynamoDB", "call"): (1, 0, 0)}
+    assert graph.calls["p50_ns"].tolist() == [45]
+    assert node(graph, "DynamoDB")["span_count"] == 0
+    assert node(graph, "DynamoDB")["is_inferred"]
+    assert node(graph, "fn")["self_time_ns"] == 99
+
+
+def test_where_the_callee_answered_the_inferred_row_says_nothing(draw):
+    graph = service_graph(draw("a1 1 - fn CLIENT 0 99\na1 2 1 queue SERVER 6 90 inferred\na1 3 1 worker SERVER 20 80"))
+    assert edges(graph) == {("fn", "worker", "call"): (1, 0, 1)}
+    assert graph.services["service_name"].tolist() == ["worker", "fn"]
+
+
+def test_a_span_below_an_inferred_row_was_called_by_the_span_above(draw):
+    graph = service_graph(draw("a1 1 - fn CLIENT 0 99\na1 2 1 queue SERVER 6 90 inferred\na1 3 2 worker SERVER 20 80"))
+    assert edges(graph) == {("fn", "worker", "call"): (1, 0, 1)}
+
+
+# -------------------------------------------------------------------- the result
+
+
+def test_networkx_gets_everything(draw):
+    graph = service_graph(draw(SHOP)).to_networkx()
+    assert type(graph) is nx.DiGraph
+    assert set(graph.nodes) == {"shop", "ledger", "postgresql"}
+    assert graph.nodes["postgresql"]["is_inferred"] is True
+    assert graph.edges["shop", "ledger"]["p95_ns"] == 80
+    assert set(graph.edges["shop", "ledger"]) == set(CALLS[2:])
+
+
+def test_a_pair_that_calls_and_messages_is_one_edge(draw):
+    graph = service_graph(
+        draw("a1 1 - s PRODUCER 0 2 topic=x error\na1 2 1 t CONSUMER 5 9\na1 3 - s CLIENT 0 50\na1 4 3 t SERVER 5 40")
+    )
+    assert len(graph.calls) == 2
+    edge = graph.to_networkx().edges["s", "t"]
+    assert (edge["call_type"], edge["call_count"], edge["error_ratio"], edge["p50_ns"]) == ("call, message", 2, 0.5, 50)
+
+
+def test_names_are_escaped_in_a_notebook(draw):
+    shown = service_graph(draw("a1 1 - <i>x</i> CLIENT 0 9 peer=<u>y</u>"))._repr_html_()
+    assert "<i>x" not in shown
+    assert "<u>y" not in shown
+    assert "&lt;u&gt;y" in shown
+
+
+def test_nothing_is_an_empty_graph_with_all_columns(draw):
+    graph = service_graph(draw(""))
+    assert graph.services.columns.tolist() == SERVICES
+    assert graph.calls.columns.tolist() == CALLS
+    assert len(graph.services) == len(graph.calls) == 0
+    assert repr(graph) == "ServiceGraph(0 services, 0 inferred, 0 edges, 0 calls)"
+    assert len(graph.to_networkx()) == 0
+
+
+# -------------------------------------------------------------------- an oracle in plain Python
+
+KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
+OUT, IN = {"CLIENT", "PRODUCER"}, {"SERVER", "CONSUMER"}
+spans = st.tuples(
+    st.integers(0, 12),  # parent: 0 = none, also oneself, later ones and ones that do not exist
+    st.sampled_from("abc"),
+    st.sampled_from(KINDS),
+    st.integers(0, 50),
+    st.integers(-2, 50),
+    st.sampled_from(["", "error", "inferred"]),
+    st.sampled_from(["", "peer=a", "peer=x", "db=a", "db=y", "topic=x"]),
+)
+
+
+def _text(rows):
+    return "\n".join(
+        f"a{i % 2} {i:x} {'-' if not parent else f'{parent:x}'} {service} {kind} {start} {start + length} {flag} {peer}"
+        for i, (parent, service, kind, start, length, flag, peer) in enumerate(rows, 1)
+    )
+
+
+def _tree(traces):
+    """Return the spans as dicts that know the span above and the spans below; inferred rows are looked through."""
+    table = traces.spans.astype(object).to_dict("records")
+    for row, span in enumerate(table):
+        at = span["parent_row"]
+        while at >= 0 and table[at]["inferred"]:
+            at = table[at]["parent_row"]
+        span.update(row=row, above=table[at] if at >= 0 else None, children=[], peer=span["peer_service_name"])
+    for span in table[::-1]:
+        if span["inferred"] and span["parent_row"] >= 0:
+            table[span["parent_row"]]["peer"] = span["service_name"]
+    live = [span for span in table if not span["inferred"]]
+    for span in live:
+        if span["above"]:
+            span["above"]["children"].append(span)
+    return live
+
+
+def _arrived(span):
+    above = span["above"]
+    return above and (above["service_name"] != span["service_name"] or (above["kind"] in OUT and span["kind"] in IN))
+
+
+def _answered(span, top):
+    """Tell whether a call is seen to arrive below, not passing through another service or an incoming span."""
+    deep = span is top or top["peer_type"] not in ("db", "messaging")
+    return any(
+        deep if _arrived(child) else child["kind"] not in IN and _answered(child, top) for child in span["children"]
+    )
+
+
+def _arrivals(live):
+    for span in filter(_arrived, live):
+        above = span["above"]
+        paired = above["kind"] in OUT
+        message = above["kind"] == "PRODUCER" or span["kind"] == "CONSUMER"
+        failed = span["is_error"] or (paired and above["is_error"])
+        yield above["service_name"], span["service_name"], "service", message, failed, paired
+
+
+def _unanswered(silent):
+    for span in silent:
+        above, sort = span["above"], span["peer_type"]
+        again = any(above is other for other in silent) and all(
+            above[key] == span[key] for key in ("service_name", "peer")
+        )
+        if isinstance(span["peer"], str) and not again:
+            sort = sort if sort in ("db", "messaging") else "service"
+            yield span["service_name"], span["peer"], sort, span["kind"] == "PRODUCER", span["is_error"], False
+
+
+def _begins(span):
+    return not span["above"] and (span["kind"] not in OUT if span["parent_state"] == "root" else span["kind"] in IN)
+
+
+def _looped(traces):
+    """Find calls and entries span by span."""
+    live = _tree(traces)
+    silent = [span for span in live if span["kind"] in OUT and not _answered(span, span)]
+    entries = [(span["service_name"], not _arrived(span)) for span in live if _arrived(span) or _begins(span)]
+    unnamed = sum(not isinstance(span["peer"], str) for span in silent)
+    return [*_arrivals(live), *_unanswered(silent)], entries, unnamed
+
+
+def _found(traces):
+    """Return the same from the arrays."""
+    found, failed = find_calls(traces), traces.is_error
+    service = traces.codes("service_name")
+    here, there = found.caller_row, found.callee_row
+    calls = [
+        (
+            service.labels[found.caller[i]],
+            found.names[found.callee[i]],
+            ("service", "db", "messaging")[found.callee_sort[i]],
+            bool(found.call_type[i]),
+            bool((there[i] >= 0 and failed[there[i]]) or ((there[i] < 0 or found.is_paired[i]) and failed[here[i]])),
+            bool(found.is_paired[i]),
+        )
+        for i in range(len(found.caller))
+    ]
+    entries = [(service.at(row), bool(root)) for row, root in zip(found.entry_rows, found.is_root, strict=True)]
+    return calls, entries, len(found.unnamed_rows)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(spans, max_size=12))
+def test_calls_are_those_of_a_plain_loop(draw, rows):
+    traces = draw(_text(rows))
+    (calls, entries, unnamed), (got_calls, got_entries, got_unnamed) = _looped(traces), _found(traces)
+    assert sorted(got_calls) == sorted(calls)
+    assert sorted(got_entries) == sorted(entries)
+    assert got_unnamed == unnamed
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(spans, max_size=12))
+def test_what_goes_in_comes_out(draw, rows):
+    traces = draw(_text(rows))
+    graph = service_graph(traces)
+    calls, entries, _ = _looped(traces)
+    assert graph.calls["call_count"].sum() == len(calls)
+    assert graph.calls["error_count"].sum() == sum(call[4] for call in calls)
+    assert graph.services["span_count"].sum() == (~traces.is_inferred).sum()
+    real = graph.services[~graph.services["is_inferred"]].set_index("service_name")
+    arrived = pd.Series([service for service, root in entries if not root], dtype=object).value_counts()
+    for name, row in real.iterrows():
+        assert row["request_count"] == row["entry_count"] + arrived.get(name, 0)
+    inferred = graph.services[graph.services["is_inferred"]].set_index("service_name")["request_count"]
+    into = graph.calls[graph.calls["is_inferred"]].groupby("callee_service")["call_count"].sum()
+    assert inferred.to_dict() == into.to_dict()
+    assert set(graph.calls["caller_service"]) | set(graph.calls["callee_service"]) <= set(
+        graph.services["service_name"]
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(spans, max_size=12))
+def test_weights_scale_counts_and_nothing_else(draw, rows):
+    traces = draw(_text(rows))
+    once, thrice = service_graph(traces), service_graph(traces.with_weights(3.0))
+    for before, after, scaled in (
+        (once.services, thrice.services, ["request_count", "error_count", "self_time_ns", "entry_count"]),
+        (once.calls, thrice.calls, ["call_count", "error_count", "paired_count"]),
+    ):
+        pd.testing.assert_frame_equal(before.assign(**{name: before[name] * 3 for name in scaled}), after)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(spans, max_size=12))
+def test_blocks_add_up_to_the_whole(draw, rows):
+    traces = draw(_text(rows))
+    parts = [traces.trace(name) for name in traces.trace_ids]
+    if not parts:
+        return
+    whole, merged = service_graph(traces), summarise([tabulate(part) for part in parts])
+    pd.testing.assert_frame_equal(merged.services, whole.services)
+    pd.testing.assert_frame_equal(merged.calls, whole.calls)
+    assert merged.unnamed_count == whole.unnamed_count
+
+
+def test_the_order_of_lines_does_not_matter(draw):
+    rng = np.random.default_rng(0)
+    rows = [
+        (
+            int(rng.integers(0, i + 1)),
+            rng.choice(list("abc")),
+            rng.choice(KINDS),
+            i,
+            20,
+            "",
+            rng.choice(["", "peer=x", "db=y"]),
+        )
+        for i in range(200)
+    ]
+    lines = _text(rows).splitlines()
+    one, other = service_graph(draw("\n".join(lines))), service_graph(draw("\n".join(rng.permutation(lines))))
+    pd.testing.assert_frame_equal(one.services, other.services)
+    pd.testing.assert_frame_equal(one.calls, other.calls)
+
+
+def test_a_chain_of_a_hundred_thousand_spans(draw):
+    n = 100_000
+    lines = "\n".join(
+        f"a1 {i:x} {f'{i - 1:x}' if i > 1 else '-'} s{i % 2} INTERNAL {i} {3 * n - i}" for i in range(1, n + 1)
+    )
+    graph = service_graph(draw(lines))
+    assert graph.calls["call_count"].sum() == n - 1
+    assert graph.services["self_time_ns"].sum() == 3 * n - 2
