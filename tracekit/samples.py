@@ -39,8 +39,8 @@ def list_samples() -> pd.DataFrame:
 
     Examples
     --------
-    >>> list_samples().set_index("name").loc["checkout-regression", ["trace_count", "licence"]].tolist()
-    [2000, 'MIT']
+    >>> list_samples().set_index("name")["trace_count"].to_dict()
+    {'checkout-regression': 2000, 'checkout-xray': 200}
     """
     rows = [
         {
