@@ -1,1 +1,140 @@
-"""Reading recorded traces: one file a format, one builder for all."""
+"""Reading recorded traces: one file a format, one builder for all.
+
+``read`` is the door.  A format is a ``Loader`` in a file of its own and a line in ``LOADERS``; formats are told by
+content, never by a file's name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tracekit.errors import LoadError
+from tracekit.loading import otlp, otlp_flat, xray
+from tracekit.loading.builder import Builder
+from tracekit.loading.finish import TIME_UNITS, finish
+from tracekit.loading.progress import Meter
+from tracekit.loading.reading import SourceReader, collector_paused
+from tracekit.loading.sources import expand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tracekit.loading.ledger import Issue
+    from tracekit.loading.loader import Loader
+    from tracekit.loading.opening import Source
+    from tracekit.traces import TraceSet
+
+LOADERS: tuple[Loader, ...] = (otlp.LOADER, xray.LOADER, otlp_flat.LOADER)
+
+
+def read(
+    source: Any,
+    *,
+    format: str | None = None,  # noqa: A002 - the word that a user would look for
+    strict: bool = False,
+    time_unit: str | None = None,
+    on_issue: Callable[[Issue], object] | None = None,
+    progress: bool | None = None,
+) -> TraceSet:
+    """Read recorded traces.
+
+    Parameters
+    ----------
+    source
+        A file, a folder, a pattern (``"traces/*.jsonl.zst"``), ``"-"`` for standard input, bytes, a binary file
+        object, a folder that ``TraceSet.save`` wrote, or a list of these.  gzip, zstd, bz2, xz, zip and the
+        collector's framed files are unpacked by content.
+    format
+        ``otlp``, ``xray``, ``jaeger`` or ``zipkin`` to accept that format only; by default every record is recognised
+        by its members.
+    strict
+        Raise at the first record that cannot be used, instead of writing it to ``issues``.
+    time_unit
+        ``us``, ``ms`` or ``s`` where the recorded times are not nanoseconds though the format says so.
+    on_issue
+        Called with every issue as it is found.
+    progress
+        Show a bar after one second: by default in a terminal or notebook.
+
+    Returns
+    -------
+    TraceSet
+        Everything that could be read; ``issues`` says what could not, ``sources`` counts it.
+
+    Raises
+    ------
+    LoadError
+        Nothing could be read: of several sources one that cannot be read is an issue, and all of them an error.
+    ValueError
+        An unknown ``format`` or ``time_unit``.
+
+    Examples
+    --------
+    >>> line = (
+    ...     b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"000000000000000000000000000000a1",'
+    ...     b'"spanId":"00000000000000b2","name":"GET /","startTimeUnixNano":"5","endTimeUnixNano":"9"}]}]}]}'
+    ... )
+    >>> read(line)
+    TraceSet(1 trace, 1 span, 1 service, 1970-01-01 00:00:00 to 00:00:00 UTC)
+    """
+    loaders = chosen(format)
+    if time_unit is not None and time_unit not in TIME_UNITS:
+        message = f"expected time_unit ns, us, ms or s, found {time_unit!r}"
+        raise ValueError(message)
+    sources = expand(source)
+    stores = [one for one in sources if one.kind == "store"]
+    if stores:
+        return _with_stores(sources, stores)
+    builder = Builder(strict=strict, on_issue=on_issue)
+    with collector_paused(), Meter(total_bytes(sources), progress) as meter:
+        read_all(SourceReader(builder, loaders, meter), builder, sources)
+        return finish(builder, time_unit)
+
+
+def chosen(name: str | None) -> tuple[Loader, ...]:
+    """Return the loaders of a format, all without one; ValueError names them."""
+    loaders = tuple(loader for loader in LOADERS if name in {None, loader.name})
+    if not loaders:
+        known = ", ".join(sorted({loader.name for loader in LOADERS}))
+        message = f"expected format {known} or None, found {name!r}"
+        raise ValueError(message)
+    return loaders
+
+
+def total_bytes(sources: Sequence[Source]) -> int | None:
+    """Return the bytes to read, None where one source does not know."""
+    sizes = [source.byte_count for source in sources]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def read_all(reader: SourceReader, builder: Builder, sources: Sequence[Source]) -> None:
+    """Read every source; one that cannot be read is an issue as long as another one can."""
+    failures: list[LoadError] = []
+    for source in sources:
+        try:
+            reader.read(source)
+        except LoadError as error:
+            if builder.strict or len(sources) == 1:
+                raise
+            failures.append(error)
+            if not builder.ledgers or builder.ledger.uri != source.uri:
+                builder.open_source(source.uri)
+            builder.ledger.incomplete(str(error))
+            if not any(issue.severity == "error" for issue in builder.ledger.issues):
+                message = str(error).removeprefix(error.code).removeprefix(f" {source.uri}").lstrip(": ")
+                builder.ledger.issue(error.code or "FORMAT_UNKNOWN", message, action="aborted")
+    if failures and len(failures) == len(sources):
+        raise failures[0]
+
+
+def _with_stores(sources: Sequence[Source], stores: Sequence[Source]) -> TraceSet:
+    """Return the traces of stores; a store and other sources are not mixed."""
+    from tracekit.loading.store import load  # noqa: PLC0415 - pyarrow's Parquet reader is heavy
+
+    if len(stores) != len(sources):
+        message = (
+            f"expected stores or other sources, found {len(stores)} of {len(sources)} sources to be stores;"
+            " read them apart, or convert the others first"
+        )
+        raise LoadError(message, source=stores[0].uri, code="STORE_BROKEN")
+    return load([store.path for store in stores if store.path is not None])

@@ -6,7 +6,7 @@ Loaders of JSON records call ``kv``, ``resource``, ``scope`` and ``span``; the f
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -98,6 +98,7 @@ class Builder:
         self._resources: dict[tuple[Any, ...], int] = {}
         self._scopes: dict[tuple[Any, ...], int] = {}
         self._aliases: dict[int, int] = {}
+        self._scope_aliases: dict[int, int] = {}
         self._provisional = 0
         self._facts: dict[int, tuple[int, bool]] = {}
         self._batches: list[Batch] = []
@@ -139,6 +140,15 @@ class Builder:
     def settle(self, provisional: int, resource: int) -> None:
         """Say what a provisional resource is."""
         self._aliases[provisional] = resource
+
+    def provisional_scope(self) -> int:
+        """Return a number for a scope that the document names only after its spans; settle it with ``settle_scope``."""
+        self._provisional -= 1
+        return self._provisional
+
+    def settle_scope(self, provisional: int, scope: int) -> None:
+        """Say what a provisional scope is."""
+        self._scope_aliases[provisional] = scope
 
     def fact(self, trace_id: int, *, reported_duration_ns: int = -1, limit_exceeded: bool = False) -> None:
         """Keep what the source says about a whole trace; of two answers the longer duration, either limit."""
@@ -238,7 +248,11 @@ class Builder:
         """Return all batches in order of arrival, and forget them."""
         self._flush()
         batches, self._batches = self._batches, []
-        return [self._settled(batch) for batch in batches] if self._aliases else batches
+        for batch in batches:
+            resource = _settled(batch.spans.resource, self._aliases, self.resource)
+            scope = _settled(batch.spans.scope, self._scope_aliases, lambda _: self.scope())
+            batch.spans = replace(batch.spans, resource=resource, scope=scope)
+        return batches
 
     # ---------------------------------------------------------------- the small tables
 
@@ -297,20 +311,14 @@ class Builder:
         self._clear_rows()
         self._batches.append(batch)
 
-    def _settled(self, batch: Batch) -> Batch:
-        """Return the batch with provisional resources replaced; one never settled is the empty resource."""
-        resource = batch.spans.resource
-        open_ones = np.unique(resource[resource < 0])
-        if not len(open_ones):
-            return batch
-        final = np.array([self._aliases.get(int(code), -1) for code in open_ones], np.int32)
-        final[final < 0] = self.resource(()) if (final < 0).any() else 0
-        chosen = np.where(
-            resource < 0, final[np.minimum(np.searchsorted(open_ones, resource), len(final) - 1)], resource
-        )
-        values = {f.name: getattr(batch.spans, f.name) for f in fields(SpanColumns)}
-        batch.spans = SpanColumns(**{**values, "resource": chosen.astype(np.int32)})
-        return batch
+
+def _settled(codes: Array, final: dict[int, int], nothing: Callable[[Sequence[int]], int]) -> Array:
+    """Return the codes with provisional ones (negative) replaced; one that was never settled is nothing."""
+    if not (codes < 0).any():
+        return codes
+    pending, inverse = np.unique(codes, return_inverse=True)
+    chosen = [final[c] if c in final else c if c >= 0 else nothing(()) for c in pending.tolist()]
+    return np.array(chosen, np.int32)[inverse]
 
 
 SPAN_DTYPES = (

@@ -1,0 +1,148 @@
+"""Which loader takes a parsed JSON record, and what is said of a record that none takes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tracekit.loading.records import parse, strip_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracekit.loading.builder import Builder
+    from tracekit.loading.ledger import Position
+    from tracekit.loading.loader import Loader
+    from tracekit.loading.records import Note, Parsed
+
+_SIGNALS = {
+    "resourceMetrics": "metrics",
+    "resource_metrics": "metrics",
+    "resourceLogs": "logs",
+    "resource_logs": "logs",
+    "resourceProfiles": "profiles",
+    "resource_profiles": "profiles",
+}
+_ERROR_KEYS = {"__type", "message", "Message", "error", "errors", "code", "statusCode", "details", "status", "msg"}
+_CONSOLES = (
+    ({"context", "kind", "start_time"}, "output of the Python SDK's ConsoleSpanExporter"),
+    ({"SpanContext", "SpanKind", "StartTime"}, "output of Go's stdouttrace exporter"),
+)
+
+
+class Dispatcher:
+    """Gives records to loaders.
+
+    Parameters
+    ----------
+    builder
+        Takes the spans and the ledger of the current source.
+    loaders
+        In the order in which they are asked.
+    """
+
+    def __init__(self, builder: Builder, loaders: Iterable[Loader]) -> None:
+        self._builder = builder
+        self._loaders = tuple(loaders)
+        self._exact = False  # the source's numbers are wanted as Decimal
+
+    @property
+    def streams(self) -> set[str]:
+        """Members of top-level objects whose items are records of their own."""
+        return {name for loader in self._loaders for name in loader.streams}
+
+    @property
+    def parse_float(self) -> type[Decimal] | None:
+        """How the next record's decimal numbers are best parsed."""
+        return Decimal if self._exact else None
+
+    def line(self, data: bytes, at: Position, *, may_be_cut: bool = False) -> None:
+        """Parse a line and load it, or quarantine it."""
+        parsed = parse(data, parse_float=self.parse_float)
+        if parsed.failure is not None:
+            rest, prefix = strip_prefix(data)
+            if prefix:
+                again = parse(rest, parse_float=self.parse_float)
+                if again.failure is None or not may_be_cut:
+                    self._builder.ledger.tally("TEXT_PREFIX", f"a {prefix} prefix before the JSON was skipped", at)
+                    data, parsed = rest, again
+        self._builder.ledger.record_count += 1
+        if parsed.failure is None:
+            self.tell(parsed.notes, at)
+            self.value(parsed.value, at, data)
+        elif may_be_cut and parsed.cut:
+            self._builder.ledger.incomplete("the last record is cut")
+            self._builder.ledger.quarantine(
+                "JSON_TRUNCATED_TAIL",
+                f"expected a whole record, found {len(data):,} bytes that end in the middle of one: a live or cut file;"
+                " read it again when it is closed",
+                at=at,
+                raw=data,
+            )
+        else:
+            self._fail(parsed, at)
+
+    def _fail(self, parsed: Parsed, at: Position) -> None:
+        failure = parsed.failure
+        assert failure is not None
+        self._builder.ledger.quarantine(failure.code, failure.message, at=at, raw=failure.raw)
+
+    def tell(self, notes: Iterable[Note], at: Position) -> None:
+        """Write remarks on bytes down."""
+        for note in notes:
+            self._builder.ledger.issue(
+                note.code, note.message, at=at, severity=note.severity, action=note.action, raw=note.raw
+            )
+
+    def value(self, value: Any, at: Position, raw: bytes = b"") -> None:
+        """Load a parsed record, or quarantine it."""
+        loader = next((loader for loader in self._loaders if loader.recognises(value)), None)
+        if loader is None:
+            self._without_loader(value, at, raw)
+            return
+        if loader.exact_numbers and not self._exact and raw:
+            self._exact = True
+            again = parse(raw, parse_float=Decimal)
+            value = again.value if again.failure is None else value
+        self._exact = loader.exact_numbers
+        self._builder.ledger.formats[loader.name] += 1
+        loader.load(value, at, self._builder)
+
+    def _without_loader(self, value: Any, at: Position, raw: bytes) -> None:
+        """Take a list apart, skip other signals, quarantine the rest with what it seems to be."""
+        ledger = self._builder.ledger
+        if isinstance(value, list):
+            if value:
+                ledger.dialect("json_array")
+            else:
+                ledger.formats["empty"] += 1
+            for item in value:
+                if isinstance(item, list):
+                    self._refuse("a list in a list", at, raw)
+                else:
+                    self.value(item, at)
+            return
+        signal = next((name for key, name in _SIGNALS.items() if isinstance(value, dict) and key in value), None)
+        if signal is not None:
+            ledger.skip(signal)
+        elif isinstance(value, dict) and value and value.keys() <= _ERROR_KEYS:
+            message = f"expected trace data, found an API's error answer: {str(value)[:200]}; ask the API again"
+            ledger.quarantine("API_ERROR_JSON", message, at=at, raw=raw or str(value))
+        else:
+            self._refuse(_described(value), at, raw or str(value)[:1000])
+
+    def _refuse(self, found: str, at: Position, raw: bytes | str) -> None:
+        names = ", ".join(dict.fromkeys(loader.name for loader in self._loaders))
+        message = f"expected trace data (tried: {names}), found {found}; it was left out"
+        self._builder.ledger.quarantine("FORMAT_UNKNOWN", message, at=at, raw=raw)
+
+
+def _described(value: Any) -> str:
+    """Return what a record seems to be."""
+    if not isinstance(value, dict):
+        return f"a bare {type(value).__name__}: {value!r:.80}"
+    console = next((what for keys, what in _CONSOLES if keys <= value.keys()), None)
+    if console:
+        return f"{console}, which is made for reading by eye; export OTLP JSON instead"
+    keys = ", ".join(f"{key!r:.40}" for key in list(value)[:12])
+    return f"an object with {keys or 'no members'}"

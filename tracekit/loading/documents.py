@@ -1,0 +1,187 @@
+"""JSON documents of any size: walked item by item, so that a 3 GB line needs no more memory than its largest span."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tracekit.loading import otlp
+from tracekit.loading.ledger import Position
+from tracekit.loading.records import JsonError, JsonPull
+
+if TYPE_CHECKING:
+    from tracekit.loading.builder import Builder
+    from tracekit.loading.dispatch import Dispatcher
+    from tracekit.loading.records import Readable
+
+WHOLE_VALUE = 1 << 30  # members that only mean something as a whole: a Jaeger trace's processes, say
+SPANS_AT_ONCE = 4096
+
+
+class Documents:
+    """Reads the documents of one stream into a builder.
+
+    Parameters
+    ----------
+    stream
+        Decoded bytes.
+    builder, dispatcher
+        Where the records go.
+    line
+        Number of the line, where the stream is one line of a file; otherwise records are numbered one by one.
+    """
+
+    def __init__(self, stream: Readable, builder: Builder, dispatcher: Dispatcher, line: int = 0) -> None:
+        self._pull = JsonPull(stream, parse_float=dispatcher.parse_float)
+        self._builder = builder
+        self._dispatcher = dispatcher
+        self._line = line
+        self._record = 0
+
+    def read(self) -> None:
+        """Read everything; what cannot be read is quarantined, and the source is incomplete if nothing can follow it."""
+        documents = 0
+        try:
+            while self._pull.more():
+                documents += 1
+                self._document()
+        except JsonError as error:
+            self._builder.ledger.incomplete(error.message)
+            self._quarantine(error)
+        if documents > 1:
+            self._builder.ledger.tally("JSON_CONCAT", "documents behind each other", Position(1, 0), documents - 1)
+        self._notes()
+
+    def _document(self) -> None:
+        if self._pull.peek() == "{":
+            self._object()
+        elif self._pull.peek() == "[":
+            for _ in self._pull.items():
+                if self._pull.peek() == "{":
+                    self._object()
+                else:
+                    self._value({})
+        else:
+            self._value({})
+
+    def _object(self) -> None:
+        """Walk an object: lists of independent items one by one, the rest as a whole."""
+        rest: dict[str, Any] = {}
+        streamed = ""
+        at = self._next()
+        for key in self._pull.keys():
+            opening = self._pull.peek()
+            if key in otlp.GROUPS and opening == "[":
+                self._builder.ledger.formats["otlp"] += 1
+                if key != otlp.GROUPS[0]:
+                    self._builder.ledger.dialect(key)
+                streamed = key
+                self._each(self._group)
+            elif key in otlp.WRAPPERS and opening == "{":
+                self._builder.ledger.dialect(f"wrapped_in_{key}")
+                self._object()
+                streamed = key
+            elif key in self._dispatcher.streams and opening == "[":
+                streamed = key
+                for _ in self._pull.items():
+                    self._value({"": key})
+            else:
+                rest[key] = self._whole()
+        if not streamed:
+            self._dispatcher.value(rest, at)
+        elif streamed in otlp.GROUPS or streamed in otlp.WRAPPERS:
+            otlp.note_wrapper(rest, self._builder)
+        elif rest:
+            self._dispatcher.value({streamed: [], **rest}, at)
+
+    def _whole(self) -> Any:
+        """Return one member; one that cannot be read is quarantined and None."""
+        try:
+            return self._pull.value(WHOLE_VALUE)
+        except JsonError as error:
+            if not error.recoverable:
+                raise
+            self._quarantine(error)
+            return None
+
+    def _value(self, member: dict[str, str]) -> None:
+        """Load the next value, as an item of a member if one is given."""
+        at = self._next()
+        try:
+            value = self._pull.value(WHOLE_VALUE)
+        except JsonError as error:
+            if not error.recoverable:
+                raise
+            self._quarantine(error)
+            return
+        self._builder.ledger.record_count += 1
+        self._dispatcher.value({member[""]: [value]} if member else value, at)
+
+    # ---------------------------------------------------------------- OTLP, down to the span
+
+    def _each(self, walk: Any) -> None:
+        """Walk every item of a list that is an object; others are loaded as they are, to be refused."""
+        for _ in self._pull.items():
+            if self._pull.peek() == "{":
+                walk()
+            else:
+                self._value({"": otlp.GROUPS[0]})
+
+    def _group(self) -> None:
+        """Walk a ResourceSpans; the resource may come behind its spans."""
+        at = self._next()
+        self._builder.ledger.record_count += 1
+        provisional = self._builder.provisional_resource()
+        resource: Any = None
+        schema_url = ""
+        for key in self._pull.keys():
+            if key in otlp.SCOPES and self._pull.peek() == "[":
+                otlp.note_scopes(key, self._builder)
+                self._each(lambda: self._scope(provisional))
+            elif key in {"resource", "Resource"}:
+                resource = self._whole()
+            elif key in {"schemaUrl", "schema_url"}:
+                schema_url = self._whole()
+            else:
+                self._pull.skip()
+        schema_url = schema_url if isinstance(schema_url, str) else ""
+        self._builder.settle(provisional, otlp.resource_of(resource, schema_url, at, self._builder))
+
+    def _scope(self, resource: int) -> None:
+        """Walk a ScopeSpans; the scope may come behind its spans."""
+        at = self._next()
+        provisional = self._builder.provisional_scope()
+        part: dict[str, Any] = {}
+        for key in self._pull.keys():
+            if key in {"spans", "Spans"} and self._pull.peek() == "[":
+                for _ in self._pull.items():
+                    self._span(resource, provisional)
+            else:
+                part[key] = self._whole()
+        self._builder.settle_scope(provisional, otlp.scope_of(part, at, self._builder))
+
+    def _span(self, resource: int, scope: int) -> None:
+        """Load one span."""
+        at = Position(self._line or self._record, self._pull.offset)
+        try:
+            span = self._pull.value()
+        except JsonError as error:
+            if not error.recoverable:
+                raise
+            self._quarantine(error)
+            return
+        otlp.load_span(span, resource, scope, at, self._builder)
+
+    # ---------------------------------------------------------------- positions and remarks
+
+    def _next(self) -> Position:
+        """Return where the next record stands, and count it."""
+        self._record += 1
+        return Position(self._line or self._record, self._pull.offset)
+
+    def _quarantine(self, error: JsonError) -> None:
+        self._builder.ledger.quarantine(
+            error.code, error.message, at=Position(self._line or max(self._record, 1), error.offset), raw=error.raw
+        )
+
+    def _notes(self) -> None:
+        self._dispatcher.tell(self._pull.take_notes(), Position(self._line or 1, 0))

@@ -1,0 +1,152 @@
+"""From sources to a builder: containers opened, lines or documents, fast path first, every record accounted for."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tracekit.errors import LoadError
+from tracekit.loading.builder import Builder
+from tracekit.loading.container import open_bytes
+from tracekit.loading.dispatch import Dispatcher
+from tracekit.loading.documents import Documents
+from tracekit.loading.ledger import Position
+from tracekit.loading.otlp_fast import Scanner
+from tracekit.loading.records import LongLine, line_chunks, shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tracekit.loading.container import ByteStream
+    from tracekit.loading.ledger import Ledger
+    from tracekit.loading.loader import Loader
+    from tracekit.loading.opening import Source
+    from tracekit.loading.progress import Meter
+
+_FIRST_BYTES = 1 << 20
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause the garbage collector: it would scan millions of small, acyclic objects again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class SourceReader:
+    """Reads sources into a builder.
+
+    Parameters
+    ----------
+    builder
+        Takes the spans.
+    loaders
+        The formats allowed.
+    meter
+        Is told how far the reading is.
+    on_chunk
+        Called after every chunk of lines, so that a long stream can be built in pieces.
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        loaders: Iterable[Loader],
+        meter: Meter,
+        on_chunk: Callable[[], object] | None = None,
+    ) -> None:
+        self._loaders = tuple(loaders)
+        self._meter = meter
+        self._on_chunk = on_chunk
+        self._bytes_before = 0
+        self.use(builder)
+
+    def use(self, builder: Builder) -> None:
+        """Go on with another builder."""
+        self._builder = builder
+        self._dispatcher = Dispatcher(builder, self._loaders)
+        takes_otlp = any(loader.name == "otlp" for loader in self._loaders)
+        self._scanner = Scanner(builder) if takes_otlp else None
+
+    def read(self, source: Source) -> None:
+        """Read one source.
+
+        Raises
+        ------
+        LoadError
+            Nothing in it could be understood.
+        """
+        ledger = self._builder.open_source(source.uri)
+        with open_bytes(source) as stream:
+            ledger.compression = stream.compression
+            try:
+                first = stream.peek(_FIRST_BYTES)
+                if shape(first, at_eof=len(first) < _FIRST_BYTES) == "lines":
+                    self._lines(stream)
+                else:
+                    Documents(stream, self._builder, self._dispatcher).read()
+            finally:
+                self._bytes_before += stream.raw_position
+            ledger = self._builder.ledger
+            ledger.byte_count = stream.offset
+            self._dispatcher.tell(stream.notes, Position(0, 0))
+            if not stream.complete:
+                ledger.incomplete(stream.stop_reason)
+        ledger.close()
+        refuse_silence(ledger)
+
+    def _lines(self, stream: ByteStream) -> None:
+        """Read JSON Lines, chunk by chunk."""
+        for chunk in line_chunks(stream):
+            if isinstance(chunk, LongLine):
+                Documents(chunk, self._builder, self._dispatcher, chunk.line).read()
+            else:
+                left = (
+                    self._scanner.scan(chunk.data, chunk.first_line, chunk.first_offset)
+                    if self._scanner is not None
+                    else []
+                )
+                if self._scanner is None:
+                    left = _all_lines(chunk.data, chunk.first_line, chunk.first_offset)
+                elif left or self._builder.ledger.seen:
+                    self._builder.ledger.formats["otlp"] += bool(self._builder.ledger.seen)
+                last = chunk.first_line + chunk.data.count(b"\n")
+                for line, offset, data in left:
+                    cut = chunk.final and not chunk.ends_in_newline and line == last
+                    self._dispatcher.line(data, Position(line, offset), may_be_cut=cut)
+            self._meter.at(self._bytes_before + stream.raw_position, self._builder.span_count)
+            if self._on_chunk is not None:
+                self._on_chunk()
+
+
+def _all_lines(data: bytes, first_line: int, first_offset: int) -> list[tuple[int, int, bytes]]:
+    """Return every line that is not blank with its number and offset."""
+    lines, offset = [], first_offset
+    for number, line in enumerate(data.split(b"\n"), first_line):
+        if line and not line.isspace():
+            lines.append((number, offset, line))
+        offset += len(line) + 1
+    return lines
+
+
+def refuse_silence(ledger: Ledger) -> None:
+    """Raise where a source held nothing that is trace data: a silent zero would look like an answer."""
+    if ledger.accepted or ledger.merged or ledger.formats:
+        if ledger.seen or not any(issue.code == "XR_SUMMARIES_ONLY" for issue in ledger.issues):
+            return
+    first = next((issue for issue in ledger.issues if issue.severity == "error"), None)
+    if first is not None:
+        raise LoadError(first.message, source=ledger.uri, record=first.record_number, code=first.code)
+    if ledger.skipped:
+        found = ", ".join(f"{count:,} records of {signal}" for signal, count in ledger.skipped.items())
+        message = f"SIGNAL_MIXED {ledger.uri}: expected traces, found only {found}; give the file of the traces"
+        raise LoadError(message, source=ledger.uri, code="SIGNAL_MIXED")
+    if not ledger.formats:
+        message = f"FORMAT_UNKNOWN {ledger.uri}: expected trace data, found no record at all"
+        raise LoadError(message, source=ledger.uri, code="FORMAT_UNKNOWN")
