@@ -71,7 +71,7 @@ def open_bytes(source: Source, *, max_bytes: int = MAX_BYTES, max_ratio: float =
         stream = ByteStream(source, stored, layer, names, journal, max_bytes=max_bytes, max_ratio=max_ratio)
         stream.offset = mark
         _pass_blank(stream)
-        if found := refusal(stream.peek(_BLANK_PIECE)[: 4 * HEAD].lstrip(_BLANK)):
+        if found := refusal(stream.peek(4 * HEAD)):
             _refuse(source, *found)
     except BaseException:
         stored.close()

@@ -11,7 +11,7 @@ import lzma
 import sys
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from isal import igzip_lib
 
@@ -149,7 +149,14 @@ _ENGINES: dict[str, tuple[Callable[[], Any], tuple[bytes, ...], bytes]] = {  # e
     "bz2": (bz2.BZ2Decompressor, (b"BZh",), b"\0"),
     "xz": (lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY), (b"\xfd7zXZ\0",), b"\0"),
 }
-_ENGINE_ERRORS = (igzip_lib.error, zstd.ZstdError, lzma.LZMAError, OSError, EOFError, ValueError)
+_ENGINE_ERRORS: tuple[type[Exception], ...] = (
+    igzip_lib.error,
+    zstd.ZstdError,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    ValueError,
+)
 
 
 class Unpacked:

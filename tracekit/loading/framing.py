@@ -75,7 +75,8 @@ class Framed:
         self._below.read(_LENGTH)
         self._number += 1
         self._frame, self._trouble = _Limited(self._below, int.from_bytes(header, "big")), Journal()
-        is_packed = self._below.peek(_LENGTH) == _ZSTD and self._frame.left >= _LENGTH
+        head = self._below.peek(len(_ZSTD))
+        is_packed = head != b"" and _ZSTD.startswith(head) and self._frame.left >= len(_ZSTD)
         self._payload = Unpacked(self._frame, "zstd", self._trouble) if is_packed else self._frame
         return True
 

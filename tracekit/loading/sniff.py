@@ -19,6 +19,7 @@ _STREAMS = {
 }
 _SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # zstd's, allowed in front of the first frame
 _FRAME_LIMIT = 1 << 27  # a length prefix below it cannot be text
+_SHORT_FRAME = 1 << 24
 _EXTENSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz", ".zip": "zip"}
 _ENCODINGS = (  # the longer mark first: the mark of UTF-16 begins the mark of UTF-32
     (b"\xff\xfe\x00\x00", "utf-32-le"),
@@ -80,7 +81,8 @@ def container_of(head: bytes, size: int | None = None) -> str:
     if _SKIPPABLE_FRAME.match(head):
         return "zstd"
     length = int.from_bytes(head[:4], "big")
-    if not 0 < length < _FRAME_LIMIT or (size is not None and length > size - 4):
+    is_cut = size is not None and length > size - 4  # in its first message: then only a short one is believed
+    if not 0 < length < (_SHORT_FRAME if is_cut else _FRAME_LIMIT):
         return ""
     payload = head[4:]
     if payload.startswith(b"\x28\xb5\x2f\xfd"):
@@ -109,7 +111,7 @@ def refusal(head: bytes) -> tuple[str, str] | None:
     Parameters
     ----------
     head
-        The first bytes of the unpacked, decoded content, without white space in front.
+        The first bytes of the unpacked, decoded content.
 
     Returns
     -------
@@ -127,20 +129,14 @@ def refusal(head: bytes) -> tuple[str, str] | None:
             return "FORMAT_UNKNOWN", f"expected JSON, found {name}; {hint}"
     if head[_TAR[0] :].startswith(_TAR[1]):
         return "FORMAT_UNKNOWN", "expected JSON, found a tar archive; unpack it and give the folder"
-    if _MARKUP.match(head):
-        title = _TITLE.search(head)
-        quoted = " ".join((title[1] if title else head).decode("utf-8", "replace").split())[:QUOTED]
+    text = head.lstrip(b" \t\r\n\0")
+    if _MARKUP.match(text):
+        title = _TITLE.search(text)
+        quoted = " ".join((title[1] if title else text).decode("utf-8", "replace").split())[:QUOTED]
         hint = "log in again or go around the proxy, and export again"
         return "FILE_HTML", f"expected JSON, found a web page: {quoted!r}; {hint}"
-    return _binary(head)
-
-
-def _binary(head: bytes) -> tuple[str, str] | None:
-    """Say why content that is no text cannot be read."""
-    if (
-        head.startswith((b"{", b"[", b'"'))
-        or len(head) - len(head.translate(None, _CONTROL)) < len(head) / _BINARY_SHARE
-    ):
+    control = len(head) - len(head.translate(None, _CONTROL))
+    if text.startswith((b"{", b"[", b'"')) or control * _BINARY_SHARE < len(head):
         return None
     if _PROTOBUF.match(head):
         hint = "let the collector write JSON (format: json of its file exporter)"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import glob
 import os
 import re
@@ -113,8 +114,8 @@ def _expand_path(text: str) -> list[Source]:
         if isinstance(error, FileNotFoundError) and glob.has_magic(text):
             return _expand_pattern(str(path))
         if isinstance(error, ValueError):
-            error = OSError(2, str(error))
-        raise path_error(text, error, _nearest(path) if error.errno == 2 else "") from error  # noqa: PLR2004 - ENOENT
+            error = OSError(errno.ENOENT, str(error))
+        raise path_error(text, error, _nearest(path) if error.errno == errno.ENOENT else "") from error
     if stat.S_ISDIR(mode):
         return _expand_folder(path)
     if not is_open_pipe(path):
@@ -173,7 +174,12 @@ def _listed(paths: Iterable[Path]) -> list[Source]:
     sources: list[Source] = []
     for path in paths:
         try:
-            sources += [from_store(path)] if path.is_dir() and _is_store(path) else _expand_file(path)
+            if not path.is_dir():
+                sources += _expand_file(path)
+            elif _is_store(path):
+                sources.append(from_store(path))
+            else:
+                raise path_error(path, PermissionError(errno.EACCES, "Permission denied"))
         except LoadError as error:
             sources.append(failing(str(path), error))
     return sources

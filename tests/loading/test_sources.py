@@ -1,0 +1,427 @@
+"""Sources: what the user names becomes files in the right order, or an error that says what to do."""
+
+import errno
+import io
+import os
+import socket
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tracekit.errors import LoadError
+from tracekit.loading.opening import from_stdin, path_error
+from tracekit.loading.sources import Source, expand
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return a function that makes files in a folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*names):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name.encode())
+        return tmp_path
+
+    return make
+
+
+def names(what, root=None):
+    return [os.path.relpath(source.uri, root) if root else source.uri for source in expand(what)]
+
+
+def content(source):
+    file = source.open()
+    try:
+        return file.read(1000)
+    finally:
+        file.close()
+
+
+def test_a_file(folder):
+    root = folder("a.json")
+    for what in ("a.json", Path("a.json"), str(root / "a.json"), [Path("a.json")], ("a.json",), iter(["a.json"])):
+        (source,) = expand(what)
+        assert source.kind == "file"
+        assert source.byte_count == 6
+        assert source.path == Path(source.uri)
+        assert content(source) == b"a.json"
+    assert isinstance(source, Source)
+
+
+def test_a_home_folder_is_found(folder, monkeypatch):
+    root = folder("a.json")
+    monkeypatch.setenv("HOME", str(root))
+    assert names("~/a.json", root) == ["a.json"]
+    assert names("~/*.json", root) == ["a.json"]
+
+
+def test_a_folder_is_read_to_the_bottom_without_hidden_files(folder):
+    root = folder("b.json", "a/z.json", "a/b/c.json", ".hidden", ".git/config", "README.md", "labels.json", "A.json")
+    assert names(root, root) == ["A.json", "README.md", "b.json", "labels.json", "a/z.json", "a/b/c.json"]
+
+
+def test_rotated_files_come_in_the_order_of_time(folder):
+    rotated = [
+        "data-2022-09-14T05-02-14.173.json",
+        "data-2022-09-14T04-02-14.173.json.gz",
+        "data-2023-01-01T00-00-00.json",
+    ]
+    root = folder("data.json", "data2.json", "z.log", "z.log.1", "z.log.10", "z.log.2.gz", "e.json", *rotated)
+    expected = [
+        rotated[1],
+        rotated[0],
+        rotated[2],
+        "data.json",
+        "data2.json",
+        "e.json",
+        "z.log.10",
+        "z.log.2.gz",
+        "z.log.1",
+    ]
+    assert names(root, root) == [*expected, "z.log"]
+    assert names("*.json") == [rotated[0], rotated[2], "data.json", "data2.json", "e.json"]
+
+
+def test_the_order_does_not_depend_on_the_file_system(folder, monkeypatch):
+    root = folder(*(f"{n % 3}/{n}.json" for n in range(20)))
+    before = names(root, root)
+    scandir = os.scandir
+    monkeypatch.setattr(os, "walk", lambda top, **options: _reversed_walk(scandir, top, **options))
+    assert names(root, root) == before
+    assert sorted(before) == sorted(f"{n % 3}/{n}.json" for n in range(20))
+
+
+def _reversed_walk(scandir, top, **_):
+    entries = sorted(scandir(top), key=lambda entry: entry.name, reverse=True)
+    folders = [entry.name for entry in entries if entry.is_dir()]
+    yield str(top), folders, [entry.name for entry in entries if not entry.is_dir()]
+    for name in folders:
+        yield from _reversed_walk(scandir, Path(top, name))
+
+
+def test_patterns(folder):
+    folder("a/x.json", "a/b/y.json", "z.json", "z.txt", ".h.json")
+    assert names("*.json") == ["z.json"]
+    assert names("**/*.json") == ["z.json", "a/x.json", "a/b/y.json"]
+    assert names("?.txt") == ["z.txt"]
+    assert names("a*") == ["a/x.json", "a/b/y.json"], "a folder a pattern stands for is read"
+    assert names(["*.json", "z.json", "a/x.json", "a"]) == ["z.json", "a/x.json", "a/b/y.json"], "each file once"
+
+
+def test_a_name_with_the_signs_of_a_pattern(folder):
+    folder("a[1].json")
+    assert names("a[1].json") == ["a[1].json"]
+
+
+def test_links_are_followed_and_their_loops_end(folder):
+    root = folder("data/a.json", "other/b.json")
+    (root / "data/back").symlink_to(root / "data", target_is_directory=True)
+    (root / "data/there").symlink_to(root / "other", target_is_directory=True)
+    (root / "data/same.json").symlink_to(root / "data/a.json")
+    assert names("data") == ["data/a.json", "data/there/b.json"]
+
+
+def test_a_store_is_one_source(folder):
+    root = folder("x.parquet/spans.parquet", "saved/tracekit-store.json", "saved/spans.parquet", "a.json")
+    (store,) = expand("x.parquet")
+    assert (store.kind, store.uri, store.path) == ("store", "x.parquet", Path("x.parquet"))
+    assert [(source.uri, source.kind) for source in expand("saved")] == [("saved", "store")]
+    found = [(source.uri, source.kind) for source in expand(".")]
+    assert found == [("a.json", "file"), ("saved", "store"), ("x.parquet", "store")]
+    assert [source.kind for source in expand("**/*")] == ["file", "store", "store"]
+    assert names("x.parquet/*") == ["x.parquet"]
+    assert names(root, root) == ["a.json", "saved", "x.parquet"]
+    with pytest.raises(
+        LoadError, match=r"PATH_SPECIAL x\.parquet: expected a file, found a folder; give the files in it"
+    ):
+        store.open()
+
+
+def test_bytes_and_streams():
+    sources = expand([b"one", bytearray(b"two"), memoryview(b"three"), io.BytesIO(b"four")])
+    assert [source.uri for source in sources] == ["<bytes 1>", "<bytes 2>", "<bytes 3>", "<BytesIO>"]
+    assert [source.byte_count for source in sources] == [3, 3, 5, 4]
+    assert [content(source) for source in sources] == [b"one", b"two", b"three", b"four"]
+    assert [source.uri for source in expand(b"one")] == ["<bytes>"]
+
+
+def test_a_stream_is_read_from_where_it_stands_and_left_open(folder):
+    folder("a.json")
+    with Path("a.json").open("rb") as file:
+        file.seek(2)
+        (source,) = expand(file)
+        assert (source.uri, source.kind, source.byte_count) == ("a.json", "stream", 4)
+        assert content(source) == b"json"
+        assert content(source) == b"json", "a second time too"
+        assert not file.closed
+
+
+def test_a_pipe_is_read_once():
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as end:
+        end.write(b"[1]")
+    with os.fdopen(reading, "rb") as end:
+        (source,) = expand(end)
+        assert source.byte_count is None
+        assert content(source) == b"[1]"
+        with pytest.raises(
+            LoadError, match=r"expected to read it once, found that it was read before; save it to a file"
+        ):
+            source.open()
+
+
+def test_a_pipe_of_the_shell():
+    reading, writing = os.pipe()
+    os.write(writing, b"[1]")
+    os.close(writing)
+    (source,) = expand(f"/dev/fd/{reading}")
+    assert source.kind == "stream"
+    assert content(source) == b"[1]"
+    os.close(reading)
+
+
+def test_standard_input(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"[1]")))
+    (source,) = expand(["-", "-"])
+    assert (source.uri, source.kind) == ("<stdin>", "stdin")
+    assert content(source) == b"[1]"
+    monkeypatch.setattr(sys, "stdin", io.BytesIO(b"[2]"))
+    assert content(from_stdin()) == b"[2]"
+
+
+def test_text_files_are_refused():
+    with pytest.raises(
+        TypeError, match=r"expected a binary file, found one that gives text \(StringIO\): open it with mode 'rb'"
+    ):
+        expand(io.StringIO("{}"))
+
+
+@pytest.mark.parametrize("what", [3, None, [3], 1.5, object()])
+def test_other_things_are_refused(what):
+    with pytest.raises(TypeError, match="expected a path, a pattern, bytes, a binary file or a list of these, found "):
+        expand(what)
+
+
+# -------------------------------------------------------------------------------------------------- zip
+
+
+def make_zip(place, **members):
+    with zipfile.ZipFile(place, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def test_members_of_archives_are_sources(folder):
+    root = folder("a.json")
+    make_zip(
+        root / "x.zip",
+        **{"b/2.json": b"two", "1.json": b"one", ".DS_Store": b"", "__MACOSX/b/._2.json": b"", "d/": b""},
+    )
+    found = expand(".")
+    assert [source.uri for source in found] == ["a.json", "x.zip!1.json", "x.zip!b/2.json"]
+    assert [source.kind for source in found] == ["file", "zip-member", "zip-member"]
+    assert [content(source) for source in found] == [b"a.json", b"one", b"two"]
+    assert [source.packed_byte_count for source in found] == [None, 3, 3]
+    data = (root / "x.zip").read_bytes()
+    (root / "named.json").write_bytes(data)
+    assert names("named.json") == ["named.json!1.json", "named.json!b/2.json"], "by content, not by name"
+    for what, uri in ((data, "<bytes>"), (io.BytesIO(data), "<BytesIO>")):
+        assert [(source.uri, content(source)) for source in expand(what)] == [
+            (f"{uri}!1.json", b"one"),
+            (f"{uri}!b/2.json", b"two"),
+        ]
+    assert len(expand(["x.zip", "x.zip", data, data])) == 6
+
+
+def test_a_cut_archive(folder):
+    root = folder("a.json")
+    make_zip(root / "x.zip", **{"1.json": b"one" * 1000})
+    (root / "x.zip").write_bytes((root / "x.zip").read_bytes()[:-30])
+    with pytest.raises(LoadError, match=r"CONTAINER_DAMAGED x\.zip: expected a zip archive, found one whose directory"):
+        expand("x.zip")
+    good, bad = expand(".")
+    assert content(good) == b"a.json"
+    with pytest.raises(LoadError, match=r"CONTAINER_DAMAGED x\.zip"):
+        bad.open()
+
+
+def test_an_archive_without_files(folder):
+    root = folder()
+    make_zip(root / "x.zip", **{"d/": b""})
+    with pytest.raises(LoadError, match=r"FILE_EMPTY x\.zip: expected files in the zip archive, found none") as error:
+        expand("x.zip")
+    assert error.value.code == "FILE_EMPTY"
+
+
+def test_encrypted_and_strange_members_are_refused_one_by_one(folder):
+    root = folder()
+    make_zip(root / "x.zip", **{"1.json": b"one", "2.json": b"two"})
+    data = bytearray((root / "x.zip").read_bytes())
+    directory = data.index(b"PK\x01\x02")
+    data[directory + 8] |= 1  # the flag of encryption
+    second = data.index(b"PK\x01\x02", directory + 4)
+    data[second + 10] = 99  # a method nobody knows
+    (root / "x.zip").write_bytes(data)
+    first, second = expand("x.zip")
+    with pytest.raises(
+        LoadError, match=r"PATH_DENIED x\.zip!1\.json: .*found an encrypted one; unpack the archive with its"
+    ):
+        first.open()
+    with pytest.raises(LoadError, match=r"CONTAINER_DAMAGED x\.zip!2\.json: expected a readable member, found: "):
+        second.open()
+
+
+# -------------------------------------------------------------------------------------------------- errors
+
+
+def refused(what, code, text):
+    with pytest.raises(LoadError, match=text) as error:
+        expand(what)
+    assert error.value.code == code
+    assert str(error.value).startswith(code)
+    assert error.value.source == str(what) or not error.value.source
+    return error.value
+
+
+def test_a_missing_file_and_its_nearest_names(folder):
+    folder("traces.jsonl", "other.json")
+    refused(
+        "trace.jsonl",
+        "PATH_MISSING",
+        r"trace\.jsonl: expected a file to read, found that there is no such file; in \. there is traces\.jsonl",
+    )
+    refused("nowhere/trace.jsonl", "PATH_MISSING", r"there is no such file; in \. there is traces\.jsonl")
+    refused("traces.jsonl/x", "PATH_MISSING", "there is no such file")
+
+
+def test_a_pattern_without_files(folder):
+    folder("traces.jsonl", "d/x.json")
+    refused(
+        "*.json", "PATH_MISSING", r"\*\.json: expected at least one file for the pattern, found none; in \. there is "
+    )
+    refused("d/*.jsonl", "PATH_MISSING", r"in d there is x\.json")
+    refused("nowhere/*.jsonl", "PATH_MISSING", r"in \. there is ")
+
+
+def test_empty_things(folder):
+    root = folder(".hidden")
+    refused(str(root), "PATH_MISSING", "expected files in the folder, found none that are not hidden; check the path")
+    refused([], "PATH_MISSING", "expected at least one file, found an empty list; check the pattern that made it")
+    (root / "d").mkdir()
+    refused("d/*", "PATH_MISSING", "in d there is nothing to read")
+
+
+def test_a_loop_of_links(folder):
+    root = folder("a.json")
+    (root / "b.json").symlink_to(root / "b.json")
+    refused(
+        "b.json", "PATH_LOOP", r"b\.json: .*found that its symbolic links lead back to themselves; give the real path"
+    )
+    good, bad = expand(".")
+    assert content(good) == b"a.json"
+    with pytest.raises(LoadError, match=r"PATH_LOOP b\.json"):
+        bad.open()
+
+
+def test_a_dangling_link(folder):
+    root = folder("a.json")
+    (root / "b.json").symlink_to(root / "gone.json")
+    refused("b.json", "PATH_MISSING", "there is no such file")
+    _, bad = expand("*.json")
+    with pytest.raises(LoadError, match=r"PATH_MISSING b\.json"):
+        bad.open()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes in the file system")
+def test_special_files_are_refused_without_waiting(folder):
+    root = folder("a.json")
+    os.mkfifo(root / "pipe")
+    refused(
+        "pipe",
+        "PATH_SPECIAL",
+        r"pipe: expected a file, found a named pipe; read it as standard input: tracekit \.\.\. - < pipe",
+    )
+    refused("/dev/zero", "PATH_SPECIAL", "expected a file, found a device; copy its content to a file")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        refused("socket", "PATH_SPECIAL", "expected a file, found a socket")
+        outcomes = []
+        thread = threading.Thread(target=lambda: outcomes.extend(expand(".")), daemon=True)
+        thread.start()
+        thread.join(5)
+    good, pipe, _ = outcomes
+    assert content(good) == b"a.json"
+    with pytest.raises(LoadError, match="PATH_SPECIAL pipe: expected a file, found a named pipe"):
+        pipe.open()
+
+
+def test_a_file_without_permission(folder, monkeypatch):
+    folder("a.json", "b.json", "d/c.json")
+    file_io, access = io.FileIO, os.access
+
+    def denied(path, *mode):
+        if Path(path).name == "b.json":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return file_io(path, *mode)
+
+    monkeypatch.setattr(io, "FileIO", denied)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "d" and access(path, mode))
+    refused("b.json", "PATH_DENIED", "found that you may not read it; change its permissions, or copy it")
+    good, bad, folder_, _ = expand(".")
+    assert content(good) == b"a.json"
+    for source in (bad, folder_):
+        with pytest.raises(LoadError, match=rf"PATH_DENIED {source.uri}: .*found that you may not read it"):
+            source.open()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "text"),
+    [
+        (errno.EACCES, "PATH_DENIED", "you may not read it; change its permissions, or copy it"),
+        (errno.ENAMETOOLONG, "PATH_MISSING", "the name is too long for a file; give a path, or bytes for content"),
+        (errno.EISDIR, "PATH_SPECIAL", "it is a folder; give the files in it"),
+        (errno.EIO, "PATH_DENIED", "the system says Input/output error; copy it to another disk"),
+    ],
+)
+def test_what_the_system_says(number, code, text):
+    error = path_error("a.json", OSError(number, os.strerror(number)))
+    assert str(error) == f"{code} a.json: expected a file to read, found that {text}"
+    assert (error.code, error.source) == (code, "a.json")
+
+
+def test_a_folder_that_may_not_be_opened(folder, monkeypatch):
+    folder("d/a.json")
+
+    def denied(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", denied)
+    refused("d", "PATH_DENIED", "d: expected a file to read, found that you may not read it")
+
+
+def test_a_file_that_goes_away_before_it_is_opened(folder):
+    root = folder("a.json")
+    (source,) = expand("a.json")
+    (root / "a.json").unlink()
+    with pytest.raises(LoadError, match=r"PATH_MISSING a\.json: .*there is no such file; check the name"):
+        source.open()
+
+
+def test_addresses_and_json_text_are_recognised():
+    refused(
+        "https://example.com/a.json", "PATH_SPECIAL", r"found an address \(https://\); download it first, or pipe it in"
+    )
+    refused("s3://bucket/a.json", "PATH_SPECIAL", r"found an address \(s3://\)")
+    for text in ('{"resourceSpans": []}', "[" * 5000, '[\n{"a": 1}]'):
+        with pytest.raises(
+            LoadError, match=r"expected a path, found JSON text; give it as bytes: read\(text\.encode\(\)\)"
+        ):
+            expand(text)
+    refused("a" * 5000, "PATH_MISSING", "the name is too long for a file")
+    refused("a\0b", "PATH_MISSING", "there is no such file")
