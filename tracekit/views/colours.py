@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LIGHT: Final = (
-    "#0094e7", "#c48700", "#00a679", "#7a4964", "#2d78a3", "#753400", "#908a3c", "#281d35", "#4e382b", "#8695a6",
+    "#0094e7", "#c48700", "#00a679", "#7a4964", "#2d78a3", "#753400", "#908a3c", "#5b32a8", "#4e382b", "#8695a6",
 )  # fmt: skip
 DARK: Final = (
     "#0094e7", "#ffb000", "#00cd95", "#e077b2", "#7ed1ff", "#aa4b00", "#c0b851", "#79579f", "#8c644d", "#5b6571",
 )  # fmt: skip
-_FIRST_CHOICE: Final = 5  # the calm ones; the others are brown, grey or nearly black in the light theme
-_ORDER: Final = (0, 2, 1, 4, 6, 3, 5, 9, 7, 8)
+_FIRST_CHOICE: Final = 6  # the calm ones; the others are brown, grey or dark in the light theme
+_ORDER: Final = (0, 2, 1, 4, 6, 7, 3, 5, 9, 8)
 
 
 class Colours:
@@ -94,7 +94,7 @@ def ink(colour: str) -> str:
 
     Examples
     --------
-    >>> ink("#ffb000"), ink("#281d35")
+    >>> ink("#ffb000"), ink("#5b32a8")
     ('#000', '#fff')
     """
     channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 BARS: Final = 56
 _STEPS: Final = (1, 2, 5)
+_LEVELS: Final = 3  # of labels above the bars
+_TOP: Final = 44.0
+_CHARACTER: Final = 6.4  # mean width of bold 11 px text
 
 
 def plot_latency(result: Latency, *, groups: int = 5) -> Any:
@@ -114,7 +117,7 @@ def latency_picture(
     low, step = _grid(cells)
     edges, share = _binned(cells, low, step)
     axis = _LogAxis(float(edges[0]), float(edges[-1]), width)
-    floor, top = height - 22, 30.0
+    floor, top = height - 22, _TOP
     tallest = float(share.max())
     bars = [
         _bar(axis, (float(a), float(b)), float(part), (floor, (floor - top) * float(part) / tallest))
@@ -227,7 +230,7 @@ def _ticks(axis: _LogAxis, floor: float) -> list[Markup]:
     parts = []
     for time in axis.ticks():
         x = axis.at(time)
-        line = {"x1": x, "x2": x, "y1": 30, "y2": floor + 4, "stroke": LINE, "class": "tk-grid"}
+        line = {"x1": x, "x2": x, "y1": _TOP, "y2": floor + 4, "stroke": LINE, "class": "tk-grid"}
         anchor = "start" if x < 20 else "end" if x > axis.width - 20 else "middle"  # noqa: PLR2004 - half a label
         label = duration(round(time)).replace(".00 ", " ").replace(".0 ", " ")
         parts += [element("line", line), text(x, floor + 17, label, kind="mute", text_anchor=anchor)]
@@ -235,23 +238,26 @@ def _ticks(axis: _LogAxis, floor: float) -> list[Markup]:
 
 
 def _marks(axis: _LogAxis, marks: Mapping[str, float], floor: float) -> list[Markup]:
-    """Return the marked durations: a line and a label, on two levels where they would touch."""
-    parts, last = [], -math.inf
-    for k, (name, value) in enumerate(sorted(marks.items(), key=lambda item: item[1])):
-        x = axis.at(value)
-        words = f"{name} {duration(value)}"
-        near = x - last < 7 * len(words)
-        y = 11 if not near or k % 2 == 0 else 24
-        last = x if y == 11 else last  # noqa: PLR2004 - the upper level
+    """Return the marked durations: a line and a label each, labels on the first level where they do not touch."""
+    parts: list[Markup] = []
+    taken: list[list[tuple[float, float]]] = [[] for _ in range(_LEVELS)]
+    for name, value in sorted(marks.items(), key=lambda item: item[1]):
+        x, words = axis.at(value), f"{name} {duration(value)}"
+        wide = _CHARACTER * len(words) + 8
+        left = x if x + wide < axis.width else x - wide
+        free = [k for k, used in enumerate(taken) if all(left + wide < a or b < left for a, b in used)]
+        level = free[0] if free else _LEVELS - 1
+        taken[level].append((left, left + wide))
+        y = 11 + 13 * level
         line = {
             "x1": x,
             "x2": x,
-            "y1": y + 3,
+            "y1": y - 9,
             "y2": floor,
             "stroke": MUTE,
             "stroke-dasharray": "3 2",
             "class": "tk-mark",
         }
-        anchor = "start" if x < axis.width - 7 * len(words) else "end"
-        parts += [element("line", line), text(x, y, words, kind="ink", text_anchor=anchor, font_weight=600)]
+        at, anchor = (x + 4, "start") if left == x else (x - 4, "end")
+        parts += [element("line", line), text(at, y, words, text_anchor=anchor, font_weight=600)]
     return parts

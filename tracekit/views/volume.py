@@ -22,6 +22,7 @@ _STEPS = tuple(
     )
 )  # fmt: skip
 _HOUR = 3600 * _SECOND
+_LABEL = 40.0  # width of a time
 
 
 def time_step(low_ns: int, high_ns: int, *, bars: int = 72) -> int:
@@ -114,13 +115,16 @@ def _bar(attributes: dict[str, object], floor: float, height: float, title: Mark
 
 
 def _ticks(first: int, step: int, bars: int, left: float, wide: float, floor: float) -> list[Markup]:
-    """Return about six times below the bars."""
-    every = max(1, -(-bars // 6))
+    """Return some round times below the bars."""
+    apart = time_step(0, bars * step, bars=8)
+    start = -(-first // apart) * apart
+    places = [(time - first) / step * wide for time in range(start, first + bars * step, apart)]
+    times = range(start, first + bars * step, apart)
     return [
-        text(left + k * wide, floor + 16, _clock(first + k * step, step), kind="mute")
-        for k in range(0, bars, every)
-        if k * wide + 60 < bars * wide or k == 0
-    ]
+        text(left + place, floor + 16, _clock(time, step), kind="mute")
+        for place, time in zip(places, times, strict=True)
+        if place + _LABEL < bars * wide
+    ] or [text(left, floor + 16, _clock(first, step), kind="mute")]
 
 
 def _clock(time_ns: int, step: int) -> str:

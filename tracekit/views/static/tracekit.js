@@ -20,7 +20,7 @@ const DEEPEST = 14; // levels that are indented
 const WIDE = 700; // below this width the detail stands under the rows
 
 // The same as colours.py, which a test compares: same index, same hue, in both themes.
-export const LIGHT = ['#0094e7', '#c48700', '#00a679', '#7a4964', '#2d78a3', '#753400', '#908a3c', '#281d35', '#4e382b', '#8695a6'];
+export const LIGHT = ['#0094e7', '#c48700', '#00a679', '#7a4964', '#2d78a3', '#753400', '#908a3c', '#5b32a8', '#4e382b', '#8695a6'];
 export const DARK = ['#0094e7', '#ffb000', '#00cd95', '#e077b2', '#7ed1ff', '#aa4b00', '#c0b851', '#79579f', '#8c644d', '#5b6571'];
 
 // --tk-page-* is set by a page of ours (the report), --jp-* by JupyterLab, --vscode-* by VS Code, --tk-own-* is the rest.
@@ -34,7 +34,7 @@ const CSS = `
 --tk-acc:var(--tk-page-acc,var(--jp-brand-color1,var(--vscode-focusBorder,var(--tk-own-acc))));
 --tk-err:var(--tk-page-err,var(--jp-error-color1,var(--tk-own-err)));--tk-hit:#ffd54a;--tk-hit-fg:#000;
 --tk-code:var(--jp-code-font-family,ui-monospace,SFMono-Regular,Menlo,Consolas,monospace);
-font:12px/1.35 var(--jp-ui-font-family,system-ui,-apple-system,"Segoe UI",sans-serif);color:var(--tk-fg);background:var(--tk-bg);
+font:12px/1.35 var(--tk-page-font,var(--jp-ui-font-family,system-ui,-apple-system,"Segoe UI",sans-serif));color:var(--tk-fg);background:var(--tk-bg);
 border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:column;overflow:hidden;position:relative;box-sizing:border-box;width:100%;text-align:left}
 .tkw.tk-dark{--tk-own-bg:#16181d;--tk-own-bg2:#23262d;--tk-own-fg:#e4e6ea;--tk-own-fg2:#a3a9b3;--tk-own-line:#3a3f48;--tk-own-acc:#64b5f6;--tk-own-err:#ff6b6b;--tk-hit:#b58900}
 .tkw *{box-sizing:border-box}
@@ -95,7 +95,7 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-map .bad .sub{fill:var(--tk-err)}
 .tkw-map .e{fill:none;stroke:var(--tk-fg2);opacity:.55}.tkw-map .e.err{stroke:var(--tk-err);opacity:.85}.tkw-map .arrow{fill:var(--tk-fg2)}.tkw-map .arrow.err{fill:var(--tk-err)}
 .tkw-map .far{opacity:.16}.tkw-map .e.far{opacity:.08}
-.tkw-say{border-top:1px solid var(--tk-line);padding:6px 10px;flex:none;height:92px;overflow:auto;color:var(--tk-fg2)}
+.tkw-say{border-top:1px solid var(--tk-line);padding:6px 10px;flex:none;height:64px;overflow:auto;color:var(--tk-fg2)}
 .tkw-say b{color:var(--tk-fg)}.tkw-say div{overflow-wrap:anywhere}
 @media (forced-colors:active){.tkw-b{forced-color-adjust:none}}
 `;
@@ -491,8 +491,9 @@ class Ruler {
     this.handle.style.left = `${W.split}px`;
     set(this.handle, { 'aria-valuenow': Math.round(W.split), 'aria-valuemax': Math.round(W.width - 120) });
     const marks = ticks(W.from, W.to, Math.max(2, Math.floor(width / 110))).map(time => {
-      const mark = h('span', '', tickLabel(time));
-      mark.style.left = `${W.split + (time - W.from) / (W.to - W.from) * width}px`;
+      const x = (time - W.from) / (W.to - W.from) * width, words = tickLabel(time);
+      const mark = h('span', '', x + 8 + words.length * 6.5 < width ? words : ''); // half a number misleads
+      mark.style.left = `${W.split + x}px`;
       return mark;
     });
     this.el.replaceChildren(...marks, this.title);

@@ -1,0 +1,207 @@
+"""The first sentences of a report: what is slow, why the slowest are slow, what fails, what the data do not say.
+
+Each is a ``Finding``: a plain sentence with its number, the rows it rests on, and the trace that shows it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from tracekit.findings import Estimate, Finding, Findings, Severity
+from tracekit.schema import Quality
+from tracekit.stats.intervals import effective_n, wilson
+from tracekit.views.text import clean, count, duration, plural, ratio
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.report.overview import Overview
+
+_TAIL: Final = 0.95  # the slowest twentieth is compared with the faster half
+_LEAST: Final = 5  # traces on either side of a comparison
+_TELLING: Final = 0.25  # share of the difference that one operation must explain to be named
+_MANY_TIMES: Final = 3.0  # as often as usual: worth saying
+_APART: Final = 3.0  # p95 over p50 from which a tail with one cause is a warning
+_FAILING: Final = 0.01
+_NAME: Final = 80
+_KEYS: Final = ("service_name", "operation")
+
+
+def headlines(seen: Overview) -> Findings:
+    """Return what a reader should know first.
+
+    Parameters
+    ----------
+    seen
+        Traces and results.
+
+    Returns
+    -------
+    Findings
+        At least one; the gravest first.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> from tracekit.report.overview import Overview
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> print(headlines(Overview(TraceSet.from_spans(frame.assign(service_name="shop"))))[0].headline)
+    The slowest requests are GET / of shop: half take up to 5.00 µs, 5 % more than 5.00 µs (1 trace).
+    """
+    if not len(seen.traces):
+        found = [_lost(seen), Finding("empty", "warning", "There is no trace in the data.", remedy=_NOTHING)]
+    else:
+        found = [_lost(seen), _tail(seen), _slowest(seen), _failures(seen), _partial(seen), _weights(seen)]
+    return Findings([finding for finding in found if finding is not None])
+
+
+_NOTHING: Final = "See what was read, below: files of another kind, or records that could not be used."
+
+
+def _name(row: pd.Series) -> str:
+    """Return an operation in words."""
+    return f"{clean(row['operation'], limit=_NAME)} of {clean(row['service_name'], limit=_NAME)}"
+
+
+def _slowest(seen: Overview) -> Finding | None:
+    """Return which requests are slowest."""
+    if seen.slowest_entries.empty:
+        return None
+    row = seen.slowest_entries.iloc[0]
+    said = (
+        f"The slowest requests are {_name(row)}: half take up to {duration(row['p50_ns'])}, "
+        f"5 % more than {duration(row['p95_ns'])} ({plural(row['span_count'], 'trace')})."
+    )
+    estimate = Estimate(
+        row["p95_ns"], "ns", row["p95_low_ns"], row["p95_high_ns"], int(row["span_count"]), row["n_effective"]
+    )
+    return Finding("slowest", "notice", said, estimate, row.to_frame().T, code="latency(traces)")
+
+
+def _tail(seen: Overview) -> Finding | None:
+    """Return what the slowest requests of the slowest kind do longer than the others."""
+    if seen.slowest_entries.empty:
+        return None
+    entry = seen.slowest_entries.iloc[0]
+    took = seen.traces.summary["root_duration_ns"].to_numpy(np.float64, na_value=np.nan)
+    mine = seen.rows_of(entry)
+    slow, usual = mine & (took > entry["p95_ns"]), mine & (took <= entry["p50_ns"])
+    if min(slow.sum(), usual.sum()) < _LEAST:
+        return None
+    weights = seen.traces.weights.value
+    more = float(np.average(took[slow], weights=weights[slow]) - np.average(took[usual], weights=weights[usual]))
+    table = _compared(seen, slow, usual)
+    if table.empty or table.iloc[0]["difference_ns"] < _TELLING * more:
+        return None
+    row = table.iloc[0]
+    often = ""
+    if row["slow_count"] >= _MANY_TIMES * max(row["usual_count"], 1.0):
+        often = f" It runs {row['slow_count']:.0f} times a request instead of {row['usual_count']:.1f}."
+    said = (
+        f"The slowest {_name(entry)} spend {duration(row['slow_ns'])} in {_name(row)} where the others spend "
+        f"{duration(row['usual_ns'])}: {ratio(min(1.0, row['difference_ns'] / more))} of what they take longer.{often}"
+    )
+    worst = seen.traces.trace_ids[int(np.argmax(np.where(slow, took, -1)))]
+    number = Estimate(row["difference_ns"] / more, "ratio", np.nan, np.nan, int(slow.sum()))
+    remedy = "Mean of the slowest twentieth of these requests against the faster half, in time without a child at work."
+    apart = entry["p95_ns"] >= _APART * entry["p50_ns"] and row["difference_ns"] >= more / 2
+    severity: Severity = "warning" if apart else "notice"
+    return Finding("tail", severity, said, number, table.head(10), (worst,), remedy=remedy, code="self_time(traces)")
+
+
+def _compared(seen: Overview, slow: Array, usual: Array) -> pd.DataFrame:
+    """Return own time and number of spans a trace by operation, in the slow and in the usual traces."""
+    spans = seen.self_time.spans
+    trace = seen.traces.forest.trace[spans.index.to_numpy()]
+    parts = {}
+    for name, chosen in (("slow", slow), ("usual", usual)):
+        held, total = spans[chosen[trace]], seen.traces.weights.value[chosen].sum()
+        weighted = pd.DataFrame(
+            {
+                "service_name": held["service_name"].astype(str),
+                "operation": held["operation"].astype(str),
+                f"{name}_ns": held["weight"] * held["self_time_ns"] / total,
+                f"{name}_count": held["weight"] / total,
+            }
+        )
+        parts[name] = weighted.groupby(list(_KEYS)).sum()
+    table = parts["slow"].join(parts["usual"], how="outer").fillna(0.0).reset_index()
+    table["difference_ns"] = table["slow_ns"] - table["usual_ns"]
+    return table.sort_values("difference_ns", ascending=False, kind="stable", ignore_index=True)
+
+
+def _failures(seen: Overview) -> Finding:
+    """Return how many requests failed, and where failures begin."""
+    summary, weights = seen.traces.summary, seen.traces.weights.value
+    failed = summary["is_error"].to_numpy(bool)
+    share, n = float(np.average(failed, weights=weights)), effective_n(weights)
+    low, high = wilson(share, n)
+    estimate = Estimate(share, "ratio", float(low), float(high), len(summary), n)
+    if not failed.any():
+        said = f"No request failed in {plural(len(summary), 'trace')}; up to {ratio(float(high))} may in the long run."
+        return Finding("failures", "info", said, estimate, code="errors(traces)")
+    said = f"{count(failed.sum())} of {plural(len(summary), 'request')} failed ({ratio(share)})"
+    origin = _origins(seen)
+    if not origin.empty:
+        top = origin.iloc[0]
+        total = count(origin["span_count"].sum())
+        said += f"; {count(top['span_count'])} of the {total} errors behind them begin in {_name(top)}"
+    severity: Severity = "warning" if share >= _FAILING else "notice"
+    first = tuple(summary.index[failed][:1])
+    return Finding("failures", severity, f"{said}.", estimate, origin.head(10), first, code="errors(traces)")
+
+
+def _origins(seen: Overview) -> pd.DataFrame:
+    """Return where errors begin: failed spans of failed requests that have no failed child, by operation."""
+    traces = seen.traces
+    parent, failed = traces.forest.parent_row, traces.is_error
+    passed_on = np.zeros(len(parent), bool)
+    passed_on[parent[failed & (parent >= 0)]] = True
+    of_failed = traces.summary["is_error"].to_numpy(bool)[traces.forest.trace]
+    rows = np.flatnonzero(failed & ~passed_on & of_failed)
+    frame = pd.DataFrame({name: traces.codes(name).take(rows).series().astype(str) for name in _KEYS})
+    counted = frame.value_counts(sort=False).rename("span_count").reset_index()
+    return counted.sort_values(["span_count", *_KEYS], ascending=[False, True, True], ignore_index=True)
+
+
+def _lost(seen: Overview) -> Finding | None:
+    """Return what could not be used."""
+    sources = seen.traces.sources
+    lost, total = int(sources["quarantined_count"].sum()), int(sources["span_count"].sum())
+    cut = int((~sources["complete"].astype(bool)).sum())
+    if not lost and not cut:
+        return None
+    parts = [f"{count(lost)} of {plural(total, 'span')} could not be used"] if lost else []
+    parts += [f"{plural(cut, 'source')} {'was' if cut == 1 else 'were'} not read to the end"] if cut else []
+    said = f"{' and '.join(parts)}: the figures describe the rest."
+    return Finding("lost", "warning", said[0].upper() + said[1:], evidence=sources, code="traces.issues")
+
+
+def _partial(seen: Overview) -> Finding | None:
+    """Return how many traces are not whole."""
+    summary, quality = seen.traces.summary, seen.traces.columns.spans.quality
+    partial = summary["partial"].to_numpy(bool)
+    negative = int(((quality & Quality.DURATION_NEGATIVE) != 0).sum())
+    if not partial.any() and not negative:
+        return None
+    orphans = int(summary["orphan_count"].sum())
+    said = f"{count(partial.sum())} of {plural(len(summary), 'trace')} are not whole"
+    why = [f"{plural(orphans, 'span')} without {'its' if orphans == 1 else 'their'} parent"] if orphans else []
+    several = int((summary["root_count"] != 1).sum())
+    why += [f"{plural(several, 'trace')} without exactly one root"] if several else []
+    going = int(summary["in_progress_count"].sum())
+    why += [f"{plural(going, 'span')} still in progress"] if going else []
+    why += [f"{plural(negative, 'span')} that end before they start"] if negative else []
+    text = f"{said}: {', '.join(why)}." if why else f"{said}."
+    share = Estimate(float(partial.mean()), "ratio", float(partial.mean()), float(partial.mean()), len(summary))
+    return Finding("partial", "notice", text, share, summary[partial].head(10), code="traces.summary")
+
+
+def _weights(seen: Overview) -> Finding | None:
+    """Return that nothing is known about what was not recorded."""
+    if seen.weights_known:
+        return None
+    said = "The traces do not say how they were sampled: every figure describes the recorded traces, each counted once."
+    return Finding("weights", "info", said, remedy="traces.with_weights(...) sets them.", code="traces.weights")

@@ -1,0 +1,143 @@
+"""The figures of the first screen, and the results that the sections share: every analysis is run once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.analysis.errors import Errors, errors
+from tracekit.analysis.latency import Latency, latency
+from tracekit.analysis.self_time import SelfTime, self_time
+from tracekit.analysis.service_graph import ServiceGraph, service_graph
+from tracekit.traces import TraceSet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.columns import Array
+
+ENOUGH = 20  # traces from which a p95 means something; fewer are shown, but not called the worst
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A set of traces with the results of the analyses.
+
+    Parameters
+    ----------
+    traces
+        Any set, also an empty one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> seen = Overview(TraceSet.from_spans(frame.assign(service_name="shop")))
+    >>> seen.span_count, seen.service_count, seen.period_ns
+    (1, 1, (0, 5000))
+    """
+
+    traces: TraceSet
+
+    @property
+    def span_count(self) -> int:
+        """Spans, rows that a backend inferred left out."""
+        return int((~self.traces.is_inferred).sum())
+
+    @cached_property
+    def services(self) -> list[str]:
+        """Services that sent spans, by name."""
+        codes, labels = self.traces.codes("service_name")
+        used = np.unique(codes[~self.traces.is_inferred])
+        return sorted(labels[code] for code in used if code >= 0)
+
+    @property
+    def service_count(self) -> int:
+        """How many services sent spans."""
+        return len(self.services)
+
+    @cached_property
+    def period_ns(self) -> tuple[int, int] | None:
+        """Earliest and latest known time; None where no span has any."""
+        summary = self.traces.summary
+        times = np.concatenate([summary[name].dropna().to_numpy(np.int64) for name in ("start_ns", "end_ns")])
+        return (int(times.min()), int(times.max())) if len(times) else None
+
+    @cached_property
+    def roots(self) -> TraceSet:
+        """The root span of every trace alone: what the users of the system saw."""
+        return TraceSet(self.traces.columns.take(self.traces.forest.root_row), weights=self.traces.weights)
+
+    @cached_property
+    def requests(self) -> Latency:
+        """Latency and errors of the roots, all together: one row, or none."""
+        return latency(self.roots, by=())
+
+    @cached_property
+    def entries(self) -> Latency:
+        """Latency and errors of the roots by service and operation."""
+        return latency(self.roots)
+
+    @cached_property
+    def operations(self) -> Latency:
+        """Latency and errors of all spans by service and operation."""
+        return latency(self.traces)
+
+    @cached_property
+    def graph(self) -> ServiceGraph:
+        """Services and their calls."""
+        return service_graph(self.traces)
+
+    @cached_property
+    def self_time(self) -> SelfTime:
+        """Who works."""
+        return self_time(self.traces)
+
+    @cached_property
+    def errors(self) -> Errors:
+        """What fails."""
+        return errors(self.traces)
+
+    @cached_property
+    def slowest_entries(self) -> pd.DataFrame:
+        """Rows of ``entries`` with enough traces (all, where none has), the highest p95 first."""
+        table = self.entries.table
+        table = table[table["p95_ns"].notna()]
+        enough = table[table["span_count"] >= ENOUGH]
+        return (table if enough.empty else enough).sort_values("p95_ns", ascending=False, kind="stable")
+
+    @cached_property
+    def slowest_traces(self) -> pd.DataFrame:
+        """``traces.summary`` with known durations, the longest first."""
+        summary = self.traces.summary
+        known = summary[summary["duration_ns"].notna()]
+        return known.sort_values("duration_ns", ascending=False, kind="stable")
+
+    @property
+    def weights_known(self) -> bool:
+        """Whether any trace says how many it stands for."""
+        summary = self.traces.summary
+        return bool(len(summary)) and bool((summary["weight_source"].astype(str) != "unknown").any())
+
+    def rows_of(self, entry: pd.Series) -> Array:
+        """Return which traces begin with this service and operation.
+
+        Parameters
+        ----------
+        entry
+            A row of ``entries.table``.
+
+        Returns
+        -------
+        numpy.ndarray
+            bool, one a trace.
+        """
+        mine = np.ones(len(self.traces), bool)
+        for column in ("service_name", "operation"):
+            codes, labels = self.roots.codes(column)
+            wanted = labels.index(entry[column]) if entry[column] in labels else -1
+            mine &= codes == wanted
+        return mine

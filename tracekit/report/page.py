@@ -1,0 +1,253 @@
+"""``report``: run the analyses, fill the page, write it in one piece."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import jinja2
+import numpy as np
+
+from tracekit.errors import RenderError
+from tracekit.report import sections
+from tracekit.report.headlines import headlines
+from tracekit.report.overview import Overview
+from tracekit.report.policy import content_security_policy, inline, packed
+from tracekit.schema import Quality
+from tracekit.views.colours import DARK, LIGHT, Colours
+from tracekit.views.details import source_names
+from tracekit.views.markup import Markup
+from tracekit.views.service_graph import map_payload, map_picture
+from tracekit.views.text import clean, count, duration, moment, plural, ratio
+from tracekit.views.tkw1 import encode
+from tracekit.views.volume import volume_picture
+from tracekit.views.waterfall import trace_payload
+from tracekit.views.waterfall_picture import waterfall_picture
+
+if TYPE_CHECKING:
+    import os
+    from datetime import datetime
+
+    from tracekit.traces import TraceSet
+
+WATERFALLS: Final = 5
+_HERE: Final = Path(__file__).parent
+_MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"
+_HEIGHTS: Final = (240, 320, 400, 480)  # of views; the style sheet has a class for each
+_AROUND: Final = 150  # bars, overview and axis of a waterfall
+_ROW: Final = 22
+
+
+def report(
+    traces: TraceSet, path: str | os.PathLike[str], *, title: str | None = None, generated: datetime | None = None
+) -> Path:
+    """Write what a set of traces shows into one HTML file that needs no network.
+
+    Parameters
+    ----------
+    traces
+        Any set, also an empty one; unchanged.
+    path
+        Where the file goes; an older one is replaced once the new one is whole.
+    title
+        Of the page; the names of the sources unless given.
+    generated
+        Printed at the end if given.  Without it the file holds no clock: the same traces and options give the same
+        bytes.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    RenderError
+        If the folder does not exist, or the path is a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = report(TraceSet.from_spans(frame), f"{folder}/shop.html", title="Shop").read_text()
+    >>> "<title>Shop</title>" in page
+    True
+    """
+    target = Path(path)
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        what = "a folder" if target.is_dir() else "no folder " + str(target.absolute().parent)
+        raise RenderError(f"expected the path of a file in an existing folder, found {what}: {target}")
+    _write(target, render(traces, title=title, generated=generated))
+    return target
+
+
+def render(traces: TraceSet, *, title: str | None = None, generated: datetime | None = None) -> str:
+    """Return the whole page as text.
+
+    Parameters
+    ----------
+    traces, title, generated
+        As in ``report``.
+
+    Returns
+    -------
+    str
+        HTML; can be encoded in UTF-8.
+    """
+    seen = Overview(traces)
+    colours = Colours(seen.services)
+    names = source_names(traces)
+    script = inline(_MODULE.read_text(encoding="utf-8") + "\nbootStatic();\n", "the script")
+    style = inline((_HERE / "report.css").read_text(encoding="utf-8") + _service_rules(), "the style sheet")
+    return (
+        _environment()
+        .get_template("template.html")
+        .render(
+            title=clean(title or _title(names), limit=200),
+            policy=content_security_policy(script, style),
+            script=Markup(script),
+            style=Markup(style),
+            generated=generated.strftime("%Y-%m-%d %H:%M") if generated else "",
+            **_first_screen(seen, names),
+            **_contents(seen, colours, names),
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    """Return the template engine: everything is cleaned, then escaped; what is missing is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: clean(value, block=True) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _service_rules() -> str:
+    """Return the colours of services as style rules: swatches and pictures, light and dark."""
+    light = "".join(f".dot{k}{{background:{c}}}.tk-s{k}{{fill:{c}}}" for k, c in enumerate(LIGHT))
+    dark = [(f".dot{k}{{background:{c}}}", f".tk-s{k}{{fill:{c}}}") for k, c in enumerate(DARK)]
+    chosen = "".join(f":root[data-theme=dark] {dot}:root[data-theme=dark] {fill}" for dot, fill in dark)
+    system = "".join(f":root:not([data-theme=light]) {dot}:root:not([data-theme=light]) {fill}" for dot, fill in dark)
+    return f"{light}@media screen{{{chosen}}}@media screen and (prefers-color-scheme:dark){{{system}}}"
+
+
+def _title(names: list[str]) -> str:
+    """Return the names of the sources as a title."""
+    if not names:
+        return "Traces"
+    return names[0] if len(names) == 1 else f"{names[0]} and {plural(len(names) - 1, 'other source')}"
+
+
+def _first_screen(seen: Overview, names: list[str]) -> dict[str, Any]:
+    """Return period, figures and findings."""
+    requests = seen.requests.table
+    known = len(requests) and requests["span_count"].iloc[0]
+    row = requests.iloc[0] if known else None
+    figures = [
+        (count(len(seen.traces)), "trace" if len(seen.traces) == 1 else "traces"),
+        (count(seen.span_count), "span" if seen.span_count == 1 else "spans"),
+        (count(seen.service_count), "service" if seen.service_count == 1 else "services"),
+        (ratio(float(row["error_ratio"])) if row is not None else "–", "of requests failed"),  # noqa: RUF001 - no figure
+        (duration(row["p50_ns"]) if row is not None else "–", "p50 of requests"),  # noqa: RUF001 - no figure
+        (duration(row["p95_ns"]) if row is not None else "–", "p95 of requests"),  # noqa: RUF001 - no figure
+    ]
+    return {
+        "period": _period(seen),
+        "figures": figures,
+        "findings": headlines(seen),
+        "source_list": ", ".join(names[:3]) + (f" and {count(len(names) - 3)} more" if len(names) > 3 else ""),  # noqa: PLR2004 - names in a line
+    }
+
+
+def _period(seen: Overview) -> str:
+    """Return from when to when the data reach."""
+    if seen.period_ns is None:
+        return "no time is recorded"
+    low, high = seen.period_ns
+    first, last = moment(low), moment(high)
+    shown = last[11:] if first[:10] == last[:10] else last
+    return f"{first} to {shown} UTC ({duration(high - low)})"
+
+
+def _contents(seen: Overview, colours: Colours, names: list[str]) -> dict[str, Any]:
+    """Return tables, pictures and views of the sections."""
+    worst = [str(trace_id) for trace_id in seen.slowest_traces.index[:WATERFALLS]]
+    shown = set(worst)
+    graph = map_payload(seen.graph, colours=colours)
+    return {
+        "sources": sections.sources_table(seen, names),
+        "issues": sections.issues_table(seen, names),
+        "volume": _volume(seen),
+        "services": sections.services_table(seen, colours),
+        "operations": sections.operations_table(seen, colours),
+        "map": {
+            "height": _fitting(graph["size"][1] + 100),
+            "picture": map_picture(graph, paper=False),
+            "data": packed(json.dumps(graph, ensure_ascii=False, allow_nan=False).encode("utf-8")),
+            "count": len(graph["nodes"]),
+            "left_out": graph["left_out"],
+            "unnamed": seen.graph.unnamed_count,
+        },
+        "distributions": sections.latency_pictures(seen),
+        "failing": sections.failing_table(seen, colours),
+        "exceptions": sections.exceptions_table(seen, colours, shown),
+        "traces": sections.traces_table(seen, colours, shown),
+        "waterfalls": [_waterfall(seen, trace_id, colours) for trace_id in worst],
+        "shown": shown,
+    }
+
+
+def _volume(seen: Overview) -> Markup:
+    """Return traces over time."""
+    spans, root = seen.traces.columns.spans, seen.traces.forest.root_row
+    known = (spans.quality[root] & Quality.NO_START) == 0
+    failed = seen.traces.summary["is_error"].to_numpy(np.float64)
+    weights = seen.traces.weights.value
+    return volume_picture(spans.start_ns[root][known], weights[known], failed[known], width=1000)
+
+
+def _waterfall(seen: Overview, trace_id: str, colours: Colours) -> dict[str, Any]:
+    """Return one waterfall with its words."""
+    payload = trace_payload(seen.traces, trace_id, colours=colours)
+    row = seen.traces.summary.loc[[trace_id]].to_dict("records")[0]
+    spans = len(payload.columns["start"])
+    height = _fitting(_AROUND + _ROW * spans)
+    facts = [
+        moment(row["start_ns"], decimals=3) + " UTC",
+        plural(row["span_count"], "span"),
+        plural(row["service_count"], "service"),
+        plural(row["error_count"], "error") if row["error_count"] else "no errors",
+    ]
+    return {
+        "id": trace_id,
+        "title": f"{clean(row['root_service_name'], limit=80)} {clean(row['root_name'], limit=120)}",
+        "duration": duration(row["duration_ns"]),
+        "facts": " · ".join(facts),
+        "height": height,
+        "picture": waterfall_picture(payload, row_count=(height - 60) // 20, paper=False),
+        "data": packed(encode(payload)),
+    }
+
+
+def _fitting(height: float) -> int:
+    """Return the least height of a view that shows so much, or the greatest there is."""
+    return next((fitting for fitting in _HEIGHTS if fitting >= height), _HEIGHTS[-1])
+
+
+def _write(target: Path, text: str) -> None:
+    """Write beside the target and rename: an interrupted report leaves the old one, or none."""
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        beside.write_bytes(text.encode("utf-8"))
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,104 @@
+"""What keeps the file safe: a content security policy of hashes, and data that cannot be markup.
+
+The page may run one script and use one style sheet, both named by their SHA-256, and show pictures it holds itself.  No
+address can be reached from it, no handler or script that data smuggled in would run.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import re
+
+from tracekit.errors import RenderError
+
+_BREAKS_OUT = re.compile(r"</(script|style)|<!--|[\r\0]", re.IGNORECASE)
+
+
+def content_security_policy(script: str, style: str) -> str:
+    """Return the policy that allows exactly this script and this style sheet.
+
+    Parameters
+    ----------
+    script, style
+        The texts as they stand between their tags.
+
+    Returns
+    -------
+    str
+        For the ``content`` of a ``meta`` element.
+
+    Examples
+    --------
+    >>> content_security_policy("", "").partition("; ")[0]
+    "default-src 'none'"
+    """
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {_hashed(script)}",
+            f"style-src {_hashed(style)}",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def inline(text: str, what: str) -> str:
+    """Return a script or a style sheet that may stand inside the page.
+
+    Parameters
+    ----------
+    text
+        The whole text.
+    what
+        How it is called in the message.
+
+    Returns
+    -------
+    str
+        The same text.
+
+    Raises
+    ------
+    RenderError
+        If it holds what would end its element early, or what HTML changes before it is hashed.
+
+    Examples
+    --------
+    >>> inline("let a = 1;", "the script")
+    'let a = 1;'
+    """
+    found = _BREAKS_OUT.search(text)
+    if found:
+        line = text.count("\n", 0, found.start()) + 1
+        raise RenderError(f"expected a text that can stand inside HTML, found {found[0]!r} in line {line} of {what}")
+    return text
+
+
+def packed(raw: bytes) -> str:
+    """Return bytes as base64 of gzip: the same text for the same bytes, without a date.
+
+    Parameters
+    ----------
+    raw
+        Anything.
+
+    Returns
+    -------
+    str
+        ASCII.
+
+    Examples
+    --------
+    >>> gzip.decompress(base64.b64decode(packed(b"TKW1")))
+    b'TKW1'
+    """
+    return base64.b64encode(gzip.compress(raw, 6, mtime=0)).decode("ascii")
+
+
+def _hashed(text: str) -> str:
+    """Return the source expression of a text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
