@@ -11,20 +11,20 @@ import jinja2
 import numpy as np
 
 from tracekit.errors import RenderError
-from tracekit.report import sections
+from tracekit.report.failures import exceptions_table, failing_table
 from tracekit.report.headlines import headlines
 from tracekit.report.overview import Overview
 from tracekit.report.policy import content_security_policy, inline, packed
+from tracekit.report.reading import issues_table, sources_table
+from tracekit.report.services import latency_pictures, operations_table, services_table
+from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
 from tracekit.schema import Quality
 from tracekit.views.colours import DARK, LIGHT, Colours
 from tracekit.views.details import source_names
 from tracekit.views.markup import Markup
 from tracekit.views.service_graph import map_payload, map_picture
-from tracekit.views.text import clean, count, duration, moment, plural, ratio
-from tracekit.views.tkw1 import encode
+from tracekit.views.text import NO_FIGURE, clean, count, duration, moment, plural, ratio
 from tracekit.views.volume import volume_picture
-from tracekit.views.waterfall import trace_payload
-from tracekit.views.waterfall_picture import waterfall_picture
 
 if TYPE_CHECKING:
     import os
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 WATERFALLS: Final = 5
 _HERE: Final = Path(__file__).parent
 _MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"
-_HEIGHTS: Final = (240, 320, 400, 480)  # of views; the style sheet has a class for each
-_AROUND: Final = 150  # bars, overview and axis of a waterfall
-_ROW: Final = 22
 
 
 def report(
@@ -156,9 +153,9 @@ def _first_screen(seen: Overview, names: list[str]) -> dict[str, Any]:
         (count(len(seen.traces)), "trace" if len(seen.traces) == 1 else "traces"),
         (count(seen.span_count), "span" if seen.span_count == 1 else "spans"),
         (count(seen.service_count), "service" if seen.service_count == 1 else "services"),
-        (ratio(float(row["error_ratio"])) if row is not None else "–", "of requests failed"),  # noqa: RUF001 - no figure
-        (duration(row["p50_ns"]) if row is not None else "–", "p50 of requests"),  # noqa: RUF001 - no figure
-        (duration(row["p95_ns"]) if row is not None else "–", "p95 of requests"),  # noqa: RUF001 - no figure
+        (ratio(float(row["error_ratio"])) if row is not None else NO_FIGURE, "of requests failed"),
+        (duration(row["p50_ns"]) if row is not None else NO_FIGURE, "p50 of requests"),
+        (duration(row["p95_ns"]) if row is not None else NO_FIGURE, "p95 of requests"),
     ]
     return {
         "period": _period(seen),
@@ -179,29 +176,29 @@ def _period(seen: Overview) -> str:
 
 
 def _contents(seen: Overview, colours: Colours, names: list[str]) -> dict[str, Any]:
-    """Return tables, pictures and views of the sections."""
+    """Return tables, pictures and views of the"""
     worst = [str(trace_id) for trace_id in seen.slowest_traces.index[:WATERFALLS]]
     shown = set(worst)
     graph = map_payload(seen.graph, colours=colours)
     return {
-        "sources": sections.sources_table(seen, names),
-        "issues": sections.issues_table(seen, names),
+        "sources": sources_table(seen, names),
+        "issues": issues_table(seen, names),
         "volume": _volume(seen),
-        "services": sections.services_table(seen, colours),
-        "operations": sections.operations_table(seen, colours),
+        "services": services_table(seen, colours),
+        "operations": operations_table(seen, colours),
         "map": {
-            "height": _fitting(graph["size"][1] + 100),
+            "height": fitting_height(graph["size"][1] + 100),
             "picture": map_picture(graph, paper=False),
             "data": packed(json.dumps(graph, ensure_ascii=False, allow_nan=False).encode("utf-8")),
             "count": len(graph["nodes"]),
             "left_out": graph["left_out"],
             "unnamed": seen.graph.unnamed_count,
         },
-        "distributions": sections.latency_pictures(seen),
-        "failing": sections.failing_table(seen, colours),
-        "exceptions": sections.exceptions_table(seen, colours, shown),
-        "traces": sections.traces_table(seen, colours, shown),
-        "waterfalls": [_waterfall(seen, trace_id, colours) for trace_id in worst],
+        "distributions": latency_pictures(seen),
+        "failing": failing_table(seen, colours),
+        "exceptions": exceptions_table(seen, colours, shown),
+        "traces": traces_table(seen, colours, shown),
+        "waterfalls": [waterfall_view(seen, trace_id, colours) for trace_id in worst],
         "shown": shown,
     }
 
@@ -213,34 +210,6 @@ def _volume(seen: Overview) -> Markup:
     failed = seen.traces.summary["is_error"].to_numpy(np.float64)
     weights = seen.traces.weights.value
     return volume_picture(spans.start_ns[root][known], weights[known], failed[known], width=1000)
-
-
-def _waterfall(seen: Overview, trace_id: str, colours: Colours) -> dict[str, Any]:
-    """Return one waterfall with its words."""
-    payload = trace_payload(seen.traces, trace_id, colours=colours)
-    row = seen.traces.summary.loc[[trace_id]].to_dict("records")[0]
-    spans = len(payload.columns["start"])
-    height = _fitting(_AROUND + _ROW * spans)
-    facts = [
-        moment(row["start_ns"], decimals=3) + " UTC",
-        plural(row["span_count"], "span"),
-        plural(row["service_count"], "service"),
-        plural(row["error_count"], "error") if row["error_count"] else "no errors",
-    ]
-    return {
-        "id": trace_id,
-        "title": f"{clean(row['root_service_name'], limit=80)} {clean(row['root_name'], limit=120)}",
-        "duration": duration(row["duration_ns"]),
-        "facts": " · ".join(facts),
-        "height": height,
-        "picture": waterfall_picture(payload, row_count=(height - 60) // 20, paper=False),
-        "data": packed(encode(payload)),
-    }
-
-
-def _fitting(height: float) -> int:
-    """Return the least height of a view that shows so much, or the greatest there is."""
-    return next((fitting for fitting in _HEIGHTS if fitting >= height), _HEIGHTS[-1])
 
 
 def _write(target: Path, text: str) -> None:

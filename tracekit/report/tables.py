@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.views.text import clean, count, duration, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
+
+    from tracekit.views.colours import Colours
+
+MOST_ROWS: Final = 400
+_NAME_LIMIT: Final = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +181,119 @@ def share_cell(share: float, *, bad_from: float = math.inf) -> Cell:
     Cell(text='2.0 %', value=0.02, kind='bad', slot=None, link='')
     """
     return Cell(ratio(share), float(share), "bad" if share >= bad_from else "mute" if not share else "")
+
+
+def number(words: str, note: str = "", *, is_sorted: bool = False) -> Column:
+    """Return a column of numbers.
+
+    Parameters
+    ----------
+    words, note, is_sorted
+        See ``Column``.
+
+    Returns
+    -------
+    Column
+        Right-aligned.
+    """
+    return Column(words, is_number=True, is_sorted=is_sorted, note=note)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the first 400 rows as dictionaries.
+
+    Parameters
+    ----------
+    frame
+        A result.
+
+    Returns
+    -------
+    list of dict
+        By column name.
+    """
+    return [{str(key): value for key, value in row.items()} for row in frame.head(MOST_ROWS).to_dict("records")]
+
+
+def rest_note(total: int, what: str) -> str:
+    """Return the sentence that says that rows were left out.
+
+    Parameters
+    ----------
+    total
+        Rows there are.
+    what
+        Their noun.
+
+    Returns
+    -------
+    str
+        Empty where all are shown.
+
+    Examples
+    --------
+    >>> rest_note(1000, "operations")
+    'The first 400 of 1,000 operations.'
+    """
+    return f"The first {count(MOST_ROWS)} of {count(total)} {what}." if total > MOST_ROWS else ""
+
+
+def service_cell(name: object, colours: Colours, *, inferred: bool = False) -> Cell:
+    """Return a service with its swatch.
+
+    Parameters
+    ----------
+    name
+        Of the service.
+    colours
+        Slots of services.
+    inferred
+        It sent no spans of its own: no swatch, and it is said.
+
+    Returns
+    -------
+    Cell
+        Sorted by name.
+    """
+    text = clean(name, limit=_NAME_LIMIT)
+    return Cell(f"{text} (inferred)" if inferred else text, text, slot=None if inferred else colours.slot(str(name)))
+
+
+def name_cell(name: object) -> Cell:
+    """Return a long name, which may break.
+
+    Parameters
+    ----------
+    name
+        Of an operation, or a message.
+
+    Returns
+    -------
+    Cell
+        Cut at 160 characters.
+    """
+    text = clean(name, limit=_NAME_LIMIT)
+    return Cell(text, text, "wide")
+
+
+def trace_cell(trace_id: str, shown: set[str]) -> Cell:
+    """Return the id of a trace, leading to its waterfall where there is one.
+
+    Parameters
+    ----------
+    trace_id
+        Hex text.
+    shown
+        Ids of the traces whose waterfall is in the page.
+
+    Returns
+    -------
+    Cell
+        The whole id: it is what one searches for elsewhere.
+
+    Examples
+    --------
+    >>> trace_cell("a1", {"a1"}).link
+    'trace-a1'
+    """
+    return Cell(trace_id, trace_id, "code", link=f"trace-{trace_id}" if trace_id in shown else "")

@@ -1,0 +1,103 @@
+"""What was read, and what was wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from tracekit.report.tables import Cell, Column, Table, count_cell, number, records, rest_note
+from tracekit.views.text import clean, count, size
+
+if TYPE_CHECKING:
+    from tracekit.report.overview import Overview
+
+_RANKS: Final = {"error": 0, "warn": 1, "info": 2}
+
+
+def sources_table(seen: Overview, names: list[str]) -> Table:
+    """Return what was read: one row a source.
+
+    Parameters
+    ----------
+    seen
+        Traces and results.
+    names
+        Of the sources, as they are shown.
+
+    Returns
+    -------
+    Table
+        Spans seen = used + merged + not usable, for every source.
+    """
+    columns = (
+        Column("source"), Column("format"), number("size"), number("records"),
+        number("spans seen", "used + merged + not usable"), number("used"),
+        number("merged", "copies of a span folded into it"), number("not usable", "quarantined; see the issues"),
+        Column("read"),
+    )  # fmt: skip
+    rows = []
+    for name, row in zip(names, records(seen.traces.sources), strict=False):
+        bytes_ = None if row["byte_count"] is None else float(row["byte_count"])
+        lost = int(row["quarantined_count"])
+        rows.append(
+            (
+                Cell(name, name, "wide"),
+                Cell(clean(row["format"]), clean(row["format"])),
+                Cell(size(bytes_), bytes_),
+                count_cell(row["record_count"]),
+                count_cell(row["span_count"]),
+                count_cell(row["accepted_count"]),
+                count_cell(row["merged_count"], "" if row["merged_count"] else "mute"),
+                count_cell(lost, "bad" if lost else "mute"),
+                Cell("to the end", "") if row["complete"] else Cell(f"in part: {clean(row['stop_reason'])}", "", "bad"),
+            )
+        )
+    return Table("What was read", columns, rows, note=rest_note(len(seen.traces.sources), "sources"))
+
+
+def issues_table(seen: Overview, names: list[str]) -> Table:
+    """Return what was wrong with the sources: one row a code and action, with an example.
+
+    Parameters
+    ----------
+    seen
+        Traces and results.
+    names
+        Of the sources, as they are shown.
+
+    Returns
+    -------
+    Table
+        Severest first, then the most frequent.
+    """
+    columns = (
+        Column("severity"), Column("issue"), number("cases"), Column("done"), Column("example"), Column("where"),
+    )  # fmt: skip
+    issues = seen.traces.issues
+    rows = []
+    if len(issues):
+        plain = issues.astype({"code": str, "severity": str, "action": str})
+        keys = ["severity", "code", "action"]
+        total = plain.groupby(keys)["issue_count"].transform("sum")
+        first = plain.assign(issue_count=total, rank=plain["severity"].map(_RANKS)).drop_duplicates(keys)
+        for row in records(first.sort_values(["rank", "issue_count"], ascending=[True, False], kind="stable")):
+            where = _where(row, names)
+            rows.append(
+                (
+                    Cell(row["severity"], int(row["rank"]), "bad" if row["severity"] == "error" else ""),
+                    Cell(row["code"], row["code"], "code"),
+                    count_cell(row["issue_count"]),
+                    Cell(row["action"], row["action"]),
+                    Cell(clean(row["message"], limit=400), clean(row["message"], limit=400), "wide"),
+                    Cell(where, where, "mute"),
+                )
+            )
+    return Table("Issues of the sources, by code", columns, rows)
+
+
+def _where(issue: dict[str, Any], names: list[str]) -> str:
+    """Return where an issue was found."""
+    source = int(issue["source_id"])
+    name = names[source] if 0 <= source < len(names) else ""
+    return name if pd.isna(issue["record_number"]) else f"{name}, record {count(issue['record_number'])}"

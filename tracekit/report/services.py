@@ -1,0 +1,161 @@
+"""Services, operations and how long they take: results in, tables and pictures out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.report.tables import (
+    Cell,
+    Column,
+    Table,
+    count_cell,
+    name_cell,
+    number,
+    records,
+    rest_note,
+    service_cell,
+    share_cell,
+    time_cell,
+)
+from tracekit.views.latency import latency_picture, strip_picture
+from tracekit.views.service_graph import FAILING
+from tracekit.views.text import NO_FIGURE, clean, duration, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.report.overview import Overview
+    from tracekit.views.colours import Colours
+    from tracekit.views.markup import Markup
+
+
+def services_table(seen: Overview, colours: Colours) -> Table:
+    """Return one row a service or inferred peer.
+
+    Parameters
+    ----------
+    seen
+        Traces and results.
+    colours
+        Slots of services.
+
+    Returns
+    -------
+    Table
+        Most requests first.
+    """
+    columns = (
+        Column("service"), number("requests", "calls that arrived, and roots", is_sorted=True), number("failed"),
+        number("p50"), number("p95"), number("p99"),
+        number("own time", "share of all time in which no child was at work"), number("spans"), number("traces"),
+    )  # fmt: skip
+    total = float(seen.graph.services["self_time_ns"].sum())
+    rows = []
+    for row in records(seen.graph.services):
+        inferred = bool(row["is_inferred"])
+        own = Cell(NO_FIGURE, None, "mute") if inferred or not total else share_cell(float(row["self_time_ns"]) / total)
+        rows.append(
+            (
+                service_cell(row["service_name"], colours, inferred=inferred),
+                count_cell(row["request_count"]),
+                share_cell(row["error_ratio"], bad_from=FAILING),
+                *(time_cell(row[f"{name}_ns"]) for name in ("p50", "p95", "p99")),
+                own,
+                count_cell(row["span_count"]),
+                count_cell(row["trace_count"]),
+            )
+        )
+    return Table("Services", columns, rows, note=rest_note(len(seen.graph.services), "services"))
+
+
+def operations_table(seen: Overview, colours: Colours) -> Table:
+    """Return one row a service and operation.
+
+    Parameters
+    ----------
+    seen
+        Traces and results.
+    colours
+        Slots of services.
+
+    Returns
+    -------
+    Table
+        Those with most spans first; p95 with its 95 % limits, and a line from p50 over p95 to p99.
+    """
+    columns = (
+        Column("service"), Column("operation"), number("spans", is_sorted=True), number("failed"), number("p50"),
+        number("p95"), Column("95 % limits of p95"), number("p99"),
+        number("spread", "p99 / p50; the line runs from p50 over p95 to p99"),
+    )  # fmt: skip
+    table = seen.operations.table
+    low, high = float(table["p50_ns"].min()), float(table["p99_ns"].max())
+    rows = [
+        (
+            service_cell(row["service_name"], colours),
+            name_cell(row["operation"]),
+            count_cell(row["span_count"]),
+            share_cell(row["error_ratio"], bad_from=FAILING),
+            time_cell(row["p50_ns"]),
+            time_cell(row["p95_ns"]),
+            _limits_cell(row["p95_low_ns"], row["p95_high_ns"]),
+            time_cell(row["p99_ns"]),
+            Cell(
+                strip_picture(row, low, high, slot=colours.slot(str(row["service_name"]))),
+                row["p99_ns"] / max(row["p50_ns"], 1.0),
+            ),
+        )
+        for row in records(table)
+    ]
+    excluded = int(table["excluded_count"].sum()) if len(table) else 0
+    note = f"{plural(excluded, 'span')} without a usable start and end left out of the times." if excluded else ""
+    return Table("Operations", columns, rows, note=f"{rest_note(len(table), 'operations')} {note}".strip())
+
+
+def _limits_cell(low: float, high: float) -> Cell:
+    """Return an interval in words."""
+    if np.isnan(low) and np.isnan(high):
+        return Cell("too few traces", None, "mute")
+    words = f"above {duration(low)}" if np.isnan(high) else f"{duration(low)} to {duration(high)}"
+    return Cell(words, None, "mute")
+
+
+def latency_pictures(seen: Overview) -> list[tuple[str, str, Markup]]:
+    """Return the distributions: all requests, then those of the four slowest kinds.
+
+    Parameters
+    ----------
+    seen
+        Traces and results.
+
+    Returns
+    -------
+    list
+        (title, subtitle, picture).
+    """
+    if seen.requests.table.empty or not seen.requests.table["span_count"].iloc[0]:
+        return []
+    whole = seen.requests.table.iloc[0]
+    out = [
+        (
+            "All requests",
+            f"root spans of {plural(whole['span_count'], 'trace')}",
+            latency_picture(seen.requests.histogram, _marks(whole), width=1000, height=200, subject="All requests"),
+        )
+    ]
+    cells = seen.entries.histogram
+    if len(seen.slowest_entries) < 2:  # noqa: PLR2004 - one kind is all requests
+        return out
+    for _, row in seen.slowest_entries.head(4).iterrows():
+        mine = cells[(cells["service_name"] == row["service_name"]) & (cells["operation"] == row["operation"])]
+        title = f"{clean(row['service_name'], limit=40)} {clean(row['operation'], limit=60)}"
+        said = f"{plural(row['span_count'], 'trace')}"
+        out.append((title, said, latency_picture(mine, _marks(row), width=490, height=150, subject=title)))
+    return out
+
+
+def _marks(row: pd.Series) -> dict[str, float]:
+    """Return the quantiles that are marked."""
+    return {name: float(row[f"{name}_ns"]) for name in ("p50", "p95", "p99")}

@@ -1,0 +1,128 @@
+"""The slowest traces: a table, and a waterfall of each of the worst."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tracekit.report.policy import packed
+from tracekit.report.tables import (
+    Cell,
+    Column,
+    Table,
+    count_cell,
+    name_cell,
+    number,
+    service_cell,
+    time_cell,
+    trace_cell,
+)
+from tracekit.views.text import clean, duration, moment, plural
+from tracekit.views.tkw1 import encode
+from tracekit.views.waterfall import trace_payload
+from tracekit.views.waterfall_picture import waterfall_picture
+
+if TYPE_CHECKING:
+    from tracekit.report.overview import Overview
+    from tracekit.views.colours import Colours
+
+HEIGHTS: Final = (240, 320, 400, 480)  # of views, in pixels; the style sheet has a class for each
+_AROUND: Final = 150  # bars, overview and axis of a waterfall
+_ROW, _STILL_ROW, _STILL_AROUND = 22, 20, 60
+
+
+def traces_table(seen: Overview, colours: Colours, shown: set[str], *, limit: int = 25) -> Table:
+    """Return the slowest traces.
+
+    Parameters
+    ----------
+    seen
+        Traces and results.
+    colours
+        Slots of services.
+    shown
+        Ids of the traces whose waterfall is in the page.
+    limit
+        Most rows.
+
+    Returns
+    -------
+    Table
+        The longest first.
+    """
+    columns = (
+        Column("trace"), Column("service"), Column("root span"), Column("start, UTC"),
+        number("duration", is_sorted=True), number("spans"), number("services"), number("errors"),
+    )  # fmt: skip
+    rows = []
+    for trace_id, row in seen.slowest_traces.head(limit).iterrows():
+        rows.append(
+            (
+                trace_cell(str(trace_id), shown),
+                service_cell(row["root_service_name"], colours),
+                name_cell(row["root_name"]),
+                Cell(moment(row["start_ns"], decimals=3), float(row["start_ns"]), "mute"),
+                time_cell(row["duration_ns"]),
+                count_cell(row["span_count"]),
+                count_cell(row["service_count"]),
+                count_cell(row["error_count"], "bad" if row["error_count"] else "mute"),
+            )
+        )
+    return Table("The slowest traces", columns, rows, short=10)
+
+
+def waterfall_view(seen: Overview, trace_id: str, colours: Colours) -> dict[str, Any]:
+    """Return one waterfall with its words.
+
+    Parameters
+    ----------
+    seen
+        Traces and results.
+    trace_id
+        Whole id.
+    colours
+        Slots of services.
+
+    Returns
+    -------
+    dict
+        ``id``, ``title``, ``duration``, ``facts``, ``height``, the still ``picture`` and the packed ``data``.
+    """
+    payload = trace_payload(seen.traces, trace_id, colours=colours)
+    row = seen.traces.summary.loc[[trace_id]].to_dict("records")[0]
+    height = fitting_height(_AROUND + _ROW * len(payload.columns["start"]))
+    facts = [
+        f"{moment(row['start_ns'], decimals=3)} UTC",
+        plural(row["span_count"], "span"),
+        plural(row["service_count"], "service"),
+        plural(row["error_count"], "error") if row["error_count"] else "no errors",
+    ]
+    return {
+        "id": trace_id,
+        "title": f"{clean(row['root_service_name'], limit=80)} {clean(row['root_name'], limit=120)}",
+        "duration": duration(row["duration_ns"]),
+        "facts": " · ".join(facts),
+        "height": height,
+        "picture": waterfall_picture(payload, row_count=(height - _STILL_AROUND) // _STILL_ROW, paper=False),
+        "data": packed(encode(payload)),
+    }
+
+
+def fitting_height(wanted: float) -> int:
+    """Return the least height of a view that is enough, or the greatest there is.
+
+    Parameters
+    ----------
+    wanted
+        In pixels.
+
+    Returns
+    -------
+    int
+        One of ``HEIGHTS``.
+
+    Examples
+    --------
+    >>> fitting_height(250), fitting_height(9000)
+    (320, 480)
+    """
+    return next((height for height in HEIGHTS if height >= wanted), HEIGHTS[-1])
