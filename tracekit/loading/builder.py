@@ -1,12 +1,13 @@
 """One builder for all loaders: spans in, columns out.
 
 Loaders of JSON records call ``kv``, ``resource``, ``scope`` and ``span``; the fast OTLP path hands over whole batches.
-``take_batches`` empties it, so that a stream of any length can be built in pieces.
+``take_columns`` empties it, so that a stream of any length can be built in pieces.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from array import array
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,6 +67,43 @@ class Batch:
     link_attributes: Ragged
 
 
+class Growing:
+    """The columns of all batches so far, end to end: arrays that grow in place, so that no column is held twice."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._tables = {
+            name: [array(np.dtype(kind).char.replace("l", "q").replace("L", "Q")) for kind in kinds]
+            for name, kinds in _TABLES.items()
+        }
+
+    def add(self, batch: Batch) -> None:
+        """Add a batch behind the others."""
+        events = replace(batch.events, span_row=batch.events.span_row + self._count)
+        links = replace(batch.links, span_row=batch.links.span_row + self._count)
+        self._count += len(batch.spans)
+        moved = {"events": events, "links": links}
+        for name, grown in self._tables.items():
+            table = moved.get(name, getattr(batch, name))
+            parts = (
+                [table.counts, table.codes]
+                if isinstance(table, Ragged)
+                else [getattr(table, f.name) for f in fields(table)]
+            )
+            for column, part, kind in zip(grown, parts, _TABLES[name], strict=True):
+                column.frombytes(np.ascontiguousarray(part, kind).view(np.uint8).data)
+
+    def all(self) -> Batch:
+        """Return the columns without copying them."""
+        made: dict[str, Any] = {}
+        for name, grown in self._tables.items():
+            columns = [
+                np.frombuffer(c, k) if len(c) else np.zeros(0, k) for c, k in zip(grown, _TABLES[name], strict=True)
+            ]
+            made[name] = _CLASSES[name](*columns)
+        return Batch(**made)
+
+
 class Builder:
     """Collects spans of one or many sources.
 
@@ -82,7 +120,7 @@ class Builder:
     >>> ledger = builder.open_source("memory")
     >>> shop = builder.resource([builder.kv("service.name", "shop")])
     >>> builder.span(at=Position(1, 0), trace_id=1, span_id=2, name="GET /", start_ns=10, end_ns=30, resource=shop)
-    >>> ledger.seen, len(builder.take_batches()[0].spans)
+    >>> ledger.seen, len(builder.take_columns().spans)
     (1, 1)
     """
 
@@ -101,7 +139,7 @@ class Builder:
         self._scope_aliases: dict[int, int] = {}
         self._provisional = 0
         self._facts: dict[int, tuple[int, bool]] = {}
-        self._batches: list[Batch] = []
+        self._grown = Growing()
         self._clear_rows()
 
     def open_source(self, uri: str) -> Ledger:
@@ -242,17 +280,16 @@ class Builder:
         self._flush()
         self.ledger.seen += len(batch.spans)
         self.span_count += len(batch.spans)
-        self._batches.append(batch)
+        self._grown.add(batch)
 
-    def take_batches(self) -> list[Batch]:
-        """Return all batches in order of arrival, and forget them."""
+    def take_columns(self) -> Batch:
+        """Return everything collected so far, in order of arrival, and forget it."""
         self._flush()
-        batches, self._batches = self._batches, []
-        for batch in batches:
-            resource = _settled(batch.spans.resource, self._aliases, self.resource)
-            scope = _settled(batch.spans.scope, self._scope_aliases, lambda _: self.scope())
-            batch.spans = replace(batch.spans, resource=resource, scope=scope)
-        return batches
+        batch, self._grown = self._grown.all(), Growing()
+        resource = _settled(batch.spans.resource, self._aliases, self.resource)
+        scope = _settled(batch.spans.scope, self._scope_aliases, lambda _: self.scope())
+        batch.spans = replace(batch.spans, resource=resource, scope=scope)
+        return batch
 
     # ---------------------------------------------------------------- the small tables
 
@@ -309,7 +346,7 @@ class Builder:
             ragged([k.attributes for _, k in self._links]),
         )
         self._clear_rows()
-        self._batches.append(batch)
+        self._grown.add(batch)
 
 
 def _settled(codes: Array, final: dict[int, int], nothing: Callable[[Sequence[int]], int]) -> Array:
@@ -348,6 +385,25 @@ SPAN_DTYPES = (
 )
 EVENT_DTYPES = (np.int64, np.int64, np.int32, np.uint32)
 LINK_DTYPES = (np.int64, np.uint64, np.uint64, np.uint64, np.int32, np.uint32, np.uint32, np.int8)
+
+
+_RAGGED = (np.int64, np.int32)
+_TABLES: dict[str, tuple[type, ...]] = {
+    "spans": SPAN_DTYPES,
+    "attributes": _RAGGED,
+    "events": EVENT_DTYPES,
+    "event_attributes": _RAGGED,
+    "links": LINK_DTYPES,
+    "link_attributes": _RAGGED,
+}
+_CLASSES: dict[str, Callable[..., Any]] = {
+    "spans": SpanColumns,
+    "attributes": Ragged.from_counts,
+    "events": EventColumns,
+    "event_attributes": Ragged.from_counts,
+    "links": LinkColumns,
+    "link_attributes": Ragged.from_counts,
+}
 
 
 def ragged(lists: Sequence[Sequence[int]]) -> Ragged:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from tracekit.columns import (
 from tracekit.errors import LoadError
 from tracekit.forest import Forest, grow
 from tracekit.frames import hexes
-from tracekit.loading.builder import EVENT_DTYPES, LINK_DTYPES, SPAN_DTYPES, Batch, Builder
 from tracekit.loading.ledger import CATALOGUE, Ledger, issues_frame, sources_frame
 from tracekit.loading.pool import mix
 from tracekit.schema import ParentState, Quality
@@ -30,6 +29,8 @@ from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tracekit.loading.builder import Builder
 
 TIME_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 _YEAR_2000, _YEAR_2100 = 946_684_800, 4_102_444_800
@@ -45,7 +46,7 @@ def finish(builder: Builder, time_unit: str | None = None) -> TraceSet:
     Parameters
     ----------
     builder
-        Its batches are taken out of it.
+        What it holds is taken out of it.
     time_unit
         The unit of the times in the sources, where they are not nanoseconds: ``us``, ``ms`` or ``s``.
 
@@ -63,12 +64,12 @@ def finish(builder: Builder, time_unit: str | None = None) -> TraceSet:
 
 
 def gather(builder: Builder) -> Columns:
-    """Return the builder's batches as columns in order of arrival, attributes folded."""
-    batches = builder.take_batches()
+    """Return what the builder holds as columns in order of arrival, attributes folded."""
+    batch = builder.take_columns()
     resources, resource_attributes = builder.resource_tables()
     scopes, scope_attributes = builder.scope_tables()
     columns = Columns(
-        **_joined(batches),
+        **{f.name: getattr(batch, f.name) for f in fields(batch)},
         resources=resources,
         resource_attributes=resource_attributes,
         scopes=scopes,
@@ -91,31 +92,6 @@ def recoded(columns: Columns, new_code: Array) -> dict[str, Ragged]:
     owners = ("attributes", "event_attributes", "link_attributes", "resource_attributes", "scope_attributes")
     tables = {owner: getattr(columns, owner) for owner in owners}
     return {owner: Ragged(t.offsets, new_code[t.codes] if len(t.codes) else t.codes) for owner, t in tables.items()}
-
-
-def _joined(batches: list[Batch]) -> dict[str, SpanColumns | EventColumns | LinkColumns | Ragged]:
-    """Return the batches end to end, and empty the list: each column of a batch goes as soon as it is copied."""
-    before = np.concatenate(([0], np.cumsum([len(batch.spans) for batch in batches]))).astype(np.int64)
-    for batch, first in zip(batches, before[:-1], strict=True):
-        batch.events = replace(batch.events, span_row=batch.events.span_row + first)
-        batch.links = replace(batch.links, span_row=batch.links.span_row + first)
-    tables = {name: [getattr(batch, name) for batch in batches] for name in _TABLES}
-    batches.clear()
-    return {
-        name: concat_ragged(tables.pop(name)) if kinds is None else concat(_KINDS[name], kinds, tables.pop(name))
-        for name, kinds in _TABLES.items()
-    }
-
-
-_TABLES: dict[str, tuple[type, ...] | None] = {
-    "spans": SPAN_DTYPES,
-    "attributes": None,
-    "events": EVENT_DTYPES,
-    "event_attributes": None,
-    "links": LINK_DTYPES,
-    "link_attributes": None,
-}
-_KINDS: dict[str, Any] = {"spans": SpanColumns, "events": EventColumns, "links": LinkColumns}
 
 
 def concat(table: type[Part], kinds: Sequence[type], parts: list[Part]) -> Part:

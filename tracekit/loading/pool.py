@@ -140,20 +140,25 @@ class Attributes:
         import pyarrow as pa  # noqa: PLC0415 - heavy, and not needed to import the package
 
         text = pa.array(self._text, pa.large_string())
-        self._text, self._codes = [], {}
         kv = KeyValues(
             keys=self.keys.list(),
-            key=np.array(self._key, np.int32),
-            type=np.array(self._type, np.int8),
+            key=_held(self._key, np.int32),
+            type=_held(self._type, np.int8),
             text=text,
-            integer=np.array(self._integer, np.int64),
-            double=np.array(self._double, np.float64),
-            origin=np.array(self._origin, np.int8),
-            namespace=np.array(self._namespace, np.int32),
+            integer=_held(self._integer, np.int64),
+            double=_held(self._double, np.float64),
+            origin=_held(self._origin, np.int8),
+            namespace=_held(self._namespace, np.int32),
             namespaces=self._namespaces.list(),
-            is_indexed=np.array(self._indexed, bool),
+            is_indexed=_held(self._indexed, np.bool_),
         )
+        self._text, self._codes = [], {}
         return fold(kv)
+
+
+def _held(values: array[Any], kind: Any) -> Array:
+    """Return a growing array as numpy's, without a copy."""
+    return np.frombuffer(values, kind) if len(values) else np.zeros(0, kind)
 
 
 def fold(kv: KeyValues) -> tuple[KeyValues, Array | None]:

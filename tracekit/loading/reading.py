@@ -116,9 +116,8 @@ class SourceReader:
                     left = _all_lines(chunk.data, chunk.first_line, chunk.first_offset)
                 elif left or self._builder.ledger.seen:
                     self._builder.ledger.formats["otlp"] += bool(self._builder.ledger.seen)
-                last = chunk.first_line + chunk.data.count(b"\n")
-                for line, offset, data in left:
-                    cut = chunk.final and not chunk.ends_in_newline and line == last
+                for at, (line, offset, data) in enumerate(left, 1):
+                    cut = chunk.final and not chunk.ends_in_newline and at == len(left) and chunk.data.endswith(data)
                     self._dispatcher.line(data, Position(line, offset), may_be_cut=cut)
             self._meter.at(self._bytes_before + stream.raw_position, self._builder.span_count)
             if self._on_chunk is not None:
