@@ -62,7 +62,7 @@ class Ragged:
         """Return the positions in ``codes`` of all attributes of these rows, row after row."""
         counts = self.offsets[rows + 1] - self.offsets[rows]
         before = np.cumsum(counts) - counts
-        return np.arange(int(counts.sum()), dtype=np.int64) + np.repeat(self.offsets[rows] - before, counts)
+        return np.asarray(np.arange(int(counts.sum()), dtype=np.int64) + np.repeat(self.offsets[rows] - before, counts))
 
     def take(self, rows: Array) -> Ragged:
         """Return the table of these rows, in this order."""

@@ -114,12 +114,12 @@ class Lookup:
     def is_error(self) -> Array:
         """Status ERROR, or a fault or throttle by the protocol."""
         failed = self.columns.spans.status_code == Status.ERROR
-        return failed | (self.error_class == ErrorClass.FAULT) | self.truth(("aws.xray.throttle",))
+        return np.asarray(failed | (self.error_class == ErrorClass.FAULT) | self.truth(("aws.xray.throttle",)))
 
     @property
     def is_inferred(self) -> Array:
         """Rows that a backend wrote for a callee that sent nothing."""
-        return (self.columns.spans.quality & Quality.INFERRED) != 0
+        return np.asarray((self.columns.spans.quality & Quality.INFERRED) != 0)
 
     @property
     def duration_ns(self) -> Array:
@@ -130,7 +130,7 @@ class Lookup:
     def has_duration(self) -> Array:
         """Both ends known and not in the wrong order."""
         bad = Quality.NO_START | Quality.NO_END | Quality.IN_PROGRESS | Quality.DURATION_NEGATIVE
-        return (self.columns.spans.quality & bad) == 0
+        return np.asarray((self.columns.spans.quality & bad) == 0)
 
     def truth(self, keys: tuple[str, ...]) -> Array:
         """Return whether the first of these attributes that a span has is true."""
@@ -224,7 +224,7 @@ def _peer_address(look: Lookup) -> Codes:
 
 
 def _peer_service(look: Lookup) -> Codes:
-    """The callee as the caller names it: a service, else database, topic, RPC service, function, host."""
+    """Name the callee as the caller does: a service, else database, topic, RPC service, function, host."""
     outbound = look.any_of(*_OUTBOUND)
     derived = [
         join([look.codes("db_system_name"), look.codes("db_namespace")], "/"),
@@ -238,7 +238,7 @@ def _peer_service(look: Lookup) -> Codes:
 
 
 def _peer_type(look: Lookup) -> Codes:
-    """What sort of thing is called."""
+    """Tell what sort of thing is called."""
     outbound = look.any_of(*_OUTBOUND)
     aws = np.isin(look.codes("rpc_system_name").codes, _matching(look.codes("rpc_system_name"), "aws-api"))
     aws |= look.by_key.codes_of(("aws.service", "aws.operation")).codes >= 0
@@ -262,7 +262,7 @@ def _matching(codes: Codes, label: str) -> list[int]:
 
 
 def _first_exception(look: Lookup, key: str) -> Codes:
-    """The attribute of the first exception event of every span."""
+    """Return an attribute of the first exception event of every span."""
     found = look.events_by_key.codes_of((key,))
     rows = look.columns.events.span_row
     codes = np.full(len(look.columns.spans), -1, np.int32)
@@ -322,4 +322,13 @@ DERIVED: dict[str, Callable[[Lookup], Codes]] = {
     "error_class": _error_class_codes,
     "exception_message": lambda look: _first_exception(look, "exception.message"),
 }
-CODED = (*DERIVED, *semconv.SPAN_KEYS, *semconv.RESOURCE_KEYS, "kind", "status_code", "record_kind", "status_message", "trace_state")  # fmt: skip
+CODED = (
+    *DERIVED,
+    *semconv.SPAN_KEYS,
+    *semconv.RESOURCE_KEYS,
+    "kind",
+    "status_code",
+    "record_kind",
+    "status_message",
+    "trace_state",
+)

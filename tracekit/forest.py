@@ -196,12 +196,12 @@ def _look_up(ids: Array, wanted: Array, trace: Array, salt: Array) -> tuple[Arra
     index = pd.Index(key)
     several = np.zeros(len(ids), bool)
     if index.is_unique:
-        found = index.get_indexer(want)
+        found = index.get_indexer(pd.Index(want))
     else:
         first = np.flatnonzero(~index.duplicated())
-        at = index[first].get_indexer(want)
+        at = index[first].get_indexer(pd.Index(want))
         found = np.where(at >= 0, first[at], -1)
-        several = np.asarray(pd.Index(key[index.duplicated()]).unique().get_indexer(want)) >= 0
+        several = np.asarray(pd.Index(key[index.duplicated()]).unique().get_indexer(pd.Index(want))) >= 0
     hit = found >= 0
     right = hit & (ids[found] == wanted) & (trace[found] == trace)
     lost = np.flatnonzero(hit & ~right)

@@ -39,7 +39,7 @@ def text(values: Array, missing: Array | None = None) -> pd.Series:
 
 def masked(values: Array, missing: Array, dtype: str) -> pd.Series:
     """Return numbers as a nullable column."""
-    return pd.Series(pd.array(values, dtype=dtype)).mask(missing)
+    return pd.Series(values).astype(dtype).mask(missing)
 
 
 def span_column(look: Lookup, forest: Forest, name: str) -> pd.Series:
@@ -76,7 +76,7 @@ def spans(look: Lookup, forest: Forest) -> pd.DataFrame:
 
 
 def _bit(look: Lookup, bit: Quality) -> Array:
-    return (look.columns.spans.quality & bit) != 0
+    return np.asarray((look.columns.spans.quality & bit) != 0)
 
 
 def _time(look: Lookup, edge: str) -> pd.Series:
@@ -238,7 +238,7 @@ def attributes(columns: Columns) -> pd.DataFrame:
     nested = (kind == ValueType.ARRAY) | (kind == ValueType.MAP) | big
     frame = pd.DataFrame(
         {
-            "owner": pd.Categorical.from_codes(np.repeat(np.arange(5), sizes), [name for name, _ in owners]),
+            "owner": Codes(np.repeat(np.arange(5), sizes), [name for name, _ in owners]).series(),
             "owner_id": np.concatenate([ragged.owners() for _, ragged in owners]),
             "key": compact(kv.key[codes], kv.keys).series(),
             "value_type": Codes(kind, list(schema.VALUE_TYPES)).series(),

@@ -32,8 +32,8 @@ class TraceSet:
     """Recorded traces: numpy columns inside, DataFrames outside.
 
     The frames (``spans``, ``attributes``, ``events``, ``links``, ``resources``, ``scopes``, ``summary``, ``sources``,
-    ``issues``) are made when asked for and kept; changing one changes nothing inside.  ``schema.describe()`` lists their
-    columns.
+    ``issues``) are made when asked for and kept; changing one changes nothing inside.  ``schema.describe()`` lists
+    their columns.
 
     Parameters
     ----------

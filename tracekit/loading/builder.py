@@ -84,7 +84,7 @@ class Growing:
         self._count += len(batch.spans)
         moved = {"events": events, "links": links}
         for name, grown in self._tables.items():
-            table = moved.get(name, getattr(batch, name))
+            table: Any = moved.get(name, getattr(batch, name))
             parts = (
                 [table.counts, table.codes]
                 if isinstance(table, Ragged)
@@ -97,7 +97,7 @@ class Growing:
         """Return the columns without copying them."""
         made: dict[str, Any] = {}
         for name, grown in self._tables.items():
-            columns = [
+            columns: list[Array] = [
                 np.frombuffer(c, k) if len(c) else np.zeros(0, k) for c, k in zip(grown, _TABLES[name], strict=True)
             ]
             made[name] = _CLASSES[name](*columns)
@@ -304,8 +304,9 @@ class Builder:
     def scope_tables(self) -> tuple[ScopeColumns, Ragged]:
         """Return the scopes and their attribute codes."""
         rows = list(self._scopes)
-        columns = [_array([r[i] for r in rows], np.int32) for i in (1, 2, 3)]
-        return ScopeColumns(*columns, _array([r[4] for r in rows], np.uint32)), ragged([r[0] for r in rows])
+        schema_url, name, version = (_array([r[i] for r in rows], np.int32) for i in (3, 1, 2))
+        dropped = _array([r[4] for r in rows], np.uint32)
+        return ScopeColumns(name, version, schema_url, dropped), ragged([r[0] for r in rows])
 
     def trace_facts(self) -> TraceFacts:
         """Return what the sources said about whole traces, by trace id."""

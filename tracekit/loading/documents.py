@@ -38,7 +38,7 @@ class Documents:
         self._record = 0
 
     def read(self) -> None:
-        """Read everything; what cannot be read is quarantined, and the source is incomplete if nothing can follow it."""
+        """Read everything; what cannot be read is quarantined, and the source is incomplete if nothing can follow."""
         documents = 0
         try:
             while self._pull.more():
@@ -68,7 +68,7 @@ class Documents:
         rest: dict[str, Any] = {}
         streamed = ""
         at = self._next()
-        for key in self._pull.keys():
+        for key in self._pull.keys():  # noqa: SIM118 - a method that reads on, not a dict
             opening = self._pull.peek()
             if key in otlp.GROUPS and opening == "[":
                 self._builder.ledger.formats["otlp"] += 1
@@ -133,7 +133,7 @@ class Documents:
         provisional = self._builder.provisional_resource()
         resource: Any = None
         schema_url = ""
-        for key in self._pull.keys():
+        for key in self._pull.keys():  # noqa: SIM118 - a method that reads on, not a dict
             if key in otlp.SCOPES and self._pull.peek() == "[":
                 otlp.note_scopes(key, self._builder)
                 self._each(lambda: self._scope(provisional))
@@ -151,7 +151,7 @@ class Documents:
         at = self._next()
         provisional = self._builder.provisional_scope()
         part: dict[str, Any] = {}
-        for key in self._pull.keys():
+        for key in self._pull.keys():  # noqa: SIM118 - a method that reads on, not a dict
             if key in {"spans", "Spans"} and self._pull.peek() == "[":
                 for _ in self._pull.items():
                     self._span(resource, provisional)

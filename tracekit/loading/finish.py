@@ -68,38 +68,50 @@ def gather(builder: Builder) -> Columns:
     batch = builder.take_columns()
     resources, resource_attributes = builder.resource_tables()
     scopes, scope_attributes = builder.scope_tables()
+    kv, new_code = builder.attributes.table()
     columns = Columns(
-        **{f.name: getattr(batch, f.name) for f in fields(batch)},
+        spans=batch.spans,
+        attributes=batch.attributes,
+        events=batch.events,
+        event_attributes=batch.event_attributes,
+        links=batch.links,
+        link_attributes=batch.link_attributes,
         resources=resources,
         resource_attributes=resource_attributes,
         scopes=scopes,
         scope_attributes=scope_attributes,
-        kv=None,  # type: ignore[arg-type] - set just below
+        kv=kv,
         names=builder.names.list(),
         texts=builder.texts.list(),
         facts=builder.trace_facts(),
         sources=sources_frame([]),
         issues=issues_frame([]),
     )
-    kv, new_code = builder.attributes.table()
-    if new_code is None:
-        return replace(columns, kv=kv)
-    return replace(columns, kv=kv, **recoded(columns, new_code))
+    return columns if new_code is None else recoded(columns, new_code)
 
 
-def recoded(columns: Columns, new_code: Array) -> dict[str, Ragged]:
-    """Return the attribute tables of all owners with other codes."""
-    owners = ("attributes", "event_attributes", "link_attributes", "resource_attributes", "scope_attributes")
-    tables = {owner: getattr(columns, owner) for owner in owners}
-    return {owner: Ragged(t.offsets, new_code[t.codes] if len(t.codes) else t.codes) for owner, t in tables.items()}
+def recoded(columns: Columns, new_code: Array) -> Columns:
+    """Return the columns with other attribute codes, in the tables of all owners."""
+
+    def moved(table: Ragged) -> Ragged:
+        return Ragged(table.offsets, new_code[table.codes] if len(table.codes) else table.codes)
+
+    return replace(
+        columns,
+        attributes=moved(columns.attributes),
+        event_attributes=moved(columns.event_attributes),
+        link_attributes=moved(columns.link_attributes),
+        resource_attributes=moved(columns.resource_attributes),
+        scope_attributes=moved(columns.scope_attributes),
+    )
 
 
 def concat(table: type[Part], kinds: Sequence[type], parts: list[Part]) -> Part:
     """Return tables end to end; the list is emptied so that no column is held twice."""
-    columns = [
-        [np.zeros(0, kind), *(getattr(part, f.name) for part in parts)]
-        for f, kind in zip(fields(table), kinds, strict=True)
-    ]
+    columns = [[np.zeros(0, kind)] for kind in kinds]
+    for part in parts:
+        for pieces, column in zip(columns, fields(part), strict=True):
+            pieces.append(getattr(part, column.name))
     parts.clear()
     columns.reverse()
     return table(*(np.concatenate(columns.pop(), dtype=kind, casting="unsafe") for kind in kinds))
@@ -163,9 +175,10 @@ def _in_nanoseconds(columns: Columns, ledgers: list[Ledger], time_unit: str | No
         common = int(votes[:4].argmax())
         if common < 3:  # noqa: PLR2004 - 3 is nanoseconds
             name = ("s", "ms", "us")[common]
+            example = spans.start_ns[mine & (unit == common)][0]
             message = (
-                f"TIME_UNIT {ledgers[source].uri}: expected nanoseconds since the epoch, found {votes[common]:,} start times"
-                f" that are dates only in {name}, e.g. {spans.start_ns[mine & (unit == common)][0]};"
+                f"TIME_UNIT {ledgers[source].uri}: expected nanoseconds since the epoch, found {votes[common]:,}"
+                f" start times that are dates only in {name}, e.g. {example};"
                 f" nothing was converted; read it with time_unit={name!r}"
             )
             raise LoadError(message, source=ledgers[source].uri, code="TIME_UNIT")
@@ -193,7 +206,10 @@ def _scaled(columns: Columns, factor: int) -> Columns:
     limit = np.iinfo(np.int64).max // factor
     for times in (spans.start_ns, spans.end_ns, events.time_ns):
         if len(times) and int(np.abs(times).max()) > limit:
-            message = f"expected times that fit 64 bits after multiplying by {factor}, found {int(np.abs(times).max())}; they look like nanoseconds: leave time_unit out"
+            message = (
+                f"expected times that fit 64 bits after multiplying by {factor}, found {int(np.abs(times).max())};"
+                " they look like nanoseconds: leave time_unit out"
+            )
             raise LoadError(message, code="TIME_UNIT")
     return replace(
         columns,

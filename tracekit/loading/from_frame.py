@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from tracekit import schema, semconv
 from tracekit.errors import SchemaError
 from tracekit.loading.builder import Builder
@@ -16,6 +14,8 @@ from tracekit.schema import Quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import pandas as pd
 
     from tracekit.traces import TraceSet
 

@@ -1,8 +1,8 @@
 """OTLP JSON in every dialect, one parsed record at a time.
 
 The dialects of ``spec/formats.md`` section 5.3: the specification's own, protobuf JSON (base64 ids, enum names),
-snake_case, Go structs, numbers for times, the legacy ``instrumentationLibrarySpans``, Tempo's ``batches`` and ``trace``,
-Jaeger's ``result``.  Each spelling is counted in ``traces.sources``; ``aws/spans`` records are in ``otlp_flat``.
+snake_case, Go structs, numbers for times, the legacy ``instrumentationLibrarySpans``, Tempo's ``batches`` and
+``trace``, Jaeger's ``result``.  Each spelling is counted in ``traces.sources``; ``aws/spans`` records are in ``otlp_flat``.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def resource_of(resource: Any, schema_url: str, at: Position, builder: Builder) 
 
 def scope_of(part: dict[str, Any], at: Position, builder: Builder) -> int:
     """Return the number of the scope of a ScopeSpans given as JSON."""
-    scope = next((part[key] for key in _SCOPE if isinstance(part.get(key), dict)), {})
-    scope = camel(scope, builder)
+    found: dict[str, Any] = next((part[key] for key in _SCOPE if isinstance(part.get(key), dict)), {})
+    scope = camel(found, builder)
     return builder.scope(
         _text(scope, "name"),
         _text(scope, "version"),
@@ -182,7 +182,8 @@ def span_ids(span: dict[str, Any], at: Position, builder: Builder) -> tuple[int,
         text = span.get(field, "")
         one = parse(text)
         if not one.value:
-            message = f"expected {32 if field == 'traceId' else 16} hex digits in {field}, found {text!r:.80}; the span is left out"  # fmt: skip
+            digits = 32 if field == "traceId" else 16
+            message = f"expected {digits} hex digits in {field}, found {text!r:.80}; the span is left out"
             ledger.quarantine(one.problem, message, at=at, field=field, raw=repr(span))
             return None
         _tally(one, field, at, builder)
@@ -192,7 +193,8 @@ def span_ids(span: dict[str, Any], at: Position, builder: Builder) -> tuple[int,
     quality = found[0].bits
     if parent.problem and not parent.value:
         quality |= Quality.PARENT_ID_BAD
-        ledger.issue(parent.problem, f"expected 16 hex digits in parentSpanId, found {text!r:.80}; the parent is unknown", at=at, field="parentSpanId", severity="warn")  # fmt: skip
+        message = f"expected 16 hex digits in parentSpanId, found {text!r:.80}; the parent is unknown"
+        ledger.issue(parent.problem, message, at=at, field="parentSpanId", severity="warn")
     return found[0].value, found[1].value, parent.value, quality
 
 
@@ -233,7 +235,8 @@ def _from_text(value: str, field: str, at: Position, builder: Builder) -> int | 
         zone = "UTC assumed" if instant.tzinfo is None else "converted"
         nanoseconds = int((instant.tz_localize("UTC") if instant.tzinfo is None else instant).as_unit("ns").value)
     except (ValueError, TypeError, OverflowError):
-        builder.ledger.issue("TIME_STRING", f"expected nanoseconds in {field}, found {value!r:.80}; taken as missing", at=at, field=field)  # fmt: skip
+        message = f"expected nanoseconds in {field}, found {value!r:.80}; taken as missing"
+        builder.ledger.issue("TIME_STRING", message, at=at, field=field)
         return None
     builder.ledger.tally("TIME_STRING", f"expected nanoseconds in {field}, found a date as text; {zone}", at)
     return nanoseconds
@@ -278,7 +281,8 @@ def _enum(
         value = int(value) if value.isascii() and value.isdigit() and len(value) < 3 else value  # noqa: PLR2004
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value in range(len(words)):
         return int(value)
-    builder.ledger.issue("ENUM_BAD", f"expected {field} 0 to {len(words) - 1} or a name, found {value!r:.80}; taken as 0, kept as otlp.{field}", at=at, field=field)  # fmt: skip
+    message = f"expected {field} 0 to {len(words) - 1} or a name, found {value!r:.80}; taken as 0, kept as otlp.{field}"
+    builder.ledger.issue("ENUM_BAD", message, at=at, field=field)
     attributes.append(builder.kv(f"otlp.{field}", value))
     return 0
 
@@ -291,7 +295,8 @@ def _number(value: Any, field: str, at: Position, builder: Builder) -> int:
     number = int(value) if digits or (isinstance(value, int) and not isinstance(value, bool)) else -1
     if 0 <= number < _U32:
         return number
-    builder.ledger.issue("ENUM_BAD", f"expected an unsigned 32-bit number in {field}, found {value!r:.80}; taken as 0", at=at, field=field)  # fmt: skip
+    message = f"expected an unsigned 32-bit number in {field}, found {value!r:.80}; taken as 0"
+    builder.ledger.issue("ENUM_BAD", message, at=at, field=field)
     return 0
 
 

@@ -164,7 +164,7 @@ def _held(values: array[Any], kind: Any) -> Array:
 def fold(kv: KeyValues) -> tuple[KeyValues, Array | None]:
     """Fold equal rows of the attribute table; None for the map where all are distinct already.
 
-    Rows are grouped by a 64-bit mix of their columns and then compared, so that a collision costs a fold, never a value.
+    Rows are grouped by a 64-bit mix of their columns and then compared: a collision costs a fold, never a value.
     """
     text = np.asarray(kv.text.dictionary_encode().indices.fill_null(-1)).astype(np.int64)
     columns = [kv.key, kv.type, text, kv.integer, kv.double.view(np.int64), kv.origin, kv.namespace, kv.is_indexed]
@@ -209,7 +209,7 @@ def mix(columns: Iterable[Array]) -> Array:
             h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             total = h ^ (h >> np.uint64(31))
-    return total
+    return np.asarray(total)
 
 
 def typed(value: Any) -> tuple[int, str | None, int, float]:

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tracekit.errors import LoadError
-from tracekit.loading.builder import Builder
 from tracekit.loading.container import open_bytes
 from tracekit.loading.dispatch import Dispatcher
 from tracekit.loading.documents import Documents
 from tracekit.loading.ledger import Position
-from tracekit.loading.otlp_fast import Scanner
-from tracekit.loading.records import LongLine, line_chunks, shape
+from tracekit.loading.otlp_fast import Scanner, Untaken
+from tracekit.loading.records import LineChunk, LongLine, line_chunks, shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tracekit.loading.builder import Builder
     from tracekit.loading.container import ByteStream
     from tracekit.loading.ledger import Ledger
     from tracekit.loading.loader import Loader
@@ -107,15 +107,7 @@ class SourceReader:
             if isinstance(chunk, LongLine):
                 Documents(chunk, self._builder, self._dispatcher, chunk.line).read()
             else:
-                left = (
-                    self._scanner.scan(chunk.data, chunk.first_line, chunk.first_offset)
-                    if self._scanner is not None
-                    else []
-                )
-                if self._scanner is None:
-                    left = _all_lines(chunk.data, chunk.first_line, chunk.first_offset)
-                elif left or self._builder.ledger.seen:
-                    self._builder.ledger.formats["otlp"] += bool(self._builder.ledger.seen)
+                left = self._scan(chunk)
                 for at, (line, offset, data) in enumerate(left, 1):
                     cut = chunk.final and not chunk.ends_in_newline and at == len(left) and chunk.data.endswith(data)
                     self._dispatcher.line(data, Position(line, offset), may_be_cut=cut)
@@ -123,22 +115,31 @@ class SourceReader:
             if self._on_chunk is not None:
                 self._on_chunk()
 
+    def _scan(self, chunk: LineChunk) -> list[Untaken]:
+        """Take what the fast path takes; return the other lines."""
+        if self._scanner is None:
+            return _all_lines(chunk)
+        before = self._builder.span_count
+        left = self._scanner.scan(chunk.data, chunk.first_line, chunk.first_offset)
+        self._builder.ledger.formats["otlp"] += self._builder.span_count > before
+        return left
 
-def _all_lines(data: bytes, first_line: int, first_offset: int) -> list[tuple[int, int, bytes]]:
-    """Return every line that is not blank with its number and offset."""
-    lines, offset = [], first_offset
-    for number, line in enumerate(data.split(b"\n"), first_line):
+
+def _all_lines(chunk: LineChunk) -> list[Untaken]:
+    """Return every line that is not blank."""
+    lines, offset = [], chunk.first_offset
+    for number, line in enumerate(chunk.data.split(b"\n"), chunk.first_line):
         if line and not line.isspace():
-            lines.append((number, offset, line))
+            lines.append(Untaken(number, offset, line))
         offset += len(line) + 1
     return lines
 
 
 def refuse_silence(ledger: Ledger) -> None:
     """Raise where a source held nothing that is trace data: a silent zero would look like an answer."""
-    if ledger.accepted or ledger.merged or ledger.formats:
-        if ledger.seen or not any(issue.code == "XR_SUMMARIES_ONLY" for issue in ledger.issues):
-            return
+    summaries = not ledger.seen and any(issue.code == "XR_SUMMARIES_ONLY" for issue in ledger.issues)
+    if (ledger.accepted or ledger.merged or ledger.formats) and not summaries:
+        return
     first = next((issue for issue in ledger.issues if issue.severity == "error"), None)
     if first is not None:
         raise LoadError(first.message, source=ledger.uri, record=first.record_number, code=first.code)
