@@ -1,0 +1,326 @@
+"""AWS X-Ray: every shape in which segment documents lie on disk (``spec/formats.md`` section 6.5).
+
+=============================================  =================================================================
+shape                                          how it is told
+=============================================  =================================================================
+answers of BatchGetTraces                      ``Traces``, ``UnprocessedTraceIds``
+traces, alone or in a list                     ``Segments`` with ``Document`` as text or (console) as object
+answers of ListRetrievedTraces                 ``Traces`` with ``Spans``; documents of X-Ray or of OpenTelemetry
+entries, alone or in a list                    ``Id`` and ``Document``
+segment documents, alone, in a list, as text   ``id`` and ``start_time``
+bodies of PutTraceSegments                     ``TraceSegmentDocuments``
+what a daemon receives                         ``{"format": "json", "version": 1}`` before a document
+answers of GetTraceSummaries                   ``TraceSummaries``: no spans in them, XR_SUMMARIES_ONLY
+=============================================  =================================================================
+
+What the format loses: the kind of PRODUCER and CONSUMER spans, event times, events other than exceptions, scopes,
+trace state, digits beyond about 240 ns.  Segments, subsegments and inferred segments are told apart by ``record_kind``.
+``error``, ``fault`` and ``throttle`` are kept, where true, as ``aws.xray.error``, ``aws.xray.fault`` and
+``aws.xray.throttle``.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from tracekit.loading import otlp, otlp_flat
+from tracekit.loading.ids import parse_trace_id
+from tracekit.loading.loader import Loader
+from tracekit.loading.records import nests_deeper, parse
+from tracekit.loading.xray_segment import Segment, decode, exact_times, from_object
+from tracekit.loading.xray_walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracekit.loading.builder import Builder
+    from tracekit.loading.ledger import Ledger, Position
+
+_ANSWER = frozenset({"Traces", "UnprocessedTraceIds", "RetrievalStatus"})
+_HEADER = frozenset({"format", "version"})
+_DEEP = 200
+
+
+def recognises(value: Any) -> bool:
+    """Return whether a parsed record is one of X-Ray's shapes.
+
+    Examples
+    --------
+    >>> recognises({"Traces": [], "UnprocessedTraceIds": []}), recognises({"resourceSpans": []})
+    (True, False)
+    """
+    if isinstance(value, list):
+        return bool(value) and all(recognises(item) for item in value[:3]) and not isinstance(value[0], list)
+    if isinstance(value, str):
+        return value.lstrip()[:1] == "{" and '"start_time"' in value
+    return isinstance(value, dict) and _shape(value) is not None
+
+
+def _shape(record: dict[str, Any]) -> Callable[[_Reader, dict[str, Any], Position], None] | None:
+    """Return what reads an object, None for one that is not of X-Ray."""
+    if not _ANSWER.isdisjoint(record):
+        return _Reader.answer
+    if "Segments" in record or ("Spans" in record and "Id" in record):
+        return _Reader.trace
+    if "TraceSegmentDocuments" in record:
+        return _Reader.put
+    if "TraceSummaries" in record:
+        return _Reader.summaries
+    if record.keys() == _HEADER and record["format"] == "json":
+        return _Reader.header
+    if "Document" in record and "Id" in record:
+        return _Reader.entry
+    if "id" in record and ("start_time" in record or ("trace_id" in record and "name" in record)):
+        return _Reader.bare
+    return None
+
+
+def load(value: Any, at: Position, builder: Builder) -> None:
+    """Give the segments of one parsed record to the builder.
+
+    Parameters
+    ----------
+    value
+        A record of any of the shapes above, or a list of such.
+    at
+        Where it stands in its source.
+    builder
+        Takes the spans; its ledger takes what is wrong.
+    """
+    reader = _readers.get(builder)
+    if reader is None:
+        reader = _readers[builder] = _Reader(builder)
+    reader.begin()
+    for item in value if isinstance(value, list) else [value]:
+        reader.take(item, at)
+    reader.walk.causes.resolve()
+
+
+class _Reader:
+    """Finds the documents in the records of one builder."""
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self._ledger: Ledger | None = None
+        self._told: set[str] = set()
+        self.walk = Walk(builder)
+
+    def begin(self) -> None:
+        """Begin a record; what was said about another source may be said again."""
+        if self._ledger is not self._builder.ledger:
+            self._ledger = self._builder.ledger
+            self._told.clear()
+
+    def take(self, item: Any, at: Position) -> None:
+        """Take one thing: an object of any shape, or the text of a document."""
+        if isinstance(item, str):
+            self._builder.ledger.dialect("document_texts")
+            self._text(item, at)
+            return
+        take = _shape(item) if isinstance(item, dict) else None
+        if take is None:
+            message = f"expected a segment document, a trace or an answer of X-Ray, found {_excerpt(item)}; left out"
+            self._builder.ledger.quarantine("XR_DOC_NOT_JSON", message, at=at, raw=_excerpt(item))
+        else:
+            take(self, item, at)
+
+    # ---------------------------------------------------------------- answers
+
+    def answer(self, record: dict[str, Any], at: Position) -> None:
+        """Take an answer of BatchGetTraces or ListRetrievedTraces."""
+        ledger = self._builder.ledger
+        ledger.dialect("retrieved_traces" if "RetrievalStatus" in record else "batch_get_traces")
+        for trace_id in _listed(record.get("UnprocessedTraceIds")):
+            if f"unprocessed {trace_id}" not in self._told:
+                self._told.add(f"unprocessed {trace_id}")
+                message = f"X-Ray did not process {trace_id!r:.50} and says not why; ask for it again"
+                ledger.issue("XR_UNPROCESSED", message, at=at, trace_id=str(trace_id)[:40], field="UnprocessedTraceIds")
+                ledger.incomplete("X-Ray left trace ids unprocessed")
+        status = record.get("RetrievalStatus")
+        if status not in {None, "COMPLETE"}:
+            ledger.incomplete(f"the retrieval of the traces was {status!s:.20}")
+        self._page(record, ledger)
+        for trace in _listed(record.get("Traces")):
+            if isinstance(trace, dict):
+                self.trace(trace, at)
+            else:
+                self.take(trace, at)
+
+    def _page(self, record: dict[str, Any], ledger: Ledger) -> None:
+        """Note whether further pages are missing: a page without a token ends what the pages before it began."""
+        reason = "the last answer has a NextToken: further pages were not saved"
+        if record.get("NextToken"):
+            ledger.incomplete(reason)
+        elif ledger.stop_reason == reason:
+            ledger.complete, ledger.stop_reason = True, ""
+
+    def trace(self, trace: dict[str, Any], at: Position) -> None:
+        """Take one trace: its documents, and what X-Ray says about it as a whole."""
+        name = str(trace.get("Id") or "")
+        found = parse_trace_id(name)
+        is_limited = trace.get("LimitExceeded") is True
+        if found.value:
+            self._builder.fact(
+                found.value, reported_duration_ns=_nanoseconds(trace.get("Duration")), limit_exceeded=is_limited
+            )
+        if is_limited:
+            message = "X-Ray stopped adding segments to the trace: it is not all here"
+            self._builder.ledger.issue("XR_LIMIT_EXCEEDED", message, at=at, trace_id=name[:40], field="LimitExceeded")
+        documents = [
+            (document, entry)
+            for part in _listed(trace.get("Segments")) + _listed(trace.get("Spans"))
+            for document, entry in self._entry(part, at, name)
+        ]
+        is_tracked = "Spans" in trace or any(document.type == "subsegment" for document, _ in documents)
+        for document, entry in documents:
+            self.walk.document(document, at, wrapper=name, entry=entry, is_tracked=is_tracked)
+
+    def entry(self, entry: dict[str, Any], at: Position) -> None:
+        """Take an entry of ``Segments`` on its own."""
+        for document, name in self._entry(entry, at, ""):
+            self.walk.document(document, at, entry=name)
+
+    def put(self, body: dict[str, Any], at: Position) -> None:
+        """Take the body of a PutTraceSegments request."""
+        self._builder.ledger.dialect("put_trace_segments")
+        for document in _listed(body.get("TraceSegmentDocuments")):
+            if isinstance(document, str):
+                self._text(document, at)
+            else:
+                self.take(document, at)
+
+    def bare(self, document: dict[str, Any], at: Position) -> None:
+        """Take one segment document that is an object already."""
+        self._builder.ledger.dialect("segment_documents")
+        self.walk.document(from_object(document), at)
+
+    def header(self, header: dict[str, Any], at: Position) -> None:  # noqa: ARG002 - called like the others
+        """Take the line that a daemon expects before a document."""
+        self._builder.ledger.dialect("daemon")
+
+    def summaries(self, record: dict[str, Any], at: Position) -> None:
+        """Say that trace summaries hold no spans."""
+        found = _listed(record.get("TraceSummaries"))
+        self._builder.ledger.skip("X-Ray trace summaries", max(1, len(found)))
+        if "summaries" not in self._told:
+            self._told.add("summaries")
+            message = (
+                f"expected traces with segments, found {len(found)} trace summaries (an answer of GetTraceSummaries):"
+                " there are no spans in them; fetch the traces by their ids with"
+                " aws xray batch-get-traces --trace-ids, or tracekit pull"
+            )
+            self._builder.ledger.issue("XR_SUMMARIES_ONLY", message, at=at, field="TraceSummaries")
+
+    # ---------------------------------------------------------------- documents
+
+    def _entry(self, entry: Any, at: Position, trace: str) -> list[tuple[Segment, str]]:
+        """Return the documents of an entry ``{"Id", "Document"}``, and the id that it gives them."""
+        if not isinstance(entry, dict) or "Document" not in entry:
+            message = f"expected an entry with Id and Document, found {_excerpt(entry)}; left out"
+            self._builder.ledger.quarantine("XR_DOC_NOT_JSON", message, at=at, trace_id=trace[:40], raw=_excerpt(entry))
+            return []
+        name = str(entry.get("Id") or "")
+        document = entry["Document"]
+        if isinstance(document, dict):
+            self._builder.ledger.dialect("document_objects")
+            return [(found, name) for found in self._object(document, at)]
+        if isinstance(document, str):
+            return [(found, name) for found in self._documents(document, at, trace, name)]
+        message = f"expected a document as text or object, found {_excerpt(document)}; the segment is left out"
+        self._builder.ledger.quarantine(
+            "XR_DOC_NOT_JSON", message, at=at, trace_id=trace[:40], span_id=name[:16], raw=_excerpt(document)
+        )
+        return []
+
+    def _text(self, text: str, at: Position) -> None:
+        """Take the text of a document that no trace wraps."""
+        for document in self._documents(text, at, "", ""):
+            self.walk.document(document, at)
+
+    def _documents(self, text: str, at: Position, trace: str, entry: str) -> list[Segment]:
+        """Return the documents in a text: one, or a list of them; quarantine what does not parse."""
+        is_deep = text.count("{") + text.count("[") > _DEEP and nests_deeper(text.encode("utf-8", "replace"))
+        if not is_deep:
+            try:
+                return [decode(text)]
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                pass
+        parsed = parse(text.encode("utf-8", "surrogatepass"), parse_float=exact_number)
+        ledger = self._builder.ledger
+        for note in parsed.notes:
+            ledger.issue(
+                note.code, note.message, at=at, action=note.action, severity=note.severity, trace_id=trace[:40]
+            )
+        if parsed.failure is not None:
+            code = "JSON_TOO_DEEP" if parsed.failure.code == "JSON_TOO_DEEP" else "XR_DOC_NOT_JSON"
+            message = f"the segment's document: {parsed.failure.message}"
+            ledger.quarantine(
+                code, message, at=at, trace_id=trace[:40], span_id=entry[:16], field="Document", raw=text[:500]
+            )
+            return []
+        return [
+            document
+            for item in (parsed.value if isinstance(parsed.value, list) else [parsed.value])
+            for document in self._object(item, at)
+        ]
+
+    def _object(self, document: Any, at: Position) -> list[Segment]:
+        """Return a parsed document; one of OpenTelemetry goes its own way, what is no object is quarantined."""
+        if not isinstance(document, dict):
+            message = f"expected an object in the segment's document, found {_excerpt(document)}; left out"
+            self._builder.ledger.quarantine("XR_DOC_NOT_JSON", message, at=at, raw=_excerpt(document))
+            return []
+        for loader in (otlp_flat.LOADER, otlp.LOADER):
+            if loader.recognises(document):
+                loader.load(_with_floats(document), at, self._builder)
+                return []
+        return [from_object(document)]
+
+
+def exact_number(digits: str) -> Decimal | float:
+    """Return a number with point or exponent exactly; as a float where its exponent is beyond ``Decimal``.
+
+    Examples
+    --------
+    >>> exact_number("1.568835610432E9"), exact_number("1e9999999999999999999")
+    (Decimal('1568835610.432'), inf)
+    """
+    try:
+        return Decimal(digits)
+    except ArithmeticError:
+        return float(digits)
+
+
+def _with_floats(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with floats for decimals, as the loaders of OTLP expect it."""
+    value: dict[str, Any] = parse(json.dumps(document, default=float).encode()).value
+    return value
+
+
+def _nanoseconds(seconds: Any) -> int:
+    """Return a duration in seconds as nanoseconds, -1 for none."""
+    is_number = isinstance(seconds, (int, float, Decimal)) and not isinstance(seconds, bool)
+    exact = Decimal(repr(seconds)) if isinstance(seconds, float) else Decimal(seconds) if is_number else None
+    return (exact_times(exact, exact) or (-1, -1))[0]
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return a list as it is, nothing as no items, anything else as the only item."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _excerpt(value: Any) -> str:
+    """Return the beginning of a JSON value as text, with its type."""
+    return f"{type(value).__name__} {str(value)[:80]!r}"
+
+
+_readers: WeakKeyDictionary[Builder, _Reader] = WeakKeyDictionary()
+
+LOADER = Loader(
+    "xray", recognises, load, streams=("Traces", "TraceSegmentDocuments", "TraceSummaries"), exact_numbers=True
+)

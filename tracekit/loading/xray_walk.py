@@ -1,0 +1,252 @@
+"""Segments to spans: one walk over a document, without recursion, into the builder.
+
+``Walk`` holds what outlives a document: the attribute codes of blocks already seen, the resources of segments, the
+exceptions that causes refer to, and the subsegments whose segment has not come yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tracekit.loading.ids import parse_trace_id
+from tracekit.loading.xray_blocks import Blocks
+from tracekit.loading.xray_cause import Causes, Reference
+from tracekit.loading.xray_odd import Odd
+from tracekit.loading.xray_owners import Owners
+from tracekit.loading.xray_segment import NOTHING, Segment, count_parts, exact_times, span_id_of
+from tracekit.schema import Kind, Origin, Quality, RecordKind, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tracekit.loading.builder import Builder, Event, Link
+    from tracekit.loading.ledger import Position
+
+RESOLUTION_NS = 240  # of seconds in a float64, in this century
+
+_FUNCTION = "AWS::Lambda::Function"
+_LOCAL = "local"  # what the Python SDK writes where nothing is called
+_CALLS = frozenset({"aws", "remote"})
+_FLAGS = ("error", "fault", "throttle")
+# plain integers: the operators of IntFlag are slow
+_SERVER, _CLIENT, _INTERNAL = int(Kind.SERVER), int(Kind.CLIENT), int(Kind.INTERNAL)
+_SEGMENT_BITS = int(Quality.KIND_INFERRED)
+_CHILD_BITS = int(Quality.KIND_INFERRED | Quality.PARENT_REMOTE_KNOWN)
+_REMOTE_PARENT = int(Quality.PARENT_REMOTE_KNOWN | Quality.PARENT_REMOTE)
+_NO_PARENT = int(Quality.PARENT_ID_BAD)
+_INFERRED, _IN_PROGRESS = int(Quality.INFERRED), int(Quality.IN_PROGRESS)
+_SORTS = {
+    False: (_INTERNAL, int(RecordKind.SUBSEGMENT)),
+    True: (_SERVER, int(RecordKind.SEGMENT)),
+}
+_STATUS = (int(Status.UNSET), int(Status.ERROR))
+
+
+@dataclass(slots=True)
+class Share:
+    """What all parts of a document share."""
+
+    at: Position
+    trace_id: int
+    resource: int
+    by_otel: bool
+
+
+class Walk:
+    """Gives segment documents to a builder.
+
+    Parameters
+    ----------
+    builder
+        Takes the spans; its ledger takes what is wrong.
+
+    Examples
+    --------
+    >>> from tracekit.loading.builder import Builder
+    >>> from tracekit.loading.ledger import Position
+    >>> from tracekit.loading.xray_segment import decode
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> text = '{"id":"53995c3f42cd8ad8","trace_id":"1-58406520-a006649127e371903a2de979","name":"cart","start_time":1}'
+    >>> Walk(builder).document(decode(text), Position(1, 0))
+    >>> ledger.seen, [issue.code for issue in ledger.issues]
+    (1, ['XR_NO_END'])
+    """
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self._span = builder.span
+        self._kv = builder.kv
+        self._scope = builder.scope()
+        self._blocks = Blocks(builder)
+        self._odd = Odd(builder)
+        self._callees: dict[tuple[str, str], tuple[int, int]] = {}
+        self.causes = Causes(builder)
+        self.owners = Owners(builder)
+
+    def document(
+        self, root: Segment, at: Position, *, wrapper: str = "", entry: str = "", is_tracked: bool = True
+    ) -> None:
+        """Give one document to the builder.
+
+        Parameters
+        ----------
+        root
+            The document.
+        at
+            Where its record stands.
+        wrapper
+            The id of the trace that it came in, empty for a bare document.
+        entry
+            The id of the answer's entry that it came in.
+        is_tracked
+            Subsegments of its segments may come on their own.
+        """
+        self._blocks.at = at
+        trace_id = self._trace_id(root, at, wrapper)
+        if not trace_id:
+            return
+        if entry and root.id and entry.lower() != root.id.lower():
+            self._odd.mismatch(at, root, "Id", f"the segment {entry[:40]} that the entry names", root.id)
+        by_otel = self._blocks.is_by_otel(root)
+        parent, bits = self._odd.parent(root, at) if root.parent_id else (0, 0)
+        if root.type == "subsegment":
+            resource, codes = self.owners.of(trace_id, parent), self._blocks.call(root)
+            bits |= _CHILD_BITS
+        else:
+            resource, own = self._blocks.resource(root, by_otel=by_otel)
+            codes = [*own, *self._about_segment(root, at)]
+            bits |= _SEGMENT_BITS | (_REMOTE_PARENT if root.parent_id else 0)
+        ids = self._tree(Share(at, trace_id, resource, by_otel), root, parent, bits, codes)
+        if is_tracked:
+            self.owners.learn(trace_id, ids, resource)
+
+    def _trace_id(self, root: Segment, at: Position, wrapper: str) -> int:
+        """Return the trace id of a document; 0, and everything in it quarantined, where it has none."""
+        own = root.trace_id or wrapper
+        found = parse_trace_id(own)
+        if not found.value:
+            parts = count_parts(root)
+            message = (
+                f"expected a trace id such as 1-58406520-a006649127e371903a2de979, found {own!r:.80};"
+                f" the document with {parts} (sub)segments is left out"
+            )
+            self._builder.ledger.quarantine(
+                found.problem, message, at=at, span_id=root.id[:16], field="trace_id", count=parts
+            )
+        elif wrapper and own != wrapper and parse_trace_id(wrapper).value != found.value:
+            self._odd.mismatch(at, root, "trace_id", f"the trace {wrapper[:40]} that it came in", own)
+        return found.value
+
+    def _about_segment(self, root: Segment, at: Position) -> list[int]:
+        """Return what only a segment tells: a cold start, a type that is none."""
+        codes = []
+        if root.origin == _FUNCTION and any(child.name == "Initialization" for child in root.subsegments or ()):
+            codes.append(self._kv("faas.coldstart", True, Origin.DERIVED))  # noqa: FBT003 - an attribute's value
+        if root.type not in {None, "segment"}:
+            codes.append(self._odd.type(root, at))
+        return codes
+
+    def _tree(self, share: Share, root: Segment, parent: int, bits: int, codes: list[int]) -> list[int]:
+        """Give a document and everything embedded in it to the builder; return the span ids."""
+        call = self._blocks.call
+        ids = []
+        todo = [(root, parent, "")]
+        while todo:
+            part, parent, embedding = todo.pop()
+            span_id = span_id_of(part.id)
+            if part.subsegments:
+                todo += [(child, span_id, part.id) for child in reversed(part.subsegments)]
+            if part is not root:
+                bits = _CHILD_BITS if parent else _CHILD_BITS | _NO_PARENT
+                codes = call(part)
+                if (part.parent_id or embedding) != embedding or (part.trace_id or root.trace_id) != root.trace_id:
+                    self._odd.embedded(share.at, share.trace_id, part, parent)
+            if part.__class__ is not Segment:
+                codes += self._odd.told(share.at, share.trace_id, part)
+            if span_id:
+                ids.append(span_id)
+                self._part(share, part, span_id, parent, bits, codes, part is root and part.type != "subsegment")
+            else:
+                self._odd.no_id(share.at, share.trace_id, part)
+        return ids
+
+    def _part(
+        self, share: Share, part: Segment, span_id: int, parent: int, bits: int, codes: list[int], is_segment: bool
+    ) -> None:
+        """Give one segment or subsegment to the builder."""
+        times = exact_times(part.start_time, part.end_time) or self._odd.times(share.at, share.trace_id, part)
+        if times is None:
+            return
+        kind, record_kind = _SORTS[is_segment]
+        if part.inferred:
+            kind, record_kind, bits = _SERVER, int(RecordKind.INFERRED), bits | _INFERRED
+        elif part.namespace:
+            kind = self._callee(share, part, kind, codes)
+        if part.in_progress:
+            bits |= _IN_PROGRESS
+        codes += self._blocks.attributes(part, by_otel=share.by_otel, is_segment=is_segment)
+        if part.error or part.fault or part.throttle:
+            codes += [
+                self._kv(f"aws.xray.{flag}", getattr(part, flag), Origin.AWS) for flag in _FLAGS if getattr(part, flag)
+            ]
+        has_failed = part.fault or (part.error and kind != _SERVER)
+        links: Sequence[Link] = ()
+        events: Sequence[Event] = ()
+        give = self._span
+        if part.links is not NOTHING:
+            links = self._odd.links(share.at, part, codes, self._blocks.open(part.links)[0])
+        if part.cause is not NOTHING:
+            events, give = self._cause(share, part, span_id, codes)
+            has_failed = has_failed or bool(events) or give is not self._span
+        give(
+            at=share.at,
+            trace_id=share.trace_id,
+            span_id=span_id,
+            parent_id=parent,
+            name=part.name,
+            kind=kind,
+            start_ns=times[0],
+            end_ns=times[1],
+            status_code=_STATUS[has_failed],
+            record_kind=record_kind,
+            resolution_ns=RESOLUTION_NS,
+            resource=share.resource,
+            scope=self._scope,
+            attributes=codes,
+            events=events,
+            links=links,
+            quality=bits,
+        )
+
+    def _callee(self, share: Share, part: Segment, kind: int, codes: list[int]) -> int:
+        """Return the kind of a part with a namespace, and note whom it calls."""
+        key = str(part.namespace), part.name
+        known = self._callees.get(key)
+        if known is None:
+            namespace = self._kv("aws.xray.namespace", key[0], Origin.AWS)
+            known = self._callees[key] = namespace, self._kv("peer.service", part.name, Origin.DERIVED)
+        if part.namespace in _CALLS:
+            codes += known
+            return _CLIENT
+        if part.namespace != _LOCAL:
+            self._odd.namespace(share.at, share.trace_id, part)
+        codes.append(known[0])
+        return kind
+
+    def _cause(
+        self, share: Share, part: Segment, span_id: int, codes: list[int]
+    ) -> tuple[Sequence[Event], Callable[..., None]]:
+        """Return the exceptions of a part, and what takes its span: the builder, or one who waits for the cause."""
+        cause = self._blocks.open(part.cause)[0]
+        who = Reference(share.trace_id, "", span_id, share.at)
+        if isinstance(cause, dict):
+            events, more = self.causes.of_object(cause, who)
+            codes += more
+            return events, self._span
+        if isinstance(cause, str) and cause:
+            return (), self.causes.later(who._replace(exception_id=cause))
+        if cause:
+            codes.append(self._odd.cause(share.at, share.trace_id, part, cause))
+        return (), self._span
