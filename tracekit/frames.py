@@ -37,9 +37,9 @@ def text(values: Array, missing: Array | None = None) -> pd.Series:
     return series if missing is None else series.mask(missing)
 
 
-def masked(values: Array, missing: Array, dtype: str) -> pd.Series:
+def masked(values: Array, missing: Array, dtype: Any) -> pd.Series:
     """Return numbers as a nullable column."""
-    return pd.Series(values).astype(dtype).mask(missing)
+    return pd.Series(pd.array(values, dtype=dtype)).mask(missing)
 
 
 def span_column(look: Lookup, forest: Forest, name: str) -> pd.Series:

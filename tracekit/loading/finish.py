@@ -108,7 +108,7 @@ def recoded(columns: Columns, new_code: Array) -> Columns:
 
 def concat(table: type[Part], kinds: Sequence[type], parts: list[Part]) -> Part:
     """Return tables end to end; the list is emptied so that no column is held twice."""
-    columns = [[np.zeros(0, kind)] for kind in kinds]
+    columns: list[list[Array]] = [[np.zeros(0, kind)] for kind in kinds]
     for part in parts:
         for pieces, column in zip(columns, fields(part), strict=True):
             pieces.append(getattr(part, column.name))

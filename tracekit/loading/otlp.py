@@ -2,7 +2,8 @@
 
 The dialects of ``spec/formats.md`` section 5.3: the specification's own, protobuf JSON (base64 ids, enum names),
 snake_case, Go structs, numbers for times, the legacy ``instrumentationLibrarySpans``, Tempo's ``batches`` and
-``trace``, Jaeger's ``result``.  Each spelling is counted in ``traces.sources``; ``aws/spans`` records are in ``otlp_flat``.
+``trace``, Jaeger's ``result``.  Each spelling is counted in ``traces.sources``; ``aws/spans`` records are in
+``otlp_flat``.
 """
 
 from __future__ import annotations
