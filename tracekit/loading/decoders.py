@@ -149,14 +149,8 @@ _ENGINES: dict[str, tuple[Callable[[], Any], tuple[bytes, ...], bytes]] = {  # e
     "bz2": (bz2.BZ2Decompressor, (b"BZh",), b"\0"),
     "xz": (lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY), (b"\xfd7zXZ\0",), b"\0"),
 }
-_ENGINE_ERRORS: tuple[type[Exception], ...] = (
-    igzip_lib.error,
-    zstd.ZstdError,
-    lzma.LZMAError,
-    OSError,
-    EOFError,
-    ValueError,
-)
+_ISAL_ERROR = cast("type[Exception]", igzip_lib.error)  # its stub takes the class for an instance
+_ENGINE_ERRORS = (_ISAL_ERROR, zstd.ZstdError, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
 class Unpacked:

@@ -25,7 +25,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tracekit.loading.json_depth import MAX_DEPTH
+from tracekit.loading.json_depth import MAX_DEPTH, DepthMeter
 from tracekit.loading.json_value import big_int_decoder, big_int_note, decoder, ends_early, replace_surrogates
 from tracekit.loading.json_window import CLOSERS, WINDOW, JsonError, JsonWindow, Readable
 from tracekit.loading.notes import Note
@@ -105,7 +105,8 @@ class JsonPull(JsonWindow):
         value, end = self._build(first, max_bytes)
         start, self._at = self._at, end
         if end - start > max_bytes:
-            self._refuse("JSON_HUGE", _huge(max_bytes), self._offset_of(start), self._excerpt(start))
+            message = f"{_huge(max_bytes)}; the value was not read"
+            self._refuse("JSON_HUGE", message, self._offset_of(start), self._excerpt(start))
         if self._dropped + start < self._bad_until and (bad := _UNDECODABLE.search(self._text, start, end)):
             message = "expected UTF-8, found bytes that are not; the value was not read"
             self._refuse("ENC_INVALID_UTF8", message, self._offset_of(bad.start()), self._excerpt(start))
@@ -230,6 +231,7 @@ class JsonPull(JsonWindow):
     def _build(self, first: str, max_bytes: int) -> tuple[Any, int]:
         """Return the next value and the index behind it, reading on as long as it is cut."""
         decode = self._decode
+        gathered = False
         while True:
             if self._dropped + self._at < self._deep_until:
                 self._refuse_deep(max_bytes)
@@ -248,11 +250,26 @@ class JsonPull(JsonWindow):
                 continue
             if not cut and (first not in _NUMBER or self._ended or end + _EXPONENT < len(self._text)):
                 return value, end
+            if cut and first in CLOSERS and not gathered:
+                self._gather(max_bytes)
+                gathered = True
+                continue
             held = len(self._text) - self._at
             if held > max_bytes:
                 self._refuse_unbuilt("JSON_HUGE", _huge(max_bytes))
             if not self._fill(max(self._size, held)) and cut:
                 self._cut()
+
+    def _gather(self, max_bytes: int) -> None:
+        """Read on to where the container that comes next closes, so that it is not built in vain again and again."""
+        meter, fed = DepthMeter(1), 1
+        while self._dropped + self._at >= self._deep_until:
+            lowest, _ = meter.feed(self._text[self._at + fed :].encode("utf-8", "surrogateescape"))
+            fed = len(self._text) - self._at
+            if lowest > 0 and fed > max_bytes:
+                self._refuse_unbuilt("JSON_HUGE", _huge(max_bytes))
+            if lowest <= 0 or not self._fill(max(self._size, fed)):
+                return
 
     def _mended(self, value: Any, start: int, end: int) -> Any:
         """Return the value with unpaired surrogates replaced."""
