@@ -235,30 +235,33 @@ class JsonPull(JsonWindow):
         while True:
             if self._dropped + self._at < self._deep_until:
                 self._refuse_deep(max_bytes)
-            cut = False
             try:
                 value, end = decode(self._text, self._at)
+                if first not in _NUMBER or self._ended or end + _EXPONENT < len(self._text):
+                    return value, end
             except json.JSONDecodeError as error:
                 if not ends_early(error, self._text):
                     self._refuse_damaged(error, max_bytes)
-                cut = True
             except RecursionError:  # the caller's own stack is nearly full
                 self._refuse_unbuilt("JSON_TOO_DEEP", "expected a value that fits the Python stack left by the caller")
             except ValueError:  # the limit on the digits of an int
                 decode = self._decode_big
                 self._notes.append(big_int_note(self.offset))
                 continue
-            if not cut and (first not in _NUMBER or self._ended or end + _EXPONENT < len(self._text)):
-                return value, end
-            if cut and first in CLOSERS and not gathered:
-                self._gather(max_bytes)
-                gathered = True
-                continue
-            held = len(self._text) - self._at
-            if held > max_bytes:
-                self._refuse_unbuilt("JSON_HUGE", _huge(max_bytes))
-            if not self._fill(max(self._size, held)) and cut:
-                self._cut()
+            self._read_on(first, max_bytes, gathered=gathered)
+            gathered = True
+
+    def _read_on(self, first: str, max_bytes: int, *, gathered: bool) -> None:
+        """Read more of the value that comes next, which is cut."""
+        if self._ended:
+            self._cut()
+        if first in CLOSERS and not gathered:
+            self._gather(max_bytes)
+            return
+        held = len(self._text) - self._at
+        if held > max_bytes:
+            self._refuse_unbuilt("JSON_HUGE", _huge(max_bytes))
+        self._fill(max(self._size, held))
 
     def _gather(self, max_bytes: int) -> None:
         """Read on to where the container that comes next closes, so that it is not built in vain again and again."""
