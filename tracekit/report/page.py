@@ -176,7 +176,7 @@ def _period(seen: Overview) -> str:
 
 
 def _contents(seen: Overview, colours: Colours, names: list[str]) -> dict[str, Any]:
-    """Return tables, pictures and views of the"""
+    """Return tables, pictures and views, by the names that the template uses."""
     worst = [str(trace_id) for trace_id in seen.slowest_traces.index[:WATERFALLS]]
     shown = set(worst)
     graph = map_payload(seen.graph, colours=colours)
@@ -203,10 +203,12 @@ def _contents(seen: Overview, colours: Colours, names: list[str]) -> dict[str, A
     }
 
 
-def _volume(seen: Overview) -> Markup:
-    """Return traces over time."""
+def _volume(seen: Overview) -> Markup | None:
+    """Return traces over time; None where no start is known."""
     spans, root = seen.traces.columns.spans, seen.traces.forest.root_row
     known = (spans.quality[root] & Quality.NO_START) == 0
+    if not known.any():
+        return None
     failed = seen.traces.summary["is_error"].to_numpy(np.float64)
     weights = seen.traces.weights.value
     return volume_picture(spans.start_ns[root][known], weights[known], failed[known], width=1000)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 HEIGHTS: Final = (240, 320, 400, 480)  # of views, in pixels; the style sheet has a class for each
 _AROUND: Final = 150  # bars, overview and axis of a waterfall
+_NOTE: Final = 40  # what the reader has to know about the picture
 _ROW, _STILL_ROW, _STILL_AROUND = 22, 20, 60
 
 
@@ -89,7 +90,7 @@ def waterfall_view(seen: Overview, trace_id: str, colours: Colours) -> dict[str,
     """
     payload = trace_payload(seen.traces, trace_id, colours=colours)
     row = seen.traces.summary.loc[[trace_id]].to_dict("records")[0]
-    height = fitting_height(_AROUND + _ROW * len(payload.columns["start"]))
+    height = fitting_height(_AROUND + (_NOTE if payload.meta["note"] else 0) + _ROW * len(payload.columns["start"]))
     facts = [
         f"{moment(row['start_ns'], decimals=3)} UTC",
         plural(row["span_count"], "span"),

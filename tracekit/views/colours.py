@@ -18,7 +18,7 @@ LIGHT: Final = (
     "#0094e7", "#c48700", "#00a679", "#7a4964", "#2d78a3", "#753400", "#908a3c", "#5b32a8", "#4e382b", "#8695a6",
 )  # fmt: skip
 DARK: Final = (
-    "#0094e7", "#ffb000", "#00cd95", "#e077b2", "#7ed1ff", "#aa4b00", "#c0b851", "#79579f", "#8c644d", "#5b6571",
+    "#0094e7", "#ffb000", "#00cd95", "#e077b2", "#7ed1ff", "#aa4b00", "#c0b851", "#79579f", "#8c644d", "#606a77",
 )  # fmt: skip
 _FIRST_CHOICE: Final = 6  # the calm ones; the others are brown, grey or dark in the light theme
 _ORDER: Final = (0, 2, 1, 4, 6, 7, 3, 5, 9, 8)

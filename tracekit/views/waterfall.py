@@ -294,7 +294,7 @@ def _note(flags: Array, dur: Array) -> str:
     said = [
         (held(Flag.NO_END), "without an end, drawn to the end of the trace"),
         (held(Flag.NO_START), "without a start, drawn from its beginning"),
-        (held(Flag.ORPHAN), "whose parent is not in the data, drawn as roots"),
-        (int((dur < 0).sum()), "that end before they start, drawn at their start"),
+        (held(Flag.ORPHAN), "with a parent that is not in the data"),
+        (int((dur < 0).sum()), "with the end before the start"),
     ]
     return "; ".join(f"{plural(number, 'span')} {words}" for number, words in said if number)

@@ -21,7 +21,7 @@ const WIDE = 700; // below this width the detail stands under the rows
 
 // The same as colours.py, which a test compares: same index, same hue, in both themes.
 export const LIGHT = ['#0094e7', '#c48700', '#00a679', '#7a4964', '#2d78a3', '#753400', '#908a3c', '#5b32a8', '#4e382b', '#8695a6'];
-export const DARK = ['#0094e7', '#ffb000', '#00cd95', '#e077b2', '#7ed1ff', '#aa4b00', '#c0b851', '#79579f', '#8c644d', '#5b6571'];
+export const DARK = ['#0094e7', '#ffb000', '#00cd95', '#e077b2', '#7ed1ff', '#aa4b00', '#c0b851', '#79579f', '#8c644d', '#606a77'];
 
 // --tk-page-* is set by a page of ours (the report), --jp-* by JupyterLab, --vscode-* by VS Code, --tk-own-* is the rest.
 const CSS = `
@@ -382,7 +382,7 @@ class Row {
       const room = 10 + this.time.textContent.length * 6.5, right = x1 + room < width, left = !right && x0 > room;
       this.time.style.left = right ? `${(x1 + 5).toFixed(1)}px` : '';
       this.time.style.right = right ? '' : `${(left ? width - x0 + 5 : Math.max(6, width - x1 + 6)).toFixed(1)}px`;
-      this.time.style.color = right || left ? '' : inkOn(colourOf(T.meta.slots[T.svc[i]]));
+      this.time.style.color = right || left || T.flags[i] & (NO_END | INFERRED) ? '' : inkOn(colourOf(T.meta.slots[T.svc[i]]));
     }
     this.el.setAttribute('aria-selected', i === W.selected);
     this.el.classList.toggle('hit', !!(W.hits && W.hits[i]));
