@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import PAY, PAY_ID, spans
+from hand_drawn import PAY, PAY_ID, spans
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,0 +1,127 @@
+"""The still pictures: what they show is read back from their SVG."""
+
+import re
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+from hand_drawn import PAY_ID, spans
+
+from tracekit import TraceSet
+from tracekit.analysis.latency import latency
+from tracekit.analysis.service_graph import service_graph
+from tracekit.views.latency import latency_picture, strip_picture
+from tracekit.views.service_graph import map_payload, map_picture
+from tracekit.views.volume import time_step, volume_picture
+from tracekit.views.waterfall import trace_payload
+from tracekit.views.waterfall_picture import slowest_spans, waterfall_picture
+
+NS = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(picture):
+    return ET.fromstring(picture.encode("utf-8"))
+
+
+def words(root):
+    return ["".join(node.itertext()) for node in root.iter(f"{NS}text")]
+
+
+def bars(root, kind):
+    return [node for node in root.iter(f"{NS}rect") if kind in node.get("class", "").split()]
+
+
+def test_the_bars_of_a_waterfall_are_to_scale(pay):
+    root = drawn(waterfall_picture(trace_payload(pay, PAY_ID)))
+    assert root.get("aria-label") == f"Waterfall of trace {PAY_ID}: 5 spans, 1.00 µs"
+    rects = [node for node in root.iter(f"{NS}rect") if node.get("height") == "11"]
+    root_width = float(rects[0].get("width"))
+    assert [round(float(r.get("width")) / root_width, 2) for r in rects] == [1.0, 0.1, 0.6, 0.25, 0.05]
+    begin = float(rects[0].get("x"))
+    assert [round((float(r.get("x")) - begin) / root_width, 2) for r in rects] == [0, 0.05, 0.2, 0.25, 0.85]
+    assert [r.get("stroke") for r in rects] == [None, None, "#d32f2f", None, None]
+    assert any("ledger" in line and "!" in line for line in words(root))
+
+
+def test_the_longest_spans_of_the_upper_levels_are_chosen():
+    rows = [("1", None, "a", "root", "SERVER", 0, 1000, "UNSET")]
+    rows += [(str(k), "1", "a", f"child {k}", "SERVER", k, k * 3, "UNSET") for k in range(2, 60)]
+    root = drawn(waterfall_picture(trace_payload(TraceSet.from_spans(spans(rows)), "0000"), row_count=5))
+    shown = [line for line in words(root) if "child" in line]
+    assert [line.split()[-1] for line in shown] == ["56", "57", "58", "59"]
+    assert words(root)[-1] == "5 of 59 spans: the upper levels, the longest first"
+
+
+def test_the_slowest_spans_stand_in_a_table(pay):
+    cells = re.findall(r"<td>(.*?)</td>", slowest_spans(trace_payload(pay, PAY_ID), limit=2))
+    assert cells == ["shop", "POST /pay", "1.00 µs", "0 ns", "ledger", "charge", "600 ns", "200 ns"]
+
+
+def test_the_bars_of_a_distribution_hold_all_of_it():
+    rng = np.random.default_rng(3)
+    took = np.rint(rng.lognormal(17, 1, 400)).astype(np.int64)
+    frame = pd.DataFrame({"trace_id": [f"{k + 1:x}" for k in range(400)], "span_id": "1", "name": "x", "start_ns": 0})
+    cells = latency(TraceSet.from_spans(frame.assign(end_ns=took)), by=()).histogram
+    root = drawn(latency_picture(cells, {"p50": float(np.median(took))}))
+    shares = [float(re.search(r": <?([\d.]+) %", r[0].text)[1]) for r in bars(root, "tk-bar")]
+    assert sum(shares) == pytest.approx(100, abs=0.2 * len(shares))
+    tallest = max(bars(root, "tk-bar"), key=lambda r: float(r.get("height")))
+    low, high = re.match(r"([\d.]+ \S+) to ([\d.]+ \S+):", tallest[0].text).groups()
+    to_ns = lambda said: float(said.split()[0]) * {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9}[said.split()[1]]  # noqa: E731 - local
+    counted = ((took >= to_ns(low) * 0.995) & (took < to_ns(high) * 1.005)).mean()
+    assert counted == pytest.approx(max(shares) / 100, abs=0.02)
+
+
+def test_marks_stand_where_their_durations_are_and_their_labels_do_not_touch():
+    cells = pd.DataFrame({"bucket": [0, 930], "bucket_low_ns": 1.0, "bucket_high_ns": 2.0, "weight_sum": 1.0})
+    marks = {"p50": 1e4, "p95": 1.01e4, "p99": 1.02e4}
+    root = drawn(latency_picture(cells, marks, width=1000))
+    lines = [node for node in root.iter(f"{NS}line") if node.get("class") == "tk-mark"]
+    axis = np.log(1.02 ** (930 + 1)) - 0
+    assert float(lines[0].get("x1")) == pytest.approx(np.log(1e4) / axis * 1000, rel=0.05)
+    labels = [node for node in root.iter(f"{NS}text") if node.text.startswith("p")]
+    assert [node.text for node in labels] == ["p50 10.0 µs", "p95 10.1 µs", "p99 10.2 µs"]
+    assert len({node.get("y") for node in labels}) == 3
+
+
+def test_no_durations_are_said_in_words():
+    empty = pd.DataFrame({"bucket": [], "bucket_low_ns": [], "bucket_high_ns": [], "weight_sum": []})
+    assert words(drawn(latency_picture(empty, {"p50": float("nan")}))) == ["No durations to show."]
+    nothing = {"p50_ns": float("nan"), "p95_ns": float("nan"), "p99_ns": float("nan")}
+    assert drawn(strip_picture(nothing, 1, 2, slot=0)).get("aria-label") == "no durations"
+
+
+def test_a_strip_runs_from_p50_over_p95_to_p99():
+    root = drawn(strip_picture({"p50_ns": 1e6, "p95_ns": 1e7, "p99_ns": 1e8}, 1e6, 1e9, slot=3))
+    thin, thick = bars(root, "tk-s3")
+    assert [float(thin.get(k)) for k in ("x", "width")] == [0, 80]
+    assert [float(thick.get(k)) for k in ("x", "width")] == [0, 40]
+
+
+@pytest.mark.parametrize("span_ns", [0, 5, 10**6, 10**9, 7 * 10**9, 90 * 10**9, 3_600 * 10**9, 10**15, 10**17, 10**18])
+def test_a_period_is_cut_into_a_readable_number_of_round_steps(span_ns):
+    step = time_step(0, span_ns)
+    assert span_ns // step + 1 <= 72
+
+
+def test_every_trace_is_in_a_bar_and_failed_ones_are_red():
+    begun = np.arange(100) * 10**9 + 1_747_231_200 * 10**9
+    failed = np.arange(100) % 10 == 0
+    root = drawn(volume_picture(begun, np.full(100, 2.0), failed))
+    counts = [re.search(r": ([\d,]+) traces?, (\d+) failed", r[0].text).groups() for r in bars(root, "tk-bar")]
+    assert sum(int(count) for count, _ in counts) == 200
+    assert sum(int(count) for _, count in counts) == 20
+    assert len(bars(root, "tk-failed-bar")) == sum(count != "0" for _, count in counts)
+    assert "14:00:00" in words(root)
+    assert root.get("aria-label") == "Traces over time: 200 traces from 2025-05-14 14:00:00 to 2025-05-14 14:01:39 UTC"
+
+
+def test_a_map_shows_every_service_and_call(pay):
+    graph = map_payload(service_graph(pay))
+    root = drawn(map_picture(graph))
+    names = {node["name"] for node in graph["nodes"]}
+    assert {"shop", "cart", "ledger"} <= names
+    assert {line for line in words(root) if line in names} == names
+    tips = [node.text for path in root.iter(f"{NS}path") for node in path.iter(f"{NS}title")]
+    assert sorted(tips) == sorted(edge["tip"] for edge in graph["edges"])

@@ -1,0 +1,76 @@
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+from hand_drawn import PAY, spans
+
+from tracekit import TraceSet
+from tracekit.analysis.errors import errors
+from tracekit.analysis.latency import latency
+from tracekit.analysis.self_time import self_time
+from tracekit.views import plot
+from tracekit.views.charts import safe
+from tracekit.views.plot import VIEWS
+
+
+def test_importing_the_views_imports_no_chart_or_widget_library():
+    heavy = ("plotly", "anywidget", "ipywidgets", "traitlets", "networkx", "nbformat", "jinja2")
+    code = f"import sys, tracekit.views; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]
+"
+
+
+def test_every_registered_view_exists():
+    for result, view in VIEWS.items():
+        module, _, name = result.rpartition(".")
+        assert isinstance(getattr(import_module(module), name), type)
+        module, _, name = view.partition(":")
+        assert callable(getattr(import_module(module), name))
+
+
+def test_a_subclass_of_a_result_is_drawn_like_it(pay):
+    class Mine(type(latency(pay))):
+        pass
+
+    result = latency(pay)
+    assert type(plot(Mine(result.table, result.histogram))).__name__ == "Figure"
+
+
+def test_what_has_no_view_is_refused():
+    with pytest.raises(TypeError, match=r"expected a result that has a view \(Errors, .*\), found str"):
+        plot("latency")
+
+
+def test_self_time_bars_are_shares_of_all_self_time(pay):
+    bars = plot(self_time(pay)).data[0]
+    table = self_time(pay).by("service_name")
+    assert dict(zip(bars.y, bars.x, strict=True)) == pytest.approx(
+        dict(zip(table["service_name"], table["self_time_ratio"], strict=True))
+    )
+
+
+def test_the_outline_of_a_latency_holds_all_of_its_spans(pay):
+    figure = plot(latency(pay, by="service_name"))
+    for outline in figure.data:
+        assert sum(outline.y[::2]) == pytest.approx(1)
+        assert list(outline.x) == sorted(outline.x)
+    assert {outline.name for outline in figure.data} == {"shop", "cart", "ledger", "mailer"}
+
+
+def test_failing_operations_have_a_point_with_its_interval(pay):
+    result = errors(pay)
+    points = plot(result).data[0]
+    assert list(points.y) == ["ledger charge"]
+    assert list(points.x) == [1.0]
+    row = result.operations.iloc[0]
+    assert points.x[0] - points.error_x.arrayminus[0] == pytest.approx(row["low"])
+
+
+def test_names_are_no_markup_in_a_chart():
+    rows = [(s, p, "<a href='http://evil'>x</a>", n, k, a, b, "ERROR") for s, p, _, n, k, a, b, _ in PAY]
+    traces = TraceSet.from_spans(spans(rows))
+    for figure in (plot(latency(traces)), plot(errors(traces)), plot(self_time(traces))):
+        assert "<a href" not in figure.to_json()
+    assert safe("a\u202eb<") == "a\ufffdb&lt;"
+    assert len(safe("A" * 500)) == 60
