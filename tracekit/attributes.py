@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -46,46 +46,54 @@ class Codes(NamedTuple):
 NOTHING: list[str] = []
 
 
-@dataclass(frozen=True)
 class KeyIndex:
-    """The attributes of one owner table, grouped by key.
+    """The attributes of one owner table, looked up by key.
+
+    The key of every attribute is kept in as few bytes as the number of keys allows, so that finding those of one key
+    is one comparison of a short array; what was found is kept.
 
     Parameters
     ----------
-    rows, codes
-        Owner row and attribute code, grouped by key, owner rows ascending within each.
-    offsets
-        Where each key's group begins.
+    attributes
+        Which attributes each owner row has.
     kv
         The attribute table that the codes mean.
-    row_count
-        Number of owner rows.
+
+    Examples
+    --------
+    >>> from tracekit.columns import Ragged
+    >>> from tracekit.loading.pool import Attributes
+    >>> pool = Attributes()
+    >>> codes = np.array([pool.kv("tenant", "blue"), pool.kv("retries", 2)], np.int32)
+    >>> index = KeyIndex(Ragged(np.array([0, 0, 2]), codes), pool.table()[0])
+    >>> index.of("retries")
+    (array([1], dtype=int32), array([1], dtype=int32))
     """
 
-    rows: Array
-    codes: Array
-    offsets: Array
-    kv: KeyValues
-    row_count: int
+    def __init__(self, attributes: Ragged, kv: KeyValues) -> None:
+        self.kv = kv
+        self.row_count = len(attributes)
+        self._attributes = attributes
+        self._found: dict[str, tuple[Array, Array]] = {}
 
-    @classmethod
-    def build(cls, attributes: Ragged, kv: KeyValues) -> KeyIndex:
-        """Group the attributes by key: one stable sort."""
-        small = np.int16 if len(kv.keys) < np.iinfo(np.int16).max else np.int32  # 16 bits sort by radix
-        key = kv.key.astype(small)[attributes.codes]
-        order = np.argsort(key, kind="stable")
-        rows = np.repeat(np.arange(len(attributes), dtype=np.int32), attributes.counts)
-        offsets = np.concatenate(([0], np.cumsum(np.bincount(key, minlength=len(kv.keys)))))
-        return cls(rows[order], attributes.codes[order], offsets, kv, len(attributes))
+    @cached_property
+    def _key(self) -> Array:
+        """Key of every attribute."""
+        small = np.min_scalar_type(max(len(self.kv.keys), 1))
+        return np.asarray(self.kv.key.astype(small)[self._attributes.codes])
+
+    @cached_property
+    def _row(self) -> Array:
+        """Owner row of every attribute."""
+        return np.repeat(np.arange(self.row_count, dtype=np.int32), self._attributes.counts)
 
     def of(self, key: str) -> tuple[Array, Array]:
         """Return (owner rows, attribute codes) of a key."""
-        try:
-            at = self.kv.keys.index(key)
-        except ValueError:
-            return self.rows[:0], self.codes[:0]
-        part = slice(self.offsets[at], self.offsets[at + 1])
-        return self.rows[part], self.codes[part]
+        if key not in self._found:
+            known = key in self.kv.keys
+            at = np.flatnonzero(self._key == self.kv.keys.index(key)) if known else np.zeros(0, np.int64)
+            self._found[key] = self._row[at] if known else np.zeros(0, np.int32), self._attributes.codes[at]
+        return self._found[key]
 
     def first_of(self, keys: Iterable[str]) -> Array:
         """Return for every row the attribute code of the first of these keys that it has; -1 without any.
@@ -100,7 +108,17 @@ class KeyIndex:
 
     def codes_of(self, keys: Iterable[str], rename: Callable[[str], str] | None = None) -> Codes:
         """Return the values of the first key present as codes with labels."""
-        return labelled(self.first_of(keys), self.kv, rename)
+        labels: dict[str, int] = {}
+        result = np.full(self.row_count, -1, np.int32)
+        for key in reversed(list(keys)):
+            rows, codes = self.of(key)
+            if not len(rows):
+                continue
+            used, position = _used(codes, len(self.kv))
+            texts = texts_of(self.kv, used)
+            texts = texts if rename is None else [rename(text) for text in texts]
+            result[rows] = np.array([labels.setdefault(text, len(labels)) for text in texts], np.int32)[position]
+        return Codes(result, list(labels))
 
     def numbers_of(self, keys: Iterable[str]) -> tuple[Array, Array]:
         """Return (int64 values, present) of the first key present; texts count where they are digits."""
@@ -110,26 +128,6 @@ class KeyIndex:
         known = np.array([value is not None for value in values] + [False])
         plain = np.array([value or 0 for value in values] + [0], np.int64)
         return plain[inverse], known[inverse]
-
-
-def labelled(chosen: Array, kv: KeyValues, rename: Callable[[str], str] | None = None) -> Codes:
-    """Return attribute codes (-1 = none) as codes with distinct labels, in order of first code.
-
-    Examples
-    --------
-    >>> from tracekit.loading.pool import Attributes
-    >>> pool = Attributes()
-    >>> code = pool.kv("n", 5)
-    >>> labelled(np.array([code, -1]), pool.table()[0])
-    Codes(codes=array([ 0, -1], dtype=int32), labels=['5'])
-    """
-    used, inverse = _used(chosen, len(kv))
-    texts = texts_of(kv, used)
-    if rename is not None:
-        texts = [rename(text) for text in texts]
-    labels: dict[str, int] = {}
-    code = np.array([labels.setdefault(text, len(labels)) for text in texts] + [-1], np.int32)
-    return Codes(code[inverse], list(labels))
 
 
 def _used(chosen: Array, size: int) -> tuple[Array, Array]:
@@ -206,14 +204,16 @@ def pick(options: Sequence[Codes]) -> tuple[Codes, Array]:
     labels: dict[str, int] = {}
     codes = np.full(len(options[0].codes), -1, np.int32)
     which = np.full(len(codes), -1, np.int8)
+    still_open = np.arange(len(codes))
     for at, option in enumerate(options):
-        used, inverse = _used(option.codes, len(option.labels))
-        new = (codes < 0) & (option.codes >= 0)
-        if not new.any():
+        found = option.codes[still_open] >= 0
+        rows = still_open[found]
+        if not len(rows):
             continue
-        joint = np.array([labels.setdefault(option.labels[i], len(labels)) for i in used] + [-1], np.int32)
-        codes[new] = joint[inverse[new]]
-        which[new] = at
+        joint = np.array([labels.setdefault(label, len(labels)) for label in option.labels], np.int32)
+        codes[rows] = joint[option.codes[rows]]
+        which[rows] = at
+        still_open = still_open[~found]
     return Codes(codes, list(labels)), which
 
 
@@ -226,12 +226,15 @@ def join(parts: Sequence[Codes], between: str = " ") -> Codes:
     >>> join([method, route]).series().tolist()
     ['GET /cart', nan]
     """
-    first, *rest = parts
-    key = first.codes.astype(np.int64)
-    for part in rest:
-        key = np.where(key >= 0, key * (len(part.labels) + 1) + part.codes + 1, -1)
-    distinct, where, inverse = np.unique(key, return_index=True, return_inverse=True)
-    texts = [between.join(p.labels[p.codes[i]] for p in parts if p.codes[i] >= 0) for i in where]
+    rows = np.flatnonzero(parts[0].codes >= 0)
+    key = np.zeros(len(rows), np.int64)
+    for part in parts:
+        key = key * (len(part.labels) + 1) + part.codes[rows] + 1
+    group, distinct = pd.factorize(key)
+    example = np.zeros(len(distinct), np.int64)
+    example[group[::-1]] = rows[::-1]
     labels: dict[str, int] = {}
-    code = [labels.setdefault(t, len(labels)) if d >= 0 else -1 for d, t in zip(distinct, texts, strict=True)]
-    return Codes(np.array(code, np.int32)[inverse] if code else key.astype(np.int32), list(labels))
+    texts = [between.join(p.labels[p.codes[i]] for p in parts if p.codes[i] >= 0) for i in example]
+    codes = np.full(len(parts[0].codes), -1, np.int32)
+    codes[rows] = np.array([labels.setdefault(text, len(labels)) for text in texts], np.int32)[group]
+    return Codes(codes, list(labels))

@@ -59,22 +59,22 @@ class Lookup:
     @cached_property
     def by_key(self) -> KeyIndex:
         """Attributes of spans by key."""
-        return KeyIndex.build(self.columns.attributes, self.columns.kv)
+        return KeyIndex(self.columns.attributes, self.columns.kv)
 
     @cached_property
     def resources_by_key(self) -> KeyIndex:
         """Attributes of resources by key."""
-        return KeyIndex.build(self.columns.resource_attributes, self.columns.kv)
+        return KeyIndex(self.columns.resource_attributes, self.columns.kv)
 
     @cached_property
     def events_by_key(self) -> KeyIndex:
         """Attributes of events by key."""
-        return KeyIndex.build(self.columns.event_attributes, self.columns.kv)
+        return KeyIndex(self.columns.event_attributes, self.columns.kv)
 
     @cached_property
     def links_by_key(self) -> KeyIndex:
         """Attributes of links by key."""
-        return KeyIndex.build(self.columns.link_attributes, self.columns.kv)
+        return KeyIndex(self.columns.link_attributes, self.columns.kv)
 
     def codes(self, column: str) -> Codes:
         """Return a category column of ``spans`` as codes; KeyError for a name that is none."""
@@ -140,7 +140,9 @@ class Lookup:
 
     def any_of(self, *kinds: Kind) -> Array:
         """Return whether the span is of one of these kinds."""
-        return np.isin(self.columns.spans.kind, kinds)
+        wanted = np.zeros(len(schema.KINDS), bool)
+        wanted[list(kinds)] = True
+        return np.asarray(wanted[self.columns.spans.kind])
 
 
 def compact(codes: Array, texts: list[str]) -> Codes:
