@@ -124,6 +124,18 @@ def test_text_that_is_not_ascii_is_counted_in_bytes():
     assert [reader.offset for _ in reader.items() if reader.peek()] == [1, 7, 15]
 
 
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_offsets_in_loops_need_no_peek(size):
+    data = b'{ "a" :\n [ 1 ,  2 ] , "b":{}}'
+    reader = pull(data, size, size)
+    found = []
+    for key in reader.keys():
+        found.append(reader.offset)
+        if key == "a":
+            found += [reader.offset for _ in reader.items()]
+    assert found == [9, 11, 16, data.index(b"{}")]
+
+
 # -------------------------------------------------------------------------------------------------- walking
 
 

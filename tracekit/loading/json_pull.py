@@ -205,6 +205,7 @@ class JsonPull(JsonWindow):
         if self.peek() != ":":
             self._fail_expecting("':' behind a member name")
         self._at += 1
+        self.peek()  # so that the offset is the value's
         return name
 
     def _comma(self, closing: str) -> bool:

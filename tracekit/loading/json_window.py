@@ -112,7 +112,7 @@ class JsonWindow:
 
     @property
     def offset(self) -> int:
-        """Byte offset of the next value; exact after ``peek()``."""
+        """Byte offset of the next value; exact on every turn of ``keys()`` and ``items()``, and after ``peek()``."""
         self._offset = self._offset_of(self._at)
         self._counted = self._at
         return self._offset
