@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from tracekit import TraceSet
+
 #  ns  100        350  600      900 950 1000 1100
 #  shop POST /pay  |------------------------------|
 #  cart lock          |--| (150 to 250)
@@ -22,3 +24,7 @@ def spans(rows, trace_id="a1", dtype=None):
     names = ["span_id", "parent_span_id", "service_name", "name", "kind", "start_ns", "end_ns", "status_code"]
     frame = pd.DataFrame(rows, columns=names, dtype=dtype).assign(trace_id=trace_id)
     return frame.astype({"start_ns": "Int64", "end_ns": "Int64"})
+
+
+def pay_traces():
+    return TraceSet.from_spans(spans(PAY).assign(**{"attributes.tenant": ["blue", None, "blue", None, "a\u202eb"]}))

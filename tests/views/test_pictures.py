@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pandas as pd
 import pytest
-from hand_drawn import PAY_ID, spans
+from hand_drawn import PAY_ID, pay_traces, spans
 
 from tracekit import TraceSet
 from tracekit.analysis.latency import latency
@@ -16,6 +16,12 @@ from tracekit.views.service_graph import map_payload, map_picture
 from tracekit.views.volume import time_step, volume_picture
 from tracekit.views.waterfall import trace_payload
 from tracekit.views.waterfall_picture import slowest_spans, waterfall_picture
+
+
+@pytest.fixture
+def pay():
+    return pay_traces()
+
 
 NS = "{http://www.w3.org/2000/svg}"
 

@@ -3,7 +3,7 @@ import sys
 from importlib import import_module
 
 import pytest
-from hand_drawn import PAY, spans
+from hand_drawn import PAY, pay_traces, spans
 
 from tracekit import TraceSet
 from tracekit.analysis.errors import errors
@@ -14,11 +14,17 @@ from tracekit.views.charts import safe
 from tracekit.views.plot import VIEWS
 
 
+@pytest.fixture
+def pay():
+    return pay_traces()
+
+
 def test_importing_the_views_imports_no_chart_or_widget_library():
     heavy = ("plotly", "anywidget", "ipywidgets", "traitlets", "networkx", "nbformat", "jinja2")
     code = f"import sys, tracekit.views; print([m for m in {heavy} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]
-"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_every_registered_view_exists():

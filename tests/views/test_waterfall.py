@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hand_drawn import PAY, PAY_ID, spans
+from hand_drawn import PAY, PAY_ID, pay_traces, spans
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +10,11 @@ from tracekit.views.details import NO_TIME
 from tracekit.views.text import REPLACEMENT
 from tracekit.views.tkw1 import encode
 from tracekit.views.waterfall import Flag, span_details, trace_payload, trace_rows
+
+
+@pytest.fixture
+def pay():
+    return pay_traces()
 
 
 def names(payload):

@@ -5,13 +5,18 @@ import re
 import pandas as pd
 import pytest
 import traitlets
-from hand_drawn import PAY_ID
+from hand_drawn import PAY_ID, pay_traces
 
 from tracekit import TraceSet
 from tracekit.analysis.service_graph import service_graph
 from tracekit.views import plot, waterfall
 from tracekit.views.tkw1 import decode
 from tracekit.views.waterfall import EMBEDDED_SPANS
+
+
+@pytest.fixture
+def pay():
+    return pay_traces()
 
 
 def test_the_widget_holds_the_trace(pay):

@@ -1,0 +1,105 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from shop_traces import no_traces, shop_frame, shop_traces
+
+from tracekit import TraceSet
+from tracekit.report.headlines import headlines
+from tracekit.report.overview import Overview
+
+
+@pytest.fixture
+def shop():
+    return shop_traces()
+
+
+@pytest.fixture
+def empty():
+    return no_traces()
+
+
+def said(traces):
+    return {finding.check: finding for finding in headlines(Overview(traces))}
+
+
+def test_the_planted_fault_is_the_first_sentence(shop):
+    found = headlines(Overview(shop))
+    first = found[0]
+    assert (first.check, first.severity) == ("tail", "warning")
+    said, figures = first.headline.split(" where the others spend ")
+    assert said == "The slowest POST /checkout of front spend 300 ms in SELECT discount of pricing"
+    assert figures.startswith("10.0 ms: ")
+    assert first.headline.endswith("It runs 30 times a request instead of 1.0.")
+    assert first.estimate.value == pytest.approx(290 / 290, abs=0.01)
+    slowest = shop.summary["root_duration_ns"].idxmax()
+    assert first.exemplars == (slowest,)
+
+
+def test_the_slowest_requests_are_named_with_their_quantiles(shop):
+    finding = said(shop)["slowest"]
+    took = shop.summary.loc[shop.summary["root_name"] == "POST /checkout", "root_duration_ns"].to_numpy(float)
+    assert "POST /checkout of front: half take up to 4" in finding.headline
+    assert "(40 traces)" in finding.headline
+    assert finding.estimate.value == pytest.approx(np.quantile(took, 0.95, method="inverted_cdf"), rel=0.02)
+
+
+def test_failures_are_counted_and_followed_to_where_they_begin(shop):
+    finding = said(shop)["failures"]
+    assert (
+        finding.headline
+        == "4 of 80 requests failed (5.0 %); 4 of the 4 errors behind them begin in POST /charge of payments."
+    )
+    assert finding.severity == "warning"
+    assert finding.estimate.low < 0.05 < finding.estimate.high
+
+
+def test_without_failures_it_says_what_that_can_mean():
+    fine = TraceSet.from_spans(shop_frame().assign(status_code="UNSET"))
+    finding = said(fine)["failures"]
+    assert finding.severity == "info"
+    assert finding.headline == "No request failed in 80 traces; up to 4.6 % may in the long run."
+
+
+def test_even_slowness_has_no_single_cause():
+    frame = shop_frame()
+    frame = frame[frame["name"].isin(["GET /items", "GET", "GET /v1/items"])]
+    assert "tail" not in said(TraceSet.from_spans(frame))
+
+
+def test_orphans_and_open_spans_are_counted(shop):
+    frame = shop_frame(20).astype({"end_ns": "Int64"})
+    frame.loc[frame["name"] == "GET", "parent_span_id"] = "ffffffffffffffff"
+    frame.loc[0, "end_ns"] = frame.loc[0, "start_ns"] - 5
+    finding = said(TraceSet.from_spans(frame))["partial"]
+    assert finding.headline == (
+        "10 of 20 traces are not whole: 10 spans without their parent, 1 span that end before they start."
+    )
+    assert "partial" not in said(shop)
+
+
+def test_unknown_weights_are_said_and_known_ones_not(shop):
+    assert said(shop)["weights"].headline.startswith("The traces do not say how they were sampled")
+    assert "weights" not in said(shop.with_weights(20))
+
+
+def test_weights_count(shop):
+    heavy = shop.with_weights(pd.Series(np.where(shop.summary["is_error"], 1.0, 19.0), index=shop.summary.index))
+    share = 4 / (4 + 76 * 19)
+    assert said(heavy)["failures"].estimate.value == pytest.approx(share)
+
+
+def test_an_empty_set_has_a_sentence_too(empty):
+    assert said(empty)["empty"].headline == "There is no trace in the data."
+
+
+def test_lost_records_come_first(shop):
+    columns = shop.columns
+    sources = columns.sources.assign(span_count=260, quarantined_count=20, complete=False)
+    lost = TraceSet(dataclasses.replace(columns, sources=sources))
+    finding = said(lost)["lost"]
+    assert finding.headline == (
+        "20 of 260 spans could not be used and 1 source was not read to the end: the figures describe the rest."
+    )
+    assert headlines(Overview(lost))[0].check == "lost"
