@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import html
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit import frames, schema
+from tracekit import frames
 from tracekit import weights as weighing
 from tracekit.columns import Array, Columns
 from tracekit.derived import CODED, Lookup
-from tracekit.errors import FilterError
+from tracekit.filters import evaluate
 from tracekit.forest import Forest, grow
 from tracekit.schema import Quality
 
@@ -285,7 +284,7 @@ class TraceSet:
         >>> len(shop.where("service_name == 'ledger'"))
         1
         """
-        mask = self._evaluate(condition) if isinstance(condition, str) else condition
+        mask = evaluate(condition, self._column) if isinstance(condition, str) else condition
         if callable(mask):
             mask = mask(self.spans)
         if isinstance(mask, pd.Series) and mask.index.name == "trace_id":
@@ -300,28 +299,9 @@ class TraceSet:
             chosen = np.bincount(self.forest.trace[rows], minlength=len(self)) > 0
         return self._only(chosen)
 
-    def _evaluate(self, expression: str) -> Any:
-        """Return the mask of an expression, reading only the columns that it names."""
-        try:
-            tree = ast.parse(expression, mode="eval")
-        except SyntaxError as error:
-            at = (error.offset or 1) - 1
-            message = f"expected a condition over columns of spans, found {expression!r}: {error.msg} at {at}"
-            raise FilterError(message, expression=expression, position=at) from error
-        used = {node.id: node.col_offset for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        known = set(schema.names("spans"))
-        for name, at in used.items():
-            if name not in known:
-                message = (
-                    f"expected a column of spans, found {name!r} at {at} of {expression!r}; see tracekit.schema.SPANS"
-                )
-                raise FilterError(message, expression=expression, position=at)
-        data = pd.DataFrame({name: frames.span_column(self.lookup, self.forest, name) for name in used})
-        try:
-            return data.eval(expression, engine="python")
-        except Exception as error:
-            message = f"expected a condition over columns of spans, found {expression!r}: {error}"
-            raise FilterError(message, expression=expression, position=0) from error
+    def _column(self, name: str) -> pd.Series:
+        """Return one column of ``spans`` without the others."""
+        return frames.span_column(self.lookup, self.forest, name)
 
     def trace(self, trace_id: str) -> TraceSet:
         """Return one trace.

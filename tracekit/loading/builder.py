@@ -6,9 +6,7 @@ Loaders of JSON records call ``kv``, ``resource``, ``scope`` and ``span``; the f
 
 from __future__ import annotations
 
-from array import array
-from dataclasses import dataclass, fields, replace
-from itertools import chain
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +20,16 @@ from tracekit.columns import (
     ScopeColumns,
     SpanColumns,
     TraceFacts,
+)
+from tracekit.loading.batches import (
+    EVENT_DTYPES,
+    LINK_DTYPES,
+    SPAN_DTYPES,
+    Batch,
+    Growing,
+    column,
+    ragged,
+    transposed,
 )
 from tracekit.loading.ledger import Issue, Ledger, Position
 from tracekit.loading.pool import HIGHEST, LOWEST, Attributes, Texts
@@ -53,55 +61,6 @@ class Link(NamedTuple):
     trace_state: str = ""
     flags: int = 0
     dropped: int = 0
-
-
-@dataclass(slots=True)
-class Batch:
-    """Columns of some spans in order of arrival; ``span_row`` of events and links counts from the batch's start."""
-
-    spans: SpanColumns
-    attributes: Ragged
-    events: EventColumns
-    event_attributes: Ragged
-    links: LinkColumns
-    link_attributes: Ragged
-
-
-class Growing:
-    """The columns of all batches so far, end to end: arrays that grow in place, so that no column is held twice."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._tables = {
-            name: [array(np.dtype(kind).char.replace("l", "q").replace("L", "Q")) for kind in kinds]
-            for name, kinds in _TABLES.items()
-        }
-
-    def add(self, batch: Batch) -> None:
-        """Add a batch behind the others."""
-        events = replace(batch.events, span_row=batch.events.span_row + self._count)
-        links = replace(batch.links, span_row=batch.links.span_row + self._count)
-        self._count += len(batch.spans)
-        moved = {"events": events, "links": links}
-        for name, grown in self._tables.items():
-            table: Any = moved.get(name, getattr(batch, name))
-            parts = (
-                [table.counts, table.codes]
-                if isinstance(table, Ragged)
-                else [getattr(table, f.name) for f in fields(table)]
-            )
-            for column, part, kind in zip(grown, parts, _TABLES[name], strict=True):
-                column.frombytes(np.ascontiguousarray(part, kind).view(np.uint8).data)
-
-    def all(self) -> Batch:
-        """Return the columns without copying them."""
-        made: dict[str, Any] = {}
-        for name, grown in self._tables.items():
-            columns: list[Array] = [
-                np.frombuffer(c, k) if len(c) else np.zeros(0, k) for c, k in zip(grown, _TABLES[name], strict=True)
-            ]
-            made[name] = _CLASSES[name](*columns)
-        return Batch(**made)
 
 
 class Builder:
@@ -297,25 +256,25 @@ class Builder:
         """Return the resources and their attribute codes."""
         rows = list(self._resources)
         return (
-            ResourceColumns(_array([r[1] for r in rows], np.int32), _array([r[2] for r in rows], np.uint32)),
+            ResourceColumns(column([r[1] for r in rows], np.int32), column([r[2] for r in rows], np.uint32)),
             ragged([r[0] for r in rows]),
         )
 
     def scope_tables(self) -> tuple[ScopeColumns, Ragged]:
         """Return the scopes and their attribute codes."""
         rows = list(self._scopes)
-        schema_url, name, version = (_array([r[i] for r in rows], np.int32) for i in (3, 1, 2))
-        dropped = _array([r[4] for r in rows], np.uint32)
+        schema_url, name, version = (column([r[i] for r in rows], np.int32) for i in (3, 1, 2))
+        dropped = column([r[4] for r in rows], np.uint32)
         return ScopeColumns(name, version, schema_url, dropped), ragged([r[0] for r in rows])
 
     def trace_facts(self) -> TraceFacts:
         """Return what the sources said about whole traces, by trace id."""
         ids = sorted(self._facts)
         return TraceFacts(
-            _array([i >> 64 for i in ids], np.uint64),
-            _array([i & _LOW for i in ids], np.uint64),
-            _array([self._facts[i][0] for i in ids], np.int64),
-            _array([self._facts[i][1] for i in ids], np.bool_),
+            column([i >> 64 for i in ids], np.uint64),
+            column([i & _LOW for i in ids], np.uint64),
+            column([self._facts[i][0] for i in ids], np.int64),
+            column([self._facts[i][1] for i in ids], np.bool_),
         )
 
     # ---------------------------------------------------------------- inside
@@ -341,9 +300,9 @@ class Builder:
         batch = Batch(
             spans,
             ragged(self._attributes),
-            EventColumns(*_transposed(events, EVENT_DTYPES)),
+            EventColumns(*transposed(events, EVENT_DTYPES)),
             ragged([e.attributes for _, e in self._events]),
-            LinkColumns(*_transposed(links, LINK_DTYPES)),
+            LinkColumns(*transposed(links, LINK_DTYPES)),
             ragged([k.attributes for _, k in self._links]),
         )
         self._clear_rows()
@@ -357,69 +316,3 @@ def _settled(codes: Array, final: dict[int, int], nothing: Callable[[Sequence[in
     pending, inverse = np.unique(codes, return_inverse=True)
     chosen = [final[c] if c in final else c if c >= 0 else nothing(()) for c in pending.tolist()]
     return np.array(chosen, np.int32)[inverse]
-
-
-SPAN_DTYPES = (
-    np.uint64,  # trace_hi
-    np.uint64,  # trace_lo
-    np.uint64,  # span_id
-    np.uint64,  # parent_id
-    np.int32,  # name
-    np.int8,  # kind
-    np.int64,  # start_ns
-    np.int64,  # end_ns
-    np.int8,  # status_code
-    np.int32,  # status_message
-    np.int32,  # trace_state
-    np.uint32,  # flags
-    np.int8,  # record_kind
-    np.int32,  # resolution_ns
-    np.int32,  # resource
-    np.int32,  # scope
-    np.int32,  # source
-    np.int64,  # record_number
-    np.int64,  # byte_offset
-    np.uint32,  # dropped_attributes
-    np.uint32,  # dropped_events
-    np.uint32,  # dropped_links
-    np.uint32,  # quality
-)
-EVENT_DTYPES = (np.int64, np.int64, np.int32, np.uint32)
-LINK_DTYPES = (np.int64, np.uint64, np.uint64, np.uint64, np.int32, np.uint32, np.uint32, np.int8)
-
-
-_RAGGED = (np.int64, np.int32)
-_TABLES: dict[str, tuple[type, ...]] = {
-    "spans": SPAN_DTYPES,
-    "attributes": _RAGGED,
-    "events": EVENT_DTYPES,
-    "event_attributes": _RAGGED,
-    "links": LINK_DTYPES,
-    "link_attributes": _RAGGED,
-}
-_CLASSES: dict[str, Callable[..., Any]] = {
-    "spans": SpanColumns,
-    "attributes": Ragged.from_counts,
-    "events": EventColumns,
-    "event_attributes": Ragged.from_counts,
-    "links": LinkColumns,
-    "link_attributes": Ragged.from_counts,
-}
-
-
-def ragged(lists: Sequence[Sequence[int]]) -> Ragged:
-    """Return lists of codes as one table."""
-    counts = np.fromiter(map(len, lists), np.int64, len(lists))
-    return Ragged.from_counts(counts, np.fromiter(chain.from_iterable(lists), np.int32, int(counts.sum())))
-
-
-def _array(values: Sequence[Any], kind: Any) -> Array:
-    """Return an array of this type, also for no values."""
-    return np.array(values, kind) if values else np.zeros(0, kind)
-
-
-def _transposed(rows: Sequence[Sequence[Any]], kinds: Sequence[Any]) -> list[Array]:
-    """Return rows as columns of these types."""
-    if not rows:
-        return [np.zeros(0, kind) for kind in kinds]
-    return [np.array(column, kind) for column, kind in zip(zip(*rows, strict=True), kinds, strict=True)]

@@ -1,0 +1,129 @@
+"""Columns while they grow: batches of spans in order of arrival, joined without holding any column twice."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, fields, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracekit.columns import Array, EventColumns, LinkColumns, Ragged, SpanColumns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SPAN_DTYPES = (
+    np.uint64,  # trace_hi
+    np.uint64,  # trace_lo
+    np.uint64,  # span_id
+    np.uint64,  # parent_id
+    np.int32,  # name
+    np.int8,  # kind
+    np.int64,  # start_ns
+    np.int64,  # end_ns
+    np.int8,  # status_code
+    np.int32,  # status_message
+    np.int32,  # trace_state
+    np.uint32,  # flags
+    np.int8,  # record_kind
+    np.int32,  # resolution_ns
+    np.int32,  # resource
+    np.int32,  # scope
+    np.int32,  # source
+    np.int64,  # record_number
+    np.int64,  # byte_offset
+    np.uint32,  # dropped_attributes
+    np.uint32,  # dropped_events
+    np.uint32,  # dropped_links
+    np.uint32,  # quality
+)
+EVENT_DTYPES = (np.int64, np.int64, np.int32, np.uint32)
+LINK_DTYPES = (np.int64, np.uint64, np.uint64, np.uint64, np.int32, np.uint32, np.uint32, np.int8)
+
+
+_RAGGED = (np.int64, np.int32)
+_TABLES: dict[str, tuple[type, ...]] = {
+    "spans": SPAN_DTYPES,
+    "attributes": _RAGGED,
+    "events": EVENT_DTYPES,
+    "event_attributes": _RAGGED,
+    "links": LINK_DTYPES,
+    "link_attributes": _RAGGED,
+}
+_CLASSES: dict[str, Callable[..., Any]] = {
+    "spans": SpanColumns,
+    "attributes": Ragged.from_counts,
+    "events": EventColumns,
+    "event_attributes": Ragged.from_counts,
+    "links": LinkColumns,
+    "link_attributes": Ragged.from_counts,
+}
+
+
+def ragged(lists: Sequence[Sequence[int]]) -> Ragged:
+    """Return lists of codes as one table."""
+    counts = np.fromiter(map(len, lists), np.int64, len(lists))
+    return Ragged.from_counts(counts, np.fromiter(chain.from_iterable(lists), np.int32, int(counts.sum())))
+
+
+def column(values: Sequence[Any], kind: Any) -> Array:
+    """Return an array of this type, also for no values."""
+    return np.array(values, kind) if values else np.zeros(0, kind)
+
+
+def transposed(rows: Sequence[Sequence[Any]], kinds: Sequence[Any]) -> list[Array]:
+    """Return rows as columns of these types."""
+    if not rows:
+        return [np.zeros(0, kind) for kind in kinds]
+    return [np.array(column, kind) for column, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Columns of some spans in order of arrival; ``span_row`` of events and links counts from the batch's start."""
+
+    spans: SpanColumns
+    attributes: Ragged
+    events: EventColumns
+    event_attributes: Ragged
+    links: LinkColumns
+    link_attributes: Ragged
+
+
+class Growing:
+    """The columns of all batches so far, end to end: arrays that grow in place, so that no column is held twice."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._tables = {
+            name: [array(np.dtype(kind).char.replace("l", "q").replace("L", "Q")) for kind in kinds]
+            for name, kinds in _TABLES.items()
+        }
+
+    def add(self, batch: Batch) -> None:
+        """Add a batch behind the others."""
+        events = replace(batch.events, span_row=batch.events.span_row + self._count)
+        links = replace(batch.links, span_row=batch.links.span_row + self._count)
+        self._count += len(batch.spans)
+        moved = {"events": events, "links": links}
+        for name, grown in self._tables.items():
+            table: Any = moved.get(name, getattr(batch, name))
+            parts = (
+                [table.counts, table.codes]
+                if isinstance(table, Ragged)
+                else [getattr(table, f.name) for f in fields(table)]
+            )
+            for column, part, kind in zip(grown, parts, _TABLES[name], strict=True):
+                column.frombytes(np.ascontiguousarray(part, kind).view(np.uint8).data)
+
+    def all(self) -> Batch:
+        """Return the columns without copying them."""
+        made: dict[str, Any] = {}
+        for name, grown in self._tables.items():
+            columns: list[Array] = [
+                np.frombuffer(c, k) if len(c) else np.zeros(0, k) for c, k in zip(grown, _TABLES[name], strict=True)
+            ]
+            made[name] = _CLASSES[name](*columns)
+        return Batch(**made)
