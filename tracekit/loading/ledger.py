@@ -136,8 +136,8 @@ def excerpt(raw: bytes | str) -> str:
     '{"password": "***", "x": 1}'
     """
     text = raw[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-    text = text.encode("utf-8", "replace").decode()
-    return _SECRET.sub(r"\1***", text[: 2 * EXCERPT_CHARACTERS])[:EXCERPT_CHARACTERS]
+    text = text[: 2 * EXCERPT_CHARACTERS].encode("utf-8", "replace").decode()
+    return _SECRET.sub(r"\1***", text)[:EXCERPT_CHARACTERS]
 
 
 @dataclass
@@ -171,12 +171,17 @@ class Ledger:
     issues: list[Issue] = field(default_factory=list)
     _rows: Counter[str] = field(default_factory=Counter)
     _beyond: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    _tallies: dict[tuple[str, str], tuple[int, Position]] = field(default_factory=dict)
+    _tallies: dict[tuple[str, str, str], tuple[int, Position]] = field(default_factory=dict)
 
     @property
     def accepted(self) -> int:
         """Spans of this source in the set."""
         return self.seen - self.merged - self.quarantined
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing to remark on."""
+        return not (self.issues or self._tallies or self.dialects)
 
     def issue(
         self,
@@ -247,16 +252,20 @@ class Ledger:
             count=count,
         )
 
-    def tally(self, code: str, message: str, at: Position, count: int = 1) -> None:
+    def tally(self, code: str, message: str, at: Position, count: int = 1, action: str = "accepted") -> None:
         """Count something that happens again and again: one row in the end, with the first place."""
-        before, first = self._tallies.get((code, message), (0, at))
-        self._tallies[code, message] = (before + count, first)
+        before, first = self._tallies.get((code, message, action), (0, at))
+        self._tallies[code, message, action] = (before + count, first)
 
     def close(self) -> None:
-        """Write the tallies and dialects down; nothing more comes from this source."""
-        for (code, message), (count, first) in self._tallies.items():
-            self.issue(code, f"{message}; {count:,} times, this is the first", at=first, count=count)
+        """Write the tallies, dialects and skipped signals down; nothing more comes from this source."""
+        for (code, message, action), (count, first) in self._tallies.items():
+            often = f"; {count:,} times, this is the first" * (count > 1)
+            self.issue(code, f"{message}{often}", at=first, count=count, action=action)
         self._tallies.clear()
+        for signal, count in self.skipped.items():
+            found = f"{count:,} record{'s' * (count != 1)} of {signal}"
+            self.issue("SIGNAL_MIXED", f"expected traces only, found {found}, which were skipped", count=count)
         if sum(self.dialects.values()) and self.formats:
             told = ", ".join(f"{name} ({count:,})" for name, count in sorted(self.dialects.items()))
             self.issue("DIALECT", f"converted: {told}", count=sum(self.dialects.values()))
@@ -280,23 +289,7 @@ class Ledger:
             Issue(code, severity, None, None, "", "", "", f"{code} {self.uri}: and {count:,} more", "", action, count)
             for (code, severity, action), count in self._beyond.items()
         ]
-        signals = [
-            Issue(
-                "SIGNAL_MIXED",
-                "warn",
-                None,
-                None,
-                "",
-                "",
-                "",
-                f"SIGNAL_MIXED {self.uri}: {count:,} records of {signal} in a file of traces were skipped",
-                "",
-                "accepted",
-                count,
-            )
-            for signal, count in self.skipped.items()
-        ]
-        return [*self.issues, *rest, *signals]
+        return [*self.issues, *rest]
 
     def row(self) -> dict[str, Any]:
         """Return this source's row of ``traces.sources``."""
