@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import LoadError
-from tracekit.loading import otlp, otlp_flat, xray
+from tracekit.loading import jaeger, otlp, otlp_flat, xray, zipkin
 from tracekit.loading.builder import Builder
-from tracekit.loading.finish import TIME_UNITS, finish
+from tracekit.loading.finish import finish
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused
 from tracekit.loading.sources import expand
+from tracekit.loading.time_units import check_time_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tracekit.loading.opening import Source
     from tracekit.traces import TraceSet
 
-LOADERS: tuple[Loader, ...] = (otlp.LOADER, xray.LOADER, otlp_flat.LOADER)
+LOADERS: tuple[Loader, ...] = (otlp.LOADER, xray.LOADER, jaeger.LOADER, zipkin.LOADER, otlp_flat.LOADER)
 
 
 def read(
@@ -78,9 +79,7 @@ def read(
     TraceSet(1 trace, 1 span, 1 service, 1970-01-01 00:00:00 to 00:00:00 UTC)
     """
     loaders = chosen(format)
-    if time_unit is not None and time_unit not in TIME_UNITS:
-        message = f"expected time_unit ns, us, ms or s, found {time_unit!r}"
-        raise ValueError(message)
+    check_time_unit(time_unit)
     sources = expand(source)
     stores = [one for one in sources if one.kind == "store"]
     if stores:

@@ -142,7 +142,7 @@ class _Reader:
                 ledger.issue("XR_UNPROCESSED", message, at=at, trace_id=str(trace_id)[:40], field="UnprocessedTraceIds")
                 ledger.incomplete("X-Ray left trace ids unprocessed")
         status = record.get("RetrievalStatus")
-        if status not in {None, "COMPLETE"}:
+        if status is not None and status != "COMPLETE":
             ledger.incomplete(f"the retrieval of the traces was {status!s:.20}")
         self._page(record, ledger)
         for trace in _listed(record.get("Traces")):

@@ -1,0 +1,73 @@
+"""Times in microseconds, as Jaeger and Zipkin write them, to nanoseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracekit.loading.builder import Builder
+    from tracekit.loading.ledger import Position
+
+RESOLUTION_NS = 1000
+NO_DATE = 946_684_800  # a number below is a date of this century in no unit
+
+_NS_PER_US = 1000
+_LONGEST = 18  # digits; 64 bits of nanoseconds need fewer
+_FAR = 2**63
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def nanoseconds(value: Any, field: str, at: Position, builder: Builder) -> int | None:
+    """Return a time or duration in microseconds as nanoseconds.
+
+    Parameters
+    ----------
+    value
+        A number, its digits as text, or a date as text (TIME_STRING).
+    field
+        The member it stands in, for issues.
+    at, builder
+        Where, and whose ledger takes the issues.
+
+    Returns
+    -------
+    int or None
+        Nanoseconds; None for nothing, and for what is no time (TIME_STRING, warn).
+
+    Examples
+    --------
+    >>> from tracekit.loading.builder import Builder
+    >>> from tracekit.loading.ledger import NOWHERE
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> [nanoseconds(value, "duration", NOWHERE, builder) for value in (5, "5", 0.5, None)]
+    [5000, 5000, 500, None]
+    """
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value * _NS_PER_US
+    if isinstance(value, float) and abs(value) < _FAR:
+        return round(value * _NS_PER_US)
+    if isinstance(value, Decimal) and abs(value) < _FAR:
+        return round(value * _NS_PER_US)
+    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdecimal() and len(value) <= _LONGEST:
+        return int(value) * _NS_PER_US
+    date = _date(value)
+    if date is None:
+        message = f"expected microseconds in {field}, found {value!r:.80}; taken as missing"
+        builder.ledger.issue("TIME_STRING", message, at=at, field=field)
+        return None
+    zone = "it names no zone, UTC was assumed" if date.tzinfo is None else "converted"
+    builder.ledger.tally("TIME_STRING", f"expected microseconds in {field}, found a date as text; {zone}", at)
+    return (date.replace(tzinfo=date.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1) * _NS_PER_US
+
+
+def _date(value: Any) -> datetime | None:
+    """Return a date given as text, None for anything else."""
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
