@@ -197,6 +197,16 @@ def test_a_damaged_message_costs_only_itself():
     assert stream.notes[0].message.startswith("message 3: expected a whole zstd stream, found ")
 
 
+def test_the_rest_of_a_damaged_message_is_passed_over():
+    rng = random.Random(9)
+    payload = bytearray(zstd.compress(b'["' + rng.randbytes(400_000).hex().encode() + b'"]'))
+    payload[4] ^= 0x08  # a reserved bit of the frame's header
+    content, stream = load(framed(b'{"n": 1}', bytes(payload), b'{"n": 2}'))
+    assert content == b'{"n": 1}\n\n{"n": 2}\n'
+    assert stream.notes[0].message.startswith("message 2: expected a whole zstd stream, found damage (")
+    assert stream.complete
+
+
 def test_messages_of_both_kinds_and_empty_ones():
     content, stream = load(framed(b"{}", zstd.compress(b"[1]"), b"", b"[2]"))
     assert content == b"{}\n[1]\n\n[2]\n"

@@ -668,3 +668,46 @@ def test_the_meter_takes_no_quadratic_time():
 
 def test_a_document_reads_from_any_readable():
     assert JsonPull(io.BytesIO(b"[1]")).value() == [1]
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_skipping_to_the_end_of_the_stream(size):
+    reader = pull(b" 12345", size, size)
+    reader.skip()
+    assert reader.peek() == ""
+    with pytest.raises(JsonError, match="found the end of the source"):
+        pull(b"[1, [2], 3", size, size).skip()
+    with pytest.raises(JsonError, match=r"JSON_SYNTAX|expected a value, found ']") as error:
+        pull(b"] 1", size, size).skip()
+    assert error.value.code == "JSON_SYNTAX"
+
+
+def test_skipping_far_when_a_piece_ends_inside_an_escape():
+    near = b"[],[]," * 600  # more brackets than are looked at one by one
+    for shift in range(6):
+        text = b'"' + b" " * shift + b'\\"]\\\\' * 30_000 + b'"'
+        reader = pull(b"[" + near + text + b"," + near + text + b"][7]")
+        reader.skip()
+        assert reader.value() == [7]
+
+
+def test_a_full_stack_is_no_crash():
+    data = b"[" * 190 + b"]" * 190 + b"[1]"
+    outcomes = set()
+
+    def down(left):
+        if left:
+            return down(left - 1)
+        reader = pull(data)
+        try:
+            return reader.value()
+        except JsonError as error:
+            return error.code, reader.value() if error.recoverable else None
+
+    frame, depth = sys._getframe(), 0
+    while frame:
+        frame, depth = frame.f_back, depth + 1
+    for left in range(sys.getrecursionlimit() - depth - 260, sys.getrecursionlimit() - depth - 60, 5):
+        outcomes.add(str(down(left))[:20])
+    assert outcomes <= {"[" * 20, "('JSON_TOO_DEEP', [1])"[:20]}
+    assert "[" * 20 in outcomes
