@@ -19,11 +19,11 @@ from tracekit.columns import (
     Ragged,
     SpanColumns,
 )
-from tracekit.errors import LoadError
 from tracekit.forest import Forest, grow
 from tracekit.frames import hexes
 from tracekit.loading.ledger import CATALOGUE, Ledger, issues_frame, sources_frame
 from tracekit.loading.pool import mix
+from tracekit.loading.time_units import UnitVote, odd_ones, scaled
 from tracekit.schema import ParentState, Quality
 from tracekit.traces import TraceSet
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from tracekit.loading.builder import Builder
 
-TIME_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
-_YEAR_2000, _YEAR_2100 = 946_684_800, 4_102_444_800
 _DAY_NS = 86_400 * 10**9
 _ABSURD_NS = 30 * _DAY_NS
 
@@ -123,10 +121,32 @@ def concat_ragged(parts: list[Ragged]) -> Ragged:
     return Ragged.from_counts(counts, np.concatenate([np.zeros(0, np.int32), *(part.codes for part in parts)]))
 
 
-def settle(columns: Columns, ledgers: list[Ledger], time_unit: str | None = None) -> TraceSet:
-    """Return columns in order of arrival as a TraceSet; what is found on the way goes to the ledgers."""
-    columns = _in_nanoseconds(columns, ledgers, time_unit)
+def settle(
+    columns: Columns, ledgers: list[Ledger], time_unit: str | None = None, minorities: Array | None = None
+) -> TraceSet:
+    """Return columns in order of arrival as a TraceSet; what is found on the way goes to the ledgers.
+
+    Parameters
+    ----------
+    columns
+        Whole traces.
+    ledgers
+        One a source.
+    time_unit
+        The unit of all times, where it is known.
+    minorities
+        Sources with some times in another unit (``UnitVote.minorities``), where a vote on more than these columns has
+        been taken already.
+    """
+    if time_unit is not None:
+        columns = scaled(columns, time_unit)
+    elif minorities is None:
+        vote = UnitVote()
+        vote.add(columns.spans)
+        minorities = vote.minorities(ledgers)
     columns = columns.take_in_order(_order(columns.spans))
+    if time_unit is None and minorities is not None:
+        columns = _without_other_units(columns, minorities, ledgers)
     columns = _without_copies(columns, ledgers)
     columns = replace(columns, spans=replace(columns.spans, quality=_durations(columns.spans, ledgers)))
     forest = grow(columns.spans)
@@ -145,82 +165,25 @@ def tell(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, acti
     for source in np.unique(spans.source[rows]):
         mine = rows[spans.source[rows] == source]
         first = mine[:1]
-        message = f"{len(mine):,} span{'s' * (len(mine) != 1)}: {CATALOGUE[code][1]}"
-        ledgers[source].issue(
-            code,
-            message,
-            action=action,
-            trace_id=hexes(spans.trace_hi[first], spans.trace_lo[first])[0],
-            span_id=hexes(spans.span_id[first])[0],
-            count=len(mine),
-        )
+        trace_id = hexes(spans.trace_hi[first], spans.trace_lo[first])[0]
+        say(ledgers[source], code, len(mine), trace_id, hexes(spans.span_id[first])[0], action)
 
 
-# -------------------------------------------------------------------- time
+def say(ledger: Ledger, code: str, count: int, trace_id: str, span_id: str, action: str) -> None:
+    """Write one issue for so many spans, one of them as the example."""
+    message = f"{count:,} span{'s' * (count != 1)}: {CATALOGUE[code][1]}"
+    ledger.issue(code, message, action=action, trace_id=trace_id, span_id=span_id, count=count)
 
 
-def _in_nanoseconds(columns: Columns, ledgers: list[Ledger], time_unit: str | None) -> Columns:
-    """Return the columns with times in nanoseconds; spans whose unit disagrees with their source's are quarantined."""
-    spans = columns.spans
-    if time_unit is not None:
-        return _scaled(columns, TIME_UNITS[time_unit])
-    present = (spans.quality & Quality.NO_START) == 0
-    odd = np.zeros(len(spans), bool)
-    unit = _unit_of(spans.start_ns)
-    for source in np.unique(spans.source):
-        mine = present & (spans.source == source)
-        votes = np.bincount(unit[mine], minlength=5)
-        if votes[:3].sum() == 0:
-            continue
-        common = int(votes[:4].argmax())
-        if common < 3:  # noqa: PLR2004 - 3 is nanoseconds
-            name = ("s", "ms", "us")[common]
-            example = spans.start_ns[mine & (unit == common)][0]
-            message = (
-                f"TIME_UNIT {ledgers[source].uri}: expected nanoseconds since the epoch, found {votes[common]:,}"
-                f" start times that are dates only in {name}, e.g. {example};"
-                f" nothing was converted; read it with time_unit={name!r}"
-            )
-            raise LoadError(message, source=ledgers[source].uri, code="TIME_UNIT")
-        odd |= mine & (unit < 3)  # noqa: PLR2004 - likewise
-    rows = np.flatnonzero(odd)
+def _without_other_units(columns: Columns, minorities: Array, ledgers: list[Ledger]) -> Columns:
+    """Quarantine the spans of these sources whose times are in another unit than the rest."""
+    rows = odd_ones(columns.spans, minorities)
     if not len(rows):
         return columns
-    tell(ledgers, spans, rows, "TIME_UNIT", "quarantined")
-    for source, count in zip(*np.unique(spans.source[rows], return_counts=True), strict=True):
+    tell(ledgers, columns.spans, rows, "TIME_UNIT", "quarantined")
+    for source, count in zip(*np.unique(columns.spans.source[rows], return_counts=True), strict=True):
         ledgers[source].quarantined += int(count)
-    return columns.take(np.flatnonzero(~odd))
-
-
-def _unit_of(start: Array) -> Array:
-    """Return 0 to 3 for times that are dates from 2000 to 2100 in s, ms, us, ns; 4 for none of them."""
-    unit = np.full(len(start), 4, np.int8)
-    for at, factor in enumerate((1, 10**3, 10**6, 10**9)):
-        unit[(start >= _YEAR_2000 * factor) & (start < _YEAR_2100 * factor)] = at
-    return unit
-
-
-def _scaled(columns: Columns, factor: int) -> Columns:
-    """Return the columns with all times multiplied."""
-    spans, events = columns.spans, columns.events
-    limit = np.iinfo(np.int64).max // factor
-    for times in (spans.start_ns, spans.end_ns, events.time_ns):
-        if len(times) and int(np.abs(times).max()) > limit:
-            message = (
-                f"expected times that fit 64 bits after multiplying by {factor}, found {int(np.abs(times).max())};"
-                " they look like nanoseconds: leave time_unit out"
-            )
-            raise LoadError(message, code="TIME_UNIT")
-    return replace(
-        columns,
-        spans=replace(
-            spans,
-            start_ns=spans.start_ns * factor,
-            end_ns=spans.end_ns * factor,
-            resolution_ns=np.maximum(spans.resolution_ns, factor).astype(np.int32),
-        ),
-        events=replace(events, time_ns=events.time_ns * factor),
-    )
+    return columns.take(np.delete(np.arange(len(columns.spans)), rows))
 
 
 # -------------------------------------------------------------------- duplicates

@@ -1,0 +1,147 @@
+"""Whether recorded times are nanoseconds, told by a vote of each source's start times.
+
+A start time is a date from 2000 to 2100 in one unit at most.  A source whose times are dates in another unit is refused,
+spans that disagree with their source are quarantined.  Nothing is converted unless the caller names the unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.errors import LoadError
+from tracekit.schema import Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.columns import Array, Columns, SpanColumns
+    from tracekit.loading.ledger import Ledger
+
+TIME_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+
+_YEAR_2000, _YEAR_2100 = 946_684_800, 4_102_444_800
+_NAMES = ("s", "ms", "us", "ns")
+_NANOSECONDS, _NO_DATE = 3, 4
+
+
+def check_time_unit(time_unit: str | None) -> None:
+    """Raise ValueError for a unit that there is not.
+
+    Examples
+    --------
+    >>> check_time_unit("fortnight")
+    Traceback (most recent call last):
+    ...
+    ValueError: expected time_unit ns, us, ms or s, found 'fortnight'
+    """
+    if time_unit is not None and time_unit not in TIME_UNITS:
+        message = f"expected time_unit ns, us, ms or s, found {time_unit!r}"
+        raise ValueError(message)
+
+
+def unit_of(start_ns: Array) -> Array:
+    """Return for each time the one unit in which it is a date: 0 to 3 for s, ms, us, ns; 4 for none.
+
+    Examples
+    --------
+    >>> unit_of(np.array([1_700_000_000, 1_700_000_000_000_000_000, 5]))
+    array([0, 3, 4], dtype=int8)
+    """
+    unit = np.full(len(start_ns), _NO_DATE, np.int8)
+    for at, factor in enumerate((1, 10**3, 10**6, 10**9)):
+        unit[(start_ns >= _YEAR_2000 * factor) & (start_ns < _YEAR_2100 * factor)] = at
+    return unit
+
+
+@dataclass
+class UnitVote:
+    """The vote of every source, collected from any number of pieces.
+
+    Examples
+    --------
+    >>> vote = UnitVote()
+    >>> vote.counts, vote.minorities([])
+    ({}, array([], dtype=int64))
+    """
+
+    counts: dict[int, Array] = field(default_factory=dict)
+    _examples: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def add(self, spans: SpanColumns) -> None:
+        """Count the start times of some spans."""
+        present = (spans.quality & Quality.NO_START) == 0
+        unit = unit_of(spans.start_ns)
+        for source in np.unique(spans.source).tolist():
+            mine = present & (spans.source == source)
+            votes = np.bincount(unit[mine], minlength=_NO_DATE + 1)
+            self.counts[source] = self.counts.get(source, 0) + votes
+            for other in np.flatnonzero(votes[:_NANOSECONDS]).tolist():
+                self._examples.setdefault((source, other), int(spans.start_ns[mine & (unit == other)][0]))
+
+    def minorities(self, ledgers: Sequence[Ledger]) -> Array:
+        """Return the sources in which some times are dates in another unit, but fewer than in nanoseconds.
+
+        Raises
+        ------
+        LoadError
+            TIME_UNIT, for a source with more dates in another unit.
+        """
+        mixed = []
+        for source, votes in self.counts.items():
+            if not votes[:_NANOSECONDS].sum():
+                continue
+            common = int(votes[:_NO_DATE].argmax())
+            if common < _NANOSECONDS:
+                uri, name = ledgers[source].uri, _NAMES[common]
+                message = (
+                    f"TIME_UNIT {uri}: expected nanoseconds since the epoch, found {votes[common]:,} start times"
+                    f" that are dates only in {name}, e.g. {self._examples[source, common]};"
+                    f" nothing was converted; read it with time_unit={name!r}"
+                )
+                raise LoadError(message, source=uri, code="TIME_UNIT")
+            mixed.append(source)
+        return np.array(mixed, np.int64)
+
+
+def odd_ones(spans: SpanColumns, minorities: Array) -> Array:
+    """Return the rows of these sources whose start is a date in another unit than nanoseconds."""
+    present = (spans.quality & Quality.NO_START) == 0
+    if not len(minorities):
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(present & np.isin(spans.source, minorities) & (unit_of(spans.start_ns) < _NANOSECONDS))
+
+
+def scaled(columns: Columns, time_unit: str) -> Columns:
+    """Return the columns with times of this unit in nanoseconds.
+
+    Raises
+    ------
+    LoadError
+        TIME_UNIT, where the result would not fit 64 bits.
+    """
+    factor = TIME_UNITS[time_unit]
+    if factor == 1:
+        return columns
+    spans, events = columns.spans, columns.events
+    limit = np.iinfo(np.int64).max // factor
+    for times in (spans.start_ns, spans.end_ns, events.time_ns):
+        largest = max(int(times.max()), -int(times.min())) if len(times) else 0
+        if largest > limit:
+            message = (
+                f"TIME_UNIT: expected times that fit 64 bits after multiplying by {factor:,}, found {largest};"
+                " they look like nanoseconds: leave time_unit out"
+            )
+            raise LoadError(message, code="TIME_UNIT")
+    return replace(
+        columns,
+        spans=replace(
+            spans,
+            start_ns=spans.start_ns * factor,
+            end_ns=spans.end_ns * factor,
+            resolution_ns=np.maximum(spans.resolution_ns, factor).astype(np.int32),
+        ),
+        events=replace(events, time_ns=events.time_ns * factor),
+    )
