@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tracekit.loading.opening import Source
     from tracekit.loading.progress import Meter
 
-_FIRST_BYTES = 1 << 20
+_FIRST_BYTES = 16 << 20  # a first line longer than this is read as a document
 
 
 @contextmanager
