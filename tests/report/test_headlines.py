@@ -62,7 +62,7 @@ def test_without_failures_it_says_what_that_can_mean():
     assert finding.headline == "No request failed in 80 traces; up to 4.6 % may in the long run."
 
 
-def test_even_slowness_has_no_single_cause():
+def test_a_tail_that_is_hardly_slower_is_not_explained():
     frame = shop_frame()
     frame = frame[frame["name"].isin(["GET /items", "GET", "GET /v1/items"])]
     assert "tail" not in said(TraceSet.from_spans(frame))

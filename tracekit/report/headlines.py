@@ -11,18 +11,19 @@ import numpy as np
 import pandas as pd
 
 from tracekit.findings import Estimate, Finding, Findings, Severity
+from tracekit.report.overview import ENOUGH, Overview
 from tracekit.schema import Quality
 from tracekit.stats.intervals import effective_n, wilson
 from tracekit.views.text import clean, count, duration, plural, ratio
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
-    from tracekit.report.overview import Overview
 
-_TAIL: Final = 0.95  # the slowest twentieth is compared with the faster half
-_LEAST: Final = 5  # traces on either side of a comparison
+_TAIL: Final = 0.05  # the slowest twentieth is compared with the faster half
+_LEAST: Final = 5  # traces at least in that twentieth
 _TELLING: Final = 0.25  # share of the difference that one operation must explain to be named
 _MANY_TIMES: Final = 3.0  # as often as usual: worth saying
+_WORTH: Final = 1.5  # as long as the usual: below, there is no tail to explain
 _APART: Final = 3.0  # p95 over p50 from which a tail with one cause is a warning
 _FAILING: Final = 0.01
 _NAME: Final = 80
@@ -86,12 +87,17 @@ def _tail(seen: Overview) -> Finding | None:
         return None
     entry = seen.slowest_entries.iloc[0]
     took = seen.traces.summary["root_duration_ns"].to_numpy(np.float64, na_value=np.nan)
-    mine = seen.rows_of(entry)
-    slow, usual = mine & (took > entry["p95_ns"]), mine & (took <= entry["p50_ns"])
-    if min(slow.sum(), usual.sum()) < _LEAST:
+    mine = seen.rows_of(entry) & ~np.isnan(took)
+    if mine.sum() < ENOUGH:
         return None
+    slow = np.zeros(len(mine), bool)
+    slow[np.argsort(np.where(mine, -took, np.inf), kind="stable")[: max(_LEAST, round(_TAIL * mine.sum()))]] = True
+    usual = mine & (took <= entry["p50_ns"])
     weights = seen.traces.weights.value
-    more = float(np.average(took[slow], weights=weights[slow]) - np.average(took[usual], weights=weights[usual]))
+    slow_ns, usual_ns = (float(np.average(took[some], weights=weights[some])) for some in (slow, usual))
+    if slow_ns < _WORTH * usual_ns:
+        return None
+    more = slow_ns - usual_ns
     table = _compared(seen, slow, usual)
     if table.empty or table.iloc[0]["difference_ns"] < _TELLING * more:
         return None
@@ -105,7 +111,10 @@ def _tail(seen: Overview) -> Finding | None:
     )
     worst = seen.traces.trace_ids[int(np.argmax(np.where(slow, took, -1)))]
     number = Estimate(row["difference_ns"] / more, "ratio", np.nan, np.nan, int(slow.sum()))
-    remedy = "Mean of the slowest twentieth of these requests against the faster half, in time without a child at work."
+    remedy = (
+        f"Means of the slowest {count(slow.sum())} of {count(mine.sum())} such requests and of their faster half, "
+        "in time without a child at work."
+    )
     apart = entry["p95_ns"] >= _APART * entry["p50_ns"] and row["difference_ns"] >= more / 2
     severity: Severity = "warning" if apart else "notice"
     return Finding("tail", severity, said, number, table.head(10), (worst,), remedy=remedy, code="self_time(traces)")

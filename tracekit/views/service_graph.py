@@ -155,7 +155,7 @@ def _node(row: dict[str, Any], at: tuple[float, float], palette: Colours) -> dic
         f"sent no spans of its own{f' ({peer})' if peer else ''}: as its callers saw it" if inferred else "",
     ]
     return {
-        "name": clean(row["service_name"]),
+        "name": _name(row["service_name"]),
         "x": round(at[0], 1),
         "y": round(at[1], 1),
         "w": WIDTH,
@@ -173,7 +173,7 @@ def _edge(row: dict[str, Any], pair: tuple[str, str], drawn: Layout, most: float
     failed, route = _share(row["error_ratio"]), drawn.routes[pair]
     kind = "message" if row["call_type"] == "message" else "call"
     tip = (
-        f"{clean(row['caller_service'])} → {clean(row['callee_service'])}: {plural(row['call_count'], kind)}, "
+        f"{_name(row['caller_service'])} → {_name(row['callee_service'])}: {plural(row['call_count'], kind)}, "
         f"p50 {duration(row['p50_ns'])}, p95 {duration(row['p95_ns'])}, {ratio(failed)} failed"
     )
     return {
@@ -185,6 +185,11 @@ def _edge(row: dict[str, Any], pair: tuple[str, str], drawn: Layout, most: float
         "back": route.is_back,
         "tip": tip,
     }
+
+
+def _name(service: object) -> str:
+    """Return the name of a service, cut where nobody reads on."""
+    return clean(service, limit=100)
 
 
 def _share(value: float) -> float:
