@@ -43,7 +43,7 @@ class Codes(NamedTuple):
         return Codes(self.codes[rows], self.labels)
 
 
-NOTHING: list[str] = []
+_MOST_DIGITS = 4300  # Python turns no longer text into an int
 
 
 class KeyIndex:
@@ -183,7 +183,9 @@ def value(kv: KeyValues, code: int) -> Any:
     """
     kind, text = int(kv.type[code]), kv.text[code].as_py()
     if kind == ValueType.INT:
-        return int(text) if text is not None else int(kv.integer[code])
+        if text is not None:
+            return int(text) if len(text) <= _MOST_DIGITS else text
+        return int(kv.integer[code])
     if kind == ValueType.BOOL:
         return bool(kv.integer[code])
     if kind == ValueType.DOUBLE:

@@ -189,7 +189,7 @@ class Builder:
         if not (LOWEST <= start_ns <= HIGHEST and LOWEST <= end_ns <= HIGHEST):
             self.ledger.quarantine(
                 "TIME_UNIT",
-                f"expected nanoseconds within 64 bits, found start {start_ns} and end {end_ns}; the span is left out",
+                f"expected nanoseconds within 64 bits, found start {start_ns!s:.40} and end {end_ns!s:.40}; the span is left out",
                 at=at,
                 trace_id=f"{trace_id:032x}",
                 span_id=f"{span_id:016x}",
@@ -228,11 +228,19 @@ class Builder:
         )
         self._attributes.append(attributes)
         if events:
-            self._events.extend((row, event) for event in events)
+            self._events.extend((row, self._dated(event, at)) for event in events)
         if links:
             self._links.extend((row, link) for link in links)
         if row >= ROWS_PER_BATCH:
             self._flush()
+
+    def _dated(self, event: Event, at: Position) -> Event:
+        """Return an event whose time fits 64 bits; another time is missing, with an issue."""
+        if event.time_ns is None or LOWEST <= event.time_ns <= HIGHEST:
+            return event
+        message = f"expected nanoseconds within 64 bits, found an event at {event.time_ns!s:.40}; its time is missing"
+        self.ledger.issue("TIME_UNIT", message, at=at, severity="warn", field="events")
+        return event._replace(time_ns=None)
 
     def batch(self, batch: Batch) -> None:
         """Take a whole batch whose codes are this builder's; its spans are counted as seen."""

@@ -8,6 +8,8 @@ snake_case, Go structs, numbers for times, the legacy ``instrumentationLibrarySp
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -37,16 +39,22 @@ WRAPPERS = ("trace", "result")
 _LEGACY = frozenset(SCOPES[2:6])
 _SCOPE = ("scope", "instrumentationLibrary", "instrumentation_library", "Scope")
 _EXACT = 2**53
+_INFINITE = float("inf")
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)? ?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?")
+_MOST_DIGITS = 4300  # what int() takes
 _REMOTE_KNOWN, _REMOTE = 1 << 8, 1 << 9
 _U32 = 2**32
 
 
 def recognises(record: Any) -> bool:
     """Return whether a parsed record is OTLP."""
-    return isinstance(record, dict) and (
-        any(isinstance(record.get(group), list) for group in GROUPS)
-        or any(isinstance(record.get(w), dict) and recognises(record[w]) for w in WRAPPERS)
-    )
+    if not isinstance(record, dict):
+        return False
+    if any(isinstance(record.get(group), (list, dict)) for group in GROUPS):
+        return True
+    if any(group in record and record[group] is None for group in GROUPS[:2]):  # null: an empty request
+        return True
+    return any(isinstance(record.get(w), dict) and recognises(record[w]) for w in WRAPPERS)
 
 
 def load(record: dict[str, Any], at: Position, builder: Builder) -> None:
@@ -69,8 +77,8 @@ def load(record: dict[str, Any], at: Position, builder: Builder) -> None:
 def note_wrapper(record: dict[str, Any], builder: Builder) -> None:
     """Note what an answer says about itself: Tempo's PARTIAL."""
     status = record.get("status")
-    if isinstance(status, str) and "PARTIAL" in status.upper():
-        builder.ledger.incomplete(f"the server answered {status}: {record.get('message', '')}".strip(": "))
+    if status == 1 or (isinstance(status, str) and "PARTIAL" in status.upper()):
+        builder.ledger.incomplete(f"the server answered PARTIAL: {record.get('message') or ''}".strip(": "))
 
 
 def _group(group: Any, at: Position, builder: Builder) -> None:
@@ -80,7 +88,8 @@ def _group(group: Any, at: Position, builder: Builder) -> None:
             "FORMAT_UNKNOWN", f"expected an object in resourceSpans, found {group!r:.80}", at=at, raw=repr(group)
         )
         return
-    resource = resource_of(group.get("resource", group.get("Resource")), _text(group, "schemaUrl"), at, builder)
+    found = group.get("resource", group.get("Resource"))
+    resource = resource_of(found, schema_url(group, at, builder), at, builder)
     for key in SCOPES:
         parts = group.get(key)
         if parts is None:
@@ -96,31 +105,35 @@ def _group(group: Any, at: Position, builder: Builder) -> None:
                 )
 
 
+def schema_url(holder: dict[str, Any], at: Position, builder: Builder) -> str:
+    """Return the schema address of a ResourceSpans or ScopeSpans in any spelling."""
+    key = next((key for key in ("schemaUrl", "schema_url", "SchemaUrl") if key in holder), "schemaUrl")
+    return _text(holder, key, at, builder)
+
+
 def note_scopes(key: str, builder: Builder) -> None:
     """Count a spelling of scopeSpans that is not today's."""
     if key in _LEGACY:
         builder.ledger.dialect("instrumentationLibrarySpans")
 
 
-def resource_of(resource: Any, schema_url: str, at: Position, builder: Builder) -> int:
+def resource_of(resource: Any, schema: str, at: Position, builder: Builder) -> int:
     """Return the number of a resource given as JSON."""
-    resource = camel(resource, builder) if isinstance(resource, dict) else {}
+    resource = _object(resource, "resource", at, builder)
     pairs = attribute_list(resource.get("attributes"), builder.ledger, at)
-    return builder.resource(
-        [builder.kv(key, value) for key, value in pairs], schema_url, _count(resource, "droppedAttributesCount")
-    )
+    dropped = _number(resource.get("droppedAttributesCount"), "droppedAttributesCount", at, builder)
+    return builder.resource([builder.kv(key, value) for key, value in pairs], schema, dropped)
 
 
 def scope_of(part: dict[str, Any], at: Position, builder: Builder) -> int:
     """Return the number of the scope of a ScopeSpans given as JSON."""
-    found: dict[str, Any] = next((part[key] for key in _SCOPE if isinstance(part.get(key), dict)), {})
-    scope = camel(found, builder)
+    scope = _object(next((part[key] for key in _SCOPE if part.get(key) is not None), None), "scope", at, builder)
     return builder.scope(
-        _text(scope, "name"),
-        _text(scope, "version"),
+        _text(scope, "name", at, builder),
+        _text(scope, "version", at, builder),
         [builder.kv(key, value) for key, value in attribute_list(scope.get("attributes"), builder.ledger, at)],
-        _text(part, "schemaUrl"),
-        _count(scope, "droppedAttributesCount"),
+        schema_url(part, at, builder),
+        _number(scope.get("droppedAttributesCount"), "droppedAttributesCount", at, builder),
     )
 
 
@@ -143,9 +156,12 @@ def load_span(span: Any, resource: int, scope: int, at: Position, builder: Build
     trace_id, span_id, parent_id, quality = ids
     start, start_grain = moment(span.get("startTimeUnixNano"), "startTimeUnixNano", at, builder)
     end, end_grain = moment(span.get("endTimeUnixNano"), "endTimeUnixNano", at, builder)
+    if is_naive(span.get("startTimeUnixNano")) or is_naive(span.get("endTimeUnixNano")):
+        quality |= Quality.TIME_ZONE_ASSUMED
     attributes = [builder.kv(key, value) for key, value in attribute_list(span.get("attributes"), ledger, at)]
     kind = _enum(span.get("kind"), KINDS, "SPAN_KIND_", "kind", attributes, at, builder)
-    status = span.get("status") if isinstance(span.get("status"), dict) else {}
+    status = span.get("status")
+    status = camel(status, builder) if isinstance(status, dict) else {"code": status}
     flags = _number(span.get("flags"), "flags", at, builder)
     if flags & _REMOTE_KNOWN:
         quality |= Quality.PARENT_REMOTE_KNOWN | (Quality.PARENT_REMOTE if flags & _REMOTE else 0)
@@ -154,23 +170,23 @@ def load_span(span: Any, resource: int, scope: int, at: Position, builder: Build
         trace_id=trace_id,
         span_id=span_id,
         parent_id=parent_id,
-        name=_text(span, "name"),
+        name=_text(span, "name", at, builder),
         kind=kind,
         start_ns=start,
         end_ns=end,
         status_code=_enum(status.get("code"), STATUS_CODES, "STATUS_CODE_", "status.code", attributes, at, builder),
-        status_message=_text(status, "message"),
-        trace_state=_text(span, "traceState"),
+        status_message=_text(status, "message", at, builder),
+        trace_state=_text(span, "traceState", at, builder),
         flags=flags,
         resolution_ns=max(start_grain, end_grain),
         resource=resource,
         scope=scope,
         attributes=attributes,
-        events=[_event(e, at, builder) for e in span.get("events") or () if isinstance(e, dict)],
-        links=[link for k in span.get("links") or () if (link := _link(k, at, builder)) is not None],
-        dropped_attributes=_count(span, "droppedAttributesCount"),
-        dropped_events=_count(span, "droppedEventsCount"),
-        dropped_links=_count(span, "droppedLinksCount"),
+        events=[_event(event, at, builder) for event in _objects(span, "events", at, builder)],
+        links=[_link(link, at, builder) for link in _objects(span, "links", at, builder)],
+        dropped_attributes=_number(span.get("droppedAttributesCount"), "droppedAttributesCount", at, builder),
+        dropped_events=_number(span.get("droppedEventsCount"), "droppedEventsCount", at, builder),
+        dropped_links=_number(span.get("droppedLinksCount"), "droppedLinksCount", at, builder),
         quality=quality,
     )
 
@@ -178,24 +194,26 @@ def load_span(span: Any, resource: int, scope: int, at: Position, builder: Build
 def span_ids(span: dict[str, Any], at: Position, builder: Builder) -> tuple[int, int, int, int] | None:
     """Return (trace id, span id, parent id, quality), or quarantine the span."""
     ledger = builder.ledger
-    found = []
+    found: list[Id] = []
     for field, parse in (("traceId", parse_trace_id), ("spanId", parse_span_id)):
         text = span.get(field, "")
         one = parse(text)
         if not one.value:
             digits = 32 if field == "traceId" else 16
             message = f"expected {digits} hex digits in {field}, found {text!r:.80}; the span is left out"
-            ledger.quarantine(one.problem, message, at=at, field=field, raw=repr(span))
+            trace = f"{found[0].value:032x}" if found else ""
+            ledger.quarantine(one.problem, message, at=at, trace_id=trace, field=field, raw=repr(span))
             return None
         _tally(one, field, at, builder)
         found.append(one)
     text = span.get("parentSpanId") or ""
-    parent = parse_span_id(text) if text and text != "0" * 16 else Id(0)
+    parent = parse_span_id(text) if text else Id(0)
     quality = found[0].bits
-    if parent.problem and not parent.value:
+    if parent.problem and not parent.value and parent.problem != "ID_ZERO":  # zeros are a way to say: none
         quality |= Quality.PARENT_ID_BAD
         message = f"expected 16 hex digits in parentSpanId, found {text!r:.80}; the parent is unknown"
-        ledger.issue(parent.problem, message, at=at, field="parentSpanId", severity="warn")
+        trace, own = f"{found[0].value:032x}", f"{found[1].value:016x}"
+        ledger.issue(parent.problem, message, at=at, field="parentSpanId", severity="warn", trace_id=trace, span_id=own)
     return found[0].value, found[1].value, parent.value, quality
 
 
@@ -205,42 +223,59 @@ def _tally(one: Id, field: str, at: Position, builder: Builder) -> None:
         builder.ledger.dialect(one.dialect)
     if one.problem:
         done = "padded on the left" if one.problem == "ID_64BIT" else "turned back into hex"
-        builder.ledger.tally(one.problem, f"{field} {done}", at)
+        builder.ledger.tally(one.problem, f"{field} {done}", at, action="repaired")
 
 
 def moment(value: Any, field: str, at: Position, builder: Builder) -> tuple[int | None, int]:
     """Return (nanoseconds or None, grain in ns) of a time given as digits, number or ISO text."""
-    ledger = builder.ledger
-    if value is None or value in (0, "", "0"):
+    if value is None or value is False or value == "":
         return None, 1
     if isinstance(value, str):
         digits = value.removeprefix("-")
-        if digits.isascii() and digits.isdigit() and len(digits) <= 4300:  # noqa: PLR2004 - what int() takes
-            return int(value), 1
+        if digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS:
+            return int(value) or None, 1
         return _from_text(value, field, at, builder), 1
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) == float("inf"):  # noqa: PLR0124 - NaN
-        ledger.issue(
-            "TIME_STRING", f"expected nanoseconds in {field}, found {value!r:.80}; taken as missing", at=at, field=field
-        )
-        return None, 1
-    if abs(value) > _EXACT:
-        ledger.tally("TIME_PRECISION_LOST", f"expected text in {field}, found a JSON number beyond 2^53", at)
-        return int(value), 256
-    return int(value), 1
+    if isinstance(value, (int, float, Decimal)) and value is not True and -_INFINITE < value < _INFINITE:
+        if not -_EXACT <= value <= _EXACT:
+            message = f"expected text in {field}, found a JSON number beyond 2^53"
+            builder.ledger.tally("TIME_PRECISION_LOST", message, at)
+            return int(value), 256
+        return int(value) or None, 1
+    _no_time(value, field, at, builder)
+    return None, 1
+
+
+def is_naive(value: Any) -> bool:
+    """Return whether a time is ISO text that names no time zone.
+
+    Examples
+    --------
+    >>> is_naive("2024-05-01T10:00:00"), is_naive("2024-05-01T10:00:00Z"), is_naive("1714557600000000000")
+    (True, False, False)
+    """
+    found = _ISO.fullmatch(value) if isinstance(value, str) else None
+    return found is not None and not found[1]
 
 
 def _from_text(value: str, field: str, at: Position, builder: Builder) -> int | None:
     """Return nanoseconds of an ISO time; a naive one is UTC, with a warning."""
-    try:
-        instant = pd.Timestamp(value)
-        zone = "UTC assumed" if instant.tzinfo is None else "converted"
-        nanoseconds = int((instant.tz_localize("UTC") if instant.tzinfo is None else instant).as_unit("ns").value)
-    except (ValueError, TypeError, OverflowError):
-        message = f"expected nanoseconds in {field}, found {value!r:.80}; taken as missing"
-        builder.ledger.issue("TIME_STRING", message, at=at, field=field)
+    if not _ISO.fullmatch(value):
+        _no_time(value, field, at, builder)
         return None
+    try:
+        instant = pd.Timestamp(value.replace(",", "."))
+        nanoseconds = int((instant.tz_localize("UTC") if instant.tzinfo is None else instant).as_unit("ns").value)
+    except ValueError:  # the 31st of June, the year 9999
+        _no_time(value, field, at, builder)
+        return None
+    zone = "UTC assumed" if is_naive(value) else "converted"
     builder.ledger.tally("TIME_STRING", f"expected nanoseconds in {field}, found a date as text; {zone}", at)
     return nanoseconds
+
+
+def _no_time(value: Any, field: str, at: Position, builder: Builder) -> None:
+    message = f"expected nanoseconds in {field}, found {value!r:.80}; taken as missing"
+    builder.ledger.issue("TIME_STRING", message, at=at, field=field)
 
 
 def _event(event: dict[str, Any], at: Position, builder: Builder) -> Event:
@@ -249,23 +284,49 @@ def _event(event: dict[str, Any], at: Position, builder: Builder) -> Event:
     time_ns, _ = moment(event.get("timeUnixNano"), "timeUnixNano", at, builder)
     pairs = attribute_list(event.get("attributes"), builder.ledger, at)
     codes = [builder.kv(key, value) for key, value in pairs]
-    return Event(time_ns, _text(event, "name"), codes, _count(event, "droppedAttributesCount"))
+    dropped = _number(event.get("droppedAttributesCount"), "droppedAttributesCount", at, builder)
+    return Event(time_ns, _text(event, "name", at, builder), codes, dropped)
 
 
-def _link(link: Any, at: Position, builder: Builder) -> Link | None:
-    """Return a link of the builder; None, and an issue, where its ids are no ids."""
-    link = camel(link, builder) if isinstance(link, dict) else {}
-    trace, span = parse_trace_id(link.get("traceId", "")), parse_span_id(link.get("spanId", ""))
-    if not (trace.value and span.value):
-        message = f"expected a link with traceId and spanId, found {link!r:.80}; the link is left out"
-        builder.ledger.issue(
-            trace.problem or span.problem, message, at=at, field="links", severity="warn", raw=repr(link)
-        )
-        return None
+def _link(link: dict[str, Any], at: Position, builder: Builder) -> Link:
+    """Return a link of the builder; an id that is none is 0, and kept as an attribute."""
+    link = camel(link, builder)
     codes = [builder.kv(key, value) for key, value in attribute_list(link.get("attributes"), builder.ledger, at)]
+    ids = []
+    for field, parse in (("traceId", parse_trace_id), ("spanId", parse_span_id)):
+        found = link.get(field, "")
+        one = parse(found)
+        ids.append(one.value)
+        if not one.value:
+            message = f"expected an id in {field} of a link, found {found!r:.80}; kept as otlp.link.{field}"
+            builder.ledger.issue(one.problem, message, at=at, field=f"links.{field}", severity="warn")
+            codes.append(builder.kv(f"otlp.link.{field}", found))
     flags = _number(link.get("flags"), "links.flags", at, builder)
-    state, dropped = _text(link, "traceState"), _count(link, "droppedAttributesCount")
-    return Link(trace.value, span.value, 0, codes, state, flags, dropped)
+    dropped = _number(link.get("droppedAttributesCount"), "droppedAttributesCount", at, builder)
+    return Link(ids[0], ids[1], 0, codes, _text(link, "traceState", at, builder), flags, dropped)
+
+
+def _object(value: Any, field: str, at: Position, builder: Builder) -> dict[str, Any]:
+    """Return a member that is an object, with members in lowerCamelCase; others are empty, with an issue."""
+    if isinstance(value, dict):
+        return camel(value, builder)
+    if value is not None:
+        message = f"expected an object in {field}, found {value!r:.80}; left out"
+        builder.ledger.issue("ATTR_BAD", message, at=at, field=field)
+    return {}
+
+
+def _objects(span: dict[str, Any], field: str, at: Position, builder: Builder) -> list[dict[str, Any]]:
+    """Return a member that is a list of objects; what is none is left out, with an issue."""
+    value = span.get(field)
+    if value is None:
+        return []
+    items = value if isinstance(value, list) else [value]
+    for item in items:
+        if not isinstance(item, dict):
+            message = f"expected a list of objects in {field}, found {item!r:.80}; left out"
+            builder.ledger.issue("ATTR_BAD", message, at=at, field=field)
+    return [item for item in items if isinstance(item, dict)]
 
 
 def _enum(
@@ -280,7 +341,7 @@ def _enum(
             builder.ledger.dialect("enum_names")
             return words.index(name)
         value = int(value) if value.isascii() and value.isdigit() and len(value) < 3 else value  # noqa: PLR2004
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value in range(len(words)):
+    if isinstance(value, (int, float, Decimal)) and value is not True and value in range(len(words)):
         return int(value)
     message = f"expected {field} 0 to {len(words) - 1} or a name, found {value!r:.80}; taken as 0, kept as otlp.{field}"
     builder.ledger.issue("ENUM_BAD", message, at=at, field=field)
@@ -292,26 +353,25 @@ def _number(value: Any, field: str, at: Position, builder: Builder) -> int:
     """Return an unsigned 32-bit number; others are 0, with an issue."""
     if value is None:
         return 0
-    digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11  # noqa: PLR2004
-    number = int(value) if digits or (isinstance(value, int) and not isinstance(value, bool)) else -1
-    if 0 <= number < _U32:
-        return number
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11:  # noqa: PLR2004 - 32 bits
+        value = int(value)
+    is_number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+    if is_number and 0 <= value < _U32 and value == int(value):
+        return int(value)
     message = f"expected an unsigned 32-bit number in {field}, found {value!r:.80}; taken as 0"
     builder.ledger.issue("ENUM_BAD", message, at=at, field=field)
     return 0
 
 
-def _count(holder: dict[str, Any], field: str) -> int:
-    """Return a dropped count; what is none is 0."""
-    value = holder.get(field, 0)
-    value = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11 else value  # noqa: PLR2004
-    return value if isinstance(value, int) and 0 <= value < _U32 else 0
-
-
-def _text(holder: dict[str, Any], field: str) -> str:
-    """Return a text member; empty where it is absent or no text."""
-    value = holder.get(field, "")
-    return value if isinstance(value, str) else "" if value is None else str(value)
+def _text(holder: dict[str, Any], field: str, at: Position, builder: Builder) -> str:
+    """Return a text member; empty where it is absent; what is no text becomes text, with an issue."""
+    value = holder.get(field)
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    builder.ledger.issue("ATTR_BAD", f"expected text in {field}, found {value!r:.80}; kept as text", at=at, field=field)
+    return str(value)
 
 
 def camel(holder: dict[str, Any], builder: Builder) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.loader import Loader
-from tracekit.loading.otlp import camel, load_span, moment, resource_of, scope_of
+from tracekit.loading.otlp import camel, load_span, moment, resource_of, schema_url, scope_of
 
 if TYPE_CHECKING:
     from tracekit.loading.builder import Builder
@@ -36,11 +36,16 @@ def load(record: Any, at: Position, builder: Builder) -> None:
         load_flat_span(span, at, builder)
 
 
-def load_flat_span(span: dict[str, Any], at: Position, builder: Builder) -> None:
+def load_flat_span(span: Any, at: Position, builder: Builder) -> None:
     """Give one flat span to the builder; an end that is missing is start + durationNano."""
+    if not isinstance(span, dict):
+        message = f"expected a span, found {span!r:.80}"
+        builder.ledger.quarantine("FORMAT_UNKNOWN", message, at=at, raw=repr(span))
+        return
     builder.ledger.dialect("flat_span")
     span = dict(camel(span, builder))
-    resource = resource_of(span.pop("resource", None), str(span.pop("schemaUrl", "") or ""), at, builder)
+    resource = resource_of(span.pop("resource", None), schema_url(span, at, builder), at, builder)
+    span.pop("schemaUrl", None)
     scope = scope_of(span, at, builder)
     if span.get("endTimeUnixNano") is None and span.get("durationNano") is not None:
         start, _ = moment(span.get("startTimeUnixNano"), "startTimeUnixNano", at, builder)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading.json_value import MAX_DIGITS, BigInt
 from tracekit.loading.ledger import NOWHERE, Position
+from tracekit.loading.pool import HIGHEST, LOWEST
 
 if TYPE_CHECKING:
     from tracekit.loading.ledger import Ledger
@@ -22,6 +25,8 @@ _MEMBERS = {
     **dict.fromkeys(("bytesValue", "bytes_value", "BytesValue"), "bytes"),
 }
 _DOUBLES = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_URL_SAFE = str.maketrans("-_", "+/")
+_MOST_EXPONENT = 308  # of a double
 _EMPTY = frozenset({"stringValueStrindex"})
 
 
@@ -77,9 +82,12 @@ def _member(value: Any) -> tuple[str, Any]:
         return "empty", None
     if not isinstance(value, dict):
         return "plain", value
-    inner = value.get("Value", value.get("value")) if len(value) == 1 else None
-    if isinstance(inner, dict):
-        value = inner
+    if len(value) == 1 and not value.keys().isdisjoint({"Value", "value"}):
+        [value] = value.values()
+        if value is None:
+            return "empty", None
+        if not isinstance(value, dict):
+            raise UnreadableError(f"expected one of stringValue, intValue, ..., found {value!r:.80}")
     if not value or not value.keys() - _EMPTY:
         return "empty", None
     for name, sort in _MEMBERS.items():
@@ -111,10 +119,11 @@ def _scalar(sort: str, content: Any) -> Any:
         if sort == "int":
             return _whole(content)
         if sort == "double":
-            return _DOUBLES[content] if content in _DOUBLES else float(content)
+            return _real(content)
         if sort == "bytes":
-            return base64.b64decode(content, validate=True)
-    except (TypeError, ValueError, binascii.Error, KeyError) as error:
+            text = content.translate(_URL_SAFE).rstrip("=")
+            return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (TypeError, ValueError, ArithmeticError, AttributeError, binascii.Error) as error:
         raise UnreadableError(f"expected a value of type {sort}, found {content!r:.80}") from error
     if sort == "string" and not isinstance(content, str):
         raise UnreadableError(f"expected text in stringValue, found {content!r:.80}")
@@ -123,17 +132,41 @@ def _scalar(sort: str, content: Any) -> Any:
     return content
 
 
-def _whole(content: Any) -> int | str:
-    """Return an integer; digits too long for int stay text."""
-    if isinstance(content, bool) or (isinstance(content, float) and not content.is_integer()):
+def _real(content: Any) -> float:
+    """Return a double; the words are those of protobuf's JSON."""
+    if isinstance(content, bool):
+        raise TypeError
+    if isinstance(content, str) and ("_" in content or not content.isascii()):  # Python reads 1_000
+        raise ValueError
+    return _DOUBLES[content] if isinstance(content, str) and content in _DOUBLES else float(content)
+
+
+def _whole(content: Any) -> int | BigInt:
+    """Return an integer given as number or text, 1e3 and 5.0 too; more digits than int takes stay text."""
+    if isinstance(content, bool):
         raise TypeError
     if isinstance(content, str):
-        digits = content.strip().removeprefix("-")
-        if not (digits.isascii() and digits.isdigit()):
-            raise ValueError
-        longest = 4300
-        return content if len(digits) > longest else int(content)
+        text = content.strip()
+        digits = text.removeprefix("-")
+        if digits.isascii() and digits.isdigit():
+            return BigInt(text) if len(digits) > MAX_DIGITS else int(text)
+        content = _exact(text)
+    if content != int(content):
+        raise ValueError
     return int(content)
+
+
+def _exact(text: str) -> Decimal:
+    """Return the number that a text with a point or an exponent means, within reason."""
+    if "_" in text or not text.isascii():
+        raise ValueError
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError from error
+    if not number.is_finite() or number.adjusted() > _MOST_EXPONENT:
+        raise ValueError
+    return number
 
 
 def attribute_list(attributes: Any, ledger: Ledger, at: Position = NOWHERE) -> list[tuple[str, Any]]:
@@ -147,7 +180,7 @@ def attribute_list(attributes: Any, ledger: Ledger, at: Position = NOWHERE) -> l
     """
     if isinstance(attributes, dict):
         ledger.dialect("attribute_map")
-        return [(str(key), value) for key, value in attributes.items()]
+        return [_remarked(str(key), value, ledger, at) for key, value in attributes.items()]
     if not isinstance(attributes, (list, tuple)):
         if attributes is not None:
             _bad(ledger, at, f"expected a list of attributes, found {attributes!r:.80}; left out")
@@ -178,10 +211,19 @@ def _pair(item: Any, ledger: Ledger, at: Position) -> tuple[str, Any] | None:
         if "Value" in value:
             ledger.dialect("go_struct_values")
     try:
-        return key, any_value(value)
+        return _remarked(key, any_value(value), ledger, at)
     except UnreadableError as error:
         _bad(ledger, at, f"attribute {key!r:.80}: {error}; kept as JSON")
         return key, value
+
+
+def _remarked(key: str, value: Any, ledger: Ledger, at: Position) -> tuple[str, Any]:
+    """Return the attribute, with a remark on an empty key and on an integer beyond 64 bits."""
+    if not key:
+        _bad(ledger, at, 'expected a key, found ""; kept')
+    if isinstance(value, BigInt) or (isinstance(value, int) and not LOWEST <= value <= HIGHEST):
+        ledger.tally("JSON_BIG_INT", "expected an integer of 64 bits, found a larger one; its digits are kept", at)
+    return key, value
 
 
 def _bad(ledger: Ledger, at: Position, message: str) -> None:

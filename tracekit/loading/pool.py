@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracekit.columns import Array, KeyValues
+from tracekit.loading.json_value import BigInt
 from tracekit.schema import Origin, ValueType
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def typed(value: Any) -> tuple[int, str | None, int, float]:
     if isinstance(value, bool):
         return ValueType.BOOL, None, int(value), 0.0
     if isinstance(value, str):
-        return ValueType.STR, str(value), 0, 0.0
+        return (ValueType.INT if isinstance(value, BigInt) else ValueType.STR), str(value), 0, 0.0
     if isinstance(value, int):
         return (ValueType.INT, None, value, 0.0) if LOWEST <= value <= HIGHEST else (ValueType.INT, str(value), 0, 0.0)
     if isinstance(value, bytes):
