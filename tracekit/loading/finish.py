@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
     from tracekit.loading.builder import Builder
 
+TOLD = (  # the codes that ``settle`` tells, in the order in which it does
+    *("TIME_UNIT", "DUP_IDENTICAL", "DUP_SUPERSEDED", "DUP_CONFLICT"),
+    *("DUR_NEGATIVE", "DUR_ZERO", "DUR_ABSURD", "TIME_FUTURE", "TIME_ZERO", "TIME_MISSING_END"),
+    *("CHILD_OUTSIDE_PARENT", "PARENT_MISSING", "PARENT_SELF", "PARENT_CYCLE", "MULTI_ROOT", "NO_ROOT"),
+)
 _DAY_NS = 86_400 * 10**9
 _ABSURD_NS = 30 * _DAY_NS
 

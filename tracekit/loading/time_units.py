@@ -1,7 +1,7 @@
 """Whether recorded times are nanoseconds, told by a vote of each source's start times.
 
-A start time is a date from 2000 to 2100 in one unit at most.  A source whose times are dates in another unit is refused,
-spans that disagree with their source are quarantined.  Nothing is converted unless the caller names the unit.
+A start time is a date from 2000 to 2100 in one unit at most.  A source whose times are dates in another unit is
+refused, spans that disagree with their source are quarantined.  Nothing is converted unless the caller names the unit.
 """
 
 from __future__ import annotations
