@@ -139,6 +139,6 @@ def _frame(frame: Any) -> str:
     """Return one frame as a line."""
     if not isinstance(frame, dict):
         return f"  at {frame}"
-    place = ":".join(str(frame[key]) for key in ("path", "line") if frame.get(key) not in {None, ""})
+    place = ":".join(str(frame[key]) for key in ("path", "line") if frame.get(key) not in (None, ""))
     label = frame.get("label")
     return f"  at {label} ({place})" if label and place else f"  at {label or place}"

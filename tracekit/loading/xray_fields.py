@@ -142,8 +142,8 @@ def call(kv: Callable[..., int], member: str, value: Any) -> list[int]:
 def _target(member: str, value: Any) -> list[tuple[str, str]]:
     """Return what is called, as the conventions for databases and messaging name it."""
     if member in {"table_name", "table_names"}:
-        is_one = isinstance(value, list) and len(value) == 1
-        return [("db.system.name", "aws.dynamodb")] + [("db.collection.name", str(value[0]))] * is_one
+        only = value[:1] if isinstance(value, list) and len(value) == 1 else []
+        return [("db.system.name", "aws.dynamodb"), *(("db.collection.name", str(table)) for table in only)]
     if member == "queue_url" and isinstance(value, str):
         return [("messaging.system", "aws_sqs"), ("messaging.destination.name", value.rpartition("/")[2])]
     if member == "topic_arn" and isinstance(value, str):

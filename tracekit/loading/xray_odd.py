@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tracekit.loading.builder import Link
 from tracekit.loading.ids import parse_span_id, parse_trace_id
 from tracekit.loading.pool import canonical_json
-from tracekit.loading.xray_segment import LATEST_S, NS_PER_S, OddSegment, Segment
+from tracekit.loading.xray_segment import LATEST_S, NS_DIGITS, OddSegment, Segment
 from tracekit.schema import Origin, Quality, Relation
 
 if TYPE_CHECKING:
@@ -82,14 +82,14 @@ class Odd:
         ledger = self._builder.ledger
         found = []
         for field, seconds in (("start_time", part.start_time), ("end_time", part.end_time)):
-            if seconds is not None and not (seconds.is_finite() and abs(seconds) < LATEST_S):
+            if seconds is not None and not (seconds.is_finite() and -LATEST_S < seconds < LATEST_S):
                 message = (
                     f"expected seconds since the epoch, found {seconds!s:.40}; {part.name!r:.80} is left out"
                     " (milliseconds? X-Ray counts in seconds)"
                 )
                 ledger.quarantine("TIME_UNIT", message, at=at, trace_id=trace, span_id=span, field=field)
                 return None
-            found.append(None if seconds is None else int(seconds * NS_PER_S))
+            found.append(None if seconds is None else int(seconds.scaleb(NS_DIGITS)))
         if found[1] is None and not part.in_progress:
             message = "expected end_time or in_progress, found neither; the end is missing"
             ledger.issue("XR_NO_END", message, at=at, trace_id=trace, span_id=span, field="end_time")

@@ -17,12 +17,11 @@ from msgspec import Raw, Struct
 
 from tracekit.loading.ids import parse_span_id
 
-NS_PER_S = 10**9
-LATEST_S = Decimal(2**63 // NS_PER_S)  # what 64 bits of nanoseconds hold
+LATEST_S = Decimal(2**63 // 10**9)  # what 64 bits of nanoseconds hold
 NOTHING = Raw(b"")
 
 _ZERO = Decimal(0)
-_NS_DIGITS = 9
+NS_DIGITS = 9
 _SPAN_DIGITS = 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXTS = ("id", "name", "namespace", "trace_id", "parent_id", "type", "origin", "resource_arn")
@@ -219,7 +218,7 @@ def exact_times(start: Decimal | None, end: Decimal | None) -> tuple[int, int] |
     """
     try:
         if start is not None and end is not None and _ZERO <= start <= end < LATEST_S:
-            return int(start.scaleb(_NS_DIGITS)), int(end.scaleb(_NS_DIGITS))
+            return int(start.scaleb(NS_DIGITS)), int(end.scaleb(NS_DIGITS))
     except ArithmeticError:  # not a number
         pass
     return None

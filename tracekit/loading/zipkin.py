@@ -182,7 +182,7 @@ def _address(side: str, name: str, endpoint: dict[str, Any]) -> list[tuple[str, 
     found = [endpoint[key] for key in ("ipv4", "ipv6") if endpoint.get(key)]
     pairs = [(f"{name}.address", address) for address in found[:1]]
     pairs += [(f"zipkin.{side}.ipv6", address) for address in found[1:]]
-    return pairs + [(f"{name}.port", endpoint["port"])] * bool(endpoint.get("port"))
+    return [*pairs, (f"{name}.port", endpoint["port"])] if endpoint.get("port") else pairs
 
 
 def _object(value: Any) -> dict[str, Any]:
