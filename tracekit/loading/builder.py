@@ -189,7 +189,8 @@ class Builder:
         if not (LOWEST <= start_ns <= HIGHEST and LOWEST <= end_ns <= HIGHEST):
             self.ledger.quarantine(
                 "TIME_UNIT",
-                f"expected nanoseconds within 64 bits, found start {start_ns!s:.40} and end {end_ns!s:.40}; the span is left out",
+                f"expected nanoseconds within 64 bits, found start {start_ns!s:.40} and end {end_ns!s:.40};"
+                " the span is left out",
                 at=at,
                 trace_id=f"{trace_id:032x}",
                 span_id=f"{span_id:016x}",

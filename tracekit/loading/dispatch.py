@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading.ledger import Position
 from tracekit.loading.records import parse, strip_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tracekit.loading.builder import Builder
-    from tracekit.loading.ledger import Position
     from tracekit.loading.loader import Loader
     from tracekit.loading.records import Note, Parsed
 
@@ -24,6 +25,14 @@ _SIGNALS = {
     "resource_profiles": "profiles",
 }
 _ERROR_KEYS = {"__type", "message", "Message", "error", "errors", "code", "statusCode", "details", "status", "msg"}
+_ERROR_TEXT = re.compile(
+    rb"(?i)(?:[\w ]{0,40}: )?(?:(?:HTTP )?[45]\d\d\b[^{}]*|[^{}]*\bnot found\b[^{}]*|unauthori[sz]ed\b.*|forbidden\b.*"
+    rb"|access denied\b.*|bad gateway\b.*|service unavailable\b.*|gateway time-?out\b.*|too many requests\b.*)",
+    re.DOTALL,
+)
+_MOST_OF_AN_ERROR = 1000  # bytes
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_NONFINITE = re.compile(rb"NaN|Infinity")
 _CONSOLES = (
     ({"context", "kind", "start_time"}, "output of the Python SDK's ConsoleSpanExporter"),
     ({"SpanContext", "SpanKind", "StartTime"}, "output of Go's stdouttrace exporter"),
@@ -47,6 +56,11 @@ class Dispatcher:
         self._exact = False  # the source's numbers are wanted as Decimal
 
     @property
+    def takes_otlp(self) -> bool:
+        """Whether OTLP is among the formats allowed."""
+        return any(loader.name == "otlp" for loader in self._loaders)
+
+    @property
     def streams(self) -> set[str]:
         """Members of top-level objects whose items are records of their own."""
         return {name for loader in self._loaders for name in loader.streams}
@@ -56,19 +70,26 @@ class Dispatcher:
         """How the next record's decimal numbers are best parsed."""
         return Decimal if self._exact else None
 
+    def expect(self, first: bytes) -> None:
+        """Look at the first bytes of a document: numbers of X-Ray, which alone says start_time, are wanted exactly."""
+        self._exact = b'"start_time"' in first and any(loader.exact_numbers for loader in self._loaders)
+
     def line(self, data: bytes, at: Position, *, may_be_cut: bool = False) -> None:
         """Parse a line and load it, or quarantine it."""
-        parsed = parse(data, parse_float=self.parse_float)
+        parsed = self._parse(data)
         if parsed.failure is not None:
             rest, prefix = strip_prefix(data)
             if prefix:
-                again = parse(rest, parse_float=self.parse_float)
+                again = self._parse(rest)
                 if again.failure is None or not may_be_cut:
-                    self._builder.ledger.tally("TEXT_PREFIX", f"a {prefix} prefix before the JSON was skipped", at)
+                    message = f"a {prefix} prefix before the JSON was skipped"
+                    self._builder.ledger.tally("TEXT_PREFIX", message, at, action="repaired")
                     data, parsed = rest, again
         self._builder.ledger.record_count += 1
         if parsed.failure is None:
             self.tell(parsed.notes, at)
+            if _NONFINITE.search(data) and _NONFINITE.search(_TEXT.sub(b"", data)):
+                self._builder.ledger.tally("JSON_NONFINITE", "expected numbers, found NaN or Infinity; accepted", at)
             self.value(parsed.value, at, data)
         elif may_be_cut and parsed.cut:
             self._builder.ledger.incomplete("the last record is cut")
@@ -80,18 +101,31 @@ class Dispatcher:
                 raw=data,
             )
         else:
-            self._fail(parsed, at)
+            self._fail(parsed, at, data)
 
-    def _fail(self, parsed: Parsed, at: Position) -> None:
+    def _parse(self, data: bytes) -> Parsed:
+        """Parse a line; members that occur twice are looked for where everything is, because it costs time."""
+        return parse(data, parse_float=self.parse_float, find_duplicate_keys=self._builder.strict)
+
+    def _fail(self, parsed: Parsed, at: Position, data: bytes) -> None:
         failure = parsed.failure
         assert failure is not None
+        if len(data) < _MOST_OF_AN_ERROR and self._builder.ledger.record_count == 1 and _ERROR_TEXT.fullmatch(data):
+            message = f"expected trace data, found an error answer as text: {data[:200]!r}; ask the server again"
+            self._builder.ledger.quarantine("API_ERROR_JSON", message, at=at, raw=data)
+            return
         self._builder.ledger.quarantine(failure.code, failure.message, at=at, raw=failure.raw)
 
     def tell(self, notes: Iterable[Note], at: Position) -> None:
-        """Write remarks on bytes down."""
+        """Write remarks on bytes down; their offsets count from ``at``."""
         for note in notes:
             self._builder.ledger.issue(
-                note.code, note.message, at=at, severity=note.severity, action=note.action, raw=note.raw
+                note.code,
+                note.message,
+                at=Position(at.record, at.offset + (note.byte_offset or 0)),
+                severity=note.severity,
+                action=note.action,
+                raw=note.raw,
             )
 
     def value(self, value: Any, at: Position, raw: bytes = b"") -> None:
@@ -100,11 +134,9 @@ class Dispatcher:
         if loader is None:
             self._without_loader(value, at, raw)
             return
-        if loader.exact_numbers and not self._exact and raw:
-            self._exact = True
-            again = parse(raw, parse_float=Decimal)
-            value = again.value if again.failure is None else value
-        self._exact = loader.exact_numbers
+        if loader.exact_numbers != self._exact and raw:
+            self._exact = loader.exact_numbers
+            value = parse(raw, parse_float=self.parse_float).value
         self._builder.ledger.formats[loader.name] += 1
         loader.load(value, at, self._builder)
 
@@ -125,7 +157,7 @@ class Dispatcher:
         signal = next((name for key, name in _SIGNALS.items() if isinstance(value, dict) and key in value), None)
         if signal is not None:
             ledger.skip(signal)
-        elif isinstance(value, dict) and value and value.keys() <= _ERROR_KEYS:
+        elif isinstance(value, dict) and _is_error(value):
             message = f"expected trace data, found an API's error answer: {str(value)[:200]}; ask the API again"
             ledger.quarantine("API_ERROR_JSON", message, at=at, raw=raw or str(value))
         else:
@@ -135,6 +167,12 @@ class Dispatcher:
         names = ", ".join(dict.fromkeys(loader.name for loader in self._loaders))
         message = f"expected trace data (tried: {names}), found {found}; it was left out"
         self._builder.ledger.quarantine("FORMAT_UNKNOWN", message, at=at, raw=raw)
+
+
+def _is_error(value: dict[str, Any]) -> bool:
+    """Return whether an object says nothing but what went wrong."""
+    said = {key for key, content in value.items() if content not in (None, 0, "", [], {})}
+    return bool(said) and said <= _ERROR_KEYS
 
 
 def _described(value: Any) -> str:

@@ -9,6 +9,8 @@ from tracekit.loading.ledger import Position
 from tracekit.loading.records import JsonError, JsonPull
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracekit.loading.builder import Builder
     from tracekit.loading.dispatch import Dispatcher
     from tracekit.loading.records import Readable
@@ -20,6 +22,8 @@ SPANS_AT_ONCE = 4096
 class Documents:
     """Reads the documents of one stream into a builder.
 
+    A record is a document, or one of the items that it is a list of: a ResourceSpans, a trace.
+
     Parameters
     ----------
     stream
@@ -28,14 +32,28 @@ class Documents:
         Where the records go.
     line
         Number of the line, where the stream is one line of a file; otherwise records are numbered one by one.
+    offset
+        Byte offset of the stream in its source; by default the stream knows.
+    on_progress
+        Called every few thousand spans.
     """
 
-    def __init__(self, stream: Readable, builder: Builder, dispatcher: Dispatcher, line: int = 0) -> None:
-        self._pull = JsonPull(stream, parse_float=dispatcher.parse_float)
+    def __init__(
+        self,
+        stream: Readable,
+        builder: Builder,
+        dispatcher: Dispatcher,
+        line: int = 0,
+        offset: int | None = None,
+        on_progress: Callable[[], object] | None = None,
+    ) -> None:
+        self._pull = JsonPull(stream, parse_float=dispatcher.parse_float, offset=offset)
         self._builder = builder
         self._dispatcher = dispatcher
         self._line = line
+        self._on_progress = on_progress
         self._record = 0
+        self._walked = 0
 
     def read(self) -> None:
         """Read everything; what cannot be read is quarantined, and the source is incomplete if nothing can follow."""
@@ -46,6 +64,8 @@ class Documents:
                 self._document()
         except JsonError as error:
             self._builder.ledger.incomplete(error.message)
+            if not self._record:
+                self._next(error.offset)
             self._quarantine(error)
         if documents > 1:
             self._builder.ledger.tally("JSON_CONCAT", "documents behind each other", Position(1, 0), documents - 1)
@@ -67,16 +87,17 @@ class Documents:
         """Walk an object: lists of independent items one by one, the rest as a whole."""
         rest: dict[str, Any] = {}
         streamed = ""
-        at = self._next()
+        offset = self._pull.offset
+        takes_otlp = self._dispatcher.takes_otlp
         for key in self._pull.keys():  # noqa: SIM118 - a method that reads on, not a dict
             opening = self._pull.peek()
-            if key in otlp.GROUPS and opening == "[":
+            if key in otlp.GROUPS and opening == "[" and takes_otlp:
                 self._builder.ledger.formats["otlp"] += 1
                 if key != otlp.GROUPS[0]:
                     self._builder.ledger.dialect(key)
                 streamed = key
                 self._each(self._group)
-            elif key in otlp.WRAPPERS and opening == "{":
+            elif key in otlp.WRAPPERS and opening == "{" and takes_otlp:
                 self._builder.ledger.dialect(f"wrapped_in_{key}")
                 self._object()
                 streamed = key
@@ -87,11 +108,11 @@ class Documents:
             else:
                 rest[key] = self._whole()
         if not streamed:
-            self._dispatcher.value(rest, at)
+            self._dispatcher.value(rest, self._next(offset))
         elif streamed in otlp.GROUPS or streamed in otlp.WRAPPERS:
             otlp.note_wrapper(rest, self._builder)
         elif rest:
-            self._dispatcher.value({streamed: [], **rest}, at)
+            self._dispatcher.value({streamed: [], **rest}, Position(self._line or max(self._record, 1), offset))
 
     def _whole(self) -> Any:
         """Return one member; one that cannot be read is quarantined and None."""
@@ -113,7 +134,6 @@ class Documents:
                 raise
             self._quarantine(error)
             return
-        self._builder.ledger.record_count += 1
         self._dispatcher.value({member[""]: [value]} if member else value, at)
 
     # ---------------------------------------------------------------- OTLP, down to the span
@@ -129,39 +149,40 @@ class Documents:
     def _group(self) -> None:
         """Walk a ResourceSpans; the resource may come behind its spans."""
         at = self._next()
-        self._builder.ledger.record_count += 1
         provisional = self._builder.provisional_resource()
-        resource: Any = None
-        schema_url = ""
-        for key in self._pull.keys():  # noqa: SIM118 - a method that reads on, not a dict
-            if key in otlp.SCOPES and self._pull.peek() == "[":
-                otlp.note_scopes(key, self._builder)
-                self._each(lambda: self._scope(provisional))
-            elif key in {"resource", "Resource"}:
-                resource = self._whole()
-            elif key in {"schemaUrl", "schema_url"}:
-                schema_url = self._whole()
-            else:
-                self._pull.skip()
-        schema_url = schema_url if isinstance(schema_url, str) else ""
-        self._builder.settle(provisional, otlp.resource_of(resource, schema_url, at, self._builder))
+        group: dict[str, Any] = {}
+        try:
+            for key in self._pull.keys():  # noqa: SIM118 - a method that reads on, not a dict
+                if key in otlp.SCOPES and self._pull.peek() == "[":
+                    otlp.note_scopes(key, self._builder)
+                    self._each(lambda: self._scope(provisional))
+                elif key in otlp.OF_GROUP:
+                    group[key] = self._whole()
+                else:
+                    self._pull.skip()
+        finally:  # also where the document is cut: what was read of the resource is its spans'
+            self._builder.settle(provisional, otlp.resource_of_group(group, at, self._builder))
 
     def _scope(self, resource: int) -> None:
         """Walk a ScopeSpans; the scope may come behind its spans."""
-        at = self._next()
+        at = self._here()
         provisional = self._builder.provisional_scope()
         part: dict[str, Any] = {}
-        for key in self._pull.keys():  # noqa: SIM118 - a method that reads on, not a dict
-            if key in {"spans", "Spans"} and self._pull.peek() == "[":
-                for _ in self._pull.items():
-                    self._span(resource, provisional)
-            else:
-                part[key] = self._whole()
-        self._builder.settle_scope(provisional, otlp.scope_of(part, at, self._builder))
+        try:
+            for key in self._pull.keys():  # noqa: SIM118 - a method that reads on, not a dict
+                if key in {"spans", "Spans"} and self._pull.peek() == "[":
+                    for _ in self._pull.items():
+                        self._span(resource, provisional)
+                else:
+                    part[key] = self._whole()
+        finally:
+            self._builder.settle_scope(provisional, otlp.scope_of(part, at, self._builder))
+        otlp.load_spans(part.get("spans", part.get("Spans")), resource, provisional, at, self._builder)
 
     def _span(self, resource: int, scope: int) -> None:
         """Load one span."""
-        at = Position(self._line or self._record, self._pull.offset)
+        at = self._here()
+        self._tick()
         try:
             span = self._pull.value()
         except JsonError as error:
@@ -173,10 +194,21 @@ class Documents:
 
     # ---------------------------------------------------------------- positions and remarks
 
-    def _next(self) -> Position:
+    def _next(self, offset: int | None = None) -> Position:
         """Return where the next record stands, and count it."""
         self._record += 1
+        self._builder.ledger.record_count += 1
+        self._tick()
+        return Position(self._line or self._record, self._pull.offset if offset is None else offset)
+
+    def _here(self) -> Position:
+        """Return where the next part of the present record stands."""
         return Position(self._line or self._record, self._pull.offset)
+
+    def _tick(self) -> None:
+        self._walked += 1
+        if self._walked % SPANS_AT_ONCE == 0 and self._on_progress is not None:
+            self._on_progress()
 
     def _quarantine(self, error: JsonError) -> None:
         self._builder.ledger.quarantine(

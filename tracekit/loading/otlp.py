@@ -36,6 +36,8 @@ SCOPES = (
     "ScopeSpans",
 )
 WRAPPERS = ("trace", "result")
+_SCHEMA_URL = ("schemaUrl", "schema_url", "SchemaUrl")
+OF_GROUP = frozenset({"resource", "Resource", *_SCHEMA_URL})
 _LEGACY = frozenset(SCOPES[2:6])
 _SCOPE = ("scope", "instrumentationLibrary", "instrumentation_library", "Scope")
 _EXACT = 2**53
@@ -88,8 +90,7 @@ def _group(group: Any, at: Position, builder: Builder) -> None:
             "FORMAT_UNKNOWN", f"expected an object in resourceSpans, found {group!r:.80}", at=at, raw=repr(group)
         )
         return
-    found = group.get("resource", group.get("Resource"))
-    resource = resource_of(found, schema_url(group, at, builder), at, builder)
+    resource = resource_of_group(group, at, builder)
     for key in SCOPES:
         parts = group.get(key)
         if parts is None:
@@ -105,9 +106,15 @@ def _group(group: Any, at: Position, builder: Builder) -> None:
                 )
 
 
+def resource_of_group(group: dict[str, Any], at: Position, builder: Builder) -> int:
+    """Return the number of the resource of a ResourceSpans given as JSON."""
+    found = group.get("resource", group.get("Resource"))
+    return resource_of(found, schema_url(group, at, builder), at, builder)
+
+
 def schema_url(holder: dict[str, Any], at: Position, builder: Builder) -> str:
     """Return the schema address of a ResourceSpans or ScopeSpans in any spelling."""
-    key = next((key for key in ("schemaUrl", "schema_url", "SchemaUrl") if key in holder), "schemaUrl")
+    key = next((key for key in _SCHEMA_URL if key in holder), _SCHEMA_URL[0])
     return _text(holder, key, at, builder)
 
 

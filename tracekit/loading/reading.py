@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import io
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tracekit.errors import LoadError
@@ -12,7 +14,7 @@ from tracekit.loading.dispatch import Dispatcher
 from tracekit.loading.documents import Documents
 from tracekit.loading.ledger import Position
 from tracekit.loading.otlp_fast import Scanner, Untaken
-from tracekit.loading.records import LineChunk, LongLine, line_chunks, shape
+from tracekit.loading.records import LineChunk, LongLine, line_chunks, nests_deeper, shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -71,8 +73,8 @@ class SourceReader:
         """Go on with another builder."""
         self._builder = builder
         self._dispatcher = Dispatcher(builder, self._loaders)
-        takes_otlp = any(loader.name == "otlp" for loader in self._loaders)
-        self._scanner = Scanner(builder) if takes_otlp else None
+        # the fast path does not see a member that occurs twice in one object: strict reading looks at every line
+        self._scanner = Scanner(builder) if self._dispatcher.takes_otlp and not builder.strict else None
 
     def read(self, source: Source) -> None:
         """Read one source.
@@ -90,7 +92,9 @@ class SourceReader:
                 if shape(first, at_eof=len(first) < _FIRST_BYTES) == "lines":
                     self._lines(stream)
                 else:
-                    Documents(stream, self._builder, self._dispatcher).read()
+                    self._dispatcher.expect(first)
+                    tick = partial(self._tick, stream)
+                    Documents(stream, self._builder, self._dispatcher, on_progress=tick).read()
             finally:
                 self._bytes_before += stream.raw_position
             ledger = self._builder.ledger
@@ -105,13 +109,17 @@ class SourceReader:
         """Read JSON Lines, chunk by chunk."""
         for chunk in line_chunks(stream):
             if isinstance(chunk, LongLine):
-                Documents(chunk, self._builder, self._dispatcher, chunk.line).read()
+                tick = partial(self._tick, stream)
+                Documents(chunk, self._builder, self._dispatcher, chunk.line, on_progress=tick).read()
             else:
-                left = self._scan(chunk)
-                for at, (line, offset, data) in enumerate(left, 1):
-                    cut = chunk.final and not chunk.ends_in_newline and at == len(left) and chunk.data.endswith(data)
+                end = chunk.first_offset + len(chunk.data)
+                for line, offset, data in self._scan(chunk):
+                    if data.lstrip().startswith((b"{", b"[")) and nests_deeper(data):  # costs a span, not the line
+                        Documents(io.BytesIO(data), self._builder, self._dispatcher, line, offset).read()
+                        continue
+                    cut = chunk.final and not chunk.ends_in_newline and offset + len(data) == end
                     self._dispatcher.line(data, Position(line, offset), may_be_cut=cut)
-            self._meter.at(self._bytes_before + stream.raw_position, self._builder.span_count)
+            self._tick(stream)
             if self._on_chunk is not None:
                 self._on_chunk()
 
@@ -119,10 +127,11 @@ class SourceReader:
         """Take what the fast path takes; return the other lines."""
         if self._scanner is None:
             return _all_lines(chunk)
-        before = self._builder.span_count
-        left = self._scanner.scan(chunk.data, chunk.first_line, chunk.first_offset)
-        self._builder.ledger.formats["otlp"] += self._builder.span_count > before
-        return left
+        return self._scanner.scan(chunk.data, chunk.first_line, chunk.first_offset)
+
+    def _tick(self, stream: ByteStream) -> None:
+        """Tell the meter how far the reading is."""
+        self._meter.at(self._bytes_before + stream.raw_position, self._builder.span_count)
 
 
 def _all_lines(chunk: LineChunk) -> list[Untaken]:
@@ -137,10 +146,9 @@ def _all_lines(chunk: LineChunk) -> list[Untaken]:
 
 def refuse_silence(ledger: Ledger) -> None:
     """Raise where a source held nothing that is trace data: a silent zero would look like an answer."""
-    summaries = not ledger.seen and any(issue.code == "XR_SUMMARIES_ONLY" for issue in ledger.issues)
-    if (ledger.accepted or ledger.merged or ledger.formats) and not summaries:
-        return
     first = next((issue for issue in ledger.issues if issue.severity == "error"), None)
+    if ledger.accepted or ledger.merged or (ledger.formats and (ledger.seen or first is None)):
+        return
     if first is not None:
         raise LoadError(first.message, source=ledger.uri, record=first.record_number, code=first.code)
     if ledger.skipped:
