@@ -1,0 +1,101 @@
+"""The service map in a bare page: boxes, focus by mouse and key, and the widget's two-way selection."""
+
+import json
+
+import chromium
+import pytest
+
+pytestmark = pytest.mark.browser
+
+PLACES = [("web", 84, 17), ("cart", 312, 17), ("ledger", 312, 65), ("sqlite", 540, 17)]
+BOX = {"w": 168, "h": 34, "sub": "2 · p95 1 ms"}
+GRAPH = {
+    "size": [624, 100],
+    "nodes": [
+        {"name": name, "x": x, "y": y, "say": f"said of {name}", "slot": k, "inferred": k == 3, "bad": k == 2, **BOX}
+        for k, (name, x, y) in enumerate(PLACES)
+    ],
+    "edges": [
+        {"a": 0, "b": 1, "d": "M168,17L228,17", "w": 2, "err": False, "back": False, "tip": "web → cart: 5 calls"},
+        {"a": 0, "b": 2, "d": "M168,17L228,65", "w": 2, "err": True, "back": False, "tip": "web → ledger: 2 calls"},
+        {"a": 1, "b": 3, "d": "M396,17L456,17", "w": 2, "err": False, "back": True, "tip": "cart → sqlite: 9 calls"},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium.launched() as launched:
+        yield launched
+
+
+@pytest.fixture
+def page(browser):
+    with chromium.visit(browser) as visited:
+        chromium.load_module(visited.page)
+        visited.page.evaluate(
+            """text => {
+              window.chosen = [];
+              const host = document.getElementById('host'), onSelect = name => chosen.push(name);
+              window.S = new M.ServiceMap(host, JSON.parse(text), { onSelect }) }""",
+            json.dumps(GRAPH),
+        )
+        visited.page.wait_for_selector("svg[viewBox]")
+        yield visited.page
+        assert visited.messages == []
+
+
+def dimmed(page):
+    return page.evaluate("() => [...document.querySelectorAll('.node')].map(n => n.classList.contains('far'))")
+
+
+def test_every_service_is_a_button_with_its_words(page):
+    nodes = page.get_by_role("button")
+    assert nodes.count() == 4
+    assert nodes.nth(0).get_attribute("aria-label") == "web 2 · p95 1 ms"
+    assert page.locator("path.e").count() == 3
+    assert page.locator("path.e.err").count() == 1
+    assert page.locator("path.e").nth(2).get_attribute("stroke-dasharray") == "5 3"
+
+
+def test_the_map_is_never_larger_than_life(page):
+    assert page.locator(".node .box").first.bounding_box()["width"] == pytest.approx(168, abs=2)
+
+
+def test_a_click_shows_a_service_with_its_neighbours_and_their_numbers(page):
+    page.locator(".node").nth(1).click()
+    assert dimmed(page) == [False, False, True, False]
+    said = page.locator(".tkw-say").inner_text()
+    assert "said of cart" in said
+    assert "web → cart: 5 calls" in said
+    assert "cart → sqlite: 9 calls" in said
+    assert "ledger" not in said
+    assert page.evaluate("() => chosen") == ["cart"]
+    page.locator(".node").nth(1).click()
+    assert dimmed(page) == [False] * 4
+
+
+def test_the_keyboard_does_the_same(page):
+    page.locator(".node").nth(2).focus()
+    page.keyboard.press("Enter")
+    assert dimmed(page) == [False, True, False, True]
+    assert page.locator(".node").nth(2).get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Escape")
+    assert dimmed(page) == [False] * 4
+
+
+def test_a_click_beside_the_boxes_shows_everything_again(page):
+    page.locator(".node").nth(1).click()
+    page.locator(".tkw-map").click(position={"x": 5, "y": 5})
+    assert dimmed(page) == [False] * 4
+
+
+def test_ctrl_wheel_zooms_where_the_pointer_is(page):
+    box = page.locator(".node .box").first.bounding_box()
+    page.mouse.move(box["x"] + 10, box["y"] + 10)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    page.wait_for_function("() => document.querySelector('.box').getBoundingClientRect().width > 200")
+    after = page.locator(".node .box").first.bounding_box()
+    assert after["x"] + 10 * after["width"] / box["width"] == pytest.approx(box["x"] + 10, abs=1)
