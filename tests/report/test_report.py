@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from shop_traces import no_traces, shop_frame, shop_traces
 
-import tracekit.report.page
 from tracekit import TraceSet
 from tracekit.errors import RenderError
+from tracekit.report import page as page_module
 from tracekit.report import report
 from tracekit.report.page import render
 from tracekit.report.policy import inline
@@ -235,6 +235,6 @@ def test_the_module_can_stand_in_a_page():
 
 
 def test_what_the_template_asks_for_must_be_there(shop, monkeypatch):
-    monkeypatch.setattr(tracekit.report.page, "_first_screen", lambda *_: {})
+    monkeypatch.setattr(page_module, "_first_screen", lambda *_: {})
     with pytest.raises(jinja2.UndefinedError):
         render(shop)

@@ -1,4 +1,4 @@
-"""``report``: run the analyses, fill the page, write it in one piece."""
+"""What ``report`` does: run the analyses, fill the page, write it in one piece."""
 
 from __future__ import annotations
 
@@ -37,44 +37,10 @@ _HERE: Final = Path(__file__).parent
 _MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"
 
 
-def report(
+def write(
     traces: TraceSet, path: str | os.PathLike[str], *, title: str | None = None, generated: datetime | None = None
 ) -> Path:
-    """Write what a set of traces shows into one HTML file that needs no network.
-
-    Parameters
-    ----------
-    traces
-        Any set, also an empty one; unchanged.
-    path
-        Where the file goes; an older one is replaced once the new one is whole.
-    title
-        Of the page; the names of the sources unless given.
-    generated
-        Printed at the end if given.  Without it the file holds no clock: the same traces and options give the same
-        bytes.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
-
-    Raises
-    ------
-    RenderError
-        If the folder does not exist, or the path is a folder.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     page = report(TraceSet.from_spans(frame), f"{folder}/shop.html", title="Shop").read_text()
-    >>> "<title>Shop</title>" in page
-    True
-    """
+    """Write the page; see ``tracekit.report.report``."""
     target = Path(path)
     if target.is_dir() or not target.absolute().parent.is_dir():
         what = "a folder" if target.is_dir() else "no folder " + str(target.absolute().parent)
