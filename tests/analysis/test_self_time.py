@@ -125,6 +125,16 @@ def _by_counting(parent, start, end, usable):
     return own
 
 
+def test_durations_whose_sum_does_not_fit_64_bits():
+    year = 365 * 86_400 * 10**9
+    parents = np.arange(20)
+    start = np.concatenate([np.zeros(20, np.int64), parents * year])
+    end = np.concatenate([np.full(20, 250 * year), (parents + 1) * year * 2])
+    covered = covered_times(np.minimum(np.arange(41), 20), parents + 20, start, end)
+    assert covered[:20].tolist() == [(at + 2) * year for at in range(20)]
+    assert (covered[20:] == 0).all()
+
+
 @given(forests, st.booleans())
 def test_it_is_the_time_that_no_child_is_at_work(rows, huge):
     parent = [p if p < i else -1 for i, (p, *_) in enumerate(rows)]
@@ -133,11 +143,9 @@ def test_it_is_the_time_that_no_child_is_at_work(rows, huge):
     usable = [known and d >= 0 for _, _, d, known in rows]
     wanted = _by_counting(parent, start, end, usable)
     scale = 2**57 if huge else 1  # sums of such durations do not fit 64 bits
-    at, to = np.array(start, np.int64) * scale, np.array(end, np.int64) * scale
-    above = np.array(parent, np.int64)
-    children = np.array(
-        sorted((c for c in range(len(rows)) if parent[c] >= 0), key=lambda c: (parent[c], start[c])), int
-    )
-    covered = covered_times(above, children, at, to, np.array(usable, bool))
-    own = np.where(usable, to - at, 0) - covered if rows else covered
+    at = np.array(start, np.int64) * scale
+    to = np.where(np.array(usable, bool), np.array(end, np.int64) * scale, at)
+    children = sorted((c for c in range(len(rows)) if parent[c] >= 0), key=lambda c: (parent[c], start[c]))
+    offsets = np.cumsum([0, *(parent.count(row) for row in range(len(rows)))])
+    own = to - at - covered_times(offsets, np.array(children, int), at, to)
     assert own.tolist() == [w * scale for w in wanted]

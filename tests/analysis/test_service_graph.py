@@ -133,6 +133,13 @@ def test_a_library_instrumented_twice_is_one_call(draw):
     assert graph.calls["p50_ns"].tolist() == [100]
 
 
+def test_what_an_incoming_span_does_is_not_the_call_above_it(draw):
+    kinds = ("CLIENT", "INTERNAL", "SERVER", "INTERNAL", "SERVER", "INTERNAL", "CLIENT")
+    lines = [f"a1 {i} {i - 1 or '-'} shop {kind} {i} {90 - i} peer=x" for i, kind in enumerate(kinds, 1)]
+    graph = service_graph(draw("\n".join([*lines, "a1 8 7 ledger SERVER 20 50"])))
+    assert edges(graph) == {("shop", "x", "call"): (1, 0, 0), ("shop", "ledger", "call"): (1, 0, 1)}
+
+
 def test_different_peers_one_below_the_other_are_two_calls(draw):
     graph = service_graph(draw("a1 1 - shop CLIENT 0 100 peer=cart\na1 2 1 shop CLIENT 5 9 db=redis"))
     assert edges(graph) == {("shop", "cart", "call"): (1, 0, 0), ("shop", "redis", "call"): (1, 0, 0)}
@@ -232,10 +239,10 @@ def test_a_link_to_nothing_recorded_leaves_the_topic(draw):
 def test_a_parent_beats_a_link(draw):
     graph = service_graph(
         draw(
-            "a1 1 - shop PRODUCER 0 2 topic=mail\na1 2 1 mailer CONSUMER 5 9 link=c1/1\nc1 1 - other PRODUCER 0 2 topic=x"
+            "a1 1 - s PRODUCER 0 2 topic=mail\na1 2 1 mailer CONSUMER 5 9 link=c1/1\nc1 1 - other PRODUCER 0 2 topic=x"
         )
     )
-    assert edges(graph) == {("shop", "mailer", "message"): (1, 0, 1), ("other", "x", "message"): (1, 0, 0)}
+    assert edges(graph) == {("s", "mailer", "message"): (1, 0, 1), ("other", "x", "message"): (1, 0, 0)}
 
 
 def test_a_link_of_a_server_is_no_message_unless_x_ray_says_so(draw):

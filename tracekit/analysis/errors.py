@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
-from tracekit.stats.aggregates import Aggregate, group_rows, sum_by
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.grouping import group_rows, sum_by
 from tracekit.stats.histograms import Histogram
 from tracekit.stats.intervals import cluster_sums, clustered_ratio
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.stats.aggregates import Aggregate, group_rows
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.grouping import group_rows
 from tracekit.stats.histograms import Histogram, bucket_edges
 from tracekit.stats.intervals import cluster_sums, clustered_ratio, effective_clusters
 from tracekit.stats.quantiles import share_limits

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.forest import blocks
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
 _SAFE = 2.0**62
+_BLOCK = 32_768  # spans; the arrays of a block stay in the second-level cache
 _KEYS = ("trace_id", "service_name", "operation")
 
 
@@ -177,15 +180,19 @@ def self_times(traces: TraceSet) -> Array:
     numpy.ndarray
         int64 ns, one a span; 0 for spans that cannot be measured and for inferred rows.
     """
-    spans, forest = traces.columns.spans, traces.forest
-    parent = visible_parents(forest.parent_row, traces.is_inferred)
-    children = forest.children
+    spans, forest, inferred = traces.columns.spans, traces.forest, traces.is_inferred
+    parent, children, offsets = visible_parents(forest.parent_row, inferred), forest.children, forest.child_offsets
     if parent is not forest.parent_row:
         children = np.flatnonzero(parent >= 0)
         children = children[np.argsort(parent[children], kind="stable")]
-    usable = traces.has_duration & ~traces.is_inferred
-    covered = covered_times(parent, children, spans.start_ns, spans.end_ns, usable)
-    return np.where(usable, traces.duration_ns, 0) - covered
+        offsets = np.searchsorted(parent[children], np.arange(len(parent) + 1))
+    end = np.where(traces.has_duration & ~inferred, spans.end_ns, spans.start_ns)
+    own = end - spans.start_ns
+    for low, high in blocks(forest.starts, _BLOCK):
+        cut = offsets[low : high + 1]
+        block = children[cut[0] : cut[-1]].astype(np.int64) - low
+        own[low:high] -= covered_times(cut - cut[0], block, spans.start_ns[low:high], end[low:high])
+    return own
 
 
 def visible_parents(parent: Array, is_inferred: Array) -> Array:
@@ -220,19 +227,15 @@ def visible_parents(parent: Array, is_inferred: Array) -> Array:
     return up
 
 
-def covered_times(parent: Array, children: Array, start: Array, end: Array, usable: Array) -> Array:
+def covered_times(offsets: Array, children: Array, start: Array, end: Array) -> Array:
     """Return how long children were at work within each span: the union of their times, clipped to it.
 
     Parameters
     ----------
-    parent
-        Row of the parent, -1 without one.
-    children
-        Rows that have a parent, by (parent, start).
+    offsets, children
+        The children of row i, in order of start, are ``children[offsets[i]:offsets[i + 1]]``.
     start, end
-        ns.
-    usable
-        Rows whose times are known and in order; others cover nothing and are not covered.
+        ns; equal for spans that cannot be measured, which cover nothing and are not covered.
 
     Returns
     -------
@@ -245,39 +248,39 @@ def covered_times(parent: Array, children: Array, start: Array, end: Array, usab
 
     Examples
     --------
-    >>> children, at = np.array([1, 2]), np.ones(3, bool)
-    >>> covered_times(np.array([-1, 0, 0]), children, np.array([0, 10, 30]), np.array([100, 40, 90]), at)
+    >>> covered_times(np.array([0, 2, 2, 2]), np.array([1, 2]), np.array([0, 10, 30]), np.array([100, 40, 90]))
     array([80,  0,  0])
     """
-    covered = np.zeros(len(parent), np.int64)
-    above = parent[children]
-    kept = usable[children] & usable[above]
-    if not kept.all():
-        children, above = children[kept], above[kept]
-    origin, limit = start[above], end[above]
-    low = np.clip(start[children], origin, limit) - origin
-    high = np.clip(end[children], origin, limit) - origin
-    kept = high > low
-    above, low, high, width = above[kept], low[kept], high[kept], (limit - origin)[kept]
-    if not len(above):
-        return covered
-    first = np.concatenate(([True], above[1:] != above[:-1]))
-    reached = _reached(first, high, width)
-    own = high - np.maximum(low, np.where(first, 0, np.concatenate(([0], reached[:-1]))))
-    begin = np.flatnonzero(first)
-    covered[above[begin]] = np.add.reduceat(np.maximum(own, 0), begin)
+    covered = np.zeros(len(start), np.int64)
+    for low, high in _fitting(end - start):
+        first, last = offsets[low], offsets[high]
+        part = slice(low, high)
+        begin = offsets[low : high + 1] - first
+        covered[part] = _unions(begin, children[first:last], start[part], end[part], start, end)
     return covered
 
 
-def _reached(first: Array, high: Array, width: Array) -> Array:
-    """Return the running maximum of ``high`` within each run that ``first`` begins; ``high`` is at most ``width``."""
-    begin = np.flatnonzero(first)
-    if float(width[begin].astype(np.float64).sum()) < _SAFE:
-        place = np.concatenate(([0], np.cumsum(width[begin])[:-1]))
-        place = np.repeat(place, np.diff(np.append(begin, len(first))))
-        return np.asarray(np.maximum.accumulate(high + place) - place)
-    order = np.argsort(high, kind="stable")  # centuries of durations: ranks instead of times, which cannot overflow
-    rank = np.empty(len(high), np.int64)
-    rank[order] = np.arange(len(high))
-    place = np.cumsum(first) * len(high)
-    return np.asarray(high[order[np.maximum.accumulate(rank + place) - place]])
+def _fitting(width: Array) -> Iterator[tuple[int, int]]:
+    """Yield runs of rows whose durations together fit 62 bits, or single ones; commonly all at once."""
+    reached, low = np.cumsum(width, dtype=np.float64), 0
+    while low < len(width):
+        before = reached[low] - width[low]
+        high = max(low + 1, int(np.searchsorted(reached, before + _SAFE)))
+        yield low, high
+        low = high
+
+
+def _unions(begin: Array, children: Array, since: Array, until: Array, start: Array, end: Array) -> Array:
+    """Return the union of the children of each parent, who live from ``since`` to ``until``."""
+    parent = np.repeat(np.arange(len(since)), np.diff(begin))
+    width = until - since
+    shift = (np.cumsum(width) - width - since)[parent]
+    low = np.maximum(start[children], since[parent])
+    low += shift
+    high = np.minimum(end[children], until[parent])
+    high += shift  # before the place of its parent where it ended earlier: covers nothing and reaches nobody
+    np.maximum(low[1:], np.maximum.accumulate(high)[:-1], out=low[1:])
+    high -= low
+    total = np.zeros(len(children) + 1, np.int64)
+    np.cumsum(np.maximum(high, 0, out=high), out=total[1:])
+    return np.asarray(total[begin[1:]] - total[begin[:-1]])

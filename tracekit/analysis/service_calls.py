@@ -13,18 +13,17 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.self_time import visible_parents
-from tracekit.schema import KINDS, Kind, ParentState, Relation
+from tracekit.schema import Kind, ParentState, Relation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
 CALL_TYPES = ("call", "message")
-CALL, MESSAGE = range(2)
 CALLEE_SORTS = ("service", "db", "messaging")  # a database called "orders" is not the service called "orders"
 SERVICE = 0
-_OUTGOING = np.isin(np.arange(len(KINDS)), (Kind.CLIENT, Kind.PRODUCER))
-_INCOMING = np.isin(np.arange(len(KINDS)), (Kind.SERVER, Kind.CONSUMER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,32 +115,34 @@ def find_calls(traces: TraceSet) -> Calls:
     * A root counts as a request unless it is an outgoing span; an orphan only if it is an incoming one.
     """
     spans, forest, inferred = traces.columns.spans, traces.forest, traces.is_inferred
-    service = traces.codes("service_name").codes
+    service, peer_type = traces.codes("service_name").codes, traces.codes("peer_type")
     up = visible_parents(forest.parent_row, inferred)
-    outgoing, incoming = _OUTGOING[spans.kind] & ~inferred, _INCOMING[spans.kind]
-    child = np.flatnonzero((up >= 0) & ~inferred)
-    above = up[child]
-    crossing = (service[above] != service[child]) | (outgoing[above] & incoming[child])
-    child, above = child[crossing], above[crossing]
-    is_root = (up < 0) & ~inferred & np.where(forest.state == ParentState.ROOT, ~outgoing, incoming)
-    roots = np.flatnonzero(is_root)
+    outgoing = ((spans.kind == Kind.CLIENT) | (spans.kind == Kind.PRODUCER)) & ~inferred
+    incoming = (spans.kind == Kind.SERVER) | (spans.kind == Kind.CONSUMER)
+    above = np.maximum(up, 0).astype(np.int64)
+    arrived = (up >= 0) & ~inferred & ((service[above] != service) | (outgoing[above] & incoming))
+    child = np.flatnonzero(arrived)
+    roots = np.flatnonzero((up < 0) & ~inferred & np.where(forest.state == ParentState.ROOT, ~outgoing, incoming))
     consumer, producer = _linked(traces, up, outgoing)
-    senders = np.concatenate([above, producer])
-    answered = _answered(senders, up, service, outgoing, incoming, traces.codes("peer_type"))
+    sender, receiver = np.concatenate([up[child], producer]), np.concatenate([child, consumer])
+    is_service = np.array([label not in CALLEE_SORTS for label in peer_type.labels] + [True])
+    answered = _answered(sender, up, incoming, lambda rows: is_service[peer_type.codes[rows]])
     silent = np.flatnonzero(outgoing & ~answered)
     names, name = _peer_names(traces, silent)
-    silent, name, unnamed = _distinct_peers(silent, name, up, service)
-    callee_row = np.concatenate([child, consumer, np.full(len(silent), -1, np.int64)])
-    caller_row = np.concatenate([senders, silent]).astype(np.int64)
+    silent, name, unnamed = _distinct_peers(silent, name, up, outgoing)
+    sort = np.array([_sort(label) for label in peer_type.labels] + [SERVICE], np.int8)[peer_type.codes[silent]]
+    consumed = (spans.kind[sender] == Kind.PRODUCER) | (spans.kind[receiver] == Kind.CONSUMER)
+    told = outgoing[sender]
+    nobody = np.full(len(silent), -1, np.int64)
     return Calls(
-        caller=service[caller_row],
-        callee=np.concatenate([service[child], service[consumer], name]),
-        callee_sort=_callee_sorts(traces, caller_row, callee_row),
-        call_type=_call_types(spans.kind, caller_row, callee_row),
-        peer_type=np.where(outgoing[caller_row], traces.codes("peer_type").codes[caller_row], -1),
-        caller_row=caller_row,
-        callee_row=callee_row,
-        is_paired=(callee_row >= 0) & outgoing[caller_row],
+        caller=np.concatenate([service[sender], service[silent]]),
+        callee=np.concatenate([service[receiver], name]),
+        callee_sort=np.concatenate([np.full(len(sender), SERVICE, np.int8), sort]),
+        call_type=np.concatenate([consumed, spans.kind[silent] == Kind.PRODUCER]).astype(np.int8),
+        peer_type=np.concatenate([np.where(told, peer_type.codes[sender], -1), peer_type.codes[silent]]),
+        caller_row=np.concatenate([sender, silent]),
+        callee_row=np.concatenate([receiver, nobody]),
+        is_paired=np.concatenate([told, nobody >= 0]),
         names=names,
         entry_rows=np.concatenate([child, roots]),
         is_root=np.repeat([False, True], [len(child), len(roots)]),
@@ -149,64 +150,50 @@ def find_calls(traces: TraceSet) -> Calls:
     )
 
 
-def _call_types(kind: Array, caller_row: Array, callee_row: Array) -> Array:
-    """Return MESSAGE where a producer or a consumer takes part."""
-    consumed = (callee_row >= 0) & (kind[callee_row] == Kind.CONSUMER)
-    return np.where((kind[caller_row] == Kind.PRODUCER) | consumed, MESSAGE, CALL).astype(np.int8)
+def _sort(peer_type: str) -> int:
+    """Return which of ``CALLEE_SORTS`` a callee of this peer type is."""
+    return CALLEE_SORTS.index(peer_type) if peer_type in CALLEE_SORTS else SERVICE
 
 
-def _callee_sorts(traces: TraceSet, caller_row: Array, callee_row: Array) -> Array:
-    """Return what a callee that did not answer is; one that did is a service."""
-    sort = _sort_of(traces.codes("peer_type").labels)[traces.codes("peer_type").codes[caller_row]]
-    return np.where(callee_row >= 0, SERVICE, sort).astype(np.int8)
-
-
-def _sort_of(peer_types: list[str]) -> Array:
-    """Return the sort of each peer type; the last entry is for a missing one."""
-    sorts = [CALLEE_SORTS.index(label) if label in CALLEE_SORTS else SERVICE for label in peer_types]
-    return np.array([*sorts, SERVICE], np.int8)
-
-
-def _answered(
-    senders: Array, up: Array, service: Array, outgoing: Array, incoming: Array, peer_type: tuple[Array, list[str]]
-) -> Array:
+def _answered(sender: Array, up: Array, incoming: Array, is_service: Callable[[Array], Array]) -> Array:
     """Mark the spans below which a call was seen to arrive: the senders, and outgoing spans of their service above."""
-    direct = np.zeros(len(up), bool)
-    direct[senders] = True
-    if not outgoing.any():
-        return direct
-    seen = direct.copy()
-    at = np.flatnonzero(direct & ~incoming)
+    answered = np.zeros(len(up), bool)
+    answered[sender] = True
+    seen, above, at = answered.copy(), [], sender
     while len(at):
-        higher = up[at]
-        higher = higher[(higher >= 0) & (service[higher] == service[at]) & ~seen[higher]]
-        seen[higher] = True
-        at = higher[~incoming[higher]]
-    sort = _sort_of(peer_type[1])[peer_type[0]]
-    return np.asarray(direct | (seen & (sort == SERVICE)))
+        at = up[at[~incoming[at]]]
+        at = at[(at >= 0) & ~seen[at]]  # above a change of service stands a sender, seen already
+        seen[at] = True
+        above.append(at)
+    rows = np.concatenate(above) if above else sender
+    answered[rows[is_service(rows)]] = True
+    return answered
 
 
 def _peer_names(traces: TraceSet, silent: Array) -> tuple[list[str], Array]:
     """Return the names of all callees, and which one each unanswered span calls (-1 = it does not say)."""
     service, peer = traces.codes("service_name"), traces.codes("peer_service_name")
     position = {label: at for at, label in enumerate(service.labels)}
-    code = np.array([position.setdefault(label, len(position)) for label in peer.labels] + [-1], np.int64)
+    code = np.array([position.setdefault(label, len(position)) for label in peer.labels] + [-1], np.int32)
     name = code[peer.codes[silent]]
-    inferred = np.flatnonzero(traces.is_inferred & (traces.forest.parent_row >= 0))[::-1]
+    inferred = np.flatnonzero(traces.is_inferred)
+    inferred = inferred[traces.forest.parent_row[inferred] >= 0][::-1]
     if len(inferred):
-        told = np.full(len(peer.codes), -1, np.int64)
+        told = np.full(len(peer.codes), -1, np.int32)
         told[traces.forest.parent_row[inferred]] = service.codes[inferred]
         name = np.where(told[silent] >= 0, told[silent], name)
     return list(position), name
 
 
-def _distinct_peers(silent: Array, name: Array, up: Array, service: Array) -> tuple[Array, Array, Array]:
+def _distinct_peers(silent: Array, name: Array, up: Array, outgoing: Array) -> tuple[Array, Array, Array]:
     """Leave out spans whose parent calls the same peer, and set those apart that name none."""
-    called = np.full(len(up), -1, np.int64)
-    called[silent] = name
+    named = name >= 0
     above = up[silent]
-    again = (name >= 0) & (above >= 0) & (called[above] == name) & (service[above] == service[silent])
-    named = (name >= 0) & ~again
+    below = np.flatnonzero(named & (above >= 0) & outgoing[above])
+    if len(below):
+        called = np.full(len(up), -1, np.int32)
+        called[silent] = name
+        named[below[called[above[below]] == name[below]]] = False  # of one service, or the one above had its answer
     return silent[named], name[named], silent[name < 0]
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from tracekit.analysis.service_tables import CALL_KEYS, PEER_KEYS, tabulate
 from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.histograms import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tracekit.analysis.service_tables import Tables
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
+
+    _Names = dict[tuple[str, ...], str]
 
 SHARES = {"p50_ns": 0.5, "p95_ns": 0.95, "p99_ns": 0.99}
 _SERVICE_COLUMNS = [
@@ -170,23 +173,49 @@ def summarise(tables: Sequence[Tables]) -> ServiceGraph:
         As ``service_graph`` gives it.
     """
     services = Aggregate.concatenate([table.services for table in tables]).by(["service_name"])
-    calls = Aggregate.concatenate([table.calls for table in tables]).by(CALL_KEYS)
-    peers = Aggregate.concatenate([table.peers for table in tables]).by(PEER_KEYS)
-    types = Aggregate.concatenate([table.peer_types for table in tables])
-    spoke = services.sums["span_count"].to_numpy() > 0
-    known = set(services.keys["service_name"][spoke])
-    shown = _shown_names(peers.keys[_is_inferred(peers.keys, known)], known)
-    nodes = _numbers(services, "request_count")[spoke].assign(is_inferred=False, peer_type="")
-    unheard = _inferred_rows(peers, shown, _commonest(types, PEER_KEYS))
-    edges = _numbers(calls, "call_count").assign(
-        is_inferred=_is_inferred(calls.keys, known), peer_type=_look_up(_commonest(types, CALL_KEYS), calls.keys)
-    )
-    edges["callee_service"] = np.where(edges["is_inferred"], _look_up(shown, edges), edges["callee_service"])
-    rows = pd.concat([nodes, unheard], ignore_index=True) if len(unheard) else nodes
-    unnamed = float(sum(table.unnamed_count for table in tables))
+    services = services.where(services.sums["span_count"].to_numpy() > 0)
+    calls = Aggregate.concatenate([table.calls for table in tables])
+    known = set(services.keys["service_name"])
+    edges = _with_traces(calls.by(CALL_KEYS), [table.call_traces for table in tables], CALL_KEYS)
+    unheard = calls.where(~calls.keys["is_answered"].to_numpy(bool))
+    peers = _with_traces(unheard.by(PEER_KEYS), [table.peer_traces for table in tables], PEER_KEYS)
+    peers = peers.where(_is_inferred(peers.keys, known).to_numpy(bool))
+    shown = _shown_names(peers.keys, known)
     return ServiceGraph(
-        _ordered(rows, _SERVICE_COLUMNS, "request_count"), _ordered(edges, _CALL_COLUMNS, "call_count"), unnamed
+        _service_rows(services, peers, shown, _commonest(unheard, PEER_KEYS)),
+        _call_rows(edges, known, shown, _commonest(calls, CALL_KEYS)),
+        float(sum(table.unnamed_count for table in tables)),
     )
+
+
+def _with_traces(table: Aggregate, counts: Sequence[Aggregate], keys: Sequence[str]) -> Aggregate:
+    """Return the table with its distinct traces; both are sorted by the same keys."""
+    traces = Aggregate.concatenate(counts).by(keys)
+    return Aggregate(table.keys, table.sums.assign(trace_count=traces.sums["trace_count"]), table.histogram)
+
+
+def _service_rows(services: Aggregate, peers: Aggregate, shown: _Names, peer_type: _Names) -> pd.DataFrame:
+    """Return services, then inferred peers, as rows of ``services``."""
+    nodes = _numbers(services, "request_count").assign(is_inferred=False, peer_type="")
+    if not len(peers):
+        return _ordered(nodes, _SERVICE_COLUMNS, "request_count")
+    unheard = _numbers(peers, "call_count").rename(columns={"call_count": "request_count"})
+    unheard = unheard.assign(
+        service_name=_look_up(shown, peers.keys, PEER_KEYS), peer_type=_look_up(peer_type, peers.keys, PEER_KEYS)
+    )
+    unheard = unheard.assign(is_inferred=True, span_count=0, self_time_ns=np.nan, entry_count=0.0)
+    rows = pd.concat([nodes[_SERVICE_COLUMNS], unheard[_SERVICE_COLUMNS]], ignore_index=True)
+    return _ordered(rows, _SERVICE_COLUMNS, "request_count")
+
+
+def _call_rows(edges: Aggregate, known: set[str], shown: _Names, peer_type: _Names) -> pd.DataFrame:
+    """Return the edges as rows of ``calls``."""
+    inferred = _is_inferred(edges.keys, known)
+    callee = np.where(inferred, _look_up(shown, edges.keys, PEER_KEYS), edges.keys["callee_service"])
+    rows = _numbers(edges, "call_count").assign(
+        callee_service=callee, is_inferred=inferred, peer_type=_look_up(peer_type, edges.keys, CALL_KEYS)
+    )
+    return _ordered(rows, _CALL_COLUMNS, "call_count")
 
 
 def _is_inferred(callees: pd.DataFrame, known: set[str]) -> pd.Series:
@@ -194,34 +223,31 @@ def _is_inferred(callees: pd.DataFrame, known: set[str]) -> pd.Series:
     return (callees["callee_sort"] != "service") | ~callees["callee_service"].isin(known)
 
 
-def _shown_names(inferred: pd.DataFrame, known: set[str]) -> pd.Series:
+def _shown_names(inferred: pd.DataFrame, known: set[str]) -> _Names:
     """Return the name of each inferred node; a database or queue says so where its name is taken."""
     name, sort = inferred["callee_service"], inferred["callee_sort"]
     taken = (sort != "service") & (name.isin(known) | name.duplicated(keep=False))
     shown = name.where(~taken, name + " (" + sort + ")")
-    return pd.Series(shown.to_numpy(object), pd.MultiIndex.from_frame(inferred[list(PEER_KEYS)]))
+    return dict(zip(_tuples(inferred, PEER_KEYS), shown, strict=True))
 
 
-def _inferred_rows(peers: Aggregate, shown: pd.Series, peer_type: pd.Series) -> pd.DataFrame:
-    """Return the inferred nodes as rows of ``services``."""
-    rows = _numbers(peers, "call_count").rename(columns={"call_count": "request_count"})
-    rows = rows.assign(service_name=_look_up(shown, rows), peer_type=_look_up(peer_type, rows))
-    rows = rows[rows["service_name"] != ""]
-    return rows.assign(is_inferred=True, span_count=0, self_time_ns=np.nan, entry_count=0.0)[_SERVICE_COLUMNS]
-
-
-def _commonest(types: Aggregate, keys: Sequence[str]) -> pd.Series:
+def _commonest(calls: Aggregate, keys: Sequence[str]) -> _Names:
     """Return the heaviest peer type by these keys."""
-    total = types.by([*keys, "peer_type"])
-    table = total.keys.assign(weight=total.sums["call_count"]).dropna(subset=["peer_type"])
-    table = table.sort_values("weight", ascending=False, kind="stable").drop_duplicates(list(keys))
-    return pd.Series(table["peer_type"].to_numpy(object), pd.MultiIndex.from_frame(table[list(keys)]))
+    total = Aggregate(calls.keys, calls.sums[["call_count"]], Histogram.empty()).by([*keys, "peer_type"])
+    order = np.argsort(total.sums["call_count"].to_numpy(float), kind="stable")
+    order = order[total.keys["peer_type"].notna().to_numpy()[order]]
+    rows = total.keys.iloc[order]
+    return dict(zip(_tuples(rows, keys), rows["peer_type"], strict=True))  # the last, heaviest one stays
 
 
-def _look_up(values: pd.Series, frame: pd.DataFrame) -> Array:
+def _tuples(frame: pd.DataFrame, keys: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the keys of each row."""
+    return list(zip(*(frame[key] for key in keys), strict=True))
+
+
+def _look_up(values: _Names, frame: pd.DataFrame, keys: Sequence[str]) -> Array:
     """Return the value for the keys of each row, empty text without one."""
-    wanted = pd.MultiIndex.from_frame(frame[list(values.index.names)])
-    return np.asarray(values.reindex(wanted).fillna("").to_numpy(object))
+    return np.array([values.get(key, "") for key in _tuples(frame, keys)], object)
 
 
 def _numbers(table: Aggregate, count: str) -> pd.DataFrame:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tracekit.analysis.self_time import self_times
 from tracekit.analysis.service_calls import CALL_TYPES, CALLEE_SORTS, find_calls
-from tracekit.stats.aggregates import Aggregate, group_rows, sum_by
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.grouping import distinct_by, group_labels, group_rows, sum_by
 from tracekit.stats.histograms import Histogram
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
-CALL_KEYS = ("caller_service", "callee_service", "callee_sort", "call_type")
-PEER_KEYS = ("callee_service", "callee_sort")
+CALL_KEYS = ["caller_service", "callee_service", "callee_sort", "call_type"]
+PEER_KEYS = ["callee_service", "callee_sort"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,10 @@ class Tables:
     services
         By ``service_name``: spans, self time and the requests that begin there.
     calls
-        By caller, callee, sort of callee and type.
-    peers
-        By callee and sort: calls that nobody answered.
-    peer_types
-        Weight of each ``peer_type`` within ``calls``.
+        By ``CALL_KEYS``, ``peer_type`` and ``is_answered``: calls and their durations.
+    call_traces, peer_traces
+        By ``CALL_KEYS``, and by ``PEER_KEYS`` for calls that nobody answered: distinct traces, which do not add up over
+        finer keys.
     unnamed_count
         See ``ServiceGraph``.
 
@@ -60,9 +60,19 @@ class Tables:
 
     services: Aggregate
     calls: Aggregate
-    peers: Aggregate
-    peer_types: Aggregate
+    call_traces: Aggregate
+    peer_traces: Aggregate
     unnamed_count: float
+
+
+class _Measured(NamedTuple):
+    """What every table needs of each span."""
+
+    trace: Array
+    weight: Array  # one a trace
+    failed: Array
+    timed: Array
+    duration: Array
 
 
 def tabulate(traces: TraceSet) -> Tables:
@@ -79,71 +89,74 @@ def tabulate(traces: TraceSet) -> Tables:
         Tables of disjoint traces add.
     """
     calls = find_calls(traces)
-    trace, value = traces.forest.trace, traces.weights.value
-    row = np.where(calls.callee_row >= 0, calls.callee_row, calls.caller_row)
-    weight, count = value[trace[row]], len(row)
-    timed_row = np.where(calls.is_paired & traces.has_duration[calls.caller_row], calls.caller_row, row)
-    failed = traces.is_error[row] | (calls.is_paired & traces.is_error[calls.caller_row])
-    facts = {"call_count": weight, "error_count": weight * failed, "paired_count": weight * calls.is_paired}
+    spans = _Measured(
+        traces.forest.trace, traces.weights.value, traces.is_error, traces.has_duration, traces.duration_ns
+    )
+    answered = calls.callee_row >= 0
+    row = np.where(answered, calls.callee_row, calls.caller_row)
     columns = {
         "caller_service": (calls.caller, traces.codes("service_name").labels),
         "callee_service": (calls.callee, calls.names),
         "callee_sort": (calls.callee_sort, CALLEE_SORTS),
         "call_type": (calls.call_type, CALL_TYPES),
+        "peer_type": (calls.peer_type, traces.codes("peer_type").labels),
+        "is_answered": (answered, (False, True)),
     }
-    edge, edges = group_rows(columns, count)
-    columns["peer_type"] = (calls.peer_type, traces.codes("peer_type").labels)
-    typed, types = group_rows(columns, count)
-    silent = np.flatnonzero(calls.callee_row < 0)
-    peer, peers = group_rows({name: (columns[name][0][silent], columns[name][1]) for name in PEER_KEYS}, len(silent))
-    few = {name: numbers[silent] for name, numbers in facts.items()}
+    group, keys = group_rows(columns, len(row))
+    trace = spans.trace[row]
+    silent, heard = np.flatnonzero(~answered), keys["is_answered"].to_numpy(bool)
     return Tables(
-        _services(traces, calls),
-        _aggregate(traces, edges, edge, row, timed_row, facts),
-        _aggregate(traces, peers, peer, row[silent], timed_row[silent], few),
-        Aggregate(types, pd.DataFrame({"call_count": sum_by(typed, weight, len(types))}), Histogram.empty()),
-        float(value[trace[calls.unnamed_rows]].sum()),
+        _services(traces, calls, spans),
+        _calls(calls, spans, keys, group, row),
+        _traces(keys, CALL_KEYS, group, trace),
+        _traces(keys[~heard], PEER_KEYS, (np.cumsum(~heard) - 1)[group[silent]], trace[silent]),
+        float(spans.weight[spans.trace[calls.unnamed_rows]].sum()),
     )
 
 
-def _services(traces: TraceSet, calls: Calls) -> Aggregate:
+def _calls(calls: Calls, spans: _Measured, keys: pd.DataFrame, group: Array, row: Array) -> Aggregate:
+    """Return the calls of each group; the caller's duration where it is known and the call was answered."""
+    paired, caller, groups = calls.is_paired, calls.caller_row, len(keys)
+    weight = spans.weight[spans.trace[row]]
+    failed = spans.failed[row] | (paired & spans.failed[caller])
+    timed_row = np.where(paired & spans.timed[caller], caller, row)
+    sums = {
+        "call_count": sum_by(group, weight, groups),
+        "error_count": sum_by(group[failed], weight[failed], groups),
+        "paired_count": sum_by(group[paired], weight[paired], groups),
+    }
+    return Aggregate(keys, pd.DataFrame(sums), _durations(spans, group, timed_row, weight))
+
+
+def _durations(spans: _Measured, group: Array, row: Array, weight: Array) -> Histogram:
+    """Return the histogram of the durations of rows, those left out that cannot be measured."""
+    timed = spans.timed[row]
+    if not timed.all():
+        group, row, weight = group[timed], row[timed], weight[timed]
+    return Histogram.of(group, spans.duration[row], weight)
+
+
+def _traces(keys: pd.DataFrame, columns: list[str], group: Array, trace: Array) -> Aggregate:
+    """Return the number of distinct traces by some of the keys."""
+    coarse, merged = group_labels(keys, columns)
+    counts = distinct_by(coarse[group], trace, len(merged))
+    return Aggregate(merged, pd.DataFrame({"trace_count": counts}), Histogram.empty())
+
+
+def _services(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
     """Return spans, self time and requests by service."""
-    service, trace, value = traces.codes("service_name"), traces.forest.trace, traces.weights.value
-    live = np.flatnonzero(~traces.is_inferred)
-    groups, weight = len(service.labels), value[trace[live]]
+    service, inferred = traces.codes("service_name"), traces.is_inferred
+    live = np.flatnonzero(~inferred) if inferred.any() else slice(None)
+    groups, codes, trace = len(service.labels), service.codes[live], spans.trace[live]
     row = calls.entry_rows
-    entered = value[trace[row]]
-    facts = {
-        "request_count": entered,
-        "error_count": entered * traces.is_error[row],
-        "entry_count": entered * calls.is_root,
+    entered, weight = service.codes[row], spans.weight[spans.trace[row]]
+    sums = {
+        "span_count": np.bincount(codes, minlength=groups),
+        "trace_count": distinct_by(codes, trace, groups),
+        "self_time_ns": sum_by(codes, spans.weight[trace] * self_times(traces)[live], groups),
+        "request_count": sum_by(entered, weight, groups),
+        "error_count": sum_by(entered, weight * spans.failed[row], groups),
+        "entry_count": sum_by(entered, weight * calls.is_root, groups),
     }
     names = pd.DataFrame({"service_name": service.labels}, dtype=object)
-    requests = _aggregate(traces, names, service.codes[row], row, row, facts)
-    spans = {
-        "span_count": np.bincount(service.codes[live], minlength=groups),
-        "self_time_ns": sum_by(service.codes[live], weight * self_times(traces)[live], groups),
-        "trace_count": _distinct(service.codes[live], trace[live], groups),
-    }
-    return Aggregate(requests.keys, requests.sums.assign(**spans), requests.histogram)
-
-
-def _aggregate(
-    traces: TraceSet, keys: pd.DataFrame, group: Array, row: Array, timed_row: Array, facts: dict[str, Array]
-) -> Aggregate:
-    """Return sums, distinct traces and durations by group."""
-    groups, trace = len(keys), traces.forest.trace
-    sums = {name: sum_by(group, numbers, groups) for name, numbers in facts.items()}
-    sums["trace_count"] = _distinct(group, trace[row], groups)
-    timed = traces.has_duration[timed_row]
-    weight = traces.weights.value[trace[row[timed]]]
-    return Aggregate(keys, pd.DataFrame(sums), Histogram.of(group[timed], traces.duration_ns[timed_row[timed]], weight))
-
-
-def _distinct(group: Array, trace: Array, groups: int) -> Array:
-    """Return the number of distinct traces of each group."""
-    span = np.uint64(int(trace.max(initial=0)) + 1)
-    key = group.astype(np.uint64) * span + trace.astype(np.uint64)
-    key.sort()
-    first = np.concatenate(([True], key[1:] != key[:-1])) if len(key) else np.zeros(0, bool)
-    return np.bincount((key[first] // span).astype(np.int64), minlength=groups)
+    return Aggregate(names, pd.DataFrame(sums), _durations(spans, entered, row, weight))

@@ -8,74 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.stats.grouping import group_labels
 from tracekit.stats.histograms import Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from tracekit.columns import Array
-
-_PACKED = 1 << 62
-
-
-def group_rows(columns: Mapping[str, tuple[Array, Sequence[str]]], rows: int) -> tuple[Array, pd.DataFrame]:
-    """Return the group of every row: rows with equal labels in all columns share one.
-
-    Parameters
-    ----------
-    columns
-        By name, codes (from -1 = missing) and the labels they mean.
-    rows
-        Number of rows, for the case without columns.
-
-    Returns
-    -------
-    tuple of numpy.ndarray and pandas.DataFrame
-        Group of each row (int64), and the labels of each group (object, None where missing).
-
-    Examples
-    --------
-    >>> group, keys = group_rows({"service_name": (np.array([1, 0, 1]), ["cart", "shop"])}, 3)
-    >>> group, keys["service_name"].tolist()
-    (array([1, 0, 1]), ['cart', 'shop'])
-    """
-    key, span = np.zeros(rows, np.int64), 1
-    for codes, labels in columns.values():
-        if span * (len(labels) + 1) >= _PACKED:
-            key, found = pd.factorize(key, sort=True)
-            span = len(found)
-        key = key * (len(labels) + 1) + (codes.astype(np.int64) + 1)
-        span *= len(labels) + 1
-    group, found = pd.factorize(key, sort=True)
-    example = np.zeros(len(found), np.int64)
-    example[group] = np.arange(rows)
-    keys = {name: np.array([*labels, None], object)[codes[example]] for name, (codes, labels) in columns.items()}
-    return group.astype(np.int64), pd.DataFrame(keys, index=pd.RangeIndex(len(found)), dtype=object)
-
-
-def sum_by(group: Array, values: Array, groups: int) -> Array:
-    """Return the sum of the values of each group.
-
-    Parameters
-    ----------
-    group
-        Group of each value, ``0 .. groups - 1``.
-    values
-        Numbers.
-    groups
-        Number of groups.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, also where there is nothing to add.
-
-    Examples
-    --------
-    >>> sum_by(np.array([1, 1]), np.array([2.0, 3.0]), 3)
-    array([0., 5., 0.])
-    """
-    return np.bincount(group, values, groups).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +63,30 @@ class Aggregate:
         Aggregate
             All groups.
         """
+        if len(parts) == 1:
+            return parts[0]
         offsets = np.concatenate(([0], np.cumsum([len(part) for part in parts])[:-1])).tolist()
         return cls(
             pd.concat([part.keys for part in parts], ignore_index=True),
             pd.concat([part.sums for part in parts], ignore_index=True),
             Histogram.concatenate([part.histogram for part in parts], offsets),
         )
+
+    def where(self, chosen: Array) -> Aggregate:
+        """Return only some of the groups.
+
+        Parameters
+        ----------
+        chosen
+            bool, one a group.
+
+        Returns
+        -------
+        Aggregate
+            In the same order.
+        """
+        keys, sums = (frame[chosen].reset_index(drop=True) for frame in (self.keys, self.sums))
+        return Aggregate(keys, sums, self.histogram.where(chosen))
 
     def by(self, columns: Sequence[str]) -> Aggregate:
         """Return the groups merged where these key columns are equal.
@@ -142,15 +99,12 @@ class Aggregate:
         Returns
         -------
         Aggregate
-            Sorted by its keys, missing ones last.
+            Sorted by its keys, missing ones first.
         """
-        if columns:
-            group = self.keys.groupby(list(columns), sort=True, dropna=False).ngroup().to_numpy()
-        else:
-            group = np.zeros(len(self), np.int64)
-        count = int(group.max()) + 1 if len(group) else 0
-        first = np.zeros(count, np.int64)
-        first[group[::-1]] = np.arange(len(group))[::-1]
-        keys = self.keys[list(columns)].iloc[first].reset_index(drop=True)
-        sums = self.sums.groupby(group, sort=True).sum()
-        return Aggregate(keys, sums.reset_index(drop=True), self.histogram.regroup(group))
+        group, keys = group_labels(self.keys, columns)
+        sums = {}
+        for name in self.sums:
+            values = self.sums[name].to_numpy()
+            sums[name] = np.zeros(len(keys), values.dtype)
+            np.add.at(sums[name], group, values)
+        return Aggregate(keys, pd.DataFrame(sums, index=keys.index), self.histogram.regroup(group))

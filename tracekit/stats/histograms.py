@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+from tracekit.stats.grouping import dense_codes, sum_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 BASE = 1.02
-_BUCKETS = 4096  # more than the 2,206 that 63 bits need: (group, bucket) packs into one integer
 _SLACK = 1e-9  # a share that is reached up to rounding is reached
 
 
@@ -128,16 +128,20 @@ class Histogram:
         Histogram
             One cell for each (group, bucket) that occurs.
         """
-        key = group.astype(np.int64) * _BUCKETS + (buckets(values) + 1)
-        cell, found = pd.factorize(key, sort=True)
-        low = np.full(len(found), np.iinfo(np.int64).max)
-        high = np.zeros(len(found), np.int64)
-        np.minimum.at(low, cell, values)
-        np.maximum.at(high, cell, values)
+        return cls._cells(group, buckets(values), weights, weights * values, values, values)
+
+    @classmethod
+    def _cells(cls, group: Array, bucket: Array, weight: Array, total: Array, low: Array, high: Array) -> Histogram:
+        """Add up what falls into the same cell."""
+        groups, lowest = int(group.max(initial=-1)) + 1, int(bucket.min(initial=0))
+        span = int(bucket.max(initial=0)) - lowest + 1
+        cell, found = dense_codes(group * np.int64(span) + (bucket - lowest), groups * span)
         size = len(found)
-        total = np.bincount(cell, weights * values, size)
-        cells = np.asarray(found, np.int64)
-        return cls(cells // _BUCKETS, cells % _BUCKETS - 1, np.bincount(cell, weights, size), total, low, high)
+        smallest, largest = np.full(size, np.iinfo(np.int64).max), np.zeros(size, np.int64)
+        np.minimum.at(smallest, cell, low)
+        np.maximum.at(largest, cell, high)
+        heavy, sum_of = sum_by(cell, weight, size), sum_by(cell, total, size)
+        return cls(found // span, found % span + lowest, heavy, sum_of, smallest, largest)
 
     @classmethod
     def empty(cls) -> Histogram:
@@ -160,6 +164,8 @@ class Histogram:
         Histogram
             Still sorted by (group, bucket).
         """
+        if len(parts) == 1:
+            return parts[0]
         groups = [part.group + offset for part, offset in zip(parts, offsets, strict=True)]
         columns = ("bucket", "weight", "total", "low", "high")
         return cls(np.concatenate(groups), *(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
@@ -185,18 +191,30 @@ class Histogram:
         """
         new = np.asarray(groups, np.int64)[self.group]
         kept = np.flatnonzero(new >= 0)
-        cell, found = pd.factorize(new[kept] * _BUCKETS + self.bucket[kept] + 1, sort=True)
-        size, cells = len(found), np.asarray(found, np.int64)
-        low, high = np.full(size, np.iinfo(np.int64).max), np.zeros(size, np.int64)
-        np.minimum.at(low, cell, self.low[kept])
-        np.maximum.at(high, cell, self.high[kept])
-        weight = np.bincount(cell, self.weight[kept], size)
-        total = np.bincount(cell, self.total[kept], size)
-        return Histogram(cells // _BUCKETS, cells % _BUCKETS - 1, weight, total, low, high)
+        columns = ("bucket", "weight", "total", "low", "high")
+        return Histogram._cells(new[kept], *(getattr(self, name)[kept] for name in columns))
+
+    def where(self, groups: Array) -> Histogram:
+        """Return only some of the groups, numbered anew in the same order.
+
+        Parameters
+        ----------
+        groups
+            bool, one a group.
+
+        Returns
+        -------
+        Histogram
+            Of those groups.
+        """
+        cells = np.flatnonzero(np.asarray(groups)[self.group])
+        number = np.cumsum(groups) - 1
+        columns = ("bucket", "weight", "total", "low", "high")
+        return Histogram(number[self.group[cells]], *(getattr(self, name)[cells] for name in columns))
 
     def weights(self, groups: int) -> Array:
         """Return the total weight of each group."""
-        return np.bincount(self.group, self.weight, groups).astype(np.float64, copy=False)
+        return sum_by(self.group, self.weight, groups)
 
     def means(self, groups: int) -> Array:
         """Return the weighted mean of each group; exact, NaN where it is empty."""

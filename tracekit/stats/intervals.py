@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.stats.grouping import sum_by
+
 if TYPE_CHECKING:
     from tracekit.columns import Array
 
@@ -181,21 +183,16 @@ def cluster_sums(group: Array, cluster: Array, is_event: Array, weights: Array, 
     events = np.concatenate(([0], np.cumsum(key & np.uint64(1)))).astype(np.float64)
     y = np.diff(events[np.append(first, len(pair))])
     owner, w = (pair[first] // np.uint64(clusters)).astype(np.int64), w_all[(pair[first] % np.uint64(clusters))]
-
-    def per_group(values: Array) -> Array:
-        """Sum over the clusters of each group."""
-        return np.bincount(owner, values, groups).astype(np.float64, copy=False)
-
     return pd.DataFrame(
         {
             "cluster_count": np.bincount(owner, minlength=groups),
-            "trial_count": per_group(x).astype(np.int64),
-            "trial_sum": per_group(w * x),
-            "event_sum": per_group(w * y),
-            "weight_square": per_group(w * w * x),
-            "trial_square": per_group((w * x) ** 2),
-            "trial_event": per_group(w * w * x * y),
-            "event_square": per_group((w * y) ** 2),
+            "trial_count": sum_by(owner, x, groups).astype(np.int64),
+            "trial_sum": sum_by(owner, w * x, groups),
+            "event_sum": sum_by(owner, w * y, groups),
+            "weight_square": sum_by(owner, w * w * x, groups),
+            "trial_square": sum_by(owner, (w * x) ** 2, groups),
+            "trial_event": sum_by(owner, w * w * x * y, groups),
+            "event_square": sum_by(owner, (w * y) ** 2, groups),
         }
     )
 

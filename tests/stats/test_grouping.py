@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracekit.stats.grouping import dense_codes, distinct_by, group_rows, sum_by
+
+cells = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 1)), max_size=30)
+
+
+@given(cells)
+def test_rows_share_a_group_exactly_when_their_labels_are_equal(rows):
+    a, b = (np.array(column, int) for column in (zip(*rows, strict=True) if rows else ((), ())))
+    group, keys = group_rows({"a": (a, ["x", "y", "z"]), "b": (b, ["u", "v"])}, len(rows))
+    labels = [(["x", "y", "z", None][i], ["u", "v", None][j]) for i, j in rows]
+    assert [tuple(keys.iloc[g]) for g in group] == labels
+    assert len(keys) == len(set(labels))
+
+
+def test_many_wide_columns_do_not_overflow():
+    wide = (np.array([0, 2**20 - 1, 0]), range(2**20))
+    group, keys = group_rows({str(i): wide for i in range(5)}, 3)
+    assert group.tolist() == [0, 1, 0]
+    assert keys.iloc[1].tolist() == [2**20 - 1] * 5
+
+
+def test_no_column_is_one_group():
+    group, keys = group_rows({}, 3)
+    assert group.tolist() == [0, 0, 0]
+    assert keys.shape == (1, 0)
+
+
+def test_nothing_is_no_group():
+    group, keys = group_rows({"a": (np.zeros(0, int), ["x"])}, 0)
+    assert len(group) == len(keys) == 0
+
+
+def test_a_sum_is_a_float_even_of_nothing():
+    assert sum_by(np.zeros(0, int), np.zeros(0), 2).dtype == np.float64
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=30), st.sampled_from([0, 10**3, 10**9, 10**12])
+)
+def test_distinct_items_are_those_of_sets_however_large_their_numbers(rows, beyond):
+    group, item = (np.array(column, np.int64) for column in (zip(*rows, strict=True) if rows else ((), ())))
+    assert distinct_by(group, item + beyond, 4).tolist() == [len({i for g, i in rows if g == n}) for n in range(4)]
+
+
+@pytest.mark.parametrize("size", [10**2, 10**12])
+def test_keys_are_numbered_in_their_order_by_table_or_by_hash(size):
+    key = np.array([size - 1, 3, size - 1, 50])
+    codes, found = dense_codes(key, size)
+    assert codes.tolist() == [2, 0, 2, 1]
+    assert found.tolist() == [3, 50, size - 1]

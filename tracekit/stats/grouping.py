@@ -1,0 +1,180 @@
+"""Rows by group: labels to numbers, sums, distinct counts.  Keys are packed into one integer and looked up at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tracekit.columns import Array
+
+_PACKED = 1 << 62
+_TABLE = 1 << 20  # cells that a look-up table may always have, ...
+_CELLS = 4  # ... and how many for each entry beyond that: a table is several times cheaper than a hash or a sort
+
+
+def dense_codes(key: Array, size: int) -> tuple[Array, Array]:
+    """Return the keys numbered without gaps, in their order.
+
+    Parameters
+    ----------
+    key
+        int64, 0 or more.
+    size
+        More than the largest key.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        The number of each entry's key, and the keys by number.
+
+    Examples
+    --------
+    >>> dense_codes(np.array([40, 7, 40]), 100)
+    (array([1, 0, 1]), array([ 7, 40]))
+    """
+    if size > max(_TABLE, _CELLS * len(key)):
+        codes, found = pd.factorize(key, sort=True)
+        return codes, np.asarray(found, np.int64)
+    seen = np.zeros(size, bool)
+    seen[key] = True
+    found = np.flatnonzero(seen)
+    number = np.empty(size, np.int64)
+    number[found] = np.arange(len(found))
+    return number[key], found
+
+
+def group_rows(columns: Mapping[str, tuple[Array, Sequence[Any]]], rows: int) -> tuple[Array, pd.DataFrame]:
+    """Return the group of every row: rows with equal labels in all columns share one.
+
+    Parameters
+    ----------
+    columns
+        By name, codes (from -1 = missing) and the labels they mean.
+    rows
+        Number of rows, for the case without columns.
+
+    Returns
+    -------
+    tuple of numpy.ndarray and pandas.DataFrame
+        Group of each row (int64), and the labels of each group (object, None where missing).
+
+    Examples
+    --------
+    >>> group, keys = group_rows({"service_name": (np.array([1, 0, 1]), ["cart", "shop"])}, 3)
+    >>> group, keys["service_name"].tolist()
+    (array([1, 0, 1]), ['cart', 'shop'])
+    """
+    key, span = np.zeros(rows, np.int64), 1
+    packed: dict[str, Array] = {}
+    for name, (codes, labels) in columns.items():
+        if span * (len(labels) + 1) >= _PACKED:
+            key, packed[name] = dense_codes(key, span)
+            span = len(packed[name])
+        key *= len(labels) + 1
+        key += codes
+        key += 1
+        span *= len(labels) + 1
+    group, found = dense_codes(key, span)
+    return group, _labels(found, columns, packed)
+
+
+def _labels(
+    key: Array, columns: Mapping[str, tuple[Array, Sequence[Any]]], packed: Mapping[str, Array]
+) -> pd.DataFrame:
+    """Return the labels that packed keys stand for; ``packed`` holds what the key was made of before a column."""
+    rows, found = pd.RangeIndex(len(key)), {}
+    for name, (_, labels) in reversed(list(columns.items())):
+        key, code = np.divmod(key, len(labels) + 1)
+        found[name] = np.array([None, *labels], object)[code]
+        key = packed[name][key] if name in packed else key
+    return pd.DataFrame({name: found[name] for name in columns}, index=rows, dtype=object)
+
+
+def group_labels(keys: pd.DataFrame, columns: Sequence[str]) -> tuple[Array, pd.DataFrame]:
+    """Return the group of every row of a frame: rows with equal labels in these columns share one.
+
+    Parameters
+    ----------
+    keys
+        Labels.
+    columns
+        Some of its columns.
+
+    Returns
+    -------
+    tuple of numpy.ndarray and pandas.DataFrame
+        As ``group_rows``: groups in the order of their labels, missing ones first.
+
+    Examples
+    --------
+    >>> group_labels(pd.DataFrame({"name": ["b", None, "a", "b"]}, dtype=object), ["name"])[0]
+    array([2, 0, 1, 2])
+    """
+    coded = {name: pd.factorize(keys[name].to_numpy(object), sort=True) for name in columns}
+    return group_rows({name: (codes, list(labels)) for name, (codes, labels) in coded.items()}, len(keys))
+
+
+def sum_by(group: Array, values: Array, groups: int) -> Array:
+    """Return the sum of the values of each group.
+
+    Parameters
+    ----------
+    group
+        Group of each value, ``0 .. groups - 1``.
+    values
+        Numbers.
+    groups
+        Number of groups.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, also where there is nothing to add.
+
+    Examples
+    --------
+    >>> sum_by(np.array([1, 1]), np.array([2.0, 3.0]), 3)
+    array([0., 5., 0.])
+    """
+    return np.bincount(group, values, groups).astype(np.float64, copy=False)
+
+
+def distinct_by(group: Array, item: Array, groups: int) -> Array:
+    """Return the number of distinct items of each group.
+
+    Parameters
+    ----------
+    group
+        Group of each entry, ``0 .. groups - 1``.
+    item
+        Item of each entry, 0 or more.
+    groups
+        Number of groups.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64.
+
+    Examples
+    --------
+    >>> distinct_by(np.array([0, 0, 0, 1]), np.array([7, 7, 9, 7]), 3)
+    array([2, 1, 0])
+    """
+    items = int(item.max(initial=0)) + 1
+    if groups * items <= _CELLS * len(group):
+        seen = np.zeros(groups * items, bool)
+        seen[group * np.int64(items) + item] = True
+        return np.asarray(seen.reshape(groups, items).sum(axis=1))
+    small: Any = np.uint32 if groups * items < 1 << 32 else np.uint64
+    key: Array = group.astype(small)
+    key *= small(items)
+    key += item.astype(small)
+    key.sort()
+    first = np.concatenate(([True], key[1:] != key[:-1])) if len(key) else np.zeros(0, bool)
+    return np.bincount((key[first] // small(items)).astype(np.int64), minlength=groups)
