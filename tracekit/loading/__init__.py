@@ -86,7 +86,7 @@ def read(
         return _with_stores(sources, stores)
     builder = Builder(strict=strict, on_issue=on_issue)
     with collector_paused(), Meter(total_bytes(sources), progress) as meter:
-        read_all(SourceReader(builder, loaders, meter), builder, sources)
+        read_all(SourceReader(builder, loaders, meter), sources)
         return finish(builder, time_unit)
 
 
@@ -106,13 +106,14 @@ def total_bytes(sources: Sequence[Source]) -> int | None:
     return None if None in sizes else sum(size or 0 for size in sizes)
 
 
-def read_all(reader: SourceReader, builder: Builder, sources: Sequence[Source]) -> None:
+def read_all(reader: SourceReader, sources: Sequence[Source]) -> None:
     """Read every source; one that cannot be read is an issue as long as another one can."""
     failures: list[LoadError] = []
     for source in sources:
         try:
             reader.read(source)
         except LoadError as error:
+            builder = reader.builder
             if builder.strict or len(sources) == 1:
                 raise
             failures.append(error)

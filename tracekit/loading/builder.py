@@ -1,7 +1,8 @@
 """One builder for all loaders: spans in, columns out.
 
 Loaders of JSON records call ``kv``, ``resource``, ``scope`` and ``span``; the fast OTLP path hands over whole batches.
-``take_columns`` empties it, so that a stream of any length can be built in pieces.
+``take_columns`` empties it, and ``successor`` goes on with new tables, so that a stream of any length can be built in
+pieces.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROWS_PER_BATCH = 65_536
+PENDING = -1  # the resource of a span whose record did not tell it
 _LOW = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -99,7 +101,17 @@ class Builder:
         self._provisional = 0
         self._facts: dict[int, tuple[int, bool]] = {}
         self._grown = Growing()
+        self.memory: dict[str, Any] = {}  # what a loader keeps between two records
         self._clear_rows()
+
+    def successor(self) -> Builder:
+        """Return an empty builder that goes on in the same source, with the same ledgers."""
+        successor = Builder(strict=self.strict, on_issue=self.on_issue)
+        successor.ledgers = self.ledgers
+        successor.span_count = self.span_count
+        if self.ledgers:
+            successor.ledger, successor.source = self.ledger, self.source
+        return successor
 
     def open_source(self, uri: str) -> Ledger:
         """Begin a source; what follows belongs to it."""
@@ -250,11 +262,19 @@ class Builder:
         self.span_count += len(batch.spans)
         self._grown.add(batch)
 
-    def take_columns(self) -> Batch:
-        """Return everything collected so far, in order of arrival, and forget it."""
+    def take_columns(self, *, keep_pending: bool = False) -> Batch:
+        """Return everything collected so far, in order of arrival, and forget it.
+
+        Parameters
+        ----------
+        keep_pending
+            A provisional resource that was not settled becomes ``PENDING``, not the empty resource: a later piece may
+            settle it.
+        """
         self._flush()
         batch, self._grown = self._grown.all(), Growing()
-        resource = _settled(batch.spans.resource, self._aliases, self.resource)
+        nothing = (lambda _: PENDING) if keep_pending else self.resource
+        resource = _settled(batch.spans.resource, self._aliases, nothing)
         scope = _settled(batch.spans.scope, self._scope_aliases, lambda _: self.scope())
         batch.spans = replace(batch.spans, resource=resource, scope=scope)
         return batch

@@ -36,6 +36,8 @@ class Documents:
         Byte offset of the stream in its source; by default the stream knows.
     on_progress
         Called every few thousand spans.
+    between
+        Called between two records; returns where the next ones go.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Documents:
         line: int = 0,
         offset: int | None = None,
         on_progress: Callable[[], object] | None = None,
+        between: Callable[[], tuple[Builder, Dispatcher]] | None = None,
     ) -> None:
         self._pull = JsonPull(stream, parse_float=dispatcher.parse_float, offset=offset)
         self._builder = builder
         self._dispatcher = dispatcher
         self._line = line
         self._on_progress = on_progress
+        self._between = between
         self._record = 0
         self._walked = 0
 
@@ -62,6 +66,7 @@ class Documents:
             while self._pull.more():
                 documents += 1
                 self._document()
+                self._rest()
         except JsonError as error:
             self._builder.ledger.incomplete(error.message)
             if not self._record:
@@ -80,6 +85,7 @@ class Documents:
                     self._object()
                 else:
                     self._value({})
+                self._rest()
         else:
             self._value({})
 
@@ -105,6 +111,7 @@ class Documents:
                 streamed = key
                 for _ in self._pull.items():
                     self._value({"": key})
+                    self._rest()
             else:
                 rest[key] = self._whole()
         if not streamed:
@@ -162,6 +169,7 @@ class Documents:
                     self._pull.skip()
         finally:  # also where the document is cut: what was read of the resource is its spans'
             self._builder.settle(provisional, otlp.resource_of_group(group, at, self._builder))
+        self._rest()
 
     def _scope(self, resource: int) -> None:
         """Walk a ScopeSpans; the scope may come behind its spans."""
@@ -204,6 +212,11 @@ class Documents:
     def _here(self) -> Position:
         """Return where the next part of the present record stands."""
         return Position(self._line or self._record, self._pull.offset)
+
+    def _rest(self) -> None:
+        """Between two records, with all resources settled: a moment to go on with another builder."""
+        if self._between is not None:
+            self._builder, self._dispatcher = self._between()
 
     def _tick(self) -> None:
         self._walked += 1

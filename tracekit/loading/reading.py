@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tracekit.loading.loader import Loader
     from tracekit.loading.opening import Source
     from tracekit.loading.progress import Meter
+    from tracekit.loading.records import Readable
 
 _FIRST_BYTES = 16 << 20  # a first line longer than this is read as a document
 
@@ -53,7 +54,8 @@ class SourceReader:
     meter
         Is told how far the reading is.
     on_chunk
-        Called after every chunk of lines, so that a long stream can be built in pieces.
+        Called after every chunk of lines and between two records of a document, so that a long stream can be built in
+        pieces (``use``).
     """
 
     def __init__(
@@ -68,6 +70,11 @@ class SourceReader:
         self._on_chunk = on_chunk
         self._bytes_before = 0
         self.use(builder)
+
+    @property
+    def builder(self) -> Builder:
+        """Where the spans go at present."""
+        return self._builder
 
     def use(self, builder: Builder) -> None:
         """Go on with another builder."""
@@ -93,8 +100,7 @@ class SourceReader:
                     self._lines(stream)
                 else:
                     self._dispatcher.expect(first)
-                    tick = partial(self._tick, stream)
-                    Documents(stream, self._builder, self._dispatcher, on_progress=tick).read()
+                    self._document(stream, stream)
             finally:
                 self._bytes_before += stream.raw_position
             ledger = self._builder.ledger
@@ -109,8 +115,7 @@ class SourceReader:
         """Read JSON Lines, chunk by chunk."""
         for chunk in line_chunks(stream):
             if isinstance(chunk, LongLine):
-                tick = partial(self._tick, stream)
-                Documents(chunk, self._builder, self._dispatcher, chunk.line, on_progress=tick).read()
+                self._document(chunk, stream, chunk.line)
             else:
                 end = chunk.first_offset + len(chunk.data)
                 for line, offset, data in self._scan(chunk):
@@ -120,8 +125,18 @@ class SourceReader:
                     cut = chunk.final and not chunk.ends_in_newline and offset + len(data) == end
                     self._dispatcher.line(data, Position(line, offset), may_be_cut=cut)
             self._tick(stream)
-            if self._on_chunk is not None:
-                self._on_chunk()
+            self._between()
+
+    def _document(self, readable: Readable, stream: ByteStream, line: int = 0) -> None:
+        """Read a document, or a line that is too long to be held."""
+        tick = partial(self._tick, stream)
+        Documents(readable, self._builder, self._dispatcher, line, on_progress=tick, between=self._between).read()
+
+    def _between(self) -> tuple[Builder, Dispatcher]:
+        """Let the caller go on with another builder; return where the next records go."""
+        if self._on_chunk is not None:
+            self._on_chunk()
+        return self._builder, self._dispatcher
 
     def _scan(self, chunk: LineChunk) -> list[Untaken]:
         """Take what the fast path takes; return the other lines."""
