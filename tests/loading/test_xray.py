@@ -840,7 +840,7 @@ def test_a_document_that_does_not_parse_costs_that_segment():
     row = traces.issues.set_index("code").loc["XR_DOC_NOT_JSON"]
     assert (row["span_id"], row["trace_id"], row["action"]) == ("00000000000000f7", TRACE, "quarantined")
     assert "the segment's document: expected one JSON value, found an error at column" in row["message"]
-    assert traces.sources[["span_count", "accepted_count", "quarantined_count"]].values.tolist() == [[3, 2, 1]]
+    assert traces.sources[["span_count", "accepted_count", "quarantined_count"]].to_numpy().tolist() == [[3, 2, 1]]
 
 
 @pytest.mark.parametrize("document", [None, 5, [1], "[]x", "17", '["x"]'])
@@ -995,7 +995,7 @@ def test_in_progress_and_complete_become_one():
     del early["end_time"]
     traces = load(answer(early, segment()))
     assert traces.spans["in_progress"].tolist() == [False]
-    assert traces.sources[["span_count", "merged_count"]].values.tolist() == [[2, 1]]
+    assert traces.sources[["span_count", "merged_count"]].to_numpy().tolist() == [[2, 1]]
 
 
 # ---------------------------------------------------------------------- the two ways of decoding agree

@@ -49,10 +49,9 @@ def nanoseconds(value: Any, field: str, at: Position, builder: Builder) -> int |
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return value * _NS_PER_US
-    if isinstance(value, float) and abs(value) < _FAR:
-        return round(value * _NS_PER_US)
-    if isinstance(value, Decimal) and abs(value) < _FAR:
-        return round(value * _NS_PER_US)
+    if isinstance(value, (float, Decimal)) and -_FAR < value < _FAR:
+        whole = int(value)
+        return whole * _NS_PER_US + round((float(value) - whole) * _NS_PER_US)
     if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdecimal() and len(value) <= _LONGEST:
         return int(value) * _NS_PER_US
     date = _date(value)

@@ -24,11 +24,11 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import msgspec
 
 from tracekit.loading import otlp, otlp_flat
+from tracekit.loading.exact import exact_number
 from tracekit.loading.ids import parse_trace_id
 from tracekit.loading.loader import Loader
 from tracekit.loading.records import nests_deeper, parse
@@ -92,9 +92,8 @@ def load(value: Any, at: Position, builder: Builder) -> None:
     builder
         Takes the spans; its ledger takes what is wrong.
     """
-    reader = _readers.get(builder)
-    if reader is None:
-        reader = _readers[builder] = _Reader(builder)
+    reader: _Reader = builder.memory.get("xray") or _Reader(builder)
+    builder.memory["xray"] = reader
     reader.begin()
     for item in value if isinstance(value, list) else [value]:
         reader.take(item, at)
@@ -282,20 +281,6 @@ class _Reader:
         return [from_object(document)]
 
 
-def exact_number(digits: str) -> Decimal | float:
-    """Return a number with point or exponent exactly; as a float where its exponent is beyond ``Decimal``.
-
-    Examples
-    --------
-    >>> exact_number("1.568835610432E9"), exact_number("1e9999999999999999999")
-    (Decimal('1568835610.432'), inf)
-    """
-    try:
-        return Decimal(digits)
-    except ArithmeticError:
-        return float(digits)
-
-
 def _with_floats(document: dict[str, Any]) -> dict[str, Any]:
     """Return an object with floats for decimals, as the loaders of OTLP expect it."""
     value: dict[str, Any] = parse(json.dumps(document, default=float).encode()).value
@@ -318,8 +303,6 @@ def _excerpt(value: Any) -> str:
     """Return the beginning of a JSON value as text, with its type."""
     return f"{type(value).__name__} {str(value)[:80]!r}"
 
-
-_readers: WeakKeyDictionary[Builder, _Reader] = WeakKeyDictionary()
 
 LOADER = Loader(
     "xray", recognises, load, streams=("Traces", "TraceSegmentDocuments", "TraceSummaries"), exact_numbers=True
