@@ -91,6 +91,8 @@ class Lookup:
         }
         if column in fixed:
             return Codes(fixed[column][0], list(fixed[column][1]))
+        if column in DERIVED:
+            return DERIVED[column](self)
         if column in semconv.SPAN_KEYS:
             renamed = semconv.rename(column)
             return self.by_key.codes_of(semconv.SPAN_KEYS[column], lambda text: renamed.get(text, text))
@@ -98,7 +100,7 @@ class Lookup:
             return self.resources_by_key.codes_of(semconv.RESOURCE_KEYS[column]).take(spans.resource)
         if column in {"status_message", "trace_state"}:
             return compact(getattr(spans, column), self.columns.texts)
-        return DERIVED[column](self)
+        raise KeyError(column)
 
     @cached_property
     def http_status(self) -> tuple[Array, Array]:
@@ -171,7 +173,7 @@ def _service(look: Lookup) -> Codes:
     named = look.resources_by_key.codes_of(semconv.SERVICE_KEYS).take(resource)
     if (named.codes >= 0).all():
         return named
-    faas = pick([look.resources_by_key.codes_of(semconv.FAAS_KEYS).take(resource), look.codes("faas_name")])[0]
+    faas = look.codes("faas_name")
     unknown = Codes(np.zeros(len(resource), np.int32), [semconv.UNKNOWN_SERVICE])
     return pick([named, look.by_key.codes_of(semconv.SPAN_SERVICE_KEYS), faas, unknown])[0]
 
@@ -209,13 +211,38 @@ def _operation_source(look: Lookup) -> Codes:
     return look._codes["operation_source"]  # noqa: SLF001 - computed together
 
 
+def _http_method(look: Lookup) -> Codes:
+    """Return the method; where the conventions do not know it, the original that they keep apart."""
+    method = look.by_key.codes_of(semconv.SPAN_KEYS["http_request_method"])
+    other = _matching(method, semconv.OTHER_METHOD)
+    if not other:
+        return method
+    original = _only(look.by_key.codes_of((semconv.ORIGINAL_METHOD,)), np.isin(method.codes, other))
+    return pick([original, method])[0]
+
+
+def _faas_name(look: Lookup) -> Codes:
+    """Name the function as the span does, or its resource."""
+    resource = look.resources_by_key.codes_of(semconv.FAAS_KEYS).take(look.columns.spans.resource)
+    return pick([look.by_key.codes_of(semconv.FAAS_KEYS), resource])[0]
+
+
 def _rpc_method(look: Lookup) -> Codes:
     """Fully qualified method; the older conventions kept the service apart."""
-    return (
-        join([look.by_key.codes_of(("rpc.service",)), look.by_key.codes_of(("rpc.method",))], "/")
-        if ("rpc.service" in look.columns.kv.keys)
-        else look.by_key.codes_of(("rpc.method",))
-    )
+    method = look.by_key.codes_of(("rpc.method",))
+    if "rpc.service" not in look.columns.kv.keys:
+        return method
+    is_bare = np.array(["/" not in label for label in method.labels] + [False])[method.codes]
+    return pick([_only(join([look.by_key.codes_of(("rpc.service",)), method], "/"), is_bare), method])[0]
+
+
+def _rpc_service(look: Lookup) -> Codes:
+    """Return the service of an RPC; in the present conventions it is the first part of the method."""
+    method = look.codes("rpc_method")
+    labels: dict[str, int] = {}
+    parts = [label.lstrip("/").rpartition("/")[0] for label in method.labels]
+    code = np.array([labels.setdefault(part, len(labels)) if part else -1 for part in parts] + [-1], np.int32)
+    return pick([look.by_key.codes_of(("rpc.service",)), Codes(code[method.codes], list(labels))])[0]
 
 
 def _peer_address(look: Lookup) -> Codes:
@@ -232,7 +259,7 @@ def _peer_service(look: Lookup) -> Codes:
         join([look.codes("db_system_name"), look.codes("db_namespace")], "/"),
         look.codes("messaging_destination_name"),
         look.codes("messaging_system"),
-        look.by_key.codes_of(("rpc.service",)),
+        _rpc_service(look),
         look.by_key.codes_of(("faas.invoked_name",)),
         look.codes("peer_address"),
     ]
@@ -316,6 +343,8 @@ DERIVED: dict[str, Callable[[Lookup], Codes]] = {
     "service_name": _service,
     "operation": _operation,
     "operation_source": _operation_source,
+    "http_request_method": _http_method,
+    "faas_name": _faas_name,
     "rpc_method": _rpc_method,
     "peer_address": _peer_address,
     "peer_service_name": _peer_service,
@@ -326,7 +355,7 @@ DERIVED: dict[str, Callable[[Lookup], Codes]] = {
 }
 CODED = (
     *DERIVED,
-    *semconv.SPAN_KEYS,
+    *(column for column in semconv.SPAN_KEYS if column not in DERIVED),
     *semconv.RESOURCE_KEYS,
     "kind",
     "status_code",

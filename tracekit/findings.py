@@ -89,6 +89,11 @@ class Finding:
     remedy: str = ""
     code: str = ""
 
+    def __post_init__(self) -> None:
+        if self.severity not in _ORDER:
+            message = f"expected severity {', '.join(reversed(_ORDER))}, found {self.severity!r}"
+            raise ValueError(message)
+
     def __str__(self) -> str:
         return f"{self.severity}: {self.headline} {self.remedy}".rstrip()
 

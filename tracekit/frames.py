@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit import schema, semconv
-from tracekit.attributes import Codes, KeyIndex, texts_of, value
+from tracekit.attributes import Codes, KeyIndex, value
 from tracekit.derived import CODED, Lookup, compact
 from tracekit.schema import ParentState, Quality, ValueType
 from tracekit.weights import Weights, probabilities
@@ -174,7 +174,8 @@ def summary(look: Lookup, forest: Forest, weights: Weights) -> pd.DataFrame:
     orphans = total((forest.parent_row < 0) & (forest.state != ParentState.ROOT))
     open_spans = total(_bit(look, Quality.IN_PROGRESS))
     reported, limited = _facts(columns, first)
-    pairs = np.unique(forest.trace.astype(np.int64) * (len(service.labels) + 1) + service.codes)
+    counted = ~look.is_inferred
+    pairs = np.unique((forest.trace.astype(np.int64) * (len(service.labels) + 1) + service.codes)[counted])
     frame = pd.DataFrame(
         {
             "root_row": root,
@@ -187,8 +188,8 @@ def summary(look: Lookup, forest: Forest, weights: Weights) -> pd.DataFrame:
             ),
             "root_duration_ns": masked((end - start)[root], ~(started & ended)[root], "Int64"),
             "reported_duration_ns": masked(reported, reported < 0, "Int64"),
-            "span_count": total(~look.is_inferred),
-            "error_count": total(look.is_error),
+            "span_count": total(counted),
+            "error_count": total(look.is_error & counted),
             "service_count": np.bincount(pairs // (len(service.labels) + 1), minlength=count),
             "orphan_count": orphans,
             "root_count": roots,
@@ -285,11 +286,9 @@ def events(look: Lookup) -> pd.DataFrame:
 
 def _flag(keys: KeyIndex, key: str) -> pd.Series:
     """Return an attribute as a nullable truth value."""
-    chosen = keys.first_of((key,))
-    labels = (
-        [label.lower() in {"true", "1"} for label in texts_of(keys.kv, np.maximum(chosen, 0))] if len(keys.kv) else []
-    )
-    return masked(np.array(labels, bool) if labels else np.zeros(len(chosen), bool), chosen < 0, "boolean")
+    found = keys.codes_of((key,), str.lower)
+    yes = np.array([label in {"true", "1"} for label in found.labels] + [False])
+    return masked(yes[found.codes], found.codes < 0, "boolean")
 
 
 def links(look: Lookup) -> pd.DataFrame:
@@ -298,8 +297,8 @@ def links(look: Lookup) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "span_row": table.span_row,
-            "trace_id": text(hexes(table.trace_hi, table.trace_lo)),
-            "span_id": text(hexes(table.span_id)),
+            "trace_id": text(hexes(table.trace_hi, table.trace_lo), (table.trace_hi == 0) & (table.trace_lo == 0)),
+            "span_id": text(hexes(table.span_id), table.span_id == 0),
             "trace_state": compact(table.trace_state, look.columns.texts).series(),
             "trace_flags": pd.array(table.flags, dtype="UInt32"),
             "dropped_attributes_count": table.dropped_attributes,

@@ -319,8 +319,8 @@ LINKS = _table(
     "links",
     """
 span_row | int64 | row of spans
-trace_id | str | the linked trace
-span_id | str | the linked span
+trace_id | str | the linked trace; missing where the source gives no id
+span_id | str | the linked span; missing where the source gives no id
 trace_state | category | W3C tracestate of the link
 trace_flags | UInt32 | flags of the link
 dropped_attributes_count | uint32 | attributes the SDK dropped
@@ -403,8 +403,8 @@ duration_ns | Int64 | end - start of the whole trace
 root_duration_ns | Int64 | duration of the root span
 reported_duration_ns | Int64 | X-Ray's own figure
 span_count | int64 | spans, inferred ones left out
-error_count | int64 | spans with is_error
-service_count | int64 | distinct services
+error_count | int64 | spans with is_error, inferred ones left out
+service_count | int64 | distinct services, inferred ones left out
 orphan_count | int64 | spans whose parent is not there
 root_count | int64 | spans without a parent
 in_progress_count | int64 | spans without an end by intent

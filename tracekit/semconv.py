@@ -53,6 +53,7 @@ RESOURCE_KEYS: dict[str, tuple[str, ...]] = {
     "resource_arn": ("aws.xray.resource_arn",),
 }
 
+OTHER_METHOD, ORIGINAL_METHOD = "_OTHER", "http.request.method_original"
 UNKNOWN_SERVICE = "unknown_service"
 SERVICE_KEYS = ("service.name",)
 SPAN_SERVICE_KEYS = ("aws.local.service",)
@@ -79,6 +80,9 @@ _DB_SYSTEMS = {
     "informix": "ibm.informix",
     "firebird": "firebirdsql",
     "interbase": "embarcadero.interbase",
+    "ingres": "actian.ingres",
+    "maxdb": "sap.maxdb",
+    "intersystems_cache": "intersystems.cache",
 }
 _MESSAGING_OPERATIONS = {"publish": "send", "deliver": "process"}
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from tracekit import frames
 from tracekit import weights as weighing
+from tracekit.attributes import pick
 from tracekit.columns import Array, Columns
 from tracekit.derived import CODED, Lookup
 from tracekit.filters import evaluate
@@ -228,19 +229,19 @@ class TraceSet:
         >>> shop.attribute("tenant").tolist()
         ['blue', nan]
         """
-        for index, rows in ((self.lookup.by_key, None), (self.lookup.resources_by_key, self.columns.spans.resource)):
-            if len(index.of(key)[0]):
-                codes = index.codes_of((key,))
-                series = (codes if rows is None else codes.take(rows)).series()
-                series.index.name = "span_row"
-                return series.rename(key)
-        import difflib  # noqa: PLC0415 - only on the way to an error
+        own = self.lookup.by_key.codes_of((key,))
+        codes, _ = pick([own, self.lookup.resources_by_key.codes_of((key,)).take(self.columns.spans.resource)])
+        if not codes.labels:
+            import difflib  # noqa: PLC0415 - only on the way to an error
 
-        near = difflib.get_close_matches(key, self.columns.kv.keys, 3)
-        message = f"expected an attribute key, found {key!r}; " + (
-            f"did you mean {', '.join(near)}?" if near else "traces.attributes['key'].unique() lists them all"
-        )
-        raise ValueError(message)
+            near = [other for other in difflib.get_close_matches(key, self.columns.kv.keys, 4) if other != key]
+            message = f"expected an attribute of a span or its resource, found none called {key!r}; " + (
+                f"did you mean {', '.join(near)}?" if near else "traces.attributes['key'].unique() lists them all"
+            )
+            raise ValueError(message)
+        series = codes.series()
+        series.index.name = "span_row"
+        return series.rename(key)
 
     # ---------------------------------------------------------------- other sets
 
@@ -265,7 +266,9 @@ class TraceSet:
         FilterError
             The expression does not parse, or names a column that is not there.
         ValueError
-            A mask of the wrong length.
+            A mask of the wrong length, or of other spans than these.
+        TypeError
+            A mask that does not hold truth values; a missing one counts as false.
 
         Examples
         --------
@@ -287,17 +290,16 @@ class TraceSet:
         mask = evaluate(condition, self._column) if isinstance(condition, str) else condition
         if callable(mask):
             mask = mask(self.spans)
-        if isinstance(mask, pd.Series) and mask.index.name == "trace_id":
-            chosen = mask.reindex(self.trace_ids).fillna(False).to_numpy(bool)  # noqa: FBT003 - pandas
-        else:
-            rows = np.asarray(pd.Series(mask).fillna(False), bool)  # noqa: FBT003 - pandas
-            if len(rows) != len(self.columns.spans):
-                message = (
-                    f"expected a mask of {len(self.columns.spans)} spans or a Series by trace id, found {len(rows)}"
-                )
-                raise ValueError(message)
-            chosen = np.bincount(self.forest.trace[rows], minlength=len(self)) > 0
-        return self._only(chosen)
+        mask = _truths(mask)
+        if mask.index.name == "trace_id":
+            return self._only(mask.reindex(self.trace_ids, fill_value=False).to_numpy(bool))
+        count = len(self.columns.spans)
+        if mask.index.name == "span_row":
+            mask = mask.sort_index()
+        if len(mask) != count or (mask.index.name == "span_row" and not mask.index.equals(pd.RangeIndex(count))):
+            message = f"expected a mask of {count} spans or a Series by trace id, found one of {len(mask)}"
+            raise ValueError(message)
+        return self._only(np.bincount(self.forest.trace[mask.to_numpy(bool)], minlength=len(self)) > 0)
 
     def _column(self, name: str) -> pd.Series:
         """Return one column of ``spans`` without the others."""
@@ -348,6 +350,11 @@ class TraceSet:
         ----------
         start, end
             Anything ``pandas.Timestamp`` takes; without a zone, UTC.
+
+        Raises
+        ------
+        ValueError
+            No time.
         """
         low, high = (_instant(edge) for edge in (start, end))
         root = self.forest.root_row
@@ -464,8 +471,21 @@ def _period(first: pd.Timestamp, last: pd.Timestamp) -> str:
     return f"{first:%Y-%m-%d %H:%M:%S} to {last.strftime(form)} UTC"
 
 
+def _truths(mask: Any) -> pd.Series:
+    """Return a mask as a Series of truth values, missing ones false."""
+    series = pd.Series(mask)
+    try:
+        return series.astype("boolean").fillna(False).astype(bool)  # noqa: FBT003 - pandas
+    except (TypeError, ValueError) as error:
+        message = f"expected a mask of truth values, found {series.dtype}: {series.head(3).tolist()}"
+        raise TypeError(message) from error
+
+
 def _instant(edge: Any) -> int:
     """Return nanoseconds since the epoch; a time without a zone is UTC."""
     moment = pd.Timestamp(edge)
+    if pd.isna(moment):
+        message = f"expected a time, found {edge!r}"
+        raise ValueError(message)
     moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
     return int(moment.as_unit("ns").value)

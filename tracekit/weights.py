@@ -14,7 +14,7 @@ import pandas as pd
 from tracekit.attributes import Codes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tracekit.columns import Array, SpanColumns
     from tracekit.forest import Forest
@@ -123,7 +123,7 @@ def recorded(spans: SpanColumns, forest: Forest, texts: list[str]) -> Weights:
     return Weights(value, Codes(np.where(known, 0, 1).astype(np.int32), ["tracestate ot=th", "unknown"]))
 
 
-def given(trace_ids: list[str], weights: Mapping[str, float] | pd.Series | Array | float) -> Weights:
+def given(trace_ids: list[str], weights: Mapping[str, float] | pd.Series | Sequence[float] | Array | float) -> Weights:
     """Return weights that the user gives: one for all, one each in order, or by trace id.
 
     Raises
@@ -133,8 +133,8 @@ def given(trace_ids: list[str], weights: Mapping[str, float] | pd.Series | Array
     """
     if np.isscalar(weights):
         value = np.full(len(trace_ids), float(weights))  # type: ignore[arg-type]
-    elif isinstance(weights, np.ndarray):
-        value = weights.astype(np.float64)
+    elif isinstance(weights, (np.ndarray, list, tuple)):
+        value = np.asarray(weights, np.float64)
     else:
         value = pd.Series(weights, dtype="float64").reindex(trace_ids).to_numpy(np.float64)
     if len(value) != len(trace_ids):

@@ -66,9 +66,9 @@ def finish(builder: Builder, time_unit: str | None = None) -> TraceSet:
     return settle(gather(builder), builder.ledgers, time_unit)
 
 
-def gather(builder: Builder) -> Columns:
+def gather(builder: Builder, *, keep_pending: bool = False) -> Columns:
     """Return what the builder holds as columns in order of arrival, attributes folded."""
-    batch = builder.take_columns()
+    batch = builder.take_columns(keep_pending=keep_pending)
     resources, resource_attributes = builder.resource_tables()
     scopes, scope_attributes = builder.scope_tables()
     kv, new_code = builder.attributes.table()
@@ -176,7 +176,8 @@ def tell(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, acti
 
 def say(ledger: Ledger, code: str, count: int, trace_id: str, span_id: str, action: str) -> None:
     """Write one issue for so many spans, one of them as the example."""
-    message = f"{count:,} span{'s' * (count != 1)}: {CATALOGUE[code][1]}"
+    what = "trace" if code in {"MULTI_ROOT", "NO_ROOT"} else "span"
+    message = f"{count:,} {what}{'s' * (count != 1)}: {CATALOGUE[code][1]}"
     ledger.issue(code, message, action=action, trace_id=trace_id, span_id=span_id, count=count)
 
 
@@ -240,7 +241,9 @@ def _content(columns: Columns, rows: Array) -> Array:
     own = [getattr(part.spans, column.name) for column in fields(SpanColumns) if column.name not in provenance]
     quality = part.spans.quality & ~np.uint32(Quality.DUPLICATE)
     events = mix([part.events.time_ns, part.events.name, _bag(part.event_attributes)])
-    links = mix([part.links.trace_hi, part.links.trace_lo, part.links.span_id, _bag(part.link_attributes)])
+    links = mix(
+        [part.links.trace_hi, part.links.trace_lo, part.links.span_id, part.links.relation, _bag(part.link_attributes)]
+    )
     sums = [_bag(part.attributes)]
     for hashes, owner in ((events, part.events.span_row), (links, part.links.span_row)):
         total = np.zeros(len(rows), np.uint64)

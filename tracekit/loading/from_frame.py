@@ -20,8 +20,31 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 REQUIRED = ("trace_id", "span_id", "name", "start_ns", "end_ns")
-_KEPT_BITS = Quality.SHARED | Quality.INFERRED | Quality.IN_PROGRESS | Quality.KIND_INFERRED | Quality.ID_PADDED
-_SPAN_KEYS = {column: keys[0] for column, keys in {**semconv.SPAN_KEYS, **semconv.NUMBER_KEYS}.items()}
+_CONCLUDED = (  # from times, ids and shape, which are looked at again
+    Quality.NO_START
+    | Quality.NO_END
+    | Quality.DUPLICATE
+    | Quality.DURATION_NEGATIVE
+    | Quality.DURATION_ZERO
+    | Quality.DURATION_ABSURD
+    | Quality.OUTSIDE_PARENT
+    | Quality.TIME_FUTURE
+)
+_BITS = {
+    "in_progress": Quality.IN_PROGRESS,
+    "inferred": Quality.INFERRED,
+    "kind_inferred": Quality.KIND_INFERRED,
+    "parent_is_remote": Quality.PARENT_REMOTE,
+}
+_SPAN_KEYS = {column: keys[0] for column, keys in {**semconv.SPAN_KEYS, **semconv.NUMBER_KEYS}.items()} | {
+    "rpc_method": "rpc.method",
+    "faas_coldstart": "faas.coldstart",
+    "peer_service_name": "service.peer.name",
+    "error_type": "error.type",
+}
+_INBOUND = {"peer_address": semconv.CALLER_ADDRESS[0], "peer_port": semconv.CALLER_PORT[0]}
+_OUTBOUND = {"peer_address": semconv.CALLEE_ADDRESS[0], "peer_port": semconv.CALLEE_PORT[0]}
+_EXACT = 2**53  # the largest number up to which floats hold every integer
 _RESOURCE_KEYS = {"service_name": "service.name"} | {c: k[0] for c, k in semconv.RESOURCE_KEYS.items()}
 
 
@@ -41,7 +64,8 @@ def from_frame(frame: pd.DataFrame) -> TraceSet:
     on_resource = _named(frame, _RESOURCE_KEYS, "resource.")
     for number, row in enumerate(_rows(frame), 1):
         _span(builder, row, Position(number, 0), on_span, on_resource)
-    return finish(builder)
+    builder.ledger.close()
+    return finish(builder, "ns")  # the columns' names say it: no vote on the unit
 
 
 def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -66,29 +90,32 @@ def _span(
     trace, span = _id(builder, row, "trace_id", parse_trace_id, at), _id(builder, row, "span_id", parse_span_id, at)
     if trace is None or span is None:
         return
-    parent = parse_span_id(row["parent_span_id"], pad=True) if "parent_span_id" in row else Id(0)
-    quality = int(row.get("quality", 0)) & _KEPT_BITS | (Quality.PARENT_ID_BAD if parent.problem else 0)
+    parent = _parent(builder, row, at)
+    bad = Quality.PARENT_ID_BAD if parent.problem and parent.problem != "ID_ZERO" else 0
+    kind = _word(row, "kind", schema.KINDS, at)
+    peer = _INBOUND if kind in {schema.Kind.SERVER, schema.Kind.CONSUMER} else _OUTBOUND
+    given = {**on_span, **{c: key for c, key in peer.items() if key not in on_span.values()}}
     builder.span(
         at=at,
         trace_id=trace,
         span_id=span,
         parent_id=parent.value,
         name=str(row.get("name", "")),
-        kind=_word(row.get("kind"), schema.KINDS),
-        start_ns=None if "start_ns" not in row else int(row["start_ns"]),
-        end_ns=None if "end_ns" not in row else int(row["end_ns"]),
-        status_code=_word(row.get("status_code"), schema.STATUS_CODES),
+        kind=kind,
+        start_ns=_time(builder, row, "start_ns", at),
+        end_ns=_time(builder, row, "end_ns", at),
+        status_code=_word(row, "status_code", schema.STATUS_CODES, at),
         status_message=str(row.get("status_message", "")),
         trace_state=str(row.get("trace_state", "")),
         flags=int(row.get("trace_flags", 0)),
-        record_kind=_word(row.get("record_kind"), schema.RECORD_KINDS),
+        record_kind=_word(row, "record_kind", schema.RECORD_KINDS, at),
         resolution_ns=int(row.get("time_resolution_ns", 1)),
         resource=builder.resource([builder.kv(key, _plain(row[c])) for c, key in on_resource.items() if c in row]),
-        attributes=[builder.kv(key, _plain(row[c])) for c, key in on_span.items() if c in row],
+        attributes=[builder.kv(key, _plain(row[c])) for c, key in given.items() if c in row],
         dropped_attributes=int(row.get("dropped_attributes_count", 0)),
         dropped_events=int(row.get("dropped_events_count", 0)),
         dropped_links=int(row.get("dropped_links_count", 0)),
-        quality=quality,
+        quality=_quality(row) | bad,
     )
 
 
@@ -102,13 +129,53 @@ def _id(builder: Builder, row: dict[str, Any], column: str, parse: Callable[...,
     return None
 
 
-def _word(value: Any, words: tuple[str, ...]) -> int:
-    """Return the number of a word of the schema; ValueError names the words."""
+def _parent(builder: Builder, row: dict[str, Any], at: Position) -> Id:
+    """Return the parent's id; empty text and zeros are none, what is no id is told."""
+    found = row.get("parent_span_id", "")
+    parent = parse_span_id(found, pad=True) if found != "" else Id(0)
+    if parent.problem and parent.problem != "ID_ZERO":
+        message = f"expected hex digits in column 'parent_span_id', found {found!r:.80}; the parent is unknown"
+        builder.ledger.issue(parent.problem, message, at=at, field="parent_span_id", severity="warn")
+    return parent
+
+
+def _quality(row: dict[str, Any]) -> int:
+    """Return the quality bits that are not concluded anew."""
+    bits = int(row.get("quality", 0)) & ~int(_CONCLUDED)
+    for column, bit in _BITS.items():
+        if column in row:
+            bits = bits | bit if row[column] else bits & ~int(bit)
+    return bits | (Quality.PARENT_REMOTE_KNOWN if "parent_is_remote" in row else 0)
+
+
+def _time(builder: Builder, row: dict[str, Any], column: str, at: Position) -> int | None:
+    """Return nanoseconds; SchemaError for what is no whole number."""
+    value = row.get(column)
+    if value is None:
+        return None
+    try:
+        nanoseconds = int(value)
+    except (TypeError, ValueError, OverflowError):
+        nanoseconds = None
+    if nanoseconds is None or nanoseconds != value:
+        message = f"expected whole nanoseconds in column {column!r}, found {value!r} in row {at.record}"
+        raise SchemaError(
+            f"{message}; a time is converted by .astype('datetime64[ns]').astype('int64')", found=[column]
+        )
+    if isinstance(value, float) and abs(value) > _EXACT:
+        message = f"expected integers (Int64) in column {column!r}, found floats beyond 2^53"
+        builder.ledger.tally("TIME_PRECISION_LOST", message, at)
+    return nanoseconds
+
+
+def _word(row: dict[str, Any], column: str, words: tuple[str, ...], at: Position) -> int:
+    """Return the number of a word of the schema; SchemaError names the words."""
+    value = row.get(column)
     if value is None:
         return 0
     if value not in words:
-        message = f"expected one of {', '.join(words)}, found {value!r}"
-        raise ValueError(message)
+        message = f"expected one of {', '.join(words)} in column {column!r}, found {value!r} in row {at.record}"
+        raise SchemaError(message, found=[column])
     return words.index(value)
 
 

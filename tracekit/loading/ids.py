@@ -16,6 +16,9 @@ from typing import NamedTuple
 from tracekit.schema import Quality
 
 _HEX = re.compile(r"[0-9a-fA-F]+").fullmatch
+_XRAY = re.compile(r"1-([0-9a-fA-F]{8})-([0-9a-fA-F]{24})").fullmatch
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+_LONGEST = 64  # no spelling is longer
 _TRACE_DIGITS = 32
 _SPAN_DIGITS = 16
 
@@ -57,7 +60,7 @@ def parse_trace_id(text: object, *, pad: bool = False) -> Id:
     >>> parse_trace_id("00f067aa0ba902b7").problem
     'ID_64BIT'
     """
-    return _trace(text, pad) if isinstance(text, str) else Id(0, problem="ID_NOT_HEX" if text else "ID_BAD_LENGTH")
+    return _trace(text, pad) if isinstance(text, str) and len(text) <= _LONGEST else _no_id(text)
 
 
 def parse_span_id(text: object, *, pad: bool = False) -> Id:
@@ -84,15 +87,20 @@ def parse_span_id(text: object, *, pad: bool = False) -> Id:
     >>> parse_span_id("f067aa0ba902b7").problem
     'ID_BAD_LENGTH'
     """
-    return _span(text, pad) if isinstance(text, str) else Id(0, problem="ID_NOT_HEX" if text else "ID_BAD_LENGTH")
+    return _span(text, pad) if isinstance(text, str) and len(text) <= _LONGEST else _no_id(text)
+
+
+def _no_id(found: object) -> Id:
+    """Return what is wrong with something too long, absent or no text; kept out of the caches."""
+    return Id(0, problem="ID_BAD_LENGTH" if isinstance(found, str) or not found else "ID_NOT_HEX")
 
 
 @lru_cache(maxsize=4096)
 def _trace(text: str, pad: bool) -> Id:
     """Read a trace id; spans of one trace come together, so the cache answers most calls."""
-    if len(text) == 35 and text.startswith("1-"):  # noqa: PLR2004 - an X-Ray id
-        text = text[2:10] + text[11:]
-    elif len(text) == 36 and text.count("-") == 4:  # noqa: PLR2004 - a UUID
+    if xray := _XRAY(text):
+        text = xray[1] + xray[2]
+    elif _UUID(text):
         text = text.replace("-", "")
     return _read(text.removeprefix("0x"), _TRACE_DIGITS, pad)
 
