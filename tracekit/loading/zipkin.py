@@ -48,8 +48,8 @@ def recognises(value: Any) -> bool:
 
 
 def _is_item(item: Any) -> bool:
-    """Return whether an item of a list is a span, or a list that begins with one or is empty."""
-    return _is_span(item) or (isinstance(item, list) and all(map(_is_span, item[:3])))
+    """Return whether an item of a list is a span, or a list that holds one among its first or is empty."""
+    return _is_span(item) or (isinstance(item, list) and (not item or any(map(_is_span, item[:3]))))
 
 
 def _is_span(value: Any) -> bool:
