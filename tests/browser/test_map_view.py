@@ -52,7 +52,7 @@ def dimmed(page):
 def test_every_service_is_a_button_with_its_words(page):
     nodes = page.get_by_role("button")
     assert nodes.count() == 4
-    assert nodes.nth(0).get_attribute("aria-label") == "web 2 · p95 1 ms"
+    assert page.get_by_role("button", name="web 2 · p95 1 ms", exact=True).count() == 1
     assert page.locator("path.e").count() == 3
     assert page.locator("path.e.err").count() == 1
     assert page.locator("path.e").nth(2).get_attribute("stroke-dasharray") == "5 3"
@@ -73,6 +73,14 @@ def test_a_click_shows_a_service_with_its_neighbours_and_their_numbers(page):
     assert page.evaluate("() => chosen") == ["cart"]
     page.locator(".node").nth(1).click()
     assert dimmed(page) == [False] * 4
+
+
+def test_resting_on_a_service_says_its_numbers(page):
+    hint = page.locator(".tkw-say").inner_text()
+    page.locator(".node").nth(2).hover()
+    assert page.locator(".tkw-say").inner_text() == "ledger said of ledger"
+    page.mouse.move(2, 2)
+    assert page.locator(".tkw-say").inner_text() == hint
 
 
 def test_the_keyboard_does_the_same(page):

@@ -62,7 +62,9 @@ _NOTHING: Final = "See what was read, below: files of another kind, or records t
 
 
 def _name(row: pd.Series) -> str:
-    """Return an operation in words."""
+    """Return an operation in words; X-Ray names many after their service."""
+    if row["operation"] == row["service_name"]:
+        return clean(row["service_name"], limit=_NAME)
     return f"{clean(row['operation'], limit=_NAME)} of {clean(row['service_name'], limit=_NAME)}"
 
 

@@ -89,7 +89,7 @@ def issues_table(seen: Overview, names: list[str]) -> Table:
                     Cell(row["code"], row["code"], "code"),
                     count_cell(row["issue_count"]),
                     Cell(row["action"], row["action"]),
-                    Cell(clean(row["message"], limit=400), clean(row["message"], limit=400), "wide"),
+                    Cell(_example(row, seen, names), None, "wide"),
                     Cell(where, where, "mute"),
                 )
             )
@@ -101,3 +101,12 @@ def _where(issue: dict[str, Any], names: list[str]) -> str:
     source = int(issue["source_id"])
     name = names[source] if 0 <= source < len(names) else ""
     return name if pd.isna(issue["record_number"]) else f"{name}, record {count(issue['record_number'])}"
+
+
+def _example(issue: dict[str, Any], seen: Overview, names: list[str]) -> str:
+    """Return the message without what other columns say: its code, and the folder of its source."""
+    source, message = int(issue["source_id"]), str(issue["message"]).removeprefix(f"{issue['code']} ")
+    if 0 <= source < len(names):
+        uri = str(seen.traces.columns.sources["uri"].iloc[source])
+        message = message.removeprefix(f"{uri} ").replace(uri, names[source])
+    return clean(message, limit=400)

@@ -907,13 +907,20 @@ export class ServiceMap {
   }
 
   box(node) {
-    const name = label(node.name, 21), group = this.shape('g', { class: `node${node.inferred ? ' guess' : ''}${node.bad ? ' bad' : ''}`, tabindex: 0, role: 'button', 'aria-pressed': 'false', 'aria-label': `${name} ${node.sub}`, transform: `translate(${node.x - node.w / 2},${node.y - node.h / 2})` }, this.svg);
+    const name = label(node.name, 21), group = this.shape('g', { class: `node${node.inferred ? ' guess' : ''}${node.bad ? ' bad' : ''}`, tabindex: 0, role: 'button', 'aria-pressed': 'false', transform: `translate(${node.x - node.w / 2},${node.y - node.h / 2})` }, this.svg);
     this.shape('rect', { class: 'box', width: node.w, height: node.h, rx: 5 }, group);
     node.swatch = this.shape('rect', { width: 5, height: node.h, rx: 2 }, group);
-    this.shape('text', { x: 13, y: 15 }, group).textContent = name;
+    this.shape('text', { x: 13, y: 15 }, group).textContent = `${name} `; // the name of the button is its text
     this.shape('text', { x: 13, y: 28, class: 'sub' }, group).textContent = node.sub;
-    this.shape('title', {}, group).textContent = node.say;
-    return group;
+    return group; // without a title, which would become the name: the panel below says more
+  }
+
+  /** Say the numbers of one service while the pointer rests on it, unless another is in focus. */
+  peek(k) {
+    if (this.chosen != null) return;
+    const { name, say } = this.graph.nodes[k], line = h('div');
+    line.append(h('b', '', label(name, 80)), ` ${say}`);
+    this.say.replaceChildren(line);
   }
 
   hint() {
@@ -962,6 +969,8 @@ export class ServiceMap {
     this.boxes.forEach((group, k) => {
       const turn = () => this.focus(this.chosen === k ? null : k);
       this.on(group, 'click', e => { e.stopPropagation(); turn(); });
+      this.on(group, 'pointerenter', () => this.peek(k));
+      this.on(group, 'pointerleave', () => { if (this.chosen == null) this.hint(); });
       this.on(group, 'keydown', e => { if (e.key === 'Enter' || e.key === ' ') { turn(); e.preventDefault(); } });
     });
     let grip = null, moved = false;
