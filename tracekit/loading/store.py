@@ -40,7 +40,9 @@ from tracekit.loading.store_tables import (
 from tracekit.loading.union import Piece, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
 
     from tracekit.columns import Columns
     from tracekit.traces import TraceSet
@@ -105,6 +107,7 @@ def save(traces: TraceSet, path: Path) -> Path:
     --------
     >>> import tempfile
     >>> import pandas as pd
+    >>> from tracekit import TraceSet
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 1, "end_ns": 2})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     load([save(TraceSet.from_spans(frame), Path(folder, "a.parquet"))])
@@ -112,7 +115,7 @@ def save(traces: TraceSet, path: Path) -> Path:
     """
     with writing(path) as store:
         store.part(traces.columns, traces.weights)
-        store.finish(traces.columns)
+        store.finish(traces.columns.sources, traces.columns.issues, traces.columns.notes)
     return path
 
 
@@ -136,12 +139,12 @@ class StoreWriter:
         files = write_part(folder, columns, weights)
         self._parts.append(PartMark(len(weights.value), len(columns.spans), files))
 
-    def finish(self, columns: Columns) -> None:
+    def finish(self, sources: pd.DataFrame, issues: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
         """Write the sources, issues and notes of all parts and, last, the marker."""
-        keys, values = list(columns.notes), list(columns.notes.values())
+        keys, values = list(notes or {}), list((notes or {}).values())
         tables = {
-            "sources": frame_table(columns.sources, "sources"),
-            "issues": frame_table(columns.issues, "issues"),
+            "sources": frame_table(sources, "sources"),
+            "issues": frame_table(issues, "issues"),
             "notes": {"key": text_column(keys, "notes"), "value": text_column(values, "notes")},
         }
         marker = Marker(
@@ -167,7 +170,7 @@ def writing(path: Path) -> Iterator[StoreWriter]:
         The folder that the store shall be in is not there.
     """
     place = place_for(path)
-    new = _beside(place, "new")
+    new = beside(place, "new")
     new.mkdir()
     try:
         yield StoreWriter(new)
@@ -210,7 +213,7 @@ def _foreign(place: Path) -> str:
 
 def _put(new: Path, place: Path) -> None:
     """Rename a new store to its place; an older one there goes once the new one has its name."""
-    old = _beside(place, "old")
+    old = beside(place, "old")
     try:
         if place.exists():
             place.rename(old)
@@ -222,7 +225,7 @@ def _put(new: Path, place: Path) -> None:
             old.rename(place)
 
 
-def _beside(place: Path, what: str) -> Path:
+def beside(place: Path, what: str) -> Path:
     """Return a free, hidden name in the same folder."""
     return place.with_name(f".{place.name}.{secrets.token_hex(4)}.{what}")
 

@@ -1,0 +1,179 @@
+"""From sources of any size to a store, in memory that does not grow with them.
+
+Sources are read in runs of some hundred thousand spans, each run set aside by a hash of the trace id
+(``loading/spill.py``).  When all is read, as many buckets at a time as make a part are put together, settled as
+``read`` settles a whole set, and written.  What fits in one run becomes exactly what ``read`` and ``save`` make of it.
+"""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracekit.loading import chosen, read, read_all, total_bytes
+from tracekit.loading.builder import Builder
+from tracekit.loading.finish import TOLD, finish, gather, say, settle
+from tracekit.loading.ledger import Issue, Ledger, issues_frame, sources_frame
+from tracekit.loading.pending import with_owners
+from tracekit.loading.progress import Meter
+from tracekit.loading.reading import SourceReader, collector_paused
+from tracekit.loading.sources import expand
+from tracekit.loading.spill import Spill
+from tracekit.loading.store import beside, place_for, save, writing
+from tracekit.loading.time_units import UnitVote, check_time_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+SPANS_AT_ONCE = 500_000  # about half a gigabyte
+
+
+def convert(
+    source: Any,
+    path: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002 - as in ``read``
+    strict: bool = False,
+    time_unit: str | None = None,
+    on_issue: Callable[[Issue], object] | None = None,
+    progress: bool | None = None,
+    spans_at_once: int = SPANS_AT_ONCE,
+) -> Path:
+    """Read recorded traces and write them as a store, also when they do not fit in memory.
+
+    Parameters
+    ----------
+    source, format, strict, time_unit, on_issue, progress
+        As for ``tracekit.read``.
+    path
+        The folder, by custom ``*.parquet``.  An older store there is replaced once the new one is whole.
+    spans_at_once
+        Spans to hold in memory.  A single trace, and a single ResourceSpans of a document that is not JSON Lines, is
+        held whole whatever its size.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder; ``tracekit.read`` reads it back.
+
+    Raises
+    ------
+    LoadError
+        As for ``tracekit.read``; nothing is written then.
+    FileExistsError
+        Something that is not a store is at the path.
+    ValueError
+        An unknown ``format`` or ``time_unit``, or ``spans_at_once`` below 1.
+
+    Notes
+    -----
+    While it works there are two hidden folders beside the store: the new store, and what was set aside (about a quarter
+    of the size of the JSON).  Both are removed however it ends, except by a signal that cannot be caught.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> line = (
+    ...     b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"000000000000000000000000000000a1",'
+    ...     b'"spanId":"00000000000000b2","name":"GET /","startTimeUnixNano":"5","endTimeUnixNano":"9"}]}]}]}'
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     read(convert(line, Path(folder, "a.parquet")))
+    TraceSet(1 trace, 1 span, 1 service, 1970-01-01 00:00:00 to 00:00:00 UTC)
+    """
+    loaders = chosen(format)
+    check_time_unit(time_unit)
+    if spans_at_once < 1:
+        message = f"expected spans_at_once of 1 or more, found {spans_at_once}"
+        raise ValueError(message)
+    path = Path(path)
+    place = place_for(path)
+    sources = expand(source)
+    if any(one.kind == "store" for one in sources):
+        return save(read(source), path)
+    builder = Builder(strict=strict, on_issue=on_issue)
+    with (
+        collector_paused(),
+        Spill(beside(place, "runs")) as spill,
+        Meter(total_bytes(sources), progress) as meter,
+    ):
+        runs = _Runs(spill, spans_at_once)
+        reader = SourceReader(builder, loaders, meter, on_chunk=lambda: runs.go_on(reader))
+        del builder
+        read_all(reader, sources)
+        if spill.is_empty:
+            return save(finish(reader.builder, time_unit), path)
+        runs.take(reader)
+        runs.write(path, reader.builder.ledgers, time_unit)
+    return path
+
+
+class _Runs:
+    """The runs of one conversion."""
+
+    def __init__(self, spill: Spill, spans_at_once: int) -> None:
+        self._spill = spill
+        self._spans_at_once = spans_at_once
+        self._taken = 0
+        self._vote = UnitVote()
+
+    def go_on(self, reader: SourceReader) -> None:
+        """End the run if it is long enough."""
+        if reader.builder.span_count - self._taken >= self._spans_at_once:
+            self.take(reader)
+
+    def take(self, reader: SourceReader) -> None:
+        """Set aside what the reader's builder holds, and let it go on with another one."""
+        builder = reader.builder
+        self._taken = builder.span_count
+        reader.use(builder.successor())
+        columns = gather(builder, keep_pending=True)
+        del builder
+        self._vote.add(columns.spans)
+        self._spill.add(columns)
+        del columns
+        gc.collect()  # it is paused, and what a loader remembers refers to its builder
+
+    def write(self, path: Path, ledgers: list[Ledger], time_unit: str | None) -> None:
+        """Write everything as a store."""
+        minorities = self._vote.minorities(ledgers) if time_unit is None else None
+        told = _Told(ledgers)
+        with writing(path) as store:
+            for columns in self._spill.parts(self._spans_at_once):
+                scratch = [Ledger(ledger.uri) for ledger in ledgers]
+                traces = settle(with_owners(columns), scratch, time_unit, minorities)
+                del columns
+                store.part(traces.columns, traces.weights)
+                del traces
+                told.add(scratch)
+                gc.collect()
+            told.write()
+            store.finish(sources_frame(ledgers), issues_frame(ledgers))
+
+
+class _Told:
+    """What settling told about each part, summed: one issue a source and code, the lowest trace id as the example."""
+
+    def __init__(self, ledgers: list[Ledger]) -> None:
+        self._ledgers = ledgers
+        self._issues: dict[tuple[str, int], Issue] = {}
+
+    def add(self, scratch: list[Ledger]) -> None:
+        """Add what was told about one part."""
+        for source, (ledger, more) in enumerate(zip(self._ledgers, scratch, strict=True)):
+            ledger.merged += more.merged
+            ledger.quarantined += more.quarantined
+            for issue in more.issues:
+                before = self._issues.get((issue.code, source))
+                if before is not None:
+                    lowest = min(before, issue, key=lambda one: one.trace_id)
+                    issue = lowest._replace(issue_count=before.issue_count + issue.issue_count)  # noqa: PLW2901 - the sum
+                self._issues[issue.code, source] = issue
+
+    def write(self) -> None:
+        """Write the sums to the ledgers, in the order in which settling a whole set would."""
+        for code, source in sorted(self._issues, key=lambda key: (TOLD.index(key[0]), key[1])):
+            issue = self._issues[code, source]
+            say(self._ledgers[source], code, issue.issue_count, issue.trace_id, issue.span_id, issue.action)
