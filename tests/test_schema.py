@@ -1,0 +1,77 @@
+"""The glossary is the truth: every frame has exactly the columns it lists, with their types."""
+
+from enum import IntEnum
+
+import pandas as pd
+import pytest
+
+from tracekit import TraceSet, schema
+
+FRAME = pd.DataFrame(
+    {
+        "trace_id": ["a1", "a1"],
+        "span_id": ["1", "2"],
+        "parent_span_id": [None, "1"],
+        "service_name": ["cart", "ledger"],
+        "name": ["POST /pay", "charge"],
+        "start_ns": [1, 2],
+        "end_ns": [9, 8],
+        "attributes.tenant": ["blue", None],
+    }
+)
+
+
+@pytest.mark.parametrize("table", schema.TABLES)
+@pytest.mark.parametrize("rows", [2, 0])
+def test_every_frame_has_the_columns_of_the_glossary_with_their_types(table, rows):
+    frame = getattr(TraceSet.from_spans(FRAME[:rows]), table)
+    assert list(frame) == schema.names(table)
+    for column in schema.TABLES[table]:
+        assert _is(frame[column.name].dtype, column.dtype), (column.name, frame[column.name].dtype)
+
+
+def _is(dtype, wanted):
+    """Texts are pandas' own string type where there is one, else objects."""
+    if wanted == "str":
+        return pd.api.types.is_string_dtype(dtype) or dtype.kind == "O"
+    return str(dtype) == wanted
+
+
+def test_every_column_has_one_meaning():
+    glossary = schema.describe()
+    assert list(glossary) == ["table", "name", "dtype", "meaning"]
+    assert not glossary.duplicated(["table", "name"]).any()
+    assert glossary["meaning"].str.len().min() > 3
+    assert set(glossary["table"]) == set(schema.TABLES)
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [
+        (schema.KINDS, schema.Kind),
+        (schema.STATUS_CODES, schema.Status),
+        (schema.RECORD_KINDS, schema.RecordKind),
+        (schema.PARENT_STATES, schema.ParentState),
+        (schema.ERROR_CLASSES, schema.ErrorClass),
+        (schema.VALUE_TYPES, schema.ValueType),
+        (schema.ORIGINS, schema.Origin),
+        (schema.RELATIONS, schema.Relation),
+    ],
+)
+def test_words_and_numbers_are_the_same_list(words, numbers):
+    assert issubclass(numbers, IntEnum)
+    assert [member.name.lower() for member in numbers] == [word.lower() for word in words]
+    assert [int(member) for member in numbers] == list(range(len(words)))
+
+
+def test_quality_bits_are_distinct_and_fit_their_column():
+    bits = [int(bit) for bit in schema.Quality]
+    assert len(set(bits)) == len(bits)
+    assert all(bit.bit_count() == 1 and bit < 2**32 for bit in bits)
+
+
+@pytest.mark.parametrize("suffix", ["_ns", "_count", "_ratio"])
+def test_numbers_with_a_unit_are_numbers(suffix):
+    glossary = schema.describe()
+    united = glossary[glossary["name"].str.endswith(suffix)]
+    assert set(united["dtype"].str.lower()) <= {"int64", "int32", "uint32", "float64"}
