@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
-from hypothesis import given
+from drawn_spans import draw
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.analysis.errors import errors, message_template, summarise, tabulate
@@ -24,7 +25,7 @@ def row(result, service):
     return result.operations.set_index("service_name").loc[service]
 
 
-def test_fault_throttle_and_client_mistakes_are_told_apart(draw):
+def test_fault_throttle_and_client_mistakes_are_told_apart():
     result = errors(draw(SHOP))
     assert result.operations.columns.tolist() == COLUMNS
     shop, ledger, quota = (row(result, name) for name in ("shop", "ledger", "quota"))
@@ -38,17 +39,17 @@ def test_fault_throttle_and_client_mistakes_are_told_apart(draw):
     assert quota["throttle_count"] == 1
 
 
-def test_a_servers_404_is_the_clients_mistake_and_no_error(draw):
+def test_a_servers_404_is_the_clients_mistake_and_no_error():
     shop = row(errors(draw(SHOP)), "shop")
     assert shop["error_count"] == 1
     assert shop["error_ratio"] == pytest.approx(1 / 3)
 
 
-def test_most_errors_first(draw):
+def test_most_errors_first():
     assert errors(draw(SHOP)).operations["service_name"].iloc[0] == "ledger"
 
 
-def test_counts_are_weighted_and_ratios_do_not_move_with_the_scale(draw):
+def test_counts_are_weighted_and_ratios_do_not_move_with_the_scale():
     traces = draw(SHOP)
     once, thrice = errors(traces).operations, errors(traces.with_weights(3)).operations
     for name in ("error_count", "fault_count", "client_count", "throttle_count", "unspecified_count", "weight_sum"):
@@ -58,20 +59,20 @@ def test_counts_are_weighted_and_ratios_do_not_move_with_the_scale(draw):
     assert thrice["low"].tolist() == pytest.approx(once["low"].tolist())
 
 
-def test_a_sampled_failure_counts_for_those_it_stands_for(draw):
+def test_a_sampled_failure_counts_for_those_it_stands_for():
     traces = draw("a1 1 - s SERVER 0 9 error\nb1 1 - s SERVER 0 9").with_weights(
         {"0" * 30 + "a1": 1, "0" * 30 + "b1": 19}
     )
     assert row(errors(traces), "s")["error_ratio"] == pytest.approx(0.05)
 
 
-def test_unfinished_spans_count_and_inferred_rows_do_not(draw):
+def test_unfinished_spans_count_and_inferred_rows_do_not():
     result = errors(draw("a1 1 - s SERVER 0 -\na1 2 1 t SERVER 0 9 error inferred exception=Boom:x"))
     assert result.operations["service_name"].tolist() == ["s"]
     assert len(result.exceptions) == 0
 
 
-def test_exceptions_group_by_the_template_of_their_message(draw):
+def test_exceptions_group_by_the_template_of_their_message():
     table = errors(draw(SHOP)).exceptions
     assert table.columns.tolist() == [
         "service_name", "exception_type", "exception_message", "event_count", "trace_count", "first_time", "last_time",
@@ -85,43 +86,43 @@ def test_exceptions_group_by_the_template_of_their_message(draw):
     assert timeout["exception_message"] == "no answer"
 
 
-def test_the_exemplar_is_the_first_in_time_not_in_the_file(draw):
+def test_the_exemplar_is_the_first_in_time_not_in_the_file():
     late_first = draw("a1 1 - s SERVER 0 900 exception=Boom:x\nb1 2 - s SERVER 0 100 exception=Boom:x")
     assert errors(late_first).exceptions["exemplar_trace_id"].tolist() == ["0" * 30 + "b1"]
 
 
-def test_an_exception_without_a_time_has_that_of_its_span(draw):
+def test_an_exception_without_a_time_has_that_of_its_span():
     table = errors(draw("a1 1 - s SERVER 40 - exception=Boom:x")).exceptions
     assert table["first_time"].iloc[0].value == 40
 
 
-def test_an_exception_without_any_time_is_still_there(draw):
+def test_an_exception_without_any_time_is_still_there():
     table = errors(draw("a1 1 - s SERVER - - exception=Boom:x")).exceptions
     assert table["event_count"].tolist() == [1]
     assert table["first_time"].isna().all()
 
 
-def test_blocks_add_up_to_the_whole(draw):
+def test_blocks_add_up_to_the_whole():
     traces = draw(SHOP)
     parts = [traces.trace(f"{0:030x}{name}") for name in ("a1", "b1", "c1")]
     pd.testing.assert_frame_equal(summarise([tabulate(part) for part in parts]), errors(traces).operations)
 
 
-def test_the_order_of_lines_does_not_matter(draw):
+def test_the_order_of_lines_does_not_matter():
     lines = SHOP.strip().splitlines()
     one, other = errors(draw("\n".join(lines))), errors(draw("\n".join(lines[::-1])))
     pd.testing.assert_frame_equal(one.operations, other.operations)
     pd.testing.assert_frame_equal(one.exceptions, other.exceptions)
 
 
-def test_nothing_is_two_empty_tables(draw):
+def test_nothing_is_two_empty_tables():
     result = errors(draw(""))
     assert result.operations.columns.tolist() == COLUMNS
     assert len(result.operations) == len(result.exceptions) == 0
     assert repr(result) == "Errors(0 errors in 0 operations, 0 kinds of exception)"
 
 
-def test_messages_are_escaped_in_a_notebook(draw):
+def test_messages_are_escaped_in_a_notebook():
     shown = errors(draw("a1 1 - s SERVER 0 9 error exception=Boom:<img_src=x_onerror=alert(1)>"))._repr_html_()
     assert "<img" not in shown
     assert "&lt;img" in shown
@@ -151,6 +152,7 @@ def test_a_long_message_is_cut():
     assert len(message_template("x" * 10_000)) == 300
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_a_template_of_a_template_is_itself(message):
     once = message_template(message)

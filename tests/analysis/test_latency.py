@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawn_spans import draw
 
 from tracekit import TraceSet
 from tracekit.analysis.latency import latency, summarise, tabulate
@@ -17,7 +18,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def test_three_calls_one_row(draw):
+def test_three_calls_one_row():
     table = latency(draw(THREE)).table
     assert table.columns.tolist() == COLUMNS
     row = table.iloc[0]
@@ -26,7 +27,7 @@ def test_three_calls_one_row(draw):
     assert row["n_effective"] == 3
 
 
-def test_the_histogram_holds_every_span_once(draw):
+def test_the_histogram_holds_every_span_once():
     histogram = latency(draw(THREE)).histogram
     assert histogram.columns.tolist() == [*COLUMNS[:2], "bucket", "bucket_low_ns", "bucket_high_ns", "weight_sum"]
     assert histogram["weight_sum"].tolist() == [1, 1, 1]
@@ -34,7 +35,7 @@ def test_the_histogram_holds_every_span_once(draw):
         assert low <= value < high
 
 
-def test_a_request_kept_with_probability_one_twentieth_stands_for_twenty(draw):
+def test_a_request_kept_with_probability_one_twentieth_stands_for_twenty():
     traces = draw(THREE).with_weights({"0" * 30 + "a1": 20, "0" * 30 + "b1": 20, "0" * 30 + "c1": 1})
     row = latency(traces).table.iloc[0]
     assert (row["p50_ns"], row["p95_ns"], row["p99_ns"]) == (80, 80, 400)
@@ -45,14 +46,14 @@ def test_a_request_kept_with_probability_one_twentieth_stands_for_twenty(draw):
     assert row["n_effective"] == pytest.approx(41**2 / 801)
 
 
-def test_doubling_the_weights_doubles_counts_and_leaves_the_rest(draw):
+def test_doubling_the_weights_doubles_counts_and_leaves_the_rest():
     traces = draw(THREE)
     once, twice = latency(traces), latency(traces.with_weights(2))
     for before, after in ((once.table, twice.table), (once.histogram, twice.histogram)):
         pd.testing.assert_frame_equal(before.assign(weight_sum=before["weight_sum"] * 2), after)
 
 
-def test_what_cannot_be_measured_is_counted_and_what_was_inferred_is_not(draw):
+def test_what_cannot_be_measured_is_counted_and_what_was_inferred_is_not():
     table = latency(
         draw("a1 1 - s SERVER 0 10\na1 2 1 s SERVER 5 -\na1 3 1 s SERVER 9 5\na1 4 1 t SERVER 0 9 inferred"),
         "service_name",
@@ -60,18 +61,18 @@ def test_what_cannot_be_measured_is_counted_and_what_was_inferred_is_not(draw):
     assert table[["service_name", "span_count", "excluded_count"]].to_numpy().tolist() == [["s", 1, 2]]
 
 
-def test_a_group_of_which_nothing_can_be_measured_stays_visible(draw):
+def test_a_group_of_which_nothing_can_be_measured_stays_visible():
     row = latency(draw("a1 1 - s SERVER 5 -"), "service_name").table.iloc[0]
     assert (row["span_count"], row["weight_sum"], row["excluded_count"]) == (0, 0, 1)
     assert np.isnan([row["p50_ns"], row["p50_low_ns"], row["mean_ns"], row["max_ns"], row["error_ratio"]]).all()
 
 
-def test_zero_durations_are_durations(draw):
+def test_zero_durations_are_durations():
     row = latency(draw("a1 1 - s SERVER 5 5\nb1 1 - s SERVER 5 5"), "service_name").table.iloc[0]
     assert (row["span_count"], row["p50_ns"], row["max_ns"]) == (2, 0, 0)
 
 
-def test_any_category_and_none(draw):
+def test_any_category_and_none():
     traces = draw("a1 1 - s SERVER 0 10\na1 2 1 s CLIENT 0 30")
     assert latency(traces, "kind").table["kind"].tolist() == ["CLIENT", "SERVER"]
     everything = latency(traces, ())
@@ -79,32 +80,32 @@ def test_any_category_and_none(draw):
     assert everything.histogram["bucket"].tolist() == [116, 171]
 
 
-def test_a_missing_label_is_a_group_of_its_own(draw):
+def test_a_missing_label_is_a_group_of_its_own():
     table = latency(draw("a1 1 - s CLIENT 0 10 peer=ledger\na1 2 1 s SERVER 0 30"), "peer_service_name").table
     assert table["peer_service_name"].isna().sum() == 1
     assert table["span_count"].sum() == 2
 
 
-def test_a_column_that_is_no_category_is_refused(draw):
+def test_a_column_that_is_no_category_is_refused():
     with pytest.raises(ValueError, match="expected a category column of spans, found 'duration_ns'"):
         latency(draw(THREE), "duration_ns")
 
 
-def test_the_heaviest_group_comes_first(draw):
+def test_the_heaviest_group_comes_first():
     table = latency(
         draw("a1 1 - rare SERVER 0 10\na1 2 1 often SERVER 0 30\na1 3 1 often SERVER 0 30"), "service_name"
     ).table
     assert table["service_name"].tolist() == ["often", "rare"]
 
 
-def test_nothing_is_an_empty_table_with_all_columns(draw):
+def test_nothing_is_an_empty_table_with_all_columns():
     result = latency(draw(""))
     assert result.table.columns.tolist() == COLUMNS
     assert len(result.table) == len(result.histogram) == 0
     assert repr(result) == "Latency(0 groups, 0 spans)"
 
 
-def test_it_says_what_it_left_out_and_escapes_names(draw):
+def test_it_says_what_it_left_out_and_escapes_names():
     result = latency(draw("a1 1 - <b>x</b> SERVER 0 10\na1 2 1 s SERVER 5 -"))
     assert repr(result) == "Latency(2 groups, 1 spans, 1 excluded)"
     assert "<b>x" not in result._repr_html_()

@@ -2,6 +2,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,7 +41,7 @@ def node(graph, name):
 # -------------------------------------------------------------------- hand-drawn
 
 
-def test_a_client_and_the_server_that_answers_are_one_call(draw):
+def test_a_client_and_the_server_that_answers_are_one_call():
     graph = service_graph(draw(SHOP))
     call = graph.calls.iloc[0]
     assert graph.calls.columns.tolist() == CALLS
@@ -51,7 +52,7 @@ def test_a_client_and_the_server_that_answers_are_one_call(draw):
     assert node(graph, "ledger")["p50_ns"] == 60  # as the service saw it
 
 
-def test_services_know_requests_self_time_and_where_they_were_entered(draw):
+def test_services_know_requests_self_time_and_where_they_were_entered():
     graph = service_graph(draw(SHOP))
     assert graph.services.columns.tolist() == SERVICES
     shop, ledger = node(graph, "shop"), node(graph, "ledger")
@@ -59,7 +60,7 @@ def test_services_know_requests_self_time_and_where_they_were_entered(draw):
     assert (ledger["request_count"], ledger["entry_count"], ledger["error_ratio"]) == (1, 0, 1)
 
 
-def test_a_peer_that_sent_nothing_becomes_an_inferred_node(draw):
+def test_a_peer_that_sent_nothing_becomes_an_inferred_node():
     graph = service_graph(draw(SHOP))
     peer = node(graph, "postgresql")
     assert (peer["is_inferred"], peer["peer_type"], peer["request_count"], peer["span_count"]) == (True, "db", 1, 0)
@@ -73,54 +74,54 @@ def test_a_peer_that_sent_nothing_becomes_an_inferred_node(draw):
     "kinds",
     [("SERVER", "SERVER"), ("INTERNAL", "INTERNAL"), ("UNSPECIFIED", "UNSPECIFIED"), ("CONSUMER", "INTERNAL")],
 )
-def test_a_parent_in_another_service_is_a_call_whatever_the_kinds(draw, kinds):
+def test_a_parent_in_another_service_is_a_call_whatever_the_kinds(kinds):
     graph = service_graph(draw(f"a1 1 - shop {kinds[0]} 0 100\na1 2 1 ledger {kinds[1]} 20 80"))
     assert edges(graph) == {("shop", "ledger", "call"): (1, 0, 0)}
     assert graph.calls["p50_ns"].tolist() == [60]  # nobody else measured it
     assert node(graph, "shop")["request_count"] == node(graph, "ledger")["request_count"] == 1
 
 
-def test_the_client_failed_although_the_server_did_not(draw):
+def test_the_client_failed_although_the_server_did_not():
     graph = service_graph(draw("a1 1 - shop CLIENT 0 100 error\na1 2 1 ledger SERVER 20 80"))
     assert edges(graph) == {("shop", "ledger", "call"): (1, 1, 1)}
     assert node(graph, "ledger")["error_count"] == 0
 
 
-def test_without_a_client_span_the_callers_failure_is_its_own(draw):
+def test_without_a_client_span_the_callers_failure_is_its_own():
     graph = service_graph(draw("a1 1 - shop SERVER 0 100 error\na1 2 1 ledger SERVER 20 80"))
     assert edges(graph) == {("shop", "ledger", "call"): (1, 0, 0)}
 
 
-def test_a_client_that_cannot_be_measured_leaves_the_servers_duration(draw):
+def test_a_client_that_cannot_be_measured_leaves_the_servers_duration():
     graph = service_graph(draw("a1 1 - shop CLIENT 0 -\na1 2 1 ledger SERVER 20 80"))
     assert graph.calls["p50_ns"].tolist() == [60]
 
 
-def test_a_call_that_nobody_measured_counts_without_a_duration(draw):
+def test_a_call_that_nobody_measured_counts_without_a_duration():
     graph = service_graph(draw("a1 1 - shop CLIENT 0 -\na1 2 1 ledger SERVER 20 -"))
     assert graph.calls["call_count"].tolist() == [1]
     assert graph.calls["p50_ns"].isna().all()
 
 
-def test_a_service_that_calls_itself(draw):
+def test_a_service_that_calls_itself():
     graph = service_graph(draw("a1 1 - shop SERVER 0 100\na1 2 1 shop CLIENT 10 90\na1 3 2 shop SERVER 20 80"))
     assert edges(graph) == {("shop", "shop", "call"): (1, 0, 1)}
     assert node(graph, "shop")["request_count"] == 2
 
 
-def test_two_servers_below_one_service_are_a_proxy_and_no_call(draw):
+def test_two_servers_below_one_service_are_a_proxy_and_no_call():
     graph = service_graph(draw("a1 1 - shop SERVER 0 100\na1 2 1 shop SERVER 10 90"))
     assert len(graph.calls) == 0
     assert node(graph, "shop")["request_count"] == 1
 
 
-def test_one_client_reached_two_instances(draw):
+def test_one_client_reached_two_instances():
     graph = service_graph(draw("a1 1 - shop CLIENT 0 100\na1 2 1 ledger SERVER 10 40\na1 3 1 ledger SERVER 50 90"))
     assert edges(graph) == {("shop", "ledger", "call"): (2, 0, 2)}
     assert node(graph, "ledger")["request_count"] == 2
 
 
-def test_a_library_instrumented_twice_is_one_call(draw):
+def test_a_library_instrumented_twice_is_one_call():
     paired = "a1 1 - shop CLIENT 0 100 peer=ledger\na1 2 1 shop CLIENT 5 95 peer=ledger\na1 3 2 ledger SERVER 10 90"
     assert edges(service_graph(draw(paired))) == {("shop", "ledger", "call"): (1, 0, 1)}
     wrapped = (
@@ -133,24 +134,24 @@ def test_a_library_instrumented_twice_is_one_call(draw):
     assert graph.calls["p50_ns"].tolist() == [100]
 
 
-def test_what_an_incoming_span_does_is_not_the_call_above_it(draw):
+def test_what_an_incoming_span_does_is_not_the_call_above_it():
     kinds = ("CLIENT", "INTERNAL", "SERVER", "INTERNAL", "SERVER", "INTERNAL", "CLIENT")
     lines = [f"a1 {i} {i - 1 or '-'} shop {kind} {i} {90 - i} peer=x" for i, kind in enumerate(kinds, 1)]
     graph = service_graph(draw("\n".join([*lines, "a1 8 7 ledger SERVER 20 50"])))
     assert edges(graph) == {("shop", "x", "call"): (1, 0, 0), ("shop", "ledger", "call"): (1, 0, 1)}
 
 
-def test_different_peers_one_below_the_other_are_two_calls(draw):
+def test_different_peers_one_below_the_other_are_two_calls():
     graph = service_graph(draw("a1 1 - shop CLIENT 0 100 peer=cart\na1 2 1 shop CLIENT 5 9 db=redis"))
     assert edges(graph) == {("shop", "cart", "call"): (1, 0, 0), ("shop", "redis", "call"): (1, 0, 0)}
 
 
-def test_a_database_call_counts_even_where_leaked_context_hangs_a_call_below_it(draw):
+def test_a_database_call_counts_even_where_leaked_context_hangs_a_call_below_it():
     leaked = "a1 1 - shop CLIENT 0 9 db=redis\na1 2 1 shop CLIENT 5 95\na1 3 2 ledger SERVER 10 90"
     assert set(edges(service_graph(draw(leaked)))) == {("shop", "redis", "call"), ("shop", "ledger", "call")}
 
 
-def test_a_service_known_from_elsewhere_that_did_not_answer_is_not_inferred(draw):
+def test_a_service_known_from_elsewhere_that_did_not_answer_is_not_inferred():
     graph = service_graph(
         draw("a1 1 - shop CLIENT 0 100 peer=ledger\nb1 1 - shop CLIENT 0 80\nb1 2 1 ledger SERVER 5 70")
     )
@@ -159,25 +160,25 @@ def test_a_service_known_from_elsewhere_that_did_not_answer_is_not_inferred(draw
     assert graph.services["service_name"].tolist() == ["ledger", "shop"]
 
 
-def test_a_database_is_not_the_service_of_its_name(draw):
+def test_a_database_is_not_the_service_of_its_name():
     graph = service_graph(draw("a1 1 - orders SERVER 0 100\na1 2 1 orders CLIENT 5 9 db=orders peer=orders"))
     assert edges(graph) == {("orders", "orders (db)", "call"): (1, 0, 0)}
     assert node(graph, "orders (db)")["is_inferred"]
 
 
-def test_a_database_and_a_topic_of_one_name_are_two_nodes(draw):
+def test_a_database_and_a_topic_of_one_name_are_two_nodes():
     graph = service_graph(draw("a1 1 - s CLIENT 5 9 db=orders\na1 2 - s PRODUCER 5 9 topic=orders"))
     assert set(edges(graph)) == {("s", "orders (db)", "call"), ("s", "orders (messaging)", "message")}
 
 
-def test_a_call_without_a_name_is_counted_and_told(draw):
+def test_a_call_without_a_name_is_counted_and_told():
     graph = service_graph(draw("a1 1 - shop CLIENT 0 100\nb1 1 - shop CLIENT 0 9").with_weights(2))
     assert graph.unnamed_count == 4
     assert len(graph.calls) == 0
     assert repr(graph) == "ServiceGraph(1 services, 0 inferred, 0 edges, 0 calls, 4 calls to nobody knows whom)"
 
 
-def test_the_commonest_peer_type_is_shown(draw):
+def test_the_commonest_peer_type_is_shown():
     lines = ["a1 1 - s CLIENT 0 9 peer=x", *(f"a1 {i} - s CLIENT 0 9 peer=x http=GET" for i in (2, 3))]
     graph = service_graph(draw("\n".join(lines)))
     assert graph.calls["peer_type"].tolist() == ["http"]
@@ -203,7 +204,7 @@ def test_the_commonest_peer_type_is_shown(draw):
         ("CLIENT", "99", 0),
     ],
 )
-def test_what_begins_a_request(draw, kind, parent, requests):
+def test_what_begins_a_request(kind, parent, requests):
     services = service_graph(draw(f"a1 1 {parent} shop {kind} 0 100")).services
     assert services[["service_name", "request_count", "entry_count", "span_count"]].to_numpy().tolist() == [
         ["shop", requests, requests, 1]
@@ -213,12 +214,12 @@ def test_what_begins_a_request(draw, kind, parent, requests):
 # -------------------------------------------------------------------- messages
 
 
-def test_a_message_by_parent(draw):
+def test_a_message_by_parent():
     graph = service_graph(draw("a1 1 - shop PRODUCER 0 2 topic=mail\na1 2 1 mailer CONSUMER 50 90"))
     assert edges(graph) == {("shop", "mailer", "message"): (1, 0, 1)}
 
 
-def test_a_message_by_link_between_traces(draw):
+def test_a_message_by_link_between_traces():
     lines = [
         "a1 1 - shop SERVER 0 9",
         "a1 2 1 shop PRODUCER 1 2 topic=mail",
@@ -231,12 +232,12 @@ def test_a_message_by_link_between_traces(draw):
         assert node(graph, "mailer")["request_count"] == 1
 
 
-def test_a_link_to_nothing_recorded_leaves_the_topic(draw):
+def test_a_link_to_nothing_recorded_leaves_the_topic():
     graph = service_graph(draw("a1 2 - shop PRODUCER 1 2 topic=mail\nb1 3 - mailer CONSUMER 50 90 link=a1/77"))
     assert edges(graph) == {("shop", "mail", "message"): (1, 0, 0)}
 
 
-def test_a_parent_beats_a_link(draw):
+def test_a_parent_beats_a_link():
     graph = service_graph(
         draw(
             "a1 1 - s PRODUCER 0 2 topic=mail\na1 2 1 mailer CONSUMER 5 9 link=c1/1\nc1 1 - other PRODUCER 0 2 topic=x"
@@ -245,13 +246,13 @@ def test_a_parent_beats_a_link(draw):
     assert edges(graph) == {("s", "mailer", "message"): (1, 0, 1), ("other", "x", "message"): (1, 0, 0)}
 
 
-def test_a_link_of_a_server_is_no_message_unless_x_ray_says_so(draw):
+def test_a_link_of_a_server_is_no_message_unless_x_ray_says_so():
     lines = "a1 1 - shop CLIENT 0 2 peer=queue\nb1 1 - worker SERVER 5 9 link=a1/1"
     assert set(edges(service_graph(draw(lines)))) == {("shop", "queue", "call")}
     assert edges(service_graph(draw(lines + " xray"))) == {("shop", "worker", "call"): (1, 0, 1)}
 
 
-def test_ids_that_only_look_alike_are_not_linked(draw):
+def test_ids_that_only_look_alike_are_not_linked():
     other_trace = "1" + "0" * 15 + "00000000000000a1"
     graph = service_graph(draw(f"a1 2 - shop PRODUCER 1 2 topic=mail\nb1 3 - mailer CONSUMER 5 9 link={other_trace}/2"))
     assert ("shop", "mailer", "message") not in edges(graph)
@@ -260,7 +261,7 @@ def test_ids_that_only_look_alike_are_not_linked(draw):
 # -------------------------------------------------------------------- X-Ray's inferred rows
 
 
-def test_an_inferred_row_names_the_callee_and_counts_nothing(draw):
+def test_an_inferred_row_names_the_callee_and_counts_nothing():
     graph = service_graph(
         draw("a1 1 - fn SERVER 0 99\na1 2 1 fn CLIENT 5 50 peer=sdk\na1 3 2 DynamoDB SERVER 6 49 inferred")
     )
@@ -271,13 +272,13 @@ def test_an_inferred_row_names_the_callee_and_counts_nothing(draw):
     assert node(graph, "fn")["self_time_ns"] == 99
 
 
-def test_where_the_callee_answered_the_inferred_row_says_nothing(draw):
+def test_where_the_callee_answered_the_inferred_row_says_nothing():
     graph = service_graph(draw("a1 1 - fn CLIENT 0 99\na1 2 1 queue SERVER 6 90 inferred\na1 3 1 worker SERVER 20 80"))
     assert edges(graph) == {("fn", "worker", "call"): (1, 0, 1)}
     assert graph.services["service_name"].tolist() == ["worker", "fn"]
 
 
-def test_a_span_below_an_inferred_row_was_called_by_the_span_above(draw):
+def test_a_span_below_an_inferred_row_was_called_by_the_span_above():
     graph = service_graph(draw("a1 1 - fn CLIENT 0 99\na1 2 1 queue SERVER 6 90 inferred\na1 3 2 worker SERVER 20 80"))
     assert edges(graph) == {("fn", "worker", "call"): (1, 0, 1)}
 
@@ -285,7 +286,7 @@ def test_a_span_below_an_inferred_row_was_called_by_the_span_above(draw):
 # -------------------------------------------------------------------- the result
 
 
-def test_networkx_gets_everything(draw):
+def test_networkx_gets_everything():
     graph = service_graph(draw(SHOP)).to_networkx()
     assert type(graph) is nx.DiGraph
     assert set(graph.nodes) == {"shop", "ledger", "postgresql"}
@@ -294,7 +295,7 @@ def test_networkx_gets_everything(draw):
     assert set(graph.edges["shop", "ledger"]) == set(CALLS[2:])
 
 
-def test_a_pair_that_calls_and_messages_is_one_edge(draw):
+def test_a_pair_that_calls_and_messages_is_one_edge():
     graph = service_graph(
         draw("a1 1 - s PRODUCER 0 2 topic=x error\na1 2 1 t CONSUMER 5 9\na1 3 - s CLIENT 0 50\na1 4 3 t SERVER 5 40")
     )
@@ -303,14 +304,14 @@ def test_a_pair_that_calls_and_messages_is_one_edge(draw):
     assert (edge["call_type"], edge["call_count"], edge["error_ratio"], edge["p50_ns"]) == ("call, message", 2, 0.5, 50)
 
 
-def test_names_are_escaped_in_a_notebook(draw):
+def test_names_are_escaped_in_a_notebook():
     shown = service_graph(draw("a1 1 - <i>x</i> CLIENT 0 9 peer=<u>y</u>"))._repr_html_()
     assert "<i>x" not in shown
     assert "<u>y" not in shown
     assert "&lt;u&gt;y" in shown
 
 
-def test_nothing_is_an_empty_graph_with_all_columns(draw):
+def test_nothing_is_an_empty_graph_with_all_columns():
     graph = service_graph(draw(""))
     assert graph.services.columns.tolist() == SERVICES
     assert graph.calls.columns.tolist() == CALLS
@@ -427,7 +428,7 @@ def _found(traces):
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(spans, max_size=12))
-def test_calls_are_those_of_a_plain_loop(draw, rows):
+def test_calls_are_those_of_a_plain_loop(rows):
     traces = draw(_text(rows))
     (calls, entries, unnamed), (got_calls, got_entries, got_unnamed) = _looped(traces), _found(traces)
     assert sorted(got_calls) == sorted(calls)
@@ -437,7 +438,7 @@ def test_calls_are_those_of_a_plain_loop(draw, rows):
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(spans, max_size=12))
-def test_what_goes_in_comes_out(draw, rows):
+def test_what_goes_in_comes_out(rows):
     traces = draw(_text(rows))
     graph = service_graph(traces)
     calls, entries, _ = _looped(traces)
@@ -458,7 +459,7 @@ def test_what_goes_in_comes_out(draw, rows):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(spans, max_size=12))
-def test_weights_scale_counts_and_nothing_else(draw, rows):
+def test_weights_scale_counts_and_nothing_else(rows):
     traces = draw(_text(rows))
     once, thrice = service_graph(traces), service_graph(traces.with_weights(3.0))
     for before, after, scaled in (
@@ -470,7 +471,7 @@ def test_weights_scale_counts_and_nothing_else(draw, rows):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(spans, max_size=12))
-def test_blocks_add_up_to_the_whole(draw, rows):
+def test_blocks_add_up_to_the_whole(rows):
     traces = draw(_text(rows))
     parts = [traces.trace(name) for name in traces.trace_ids]
     if not parts:
@@ -481,7 +482,7 @@ def test_blocks_add_up_to_the_whole(draw, rows):
     assert merged.unnamed_count == whole.unnamed_count
 
 
-def test_the_order_of_lines_does_not_matter(draw):
+def test_the_order_of_lines_does_not_matter():
     rng = np.random.default_rng(0)
     rows = [
         (
@@ -501,7 +502,7 @@ def test_the_order_of_lines_does_not_matter(draw):
     pd.testing.assert_frame_equal(one.calls, other.calls)
 
 
-def test_a_chain_of_a_hundred_thousand_spans(draw):
+def test_a_chain_of_a_hundred_thousand_spans():
     n = 100_000
     lines = "\n".join(
         f"a1 {i:x} {f'{i - 1:x}' if i > 1 else '-'} s{i % 2} INTERNAL {i} {3 * n - i}" for i in range(1, n + 1)

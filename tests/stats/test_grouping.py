@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.stats.grouping import dense_codes, distinct_by, group_rows, sum_by
@@ -8,6 +8,7 @@ from tracekit.stats.grouping import dense_codes, distinct_by, group_rows, sum_by
 cells = st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 1)), max_size=30)
 
 
+@settings(deadline=None)
 @given(cells)
 def test_rows_share_a_group_exactly_when_their_labels_are_equal(rows):
     a, b = (np.array(column, int) for column in (zip(*rows, strict=True) if rows else ((), ())))
@@ -39,6 +40,7 @@ def test_a_sum_is_a_float_even_of_nothing():
     assert sum_by(np.zeros(0, int), np.zeros(0), 2).dtype == np.float64
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=30), st.sampled_from([0, 10**3, 10**9, 10**12])
 )

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.stats.histograms import BASE, Histogram, bucket_edges, buckets
@@ -10,6 +10,7 @@ from tracekit.stats.quantiles import share_limits, weighted_quantiles
 durations = st.integers(0, 2**62)
 
 
+@settings(deadline=None)
 @given(st.lists(durations, min_size=1, max_size=50))
 def test_every_value_lies_between_the_edges_of_its_bucket(xs):
     x = np.array(xs)
@@ -32,6 +33,7 @@ def _histogram(cells):
     return Histogram.of(np.array(group, int), np.array(value, np.int64), np.array(weight, float))
 
 
+@settings(deadline=None)
 @given(rows)
 def test_quantiles_are_those_of_the_values_within_a_bucket(cells):
     shares = (0.0, 0.25, 0.5, 0.9, 1.0)
@@ -46,6 +48,7 @@ def test_quantiles_are_those_of_the_values_within_a_bucket(cells):
             assert np.all(np.diff(found[g]) >= 0)
 
 
+@settings(deadline=None)
 @given(rows)
 def test_means_and_maxima_are_exact(cells):
     histogram = _histogram(cells)
@@ -59,6 +62,7 @@ def test_means_and_maxima_are_exact(cells):
             assert np.isnan([means[g], maxima[g]]).all()
 
 
+@settings(deadline=None)
 @given(rows, rows)
 def test_histograms_of_two_blocks_add_up_to_that_of_both(first, second):
     parts = [_histogram(first), _histogram(second)]

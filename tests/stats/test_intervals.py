@@ -3,7 +3,7 @@ from math import comb
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.stats.intervals import (
@@ -73,6 +73,7 @@ def _brute_sums(rows, weights, group):
     }
 
 
+@settings(deadline=None)
 @given(trials)
 def test_sums_over_clusters_are_those_of_a_plain_loop(rows):
     weights = np.array([1.0, 2.0, 0.5, 20.0, 3.0])
@@ -82,6 +83,7 @@ def test_sums_over_clusters_are_those_of_a_plain_loop(rows):
         assert sums.iloc[g].to_dict() == pytest.approx(_brute_sums(rows, weights, g))
 
 
+@settings(deadline=None)
 @given(trials)
 def test_sums_of_disjoint_clusters_add(rows):
     weights = np.arange(1.0, 6.0)

@@ -2,7 +2,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.stats.quantiles import share_limits, weighted_quantiles
@@ -10,6 +10,7 @@ from tracekit.stats.quantiles import share_limits, weighted_quantiles
 values = st.lists(st.tuples(st.integers(0, 50), st.sampled_from([0.5, 1.0, 3.0, 20.0])), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(values, st.sampled_from([0.0, 0.25, 0.5, 0.9, 0.99, 1.0]))
 def test_the_quantile_is_the_smallest_value_that_reaches_the_share(rows, share):
     x, w = (np.array(column, float) for column in zip(*rows, strict=True))

@@ -19,7 +19,8 @@ from tracekit.forest import blocks
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tracekit.columns import Array
+    from tracekit.columns import Array, SpanColumns
+    from tracekit.forest import Forest
     from tracekit.traces import TraceSet
 
 _SAFE = 2.0**62
@@ -180,18 +181,39 @@ def self_times(traces: TraceSet) -> Array:
     numpy.ndarray
         int64 ns, one a span; 0 for spans that cannot be measured and for inferred rows.
     """
-    spans, forest, inferred = traces.columns.spans, traces.forest, traces.is_inferred
+    inferred = traces.is_inferred
+    return own_times(traces.columns.spans, traces.forest, inferred, traces.has_duration & ~inferred)
+
+
+def own_times(spans: SpanColumns, forest: Forest, inferred: Array, usable: Array) -> Array:
+    """Return self times from columns.
+
+    Parameters
+    ----------
+    spans, forest
+        The columns and their shape.
+    inferred
+        Rows that are looked through.
+    usable
+        Rows that have a duration and are not inferred; the others have none and take none.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 ns, one a span.
+    """
     parent, children, offsets = visible_parents(forest.parent_row, inferred), forest.children, forest.child_offsets
     if parent is not forest.parent_row:
         children = np.flatnonzero(parent >= 0)
         children = children[np.argsort(parent[children], kind="stable")]
         offsets = np.searchsorted(parent[children], np.arange(len(parent) + 1))
-    end = np.where(traces.has_duration & ~inferred, spans.end_ns, spans.start_ns)
-    own = end - spans.start_ns
+    own = np.empty(len(parent), np.int64)
     for low, high in blocks(forest.starts, _BLOCK):
         cut = offsets[low : high + 1]
-        block = children[cut[0] : cut[-1]].astype(np.int64) - low
-        own[low:high] -= covered_times(cut - cut[0], block, spans.start_ns[low:high], end[low:high])
+        block = children[cut[0] : cut[-1]].astype(np.int64)
+        start = spans.start_ns[low:high]
+        end = np.where(usable[low:high], spans.end_ns[low:high], start)
+        own[low:high] = end - start - covered_times(parent[block] - low, block - low, cut - cut[0], start, end)
     return own
 
 
@@ -227,13 +249,13 @@ def visible_parents(parent: Array, is_inferred: Array) -> Array:
     return up
 
 
-def covered_times(offsets: Array, children: Array, start: Array, end: Array) -> Array:
+def covered_times(above: Array, children: Array, offsets: Array, start: Array, end: Array) -> Array:
     """Return how long children were at work within each span: the union of their times, clipped to it.
 
     Parameters
     ----------
-    offsets, children
-        The children of row i, in order of start, are ``children[offsets[i]:offsets[i + 1]]``.
+    above, children, offsets
+        The children of row i, in order of start, are ``children[offsets[i]:offsets[i + 1]]``; ``above`` is i for each.
     start, end
         ns; equal for spans that cannot be measured, which cover nothing and are not covered.
 
@@ -248,15 +270,18 @@ def covered_times(offsets: Array, children: Array, start: Array, end: Array) -> 
 
     Examples
     --------
-    >>> covered_times(np.array([0, 2, 2, 2]), np.array([1, 2]), np.array([0, 10, 30]), np.array([100, 40, 90]))
+    >>> above, children, offsets = np.array([0, 0]), np.array([1, 2]), np.array([0, 2, 2, 2])
+    >>> covered_times(above, children, offsets, np.array([0, 10, 30]), np.array([100, 40, 90]))
     array([80,  0,  0])
     """
     covered = np.zeros(len(start), np.int64)
-    for low, high in _fitting(end - start):
-        first, last = offsets[low], offsets[high]
-        part = slice(low, high)
-        begin = offsets[low : high + 1] - first
-        covered[part] = _unions(begin, children[first:last], start[part], end[part], start, end)
+    width = end - start
+    for low, high in _fitting(width):
+        pairs = slice(offsets[low], offsets[high])
+        reached = np.zeros(offsets[high] - offsets[low] + 1, np.int64)
+        place = np.cumsum(width[low:high]) - width[low:high] - start[low:high]
+        np.cumsum(_additions(above[pairs], children[pairs], place[above[pairs] - low], start, end), out=reached[1:])
+        covered[low:high] = np.diff(reached[offsets[low : high + 1] - offsets[low]])
     return covered
 
 
@@ -270,17 +295,12 @@ def _fitting(width: Array) -> Iterator[tuple[int, int]]:
         low = high
 
 
-def _unions(begin: Array, children: Array, since: Array, until: Array, start: Array, end: Array) -> Array:
-    """Return the union of the children of each parent, who live from ``since`` to ``until``."""
-    parent = np.repeat(np.arange(len(since)), np.diff(begin))
-    width = until - since
-    shift = (np.cumsum(width) - width - since)[parent]
-    low = np.maximum(start[children], since[parent])
+def _additions(above: Array, children: Array, shift: Array, start: Array, end: Array) -> Array:
+    """Return what each child adds to the union of those before it, on an axis on which no two parents meet."""
+    low = np.maximum(start[children], start[above])
     low += shift
-    high = np.minimum(end[children], until[parent])
+    high = np.minimum(end[children], end[above])
     high += shift  # before the place of its parent where it ended earlier: covers nothing and reaches nobody
     np.maximum(low[1:], np.maximum.accumulate(high)[:-1], out=low[1:])
     high -= low
-    total = np.zeros(len(children) + 1, np.int64)
-    np.cumsum(np.maximum(high, 0, out=high), out=total[1:])
-    return np.asarray(total[begin[1:]] - total[begin[:-1]])
+    return np.asarray(np.maximum(high, 0, out=high))

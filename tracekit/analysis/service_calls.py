@@ -122,13 +122,14 @@ def find_calls(traces: TraceSet) -> Calls:
     above = np.maximum(up, 0).astype(np.int64)
     arrived = (up >= 0) & ~inferred & ((service[above] != service) | (outgoing[above] & incoming))
     child = np.flatnonzero(arrived)
-    roots = np.flatnonzero((up < 0) & ~inferred & np.where(forest.state == ParentState.ROOT, ~outgoing, incoming))
+    roots = np.flatnonzero((up < 0) & ~inferred)
+    roots = roots[np.where(forest.state[roots] == ParentState.ROOT, ~outgoing[roots], incoming[roots])]
     consumer, producer = _linked(traces, up, outgoing)
     sender, receiver = np.concatenate([up[child], producer]), np.concatenate([child, consumer])
     is_service = np.array([label not in CALLEE_SORTS for label in peer_type.labels] + [True])
     answered = _answered(sender, up, incoming, lambda rows: is_service[peer_type.codes[rows]])
     silent = np.flatnonzero(outgoing & ~answered)
-    names, name = _peer_names(traces, silent)
+    names, name = _peer_names(traces, silent, np.flatnonzero(inferred))
     silent, name, unnamed = _distinct_peers(silent, name, up, outgoing)
     sort = np.array([_sort(label) for label in peer_type.labels] + [SERVICE], np.int8)[peer_type.codes[silent]]
     consumed = (spans.kind[sender] == Kind.PRODUCER) | (spans.kind[receiver] == Kind.CONSUMER)
@@ -170,13 +171,12 @@ def _answered(sender: Array, up: Array, incoming: Array, is_service: Callable[[A
     return answered
 
 
-def _peer_names(traces: TraceSet, silent: Array) -> tuple[list[str], Array]:
+def _peer_names(traces: TraceSet, silent: Array, inferred: Array) -> tuple[list[str], Array]:
     """Return the names of all callees, and which one each unanswered span calls (-1 = it does not say)."""
     service, peer = traces.codes("service_name"), traces.codes("peer_service_name")
     position = {label: at for at, label in enumerate(service.labels)}
     code = np.array([position.setdefault(label, len(position)) for label in peer.labels] + [-1], np.int32)
     name = code[peer.codes[silent]]
-    inferred = np.flatnonzero(traces.is_inferred)
     inferred = inferred[traces.forest.parent_row[inferred] >= 0][::-1]
     if len(inferred):
         told = np.full(len(peer.codes), -1, np.int32)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.self_time import self_times
+from tracekit.analysis.self_time import own_times
 from tracekit.analysis.service_calls import CALL_TYPES, CALLEE_SORTS, find_calls
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import distinct_by, group_labels, group_rows, sum_by
@@ -69,10 +69,18 @@ class _Measured(NamedTuple):
     """What every table needs of each span."""
 
     trace: Array
-    weight: Array  # one a trace
+    trace_weight: Array
+    inferred: Array
     failed: Array
     timed: Array
     duration: Array
+
+    def weight(self, rows: Array | slice) -> Array:
+        """Return the weights of rows; where all traces weigh the same there is nothing to look up."""
+        trace, weights = self.trace[rows], self.trace_weight
+        if len(weights) and weights.min() == weights.max():
+            return np.full(len(trace), weights[0])
+        return np.asarray(weights[trace])
 
 
 def tabulate(traces: TraceSet) -> Tables:
@@ -90,7 +98,12 @@ def tabulate(traces: TraceSet) -> Tables:
     """
     calls = find_calls(traces)
     spans = _Measured(
-        traces.forest.trace, traces.weights.value, traces.is_error, traces.has_duration, traces.duration_ns
+        traces.forest.trace,
+        traces.weights.value,
+        traces.is_inferred,
+        traces.is_error,
+        traces.has_duration,
+        traces.duration_ns,
     )
     answered = calls.callee_row >= 0
     row = np.where(answered, calls.callee_row, calls.caller_row)
@@ -110,14 +123,14 @@ def tabulate(traces: TraceSet) -> Tables:
         _calls(calls, spans, keys, group, row),
         _traces(keys, CALL_KEYS, group, trace),
         _traces(keys[~heard], PEER_KEYS, (np.cumsum(~heard) - 1)[group[silent]], trace[silent]),
-        float(spans.weight[spans.trace[calls.unnamed_rows]].sum()),
+        float(spans.weight(calls.unnamed_rows).sum()),
     )
 
 
 def _calls(calls: Calls, spans: _Measured, keys: pd.DataFrame, group: Array, row: Array) -> Aggregate:
     """Return the calls of each group; the caller's duration where it is known and the call was answered."""
     paired, caller, groups = calls.is_paired, calls.caller_row, len(keys)
-    weight = spans.weight[spans.trace[row]]
+    weight = spans.weight(row)
     failed = spans.failed[row] | (paired & spans.failed[caller])
     timed_row = np.where(paired & spans.timed[caller], caller, row)
     sums = {
@@ -145,15 +158,16 @@ def _traces(keys: pd.DataFrame, columns: list[str], group: Array, trace: Array) 
 
 def _services(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
     """Return spans, self time and requests by service."""
-    service, inferred = traces.codes("service_name"), traces.is_inferred
+    service, inferred = traces.codes("service_name"), spans.inferred
     live = np.flatnonzero(~inferred) if inferred.any() else slice(None)
+    own = own_times(traces.columns.spans, traces.forest, inferred, spans.timed & ~inferred)[live]
     groups, codes, trace = len(service.labels), service.codes[live], spans.trace[live]
     row = calls.entry_rows
-    entered, weight = service.codes[row], spans.weight[spans.trace[row]]
+    entered, weight = service.codes[row], spans.weight(row)
     sums = {
         "span_count": np.bincount(codes, minlength=groups),
         "trace_count": distinct_by(codes, trace, groups),
-        "self_time_ns": sum_by(codes, spans.weight[trace] * self_times(traces)[live], groups),
+        "self_time_ns": sum_by(codes, spans.weight(live) * own, groups),
         "request_count": sum_by(entered, weight, groups),
         "error_count": sum_by(entered, weight * spans.failed[row], groups),
         "entry_count": sum_by(entered, weight * calls.is_root, groups),

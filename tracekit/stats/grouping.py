@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
 
-_PACKED = 1 << 62
+_PACKED, _SMALL = 1 << 62, 1 << 31
 _TABLE = 1 << 20  # cells that a look-up table may always have, ...
 _CELLS = 4  # ... and how many for each entry beyond that: a table is several times cheaper than a hash or a sort
 
@@ -69,7 +70,9 @@ def group_rows(columns: Mapping[str, tuple[Array, Sequence[Any]]], rows: int) ->
     >>> group, keys["service_name"].tolist()
     (array([1, 0, 1]), ['cart', 'shop'])
     """
-    key, span = np.zeros(rows, np.int64), 1
+    total = math.prod(len(labels) + 1 for _, labels in columns.values())
+    key: Array = np.zeros(rows, np.int32 if total < _SMALL else np.int64)
+    span = 1
     packed: dict[str, Array] = {}
     for name, (codes, labels) in columns.items():
         if span * (len(labels) + 1) >= _PACKED:

@@ -1,7 +1,5 @@
 """Hand-drawn traces: one line a span."""
 
-import pytest
-
 from tracekit.loading.builder import Builder, Event, Link
 from tracekit.loading.finish import finish
 from tracekit.loading.ledger import Position
@@ -54,15 +52,10 @@ def _line(builder, number, line):
     )
 
 
-@pytest.fixture(scope="session")
-def draw():
+def draw(text):
     """Return traces drawn as ``trace span parent service KIND start end extras``, one line a span."""
-
-    def drawn(text):
-        builder = Builder()
-        builder.open_source("drawn")
-        for number, line in enumerate(filter(None, map(str.strip, text.splitlines())), 1):
-            _line(builder, number, line)
-        return finish(builder)
-
-    return drawn
+    builder = Builder()
+    builder.open_source("drawn")
+    for number, line in enumerate(filter(None, map(str.strip, text.splitlines())), 1):
+        _line(builder, number, line)
+    return finish(builder)
