@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -100,8 +101,8 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The report.")] = Path("tracekit-demo.html"),
 ) -> None:
     """Investigate the bundled recording of a checkout that became slow, and write its report."""
-    from tracekit.cli_tables import figures_table, show  # noqa: PLC0415 - rich and the views: not for --help
-    from tracekit.report.overview import Overview  # noqa: PLC0415
+    from tracekit.cli_tables import figures_table, show  # noqa: PLC0415 - not for --help
+    from tracekit.report.overview import Overview  # noqa: PLC0415 - not for --help
 
     sets = tk.load_sample("checkout-regression")
     assert isinstance(sets, tuple)
@@ -137,7 +138,7 @@ def check(
 
     Exit code 0: every record was used; 1: records were quarantined; 2: a file could not be read to its end.
     """
-    from tracekit.cli_tables import as_document, issues_table, show, sources_table  # noqa: PLC0415
+    from tracekit.cli_tables import as_document, issues_table, show, sources_table  # noqa: PLC0415 - not for --help
 
     try:
         traces = _read(files, format_, time_unit)
@@ -166,15 +167,23 @@ def convert(
 ) -> None:
     """Write the traces as a store of Parquet files, piece by piece: every command and tk.read read it back."""
     _known(format_, time_unit)
-    store = tk.convert(files, output, format=format_, time_unit=time_unit, strict=strict)
+    lost: Counter[str] = Counter()
+    store = tk.convert(
+        files,
+        output,
+        format=format_,
+        time_unit=time_unit,
+        strict=strict,
+        on_issue=lambda issue: lost.update({issue.action: issue.issue_count}),
+    )
     byte_count = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
-    typer.echo(f"{store}: {byte_count / 1e6:,.1f} MB")
+    typer.echo(f"{store}: {byte_count / 1e6:,.1f} MB, {lost['quarantined']:,} records quarantined")
 
 
 @app.command()
 def samples() -> None:
     """List the recordings that come with tracekit."""
-    from tracekit.cli_tables import samples_table, show  # noqa: PLC0415
+    from tracekit.cli_tables import samples_table, show  # noqa: PLC0415 - not for --help
 
     show(samples_table(tk.list_samples()))
 
@@ -218,8 +227,8 @@ def _read(files: list[str], format_: str | None, time_unit: str | None, *, stric
 
 def _known(format_: str | None, time_unit: str | None) -> None:
     """Refuse words that ``read`` does not know as a usage error, before anything is opened."""
-    from tracekit.loading import LOADERS  # noqa: PLC0415
-    from tracekit.loading.time_units import TIME_UNITS  # noqa: PLC0415
+    from tracekit.loading import LOADERS  # noqa: PLC0415 - not for --help
+    from tracekit.loading.time_units import TIME_UNITS  # noqa: PLC0415 - not for --help
 
     formats = sorted({loader.name for loader in LOADERS})
     if format_ is not None and format_ not in formats:
@@ -230,9 +239,9 @@ def _known(format_: str | None, time_unit: str | None) -> None:
 
 def _publish(traces: tk.TraceSet, output: Path, title: str | None) -> None:
     """Write the report of the traces and print its first sentences."""
-    from tracekit.cli_tables import findings_table, show  # noqa: PLC0415
-    from tracekit.report.headlines import headlines  # noqa: PLC0415
-    from tracekit.report.overview import Overview  # noqa: PLC0415
+    from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
+    from tracekit.report.headlines import headlines  # noqa: PLC0415 - not for --help
+    from tracekit.report.overview import Overview  # noqa: PLC0415 - not for --help
 
     written = tk.report(traces, output, title=title)
     found: Findings = headlines(Overview(traces))
@@ -250,6 +259,6 @@ def _verdict(traces: tk.TraceSet) -> int:
 
 def _complain(message: str) -> None:
     """Say one line on standard error, without anything that could move the cursor."""
-    from tracekit.views.text import clean  # noqa: PLC0415
+    from tracekit.views.text import clean  # noqa: PLC0415 - not for --help
 
     typer.echo(f"tracekit: {clean(' '.join(message.split()))}", err=True)

@@ -9,15 +9,16 @@ agreement and sorted by (trace id, start, order of arrival).  ``spec/performance
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+from tracekit.schema import Array as Array  # noqa: PLC0414 - part of this module's interface too
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Array: TypeAlias = np.ndarray[Any, Any]
 _STEP = 65_536
 
 

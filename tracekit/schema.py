@@ -6,9 +6,12 @@ The names are OpenTelemetry's, numbers carry their unit as a suffix.  ``describe
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import pandas as pd
+
+Array: TypeAlias = np.ndarray[Any, Any]
 
 KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 STATUS_CODES = ("UNSET", "OK", "ERROR")

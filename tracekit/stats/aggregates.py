@@ -14,7 +14,7 @@ from tracekit.stats.histograms import Histogram
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracekit.columns import Array
+    from tracekit.schema import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tracekit.stats.grouping import dense_codes, sum_by
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracekit.columns import Array
+    from tracekit.schema import Array
 
 BASE = 1.02
 _SLACK = 1e-9  # a share that is reached up to rounding is reached

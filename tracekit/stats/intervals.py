@@ -16,7 +16,7 @@ import pandas as pd
 from tracekit.stats.grouping import sum_by
 
 if TYPE_CHECKING:
-    from tracekit.columns import Array
+    from tracekit.schema import Array
 
 
 class Ratio(NamedTuple):

@@ -11,7 +11,7 @@ from tracekit.stats.intervals import normal_quantile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracekit.columns import Array
+    from tracekit.schema import Array
 
 
 def weighted_quantiles(values: Array, weights: Array, shares: Sequence[float]) -> Array:

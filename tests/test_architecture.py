@@ -1,0 +1,214 @@
+"""The house of the design, section 2: imports point down, and siblings on one floor do not know each other."""
+
+import ast
+import itertools
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import tracekit
+
+HOUSE = Path(tracekit.__file__).parent
+FLOORS = [
+    {"errors", "schema"},
+    {"stats"},
+    {"columns", "attributes", "semconv", "derived", "frames", "filters", "traces", "forest", "weights", "findings"},
+    {"loading", "analysis", "aws"},
+    {"views"},
+    {"investigation", "report"},
+    {"samples", "", "cli_tables", "cli", "__main__"},  # "" is the facade, tracekit/__init__.py
+]
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+ONE_ROOM = FLOORS[2]  # TraceSet and what it is made of: these know each other
+DOORSTEP = ["samples", "", "cli_tables", "cli", "__main__"]  # each may use those before it
+DOORS = {  # functions of the container that open a loader, imported when they are called
+    ("traces", "loading.from_frame"),
+    ("traces", "loading.store"),
+}
+LIBRARIES = {  # the only rooms that may import what is heavy, or talks to somebody
+    "anywidget": {"views"},
+    "traitlets": {"views"},
+    "ipywidgets": {"views"},
+    "plotly": {"views"},
+    "networkx": {"analysis"},
+    "jinja2": {"report"},
+    "boto3": {"aws"},
+    "botocore": {"aws"},
+    "pyarrow": {"loading"},
+    "msgspec": {"loading"},
+    "isal": {"loading"},
+    "backports": {"loading"},
+    "typer": {"cli"},
+    "rich": {"cli_tables", "loading"},  # loading: the progress bar
+}
+FORMATS = ("otlp", "xray", "jaeger", "zipkin")
+KNOWN_BETWEEN_FORMATS = {("xray", "otlp")}  # X-Ray's own OTEL answers hold OTLP spans
+
+
+class Arrow(NamedTuple):
+    """One import of one module by another; names are relative to tracekit, "" is the facade."""
+
+    source: str
+    target: str
+    names: tuple[str, ...]
+    line: int
+    in_function: bool
+    for_types: bool
+
+    def __str__(self):
+        return f"tracekit/{self.source.replace('.', '/')}.py:{self.line} imports tracekit.{self.target}"
+
+
+def name_of(path):
+    parts = path.relative_to(HOUSE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(HOUSE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+def imports(tree):
+    """Every import of a module, with whether it stands in a function and whether only type checkers see it."""
+    pending = [(tree, False, False)]
+    while pending:
+        node, in_function, for_types = pending.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, in_function, for_types
+        in_function = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        typing_only = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        hidden = set(map(id, node.body)) if typing_only else set()
+        pending += [(child, in_function, for_types or id(child) in hidden) for child in ast.iter_child_nodes(node)]
+
+
+def arrows_of(name, tree):
+    """The imports of tracekit itself; ``from package import module`` counts as the module."""
+    for node, in_function, for_types in imports(tree):
+        if isinstance(node, ast.Import):
+            targets = [(alias.name, ()) for alias in node.names]
+        else:
+            base = node.module or ""
+            assert node.level == 0, f"tracekit.{name}, line {node.lineno}: imports are written in full"
+            inner = [alias.name for alias in node.names if f"{base}.{alias.name}".removeprefix("tracekit.") in MODULES]
+            targets = [(f"{base}.{module}", ()) for module in inner]
+            rest = tuple(alias.name for alias in node.names if alias.name not in inner)
+            targets += [(base, rest)] if rest else []
+        for target, names in targets:
+            if target == "tracekit" or target.startswith("tracekit."):
+                short = target.removeprefix("tracekit").removeprefix(".")
+                yield Arrow(name, short, names, node.lineno, in_function, for_types)
+
+
+ARROWS = [arrow for name, tree in TREES.items() for arrow in arrows_of(name, tree)]
+
+
+def room(name):
+    return name.partition(".")[0]
+
+
+def allowed(arrow):
+    source, target = room(arrow.source), room(arrow.target)
+    if FLOOR[target] < FLOOR[source]:
+        return True
+    if source == target or {source, target} <= ONE_ROOM:
+        return True
+    if source in DOORSTEP and target in DOORSTEP:
+        return DOORSTEP.index(target) < DOORSTEP.index(source)
+    return (arrow.source, arrow.target) in DOORS and (arrow.in_function or arrow.for_types)
+
+
+def test_every_module_has_a_floor():
+    homeless = sorted({room(name) for name in MODULES} - set(FLOOR))
+    assert not homeless, f"give {homeless} a floor: design, section 2"
+
+
+def test_imports_point_down_and_never_to_a_sibling():
+    assert len(ARROWS) > 100, "the reader of imports found next to nothing: it is broken"
+    wrong = [str(arrow) for arrow in ARROWS if not allowed(arrow)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("schema", "from tracekit.stats.intervals import wilson"),
+        ("stats.intervals", "from tracekit.forest import Forest"),
+        ("traces", "from tracekit.loading.store import save"),
+        ("forest", "def late():\n    from tracekit.analysis.latency import latency"),
+        ("loading.otlp", "from tracekit.analysis import latency"),
+        ("analysis.latency", "import tracekit.loading"),
+        ("analysis.errors", "from tracekit import read"),
+        ("views.latency", "from tracekit.report.page import write"),
+        ("samples", "import tracekit"),
+        ("cli_tables", "from tracekit.cli import main"),
+    ],
+)
+def test_a_wrong_arrow_is_noticed(source, line):
+    (arrow,) = arrows_of(source, ast.parse(line))
+    assert not allowed(arrow)
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("traces", "def save(self):\n    from tracekit.loading.store import save"),
+        ("traces", "from tracekit import frames"),
+        ("report.page", "from tracekit.views.text import clean"),
+        ("views.errors", "from tracekit.analysis.errors import Errors"),
+        ("cli", "import tracekit as tk"),
+    ],
+)
+def test_a_right_arrow_is_left_alone(source, line):
+    (arrow,) = arrows_of(source, ast.parse(line))
+    assert allowed(arrow)
+
+
+def test_the_doors_of_the_container_are_in_use():
+    used = {(arrow.source, arrow.target) for arrow in ARROWS}
+    assert used >= DOORS, "a door that nobody uses should not be listed"
+
+
+def test_views_know_results_and_never_compute_them():
+    taken = [arrow for arrow in ARROWS if room(arrow.source) == "views" and room(arrow.target) == "analysis"]
+    assert taken
+    wrong = [f"{arrow}: {name}" for arrow in taken for name in arrow.names if not (name[0].isupper() or name.isupper())]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_formats_do_not_know_each_other():
+    def kind(name):
+        stem = name.removeprefix("loading.") if name.startswith("loading.") else ""
+        return next((one for one in FORMATS if stem.startswith(one)), "")
+
+    pairs = {(kind(arrow.source), kind(arrow.target)): str(arrow) for arrow in ARROWS}
+    between = {pair: where for pair, where in pairs.items() if all(pair) and pair[0] != pair[1]}
+    assert set(between) <= KNOWN_BETWEEN_FORMATS, between
+
+
+def test_heavy_libraries_stay_in_their_rooms():
+    wrong = []
+    for name, tree in TREES.items():
+        for node, _, for_types in imports(tree):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            heavy = {module.partition(".")[0] for module in modules} & set(LIBRARIES)
+            strangers = [library for library in heavy if room(name) not in LIBRARIES[library] and not for_types]
+            wrong += [f"tracekit.{name}, line {node.lineno}: {library}" for library in strangers]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_modules_do_not_import_each_other_in_circles():
+    """What is imported when a module is loaded can be put in an order; functions and types come later."""
+    uses = {name: set() for name in MODULES}
+    for arrow in ARROWS:
+        if not (arrow.in_function or arrow.for_types) and arrow.target:
+            uses[arrow.source].add(arrow.target)
+    placed = set()
+    while ready := {name for name, needs in uses.items() if name not in placed and needs <= placed | {name}}:
+        placed |= ready
+    assert not set(uses) - placed, f"in a circle: {sorted(set(uses) - placed)}"
+
+
+def test_no_module_is_named_for_nothing():
+    words = set(itertools.chain.from_iterable(name.replace(".", "_").split("_") for name in MODULES))
+    assert not words & {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
