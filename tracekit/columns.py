@@ -9,11 +9,11 @@ agreement and sorted by (trace id, start, order of arrival).  ``spec/performance
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from tracekit.schema import Array as Array  # noqa: PLC0414 - part of this module's interface too
+from tracekit.schema import Array as Array  # noqa: PLC0414, TC001 - others import it from here, also when they run
 
 if TYPE_CHECKING:
     import pandas as pd
