@@ -245,10 +245,11 @@ def _parents_with_shared(
     client, _ = among(plain, servers)
     wanted_ids = wanted
     everyone = np.arange(len(ids))
-    by_client, several = among(plain, everyone)
-    by_server, _ = among(servers, everyone)
-    same = (by_client >= 0) & (resource[by_client] == resource)
-    parent = np.where((by_server >= 0) & ~same, by_server, by_client)
+    by_client, several_clients = among(plain, everyone)
+    by_server, several_servers = among(servers, everyone)
+    is_servers = (by_server >= 0) & ~((by_client >= 0) & (resource[by_client] == resource))
+    parent = np.where(is_servers, by_server, by_client)
+    several = np.where(is_servers, several_servers, several_clients)
     own = np.zeros(len(ids), bool)
     own[servers] = client >= 0
     parent[servers] = np.where(client >= 0, client, parent[servers])
