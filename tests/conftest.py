@@ -1,0 +1,69 @@
+"""Traces drawn by hand, for any test that needs a known answer, and the folder beside the repository."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tracekit import TraceSet
+
+COLUMNS = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "kind", "status_code", "start_ns", "end_ns"]
+
+#  chain      web |--------------------| 0..100      one call after another, each within the one before
+#             cart   |--------------|   10..90
+#             ledger   |--------|       20..60
+CHAIN = [
+    ("c1", "1", None, "web", "GET /", "SERVER", "UNSET", 0, 100),
+    ("c1", "2", "1", "cart", "price", "SERVER", "UNSET", 10, 90),
+    ("c1", "3", "2", "ledger", "charge", "SERVER", "UNSET", 20, 60),
+]
+#  fan-out    web |--------------------| 0..100      two children overlap: together they cover 10..70
+#             a      |-----|             10..50
+#             b         |-----|          30..70
+FAN_OUT = [
+    ("f1", "1", None, "web", "GET /", "SERVER", "UNSET", 0, 100),
+    ("f1", "2", "1", "a", "left", "SERVER", "UNSET", 10, 50),
+    ("f1", "3", "1", "b", "right", "SERVER", "ERROR", 30, 70),
+]
+#  orphan     web |------| 0..50        mailer's parent is not there
+#             mailer           |--| 60..80
+ORPHAN = [
+    ("e1", "1", None, "web", "GET /", "SERVER", "UNSET", 0, 50),
+    ("e1", "2", "99", "mailer", "send", "CONSUMER", "UNSET", 60, 80),
+]
+#  cycle      a (0..40) and b (10..30) are each other's parents: the earliest is cut loose
+CYCLE = [
+    ("d1", "1", "2", "a", "ask", "SERVER", "UNSET", 0, 40),
+    ("d1", "2", "1", "b", "answer", "SERVER", "UNSET", 10, 30),
+]
+#  shop       two requests, of which one fails in ledger; cart's call to ledger is a client and a server span
+SHOP = [
+    ("a1", "1", None, "cart", "POST /pay", "SERVER", "UNSET", 0, 100),
+    ("a1", "2", "1", "cart", "POST", "CLIENT", "UNSET", 10, 90),
+    ("a1", "3", "2", "ledger", "POST /charge", "SERVER", "UNSET", 20, 80),
+    ("b2", "4", None, "cart", "POST /pay", "SERVER", "ERROR", 200, 500),
+    ("b2", "5", "4", "cart", "POST", "CLIENT", "ERROR", 210, 490),
+    ("b2", "6", "5", "ledger", "POST /charge", "SERVER", "ERROR", 220, 480),
+]
+DRAWINGS = {"chain": CHAIN, "fan-out": FAN_OUT, "orphan": ORPHAN, "cycle": CYCLE, "shop": SHOP, "one span": CHAIN[:1]}
+
+
+@pytest.fixture(params=sorted(DRAWINGS))
+def drawing(request):
+    """Name and frame of each drawing in turn."""
+    return request.param, pd.DataFrame(DRAWINGS[request.param], columns=COLUMNS)
+
+
+@pytest.fixture
+def shop():
+    """Two requests, of which one failed."""
+    return TraceSet.from_spans(pd.DataFrame(SHOP, columns=COLUMNS))
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder ``shared`` beside the repository: exports of other tools, generators."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("the folder shared beside the repository is not here")
+    return folder

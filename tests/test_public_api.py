@@ -1,0 +1,211 @@
+"""What ``import tracekit`` promises: the names, their words, what they cost, and the laws of every answer."""
+
+import ast
+import importlib
+import inspect
+import itertools
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import tracekit as tk
+from tracekit.schema import names
+
+HEAVY = {"plotly", "anywidget", "boto3", "nbformat", "ipywidgets", "networkx", "IPython"}
+HEAVY |= {"jinja2", "rich", "typer", "pyarrow.parquet"}  # not asked for, but nobody misses them before they work
+ERROR_MEMBERS = {
+    "LoadError": {"source", "record", "code"},
+    "SchemaError": {"missing", "found"},
+    "PullError": {"operation", "request_id"},
+    "FilterError": {"expression", "position"},
+    "RenderError": set(),
+}
+
+
+def in_a_fresh_python(code):
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()
+
+
+# ------------------------------------------------------------------ names
+
+
+def test_all_is_the_truth():
+    assert len(set(tk.__all__)) == len(tk.__all__)
+    assert set(dir(tk)) == {*tk.__all__, "__version__"}
+    for name in tk.__all__:
+        assert getattr(tk, name).__name__ == name
+
+
+def test_type_checkers_know_the_same_names():
+    tree = ast.parse(inspect.getsource(tk))
+    known = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tracekit"):
+            known |= {alias.name: node.module for alias in node.names}
+    assert set(known) == set(tk.__all__)
+    for name, module in known.items():
+        assert getattr(tk, name) is getattr(importlib.import_module(module), name)
+
+
+def test_a_name_that_is_not_there_says_where_the_names_are():
+    with pytest.raises(AttributeError, match=r"no attribute 'reed'; tracekit\.__all__ lists the public names"):
+        tk.reed  # noqa: B018 - the question is what it raises
+
+
+@pytest.mark.parametrize("name", tk.__all__)
+def test_every_name_has_words_and_an_example(name):
+    thing = getattr(tk, name)
+    assert thing.__doc__, name
+    assert name == "TraceSet" or ">>>" in thing.__doc__ or issubclass(thing, Exception), name
+    if inspect.isfunction(thing):
+        assert {"Returns", "Examples"} <= set(thing.__doc__.split()), name
+        words = set(re.split(r"\W+", thing.__doc__.partition("Returns\n")[0]))
+        assert set(inspect.signature(thing).parameters) <= words, name
+
+
+@pytest.mark.parametrize("name", [name for name in tk.__all__ if inspect.isfunction(getattr(tk, name))])
+def test_at_most_two_arguments_go_by_position(name):
+    kinds = [parameter.kind for parameter in inspect.signature(getattr(tk, name)).parameters.values()]
+    assert kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD) <= 2
+
+
+def test_the_container_stays_small():
+    methods = [name for name, _ in inspect.getmembers(tk.TraceSet, callable) if not name.startswith("_")]
+    assert len(methods) <= 10, methods
+
+
+def test_the_table_of_contents_names_every_kind_of_thing():
+    words = tk.__doc__
+    assert all(name in words for name in ("read", "TraceSet", "analyses", "results", "views", "report(", "describe()"))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "import tracekit.errors",
+        "import tracekit.report",
+        "import tracekit.report.page",
+        "from tracekit.errors import LoadError",
+        "from tracekit.report import page",
+        "from tracekit.analysis import errors",
+        "import tracekit; tracekit.read; tracekit.plot; import tracekit.loading.convert",
+    ],
+)
+def test_errors_and_report_are_functions_whatever_was_imported_before(before):
+    code = f"{before}\nimport tracekit as tk\nfrom tracekit.errors import LoadError\nfrom tracekit.report import page\n"
+    code += "print(type(tk.errors).__name__, type(tk.report).__name__, tk.LoadError is LoadError, page.__name__)"
+    assert in_a_fresh_python(code) == ["function", "function", "True", "tracekit.report.page"]
+
+
+# ------------------------------------------------------------------ what it costs
+
+
+def test_importing_brings_in_nothing_heavy():
+    code = f"import tracekit, sys; print(*sorted(set(sys.modules) & {HEAVY!r}))"
+    assert in_a_fresh_python(code) == []
+
+
+def test_reading_and_asking_bring_in_nothing_that_draws():
+    code = f"""
+import sys, tracekit as tk
+traces = tk.load_sample("checkout-xray")
+tk.service_graph(traces), tk.latency(traces), tk.self_time(traces), tk.errors(traces)
+print(*sorted(set(sys.modules) & {HEAVY - {"networkx", "rich"}!r}))
+"""
+    assert in_a_fresh_python(code) == []
+
+
+# ------------------------------------------------------------------ errors
+
+
+def test_the_tree_of_errors_is_the_one_in_its_docstring():
+    module = importlib.import_module("tracekit.errors")
+    classes = [thing for thing in vars(module).values() if inspect.isclass(thing)]
+    assert {thing.__name__ for thing in classes} == {"TracekitError", *ERROR_MEMBERS}
+    lines = module.__doc__.splitlines()
+    for thing in classes:
+        assert thing.__name__ in tk.__all__
+        (line,) = [line for line in lines if line.split()[:1] == [thing.__name__]]
+        expected = ERROR_MEMBERS.get(thing.__name__, set())
+        assert {word[1:] for word in line.split() if word.startswith(".")} == expected
+        taken = inspect.signature(thing).parameters if "__init__" in vars(thing) else ["message"]
+        assert set(taken) == expected | {"message"}
+        assert thing is tk.TracekitError or thing.__base__ is tk.TracekitError
+
+
+def test_catching_the_root_catches_them_all():
+    with pytest.raises(tk.TracekitError):
+        tk.read(b"")
+
+
+# ------------------------------------------------------------------ the laws of every answer
+
+
+def test_every_span_is_in_every_answer_once(drawing):
+    name, frame = drawing
+    traces = tk.TraceSet.from_spans(frame)
+    count = len(frame)
+    assert list(traces.spans.columns) == names("spans")
+    assert len(traces.spans) == traces.summary["span_count"].sum() == count, name
+    assert tk.service_graph(traces).services["span_count"].sum() == count
+    assert tk.latency(traces).table[["span_count", "excluded_count"]].to_numpy().sum() == count
+    assert tk.errors(traces).operations["span_count"].sum() == count
+    assert len(tk.self_time(traces).spans) == count
+
+
+def test_own_time_is_what_the_children_leave(drawing):
+    name, frame = drawing
+    own = tk.self_time(tk.TraceSet.from_spans(frame)).spans.set_index("span_id")["self_time_ns"]
+    expected = {
+        "chain": {1: 20, 2: 40, 3: 40},
+        "fan-out": {1: 40, 2: 40, 3: 40},
+        "orphan": {1: 50, 2: 20},
+        "cycle": {1: 20, 2: 20},
+        "shop": {1: 20, 2: 20, 3: 60, 4: 20, 5: 20, 6: 260},
+        "one span": {1: 100},
+    }[name]
+    assert own.to_dict() == {f"{span:016x}": took for span, took in expected.items()}
+
+
+def test_the_order_of_the_rows_is_no_matter(drawing):
+    _, frame = drawing
+    answers = []
+    for order in itertools.islice(itertools.permutations(range(len(frame))), 6):
+        traces = tk.TraceSet.from_spans(frame.iloc[list(order)])
+        graph = tk.service_graph(traces)
+        kept = traces.spans.drop(columns=["record_number", "byte_offset", "resource_id"])
+        answers.append([kept, traces.summary, graph.services, graph.calls, tk.latency(traces).table])
+    for other in answers[1:]:
+        for first, again in zip(answers[0], other, strict=True):
+            pd.testing.assert_frame_equal(first, again, check_categorical=False)
+
+
+def test_no_answer_changes_its_input(shop):
+    before = shop.spans.copy()
+    for ask in (tk.service_graph, tk.latency, tk.self_time, tk.errors):
+        ask(shop)
+    pd.testing.assert_frame_equal(shop.spans, before)
+
+
+def test_the_shop_says_what_was_drawn(shop):
+    (call,) = tk.service_graph(shop).calls.to_dict("records")
+    assert (call["caller_service"], call["callee_service"], call["call_count"]) == ("cart", "ledger", 2)
+    assert (call["paired_count"], call["error_count"], call["is_inferred"]) == (2, 1, False)
+    pay = tk.latency(shop).table.set_index(["service_name", "operation"]).loc[("cart", "POST /pay")]
+    assert (pay["span_count"], pay["error_ratio"], pay["max_ns"]) == (2, 0.5, 300)
+
+
+def test_there_is_an_answer_where_there_are_no_traces(shop, tmp_path):
+    nobody = shop.where("service_name == 'nobody'")
+    assert len(nobody) == 0
+    assert tk.service_graph(nobody).calls.empty
+    assert tk.latency(nobody).table.empty
+    assert tk.self_time(nobody).spans.empty
+    assert tk.errors(nobody).operations.empty
+    assert "There is no trace in the data." in tk.report(nobody, tmp_path / "empty.html").read_text(encoding="utf-8")
