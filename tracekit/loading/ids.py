@@ -8,7 +8,6 @@ padded on the left; ids whose leading zeros were stripped (Jaeger, Zipkin), only
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from functools import lru_cache
 from typing import NamedTuple
@@ -139,7 +138,7 @@ def _base64(text: str, digits: int) -> Id:
     """Read base64 of the id's bytes, or of its hex text."""
     try:
         raw = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or text that is not ASCII
         return Id(0, problem="ID_NOT_HEX")
     if len(raw) == digits // 2:
         return _exact(raw.hex())._replace(dialect="base64_ids")
