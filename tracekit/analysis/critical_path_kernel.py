@@ -1,0 +1,241 @@
+"""Who waited for whom, on arrays: windows, the walk backwards in time, own time.
+
+No loop over spans and no recursion: windows and the way up to the root go by pointer doubling, the order of siblings is
+one sort of integers, and the sibling to wait for next is one binary search.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+
+_SAFE = 2.0**62
+_SHALLOW = 32  # levels; deeper than that, pointer doubling is cheaper
+
+
+class Windows(NamedTuple):
+    """The part of each span that lies within all its ancestors; ``inside`` tells whether anything of it is left."""
+
+    start: Array
+    end: Array
+    inside: Array
+
+
+class Chains(NamedTuple):
+    """Children in the tree by (parent, end of window): row, parent, who came before, whether the parent waited.
+
+    ``before`` is the position of the last sibling that had ended when this one began, -1 without one.
+    """
+
+    child: Array
+    parent: Array
+    before: Array
+    taken: Array
+
+
+class Walk(NamedTuple):
+    """One entry a span: its window, whether it is on the path, and its own time there."""
+
+    windows: Windows
+    chains: Chains
+    on_path: Array
+    own_ns: Array
+
+
+def walk(parent: Array, start: Array, end: Array, awaited: Array, *, touching: bool = True) -> Walk:
+    """Return the critical path of every tree.
+
+    Parameters
+    ----------
+    parent
+        int64, row of the parent; -1 for roots.  No cycles; see ``tracekit.forest``.
+    start, end
+        int64 ns, ``end >= start``.
+    awaited
+        bool: false where nobody waits for the span or for anything below it.
+    touching
+        Whether a sibling that ends at the very instant another begins was waited for.
+
+    Returns
+    -------
+    Walk
+        ``own_ns`` is 0 off the path and sums to the root's window in every tree.
+
+    Notes
+    -----
+    From the end of a span's window backwards: the child that ended last was waited for, then the last one that had
+    ended when that one began, and so on; ties go to the longest, then to the lowest row.  What these children do not
+    cover is the span's own.
+
+    Examples
+    --------
+    Two calls at once, the second ends last, so the first is not on the path:
+
+    >>> rows = walk(np.array([-1, 0, 0]), np.array([0, 10, 20]), np.array([100, 70, 90]), np.ones(3, bool))
+    >>> rows.on_path.tolist(), rows.own_ns.tolist()
+    ([True, False, True], [30, 0, 70])
+    """
+    frame = windows(parent, start, end, awaited)
+    length = np.where(frame.inside, frame.end - frame.start, 0)
+    chains = _chains(parent, frame, length, touching=touching)
+    on_path = _on_path(parent, frame.inside, chains)
+    own = np.where(on_path, length, 0)
+    taken = chains.child[chains.taken & on_path[chains.child]]
+    np.subtract.at(own, parent[taken], length[taken])
+    return Walk(frame, chains, on_path, own)
+
+
+def segments(rows: Walk) -> tuple[Array, Array, Array]:
+    """Return (span, start, end) of every stretch of own time on the path, in no order.
+
+    Parameters
+    ----------
+    rows
+        As made by ``walk``.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        int64; every stretch is longer than 0.
+
+    Examples
+    --------
+    >>> rows = walk(np.array([-1, 0, 0]), np.array([0, 10, 20]), np.array([100, 70, 90]), np.ones(3, bool))
+    >>> sorted(zip(*(column.tolist() for column in segments(rows)), strict=True))
+    [(0, 0, 20), (0, 90, 100), (2, 20, 90)]
+    """
+    (start, end, _), chains, on_path = rows.windows, rows.chains, rows.on_path
+    at = np.flatnonzero(chains.taken & on_path[chains.child])
+    child, parent, before = chains.child[at], chains.parent[at], chains.before[at]
+    since = np.where(before >= 0, end[chains.child[before]], start[parent])
+    tail = start.copy()
+    last = _last_of_runs(chains.parent)
+    tail[chains.parent[last]] = end[chains.child[last]]
+    whole = np.flatnonzero(on_path)
+    span = np.concatenate((parent, whole))
+    low, high = np.concatenate((since, tail[whole])), np.concatenate((start[child], end[whole]))
+    kept = high > low
+    return span[kept], low[kept], high[kept]
+
+
+def windows(parent: Array, start: Array, end: Array, awaited: Array) -> Windows:
+    """Return every span clipped to all its ancestors.
+
+    Parameters
+    ----------
+    parent, start, end, awaited
+        See ``walk``.
+
+    Returns
+    -------
+    Windows
+        ``inside`` is false where nothing is left, or where the span or an ancestor is not waited for.
+
+    Examples
+    --------
+    >>> frame = windows(np.array([-1, 0]), np.array([0, 50]), np.array([100, 300]), np.ones(2, bool))
+    >>> frame.end.tolist()
+    [100, 100]
+    """
+    low, high, inside = start.copy(), end.copy(), awaited & (end > start)
+    rows = np.flatnonzero(inside & (parent >= 0))
+    for _ in range(_SHALLOW):  # commonly few reach beyond their parents: cut those, then look at what is below them
+        up = parent[rows]
+        rows = rows[(low[rows] < low[up]) | (high[rows] > high[up]) | ~inside[up]]
+        if not len(rows):
+            return Windows(low, high, inside)
+        up = parent[rows]
+        low[rows] = np.maximum(low[rows], low[up])
+        high[rows] = np.minimum(high[rows], high[up])
+        inside[rows] &= inside[up] & (high[rows] > low[rows])
+        changed = np.zeros(len(parent) + 1, bool)
+        changed[rows] = True
+        rows = np.flatnonzero(changed[parent] & inside)
+    _clip(parent.copy(), np.flatnonzero(parent >= 0), low, high, inside)
+    return Windows(low, high, inside & (high > low))
+
+
+def _clip(up: Array, rows: Array, low: Array, high: Array, inside: Array) -> None:
+    """Clip to all ancestors, in place, by pointer doubling; everything is read before anything is written."""
+    while len(rows):
+        above = up[rows]
+        since, until, there, beyond = low[above], high[above], inside[above], up[above]
+        low[rows] = np.maximum(low[rows], since)
+        high[rows] = np.minimum(high[rows], until)
+        inside[rows] &= there
+        up[rows] = beyond
+        rows = rows[beyond >= 0]
+
+
+def _chains(parent: Array, frame: Windows, length: Array, *, touching: bool) -> Chains:
+    """Order siblings by the end of their windows and follow who was waited for."""
+    child = np.flatnonzero(frame.inside & (parent >= 0))
+    above = parent[child]
+    ends, starts = _keys(child, above, frame, length)
+    order = np.argsort(ends)
+    _settle_ties(order, ends, frame.start[child])
+    ends, child, above = ends[order], child[order], above[order]
+    before = np.full(len(child), -1, np.int64)
+    later = np.flatnonzero(above[1:] == above[:-1]) + 1  # the one that ends first comes after none
+    found = np.searchsorted(ends, starts[order[later]], side="right" if touching else "left") - 1
+    before[later] = np.where((found >= 0) & (above[found] == above[later]), found, -1)
+    taken = np.zeros(len(child), bool)
+    front = _last_of_runs(above)
+    while len(front):  # as many rounds as the longest chain, each sibling once
+        taken[front] = True
+        front = before[front]
+        front = front[front >= 0]
+    return Chains(child, above, before, taken)
+
+
+def _keys(child: Array, above: Array, frame: Windows, length: Array) -> tuple[Array, Array]:
+    """Return ends and starts on one axis on which every parent has a place of its own."""
+    if length.sum(dtype=np.float64) + len(length) < _SAFE:
+        place = np.cumsum(length + 1)
+        place -= length + 1 + frame.start
+        since = place[above]
+        return since + frame.end[child], since + frame.start[child]
+    moments = np.concatenate((frame.end[child], frame.start[child]))  # too long together: ranks do as well
+    distinct, rank = np.unique(moments, return_inverse=True)
+    rank += np.concatenate((above, above)) * len(distinct)
+    return rank[: len(child)], rank[len(child) :]
+
+
+def _settle_ties(order: Array, ends: Array, start: Array) -> None:
+    """Put siblings that end together in order, in place: the longest last, of equal ones the lowest row."""
+    sorted_ends = ends[order]
+    same = sorted_ends[1:] == sorted_ends[:-1]
+    if not same.any():
+        return
+    tied = np.zeros(len(order), bool)
+    tied[1:] = same
+    tied[:-1] |= same
+    at = np.flatnonzero(tied)
+    members = order[at]
+    order[at] = members[np.lexsort((-members, -start[members], ends[members]))]
+
+
+def _last_of_runs(values: Array) -> Array:
+    """Return the position of the last entry of each run of equal values."""
+    if not len(values):
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(np.concatenate((values[1:] != values[:-1], [True])))
+
+
+def _on_path(parent: Array, inside: Array, chains: Chains) -> Array:
+    """Return the spans that were waited for all the way up."""
+    on_path = inside & (parent < 0)
+    on_path[chains.child[chains.taken]] = True
+    up = parent.copy()
+    rows = np.flatnonzero(on_path & (parent >= 0))
+    while len(rows):
+        above = up[rows]
+        there, beyond = on_path[above], up[above]
+        on_path[rows] = there
+        up[rows] = beyond
+        rows = rows[there & (beyond >= 0)]
+    return on_path

@@ -1,0 +1,87 @@
+"""What could mislead a reader of a critical path: counted, with an example each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.path_tree import PathTree, Waiting
+from tracekit.schema import ParentState, Quality
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+_MESSAGES = {
+    "PARENT_MISSING": "spans whose parent nobody sent; a (missing) node stands for it",
+    "CYCLE_CUT": "spans that are their own ancestors; cut at the earliest",
+    "NEGATIVE_DURATION": "spans that end before they start; taken as instants",
+    "OPEN_SPAN": "spans without a start or an end; taken to last as long as what was waited for below",
+    "ZERO_DURATION": "spans of no duration with children; nothing below them is on a path",
+    "FOLLOWS_FROM": "spans that follow from their parent; nobody waits for them",
+    "CONSUMER": "consumers below their producer; nobody waits for them",
+    "OVERFLOW": "spans that outlive their parent; nobody waited for them",
+    "INFERRED": "rows that a backend wrote; left out",
+    "OTHER_ROOT": "roots that are not the request's; not walked",
+    "OUTSIDE_PARENT": "spans that reach beyond their parent; clipped",
+    "EMPTY_REQUEST": "requests that took no time; their path is empty",
+}
+
+
+def issues_of(traces: TraceSet, tree: PathTree) -> pd.DataFrame:
+    """Return what had to be assumed to walk the paths.
+
+    Parameters
+    ----------
+    traces
+        The traces.
+    tree
+        Their trees.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``code``, ``message``, ``span_count``, ``trace_count``, ``exemplar_trace_id``; only what occurs.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.path_plant import plant
+    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": [5], "end_ns": [5]})
+    >>> shop = TraceSet.from_spans(frame)
+    >>> issues_of(shop, plant(shop, scope="root", overflow="auto", follows_from="async"))["code"].tolist()
+    ['EMPTY_REQUEST']
+    """
+    rows = []
+    for code, nodes in _found(traces, tree).items():
+        if not len(nodes):
+            continue
+        trace = tree.trace[nodes]
+        counts = (len(nodes), len(np.unique(trace)), traces.trace_ids[trace[0]])
+        rows.append((code, _MESSAGES[code], *counts))
+    return pd.DataFrame(rows, columns=["code", "message", "span_count", "trace_count", "exemplar_trace_id"])
+
+
+def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:
+    """Return the nodes of each kind of issue."""
+    state, quality, count = traces.forest.state, traces.columns.spans.quality, tree.span_count
+    start, end, parent = tree.start, tree.end, tree.parent
+    has_child = np.zeros(len(tree), bool)
+    has_child[parent[parent >= 0]] = True
+    awaited = np.flatnonzero((tree.waiting == Waiting.AWAITED) & (parent >= 0))
+    above = parent[awaited]
+    open_edges = Quality.NO_START | Quality.NO_END | Quality.IN_PROGRESS
+    found = {
+        "PARENT_MISSING": np.flatnonzero(state == ParentState.MISSING),
+        "CYCLE_CUT": np.flatnonzero((state == ParentState.CYCLE) | (state == ParentState.SELF)),
+        "NEGATIVE_DURATION": np.flatnonzero((quality & Quality.DURATION_NEGATIVE) != 0),
+        "OPEN_SPAN": np.flatnonzero((quality & open_edges) != 0),
+        "ZERO_DURATION": np.flatnonzero(has_child[:count] & (end[:count] == start[:count])),
+    }
+    found |= {code.name: np.flatnonzero(tree.waiting[:count] == code) for code in Waiting if code != Waiting.AWAITED}
+    return found | {
+        "OUTSIDE_PARENT": awaited[(start[awaited] < start[above]) | (end[awaited] > end[above])],
+        "EMPTY_REQUEST": tree.root[end[tree.root] == start[tree.root]],
+    }
