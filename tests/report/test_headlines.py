@@ -55,6 +55,13 @@ def test_failures_are_counted_and_followed_to_where_they_begin(shop):
     assert finding.estimate.low < 0.05 < finding.estimate.high
 
 
+def test_a_failure_begins_in_the_deepest_failed_span_even_if_that_has_healthy_children():
+    frame = shop_frame()
+    frame.loc[frame["name"] == "POST /charge", "status_code"] = "UNSET"
+    finding = said(TraceSet.from_spans(frame))["failures"]
+    assert finding.headline.endswith("4 of the 4 errors behind them begin in POST /v1/quote of pricing.")
+
+
 def test_without_failures_it_says_what_that_can_mean():
     fine = TraceSet.from_spans(shop_frame().assign(status_code="UNSET"))
     finding = said(fine)["failures"]

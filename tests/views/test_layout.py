@@ -1,3 +1,4 @@
+import random
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tracekit.views.layout
 from tracekit.views.heights import spread
 from tracekit.views.layout import HEIGHT, LAYER_STEP, WIDTH, layered
 
@@ -81,6 +83,17 @@ def test_crossings_are_counted_as_two_lines_that_cross():
     # K(3,3) in two layers: 9 crossings whatever the order
     drawn = layered(list("abcxyz"), [(a, x) for a in "abc" for x in "xyz"])
     assert drawn.crossing_count == 9
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_exchanging_neighbours_saves_crossings_that_sorting_leaves(seed, monkeypatch):
+    draw = random.Random(seed)
+    nodes = [f"s{k}" for k in range(60)]
+    tree = [(nodes[draw.randrange(k)], nodes[k]) for k in range(1, 60)]
+    more = [tuple(nodes[k] for k in sorted(draw.sample(range(60), 2))) for _ in range(30)]
+    crossing_count = layered(nodes, tree + more).crossing_count
+    monkeypatch.setattr(tracekit.views.layout, "_swap_neighbours", id)  # does nothing
+    assert crossing_count < layered(nodes, tree + more).crossing_count
 
 
 def test_the_same_graph_gives_the_same_picture():

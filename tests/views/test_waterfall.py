@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit import TraceSet
+from tracekit.loading import read
 from tracekit.views.details import NO_TIME
 from tracekit.views.text import REPLACEMENT
 from tracekit.views.tkw1 import encode
@@ -158,11 +161,51 @@ def _numbers(rows, columns):
     return columns["spanLo"].astype(np.int64) - 1 if len(rows) < 10 else [int(f"{x:x}") - 1 for x in columns["spanLo"]]
 
 
-def test_events_and_links_have_their_place(pay):
-    columns = trace_payload(pay, PAY_ID).columns
-    assert columns["evOff"].tolist() == [0] * 6
-    assert columns["lnOff"].tolist() == [0] * 6
-    assert NO_TIME == -(2.0**53)
+def otlp(*spans_):
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "cart"}}]}
+    return json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": list(spans_)}]}]}).encode()
+
+
+def otlp_span(number, **more):
+    times = {"startTimeUnixNano": str(1_000 + number), "endTimeUnixNano": "5000"}
+    return {"traceId": f"{0xA1:032x}", "spanId": f"{number:016x}", "name": f"n{number}", **times, **more}
+
+
+def test_events_and_links_stand_with_their_span():
+    refused = [{"key": "exception.type", "value": {"stringValue": "Refused"}}]
+    events = [
+        {"name": "retry", "timeUnixNano": "2000"},
+        {"name": "exception", "timeUnixNano": "3000", "attributes": refused},
+    ]
+    links = [{"traceId": f"{0xB2:032x}", "spanId": f"{7:016x}"}]
+    traces = read(
+        otlp(otlp_span(1), otlp_span(2, events=events), otlp_span(3, links=links), otlp_span(4, events=events[:1]))
+    )
+    payload = trace_payload(traces, "0000")
+    columns, strings = payload.columns, payload.strings
+    assert names(payload) == ["n1", "n2", "n3", "n4"]
+    assert columns["evOff"].tolist() == [0, 0, 2, 2, 3]
+    assert [strings[code] for code in columns["evName"]] == ["retry", "exception", "retry"]
+    assert columns["evAt"].tolist() == [999, 1999, 999]
+    assert pairs(payload, 1, "evAttrOff", "evAttrK", "evAttrV") == {"exception.type": "Refused"}
+    assert columns["lnOff"].tolist() == [0, 0, 0, 1, 1]
+    assert [strings[code] for code in columns["lnText"]] == [f"trace {0xB2:032x} span {7:016x}"]
+    shown = trace_rows(traces, "0000")
+    assert span_details(traces, shown, 1).columns["evAt"].tolist() == [999, 1999]
+
+
+def test_an_event_without_a_time_says_so_and_a_namespace_stands_before_its_key():
+    cause = {"working_directory": "/", "exceptions": [{"id": "0123456789abcdef", "message": "no", "type": "Refused"}]}
+    segment = {
+        "id": "0000000000000001",
+        "trace_id": "1-5f84c7a1-000000000000000000000001",
+        "name": "cart",
+        "fault": True,
+    }
+    segment |= {"start_time": 1602537377.5, "end_time": 1602537378.5, "cause": cause, "metadata": {"shop": {"size": 7}}}
+    payload = trace_payload(read(json.dumps(segment).encode()), "5f84")
+    assert payload.columns["evAt"].tolist() == [NO_TIME]
+    assert pairs(payload, 0)["shop: size"] == "7"
 
 
 def test_a_chain_of_100_000_spans_is_no_special_case():

@@ -82,7 +82,7 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-top{display:flex;gap:8px;align-items:flex-start;margin-bottom:6px}
 .tkw-ttl{flex:1;min-width:0;font-size:13px;font-weight:700;overflow-wrap:anywhere;max-height:84px;overflow:auto;unicode-bidi:isolate}
 .tkw-sec{margin:12px 0 4px;font-size:11px;font-weight:600;color:var(--tk-fg2);overflow-wrap:anywhere}
-.tkw-kv{display:grid;grid-template-columns:minmax(70px,38%) minmax(0,1fr);gap:3px 8px}
+.tkw-kv{display:grid;grid-template-columns:minmax(70px,42%) minmax(0,1fr);gap:3px 8px}
 .tkw-k{color:var(--tk-fg2);overflow-wrap:anywhere;unicode-bidi:isolate;max-height:84px;overflow:auto}
 .tkw-v{font-family:var(--tk-code);font-size:11px;overflow-wrap:anywhere;white-space:pre-wrap;max-height:168px;overflow:auto;unicode-bidi:isolate}
 .tkw-v.err{color:var(--tk-err)}
@@ -537,7 +537,11 @@ class Detail {
 
   grid(rows) { // own classed boxes: JupyterLab restyles dl, dt and tables in outputs
     const box = h('div', 'tkw-kv');
-    for (const [key, value, bad] of rows) box.append(h('div', 'tkw-k', key), h('div', `tkw-v${bad ? ' err' : ''}`, value));
+    for (const [key, value, bad] of rows) {
+      const name = h('div', 'tkw-k');
+      for (const part of key.split(/(?<=[._])/)) name.append(part, h('wbr')); // break after a dot before inside a word
+      box.append(name, h('div', `tkw-v${bad ? ' err' : ''}`, value));
+    }
     return box;
   }
 }
