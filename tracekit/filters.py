@@ -45,9 +45,10 @@ def evaluate(expression: str, column: Callable[[str], pd.Series]) -> Any:
     """
     try:
         tree = ast.parse(expression, mode="eval")
-    except SyntaxError as error:
-        at = (error.offset or 1) - 1
-        message = f"expected a condition over columns of spans, found {expression!r}: {error.msg} at {at}"
+    except (SyntaxError, ValueError) as error:  # ValueError: a NUL
+        at = (getattr(error, "offset", 0) or len(expression) + 1) - 1
+        reason = getattr(error, "msg", error)
+        message = f"expected a condition over columns of spans, found {expression!r}: {reason} at {at}"
         raise FilterError(message, expression=expression, position=at) from error
     used = {node.id: node.col_offset for node in ast.walk(tree) if isinstance(node, ast.Name)}
     known = set(schema.names("spans"))
