@@ -1,0 +1,364 @@
+"""The command line: what each command prints, writes and answers, and how it fails."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import tracekit as tk
+from tracekit import cli
+from tracekit.cli import app
+from tracekit.cli_tables import findings_table, issues_table, show, sources_table
+from tracekit.findings import Finding, Findings
+from tracekit.report.overview import Overview
+
+run = CliRunner()
+SPAN = '{"traceId":"%032x","spanId":"%016x","name":"%s","startTimeUnixNano":"1000","endTimeUnixNano":"%d"}'
+REQUEST = '{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},'
+REQUEST += '"scopeSpans":[{"spans":[%s]}]}]}\n'
+
+
+def request(*traces, name="GET /"):
+    return REQUEST % ",".join(SPAN % (trace, trace, name, 2000 + trace) for trace in traces)
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def good(place):
+    path = place / "good.jsonl"
+    path.write_text(request(1, 2) + request(3))
+    return path
+
+
+@pytest.fixture
+def torn(place):
+    """A file of two requests with a line between them that is not JSON."""
+    path = place / "torn.jsonl"
+    path.write_text(request(1) + "{oops}\n" + request(2))
+    return path
+
+
+# ------------------------------------------------------------------ demo, report
+
+
+def test_demo_writes_the_report_and_says_what_happened(place):
+    ran = run.invoke(app, ["demo"])
+    assert ran.exit_code == 0, ran.output
+    page = (place / "tracekit-demo.html").read_text(encoding="utf-8")
+    assert page.lower().startswith("<!doctype html>")
+    said = " ".join(ran.stdout.split())
+    assert "The slowest POST /checkout of storefront spend" in said
+    assert "in SELECT entries of ledger" in said
+    assert "1,000 traces, 20,902 spans, 9 services" in said
+    assert "tracekit-demo.html: " in said
+    assert list(place.iterdir()) == [place / "tracekit-demo.html"], "the demo leaves one file"
+
+
+def test_demo_tells_the_baseline_beside_the_incident():
+    before, during = tk.load_sample("checkout-regression")
+    lines = run.invoke(app, ["demo", "-o", "x.html"]).stdout.splitlines()
+    (p95,) = [line.split() for line in lines if line.strip().startswith("p95")]
+    slow = [tk.latency(Overview(traces).roots, by=()).table["p95_ns"].iloc[0] / 1e6 for traces in (before, during)]
+    assert float(p95[1]) == pytest.approx(slow[0], rel=0.01)
+    assert float(p95[8]) == pytest.approx(slow[1], rel=0.01)
+    assert slow[1] > 2 * slow[0]
+
+
+def test_report_reads_many_files_into_one_page(place, good):
+    with gzip.open(place / "more.gz", "wt") as more:
+        more.write(request(7, name="POST /pay"))
+    ran = run.invoke(app, ["report", good.name, "more.gz", "-o", "out.html", "--title", "Two <files>"])
+    assert ran.exit_code == 0, ran.output
+    assert "TraceSet(4 traces, 4 spans, 1 service" in ran.stdout
+    page = (place / "out.html").read_text(encoding="utf-8")
+    assert "Two &lt;files&gt;" in page
+    assert "POST /pay" in page
+
+
+def test_the_same_input_gives_the_same_page(place, good):
+    for name in ("a.html", "b.html"):
+        assert run.invoke(app, ["report", good.name, "-o", name]).exit_code == 0
+    assert (place / "a.html").read_bytes() == (place / "b.html").read_bytes()
+
+
+@pytest.mark.usefixtures("good")
+def test_report_takes_patterns_and_standard_input():
+    ran = run.invoke(app, ["report", "*.jsonl", "-", "-o", "out.html"], input=request(9).encode())
+    assert ran.exit_code == 0, ran.output
+    assert "TraceSet(4 traces" in ran.stdout
+
+
+def test_a_report_that_cannot_be_written_is_one_line(good):
+    ran = run.invoke(app, ["report", good.name, "-o", "nowhere/out.html"])
+    assert ran.exit_code == 2
+    assert "expected the path of a file in an existing folder, found no folder" in ran.stderr
+
+
+def test_strict_stops_at_the_first_bad_record(torn):
+    assert run.invoke(app, ["report", torn.name]).exit_code == 0
+    ran = run.invoke(app, ["report", torn.name, "--strict"])
+    assert ran.exit_code == 2
+    assert ran.stderr.startswith("tracekit: JSON_SYNTAX ")
+    assert "torn.jsonl:2" in ran.stderr
+
+
+def test_a_unit_that_is_not_the_format_s_can_be_said(place):
+    """Times of 2023 in microseconds: refused, with the remedy; read with it."""
+    span = SPAN % (1, 1, "x", 0)
+    span = span.replace('"1000"', '"1700000000000000"').replace('"0"', '"1700000000000250"')
+    (place / "micro.jsonl").write_text(REQUEST % span)
+    ran = run.invoke(app, ["check", "micro.jsonl"])
+    assert ran.exit_code == 2
+    assert "TIME_UNIT" in ran.stderr
+    assert "us" in ran.stderr
+    ran = run.invoke(app, ["check", "micro.jsonl", "--time-unit", "us"])
+    assert ran.exit_code == 0, ran.output
+    assert "2023-11-14" in ran.stdout
+
+
+# ------------------------------------------------------------------ check
+
+
+def test_check_of_good_files_is_0(good):
+    ran = run.invoke(app, ["check", good.name])
+    assert ran.exit_code == 0, ran.output
+    assert "TraceSet(3 traces, 3 spans, 1 service" in ran.stdout
+    (row,) = [line.split() for line in ran.stdout.splitlines() if line.strip().startswith("good.jsonl")]
+    assert row == [good.name, "otlp", "688", "bytes", "3", "3", "0", "0", "0", "to", "the", "end"]
+
+
+def test_check_of_files_with_bad_records_is_1(torn):
+    ran = run.invoke(app, ["check", torn.name])
+    assert ran.exit_code == 1, ran.output
+    assert "1 record quarantined" in ran.stdout
+    (row,) = [line.split() for line in ran.stdout.splitlines() if line.strip().startswith("error")]
+    assert row[:5] == ["error", "JSON_SYNTAX", "quarantined", "1", "torn.jsonl:2"]
+
+
+@pytest.mark.parametrize("others", [[], ["good.jsonl"]])
+@pytest.mark.usefixtures("good")
+def test_check_of_a_file_that_cannot_be_read_is_2(place, others):
+    (place / "page.json").write_text("<!doctype html><title>Sign in</title>")
+    ran = run.invoke(app, ["check", "page.json", *others])
+    assert ran.exit_code == 2
+    assert "FILE_HTML" in ran.output
+    assert "Sign in" in ran.output
+    assert bool(others) == ("TraceSet(3 traces" in ran.stdout)
+
+
+def test_check_of_a_file_that_is_cut_is_2(place):
+    (place / "cut.gz").write_bytes(gzip.compress(request(*range(1, 2000)).encode())[:-100])
+    ran = run.invoke(app, ["check", "cut.gz"])
+    assert ran.exit_code == 2
+    assert "CONTAINER_TRUNCATED" in ran.output
+
+
+def test_check_of_a_live_file_is_1(place):
+    (place / "live.jsonl").write_text(request(1) + request(2)[:-40])
+    ran = run.invoke(app, ["check", "live.jsonl"])
+    assert ran.exit_code == 1
+    assert "JSON_TRUNCATED_TAIL" in ran.stdout
+    assert "in part" in ran.stdout
+
+
+def test_check_as_json_holds_the_rows_of_both_frames(torn):
+    ran = run.invoke(app, ["check", torn.name, "--json"])
+    assert ran.exit_code == 1
+    told = json.loads(ran.stdout)
+    assert (told["exit_code"], told["trace_count"], told["span_count"], told["error"]) == (1, 2, 2, None)
+    (source,) = told["sources"]
+    assert source["span_count"] == source["accepted_count"] + source["merged_count"] + source["quarantined_count"] == 3
+    issue = told["issues"][0]
+    assert (issue["code"], issue["record_number"], issue["action"]) == ("JSON_SYNTAX", 2, "quarantined")
+
+
+def test_check_as_json_says_why_nothing_could_be_read(place):
+    (place / "empty.json").touch()
+    ran = run.invoke(app, ["check", "empty.json", "--json"])
+    assert ran.exit_code == 2
+    told = json.loads(ran.stdout)
+    assert (told["exit_code"], told["error"]["code"], told["sources"]) == (2, "FILE_EMPTY", [])
+    assert ran.stderr.startswith("tracekit: FILE_EMPTY")
+
+
+def test_check_reads_a_store_as_it_reads_the_files(torn):
+    assert run.invoke(app, ["convert", torn.name, "-o", "torn.parquet"]).exit_code == 0
+    ran = run.invoke(app, ["check", "torn.parquet", "--json"])
+    assert ran.exit_code == 1, ran.output
+    assert (
+        json.loads(ran.stdout)["sources"]
+        == json.loads(run.invoke(app, ["check", torn.name, "--json"]).stdout)["sources"]
+    )
+
+
+# ------------------------------------------------------------------ convert
+
+
+def test_convert_writes_what_read_reads(torn):
+    ran = run.invoke(app, ["convert", torn.name, "-o", "traces.parquet"])
+    assert ran.exit_code == 0, ran.output
+    assert "1 records quarantined" in ran.stdout
+    assert repr(tk.read("traces.parquet")) == repr(tk.read("torn.jsonl"))
+
+
+def test_convert_of_nothing_readable_leaves_nothing(place):
+    (place / "empty.json").touch()
+    ran = run.invoke(app, ["convert", "empty.json", "-o", "traces.parquet"])
+    assert ran.exit_code == 2
+    assert [path.name for path in place.iterdir()] == ["empty.json"]
+
+
+def test_convert_does_not_write_over_what_is_no_store(place, good):
+    (place / "mine").mkdir()
+    (place / "mine" / "thesis.txt").write_text("years")
+    ran = run.invoke(app, ["convert", good.name, "-o", "mine"])
+    assert ran.exit_code == 2
+    assert (place / "mine" / "thesis.txt").read_text() == "years"
+
+
+# ------------------------------------------------------------------ samples, lab
+
+
+def test_samples_lists_every_recording():
+    ran = run.invoke(app, ["samples"])
+    assert ran.exit_code == 0
+    assert all(name in ran.stdout for name in tk.list_samples()["name"])
+
+
+def test_lab_copies_the_notebooks_and_never_overwrites_one(place, monkeypatch):
+    started = []
+    monkeypatch.setattr(cli.subprocess, "run", lambda call, **_: started.append(call) or Left(7))
+    ran = run.invoke(app, ["lab", "--no-browser"])
+    assert ran.exit_code == 7, "the exit code is JupyterLab's"
+    assert started == [[sys.executable, "-m", "jupyterlab", "notebooks", "--no-browser"]]
+    copy = place / "notebooks" / "01-first-look.ipynb"
+    assert copy.read_bytes() == (Path(__file__).parents[1] / "notebooks" / copy.name).read_bytes()
+    copy.write_text("my notes")
+    ran = run.invoke(app, ["lab"])
+    assert "01-first-look.ipynb: left as it is" in ran.stdout
+    assert copy.read_text() == "my notes"
+
+
+class Left:
+    """A process that has ended."""
+
+    def __init__(self, returncode):
+        self.returncode = returncode
+
+
+def test_lab_without_jupyterlab_names_the_extra(place, monkeypatch):
+    monkeypatch.setattr(cli, "find_spec", lambda _: None)
+    ran = run.invoke(app, ["lab"])
+    assert ran.exit_code == 2
+    assert "pip install 'tracekit-notebook[lab]'" in ran.stderr
+    assert not list(place.iterdir())
+
+
+# ------------------------------------------------------------------ how it fails
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check", "absent.jsonl"], "PATH_MISSING"),
+        (["check", "good.jsonl", "--format", "otpl"], "expected jaeger, otlp, xray, zipkin, found 'otpl'"),
+        (["check", "good.jsonl", "--time-unit", "min"], "found 'min'"),
+        (["check", "good.jsonl", "--format", "zipkin"], "tracekit: "),
+        (["convert", "good.jsonl"], "--output"),
+        (["chekc"], "chekc"),
+    ],
+)
+@pytest.mark.usefixtures("good")
+def test_what_cannot_be_done_is_said_without_a_traceback(arguments, said):
+    ran = run.invoke(app, arguments)
+    assert ran.exit_code == 2
+    assert said in " ".join(ran.stderr.replace("│", " ").split())
+    assert "Traceback" not in ran.output
+    assert isinstance(ran.exception, SystemExit)
+
+
+def test_a_fault_of_our_own_is_not_dressed_up(good, monkeypatch):
+    monkeypatch.setattr(cli, "_verdict", lambda _: 1 / 0)
+    assert isinstance(run.invoke(app, ["check", good.name]).exception, ZeroDivisionError)
+
+
+def test_names_of_the_input_cannot_steer_the_terminal(place):
+    (place / "odd\x1b[31m.jsonl").write_text(request(1) + "{\x1b]0;title\x07\n")
+    ran = run.invoke(app, ["check", "*.jsonl"])
+    assert ran.exit_code == 1
+    assert "\x1b" not in ran.output
+    assert "\x07" not in ran.output
+    ran = run.invoke(app, ["check", "gone\x1b[31m.jsonl"])
+    assert ran.exit_code == 2
+    assert "\x1b" not in ran.output
+    assert ran.stderr.count("\n") == 1
+
+
+def test_markup_in_names_is_text(capsys):
+    show(findings_table(Findings([Finding("c", "info", "[red]not red[/red] :smile: [link=x]")])))
+    assert "[red]not red[/red] :smile: [link=x]" in capsys.readouterr().out
+
+
+def test_issues_are_counted_by_code_gravest_first(place):
+    lines = [request(1), "{\n", '{"resourceMetrics":[]}\n', "{\n", request(1)]
+    (place / "odd.jsonl").write_text("".join(lines))
+    traces = tk.read("odd.jsonl")
+    table = issues_table(traces.issues, traces.sources)
+    codes, times = (list(table.columns[at].cells) for at in (1, 3))
+    counted = dict(zip(map(str, codes), times, strict=True))
+    assert counted["JSON_SYNTAX"] == "2"
+    assert counted["SIGNAL_MIXED"] == "1"
+    assert list(map(str, codes)).index("JSON_SYNTAX") < list(map(str, codes)).index("SIGNAL_MIXED")
+    assert sources_table(traces.sources).row_count == 1
+
+
+def terminal(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tracekit", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(tk.__file__).parents[1])},
+        **options,
+    )
+
+
+def test_the_module_runs_as_the_script_does():
+    with terminal("--version") as process:
+        assert process.communicate(timeout=60)[0] == f"tracekit {tk.__version__}\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(good):
+    with terminal("check", good.name, "--json") as process:
+        process.stdout.close()
+        complaint = process.stderr.read()
+        process.wait(timeout=60)
+    assert "Traceback" not in complaint
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
+def test_ctrl_c_ends_with_a_word_and_130(place):
+    """The command waits for standard input; one interrupt ends it within a second or so, without a file."""
+    with terminal("report", "-", "-o", "out.html", stdin=subprocess.PIPE) as process:
+        process.stdin.write(request(1) * 4000)  # more than a pipe holds: when this returns, the command is reading
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        out, complaint = process.communicate(timeout=30)
+        assert time.monotonic() - begun < 5, "a busy machine may take its time, but not that long"
+    assert process.returncode == 130, (out, complaint)
+    assert complaint == "tracekit: stopped; nothing was left half-written\n"
+    assert not list(place.iterdir())
