@@ -6,6 +6,9 @@ from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tracekit.analysis import self_time as self_time_module
+from tracekit.analysis import service_calls
+from tracekit.analysis.self_time import self_times
 from tracekit.analysis.service_calls import find_calls
 from tracekit.analysis.service_graph import service_graph, summarise
 from tracekit.analysis.service_tables import tabulate
@@ -480,6 +483,18 @@ def test_blocks_add_up_to_the_whole(rows):
     pd.testing.assert_frame_equal(merged.services, whole.services)
     pd.testing.assert_frame_equal(merged.calls, whole.calls)
     assert merged.unnamed_count == whole.unnamed_count
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(spans, max_size=30), st.integers(1, 9))
+def test_it_does_not_matter_how_traces_are_cut_into_blocks(rows, size):
+    traces = draw("\n".join(f"{i % 7 + 1:x}{line}" for i, line in enumerate(_text(rows).splitlines())))
+    whole, own = _found(traces), self_times(traces)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (service_calls, self_time_module):
+            patch.setattr(module, "_BLOCK", size)
+        assert _found(traces) == whole
+        assert self_times(traces).tolist() == own.tolist()
 
 
 def test_the_order_of_lines_does_not_matter():

@@ -7,23 +7,23 @@ one (SERVER, CONSUMER) of the same service.  An outgoing span that nobody answer
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tracekit.analysis.self_time import visible_parents
+from tracekit.forest import blocks
 from tracekit.schema import Kind, ParentState, Relation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
 CALL_TYPES = ("call", "message")
 CALLEE_SORTS = ("service", "db", "messaging")  # a database called "orders" is not the service called "orders"
 SERVICE = 0
+_BLOCK = 65_536  # spans; the arrays of a block stay in the second-level cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +117,18 @@ def find_calls(traces: TraceSet) -> Calls:
     spans, forest, inferred = traces.columns.spans, traces.forest, traces.is_inferred
     service, peer_type = traces.codes("service_name").codes, traces.codes("peer_type")
     up = visible_parents(forest.parent_row, inferred)
-    outgoing = ((spans.kind == Kind.CLIENT) | (spans.kind == Kind.PRODUCER)) & ~inferred
-    incoming = (spans.kind == Kind.SERVER) | (spans.kind == Kind.CONSUMER)
-    above = np.maximum(up, 0).astype(np.int64)
-    arrived = (up >= 0) & ~inferred & ((service[above] != service) | (outgoing[above] & incoming))
-    child = np.flatnonzero(arrived)
-    roots = np.flatnonzero((up < 0) & ~inferred)
-    roots = roots[np.where(forest.state[roots] == ParentState.ROOT, ~outgoing[roots], incoming[roots])]
-    consumer, producer = _linked(traces, up, outgoing)
-    sender, receiver = np.concatenate([up[child], producer]), np.concatenate([child, consumer])
+    consumer, producer = _linked(traces, up)
     is_service = np.array([label not in CALLEE_SORTS for label in peer_type.labels] + [True])
-    answered = _answered(sender, up, incoming, lambda rows: is_service[peer_type.codes[rows]])
-    silent = np.flatnonzero(outgoing & ~answered)
+    shape = _Shape(up, spans.kind, service, ~inferred, forest.state, is_service, peer_type.codes)
+    parts = [_block(shape, low, high, producer) for low, high in blocks(forest.starts, _BLOCK)]
+    nothing = (np.zeros(0, np.int64),) * 3
+    child, roots, silent = (np.concatenate(rows) for rows in zip(nothing, *parts, strict=True))
+    sender, receiver = np.concatenate([up[child], producer]), np.concatenate([child, consumer])
     names, name = _peer_names(traces, silent, np.flatnonzero(inferred))
-    silent, name, unnamed = _distinct_peers(silent, name, up, outgoing)
+    silent, name, unnamed = _distinct_peers(silent, name, up, spans.kind)
     sort = np.array([_sort(label) for label in peer_type.labels] + [SERVICE], np.int8)[peer_type.codes[silent]]
     consumed = (spans.kind[sender] == Kind.PRODUCER) | (spans.kind[receiver] == Kind.CONSUMER)
-    told = outgoing[sender]
+    told = _outgoing(spans.kind[sender])
     nobody = np.full(len(silent), -1, np.int64)
     return Calls(
         caller=np.concatenate([service[sender], service[silent]]),
@@ -156,19 +151,53 @@ def _sort(peer_type: str) -> int:
     return CALLEE_SORTS.index(peer_type) if peer_type in CALLEE_SORTS else SERVICE
 
 
-def _answered(sender: Array, up: Array, incoming: Array, is_service: Callable[[Array], Array]) -> Array:
-    """Mark the spans below which a call was seen to arrive: the senders, and outgoing spans of their service above."""
+class _Shape(NamedTuple):
+    """What decides about calls, one entry a span."""
+
+    up: Array
+    kind: Array
+    service: Array
+    live: Array
+    state: Array
+    is_service: Array  # one a peer type, and one for none
+    peer_type: Array
+
+
+def _outgoing(kind: Array) -> Array:
+    """Tell which kinds are those of a caller."""
+    return np.asarray((kind == Kind.CLIENT) | (kind == Kind.PRODUCER))
+
+
+def _incoming(kind: Array) -> Array:
+    """Tell which kinds are those of a callee."""
+    return np.asarray((kind == Kind.SERVER) | (kind == Kind.CONSUMER))
+
+
+def _block(shape: _Shape, low: int, high: int, producer: Array) -> tuple[Array, Array, Array]:
+    """Return the arrivals, roots and unanswered outgoing spans of a block of whole traces."""
+    up, kind, service, live, state = (column[low:high] for column in shape[:5])
+    up = np.maximum(up.astype(np.int64) - low, -1)
+    outgoing, incoming, above = _outgoing(kind) & live, _incoming(kind), np.maximum(up, 0)
+    arrived = (up >= 0) & live & ((service[above] != service) | (outgoing[above] & incoming))
+    child, roots = np.flatnonzero(arrived), np.flatnonzero((up < 0) & live)
+    roots = roots[np.where(state[roots] == ParentState.ROOT, ~outgoing[roots], incoming[roots])]
+    linked = producer[(producer >= low) & (producer < high)] - low
+    answered, higher = _answered(np.concatenate([up[child], linked]), up, incoming)
+    answered[higher[shape.is_service[shape.peer_type[higher + low]]]] = True
+    return child + low, roots + low, np.flatnonzero(outgoing & ~answered) + low
+
+
+def _answered(sender: Array, up: Array, incoming: Array) -> tuple[Array, Array]:
+    """Mark the spans below which a call was seen to arrive, and list those of the same service above them."""
     answered = np.zeros(len(up), bool)
     answered[sender] = True
-    seen, above, at = answered.copy(), [], sender
+    seen, higher, at = answered.copy(), [sender[:0]], sender
     while len(at):
-        at = up[at[~incoming[at]]]
-        at = at[(at >= 0) & ~seen[at]]  # above a change of service stands a sender, seen already
+        at = up[at[np.flatnonzero(~incoming[at])]]
+        at = at[np.flatnonzero((at >= 0) & ~seen[at])]  # above a change of service stands a sender, seen already
         seen[at] = True
-        above.append(at)
-    rows = np.concatenate(above) if above else sender
-    answered[rows[is_service(rows)]] = True
-    return answered
+        higher.append(at)
+    return answered, np.concatenate(higher)
 
 
 def _peer_names(traces: TraceSet, silent: Array, inferred: Array) -> tuple[list[str], Array]:
@@ -185,11 +214,11 @@ def _peer_names(traces: TraceSet, silent: Array, inferred: Array) -> tuple[list[
     return list(position), name
 
 
-def _distinct_peers(silent: Array, name: Array, up: Array, outgoing: Array) -> tuple[Array, Array, Array]:
+def _distinct_peers(silent: Array, name: Array, up: Array, kind: Array) -> tuple[Array, Array, Array]:
     """Leave out spans whose parent calls the same peer, and set those apart that name none."""
     named = name >= 0
     above = up[silent]
-    below = np.flatnonzero(named & (above >= 0) & outgoing[above])
+    below = np.flatnonzero(named & (above >= 0) & _outgoing(kind[above]))
     if len(below):
         called = np.full(len(up), -1, np.int32)
         called[silent] = name
@@ -197,14 +226,15 @@ def _distinct_peers(silent: Array, name: Array, up: Array, outgoing: Array) -> t
     return silent[named], name[named], silent[name < 0]
 
 
-def _linked(traces: TraceSet, up: Array, outgoing: Array) -> tuple[Array, Array]:
+def _linked(traces: TraceSet, up: Array) -> tuple[Array, Array]:
     """Return the consumers without a parent and the outgoing spans that they link to, pair by pair."""
     spans, links = traces.columns.spans, traces.columns.links
     row = links.span_row
     wanted = np.flatnonzero(
         (up[row] < 0) & ((spans.kind[row] == Kind.CONSUMER) | (links.relation == Relation.XRAY_LINK))
     )
-    candidates = np.flatnonzero(outgoing) if len(wanted) else np.zeros(0, np.int64)
+    live = _outgoing(spans.kind) & ~traces.is_inferred if len(wanted) else np.zeros(0, bool)
+    candidates = np.flatnonzero(live)
     candidates = candidates[np.isin(spans.span_id[candidates], links.span_id[wanted])]
     if not len(candidates):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)

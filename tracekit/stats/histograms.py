@@ -48,9 +48,11 @@ def buckets(values: Array) -> Array:
     x = np.asarray(values)
     if len(x) and x.min() < 0:
         raise ValueError(f"expected values of 0 or more, found {x.min()}; leave unmeasurable spans out first")
-    with np.errstate(divide="ignore"):
-        log = np.floor(np.log(x) * (1 / np.log(BASE)))
-    return np.asarray(np.maximum(log, -1).astype(np.int64))
+    log = np.log(np.maximum(x, 1))
+    log *= 1 / np.log(BASE)
+    bucket: Array = log.astype(np.int64)
+    bucket[x < 1] = -1
+    return bucket
 
 
 def bucket_edges(bucket: Array) -> tuple[Array, Array]:
@@ -135,7 +137,10 @@ class Histogram:
         """Add up what falls into the same cell."""
         groups, lowest = int(group.max(initial=-1)) + 1, int(bucket.min(initial=0))
         span = int(bucket.max(initial=0)) - lowest + 1
-        cell, found = dense_codes(group * np.int64(span) + (bucket - lowest), groups * span)
+        key = group * np.int64(span)
+        key += bucket
+        key -= lowest
+        cell, found = dense_codes(key, groups * span)
         size = len(found)
         smallest, largest = np.full(size, np.iinfo(np.int64).max), np.zeros(size, np.int64)
         np.minimum.at(smallest, cell, low)
