@@ -127,7 +127,11 @@ class Attributes:
             [i or 0 if k == ValueType.INT else 0 for i, k in zip(integers, kinds.tolist(), strict=True) if k]
         )
         self._double.extend(
-            [d or 0.0 if k == ValueType.DOUBLE else 0.0 for d, k in zip(doubles, kinds.tolist(), strict=True) if k]
+            [
+                d if d is not None and k == ValueType.DOUBLE else 0.0
+                for d, k in zip(doubles, kinds.tolist(), strict=True)
+                if k
+            ]
         )
         added = kinds[known].tobytes()
         self._type.frombytes(added)
