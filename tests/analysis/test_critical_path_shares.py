@@ -1,0 +1,206 @@
+import numpy as np
+import pandas as pd
+import pytest
+from drawn_spans import draw
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracekit.analysis.critical_path import critical_path
+from tracekit.analysis.path_intervals import bootstrap_means
+from tracekit.traces import TraceSet
+
+SHOP = """
+a1 1 - shop   SERVER    0 100 name=pay
+a1 2 1 cart   INTERNAL 10  40 name=lock
+a1 3 1 ledger INTERNAL 30  90 name=charge
+a1 4 3 ledger INTERNAL 50  60 name=write
+b2 5 - shop   SERVER    0  40 name=pay
+"""
+
+
+def requests(latencies, slow):
+    """One request a latency: web waits 10 ns itself, ledger the rest where ``slow`` says so, else cart."""
+    rows = []
+    for at, (latency, is_slow) in enumerate(zip(latencies, slow, strict=True)):
+        rows.append((f"a{at:x}", "1", None, "web", 0, latency))
+        rows.append((f"a{at:x}", "2", "1", "ledger" if is_slow else "cart", 10, latency))
+    columns = ["trace_id", "span_id", "parent_span_id", "service_name", "start_ns", "end_ns"]
+    return critical_path(TraceSet.from_spans(pd.DataFrame(rows, columns=columns).assign(name="x")))
+
+
+def test_sums_shares_presence_and_exemplars():
+    traces = draw(SHOP)
+    table = critical_path(traces).by("service_name").set_index("service_name")
+    assert table["path_time_ns"].to_dict() == {"shop": 80, "ledger": 60}
+    assert table["share_ratio"].tolist() == pytest.approx([80 / 140, 60 / 140])
+    assert table["presence_ratio"].tolist() == [1.0, 0.5]
+    assert table["mean_ns"].tolist() == [40.0, 30.0]
+    assert table["trace_count"].tolist() == [2, 1]
+    assert table["partial_count"].tolist() == [0, 0]
+    assert table["typical_trace_id"].tolist() == [traces.trace_ids[0]] * 2
+    assert table["largest_trace_id"].tolist() == [traces.trace_ids[0]] * 2
+
+
+def test_weights_go_into_means_and_not_into_sums():
+    traces = draw(SHOP)
+    weighted = critical_path(traces.with_weights(np.array([3.0, 1.0]))).by("service_name").set_index("service_name")
+    assert weighted["path_time_ns"].to_dict() == {"shop": 80, "ledger": 60}
+    assert weighted["mean_ns"].to_dict() == {"shop": 40.0, "ledger": 45.0}
+    assert weighted.loc["ledger", "presence_ratio"] == 0.75
+    assert weighted.loc["ledger", "share_ratio"] == pytest.approx(180 / 340)
+
+
+@pytest.mark.parametrize(
+    ("key", "sums"),
+    [
+        ("operation", {"pay": 80, "charge": 50, "write": 10}),
+        ("trace_id", {"0" * 30 + "a1": 100, "0" * 30 + "b2": 40}),
+        ("caller_service", {None: 80, "shop": 60}),
+        ("kind", {"SERVER": 80, "INTERNAL": 60}),
+        (
+            "call_path",
+            {"shop pay": 80, "shop pay > ledger charge": 50, "shop pay > ledger charge > ledger write": 10},
+        ),
+    ],
+)
+def test_keys(key, sums):
+    table = critical_path(draw(SHOP)).by(key)
+    assert dict(zip(table[key], table["path_time_ns"].tolist(), strict=True)) == sums
+
+
+def test_attributes_and_several_keys():
+    frame = pd.DataFrame(
+        {
+            "trace_id": "a1",
+            "span_id": ["1", "2", "3"],
+            "parent_span_id": [None, "1", "9"],
+            "name": "x",
+            "service_name": ["web", "db", "db"],
+            "attributes.tenant": [None, "blue", "green"],
+            "start_ns": [0, 10, 60],
+            "end_ns": [100, 50, 90],
+        }
+    )
+    path = critical_path(TraceSet.from_spans(frame))
+    table = path.by(["service_name", "tenant"])
+    assert table[["service_name", "tenant", "path_time_ns"]].to_numpy().tolist() == [
+        ["db", "blue", 40],
+        ["web", None, 30],
+        ["db", "green", 30],
+        ["(missing)", "(missing)", 0],
+    ]
+    assert table["partial_count"].tolist() == [1, 1, 1, 1]
+    with pytest.raises(ValueError, match="found none called .tenat.; did you mean tenant"):
+        path.by("tenat")
+
+
+def test_time_without_a_span_and_missing_spans_have_names():
+    lines = "a1 1 - s SERVER 0 10\na1 2 - s SERVER 30 40\nb2 3 9 s SERVER 0 5\nb2 4 9 s SERVER 7 9"
+    table = critical_path(draw(lines), scope="trace").by("service_name")
+    assert dict(zip(table["service_name"], table["path_time_ns"].tolist(), strict=True)) == {
+        "s": 27,
+        "(no span)": 20,
+        "(missing)": 2,
+    }
+
+
+def test_the_caller_is_the_nearest_other_service():
+    lines = "a1 1 - a SERVER 0 100\na1 2 1 b SERVER 10 90\na1 3 2 b INTERNAL 20 80\na1 4 3 b INTERNAL 30 70"
+    table = critical_path(draw(lines + "\na1 5 4 c SERVER 40 60")).by(["caller_service", "service_name"])
+    assert table[["caller_service", "service_name", "path_time_ns"]].to_numpy().tolist() == [
+        ["a", "b", 60],
+        [None, "a", 20],
+        ["b", "c", 20],
+    ]
+
+
+def test_long_call_paths_are_told_apart_and_spelt_by_their_ends():
+    count = 200
+    frame = pd.DataFrame({"start_ns": range(count), "end_ns": range(2 * count, count, -1)})
+    frame = frame.assign(trace_id="a1", name="x", span_id=[f"{at + 1:x}" for at in range(count)])
+    frame["parent_span_id"] = frame["span_id"].shift()
+    table = critical_path(TraceSet.from_spans(frame)).by("call_path")
+    assert len(table) == count
+    assert table["path_time_ns"].sum() == 2 * count
+    assert table["call_path"].str.startswith("... > ").sum() == count - 24
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(st.integers(10, 500), st.booleans()), min_size=1, max_size=30), st.integers(1, 30))
+def test_means_of_a_band_add_up_to_its_latency_and_excesses_too(rows, least):  # I13
+    path = requests(*zip(*rows, strict=True))
+    table = path.by("service_name")
+    assert table["path_time_ns"].sum() == path.latency_ns.sum()
+    assert table["mean_ns"].sum() == pytest.approx(path.latency_ns.mean(), abs=0.5)
+    result = path.bands("service_name", least=least)
+    summed = result.table.groupby("band", sort=False)[["mean_ns", "excess_ns"]].sum()
+    wanted = result.bands.set_index("band")
+    for band, row in summed.iterrows():
+        if wanted.loc[band, "trace_count"] and wanted["trace_count"].iloc[0]:
+            assert row["mean_ns"] == pytest.approx(wanted.loc[band, "mean_latency_ns"], abs=1e-6)
+            assert row["excess_ns"] == pytest.approx(wanted.loc[band, "excess_ns"], abs=1e-6)
+
+
+def test_bands_tell_what_makes_slow_requests_slow():
+    latencies = [*range(100, 195), *[1000] * 5]
+    path = requests(latencies, [False] * 95 + [True] * 5)
+    result = path.bands("service_name", [(0.45, 0.55), (0.95, 1.0)], least=5)
+    assert repr(result) == "Bands(p45 to p55: 10, p95 to p100: 5)"
+    slow = result.table[result.table["band"] == "p95 to p100"].set_index("service_name")
+    assert slow.loc["ledger", ["mean_ns", "share_ratio", "presence_ratio"]].tolist() == [990.0, 0.99, 1.0]
+    median = np.mean(latencies[45:55])
+    assert slow["excess_ns"].to_dict() == {"ledger": 990.0, "cart": -(median - 10), "web": 0.0}
+    assert not result.bands["is_widened"].any()
+    assert "p95 to p100" in result._repr_html_()
+
+
+def test_a_band_with_too_few_requests_is_widened_and_says_so():
+    path = requests(range(101, 201), [False] * 100)
+    bands = path.bands("service_name", [(0.45, 0.55), (0.99, 1.0)]).bands
+    assert bands["trace_count"].tolist() == [20, 20]
+    assert bands["is_widened"].tolist() == [True, True]
+    assert bands[["low_latency_ns", "high_latency_ns"]].to_numpy().tolist() == [[141, 160], [181, 200]]
+    assert bands["low_quantile"].tolist() == pytest.approx([0.405, 0.805])
+    assert bands["high_quantile"].tolist() == pytest.approx([0.595, 1.0])
+
+
+def test_bands_rank_by_weight():
+    rows = requests([10, 20, 30], [False] * 3).source
+    path = critical_path(rows.with_weights(np.array([8.0, 1.0, 1.0])))
+    assert path.bands("service_name", [(0.0, 0.8), (0.8, 1.0)], least=1).bands["trace_count"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("quantiles", "message"),
+    [
+        ([(0.5, 0.4)], r"expected quantiles 0 <= low < high <= 1, found \(0.5, 0.4\)"),
+        ([], "expected at least one band of quantiles, found none"),
+    ],
+)
+def test_bands_that_are_none(quantiles, message):
+    with pytest.raises(ValueError, match=message):
+        requests([20], [False]).bands("service_name", quantiles)
+
+
+def test_nothing_to_attribute():
+    path = critical_path(draw("a1 1 - s SERVER 5 5"))
+    assert path.by("service_name").empty
+    assert path.bands("service_name").bands["trace_count"].tolist() == [1] * 4
+
+
+@pytest.mark.parametrize("clusters", [60, 1000])
+def test_limits_hold_the_mean_as_often_as_they_say(clusters):
+    rng = np.random.default_rng(7)
+    held = 0
+    for seed in range(150):
+        value = rng.gamma(4.0, 25.0, clusters)
+        low, high = bootstrap_means(
+            np.zeros(clusters, int), np.arange(clusters), value, np.ones(clusters), 1, seed=seed
+        )
+        held += low[0] <= 100 <= high[0]
+    assert 0.89 <= held / 150 <= 0.99
+
+
+def test_one_trace_has_no_limits():
+    low, high = bootstrap_means(np.zeros(1, int), np.zeros(1, int), np.ones(1), np.ones(1), 1)
+    assert np.isnan([low[0], high[0]]).all()
