@@ -262,6 +262,12 @@ def test_plain_wheel_scrolls_and_ctrl_wheel_zooms(visit):
     page.keyboard.up("Control")
     page.wait_for_function(f"() => W.to - W.from < {span * 0.9}")
     assert page.evaluate("() => document.querySelector('.tkw-scroll').scrollTop") == 300
+    begin, span = state(page, "from"), state(page, "to") - state(page, "from")
+    page.keyboard.down("Shift")
+    page.mouse.wheel(0, 150)
+    page.keyboard.up("Shift")
+    page.wait_for_function(f"() => W.from > {begin + span * 0.05}")
+    assert state(page, "to") - state(page, "from") == pytest.approx(span)
 
 
 def test_only_the_rows_in_sight_exist(visit):
@@ -328,7 +334,7 @@ def test_it_stands_in_a_shadow_root_and_is_gone_when_destroyed(visit):
 
 def test_numbers_are_rounded_as_python_rounds_them(visit):
     chromium.load_module(visit.page)
-    values = [0, 1, 7, 999, 1000, 1499.6, 9_994, 9_995, 99_949, 99_950, 999_499, 999_500, 1e12, -45e6]
+    values = [0, 1, 7, 999, 1000, 1499.6, 9_994, 9_995, 99_949, 99_950, 100_500, 999_499, 999_500, 1e12, -45e6]
     values += [round(1.37**k, 3) for k in range(1, 90)]
     assert visit.page.evaluate("values => values.map(M.duration)", values) == [duration(value) for value in values]
 

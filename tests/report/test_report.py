@@ -19,7 +19,7 @@ from tracekit.errors import RenderError
 from tracekit.report import page as page_module
 from tracekit.report import report
 from tracekit.report.page import render
-from tracekit.report.policy import inline
+from tracekit.report.policy import inline, packed
 from tracekit.views.tkw1 import decode
 
 HOSTILE = "</script><img src=x onerror=window.__pwn=1>"
@@ -141,6 +141,10 @@ def test_the_same_traces_give_the_same_bytes(source, tmp_path):
     assert again.read_bytes() == source.encode()
     strip = lambda text: re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)  # noqa: E731 - record numbers differ
     assert strip(render(TraceSet.from_spans(shuffled), title="Shop")) == strip(source)
+
+
+def test_packed_data_have_no_date():
+    assert base64.b64decode(packed(b"TKW1"))[4:8] == bytes(4)
 
 
 def test_no_clock_unless_asked(shop):

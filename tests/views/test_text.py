@@ -47,6 +47,7 @@ def test_durations_keep_three_digits(nanoseconds):
     ("nanoseconds", "said"),
     [
         (0, "0 ns"), (1, "1 ns"), (999, "999 ns"), (1000, "1.00 µs"), (1500.4, "1.50 µs"), (99_950, "100 µs"),
+        (100_500, "101 µs"),
         (999_499, "999 µs"), (999_500, "1.00 ms"), (1.5e9, "1.50 s"), (12_345e9, "12345 s"), (-7, "-7 ns"),
         (float("nan"), "\N{EN DASH}"), (None, "\N{EN DASH}"), (float("inf"), "\N{EN DASH}"),
     ],
