@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import hypothesis
 import pandas as pd
 import pytest
 
 from tracekit import TraceSet
+
+hypothesis.settings.register_profile("tracekit", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("tracekit")
 
 COLUMNS = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "kind", "status_code", "start_ns", "end_ns"]
 

@@ -82,14 +82,16 @@ class UnitVote:
                 self._examples.setdefault((source, other), int(spans.start_ns[mine & (unit == other)][0]))
 
     def minorities(self, ledgers: Sequence[Ledger]) -> Array:
-        """Return the sources in which some times are dates in another unit, but fewer than in nanoseconds.
+        """Return the sources in which some times are dates in another unit.
+
+        A source with more of them than in nanoseconds is incomplete, as long as there is another one to read.
 
         Raises
         ------
         LoadError
-            TIME_UNIT, for a source with more dates in another unit.
+            TIME_UNIT, where every source has more dates in another unit, and at the first one that has in strict mode.
         """
-        mixed = []
+        mixed, refused = [], []
         for source, votes in self.counts.items():
             if not votes[:_NANOSECONDS].sum():
                 continue
@@ -101,8 +103,13 @@ class UnitVote:
                     f" that are dates only in {name}, e.g. {self._examples[source, common]};"
                     f" nothing was converted; read it with time_unit={name!r}"
                 )
-                raise LoadError(message, source=uri, code="TIME_UNIT")
+                refused.append(LoadError(message, source=uri, code="TIME_UNIT"))
+                if ledgers[source].strict:
+                    raise refused[0]
+                ledgers[source].incomplete(message)
             mixed.append(source)
+        if refused and len(refused) == len(self.counts):
+            raise refused[0]
         return np.array(mixed, np.int64)
 
 
