@@ -1,0 +1,131 @@
+"""The wheel: it carries what the demo, the samples and the notebooks need, and nothing else."""
+
+import ast
+import email
+import json
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import tracekit as tk
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+# what is imported -> what is installed for it
+DISTRIBUTIONS = {"backports": "backports-zstd", "botocore": "boto3", "traitlets": "ipywidgets"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of this source tree, built without a network."""
+    pytest.importorskip("hatchling", reason="the build backend hatchling is not installed")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def members(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def metadata(members):
+    (name,) = [name for name in members if name.endswith(".dist-info/METADATA")]
+    return email.message_from_bytes(members[name])
+
+
+def files_of(folder, suffixes=None):
+    """Files of a folder of the source tree, caches left out."""
+    found = [path for path in (ROOT / folder).rglob("*") if path.is_file()]
+    kept = [path for path in found if not {"__pycache__", ".ipynb_checkpoints"} & set(path.parts)]
+    return {path.relative_to(ROOT).as_posix() for path in kept if suffixes is None or path.suffix in suffixes}
+
+
+def test_there_is_one_version(metadata):
+    assert tk.__version__ == PROJECT["version"] == metadata["Version"]
+
+
+def test_every_file_of_the_package_is_there_as_it_is(members):
+    expected = files_of("tracekit", {".py", ".js", ".css", ".html", ".typed"})
+    assert {"tracekit/views/static/tracekit.js", "tracekit/report/template.html", "tracekit/py.typed"} <= expected
+    assert expected <= set(members)
+    for name in expected:
+        assert members[name] == (ROOT / name).read_bytes(), name
+
+
+def test_the_recordings_and_notebooks_are_there(members):
+    index = json.loads(members["tracekit/_bundled/datasets/index.json"])
+    paths = [file["path"] for entry in index["datasets"] for file in entry["files"]]
+    assert paths
+    for name in [*(f"datasets/{path}" for path in paths), *files_of("notebooks")]:
+        assert members[f"tracekit/_bundled/{name}"] == (ROOT / name).read_bytes()
+
+
+def test_nothing_else_is_there(members):
+    tops = {name.partition("/")[0] for name in members}
+    assert tops == {"tracekit", f"tracekit_notebook-{tk.__version__}.dist-info"}
+    assert not [name for name in members if "__pycache__" in name or ".ipynb_checkpoints" in name]
+    assert sum(map(len, members.values())) < 8_000_000
+
+
+def test_the_metadata_say_what_a_user_needs_to_know(metadata, members):
+    assert metadata["Name"] == "tracekit-notebook"
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata.get_payload().startswith("# tracekit")
+    assert {"lab", "test", "record"} <= set(metadata.get_all("Provides-Extra"))
+    (points,) = [text.decode() for name, text in members.items() if name.endswith("entry_points.txt")]
+    assert "tracekit = tracekit.cli:main" in points
+
+
+def test_what_is_imported_is_required(metadata):
+    """A library that only a developer has would fail in the first fresh environment."""
+    needed = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
+    required = {canonicalize_name(one.name) for one in needed if "extra" not in str(one.marker)}
+    imported = set()
+    for path in (ROOT / "tracekit").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.partition(".")[0])
+    foreign = imported - set(sys.stdlib_module_names) - {"tracekit", "compression"}  # compression: from Python 3.14
+    assert len(foreign) > 8
+    assert {DISTRIBUTIONS.get(name, name) for name in foreign} <= required
+
+
+def test_it_works_from_any_folder(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def run(*arguments):
+        ran = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=elsewhere,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    assert Path(run("-c", "import tracekit; print(tracekit.__file__)").strip()).is_relative_to(tmp_path)
+    assert "ledger" in run("-m", "tracekit", "demo")
+    assert [path.name for path in elsewhere.iterdir()] == ["tracekit-demo.html"]
+    assert "checkout-xray" in run("-m", "tracekit", "samples")
