@@ -114,7 +114,7 @@ def test_every_outermost_match_is_a_request():
         ({"overflow": "drop"}, "expected overflow to be one of auto, clip, exclude, found 'drop'"),
         ({"follows_from": "no"}, "expected follows_from to be one of async, blocking, found 'no'"),
         ({"skew": "edge"}, "expected skew to be one of off, found 'edge'"),
-        ({"scope": np.ones(3, bool)}, "expected a scope with one entry for each of 4 spans, found 3"),
+        ({"scope": np.ones(3, bool)}, "expected a mask with one entry for each of 4 spans, found 3"),
     ],
 )
 def test_options_that_are_none(options, message):
@@ -265,5 +265,6 @@ def test_whatever_is_built_adds_up(frame, scope, overflow):  # I1, I2 with orpha
         assert pieces["start_ns"].iloc[0] == path.tree.start[root]
         assert pieces["end_ns"].iloc[-1] == path.tree.end[root]
         assert pieces["start_ns"].tolist()[1:] == pieces["end_ns"].tolist()[:-1]
-    again = critical_path(TraceSet.from_spans(frame.sample(frac=1, random_state=1)), scope=scope, overflow=overflow)
-    assert again.latency_ns.tolist() == path.latency_ns.tolist()
+    if not frame.duplicated(["trace_id", "start_ns"]).any():  # else the order of arrival decides who is first
+        again = critical_path(TraceSet.from_spans(frame.sample(frac=1, random_state=1)), scope=scope, overflow=overflow)
+        assert again.own_ns.tolist() == path.own_ns.tolist()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit.analysis.path_plant import plant
-from tracekit.analysis.path_result import CriticalPath, walks
-from tracekit.analysis.path_tree import choose
+from tracekit.analysis.path_result import CriticalPath
+from tracekit.analysis.path_tree import choose, walks
 
 if TYPE_CHECKING:
     from tracekit.analysis.path_tree import Scope

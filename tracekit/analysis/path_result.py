@@ -8,23 +8,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from tracekit import frames
-from tracekit.analysis.critical_path_kernel import segments, walk
+from tracekit.analysis.path_frames import requests_of, segments_of, spans_of
 from tracekit.analysis.path_issues import issues_of
-from tracekit.analysis.path_keys import MISSING, NO_SPAN
 from tracekit.analysis.path_shares import BANDS, Bands, bands, shares
-from tracekit.analysis.path_tree import PathTree, Waiting
+from tracekit.analysis.what_if import Rerun, WhatIf, opportunities, what_if
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from tracekit.analysis.critical_path_kernel import Walk
+    import pandas as pd
+
+    from tracekit.analysis.path_tree import PathTree
+    from tracekit.analysis.what_if import Change, Selector
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
-
-_BLOCK = 65_536  # spans; the arrays of a block stay in the second-level cache
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -48,6 +46,7 @@ class CriticalPath:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from tracekit import TraceSet
     >>> shop = TraceSet.from_spans(
     ...     pd.DataFrame(
@@ -81,28 +80,7 @@ class CriticalPath:
         ``trace_id``, ``span_id``, ``service_name``, ``operation``, ``path_time_ns`` (own time; sums to the latency),
         ``path_total_ns`` (with all below it), ``on_path``, ``waiting`` (why nobody waits for it: see ``Waiting``).
         """
-        count, extra = self.tree.span_count, len(self.tree) - self.tree.span_count
-        missing = np.where(self.tree.is_virtual, NO_SPAN, MISSING)
-        columns = self.source.spans[["trace_id", "span_id", "service_name", "operation"]]
-        if extra:
-            names = frames.hexes(self.tree.behind_id)
-            names[self.tree.behind_id == 0] = ""
-            behind = {
-                "trace_id": np.array(self.source.trace_ids, object)[self.tree.trace[count:]],
-                "span_id": names,
-                "service_name": missing,
-                "operation": missing,
-            }
-            columns = pd.concat([columns.astype(object), pd.DataFrame(behind)], ignore_index=True)
-            columns = columns.astype({"service_name": "category", "operation": "category"})
-        whole = columns.assign(
-            path_time_ns=self.own_ns,
-            path_total_ns=self.total_ns,
-            on_path=self.on_path,
-            waiting=pd.Categorical.from_codes(self.tree.waiting, pd.Index([reason.name.lower() for reason in Waiting])),
-        )
-        whole.index.name = "span_row"
-        return whole
+        return spans_of(self)
 
     @cached_property
     def segments(self) -> pd.DataFrame:
@@ -110,15 +88,7 @@ class CriticalPath:
 
         The stretches of a request follow each other without a gap from its start to its end.
         """
-        parts = [tuple(nodes[part] if at == 0 else part for at, part in enumerate(segments(rows)))
-                 for nodes, rows in walks(self.source, self.tree, touching=self.is_touching)]  # fmt: skip
-        span, low, high = (
-            np.concatenate([part[at] for part in parts]) if parts else np.zeros(0, np.int64) for at in range(3)
-        )
-        request = self.request[span]
-        order = np.lexsort((low, request))
-        table = {"request": request[order], "span_row": span[order], "start_ns": low[order], "end_ns": high[order]}
-        return pd.DataFrame(table)
+        return segments_of(self)
 
     @cached_property
     def request(self) -> Array:
@@ -163,22 +133,7 @@ class CriticalPath:
         ``trace_id``, ``root_row`` (of ``spans``), ``root_service_name``, ``root_operation``, ``start_ns``,
         ``latency_ns``, ``is_partial``, ``orphan_count``, ``root_count`` (of its trace), ``weight``.
         """
-        root, trace = self.tree.root, self.tree.trace[self.tree.root]
-        heads = self.spans.loc[root, ["trace_id", "service_name", "operation"]].reset_index(drop=True)
-        return pd.DataFrame(
-            {
-                "trace_id": heads["trace_id"],
-                "root_row": root,
-                "root_service_name": heads["service_name"],
-                "root_operation": heads["operation"],
-                "start_ns": self.tree.start[root],
-                "latency_ns": self.latency_ns,
-                "is_partial": self.is_partial,
-                "orphan_count": self.tree.orphan_count[trace],
-                "root_count": self.tree.root_count[trace],
-                "weight": self.weight,
-            }
-        )
+        return requests_of(self)
 
     @cached_property
     def issues(self) -> pd.DataFrame:
@@ -201,8 +156,8 @@ class CriticalPath:
         pandas.DataFrame
             The keys; ``path_time_ns``, the sum in hand, an integer: the column adds up to the sum of the latencies;
             with weights: ``share_ratio`` of all latency, ``presence_ratio`` of requests that wait for it, ``mean_ns``
-            over all requests with ``mean_low_ns`` and ``mean_high_ns``; ``trace_count`` of requests with it on the path,
-            ``partial_count`` of those whose traces are partial; ``typical_trace_id``, closest to the mean, and
+            over all requests with ``mean_low_ns`` and ``mean_high_ns``; ``trace_count`` of requests with it on their
+            path, ``partial_count`` of those whose traces are partial; ``typical_trace_id``, closest to the mean, and
             ``largest_trace_id``.  Largest first.
 
         Raises
@@ -217,6 +172,7 @@ class CriticalPath:
 
         Examples
         --------
+        >>> import pandas as pd
         >>> from tracekit import TraceSet
         >>> from tracekit.analysis.critical_path import critical_path
         >>> shop = TraceSet.from_spans(
@@ -277,6 +233,7 @@ class CriticalPath:
         --------
         Nine requests wait 10 ns for the ledger, one waits 900:
 
+        >>> import pandas as pd
         >>> from tracekit import TraceSet
         >>> from tracekit.analysis.critical_path import critical_path
         >>> shop = TraceSet.from_spans(
@@ -297,6 +254,101 @@ class CriticalPath:
         """
         return bands(self, keys, quantiles, least=least, level=level)
 
+    @cached_property
+    def rerun(self) -> Rerun:
+        """The requests, ready to be run again with other own times."""
+        return Rerun(self)
+
+    def what_if(self, changes: Mapping[Selector, Change], *, level: float = 0.95) -> WhatIf:
+        """Return the requests as they would have been with other own times.
+
+        Parameters
+        ----------
+        changes
+            By condition over columns of ``spans`` (or a callable that takes ``spans``): a factor (0 = free, 0.5 = twice
+            as fast, 2 = twice as slow), a ``Cap`` or a ``Like``.  For spans in several, factors multiply.
+        level
+            Confidence level of the limits.
+
+        Returns
+        -------
+        WhatIf
+            ``.traces`` and ``.table``.
+
+        Raises
+        ------
+        ValueError
+            A change that is none.
+        FilterError
+            A condition that does not parse.
+
+        Notes
+        -----
+        Order and gaps stay as they were seen: no queue gets shorter, no call that waits for something else starts
+        earlier.  ``naive_saved_ns``, the share on the path, is never less than what a speed-up really saves, because
+        another branch may take over.
+
+        Examples
+        --------
+        Without the ledger (30 to 90) the shop would wait for its cart (10 to 40) instead:
+
+        >>> import pandas as pd
+        >>> from tracekit import TraceSet
+        >>> from tracekit.analysis.critical_path import critical_path
+        >>> shop = TraceSet.from_spans(
+        ...     pd.DataFrame(
+        ...         {
+        ...             "trace_id": "a1",
+        ...             "span_id": ["1", "2", "3"],
+        ...             "parent_span_id": [None, "1", "1"],
+        ...             "service_name": ["shop", "cart", "ledger"],
+        ...             "name": ["POST /pay", "lock", "charge"],
+        ...             "start_ns": [0, 10, 30],
+        ...             "end_ns": [100, 40, 90],
+        ...         }
+        ...     )
+        ... )
+        >>> critical_path(shop).what_if({"service_name == 'ledger'": 0.0})
+        WhatIf(mean 100 -> 50 ns, 1 spans changed, 1 of 1 requests taken over by another branch)
+        """
+        return what_if(self, changes, level=level)
+
+    def opportunities(
+        self, keys: str | Sequence[str] = ("service_name", "operation"), *, top: int = 20, factor: float = 0.0
+    ) -> pd.DataFrame:
+        """Return what would help most: every operation made faster by itself, all requests run again.
+
+        Parameters
+        ----------
+        keys
+            As in ``by``.
+        top
+            So many.
+        factor
+            What is left of the own time.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The keys, ``naive_saved_mean_ns`` (its share on the path), ``saved_mean_ns`` and ``saved_p95_ns`` (a request
+            really saves), ``taken_over_count`` of requests that another branch then holds up.  Most first.
+
+        Raises
+        ------
+        ValueError
+            A factor that is no speed-up, or a key that no span has.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from tracekit import TraceSet
+        >>> from tracekit.analysis.critical_path import critical_path
+        >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": [5], "end_ns": [25]})
+        >>> critical_path(TraceSet.from_spans(frame)).opportunities("name")["saved_mean_ns"].tolist()
+        [20.0]
+        """
+        return opportunities(self, keys, top=top, factor=factor)
+
     def __repr__(self) -> str:
         count = f"{int(self.on_path[: self.tree.span_count].sum()):,} of {self.tree.span_count:,} spans on the path"
         partial = int(self.is_partial.sum())
@@ -306,23 +358,3 @@ class CriticalPath:
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(repr(self))}</p>{self.issues.to_html(index=False, border=0)}"
-
-
-def walks(traces: TraceSet, tree: PathTree, *, touching: bool) -> Iterator[tuple[Array, Walk]]:
-    """Yield nodes and their walk, block by block of whole traces.
-
-    Parameters
-    ----------
-    traces, tree
-        The traces and their trees.
-    touching
-        See ``critical_path``.
-
-    Yields
-    ------
-    tuple of numpy.ndarray and Walk
-        Rows of the walk are positions among the nodes.
-    """
-    for nodes, above in tree.blocks(traces.forest.starts, _BLOCK):
-        awaited = tree.waiting[nodes] == Waiting.AWAITED
-        yield nodes, walk(above, tree.start[nodes], tree.end[nodes], awaited, touching=touching)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.critical_path_kernel import walk
 from tracekit.filters import evaluate
 from tracekit.forest import blocks
 from tracekit.frames import span_column
@@ -20,12 +21,13 @@ from tracekit.frames import span_column
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tracekit.analysis.critical_path_kernel import Walk
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
     Scope: TypeAlias = str | pd.Series | Array | Callable[[pd.DataFrame], Any]
 
-SCOPES = ("root", "roots", "trace")
+_BLOCK = 65_536  # spans; the arrays of a block stay in the second-level cache
 
 
 class Waiting(IntEnum):
@@ -147,7 +149,7 @@ def with_roots(traces: TraceSet, tree: PathTree, scope: Scope, true_root: Array)
         return _ordered(tree, tops)
     if isinstance(scope, str) and scope == "root":
         return _ordered(tree, _main(tree, tops, true_root))
-    return _ordered(tree, _outermost(tree, _mask(traces, scope)))
+    return _ordered(tree, _outermost(tree, matching(traces, scope)))
 
 
 def _ordered(tree: PathTree, root: Array) -> PathTree:
@@ -197,8 +199,28 @@ def _outermost(tree: PathTree, chosen: Array) -> Array:
     return root
 
 
-def _mask(traces: TraceSet, scope: Scope) -> Array:
-    """Return which spans a predicate matches."""
+def matching(traces: TraceSet, scope: Scope) -> Array:
+    """Return which spans a predicate matches.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    scope
+        A condition over columns of ``spans``, a mask or a callable that takes ``spans``.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, one a span.
+
+    Raises
+    ------
+    FilterError
+        A condition that does not parse.
+    ValueError
+        A mask of the wrong length.
+    """
     if isinstance(scope, str):
         found = evaluate(scope, lambda name: span_column(traces.lookup, traces.forest, name))
     else:
@@ -206,6 +228,26 @@ def _mask(traces: TraceSet, scope: Scope) -> Array:
     mask = np.asarray(pd.Series(found).fillna(False), bool)  # noqa: FBT003 - pandas
     if len(mask) != len(traces.columns.spans):
         raise ValueError(
-            f"expected a scope with one entry for each of {len(traces.columns.spans)} spans, found {len(mask)}"
+            f"expected a mask with one entry for each of {len(traces.columns.spans)} spans, found {len(mask)}"
         )
     return mask
+
+
+def walks(traces: TraceSet, tree: PathTree, *, touching: bool) -> Iterator[tuple[Array, Walk]]:
+    """Yield nodes and their walk, block by block of whole traces.
+
+    Parameters
+    ----------
+    traces, tree
+        The traces and their trees.
+    touching
+        See ``critical_path``.
+
+    Yields
+    ------
+    tuple of numpy.ndarray and Walk
+        Rows of the walk are positions among the nodes.
+    """
+    for nodes, above in tree.blocks(traces.forest.starts, _BLOCK):
+        awaited = tree.waiting[nodes] == Waiting.AWAITED
+        yield nodes, walk(above, tree.start[nodes], tree.end[nodes], awaited, touching=touching)

@@ -1,0 +1,80 @@
+"""The tables of a critical path: spans, stretches of own time, requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit import frames
+from tracekit.analysis.critical_path_kernel import segments
+from tracekit.analysis.path_keys import MISSING, NO_SPAN
+from tracekit.analysis.path_tree import Waiting, walks
+
+if TYPE_CHECKING:
+    from tracekit.analysis.path_result import CriticalPath
+
+
+def spans_of(path: CriticalPath) -> pd.DataFrame:
+    """Return one row a span and one a node that stands for missing ones; see ``CriticalPath.spans``."""
+    tree, look, forest = path.tree, path.source.lookup, path.source.forest
+    wanted = ["trace_id", "span_id", "service_name", "operation"]
+    columns = pd.DataFrame({name: frames.span_column(look, forest, name) for name in wanted})
+    if len(tree) > tree.span_count:
+        missing = np.where(tree.is_virtual, NO_SPAN, MISSING)
+        names = frames.hexes(tree.behind_id).astype(object)
+        names[tree.is_virtual] = ""
+        behind = {
+            "trace_id": np.array(path.source.trace_ids, object)[tree.trace[tree.span_count :]],
+            "span_id": names,
+            "service_name": missing,
+            "operation": missing,
+        }
+        columns = pd.concat([columns.astype(object), pd.DataFrame(behind)], ignore_index=True)
+        columns = columns.astype({"service_name": "category", "operation": "category"})
+    reasons = pd.Index([reason.name.lower() for reason in Waiting])
+    whole = columns.assign(
+        path_time_ns=path.own_ns,
+        path_total_ns=path.total_ns,
+        on_path=path.on_path,
+        waiting=pd.Categorical.from_codes(tree.waiting, reasons),
+    )
+    whole.index.name = "span_row"
+    return whole
+
+
+def segments_of(path: CriticalPath) -> pd.DataFrame:
+    """Return one row a stretch of own time on the path; see ``CriticalPath.segments``."""
+    parts = []
+    for nodes, rows in walks(path.source, path.tree, touching=path.is_touching):
+        span, low, high = segments(rows)
+        parts.append((nodes[span], low, high))
+    span, low, high = (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else (_NONE,) * 3
+    request = path.request[span]
+    order = np.lexsort((low, request))
+    table = {"request": request[order], "span_row": span[order], "start_ns": low[order], "end_ns": high[order]}
+    return pd.DataFrame(table)
+
+
+def requests_of(path: CriticalPath) -> pd.DataFrame:
+    """Return one row a request; see ``CriticalPath.traces``."""
+    tree, trace = path.tree, path.tree.trace[path.tree.root]
+    heads = path.spans.loc[tree.root, ["trace_id", "service_name", "operation"]].reset_index(drop=True)
+    return pd.DataFrame(
+        {
+            "trace_id": heads["trace_id"],
+            "root_row": tree.root,
+            "root_service_name": heads["service_name"],
+            "root_operation": heads["operation"],
+            "start_ns": tree.start[tree.root],
+            "latency_ns": path.latency_ns,
+            "is_partial": path.is_partial,
+            "orphan_count": tree.orphan_count[trace],
+            "root_count": tree.root_count[trace],
+            "weight": path.weight,
+        }
+    )
+
+
+_NONE = np.zeros(0, np.int64)
