@@ -33,7 +33,7 @@ def _line(builder, number, line):
         if word in words
         for key in keys
     ]
-    links = [tuple(int(part, 16) for part in words["link"].split("/"))] if "link" in words else []
+    links = [tuple(int(part, 16) for part in link.split("/")) for link in words.get("link", "").split(",") if link]
     builder.span(
         at=Position(number, 0),
         trace_id=int(trace, 16),

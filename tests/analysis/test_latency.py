@@ -98,6 +98,18 @@ def test_the_heaviest_group_comes_first():
     assert table["service_name"].tolist() == ["often", "rare"]
 
 
+def test_the_histogram_keeps_its_labels_when_groups_are_ordered():
+    lines = [*["a1 {} - two SERVER 0 20"] * 2, *["a1 {} - three SERVER 0 30"] * 3, "a1 {} - one SERVER 0 10"]
+    result = latency(draw("\n".join(line.format(i) for i, line in enumerate(lines, 1))), "service_name")
+    assert result.table["service_name"].tolist() == ["three", "two", "one"]
+    assert result.table["max_ns"].tolist() == [30, 20, 10]
+    assert result.histogram[["service_name", "weight_sum"]].to_numpy().tolist() == [
+        ["three", 3],
+        ["two", 2],
+        ["one", 1],
+    ]
+
+
 def test_nothing_is_an_empty_table_with_all_columns():
     result = latency(draw(""))
     assert result.table.columns.tolist() == COLUMNS

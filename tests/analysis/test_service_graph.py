@@ -255,6 +255,18 @@ def test_a_link_of_a_server_is_no_message_unless_x_ray_says_so():
     assert edges(service_graph(draw(lines + " xray"))) == {("shop", "worker", "call"): (1, 0, 1)}
 
 
+def test_a_batch_counts_each_message_once():
+    sent = "a1 1 - s PRODUCER 0 2 topic=m\na1 2 - s PRODUCER 3 4 topic=m"
+    graph = service_graph(draw(f"{sent}\nb1 3 - mailer CONSUMER 5 9 link=a1/1,a1/2,a1/1"))
+    assert edges(graph) == {("s", "mailer", "message"): (2, 0, 2)}
+    assert node(graph, "mailer")["request_count"] == 1
+
+
+def test_a_link_to_an_inferred_row_is_no_message():
+    graph = service_graph(draw("a1 1 - shop PRODUCER 0 2 topic=m inferred\nb1 3 - mailer CONSUMER 5 9 link=a1/1"))
+    assert len(graph.calls) == 0
+
+
 def test_ids_that_only_look_alike_are_not_linked():
     other_trace = "1" + "0" * 15 + "00000000000000a1"
     graph = service_graph(draw(f"a1 2 - shop PRODUCER 1 2 topic=mail\nb1 3 - mailer CONSUMER 5 9 link={other_trace}/2"))
@@ -273,6 +285,13 @@ def test_an_inferred_row_names_the_callee_and_counts_nothing():
     assert node(graph, "DynamoDB")["span_count"] == 0
     assert node(graph, "DynamoDB")["is_inferred"]
     assert node(graph, "fn")["self_time_ns"] == 99
+
+
+def test_the_first_of_several_inferred_rows_names_the_callee():
+    graph = service_graph(
+        draw("a1 1 - fn CLIENT 0 99\na1 2 1 first SERVER 6 9 inferred\na1 3 1 second SERVER 7 9 inferred")
+    )
+    assert edges(graph) == {("fn", "first", "call"): (1, 0, 0)}
 
 
 def test_where_the_callee_answered_the_inferred_row_says_nothing():
@@ -495,6 +514,19 @@ def test_it_does_not_matter_how_traces_are_cut_into_blocks(rows, size):
             patch.setattr(module, "_BLOCK", size)
         assert _found(traces) == whole
         assert self_times(traces).tolist() == own.tolist()
+
+
+def test_a_call_wrapped_twice_in_a_later_block(monkeypatch):
+    monkeypatch.setattr(service_calls, "_BLOCK", 1)
+    database = "a1 1 - shop CLIENT 0 9 db=x\na1 2 - shop CLIENT 0 9 db=x\na1 3 - shop CLIENT 0 9 db=x"
+    wrapped = (
+        "b1 1 - shop CLIENT 0 100 peer=x\nb1 2 1 shop INTERNAL 5 95\nb1 3 2 shop CLIENT 6 94\nb1 4 3 ledger SERVER 9 90"
+    )
+    assert set(edges(service_graph(draw(f"{database}\n{wrapped}")))) == {
+        ("shop", "x", "call"),
+        ("shop", "ledger", "call"),
+    }
+    assert service_graph(draw(f"{database}\n{wrapped}")).calls["call_count"].sum() == 4
 
 
 def test_the_order_of_lines_does_not_matter():

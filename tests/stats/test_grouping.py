@@ -25,6 +25,13 @@ def test_many_wide_columns_do_not_overflow():
     assert keys.iloc[1].tolist() == [2**20 - 1] * 5
 
 
+def test_two_wide_columns_need_more_than_32_bits():
+    wide = (np.array([0, 2**17 - 1, 5], np.int32), range(2**17))
+    group, keys = group_rows({"a": wide, "b": wide}, 3)
+    assert group.tolist() == [0, 2, 1]
+    assert keys.to_numpy().tolist() == [[0, 0], [5, 5], [2**17 - 1] * 2]
+
+
 def test_no_column_is_one_group():
     group, keys = group_rows({}, 3)
     assert group.tolist() == [0, 0, 0]

@@ -25,7 +25,8 @@ def test_zero_has_a_bucket_of_its_own_and_negative_values_none():
         buckets(np.array([3, -5]))
 
 
-rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 10**12), st.sampled_from([0.5, 1.0, 7.0])), max_size=60)
+numbers = st.integers(0, 10**12) | st.integers(10_000, 10_500)  # the second kind meet in their buckets
+rows = st.lists(st.tuples(st.integers(0, 3), numbers, st.sampled_from([0.5, 1.0, 7.0])), max_size=60)
 
 
 def _histogram(cells):
@@ -81,6 +82,13 @@ def test_a_distinct_value_comes_back_exactly():
 def test_a_group_can_be_left_out():
     histogram = _histogram([(0, 5, 1.0), (1, 9, 1.0)]).regroup(np.array([-1, 0]))
     assert histogram.maxima(1).tolist() == [9.0]
+
+
+def test_a_share_reached_up_to_rounding_is_reached():
+    value, weight = np.arange(1, 21) * 1000, np.full(20, 1 / 3)
+    found = Histogram.of(np.repeat([0, 1], 10), np.tile(value[:10], 2), weight)
+    for tenth in range(1, 11):
+        assert found.quantiles((tenth / 10,), 2).tolist() == [[tenth * 1000.0]] * 2
 
 
 def test_a_thousand_groups_of_unequal_weight_do_not_blur_each_other():
