@@ -7,9 +7,9 @@ address can be reached from it, no handler or script that data smuggled in would
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import re
+import zlib
 
 from tracekit.errors import RenderError
 
@@ -79,7 +79,7 @@ def inline(text: str, what: str) -> str:
 
 
 def packed(raw: bytes) -> str:
-    """Return bytes as base64 of gzip: the same text for the same bytes, without a date.
+    """Return bytes as base64 of gzip: the same text for the same bytes, without a date or the name of a system.
 
     Parameters
     ----------
@@ -93,10 +93,13 @@ def packed(raw: bytes) -> str:
 
     Examples
     --------
-    >>> gzip.decompress(base64.b64decode(packed(b"TKW1")))
+    >>> zlib.decompress(base64.b64decode(packed(b"TKW1")), wbits=31)
     b'TKW1'
+    >>> base64.b64decode(packed(b"TKW1"))[:10].hex()
+    '1f8b08000000000000ff'
     """
-    return base64.b64encode(gzip.compress(raw, 6, mtime=0)).decode("ascii")
+    data = zlib.compress(raw, 6, wbits=31)  # gzip.compress names the system or not, as the version of Python will
+    return base64.b64encode(data[:9] + b"\xff" + data[10:]).decode("ascii")
 
 
 def _hashed(text: str) -> str:
