@@ -275,6 +275,25 @@ def test_unknown_members_are_kept():
     assert values(traces) == {"aws.xray.Dummy": False, "aws.xray.colour": '{"r":1}'}
 
 
+def test_members_that_belong_to_a_segment_are_kept_on_a_subsegment():
+    odd = {"origin": "AWS::EC2::Instance", "resource_arn": "arn:1", "service": {"version": "2"}, "type": "segment"}
+    expected = {
+        "aws.xray.origin": "AWS::EC2::Instance",
+        "aws.xray.resource_arn": "arn:1",
+        "aws.xray.service.version": "2",
+        "aws.xray.type": "segment",
+    }
+    traces = one(subsegments=[part(1, **odd)])
+    assert values(traces) == expected
+    assert traces.spans["service_version"].isna().all()
+    alone = load(part(1, **odd | {"type": "subsegment"}, trace_id=TRACE))
+    assert values(alone) == {key: value for key, value in expected.items() if key != "aws.xray.type"}
+
+
+def test_an_inferred_segment_keeps_its_namespace():
+    assert values(one(inferred=True, namespace="aws")) == {"aws.xray.namespace": "aws"}
+
+
 def test_an_unknown_type_is_a_segment_and_told():
     traces = one(type="supersegment")
     assert traces.spans["record_kind"].tolist() == ["segment"]

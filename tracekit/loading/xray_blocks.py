@@ -39,18 +39,20 @@ class Blocks:
     ----------
     at : Position
         Where the record in work stands; for remarks.
+    metadata, otel_metadata : dict
+        The attribute codes of metadata by their raw JSON, of the SDK's and of OpenTelemetry's; new ones are opened.
     """
 
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
         self._kv = builder.kv
         self.at: Position = NOWHERE
-        self._http = _Interned(self, "http", xray_fields.http)
+        self._http = Interned(self, "http", xray_fields.http)
         self._members = _Members(builder)
-        self._sql = _Interned(self, "sql", xray_fields.sql)
-        self._annotations = _Interned(self, "annotations", xray_fields.indexed)
-        self._metadata = _Interned(self, "metadata", xray_fields.metadata)
-        self._otel_metadata = _Interned(self, "metadata", xray_fields.otel_metadata)
+        self._sql = Interned(self, "sql", xray_fields.sql)
+        self._annotations = Interned(self, "annotations", xray_fields.indexed)
+        self.metadata = Interned(self, "metadata", xray_fields.metadata)
+        self.otel_metadata = Interned(self, "metadata", xray_fields.otel_metadata)
         self._resources: dict[tuple[Any, ...], tuple[int, tuple[int, ...]]] = {}
 
     def open(self, raw: Raw | bytes) -> tuple[Any, bool]:
@@ -91,23 +93,39 @@ class Blocks:
         block, codes, _ = self._object("aws", part.aws)
         return codes + self._members.codes(block)
 
-    def attributes(self, part: Segment, *, by_otel: bool, is_segment: bool) -> list[int]:
-        """Return the codes of everything about a part but its ``aws``, ``service`` and ``cause`` blocks."""
+    def misplaced(self, part: Segment) -> list[int]:
+        """Return the codes of members of a subsegment that only segments have."""
+        pairs = [("origin", part.origin), ("resource_arn", part.resource_arn)]
+        pairs += [("type", part.type if part.type != "subsegment" else None)]
+        service, codes, _ = self._object("service", part.service)
+        pairs += [(f"service.{key}", value) for key, value in service.items()]
+        return codes + [self._kv(f"aws.xray.{key}", value, Origin.AWS) for key, value in pairs if value is not None]
+
+    def attributes(self, part: Segment, metadata: Interned | None) -> list[int]:
+        """Return the codes of the blocks of a part that are about itself, its metadata from this table."""
         codes: list[int] = []
         if part.http is not NOTHING:
             codes += self._http[bytes(part.http)]
         if part.annotations is not NOTHING:
             codes += self._annotations[bytes(part.annotations)]
-        if part.metadata is not NOTHING and not (by_otel and is_segment):
-            codes += (self._otel_metadata if by_otel else self._metadata)[bytes(part.metadata)]
+        if part.metadata is not NOTHING and metadata is not None:
+            codes += metadata[bytes(part.metadata)]
+        if not part.sql is part.user is part.precursor_ids is part.traced is NOTHING:
+            codes += self._rest(part)
+        return codes
+
+    def _rest(self, part: Segment) -> list[int]:
+        """Return the codes of what few parts have."""
+        codes: list[int] = []
         if part.sql is not NOTHING:
             codes += self._sql[bytes(part.sql)]
-        if part.user is not NOTHING:
-            codes += self._plain("enduser.id", part.user)
-        if part.precursor_ids is not NOTHING:
-            codes += self._plain("aws.xray.precursor_ids", part.precursor_ids)
-        if part.traced is not NOTHING:
-            codes += self._plain("aws.xray.traced", part.traced)
+        for key, raw in (
+            ("enduser.id", part.user),
+            ("aws.xray.precursor_ids", part.precursor_ids),
+            ("aws.xray.traced", part.traced),
+        ):
+            if raw is not NOTHING:
+                codes += self._plain(key, raw)
         return codes
 
     def _plain(self, key: str, raw: Raw) -> list[int]:
@@ -202,7 +220,7 @@ class _Members(dict[tuple[str, str | bytes], list[int]]):
         return codes
 
 
-class _Interned(dict[bytes, tuple[int, ...]]):
+class Interned(dict[bytes, tuple[int, ...]]):
     """The codes of every block of one sort that was seen, by its raw JSON; a block not seen yet is opened."""
 
     def __init__(self, blocks: Blocks, name: str, function: Callable[..., list[int]]) -> None:

@@ -76,8 +76,11 @@ class Odd:
 
     # ---------------------------------------------------------------- times
 
-    def times(self, at: Position, trace_id: int, part: Segment) -> tuple[int | None, int | None] | None:
-        """Return times that are not ordinary; None, and the part quarantined, where 64 bits do not hold them."""
+    def times(self, at: Position, trace_id: int, part: Segment) -> tuple[int, int, int] | None:
+        """Return times that are not ordinary, 0 for one that is missing, and the quality bits that say so.
+
+        None, and the part quarantined, where 64 bits do not hold them.
+        """
         trace, span = f"{trace_id:032x}", part.id[:16]
         ledger = self._builder.ledger
         found = []
@@ -89,11 +92,12 @@ class Odd:
                 )
                 ledger.quarantine("TIME_UNIT", message, at=at, trace_id=trace, span_id=span, field=field)
                 return None
-            found.append(None if seconds is None else int(seconds.scaleb(NS_DIGITS)))
-        if found[1] is None and not part.in_progress:
+            found.append(0 if seconds is None else int(seconds.scaleb(NS_DIGITS)))
+        if part.end_time is None and not part.in_progress:
             message = "expected end_time or in_progress, found neither; the end is missing"
             ledger.issue("XR_NO_END", message, at=at, trace_id=trace, span_id=span, field="end_time")
-        return found[0], found[1]
+        bits = Quality.NO_START * (part.start_time is None) | Quality.NO_END * (part.end_time is None)
+        return found[0], found[1], int(bits)
 
     # ---------------------------------------------------------------- members
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracekit.loading.ids import parse_trace_id
-from tracekit.loading.xray_blocks import Blocks
+from tracekit.loading.xray_blocks import Blocks, Interned
 from tracekit.loading.xray_cause import Causes, Reference
 from tracekit.loading.xray_odd import Odd
 from tracekit.loading.xray_owners import Owners
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 RESOLUTION_NS = 240  # of seconds in a float64, in this century
 
 _FUNCTION = "AWS::Lambda::Function"
-_LOCAL = "local"  # what the Python SDK writes where nothing is called
 _CALLS = frozenset({"aws", "remote"})
+_NAMESPACES = _CALLS | {"local"}  # what the Python SDK writes where nothing is called
+_SUBSEGMENT = frozenset({None, "subsegment"})
 _FLAGS = ("error", "fault", "throttle")
 # plain integers: the operators of IntFlag are slow
 _SERVER, _CLIENT, _INTERNAL = int(Kind.SERVER), int(Kind.CLIENT), int(Kind.INTERNAL)
@@ -50,7 +51,8 @@ class Share:
     at: Position
     trace_id: int
     resource: int
-    by_otel: bool
+    metadata: Interned  # how to read those of its subsegments
+    segment_metadata: Interned | None  # those that OpenTelemetry wrote on a segment are read with its resource
 
 
 class Walk:
@@ -76,8 +78,8 @@ class Walk:
 
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
-        self._span = builder.span
         self._kv = builder.kv
+        self._span = builder.span
         self._scope = builder.scope()
         self._blocks = Blocks(builder)
         self._odd = Odd(builder)
@@ -112,13 +114,15 @@ class Walk:
         by_otel = self._blocks.is_by_otel(root)
         parent, bits = self._odd.parent(root, at) if root.parent_id else (0, 0)
         if root.type == "subsegment":
-            resource, codes = self.owners.of(trace_id, parent), self._blocks.call(root)
+            resource, codes = self.owners.of(trace_id, parent), self._about_call(root)
             bits |= _CHILD_BITS
         else:
             resource, own = self._blocks.resource(root, by_otel=by_otel)
             codes = [*own, *self._about_segment(root, at)]
             bits |= _SEGMENT_BITS | (_REMOTE_PARENT if root.parent_id else 0)
-        ids = self._tree(Share(at, trace_id, resource, by_otel), root, parent, bits, codes)
+        blocks = self._blocks
+        tables = (blocks.otel_metadata, None) if by_otel else (blocks.metadata, blocks.metadata)
+        ids = self._tree(Share(at, trace_id, resource, *tables), root, parent, bits, codes)
         if is_tracked:
             self.owners.learn(trace_id, ids, resource)
 
@@ -148,9 +152,16 @@ class Walk:
             codes.append(self._odd.type(root, at))
         return codes
 
+    def _about_call(self, part: Segment) -> list[int]:
+        """Return what a subsegment tells about its call; members that belong to a segment are attributes of it."""
+        codes = self._blocks.call(part)
+        if part.origin or part.resource_arn or part.service is not NOTHING or part.type not in _SUBSEGMENT:
+            codes += self._blocks.misplaced(part)
+        return codes
+
     def _tree(self, share: Share, root: Segment, parent: int, bits: int, codes: list[int]) -> list[int]:
         """Give a document and everything embedded in it to the builder; return the span ids."""
-        call = self._blocks.call
+        about_call = self._about_call
         ids = []
         todo = [(root, parent, "")]
         while todo:
@@ -160,7 +171,7 @@ class Walk:
                 todo += [(child, span_id, part.id) for child in reversed(part.subsegments)]
             if part is not root:
                 bits = _CHILD_BITS if parent else _CHILD_BITS | _NO_PARENT
-                codes = call(part)
+                codes = about_call(part)
                 if (part.parent_id or embedding) != embedding or (part.trace_id or root.trace_id) != root.trace_id:
                     self._odd.embedded(share.at, share.trace_id, part, parent)
             if part.__class__ is not Segment:
@@ -176,28 +187,30 @@ class Walk:
         self, share: Share, part: Segment, span_id: int, parent: int, bits: int, codes: list[int], is_segment: bool
     ) -> None:
         """Give one segment or subsegment to the builder."""
-        times = exact_times(part.start_time, part.end_time) or self._odd.times(share.at, share.trace_id, part)
+        times = exact_times(part.start_time, part.end_time)
         if times is None:
-            return
+            odd = self._odd.times(share.at, share.trace_id, part)
+            if odd is None:
+                return
+            times, bits = odd[:2], bits | odd[2]
         kind, record_kind = _SORTS[is_segment]
         if part.inferred:
             kind, record_kind, bits = _SERVER, int(RecordKind.INFERRED), bits | _INFERRED
-        elif part.namespace:
+        if part.namespace:
             kind = self._callee(share, part, kind, codes)
         if part.in_progress:
             bits |= _IN_PROGRESS
-        codes += self._blocks.attributes(part, by_otel=share.by_otel, is_segment=is_segment)
+        codes += self._blocks.attributes(part, share.segment_metadata if is_segment else share.metadata)
+        has_failed = part.fault or (part.error and kind != _SERVER)
         if part.error or part.fault or part.throttle:
             codes += [
                 self._kv(f"aws.xray.{flag}", getattr(part, flag), Origin.AWS) for flag in _FLAGS if getattr(part, flag)
             ]
-        has_failed = part.fault or (part.error and kind != _SERVER)
-        links: Sequence[Link] = ()
         events: Sequence[Event] = ()
+        links: Sequence[Link] = ()
         give = self._span
-        if part.links is not NOTHING:
-            links = self._odd.links(share.at, part, codes, self._blocks.open(part.links)[0])
-        if part.cause is not NOTHING:
+        if not part.cause is part.links is NOTHING:
+            links = self._links(share, part, codes)
             events, give = self._cause(share, part, span_id, codes)
             has_failed = has_failed or bool(events) or give is not self._span
         give(
@@ -227,19 +240,25 @@ class Walk:
         if known is None:
             namespace = self._kv("aws.xray.namespace", key[0], Origin.AWS)
             known = self._callees[key] = namespace, self._kv("peer.service", part.name, Origin.DERIVED)
-        if part.namespace in _CALLS:
+        if part.namespace in _CALLS and not part.inferred:
             codes += known
             return _CLIENT
-        if part.namespace != _LOCAL:
+        if part.namespace not in _NAMESPACES:
             self._odd.namespace(share.at, share.trace_id, part)
         codes.append(known[0])
         return kind
+
+    def _links(self, share: Share, part: Segment, codes: list[int]) -> Sequence[Link]:
+        """Return the links of a part."""
+        if part.links is NOTHING:
+            return ()
+        return self._odd.links(share.at, part, codes, self._blocks.open(part.links)[0])
 
     def _cause(
         self, share: Share, part: Segment, span_id: int, codes: list[int]
     ) -> tuple[Sequence[Event], Callable[..., None]]:
         """Return the exceptions of a part, and what takes its span: the builder, or one who waits for the cause."""
-        cause = self._blocks.open(part.cause)[0]
+        cause = self._blocks.open(part.cause)[0] if part.cause is not NOTHING else None
         who = Reference(share.trace_id, "", span_id, share.at)
         if isinstance(cause, dict):
             events, more = self.causes.of_object(cause, who)
