@@ -145,10 +145,10 @@ def windows(parent: Array, start: Array, end: Array, awaited: Array) -> Windows:
     rows = np.flatnonzero(inside & (parent >= 0))
     for _ in range(_SHALLOW):  # commonly few reach beyond their parents: cut those, then look at what is below them
         up = parent[rows]
-        rows = rows[(low[rows] < low[up]) | (high[rows] > high[up]) | ~inside[up]]
+        beyond = (low[rows] < low[up]) | (high[rows] > high[up]) | ~inside[up]
+        rows, up = rows[beyond], up[beyond]
         if not len(rows):
             return Windows(low, high, inside)
-        up = parent[rows]
         low[rows] = np.maximum(low[rows], low[up])
         high[rows] = np.minimum(high[rows], high[up])
         inside[rows] &= inside[up] & (high[rows] > low[rows])

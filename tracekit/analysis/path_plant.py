@@ -58,17 +58,18 @@ def plant(traces: TraceSet, *, scope: Scope, overflow: str, follows_from: str) -
     choose("overflow", overflow, OVERFLOWS)
     choose("follows_from", follows_from, FOLLOWS_FROM)
     forest, count = traces.forest, len(traces.columns.spans)
-    orphan = (forest.state == ParentState.MISSING) & ~traces.is_inferred
+    inferred = traces.is_inferred
+    orphan = (forest.state == ParentState.MISSING) & ~inferred
     virtual = np.arange(len(traces), dtype=np.int32) if isinstance(scope, str) and scope == "trace" else _NONE
     behind, behind_id, is_virtual, node_of = _holes(traces, np.flatnonzero(orphan), virtual)
     extra = len(behind)
-    parent = np.concatenate((visible_parents(forest.parent_row, traces.is_inferred), np.full(extra, -1, np.int32)))
+    parent = np.concatenate((visible_parents(forest.parent_row, inferred), np.full(extra, -1, np.int32)))
     true_root = np.zeros(count + extra, bool)
-    true_root[:count] = _true_roots(traces, parent[:count])
+    true_root[:count] = _true_roots(forest.state, parent[:count], inferred)
     parent[:count][orphan] = count + node_of
     trace = np.concatenate((forest.trace, behind)) if extra else forest.trace
     root_count = np.bincount(trace[true_root], minlength=len(traces))
-    waiting = np.concatenate((_links(traces, parent[:count], follows_from), np.zeros(extra, np.int8)))
+    waiting = np.concatenate((_links(traces, parent[:count], inferred, follows_from), np.zeros(extra, np.int8)))
     start, end = _times(traces, parent, waiting)
     _adopt(parent[count:], true_root, trace, root_count, ~is_virtual)
     orphan_count = np.bincount(forest.trace[orphan], minlength=len(traces))
@@ -102,7 +103,7 @@ def _holes(traces: TraceSet, orphans: Array, virtual: Array) -> tuple[Array, Arr
     return behind[by_trace], behind_id[by_trace], is_virtual, place[name]
 
 
-def _links(traces: TraceSet, parent: Array, follows_from: str) -> Array:
+def _links(traces: TraceSet, parent: Array, inferred: Array, follows_from: str) -> Array:
     """Return why spans are not waited for, as far as their links and kinds tell."""
     spans, links = traces.columns.spans, traces.columns.links
     waiting = np.zeros(len(parent), np.int8)
@@ -114,7 +115,7 @@ def _links(traces: TraceSet, parent: Array, follows_from: str) -> Array:
         to_parent = (links.relation == Relation.FOLLOWS_FROM) & (links.span_id == spans.parent_id[row])
         to_parent &= (links.trace_lo == spans.trace_lo[row]) & (links.trace_hi == spans.trace_hi[row])
         waiting[row[to_parent]] = Waiting.FOLLOWS_FROM
-    waiting[traces.is_inferred] = Waiting.INFERRED
+    waiting[inferred] = Waiting.INFERRED
     return waiting
 
 
@@ -159,10 +160,11 @@ def _hull(parent: Array, awaited: Array, is_open: Array, low: Array, high: Array
         rows = rows[up[rows] >= 0]
 
 
-def _true_roots(traces: TraceSet, parent: Array) -> Array:
+def _true_roots(state: Array, parent: Array, inferred: Array) -> Array:
     """Return the spans that say they have no parent, or whose parents are all inferred rows."""
-    broken = np.isin(traces.forest.state, (ParentState.MISSING, ParentState.CYCLE, ParentState.SELF))
-    return np.asarray((parent < 0) & ~broken & ~traces.is_inferred)
+    whole = np.ones(len(ParentState), bool)
+    whole[[ParentState.MISSING, ParentState.CYCLE, ParentState.SELF]] = False
+    return np.asarray((parent < 0) & whole[state] & ~inferred)
 
 
 def _adopt(parent: Array, true_root: Array, trace: Array, root_count: Array, is_missing: Array) -> None:
@@ -178,17 +180,15 @@ def _mark_overflow(traces: TraceSet, tree: PathTree, overflow: str) -> None:
     """Mark, in place, spans that end after a parent that cannot have waited for them."""
     if overflow == "clip":
         return
-    rows = np.flatnonzero(tree.parent[: tree.span_count] >= 0)
-    rows = rows[tree.waiting[rows] == Waiting.AWAITED]
-    above = tree.parent[rows]
-    margin = (
-        0 if overflow == "exclude" else np.maximum(_LEAST_OVERFLOW_NS, (tree.end[above] - tree.start[above]) // 100)
-    )
-    late = tree.end[rows] - margin > tree.end[above]
+    spans = slice(tree.span_count)
+    rows = np.flatnonzero((tree.parent[spans] >= 0) & (tree.waiting[spans] == Waiting.AWAITED))
+    above = tree.parent[rows].astype(np.int64)
+    late = tree.end[rows] > tree.end[above]
     rows, above = rows[late], above[late]
     if overflow == "auto":
-        known = above < tree.span_count
-        rows, above = rows[known], above[known]
+        margin = np.maximum(_LEAST_OVERFLOW_NS, (tree.end[above] - tree.start[above]) // 100)
+        clearly = (tree.end[rows] - margin > tree.end[above]) & (above < tree.span_count)
+        rows, above = rows[clearly], above[clearly]
         rows = rows[_same_process(traces, rows, above)]
     tree.waiting[rows] = Waiting.OVERFLOW
 

@@ -155,11 +155,15 @@ def with_roots(traces: TraceSet, tree: PathTree, scope: Scope, true_root: Array)
 def _ordered(tree: PathTree, root: Array) -> PathTree:
     """Return the tree with its requests in order of (trace, start)."""
     tree.waiting[root] = Waiting.AWAITED
-    return replace(tree, root=root[np.lexsort((root, tree.start[root], tree.trace[root]))])
+    if (np.diff(tree.trace[root]) <= 0).any():  # else one a trace, in order already
+        root = root[np.lexsort((root, tree.start[root], tree.trace[root]))]
+    return replace(tree, root=root)
 
 
 def _main(tree: PathTree, tops: Array, true_root: Array) -> Array:
     """Return one root a trace: a recorded one before others, then the longest, then the earliest."""
+    if (np.diff(tree.trace[tops]) > 0).all():
+        return tops
     length = tree.end[tops] - tree.start[tops]
     order = np.lexsort((tops, tree.start[tops], -length, ~true_root[tops], tree.trace[tops]))
     chosen = tops[order]
