@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import chosen, read, read_all, total_bytes
 from tracekit.loading.builder import Builder
-from tracekit.loading.finish import TOLD, finish, gather, say, settle
-from tracekit.loading.ledger import Issue, Ledger, issues_frame, sources_frame
+from tracekit.loading.finish import finish, gather, settle
+from tracekit.loading.ledger import Ledger, issues_frame, sources_frame
 from tracekit.loading.pending import with_owners
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused
@@ -22,9 +22,12 @@ from tracekit.loading.sources import expand
 from tracekit.loading.spill import Spill
 from tracekit.loading.store import beside, place_for, save, writing
 from tracekit.loading.time_units import UnitVote, check_time_unit
+from tracekit.loading.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tracekit.loading.ledger import Issue
 
 
 SPANS_AT_ONCE = 500_000  # about half a gigabyte
@@ -134,12 +137,12 @@ class _Runs:
         self._vote.add(columns.spans)
         self._spill.add(columns)
         del columns
-        gc.collect()  # it is paused, and what a loader remembers refers to its builder
+        gc.collect(1)  # it is paused, and what a loader remembers refers to its builder
 
     def write(self, path: Path, ledgers: list[Ledger], time_unit: str | None) -> None:
         """Write everything as a store."""
         minorities = self._vote.minorities(ledgers) if time_unit is None else None
-        told = _Told(ledgers)
+        told = Told(ledgers)
         with writing(path) as store:
             for columns in self._spill.parts(self._spans_at_once):
                 scratch = [Ledger(ledger.uri) for ledger in ledgers]
@@ -148,32 +151,6 @@ class _Runs:
                 store.part(traces.columns, traces.weights)
                 del traces
                 told.add(scratch)
-                gc.collect()
+                gc.collect(1)
             told.write()
             store.finish(sources_frame(ledgers), issues_frame(ledgers))
-
-
-class _Told:
-    """What settling told about each part, summed: one issue a source and code, the lowest trace id as the example."""
-
-    def __init__(self, ledgers: list[Ledger]) -> None:
-        self._ledgers = ledgers
-        self._issues: dict[tuple[str, int], Issue] = {}
-
-    def add(self, scratch: list[Ledger]) -> None:
-        """Add what was told about one part."""
-        for source, (ledger, more) in enumerate(zip(self._ledgers, scratch, strict=True)):
-            ledger.merged += more.merged
-            ledger.quarantined += more.quarantined
-            for issue in more.issues:
-                before = self._issues.get((issue.code, source))
-                if before is not None:
-                    lowest = min(before, issue, key=lambda one: one.trace_id)
-                    issue = lowest._replace(issue_count=before.issue_count + issue.issue_count)  # noqa: PLW2901 - the sum
-                self._issues[issue.code, source] = issue
-
-    def write(self) -> None:
-        """Write the sums to the ledgers, in the order in which settling a whole set would."""
-        for code, source in sorted(self._issues, key=lambda key: (TOLD.index(key[0]), key[1])):
-            issue = self._issues[code, source]
-            say(self._ledgers[source], code, issue.issue_count, issue.trace_id, issue.span_id, issue.action)

@@ -13,10 +13,11 @@ import numpy as np
 
 from tracekit.attributes import Codes
 from tracekit.columns import Columns, trace_starts
-from tracekit.loading.finish import TOLD, settle
-from tracekit.loading.ledger import Ledger
+from tracekit.loading.finish import settle
+from tracekit.loading.ledger import Issue, Ledger
 from tracekit.loading.merge import merge
 from tracekit.loading.store_tables import frame_of
+from tracekit.loading.told import Told, is_sum
 from tracekit.schema import Quality
 from tracekit.traces import TraceSet
 from tracekit.weights import Weights
@@ -34,7 +35,7 @@ _FOUND_BY_SETTLE = np.uint32(
     | Quality.TIME_FUTURE
     | Quality.OUTSIDE_PARENT
 )
-_KEPT = {"TIME_UNIT", "DUP_IDENTICAL", "DUP_SUPERSEDED"}  # about spans that are gone: not found again
+_GONE = {"TIME_UNIT", "DUP_IDENTICAL", "DUP_SUPERSEDED"}  # about spans that are gone: not found again
 
 
 class Piece(NamedTuple):
@@ -136,12 +137,18 @@ def _settled_again(
         }
         for row, ledger in zip(sources, ledgers, strict=True)
     ]
-    told = [row for row in issues if row["code"] not in TOLD or row["code"] in _KEPT or row["record_number"]]
-    told += [
-        {**issue._asdict(), "source_id": source}
-        for source, ledger in enumerate(ledgers)
-        for issue in ledger.all_issues()
-    ]
-    told.sort(key=lambda row: row["source_id"])
-    columns = _with_frames(settled.columns, counted, told, columns.notes)
+    fresh_issues = [Ledger(row["uri"]) for row in sources]
+    told = Told(fresh_issues)
+    told.add(ledgers)
+    kept = []
+    for row in issues:
+        if not is_sum(row["code"], row["message"]):
+            kept.append(row)
+        elif row["code"] in _GONE:
+            told.add_issue(row["source_id"], Issue(**{name: row[name] for name in Issue._fields}))
+    told.write()
+    for source, ledger in enumerate(fresh_issues):
+        kept += [{**issue._asdict(), "source_id": source} for issue in ledger.issues]
+    kept.sort(key=lambda row: row["source_id"])
+    columns = _with_frames(settled.columns, counted, kept, columns.notes)
     return TraceSet(columns, forest=settled.forest, weights=weights)

@@ -1,0 +1,176 @@
+"""Random small sets, and what it means for two sets to be the same."""
+
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from tracekit.loading.builder import Builder, Event, Link
+from tracekit.loading.finish import finish
+from tracekit.loading.ledger import Position
+from tracekit.schema import Origin, Quality, RecordKind
+
+YEAR_2024 = 1_704_067_200_000_000_000
+VIEWS = ("spans", "attributes", "events", "links", "resources", "scopes", "summary", "sources", "issues")
+
+# no halves of surrogate pairs: no reader lets them through
+words = st.text(st.characters(exclude_categories=("Cs",)), max_size=6)
+scalars = st.one_of(
+    words,
+    st.integers(-(2**70), 2**70),
+    st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63), 2**63]),
+    st.floats(),
+    st.sampled_from([0.0, -0.0, float("nan"), float("inf")]),
+    st.booleans(),
+    st.binary(max_size=4),
+    st.none(),
+)
+values = st.one_of(scalars, st.lists(words, max_size=2), st.dictionaries(words, words, max_size=2))
+flags = st.integers(0, 2**32 - 1)
+ids = st.integers(1, 3)
+times = st.one_of(st.none(), st.integers(YEAR_2024, YEAR_2024 + 50))
+
+
+@st.composite
+def sets(draw):
+    """A set of a few spans in few traces: ids clash, parents are missing, times are absent, sources complain."""
+    builder = Builder()
+    for number in range(draw(st.integers(0, 3))):
+        ledger = builder.open_source(f"file-{number}-{draw(words)}")
+        ledger.formats["otlp"] += 1
+        ledger.compression = draw(st.sampled_from(["none", "gzip"]))
+        for _ in range(draw(st.integers(0, 4))):
+            _span(draw, builder)
+        for _ in range(draw(st.integers(0, 2))):
+            _trouble(draw, ledger)
+        if draw(st.booleans()):
+            builder.fact(draw(ids), reported_duration_ns=draw(st.integers(-1, 9)), limit_exceeded=draw(st.booleans()))
+        ledger.close()
+    traces = finish(builder)
+    if draw(st.booleans()):
+        traces = traces.with_weights(np.array([draw(st.floats(0.1, 10)) for _ in range(len(traces))]))
+    return traces
+
+
+def _trouble(draw, ledger):
+    at = Position(draw(st.integers(0, 9)), draw(st.integers(0, 99)))
+    text = draw(words)
+    draw(
+        st.sampled_from(
+            [
+                lambda: ledger.issue("ATTR_BAD", text, at=at, field=text, raw=text),
+                lambda: ledger.quarantine("JSON_SYNTAX", text, at=at, trace_id="ab", count=2),
+                lambda: ledger.tally("TEXT_PREFIX", text, at),
+                lambda: ledger.incomplete(text),
+                lambda: ledger.skip("metrics"),
+                lambda: ledger.dialect("snake_case"),
+            ]
+        )
+    )()
+
+
+def _attributes(draw, builder):
+    return [
+        builder.kv(
+            draw(words),
+            draw(values),
+            draw(st.sampled_from(list(Origin))),
+            draw(st.sampled_from(["", "debug"])),
+            draw(st.booleans()),
+        )
+        for _ in range(draw(st.integers(0, 3)))
+    ]
+
+
+def _span(draw, builder):
+    events = [
+        Event(draw(times), draw(words), _attributes(draw, builder), draw(flags)) for _ in range(draw(st.integers(0, 2)))
+    ]
+    links = [
+        Link(draw(ids) << 70, draw(ids), draw(st.integers(0, 3)), _attributes(draw, builder), draw(words), draw(flags))
+        for _ in range(draw(st.integers(0, 2)))
+    ]
+    builder.span(
+        at=Position(draw(st.integers(1, 2**40)), draw(st.integers(0, 2**40))),
+        trace_id=draw(st.sampled_from([1, 2, 2**64, 2**127 + 5])),
+        span_id=draw(ids),
+        parent_id=draw(st.integers(0, 4)),
+        name=draw(words),
+        kind=draw(st.integers(0, 5)),
+        start_ns=draw(times),
+        end_ns=draw(times),
+        status_code=draw(st.integers(0, 2)),
+        status_message=draw(words),
+        trace_state=draw(st.sampled_from(["", "ot=th:8", "vendor=1"])),
+        flags=draw(flags),
+        record_kind=draw(st.sampled_from(list(RecordKind))),
+        resolution_ns=draw(st.sampled_from([1, 1000])),
+        resource=builder.resource(_attributes(draw, builder), draw(words), draw(flags)),
+        scope=builder.scope(draw(words), draw(words), _attributes(draw, builder), draw(words), draw(flags)),
+        attributes=_attributes(draw, builder),
+        events=events,
+        links=links,
+        dropped_attributes=draw(flags),
+        dropped_events=draw(flags),
+        dropped_links=draw(flags),
+        quality=draw(st.sampled_from([0, int(Quality.IN_PROGRESS), int(Quality.SHARED)])),
+    )
+
+
+def assert_identical(found, expected, views=VIEWS):
+    """Every column of two sets the same, bit for bit, and these frames, which are made of the columns."""
+    _same(found.columns, expected.columns, "columns")
+    _same(found.weights.value, expected.weights.value, "weights")
+    _same(tuple(found.weights.source), tuple(expected.weights.source), "weights.source")
+    for view in views:
+        pd.testing.assert_frame_equal(getattr(found, view), getattr(expected, view), obj=view)
+
+
+def _same(found, expected, where):
+    assert type(found) is type(expected), where
+    if is_dataclass(expected):
+        for column in fields(expected):
+            _same(getattr(found, column.name), getattr(expected, column.name), f"{where}.{column.name}")
+    elif isinstance(expected, np.ndarray):
+        assert found.dtype == expected.dtype, where
+        assert found.tobytes() == expected.tobytes(), where
+    elif isinstance(expected, pd.DataFrame):
+        pd.testing.assert_frame_equal(found, expected, obj=where)
+    elif isinstance(expected, pa.Array):
+        assert found.equals(expected), where
+    elif isinstance(expected, tuple):
+        for number, pair in enumerate(zip(found, expected, strict=True)):
+            _same(*pair, f"{where}[{number}]")
+    else:
+        assert found == expected, where
+
+
+def meaning(traces):
+    """Everything a set says, whatever the order of its tables of texts, attributes, resources and scopes."""
+    frames = {view: getattr(traces, view).copy() for view in VIEWS}
+    for owner in ("resource", "scope"):
+        told = [tuple(row) for row in _plain(frames[f"{owner}s"]).itertuples(index=False)]
+        own = frames["attributes"][frames["attributes"]["owner"] == owner]
+        cells = _plain(own.drop(columns=["owner", "owner_id"])).itertuples(index=False)
+        bags = [[] for _ in told]
+        for number, cell in zip(own["owner_id"], cells, strict=True):
+            bags[number].append(tuple(cell))
+        content = [str((row, sorted(map(str, bag)))) for row, bag in zip(told, bags, strict=True)]
+        frames["spans"][f"{owner}_id"] = [content[number] for number in frames["spans"][f"{owner}_id"]]
+        frames["attributes"] = frames["attributes"][frames["attributes"]["owner"] != owner]
+        del frames[f"{owner}s"]
+    return {view: _plain(frame) for view, frame in frames.items()}
+
+
+def _plain(frame):
+    """A frame of objects, missing cells told apart by nothing but being missing."""
+    frame = frame.reset_index(drop=frame.index.name != "trace_id").astype(object)
+    return frame.where(frame.notna(), None)
+
+
+def assert_same_meaning(found, expected):
+    found, expected = meaning(found), meaning(expected)
+    for view, frame in expected.items():
+        pd.testing.assert_frame_equal(found[view], frame, obj=view)

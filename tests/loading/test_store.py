@@ -1,0 +1,424 @@
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import otlp_made as made
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from made_sets import assert_identical, assert_same_meaning, sets
+
+from tracekit import TraceSet
+from tracekit.errors import LoadError
+from tracekit.loading import read, store, store_tables
+from tracekit.loading.builder import Builder
+from tracekit.loading.finish import finish
+from tracekit.loading.ledger import Position
+from tracekit.loading.opening import STORE_MARKER
+
+per_example = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def shop(*numbers, name="GET /cart", **members):
+    """A set of one trace a number, two spans each, with something odd."""
+    return read(shop_lines(*numbers, name=name, **members))
+
+
+def shop_lines(*numbers, name="GET /cart", **members):
+    spans = []
+    for number in numbers:
+        parent = made.ids(number)
+        child = {"traceId": parent["traceId"], "spanId": f"{number + 1:016x}", "parentSpanId": parent["spanId"]}
+        attributes = [made.text("user", f"u{number}"), made.attribute("n", {"intValue": str(number)})]
+        spans += [made.span(**parent, name=name, attributes=attributes), made.span(**child, name="charge", **members)]
+    return made.lines(made.request(*spans), b"noise")
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# -------------------------------------------------------------------- the law
+
+
+@per_example
+@given(sets())
+@example(finish(Builder()))
+def test_what_is_read_is_what_was_saved(tmp_path, traces):
+    assert traces.save(tmp_path / "a.parquet") == tmp_path / "a.parquet"
+    assert_identical(read(tmp_path / "a.parquet"), traces, views=("sources", "issues"))
+
+
+@pytest.mark.parametrize("part", [lambda t: t.trace(t.trace_ids[1]), lambda t: t.with_weights(20), lambda t: t])
+def test_parts_of_sets_and_given_weights_come_back(tmp_path, part):
+    traces = part(shop(1, 2, 3))
+    traces.save(tmp_path / "a.parquet")
+    found = read(str(tmp_path / "a.parquet") + "/")
+    assert_identical(found, traces)
+    assert found.sources["quarantined_count"].tolist() == [1]
+    assert "JSON_SYNTAX" in set(found.issues["code"])
+
+
+def test_a_store_saved_again_is_the_same_to_the_byte(tmp_path):
+    shop(1, 2).save(tmp_path / "a.parquet")
+    read(tmp_path / "a.parquet").save(tmp_path / "b.parquet")
+    assert files(tmp_path / "a.parquet") == files(tmp_path / "b.parquet")
+
+
+def test_a_store_can_be_written_over_what_it_was_read_from(tmp_path):
+    shop(1, 2).save(tmp_path / "a.parquet")
+    traces = read(tmp_path / "a.parquet")
+    traces.save(tmp_path / "a.parquet")
+    assert_identical(read(tmp_path / "a.parquet"), traces)
+
+
+def test_any_reader_of_parquet_can_join_it(tmp_path):
+    traces = shop(*range(5))
+    traces.save(tmp_path / "a.parquet")
+    part = tmp_path / "a.parquet" / "part-00000"
+    owned, kv, keys, spans, names = (
+        pq.read_table(part / f"{table}.parquet").to_pandas() for table in ("attributes", "kv", "keys", "spans", "names")
+    )
+    joined = owned.join(kv, on="kv").join(keys.rename(columns={"text": "name_of_key"}), on="key")
+    users = joined[joined["name_of_key"] == "user"].set_index("row")["text"]
+    expected = traces.attribute("user").dropna()
+    assert users.to_dict() == expected.to_dict()
+    assert names["text"][spans["name"]].tolist() == traces.spans["name"].tolist()
+
+
+def test_one_trace_is_in_one_or_two_small_groups(tmp_path):
+    count = 40_000
+    row = '{"traceId":"%032x","spanId":"%016x","name":"x","startTimeUnixNano":"1","endTimeUnixNano":"2"}'
+    spans = ",".join(row % (number << 64, 1) for number in range(1, count + 1))
+    read(f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}\n'.encode()).save(tmp_path / "a.parquet")
+    metadata = pq.ParquetFile(tmp_path / "a.parquet" / "part-00000" / "spans.parquet").metadata
+    assert metadata.num_row_groups == 3
+    assert metadata.metadata[b"tracekit_store"] == b"1"
+    ranges = [metadata.row_group(group).column(0).statistics for group in range(3)]
+    assert [metadata.row_group(group).column(0).path_in_schema for group in range(3)] == ["trace_hi"] * 3
+    assert sum(found.min <= 20_000 <= found.max for found in ranges) == 1
+
+
+def test_a_text_that_is_not_unicode_is_named(tmp_path):
+    builder = Builder()
+    builder.open_source("x")
+    builder.span(
+        at=Position(1, 0),
+        trace_id=1,
+        span_id=1,
+        name="half \ud800",
+        start_ns=1,
+        end_ns=2,
+        resource=builder.resource([]),
+    )
+    with pytest.raises(ValueError, match=r"expected names of whole Unicode characters, found 'half .*replace it"):
+        finish(builder).save(tmp_path / "a.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+# -------------------------------------------------------------------- its place
+
+
+def test_an_older_store_is_replaced(tmp_path):
+    shop(1, 2, 3).save(tmp_path / "a.parquet")
+    shop(9).save(tmp_path / "a.parquet")
+    assert_identical(read(tmp_path / "a.parquet"), shop(9))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_a_link_to_a_store_stays_a_link(tmp_path):
+    shop(1).save(tmp_path / "real.parquet")
+    (tmp_path / "a.parquet").symlink_to("real.parquet")
+    shop(2).save(tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").is_symlink()
+    assert_identical(read(tmp_path / "real.parquet"), shop(2))
+
+
+def _file(path):
+    path.write_text("mine")
+
+
+def _folder(path):
+    path.mkdir()
+    (path / "mine.txt").write_text("mine")
+
+
+def _store_with_a_note(path):
+    shop(1).save(path)
+    (path / "mine.txt").write_text("mine")
+
+
+def _store_with_a_note_inside(path):
+    shop(1).save(path)
+    (path / "part-00000" / "mine.txt").write_text("mine")
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (_file, "found a file"),
+        (_folder, f"found a folder without {STORE_MARKER}"),
+        (Path.mkdir, f"found a folder without {STORE_MARKER}"),
+        (_store_with_a_note, "found a store with mine.txt in it, which is not the store's"),
+        (_store_with_a_note_inside, "found a store with part-00000/mine.txt in it"),
+    ],
+)
+def test_what_is_somebody_elses_is_never_replaced(tmp_path, make, found):
+    path = tmp_path / "a.parquet"
+    make(path)
+    before = files(tmp_path)
+    with pytest.raises(
+        FileExistsError, match=rf"expected a store of tracekit or nothing at .*{re.escape(found)}.*move"
+    ):
+        shop(2).save(path)
+    assert files(tmp_path) == before
+
+
+def test_what_appears_at_the_path_meanwhile_is_not_replaced(tmp_path, monkeypatch):
+    def write_and_be_overtaken(*arguments):
+        (tmp_path / "a.parquet").mkdir(exist_ok=True)
+        return store_tables.write_part(*arguments)
+
+    monkeypatch.setattr(store, "write_part", write_and_be_overtaken)
+    with pytest.raises(FileExistsError, match="found a folder without"):
+        shop(2).save(tmp_path / "a.parquet")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"expected a folder to put the store in, found none at .*nowhere"):
+        shop(2).save(tmp_path / "nowhere" / "a.parquet")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+@pytest.mark.parametrize("at", range(1, 22))
+def test_an_interrupted_save_leaves_the_old_store(tmp_path, monkeypatch, error, at):
+    shop(1).save(tmp_path / "a.parquet")
+    before = files(tmp_path)
+    calls = iter(range(1, 99))
+    write = Path.write_bytes
+
+    def fail(path, data):
+        if next(calls) == at:
+            write(path, bytes(data)[:7])
+            raise error
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(error if isinstance(error, type) else type(error)):
+        shop(2, 3).save(tmp_path / "a.parquet")
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_save_interrupted_at_its_renaming_leaves_the_old_store(tmp_path, monkeypatch, at):
+    shop(1).save(tmp_path / "a.parquet")
+    before = files(tmp_path)
+    calls = iter(range(1, 99))
+    rename = Path.rename
+
+    def fail(path, target):
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(KeyboardInterrupt):
+        shop(2, 3).save(tmp_path / "a.parquet")
+    assert files(tmp_path) == before
+
+
+# -------------------------------------------------------------------- newer, damaged
+
+
+def _remark(path, **members):
+    marker = path / STORE_MARKER
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | members))
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path):
+    shop(1).save(tmp_path / "a.parquet")
+    _remark(tmp_path / "a.parquet", tracekit_store=2, written_by="tracekit 9.0", parts="told otherwise")
+    with pytest.raises(
+        LoadError, match=r"STORE_NEWER .*version 1 or older, found version 2, .*tracekit 9.0; update"
+    ) as e:
+        read(tmp_path / "a.parquet")
+    assert e.value.code == "STORE_NEWER"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{"span_count": 3}, {"trace_count": 0}, {"parts": []}, {"files": {}}, {"parts": 5}, {"tracekit_store": "one"}],
+)
+def test_a_changed_marker_is_refused(tmp_path, members):
+    shop(1).save(tmp_path / "a.parquet")
+    _remark(tmp_path / "a.parquet", **members)
+    with pytest.raises(LoadError, match=rf"STORE_BROKEN .*{STORE_MARKER}: expected"):
+        read(tmp_path / "a.parquet")
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    path = tmp_path_factory.mktemp("good") / "a.parquet"
+    shop(1, 2, 3, links=[{"traceId": made.TRACE, "spanId": made.SPAN}]).save(path)
+    return path
+
+
+NAMES = [f"part-00000/{table}.parquet" for table in store_tables.TABLES]
+NAMES += [STORE_MARKER, "sources.parquet", "issues.parquet", "notes.parquet"]
+
+
+def test_the_names_of_all_files_are_known(good):
+    assert sorted(files(good)) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_or_cut_file_is_named(good, tmp_path, name):
+    path = tmp_path / "a.parquet"
+    shutil.copytree(good, path)
+    data = (path / name).read_bytes()
+    (path / name).write_bytes(data[:-1] if name != STORE_MARKER else data[:-3])
+    with pytest.raises(
+        LoadError, match=rf"STORE_BROKEN .*{name}: expected .*, found .*; copy the store again"
+    ) as error:
+        read(path)
+    assert error.value.code == "STORE_BROKEN"
+    (path / name).unlink()
+    with pytest.raises(LoadError, match=rf"STORE_BROKEN .*{name}: expected"):
+        read(path)
+
+
+@per_example
+@given(st.data())
+def test_no_bit_of_a_table_flips_unseen(good, tmp_path, data):
+    path = tmp_path / "a.parquet"
+    shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(good, path)
+    name = data.draw(st.sampled_from([name for name in NAMES if name != STORE_MARKER]))
+    content = bytearray((path / name).read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    (path / name).write_bytes(content)
+    with pytest.raises(LoadError, match=rf"STORE_BROKEN .*{name}: expected the bytes that were written.*damaged"):
+        read(path)
+
+
+def test_a_table_of_another_store_is_refused(good, tmp_path):
+    path = tmp_path / "a.parquet"
+    shutil.copytree(good, path)
+    shop(7).save(tmp_path / "b.parquet")
+    for name in ("kv", "spans"):
+        shutil.copy(tmp_path / "b.parquet" / "part-00000" / f"{name}.parquet", path / "part-00000")
+    with pytest.raises(LoadError, match="STORE_BROKEN"):
+        read(path)
+
+
+def test_a_marker_that_lacks_a_table_is_refused(good, tmp_path):
+    path = tmp_path / "a.parquet"
+    shutil.copytree(good, path)
+    marker = json.loads((path / STORE_MARKER).read_text())
+    del marker["parts"][0]["files"]["kv"]
+    (path / STORE_MARKER).write_text(json.dumps(marker))
+    with pytest.raises(LoadError, match=r"kv.parquet: expected its length in the store's marker, found none"):
+        read(path)
+
+
+def test_a_table_with_other_rows_than_its_mark_is_refused(tmp_path):
+    mark = store_tables.write_table(tmp_path / "a.parquet", {"a": np.arange(3)})
+    mark.rows = 4
+    with pytest.raises(LoadError, match=r"STORE_BROKEN .*a.parquet: expected 4 rows, found 3"):
+        store_tables.read_table(tmp_path / "a.parquet", mark)
+
+
+def test_bytes_that_are_no_table_are_refused(tmp_path):
+    mark = store_tables.write_table(tmp_path / "a.parquet", {"a": np.arange(3)})
+    mark.crc32 = store_tables.isal_zlib.crc32(bytes(mark.bytes))
+    (tmp_path / "a.parquet").write_bytes(bytes(mark.bytes))
+    with pytest.raises(LoadError, match=r"STORE_BROKEN .*: expected a table in Parquet, found what its reader refuses"):
+        store_tables.read_table(tmp_path / "a.parquet", mark)
+
+
+# -------------------------------------------------------------------- several stores
+
+
+def saved(tmp_path, *sets):
+    return [traces.save(tmp_path / f"{number}.parquet") for number, traces in enumerate(sets)]
+
+
+def test_stores_without_common_traces_are_joined_as_if_read_together(tmp_path):
+    sources = [shop_lines(1, 5), shop_lines(0, 3, name="GET /other"), shop_lines(9)]
+    for number, data in enumerate(sources):
+        (tmp_path / f"{number}.jsonl").write_bytes(data)
+    paths = [tmp_path / f"{number}.jsonl" for number in range(3)]
+    stores = saved(tmp_path, *(read(path) for path in paths))
+    assert_same_meaning(read(stores), read(paths))
+    assert_same_meaning(read(tmp_path / "*.parquet"), read(paths))
+
+
+def test_joined_stores_keep_their_weights(tmp_path):
+    a, b = shop(1, 5).with_weights(4), shop(3).with_weights(np.array([7.0]))
+    found = read(saved(tmp_path, a, b, shop(4)))
+    assert found.summary["weight"].tolist() == [4, 7, 1, 4]
+    assert found.summary["weight_source"].tolist() == ["given", "given", "unknown", "given"]
+
+
+def test_a_trace_in_two_stores_is_put_together(tmp_path):
+    parent = made.span(**made.ids(1), name="parent")
+    child = made.span(traceId=parent["traceId"], spanId=f"{7:016x}", parentSpanId=parent["spanId"], name="child")
+    grandchild = made.span(
+        traceId=parent["traceId"], spanId=f"{8:016x}", parentSpanId=child["spanId"], endTimeUnixNano=str(2 * made.START)
+    )
+    other = made.span(**made.ids(2))
+    halves = [made.lines(made.request(child, other)), made.lines(made.request(grandchild, parent, child))]
+    for number, data in enumerate(halves):
+        (tmp_path / f"{number}.jsonl").write_bytes(data)
+    paths = [tmp_path / f"{number}.jsonl" for number in range(2)]
+    apart = [read(path) for path in paths]
+    assert "PARENT_MISSING" in set(apart[0].issues["code"])
+    together = read(saved(tmp_path, *apart))
+    assert_same_meaning(together, read(paths))
+    assert "PARENT_MISSING" not in set(together.issues["code"])
+    assert made.counts(together) == (5, 4, 1, 0)
+
+
+small_spans = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2))
+
+
+@per_example
+@given(st.lists(st.lists(small_spans, max_size=6), min_size=2, max_size=3))
+@example([[(0, 0, 0)], [], [(0, 0, 0), (0, 0, 0)]])
+def test_stores_joined_in_any_way_are_as_if_read_together(tmp_path, sources):
+    for entry in tmp_path.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    paths = []
+    for number, rows in enumerate(sources):
+        spans = [
+            made.span(
+                traceId=f"{trace + 1:032x}", spanId=f"{span + 1:016x}", parentSpanId=f"{span:016x}", name=str(name)
+            )
+            for trace, span, name in rows
+        ]
+        paths.append(tmp_path / f"{number}.jsonl")
+        paths[-1].write_bytes(made.lines(made.request(*spans, resource=made.resource(f"s{number % 2}"))))
+    together = read(saved(tmp_path, *(read(path) for path in paths)))
+    assert_same_meaning(together, read(paths))
+
+
+def test_a_copied_store_adds_nothing(tmp_path):
+    traces = shop(1, 2, 3)
+    first, second = saved(tmp_path, traces, traces)
+    found = read([first, second])
+    assert made.counts(found) == (14, 6, 6, 2)
+    assert made.told(found, "DUP_IDENTICAL")["issue_count"].tolist() == [6]
+
+
+def test_stores_and_other_sources_are_not_mixed(tmp_path):
+    shop(1).save(tmp_path / "a.parquet")
+    with pytest.raises(LoadError, match="expected stores or other sources, found 1 of 2 sources to be stores"):
+        read([tmp_path / "a.parquet", shop_lines(2)])
+
+
+def test_a_saved_set_is_a_set(tmp_path):
+    assert isinstance(read(shop(1).save(tmp_path / "a.parquet")), TraceSet)
