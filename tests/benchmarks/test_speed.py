@@ -1,11 +1,13 @@
 """Speed and memory of the way from a file to the first answers, beside what plain json and pandas need for it.
 
-Run with ``python -m pytest -o addopts= tests/benchmarks``; TRACEKIT_BENCH_SPANS=1000000 gives the figures asked for.
+Run with ``python -m pytest -o addopts=--import-mode=importlib tests/benchmarks``; TRACEKIT_BENCH_SPANS=1000000 gives the
+figures asked for.
 Machines are noisy: compare within one run.
 """
 
 import gc
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -46,9 +48,22 @@ def rate(benchmark, spans):
     return spans / benchmark.stats.stats.min
 
 
+def import_seconds(module):
+    """Return the CPU seconds of importing a module in a process of its own: the median of seven."""
+    code = f"import time; begun = time.process_time(); import {module}; print(time.process_time() - begun)"
+    runs = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True) for _ in range(7)]
+    return statistics.median(float(done.stdout) for done in runs)
+
+
 @pytest.fixture(scope="module")
 def rates():
     return {}
+
+
+def test_import(figure):
+    import_seconds("tracekit")  # compiled from here on
+    more = import_seconds("tracekit") - import_seconds("pandas")
+    figure("import tracekit, beyond import pandas", "<= 80 ms", f"{1e3 * more:.0f} ms")
 
 
 def test_ingest(benchmark, recording, figure):
@@ -136,6 +151,9 @@ def test_convert(benchmark, recording, tmp_path, figure):
     figure("convert", "", f"{rate(benchmark, SPANS):,.0f} spans/s")
 
 
-def test_peak_memory_of_convert(recording, tmp_path, figure):
-    once = peak_megabytes(f"convert({str(recording)!r}, {str(tmp_path / 'a.parquet')!r}, progress=False)")
-    figure("peak memory of convert", "flat", f"{once:,.0f} MB")
+def test_peak_memory_of_convert(recording, compared, tmp_path, figure):
+    peaks = {
+        name: peak_megabytes(f"convert({str(path)!r}, {str(tmp_path / name)!r}, progress=False)")
+        for name, path in {"less": compared, "more": recording}.items()
+    }
+    figure(f"peak memory of convert ({COMPARED:,}: {peaks['less']:,.0f} MB)", "flat", f"{peaks['more']:,.0f} MB")
