@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +76,25 @@ def test_own_times_agree_with_the_path(spans):
     own = own_times(parent, rows)
     assert own[rows.on_path].tolist() == rows.own_ns[rows.on_path].tolist()
     assert (own >= 0).all()
+
+
+@law(trees(), st.integers(1, 1000))
+def test_slack_is_how_far_a_span_can_stretch_before_its_root_moves(spans, beyond):
+    parent, rows, plan = planned(spans)
+    slack, root, now = plan.slack(len(spans)), root_of(parent), rerun(spans, [1] * len(spans))
+    assert slack[rows.on_path].tolist() == [0] * rows.on_path.sum()
+    for leaf in np.flatnonzero(rows.windows.inside & ~np.isin(np.arange(len(spans)), rows.chains.parent)):
+        length = int(rows.windows.end[leaf] - rows.windows.start[leaf])
+        for longer in (int(slack[leaf]), int(slack[leaf]) + beyond):
+            factor = [Fraction(1)] * len(spans)
+            factor[leaf] = Fraction(length + longer, length)
+            moved = rerun(spans, factor)[root[leaf]] - now[root[leaf]]
+            assert moved == longer - slack[leaf]
+
+
+def test_slack_of_what_nobody_waits_for_is_missing():
+    path = critical_path(draw("a1 1 - s SERVER 0 100\na1 2 1 s INTERNAL 10 40\na1 3 1 s INTERNAL 20 9000"))
+    assert path.slack().isna().tolist() == [False, False, True]
 
 
 def test_another_branch_takes_over():

@@ -77,4 +77,14 @@ def requests_of(path: CriticalPath) -> pd.DataFrame:
     )
 
 
+def slack_of(path: CriticalPath) -> pd.Series:
+    """Return the slack of every node; see ``CriticalPath.slack``."""
+    plan = path.rerun.plan
+    outside = np.ones(len(path.tree), bool)
+    outside[plan.node] = False
+    slack = pd.Series(plan.slack(len(path.tree)), dtype="Int64", name="slack_ns").mask(outside)
+    slack.index.name = "span_row"
+    return slack
+
+
 _NONE = np.zeros(0, np.int64)

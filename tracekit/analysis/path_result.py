@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis.path_frames import requests_of, segments_of, spans_of
+from tracekit.analysis.path_frames import requests_of, segments_of, slack_of, spans_of
 from tracekit.analysis.path_issues import issues_of
 from tracekit.analysis.path_shares import BANDS, Bands, bands, shares
 from tracekit.analysis.what_if import Rerun, WhatIf, opportunities, what_if
@@ -312,6 +312,44 @@ class CriticalPath:
         WhatIf(mean 100 -> 50 ns, 1 spans changed, 1 of 1 requests taken over by another branch)
         """
         return what_if(self, changes, level=level)
+
+    def slack(self) -> pd.Series:
+        """Return how much later every span may end before its request does.
+
+        Returns
+        -------
+        pandas.Series
+            ``slack_ns``, Int64, in the rows of ``spans``: 0 on the path, missing for spans nobody waits for.
+
+        Notes
+        -----
+        Everything else keeps its order and gaps, as in ``what_if``.  Of two spans with slack in one request, each may
+        use its own, not both.
+
+        Examples
+        --------
+        The cart may take 50 ns longer before the shop waits for it instead of the ledger:
+
+        >>> import pandas as pd
+        >>> from tracekit import TraceSet
+        >>> from tracekit.analysis.critical_path import critical_path
+        >>> shop = TraceSet.from_spans(
+        ...     pd.DataFrame(
+        ...         {
+        ...             "trace_id": "a1",
+        ...             "span_id": ["1", "2", "3"],
+        ...             "parent_span_id": [None, "1", "1"],
+        ...             "service_name": ["shop", "cart", "ledger"],
+        ...             "name": ["POST /pay", "lock", "charge"],
+        ...             "start_ns": [0, 10, 30],
+        ...             "end_ns": [100, 40, 90],
+        ...         }
+        ...     )
+        ... )
+        >>> critical_path(shop).slack().tolist()
+        [0, 50, 0]
+        """
+        return slack_of(self)
 
     def opportunities(
         self, keys: str | Sequence[str] = ("service_name", "operation"), *, top: int = 20, factor: float = 0.0

@@ -38,6 +38,8 @@ class Plan:
         One a child: positions of the last sibling that had ended when it began, and of the one that ended before it.
     gap
         float64, one a child: from the latest end before it, or the start of the parent, to its start.
+    end
+        int64, one a child: the end of its window.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class Plan:
     before: Array
     prior: Array
     gap: Array
+    end: Array
 
     @classmethod
     def of(cls, above: Array, rows: Walk) -> Plan:
@@ -104,6 +107,7 @@ class Plan:
             place[chains.before[order]],
             place[prior[order]],
             (start[chains.child] - since)[order].astype(np.float64),
+            end[chains.child[order]],
         )
 
     def run(self, factor: Array) -> Array:
@@ -131,6 +135,42 @@ class Plan:
                 reached[now.start + 1 : now.stop + 1] = np.maximum(reached[self.prior[now]], done)
         whole = np.zeros(len(factor))
         whole[self.node] = length
+        return whole
+
+    def slack(self, count: int) -> Array:
+        """Return how much later every row may end before its root does.
+
+        Parameters
+        ----------
+        count
+            Number of rows.
+
+        Returns
+        -------
+        numpy.ndarray
+            int64 ns, one a row; 0 on the path, and outside the trees.
+
+        Notes
+        -----
+        One pass from the roots down, and within siblings from the last to the first: all that had ended when a sibling
+        began may end as much later as that one may, and all siblings as much later than the last as their parent may.
+        """
+        end = np.concatenate(([0], self.end))
+        free = np.zeros(len(self.node), np.int64)
+        latest = np.full(len(end), np.iinfo(np.int64).max)  # of all siblings up to a position
+        levels = [*self.levels, (len(self.node), len(self.steps) - 1)]
+        for (node, step), (next_node, next_step) in reversed(list(pairwise(levels))):
+            for at in reversed(range(step, next_step)):
+                place = np.arange(self.steps[at], self.steps[at + 1])
+                room = latest[place + 1] - self.end[place]
+                free[self.child[place]] = room
+                before, prior = self.before[place], self.prior[place]
+                np.minimum.at(latest, before, end[before] + room)
+                np.minimum.at(latest, prior, latest[place + 1])
+            nodes = slice(node, next_node)
+            latest[self.last[nodes]] = end[self.last[nodes]] + free[nodes]
+        whole = np.zeros(count, np.int64)
+        whole[self.node] = free
         return whole
 
 
