@@ -775,7 +775,7 @@ def test_unprocessed_ids_are_told_one_by_one():
     other = [TRACE[:-1] + digit for digit in "01"]
     traces = load(answer(segment()) | {"UnprocessedTraceIds": other})
     found = traces.issues[traces.issues["code"] == "XR_UNPROCESSED"]
-    assert found["trace_id"].tolist() == other
+    assert found["trace_id"].tolist() == [HEX[:-1] + digit for digit in "01"]
     assert traces.sources["complete"].tolist() == [False]
     assert traces.sources["stop_reason"].tolist() == ["X-Ray left trace ids unprocessed"]
 
@@ -857,7 +857,7 @@ def test_a_document_that_does_not_parse_costs_that_segment():
     traces = load(record)
     assert len(traces.spans) == 2
     row = traces.issues.set_index("code").loc["XR_DOC_NOT_JSON"]
-    assert (row["span_id"], row["trace_id"], row["action"]) == ("00000000000000f7", TRACE, "quarantined")
+    assert (row["span_id"], row["trace_id"], row["action"]) == ("00000000000000f7", HEX, "quarantined")
     assert "the segment's document: expected one JSON value, found an error at column" in row["message"]
     assert traces.sources[["span_count", "accepted_count", "quarantined_count"]].to_numpy().tolist() == [[3, 2, 1]]
 

@@ -21,18 +21,13 @@ trace state, digits beyond about 240 ns.  Segments, subsegments and inferred seg
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from tracekit.loading import otlp, otlp_flat
-from tracekit.loading.exact import exact_number
 from tracekit.loading.ids import parse_trace_id
 from tracekit.loading.loader import Loader
-from tracekit.loading.records import nests_deeper, parse
-from tracekit.loading.xray_segment import Segment, decode, exact_times, from_object
+from tracekit.loading.xray_documents import Documents, excerpt, listed
+from tracekit.loading.xray_segment import exact_times, from_object
 from tracekit.loading.xray_walk import Walk
 
 if TYPE_CHECKING:
@@ -43,7 +38,6 @@ if TYPE_CHECKING:
 
 _ANSWER = frozenset({"Traces", "UnprocessedTraceIds", "RetrievalStatus"})
 _HEADER = frozenset({"format", "version"})
-_DEEP = 200
 
 
 def recognises(value: Any) -> bool:
@@ -107,6 +101,7 @@ class _Reader:
         self._builder = builder
         self._ledger: Ledger | None = None
         self._told: set[str] = set()
+        self._documents = Documents(builder)
         self.walk = Walk(builder)
 
     def begin(self) -> None:
@@ -119,12 +114,12 @@ class _Reader:
         """Take one thing: an object of any shape, or the text of a document."""
         if isinstance(item, str):
             self._builder.ledger.dialect("document_texts")
-            self._text(item, at)
+            self.text(item, at)
             return
         take = _shape(item) if isinstance(item, dict) else None
         if take is None:
-            message = f"expected a segment document, a trace or an answer of X-Ray, found {_excerpt(item)}; left out"
-            self._builder.ledger.quarantine("XR_DOC_NOT_JSON", message, at=at, raw=_excerpt(item))
+            message = f"expected a segment document, a trace or an answer of X-Ray, found {excerpt(item)}; left out"
+            self._builder.ledger.quarantine("XR_DOC_NOT_JSON", message, at=at, raw=str(item)[:500])
         else:
             take(self, item, at)
 
@@ -134,17 +129,19 @@ class _Reader:
         """Take an answer of BatchGetTraces or ListRetrievedTraces."""
         ledger = self._builder.ledger
         ledger.dialect("retrieved_traces" if "RetrievalStatus" in record else "batch_get_traces")
-        for trace_id in _listed(record.get("UnprocessedTraceIds")):
+        for trace_id in listed(record.get("UnprocessedTraceIds")):
             if f"unprocessed {trace_id}" not in self._told:
                 self._told.add(f"unprocessed {trace_id}")
                 message = f"X-Ray did not process {trace_id!r:.50} and says not why; ask for it again"
-                ledger.issue("XR_UNPROCESSED", message, at=at, trace_id=str(trace_id)[:40], field="UnprocessedTraceIds")
+                found = parse_trace_id(trace_id).value
+                where = f"{found:032x}" if found else str(trace_id)[:40]
+                ledger.issue("XR_UNPROCESSED", message, at=at, trace_id=where, field="UnprocessedTraceIds")
                 ledger.incomplete("X-Ray left trace ids unprocessed")
         status = record.get("RetrievalStatus")
         if status is not None and status != "COMPLETE":
             ledger.incomplete(f"the retrieval of the traces was {status!s:.20}")
         self._page(record, ledger)
-        for trace in _listed(record.get("Traces")):
+        for trace in listed(record.get("Traces")):
             if isinstance(trace, dict):
                 self.trace(trace, at)
             else:
@@ -162,6 +159,7 @@ class _Reader:
         """Take one trace: its documents, and what X-Ray says about it as a whole."""
         name = str(trace.get("Id") or "")
         found = parse_trace_id(name)
+        where = f"{found.value:032x}" if found.value else name[:40]
         is_limited = trace.get("LimitExceeded") is True
         if found.value:
             self._builder.fact(
@@ -169,11 +167,11 @@ class _Reader:
             )
         if is_limited:
             message = "X-Ray stopped adding segments to the trace: it is not all here"
-            self._builder.ledger.issue("XR_LIMIT_EXCEEDED", message, at=at, trace_id=name[:40], field="LimitExceeded")
+            self._builder.ledger.issue("XR_LIMIT_EXCEEDED", message, at=at, trace_id=where, field="LimitExceeded")
         documents = [
             (document, entry)
-            for part in _listed(trace.get("Segments")) + _listed(trace.get("Spans"))
-            for document, entry in self._entry(part, at, name)
+            for part in listed(trace.get("Segments")) + listed(trace.get("Spans"))
+            for document, entry in self._documents.of_entry(part, at, where)
         ]
         is_tracked = "Spans" in trace or any(document.type == "subsegment" for document, _ in documents)
         for document, entry in documents:
@@ -181,17 +179,22 @@ class _Reader:
 
     def entry(self, entry: dict[str, Any], at: Position) -> None:
         """Take an entry of ``Segments`` on its own."""
-        for document, name in self._entry(entry, at, ""):
+        for document, name in self._documents.of_entry(entry, at):
             self.walk.document(document, at, entry=name)
 
     def put(self, body: dict[str, Any], at: Position) -> None:
         """Take the body of a PutTraceSegments request."""
         self._builder.ledger.dialect("put_trace_segments")
-        for document in _listed(body.get("TraceSegmentDocuments")):
+        for document in listed(body.get("TraceSegmentDocuments")):
             if isinstance(document, str):
-                self._text(document, at)
+                self.text(document, at)
             else:
                 self.take(document, at)
+
+    def text(self, text: str, at: Position) -> None:
+        """Take the text of a document that no trace wraps."""
+        for document in self._documents.of_text(text, at):
+            self.walk.document(document, at)
 
     def bare(self, document: dict[str, Any], at: Position) -> None:
         """Take one segment document that is an object already."""
@@ -204,7 +207,7 @@ class _Reader:
 
     def summaries(self, record: dict[str, Any], at: Position) -> None:
         """Say that trace summaries hold no spans."""
-        found = _listed(record.get("TraceSummaries"))
+        found = listed(record.get("TraceSummaries"))
         self._builder.ledger.skip("X-Ray trace summaries", max(1, len(found)))
         if "summaries" not in self._told:
             self._told.add("summaries")
@@ -215,93 +218,12 @@ class _Reader:
             )
             self._builder.ledger.issue("XR_SUMMARIES_ONLY", message, at=at, field="TraceSummaries")
 
-    # ---------------------------------------------------------------- documents
-
-    def _entry(self, entry: Any, at: Position, trace: str) -> list[tuple[Segment, str]]:
-        """Return the documents of an entry ``{"Id", "Document"}``, and the id that it gives them."""
-        if not isinstance(entry, dict) or "Document" not in entry:
-            message = f"expected an entry with Id and Document, found {_excerpt(entry)}; left out"
-            self._builder.ledger.quarantine("XR_DOC_NOT_JSON", message, at=at, trace_id=trace[:40], raw=_excerpt(entry))
-            return []
-        name = str(entry.get("Id") or "")
-        document = entry["Document"]
-        if isinstance(document, dict):
-            self._builder.ledger.dialect("document_objects")
-            return [(found, name) for found in self._object(document, at)]
-        if isinstance(document, str):
-            return [(found, name) for found in self._documents(document, at, trace, name)]
-        message = f"expected a document as text or object, found {_excerpt(document)}; the segment is left out"
-        self._builder.ledger.quarantine(
-            "XR_DOC_NOT_JSON", message, at=at, trace_id=trace[:40], span_id=name[:16], raw=_excerpt(document)
-        )
-        return []
-
-    def _text(self, text: str, at: Position) -> None:
-        """Take the text of a document that no trace wraps."""
-        for document in self._documents(text, at, "", ""):
-            self.walk.document(document, at)
-
-    def _documents(self, text: str, at: Position, trace: str, entry: str) -> list[Segment]:
-        """Return the documents in a text: one, or a list of them; quarantine what does not parse."""
-        is_deep = text.count("{") + text.count("[") > _DEEP and nests_deeper(text.encode("utf-8", "replace"))
-        if not is_deep:
-            try:
-                return [decode(text)]
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                pass
-        parsed = parse(text.encode("utf-8", "surrogatepass"), parse_float=exact_number)
-        ledger = self._builder.ledger
-        for note in parsed.notes:
-            ledger.issue(
-                note.code, note.message, at=at, action=note.action, severity=note.severity, trace_id=trace[:40]
-            )
-        if parsed.failure is not None:
-            code = "JSON_TOO_DEEP" if parsed.failure.code == "JSON_TOO_DEEP" else "XR_DOC_NOT_JSON"
-            message = f"the segment's document: {parsed.failure.message}"
-            ledger.quarantine(
-                code, message, at=at, trace_id=trace[:40], span_id=entry[:16], field="Document", raw=text[:500]
-            )
-            return []
-        return [
-            document
-            for item in (parsed.value if isinstance(parsed.value, list) else [parsed.value])
-            for document in self._object(item, at)
-        ]
-
-    def _object(self, document: Any, at: Position) -> list[Segment]:
-        """Return a parsed document; one of OpenTelemetry goes its own way, what is no object is quarantined."""
-        if not isinstance(document, dict):
-            message = f"expected an object in the segment's document, found {_excerpt(document)}; left out"
-            self._builder.ledger.quarantine("XR_DOC_NOT_JSON", message, at=at, raw=_excerpt(document))
-            return []
-        for loader in (otlp_flat.LOADER, otlp.LOADER):
-            if loader.recognises(document):
-                loader.load(_with_floats(document), at, self._builder)
-                return []
-        return [from_object(document)]
-
-
-def _with_floats(document: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with floats for decimals, as the loaders of OTLP expect it."""
-    value: dict[str, Any] = parse(json.dumps(document, default=float).encode()).value
-    return value
-
 
 def _nanoseconds(seconds: Any) -> int:
     """Return a duration in seconds as nanoseconds, -1 for none."""
     is_number = isinstance(seconds, (int, float, Decimal)) and not isinstance(seconds, bool)
     exact = Decimal(repr(seconds)) if isinstance(seconds, float) else Decimal(seconds) if is_number else None
     return (exact_times(exact, exact) or (-1, -1))[0]
-
-
-def _listed(value: Any) -> list[Any]:
-    """Return a list as it is, nothing as no items, anything else as the only item."""
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _excerpt(value: Any) -> str:
-    """Return the beginning of a JSON value as text, with its type."""
-    return f"{type(value).__name__} {str(value)[:80]!r}"
 
 
 LOADER = Loader(
