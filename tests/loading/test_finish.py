@@ -45,7 +45,9 @@ def test_the_same_record_again_is_merged_and_counted():
     assert traces.spans["record_number"].tolist() == [1, 2], "the first one stays"
     [issue] = told(traces, "DUP_IDENTICAL").itertuples()
     assert (issue.action, issue.issue_count, issue.severity) == ("merged", 2, "info")
-    assert issue.message == (f"DUP_IDENTICAL s0 trace {1:032x} span {1:016x}: 2 spans: the same span again, merged")
+    assert issue.message == (
+        f"DUP_IDENTICAL s0:3 (byte 30) trace {1:032x} span {1:016x}: 2 spans: the same span again, merged"
+    )
     assert not any(Quality.DUPLICATE in q for q in bits(traces))
 
 
@@ -292,6 +294,7 @@ def test_the_example_of_an_issue_says_where_it_stands():
     traces = made({"span_id": 1}, {"span_id": 2, "end_ns": BASE - 5}, {"span_id": 3, "end_ns": BASE - 5})
     [issue] = told(traces, "DUR_NEGATIVE").itertuples()
     assert (issue.span_id, issue.issue_count) == (f"{2:016x}", 2)
+    assert (issue.record_number, issue.byte_offset) == (2, 20)
 
 
 def test_every_source_has_its_own_issues():
@@ -302,7 +305,7 @@ def test_every_source_has_its_own_issues():
 
 
 def test_strict_ends_at_the_first_error_of_the_shape_too():
-    with pytest.raises(LoadError, match=r"PARENT_SELF s0 trace .* 1 span: its own parent"):
+    with pytest.raises(LoadError, match=r"PARENT_SELF s0:1 .* trace .* 1 span: its own parent"):
         made({"parent_id": 1}, strict=True)
 
 

@@ -21,7 +21,7 @@ from tracekit.columns import (
 )
 from tracekit.forest import Forest, grow
 from tracekit.frames import hexes
-from tracekit.loading.ledger import CATALOGUE, Ledger, issues_frame, sources_frame
+from tracekit.loading.ledger import CATALOGUE, NOWHERE, Ledger, Position, issues_frame, sources_frame
 from tracekit.loading.pool import mix
 from tracekit.loading.time_units import UnitVote, odd_ones, scaled
 from tracekit.schema import ParentState, Quality
@@ -171,14 +171,17 @@ def tell(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, acti
         mine = rows[spans.source[rows] == source]
         first = mine[:1]
         trace_id = hexes(spans.trace_hi[first], spans.trace_lo[first])[0]
-        say(ledgers[source], code, len(mine), trace_id, hexes(spans.span_id[first])[0], action)
+        at = Position(int(spans.record_number[mine[0]]), int(spans.byte_offset[mine[0]]))
+        say(ledgers[source], code, len(mine), trace_id, hexes(spans.span_id[first])[0], action, at)
 
 
-def say(ledger: Ledger, code: str, count: int, trace_id: str, span_id: str, action: str) -> None:
+def say(
+    ledger: Ledger, code: str, count: int, trace_id: str, span_id: str, action: str, at: Position = NOWHERE
+) -> None:
     """Write one issue for so many spans, one of them as the example."""
     what = "trace" if code in {"MULTI_ROOT", "NO_ROOT"} else "span"
     message = f"{count:,} {what}{'s' * (count != 1)}: {CATALOGUE[code][1]}"
-    ledger.issue(code, message, action=action, trace_id=trace_id, span_id=span_id, count=count)
+    ledger.issue(code, message, at=at, action=action, trace_id=trace_id, span_id=span_id, count=count)
 
 
 def _without_other_units(columns: Columns, minorities: Array, ledgers: list[Ledger]) -> Columns:
