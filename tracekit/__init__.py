@@ -27,6 +27,7 @@ from tracekit.analysis.errors import errors
 from tracekit.report import report
 
 if TYPE_CHECKING:
+    from tracekit.analysis.critical_path import critical_path
     from tracekit.analysis.latency import latency
     from tracekit.analysis.self_time import self_time
     from tracekit.analysis.service_graph import service_graph
@@ -49,6 +50,7 @@ __all__ = [  # noqa: RUF022 - in reading order
     "service_graph",
     "latency",
     "self_time",
+    "critical_path",
     "errors",
     "Estimate",
     "Finding",
@@ -73,6 +75,7 @@ _HOMES = {
     "service_graph": "tracekit.analysis.service_graph",
     "latency": "tracekit.analysis.latency",
     "self_time": "tracekit.analysis.self_time",
+    "critical_path": "tracekit.analysis.critical_path",
     "Estimate": "tracekit.findings",
     "Finding": "tracekit.findings",
     "Findings": "tracekit.findings",
