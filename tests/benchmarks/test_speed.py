@@ -1,8 +1,7 @@
 """Speed and memory of the way from a file to the first answers, beside what plain json and pandas need for it.
 
-Run with ``python -m pytest -o addopts=--import-mode=importlib tests/benchmarks``; TRACEKIT_BENCH_SPANS=1000000 gives the
-figures asked for.
-Machines are noisy: compare within one run.
+Run with ``python -m pytest -o addopts=--import-mode=importlib tests/benchmarks``; TRACEKIT_BENCH_SPANS=1000000 gives
+the figures asked for.  Machines are noisy: compare within one run.
 """
 
 import gc
