@@ -21,6 +21,7 @@ from tracekit.loading.ledger import Position
 from tracekit.loading.lines import line_chunks
 from tracekit.loading.opening import STORE_MARKER
 from tracekit.loading.pending import with_owners
+from tracekit.schema import RecordKind
 
 per_example = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -236,7 +237,31 @@ def test_a_chain_of_parts_without_owner_is_followed_and_a_circle_is_not():
     assert columns.resource_attributes.counts.tolist() == [1, 0]
 
 
-def _add(builder, number, parent, resource):
+def test_only_parts_of_documents_have_their_parents_resource():
+    builder = Builder()
+    builder.open_source("x")
+    shop, empty = builder.resource([builder.kv("service.name", "shop")]), builder.resource([])
+    waiting = builder.provisional_resource()
+    _add(builder, 1, 0, shop)
+    _add(builder, 2, 1, waiting, RecordKind.INFERRED)
+    _add(builder, 3, 1, waiting, RecordKind.SPAN)
+    columns = with_owners(gather(builder, keep_pending=True))
+    assert columns.spans.resource.tolist() == [shop, shop, empty]
+    assert len(columns.resources) == 2
+
+
+def test_a_copy_with_a_resource_counts_as_the_parent():
+    builder = Builder()
+    builder.open_source("x")
+    shop = builder.resource([builder.kv("service.name", "shop")])
+    waiting = builder.provisional_resource()
+    for number, parent, resource in ((1, 0, waiting), (2, 1, waiting), (1, 0, shop)):
+        _add(builder, number, parent, resource)
+    columns = with_owners(gather(builder, keep_pending=True))
+    assert columns.spans.resource.tolist()[1:] == [shop, shop]
+
+
+def _add(builder, number, parent, resource, record_kind=RecordKind.SUBSEGMENT):
     builder.span(
         at=Position(1, 0),
         trace_id=1,
@@ -245,7 +270,7 @@ def _add(builder, number, parent, resource):
         name="x",
         start_ns=1,
         end_ns=2,
-        record_kind=2,
+        record_kind=record_kind,
         resource=resource,
     )
 

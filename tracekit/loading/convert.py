@@ -53,8 +53,8 @@ def convert(
     path
         The folder, by custom ``*.parquet``.  An older store there is replaced once the new one is whole.
     spans_at_once
-        Spans to hold in memory.  A single trace, and a single ResourceSpans of a document that is not JSON Lines, is
-        held whole whatever its size.
+        Spans to hold in memory, about 900 bytes each.  A trace is held whole whatever its size, and so is a
+        ResourceSpans of a document that is not JSON Lines.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def convert(
     Notes
     -----
     While it works there are two hidden folders beside the store: the new store, and what was set aside (about a quarter
-    of the size of the JSON).  Both are removed however it ends, except by a signal that cannot be caught.
+    of the size of the JSON).  Both are removed however it ends, unless the process is killed.
 
     Examples
     --------
