@@ -30,6 +30,7 @@ _ERROR_TEXT = re.compile(
     rb"|access denied\b.*|bad gateway\b.*|service unavailable\b.*|gateway time-?out\b.*|too many requests\b.*)",
     re.DOTALL,
 )
+_DOCKER = b'{"log"'
 _MOST_OF_AN_ERROR = 1000  # bytes
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NONFINITE = re.compile(rb"NaN|Infinity")
@@ -77,7 +78,7 @@ class Dispatcher:
     def line(self, data: bytes, at: Position, *, may_be_cut: bool = False) -> None:
         """Parse a line and load it, or quarantine it."""
         parsed = self._parse(data)
-        if parsed.failure is not None:
+        if parsed.failure is not None or data.lstrip().startswith(_DOCKER):
             rest, prefix = strip_prefix(data)
             if prefix:
                 again = self._parse(rest)

@@ -165,6 +165,8 @@ class Documents:
                     self._each(lambda: self._scope(provisional))
                 elif key in otlp.OF_GROUP:
                     group[key] = self._whole()
+                elif key in otlp.SCOPES:
+                    otlp.load_scopes(key, self._whole(), provisional, at, self._builder)
                 else:
                     self._pull.skip()
         finally:  # also where the document is cut: what was read of the resource is its spans'

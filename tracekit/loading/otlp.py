@@ -92,18 +92,21 @@ def _group(group: Any, at: Position, builder: Builder) -> None:
         return
     resource = resource_of_group(group, at, builder)
     for key in SCOPES:
-        parts = group.get(key)
-        if parts is None:
-            continue
-        note_scopes(key, builder)
-        for part in parts if isinstance(parts, list) else [parts]:
-            if isinstance(part, dict):
-                scope = scope_of(part, at, builder)
-                load_spans(part.get("spans", part.get("Spans")), resource, scope, at, builder)
-            else:
-                builder.ledger.quarantine(
-                    "FORMAT_UNKNOWN", f"expected an object in {key}, found {part!r:.80}", at=at, raw=repr(part)
-                )
+        load_scopes(key, group.get(key), resource, at, builder)
+
+
+def load_scopes(key: str, parts: Any, resource: int, at: Position, builder: Builder) -> None:
+    """Give the spans of the ScopeSpans of one resource to the builder."""
+    if parts is None:
+        return
+    note_scopes(key, builder)
+    for part in parts if isinstance(parts, list) else [parts]:
+        if isinstance(part, dict):
+            scope = scope_of(part, at, builder)
+            load_spans(part.get("spans", part.get("Spans")), resource, scope, at, builder)
+        else:
+            message = f"expected an object in {key}, found {part!r:.80}"
+            builder.ledger.quarantine("FORMAT_UNKNOWN", message, at=at, raw=repr(part))
 
 
 def resource_of_group(group: dict[str, Any], at: Position, builder: Builder) -> int:

@@ -70,7 +70,9 @@ def any_value(value: Any) -> Any:
             todo += [(into[at], i, v) for i, v in enumerate(values)]
         elif sort == "map":
             into[at] = {}
-            todo += [(into[at], _key(pair), pair.get("value")) for pair in reversed(_listed(content))]
+            todo += [
+                (into[at], _key(pair), pair.get("value", pair.get("Value"))) for pair in reversed(_listed(content))
+            ]
         else:
             into[at] = _scalar(sort, content)
     return root[0]
@@ -108,9 +110,10 @@ def _listed(content: Any) -> list[Any]:
 
 def _key(pair: Any) -> str:
     """Return the key of a pair of a map."""
-    if not isinstance(pair, dict) or not isinstance(pair.get("key", ""), str):
+    key = pair.get("key", pair.get("Key", "")) if isinstance(pair, dict) else None
+    if not isinstance(key, str):
         raise UnreadableError("expected {key, value} in a kvlistValue")
-    return str(pair.get("key", ""))
+    return key
 
 
 def _scalar(sort: str, content: Any) -> Any:
