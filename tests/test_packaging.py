@@ -58,8 +58,13 @@ def test_there_is_one_version(metadata):
 
 
 def test_every_file_of_the_package_is_there_as_it_is(members):
-    expected = files_of("tracekit", {".py", ".js", ".css", ".html", ".typed"})
-    assert {"tracekit/views/static/tracekit.js", "tracekit/report/template.html", "tracekit/py.typed"} <= expected
+    expected = files_of("tracekit", {".py", ".pyi", ".js", ".css", ".html", ".typed"})
+    assert {
+        "tracekit/views/static/tracekit.js",
+        "tracekit/report/template.html",
+        "tracekit/py.typed",
+        "tracekit/__init__.pyi",
+    } <= expected
     assert expected <= set(members)
     for name in expected:
         assert members[name] == (ROOT / name).read_bytes(), name

@@ -4,9 +4,11 @@ import ast
 import importlib
 import inspect
 import itertools
+import pkgutil
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -41,14 +43,12 @@ def test_all_is_the_truth():
         assert getattr(tk, name).__name__ == name
 
 
-def test_type_checkers_know_the_same_names():
-    tree = ast.parse(inspect.getsource(tk))
-    known = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tracekit"):
-            known |= {alias.name: node.module for alias in node.names}
-    assert set(known) == set(tk.__all__)
-    for name, module in known.items():
+def test_type_checkers_read_the_same_names():
+    lines = ast.parse(Path(tk.__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body
+    known = [(line.module, line.names) for line in lines if isinstance(line, ast.ImportFrom)]
+    assert len(known) == len(tk.__all__)
+    for (module, (alias,)), name in zip(known, tk.__all__, strict=True):
+        assert alias.name == alias.asname == name, "only `import x as x` is a public name to a type checker"
         assert getattr(tk, name) is getattr(importlib.import_module(module), name)
 
 
@@ -82,6 +82,15 @@ def test_the_container_stays_small():
 def test_the_table_of_contents_names_every_kind_of_thing():
     words = tk.__doc__
     assert all(name in words for name in ("read", "TraceSet", "analyses", "results", "views", "report(", "describe()"))
+
+
+def test_no_public_name_can_be_taken_by_a_module_of_the_same_name():
+    """Importing tracekit must settle these at once: see the imports of ``tracekit/__init__.py``."""
+    modules = {found.name for found in pkgutil.iter_modules(tk.__path__)}
+    settled = in_a_fresh_python("import tracekit; print(*vars(tracekit))")
+    shared = modules & set(tk.__all__)
+    assert shared == {"errors", "report"}
+    assert shared <= set(settled)
 
 
 @pytest.mark.parametrize(

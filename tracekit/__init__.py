@@ -11,91 +11,36 @@ report      ``report(traces, path)`` leaves one HTML file that still works when 
 
 ``describe()`` lists every column with its unit.  What goes wrong on purpose is a ``TracekitError``.
 
-Names are resolved on first use, so that importing tracekit costs little more than importing pandas.  ``errors`` and
-``report`` are functions here; the modules of the same name are for ``from tracekit.errors import LoadError``.
+The names stand in ``__init__.pyi``, in reading order, and are resolved on first use: importing tracekit costs little
+more than importing pandas.  ``errors`` and ``report`` are functions here; the modules of the same name are reached by
+``from tracekit.errors import LoadError``, and every error is a name of its own, ``tracekit.LoadError``.
 """
 
-from typing import TYPE_CHECKING
+import ast
+from importlib import import_module
+from pathlib import Path
 
-from tracekit.errors import FilterError, LoadError, PullError, RenderError, SchemaError, TracekitError
-from tracekit.traces import TraceSet
+from tracekit.errors import TracekitError as TracekitError
 
 # isort: split
 # A submodule becomes an attribute of its package once, when it is first imported.  For the modules ``errors`` and
 # ``report`` that is over by now: the functions of the same name take their places for good.
-from tracekit.analysis.errors import errors
-from tracekit.report import report
-
-if TYPE_CHECKING:
-    from tracekit.analysis.critical_path import critical_path
-    from tracekit.analysis.latency import latency
-    from tracekit.analysis.self_time import self_time
-    from tracekit.analysis.service_graph import service_graph
-    from tracekit.findings import Estimate, Finding, Findings
-    from tracekit.loading import read
-    from tracekit.loading.convert import convert
-    from tracekit.samples import list_samples, load_sample
-    from tracekit.schema import describe
-    from tracekit.views import plot, waterfall
+from tracekit.analysis.errors import errors as errors
+from tracekit.report import report as report
 
 __version__ = "0.1.0"
 
-__all__ = [  # noqa: RUF022 - in reading order
-    "read",
-    "load_sample",
-    "list_samples",
-    "convert",
-    "TraceSet",
-    "describe",
-    "service_graph",
-    "latency",
-    "self_time",
-    "critical_path",
-    "errors",
-    "Estimate",
-    "Finding",
-    "Findings",
-    "plot",
-    "waterfall",
-    "report",
-    "TracekitError",
-    "LoadError",
-    "SchemaError",
-    "FilterError",
-    "PullError",
-    "RenderError",
-]
-
-_HOMES = {
-    "read": "tracekit.loading",
-    "load_sample": "tracekit.samples",
-    "list_samples": "tracekit.samples",
-    "convert": "tracekit.loading.convert",
-    "describe": "tracekit.schema",
-    "service_graph": "tracekit.analysis.service_graph",
-    "latency": "tracekit.analysis.latency",
-    "self_time": "tracekit.analysis.self_time",
-    "critical_path": "tracekit.analysis.critical_path",
-    "Estimate": "tracekit.findings",
-    "Finding": "tracekit.findings",
-    "Findings": "tracekit.findings",
-    "plot": "tracekit.views",
-    "waterfall": "tracekit.views",
-}
+_NAMES = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+_HOMES = {line.names[0].name: line.module for line in _NAMES.body if isinstance(line, ast.ImportFrom)}
+__all__ = list(_HOMES)
 
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
 
 
-if not TYPE_CHECKING:  # a type checker would believe that every name exists
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(
-                f"module 'tracekit' has no attribute {name!r}; tracekit.__all__ lists the public names"
-            )
-        from importlib import import_module  # noqa: PLC0415 - not a name of the table of contents
-
-        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-        return value
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tracekit' has no attribute {name!r}; tracekit.__all__ lists the public names")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value

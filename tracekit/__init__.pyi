@@ -1,0 +1,34 @@
+# The public names in reading order: a new name is one line here.  Type checkers and editors read this file, and so does
+# __init__.py, which resolves the names on first use.
+# ruff: noqa: I001 - in reading order
+
+from tracekit.loading import read as read
+from tracekit.samples import load_sample as load_sample
+from tracekit.samples import list_samples as list_samples
+from tracekit.loading.convert import convert as convert
+
+from tracekit.traces import TraceSet as TraceSet
+from tracekit.schema import describe as describe
+
+from tracekit.analysis.service_graph import service_graph as service_graph
+from tracekit.analysis.latency import latency as latency
+from tracekit.analysis.self_time import self_time as self_time
+from tracekit.analysis.errors import errors as errors
+from tracekit.analysis.critical_path import critical_path as critical_path
+
+from tracekit.findings import Estimate as Estimate
+from tracekit.findings import Finding as Finding
+from tracekit.findings import Findings as Findings
+
+from tracekit.views import plot as plot
+from tracekit.views import waterfall as waterfall
+from tracekit.report import report as report
+
+from tracekit.errors import TracekitError as TracekitError
+from tracekit.errors import LoadError as LoadError
+from tracekit.errors import SchemaError as SchemaError
+from tracekit.errors import FilterError as FilterError
+from tracekit.errors import PullError as PullError
+from tracekit.errors import RenderError as RenderError
+
+__version__: str
