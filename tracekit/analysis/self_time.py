@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _SAFE = 2.0**62
-_BLOCK = 32_768  # spans; the arrays of a block stay in the second-level cache
+_BLOCK = 65_536  # spans; the arrays of a block stay in the second-level cache
 _KEYS = ("trace_id", "service_name", "operation")
 
 

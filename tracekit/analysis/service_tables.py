@@ -75,11 +75,11 @@ class _Measured(NamedTuple):
     timed: Array
     duration: Array
 
-    def weight(self, rows: Array | slice) -> Array:
-        """Return the weights of rows; where all traces weigh the same there is nothing to look up."""
-        trace, weights = self.trace[rows], self.trace_weight
+    def weight_of(self, trace: Array) -> Array | float:
+        """Return the weights of traces; one number where all weigh the same."""
+        weights = self.trace_weight
         if len(weights) and weights.min() == weights.max():
-            return np.full(len(trace), weights[0])
+            return float(weights[0])
         return np.asarray(weights[trace])
 
 
@@ -123,29 +123,30 @@ def tabulate(traces: TraceSet) -> Tables:
         _calls(calls, spans, keys, group, row),
         _traces(keys, CALL_KEYS, group, trace),
         _traces(keys[~heard], PEER_KEYS, (np.cumsum(~heard) - 1)[group[silent]], trace[silent]),
-        float(spans.weight(calls.unnamed_rows).sum()),
+        float(spans.trace_weight[spans.trace[calls.unnamed_rows]].sum()),
     )
 
 
 def _calls(calls: Calls, spans: _Measured, keys: pd.DataFrame, group: Array, row: Array) -> Aggregate:
     """Return the calls of each group; the caller's duration where it is known and the call was answered."""
-    paired, caller, groups = calls.is_paired, calls.caller_row, len(keys)
-    weight = spans.weight(row)
-    failed = spans.failed[row] | (paired & spans.failed[caller])
-    timed_row = np.where(paired & spans.timed[caller], caller, row)
+    groups, both, weight = len(keys), np.flatnonzero(calls.is_paired), spans.weight_of(spans.trace[row])
+    caller, timed_row, failed = calls.caller_row[both], row.copy(), spans.failed[row]
+    timed_row[both] = np.where(spans.timed[caller], caller, row[both])
+    failed[both] |= spans.failed[caller]
     sums = {
         "call_count": sum_by(group, weight, groups),
-        "error_count": sum_by(group[failed], weight[failed], groups),
-        "paired_count": sum_by(group[paired], weight[paired], groups),
+        "error_count": sum_by(group, weight * failed, groups),
+        "paired_count": sum_by(group, weight * calls.is_paired, groups),
     }
     return Aggregate(keys, pd.DataFrame(sums), _durations(spans, group, timed_row, weight))
 
 
-def _durations(spans: _Measured, group: Array, row: Array, weight: Array) -> Histogram:
+def _durations(spans: _Measured, group: Array, row: Array, weight: Array | float) -> Histogram:
     """Return the histogram of the durations of rows, those left out that cannot be measured."""
     timed = spans.timed[row]
     if not timed.all():
-        group, row, weight = group[timed], row[timed], weight[timed]
+        group, row = group[timed], row[timed]
+        weight = weight if isinstance(weight, float) else weight[timed]
     return Histogram.of(group, spans.duration[row], weight)
 
 
@@ -159,15 +160,17 @@ def _traces(keys: pd.DataFrame, columns: list[str], group: Array, trace: Array) 
 def _services(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
     """Return spans, self time and requests by service."""
     service, inferred = traces.codes("service_name"), spans.inferred
-    live = np.flatnonzero(~inferred) if inferred.any() else slice(None)
-    own = own_times(traces.columns.spans, traces.forest, inferred, spans.timed & ~inferred)[live]
-    groups, codes, trace = len(service.labels), service.codes[live], spans.trace[live]
+    own = own_times(traces.columns.spans, traces.forest, inferred, spans.timed & ~inferred)
+    groups, codes, trace = len(service.labels), service.codes, spans.trace
+    if inferred.any():
+        live = np.flatnonzero(~inferred)
+        own, codes, trace = own[live], codes[live], trace[live]
     row = calls.entry_rows
-    entered, weight = service.codes[row], spans.weight(row)
+    entered, weight = service.codes[row], spans.weight_of(spans.trace[row])
     sums = {
         "span_count": np.bincount(codes, minlength=groups),
         "trace_count": distinct_by(codes, trace, groups),
-        "self_time_ns": sum_by(codes, spans.weight(live) * own, groups),
+        "self_time_ns": sum_by(codes, spans.weight_of(trace) * own, groups),
         "request_count": sum_by(entered, weight, groups),
         "error_count": sum_by(entered, weight * spans.failed[row], groups),
         "entry_count": sum_by(entered, weight * calls.is_root, groups),

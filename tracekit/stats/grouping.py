@@ -11,7 +11,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tracekit.columns import Array
+    from tracekit.schema import Array
 
 _PACKED, _SMALL = 1 << 62, 1 << 31
 _TABLE = 1 << 20  # cells that a look-up table may always have, ...
@@ -122,7 +122,7 @@ def group_labels(keys: pd.DataFrame, columns: Sequence[str]) -> tuple[Array, pd.
     return group_rows({name: (codes, list(labels)) for name, (codes, labels) in coded.items()}, len(keys))
 
 
-def sum_by(group: Array, values: Array, groups: int) -> Array:
+def sum_by(group: Array, values: Array | float, groups: int) -> Array:
     """Return the sum of the values of each group.
 
     Parameters
@@ -130,7 +130,7 @@ def sum_by(group: Array, values: Array, groups: int) -> Array:
     group
         Group of each value, ``0 .. groups - 1``.
     values
-        Numbers.
+        Numbers, or one number that all entries share.
     groups
         Number of groups.
 
@@ -143,7 +143,11 @@ def sum_by(group: Array, values: Array, groups: int) -> Array:
     --------
     >>> sum_by(np.array([1, 1]), np.array([2.0, 3.0]), 3)
     array([0., 5., 0.])
+    >>> sum_by(np.array([1, 1]), 2.0, 3)
+    array([0., 4., 0.])
     """
+    if np.ndim(values) == 0:
+        return np.asarray(np.bincount(group, minlength=groups) * float(values))
     return np.bincount(group, values, groups).astype(np.float64, copy=False)
 
 

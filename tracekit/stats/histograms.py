@@ -113,7 +113,7 @@ class Histogram:
         return len(self.group)
 
     @classmethod
-    def of(cls, group: Array, values: Array, weights: Array) -> Histogram:
+    def of(cls, group: Array, values: Array, weights: Array | float) -> Histogram:
         """Return the histogram of values by group.
 
         Parameters
@@ -123,7 +123,7 @@ class Histogram:
         values
             Numbers of 0 or more.
         weights
-            Weight of each value.
+            Weight of each value, or one for all.
 
         Returns
         -------
@@ -133,7 +133,9 @@ class Histogram:
         return cls._cells(group, buckets(values), weights, weights * values, values, values)
 
     @classmethod
-    def _cells(cls, group: Array, bucket: Array, weight: Array, total: Array, low: Array, high: Array) -> Histogram:
+    def _cells(
+        cls, group: Array, bucket: Array, weight: Array | float, total: Array, low: Array, high: Array
+    ) -> Histogram:
         """Add up what falls into the same cell."""
         groups, lowest = int(group.max(initial=-1)) + 1, int(bucket.min(initial=0))
         span = int(bucket.max(initial=0)) - lowest + 1
