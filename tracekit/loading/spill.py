@@ -88,19 +88,20 @@ class Spill:
             pickle.dump(content, file, protocol=5)
 
     def parts(self, span_count: int) -> Iterator[Columns]:
-        """Yield everything, in parts of about so many spans; no trace is in two of them.
+        """Yield everything, in even parts of about so many spans or fewer; no trace is in two of them.
 
         Yields
         ------
         Columns
             Spans of one trace in order of arrival.
         """
-        numbers = [number for number in range(len(self._counts)) if self._file(number).exists()]
-        while numbers:
-            group = [numbers.pop(0)]
-            while numbers and self._counts[[*group, numbers[0]]].sum() <= span_count:
-                group.append(numbers.pop(0))
-            yield merge([columns for number in group for columns in self._read(number)])
+        middles = np.cumsum(self._counts) - self._counts / 2
+        total = int(self._counts.sum())
+        part = np.floor(middles * -(-total // span_count) / max(total, 1))
+        for one in np.unique(part):
+            numbers = [number for number in np.flatnonzero(part == one).tolist() if self._file(number).exists()]
+            if numbers:
+                yield merge([columns for number in numbers for columns in self._read(number)])
 
     def _read(self, number: int) -> Iterator[Columns]:
         """Yield the columns of a bucket, run by run, and remove its file."""
