@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tracekit.errors import LoadError
 from tracekit.loading import read
-from tracekit.loading.xray_fields import without_password
+from tracekit.loading.xray_sql import sql, without_password
 
 TRACE = "1-58406520-a006649127e371903a2de979"
 HEX = "58406520a006649127e371903a2de979"
@@ -515,7 +515,7 @@ def test_sql():
     assert column(traces, "peer_type", "db_system_name", "db_namespace")[f"{1:016x}"] == ["db", "postgresql", "ebdb"]
 
 
-PASSWORDS = st.text(string.ascii_letters + string.digits + "!$%*-_.:@", min_size=6, max_size=12).map("Pw{}".format)
+PASSWORDS = st.text(string.ascii_letters + string.digits + "!$%*-_.:@", min_size=6, max_size=12).map("Qz{}zQ".format)
 ADDRESSES = (
     "postgresql://app:{}@db:5432/shop",
     "jdbc:mysql://app:{}@db/shop?useSSL=true",
@@ -531,7 +531,15 @@ ADDRESSES = (
 
 @given(st.sampled_from(ADDRESSES), PASSWORDS)
 def test_passwords_never_stay_in_addresses(address, password):
-    assert password not in without_password(address.format(password))
+    left = without_password(address.format(password))
+    assert "Qz" not in left
+    assert "zQ" not in left
+
+
+@given(st.sampled_from(ADDRESSES), PASSWORDS.map("{}/x".format))
+def test_passwords_never_become_the_name_of_a_database(address, password):
+    block = {"url": address.format(password), "connection_string": address.format(password)}
+    assert not [value for _, value in sql(lambda key, value, *_: (key, value), block) if "Qz" in value or "zQ" in value]
 
 
 @pytest.mark.parametrize("address", ["postgresql://db:5432/shop?options=a@b", "redis://cache:6379/0", "Server=db"])

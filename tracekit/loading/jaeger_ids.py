@@ -101,6 +101,17 @@ def references(span: dict[str, Any], trace_id: int, ids: Ids) -> References:
 
     The first CHILD_OF of the same trace is the parent, else the deprecated ``parentSpanID``, else a FOLLOWS_FROM of
     the same trace that is the only reference; that one stays a link too.
+
+    Examples
+    --------
+    >>> from tracekit.loading.builder import Builder
+    >>> from tracekit.loading.ledger import NOWHERE
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> follows = {"refType": "FOLLOWS_FROM", "traceID": "a1", "spanID": "b2"}
+    >>> found = references({"references": [follows]}, 0xA1, Ids(builder, NOWHERE))
+    >>> hex(found.parent_id), len(found.links)
+    ('0xb2', 1)
     """
     parent, bits, odd = 0, 0, []
     links: list[Link] = []

@@ -85,6 +85,18 @@ def load(value: Any, at: Position, builder: Builder) -> None:
         Where it stands in its source.
     builder
         Takes the spans; its ledger takes what is wrong.
+
+    Examples
+    --------
+    >>> from tracekit.loading.builder import Builder
+    >>> from tracekit.loading.ledger import Position
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> text = '{"id":"53995c3f42cd8ad8","name":"cart","start_time":1,"in_progress":true}'
+    >>> trace = {"Id": "1-58406520-a006649127e371903a2de979", "Segments": [{"Id": "1", "Document": text}]}
+    >>> load({"Traces": [trace]}, Position(1, 0), builder)
+    >>> ledger.accepted, [issue.code for issue in ledger.issues]
+    (1, ['XR_TRACE_MISMATCH'])
     """
     reader: _Reader = builder.memory.get("xray") or _Reader(builder)
     builder.memory["xray"] = reader

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tracekit.loading import xray_fields
+from tracekit.loading import xray_fields, xray_sql
 from tracekit.loading.ledger import NOWHERE, Position
 from tracekit.loading.records import parse
 from tracekit.loading.xray_segment import NOTHING
@@ -41,6 +41,13 @@ class Blocks:
         Where the record in work stands; for remarks.
     metadata, otel_metadata : dict
         The attribute codes of metadata by their raw JSON, of the SDK's and of OpenTelemetry's; new ones are opened.
+
+    Examples
+    --------
+    >>> from tracekit.loading.builder import Builder
+    >>> blocks = Blocks(Builder())
+    >>> blocks.metadata[b'{"debug":{"note":"x"}}'] == blocks.metadata[b'{"debug":{"note":"x"}}']
+    True
     """
 
     def __init__(self, builder: Builder) -> None:
@@ -49,7 +56,7 @@ class Blocks:
         self.at: Position = NOWHERE
         self._http = Interned(self, "http", xray_fields.http)
         self._members = _Members(builder)
-        self._sql = Interned(self, "sql", xray_fields.sql)
+        self._sql = Interned(self, "sql", xray_sql.sql)
         self._annotations = Interned(self, "annotations", xray_fields.indexed)
         self.metadata = Interned(self, "metadata", xray_fields.metadata)
         self.otel_metadata = Interned(self, "metadata", xray_fields.otel_metadata)

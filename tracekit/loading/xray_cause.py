@@ -43,6 +43,19 @@ class Causes:
     ----------
     builder
         Takes the spans that waited; its ledger the references that lead nowhere.
+
+    Examples
+    --------
+    >>> from tracekit.loading.builder import Builder
+    >>> from tracekit.loading.ledger import NOWHERE
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> causes = Causes(builder)
+    >>> who = Reference(trace_id=1, exception_id="", span_id=2, at=NOWHERE)
+    >>> events, _ = causes.of_object({"exceptions": [{"id": "e1", "cause": "e2"}]}, who)
+    >>> causes.resolve()
+    >>> events[0].name, [issue.code for issue in ledger.issues]
+    ('exception', ['XR_CAUSE_DANGLING'])
     """
 
     def __init__(self, builder: Builder) -> None:

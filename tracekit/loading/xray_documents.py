@@ -24,6 +24,18 @@ class Documents:
     ----------
     builder
         Its ledger takes what does not parse; spans of OpenTelemetry among the documents are given to it.
+
+    Examples
+    --------
+    >>> from tracekit.loading.builder import Builder
+    >>> from tracekit.loading.ledger import NOWHERE
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> documents = Documents(builder)
+    >>> documents.of_text('{"id":"53995c3f42cd8ad8","name":"cart"}', NOWHERE)[0].name
+    'cart'
+    >>> documents.of_text('{"id"', NOWHERE), ledger.quarantined
+    ([], 1)
     """
 
     def __init__(self, builder: Builder) -> None:

@@ -89,26 +89,17 @@ _PLATFORMS = {
     "AWS::ElasticBeanstalk": "aws_elastic_beanstalk",
     "AWS::AppRunner": "aws_app_runner",
 }
-_SQL = {
-    "database_type": "db.system.name",
-    "sanitized_query": "db.query.text",
-    "user": "db.user",
-}
-_DB_SYSTEMS = {"microsoft sql server": "microsoft.sql_server"}
 _OTEL_RESOURCE = "otel.resource."
-
-_URL_PASSWORD = re.compile(r"(//[^/?#\s:@]*):(?!\d+(?:[/?#;,]|$))\S*@")  # not a host with its port
-_DSN_PASSWORD = re.compile(r"^(?!jdbc:)([^\s:/@]+):(?!//)\S*@", re.IGNORECASE)
-_THIN_PASSWORD = re.compile(r"(:thin:[^/@\s]*)/[^@]*@", re.IGNORECASE)
-_NAMED_PASSWORD = re.compile(
-    r"((?:password|passwd|pwd|secret|token|accesskey|accountkey)\s*=\s*)(?:\"[^\"]*\"|'[^']*'|[^;&\s]*)", re.IGNORECASE
-)
-_NAMED_DATABASE = re.compile(r"(?:database\s?name|database|initial catalog|dbname)\s*=\s*([^;&\s]+)", re.IGNORECASE)
-_URL_DATABASE = re.compile(r"//[^/]*/([^/?;#\s]+)")
 
 
 def http(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return the attributes of an ``http`` block; a content length of -1 means that it is not known."""
+    """Return the attributes of an ``http`` block; a content length of -1 means that it is not known.
+
+    Examples
+    --------
+    >>> http(lambda key, value, *_: (key, value), {"response": {"status": "404", "content_length": -1}})
+    [('http.response.status_code', 404)]
+    """
     codes: list[int] = []
     for side, keys in (("request", _REQUEST), ("response", _RESPONSE)):
         content = block.get(side)
@@ -132,7 +123,13 @@ def _whole(value: Any) -> Any:
 
 
 def call(kv: Callable[..., int], member: str, value: Any) -> list[int]:
-    """Return the attributes of one member of the ``aws`` block of a call: of a subsegment, or an inferred segment."""
+    """Return the attributes of one member of the ``aws`` block of a call: of a subsegment, or an inferred segment.
+
+    Examples
+    --------
+    >>> call(lambda key, value, *_: (key, value), "table_name", "users")
+    [('db.collection.name', 'users'), ('db.system.name', 'aws.dynamodb')]
+    """
     if member == "xray" and isinstance(value, dict):
         return [kv(f"aws.xray.{key}", content, Origin.AWS) for key, content in value.items()]
     own = kv(_CALL.get(member) or f"aws.{member}", value, Origin.AWS)
@@ -152,7 +149,13 @@ def _target(member: str, value: Any) -> list[tuple[str, str]]:
 
 
 def host(block: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return (resource facts by key, the other members) of the ``aws`` block of a segment."""
+    """Return (resource facts by key, the other members) of the ``aws`` block of a segment.
+
+    Examples
+    --------
+    >>> host({"eks": {"pod": "shop-1"}, "operation": "Index"})
+    ({'k8s.pod.name': 'shop-1'}, {'operation': 'Index'})
+    """
     facts: dict[str, Any] = {}
     rest: dict[str, Any] = {}
     for member, value in block.items():
@@ -185,7 +188,13 @@ def _log_groups(groups: list[Any]) -> dict[str, Any]:
 
 
 def service(block: dict[str, Any]) -> dict[str, Any]:
-    """Return the resource facts of a ``service`` block."""
+    """Return the resource facts of a ``service`` block.
+
+    Examples
+    --------
+    >>> service({"version": "4.0.3", "compiler": "gc"})
+    {'service.version': '4.0.3', 'aws.xray.service.compiler': 'gc'}
+    """
     return {_SERVICE.get(member) or f"aws.xray.service.{member}": value for member, value in block.items()}
 
 
@@ -202,64 +211,25 @@ def origin(name: str | None, arn: str | None) -> list[tuple[str, str]]:
     return [(key, value) for key, value in pairs if value]
 
 
-def sql(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return the attributes of an ``sql`` block; passwords in addresses become ``***``."""
-    codes = []
-    namespace = None
-    for member, value in block.items():
-        plain = value
-        if member in {"url", "connection_string"} and isinstance(value, str):
-            plain = without_password(value)
-            namespace = namespace or database(value)
-        elif member == "database_type" and isinstance(value, str):
-            plain = _DB_SYSTEMS.get(value.lower(), value.lower())
-        codes.append(kv(_SQL.get(member) or f"aws.xray.sql.{member}", plain, Origin.SQL))
-    if namespace:
-        codes.append(kv("db.namespace", namespace, Origin.DERIVED))
-    return codes
-
-
-def without_password(address: str) -> str:
-    """Return a connection string without its password.
-
-    Examples
-    --------
-    >>> without_password("postgresql://app:s3cret@db:5432/shop?sslmode=on")
-    'postgresql://app:***@db:5432/shop?sslmode=on'
-    >>> without_password("Server=db;Database=shop;User Id=app;Password=s3cret;")
-    'Server=db;Database=shop;User Id=app;Password=***;'
-    >>> without_password("jdbc:oracle:thin:scott/tiger@db:1521:orcl"), without_password("app:s3cret@tcp(db:3306)/shop")
-    ('jdbc:oracle:thin:scott/***@db:1521:orcl', 'app:***@tcp(db:3306)/shop')
-    """
-    for pattern, mask in (
-        (_URL_PASSWORD, r"\1:***@"),
-        (_THIN_PASSWORD, r"\1/***@"),
-        (_DSN_PASSWORD, r"\1:***@"),
-        (_NAMED_PASSWORD, r"\1***"),
-    ):
-        address = pattern.sub(mask, address)
-    return address
-
-
-def database(address: str) -> str | None:
-    """Return the database that a connection string names.
-
-    Examples
-    --------
-    >>> database("jdbc:postgresql://db:5432/shop?x=1"), database("Server=db;Initial Catalog=shop"), database("db")
-    ('shop', 'shop', None)
-    """
-    found = _NAMED_DATABASE.search(address) or _URL_DATABASE.search(address)
-    return found[1] if found else None
-
-
 def indexed(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return annotations as indexed attributes."""
+    """Return annotations as indexed attributes.
+
+    Examples
+    --------
+    >>> indexed(lambda key, value, *_: (key, value), {"tenant": "t1"})
+    [('tenant', 't1')]
+    """
     return [kv(key, value, Origin.ANNOTATION, "", True) for key, value in block.items()]  # noqa: FBT003 - hot path
 
 
 def metadata(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return metadata as attributes with their namespace."""
+    """Return metadata as attributes with their namespace.
+
+    Examples
+    --------
+    >>> metadata(lambda key, value, _, namespace: (namespace, key, value), {"debug": {"note": "x"}})
+    [('debug', 'note', 'x')]
+    """
     codes = []
     for namespace, content in block.items():
         values = content if isinstance(content, dict) else {namespace: content}
@@ -268,7 +238,13 @@ def metadata(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
 
 
 def otel_metadata(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return metadata that OpenTelemetry's exporter wrote: its namespace ``default`` holds plain attributes."""
+    """Return metadata that OpenTelemetry's exporter wrote: its namespace ``default`` holds plain attributes.
+
+    Examples
+    --------
+    >>> otel_metadata(lambda key, value, *_: (key, value), {"default": {"cart.size": 3}})
+    [('cart.size', 3)]
+    """
     default = block.get("default")
     if not isinstance(default, dict):
         return metadata(kv, block)
@@ -277,7 +253,14 @@ def otel_metadata(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
 
 
 def otel_resource(block: dict[str, Any]) -> dict[str, Any]:
-    """Take the resource attributes that OpenTelemetry's exporter put into the metadata out of it, and return them."""
+    """Take the resource attributes that OpenTelemetry's exporter put into the metadata out of it, and return them.
+
+    Examples
+    --------
+    >>> block = {"default": {"otel.resource.host.name": "h1", "cart.size": 3}}
+    >>> otel_resource(block), block
+    ({'host.name': 'h1'}, {'default': {'cart.size': 3}})
+    """
     content = block.get("default")
     if not isinstance(content, dict):
         return {}

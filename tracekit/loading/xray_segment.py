@@ -44,7 +44,14 @@ _TRUE_FALSE = {"true": True, "false": False, 1: True, 0: False, None: False}
 
 
 class Segment(Struct, forbid_unknown_fields=True, gc=False):
-    """A segment or subsegment; blocks that are not there are empty."""
+    """A segment or subsegment; blocks that are not there are empty.
+
+    Examples
+    --------
+    >>> segment = decode('{"id":"53995c3f42cd8ad8","name":"cart","start_time":1.568835610432E9,"aws":{"region":"x"}}')
+    >>> segment.start_time, bytes(segment.aws)
+    (Decimal('1568835610.432'), b'{"region":"x"}')
+    """
 
     id: str
     name: str

@@ -68,6 +68,17 @@ def load(value: Any, at: Position, builder: Builder) -> None:
         Where it stands in its source.
     builder
         Takes the spans; its ledger takes what is wrong.
+
+    Examples
+    --------
+    >>> from tracekit.loading.builder import Builder
+    >>> from tracekit.loading.ledger import Position
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> span = {"traceId": "a1", "id": "b2", "name": "get", "timestamp": 1485467191639875, "duration": 5}
+    >>> load([span, "noise"], Position(1, 0), builder)
+    >>> ledger.accepted, ledger.quarantined
+    (1, 1)
     """
     for item in value if isinstance(value, list) else [value]:
         for span in item if isinstance(item, list) else [item]:
