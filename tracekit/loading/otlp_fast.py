@@ -35,6 +35,7 @@ _NO_PARENT = "0" * 16
 _TRACE_DIGITS, _SPAN_DIGITS = {32}, {16}
 _KINDS, _STATUSES = frozenset(range(6)), frozenset(range(3))
 _MARK = b'"resourceSpans"'
+_NUL = b"\\u0000"  # is worth a remark, which the tolerant reader makes
 
 
 class Untaken(NamedTuple):
@@ -112,7 +113,7 @@ class Scanner:
         rows = Rows()
         untaken = []
         for number, line in enumerate(lines, first_line):
-            if _MARK in line and number not in left_out:
+            if _MARK in line and number not in left_out and _NUL not in line:
                 try:
                     self._line(rows, self._decode(line), number, offset)
                 except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
