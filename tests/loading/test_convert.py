@@ -1,6 +1,8 @@
+import gc
 import json
 import subprocess
 import sys
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from made_sets import assert_same_meaning
 
 from tracekit.errors import LoadError
-from tracekit.loading import read, reading
+from tracekit.loading import read, reading, xray
 from tracekit.loading.builder import Builder
 from tracekit.loading.convert import convert
 from tracekit.loading.finish import TOLD, gather
@@ -410,6 +412,17 @@ def peak(*sources):
 reading.line_chunks = functools.partial(reading.line_chunks, size=1 << 20)
 print(peak(Spans(0, 30_000)), peak(*(Spans(number * 30_000, 30_000) for number in range(5))))
 """
+
+
+def test_what_loaders_remember_goes_with_its_builder():
+    builder = Builder()
+    builder.open_source("x")
+    xray.LOADER.load(segment(1), Position(1, 0), builder)
+    assert builder.span_count == 1
+    gone = weakref.ref(builder)
+    del builder
+    gc.collect()
+    assert gone() is None
 
 
 def test_memory_does_not_grow_with_the_source(tmp_path):

@@ -260,6 +260,16 @@ def test_a_changed_marker_is_refused(tmp_path, members):
         read(tmp_path / "a.parquet")
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"\xff\xfe", b'{"tracekit_store": 1, "written_by": "\xff"}', b"[" * 9999]
+)
+def test_a_marker_that_is_none_is_refused(tmp_path, content):
+    shop(1).save(tmp_path / "a.parquet")
+    (tmp_path / "a.parquet" / STORE_MARKER).write_bytes(content)
+    with pytest.raises(LoadError, match=rf"STORE_BROKEN .*{STORE_MARKER}: expected the marker of a store, found"):
+        read(tmp_path / "a.parquet")
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     path = tmp_path_factory.mktemp("good") / "a.parquet"
@@ -305,7 +315,7 @@ def test_no_bit_of_a_table_flips_unseen(good, tmp_path, data):
         read(path)
 
 
-@settings(per_example, max_examples=60)
+@settings(per_example, max_examples=100)
 @given(st.data())
 def test_a_damaged_marker_is_refused_or_says_the_same(good, tmp_path, data):
     path = tmp_path / "a.parquet"

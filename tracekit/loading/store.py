@@ -308,7 +308,7 @@ def read_marker(path: Path) -> Marker:
             )
             raise LoadError(message, source=str(path), code="STORE_NEWER")
         marker = msgspec.json.decode(data, type=Marker)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise broken(file, "the marker of a store", f"{len(data):,} bytes that are none ({error})") from error
     counts = [sum(getattr(part, name) for part in marker.parts) for name in ("trace_count", "span_count")]
     if marker.files.keys() != set(_FRAMES) or counts != [marker.trace_count, marker.span_count] or not marker.parts:
