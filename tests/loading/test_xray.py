@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.errors import LoadError
-from tracekit.loading import read
+from tracekit.loading import read, xray_blocks, xray_cause, xray_owners
 from tracekit.loading.xray_sql import sql, without_password
 
 TRACE = "1-58406520-a006649127e371903a2de979"
@@ -1067,3 +1067,29 @@ def test_a_document_says_the_same_as_text_and_as_object(document):
     ours = [c for c in as_text.spans if c not in {"byte_offset", "record_number"}]
     assert as_text.spans[ours].equals(as_object.spans[ours])
     assert issues(as_text) == issues(as_object)
+
+
+def test_what_is_remembered_is_bounded_and_does_not_change_the_result(monkeypatch):
+    documents = [
+        part(
+            number,
+            trace_id=TRACE,
+            name=f"service-{number % 7}",
+            annotations={"n": number % 11},
+            aws={"region": f"r{number % 5}", "ec2": {"instance_id": f"i{number % 13}"}},
+            subsegments=[
+                part(0x1000 + number, namespace="aws", aws={"table_name": f"t{number % 9}", "request_id": str(number)})
+            ],
+            cause={"exceptions": [{"id": f"{number:016x}", "message": "m"}]},
+        )
+        for number in range(1, 60)
+    ]
+    data = lines(*map(json.dumps, documents))
+    before = read(data)
+    monkeypatch.setattr(xray_blocks, "BLOCKS_KEPT", 2)
+    monkeypatch.setattr(xray_owners, "SPANS_KEPT", 4)
+    monkeypatch.setattr(xray_cause, "EXCEPTIONS_KEPT", 2)
+    after = read(data)
+    assert before.spans.equals(after.spans)
+    assert before.attributes.equals(after.attributes)
+    assert before.events.equals(after.events)
