@@ -166,7 +166,21 @@ HANDED_BACK = {
     "base64": request(span(traceId="W47/95gDgQPSabYzgT/GDA==")),
     "a parent that is no id": request(span(parentSpanId="xyz")),
     "null": request(span(attributes=None, name=None) | {"attributes": None}),
-    "a NUL": request(span(name="a\0b")),
+    **{
+        f"a NUL in {place}": request(*made[:1], **dict(made[1:]))
+        for place, made in {
+            "a name": [span(name="a\0b")],
+            "a message": [span(status={"message": "\0"})],
+            "a state": [span(traceState="\0")],
+            "an event": [span(events=[{"name": "\0"}])],
+            "a key": [span(attributes=[text("\0", "x")])],
+            "a value": [span(attributes=[text("k", "x\0")])],
+            "an array": [span(attributes=[attribute("k", {"arrayValue": {"values": [{"stringValue": "\0"}]}})])],
+            "a resource": [span(), ("resource", resource("\0"))],
+            "a scope": [span(), ("scope", {"name": "\0"})],
+            "a schema": [span(), ("schemaUrl", "\0")],
+        }.items()
+    },
     "a lone surrogate": line(request(span())).replace(b"GET /cart", b"\\ud800"),
     "bytes that are not UTF-8": line(request(span())).replace(b"GET /cart", b"\xff"),
     "bytes that are not UTF-8 in an attribute": line(request(span(attributes=[text("k", "XY")]))).replace(

@@ -35,7 +35,7 @@ _NO_PARENT = "0" * 16
 _TRACE_DIGITS, _SPAN_DIGITS = {32}, {16}
 _KINDS, _STATUSES = frozenset(range(6)), frozenset(range(3))
 _MARK = b'"resourceSpans"'
-_NUL = b"\\u0000"  # is worth a remark, which the tolerant reader makes
+_NUL, _NUL_IN_JSON = "\0", b"\\u0000"  # worth a remark, which the tolerant reader makes
 
 
 class Untaken(NamedTuple):
@@ -113,7 +113,7 @@ class Scanner:
         rows = Rows()
         untaken = []
         for number, line in enumerate(lines, first_line):
-            if _MARK in line and number not in left_out and _NUL not in line:
+            if _MARK in line and number not in left_out:
                 try:
                     self._line(rows, self._decode(line), number, offset)
                 except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
@@ -145,6 +145,9 @@ class Scanner:
         if not (_KINDS.issuperset(kind) and _STATUSES.issuperset(codes)):
             raise ValueError
         flags, states, *dropped = rest
+        messages = ["" if s is None else s.message for s in status]
+        if _NUL in "".join(chain(name, states, messages, (e.name for told in events for e in told))):
+            raise ValueError
         numbers = [_unsigned(flags), *map(_unsigned, dropped)]
         first = len(rows.start)
         told = _told(first, events, links, self._builder, self._raw)
@@ -152,7 +155,7 @@ class Scanner:
         text = self._builder.texts.optional
         rows.names.extend(map(self._builder.names.code, name))
         rows.states.extend(map(text, states))
-        rows.messages.extend([-1 if s is None else text(s.message) for s in status])
+        rows.messages.extend(map(text, messages))
         rows.counts.extend(map(len, attributes))
         rows.codes.extend(map(self._raw.__getitem__, map(bytes, chain.from_iterable(attributes))))
         rows.events += told[0]
@@ -170,7 +173,7 @@ class Scanner:
         if len(attributes) != len(fresh):
             self._kv.extend(map(self._alone, fresh))
             return
-        values = [a.value if a.key and _is_plain(a.value) else _ODD for a in attributes]
+        values = [a.value if a.key and _NUL not in a.key and _is_plain(a.value) else _ODD for a in attributes]
         codes = self._builder.attributes.extend(
             [attribute.key for attribute in attributes],
             [value.stringValue for value in values],
@@ -185,7 +188,11 @@ class Scanner:
         """Return the code of any attribute; -1 for one that is not well formed or needs a remark."""
         try:
             [attribute] = self._decode_attributes(b"[" + raw + b"]")
-            if nests_deeper(raw, MAX_DEPTH // 2) or bytes(attribute.value.boolValue) not in _TRUTHS:
+            if (
+                nests_deeper(raw, MAX_DEPTH // 2)
+                or _NUL_IN_JSON in raw
+                or bytes(attribute.value.boolValue) not in _TRUTHS
+            ):
                 raise ValueError  # noqa: TRY301 - like all that the tolerant reader has to see
             scratch = Ledger("")
             [(key, value)] = attribute_list([msgspec.json.decode(raw)], scratch)
@@ -208,6 +215,8 @@ class Scanner:
         """Return the number of a resource; each spelling is decoded once."""
         key = (bytes(group.resource), group.schemaUrl)
         if key not in self._resources:
+            if _NUL_IN_JSON in key[0] or _NUL in key[1]:
+                raise ValueError
             resource = msgspec.json.decode(group.resource, type=Resource | None) or Resource()
             codes = self._codes(resource.attributes)
             dropped = _unsigned([resource.droppedAttributesCount])[0]
@@ -218,6 +227,8 @@ class Scanner:
         """Return the number of a scope; each spelling is decoded once."""
         key = (bytes(part.scope), part.schemaUrl)
         if key not in self._scopes:
+            if _NUL_IN_JSON in key[0] or _NUL in key[1]:
+                raise ValueError
             scope = msgspec.json.decode(part.scope, type=Scope | None) or Scope()
             codes = self._codes(scope.attributes)
             dropped = _unsigned([scope.droppedAttributesCount])[0]
@@ -234,7 +245,10 @@ def _is_plain(value: Value) -> bool:
     integer = value.intValue
     if integer is not None and not LOWEST <= integer <= HIGHEST:
         return False
-    members = (value.stringValue is not None) + (integer is not None) + (value.doubleValue is not None)
+    text = value.stringValue
+    if text is not None and _NUL in text:
+        return False
+    members = (text is not None) + (integer is not None) + (value.doubleValue is not None)
     others = value.boolValue or value.arrayValue or value.kvlistValue or value.bytesValue
     return members == 1 and not others
 
