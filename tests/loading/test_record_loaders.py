@@ -165,7 +165,10 @@ def damaged(draw, record):
     """A record with up to three places replaced, removed or doubled."""
     record = copy.deepcopy(record)
     for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from([path for path in places(record) if path]))
+        paths = [path for path in places(record) if path]
+        if not paths:
+            break  # everything is removed
+        path = draw(st.sampled_from(paths))
         holder = record
         for key in path[:-1]:
             holder = holder[key]
