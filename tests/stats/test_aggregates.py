@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.histograms import Histogram
@@ -8,7 +7,8 @@ from tracekit.stats.histograms import Histogram
 def table(names, counts):
     group = np.arange(len(names))
     histogram = Histogram.of(group, np.array(counts), np.ones(len(names)))
-    return Aggregate(pd.DataFrame({"name": names, "kind": "k"}, dtype=object), pd.DataFrame({"n": counts}), histogram)
+    keys = {"name": np.array(names, object), "kind": np.full(len(names), "k", object)}
+    return Aggregate(keys, {"n": np.array(counts, int)}, histogram)
 
 
 def test_tables_merge_by_label_whatever_their_order():

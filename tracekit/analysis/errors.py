@@ -15,7 +15,7 @@ import pandas as pd
 
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
 from tracekit.stats.aggregates import Aggregate
-from tracekit.stats.grouping import group_rows, sum_by
+from tracekit.stats.grouping import group_codes, sum_by
 from tracekit.stats.histograms import Histogram
 from tracekit.stats.intervals import cluster_sums, clustered_ratio
 
@@ -131,13 +131,13 @@ def tabulate(traces: TraceSet) -> Aggregate:
         By ``service_name`` and ``operation``, without a histogram.
     """
     rows = np.flatnonzero(~traces.is_inferred)
-    group, keys = group_rows({name: traces.codes(name).take(rows) for name in _KEYS}, len(rows))
-    trace, weights = traces.forest.trace[rows], traces.weights.value
-    sums = cluster_sums(group, trace, traces.is_error[rows], weights, len(keys))
+    group, keys = group_codes({name: traces.codes(name).take(rows) for name in _KEYS}, len(rows))
+    groups, trace, weights = len(keys[_KEYS[0]]), traces.forest.trace[rows], traces.weights.value
+    sums = cluster_sums(group, trace, traces.is_error[rows], weights, groups)
     error_class, weight = traces.codes("error_class").codes[rows], weights[trace]
     for kind in _CLASSES:
         mine = error_class == kind
-        sums[f"{ERROR_CLASSES[kind]}_count"] = sum_by(group[mine], weight[mine], len(keys))
+        sums[f"{ERROR_CLASSES[kind]}_count"] = sum_by(group[mine], weight[mine], groups)
     return Aggregate(keys, sums, Histogram.empty())
 
 
@@ -158,15 +158,16 @@ def summarise(tables: Sequence[Aggregate], *, level: float = 0.95) -> pd.DataFra
     """
     total = Aggregate.concatenate(tables).by(_KEYS)
     ratio = clustered_ratio(total.sums, level=level)
-    frame = total.keys.assign(
-        span_count=total.sums["trial_count"],
-        error_count=total.sums["event_sum"],
-        error_ratio=ratio.ratio,
-        low=ratio.low,
-        high=ratio.high,
+    columns = {
+        "span_count": total.sums["trial_count"],
+        "error_count": total.sums["event_sum"],
+        "error_ratio": ratio.ratio,
+        "low": ratio.low,
+        "high": ratio.high,
         **{name: total.sums[name] for name in ("fault_count", "client_count", "throttle_count", "unspecified_count")},
-        weight_sum=total.sums["trial_sum"],
-    )
+        "weight_sum": total.sums["trial_sum"],
+    }
+    frame = pd.DataFrame(total.keys | columns)
     return frame.sort_values(["error_count", "weight_sum"], ascending=False, kind="stable", ignore_index=True)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.stats.aggregates import Aggregate
-from tracekit.stats.grouping import group_rows
+from tracekit.stats.grouping import group_codes
 from tracekit.stats.histograms import Histogram, bucket_edges
 from tracekit.stats.intervals import cluster_sums, clustered_ratio, effective_clusters
 from tracekit.stats.quantiles import share_limits
@@ -140,14 +140,14 @@ def tabulate(traces: TraceSet, by: Sequence[str]) -> Aggregate:
         Counts, sums and histogram by these columns.
     """
     rows = np.flatnonzero(~traces.is_inferred)
-    group, keys = group_rows({name: traces.codes(name).take(rows) for name in by}, len(rows))
-    measured = traces.has_duration[rows]
-    excluded = np.bincount(group[~measured], minlength=len(keys))
+    group, keys = group_codes({name: traces.codes(name).take(rows) for name in by}, len(rows))
+    groups, measured = int(group.max(initial=-1)) + 1, traces.has_duration[rows]
+    excluded = np.bincount(group[~measured], minlength=groups)
     group, rows = group[measured], rows[measured]
     trace, weights = traces.forest.trace[rows], traces.weights.value
-    sums = cluster_sums(group, trace, traces.is_error[rows], weights, len(keys))
+    sums = cluster_sums(group, trace, traces.is_error[rows], weights, groups)
     histogram = Histogram.of(group, traces.duration_ns[rows], weights[trace])
-    return Aggregate(keys, sums.assign(excluded_count=excluded), histogram)
+    return Aggregate(keys, sums | {"excluded_count": excluded}, histogram)
 
 
 def summarise(tables: Sequence[Aggregate], by: Sequence[str], *, level: float = 0.95) -> Latency:
@@ -168,21 +168,17 @@ def summarise(tables: Sequence[Aggregate], by: Sequence[str], *, level: float = 
         As ``latency`` gives it.
     """
     total = Aggregate.concatenate(tables).by(by)
-    order = np.argsort(-total.sums["trial_sum"].to_numpy(float), kind="stable")
-    position = np.empty(len(order), np.int64)
-    position[order] = np.arange(len(order))
-    keys, sums = (frame.iloc[order].reset_index(drop=True) for frame in (total.keys, total.sums))
-    cells = total.histogram.regroup(position)
-    return Latency(_table(keys, sums, cells, level), _histogram(keys, cells))
+    total = total.ordered(np.argsort(-total.sums["trial_sum"], kind="stable"))
+    return Latency(_table(total, level), _histogram(total))
 
 
-def _table(keys: pd.DataFrame, sums: pd.DataFrame, cells: Histogram, level: float) -> pd.DataFrame:
+def _table(total: Aggregate, level: float) -> pd.DataFrame:
     """Return one row a group."""
-    groups = len(sums)
+    groups, sums, cells = len(total), total.sums, total.histogram
     ratio, n = clustered_ratio(sums, level=level), effective_clusters(sums)
     columns = {
-        "span_count": sums["trial_count"].to_numpy(np.int64),
-        "weight_sum": sums["trial_sum"].to_numpy(float),
+        "span_count": sums["trial_count"],
+        "weight_sum": sums["trial_sum"],
         "error_ratio": ratio.ratio,
         "error_ratio_low": ratio.low,
         "error_ratio_high": ratio.high,
@@ -191,12 +187,13 @@ def _table(keys: pd.DataFrame, sums: pd.DataFrame, cells: Histogram, level: floa
         low, high = cells.limits(*share_limits(share, n, level=level))
         columns |= {f"{name}_ns": value, f"{name}_low_ns": low, f"{name}_high_ns": high}
     columns |= {"mean_ns": cells.means(groups), "max_ns": cells.maxima(groups), "n_effective": n}
-    columns["excluded_count"] = sums["excluded_count"].to_numpy(np.int64)
-    return pd.concat([keys, pd.DataFrame(columns)], axis=1)
+    return pd.DataFrame(total.keys | columns | {"excluded_count": sums["excluded_count"]})
 
 
-def _histogram(keys: pd.DataFrame, cells: Histogram) -> pd.DataFrame:
+def _histogram(total: Aggregate) -> pd.DataFrame:
     """Return one row a cell."""
+    cells = total.histogram
     low, high = bucket_edges(cells.bucket)
-    frame = keys.iloc[cells.group].reset_index(drop=True)
-    return frame.assign(bucket=cells.bucket, bucket_low_ns=low, bucket_high_ns=high, weight_sum=cells.weight)
+    keys = {name: labels[cells.group] for name, labels in total.keys.items()}
+    numbers = {"bucket": cells.bucket, "bucket_low_ns": low, "bucket_high_ns": high, "weight_sum": cells.weight}
+    return pd.DataFrame(keys | numbers)

@@ -7,6 +7,7 @@ are named and made into an answer.
 from __future__ import annotations
 
 import html
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
+    _Keys = dict[str, Array]
     _Names = dict[tuple[str, ...], str]
 
 SHARES = {"p50_ns": 0.5, "p95_ns": 0.95, "p99_ns": 0.99}
@@ -173,13 +175,13 @@ def summarise(tables: Sequence[Tables]) -> ServiceGraph:
         As ``service_graph`` gives it.
     """
     services = Aggregate.concatenate([table.services for table in tables]).by(["service_name"])
-    services = services.where(services.sums["span_count"].to_numpy() > 0)
+    services = services.where(services.sums["span_count"] > 0)
     calls = Aggregate.concatenate([table.calls for table in tables])
     known = set(services.keys["service_name"])
     edges = _with_traces(calls.by(CALL_KEYS), [table.call_traces for table in tables], CALL_KEYS)
-    unheard = calls.where(~calls.keys["is_answered"].to_numpy(bool))
+    unheard = calls.where(~calls.keys["is_answered"].astype(bool))
     peers = _with_traces(unheard.by(PEER_KEYS), [table.peer_traces for table in tables], PEER_KEYS)
-    peers = peers.where(_is_inferred(peers.keys, known).to_numpy(bool))
+    peers = peers.where(_is_inferred(peers.keys, known))
     shown = _shown_names(peers.keys, known)
     return ServiceGraph(
         _service_rows(services, peers, shown, _commonest(unheard, PEER_KEYS)),
@@ -191,79 +193,76 @@ def summarise(tables: Sequence[Tables]) -> ServiceGraph:
 def _with_traces(table: Aggregate, counts: Sequence[Aggregate], keys: Sequence[str]) -> Aggregate:
     """Return the table with its distinct traces; both are sorted by the same keys."""
     traces = Aggregate.concatenate(counts).by(keys)
-    return Aggregate(table.keys, table.sums.assign(trace_count=traces.sums["trace_count"]), table.histogram)
+    return Aggregate(table.keys, table.sums | traces.sums, table.histogram)
 
 
 def _service_rows(services: Aggregate, peers: Aggregate, shown: _Names, peer_type: _Names) -> pd.DataFrame:
-    """Return services, then inferred peers, as rows of ``services``."""
-    nodes = _numbers(services, "request_count").assign(is_inferred=False, peer_type="")
-    if not len(peers):
-        return _ordered(nodes, _SERVICE_COLUMNS, "request_count")
-    unheard = _numbers(peers, "call_count").rename(columns={"call_count": "request_count"})
-    unheard = unheard.assign(
-        service_name=_look_up(shown, peers.keys, PEER_KEYS), peer_type=_look_up(peer_type, peers.keys, PEER_KEYS)
-    )
-    unheard = unheard.assign(is_inferred=True, span_count=0, self_time_ns=np.nan, entry_count=0.0)
-    rows = pd.concat([nodes[_SERVICE_COLUMNS], unheard[_SERVICE_COLUMNS]], ignore_index=True)
-    return _ordered(rows, _SERVICE_COLUMNS, "request_count")
+    """Return services and inferred peers as rows of ``services``."""
+    heard, unheard = len(services), len(peers)
+    nodes, others = _numbers(services, "request_count"), _numbers(peers, "call_count")
+    nodes |= {"is_inferred": np.zeros(heard, bool), "peer_type": np.full(heard, "", object)}
+    others |= {"request_count": others["call_count"], "is_inferred": np.ones(unheard, bool)}
+    others |= {"service_name": _look_up(shown, peers.keys, PEER_KEYS)}
+    others |= {"peer_type": _look_up(peer_type, peers.keys, PEER_KEYS), "span_count": np.zeros(unheard, np.int64)}
+    others |= {"self_time_ns": np.full(unheard, np.nan), "entry_count": np.zeros(unheard)}
+    return _frame({name: np.concatenate([nodes[name], others[name]]) for name in _SERVICE_COLUMNS}, "request_count")
 
 
 def _call_rows(edges: Aggregate, known: set[str], shown: _Names, peer_type: _Names) -> pd.DataFrame:
     """Return the edges as rows of ``calls``."""
     inferred = _is_inferred(edges.keys, known)
-    callee = np.where(inferred, _look_up(shown, edges.keys, PEER_KEYS), edges.keys["callee_service"])
-    rows = _numbers(edges, "call_count").assign(
-        callee_service=callee, is_inferred=inferred, peer_type=_look_up(peer_type, edges.keys, CALL_KEYS)
-    )
-    return _ordered(rows, _CALL_COLUMNS, "call_count")
+    rows = _numbers(edges, "call_count") | {
+        "callee_service": np.where(inferred, _look_up(shown, edges.keys, PEER_KEYS), edges.keys["callee_service"]),
+        "peer_type": _look_up(peer_type, edges.keys, CALL_KEYS),
+        "is_inferred": inferred,
+    }
+    return _frame({name: rows[name] for name in _CALL_COLUMNS}, "call_count")
 
 
-def _is_inferred(callees: pd.DataFrame, known: set[str]) -> pd.Series:
+def _is_inferred(callees: _Keys, known: set[str]) -> Array:
     """Tell which callees sent no spans: databases, queues and names that no service has."""
-    return (callees["callee_sort"] != "service") | ~callees["callee_service"].isin(known)
+    pairs = zip(callees["callee_service"], callees["callee_sort"], strict=True)
+    return np.array([sort != "service" or name not in known for name, sort in pairs], bool)
 
 
-def _shown_names(inferred: pd.DataFrame, known: set[str]) -> _Names:
+def _shown_names(inferred: _Keys, known: set[str]) -> _Names:
     """Return the name of each inferred node; a database or queue says so where its name is taken."""
-    name, sort = inferred["callee_service"], inferred["callee_sort"]
-    taken = (sort != "service") & (name.isin(known) | name.duplicated(keep=False))
-    shown = name.where(~taken, name + " (" + sort + ")")
-    return dict(zip(_tuples(inferred, PEER_KEYS), shown, strict=True))
+    nodes = _tuples(inferred, PEER_KEYS)
+    times = Counter(name for name, _ in nodes)
+    taken = {(name, sort) for name, sort in nodes if sort != "service" and (name in known or times[name] > 1)}
+    return {node: f"{node[0]} ({node[1]})" if node in taken else node[0] for node in nodes}
 
 
 def _commonest(calls: Aggregate, keys: Sequence[str]) -> _Names:
     """Return the heaviest peer type by these keys."""
-    total = Aggregate(calls.keys, calls.sums[["call_count"]], Histogram.empty()).by([*keys, "peer_type"])
-    order = np.argsort(total.sums["call_count"].to_numpy(float), kind="stable")
-    order = order[total.keys["peer_type"].notna().to_numpy()[order]]
-    rows = total.keys.iloc[order]
-    return dict(zip(_tuples(rows, keys), rows["peer_type"], strict=True))  # the last, heaviest one stays
+    total = Aggregate(calls.keys, {"count": calls.sums["call_count"]}, Histogram.empty()).by([*keys, "peer_type"])
+    types, ends = total.keys["peer_type"], _tuples(total.keys, keys)
+    order = np.argsort(total.sums["count"], kind="stable").tolist()
+    return {ends[row]: types[row] for row in order if types[row] is not None}  # the last, heaviest one stays
 
 
-def _tuples(frame: pd.DataFrame, keys: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the keys of each row."""
-    return list(zip(*(frame[key] for key in keys), strict=True))
+def _tuples(keys: _Keys, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the keys of each group."""
+    return list(zip(*(keys[column] for column in columns), strict=True))
 
 
-def _look_up(values: _Names, frame: pd.DataFrame, keys: Sequence[str]) -> Array:
-    """Return the value for the keys of each row, empty text without one."""
-    return np.array([values.get(key, "") for key in _tuples(frame, keys)], object)
+def _look_up(values: _Names, keys: _Keys, columns: Sequence[str]) -> Array:
+    """Return the value for the keys of each group, empty text without one."""
+    return np.array([values.get(key, "") for key in _tuples(keys, columns)], object)
 
 
-def _numbers(table: Aggregate, count: str) -> pd.DataFrame:
+def _numbers(table: Aggregate, count: str) -> _Keys:
     """Return keys, sums, the error ratio and the quantiles."""
     quantiles = table.histogram.quantiles(tuple(SHARES.values()), len(table)).T
-    total = table.sums[count]
-    numbers = {"error_ratio": table.sums["error_count"] / total.where(total > 0)} | dict(
-        zip(SHARES, quantiles, strict=True)
-    )
-    return pd.concat([table.keys, table.sums, pd.DataFrame(numbers, index=table.keys.index)], axis=1)
+    total = np.where(table.sums[count] > 0, table.sums[count], np.nan)
+    ratio = table.sums["error_count"] / total
+    return table.keys | table.sums | {"error_ratio": ratio} | dict(zip(SHARES, quantiles, strict=True))
 
 
-def _ordered(frame: pd.DataFrame, columns: Sequence[str], count: str) -> pd.DataFrame:
-    """Return these columns, the largest counts first, equal ones as they come: by name."""
-    order = np.argsort(-frame[count].to_numpy(float), kind="stable")
-    return frame[list(columns)].iloc[order].reset_index(drop=True)
+def _frame(columns: _Keys, count: str) -> pd.DataFrame:
+    """Return the frame with the largest counts first, equal ones as they come: by name."""
+    order = np.argsort(-columns[count], kind="stable")
+    return pd.DataFrame({name: values[order] for name, values in columns.items()})
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.self_time import own_times
 from tracekit.analysis.service_calls import CALL_TYPES, CALLEE_SORTS, find_calls
 from tracekit.stats.aggregates import Aggregate
-from tracekit.stats.grouping import distinct_by, group_labels, group_rows, sum_by
+from tracekit.stats.grouping import distinct_by, group_codes, group_labels, sum_by
 from tracekit.stats.histograms import Histogram
 
 if TYPE_CHECKING:
@@ -115,21 +114,22 @@ def tabulate(traces: TraceSet) -> Tables:
         "peer_type": (calls.peer_type, traces.codes("peer_type").labels),
         "is_answered": (answered, (False, True)),
     }
-    group, keys = group_rows(columns, len(row))
+    group, keys = group_codes(columns, len(row))
     trace = spans.trace[row]
-    silent, heard = np.flatnonzero(~answered), keys["is_answered"].to_numpy(bool)
+    silent, unheard = np.flatnonzero(~answered), ~keys["is_answered"].astype(bool)
+    peers = {name: keys[name][unheard] for name in PEER_KEYS}
     return Tables(
         _services(traces, calls, spans),
         _calls(calls, spans, keys, group, row),
         _traces(keys, CALL_KEYS, group, trace),
-        _traces(keys[~heard], PEER_KEYS, (np.cumsum(~heard) - 1)[group[silent]], trace[silent]),
+        _traces(peers, PEER_KEYS, (np.cumsum(unheard) - 1)[group[silent]], trace[silent]),
         float(spans.trace_weight[spans.trace[calls.unnamed_rows]].sum()),
     )
 
 
-def _calls(calls: Calls, spans: _Measured, keys: pd.DataFrame, group: Array, row: Array) -> Aggregate:
+def _calls(calls: Calls, spans: _Measured, keys: dict[str, Array], group: Array, row: Array) -> Aggregate:
     """Return the calls of each group; the caller's duration where it is known and the call was answered."""
-    groups, both, weight = len(keys), np.flatnonzero(calls.is_paired), spans.weight_of(spans.trace[row])
+    groups, both, weight = len(keys[CALL_KEYS[0]]), np.flatnonzero(calls.is_paired), spans.weight_of(spans.trace[row])
     caller, timed_row, failed = calls.caller_row[both], row.copy(), spans.failed[row]
     timed_row[both] = np.where(spans.timed[caller], caller, row[both])
     failed[both] |= spans.failed[caller]
@@ -138,7 +138,7 @@ def _calls(calls: Calls, spans: _Measured, keys: pd.DataFrame, group: Array, row
         "error_count": sum_by(group, weight * failed, groups),
         "paired_count": sum_by(group, weight * calls.is_paired, groups),
     }
-    return Aggregate(keys, pd.DataFrame(sums), _durations(spans, group, timed_row, weight))
+    return Aggregate(keys, sums, _durations(spans, group, timed_row, weight))
 
 
 def _durations(spans: _Measured, group: Array, row: Array, weight: Array | float) -> Histogram:
@@ -150,11 +150,11 @@ def _durations(spans: _Measured, group: Array, row: Array, weight: Array | float
     return Histogram.of(group, spans.duration[row], weight)
 
 
-def _traces(keys: pd.DataFrame, columns: list[str], group: Array, trace: Array) -> Aggregate:
+def _traces(keys: dict[str, Array], columns: list[str], group: Array, trace: Array) -> Aggregate:
     """Return the number of distinct traces by some of the keys."""
-    coarse, merged = group_labels(keys, columns)
-    counts = distinct_by(coarse[group], trace, len(merged))
-    return Aggregate(merged, pd.DataFrame({"trace_count": counts}), Histogram.empty())
+    coarse, merged = group_labels(keys, columns, len(keys[columns[0]]))
+    counts = distinct_by(coarse[group], trace, len(merged[columns[0]]))
+    return Aggregate(merged, {"trace_count": counts}, Histogram.empty())
 
 
 def _services(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
@@ -175,5 +175,5 @@ def _services(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
         "error_count": sum_by(entered, weight * spans.failed[row], groups),
         "entry_count": sum_by(entered, weight * calls.is_root, groups),
     }
-    names = pd.DataFrame({"service_name": service.labels}, dtype=object)
-    return Aggregate(names, pd.DataFrame(sums), _durations(spans, entered, row, weight))
+    names = {"service_name": np.array(service.labels, object)}
+    return Aggregate(names, sums, _durations(spans, entered, row, weight))

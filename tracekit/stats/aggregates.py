@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from tracekit.stats.grouping import group_labels
 from tracekit.stats.histograms import Histogram
@@ -24,30 +23,30 @@ class Aggregate:
     Parameters
     ----------
     keys
-        One row a group, RangeIndex: labels.
+        Labels by column, one entry a group (object arrays, None where missing).
     sums
-        The same rows: numbers that add.
+        Numbers that add, by name, one entry a group; at least one.
     histogram
-        Group g of the histogram is row g.
+        Of the same groups.
 
     Examples
     --------
     Two files, one table:
 
     >>> def table(ms):
-    ...     keys, sums = pd.DataFrame({"service_name": ["cart"]}), pd.DataFrame({"span_count": [1]})
+    ...     keys, sums = {"service_name": np.array(["cart"], object)}, {"span_count": np.array([1])}
     ...     return Aggregate(keys, sums, Histogram.of(np.array([0]), np.array([ms]), np.ones(1)))
     >>> both = Aggregate.concatenate([table(100), table(300)]).by(["service_name"])
     >>> both.sums["span_count"].tolist(), both.histogram.means(1).tolist()
     ([2], [200.0])
     """
 
-    keys: pd.DataFrame
-    sums: pd.DataFrame
+    keys: dict[str, Array]
+    sums: dict[str, Array]
     histogram: Histogram
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(next(iter(self.sums.values())))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Aggregate]) -> Aggregate:
@@ -67,8 +66,8 @@ class Aggregate:
             return parts[0]
         offsets = np.concatenate(([0], np.cumsum([len(part) for part in parts])[:-1])).tolist()
         return cls(
-            pd.concat([part.keys for part in parts], ignore_index=True),
-            pd.concat([part.sums for part in parts], ignore_index=True),
+            {name: np.concatenate([part.keys[name] for part in parts]) for name in parts[0].keys},
+            {name: np.concatenate([part.sums[name] for part in parts]) for name in parts[0].sums},
             Histogram.concatenate([part.histogram for part in parts], offsets),
         )
 
@@ -85,7 +84,8 @@ class Aggregate:
         Aggregate
             In the same order.
         """
-        keys, sums = (frame[chosen].reset_index(drop=True) for frame in (self.keys, self.sums))
+        keys = {name: labels[chosen] for name, labels in self.keys.items()}
+        sums = {name: numbers[chosen] for name, numbers in self.sums.items()}
         return Aggregate(keys, sums, self.histogram.where(chosen))
 
     def by(self, columns: Sequence[str]) -> Aggregate:
@@ -101,10 +101,28 @@ class Aggregate:
         Aggregate
             Sorted by its keys, missing ones first.
         """
-        group, keys = group_labels(self.keys, columns)
-        sums = {}
-        for name in self.sums:
-            values = self.sums[name].to_numpy()
-            sums[name] = np.zeros(len(keys), values.dtype)
-            np.add.at(sums[name], group, values)
-        return Aggregate(keys, pd.DataFrame(sums, index=keys.index), self.histogram.regroup(group))
+        group, keys = group_labels(self.keys, columns, len(self))
+        groups = int(group.max(initial=-1)) + 1
+        sums = {name: np.zeros(groups, numbers.dtype) for name, numbers in self.sums.items()}
+        for name, numbers in self.sums.items():
+            np.add.at(sums[name], group, numbers)
+        return Aggregate(keys, sums, self.histogram.regroup(group))
+
+    def ordered(self, order: Array) -> Aggregate:
+        """Return the groups in another order.
+
+        Parameters
+        ----------
+        order
+            Every group once.
+
+        Returns
+        -------
+        Aggregate
+            Group ``order[i]`` has become i.
+        """
+        position = np.empty(len(order), np.int64)
+        position[order] = np.arange(len(order))
+        keys = {name: labels[order] for name, labels in self.keys.items()}
+        sums = {name: numbers[order] for name, numbers in self.sums.items()}
+        return Aggregate(keys, sums, self.histogram.regroup(position))

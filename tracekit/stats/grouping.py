@@ -49,7 +49,7 @@ def dense_codes(key: Array, size: int) -> tuple[Array, Array]:
     return number[key], found
 
 
-def group_rows(columns: Mapping[str, tuple[Array, Sequence[Any]]], rows: int) -> tuple[Array, pd.DataFrame]:
+def group_codes(columns: Mapping[str, tuple[Array, Sequence[Any]]], rows: int) -> tuple[Array, dict[str, Array]]:
     """Return the group of every row: rows with equal labels in all columns share one.
 
     Parameters
@@ -61,12 +61,13 @@ def group_rows(columns: Mapping[str, tuple[Array, Sequence[Any]]], rows: int) ->
 
     Returns
     -------
-    tuple of numpy.ndarray and pandas.DataFrame
-        Group of each row (int64), and the labels of each group (object, None where missing).
+    tuple of numpy.ndarray and dict
+        Group of each row (int64, in the order of the codes, missing ones first), and by column the labels of each group
+        (object, None where missing).
 
     Examples
     --------
-    >>> group, keys = group_rows({"service_name": (np.array([1, 0, 1]), ["cart", "shop"])}, 3)
+    >>> group, keys = group_codes({"service_name": (np.array([1, 0, 1]), ["cart", "shop"])}, 3)
     >>> group, keys["service_name"].tolist()
     (array([1, 0, 1]), ['cart', 'shop'])
     """
@@ -86,40 +87,66 @@ def group_rows(columns: Mapping[str, tuple[Array, Sequence[Any]]], rows: int) ->
     return group, _labels(found, columns, packed)
 
 
-def _labels(
-    key: Array, columns: Mapping[str, tuple[Array, Sequence[Any]]], packed: Mapping[str, Array]
-) -> pd.DataFrame:
-    """Return the labels that packed keys stand for; ``packed`` holds what the key was made of before a column."""
-    rows, found = pd.RangeIndex(len(key)), {}
-    for name, (_, labels) in reversed(list(columns.items())):
-        key, code = np.divmod(key, len(labels) + 1)
-        found[name] = np.array([None, *labels], object)[code]
-        key = packed[name][key] if name in packed else key
-    return pd.DataFrame({name: found[name] for name in columns}, index=rows, dtype=object)
-
-
-def group_labels(keys: pd.DataFrame, columns: Sequence[str]) -> tuple[Array, pd.DataFrame]:
-    """Return the group of every row of a frame: rows with equal labels in these columns share one.
+def group_rows(columns: Mapping[str, tuple[Array, Sequence[Any]]], rows: int) -> tuple[Array, pd.DataFrame]:
+    """Return the same as ``group_codes``, the labels as a frame.
 
     Parameters
     ----------
-    keys
-        Labels.
     columns
-        Some of its columns.
+        By name, codes (from -1 = missing) and the labels they mean.
+    rows
+        Number of rows, for the case without columns.
 
     Returns
     -------
     tuple of numpy.ndarray and pandas.DataFrame
-        As ``group_rows``: groups in the order of their labels, missing ones first.
+        Group of each row, and one row a group.
 
     Examples
     --------
-    >>> group_labels(pd.DataFrame({"name": ["b", None, "a", "b"]}, dtype=object), ["name"])[0]
+    >>> group_rows({"service_name": (np.array([1, 0, 1]), ["cart", "shop"])}, 3)[1]["service_name"].tolist()
+    ['cart', 'shop']
+    """
+    group, labels = group_codes(columns, rows)
+    return group, pd.DataFrame(labels, index=pd.RangeIndex(int(group.max(initial=-1)) + 1), dtype=object)
+
+
+def _labels(
+    key: Array, columns: Mapping[str, tuple[Array, Sequence[Any]]], packed: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Return the labels that packed keys stand for; ``packed`` holds what the key was made of before a column."""
+    found = {}
+    for name, (_, labels) in reversed(list(columns.items())):
+        key, code = np.divmod(key, len(labels) + 1)
+        found[name] = np.array([None, *labels], object)[code]
+        key = packed[name][key] if name in packed else key
+    return {name: found[name] for name in columns}
+
+
+def group_labels(keys: Mapping[str, Array], columns: Sequence[str], rows: int) -> tuple[Array, dict[str, Array]]:
+    """Return the group of every row by its labels.
+
+    Parameters
+    ----------
+    keys
+        Labels by column, None where missing.
+    columns
+        Some of the columns.
+    rows
+        Number of rows, for the case without columns.
+
+    Returns
+    -------
+    tuple of numpy.ndarray and dict
+        As ``group_codes``: groups in the order of their labels, missing ones first.
+
+    Examples
+    --------
+    >>> group_labels({"name": np.array(["b", None, "a", "b"], object)}, ["name"], 4)[0]
     array([2, 0, 1, 2])
     """
-    coded = {name: pd.factorize(keys[name].to_numpy(object), sort=True) for name in columns}
-    return group_rows({name: (codes, list(labels)) for name, (codes, labels) in coded.items()}, len(keys))
+    coded = {name: pd.factorize(keys[name], sort=True) for name in columns}
+    return group_codes({name: (codes, labels.tolist()) for name, (codes, labels) in coded.items()}, rows)
 
 
 def sum_by(group: Array, values: Array | float, groups: int) -> Array:

@@ -11,11 +11,12 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.stats.grouping import sum_by
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tracekit.schema import Array
 
 
@@ -136,7 +137,7 @@ def effective_n(weights: Array) -> float:
     return float(w.sum()) ** 2 / square if square > 0 else 0.0
 
 
-def cluster_sums(group: Array, cluster: Array, is_event: Array, weights: Array, groups: int) -> pd.DataFrame:
+def cluster_sums(group: Array, cluster: Array, is_event: Array, weights: Array, groups: int) -> dict[str, Array]:
     """Return, for each group, the sums over its clusters that a ratio and its interval need.
 
     Parameters
@@ -154,8 +155,8 @@ def cluster_sums(group: Array, cluster: Array, is_event: Array, weights: Array, 
 
     Returns
     -------
-    pandas.DataFrame
-        One row a group.  With w the weight, x the trials and y the events of a cluster within the group:
+    dict of numpy.ndarray
+        One entry a group.  With w the weight, x the trials and y the events of a cluster within the group:
         ``cluster_count``, ``trial_count`` = sum x, ``trial_sum`` = sum w x, ``event_sum`` = sum w y,
         ``weight_square`` = sum w^2 x, ``trial_square`` = sum (w x)^2, ``trial_event`` = sum w^2 x y,
         ``event_square`` = sum (w y)^2.  Tables of disjoint clusters add.
@@ -169,8 +170,8 @@ def cluster_sums(group: Array, cluster: Array, is_event: Array, weights: Array, 
     >>> sums = cluster_sums(
     ...     np.array([0, 0, 0]), np.array([0, 0, 1]), np.array([True, False, False]), np.array([1.0, 2.0]), 1
     ... )
-    >>> sums[["cluster_count", "trial_sum", "event_sum"]].iloc[0].tolist()
-    [2.0, 4.0, 1.0]
+    >>> sums["cluster_count"].item(), sums["trial_sum"].item(), sums["event_sum"].item()
+    (2, 4.0, 1.0)
     """
     w_all = np.asarray(weights, np.float64)
     clusters = max(len(w_all), 1)
@@ -183,21 +184,19 @@ def cluster_sums(group: Array, cluster: Array, is_event: Array, weights: Array, 
     events = np.concatenate(([0], np.cumsum(key & np.uint64(1)))).astype(np.float64)
     y = np.diff(events[np.append(first, len(pair))])
     owner, w = (pair[first] // np.uint64(clusters)).astype(np.int64), w_all[(pair[first] % np.uint64(clusters))]
-    return pd.DataFrame(
-        {
-            "cluster_count": np.bincount(owner, minlength=groups),
-            "trial_count": sum_by(owner, x, groups).astype(np.int64),
-            "trial_sum": sum_by(owner, w * x, groups),
-            "event_sum": sum_by(owner, w * y, groups),
-            "weight_square": sum_by(owner, w * w * x, groups),
-            "trial_square": sum_by(owner, (w * x) ** 2, groups),
-            "trial_event": sum_by(owner, w * w * x * y, groups),
-            "event_square": sum_by(owner, (w * y) ** 2, groups),
-        }
-    )
+    return {
+        "cluster_count": np.bincount(owner, minlength=groups),
+        "trial_count": sum_by(owner, x, groups).astype(np.int64),
+        "trial_sum": sum_by(owner, w * x, groups),
+        "event_sum": sum_by(owner, w * y, groups),
+        "weight_square": sum_by(owner, w * w * x, groups),
+        "trial_square": sum_by(owner, (w * x) ** 2, groups),
+        "trial_event": sum_by(owner, w * w * x * y, groups),
+        "event_square": sum_by(owner, (w * y) ** 2, groups),
+    }
 
 
-def clustered_ratio(sums: pd.DataFrame, *, level: float = 0.95) -> Ratio:
+def clustered_ratio(sums: Mapping[str, Array], *, level: float = 0.95) -> Ratio:
     """Return the weighted ratio of events to trials with an interval clustered by ``cluster``.
 
     Parameters
@@ -231,22 +230,22 @@ def clustered_ratio(sums: pd.DataFrame, *, level: float = 0.95) -> Ratio:
     ... )
     0.20 (0.05 to 0.53), as good as 9
     """
-    total, m = sums["trial_sum"].to_numpy(float), sums["cluster_count"].to_numpy(float)
+    total, m = sums["trial_sum"], sums["cluster_count"]
     empty = total <= 0
     x = np.where(empty, np.nan, total)
-    r = np.clip(sums["event_sum"].to_numpy(float) / x, 0, 1)
-    square, cross = sums["trial_square"].to_numpy(float), sums["trial_event"].to_numpy(float)
-    residual = np.maximum(sums["event_square"].to_numpy(float) - 2 * r * cross + r * r * square, 0)
+    r = np.clip(sums["event_sum"] / x, 0, 1)
+    square, cross = sums["trial_square"], sums["trial_event"]
+    residual = np.maximum(sums["event_square"] - 2 * r * cross + r * r * square, 0)
     v = residual / x**2 * m / np.maximum(m - 1, 1)
     by_cluster = x**2 / np.where(empty, np.nan, square)
-    by_trial = x**2 / np.where(empty, np.nan, sums["weight_square"].to_numpy(float))
+    by_trial = x**2 / np.where(empty, np.nan, sums["weight_square"])
     usable = (r > 0) & (r < 1) & (m > 1) & (v > 1e-12 * r * (1 - r) / np.maximum(by_trial, 1))
     n = np.where(usable, np.minimum(r * (1 - r) / np.where(usable, v, 1), by_trial), by_cluster)
     low, high = wilson(r, n, level=level)
     return Ratio(r, low, high, n)
 
 
-def effective_clusters(sums: pd.DataFrame) -> Array:
+def effective_clusters(sums: Mapping[str, Array]) -> Array:
     """Return the effective number of clusters of each group.
 
     Parameters
@@ -265,5 +264,5 @@ def effective_clusters(sums: pd.DataFrame) -> Array:
     >>> effective_clusters(cluster_sums(np.zeros(6, int), np.arange(6) // 3, np.zeros(6, bool), np.ones(2), 1))
     array([2.])
     """
-    total, square = sums["trial_sum"].to_numpy(float), sums["trial_square"].to_numpy(float)
+    total, square = sums["trial_sum"], sums["trial_square"]
     return np.asarray(np.where(square > 0, total**2 / np.where(square > 0, square, 1), 0.0))
