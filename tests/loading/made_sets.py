@@ -3,10 +3,12 @@
 from dataclasses import fields, is_dataclass
 
 import numpy as np
+import otlp_made as made
 import pandas as pd
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from tracekit.loading import read
 from tracekit.loading.builder import Builder, Event, Link
 from tracekit.loading.finish import finish
 from tracekit.loading.ledger import Position
@@ -117,6 +119,21 @@ def _span(draw, builder):
         dropped_links=draw(flags),
         quality=draw(st.sampled_from([0, int(Quality.IN_PROGRESS), int(Quality.SHARED)])),
     )
+
+
+def shop(*numbers, name="GET /cart", **members):
+    """A set of one trace a number, two spans each, with something odd."""
+    return read(shop_lines(*numbers, name=name, **members))
+
+
+def shop_lines(*numbers, name="GET /cart", **members):
+    spans = []
+    for number in numbers:
+        parent = made.ids(number)
+        child = {"traceId": parent["traceId"], "spanId": f"{number + 1:016x}", "parentSpanId": parent["spanId"]}
+        attributes = [made.text("user", f"u{number}"), made.attribute("n", {"intValue": str(number)})]
+        spans += [made.span(**parent, name=name, attributes=attributes), made.span(**child, name="charge", **members)]
+    return made.lines(made.request(*spans), b"noise")
 
 
 def assert_identical(found, expected, views=VIEWS):

@@ -11,7 +11,7 @@ from made_sets import assert_identical, assert_same_meaning, sets
 from tracekit import TraceSet
 from tracekit.loading.merge import compact, merge
 
-per_example = settings(max_examples=15, deadline=None)
+per_example = settings(max_examples=8, deadline=None)
 
 
 def pools(columns):
