@@ -40,6 +40,7 @@ class Tables:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from tracekit import TraceSet
     >>> one = TraceSet.from_spans(
     ...     pd.DataFrame(
