@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading.exact import exact_number
 from tracekit.loading.ledger import Position
 from tracekit.loading.records import parse, strip_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from tracekit.loading.builder import Builder
     from tracekit.loading.loader import Loader
@@ -67,9 +67,9 @@ class Dispatcher:
         return {name for loader in self._loaders for name in loader.streams}
 
     @property
-    def parse_float(self) -> type[Decimal] | None:
+    def parse_float(self) -> Callable[[str], Any] | None:
         """How the next record's decimal numbers are best parsed."""
-        return Decimal if self._exact else None
+        return exact_number if self._exact else None
 
     def expect(self, first: bytes) -> None:
         """Look at the first bytes of a document: numbers of X-Ray, which alone says start_time, are wanted exactly."""
