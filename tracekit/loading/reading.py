@@ -69,6 +69,7 @@ class SourceReader:
         self._meter = meter
         self._on_chunk = on_chunk
         self._bytes_before = 0
+        self._remarked = 0  # notes of the present stream
         self.use(builder)
 
     @property
@@ -94,6 +95,7 @@ class SourceReader:
         ledger = self._builder.open_source(source.uri)
         with open_bytes(source) as stream:
             ledger.compression = stream.compression
+            self._remarked = 0
             try:
                 first = stream.peek(_FIRST_BYTES)
                 if shape(first, at_eof=len(first) < _FIRST_BYTES) == "lines":
@@ -105,7 +107,7 @@ class SourceReader:
                 self._bytes_before += stream.raw_position
             ledger = self._builder.ledger
             ledger.byte_count = stream.offset
-            self._dispatcher.tell(stream.notes, Position(0, 0))
+            self._remark(stream)
             if not stream.complete:
                 ledger.incomplete(stream.stop_reason)
         ledger.close()
@@ -114,6 +116,7 @@ class SourceReader:
     def _lines(self, stream: ByteStream) -> None:
         """Read JSON Lines, chunk by chunk."""
         for chunk in line_chunks(stream):
+            self._remark(stream)
             if isinstance(chunk, LongLine):
                 self._document(chunk, stream, chunk.line)
             else:
@@ -131,6 +134,7 @@ class SourceReader:
         """Read a document, or a line that is too long to be held."""
         tick = partial(self._tick, stream)
         Documents(readable, self._builder, self._dispatcher, line, on_progress=tick, between=self._between).read()
+        tick()
 
     def _between(self) -> tuple[Builder, Dispatcher]:
         """Let the caller go on with another builder; return where the next records go."""
@@ -143,6 +147,12 @@ class SourceReader:
         if self._scanner is None:
             return _all_lines(chunk)
         return self._scanner.scan(chunk.data, chunk.first_line, chunk.first_offset)
+
+    def _remark(self, stream: ByteStream) -> None:
+        """Write down what the stream has to say since the last time."""
+        notes = stream.notes[self._remarked :]
+        self._remarked += len(notes)
+        self._dispatcher.tell(notes, Position(0, 0))
 
     def _tick(self, stream: ByteStream) -> None:
         """Tell the meter how far the reading is."""
