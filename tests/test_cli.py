@@ -350,9 +350,10 @@ def test_a_reader_that_has_seen_enough_is_no_error(good):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
-def test_ctrl_c_ends_with_a_word_and_130(place):
+@pytest.mark.parametrize("command", [["report", "-", "-o", "out.html"], ["convert", "-", "-o", "out.parquet"]])
+def test_ctrl_c_ends_with_a_word_and_130(place, command):
     """The command waits for standard input; one interrupt ends it within a second or so, without a file."""
-    with terminal("report", "-", "-o", "out.html", stdin=subprocess.PIPE) as process:
+    with terminal(*command, stdin=subprocess.PIPE) as process:
         process.stdin.write(request(1) * 4000)  # more than a pipe holds: when this returns, the command is reading
         process.stdin.flush()
         process.send_signal(signal.SIGINT)
