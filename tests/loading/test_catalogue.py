@@ -123,16 +123,18 @@ CASES = {
     "CONTAINER_DAMAGED": Case(
         bz2.compress(GOOD)[:-10] + b"0123456789", "expected a whole bz2 stream, found damage", "aborted", is_error=True
     ),
-    "CONTAINER_BOMB": Case(gzip.compress(GOOD + b" " * (40 << 20)), "expected at most 1,000 times the stored size of content, found", "aborted"),
+    "CONTAINER_BOMB": Case(
+        gzip.compress(GOOD + b" " * (40 << 20)),
+        "expected at most 1,000 times the stored size of content, found",
+        "aborted",
+    ),
     "ENC_BOM": Case(b"\xef\xbb\xbf" + GOOD, "a byte order mark was skipped", "repaired"),
     "ENC_UTF16": Case(GOOD.decode().encode("utf-16"), "expected UTF-8, found utf-16-le; converted", "repaired"),
     "ENC_INVALID_UTF8": Case(
         GOOD + GOOD.replace(b"GET", b"\xff"), "expected UTF-8, found the bytes ff at byte", "quarantined"
     ),
     "ENC_NUL": Case(GOOD + bytes(100), "expected records, found 100 NUL bytes", "repaired"),
-    "ENC_SURROGATE": Case(
-        GOOD.replace(b"GET", b"\\ud800"), r"found 1 unpaired; replaced by U\+FFFD", "repaired"
-    ),
+    "ENC_SURROGATE": Case(GOOD.replace(b"GET", b"\\ud800"), r"found 1 unpaired; replaced by U\+FFFD", "repaired"),
     "JSON_SYNTAX": Case(GOOD + b"oops\n" + GOOD, "expected one JSON value, found an error at column 1", "quarantined"),
     "JSON_TRUNCATED_TAIL": Case(
         GOOD + GOOD[:-40], r"found \d+ bytes that end in the middle of one: a live or cut file;", "quarantined"
@@ -236,21 +238,51 @@ CASES = {
         "attribute 'k': expected one member, found stringValue, intValue; the first was taken",
     ),
     "XR_DOC_NOT_JSON": Case(answer(segment(), "{no"), "the segment's document: expected one JSON value", "quarantined"),
-    "XR_TRACE_MISMATCH": Case(answer(segment(trace_id=XRAY_TRACE[:-1] + "0")), "expected the trace 1-.*, found 1-.*; the document wins"),
-    "XR_CAUSE_DANGLING": Case(answer(segment(fault=True, cause="0123456789abcdef")), "expected the exception .*; found none; the reference is kept"),
-    "XR_NO_END": Case(answer(segment(end_time=None)), "expected end_time or in_progress, found neither; the end is missing"),
+    "XR_TRACE_MISMATCH": Case(
+        answer(segment(trace_id=XRAY_TRACE[:-1] + "0")), "expected the trace 1-.*, found 1-.*; the document wins"
+    ),
+    "XR_CAUSE_DANGLING": Case(
+        answer(segment(fault=True, cause="0123456789abcdef")),
+        "expected the exception .*; found none; the reference is kept",
+    ),
+    "XR_NO_END": Case(
+        answer(segment(end_time=None)), "expected end_time or in_progress, found neither; the end is missing"
+    ),
     "XR_LIMIT_EXCEEDED": Case(answer(segment(), LimitExceeded=True), "X-Ray stopped adding segments to the trace"),
     "XR_UNPROCESSED": Case(
-        lines({"Traces": [], "UnprocessedTraceIds": [XRAY_TRACE]}) + answer(segment()), "X-Ray did not process .*; ask for it again"
+        lines({"Traces": [], "UnprocessedTraceIds": [XRAY_TRACE]}) + answer(segment()),
+        "X-Ray did not process .*; ask for it again",
     ),
     "XR_NAMESPACE_UNKNOWN": Case(
-        answer(segment(subsegments=[segment(id="a" * 16, trace_id=None, namespace="gcp")])), "expected the namespace aws, remote or local, found 'gcp'"
+        answer(segment(subsegments=[segment(id="a" * 16, trace_id=None, namespace="gcp")])),
+        "expected the namespace aws, remote or local, found 'gcp'",
     ),
     "XR_SUMMARIES_ONLY": Case(lines({"TraceSummaries": [{"Id": XRAY_TRACE}]}), "there are no spans in", is_error=True),
     "SOURCE_WARNING": Case(
-        lines({"data": [{"traceID": TRACE, "processes": {"p": {"serviceName": "s"}}, "spans": [
-            {"traceID": TRACE, "spanID": SPAN, "operationName": "x", "processID": "p", "references": [],
-             "startTime": START // 1000, "duration": 5, "tags": [], "logs": [], "warnings": ["clock skew"]}]}]}),
+        lines(
+            {
+                "data": [
+                    {
+                        "traceID": TRACE,
+                        "processes": {"p": {"serviceName": "s"}},
+                        "spans": [
+                            {
+                                "traceID": TRACE,
+                                "spanID": SPAN,
+                                "operationName": "x",
+                                "processID": "p",
+                                "references": [],
+                                "startTime": START // 1000,
+                                "duration": 5,
+                                "tags": [],
+                                "logs": [],
+                                "warnings": ["clock skew"],
+                            }
+                        ],
+                    }
+                ]
+            }
+        ),
         "Jaeger warns: clock skew; the server altered the times",
     ),
     "STORE_BROKEN": Case(broken_store, r"x\.parquet", "aborted", is_error=True),
@@ -258,7 +290,7 @@ CASES = {
     "PATH_DENIED": Case(locked, "found an encrypted one; unpack the archive", "aborted", is_error=True),
     "PATH_SPECIAL": Case(pipe, "expected a file, found a named pipe", "aborted", is_error=True),
     "PATH_LOOP": Case(loop, "its symbolic links lead back to themselves", "aborted", is_error=True),
-}  # fmt: skip
+}
 
 
 def test_every_code_of_the_catalogue_has_one_case_or_a_reason_to_have_none():
