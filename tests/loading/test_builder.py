@@ -108,6 +108,16 @@ def test_equal_resources_and_scopes_are_one_whatever_the_order_of_their_attribut
     assert texts[scopes.name[0]] == "n"
 
 
+def test_attributes_stand_in_the_order_of_the_first_that_told_them():
+    builder = begun()
+    late, early = builder.kv("z", 1), builder.kv("a", 2)
+    builder.resource([early, late])
+    builder.resource([late, early])
+    builder.scope("lib", attributes=[early, late])
+    assert builder.resource_tables()[1].of(1).tolist() == [early, late]
+    assert builder.scope_tables()[1].of(len(builder.scope_tables()[0].name) - 1).tolist() == [early, late]
+
+
 def test_a_resource_named_after_its_spans_is_theirs():
     builder = begun()
     later, never = builder.provisional_resource(), builder.provisional_resource()

@@ -96,6 +96,8 @@ class Builder:
         self.span_count = 0
         self._resources: dict[tuple[Any, ...], int] = {}
         self._scopes: dict[tuple[Any, ...], int] = {}
+        self._resource_attributes: list[Sequence[int]] = []  # in the order of the first that was told
+        self._scope_attributes: list[Sequence[int]] = []
         self._aliases: dict[int, int] = {}
         self._scope_aliases: dict[int, int] = {}
         self._provisional = 0
@@ -126,7 +128,7 @@ class Builder:
     def resource(self, attributes: Sequence[int], schema_url: str = "", dropped: int = 0) -> int:
         """Return the number of a resource: equal attributes, in any order, are one resource."""
         key = (tuple(sorted(attributes)), self.texts.optional(schema_url), dropped)
-        return self._resources.setdefault(key, len(self._resources))
+        return _interned(key, attributes, self._resources, self._resource_attributes)
 
     def scope(
         self,
@@ -139,7 +141,7 @@ class Builder:
         """Return the number of an instrumentation scope."""
         text = self.texts.optional
         key = (tuple(sorted(attributes)), text(name), text(version), text(schema_url), dropped)
-        return self._scopes.setdefault(key, len(self._scopes))
+        return _interned(key, attributes, self._scopes, self._scope_attributes)
 
     def provisional_resource(self) -> int:
         """Return a number for a resource that the document names only after its spans; settle it with ``settle``."""
@@ -286,7 +288,7 @@ class Builder:
         rows = list(self._resources)
         return (
             ResourceColumns(column([r[1] for r in rows], np.int32), column([r[2] for r in rows], np.uint32)),
-            ragged([r[0] for r in rows]),
+            ragged(self._resource_attributes),
         )
 
     def scope_tables(self) -> tuple[ScopeColumns, Ragged]:
@@ -294,7 +296,7 @@ class Builder:
         rows = list(self._scopes)
         schema_url, name, version = (column([r[i] for r in rows], np.int32) for i in (3, 1, 2))
         dropped = column([r[4] for r in rows], np.uint32)
-        return ScopeColumns(name, version, schema_url, dropped), ragged([r[0] for r in rows])
+        return ScopeColumns(name, version, schema_url, dropped), ragged(self._scope_attributes)
 
     def trace_facts(self) -> TraceFacts:
         """Return what the sources said about whole traces, by trace id."""
@@ -336,6 +338,16 @@ class Builder:
         )
         self._clear_rows()
         self._grown.add(batch)
+
+
+def _interned(
+    key: tuple[Any, ...], attributes: Sequence[int], known: dict[tuple[Any, ...], int], told: list[Any]
+) -> int:
+    """Return the number of a resource or scope; of a new one, keep the attributes in their order."""
+    number = known.setdefault(key, len(known))
+    if number == len(told):
+        told.append(attributes)
+    return number
 
 
 def _settled(codes: Array, final: dict[int, int], nothing: Callable[[Sequence[int]], int]) -> Array:
