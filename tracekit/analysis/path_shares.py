@@ -63,8 +63,59 @@ class Bands:
         return "".join(frame.to_html(index=False, border=0) for frame in (self.bands, shown))
 
 
-def shares(path: CriticalPath, keys: str | Sequence[str], *, level: float = 0.95) -> pd.DataFrame:
-    """Return path time by group over all requests; see ``CriticalPath.by``."""
+def shares(path: CriticalPath, keys: str | Sequence[str] = "service_name", *, level: float = 0.95) -> pd.DataFrame:
+    """Return the own time on the path by service, operation, call path or any attribute.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+    keys
+        One or several of the category columns of ``spans`` (``service_name``, ``operation``, ``host_name``,
+        ``service_version``, ...), attribute keys, ``trace_id``, ``caller_service`` or ``call_path``.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The keys; ``path_time_ns``, the sum in hand, an integer: the column adds up to the sum of the latencies;
+        with weights: ``share_ratio`` of all latency, ``presence_ratio`` of requests that wait for it, ``mean_ns``
+        over all requests with ``mean_low_ns`` and ``mean_high_ns``; ``trace_count`` of requests with it on their
+        path, ``partial_count`` of those whose traces are partial; ``typical_trace_id``, closest to the mean, and
+        ``largest_trace_id``.  Largest first.
+
+    Raises
+    ------
+    ValueError
+        A key that no span has.
+
+    Notes
+    -----
+    Limits are for the mean of a request of the process that these are a sample of: traces are drawn again, never
+    spans.  Spans that have no such thing are a group of their own, without a label.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path import critical_path
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": "a1",
+    ...             "span_id": ["1", "2"],
+    ...             "parent_span_id": [None, "1"],
+    ...             "service_name": ["shop", "ledger"],
+    ...             "name": ["POST /pay", "charge"],
+    ...             "start_ns": [0, 30],
+    ...             "end_ns": [100, 90],
+    ...         }
+    ...     )
+    ... )
+    >>> critical_path(shop).by("service_name")[["service_name", "path_time_ns"]].to_numpy().tolist()
+    [['ledger', 60], ['shop', 40]]
+    """
     cells = cells_of(path, keys)
     everything = np.ones(len(path.tree.root), bool)
     table = _contributions(path, cells, everything, level)
@@ -134,13 +185,65 @@ def _exemplars(path: CriticalPath, cells: Cells, mean: Array) -> tuple[Array, Ar
 
 def bands(
     path: CriticalPath,
-    keys: str | Sequence[str],
+    keys: str | Sequence[str] = "service_name",
     quantiles: Sequence[tuple[float, float]] = BANDS,
     *,
     least: int = 20,
     level: float = 0.95,
 ) -> Bands:
-    """Return path time by group within bands of latency; see ``CriticalPath.bands``."""
+    """Return the own time on the path among median requests and among slow ones: what makes slow requests slow.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+    keys
+        As in ``by``.
+    quantiles
+        Bands of latency; excesses are over the first.
+    least
+        Bands with fewer requests are widened on both sides, and say so.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    Bands
+        ``.table`` and ``.bands``.
+
+    Raises
+    ------
+    ValueError
+        Quantiles that are none, or a key that no span has.
+
+    Notes
+    -----
+    Requests are ranked by latency, with their weights; equal ones in the order of ``traces``.  Means over the
+    requests of one band add up to its mean latency, which quantiles of single services never do.
+
+    Examples
+    --------
+    Nine requests wait 10 ns for the ledger, one waits 900:
+
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path import critical_path
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": [f"a{i}" for i in range(10)],
+    ...             "span_id": "1",
+    ...             "service_name": "ledger",
+    ...             "name": "charge",
+    ...             "start_ns": 0,
+    ...             "end_ns": [10] * 9 + [900],
+    ...         }
+    ...     )
+    ... )
+    >>> slow = critical_path(shop).bands("service_name", [(0.4, 0.6), (0.9, 1.0)], least=1)
+    >>> slow, slow.table["excess_ns"].tolist()
+    (Bands(p40 to p60: 2, p90 to p100: 1), [0.0, 890.0])
+    """
     if not quantiles:
         raise ValueError("expected at least one band of quantiles, found none")
     for low, high in quantiles:
