@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.path_intervals import bootstrap_means
-from tracekit.analysis.path_keys import key_codes
-from tracekit.stats.grouping import group_rows, sum_by
+from tracekit.analysis.path_cells import Sample, cells_of, population_of
+from tracekit.analysis.path_intervals import limits, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,16 +18,6 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 BANDS = ((0.45, 0.55), (0.90, 0.95), (0.95, 0.99), (0.99, 1.0))
-_DENSE = 4
-
-
-class Cells(NamedTuple):
-    """Path time of every (group, request) that occurs, by group, then request; ``keys`` are the labels of groups."""
-
-    keys: pd.DataFrame
-    group: Array
-    request: Array
-    time_ns: Array
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,11 +28,11 @@ class Bands:
     ----------
     table
         One row a band and group: ``band``, the keys, the columns of ``CriticalPath.by`` without exemplars, and
-        ``excess_ns``: how much more of it a request of this band waits for than one of the first band, on average.
-        Means of a band add up to its latency, and so do its excesses.
+        ``excess_ns``: how much more of it a request of this band waits for than one of the first band, on average,
+        with ``excess_low_ns`` and ``excess_high_ns``.  Means of a band add up to its latency, and so do its excesses.
     bands
         One row a band: ``band``, ``low_quantile`` and ``high_quantile`` as used, ``is_widened``, ``trace_count``,
-        ``low_latency_ns``, ``high_latency_ns``, ``mean_latency_ns``, ``excess_ns``.
+        ``partial_count``, ``low_latency_ns``, ``high_latency_ns``, ``mean_latency_ns``, ``excess_ns``.
 
     Examples
     --------
@@ -63,7 +52,9 @@ class Bands:
         return "".join(frame.to_html(index=False, border=0) for frame in (self.bands, shown))
 
 
-def shares(path: CriticalPath, keys: str | Sequence[str] = "service_name", *, level: float = 0.95) -> pd.DataFrame:
+def shares(
+    path: CriticalPath, keys: str | Sequence[str] = "service_name", *, level: float = 0.95, with_partial: bool = True
+) -> pd.DataFrame:
     """Return the own time on the path by service, operation, call path or any attribute.
 
     Parameters
@@ -75,6 +66,8 @@ def shares(path: CriticalPath, keys: str | Sequence[str] = "service_name", *, le
         ``service_version``, ...), attribute keys, ``trace_id``, ``caller_service`` or ``call_path``.
     level
         Confidence level of the limits.
+    with_partial
+        Whether requests count of whose traces spans are missing; see ``partial_count``.
 
     Returns
     -------
@@ -116,70 +109,45 @@ def shares(path: CriticalPath, keys: str | Sequence[str] = "service_name", *, le
     >>> critical_path(shop).by("service_name")[["service_name", "path_time_ns"]].to_numpy().tolist()
     [['ledger', 60], ['shop', 40]]
     """
-    cells = cells_of(path, keys)
-    everything = np.ones(len(path.tree.root), bool)
-    table = _contributions(path, cells, everything, level)
-    typical, largest = _exemplars(path, cells, table["mean_ns"].to_numpy(float))
+    sample = Sample.of(path, cells_of(path, keys), population_of(path, with_partial=with_partial))
+    table = _contributions(path, sample, level)
+    table = table[table["trace_count"] > 0].reset_index(drop=True)
+    typical, largest = _exemplars(path, sample)
     table = table.assign(typical_trace_id=typical, largest_trace_id=largest)
     return table.sort_values("path_time_ns", ascending=False, kind="stable", ignore_index=True)
 
 
-def cells_of(path: CriticalPath, keys: str | Sequence[str]) -> Cells:
-    """Return the path time of every group and request, in integers."""
-    columns = [keys] if isinstance(keys, str) else list(keys)
-    nodes = np.flatnonzero(path.on_path)
-    found = {key: key_codes(path.source, path.tree, key) for key in columns}
-    coded = {key: (codes.codes[nodes], codes.labels) for key, codes in found.items()}
-    group, labels = group_rows(coded, len(nodes))
-    count = len(path.tree.root)
-    pair = group.astype(np.int64) * count + path.request[nodes]
-    if len(labels) * count <= _DENSE * len(nodes):
-        total, present = np.zeros(len(labels) * count, np.int64), np.zeros(len(labels) * count, bool)
-        np.add.at(total, pair, path.own_ns[nodes])
-        present[pair] = True
-        distinct = np.flatnonzero(present)
-        total = total[distinct]
-    else:
-        at, distinct = pd.factorize(pair, sort=True)
-        total = np.zeros(len(distinct), np.int64)
-        np.add.at(total, at, path.own_ns[nodes])
-    return Cells(labels, distinct // max(count, 1), distinct % max(count, 1), total)
-
-
-def _contributions(path: CriticalPath, cells: Cells, chosen: Array, level: float) -> pd.DataFrame:
-    """Return sums, shares, means and presence of every group over the chosen requests."""
-    trace, groups = path.tree.trace[path.tree.root], len(cells.keys)
-    weight = np.where(chosen, path.weight, 0.0)
-    inside = chosen[cells.request]
-    group, request, time = cells.group[inside], cells.request[inside], cells.time_ns[inside]
+def _contributions(path: CriticalPath, sample: Sample, level: float) -> pd.DataFrame:
+    """Return sums, shares, means and presence of every group over the requests of a sample."""
+    cells, blocks, groups = sample.cells, sample.blocks, len(sample.cells.keys)
+    inside = sample.population.chosen[cells.request]
     exact = np.zeros(groups, np.int64)
-    np.add.at(exact, group, time)
-    weighted = weight[request] * time
-    total, whole = float(weight.sum()), float((weight * path.latency_ns).sum())
-    total, whole = (value if value > 0 else np.nan for value in (total, whole))
-    size = np.bincount(trace, weight, len(path.source))
-    low, high = bootstrap_means(group, trace[request], weighted, size, groups, level=level)
+    np.add.at(exact, cells.group[inside], cells.time_ns[inside])
+    means, whole = sample.means(cells.time_ns), sample.population.facts["mean_latency_ns"]
+    low, high = stacked([limits(blocks.means(sums), level) for _, sums in sample.sums(cells.time_ns)])
     return cells.keys.assign(
         path_time_ns=exact,
-        share_ratio=sum_by(group, weighted, groups) / whole,
-        presence_ratio=sum_by(group, weight[request], groups) / total,
-        mean_ns=sum_by(group, weighted, groups) / total,
-        mean_low_ns=low,
-        mean_high_ns=high,
-        trace_count=np.bincount(group, minlength=groups),
-        partial_count=np.bincount(group[path.is_partial[request]], minlength=groups),
+        share_ratio=means / (whole or np.nan),
+        presence_ratio=sample.means(np.ones(len(cells.group))),
+        mean_ns=means,
+        mean_low_ns=np.maximum(low, 0.0),
+        mean_high_ns=np.maximum(high, 0.0),
+        trace_count=np.bincount(cells.group[inside], minlength=groups),
+        partial_count=np.bincount(cells.group[inside & path.is_partial[cells.request]], minlength=groups),
     )
 
 
-def _exemplars(path: CriticalPath, cells: Cells, mean: Array) -> tuple[Array, Array]:
-    """Return for every group the trace that is closest to its mean, and the one that waited longest."""
-    trace = path.tree.trace[path.tree.root][cells.request]
+def _exemplars(path: CriticalPath, sample: Sample) -> tuple[Array, Array]:
+    """Return for every group in a sample the trace that is closest to its mean, and the one that waited longest."""
+    cells, mean = sample.cells, sample.means(sample.cells.time_ns)
     ids = np.array(path.source.trace_ids, object)
+    inside = sample.population.chosen[cells.request]
+    group, request, time = cells.group[inside], cells.request[inside], cells.time_ns[inside]
     picked = []
-    for distance in (np.abs(cells.time_ns - mean[cells.group]), -cells.time_ns):
-        order = np.lexsort((cells.request, distance, cells.group))
-        first = np.flatnonzero(np.diff(cells.group[order], prepend=-1))
-        picked.append(ids[trace[order[first]]])
+    for distance in (np.abs(time - mean[group]), -time):
+        order = np.lexsort((request, distance, group))
+        first = np.flatnonzero(np.diff(group[order], prepend=-1))
+        picked.append(ids[sample.trace[request[order[first]]]])
     return picked[0], picked[1]
 
 
@@ -190,6 +158,7 @@ def bands(
     *,
     least: int = 20,
     level: float = 0.95,
+    with_partial: bool = True,
 ) -> Bands:
     """Return the own time on the path among median requests and among slow ones: what makes slow requests slow.
 
@@ -205,6 +174,8 @@ def bands(
         Bands with fewer requests are widened on both sides, and say so.
     level
         Confidence level of the limits.
+    with_partial
+        Whether requests of partial traces count.
 
     Returns
     -------
@@ -219,7 +190,8 @@ def bands(
     Notes
     -----
     Requests are ranked by latency, with their weights; equal ones in the order of ``traces``.  Means over the
-    requests of one band add up to its mean latency, which quantiles of single services never do.
+    requests of one band add up to its mean latency, which quantiles of single services never do.  Limits allow for the
+    ends of a band, which are quantiles and vary as well.
 
     Examples
     --------
@@ -246,55 +218,27 @@ def bands(
     """
     if not quantiles:
         raise ValueError("expected at least one band of quantiles, found none")
-    for low, high in quantiles:
-        if not 0 <= low < high <= 1:
-            raise ValueError(f"expected quantiles 0 <= low < high <= 1, found ({low}, {high})")
-    cells, latency = cells_of(path, keys), path.latency_ns
-    order = np.lexsort((np.arange(len(latency)), latency))
-    weight = path.weight[order]
-    middle = (np.cumsum(weight) - weight / 2) / weight.sum() if len(order) else np.zeros(0)
-    tables, facts = [], []
-    for low, high in quantiles:
-        place = _widened(middle, low, high, least)
-        chosen = np.zeros(len(latency), bool)
-        chosen[order[place]] = True
-        name = f"p{100 * low:g} to p{100 * high:g}"
-        table = _contributions(path, cells, chosen, level)
-        table.insert(0, "band", name)
-        tables.append(table)
-        facts.append({"band": name, **_facts(path, chosen, (low, high), middle[place])})
-    about = pd.DataFrame(facts)
+    populations = [population_of(path, band, least=least, with_partial=with_partial) for band in quantiles]
+    cells = cells_of(path, keys)
+    samples = [Sample.of(path, cells, population) for population in populations]  # one seed: the same traces drawn
+    names = [f"p{100 * low:g} to p{100 * high:g}" for low, high in quantiles]
+    about = pd.DataFrame([population.facts for population in populations])
+    about.insert(0, "band", names)
     about["excess_ns"] = about["mean_latency_ns"] - about["mean_latency_ns"].iloc[0]
-    base = tables[0]
-    excess = [table.assign(excess_ns=table["mean_ns"] - base["mean_ns"]) for table in tables]
-    kept = [table[(table["trace_count"] > 0) | (base["trace_count"] > 0)] for table in excess]
-    ordered = [table.sort_values("mean_ns", ascending=False, kind="stable") for table in kept]
-    return Bands(pd.concat(ordered, ignore_index=True), about)
+    tables = [_contributions(path, sample, level) for sample in samples]
+    base, parts = tables[0], []
+    for name, sample, table in zip(names, samples, tables, strict=True):
+        low, high = _excess(sample, samples[0], level)
+        excess = table["mean_ns"] - base["mean_ns"]
+        whole = table.assign(band=name, excess_ns=excess, excess_low_ns=low, excess_high_ns=high)
+        kept = whole[(table["trace_count"] > 0) | (base["trace_count"] > 0)]
+        parts.append(kept.sort_values("mean_ns", ascending=False, kind="stable"))
+    stacked_up = pd.concat(parts, ignore_index=True)
+    return Bands(stacked_up[["band", *stacked_up.columns.drop("band")]], about)
 
 
-def _widened(middle: Array, low: float, high: float, least: int) -> slice:
-    """Return the places within the quantiles, and as many more on both sides as make up the least number."""
-    count = len(middle)
-    first, last = np.searchsorted(middle, (low, high)).tolist()
-    last = count if high == 1.0 else last
-    lack = min(least, count) - (last - first)
-    if lack > 0:
-        first = max(0, min(first - (lack + 1) // 2, count - min(least, count)))
-        last = first + min(least, count)
-    return slice(first, last)
-
-
-def _facts(path: CriticalPath, chosen: Array, asked: tuple[float, float], middle: Array) -> dict[str, object]:
-    """Return what a reader must know of one band."""
-    latency, weight = path.latency_ns[chosen], path.weight[chosen]
-    found = len(latency) > 0
-    low, high = (float(middle[0]), float(middle[-1])) if found else (np.nan, np.nan)
-    return {
-        "low_quantile": min(asked[0], low),
-        "high_quantile": max(asked[1], high),
-        "is_widened": bool(found and (low < asked[0] or high > asked[1])),
-        "trace_count": len(latency),
-        "low_latency_ns": latency.min() if found else pd.NA,
-        "high_latency_ns": latency.max() if found else pd.NA,
-        "mean_latency_ns": float((weight * latency).sum() / weight.sum()) if found else np.nan,
-    }
+def _excess(sample: Sample, base: Sample, level: float) -> tuple[Array, Array]:
+    """Return limits of what a band waits for beyond another, in draws of the same traces."""
+    pairs = zip(sample.sums(sample.cells.time_ns), base.sums(base.cells.time_ns), strict=True)
+    drawn = (sample.blocks.means(mine) - base.blocks.means(its) for (_, mine), (_, its) in pairs)
+    return stacked([limits(excess, level) for excess in drawn])
