@@ -1,1 +1,1 @@
-"""Numbers in, numbers out: intervals, quantiles, histograms and tables that add up.  Nothing here knows a trace."""
+"""Numbers in, numbers out: intervals, quantiles, tests, tables that add up.  Nothing here knows a trace."""

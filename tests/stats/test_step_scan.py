@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from tracekit.stats.step_scan import step_scan, uniform_p
+
+
+@pytest.mark.parametrize("n", [100, 1000])
+def test_numbers_without_an_edge_rarely_look_like_one(n):
+    rng = np.random.default_rng(n)
+    false = np.mean([step_scan(rng.random(n)).p < 0.05 for _ in range(400)])
+    assert false <= 0.08
+
+
+@pytest.mark.parametrize(("threshold", "other"), [(0.1, 0.0), (0.05, 0.2), (0.25, 0.3), (0.01, 0.5)])
+def test_an_edge_is_found_with_its_place_and_its_strangers(threshold, other):
+    rng = np.random.default_rng(17)
+    covered, strangers = [], []
+    for _ in range(200):
+        values = rng.random(500) * np.where(rng.random(500) < other, 1, threshold)
+        edge = step_scan(values)
+        assert edge.p < 1e-6
+        covered.append(edge.low <= threshold <= edge.high)
+        strangers.append(edge.other)
+    assert np.mean(covered) >= 0.92
+    assert np.mean(strangers) == pytest.approx(other, abs=0.01)
+
+
+def test_a_pure_threshold_has_the_exact_interval():
+    values = np.linspace(0.001, 0.05, 200)
+    edge = step_scan(values)
+    assert (edge.low, edge.high) == (0.05, pytest.approx(0.05 * 0.05 ** (-1 / 200)))
+    assert edge.other == 0
+    assert edge.inside == 1
+
+
+def test_too_few_numbers_are_refused():
+    with pytest.raises(ValueError, match="expected at least 10 numbers to look for an edge, found 9"):
+        step_scan(np.zeros(9))
+
+
+def test_uniform_numbers_are_uniform():
+    rng = np.random.default_rng(5)
+    assert np.mean([uniform_p(rng.random(200)) < 0.05 for _ in range(300)]) < 0.09
+    assert uniform_p(rng.random(500) ** 2) < 1e-6
+    assert uniform_p(np.zeros(0)) == 1

@@ -1,0 +1,193 @@
+"""Intervals of plain shares: k of n, independent trials.
+
+The simple ones, for counts that nobody weighted.  For weighted traces see ``weighted_rates``; for spans that come in
+traces see ``intervals.clustered_ratio``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import special
+
+from tracekit.stats.intervals import normal_quantile, wilson
+
+if TYPE_CHECKING:
+    from tracekit.schema import Array
+
+_FEW = 5  # events below which the normal approximation behind Wilson's interval is not trusted
+
+
+class Interval(NamedTuple):
+    """Lower and upper limits, one entry each.
+
+    Examples
+    --------
+    >>> Interval(np.array([0.1]), np.array([0.3])).low
+    array([0.1])
+    """
+
+    low: Array
+    high: Array
+
+
+def jeffreys(events: Array | float, trials: Array | float, *, level: float = 0.95) -> Interval:
+    """Return the Jeffreys interval of a share.
+
+    Parameters
+    ----------
+    events, trials
+        Counts, or effective counts that need not be whole.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    Interval
+        Equal tails of Beta(k + 1/2, n - k + 1/2); exactly 0 or 1 as limit where nothing or everything happened; NaN
+        without trials.
+
+    Notes
+    -----
+    Brown, Cai, DasGupta 2001.  Coverage is right on average over p, not for each p.
+
+    Examples
+    --------
+    >>> low, high = jeffreys(3, 20)
+    >>> print(f"{low:.3f} to {high:.3f}")
+    0.044 to 0.349
+    """
+    k, n = np.asarray(events, np.float64), np.asarray(trials, np.float64)
+    k, n = np.broadcast_arrays(k, n)
+    normal_quantile(level)  # refuses a level that is none
+    tail, known = (1 - level) / 2, n > 0
+    a, b = np.where(known, k, 0) + 0.5, np.where(known, n - k, 0) + 0.5
+    low = np.where(k > 0, special.betaincinv(a, b, tail), 0.0)
+    high = np.where(k < n, special.betaincinv(a, b, 1 - tail), 1.0)
+    return Interval(np.where(known, low, np.nan), np.where(known, high, np.nan))
+
+
+def clopper_pearson(events: Array | float, trials: Array | float, *, level: float = 0.95) -> Interval:
+    """Return the Clopper-Pearson interval of a share: never covers less than its level.
+
+    Parameters
+    ----------
+    events, trials
+        Counts.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    Interval
+        ``BetaInv(a/2; k, n - k + 1)`` to ``BetaInv(1 - a/2; k + 1, n - k)``; NaN without trials.
+
+    Notes
+    -----
+    Clopper and Pearson 1934.  With no event in n trials the upper limit is ``1 - (a/2)^(1/n)``.
+
+    Examples
+    --------
+    >>> low, high = clopper_pearson(0, 40)
+    >>> print(f"{low:.3f} to {high:.3f}")
+    0.000 to 0.088
+    """
+    k, n = np.asarray(events, np.float64), np.asarray(trials, np.float64)
+    k, n = np.broadcast_arrays(k, n)
+    normal_quantile(level)
+    tail, known = (1 - level) / 2, n > 0
+    low = np.where(k > 0, special.betaincinv(np.maximum(k, 0.5), np.where(known, n - k, 0) + 1, tail), 0.0)
+    rest = np.maximum(np.where(known, n - k, 0), 0.5)
+    high = np.where(k < n, special.betaincinv(k + 1, rest, 1 - tail), 1.0)
+    return Interval(np.where(known, low, np.nan), np.where(known, high, np.nan))
+
+
+def share_interval(events: Array | float, trials: Array | float, *, level: float = 0.95) -> Interval:
+    """Return the interval that suits the count: Wilson's, or Clopper-Pearson's below five events.
+
+    Parameters
+    ----------
+    events, trials
+        Counts; more events than trials give NaN, because that is no share.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    Interval
+        One entry a pair.
+
+    Examples
+    --------
+    >>> low, high = share_interval(912, 18_940)
+    >>> print(f"{low:.4f} to {high:.4f}")
+    0.0452 to 0.0513
+    """
+    k, n = np.broadcast_arrays(np.asarray(events, np.float64), np.asarray(trials, np.float64))
+    possible = (n > 0) & (k <= n)
+    safe_n = np.where(possible, n, 1.0)
+    safe_k = np.where(possible, k, 0.0)
+    rare = np.minimum(safe_k, safe_n - safe_k) < _FEW
+    exact = clopper_pearson(safe_k, safe_n, level=level)
+    usual = wilson(safe_k / safe_n, safe_n, level=level)
+    low, high = (np.where(rare, e, u) for e, u in zip(exact, usual, strict=True))
+    return Interval(np.where(possible, low, np.nan), np.where(possible, high, np.nan))
+
+
+def overdispersion(events: Array, trials: Array) -> float:
+    """Return how much more the shares of several bins vary than chance allows.
+
+    Parameters
+    ----------
+    events, trials
+        One entry a bin; bins without trials are left out.
+
+    Returns
+    -------
+    float
+        Pearson's chi squared over its degrees of freedom; 1 for independent trials, and 1 where fewer than two bins or
+        no variation at all are possible.
+
+    Examples
+    --------
+    >>> overdispersion(np.array([10, 10, 10]), np.array([100, 100, 100]))
+    0.0
+    >>> round(overdispersion(np.array([2, 40, 3]), np.array([100, 100, 100])), 1)
+    36.8
+    """
+    k, n = np.asarray(events, np.float64), np.asarray(trials, np.float64)
+    k, n = k[n > 0], n[n > 0]
+    if len(n) < 2 or not 0 < k.sum() < n.sum():  # noqa: PLR2004 - one bin says nothing about variation
+        return 1.0
+    p = k.sum() / n.sum()
+    return float(((k - n * p) ** 2 / (n * p * (1 - p))).sum() / (len(n) - 1))
+
+
+def widened(events: float, trials: float, dispersion: float, *, level: float = 0.95) -> Interval:
+    """Return the interval of an overdispersed share: on the logit, wider by the root of the dispersion.
+
+    Parameters
+    ----------
+    events, trials
+        Counts over all bins.
+    dispersion
+        As ``overdispersion`` gives it.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    Interval
+        Half an event is added to either side, so that nothing and everything have limits too.
+
+    Examples
+    --------
+    >>> low, high = widened(45, 300, 36.8)
+    >>> print(f"{low:.2f} to {high:.2f}")
+    0.03 to 0.55
+    """
+    k, rest = events + 0.5, trials - events + 0.5
+    half = normal_quantile(level) * np.sqrt(dispersion * (1 / k + 1 / rest))
+    centre = np.log(k / rest)
+    return Interval(special.expit(centre - half), special.expit(centre + half))

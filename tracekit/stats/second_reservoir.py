@@ -1,0 +1,283 @@
+"""Samplers that keep the first q of every second and a share p of the rest: which are which, and what to expect.
+
+Classic samplers count the requests of each epoch second and process; later ones fill a bucket of tokens that holds at
+most one second's worth.  Times are int64 nanoseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from tracekit.stats.intervals import wilson
+
+if TYPE_CHECKING:
+    from tracekit.schema import Array
+
+SECOND_NS = 1_000_000_000
+_BUSY_SECONDS, _EXCEPTIONS, _MOST = 20, 0.005, 50
+
+
+def rank_in_second(start_ns: Array, process: Array) -> Array:
+    """Return how many of the same process and epoch second came before each.
+
+    Parameters
+    ----------
+    start_ns
+        int64, in any order; ties keep theirs.
+    process
+        Code of each one's process.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64: 0 for the first of its second.
+
+    Examples
+    --------
+    >>> rank_in_second(np.array([1_500_000_000, 1_100_000_000, 2_000_000_000]), np.zeros(3, int))
+    array([1, 0, 0])
+    """
+    start = np.asarray(start_ns, np.int64)
+    second = start // SECOND_NS
+    order = np.lexsort((start, second, process))
+    g, s = np.asarray(process)[order], second[order]
+    is_new = np.concatenate(([True], (g[1:] != g[:-1]) | (s[1:] != s[:-1])))[: len(order)]
+    at = np.arange(len(order))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = at - np.maximum.accumulate(np.where(is_new, at, 0)) if len(order) else at
+    return rank
+
+
+def order_probabilities(start_ns: Array, process: Array, quota: int, rate: float) -> Array:
+    """Return the inclusion probabilities of a classic reservoir, from the kept ones of one rule alone.
+
+    Parameters
+    ----------
+    start_ns
+        Starts of those kept.
+    process
+        Which process decided.
+    quota
+        Kept of every second for certain.
+    rate
+        Share of the rest.
+
+    Returns
+    -------
+    numpy.ndarray
+        1 for the first ``quota`` of each second and process, ``rate`` for the others.
+
+    Notes
+    -----
+    The reservoir takes the first requests of a second, so among those kept the first are the reservoir's.  Needs starts
+    that order correctly across the second boundary: 50 us late is harmless, 1 ms of jitter is not.
+
+    Examples
+    --------
+    >>> order_probabilities(np.array([0, 400_000_000, 1_000_000_000]), np.zeros(3, int), 1, 0.05)
+    array([1.  , 0.05, 1.  ])
+    """
+    return np.where(rank_in_second(start_ns, process) < quota, 1.0, rate)
+
+
+class Quota(NamedTuple):
+    """Reservoir of a process, and the share of the rest with its interval.
+
+    Examples
+    --------
+    >>> Quota(1, 0.05, 0.04, 0.06).quota
+    1
+    """
+
+    quota: int
+    rate: float
+    low: float
+    high: float
+
+
+def infer_quota(kept: Array, requests: Array, *, level: float = 0.95) -> Quota:
+    """Return quota and rate of one process from counts by second.
+
+    Parameters
+    ----------
+    kept, requests
+        One entry a second.
+    level
+        Confidence level of the rate.
+
+    Returns
+    -------
+    Quota
+        The largest quota c with ``kept >= min(requests, c)`` in 99.5 % of the seconds that had c requests (at least 20
+        of those); the rate is the share of the rest; NaN where there is none.
+
+    Examples
+    --------
+    >>> infer_quota(np.full(60, 2), np.full(60, 21)).quota
+    2
+    """
+    have, asked = np.asarray(kept, np.int64), np.asarray(requests, np.int64)
+    quota = 0
+    for candidate in range(1, _MOST + 1):
+        busy = asked >= candidate
+        if busy.sum() < _BUSY_SECONDS or (have[busy] < candidate).mean() > _EXCEPTIONS:
+            break
+        quota = candidate
+    taken = np.minimum(asked, quota)
+    rest, of = int(np.maximum(have - taken, 0).sum()), int((asked - taken).sum())
+    if not of:
+        return Quota(quota, math.nan, math.nan, math.nan)
+    low, high = wilson(rest / of, of, level=level)
+    return Quota(quota, rest / of, float(low), float(high))
+
+
+def expected_kept(
+    requests: Array,
+    quota: int,
+    rate: float,
+    *,
+    seconds: int,
+    processes: int = 1,
+    kind: Literal["epoch", "bucket"] = "epoch",
+) -> tuple[Array, Array]:
+    """Return mean and variance of how many are kept of windows with so many requests.
+
+    Parameters
+    ----------
+    requests
+        Requests of each window.
+    quota, rate
+        Of each process and second.
+    seconds
+        Length of a window.
+    processes
+        That share the traffic evenly.
+    kind
+        ``epoch``: the first of each second; ``bucket``: a token bucket, quota 0 or 1 only.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        One entry a window.
+
+    Raises
+    ------
+    ValueError
+        A bucket with a quota above 1: its mean has no closed form.
+
+    Notes
+    -----
+    ``epoch``: the requests of a window fall into m = seconds x processes cells at random; T, the sum of min(X, q) over
+    the cells, has the mean and variance of a multinomial; then ``E T + p (N - E T)`` and ``(1 - p)^2 Var T + (N - E T)
+    p (1 - p)``, both exact.  ``bucket``: a renewal process of rate ``mu / (1 + mu / q)`` a process.
+
+    Examples
+    --------
+    Ten seconds of 100 requests, one a second and 5 %: about 14.5 are kept.
+
+    >>> mean, variance = expected_kept(np.array([100]), 1, 0.05, seconds=10)
+    >>> print(f"{mean[0]:.1f} +- {variance[0] ** 0.5:.1f}")
+    14.5 +- 2.1
+    """
+    sizes, back = np.unique(np.asarray(requests, np.int64), return_inverse=True)
+    cells = seconds * processes
+    if kind == "bucket":
+        if quota > 1:
+            raise ValueError(f"expected a token bucket of at most 1 a second, found {quota}; use simulation instead")
+        mu = sizes / cells
+        taken, spread = (cells * mu / (1 + mu), cells * mu / (1 + mu) ** 3) if quota else (0 * mu, 0 * mu)
+    else:
+        taken, spread = _taken(sizes, quota, cells)
+    rest = np.maximum(sizes - taken, 0)
+    return (taken + rate * rest)[back], (spread * (1 - rate) ** 2 + rest * rate * (1 - rate))[back]
+
+
+def _taken(sizes: Array, quota: int, cells: int) -> tuple[Array, Array]:
+    """Return mean and variance of how many the reservoirs of all cells take of so many requests.
+
+    min(X, q) = q - sum over i < q of (q - i) [X = i]: a cell's chances give the mean, those of two the covariance.
+    """
+    i = np.arange(quota)
+    gap = (quota - i)[:, None]
+    one = stats.binom.pmf(i[:, None], sizes, 1 / cells)
+    short = (gap * one).sum(axis=0)
+    variance = (gap * gap * one).sum(axis=0) - short**2
+    total = cells * variance
+    if cells > 1:
+        second = stats.binom.pmf(i[:, None, None], sizes - i[:, None], 1 / (cells - 1))  # given i in the first cell
+        joint = (gap * (quota - i[:, None, None]) * np.nan_to_num(second)).sum(axis=0) * one
+        total = total + cells * (cells - 1) * (joint.sum(axis=0) - short**2)
+    return cells * (quota - short), np.maximum(total, 0)
+
+
+class Phase(NamedTuple):
+    """Whether starts are even within the second: strength and place of the peak, p-values of Rayleigh and Kuiper.
+
+    Examples
+    --------
+    >>> Phase(0.4, 0.02, 1e-9, 1e-12).peak
+    0.02
+    """
+
+    strength: float
+    peak: float
+    p_rayleigh: float
+    p_kuiper: float
+
+
+def phase_in_second(start_ns: Array) -> Phase:
+    """Return whether starts prefer a part of the second, as the first of every second do.
+
+    Parameters
+    ----------
+    start_ns
+        At least two starts.
+
+    Returns
+    -------
+    Phase
+        ``strength`` from 0 (even) to 1 (all at one instant), ``peak`` as a share of the second.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two starts.
+
+    Notes
+    -----
+    Rayleigh 1880 with the series of Greenwood and Durand 1955, Kuiper 1960 with Stephens's correction.  Clients that
+    are locked to the second leave the same signature: compare with the phases of all requests where they are known.
+
+    Examples
+    --------
+    >>> even = phase_in_second(np.arange(1000) * 1_000_000)
+    >>> first = phase_in_second(np.arange(1000) * 1_000_000_000 + np.arange(1000) * 50_000)
+    >>> even.p_kuiper > 0.5, first.p_kuiper < 1e-6, round(first.peak, 3)
+    (True, True, 0.025)
+    """
+    n = len(start_ns)
+    if n < 2:  # noqa: PLR2004 - one start has no distribution
+        raise ValueError(f"expected two starts or more, found {n}")
+    phase = (np.asarray(start_ns, np.int64) % SECOND_NS) / SECOND_NS
+    vector = np.exp(2j * np.pi * phase).mean()
+    strength, peak = float(abs(vector)), float(np.angle(vector) / (2 * np.pi) % 1)
+    z = n * strength**2
+    series = 1 + (2 * z - z * z) / (4 * n) - (24 * z - 132 * z**2 + 76 * z**3 - 9 * z**4) / (288 * n * n)
+    rayleigh = math.exp(-z) * (series if z < 30 else 1)  # noqa: PLR2004 - beyond, exp(-z) is all that is left
+    ordered, rank = np.sort(phase), np.arange(1, n + 1)
+    v = (rank / n - ordered).max() + (ordered - (rank - 1) / n).max()
+    return Phase(strength, peak, min(max(rayleigh, 0.0), 1.0), _kuiper(float(v), n))
+
+
+def _kuiper(v: float, n: int) -> float:
+    """Return the p-value of Kuiper's statistic."""
+    scaled = (math.sqrt(n) + 0.155 + 0.24 / math.sqrt(n)) * v
+    if scaled < 0.4:  # noqa: PLR2004 - the series is 1 to seven digits below, and does not converge there
+        return 1.0
+    j = np.arange(1, 101)
+    terms = 2 * (4 * j * j * scaled**2 - 1) * np.exp(-2 * j * j * scaled**2)
+    return float(np.clip(terms.sum(), 0, 1))

@@ -1,0 +1,235 @@
+"""What a thinned record can and cannot have seen: exact answers about captured, missed and unseen things."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+from tracekit.stats.intervals import normal_quantile
+
+if TYPE_CHECKING:
+    from tracekit.schema import Array
+
+
+def _check_share(probability: float) -> float:
+    """Return a probability above 0 and up to 1."""
+    if not 0 < probability <= 1:
+        raise ValueError(f"expected a probability above 0 and up to 1, found {probability!r}")
+    return float(probability)
+
+
+def thinned_count(captured: int, probability: float, *, level: float = 0.95) -> tuple[int, int]:
+    """Return between which numbers lies how often something happened, given how often it was captured.
+
+    Parameters
+    ----------
+    captured
+        How many were captured.
+    probability
+        With which each was, independently.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    tuple of int
+        Lower and upper limit; the lower one is the number in hand at least.
+
+    Raises
+    ------
+    ValueError
+        A probability outside (0, 1].
+
+    Notes
+    -----
+    Exact: those missed before the n-th captured are negative binomial, so the limits are ``n + NB(a/2; n, pi)`` and
+    ``n + NB(1 - a/2; n + 1, pi)``.  Covers at least its level whatever the true number.
+
+    Examples
+    --------
+    Nothing seen at 5 %: up to 71 may have happened.  Three seen: 14 to 172.
+
+    >>> thinned_count(0, 0.05), thinned_count(3, 0.05)
+    ((0, 71), (14, 172))
+    """
+    pi, tail = _check_share(probability), (1 - level) / 2
+    missed_low = int(stats.nbinom.ppf(tail, captured, pi)) if captured else 0
+    return captured + missed_low, captured + int(stats.nbinom.ppf(1 - tail, captured + 1, pi))
+
+
+def capture_probability(occurrences: int, probability: float, at_least: int = 1) -> float:
+    """Return the chance that at least so many of the occurrences leave a trace.
+
+    Parameters
+    ----------
+    occurrences
+        How often it happens.
+    probability
+        With which each is captured, independently.
+    at_least
+        How many are needed.
+
+    Returns
+    -------
+    float
+        ``P(Binomial(M, pi) >= k)``.
+
+    Raises
+    ------
+    ValueError
+        A probability outside (0, 1].
+
+    Examples
+    --------
+    >>> round(capture_probability(20, 0.05), 2)
+    0.64
+    """
+    return float(stats.binom.sf(at_least - 1, occurrences, _check_share(probability)))
+
+
+def required_rate(occurrences: int, at_least: int = 1, *, confidence: float = 0.95) -> float:
+    """Return the smallest sampling probability that captures enough of the occurrences with this confidence.
+
+    Parameters
+    ----------
+    occurrences
+        How often it happens.
+    at_least
+        How many are needed.
+    confidence
+        With which they shall be captured.
+
+    Returns
+    -------
+    float
+        ``BetaInv(confidence; k, M - k + 1)``, exact; 1 where there are fewer occurrences than needed, NaN with none.
+
+    Examples
+    --------
+    >>> round(required_rate(20), 3)
+    0.139
+    """
+    if at_least > occurrences:
+        return 1.0 if occurrences else math.nan
+    return float(special.betaincinv(at_least, occurrences - at_least + 1, confidence))
+
+
+def absence_probability(requests: float, probability: float) -> float:
+    """Return the chance of no trace at all, given this many requests, each kept with this probability.
+
+    Parameters
+    ----------
+    requests
+        How many there were.
+    probability
+        With which each is kept.
+
+    Returns
+    -------
+    float
+        ``(1 - pi)^N``.
+
+    Raises
+    ------
+    ValueError
+        A probability outside (0, 1].
+
+    Examples
+    --------
+    >>> round(absence_probability(40, 0.05), 2)
+    0.13
+    """
+    pi = _check_share(probability)
+    return math.exp(requests * math.log1p(-pi)) if pi < 1 else float(requests == 0)
+
+
+def requests_needed(probability: float, *, chance: float = 0.01) -> int:
+    """Return after how many requests the absence of any trace proves something.
+
+    Parameters
+    ----------
+    probability
+        With which each request is kept.
+    chance
+        Of absence by luck that is tolerated.
+
+    Returns
+    -------
+    int
+        ``ln(chance) / ln(1 - pi)``, rounded up.
+
+    Raises
+    ------
+    ValueError
+        A probability outside (0, 1].
+
+    Examples
+    --------
+    >>> requests_needed(0.05)
+    90
+    """
+    pi = _check_share(probability)
+    return math.ceil(math.log(chance) / math.log1p(-pi)) if pi < 1 else 1
+
+
+class Unseen(NamedTuple):
+    """Share of the traffic on kinds never seen, with its interval, and how many kinds there may be.
+
+    Examples
+    --------
+    >>> Unseen(0.02, 0.015, 0.027, 240.0).kinds
+    240.0
+    """
+
+    mass: float
+    low: float
+    high: float
+    kinds: float
+
+
+def unseen_mass(counts: Array, *, level: float = 0.95) -> Unseen:
+    """Return how much traffic takes kinds (paths, values, ...) that were never seen.
+
+    Parameters
+    ----------
+    counts
+        How often each kind was seen, in an unbiased sample of independent draws.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    Unseen
+        Good-Turing's ``f1 / n`` with Esty's variance ``(f1 (1 - f1 / n) + 2 f2) / n^2``; without kinds seen once the
+        upper limit ``1 - a^(1/n)``; Chao's ``S + f1 (f1 - 1) / (2 (f2 + 1))`` kinds, a lower limit.
+
+    Raises
+    ------
+    ValueError
+        Nothing was seen.
+
+    Notes
+    -----
+    Good 1953, Esty 1983, Chao 1984.
+
+    Examples
+    --------
+    Two of ninety requests took paths seen once: about 2 % take paths never seen.
+
+    >>> unseen = unseen_mass(np.array([60, 28, 1, 1]))
+    >>> print(f"{unseen.mass:.3f} ({unseen.low:.3f} to {unseen.high:.3f}), {unseen.kinds:.0f} paths")
+    0.022 (0.000 to 0.053), 5 paths
+    """
+    seen = np.asarray(counts, np.int64)
+    seen = seen[seen > 0]
+    if not len(seen):
+        raise ValueError("expected counts of kinds that were seen, found none")
+    n, once, twice = int(seen.sum()), int((seen == 1).sum()), int((seen == 2).sum())  # noqa: PLR2004 - seen twice
+    mass, kinds = once / n, len(seen) + once * (once - 1) / (2 * (twice + 1))
+    if not once:
+        return Unseen(0.0, 0.0, 1 - (1 - level) ** (1 / n), float(kinds))
+    half = normal_quantile(level) * math.sqrt((once * (1 - once / n) + 2 * twice) / n**2)
+    return Unseen(mass, max(0.0, mass - half), min(1.0, mass + half), float(kinds))
