@@ -9,6 +9,7 @@ from tracekit.loading.convert import convert as convert
 
 from tracekit.traces import TraceSet as TraceSet
 from tracekit.schema import describe as describe
+from tracekit.expressions import xray_filter as xray_filter
 
 from tracekit.analysis.service_graph import service_graph as service_graph
 from tracekit.analysis.latency import latency as latency

@@ -17,6 +17,7 @@ from tracekit import weights as weighing
 from tracekit.attributes import pick
 from tracekit.columns import Array, Columns
 from tracekit.derived import CODED, Lookup
+from tracekit.expressions import is_xray, xray_filter
 from tracekit.filters import evaluate
 from tracekit.forest import Forest, grow
 from tracekit.schema import Quality
@@ -253,8 +254,10 @@ class TraceSet:
         Parameters
         ----------
         condition
-            An expression over columns of ``spans`` (``"service_name == 'ledger' and duration_ns > 5e6"``), a boolean
-            Series or array with one entry a span (or a Series indexed by trace id), or a callable that takes ``spans``.
+            An expression over columns of ``spans`` (``"service_name == 'ledger' and duration_ns > 5e6"``), a filter
+            expression of X-Ray (``'service("ledger") { fault } AND duration > 1'``, see ``tracekit.xray_filter``), a
+            boolean Series or array with one entry a span (or a Series indexed by trace id), or a callable that takes
+            ``spans``.
 
         Returns
         -------
@@ -287,7 +290,9 @@ class TraceSet:
         >>> len(shop.where("service_name == 'ledger'"))
         1
         """
-        mask = evaluate(condition, self._column) if isinstance(condition, str) else condition
+        mask: Any = condition
+        if isinstance(condition, str):
+            mask = xray_filter(self, condition) if is_xray(condition) else evaluate(condition, self._column)
         if callable(mask):
             mask = mask(self.spans)
         mask = _truths(mask)

@@ -1,0 +1,48 @@
+"""X-Ray filter expressions, evaluated here: what finds traces on the server finds them in a file of any format.
+
+``xray_filter`` is the door; ``TraceSet.where`` takes the same texts.  The grammar is that of the X-Ray developer guide,
+"Using filter expressions": ``syntax`` holds its words, ``tokens`` and ``parsing`` read it, ``printing`` writes it,
+``evaluation`` answers it over columns, with the service map of each trace from ``nodes``.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from tracekit import schema
+from tracekit.expressions.evaluation import xray_filter as xray_filter
+from tracekit.expressions.syntax import KEYWORDS
+
+_FIRST = re.compile(r"[\s!(]*([A-Za-z][A-Za-z0-9_.]*)")
+_FAMILIES = ("annotation", "rootcause", "service", "edge")
+
+
+def is_xray(expression: str) -> bool:
+    """Return whether a text is an X-Ray filter expression and no condition over columns of spans.
+
+    Parameters
+    ----------
+    expression
+        What somebody gave to ``TraceSet.where``.
+
+    Returns
+    -------
+    bool
+        False for anything that Python parses and whose names are all columns; else whether the first word is one of
+        X-Ray's.
+
+    Examples
+    --------
+    >>> is_xray("duration > 1"), is_xray("duration_ns > 1"), is_xray("inferred and depth > 1"), is_xray("!inferred")
+    (True, False, False, True)
+    """
+    try:
+        used = {node.id for node in ast.walk(ast.parse(expression, mode="eval")) if isinstance(node, ast.Name)}
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        used = set()
+    if used and used <= set(schema.names("spans")):
+        return False
+    found = _FIRST.match(expression)
+    word = found[1].lower() if found else ""
+    return word in KEYWORDS or word.partition(".")[0] in _FAMILIES

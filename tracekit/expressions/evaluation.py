@@ -1,0 +1,223 @@
+"""The answer of a filter expression for every trace: a machine with one stack, over columns."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.expressions.fields import expects_true, hits, holds, segments, whole_traces
+from tracekit.expressions.nodes import Nodes, nodes_of
+from tracekit.expressions.parsing import parse
+from tracekit.expressions.root_causes import COLUMNS, element_holds, elements, json_holds
+from tracekit.expressions.syntax import AND, NOT, Block, Condition, Id
+from tracekit.expressions.tokens import failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tracekit.attributes import Codes
+    from tracekit.columns import Array
+    from tracekit.expressions.syntax import Expression
+    from tracekit.traces import TraceSet
+
+
+def xray_filter(
+    traces: TraceSet,
+    expression: str,
+    *,
+    groups: Mapping[str, str] | None = None,
+    summaries: pd.DataFrame | None = None,
+) -> pd.Series:
+    """Return which traces an X-Ray filter expression finds.
+
+    Parameters
+    ----------
+    traces
+        Of any format.
+    expression
+        As the X-Ray console takes it: ``service("payments") { fault } AND duration > 1``.
+    groups
+        The filter expressions of groups by name or ARN, for ``group.name`` and ``group.arn``.
+    summaries
+        A ``trace_summaries`` table, for ``rootcause.*``: only X-Ray knows its root causes.
+
+    Returns
+    -------
+    pandas.Series of bool
+        Indexed by trace id; ``traces.where`` takes it.
+
+    Raises
+    ------
+    FilterError
+        The expression does not parse, or asks for a group or for root causes that were not given.
+
+    Notes
+    -----
+    ``ok``, ``error``, ``throttle``, ``fault``, ``responsetime`` and ``http.*`` are of the root, in braces of the
+    service's segment (for an edge, of the called one); ``user``, ``annotation``, ``instance.id``,
+    ``availabilityzone`` and ``resource.arn`` of any span; ``duration`` is of the whole trace.  Times are in seconds.
+    What is missing matches no comparison.  ``*`` and ``?`` in the name or type of a service are wildcards.  Any
+    attribute of a span that is not X-Ray's is an annotation, under its key and under the one that OpenTelemetry's
+    exporter makes of it.  Source: AWS X-Ray developer guide, "Using filter expressions".
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": ["a1", "b2"],
+    ...             "span_id": ["1", "2"],
+    ...             "name": "pay",
+    ...             "service_name": "cart",
+    ...             "status_code": ["ERROR", "UNSET"],
+    ...             "start_ns": 0,
+    ...             "end_ns": [2_000_000_000, 5],
+    ...         }
+    ...     )
+    ... )
+    >>> xray_filter(shop, 'service("c*") { fault } AND duration > 1').tolist()
+    [True, False]
+    >>> xray_filter(shop, 'group.name = "slow" AND !ok', groups={"slow": "responsetime > 3"}).tolist()
+    [False, False]
+    """
+    machine = _Machine(traces, groups or {}, summaries)
+    mask = machine.run(expression)
+    return pd.Series(mask, index=pd.Index(traces.trace_ids, name="trace_id", dtype="str"), name="matches")
+
+
+def _settled(steps: Expression, holds_for: Callable[[Condition | Block], Array]) -> Array:
+    """Return the answer of an expression from the answers of its conditions."""
+    stack: list[Array] = []
+    for step in steps:
+        if not isinstance(step, str):
+            stack.append(holds_for(step))
+        elif step == NOT:
+            stack.append(~stack.pop())
+        else:
+            right, left = stack.pop(), stack.pop()
+            stack.append(left & right if step == AND else left | right)
+    return stack.pop()
+
+
+class _Machine:
+    """Answers the expressions of one set; groups are answered before the expressions that name them."""
+
+    def __init__(self, traces: TraceSet, groups: Mapping[str, str], summaries: pd.DataFrame | None) -> None:
+        self._traces = traces
+        self._groups = groups
+        self._summaries = summaries
+        self._answers: dict[str, Array] = {}
+        self._whole = whole_traces(traces)
+
+    @cached_property
+    def _nodes(self) -> Nodes:
+        """The service maps."""
+        return nodes_of(self._traces)
+
+    def run(self, expression: str) -> Array:
+        """Return the answer of an expression, one a trace."""
+        todo = [expression]
+        while todo:
+            text = todo[-1]
+            steps = parse(text)
+            groups = [step for step in steps if isinstance(step, Condition) and step.kind == "group"]
+            missing = [step for step in groups if self._group(step, text) not in self._answers]
+            if not missing:
+                self._answers[text] = _settled(steps, partial(self._holds, expression=text))
+                todo.pop()
+            elif self._group(missing[0], text) in todo:
+                raise failure("a group that does not need itself", repr(missing[0].value), text, missing[0].at)
+            else:
+                todo.append(self._group(missing[0], text))
+        return self._answers[expression]
+
+    def _group(self, condition: Condition, expression: str) -> str:
+        """Return the filter expression of a group."""
+        known = self._groups.get(str(condition.value))
+        if known is None:
+            names = ", ".join(map(repr, sorted(self._groups))) or "none: groups={name: expression} gives them"
+            raise failure(f"a group that was given ({names})", repr(condition.value), expression, condition.at)
+        return known
+
+    def _holds(self, step: Condition | Block, expression: str) -> Array:
+        """Return whether one condition or block holds, one a trace."""
+        if isinstance(step, Block):
+            return self._on_map(step) if step.kind in {"service", "edge"} else self._in_causes(step, expression)
+        if step.kind == "group":
+            answer = self._answers[self._group(step, expression)]
+            return answer if step.operator == "=" else ~answer
+        if step.keyword == "rootcause.json":
+            found = json_holds(step, self._causes(step, expression))
+            return self._by_id(set(found.index[found]))
+        return holds(step, self._whole)
+
+    # ---------------------------------------------------------------- services and edges
+
+    def _on_map(self, block: Block) -> Array:
+        """Return whether a trace has a service or edge that is meant, and its filter holds there."""
+        mask = self._meant(block)
+        if block.filter:
+            mask = mask & _settled(block.filter, self._segment_holds)
+        trace = self._traces.forest.trace[self._nodes.row[mask]]
+        return np.asarray(np.bincount(trace, minlength=len(self._traces)) > 0)
+
+    def _meant(self, block: Block) -> Array:
+        """Return which nodes a block is about: of an edge, those that are called."""
+        if block.kind == "service":
+            return self._is(block.ids[0]) if block.ids else np.ones(len(self._nodes.row), bool)
+        source, destination = (self._is(meant) for meant in block.ids)
+        return np.asarray(destination & np.append(source, [False])[self._nodes.caller])  # -1, no caller, is the last
+
+    def _is(self, meant: Id) -> Array:
+        """Return which nodes have a name, type and account."""
+        mask = np.ones(len(self._nodes.row), bool)
+        for column, pattern in ((self._nodes.name, meant.name), (self._nodes.type, meant.type)):
+            mask &= _matching(column, pattern)
+        return mask & _matching(self._nodes.account, meant.account)
+
+    def _segment_holds(self, step: Condition | Block) -> Array:
+        """Return whether a condition in braces holds, one a node."""
+        assert isinstance(step, Condition), "the grammar has no block within a block"
+        nodes = self._nodes
+        if step.keyword == "root":
+            root = self._traces.forest.root_row[self._traces.forest.trace[nodes.row]] == nodes.row
+            root &= np.arange(len(nodes.row)) == nodes.owner[nodes.row]  # and not the silent one that a root calls
+            return np.asarray(root if expects_true(step) else ~root)
+        if step.keyword in {"name", "type"}:
+            return hits(nodes.name if step.keyword == "name" else nodes.type, step)
+        return holds(step, segments(self._traces, nodes.row, nodes.owner))
+
+    # ---------------------------------------------------------------- root causes
+
+    def _in_causes(self, block: Block, expression: str) -> Array:
+        """Return whether a root cause of the trace has such an element."""
+        table = elements(self._causes(block, expression), block.kind)
+        if block.filter:
+            table = table[_settled(block.filter, lambda step: element_holds(step, table))]
+        return self._by_id(set(table["trace_id"]))
+
+    def _causes(self, step: Condition | Block, expression: str) -> pd.DataFrame:
+        """Return the table of root causes."""
+        if self._summaries is None or not set(COLUMNS.values()) <= set(self._summaries.columns):
+            expected = "a table of trace summaries, for only X-Ray knows root causes: xray_filter(..., summaries=...)"
+            raise failure(expected, "none", expression, step.at)
+        return self._summaries
+
+    def _by_id(self, found: set[str]) -> Array:
+        """Return the mask of these trace ids."""
+        return np.array([trace_id in found for trace_id in self._traces.trace_ids], bool)
+
+
+def _matching(column: Codes, pattern: str | None) -> Array:
+    """Return which texts match a pattern; all of them, also the missing ones, without one."""
+    if pattern is None:
+        return np.ones(len(column.codes), bool)
+    wild = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    table = [re.fullmatch(wild, label, re.DOTALL) is not None for label in column.labels]
+    return np.asarray(np.array([*table, False])[column.codes])

@@ -1,0 +1,151 @@
+"""The service map of every trace, as X-Ray draws it: which spans are the segment of a service, and who called it.
+
+X-Ray says for its own records which ones are segments.  For spans of any other format the rule of OpenTelemetry's
+exporter to X-Ray holds: a segment is a root, a SERVER or CONSUMER span, or the first span in another service.  A call
+that no segment answers is answered by a segment that X-Ray infers: it is one here too, told by the calling span.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.attributes import Codes, pick
+from tracekit.schema import Kind, RecordKind
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+_TYPES = {
+    "aws_ec2": "AWS::EC2::Instance",
+    "aws_ecs": "AWS::ECS::Container",
+    "aws_eks": "AWS::EKS::Container",
+    "aws_lambda": "AWS::Lambda::Function",
+    "aws_elastic_beanstalk": "AWS::ElasticBeanstalk::Environment",
+    "aws_app_runner": "AWS::AppRunner::Service",
+}
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The segments of all traces.
+
+    Parameters
+    ----------
+    row
+        int64, one a node: the span that speaks for it.
+    owner
+        int64, one a span: the node that the span belongs to.
+    caller
+        int64, one a node: the node that called it, -1 for none.
+    name, type, account
+        One a node: service, X-Ray's type of it (``AWS::EC2::Instance``), AWS account.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "trace_id": "a1",
+    ...         "span_id": ["1", "2", "3"],
+    ...         "parent_span_id": [None, "1", "2"],
+    ...         "service_name": ["cart", "cart", "ledger"],
+    ...         "kind": ["SERVER", "CLIENT", "SERVER"],
+    ...         "name": "x",
+    ...         "start_ns": [0, 1, 2],
+    ...         "end_ns": 9,
+    ...     }
+    ... )
+    >>> nodes = nodes_of(TraceSet.from_spans(frame))
+    >>> nodes.row.tolist(), nodes.owner.tolist(), nodes.caller.tolist()
+    ([0, 2], [0, 0, 1], [-1, 0])
+    """
+
+    row: Array
+    owner: Array
+    caller: Array
+    name: Codes
+    type: Codes
+    account: Codes
+
+
+def nodes_of(traces: TraceSet) -> Nodes:
+    """Return the service map of every trace.
+
+    Parameters
+    ----------
+    traces
+        Of any format.
+
+    Returns
+    -------
+    Nodes
+        Segments in the order of their spans, then the inferred ones that no record stands for.
+    """
+    parent = traces.forest.parent_row
+    begins = _begins(traces)
+    segment = np.flatnonzero(begins)
+    silent = np.flatnonzero(_unanswered(traces, begins))
+    node = np.full(len(parent), -1, np.int64)
+    node[segment] = np.arange(len(segment))
+    owner = node[_nearest(begins, parent)]
+    above = parent[segment]
+    caller = np.where(above >= 0, owner[above], -1)
+    row = np.concatenate([segment, silent])
+    service, peer = traces.codes("service_name"), traces.codes("peer_service_name")
+    is_silent = np.arange(len(row)) >= len(segment)
+    own = Codes(np.where(is_silent, -1, service.codes[row]), service.labels)
+    return Nodes(
+        row,
+        owner,
+        np.concatenate([caller, owner[silent]]),
+        pick([own, Codes(np.where(is_silent, peer.codes[row], -1), peer.labels)])[0],
+        _only(_types(traces).take(row), ~is_silent),
+        _only(traces.codes("cloud_account_id").take(row), ~is_silent),
+    )
+
+
+def _begins(traces: TraceSet) -> Array:
+    """Return whether a span begins a segment."""
+    spans, parent = traces.columns.spans, traces.forest.parent_row
+    service = traces.codes("service_name").codes
+    inbound = (spans.kind == Kind.SERVER) | (spans.kind == Kind.CONSUMER)
+    moved = service != service[parent]  # a root compares with the last row, and begins one anyway
+    is_plain = spans.record_kind == RecordKind.SPAN
+    is_part = spans.record_kind == RecordKind.SUBSEGMENT
+    return np.asarray((parent < 0) | (is_plain & (inbound | moved)) | ~(is_plain | is_part))
+
+
+def _unanswered(traces: TraceSet, begins: Array) -> Array:
+    """Return whether a span calls a service whose segment is not there."""
+    spans, parent = traces.columns.spans, traces.forest.parent_row
+    answered = np.zeros(len(parent), bool)
+    answered[parent[begins & (parent >= 0)]] = True
+    outbound = (spans.kind == Kind.CLIENT) | (spans.kind == Kind.PRODUCER)
+    is_inferred = spans.record_kind == RecordKind.INFERRED
+    return np.asarray(outbound & ~answered & ~is_inferred & (traces.codes("peer_service_name").codes >= 0))
+
+
+def _nearest(begins: Array, parent: Array) -> Array:
+    """Return for every span the span that begins its segment: itself or the nearest above; by pointer doubling."""
+    nearest = np.where(begins, np.arange(len(parent)), parent)
+    while not np.array_equal(nearest, nearest[nearest]):
+        nearest = nearest[nearest]
+    return np.asarray(nearest)
+
+
+def _types(traces: TraceSet) -> Codes:
+    """Return X-Ray's type of the service of every span: as recorded, else by its platform."""
+    platform = traces.codes("cloud_platform")
+    labels = [_TYPES.get(label, "") for label in platform.labels]
+    known = np.array([bool(label) for label in labels] + [False])[platform.codes]
+    return pick([traces.codes("xray_origin"), Codes(np.where(known, platform.codes, -1), labels)])[0]
+
+
+def _only(codes: Codes, rows: Array) -> Codes:
+    """Return the codes where the mask holds, nothing elsewhere."""
+    return Codes(np.where(rows, codes.codes, -1), codes.labels)

@@ -1,0 +1,139 @@
+"""The text of a filter expression as tokens, and the one way in which an error about it is told."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple
+
+from tracekit.errors import FilterError
+
+_PATTERN = re.compile(
+    r"""
+    (?P<text>"(?:[^"\\]|\\.)*")
+  | (?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![A-Za-z0-9_.]))
+  | (?P<word>[A-Za-z_][A-Za-z0-9_.]*)
+  | (?P<bracket>\[[^\[\]"]+\])
+  | (?P<sign>!=|<=|>=|[=<>!(){},:])
+  | (?P<json>\#)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_BLANK = re.compile(r"\s*")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_WINDOW = 120
+
+
+class Token(NamedTuple):
+    """A word, number, text, bracketed key, JSON value, sign or the end.
+
+    Examples
+    --------
+    >>> tokens('user = "al"')[2]
+    Token(kind='text', raw='"al"', value='al', at=7)
+    """
+
+    kind: str
+    raw: str
+    value: Any
+    at: int
+
+    def is_sign(self, sign: str) -> bool:
+        """Return whether this is that sign."""
+        return self.kind == "sign" and self.raw == sign
+
+
+def tokens(expression: str) -> list[Token]:
+    """Return the tokens of an expression, an ``end`` last.
+
+    Parameters
+    ----------
+    expression
+        The text.
+
+    Returns
+    -------
+    list of Token
+        Texts without their quotation marks, numbers as floats.
+
+    Raises
+    ------
+    FilterError
+        A character that begins nothing, a text without its end, a JSON value that is none.
+
+    Examples
+    --------
+    >>> [token.raw for token in tokens("ok !partial duration <3")]
+    ['ok', '!', 'partial', 'duration', '<', '3', '']
+    """
+    found: list[Token] = []
+    at = _past_blank(expression, 0)
+    while at < len(expression):
+        match = _PATTERN.match(expression, at)
+        if match is None:
+            raise failure("a keyword, an operator or a value", _odd(expression, at), expression, at)
+        token = _token(str(match.lastgroup), match[0], expression, at)
+        found.append(token)
+        at = _past_blank(expression, at + len(token.raw))
+    return [*found, Token("end", "", None, len(expression))]
+
+
+def _past_blank(expression: str, at: int) -> int:
+    """Return where the next token begins."""
+    found = _BLANK.match(expression, at)
+    return found.end() if found else at
+
+
+def _token(kind: str, raw: str, expression: str, at: int) -> Token:
+    """Return a token with its value."""
+    if kind == "text":
+        return Token(kind, raw, _ESCAPED.sub(r"\1", raw[1:-1]), at)
+    if kind == "number":
+        return Token(kind, raw, float(raw), at)
+    if kind == "bracket":
+        return Token(kind, raw, raw[1:-1].strip(), at)
+    if kind == "json":
+        try:
+            value, end = json.JSONDecoder().raw_decode(expression, _past_blank(expression, at + 1))
+        except (ValueError, RecursionError) as error:
+            raise failure("a JSON value after #", _odd(expression, at), expression, at) from error
+        return Token(kind, expression[at:end], value, at)
+    return Token(kind, raw, raw, at)
+
+
+def _odd(expression: str, at: int) -> str:
+    """Return what stands at a place where nothing begins."""
+    if expression[at] == '"':
+        return "a text without its closing quotation mark"
+    return "a text in single quotation marks" if expression[at] == "'" else repr(expression[at])
+
+
+def failure(expected: str, found: str, expression: str, at: int) -> FilterError:
+    """Return the error of an expression: what was expected, what was found, and a caret below the place.
+
+    Parameters
+    ----------
+    expected, found
+        What should stand there, and what does.
+    expression
+        The whole text.
+    at
+        The place, counted from 0.
+
+    Returns
+    -------
+    FilterError
+        To be raised.
+
+    Examples
+    --------
+    >>> print(failure("a number", "'fast'", 'duration > "fast"', 11))
+    expected a number, found 'fast' at 11 of the filter expression
+      duration > "fast"
+                 ^
+    """
+    low = max(0, at - _WINDOW // 2)
+    line = re.sub(r"\s", " ", expression[low : low + _WINDOW])
+    picture = f"  {line}\n  {' ' * (at - low)}^"
+    message = f"expected {expected}, found {found} at {at} of the filter expression\n{picture}"
+    return FilterError(message, expression=expression, position=at)
