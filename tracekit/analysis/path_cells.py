@@ -271,6 +271,11 @@ class Sample:
         """Traces that may be drawn."""
         return len(np.unique(self.trace[self.population.weight > 0]))
 
+    @property
+    def request_counts(self) -> Array:
+        """int64, one a group: requests of the population with any of it."""
+        return np.bincount(self.cells.group[self.population.chosen[self.cells.request]], minlength=len(self.cells.keys))
+
     def means(self, value: Array) -> Array:
         """Return the weighted mean over the population of numbers by cell; one a group, NaN without requests."""
         inside, weighted = self._weighted(value)
@@ -293,6 +298,15 @@ class Sample:
             tilts.append((local, moved))
         for rows, sums in self.blocks.sums(group, self.trace[request], weighted, groups):
             yield rows, sums + sum(np.outer(local[rows], moved) for local, moved in tilts)
+
+    def first(self, distance: Array) -> Array:
+        """Return for every group the request of the population with the least distance (one a cell), -1 without any."""
+        inside = np.flatnonzero(self.population.chosen[self.cells.request])
+        group, request = self.cells.group[inside], self.cells.request[inside]
+        order = np.lexsort((request, distance[inside], group))
+        found = np.full(len(self.cells.keys), -1, np.int64)
+        found[group[order[::-1]]] = request[order[::-1]]
+        return found
 
     def _weighted(self, value: Array) -> tuple[Array, Array]:
         """Return which cells are in the population, and their numbers times their weights."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 _BLOCKS = 400
-_CELLS = 1 << 21
+_CELLS = 1 << 19
 
 
 class Blocks(NamedTuple):

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis import path_frames, path_shares
+from tracekit.analysis import path_compare, path_frames, path_shares
 from tracekit.analysis import what_if as what_ifs
 from tracekit.analysis.path_issues import issues_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tracekit.analysis.clock_skew_offsets import Offsets
     from tracekit.analysis.path_tree import PathTree
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
@@ -39,6 +40,10 @@ class CriticalPath:
         bool, one a node.
     is_touching
         Whether a sibling that ends at the very instant another begins was waited for.
+    clocks
+        How far clocks were found to be apart; None where they were taken as they are.
+    cut
+        Nodes that end where the sibling that followed them begins, because their clocks cannot tell the difference.
 
     Examples
     --------
@@ -68,6 +73,8 @@ class CriticalPath:
     total_ns: Array
     on_path: Array
     is_touching: bool = True
+    clocks: Offsets | None = None
+    cut: Array = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @cached_property
     def spans(self) -> pd.DataFrame:
@@ -139,6 +146,7 @@ class CriticalPath:
     # What can be asked: functions of their own, each with its words and examples, that take the path first.
     by = path_shares.shares
     bands = path_shares.bands
+    compare = path_compare.compare
     what_if = what_ifs.what_if
     opportunities = what_ifs.opportunities
     slack = path_frames.slack_of

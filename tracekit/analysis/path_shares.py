@@ -110,10 +110,12 @@ def shares(
     [['ledger', 60], ['shop', 40]]
     """
     sample = Sample.of(path, cells_of(path, keys), population_of(path, with_partial=with_partial))
+    cells, ids = sample.cells, np.array(path.source.trace_ids, object)
     table = _contributions(path, sample, level)
-    table = table[table["trace_count"] > 0].reset_index(drop=True)
-    typical, largest = _exemplars(path, sample)
-    table = table.assign(typical_trace_id=typical, largest_trace_id=largest)
+    typical = sample.first(np.abs(cells.time_ns - table["mean_ns"].to_numpy()[cells.group]))
+    largest = sample.first(-cells.time_ns)
+    table = table.assign(typical_trace_id=ids[sample.trace[typical]], largest_trace_id=ids[sample.trace[largest]])
+    table = table[table["trace_count"] > 0]
     return table.sort_values("path_time_ns", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -132,23 +134,9 @@ def _contributions(path: CriticalPath, sample: Sample, level: float) -> pd.DataF
         mean_ns=means,
         mean_low_ns=np.maximum(low, 0.0),
         mean_high_ns=np.maximum(high, 0.0),
-        trace_count=np.bincount(cells.group[inside], minlength=groups),
+        trace_count=sample.request_counts,
         partial_count=np.bincount(cells.group[inside & path.is_partial[cells.request]], minlength=groups),
     )
-
-
-def _exemplars(path: CriticalPath, sample: Sample) -> tuple[Array, Array]:
-    """Return for every group in a sample the trace that is closest to its mean, and the one that waited longest."""
-    cells, mean = sample.cells, sample.means(sample.cells.time_ns)
-    ids = np.array(path.source.trace_ids, object)
-    inside = sample.population.chosen[cells.request]
-    group, request, time = cells.group[inside], cells.request[inside], cells.time_ns[inside]
-    picked = []
-    for distance in (np.abs(time - mean[group]), -time):
-        order = np.lexsort((request, distance, group))
-        first = np.flatnonzero(np.diff(group[order], prepend=-1))
-        picked.append(ids[sample.trace[request[order[first]]]])
-    return picked[0], picked[1]
 
 
 def bands(
