@@ -103,13 +103,14 @@ def test_a_collision_of_the_mix_costs_a_fold_and_never_a_value(monkeypatch):
 def test_columns_are_learned_at_once_and_the_rest_is_named():
     pool = Attributes()
     before = pool.kv("x", True)  # noqa: FBT003 - as loaders call it
-    codes = pool.extend(["a", "b", "c", "d"], ["t", None, None, None], [None, 0, None, None], [None, None, -0.0, None])
+    plain = np.array([True, True, True, False])
+    codes = pool.extend(list("abcd"), ["t", None, None, None], [None, 0, None, None], [None, None, -0.0, None], plain)
     assert codes.tolist() == [1, 2, 3, -1]
     kv, _ = pool.table()
     assert [value(kv, code) for code in (before, 1, 2)] == [True, "t", 0]
     assert str(value(kv, 3)) == "-0.0"
     assert [kv.keys[key] for key in kv.key] == ["x", "a", "b", "c"]
-    assert pool.extend([], [], [], []).tolist() == []
+    assert pool.extend([], [], [], [], np.zeros(0, bool)).tolist() == []
 
 
 @pytest.mark.parametrize(

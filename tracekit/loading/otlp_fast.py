@@ -9,8 +9,7 @@ well formed.
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
-from itertools import chain, count, islice
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -18,16 +17,17 @@ import numpy as np
 
 from tracekit.loading.json_depth import MAX_DEPTH, nests_deeper
 from tracekit.loading.ledger import Ledger
-from tracekit.loading.otlp_messages import Attribute, Request, Resource, Scope, Value
+from tracekit.loading.otlp_messages import Attribute, Request, Resource, Scope
 from tracekit.loading.otlp_rows import Rows
 from tracekit.loading.otlp_values import attribute_list
 from tracekit.loading.pool import HIGHEST, LOWEST
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from msgspec import Raw
 
+    from tracekit.columns import Array
     from tracekit.loading.builder import Builder
     from tracekit.loading.otlp_messages import Event, Link, ResourceSpans, ScopeSpans, Span
 
@@ -73,9 +73,7 @@ class Scanner:
         self._builder = builder
         self._decode = msgspec.json.Decoder(Request).decode
         self._decode_attributes = msgspec.json.Decoder(list[Attribute], strict=False).decode
-        self._raw: defaultdict[bytes, int] = defaultdict(count().__next__)
-        self._kv = array("i")  # raw code -> attribute code, -1 for what is not well formed
-        self._any_bad = False
+        self._known: dict[bytes, int] = {}  # attribute as it is written -> its code, -1 for what is not well formed
         self._resources: dict[tuple[bytes, str], int] = {}
         self._scopes: dict[tuple[bytes, str], int] = {}
 
@@ -96,14 +94,15 @@ class Scanner:
         """
         lines = data.split(b"\n")
         rows, untaken = self._rows(lines, first_line, first_offset, frozenset())
-        self._learn()
-        if self._any_bad and (bad := rows.numbers_of(np.array(self._kv, np.int32) < 0)):
+        kv = self._learn(rows.raw)
+        if bad := rows.numbers_of(kv < 0):
             rows, untaken = self._rows(lines, first_line, first_offset, bad)
+            kv = self._learn(rows.raw)
         self._builder.ledger.record_count += rows.line_count
         if rows.line_count:
             self._builder.ledger.formats["otlp"] += rows.line_count
         if rows.span_id:
-            self._builder.batch(rows.batch(self._builder.source, np.array(self._kv, np.int32)))
+            self._builder.batch(rows.batch(self._builder.source, kv))
         return untaken
 
     def _rows(
@@ -149,40 +148,53 @@ class Scanner:
         if _NUL in "".join(chain(name, states, messages, (e.name for told in events for e in told))):
             raise ValueError
         numbers = [_unsigned(flags), *map(_unsigned, dropped)]
-        first = len(rows.start)
-        told = _told(first, events, links, self._builder, self._raw)
+        told, linked = _events(events), _links(links)
         rows.add(ids, parents, begun, ended, codes, kind, numbers, number, offset, owners)
-        text = self._builder.texts.optional
         rows.names.extend(map(self._builder.names.code, name))
-        rows.states.extend(map(text, states))
-        rows.messages.extend(map(text, messages))
-        rows.counts.extend(map(len, attributes))
-        rows.codes.extend(map(self._raw.__getitem__, map(bytes, chain.from_iterable(attributes))))
-        rows.events += told[0]
-        rows.links += told[1]
+        rows.states.extend(self._texts(states))
+        rows.messages.extend(self._texts(messages))
+        rows.attributes.add(attributes)
+        if told is not None:
+            rows.add_events(map(len, events), (told.times, self._texts(told.names), told.dropped), told.attributes)
+        if linked is not None:
+            columns = (*linked.ids, self._texts(linked.states), linked.flags, linked.dropped, bytes(len(linked.states)))
+            rows.add_links(map(len, links), columns, linked.attributes)
+
+    def _texts(self, texts: Sequence[str]) -> Iterable[int]:
+        """Return the codes of texts that are mostly empty."""
+        return map(self._builder.texts.optional, texts) if any(texts) else repeat(-1, len(texts))
 
     # ---------------------------------------------------------------- interning
 
-    def _learn(self) -> None:
-        """Decode the attributes that are new since the last time; strings and integers column by column."""
-        fresh = list(islice(reversed(self._raw), len(self._raw) - len(self._kv)))[::-1]
+    def _learn(self, raw: Iterable[bytes]) -> Array:
+        """Return the codes of distinct attributes; those not met before are decoded, all together."""
+        raw = list(raw)
+        codes = list(map(self._known.get, raw))
+        if None in codes:
+            fresh = [text for text, code in zip(raw, codes, strict=True) if code is None]
+            decoded = self._decoded(fresh)
+            self._known.update(zip(fresh, decoded, strict=True))
+            rest = iter(decoded)
+            codes = [next(rest) if code is None else code for code in codes]
+        return np.array(codes, np.int32)
+
+    def _decoded(self, fresh: list[bytes]) -> list[int]:
+        """Return the codes of new attributes; strings, integers and doubles column by column."""
         try:
             attributes = self._decode_attributes(b"[" + b",".join(fresh) + b"]")
         except (msgspec.MsgspecError, ValueError):
             attributes = []
         if len(attributes) != len(fresh):
-            self._kv.extend(map(self._alone, fresh))
-            return
-        values = [a.value if a.key and _NUL not in a.key and _is_plain(a.value) else _ODD for a in attributes]
-        codes = self._builder.attributes.extend(
-            [attribute.key for attribute in attributes],
-            [value.stringValue for value in values],
-            [value.intValue for value in values],
-            [value.doubleValue for value in values],
+            return list(map(self._alone, fresh))
+        keys = [attribute.key for attribute in attributes]
+        text, integer, _, double, *_ = columns = list(
+            zip(*[msgspec.structs.astuple(attribute.value) for attribute in attributes], strict=True)
         )
-        for at in np.flatnonzero(codes < 0):
+        plain = _are_plain(keys, columns)
+        codes: list[int] = self._builder.attributes.extend(keys, text, integer, double, plain).tolist()
+        for at in np.flatnonzero(~plain).tolist():
             codes[at] = self._alone(fresh[at])
-        self._kv.extend(codes.tolist())
+        return codes
 
     def _alone(self, raw: bytes) -> int:
         """Return the code of any attribute; -1 for one that is not well formed or needs a remark."""
@@ -197,10 +209,8 @@ class Scanner:
             scratch = Ledger("")
             [(key, value)] = attribute_list([msgspec.json.decode(raw)], scratch)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            self._any_bad = True
             return -1
         if not scratch.is_silent:
-            self._any_bad = True
             return -1
         return self._builder.kv(key, value)
 
@@ -236,21 +246,44 @@ class Scanner:
         return self._scopes[key]
 
 
-_ODD = Value()
 _TRUTHS = frozenset({b"", b"null", b"true", b"false"})
 
 
-def _is_plain(value: Value) -> bool:
-    """Return whether a value is one string, one double, or one integer that fits 64 bits, and nothing else."""
-    integer = value.intValue
-    if integer is not None and not LOWEST <= integer <= HIGHEST:
-        return False
-    text = value.stringValue
-    if text is not None and _NUL in text:
-        return False
-    members = (text is not None) + (integer is not None) + (value.doubleValue is not None)
-    others = value.boolValue or value.arrayValue or value.kvlistValue or value.bytesValue
-    return members == 1 and not others
+class _Events(NamedTuple):
+    """The events of one line, column by column."""
+
+    times: array[int]
+    names: Sequence[str]
+    attributes: Sequence[list[Raw]]
+    dropped: array[int]
+
+
+class _Links(NamedTuple):
+    """The links of one line, column by column; the ids are the columns' first three."""
+
+    ids: tuple[Iterable[int], Iterable[int], Iterable[int]]
+    states: Sequence[str]
+    attributes: Sequence[list[Raw]]
+    dropped: array[int]
+    flags: array[int]
+
+
+def _are_plain(keys: list[str], columns: list[tuple[Any, ...]]) -> Array:
+    """Return where a value is one string, one double, or one integer that fits 64 bits, and nothing else."""
+    text, integer, truth, double, *others = columns
+    given = [np.array([value is not None for value in column]) for column in (text, integer, double)]
+    plain = sum(map(np.ndarray.astype, given, repeat(np.int8))) == 1
+    plain &= np.array(list(map(bool, keys)))
+    for column in (truth, *others):
+        if any(column):
+            plain &= ~np.array(list(map(bool, column)))
+    try:
+        array("q", filter(None, integer))
+    except OverflowError:
+        plain &= [value is None or LOWEST <= value <= HIGHEST for value in integer]
+    if _NUL in "".join(chain(keys, filter(None, text))):
+        plain &= [_NUL not in key and _NUL not in (value or "") for key, value in zip(keys, text, strict=True)]
+    return plain
 
 
 def _times(texts: Sequence[str]) -> array[int]:
@@ -278,39 +311,24 @@ def _binary(texts: Sequence[str], digits: set[int], words: int) -> bytes:
     return binary
 
 
-def _told(
-    first: int,
-    events: Sequence[list[Event]],
-    links: Sequence[list[Link]],
-    builder: Builder,
-    raw: defaultdict[bytes, int],
-) -> tuple[list[Any], list[Any]]:
-    """Return the events and links of a line as rows of numbers with the raw codes of their attributes behind."""
-    text = builder.texts.optional
-    told_events = [
-        (row, int(e.timeUnixNano), text(e.name), e.droppedAttributesCount, [raw[bytes(a)] for a in e.attributes])
-        for row, told in enumerate(events, first)
-        if told
-        for e in told
-    ]
-    told_links = [
-        (
-            row,
-            *np.frombuffer(_binary([k.traceId], _TRACE_DIGITS, 2), ">u8").tolist(),
-            int.from_bytes(_binary([k.spanId], _SPAN_DIGITS, 1)),
-            text(k.traceState),
-            k.flags,
-            k.droppedAttributesCount,
-            0,
-            [raw[bytes(a)] for a in k.attributes],
-        )
-        for row, told in enumerate(links, first)
-        if told
-        for k in told
-    ]
-    if told_events:
-        _times([e.timeUnixNano for told in events for e in told])
-        _unsigned([e[3] for e in told_events])
-    for k in told_links:
-        _unsigned(k[5:7])
-    return told_events, told_links
+def _events(events: Sequence[list[Event]]) -> _Events | None:
+    """Return the events of a line, None where there are none; ValueError or OverflowError for what is not in order."""
+    told = list(chain.from_iterable(events))
+    if not told:
+        return None
+    times, names, attributes, dropped = zip(*map(msgspec.structs.astuple, told), strict=True)
+    return _Events(_times(times), names, attributes, _unsigned(dropped))
+
+
+def _links(links: Sequence[list[Link]]) -> _Links | None:
+    """Return the links of a line, None where there are none; ValueError or OverflowError for what is not in order."""
+    told = list(chain.from_iterable(links))
+    if not told:
+        return None
+    trace, span, states, attributes, dropped, flags = zip(*map(msgspec.structs.astuple, told), strict=True)
+    if _NUL in "".join(states):
+        raise ValueError
+    traces = np.frombuffer(_binary(trace, _TRACE_DIGITS, 2), ">u8").reshape(-1, 2)
+    spans = np.frombuffer(_binary(span, _SPAN_DIGITS, 1), ">u8")
+    ids = traces[:, 0].tolist(), traces[:, 1].tolist(), spans.tolist()
+    return _Links(ids, states, attributes, _unsigned(dropped), _unsigned(flags))

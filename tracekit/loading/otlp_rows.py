@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from itertools import chain, repeat
+from collections import defaultdict
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,32 +14,66 @@ from tracekit.loading.batches import EVENT_DTYPES, LINK_DTYPES, Batch
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from msgspec import Raw
 
     from tracekit.columns import Array
 
 _REMOTE_KNOWN, _REMOTE = 1 << 8, 1 << 9
 
 
+class Lists:
+    """Lists of attributes, one an owner, as numbers of the chunk's distinct ones.
+
+    Parameters
+    ----------
+    number
+        Gives the number of an attribute as it is written.
+    """
+
+    def __init__(self, number: Callable[[bytes], int]) -> None:
+        self._number = number
+        self._counts, self._numbers = array("i"), array("i")
+
+    def add(self, lists: Sequence[list[Raw]]) -> None:
+        """Add the lists of some owners."""
+        self._counts.extend(map(len, lists))
+        self._numbers.extend(map(self._number, map(bytes, chain.from_iterable(lists))))
+
+    def owners_of(self, bad: Array) -> Array:
+        """Return the owners of an attribute that is marked."""
+        owner = np.repeat(np.arange(len(self._counts)), np.array(self._counts, np.int64))
+        return owner[bad[np.array(self._numbers, np.int64)]] if len(owner) else owner
+
+    def ragged(self, kv: Array) -> Ragged:
+        """Return the lists; ``kv`` turns numbers into attribute codes."""
+        codes = kv[np.array(self._numbers, np.int64)] if len(self._numbers) else np.zeros(0, np.int32)
+        return Ragged.from_counts(np.array(self._counts, np.int64), codes)
+
+
 class Rows:
     """The columns of one chunk while they grow; ``line_count`` lines are in them.
 
-    Attribute codes are those of the scanner's raw attributes until ``batch`` translates them.
+    ``raw`` numbers the chunk's distinct attributes in order of arrival: a table that stays small and near, however many
+    there are in the whole source.
     """
 
     def __init__(self) -> None:
+        self.raw: defaultdict[bytes, int] = defaultdict(count().__next__)
         self.trace: list[bytes] = []
         self.span_id: list[bytes] = []
         self.parent: list[bytes] = []
         self.names, self.states, self.messages = array("i"), array("i"), array("i")
         self.kind, self.status = bytearray(), bytearray()
         self.start, self.end = array("q"), array("q")
-        self.resource, self.scope = array("i"), array("i")
-        self.number, self.offset = array("q"), array("q")
+        self.owners: list[tuple[int, int, int]] = []  # spans, their resource, their scope
+        self.lines: list[tuple[int, int, int]] = []  # spans, the number of their line, its offset
         self.numbers = [array("I") for _ in range(4)]  # flags and the three dropped counts
-        self.counts, self.codes = array("i"), array("i")
-        self.events: list[Any] = []
-        self.links: list[Any] = []
+        self.events = [array(code) for code in "qqiI"]
+        self.links = [array(code) for code in "qQQQiIIb"]
+        number = self.raw.__getitem__
+        self.attributes, self.event_attributes, self.link_attributes = Lists(number), Lists(number), Lists(number)
         self.line_count = 0
 
     def add(
@@ -64,22 +99,42 @@ class Rows:
         self.kind += bytes(kind)
         for column, more in zip(self.numbers, numbers, strict=True):
             column.extend(more)
-        for size, resource, scope in owners:
-            self.resource.extend(repeat(resource, size))
-            self.scope.extend(repeat(scope, size))
-        self.number.extend(repeat(number, len(begun)))
-        self.offset.extend(repeat(offset, len(begun)))
+        self.owners += owners
+        self.lines.append((len(begun), number, offset))
         self.line_count += 1
 
-    def numbers_of(self, bad: Array) -> frozenset[int]:
-        """Return the lines with an attribute whose raw code is marked; ``bad`` has one entry a raw code."""
-        owner = np.repeat(np.arange(len(self.counts)), np.array(self.counts, np.int64))
-        rows = set(owner[bad[np.array(self.codes, np.int64)]].tolist())
-        rows.update(told[0] for told in chain(self.events, self.links) if any(bad[code] for code in told[-1]))
-        return frozenset(self.number[row] for row in rows)
+    def add_events(
+        self, counts: Iterable[int], columns: Sequence[Iterable[int]], attributes: Sequence[list[Raw]]
+    ) -> None:
+        """Add the events of the line added last: how many each of its spans has, their columns but the row's."""
+        _extend(self.events, self._rows_of(counts), columns)
+        self.event_attributes.add(attributes)
 
-    def batch(self, source: int, kv: Any) -> Batch:
-        """Return the chunk's columns; ``kv`` turns raw codes into attribute codes."""
+    def add_links(
+        self, counts: Iterable[int], columns: Sequence[Iterable[int]], attributes: Sequence[list[Raw]]
+    ) -> None:
+        """Add the links of the line added last: how many each of its spans has, their columns but the row's."""
+        _extend(self.links, self._rows_of(counts), columns)
+        self.link_attributes.add(attributes)
+
+    def _rows_of(self, counts: Iterable[int]) -> Iterable[int]:
+        """Return the row of each event or link of the line added last."""
+        first = len(self.start) - self.lines[-1][0]
+        return chain.from_iterable(map(repeat, range(first, len(self.start)), counts))
+
+    def numbers_of(self, bad: Array) -> frozenset[int]:
+        """Return the lines with an attribute that is marked; ``bad`` has one entry a distinct attribute."""
+        if not bad.any():
+            return frozenset()
+        rows = [
+            self.attributes.owners_of(bad),
+            np.array(self.events[0], np.int64)[self.event_attributes.owners_of(bad)],
+            np.array(self.links[0], np.int64)[self.link_attributes.owners_of(bad)],
+        ]
+        return frozenset(_spread(self.lines, 1, np.int64)[np.concatenate(rows)].tolist())
+
+    def batch(self, source: int, kv: Array) -> Batch:
+        """Return the chunk's columns; ``kv`` has the attribute code of each distinct attribute."""
         trace = np.frombuffer(b"".join(self.trace), ">u8").astype(np.uint64).reshape(-1, 2)
         n = len(trace)
         flags, *dropped = (np.array(column, np.uint32) for column in self.numbers)
@@ -102,29 +157,33 @@ class Rows:
             flags=flags,
             record_kind=np.zeros(n, np.int8),
             resolution_ns=np.ones(n, np.int32),
-            resource=np.array(self.resource, np.int32),
-            scope=np.array(self.scope, np.int32),
+            resource=_spread(self.owners, 1, np.int32),
+            scope=_spread(self.owners, 2, np.int32),
             source=np.full(n, source, np.int32),
-            record_number=np.array(self.number, np.int64),
-            byte_offset=np.array(self.offset, np.int64),
+            record_number=_spread(self.lines, 1, np.int64),
+            byte_offset=_spread(self.lines, 2, np.int64),
             dropped_attributes=dropped[0],
             dropped_events=dropped[1],
             dropped_links=dropped[2],
             quality=quality.astype(np.uint32),
         )
-        events, event_codes = _table(self.events, EVENT_DTYPES, kv)
-        links, link_codes = _table(self.links, LINK_DTYPES, kv)
-        codes = kv[np.array(self.codes, np.int32)] if len(self.codes) else np.zeros(0, np.int32)
-        own = Ragged.from_counts(np.array(self.counts, np.int64), codes)
-        return Batch(spans, own, EventColumns(*events), event_codes, LinkColumns(*links), link_codes)
+        return Batch(
+            spans,
+            self.attributes.ragged(kv),
+            EventColumns(*map(np.array, self.events, EVENT_DTYPES)),
+            self.event_attributes.ragged(kv),
+            LinkColumns(*map(np.array, self.links, LINK_DTYPES)),
+            self.link_attributes.ragged(kv),
+        )
 
 
-def _table(rows: list[Any], kinds: Sequence[Any], kv: Any) -> tuple[list[Any], Ragged]:
-    """Return rows whose last member is a list of raw codes as columns and an attribute table."""
-    if not rows:
-        return [np.zeros(0, kind) for kind in kinds], Ragged.empty()
-    *columns, lists = zip(*rows, strict=True)
-    counts = np.fromiter(map(len, lists), np.int64, len(lists))
-    raw = np.fromiter(chain.from_iterable(lists), np.int64, int(counts.sum()))
-    codes = kv[raw] if len(raw) else np.zeros(0, np.int32)
-    return [np.array(c, kind) for c, kind in zip(columns, kinds, strict=True)], Ragged.from_counts(counts, codes)
+def _extend(columns: list[array[Any]], rows: Iterable[int], more: Sequence[Iterable[int]]) -> None:
+    """Lengthen the columns of events or links."""
+    for column, values in zip(columns, (rows, *more), strict=True):
+        column.extend(values)
+
+
+def _spread(groups: list[tuple[int, int, int]], member: int, kind: Any) -> Array:
+    """Return a member of each group as often as the group has spans."""
+    table = np.array(groups, np.int64).reshape(-1, 3)
+    return np.repeat(table[:, member].astype(kind), table[:, 0])

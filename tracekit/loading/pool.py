@@ -10,13 +10,14 @@ from itertools import compress, count, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from tracekit.columns import Array, KeyValues
 from tracekit.loading.json_value import BigInt
 from tracekit.schema import Origin, ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1  # what 64 bits hold
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -104,36 +105,24 @@ class Attributes:
         return len(self._key) - 1
 
     def extend(
-        self, keys: list[str], texts: list[str | None], integers: list[int | None], doubles: list[float | None]
+        self,
+        keys: Sequence[str],
+        texts: Sequence[str | None],
+        integers: Sequence[int | None],
+        doubles: Sequence[float | None],
+        plain: Array,
     ) -> Array:
-        """Add a row for each text, or else integer, or else double; return the codes, -1 where a row has none."""
-        kinds = np.array(
-            [
-                ValueType.STR
-                if t is not None
-                else ValueType.INT
-                if i is not None
-                else ValueType.DOUBLE * (d is not None)
-                for t, i, d in zip(texts, integers, doubles, strict=True)
-            ],
-            np.int8,
-        )
-        known = kinds > 0
-        codes = np.full(len(known), -1, np.int32)
-        codes[known] = np.arange(len(self), len(self) + int(known.sum()))
-        self._key.extend(map(self.keys.code, compress(keys, known)))
-        self._text += compress(texts, known)
-        self._integer.extend(
-            [i or 0 if k == ValueType.INT else 0 for i, k in zip(integers, kinds.tolist(), strict=True) if k]
-        )
-        self._double.extend(
-            [
-                d if d is not None and k == ValueType.DOUBLE else 0.0
-                for d, k in zip(doubles, kinds.tolist(), strict=True)
-                if k
-            ]
-        )
-        added = kinds[known].tobytes()
+        """Add a row for each that is plain, a text, or else an integer, or else a double; -1 is the others' code."""
+        is_text, is_integer = (np.array([value is not None for value in values], bool) for values in (texts, integers))
+        kinds = np.where(is_text, ValueType.STR, np.where(is_integer, ValueType.INT, ValueType.DOUBLE))
+        codes = np.full(len(plain), -1, np.int32)
+        codes[plain] = np.arange(len(self), len(self) + int(plain.sum()))
+        chosen = plain.tolist()
+        self._key.extend(map(self.keys.code, compress(keys, chosen)))
+        self._text += compress(texts, chosen)
+        self._integer.extend([value or 0 for value in compress(integers, chosen)])
+        self._double.extend([0.0 if value is None else value for value in compress(doubles, chosen)])
+        added = kinds[plain].astype(np.int8).tobytes()
         self._type.frombytes(added)
         self._origin.frombytes(bytes(len(added)))
         self._namespace.extend(repeat(-1, len(added)))
@@ -173,13 +162,18 @@ def fold(kv: KeyValues) -> tuple[KeyValues, Array | None]:
     """
     text = np.asarray(kv.text.dictionary_encode().indices.fill_null(-1)).astype(np.int64)
     columns = [kv.key, kv.type, text, kv.integer, kv.double.view(np.int64), kv.origin, kv.namespace, kv.is_indexed]
-    _, first, group = np.unique(mix(columns), return_index=True, return_inverse=True)
+    group, mixes = pd.factorize(mix(columns))
+    if len(mixes) == len(kv):
+        return kv, None
+    row = np.arange(len(kv))
+    first = np.empty(len(mixes), np.int64)
+    first[group[::-1]] = row[::-1]
     keep_of = first[group]
     same = np.ones(len(kv), bool)
     for column in columns:
         same &= column == column[keep_of]
-    keep_of = np.where(same, keep_of, np.arange(len(kv)))
-    kept = np.flatnonzero(keep_of == np.arange(len(kv)))
+    keep_of = np.where(same, keep_of, row)
+    kept = np.flatnonzero(keep_of == row)
     if len(kept) == len(kv):
         return kv, None
     new_code = np.full(len(kv), -1, np.int32)
