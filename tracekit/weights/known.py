@@ -1,0 +1,133 @@
+"""The weights of traces, what is known of them, and what figures made with them are about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.attributes import Codes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tracekit.columns import Array
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One entry a trace.
+
+    Parameters
+    ----------
+    value
+        float64: 1 / inclusion probability.  0 for a trace that stands for nobody, because it came beside the sample
+        whose probabilities are known (``not sampled``, ``beyond the base sample``).  1 where unknown, so that it counts
+        once; ``known`` tells.
+    source
+        Where it came from: ``tracestate ot=th``, ``given``, ..., ``unknown``.
+
+    Examples
+    --------
+    >>> weights = Weights(np.array([4.0, 1.0]), Codes(np.array([0, 1]), ["tracestate ot=th", "unknown"]))
+    >>> weights.known, weights.probability
+    (array([ True, False]), array([0.25,  nan]))
+    >>> weights.statement.partition(":")[0]
+    'the weight of 1 of 2 traces is unknown and counts as 1'
+    """
+
+    value: Array
+    source: Codes
+
+    @property
+    def known(self) -> Array:
+        """Whether anybody recorded the weight."""
+        known = np.array([label != UNKNOWN for label in self.source.labels], bool)
+        return np.asarray(known[self.source.codes])
+
+    @property
+    def probability(self) -> Array:
+        """float64: inclusion probability; NaN where unknown, or where the trace stands for nobody."""
+        usable = self.known & (self.value > 0)
+        return np.where(usable, 1 / np.where(usable, self.value, 1), np.nan)
+
+    @property
+    def n_effective(self) -> float:
+        """Kish's effective number of traces: (sum w)^2 / sum w^2."""
+        square = float((self.value**2).sum())
+        return float(self.value.sum()) ** 2 / square if square > 0 else 0.0
+
+    @property
+    def sources(self) -> dict[str, int]:
+        """Number of traces by source, the most frequent first."""
+        count = np.bincount(self.source.codes, minlength=len(self.source.labels))
+        found = [(label, int(n)) for label, n in zip(self.source.labels, count, strict=True) if n]
+        return dict(sorted(found, key=lambda pair: -pair[1]))
+
+    @property
+    def statement(self) -> str:
+        """What weighted figures are about, in a clause: all traffic, the traces in hand, or neither."""
+        total, missing = len(self.value), int((~self.known).sum())
+        if missing == total:
+            return "no weights are known: figures describe the recorded traces, each counted once, and not all traffic"
+        if missing:
+            return (
+                f"the weight of {missing:,} of {total:,} traces is unknown and counts as 1:"
+                " figures describe neither the traces in hand nor all traffic"
+            )
+        sources = " and ".join(name for name in self.sources)
+        return f"weights from {sources}: figures describe all traffic, as good as {self.n_effective:,.0f} traces"
+
+
+def given(
+    trace_ids: list[str],
+    weights: Mapping[str, float] | pd.Series | Sequence[float] | Array | float,
+    source: str = "given",
+) -> Weights:
+    """Return weights that the user gives: one for all, one each in order, or by trace id.
+
+    Parameters
+    ----------
+    trace_ids
+        Of the traces, in their order.
+    weights
+        1 / inclusion probability.
+    source
+        What to call where they came from.
+
+    Returns
+    -------
+    Weights
+        All of this source.
+
+    Raises
+    ------
+    ValueError
+        A weight that is missing, not finite or not positive, or the wrong number of them.
+
+    Examples
+    --------
+    >>> given(["a", "b"], {"b": 20, "a": 1}).value
+    array([ 1., 20.])
+    """
+    if np.isscalar(weights):
+        value = np.full(len(trace_ids), float(weights))  # type: ignore[arg-type]
+    elif isinstance(weights, (np.ndarray, list, tuple)):
+        value = np.asarray(weights, np.float64)
+    else:
+        value = pd.Series(weights, dtype="float64").reindex(trace_ids).to_numpy(np.float64)
+    if len(value) != len(trace_ids):
+        message = f"expected one weight for each of {len(trace_ids)} traces, found {len(value)}"
+        raise ValueError(message)
+    wrong = np.flatnonzero(~(np.isfinite(value) & (value > 0)))
+    if len(wrong):
+        message = (
+            f"expected a positive weight for every trace, found {value[wrong[0]]} for trace {trace_ids[wrong[0]]}"
+            f" and {len(wrong) - 1} more; give 1 / inclusion probability, by trace id"
+        )
+        raise ValueError(message)
+    return Weights(value, Codes(np.zeros(len(value), np.int32), [source]))

@@ -1,0 +1,210 @@
+"""What a tracestate says about sampling: ``ot=th`` (threshold), the older ``ot=p``, randomness, X-Ray's rule."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.attributes import Codes
+from tracekit.weights.known import UNKNOWN, Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracekit.columns import Array, SpanColumns
+    from tracekit.forest import Forest
+
+THRESHOLD_SOURCE = "tracestate ot=th"
+_THRESHOLD_DIGITS, _RULE_DIGITS, _NEVER = 14, 16, 63
+_ALL = 1 << 56
+
+
+def probability(trace_state: str) -> float | None:
+    """Return the inclusion probability that a tracestate records, None without one.
+
+    Parameters
+    ----------
+    trace_state
+        A W3C tracestate; ``ot=th:<1 to 14 hex digits>`` is the rejection threshold, padded on the right.
+
+    Returns
+    -------
+    float or None
+        (2^56 - threshold) / 2^56.
+
+    Examples
+    --------
+    >>> probability("vendor=x,ot=th:c;rv:1234567890abcd"), probability("ot=th:0"), probability("vendor=x")
+    (0.25, 1.0, None)
+    """
+    rejected = threshold(trace_state)
+    return None if rejected is None else (_ALL - rejected) / _ALL
+
+
+def member(trace_state: str, vendor: str, name: str | None = None) -> str | None:
+    """Return one vendor's entry, or one named part of it.
+
+    Parameters
+    ----------
+    trace_state
+        A W3C tracestate.
+    vendor
+        The key, such as ``ot``.
+    name
+        The part of ``name:value;...`` wanted; the whole entry unless given.
+
+    Returns
+    -------
+    str or None
+        The text.
+
+    Examples
+    --------
+    >>> member("vendor=x,ot=th:c;rv:1234567890abcd", "ot", "rv"), member("xrsr=00ab", "xrsr"), member("a=b", "ot")
+    ('1234567890abcd', '00ab', None)
+    """
+    for entry in trace_state.split(","):
+        key, _, text = entry.strip().partition("=")
+        if key != vendor:
+            continue
+        if name is None:
+            return text
+        for part in text.split(";"):
+            label, colon, value = part.partition(":")
+            if label == name and colon:
+                return value
+    return None
+
+
+def threshold(trace_state: str) -> int | None:
+    """Return the rejection threshold of ``ot=th``: a trace is kept where its 56 random bits are not below it.
+
+    Parameters
+    ----------
+    trace_state
+        A W3C tracestate.
+
+    Returns
+    -------
+    int or None
+        0 to 2^56 - 1; None where none, or nothing true to the specification, is written.
+
+    Examples
+    --------
+    >>> threshold("ot=th:8") == 1 << 55, threshold("ot=th:xyz")
+    (True, None)
+    """
+    digits = member(trace_state, "ot", "th") or ""
+    return int(digits.ljust(_THRESHOLD_DIGITS, "0"), 16) if _is_hex(digits, _THRESHOLD_DIGITS) else None
+
+
+def randomness(trace_state: str) -> int | None:
+    """Return the explicit randomness ``ot=rv``, None where the low 56 bits of the trace id stand for it.
+
+    Parameters
+    ----------
+    trace_state
+        A W3C tracestate.
+
+    Returns
+    -------
+    int or None
+        56 bits.
+
+    Examples
+    --------
+    >>> hex(randomness("ot=th:8;rv:6e6d1a75832a2f"))
+    '0x6e6d1a75832a2f'
+    """
+    digits = member(trace_state, "ot", "rv") or ""
+    return int(digits, 16) if len(digits) == _THRESHOLD_DIGITS and _is_hex(digits, _THRESHOLD_DIGITS) else None
+
+
+def legacy_probability(trace_state: str) -> float | None:
+    """Return the inclusion probability of the older ``ot=p``: 2^-p, 0 for p = 63.
+
+    Parameters
+    ----------
+    trace_state
+        A W3C tracestate.
+
+    Returns
+    -------
+    float or None
+        None where there is none.
+
+    Examples
+    --------
+    >>> legacy_probability("ot=p:3;r:5"), legacy_probability("ot=p:63"), legacy_probability("ot=th:8")
+    (0.125, 0.0, None)
+    """
+    digits = member(trace_state, "ot", "p") or ""
+    if not (digits.isascii() and digits.isdigit()) or int(digits) > _NEVER:
+        return None
+    return 0.0 if int(digits) == _NEVER else 2.0 ** -int(digits)
+
+
+def rule_hash(rule_name: str) -> str:
+    """Return how X-Ray's samplers for OpenTelemetry write a rule into ``xrsr``.
+
+    Parameters
+    ----------
+    rule_name
+        The rule's name.
+
+    Returns
+    -------
+    str
+        First 16 hex digits of its SHA-256.
+
+    Examples
+    --------
+    >>> rule_hash("Default")
+    '21b111cbfe6e8fca'
+    """
+    return hashlib.sha256(rule_name.encode()).hexdigest()[:_RULE_DIGITS]
+
+
+def _is_hex(digits: str, most: int) -> bool:
+    """Return whether this is a lower-case hexadecimal number of at most so many digits."""
+    return 0 < len(digits) <= most and all(c in "0123456789abcdef" for c in digits)
+
+
+def probabilities(codes: Array, texts: list[str]) -> Array:
+    """Return the recorded inclusion probability of every span, NaN without one; ``codes`` are into ``texts``."""
+    return by_text(codes, texts, probability)
+
+
+def by_text(codes: Array, texts: list[str], read: Callable[[str], float | None]) -> Array:
+    """Return what a reader finds in each text, NaN where nothing; ``codes`` are into ``texts``, -1 = none."""
+    result = np.full(len(texts) + 1, np.nan)
+    for code in np.unique(codes[codes >= 0]):
+        found = read(texts[code])
+        result[code] = np.nan if found is None else found
+    return np.asarray(result[codes])
+
+
+def recorded(spans: SpanColumns, forest: Forest, texts: list[str]) -> Weights:
+    """Return the weights that the roots' tracestates record.
+
+    Parameters
+    ----------
+    spans
+        The columns.
+    forest
+        Their shape; the root's decision is the trace's.
+    texts
+        What ``spans.trace_state`` codes mean.
+
+    Returns
+    -------
+    Weights
+        1 and ``unknown`` where nothing is recorded.
+    """
+    share = probabilities(spans.trace_state[forest.root_row], texts) if len(spans) else np.zeros(0)
+    known = share > 0
+    value = np.ones(len(share))
+    value[known] = 1 / share[known]
+    return Weights(value, Codes(np.where(known, 0, 1).astype(np.int32), [THRESHOLD_SOURCE, UNKNOWN]))
