@@ -250,6 +250,8 @@ def test_raw_attributes_stay_as_they_were():
         (C, {"db.system": "x", "db.operation": "SELECT"}, "SELECT", "db.operation.name"),
         (C, {"db.operation": "SELECT"}, "recorded name", "name"),
         (P, {"messaging.operation": "publish", "messaging.destination": "q"}, "send q", "messaging"),
+        (C, {"aws.operation": "GetItem"}, "GetItem", "aws.operation"),
+        (C, {"aws.operation": "GetItem", "rpc.method": "DynamoDB/GetItem"}, "DynamoDB/GetItem", "rpc.method"),
         (P, {"messaging.operation.type": "send", "messaging.destination.name": "q"}, "send q", "messaging"),
         (P, {"messaging.destination": "q"}, "recorded name", "name"),
         (I, {}, "recorded name", "name"),

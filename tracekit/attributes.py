@@ -106,6 +106,13 @@ class KeyIndex:
             chosen[rows] = codes
         return chosen
 
+    def has(self, keys: Iterable[str]) -> Array:
+        """Return whether a row has one of these keys; their values are not looked at."""
+        found = np.zeros(self.row_count, bool)
+        for key in keys:
+            found[self.of(key)[0]] = True
+        return found
+
     def codes_of(self, keys: Iterable[str], rename: Callable[[str], str] | None = None) -> Codes:
         """Return the values of the first key present as codes with labels."""
         labels: dict[str, int] = {}
@@ -208,6 +215,8 @@ def pick(options: Sequence[Codes]) -> tuple[Codes, Array]:
     which = np.full(len(codes), -1, np.int8)
     still_open = np.arange(len(codes))
     for at, option in enumerate(options):
+        if not option.labels:
+            continue
         found = option.codes[still_open] >= 0
         rows = still_open[found]
         if not len(rows):

@@ -178,7 +178,15 @@ def _service(look: Lookup) -> Codes:
     return pick([named, look.by_key.codes_of(semconv.SPAN_SERVICE_KEYS), faas, unknown])[0]
 
 
-_OPERATION_SOURCES = ("aws.local.operation", "http.route", "rpc.method", "db.operation.name", "messaging", "name")
+_OPERATION_SOURCES = (
+    "aws.local.operation",
+    "http.route",
+    "rpc.method",
+    "db.operation.name",
+    "messaging",
+    "aws.operation",
+    "name",
+)
 
 
 def _operations(look: Lookup) -> tuple[Codes, Array]:
@@ -195,6 +203,7 @@ def _operations(look: Lookup) -> tuple[Codes, Array]:
                 look.codes("db_system_name").codes >= 0,
             ),
             join([look.codes("messaging_operation_type"), look.codes("messaging_destination_name")]),
+            look.by_key.codes_of(("aws.operation",)),
             look.codes("name"),
         ]
     )
@@ -254,35 +263,35 @@ def _peer_address(look: Lookup) -> Codes:
 
 def _peer_service(look: Lookup) -> Codes:
     """Name the callee as the caller does: a service, else database, topic, RPC service, function, host."""
-    outbound = look.any_of(*_OUTBOUND)
-    derived = [
-        join([look.codes("db_system_name"), look.codes("db_namespace")], "/"),
-        look.codes("messaging_destination_name"),
-        look.codes("messaging_system"),
-        _rpc_service(look),
-        look.by_key.codes_of(("faas.invoked_name",)),
-        look.codes("peer_address"),
-    ]
-    return pick([look.by_key.codes_of(semconv.PEER_NAME), *(_only(codes, outbound) for codes in derived)])[0]
+    derived = pick(
+        [
+            join([look.codes("db_system_name"), look.codes("db_namespace")], "/"),
+            look.codes("messaging_destination_name"),
+            look.codes("messaging_system"),
+            _rpc_service(look),
+            look.by_key.codes_of(("faas.invoked_name",)),
+            look.codes("peer_address"),
+        ]
+    )[0]
+    return pick([look.by_key.codes_of(semconv.PEER_NAME), _only(derived, look.any_of(*_OUTBOUND))])[0]
 
 
 def _peer_type(look: Lookup) -> Codes:
     """Tell what sort of thing is called."""
-    outbound = look.any_of(*_OUTBOUND)
-    aws = np.isin(look.codes("rpc_system_name").codes, _matching(look.codes("rpc_system_name"), "aws-api"))
-    aws |= look.by_key.codes_of(("aws.service", "aws.operation")).codes >= 0
+    has, keys = look.by_key.has, semconv.SPAN_KEYS
+    system = look.codes("rpc_system_name")
     tests = (
-        ("db", look.codes("db_system_name").codes >= 0),
-        ("messaging", look.codes("messaging_system").codes >= 0),
-        ("faas", look.by_key.codes_of(("faas.invoked_name",)).codes >= 0),
-        ("aws", aws),
-        ("rpc", look.codes("rpc_system_name").codes >= 0),
-        ("http", (look.codes("http_request_method").codes >= 0) | (look.codes("url_full").codes >= 0)),
+        ("db", has(keys["db_system_name"])),
+        ("messaging", has(keys["messaging_system"])),
+        ("faas", has(("faas.invoked_name",))),
+        ("aws", has(("aws.service", "aws.operation")) | np.isin(system.codes, _matching(system, "aws-api"))),
+        ("rpc", system.codes >= 0),
+        ("http", has((*keys["http_request_method"], *keys["url_full"]))),
     )
-    codes = np.where(outbound, len(tests), -1).astype(np.int32)
+    sort = np.full(len(look.columns.spans), len(tests), np.int32)
     for at in range(len(tests) - 1, -1, -1):
-        codes[outbound & tests[at][1]] = at
-    return Codes(codes, [*(name for name, _ in tests), "other"])
+        sort[tests[at][1]] = at
+    return _only(Codes(sort, [*(name for name, _ in tests), "other"]), look.any_of(*_OUTBOUND))
 
 
 def _matching(codes: Codes, label: str) -> list[int]:
