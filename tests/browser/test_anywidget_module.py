@@ -9,8 +9,8 @@ import pytest
 from tracekit import TraceSet
 from tracekit.analysis.service_graph import service_graph
 from tracekit.views import plot, waterfall
-from tracekit.views.tkw1 import encode
-from tracekit.views.waterfall import span_details, trace_payload, trace_rows
+from tracekit.views.tkw1 import Payload
+from tracekit.views.waterfall import encoded, span_details, trace_payload
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +56,7 @@ def traces():
 
 
 def render(page, widget, name, value):
-    traits = {"height": widget.height, "selected": widget.selected, name: value}
+    traits = {"height": widget.height, "selected": widget.selected, "row": -1, "brush": [], name: value}
     decode = f"traits.data = new DataView(({chromium.BYTES})(traits.data).buffer);" if name == "data" else ""
     page.evaluate(f"traits => {{ {decode} ({MODEL})(traits) }}", traits)
 
@@ -66,28 +66,44 @@ def test_the_waterfall_of_a_notebook(page, traces):
     render(page, widget, "data", chromium.buffer(widget.data))
     page.wait_for_selector('.tkw-row[data-row="2"]')
     page.locator('.tkw-row[data-row="2"]').click()
-    assert page.evaluate("() => [model.get('selected'), model.saved]") == [2, 1]
-    page.evaluate("() => model.set('selected', 1)")  # Python speaks
+    assert page.evaluate("() => [model.get('row'), model.saved]") == [2, 1]
+    page.evaluate("() => model.set('row', 1)")  # Python speaks
     assert "read" in page.locator(".tkw-det").inner_text()
     assert page.evaluate("() => model.saved") == 1
+    page.locator(".tkw-scroll").focus()
+    page.keyboard.press("w")
+    chromium.wait_until(page, "() => model.get('brush').length === 2")
+    assert page.evaluate("() => model.get('brush')") == [10, 90]
+    page.evaluate("() => model.set('brush', [20, 60])")
+    chromium.wait_until(page, "() => document.querySelector('.tkw-head').textContent.includes('40 ns')")
+    page.keyboard.press("0")
+    chromium.wait_until(page, "() => model.get('brush').length === 0")
     page.evaluate("() => stop()")
     assert page.locator(".tkw").count() == 0
     assert page.evaluate("() => model.listening()") == 0
 
 
-def test_details_come_when_asked_for(page, traces):
+def test_details_and_hits_come_when_asked_for(page, traces):
     widget = waterfall(traces, "0000")
-    light = encode(trace_payload(traces, "0000", with_details=False))
+    light = encoded(trace_payload(traces, "0000", with_details=False))
     render(page, widget, "data", chromium.buffer(light))
     page.wait_for_selector('.tkw-row[data-row="2"]')
     page.locator('.tkw-row[data-row="2"]').click()
-    assert page.evaluate("() => model.sent") == [{"kind": "details", "row": 2}]
-    answer = chromium.buffer(encode(span_details(traces, trace_rows(traces, "0000"), 2)))
-    view = f"new DataView(({chromium.BYTES})(text).buffer)"
-    page.evaluate(f"text => model.fire('msg:custom', {{ kind: 'details', row: 2 }}, [{view}])", answer)
+    assert page.evaluate("() => model.sent") == [{"kind": "details", "row": 2, "number": 1}]
+    send = (
+        f"([number, text]) => model.fire('msg:custom', {{ number }}, [new DataView(({chromium.BYTES})(text).buffer)])"
+    )
+    page.evaluate(send, [1, chromium.buffer(encoded(span_details(traces, 2, 0)))])
     shown = page.locator(".tkw-det").inner_text()
     assert "z" in shown.split()
     assert "0000000000000003" in shown
+    page.get_by_role("searchbox").fill("y")
+    assert page.locator(".tkw-bar [role=status]").inner_text() == "0 found in names"
+    chromium.wait_until(page, "() => model.sent.length === 2")
+    assert page.evaluate("() => model.sent[1]") == {"kind": "search", "words": "y", "number": 2}
+    page.evaluate(send, [2, chromium.buffer(encoded(Payload({"hit": widget._drawing.search("y")}, [])))])
+    assert page.locator(".tkw-bar [role=status]").inner_text() == "1 found"
+    page.evaluate(send, [2, chromium.buffer(light)])  # an answer that nobody waits for any more
 
 
 def test_the_map_of_a_notebook(page, traces):

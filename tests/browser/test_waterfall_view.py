@@ -7,7 +7,7 @@ import pytest
 from tracekit import TraceSet
 from tracekit.views.text import duration
 from tracekit.views.tkw1 import Payload, encode
-from tracekit.views.waterfall import trace_payload
+from tracekit.views.waterfall import encoded, trace_payload
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +40,7 @@ def long_trace(n=3_000):
     starts = [1 + k * 1_000 for k in range(n)]
     ends = [1 + n * 1_000, *(1 + (k + 5) * 1_000 for k in range(1, n))]
     return TraceSet.from_spans(
-        frame.assign(name=[f"op {k % 50}" for k in range(n)], service_name="s", start_ns=starts, end_ns=ends)
+        frame.assign(name=[f"op {k}" for k in range(n)], service_name="s", start_ns=starts, end_ns=ends)
     )
 
 
@@ -61,8 +61,8 @@ def mount(visit, payload, height=480):
     chromium.load_module(visit.page)
     script = f"""([text, height]) => {{ window.chosen = []; window.asked = [];
       window.W = new M.Waterfall(document.getElementById('host'), M.decode(({chromium.BYTES})(text)),
-        {{ height, onSelect: i => chosen.push(i), ask: (i, take) => asked.push([i, take]) }}) }}"""
-    visit.page.evaluate(script, [chromium.buffer(encode(payload)), height])
+        {{ height, onSelect: i => chosen.push(i), ask: (what, take) => asked.push([what, take]) }}) }}"""
+    visit.page.evaluate(script, [chromium.buffer(encoded(payload)), height])
     visit.page.wait_for_selector(".tkw-row")
     return visit.page
 
@@ -290,7 +290,7 @@ def test_details_that_are_not_embedded_are_asked_for(visit):
     page = mount(visit, trace_payload(traces, "0000", with_details=False))
     page.locator('.tkw-row[data-row="3"]').click()
     assert "asking the notebook" in page.locator(".tkw-det").inner_text()
-    assert page.evaluate("() => asked.map(([i]) => i)") == [3]
+    assert page.evaluate("() => asked.map(([what]) => what)") == [{"kind": "details", "row": 3}]
 
 
 def test_the_theme_follows_the_page_even_when_its_colours_come_late(visit):
@@ -316,7 +316,7 @@ def test_the_theme_follows_the_page_even_when_its_colours_come_late(visit):
 def test_it_stands_in_a_shadow_root_and_is_gone_when_destroyed(visit):
     page = visit.page
     chromium.load_module(page)
-    data = chromium.buffer(encode(trace_payload(small_trace(), "0000")))
+    data = chromium.buffer(encoded(trace_payload(small_trace(), "0000")))
     page.evaluate(
         f"""text => {{
           const root = document.getElementById('host').attachShadow({{ mode: 'open' }});

@@ -11,8 +11,9 @@ from tracekit import TraceSet
 from tracekit.loading import read
 from tracekit.views.details import NO_TIME
 from tracekit.views.text import REPLACEMENT
-from tracekit.views.tkw1 import encode
-from tracekit.views.waterfall import Flag, span_details, trace_payload, trace_rows
+from tracekit.views.tkw1 import decode, encode
+from tracekit.views.waterfall import Flag, encoded, span_details, trace_payload
+from tracekit.views.waterfall_rows import trace_rows
 
 
 @pytest.fixture
@@ -24,8 +25,9 @@ def names(payload):
     return [payload.strings[code] for code in payload.columns["name"]]
 
 
-def pairs(payload, row, offsets="attrOff", keys="attrK", values="attrV"):
-    low, high = payload.columns[offsets][row : row + 2]
+def pairs(payload, row, counts="attrN", keys="attrK", values="attrV"):
+    high = int(payload.columns[counts][: row + 1].sum())
+    low = high - int(payload.columns[counts][row])
     return {
         payload.strings[payload.columns[keys][k]]: payload.strings[payload.columns[values][k]] for k in range(low, high)
     }
@@ -95,25 +97,30 @@ def test_details_are_those_of_the_frames(pay):
     assert pairs(payload, 1) == {}
     assert pairs(payload, 4) == {"tenant": f"a{REPLACEMENT}b"}
     resource = payload.columns["res"][2]
-    assert pairs(payload, resource, "resOff", "resK", "resV") == {"service.name": "ledger"}
+    assert pairs(payload, resource, "resN", "resK", "resV") == {"service.name": "ledger"}
     assert payload.columns["spanLo"].tolist() == [1, 2, 3, 4, 5]
-    assert payload.columns["parLo"].tolist() == [0, 1, 1, 3, 0x99]
+    assert [payload.strings[code] for code in payload.columns["parId"]] == ["", "", "", "", f"{0x99:016x}"]
     assert payload.meta["sources"] == ["frame"]
 
 
 def test_one_span_asked_for_alone_has_the_same_details(pay):
     whole, shown = trace_payload(pay, PAY_ID), trace_rows(pay, PAY_ID)
     for row in range(5):
-        alone = span_details(pay, shown, row)
+        alone = span_details(pay, int(shown.rows[row]), shown.base_ns)
+        parent = alone.strings[alone.columns["parId"][0]]
+        assert parent == ("", f"{1:016x}", f"{1:016x}", f"{3:016x}", f"{0x99:016x}")[row]
         assert pairs(alone, 0) == pairs(whole, row)
         assert alone.columns["spanLo"][0] == whole.columns["spanLo"][row]
         assert alone.columns["rec"][0] == whole.columns["rec"][row]
 
 
 def test_without_details_there_are_none(pay):
-    columns = trace_payload(pay, PAY_ID, with_details=False).columns
-    assert set(columns) == {"start", "dur", "depth", "parent", "subEnd", "svc", "name", "kind", "flags"}
-    assert sum(column.itemsize for column in columns.values()) <= 36  # bytes a span: 3.6 MB for 100,000
+    payload = trace_payload(pay, PAY_ID, with_details=False)
+    rows = {"start", "dur", "depth", "parent", "subEnd", "svc", "name", "kind", "flags"}
+    assert set(payload.columns) == rows | {"evN", "evAt", "evName"}
+    sent = decode(encoded(payload)).columns
+    assert set(sent) == set(payload.columns) - {"depth", "subEnd"}
+    assert all((sent[name] == payload.columns[name]).all() for name in sent)
 
 
 def test_hostile_names_are_cleaned_before_the_page_sees_them():
@@ -184,14 +191,15 @@ def test_events_and_links_stand_with_their_span():
     payload = trace_payload(traces, "0000")
     columns, strings = payload.columns, payload.strings
     assert names(payload) == ["n1", "n2", "n3", "n4"]
-    assert columns["evOff"].tolist() == [0, 0, 2, 2, 3]
+    assert columns["evN"].tolist() == [0, 2, 0, 1]
     assert [strings[code] for code in columns["evName"]] == ["retry", "exception", "retry"]
     assert columns["evAt"].tolist() == [999, 1999, 999]
-    assert pairs(payload, 1, "evAttrOff", "evAttrK", "evAttrV") == {"exception.type": "Refused"}
-    assert columns["lnOff"].tolist() == [0, 0, 0, 1, 1]
+    assert pairs(payload, 1, "evAttrN", "evAttrK", "evAttrV") == {"exception.type": "Refused"}
+    assert columns["lnN"].tolist() == [0, 0, 1, 0]
+    assert columns["flags"].tolist() == [0, 0, Flag.LINKED, 0]
     assert [strings[code] for code in columns["lnText"]] == [f"trace {0xB2:032x} span {7:016x}"]
     shown = trace_rows(traces, "0000")
-    assert span_details(traces, shown, 1).columns["evAt"].tolist() == [999, 1999]
+    assert span_details(traces, int(shown.rows[1]), shown.base_ns).columns["evAt"].tolist() == [999, 1999]
 
 
 def test_an_event_without_a_time_says_so_and_a_namespace_stands_before_its_key():

@@ -9,9 +9,10 @@ from hand_drawn import PAY_ID, pay_traces
 
 from tracekit import TraceSet
 from tracekit.analysis.service_graph import service_graph
+from tracekit.findings import Finding
 from tracekit.views import plot, waterfall
 from tracekit.views.tkw1 import decode
-from tracekit.views.waterfall import EMBEDDED_SPANS
+from tracekit.views.waterfall_drawing import EMBEDDED_SPANS
 
 
 @pytest.fixture
@@ -24,23 +25,62 @@ def test_the_widget_holds_the_trace(pay):
     payload = decode(widget.data)
     assert payload.meta["id"] == PAY_ID
     assert len(payload.columns["start"]) == 5
-    assert "attrOff" in payload.columns
+    assert "attrN" in payload.columns
     assert widget.height == 480
 
 
-def test_selected_is_a_span_of_the_frame(pay):
+def test_selected_names_a_span_of_the_frame(pay):
     widget = waterfall(pay, PAY_ID)
     assert widget.span is None
     seen = []
     widget.observe(lambda change: seen.append(change["new"]), "selected")
-    widget.selected = 2
-    assert seen == [2]
+    widget.row = 2  # the page speaks
+    assert seen == [widget.selected] == ["0000000000000003"]
     assert widget.span["name"] == "charge"
-    assert widget.span["span_id"] == "0000000000000003"
+    widget.selected = "0000000000000002"
+    assert (widget.row, widget.span["name"]) == (1, "lock")
+    with pytest.raises(traitlets.TraitError, match=f"expected the id of a span of trace {PAY_ID}.*found 'beef'"):
+        widget.selected = "beef"
+    with pytest.raises(traitlets.TraitError, match="found 'no hex'"):
+        widget.selected = "no hex"
     with pytest.raises(traitlets.TraitError, match="expected the position of one of 5 spans, or -1; found 5"):
-        widget.selected = 5
-    widget.selected = -1
-    assert widget.span is None
+        widget.row = 5
+    widget.selected = ""
+    assert (widget.row, widget.span) == (-1, None)
+
+
+def test_of_spans_with_one_id_the_selected_one_stays_so():
+    frame = pd.DataFrame({"trace_id": "a1", "span_id": "1", "kind": ["CLIENT", "SERVER"], "name": ["call", "serve"]})
+    widget = waterfall(TraceSet.from_spans(frame.assign(start_ns=[0, 1], end_ns=[9, 8])), "0000")
+    widget.row = 1
+    assert (widget.selected, widget.row) == ("0000000000000001", 1)
+
+
+def test_value_is_the_time_range_in_view(pay):
+    widget = waterfall(pay, PAY_ID)
+    assert widget.value is None
+    seen = []
+    widget.observe(lambda change: seen.append(change["new"]), "value")
+    widget.brush = [49.6, 250.0]  # the page speaks
+    assert seen == [widget.value] == [(150, 350)]
+    assert widget.brush == [49.6, 250.0]
+    widget.value = (300, 900)
+    assert widget.brush == [200.0, 800.0]
+    widget.value = None
+    assert widget.brush == []
+
+
+def test_a_row_of_a_result_or_a_finding_names_a_trace(pay):
+    row = pay.spans.iloc[2]
+    widget = waterfall(pay, row)
+    assert widget.span["span_id"] == row["span_id"]
+    finding = Finding("tail", "notice", "slow", exemplars=(PAY_ID,))
+    for name in (pay.summary.iloc[0], {"largest_trace_id": PAY_ID}, finding):
+        assert waterfall(pay, name).selected == ""
+    with pytest.raises(TypeError, match=r"expected the id of a trace, or a row of a result.*found int"):
+        waterfall(pay, 5)
+    with pytest.raises(TypeError, match="found Series"):
+        waterfall(pay, pd.Series({"service_name": "cart"}))
 
 
 def test_the_bundle_has_a_view_a_picture_and_text_without_an_address(pay):
@@ -66,16 +106,17 @@ def test_above_20_000_spans_details_are_sent_on_demand(monkeypatch):
     widget = waterfall(
         TraceSet.from_spans(frame.assign(end_ns=9, **{"attributes.k": [f"v{k}" for k in range(n)]})), "0000"
     )
-    assert "attrOff" not in decode(widget.data).columns
+    assert "attrN" not in decode(widget.data).columns
     sent = []
     monkeypatch.setattr(widget, "send", lambda content, buffers: sent.append((content, buffers)))
-    widget._answer(widget, {"kind": "details", "row": 7}, [])
-    widget._answer(widget, {"kind": "details", "row": n}, [])
-    widget._answer(widget, {"kind": "other", "row": 1}, [])
-    widget._answer(widget, "nonsense", [])
-    assert [content for content, _ in sent] == [{"kind": "details", "row": 7}]
-    detail = decode(sent[0][1][0])
+    widget._answer(widget, {"kind": "details", "row": 7, "number": 1}, [])
+    widget._answer(widget, {"kind": "search", "words": "V1999", "number": 2}, [])
+    for nonsense in ({"kind": "details", "row": n}, {"kind": "search"}, {"kind": "other", "row": 1}, "nonsense"):
+        widget._answer(widget, nonsense, [])
+    assert [content for content, _ in sent] == [{"number": 1}, {"number": 2}]
+    detail, found = (decode(buffers[0]) for _, buffers in sent)
     assert detail.strings[detail.columns["attrV"][0]] == "v7"
+    assert found.columns["hit"].tolist() == [1999, *range(19990, 20000)]
 
 
 def test_a_map_for_a_notebook(pay):

@@ -17,8 +17,7 @@ from tracekit.report.tables import (
     trace_cell,
 )
 from tracekit.views.text import clean, duration, moment, plural
-from tracekit.views.tkw1 import encode
-from tracekit.views.waterfall import trace_payload
+from tracekit.views.waterfall import encoded, trace_payload
 from tracekit.views.waterfall_picture import waterfall_picture
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def waterfall_view(seen: Overview, trace_id: str, colours: Colours) -> dict[str,
         "facts": " · ".join(facts),
         "height": height,
         "picture": waterfall_picture(payload, row_count=(height - _STILL_AROUND) // _STILL_ROW, paper=False),
-        "data": packed(encode(payload)),
+        "data": packed(encoded(payload)),
     }
 
 

@@ -32,8 +32,8 @@ class Strings:
     ([1, 1, 2], 3)
     """
 
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {"": 0}
+    def __init__(self, texts: Iterable[str] = ("",)) -> None:
+        self._numbers: dict[str, int] = {text: number for number, text in enumerate(texts)}
 
     @property
     def texts(self) -> list[str]:
@@ -93,8 +93,9 @@ def detail_columns(traces: TraceSet, rows: Array, base_ns: int, strings: Strings
     Returns
     -------
     dict
-        ``spanHi spanLo parHi parLo status src rec off``, one entry a span; ``attrOff attrK attrV``; ``res`` with
-        ``resOff resK resV``; ``evOff evAt evName evAttrOff evAttrK evAttrV``; ``lnOff lnText``.
+        ``spanHi spanLo parId status src rec off``, one entry a span; ``attrN`` (how many) with ``attrK attrV``; ``res``
+        with ``resN resK resV``; ``evN evAt evName``, ``evAttrN evAttrK evAttrV``; ``lnN lnText``.  ``parId`` is the
+        text of parents that are not in the data; of the others the page knows it.
 
     Examples
     --------
@@ -108,8 +109,8 @@ def detail_columns(traces: TraceSet, rows: Array, base_ns: int, strings: Strings
     spans = columns.spans
     resources, resource = np.unique(spans.resource[rows], return_inverse=True)
     return {
-        **_halves("span", spans.span_id[rows]),
-        **_halves("par", spans.parent_id[rows]),
+        **_halves(spans.span_id[rows]),
+        "parId": _parents(traces, rows, strings),
         "status": strings.add_codes(spans.status_message[rows], columns.texts),
         "src": spans.source[rows].astype(np.uint32),
         "rec": spans.record_number[rows].astype(np.float64),
@@ -117,7 +118,8 @@ def detail_columns(traces: TraceSet, rows: Array, base_ns: int, strings: Strings
         **_pairs(traces, "attr", columns.attributes, rows, strings),
         "res": resource.astype(np.uint32),
         **_pairs(traces, "res", columns.resource_attributes, resources, strings),
-        **_events(traces, rows, base_ns, strings),
+        **event_columns(traces, rows, base_ns, strings),
+        **_event_attributes(traces, rows, strings),
         **_links(traces, rows, strings),
     }
 
@@ -138,10 +140,43 @@ def source_names(traces: TraceSet) -> list[str]:
     return [clean(name) for name in short_names([str(uri) for uri in traces.columns.sources["uri"]])]
 
 
-def _halves(name: str, ids: Array) -> dict[str, Array]:
-    """Return 64-bit ids as two columns of 32 bits."""
+def event_columns(traces: TraceSet, rows: Array, base_ns: int, strings: Strings) -> dict[str, Array]:
+    """Return when the events of some spans happened.
+
+    Parameters
+    ----------
+    traces, rows, base_ns, strings
+        As in ``detail_columns``.
+
+    Returns
+    -------
+    dict
+        ``evN``, one entry a span; ``evAt`` in ns from time 0 of the view (``NO_TIME`` where none is recorded) and
+        ``evName``, one an event.
+    """
+    events = traces.columns.events
+    counts, held = _owned(events.span_row, rows)
+    time = events.time_ns[held]
+    return {
+        "evN": counts,
+        "evAt": np.where(time == 0, NO_TIME, (time - base_ns).astype(np.float64)),
+        "evName": strings.add_codes(events.name[held], traces.columns.texts),
+    }
+
+
+def _halves(ids: Array) -> dict[str, Array]:
+    """Return 64-bit span ids as two columns of 32 bits."""
     ids = ids.astype(np.uint64)
-    return {f"{name}Hi": (ids >> np.uint64(32)).astype(np.uint32), f"{name}Lo": ids.astype(np.uint32)}
+    return {"spanHi": (ids >> np.uint64(32)).astype(np.uint32), "spanLo": ids.astype(np.uint32)}
+
+
+def _parents(traces: TraceSet, rows: Array, strings: Strings) -> Array:
+    """Return the numbers of the ids of parents that are not there."""
+    named = traces.columns.spans.parent_id[rows]
+    lost = np.flatnonzero((traces.forest.parent_row[rows] < 0) & (named != 0))
+    out = np.zeros(len(rows), np.uint32)
+    out[lost] = strings.add(f"{identity:016x}" for identity in named[lost])
+    return out
 
 
 def _pairs(traces: TraceSet, name: str, table: Ragged, rows: Array, strings: Strings) -> dict[str, Array]:
@@ -152,7 +187,7 @@ def _pairs(traces: TraceSet, name: str, table: Ragged, rows: Array, strings: Str
     keys = strings.add([_key(traces, int(code)) for code in used])
     values = strings.add(texts_of(kv, used))
     return {
-        f"{name}Off": held.offsets.astype(np.uint32),
+        f"{name}N": np.diff(held.offsets).astype(np.uint32),
         f"{name}K": keys[inverse].astype(np.uint32),
         f"{name}V": values[inverse].astype(np.uint32),
     }
@@ -166,33 +201,27 @@ def _key(traces: TraceSet, code: int) -> str:
 
 
 def _owned(owners: Array, rows: Array) -> tuple[Array, Array]:
-    """Return where each row's part begins and ends in a table sorted by owner, as offsets, and the table's rows."""
+    """Return how many rows of a table sorted by owner each row has, and which."""
     first, last = np.searchsorted(owners, rows, "left"), np.searchsorted(owners, rows, "right")
-    offsets = np.concatenate(([0], np.cumsum(last - first)))
-    held = np.repeat(first - offsets[:-1], last - first) + np.arange(offsets[-1])
-    return offsets.astype(np.uint32), held.astype(np.int64)
+    counts = last - first
+    before = np.cumsum(counts) - counts
+    held = np.repeat(first - before, counts) + np.arange(counts.sum())
+    return counts.astype(np.uint32), held.astype(np.int64)
 
 
-def _events(traces: TraceSet, rows: Array, base_ns: int, strings: Strings) -> dict[str, Array]:
-    """Return the events of some spans with their attributes."""
-    columns = traces.columns
-    offsets, held = _owned(columns.events.span_row, rows)
-    time = columns.events.time_ns[held]
-    return {
-        "evOff": offsets,
-        "evAt": np.where(time == 0, NO_TIME, (time - base_ns).astype(np.float64)),
-        "evName": strings.add_codes(columns.events.name[held], columns.texts),
-        **_pairs(traces, "evAttr", columns.event_attributes, held, strings),
-    }
+def _event_attributes(traces: TraceSet, rows: Array, strings: Strings) -> dict[str, Array]:
+    """Return the attributes of the events of some spans."""
+    _, held = _owned(traces.columns.events.span_row, rows)
+    return _pairs(traces, "evAttr", traces.columns.event_attributes, held, strings)
 
 
 def _links(traces: TraceSet, rows: Array, strings: Strings) -> dict[str, Array]:
     """Return the links of some spans in words."""
     links = traces.columns.links
-    offsets, held = _owned(links.span_row, rows)
+    counts, held = _owned(links.span_row, rows)
     words = [
         f"trace {links.trace_hi[k]:016x}{links.trace_lo[k]:016x} span {links.span_id[k]:016x}"
         + ("" if links.relation[k] == 0 else f" ({RELATIONS[links.relation[k]]})")
         for k in held
     ]
-    return {"lnOff": offsets, "lnText": strings.add(words)}
+    return {"lnN": counts, "lnText": strings.add(words)}

@@ -19,7 +19,37 @@ import numpy as np
 
 Array: TypeAlias = np.ndarray[Any, Any]
 MAGIC: Final = b"TKW1"
+_MOST: Final = 2**32 - 1
 TYPES: Final = ("f8", "f4", "i4", "u4", "u2", "u1")
+
+
+def compact(column: Array) -> Array:
+    """Return whole numbers from 0 in the least type that holds them; anything else as it is.
+
+    Parameters
+    ----------
+    column
+        One-dimensional.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``u1``, ``u2`` or ``u4`` where every number fits.
+
+    Examples
+    --------
+    >>> compact(np.array([0.0, 300.0])).dtype, compact(np.array([-1, 5], np.int32)).dtype
+    (dtype('uint16'), dtype('int32'))
+    """
+    if (
+        column.dtype.kind not in "fiu"
+        or not len(column)
+        or not (column >= 0).all()
+        or not (column <= _MOST).all()
+        or not (column % 1 == 0).all()
+    ):
+        return column
+    return column.astype(np.min_scalar_type(int(column.max())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,23 +6,27 @@ duration keeps its sign in words, an orphan says that its parent is missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.schema import KINDS, ParentState, Quality
+from tracekit.schema import KINDS, ParentState
 from tracekit.views.colours import SHARED, Colours
-from tracekit.views.details import Strings, detail_columns, source_names
+from tracekit.views.details import Strings, detail_columns, event_columns, source_names
 from tracekit.views.text import clean, plural
-from tracekit.views.tkw1 import Payload
+from tracekit.views.tkw1 import Payload, compact, encode
+from tracekit.views.waterfall_path import path_columns, shift_columns
+from tracekit.views.waterfall_rows import TraceRows, missing_times, trace_rows
 
 if TYPE_CHECKING:
+    from tracekit.analysis.clock_skew_result import ClockSkew
+    from tracekit.analysis.path_result import CriticalPath
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
+    from tracekit.views.waterfall_rows import Named
 
-EMBEDDED_SPANS: Final = 20_000  # above this a notebook asks for a span's attributes when it is selected
+_DERIVED: Final = ("depth", "subEnd")  # by the page, from the parents
 _SMALL: Final = np.iinfo(np.uint16).max
 
 
@@ -40,65 +44,17 @@ class Flag(IntFlag):
     NO_START = 4
     INFERRED = 8
     ORPHAN = 16
-
-
-@dataclass(frozen=True)
-class TraceRows:
-    """Which rows a waterfall shows, and where its time begins.
-
-    Parameters
-    ----------
-    trace_id
-        Hex text.
-    rows
-        Rows of ``traces.spans``, in preorder.
-    base_ns
-        Earliest known time: 0 on the axis.
-    """
-
-    trace_id: str
-    rows: Array
-    base_ns: int
-
-
-def trace_rows(traces: TraceSet, trace_id: str) -> TraceRows:
-    """Return the spans of one trace in the order in which they are drawn.
-
-    Parameters
-    ----------
-    traces
-        The set that holds it.
-    trace_id
-        Its id, or a beginning that no other trace has.
-
-    Returns
-    -------
-    TraceRows
-        Parents before children, children in order of start.
-
-    Raises
-    ------
-    ValueError
-        No trace, or several, begin so; the nearest ids are named.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 7, "end_ns": 9})
-    >>> trace_rows(TraceSet.from_spans(frame), "0000").base_ns
-    7
-    """
-    at = traces.find(trace_id)
-    forest, spans = traces.forest, traces.columns.spans
-    rows = forest.preorder[forest.starts[at] : forest.starts[at + 1]]
-    no_start, no_end = _missing(traces, rows)
-    known = np.concatenate((spans.start_ns[rows][~no_start], spans.end_ns[rows][no_start & ~no_end]))
-    return TraceRows(traces.trace_ids[at], rows, int(known.min(initial=np.iinfo(np.int64).max)) if len(known) else 0)
+    LINKED = 32
 
 
 def trace_payload(
-    traces: TraceSet, trace_id: str, *, with_details: bool = True, colours: Colours | None = None
+    traces: TraceSet,
+    trace_id: str,
+    *,
+    with_details: bool = True,
+    colours: Colours | None = None,
+    path: CriticalPath | None = None,
+    skew: ClockSkew | None = None,
 ) -> Payload:
     """Return what the waterfall of a trace draws.
 
@@ -109,20 +65,26 @@ def trace_payload(
     trace_id
         Its id, or a beginning that no other trace has.
     with_details
-        Embed attributes, events, links and origin of every span.
+        Embed attributes, links and origin of every span; events are there in any case.
     colours
         Slots of services; those of this process unless given.
+    path
+        Critical path of these traces, drawn over the bars.
+    skew
+        Estimated clocks of these traces, for a switch between recorded and corrected times.
 
     Returns
     -------
     Payload
         Columns in preorder: ``start`` and ``dur`` in ns from the earliest time of the trace, ``depth``, ``parent``
-        (-1 for a root), ``subEnd``, ``svc``, ``name``, ``kind``, ``flags``, and those of ``detail_columns``.
+        (-1 for a root), ``subEnd``, ``svc``, ``name``, ``kind``, ``flags``; those of ``event_columns`` or
+        ``detail_columns``; with a path those of ``path_columns``; with clocks those of
+        ``shift_columns``.
 
     Raises
     ------
     ValueError
-        No trace, or several, begin so; the nearest ids are named.
+        No trace, or several, begin so; the nearest ids are named.  Or the path is that of other traces.
 
     Examples
     --------
@@ -144,6 +106,39 @@ def trace_payload(
     """
     shown = trace_rows(traces, trace_id)
     strings = Strings()
+    payload = row_payload(traces, shown, strings, colours)
+    more = detail_columns if with_details else event_columns
+    columns = payload.columns | more(traces, shown.rows, shown.base_ns, strings)
+    if path is not None:
+        columns |= path_columns(path, traces, shown)
+    notes = [payload.meta["note"]]
+    if skew is not None:
+        columns |= shift_columns(skew, traces, shown)
+        notes += [] if columns["shift"].any() else ["the clocks agree: nothing is to be corrected"]
+    sources = source_names(traces) if with_details else []
+    meta = {"sources": sources, "note": "; ".join(filter(None, notes))}
+    return Payload(columns, strings.texts, payload.meta | meta)
+
+
+def row_payload(traces: TraceSet, shown: TraceRows, strings: Strings, colours: Colours | None = None) -> Payload:
+    """Return what stands in the rows of a waterfall, without what stands behind them.
+
+    Parameters
+    ----------
+    traces
+        The set that holds the trace.
+    shown
+        Its rows.
+    strings
+        Texts are added here.
+    colours
+        Slots of services; those of this process unless given.
+
+    Returns
+    -------
+    Payload
+        The first columns of ``trace_payload``; its strings are not final.
+    """
     services, service = _services(traces, shown.rows)
     palette = SHARED if colours is None else colours
     palette.assign(services)
@@ -155,30 +150,50 @@ def trace_payload(
         "kind": traces.columns.spans.kind[shown.rows].astype(np.uint8),
         "flags": _flags(traces, shown.rows),
     }
-    if with_details:
-        columns |= detail_columns(traces, shown.rows, shown.base_ns, strings)
     meta: dict[str, Any] = {
         "id": shown.trace_id,
         "services": [clean(name) for name in services],
         "slots": [palette.slot(name) for name in services],
         "kinds": list(KINDS),
-        "sources": source_names(traces) if with_details else [],
         "note": _note(columns["flags"], columns["dur"]),
     }
     return Payload(columns, strings.texts, meta)
 
 
-def span_details(traces: TraceSet, shown: TraceRows, index: int) -> Payload:
+def encoded(payload: Payload) -> bytes:
+    """Return the buffer that the page draws from; it derives depths and subtrees from the parents.
+
+    Parameters
+    ----------
+    payload
+        As ``trace_payload`` or ``compared_payload`` makes it.
+
+    Returns
+    -------
+    bytes
+        TKW1, every number in the least type that holds it.
+
+    Examples
+    --------
+    >>> from tracekit.views.tkw1 import decode
+    >>> decode(encoded(Payload({"start": np.array([0.0, 5.0])}, []))).columns["start"].dtype
+    dtype('uint8')
+    """
+    kept = {name: compact(column) for name, column in payload.columns.items() if name not in _DERIVED}
+    return encode(Payload(kept, payload.strings, payload.meta))
+
+
+def span_details(traces: TraceSet, row: int, base_ns: int) -> Payload:
     """Return what the detail pane shows of one span, as a payload with one entry.
 
     Parameters
     ----------
     traces
         The set that holds it.
-    shown
-        The rows of the waterfall.
-    index
-        Which of them.
+    row
+        Of ``traces.spans``.
+    base_ns
+        Time 0 of the view.
 
     Returns
     -------
@@ -186,11 +201,22 @@ def span_details(traces: TraceSet, shown: TraceRows, index: int) -> Payload:
         The columns of ``detail_columns``.
     """
     strings = Strings()
-    columns = detail_columns(traces, shown.rows[index : index + 1], shown.base_ns, strings)
+    columns = detail_columns(traces, np.array([row]), base_ns, strings)
+    parent = int(traces.columns.spans.parent_id[row])
+    if parent:
+        columns["parId"] = strings.add([f"{parent:016x}"])
     return Payload(columns, strings.texts, {"sources": source_names(traces)})
 
 
-def waterfall(traces: TraceSet, trace_id: str, *, height: int = 480) -> Any:
+def waterfall(
+    traces: TraceSet,
+    trace_id: Named,
+    *,
+    path: CriticalPath | None = None,
+    compare: str | TraceSet | tuple[TraceSet, str] | None = None,
+    skew: ClockSkew | None = None,
+    height: int = 480,
+) -> Any:
     """Draw one trace as a waterfall in a notebook.
 
     Parameters
@@ -198,20 +224,31 @@ def waterfall(traces: TraceSet, trace_id: str, *, height: int = 480) -> Any:
     traces
         The set that holds it.
     trace_id
-        Its id, or a beginning that no other trace has.
+        Its id, a beginning that no other trace has, or what names it: a row of a result, a finding.
+    path
+        Critical path of these traces: drawn over the bars, and what share of it each span has.
+    compare
+        What it is compared with, aligned by call path: another trace of the same set, a trace of another one
+        (``(before, trace_id)``), or another set, of which the trace of median duration with the same root is taken.
+    skew
+        Estimated clocks of these traces.  Times are drawn as recorded; a switch shows the corrected ones.
     height
         Of the view, in pixels.
 
     Returns
     -------
     anywidget.AnyWidget
-        ``selected`` (traitlet) is the position of the selected span, -1 for none, and can be set; ``span`` is its row
-        of ``traces.spans``.  Where no widget can run, a still picture and a short table stand in its place.
+        ``selected`` (traitlet) is the id of the selected span, empty for none, and can be set; ``span`` is its row of
+        ``traces.spans``.  ``value`` (traitlet) is the time range in view in ns since the epoch, None for all of it.
+        Where no widget can run, a still picture and a short table stand in its place.
 
     Raises
     ------
     ValueError
-        No trace, or several, begin so; the nearest ids are named.  Or the height is not positive.
+        No trace, or several, begin so; the nearest ids are named.  Or the height is not positive, the path is that of
+        other traces, or nothing can be compared with.
+    TypeError
+        What should name a trace does not.
 
     Examples
     --------
@@ -225,19 +262,13 @@ def waterfall(traces: TraceSet, trace_id: str, *, height: int = 480) -> Any:
         raise ValueError(f"expected a height in pixels above 0, found {height}")
     from tracekit.views.widgets import WaterfallWidget  # noqa: PLC0415 - anywidget costs 0.1 s and is for notebooks only
 
-    return WaterfallWidget.of(traces, trace_id, height=height)
-
-
-def _missing(traces: TraceSet, rows: Array) -> tuple[Array, Array]:
-    """Return which rows have no start, and which no end."""
-    quality = traces.columns.spans.quality[rows]
-    return (quality & Quality.NO_START) != 0, (quality & Quality.NO_END) != 0
+    return WaterfallWidget.of(traces, trace_id, path=path, compare=compare, skew=skew, height=height)
 
 
 def _times(traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
     """Return starts and durations; missing ends reach to the end of the trace, missing starts from its beginning."""
     spans, rows = traces.columns.spans, shown.rows
-    no_start, no_end = _missing(traces, rows)
+    no_start, no_end = missing_times(traces, rows)
     start, end = spans.start_ns[rows] - shown.base_ns, spans.end_ns[rows] - shown.base_ns
     last = max(int(start[~no_start].max(initial=0)), int(end[~no_end].max(initial=0)))
     start = np.where(no_start, 0, start)
@@ -273,7 +304,7 @@ def _services(traces: TraceSet, rows: Array) -> tuple[list[str], Array]:
 
 def _flags(traces: TraceSet, rows: Array) -> Array:
     """Return the bits of ``Flag`` of every row."""
-    no_start, no_end = _missing(traces, rows)
+    no_start, no_end = missing_times(traces, rows)
     state, parent = traces.forest.state[rows], traces.forest.parent_row[rows]
     bits = (
         (traces.is_error[rows], Flag.ERROR),
@@ -281,6 +312,7 @@ def _flags(traces: TraceSet, rows: Array) -> Array:
         (no_start, Flag.NO_START),
         (traces.is_inferred[rows], Flag.INFERRED),
         ((parent < 0) & (state != ParentState.ROOT), Flag.ORPHAN),
+        (np.isin(rows, traces.columns.links.span_row), Flag.LINKED),
     )
     return sum((np.where(on, bit.value, 0) for on, bit in bits), np.zeros(len(rows), np.int64)).astype(np.uint8)
 

@@ -16,15 +16,20 @@ import traitlets
 
 from tracekit.views.svg import image
 from tracekit.views.text import duration, plural
-from tracekit.views.tkw1 import encode
-from tracekit.views.waterfall import EMBEDDED_SPANS, TraceRows, span_details, trace_payload, trace_rows
+from tracekit.views.tkw1 import Payload
+from tracekit.views.waterfall import encoded, span_details
+from tracekit.views.waterfall_drawing import Drawing, draw
 from tracekit.views.waterfall_picture import slowest_spans, waterfall_picture
+from tracekit.views.waterfall_rows import named_trace
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tracekit.analysis.clock_skew_result import ClockSkew
+    from tracekit.analysis.path_result import CriticalPath
     from tracekit.traces import TraceSet
     from tracekit.views.markup import Markup
+    from tracekit.views.waterfall_rows import Named
 
 MODULE: Final = Path(__file__).parent / "static" / "tracekit.js"
 
@@ -55,63 +60,119 @@ class _Pictured(anywidget.AnyWidget):
 
 
 class WaterfallWidget(_Pictured):
-    """One trace; ``selected`` is the position of the selected span in preorder, -1 for none."""
+    """One trace, or two; ``selected`` is the id of the selected span, ``value`` the time range in view."""
 
     data = traitlets.Bytes(b"").tag(sync=True)
-    selected = traitlets.Int(-1).tag(sync=True)
+    row = traitlets.Int(-1).tag(sync=True)  # what the page calls the selected span
+    brush = traitlets.List(traitlets.Float()).tag(sync=True)  # and the range in view: empty, or two times from 0
+    selected = traitlets.Unicode("")
+    value = traitlets.Tuple(traitlets.Int(), traitlets.Int(), allow_none=True, default_value=None)
 
-    _traces: TraceSet
-    _shown: TraceRows
+    _drawing: Drawing
 
     @classmethod
-    def of(cls, traces: TraceSet, trace_id: str, *, height: int) -> WaterfallWidget:
+    def of(
+        cls,
+        traces: TraceSet,
+        trace_id: Named,
+        *,
+        path: CriticalPath | None = None,
+        compare: str | TraceSet | tuple[TraceSet, str] | None = None,
+        skew: ClockSkew | None = None,
+        height: int,
+    ) -> WaterfallWidget:
         """Return the widget of a trace.
 
         Parameters
         ----------
-        traces
-            The set that holds it.
-        trace_id
-            Its id, or a beginning that no other trace has.
-        height
-            In pixels.
+        traces, trace_id, path, compare, skew, height
+            As in ``waterfall``.
 
         Returns
         -------
         WaterfallWidget
             With attributes embedded up to 20,000 spans; above, they are asked for on selection.
         """
-        shown = trace_rows(traces, trace_id)
-        payload = trace_payload(traces, shown.trace_id, with_details=len(shown.rows) <= EMBEDDED_SPANS)
-        widget = cls(data=encode(payload), height=height)
-        widget._traces, widget._shown = traces, shown
-        columns = payload.columns
-        end = float((columns["start"] + np.maximum(columns["dur"], 0)).max(initial=0))
-        widget._title = f"Waterfall(trace {shown.trace_id}, {plural(len(shown.rows), 'span')}, {duration(end)})"
+        name, span_id = named_trace(trace_id)
+        drawing = draw(traces, name, path=path, compare=compare, skew=skew)
+        payload = drawing.payload
+        widget = cls(data=encoded(payload), height=height)
+        widget._drawing = drawing
+        end = float((payload.columns["start"] + np.maximum(payload.columns["dur"], 0)).max(initial=0))
+        count = plural(int((drawing.rows[0] >= 0).sum()), "span")
+        widget._title = f"Waterfall(trace {payload.meta['id']}, {count}, {duration(end)})"
         widget._picture, widget._table = waterfall_picture(payload), slowest_spans(payload)
         widget.on_msg(widget._answer)
+        if span_id:
+            widget.selected = span_id
         return widget
 
     @property
     def span(self) -> pd.Series | None:
         """The selected span as a row of ``traces.spans``; None without a selection."""
-        if self.selected < 0:
+        if self.row < 0:
             return None
-        return self._traces.spans.iloc[int(self._shown.rows[self.selected])]
+        traces, row, _ = self._drawing.source(self.row)
+        return traces.spans.iloc[row]
 
-    @traitlets.validate("selected")
-    def _check_selected(self, proposal: dict[str, Any]) -> int:
+    @traitlets.validate("row")
+    def _check_row(self, proposal: dict[str, Any]) -> int:
         """Refuse positions that are not there."""
-        value, known = int(proposal["value"]), len(getattr(self, "_shown", TraceRows("", np.zeros(0), 0)).rows)
+        value = int(proposal["value"])
+        known = self._drawing.rows.shape[1] if hasattr(self, "_drawing") else 0
         if not -1 <= value < max(known, 1):
             raise traitlets.TraitError(f"expected the position of one of {known} spans, or -1; found {value}")
         return value
 
+    @traitlets.validate("selected")
+    def _check_selected(self, proposal: dict[str, Any]) -> str:
+        """Refuse spans that are not there."""
+        wanted = str(proposal["value"])
+        if wanted and self._drawing.row_of(wanted) < 0:
+            trace_id = self._drawing.payload.meta["id"]
+            raise traitlets.TraitError(f"expected the id of a span of trace {trace_id}, or nothing; found {wanted!r}")
+        return wanted
+
+    @traitlets.observe("row")
+    def _name_it(self, change: dict[str, Any]) -> None:
+        """Follow the page."""
+        self.selected = "" if change["new"] < 0 else self._drawing.span_id(change["new"])
+
+    @traitlets.observe("selected")
+    def _show_it(self, change: dict[str, Any]) -> None:
+        """Follow Python; of spans with one id, the one that is selected stays so."""
+        named = "" if self.row < 0 else self._drawing.span_id(self.row)
+        if change["new"] != named:
+            self.row = self._drawing.row_of(change["new"]) if change["new"] else -1
+
+    @traitlets.observe("brush")
+    def _look_there(self, change: dict[str, Any]) -> None:
+        """Follow the page."""
+        base = self._drawing.base_ns
+        ends = [base + round(time) for time in change["new"]]
+        if not (self.value and [time - base for time in self.value] == [round(time) for time in change["new"]]):
+            self.value = tuple(ends) if ends else None  # type: ignore[assignment] # traitlets' stub has no None
+
+    @traitlets.observe("value")
+    def _look_here(self, change: dict[str, Any]) -> None:
+        """Follow Python."""
+        base = self._drawing.base_ns
+        wanted = [float(time - base) for time in change["new"]] if change["new"] else []
+        if [round(time) for time in self.brush] != wanted:
+            self.brush = wanted
+
     def _answer(self, _: Any, content: Any, __: Any) -> None:
-        """Send the details of the span that the page asks for."""
-        row = content.get("row") if isinstance(content, dict) and content.get("kind") == "details" else None
-        if isinstance(row, int) and 0 <= row < len(self._shown.rows):
-            self.send({"kind": "details", "row": row}, [encode(span_details(self._traces, self._shown, row))])
+        """Send what the page asks for: the details of a span, or the rows whose attributes hold a text."""
+        if not isinstance(content, dict):
+            return
+        kind, row, words = content.get("kind"), content.get("row"), content.get("words")
+        if kind == "details" and isinstance(row, int) and 0 <= row < self._drawing.rows.shape[1]:
+            answer = span_details(*self._drawing.source(row))
+        elif kind == "search" and isinstance(words, str):
+            answer = Payload({"hit": self._drawing.search(words)}, [])
+        else:
+            return
+        self.send({"number": content.get("number")}, [encoded(answer)])
 
 
 class MapWidget(_Pictured):

@@ -15,6 +15,7 @@
 const ROW = 22; // height of a row
 const HEAD = 24; // height of the time axis
 const MINI = 44; // height of the overview
+const LANE = 16; // height of the critical path over time
 const INDENT = 10; // per level
 const DEEPEST = 14; // levels that are indented
 const WIDE = 700; // below this width the detail stands under the rows
@@ -32,22 +33,24 @@ const CSS = `
 --tk-fg2:var(--tk-page-fg2,var(--jp-ui-font-color2,var(--vscode-descriptionForeground,var(--tk-own-fg2))));
 --tk-line:var(--tk-page-line,var(--jp-border-color2,var(--vscode-panel-border,var(--tk-own-line))));
 --tk-acc:var(--tk-page-acc,var(--jp-brand-color1,var(--vscode-focusBorder,var(--tk-own-acc))));
---tk-err:var(--tk-page-err,var(--jp-error-color1,var(--tk-own-err)));--tk-hit:#ffd54a;--tk-hit-fg:#000;
+--tk-err:var(--tk-page-err,var(--jp-error-color1,var(--tk-own-err)));--tk-hit:#ffd54a;--tk-hit-fg:#000;--tk-crit:#000;
 --tk-code:var(--jp-code-font-family,ui-monospace,SFMono-Regular,Menlo,Consolas,monospace);
 font:12px/1.35 var(--tk-page-font,var(--jp-ui-font-family,system-ui,-apple-system,"Segoe UI",sans-serif));color:var(--tk-fg);background:var(--tk-bg);
 border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:column;overflow:hidden;position:relative;box-sizing:border-box;width:100%;text-align:left}
-.tkw.tk-dark{--tk-own-bg:#16181d;--tk-own-bg2:#23262d;--tk-own-fg:#e4e6ea;--tk-own-fg2:#a3a9b3;--tk-own-line:#3a3f48;--tk-own-acc:#64b5f6;--tk-own-err:#ff6b6b;--tk-hit:#b58900}
+.tkw.tk-dark{--tk-own-bg:#16181d;--tk-own-bg2:#23262d;--tk-own-fg:#e4e6ea;--tk-own-fg2:#a3a9b3;--tk-own-line:#3a3f48;--tk-own-acc:#64b5f6;--tk-own-err:#ff6b6b;--tk-hit:#b58900;--tk-crit:#fff}
 .tkw *{box-sizing:border-box}
 .tkw-probe{position:absolute;width:1px;height:1px;opacity:0;pointer-events:none;background-color:var(--tk-bg);transition:background-color 1ms}
 .tkw-bar{display:flex;gap:6px 8px;align-items:center;padding:5px 8px;border-bottom:1px solid var(--tk-line);flex-wrap:wrap;flex:none}
-.tkw-bar input,.tkw-bar button,.tkw-det button{font:inherit;color:inherit;background:var(--tk-bg);border:1px solid var(--tk-line);border-radius:4px;padding:2px 8px;margin:0}
-.tkw-bar input{width:190px}.tkw-bar button,.tkw-det button{cursor:pointer}
+.tkw-bar input,.tkw-bar select,.tkw-bar button,.tkw-det button{font:inherit;color:inherit;background:var(--tk-bg);border:1px solid var(--tk-line);border-radius:4px;padding:2px 8px;margin:0}
+.tkw-bar input{width:190px}.tkw-bar button,.tkw-det button,.tkw-bar select{cursor:pointer}.tkw-bar select{padding:2px 4px}
+.tkw-bar button[aria-pressed=true]{background:color-mix(in srgb,var(--tk-acc) 16%,var(--tk-bg));border-color:var(--tk-acc)}
 .tkw-bar button:hover,.tkw-det button:hover{background:var(--tk-bg2)}
-.tkw input:focus-visible,.tkw button:focus-visible{outline:2px solid var(--tk-acc);outline-offset:-1px}
+.tkw input:focus-visible,.tkw select:focus-visible,.tkw button:focus-visible,.tkw-det:focus-visible{outline:2px solid var(--tk-acc);outline-offset:-1px}
 .tkw-gap{flex:1}.tkw-dim{color:var(--tk-fg2);font-variant-numeric:tabular-nums}
-.tkw-legend{gap:4px 14px;color:var(--tk-fg2);max-height:64px;overflow:auto}
+.tkw-legend{gap:2px 4px;max-height:64px;overflow:auto;padding:3px 4px}
 .tkw-legend i{display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:5px}
-.tkw-legend span{max-width:220px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;unicode-bidi:isolate}
+.tkw-legend button{border-color:transparent;color:var(--tk-fg2);padding:1px 6px;max-width:220px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;unicode-bidi:isolate}
+.tkw-legend button[aria-pressed=true]{color:var(--tk-fg)}
 .tkw-mini{display:block;width:100%;height:${MINI}px;border-bottom:1px solid var(--tk-line);cursor:col-resize;touch-action:none;flex:none}
 .tkw-main{display:flex;flex:1;min-height:0;position:relative}
 .tkw-main.under{flex-direction:column}
@@ -75,6 +78,16 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-b.open{-webkit-mask-image:linear-gradient(90deg,#000 55%,transparent);mask-image:linear-gradient(90deg,#000 55%,transparent);border-radius:2px 0 0 2px}
 .tkw-b.unbegun{-webkit-mask-image:linear-gradient(270deg,#000 55%,transparent);mask-image:linear-gradient(270deg,#000 55%,transparent)}
 .tkw-b.guess{opacity:.55}
+.tkw-b.hull{opacity:.22}.tkw-b.gone{background:none;border:1.5px dashed}.tkw-b.new{outline:1.5px solid var(--tk-fg);outline-offset:1px}
+.tkw-row.fold .tkw-nm{font-style:italic}.tkw-row.changed .tkw-mark.soft,.tkw-row.better .tkw-mark.soft{color:var(--tk-fg);font-style:normal;font-size:10.5px;border:1px solid var(--tk-line);border-radius:8px;padding:0 5px;background:var(--tk-bg)}.tkw-row.off .tkw-b{opacity:.4}.tkw-row.off .tkw-b.hull{opacity:.15}.tkw-row.off .tkw-m{opacity:.5}
+.tkw-m,.tkw-p,.tkw-ev,.tkw-was{position:absolute;left:0;pointer-events:none}
+.tkw-m{top:5px;height:11px}.tkw-was{top:17px;height:3px;background:var(--tk-fg2);border-radius:1px}
+.tkw-p{top:9px;height:3px;background:var(--tk-crit);box-shadow:0 0 0 1px color-mix(in srgb,var(--tk-bg) 70%,transparent)}
+.tkw-ev{top:2px;height:17px;min-width:2px;max-width:2px;background:var(--tk-fg);box-shadow:0 0 0 1px var(--tk-bg);pointer-events:auto}
+.tkw-lane{height:${LANE}px;position:relative;border-bottom:1px solid var(--tk-line);flex:none;overflow:hidden;line-height:${LANE}px}.tkw-lane[hidden]{display:none}
+.tkw-lane b{position:absolute;left:0;top:0;bottom:0;padding:0 8px;font-weight:400;font-size:11px;color:var(--tk-fg2);overflow:hidden;white-space:nowrap;text-overflow:ellipsis}
+.tkw-lane canvas{position:absolute;top:0;height:${LANE}px;cursor:pointer}
+.tkw-d.boxed{background:color-mix(in srgb,var(--tk-bg) 85%,transparent);padding:0 3px;border-radius:2px;line-height:17px;top:2px;color:var(--tk-fg)}
 .tkw-d{position:absolute;top:0;line-height:${ROW - 1}px;font-size:11px;color:var(--tk-fg2);font-variant-numeric:tabular-nums;white-space:nowrap}
 .tkw-det{width:300px;flex:none;border-left:1px solid var(--tk-line);overflow:auto;padding:10px 12px;display:none;outline:none}
 .under .tkw-det{width:auto;border-left:0;border-top:1px solid var(--tk-line);max-height:50%}
@@ -86,6 +99,9 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-k{color:var(--tk-fg2);overflow-wrap:anywhere;unicode-bidi:isolate;max-height:84px;overflow:auto}
 .tkw-v{font-family:var(--tk-code);font-size:11px;overflow-wrap:anywhere;white-space:pre-wrap;max-height:168px;overflow:auto;unicode-bidi:isolate}
 .tkw-v.err{color:var(--tk-err)}
+.tkw-v{position:relative}.tkw-det .tkw-v button{position:absolute;right:0;top:0;font-size:10px;line-height:13px;padding:0 5px;color:var(--tk-fg2);opacity:0}.tkw-v:hover button,.tkw-v button:focus-visible{opacity:1}
+.tkw-kin{display:flex;flex-direction:column;gap:4px;margin-top:10px}.tkw-kin button{text-align:left;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;max-width:100%}
+.tkw-acts{display:flex;gap:8px;margin-top:12px}
 .tkw-live{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .tkw-note{padding:4px 8px;border-bottom:1px solid var(--tk-line);color:var(--tk-fg2);flex:none}
 .tkw-map{flex:1;min-height:0;width:100%;touch-action:pan-y;cursor:grab;display:block}
@@ -149,6 +165,11 @@ function button(words, act, title) {
   if (title) e.title = title;
   e.onclick = act;
   return e;
+}
+
+/** A button that stays down. */
+function toggle(words, act, title, on) {
+  return set(button(words, act, title), { 'aria-pressed': String(on) });
 }
 
 let views = 0;
@@ -253,7 +274,8 @@ const colourOf = slot => (isDark() ? DARK : LIGHT)[slot % LIGHT.length];
 // ------------------------------------------------------------------------------------------------ 5 data
 
 const TYPES = { f8: Float64Array, f4: Float32Array, i4: Int32Array, u4: Uint32Array, u2: Uint16Array, u1: Uint8Array };
-const ERROR = 1, NO_END = 2, NO_START = 4, INFERRED = 8, ORPHAN = 16; // bits of `flags`; see waterfall.py
+const ERROR = 1, NO_END = 2, NO_START = 4, INFERRED = 8, ORPHAN = 16, LINKED = 32; // bits of `flags`; see waterfall.py
+const MATCHED = 0, ADDED = 1, MISSING = 2, SLOWER = 3, FASTER = 4; // `state` of a comparison; see waterfall_compare.py
 const NO_TIME = -(2 ** 53); // in `evAt`
 
 /** Read a TKW1 buffer: columns by name, and `strings`, `meta`; see tkw1.py. */
@@ -268,44 +290,144 @@ export function decode(view) {
   for (const [name, [type, offset, count]] of Object.entries(head.cols)) {
     table[name] = new TYPES[type](bytes.buffer, first + offset, count);
   }
+  for (const name of Object.keys(head.cols)) if (/[a-z]N$/.test(name)) table[name.replace(/N$/, 'Off')] = offsets(table[name]);
   return table;
+}
+
+/** How many each one has, as where each one's begin: columns ...N become ...Off. */
+function offsets(counts) {
+  const out = new Uint32Array(counts.length + 1);
+  for (let i = 0; i < counts.length; i++) out[i + 1] = out[i] + counts[i];
+  return out;
 }
 
 /** A trace to draw: the columns and what follows from them. */
 function traceOf(table) {
-  const trace = Object.assign(Object.create(null), table);
-  trace.n = table.start.length;
-  trace.end = 1;
-  for (let i = 0; i < trace.n; i++) trace.end = Math.max(trace.end, table.start[i] + table.dur[i]);
-  return trace;
+  const T = Object.assign(Object.create(null), table);
+  T.n = table.start.length;
+  T.recorded = table.start;
+  Object.assign(T, shapeOf(T.parent));
+  T.end = endOf(T);
+  T.path = pathOf(T);
+  if (!T.shift?.some(moved => moved)) T.shift = null; // nothing to switch
+  T.folds = foldsOf(T);
+  return T;
+}
+
+function endOf(T) {
+  let end = 1;
+  for (let i = 0; i < T.n; i++) end = Math.max(end, T.start[i] + T.dur[i]);
+  if (T.dur2) for (let i = 0; i < T.n; i++) end = Math.max(end, T.start2[i] + T.dur2[i]);
+  return end;
+}
+
+/** Depth of each row and the row after its last descendant: rows stand in preorder, so parents say it all. */
+function shapeOf(parent) {
+  const n = parent.length, depth = new Uint32Array(n), subEnd = new Int32Array(n);
+  for (let i = 0; i < n; i++) depth[i] = parent[i] < 0 ? 0 : depth[parent[i]] + 1;
+  for (let i = n - 1; i >= 0; i--) {
+    subEnd[i] = Math.max(subEnd[i], i + 1);
+    if (parent[i] >= 0) subEnd[parent[i]] = Math.max(subEnd[parent[i]], subEnd[i]);
+  }
+  return { depth, subEnd };
+}
+
+/** The critical path: stretches in order of time, and by row; a row of -1 is time that no span covers. */
+function pathOf(T) {
+  if (!T.critRow) return null;
+  const { critRow: row, critS, critE } = T, first = new Uint32Array(T.n + 1), sum = new Float64Array(T.n + 1);
+  let total = 0, gap = 0;
+  for (let k = 0; k < row.length; k++) {
+    const took = critE[k] - critS[k];
+    total += took;
+    if (row[k] < 0) gap += took;
+    else { first[row[k] + 1]++; sum[row[k] + 1] += took; }
+  }
+  for (let i = 0; i < T.n; i++) { first[i + 1] += first[i]; sum[i + 1] += sum[i]; }
+  const next = first.slice(), of = new Uint32Array(row.length);
+  for (let k = 0; k < row.length; k++) if (row[k] >= 0) of[next[row[k]]++] = k;
+  return { first, of, total, gap, own: i => sum[i + 1] - sum[i], whole: i => sum[T.subEnd[i]] - sum[i] };
+}
+
+const FOLD_FROM = 5; // so many equal siblings stand in one row
+
+/** Siblings of one service and name, where there are five or more: their rows, and for each row its fold or -1. */
+function foldsOf(T) {
+  const of = new Int32Array(T.n).fill(-1), siblings = new Uint32Array(T.n), found = new Map();
+  for (let i = 0; i < T.n; i++) if (T.parent[i] >= 0) siblings[T.parent[i]]++;
+  for (let i = 0; i < T.n; i++) {
+    const parent = T.parent[i];
+    if (parent < 0 || siblings[parent] < FOLD_FROM) continue;
+    const key = (parent * T.meta.services.length + T.svc[i]) * T.strings.length + T.name[i];
+    if (found.has(key)) found.get(key).push(i);
+    else found.set(key, [i]);
+  }
+  const members = [...found.values()].filter(rows => rows.length >= FOLD_FROM);
+  members.forEach((rows, g) => { for (const i of rows) of[i] = g; });
+  return { of, members, facts: new Map() };
+}
+
+/** Count, total, p50, max, errors and time on the path of a fold; looked at once, when it comes into sight. */
+function foldFacts(T, g) {
+  const known = T.folds.facts.get(g);
+  if (known) return known;
+  const rows = T.folds.members[g], took = Float64Array.from(rows, i => Math.max(0, T.dur[i])).sort();
+  const facts = {
+    count: rows.length,
+    total: took.reduce((a, b) => a + b, 0),
+    p50: took[Math.ceil(took.length / 2) - 1],
+    max: took[took.length - 1],
+    errors: rows.filter(i => T.flags[i] & ERROR).length,
+    path: T.path ? rows.reduce((sum, i) => sum + T.path.whole(i), 0) : 0,
+    slowest: rows.reduce((best, i) => (T.dur[i] > T.dur[best] ? i : best)),
+    from: rows.reduce((least, i) => Math.min(least, T.start[i]), Infinity),
+    to: rows.reduce((most, i) => Math.max(most, finish(T, i)), 0),
+    before: T.state ? rows.filter(i => T.state[i] !== ADDED).length : 0,
+  };
+  T.folds.facts.set(g, facts);
+  return facts;
 }
 
 const finish = (T, i) => T.start[i] + Math.max(0, T.dur[i]);
 const isParent = (T, i) => T.subEnd[i] > i + 1;
 const hasDetails = T => T.attrOff !== undefined;
+const percent = share => (share > 0 && share < 0.001 ? '<0.1 %' : `${(Number.isFinite(share) ? share * 100 : 0).toFixed(1)} %`);
+const signed = ns => `${ns < 0 ? '' : '+'}${duration(ns)}`;
+const many = (count, one) => `${count.toLocaleString('en')} ${one}${count === 1 ? '' : 's'}`;
 
 /** What the row says about its time; a missing end is said, not drawn as a number. */
 function timeWords(T, i) {
   if (T.flags[i] & NO_START) return 'no start';
   if (T.flags[i] & NO_END) return 'no end';
-  return duration(T.dur[i]);
+  if (!T.state || T.state[i] === MATCHED) return duration(T.dur[i]);
+  if (T.state[i] === ADDED) return `${duration(T.dur[i])}, added`;
+  if (T.state[i] === MISSING) return `missing, was ${duration(T.dur2[i])}`;
+  return `${duration(T.dur[i])}, ${T.state[i] === SLOWER ? 'slower' : 'faster'}: was ${duration(T.dur2[i])} (${signed(T.dur[i] - T.dur2[i])})`;
+}
+
+function foldWords(T, g) {
+  const { count, total, p50, max, path, before } = foldFacts(T, g);
+  const share = T.path ? `, ${percent(path / T.path.total)} of the path` : '';
+  return `${count.toLocaleString('en')} ×${T.state && before !== count ? ` (was ${before.toLocaleString('en')})` : ''}, total ${duration(total)}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
 }
 
 function spokenRow(T, i) {
-  const error = T.flags[i] & ERROR ? ', error' : '';
-  return `${timeWords(T, i)}, starts at ${duration(T.start[i])}${error}`;
+  const error = T.flags[i] & ERROR ? ', error' : '', moved = T.isCorrected && T.shift[i] ? `, moved by ${signed(T.shift[i])}` : '';
+  return `${timeWords(T, i)}, starts at ${duration(T.start[i])}${error}${moved}`;
 }
 
+const idOf = (T, i) => (T.spanHi ? hex(T.spanHi[entry(T, i)], T.spanLo[entry(T, i)]) : '');
+const entry = (T, i) => (T.det ? T.det[i] : i); // where the details of a row stand
+
 /** Everything known about entry j of a table with details: its status text, and [heading, [[key, value]]]. */
-function details(D, j) {
+function details(D, j, parentId) {
   const S = D.strings, out = [];
   const pairs = (offsets, keys, values, k) => {
     const rows = [];
     for (let p = offsets[k]; p < offsets[k + 1]; p++) rows.push([S[keys[p]], S[values[p]]]);
     return rows;
   };
-  const attributes = pairs(D.attrOff, D.attrK, D.attrV, j);
-  if (attributes.length) out.push(['Attributes', attributes]);
+  out.push(...grouped(pairs(D.attrOff, D.attrK, D.attrV, j)));
   for (let k = D.evOff[j]; k < D.evOff[j + 1]; k++) {
     const at = D.evAt[k] === NO_TIME ? '' : ` at ${duration(D.evAt[k])}`;
     out.push([`Event ${S[D.evName[k]]}${at}`, pairs(D.evAttrOff, D.evAttrK, D.evAttrV, k)]);
@@ -315,13 +437,66 @@ function details(D, j) {
   if (links.length) out.push(['Links', links]);
   const resource = pairs(D.resOff, D.resK, D.resV, D.res[j]);
   if (resource.length) out.push(['Resource', resource]);
-  const parent = D.parHi[j] || D.parLo[j] ? [['parent id', hex(D.parHi[j], D.parLo[j])]] : [];
+  const above = S[D.parId[j]] || parentId, parent = above ? [['parent id', above]] : [];
   out.push(['Record', [['span id', hex(D.spanHi[j], D.spanLo[j])], ...parent, ['source', D.meta.sources[D.src[j]]],
     ['record', D.rec[j].toLocaleString('en')], ['byte', D.off[j].toLocaleString('en')]]]);
   return { status: S[D.status[j]], sections: out };
 }
 
+/** Attributes by the first word of their key; what stands alone comes first, under a heading of its own. */
+function grouped(rows) {
+  const groups = new Map();
+  for (const row of rows) {
+    const head = row[0].split('.', 1)[0];
+    groups.set(head, [...(groups.get(head) ?? []), row]);
+  }
+  const alone = [...groups.values()].filter(group => group.length === 1).flat();
+  const shared = [...groups].filter(([, group]) => group.length > 1).map(([head, group]) => [`Attributes: ${head}`, group]);
+  return alone.length ? [['Attributes', alone], ...shared] : shared;
+}
+
 // ------------------------------------------------------------------------------------------------ 6 waterfall
+//
+// A row is named by a number: 0 to n - 1 are spans, from n on folds of equal siblings.
+
+/** Small boxes on one line, before its words, made once and reused; those nearer than `apart` pixels become one. */
+class Marks {
+  constructor(words, cls, apart = 1) {
+    Object.assign(this, { words, cls, apart });
+    this.boxes = [];
+    this.used = 0;
+  }
+
+  /** Draw `count` stretches in order; from(k) and to(k) are pixels. */
+  draw(count, from, to, width, paint = null) {
+    let a = NaN, b = NaN, at = -1, used = 0;
+    const put = () => { if (at >= 0) this.box(used++, a, b, at, paint); };
+    for (let k = 0; k < count; k++) {
+      const x0 = from(k), x1 = to(k);
+      if (x1 < -4 || x0 > width + 4) continue;
+      if (x0 <= b + this.apart) { b = Math.max(b, x1); continue; }
+      put();
+      [a, b, at] = [x0, x1, k];
+    }
+    put();
+    for (let k = used; k < this.used; k++) this.boxes[k].style.display = 'none';
+    this.used = used;
+  }
+
+  box(k, a, b, at, paint) {
+    if (!this.boxes[k]) {
+      this.boxes[k] = h('i', this.cls);
+      this.words.before(this.boxes[k]);
+    }
+    const box = this.boxes[k], x0 = Math.max(-4, a);
+    box.style.display = '';
+    box.style.transform = `translateX(${x0.toFixed(1)}px)`;
+    box.style.width = `${Math.max(1, Math.min(b, 20000) - x0).toFixed(1)}px`;
+    paint?.(box, at);
+  }
+
+  clear() { this.draw(0); }
+}
 
 /** One pooled row: its elements, filled when it comes into sight, placed on every zoom. */
 class Row {
@@ -333,59 +508,117 @@ class Row {
     this.twisty = set(h('span', 'tkw-tw'), { 'aria-hidden': 'true' });
     this.service = h('span', 'tkw-svc');
     this.error = h('span', 'tkw-mark', '!');
-    this.orphan = h('span', 'tkw-mark soft', 'parent missing');
+    this.note = h('span', 'tkw-mark soft');
     this.name = h('span', 'tkw-nm');
     this.bar = h('div', 'tkw-b');
     this.time = h('span', 'tkw-d');
-    this.label.append(this.twisty, this.service, this.error, this.orphan, this.name);
+    this.label.append(this.twisty, this.service, this.error, this.note, this.name);
     this.line.append(this.bar, this.time);
+    this.members = new Marks(this.time, 'tkw-m', -0.5); // calls back to back stay apart
+    this.before = new Marks(this.time, 'tkw-was');
+    this.path = new Marks(this.time, 'tkw-p');
+    this.events = new Marks(this.time, 'tkw-ev');
     this.el.append(this.label, this.line);
   }
 
-  /** Text and identity: once for each span that comes into sight. */
-  fill(W, i, k) {
-    const { T, uid } = W, flags = T.flags[i], colour = colourOf(T.meta.slots[T.svc[i]]);
-    this.index = i;
-    this.el.id = `${uid}-${i}`;
-    this.el.dataset.row = i;
+  /** Text and identity: once for each row that comes into sight. */
+  fill(W, code, k) {
+    const { T, uid } = W, fold = code >= T.n ? code - T.n : -1, i = fold < 0 ? code : T.folds.members[fold][0];
+    const colour = colourOf(T.meta.slots[T.svc[i]]), deep = T.depth[i] + W.outline.extra[k];
+    this.index = code;
+    this.el.id = `${uid}-${code}`;
+    this.el.dataset.row = code;
     this.el.style.display = '';
     this.el.style.transform = `translateY(${k * ROW}px)`;
-    const expanded = isParent(T, i) ? String(!W.collapsed[i]) : null;
-    set(this.el, { 'aria-level': T.depth[i] + 1, 'aria-rowindex': k + 1, 'aria-expanded': expanded });
-    const indent = 6 + Math.min(T.depth[i], DEEPEST) * INDENT;
-    this.twisty.textContent = expanded === null ? '' : W.collapsed[i] ? '▸' : '▾';
+    const expanded = W.outline.expanded(code);
+    set(this.el, { 'aria-level': deep + 1, 'aria-rowindex': k + 1, 'aria-expanded': expanded === null ? null : String(expanded) });
+    const indent = 6 + Math.min(deep, DEEPEST) * INDENT;
+    this.twisty.textContent = expanded === null ? '' : expanded ? '▾' : '▸';
     this.twisty.style.left = `${indent}px`;
     this.label.style.paddingLeft = `${indent + 16}px`;
     this.service.textContent = label(T.meta.services[T.svc[i]], 100);
     this.service.style.borderLeftColor = colour;
     this.name.textContent = label(T.strings[T.name[i]]);
-    this.error.hidden = !(flags & ERROR);
-    this.orphan.hidden = !(flags & ORPHAN);
     this.bar.style.background = colour;
-    this.bar.className = `tkw-b${flags & ERROR ? ' err' : ''}${flags & NO_END ? ' open' : ''}${flags & NO_START ? ' unbegun' : ''}${flags & INFERRED ? ' guess' : ''}`;
-    this.time.textContent = timeWords(T, i) + (flags & INFERRED ? ' (inferred)' : '');
-    set(this.line, { 'aria-label': spokenRow(T, i) });
+    if (fold < 0) this.fillSpan(W, i);
+    else this.fillFold(W, fold, colour);
     this.label.title = `${this.service.textContent}  ${this.name.textContent}`;
   }
 
+  fillSpan(W, i) {
+    const { T } = W, flags = T.flags[i], kind = T.state ? T.state[i] : MATCHED, moved = T.isCorrected && T.shift[i];
+    const notes = [[flags & ORPHAN, 'parent missing'], [kind === ADDED, 'added'], [kind === MISSING, 'missing'], [kind === SLOWER, 'slower'], [kind === FASTER, 'faster'], [moved, 'moved'], [flags & LINKED, 'linked']];
+    this.error.hidden = !(flags & ERROR);
+    this.note.textContent = notes.filter(([on]) => on).map(([, words]) => words).join(', ');
+    this.note.hidden = !this.note.textContent;
+    const looks = [[flags & ERROR, 'err'], [flags & NO_END, 'open'], [flags & NO_START, 'unbegun'], [flags & INFERRED, 'guess'], [kind === MISSING, 'gone'], [kind === ADDED, 'new']];
+    this.bar.className = `tkw-b ${looks.filter(([on]) => on).map(([, cls]) => cls).join(' ')}`.trim();
+    this.el.className = `tkw-row${T.state && kind !== MATCHED ? ` ${kind === FASTER ? 'better' : 'changed'}` : ''}`;
+    if (kind === MISSING) { this.bar.style.background = ''; this.bar.style.color = this.service.style.borderLeftColor; }
+    this.time.textContent = timeWords(T, i) + (flags & INFERRED ? ' (inferred)' : '');
+    set(this.line, { 'aria-label': spokenRow(T, i) });
+  }
+
+  fillFold(W, g, colour) {
+    const { T } = W, facts = foldFacts(T, g);
+    this.colour = colour;
+    this.error.hidden = !facts.errors;
+    this.note.textContent = `${facts.count.toLocaleString('en')} ×`;
+    this.note.hidden = false;
+    this.bar.className = 'tkw-b hull';
+    this.el.className = 'tkw-row fold';
+    this.time.textContent = foldWords(T, g);
+    set(this.line, { 'aria-label': `${foldWords(T, g)}, starts at ${duration(facts.from)}${facts.errors ? `, ${many(facts.errors, 'error')}` : ''}` });
+  }
+
   /** Geometry: every frame. */
-  place(W, i) {
-    const { T } = W, width = W.width - W.split, scale = width / (W.to - W.from);
+  place(W, code) {
+    const { T } = W, fold = code >= T.n ? code - T.n : -1, width = W.width - W.split, scale = width / (W.to - W.from);
+    const x = time => (time - W.from) * scale;
     this.label.style.width = `${W.split}px`;
     this.line.style.left = `${W.split}px`;
-    const x0 = Math.max(-4, (T.start[i] - W.from) * scale), x1 = Math.min(width + 4, (finish(T, i) - W.from) * scale);
-    const outside = x1 < -3 || x0 > width + 3;
+    const facts = fold < 0 ? null : foldFacts(T, fold), isGone = !facts && T.state && T.state[code] === MISSING;
+    const from = facts ? facts.from : isGone ? T.start2[code] : T.start[code];
+    const to = facts ? facts.to : isGone ? from + T.dur2[code] : finish(T, code);
+    const x0 = Math.max(-4, x(from)), x1 = Math.min(width + 4, x(to)), outside = x1 < -3 || x0 > width + 3;
     this.bar.style.display = this.time.style.display = outside ? 'none' : '';
     if (!outside) {
       this.bar.style.transform = `translateX(${x0.toFixed(1)}px)`;
       this.bar.style.width = `${Math.max(2, x1 - x0).toFixed(1)}px`;
-      const room = 10 + this.time.textContent.length * 6.5, right = x1 + room < width, left = !right && x0 > room;
-      this.time.style.left = right ? `${(x1 + 5).toFixed(1)}px` : '';
-      this.time.style.right = right ? '' : `${(left ? width - x0 + 5 : Math.max(6, width - x1 + 6)).toFixed(1)}px`;
-      this.time.style.color = right || left || T.flags[i] & (NO_END | INFERRED) ? '' : inkOn(colourOf(T.meta.slots[T.svc[i]]));
+      this.placeTime(W, code, x0, x1, width, facts || isGone);
     }
-    this.el.setAttribute('aria-selected', i === W.selected);
-    this.el.classList.toggle('hit', !!(W.hits && W.hits[i]));
+    this.placeMarks(W, code, fold, x, width);
+    this.el.setAttribute('aria-selected', code === W.selected);
+    this.el.classList.toggle('hit', W.isHit(code));
+    this.el.classList.toggle('off', W.showPath && (facts ? !facts.path : !T.path.whole(code)));
+  }
+
+  placeTime(W, code, x0, x1, width, isPale) {
+    const { T } = W, room = 10 + this.time.textContent.length * 6.1, right = x1 + room < width, left = !right && x0 > room;
+    this.time.style.left = right ? `${(x1 + 5).toFixed(1)}px` : '';
+    this.time.style.right = right ? '' : `${(left ? width - x0 + 5 : Math.max(6, width - x1 + 6)).toFixed(1)}px`;
+    const onBar = !(right || left);
+    const plain = !onBar || isPale || W.showPath || x1 - x0 < room || T.flags[code] & (NO_END | INFERRED);
+    this.time.style.color = plain ? '' : inkOn(colourOf(T.meta.slots[T.svc[code]]));
+    this.time.classList.toggle('boxed', onBar && !!plain);
+  }
+
+  placeMarks(W, code, fold, x, width) {
+    const { T } = W, P = W.showPath ? T.path : null;
+    if (fold >= 0) {
+      const rows = T.folds.members[fold], colour = this.colour;
+      this.members.draw(rows.length, k => x(T.start[rows[k]]), k => Math.max(x(finish(T, rows[k])) - 1, x(T.start[rows[k]]) + 1), width, box => { box.style.background = colour; });
+      for (const marks of [this.path, this.events, this.before]) marks.clear();
+      return;
+    }
+    this.members.clear();
+    const isPair = T.state && T.state[code] !== ADDED && T.state[code] !== MISSING;
+    this.before.draw(isPair ? 1 : 0, () => x(T.start2[code]), () => x(T.start2[code] + T.dur2[code]), width);
+    const first = P ? P.first[code] : 0, at = k => P.of[first + k], moved = T.isCorrected ? T.shift[code] : 0;
+    this.path.draw(P ? P.first[code + 1] - first : 0, k => x(T.critS[at(k)] + moved), k => x(T.critE[at(k)] + moved), width);
+    const begin = T.evOff ? T.evOff[entry(T, code)] : 0, last = T.evOff ? T.evOff[entry(T, code) + 1] : 0;
+    const time = k => (T.evAt[begin + k] === NO_TIME ? NaN : x(T.evAt[begin + k] + moved));
+    this.events.draw(last - begin, time, k => time(k) + 2, width, (box, k) => { box.title = `${T.strings[T.evName[begin + k]]} at ${duration(T.evAt[begin + k])}`; });
   }
 
   hide() {
@@ -400,6 +633,95 @@ class Row {
 function inkOn(colour) {
   const [r, g, b] = [1, 3, 5].map(k => parseInt(colour.slice(k, k + 2), 16) / 255).map(c => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? '#000' : '#fff';
+}
+
+/** Which rows are listed, in order: what is collapsed, folded or filtered out is not. */
+class Outline {
+  constructor(T) {
+    this.T = T;
+    this.collapsed = new Uint8Array(T.n);
+    this.opened = new Uint8Array(T.folds.members.length);
+    this.isFolding = true;
+    this.services = new Set(); // shown with all above them; empty for all
+    this.keep = null;
+    this.place = new Int32Array(T.n + T.folds.members.length); // of each row in the list, -1 if it is not there
+    this.list();
+  }
+
+  /** One pass over preorder, jumping over what is shut; an opened fold puts its members behind its own row. */
+  list() {
+    const { T, place, keep } = this, { of, members } = T.folds, total = T.n + members.length;
+    const rows = new Int32Array(total), extra = new Uint16Array(total), stack = [{ at: 0, end: T.n, extra: 0, member: -1 }];
+    let count = 0;
+    place.fill(-1);
+    const emit = (code, more) => { place[code] = count; extra[count] = more; rows[count++] = code; };
+    while (stack.length) {
+      const run = stack[stack.length - 1], i = run.at, g = this.isFolding && i < run.end && i !== run.member ? of[i] : -1;
+      if (i >= run.end) stack.pop();
+      else if (g >= 0) {
+        run.at = T.subEnd[i];
+        if (members[g][0] !== i || (keep && !members[g].some(member => keep[member]))) continue;
+        emit(T.n + g, run.extra);
+        if (this.opened[g]) for (let k = members[g].length - 1; k >= 0; k--) stack.push({ at: members[g][k], end: T.subEnd[members[g][k]], extra: run.extra + 1, member: members[g][k] });
+      } else if (keep && !keep[i]) run.at = T.subEnd[i];
+      else {
+        emit(i, run.extra);
+        run.at = this.collapsed[i] ? T.subEnd[i] : i + 1;
+      }
+    }
+    this.rows = rows.subarray(0, count);
+    this.extra = extra;
+  }
+
+  /** True, false, or null for a row that cannot be opened. */
+  expanded(code) {
+    if (code >= this.T.n) return !!this.opened[code - this.T.n];
+    return isParent(this.T, code) ? !this.collapsed[code] : null;
+  }
+
+  turn(code, shut) {
+    if (code >= this.T.n) this.opened[code - this.T.n] = shut ? 0 : 1;
+    else this.collapsed[code] = shut && isParent(this.T, code) ? 1 : 0;
+  }
+
+  /** Show so many levels and no more; folds are shut. */
+  levels(depth) {
+    const { T } = this;
+    for (let i = 0; i < T.n; i++) this.collapsed[i] = T.depth[i] + 1 >= depth && isParent(T, i) ? 1 : 0;
+    this.opened.fill(0);
+  }
+
+  /** Keep the rows of these services, and all above them. */
+  filter() {
+    const { T, services } = this;
+    this.keep = services.size ? Uint8Array.from(T.svc, code => (services.has(code) ? 1 : 0)) : null;
+    if (!this.keep) return 0;
+    const shown = this.keep.reduce((a, b) => a + b, 0);
+    for (let i = T.n - 1; i >= 0; i--) if (this.keep[i] && T.parent[i] >= 0) this.keep[T.parent[i]] ||= 2;
+    return shown;
+  }
+
+  /** Open whatever hides a row; whether anything had to be. */
+  uncover(code) {
+    const { T } = this, isFold = code >= T.n, i = isFold ? T.folds.members[code - T.n][0] : code;
+    let opened = false;
+    if (this.keep && !this.keep[i]) { this.services.clear(); this.filter(); opened = true; }
+    for (let p = i; p >= 0; p = T.parent[p]) {
+      const g = this.isFolding ? T.folds.of[p] : -1;
+      if (p !== i && this.collapsed[p]) { this.collapsed[p] = 0; opened = true; }
+      if (g >= 0 && !this.opened[g] && !(isFold && p === i)) { this.opened[g] = 1; opened = true; }
+    }
+    return opened;
+  }
+
+  /** The row that a listed row hangs under, or -1. */
+  above(code) {
+    const { T } = this, i = code >= T.n ? T.folds.members[code - T.n][0] : code;
+    return code < T.n && this.isFolding && T.folds.of[i] >= 0 ? T.n + T.folds.of[i] : T.parent[i];
+  }
+
+  /** The first row inside a listed row. */
+  inside(code) { return code >= this.T.n ? this.T.folds.members[code - this.T.n][0] : this.rows[this.place[code] + 1]; }
 }
 
 /** The overview: the whole trace, painted once, and over it the window. */
@@ -452,7 +774,7 @@ class Minimap {
     pen.fillStyle = isDark() ? 'rgba(0,0,0,.55)' : 'rgba(120,130,140,.35)';
     pen.fillRect(0, 0, a, height);
     pen.fillRect(b, 0, width - b, height);
-    const rows = W.rows.length || 1, top = W.scroll.scrollTop / ROW / rows * height, tall = Math.max(2, W.height / ROW / rows * height);
+    const rows = W.outline.rows.length || 1, top = W.scroll.scrollTop / ROW / rows * height, tall = Math.max(2, W.height / ROW / rows * height);
     pen.strokeStyle = this.colours.acc;
     pen.lineWidth = ratio;
     pen.strokeRect(a + 0.5, Math.min(height - 2, top) + 0.5, Math.max(2, b - a - 1), Math.min(height - 1 - Math.min(height - 2, top), tall));
@@ -500,7 +822,54 @@ class Ruler {
   }
 }
 
-/** What is known about the selected span. */
+/** Who the request waited for, over time: the critical path in one line; hatched where no span says. */
+class Lane {
+  constructor(W) {
+    const { T } = W, share = percent(T.path.gap / T.path.total), gaps = T.path.gap ? `, ${share} of it without a span` : '';
+    this.W = W;
+    this.el = h('div', 'tkw-lane');
+    this.title = h('b', '', `Critical path${T.path.gap ? `, ${share} without a span` : ''}`);
+    this.canvas = set(h('canvas'), { role: 'img', 'aria-label': `Critical path of ${duration(T.path.total)}${gaps}: a click selects the span that was waited for` });
+    this.el.append(this.title, this.canvas);
+    W.on(this.canvas, 'click', e => {
+      const time = W.from + e.offsetX / this.canvas.clientWidth * (W.to - W.from);
+      const k = T.critRow.findIndex((row, at) => row >= 0 && T.critS[at] <= time && time < T.critE[at]);
+      if (k >= 0) W.select(T.critRow[k]);
+    });
+  }
+
+  draw() {
+    const { W } = this, { T } = W, ratio = devicePixelRatio || 1, wide = W.width - W.split, width = Math.round(wide * ratio), height = Math.round(LANE * ratio);
+    this.el.hidden = !W.showPath;
+    if (!W.showPath || width <= 0) return;
+    this.title.style.width = `${W.split}px`;
+    this.canvas.style.left = `${W.split}px`;
+    this.canvas.style.width = `${wide}px`;
+    [this.canvas.width, this.canvas.height] = [width, height];
+    const pen = this.canvas.getContext('2d'), scale = width / (W.to - W.from), slots = T.meta.slots.map(colourOf);
+    const gap = T.path.gap ? hatch(pen, getComputedStyle(W.root).getPropertyValue('--tk-fg2').trim()) : '';
+    for (let k = 0; k < T.critRow.length; k++) {
+      const row = T.critRow[k], moved = row >= 0 && T.isCorrected ? T.shift[row] : 0;
+      const x0 = (T.critS[k] + moved - W.from) * scale, x1 = (T.critE[k] + moved - W.from) * scale;
+      if (x1 < 0 || x0 > width) continue;
+      pen.fillStyle = row < 0 ? gap : slots[T.svc[row]];
+      pen.fillRect(x0, 3 * ratio, Math.max(0.5, x1 - x0 - (x1 - x0 > 3 * ratio ? ratio : 0)), height - 6 * ratio);
+    }
+  }
+}
+
+function hatch(pen, colour) {
+  const tile = document.createElement('canvas');
+  tile.width = tile.height = 6;
+  const stroke = tile.getContext('2d');
+  stroke.strokeStyle = colour;
+  stroke.beginPath();
+  for (const x of [-6, 0, 6]) { stroke.moveTo(x, 6); stroke.lineTo(x + 6, 0); }
+  stroke.stroke();
+  return pen.createPattern(tile, 'repeat');
+}
+
+/** What is known about the selected row. */
 class Detail {
   constructor(W, ask) {
     this.W = W;
@@ -510,54 +879,122 @@ class Detail {
 
   get open() { return this.el.classList.contains('on'); }
 
-  show(i) {
+  show(code) {
     const { T } = this.W;
-    this.row = i;
+    this.row = code;
     this.el.classList.add('on');
-    if (hasDetails(T)) this.fill(i, details(T, i));
+    if (code >= T.n) this.fillFold(code - T.n);
+    else if (hasDetails(T)) this.fill(code, details(T, entry(T, code), T.parent[code] >= 0 ? idOf(T, T.parent[code]) : ''));
     else {
-      this.fill(i, { status: '', sections: [['Attributes', [['', this.ask ? 'asking the notebook …' : 'not embedded']]]] });
-      this.ask?.(i, table => { if (this.row === i) this.fill(i, details(table, 0)); });
+      this.fill(code, { status: '', sections: [['Attributes', [['', this.ask ? 'asking the notebook …' : 'not embedded']]]] });
+      this.ask?.({ kind: 'details', row: code }, table => { if (this.row === code) this.fill(code, details(table, 0)); });
     }
   }
 
   fill(i, { status, sections }) {
-    const { T } = this.W, flags = T.flags[i], top = h('div', 'tkw-top');
-    const title = set(h('div', 'tkw-ttl', T.strings[T.name[i]]), { role: 'heading', 'aria-level': 4 });
-    top.append(title, button('Close', () => this.W.close(), 'Esc'));
+    const { T } = this.W, flags = T.flags[i];
     const facts = [['service', T.meta.services[T.svc[i]]], ['kind', T.meta.kinds[T.kind[i]].toLowerCase()], ['duration', timeWords(T, i)], ['starts at', flags & NO_START ? 'no start in the record' : duration(T.start[i])]];
     if (flags & NO_END) facts.push(['end', 'no end in the record: drawn to the end of the trace']);
     if (flags & ERROR) facts.push(['status', `error${status ? `: ${status}` : ''}`, true]);
     else if (status) facts.push(['status', status]);
     if (flags & ORPHAN) facts.push(['parent', 'not in the data']);
     if (flags & INFERRED) facts.push(['origin', 'written by the backend for a callee that sent nothing']);
-    this.el.replaceChildren(top, this.grid(facts), ...sections.flatMap(([heading, rows]) => [set(h('div', 'tkw-sec', heading), { role: 'heading', 'aria-level': 5 }), this.grid(rows)]));
+    if (T.shift?.[i]) facts.push(['clock', `${signed(T.shift[i])} ± ${duration(T.doubt[i])} when corrected for skew${T.isCorrected ? ', as drawn' : ''}`]);
+    if (T.path) facts.push(['critical path', this.pathWords(i)]);
+    this.put(T.strings[T.name[i]], this.grid(facts), this.family(i), ...sections.flatMap(([heading, rows]) => [this.heading(heading), this.grid(rows)]));
+  }
+
+  fillFold(g) {
+    const { T, outline } = this.W, facts = foldFacts(T, g), i = T.folds.members[g][0];
+    const rows = [['service', T.meta.services[T.svc[i]]], ['calls', facts.count.toLocaleString('en')], ['total', duration(facts.total)], ['p50', duration(facts.p50)], ['max', duration(facts.max)]];
+    if (facts.errors) rows.push(['errors', facts.errors.toLocaleString('en'), true]);
+    if (T.path) rows.push(['critical path', `${duration(facts.path)}, ${percent(facts.path / T.path.total)}`]);
+    if (T.state) rows.push(['before', many(facts.before, 'call')]);
+    const acts = h('div', 'tkw-acts'), isOpen = outline.opened[g];
+    acts.append(button(isOpen ? 'Fold' : 'Unfold', () => { this.W.fold(T.n + g, !!isOpen); this.show(T.n + g); }), button('Slowest of them', () => this.W.select(facts.slowest)));
+    this.put(T.strings[T.name[i]], this.grid(rows), acts);
+  }
+
+  pathWords(i) {
+    const { path } = this.W.T, own = path.own(i), whole = path.whole(i);
+    if (!whole) return 'not on it: nobody waited for this span';
+    return `${duration(own)} itself (${percent(own / path.total)}), ${duration(whole)} with all below (${percent(whole / path.total)})`;
+  }
+
+  put(name, ...rest) {
+    const top = h('div', 'tkw-top');
+    top.append(set(h('div', 'tkw-ttl', name), { role: 'heading', 'aria-level': 4 }), button('Close', () => this.W.close(), 'Esc'));
+    this.el.replaceChildren(top, ...rest);
     this.el.scrollTop = 0;
+  }
+
+  heading(words) { return set(h('div', 'tkw-sec', words), { role: 'heading', 'aria-level': 5 }); }
+
+  /** Buttons that lead to the parent and to the longest children. */
+  family(i) {
+    const { T } = this.W, box = h('div', 'tkw-kin'), children = [];
+    for (let k = i + 1; k < T.subEnd[i]; k = T.subEnd[k]) children.push(k);
+    const lead = (words, k) => button(`${words}: ${label(T.meta.services[T.svc[k]], 40)} ${label(T.strings[T.name[k]], 80)}, ${timeWords(T, k)}`, () => this.W.select(k));
+    if (T.parent[i] >= 0) box.append(lead('Parent', T.parent[i]));
+    const longest = children.toSorted((a, b) => T.dur[b] - T.dur[a]).slice(0, 5);
+    for (const k of longest) box.append(lead('Child', k));
+    if (children.length > longest.length) box.append(h('span', 'tkw-dim', `and ${many(children.length - longest.length, 'shorter child').replace('childs', 'children')}`));
+    return box;
   }
 
   grid(rows) { // own classed boxes: JupyterLab restyles dl, dt and tables in outputs
     const box = h('div', 'tkw-kv');
     for (const [key, value, bad] of rows) {
-      const name = h('div', 'tkw-k');
+      const name = h('div', 'tkw-k'), cell = h('div', `tkw-v${bad ? ' err' : ''}`, value);
       for (const part of key.split(/(?<=[._])/)) name.append(part, h('wbr')); // break after a dot before inside a word
-      box.append(name, h('div', `tkw-v${bad ? ' err' : ''}`, value));
+      if (value) cell.prepend(set(button('Copy', e => this.copy(e.currentTarget, value)), { 'aria-label': `Copy ${key}` }));
+      box.append(name, cell);
     }
     return box;
   }
+
+  async copy(from, text) {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch { // no clipboard in this frame: the old way
+      const area = h('textarea');
+      area.value = text;
+      this.el.append(area);
+      area.select();
+      document.execCommand('copy');
+      area.remove();
+      from.focus();
+    }
+    this.W.say(`Copied ${label(text, 80)}`);
+    from.textContent = 'Copied';
+    setTimeout(() => { from.textContent = 'Copy'; }, 1500);
+  }
+
+  showKeys() {
+    this.row = -1;
+    this.el.classList.add('on');
+    const rows = this.W.keyMap().map(([keys, words]) => [keys.map(key => KEY_NAMES[key] ?? key).join('  '), words]);
+    const box = h('div', 'tkw-kv');
+    for (const [keys, words] of [...rows, ['Ctrl + wheel', 'zoom'], ['Shift + wheel', 'pan'], ['double click', 'fit a span']]) box.append(h('div', 'tkw-v', keys), h('div', 'tkw-k', words));
+    this.put('Keys', box);
+    this.el.focus({ preventScroll: true });
+  }
 }
+
+const KEY_NAMES = { ArrowDown: '↓', ArrowUp: '↑', ArrowLeft: '←', ArrowRight: '→', Escape: 'Esc', PageDown: 'Page ↓', PageUp: 'Page ↑' };
 
 /** A trace as rows on a time axis; only the rows in sight exist. */
 export class Waterfall {
-  constructor(host, table, { height = 480, onSelect = null, ask = null } = {}) {
+  constructor(host, table, { height = 480, onSelect = null, onLook = null, ask = null } = {}) {
     this.T = traceOf(table);
-    this.onSelect = onSelect;
+    Object.assign(this, { onSelect, onLook, ask });
     this.uid = uniqueName();
     this.stop = new AbortController();
     this.from = 0;
     this.to = this.T.end;
     this.selected = -1;
-    this.collapsed = new Uint8Array(this.T.n);
-    this.place = new Int32Array(this.T.n); // of each span among the visible rows, -1 if folded away
+    this.outline = new Outline(this.T);
+    this.showPath = !!this.T.path;
     this.hits = null;
     this.hitList = [];
     this.pool = [];
@@ -565,14 +1002,16 @@ export class Waterfall {
     this.wanted = null; // width of the name column, if the reader chose one
     this.split = 300;
     this.redraw = oncePerFrame(() => this.draw());
-    this.build(host, height, ask);
+    this.build(host, height);
     this.list();
     this.listen();
   }
 
   on(target, type, act, options = {}) { target.addEventListener(type, act, { signal: this.stop.signal, ...options }); }
 
-  build(host, height, ask) {
+  get rows() { return this.outline.rows; }
+
+  build(host, height) {
     const { T } = this;
     this.root = frame(host, height, this.stop.signal);
     this.scroll = set(h('div', 'tkw-scroll'), { tabindex: 0, role: 'treegrid', 'aria-label': `Spans of trace ${T.meta.id}`, 'aria-readonly': 'true' });
@@ -580,11 +1019,12 @@ export class Waterfall {
     this.scroll.append(this.pad);
     this.mini = new Minimap(this);
     this.ruler = new Ruler(this);
-    this.detail = new Detail(this, ask);
+    this.lane = T.path ? new Lane(this) : null;
+    this.detail = new Detail(this, this.ask);
     this.live = set(h('div', 'tkw-live'), { 'aria-live': 'polite' });
     this.main = h('div', 'tkw-main');
     const col = h('div', 'tkw-col');
-    col.append(this.ruler.el, this.scroll, this.ruler.handle);
+    col.append(this.ruler.el, ...(this.lane ? [this.lane.el] : []), this.scroll, this.ruler.handle);
     this.main.append(col, this.detail.el);
     this.root.append(this.toolbar(), this.legend());
     if (T.meta.note) this.root.append(h('div', 'tkw-note', T.meta.note));
@@ -595,40 +1035,94 @@ export class Waterfall {
     const { T } = this, bar = set(h('div', 'tkw-bar'), { role: 'toolbar', 'aria-label': 'Trace tools' });
     this.query = set(h('input'), { type: 'search', placeholder: 'Find spans ( / )', 'aria-label': 'Find spans by name, service or attribute', spellcheck: 'false', autocomplete: 'off' });
     this.found = set(h('span', 'tkw-dim'), { role: 'status' });
-    this.errors = [];
-    for (let i = 0; i < T.n; i++) if (T.flags[i] & ERROR) this.errors.push(i);
+    this.errors = this.rowsWhere(i => T.flags[i] & ERROR);
+    this.changes = T.state ? this.rowsWhere(i => T.state[i] !== MATCHED) : [];
     bar.append(this.query, this.found);
     if (this.errors.length) bar.append(button(`Next error (${this.errors.length.toLocaleString('en')})`, () => this.step(this.errors, 1), 'e'));
-    bar.append(button('Collapse all', () => this.foldAll(true), '['), button('Expand all', () => this.foldAll(false), ']'), button('Whole trace', () => this.look(0, T.end), '0'));
-    bar.append(h('span', 'tkw-gap'), h('span', 'tkw-dim', `${T.n.toLocaleString('en')} ${T.n === 1 ? 'span' : 'spans'} · ${duration(T.end)}`));
+    if (this.changes.length) bar.append(button(`Next difference (${this.changes.length.toLocaleString('en')})`, () => this.step(this.changes, 1), 'x'));
+    if (T.path) bar.append(this.pathSwitch = toggle('Critical path', () => this.turnPath(), 'c', this.showPath));
+    if (T.shift) bar.append(this.clockSwitch = toggle('Corrected clocks', () => this.turnClock(), 't', false));
+    if (T.folds.members.length) bar.append(this.foldSwitch = toggle('Fold repeats', () => this.turnFolds(), 'g', true));
+    bar.append(this.levelChoice(), button('Whole trace', () => this.look(0, T.end), '0'), button('Keys', () => this.detail.showKeys(), '?'));
+    bar.append(h('span', 'tkw-gap'), h('span', 'tkw-dim', `${many(T.n, 'span')} · ${duration(T.end)}`));
     return bar;
   }
 
+  rowsWhere(is) {
+    const out = [];
+    for (let i = 0; i < this.T.n; i++) if (is(i)) out.push(i);
+    return out;
+  }
+
+  levelChoice() {
+    const { T } = this, choice = set(h('select'), { 'aria-label': 'Levels shown', title: '[ and ]' });
+    const deepest = Math.min(20, T.depth.reduce((a, b) => Math.max(a, b), 0) + 1);
+    choice.append(...['All levels', ...Array.from({ length: deepest - 1 }, (_, k) => many(k + 1, 'level'))].map((words, k) => { const one = h('option', '', words); one.value = k; return one; }));
+    this.on(choice, 'change', () => this.showLevels(Number(choice.value)));
+    return (this.level = choice);
+  }
+
+  /** Services with their colours; pressing one shows its spans with all above them, pressing more adds theirs. */
   legend() {
-    const { T } = this, box = h('div', 'tkw-bar tkw-legend');
+    const { T } = this, box = set(h('div', 'tkw-bar tkw-legend'), { role: 'group', 'aria-label': 'Show only these services' });
     this.swatches = T.meta.services.map((service, k) => {
-      const item = h('span'), swatch = h('i');
+      const item = toggle('', () => this.filter(k), label(service), false), swatch = h('i');
       item.append(swatch, label(service, 60));
-      item.title = label(service);
       box.append(item);
-      return [swatch, T.meta.slots[k]];
+      return [swatch, T.meta.slots[k], item];
     });
     return box;
   }
 
+  filter(k) {
+    const { services } = this.outline;
+    if (services.has(k)) services.delete(k);
+    else services.add(k);
+    const shown = this.outline.filter();
+    this.found.textContent = services.size ? `${many(shown, 'span')} of ${services.size === 1 ? 'this service' : 'these services'}` : '';
+    this.scroll.scrollTop = 0;
+    this.list();
+  }
+
+  turnPath() {
+    if (!this.T.path) return;
+    this.showPath = !this.showPath;
+    set(this.pathSwitch, { 'aria-pressed': String(this.showPath) });
+    this.redraw();
+    this.lane.el.hidden = !this.showPath;
+    this.measure();
+  }
+
+  turnFolds() {
+    if (!this.foldSwitch) return;
+    this.outline.isFolding = !this.outline.isFolding;
+    set(this.foldSwitch, { 'aria-pressed': String(this.outline.isFolding) });
+    if (this.selected >= this.T.n) this.selected = this.T.folds.members[this.selected - this.T.n][0];
+    this.list();
+  }
+
+  /** Times as they were recorded, or as the estimated clocks would have it; never earlier than 0 on the axis. */
+  turnClock() {
+    const { T } = this;
+    if (!T.shift) return;
+    T.isCorrected = !T.isCorrected;
+    T.start = T.isCorrected ? Float64Array.from(T.recorded, (time, i) => time + T.shift[i]) : T.recorded;
+    T.end = endOf(T);
+    T.folds.facts.clear();
+    set(this.clockSwitch, { 'aria-pressed': String(!!T.isCorrected) });
+    this.mini.forget();
+    this.look(this.from, this.to);
+    this.refill();
+    if (this.detail.open && this.selected >= 0) this.detail.show(this.selected);
+  }
+
   // ---- what is in sight
 
-  /** Visible rows after collapsing: preorder and subEnd make it one pass. */
   list() {
-    const { T } = this, rows = new Int32Array(T.n);
-    let count = 0;
-    this.place.fill(-1);
-    for (let i = 0; i < T.n;) {
-      this.place[i] = count;
-      rows[count++] = i;
-      i = this.collapsed[i] ? T.subEnd[i] : i + 1;
-    }
-    this.rows = rows.subarray(0, count);
+    this.outline.list();
+    const count = this.rows.length;
+    for (const [, , item] of this.swatches) item.setAttribute('aria-pressed', 'false');
+    for (const k of this.outline.services) this.swatches[k][2].setAttribute('aria-pressed', 'true');
     this.pad.style.height = `${count * ROW}px`;
     set(this.scroll, { 'aria-rowcount': count });
     this.refill();
@@ -668,26 +1162,34 @@ export class Waterfall {
       this.pad.append(row.el);
     }
     for (let k = first; k < first + this.pool.length; k++) {
-      const row = this.pool[k % this.pool.length], i = this.rows[k];
-      if (i === undefined) { row.hide(); continue; }
-      if (row.index !== i) row.fill(this, i, k);
-      row.place(this, i);
+      const row = this.pool[k % this.pool.length], code = this.rows[k];
+      if (code === undefined) { row.hide(); continue; }
+      if (row.index !== code) row.fill(this, code, k);
+      row.place(this, code);
     }
     const shown = this.selected >= 0 && this.pool.some(row => row.index === this.selected);
     set(this.scroll, { 'aria-activedescendant': shown ? `${this.uid}-${this.selected}` : null });
     this.ruler.draw();
+    this.lane?.draw();
     this.mini.draw();
   }
 
   // ---- moving in time
 
-  look(from, to) {
+  look(from, to, { quiet = false } = {}) {
     const least = Math.max(10, this.T.end * 1e-7);
     if (to - from < least) [from, to] = [(from + to - least) / 2, (from + to + least) / 2];
     const span = Math.min(to - from, this.T.end);
     this.from = Math.max(0, Math.min(from, this.T.end - span));
     this.to = this.from + span;
     this.redraw();
+    if (!quiet) this.tellLook();
+  }
+
+  /** Tell the notebook where the reader looks, once he has come to rest. */
+  tellLook() {
+    clearTimeout(this.resting);
+    if (this.onLook) this.resting = setTimeout(() => this.onLook(this.from > 0 || this.to < this.T.end ? [this.from, this.to] : []), 150);
   }
 
   zoom(factor, at = 0.5) {
@@ -700,55 +1202,76 @@ export class Waterfall {
     this.look(this.from + span * share, this.to + span * share);
   }
 
-  fit(i) {
-    if (i < 0) return;
-    const margin = Math.max(0, this.T.dur[i]) * 0.05;
-    this.look(this.T.start[i] - margin, finish(this.T, i) + margin);
+  bounds(code) {
+    const { T } = this;
+    if (code < T.n) return [T.start[code], finish(T, code)];
+    const { from, to } = foldFacts(T, code - T.n);
+    return [from, to];
+  }
+
+  fit(code) {
+    if (code < 0) return;
+    const [from, to] = this.bounds(code), margin = (to - from) * 0.05;
+    this.look(from - margin, to + margin);
   }
 
   // ---- folding, finding, selecting
 
-  fold(i, shut = !this.collapsed[i]) {
-    if (!isParent(this.T, i)) return;
-    this.collapsed[i] = shut ? 1 : 0;
+  fold(code, shut = this.outline.expanded(code)) {
+    if (this.outline.expanded(code) === null) return;
+    this.outline.turn(code, shut);
     this.list();
   }
 
-  /** Fold everything below the roots' children, or nothing. */
-  foldAll(shut) {
-    for (let i = 0; i < this.T.n; i++) this.collapsed[i] = shut && this.T.depth[i] > 0 && isParent(this.T, i) ? 1 : 0;
+  /** Show so many levels; 0 for all. */
+  showLevels(depth) {
+    this.outline.levels(depth || Infinity);
+    this.level.value = Math.min(depth, this.level.length - 1);
     this.list();
     this.scroll.scrollTop = 0;
   }
 
-  reveal(i) {
-    const { T } = this, span = this.to - this.from;
-    if (finish(T, i) < this.from || T.start[i] > this.to) this.look(T.start[i] - span / 3, T.start[i] + span * 2 / 3);
-    let opened = false;
-    for (let p = T.parent[i]; p >= 0; p = T.parent[p]) {
-      if (this.collapsed[p]) { this.collapsed[p] = 0; opened = true; }
-    }
-    if (opened) this.list();
-    const y = this.place[i] * ROW;
+  /** Fold everything below the roots' children, or nothing. */
+  foldAll(shut) { this.showLevels(shut ? 2 : 0); }
+
+  reveal(code) {
+    const [from, to] = this.bounds(code), span = this.to - this.from;
+    if (to < this.from || from > this.to) this.look(from - span / 3, from + span * 2 / 3);
+    if (this.outline.uncover(code)) this.list();
+    const y = this.outline.place[code] * ROW;
     if (y < this.scroll.scrollTop || y + ROW > this.scroll.scrollTop + this.height) this.scroll.scrollTop = Math.max(0, y - this.height / 2);
   }
 
-  select(i, { quiet = false } = {}) {
+  select(code, { quiet = false } = {}) {
     const { T } = this;
-    if (!(i >= 0 && i < T.n)) return;
-    this.selected = i;
-    this.detail.show(i);
+    if (!(code >= 0 && code < T.n + T.folds.members.length)) return;
+    this.selected = code;
+    this.detail.show(code);
     this.measure();
-    this.reveal(i);
-    this.live.textContent = `${label(T.meta.services[T.svc[i]], 100)} ${label(T.strings[T.name[i]])}, ${spokenRow(T, i)}`;
+    this.reveal(code);
+    const i = code < T.n ? code : T.folds.members[code - T.n][0];
+    this.say(`${label(T.meta.services[T.svc[i]], 100)} ${label(T.strings[T.name[i]])}, ${code < T.n ? spokenRow(T, code) : foldWords(T, code - T.n)}`);
     this.redraw();
-    if (!quiet) this.onSelect?.(i);
+    if (!quiet) this.onSelect?.(code < T.n ? code : -1);
   }
+
+  /** The row of a span id, -1 if there is none. */
+  rowOf(spanId) {
+    for (let i = 0; i < this.T.n; i++) if (idOf(this.T, i) === spanId) return i;
+    return -1;
+  }
+
+  say(words) { this.live.textContent = words; }
 
   close() {
     this.detail.el.classList.remove('on');
     this.measure();
     this.scroll.focus({ preventScroll: true });
+  }
+
+  isHit(code) {
+    if (!this.hits) return false;
+    return code < this.T.n ? !!this.hits[code] : this.foldHits.has(code - this.T.n);
   }
 
   /** The dictionary first: a thousand texts are searched instead of 100,000 spans. */
@@ -760,82 +1283,132 @@ export class Waterfall {
     if (wanted) {
       const texts = T.strings.map(text => text.toLowerCase().includes(wanted));
       const services = T.meta.services.map(text => text.toLowerCase().includes(wanted));
-      this.hits = new Uint8Array(T.n);
-      for (let i = 0; i < T.n; i++) {
-        if (services[T.svc[i]] || texts[T.name[i]] || this.matches(i, texts)) {
-          this.hits[i] = 1;
-          this.hitList.push(i);
-        }
-      }
-      this.found.textContent = `${this.hitList.length.toLocaleString('en')} found${hasDetails(T) ? '' : ' in names'}`;
+      this.take(this.rowsWhere(i => services[T.svc[i]] || texts[T.name[i]] || this.matches(i, texts)), hasDetails(T) ? '' : ' in names');
+      if (!hasDetails(T)) this.askFor(wanted);
     }
     this.redraw();
   }
 
-  matches(i, texts) {
+  take(rows, where) {
     const { T } = this;
+    this.hits ??= new Uint8Array(T.n);
+    for (const i of rows) this.hits[i] = 1;
+    this.hitList = this.rowsWhere(i => this.hits[i]);
+    this.foldHits = new Set(this.hitList.map(i => T.folds.of[i]));
+    this.found.textContent = `${this.hitList.length.toLocaleString('en')} found${where}`;
+    this.redraw();
+  }
+
+  /** Attributes that are not here are searched where they are, once typing has come to rest. */
+  askFor(wanted) {
+    clearTimeout(this.typing);
+    if (this.ask) this.typing = setTimeout(() => this.ask({ kind: 'search', words: wanted }, table => {
+      if (this.query.value.trim().toLowerCase() === wanted) this.take(table.hit, '');
+    }), 200);
+  }
+
+  matches(i, texts) {
+    const { T } = this, j = entry(T, i);
     if (!hasDetails(T)) return false;
-    for (let j = T.attrOff[i]; j < T.attrOff[i + 1]; j++) if (texts[T.attrK[j]] || texts[T.attrV[j]]) return true;
+    for (let k = T.attrOff[j]; k < T.attrOff[j + 1]; k++) if (texts[T.attrK[k]] || texts[T.attrV[k]]) return true;
     return false;
   }
 
   /** Select the next (or, backwards, the previous) of a list; round and round. */
   step(list, direction) {
     if (!list.length) return;
-    const next = direction > 0 ? list.find(i => i > this.selected) ?? list[0] : list.findLast(i => i < this.selected) ?? list[list.length - 1];
-    this.select(next);
+    const { T } = this, here = this.selected < T.n ? this.selected : T.folds.members[this.selected - T.n][0] - 1;
+    this.select(direction > 0 ? list.find(i => i > here) ?? list[0] : list.findLast(i => i < here) ?? list[list.length - 1]);
+  }
+
+  /** The span that was waited for next, or before, in order of time. */
+  stepPath(direction) {
+    if (!this.T.path) return;
+    const times = [...new Set(this.T.critRow)].filter(row => row >= 0), at = times.indexOf(this.selected);
+    this.select(times[at < 0 ? (direction > 0 ? 0 : times.length - 1) : (at + direction + times.length) % times.length]);
   }
 
   move(by) {
     if (!this.rows.length) return;
-    const at = this.selected < 0 ? -1 : this.place[this.selected];
+    const at = this.selected < 0 ? -1 : this.outline.place[this.selected];
     this.select(this.rows[Math.max(0, Math.min(this.rows.length - 1, at + by))]);
   }
 
   inwards() {
-    const i = this.selected;
-    if (i < 0) this.move(1);
-    else if (isParent(this.T, i)) this.collapsed[i] ? this.fold(i, false) : this.select(i + 1);
+    const code = this.selected, expanded = code < 0 ? null : this.outline.expanded(code);
+    if (code < 0) this.move(1);
+    else if (expanded === false) this.fold(code, false);
+    else if (expanded) this.select(this.outline.inside(code));
   }
 
   outwards() {
-    const i = this.selected;
-    if (i < 0) return;
-    if (isParent(this.T, i) && !this.collapsed[i]) this.fold(i, true);
-    else if (this.T.parent[i] >= 0) this.select(this.T.parent[i]);
+    const code = this.selected;
+    if (code < 0) return;
+    if (this.outline.expanded(code)) this.fold(code, true);
+    else if (this.outline.above(code) >= 0) this.select(this.outline.above(code));
   }
 
   // ---- hands on it
 
-  keys() {
-    const page = () => Math.max(1, Math.floor(this.height / ROW) - 1), last = this.T.n;
-    return {
-      ArrowDown: () => this.move(1), j: () => this.move(1), ArrowUp: () => this.move(-1), k: () => this.move(-1),
-      PageDown: () => this.move(page()), PageUp: () => this.move(-page()), Home: () => this.move(-last), End: () => this.move(last),
-      ArrowRight: () => this.inwards(), ArrowLeft: () => this.outwards(),
-      Enter: () => this.select(Math.max(0, this.selected)), Escape: () => this.close(),
-      w: () => this.zoom(0.8), s: () => this.zoom(1.25), a: () => this.pan(-0.1), d: () => this.pan(0.1),
-      0: () => this.look(0, this.T.end), f: () => this.fit(this.selected),
-      '/': () => this.query.focus(), n: () => this.step(this.hitList, 1), N: () => this.step(this.hitList, -1),
-      e: () => this.step(this.errors, 1), E: () => this.step(this.errors, -1),
-      '[': () => this.foldAll(true), ']': () => this.foldAll(false),
-    };
+  /** Every key with what it does, in words: the one place that says so. */
+  keyMap() {
+    const page = () => Math.max(1, Math.floor(this.height / ROW) - 1), last = this.T.n + this.T.folds.members.length;
+    const { T } = this;
+    return [
+      [['ArrowDown', 'j'], 'next row', () => this.move(1)],
+      [['ArrowUp', 'k'], 'previous row', () => this.move(-1)],
+      [['PageDown'], 'a page down', () => this.move(page())],
+      [['PageUp'], 'a page up', () => this.move(-page())],
+      [['Home'], 'first row', () => this.move(-last)],
+      [['End'], 'last row', () => this.move(last)],
+      [['ArrowRight'], 'expand, or first child', () => this.inwards()],
+      [['ArrowLeft'], 'collapse, or parent', () => this.outwards()],
+      [['Enter'], 'detail', () => this.select(Math.max(0, this.selected))],
+      [['Escape'], 'close the detail', () => this.close()],
+      [['w'], 'zoom in', () => this.zoom(0.8)],
+      [['s'], 'zoom out', () => this.zoom(1.25)],
+      [['a'], 'earlier', () => this.pan(-0.1)],
+      [['d'], 'later', () => this.pan(0.1)],
+      [['0'], 'whole trace', () => this.look(0, T.end)],
+      [['f'], 'fit the selected row', () => this.fit(this.selected)],
+      [['/'], 'find', () => this.query.focus()],
+      [['n'], 'next hit', () => this.step(this.hitList, 1)],
+      [['N'], 'previous hit', () => this.step(this.hitList, -1)],
+      [['e'], 'next error', () => this.step(this.errors, 1)],
+      [['E'], 'previous error', () => this.step(this.errors, -1)],
+      [['c'], 'critical path on or off', () => this.turnPath()],
+      [['p'], 'next on the critical path', () => this.stepPath(1)],
+      [['P'], 'previous on the critical path', () => this.stepPath(-1)],
+      [['x'], 'next difference', () => this.step(this.changes, 1)],
+      [['X'], 'previous difference', () => this.step(this.changes, -1)],
+      [['t'], 'times recorded or corrected', () => this.turnClock()],
+      [['g'], 'fold repeats or not', () => this.turnFolds()],
+      [['['], 'collapse to two levels', () => this.foldAll(true)],
+      [[']'], 'expand all', () => this.foldAll(false)],
+      [['1', '2', '3', '4', '5', '6', '7', '8', '9'], 'so many levels', key => this.showLevels(Number(key))],
+      [['?'], 'these keys', () => this.detail.showKeys()],
+    ];
   }
 
   listen() {
-    const keys = this.keys(), rowAt = e => Number(e.target.closest?.('.tkw-row')?.dataset.row ?? -1);
+    const keys = new Map(this.keyMap().flatMap(([names, , act]) => names.map(name => [name, act])));
+    const rowAt = e => Number(e.target.closest?.('.tkw-row')?.dataset.row ?? -1);
     this.on(this.scroll, 'keydown', e => {
-      if (e.ctrlKey || e.metaKey || e.altKey || !Object.hasOwn(keys, e.key)) return;
-      keys[e.key]();
+      if (e.ctrlKey || e.metaKey || e.altKey || !keys.has(e.key)) return;
+      keys.get(e.key)(e.key);
       e.preventDefault();
     });
     this.on(this.detail.el, 'keydown', e => { if (e.key === 'Escape') this.close(); });
     this.on(this.scroll, 'scroll', this.redraw, { passive: true });
     this.on(this.scroll, 'click', e => {
-      const i = rowAt(e);
-      if (i >= 0) e.target.closest('.tkw-tw') && isParent(this.T, i) ? this.fold(i) : this.select(i);
+      const code = rowAt(e);
+      if (code >= 0) e.target.closest('.tkw-tw') && this.outline.expanded(code) !== null ? this.fold(code) : this.select(code);
     });
-    this.on(this.scroll, 'dblclick', e => { if (!e.target.closest('.tkw-tw')) this.fit(rowAt(e)); });
+    this.on(this.scroll, 'dblclick', e => {
+      if (e.target.closest('.tkw-tw')) return;
+      if (rowAt(e) >= this.T.n) this.fold(rowAt(e));
+      else this.fit(rowAt(e));
+    });
     this.on(this.scroll, 'wheel', e => {
       if (!(e.ctrlKey || e.metaKey || e.shiftKey)) return;
       e.preventDefault();
@@ -1103,19 +1676,33 @@ function render({ model, el }) {
     follow();
     return () => { model.off('change:selected', follow); map.destroy(); };
   }
-  const waiting = new Map();
+  const asked = new Map();
+  let number = 0;
   const answer = (content, buffers) => {
-    if (content?.kind !== 'details' || !waiting.has(content.row)) return;
-    waiting.get(content.row)(decode(buffers[0]));
-    waiting.delete(content.row);
+    const take = asked.get(content?.number);
+    asked.delete(content?.number);
+    take?.(decode(buffers[0]));
   };
-  const ask = (row, take) => { waiting.set(row, take); model.send({ kind: 'details', row }); };
-  const waterfall = new Waterfall(el, decode(model.get('data')), { height, onSelect: choose, ask });
-  const follow = () => { const i = model.get('selected'); if (i >= 0 && i !== waterfall.selected) waterfall.select(i, { quiet: true }); };
-  model.on('change:selected', follow);
+  const ask = (what, take) => { asked.set(++number, take); model.send({ ...what, number }); };
+  const onSelect = row => { model.set('row', row); model.save_changes(); };
+  const onLook = brush => { model.set('brush', brush); model.save_changes(); };
+  const W = new Waterfall(el, decode(model.get('data')), { height, onSelect, onLook, ask });
+  const follow = () => { const i = model.get('row'); if (i >= 0 && i !== W.selected) W.select(i, { quiet: true }); };
+  const look = () => {
+    const [from, to] = model.get('brush').length ? model.get('brush') : [0, W.T.end];
+    if (from !== W.from || to !== W.to) W.look(from, to, { quiet: true });
+  };
+  model.on('change:row', follow);
+  model.on('change:brush', look);
   model.on('msg:custom', answer);
   follow();
-  return () => { model.off('change:selected', follow); model.off('msg:custom', answer); waterfall.destroy(); };
+  look();
+  return () => {
+    model.off('change:row', follow);
+    model.off('change:brush', look);
+    model.off('msg:custom', answer);
+    W.destroy();
+  };
 }
 
 export default { render };

@@ -1,0 +1,134 @@
+"""Which spans a waterfall shows, in which order, and where its time begins; and how a trace is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from tracekit.findings import Finding
+from tracekit.schema import Quality
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+    Named: TypeAlias = str | pd.Series | Mapping[str, Any] | Finding
+
+
+@dataclass(frozen=True)
+class TraceRows:
+    """Which rows a waterfall shows, and where its time begins.
+
+    Parameters
+    ----------
+    trace_id
+        Hex text.
+    rows
+        Rows of ``traces.spans``, in preorder.
+    base_ns
+        Earliest known time: 0 on the axis.
+    """
+
+    trace_id: str
+    rows: Array
+    base_ns: int
+
+
+def trace_rows(traces: TraceSet, trace_id: str) -> TraceRows:
+    """Return the spans of one trace in the order in which they are drawn.
+
+    Parameters
+    ----------
+    traces
+        The set that holds it.
+    trace_id
+        Its id, or a beginning that no other trace has.
+
+    Returns
+    -------
+    TraceRows
+        Parents before children, children in order of start.
+
+    Raises
+    ------
+    ValueError
+        No trace, or several, begin so; the nearest ids are named.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 7, "end_ns": 9})
+    >>> trace_rows(TraceSet.from_spans(frame), "0000").base_ns
+    7
+    """
+    at = traces.find(trace_id)
+    forest, spans = traces.forest, traces.columns.spans
+    rows = forest.preorder[forest.starts[at] : forest.starts[at + 1]]
+    no_start, no_end = missing_times(traces, rows)
+    known = np.concatenate((spans.start_ns[rows][~no_start], spans.end_ns[rows][no_start & ~no_end]))
+    return TraceRows(traces.trace_ids[at], rows, int(known.min(initial=np.iinfo(np.int64).max)) if len(known) else 0)
+
+
+def missing_times(traces: TraceSet, rows: Array) -> tuple[Array, Array]:
+    """Return which rows have no start, and which no end.
+
+    Parameters
+    ----------
+    traces
+        The set they belong to.
+    rows
+        Rows of ``traces.spans``.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Two of bool, one a row.
+    """
+    quality = traces.columns.spans.quality[rows]
+    return (quality & Quality.NO_START) != 0, (quality & Quality.NO_END) != 0
+
+
+def named_trace(name: Named) -> tuple[str, str]:
+    """Return the trace, and the span if one is named, that a user means.
+
+    Parameters
+    ----------
+    name
+        An id, a row of a result (its ``trace_id``, the first column that ends so, or its label), or a finding (its
+        first exemplar).
+
+    Returns
+    -------
+    tuple of str
+        Trace id and span id; the latter is empty where only a trace is named.
+
+    Raises
+    ------
+    TypeError
+        If nothing in it is the id of a trace.
+
+    Examples
+    --------
+    >>> named_trace(pd.Series({"service_name": "cart", "largest_trace_id": "a1"}))
+    ('a1', '')
+    >>> named_trace({"trace_id": "a1", "span_id": "2"})
+    ('a1', '2')
+    """
+    if isinstance(name, str):
+        return name, ""
+    if isinstance(name, Finding) and name.exemplars:
+        return str(name.exemplars[0]), ""
+    if isinstance(name, pd.Series | Mapping):
+        keys = [key for key in name.keys() if str(key).endswith("trace_id")]  # noqa: SIM118 - of a Series too
+        wanted = "trace_id" if "trace_id" in keys else next(iter(keys), None)
+        if wanted is not None and isinstance(name[wanted], str):
+            return name[wanted], str(name.get("span_id", "") or "")
+        if isinstance(name, pd.Series) and isinstance(name.name, str):
+            return name.name, ""
+    found = type(name).__name__
+    raise TypeError(f"expected the id of a trace, or a row of a result or a finding that names one, found {found}")
