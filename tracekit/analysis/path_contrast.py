@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tracekit.analysis.path_cells import Cells, Sample
     from tracekit.columns import Array
 
+_ROUNDING = 1e-9  # of a mean: a difference that is none
+
 
 class Contrast(NamedTuple):
     """What differs between two samples, group by group, and in all.
@@ -102,7 +104,7 @@ def _p_values(this: Sample, other: Sample, *sums: Array) -> Array:
     from scipy.special import gammaln  # noqa: PLC0415 - half as slow to import as the rest of tracekit
     from scipy.stats import t  # noqa: PLC0415 - likewise
 
-    difference, square, fourth = np.zeros((3, len(sums[0])))
+    difference, either, square, fourth = np.zeros((4, len(sums[0])))
     for sign, side, sums_of in zip((-1, 1), (this, other), sums, strict=True):
         size = side.blocks.size
         mean = sums_of.sum(axis=1) / size.sum()
@@ -110,10 +112,11 @@ def _p_values(this: Sample, other: Sample, *sums: Array) -> Array:
         square += (residual**2).sum(axis=1) * len(size) / max(len(size) - 1, 1)
         fourth += (residual**4).sum(axis=1)
         difference += sign * mean
+        either += np.abs(mean)
     counts = np.array([this.trace_count, other.trace_count])
     rarest = 2 * np.exp((gammaln(counts + 1)).sum() - gammaln(counts.sum() + 1))
     spread, effective = np.sqrt(square), np.divide(square**2, fourth, out=np.ones(len(fourth)), where=fourth > 0)
     score = np.divide(np.abs(difference), spread, out=np.full(len(spread), np.inf), where=spread > 0)
     found = 2 * t.sf(score, np.maximum(effective - 1, 1e-3))
-    found = np.where(difference == 0, 1.0, np.clip(found, min(rarest, 1.0), 1.0))
+    found = np.where(np.abs(difference) <= _ROUNDING * either, 1.0, np.clip(found, min(rarest, 1.0), 1.0))
     return np.where(counts.min() < 2, np.nan, found)  # noqa: PLR2004 - one trace has no spread

@@ -1,0 +1,366 @@
+import math
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+from drawn_spans import draw
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tracekit as tk
+from tracekit.analysis.critical_path import critical_path
+from tracekit.analysis.path_cells import Sample, cells_of, population_of
+from tracekit.analysis.path_compare import q_values
+from tracekit.analysis.path_factors import Means, split, whole_numbers
+from tracekit.analysis.path_intervals import limits
+from tracekit.traces import TraceSet
+
+PARTS = ["presence_change_ns", "frequency_change_ns", "duration_change_ns"]
+
+
+def requests(rows, *, trace="a"):
+    """One request a row: how often each service is called, one call after another, and for how long."""
+    spans = []
+    for at, calls in enumerate(rows):
+        now = 0
+        for number, (service, length) in enumerate(calls, 2):
+            spans.append((f"{trace}{at:x}", f"{number:x}", "1", service, now, now + length))
+            now += length
+        spans.append((f"{trace}{at:x}", "1", None, "web", 0, now + 10))
+    columns = ["trace_id", "span_id", "parent_span_id", "service_name", "start_ns", "end_ns"]
+    return TraceSet.from_spans(pd.DataFrame(spans, columns=columns).assign(name="x"))
+
+
+def path_of(rows, **options):
+    return critical_path(requests(rows, **options))
+
+
+calls = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 10**6)), max_size=4)
+sets = st.lists(calls, min_size=1, max_size=8)
+
+
+# ------------------------------------------------------------------ it adds up
+
+
+@settings(deadline=None, max_examples=40)
+@given(sets, sets, st.sampled_from([(0.0, 1.0), (0.5, 1.0), (0.2, 0.7)]))
+def test_parts_add_up_to_changes_and_changes_to_the_difference_of_the_means(one, two, band):
+    this, other = path_of(one), path_of(two)
+    result = this.compare(other, by="service_name", band=band, least=1)
+    table = result.table
+    assert (table[PARTS].sum(axis=1) == table["change_ns"]).all()
+    assert table["change_ns"].sum() == result.change.value
+    assert result.parts.groupby("service_name", sort=False)["change_ns"].sum().tolist() == table["change_ns"].tolist()
+    means = result.sides["mean_latency_ns"]
+    assert abs(result.change.value - (means[1] - means[0])) <= 0.5 + 1e-6
+    assert ((table["change_ns"] - (table["other_mean_ns"] - table["mean_ns"])).abs() < 1 + 1e-6).all()
+    if band == (0.0, 1.0):
+        exact = [Fraction(int(side.latency_ns.sum()), len(side.latency_ns)) for side in (this, other)]
+        assert abs(result.change.value - (exact[1] - exact[0])) <= 0.5 + 1e-6
+
+
+@settings(deadline=None, max_examples=25)
+@given(sets, sets)
+def test_the_way_back_is_the_way_there_with_the_other_sign(one, two):
+    there, back = (path_of(a).compare(path_of(b), by="service_name") for a, b in ((one, two), (two, one)))
+    for column in ("change_ns", *PARTS):
+        forth = there.table.set_index("service_name")[column]
+        assert (forth + back.table.set_index("service_name")[column]).abs().max() <= 1  # rounding
+
+
+@settings(deadline=None, max_examples=60)
+@given(*[st.tuples(*[st.fractions(0, 9)] * 3)] * 2)
+def test_parts_are_the_shapley_values_of_the_factors(one, two):
+    """Against the definition: the mean, over all orders, of what changing a factor next adds."""
+    orders = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+    expected = [Fraction(0)] * 3
+    both = [[max(value, Fraction(1, 100)) for value in side] for side in (one, two)]
+    for order in orders:
+        now = list(both[0])
+        for factor in order:
+            before = math.prod(now)
+            now[factor] = both[1][factor]
+            expected[factor] += Fraction(math.prod(now) - before, 6)
+    means = [Means(*(np.array([float(v)]) for v in (p * c * d, p * c, p))) for p, c, d in both]
+    assert [float(part[0]) for part in split(*means)] == pytest.approx([float(e) for e in expected], abs=1e-9)
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=9))
+def test_whole_numbers_add_up_and_are_near(parts):
+    total = round(math.fsum(parts))
+    found = whole_numbers(np.array(parts), total)
+    assert found.sum() == total
+    assert (np.abs(found - parts) <= 1 + 1e-6).all()
+
+
+# ------------------------------------------------------------------ what the parts mean
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "expected"),
+    [
+        ([[("db", 20)]], [[("db", 50)]], [0, 0, 30]),
+        ([[("db", 20)]], [[("db", 20)] * 3], [0, 40, 0]),
+        ([[]], [[("db", 20)] * 2], [40, 0, 0]),
+        ([[("db", 20)] * 2], [[]], [-40, 0, 0]),
+        ([[("db", 40)], []], [[("db", 40)]] * 2, [20, 0, 0]),
+        ([[("db", 20)]], [[("db", 30)] * 2], [0, 25, 15]),
+    ],
+)
+def test_more_requests_more_calls_or_slower_calls(one, two, expected):
+    table = path_of(one).compare(path_of(two), by="service_name").table.set_index("service_name")
+    assert table.loc["db", PARTS].tolist() == expected
+    assert table.loc["web", "change_ns"] == 0
+
+
+def test_the_factors_behind_the_parts():
+    result = path_of([[("db", 20)], []]).compare(path_of([[("db", 30), ("db", 50)], [("mq", 5)]]), by="service_name")
+    parts = result.parts.set_index(["service_name", "factor"])
+    assert parts.loc["db", ["value", "other_value"]].to_numpy().tolist() == [[0.5, 0.5], [1, 2], [20, 40]]
+    mail = parts.loc["mq", ["value", "other_value"]]
+    assert mail["value"].isna().tolist() == [False, True, True]
+    assert mail["other_value"].tolist() == [0.5, 1, 5]
+    assert parts.index.get_level_values("factor")[:3].tolist() == ["presence", "frequency", "duration"]
+    assert result.table["service_name"].tolist() == ["db", "mq", "web"]
+
+
+def test_weights_count():
+    rows = [[("db", 100)], []]
+    weighted = critical_path(requests(rows).with_weights(np.array([3.0, 1.0])))
+    table = weighted.compare(path_of([[]]), by="service_name").table.set_index("service_name")
+    assert table.loc["db", ["mean_ns", "change_ns"]].tolist() == [75, -75]
+
+
+def test_a_band_compares_the_slow_with_the_slow():
+    one = [[("db", 100 + at)] for at in range(50)]
+    two = one[:40] + [[("db", 100 + at), ("mq", 1000)] for at in range(40, 50)]
+    result = path_of(one).compare(path_of(two), by="service_name", band=(0.8, 1.0), least=5)
+    assert result.sides["trace_count"].tolist() == [10, 10]
+    assert result.sides["is_widened"].tolist() == [False, False]
+    assert result.table.loc[0, ["service_name", "change_ns"]].tolist() == ["mq", 1000]
+    assert path_of(one).compare(path_of(two), band=(0.99, 1.0)).sides["is_widened"].all()
+
+
+def test_exemplars_are_of_the_slower_side():
+    one, two = [[("db", 9)], [("db", 5)]], [[("db", 90)], [("db", 95)]]
+    this, other = path_of(one), path_of(two, trace="b")
+    for first, second, at in ((this, other, 1), (other, this, 1)):
+        table = first.compare(second, by="service_name").table
+        assert table.loc[0, "exemplar_trace_id"] == other.source.trace_ids[at]
+
+
+def test_keys_that_one_side_does_not_have():
+    frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    plain, tenant = (TraceSet.from_spans(each) for each in (frame, frame.assign(**{"attributes.tenant": "blue"})))
+    table = critical_path(plain).compare(critical_path(tenant), by="tenant").table
+    assert dict(zip(table["tenant"], table["change_ns"], strict=True)) == {"blue": 5, None: -5}
+    with pytest.raises(ValueError, match="found none called 'tenant'"):
+        critical_path(plain).compare(critical_path(plain), by="tenant")
+
+
+def test_call_paths_too_long_to_be_spelt_are_one_group_and_still_add_up():
+    count = 60
+    frame = pd.DataFrame({"start_ns": range(count), "end_ns": range(3 * count, 2 * count, -1)})
+    frame = frame.assign(trace_id="a1", name="x", span_id=[f"{at + 1:x}" for at in range(count)])
+    frame["parent_span_id"] = frame["span_id"].shift()
+    path = critical_path(TraceSet.from_spans(frame))
+    longer = critical_path(TraceSet.from_spans(frame.assign(end_ns=frame["end_ns"] + 40)))
+    result = path.compare(longer, by="call_path")
+    assert len(result.table) == 25
+    assert result.table["change_ns"].sum() == 40
+
+
+def test_partial_traces_can_be_left_out():
+    lines = "a1 1 - s SERVER 0 10\nb2 2 - s SERVER 0 90\nb2 3 9 t SERVER 10 80"
+    path = critical_path(draw(lines))
+    assert path.by("service_name", with_partial=False)["path_time_ns"].tolist() == [10]
+    assert path.by("service_name")["partial_count"].tolist() == [1, 1, 1]
+    assert path.bands("service_name", with_partial=False, least=1).bands["high_latency_ns"].tolist() == [10] * 4
+    sides = path.compare(path, with_partial=False).sides
+    assert sides["trace_count"].tolist() == [1, 1]
+    assert path.compare(path).sides["partial_count"].tolist() == [1, 1]
+
+
+def test_traces_on_both_sides_are_counted():
+    path = path_of([[], [("db", 5)]])
+    result = path.compare(path)
+    assert result.shared_trace_count == 2
+    assert repr(result).endswith("0 of 2 groups significant, 2 traces on both sides)")
+    assert "<p>PathComparison(mean 12 -&gt; 12 ns, +0 (" in result._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fdr": 0}, "expected a false discovery rate between 0 and 1, such as 0.05, found 0"),
+        ({"band": (0.9, 0.5)}, r"expected quantiles 0 <= low < high <= 1, found \(0.9, 0.5\)"),
+        ({"by": "tenat"}, "found none called 'tenat'"),
+    ],
+)
+def test_options_that_are_none(options, message):
+    path = path_of([[]])
+    with pytest.raises(ValueError, match=message):
+        path.compare(path, **options)
+
+
+@pytest.mark.parametrize(("first", "name"), [(True, "this side"), (False, "the other side")])
+def test_nothing_to_compare(first, name):
+    path = path_of([[]])
+    nobody = critical_path(path.source.where("service_name == 'nobody'"))
+    sides = (nobody, path) if first else (path, nobody)
+    with pytest.raises(ValueError, match=f"expected requests to compare, found none on {name}; see path.traces"):
+        sides[0].compare(sides[1])
+
+
+# ------------------------------------------------------------------ chance
+
+
+def test_one_trace_a_side_says_nothing_about_others():
+    result = path_of([[("db", 5)]]).compare(path_of([[("db", 500)]]))
+    assert result.table["q_value"].isna().all()
+    assert not result.table["is_significant"].any()
+    assert math.isnan(result.change.low)
+
+
+def test_differences_without_any_spread_are_as_rare_as_a_split_that_parts_them():
+    def smallest(count):
+        return path_of([[("db", 5)]] * count).compare(path_of([[("db", 500)]] * count), by="service_name").table
+
+    assert smallest(2)["q_value"].tolist() == pytest.approx([2 * 2 / math.comb(4, 2), 1.0])
+    assert smallest(10)["q_value"].tolist() == pytest.approx([2 * 2 / math.comb(20, 10), 1.0])
+
+
+def test_q_values_are_those_of_benjamini_and_hochberg():
+    p = np.array([0.001, 0.04, np.nan, 0.03, 0.9])
+    by_hand = [0.001 * 4, 0.04 * 4 / 3, np.nan, 0.04 * 4 / 3, 0.9]
+    assert q_values(p).tolist() == pytest.approx(by_hand, nan_ok=True)
+    assert np.isnan(q_values(np.array([np.nan]))).all()
+
+
+def population(rng, count, groups=12):
+    """Requests that call services one after another: common and rare ones, with light and heavy tails."""
+    share, spread = rng.uniform(0.05, 1, groups) ** 2, rng.uniform(0.3, 1.5, groups)
+    there = rng.random((count, groups)) < share
+    took = np.where(there, np.exp(rng.normal(3, spread, (count, groups))) * 1000 + 1, 0).astype(np.int64)
+    end = took.cumsum(axis=1)
+    row, group = np.nonzero(there)
+    ids = np.array([f"{at + 1:x}" for at in range(count)], object)
+    roots = {"trace_id": ids, "span_id": "1", "service_name": "web", "start_ns": 0, "end_ns": end[:, -1] + 1000}
+    kids = {
+        "trace_id": ids[row],
+        "span_id": [f"{at + 2:x}" for at in group],
+        "parent_span_id": "1",
+        "service_name": [f"s{at}" for at in group],
+        "start_ns": (end - took)[row, group],
+        "end_ns": end[row, group],
+    }
+    return TraceSet.from_spans(pd.concat([pd.DataFrame(roots), pd.DataFrame(kids)]).assign(name="x"))
+
+
+@pytest.mark.parametrize(("band", "count"), [((0.0, 1.0), 120), ((0.7, 1.0), 140)])
+def test_two_halves_of_one_population_are_rarely_told_apart(band, count):
+    """Without any difference, every report is a false one: at most 5 % of comparisons may hold one."""
+    rng, reported, held, repeats = np.random.default_rng(11), 0, [], 160
+    for repeat in range(repeats):
+        if repeat % 10 == 0:
+            whole = population(rng, count)
+            ids = pd.Index(whole.trace_ids, name="trace_id")
+        half = pd.Series(rng.permutation(count) < count // 2, index=ids)
+        sides = [critical_path(whole.where(mask)) for mask in (half, ~half)]
+        result = sides[0].compare(sides[1], by="service_name", band=band)
+        reported += result.table["is_significant"].any()
+        held.append(result.change.low <= 0 <= result.change.high)
+    assert reported <= 0.05 * repeats + 2 * math.sqrt(repeats * 0.05 * 0.95)
+    assert 0.90 <= np.mean(held) <= 0.99
+
+
+def test_a_real_difference_is_found_and_its_limits_hold():
+    rng, found, held, repeats = np.random.default_rng(12), 0, 0, 100
+    for _ in range(repeats):
+        quick, slow = (
+            path_of([[("db", int(length)), ("mq", 50)] for length in rng.gamma(4, 25, 100) * scale])
+            for scale in (1, 1.5)
+        )
+        table = quick.compare(slow, by="service_name").table.set_index("service_name")
+        found += table.loc["db", "is_significant"] and not table.loc["mq", "is_significant"]
+        held += table.loc["db", "low_ns"] <= 50 <= table.loc["db", "high_ns"]
+    assert found >= 95
+    assert 0.88 <= held / repeats <= 0.99
+
+
+def test_limits_of_a_band_allow_for_its_ends():
+    """Exponential latencies: the mean of the slowest fifth is q80 plus the mean, and so known."""
+    rng, held, repeats = np.random.default_rng(13), np.zeros(2), 200
+    truth = 1e6 * (math.log(5) + 1)
+    for _ in range(repeats):
+        frame = pd.DataFrame({"end_ns": (rng.exponential(1e6, 400)).astype(np.int64) + 1})
+        frame = frame.assign(trace_id=[f"{at + 1:x}" for at in range(400)], span_id="1", name="x", start_ns=0)
+        path = critical_path(TraceSet.from_spans(frame))
+        cells, slowest = cells_of(path, "name"), population_of(path, (0.8, 1.0))
+        alone = np.where(slowest.chosen, slowest.weight, 0.0)
+        fixed = slowest._replace(edges=(), weight=alone, share=1.0)  # as if nobody else could have been in it
+        for at, population in enumerate((slowest, fixed)):
+            sample = Sample.of(path, cells, population)
+            (_, sums), *_ = sample.sums(cells.time_ns)
+            low, high = limits(sample.blocks.means(sums), 0.95)
+            held[at] += low[0] <= truth <= high[0]
+    assert 0.90 <= held[0] / repeats <= 0.99
+    assert held[1] / repeats < 0.88
+
+
+# ------------------------------------------------------------------ the recorded incident
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return tuple(critical_path(traces) for traces in tk.load_sample("checkout-regression"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "culprit"),
+    [
+        (("service_name", "operation"), ["ledger", "SELECT entries"]),
+        (("service_name",), ["ledger"]),
+        (("caller_service", "service_name"), ["checkout", "ledger"]),
+    ],
+)
+def test_the_planted_incident_is_the_top_row(recorded, keys, culprit):
+    before, during = recorded
+    result = before.compare(during, by=keys)
+    top = result.table.iloc[0]
+    assert top[list(keys)].tolist() == culprit
+    assert top["is_significant"]
+    assert 0 < top["low_ns"] < top["change_ns"] < top["high_ns"]
+    assert result.table["is_significant"].sum() == 1
+    assert top["change_ns"] == pytest.approx(result.change.value, rel=0.02)
+    assert result.change.value == pytest.approx((57.07 - 39.30) * 1e6, rel=0.01)
+
+
+def test_the_planted_incident_is_more_calls_and_slower_ones(recorded):
+    before, during = recorded
+    parts = before.compare(during).parts.iloc[:3].set_index("factor")
+    assert parts.loc["presence", "value"] == parts.loc["presence", "other_value"] == 0.463
+    assert parts.loc["frequency", ["value", "other_value"]].tolist() == pytest.approx([1.0, 3819 / 463])
+    assert (parts.loc[["frequency", "duration"], "low_ns"] > 4e6).all()
+    assert parts.loc["presence", "change_ns"] == 0
+
+
+def test_undoing_it_predicts_the_baseline(recorded):
+    before, during = recorded
+    undone = during.what_if({"name == 'SELECT entries'": 0.0}).table.loc["p95"]
+    baseline = before.what_if({}).table.loc["p95", "latency_ns"]
+    without = before.what_if({"name == 'SELECT entries'": 0.0}).table.loc["p95", "new_latency_ns"]
+    assert undone["new_low_ns"] < baseline < undone["new_high_ns"]
+    assert undone["new_latency_ns"] / 1e6 == pytest.approx(83.3, abs=0.1)
+    assert without / 1e6 == pytest.approx(83.4, abs=0.1)
+
+
+def test_only_enterprise_customers_are_slower(recorded):
+    _, during = recorded
+    tier = during.source.attribute("app.customer.tier").astype(object)
+    named = {name: tier.eq(name).to_numpy() for name in ("enterprise", "free", "pro")}
+    paths = {name: critical_path(during.source.where(mask)) for name, mask in named.items()}
+    assert not paths["free"].compare(paths["pro"], by="service_name").table.loc[0, "is_significant"]
+    top = paths["free"].compare(paths["enterprise"]).table.iloc[0]
+    assert top[["operation", "is_significant"]].tolist() == ["SELECT entries", True]
