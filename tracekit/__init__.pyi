@@ -15,6 +15,7 @@ from tracekit.analysis.service_graph import service_graph as service_graph
 from tracekit.analysis.latency import latency as latency
 from tracekit.analysis.self_time import self_time as self_time
 from tracekit.analysis.errors import errors as errors
+from tracekit.analysis.timeline import timeline as timeline
 from tracekit.analysis.critical_path import critical_path as critical_path
 
 from tracekit.findings import Estimate as Estimate

@@ -40,7 +40,7 @@ def test_a_subclass_of_a_result_is_drawn_like_it(pay):
         pass
 
     result = latency(pay)
-    assert type(plot(Mine(result.table, result.histogram))).__name__ == "Figure"
+    assert type(plot(Mine(result.table, result.histogram))).__name__ == "Chart"
 
 
 def test_what_has_no_view_is_refused():

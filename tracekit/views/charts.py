@@ -1,4 +1,4 @@
-"""What the plotly charts share: a calm look, and names that stay names.
+"""What the plotly charts share: a calm look in light and dark, and names that stay names.
 
 plotly reads text as a kind of HTML: a span named ``<a href=...>`` would become a link.  Everything that comes from data
 goes through ``safe``.  plotly itself is imported by the functions that make a figure, never before.
@@ -7,12 +7,39 @@ goes through ``safe``.  plotly itself is imported by the functions that make a f
 from __future__ import annotations
 
 import html
-from typing import Any, Final
+import math
+import re
+from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.views.svg import FONT, INK, LINE
-from tracekit.views.text import clean
+from tracekit.views.colours import DARK, LIGHT
+from tracekit.views.svg import ACCENT, ERROR, FONT, INK, LINE, MUTE, PAPER
+from tracekit.views.text import clean, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracekit.views.figures import Chart
+    from tracekit.views.markup import Markup
 
 NAME_LIMIT: Final = 60
+THEMES: Final = ("light", "dark")
+_FEW_DECADES: Final = 4.5
+BAND: Final = "#f0f1f3"
+SECONDS: Final[dict[str, Any]] = {"tickformat": "~s", "ticksuffix": "s"}  # 5ms, 2s: an axis of durations, in seconds
+HEAT: Final = ("#dcebfa", "#b3d4f5", "#7fb5ea", "#4a90d9", "#1f68b8", "#0b3f7d")  # few to many
+SHARE: Final[dict[str, Any]] = {"tickformat": ".1~%", "rangemode": "tozero"}  # an axis of ratios
+_DARK: Final = {
+    **dict(zip(LIGHT, DARK, strict=True)),
+    INK: "#e4e6ea",
+    MUTE: "#a3a9b3",
+    LINE: "#3a3f48",
+    PAPER: "#16181d",
+    ERROR: "#ff6b6b",
+    ACCENT: "#64b5f6",
+    BAND: "#23262d",
+}
+_LIGHT: Final = {dark: light for light, dark in reversed(_DARK.items())}
+_RGBA: Final = re.compile(r"rgba\((\d+),(\d+),(\d+),([\d.]+)\)")
 
 
 def safe(text: object, *, limit: int = NAME_LIMIT) -> str:
@@ -38,6 +65,96 @@ def safe(text: object, *, limit: int = NAME_LIMIT) -> str:
     return html.escape(clean(text, limit=limit), quote=False)
 
 
+def faded(colour: str, share: float) -> str:
+    """Return a colour that lets the ground through.
+
+    Parameters
+    ----------
+    colour
+        As ``#rrggbb``.
+    share
+        How much of it is left: 1 is all.
+
+    Returns
+    -------
+    str
+        As plotly takes it.
+
+    Examples
+    --------
+    >>> faded("#1976d2", 0.25)
+    'rgba(25,118,210,0.25)'
+    """
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{share:g})"
+
+
+def repainted(part: Any, theme: str) -> Any:
+    """Return any part of a figure with the colours of this house as another theme has them.
+
+    Parameters
+    ----------
+    part
+        Dictionaries, lists and values, as plotly writes them.
+    theme
+        ``light`` or ``dark``.
+
+    Returns
+    -------
+    Any
+        A copy; what is no colour of ours stays.
+
+    Raises
+    ------
+    ValueError
+        Another theme.
+
+    Examples
+    --------
+    >>> repainted({"line": {"color": "#1c1e21", "width": 2}}, "dark")
+    {'line': {'color': '#e4e6ea', 'width': 2}}
+    """
+    if theme not in THEMES:
+        raise ValueError(f"expected a theme of {' or '.join(THEMES)}, found {theme!r}")
+    paints = _DARK if theme == "dark" else _LIGHT
+    if isinstance(part, dict):
+        return {key: repainted(value, theme) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [repainted(value, theme) for value in part]
+    return _repainted_colour(part, paints) if isinstance(part, str) else part
+
+
+def duration_axis(seconds: Iterable[float], **more: Any) -> dict[str, Any]:
+    """Return a logarithmic axis of durations with round labels.
+
+    Parameters
+    ----------
+    seconds
+        What has to find room on it.
+    more
+        Further members of plotly's axis.
+
+    Returns
+    -------
+    dict
+        1, 2, 5 and zeros, or powers of ten alone where there are many.
+
+    Examples
+    --------
+    >>> axis = duration_axis([0.001, 0.02])
+    >>> [words for words in axis["ticktext"] if "ms" in words][:4]
+    ['1 ms', '2 ms', '5 ms', '10 ms']
+    """
+    held = [value for value in seconds if value > 0]
+    decades = math.log10(max(held) / min(held)) if held else 0.0
+    steps = (1, 2, 5) if decades < _FEW_DECADES else (1,)
+    values = [step * 10.0**decade for decade in range(-9, 6) for step in steps]
+    words = [
+        re.sub(r"\.0+(?= )", "", duration(round(value * 1e9))) if value < 1 else f"{value:g} s" for value in values
+    ]
+    return {"type": "log", "title": {"text": "duration"}, "tickvals": values, "ticktext": words, **SECONDS, **more}
+
+
 def chart_layout(title: str, **more: Any) -> dict[str, Any]:
     """Return the layout of a figure.
 
@@ -51,21 +168,100 @@ def chart_layout(title: str, **more: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        For ``plotly.graph_objects.Figure(layout=...)``.
+        For ``plotly.graph_objects.Figure(layout=...)``, in the light theme.
 
     Examples
     --------
     >>> chart_layout("Latency")["title"]["text"]
     'Latency'
     """
-    axis = {"gridcolor": LINE, "zeroline": False, "automargin": True}
-    return {
-        "template": "plotly_white",
-        "title": {"text": title, "font": {"size": 15}},
+    return {"template": _TEMPLATE, "title": {"text": title}, **more}
+
+
+def chart(title: str, *, table: Markup | None = None, **more: Any) -> Chart:
+    """Return an empty chart in the look of the house.
+
+    Parameters
+    ----------
+    title
+        What it shows, safe.
+    table
+        The most important figures as a short table, for where neither script nor picture is shown.
+    more
+        Further members of plotly's layout.
+
+    Returns
+    -------
+    Chart
+        To be filled by ``add_scatter`` and its like.
+
+    Examples
+    --------
+    >>> chart("Latency")
+    Chart('Latency', nothing drawn)
+    """
+    from tracekit.views.figures import Chart  # noqa: PLC0415 - plotly is for notebooks only
+
+    figure = Chart(layout=chart_layout(title, **more))
+    figure._table = table  # noqa: SLF001 - a figure takes no other names
+    return figure
+
+
+def empty_state(figure: Chart, words: str) -> Chart:
+    """Say in words that there is nothing to draw.
+
+    Parameters
+    ----------
+    figure
+        Changed in place: its axes go.
+    words
+        A sentence, safe.
+
+    Returns
+    -------
+    Chart
+        The same.
+
+    Examples
+    --------
+    >>> empty_state(chart("Errors"), "No span failed.").layout.annotations[0].text
+    'No span failed.'
+    """
+    hidden = {"visible": False, "showgrid": False}
+    figure.update_layout(height=160, xaxis=hidden, yaxis=hidden, showlegend=False)
+    place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0.6, "xanchor": "left", "showarrow": False}
+    figure.add_annotation(text=words, font={"size": 14, "color": MUTE}, **place)
+    return figure
+
+
+def _repainted_colour(text: str, paints: dict[str, str]) -> str:
+    """Return a colour of ours as the other theme has it; any other text as it is."""
+    if found := _RGBA.fullmatch(text):
+        red, green, blue, share = found.groups()
+        solid = f"#{int(red):02x}{int(green):02x}{int(blue):02x}"
+        return faded(paints.get(solid, solid), float(share))
+    return paints.get(text, text)
+
+
+_AXIS: Final = {
+    "gridcolor": LINE,
+    "linecolor": LINE,
+    "zeroline": False,
+    "automargin": True,
+    "tickfont": {"color": MUTE, "size": 11},
+    "title": {"font": {"color": MUTE, "size": 12}, "standoff": 10},
+}
+_TEMPLATE: Final = {
+    "layout": {
+        "colorway": list(LIGHT),
         "font": {"family": FONT, "size": 12, "color": INK},
-        "margin": {"l": 60, "r": 20, "t": 48, "b": 48},
-        "hoverlabel": {"align": "left"},
-        "xaxis": axis | more.pop("xaxis", {}),
-        "yaxis": axis | more.pop("yaxis", {}),
-        **more,
+        "hoverlabel": {"align": "left", "bgcolor": PAPER, "bordercolor": LINE, "font": {"color": INK, "size": 12}},
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 12}},
+        "margin": {"l": 60, "r": 24, "t": 72, "b": 48},
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
+        "title": {"font": {"size": 15}, "x": 0.01, "xanchor": "left", "y": 0.98, "yanchor": "top", "yref": "container"},
+        "xaxis": {**_AXIS, "showgrid": False, "showline": True, "ticks": "outside", "tickcolor": LINE, "ticklen": 4},
+        "yaxis": {**_AXIS, "ticklabelstandoff": 6},
     }
+}

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.views.charts import chart_layout, safe
-from tracekit.views.svg import ERROR, MUTE
-from tracekit.views.text import count
+from tracekit.views.charts import SHARE, safe
+from tracekit.views.intervals import Interval, interval_rows
+from tracekit.views.markup import table
+from tracekit.views.svg import ERROR
+from tracekit.views.text import count, ratio
 
 if TYPE_CHECKING:
     from tracekit.analysis.errors import Errors
+    from tracekit.views.figures import Chart
+
+_AXIS: Final[dict[str, Any]] = {**SHARE, "title": {"text": "share of spans that failed, with 95 % limits"}}
 
 
-def plot_errors(result: Errors, *, operations: int = 15) -> Any:
+def plot_errors(result: Errors, *, operations: int = 15) -> Chart:
     """Draw the share of failed spans of the operations that fail most.
 
     Parameters
@@ -24,8 +29,8 @@ def plot_errors(result: Errors, *, operations: int = 15) -> Any:
 
     Returns
     -------
-    plotly.graph_objects.Figure
-        A point an operation with its 95 % interval; a note in words if nothing failed.
+    Chart
+        A plotly figure: a point an operation with its 95 % interval; a note in words if nothing failed.
 
     Examples
     --------
@@ -36,31 +41,28 @@ def plot_errors(result: Errors, *, operations: int = 15) -> Any:
     >>> plot_errors(errors(TraceSet.from_spans(frame))).layout.annotations[0].text
     'No span failed.'
     """
-    from plotly import graph_objects as go  # noqa: PLC0415 - plotly is for notebooks only
-
-    failing = result.operations[result.operations["error_count"] > 0].head(operations).iloc[::-1]
-    figure = go.Figure(layout=chart_layout("Errors by operation", xaxis={"tickformat": ".1~%", "rangemode": "tozero"}))
-    if failing.empty:
-        figure.add_annotation(text="No span failed.", showarrow=False, font={"size": 14})
-        return figure
-    share = failing["error_ratio"]
-    names = [safe(f"{s} {o}") for s, o in zip(failing["service_name"], failing["operation"], strict=True)]
-    words = [
-        f"{count(e)} of {count(n)} spans" for e, n in zip(failing["error_count"], failing["weight_sum"], strict=True)
+    failing = result.operations[result.operations["error_count"] > 0]
+    shown = failing.head(operations).to_dict("records")
+    left_out = f": the {len(shown)} with most of {len(failing)}" if len(failing) > len(shown) else ""
+    intervals = [
+        Interval(
+            safe(f"{row['service_name']} {row['operation']}"), "errors", row["error_ratio"], row["low"], row["high"]
+        )
+        for row in shown
     ]
-    figure.add_scatter(
-        x=share,
-        y=names,
-        mode="markers",
-        marker={"color": ERROR, "size": 9},
-        error_x={
-            "array": failing["high"] - share,
-            "arrayminus": share - failing["low"],
-            "color": MUTE,
-            "thickness": 1.5,
-        },
-        text=words,
-        hovertemplate="%{y}: %{x:.2%}, %{text}<extra></extra>",
+    said = [f"{count(row['error_count'])} of {count(row['weight_sum'])} spans" for row in shown]
+    rows = [
+        (f"{row['service_name']} {row['operation']}", words, ratio(row["error_ratio"]))
+        for row, words in zip(shown, said, strict=True)
+    ]
+    figure = interval_rows(
+        f"Errors by operation{left_out}",
+        intervals,
+        xaxis=_AXIS,
+        colours=(ERROR,),
+        texts=said,
+        table=table(("operation", "failed", "share"), rows),
+        nothing="No span failed.",
     )
-    figure.update_layout(height=120 + 26 * len(failing), showlegend=False)
+    figure.update_traces(hovertemplate="%{y}: %{x:.2%}, %{text}<extra></extra>")
     return figure

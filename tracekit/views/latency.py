@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.stats.histograms import BASE
-from tracekit.views.charts import chart_layout, safe
-from tracekit.views.colours import LIGHT, SHARED
+from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.svg import ACCENT, LINE, MUTE, picture, text
 from tracekit.views.text import duration, ratio
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.latency import Latency
     from tracekit.columns import Array
+    from tracekit.views.figures import Chart
 
 BARS: Final = 56
 _STEPS: Final = (1, 2, 5)
@@ -29,20 +29,36 @@ _TOP: Final = 44.0
 _CHARACTER: Final = 6.4  # mean width of bold 11 px text
 
 
-def plot_latency(result: Latency, *, groups: int = 5) -> Any:
+KINDS: Final = ("histogram", "ecdf", "limits")
+
+
+def plot_latency(
+    result: Latency, *, kind: str = "histogram", groups: int = 5, against: Mapping[str, Latency] | None = None
+) -> Chart:
     """Draw how long the heaviest groups take.
 
     Parameters
     ----------
     result
         Of ``analysis.latency``.
+    kind
+        ``histogram``: the share of spans in each step of duration; ``ecdf``: the share at or below each duration;
+        ``limits``: p50, p95 and p99 with their 95 % limits.
     groups
         How many groups, the heaviest first.
+    against
+        Other latencies by the same keys, by name, drawn dashed: of another period, or without weights
+        (``{"unweighted": tk.latency(traces.with_weights(1))}``).
 
     Returns
     -------
-    plotly.graph_objects.Figure
-        One outline a group: share of its spans over the duration in ms, on a logarithmic axis.
+    Chart
+        A plotly figure; durations in seconds, on a logarithmic axis.
+
+    Raises
+    ------
+    ValueError
+        Another kind, or a latency by other keys.
 
     Examples
     --------
@@ -50,30 +66,14 @@ def plot_latency(result: Latency, *, groups: int = 5) -> Any:
     >>> from tracekit import TraceSet
     >>> from tracekit.analysis.latency import latency
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> max(plot_latency(latency(TraceSet.from_spans(frame))).data[0].y).item()
+    >>> max(plot_latency(latency(TraceSet.from_spans(frame))).data[0].y)
     1.0
     """
-    from plotly import graph_objects as go  # noqa: PLC0415 - plotly is for notebooks only
+    from tracekit.views.latency_charts import LatencyChart  # noqa: PLC0415 - it imports this module
 
-    keys = [name for name in result.histogram.columns if name not in _CELL]
-    low, step = _grid(result.histogram)
-    figure = go.Figure(layout=chart_layout("Latency", **_AXES))
-    for row in result.table.head(groups).to_dict("records"):
-        mine = result.histogram
-        for key in keys:
-            mine = mine[mine[key] == row[key]]
-        edges, share = _binned(mine, low, step)
-        name = safe(" ".join(str(row[key]) for key in keys) or "all spans")
-        colour = LIGHT[SHARED.slot(str(row.get("service_name", "")))]
-        figure.add_scatter(
-            x=np.repeat(edges, 2)[1:-1] / 1e6,
-            y=np.repeat(share, 2),
-            mode="lines",
-            name=name,
-            line={"color": colour, "width": 2},
-            hovertemplate=f"%{{x:.3~g}} ms: %{{y:.1%}} of {name}<extra></extra>",
-        )
-    return figure
+    if kind not in KINDS:
+        raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")
+    return LatencyChart(result, dict(against or {}), groups).draw(kind)
 
 
 def latency_picture(
@@ -114,8 +114,8 @@ def latency_picture(
     title = f"{subject}: {said or 'no durations'}"
     if cells.empty:
         return picture(width, height, title, [text(0, 16, "No durations to show.", kind="mute")])
-    low, step = _grid(cells)
-    edges, share = _binned(cells, low, step)
+    low, step = grid(cells)
+    edges, share = binned(cells, low, step)
     axis = _LogAxis(float(edges[0]), float(edges[-1]), width)
     floor, top = height - 22, _TOP
     tallest = float(share.max())
@@ -166,14 +166,6 @@ def strip_picture(row: Mapping[str, Any], low_ns: float, high_ns: float, *, slot
     return picture(width, height, said, parts)
 
 
-_CELL: Final = ("bucket", "bucket_low_ns", "bucket_high_ns", "weight_sum")
-_AXES: Final[dict[str, Any]] = {
-    "xaxis": {"type": "log", "title": {"text": "duration, ms"}},
-    "yaxis": {"tickformat": ".0%", "rangemode": "tozero", "title": {"text": "share of spans"}},
-    "legend": {"orientation": "h", "y": -0.25},
-}
-
-
 class _LogAxis:
     """A logarithmic time axis."""
 
@@ -192,8 +184,25 @@ class _LogAxis:
         return [t for d in decades for s in steps if self.low <= (t := s * 10.0**d) <= self.high]
 
 
-def _grid(cells: pd.DataFrame) -> tuple[int, int]:
-    """Return the first bucket and how many buckets make a bar, so that at most ``BARS`` bars show all cells."""
+def grid(cells: pd.DataFrame) -> tuple[int, int]:
+    """Return the first bucket and how many buckets make a bar, so that at most ``BARS`` bars show all cells.
+
+    Parameters
+    ----------
+    cells
+        ``bucket``.
+
+    Returns
+    -------
+    tuple of int
+        First bucket, buckets a bar.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> grid(pd.DataFrame({"bucket": [100, 400]}))
+    (99, 6)
+    """
     used = cells["bucket"].to_numpy()
     if not len(used):
         return 0, 1
@@ -201,8 +210,27 @@ def _grid(cells: pd.DataFrame) -> tuple[int, int]:
     return low, max(1, math.ceil((int(used.max()) + 2 - low) / BARS))
 
 
-def _binned(cells: pd.DataFrame, low: int, step: int) -> tuple[Array, Array]:
-    """Return the edges of the bars in ns and the share of the weight in each; zero durations are in the first."""
+def binned(cells: pd.DataFrame, low: int, step: int) -> tuple[Array, Array]:
+    """Return the edges of the bars in ns and the share of the weight in each; zero durations are in the first.
+
+    Parameters
+    ----------
+    cells
+        ``bucket`` and ``weight_sum``.
+    low, step
+        As ``grid`` gives them.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        One edge more than shares.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> binned(pd.DataFrame({"bucket": [0, 1], "weight_sum": [3.0, 1.0]}), 0, 1)[1]
+    array([0.75, 0.25])
+    """
     bar = np.maximum(cells["bucket"].to_numpy(np.int64) - low, 0) // step
     weight = np.bincount(bar, cells["weight_sum"].to_numpy(float))
     edges = BASE ** (low + np.arange(len(weight) + 1.0) * step)

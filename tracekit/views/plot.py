@@ -5,46 +5,66 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Final
 
+from tracekit.views.charts import THEMES
+
 # type of a result -> the function that draws it; imported when it is first asked for
 VIEWS: Final = {
     "tracekit.analysis.errors.Errors": "tracekit.views.errors:plot_errors",
     "tracekit.analysis.latency.Latency": "tracekit.views.latency:plot_latency",
     "tracekit.analysis.self_time.SelfTime": "tracekit.views.self_time:plot_self_time",
     "tracekit.analysis.service_graph.ServiceGraph": "tracekit.views.service_graph:plot_service_graph",
+    "tracekit.analysis.timeline.Timeline": "tracekit.views.timeline:plot_timeline",
 }
 
 
-def plot(result: Any, **options: Any) -> Any:
+def plot(result: Any, *, theme: str = "light", **options: Any) -> Any:
     """Draw a result.
 
     Parameters
     ----------
     result
-        Of an analysis: ``service_graph``, ``latency``, ``errors``, ``self_time``.
+        Of an analysis: ``service_graph``, ``latency``, ``errors``, ``self_time``, ``timeline``, ...
+    theme
+        ``light`` or ``dark``, for charts; widgets follow the page.
     options
         Of the view, see the function of ``tracekit.views`` that draws the type.
 
     Returns
     -------
     plotly.graph_objects.Figure or anywidget.AnyWidget
-        To be the last line of a cell; nothing is shown by the call itself.
+        To be the last line of a cell; nothing is shown by the call itself.  Figures have a still picture of themselves
+        (``.picture()``) for where no script runs.
 
     Raises
     ------
     TypeError
         If there is no view for the type.
+    ValueError
+        Another theme, or an option that the view does not take.
 
     Examples
     --------
     >>> plot(5)
     Traceback (most recent call last):
     ...
-    TypeError: expected a result that has a view (Errors, Latency, SelfTime, ServiceGraph), found int
+    TypeError: expected a result that has a view (Errors, Latency, SelfTime, ServiceGraph, Timeline), found int
     """
     for kind in type(result).__mro__:
         target = VIEWS.get(f"{kind.__module__}.{kind.__qualname__}")
         if target:
             module, _, function = target.partition(":")
-            return getattr(import_module(module), function)(result, **options)
+            return _themed(getattr(import_module(module), function)(result, **options), theme)
     known = ", ".join(sorted(name.rpartition(".")[2] for name in VIEWS))
     raise TypeError(f"expected a result that has a view ({known}), found {type(result).__name__}")
+
+
+def _themed(view: Any, theme: str) -> Any:
+    """Return a figure in a theme, with its still picture; a widget as it is."""
+    if theme not in THEMES:
+        raise ValueError(f"expected a theme of {' or '.join(THEMES)}, found {theme!r}")
+    if not hasattr(view, "add_scatter"):  # a widget: it follows the page
+        return view
+    from tracekit.views.figures import Chart  # noqa: PLC0415 - plotly is for notebooks only
+
+    figure = view if isinstance(view, Chart) else Chart(view)
+    return figure.themed(theme) if theme == "dark" else figure

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tracekit.views.charts import chart_layout, safe
+from tracekit.views.charts import SHARE, chart, empty_state, safe
 from tracekit.views.colours import LIGHT, SHARED
-from tracekit.views.text import duration
+from tracekit.views.markup import table
+from tracekit.views.text import duration, plural, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.analysis.self_time import SelfTime
+    from tracekit.views.figures import Chart
 
 
-def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name", bars: int = 15) -> Any:
+def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name", bars: int = 15) -> Chart:
     """Draw the self time by service, or any other keys of ``SelfTime.by``.
 
     Parameters
@@ -28,8 +30,8 @@ def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name"
 
     Returns
     -------
-    plotly.graph_objects.Figure
-        One bar a group: its share of all self time.
+    Chart
+        A plotly figure: one bar a group, its share of all self time; a note in words without any.
 
     Examples
     --------
@@ -37,22 +39,48 @@ def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name"
     >>> from tracekit import TraceSet
     >>> from tracekit.analysis.self_time import self_time
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> plot_self_time(self_time(TraceSet.from_spans(frame))).data[0].x.tolist()
-    [1.0]
+    >>> plot_self_time(self_time(TraceSet.from_spans(frame))).data[0].x
+    (1.0,)
     """
-    from plotly import graph_objects as go  # noqa: PLC0415 - plotly is for notebooks only
-
     keys = [by] if isinstance(by, str) else list(by)
-    table = result.by(keys).head(bars).iloc[::-1]
-    services = table["service_name"] if "service_name" in keys else [""] * len(table)
-    figure = go.Figure(layout=chart_layout("Share of self time", xaxis={"tickformat": ".0%", "rangemode": "tozero"}))
+    whole = result.by(keys)
+    known = whole[whole["self_time_ratio"].notna()]
+    shown = known.head(bars)
+    if shown.empty:
+        return empty_state(chart("Share of self time"), "No span has a duration.")
+    names = [" ".join(map(str, row)) for row in shown[keys].itertuples(index=False)]
+    services = shown["service_name"] if "service_name" in keys else [""] * len(shown)
+    said = [duration(value) for value in shown["self_time_ns"]]
+    rows = [(n, w, ratio(r)) for n, w, r in zip(names, said, shown["self_time_ratio"], strict=True)]
+    labels = _told_apart([safe(name) for name in names])
+    figure = chart(
+        "Share of self time"
+        + (f": the largest {len(shown)} of {plural(len(known), 'group')}" if len(known) > bars else ""),
+        table=table((" ".join(keys), "self time", "share"), rows),
+        xaxis={**SHARE, "showgrid": True},
+        yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]},
+        height=110 + 26 * len(shown),
+        showlegend=False,
+        margin={"t": 44},
+    )
     figure.add_bar(
-        x=table["self_time_ratio"],
-        y=[safe(" ".join(map(str, row))) for row in table[keys].itertuples(index=False)],
+        x=shown["self_time_ratio"].tolist(),
+        y=labels,
         orientation="h",
         marker={"color": [LIGHT[SHARED.slot(str(service))] for service in services]},
-        text=[duration(value) for value in table["self_time_ns"]],
+        text=said,
+        textposition="outside",
+        cliponaxis=False,
         hovertemplate="%{y}: %{x:.1%}, %{text} in all<extra></extra>",
     )
-    figure.update_layout(height=120 + 26 * len(table), showlegend=False)
     return figure
+
+
+def _told_apart(labels: list[str]) -> list[str]:
+    """Return the labels with equal ones numbered: two long names may have been cut alike, and bars must not merge."""
+    seen: dict[str, int] = {}
+    out = []
+    for label in labels:
+        seen[label] = seen.get(label, 0) + 1
+        out.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
+    return out

@@ -98,7 +98,7 @@ def volume_picture(
     ]
     for k in np.flatnonzero(held):
         box = {"x": left + k * wide + 0.5, "width": max(0.5, wide - 1)}
-        words = f"{_clock(first + int(k) * step, step)}: {plural(held[k], 'trace')}, {count(failed[k])} failed"
+        words = f"{clock(first + int(k) * step, step)}: {plural(held[k], 'trace')}, {count(failed[k])} failed"
         hover = element("title", {}, words)
         parts.append(_bar({**box, "fill": ACCENT, "class": "tk-bar"}, floor, held[k] * scale, hover))
         if failed[k]:
@@ -121,14 +121,32 @@ def _ticks(first: int, step: int, bars: int, left: float, wide: float, floor: fl
     places = [(time - first) / step * wide for time in range(start, first + bars * step, apart)]
     times = range(start, first + bars * step, apart)
     return [
-        text(left + place, floor + 16, _clock(time, step), kind="mute")
+        text(left + place, floor + 16, clock(time, step), kind="mute")
         for place, time in zip(places, times, strict=True)
         if place + _LABEL < bars * wide
-    ] or [text(left, floor + 16, _clock(first, step), kind="mute")]
+    ] or [text(left, floor + 16, clock(first, step), kind="mute")]
 
 
-def _clock(time_ns: int, step: int) -> str:
-    """Return as much of a time as the step needs."""
+def clock(time_ns: int, step: int) -> str:
+    """Return as much of a time as the step needs.
+
+    Parameters
+    ----------
+    time_ns
+        Since the epoch.
+    step
+        Between two of them, ns.
+
+    Returns
+    -------
+    str
+        In UTC.
+
+    Examples
+    --------
+    >>> clock(1_747_231_200 * 10**9, 60 * 10**9), clock(1_747_231_200 * 10**9, 10**9)
+    ('14:00', '14:00:00')
+    """
     if step >= 24 * _HOUR:
         return moment(time_ns)[:10]
     if step >= 60 * _SECOND:

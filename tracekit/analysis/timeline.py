@@ -1,0 +1,242 @@
+"""Timeline: how many requests began when, how long they took, how many failed, and which versions arrived.
+
+A request is the root of a trace.  Durations go into the logarithmic buckets of ``stats.histograms``, so the same table
+gives quantiles by time and the cells of a heat map.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.schema import Quality
+from tracekit.stats.histograms import Histogram, bucket_edges
+from tracekit.stats.intervals import cluster_sums, clustered_ratio, effective_clusters
+from tracekit.stats.quantiles import share_limits
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+_BINS = 60
+_SECOND = 1_000_000_000
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)  # s
+
+
+@dataclass(frozen=True, repr=False)
+class Timeline:
+    """Requests over time.
+
+    Parameters
+    ----------
+    table
+        One row a step of time, also those in which nothing began: ``start_ns`` and ``start_time`` (UTC) of the step;
+        ``trace_count`` in hand; ``weight_sum``, the requests they stand for; ``error_count``, ``error_ratio`` with
+        ``error_ratio_low`` and ``error_ratio_high``; ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and the same for p90,
+        p95, p99; ``n_effective``.  NaN where there is nothing, or where the requests cannot limit that side.
+    cells
+        One row a step and bucket of durations: ``start_ns``, ``bucket``, ``bucket_low_ns`` (included),
+        ``bucket_high_ns`` (excluded), ``weight_sum``, ``trace_count``.
+    deployments
+        One row a version that appeared while another of the same service had been seen: ``service_name``,
+        ``service_version``, ``previous_version``, ``first_ns`` and ``first_time`` (UTC) of its first span.
+    step_ns
+        Length of a step.
+    excluded_count
+        Requests without a usable duration: they count in ``table`` but have no place in quantiles and cells.
+    undated_count
+        Requests without a start: they are nowhere.
+
+    Examples
+    --------
+    >>> Timeline(pd.DataFrame({"trace_count": [2, 3]}), pd.DataFrame(), pd.DataFrame(), 10**9)
+    Timeline(5 requests in 2 steps of 1 s, 0 deployments)
+    """
+
+    table: pd.DataFrame
+    cells: pd.DataFrame
+    deployments: pd.DataFrame
+    step_ns: int
+    excluded_count: int = 0
+    undated_count: int = 0
+
+    def __repr__(self) -> str:
+        left_out, count = self.excluded_count + self.undated_count, self.table["trace_count"].sum()
+        words = (
+            f"{count:,} requests in {len(self.table):,} steps of {self.step_ns / _SECOND:g} s",
+            f"{len(self.deployments):,} deployments",
+            *([f"{left_out:,} without a start or a duration"] if left_out else []),
+        )
+        return f"Timeline({', '.join(words)})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.table.head(10).to_html(index=False, border=0)}"
+
+
+def timeline(traces: TraceSet, *, step_s: float | None = None, level: float = 0.95) -> Timeline:
+    """Return requests, their durations and their errors by the time at which they began.
+
+    Parameters
+    ----------
+    traces
+        Any traces; unchanged.
+    step_s
+        Length of a step in seconds; a round one that makes at most 60 steps unless given.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    Timeline
+        ``.table``, ``.cells`` and ``.deployments``.
+
+    Raises
+    ------
+    ValueError
+        A step that is not positive, or so short that more than a million would be needed.
+
+    Notes
+    -----
+    Quantiles and ratios are weighted, their limits those of ``latency`` and ``errors``: every trace is one observation.
+    A version that is there from the first span of its service on is no deployment.
+
+    Examples
+    --------
+    Three requests begin within two seconds; the last one fails, on a version that is new:
+
+    >>> from tracekit import TraceSet
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": ["a1", "b2", "c3"],
+    ...             "span_id": ["1", "2", "3"],
+    ...             "service_name": "ledger",
+    ...             "resource.service.version": ["1.4", "1.4", "1.5"],
+    ...             "name": "charge",
+    ...             "status_code": ["OK", "OK", "ERROR"],
+    ...             "start_ns": [0, 10**8, 15 * 10**8],
+    ...             "end_ns": [60, 10**8 + 80, 15 * 10**8 + 400],
+    ...         }
+    ...     )
+    ... )
+    >>> seen = timeline(shop, step_s=1)
+    >>> seen
+    Timeline(3 requests in 2 steps of 1 s, 1 deployments)
+    >>> seen.table[["trace_count", "error_ratio", "p50_ns"]].to_numpy().tolist()
+    [[2.0, 0.0, 60.0], [1.0, 1.0, 400.0]]
+    >>> seen.deployments[["service_version", "previous_version"]].to_numpy().tolist()
+    [['1.5', '1.4']]
+    """
+    root = traces.forest.root_row
+    spans = traces.columns.spans
+    dated = np.flatnonzero((spans.quality[root] & Quality.NO_START) == 0)
+    start = spans.start_ns[root[dated]]
+    step = _step(start, step_s)
+    first, steps = _span(start, step)
+    place = (start - first) // step
+    weights = traces.weights.value
+    sums = cluster_sums(place, dated, traces.is_error[root[dated]], weights, steps)
+    measured = traces.has_duration[root[dated]]
+    took, held = traces.duration_ns[root[dated]][measured], weights[dated[measured]]
+    histogram = Histogram.of(place[measured], took, held)
+    counts = Histogram.of(place[measured], took, 1.0).weight.astype(np.int64)
+    starts = first + np.arange(steps, dtype=np.int64) * step
+    return Timeline(
+        _table(starts, sums, histogram, level),
+        _cells(starts, histogram, counts),
+        _deployments(traces),
+        step,
+        int((~measured).sum()),
+        len(root) - len(dated),
+    )
+
+
+def _step(start: Array, step_s: float | None) -> int:
+    """Return the length of a step in ns."""
+    whole = int(start.max() - start.min()) if len(start) else 0
+    step_s = _round_step(whole / (_BINS - 1) / _SECOND) if step_s is None else step_s
+    if not step_s > 0:
+        raise ValueError(f"expected a step of more than 0 seconds, found {step_s!r}")
+    step = max(1, round(step_s * _SECOND))
+    if whole // step >= 1_000_000:  # noqa: PLR2004 - said in words
+        raise ValueError(f"expected a step that cuts {whole / _SECOND:g} s into at most a million, found {step_s!r} s")
+    return step
+
+
+def _round_step(wanted: float) -> float:
+    """Return the next round number of seconds; a second where everything began at once."""
+    if wanted == 0:
+        return 1
+    power = 10.0 ** np.floor(np.log10(wanted))
+    rounds = [power * k for k in (1, 2, 5, 10)] if wanted < 1 else _STEPS
+    return float(next((step for step in rounds if step >= wanted), -(-wanted // _STEPS[-1]) * _STEPS[-1]))
+
+
+def _span(start: Array, step: int) -> tuple[int, int]:
+    """Return where the first step begins, and how many there are."""
+    if not len(start):
+        return 0, 0
+    first = int(start.min()) // step * step
+    return first, (int(start.max()) - first) // step + 1
+
+
+def _table(starts: Array, sums: dict[str, Array], histogram: Histogram, level: float) -> pd.DataFrame:
+    """Return one row a step."""
+    steps = len(starts)
+    ratio, n = clustered_ratio(sums, level=level), effective_clusters(sums)
+    columns = {
+        "start_ns": starts,
+        "start_time": pd.to_datetime(starts, utc=True),
+        "trace_count": sums["cluster_count"].astype(np.int64),
+        "weight_sum": sums["trial_sum"],
+        "error_count": sums["event_sum"],
+        "error_ratio": ratio.ratio,
+        "error_ratio_low": ratio.low,
+        "error_ratio_high": ratio.high,
+    }
+    for (name, share), value in zip(SHARES.items(), histogram.quantiles(tuple(SHARES.values()), steps).T, strict=True):
+        low, high = histogram.limits(*share_limits(share, n, level=level))
+        columns |= {f"{name}_ns": value, f"{name}_low_ns": low, f"{name}_high_ns": high}
+    return pd.DataFrame(columns | {"n_effective": n})
+
+
+def _cells(starts: Array, histogram: Histogram, counts: Array) -> pd.DataFrame:
+    """Return one row a step and bucket."""
+    low, high = bucket_edges(histogram.bucket)
+    return pd.DataFrame(
+        {
+            "start_ns": starts[histogram.group],
+            "bucket": histogram.bucket,
+            "bucket_low_ns": low,
+            "bucket_high_ns": high,
+            "weight_sum": histogram.weight,
+            "trace_count": counts,
+        }
+    )
+
+
+def _deployments(traces: TraceSet) -> pd.DataFrame:
+    """Return the versions that appeared after another one of their service."""
+    service, version = traces.codes("service_name"), traces.codes("service_version")
+    spans = traces.columns.spans
+    dated = ((spans.quality & Quality.NO_START) == 0) & ~traces.is_inferred
+    rows = np.flatnonzero(dated & (version.codes >= 0) & (service.codes >= 0))
+    seen = pd.DataFrame(
+        {
+            "service_name": np.array(service.labels, object)[service.codes[rows]],
+            "service_version": np.array(version.labels, object)[version.codes[rows]],
+            "first_ns": spans.start_ns[rows],
+        }
+    )
+    keys = ["service_name", "service_version"]
+    first: pd.DataFrame = seen.groupby(keys)["first_ns"].min().reset_index()
+    first = first.sort_values(["first_ns", *keys], ignore_index=True)
+    first.insert(2, "previous_version", first.groupby("service_name")["service_version"].shift())
+    new = first.loc[first["previous_version"].notna()].reset_index(drop=True)
+    new["first_time"] = pd.to_datetime(new["first_ns"].astype("int64"), utc=True)
+    return new

@@ -1,0 +1,100 @@
+"""The figures of a notebook: plotly's, with a still picture for where no script runs.  Imported when one is asked for.
+
+plotly's own display starts by importing nbformat (several seconds, once) and gives saved notebooks and converters
+nothing to show; here the bundle is made directly.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Self
+
+from plotly import graph_objects as go
+
+from tracekit.views.charts import repainted
+from tracekit.views.still import still_picture
+from tracekit.views.svg import image
+from tracekit.views.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from tracekit.views.markup import Markup
+
+
+class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
+    """A plotly figure that shows itself everywhere.
+
+    Parameters
+    ----------
+    args, kwargs
+        As ``plotly.graph_objects.Figure`` takes them.
+
+    Examples
+    --------
+    >>> figure = Chart(layout={"title": {"text": "Waits"}}).add_bar(x=["ledger"], y=[3])
+    >>> figure
+    Chart('Waits', 1 series)
+    >>> sorted(figure._repr_mimebundle_())
+    ['application/vnd.plotly.v1+json', 'image/svg+xml', 'text/html', 'text/plain']
+    """
+
+    _table: Markup | None = None
+    _ipython_display_ = None  # plotly's would open its renderers
+
+    def __repr__(self) -> str:
+        drawn = plural(len(self.data), "series", "series") if self.data else "nothing drawn"
+        return f"Chart({self.layout.title.text or 'untitled'!r}, {drawn})"
+
+    def themed(self, theme: str) -> Self:
+        """Return the figure in another theme.
+
+        Parameters
+        ----------
+        theme
+            ``light`` or ``dark``.
+
+        Returns
+        -------
+        Chart
+            A copy.
+
+        Raises
+        ------
+        ValueError
+            Another theme.
+
+        Examples
+        --------
+        >>> Chart(layout={"paper_bgcolor": "#ffffff"}).themed("dark").layout.paper_bgcolor
+        '#16181d'
+        """
+        other = type(self)(repainted(json.loads(self.to_json()), theme))
+        other._table = self._table  # noqa: SLF001 - of the same class
+        return other
+
+    def picture(self) -> Markup:
+        """Return the figure as a still picture.
+
+        Returns
+        -------
+        Markup
+            An ``svg`` element.
+
+        Examples
+        --------
+        >>> Chart(layout={"title": {"text": "Waits"}}).picture()[:4]
+        '<svg'
+        """
+        return still_picture(self)
+
+    def _repr_mimebundle_(self, include: Container[str] | None = None, exclude: Container[str] = (), **_: Any) -> Any:
+        """Return the live figure and what stands in for it."""
+        picture = self.picture()
+        bundle = {
+            "application/vnd.plotly.v1+json": {**json.loads(self.to_json()), "config": {"displaylogo": False}},
+            "text/html": f"{image(picture, self.layout.title.text or 'chart')}{self._table or ''}",
+            "image/svg+xml": str(picture),
+            "text/plain": repr(self),
+        }
+        return {k: v for k, v in bundle.items() if (include is None or k in include) and k not in (exclude or ())}

@@ -1,0 +1,125 @@
+"""Forest plots: estimates with their intervals, one below the other."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tracekit.views.charts import chart, empty_state
+from tracekit.views.colours import LIGHT
+from tracekit.views.svg import MUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.views.figures import Chart
+    from tracekit.views.markup import Markup
+
+
+class Interval(NamedTuple):
+    """An estimate of a row; NaN where a side has no limit.
+
+    ``label`` is the row, safe; ``series`` what is estimated, one colour each; then ``value``, ``low`` and ``high``.
+
+    Examples
+    --------
+    >>> Interval("shop", "p50", 0.2, 0.1, 0.4).series
+    'p50'
+    """
+
+    label: str
+    series: str
+    value: float
+    low: float
+    high: float
+
+
+def interval_rows(
+    title: str,
+    intervals: Sequence[Interval],
+    *,
+    xaxis: dict[str, Any],
+    colours: Sequence[str] = LIGHT,
+    texts: Sequence[str] | None = None,
+    zero: bool = False,
+    table: Markup | None = None,
+    nothing: str = "There is nothing to estimate.",
+) -> Chart:
+    """Draw intervals as points with whiskers, the first at the top.
+
+    Parameters
+    ----------
+    title
+        What is estimated, safe.
+    intervals
+        In order; those of one label share a row.
+    xaxis
+        plotly's axis of the values.
+    colours
+        One a series, in order of appearance.
+    texts
+        Words for hovering, one an interval; the limits unless given.
+    zero
+        Mark 0, where differences are estimated.
+    table
+        For where no picture is shown.
+    nothing
+        What to say when there is no estimate.
+
+    Returns
+    -------
+    Chart
+        Whiskers are left out on a side without a limit, and the words say so; intervals without a value are left out.
+
+    Examples
+    --------
+    >>> drawn = interval_rows("Errors", [Interval("shop", "ratio", 0.2, 0.1, 0.4)], xaxis={})
+    >>> drawn.data[0].x, [round(width, 2) for width in drawn.data[0].error_x.array]
+    ((0.2,), [0.2])
+    """
+    words = texts if texts is not None else [_limits(interval) for interval in intervals]
+    known = [(i, w) for i, w in zip(intervals, words, strict=True) if math.isfinite(i.value)]
+    if not known:
+        return empty_state(chart(title), nothing)
+    labels = list(dict.fromkeys(interval.label for interval, _ in known))
+    order = {"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]}
+    figure = chart(title, table=table, xaxis={**xaxis, "showgrid": True}, yaxis=order, height=120 + 26 * len(labels))
+    if len({interval.series for interval, _ in known}) == 1:
+        figure.update_layout(margin={"t": 44})
+    for k, series in enumerate(dict.fromkeys(interval.series for interval, _ in known)):
+        mine = [(interval, said) for interval, said in known if interval.series == series]
+        figure.add_scatter(
+            x=[interval.value for interval, _ in mine],
+            y=[interval.label for interval, _ in mine],
+            name=series,
+            mode="markers",
+            marker={"color": colours[k % len(colours)], "size": 9},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [_reach(interval.high - interval.value) for interval, _ in mine],
+                "arrayminus": [_reach(interval.value - interval.low) for interval, _ in mine],
+                "color": MUTE,
+                "thickness": 1.5,
+            },
+            text=[said for _, said in mine],
+            hovertemplate="%{y}: %{x}, %{text}<extra></extra>",
+        )
+    if zero:
+        figure.add_vline(x=0, line={"color": MUTE, "dash": "dot", "width": 1})
+    return figure
+
+
+def _reach(width: float) -> float:
+    """Return the length of a whisker: 0 without a limit."""
+    return float(width) if math.isfinite(width) else 0.0
+
+
+def _limits(interval: Interval) -> str:
+    """Return which limits an interval has."""
+    open_below, open_above = (not math.isfinite(end) for end in (interval.low, interval.high))
+    if open_below and open_above:
+        return "too few traces for limits"
+    if open_below or open_above:
+        return f"too few traces for {'a lower' if open_below else 'an upper'} limit"
+    return "95 % limits"

@@ -1,0 +1,189 @@
+"""Charts of latencies: distributions as outlines or cumulated, and quantiles with their limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.views.charts import SHARE, chart, duration_axis, empty_state, faded, safe
+from tracekit.views.colours import LIGHT, SHARED
+from tracekit.views.intervals import Interval, interval_rows
+from tracekit.views.latency import binned, grid
+from tracekit.views.markup import Markup, table
+from tracekit.views.svg import ACCENT
+from tracekit.views.text import duration, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.analysis.latency import Latency
+    from tracekit.columns import Array
+    from tracekit.views.figures import Chart
+
+_CELL: Final = ("bucket", "bucket_low_ns", "bucket_high_ns", "weight_sum")
+_QUANTILES: Final = ("p50", "p95", "p99")
+_DASHES: Final = ("dash", "dot", "dashdot")
+_NS: Final = 1e-9
+
+
+class LatencyChart:
+    """The heaviest groups of a latency, beside the same groups of others.
+
+    Parameters
+    ----------
+    result
+        Of ``analysis.latency``.
+    against
+        Others by name.
+    groups
+        How many.
+
+    Raises
+    ------
+    ValueError
+        One of the others is by other keys.
+    """
+
+    def __init__(self, result: Latency, against: dict[str, Latency], groups: int) -> None:
+        self.results = {"": result, **against}
+        self.keys = [name for name in result.histogram.columns if name not in _CELL]
+        for name, other in against.items():
+            keys = [key for key in other.histogram.columns if key not in _CELL]
+            if keys != self.keys:
+                raise ValueError(f"expected latencies by {self.keys} in against, found {keys} in {name!r}")
+        shown = result.table[result.table["p50_ns"].notna()].head(groups)
+        self.rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in shown.to_dict("records")]
+        self.left_out = len(result.table) - len(self.rows)
+
+    def draw(self, kind: str) -> Chart:
+        """Return the figure of a kind.
+
+        Parameters
+        ----------
+        kind
+            ``histogram``, ``ecdf`` or ``limits``.
+
+        Returns
+        -------
+        Chart
+            An empty state in words without durations.
+        """
+        if not self.rows:
+            return empty_state(chart("Latency"), "No span has a duration.")
+        return {"histogram": self._histogram, "ecdf": self._cumulated, "limits": self._limits}[kind]()
+
+    def _name(self, row: dict[str, Any], other: str) -> str:
+        """Return what a curve is called."""
+        mine = safe(" ".join(str(row[key]) for key in self.keys) or "all spans")
+        return f"{mine}, {safe(other)}" if other else mine
+
+    def _title(self, what: str) -> str:
+        """Return the title, which says how many groups are left out."""
+        return (
+            f"{what}: the heaviest {len(self.rows)} of {plural(len(self.rows) + self.left_out, 'group')}"
+            if (self.left_out)
+            else what
+        )
+
+    def _curves(self) -> list[tuple[str, pd.DataFrame, dict[str, Any]]]:
+        """Return name, cells and line of every curve that has something to show."""
+        out = []
+        for row in self.rows:
+            colour = LIGHT[SHARED.slot(str(row["service_name"]))] if "service_name" in row else ACCENT
+            for k, (other, result) in enumerate(self.results.items()):
+                cells = _of(result.histogram, self.keys, row)
+                dash = {"dash": _DASHES[(k - 1) % len(_DASHES)]} if k else {}
+                if len(cells):
+                    out.append((self._name(row, other), cells, {"color": colour, "width": 2, **dash}))
+        return out
+
+    def _histogram(self) -> Chart:
+        """Return outlines: the share of spans in each step of duration."""
+        axis = {**SHARE, "title": {"text": "share of spans"}}
+        figure = chart(self._title("Latency"), table=self._table(), xaxis=self._axis(), yaxis=axis)
+        curves = self._curves()
+        low, step = _common_grid([cells for _, cells, _ in curves])
+        for name, cells, line in curves:
+            edges, share = binned(cells, low, step)
+            fill = {"fill": "tozeroy", "fillcolor": faded(line["color"], 0.12)} if len(curves) == 1 else {}
+            figure.add_scatter(
+                x=(np.repeat(edges, 2)[1:-1] * _NS).tolist(),
+                y=np.repeat(share, 2).tolist(),
+                mode="lines",
+                name=name,
+                line=line,
+                hovertemplate=f"%{{x:.3~s}}s: %{{y:.1%}}<extra>{name}</extra>",
+                **fill,
+            )
+        return figure
+
+    def _cumulated(self) -> Chart:
+        """Return the share of spans at or below each duration."""
+        axis = {"tickformat": ".0%", "range": [0, 1.02], "title": {"text": "share of spans at or below"}}
+        figure = chart(self._title("Latency, cumulated"), table=self._table(), xaxis=self._axis(), yaxis=axis)
+        for name, cells, line in self._curves():
+            x, y = _ecdf(cells)
+            hover = f"%{{y:.1%}} take at most %{{x:.3~s}}s<extra>{name}</extra>"
+            figure.add_scatter(x=x, y=y, mode="lines", name=name, line=line, hovertemplate=hover)
+        return figure
+
+    def _limits(self) -> Chart:
+        """Return quantiles with their limits."""
+        intervals = []
+        for row in self.rows:
+            for other, result in self.results.items():
+                found = _of(result.table, self.keys, row)
+                for mine in found.to_dict("records"):
+                    name = self._name(row, other)
+                    intervals += [
+                        Interval(name, q, *(float(mine[f"{q}{side}_ns"]) * _NS for side in ("", "_low", "_high")))
+                        for q in _QUANTILES
+                    ]
+        figure = interval_rows(
+            self._title("Latency with 95 % limits"), intervals, xaxis=self._axis(), table=self._table()
+        )
+        figure.update_traces(hovertemplate="%{y}: %{x:.3~s}s, %{text}<extra></extra>")
+        return figure
+
+    def _axis(self) -> dict[str, Any]:
+        """Return the axis of durations."""
+        ends = [cells[f"bucket_{side}_ns"] for _, cells, _ in self._curves() for side in ("low", "high")]
+        return duration_axis(float(value) * _NS for part in ends for value in (part.min(), part.max()))
+
+    def _table(self) -> Markup:
+        """Return the quantiles in words."""
+        rows = [
+            (self._plain(row), *(duration(float(row[f"{q}_ns"])) for q in _QUANTILES), int(row["span_count"]))
+            for row in self.rows
+        ]
+        return table(("group", *_QUANTILES, "spans"), rows)
+
+    def _plain(self, row: dict[str, Any]) -> str:
+        """Return the name of a group for a table, which escapes by itself."""
+        return " ".join(str(row[key]) for key in self.keys) or "all spans"
+
+
+def _of(frame: pd.DataFrame, keys: list[str], row: dict[str, Any]) -> pd.DataFrame:
+    """Return the rows of one group; missing keys are equal to each other."""
+    for key in keys:
+        value = row[key]
+        frame = frame[frame[key].isna() if value is None or value != value else frame[key] == value]  # noqa: PLR0124 - NaN
+    return frame
+
+
+def _common_grid(parts: list[pd.DataFrame]) -> tuple[int, int]:
+    """Return first bucket and buckets a bar for all curves."""
+    widest = max(parts, key=lambda cells: int(cells["bucket"].max()))
+    lowest = min(parts, key=lambda cells: int(cells["bucket"].min()))
+    import pandas as pd  # noqa: PLC0415 - types elsewhere
+
+    return grid(pd.concat([widest, lowest]))
+
+
+def _ecdf(cells: pd.DataFrame) -> tuple[list[float], list[float]]:
+    """Return the cumulated distribution: at the upper edge of each bucket what lies below it."""
+    edge = cells["bucket_high_ns"].to_numpy(float) * _NS
+    share: Array = np.cumsum(cells["weight_sum"].to_numpy(float))
+    first = max(float(cells["bucket_low_ns"].iloc[0]) * _NS, edge[0] / 1.02)
+    return [first, *edge.tolist()], [0.0, *(share / share[-1]).tolist()]

@@ -1,0 +1,174 @@
+"""Axes of still pictures: where a value stands, and which round values are written beside it."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.views.text import duration, moment, plural, short_count
+from tracekit.views.volume import clock, time_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tracekit.columns import Array
+
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([ T]|$)")
+_FEW_DECADES: Final = 3
+_DAY: Final = 86_400 * 10**9
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One axis.
+
+    Parameters
+    ----------
+    kind
+        ``linear``, ``log``, ``date`` or ``category``.
+    low, high
+        Ends, as numbers: ns since the epoch of dates, positions of categories.
+    start, end
+        Their places in pixels; ``end`` may be the smaller one.
+    names
+        The categories.
+    form
+        plotly's ``tickformat``: decides how values are written.
+
+    Examples
+    --------
+    >>> axis = Scale("log", 0.001, 1.0, 0, 300, form="~s")
+    >>> round(axis.at(0.1)), [words for _, words in axis.ticks()]
+    (200, ['1 ms', '2 ms', '5 ms', '10 ms', '20 ms', '50 ms', '100 ms', '200 ms', '500 ms', '1 s'])
+    """
+
+    kind: str
+    low: float
+    high: float
+    start: float
+    end: float
+    names: tuple[str, ...] = ()
+    form: str = ""
+
+    def number(self, value: Any) -> float:
+        """Return a value as the number that is drawn; NaN where it has no place."""
+        if self.kind == "category":
+            return float(self.names.index(str(value))) if str(value) in self.names else math.nan
+        if self.kind == "date":
+            return float(np.datetime64(str(value).removesuffix("Z"), "ns").astype(np.int64))
+        value = math.nan if value is None else float(value)
+        return value if self.kind != "log" or value > 0 else math.nan
+
+    def at(self, value: Any) -> float:
+        """Return the place of a value, NaN where it has none."""
+        x, low, high = self.number(value), self.low, self.high
+        if self.kind == "log":
+            x, low, high = (math.log(v) if v > 0 else math.nan for v in (x, low, high))
+        return self.start + (x - low) / (high - low) * (self.end - self.start)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return the places and words of round values."""
+        if self.kind == "category":
+            return [(self.at(name), name) for name in self.names]
+        if self.kind == "date":
+            return self._times()
+        return [
+            (self.at(value), self.words(value)) for value in (self._powers() if self.kind == "log" else self._rounds())
+        ]
+
+    def words(self, value: float) -> str:
+        """Return a value as the axis writes it."""
+        if "s" in self.form:
+            return (
+                re.sub(r"(\.\d*?)0+(?= )", r"\1", duration(round(value * 1e9, 3))).replace(". ", " ") if value else "0"
+            )
+        if "%" in self.form:
+            return f"{value * 100:.3g} %"
+        return short_count(value) if abs(value) >= 1000 and value == int(value) else f"{value:.4g}"  # noqa: PLR2004 - k
+
+    def _powers(self) -> list[float]:
+        """Return 1, 2, 5 and zeros, or powers of ten alone where there are many."""
+        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        steps = (1, 2, 5) if len(decades) <= _FEW_DECADES + 1 else (1,)
+        slack = 1e-9
+        return [
+            value
+            for decade in decades
+            for step in steps
+            if self.low * (1 - slack) <= (value := step * 10.0**decade) <= self.high * (1 + slack)
+        ]
+
+    def _rounds(self) -> list[float]:
+        """Return multiples of a round step: one every 90 pixels, every 40 on an axis that goes up."""
+        room = 90 if self.end > self.start else 40
+        wanted = (self.high - self.low) / max(2.0, abs(self.end - self.start) / room)
+        power = 10.0 ** math.floor(math.log10(wanted))
+        step = next(power * k for k in (1, 2, 5, 10) if power * k >= wanted * (1 - 1e-9))
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [k * step for k in range(first, last + 1)]
+
+    def _times(self) -> list[tuple[float, str]]:
+        """Return round times in UTC."""
+        low, high = int(self.low), int(self.high)
+        step = time_step(low, high, bars=max(3, int(abs(self.end - self.start) // 90)))
+        times = range(-(-low // step) * step, high + 1, step)
+        scale = (self.end - self.start) / (self.high - self.low)
+        return [(self.start + (time - low) * scale, clock(time, step)) for time in times]
+
+    def said(self) -> str:
+        """Return the ends in words."""
+        if self.kind == "category":
+            return plural(len(self.names), "row")
+        if self.kind == "date":
+            return f"{moment(int(self.low))} to {moment(int(self.high))} UTC"
+        return f"{self.words(self.low)} to {self.words(self.high)}"
+
+
+def scale_of(values: Iterable[Array | Sequence[Any]], axis: Any, place: tuple[float, float], *, zero: bool) -> Scale:
+    """Return the axis that holds all values.
+
+    Parameters
+    ----------
+    values
+        Of each trace.
+    axis
+        plotly's axis: ``type``, ``range``, ``rangemode`` and ``tickformat`` are used.
+    place
+        Pixels of its ends.
+    zero
+        Whether bars stand on it.
+
+    Returns
+    -------
+    Scale
+        With a little room at both ends where nothing stands on the axis.
+    """
+    held = [value for part in values for value in part if value is not None]
+    kind = axis.type or _kind(held)
+    form = axis.tickformat or ""
+    if kind == "category":
+        names = tuple(dict.fromkeys(map(str, axis.categoryarray if axis.categoryarray is not None else held)))
+        return Scale(kind, -0.5, len(names) - 0.5, *place, names=names, form=form)
+    probe = Scale(kind, 1.0, 2.0, *place)
+    numbers = np.array([x for value in held if math.isfinite(x := probe.number(value))])
+    low, high = (float(numbers.min()), float(numbers.max())) if len(numbers) else (1.0, 10.0)
+    if axis.range is not None:
+        low, high = (10.0 ** float(v) if kind == "log" else probe.number(v) for v in axis.range)
+    elif kind == "log":
+        low, high = low / 1.05, high * 1.05
+    elif kind == "linear":
+        room = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
+        grounded = zero or axis.rangemode == "tozero"
+        low, high = (min(0.0, low), max(0.0, high) + room) if grounded else (low - room, high + room)
+    return Scale(kind, low, high if high > low else low + (_DAY if kind == "date" else 1.0), *place, form=form)
+
+
+def _kind(held: Sequence[Any]) -> str:
+    """Return what the values are: dates, names or numbers."""
+    if not held or not isinstance(held[0], str | np.datetime64):
+        return "linear"
+    return "date" if _DATE.match(str(held[0])) else "category"

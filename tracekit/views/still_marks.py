@@ -1,0 +1,292 @@
+"""The marks of still pictures: lines, steps, bands, points with intervals, bars and heat maps, as SVG."""
+
+from __future__ import annotations
+
+import html
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.views.colours import LIGHT
+from tracekit.views.markup import Markup, element
+from tracekit.views.svg import MUTE, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tracekit.views.scales import Scale
+
+CHARACTER: Final = 6.2  # mean width of 11 px text
+DASHES: Final = {"dash": "6 4", "dot": "2 3", "dashdot": "6 3 2 3"}
+
+Point = tuple[float, float]
+
+
+def values_of(trace: Any, side: str) -> Sequence[Any]:
+    """Return the values of one side of a trace as plain Python.
+
+    Parameters
+    ----------
+    trace
+        plotly's.
+    side
+        ``x`` or ``y``.
+
+    Returns
+    -------
+    sequence
+        Numbers, names, or times as text.
+    """
+    values = trace[side]
+    if values is None:
+        return ()
+    if isinstance(values, np.ndarray):
+        return list(values.astype(str) if values.dtype.kind == "M" else values.tolist())
+    return list(values)
+
+
+def stacked_ends(bars: Sequence[Any], barmode: str | None) -> list[list[tuple[Any, float, float]]]:
+    """Return where every bar begins and ends; those of one place stand on each other where they are stacked.
+
+    Parameters
+    ----------
+    bars
+        plotly's traces.
+    barmode
+        ``stack`` and ``relative`` stack, positive and negative ones apart.
+
+    Returns
+    -------
+    list
+        For each trace (place, start, end) of its bars.
+    """
+    reached: dict[tuple[Any, bool], float] = {}
+    out = []
+    for bar in bars:
+        places, sizes = (values_of(bar, side) for side in (("y", "x") if bar.orientation == "h" else ("x", "y")))
+        base = bar.base if bar.base is not None else [0.0] * len(sizes)
+        bases = [base] * len(sizes) if isinstance(base, int | float) else list(base)
+        ends = []
+        for place, size, own in zip(places, sizes, bases, strict=True):
+            key = (place, size >= 0)
+            low = own + (reached.get(key, 0.0) if barmode in ("stack", "relative") else 0.0)
+            reached[key] = low + size - own
+            ends.append((place, low, low + size))
+        out.append(ends)
+    return out
+
+
+def drawn(traces: Sequence[Any], x: Scale, ys: Mapping[str, Scale], barmode: str | None) -> list[Markup]:
+    """Return the marks of all traces, back to front.
+
+    Parameters
+    ----------
+    traces
+        plotly's.
+    x, ys
+        The axis below, and the axes at the left by plotly's name.
+    barmode
+        As in plotly's layout.
+
+    Returns
+    -------
+    list of Markup
+        SVG elements.
+
+    Raises
+    ------
+    ValueError
+        A kind of trace that has no still picture.
+    """
+    parts: list[Markup] = []
+    before: dict[str, list[Point]] = {}
+    bars = [trace for trace in traces if trace.type == "bar"]
+    ends = dict(zip(map(id, bars), stacked_ends(bars, barmode), strict=True))
+    for k, trace in enumerate(traces):
+        y, colour = ys[trace.yaxis or "y"], LIGHT[k % len(LIGHT)]
+        if trace.type == "scatter":
+            parts += _scatter(trace, x, y, colour, before)
+        elif trace.type == "bar":
+            parts += _bars(trace, x, y, colour, ends[id(trace)])
+        elif trace.type == "heatmap":
+            parts += _heat(trace, x, y)
+        else:
+            raise ValueError(f"expected scatter, bar or heatmap traces, found {trace.type}: it has no still picture")
+    return parts
+
+
+def _scatter(trace: Any, x: Scale, y: Scale, colour: str, before: dict[str, list[Point]]) -> list[Markup]:
+    """Return a line with what it fills, its points and their intervals."""
+    mode = trace.mode or "lines"
+    points = [(x.at(a), y.at(b)) for a, b in zip(values_of(trace, "x"), values_of(trace, "y"), strict=True)]
+    line = _steps(points) if trace.line.shape == "hv" else points
+    paint = trace.line.color or colour
+    parts = []
+    if trace.fill in ("tonexty", "tozeroy"):
+        ground = before.get(trace.yaxis or "y", []) if trace.fill == "tonexty" else [(p, y.at(0)) for p, _ in line]
+        shape = _known([*line, *reversed(ground)])
+        parts.append(element("path", {"d": _path(shape, closed=True), **fill(trace.fillcolor or paint)}))
+    before[trace.yaxis or "y"] = line
+    if "lines" in mode and trace.line.width != 0:
+        stroke = {"stroke": paint, "stroke-width": trace.line.width or 2, "stroke-linejoin": "round"}
+        dashes = {"stroke-dasharray": DASHES.get(trace.line.dash or "")}
+        parts += [element("path", {"d": _path(run), "fill": "none", **stroke, **dashes}) for run in _runs(line)]
+    parts += _intervals(trace, points, x, y)
+    if "markers" in mode:
+        parts += _dots(trace, points, paint)
+    return parts
+
+
+def _intervals(trace: Any, points: Sequence[Point], x: Scale, y: Scale) -> list[Markup]:
+    """Return the whiskers of a trace."""
+    parts = []
+    for side, axis in (("x", x), ("y", y)):
+        error = trace[f"error_{side}"]
+        if error.array is None:
+            continue
+        lower = error.arrayminus if error.arrayminus is not None else error.array
+        for (px, py), value, up, down in zip(points, values_of(trace, side), error.array, lower, strict=True):
+            a, b = axis.at(value - down), axis.at(value + up)
+            ends = {"x1": a, "x2": b, "y1": py, "y2": py} if side == "x" else {"x1": px, "x2": px, "y1": a, "y2": b}
+            if all(map(math.isfinite, ends.values())):
+                stroke = {"stroke": error.color or MUTE, "stroke-width": error.thickness or 1.5}
+                parts.append(element("line", {**ends, **stroke}))
+    return parts
+
+
+def _dots(trace: Any, points: Sequence[Point], paint: str) -> list[Markup]:
+    """Return the points of a trace, with their words on hovering."""
+    colours = trace.marker.color
+    words = trace.text if isinstance(trace.text, tuple | list | np.ndarray) else None
+    size = trace.marker.size if isinstance(trace.marker.size, int | float) else 7
+    parts = []
+    for k, (px, py) in enumerate(points):
+        if math.isfinite(px) and math.isfinite(py):
+            own = colours if isinstance(colours, str) else paint if colours is None else colours[k]
+            hover = [element("title", {}, html.unescape(str(words[k])))] if words is not None else []
+            parts.append(element("circle", {"cx": px, "cy": py, "r": size / 2, "fill": own}, *hover, Markup()))
+    return parts
+
+
+def _bars(trace: Any, x: Scale, y: Scale, colour: str, ends: Sequence[tuple[Any, float, float]]) -> list[Markup]:
+    """Return the bars of a trace, and the words beside them."""
+    flat = trace.orientation == "h"
+    across, along = (y, x) if flat else (x, y)
+    thick = _thickness(across, [place for place, _, _ in ends]) * 0.8
+    words = trace.text if isinstance(trace.text, tuple | list | np.ndarray) else None
+    parts = []
+    for k, (place, low, high) in enumerate(ends):
+        middle, a, b = across.at(place), along.at(low), along.at(high)
+        if not all(map(math.isfinite, (middle, a, b))):
+            continue
+        first, size = min(a, b), max(0.5, abs(b - a))
+        own = trace.marker.color
+        paint = fill(own if isinstance(own, str) else colour if own is None else own[k])
+        box = (first, middle - thick / 2, size, thick) if flat else (middle - thick / 2, first, thick, size)
+        parts.append(element("rect", {**dict(zip(("x", "y", "width", "height"), box, strict=True)), **paint}))
+        if flat and words is not None:
+            end = max(a, b)
+            inside = end + CHARACTER * len(str(words[k])) > x.end
+            anchor = "end" if inside else "start"
+            said = html.unescape(str(words[k]))
+            parts.append(
+                text(
+                    end - 5 if inside else end + 5,
+                    middle + 4,
+                    said,
+                    kind="ink" if inside else "mute",
+                    text_anchor=anchor,
+                )
+            )
+    return parts
+
+
+def _heat(trace: Any, x: Scale, y: Scale) -> list[Markup]:
+    """Return the cells of a heat map, empty ones left out."""
+    columns, rows = list(values_of(trace, "x")), list(values_of(trace, "y"))
+    z = np.array(trace.z, dtype=float)
+    top = float(np.nanmax(z)) if np.isfinite(z).any() else 1.0
+    xs, ys = _edges([x.at(v) for v in columns]), _edges([y.at(v) for v in rows])
+    scale = [(float(at), colour) for at, colour in trace.colorscale]
+    parts = []
+    for i, j in zip(*np.nonzero(np.isfinite(z) & (z > 0)), strict=True):
+        (a, b), (c, d) = sorted(xs[j : j + 2]), sorted(ys[i : i + 2])
+        box = {"x": a, "y": c, "width": b - a + 0.3, "height": d - c + 0.3}
+        parts.append(element("rect", {**box, "fill": _level(scale, z[i, j] / top)}))
+    return parts
+
+
+def _level(scale: Sequence[tuple[float, str]], share: float) -> str:
+    """Return the colour of a share of the largest value: the last step of the scale that it reaches."""
+    return [colour for at, colour in scale if at <= share + 1e-9][-1]
+
+
+def _edges(middles: Sequence[float]) -> list[float]:
+    """Return the places between neighbours, and as far again at both ends."""
+    if len(middles) == 1:
+        return [middles[0] - 6, middles[0] + 6]
+    between = [(a + b) / 2 for a, b in pairwise(middles)]
+    return [2 * middles[0] - between[0], *between, 2 * middles[-1] - between[-1]]
+
+
+def _thickness(axis: Scale, places: Sequence[Any]) -> float:
+    """Return the room of one bar across its axis."""
+    at = sorted({axis.at(place) for place in places})
+    steps = [b - a for a, b in pairwise(at) if b > a]
+    whole = abs(axis.end - axis.start)
+    return min(steps) if steps else whole / max(1, len(axis.names)) if axis.kind == "category" else whole / 10
+
+
+def _steps(points: Sequence[Point]) -> list[Point]:
+    """Return a line that keeps its height until the next point."""
+    out = [points[0]] if points else []
+    for (_, y0), (x1, y1) in pairwise(points):
+        out += [(x1, y0), (x1, y1)]
+    return out
+
+
+def _known(points: Sequence[Point]) -> list[Point]:
+    """Return the points that have a place."""
+    return [point for point in points if all(map(math.isfinite, point))]
+
+
+def _runs(points: Sequence[Point]) -> list[list[Point]]:
+    """Return the stretches without a gap."""
+    runs: list[list[Point]] = [[]]
+    for point in points:
+        if all(map(math.isfinite, point)):
+            runs[-1].append(point)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
+
+
+def _path(points: Sequence[Point], *, closed: bool = False) -> str:
+    """Return a line as the ``d`` of a path."""
+    return "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points) + "Z" * closed
+
+
+def fill(colour: str) -> dict[str, object]:
+    """Return the attributes that paint an area; SVG pictures know no ``rgba()``.
+
+    Parameters
+    ----------
+    colour
+        As plotly takes it: ``#rrggbb`` or ``rgba(r,g,b,share)``.
+
+    Returns
+    -------
+    dict
+        ``fill`` and ``fill-opacity``.
+
+    Examples
+    --------
+    >>> fill("rgba(255,0,0,0.5)")
+    {'fill': '#ff0000', 'fill-opacity': 0.5}
+    """
+    if not colour.startswith("rgba("):
+        return {"fill": colour}
+    red, green, blue, share = (float(part) for part in colour[5:-1].split(","))
+    return {"fill": f"#{int(red):02x}{int(green):02x}{int(blue):02x}", "fill-opacity": share}
