@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
 import random
 import struct
@@ -12,8 +13,10 @@ import zipfile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from otlp_made import counts, request, span
 
 from tracekit.errors import LoadError
+from tracekit.loading import read
 from tracekit.loading.container import ByteStream, open_bytes
 from tracekit.loading.decoders import zstd
 from tracekit.loading.opening import Source, from_bytes, from_file, from_stream
@@ -193,8 +196,19 @@ def test_a_damaged_message_costs_only_itself():
     assert [line for n, line in enumerate(lines) if n != 2] == [b'{"n": 0}', b'{"n": 1}', b'{"n": 3}', b'{"n": 4}', b""]
     assert stream.complete
     assert codes(stream) == ["CONTAINER_DAMAGED"]
-    assert stream.notes[0].action == "quarantined"
+    assert stream.notes[0].action == "aborted", "what came out of it is judged as the line it is"
     assert stream.notes[0].message.startswith("message 3: expected a whole zstd stream, found ")
+
+
+def test_a_damaged_message_is_counted_once():
+    """By the line that is cut; or, where nothing of it could be unpacked, by the container."""
+    good = json.dumps(request(span())).encode()
+    noise = zstd.compress(json.dumps({"x": random.Random(1).randbytes(300_000).hex()}).encode())  # several blocks
+    for broken in (zstd.compress(good)[:-3], noise[: len(noise) // 2], noise[:9]):
+        traces = read(framed(zstd.compress(good), broken))
+        assert counts(traces)[3] == 1
+        assert traces.issues.loc[traces.issues["action"] == "quarantined", "issue_count"].sum() == 1
+        assert (traces.issues["code"] == "CONTAINER_DAMAGED").sum() == 1
 
 
 def test_the_rest_of_a_damaged_message_is_passed_over():

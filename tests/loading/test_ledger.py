@@ -139,6 +139,8 @@ def test_the_first_reason_to_be_incomplete_stays():
         (b'{"authorization": "Bearer abc.def", "x": 1}', '{"authorization": "Bearer ***", "x": 1}'),
         ("password=hunter2;x", "password=***;x"),
         ('{"aws_secret_access_key": "AKIA/123"}', '{"aws_secret_access_key": "***"}'),
+        ("postgres://shop:hunter2@db/orders", "postgres://shop:***@db/orders"),
+        ("http://db:5432/x@y", "http://db:5432/x@y"),
         ("{'api-key': 'k'}", "{'api-key': '***'}"),
         (b"\xff\xfe ok", "\ufffd\ufffd ok"),
         ("\ud800 alone", "? alone"),

@@ -118,16 +118,16 @@ class Dispatcher:
         self._builder.ledger.quarantine(failure.code, failure.message, at=at, raw=failure.raw)
 
     def tell(self, notes: Iterable[Note], at: Position) -> None:
-        """Write remarks on bytes down; their offsets count from ``at``."""
+        """Write remarks on bytes down, and count the records that are lost; their offsets count from ``at``."""
+        ledger = self._builder.ledger
         for note in notes:
-            self._builder.ledger.issue(
-                note.code,
-                note.message,
-                at=Position(at.record, at.offset + (note.byte_offset or 0)),
-                severity=note.severity,
-                action=note.action,
-                raw=note.raw,
-            )
+            where = Position(at.record, at.offset + (note.byte_offset or 0))
+            if note.action == "quarantined":
+                ledger.quarantine(note.code, note.message, at=where, raw=note.raw)
+            else:
+                ledger.issue(
+                    note.code, note.message, at=where, severity=note.severity, action=note.action, raw=note.raw
+                )
 
     def value(self, value: Any, at: Position, raw: bytes = b"") -> None:
         """Load a parsed record, or quarantine it."""

@@ -54,12 +54,14 @@ class Framed:
         self._frame: _Limited | None = None
         self._payload: Layer = below
         self._trouble = Journal()
+        self._has_given = False  # anything of the present message
 
     def read(self, size: int, /) -> bytes:
         """Read on."""
         while self._frame is not None or self._begin():
             data = self._payload.read(size)
             if data:
+                self._has_given = True
                 return data
             if self._finish():
                 return b"\n"
@@ -74,6 +76,7 @@ class Framed:
             return False
         self._below.read(_LENGTH)
         self._number += 1
+        self._has_given = False
         self._frame, self._trouble = _Limited(self._below, int.from_bytes(header, "big")), Journal()
         head = self._below.peek(len(_ZSTD))
         is_packed = head != b"" and _ZSTD.startswith(head) and self._frame.left >= len(_ZSTD)
@@ -89,7 +92,8 @@ class Framed:
             self._cut(f"{frame.left:,} bytes more")
         elif self._trouble.stop_reason:
             message = f"message {self._number}: {self._trouble.notes[0].message}"
-            self._journal.notes.append(Note("CONTAINER_DAMAGED", "error", "quarantined", message))
+            action = "aborted" if self._has_given else "quarantined"  # what was given is counted as the record it is
+            self._journal.notes.append(Note("CONTAINER_DAMAGED", "error", action, message))
         return True
 
     def _cut(self, missing: str) -> None:

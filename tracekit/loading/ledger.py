@@ -96,7 +96,8 @@ EXCERPT_CHARACTERS = 500
 ROWS_PER_CODE = 1000  # beyond it one row stands for the rest, with their count
 
 _SECRET = re.compile(
-    r"""((?:authorization|password|passwd|secret|token|api[_-]?key|access[_-]?key)["'\s:=]+(?:bearer\s+|basic\s+)?)[^\s"',;}]+""",
+    r"""((?:authorization|password|passwd|secret|token|api[_-]?key|access[_-]?key)["'\s:=]+(?:bearer\s+|basic\s+)?)[^\s"',;}]+"""
+    r"""|(://[^\s"'/@:]*:)[^\s"'/@]+(?=@)""",  # the password in a connection's address
     re.IGNORECASE,
 )
 
@@ -137,7 +138,7 @@ def excerpt(raw: bytes | str) -> str:
     """
     text = raw[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
     text = text[: 2 * EXCERPT_CHARACTERS].encode("utf-8", "replace").decode()
-    return _SECRET.sub(r"\1***", text)[:EXCERPT_CHARACTERS]
+    return _SECRET.sub(r"\1\2***", text)[:EXCERPT_CHARACTERS]
 
 
 @dataclass
