@@ -238,9 +238,12 @@ def canonical_json(value: Any) -> str:
     >>> canonical_json({"b": [1, 2.5], "a": None})
     '{"a":null,"b":[1,2.5]}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    return _encode(value)
 
 
 def _plain(value: Any) -> Any:
     """Spell what JSON has no word for: bytes as base64, decimals as floats."""
     return base64.b64encode(value).decode() if isinstance(value, bytes) else float(value)
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain).encode
