@@ -17,6 +17,7 @@ from tracekit.analysis.self_time import self_time as self_time
 from tracekit.analysis.errors import errors as errors
 from tracekit.analysis.timeline import timeline as timeline
 from tracekit.analysis.critical_path import critical_path as critical_path
+from tracekit.analysis.clock_skew import clock_skew as clock_skew
 
 from tracekit.findings import Estimate as Estimate
 from tracekit.findings import Finding as Finding

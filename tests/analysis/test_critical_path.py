@@ -113,7 +113,7 @@ def test_every_outermost_match_is_a_request():
     [
         ({"overflow": "drop"}, "expected overflow to be one of auto, clip, exclude, found 'drop'"),
         ({"follows_from": "no"}, "expected follows_from to be one of async, blocking, found 'no'"),
-        ({"skew": "edge"}, "expected skew to be one of off, found 'edge'"),
+        ({"skew": "edge"}, "expected skew to be 'auto', 'off' or a ClockSkew, found 'edge'"),
         ({"scope": np.ones(3, bool)}, "expected a mask with one entry for each of 4 spans, found 3"),
     ],
 )

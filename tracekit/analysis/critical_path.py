@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit.analysis.clock_skew_alignment import moved_by, offsets_for, without_overlaps
 from tracekit.analysis.path_plant import plant
 from tracekit.analysis.path_result import CriticalPath
-from tracekit.analysis.path_tree import choose, walks
+from tracekit.analysis.path_tree import walks
 
 if TYPE_CHECKING:
+    from tracekit.analysis.clock_skew_result import ClockSkew
     from tracekit.analysis.path_tree import Scope
     from tracekit.traces import TraceSet
-
-SKEWS = ("off",)
 
 
 def critical_path(
@@ -27,7 +27,8 @@ def critical_path(
     *,
     scope: Scope = "root",
     overflow: str = "auto",
-    skew: str = "off",
+    skew: str | ClockSkew = "auto",
+    tolerance: float | None = None,
     follows_from: str = "async",
     touching: bool = True,
 ) -> CriticalPath:
@@ -46,7 +47,12 @@ def critical_path(
         parent, nobody waited for them; elsewhere they are clipped.  ``"clip"``: always clipped.  ``"exclude"``: nobody
         waited for them.
     skew
-        ``"off"``: clocks are taken as they are.
+        ``"auto"``: clocks that calls prove to be apart are put right for this answer, see ``clock_skew``; ``.offsets``
+        and ``.issues`` tell by how much.  ``"off"``: clocks are taken as they are.  Or what ``clock_skew`` returned.
+    tolerance
+        By what share of their parent siblings on different clocks may overlap and still follow each other; the earlier
+        is cut.  None: by 1 %, and by no more than their clocks may still be off after they were put right; none where
+        no clock was moved.
     follows_from
         ``"async"``: nobody waits for a FOLLOWS_FROM child; ``"blocking"``: as for any child.
     touching
@@ -60,7 +66,7 @@ def critical_path(
     Raises
     ------
     ValueError
-        An option that is none, or a mask of the wrong length.
+        An option that is none, a mask of the wrong length, or the clock skew of other traces.
     FilterError
         A condition that does not parse.
 
@@ -98,11 +104,17 @@ def critical_path(
     >>> critical_path(shop).spans["path_time_ns"].tolist()
     [40, 0, 60]
     """
-    choose("skew", skew, SKEWS)
-    tree = plant(traces, scope=scope, overflow=overflow, follows_from=follows_from)
+    if tolerance is not None and not 0 <= tolerance < 1:
+        raise ValueError(f"expected a tolerance from 0 to less than 1, a share of the parent, found {tolerance}")
+    if tolerance and not touching:
+        raise ValueError(f"expected touching=True with a tolerance, found touching=False and tolerance={tolerance}")
+    offsets = offsets_for(traces, skew)
+    moved = moved_by(traces, offsets)
+    tree = plant(traces, scope=scope, overflow=overflow, follows_from=follows_from, offset_ns=moved)
+    tree, cut = without_overlaps(traces, tree, offsets, tolerance if touching else 0.0)
     own, total = np.zeros(len(tree), np.int64), np.zeros(len(tree), np.int64)
     on_path = np.zeros(len(tree), bool)
     for nodes, rows in walks(traces, tree, touching=touching):
         own[nodes], on_path[nodes] = rows.own_ns, rows.on_path
         total[nodes] = np.where(rows.on_path, rows.windows.end - rows.windows.start, 0)
-    return CriticalPath(traces, tree, own, total, on_path, touching)
+    return CriticalPath(traces, tree, own, total, on_path, touching, offsets, cut)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit import frames
+from tracekit.analysis.clock_skew_result import offsets_table
 from tracekit.analysis.critical_path_kernel import segments
 from tracekit.analysis.path_keys import MISSING, NO_SPAN
 from tracekit.analysis.path_tree import Waiting, walks
@@ -60,6 +61,10 @@ def segments_of(path: CriticalPath) -> pd.DataFrame:
 def requests_of(path: CriticalPath) -> pd.DataFrame:
     """Return one row a request; see ``CriticalPath.traces``."""
     tree, trace = path.tree, path.tree.trace[path.tree.root]
+    moved, largest = np.zeros(len(path.source), np.int64), np.zeros(len(path.source), np.int64)
+    if path.clocks is not None:
+        moved = np.bincount(path.clocks.trace[path.clocks.offset_ns != 0], minlength=len(moved))
+        np.maximum.at(largest, path.clocks.trace, np.abs(path.clocks.offset_ns))
     heads = path.spans.loc[tree.root, ["trace_id", "service_name", "operation"]].reset_index(drop=True)
     return pd.DataFrame(
         {
@@ -72,9 +77,20 @@ def requests_of(path: CriticalPath) -> pd.DataFrame:
             "is_partial": path.is_partial,
             "orphan_count": tree.orphan_count[trace],
             "root_count": tree.root_count[trace],
+            "moved_clock_count": moved[trace],
+            "largest_offset_ns": largest[trace],
             "weight": path.weight,
         }
     )
+
+
+def offsets_of(path: CriticalPath) -> pd.DataFrame:
+    """Return the clocks that were put right; see ``CriticalPath.offsets``."""
+    names = ["trace_id", "host", "offset_ns", "low_ns", "high_ns", "evidence"]
+    if path.clocks is None:
+        return pd.DataFrame({name: pd.Series(dtype=object if name in names[:2] else "Int64") for name in names})
+    table = offsets_table(path.source, path.clocks)
+    return table[table["offset_ns"] != 0].reset_index(drop=True)
 
 
 def slack_of(path: CriticalPath) -> pd.Series:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.clock_skew_offsets import Evidence
 from tracekit.analysis.path_tree import PathTree, Waiting
 from tracekit.schema import ParentState, Quality
 
 if TYPE_CHECKING:
+    from tracekit.analysis.path_result import CriticalPath
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
@@ -27,18 +29,19 @@ _MESSAGES = {
     "OTHER_ROOT": "roots that are not the request's; not walked",
     "OUTSIDE_PARENT": "spans that reach beyond their parent; clipped",
     "EMPTY_REQUEST": "requests that took no time; their path is empty",
+    "CLOCK_MOVED": "spans on clocks that calls prove to be off; put right for this answer, see offsets",
+    "CLOCK_DISPUTED": "spans on clocks whose calls contradict each other; see clock_skew(traces).pairs",
+    "OVERLAP_CUT": "spans that overlap the sibling after them by less than their clocks can tell; cut",
 }
 
 
-def issues_of(traces: TraceSet, tree: PathTree) -> pd.DataFrame:
+def issues_of(path: CriticalPath) -> pd.DataFrame:
     """Return what had to be assumed to walk the paths.
 
     Parameters
     ----------
-    traces
-        The traces.
-    tree
-        Their trees.
+    path
+        Critical paths.
 
     Returns
     -------
@@ -47,15 +50,14 @@ def issues_of(traces: TraceSet, tree: PathTree) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.path_plant import plant
+    >>> from tracekit import TraceSet, critical_path
     >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": [5], "end_ns": [5]})
-    >>> shop = TraceSet.from_spans(frame)
-    >>> issues_of(shop, plant(shop, scope="root", overflow="auto", follows_from="async"))["code"].tolist()
+    >>> issues_of(critical_path(TraceSet.from_spans(frame)))["code"].tolist()
     ['EMPTY_REQUEST']
     """
+    traces, tree = path.source, path.tree
     rows = []
-    for code, nodes in _found(traces, tree).items():
+    for code, nodes in (_found(traces, tree) | _about_clocks(path)).items():
         if not len(nodes):
             continue
         trace = tree.trace[nodes]
@@ -84,4 +86,17 @@ def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:
     return found | {
         "OUTSIDE_PARENT": awaited[(start[awaited] < start[above]) | (end[awaited] > end[above])],
         "EMPTY_REQUEST": tree.root[end[tree.root] == start[tree.root]],
+    }
+
+
+def _about_clocks(path: CriticalPath) -> dict[str, Array]:
+    """Return the nodes of each kind of issue with clocks."""
+    if path.clocks is None:
+        return {}
+    clocks, trace = path.clocks, path.source.forest.trace
+    disputed = (clocks.evidence == Evidence.DISPUTED).astype(np.int64)
+    return {
+        "CLOCK_MOVED": np.flatnonzero(clocks.of_spans(clocks.offset_ns, trace)),
+        "CLOCK_DISPUTED": np.flatnonzero(clocks.of_spans(disputed, trace)),
+        "OVERLAP_CUT": path.cut,
     }

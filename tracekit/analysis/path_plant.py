@@ -22,13 +22,17 @@ _OPEN = Quality.NO_START | Quality.NO_END | Quality.IN_PROGRESS
 _FIRST, _LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
-def plant(traces: TraceSet, *, scope: Scope, overflow: str, follows_from: str) -> PathTree:
+def plant(
+    traces: TraceSet, *, scope: Scope, overflow: str, follows_from: str, offset_ns: Array | None = None
+) -> PathTree:
     """Return the trees of all traces.
 
     Parameters
     ----------
     traces, scope, overflow, follows_from
         See ``critical_path``.
+    offset_ns
+        int64, one a span: how far its clock is ahead; as much is taken off its times.
 
     Returns
     -------
@@ -69,8 +73,10 @@ def plant(traces: TraceSet, *, scope: Scope, overflow: str, follows_from: str) -
     parent[:count][orphan] = count + node_of
     trace = np.concatenate((forest.trace, behind)) if extra else forest.trace
     root_count = np.bincount(trace[true_root], minlength=len(traces))
-    waiting = np.concatenate((_links(traces, parent[:count], inferred, follows_from), np.zeros(extra, np.int8)))
-    start, end = _times(traces, parent, waiting)
+    waiting = np.concatenate(
+        (waiting_by_links(traces, parent[:count], inferred, follows_from), np.zeros(extra, np.int8))
+    )
+    start, end = _times(traces, parent, waiting, offset_ns)
     _adopt(parent[count:], true_root, trace, root_count, ~is_virtual)
     orphan_count = np.bincount(forest.trace[orphan], minlength=len(traces))
     tree = PathTree(
@@ -103,8 +109,8 @@ def _holes(traces: TraceSet, orphans: Array, virtual: Array) -> tuple[Array, Arr
     return behind[by_trace], behind_id[by_trace], is_virtual, place[name]
 
 
-def _links(traces: TraceSet, parent: Array, inferred: Array, follows_from: str) -> Array:
-    """Return why spans are not waited for, as far as their links and kinds tell."""
+def waiting_by_links(traces: TraceSet, parent: Array, inferred: Array, follows_from: str) -> Array:
+    """Return why spans are not waited for, as far as their links and kinds tell: ``Waiting``, one a span."""
     spans, links = traces.columns.spans, traces.columns.links
     waiting = np.zeros(len(parent), np.int8)
     if (spans.kind == Kind.PRODUCER).any():
@@ -119,12 +125,15 @@ def _links(traces: TraceSet, parent: Array, inferred: Array, follows_from: str) 
     return waiting
 
 
-def _times(traces: TraceSet, parent: Array, waiting: Array) -> tuple[Array, Array]:
+def _times(traces: TraceSet, parent: Array, waiting: Array, offset_ns: Array | None) -> tuple[Array, Array]:
     """Return start and end of every node; edges that nobody recorded reach as far as what was waited for below."""
     spans, extra = traces.columns.spans, len(parent) - len(traces.columns.spans)
+    edges = [spans.start_ns, spans.end_ns]
+    if offset_ns is not None:
+        edges = [edge - offset_ns for edge in edges]
     if not extra and traces.has_duration.all():
-        return spans.start_ns, spans.end_ns
-    start, end = (np.concatenate((edge, np.zeros(extra, np.int64))) for edge in (spans.start_ns, spans.end_ns))
+        return edges[0], edges[1]
+    start, end = (np.concatenate((edge, np.zeros(extra, np.int64))) for edge in edges)
     negative = np.flatnonzero((spans.quality & Quality.DURATION_NEGATIVE) != 0)
     end[negative] = start[negative]
     is_open = np.ones(len(parent), bool)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis import path_compare, path_frames, path_shares
+from tracekit.analysis import path_compare, path_flame, path_frames, path_shares
 from tracekit.analysis import what_if as what_ifs
 from tracekit.analysis.path_issues import issues_of
 
@@ -134,19 +134,27 @@ class CriticalPath:
         """One row a request, by (trace, start): one a trace unless the scope says otherwise.
 
         ``trace_id``, ``root_row`` (of ``spans``), ``root_service_name``, ``root_operation``, ``start_ns``,
-        ``latency_ns``, ``is_partial``, ``orphan_count``, ``root_count`` (of its trace), ``weight``.
+        ``latency_ns``, ``is_partial``, ``orphan_count``, ``root_count`` (of its trace), ``moved_clock_count`` and
+        ``largest_offset_ns`` (clocks put right; times are those of the clock of the trace's root), ``weight``.
         """
         return path_frames.requests_of(self)
 
     @cached_property
+    def offsets(self) -> pd.DataFrame:
+        """One row a clock that was put right, as in ``ClockSkew.offsets``: ``offset_ns`` was taken off its times."""
+        return path_frames.offsets_of(self)
+
+    @cached_property
     def issues(self) -> pd.DataFrame:
         """One row a kind of thing that could mislead; see ``path_issues.issues_of``."""
-        return issues_of(self.source, self.tree)
+        return issues_of(self)
 
     # What can be asked: functions of their own, each with its words and examples, that take the path first.
     by = path_shares.shares
     bands = path_shares.bands
     compare = path_compare.compare
+    flame = path_flame.flame
+    folded = path_flame.folded
     what_if = what_ifs.what_if
     opportunities = what_ifs.opportunities
     slack = path_frames.slack_of

@@ -1,0 +1,152 @@
+"""What many intervals for one number agree on, and how offsets between pairs of clocks add up along calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tracekit.columns import Ragged
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+
+_ROUNDING = 1e-9
+
+
+class Agreement(NamedTuple):
+    """One entry a group: the ends of what enough intervals allow, how many there are, and the share that agrees."""
+
+    low: Array
+    high: Array
+    size: Array
+    ratio: Array
+
+
+class Placement(NamedTuple):
+    """One entry a node: its offset with its interval; ``placed`` tells whether anything leads to it."""
+
+    offset: Array
+    low: Array
+    high: Array
+    placed: Array
+    is_disputed: Array
+
+
+def agree(group: Array, low: Array, high: Array, *, async_ratio: float) -> Agreement:
+    """Return, for every group, all numbers that enough of its intervals contain.
+
+    Parameters
+    ----------
+    group
+        Number of the group of each interval, without gaps.
+    low, high
+        int64, ``low <= high``.
+    async_ratio
+        Share of intervals that may be wrong.
+
+    Returns
+    -------
+    Agreement
+        Ends of the smallest interval around all numbers that at least ``1 - async_ratio`` of the intervals contain;
+        where no number is in so many, around those that are in most.  ``ratio`` is the largest share that agrees.
+
+    Notes
+    -----
+    Marzullo's algorithm as in NTP (Marzullo 1984; RFC 5905, section 11.2.1).  It contains the truth whenever at most
+    ``async_ratio`` of the intervals do not.
+
+    Examples
+    --------
+    Of three clocks two agree:
+
+    >>> found = agree(np.zeros(3, int), np.array([0, 5, 40]), np.array([10, 12, 50]), async_ratio=0.4)
+    >>> found.low.tolist(), found.high.tolist()
+    ([5], [10])
+    """
+    count = np.bincount(group)
+    groups, n = np.arange(len(count)), len(group)
+    moment, owner = np.concatenate((low, high)), np.concatenate((group, group))
+    step = np.ones(2 * n, np.int64)
+    step[n:] = -1
+    order = np.lexsort((-step, moment, owner))  # one that opens where another closes overlaps it
+    moment, owner, depth = moment[order], owner[order], np.cumsum(step[order])  # 0 again behind every group
+    begin = np.searchsorted(owner, groups)
+    best = np.maximum.reduceat(depth, begin) if n else count
+    need = np.minimum(best, np.ceil((1 - async_ratio) * count - _ROUNDING))
+    inside = np.flatnonzero(depth >= np.maximum(need, 1)[owner])
+    first = inside[np.searchsorted(owner[inside], groups)]
+    last = inside[np.searchsorted(owner[inside], groups, side="right") - 1]
+    return Agreement(moment[first], moment[last + 1], count, best / np.maximum(count, 1))
+
+
+def place(above: Array, below: Array, low: Array, high: Array, reference: Array) -> Placement:
+    """Return the offset of every node from its reference, following pairs outward.
+
+    Parameters
+    ----------
+    above, below
+        Nodes of each pair.
+    low, high
+        Limits of the offset of ``below`` from ``above``.
+    reference
+        bool, one a node: offset 0.
+
+    Returns
+    -------
+    Placement
+        Per node the interval that all pairs with nodes already placed allow; where these contradict each other, around
+        all of them.  The offset is 0 where that is allowed, else as far within as 0 is outside, at most the middle.
+
+    Examples
+    --------
+    A clock 100 ahead of the reference, and one that is 30 behind that one:
+
+    >>> found = place(np.array([0, 1]), np.array([1, 2]), np.array([90, -40]), np.array([110, -20]), np.arange(3) == 0)
+    >>> found.offset.tolist(), found.low.tolist(), found.high.tolist()
+    ([0, 100, 70], [0, 90, 50], [0, 110, 90])
+    """
+    count = len(reference)
+    source, target = np.concatenate((above, below)), np.concatenate((below, above))
+    low, high = np.concatenate((low, -high)), np.concatenate((high, -low))
+    order = np.argsort(source, kind="stable")
+    pairs = Ragged.from_counts(np.bincount(source, minlength=count), order)
+    offset, inner, outer = np.zeros((3, count), np.int64)
+    found = Placement(offset, inner, outer, reference.copy(), np.zeros(count, bool))
+    front = np.flatnonzero(reference)
+    while len(front):
+        reached = order[pairs.positions(front)]
+        reached = reached[~found.placed[target[reached]]]
+        front = _settle(found, source[reached], target[reached], low[reached], high[reached])
+    return found
+
+
+def _settle(found: Placement, source: Array, target: Array, low: Array, high: Array) -> Array:
+    """Place, in place, the targets of pairs whose sources are placed; return them."""
+    nodes, at = np.unique(target, return_inverse=True)
+    point_low, point_high = within(at, found.offset[source] + low, found.offset[source] + high, len(nodes))
+    sure_low, sure_high = found.low[source] + low, found.high[source] + high
+    inner_low, inner_high = within(at, sure_low, sure_high, len(nodes))
+    outer_high, outer_low = within(at, sure_high, sure_low, len(nodes))
+    disputed = inner_low > inner_high
+    middle = point_low + (point_high - point_low) // 2
+    nearest = np.clip(0, np.minimum(point_low, point_high), np.maximum(point_low, point_high))
+    found.offset[nodes] = np.where(np.abs(middle) < 2 * np.abs(nearest), middle, 2 * nearest)
+    found.low[nodes] = np.where(disputed, outer_low, inner_low)
+    found.high[nodes] = np.where(disputed, outer_high, inner_high)
+    found.is_disputed[nodes], found.placed[nodes] = disputed, True
+    return nodes
+
+
+def within(at: Array, low: Array, high: Array, groups: int) -> tuple[Array, Array]:
+    """Return the largest low and the smallest high of every group; swapped arguments give the ends of the hull.
+
+    Examples
+    --------
+    >>> within(np.array([0, 0]), np.array([1, 3]), np.array([9, 8]), 1)
+    (array([3]), array([8]))
+    """
+    most, least = np.full(groups, np.iinfo(np.int64).min), np.full(groups, np.iinfo(np.int64).max)
+    np.maximum.at(most, at, low)
+    np.minimum.at(least, at, high)
+    return most, least
