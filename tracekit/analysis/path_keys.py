@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -46,8 +46,8 @@ def key_codes(traces: TraceSet, tree: PathTree, key: str) -> Codes:
     if key == "caller_service":
         return _callers(tree, key_codes(traces, tree, "service_name"))
     if key == "call_path":
-        steps = [key_codes(traces, tree, column) for column in ("service_name", "operation")]
-        return _call_paths(tree, *steps)
+        found = call_tree(traces, tree)
+        return Codes(found.code, _spell(found, tree))
     if key in CODED:
         codes, labels = traces.codes(key)
     else:
@@ -75,18 +75,61 @@ def _callers(tree: PathTree, service: Codes) -> Codes:
     return Codes(np.where(caller >= 0, service.codes[caller], -1), service.labels)
 
 
-def _call_paths(tree: PathTree, service: Codes, operation: Codes) -> Codes:
-    """Return the way from the root to every node, told apart by 64-bit sums that pointer doubling mixes."""
+class CallTree(NamedTuple):
+    """Call paths: nodes whose ways from the root go through the same services and operations are one.
+
+    Parameters
+    ----------
+    code
+        int64, one a node: its call path.
+    first
+        int64, one a call path: a node of it.
+    parent
+        int64, one a call path: the call path above, -1 at the top.
+    service, operation
+        Columns of all nodes.
+
+    Examples
+    --------
+    >>> CallTree._fields
+    ('code', 'first', 'parent', 'service', 'operation')
+    """
+
+    code: Array
+    first: Array
+    parent: Array
+    service: Codes
+    operation: Codes
+
+
+def call_tree(traces: TraceSet, tree: PathTree) -> CallTree:
+    """Return the call path of every node.
+
+    Parameters
+    ----------
+    traces, tree
+        The traces and their trees.
+
+    Returns
+    -------
+    CallTree
+        Paths are told apart by 64-bit sums that pointer doubling mixes, and compared afterwards.
+
+    Raises
+    ------
+    RuntimeError
+        Two call paths have one sum.
+    """
+    service, operation = (key_codes(traces, tree, column) for column in ("service_name", "operation"))
     step = service.codes.astype(np.int64) * (len(operation.labels) + 1) + operation.codes + 1
     up = tree.parent.astype(np.int64)
-    known = _mixed(step, up)
-    codes, first_seen = pd.factorize(known)
+    codes, first_seen = pd.factorize(_mixed(step, up))
     first = np.zeros(len(first_seen), np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
     above = np.where(up >= 0, codes[up], -1)
     if (step != step[first][codes]).any() or (above != above[first][codes]).any():
         raise RuntimeError("two call paths have one 64-bit sum; this cannot happen by chance")
-    return Codes(codes, _spell(first, up, service, operation))
+    return CallTree(codes, first, above[first], service, operation)
 
 
 def _mixed(step: Array, up: Array) -> Array:
@@ -106,15 +149,15 @@ def _mixed(step: Array, up: Array) -> Array:
     return mixed
 
 
-def _spell(first: Array, up: Array, service: Codes, operation: Codes) -> list[str]:
-    """Return the words of each call path, given a node of each; of long ones the two ends."""
+def _spell(calls: CallTree, tree: PathTree) -> list[str]:
+    """Return the words of each call path; of long ones the two ends."""
     labels = []
-    for node in first.tolist():
+    for node in calls.first.tolist():
         steps: list[str] = []
         at = node
         while at >= 0 and len(steps) < _SPELT:
-            words = (codes.at(at) or "" for codes in (service, operation))
+            words = (codes.at(at) or "" for codes in (calls.service, calls.operation))
             steps.append(" ".join(words))
-            at = int(up[at])
+            at = int(tree.parent[at])
         labels.append(" > ".join(["..."] * (at >= 0) + steps[::-1]))
     return labels

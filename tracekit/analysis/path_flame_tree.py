@@ -1,0 +1,119 @@
+"""Trees of call paths as tables: parents before children, sums over what is below, names that other tools can read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.columns import Array
+
+NAMES = ("service_name", "operation")
+# what would end a frame, a line or a service, or cannot be encoded; the escape itself
+_BREAKS = re.compile("[\\\\;\\]\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NO_NAME = "\\-"
+
+
+def totals(parent: Array, values: Array) -> Array:
+    """Return for every node the sum over it and all below it.
+
+    Examples
+    --------
+    >>> totals(np.array([1, -1, 1]), np.array([5, 7, 9])).tolist()
+    [5, 21, 9]
+    """
+    total, order = values.tolist(), _walked(parent, np.zeros(len(parent)))
+    above = parent.tolist()
+    for at in reversed(order):
+        if above[at] >= 0:
+            total[above[at]] += total[at]
+    return np.array(total, np.int64)
+
+
+def _walked(parent: Array, rank: Array) -> list[int]:
+    """Return the nodes, parents before children, siblings by rank."""
+    order = np.lexsort((rank, parent))
+    first = np.searchsorted(parent[order], np.arange(-1, len(parent) + 1)).tolist()
+    backwards, walked = order.tolist(), []
+    waiting = backwards[: first[1]][::-1]
+    while waiting:
+        at = waiting.pop()
+        walked.append(at)
+        waiting += backwards[first[at + 1] : first[at + 2]][::-1]
+    return walked
+
+
+def in_order(table: pd.DataFrame, parent: Array, rank: Array) -> pd.DataFrame:
+    """Return the rows, parents before children and siblings by rank, then name, with their places and depths.
+
+    Parameters
+    ----------
+    table
+        Call paths with ``NAMES``.
+    parent
+        int64, one a row: row of the parent, -1 at the top.
+    rank
+        One a row: siblings of low rank first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table with ``id``, ``parent`` and ``depth``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"service_name": "s", "operation": ["b", "top", "a"]})
+    >>> in_order(table, np.array([1, -1, 1]), np.zeros(3))[["operation", "parent", "depth"]].values.tolist()
+    [['top', -1, 0], ['a', 0, 1], ['b', 0, 1]]
+    """
+    names = [table[name].fillna("").astype(str) for name in NAMES]
+    by_name = np.lexsort((*(name.to_numpy(object) for name in reversed(names)), rank))
+    places = np.empty(len(table), np.int64)
+    places[by_name] = np.arange(len(table))
+    order = np.array(_walked(parent, places), np.int64)
+    number = np.full(len(table) + 1, -1, np.int64)
+    number[order] = np.arange(len(order))
+    above = number[parent[order]]
+    depth: list[int] = []
+    for up in above.tolist():
+        depth.append(depth[up] + 1 if up >= 0 else 0)
+    return table.iloc[order].reset_index(drop=True).assign(id=np.arange(len(order)), parent=above, depth=depth)
+
+
+def placed_in(table: pd.DataFrame, joint: dict[tuple[int, object, object], int]) -> list[int]:
+    """Return the places of call paths among joint ones, which grow by those that are new.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> joint = {}
+    >>> first = pd.DataFrame({"parent": [-1, 0], "service_name": "s", "operation": ["a", "b"]})
+    >>> placed_in(first, joint), placed_in(first.assign(operation=["a", "c"]), joint)
+    ([0, 1], [0, 2])
+    """
+    place: list[int] = []
+    for parent, service, operation in zip(table["parent"].tolist(), *(table[name] for name in NAMES), strict=True):
+        above = place[parent] if parent >= 0 else -1
+        place.append(joint.setdefault((above, service, operation), len(joint)))
+    return place
+
+
+def escaped(name: object) -> str:
+    r"""Return a name without anything that ends a frame; see ``Flame.folded``.
+
+    Examples
+    --------
+    >>> print(escaped("a;b\\c"), escaped(None))
+    a\x3bb\x5cc \-
+    """
+    return _NO_NAME if name is None else _BREAKS.sub(_spelt, str(name))
+
+
+def _spelt(found: re.Match[str]) -> str:
+    """Return a character as Python writes it in digits."""
+    return f"\\x{ord(found[0]):02x}" if found[0] <= "\xff" else f"\\u{ord(found[0]):04x}"
