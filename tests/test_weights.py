@@ -101,7 +101,7 @@ def test_weights_are_given_in_order_or_by_trace_id(weights):
         (float("nan"), "found nan for trace 0+a1 and 2 more; give 1 / inclusion probability, by trace id"),
         ({f"{'a1':0>32}": 1}, "found nan for trace 0+b2"),
         (float("inf"), "found inf"),
-        ("twice", "expected numbers or 'recorded', found 'twice'"),
+        ("twice", "expected numbers, rules, counts, an attribute of the root spans or one of auto, .* found 'twice'"),
     ],
 )
 def test_weights_that_are_none_are_refused(weights, text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -367,19 +367,22 @@ class TraceSet:
         begun = self.columns.spans.start_ns[root]
         return self._only(known & (begun >= low) & (begun < high))
 
-    def with_weights(self, weights: Mapping[str, float] | pd.Series | Array | float | str) -> TraceSet:
-        """Return the same traces with other weights.
+    def with_weights(self, source: Any = "auto") -> TraceSet:
+        """Return the same traces with other weights; ``summary["weight_source"]`` says where each came from.
 
         Parameters
         ----------
-        weights
-            1 / inclusion probability: one number for all, one a trace in order, a mapping or Series by trace id, or
-            ``"recorded"`` for those of the roots' tracestates.
+        source
+            ``"auto"``: the first that applies of a log or tracestate, recorded sample rates, samplers' tags, what the
+            ids show (``tracekit.weights.ladder``).  Sampling rules (X-Ray, collector, Jaeger; a mapping, a list or the
+            path of a file); counted requests or a log with trace ids (a frame); the name of an attribute of the root
+            spans that holds weights; ``"recorded"`` for the roots' ``ot=th`` alone.  Or the weights themselves, 1 /
+            inclusion probability: one number for all, one a trace in order, a mapping or Series by trace id.
 
         Raises
         ------
         ValueError
-            A weight that is missing, not finite or not positive.
+            A weight that is missing, not finite or not positive; a text, rules or counts that are none.
 
         Examples
         --------
@@ -389,12 +392,9 @@ class TraceSet:
         >>> shop.with_weights(20).summary["weight"].tolist()
         [20.0, 20.0]
         """
-        if isinstance(weights, str):
-            if weights != "recorded":
-                message = f"expected numbers or 'recorded', found {weights!r}"
-                raise ValueError(message)
-            return TraceSet(self.columns, forest=self.forest)
-        return TraceSet(self.columns, forest=self.forest, weights=weighing.given(self.trace_ids, weights))
+        from tracekit.weights.ladder import chosen  # noqa: PLC0415 - loads scipy, for those who ask
+
+        return TraceSet(self.columns, forest=self.forest, weights=chosen(self, source))
 
     def _only(self, chosen: Array) -> TraceSet:
         """Return the chosen traces."""

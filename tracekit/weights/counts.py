@@ -1,0 +1,437 @@
+"""Requests that somebody else counted, and how many of them left a trace: by service, route, method, status, time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tracekit.attributes import Codes
+from tracekit.stats.grouping import group_codes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+COUNT, TIME, END = "count", "time", "end"
+NAMES = {
+    TIME: ("time", "start", "start_time", "timestamp", "window_start"),
+    END: ("end", "end_time", "window_end"),
+    "service_name": ("service_name", "service"),
+    "http_route": ("http_route", "route"),
+    "http_request_method": ("http_request_method", "method"),
+    "status_class": ("status_class", "status", "status_code", "http_response_status_code"),
+    COUNT: ("count", "requests", "request_count"),
+}
+DIMENSIONS = ("service_name", "http_route", "http_request_method", "status_class")
+"""What requests can be told apart by, beside time."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Requests by stratum and window, checked.
+
+    Parameters
+    ----------
+    frame
+        One row a stratum and window: some of ``DIMENSIONS``, ``start_ns`` and ``end_ns`` where times are known, and
+        ``count``.
+    dimensions
+        Those that are there.
+    notes
+        What was taken for granted in reading them.
+
+    Examples
+    --------
+    >>> counts = read_counts(pd.DataFrame({"route": ["/cart", "/pay"], "status": [200, "5xx"], "count": [900, 20]}))
+    >>> counts.dimensions, counts.frame["status_class"].tolist(), counts.total
+    (('http_route', 'status_class'), ['2xx', '5xx'], 920.0)
+    """
+
+    frame: pd.DataFrame
+    dimensions: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the windows are known."""
+        return "start_ns" in self.frame
+
+    @property
+    def total(self) -> float:
+        """All requests."""
+        return float(self.frame[COUNT].sum())
+
+    @property
+    def window_s(self) -> float | None:
+        """Length of the shortest window in seconds; None without times."""
+        if not self.has_time:
+            return None
+        return float((self.frame["end_ns"] - self.frame["start_ns"]).min()) / 1e9
+
+
+def read_counts(frame: pd.DataFrame) -> Counts:
+    """Return counts of requests from a frame.
+
+    Parameters
+    ----------
+    frame
+        One row a stratum and window: ``count``, and any of ``time`` (start of the window, UTC unless it says
+        otherwise), ``end``, ``service``, ``route``, ``method``, ``status`` (a code or a class such as 5xx), also under the
+        names of ``spans``.
+
+    Returns
+    -------
+    Counts
+        Status as class; times as nanoseconds; without ``end`` a window lasts until the next one may begin.
+
+    Raises
+    ------
+    ValueError
+        No counts; a row with a count that is none, a time that is none, or a window that overlaps another of the same
+        stratum: the row is named.
+
+    Examples
+    --------
+    >>> minutes = pd.DataFrame({"time": ["2026-11-21 14:00", "2026-11-21 14:01"], "count": [600, 640]})
+    >>> counts = read_counts(minutes)
+    >>> counts.window_s, counts.notes
+    (60.0, ('times without a zone were read as UTC',))
+    """
+    found = {name: next((c for c in choices if c in frame.columns), None) for name, choices in NAMES.items()}
+    if found[COUNT] is None or not len(frame):
+        columns = ", ".join(map(str, frame.columns)) or "none"
+        raise ValueError(f"expected rows with a column {COUNT!r}, found {len(frame)} rows with columns {columns}")
+    table = pd.DataFrame(index=frame.index)
+    notes: list[str] = []
+    for name in DIMENSIONS:
+        if (column := found[name]) is not None:
+            texts = frame[column].map(_status_class if name == "status_class" else _text)
+            table[name] = texts.astype(object).where(texts.notna(), None)
+    if (column := found[TIME]) is not None:
+        table["start_ns"] = _times(frame[column], notes)
+        table["end_ns"] = _ends(table["start_ns"], frame, found[END], notes)
+    table[COUNT] = _numbers(frame[found[COUNT]])
+    dimensions = tuple(name for name in DIMENSIONS if name in table)
+    _check_windows(table, dimensions)
+    return Counts(table.reset_index(drop=True), dimensions, tuple(dict.fromkeys(notes)))
+
+
+def _text(value: Any) -> str | None:
+    """Return a label."""
+    return None if pd.isna(value) else str(value)
+
+
+def _status_class(value: Any) -> str | None:
+    """Return the class of a status code: 503 and HTTPCode_Target_5XX_Count are 5xx."""
+    text = "" if pd.isna(value) else str(value).removesuffix(".0").lower()
+    code = next((part for part in text.split("_") if part[:1] in set("12345") and len(part) == 3), "")  # noqa: PLR2004 - 503, 5xx
+    return f"{code[0]}xx" if code else (text or None)
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """Return counts as float64; ValueError names the first row that holds none."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers >= 0)))
+    if len(wrong):
+        at = wrong[0]
+        message = f"expected a count of 0 or more in row {column.index[at]!r}, found {column.iloc[at]!r}"
+        raise ValueError(f"{message}, and {len(wrong) - 1} more such rows")
+    return numbers
+
+
+def _times(column: pd.Series, notes: list[str]) -> pd.Series:
+    """Return nanoseconds since the epoch; ValueError names the first row without a time."""
+    naive = column.map(
+        lambda moment: getattr(pd.Timestamp(moment), "tzinfo", None) is None if _is_time(moment) else None
+    )
+    if naive.isna().any():
+        at = int(np.flatnonzero(naive.isna())[0])
+        raise ValueError(f"expected a time in row {column.index[at]!r}, found {column.iloc[at]!r}")
+    if naive.astype(bool).any():
+        if not naive.astype(bool).all():
+            at = int(np.flatnonzero(naive.astype(bool))[0])
+            message = f"expected times that all name their zone, found {column.iloc[at]!r} in row {column.index[at]!r}"
+            raise ValueError(f"{message} without one")
+        notes.append("times without a zone were read as UTC")
+    moments = pd.to_datetime(column, utc=True, format="mixed" if column.dtype == object else None)
+    return moments.astype("datetime64[ns, UTC]").astype(np.int64)
+
+
+def _is_time(moment: Any) -> bool:
+    """Return whether pandas can read a time."""
+    try:
+        return not pd.isna(pd.Timestamp(moment))
+    except (ValueError, TypeError):
+        return False
+
+
+def _ends(start: pd.Series, frame: pd.DataFrame, column: str | None, notes: list[str]) -> pd.Series:
+    """Return where the windows end: as told, else one shortest step after they begin."""
+    if column is not None:
+        return _times(frame[column], notes)
+    steps = np.diff(np.unique(start))
+    if not len(steps):
+        notes.append("a single window without an end was taken to last one minute")
+    return start + (int(steps.min()) if len(steps) else 60 * 10**9)
+
+
+def _check_windows(table: pd.DataFrame, dimensions: Sequence[str]) -> None:
+    """Raise ValueError where the same requests are counted twice."""
+    keys = list(dimensions)
+    if "start_ns" not in table:
+        twice = table.duplicated(keys) if keys else pd.Series(np.arange(len(table)) > 0, index=table.index)
+        if twice.any():
+            at = table.index[twice][0]
+            raise ValueError(
+                f"expected one row a stratum, found a second one in row {at!r}; add them up, or give their times"
+            )
+        return
+    ordered = table.sort_values([*keys, "start_ns"], kind="stable")
+    same = np.ones(len(ordered) - 1, bool)
+    for key in keys:
+        same &= ordered[key].fillna("").to_numpy()[1:] == ordered[key].fillna("").to_numpy()[:-1]
+    start, end = ordered["start_ns"].to_numpy(), ordered["end_ns"].to_numpy()
+    empty = np.flatnonzero(end <= start)
+    if len(empty):
+        raise ValueError(
+            f"expected windows that end after they begin, found row {ordered.index[empty[0]]!r} that does not"
+        )
+    overlap = np.flatnonzero(same & (start[1:] < end[:-1]))
+    if len(overlap):
+        one, other = ordered.index[overlap[0]], ordered.index[overlap[0] + 1]
+        raise ValueError(
+            f"expected windows that do not overlap, found rows {one!r} and {other!r} of one stratum that do"
+        )
+
+
+def counts_of_log(log: pd.DataFrame) -> Counts:
+    """Return how many requests a log holds, by what it tells apart.
+
+    Parameters
+    ----------
+    log
+        One row a request: any of the columns of ``read_counts`` but the count.
+
+    Returns
+    -------
+    Counts
+        Without times.
+
+    Examples
+    --------
+    >>> counts_of_log(pd.DataFrame({"trace_id": ["a", "b"], "route": "/pay", "status": [200, 500]})).frame
+      http_route status_class  count
+    0       /pay          2xx    1.0
+    1       /pay          5xx    1.0
+    """
+    named = log_columns(log)
+    keys = [name for name in DIMENSIONS if name in named]
+    if not keys:
+        return Counts(pd.DataFrame({COUNT: [float(len(log))]}), ())
+    grouped = named.groupby(keys, dropna=False, sort=True).size().rename(COUNT).astype(np.float64).reset_index()
+    return Counts(grouped, tuple(keys))
+
+
+def log_columns(log: pd.DataFrame) -> pd.DataFrame:
+    """Return what a log tells requests apart by, under the names of ``spans``; one row a row.
+
+    Parameters
+    ----------
+    log
+        One row a request.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of ``DIMENSIONS``.
+
+    Examples
+    --------
+    >>> log_columns(pd.DataFrame({"trace_id": ["a"], "status": [404]})).to_dict("list")
+    {'status_class': ['4xx']}
+    """
+    table = pd.DataFrame(index=log.index)
+    for name in DIMENSIONS:
+        column = next((c for c in NAMES[name] if c in log.columns), None)
+        if column is not None:
+            distinct = {v: (_status_class if name == "status_class" else _text)(v) for v in log[column].unique()}
+            table[name] = log[column].map(distinct).astype(object)
+    return table
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Requests and traces side by side.
+
+    Parameters
+    ----------
+    frame
+        One row a stratum: the dimensions, ``requests`` and ``traces``.
+    bins
+        The same by window (``start_ns``); empty without times.
+    outside_count
+        Traces that begin in none of the windows.
+    unmatched
+        Traces of strata that were not counted: the dimensions and ``traces``.
+
+    Examples
+    --------
+    >>> Tally(pd.DataFrame({"requests": [10.0], "traces": [1]}), pd.DataFrame(), 0, pd.DataFrame()).outside_count
+    0
+    """
+
+    frame: pd.DataFrame
+    bins: pd.DataFrame
+    outside_count: int
+    unmatched: pd.DataFrame
+
+
+def tally(traces: TraceSet, counts: Counts) -> Tally:
+    """Return how many of the counted requests left a trace.
+
+    Parameters
+    ----------
+    traces
+        Any traces; each counts once in a stratum.
+    counts
+        Requests of the same system.
+
+    Returns
+    -------
+    Tally
+        Requests of a service are its spans that no other span of that service called; without services in the counts,
+        roots.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+    ... )
+    >>> tally(shop, read_counts(pd.DataFrame({"count": [40]}))).frame
+       requests  traces
+    0      40.0       2
+    """
+    rows = entry_rows(traces, by_service="service_name" in counts.dimensions)
+    codes = {name: stratum_codes(traces, name).take(rows) for name in counts.dimensions}
+    window, starts = _window_of(traces.columns.spans.start_ns[rows], counts)
+    inside = window >= 0
+    outside = len(np.unique(traces.forest.trace[rows[~inside]]))
+    codes = {name: column.take(np.flatnonzero(inside)) for name, column in codes.items()}
+    columns = codes | {"start_ns": Codes(window[inside], [str(start) for start in starts])}
+    group, labels = group_codes({name: (c.codes, c.labels) for name, c in columns.items()}, int(inside.sum()))
+    trace = traces.forest.trace[rows[inside]]
+    seen = _distinct(group, trace, len(labels["start_ns"]))
+    held = pd.DataFrame(labels | {"traces": seen})
+    held["start_ns"] = held["start_ns"].astype(np.int64)
+    return _compare(held, counts, outside)
+
+
+def _distinct(group: Array, trace: Array, groups: int) -> Array:
+    """Return the number of distinct traces of each group."""
+    pair = np.unique(group.astype(np.int64) * (int(trace.max(initial=0)) + 1) + trace)
+    return np.bincount(pair // (int(trace.max(initial=0)) + 1), minlength=groups)
+
+
+def _window_of(start_ns: Array, counts: Counts) -> tuple[Array, Array]:
+    """Return the window of every start, -1 outside all, and where the windows begin; one window without times."""
+    if not counts.has_time:
+        return np.zeros(len(start_ns), np.int64), np.zeros(1, np.int64)
+    begins = np.unique(counts.frame["start_ns"].to_numpy())
+    ends = counts.frame.groupby("start_ns")["end_ns"].max().reindex(begins).to_numpy()
+    at = np.searchsorted(begins, start_ns, "right") - 1
+    return np.where((at >= 0) & (start_ns < ends[at]), at, -1), begins
+
+
+def _compare(held: pd.DataFrame, counts: Counts, outside: int) -> Tally:
+    """Return requests beside the traces that were held of them."""
+    keys = list(counts.dimensions)
+    requests = counts.frame.rename(columns={COUNT: "requests"})
+    requests = requests if counts.has_time else requests.assign(start_ns=0)
+    both = requests.merge(held, on=[*keys, "start_ns"], how="outer", indicator=True)
+    counted = both[both["_merge"] != "right_only"].fillna({"traces": 0}).astype({"traces": np.int64})
+    strange = both[both["_merge"] == "right_only"]
+    known = requests[keys].drop_duplicates() if keys else None
+    if known is not None and len(strange):  # a counted stratum without a row for this window had no requests
+        merged = strange.drop(columns="_merge").merge(known, on=keys, how="left", indicator=True)
+        extra = merged[merged["_merge"] == "both"].assign(requests=0.0)
+        counted = pd.concat([counted, extra.astype({"traces": np.int64})], ignore_index=True)
+        strange = merged[merged["_merge"] != "both"]
+    unmatched = strange.groupby(keys, dropna=False)["traces"].sum().reset_index() if keys else strange[["traces"]]
+    total = (
+        counted.groupby(keys, dropna=False, sort=True)[["requests", "traces"]].sum().reset_index()
+        if keys
+        else (counted[["requests", "traces"]].sum().to_frame().T.astype({"traces": np.int64}))
+    )
+    bins = counted[[*keys, "start_ns", "requests", "traces"]] if counts.has_time else pd.DataFrame()
+    return Tally(total, bins.reset_index(drop=True), outside, unmatched.reset_index(drop=True))
+
+
+def entry_rows(traces: TraceSet, *, by_service: bool) -> Array:
+    """Return the spans by which a request entered: of each service, or of the whole (the roots).
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    by_service
+        Whether each service counts its own requests.
+
+    Returns
+    -------
+    numpy.ndarray
+        Row numbers; spans that a backend inferred never enter.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "parent_span_id": [None, "1"], "name": "x"})
+    >>> shop = TraceSet.from_spans(frame.assign(service_name=["web", "cart"], start_ns=0, end_ns=5))
+    >>> entry_rows(shop, by_service=True).tolist(), entry_rows(shop, by_service=False).tolist()
+    ([0, 1], [0])
+    """
+    if not by_service:
+        return np.asarray(traces.forest.root_row)
+    service, parent = traces.codes("service_name").codes, traces.forest.parent_row
+    enters = (parent < 0) | (service[np.maximum(parent, 0)] != service)
+    return np.flatnonzero(enters & ~traces.is_inferred)
+
+
+def stratum_codes(traces: TraceSet, name: str) -> Codes:
+    """Return a dimension of requests for every span; the status class follows the code, else whether the span failed.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    name
+        One of ``DIMENSIONS``.
+
+    Returns
+    -------
+    Codes
+        One entry a span; a route that is missing is the operation.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> stratum_codes(TraceSet.from_spans(frame.assign(status_code=["OK", "ERROR"])), "status_class").series().tolist()
+    ['2xx', '5xx']
+    """
+    if name == "http_route":
+        route, operation = traces.codes("http_route"), traces.codes("operation")
+        if (route.codes >= 0).all() or not operation.labels:
+            return route
+        shifted = np.where(route.codes >= 0, route.codes, operation.codes + len(route.labels))
+        return Codes(shifted.astype(np.int32), [*route.labels, *operation.labels])
+    if name != "status_class":
+        return traces.codes(name)
+    code, known = traces.lookup.http_status
+    classes = np.where(known, code // 100, np.where(traces.is_error, 5, 2))
+    return Codes(np.clip(classes, 0, 9).astype(np.int32), [f"{digit}xx" for digit in range(10)])

@@ -1,0 +1,333 @@
+"""The ladder: the first thing known about a trace that gives its inclusion probability, strongest first.
+
+``RUNGS`` lists the rungs; a new one is one function and one entry.  A trace that no rung reaches stays unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.attributes import Codes
+from tracekit.weights.counts import Counts, log_columns, read_counts, stratum_codes
+from tracekit.weights.known import UNKNOWN, Weights, given
+from tracekit.weights.rule_formats import sampling_rules
+from tracekit.weights.tail_policies import policy_weights
+from tracekit.weights.trace_state import THRESHOLD_SOURCE, by_text, legacy_probability, probability
+from tracekit.weights.xray_reservoir import Shares, root_attribute, rule_weights
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+    from tracekit.weights.rules import Rules
+
+_SAMPLED = 1
+_CALIBRATION_BOUNDS = (0.2, 5.0)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known besides the spans; every part may be missing.
+
+    Examples
+    --------
+    >>> Evidence().rules is None
+    True
+    """
+
+    rules: Rules | None = None
+    log: pd.DataFrame | None = None
+    counts: Counts | None = None
+    forensics: bool = True
+
+
+class Rung(NamedTuple):
+    """One way to know: its name, and a function of traces and evidence; None where it has nothing to go by.
+
+    Examples
+    --------
+    >>> [rung.name for rung in RUNGS][:3]
+    ['not sampled', 'log', 'tracestate ot=th']
+    """
+
+    name: str
+    find: Callable[[TraceSet, Evidence], Shares | None]
+
+
+def climb(traces: TraceSet, evidence: Evidence, only: str | None = None) -> tuple[Weights, dict[str, int]]:
+    """Return the weights that the first rung with an answer gives each trace.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    evidence
+        What is known besides.
+    only
+        One rung's name, to use no other.
+
+    Returns
+    -------
+    tuple of Weights and dict
+        With the source of each; and why rungs that had something to go by gave no answer, with the number of traces.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> shop = TraceSet.from_spans(frame.assign(trace_state=["ot=th:c", None]))
+    >>> climb(shop, Evidence())[0].sources
+    {'tracestate ot=th': 1, 'unknown': 1}
+    """
+    value, code = np.ones(len(traces)), np.full(len(traces), -1, np.int32)
+    labels: dict[str, int] = {}
+    obstacles: dict[str, int] = {}
+    for rung in RUNGS:
+        if only not in {None, rung.name} or (code >= 0).all():
+            continue
+        found = rung.find(traces, evidence)
+        if found is None:
+            continue
+        obstacles |= found.obstacles
+        rows = np.flatnonzero((code < 0) & ~np.isnan(found.weight))
+        joint = np.array([labels.setdefault(label, len(labels)) for label in found.source.labels] + [-1], np.int32)
+        value[rows], code[rows] = found.weight[rows], joint[found.source.codes[rows]]
+    code = np.where(code < 0, labels.setdefault(UNKNOWN, len(labels)), code).astype(np.int32)
+    return Weights(value, Codes(code, list(labels))), obstacles
+
+
+def chosen(traces: TraceSet, source: Any) -> Weights:
+    """Return the weights that ``TraceSet.with_weights`` is asked for.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    source
+        As ``with_weights`` takes it.
+
+    Returns
+    -------
+    Weights
+        One a trace.
+
+    Raises
+    ------
+    ValueError
+        A text that is no rung, attribute or file of rules; rules, counts or weights that do not hold what they should.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> shop = TraceSet.from_spans(frame.assign(**{"attributes.kept_one_in": 20}))
+    >>> (
+    ...     chosen(shop, "kept_one_in").value,
+    ...     chosen(shop, {"default_strategy": {"type": "probabilistic", "param": 0.1}}).value,
+    ... )
+    (array([20.]), array([10.]))
+    """
+    if isinstance(source, str):
+        return _named(traces, source)
+    if isinstance(source, pd.DataFrame):
+        if "trace_id" in source:
+            return climb(traces, Evidence(log=source))[0]
+        return climb(traces, Evidence(counts=read_counts(source)), "calibration")[0]
+    if isinstance(source, Path) or _is_rules(source):
+        return climb(traces, Evidence(rules=sampling_rules(source)))[0]
+    return given(traces.trace_ids, source)
+
+
+def _is_rules(source: Any) -> bool:
+    """Return whether this is a configuration and no table of weights: rules hold lists and mappings, or are ready."""
+    if isinstance(source, Mapping):
+        return any(isinstance(value, (Mapping, list, tuple)) for value in source.values()) or "FixedRate" in source
+    if isinstance(source, (list, tuple)):
+        return bool(source) and isinstance(source[0], Mapping)
+    return type(source).__name__ == "Rules"
+
+
+def _named(traces: TraceSet, source: str) -> Weights:
+    """Return the weights of a rung, an attribute or a file of rules."""
+    if source == "auto":
+        return climb(traces, Evidence())[0]
+    if source == "recorded":
+        return climb(traces, Evidence(), THRESHOLD_SOURCE)[0]
+    if source in {rung.name for rung in RUNGS}:
+        return climb(traces, Evidence(), source)[0]
+    if Path(source).suffix.lower() in {".json", ".yaml", ".yml"}:
+        return climb(traces, Evidence(rules=sampling_rules(source)))[0]
+    column = root_attribute(traces, source)
+    if not column.labels:
+        names = ", ".join(["auto", "recorded", *(rung.name for rung in RUNGS)])
+        message = f"expected numbers, rules, counts, an attribute of the root spans or one of {names}; found {source!r}"
+        raise ValueError(message)
+    return given(traces.trace_ids, _floats(column), f"attribute {source}")
+
+
+def _floats(column: Codes) -> Array:
+    """Return a column as numbers, NaN where it holds none."""
+    numbers = pd.to_numeric(pd.Series(column.labels, dtype=object), errors="coerce").to_numpy(np.float64)
+    return np.asarray(np.append(numbers, np.nan)[column.codes])
+
+
+def _all_of(weight: Array, label: str) -> Shares:
+    """Return weights of one source."""
+    return Shares(weight, Codes(np.where(np.isnan(weight), -1, 0).astype(np.int32), [label]), {})
+
+
+def _not_sampled(traces: TraceSet, _: Evidence) -> Shares | None:
+    """Spans of traces that were not sampled, captured as anomalies: they stand for nobody.
+
+    The sampled bit of ``flags`` counts only where the same resource sets it somewhere: exporters exist that never fill
+    it in, also with bit 8 set (OpenTelemetry's for Python).
+    """
+    spans, root = traces.columns.spans, traces.forest.root_row
+    fills = np.zeros(int(spans.resource.max(initial=-1)) + 2, bool)
+    fills[spans.resource[(spans.flags & _SAMPLED) != 0]] = True
+    clear = ((spans.flags[root] & _SAMPLED) == 0) & fills[spans.resource[root]] if len(spans) else np.zeros(0, bool)
+    said = root_attribute(traces, "aws.trace.flag.sampled")
+    told = np.array([label.lower() in {"false", "0"} for label in said.labels] + [False])[said.codes]
+    return _all_of(np.where(clear | told, 0.0, np.nan), "not sampled") if (clear | told).any() else None
+
+
+def _log(traces: TraceSet, evidence: Evidence) -> Shares | None:
+    """By stratum, the share of the logged requests whose trace is in hand; needs the trace id of every request."""
+    if evidence.log is None or "trace_id" not in evidence.log:
+        return None
+    log, names = evidence.log, log_columns(evidence.log)
+    ids = log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "").to_numpy()
+    at = pd.Index(traces.trace_ids).get_indexer(pd.Index(ids))
+    stratum = names.fillna("").apply(tuple, axis=1) if names.shape[1] else pd.Series("", index=log.index)
+    code, _ = pd.factorize(stratum)
+    asked, kept = np.bincount(code), np.bincount(code, at >= 0)
+    weight = np.full(len(traces), np.nan)
+    weight[at[at >= 0]] = (asked / np.where(kept > 0, kept, 1))[code[at >= 0]]
+    return _all_of(weight, "log")
+
+
+def _by_state(read: Callable[[str], float | None], label: str) -> Callable[[TraceSet, Evidence], Shares | None]:
+    """Return a rung that reads the root's tracestate."""
+
+    def find(traces: TraceSet, _: Evidence) -> Shares | None:
+        spans = traces.columns.spans
+        if not len(spans):
+            return None
+        share = by_text(spans.trace_state[traces.forest.root_row], traces.columns.texts, read)
+        weight = np.where(share == 0, 0.0, 1 / np.where(share == 0, 1, share))
+        return _all_of(weight, label)
+
+    return find
+
+
+def _sample_rate(traces: TraceSet, _: Evidence) -> Shares | None:
+    """Refinery's and libhoney's rates: one in so many; 0 means 1 where this attribute comes from."""
+    rate = root_attribute(traces, "meta.refinery.final_sample_rate", "SampleRate")
+    return _all_of(np.maximum(_floats(rate), 1.0), "SampleRate") if rate.labels else None
+
+
+def _jaeger(traces: TraceSet, _: Evidence) -> Shares | None:
+    """Jaeger's probabilistic sampler; ``lowerbound`` carries the other sampler's rate, ``ratelimiting`` is no share."""
+    kind = root_attribute(traces, "sampler.type")
+    if not kind.labels:
+        return None
+    drawn = np.array([label == "probabilistic" for label in kind.labels] + [False])[kind.codes]
+    share = _floats(root_attribute(traces, "sampler.param"))
+    usable = drawn & (share > 0) & (share <= 1)
+    return _all_of(np.where(usable, 1 / np.where(usable, share, 1), np.nan), "jaeger sampler")
+
+
+def _policies(traces: TraceSet, evidence: Evidence) -> Shares | None:
+    """Policies of a collector."""
+    rules = evidence.rules
+    return policy_weights(traces, rules) if rules is not None and rules.tail else None
+
+
+def _rules(traces: TraceSet, evidence: Evidence) -> Shares | None:
+    """Rules at the beginning of traces; not where a collector thinned them again."""
+    rules = evidence.rules
+    return rule_weights(traces, rules) if rules is not None and rules.head and not rules.tail else None
+
+
+def _forensics(traces: TraceSet, evidence: Evidence) -> Shares | None:
+    """Edges that the ids themselves show."""
+    if not evidence.forensics:
+        return None
+    from tracekit.weights.forensics import forensic_weights  # noqa: PLC0415 - only where nothing stronger is known
+
+    return forensic_weights(traces)
+
+
+def _calibrated(traces: TraceSet, evidence: Evidence) -> Shares | None:
+    """Weights that make the sample agree with counted requests, cell by cell; removes no bias inside a cell."""
+    if evidence.counts is None:
+        return None
+    weight, obstacles = calibrated(traces, evidence.counts)
+    return _all_of(weight, "calibration")._replace(obstacles=obstacles)
+
+
+def calibrated(traces: TraceSet, counts: Counts) -> tuple[Array, dict[str, int]]:
+    """Return requests over traces of the cell of each trace's root, NaN where its cell was not counted.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    counts
+        Requests by stratum, at the hop where traces begin.
+
+    Returns
+    -------
+    tuple of numpy.ndarray and dict
+        Weights, and why traces have none.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> shop = TraceSet.from_spans(frame.assign(service_name=["web", "mail"]))
+    >>> calibrated(shop, read_counts(pd.DataFrame({"service": ["web"], "count": [40]})))
+    (array([40., nan]), {'no requests were counted for their stratum': 1})
+    """
+    root = traces.forest.root_row
+    columns = {name: stratum_codes(traces, name).take(root).series() for name in counts.dimensions}
+    cell = (
+        pd.DataFrame(columns, index=np.arange(len(root)), dtype=object)
+        if columns
+        else pd.DataFrame(index=np.arange(len(root)))
+    )
+    total = counts.frame.groupby(list(counts.dimensions), dropna=False)["count"].sum() if columns else None
+    if total is None:
+        weight = np.full(len(root), counts.total / max(len(root), 1))
+    else:
+        held = cell.groupby(list(columns), dropna=False)[cell.columns[0]].transform("size").to_numpy(np.float64)
+        asked = cell.merge(total.rename("asked").reset_index(), on=list(columns), how="left")["asked"].to_numpy(
+            np.float64
+        )
+        weight = asked / held
+    impossible = weight < 1
+    missing = np.isnan(weight)
+    why = {
+        "no requests were counted for their stratum": int(missing.sum()),
+        "fewer requests were counted than traces found": int(impossible.sum()),
+    }
+    return np.where(impossible, np.nan, weight), {reason: n for reason, n in why.items() if n}
+
+
+RUNGS = (
+    Rung("not sampled", _not_sampled),
+    Rung("log", _log),
+    Rung(THRESHOLD_SOURCE, _by_state(probability, THRESHOLD_SOURCE)),
+    Rung("tracestate ot=p", _by_state(legacy_probability, "tracestate ot=p")),
+    Rung("SampleRate", _sample_rate),
+    Rung("jaeger sampler", _jaeger),
+    Rung("tail policy", _policies),
+    Rung("rule", _rules),
+    Rung("forensics", _forensics),
+    Rung("calibration", _calibrated),
+)

@@ -1,0 +1,233 @@
+"""Sampling rules in the forms that people have: X-Ray (central, local), collector, Jaeger strategies, a plain rate."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tracekit.weights.rules import NEVER_KNOWN, HeadRule, Rules, TailPolicy
+
+_UNITS_NS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_DEFAULT_WAIT = "30s"
+_FORMS = (
+    "an X-Ray rule list (SamplingRuleRecords, or version and rules), a collector configuration (processors),"
+    " Jaeger strategies (default_strategy) or a rate between 0 and 1"
+)
+
+
+def sampling_rules(source: Any) -> Rules:
+    """Return the sampling rules that a configuration holds.
+
+    Parameters
+    ----------
+    source
+        A rate between 0 and 1; a path to a JSON or YAML file; or its content: the answer of ``GetSamplingRules``, a
+        list of rules, a local X-Ray manifest, a collector configuration (``tail_sampling``, ``probabilistic_sampler``),
+        Jaeger's sampling strategies; ``Rules`` as they are.
+
+    Returns
+    -------
+    Rules
+        Head rules in the order in which they are tried.
+
+    Raises
+    ------
+    ValueError
+        Something that is no such configuration; the rule and the field are named.
+
+    Examples
+    --------
+    >>> sampling_rules(0.05).head[0].rate
+    0.05
+    >>> manifest = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}}
+    >>> sampling_rules(manifest).head[0].quota
+    1
+    >>> tail = {"policies": [{"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}]}
+    >>> rules = sampling_rules({"processors": {"tail_sampling": tail}})
+    >>> rules.tail[0].kind, rules.decision_wait_ns
+    ('status_code', 30000000000)
+    """
+    if isinstance(source, Rules):
+        return source
+    if isinstance(source, (str, Path)):
+        return sampling_rules(_read(Path(source)))
+    if isinstance(source, (int, float)) and not isinstance(source, bool):
+        return Rules((HeadRule("fixed rate", _share(source, "the rate", "the rules")),))
+    if isinstance(source, (list, tuple)):
+        return _central(list(source))
+    if isinstance(source, Mapping):
+        for key, read in _READERS.items():
+            if key in source:
+                return read(source)
+    found = f"a mapping with {', '.join(map(str, list(source)[:5]))}" if isinstance(source, Mapping) else repr(source)
+    raise ValueError(f"expected {_FORMS}, found {found:.120}")
+
+
+def _read(path: Path) -> Any:
+    """Return the content of a file of rules."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix.lower() in {".yaml", ".yml"}:
+        try:
+            yaml = importlib.import_module("yaml")
+        except ImportError as error:
+            message = f"expected PyYAML to read {path.name}, found none; install pyyaml, or give the file as JSON"
+            raise ValueError(message) from error
+        return yaml.safe_load(text)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"expected JSON in {path.name}, found text that is none: {error}") from error
+
+
+def _central(records: list[Any]) -> Rules:
+    """Return X-Ray's central rules, by priority and then name."""
+    rules = []
+    for number, record in enumerate(records, 1):
+        body = record.get("SamplingRule", record) if isinstance(record, Mapping) else None
+        if not isinstance(body, Mapping) or "FixedRate" not in body:
+            raise ValueError(f"expected a sampling rule with FixedRate as rule {number}, found {record!r:.100}")
+        name = str(body.get("RuleName", f"rule {number}"))
+        where = f"rule {number} ({name})"
+        rule = HeadRule(
+            name,
+            _share(body["FixedRate"], "FixedRate", where),
+            _whole(body.get("ReservoirSize", 0), "ReservoirSize", where),
+            is_shared=True,
+            service_name=str(body.get("ServiceName", "*")),
+            http_request_method=str(body.get("HTTPMethod", "*")),
+            path=str(body.get("URLPath", "*")),
+            host=str(body.get("Host", "*")),
+            attributes=tuple((str(k), str(v)) for k, v in (body.get("Attributes") or {}).items()),
+        )
+        rules.append((_whole(body.get("Priority", 10_000), "Priority", where), name, rule))
+    return Rules(tuple(rule for _, _, rule in sorted(rules, key=lambda entry: entry[:2])))
+
+
+def _local(manifest: Mapping[str, Any]) -> Rules:
+    """Return the rules of a local X-Ray manifest; the classic samplers ignore ``attributes``."""
+    bodies = [*manifest.get("rules", ()), manifest.get("default", {"fixed_target": 1, "rate": 0.05})]
+    rules = []
+    for number, body in enumerate(bodies, 1):
+        if not isinstance(body, Mapping) or "rate" not in body:
+            raise ValueError(f"expected a rule with a rate as rule {number} of the manifest, found {body!r:.100}")
+        is_default = number == len(bodies)
+        name = "default" if is_default else str(body.get("description", f"rule {number}"))
+        rule = HeadRule(
+            name,
+            _share(body["rate"], "rate", f"rule {number} ({name})"),
+            _whole(body.get("fixed_target", 0), "fixed_target", f"rule {number} ({name})"),
+            http_request_method="*" if is_default else str(body.get("http_method", "*")),
+            path="*" if is_default else str(body.get("url_path", "*")),
+            host="*" if is_default else str(body.get("host", body.get("service_name", "*"))),
+        )
+        rules.append(rule)
+    return Rules(tuple(rules))
+
+
+def _collector(config: Mapping[str, Any]) -> Rules:
+    """Return the policies and the fixed rate of a collector's processors; names such as ``tail_sampling/web`` count."""
+    head: list[HeadRule] = []
+    tail: list[TailPolicy] = []
+    wait: int | None = None
+    for name, body in config["processors"].items():
+        kind = str(name).partition("/")[0]
+        if kind == "tail_sampling":
+            tail += [_policy(policy, n) for n, policy in enumerate((body or {}).get("policies", ()), 1)]
+            wait = _duration_ns((body or {}).get("decision_wait", _DEFAULT_WAIT))
+        elif kind == "probabilistic_sampler":
+            percent = (body or {}).get("sampling_percentage", 0)
+            head.append(
+                HeadRule(str(name), _share(_number(percent, "sampling_percentage", str(name)) / 100, "", str(name)))
+            )
+    if not head and not tail:
+        raise ValueError(
+            f"expected tail_sampling or probabilistic_sampler, found {', '.join(map(str, config['processors']))}"
+        )
+    return Rules(tuple(head), tuple(tail), wait)
+
+
+def _policy(policy: Any, number: int) -> TailPolicy:
+    """Return one tail policy."""
+    if not isinstance(policy, Mapping) or "type" not in policy:
+        raise ValueError(f"expected a policy with a type as policy {number}, found {policy!r:.100}")
+    kind, name = str(policy["type"]), str(policy.get("name", f"policy {number}"))
+    body = policy.get(kind) or {}
+    where = f"policy {number} ({name})"
+    if kind == "probabilistic":
+        percent = _number(body.get("sampling_percentage", 0), "sampling_percentage", where)
+        salt = str(body.get("hash_salt") or "default-hash-seed")
+        return TailPolicy(name, kind, _share(percent / 100, "sampling_percentage", where), salt=salt)
+    if kind == "latency":
+        upper = body.get("upper_threshold_ms")
+        slow = _number(body.get("threshold_ms", 0), "threshold_ms", where)
+        fast = None if not upper else round(_number(upper, "upper_threshold_ms", where) * 1_000_000)
+        return TailPolicy(name, kind, slower_than_ns=round(slow * 1_000_000), faster_than_ns=fast)
+    if kind == "status_code" and [str(c).upper() for c in body.get("status_codes", ("ERROR",))] != ["ERROR"]:
+        return TailPolicy(name, "status_code other than ERROR")
+    unknowable = kind in {"rate_limiting", "bytes_limiting", "composite", "drop", "not_sample"}
+    return TailPolicy(name, kind, NEVER_KNOWN if unknowable else 1.0)
+
+
+def _jaeger(strategies: Mapping[str, Any]) -> Rules:
+    """Return Jaeger's strategies; a rate-limiting one has no probability and is left out."""
+    rules = [
+        HeadRule(
+            str(body["service"]),
+            _share(body.get("param"), "param", str(body["service"])),
+            service_name=str(body["service"]),
+        )
+        for body in strategies.get("service_strategies", ())
+        if body.get("type") == "probabilistic"
+    ]
+    default = strategies.get("default_strategy") or {}
+    if default.get("type") == "probabilistic":
+        rules.append(HeadRule("default_strategy", _share(default.get("param"), "param", "default_strategy")))
+    return Rules(tuple(rules))
+
+
+_READERS = {
+    "SamplingRuleRecords": lambda source: _central(list(source["SamplingRuleRecords"])),
+    "SamplingRule": lambda source: _central([source]),
+    "FixedRate": lambda source: _central([source]),
+    "processors": _collector,
+    "policies": lambda source: _collector({"processors": {"tail_sampling": source}}),
+    "rules": _local,
+    "default_strategy": _jaeger,
+    "service_strategies": _jaeger,
+}
+
+
+def _number(value: Any, field: str, where: str) -> float:
+    """Return a number; ValueError names the rule."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"expected a number as {field} of {where}, found {value!r}") from None
+
+
+def _share(value: Any, field: str, where: str) -> float:
+    """Return a share; ValueError names the rule."""
+    number = _number(value, field, where)
+    if not 0 <= number <= 1:
+        raise ValueError(f"expected {field or 'a share'} between 0 and 1 in {where}, found {value!r}")
+    return number
+
+
+def _whole(value: Any, field: str, where: str) -> int:
+    """Return a count; ValueError names the rule."""
+    number = _number(value, field, where)
+    if number < 0 or number != int(number):
+        raise ValueError(f"expected a whole number of 0 or more as {field} of {where}, found {value!r}")
+    return int(number)
+
+
+def _duration_ns(text: Any) -> int:
+    """Return a duration such as ``30s`` or ``1m30s``."""
+    parts = re.findall(r"([\d.]+)(ns|us|µs|ms|s|m|h)", str(text))
+    if not parts or "".join(a + b for a, b in parts) != str(text):
+        raise ValueError(f"expected a duration such as 30s as decision_wait, found {text!r}")
+    return round(sum(float(amount) * _UNITS_NS[unit] for amount, unit in parts))

@@ -1,0 +1,175 @@
+"""Sampling rules: what a configuration says is kept, whoever wrote it.
+
+``HeadRule`` decides when a trace begins (X-Ray rules, Jaeger strategies, a fixed rate), ``TailPolicy`` when it is whole
+(the collector).  ``rule_formats.sampling_rules`` reads them from what people have.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ALWAYS, NEVER_KNOWN = 1.0, math.nan
+FIELDS = ("service_name", "http_request_method", "path", "host")
+
+
+@dataclass(frozen=True)
+class HeadRule:
+    """One rule of a sampler at the beginning of traces.
+
+    Parameters
+    ----------
+    name
+        What the rule is called.
+    rate
+        Share of the requests beyond the reservoir that is kept.
+    quota
+        Kept of every second for certain; 0 for none.
+    is_shared
+        Whether the quota is shared by all processes (X-Ray's central rules) or each has its own.
+    service_name, http_request_method, path, host
+        Patterns with ``*`` and ``?``, case does not matter.
+    attributes
+        Patterns by attribute.
+
+    Examples
+    --------
+    >>> rule = HeadRule("checkout", 0.05, quota=1, path="/checkout*")
+    >>> rule.matches({"path": "/checkout/pay", "service_name": None}), rule.matches({"path": "/cart"})
+    (True, False)
+    >>> rule.matches({"service_name": "shop"}) is None
+    True
+    """
+
+    name: str
+    rate: float
+    quota: int = 0
+    is_shared: bool = False
+    service_name: str = "*"
+    http_request_method: str = "*"
+    path: str = "*"
+    host: str = "*"
+    attributes: tuple[tuple[str, str], ...] = ()
+
+    def matches(self, request: Mapping[str, str | None]) -> bool | None:
+        """Return whether a request matches; None where a field that the rule asks for is not known.
+
+        Parameters
+        ----------
+        request
+            Known fields: ``service_name``, ``http_request_method``, ``path``, ``host``.
+
+        Returns
+        -------
+        bool or None
+            A field that is known and differs is enough for False.
+        """
+        unknown = bool(self.attributes)
+        for field in FIELDS:
+            pattern, text = getattr(self, field), request.get(field)
+            if pattern == "*":
+                continue
+            if text is None:
+                unknown = True
+            elif not _glob(pattern).fullmatch(text):
+                return False
+        return None if unknown else True
+
+
+@lru_cache(maxsize=4096)
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Return a pattern of ``*`` and ``?`` as a regular expression."""
+    parts = [".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern]
+    return re.compile("".join(parts), re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class TailPolicy:
+    """One policy of the collector's ``tail_sampling``.
+
+    Parameters
+    ----------
+    name
+        As configured.
+    kind
+        ``status_code``, ``latency``, ``probabilistic``, ``always_sample``, ...
+    probability
+        1 for a policy that decides for certain, the share for a probabilistic one, NaN where nothing is known
+        (``rate_limiting``).
+    slower_than_ns
+        Of ``latency``: keeps traces that take at least so long, ...
+    faster_than_ns
+        ... and, where given, at most so long.
+    salt
+        Of ``probabilistic``.
+
+    Examples
+    --------
+    >>> TailPolicy("errors", "status_code").probability
+    1.0
+    """
+
+    name: str
+    kind: str
+    probability: float = ALWAYS
+    slower_than_ns: int = 0
+    faster_than_ns: int | None = None
+    salt: str = "default-hash-seed"
+
+    @property
+    def can_be_told(self) -> bool:
+        """Whether the traces themselves show what the policy decides."""
+        return self.kind in {"status_code", "latency", "probabilistic", "always_sample"}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A whole configuration.
+
+    Parameters
+    ----------
+    head
+        In the order in which they are tried.
+    tail
+        Policies; a trace is kept where any of them says so.
+    decision_wait_ns
+        How long the collector waits for the spans of a trace; None where nothing is said.
+
+    Examples
+    --------
+    >>> rules = Rules((HeadRule("refund", 1.0, path="/refund"), HeadRule("Default", 0.05, quota=1)))
+    >>> rules.match({"path": "/refund"}).name, rules.match({"path": "/"}).name
+    ('refund', 'Default')
+    >>> rules.match({}) is None
+    True
+    """
+
+    head: tuple[HeadRule, ...] = ()
+    tail: tuple[TailPolicy, ...] = ()
+    decision_wait_ns: int | None = None
+
+    def match(self, request: Mapping[str, str | None]) -> HeadRule | None:
+        """Return the rule that decides about a request; None where none matches or an unknown field could decide."""
+        for rule in self.head:
+            if (found := rule.matches(request)) is not False:
+                return rule if found else None
+        return None
+
+    @property
+    def only(self) -> HeadRule | None:
+        """The head rule, where there is a single one and it asks for nothing."""
+        return self.head[0] if len(self.head) == 1 and self.head[0].matches({}) else None
+
+    @property
+    def base_rate(self) -> float | None:
+        """The probability with which every request is kept at least, where one is configured."""
+        drawn = [policy.probability for policy in self.tail if policy.kind == "probabilistic"]
+        if self.tail:
+            return max(drawn) if drawn and not self.head else None
+        return self.only.rate if self.only is not None else None

@@ -1,0 +1,135 @@
+"""What the policies of a collector's ``tail_sampling`` give each trace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.attributes import Codes
+from tracekit.schema import Quality, Status
+from tracekit.weights.id_maps import tail_sampling_share
+from tracekit.weights.xray_reservoir import BEYOND, Shares, root_attribute
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+    from tracekit.weights.rules import Rules, TailPolicy
+
+CERTAIN, DRAWN = "tail policy, certain", "tail policy, drawn"
+
+
+def policy_weights(traces: TraceSet, rules: Rules) -> Shares:
+    """Return the weights that tail policies give.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    rules
+        With policies.
+
+    Returns
+    -------
+    Shares
+        Where the traces themselves show what every policy decides: 1 for those that one keeps for certain, 1 / p for
+        those that only the probabilistic policy kept (the union rule).  Where some policy cannot be told, but a
+        probabilistic one with its hash is there: 1 / p for the ids that pass it, 0 for the others.
+
+    Notes
+    -----
+    A trace that no policy explains (its id does not pass, and nothing keeps it for certain) is refused: the rules are
+    not those that were in force.  ``tailsampling.policy``, where it is recorded, names the policy that decided first.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.weights.rule_formats import sampling_rules
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> shop = TraceSet.from_spans(frame.assign(status_code=["ERROR", "OK"]))
+    >>> errors = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
+    >>> policy_weights(shop, sampling_rules({"policies": [errors]})).obstacles
+    {'no policy of the configuration explains them': 1}
+    """
+    labels = [CERTAIN, DRAWN, BEYOND]
+    drawn = [policy for policy in rules.tail if policy.kind == "probabilistic" and policy.probability > 0]
+    passed = _passed(traces, drawn)
+    rate = max((policy.probability for policy in drawn), default=0.0)
+    sure = _certain(traces, rules)
+    if all(policy.can_be_told for policy in rules.tail):
+        weight = np.where(sure, 1.0, np.where(passed, 1 / rate if rate else np.nan, np.nan))
+        source = np.where(sure, 0, 1)
+    elif drawn:
+        weight, source = np.where(passed, 1 / rate, 0.0), np.where(passed, 1, 2)
+    else:
+        named = _named_certain(traces, rules)
+        weight, source = np.where(named | sure, 1.0, np.nan), np.zeros(len(traces), np.int64)
+    missing = np.isnan(weight)
+    codes = Codes(np.where(missing, -1, source).astype(np.int32), labels)
+    why = "no policy of the configuration explains them"
+    return Shares(weight, codes, {why: int(missing.sum())} if missing.any() else {})
+
+
+def _passed(traces: TraceSet, drawn: list[TailPolicy]) -> Array:
+    """Return whether the id of each trace passes one of the probabilistic policies."""
+    first = traces.forest.starts[:-1]
+    high, low = traces.columns.spans.trace_hi[first], traces.columns.spans.trace_lo[first]
+    passed = np.zeros(len(traces), bool)
+    for policy in drawn:
+        passed |= tail_sampling_share(high, low, policy.salt.encode()) <= policy.probability
+    return passed
+
+
+def _certain(traces: TraceSet, rules: Rules) -> Array:
+    """Return which traces a deterministic policy keeps: failed, slow or all."""
+    kept = np.zeros(len(traces), bool)
+    for policy in rules.tail:
+        if policy.kind == "always_sample":
+            kept[:] = True
+        elif policy.kind == "status_code":
+            kept[traces.forest.trace[traces.columns.spans.status_code == Status.ERROR]] = True
+        elif policy.kind == "latency":
+            took = trace_duration_ns(traces)
+            kept |= (took >= policy.slower_than_ns) & (took <= (policy.faster_than_ns or np.iinfo(np.int64).max))
+    return kept
+
+
+def _named_certain(traces: TraceSet, rules: Rules) -> Array:
+    """Return which traces name a policy that decides for certain."""
+    named = root_attribute(traces, "tailsampling.policy")
+    sure = {policy.name for policy in rules.tail if policy.probability == 1}
+    return np.array([label in sure for label in named.labels] + [False])[named.codes]
+
+
+def trace_duration_ns(traces: TraceSet) -> Array:
+    """Return the time from the first start to the last end of every trace; -1 where none is known.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 nanoseconds.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame(
+    ...     {"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": [0, 3], "end_ns": [5, 9]}
+    ... )
+    >>> trace_duration_ns(TraceSet.from_spans(frame))
+    array([9])
+    """
+    spans, starts = traces.columns.spans, traces.forest.starts[:-1]
+    if not len(spans):
+        return np.zeros(0, np.int64)
+    most, least = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+    begun = np.minimum.reduceat(np.where((spans.quality & Quality.NO_START) == 0, spans.start_ns, most), starts)
+    ended = np.maximum.reduceat(np.where((spans.quality & Quality.NO_END) == 0, spans.end_ns, least), starts)
+    known = (begun < most) & (ended > least)
+    return np.where(known, np.where(known, ended, 0) - np.where(known, begun, 0), -1)
