@@ -119,7 +119,7 @@ def test_without_details_there_are_none(pay):
     rows = {"start", "dur", "depth", "parent", "subEnd", "svc", "name", "kind", "flags"}
     assert set(payload.columns) == rows | {"evN", "evAt", "evName"}
     sent = decode(encoded(payload)).columns
-    assert set(sent) == set(payload.columns) - {"depth", "subEnd"}
+    assert set(sent) == set(payload.columns) - {"parent", "subEnd"}
     assert all((sent[name] == payload.columns[name]).all() for name in sent)
 
 

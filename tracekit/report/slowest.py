@@ -103,7 +103,7 @@ def waterfall_view(seen: Overview, trace_id: str, colours: Colours) -> dict[str,
         "facts": " · ".join(facts),
         "height": height,
         "picture": waterfall_picture(payload, row_count=(height - _STILL_AROUND) // _STILL_ROW, paper=False),
-        "data": packed(encoded(payload)),
+        "data": packed(encoded(payload, is_packed=True)),
     }
 
 

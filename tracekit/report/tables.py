@@ -78,8 +78,8 @@ class Cell:
     @property
     def sort_key(self) -> str:
         """The value as text; empty where there is nothing to sort by."""
-        if isinstance(self.value, float) and not math.isfinite(self.value):
-            return ""
+        if isinstance(self.value, float):
+            return f"{self.value:.15g}" if math.isfinite(self.value) else ""
         return "" if self.value is None else clean(self.value)
 
 

@@ -101,17 +101,19 @@ def picture(width: float, height: float, title: str, children: Iterable[Markup],
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 10 5" w'
     """
     ground = [element("rect", {"width": width, "height": height, "fill": PAPER, "class": "tk-paper"})] if paper else []
+    shown = [*ground, *children]
+    has_text = any("<text" in child for child in shown)
     attributes = {
         "xmlns": "http://www.w3.org/2000/svg",
         "viewBox": f"0 0 {attribute(float(width))} {attribute(float(height))}",
         "width": width,
         "height": height,
-        "font-family": FONT,
-        "font-size": 11,
+        "font-family": FONT if has_text else None,
+        "font-size": 11 if has_text else None,
         "role": "img",
         "aria-label": title,
     }
-    return element("svg", attributes, *ground, *children)
+    return element("svg", attributes, *shown)
 
 
 def image(svg: str, alternative: str) -> Markup:

@@ -5,7 +5,8 @@
     b"TKW1" | u32 header length | header: UTF-8 JSON | zeros to 8 | columns, each padded to 8
 
 The header is ``{"cols": {name: [type, offset, count]}, "strings": [...], "meta": {...}}``; everything is little-endian,
-offsets count from the first column.  Against JSON: an eighth of the time to write, half the time to paint.
+offsets count from the first column.  Of the types, ``f8 f4 i4 u4 u2 u1`` are numpy's; ``s2`` and ``s4`` are ``u2`` and
+``u4`` woven: all first bytes, then all second bytes, which compresses better.  Against JSON: an eighth of the time to write, half the time to paint.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 Array: TypeAlias = np.ndarray[Any, Any]
 MAGIC: Final = b"TKW1"
+_WOVEN: Final = {"u2": "s2", "u4": "s4"}
 _MOST: Final = 2**32 - 1
 TYPES: Final = ("f8", "f4", "i4", "u4", "u2", "u1")
 
@@ -77,13 +79,15 @@ class Payload:
     meta: dict[str, Any] = field(default_factory=dict)
 
 
-def encode(payload: Payload) -> bytes:
+def encode(payload: Payload, *, is_woven: bool = False) -> bytes:
     """Return the buffer.
 
     Parameters
     ----------
     payload
         Columns, strings and meta; strings must have been cleaned, lone surrogates become ``?``.
+    is_woven
+        Write unsigned numbers byte by byte, for a buffer that is to be compressed.
 
     Returns
     -------
@@ -107,6 +111,9 @@ def encode(payload: Payload) -> bytes:
         kind = column.dtype.kind + str(column.dtype.itemsize)
         _check_column(name, column, kind)
         raw = np.ascontiguousarray(column, column.dtype.newbyteorder("<")).tobytes()
+        if is_woven and kind in _WOVEN:
+            raw = np.frombuffer(raw, np.uint8).reshape(len(column), column.dtype.itemsize).T.tobytes()
+            kind = _WOVEN[kind]
         described[name] = (kind, offset, len(column))
         parts.append(_padded(raw))
         offset += len(parts[-1])
@@ -144,10 +151,18 @@ def decode(buffer: bytes) -> Payload:
     header = json.loads(buffer[8 : 8 + length])
     first = 8 + length + -(8 + length) % 8
     columns = {
-        name: np.frombuffer(buffer, np.dtype(kind).newbyteorder("<"), count, first + offset)
-        for name, (kind, offset, count) in header["cols"].items()
+        name: _column(buffer, kind, first + offset, count) for name, (kind, offset, count) in header["cols"].items()
     }
     return Payload(columns, header["strings"], header["meta"])
+
+
+def _column(buffer: bytes, kind: str, offset: int, count: int) -> Array:
+    """Return one column, woven or not."""
+    if kind[0] != "s":
+        return np.frombuffer(buffer, np.dtype(kind).newbyteorder("<"), count, offset)
+    size = int(kind[1])
+    planes = np.frombuffer(buffer, np.uint8, count * size, offset).reshape(size, count)
+    return np.ascontiguousarray(planes.T).view(f"<u{size}").reshape(count)
 
 
 def _check_column(name: str, column: Array, kind: str) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
     from tracekit.views.waterfall_rows import Named
 
-_DERIVED: Final = ("depth", "subEnd")  # by the page, from the parents
+_DERIVED: Final = ("parent", "subEnd")  # by the page, from the depths
 _SMALL: Final = np.iinfo(np.uint16).max
 
 
@@ -71,7 +71,8 @@ def trace_payload(
     path
         Critical path of these traces, drawn over the bars.
     skew
-        Estimated clocks of these traces, for a switch between recorded and corrected times.
+        Estimated clocks of these traces, for a switch between recorded and corrected times; those of the path unless
+        given.
 
     Returns
     -------
@@ -110,7 +111,7 @@ def trace_payload(
     more = detail_columns if with_details else event_columns
     columns = payload.columns | more(traces, shown.rows, shown.base_ns, strings)
     if path is not None:
-        columns |= path_columns(path, traces, shown)
+        columns |= path_columns(path, traces, shown) | shift_columns(path, traces, shown)
     notes = [payload.meta["note"]]
     if skew is not None:
         columns |= shift_columns(skew, traces, shown)
@@ -160,13 +161,15 @@ def row_payload(traces: TraceSet, shown: TraceRows, strings: Strings, colours: C
     return Payload(columns, strings.texts, meta)
 
 
-def encoded(payload: Payload) -> bytes:
-    """Return the buffer that the page draws from; it derives depths and subtrees from the parents.
+def encoded(payload: Payload, *, is_packed: bool = False) -> bytes:
+    """Return the buffer that the page draws from; it derives parents and subtrees from the depths.
 
     Parameters
     ----------
     payload
         As ``trace_payload`` or ``compared_payload`` makes it.
+    is_packed
+        It will be compressed: numbers are written so that this helps.
 
     Returns
     -------
@@ -180,7 +183,7 @@ def encoded(payload: Payload) -> bytes:
     dtype('uint8')
     """
     kept = {name: compact(column) for name, column in payload.columns.items() if name not in _DERIVED}
-    return encode(Payload(kept, payload.strings, payload.meta))
+    return encode(Payload(kept, payload.strings, payload.meta), is_woven=is_packed)
 
 
 def span_details(traces: TraceSet, row: int, base_ns: int) -> Payload:
@@ -231,7 +234,8 @@ def waterfall(
         What it is compared with, aligned by call path: another trace of the same set, a trace of another one
         (``(before, trace_id)``), or another set, of which the trace of median duration with the same root is taken.
     skew
-        Estimated clocks of these traces.  Times are drawn as recorded; a switch shows the corrected ones.
+        Estimated clocks of these traces; those that the path was walked on unless given.  Times are drawn as recorded;
+        a switch shows the corrected ones.
     height
         Of the view, in pixels.
 

@@ -59,16 +59,20 @@ def path_columns(path: CriticalPath, traces: TraceSet, shown: TraceRows) -> dict
     is_span = node < tree.span_count
     row = np.where(is_span, place[np.where(is_span, node - first, 0)], -1)
     start, end = (segments[name].to_numpy()[order] - shown.base_ns for name in ("start_ns", "end_ns"))
+    if path.clocks is not None:  # times are drawn as recorded: what was taken off for the walk comes back
+        ahead = path.clocks.of_spans(path.clocks.offset_ns, path.source.forest.trace)
+        taken = np.where(is_span, ahead[np.where(is_span, node, 0)], 0)
+        start, end = start + taken, end + taken
     return {"critRow": row.astype(np.int32), "critS": start.astype(np.float64), "critE": end.astype(np.float64)}
 
 
-def shift_columns(skew: ClockSkew, traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
+def shift_columns(skew: ClockSkew | CriticalPath, traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
     """Return how far corrected clocks would move the spans of one trace.
 
     Parameters
     ----------
     skew
-        Of these traces, or of a set that holds them.
+        Of these traces, or of a set that holds them; or a critical path, with the clocks it was walked on.
     traces
         The set that is drawn.
     shown
@@ -97,7 +101,10 @@ def shift_columns(skew: ClockSkew, traces: TraceSet, shown: TraceRows) -> dict[s
     """
     first = _first_row(skew.source, traces, shown, "clock skew")
     rows = first + shown.rows - shown.rows.min()
-    estimate, of_trace = skew.estimate, skew.source.forest.trace
+    estimate = skew.clocks if hasattr(skew, "clocks") else skew.estimate
+    if estimate is None:
+        return {name: np.zeros(len(rows)) for name in ("shift", "doubt")}
+    of_trace = skew.source.forest.trace
     ahead, doubt = (
         estimate.of_spans(values, of_trace)[rows].astype(np.float64)
         for values in (estimate.offset_ns, estimate.residual_ns)
