@@ -18,6 +18,7 @@ from tracekit.stats.grouping import dense_codes, sum_by
 if TYPE_CHECKING:
     from tracekit.analysis.path_result import CriticalPath
     from tracekit.analysis.path_tree import PathTree
+    from tracekit.attributes import Codes
     from tracekit.columns import Array
 
 _MOST_CHARACTERS = 1 << 30
@@ -74,20 +75,15 @@ class Flame:
         [a\x3bb] x;[a\x3bb] y 60
         """
         frames = [f"[{escaped(s)}] {escaped(o)}" for s, o in zip(*(self.table[n] for n in NAMES), strict=True)]
+        rows = list(zip(self.table["depth"].tolist(), frames, self.table["path_time_ns"].tolist(), strict=True))
+        _check_size(rows)
         stack: list[str] = []
-        lines, size = [], 0
-        rows = zip(self.table["depth"].tolist(), frames, self.table["path_time_ns"].tolist(), strict=True)
+        lines = []
         for depth, frame, time in rows:
             del stack[depth:]
             stack.append(frame)
             if time:
                 lines.append(f"{';'.join(stack)} {time}\n")
-                size += len(lines[-1])
-            if size > _MOST_CHARACTERS:
-                raise ValueError(
-                    f"expected call paths that can be spelt out, found some {depth:,} calls deep: their text would be"
-                    " more than a gigabyte; flame().table holds the same as a tree"
-                )
         return "".join(lines)
 
     def compare(self, other: Flame) -> pd.DataFrame:
@@ -115,7 +111,7 @@ class Flame:
         """
         joint: dict[tuple[int, object, object], int] = {}
         placed = [placed_in(side.table, joint) for side in (self, other)]
-        table = pd.DataFrame(list(joint), columns=["parent", *NAMES])
+        table = pd.DataFrame(list(joint), columns=["parent", *NAMES], dtype=object)
         for prefix, side, place in zip(("", "other_"), (self, other), placed, strict=True):
             for name in ("mean_ns", "presence_ratio"):
                 column = np.zeros(len(table))
@@ -187,8 +183,8 @@ def flame(path: CriticalPath) -> Flame:
     table = pd.DataFrame(
         {
             "parent": calls.parent,
-            "service_name": [calls.service.at(node) for node in calls.first.tolist()],
-            "operation": [calls.operation.at(node) for node in calls.first.tolist()],
+            "service_name": _names(calls.service, calls.first),
+            "operation": _names(calls.operation, calls.first),
             "path_time_ns": _sums(calls.code[on_path], path.own_ns[on_path], count),
             "path_total_ns": _sums(calls.code[on_path], path.total_ns[on_path], count),
             "duration_ns": _sums(calls.code[spans], tree.end[spans] - tree.start[spans], count),
@@ -230,6 +226,21 @@ def folded(path: CriticalPath) -> str:
     return flame(path).folded()
 
 
+def _check_size(rows: list[tuple[int, str, int]]) -> None:
+    """Raise ValueError where stacks are so deep that spelling all of them out is out of the question."""
+    reach, size = [0], 0
+    for depth, frame, time in rows:
+        del reach[depth + 1 :]
+        reach.append(reach[-1] + len(frame) + 1)
+        size += reach[-1] if time else 0
+    if size > _MOST_CHARACTERS:
+        deepest = max(depth for depth, *_ in rows) + 1
+        raise ValueError(
+            f"expected call paths that can be spelt out, found some {deepest:,} calls deep: their text would be"
+            " more than a gigabyte; flame().table holds the same as a tree"
+        )
+
+
 def _requests(tree: PathTree) -> Array:
     """Return the request of every node, on the path or not; -1 outside all of them."""
     found = np.full(len(tree), -1, np.int64)
@@ -242,6 +253,11 @@ def _requests(tree: PathTree) -> Array:
         up[rows] = beyond
         rows = rows[(there < 0) & (beyond >= 0)]
     return found
+
+
+def _names(column: Codes, nodes: Array) -> Array:
+    """Return the texts of some nodes as they are, None without one."""
+    return np.array([*column.labels, None], object)[column.codes[nodes]]
 
 
 def _sums(group: Array, values: Array, groups: int) -> Array:

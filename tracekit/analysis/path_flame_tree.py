@@ -71,8 +71,8 @@ def in_order(table: pd.DataFrame, parent: Array, rank: Array) -> pd.DataFrame:
     >>> in_order(table, np.array([1, -1, 1]), np.zeros(3))[["operation", "parent", "depth"]].values.tolist()
     [['top', -1, 0], ['a', 0, 1], ['b', 0, 1]]
     """
-    names = [table[name].fillna("").astype(str) for name in NAMES]
-    by_name = np.lexsort((*(name.to_numpy(object) for name in reversed(names)), rank))
+    names = [np.array([name or "" for name in table[column]], object) for column in NAMES]
+    by_name = np.lexsort((*reversed(names), rank))
     places = np.empty(len(table), np.int64)
     places[by_name] = np.arange(len(table))
     order = np.array(_walked(parent, places), np.int64)
