@@ -344,12 +344,13 @@ export class Heat extends Pane {
 
 const LANE = 18, LABEL = 34;
 
-/** tree = {title, names, name, parent, depth, x0, x1, slot, tint, value, spans, traces, other, unit, gone}: rows in preorder, places in shares of the whole */
+/** tree = {title, note, names, name, parent, depth, x0, x1, slot, value, whole, unit, presence, spans, traces} or, of a difference, {tint, other, change, was_present, gone} in place of the last two: rows in preorder, places in shares of the whole */
 export class Flame extends Pane {
   constructor(host, tree, { height = 480, onSelect = null, onSearch = null } = {}) {
     super(host, height, 'Flame view');
     Object.assign(this, { tree, onSelect, onSearch, from: 0, to: 1, chosen: -1, over: -1, hits: new Uint8Array(tree.names.length), found: '' });
     this.lanes = 1 + tree.depth.reduce((a, b) => Math.max(a, b), -1);
+    this.root.style.height = `${Math.min(height, Math.max(220, this.lanes * LANE + 110))}px`; // no taller than its frames, but with room for words
     this.tall.style.minHeight = '100%';
     this.tall.style.height = `${this.lanes * LANE + 4}px`;
     this.bar.append(h('b', '', tree.title));
@@ -434,17 +435,19 @@ export class Flame extends Pane {
     return short ? `${short}…` : '';
   }
 
+  /** What is known about one call path, a line each. */
   lines(k) {
-    const { value, spans, traces, other, unit, whole, parent } = this.tree, up = parent[k];
-    const out = [`${duration(value[k])} ${unit}, ${percent(value[k] / whole)} of all${up >= 0 && value[up] ? `, ${percent(value[k] / value[up])} of its caller` : ''}`];
-    out.push(`${count(spans[k])} ${spans[k] === 1 ? 'span' : 'spans'} in ${count(traces[k])} ${traces[k] === 1 ? 'trace' : 'traces'}`);
-    if (other) out.push(other[k] < 0 ? 'not there before' : `${duration(other[k])} before: ${value[k] >= other[k] ? '+' : ''}${duration(value[k] - other[k])}`);
+    const { value, spans, traces, other, change, presence, was_present: was, unit, whole, parent } = this.tree, up = parent[k];
+    const signed = ns => `${ns > 0 ? '+' : ''}${duration(ns)}`;
+    const out = [`${duration(value[k])} ${unit}, ${percent(whole ? value[k] / whole : 0)} of all${up >= 0 && value[up] ? `, ${percent(value[k] / value[up])} of its caller` : ''}`];
+    if (other) out.push(`${duration(other[k])} before: ${signed(value[k] - other[k])}, of which ${signed(change[k])} its own`, `${percent(presence[k])} of requests wait for it, ${percent(was[k])} before`);
+    else out.push(`${percent(presence[k])} of requests wait for it; ${count(spans[k])} ${spans[k] === 1 ? 'span' : 'spans'} in ${count(traces[k])} ${traces[k] === 1 ? 'request' : 'requests'}`);
     return out;
   }
 
   idle() {
     const gone = this.tree.gone ? ` ${this.tree.gone}` : '';
-    this.told('', `${this.tree.note}${gone} Click zooms in, All or Escape goes back. Arrow keys walk, / searches.`);
+    this.told('', this.tree.name.length === 0 ? this.tree.note : `${this.tree.note}${gone} Click zooms in, All or Escape goes back. Arrow keys walk, / searches.`);
   }
 
   select(k, { quiet = false } = {}) {

@@ -1,0 +1,93 @@
+"""The still picture of a flame view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tracekit.views.colours import LIGHT, ink
+from tracekit.views.markup import element
+from tracekit.views.svg import picture, text
+from tracekit.views.text import duration, plural
+
+if TYPE_CHECKING:
+    from tracekit.views.markup import Markup
+
+WIDTH: Final = 960.0
+_LANE: Final = 18
+_LANES: Final = 20
+_TOP: Final = 30
+_LABEL: Final = 34.0
+_CHARACTER: Final = 6.2
+_THINNEST: Final = 0.5
+_CALM, _LONGER, _SHORTER = (205, 209, 215), (209, 73, 91), (45, 120, 196)
+
+
+def difference_colour(tint: float) -> str:
+    """Return the colour of a difference: red for longer, blue for shorter, grey for none.
+
+    Parameters
+    ----------
+    tint
+        -1 to 1, a share of the largest change.
+
+    Returns
+    -------
+    str
+        As ``static/canvas.js`` paints it.
+
+    Examples
+    --------
+    >>> difference_colour(0), difference_colour(1), difference_colour(-1)
+    ('#cdd1d7', '#d1495b', '#2d78c4')
+    """
+    end = _SHORTER if tint < 0 else _LONGER
+    share = min(1.0, abs(tint)) ** 0.5
+    return "#" + "".join(f"{round(calm + (far - calm) * share):02x}" for calm, far in zip(_CALM, end, strict=True))
+
+
+def flame_picture(tree: dict[str, Any]) -> Markup:
+    """Return the top of an icicle as SVG: its upper 20 levels, frames of half a pixel and more.
+
+    Parameters
+    ----------
+    tree
+        As ``views.flame`` gives it to the page.
+
+    Returns
+    -------
+    Markup
+        An ``svg`` element, 960 pixels wide.
+
+    Examples
+    --------
+    >>> empty = dict.fromkeys(("names", "name", "depth", "x0", "x1", "slot", "value"), [])
+    >>> "no call path" in flame_picture({**empty, "title": "Time", "note": "no call path", "whole": 0, "unit": ""})
+    True
+    """
+    levels = max(tree["depth"], default=-1) + 1
+    lanes = min(levels, _LANES)
+    height = _TOP + _LANE * lanes + 24
+    parts = [text(4, 19, tree["title"], font_size=14, font_weight=600)]
+    for k, depth in enumerate(tree["depth"]):
+        if depth < lanes and (tree["x1"][k] - tree["x0"][k]) * WIDTH >= _THINNEST:
+            parts += _frame(tree, k)
+    below = f" {plural(levels - lanes, 'deeper level')} not shown." if levels > lanes else ""
+    parts.append(text(4, height - 8, f"{tree['note']}{below}", kind="mute"))
+    title = f"Flame view. {tree['title']}: {plural(len(tree['name']), 'call path')}"
+    return picture(WIDTH, height, title, parts, paper=True)
+
+
+def _frame(tree: dict[str, Any], k: int) -> list[Markup]:
+    """Return the bar of one call path, with its name where there is room."""
+    x, wide = tree["x0"][k] * WIDTH, (tree["x1"][k] - tree["x0"][k]) * WIDTH
+    y = _TOP + tree["depth"][k] * _LANE
+    colour = difference_colour(tree["tint"][k]) if "tint" in tree else LIGHT[tree["slot"][k]]
+    name = tree["names"][tree["name"][k]]
+    hover = element("title", {}, f"{name}: {duration(tree['value'][k])} {tree['unit']}")
+    box = {"x": x, "y": y, "width": max(_THINNEST, wide - (wide > 3)), "height": _LANE - 1, "fill": colour}  # noqa: PLR2004 - room for a gap
+    parts = [element("rect", box, hover)]
+    room = int((wide - 8) / _CHARACTER)
+    if wide >= _LABEL and room > 1:
+        shown = name if len(name) <= room else name[: room - 1] + "…"
+        parts.append(element("text", {"x": x + 4, "y": y + 13, "fill": ink(colour)}, shown))
+    return parts
