@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis import path_compare, path_flame, path_frames, path_shares
+from tracekit.analysis import path_compare, path_flame, path_frames, path_marks, path_shares
 from tracekit.analysis import what_if as what_ifs
 from tracekit.analysis.path_issues import issues_of
 
@@ -155,6 +155,7 @@ class CriticalPath:
     compare = path_compare.compare
     flame = path_flame.flame
     folded = path_flame.folded
+    marks = path_marks.marks
     what_if = what_ifs.what_if
     opportunities = what_ifs.opportunities
     slack = path_frames.slack_of
