@@ -22,6 +22,7 @@ def clock_skew(
     pool_s: float = POOL_S,
     drift_ppm: float = DRIFT_PPM,
     async_ratio: float = ASYNC_RATIO,
+    any_kind: bool = False,
 ) -> ClockSkew:
     """Return how far the clocks of every trace are apart, and how much of the critical path depends on it.
 
@@ -35,6 +36,9 @@ def clock_skew(
         How fast one clock may run away from another, in millionths: intervals are as much wider.
     async_ratio
         Share of calls that may outlive their callers or begin before them, because nobody waits for them.
+    any_kind
+        Whether a span of any kind under a span of any kind on another clock is taken for a call that is waited for.
+        Without, only SERVER under CLIENT is, as far as kinds are told.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def clock_skew(
             "expected pool_s > 0, drift_ppm >= 0 and 0 <= async_ratio < 0.5, "
             f"found {pool_s}, {drift_ppm} and {async_ratio}"
         )
-    estimate = clock_offsets(traces, pool_s=pool_s, drift_ppm=drift_ppm, async_ratio=async_ratio)
+    estimate = clock_offsets(traces, pool_s=pool_s, drift_ppm=drift_ppm, async_ratio=async_ratio, any_kind=any_kind)
     moved = np.bincount(estimate.trace[estimate.offset_ns != 0], minlength=len(traces))
     bare = ClockSkew(traces, estimate, offsets_table(traces, estimate), estimate.pairs, pd.DataFrame(), np.nan)
     latency, elsewhere = _moved(traces, bare)

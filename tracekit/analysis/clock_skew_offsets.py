@@ -14,6 +14,7 @@ from tracekit.analysis.path_plant import waiting_by_links
 from tracekit.analysis.path_tree import Waiting
 from tracekit.analysis.self_time import visible_parents
 from tracekit.attributes import Codes
+from tracekit.schema import KINDS, Kind
 from tracekit.stats.grouping import distinct_by
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 POOL_S, DRIFT_PPM, ASYNC_RATIO = 60.0, 20.0, 0.05
 _TOGETHER = 50  # calls of a pair, about, that are asked together: enough to outvote those that nobody waited for
+_CALLERS, _CALLEES = (np.isin(np.arange(len(KINDS)), (kind, Kind.UNSPECIFIED)) for kind in (Kind.CLIENT, Kind.SERVER))
 
 
 class Evidence(IntEnum):
@@ -154,13 +156,13 @@ def clocks(traces: TraceSet) -> Codes:
     return Codes(codes, [*host.labels, *names])
 
 
-def calls_between_clocks(traces: TraceSet, clock: Codes) -> Calls:
+def calls_between_clocks(traces: TraceSet, clock: Codes, *, any_kind: bool = False) -> Calls:
     """Return every call that somebody waited for from one clock to another, as far as both ends were timed.
 
     Parameters
     ----------
-    traces
-        Any traces.
+    traces, any_kind
+        See ``clock_skew``.
     clock
         Of every span.
 
@@ -171,9 +173,10 @@ def calls_between_clocks(traces: TraceSet, clock: Codes) -> Calls:
     """
     spans, parent = traces.columns.spans, visible_parents(traces.forest.parent_row, traces.is_inferred)
     row = np.flatnonzero((parent >= 0) & (clock.codes != clock.codes[parent]))
-    awaited = waiting_by_links(traces, parent, traces.is_inferred, "async")[row] == Waiting.AWAITED
-    timed = traces.has_duration
-    row = row[awaited & timed[row] & timed[parent[row]]]
+    if not any_kind:
+        row = row[_CALLERS[spans.kind[parent[row]]] & _CALLEES[spans.kind[row]]]
+    timed, waiting = traces.has_duration, waiting_by_links(traces, parent, traces.is_inferred, "async")
+    row = row[(waiting[row] == Waiting.AWAITED) & timed[row] & timed[parent[row]]]
     above = parent[row]
     grain = np.maximum(spans.resolution_ns[row], spans.resolution_ns[above]).astype(np.int64)
     grain[grain == 1] = 0
@@ -183,13 +186,18 @@ def calls_between_clocks(traces: TraceSet, clock: Codes) -> Calls:
 
 
 def clock_offsets(
-    traces: TraceSet, *, pool_s: float = POOL_S, drift_ppm: float = DRIFT_PPM, async_ratio: float = ASYNC_RATIO
+    traces: TraceSet,
+    *,
+    pool_s: float = POOL_S,
+    drift_ppm: float = DRIFT_PPM,
+    async_ratio: float = ASYNC_RATIO,
+    any_kind: bool = False,
 ) -> Offsets:
     """Return one offset for every trace and clock.
 
     Parameters
     ----------
-    traces, pool_s, drift_ppm, async_ratio
+    traces, pool_s, drift_ppm, async_ratio, any_kind
         See ``clock_skew``.
 
     Returns
@@ -198,7 +206,9 @@ def clock_offsets(
         The offsets.
     """
     clock = clocks(traces)
-    return _solved(traces, clock, calls_between_clocks(traces, clock), pool_s, drift_ppm, async_ratio)
+    return _solved(
+        traces, clock, calls_between_clocks(traces, clock, any_kind=any_kind), pool_s, drift_ppm, async_ratio
+    )
 
 
 def needed_offsets(traces: TraceSet) -> Offsets | None:

@@ -81,11 +81,14 @@ def _before(child: Array, parent: Array, low: Array, high: Array, clocked: Clock
     clock, residual, begin, end = clocked.clock[child], clocked.residual_ns[child], low[child], high[child]
     limit = ((high[parent] - low[parent]) * share).astype(np.int64)
     first = np.searchsorted(parent, parent)
-    moment, rank = np.unique(np.concatenate((end, begin + limit)), return_inverse=True)
-    ends, reach = parent * len(moment) + rank[: len(child)], parent * len(moment) + rank[len(child) :]
+    moment, rank = np.unique(np.concatenate((end, begin, begin + limit)), return_inverse=True)
+    ends, exact, reach = (parent * len(moment) + ranks for ranks in rank.reshape(3, len(child)))
     rows = np.arange(len(child))
-    look = np.minimum(np.searchsorted(ends, reach, side="right"), rows) - 1
-    before = np.full(len(child), -1, np.int64)
+    before = np.minimum(np.searchsorted(ends, exact, side="right"), rows) - 1
+    before[before < first] = -1
+    touches = (before >= 0) & (end[before] == begin)  # where a sibling ends at this very instant, nothing need be cut
+    rows = rows[~touches]
+    look = np.minimum(np.searchsorted(ends, reach[rows], side="right"), rows) - 1
     while len(rows := rows[inside := look >= first[rows]]):
         look = look[inside]
         allowed = np.minimum(limit[rows], residual[rows] + residual[look])

@@ -92,7 +92,7 @@ def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:
 def _about_clocks(path: CriticalPath) -> dict[str, Array]:
     """Return the nodes of each kind of issue with clocks."""
     if path.clocks is None:
-        return {}
+        return {"OVERLAP_CUT": path.cut}
     clocks, trace = path.clocks, path.source.forest.trace
     disputed = (clocks.evidence == Evidence.DISPUTED).astype(np.int64)
     return {
