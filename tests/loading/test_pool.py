@@ -103,14 +103,14 @@ def test_a_collision_of_the_mix_costs_a_fold_and_never_a_value(monkeypatch):
 def test_columns_are_learned_at_once_and_the_rest_is_named():
     pool = Attributes()
     before = pool.kv("x", True)  # noqa: FBT003 - as loaders call it
-    plain = np.array([True, True, True, False])
-    codes = pool.extend(list("abcd"), ["t", None, None, None], [None, 0, None, None], [None, None, -0.0, None], plain)
+    kinds = np.array([ValueType.STR, ValueType.INT, ValueType.DOUBLE, 0])
+    codes = pool.extend(list("abcd"), kinds, ["t", None, None, None], [None, 0, None, None], [None, None, -0.0, None])
     assert codes.tolist() == [1, 2, 3, -1]
     kv, _ = pool.table()
     assert [value(kv, code) for code in (before, 1, 2)] == [True, "t", 0]
     assert str(value(kv, 3)) == "-0.0"
     assert [kv.keys[key] for key in kv.key] == ["x", "a", "b", "c"]
-    assert pool.extend([], [], [], [], np.zeros(0, bool)).tolist() == []
+    assert pool.extend([], np.zeros(0, np.int8), [], [], []).tolist() == []
 
 
 @pytest.mark.parametrize(

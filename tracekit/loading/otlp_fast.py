@@ -9,7 +9,7 @@ well formed.
 from __future__ import annotations
 
 from array import array
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -21,6 +21,7 @@ from tracekit.loading.otlp_messages import Attribute, Request, Resource, Scope
 from tracekit.loading.otlp_rows import Rows
 from tracekit.loading.otlp_values import attribute_list
 from tracekit.loading.pool import HIGHEST, LOWEST
+from tracekit.schema import ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,11 +93,10 @@ class Scanner:
         list of Untaken
             The other lines, blank ones left out.
         """
-        lines = data.split(b"\n")
-        rows, untaken = self._rows(lines, first_line, first_offset, frozenset())
+        rows, untaken = self._rows(data, first_line, first_offset, frozenset())
         kv = self._learn(rows.raw)
         if bad := rows.numbers_of(kv < 0):
-            rows, untaken = self._rows(lines, first_line, first_offset, bad)
+            rows, untaken = self._rows(data, first_line, first_offset, bad)
             kv = self._learn(rows.raw)
         self._builder.ledger.record_count += rows.line_count
         if rows.line_count:
@@ -106,20 +106,25 @@ class Scanner:
         return untaken
 
     def _rows(
-        self, lines: list[bytes], first_line: int, offset: int, left_out: frozenset[int]
+        self, data: bytes, first_line: int, first_offset: int, left_out: frozenset[int]
     ) -> tuple[Rows, list[Untaken]]:
         """Return the columns of the lines that can be taken, and the others."""
         rows = Rows()
         untaken = []
-        for number, line in enumerate(lines, first_line):
-            if _MARK in line and number not in left_out:
+        view = memoryview(data)
+        end = -1
+        for number in count(first_line):
+            start, end = end + 1, data.find(b"\n", end + 1)
+            stop = end if end >= 0 else len(data)
+            if number not in left_out and data.find(_MARK, start, stop) >= 0:
                 try:
-                    self._line(rows, self._decode(line), number, offset)
+                    self._line(rows, self._decode(view[start:stop]), number, first_offset + start)
                 except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-                    untaken.append(Untaken(number, offset, line))
-            elif line and not line.isspace():
-                untaken.append(Untaken(number, offset, line))
-            offset += len(line) + 1
+                    untaken.append(Untaken(number, first_offset + start, data[start:stop]))
+            elif (line := data[start:stop]) and not line.isspace():
+                untaken.append(Untaken(number, first_offset + start, line))
+            if end < 0:
+                break
         return rows, untaken
 
     def _line(self, rows: Rows, request: Request, number: int, offset: int) -> None:
@@ -190,8 +195,9 @@ class Scanner:
         text, integer, _, double, *_ = columns = list(
             zip(*[msgspec.structs.astuple(attribute.value) for attribute in attributes], strict=True)
         )
-        plain = _are_plain(keys, columns)
-        codes: list[int] = self._builder.attributes.extend(keys, text, integer, double, plain).tolist()
+        kinds = _kinds(keys, columns)
+        plain = kinds > 0
+        codes: list[int] = self._builder.attributes.extend(keys, kinds, text, integer, double).tolist()
         for at in np.flatnonzero(~plain).tolist():
             codes[at] = self._alone(fresh[at])
         return codes
@@ -268,22 +274,26 @@ class _Links(NamedTuple):
     flags: array[int]
 
 
-def _are_plain(keys: list[str], columns: list[tuple[Any, ...]]) -> Array:
-    """Return where a value is one string, one double, or one integer that fits 64 bits, and nothing else."""
+def _kinds(keys: list[str], columns: list[tuple[Any, ...]]) -> Array:
+    """Return the type of each value that is one string, one double, or one integer of 64 bits; 0 for any other."""
     text, integer, truth, double, *others = columns
-    given = [np.array([value is not None for value in column]) for column in (text, integer, double)]
-    plain = sum(map(np.ndarray.astype, given, repeat(np.int8))) == 1
-    plain &= np.array(list(map(bool, keys)))
+    is_text, is_integer, is_double = (np.array([v is not None for v in column]) for column in (text, integer, double))
+    kinds = (
+        is_text * np.int8(ValueType.STR) + is_integer * np.int8(ValueType.INT) + is_double * np.int8(ValueType.DOUBLE)
+    )
+    kinds[(is_text & is_integer) | ((is_text | is_integer) & is_double)] = 0
+    if not all(keys):
+        kinds[[not key for key in keys]] = 0
     for column in (truth, *others):
         if any(column):
-            plain &= ~np.array(list(map(bool, column)))
+            kinds[list(map(bool, column))] = 0
     try:
         array("q", filter(None, integer))
     except OverflowError:
-        plain &= [value is None or LOWEST <= value <= HIGHEST for value in integer]
+        kinds[[value is not None and not LOWEST <= value <= HIGHEST for value in integer]] = 0
     if _NUL in "".join(chain(keys, filter(None, text))):
-        plain &= [_NUL not in key and _NUL not in (value or "") for key, value in zip(keys, text, strict=True)]
-    return plain
+        kinds[[_NUL in key or _NUL in (value or "") for key, value in zip(keys, text, strict=True)]] = 0
+    return kinds
 
 
 def _times(texts: Sequence[str]) -> array[int]:

@@ -107,22 +107,21 @@ class Attributes:
     def extend(
         self,
         keys: Sequence[str],
+        kinds: Array,
         texts: Sequence[str | None],
         integers: Sequence[int | None],
         doubles: Sequence[float | None],
-        plain: Array,
     ) -> Array:
-        """Add a row for each that is plain, a text, or else an integer, or else a double; -1 is the others' code."""
-        is_text, is_integer = (np.array([value is not None for value in values], bool) for values in (texts, integers))
-        kinds = np.where(is_text, ValueType.STR, np.where(is_integer, ValueType.INT, ValueType.DOUBLE))
-        codes = np.full(len(plain), -1, np.int32)
-        codes[plain] = np.arange(len(self), len(self) + int(plain.sum()))
-        chosen = plain.tolist()
+        """Add a row for each text, integer or double, as its kind says; -1 is the code where the kind is 0."""
+        known = kinds > 0
+        codes = np.full(len(kinds), -1, np.int32)
+        codes[known] = np.arange(len(self), len(self) + int(known.sum()))
+        chosen = known.tolist()
         self._key.extend(map(self.keys.code, compress(keys, chosen)))
         self._text += compress(texts, chosen)
         self._integer.extend([value or 0 for value in compress(integers, chosen)])
         self._double.extend([0.0 if value is None else value for value in compress(doubles, chosen)])
-        added = kinds[plain].astype(np.int8).tobytes()
+        added = kinds[known].astype(np.int8).tobytes()
         self._type.frombytes(added)
         self._origin.frombytes(bytes(len(added)))
         self._namespace.extend(repeat(-1, len(added)))
