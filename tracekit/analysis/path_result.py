@@ -11,6 +11,7 @@ import numpy as np
 
 from tracekit.analysis import path_compare, path_flame, path_frames, path_marks, path_shares
 from tracekit.analysis import what_if as what_ifs
+from tracekit.analysis import what_if_curve as curves
 from tracekit.analysis.path_issues import issues_of
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ class CriticalPath:
     folded = path_flame.folded
     marks = path_marks.marks
     what_if = what_ifs.what_if
+    what_if_curve = curves.what_if_curve
     opportunities = what_ifs.opportunities
     slack = path_frames.slack_of
 
