@@ -26,9 +26,13 @@ from tracekit.errors import TracekitError as TracekitError
 # A submodule becomes an attribute of its package once, when it is first imported.  For the modules ``errors`` and
 # ``report`` that is over by now: the functions of the same name take their places for good.
 from tracekit.analysis.errors import errors as errors
+from tracekit.findings import Shown as _Shown
 from tracekit.report import report as report
 
 __version__ = "0.1.0"
+
+# answers know no view: what a notebook shows of them is drawn here, and the views are imported when it first asks
+_Shown.shown_by = staticmethod(lambda answer: import_module("tracekit.views.bundle").bundle(answer))
 
 _NAMES = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
 _HOMES = {line.names[0].name: line.module for line in _NAMES.body if isinstance(line, ast.ImportFrom)}

@@ -1,16 +1,43 @@
-"""Findings: claims with the evidence that lets a reviewer believe them a month later."""
+"""Findings: claims with the evidence that lets a reviewer believe them a month later.
+
+``Shown`` is what every answer has in common: a notebook shows it with its view, which the answer knows nothing about.
+"""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, overload
+from typing import Any, ClassVar, Literal, overload
 
 import pandas as pd
 
 Severity = Literal["info", "notice", "warning", "critical"]
 _ORDER = {"critical": 0, "warning": 1, "notice": 2, "info": 3}
+
+
+class Shown:
+    """An answer that shows itself in a notebook.
+
+    Results hold no drawing code and import none: whoever draws is told here, once, by the facade.
+
+    Examples
+    --------
+    >>> class Answer(Shown):
+    ...     def __repr__(self):
+    ...         return "Answer(42)"
+    >>> Answer()._repr_mimebundle_(include=["text/plain"])
+    {'text/plain': 'Answer(42)'}
+    """
+
+    shown_by: ClassVar[Callable[[Any], dict[str, Any]] | None] = None
+
+    def _repr_mimebundle_(self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None) -> Any:
+        """Return the representations by media type: a live view, a still picture with a table, plain text."""
+        if self.shown_by is None or include == ["text/plain"]:
+            return {"text/plain": repr(self)}
+        bundle = type(self).shown_by(self)  # type: ignore[misc]  # not None
+        return {k: v for k, v in bundle.items() if (not include or k in include) and k not in (exclude or ())}
 
 
 @dataclass(frozen=True)
@@ -98,7 +125,7 @@ class Finding:
         return f"{self.severity}: {self.headline} {self.remedy}".rstrip()
 
 
-class Findings(Sequence[Finding]):
+class Findings(Shown, Sequence[Finding]):
     """Findings, the gravest first.
 
     Parameters

@@ -19,6 +19,7 @@ from tracekit.columns import Array, Columns
 from tracekit.derived import CODED, Lookup
 from tracekit.expressions import is_xray, xray_filter
 from tracekit.filters import evaluate
+from tracekit.findings import Shown
 from tracekit.forest import Forest, grow
 from tracekit.schema import Quality
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Filter = str | pd.Series | Array | Callable[[pd.DataFrame], Any]
 
 
-class TraceSet:
+class TraceSet(Shown):
     """Recorded traces: numpy columns inside, DataFrames outside.
 
     The frames (``spans``, ``attributes``, ``events``, ``links``, ``resources``, ``scopes``, ``summary``, ``sources``,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.findings import Shown
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import group_codes, sum_by
@@ -39,7 +40,7 @@ _NO_TIME = np.iinfo(np.int64).min  # pandas' NaT
 
 
 @dataclass(frozen=True, repr=False)
-class Errors:
+class Errors(Shown):
     """What failed, and how.
 
     Parameters

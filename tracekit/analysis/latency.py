@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.findings import Shown
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import group_codes
 from tracekit.stats.histograms import Histogram, bucket_edges
@@ -28,7 +29,7 @@ SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass(frozen=True, repr=False)
-class Latency:
+class Latency(Shown):
     """Durations by group.
 
     Parameters

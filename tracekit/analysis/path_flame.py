@@ -13,6 +13,7 @@ from tracekit.analysis.path_factors import whole_numbers
 from tracekit.analysis.path_flame_tree import NAMES, escaped, in_order, placed_in, totals
 from tracekit.analysis.path_keys import call_tree
 from tracekit.analysis.path_tree import Waiting
+from tracekit.findings import Shown
 from tracekit.stats.grouping import dense_codes, sum_by
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _MOST_CHARACTERS = 1 << 30
 
 
 @dataclass(frozen=True, repr=False)
-class Flame:
+class Flame(Shown):
     """Call paths of many requests as one tree.
 
     Parameters

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.findings import Shown
 from tracekit.forest import blocks
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _KEYS = ("trace_id", "service_name", "operation")
 
 
 @dataclass(frozen=True, repr=False)
-class SelfTime:
+class SelfTime(Shown):
     """Self time of every span.
 
     Parameters

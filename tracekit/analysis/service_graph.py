@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.service_tables import CALL_KEYS, PEER_KEYS, tabulate
+from tracekit.findings import Shown
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.histograms import Histogram
 
@@ -42,7 +43,7 @@ _CALL_COLUMNS = [
 
 
 @dataclass(frozen=True, repr=False)
-class ServiceGraph:
+class ServiceGraph(Shown):
     """Services and the calls between them.
 
     Parameters

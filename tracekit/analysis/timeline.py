@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.findings import Shown
 from tracekit.schema import Quality
 from tracekit.stats.histograms import Histogram, bucket_edges
 from tracekit.stats.intervals import cluster_sums, clustered_ratio, effective_clusters
@@ -29,7 +30,7 @@ _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800,
 
 
 @dataclass(frozen=True, repr=False)
-class Timeline:
+class Timeline(Shown):
     """Requests over time.
 
     Parameters

@@ -15,6 +15,8 @@ VIEWS: Final = {
     "tracekit.analysis.self_time.SelfTime": "tracekit.views.self_time:plot_self_time",
     "tracekit.analysis.service_graph.ServiceGraph": "tracekit.views.service_graph:plot_service_graph",
     "tracekit.analysis.timeline.Timeline": "tracekit.views.timeline:plot_timeline",
+    "tracekit.findings.Findings": "tracekit.views.findings:plot_findings",
+    "tracekit.traces.TraceSet": "tracekit.views.traces:plot_traces",
 }
 
 
@@ -24,7 +26,8 @@ def plot(result: Any, *, theme: str = "light", **options: Any) -> Any:
     Parameters
     ----------
     result
-        Of an analysis: ``service_graph``, ``latency``, ``errors``, ``self_time``, ``timeline``, ...
+        Of an analysis: ``service_graph``, ``latency``, ``errors``, ``self_time``, ``timeline``, ...; a TraceSet;
+        Findings.
     theme
         ``light`` or ``dark``, for charts; widgets follow the page.
     options
@@ -50,13 +53,35 @@ def plot(result: Any, *, theme: str = "light", **options: Any) -> Any:
     ...
     TypeError: expected a result that has a view (...), found int
     """
-    for kind in type(result).__mro__:
-        target = VIEWS.get(f"{kind.__module__}.{kind.__qualname__}")
-        if target:
-            module, _, function = target.partition(":")
-            return _themed(getattr(import_module(module), function)(result, **options), theme)
-    known = ", ".join(sorted(name.rpartition(".")[2] for name in VIEWS))
-    raise TypeError(f"expected a result that has a view ({known}), found {type(result).__name__}")
+    key = view_of(result)
+    if key is None:
+        known = ", ".join(sorted(name.rpartition(".")[2] for name in VIEWS))
+        raise TypeError(f"expected a result that has a view ({known}), found {type(result).__name__}")
+    module, _, function = VIEWS[key].partition(":")
+    return _themed(getattr(import_module(module), function)(result, **options), theme)
+
+
+def view_of(result: Any) -> str | None:
+    """Return which entry of ``VIEWS`` draws a result.
+
+    Parameters
+    ----------
+    result
+        Anything.
+
+    Returns
+    -------
+    str or None
+        The name of its type, or of the nearest type that it is made from; None without a view.
+
+    Examples
+    --------
+    >>> from tracekit import Findings
+    >>> view_of(Findings())
+    'tracekit.findings.Findings'
+    """
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(result).__mro__)
+    return next((name for name in names if name in VIEWS), None)
 
 
 def _themed(view: Any, theme: str) -> Any:

@@ -1,0 +1,66 @@
+"""Findings: the numbers behind the claims, with their intervals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from tracekit.views.charts import SECONDS, SHARE, chart, empty_state, safe
+from tracekit.views.intervals import Interval, interval_rows
+from tracekit.views.markup import table
+from tracekit.views.svg import ACCENT, ERROR, MUTE
+from tracekit.views.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.findings import Finding
+    from tracekit.views.figures import Chart
+
+_AXES: Final[dict[str, dict[str, Any]]] = {"ratio": {**SHARE}, "ns": {**SECONDS, "rangemode": "tozero"}}
+_COLOURS: Final = {"critical": ERROR, "warning": "#c48700", "notice": ACCENT, "info": MUTE}
+
+
+def plot_findings(findings: Sequence[Finding], *, unit: str | None = None) -> Chart:
+    """Draw the estimates of findings, the gravest first.
+
+    Parameters
+    ----------
+    findings
+        As a check returns them.
+    unit
+        Of the estimates to be drawn; the commonest unless given, because two units have no common axis.
+
+    Returns
+    -------
+    Chart
+        A plotly figure: a point a finding with its 95 % interval; the title says how many are in other units, or are
+        words only.
+
+    Examples
+    --------
+    >>> from tracekit import Estimate, Finding, Findings
+    >>> orphans = Finding("orphans", "warning", "3.5 % have no parent.", Estimate(0.035, "ratio", 0.02, 0.06, n=340))
+    >>> plot_findings(Findings([orphans])).data[0].x
+    (0.035,)
+    """
+    units = Counter(finding.estimate.unit for finding in findings if finding.estimate is not None)
+    if not findings:
+        return empty_state(chart("Findings"), "Nothing was found.")
+    unit = unit if unit is not None else max(units, key=units.__getitem__, default="")
+    shown = [(f, f.estimate) for f in findings if f.estimate is not None and f.estimate.unit == unit]
+    rest = len(findings) - len(shown)
+    scale = 1e-9 if unit == "ns" else 1.0
+    intervals = [
+        Interval(safe(f"{k + 1}. {f.headline}", limit=90), f.severity, *(scale * v for v in (e.value, e.low, e.high)))
+        for k, (f, e) in enumerate(shown)
+    ]
+    series = dict.fromkeys(f.severity for f, _ in shown)
+    return interval_rows(
+        "Findings" + (f" ({plural(rest, 'other')} without a number, or in another unit)" if rest else ""),
+        intervals,
+        xaxis={**_AXES.get(unit, {}), "title": {"text": safe(unit)}},
+        colours=[_COLOURS[severity] for severity in series],
+        table=table(("severity", "finding"), [(f.severity, f.headline) for f in list(findings)[:8]]),
+        nothing=f"{plural(len(findings), 'finding')} in words, none with a number.",
+    )

@@ -1,0 +1,76 @@
+"""A TraceSet: how many traces began when, and how many of them failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.schema import Quality
+from tracekit.views.charts import chart, empty_state
+from tracekit.views.markup import table
+from tracekit.views.svg import ACCENT, ERROR
+from tracekit.views.text import count, moment
+from tracekit.views.volume import time_step
+
+if TYPE_CHECKING:
+    from tracekit.traces import TraceSet
+    from tracekit.views.figures import Chart
+
+
+def plot_traces(traces: TraceSet) -> Chart:
+    """Draw how many traces began when, the failed ones red.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+
+    Returns
+    -------
+    Chart
+        A plotly figure: bars of traces, with weights; ``tk.timeline`` has durations as well.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 5, "end_ns": 9})
+    >>> plot_traces(TraceSet.from_spans(frame)).data[0].y
+    (2.0,)
+    """
+    root = traces.forest.root_row
+    dated = (traces.columns.spans.quality[root] & Quality.NO_START) == 0
+    title = "Traces over time"
+    if not dated.any():
+        return empty_state(chart(title), "There is no trace with a start.")
+    start = traces.columns.spans.start_ns[root[dated]]
+    weight, failed = traces.weights.value[dated], traces.is_error[root[dated]]
+    step = time_step(int(start.min()), int(start.max()))
+    first = int(start.min()) // step * step
+    bar = (start - first) // step
+    held = np.bincount(bar, weight)
+    bad = np.bincount(bar, weight * failed, len(held))
+    used = np.flatnonzero(held)
+    starts = first + used * step
+    times = np.datetime_as_string((starts + step // 2).astype("datetime64[ns]"), unit="ms").tolist()
+    fullest = used[np.argsort(-held[used], kind="stable")][:5]
+    rows = [(moment(first + int(k) * step), count(held[k]), count(bad[k])) for k in fullest]
+    figure = chart(
+        title,
+        table=table(("begun at, UTC", "traces", "failed"), rows),
+        height=240,
+        barmode="stack",
+        bargap=0.08,
+        xaxis={"type": "date", "title": {"text": "begun at, UTC"}},
+        yaxis={"rangemode": "tozero", "title": {"text": "traces"}},
+    )
+    hover = "%{x}: %{y:,} %{fullData.name}<extra></extra>"
+    width = step / 1e6 * 0.92
+    good = (held - bad)[used].tolist()
+    figure.add_bar(x=times, y=good, name="succeeded", marker={"color": ACCENT}, width=width, hovertemplate=hover)
+    if bad.any():
+        figure.add_bar(
+            x=times, y=bad[used].tolist(), name="failed", marker={"color": ERROR}, width=width, hovertemplate=hover
+        )
+    return figure
