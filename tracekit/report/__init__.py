@@ -1,7 +1,8 @@
 """One offline HTML file: what a set of traces shows, readable when the traces have expired.
 
-``page`` fills and writes the file; ``overview`` holds the results, ``headlines`` the first sentences, ``reading``,
-``services``, ``failures`` and ``slowest`` the sections, ``tables`` their cells, ``policy`` what keeps the file safe.
+``page`` fills and writes the file; ``overview`` holds the results, ``headlines`` and ``changes`` the first sentences,
+``changed``, ``reading``, ``services``, ``failures`` and ``slowest`` the sections, ``tables`` their cells, ``code`` the
+calls that give them again, ``policy`` what keeps the file safe.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ __all__ = ["report"]
 
 
 def report(
-    traces: TraceSet, path: str | os.PathLike[str], *, title: str | None = None, generated: datetime | None = None
+    traces: TraceSet,
+    path: str | os.PathLike[str],
+    *,
+    baseline: TraceSet | None = None,
+    title: str | None = None,
+    generated: datetime | None = None,
 ) -> Path:
     """Write what a set of traces shows into one HTML file that needs no network.
 
@@ -29,6 +35,9 @@ def report(
         Any set, also an empty one; unchanged.
     path
         Where the file goes; an older one is replaced once the new one is whole.
+    baseline
+        Earlier traces of the same system: the first screen then says what changed, by how much, and which trace shows
+        it.
     title
         Of the page; the names of the sources unless given.
     generated
@@ -58,4 +67,4 @@ def report(
     """
     from tracekit.report.page import write  # noqa: PLC0415 - jinja2 and the views: not until a report is asked for
 
-    return write(traces, path, title=title, generated=generated)
+    return write(traces, path, baseline=baseline, title=title, generated=generated)

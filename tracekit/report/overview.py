@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit.analysis.critical_path import critical_path
 from tracekit.analysis.errors import Errors, errors
 from tracekit.analysis.latency import Latency, latency
 from tracekit.analysis.self_time import SelfTime, self_time
@@ -17,6 +18,7 @@ from tracekit.traces import TraceSet
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tracekit.analysis.path_result import CriticalPath
     from tracekit.columns import Array
 
 ENOUGH = 20  # traces from which a p95 means something; fewer are shown, but not called the worst
@@ -100,6 +102,11 @@ class Overview:
     def errors(self) -> Errors:
         """What fails."""
         return errors(self.traces)
+
+    @cached_property
+    def path(self) -> CriticalPath:
+        """What every request waits for."""
+        return critical_path(self.traces)
 
     @cached_property
     def slowest_entries(self) -> pd.DataFrame:

@@ -11,6 +11,10 @@ import jinja2
 import numpy as np
 
 from tracekit.errors import RenderError
+from tracekit.findings import Findings
+from tracekit.report.changed import entries_table, waits_table
+from tracekit.report.changes import Changes
+from tracekit.report.code import code_of
 from tracekit.report.failures import exceptions_table, failing_table
 from tracekit.report.headlines import headlines
 from tracekit.report.overview import Overview
@@ -38,23 +42,34 @@ _MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"
 
 
 def write(
-    traces: TraceSet, path: str | os.PathLike[str], *, title: str | None = None, generated: datetime | None = None
+    traces: TraceSet,
+    path: str | os.PathLike[str],
+    *,
+    baseline: TraceSet | None = None,
+    title: str | None = None,
+    generated: datetime | None = None,
 ) -> Path:
     """Write the page; see ``tracekit.report.report``."""
     target = Path(path)
     if target.is_dir() or not target.absolute().parent.is_dir():
         what = "a folder" if target.is_dir() else "no folder " + str(target.absolute().parent)
         raise RenderError(f"expected the path of a file in an existing folder, found {what}: {target}")
-    _write(target, render(traces, title=title, generated=generated))
+    _write(target, render(traces, baseline=baseline, title=title, generated=generated))
     return target
 
 
-def render(traces: TraceSet, *, title: str | None = None, generated: datetime | None = None) -> str:
+def render(
+    traces: TraceSet,
+    *,
+    baseline: TraceSet | None = None,
+    title: str | None = None,
+    generated: datetime | None = None,
+) -> str:
     """Return the whole page as text.
 
     Parameters
     ----------
-    traces, title, generated
+    traces, baseline, title, generated
         As in ``report``.
 
     Returns
@@ -63,6 +78,7 @@ def render(traces: TraceSet, *, title: str | None = None, generated: datetime | 
         HTML; can be encoded in UTF-8.
     """
     seen = Overview(traces)
+    changes = None if baseline is None else Changes(Overview(baseline), seen)
     colours = Colours(seen.services)
     names = source_names(traces)
     script = inline(_MODULE.read_text(encoding="utf-8") + "\nbootStatic();\n", "the script")
@@ -76,8 +92,9 @@ def render(traces: TraceSet, *, title: str | None = None, generated: datetime | 
             script=Markup(script),
             style=Markup(style),
             generated=generated.strftime("%Y-%m-%d %H:%M") if generated else "",
-            **_first_screen(seen, names),
-            **_contents(seen, colours, names),
+            code=code_of(traces, baseline),
+            **_first_screen(seen, changes, names),
+            **_contents(seen, changes, colours, names),
         )
     )
 
@@ -110,12 +127,25 @@ def _title(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {plural(len(names) - 1, 'other source')}"
 
 
-def _first_screen(seen: Overview, names: list[str]) -> dict[str, Any]:
-    """Return period, figures and findings."""
+def _first_screen(seen: Overview, changes: Changes | None, names: list[str]) -> dict[str, Any]:
+    """Return period, figures and findings; what changed comes first."""
+    now = _figures(seen)
+    before = _figures(changes.before) if changes else [("", "")] * len(now)
+    return {
+        "period": _period(seen),
+        "figures": [(value, words, was) for (value, words), (was, _) in zip(now, before, strict=True)],
+        "findings": Findings([*(changes.findings() if changes else []), *headlines(seen)]),
+        "baseline": _period(changes.before) if changes else "",
+        "source_list": ", ".join(names[:3]) + (f" and {count(len(names) - 3)} more" if len(names) > 3 else ""),  # noqa: PLR2004 - names in a line
+    }
+
+
+def _figures(seen: Overview) -> list[tuple[str, str]]:
+    """Return the six figures with their words."""
     requests = seen.requests.table
     known = len(requests) and requests["span_count"].iloc[0]
     row = requests.iloc[0] if known else None
-    figures = [
+    return [
         (count(len(seen.traces)), "trace" if len(seen.traces) == 1 else "traces"),
         (count(seen.span_count), "span" if seen.span_count == 1 else "spans"),
         (count(seen.service_count), "service" if seen.service_count == 1 else "services"),
@@ -123,12 +153,6 @@ def _first_screen(seen: Overview, names: list[str]) -> dict[str, Any]:
         (duration(row["p50_ns"]) if row is not None else NO_FIGURE, "p50 of requests"),
         (duration(row["p95_ns"]) if row is not None else NO_FIGURE, "p95 of requests"),
     ]
-    return {
-        "period": _period(seen),
-        "figures": figures,
-        "findings": headlines(seen),
-        "source_list": ", ".join(names[:3]) + (f" and {count(len(names) - 3)} more" if len(names) > 3 else ""),  # noqa: PLR2004 - names in a line
-    }
 
 
 def _period(seen: Overview) -> str:
@@ -141,9 +165,12 @@ def _period(seen: Overview) -> str:
     return f"{first} to {shown} UTC ({duration(high - low)})"
 
 
-def _contents(seen: Overview, colours: Colours, names: list[str]) -> dict[str, Any]:
+def _contents(seen: Overview, changes: Changes | None, colours: Colours, names: list[str]) -> dict[str, Any]:
     """Return tables, pictures and views, by the names that the template uses."""
-    worst = [str(trace_id) for trace_id in seen.slowest_traces.index[:WATERFALLS]]
+    telling = [finding.exemplars[0] for finding in (changes.findings() if changes else []) if finding.exemplars]
+    slowest = [str(trace_id) for trace_id in seen.slowest_traces.index[:WATERFALLS]]
+    known = set(seen.traces.trace_ids)
+    worst = [name for name in dict.fromkeys([*telling, *slowest]) if name in known]
     shown = set(worst)
     graph = map_payload(seen.graph, colours=colours)
     return {
@@ -164,7 +191,12 @@ def _contents(seen: Overview, colours: Colours, names: list[str]) -> dict[str, A
         "failing": failing_table(seen, colours),
         "exceptions": exceptions_table(seen, colours, shown),
         "traces": traces_table(seen, colours, shown),
-        "waterfalls": [waterfall_view(seen, trace_id, colours) for trace_id in worst],
+        "waits": waits_table(changes, colours, shown) if changes else None,
+        "entries": entries_table(changes, colours) if changes else None,
+        "waterfalls": [
+            waterfall_view(seen, trace_id, colours, changes.before.traces if changes and trace_id in telling else None)
+            for trace_id in worst
+        ],
         "shown": shown,
     }
 

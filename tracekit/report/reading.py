@@ -31,7 +31,7 @@ def sources_table(seen: Overview, names: list[str]) -> Table:
         Spans seen = used + merged + not usable, for every source.
     """
     columns = (
-        Column("source"), Column("format"), number("size"), number("records"),
+        Column("source"), Column("format"), number("size", unit="bytes"), number("records"),
         number("spans seen", "used + merged + not usable"), number("used"),
         number("merged", "copies of a span folded into it"), number("not usable", "quarantined; see the issues"),
         Column("read"),

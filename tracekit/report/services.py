@@ -48,7 +48,7 @@ def services_table(seen: Overview, colours: Colours) -> Table:
     """
     columns = (
         Column("service"), number("requests", "calls that arrived, and roots", is_sorted=True), number("failed"),
-        number("p50"), number("p95"), number("p99"),
+        number("p50", unit="ns"), number("p95", unit="ns"), number("p99", unit="ns"),
         number("own time", "share of all time in which no child was at work"), number("spans"), number("traces"),
     )  # fmt: skip
     total = float(seen.graph.services["self_time_ns"].sum())
@@ -86,8 +86,8 @@ def operations_table(seen: Overview, colours: Colours) -> Table:
         Those with most spans first; p95 with its 95 % limits, and a line from p50 over p95 to p99.
     """
     columns = (
-        Column("service"), Column("operation"), number("spans", is_sorted=True), number("failed"), number("p50"),
-        number("p95"), Column("95 % limits of p95"), number("p99"),
+        Column("service"), Column("operation"), number("spans", is_sorted=True), number("failed"),
+        number("p50", unit="ns"), number("p95", unit="ns"), Column("95 % limits of p95"), number("p99", unit="ns"),
         number("spread", "p99 / p50; the line runs from p50 over p95 to p99"),
     )  # fmt: skip
     table = seen.operations.table

@@ -18,13 +18,16 @@ from tracekit.report.tables import (
 )
 from tracekit.views.text import clean, duration, moment, plural
 from tracekit.views.waterfall import encoded, trace_payload
+from tracekit.views.waterfall_compare import compared_payload, other_trace
 from tracekit.views.waterfall_picture import waterfall_picture
 
 if TYPE_CHECKING:
     from tracekit.report.overview import Overview
+    from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
+    from tracekit.views.tkw1 import Payload
 
-HEIGHTS: Final = (240, 320, 400, 480)  # of views, in pixels; the style sheet has a class for each
+HEIGHTS: Final = (240, 320, 400, 480, 620)  # of views, in pixels; the style sheet has a class for each
 _AROUND: Final = 150  # bars, overview and axis of a waterfall
 _NOTE: Final = 40  # what the reader has to know about the picture
 _ROW, _STILL_ROW, _STILL_AROUND = 22, 20, 60
@@ -51,7 +54,7 @@ def traces_table(seen: Overview, colours: Colours, shown: set[str], *, limit: in
     """
     columns = (
         Column("trace"), Column("service"), Column("root span"), Column("start, UTC"),
-        number("duration", is_sorted=True), number("spans"), number("services"), number("errors"),
+        number("duration", unit="ns", is_sorted=True), number("spans"), number("services"), number("errors"),
     )  # fmt: skip
     rows = []
     for trace_id, row in seen.slowest_traces.head(limit).iterrows():
@@ -70,7 +73,7 @@ def traces_table(seen: Overview, colours: Colours, shown: set[str], *, limit: in
     return Table("The slowest traces", columns, rows, short=10)
 
 
-def waterfall_view(seen: Overview, trace_id: str, colours: Colours) -> dict[str, Any]:
+def waterfall_view(seen: Overview, trace_id: str, colours: Colours, baseline: TraceSet | None = None) -> dict[str, Any]:
     """Return one waterfall with its words.
 
     Parameters
@@ -81,15 +84,20 @@ def waterfall_view(seen: Overview, trace_id: str, colours: Colours) -> dict[str,
         Whole id.
     colours
         Slots of services.
+    baseline
+        Beside a typical trace of these, if one has the same root.
 
     Returns
     -------
     dict
         ``id``, ``title``, ``duration``, ``facts``, ``height``, the still ``picture`` and the packed ``data``.
     """
-    payload = trace_payload(seen.traces, trace_id, colours=colours)
+    payload = _payload(seen, trace_id, colours, baseline)
     row = seen.traces.summary.loc[[trace_id]].to_dict("records")[0]
-    height = fitting_height(_AROUND + (_NOTE if payload.meta["note"] else 0) + _ROW * len(payload.columns["start"]))
+    most = HEIGHTS[-1] if baseline is not None else HEIGHTS[-2]
+    height = fitting_height(
+        _AROUND + (_NOTE if payload.meta["note"] else 0) + _ROW * len(payload.columns["start"]), most
+    )
     facts = [
         f"{moment(row['start_ns'], decimals=3)} UTC",
         plural(row["span_count"], "span"),
@@ -107,12 +115,24 @@ def waterfall_view(seen: Overview, trace_id: str, colours: Colours) -> dict[str,
     }
 
 
-def fitting_height(wanted: float) -> int:
+def _payload(seen: Overview, trace_id: str, colours: Colours, baseline: TraceSet | None) -> Payload:
+    """Return the trace with its critical path, compared if there is something to compare it with."""
+    if baseline is not None:
+        try:
+            other = other_trace(seen.traces, trace_id, baseline)
+        except ValueError:  # a kind of request that the baseline does not have: the trace stands alone
+            other = None
+        if other is not None:
+            return compared_payload(seen.traces, trace_id, *other, colours=colours, path=seen.path)[0]
+    return trace_payload(seen.traces, trace_id, colours=colours, path=seen.path)
+
+
+def fitting_height(wanted: float, most: int = HEIGHTS[-2]) -> int:
     """Return the least height of a view that is enough, or the greatest there is.
 
     Parameters
     ----------
-    wanted
+    wanted, most
         In pixels.
 
     Returns
@@ -125,4 +145,4 @@ def fitting_height(wanted: float) -> int:
     >>> fitting_height(250), fitting_height(9000)
     (320, 480)
     """
-    return next((height for height in HEIGHTS if height >= wanted), HEIGHTS[-1])
+    return next((height for height in HEIGHTS if height >= min(wanted, most)), most)

@@ -33,6 +33,8 @@ class Column:
         The rows come in this order, the largest first.
     note
         What the head means, on hovering.
+    unit
+        Of the values that are downloaded, where the words have another or none.
 
     Examples
     --------
@@ -44,6 +46,7 @@ class Column:
     is_number: bool = False
     is_sorted: bool = False
     note: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +186,12 @@ def share_cell(share: float, *, bad_from: float = math.inf) -> Cell:
     return Cell(ratio(share), float(share), "bad" if share >= bad_from else "mute" if not share else "")
 
 
-def number(words: str, note: str = "", *, is_sorted: bool = False) -> Column:
+def number(words: str, note: str = "", *, is_sorted: bool = False, unit: str = "") -> Column:
     """Return a column of numbers.
 
     Parameters
     ----------
-    words, note, is_sorted
+    words, note, is_sorted, unit
         See ``Column``.
 
     Returns
@@ -196,7 +199,7 @@ def number(words: str, note: str = "", *, is_sorted: bool = False) -> Column:
     Column
         Right-aligned.
     """
-    return Column(words, is_number=True, is_sorted=is_sorted, note=note)
+    return Column(words, is_number=True, is_sorted=is_sorted, note=note, unit=unit)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1271,6 +1271,12 @@ export class Waterfall {
     return -1;
   }
 
+  /** The fold that stands for a span, or the span itself. */
+  standIn(i) {
+    const fold = this.outline.isFolding ? this.T.folds.of[i] : -1;
+    return fold < 0 ? i : this.T.n + fold;
+  }
+
   say(words) { this.live.textContent = words; }
 
   close() {
@@ -1613,7 +1619,7 @@ export class Table {
     this.all = false;
     this.wanted = '';
     [...table.tHead.rows[0].cells].forEach((head, column) => this.sortable(head, column));
-    if (this.rows.length > 6) this.tools();
+    this.tools();
     this.show();
   }
 
@@ -1629,12 +1635,27 @@ export class Table {
     this.query = set(h('input'), { type: 'search', placeholder: 'Filter rows', 'aria-label': `Filter rows of ${this.table.caption?.textContent ?? 'the table'}`, spellcheck: 'false', autocomplete: 'off' });
     this.count = set(h('span', 'count'), { role: 'status' });
     this.query.addEventListener('input', () => { this.wanted = this.query.value.trim().toLowerCase(); this.show(); });
-    bar.append(this.query, this.count);
+    this.query.hidden = this.rows.length <= 6;
+    bar.append(this.query, this.count, h('span', 'gap'), button('Download CSV', () => download(`${this.name()}.csv`, this.csv())));
     this.more = button('', () => { this.all = !this.all; this.show(); });
     this.more.className = 'more';
     const box = this.table.closest('.table') ?? this.table;
     box.before(bar);
     box.after(this.more);
+  }
+
+  name() { return (this.table.caption?.textContent ?? 'table').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, ''); }
+
+  /** All rows with the values they are sorted by; heads say the unit. */
+  csv() {
+    const heads = [...this.table.tHead.rows[0].cells], used = heads.map((head, k) => (head.textContent.trim() ? k : -1)).filter(k => k >= 0);
+    const words = heads.map(head => head.textContent.trim() + (head.dataset.unit ? ` (${head.dataset.unit})` : ''));
+    const value = (row, k) => {
+      const cell = row.cells[k];
+      return heads[k].classList.contains('num') ? cell.dataset.v ?? cell.textContent.trim() : inert(cell.textContent.trim());
+    };
+    const lines = [used.map(k => words[k]), ...this.rows.map(row => used.map(k => value(row, k)))];
+    return `${lines.map(line => line.map(quoted).join(',')).join('\r\n')}\r\n`;
   }
 
   /** Missing values stand last in either direction; equal ones keep their order. */
@@ -1668,6 +1689,17 @@ export class Table {
     this.more.hidden = fit <= this.short;
     this.more.textContent = this.all ? `Show the first ${this.short}` : `Show all ${fit.toLocaleString('en')} rows`;
   }
+}
+
+const quoted = text => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+const inert = text => (/^[=+\-@\t]/.test(text) ? `'${text}` : text); // a spreadsheet would run it
+
+/** Offer a text as a file. */
+function download(name, text) {
+  const link = h('a'), address = URL.createObjectURL(new Blob([text], { type: 'text/csv' }));
+  set(link, { href: address, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
 // ------------------------------------------------------------------------------------------------ 9 notebook
@@ -1728,15 +1760,44 @@ export async function inflate(text) {
 
 /** Draw one embedded view in place of its still picture; if that fails the picture stays and the reason is said. */
 async function mount(script, host) {
+  let view = null;
   try {
     const raw = await inflate(script.textContent.trim()), options = { height: Number(script.dataset.height) || 480 };
-    if (script.dataset.view === 'map') new ServiceMap(host, JSON.parse(new TextDecoder().decode(raw)), options);
-    else new Waterfall(host, decode(raw), options);
+    if (script.dataset.view === 'map') view = new ServiceMap(host, JSON.parse(new TextDecoder().decode(raw)), options);
+    else view = new Waterfall(host, decode(raw), { ...options, onSelect: row => point(view, row) });
     host.classList.add('live');
   } catch (reason) {
     host.append(h('p', 'failed', `The interactive view could not be drawn (${reason.message}); this is its still picture.`));
   }
   host.dataset.done = '1';
+  return view;
+}
+
+/** Let the address lead to the selected span. */
+function point(waterfall, row) {
+  const span = row < 0 ? '' : `&span=${idOf(waterfall.T, row)}`;
+  history.replaceState(null, '', `#trace=${waterfall.T.meta.id}${span}`);
+}
+
+/** Go where `#trace=...&span=...` leads (`calls`: to the fold of its equals); what is not in this report is said. */
+async function goTo(doc, hash, mounted) {
+  const wanted = new URLSearchParams(hash.slice(1)), id = wanted.get('trace'), calls = wanted.get('calls'), span = wanted.get('span') ?? calls;
+  doc.querySelector('.lost')?.remove();
+  if (!id) return;
+  const place = doc.getElementById(`trace-${id}`), host = place?.querySelector('.view');
+  if (!host) return miss(doc, `Trace ${label(id, 80)} is not among the waterfalls of this report.`);
+  place.scrollIntoView();
+  const view = await mounted(host);
+  if (!view || !span) return;
+  const row = view.rowOf(span);
+  if (row < 0) return miss(doc, `Span ${label(span, 80)} is not in trace ${label(id, 80)}.`);
+  view.select(calls ? view.standIn(row) : row, { quiet: true });
+}
+
+function miss(doc, words) {
+  const said = set(h('p', 'lost', words), { role: 'alert' });
+  doc.querySelector('main').prepend(said);
+  said.scrollIntoView();
 }
 
 /** Turn the page's theme round; it starts with what the system prefers. */
@@ -1773,13 +1834,17 @@ export function bootStatic(doc = document) {
   for (const table of doc.querySelectorAll('table[data-sortable]')) new Table(table);
   follow(doc);
   const scripts = new Map([...doc.querySelectorAll('script[type="application/x-tracekit"]')].map(s => [doc.getElementById(s.dataset.for), s]));
+  const drawn = new Map(), mounted = host => {
+    near.unobserve(host);
+    if (!drawn.has(host)) drawn.set(host, mount(scripts.get(host), host));
+    return drawn.get(host);
+  };
   const near = new IntersectionObserver(entries => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) continue;
-      near.unobserve(target);
-      mount(scripts.get(target), target);
-    }
+    for (const { target, isIntersecting } of entries) if (isIntersecting) mounted(target);
   }, { rootMargin: '800px 0px' });
   for (const host of scripts.keys()) near.observe(host);
+  for (const link of doc.querySelectorAll('a[data-calls]')) link.href = `#trace=${link.hash.slice(7)}&calls=${link.dataset.calls}`;
+  addEventListener('hashchange', () => goTo(doc, location.hash, mounted));
+  goTo(doc, location.hash, mounted);
   doc.documentElement.dataset.tkReady = '1';
 }

@@ -1,0 +1,83 @@
+"""The calls that give the figures of a report again, in a notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tracekit.views.details import source_names
+
+if TYPE_CHECKING:
+    from tracekit.traces import TraceSet
+
+_SECTIONS: Final = {
+    "changes": "path = tk.critical_path(before).compare(tk.critical_path(traces))\npath.table",
+    "sources": "traces.sources\ntraces.issues",
+    "volume": "traces.summary[['start_ns', 'is_error']]",
+    "services": "tk.service_graph(traces).services",
+    "operations": "tk.latency(traces).table",
+    "map": "tk.plot(tk.service_graph(traces))",
+    "latency": "tk.plot(tk.latency(traces))",
+    "errors": "tk.errors(traces).operations\ntk.errors(traces).exceptions",
+    "traces": "traces.summary.nlargest(25, 'duration_ns')",
+}
+
+
+def code_of(traces: TraceSet, baseline: TraceSet | None = None) -> dict[str, str]:
+    """Return the code behind each section, from the files on.
+
+    Parameters
+    ----------
+    traces
+        What is reported.
+    baseline
+        What it is compared with.
+
+    Returns
+    -------
+    dict
+        By section: lines of Python that need nothing else.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 1, "end_ns": 2})
+    >>> print(code_of(TraceSet.from_spans(frame))["operations"])
+    import tracekit as tk
+    <BLANKLINE>
+    traces = tk.read("frame")
+    tk.latency(traces).table
+    """
+    lines = ["import tracekit as tk", "", f"traces = {_read(traces)}"]
+    if baseline is not None:
+        lines.append(f"before = {_read(baseline)}")
+    head = "\n".join(lines)
+    return {section: f"{head}\n{code}" for section, code in _SECTIONS.items()} | {"head": head}
+
+
+def _read(traces: TraceSet) -> str:
+    """Return the call that reads the sources of a set."""
+    names = [repr_(name) for name in source_names(traces)]
+    return f"tk.read({names[0] if len(names) == 1 else '[' + ', '.join(names) + ']'})"
+
+
+def repr_(name: str) -> str:
+    r"""Return a name as a Python literal between double quotes.
+
+    Parameters
+    ----------
+    name
+        Of a source.
+
+    Returns
+    -------
+    str
+        Its literal.
+
+    Examples
+    --------
+    >>> print(repr_('a "b"'))
+    "a \"b\""
+    """
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
