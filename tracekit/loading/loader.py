@@ -30,6 +30,9 @@ class Loader:
         given to ``load`` as ``{member: [item], **rest}``.
     exact_numbers
         Decimal numbers are wanted as ``decimal.Decimal``.
+    decode
+        A quicker way from the bytes of a line to what ``load`` takes, for the format's most common shape: ValueError
+        for any other, which then goes the tolerant way.  It must lose nothing, and bound the depth.
     """
 
     name: str
@@ -37,3 +40,4 @@ class Loader:
     load: Callable[[Any, Position, Builder], None]
     streams: tuple[str, ...] = ()
     exact_numbers: bool = False
+    decode: Callable[[bytes], Any] | None = None

@@ -122,6 +122,8 @@ class SourceReader:
             else:
                 end = chunk.first_offset + len(chunk.data)
                 for line, offset, data in self._scan(chunk):
+                    if self._dispatcher.quickly(data, Position(line, offset)):
+                        continue
                     if data.lstrip().startswith((b"{", b"[")) and nests_deeper(data):  # costs a span, not the line
                         Documents(io.BytesIO(data), self._builder, self._dispatcher, line, offset).read()
                         continue

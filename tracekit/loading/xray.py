@@ -24,6 +24,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading import xray_answer
 from tracekit.loading.ids import parse_trace_id
 from tracekit.loading.loader import Loader
 from tracekit.loading.xray_documents import Documents, excerpt, listed
@@ -239,5 +240,10 @@ def _nanoseconds(seconds: Any) -> int:
 
 
 LOADER = Loader(
-    "xray", recognises, load, streams=("Traces", "TraceSegmentDocuments", "TraceSummaries"), exact_numbers=True
+    "xray",
+    recognises,
+    load,
+    streams=("Traces", "TraceSegmentDocuments", "TraceSummaries"),
+    exact_numbers=True,
+    decode=xray_answer.decode,
 )
