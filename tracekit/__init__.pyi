@@ -6,6 +6,7 @@ from tracekit.loading import read as read
 from tracekit.samples import load_sample as load_sample
 from tracekit.samples import list_samples as list_samples
 from tracekit.loading.convert import convert as convert
+from tracekit.aws.pull import pull_xray as pull_xray
 
 from tracekit.traces import TraceSet as TraceSet
 from tracekit.schema import describe as describe
@@ -25,6 +26,10 @@ from tracekit.findings import Findings as Findings
 
 from tracekit.views import plot as plot
 from tracekit.views import waterfall as waterfall
+from tracekit.views.explore import explore as explore
+from tracekit.views.export import export as export
+from tracekit.views.export_trace import markdown as markdown
+from tracekit.views.export_trace import mermaid as mermaid
 from tracekit.report import report as report
 
 from tracekit.errors import TracekitError as TracekitError

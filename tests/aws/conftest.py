@@ -1,0 +1,50 @@
+"""An X-Ray of one's own, with credentials that must never be seen again."""
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+
+from fake_xray import FakeXRay
+
+MARKERS = ("AKIAMARKERMARKER0001", "marker/secret+Key0002", "markerSessionToken0003")
+
+
+@pytest.fixture
+def markers():
+    """The credentials."""
+    return MARKERS
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch, tmp_path):
+    """Credentials as boto3's own chain finds them, and no other ones."""
+    for name, value in zip(("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"), MARKERS, strict=True):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Start a server with these traces; it ends with the test."""
+    servers = []
+
+    def start(traces=(), **more):
+        server = FakeXRay(traces, **more)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        servers.append(server)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

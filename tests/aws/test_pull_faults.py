@@ -1,0 +1,371 @@
+"""An X-Ray that misbehaves: a pull accounts for every id or stops and says why, and goes on where it was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import boto3
+import pandas as pd
+import pytest
+from fake_xray import BEGUN, Schedule, Trace, trace_id
+
+import tracekit as tk
+from tracekit.aws.client import Caller
+from tracekit.aws.folder import PullFolder, read_lines
+from tracekit.aws.pull import pull_xray
+
+TIME = {"start": pd.Timestamp(BEGUN, unit="s").isoformat(), "end": pd.Timestamp(BEGUN + 30_000, unit="s").isoformat()}
+
+
+def traces(count=14):
+    return [Trace(number, BEGUN + number * 2000) for number in range(1, count + 1)]
+
+
+def pulled(folder, *what, **how):
+    return pull_xray(folder, *what, **{"backoff_s": 0.0, "attempts": 4} | how)
+
+
+def always(fault, operation=None):
+    return lambda name, _: fault if operation in (None, name) else None
+
+
+def once(fault, operation=None, times=1):
+    left = [times]
+
+    def faults(name, _):
+        if operation in (None, name) and left[0]:
+            left[0] -= 1
+            return fault
+        return None
+
+    return faults
+
+
+# -------------------------------------------------------------------- one fault at a time
+
+
+@pytest.mark.parametrize("fault", ["throttle", "error", "html", "half", "cut", "reset"])
+def test_a_fault_that_passes_is_waited_for(serve, tmp_path, fault):
+    server = serve(traces(), faults=once(fault, "BatchGetTraces", 3))
+    pull = pulled(tmp_path / "pulled", list(server.traces))
+    assert pull.counts == {"returned": 14}
+    assert pull.calls["retries"] == 3
+    assert pull.calls.get("throttled", 0) == 3 * (fault == "throttle")
+    assert pull.calls["BatchGetTraces"] == server.calls["BatchGetTraces"], "botocore retries nothing by itself"
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (
+            "throttle",
+            r"found throttling \(ThrottledException: Rate exceeded\) at each of 4 attempts; pull into the same folder",
+        ),
+        ("error", r"found a server error \(500 InternalFailure: oops\) at each of 4 attempts"),
+        ("html", r"found a body that is no answer .*<html>.*is there a proxy in between\?\) at each of 4 attempts"),
+        ("half", "found a body that is no answer"),
+        ("cut", "found a (body that is no answer|connection that failed)"),
+        ("reset", r"found a connection that failed \(.*at each of 4 attempts \(request id unknown\)"),
+        (
+            "loop",
+            "expected a new page of summaries, found the NextToken of an earlier one .* in the window from 2025-10-09",
+        ),
+        (
+            "expired",
+            "found 403 ExpiredTokenException.*the credentials have expired: renew them and pull into the same folder",
+        ),
+    ],
+)
+def test_a_fault_that_stays_ends_the_pull_with_its_reason(serve, tmp_path, fault, expected):
+    serve(traces(), faults=always(fault))
+    with pytest.raises(tk.PullError, match=expected) as told:
+        pulled(tmp_path / "pulled", **TIME)
+    assert told.value.operation == "GetTraceSummaries"
+    assert told.value.request_id == ("" if fault in {"reset", "loop"} else "request-1")
+
+
+def test_many_failed_calls_in_a_row_end_the_pull(serve, tmp_path):
+    server = serve([Trace(number) for number in range(40)], faults=always("error", "BatchGetTraces"))
+    with pytest.raises(tk.PullError, match=r"500 InternalFailure.*5 calls in a row failed"):
+        pulled(tmp_path / "pulled", list(server.traces), concurrency=1)
+    assert server.calls["BatchGetTraces"] == 5 * 4
+
+
+def test_a_token_that_loops_is_a_failure_of_its_batch_only(serve, tmp_path):
+    def faults(operation, body):
+        return "loop" if operation == "BatchGetTraces" and trace_id(1) in body["TraceIds"] else None
+
+    server = serve([Trace(number) for number in range(1, 11)], faults=faults, page=5)
+    pull = pulled(tmp_path / "pulled", list(server.traces))
+    assert pull.counts == {"returned": 10}, "the first page held all five"
+    server = serve([Trace(number) for number in range(1, 11)], faults=faults, page=2)
+    pull = pulled(tmp_path / "other", list(server.traces))
+    assert pull.counts == {"returned": 10}, "what came is settled, the rest is asked for again"
+
+
+def test_a_login_page_on_the_way_to_a_retrieval_is_waited_for_too(serve, tmp_path):
+    server = serve([Trace(1, indexed=False)], faults=once("html", "ListRetrievedTraces", 5))
+    server.destination = {"Destination": "CloudWatchLogs", "Status": "ACTIVE"}
+    assert pulled(tmp_path / "pulled", [trace_id(1)]).counts == {"returned": 1}
+    server = serve(
+        [Trace(1, indexed=False)] + [Trace(n, indexed=False) for n in range(2, 6)],
+        faults=always("loop", "ListRetrievedTraces"),
+    )
+    server.destination = {"Destination": "CloudWatchLogs", "Status": "ACTIVE"}
+    pull = pulled(tmp_path / "other", list(server.traces), rounds=2)
+    assert pull.accounts["reason"].str.contains("expected a new page of retrieved traces").all()
+
+
+def test_a_token_of_yesterday_is_given_up(serve, tmp_path):
+    server = serve(traces(), faults=lambda _, body: "expired" if "NextToken" in body else None)
+    with pytest.raises(tk.PullError, match="ExpiredToken"):
+        pulled(tmp_path / "pulled", **TIME)
+    server.faults = lambda *_: None
+    server.dead_tokens = True
+    server.page = 100
+    assert pulled(tmp_path / "pulled").counts == {"returned": 14}
+    server.page = 2
+    with pytest.raises(tk.PullError, match="400 InvalidRequestException: Invalid token"):
+        pulled(tmp_path / "other", **TIME)
+
+
+# -------------------------------------------------------------------- going on
+
+
+def test_a_pull_that_expired_goes_on_where_it_was(serve, tmp_path):
+    count = iter(range(1000))
+    server = serve(traces(), faults=lambda *_: "expired" if next(count) >= 12 else None)
+    with pytest.raises(tk.PullError, match="the credentials have expired"):
+        pulled(tmp_path / "pulled", **TIME)
+    before = dict(server.answered)
+    assert 0 < sum(before.values()) < 14
+    kept = tk.read(tmp_path / "pulled")
+    assert len(kept) <= sum(before.values())
+    summaries = server.calls["GetTraceSummaries"]
+    server.faults = lambda *_: None
+    pull = pulled(tmp_path / "pulled")
+    assert pull.counts == {"returned": 14}
+    assert set(server.answered.values()) == {1}, "nothing that was answered was asked again"
+    assert server.calls["GetTraceSummaries"] == summaries
+    assert len(tk.read(pull.folder)) == 14
+    again = pulled(tmp_path / "pulled", **TIME)
+    assert again.counts == pull.counts
+    assert again.calls.get("BatchGetTraces", 0) == 0
+
+
+def test_another_pull_into_the_same_folder_is_refused(serve, tmp_path):
+    serve(traces())
+    pulled(tmp_path / "pulled", service="web", **TIME)
+    with pytest.raises(tk.PullError, match=r"begun in .* with service 'web', found 'cart'; choose another folder"):
+        pulled(tmp_path / "pulled", service="cart", **TIME)
+    pulled(tmp_path / "ids", [trace_id(1)])
+    with pytest.raises(tk.PullError, match=r"expected trace_ids for .*, which was begun with a list of ids"):
+        pulled(tmp_path / "ids")
+
+
+def test_a_folder_that_cannot_be_made_is_told(serve, tmp_path):
+    serve()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(tk.PullError, match=r"expected a folder that can be written, found .*file"):
+        pulled(tmp_path / "file", [trace_id(1)])
+
+
+CHILD = """
+import sys
+from tracekit.aws.pull import pull_xray
+try:
+    pull_xray(sys.argv[1], start={start!r}, end={end!r}, backoff_s=0.01)
+except KeyboardInterrupt:
+    sys.exit(130)
+""".format(**TIME)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_pull_that_is_killed_keeps_what_came(serve, tmp_path, number):
+    count = iter(range(1000))
+
+    def slow(operation, _):
+        if operation == "BatchGetTraces":
+            time.sleep(0.15 if next(count) > 4 else 0)
+
+    server = serve(traces(12), faults=slow, page=1)
+    server.traces |= {one.id: one for one in (Trace(n, BEGUN + n) for n in range(100, 160))}
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path / "pulled")],
+        env=os.environ | {"PYTHONPATH": str(Path(tk.__file__).parents[1])},
+    )
+    until = time.monotonic() + 30
+    while sum(server.answered.values()) < 40 and time.monotonic() < until:
+        time.sleep(0.01)
+    child.send_signal(number)
+    assert child.wait(30) == (130 if number == signal.SIGINT else -number)
+    if number == signal.SIGINT:
+        kept = tk.read(tmp_path / "pulled")
+        assert 0 < len(kept) < 72
+        assert kept.sources["complete"].all()
+    else:
+        visible = [path.name for path in (tmp_path / "pulled").iterdir() if not path.name.startswith(".")]
+        assert visible == [], "what is not whole has no name that reading would take"
+    server.faults = lambda *_: None
+    answered = dict(server.answered)
+    server.answered.clear()
+    with PullFolder(tmp_path / "pulled") as folder:
+        settled = {one for entry in folder.entries() for one in entry.get("ids", ())}
+    assert settled
+    pull = pulled(tmp_path / "pulled")
+    assert pull.counts == {"returned": 72}
+    assert not settled & server.answered.keys()
+    assert settled <= answered.keys()
+    traces_ = tk.read(pull.folder)
+    assert sorted(traces_.trace_ids) == sorted(pull.accounts.index)
+    assert not (traces_.issues["code"] == "DUP_IDENTICAL").any()
+
+
+# -------------------------------------------------------------------- two hundred schedules
+
+
+@pytest.fixture(scope="module")
+def session():
+    return boto3.Session(
+        "AKIAMARKERMARKER0001", "marker/secret+Key0002", "markerSessionToken0003", region_name="eu-west-1"
+    )
+
+
+def contents(folder):
+    """Every segment document in the whole files of a folder, and whether any came twice."""
+    found = []
+    for file in sorted(folder.glob("traces-*.jsonl.zst")):
+        for line in read_lines(file):
+            found += [part["Document"] for trace in json.loads(line)["Traces"] for part in trace.get("Segments", [])]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_whatever_happens_every_id_is_accounted_for_or_the_pull_says_why(serve, tmp_path, session, block):
+    server = serve(traces())
+    whole = sorted(text for one in server.traces.values() for text in one.documents)
+    outcomes, stops = set(), []
+    for seed in range(block * 25, block * 25 + 25):
+        server.faults = schedule = Schedule(seed)
+        folder = tmp_path / str(seed)
+        by_time = seed % 2 == 0
+        what = TIME if by_time else {"trace_ids": [*server.traces, trace_id(999)]}
+        expected = dict.fromkeys(server.traces, "returned") | ({} if by_time else {trace_id(999): "not_found"})
+        for _ in range(40):
+            try:
+                pull = pulled(folder, session=session, attempts=3, rounds=3, concurrency=1 + seed % 3, **what)
+            except tk.PullError as error:
+                outcomes.add("stopped")
+                stops.append((str(error), error.operation))
+                assert set(contents(folder)) <= set(whole)
+                schedule.is_expired = False
+                schedule.deadly = 0.0
+            else:
+                accounts = pull.accounts.set_index("xray_id")["outcome"].to_dict()
+                assert accounts.keys() == expected.keys()
+                left = {one for one, outcome in accounts.items() if outcome in {"failed", "unprocessed"}}
+                assert all(accounts[one] == expected[one] for one in accounts.keys() - left)
+                outcomes.add("left" if left else "all")
+                if not left:
+                    break
+                schedule.share = 0.0
+        else:
+            pytest.fail(f"schedule {seed} never ended")
+        assert contents(folder) == whole, f"schedule {seed}: the same set as undisturbed, nothing twice"
+        assert not list(folder.glob(".*.part"))
+        if seed % 25 == 0:
+            assert sorted(tk.read(folder).trace_ids) == sorted(
+                one.replace("1-", "", 1).replace("-", "") for one in server.traces
+            )
+    assert all("expected" in message and operation for message, operation in stops), stops
+    assert outcomes >= {"stopped", "all"}, "the schedules reach both ends"
+
+
+# -------------------------------------------------------------------- the folder
+
+
+def test_what_the_journal_does_not_know_is_cut_off_and_what_the_files_lost_is_forgotten(tmp_path):
+    with PullFolder(tmp_path / "a") as folder:
+        folder.append("traces", [b'{"Traces":[1]}'], {"ids": {"a": "returned"}})
+        folder.append("traces", [b'{"Traces":[2]}'], {"ids": {"b": "returned"}})
+        folder.append("traces", [b'{"Traces":[3]}'])
+    (file,) = folder.files("traces")
+    assert len(list(read_lines(file))) == 3
+    with PullFolder(tmp_path / "a") as folder:
+        assert [entry["ids"] for entry in folder.entries()] == [{"a": "returned"}, {"b": "returned"}]
+    assert len(list(read_lines(file))) == 2
+    file.write_bytes(file.read_bytes()[:-3])
+    journal = tmp_path / "a" / ".pull" / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes() + b'{"ids": {"c"')
+    with PullFolder(tmp_path / "a") as folder:
+        assert [entry["ids"] for entry in folder.entries()] == [{"a": "returned"}]
+        folder.append("traces", [b'{"Traces":[4]}'], {"ids": {"d": "returned"}})
+    assert [list(read_lines(file)) for file in folder.files("traces")] == [[b'{"Traces":[1]}\n'], [b'{"Traces":[4]}\n']]
+    journal.write_bytes(journal.read_bytes().replace(b'{"ids"', b'["ids"', 1))
+    for file in folder.files("traces")[1:]:
+        file.unlink()
+    with PullFolder(tmp_path / "a") as folder:
+        assert list(folder.entries()) == []
+
+
+def test_files_are_closed_when_they_are_large_and_keep_what_is_not_settled(tmp_path):
+    with PullFolder(tmp_path / "a", largest=1) as folder:
+        folder.append("traces", [b"{}"])
+        folder.append("traces", [b"{}"], {"ids": {"a": "returned"}})
+    with PullFolder(tmp_path / "a") as folder:
+        assert [len(list(read_lines(file))) for file in folder.files("traces")] == [1, 1]
+        assert [entry for entry in folder.entries() if entry] == [{"ids": {"a": "returned"}}]
+
+
+# -------------------------------------------------------------------- sessions
+
+
+def test_a_region_and_credentials_are_needed(monkeypatch):
+    how = {"attempts": 1, "backoff_s": 0, "connections": 1}
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(tk.PullError, match="expected a region, found none"):
+        Caller(**how)
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
+        monkeypatch.delenv(f"AWS_{name}")
+    with pytest.raises(tk.PullError, match=r"expected credentials in boto3's own chain"):
+        Caller(region="eu-west-1", **how)
+    with pytest.raises(tk.PullError, match=r"expected a session of AWS, found none: .*nobody"):
+        Caller(profile="nobody", **how)
+
+
+def test_a_parameter_that_boto3_refuses_is_told_at_once(serve):
+    serve()
+    caller = Caller(attempts=3, backoff_s=0, connections=1)
+    with pytest.raises(tk.PullError, match="BatchGetTraces: Parameter validation failed"):
+        caller.call("xray", "batch_get_traces", dict, TraceIds=7)
+    assert caller.region == "eu-west-1"
+
+
+def test_credentials_are_in_nothing_that_is_left_behind(serve, tmp_path, markers, capfd):
+    server = serve(traces(), faults=once("expired", "BatchGetTraces", 100))
+    with pytest.raises(tk.PullError) as told:
+        pulled(tmp_path / "pulled", **TIME)
+    assert any(markers[2] in str(headers) for headers in server.headers), "the server did see them"
+    server.faults = lambda *_: None
+    pull = pulled(tmp_path / "pulled", **TIME)
+    texts = [
+        "".join(traceback.format_exception(told.value)),
+        str(told.value),
+        repr(pull),
+        pull._repr_html_(),
+        *capfd.readouterr(),
+    ]
+    texts += [pull.accounts.to_csv(), repr(vars(told.value))]
+    texts += [
+        path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".zst"
+    ]
+    texts += [b"".join(read_lines(path)).decode() for path in tmp_path.rglob("*.zst")]
+    assert len(texts) > 10
+    for marker in markers:
+        assert not [text for text in texts if marker in text]
+    assert "***" in str(told.value)

@@ -1,0 +1,307 @@
+"""One call of an AWS operation: its raw answer, retried where that can help, or a ``PullError`` that says why not.
+
+botocore makes one attempt a call and everything else happens here, so that attempts can be counted, a throttled account
+holds all workers back, and Ctrl-C never waits for a sleeping retry.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from tracekit.errors import PullError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BODY = "tracekit-body"
+_LONGEST_S = 20.0
+_OK, _TOO_MANY, _SERVER = 200, 429, 500
+_THROTTLED = frozenset(
+    {
+        "LimitExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_NEXT = {
+    **dict.fromkeys(
+        _EXPIRED, "the credentials have expired: renew them and pull into the same folder again, it goes on"
+    ),
+    **dict.fromkeys(_DENIED, "allow {service}:{operation} to these credentials, then pull into the same folder again"),
+    "UnrecognizedClientException": "these credentials are not known to AWS: check AWS_PROFILE and the region",
+    "InvalidSignatureException": "check the clock of this machine and the credentials",
+}
+Answer = TypeVar("Answer")
+
+
+class RefusedError(PullError):
+    """AWS understood the call and will not answer it, however often it is asked.
+
+    Examples
+    --------
+    >>> RefusedError("no", code="InvalidRequestException", operation="BatchGetTraces").code
+    'InvalidRequestException'
+    """
+
+    def __init__(self, message: str, *, code: str, reason: str = "", operation: str = "", request_id: str = "") -> None:
+        super().__init__(message, operation=operation, request_id=request_id)
+        self.code = code
+        self.reason = reason
+
+
+class UnansweredError(PullError):
+    """A call got no usable answer, however often it was asked: another one may.
+
+    Examples
+    --------
+    >>> issubclass(UnansweredError, PullError)
+    True
+    """
+
+
+class StoppedError(Exception):
+    """The pull was stopped while a worker was waiting; workers leave by this.
+
+    Examples
+    --------
+    >>> issubclass(StoppedError, PullError)
+    False
+    """
+
+
+class Caller:
+    """Calls operations of AWS services.
+
+    Parameters
+    ----------
+    session
+        A ``boto3.Session``; by default a new one, which finds its credentials as boto3 does.
+    region
+        Instead of the session's own.
+    profile
+        Of boto3's configuration, where no session is given.
+    attempts
+        How often one call is tried.
+    backoff_s
+        The first pause; each next one is twice as long, at most 20 s, and part of it is random.
+    connections
+        How many calls run at once.
+
+    Raises
+    ------
+    PullError
+        No region, no credentials, or a profile that is not there.
+    """
+
+    def __init__(
+        self,
+        session: Any = None,
+        *,
+        region: str | None = None,
+        profile: str | None = None,
+        attempts: int,
+        backoff_s: float,
+        connections: int,
+    ) -> None:
+        import boto3  # noqa: PLC0415 - heavy, and most users of tracekit never call AWS
+        from botocore.config import Config  # noqa: PLC0415 - likewise
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - likewise
+
+        self.counts: Counter[str] = Counter()
+        self.stopped = threading.Event()
+        self._attempts = attempts
+        self._backoff_s = backoff_s
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._not_before = 0.0
+        self._random = random.Random()  # noqa: S311 - jitter needs no secrecy
+        self._config = Config(
+            retries={"mode": "standard", "total_max_attempts": 1},
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=connections,
+        )
+        try:
+            self._session = session or boto3.Session(region_name=region, profile_name=profile)
+            self._region = region or self._session.region_name
+            self._credentials = self._session.get_credentials()
+        except BotoCoreError as error:
+            raise PullError(f"expected a session of AWS, found none: {error}") from None
+        if self._region is None:
+            message = "expected a region, found none: give region=, or set AWS_REGION or the region of the profile"
+            raise PullError(message)
+        if self._credentials is None:
+            message = (
+                "expected credentials in boto3's own chain (environment, profile, role), found none;"
+                " try `aws sts get-caller-identity`"
+            )
+            raise PullError(message)
+
+    @property
+    def region(self) -> str:
+        """The region that is asked."""
+        return str(self._region)
+
+    def _client(self, service: str) -> Any:
+        """Return the client of a service, whose answers keep their bytes."""
+        with self._lock:
+            if service not in self._clients:
+                client = self._session.client(service, region_name=self._region, config=self._config)
+                client.meta.events.register("before-parse", _keep_bytes)
+                self._clients[service] = client
+            return self._clients[service]
+
+    def call(self, service: str, operation: str, answer: type[Answer], **parameters: Any) -> Answer:
+        """Return the answer of an operation.
+
+        Parameters
+        ----------
+        service
+            ``xray`` or ``logs``.
+        operation
+            As boto3 names its method.
+        answer
+            The type that the answer must have: its required members tell an answer from a login page.
+        **parameters
+            The request.
+
+        Returns
+        -------
+        Answer
+            The decoded answer.
+
+        Raises
+        ------
+        RefusedError
+            AWS will not answer this.
+        UnansweredError
+            No usable answer after all attempts: connections that break, server errors, bodies that are no answer.
+        PullError
+            Throttled at every attempt.
+        """
+        client = self._client(service)
+        name = client.meta.method_to_api_mapping[operation]
+        decode = _decoder(answer)
+        reason, request_id, is_throttled = "", "", False
+        for attempt in range(self._attempts):
+            self._wait(attempt)
+            self.counts[name] += 1
+            body, reason, request_id, is_throttled = self._attempt(
+                getattr(client, operation), name, service, parameters
+            )
+            if body is not None:
+                try:
+                    return decode(body)
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    reason = f"a body that is no answer ({error}): {body[:60]!r} (is there a proxy in between?)"
+            self.counts["retries"] += 1
+            if is_throttled:
+                self.counts["throttled"] += 1
+                with self._lock:
+                    self._not_before = max(self._not_before, time.monotonic() + self._pause(attempt))
+        message = self._clean(
+            f"expected an answer of {name} in {self.region}, found {reason} at each of {self._attempts} attempts"
+        )
+        if is_throttled:
+            message += "; pull into the same folder later, with less concurrency: it goes on"
+            raise PullError(message, operation=name, request_id=request_id)
+        raise UnansweredError(
+            f"{message} (request id {request_id or 'unknown'})", operation=name, request_id=request_id
+        )
+
+    def _attempt(
+        self, method: Callable[..., Any], name: str, service: str, parameters: dict[str, Any]
+    ) -> tuple[bytes | None, str, str, bool]:
+        """Return (body, why there is none, request id, whether it was throttled) of one attempt."""
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415 - heavy
+
+        refused: tuple[dict[str, Any], BotoCoreError | None] = {}, None
+        try:
+            found = method(**parameters)
+        except ClientError as error:
+            refused = error.response, None
+        except (HTTPClientError, OSError) as error:
+            return None, f"a connection that failed ({type(error).__name__}: {error})", "", False
+        except BotoCoreError as error:  # no credentials, a parameter that is none: asking again does not help
+            refused = {}, error
+        else:
+            return found[_BODY], "", str(found["ResponseMetadata"].get("RequestId", "")), False
+        # out here, so that no traceback shows what AWS said with credentials in it
+        response, unasked = refused
+        if unasked is None:
+            return self._failed(response, name, service)
+        text = self._clean(str(unasked))
+        raise RefusedError(f"{name}: {text}", code=type(unasked).__name__, reason=text, operation=name)
+
+    def _failed(self, response: dict[str, Any], name: str, service: str) -> tuple[None, str, str, bool]:
+        """Return why an answer was an error; RefusedError where asking again does not help."""
+        error, about = response.get("Error", {}), response.get("ResponseMetadata", {})
+        code, status = str(error.get("Code", "")), int(about.get("HTTPStatusCode", 0))
+        request_id = str(about.get("RequestId", ""))
+        text = self._clean(" ".join(str(error.get("Message", "")).split()))[:300]
+        if code in _THROTTLED or status == _TOO_MANY:
+            return None, f"throttling ({code}: {text})", request_id, True
+        if status >= _SERVER:
+            return None, f"a server error ({status} {code}: {text})", request_id, False
+        todo = _NEXT.get(code, "").format(service=service, operation=name)
+        message = f"expected an answer of {name} in {self.region}, found {status} {code}: {text}"
+        message += f"; {todo}" * bool(todo) + f" (request id {request_id or 'unknown'})"
+        raise RefusedError(message, code=code, reason=text, operation=name, request_id=request_id)
+
+    # ---------------------------------------------------------------- waiting
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; StoppedError where the pull was stopped meanwhile."""
+        if self.stopped.wait(seconds) if seconds > 0 else self.stopped.is_set():
+            raise StoppedError
+
+    def _pause(self, attempt: int) -> float:
+        """Return how long to wait after an attempt."""
+        return min(_LONGEST_S, self._backoff_s * 2.0**attempt) * self._random.uniform(0.5, 1.0)
+
+    def pause(self, attempt: int) -> None:
+        """Wait as after that many attempts."""
+        self.sleep(self._pause(attempt))
+
+    def _wait(self, attempt: int) -> None:
+        """Wait before an attempt: after a failed one, and while the account is throttled."""
+        self.sleep(self._pause(attempt - 1) if attempt else 0)
+        self.sleep(max(0.0, self._not_before - time.monotonic()))
+
+    # ---------------------------------------------------------------- secrets
+
+    def _clean(self, text: str) -> str:
+        """Return a text without the credentials: AWS repeats them in some of its errors."""
+        frozen = self._credentials.get_frozen_credentials()
+        for secret in filter(None, (frozen.secret_key, frozen.token, frozen.access_key)):
+            text = text.replace(secret, "***")
+        return text
+
+
+def _keep_bytes(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    """Keep the bytes of an answer, and leave botocore nothing to parse: that is most of the time of a call."""
+    if response_dict["status_code"] == _OK:
+        customized_response_dict[_BODY] = bytes(response_dict["body"])
+        response_dict["body"] = b"{}"
+
+
+_DECODERS: dict[type, Callable[[bytes], Any]] = {}
+
+
+def _decoder(answer: type[Answer]) -> Callable[[bytes], Answer]:
+    """Return what decodes an answer of this type, made once."""
+    if answer not in _DECODERS:
+        _DECODERS[answer] = msgspec.json.Decoder(answer).decode
+    return _DECODERS[answer]

@@ -1,0 +1,265 @@
+"""The folder of a pull: answers as they come, and what was settled, so that a stopped pull goes on where it was.
+
+::
+
+    <folder>/traces-000001.jsonl.zst       answers of X-Ray, one a line, whole: tracekit.read reads the folder
+    <folder>/.traces-000002.jsonl.zst.part still growing; reading passes it by
+    <folder>/.pull/plan.json               what was asked for
+    <folder>/.pull/summaries-000001...     answers of GetTraceSummaries
+    <folder>/.pull/journal.jsonl           what is settled, and how many bytes of which file hold it
+
+Every answer is a zstd frame of its own and is written before the journal's line about it.  What the journal does not
+know is cut off when the folder is opened again, and asked again; a file gets its name when it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+from tracekit.errors import PullError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+_LARGEST = 64 << 20
+_FORMAT = 1
+
+
+class PullFolder:
+    """A folder that takes answers from several threads.
+
+    Parameters
+    ----------
+    path
+        Made where it is not there.
+    largest
+        Bytes after which a file is closed and the next one begun.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     with PullFolder(Path(place)) as folder:
+    ...         folder.append("traces", [b'{"Traces":[]}'], {"ids": {"1-2-3": "returned"}})
+    ...     with PullFolder(Path(place)) as again:
+    ...         list(again.entries()), [file.name for file in again.files("traces")]
+    ([{'ids': {'1-2-3': 'returned'}}], ['traces-000001.jsonl.zst'])
+    """
+
+    def __init__(self, path: Path, largest: int = _LARGEST) -> None:
+        self.path = path
+        self._hidden = path / ".pull"
+        self._largest = largest
+        self._lock = threading.Lock()
+        self._open: dict[str, BinaryIO] = {}
+        self._next: dict[str, int] = {}
+        self._settled: list[dict[str, Any]] = []
+        try:
+            self._hidden.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"expected a folder that can be written, found {path}: {error.strerror}; choose another one"
+            raise PullError(message) from error
+        self._journal_path = self._hidden / "journal.jsonl"
+        self._recover()
+        self._journal = self._journal_path.open("ab")
+
+    # ---------------------------------------------------------------- the plan
+
+    def plan(self, asked: dict[str, Any], decided: dict[str, Any]) -> dict[str, Any]:
+        """Return what this folder is for: what is asked now, or what was asked when it was begun.
+
+        Parameters
+        ----------
+        asked
+            The options; None where nobody asked for anything.
+        decided
+            What follows from them when the pull is begun (a time ago is another one every time).
+
+        Raises
+        ------
+        PullError
+            Both are known and differ.
+        """
+        file = self._hidden / "plan.json"
+        begun: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        for name, value in asked.items():
+            if begun and value is not None and begun.get(name) != value:
+                message = (
+                    f"expected the pull that was begun in {self.path} with {name} {begun.get(name)!r}, found {value!r};"
+                    " choose another folder, or leave the options out to go on with that one"
+                )
+                raise PullError(message)
+        if not begun:
+            begun = {**asked, **decided, "format": _FORMAT}
+            whole = file.with_name(".plan.json.part")
+            whole.write_text(json.dumps(begun, indent=1) + "\n", encoding="utf-8")
+            whole.replace(file)
+        return begun
+
+    # ---------------------------------------------------------------- writing
+
+    def append(self, kind: str, lines: list[bytes], entry: dict[str, Any] | None = None) -> None:
+        """Write answers, then what they settle.
+
+        Parameters
+        ----------
+        kind
+            ``traces`` or ``summaries``.
+        lines
+            JSON texts without line breaks.
+        entry
+            What the journal is to remember.
+        """
+        frame = zstd.compress(b"".join(line + b"\n" for line in lines), 1) if lines else b""
+        with self._lock:
+            if frame:
+                file = self._open.get(kind) or self._begin(kind)
+                file.write(frame)
+                file.flush()
+            if entry is not None:
+                self._note(kind, entry)
+            if kind in self._open and self._open[kind].tell() >= self._largest:
+                self._note(kind, {})  # else what was not settled yet would be cut off
+                self._finish(kind)
+
+    def _note(self, kind: str, entry: dict[str, Any]) -> None:
+        """Write an entry of the journal, with the place up to which the growing file holds what it says."""
+        if kind in self._open:
+            entry = {**entry, "file": self._name(kind, self._next[kind]), "end": self._open[kind].tell()}
+        self._journal.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        self._journal.flush()
+
+    def _place(self, name: str) -> Path:
+        """Return where a file of answers stands."""
+        return (self.path if name.startswith("traces") else self._hidden) / name
+
+    def _name(self, kind: str, number: int) -> str:
+        """Return the name of a file of answers."""
+        return f"{kind}-{number:06}.jsonl.zst"
+
+    def _part(self, name: str) -> Path:
+        """Return where a file stands while it grows."""
+        return self._place(name).with_name(f".{name}.part")
+
+    def _begin(self, kind: str) -> BinaryIO:
+        """Open the next file of a kind."""
+        taken = [int(file.name.split("-")[1].split(".")[0]) for file in self.files(kind)]
+        self._next[kind] = max(taken, default=0) + 1
+        self._open[kind] = self._part(self._name(kind, self._next[kind])).open("wb")
+        return self._open[kind]
+
+    def _finish(self, kind: str) -> None:
+        """Close a file and give it its name."""
+        file = self._open.pop(kind)
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        name = self._name(kind, self._next[kind])
+        self._part(name).replace(self._place(name))
+
+    def close(self) -> None:
+        """Give every file its name."""
+        with self._lock:
+            for kind in list(self._open):
+                self._finish(kind)
+            self._journal.flush()
+            os.fsync(self._journal.fileno())
+            self._journal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---------------------------------------------------------------- what is there
+
+    def files(self, kind: str) -> list[Path]:
+        """Return the whole files of a kind, in order."""
+        return sorted(self._place(f"{kind}-").parent.glob(f"{kind}-*.jsonl.zst"))
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """Yield what was settled when the folder was opened, without the places of the bytes."""
+        for entry in self._settled:
+            yield {name: value for name, value in entry.items() if name not in {"file", "end"}}
+
+    def _recover(self) -> None:
+        """Read the journal, forget what the files do not hold, and cut off what the journal does not know."""
+        entries = [entry for line in self._lines() if (entry := _parsed(line)) is not None]
+        known: dict[str, int] = {}
+        sizes: dict[str, int] = {}
+        for entry in entries:
+            name = entry.get("file")
+            if name is not None and name not in sizes:
+                sizes[name] = max((place.stat().st_size for place in self._both(name) if place.exists()), default=0)
+            if name is None or entry["end"] <= sizes[name]:
+                self._settled.append(entry)
+                if name is not None:
+                    known[name] = max(known.get(name, 0), entry["end"])
+        for name, end in known.items():
+            place = next(place for place in self._both(name) if place.exists())
+            if place.stat().st_size > end:
+                os.truncate(place, end)
+            place.replace(self._place(name))
+        for place in [*self.path.glob(".*.part"), *self._hidden.glob(".*.part")]:
+            place.unlink()
+        if len(self._settled) != len(entries) or not self._ends_whole():
+            self._rewrite()
+
+    def _both(self, name: str) -> tuple[Path, Path]:
+        """Return where a file stands when it is whole, and while it grows."""
+        return self._place(name), self._part(name)
+
+    def _lines(self) -> list[bytes]:
+        """Return the lines of the journal; one without its end is none."""
+        text = self._journal_path.read_bytes() if self._journal_path.exists() else b""
+        return text.split(b"\n")[:-1]
+
+    def _ends_whole(self) -> bool:
+        """Return whether the journal is a sequence of whole lines that parse."""
+        text = self._journal_path.read_bytes() if self._journal_path.exists() else b"\n"
+        return text.endswith(b"\n") and all(_parsed(line) is not None for line in text.split(b"\n")[:-1] if line)
+
+    def _rewrite(self) -> None:
+        """Write the journal anew with what is settled."""
+        whole = self._journal_path.with_name(".journal.jsonl.part")
+        lines = [json.dumps(entry, separators=(",", ":")) + "\n" for entry in self._settled]
+        whole.write_text("".join(lines), encoding="utf-8")
+        whole.replace(self._journal_path)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return a line of the journal, None for one that is damaged."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and ("file" in entry) == ("end" in entry) else None
+
+
+def read_lines(file: Path) -> Iterator[bytes]:
+    """Yield the lines of a file of answers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> place = Path(tempfile.mkdtemp()) / "traces-000001.jsonl.zst"
+    >>> _ = place.write_bytes(zstd.compress(b"{}"))
+    >>> list(read_lines(place))
+    [b'{}']
+    """
+    with zstd.open(file, "rb") as lines:
+        yield from lines

@@ -1,0 +1,401 @@
+"""Pulling traces from X-Ray into a folder, every asked id accounted for."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from tracekit.aws import insights, retrieval
+from tracekit.aws.batches import AT_ONCE, fetch
+from tracekit.aws.client import Caller, RefusedError
+from tracekit.aws.folder import PullFolder
+from tracekit.aws.progress import Meter, Progress
+from tracekit.aws.summaries import enumerate_ids
+from tracekit.aws.trace_ids import given, plain
+from tracekit.aws.windows import Window, instant
+from tracekit.errors import FilterError, PullError
+from tracekit.expressions.parsing import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+LARGE = 1_000  # traces; more are not pulled without a yes
+_USD_PER_TRACE = 0.5e-6  # retrieved or scanned: the listed price of X-Ray, $0.50 a million
+_CALL_S = 0.1  # a usual round trip
+_NOT_INDEXED = "not_indexed"
+OUTCOMES = ("returned", "partial", "truncated", "not_found", "unprocessed", "failed")
+
+
+@dataclass(frozen=True)
+class PullEstimate:
+    """What fetching the traces will take.
+
+    Parameters
+    ----------
+    trace_count
+        Traces to fetch.
+    call_count
+        Calls for them.
+    time_s
+        At a tenth of a second a call.
+    cost_usd
+        At $0.50 a million traces retrieved or scanned; Logs Insights is charged by the bytes it scans, and not in here.
+
+    Examples
+    --------
+    >>> print(estimated(50_000, scanned=80_000, at_once=4))
+    50,000 traces in 10,000 calls, about 4.2 minutes, about $0.07
+    """
+
+    trace_count: int
+    call_count: int
+    time_s: float
+    cost_usd: float
+
+    def __str__(self) -> str:
+        minutes = self.time_s / 60
+        return (
+            f"{self.trace_count:,} traces in {self.call_count:,} calls, about {minutes:,.1f} minutes,"
+            f" about ${self.cost_usd:,.2f}"
+        )
+
+
+def estimated(trace_count: int, *, scanned: int = 0, at_once: int = 4) -> PullEstimate:
+    """Return what fetching so many traces will take, after so many were scanned for their ids."""
+    calls = math.ceil(trace_count / AT_ONCE)
+    return PullEstimate(trace_count, calls, calls * _CALL_S / at_once, (trace_count + scanned) * _USD_PER_TRACE)
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What became of every trace that was asked for.
+
+    Parameters
+    ----------
+    folder
+        What ``tracekit.read`` reads.
+    accounts
+        One row an id, indexed by ``trace_id`` (32 hex digits): ``xray_id``, ``outcome`` (``returned``; ``partial``:
+        a segment was still in progress; ``truncated``: X-Ray stopped adding segments; ``not_found``; ``unprocessed``
+        at every attempt; ``failed``) and ``reason``.
+    calls
+        Calls by operation, ``retries`` and ``throttled`` among them, of this run.
+    estimate
+        What was expected of this run.
+
+    Examples
+    --------
+    >>> accounts = pd.DataFrame({"outcome": ["returned", "returned", "not_found"]})
+    >>> Pull(Path("pulled"), accounts, {}, estimated(3))
+    Pull(pulled: 3 traces: 2 returned, 1 not_found)
+    """
+
+    folder: Path
+    accounts: pd.DataFrame
+    calls: dict[str, int] = field(repr=False)
+    estimate: PullEstimate = field(repr=False)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Ids by outcome."""
+        found = self.accounts["outcome"].value_counts()
+        return {outcome: int(found[outcome]) for outcome in OUTCOMES if outcome in found}
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{count:,} {outcome}" for outcome, count in self.counts.items()) or "nothing was asked for"
+        return f"Pull({self.folder}: {len(self.accounts):,} traces: {parts})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{outcome}</th><td>{count:,}</td></tr>" for outcome, count in self.counts.items())
+        return f"<table><tr><th>{html.escape(str(self.folder))}</th><th>traces</th></tr>{rows}</table>"
+
+
+def pull_xray(
+    folder: str | Path,
+    trace_ids: Iterable[str] | str | Path | None = None,
+    *,
+    service: str | None = None,
+    group: str | None = None,
+    filter: str | None = None,  # noqa: A002 - the word that a user would look for
+    start: Any = None,
+    end: Any = None,
+    time_range: Literal["Event", "Service", "TraceId"] = "Event",
+    sampling: float | bool = False,
+    source: Literal["xray", "logs"] = "xray",
+    trace_format: Literal["XRAY", "OTEL"] = "XRAY",
+    session: Any = None,
+    region: str | None = None,
+    profile: str | None = None,
+    concurrency: int = 4,
+    attempts: int = 6,
+    rounds: int = 5,
+    backoff_s: float = 0.5,
+    yes: bool = False,
+    on_progress: Callable[[Progress], object] | None = None,
+) -> Pull:
+    """Pull traces from AWS X-Ray into a folder that ``tracekit.read`` reads.
+
+    A pull that was stopped goes on where it was when it is called again with the same folder; nothing that was answered
+    is asked again.
+
+    Parameters
+    ----------
+    folder
+        Takes the answers as they come.
+    trace_ids
+        X-Ray's ids or 32 hex digits: a list, a text with blanks or commas, or a ``Path`` of a file with one a line.
+    service, group, filter
+        Otherwise: every trace of a service, of a group, that a filter expression finds; or, with none of these,
+        every trace of the time.  Several are joined by AND.
+    start, end
+        The time: anything ``pandas.Timestamp`` takes, without a zone UTC, or how long ago (``"6h"``); ``end`` is now by
+        default.  Asked for in windows of at most six hours.
+    time_range
+        ``Event``: traces active in the time; ``Service``: by the ends of segments; ``TraceId``: by the time in the id,
+        which ids that OpenTelemetry makes do not have.
+    sampling
+        A share in (0, 1]: X-Ray picks that share of the traces, and they get a weight; True: as many as X-Ray likes,
+        weight unknown.
+    source
+        ``logs``: the log group ``aws/spans`` of Transaction Search through Logs Insights, by ``trace_ids`` or
+        ``service``.
+    trace_format
+        In which traces come that Transaction Search keeps but does not index: ``XRAY`` or ``OTEL``.
+    session, region, profile
+        A ``boto3.Session``, or what to make one of; credentials are boto3's business.
+    concurrency
+        Calls at the same time.
+    attempts, backoff_s
+        How often one call is tried, and the first pause; pauses double, up to 20 s.
+    rounds
+        How often an id is asked for that X-Ray leaves unprocessed.
+    yes
+        Needed for more than 1,000 traces; without it the estimate comes as a ``PullError``.
+    on_progress
+        Hears how far the pull is; by default a line is shown in a terminal.
+
+    Returns
+    -------
+    Pull
+        What became of every id, and the folder.
+
+    Raises
+    ------
+    PullError
+        AWS did not give what was asked; what came is in the folder, and the same call goes on from there.
+    ValueError
+        Nothing to ask for, or arguments that contradict each other.
+
+    Notes
+    -----
+    Source: AWS X-Ray API reference (five ids a call, six hours a window), measured behaviour of boto3
+    (``spec/formats.md`` section 6.3).
+
+    Examples
+    --------
+    >>> pull_xray("pulled", service="payments")
+    Traceback (most recent call last):
+    ...
+    ValueError: expected trace_ids, or a time to look in (start=...), found neither
+    """
+    place = Path(folder)
+    is_begun = (place / ".pull" / "plan.json").exists()
+    ids = None if trace_ids is None else given(trace_ids)
+    asked = {
+        "service": service,
+        "group": group,
+        "filter": filter,
+        "start": None if start is None else str(start),
+        "end": None if end is None else str(end),
+    }
+    window = None if start is None else Window(instant(start), instant("0s" if end is None else end))
+    _check(ids, asked, window, sampling, source, is_begun=is_begun)
+    caller = Caller(
+        session, region=region, profile=profile, attempts=attempts, backoff_s=backoff_s, connections=concurrency
+    )
+    how: dict[str, Any] = {"region": caller.region}
+    if not (is_begun and ids is None and window is None):  # else the options of the plan hold
+        how |= {"time_range": time_range, "sampling": sampling, "source": source}
+    with PullFolder(place) as opened, Meter(on_progress) as meter:
+        plan = opened.plan({**asked, **how}, {"window": window})
+        pulling = _Pulling(caller, opened, meter, plan, concurrency, rounds, backoff_s)
+        return pulling.run(ids, trace_format, is_agreed=yes)
+
+
+def _check(
+    ids: list[str] | None,
+    asked: dict[str, Any],
+    window: Window | None,
+    sampling: float | bool,
+    source: str,
+    *,
+    is_begun: bool,
+) -> None:
+    """Refuse arguments that ask for nothing, or contradict each other."""
+    searched = asked["service"] or asked["group"] or asked["filter"]
+    if ids is None and window is None and not is_begun:
+        raise ValueError("expected trace_ids, or a time to look in (start=...), found neither")
+    if ids is not None and searched:
+        raise ValueError("expected trace_ids or something to look for, found both; leave one out")
+    if window is not None and window.end <= window.start:
+        raise ValueError(f"expected an end after the start, found {window.end_time} and {window.start_time}")
+    if not isinstance(sampling, bool) and not 0 < sampling <= 1:
+        raise ValueError(f"expected sampling as a share above 0 and at most 1, or True, found {sampling!r}")
+    if source not in {"xray", "logs"}:
+        raise ValueError(f"expected source 'xray' or 'logs', found {source!r}")
+    is_vague = window is None or (ids is None and not asked["service"]) or asked["group"] or asked["filter"]
+    if source == "logs" and not is_begun and is_vague:
+        raise ValueError("expected start, and trace_ids or service, for source='logs': it knows no groups and filters")
+
+
+class _Pulling:
+    """One run of a pull."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        folder: PullFolder,
+        meter: Meter,
+        plan: dict[str, Any],
+        at_once: int,
+        rounds: int,
+        backoff_s: float,
+    ) -> None:
+        self._caller = caller
+        self._folder = folder
+        self._meter = meter
+        self._plan = plan
+        self._at_once = at_once
+        self._rounds = rounds
+        self._poll_s = 2 * backoff_s
+        self._outcomes: dict[str, str] = {}
+        for entry in folder.entries():
+            self._outcomes.update(entry.get("ids", {}))
+
+    @property
+    def _window(self) -> Window | None:
+        """The time of the plan."""
+        edges = self._plan["window"]
+        return None if edges is None else Window(*edges)
+
+    def run(self, ids: list[str] | None, trace_format: str, *, is_agreed: bool) -> Pull:
+        """Find the ids, fetch what is not there yet, and account for all."""
+        scanned = 0
+        if ids is None:
+            ids, scanned = self._ids()
+        settled = self._outcomes
+        left = [trace_id for trace_id in ids if settled.get(trace_id, _NOT_INDEXED) == _NOT_INDEXED]
+        estimate = estimated(len(left), scanned=scanned, at_once=self._at_once)
+        if len(left) > LARGE and not is_agreed:
+            message = (
+                f"expected a yes to {estimate}, found none: yes=True (--yes) goes on; the ids are kept in the folder"
+            )
+            raise PullError(message)
+        self._meter.begin(len(ids), len(ids) - len(left))
+        reasons = self._logs(left) if self._plan["source"] == "logs" else self._xray(left, trace_format)
+        self._write_unprocessed(reasons)
+        rows = [(plain(one), one, *reasons.get(one, (settled.get(one, ""), ""))) for one in ids]
+        accounts = pd.DataFrame(rows, columns=["trace_id", "xray_id", "outcome", "reason"]).set_index("trace_id")
+        return Pull(self._folder.path, accounts, dict(self._caller.counts), estimate)
+
+    def _settle(self, outcomes: dict[str, str]) -> None:
+        """Take the outcomes of a call."""
+        self._outcomes.update(outcomes)
+        self._meter.add(sum(outcome != _NOT_INDEXED for outcome in outcomes.values()))
+
+    # ---------------------------------------------------------------- which
+
+    def _ids(self) -> tuple[list[str], int]:
+        """Return the ids that the plan is about, and how many traces were scanned for them."""
+        window = self._window
+        if window is None:
+            message = f"expected trace_ids for {self._folder.path}, which was begun with a list of ids; give it again"
+            raise PullError(message)
+        if self._plan["source"] == "logs":
+            service = self._plan["service"]
+            return insights.ids_of_service(self._caller, service, window, poll_s=self._poll_s, at_once=self._at_once), 0
+        try:
+            found = enumerate_ids(self._caller, self._folder, window, self._request(), at_once=self._at_once)
+        except RefusedError as error:
+            raise self._explained(error) from None
+        return list(found.ids), found.scanned
+
+    def _expression(self) -> str:
+        """Return the filter expression of the plan."""
+        service, group, own = (self._plan[name] for name in ("service", "group", "filter"))
+        parts = [f"service({_quoted(service)})"] if service else []
+        parts += [f"group.name = {_quoted(group)}"] if group else []
+        parts += [f"({own})" if parts else own] if own else []
+        return " AND ".join(parts)
+
+    def _request(self) -> dict[str, Any]:
+        """Return what every call for summaries has."""
+        request: dict[str, Any] = {"TimeRangeType": self._plan["time_range"]}
+        if expression := self._expression():
+            request["FilterExpression"] = expression
+        share = self._plan["sampling"]
+        if share is not False:
+            request["Sampling"] = True
+        if not isinstance(share, bool):
+            request["SamplingStrategy"] = {"Name": "FixedRate", "Value": share}
+        return request
+
+    def _explained(self, error: RefusedError) -> PullError:
+        """Return the error of a refused call, with what is wrong with its filter expression if that can be told."""
+        try:
+            parse(self._expression() or "ok")
+        except FilterError as wrong:
+            message = f"{error}; {wrong}"
+            return PullError(message, operation=error.operation, request_id=error.request_id)
+        return error
+
+    # ---------------------------------------------------------------- fetching
+
+    def _xray(self, left: list[str], trace_format: str) -> dict[str, tuple[str, str]]:
+        """Fetch traces from X-Ray, and from Transaction Search those that X-Ray has not indexed."""
+        caller, folder = self._caller, self._folder
+        is_searched = bool(left) and retrieval.is_on(caller)
+        direct = [trace_id for trace_id in left if trace_id not in self._outcomes]
+        absent = _NOT_INDEXED if is_searched else "not_found"
+        reasons = fetch(caller, folder, direct, self._settle, rounds=self._rounds, at_once=self._at_once, absent=absent)
+        hidden = [trace_id for trace_id in left if self._outcomes.get(trace_id) == _NOT_INDEXED]
+        if hidden and is_searched:
+            reasons |= retrieval.retrieve(
+                caller,
+                folder,
+                hidden,
+                self._settle,
+                window=self._window,
+                trace_format=trace_format,
+                rounds=self._rounds,
+                poll_s=self._poll_s,
+                at_once=self._at_once,
+            )
+        elif hidden:
+            reasons |= dict.fromkeys(hidden, ("not_found", "Transaction Search is no longer switched on"))
+        return reasons
+
+    def _logs(self, left: list[str]) -> dict[str, tuple[str, str]]:
+        """Fetch spans from the log group."""
+        window = self._window
+        assert window is not None, "checked with the arguments"
+        return insights.spans_of(
+            self._caller, self._folder, left, self._settle, window=window, poll_s=self._poll_s, at_once=self._at_once
+        )
+
+    def _write_unprocessed(self, reasons: dict[str, tuple[str, str]]) -> None:
+        """Leave a word in the folder about what X-Ray never processed, for whoever reads it."""
+        never = [trace_id for trace_id, (outcome, _) in reasons.items() if outcome == "unprocessed"]
+        if never:
+            quoted = ",".join(f'"{trace_id}"' for trace_id in never)
+            self._folder.append("traces", [f'{{"Traces":[],"UnprocessedTraceIds":[{quoted}]}}'.encode()])
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a filter expression has it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,95 @@
+"""Trace ids as X-Ray spells them, and where they come from."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracekit.errors import PullError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_XRAY = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})")
+_PLAIN = re.compile(r"[0-9a-f]{32}")
+_FIRST_S, _DAY_S = 1_451_606_400, 86_400  # X-Ray began in 2016
+
+
+def spelled(trace_id: str) -> str:
+    """Return a trace id as X-Ray spells it.
+
+    Parameters
+    ----------
+    trace_id
+        ``1-58406520-a006649127e371903a2de979``, or its 32 hex digits.
+
+    Returns
+    -------
+    str
+        The first form, lower case.
+
+    Raises
+    ------
+    PullError
+        It is no trace id.
+
+    Examples
+    --------
+    >>> spelled("58406520A006649127E371903A2DE979")
+    '1-58406520-a006649127e371903a2de979'
+    """
+    text = trace_id.strip().lower()
+    if _PLAIN.fullmatch(text):
+        return f"1-{text[:8]}-{text[8:]}"
+    if _XRAY.fullmatch(text):
+        return text
+    message = (
+        "expected a trace id as in 1-58406520-a006649127e371903a2de979, or 32 hexadecimal digits,"
+        f" found {trace_id[:60]!r}; nothing was asked"
+    )
+    raise PullError(message)
+
+
+def given(trace_ids: Iterable[str] | str | Path) -> list[str]:
+    """Return the distinct trace ids of a list, of one text, or of a file with one a line.
+
+    Examples
+    --------
+    >>> given("1-58406520-a006649127e371903a2de979")
+    ['1-58406520-a006649127e371903a2de979']
+    """
+    if isinstance(trace_ids, Path):
+        trace_ids = trace_ids.read_text(encoding="utf-8").split()
+    elif isinstance(trace_ids, str):
+        trace_ids = trace_ids.replace(",", " ").split()
+    return list(dict.fromkeys(spelled(trace_id) for trace_id in trace_ids))
+
+
+def plain(trace_id: str) -> str:
+    """Return a trace id as tracekit and W3C spell it: 32 hex digits.
+
+    Examples
+    --------
+    >>> plain("1-58406520-a006649127e371903a2de979")
+    '58406520a006649127e371903a2de979'
+    """
+    return trace_id.removeprefix("1-").replace("-", "")
+
+
+def begun_s(trace_id: str) -> int | None:
+    """Return the second in which a trace began, as X-Ray's own generators write it into the id.
+
+    Returns
+    -------
+    int or None
+        Seconds since the epoch; None where that is before 2016 or after tomorrow: the id is random.
+
+    Examples
+    --------
+    >>> begun_s("1-58406520-a006649127e371903a2de979"), begun_s("1-00000001-a006649127e371903a2de979")
+    (1480615200, None)
+    """
+    second = int(trace_id[2:10], 16)
+    return second if _FIRST_S <= second <= datetime.now(UTC).timestamp() + _DAY_S else None

@@ -1,0 +1,87 @@
+"""Windows of time: what one call may ask for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+LONGEST_S = 6 * 3600  # X-Ray refuses more: spec/formats.md section 6.2
+
+
+class Window(NamedTuple):
+    """Seconds since the epoch, the second one excluded.
+
+    Examples
+    --------
+    >>> Window(0, 10).halves()
+    [Window(start=0, end=5), Window(start=5, end=10)]
+    """
+
+    start: int
+    end: int
+
+    def halves(self) -> list[Window]:
+        """Return the two halves; none of a single second."""
+        middle = (self.start + self.end) // 2
+        return [Window(self.start, middle), Window(middle, self.end)] if self.start < middle < self.end else []
+
+    @property
+    def start_time(self) -> datetime:
+        """As boto3 takes it."""
+        return datetime.fromtimestamp(self.start, UTC)
+
+    @property
+    def end_time(self) -> datetime:
+        """As boto3 takes it."""
+        return datetime.fromtimestamp(self.end, UTC)
+
+
+def instant(moment: Any) -> int:
+    """Return a time as whole seconds since the epoch.
+
+    Parameters
+    ----------
+    moment
+        Anything ``pandas.Timestamp`` takes, without a zone UTC; or how long ago, as ``"6h"`` or ``"7 days"``.
+
+    Raises
+    ------
+    ValueError
+        No time.
+
+    Examples
+    --------
+    >>> instant("2026-01-01"), instant("2026-01-01T02:00+02:00")
+    (1767225600, 1767225600)
+    """
+    if isinstance(moment, (str, timedelta)):
+        try:
+            ago = pd.Timedelta(moment)
+        except ValueError:
+            pass
+        else:
+            return int(datetime.now(UTC).timestamp() - ago.total_seconds())
+    try:
+        stamp = pd.Timestamp(moment)
+    except (TypeError, ValueError):
+        stamp = pd.NaT  # type: ignore[assignment]
+    if pd.isna(stamp):
+        message = f"expected a time (2026-11-21T14:00) or how long ago (6h), found {moment!r}"
+        raise ValueError(message)
+    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
+    return int(stamp.timestamp())
+
+
+def split(window: Window, longest_s: int = LONGEST_S) -> list[Window]:
+    """Return the windows of at most so many seconds that cover a longer one, the earliest first.
+
+    Examples
+    --------
+    >>> split(Window(0, 25), 10)
+    [Window(start=0, end=10), Window(start=10, end=20), Window(start=20, end=25)]
+    """
+    edges = [*range(window.start, window.end, longest_s), window.end]
+    return [Window(low, high) for low, high in pairwise(edges)]

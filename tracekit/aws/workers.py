@@ -1,0 +1,68 @@
+"""Jobs side by side, a bounded number at once; the caller's thread hears of each as it ends."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def run(
+    jobs: Iterable[Job],
+    work: Callable[[Job], Result],
+    heard: Callable[[Job, Result], Iterable[Job] | None],
+    *,
+    at_once: int,
+    stopped: threading.Event,
+) -> None:
+    """Do jobs until none is left.
+
+    Parameters
+    ----------
+    jobs
+        Taken as they are needed.
+    work
+        Does one, in a thread.
+    heard
+        Called in this thread with every job and its result; returns jobs that follow from it.
+    at_once
+        How many run at the same time.
+    stopped
+        Set when something raises, here or in a job, so that waiting jobs leave; what raised goes on to the caller
+        after all have left.
+
+    Examples
+    --------
+    >>> import threading
+    >>> sums = []
+    >>> run([1, 2], lambda n: n * 10, lambda _, tens: sums.append(tens), at_once=2, stopped=threading.Event())
+    >>> sorted(sums)
+    [10, 20]
+    """
+    waiting, more = deque[Job](), iter(jobs)
+    running: dict[Future[Result], Job] = {}
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            while True:
+                while (
+                    len(running) < at_once and (job := waiting.popleft() if waiting else next(more, None)) is not None
+                ):
+                    running[pool.submit(work, job)] = job
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    job = running.pop(future)
+                    waiting.extend(heard(job, future.result()) or ())
+        except BaseException:
+            stopped.set()
+            for future in running:
+                future.cancel()
+            raise
