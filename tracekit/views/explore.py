@@ -1,0 +1,242 @@
+"""Explore: choose traces by hand, and take the choice away as code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from tracekit.schema import ERROR_CLASSES, Quality
+from tracekit.views.svg import image
+from tracekit.views.text import clean, count, duration, moment, plural
+from tracekit.views.volume import time_step, volume_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.traces import TraceSet
+    from tracekit.views.explore_widget import Explorer
+
+MOST_NAMES: Final = 300  # in a list to choose from
+MOST_ROWS: Final = 100  # in the table of traces
+ANY: Final = ""
+FAILED: Final = "is_error"
+Choice = tuple[str, Any]  # label, value
+
+
+def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
+    """Choose traces by service, operation, duration, error and time, and open one by a click.
+
+    Parameters
+    ----------
+    traces
+        Any traces; unchanged.
+    height
+        Of the waterfall that a click opens, in pixels.
+
+    Returns
+    -------
+    ipywidgets.VBox
+        ``chosen`` is the TraceSet of what is chosen, ``code`` the lines that choose the same from ``traces``.  The
+        controls are attributes (``service``, ``operation``, ``error``, ``latency``, ``period``, ``table``): setting
+        their ``value`` is the same as a click.
+
+    Raises
+    ------
+    ValueError
+        A height that is not positive.
+
+    Notes
+    -----
+    Service, operation, duration and error are asked of one span: a trace is chosen, whole, if it holds a span that
+    meets them all.  The period is that of the root's start.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "service_name": ["shop", "ledger"]})
+    >>> traces = TraceSet.from_spans(frame.assign(name="x", start_ns=0, end_ns=5000))
+    >>> seen = explore(traces)
+    >>> seen.service.value = "ledger"
+    >>> seen
+    Explorer(1 of 2 traces)
+    >>> print(seen.code)
+    chosen = traces.where("service_name == 'ledger'")
+    """
+    if height <= 0:
+        raise ValueError(f"expected a height in pixels above 0, found {height}")
+    from tracekit.views.explore_widget import Explorer  # noqa: PLC0415 - ipywidgets is for notebooks only
+
+    return Explorer(traces, height=height)
+
+
+def condition(service: str, operation: str, error: str, latency: tuple[int | None, int | None]) -> str:
+    """Return what a span has to meet, as an expression for ``where``.
+
+    Parameters
+    ----------
+    service, operation
+        Names; empty for any.
+    error
+        A class of ``schema.ERROR_CLASSES``, ``is_error`` for any error, empty for any span.
+    latency
+        Shortest and longest duration in ns, the longest excluded; None for no limit.
+
+    Returns
+    -------
+    str
+        Empty where everything is met.
+
+    Examples
+    --------
+    >>> condition("ledger", "", "fault", (None, 5_000_000))
+    "service_name == 'ledger' and error_class == 'fault' and duration_ns < 5000000"
+    """
+    names = (("service_name", service), ("operation", operation), ("error_class", "" if error == FAILED else error))
+    parts = [f"{column} == {value!r}" for column, value in names if value]
+    parts += [FAILED] * (error == FAILED)
+    low, high = latency
+    parts += [f"duration_ns >= {low}"] if low is not None else []
+    parts += [f"duration_ns < {high}"] if high is not None else []
+    return " and ".join(parts)
+
+
+def code_of(expression: str, period: tuple[int | None, int | None], opened: str | None) -> str:
+    """Return the lines that choose, and open, the same.
+
+    Parameters
+    ----------
+    expression
+        As ``condition`` gives it.
+    period
+        First and last moment in ns since the epoch, the last excluded; None for no limit.
+    opened
+        Id of the trace whose waterfall is open.
+
+    Returns
+    -------
+    str
+        Python over ``traces`` and ``tk``; the set is called ``chosen``.
+
+    Examples
+    --------
+    >>> print(code_of("is_error", (0, 10**9), "a1"))
+    chosen = traces.where('is_error').between("1970-01-01 00:00:00+00:00", "1970-01-01 00:00:01+00:00")
+    tk.waterfall(chosen, "a1")
+    """
+    where = f".where({expression!r})" if expression else ""
+    start, end = period
+    between = (
+        ""
+        if start is None and end is None
+        else f'.between("{instant(start, pd.Timestamp.min)}", "{instant(end, pd.Timestamp.max)}")'
+    )
+    lines = [f"chosen = traces{where}{between}"]
+    return "\n".join([*lines, *([f'tk.waterfall(chosen, "{opened}")'] if opened else [])])
+
+
+def instant(time_ns: int | None, otherwise: pd.Timestamp) -> pd.Timestamp:
+    """Return a moment in UTC that ``between`` takes."""
+    return (otherwise if time_ns is None else pd.Timestamp(time_ns)).tz_localize("UTC")
+
+
+def chosen_of(traces: TraceSet, expression: str, period: tuple[int | None, int | None]) -> TraceSet:
+    """Return the chosen traces, as ``code_of`` says it."""
+    found = traces.where(expression) if expression else traces
+    start, end = period
+    if start is None and end is None:
+        return found
+    return found.between(instant(start, pd.Timestamp.min), instant(end, pd.Timestamp.max))
+
+
+def names_of(traces: TraceSet, column: str, *, service: str = ANY) -> list[Choice]:
+    """Return the names of a column, those of most spans first.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    column
+        A category column of ``spans``.
+    service
+        Only names of this service; empty for all.
+
+    Returns
+    -------
+    list of tuple
+        Label and name, at most 300; the first stands for any and says if there are more.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> names_of(TraceSet.from_spans(frame), "operation")
+    [('any', ''), ('x', 'x')]
+    """
+    codes, labels = traces.codes(column)
+    if service:
+        of_service, services = traces.codes("service_name")
+        codes = codes[of_service == services.index(service)] if service in services else codes[:0]
+    held = np.bincount(codes[codes >= 0], minlength=len(labels))
+    order = [int(k) for k in np.argsort(-held, kind="stable") if held[k] and labels[k]]
+    more = f"any of {count(len(order))}, the commonest {MOST_NAMES} below" if len(order) > MOST_NAMES else "any"
+    return [(more, ANY), *((clean(labels[k], limit=80), labels[k]) for k in order[:MOST_NAMES])]
+
+
+def error_choices() -> list[Choice]:
+    """Return the classes of errors."""
+    return [("any", ANY), ("failed", FAILED), *((name, name) for name in ERROR_CLASSES if name != "none")]
+
+
+def latency_choices(traces: TraceSet) -> list[Choice]:
+    """Return round durations that enclose all spans; the ends are no limits."""
+    took = traces.duration_ns[traces.has_duration]
+    low, high = (int(took.min()), int(took.max())) if len(took) else (0, 1)
+    rounds = [step * 10**decade for decade in range(19) for step in (1, 2, 5)]
+    between = [edge for edge in rounds if low < edge <= high]
+    return [("shortest", None), *((_short(edge), edge) for edge in between), ("longest", None)]
+
+
+def period_choices(traces: TraceSet) -> list[Choice]:
+    """Return round moments within the recording; the ends are no limits."""
+    root = traces.forest.root_row
+    start = traces.columns.spans.start_ns[root[(traces.columns.spans.quality[root] & Quality.NO_START) == 0]]
+    low, high = (int(start.min()), int(start.max())) if len(start) else (0, 0)
+    step = time_step(low, high, bars=100)
+    decimals = 0 if step >= 10**9 else 3 if step >= 10**6 else 9
+    moments = range(low // step * step + step, high + 1, step)
+    return [("start", None), *((moment(at, decimals=decimals)[5:], at) for at in moments), ("end", None)]
+
+
+def rows_of(chosen: TraceSet) -> list[Choice]:
+    """Return the slowest traces in words, with their ids."""
+    slowest = chosen.summary.nlargest(MOST_ROWS, "duration_ns")
+    return [(_row(row), str(trace_id)) for trace_id, row in zip(slowest.index, slowest.to_dict("records"), strict=True)]
+
+
+def picture_of(chosen: TraceSet) -> str:
+    """Return when the chosen traces began, as an ``img``."""
+    root = chosen.forest.root_row
+    dated = (chosen.columns.spans.quality[root] & Quality.NO_START) == 0
+    start, weight = chosen.columns.spans.start_ns[root[dated]], chosen.weights.value[dated]
+    svg = volume_picture(start, weight, chosen.is_error[root[dated]], width=720, height=96)
+    return image(svg, f"when {plural(len(chosen), 'trace')} began")
+
+
+def _row(row: dict[Any, Any]) -> str:
+    """Return one trace in words."""
+    start = row["start_ns"]
+    parts: Sequence[str] = (
+        duration(None if pd.isna(row["duration_ns"]) else int(row["duration_ns"])),
+        clean(f"{row['root_service_name']} {row['root_name']}", limit=80),
+        plural(row["span_count"], "span"),
+        *([plural(row["error_count"], "error")] if row["error_count"] else []),
+        *([] if pd.isna(start) else [f"{moment(int(start))[5:]} UTC"]),
+    )
+    return "  ·  ".join(parts)
+
+
+def _short(time_ns: int) -> str:
+    """Return a round duration without zeros that say nothing."""
+    return duration(time_ns).replace(".00 ", " ").replace(".0 ", " ")

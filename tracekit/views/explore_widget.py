@@ -1,0 +1,128 @@
+"""The controls of ``explore``.  Imported only when a notebook asks for them."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from tracekit.views import explore as words
+from tracekit.views.markup import Markup, element, table
+from tracekit.views.text import clean, count, plural
+from tracekit.views.waterfall import waterfall
+
+if TYPE_CHECKING:
+    from tracekit.traces import TraceSet
+
+_WIDE = {"width": "100%"}
+
+
+class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
+    """Controls, a table of the chosen traces, the waterfall of one of them, and the code of all that.
+
+    Parameters
+    ----------
+    traces
+        To choose from.
+    height
+        Of the waterfall, in pixels.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> Explorer(TraceSet.from_spans(frame)).chosen
+    TraceSet(1 trace, 1 span, 1 service, 1970-01-01 00:00:00 to 00:00:00 UTC)
+    """
+
+    def __init__(self, traces: TraceSet, *, height: int = 420) -> None:
+        self.traces, self.chosen, self.code = traces, traces, ""
+        self._height = height
+        label = {"style": {"description_width": "76px"}, "layout": _WIDE}
+        self.service = ipywidgets.Dropdown(
+            options=words.names_of(traces, "service_name"), description="service", **label
+        )
+        self.operation = ipywidgets.Dropdown(
+            options=words.names_of(traces, "operation"), description="operation", **label
+        )
+        self.error = ipywidgets.Dropdown(options=words.error_choices(), description="error", **label)
+        self.latency = _range(words.latency_choices(traces), "duration", label)
+        self.period = _range(words.period_choices(traces), "begun, UTC", label)
+        self.table = ipywidgets.Select(options=[], rows=10, layout=_WIDE)
+        self._said, self._picture, self._shown = (ipywidgets.HTML(layout=_WIDE) for _ in range(3))
+        self._opened = ipywidgets.VBox(layout=_WIDE)
+        left = ipywidgets.VBox(
+            [self.service, self.operation, self.error], layout={"width": "46%", "min_width": "280px"}
+        )
+        right = ipywidgets.VBox([self.latency, self.period], layout={"flex": "1", "min_width": "280px"})
+        controls = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "width": "100%"})
+        super().__init__([controls, self._said, self._picture, self.table, self._shown, self._opened])
+        self.service.observe(self._narrow, "value")
+        for control in (self.operation, self.error, self.latency, self.period):
+            control.observe(self._choose, "value")
+        self.table.observe(self._open, "value")
+        self._choose()
+
+    def _narrow(self, _: Any) -> None:
+        """Offer the operations of the chosen service, keep the chosen one where it is among them."""
+        options = words.names_of(self.traces, "operation", service=self.service.value)
+        kept = self.operation.value
+        with self.operation.hold_trait_notifications():
+            self.operation.options = options
+            self.operation.value = kept if kept in {value for _, value in options} else words.ANY
+        self._choose()
+
+    def _choose(self, _: Any = None) -> None:
+        """Choose anew and show what is chosen."""
+        self._expression = words.condition(
+            self.service.value, self.operation.value, self.error.value, self.latency.value
+        )
+        self.chosen = words.chosen_of(self.traces, self._expression, self.period.value)
+        shown = min(len(self.chosen), words.MOST_ROWS)
+        slowest = f"; below the slowest {count(shown)}: click one to open it" if shown else ""
+        asked = " with a span that meets all of this" if self._expression else ""
+        self._said.value = element(
+            "b", {}, f"{count(len(self.chosen))} of {plural(len(self.traces), 'trace')}"
+        ) + html.escape(f"{asked}{slowest}.")
+        self._picture.value = words.picture_of(self.chosen)
+        self.table.options = words.rows_of(self.chosen)
+        self.table.value = None
+        self._tell()
+
+    def _open(self, _: Any) -> None:
+        """Open the waterfall of the clicked trace, close the one before."""
+        before = self._opened.children
+        opened = self.table.value
+        self._opened.children = () if opened is None else (waterfall(self.chosen, opened, height=self._height),)
+        for view in before:
+            view.close()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Show the code of the state."""
+        self.code = words.code_of(self._expression, self.period.value, self.table.value)
+        self._shown.value = _preformatted(self.code)
+
+    def __repr__(self) -> str:
+        return f"Explorer({count(len(self.chosen))} of {plural(len(self.traces), 'trace')})"
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Return the live controls, and what is chosen in words for where they cannot run."""
+        rows = [(row,) for row, _ in words.rows_of(self.chosen)[:10]]
+        still = f"{words.picture_of(self.chosen)}{table(('slowest traces',), rows)}{element('pre', {}, self.code)}"
+        return {**super()._repr_mimebundle_(**options), "text/html": still, "text/plain": repr(self)}
+
+
+def _preformatted(code: str) -> Markup:
+    """Return code with its line breaks; ``element`` would clean them away."""
+    return element("pre", {}, Markup(html.escape(clean(code, block=True), quote=False)))
+
+
+def _range(options: list[words.Choice], description: str, label: dict[str, Any]) -> Any:
+    """Return a slider with two ends, which are no limits at first."""
+    last = len(options) - 1
+    return ipywidgets.SelectionRangeSlider(
+        options=options, index=(0, last), description=description, continuous_update=False, **label
+    )

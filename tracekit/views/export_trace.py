@@ -1,0 +1,211 @@
+"""A trace as text for an incident document: Markdown, and a Mermaid chart.
+
+Names stand in code, where neither Markdown nor the sites that show it make links, mentions or markup of them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from tracekit.views.text import clean, duration, moment, plural
+from tracekit.views.waterfall import Flag, trace_payload
+from tracekit.views.waterfall_picture import time_words
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+    from tracekit.views.tkw1 import Payload
+
+ROWS: Final = 40
+_BAR: Final = 40
+_NAME: Final = 60
+_PLAIN: Final = re.compile(r"[^\w ./(){}\[\]*,+=-]")  # the rest would be syntax to Mermaid somewhere
+
+
+def mermaid(traces: TraceSet, trace_id: str) -> str:
+    """Return one trace as a Mermaid gantt chart.
+
+    Parameters
+    ----------
+    traces
+        The set that holds it.
+    trace_id
+        Its id, or a beginning that no other trace has.
+
+    Returns
+    -------
+    str
+        At most 40 spans: the upper levels, the longest first; how many there are is said in the title.  The axis is in
+        milliseconds from the start of the trace, failed spans are critical.
+
+    Raises
+    ------
+    ValueError
+        No trace, or several, begin so; the nearest ids are named.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "service_name": "shop"})
+    >>> print(mermaid(TraceSet.from_spans(frame.assign(start_ns=0, end_ns=5_000_000)), "0000"), end="")
+    gantt
+        title Trace 000000000000000000000000000000a1 in ms, 1 span
+        dateFormat x
+        axisFormat %s
+        section shop
+        5.00 ms GET / :s0, 0, 5000
+    """
+    payload = trace_payload(traces, trace_id, with_details=False)
+    rows, total = _rows(payload), len(payload.columns["start"])
+    shown = f"{len(rows)} of {plural(total, 'span')}" if len(rows) < total else plural(total, "span")
+    lines = ["gantt", f"    title Trace {payload.meta['id']} in ms, {shown}", "    dateFormat x", "    axisFormat %s"]
+    section = None
+    for row in rows:
+        service, name = _names(payload, row)
+        if service != section:
+            lines.append(f"    section {_inert(service) or '-'}")
+            section = service
+        start = round(float(payload.columns["start"][row]) / 1e3)
+        end = start + max(1, round(max(0.0, float(payload.columns["dur"][row])) / 1e3))
+        mark = "crit, " if _is_failed(payload, row) else ""
+        lines.append(f"    {time_words(payload, row)} {_inert(name)} :{mark}s{row}, {start}, {end}")
+    return "\n".join(lines) + "\n"
+
+
+def markdown(traces: TraceSet, trace_id: str) -> str:
+    """Return one trace as Markdown.
+
+    Parameters
+    ----------
+    traces
+        The set that holds it.
+    trace_id
+        Its id, or a beginning that no other trace has.
+
+    Returns
+    -------
+    str
+        What it was, a waterfall in text (at most 40 spans: the upper levels, the longest first), and what failed.
+
+    Raises
+    ------
+    ValueError
+        No trace, or several, begin so; the nearest ids are named.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "service_name": "shop"})
+    >>> text = markdown(TraceSet.from_spans(frame.assign(start_ns=0, end_ns=5_000_000)), "0000")
+    >>> print(text.splitlines()[0])
+    ## Trace `000000000000000000000000000000a1`
+    """
+    payload = trace_payload(traces, trace_id, with_details=False)
+    one = traces.trace(payload.meta["id"])
+    facts = one.summary.iloc[0]
+    begun = "unknown" if pd.isna(facts["start_ns"]) else f"{moment(int(facts['start_ns']), decimals=3)} UTC"
+    head = [
+        f"## Trace {_code(payload.meta['id'])}",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| root | {' '.join(_code(clean(facts[name], limit=_NAME)) for name in ('root_service_name', 'root_name'))} |",
+        f"| begun at | {begun} |",
+        f"| duration | {duration(_end(payload))} |",
+        f"| spans | {plural(int(facts['span_count']), 'span')} of {plural(int(facts['service_count']), 'service')} |",
+        f"| failed | {plural(int(facts['error_count']), 'span')} |",
+        "",
+    ]
+    return "\n".join([*head, *_text_waterfall(payload), *_failures(one)]) + "\n"
+
+
+def _rows(payload: Payload) -> list[int]:
+    """Return the rows that are shown, in their order."""
+    columns = payload.columns
+    order = np.lexsort((-columns["dur"], columns["depth"]))[:ROWS]
+    return [int(row) for row in np.sort(order)]
+
+
+def _names(payload: Payload, row: int) -> tuple[str, str]:
+    """Return service and name of a row."""
+    service = str(payload.meta["services"][payload.columns["svc"][row]])
+    return clean(service, limit=_NAME), clean(payload.strings[int(payload.columns["name"][row])], limit=_NAME)
+
+
+def _is_failed(payload: Payload, row: int) -> bool:
+    """Tell whether a row failed."""
+    return Flag.ERROR in Flag(int(payload.columns["flags"][row]))
+
+
+def _inert(text: str) -> str:
+    """Return a text with everything that Mermaid could read as syntax as an entity."""
+    return _PLAIN.sub(lambda found: f"#{ord(found[0])};", text)
+
+
+def _end(payload: Payload) -> float:
+    """Return the length of the trace in ns."""
+    start: Array = payload.columns["start"]
+    return max(1.0, float((start + np.maximum(payload.columns["dur"], 0)).max(initial=0)))
+
+
+def _text_waterfall(payload: Payload) -> list[str]:
+    """Return the rows as lines of a block of code: names, duration, and a bar of 40 characters."""
+    rows, end = _rows(payload), _end(payload)
+    labels = [_label(payload, row) for row in rows]
+    wide = max(map(len, labels), default=0)
+    lines = []
+    for row, label in zip(rows, labels, strict=True):
+        start = min(_BAR - 1, int(float(payload.columns["start"][row]) / end * _BAR))
+        length = max(1, round(max(0.0, float(payload.columns["dur"][row])) / end * _BAR))
+        bar = (" " * start + "█" * min(length, _BAR - start)).ljust(_BAR)
+        lines.append(f"{label.ljust(wide)}  {time_words(payload, row):>8}  |{bar}|")
+    total = len(payload.columns["start"])
+    if len(rows) < total:
+        lines.append(f"{len(rows)} of {total} spans: the upper levels, the longest first")
+    fence = "`" * max(3, 1 + _longest_run("\n".join(lines)))
+    return [f"{fence}text", *lines, fence]
+
+
+def _label(payload: Payload, row: int) -> str:
+    """Return service and name of a row, indented by its depth, with a mark where it failed."""
+    service, name = _names(payload, row)
+    indent = "  " * min(int(payload.columns["depth"][row]), 12)
+    return f"{indent}{'! ' if _is_failed(payload, row) else ''}{service} {name}"
+
+
+def _failures(one: TraceSet) -> list[str]:
+    """Return what failed, deepest first: the others often only pass it on."""
+    spans = one.spans
+    failed = spans[spans["is_error"]].sort_values("depth", ascending=False, kind="stable").head(10)
+    lines = []
+    for row in failed.to_dict("records"):
+        said = next(
+            (str(row[c]) for c in ("exception_message", "status_message", "error_type") if _is_text(row[c])), ""
+        )
+        words = f": {_code(clean(said, limit=200))}" if said else ""
+        names = " ".join(_code(clean(row[column], limit=_NAME)) for column in ("service_name", "name"))
+        lines.append(f"- {names}{words}")
+    return ["", "### What failed", "", *lines] if lines else []
+
+
+def _is_text(value: Any) -> bool:
+    """Tell whether a cell holds words."""
+    return isinstance(value, str) and bool(value)
+
+
+def _code(text: str) -> str:
+    """Return a text as code: behind more backticks than it holds; a bar would end a cell of a table."""
+    fence = "`" * (1 + _longest_run(text))
+    room = " " if text.startswith("`") or text.endswith("`") or not text.strip() else ""
+    return f"{fence}{room}{text}{room}{fence}".replace("|", "\\|")
+
+
+def _longest_run(text: str) -> int:
+    """Return the length of the longest run of backticks."""
+    return max(map(len, re.findall("`+", text)), default=0)
