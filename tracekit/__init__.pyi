@@ -19,6 +19,7 @@ from tracekit.analysis.errors import errors as errors
 from tracekit.analysis.timeline import timeline as timeline
 from tracekit.analysis.critical_path import critical_path as critical_path
 from tracekit.analysis.clock_skew import clock_skew as clock_skew
+from tracekit.analysis.sampling import sampling as sampling
 
 from tracekit.findings import Estimate as Estimate
 from tracekit.findings import Finding as Finding

@@ -1,0 +1,118 @@
+"""Can this sample be trusted?  One file a check; ``CHECKS`` is the table that runs them.
+
+A check takes ``Inputs`` and returns findings; one whose inputs are missing says ``not assessable: needs ...``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tracekit.analysis.sampling.absence import absence
+from tracekit.analysis.sampling.attribute_bias import attribute_bias
+from tracekit.analysis.sampling.calibration import calibration
+from tracekit.analysis.sampling.configured_rate import configured_rate
+from tracekit.analysis.sampling.error_capture import error_capture
+from tracekit.analysis.sampling.evidence_loss import evidence_loss
+from tracekit.analysis.sampling.funnel import funnel
+from tracekit.analysis.sampling.id_forensics import id_forensics
+from tracekit.analysis.sampling.id_randomness import id_randomness
+from tracekit.analysis.sampling.inputs import Inputs, gather
+from tracekit.analysis.sampling.observed_rate import observed_rate
+from tracekit.analysis.sampling.reservoir_bias import reservoir_bias
+from tracekit.analysis.sampling.tail_bias import tail_bias
+from tracekit.analysis.sampling.tail_truncation import tail_truncation
+from tracekit.analysis.sampling.traffic_mix import traffic_mix
+from tracekit.analysis.sampling.unseen_paths import unseen_paths
+from tracekit.analysis.sampling.weight_sanity import weight_sanity
+from tracekit.findings import Finding, Findings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+
+    from tracekit.traces import TraceSet
+
+CHECKS: tuple[Callable[[Inputs], list[Finding]], ...] = (
+    observed_rate,
+    configured_rate,
+    funnel,
+    error_capture,
+    absence,
+    traffic_mix,
+    attribute_bias,
+    tail_bias,
+    reservoir_bias,
+    weight_sanity,
+    evidence_loss,
+    tail_truncation,
+    unseen_paths,
+    calibration,
+    id_randomness,
+    id_forensics,
+)
+"""S01 to S16 of the specification, in its order."""
+
+
+def sampling(
+    traces: TraceSet,
+    *,
+    rules: Any = None,
+    requests: pd.DataFrame | None = None,
+    log: pd.DataFrame | None = None,
+    expected: Mapping[str, Any] | None = None,
+    margin: float = 0.10,
+    level: float = 0.95,
+) -> Findings:
+    """Return what these traces can and cannot say about all traffic: sampling rates, bias, what was missed.
+
+    Parameters
+    ----------
+    traces
+        Any traces; unchanged.  Weights that they have are used, ``with_weights("auto")`` finds the others.
+    rules
+        Sampling rules: X-Ray (central or local), a collector configuration, Jaeger strategies, the path of a JSON or
+        YAML file with one of them, or a rate.
+    requests
+        Requests that somebody else counted, one row a stratum and window: ``count`` and any of ``time`` (UTC unless it
+        says otherwise), ``end``, ``service``, ``route``, ``method``, ``status``.
+    log
+        One row a request, sampled or not: ``trace_id`` and any of ``service``, ``route``, ``method``, ``status``.
+    expected
+        What you expect: ``rate``, ``incident`` (occurrences, or occurrences and traces needed), ``capture``, ``stages``
+        (``instrumented``, ``sampled``, ``indexed``), ``processes``, ``attributes``.
+    margin
+        Practical margin: ratios within 1 / (1 + margin) and 1 + margin do no harm.
+    level
+        Confidence level; 1 - level is also the false discovery rate of checks that try many strata.
+
+    Returns
+    -------
+    Findings
+        At least one of every check, the gravest first.  The column ``status`` of each ``evidence`` is ``ok``,
+        ``measured``, ``warn``, ``biased``, ``fail``, ``inconclusive`` (with the n that would settle it) or
+        ``not_assessable`` (with the input that is missing).
+
+    Raises
+    ------
+    ValueError
+        Rules, counts or expectations that do not hold what they should; the rule or row is named.
+
+    Notes
+    -----
+    The unit is the trace.  Statements about all traffic rest on known inclusion probabilities only: a trace without one
+    is never taken for one that stands for itself.  Verdicts come from interval and margin, never from a p-value alone.
+
+    Examples
+    --------
+    Nobody knows how these traces were sampled, and that is what is said:
+
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> found = sampling(TraceSet.from_spans(frame))
+    >>> print(next(finding.headline for finding in found if finding.check == "rate.observed"))
+    Share of requests that was traced: not assessable: needs request counts.
+    """
+    inputs = gather(traces, rules=rules, requests=requests, log=log, expectations=expected, margin=margin, level=level)
+    return Findings([finding for check in CHECKS for finding in check(inputs)])

@@ -1,0 +1,110 @@
+"""S14, what does it take to make the sample agree with known totals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.sampling.verdicts import needs, speak
+from tracekit.analysis.sampling.words import counted, number, percent
+from tracekit.findings import Estimate
+from tracekit.stats.intervals import effective_n
+from tracekit.stats.raking import rake
+from tracekit.stats.weighted_rates import weighted_rate
+from tracekit.weights.tally import stratum_codes
+
+if TYPE_CHECKING:
+    from tracekit.analysis.sampling.inputs import Inputs
+    from tracekit.analysis.sampling.verdicts import Status
+    from tracekit.findings import Finding
+    from tracekit.schema import Array
+
+CHECK = "calibrate"
+_DEAR = 2.0
+
+
+def calibration(inputs: Inputs) -> list[Finding]:
+    """Return what calibrating the traces to counted requests changes, costs and leaves open.
+
+    Parameters
+    ----------
+    inputs
+        With counted requests by stratum, at the hop where traces begin.
+
+    Returns
+    -------
+    list of Finding
+        ``warn`` where a weight is held by its bound (five times the mean, or a fifth), requests of strata without any
+        trace remain, or the design effect exceeds 2.
+
+    Notes
+    -----
+    Post-stratification of weights that start at 1 / p where p is known for all and else at 1, bounded to 1/5 and 5
+    times the mean (``stats.raking``).  Removes only the bias that the strata explain and never claims more: what
+    differs inside a stratum stays.  ``traces.with_weights(requests)`` gives the traces such weights, unbounded.
+    Source: Deville and Sarndal 1992.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.sampling.inputs import gather
+    >>> frame = pd.DataFrame({"trace_id": list("abcd"), "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> shop = TraceSet.from_spans(frame.assign(http_route=["/pay", "/pay", "/pay", "/cart"]))
+    >>> requests = pd.DataFrame({"route": ["/pay", "/cart"], "count": [60, 60]})
+    >>> print(calibration(gather(shop, requests=requests))[0].headline)
+    Weights now match the totals of 2 strata; the error rate goes from 0 % to 0 % (n = 4, effective 3, design effect \
+1.33); what differs inside a stratum is not corrected.
+    """
+    subject = "What weights by counted requests would change"
+    if missing := inputs.counts_needed:
+        return [needs(CHECK, subject, missing, inputs)]
+    cell, totals, labels, lost = _cells(inputs)
+    if not (cell >= 0).any():
+        return [needs(CHECK, subject, "counts of the strata that the roots of traces belong to", inputs)]
+    chosen = np.flatnonzero(cell >= 0)
+    start = np.ones(len(chosen)) if inputs.weights_needed or not inputs.base.all() else 1 / inputs.probability[chosen]
+    raked = rake(start, [(cell[chosen], totals)])
+    raw = float(inputs.failed[chosen].mean())
+    deff = len(chosen) / effective_n(raked.weights)
+    rate = weighted_rate(1 / np.maximum(raked.weights, 1), inputs.failed[chosen], target="process", level=inputs.level)
+    held = np.bincount(cell[chosen], minlength=len(totals))
+    table = pd.DataFrame({"scope": labels, "requests": totals, "traces": held, "weight": totals / np.maximum(held, 1)})
+    problems = [f"{counted(raked.at_bound, 'weight')} held by a bound"] * (raked.at_bound > 0)
+    problems += [f"{number(lost)} requests belong to strata without a trace"] * (lost > 0)
+    problems += [f"the weights cost a design effect of {deff:.2g}"] * (deff > _DEAR)
+    status: Status = "warn" if problems else "measured"
+    cost = f"n = {number(len(chosen))}, effective {number(effective_n(raked.weights))}, design effect {deff:.3g}"
+    text = (
+        f"Weights now match the totals of {number(len(totals))} strata{'; but ' * bool(problems)}{'; '.join(problems)};"
+        f" the error rate goes from {percent(raw)} to {percent(rate.value)} ({cost}); what differs inside a stratum is"
+        " not corrected."
+    )
+    estimate = Estimate(rate.value, "ratio", rate.low, rate.high, len(chosen), effective_n(raked.weights))
+    assumed = ("selection depends on nothing but the strata", *inputs.caveats)
+    remedy = "Merge strata with few traces." if status == "warn" else ""
+    return [
+        speak(CHECK, status, text, inputs, table.assign(status=status), estimate=estimate, assumptions=assumed,
+              remedy=remedy)
+    ]  # fmt: skip
+
+
+def _cells(inputs: Inputs) -> tuple[Array, Array, list[str], float]:
+    """Return the cell of each root (-1 = not counted), totals and names of the cells, requests of empty ones."""
+    assert inputs.counts is not None
+    keys, root = list(inputs.counts.dimensions), inputs.traces.forest.root_row
+    if not keys:
+        return np.zeros(len(root), np.int64), np.array([inputs.counts.total]), ["all requests"], 0.0
+    asked = inputs.counts.frame.groupby(keys, dropna=False)["count"].sum()
+    own = pd.DataFrame({key: stratum_codes(inputs.traces, key).take(root).series().astype(object) for key in keys})
+    index = asked.index if len(keys) > 1 else pd.Index(asked.index, name=keys[0])
+    wanted = pd.MultiIndex.from_frame(own) if len(keys) > 1 else pd.Index(own[keys[0]])
+    at = index.get_indexer(wanted)
+    held = np.bincount(at[at >= 0], minlength=len(asked))
+    full = (held > 0) & (asked.to_numpy() > 0)
+    number_of = np.where(full, np.cumsum(full) - 1, -1)
+    cell = np.where(at >= 0, number_of[at], -1)
+    labels = [" ".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in index[full]]
+    return cell, asked.to_numpy()[full].astype(np.float64), labels, float(asked.to_numpy()[held == 0].sum())

@@ -1,0 +1,150 @@
+"""S03, where do requests fall out between the user and the trace backend."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.sampling.verdicts import needs, speak, worst
+from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.findings import Estimate
+from tracekit.stats.proportions import share_interval
+
+if TYPE_CHECKING:
+    from tracekit.analysis.sampling.inputs import Inputs
+    from tracekit.findings import Finding
+
+CHECK = "coverage.funnel"
+_WHOLE = 0.99
+_SAYS = {
+    "instrumented": "requests never reach instrumented code",
+    "sampled": "the sampler leaves them out",
+    "recorded": "traces are lost between the decision and the backend",
+    "indexed": "the backend does not index them",
+}
+
+
+def funnel(inputs: Inputs) -> list[Finding]:
+    """Return what share of the requests passes each stage, and which stage loses most.
+
+    Parameters
+    ----------
+    inputs
+        With counted requests; ``expected["stages"]`` and rules tell the stages apart.
+
+    Returns
+    -------
+    list of Finding
+        ``ok`` where every stage but sampling passes 99 % and sampling passes what its rule says, ``fail`` where one
+        does not; ``measured`` where only the ends are known.
+
+    Notes
+    -----
+    Stages: requests, instrumented, sampled, recorded (traces in hand), indexed; a_k = stage over the one before with
+    Wilson's interval; M1 is their product, M7 sampled over instrumented.  The loss is shared out by
+    log(a_k / expected) over its sum, where 1 is expected of all stages but sampling.  Assumes that the stages nest: not
+    where SDK families count differently, or the trace summaries were themselves sampled.  Source: metrics M1, M7.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.sampling.inputs import gather
+    >>> ids = [f"{n:032x}" for n in range(1, 401)]
+    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> requests, stages = pd.DataFrame({"count": [16_000]}), {"instrumented": 16_000, "sampled": 800}
+    >>> inputs = gather(TraceSet.from_spans(frame), rules=0.05, requests=requests, expectations={"stages": stages})
+    >>> print(funnel(inputs)[0].headline)
+    2.5 % (2.3-2.8 %; 400 of 16,000) of requests have a trace: traces are lost between the decision and the backend, \
+where only 50 % (46.5-53.5 %) arrive.
+    """
+    subject = "Where requests fall out on the way to a trace"
+    if missing := inputs.counts_needed:
+        return [needs(CHECK, subject, missing, inputs)]
+    table = _stages(inputs)
+    if (table["count"].diff() > 0).any():
+        at = table.index[(table["count"].diff() > 0)][0]
+        row, before = table.loc[at], table.loc[at - 1]
+        text = (
+            f"Stage {row['stage']} counts {number(row['count'])}, more than the {number(before['count'])} of"
+            f" {before['stage']} before it: the stages are not of the same requests."
+        )
+        return [speak(CHECK, "fail", text, inputs, table.assign(status="fail"), remedy="Align windows and hops.")]
+    requests, traces = float(table["count"].iloc[0]), float(len(inputs.traces))
+    traces = float(table.loc[table["stage"] == "recorded", "count"].iloc[0])
+    low, high = share_interval(traces, requests, level=inputs.level)
+    base = f"{percent(traces / requests)} ({percents(float(low), float(high))}; {number(traces)} of {number(requests)})"
+    judged = table["status"].tolist()[1:]
+    status = worst(judged)
+    estimate = Estimate(traces / requests, "ratio", float(low), float(high), int(traces))
+    return [
+        speak(CHECK, status, f"{base} of requests have a trace{_cause(table, status)}", inputs, table,
+              estimate=estimate, assumptions=("the stages nest", *inputs.caveats), remedy=_remedy(status))
+    ]  # fmt: skip
+
+
+def _stages(inputs: Inputs) -> pd.DataFrame:
+    """Return one row a stage that is known, in order."""
+    tally, told = inputs.tally, inputs.expected.stages
+    requests, recorded = float(tally.frame["requests"].sum()), float(tally.frame["traces"].sum())
+    known: list[tuple[str, float]] = [("requests", requests)]
+    known += [(name, float(told[name])) for name in ("instrumented", "sampled") if name in told]
+    known += [("recorded", recorded)]
+    known += [("indexed", float(told["indexed"]))] if "indexed" in told else []
+    table = pd.DataFrame(known, columns=["stage", "count"])
+    before = table["count"].shift()
+    low, high = share_interval(table["count"].to_numpy(), before.fillna(0).to_numpy(), level=inputs.level)
+    table["estimate"], table["ci_low"], table["ci_high"] = table["count"] / before, low, high
+    rate = inputs.rules.base_rate if inputs.rules is not None else None
+    chooses = "sampled" if "sampled" in told else "recorded"
+    table["expected"] = [math.nan] + [
+        (math.nan if rate is None else rate) if stage == chooses else 1.0 for stage in table["stage"][1:]
+    ]
+    table["status"] = ["measured"] + [
+        _status(row, chooses, inputs.margin) for row in table.iloc[1:].itertuples(index=False)
+    ]
+    loss = np.log((table["estimate"] / table["expected"]).clip(1e-12, 1).to_numpy(np.float64))
+    total = float(np.nansum(loss))
+    table["loss_share"] = loss / total if total < 0 else 0.0
+    return table
+
+
+def _status(row: tuple[object, ...], chooses: str, margin: float) -> str:
+    """Return the verdict about one stage."""
+    stage, _, _, low, high, due = row[:6]
+    assert isinstance(low, float)
+    assert isinstance(high, float)
+    assert isinstance(due, float)
+    if math.isnan(due):
+        return "measured"
+    if stage == chooses:
+        inside = low / due >= 1 / (1 + margin) and high / due <= 1 + margin
+        return "ok" if inside else "fail" if high / due < 1 / (1 + margin) else "inconclusive"
+    return "ok" if low >= _WHOLE else "fail" if high < _WHOLE else "inconclusive"
+
+
+def _cause(table: pd.DataFrame, status: str) -> str:
+    """Return what the stages say about the rest."""
+    stages = table.iloc[1:]
+    if status == "measured":
+        return "; without sampling rules or the counts of the stages nobody can say which stage loses the others."
+    if status == "ok":
+        return ": sampling explains it, so raise the rate for more; nothing is broken."
+    row = stages.iloc[int(stages["loss_share"].fillna(0).to_numpy().argmax())]
+    only = f"where only {percent(row['estimate'])} ({percents(row['ci_low'], row['ci_high'])}) arrive"
+    if status == "fail":
+        due = row["expected"]
+        instead = f" instead of {percent(due)}" if due < 1 else ""
+        return f": {_SAYS[row['stage']]}, {only}{instead}."
+    return f": most of the unexplained loss, if any, is at stage {row['stage']}; too few requests to be sure."
+
+
+def _remedy(status: str) -> str:
+    """Return what to do."""
+    return {
+        "fail": "Mend that stage first; a higher sampling rate would not help.",
+        "measured": "Give rules=... and expected={'stages': ...}.",
+    }.get(status, "")

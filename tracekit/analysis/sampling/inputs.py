@@ -1,0 +1,290 @@
+"""What a check may ask: the traces with their weights, rules, counted requests, a log, and what the user expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tracekit.attributes import Codes
+from tracekit.traces import TraceSet
+from tracekit.weights.counts import Counts, counts_of_log, read_counts
+from tracekit.weights.known import Weights
+from tracekit.weights.ladder import Evidence, climb
+from tracekit.weights.rule_formats import sampling_rules
+from tracekit.weights.tally import Tally, tally
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tracekit.columns import Array
+    from tracekit.weights.rules import Rules
+
+_PERIOD = "%Y-%m-%d %H:%M"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the user expects of the sample.
+
+    Parameters
+    ----------
+    rate
+        Share of the requests that should be traced.
+    incident
+        How often the smallest incident that must not be missed happens, and how many traces of it are needed.
+    capture
+        Share of the failing requests that should be captured.
+    stages
+        What other systems counted in the same window: ``instrumented`` (requests that the SDKs saw), ``sampled``,
+        ``indexed``.
+    processes
+        How many processes begin traces; those seen in the traces unless given.
+    attributes
+        Attributes whose values should be looked at for bias, beside those that look like tenants and versions.
+
+    Examples
+    --------
+    >>> expected({"rate": 0.05, "incident": 20}).incident
+    (20, 1)
+    """
+
+    rate: float | None = None
+    incident: tuple[int, int] | None = None
+    capture: float = 0.9
+    stages: Mapping[str, float] = field(default_factory=dict)
+    processes: int | None = None
+    attributes: tuple[str, ...] = ()
+
+
+STAGES = ("instrumented", "sampled", "indexed")
+
+
+def expected(given: Mapping[str, Any] | None) -> Expected:
+    """Return expectations from a mapping.
+
+    Parameters
+    ----------
+    given
+        Any of the fields of ``Expected``.
+
+    Returns
+    -------
+    Expected
+        With the rest as it is by default.
+
+    Raises
+    ------
+    ValueError
+        A field that is none, or a value that cannot be.
+
+    Examples
+    --------
+    >>> expected(None).capture
+    0.9
+    """
+    known, told = set(Expected.__dataclass_fields__), dict(given or {})
+    if strange := sorted(set(told) - known):
+        raise ValueError(f"expected any of {', '.join(sorted(known))} as expectations, found {', '.join(strange)}")
+    for name in ("rate", "capture"):
+        if told.get(name) is not None and not 0 < told[name] <= 1:
+            raise ValueError(f"expected {name} above 0 and up to 1, found {told[name]!r}")
+    if isinstance(told.get("incident"), int):
+        told["incident"] = (told["incident"], 1)
+    if (incident := told.get("incident")) is not None:
+        whole = isinstance(incident, (tuple, list)) and [type(n) for n in incident] == [int, int]
+        if not whole or min(incident) < 1:
+            raise ValueError(f"expected incident as a number of occurrences and of traces needed, found {incident!r}")
+    if strange := sorted(set(told.get("stages", ())) - set(STAGES)):
+        raise ValueError(f"expected stages among {', '.join(STAGES)}, found {', '.join(strange)}")
+    told["attributes"] = tuple(told.get("attributes", ()))
+    return Expected(**told)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that the checks share; what costs time is worked out once.
+
+    Parameters
+    ----------
+    traces
+        With the weights that the ladder found.
+    rules, counts, log, expected
+        As given; None where missing.
+    margin, level
+        Practical margin of ratios, confidence level.
+    obstacles
+        Why traces have no weight, with their number.
+    call
+        The call that gives the findings again.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> gather(TraceSet.from_spans(frame), rules=0.05).probability
+    array([0.05])
+    """
+
+    traces: TraceSet
+    rules: Rules | None
+    counts: Counts | None
+    log: pd.DataFrame | None
+    expected: Expected
+    margin: float
+    level: float
+    obstacles: Mapping[str, int]
+    call: str
+
+    @cached_property
+    def failed(self) -> Array:
+        """bool, one a trace: its root failed."""
+        return np.asarray(self.traces.is_error[self.traces.forest.root_row])
+
+    @cached_property
+    def took_ns(self) -> Array:
+        """float64, one a trace: duration of its root, NaN where unknown."""
+        root = self.traces.forest.root_row
+        return np.where(self.traces.has_duration[root], self.traces.duration_ns[root].astype(np.float64), np.nan)
+
+    @cached_property
+    def start_ns(self) -> Array:
+        """int64, one a trace: start of its root."""
+        return np.asarray(self.traces.columns.spans.start_ns[self.traces.forest.root_row])
+
+    @cached_property
+    def probability(self) -> Array:
+        """float64, one a trace; NaN where unknown or where the trace came beside the sample."""
+        return self.traces.weights.probability
+
+    @cached_property
+    def base(self) -> Array:
+        """bool, one a trace: stands for all traffic with a known probability."""
+        return ~np.isnan(self.probability)
+
+    @cached_property
+    def is_even(self) -> bool:
+        """Whether every trace has the same known probability."""
+        return bool(self.base.all()) and len(self.base) > 0 and float(np.ptp(self.probability)) < 1e-9  # noqa: PLR2004
+
+    @cached_property
+    def weights_source(self) -> str:
+        """Where the weights came from."""
+        return " and ".join(self.traces.weights.sources)
+
+    @cached_property
+    def weights_needed(self) -> str:
+        """What is missing for a statement about all traffic; empty where nothing is."""
+        unknown, total = int((~self.traces.weights.known).sum()), len(self.traces)
+        if not total:
+            return "traces"
+        if not unknown and self.base.any():
+            return ""
+        why = "; ".join(f"{reason} ({n:,})" for reason, n in self.obstacles.items())
+        what = (
+            "inclusion probabilities"
+            if unknown == total
+            else f"the inclusion probability of {unknown:,} of {total:,} traces"
+        )
+        return f"{what} (sampling rules, a request log, or traces.with_weights)" + f": {why}" * bool(why)
+
+    @cached_property
+    def tally(self) -> Tally:
+        """Requests beside traces; only where there are counts."""
+        assert self.counts is not None
+        return tally(self.traces, self.counts)
+
+    @cached_property
+    def counts_needed(self) -> str:
+        """What is missing for a comparison with counted requests; empty where nothing is."""
+        if self.counts is None:
+            return "request counts"
+        if not len(self.traces):
+            return "traces"
+        if self.counts.has_time and not self.tally.frame["traces"].sum():
+            frame = self.counts.frame
+            theirs = _period(int(frame["start_ns"].min()), int(frame["end_ns"].max()))
+            ours = _period(int(self.start_ns.min()), int(self.start_ns.max()))
+            said = "".join(f" ({note})" for note in self.counts.notes)
+            return f"request counts of the same time: they cover {theirs}{said}, the traces {ours}"
+        if not self.tally.frame["traces"].sum():
+            names = ", ".join(self.counts.dimensions)
+            return f"request counts of the same strata: no trace belongs to any {names} that was counted"
+        return ""
+
+    @cached_property
+    def caveats(self) -> tuple[str, ...]:
+        """What was taken for granted in joining counts and traces."""
+        if self.counts is None:
+            return ()
+        found = [*self.counts.notes]
+        if self.tally.outside_count:
+            found.append(f"{self.tally.outside_count:,} traces begin outside the counted windows and are left out")
+        if left := int(self.tally.unmatched["traces"].sum()) if len(self.tally.unmatched) else 0:
+            found.append(f"{left:,} traces belong to strata that were not counted and are left out")
+        return tuple(found)
+
+
+def _period(first: int, last: int) -> str:
+    """Return a period in UTC."""
+    low, high = (pd.Timestamp(edge, unit="ns").strftime(_PERIOD) for edge in (first, last))
+    return f"{low} to {high} UTC"
+
+
+def gather(
+    traces: TraceSet,
+    *,
+    rules: Any = None,
+    requests: pd.DataFrame | None = None,
+    log: pd.DataFrame | None = None,
+    expectations: Mapping[str, Any] | None = None,
+    margin: float = 0.10,
+    level: float = 0.95,
+) -> Inputs:
+    """Return what the checks share; weights that the traces already have are kept, the ladder finds the others.
+
+    Parameters
+    ----------
+    traces, rules, requests, log, margin, level
+        As ``sampling`` takes them.
+    expectations
+        Its ``expected``.
+
+    Returns
+    -------
+    Inputs
+        Checked.
+
+    Raises
+    ------
+    ValueError
+        Rules, counts or expectations that do not hold what they should; the row is named.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> gather(TraceSet.from_spans(frame)).weights_needed
+    'inclusion probabilities (sampling rules, a request log, or traces.with_weights)'
+    """
+    if not margin > 0:
+        raise ValueError(f"expected a margin above 0, such as 0.1, found {margin!r}")
+    read = None if rules is None else sampling_rules(rules)
+    counts = read_counts(requests) if requests is not None else counts_of_log(log) if log is not None else None
+    obstacles: dict[str, int] = {}
+    if not traces.weights.known.all():
+        found, obstacles = climb(traces, Evidence(read, log))
+        traces = TraceSet(traces.columns, forest=traces.forest, weights=_known_first(traces.weights, found))
+    names = {"rules": rules, "requests": requests, "log": log, "expected": expectations}
+    call = ", ".join(["traces", *(f"{name}={name}" for name, value in names.items() if value is not None)])
+    return Inputs(traces, read, counts, log, expected(expectations), margin, level, obstacles, f"tk.sampling({call})")
+
+
+def _known_first(own: Weights, found: Weights) -> Weights:
+    """Return the weights that traces have, and those found for the others."""
+    codes = np.where(own.known, own.source.codes, found.source.codes + len(own.source.labels))
+    labels = [*own.source.labels, *found.source.labels]
+    distinct = list(dict.fromkeys(labels))
+    number = np.array([distinct.index(label) for label in labels], np.int32)
+    return Weights(np.where(own.known, own.value, found.value), Codes(number[codes], distinct))

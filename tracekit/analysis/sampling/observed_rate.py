@@ -1,0 +1,118 @@
+"""S01, how much of this traffic was really traced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.sampling.verdicts import needs, speak, worst
+from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.findings import Estimate
+from tracekit.stats.minimum_effect import judge
+from tracekit.stats.proportions import overdispersion, share_interval, widened
+
+if TYPE_CHECKING:
+    from tracekit.analysis.sampling.inputs import Inputs
+    from tracekit.findings import Finding
+
+CHECK = "rate.observed"
+_RESTLESS = 1.5
+
+
+def observed_rate(inputs: Inputs) -> list[Finding]:
+    """Return the share of the counted requests that left a trace, in all and by stratum.
+
+    Parameters
+    ----------
+    inputs
+        With counted requests; ``expected["rate"]`` is the target where there is one.
+
+    Returns
+    -------
+    list of Finding
+        ``fail`` where a stratum has more traces than requests: that is no rate but a count or a window that is wrong.
+
+    Notes
+    -----
+    n_g / N_g by Wilson from five traces on, Clopper-Pearson below.  Where the share varies over windows by more than
+    chance (Pearson's chi squared over its degrees of freedom above 1.5), the interval of the whole is widened by its
+    root, on the logit.  Assumes that n and N count the same requests in the same windows; health checks in N, several
+    traces a request and counts at another hop break it.  Source: textbook; metrics M1 and M7.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.sampling.inputs import gather
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> found = observed_rate(gather(TraceSet.from_spans(frame), requests=pd.DataFrame({"count": [40]})))
+    >>> print(found[0].headline)
+    All requests were traced at 5 % (0.61-16.9 %; 2 of 40 requests).
+    """
+    subject = "Share of requests that was traced"
+    if missing := inputs.counts_needed:
+        return [needs(CHECK, subject, missing, inputs, remedy="Give the counts of a load balancer or gateway.")]
+    table = _rates(inputs)
+    whole, strata = table.iloc[0], table.iloc[1:]
+    beyond = (
+        strata[strata["traces"] > strata["requests"]] if len(strata) else table[table["traces"] > table["requests"]]
+    )
+    said = f"{percent(whole['estimate'])} ({percents(whole['ci_low'], whole['ci_high'])}; "
+    text = f"All requests were traced at {said}{number(whole['traces'])} of {number(whole['requests'])} requests)."
+    if len(beyond):
+        row = beyond.sort_values("traces", ascending=False).iloc[0]
+        text = (
+            f"{row['scope'].capitalize() if row['scope'] == 'all requests' else row['scope']} has more traces than"
+            f" requests ({number(row['traces'])} of {number(row['requests'])}), and {len(beyond) - 1} more strata:"
+            " this is no rate; the counts, the window or the hop are not those of the traces."
+        )
+    status = worst(table["status"].tolist())
+    if inputs.expected.rate is not None and not len(beyond):
+        text = text.removesuffix(".") + f", where {percent(inputs.expected.rate)} was expected."
+    estimate = Estimate(
+        float(whole["estimate"]), "ratio", float(whole["ci_low"]), float(whole["ci_high"]), int(whole["traces"])
+    )
+    remedy = "" if status in {"ok", "measured"} else "Mend the counts or the window before reading any other rate."
+    return [speak(CHECK, status, text, inputs, table, estimate=estimate, assumptions=_assumed(inputs), remedy=remedy)]
+
+
+def _assumed(inputs: Inputs) -> tuple[str, ...]:
+    """Return what must be true."""
+    return ("counts and traces are of the same requests in the same windows", *inputs.caveats)
+
+
+def _rates(inputs: Inputs) -> pd.DataFrame:
+    """Return one row for all requests and one a stratum."""
+    tally, keys = inputs.tally, list(inputs.counts.dimensions) if inputs.counts is not None else []
+    strata = tally.frame[tally.frame["requests"] + tally.frame["traces"] > 0]
+    scope = [" ".join(str(part) for part in row) for row in strata[keys].fillna("(none)").itertuples(index=False)]
+    total = pd.DataFrame({"requests": [strata["requests"].sum()], "traces": [strata["traces"].sum()]})
+    table = pd.concat([total, strata[["requests", "traces"]]] if keys else [total], ignore_index=True)
+    table.insert(0, "scope", ["all requests", *scope] if keys else ["all requests"])
+    low, high = share_interval(table["traces"].to_numpy(), table["requests"].to_numpy(), level=inputs.level)
+    table["estimate"] = table["traces"] / table["requests"].where(table["requests"] > 0)
+    table["ci_low"], table["ci_high"], table["dispersion"] = low, high, np.nan
+    if len(tally.bins):
+        bins = tally.bins.groupby("start_ns")[["requests", "traces"]].sum()
+        dispersion = overdispersion(bins[["traces", "requests"]].min(axis=1).to_numpy(), bins["requests"].to_numpy())
+        table.loc[0, "dispersion"] = dispersion
+        traces, requests = float(total["traces"].iloc[0]), float(total["requests"].iloc[0])
+        if dispersion > _RESTLESS and traces <= requests:
+            limits = widened(traces, requests, dispersion, level=inputs.level)
+            table.loc[0, "ci_low"], table.loc[0, "ci_high"] = float(limits.low), float(limits.high)
+    table["status"] = [
+        _status(inputs, row) for row in table[["traces", "requests", "ci_low", "ci_high"]].itertuples(index=False)
+    ]
+    return table
+
+
+def _status(inputs: Inputs, row: tuple[float, ...]) -> str:
+    """Return the verdict about one rate."""
+    traces, requests, low, high = row
+    if traces > requests:
+        return "fail"
+    if inputs.expected.rate is None:
+        return "measured"
+    return judge(low / inputs.expected.rate, high / inputs.expected.rate, inputs.margin)

@@ -1,0 +1,125 @@
+"""S06, does the sample look like the traffic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.sampling.verdicts import needs, speak, worst
+from tracekit.analysis.sampling.words import factors, number, percent, shown, times
+from tracekit.findings import Estimate
+from tracekit.stats.minimum_effect import compare_mix
+
+if TYPE_CHECKING:
+    from tracekit.analysis.sampling.inputs import Inputs
+    from tracekit.findings import Finding
+    from tracekit.stats.minimum_effect import Mix
+
+CHECK = "mix.head"
+_HOUR_NS = 3600 * 10**9
+_SUBJECT = "Whether the sample looks like the traffic"
+
+
+def traffic_mix(inputs: Inputs) -> list[Finding]:
+    """Return whether some routes, methods, statuses or hours are sampled at another rate than the rest.
+
+    Parameters
+    ----------
+    inputs
+        With counted requests of two strata or more, at the hop where traces begin.
+
+    Returns
+    -------
+    list of Finding
+        One about the strata, and one about the hours where the counts span several: ``biased`` and ``ok`` from exact
+        tests against the margin, ``inconclusive`` with the requests that would settle it.
+
+    Notes
+    -----
+    ``stats.minimum_effect.compare_mix``: n_h ~ Binomial(n, N_h rho / (N_h rho + N - N_h)) at rho = 1 + margin and its
+    inverse, Benjamini-Hochberg over the strata of one axis.  Strata without requests, or with more traces than requests
+    (``rate.observed`` tells), are left out.  Assumes aligned windows and strata defined alike.  A reservoir rightly
+    over-represents quiet strata (``bias.reservoir``).  Source: textbook tests; the minimum-effect form is our own.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.sampling.inputs import gather
+    >>> ids = [f"{n:032x}" for n in range(1, 1001)]
+    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> frame["http_route"] = ["/refund"] * 50 + ["/cart"] * 950
+    >>> requests = pd.DataFrame({"route": ["/refund", "/cart"], "count": [2_000, 18_000]})
+    >>> print(traffic_mix(gather(TraceSet.from_spans(frame), requests=requests))[0].headline)
+    `/refund` is sampled at 0.48x the rate of the rest (0.36-0.63; 50 of 2,000 requests), and 1 more strata: every \
+statistic that mixes them under-counts it.
+    """
+    if missing := inputs.counts_needed:
+        return [needs(CHECK, _SUBJECT, missing, inputs)]
+    assert inputs.counts is not None
+    keys = list(inputs.counts.dimensions)
+    table = inputs.tally.frame
+    if "service_name" in keys:
+        root = inputs.traces.codes("service_name").take(inputs.traces.forest.root_row)
+        begin = {root.labels[code] for code in np.unique(root.codes[root.codes >= 0])}
+        table = table[table["service_name"].isin(begin)]
+    found = [_axis(inputs, table, keys, "strata")] if keys else []
+    if len(inputs.tally.bins):
+        hours = inputs.tally.bins.assign(hour=inputs.tally.bins["start_ns"] // _HOUR_NS)
+        by_hour = hours.groupby("hour")[["requests", "traces"]].sum().reset_index()
+        by_hour["hour"] = pd.to_datetime(by_hour["hour"] * _HOUR_NS).dt.strftime("%Y-%m-%d %H:00")
+        found += [_axis(inputs, by_hour, ["hour"], "hours")] if len(by_hour) > 1 else []
+    return found or [needs(CHECK, _SUBJECT, "request counts by service, route, method, status or hour", inputs)]
+
+
+def _axis(inputs: Inputs, table: pd.DataFrame, keys: list[str], axis: str) -> Finding:
+    """Return the finding about the strata of one axis."""
+    usable = table[(table["requests"] > 0) & (table["traces"] <= table["requests"])].reset_index(drop=True)
+    if len(usable) < 2 or not usable["traces"].sum():  # noqa: PLR2004 - a mix has two parts
+        return needs(CHECK, f"{_SUBJECT}, by {axis}", "two strata with requests and traces", inputs)
+    mix = compare_mix(
+        usable["traces"].to_numpy(), np.round(usable["requests"].to_numpy()), margin=inputs.margin, level=inputs.level
+    )
+    scope = [" ".join(str(part) for part in row) for row in usable[keys].fillna("(none)").itertuples(index=False)]
+    evidence = pd.DataFrame(
+        {"scope": scope, "requests": usable["requests"], "traces": usable["traces"], "estimate": mix.ratio,
+         "ci_low": mix.low, "ci_high": mix.high, "residual": mix.residual, "q_bh": mix.q, "status": mix.verdict,
+         "requests_needed": mix.needed}
+    )  # fmt: skip
+    evidence["request_share"] = evidence["requests"] / evidence["requests"].sum()
+    evidence["trace_share"] = evidence["traces"] / evidence["traces"].sum()
+    return _say(inputs, evidence, mix, axis)
+
+
+def _say(inputs: Inputs, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding:
+    """Return the sentence about one axis."""
+    status = worst(evidence["status"].tolist())
+    far = np.abs(np.log(evidence["estimate"].to_numpy(np.float64)))
+    biased = (evidence["status"] == "biased").to_numpy()
+    row = evidence.iloc[int(np.where(biased == (status == "biased"), far, -1).argmax())]
+    said = (
+        f"{shown(row['scope'])} is sampled at {times(row['estimate'])} the rate of the rest"
+        f" ({factors(row['ci_low'], row['ci_high'])}; {number(row['traces'])} of {number(row['requests'])} requests)"
+    )
+    others = int(biased.sum()) - 1
+    more = f", and {others} more {axis}" * (others > 0)
+    apart = f"sample and traffic differ by {percent(mix.distance)}, noise alone gives {percent(mix.noise)}"
+    text = {
+        "biased": f"{said}{more}: every statistic that mixes them {_effect(row['estimate'])} it.",
+        "ok": f"All {len(evidence)} {axis} are sampled at the same rate within {percent(inputs.margin)}; {apart}.",
+        "inconclusive": f"{said}: too few to tell from the rest; {apart}; about"
+        f" {number(evidence['requests_needed'].max())} requests would settle all {axis}.",
+    }[status]
+    estimate = Estimate(
+        float(row["estimate"]), "ratio", float(row["ci_low"]), float(row["ci_high"]), int(row["traces"])
+    )
+    remedy = "Weigh by stratum: traces.with_weights(requests)." if status == "biased" else ""
+    assumed = ("windows are aligned and strata defined alike", "no reservoir favours quiet strata", *inputs.caveats)
+    return speak(CHECK, status, text, inputs, evidence, estimate=estimate, assumptions=assumed, remedy=remedy)
+
+
+def _effect(ratio: float) -> str:
+    """Return what a rate does to counts."""
+    return "under-counts" if ratio < 1 else "over-counts"

@@ -1,0 +1,132 @@
+"""S13, how much traffic takes a path that we have never seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.sampling.verdicts import needs, speak
+from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.findings import Estimate
+from tracekit.stats.thinned import unseen_mass
+
+if TYPE_CHECKING:
+    from tracekit.analysis.sampling.inputs import Inputs
+    from tracekit.analysis.sampling.verdicts import Status
+    from tracekit.findings import Finding
+    from tracekit.schema import Array
+    from tracekit.traces import TraceSet
+
+CHECK = "paths.unseen"
+_MOST, _TOP, _TOO_MANY = 0.05, 20, 0.5
+_SUBJECT = "Share of the traffic on paths never seen"
+
+
+def unseen_paths(inputs: Inputs) -> list[Finding]:
+    """Return how much of the traffic takes paths that are absent from the sample.
+
+    Parameters
+    ----------
+    inputs
+        With equal inclusion probabilities, or a part of the traces that has one (the embedded random sample).
+
+    Returns
+    -------
+    list of Finding
+        ``warn`` above 5 %, ``ok`` where the upper limit is below.
+
+    Notes
+    -----
+    A path is the root's operation and the set of services it reaches.  Good-Turing's mass f1 / n with Esty's interval,
+    Chao's number of paths.  Assumes that traces are independent draws, one path each, all with the same probability;
+    the largest group of traces with one probability is taken.  Fails where span names carry ids: every path is new
+    then.  Source: Good 1953, Esty 1983, Chao 1984; metric M4.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.sampling.inputs import gather
+    >>> ids = [f"{n:032x}" for n in range(1, 101)]
+    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "start_ns": 0, "end_ns": 5})
+    >>> shop = TraceSet.from_spans(frame.assign(name=["pay"] * 70 + ["cart"] * 28 + ["a", "b"]))
+    >>> print(unseen_paths(gather(shop, rules=0.05))[0].headline)
+    2 % (0-4.7 %) of the requests take paths absent from this sample (4 paths in n = 100 traces, 5 or more in all).
+    """
+    if missing := inputs.weights_needed:
+        return [needs(CHECK, _SUBJECT, missing, inputs)]
+    chosen = _even_part(inputs)
+    path = path_codes(inputs.traces)[chosen]
+    counts = np.sort(np.bincount(path))[::-1]
+    counts = counts[counts > 0]
+    n, unseen = int(counts.sum()), unseen_mass(counts, level=inputs.level)
+    top = float(counts[:_TOP].sum() / n)
+    table = pd.DataFrame(
+        {"paths": [len(counts)], "n_traces": n, "estimate": unseen.mass, "ci_low": unseen.low, "ci_high": unseen.high,
+         "paths_estimated": unseen.kinds, "top_20_share": top, "left_out": len(inputs.traces) - n}
+    )  # fmt: skip
+    if len(counts) > _TOO_MANY * n and n > _TOP:
+        text = f"{number(len(counts))} of {number(n)} traces take a path of their own: span names carry ids or numbers."
+        remedy = "Name spans by route, not by address; then ask again."
+        return [speak(CHECK, "warn", text, inputs, table, remedy=remedy)]
+    status: Status = "warn" if unseen.mass > _MOST else "ok" if unseen.high <= _MOST else "inconclusive"
+    text = (
+        f"{percent(unseen.mass)} ({percents(unseen.low, unseen.high)}) of the requests take paths absent from this"
+        f" sample ({number(len(counts))} paths in n = {number(n)} traces, {number(unseen.kinds)} or more in all)."
+    )
+    assumed = ["traces are independent draws with one probability"]
+    assumed += [f"{number(len(inputs.traces) - n)} traces with another probability are left out"] * (
+        n < len(inputs.traces)
+    )
+    estimate = Estimate(unseen.mass, "ratio", unseen.low, unseen.high, n)
+    remedy = "Raise the rate, or keep at least one trace of every route." if status == "warn" else ""
+    return [speak(CHECK, status, text, inputs, table, estimate=estimate, assumptions=assumed, remedy=remedy)]
+
+
+def _even_part(inputs: Inputs) -> Array:
+    """Return the traces of the largest group with one probability below 1, else of the largest group."""
+    pi = np.round(np.where(inputs.base, inputs.probability, 0), 12)
+    values, counts = np.unique(pi[inputs.base], return_counts=True)
+    thinned = values < 1
+    values, counts = (values[thinned], counts[thinned]) if thinned.any() else (values, counts)
+    return np.flatnonzero(inputs.base & (pi == values[counts.argmax()]))
+
+
+def path_codes(traces: TraceSet) -> Array:
+    """Return the path of every trace: operation of the root and set of the services it reaches.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 from 0; equal numbers are equal paths.
+
+    Notes
+    -----
+    A service is a fixed 64-bit random number, a set their sum over distinct services: two different sets agree once in
+    10^19.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a", "a", "b", "c"], "span_id": ["1", "2", "3", "4"], "name": "x"})
+    >>> frame["service_name"] = ["web", "cart", "web", "web"]
+    >>> path_codes(TraceSet.from_spans(frame.assign(parent_span_id=[None, "1", None, None], start_ns=0, end_ns=5)))
+    array([0, 1, 1])
+    """
+    service = traces.codes("service_name")
+    size = len(service.labels) + 1
+    pair = np.unique(traces.forest.trace.astype(np.int64) * size + service.codes + 1)
+    mark = np.random.default_rng(20).integers(0, 2**63, size, dtype=np.uint64)
+    total = np.zeros(len(traces), np.uint64)
+    np.add.at(total, pair // size, mark[pair % size])
+    operation = traces.codes("operation").take(traces.forest.root_row).codes.astype(np.uint64)
+    with np.errstate(over="ignore"):
+        total += operation * np.uint64(0x9E3779B97F4A7C15)
+    return np.asarray(pd.factorize(total)[0], np.int64)

@@ -1,0 +1,109 @@
+"""How numbers are said: percentages, ratios, durations and their intervals."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
+_PRIVATE = re.compile(r"@|\d{9,}")
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with two or three digits.
+
+    Examples
+    --------
+    >>> percent(0.134), percent(0.0093), percent(1.0), percent(0.00004), percent(float("nan"))
+    ('13.4 %', '0.93 %', '100 %', '0.004 %', 'unknown')
+    """
+    return f"{_hundred(share)} %" if math.isfinite(share) else "unknown"
+
+
+def percents(low: float, high: float) -> str:
+    """Return an interval of shares.
+
+    Examples
+    --------
+    >>> percents(0.0087, 0.0098)
+    '0.87-0.98 %'
+    """
+    return f"{_hundred(low)}-{_hundred(high)} %"
+
+
+def _hundred(share: float) -> str:
+    """Return a hundred times a share."""
+    value = 100 * share
+    if not math.isfinite(value):
+        return "not estimable"
+    text = f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    return text.removesuffix(".0")
+
+
+def times(ratio: float) -> str:
+    """Return a factor.
+
+    Examples
+    --------
+    >>> times(0.714), times(14.4)
+    ('0.71x', '14.4x')
+    """
+    return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:,.1f}x"  # noqa: PLR2004 - three digits are enough
+
+
+def factors(low: float, high: float) -> str:
+    """Return an interval of factors.
+
+    Examples
+    --------
+    >>> factors(0.66, 0.76)
+    '0.66-0.76'
+    """
+    return f"{times(low)[:-1]}-{times(high)[:-1]}"
+
+
+def duration(nanoseconds: float) -> str:
+    """Return a duration with three digits.
+
+    Examples
+    --------
+    >>> duration(241_300_000), duration(2_003e6), duration(float("nan"))
+    ('241 ms', '2 s', 'not estimable')
+    """
+    if not math.isfinite(nanoseconds):
+        return "not estimable"
+    size, unit = next((pair for pair in _UNITS if abs(nanoseconds) >= pair[0]), _UNITS[-1])
+    return f"{float(f'{nanoseconds / size:.3g}'):g} {unit}"
+
+
+def number(count: float) -> str:
+    """Return a count with thousands apart.
+
+    Examples
+    --------
+    >>> number(18_940)
+    '18,940'
+    """
+    return f"{count:,.0f}"
+
+
+def counted(count: int, thing: str) -> str:
+    """Return a count of things.
+
+    Examples
+    --------
+    >>> counted(1, "trace"), counted(1200, "trace")
+    ('1 trace', '1,200 traces')
+    """
+    return f"{count:,} {thing}{'s' * (count != 1)}"
+
+
+def shown(value: str) -> str:
+    """Return a label for a sentence; what could be an address or the number of a person or card is masked.
+
+    Examples
+    --------
+    >>> shown("acme"), shown("jo@example.org")
+    ('`acme`', '`jo...` (masked)')
+    """
+    return f"`{value[:2]}...` (masked)" if _PRIVATE.search(value) else f"`{value}`"
