@@ -5,7 +5,8 @@ import pandas as pd
 
 from tracekit import TraceSet
 
-SERVICES = "frontend cart checkout currency payment shipping email catalog recommendation ads inventory auth".split()
+SERVICES = ["frontend", "cart", "checkout", "currency", "payment", "shipping", "email", "catalog", "recommendation"]
+SERVICES += ["ads", "inventory", "auth"]
 OPERATIONS = ["GET /items", "POST /items", "SELECT items", "UPDATE items", "publish", "render"]
 KEYS = ["http.status_code", "db.system", "host.name", "thread.id", "net.peer.ip", "k8s.pod"]
 BEGIN = 1_747_231_200_000_000_000
@@ -17,7 +18,7 @@ def large_trace(n, seed=0):
     parent = np.maximum(0, (np.arange(n) * random.uniform(0.3, 1.0, n)).astype(np.int64) - 1)
     start, took = np.zeros(n), np.full(n, 2e9)
     into, part = random.uniform(0, 0.6, n), random.uniform(0.05, 0.4, n)
-    for i in range(1, n):  # times are nested
+    for i in range(1, n):
         start[i] = start[parent[i]] + into[i] * took[parent[i]]
         took[i] = max(800.0 + i % 1000, part[i] * took[parent[i]])
     ids = [f"{number:016x}" for number in random.integers(1, 2**63, n)]
@@ -35,7 +36,8 @@ def large_trace(n, seed=0):
         }
     )
     values = np.array([f"value-{k}" for k in range(400)])
-    return TraceSet.from_spans(frame.assign(**{f"attributes.{key}": values[random.integers(400, size=n)] for key in KEYS}))
+    attributes = {f"attributes.{key}": values[random.integers(400, size=n)] for key in KEYS}
+    return TraceSet.from_spans(frame.assign(**attributes))
 
 
 def chain(n):

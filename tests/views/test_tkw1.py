@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tracekit.views.tkw1 import TYPES, Payload, decode, encode
+from tracekit.views.tkw1 import TYPES, Payload, compact, decode, encode
 
 names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8)
 columns = st.sampled_from(TYPES).flatmap(
@@ -57,3 +57,34 @@ def test_another_buffer_is_refused():
 
 def test_lone_surrogates_do_not_stop_the_encoder():
     assert decode(encode(Payload({}, ["\ud83d"]))).strings == ["?"]
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), max_size=40))
+def test_woven_numbers_come_back(numbers):
+    for kind in ("u1", "u2", "u4"):
+        column = (np.array(numbers, np.uint64) % 2 ** (8 * int(kind[1]))).astype(kind)
+        woven = decode(encode(Payload({"a": column}, []), is_woven=True)).columns["a"]
+        assert woven.tolist() == column.tolist()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kind"),
+    [
+        ([0, 255], "uint8"),
+        ([0, 256], "uint16"),
+        ([0, 65_536], "uint32"),
+        ([0, 2**32 - 1], "uint32"),
+        ([0, 2**32], "float64"),
+        ([-1, 5], "float64"),
+        ([0.5], "float64"),
+        ([], "float64"),
+    ],
+)
+def test_whole_numbers_take_the_least_type(numbers, kind):
+    compacted = compact(np.array(numbers, np.float64))
+    assert compacted.dtype == kind
+    assert compacted.tolist() == numbers
+
+
+def test_what_is_not_finite_stays_to_be_refused():
+    assert np.isnan(compact(np.array([np.nan, 1.0]))[0])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 KEYS: Final = ("service_name", "operation")
 _WORTH: Final = 0.1  # a factor is named from a tenth of a change
 _WARNING: Final = 0.1  # a mean that grew by a tenth is a warning
+_ROUNDED: Final = 0.005  # shares this near to one are all of it
 _NAMED: Final = 5  # operations that are named in a sentence
 _NAME: Final = 80
 
@@ -157,8 +158,11 @@ _CODE: Final = "critical_path(before).compare(critical_path(traces))"
 def _where(compared: PathComparison, row: pd.Series, whole: float) -> str:
     """Return the sentence about the operation that changed most."""
     share = row["change_ns"] / whole
-    part = f"{ratio(min(share, 1.0))} of it is" if share < 1 else "All of it, and more, is"
-    said = f" {part} {name_of(row)} ({more(row['change_ns'])})"
+    if share > 1 + _ROUNDED:
+        said = f" {name_of(row)} alone makes {more(row['change_ns'])}"
+    else:
+        part = "All of it" if share > 1 - _ROUNDED else f"{ratio(share)} of it"
+        said = f" {part} is {name_of(row)} ({more(row['change_ns'])})"
     parts = compared.parts
     mine = parts[(parts["service_name"] == row["service_name"]) & (parts["operation"] == row["operation"])]
     named = mine[(mine["change_ns"].abs() >= _WORTH * abs(row["change_ns"]))].set_index("factor")
@@ -200,7 +204,7 @@ def _slower_entry(changes: Changes) -> Finding | None:
     grown = table[table["p95_low_ns_now"] > table["p95_high_ns_before"]]
     if grown.empty:
         return None
-    row = grown.loc[(grown["p95_ns_now"] - grown["p95_ns_before"]).idxmax()]
+    row = grown.iloc[int((grown["p95_ns_now"] - grown["p95_ns_before"]).to_numpy().argmax())]
     said = (
         f"5 % of {name_of(row)} take more than {duration(row['p95_ns_now'])} instead of "
         f"{duration(row['p95_ns_before'])} (half of them {duration(row['p50_ns_now'])} instead of "

@@ -1,0 +1,148 @@
+"""The first sentences against a baseline, on shops where it is known what changed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from shop_traces import MS, START, no_traces, shop_frame, shop_traces
+
+from tracekit import TraceSet, load_sample
+from tracekit.report.changed import entries_table, waits_table
+from tracekit.report.changes import Changes
+from tracekit.report.code import code_of
+from tracekit.report.overview import Overview
+from tracekit.views.colours import Colours
+
+
+def shop(each, calls, *, trace_count=60, failed=0, extra=None, seed=1):
+    """Requests of 20 ms of own time, and `calls` calls of `each` ms, one after another; times vary by 1 %."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for k in range(trace_count):
+        begin, at = START + k * 1000 * MS, 10 * MS
+        spans = []
+        for j in range(calls):
+            took = int(each * MS * random.uniform(0.99, 1.01))
+            spans.append((f"{k:x}{j + 2:03x}", f"{k:x}001", "ledger", "SELECT", begin + at, begin + at + took, "UNSET"))
+            at += took
+        if extra:
+            spans.append((f"{k:x}ffe", f"{k:x}001", "audit", extra, begin + MS, begin + 2 * MS, "UNSET"))
+        end = begin + at + 10 * MS
+        rows.append((f"{k:x}001", None, "shop", "POST /pay", begin, end, "ERROR" if k < failed else "UNSET", k))
+        rows += [(*span, k) for span in spans]
+    names = ["span_id", "parent_span_id", "service_name", "name", "start_ns", "end_ns", "status_code", "trace_id"]
+    frame = pd.DataFrame(rows, columns=names)
+    return TraceSet.from_spans(frame.assign(trace_id=[f"{k + 1:032x}" for k in frame["trace_id"]]))
+
+
+def changes(before, now):
+    return Changes(Overview(before), Overview(now))
+
+
+def said(before, now):
+    return {finding.check: finding for finding in changes(before, now).findings()}
+
+
+def test_more_calls_and_longer_ones_are_told_apart():
+    finding = said(shop(5, 1), shop(10, 6))["change"]
+    assert finding.severity == "warning"
+    assert finding.headline.startswith("Requests take longer: 80.0 ms on average instead of 25.0 ms (+55.0 ms; 95 %")
+    assert finding.headline.endswith(
+        " All of it is SELECT of ledger (+55.0 ms): called 6.0 times instead of 1.0 by those that call it, "
+        "10.0 ms a call instead of 5.00 ms."
+    )
+    assert finding.estimate.low < 55e6 < finding.estimate.high
+    assert finding.estimate.value == pytest.approx(55e6, rel=0.01)
+
+
+def test_the_trace_and_the_call_that_show_it_are_offered():
+    now = shop(10, 6)
+    trace_id, span_id = said(shop(5, 1), now)["change"].exemplars
+    assert trace_id in now.trace_ids
+    spans = now.spans[(now.spans["trace_id"] == trace_id) & (now.spans["name"] == "SELECT")]
+    assert span_id == spans.loc[spans["duration_ns"].astype("int64").idxmax(), "span_id"]
+
+
+def test_only_longer_calls_are_not_said_to_be_more():
+    headline = said(shop(5, 2), shop(8, 2))["change"].headline
+    assert "called" not in headline
+    assert headline.endswith("8.00 ms a call instead of 5.00 ms.")
+
+
+def test_shorter_is_no_warning():
+    finding = said(shop(10, 6), shop(5, 1))["change"]
+    assert finding.severity == "notice"
+    assert finding.headline.startswith("Requests take less long: 25.0 ms on average instead of 80.0 ms (-55.0 ms;")
+
+
+def test_what_did_not_change_is_said_to_be_so():
+    found = said(shop(5, 2, seed=1), shop(5, 2, seed=2))
+    assert found["change"].severity == "info"
+    assert "on average, as before" in found["change"].headline
+    assert "slower" not in found
+    assert "operations" not in found
+    assert found["failing"].headline == "0 % of requests fail, before it was 0 %: chance explains the difference."
+
+
+def test_the_kind_of_request_that_became_slower_is_named():
+    finding = said(shop(5, 1, trace_count=200), shop(10, 6, trace_count=200))["slower"]
+    assert finding.headline.startswith("5 % of POST /pay of shop take more than 8")
+    assert "instead of 25.1 ms" in finding.headline or "instead of 25.0 ms" in finding.headline
+
+
+def test_failures_are_compared_with_their_limits():
+    worse = said(shop(5, 1), shop(5, 1, failed=20))["failing"]
+    assert worse.severity == "warning"
+    assert worse.headline == "More requests fail: 33.3 % instead of 0 %."
+    assert said(shop(5, 1, failed=20), shop(5, 1))["failing"].headline == "Fewer requests fail: 0 % instead of 33.3 %."
+    assert said(shop(5, 1), shop(5, 1, failed=1))["failing"].severity == "info"
+
+
+def test_operations_that_only_one_side_has_are_named():
+    assert said(shop(5, 1), shop(5, 1, extra="note"))["operations"].headline == "1 operation is new: note of audit."
+    assert said(shop(5, 1, extra="note"), shop(5, 1))["operations"].headline == "1 operation is gone: note of audit."
+
+
+def test_an_empty_side_has_nothing_to_compare():
+    for before, now in ((no_traces(), shop_traces()), (shop_traces(), no_traces())):
+        seen = changes(before, now)
+        assert seen.comparison is None
+        assert {finding.check for finding in seen.findings()} == {"operations"}
+        assert waits_table(seen, Colours(), set()).rows == ()
+        assert entries_table(seen, Colours()).rows
+
+
+def test_the_changes_of_the_table_add_up():
+    seen = changes(shop_traces(), TraceSet.from_spans(shop_frame(40)))
+    rows = waits_table(seen, Colours(), set()).rows
+    assert sum(row[4].value for row in rows) == seen.comparison.change.value
+    now, before = (sum(row[k].value for row in rows) for k in (3, 2))
+    assert now - before == pytest.approx(seen.comparison.change.value, abs=1)
+
+
+def test_the_kinds_of_request_stand_beside_each_other():
+    rows = entries_table(changes(shop(5, 1, trace_count=200), shop(10, 6)), Colours()).rows
+    assert [cell.text for cell in rows[0][:4]] == ["shop", "POST /pay", "200", "60"]
+    assert rows[0][8].kind == "bad"
+    assert rows[0][8].value == pytest.approx(55e6, rel=0.03)
+
+
+def test_the_recorded_incident_is_the_first_sentence():
+    finding = changes(*load_sample("checkout-regression")).findings()[0]
+    assert "SELECT entries of ledger" in finding.headline
+    assert "called 8.2 times instead of 1.0" in finding.headline
+
+
+def test_the_code_names_what_was_read():
+    before, now = load_sample("checkout-regression")
+    code = code_of(now, before)["changes"]
+    assert 'traces = tk.read("during.jsonl.zst")\nbefore = tk.read("baseline.jsonl.zst")\n' in code
+    for lines in code_of(now, before).values():
+        compile(lines, "report", "exec")
+
+
+def test_an_operation_that_makes_more_than_the_whole_change_is_said_alone():
+    before, now = shop(5, 1), shop(10, 6)
+    ends = now.spans["end_ns"].where(now.spans["name"] != "POST /pay", now.spans["end_ns"] - 8 * MS)
+    kept = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "status_code"]
+    seen = changes(before, TraceSet.from_spans(now.spans[kept].assign(end_ns=ends)))
+    assert " SELECT of ledger alone makes +55.0 ms: " in seen.findings()[0].headline
