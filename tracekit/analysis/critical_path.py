@@ -14,11 +14,13 @@ import numpy as np
 from tracekit.analysis.clock_skew_alignment import moved_by, offsets_for, without_overlaps
 from tracekit.analysis.path_plant import plant
 from tracekit.analysis.path_result import CriticalPath
+from tracekit.analysis.path_support import without_contradicted
 from tracekit.analysis.path_tree import walks
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew_result import ClockSkew
-    from tracekit.analysis.path_tree import Scope
+    from tracekit.analysis.path_tree import PathTree, Scope
+    from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
 
@@ -31,6 +33,7 @@ def critical_path(
     tolerance: float | None = None,
     follows_from: str = "async",
     touching: bool = True,
+    causal: str | None = None,
 ) -> CriticalPath:
     """Return what every request waited for, from its end back to its start.
 
@@ -57,6 +60,9 @@ def critical_path(
         ``"async"``: nobody waits for a FOLLOWS_FROM child; ``"blocking"``: as for any child.
     touching
         Whether a sibling that ends at the very instant another begins was waited for.
+    causal
+        ``"strict"``: a sibling is taken to have waited for another only if no trace contradicts it; see ``support``.
+        What is not explained then is the parent's own time, and ``unexplained_ns``.  None: order is taken for cause.
 
     Returns
     -------
@@ -108,13 +114,23 @@ def critical_path(
         raise ValueError(f"expected a tolerance from 0 to less than 1, a share of the parent, found {tolerance}")
     if tolerance and not touching:
         raise ValueError(f"expected touching=True with a tolerance, found touching=False and tolerance={tolerance}")
+    if causal not in (None, "strict"):
+        raise ValueError(f"expected causal to be 'strict' or None, found {causal!r}")
     offsets = offsets_for(traces, skew)
     moved = moved_by(traces, offsets)
     tree = plant(traces, scope=scope, overflow=overflow, follows_from=follows_from, offset_ns=moved)
     tree, cut = without_overlaps(traces, tree, offsets, tolerance if touching else 0.0)
-    own, total = np.zeros(len(tree), np.int64), np.zeros(len(tree), np.int64)
-    on_path = np.zeros(len(tree), bool)
+    path = CriticalPath(traces, tree, *_walked(traces, tree, touching=touching), touching, offsets, cut)
+    if causal is None:
+        return path
+    tree = without_contradicted(path)
+    return CriticalPath(traces, tree, *_walked(traces, tree, touching=touching), touching, offsets, cut)
+
+
+def _walked(traces: TraceSet, tree: PathTree, *, touching: bool) -> tuple[Array, Array, Array]:
+    """Return own time, total time and presence on the path of every node."""
+    own, total, on_path = np.zeros(len(tree), np.int64), np.zeros(len(tree), np.int64), np.zeros(len(tree), bool)
     for nodes, rows in walks(traces, tree, touching=touching):
         own[nodes], on_path[nodes] = rows.own_ns, rows.on_path
         total[nodes] = np.where(rows.on_path, rows.windows.end - rows.windows.start, 0)
-    return CriticalPath(traces, tree, own, total, on_path, touching, offsets, cut)
+    return own, total, on_path

@@ -46,7 +46,9 @@ class Walk(NamedTuple):
     own_ns: Array
 
 
-def walk(parent: Array, start: Array, end: Array, awaited: Array, *, touching: bool = True) -> Walk:
+def walk(
+    parent: Array, start: Array, end: Array, awaited: Array, *, touching: bool = True, barred: Array | None = None
+) -> Walk:
     """Return the critical path of every tree.
 
     Parameters
@@ -59,6 +61,8 @@ def walk(parent: Array, start: Array, end: Array, awaited: Array, *, touching: b
         bool: false where nobody waits for the span or for anything below it.
     touching
         Whether a sibling that ends at the very instant another begins was waited for.
+    barred
+        bool: true where a span did not wait for any sibling, whatever had ended when it began.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def walk(parent: Array, start: Array, end: Array, awaited: Array, *, touching: b
     """
     frame = windows(parent, start, end, awaited)
     length = np.where(frame.inside, frame.end - frame.start, 0)
-    chains = _chains(parent, frame, length, touching=touching)
+    chains = _chains(parent, frame, length, barred, touching=touching)
     on_path = _on_path(parent, frame.inside, chains)
     own = np.where(on_path, length, 0)
     taken = chains.child[chains.taken & on_path[chains.child]]
@@ -171,7 +175,7 @@ def _clip(up: Array, rows: Array, low: Array, high: Array, inside: Array) -> Non
         rows = rows[beyond >= 0]
 
 
-def _chains(parent: Array, frame: Windows, length: Array, *, touching: bool) -> Chains:
+def _chains(parent: Array, frame: Windows, length: Array, barred: Array | None, *, touching: bool) -> Chains:
     """Order siblings by the end of their windows and follow who was waited for."""
     child = np.flatnonzero(frame.inside & (parent >= 0))
     above = parent[child]
@@ -183,6 +187,8 @@ def _chains(parent: Array, frame: Windows, length: Array, *, touching: bool) -> 
     later = np.flatnonzero(above[1:] == above[:-1]) + 1  # the one that ends first comes after none
     found = np.searchsorted(ends, starts[order[later]], side="right" if touching else "left") - 1
     before[later] = np.where((found >= 0) & (above[found] == above[later]), found, -1)
+    if barred is not None:
+        before[barred[child]] = -1
     taken = np.zeros(len(child), bool)
     front = _last_of_runs(above)
     while len(front):  # as many rounds as the longest chain, each sibling once

@@ -10,6 +10,7 @@ import pandas as pd
 from tracekit import frames
 from tracekit.analysis.clock_skew_result import offsets_table
 from tracekit.analysis.critical_path_kernel import segments
+from tracekit.analysis.path_hops import hops_of, resting_ns, unexplained_ns
 from tracekit.analysis.path_keys import MISSING, NO_SPAN
 from tracekit.analysis.path_tree import Waiting, walks
 
@@ -40,6 +41,7 @@ def spans_of(path: CriticalPath) -> pd.DataFrame:
         path_total_ns=path.total_ns,
         on_path=path.on_path,
         waiting=pd.Categorical.from_codes(tree.waiting, reasons),
+        unexplained_ns=unexplained_ns(path),
     )
     whole.index.name = "span_row"
     return whole
@@ -79,6 +81,7 @@ def requests_of(path: CriticalPath) -> pd.DataFrame:
             "root_count": tree.root_count[trace],
             "moved_clock_count": moved[trace],
             "largest_offset_ns": largest[trace],
+            "ambiguous_ns": resting_ns(path, hops_of(path)),
             "weight": path.weight,
         }
     )

@@ -29,6 +29,7 @@ _MESSAGES = {
     "OTHER_ROOT": "roots that are not the request's; not walked",
     "OUTSIDE_PARENT": "spans that reach beyond their parent; clipped",
     "EMPTY_REQUEST": "requests that took no time; their path is empty",
+    "ORDER_CONTRADICTED": "spans taken not to have waited for the sibling before them, as a trace contradicts it",
     "CLOCK_MOVED": "spans on clocks that calls prove to be off; put right for this answer, see offsets",
     "CLOCK_DISPUTED": "spans on clocks whose calls contradict each other; see clock_skew(traces).pairs",
     "OVERLAP_CUT": "spans that overlap the sibling after them by less than their clocks can tell; cut",
@@ -86,6 +87,7 @@ def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:
     return found | {
         "OUTSIDE_PARENT": awaited[(start[awaited] < start[above]) | (end[awaited] > end[above])],
         "EMPTY_REQUEST": tree.root[end[tree.root] == start[tree.root]],
+        "ORDER_CONTRADICTED": np.flatnonzero(tree.barred if tree.barred is not None else []),
     }
 
 

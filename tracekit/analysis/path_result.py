@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis import path_compare, path_flame, path_frames, path_marks, path_shares
+from tracekit.analysis import path_compare, path_flame, path_frames, path_marks, path_shares, path_support
 from tracekit.analysis import what_if as what_ifs
 from tracekit.analysis import what_if_curve as curves
 from tracekit.analysis.path_issues import issues_of
@@ -82,7 +82,8 @@ class CriticalPath:
         """One row a span, in the rows of ``traces.spans``, then the nodes put in for missing ones.
 
         ``trace_id``, ``span_id``, ``service_name``, ``operation``, ``path_time_ns`` (own time; sums to the latency),
-        ``path_total_ns`` (with all below it), ``on_path``, ``waiting`` (why nobody waits for it: see ``Waiting``).
+        ``path_total_ns`` (with all below it), ``on_path``, ``waiting`` (why nobody waits for it: see ``Waiting``),
+        ``unexplained_ns``: what of its own time a sibling would explain that ``causal="strict"`` does not believe.
         """
         return path_frames.spans_of(self)
 
@@ -136,7 +137,8 @@ class CriticalPath:
 
         ``trace_id``, ``root_row`` (of ``spans``), ``root_service_name``, ``root_operation``, ``start_ns``,
         ``latency_ns``, ``is_partial``, ``orphan_count``, ``root_count`` (of its trace), ``moved_clock_count`` and
-        ``largest_offset_ns`` (clocks put right; times are those of the clock of the trace's root), ``weight``.
+        ``largest_offset_ns`` (clocks put right; times are those of the clock of the trace's root), ``ambiguous_ns``
+        (what rests on the order of siblings, see ``support``), ``weight``.
         """
         return path_frames.requests_of(self)
 
@@ -161,6 +163,7 @@ class CriticalPath:
     what_if_curve = curves.what_if_curve
     opportunities = what_ifs.opportunities
     slack = path_frames.slack_of
+    support = path_support.support
 
     @cached_property
     def rerun(self) -> what_ifs.Rerun:

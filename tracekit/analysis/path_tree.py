@@ -71,6 +71,8 @@ class PathTree:
         int64: the nodes that requests begin with, by (trace, start).
     root_count, orphan_count
         int64, one a trace: roots that were recorded, and spans whose parent was not.
+    barred
+        bool, one a node: whether it is known not to have waited for the sibling before it; None where all did.
 
     Examples
     --------
@@ -89,6 +91,7 @@ class PathTree:
     root: Array
     root_count: Array
     orphan_count: Array
+    barred: Array | None = None
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -254,4 +257,5 @@ def walks(traces: TraceSet, tree: PathTree, *, touching: bool) -> Iterator[tuple
     """
     for nodes, above in tree.blocks(traces.forest.starts, _BLOCK):
         awaited = tree.waiting[nodes] == Waiting.AWAITED
-        yield nodes, walk(above, tree.start[nodes], tree.end[nodes], awaited, touching=touching)
+        barred = None if tree.barred is None else tree.barred[nodes]
+        yield nodes, walk(above, tree.start[nodes], tree.end[nodes], awaited, touching=touching, barred=barred)

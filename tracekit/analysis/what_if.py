@@ -122,8 +122,10 @@ class Rerun:
 
     def __init__(self, path: CriticalPath) -> None:
         tree, above = path.tree, path.tree.parent.astype(np.int64)
-        rows = walk(above, tree.start, tree.end, tree.waiting == Waiting.AWAITED, touching=path.is_touching)
+        awaited = tree.waiting == Waiting.AWAITED
+        rows = walk(above, tree.start, tree.end, awaited, touching=path.is_touching, barred=tree.barred)
         self.path = path
+        self.windows = rows.windows
         self.own_ns = own_times(above, rows)
         self.plan = Plan.of(above, rows)
 

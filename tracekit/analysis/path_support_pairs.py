@@ -1,0 +1,104 @@
+"""How often one sibling had ended before another began, over all traces, by their call paths."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+
+SHARE = 0.01  # of the parent: a smaller overlap contradicts nobody
+
+
+class Siblings(NamedTuple):
+    """Everything that was waited for below another node: its parent, call path, trace, and window.
+
+    ``limit_ns`` is by how much two children of this parent may overlap without contradicting their order.
+    """
+
+    parent: Array
+    code: Array
+    trace: Array
+    start: Array
+    end: Array
+    limit_ns: Array
+
+
+def occasions(siblings: Siblings, earlier: Array, later: Array) -> pd.DataFrame:
+    """Return what every trace says about the order of pairs of call paths.
+
+    Parameters
+    ----------
+    siblings
+        All of them.
+    earlier, later
+        Call paths of each pair; they name the pairs by their place.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a pair and trace that has both under one parent: ``pair``, ``trace``, ``is_before`` (always all of the
+        earlier that had begun had ended when one of the later began), ``is_contradicted`` (at least once one had not,
+        by more than the limit, or none had begun).
+
+    Notes
+    -----
+    Where both are called several times by one parent, in a loop, the first of the later ones need not come after any.
+
+    Examples
+    --------
+    Of two traces one has the calls overlap by 15:
+
+    >>> siblings = Siblings(
+    ...     *(np.array(column) for column in ([0, 0, 3, 3], [7, 8, 7, 8], [0, 0, 1, 1])),
+    ...     *(np.array(column) for column in ([10, 30, 10, 30], [20, 40, 45, 50], [1, 1, 1, 1])),
+    ... )
+    >>> occasions(siblings, np.array([7]), np.array([8])).to_numpy().tolist()
+    [[0, 0, True, False], [0, 1, False, True]]
+    """
+    size = int(siblings.code.max(initial=0)) + 1
+    group_of = siblings.parent.astype(np.int64) * size + siblings.code
+    order = np.lexsort((siblings.start, group_of))
+    groups, first = np.unique(group_of[order], return_index=True)
+    count = np.diff(np.append(first, len(order)))
+    reached = pd.Series(siblings.end[order]).groupby(np.repeat(np.arange(len(groups)), count)).cummax().to_numpy()
+    moment, rank = np.unique(siblings.start, return_inverse=True)
+    place = np.repeat(np.arange(len(groups)), count) * len(moment) + rank[order]
+
+    pair, row = _with_later(siblings.code, later)
+    wanted = siblings.parent[row].astype(np.int64) * size + earlier[pair]
+    at = np.minimum(np.searchsorted(groups, wanted), max(len(groups) - 1, 0))
+    both = (groups[at] == wanted) & (count[at] > (earlier[pair] == later[pair]))
+    pair, row, at = pair[both], row[both], at[both]
+    found = np.searchsorted(place, at * len(moment) + rank[row]) - 1
+    preceded = found >= first[at]
+    over = np.where(preceded, reached[found] - siblings.start[row], np.iinfo(np.int64).max)
+    table = pd.DataFrame(
+        {
+            "pair": pair,
+            "trace": siblings.trace[row],
+            "parent": siblings.parent[row],
+            "preceded": preceded,
+            "is_before": over <= 0,
+            "is_contradicted": over > siblings.limit_ns[row],
+        }
+    )
+    some = table.groupby(["pair", "parent"])["preceded"].transform("any")
+    told = table[table["preceded"] | ~some]  # the first round of a loop tells nothing
+    by_trace = told.groupby(["pair", "trace"])
+    return pd.DataFrame(
+        {"is_before": by_trace["is_before"].all(), "is_contradicted": by_trace["is_contradicted"].any()}
+    ).reset_index()
+
+
+def _with_later(code: Array, later: Array) -> tuple[Array, Array]:
+    """Return every pair with every row whose code is its later one."""
+    rows = np.argsort(code, kind="stable")
+    low, high = (np.searchsorted(code[rows], later, side=side) for side in ("left", "right"))
+    counts = high - low
+    pair = np.repeat(np.arange(len(later)), counts)
+    inside = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return pair, rows[low[pair] + inside]
