@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 import tracekit as tk
+from tracekit import cli_pull
 
 if TYPE_CHECKING:
     from tracekit.findings import Findings
@@ -50,6 +51,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Investigate recorded distributed traces: OpenTelemetry, AWS X-Ray, Jaeger and Zipkin files.",
 )
+
+app.add_typer(cli_pull.app, name="pull")
 
 Files = Annotated[
     list[str],
