@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 FEWEST = 100
-_SURE = 0.001
+SURE = 0.001
 
 
 class Family(NamedTuple):
@@ -93,7 +93,7 @@ def forensic_weights(traces: TraceSet) -> Shares | None:
     labels = [BEYOND]
     for _, rows in services_of_roots(traces):
         best = group_families(traces, rows)[0]
-        if best.q > _SURE:
+        if best.q > SURE:
             continue
         high, low = ids_of(traces, rows)
         inside = ID_MAPS[best.name](high, low) <= best.step.threshold

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import Codes
-from tracekit.weights.counts import Counts, log_columns, read_counts, stratum_codes
+from tracekit.weights.counts import Counts, log_columns, read_counts
 from tracekit.weights.known import UNKNOWN, Weights, given
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.tail_policies import policy_weights
+from tracekit.weights.tally import stratum_codes
 from tracekit.weights.trace_state import THRESHOLD_SOURCE, by_text, legacy_probability, probability
 from tracekit.weights.xray_reservoir import Shares, root_attribute, rule_weights
 

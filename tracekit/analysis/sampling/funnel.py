@@ -11,6 +11,7 @@ import pandas as pd
 from tracekit.analysis.sampling.verdicts import needs, speak, worst
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
+from tracekit.stats.minimum_effect import judge
 from tracekit.stats.proportions import share_interval
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def funnel(inputs: Inputs) -> list[Finding]:
     -------
     list of Finding
         ``ok`` where every stage but sampling passes 99 % and sampling passes what its rule says, ``fail`` where one
-        does not; ``measured`` where only the ends are known.
+        does not, ``warn`` where more are sampled than the rule explains; ``measured`` where only the ends are known.
 
     Notes
     -----
@@ -121,8 +122,8 @@ def _status(row: tuple[object, ...], chooses: str, margin: float) -> str:
     if math.isnan(due):
         return "measured"
     if stage == chooses:
-        inside = low / due >= 1 / (1 + margin) and high / due <= 1 + margin
-        return "ok" if inside else "fail" if high / due < 1 / (1 + margin) else "inconclusive"
+        verdict = judge(low / due, high / due, margin)
+        return verdict if verdict != "biased" else "fail" if high < due else "warn"
     return "ok" if low >= _WHOLE else "fail" if high < _WHOLE else "inconclusive"
 
 
@@ -133,6 +134,8 @@ def _cause(table: pd.DataFrame, status: str) -> str:
         return "; without sampling rules or the counts of the stages nobody can say which stage loses the others."
     if status == "ok":
         return ": sampling explains it, so raise the rate for more; nothing is broken."
+    if status == "warn":
+        return ": more than the sampling rules explain; another rule, an upstream decision or duplicates add traces."
     row = stages.iloc[int(stages["loss_share"].fillna(0).to_numpy().argmax())]
     only = f"where only {percent(row['estimate'])} ({percents(row['ci_low'], row['ci_high'])}) arrive"
     if status == "fail":

@@ -9,7 +9,7 @@ import pandas as pd
 from tracekit.analysis.sampling.verdicts import needs, speak
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
-from tracekit.weights.forensics import FEWEST, group_families, services_of_roots
+from tracekit.weights.forensics import FEWEST, SURE, group_families, services_of_roots
 
 if TYPE_CHECKING:
     from tracekit.analysis.sampling.inputs import Inputs
@@ -33,7 +33,8 @@ def id_forensics(inputs: Inputs) -> list[Finding]:
     Returns
     -------
     list of Finding
-        ``measured`` where an edge is found or none is, ``warn`` where its rate differs from the configured one.
+        ``measured`` where an edge is found or none is, ``warn`` where its rate differs from the configured one and
+        chance explains the edge less than once in a thousand.
 
     Notes
     -----
@@ -52,7 +53,7 @@ def id_forensics(inputs: Inputs) -> list[Finding]:
     >>> ids = [f"{high:016x}{low // 20:016x}" for high, low in rng.integers(1, 2**64, (400, 2), np.uint64).tolist()]
     >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
     >>> print(id_forensics(gather(TraceSet.from_spans(frame.assign(service_name="web")), rules=0.05))[0].headline)
-    Ids of `web` were kept by Python TraceIdRatio at 5 % (5-5 %; n = 400), as configured.
+    Ids of `web` were kept by Python TraceIdRatio at 5 % (5-5.03 %; n = 400), as configured.
     """
     groups = services_of_roots(inputs.traces)
     if not groups:
@@ -90,10 +91,10 @@ def _one(inputs: Inputs, service: str, rows: Array) -> Finding:
 def _say(inputs: Inputs, service: str, best: Family, table: pd.DataFrame) -> Finding:
     """Return the sentence about the sampler that was found."""
     step, n = best.step, int(table["n_traces"].iloc[0])
-    configured = _configured(inputs, service)
+    configured = _configured(inputs, service) if best.q < SURE else None
     snapped = configured if configured is not None and step.low <= configured <= step.high else step.threshold
     status: Status = "measured"
-    ends = "."
+    ends = "." if best.q < SURE else "; the edge is faint, so read it as a hint."
     if configured is not None:
         same = snapped == configured
         status, ends = (

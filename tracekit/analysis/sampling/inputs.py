@@ -203,15 +203,19 @@ class Inputs:
             return "request counts"
         if not len(self.traces):
             return "traces"
-        if self.counts.has_time and not self.tally.frame["traces"].sum():
+        if self.tally.outside_count == len(self.traces):
             frame = self.counts.frame
             theirs = _period(int(frame["start_ns"].min()), int(frame["end_ns"].max()))
             ours = _period(int(self.start_ns.min()), int(self.start_ns.max()))
             said = "".join(f" ({note})" for note in self.counts.notes)
             return f"request counts of the same time: they cover {theirs}{said}, the traces {ours}"
         if not self.tally.frame["traces"].sum():
-            names = ", ".join(self.counts.dimensions)
-            return f"request counts of the same strata: no trace belongs to any {names} that was counted"
+            names, first = list(self.counts.dimensions), self.counts.frame.iloc[0]
+            theirs = " ".join(str(first[name]) for name in names)
+            ours = " ".join(str(self.tally.unmatched.iloc[0][name]) for name in names)
+            return (
+                f"request counts of the same {', '.join(names)}: counted was {theirs}, found {ours}, and none in both"
+            )
         return ""
 
     @cached_property

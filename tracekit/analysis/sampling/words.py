@@ -27,7 +27,11 @@ def percents(low: float, high: float) -> str:
     --------
     >>> percents(0.0087, 0.0098)
     '0.87-0.98 %'
+    >>> percents(0.0497, 0.0502)
+    '4.97-5.02 %'
     """
+    if _hundred(low) == _hundred(high) and low < high:
+        return f"{100 * low:.3g}-{100 * high:.3g} %"
     return f"{_hundred(low)}-{_hundred(high)} %"
 
 
