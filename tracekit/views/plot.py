@@ -11,10 +11,15 @@ from tracekit.views.charts import THEMES
 VIEWS: Final = {
     "tracekit.analysis.errors.Errors": "tracekit.views.errors:plot_errors",
     "tracekit.analysis.latency.Latency": "tracekit.views.latency:plot_latency",
+    "tracekit.analysis.path_compare.PathComparison": "tracekit.views.attribution_change:plot_comparison",
     "tracekit.analysis.path_flame.Flame": "tracekit.views.flame:plot_flame",
+    "tracekit.analysis.path_result.CriticalPath": "tracekit.views.attribution:plot_critical_path",
+    "tracekit.analysis.path_shares.Bands": "tracekit.views.attribution:plot_bands",
     "tracekit.analysis.self_time.SelfTime": "tracekit.views.self_time:plot_self_time",
     "tracekit.analysis.service_graph.ServiceGraph": "tracekit.views.service_graph:plot_service_graph",
     "tracekit.analysis.timeline.Timeline": "tracekit.views.timeline:plot_timeline",
+    "tracekit.analysis.what_if.WhatIf": "tracekit.views.attribution_what_if:plot_what_if",
+    "tracekit.analysis.what_if_curve.WhatIfCurve": "tracekit.views.attribution_what_if:plot_what_if_curve",
     "tracekit.findings.Findings": "tracekit.views.findings:plot_findings",
     "tracekit.traces.TraceSet": "tracekit.views.traces:plot_traces",
 }
