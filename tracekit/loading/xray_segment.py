@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from tracekit.loading.ids import parse_span_id
-
 LATEST_S = Decimal(2**63 // 10**9)  # what 64 bits of nanoseconds hold
 NOTHING = Raw(b"")
 
@@ -254,10 +252,9 @@ def span_id_of(text: str) -> int:
     >>> span_id_of("53995c3f42cd8ad8") == 0x53995C3F42CD8AD8, span_id_of("0x995c3f42cd8ad8"), span_id_of("cart")
     (True, 0, 0)
     """
-    try:
-        value = int(text, 16)
-    except ValueError:
-        return 0
-    if value >> 60 and len(text) == _SPAN_DIGITS and text.isascii():  # then each character is a digit
-        return value
-    return parse_span_id(text).value if len(text) == _SPAN_DIGITS else 0
+    if len(text) == _SPAN_DIGITS and text.isascii() and text.isalnum():
+        try:
+            return int.from_bytes(bytes.fromhex(text))
+        except ValueError:
+            pass
+    return 0
