@@ -1,0 +1,155 @@
+"""Ways through a report: links to a trace and a span, the code behind figures, tables as files, what changed."""
+
+import csv
+import io
+from pathlib import Path
+
+import chromium
+import pandas as pd
+import pytest
+
+from tracekit import TraceSet, load_sample
+from tracekit.report import report
+
+pytestmark = pytest.mark.browser
+BEGIN = 1_747_231_200_000_000_000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium.launched() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def sets():
+    return load_sample("checkout-regression")
+
+
+@pytest.fixture(scope="module")
+def path(sets, tmp_path_factory):
+    before, during = sets
+    return report(during, tmp_path_factory.mktemp("report") / "shop.html", baseline=before, title="Shop")
+
+
+@pytest.fixture
+def visit(browser):
+    with chromium.visit(browser) as visited:
+        yield visited
+        assert visited.messages == []
+
+
+def at(visit, path, fragment):
+    visit.page.goto(f"{path.as_uri()}#{fragment}")
+    visit.page.wait_for_selector("html[data-tk-ready]", state="attached")
+    return visit.page
+
+
+def test_the_first_screen_says_what_changed_and_leads_to_the_trace_that_shows_it(visit, path):
+    page = visit.open(path)
+    first = page.locator(".findings li").first
+    box = first.bounding_box()
+    assert box["y"] + box["height"] < page.viewport_size["height"]
+    words = first.inner_text()
+    assert "Requests take longer: 57.1 ms on average instead of 39.3 ms (+17.8 ms; 95 % limits" in words
+    assert "98.8 % of it is SELECT entries of ledger" in words
+    assert "was 84.5 ms" in page.locator(".figures").inner_text()
+    first.get_by_role("link").click()
+    page.locator("article .view.live").first.wait_for()
+    chromium.wait_until(page, "() => document.querySelector('.tkw-det.on')")
+    row = page.locator(".tkw-row[aria-selected=true]")
+    assert "(was 1)" in row.locator(".tkw-d").inner_text()
+    box = row.bounding_box()
+    assert 0 < box["y"] < page.viewport_size["height"] - box["height"]
+    assert "82.2 %" in page.locator(".tkw-det").first.inner_text()
+
+
+def test_an_address_leads_to_a_span(visit, path, sets):
+    during = sets[1]
+    trace_id = during.summary["duration_ns"].idxmax()
+    spans = during.spans[during.spans["trace_id"] == trace_id]
+    span = spans[spans["name"] == "SELECT entries"].iloc[20]
+    page = at(visit, path, f"trace={trace_id}&span={span['span_id']}")
+    chromium.wait_until(page, "() => document.querySelector('.tkw-det.on')")
+    assert span["span_id"] in page.locator(".tkw-det.on").inner_text()
+    box = page.locator(f"#trace-{trace_id}").bounding_box()
+    assert -5 < box["y"] < 300
+    page.locator(f"#trace-{trace_id} .tkw-scroll").focus()
+    page.keyboard.press("Home")
+    assert page.evaluate("() => location.hash") != f"#trace={trace_id}&span={span['span_id']}"
+    assert page.evaluate("() => location.hash").startswith(f"#trace={trace_id}&span=")
+
+
+def test_addresses_that_lead_nowhere_say_so(visit, path, sets):
+    page = at(visit, path, "trace=beef")
+    assert page.locator(".lost").inner_text() == "Trace beef is not among the waterfalls of this report."
+    trace_id = sets[1].summary["duration_ns"].idxmax()
+    page.evaluate("id => { location.hash = `trace=${id}&span=77` }", trace_id)
+    chromium.wait_until(
+        page, "() => document.querySelector('.lost')?.textContent.startsWith('Span 77 is not in trace')"
+    )
+    page.evaluate("() => { location.hash = 'latency' }")
+    chromium.wait_until(page, "() => !document.querySelector('.lost')")
+
+
+def test_the_code_behind_a_figure_is_one_click_away(visit, path):
+    page = visit.open(path)
+    code = page.locator("#operations .how pre")
+    assert not code.is_visible()
+    page.locator("#operations .how summary").click()
+    lines = [
+        "import tracekit as tk",
+        "",
+        'traces = tk.read("during.jsonl.zst")',
+        'before = tk.read("baseline.jsonl.zst")',
+    ]
+    assert code.inner_text().splitlines() == [*lines, "tk.latency(traces).table"]
+    sections = page.locator("section:has(h2)").count()
+    assert page.locator("section > .how").count() == sections - 1  # each finding has its own
+    findings = page.locator(".findings .how")
+    findings.first.locator("summary").click()
+    assert "tk.critical_path(before).compare(tk.critical_path(traces))" in findings.first.inner_text()
+
+
+def download(page, section):
+    with page.expect_download() as caught:
+        page.locator(f"#{section}").get_by_role("button", name="Download CSV").first.click()
+    name, text = caught.value.suggested_filename, Path(caught.value.path()).read_bytes().decode()
+    return name, list(csv.reader(io.StringIO(text, newline="")))
+
+
+def test_a_table_is_a_file_with_its_values(visit, path, sets):
+    page = visit.open(path)
+    page.locator("#operations input").fill("SELECT")
+    name, rows = download(page, "operations")
+    assert name == "operations.csv"
+    assert rows[0] == [
+        "service",
+        "operation",
+        "spans",
+        "failed",
+        "p50 (ns)",
+        "p95 (ns)",
+        "95 % limits of p95",
+        "p99 (ns)",
+        "spread",
+    ]
+    expected = sets[1].spans.groupby(["service_name", "operation"], observed=True).size()
+    assert {(service, operation): int(count) for service, operation, count, *_ in rows[1:]} == {
+        (str(s), str(o)): n for (s, o), n in expected.items()
+    }
+    name, rows = download(page, "changes")
+    assert name == "what-requests-wait-for-now-and-before.csv"
+    changes = [int(float(row[rows[0].index("change (ns)")])) for row in rows[1:]]
+    assert sum(changes) == pytest.approx(17_769_399, abs=1)
+
+
+def test_what_a_spreadsheet_would_run_is_inert(browser, tmp_path):
+    names = ['=HYPERLINK("http://203.0.113.9")', "+1", "-1", "@SUM(A1)", 'say "a, b"']
+    frame = pd.DataFrame({"trace_id": [f"{k + 1:032x}" for k in range(5)], "span_id": "1", "name": names})
+    traces = TraceSet.from_spans(frame.assign(service_name="s", start_ns=BEGIN, end_ns=BEGIN + 5_000))
+    with chromium.visit(browser) as visited:
+        page = visited.open(report(traces, tmp_path / "evil.html"))
+        _, rows = download(page, "operations")
+        assert sorted(row[1] for row in rows[1:]) == sorted([*(f"'{name}" for name in names[:4]), names[4]])
+        assert visited.messages == []

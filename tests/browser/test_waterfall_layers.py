@@ -1,0 +1,356 @@
+"""What lies over and folds away in a waterfall: repeats, the critical path, services, clocks, a second trace."""
+
+import json
+
+import chromium
+import numpy as np
+import pandas as pd
+import pytest
+
+from tracekit import TraceSet
+from tracekit.analysis.critical_path import critical_path
+from tracekit.loading import read
+from tracekit.views.tkw1 import Payload
+from tracekit.views.waterfall import encoded, trace_payload
+from tracekit.views.waterfall_compare import compared_payload
+
+pytestmark = pytest.mark.browser
+US = 1_000
+BEGIN = 1_747_231_200_000_000_000
+
+
+def frame_of(rows, trace_id="a1"):
+    names = ["span_id", "parent_span_id", "service_name", "name", "start_ns", "end_ns", "status_code"]
+    frame = pd.DataFrame(rows, columns=names).assign(trace_id=trace_id, kind="SERVER")
+    return frame.assign(start_ns=BEGIN + frame["start_ns"] * US, end_ns=BEGIN + frame["end_ns"] * US)
+
+
+def repeats(calls=6):
+    """Shop POST /pay 0..1000, cart lock 0..50, then calls of ledger SELECT of 10, 20, ... us, each with an fsync."""
+    rows = [("1", None, "shop", "POST /pay", 0, 1000, "UNSET"), ("2", "1", "cart", "lock", 0, 50, "UNSET")]
+    for k in range(calls):
+        begin = 100 + 100 * k
+        rows.append((f"a{k}", "1", "ledger", "SELECT", begin, begin + 10 * (k + 1), "ERROR" if k == 2 else "UNSET"))
+        rows.append((f"b{k}", f"a{k}", "disk", "fsync", begin, begin + 2, "UNSET"))
+    return TraceSet.from_spans(frame_of(rows))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium.launched() as launched:
+        yield launched
+
+
+@pytest.fixture
+def visit(browser):
+    with chromium.visit(browser) as visited:
+        yield visited
+        assert visited.messages == []
+
+
+def mount(visit, payload, height=480):
+    chromium.load_module(visit.page)
+    script = f"""([text, height]) => {{ window.chosen = [];
+      window.W = new M.Waterfall(document.getElementById('host'), M.decode(({chromium.BYTES})(text)),
+        {{ height, onSelect: i => chosen.push(i) }}) }}"""
+    visit.page.evaluate(script, [chromium.buffer(encoded(payload)), height])
+    visit.page.wait_for_selector(".tkw-row")
+    settle(visit.page)
+    return visit.page
+
+
+def settle(page):
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def press(page, *keys):
+    for key in keys:
+        page.keyboard.press(key)
+    settle(page)
+
+
+def labels(page):
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.tkw-row')].filter(r => r.dataset.row)
+           .sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map(r => r.querySelector('.tkw-nm').textContent)"""
+    )
+
+
+def row_of(page, name):
+    return page.locator(".tkw-row", has=page.locator(".tkw-nm", has_text=name)).first
+
+
+@pytest.fixture
+def folded(visit):
+    return mount(visit, trace_payload(repeats(), "0000", path=critical_path(repeats())))
+
+
+def test_equal_siblings_stand_in_one_row_with_their_figures(folded):
+    assert labels(folded) == ["POST /pay", "lock", "SELECT"]
+    row = row_of(folded, "SELECT")
+    assert row.locator(".tkw-d").inner_text() == "6 \u00d7, total 210 µs, p50 30.0 µs, max 60.0 µs, 21.0 % of the path"
+    assert row.locator(".tkw-mark.soft").inner_text() == "6 \u00d7"
+    assert row.locator(".tkw-mark").first.is_visible()  # one of them failed
+    said = row.locator(".tkw-line").get_attribute("aria-label")
+    assert said.endswith(", starts at 100 µs, 1 error")
+    assert row.locator(".tkw-m:visible").count() == 6
+    assert row.get_attribute("aria-expanded") == "false"
+
+
+def test_four_are_not_folded(visit):
+    page = mount(visit, trace_payload(repeats(4), "0000"))
+    assert labels(page) == ["POST /pay", "lock", *["SELECT", "fsync"] * 4]
+    assert page.get_by_role("button", name="Fold repeats").count() == 0
+
+
+def test_a_fold_opens_and_shuts_by_key_and_by_hand(folded):
+    folded.locator(".tkw-scroll").focus()
+    press(folded, "End", "ArrowRight")
+    assert labels(folded) == ["POST /pay", "lock", "SELECT", *["SELECT", "fsync"] * 6]
+    assert row_of(folded, "fsync").get_attribute("aria-level") == "4"
+    press(folded, "ArrowRight", "ArrowDown")
+    assert folded.evaluate("() => chosen.at(-1)") == 3
+    press(folded, "ArrowLeft", "ArrowLeft", "ArrowLeft")
+    assert folded.evaluate("() => W.selected") == folded.evaluate("() => W.T.n")
+    press(folded, "ArrowLeft")
+    assert labels(folded) == ["POST /pay", "lock", "SELECT"]
+    row_of(folded, "SELECT").locator(".tkw-tw").click()
+    settle(folded)
+    assert len(labels(folded)) == 3 + 12 - 1  # the first call was collapsed and stays so
+    press(folded, "g")
+    assert labels(folded) == ["POST /pay", "lock", "SELECT", *["SELECT", "fsync"] * 5]
+    assert folded.get_by_role("button", name="Fold repeats").get_attribute("aria-pressed") == "false"
+
+
+def test_a_fold_tells_its_figures_and_leads_to_the_slowest(folded):
+    row_of(folded, "SELECT").click()
+    shown = folded.locator(".tkw-det").inner_text()
+    for words in ("ledger", "6", "210 µs", "30.0 µs", "60.0 µs", "210 µs, 21.0 %"):
+        assert words in shown
+    assert folded.evaluate("() => chosen") == [-1]
+    folded.get_by_role("button", name="Slowest of them").click()
+    settle(folded)
+    assert folded.evaluate("() => chosen.at(-1)") == 12
+    assert "0000000000000" in folded.locator(".tkw-det").inner_text()
+
+
+def test_a_hit_within_a_fold_is_shown_and_opened(folded):
+    folded.get_by_role("searchbox").fill("fsync")
+    settle(folded)
+    assert folded.locator(".tkw-bar [role=status]").inner_text() == "6 found"
+    press(folded, "Enter")
+    assert folded.evaluate("() => W.selected") == 3
+    assert "fsync" in labels(folded)
+    folded.evaluate("() => W.fold(W.T.n, true)")
+    folded.get_by_role("searchbox").fill("SELECT")
+    settle(folded)
+    assert "hit" in row_of(folded, "SELECT").get_attribute("class")
+
+
+def test_members_and_others_may_take_turns(visit):
+    rows = [("1", None, "shop", "list", 0, 1000, "UNSET")]
+    for k in range(6):
+        rows += [(f"a{k}", "1", "db", "read", 10 * k, 10 * k + 3, "UNSET")]
+        rows += [(f"b{k}", "1", "db", "write", 10 * k + 4, 10 * k + 8, "UNSET")]
+    page = mount(visit, trace_payload(TraceSet.from_spans(frame_of(rows)), "0000"))
+    assert labels(page) == ["list", "read", "write"]
+    page.evaluate("() => W.fold(W.T.n + 1, false)")
+    settle(page)
+    assert labels(page) == ["list", "read", "write", *["write"] * 6]
+
+
+def test_levels_are_chosen_by_key_and_by_list(folded):
+    press(folded, "g")
+    folded.locator(".tkw-scroll").focus()
+    press(folded, "g", "2")
+    assert labels(folded) == ["POST /pay", "lock", *["SELECT"] * 6]
+    press(folded, "1")
+    assert labels(folded) == ["POST /pay"]
+    choice = folded.get_by_role("combobox", name="Levels shown")
+    assert choice.input_value() == "1"
+    choice.select_option("All levels")
+    settle(folded)
+    assert len(labels(folded)) == 14
+
+
+def test_the_path_lies_over_the_bars_and_in_a_lane(folded):
+    drawn = "() => [...document.querySelectorAll('.tkw-row[data-row=\"0\"] .tkw-p')].filter(p => p.offsetParent).length"
+    assert folded.evaluate(drawn) == 7  # own time of the root between seven calls
+    boxes = row_of(folded, "lock").locator(".tkw-p").bounding_box()
+    bar = row_of(folded, "lock").locator(".tkw-b").bounding_box()
+    assert boxes["width"] == pytest.approx(bar["width"], abs=1.5)
+    lane = folded.locator(".tkw-lane canvas")
+    assert lane.get_attribute("aria-label").startswith("Critical path of 1.00 ms: a click")
+    box = lane.bounding_box()
+    lane.click(position={"x": box["width"] * 0.025, "y": 8})
+    assert folded.evaluate("() => chosen.at(-1)") == 1
+    assert "50.0 µs itself (5.0 %), 50.0 µs with all below (5.0 %)" in folded.locator(".tkw-det").inner_text()
+    folded.locator(".tkw-scroll").focus()
+    press(folded, "c")
+    assert folded.evaluate(drawn) == 0
+    assert not folded.locator(".tkw-lane").is_visible()
+    press(folded, "c", "p")
+    assert folded.evaluate("() => W.selected") == 0
+    press(folded, "P")
+    assert folded.evaluate("() => W.selected") != 0
+
+
+def test_time_without_a_span_is_shown_as_a_gap(visit):
+    rows = [("1", None, "shop", "list", 0, 100, "UNSET"), ("2", None, "mail", "send", 300, 400, "UNSET")]
+    traces = TraceSet.from_spans(frame_of(rows))
+    page = mount(visit, trace_payload(traces, "0000", path=critical_path(traces, scope="trace")))
+    assert page.locator(".tkw-lane b").inner_text() == "Critical path, 50.0 % without a span"
+    label = page.locator(".tkw-lane canvas").get_attribute("aria-label")
+    assert label.startswith("Critical path of 400 µs, 50.0 % of it without a span")
+    pixels = """() => {
+      const lane = document.querySelector('.tkw-lane canvas'), c = document.createElement('canvas');
+      [c.width, c.height] = [lane.width, lane.height];
+      const pen = c.getContext('2d', { willReadFrequently: true });
+      pen.drawImage(lane, 0, 0);
+      return [0.125, 0.5].map(at => {
+        const d = pen.getImageData(c.width * at - 8, 4, 16, c.height - 8).data;
+        let ink = 0;
+        for (let k = 3; k < d.length; k += 4) ink += d[k] > 40;
+        return ink / (d.length / 4) }) }"""
+    solid, hatched = page.evaluate(pixels)
+    assert solid > 0.9
+    assert 0.05 < hatched < 0.8
+
+
+def test_services_filter_the_rows_with_all_above_them(folded):
+    folded.get_by_role("button", name="disk").click()
+    settle(folded)
+    assert labels(folded) == ["POST /pay", "SELECT"]
+    assert folded.locator(".tkw-bar [role=status]").first.inner_text() == "6 spans of this service"
+    folded.get_by_role("button", name="cart").click()
+    settle(folded)
+    assert labels(folded) == ["POST /pay", "lock", "SELECT"]
+    assert folded.get_by_role("button", name="disk").get_attribute("aria-pressed") == "true"
+    for name in ("cart", "disk"):
+        folded.get_by_role("button", name=name).click()
+    settle(folded)
+    assert labels(folded) == ["POST /pay", "lock", "SELECT"]
+    folded.get_by_role("button", name="cart").click()
+    folded.get_by_role("searchbox").fill("fsync")
+    press(folded, "Enter")  # a hit that is filtered out takes the filter off
+    assert "fsync" in labels(folded)
+    assert folded.get_by_role("button", name="cart").get_attribute("aria-pressed") == "false"
+
+
+def test_events_are_ticks_and_links_are_said(visit):
+    def span(number, parent="", **more):
+        times = {"startTimeUnixNano": str(BEGIN), "endTimeUnixNano": str(BEGIN + 1_000_000)}
+        return {
+            "traceId": f"{0xA1:032x}",
+            "spanId": f"{number:016x}",
+            "parentSpanId": parent,
+            "name": f"n{number}",
+            **times,
+            **more,
+        }
+
+    events = [
+        {"name": "retry", "timeUnixNano": str(BEGIN + 250_000)},
+        {"name": "gone", "timeUnixNano": str(BEGIN + 750_000)},
+    ]
+    links = [{"traceId": f"{0xB2:032x}", "spanId": f"{7:016x}"}]
+    spans = [span(1), span(2, f"{1:016x}", events=events), span(3, f"{1:016x}", links=links)]
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "cart"}}]}
+    traces = read(json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]}).encode())
+    page = mount(visit, trace_payload(traces, "0000", with_details=False))
+    ticks = page.locator('.tkw-row[data-row="1"] .tkw-ev')
+    assert ticks.count() == 2
+    bar = page.locator('.tkw-row[data-row="1"] .tkw-b').bounding_box()
+    places = [(tick.bounding_box()["x"] - bar["x"]) / bar["width"] for tick in ticks.all()]
+    assert places == pytest.approx([0.25, 0.75], abs=0.01)
+    assert ticks.first.get_attribute("title") == "retry at 250 µs"
+    assert page.locator('.tkw-row[data-row="2"] .tkw-mark.soft').inner_text() == "linked"
+
+
+def test_the_detail_groups_copies_and_leads_on(visit):
+    frame = frame_of([("1", None, "shop", "POST /pay", 0, 1000, "UNSET"), ("2", "1", "cart", "lock", 0, 50, "UNSET")])
+    attributes = {"http.route": "/pay", "http.method": "POST", "tenant": "blue", "db.system": "sqlite"}
+    page = mount(
+        visit,
+        trace_payload(
+            TraceSet.from_spans(frame.assign(**{f"attributes.{k}": v for k, v in attributes.items()})), "0000"
+        ),
+    )
+    page.locator('.tkw-row[data-row="1"]').click()
+    heads = page.locator(".tkw-det .tkw-sec").all_inner_texts()
+    assert heads == ["Attributes", "Attributes: http", "Resource", "Record"]
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy http.route").click()
+    page.wait_for_function("() => document.querySelector('[aria-live]').textContent === 'Copied /pay'")
+    page.get_by_role("button", name="Parent: shop POST /pay, 1.00 ms").click()
+    assert page.evaluate("() => chosen.at(-1)") == 0
+    page.get_by_role("button", name="Child: cart lock, 50.0 µs").click()
+    assert page.evaluate("() => chosen.at(-1)") == 1
+
+
+def test_the_keys_are_told(folded):
+    folded.locator(".tkw-scroll").focus()
+    press(folded, "?")
+    shown = folded.locator(".tkw-det").inner_text()
+    told = folded.evaluate("() => W.keyMap().map(([, words]) => words)")
+    assert len(told) > 25
+    assert all(words in shown for words in told)
+    press(folded, "Escape")
+    assert folded.evaluate("() => document.activeElement.className") == "tkw-scroll"
+
+
+def test_clocks_are_corrected_on_demand_and_what_moved_is_said(visit):
+    rows = [("1", None, "shop", "call", 0, 400, "UNSET"), ("2", "1", "ledger", "serve", 590, 790, "UNSET")]
+    payload = trace_payload(TraceSet.from_spans(frame_of(rows)), "0000")
+    columns = payload.columns | {"shift": np.array([0.0, -500_000.0]), "doubt": np.array([0.0, 7_000.0])}
+    page = mount(visit, Payload(columns, payload.strings, payload.meta))
+    assert page.evaluate("() => W.T.end") == 790_000
+    page.locator(".tkw-scroll").focus()
+    press(page, "t")
+    assert page.evaluate("() => [W.T.start[1], W.T.end, W.to]") == [90_000, 400_000, 400_000]
+    assert row_of(page, "serve").locator(".tkw-mark.soft").inner_text() == "moved"
+    assert row_of(page, "call").locator(".tkw-mark.soft").is_hidden()
+    assert "moved by -500 µs" in row_of(page, "serve").locator(".tkw-line").get_attribute("aria-label")
+    row_of(page, "serve").click()
+    assert "-500 µs ± 7.00 µs when corrected for skew, as drawn" in page.locator(".tkw-det").inner_text()
+    page.get_by_role("button", name="Corrected clocks").click()
+    settle(page)
+    assert page.evaluate("() => [W.T.start[1], W.T.end, W.to]") == [590_000, 790_000, 400_000]
+    assert "as drawn" not in page.locator(".tkw-det").inner_text()
+
+
+def test_two_traces_in_one_view(visit):
+    now = TraceSet.from_spans(frame_of([
+        ("1", None, "shop", "POST /pay", 0, 1000, "UNSET"),
+        ("2", "1", "ledger", "charge", 100, 900, "UNSET"),
+        ("3", "1", "audit", "note", 910, 950, "UNSET"),
+    ]))  # fmt: skip
+    before = TraceSet.from_spans(frame_of([
+        ("1", None, "shop", "POST /pay", 0, 400, "UNSET"),
+        ("2", "1", "ledger", "charge", 100, 300, "UNSET"),
+        ("4", "1", "mailer", "send", 310, 390, "UNSET"),
+    ], "b2"))  # fmt: skip
+    page = mount(visit, compared_payload(now, "0000", before, "0000")[0])
+    times = {
+        name: row_of(page, name).locator(".tkw-d").inner_text() for name in ("POST /pay", "charge", "note", "send")
+    }
+    assert times == {
+        "POST /pay": "1.00 ms, slower: was 400 µs (+600 µs)",
+        "charge": "800 µs, slower: was 200 µs (+600 µs)",
+        "note": "40.0 µs, added",
+        "send": "missing, was 80.0 µs",
+    }
+    notes = {name: row_of(page, name).locator(".tkw-mark.soft").inner_text() for name in ("charge", "note", "send")}
+    assert notes == {"charge": "slower", "note": "added", "send": "missing"}
+    bar, was = (row_of(page, "charge").locator(kind).bounding_box() for kind in (".tkw-b", ".tkw-was"))
+    assert was["width"] / bar["width"] == pytest.approx(0.25, abs=0.01)
+    gone = row_of(page, "send").locator(".tkw-b").bounding_box()
+    assert gone["width"] / bar["width"] == pytest.approx(0.1, abs=0.01)
+    page.locator(".tkw-scroll").focus()
+    seen = []
+    for _ in range(4):
+        press(page, "x")
+        seen.append(page.evaluate("() => W.selected"))
+    assert seen == [0, 1, 2, 3]
+    row_of(page, "send").click()
+    assert "0000000000000004" in page.locator(".tkw-det").inner_text()
