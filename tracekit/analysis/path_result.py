@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis import path_compare, path_flame, path_frames, path_marks, path_shares, path_support
+from tracekit.analysis import path_compare, path_drag, path_flame, path_frames, path_marks, path_shares, path_support
 from tracekit.analysis import what_if as what_ifs
 from tracekit.analysis import what_if_curve as curves
 from tracekit.analysis.path_issues import issues_of
@@ -163,6 +163,7 @@ class CriticalPath:
     what_if_curve = curves.what_if_curve
     opportunities = what_ifs.opportunities
     slack = path_frames.slack_of
+    drag = path_drag.drag
     support = path_support.support
 
     @cached_property

@@ -59,7 +59,7 @@ def occasions(siblings: Siblings, earlier: Array, later: Array) -> pd.DataFrame:
     >>> occasions(siblings, np.array([7]), np.array([8])).to_numpy().tolist()
     [[0, 0, True, False], [0, 1, False, True]]
     """
-    size = int(siblings.code.max(initial=0)) + 1
+    size = int(max(column.max(initial=0) for column in (siblings.code, earlier))) + 1
     group_of = siblings.parent.astype(np.int64) * size + siblings.code
     order = np.lexsort((siblings.start, group_of))
     groups, first = np.unique(group_of[order], return_index=True)

@@ -125,7 +125,7 @@ class Rerun:
         awaited = tree.waiting == Waiting.AWAITED
         rows = walk(above, tree.start, tree.end, awaited, touching=path.is_touching, barred=tree.barred)
         self.path = path
-        self.windows = rows.windows
+        self.walk = rows
         self.own_ns = own_times(above, rows)
         self.plan = Plan.of(above, rows)
 
