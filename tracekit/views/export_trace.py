@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ROWS: Final = 40
 _BAR: Final = 40
 _NAME: Final = 60
+_FINE: Final = 10_000_000  # ns
 _PLAIN: Final = re.compile(r"[^\w ./(){}\[\]*,+=-]")  # the rest would be syntax to Mermaid somewhere
 
 
@@ -40,7 +41,7 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
     -------
     str
         At most 40 spans: the upper levels, the longest first; how many there are is said in the title.  The axis is in
-        milliseconds from the start of the trace, failed spans are critical.
+        milliseconds from the start of the trace, in microseconds below 10 ms; failed spans are critical.
 
     Raises
     ------
@@ -54,24 +55,30 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "service_name": "shop"})
     >>> print(mermaid(TraceSet.from_spans(frame.assign(start_ns=0, end_ns=5_000_000)), "0000"), end="")
     gantt
-        title Trace 000000000000000000000000000000a1 in ms, 1 span
+        title Trace 000000000000000000000000000000a1 in µs, 1 span
         dateFormat x
         axisFormat %s
         section shop
-        5.00 ms GET / :s0, 0, 5000
+        5.00 ms GET / :s0, 0, 5000000
     """
     payload = trace_payload(traces, trace_id, with_details=False)
     rows, total = _rows(payload), len(payload.columns["start"])
     shown = f"{len(rows)} of {plural(total, 'span')}" if len(rows) < total else plural(total, "span")
-    lines = ["gantt", f"    title Trace {payload.meta['id']} in ms, {shown}", "    dateFormat x", "    axisFormat %s"]
+    unit, tick = ("ms", 1e3) if _end(payload) >= _FINE else ("µs", 1.0)  # Mermaid's milliseconds: a thousand a unit
+    lines = [
+        "gantt",
+        f"    title Trace {payload.meta['id']} in {unit}, {shown}",
+        "    dateFormat x",
+        "    axisFormat %s",
+    ]
     section = None
     for row in rows:
         service, name = _names(payload, row)
         if service != section:
             lines.append(f"    section {_inert(service) or '-'}")
             section = service
-        start = round(float(payload.columns["start"][row]) / 1e3)
-        end = start + max(1, round(max(0.0, float(payload.columns["dur"][row])) / 1e3))
+        start = round(float(payload.columns["start"][row]) / tick)
+        end = start + max(1, round(max(0.0, float(payload.columns["dur"][row])) / tick))
         mark = "crit, " if _is_failed(payload, row) else ""
         lines.append(f"    {time_words(payload, row)} {_inert(name)} :{mark}s{row}, {start}, {end}")
     return "\n".join(lines) + "\n"

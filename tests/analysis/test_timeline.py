@@ -1,0 +1,129 @@
+"""Requests over time against a plain pandas oracle, and the laws of the table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tracekit as tk
+from tracekit import TraceSet
+from tracekit.analysis.timeline import timeline
+from tracekit.stats.quantiles import weighted_quantiles
+
+SECOND = 10**9
+
+
+def requests(starts, took, failed=None, versions=None, service="shop"):
+    n = len(starts)
+    frame = pd.DataFrame(
+        {
+            "trace_id": [f"{k + 1:x}" for k in range(n)],
+            "span_id": "1",
+            "name": "GET /",
+            "service_name": service,
+            "start_ns": pd.array(starts, "Int64"),
+            "end_ns": pd.array(
+                [None if s is None or t is None else s + t for s, t in zip(starts, took, strict=True)], "Int64"
+            ),
+            "status_code": ["ERROR" if bad else "OK" for bad in (failed or [False] * n)],
+        }
+    )
+    return frame if versions is None else frame.assign(**{"resource.service.version": versions})
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50 * SECOND), st.integers(0, 10**10), st.booleans()), min_size=1, max_size=40),
+    st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=40)
+def test_every_step_says_what_its_requests_say(rows, seed):
+    starts, took, failed = map(list, zip(*rows, strict=True))
+    traces = TraceSet.from_spans(requests(starts, took, failed))
+    weights = np.random.default_rng(seed).choice([1.0, 5.0, 20.0], len(rows))
+    seen = timeline(traces.with_weights(weights), step_s=7)
+    place = (np.array(starts) // (7 * SECOND)) - min(starts) // (7 * SECOND)
+    for k, row in enumerate(seen.table.itertuples()):
+        mine = place == k
+        assert row.start_ns == (min(starts) // (7 * SECOND) + k) * 7 * SECOND
+        assert row.trace_count == mine.sum()
+        assert row.weight_sum == pytest.approx(weights[mine].sum())
+        assert row.error_count == pytest.approx((weights * np.array(failed))[mine].sum())
+        if mine.any():
+            assert row.error_ratio_low <= row.error_ratio <= row.error_ratio_high
+            for name, share in (("p50_ns", 0.5), ("p95_ns", 0.95)):
+                exact = weighted_quantiles(np.array(took)[mine], weights[mine], [share])[0]
+                assert getattr(row, name) == pytest.approx(exact, rel=0.02, abs=1)
+        else:
+            assert np.isnan(row.p50_ns)
+            assert np.isnan(row.error_ratio)
+    assert seen.table["trace_count"].sum() == len(rows) == seen.cells["trace_count"].sum()
+    assert seen.cells["weight_sum"].sum() == pytest.approx(weights.sum())
+
+
+def test_the_cells_enclose_their_durations():
+    took = [0, 1, 999, 10**6, 5 * 10**8]
+    seen = timeline(TraceSet.from_spans(requests([0] * 5, took)), step_s=1)
+    for duration in took:
+        inside = (seen.cells["bucket_low_ns"] <= duration) & (duration < seen.cells["bucket_high_ns"])
+        assert inside.sum() == 1
+
+
+def test_what_cannot_be_placed_is_counted():
+    frame = requests([0, 10, None], [5, None, None])
+    seen = timeline(TraceSet.from_spans(frame))
+    assert (seen.excluded_count, seen.undated_count) == (1, 1)
+    assert seen.table["trace_count"].sum() == 2
+    assert seen.cells["trace_count"].sum() == 1
+    assert repr(seen).endswith("2 without a start or a duration)")
+
+
+def test_a_step_is_round_and_makes_at_most_sixty():
+    for whole, step in [(0, SECOND), (59 * SECOND, SECOND), (3_000 * SECOND, 60 * SECOND), (10**7, 200_000)]:
+        seen = timeline(TraceSet.from_spans(requests([0, whole], [1, 1])))
+        assert seen.step_ns == step
+        assert len(seen.table) <= 61
+    years = timeline(TraceSet.from_spans(requests([0, 400 * 86_400 * SECOND], [1, 1])))
+    assert years.step_ns == 7 * 86_400 * SECOND
+    assert len(years.table) <= 60
+
+
+def test_impossible_steps_are_refused():
+    traces = TraceSet.from_spans(requests([0, 100 * SECOND], [1, 1]))
+    with pytest.raises(ValueError, match="expected a step of more than 0 seconds, found 0"):
+        timeline(traces, step_s=0)
+    with pytest.raises(ValueError, match="expected a step that cuts 100 s into at most a million, found 1e-05 s"):
+        timeline(traces, step_s=1e-5)
+
+
+def test_a_version_that_appears_later_is_a_deployment():
+    first = requests([0, 1 * SECOND, 2 * SECOND, 3 * SECOND], [5] * 4, versions=["1", "2", "1", "3"])
+    other = requests([9 * SECOND], [5], versions=["7"], service="mail").assign(trace_id="ff")
+    seen = timeline(TraceSet.from_spans(pd.concat([first, other])))
+    columns = ["service_name", "service_version", "previous_version", "first_ns"]
+    assert seen.deployments[columns].to_numpy().tolist() == [
+        ["shop", "2", "1", 1 * SECOND],
+        ["shop", "3", "2", 3 * SECOND],
+    ]
+    assert str(seen.deployments["first_time"].iloc[0]) == "1970-01-01 00:00:01+00:00"
+
+
+def test_two_recordings_of_the_sample_show_the_release():
+    before, during = tk.load_sample("checkout-regression")
+    seen = timeline(TraceSet.from_spans(pd.concat([_plain(before), _plain(during)])))
+    (row,) = seen.deployments.to_dict("records")
+    assert (row["service_name"], row["previous_version"], row["service_version"]) == ("ledger", "1.4.0", "1.5.0")
+
+
+def _plain(traces):
+    names = ["trace_id", "span_id", "parent_span_id", "name", "kind", "status_code", "start_ns", "end_ns"]
+    kept = traces.spans[[*names, "service_name"]]
+    return kept.assign(**{"resource.service.version": traces.spans["service_version"]})
+
+
+def test_no_traces_are_no_steps(shop):
+    seen = timeline(shop.where("service_name == 'nobody'"))
+    assert seen.table.empty
+    assert seen.cells.empty
+    assert repr(seen) == "Timeline(0 requests in 0 steps of 1 s, 0 deployments)"
+    assert "0 requests" in seen._repr_html_()

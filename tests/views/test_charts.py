@@ -1,0 +1,295 @@
+"""What all charts keep: finite numbers, inert and legible names, empty states in words, two themes, a still picture."""
+
+import json
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+from all_views import HOSTILE, charts, is_finite, payload_of, widgets
+from hand_drawn import pay_traces, spans
+from plotly import graph_objects as go
+
+import tracekit.views.latency
+from tracekit import TraceSet
+from tracekit.analysis.latency import latency
+from tracekit.analysis.timeline import timeline
+from tracekit.views import plot
+from tracekit.views.charts import chart, duration_axis, faded, repainted, safe
+from tracekit.views.colours import DARK, LIGHT
+from tracekit.views.figures import Chart
+
+#  hostile names, no end, end before start, no start, zero and enormous durations
+AWKWARD = [
+    ("1", None, HOSTILE[0], HOSTILE[1], "SERVER", 100, 100, "ERROR"),
+    ("2", "1", HOSTILE[2], HOSTILE[3], "CLIENT", 150, None, "UNSET"),
+    ("3", "1", HOSTILE[4], HOSTILE[5], "SERVER", 900, 300, "ERROR"),
+    ("4", "3", HOSTILE[6], HOSTILE[7], "CLIENT", None, 600, "UNSET"),
+    ("5", "1", HOSTILE[7], HOSTILE[6], "SERVER", 0, 9 * 10**17, "ERROR"),
+]
+
+
+def awkward():
+    one = spans(AWKWARD, dtype=object)
+    return TraceSet.from_spans(pd.concat([one, one.assign(trace_id="b2"), one.iloc[[1]].assign(trace_id="c3")]))
+
+
+SETS = {
+    "awkward": awkward,
+    "pay": pay_traces,
+    "nothing": lambda: pay_traces().where("service_name == 'nobody'"),
+    "unmeasured": lambda: TraceSet.from_spans(spans([("1", None, "a", "x", "SERVER", 5, None, "UNSET")])),
+}
+
+
+@pytest.fixture(params=sorted(SETS))
+def traces(request):
+    return SETS[request.param]()
+
+
+def test_no_number_that_is_none_reaches_a_figure_or_a_page(traces):
+    for name, figure in charts(traces).items():
+        assert is_finite(json.loads(figure.to_json())), name
+        assert not re.search(r"\b(NaN|Infinity)\b", figure.to_json()), name
+    for name, widget in widgets(traces).items():
+        assert is_finite(payload_of(widget)), name
+
+
+def test_every_figure_has_a_still_picture_that_is_well_formed_and_says_nothing_infinite(traces):
+    for name, figure in charts(traces).items():
+        picture = str(figure.picture())
+        ET.fromstring(picture)
+        assert not re.search(r"\b(nan|inf)\b", re.sub(r">[^<]*<", "><", picture)), name
+    for widget in widgets(traces).values():
+        ET.fromstring(str(widget._picture))
+
+
+@pytest.mark.parametrize("name", ["nothing", "unmeasured"])
+def test_nothing_is_said_in_words(name):
+    drawn = charts(SETS[name]())
+    said = {what: [note.text for note in figure.layout.annotations] for what, figure in drawn.items()}
+    assert said["histogram"] == said["ecdf"] == said["limits"] == ["No span has a duration."]
+    assert said["errors"] == ["No span failed."]
+    assert said["heat"] == ["No request has a start and a duration."]
+    if name == "nothing":
+        assert said["traces"] == ["There is no trace with a start."]
+        assert said["bands"] == ["No trace has a start."]
+        assert said["self time"] == ["No span has a duration."]
+    for what in ("histogram", "errors"):
+        assert said[what][0] in str(drawn[what].picture())
+        assert len(drawn[what].data) == 0
+
+
+def test_names_are_no_markup_in_any_figure():
+    for name, figure in charts(awkward()).items():
+        text = figure.to_json()
+        assert not re.search(r"<(a|img|/?script|b)\b", text.replace("\\u003c", "<")), name
+        assert "\u202e" not in json.loads(f'"{name}"') + text
+        assert "A" * 200 not in text, name
+        assert len(text) < 40_000, name
+
+
+def test_names_are_no_markup_in_any_picture_or_fallback():
+    for view in (*charts(awkward()).values(), *widgets(awkward()).values()):
+        bundle = view._repr_mimebundle_()
+        bundle = bundle[0] if isinstance(bundle, tuple) else bundle
+        for kind in ("text/html", "image/svg+xml"):
+            assert not re.search(r"<(a|b|script|iframe)\b|<img (?!alt)|\u202e|\x00", bundle[kind]), kind
+        ET.fromstring(bundle["image/svg+xml"].encode())
+        assert "0x" not in bundle["text/plain"]
+        assert bundle["text/html"].startswith('<img alt="')
+        assert "<table>" in bundle["text/html"] or "nothing drawn" in bundle["text/plain"]
+
+
+def test_a_hostile_name_stays_legible():
+    figure = plot(latency(awkward(), by="service_name"), groups=9)
+    names = {curve.name for curve in figure.data}
+    assert "&lt;a href='http://evil'&gt;x&lt;/a&gt;" in names
+    assert "gpj.\ufffdexe" in " ".join(names) or "gpj." not in " ".join(names)
+    assert "&lt;a href='http://evil'&gt;x&lt;/a&gt;" in str(figure.picture())
+    assert safe("&lt;\ud800") == "&amp;lt;\ufffd"
+
+
+def test_the_dark_theme_changes_every_colour_of_ours_and_nothing_else():
+    light = plot(latency(pay_traces(), by="service_name"))
+    dark = plot(latency(pay_traces(), by="service_name"), theme="dark")
+    for a, b in zip(light.data, dark.data, strict=True):
+        assert DARK[LIGHT.index(a.line.color)] == b.line.color
+        assert a.y == b.y
+    assert dark.layout.template.layout.paper_bgcolor == "#16181d"
+    assert dark.themed("light").to_plotly_json() == light.to_plotly_json()
+
+
+def test_colours_that_let_the_ground_through_change_as_well():
+    assert repainted({"fillcolor": faded(LIGHT[1], 0.25), "name": "#123456"}, "dark") == {
+        "fillcolor": faded(DARK[1], 0.25),
+        "name": "#123456",
+    }
+    with pytest.raises(ValueError, match="expected a theme of light or dark, found 'blue'"):
+        repainted({}, "blue")
+    with pytest.raises(ValueError, match="expected a theme of light or dark, found 'blue'"):
+        plot(latency(pay_traces()), theme="blue")
+
+
+def test_a_plain_figure_of_a_view_gets_the_bundle_as_well(monkeypatch):
+    monkeypatch.setattr(tracekit.views.latency, "plot_latency", lambda _: go.Figure(go.Bar(x=[1], y=[2])))
+    assert isinstance(plot(latency(pay_traces())), Chart)
+
+
+def test_a_chart_is_copied_with_everything_plotly_knows():
+    figure = chart("Waits").add_bar(x=["a"], y=[1])
+    assert figure.themed("dark").data[0].y == (1,)
+    assert repr(figure) == "Chart('Waits', 1 series)"
+    assert figure._repr_mimebundle_(include=["text/plain"]) == {"text/plain": repr(figure)}
+    assert "text/html" not in figure._repr_mimebundle_(exclude=["text/html"])
+
+
+def test_displaying_a_chart_does_not_open_plotlys_renderers():
+    code = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+from tracekit.views.charts import chart
+data, _ = InteractiveShell.instance().display_formatter.format(chart("Waits").add_bar(x=["a"], y=[1]))
+print(sorted(data), "plotly.io._renderers" in sys.modules, "nbformat" in sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    kinds = ["application/vnd.plotly.v1+json", "image/svg+xml", "text/html", "text/plain"]
+    assert ran.stdout.strip() == f"{kinds} False False", ran.stderr
+
+
+def test_an_axis_of_durations_has_round_labels_at_their_places():
+    axis = duration_axis([2e-6, 0.3])
+    labels = dict(zip(axis["ticktext"], axis["tickvals"], strict=True))
+    assert labels["100 µs"] == pytest.approx(1e-4)
+    assert labels["1 s"] == 1
+    assert "2 ms" not in labels  # more than four decades: powers of ten alone
+    assert "2 ms" in duration_axis([1e-3, 0.3])["ticktext"]
+    assert duration_axis([])["ticktext"][0] == "1 ns"
+
+
+# ------------------------------------------------------------------ latency
+
+
+def test_the_cumulated_curve_is_the_share_at_or_below():
+    frame = spans([(str(k), None, "a", "x", "SERVER", 0, 1000 * k, "UNSET") for k in range(1, 11)])
+    traces = TraceSet.from_spans(frame.assign(trace_id=[f"{k:x}" for k in range(1, 11)]))
+    weights = dict(zip(traces.trace_ids, [30.0] + [1.0] * 9, strict=True))
+    figure = plot(
+        latency(traces.with_weights(weights)),
+        kind="ecdf",
+        against={"unweighted": latency(traces.with_weights(1))},
+    )
+    weighted, plain = figure.data
+    assert plain.line.dash == "dash"
+    assert plain.name == "a x, unweighted"
+    for curve, below in ((weighted, 30 / 39), (plain, 1 / 10)):
+        x, y = np.array(curve.x), np.array(curve.y)
+        assert y[0] == 0
+        assert y[-1] == pytest.approx(1)
+        assert (np.diff(y) >= 0).all()
+        assert np.interp(1.5e-6, x, y) >= below - 1e-9  # the first request took 1,000 ns
+        assert y[1] == pytest.approx(below)
+
+
+def test_limits_are_drawn_where_there_are_limits():
+    figure = plot(latency(pay_traces(), by=()), kind="limits")
+    for points in figure.data:
+        assert points.error_x.array == (0.0,)
+    assert [points.text[0] for points in figure.data] == [
+        "too few traces for limits",
+        "too few traces for limits",
+        "too few traces for an upper limit",
+    ]
+    many = TraceSet.from_spans(
+        pd.concat([spans([("1", None, "a", "x", "SERVER", 0, 1000 + k, "UNSET")], f"{k + 1:x}") for k in range(60)])
+    )
+    p50 = plot(latency(many, by=()), kind="limits").data[0]
+    row = latency(many, by=()).table.iloc[0]
+    assert p50.x[0] == pytest.approx(row["p50_ns"] * 1e-9)
+    assert p50.x[0] + p50.error_x.array[0] == pytest.approx(row["p50_high_ns"] * 1e-9)
+    assert p50.x[0] - p50.error_x.arrayminus[0] == pytest.approx(row["p50_low_ns"] * 1e-9)
+    p99 = plot(latency(many, by=()), kind="limits").data[2]
+    assert p99.text == ("too few traces for an upper limit",)
+
+
+def test_wrong_wishes_for_a_latency_are_refused():
+    result = latency(pay_traces())
+    with pytest.raises(ValueError, match="expected a kind of histogram, ecdf, limits, found 'violin'"):
+        plot(result, kind="violin")
+    with pytest.raises(
+        ValueError, match=r"expected latencies by \['service_name', 'operation'\] in against, found \[\]"
+    ):
+        plot(result, against={"other": latency(pay_traces(), by=())})
+
+
+def test_what_is_left_out_is_said():
+    figure = plot(latency(pay_traces()), groups=2)
+    assert figure.layout.title.text == "Latency: the heaviest 2 of 5 groups"
+    assert len(figure.data) == 2
+
+
+# ------------------------------------------------------------------ timeline
+
+
+def busy(gap=0):
+    """Requests in seconds 0, 1 and 2, then, after a gap, one more."""
+    rows = [(k, 100 + 50 * k, "ERROR" if k == 1 else "OK") for k in (0, 0, 1, 2)]
+    rows += [(3 + gap, 400, "OK")]
+    frame = spans([("1", None, "a", "x", "SERVER", s * 10**9, s * 10**9 + d * 10**6, e) for s, d, e in rows])
+    return TraceSet.from_spans(frame.assign(trace_id=[f"{k + 1:x}" for k in range(len(rows))]))
+
+
+def test_bands_stand_at_the_middle_of_their_steps():
+    figure = plot(timeline(busy(), step_s=1))
+    p50 = figure.data[0]
+    assert p50.x == tuple(f"1970-01-01T00:00:0{k}.500" for k in range(4))
+    assert p50.y == pytest.approx((0.1, 0.15, 0.2, 0.4))
+    errors = figure.data[-1]
+    assert errors.y == (0.0, 1.0, 0.0, 0.0)
+    assert errors.yaxis == "y2"
+
+
+def test_no_line_crosses_a_time_without_requests():
+    figure = plot(timeline(busy(gap=5), step_s=1))
+    runs = [curve for curve in figure.data if curve.legendgroup == "p50"]
+    assert [len(curve.x) for curve in runs] == [3, 1]
+    assert [curve.showlegend for curve in runs] == [True, False]
+    assert runs[1].mode == "lines+markers"
+
+
+def test_deployments_are_marked_where_they_happened():
+    figure = plot(timeline(busy(), step_s=1), deployments={"ledger <2>": "1970-01-01T00:00:02"})
+    (line,) = figure.layout.shapes
+    assert line.x0 == line.x1 == "1970-01-01T00:00:02.000"
+    (note,) = figure.layout.annotations
+    assert note.text == "ledger &lt;2&gt;"
+    assert "ledger &lt;2&gt;" in str(figure.picture())
+    many = {f"v{k}": pd.Timestamp(k * 10**8, tz="Europe/Oslo") for k in range(9)}
+    crowded = plot(timeline(busy(), step_s=1), deployments=many)
+    assert len(crowded.layout.shapes) == 9
+    assert len(crowded.layout.annotations) == 6
+    assert crowded.layout.title.text == "Requests over time (9 deployments marked)"
+    with pytest.raises(ValueError, match="expected a time for deployment 'v2', found None"):
+        plot(timeline(busy()), deployments={"v2": None})
+    with pytest.raises(ValueError, match="expected a kind of bands, heat, found 'pie'"):
+        plot(timeline(busy()), kind="pie")
+
+
+def test_deployments_that_the_traces_show_are_marked_by_themselves():
+    frame = busy().spans[["trace_id", "span_id", "service_name", "name", "start_ns", "end_ns"]]
+    versions = np.where(frame["start_ns"] >= 2 * 10**9, "2", "1")
+    traces = TraceSet.from_spans(frame.assign(**{"resource.service.version": versions}))
+    figure = plot(timeline(traces, step_s=1))
+    assert [note.text for note in figure.layout.annotations] == ["a 2"]
+    assert figure.layout.shapes[0].x0 == "1970-01-01T00:00:02.000"
+
+
+def test_a_traceset_is_drawn_as_its_traffic():
+    figure = plot(busy(gap=0))
+    good, bad = figure.data
+    assert sum(good.y) + sum(bad.y) == 5
+    assert sum(bad.y) == 1
+    assert bad.marker.color == "#d32f2f"
