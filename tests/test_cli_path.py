@@ -1,0 +1,123 @@
+"""``tracekit path``: the numbers of the notebook, in a terminal."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import tracekit as tk
+from tracekit.cli import app
+from tracekit.views.text import duration
+
+run = CliRunner()
+RECORDING = Path(__file__).parents[1] / "datasets" / "checkout-regression"
+BEFORE, DURING = (str(RECORDING / f"{name}.jsonl.zst") for name in ("baseline", "during"))
+SPAN = '{"traceId":"%032x","spanId":"%016x","parentSpanId":"%s","name":"%s",'
+SPAN += '"startTimeUnixNano":"%d","endTimeUnixNano":"%d"}'
+REQUEST = '{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"%s"}}]},'
+REQUEST += '"scopeSpans":[{"spans":[%s]}]}]}\n'
+
+
+def asked(*words):
+    ran = run.invoke(app, ["path", *words], env={"COLUMNS": "200"})
+    return ran, [line.split() for line in ran.stdout.splitlines() if line.strip()]
+
+
+def row(lines, *words):
+    (found,) = [line for line in lines if line[: len(words)] == list(words)]
+    return " ".join(found)
+
+
+@pytest.fixture
+def orphaned(tmp_path):
+    """Two requests; a span of the second names a parent that nobody sent; a name that would move the cursor."""
+    spans = [SPAN % (1, 1, "", "GET /\\u001b[2J", 1000, 9000), SPAN % (2, 2, "", "GET /", 1000, 5000)]
+    spans.append(SPAN % (2, 3, "00000000000000ff", "late", 2000, 3000))
+    path = tmp_path / "orphaned.jsonl"
+    path.write_text(REQUEST % ("shop", ",".join(spans)))
+    return str(path)
+
+
+def test_who_requests_waited_for():
+    ran, lines = asked(DURING)
+    assert ran.exit_code == 0, ran.output
+    found = tk.critical_path(tk.load_sample("checkout-regression")[1])
+    assert ran.stdout.startswith(repr(found))
+    top = found.by("service_name").iloc[0]
+    assert row(lines, "ledger").startswith(
+        f"ledger {duration(top['mean_ns'])} ({duration(top['mean_low_ns'])} to {duration(top['mean_high_ns'])}) 38.4 %"
+    )
+    assert row(lines, "ledger").endswith(f"46.3 % 463 {top['largest_trace_id'][:12]}")
+    assert "CONSUMER: 457 consumers below their producer; nobody waits for them" in ran.stdout
+
+
+def test_keys_and_rows():
+    ran, lines = asked(DURING, "--by", "service_name", "--by", "operation", "--top", "2")
+    assert "Who requests waited for: the first 2 of 47" in ran.stdout
+    assert row(lines, "ledger", "SELECT", "entries").startswith("ledger SELECT entries 18.3 ms")
+    assert len(lines) == 7
+
+
+@pytest.mark.parametrize("band", ["95-99", "p95-p99"])
+def test_a_band_beside_the_median(band):
+    ran, lines = asked(DURING, "--band", band)
+    assert "Who the 40 requests of p95 to p99 waited for" in ran.stdout
+    table = tk.critical_path(tk.load_sample("checkout-regression")[1]).bands("service_name").table
+    excess = table[(table["band"] == "p95 to p99") & (table["service_name"] == "ledger")]["excess_ns"].item()
+    assert f" 1.27 ms +{duration(excess)} (+" in row(lines, "ledger")
+
+
+def test_a_band_of_few_requests_says_that_it_was_widened():
+    assert "of p99 to p100 waited for, widened to p98 to p100" in asked(DURING, "--band", "99")[0].stdout
+
+
+def test_what_has_changed_since_a_baseline():
+    ran, lines = asked(DURING, "--baseline", BEFORE, "--by", "service_name", "--by", "operation", "--top", "3")
+    assert "requests of 39.3 ms now take 57.1 ms, +17.8 ms (+13.5 ms to +22.0 ms): the first 3 of 47" in ran.stdout
+    said = row(lines, "ledger", "SELECT")
+    assert said == "ledger SELECT entries 713 µs +17.5 ms (+14.2 ms to +21.0 ms) 0 ns +10.6 ms +6.94 ms no"
+    assert row(lines, "storefront").endswith("maybe")
+    slow, _ = asked(DURING, "--baseline", BEFORE, "--band", "95-99")
+    assert "requests of 96.2 ms now take 251 ms" in slow.stdout
+
+
+def test_scopes_and_partial_traces(orphaned):
+    assert "ORPHAN" not in asked(DURING, "--scope", "roots")[0].stdout
+    with_all, _ = asked(orphaned)
+    assert "1 partial" in with_all.stdout
+    assert "PARENT_MISSING: 1 spans whose parent nobody sent" in with_all.stdout
+    _, lines = asked(orphaned, "--no-with-partial")
+    assert row(lines, "shop").startswith("shop 8.00 µs 100 %")
+    authorised, lines = asked(DURING, "--scope", "name == 'POST /v1/authorizations' and kind == 'SERVER'")
+    assert "CriticalPath(463 requests" in authorised.stdout
+    assert row(lines, "ledger").split()[-3] == "463" or "100 %" in row(lines, "ledger")
+
+
+def test_names_cannot_move_the_cursor(orphaned):
+    ran, _ = asked(orphaned, "--by", "operation")
+    assert "\x1b" not in ran.stdout
+    assert "GET /\ufffd[2J" in ran.stdout
+
+
+def test_nothing_matches():
+    ran, _ = asked(DURING, "--scope", "name == 'nobody'")
+    assert ran.exit_code == 0
+    assert "no requests: see tracekit check, or try another --scope" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--by", "tenat"], 2, "found none called 'tenat'"),
+        (["--band", "100"], 2, "expected percentiles such as 99 or 95-99, found '100'"),
+        (["--band", "x"], 2, "expected percentiles such as 99 or 95-99, found 'x'"),
+        (["--scope", "nope"], 2, "expected a column of spans, found 'nope'"),
+        (["--format", "pcap"], 2, "pcap"),
+        (["--baseline", "nowhere.jsonl"], 2, "nowhere.jsonl"),
+    ],
+)
+def test_what_cannot_be_understood_is_said_in_words(words, code, message):
+    ran, _ = asked(DURING, *words)
+    assert ran.exit_code == code
+    assert message in " ".join(ran.stderr.replace("│", " ").split())
+    assert "Traceback" not in ran.output
