@@ -48,8 +48,8 @@ def path(
 ) -> None:
     """Tell who requests waited for: time on the critical path, which adds up to their latency.
 
-    With --band: what slow requests wait for beyond median ones.  With --baseline: what changed, in parts that add up: on
-    the paths of more requests, more calls, slower calls.
+    With --band: what slow requests wait for beyond median ones.  With --baseline: what changed, in parts that add up:
+    on the paths of more requests, more calls, slower calls.
     """
     from tracekit.cli_tables import show  # noqa: PLC0415 - not for --help
 
