@@ -18,6 +18,15 @@ from tracekit.analysis.self_time import self_time as self_time
 from tracekit.analysis.errors import errors as errors
 from tracekit.analysis.timeline import timeline as timeline
 from tracekit.analysis.critical_path import critical_path as critical_path
+from tracekit.analysis.path_result import CriticalPath as CriticalPath
+from tracekit.analysis.path_shares import Bands as Bands
+from tracekit.analysis.path_compare import PathComparison as PathComparison
+from tracekit.analysis.path_flame import Flame as Flame
+from tracekit.analysis.path_marks import PathMarks as PathMarks
+from tracekit.analysis.what_if import WhatIf as WhatIf
+from tracekit.analysis.what_if_curve import WhatIfCurve as WhatIfCurve
+from tracekit.analysis.what_if import Cap as Cap
+from tracekit.analysis.what_if import Like as Like
 from tracekit.analysis.clock_skew import clock_skew as clock_skew
 from tracekit.analysis.sampling import sampling as sampling
 
