@@ -134,7 +134,7 @@ def _numbers(column: pd.Series) -> pd.Series:
     wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers >= 0)))
     if len(wrong):
         at = wrong[0]
-        message = f"expected a count of 0 or more in row {column.index[at]!r}, found {column.iloc[at]!r}"
+        message = f"expected a count of 0 or more in row {column.index[at]!r}, found {column.tolist()[at]!r}"
         raise ValueError(f"{message}, and {len(wrong) - 1} more such rows")
     return numbers
 

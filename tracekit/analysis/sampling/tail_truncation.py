@@ -66,7 +66,7 @@ def tail_truncation(inputs: Inputs) -> list[Finding]:
     took = trace_duration_ns(inputs.traces)
     cut = _cut(inputs, wait)
     c1, c2, c3 = (int(((took > low * wait) & (took <= low * wait + 0.2 * wait)).sum()) for low in (0.6, 0.8, 1.0))
-    missing = _drop_p(c1, c2, c3) < _ALPHA and c3 < c2
+    missing = drop_p(c1, c2, c3) < _ALPHA and c3 < c2
     low, high = share_interval(cut.sum(), len(took), level=inputs.level)
     share = float(cut.mean())
     table = pd.DataFrame(
@@ -110,7 +110,7 @@ def _cut(inputs: Inputs, wait: int) -> Array:
     return rootless | (np.bincount(forest.trace[late], minlength=len(traces)) > 0)
 
 
-def _drop_p(c1: int, c2: int, c3: int) -> float:
+def drop_p(c1: int, c2: int, c3: int) -> float:
     """Return the chance of so few beyond the edge, if the tail goes on as it came.
 
     c2 / c1 has a log standard error of sqrt(1/c1 + 1/c2); c3 is negative binomial around c2^2 / c1 with that spread.
@@ -133,4 +133,4 @@ def _clients_stop(inputs: Inputs, wait: int) -> bool:
     unit = {"duration_ns": 1.0, "duration_ms": 1e6, "duration_s": 1e9}[column]
     took = inputs.log[column].to_numpy(np.float64) * unit
     c1, c2, c3 = (int(((took > low * wait) & (took <= low * wait + 0.2 * wait)).sum()) for low in (0.6, 0.8, 1.0))
-    return _drop_p(c1, c2, c3) < _ALPHA or (c2 > _FEWEST and c3 * 10 < c2)
+    return drop_p(c1, c2, c3) < _ALPHA or (c2 > _FEWEST and c3 * 10 < c2)

@@ -1,0 +1,282 @@
+"""The ladder: each rung by hand, their order, and what stays unknown."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sampling.simulators import EPOCH_NS, classic_reservoir, hour, random_ids, thinned_ids, traces_of
+
+from tracekit import TraceSet
+from tracekit.stats.second_reservoir import SECOND_NS
+from tracekit.weights.id_maps import ID_MAPS
+from tracekit.weights.ladder import RUNGS, Evidence, climb
+from tracekit.weights.rule_formats import sampling_rules
+from tracekit.weights.tail_policies import trace_duration_ns
+from tracekit.weights.trace_state import legacy_probability, member, randomness, rule_hash, threshold
+from tracekit.weights.xray_reservoir import is_otel, processes, rule_of, rule_weights
+
+RNG = np.random.default_rng(20)
+LOCAL = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}}
+
+
+def one_each(**columns):
+    """One single-span trace for each entry."""
+    n = len(next(iter(columns.values())))
+    ids = np.arange(1, n + 1, dtype=np.uint64)
+    return traces_of(RNG, ids=(ids, ids), start_ns=EPOCH_NS + np.arange(n) * 1_000_001, **columns)
+
+
+def weights(traces, source="auto"):
+    found = traces.with_weights(source).weights
+    return found.value.tolist(), [found.source.at(n) for n in range(len(found.value))]
+
+
+@pytest.mark.parametrize(
+    ("column", "texts", "wanted", "source"),
+    [
+        ("trace_state", ["ot=th:8", "ot=th:0"], [2.0, 1.0], "tracestate ot=th"),
+        ("trace_state", ["ot=p:3;r:9", "ot=p:63"], [8.0, 0.0], "tracestate ot=p"),
+        ("attributes.SampleRate", [64, 0], [64.0, 1.0], "SampleRate"),
+        ("attributes.meta.refinery.final_sample_rate", ["7", 2.5], [7.0, 2.5], "SampleRate"),
+    ],
+)
+def test_what_the_spans_record(column, texts, wanted, source):
+    assert weights(one_each(**{column: texts})) == (wanted, [source] * 2)
+
+
+def test_jaegers_tags_count_only_where_they_are_probabilities():
+    kinds = ["probabilistic", "lowerbound", "ratelimiting", "const", "probabilistic", None]
+    traces = one_each(**{"attributes.sampler.type": kinds, "attributes.sampler.param": [0.1, 0.1, 5, 1, 7, 0.1]})
+    assert weights(traces) == ([10.0, 1, 1, 1, 1, 1], ["jaeger sampler", *["unknown"] * 5])
+
+
+def test_a_stronger_rung_wins_and_mixed_sources_are_told():
+    traces = one_each(trace_state=["ot=th:c", None, None], **{"attributes.SampleRate": [99, 5, None]})
+    assert weights(traces) == ([4.0, 5.0, 1.0], ["tracestate ot=th", "SampleRate", "unknown"])
+    found = traces.with_weights("auto").weights
+    assert found.sources == {"tracestate ot=th": 1, "SampleRate": 1, "unknown": 1}
+    assert np.isnan(found.probability[2]), "unknown is not 1"
+    assert "the weight of 1 of 3 traces is unknown" in found.statement
+    assert "describe all traffic" in one_each(trace_state=["ot=th:c"]).with_weights("auto").weights.statement
+    assert "not all traffic" in one_each(trace_state=[None]).weights.statement
+
+
+def test_one_rung_may_be_asked_for():
+    traces = one_each(trace_state=["ot=th:c", None], **{"attributes.SampleRate": [99, 5]})
+    assert weights(traces, "SampleRate") == ([99.0, 5.0], ["SampleRate"] * 2)
+    assert weights(traces, "recorded") == ([4.0, 1.0], ["tracestate ot=th", "unknown"])
+    assert len({rung.name for rung in RUNGS}) == len(RUNGS)
+
+
+def test_traces_that_were_not_sampled_stand_for_nobody():
+    told = one_each(**{"attributes.aws.trace.flag.sampled": [False, True, None]}, trace_state=["ot=th:8"] * 3)
+    assert weights(told) == ([0.0, 2.0, 2.0], ["not sampled", "tracestate ot=th", "tracestate ot=th"])
+    bit = one_each(trace_flags=[0x100, 0x101, 0x101], trace_state=["ot=th:8"] * 3)
+    assert weights(bit)[0] == [0.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("flags", [0, 0x100, 0x300])
+def test_an_exporter_that_never_fills_the_sampled_bit_drops_nothing(flags):
+    """OpenTelemetry's exporter for Python writes 0x100 and never bit 0, sampled or not."""
+    assert weights(one_each(trace_flags=[flags] * 2, trace_state=["ot=th:8"] * 2))[0] == [2.0, 2.0]
+
+
+def test_a_log_tells_the_share_of_each_stratum():
+    traces = one_each(http_route=["/a", "/a", "/b"])
+    ids = traces.trace_ids
+    xray = f"1-{ids[2][:8]}-{ids[2][8:]}"
+    log = pd.DataFrame({"trace_id": [ids[0], ids[1], xray, *(f"{n:032x}" for n in range(900, 905))]})
+    log["route"] = ["/a", "/a", "/b", "/a", "/a", "/b", "/b", "/b"]
+    assert weights(traces, log) == ([2.0, 2.0, 4.0], ["log"] * 3)
+    assert weights(traces, log[["trace_id"]])[0] == pytest.approx([8 / 3] * 3)
+
+
+def test_counts_give_the_weight_of_their_cell():
+    traces = one_each(http_route=["/a", "/a", "/b", "/c"])
+    counts = pd.DataFrame({"route": ["/a", "/b"], "count": [40, 60]})
+    assert weights(traces, counts) == ([20.0, 20.0, 60.0, 1.0], [*["calibration"] * 3, "unknown"])
+    assert weights(traces, pd.DataFrame({"count": [40]}))[0] == [10.0] * 4
+    fewer = pd.DataFrame({"route": ["/a", "/b"], "count": [1, 60]})
+    assert weights(traces, fewer)[1] == ["unknown", "unknown", "calibration", "unknown"]
+    _, obstacles = climb(traces, Evidence(counts=None), "calibration")
+    assert obstacles == {}
+
+
+def test_attributes_and_files_may_hold_weights(tmp_path):
+    traces = one_each(**{"attributes.adjusted_count": ["3", 4]})
+    assert weights(traces, "adjusted_count") == ([3.0, 4.0], ["attribute adjusted_count"] * 2)
+    (tmp_path / "r.json").write_text('{"default_strategy": {"type": "probabilistic", "param": 0.25}}', encoding="utf-8")
+    assert weights(traces, tmp_path / "r.json")[0] == weights(traces, str(tmp_path / "r.json"))[0] == [4.0, 4.0]
+    with pytest.raises(ValueError, match="found nan for trace"):
+        one_each(**{"attributes.adjusted_count": ["3", "many"]}).with_weights("adjusted_count")
+
+
+# ------------------------------------------------------------------ the collector
+
+
+def _tail(*policies):
+    return sampling_rules({"policies": list(policies)})
+
+
+ERRORS = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
+SLOW = {"name": "slow", "type": "latency", "latency": {"threshold_ms": 500}}
+TENTH = {"name": "tenth", "type": "probabilistic", "probabilistic": {"sampling_percentage": 10}}
+LIMIT = {"name": "limit", "type": "rate_limiting", "rate_limiting": {"spans_per_second": 9}}
+
+
+def test_policies_that_can_be_told_are_united():
+    rng = np.random.default_rng(1)
+    ids = random_ids(rng, 5000)
+    passed = ID_MAPS["collector tail_sampling"](*ids) <= 0.1
+    failed, took = rng.random(5000) < 0.1, np.where(rng.random(5000) < 0.1, 900.0, 10.0)
+    kept = passed | failed | (took >= 500)
+    traces = traces_of(rng, ids=tuple(half[kept] for half in ids), failed=failed[kept], took_ms=took[kept])
+    found, obstacles = climb(traces, Evidence(_tail(ERRORS, SLOW, TENTH)))
+    assert obstacles == {}
+    assert set(np.unique(found.value)) == {1.0, 10.0}
+    assert found.value.sum() == pytest.approx(5000, rel=0.1)
+    spans = traces.spans.drop_duplicates("trace_id").set_index("trace_id").loc[traces.trace_ids]
+    certain = (spans["status_code"] == "ERROR") | (spans["duration_ns"] >= 500_000_000)
+    assert (found.value[certain.to_numpy()] == 1).all()
+    assert (found.value[~certain.to_numpy()] == 10).all()
+
+
+def test_beside_a_policy_that_cannot_be_told_the_base_sample_counts():
+    rng = np.random.default_rng(2)
+    ids = random_ids(rng, 2000)
+    passed = ID_MAPS["collector tail_sampling"](*ids) <= 0.1
+    kept = passed | (rng.random(2000) < 0.2)
+    found, _ = climb(traces_of(rng, ids=tuple(h[kept] for h in ids)), Evidence(_tail(LIMIT, TENTH)))
+    assert set(np.unique(found.value)) == {0.0, 10.0}
+    assert (found.value > 0).sum() == passed.sum()
+    assert set(found.sources) == {"tail policy, drawn", "beyond the base sample"}
+
+
+def test_a_trace_that_no_policy_explains_is_refused():
+    traces = one_each(status_code=["ERROR", "OK"])
+    found, obstacles = climb(traces, Evidence(_tail(ERRORS)))
+    assert sorted(found.value.tolist()) == [1.0, 1.0]
+    assert found.known.tolist() == [True, False]
+    assert obstacles == {"no policy of the configuration explains them": 1}
+    named, _ = climb(
+        one_each(**{"attributes.tailsampling.policy": ["errors", "limit"]}), Evidence(_tail(ERRORS, LIMIT))
+    )
+    assert named.known.tolist() == [True, False]
+    every, _ = climb(traces, Evidence(_tail({"name": "all", "type": "always_sample"})))
+    assert every.value.tolist() == [1.0, 1.0]
+    assert every.known.all()
+
+
+def test_the_duration_of_a_trace_spans_its_spans():
+    frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": [5, 9], "end_ns": [7, 30]})
+    traces = TraceSet.from_spans(frame)
+    assert trace_duration_ns(traces).tolist() == [25]
+    assert trace_duration_ns(traces.where("name == 'y'")).tolist() == []
+
+
+# ------------------------------------------------------------------ X-Ray
+
+
+def _xray(rng, kept_by="X-Ray for Java", process="i-1", **columns):
+    world = hour(rng, seconds=400)
+    kept = classic_reservoir(rng, world.start_ns, np.zeros(len(world.start_ns), int), 1, 0.05)
+    columns = {"resource.telemetry.sdk.name": kept_by, "service_instance_id": process} | columns
+    return world, traces_of(rng, start_ns=world.start_ns[kept], took_ms=world.took_ms[kept], **columns)
+
+
+def test_order_weights_add_up_to_the_requests():
+    world, traces = _xray(np.random.default_rng(3))
+    found, obstacles = climb(traces, Evidence(sampling_rules(LOCAL)))
+    assert obstacles == {}
+    assert set(np.unique(found.value)) == {1.0, 20.0}
+    seconds = len(np.unique(traces.columns.spans.start_ns // SECOND_NS))
+    assert (found.value == 1).sum() == seconds
+    assert found.value.sum() == pytest.approx(len(world.start_ns), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ({"process": None}, "the process that decided is not recorded"),
+        ({"kept_by": "elsewhere"}, "nobody says which SDK decided"),
+        ({"kept_by": "opentelemetry"}, "nobody says in which language the SDK decided"),
+    ],
+)
+def test_order_weights_are_refused_without_their_inputs(columns, why):
+    _, traces = _xray(np.random.default_rng(3), **columns)
+    found = rule_weights(traces, sampling_rules(LOCAL))
+    assert found.obstacles == {why: len(traces)}
+    assert np.isnan(found.weight).all()
+
+
+def test_order_weights_are_refused_for_whole_milliseconds_and_shared_reservoirs():
+    rng = np.random.default_rng(3)
+    world = hour(rng, seconds=400)
+    ms = traces_of(rng, start_ns=world.start_ns // 10**6 * 10**6, **{"resource.telemetry.sdk.name": "X-Ray for Go"},
+                   service_instance_id="i-1")  # fmt: skip
+    assert list(rule_weights(ms, sampling_rules(LOCAL)).obstacles) == [
+        "starts are whole milliseconds, too coarse for the order in a second"
+    ]
+    central = [{"RuleName": "Default", "FixedRate": 0.05, "ReservoirSize": 1}]
+    _, two = _xray(rng)
+    half = np.where(np.arange(len(two)) % 2, "i-1", "i-2")
+    two = TraceSet.from_spans(two.spans.drop(columns="service_instance_id").assign(
+        service_instance_id=half, **{"resource.telemetry.sdk.name": "X-Ray for Go"}))  # fmt: skip
+    assert list(rule_weights(two, sampling_rules(central)).obstacles) == [
+        "the reservoir of rule Default is divided between processes in a way that is not recorded"
+    ]
+
+
+@pytest.mark.parametrize(("language", "family"), [("python", "Python TraceIdRatio"), ("go", "older Go TraceIdRatio")])
+def test_opentelemetry_samplers_are_weighed_by_id(language, family):
+    rng = np.random.default_rng(4)
+    traces = traces_of(
+        rng,
+        ids=thinned_ids(rng, 400, family, 0.05, 0.3),
+        **{"resource.telemetry.sdk.name": "opentelemetry", "resource.telemetry.sdk.language": language},
+    )
+    found = rule_weights(traces, sampling_rules(LOCAL))
+    assert found.obstacles == {}
+    assert set(np.unique(found.weight)) == {0.0, 20.0}
+    assert (found.weight > 0).mean() == pytest.approx(0.7 + 0.3 * 0.05, abs=0.06)
+
+
+def test_the_rule_is_known_by_name_by_hash_or_from_the_request():
+    rules = sampling_rules(
+        [
+            {"RuleName": "pay", "Priority": 1, "FixedRate": 0.5, "URLPath": "/pay"},
+            {"RuleName": "Default", "Priority": 9, "FixedRate": 0.1},
+        ]
+    )
+    traces = one_each(
+        trace_state=[f"xrsr={rule_hash('pay')}", None, None, None],
+        **{
+            "resource.aws.xray.sampling_rule_name": [None, "pay", None, None],
+            "attributes.url.path": ["/x", "/x", "/pay", "/x"],
+        },
+    )
+    assert rule_of(traces, rules).tolist() == [0, 0, 0, 1]
+    assert rule_weights(traces, rules).weight.tolist() == [2.0, 2.0, 2.0, 10.0]
+    assert is_otel(traces).tolist() == [1, -1, -1, -1]
+    never = rule_weights(traces, sampling_rules(0))
+    assert never.obstacles == {"rule fixed rate keeps nothing": 4}
+
+
+def test_a_process_is_an_instance_or_a_host_with_a_number():
+    traces = one_each(**{"resource.process.pid": [7, 8], "resource.host.name": ["a", "a"]})
+    assert [processes(traces).at(n) for n in (0, 1)] == ["7 a", "8 a"]
+
+
+# ------------------------------------------------------------------ tracestates
+
+
+def test_parts_of_a_tracestate():
+    state = "xrsr=00ab,ot=th:c;rv:1234567890abcd;p:5"
+    assert (member(state, "xrsr"), member(state, "ot", "rv"), member(state, "ot", "x")) == (
+        "00ab",
+        "1234567890abcd",
+        None,
+    )
+    assert (threshold(state), randomness(state)) == (0xC << 52, 0x1234567890ABCD)
+    assert legacy_probability("ot=p:64") is None
+    assert legacy_probability("ot=p:x") is None
+    assert randomness("ot=rv:12") is None

@@ -1,0 +1,195 @@
+"""How many of the requests that somebody else counted left a trace, by stratum and window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.attributes import Codes
+from tracekit.stats.grouping import group_codes
+from tracekit.weights.counts import COUNT
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+    from tracekit.weights.counts import Counts
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Requests and traces side by side.
+
+    Parameters
+    ----------
+    frame
+        One row a stratum: the dimensions, ``requests`` and ``traces``.
+    bins
+        The same by window (``start_ns``); empty without times.
+    outside_count
+        Traces that begin in none of the windows.
+    unmatched
+        Traces of strata that were not counted: the dimensions and ``traces``.
+
+    Examples
+    --------
+    >>> Tally(pd.DataFrame({"requests": [10.0], "traces": [1]}), pd.DataFrame(), 0, pd.DataFrame()).outside_count
+    0
+    """
+
+    frame: pd.DataFrame
+    bins: pd.DataFrame
+    outside_count: int
+    unmatched: pd.DataFrame
+
+
+def tally(traces: TraceSet, counts: Counts) -> Tally:
+    """Return how many of the counted requests left a trace.
+
+    Parameters
+    ----------
+    traces
+        Any traces; each counts once in a stratum.
+    counts
+        Requests of the same system.
+
+    Returns
+    -------
+    Tally
+        A trace counts once for each service that it reaches, where it enters; without services in the counts, where it
+        begins.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+    ... )
+    >>> from tracekit.weights.counts import read_counts
+    >>> tally(shop, read_counts(pd.DataFrame({"count": [40]}))).frame
+       requests  traces
+    0      40.0       2
+    """
+    rows = entry_rows(traces, by_service="service_name" in counts.dimensions)
+    codes = {name: stratum_codes(traces, name).take(rows) for name in counts.dimensions}
+    window, starts = _window_of(traces.columns.spans.start_ns[rows], counts)
+    inside = window >= 0
+    outside = len(np.unique(traces.forest.trace[rows[~inside]]))
+    codes = {name: column.take(np.flatnonzero(inside)) for name, column in codes.items()}
+    columns = codes | {"start_ns": Codes(window[inside], [str(start) for start in starts])}
+    group, labels = group_codes({name: (c.codes, c.labels) for name, c in columns.items()}, int(inside.sum()))
+    trace = traces.forest.trace[rows[inside]]
+    seen = _distinct(group, trace, len(labels["start_ns"]))
+    held = pd.DataFrame(labels | {"traces": seen})
+    held["start_ns"] = held["start_ns"].astype(np.int64)
+    return _compare(held, counts, outside)
+
+
+def _distinct(group: Array, trace: Array, groups: int) -> Array:
+    """Return the number of distinct traces of each group."""
+    pair = np.unique(group.astype(np.int64) * (int(trace.max(initial=0)) + 1) + trace)
+    return np.bincount(pair // (int(trace.max(initial=0)) + 1), minlength=groups)
+
+
+def _window_of(start_ns: Array, counts: Counts) -> tuple[Array, Array]:
+    """Return the window of every start, -1 outside all, and where the windows begin; one window without times."""
+    if not counts.has_time:
+        return np.zeros(len(start_ns), np.int64), np.zeros(1, np.int64)
+    begins = np.unique(counts.frame["start_ns"].to_numpy())
+    ends = counts.frame.groupby("start_ns")["end_ns"].max().reindex(begins).to_numpy()
+    at = np.searchsorted(begins, start_ns, "right") - 1
+    return np.where((at >= 0) & (start_ns < ends[at]), at, -1), begins
+
+
+def _compare(held: pd.DataFrame, counts: Counts, outside: int) -> Tally:
+    """Return requests beside the traces that were held of them."""
+    keys = list(counts.dimensions)
+    requests = counts.frame.rename(columns={COUNT: "requests"})
+    requests = requests if counts.has_time else requests.assign(start_ns=0)
+    both = requests.merge(held, on=[*keys, "start_ns"], how="outer", indicator=True)
+    counted = both[both["_merge"] != "right_only"].fillna({"traces": 0}).astype({"traces": np.int64})
+    strange = both[both["_merge"] == "right_only"]
+    known = requests[keys].drop_duplicates() if keys else None
+    if known is not None and len(strange):  # a counted stratum without a row for this window had no requests
+        merged = strange.drop(columns="_merge").merge(known, on=keys, how="left", indicator=True)
+        extra = merged[merged["_merge"] == "both"].assign(requests=0.0)
+        counted = pd.concat([counted, extra.astype({"traces": np.int64})], ignore_index=True)
+        strange = merged[merged["_merge"] != "both"]
+    unmatched = strange.groupby(keys, dropna=False)["traces"].sum().reset_index() if keys else strange[["traces"]]
+    total = (
+        counted.groupby(keys, dropna=False, sort=True)[["requests", "traces"]].sum().reset_index()
+        if keys
+        else (counted[["requests", "traces"]].sum().to_frame().T.astype({"traces": np.int64}))
+    )
+    bins = counted[[*keys, "start_ns", "requests", "traces"]] if counts.has_time else pd.DataFrame()
+    return Tally(total, bins.reset_index(drop=True), outside, unmatched.reset_index(drop=True))
+
+
+def entry_rows(traces: TraceSet, *, by_service: bool) -> Array:
+    """Return the spans by which a request entered: of each service, or of the whole (the roots).
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    by_service
+        Whether each service counts its own requests.
+
+    Returns
+    -------
+    numpy.ndarray
+        Row numbers, one a trace and service: the first span that no other span of that service called.  Spans that a
+        backend inferred never enter.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "parent_span_id": [None, "1"], "name": "x"})
+    >>> shop = TraceSet.from_spans(frame.assign(service_name=["web", "cart"], start_ns=0, end_ns=5))
+    >>> entry_rows(shop, by_service=True).tolist(), entry_rows(shop, by_service=False).tolist()
+    ([0, 1], [0])
+    """
+    if not by_service:
+        return np.asarray(traces.forest.root_row)
+    service, parent = traces.codes("service_name").codes, traces.forest.parent_row
+    enters = (parent < 0) | (service[np.maximum(parent, 0)] != service)
+    rows = np.flatnonzero(enters & ~traces.is_inferred)
+    pair = traces.forest.trace[rows].astype(np.int64) * (int(service.max(initial=0)) + 2) + service[rows] + 1
+    return np.asarray(rows[np.sort(np.unique(pair, return_index=True)[1])])
+
+
+def stratum_codes(traces: TraceSet, name: str) -> Codes:
+    """Return a dimension of requests for every span; the status class follows the code, else whether the span failed.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    name
+        One of ``DIMENSIONS``.
+
+    Returns
+    -------
+    Codes
+        One entry a span; a route that is missing is the operation.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> stratum_codes(TraceSet.from_spans(frame.assign(status_code=["OK", "ERROR"])), "status_class").series().tolist()
+    ['2xx', '5xx']
+    """
+    if name == "http_route":
+        route, operation = traces.codes("http_route"), traces.codes("operation")
+        if (route.codes >= 0).all() or not operation.labels:
+            return route
+        shifted = np.where(route.codes >= 0, route.codes, operation.codes + len(route.labels))
+        return Codes(shifted.astype(np.int32), [*route.labels, *operation.labels])
+    if name != "status_class":
+        return traces.codes(name)
+    code, known = traces.lookup.http_status
+    classes = np.where(known, code // 100, np.where(traces.is_error, 5, 2))
+    return Codes(np.clip(classes, 0, 9).astype(np.int32), [f"{digit}xx" for digit in range(10)])
