@@ -7,10 +7,12 @@ from tracekit.samples import load_sample as load_sample
 from tracekit.samples import list_samples as list_samples
 from tracekit.loading.convert import convert as convert
 from tracekit.aws.pull import pull_xray as pull_xray
+from tracekit.aws.trace_summaries import trace_summaries as trace_summaries
 
 from tracekit.traces import TraceSet as TraceSet
 from tracekit.schema import describe as describe
 from tracekit.expressions import xray_filter as xray_filter
+from tracekit.aws.annotation_lint import annotation_lint as annotation_lint
 
 from tracekit.analysis.service_graph import service_graph as service_graph
 from tracekit.analysis.latency import latency as latency

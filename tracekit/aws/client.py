@@ -132,6 +132,7 @@ class Caller:
             connect_timeout=10,
             read_timeout=60,
             max_pool_connections=connections,
+            user_agent="tracekit",  # boto3 writes its own anew for every call, a tenth of its time
         )
         try:
             self._session = session or boto3.Session(region_name=region, profile_name=profile)

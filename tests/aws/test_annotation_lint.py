@@ -1,0 +1,179 @@
+"""Annotations and metadata against the documented limits, each limit from both sides."""
+
+import json
+
+import pytest
+
+import tracekit as tk
+from tracekit.aws.annotation_lint import annotation_lint
+
+S = 1_760_000_000
+
+
+def segments(count, make):
+    """As many traces of one segment with one subsegment each."""
+    documents = []
+    for at in range(count):
+        inner = {"id": f"{at + 2**40:016x}", "name": "work", "start_time": S + 0.1, "end_time": S + 0.2}
+        outer = {
+            "id": f"{at + 1:016x}",
+            "trace_id": f"1-{S:08x}-{at + 1:024x}",
+            "name": "cart",
+            "start_time": float(S),
+            "end_time": S + 1.0,
+            "subsegments": [inner],
+        }
+        own, below = make(at)
+        documents.append(json.dumps(outer | own | {"subsegments": [inner | below]}))
+    return tk.read("\n".join(documents).encode())
+
+
+def lint(count, make):
+    return {finding.check: finding for finding in annotation_lint(segments(count, make))}
+
+
+def annotated(**keys):
+    return lambda _: ({"annotations": keys}, {})
+
+
+def test_nothing_is_found_where_nothing_is_wrong():
+    assert lint(3, annotated(tenant="blue")) == {}
+    assert len(annotation_lint(tk.load_sample("checkout-xray").where("duration > 1000"))) == 0
+
+
+def test_spans_of_other_formats_are_not_looked_at(shop):
+    assert len(annotation_lint(shop)) == 0
+
+
+@pytest.mark.parametrize(("more", "is_found"), [(25, False), (26, True)])
+def test_fifty_annotations_a_trace(more, is_found):
+    own = {f"a{at}": at for at in range(25)}
+    below = {f"b{at}": at for at in range(more)}
+    found = lint(2, lambda at: ({"annotations": own}, {"annotations": below if at else own}))
+    assert ("annotations.count" in found) is is_found
+    if is_found:
+        headline = "1 trace of 2 has more than 50 annotations, up to 51: X-Ray indexes 50 a trace."
+        assert found["annotations.count"].headline == headline
+        assert found["annotations.count"].exemplars == (f"{S:08x}{2:024x}",)
+        assert found["annotations.count"].severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("key", "check"),
+    [
+        ("cart_size.2", None),
+        ("cart size", "annotations.key"),
+        ("cart-size", "annotations.key"),
+        ("größe", "annotations.key"),
+        ("k" * 500, None),
+        ("k" * 501, "annotations.key_length"),
+    ],
+)
+def test_keys(key, check):
+    found = lint(2, annotated(**{key: 1}))
+    assert set(found) == ({check} if check else set())
+    if check:
+        assert "X-Ray does not index 1 annotation key for its" in found[check].headline
+        assert found[check].evidence["key"].tolist() == [key]
+
+
+def test_only_five_keys_are_listed():
+    found = lint(1, annotated(**{f"key {at}": 1 for at in range(7)}))
+    assert found["annotations.key"].headline.endswith("'key 0', 'key 1', 'key 2', 'key 3', 'key 4' and 2 more.")
+
+
+@pytest.mark.parametrize(("value", "is_found"), [("é" * 1000, False), ("x" * 1001, True), ("é" * 1001, True)])
+def test_values_are_counted_in_characters(value, is_found):
+    found = lint(2, annotated(note=value))
+    assert ("annotations.value" in found) is is_found
+    if is_found:
+        assert "longer than 1,000 characters, up to 1,001: 'note'" in found["annotations.value"].headline
+
+
+@pytest.mark.parametrize(("size", "is_found"), [(51_000, False), (52_000, True)])
+def test_segments_near_the_limit(size, is_found):
+    def make(at):
+        text = "x" * (size // 2) if at else ""
+        return {"metadata": {"debug": {"dump": text}}}, {"metadata": {"debug": {"dump2": text}}}
+
+    found = lint(3, make)
+    assert ("segment.size" in found) is is_found
+    if is_found:
+        assert found["segment.size"].headline.startswith(
+            "2 segments of 3 hold at least 80% of the 64 KB that X-Ray takes"
+        )
+        assert found["segment.size"].evidence["service_name"].tolist() == ["cart", "cart"]
+
+
+@pytest.mark.parametrize(("size", "is_found"), [(39_000, False), (41_000, True)])
+def test_traces_near_the_limit(size, is_found):
+    documents = [
+        {
+            "id": f"{at + 1:016x}",
+            "trace_id": f"1-{S:08x}-{1:024x}",
+            "name": "cart",
+            "start_time": float(S),
+            "end_time": S + 1.0,
+            "metadata": {"debug": {"dump": f"{at}" + "x" * size}},
+        }
+        for at in range(10)
+    ]
+    found = annotation_lint(tk.read("\n".join(map(json.dumps, documents)).encode()))
+    assert [finding.check for finding in found] == ["trace.size"] * is_found
+
+
+def test_traces_that_were_cut():
+    document = {
+        "id": "1" * 16,
+        "name": "cart",
+        "start_time": float(S),
+        "end_time": S + 1.0,
+        "trace_id": f"1-{S:08x}-{1:024x}",
+    }
+    trace = {
+        "Id": document["trace_id"],
+        "LimitExceeded": True,
+        "Segments": [{"Id": "1" * 16, "Document": json.dumps(document)}],
+    }
+    (finding,) = annotation_lint(tk.read(json.dumps({"Traces": [trace], "UnprocessedTraceIds": []}).encode()))
+    assert str(finding).startswith("critical: 1 of 1 trace was cut by X-Ray, which stopped adding segments.")
+    assert finding.exemplars == (f"{S:08x}{1:024x}",)
+
+
+@pytest.mark.parametrize(("values", "is_found"), [(50, False), (51, True)])
+def test_annotations_with_a_value_a_trace(values, is_found):
+    found = lint(100, lambda at: ({"annotations": {"request": at % values}}, {}))
+    assert ("annotations.unbounded" in found) is is_found
+    few = lint(49, lambda at: ({"annotations": {"request": at}}, {}))
+    assert few == {}, "too few traces to say so"
+
+
+def test_annotations_that_never_differ():
+    found = lint(50, annotated(tenant="blue"))
+    assert found["annotations.constant"].headline == "1 annotation key never differs: 'tenant'."
+    assert lint(50, lambda at: ({"annotations": {"tenant": "red" if at else "blue"}}, {})) == {}
+    assert lint(51, lambda at: ({"annotations": {"tenant": "blue"} if at else {}}, {})) == {}, (
+        "its absence tells something"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "is_found"),
+    [
+        (lambda at: at % 20, True),
+        (lambda at: at % 21, False),
+        (lambda at: f"tenant {at % 2}", True),
+        (lambda _: "the same", False),
+        (lambda at: "x" * 101 + str(at % 2), False),
+        (lambda at: [at % 2], False),
+        (lambda at: at % 2 == 0, True),
+    ],
+)
+def test_metadata_that_one_would_search_by(value, is_found):
+    found = lint(60, lambda at: ({"metadata": {"shop": {"tenant": value(at)}}}, {}))
+    assert ("metadata.searchable" in found) is is_found
+    if is_found:
+        headline = "1 metadata key sorts the traces into a few groups but cannot be searched by: 'tenant'."
+        assert found["metadata.searchable"].headline == headline
+    half = lint(120, lambda at: ({"metadata": {"shop": {"tenant": value(at)} if at % 2 else {}}}, {}))
+    assert "metadata.searchable" not in half

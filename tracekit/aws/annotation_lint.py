@@ -1,0 +1,243 @@
+"""Annotations and metadata against X-Ray's limits, and whether each is the one that it should be."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.aws.annotation_use import LONGEST_VALUE, Used
+from tracekit.expressions.nodes import nodes_of
+from tracekit.findings import Estimate, Finding, Findings
+from tracekit.schema import Origin
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.findings import Severity
+    from tracekit.traces import TraceSet
+
+MOST_ANNOTATIONS = 50
+LONGEST_KEY = 500
+LARGEST_SEGMENT_BYTES = 64_000
+LARGEST_TRACE_BYTES = 500_000
+_NEAR = 0.8
+_KEY = re.compile(r"[A-Za-z0-9_.]+")
+_ENOUGH = 50  # traces, before a statement about values is made
+_UNBOUNDED = 0.5
+_FEW = 20
+_SHORT = 100
+_DOCUMENT = 'X-Ray developer guide: "Annotation requirements", "Quotas"'
+_SIZES = "sizes are of the attributes alone, so the documents are larger"
+
+
+def annotation_lint(traces: TraceSet) -> Findings:
+    """Return what is wrong with the annotations and metadata of X-Ray segments.
+
+    Parameters
+    ----------
+    traces
+        Of X-Ray; spans of other formats have no annotations and are not looked at.
+
+    Returns
+    -------
+    Findings
+        Beyond the documented limits: more than 50 annotations in a trace, keys over 500 characters or with anything but
+        letters, digits, underscores and dots, values over 1,000 characters, segments near 64 KB, traces near 500 KB or
+        cut by X-Ray.  And what is in the wrong place: annotations with about one value a trace, annotations that never
+        differ, metadata that one would like to search by.  Each with its keys or traces as evidence.
+
+    Notes
+    -----
+    Values are judged where at least 50 traces have the key.  Unbounded: more than half as many values as traces.
+    Searchable metadata: a text, number or truth value of at most 100 characters, 2 to 20 values, in more than half of
+    the traces.  Source: AWS X-Ray developer guide, "Annotation requirements" and "Quotas" (``spec/formats.md`` section
+    6.2).
+
+    Examples
+    --------
+    >>> from tracekit import read
+    >>> document = (
+    ...     '{"id":"53995c3f42cd8ad8","trace_id":"1-58406520-a006649127e371903a2de979","name":"cart",'
+    ...     '"start_time":1480615200.0,"end_time":1480615201.0,"annotations":{"customer name":"anna"}}'
+    ... )
+    >>> print(annotation_lint(read(document.encode())))
+    warning: X-Ray does not index 1 annotation key for its characters: 'customer name'. Use letters, digits, ...
+    """
+    used = Used(traces)
+    checks = (_count, _keys, _values, _segments, _sizes, _unbounded, _constant, _searchable)
+    return Findings([finding for check in checks for finding in check(used)])
+
+
+def _finding(check: str, severity: Severity, headline: str, remedy: str, evidence: pd.DataFrame, n: int) -> Finding:
+    """Return a finding about things that were counted: one row of evidence each, of ``n``."""
+    count = len(evidence)
+    return Finding(
+        check,
+        severity,
+        headline,
+        estimate=Estimate(count, "count", count, count, n=n),
+        exemplars=tuple(evidence["trace_id"][:5]) if "trace_id" in evidence else (),
+        evidence=evidence,
+        assumptions=(_DOCUMENT,),
+        remedy=remedy,
+        code="tk.annotation_lint(traces)",
+    )
+
+
+def _listed(keys: pd.Series) -> str:
+    """Return the first keys."""
+    shown = ", ".join(repr(key[:40]) for key in keys[:5])
+    return f"{shown} and {len(keys) - 5} more" if len(keys) > 5 else shown  # noqa: PLR2004 - as many as are shown
+
+
+def _plural(count: int, one: str) -> str:
+    """Return a number of things."""
+    return f"{count:,} {one}" + "s" * (count != 1)
+
+
+def _count(used: Used) -> list[Finding]:
+    """Find traces with more annotations than X-Ray indexes."""
+    distinct = used.annotations.drop_duplicates(["trace", "code"])
+    per_trace = np.bincount(distinct["trace"], minlength=len(used.traces))
+    over = np.flatnonzero(per_trace > MOST_ANNOTATIONS)
+    if not len(over):
+        return []
+    evidence = pd.DataFrame(
+        {"trace_id": [used.traces.trace_ids[at] for at in over], "annotation_count": per_trace[over]}
+    )
+    headline = (
+        f"{_plural(len(over), 'trace')} of {len(used.traces):,} {'has' if len(over) == 1 else 'have'} more than"
+        f" {MOST_ANNOTATIONS} annotations, up to {per_trace.max():,}: X-Ray indexes {MOST_ANNOTATIONS} a trace."
+    )
+    remedy = "Move what nobody searches by to metadata."
+    return [
+        _finding("annotations.count", "warning", headline, remedy, evidence, len(used.traces)),
+    ]
+
+
+def _keys(used: Used) -> list[Finding]:
+    """Find keys that X-Ray does not index."""
+    table = used.by_key(Origin.ANNOTATION)
+    found = []
+    for check, is_bad, why, remedy in (
+        (
+            "annotations.key",
+            [_KEY.fullmatch(key) is None for key in table["key"]],
+            "its characters",
+            "Use letters, digits, underscores and dots.",
+        ),
+        (
+            "annotations.key_length",
+            [len(key) > LONGEST_KEY for key in table["key"]],
+            f"its length above {LONGEST_KEY} characters",
+            "Shorten it.",
+        ),
+    ):
+        bad = table[np.array(is_bad, bool)]
+        if len(bad):
+            headline = f"X-Ray does not index {_plural(len(bad), 'annotation key')} for {why}: {_listed(bad['key'])}."
+            found.append(_finding(check, "warning", headline, remedy, bad, len(table)))
+    return found
+
+
+def _values(used: Used) -> list[Finding]:
+    """Find values that are too long to be indexed."""
+    table = used.by_key(Origin.ANNOTATION)
+    bad = table[table["longest"] > LONGEST_VALUE]
+    if not len(bad):
+        return []
+    headline = (
+        f"Values of {_plural(len(bad), 'annotation key')} are longer than {LONGEST_VALUE:,} characters, up to"
+        f" {int(bad['longest'].max()):,}: {_listed(bad['key'])}."
+    )
+    remedy = "Move long texts to metadata; annotate what they are about."
+    return [_finding("annotations.value", "warning", headline, remedy, bad, len(table))]
+
+
+def _segments(used: Used) -> list[Finding]:
+    """Find segments near the size that X-Ray refuses."""
+    nodes = nodes_of(used.traces)
+    size = np.bincount(nodes.owner, weights=used.row_bytes, minlength=len(nodes.row)).astype(np.int64)
+    over = np.flatnonzero(size > _NEAR * LARGEST_SEGMENT_BYTES)
+    if not len(over):
+        return []
+    rows = nodes.row[over]
+    evidence = pd.DataFrame(
+        {"span_row": rows, "service_name": nodes.name.take(over).series(), "size_bytes": size[over]}
+    ).sort_values("size_bytes", ascending=False)
+    headline = (
+        f"{_plural(len(over), 'segment')} of {len(nodes.row):,} {'holds' if len(over) == 1 else 'hold'} at least"
+        f" {_NEAR:.0%} of the 64 KB that X-Ray takes, up to {size.max():,} bytes; {_SIZES}."
+    )
+    remedy = "Send subsegments on their own, or put less into metadata: a larger segment is refused."
+    return [_finding("segment.size", "warning", headline, remedy, evidence, len(nodes.row))]
+
+
+def _sizes(used: Used) -> list[Finding]:
+    """Find traces near the size at which X-Ray stops, and those at which it has stopped."""
+    traces = used.traces
+    size = np.bincount(traces.forest.trace, weights=used.row_bytes, minlength=len(traces)).astype(np.int64)
+    cut = traces.summary["limit_exceeded"].to_numpy(bool)
+    found = []
+    kinds: tuple[tuple[str, Array, tuple[str, str, str], Severity], ...] = (
+        ("trace.cut", np.flatnonzero(cut), ("was", "were", "cut by X-Ray, which stopped adding segments"), "critical"),
+        (
+            "trace.size",
+            np.flatnonzero(~cut & (size > _NEAR * LARGEST_TRACE_BYTES)),
+            ("holds", "hold", f"at least {_NEAR:.0%} of the 500 KB at which X-Ray stops adding segments; {_SIZES}"),
+            "warning",
+        ),
+    )
+    for check, rows, (one, many, what), severity in kinds:
+        if len(rows):
+            evidence = pd.DataFrame({"trace_id": [traces.trace_ids[at] for at in rows], "size_bytes": size[rows]})
+            headline = f"{len(rows):,} of {_plural(len(traces), 'trace')} {one if len(rows) == 1 else many} {what}."
+            remedy = "Split long work into linked traces, or put less into metadata."
+            found.append(_finding(check, severity, headline, remedy, evidence, len(traces)))
+    return found
+
+
+def _unbounded(used: Used) -> list[Finding]:
+    """Find annotations with about one value a trace."""
+    table = used.by_key(Origin.ANNOTATION)
+    table = table[table["trace_count"] >= _ENOUGH]
+    bad = table[table["value_count"] > _UNBOUNDED * table["trace_count"]]
+    if not len(bad):
+        return []
+    headline = (
+        f"{_plural(len(bad), 'annotation key')} {'has' if len(bad) == 1 else 'have'} about one value a trace and cannot"
+        f" group anything: {_listed(bad['key'])}."
+    )
+    remedy = "Keep what you look single traces up by; move times, ids of requests and free text to metadata."
+    return [_finding("annotations.unbounded", "notice", headline, remedy, bad, len(table))]
+
+
+def _constant(used: Used) -> list[Finding]:
+    """Find annotations that say the same in every trace."""
+    table = used.by_key(Origin.ANNOTATION)
+    table = table[table["trace_count"] >= _ENOUGH]
+    bad = table[(table["value_count"] == 1) & (table["trace_count"] == len(used.traces))]
+    if not len(bad):
+        return []
+    verb = "differs" if len(bad) == 1 else "differ"
+    headline = f"{_plural(len(bad), 'annotation key')} never {verb}: {_listed(bad['key'])}."
+    remedy = f"Each takes one of {MOST_ANNOTATIONS} places in the index of every trace: make it metadata."
+    return [_finding("annotations.constant", "info", headline, remedy, bad, len(table))]
+
+
+def _searchable(used: Used) -> list[Finding]:
+    """Find metadata that could be searched by, if it were annotations."""
+    table = used.by_key(Origin.METADATA)
+    table = table[table["trace_count"] >= _ENOUGH]
+    few = table["value_count"].between(2, _FEW) & (table["longest"] <= _SHORT) & table["is_scalar"]
+    found = table[few & (table["trace_count"] > len(used.traces) / 2)]
+    if not len(found):
+        return []
+    headline = (
+        f"{_plural(len(found), 'metadata key')} {'sorts' if len(found) == 1 else 'sort'} the traces into a few groups"
+        f" but cannot be searched by: {_listed(found['key'])}."
+    )
+    remedy = "Record them as annotations."
+    return [_finding("metadata.searchable", "notice", headline, remedy, found, len(table))]

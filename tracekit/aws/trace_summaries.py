@@ -1,0 +1,205 @@
+"""Trace summaries as a table: what X-Ray says about each trace as a whole, and how many traces each stands for."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tracekit.aws.folder import read_lines
+from tracekit.aws.pull_result import Pull
+from tracekit.aws.trace_ids import plain, spelled
+from tracekit.errors import LoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NS = 1e9
+_HTTP = {
+    "http_request_method": "HttpMethod",
+    "url_full": "HttpURL",
+    "http_response_status_code": "HttpStatus",
+    "user_agent": "UserAgent",
+    "client_address": "ClientIp",
+}
+_FLAGS = {"is_fault": "HasFault", "is_error": "HasError", "is_throttle": "HasThrottle", "is_partial": "IsPartial"}
+_CAUSES = {
+    "fault_root_causes": "FaultRootCauses",
+    "error_root_causes": "ErrorRootCauses",
+    "response_time_root_causes": "ResponseTimeRootCauses",
+}
+_LISTS = {
+    "services": ("ServiceIds", "Name"),
+    "users": ("Users", "UserName"),
+    "resource_arns": ("ResourceARNs", "ARN"),
+    "instance_ids": ("InstanceIds", "Id"),
+    "availability_zones": ("AvailabilityZones", "Name"),
+}
+_TYPES = {
+    "start_time": "datetime64[ns, UTC]",
+    "matched_event_time": "datetime64[ns, UTC]",
+    "duration_ns": "Int64",
+    "response_time_ns": "Int64",
+    **dict.fromkeys(_FLAGS, "boolean"),
+    "http_response_status_code": "Int16",
+    "revision": "Int64",
+    "weight": "float64",
+}
+COLUMNS = (
+    "xray_id",
+    "start_time",
+    "duration_ns",
+    "response_time_ns",
+    *_FLAGS,
+    *_HTTP,
+    "root_service_name",
+    "root_service_type",
+    *_LISTS,
+    "annotations",
+    *_CAUSES,
+    "revision",
+    "matched_event_time",
+    "weight",
+    "weight_source",
+)
+
+
+def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
+    """Return the trace summaries that a pull found, or that a file of answers of GetTraceSummaries holds.
+
+    Parameters
+    ----------
+    source
+        A pull, its folder, or a file as ``aws xray get-trace-summaries`` writes it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a trace, the latest revision of each, indexed by ``trace_id`` as ``traces.summary`` is: ``xray_id``;
+        ``start_time`` (UTC); ``duration_ns`` of the whole trace and ``response_time_ns`` of its root; ``is_fault``,
+        ``is_error``, ``is_throttle`` of the root segment, ``is_partial``; the root's request
+        (``http_request_method``, ``url_full``, ``http_response_status_code``, ``user_agent``, ``client_address``);
+        ``root_service_name`` and ``root_service_type``; ``services``, ``users``, ``resource_arns``, ``instance_ids``,
+        ``availability_zones`` and ``annotations`` (key to values) as JSON text; ``fault_root_causes``,
+        ``error_root_causes`` and ``response_time_root_causes`` as X-Ray's own JSON, missing where there are none;
+        ``revision``, ``matched_event_time``; ``weight`` and ``weight_source``.
+
+    Raises
+    ------
+    LoadError
+        No summaries are there.
+
+    Notes
+    -----
+    ``weight`` is how many of the traces in X-Ray each one stands for: 1 / rate of a pull with ``sampling=rate``, 1 of
+    one without sampling, and 1 with source ``unknown`` where X-Ray chose as it liked.  What the services never recorded
+    is another stage.  ``xray_filter(traces, expression, summaries=...)`` takes this table for ``rootcause.*``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "summaries.json"
+    >>> _ = file.write_text(
+    ...     '{"TraceSummaries": [{"Id": "1-58406520-a006649127e371903a2de979", "Duration": 0.25, "HasFault": true}]}'
+    ... )
+    >>> table = trace_summaries(file)
+    >>> table.index.tolist(), table["duration_ns"].tolist(), table["is_fault"].tolist()
+    (['58406520a006649127e371903a2de979'], [250000000], [True])
+    """
+    place = source.folder if isinstance(source, Pull) else Path(source)
+    if place.is_dir():
+        files = sorted((place / ".pull").glob("summaries-*.jsonl.zst"))
+        found = [summary for file in files for line in read_lines(file) for summary in _of_answer(json.loads(line))]
+        weight = _weight(place)
+        expected = f"trace summaries in {place}, found none: it was pulled by ids, or is no folder of pull_xray"
+    else:
+        found = list(_of_file(place))
+        weight = 1.0, "unknown"
+        expected = f"answers of GetTraceSummaries (TraceSummaries) in {place}, found none"
+    if not found:
+        raise LoadError(f"expected {expected}; traces.summary has what the traces themselves say", source=str(place))
+    latest: dict[str, dict[str, Any]] = {}
+    for summary in found:
+        known = latest.get(summary["Id"])
+        if known is None or (summary.get("Revision") or 0) >= (known.get("Revision") or 0):
+            latest[summary["Id"]] = summary
+    rows = [_row(summary, *weight) for summary in latest.values()]
+    index = pd.Index([plain(spelled(trace_id)) for trace_id in latest], name="trace_id", dtype="str")
+    return pd.DataFrame(rows, index=index, columns=list(COLUMNS)).astype(_TYPES).sort_index()
+
+
+def _of_file(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the summaries of a file: one document, or one a line."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise LoadError(f"expected a file or a folder, found {file}: {error.strerror}", source=str(file)) from error
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text.rstrip()):
+        try:
+            answer, at = decoder.raw_decode(text, at + len(text[at:]) - len(text[at:].lstrip()))
+        except ValueError as error:
+            message = f"expected JSON in {file}, found {text[at : at + 40]!r}: {error}"
+            raise LoadError(message, source=str(file)) from error
+        yield from _of_answer(answer)
+
+
+def _of_answer(answer: Any) -> list[dict[str, Any]]:
+    """Return the summaries of an answer."""
+    found = answer.get("TraceSummaries") if isinstance(answer, dict) else None
+    return [summary for summary in found if isinstance(summary, dict) and "Id" in summary] if found else []
+
+
+def _weight(folder: Path) -> tuple[float, str]:
+    """Return what each trace of a pull stands for, and why."""
+    plan = folder / ".pull" / "plan.json"
+    share = json.loads(plan.read_text(encoding="utf-8")).get("sampling", False) if plan.exists() else False
+    if isinstance(share, bool):
+        return 1.0, "unknown" if share else "pulled without sampling"
+    return 1 / share, f"pulled at a fixed rate of {share:g}"
+
+
+def _row(summary: dict[str, Any], weight: float, source: str) -> dict[str, Any]:
+    """Return one row of the table."""
+    http, root = summary.get("Http") or {}, summary.get("EntryPoint") or {}
+    return {
+        "xray_id": spelled(summary["Id"]),
+        "start_time": _time(summary.get("StartTime")),
+        "duration_ns": _nanoseconds(summary.get("Duration")),
+        "response_time_ns": _nanoseconds(summary.get("ResponseTime")),
+        **{column: summary.get(member) for column, member in _FLAGS.items()},
+        **{column: http.get(member) for column, member in _HTTP.items()},
+        "root_service_name": root.get("Name"),
+        "root_service_type": root.get("Type"),
+        **{
+            column: json.dumps([item.get(member) for item in summary.get(name) or ()])
+            for column, (name, member) in _LISTS.items()
+        },
+        "annotations": json.dumps({key: _values(values) for key, values in (summary.get("Annotations") or {}).items()}),
+        **{column: json.dumps(summary[member]) if summary.get(member) else None for column, member in _CAUSES.items()},
+        "revision": summary.get("Revision"),
+        "matched_event_time": _time(summary.get("MatchedEventTime")),
+        "weight": weight,
+        "weight_source": source,
+    }
+
+
+def _values(values: list[dict[str, Any]]) -> list[Any]:
+    """Return the values of an annotation."""
+    return [value for item in values for value in (item.get("AnnotationValue") or {}).values()]
+
+
+def _nanoseconds(seconds: float | None) -> int | None:
+    """Return seconds as nanoseconds."""
+    return None if seconds is None else round(float(seconds) * _NS)
+
+
+def _time(moment: float | str | None) -> datetime | pd.Timestamp | None:
+    """Return a time as the API (seconds) or the command line of AWS (ISO 8601) writes it."""
+    if moment is None:
+        return None
+    stamp = pd.Timestamp(moment) if isinstance(moment, str) else pd.Timestamp(round(moment * _NS), unit="ns", tz="UTC")
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert(UTC)
