@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import tracekit as tk
+from tracekit.analysis.clock_skew_calls import clocks
 from tracekit.analysis.clock_skew_intervals import agree
-from tracekit.analysis.clock_skew_offsets import clocks
 
 MS = 1_000_000
 HOSTS = ("web", "cart", "ledger", "db")
@@ -291,6 +291,18 @@ def test_clocks_with_a_grain_are_given_its_benefit():
 def test_settings_out_of_range(setting):
     with pytest.raises(ValueError, match=r"expected pool_s > 0, drift_ppm >= 0 and 0 <= async_ratio < 0\.5, found"):
         tk.clock_skew(drawn(("1", None, "h1", "CLIENT", 0, 100)), **setting)
+
+
+def test_what_the_path_needs_is_what_everything_says():
+    """The path asks only calls that may move a clock, and comes to the same offsets."""
+    rng = np.random.default_rng(11)
+    speed = rng.integers(-40 * MS, 40 * MS, (60, 4)) * (rng.random((60, 4)) < 0.1)
+    ahead = lambda trace: speed[trace % 60] + [0, 0, 3 * MS, 0]  # noqa: E731 - a function among others
+    traces = recorded(rng, 120, ahead, asynchronous=0.01, apart_ns=1000 * MS)
+    everything = tk.clock_skew(traces).offsets.set_index(["trace_id", "host"])
+    needed = tk.critical_path(traces).offsets.set_index(["trace_id", "host"])
+    assert 0 < len(needed) < len(everything)
+    assert needed.equals(everything[everything["offset_ns"] != 0])
 
 
 def test_agreement_is_that_of_a_plain_count():

@@ -93,9 +93,11 @@ def clock_skew(
             "expected pool_s > 0, drift_ppm >= 0 and 0 <= async_ratio < 0.5, "
             f"found {pool_s}, {drift_ppm} and {async_ratio}"
         )
-    estimate = clock_offsets(traces, pool_s=pool_s, drift_ppm=drift_ppm, async_ratio=async_ratio, any_kind=any_kind)
+    estimate, pairs = clock_offsets(
+        traces, pool_s=pool_s, drift_ppm=drift_ppm, async_ratio=async_ratio, any_kind=any_kind
+    )
     moved = np.bincount(estimate.trace[estimate.offset_ns != 0], minlength=len(traces))
-    bare = ClockSkew(traces, estimate, offsets_table(traces, estimate), estimate.pairs, pd.DataFrame(), np.nan)
+    bare = ClockSkew(traces, estimate, offsets_table(traces, estimate), pairs, pd.DataFrame(), np.nan)
     latency, elsewhere = _moved(traces, bare)
     table = pd.DataFrame(
         {
@@ -108,7 +110,7 @@ def clock_skew(
     weight = traces.weights.value
     whole = float((weight * latency).sum())
     ratio = float((weight * elsewhere).sum()) / whole if whole > 0 else np.nan
-    return ClockSkew(traces, estimate, bare.offsets, estimate.pairs, table, ratio)
+    return ClockSkew(traces, estimate, bare.offsets, pairs, table, ratio)
 
 
 def _moved(traces: TraceSet, skew: ClockSkew) -> tuple[Array, Array]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis.clock_skew_offsets import clocks, needed_offsets
+from tracekit.analysis.clock_skew_calls import clocks
+from tracekit.analysis.clock_skew_offsets import needed_offsets
 from tracekit.analysis.clock_skew_overlap import SHARE, Clocked, cut_overlaps
 from tracekit.analysis.clock_skew_result import ClockSkew
 from tracekit.analysis.path_tree import Waiting

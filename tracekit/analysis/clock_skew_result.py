@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.clock_skew_offsets import Evidence
+from tracekit.analysis.clock_skew_pairs import Evidence
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew_offsets import Offsets

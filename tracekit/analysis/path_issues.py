@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.clock_skew_offsets import Evidence
+from tracekit.analysis.clock_skew_pairs import Evidence
 from tracekit.analysis.path_tree import PathTree, Waiting
 from tracekit.schema import ParentState, Quality
 
