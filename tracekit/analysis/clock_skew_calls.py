@@ -28,6 +28,7 @@ class Calls:
     A callee that takes longer than its caller was not waited for, whatever the clocks: ``usable`` is false.
     """
 
+    row: Array
     trace: Array
     begun_ns: Array
     caller: Array
@@ -64,6 +65,7 @@ def clocks(traces: TraceSet) -> Codes:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from tracekit import TraceSet
     >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 9})
     >>> clocks(
@@ -117,4 +119,4 @@ def calls_between_clocks(traces: TraceSet, clock: Codes, *, any_kind: bool = Fal
     low, high = spans.end_ns[row] - spans.end_ns[above] - grain, spans.start_ns[row] - spans.start_ns[above] + grain
     caller, callee = clock.codes[above].astype(np.int64), clock.codes[row].astype(np.int64)
     trace = traces.forest.trace[row].astype(np.int64)
-    return Calls(trace, spans.start_ns[above], caller, callee, low, high, low <= high)
+    return Calls(row, trace, spans.start_ns[above], caller, callee, low, high, low <= high)
