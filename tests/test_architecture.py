@@ -13,15 +13,34 @@ HOUSE = Path(tracekit.__file__).parent
 FLOORS = [
     {"errors", "schema"},
     {"stats"},
-    {"columns", "attributes", "semconv", "derived", "frames", "filters", "traces", "forest", "weights", "findings"},
+    {"columns", "attributes", "semconv", "derived", "frames", "filters", "expressions", "traces", "forest"}
+    | {"weights", "findings"},
     {"loading", "analysis", "aws"},
     {"views"},
     {"investigation", "report"},
-    {"samples", "", "cli_tables", "cli", "__main__"},  # "" is the facade, tracekit/__init__.py
+    {
+        "samples",
+        "",
+        "cli_tables",
+        "cli_path",
+        "cli_pull",
+        "cli_audit",
+        "cli",
+        "__main__",
+    },  # "" is the facade, tracekit/__init__.py
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ONE_ROOM = FLOORS[2]  # TraceSet and what it is made of: these know each other
-DOORSTEP = ["samples", "", "cli_tables", "cli", "__main__"]  # each may use those before it
+DOORSTEP = [
+    "samples",
+    "",
+    "cli_tables",
+    "cli_path",
+    "cli_pull",
+    "cli_audit",
+    "cli",
+    "__main__",
+]  # each may use those before it
 DOORS = {  # functions of the container that open a loader, imported when they are called
     ("traces", "loading.from_frame"),
     ("traces", "loading.store"),
@@ -36,11 +55,11 @@ LIBRARIES = {  # the only rooms that may import what is heavy, or talks to someb
     "boto3": {"aws"},
     "botocore": {"aws"},
     "pyarrow": {"loading"},
-    "msgspec": {"loading"},
+    "msgspec": {"loading", "aws"},
     "isal": {"loading"},
-    "backports": {"loading"},
-    "typer": {"cli"},
-    "rich": {"cli_tables", "loading"},  # loading: the progress bar
+    "backports": {"loading", "aws"},
+    "typer": {"cli", "cli_path", "cli_pull", "cli_audit"},
+    "rich": {"cli_tables", "cli_path", "loading", "aws"},  # loading, aws: the progress bars
 }
 FORMATS = ("otlp", "xray", "jaeger", "zipkin")
 KNOWN_BETWEEN_FORMATS = {("xray", "otlp")}  # X-Ray's own OTEL answers hold OTLP spans
