@@ -56,8 +56,9 @@ def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:
     columns = (
         Column("service"), Column("operation"), number("before", "mean time a request waits for it", unit="ns"),
         number("now", unit="ns"),
-        number("change", "the column adds up to the change of the mean", unit="ns", is_sorted=True),
-        Column(""), Column("95 % limits"), number("calls before", "by requests that call it"), number("calls now"),
+        number("change", "the column adds up to the change of the mean", unit="ns"),
+        number("size", "of the change; to the right if requests wait longer", unit="ns", is_sorted=True),
+        Column("95 % limits"), number("calls before", "by requests that call it"), number("calls now"),
         number("a call before", unit="ns"), number("a call now", unit="ns"), Column("for example"),
     )  # fmt: skip
     compared = changes.comparison
@@ -79,7 +80,7 @@ def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:
                 time_cell(row["mean_ns"]),
                 time_cell(row["other_mean_ns"]),
                 Cell(more(row["change_ns"]), float(row["change_ns"]), "" if is_sure else "mute"),
-                Cell(_bar(float(row["change_ns"]), most), None),
+                Cell(_bar(float(row["change_ns"]), most), abs(float(row["change_ns"]))),
                 Cell(
                     f"{more(row['low_ns'])} to {more(row['high_ns'])}" + ("" if is_sure else ", chance"), None, "mute"
                 ),
