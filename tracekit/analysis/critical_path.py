@@ -84,9 +84,28 @@ def critical_path(
     backend inferred are left out: that wait is the caller's own.  Whether two calls that did not overlap depend on each
     other cannot be told from one trace: they are taken to.
 
-    The rules and their comparison with other programs are those of jaeger-ui's critical path (Apache-2.0) and of CRISP
-    (Zhang et al., USENIX ATC 2022), except that back-to-back siblings are chained, that nothing is counted twice, and
-    that children which outlive their parent in its own process are not waited for.
+    The rules are those of jaeger-ui (Apache-2.0) and of CRISP (Zhang et al., USENIX ATC 2022), and differ from theirs,
+    from Kibana's and from the coralogix processor's of the OpenTelemetry collector in these points, on purpose:
+
+    =========================  ============================================  ===========================================
+    where                      others                                        here, and what does otherwise
+    =========================  ============================================  ===========================================
+    siblings that touch        jaeger-ui, coralogix: the earlier is lost     one follows the other; touching=False
+    siblings that overlap      CRISP: both, up to 1 %, counted twice         between clocks only, cut; tolerance=0.01
+    child outlives its parent  all but Kibana: clipped; Kibana: left out     left out in one process, else clipped
+    child covers its parent    CRISP: dropped with all below                 clipped
+    equal ends                 CRISP: last listed; coralogix: shortest       the longest, then the first row
+    instants                   jaeger-ui, CRISP: split what they touch       get no time and break nothing
+    FOLLOWS_FROM               jaeger-ui: as any child; CRISP: cut off       nobody waits; follows_from="blocking"
+    consumer below producer    CRISP, coralogix: on the path                 nobody waits, as in jaeger-ui
+    parent not there           jaeger-ui: empty path; CRISP: rejected        a (missing) node; see is_partial
+    several roots              jaeger-ui: each; CRISP, Kibana: one           the longest; scope="roots", scope="trace"
+    cycles                     jaeger-ui: absent; CRISP: never returns       cut at the earliest span, and told
+    clocks apart               jaeger-ui: as they are; CRISP: lengths        put right, and told; skew="off"
+    sum of own times           CRISP, Kibana: not the latency                the latency, exactly
+    =========================  ============================================  ===========================================
+
+    ``CriticalPath.marks`` compares span by span with what such a processor wrote.
 
     Examples
     --------
