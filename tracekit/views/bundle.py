@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.views.plot import plot, view_of
 from tracekit.views.svg import image
+from tracekit.views.text import clean
 
 if TYPE_CHECKING:
     from tracekit.views.markup import Markup
@@ -41,7 +42,7 @@ def bundle(answer: Any) -> dict[str, Any]:
     ['image/svg+xml', 'text/html', 'text/plain']
     """
     words = {"text/plain": repr(answer)}
-    html = answer._repr_html_() if hasattr(answer, "_repr_html_") else ""
+    html = clean(answer._repr_html_(), block=True) if hasattr(answer, "_repr_html_") else ""
     key = view_of(answer)
     if key is None:
         return {**words, "text/html": html} if html else words

@@ -190,23 +190,23 @@ def error_choices() -> list[Choice]:
 
 
 def latency_choices(traces: TraceSet) -> list[Choice]:
-    """Return round durations that enclose all spans; the ends are no limits."""
+    """Return round durations between the shortest and the longest, the latter excluded."""
     took = traces.duration_ns[traces.has_duration]
     low, high = (int(took.min()), int(took.max())) if len(took) else (0, 1)
     rounds = [step * 10**decade for decade in range(19) for step in (1, 2, 5)]
     between = [edge for edge in rounds if low < edge <= high]
-    return [("shortest", None), *((_short(edge), edge) for edge in between), ("longest", None)]
+    return [("shortest", low), *((_short(edge), edge) for edge in between), ("longest", high + 1)]
 
 
 def period_choices(traces: TraceSet) -> list[Choice]:
-    """Return round moments within the recording; the ends are no limits."""
+    """Return round moments between the first start and the last, the latter excluded."""
     root = traces.forest.root_row
     start = traces.columns.spans.start_ns[root[(traces.columns.spans.quality[root] & Quality.NO_START) == 0]]
     low, high = (int(start.min()), int(start.max())) if len(start) else (0, 0)
     step = time_step(low, high, bars=100)
     decimals = 0 if step >= 10**9 else 3 if step >= 10**6 else 9
     moments = range(low // step * step + step, high + 1, step)
-    return [("start", None), *((moment(at, decimals=decimals)[5:], at) for at in moments), ("end", None)]
+    return [("start", low), *((moment(at, decimals=decimals)[5:], at) for at in moments), ("end", high + 1)]
 
 
 def rows_of(chosen: TraceSet) -> list[Choice]:

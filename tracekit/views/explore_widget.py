@@ -69,17 +69,18 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         """Offer the operations of the chosen service, keep the chosen one where it is among them."""
         options = words.names_of(self.traces, "operation", service=self.service.value)
         kept = self.operation.value
-        with self.operation.hold_trait_notifications():
-            self.operation.options = options
-            self.operation.value = kept if kept in {value for _, value in options} else words.ANY
+        self.operation.unobserve(self._choose, "value")  # new options choose the first of them: once is enough
+        self.operation.options = options
+        self.operation.value = kept if kept in {value for _, value in options} else words.ANY
+        self.operation.observe(self._choose, "value")
         self._choose()
 
     def _choose(self, _: Any = None) -> None:
         """Choose anew and show what is chosen."""
         self._expression = words.condition(
-            self.service.value, self.operation.value, self.error.value, self.latency.value
+            self.service.value, self.operation.value, self.error.value, _limits(self.latency)
         )
-        self.chosen = words.chosen_of(self.traces, self._expression, self.period.value)
+        self.chosen = words.chosen_of(self.traces, self._expression, _limits(self.period))
         shown = min(len(self.chosen), words.MOST_ROWS)
         slowest = f"; below the slowest {count(shown)}: click one to open it" if shown else ""
         asked = " with a span that meets all of this" if self._expression else ""
@@ -102,7 +103,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
 
     def _tell(self) -> None:
         """Show the code of the state."""
-        self.code = words.code_of(self._expression, self.period.value, self.table.value)
+        self.code = words.code_of(self._expression, _limits(self.period), self.table.value)
         self._shown.value = _preformatted(self.code)
 
     def __repr__(self) -> str:
@@ -118,6 +119,12 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
 def _preformatted(code: str) -> Markup:
     """Return code with its line breaks; ``element`` would clean them away."""
     return element("pre", {}, Markup(html.escape(clean(code, block=True), quote=False)))
+
+
+def _limits(slider: Any) -> tuple[int | None, int | None]:
+    """Return what the ends of a slider ask for: nothing where an end is at its stop."""
+    (first, last), (low, high) = slider.index, slider.value
+    return None if first == 0 else low, None if last == len(slider.options) - 1 else high
 
 
 def _range(options: list[words.Choice], description: str, label: dict[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.scales import Scale, scale_of
-from tracekit.views.still_marks import CHARACTER, DASHES, drawn, fill, stacked_ends, values_of
+from tracekit.views.still_marks import CHARACTER, DASHES, KINDS, drawn, fill, stacked_ends, values_of
 from tracekit.views.svg import INK, LINE, picture, text
 from tracekit.views.text import clean
 
@@ -55,6 +55,9 @@ def still_picture(figure: Chart) -> Markup:
     width, height = float(figure.layout.width or _WIDTH), float(figure.layout.height or _HEIGHT)
     title = html.unescape(figure.layout.title.text or "")
     shown = [trace for trace in figure.data if trace.visible is not False]
+    for trace in shown:
+        if trace.type not in KINDS:
+            raise ValueError(f"expected {', '.join(KINDS)} traces, found {trace.type}: it has no still picture")
     legend = _legend(shown, width) if figure.layout.showlegend is not False else []
     top = _TITLE + _LEGEND * (1 + max((row for row, *_ in legend), default=-1))
     axes = Axes(figure, shown, (0.0, width - _RIGHT, top, height - _BOTTOM))

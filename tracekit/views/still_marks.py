@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tracekit.views.scales import Scale
 
 CHARACTER: Final = 6.2  # mean width of 11 px text
+KINDS: Final = ("scatter", "bar", "heatmap")
 DASHES: Final = {"dash": "6 4", "dot": "2 3", "dashdot": "6 3 2 3"}
 
 Point = tuple[float, float]
@@ -84,7 +85,7 @@ def drawn(traces: Sequence[Any], x: Scale, ys: Mapping[str, Scale], barmode: str
     Parameters
     ----------
     traces
-        plotly's.
+        plotly's, of ``KINDS``.
     x, ys
         The axis below, and the axes at the left by plotly's name.
     barmode
@@ -94,11 +95,6 @@ def drawn(traces: Sequence[Any], x: Scale, ys: Mapping[str, Scale], barmode: str
     -------
     list of Markup
         SVG elements.
-
-    Raises
-    ------
-    ValueError
-        A kind of trace that has no still picture.
     """
     parts: list[Markup] = []
     before: dict[str, list[Point]] = {}
@@ -110,10 +106,8 @@ def drawn(traces: Sequence[Any], x: Scale, ys: Mapping[str, Scale], barmode: str
             parts += _scatter(trace, x, y, colour, before)
         elif trace.type == "bar":
             parts += _bars(trace, x, y, colour, ends[id(trace)])
-        elif trace.type == "heatmap":
-            parts += _heat(trace, x, y)
         else:
-            raise ValueError(f"expected scatter, bar or heatmap traces, found {trace.type}: it has no still picture")
+            parts += _heat(trace, x, y)
     return parts
 
 

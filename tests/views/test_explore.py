@@ -1,0 +1,178 @@
+"""Explore: the chosen traces are those that pandas chooses, and the code that is shown chooses the same."""
+
+import pandas as pd
+import pytest
+from all_views import HOSTILE
+from hand_drawn import pay_traces, spans
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tracekit as tk
+from tracekit import TraceSet
+from tracekit.views.explore import MOST_NAMES, latency_choices, names_of, period_choices
+
+
+@pytest.fixture(scope="module")
+def during():
+    return tk.load_sample("checkout-regression")[1]
+
+
+@pytest.fixture(scope="module")
+def seen(during):
+    return tk.explore(during)
+
+
+def rerun(code, traces):
+    """What the shown code gives to somebody who pastes it."""
+    names = {"traces": traces, "tk": tk}
+    exec(code, names)
+    return names["chosen"]
+
+
+@given(st.data())
+@settings(max_examples=40)
+def test_the_code_of_every_state_chooses_the_same(seen, during, data):
+    seen.service.index = data.draw(st.integers(0, len(seen.service.options) - 1))
+    seen.operation.index = data.draw(st.integers(0, len(seen.operation.options) - 1))
+    seen.error.index = data.draw(st.integers(0, len(seen.error.options) - 1))
+    for slider in (seen.latency, seen.period):
+        last = len(slider.options) - 1
+        slider.index = tuple(sorted(data.draw(st.tuples(st.integers(0, last), st.integers(0, last)))))
+    assert rerun(seen.code, during).trace_ids == seen.chosen.trace_ids
+    assert set(seen.chosen.trace_ids) == oracle(seen, during)
+
+
+def oracle(seen, traces):
+    """The same, asked of the frames."""
+    spans_ = traces.spans
+    keep = pd.Series(data=True, index=spans_.index)
+    if seen.service.value:
+        keep &= spans_["service_name"] == seen.service.value
+    if seen.operation.value:
+        keep &= spans_["operation"] == seen.operation.value
+    if seen.error.value == "is_error":
+        keep &= spans_["is_error"]
+    elif seen.error.value:
+        keep &= spans_["error_class"] == seen.error.value
+    (first, last), (low, high) = seen.latency.index, seen.latency.value
+    keep &= spans_["duration_ns"] >= low if first else True
+    keep &= spans_["duration_ns"] < high if last < len(seen.latency.options) - 1 else True
+    found = set(spans_["trace_id"][keep.fillna(value=False)])
+    (first, last), (start, end) = seen.period.index, seen.period.value
+    begun = spans_.iloc[traces.summary["root_row"]]["start_ns"]
+    ids = spans_.iloc[traces.summary["root_row"]]["trace_id"]
+    in_time = pd.Series(data=True, index=begun.index)
+    in_time &= begun >= start if first else True
+    in_time &= begun < end if last < len(seen.period.options) - 1 else True
+    return found & set(ids[in_time])
+
+
+def test_at_first_everything_is_chosen(during):
+    fresh = tk.explore(during)
+    assert fresh.chosen is during
+    assert fresh.code == "chosen = traces"
+    assert repr(fresh) == "Explorer(1,000 of 1,000 traces)"
+    assert fresh.table.value is None
+
+
+def test_a_click_opens_the_trace_and_says_so(during):
+    fresh = tk.explore(during, height=300)
+    fresh.service.value = "ledger"
+    slowest = during.where("service_name == 'ledger'").summary["duration_ns"].nlargest(2).index
+    assert [value for _, value in fresh.table.options[:2]] == list(slowest)
+    fresh.table.index = 0
+    (view,) = fresh.children[-1].children
+    assert repr(view).startswith(f"Waterfall(trace {slowest[0]}")
+    assert view.height == 300
+    assert fresh.code.splitlines()[-1] == f'tk.waterfall(chosen, "{slowest[0]}")'
+    fresh.table.index = 1
+    assert repr(fresh.children[-1].children[0]).startswith(f"Waterfall(trace {slowest[1]}")
+    fresh.error.value = "fault"
+    assert fresh.children[-1].children == ()
+    assert "waterfall" not in fresh.code
+
+
+def test_the_operations_offered_are_those_of_the_service(during):
+    fresh = tk.explore(during)
+    fresh.operation.value = "SELECT entries"
+    fresh.service.value = "ledger"
+    assert fresh.operation.value == "SELECT entries"
+    offered = {value for _, value in fresh.operation.options} - {""}
+    assert offered == set(during.spans["operation"][during.spans["service_name"] == "ledger"])
+    fresh.service.value = "mailer"
+    assert fresh.operation.value == ""
+    assert rerun(fresh.code, during).trace_ids == fresh.chosen.trace_ids
+
+
+def test_hostile_names_are_chosen_by_code_as_well():
+    rows = [
+        (str(k + 1), None, name, name, "SERVER", 5, 90, "UNSET") for k, name in enumerate((*HOSTILE, "it's \"`#@\\n"))
+    ]
+    traces = TraceSet.from_spans(spans(rows).assign(trace_id=[f"{k + 1:x}" for k in range(len(rows))]))
+    fresh = tk.explore(traces)
+    for label, value in fresh.service.options[1:]:
+        fresh.service.value = value
+        assert len(fresh.chosen) == 1
+        assert rerun(fresh.code, traces).trace_ids == fresh.chosen.trace_ids
+        assert len(label) <= 80
+        assert "\u202e" not in label
+        for part in (fresh._shown.value, fresh._said.value):
+            assert "<a" not in part
+            assert "<img" not in part
+            assert "\u202e" not in part
+        html = fresh._repr_mimebundle_()["text/html"]
+        assert "<script" not in html
+        assert "<a " not in html
+
+
+@pytest.mark.parametrize("end", [0, -1])
+def test_both_ends_of_a_slider_at_one_stop_choose_nothing(during, end):
+    for name in ("latency", "period"):
+        fresh = tk.explore(during)
+        slider = getattr(fresh, name)
+        slider.index = (end % len(slider.options),) * 2
+        assert len(fresh.chosen) == 0
+        assert len(rerun(fresh.code, during)) == 0
+
+
+def test_the_shown_code_keeps_its_lines(during):
+    fresh = tk.explore(during)
+    fresh.table.index = 0
+    assert fresh._shown.value.count("\n") == 1
+    assert "\ufffd" not in fresh._shown.value
+
+
+def test_the_bundle_shows_what_is_chosen(during):
+    fresh = tk.explore(during)
+    fresh.error.value = "fault"
+    data = fresh._repr_mimebundle_()
+    assert data["text/plain"] == repr(fresh)
+    assert data["text/html"].startswith("<img alt=")
+    assert "error_class == &#x27;fault&#x27;" in data["text/html"] or "error_class == 'fault'" in data["text/html"]
+
+
+def test_more_names_than_fit_are_counted():
+    count = MOST_NAMES + 7
+    rows = [(str(k + 1), None, f"s{k}", "x", "SERVER", 5, 90, "UNSET") for k in range(count)]
+    offered = names_of(TraceSet.from_spans(spans(rows)), "service_name")
+    assert len(offered) == MOST_NAMES + 1
+    assert offered[0] == (f"any of {count}, the commonest {MOST_NAMES} below", "")
+    assert names_of(TraceSet.from_spans(spans(rows)), "operation", service="nobody") == [("any", "")]
+
+
+def test_the_sliders_have_round_values(during):
+    durations = [label for label, _ in latency_choices(during)]
+    assert durations[0] == "shortest"
+    assert durations[-1] == "longest"
+    assert {"1 ms", "200 ms"} <= set(durations)
+    moments = period_choices(during)
+    assert 50 < len(moments) <= 102
+    assert moments[1][1] % 10**9 == 0
+
+
+def test_nothing_to_explore_is_said():
+    empty = tk.explore(pay_traces().where("service_name == 'nobody'"))
+    assert empty._said.value == "<b>0 of 0 traces</b>."
+    assert empty._picture.value.startswith('<img alt="when 0 traces began"')
+    with pytest.raises(ValueError, match="expected a height in pixels above 0, found 0"):
+        tk.explore(pay_traces(), height=0)
