@@ -133,7 +133,7 @@ def _say(inputs: Inputs, captured: int, errors: float, limits: tuple[float, floa
     text = f"We hold {number(captured)} of {guess}{number(errors)} failing requests ({percent(share)}, {interval})"
     table = pd.DataFrame(
         {"captured": [captured], "errors": errors, "estimate": share, "ci_low": limits[0], "ci_high": limits[1],
-         "error_share_of_traces": float(inputs.failed.mean()), "n_traces": len(inputs.traces), "status": status}
+         "failing_traces": int(inputs.failed.sum()), "n_traces": len(inputs.traces), "status": status}
     )  # fmt: skip
     exemplars = [inputs.traces.trace_ids[n] for n in np.flatnonzero(inputs.failed)[:5]]
     remedy = "Keep failing traces by a tail policy, or raise the rate." if status == "fail" else ""

@@ -101,9 +101,7 @@ def _stages(inputs: Inputs) -> pd.DataFrame:
     table["estimate"], table["ci_low"], table["ci_high"] = table["count"] / before, low, high
     rate = inputs.rules.base_rate if inputs.rules is not None else None
     chooses = "sampled" if "sampled" in told else "recorded"
-    table["expected"] = [math.nan] + [
-        (math.nan if rate is None else rate) if stage == chooses else 1.0 for stage in table["stage"][1:]
-    ]
+    table["expected"] = [math.nan] + [(rate or math.nan) if stage == chooses else 1.0 for stage in table["stage"][1:]]
     table["status"] = ["measured"] + [
         _status(row, chooses, inputs.margin) for row in table.iloc[1:].itertuples(index=False)
     ]

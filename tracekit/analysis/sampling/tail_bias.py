@@ -80,7 +80,7 @@ def _errors(inputs: Inputs) -> Finding:
     counted = f"n = {number(row['n_traces'])}, effective {number(row['n_eff'])}"
     right = f"{percent(row['estimate'])} ({percents(row['ci_low'], row['ci_high'])}; {counted})"
     raw_text = percent(row["raw"])
-    why = _reason(inputs, row["raw"] > row["estimate"])
+    why = _why_errors(inputs, is_too_high=row["raw"] > row["estimate"])
     if inputs.is_even:
         text = f"The error rate in this window was {right}; every trace had the same probability, so no correction."
     else:
@@ -131,7 +131,7 @@ def _latency(inputs: Inputs) -> Finding:
     status = worst(table["status"].tolist())
     text = f"The p95 latency of all requests in this window was {right}; the sample shows {duration(row['raw'])}"
     ends = {
-        "biased": f": an artefact of {_reason(inputs, row['raw'] > row['estimate'])}.",
+        "biased": f": an artefact of keeping slow requests {_often(row['raw'] > row['estimate'])} than the rest.",
         "ok": ": no correction is needed.",
         "inconclusive": ": the interval is too wide to call the difference bias.",
     }
@@ -206,10 +206,15 @@ def _against(inputs: Inputs, raw: float, low: float, high: float) -> str:
     )
 
 
-def _reason(inputs: Inputs, is_too_high: bool) -> str:
-    """Return what the sampler does to the raw value."""
+def _why_errors(inputs: Inputs, *, is_too_high: bool) -> str:
+    """Return what the sampler does to the raw error rate."""
     pi, failed = inputs.probability, inputs.failed & inputs.base
     rest = inputs.base & ~inputs.failed
     if is_too_high and failed.any() and (pi[failed] == 1).all() and rest.any() and (pi[rest] < 1).any():
         return "keeping every error"
-    return f"keeping such requests {'more' if is_too_high else 'less'} often than the rest"
+    return f"keeping failing requests {_often(is_too_high)} than the rest"
+
+
+def _often(is_too_high: bool) -> str:
+    """Return which way a raw value is off."""
+    return "more often" if is_too_high else "less often"

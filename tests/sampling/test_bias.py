@@ -1,0 +1,373 @@
+"""S06 to S10: mix, attributes, tail, reservoir, weights; each with a case in which it must not speak."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sampling.simulators import (
+    EPOCH_NS,
+    classic_reservoir,
+    hour,
+    population,
+    random_ids,
+    said,
+    status,
+    thinned_ids,
+    traces_of,
+)
+
+import tracekit as tk
+from tracekit.stats.second_reservoir import SECOND_NS
+from tracekit.weights.id_maps import ID_MAPS
+
+RNG = np.random.default_rng(50)
+LOCAL = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}}
+TAIL = {
+    "policies": [
+        {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}},
+        {"name": "slow", "type": "latency", "latency": {"threshold_ms": 1000}},
+        {"name": "some", "type": "probabilistic", "probabilistic": {"sampling_percentage": 5}},
+    ]
+}
+
+
+def only(findings, check):
+    (found,) = [finding for finding in findings if finding.check == check]
+    return found
+
+
+# ------------------------------------------------------------------ S06
+
+
+def _routes(rates, requests=(100_000, 20_000, 5_000)):
+    kept = RNG.binomial(requests, rates)
+    names = [f"/r{n}" for n in range(len(kept))]
+    counts = pd.DataFrame({"route": names, "count": requests})
+    return traces_of(RNG, int(kept.sum()), http_route=np.repeat(names, kept)), counts
+
+
+def test_a_route_at_half_the_rate_is_named_with_its_ratio():
+    traces, counts = _routes([0.05, 0.025, 0.05])
+    found = only(tk.sampling(traces, requests=counts), "mix.head")
+    assert found.severity == "warning"
+    row = found.evidence.set_index("scope").loc["/r1"]
+    assert row["status"] == "biased"
+    assert row["ci_low"] < 0.5 < row["ci_high"]
+    assert found.headline.startswith("`/r1` is sampled at 0.")
+    assert "under-counts it" in found.headline
+
+
+def test_an_even_sample_is_not_called_biased():
+    traces, counts = _routes([0.05, 0.05, 0.05])
+    assert "biased" not in set(only(tk.sampling(traces, requests=counts), "mix.head").evidence["status"])
+    traces, counts = _routes([0.5, 0.5], (200_00, 200_00))
+    even = tk.sampling(traces, requests=counts)
+    assert status(even, "mix.head") == ["ok"]
+    assert "All 2 strata are sampled at the same rate within 10 %" in said(even, "mix.head")
+    traces, counts = _routes([0.05, 0.05], (2000, 2000))
+    few = tk.sampling(traces, requests=counts)
+    assert status(few, "mix.head") == ["inconclusive"]
+    assert "requests would settle all strata" in said(few, "mix.head")
+
+
+def test_hours_are_an_axis_of_their_own():
+    start = EPOCH_NS // (3600 * SECOND_NS) * 3600 * SECOND_NS
+    times = pd.to_datetime(start, utc=True) + pd.to_timedelta([0, 1, 2], unit="h")
+    counts = pd.DataFrame({"time": times, "count": 20_000})
+    traces = traces_of(RNG, start_ns=start + np.repeat([0, 1, 2], [2000, 2000, 500]) * 3600 * SECOND_NS)
+    found = only(tk.sampling(traces, requests=counts), "mix.head")
+    assert found.evidence["status"].tolist()[2] == "biased"
+    assert "over-counts" in found.headline or "under-counts" in found.headline
+
+
+def test_services_that_never_begin_a_trace_are_no_strata_of_the_mix():
+    traces = traces_of(RNG, 2000)
+    counts = pd.DataFrame({"service": ["web", "billing"], "count": [40_000, 900]})
+    assert status(tk.sampling(traces, requests=counts), "mix.head") == ["not_assessable"]
+    assert "by service, route, method, status or hour" in said(
+        tk.sampling(traces, requests=pd.DataFrame({"count": [9000]})), "mix.head"
+    )
+
+
+# ------------------------------------------------------------------ S07
+
+
+def _tenants(rng, *, keep_slow):
+    """Twenty thousand requests of three tenants; the first is slow, and slow ones may be kept."""
+    ids = random_ids(rng, 20_000)
+    tenant = rng.choice(["acme", "blue", "coral"], 20_000, p=[0.1, 0.5, 0.4])
+    took = np.where((tenant == "acme") & (rng.random(20_000) < 0.5), 1500.0, 20.0)
+    kept = ID_MAPS["collector tail_sampling"](*ids) <= 0.05
+    kept |= keep_slow & (took >= 1000)
+    return traces_of(
+        rng, ids=tuple(half[kept] for half in ids), took_ms=took[kept], **{"attributes.tenant.id": tenant[kept]}
+    )
+
+
+def test_a_tenant_kept_for_being_slow_is_over_seen():
+    found = only(tk.sampling(_tenants(np.random.default_rng(1), keep_slow=True), rules=TAIL), "bias.attribute")
+    table = found.evidence.set_index("value")
+    assert table.loc["acme", "status"] == "biased"
+    assert table.loc["acme", "traffic_low"] < 0.10 < table.loc["acme", "traffic_high"]
+    assert table.loc["acme", "estimate"] > 2
+    assert "tenant.id `acme` is 1" in found.headline
+    assert "of the traffic but" in found.headline
+
+
+def test_power_and_quiet_of_the_attribute_check():
+    over = [
+        status(tk.sampling(_tenants(np.random.default_rng(seed), keep_slow=True), rules=TAIL), "bias.attribute")
+        for seed in range(6)
+    ]
+    assert over == [["biased"]] * 6
+    rng = np.random.default_rng(9)
+    for _ in range(5):
+        weight = 2.0 ** rng.integers(0, 4, 3000)
+        traces = traces_of(rng, 3000, **{"attributes.tenant.id": rng.choice(["a", "b"], 3000)}).with_weights(weight)
+        assert status(tk.sampling(traces), "bias.attribute") != ["biased"]
+
+
+def test_where_all_weigh_the_same_no_value_is_favoured():
+    traces = traces_of(RNG, 300, **{"attributes.tenant.id": np.repeat(["a", "b"], 150)})
+    assert status(tk.sampling(traces, rules=0.05), "bias.attribute") == ["ok"]
+    assert status(tk.sampling(traces), "bias.attribute") == ["not_assessable"]
+    bare = traces_of(RNG, 300).with_weights(np.repeat([1.0, 20.0], 150))
+    assert "an attribute with two values or more" in said(tk.sampling(bare), "bias.attribute")
+
+
+def test_attributes_may_be_asked_for_and_values_are_masked():
+    columns = {
+        "attributes.buyer": np.repeat(["jo@example.org", "b"], 300),
+        "attributes.customer": [f"c{n}" for n in range(600)],
+        "service_version": np.where(np.arange(600) % 20 < 19, "v1", np.char.add("v", np.arange(600).astype(str))),
+    }
+    traces = traces_of(RNG, 600, **columns).with_weights(np.where(np.arange(600) % 2, 1.0, 9.0))
+    found = only(tk.sampling(traces, expected={"attributes": ["buyer"]}), "bias.attribute")
+    assert {"buyer", "service.version"} == set(found.evidence["key"])
+    assert "(rare values)" in set(found.evidence["value"])
+    assert "example.org" not in found.headline
+    assert "not looked at, more than 200 values: customer" in found.assumptions
+
+
+def test_equal_shares_under_unequal_weights_are_shown_to_be_equal():
+    n = 40_000
+    columns = {"attributes.tenant.id": np.where(np.arange(n) // 2 % 2, "a", "b")}
+    traces = traces_of(RNG, start_ns=EPOCH_NS + np.arange(n) * 50_001, **columns)
+    tenant = traces.attribute("tenant.id").to_numpy()
+    weight = np.ones(n)
+    for value in ("a", "b"):
+        weight[np.flatnonzero(tenant == value)[::2]] = 3.0
+    assert status(tk.sampling(traces.with_weights(weight)), "bias.attribute") == ["ok"]
+
+
+# ------------------------------------------------------------------ S08
+
+
+def _tail_sampled(seed=3):
+    rng = np.random.default_rng(seed)
+    world = population(rng)
+    ids = random_ids(rng, len(world.failed))
+    kept = ID_MAPS["collector tail_sampling"](*ids) <= 0.05
+    kept |= world.failed | (world.took_ms >= 1000)
+    traces = traces_of(
+        rng, ids=tuple(half[kept] for half in ids), took_ms=world.took_ms[kept], failed=world.failed[kept]
+    )
+    return world, traces
+
+
+def test_the_artefact_of_keeping_every_error_is_said_and_corrected():
+    world, traces = _tail_sampled()
+    found = tk.sampling(traces, rules=TAIL)
+    errors, latency = [f for f in found if f.check == "bias.tail"]
+    assert errors.severity == latency.severity == "critical"
+    assert errors.headline.startswith(
+        f"The {100 * world.failed.sum() / len(traces):.1f} % error rate is an artefact of"
+    )
+    assert "artefact of keeping every error; the true rate in this window was " in errors.headline
+    assert errors.estimate.low <= world.failed.mean() <= errors.estimate.high
+    assert errors.estimate.high - errors.estimate.low < 0.002, "a declared policy narrows the interval"
+    assert errors.estimate.n == len(traces)
+    assert errors.estimate.n_effective < len(traces)
+    table = latency.evidence.set_index("measure")
+    for measure, q in (("p50 latency", 0.5), ("p95 latency", 0.95), ("p99 latency", 0.99)):
+        assert table.loc[measure, "ci_low"] <= np.quantile(world.took_ms, q) * 1e6 <= table.loc[measure, "ci_high"]
+    assert table.loc["p95 latency", "raw"] > 2 * table.loc["p95 latency", "estimate"]
+    assert "an artefact of keeping slow requests more often than the rest" in latency.headline
+    assert {"process_low", "process_high"} <= set(errors.evidence), "both targets are named"
+
+
+def test_an_undeclared_policy_keeps_the_interval_wide():
+    _, traces = _tail_sampled()
+    weights = traces.with_weights(TAIL).weights.value
+    wide = tk.sampling(traces.with_weights(weights))
+    narrow = tk.sampling(traces, rules=TAIL)
+    widths = [next(f for f in g if f.check == "bias.tail").estimate for g in (wide, narrow)]
+    assert widths[0].high - widths[0].low > 2 * (widths[1].high - widths[1].low)
+
+
+def test_equal_weights_need_no_correction():
+    traces = traces_of(RNG, 2000, failed=np.arange(2000) < 200)
+    found = [f for f in tk.sampling(traces, rules=0.05) if f.check == "bias.tail"]
+    assert [f.evidence["status"].iloc[0] for f in found] == ["ok", "ok"]
+    assert "no correction" in found[0].headline
+    assert "The error rate in this window was 10 %" in found[0].headline
+
+
+def test_without_weights_nothing_is_said_about_all_traffic():
+    found = tk.sampling(traces_of(RNG, 200))
+    assert status(found, "bias.tail") == ["not_assessable"]
+    assert "not assessable: needs inclusion probabilities (sampling rules, a request log" in said(found, "bias.tail")
+    some = traces_of(RNG, 200, trace_state=np.where(np.arange(200) < 20, None, "ot=th:8"))
+    assert "the inclusion probability of 20 of 200 traces" in said(tk.sampling(some), "bias.tail")
+
+
+def test_unrelated_weights_are_no_bias_and_few_events_are_refused():
+    rng = np.random.default_rng(12)
+    weight = 2.0 ** rng.integers(0, 3, 20_000)
+    traces = traces_of(rng, 20_000, failed=rng.random(20_000) < 0.3, took_ms=rng.lognormal(3, 0.5, 20_000))
+    found = [f for f in tk.sampling(traces.with_weights(weight)) if f.check == "bias.tail"]
+    assert [f.evidence["status"].iloc[0] for f in found] == ["ok", "ok"]
+    few = traces_of(rng, 400, failed=np.arange(400) < 3).with_weights(2.0 ** rng.integers(0, 6, 400))
+    table = next(f for f in tk.sampling(few) if f.check == "bias.tail").evidence.set_index("measure")
+    assert table.loc["span error rate", "status"] == "not_assessable"
+    assert table.loc["error rate", "status"] == "inconclusive"
+    none = traces_of(rng, 400).with_weights(2.0 ** rng.integers(0, 6, 400))
+    assert status(tk.sampling(none), "bias.tail")[0] == "inconclusive"
+
+
+def test_errors_kept_less_often_are_too_low():
+    weight = np.where(np.arange(3000) < 300, 20.0, 1.0)
+    traces = traces_of(RNG, start_ns=EPOCH_NS + np.arange(3000) * 10**6 + 1, failed=False)
+    order = np.array(traces.summary["start_ns"].rank().to_numpy(int)) - 1
+    traces = tk.TraceSet.from_spans(
+        traces.spans.drop(columns="status_code").assign(status_code=np.where(order < 300, "ERROR", "OK"))
+    ).with_weights(weight[order])
+    assert "keeping failing requests less often than the rest" in said(tk.sampling(traces), "bias.tail")
+
+
+def test_no_duration_is_no_latency():
+    traces = traces_of(RNG, 50)
+    open_ended = tk.TraceSet.from_spans(traces.spans.drop(columns="end_ns").assign(end_ns=None))
+    found = [f.headline for f in tk.sampling(open_ended, rules=0.1) if f.check == "bias.tail"]
+    assert any("needs root spans with a duration" in text for text in found)
+
+
+# ------------------------------------------------------------------ S09
+
+
+def _reservoir_sampled(seed=5, **columns):
+    rng = np.random.default_rng(seed)
+    world = hour(rng)
+    kept = classic_reservoir(rng, world.start_ns, np.zeros(len(world.start_ns), int), 1, 0.05)
+    columns = {"resource.telemetry.sdk.name": "X-Ray for Python", "service_instance_id": "i-1"} | columns
+    return world, traces_of(
+        rng, start_ns=world.start_ns[kept], took_ms=world.took_ms[kept], failed=world.failed[kept], **columns
+    )
+
+
+def test_a_reservoir_makes_p95_look_slow_and_order_weights_mend_it():
+    world, traces = _reservoir_sampled()
+    found = only(tk.sampling(traces, rules=LOCAL), "bias.reservoir")
+    assert found.severity == "critical"
+    p95 = found.evidence.set_index("measure").loc["p95 latency"]
+    assert p95["raw"] / p95["estimate"] > 1.5, "the guard of the scenario"
+    assert p95["ci_low"] <= np.quantile(world.took_ms, 0.95) * 1e6 <= p95["ci_high"]
+    assert "of these traces are the first of their second; they make " in found.headline
+    assert " look 2." in found.headline
+
+
+def test_a_reservoir_is_refused_without_process_or_fine_starts():
+    _, traces = _reservoir_sampled(service_instance_id=None)
+    found = tk.sampling(traces, rules=LOCAL)
+    assert "not assessable: needs more about the decisions: the process that decided is not recorded" in said(
+        found, "bias.reservoir"
+    )
+    spans = _reservoir_sampled()[1].spans
+    coarse = spans.assign(start_ns=spans["start_ns"] // 10**6 * 10**6)
+    coarse = tk.TraceSet.from_spans(coarse.assign(**{"resource.telemetry.sdk.name": "X-Ray for Python"}))
+    assert "whole milliseconds" in said(tk.sampling(coarse, rules=LOCAL), "bias.reservoir")
+
+
+def test_without_rules_only_the_signature_is_told():
+    _, traces = _reservoir_sampled()
+    found = tk.sampling(traces)
+    assert status(found, "bias.reservoir") == ["warn"]
+    assert "the correction is not assessable: needs sampling rules" in said(found, "bias.reservoir")
+    assert status(tk.sampling(traces_of(RNG, 500)), "bias.reservoir") == ["not_assessable"]
+
+
+def test_rules_without_a_reservoir_and_reservoirs_without_harm():
+    assert status(tk.sampling(traces_of(RNG, 50), rules=0.05), "bias.reservoir") == ["ok"]
+    rng = np.random.default_rng(8)
+    columns = {"resource.telemetry.sdk.name": "opentelemetry", "resource.telemetry.sdk.language": "python"}
+    ids = thinned_ids(rng, 4000, "Python TraceIdRatio", 0.5, 0.1)
+    half = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.5}}
+    took = rng.lognormal(3, 0.2, 4000)
+    harmless = traces_of(rng, ids=ids, failed=rng.random(4000) < 0.4, took_ms=took, **columns)
+    assert status(tk.sampling(harmless, rules=half), "bias.reservoir") == ["ok"]
+    few = harmless.where(np.arange(4000) < 60)
+    assert status(tk.sampling(few, rules=half), "bias.reservoir") == ["inconclusive"]
+    empty = harmless.where("service_name == 'nobody'")
+    assert status(tk.sampling(empty, rules=half), "bias.reservoir") == ["not_assessable"]
+
+
+# ------------------------------------------------------------------ S10
+
+
+def _thresholds(rng, rate_kept, state):
+    """Ids kept by consistent sampling at a rate, all carrying one threshold."""
+    return traces_of(rng, ids=thinned_ids(rng, 400, "OpenTelemetry consistent sampling", rate_kept), trace_state=state)
+
+
+def test_consistent_thresholds_violate_nothing():
+    found = [f for f in tk.sampling(_thresholds(RNG, 0.25, "ot=th:c")) if f.check == "weights.sanity"]
+    assert [f.evidence["status"].iloc[0] for f in found] == ["ok", "ok"]
+    assert "All 400 thresholds agree with the ids that passed them." in found[0].headline
+
+
+def test_every_violation_is_counted():
+    """Kept at one in two, but the threshold says one in four: half of them could not have passed."""
+    traces = _thresholds(RNG, 0.5, "ot=th:c")
+    random = traces.columns.spans.trace_lo & np.uint64(2**56 - 1)
+    wrong = int((random < np.uint64(0xC << 52)).sum())
+    (found,) = [f for f in tk.sampling(traces) if f.check == "weights.sanity" and f.severity == "critical"]
+    assert found.evidence["violations"].iloc[0] == wrong > 100
+    assert found.headline.startswith(f"{wrong} of 400 spans (")
+    assert found.estimate.low < wrong / 400 < found.estimate.high
+
+
+def test_explicit_randomness_stands_for_the_id():
+    state = ["ot=th:8;rv:f0000000000000", "ot=th:8;rv:10000000000000"]
+    traces = traces_of(RNG, ids=(np.array([1, 2], np.uint64), np.array([3, 4], np.uint64)), trace_state=state)
+    (found,) = [f for f in tk.sampling(traces) if f.check == "weights.sanity" and "violations" in f.evidence]
+    assert found.evidence["violations"].tolist() == [1]
+
+
+def test_a_threshold_must_not_fall_from_parent_to_child():
+    frame = pd.DataFrame({"trace_id": "f" * 32, "span_id": ["1", "2"], "parent_span_id": [None, "1"], "name": "x"})
+    frame = frame.assign(start_ns=[0, 1], end_ns=5, trace_state=["ot=th:c", "ot=th:8"])
+    found = tk.sampling(tk.TraceSet.from_spans(frame))
+    assert "1 of 1 child spans carry a lower threshold than their parents" in said(found, "weights.sanity")
+    rising = tk.TraceSet.from_spans(frame.assign(trace_state=["ot=th:8", "ot=th:c"]))
+    assert "lower threshold" not in said(tk.sampling(rising), "weights.sanity")
+
+
+def test_unknown_mixed_and_dominant_weights_are_told():
+    state = np.where(np.arange(100) < 30, None, "ot=th:8")
+    rate = np.where(np.arange(100) < 10, 5, None)
+    text = said(
+        tk.sampling(traces_of(RNG, 100, trace_state=state, **{"attributes.SampleRate": rate})), "weights.sanity"
+    )
+    assert "20 of 100 traces have no known weight and are not 1" in text
+    assert "weights come from several sources (tracestate ot=th, SampleRate)" in text
+    heavy = traces_of(RNG, 100).with_weights(np.where(np.arange(100) == 5, 1e6, 1.0))
+    text = said(tk.sampling(heavy), "weights.sanity")
+    assert "ne trace carries 100 % of all weight" in text
+    assert "100 traces are as good as 1" in text
+    assert status(tk.sampling(traces_of(RNG, 100)), "weights.sanity") == ["not_assessable"]
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(20_000, "ok"), (40_000, "warn"), (21_500, "inconclusive")])
+def test_weights_add_up_to_the_requests(count, wanted):
+    found = tk.sampling(traces_of(RNG, 2000), rules=0.1, requests=pd.DataFrame({"count": [count]}))
+    assert status(found, "weights.sanity") == [wanted]
+    assert "the 20,000 counted requests" in said(found, "weights.sanity") or count != 20_000

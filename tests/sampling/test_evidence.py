@@ -1,0 +1,256 @@
+"""S11 to S16: what went unseen, truncation, paths, calibration, ids; each with a case in which it must not speak."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sampling.simulators import (
+    EPOCH_NS,
+    counter_ids,
+    millisecond_ids,
+    random_ids,
+    repeated_ids,
+    said,
+    status,
+    thinned_ids,
+    traces_of,
+    xray_ids,
+)
+
+import tracekit as tk
+from tracekit.analysis.sampling.unseen_paths import path_codes
+from tracekit.stats.second_reservoir import SECOND_NS
+
+RNG = np.random.default_rng(60)
+
+
+# ------------------------------------------------------------------ S11
+
+
+@pytest.mark.parametrize(
+    ("rate", "incident", "wanted", "text"),
+    [
+        (
+            0.05,
+            20,
+            "warn",
+            "At 5 % an incident of 20 requests leaves at least 1 trace with 64.2 % probability; a rate of 13.9 %",
+        ),
+        (0.14, 20, "ok", "95.1 % probability; up to 24 such requests may have happened unseen."),
+        (0.05, (200, 3), "ok", "leaves at least 3 traces with 99.8 % probability; up to 71"),
+        (0.05, None, "measured", "an incident of 20 requests leaves at least 1 trace with 64.2 %"),
+    ],
+)
+def test_an_incident_may_go_unseen(rate, incident, wanted, text):
+    found = tk.sampling(traces_of(RNG, 10), rules=rate, expected={"incident": incident} if incident else None)
+    assert status(found, "evidence.loss") == [wanted]
+    assert text in said(found, "evidence.loss")
+
+
+def test_unequal_weights_give_the_mean_probability_of_a_request():
+    """Requests by probability 1 and 1/20 in equal numbers of traces: a request is kept with 200 / 2100."""
+    traces = traces_of(RNG, 200).with_weights(np.repeat([1.0, 20.0], 100))
+    (found,) = [f for f in tk.sampling(traces) if f.check == "evidence.loss"]
+    assert found.evidence["rate"].iloc[0] == pytest.approx(200 / 2100)
+    assert status(tk.sampling(traces_of(RNG, 20)), "evidence.loss") == ["not_assessable"]
+
+
+# ------------------------------------------------------------------ S12
+
+WAIT = {"policies": [{"name": "all", "type": "always_sample"}], "decision_wait": "30s"}
+
+
+def _long(rng, *, cut):
+    took = rng.lognormal(np.log(12), 0.7, 4000) * 1000
+    return traces_of(rng, took_ms=took[took < 30_000] if cut else took, n=int((took < 30_000).sum()) if cut else 4000)
+
+
+def test_traces_that_stop_at_the_decision_are_found_and_others_are_not():
+    cut = tk.sampling(_long(np.random.default_rng(1), cut=True), rules=WAIT)
+    assert status(cut, "tail.truncation") == ["fail"]
+    assert "Traces stop at 30 s, where the collector decides" in said(cut, "tail.truncation")
+    whole = tk.sampling(_long(np.random.default_rng(1), cut=False), rules=WAIT)
+    assert status(whole, "tail.truncation") == ["ok"]
+    assert "nothing is missing beyond" in said(whole, "tail.truncation")
+
+
+@pytest.mark.parametrize(("column", "unit"), [("duration_ms", 1.0), ("duration_s", 1e-3), ("duration_ns", 1e6)])
+def test_a_time_out_of_clients_is_not_blamed_on_the_sampler(column, unit):
+    rng = np.random.default_rng(2)
+    took = np.minimum(rng.lognormal(np.log(12), 0.7, 20_000) * 1000, 30_000.0)
+    log = pd.DataFrame({column: took * unit, "status": 200})
+    traces = _long(np.random.default_rng(1), cut=True)
+    found = tk.sampling(traces, rules=WAIT, log=log)
+    assert status(found, "tail.truncation") == ["ok"]
+    assert "clients give up, nothing is cut" in said(found, "tail.truncation")
+    longer = pd.DataFrame({column: rng.lognormal(np.log(12), 0.7, 20_000) * 1000 * unit, "status": 200})
+    assert status(tk.sampling(traces, rules=WAIT, log=longer), "tail.truncation") == ["fail"]
+    other = pd.DataFrame({"status": [200]})
+    assert status(tk.sampling(traces, rules=WAIT, log=other), "tail.truncation") == ["fail"]
+
+
+def test_cut_traces_are_counted():
+    frame = pd.DataFrame({"trace_id": [f"{n // 2 + 1:032x}" for n in range(200)], "span_id": ["1", "2"] * 100})
+    frame["parent_span_id"] = [None, "1"] * 100
+    frame["start_ns"] = [0, 31 * SECOND_NS] * 10 + [0, 5] * 90
+    frame = frame.assign(name="x", end_ns=frame["start_ns"] + 10)
+    found = tk.sampling(tk.TraceSet.from_spans(frame), rules=WAIT)
+    assert status(found, "tail.truncation") == ["warn"]
+    assert said(found, "tail.truncation").startswith("10 traces of 100 (10 %, 5.5-17.4 %) are cut at the decision")
+    rootless = tk.TraceSet.from_spans(frame.assign(parent_span_id=["9", "1"] * 100))
+    assert "100 traces of 100" in said(tk.sampling(rootless, rules=WAIT), "tail.truncation")
+
+
+def test_short_traces_cannot_tell_or_need_not():
+    near = traces_of(RNG, 10, took_ms=20_000)
+    assert status(tk.sampling(near, rules=WAIT), "tail.truncation") == ["inconclusive"]
+    assert status(tk.sampling(traces_of(RNG, 30), rules=WAIT), "tail.truncation") == ["ok"]
+    assert status(tk.sampling(traces_of(RNG, 30), rules=0.1), "tail.truncation") == ["not_assessable"]
+    empty = traces_of(RNG, 3).where("name == 'y'")
+    assert status(tk.sampling(empty, rules=WAIT), "tail.truncation") == ["not_assessable"]
+
+
+# ------------------------------------------------------------------ S13
+
+
+def test_paths_never_seen():
+    names = np.repeat([f"GET /{n}" for n in range(103)], [900, *[1] * 100, 2, 2])
+    found = tk.sampling(traces_of(RNG, 1004, name=names), rules=0.05)
+    assert status(found, "paths.unseen") == ["warn"]
+    assert said(found, "paths.unseen").startswith("10 % (8.")
+    even = tk.sampling(traces_of(RNG, 1000), rules=0.05)
+    assert status(even, "paths.unseen") == ["ok"]
+    some = np.repeat(["a", "b", "c", "d"], [60, 1, 1, 1])
+    assert status(tk.sampling(traces_of(RNG, 63, name=some), rules=0.05), "paths.unseen") == ["inconclusive"]
+
+
+def test_names_with_ids_and_unknown_weights_are_refused():
+    ids = [f"GET /{n}" for n in range(200)]
+    assert "take a path of their own: span names carry ids" in said(
+        tk.sampling(traces_of(RNG, 200, name=ids), rules=0.05), "paths.unseen"
+    )
+    assert status(tk.sampling(traces_of(RNG, 200)), "paths.unseen") == ["not_assessable"]
+
+
+def test_of_unequal_weights_the_largest_even_part_is_taken():
+    traces = traces_of(RNG, 500).with_weights(np.repeat([1.0, 20.0], [300, 200]))
+    (found,) = [f for f in tk.sampling(traces) if f.check == "paths.unseen"]
+    assert found.evidence["n_traces"].iloc[0] == 200
+    assert "300 traces with another probability are left out" in found.assumptions
+
+
+def test_a_path_is_a_root_and_a_set_of_services():
+    rows = [
+        ("a", "web", "x"),
+        ("a", "db", "y"),
+        ("b", "web", "x"),
+        ("c", "web", "z"),
+        ("d", "web", "x"),
+        ("d", "db", "q"),
+    ]
+    frame = pd.DataFrame(rows, columns=["trace_id", "service_name", "name"])
+    frame = frame.assign(span_id=[str(n + 1) for n in range(6)], start_ns=[0, 1, 0, 0, 0, 1], end_ns=9)
+    frame["parent_span_id"] = [None, "1", None, None, None, "5"]
+    assert path_codes(tk.TraceSet.from_spans(frame)).tolist() == [0, 1, 2, 0]
+
+
+# ------------------------------------------------------------------ S14
+
+
+def test_calibration_says_what_it_changes_and_what_not():
+    failed = np.repeat([True, False, False], [40, 60, 300])
+    traces = traces_of(RNG, 400, http_route=np.repeat(["/pay", "/cart"], [100, 300]), failed=failed)
+    counts = pd.DataFrame({"route": ["/pay", "/cart"], "count": [1000, 9000]})
+    (found,) = [f for f in tk.sampling(traces, requests=counts) if f.check == "calibrate"]
+    assert found.estimate.value == pytest.approx(0.04)
+    assert "the error rate goes from 10 % to 4 %" in found.headline
+    assert "what differs inside a stratum is not corrected" in found.headline
+    assert found.evidence["weight"].tolist() == [30.0, 10.0]
+    assert found.evidence["status"].tolist() == ["measured"] * 2
+
+
+def test_bounds_empty_strata_and_costly_weights_are_told():
+    traces = traces_of(RNG, 402, http_route=np.repeat(["/pay", "/cart"], [2, 400]))
+    counts = pd.DataFrame({"route": ["/pay", "/cart", "/none"], "count": [5000, 5000, 77]})
+    found = tk.sampling(traces, requests=counts)
+    assert status(found, "calibrate") == ["warn"]
+    text = said(found, "calibrate")
+    assert "held by a bound" in text
+    assert "77 requests belong to strata without a trace" in text
+
+
+def test_calibration_needs_counts_of_the_roots():
+    assert status(tk.sampling(traces_of(RNG, 50)), "calibrate") == ["not_assessable"]
+    plain = tk.sampling(traces_of(RNG, 50), requests=pd.DataFrame({"count": [500]}))
+    assert "Weights now match the totals of 1 strata" in said(plain, "calibrate")
+    frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "parent_span_id": [None, "1"], "name": "x"})
+    inner = tk.TraceSet.from_spans(frame.assign(service_name=["web", "db"], start_ns=0, end_ns=5))
+    text = said(tk.sampling(inner, requests=pd.DataFrame({"service": ["db"], "count": [9]})), "calibrate")
+    assert "needs counts of the strata that the roots of traces belong to" in text
+    two = pd.DataFrame({"route": ["/a", "/b"], "method": ["GET", "GET"], "count": [50, 50]})
+    both = traces_of(RNG, 20, http_route=np.repeat(["/a", "/b"], 10), **{"attributes.http.request.method": "GET"})
+    assert "2 strata" in said(tk.sampling(both, requests=two), "calibrate")
+
+
+# ------------------------------------------------------------------ S15
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (millisecond_ids, "bytes 1"),
+        (counter_ids, "bytes 12, 13, 14"),
+        (repeated_ids, "some are repeated"),
+    ],
+)
+def test_ids_that_are_not_random_are_found(make, text):
+    ids = make(np.random.default_rng(5), 1500)
+    traces = traces_of(RNG, ids=ids, start_ns=EPOCH_NS + np.arange(1500) * 10**6)
+    found = tk.sampling(traces)
+    assert status(found, "id.random")[0] in {"fail", "ok"}
+    assert text in said(found, "id.random")
+    assert "keep or drop whole moments" in said(found, "id.random")
+
+
+def test_random_ids_are_left_alone():
+    for make in (random_ids, xray_ids, lambda r, n: thinned_ids(r, n, "OpenTelemetry consistent sampling", 0.1)):
+        found = tk.sampling(traces_of(RNG, ids=make(np.random.default_rng(11), 1500)))
+        assert "look random" in said(found, "id.random")
+    assert status(tk.sampling(traces_of(RNG, 150)), "id.random") == ["not_assessable"]
+    high, low = random_ids(np.random.default_rng(2), 300)
+    assert "ids of 64 bits" in said(tk.sampling(traces_of(RNG, ids=(high * np.uint64(0), low))), "id.random")
+
+
+# ------------------------------------------------------------------ S16
+
+
+def test_the_sampler_is_named_with_its_rate_and_its_strangers():
+    ids = thinned_ids(np.random.default_rng(6), 800, "Java TraceIdRatio", 0.05, 0.2)
+    traces = traces_of(RNG, ids=ids)
+    (found,) = [f for f in tk.sampling(traces) if f.check == "id.forensic"]
+    assert found.estimate.low <= 0.05 <= found.estimate.high
+    assert "Ids of `web` were kept by Java TraceIdRatio at 5 % (" in found.headline
+    assert "of the traces came in another way" in found.headline
+    assert "as configured" in said(tk.sampling(traces, rules=0.05), "id.forensic")
+    other = tk.sampling(traces, rules=0.2)
+    assert status(other, "id.forensic") == ["warn"]
+    assert "but 20 % is configured" in said(other, "id.forensic")
+    tail = {"policies": [{"name": "p", "type": "probabilistic", "probabilistic": {"sampling_percentage": 5}}]}
+    assert "as configured" in said(tk.sampling(traces, rules=tail), "id.forensic")
+
+
+def test_no_sampler_is_named_where_none_decides_by_id():
+    for make in (random_ids, xray_ids):
+        found = tk.sampling(traces_of(RNG, ids=make(np.random.default_rng(21), 800)), rules=0.05)
+        assert status(found, "id.forensic") == ["measured"]
+        assert "show no sampler that decides by id (n = 800)" in said(found, "id.forensic")
+    assert status(tk.sampling(traces_of(RNG, 50)), "id.forensic") == ["not_assessable"]
+
+
+def test_services_are_looked_at_one_by_one():
+    rng = np.random.default_rng(7)
+    a, b = thinned_ids(rng, 300, "Python TraceIdRatio", 0.1), random_ids(rng, 300)
+    ids = tuple(np.concatenate(pair) for pair in zip(a, b, strict=True))
+    found = tk.sampling(traces_of(RNG, ids=ids, service=np.repeat(["cart", "mail"], 300)))
+    text = said(found, "id.forensic")
+    assert "Ids of `cart` were kept by " in text
+    assert "Ids of `mail` show no sampler" in text

@@ -1,0 +1,280 @@
+"""S01 to S05: rates, funnel, captured errors, absence; each with a case in which it must not speak."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sampling.simulators import EPOCH_NS, classic_reservoir, hour, random_ids, said, status, traces_of
+
+import tracekit as tk
+from tracekit.stats.second_reservoir import SECOND_NS
+
+RNG = np.random.default_rng(40)
+
+
+def minutes(count):
+    """Requests by minute of the hour that ``traces_of`` covers."""
+    times = pd.to_datetime(EPOCH_NS, utc=True) + pd.to_timedelta(np.arange(60), unit="min")
+    return pd.DataFrame({"time": times, "count": count})
+
+
+# ------------------------------------------------------------------ S01
+
+
+def test_the_observed_rate_is_counted_by_stratum():
+    traces = traces_of(RNG, 300, http_route=np.repeat(["/a", "/b"], 150))
+    requests = pd.DataFrame({"route": ["/a", "/b", "/c"], "count": [3000, 1500, 40]})
+    (found,) = [f for f in tk.sampling(traces, requests=requests) if f.check == "rate.observed"]
+    table = found.evidence.set_index("scope")
+    assert table["estimate"].round(4).to_dict() == {"all requests": 0.0661, "/a": 0.05, "/b": 0.1, "/c": 0.0}
+    assert table.loc["/c", "ci_high"] == pytest.approx(1 - 0.025 ** (1 / 40))
+    assert set(table["status"]) == {"measured"}
+    assert found.headline.startswith("All requests were traced at 6.6 % (")
+    assert "300 of 4,540 requests" in found.headline
+    assert (found.estimate.low, found.estimate.high) == tuple(table.iloc[0][["ci_low", "ci_high"]])
+
+
+def test_more_traces_than_requests_are_no_rate():
+    requests = pd.DataFrame({"route": ["/a", "/b"], "count": [10, 4000]})
+    traces = traces_of(RNG, 200, http_route=np.repeat(["/a", "/b"], 100))
+    found = tk.sampling(traces, requests=requests)
+    assert "/a has more traces than requests (100 of 10)" in said(found, "rate.observed")
+    (finding,) = [f for f in found if f.check == "rate.observed"]
+    assert finding.severity == "warning"
+    assert finding.evidence.set_index("scope")["status"].to_dict() == {
+        "all requests": "measured", "/a": "fail", "/b": "measured",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [(0.05, "ok"), (0.10, "biased"), (0.0505, "ok")])
+def test_a_target_is_judged_only_where_one_is_given(rate, wanted):
+    traces = traces_of(RNG, 5000)
+    requests = pd.DataFrame({"count": [100_000]})
+    assert status(tk.sampling(traces, requests=requests), "rate.observed") == ["measured"]
+    found = tk.sampling(traces, requests=requests, expected={"rate": rate})
+    assert status(found, "rate.observed") == [wanted]
+
+
+def test_a_restless_share_has_a_wider_interval():
+    start = EPOCH_NS + np.repeat(np.arange(60), np.repeat([2, 38], 30)) * 60 * SECOND_NS
+    restless = tk.sampling(traces_of(RNG, start_ns=start), requests=minutes(400))
+    calm = tk.sampling(traces_of(RNG, 1200), requests=minutes(400))
+    widths = [f.estimate.high - f.estimate.low for g in (restless, calm) for f in g if f.check == "rate.observed"]
+    assert widths[0] > 3 * widths[1]
+
+
+def test_counts_of_another_time_or_of_other_strata_are_not_compared():
+    traces = traces_of(RNG, 50, http_route="/a")
+    later = minutes(40).assign(time=lambda t: t["time"] + pd.Timedelta("1D"))
+    found = tk.sampling(traces, requests=later)
+    assert "not assessable: needs request counts of the same time: they cover 20" in said(found, "rate.observed")
+    naive = tk.sampling(traces, requests=later.assign(time=lambda t: t["time"].dt.tz_localize(None)))
+    assert "(times without a zone were read as UTC)" in said(naive, "rate.observed")
+    strange = tk.sampling(traces, requests=pd.DataFrame({"route": ["/z"], "count": [9]}))
+    assert "of the same http_route: counted was /z, found /a, and none in both" in said(strange, "mix.head")
+    assert status(strange, "rate.observed") == ["not_assessable"]
+
+
+# ------------------------------------------------------------------ S02
+
+
+def test_a_rule_that_is_kept_and_one_whose_traces_are_lost():
+    good = tk.sampling(traces_of(RNG, 5000), rules=0.05, requests=pd.DataFrame({"count": [100_000]}))
+    assert status(good, "rate.configured") == ["ok"]
+    lost = tk.sampling(traces_of(RNG, 3500), rules=0.05, requests=pd.DataFrame({"count": [100_000]}))
+    assert status(lost, "rate.configured") == ["fail"]
+    assert "Rule fixed rate recorded 0.70x (0.67-0.73) of what 5 % should give" in said(lost, "rate.configured")
+    assert "lost after the sampling decision" in said(lost, "rate.configured")
+    more = tk.sampling(traces_of(RNG, 7000), rules=0.05, requests=pd.DataFrame({"count": [100_000]}))
+    assert "adds traces" in said(more, "rate.configured")
+    few = tk.sampling(traces_of(RNG, 50), rules=0.05, requests=pd.DataFrame({"count": [1000]}))
+    assert status(few, "rate.configured") == ["inconclusive"]
+    assert "requests would settle it" in said(few, "rate.configured")
+
+
+LOCAL = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}}
+
+
+def _reservoir(keep=1.0):
+    rng = np.random.default_rng(7)
+    world = hour(rng)
+    kept = classic_reservoir(rng, world.start_ns, np.zeros(len(world.start_ns), int), 1, 0.05)
+    kept &= rng.random(len(kept)) < keep
+    columns = {"resource.telemetry.sdk.name": "X-Ray for Java", "service_instance_id": "i-1"}
+    traces = traces_of(rng, start_ns=world.start_ns[kept], took_ms=world.took_ms[kept], **columns)
+    times = pd.to_datetime(EPOCH_NS, utc=True) + pd.to_timedelta(np.arange(0, 3600, 10), unit="s")
+    return traces, pd.DataFrame({"time": times, "count": world.requests.reshape(-1, 10).sum(1)})
+
+
+def test_a_reservoir_is_expected_by_windows_of_ten_seconds():
+    traces, requests = _reservoir()
+    good = tk.sampling(traces, rules=LOCAL, requests=requests)
+    assert status(good, "rate.configured") == ["ok"], said(good, "rate.configured")
+    assert "reservoir 1 + 5 %" in said(good, "rate.configured")
+    traces, requests = _reservoir(keep=0.8)
+    assert status(tk.sampling(traces, rules=LOCAL, requests=requests), "rate.configured") == ["fail"]
+    sums = pd.DataFrame({"count": [requests["count"].sum()]})
+    assert "in windows of 60 s or shorter" in said(tk.sampling(traces, rules=LOCAL, requests=sums), "rate.configured")
+
+
+def test_a_bucket_of_several_and_a_tail_sampler_have_no_expectation():
+    columns = {"resource.telemetry.sdk.name": "opentelemetry", "resource.telemetry.sdk.language": "python"}
+    traces, requests = traces_of(RNG, 200, **columns), minutes(100)
+    two = {"version": 2, "rules": [], "default": {"fixed_target": 2, "rate": 0.05}}
+    assert "a token bucket of several has no closed form" in said(
+        tk.sampling(traces, rules=two, requests=requests), "rate.configured"
+    )
+    tail = {"policies": [{"name": "all", "type": "always_sample"}]}
+    assert status(tk.sampling(traces, rules=tail, requests=requests), "rate.configured") == ["not_assessable"]
+    assert status(tk.sampling(traces, requests=requests), "rate.configured") == ["not_assessable"]
+    assert status(tk.sampling(traces, rules=0.05), "rate.configured") == ["not_assessable"]
+    nothing = tk.sampling(traces, rules=0.0, requests=pd.DataFrame({"count": [5000]}))
+    assert "a rule that keeps anything" in said(nothing, "rate.configured")
+
+
+def test_each_rule_is_judged_by_the_requests_it_decides_about():
+    rules = [
+        {"RuleName": "pay", "Priority": 1, "FixedRate": 0.5, "URLPath": "/pay"},
+        {"RuleName": "host", "Priority": 2, "FixedRate": 0.5, "Host": "inner", "URLPath": "/in"},
+        {"RuleName": "Default", "Priority": 9, "FixedRate": 0.1},
+    ]
+    traces = traces_of(RNG, 6000, http_route=np.repeat(["/pay", "/cart", "/in"], [2500, 3000, 500]))
+    requests = pd.DataFrame({"route": ["/pay", "/cart", "/in"], "count": [5000, 30_000, 1000]})
+    found = [f for f in tk.sampling(traces, rules=rules, requests=requests) if f.check == "rate.configured"]
+    verdicts = {f.evidence["rule"].iloc[0]: f.evidence["status"].iloc[0] for f in found if "rule" in f.evidence}
+    assert verdicts == {"pay": "ok", "Default": "ok"}
+    assert "for 1,000 requests: not assessable: needs counts by what the rules tell apart" in " ".join(
+        f.headline for f in found
+    )
+
+
+# ------------------------------------------------------------------ S03
+
+
+def test_the_funnel_names_the_stage_that_loses_most():
+    traces = traces_of(RNG, 4000)
+    requests = pd.DataFrame({"count": [100_000]})
+    whole = tk.sampling(
+        traces, rules=0.04, requests=requests, expected={"stages": {"instrumented": 100_000, "sampled": 4010}}
+    )
+    assert status(whole, "coverage.funnel") == ["measured"]
+    (finding,) = [f for f in whole if f.check == "coverage.funnel"]
+    assert finding.evidence["status"].tolist()[1:] == ["ok", "ok", "ok"]
+    assert "sampling explains it, so raise the rate" in finding.headline
+    lost = tk.sampling(
+        traces, rules=0.05, requests=requests, expected={"stages": {"instrumented": 100_000, "sampled": 5000}}
+    )
+    text = said(lost, "coverage.funnel")
+    assert "traces are lost between the decision and the backend, where only 80 % (78.9-81.1 %) arrive" in text
+    blind = tk.sampling(
+        traces, rules=0.05, requests=requests, expected={"stages": {"instrumented": 80_000, "sampled": 4010}}
+    )
+    assert "requests never reach instrumented code, where only 80 %" in said(blind, "coverage.funnel")
+    unindexed = tk.sampling(traces, rules=0.04, requests=requests, expected={"stages": {"indexed": 40}})
+    assert "the backend does not index them, where only 1 %" in said(unindexed, "coverage.funnel")
+
+
+def test_the_funnel_does_not_guess():
+    traces, requests = traces_of(RNG, 4000), pd.DataFrame({"count": [100_000]})
+    assert "nobody can say which stage" in said(tk.sampling(traces, requests=requests), "coverage.funnel")
+    more = tk.sampling(traces, rules=0.02, requests=requests)
+    assert "more than the sampling rules explain" in said(more, "coverage.funnel")
+    wrong = tk.sampling(traces, requests=requests, expected={"stages": {"sampled": 3000}})
+    assert "Stage recorded counts 4,000, more than the 3,000 of sampled before it" in said(wrong, "coverage.funnel")
+    few = tk.sampling(traces_of(RNG, 3), rules=0.04, requests=pd.DataFrame({"count": [100]}))
+    assert "too few requests to be sure" in said(few, "coverage.funnel")
+    assert status(tk.sampling(traces), "coverage.funnel") == ["not_assessable"]
+
+
+def test_the_dominant_stage_is_right():
+    rng = np.random.default_rng(3)
+    right = 0
+    for _ in range(200):
+        instrumented = rng.binomial(100_000, 0.999)
+        sampled = rng.binomial(instrumented, 0.11)
+        n = rng.binomial(sampled, 0.97)
+        shares = np.log([instrumented / 100_000, sampled / instrumented / 0.11, n / sampled])
+        right += int(np.argmin(shares) == 2)
+    assert right >= 198
+
+
+# ------------------------------------------------------------------ S04
+
+
+def test_errors_are_joined_with_a_log_exactly():
+    ids = random_ids(RNG, 100)
+    traces = traces_of(RNG, ids=ids, failed=np.arange(100) < 20)
+    log = pd.DataFrame({"trace_id": [*traces.trace_ids[:20], *(f"{n:032x}" for n in range(60))]})
+    log["status"] = [500] * 50 + [200] * 30
+    (found,) = [f for f in tk.sampling(traces, log=log) if f.check == "capture.errors"]
+    assert (found.estimate.value, found.estimate.low, found.estimate.high) == (0.4, 0.4, 0.4)
+    assert found.headline.startswith("We hold 20 of 50 failing requests (40 %, counted)")
+    assert len(found.exemplars) == 5
+    calm = tk.sampling(traces, log=log.assign(status=200))
+    assert said(calm, "capture.errors") == "None of the 80 logged requests failed: there was nothing to capture."
+
+
+def test_errors_are_counted_by_status():
+    traces = traces_of(RNG, 1000, failed=np.arange(1000) < 95)
+    requests = pd.DataFrame({"status": [200, 500], "count": [20_000, 100]})
+    assert status(tk.sampling(traces, requests=requests), "capture.errors") == ["inconclusive"]
+    lax = tk.sampling(traces, requests=requests, expected={"capture": 0.8})
+    assert status(lax, "capture.errors") == ["ok"]
+    few = tk.sampling(traces, requests=requests.assign(count=[20_000, 1000]))
+    assert status(few, "capture.errors") == ["fail"]
+    assert "rest on one in 11" in said(few, "capture.errors")
+    wrong = tk.sampling(traces, requests=requests.assign(count=[20_000, 10]))
+    assert "95 failing traces, but only 10 failing requests were counted" in said(wrong, "capture.errors")
+    none = tk.sampling(traces_of(RNG, 50), requests=requests.assign(count=[20_000, 0]))
+    assert "there was nothing to capture" in said(none, "capture.errors")
+
+
+def test_errors_are_estimated_from_the_traces_alone():
+    traces = traces_of(RNG, 1000, failed=np.arange(1000) < 50)
+    even = tk.sampling(traces, rules=0.1)
+    assert "We hold 50 of an estimated 500 failing requests (10 %, 7." in said(even, "capture.errors")
+    uneven = tk.sampling(traces.with_weights(np.where(np.arange(1000) % 2, 5.0, 1.0)))
+    assert status(uneven, "capture.errors") == ["fail"]
+    whole = tk.sampling(traces.with_weights(1.0))
+    assert status(whole, "capture.errors") == ["ok"]
+    quiet = tk.sampling(traces_of(RNG, 50), rules=0.1)
+    assert said(quiet, "capture.errors") == "No failing request in 50 traces; up to 35 may have happened unseen."
+    assert "not assessable: needs request counts by status, a log, or inclusion" in said(
+        tk.sampling(traces), "capture.errors"
+    )
+
+
+# ------------------------------------------------------------------ S05
+
+
+@pytest.mark.parametrize(
+    ("requests", "rules", "wanted", "text"),
+    [
+        (40, 0.05, "inconclusive", "happens 13 times in 100: too little traffic to tell, 90 requests would do"),
+        (400, 0.05, "fail", "it is not instrumented, or its traces are lost"),
+        (1, LOCAL, "fail", "at reservoir 1 + 5 %, that happens practically never"),
+        (40, 0.0, "inconclusive", "keeps none: that proves nothing"),
+        (40, None, "not_assessable", "needs the sampling rule that decides about it"),
+    ],
+)
+def test_absence_proves_something_only_where_chance_does_not_explain_it(requests, rules, wanted, text):
+    counts = pd.DataFrame({"service": ["web", "billing"], "count": [1000, requests]})
+    found = tk.sampling(traces_of(RNG, 50), rules=rules, requests=counts)
+    assert status(found, "absence") == [wanted]
+    assert "`billing` left no trace" in said(found, "absence")
+    assert text in said(found, "absence")
+
+
+def test_absence_keeps_quiet_where_every_service_left_traces():
+    counts = pd.DataFrame({"service": ["web"], "count": [1000]})
+    assert status(tk.sampling(traces_of(RNG, 50), requests=counts), "absence") == ["ok"]
+    routes = pd.DataFrame({"route": ["/a"], "count": [1000]})
+    assert status(tk.sampling(traces_of(RNG, 50, http_route="/a"), requests=routes), "absence") == ["ok"]
+    assert "by service or route" in said(tk.sampling(traces_of(RNG, 5), requests=minutes(3)), "absence")
+    assert status(tk.sampling(traces_of(RNG, 5)), "absence") == ["not_assessable"]
+
+
+def test_no_false_not_instrumented():
+    rng = np.random.default_rng(1)
+    for n in (10, 100, 1000):
+        empty = rng.binomial(n, 0.01, 4000) == 0
+        assert not ((0.99**n < 0.01) & empty).mean() > 0.01
