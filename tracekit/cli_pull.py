@@ -73,4 +73,6 @@ def xray(
         typer.echo(f"  {row.xray_id} {row.outcome} {row.reason}".rstrip())
     if len(lost) > _SHOWN:
         typer.echo(f"  and {len(lost) - _SHOWN:,} more")
+    for note in pull.notes:
+        typer.echo(f"note: {note}")
     raise typer.Exit(MISSING if len(lost) else DONE)

@@ -152,6 +152,10 @@ class FakeXRay(ThreadingHTTPServer):
     def do_GetTraceSegmentDestination(self, body):  # noqa: ARG002, N802 - as the operation is called
         return 200, self.destination
 
+    def do_GetIndexingRules(self, body):  # noqa: ARG002, N802 - as the operation is called
+        rule = {"DesiredSamplingPercentage": 5, "ActualSamplingPercentage": 1.5}
+        return 200, {"IndexingRules": [{"Name": "Default", "Rule": {"Probabilistic": rule}}]}
+
     def do_StartTraceRetrieval(self, body):  # noqa: N802 - as the operation is called
         if not 1 <= len(body["TraceIds"]) <= 100:
             return 400, invalid("too many ids")

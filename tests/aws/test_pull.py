@@ -254,6 +254,17 @@ def test_traces_that_are_not_indexed_are_retrieved(serve, tmp_path):
     assert (again.counts, server.calls["StartTraceRetrieval"]) == (pull.counts, 1)
 
 
+def test_that_summaries_tell_of_few_traces_is_told(serve, tmp_path):
+    server = search_on(serve([Trace(1)]))
+    time = {"start": utc(BEGUN), "end": utc(BEGUN + 60)}
+    (note,) = pulled(tmp_path / "a", **time).notes
+    assert note.startswith("Transaction Search is on: X-Ray lists about 0.015 of all traces, those that it indexes;")
+    server.denied = {"GetIndexingRules"}
+    (note,) = pulled(tmp_path / "b", **time).notes
+    assert "X-Ray lists only those that it indexes; service=... with source='logs' finds every trace" in note
+    assert pulled(tmp_path / "c", [trace_id(1)]).notes == ()
+
+
 def test_a_retrieval_that_fails_is_started_again_and_told_of_in_the_end(serve, tmp_path):
     server = search_on(serve([Trace(1, indexed=False)]))
     server.statuses = ["RUNNING", "FAILED"]
@@ -296,7 +307,13 @@ def test_a_refused_retrieval_is_a_reason_and_a_forbidden_one_an_error(serve, tmp
 def test_without_permission_to_see_the_destination_nothing_is_retrieved(serve, tmp_path):
     server = search_on(serve([Trace(1, indexed=False)]))
     server.denied = {"GetTraceSegmentDestination"}
-    assert pulled(tmp_path / "pulled", [trace_id(1)]).counts == {"not_found": 1}
+    pull = pulled(tmp_path / "pulled", [trace_id(1)])
+    assert pull.counts == {"not_found": 1}
+    (note,) = pull.notes
+    assert note.startswith(
+        "whether Transaction Search keeps more traces was not checked: expected an answer of GetTrace"
+    )
+    assert "allow xray:GetTraceSegmentDestination" in note
 
 
 def test_what_was_not_indexed_when_search_was_on_is_not_found_when_it_is_off(serve, tmp_path):

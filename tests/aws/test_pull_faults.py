@@ -82,7 +82,7 @@ def test_a_fault_that_passes_is_waited_for(serve, tmp_path, fault):
     ],
 )
 def test_a_fault_that_stays_ends_the_pull_with_its_reason(serve, tmp_path, fault, expected):
-    serve(traces(), faults=always(fault))
+    serve(traces(), faults=always(fault, "GetTraceSummaries"))
     with pytest.raises(tk.PullError, match=expected) as told:
         pulled(tmp_path / "pulled", **TIME)
     assert told.value.operation == "GetTraceSummaries"
@@ -320,6 +320,15 @@ def test_files_are_closed_when_they_are_large_and_keep_what_is_not_settled(tmp_p
     with PullFolder(tmp_path / "a") as folder:
         assert [len(list(read_lines(file))) for file in folder.files("traces")] == [1, 1]
         assert [entry for entry in folder.entries() if entry] == [{"ids": {"a": "returned"}}]
+
+
+def test_two_pulls_do_not_share_a_folder(tmp_path):
+    with PullFolder(tmp_path / "a") as folder:
+        folder.append("traces", [b"{}"], {"ids": {"a": "returned"}})
+        with pytest.raises(tk.PullError, match=r"expected .*a for this pull alone, found another one at work in it"):
+            PullFolder(tmp_path / "a")
+    with PullFolder(tmp_path / "a") as folder:
+        assert list(folder.entries()) == [{"ids": {"a": "returned"}}]
 
 
 # -------------------------------------------------------------------- sessions

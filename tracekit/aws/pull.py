@@ -184,6 +184,7 @@ class _Pulling:
         self._at_once = at_once
         self._rounds = rounds
         self._poll_s = 2 * backoff_s
+        self._is_searched, self._unchecked = False, ""
         self._outcomes: dict[str, str] = {}
         for entry in folder.entries():
             self._outcomes.update(entry.get("ids", {}))
@@ -197,6 +198,9 @@ class _Pulling:
     def run(self, ids: list[str] | None, trace_format: str, *, is_agreed: bool) -> Pull:
         """Find the ids, fetch what is not there yet, and account for all."""
         scanned = 0
+        is_found = ids is None and self._plan["source"] == "xray"
+        if self._plan["source"] == "xray":
+            self._is_searched, self._unchecked = retrieval.is_on(self._caller)
         if ids is None:
             ids, scanned = self._ids()
         settled = self._outcomes
@@ -212,7 +216,19 @@ class _Pulling:
         self._write_unprocessed(reasons)
         rows = [(plain(one), one, *reasons.get(one, (settled.get(one, ""), ""))) for one in ids]
         accounts = pd.DataFrame(rows, columns=["trace_id", "xray_id", "outcome", "reason"]).set_index("trace_id")
-        return Pull(self._folder.path, accounts, dict(self._caller.counts), estimate)
+        notes = self._notes(by_time=is_found)
+        return Pull(self._folder.path, accounts, dict(self._caller.counts), estimate, notes)
+
+    def _notes(self, *, by_time: bool) -> tuple[str, ...]:
+        """Return what the account does not say: under Transaction Search summaries tell of few traces."""
+        if self._unchecked:
+            return (f"whether Transaction Search keeps more traces was not checked: {self._unchecked}",)
+        if not (by_time and self._is_searched):
+            return ()
+        share = retrieval.indexed_share(self._caller)
+        known = "only those" if share is None else f"about {share:.3g} of all traces, those"
+        rest = "service=... with source='logs' finds every trace of a service"
+        return (f"Transaction Search is on: X-Ray lists {known} that it indexes; {rest}",)
 
     def _settle(self, outcomes: dict[str, str]) -> None:
         """Take the outcomes of a call."""
@@ -270,7 +286,7 @@ class _Pulling:
     def _xray(self, left: list[str], trace_format: str) -> dict[str, tuple[str, str]]:
         """Fetch traces from X-Ray, and from Transaction Search those that X-Ray has not indexed."""
         caller, folder = self._caller, self._folder
-        is_searched = bool(left) and retrieval.is_on(caller)
+        is_searched = self._is_searched
         direct = [trace_id for trace_id in left if trace_id not in self._outcomes]
         absent = _NOT_INDEXED if is_searched else "not_found"
         reasons = fetch(caller, folder, direct, self._settle, rounds=self._rounds, at_once=self._at_once, absent=absent)

@@ -75,6 +75,8 @@ class Pull:
         Calls by operation, ``retries`` and ``throttled`` among them, of this run.
     estimate
         What was expected of this run.
+    notes
+        What else one must know to read the account.
 
     Examples
     --------
@@ -89,6 +91,7 @@ class Pull:
     accounts: pd.DataFrame
     calls: dict[str, int] = field(repr=False)
     estimate: PullEstimate = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -40,6 +40,30 @@ class _Page(Struct):
     next_token: str | None = msgspec.field(name="NextToken", default=None)
 
 
+class _Probabilistic(Struct):
+    """What share of the traces is indexed."""
+
+    percentage: float | None = msgspec.field(name="ActualSamplingPercentage", default=None)
+
+
+class _Rule(Struct):
+    """A rule of any kind."""
+
+    probabilistic: _Probabilistic | None = msgspec.field(name="Probabilistic", default=None)
+
+
+class _IndexingRule(Struct):
+    """A named rule."""
+
+    rule: _Rule | None = msgspec.field(name="Rule", default=None)
+
+
+class _Indexing(Struct):
+    """An answer of GetIndexingRules."""
+
+    rules: list[_IndexingRule] = msgspec.field(name="IndexingRules")
+
+
 class _Destination(Struct):
     """An answer of GetTraceSegmentDestination."""
 
@@ -47,16 +71,27 @@ class _Destination(Struct):
     status: str = msgspec.field(name="Status")
 
 
-def is_on(caller: Caller) -> bool:
+def is_on(caller: Caller) -> tuple[bool, str]:
     """Return whether the account sends its segments to CloudWatch Logs, so that X-Ray finds only indexed traces.
 
-    False also where the call is not allowed: then nothing can be retrieved either.
+    False with the reason where X-Ray does not tell: then nothing is retrieved either.
     """
     try:
         found = caller.call("xray", "get_trace_segment_destination", _Destination)
+    except (RefusedError, UnansweredError) as error:
+        return False, str(error)
+    return (found.destination, found.status) == ("CloudWatchLogs", "ACTIVE"), ""
+
+
+def indexed_share(caller: Caller) -> float | None:
+    """Return the share of traces that X-Ray indexes under Transaction Search; None where it may not be asked."""
+    try:
+        found = caller.call("xray", "get_indexing_rules", _Indexing)
     except (RefusedError, UnansweredError):
-        return False
-    return (found.destination, found.status) == ("CloudWatchLogs", "ACTIVE")
+        return None
+    rules = [one.rule.probabilistic for one in found.rules if one.rule and one.rule.probabilistic]
+    shares = [rule.percentage / 100 for rule in rules if rule.percentage is not None]
+    return shares[0] if shares else None
 
 
 def retrieve(
