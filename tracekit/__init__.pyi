@@ -13,6 +13,7 @@ from tracekit.traces import TraceSet as TraceSet
 from tracekit.schema import describe as describe
 from tracekit.expressions import xray_filter as xray_filter
 from tracekit.aws.annotation_lint import annotation_lint as annotation_lint
+from tracekit.aws.audit import audit_coverage as audit_coverage
 
 from tracekit.analysis.service_graph import service_graph as service_graph
 from tracekit.analysis.latency import latency as latency
@@ -31,6 +32,7 @@ from tracekit.analysis.what_if import Cap as Cap
 from tracekit.analysis.what_if import Like as Like
 from tracekit.analysis.clock_skew import clock_skew as clock_skew
 from tracekit.analysis.sampling import sampling as sampling
+from tracekit.analysis.quality import quality as quality
 
 from tracekit.findings import Estimate as Estimate
 from tracekit.findings import Finding as Finding

@@ -1,0 +1,166 @@
+"""What a check of quality may ask: the traces, counted requests, a log, times of receipt, prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.clock_skew_calls import calls_between_clocks, clocks
+from tracekit.analysis.clock_skew_intervals import agree
+from tracekit.stats.intervals import cluster_sums, clustered_ratio
+from tracekit.weights.counts import read_counts
+from tracekit.weights.tally import tally
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tracekit.analysis.clock_skew_calls import Calls
+    from tracekit.analysis.clock_skew_intervals import Agreement
+    from tracekit.attributes import Codes
+    from tracekit.columns import Array
+    from tracekit.stats.intervals import Ratio
+    from tracekit.traces import TraceSet
+    from tracekit.weights.counts import Counts
+    from tracekit.weights.tally import Tally
+
+
+class HostPairs(NamedTuple):
+    """Calls between two clocks: ``low`` and ``high`` limit how far ``peer`` is ahead of ``host``, one entry a call.
+
+    ``pair`` numbers the pairs of clocks, of which ``host`` and ``peer`` hold one entry each; ``dropped`` counts calls
+    in which the callee took longer than its caller.
+    """
+
+    pair: Array
+    start_ns: Array
+    low: Array
+    high: Array
+    host: Array
+    peer: Array
+    dropped: Array
+    names: list[str]
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that the checks share; what costs time is worked out once.
+
+    Parameters
+    ----------
+    traces, requests, log, received, now, external, prices, tolerance, level
+        As ``quality`` takes them.
+    call
+        The call that gives the findings again.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> Inputs(TraceSet.from_spans(frame)).ratio(np.array([0]), np.array([True])).ratio
+    array([1.])
+    """
+
+    traces: TraceSet
+    requests: pd.DataFrame | None = None
+    log: pd.DataFrame | None = None
+    received: pd.Series | str | None = None
+    now: Any = None
+    external: tuple[str, ...] = ()
+    prices: Mapping[str, float] = field(default_factory=dict)
+    tolerance: float = 0.05
+    level: float = 0.95
+    call: str = "tk.quality(traces)"
+
+    @cached_property
+    def counts(self) -> Counts | None:
+        """Requests that somebody else counted, checked."""
+        return None if self.requests is None else read_counts(self.requests)
+
+    @cached_property
+    def tally(self) -> Tally:
+        """Requests beside traces; only where there are counts."""
+        assert self.counts is not None
+        return tally(self.traces, self.counts)
+
+    @cached_property
+    def service(self) -> Codes:
+        """Service of every span."""
+        return self.traces.codes("service_name")
+
+    @cached_property
+    def root_start_ns(self) -> Array:
+        """int64, one a trace."""
+        return np.asarray(self.traces.columns.spans.start_ns[self.traces.forest.root_row])
+
+    @cached_property
+    def moment_ns(self) -> int | None:
+        """When the traces were taken, in ns since the epoch; None where nobody said."""
+        if self.now is None:
+            return None
+        moment = pd.Timestamp(self.now)
+        if pd.isna(moment):
+            raise ValueError(f"expected a time such as 2026-11-21T14:00Z as now, found {self.now!r}")
+        moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment
+        return int(moment.as_unit("ns").value)
+
+    @cached_property
+    def host_pairs(self) -> HostPairs:
+        """Calls between clocks, by pair of clocks, with what they agree on."""
+        clock = clocks(self.traces)
+        return _host_pairs(calls_between_clocks(self.traces, clock), clock, self.tolerance)
+
+    def ratio(self, trace: Array, is_event: Array, group: Array | None = None, groups: int = 1) -> Ratio:
+        """Return weighted shares of events among trials, with intervals clustered by trace.
+
+        Parameters
+        ----------
+        trace, is_event
+            Of every trial.
+        group, groups
+            Which share the trial belongs to, and how many there are.
+
+        Returns
+        -------
+        Ratio
+            One entry a group; NaN where there are no trials.
+        """
+        group = np.zeros(len(trace), np.int64) if group is None else group
+        sums = cluster_sums(group, trace, is_event, self.traces.weights.value, groups)
+        return clustered_ratio(sums, level=self.level)
+
+    def exemplars(self, trace: Array, most: int = 5) -> tuple[str, ...]:
+        """Return the ids of the first few of these traces.
+
+        Parameters
+        ----------
+        trace
+            Their numbers, in any order, also repeated.
+        most
+            How many.
+
+        Returns
+        -------
+        tuple of str
+            Hex text.
+        """
+        return tuple(self.traces.trace_ids[at] for at in np.unique(trace)[:most])
+
+
+def _host_pairs(calls: Calls, clock: Codes, tolerance: float) -> HostPairs:
+    """Return the calls by pair of clocks, the clock with the smaller code first."""
+    forward = calls.caller < calls.callee
+    first, second = np.where(forward, (calls.caller, calls.callee), (calls.callee, calls.caller))
+    key, number = np.unique(first * len(clock.labels) + second, return_inverse=True)
+    used = calls.usable
+    dropped = np.bincount(number[~used], minlength=len(key))
+    kept, pair = np.unique(number[used], return_inverse=True)
+    low = np.where(forward, calls.low, -calls.high)[used]
+    high = np.where(forward, calls.high, -calls.low)[used]
+    host, peer = key[kept] // len(clock.labels), key[kept] % len(clock.labels)
+    agreement = agree(pair, low, high, async_ratio=tolerance)
+    return HostPairs(pair, calls.begun_ns[used], low, high, host, peer, dropped[kept], clock.labels, agreement)

@@ -1,0 +1,112 @@
+"""S23: which traces are known to be cut."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.quality.verdicts import judge_most, needs, speak
+from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.findings import Estimate
+from tracekit.schema import Quality
+
+if TYPE_CHECKING:
+    from tracekit.analysis.quality.inputs import Inputs
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+
+CHECK = "partial"
+_MOST, _PILE, _PILE_FEWEST, _LONG = 0.01, 5.0, 5, 50
+
+
+def partial(inputs: Inputs) -> list[Finding]:
+    """Say what share of the traces is known to be cut, and by what.
+
+    Signs: spans still in progress or without an end, X-Ray's limit exceeded, dropped attributes, events or links, and
+    a pile-up of traces at one largest number of spans (more than five times as many as just below: a limit).  The
+    share is weighted, with a Wilson interval on the effective number of traces.  Above 1 %: warning.  Sources that
+    were not read to their end are told.  Assumes that limits apply to whole services.  Fails for tracers that call a
+    trace complete when no known span is open: late spans follow.
+
+    Source: limits of X-Ray (10,000 spans, 64 kB documents) and of OpenTelemetry SDKs.
+    """
+    total = len(inputs.traces)
+    if not total:
+        return [needs(CHECK, "Which traces are cut", "traces")]
+    signs = _signs(inputs)
+    rows = []
+    for sign, cut in signs.items():
+        found = inputs.ratio(np.arange(total), cut)
+        low, high = float(found.low[0]), float(found.high[0])
+        verdict = judge_most(low, high, warn=_MOST) if cut.any() else "ok"
+        rows.append((sign, int(cut.sum()), float(found.ratio[0]), low, high, verdict))
+    names = ["sign", "trace_count", "ratio", "low", "high", "status"]
+    evidence = pd.DataFrame(rows, columns=names).sort_values("trace_count", ascending=False, ignore_index=True)
+    any_cut = np.any(list(signs.values()), axis=0)
+    whole = inputs.ratio(np.arange(total), any_cut)
+    value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
+    status = judge_most(low, high, warn=_MOST) if any_cut.any() else "ok"
+    why = f", most of them: {evidence['sign'].iloc[0]}" if any_cut.any() else ""
+    unread = int((~inputs.traces.columns.sources["complete"].astype(bool)).sum())
+    also = f"; {unread} of {len(inputs.traces.columns.sources)} sources were not read to their end" if unread else ""
+    meaning = {
+        "ok": "sums over their spans are whole",
+        "inconclusive": "more traces are needed to tell whether 1 % are",
+    }
+    text = (
+        f"{percent(value)} ({percents(low, high)}) of {number(total)} traces are cut{why}{also}; "
+        f"{meaning.get(status, 'sums over their spans are lower limits')}."
+    )
+    return [
+        speak(
+            CHECK,
+            "warn" if unread and status == "ok" else status,
+            text,
+            evidence,
+            estimate=Estimate(value, "ratio", low, high, total, float(whole.n_effective[0])),
+            assumptions=("limits apply to whole services; a trace without a sign may still be cut",),
+            remedy="Raise the limit named, or read these traces as lower limits." if status != "ok" else "",
+            exemplars=inputs.exemplars(np.flatnonzero(any_cut)),
+        )
+    ]
+
+
+def _signs(inputs: Inputs) -> dict[str, Array]:
+    """Return for every sign which traces show it."""
+    traces, spans = inputs.traces, inputs.traces.columns.spans
+    total, trace = len(traces), traces.forest.trace
+
+    def any_span(mask: Array) -> Array:
+        found = np.zeros(total, bool)
+        found[trace[mask]] = True
+        return found
+
+    in_progress = (spans.quality & Quality.IN_PROGRESS) != 0
+    facts = traces.columns.facts
+    limited = np.zeros(total, bool)
+    if len(facts) and facts.limit_exceeded.any():
+        first = traces.forest.starts[:-1]
+        own = pd.MultiIndex.from_arrays([spans.trace_hi[first], spans.trace_lo[first]])
+        told = pd.MultiIndex.from_arrays([facts.trace_hi, facts.trace_lo])[np.asarray(facts.limit_exceeded, bool)]
+        limited = np.asarray(own.isin(told))
+    return {
+        "spans in progress": any_span(in_progress),
+        "spans without an end": any_span(((spans.quality & Quality.NO_END) != 0) & ~in_progress),
+        "X-Ray's limit exceeded": limited,
+        "dropped attributes": any_span(spans.dropped_attributes > 0),
+        "dropped events": any_span(spans.dropped_events > 0),
+        "dropped links": any_span(spans.dropped_links > 0),
+        "as many spans as a limit allows": _at_a_limit(np.diff(traces.forest.starts)),
+    }
+
+
+def _at_a_limit(span_count: Array) -> Array:
+    """Return the traces at the largest number of spans, where they pile up there."""
+    most = int(span_count.max())
+    at_most = span_count == most
+    neighbours = ((span_count < most) & (span_count >= 0.9 * most)).sum() / max(most - np.ceil(0.9 * most), 1)
+    piled = most >= _LONG and at_most.sum() >= _PILE_FEWEST and at_most.sum() > _PILE * neighbours
+    varied = len(np.unique(span_count)) > 1
+    return np.asarray(at_most & (piled and varied))

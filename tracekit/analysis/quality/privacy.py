@@ -1,0 +1,188 @@
+"""S30: which attributes leak personal data or secrets; no value is ever shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tracekit.analysis.quality.private_patterns import DETECTORS, masked
+from tracekit.analysis.quality.private_scan import Blob, Hit, blob, digit_runs, hits
+from tracekit.analysis.quality.verdicts import Status, needs, speak, worst
+from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.findings import Estimate
+from tracekit.schema import ValueType
+from tracekit.stats.intervals import wilson
+from tracekit.stats.tests import false_discovery
+
+if TYPE_CHECKING:
+    from tracekit.analysis.quality.inputs import Inputs
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+
+CHECK = "pii"
+_CARD, _BY_CHANCE, _FALSE = "payment card", 0.1, 0.01
+_LEAST_CARD = 10**12
+_COLUMNS = ["key", "kind", "value_count", "scanned_count", "span_count", "low", "high", "example", "status"]
+
+
+def privacy(inputs: Inputs) -> list[Finding]:
+    """Say which attributes, span names and messages hold personal data or secrets.
+
+    Every distinct value is looked through: e-mail addresses, international phone numbers, payment cards (length,
+    issuer, check digit), IBAN (remainder by 97), US social security numbers (areas given out), JSON web tokens (header
+    that decodes), AWS access keys, bearer and basic credentials, passwords in addresses, private addresses (told, not
+    judged).  Plain runs of digits pass a card's check digit one time in ten by chance: a key is named only where its
+    valid ones exceed that beyond a false discovery rate of 1 %; the genuine share is ``(k / n - 0.1) / 0.9``.  Secrets
+    and numbers of cards, accounts and persons are critical, addresses of persons a warning.  What is shown of a value
+    are the first and last two signs.  Not seen: names, free text, what is encoded or compressed.
+
+    Source: ``trace_guide.md`` F6, mistake 8; ISO/IEC 7812 (Luhn), ISO 13616, RFC 7519.
+    """
+    spans = inputs.traces.columns.spans
+    if not len(spans):
+        return [needs(CHECK, "Whether personal data leaks", "spans")]
+    rows, scanned = _attributes(inputs)
+    more, names = _names(inputs)
+    evidence = pd.DataFrame([*rows, *more], columns=_COLUMNS)
+    evidence = evidence.sort_values(["status", "span_count"], ascending=[True, False], ignore_index=True, key=_grave)
+    total = scanned + names
+    leaks = evidence[evidence["status"] != "ok"]
+    if not len(leaks):
+        text = (
+            f"No personal data or secret is seen in {number(total)} distinct values of attributes, span names and "
+            f"messages: at most {percent(3 / max(total, 1))} of such values hold one of the kinds looked for."
+        )
+        estimate = Estimate(0.0, "ratio", 0.0, min(3 / max(total, 1), 1.0), total)
+        return [speak(CHECK, "ok", text, evidence, estimate=estimate, assumptions=_ASSUMED)]
+    top = leaks.iloc[0]
+    others = sorted(set(leaks["key"]) - {top["key"]})
+    also = f"; also {', '.join(f'`{key}`' for key in others[:5])}" if others else ""
+    share = f" ({percents(top['low'], top['high'])} of its {number(top['scanned_count'])} distinct values)"
+    text = (
+        f"`{top['key']}` holds {top['kind']} data in {number(top['value_count'])} values{share}, such as "
+        f"{top['example']}, in {number(top['span_count'])} spans{also}: whoever may read the traces, or a report made "
+        f"of them, can read it."
+    )
+    estimate = Estimate(
+        top["value_count"] / top["scanned_count"], "ratio", top["low"], top["high"], int(top["scanned_count"])
+    )
+    remedy = "Drop or mask the key in the SDK or collector, revoke secrets, delete what is stored; share no raw export."
+    statuses: list[Status] = leaks["status"].tolist()
+    where = inputs.exemplars(_exemplar_traces(inputs, str(top["key"])))
+    return [
+        speak(
+            CHECK,
+            worst(statuses),
+            text,
+            evidence,
+            estimate=estimate,
+            assumptions=_ASSUMED,
+            remedy=remedy,
+            exemplars=where,
+        )
+    ]
+
+
+_ASSUMED = ("names, free text and encoded values are not recognised",)
+
+
+def _grave(column: pd.Series) -> pd.Series:
+    """Return a column to sort by: fail before warn before ok."""
+    return column.map({"fail": 0, "warn": 1, "ok": 2}) if column.name == "status" else column
+
+
+def _attributes(inputs: Inputs) -> tuple[list[list[Any]], int]:
+    """Return one row a key and kind, and the number of distinct values looked through."""
+    columns = inputs.traces.columns
+    kv = columns.kv
+    owners = (columns.attributes, columns.event_attributes, columns.link_attributes)
+    use = sum((np.bincount(owner.codes, minlength=len(kv)) for owner in owners), np.zeros(len(kv), np.int64))
+    of_resources = np.bincount(columns.spans.resource, minlength=len(columns.resources))
+    weight = of_resources[columns.resource_attributes.owners()]
+    use = use + np.bincount(columns.resource_attributes.codes, weight, minlength=len(kv)).astype(np.int64)
+    used = np.flatnonzero(use > 0)
+    integers = used[(kv.type[used] == ValueType.INT) & (kv.integer[used] >= _LEAST_CARD)]
+    text = _texts(kv.text)
+    scanned = np.bincount(kv.key[used], minlength=len(kv.keys))
+    found = [hit for hit in hits(text) if use[hit.row]]
+    spelt = blob([str(int(value)) for value in kv.integer[integers]])
+    cards = _cards([(text, np.arange(len(kv))), (spelt, integers)], use, kv.key, len(kv.keys))
+    return _rows(found + cards, kv.key, kv.keys, use, scanned, inputs.level), len(used)
+
+
+def _texts(array: Any) -> Blob:
+    """Return the texts of an Arrow array without a copy."""
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    whole = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    return Blob(whole[ends[0] : ends[-1]], ends - ends[0])
+
+
+def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, keys: int) -> list[Hit]:
+    """Return the runs of digits that are card numbers, of keys where chance does not explain them."""
+    runs = [digit_runs(text) for text, _ in parts]
+    owner = np.concatenate([rows[run.row] for run, (_, rows) in zip(runs, parts, strict=True)])
+    like = np.concatenate([run.is_card_like for run in runs]) & (use[owner] > 0)
+    valid = np.concatenate([run.is_valid for run in runs]) & like
+    n, k = np.bincount(key[owner[like]], minlength=keys), np.bincount(key[owner[valid]], minlength=keys)
+    named = false_discovery(np.where(n > 0, stats.binom.sf(k - 1, np.maximum(n, 1), _BY_CHANCE), np.nan)) <= _FALSE
+    source = np.repeat(np.arange(len(runs)), [len(run.row) for run in runs])
+    begin = np.concatenate([run.begin for run in runs])
+    length = np.concatenate([run.length for run in runs])
+    return [
+        Hit(int(owner[at]), _CARD, bytes(parts[source[at]][0].data[begin[at] : begin[at] + length[at]]).decode())
+        for at in np.flatnonzero(valid & named[key[owner]])
+    ]
+
+
+def _rows(found: list[Hit], key: Array, keys: list[str], use: Array, scanned: Array, level: float) -> list[list[Any]]:
+    """Return one row a key and kind of private data."""
+    grouped: dict[tuple[int, str], list[Hit]] = {}
+    for hit in found:
+        grouped.setdefault((int(key[hit.row]), hit.kind), []).append(hit)
+    rows = []
+    for (at, kind), group in grouped.items():
+        values = {hit.row for hit in group}
+        n = max(int(scanned[at]), len(values))
+        low, high = (float(limit) for limit in wilson(len(values) / n, n, level=level))
+        spans = int(use[list(values)].sum())
+        rows.append([_name(keys[at]), kind, len(values), n, spans, low, high, masked(group[0].match), _status(kind)])
+    return rows
+
+
+def _name(key: str) -> str:
+    """Return a key for a sentence; one that is private data itself is masked."""
+    return masked(key) if any(d.found_in(key) for kind, d in DETECTORS.items() if kind != "private address") else key
+
+
+def _status(kind: str) -> Status:
+    """Return how grave a kind is."""
+    if kind == "private address":
+        return "ok"
+    return "fail" if DETECTORS[kind].is_secret else "warn"
+
+
+def _names(inputs: Inputs) -> tuple[list[list[Any]], int]:
+    """Return one row a kind found in span names and in status messages, and how many were looked through."""
+    columns = inputs.traces.columns
+    rows, total = [], 0
+    for key, texts, codes in (
+        ("span name", columns.names, columns.spans.name),
+        ("status message", columns.texts, columns.spans.status_message),
+    ):
+        use = np.bincount(codes[codes >= 0], minlength=len(texts))
+        looked = np.flatnonzero(use)
+        total += len(looked)
+        found = hits(blob([texts[at] for at in looked]))
+        zero = np.zeros(len(looked), np.int64)
+        rows += _rows(found, zero, [key], use[looked], np.array([len(looked)]), inputs.level)
+    return rows, total
+
+
+def _exemplar_traces(inputs: Inputs, key: str) -> Array:
+    """Return traces of spans that have a key."""
+    rows, _ = inputs.traces.lookup.by_key.of(key)
+    return np.asarray(inputs.traces.forest.trace[rows[:5]])

@@ -1,0 +1,195 @@
+"""Looking for private data in many texts: bytes first, patterns only where the bytes allow one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tracekit.analysis.quality.private_patterns import DETECTORS, card_like, luhn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracekit.columns import Array
+
+_ZERO, _NINE = 48, 57
+_LONGEST = 19
+
+
+class Blob(NamedTuple):
+    """Many texts end to end: text i is ``data[offsets[i]:offsets[i + 1]]`` in UTF-8.
+
+    Examples
+    --------
+    >>> blob(["ab", "c"]).offsets
+    array([0, 2, 3])
+    """
+
+    data: Array
+    offsets: Array
+
+    def text(self, row: int) -> str:
+        """Return one text."""
+        return bytes(self.data[self.offsets[row] : self.offsets[row + 1]]).decode("utf-8", "replace")
+
+    def rows(self, positions: Array) -> Array:
+        """Return the texts that hold these positions, each once."""
+        return np.unique(np.searchsorted(self.offsets, positions, "right") - 1)
+
+
+def blob(texts: list[str]) -> Blob:
+    """Return texts end to end.
+
+    Examples
+    --------
+    >>> blob(["jo", "x"]).text(0)
+    'jo'
+    """
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    offsets = np.concatenate(([0], np.cumsum([len(text) for text in encoded]))).astype(np.int64)
+    return Blob(np.frombuffer(b"".join(encoded), np.uint8), offsets)
+
+
+class Hit(NamedTuple):
+    """Private data in one text: which row, what kind, and the match.
+
+    Examples
+    --------
+    >>> Hit(0, "email", "jo@example.org").kind
+    'email'
+    """
+
+    row: int
+    kind: str
+    match: str
+
+
+class Digits(NamedTuple):
+    """Runs of 13 to 19 digits: their row, whether an issuer begins so, and whether the check digit is right.
+
+    Examples
+    --------
+    >>> digit_runs(blob(["4111111111111111", "4111111111111112", "7"])).is_valid
+    array([ True, False])
+    """
+
+    row: Array
+    is_card_like: Array
+    is_valid: Array
+    begin: Array
+    length: Array
+
+
+def digit_runs(texts: Blob) -> Digits:
+    """Return the runs of 13 to 19 digits that stand alone in their texts.
+
+    Parameters
+    ----------
+    texts
+        What to look through.
+
+    Returns
+    -------
+    Digits
+        In order of the texts.
+    """
+    data, n = texts.data, len(texts.data)
+    is_digit = np.zeros(n + 2, bool)
+    is_digit[1:-1] = (data >= _ZERO) & (data <= _NINE)
+    edge = np.zeros(n + 1, bool)
+    edge[texts.offsets] = True
+    begin = np.flatnonzero(is_digit[1:] & (~is_digit[:-1] | edge))
+    end = np.flatnonzero(is_digit[:-1] & (~is_digit[1:] | edge))
+    length = end - begin
+    long = (length >= 13) & (length <= _LONGEST)  # noqa: PLR2004 - the shortest cards
+    begin, end, length = begin[long], end[long], length[long]
+    row = np.searchsorted(texts.offsets, begin, "right") - 1
+    before = np.where(begin > texts.offsets[row], data[np.maximum(begin - 1, 0)], 0)
+    behind = np.where(end < texts.offsets[row + 1], data[np.minimum(end, n - 1)] if n else 0, 0)
+    alone = ~_joins(before) & ~_joins(behind)
+    row, begin, length = row[alone], begin[alone], length[alone]
+    at = begin[:, None] + np.arange(_LONGEST) - (_LONGEST - length)[:, None]
+    inside = np.arange(_LONGEST) >= (_LONGEST - length)[:, None]
+    digits = (
+        np.where(inside, data[np.clip(at, 0, max(n - 1, 0))] - _ZERO, 0) if n else np.zeros((0, _LONGEST), np.uint8)
+    )
+    return Digits(row, card_like(digits, length), luhn(digits), begin, length)
+
+
+def _joins(byte: Array) -> Array:
+    """Return whether a byte makes a run of digits part of a longer word or number."""
+    letter = ((byte | 32) >= ord("a")) & ((byte | 32) <= ord("z"))
+    return np.asarray(letter | np.isin(byte, np.frombuffer(b"._-", np.uint8)) | (byte >= 128))  # noqa: PLR2004 - beyond ASCII
+
+
+def hits(texts: Blob) -> list[Hit]:
+    """Return the private data in every text, at most one of a kind each; plain runs of digits are left to the caller.
+
+    Parameters
+    ----------
+    texts
+        What to look through.
+
+    Returns
+    -------
+    list of Hit
+        By kind, then row.
+
+    Examples
+    --------
+    >>> [(hit.row, hit.kind) for hit in hits(blob(["fine", "write to jo@example.org", "078-05-1120"]))]
+    [(1, 'email'), (2, 'social security number')]
+    """
+    found = []
+    for kind, candidates in _CANDIDATES.items():
+        detector = DETECTORS[kind]
+        for row in texts.rows(candidates(texts.data)):
+            match = detector.found_in(texts.text(row))
+            if match is not None:
+                found.append(Hit(int(row), kind, match))
+    return found
+
+
+def _sequence(*steps: tuple[int, bytes | str]) -> Callable[[Array], Array]:
+    """Return a search for positions at which every step holds: (distance, allowed bytes), "0" for any digit."""
+
+    def search(data: Array) -> Array:
+        at: Array | None = None
+        for distance, allowed in steps:
+            if at is None:
+                at = np.flatnonzero(_is(data, allowed))
+                continue
+            there = at + distance
+            at = at[(there >= 0) & (there < len(data))]
+            at = at[_is(data[at + distance], allowed)]
+        assert at is not None
+        return at
+
+    return search
+
+
+def _is(data: Array, allowed: bytes | str) -> Array:
+    """Return where a byte is one of those allowed."""
+    if allowed == "0":
+        return np.asarray((data >= _ZERO) & (data <= _NINE))
+    if allowed == "A":
+        return np.asarray((data >= ord("A")) & (data <= ord("Z")))
+    found = data == allowed[0]
+    for other in allowed[1:]:
+        found = found | (data == other)
+    return np.asarray(found)
+
+
+_CANDIDATES: dict[str, Callable[[Array], Array]] = {
+    "email": _sequence((0, b"@")),
+    "phone number": _sequence((0, b"+"), (1, "0")),
+    "payment card": _sequence((0, b" -"), (-4, "0"), (-1, "0"), (1, "0"), (4, "0"), (-2, "0"), (2, "0"), (3, "0")),
+    "IBAN": _sequence((0, "A"), (1, "A"), (2, "0"), (3, "0")),
+    "social security number": _sequence((0, b"-"), (3, b"-"), (-3, "0"), (-1, "0"), (1, "0"), (2, "0"), (7, "0")),
+    "JSON web token": _sequence((0, b"e"), (1, b"y"), (2, b"J")),
+    "AWS access key": _sequence((0, b"A"), (1, b"KS"), (2, b"I"), (3, b"A")),
+    "credentials": _sequence((0, b"Bb"), (1, b"ea"), (2, b"as"), (3, b"ri"), (4, b"ec")),
+    "password in an address": _sequence((0, b":"), (1, b"/"), (2, b"/")),
+    "private address": _sequence((0, b"."), (-1, "0"), (1, "0")),
+}

@@ -1,0 +1,127 @@
+"""S19: where the context gets lost, so that the rest of a request begins a trace of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.quality.call_targets import call_targets, unknown_peers
+from tracekit.analysis.quality.stitching import stitch
+from tracekit.analysis.quality.verdicts import needs, speak
+from tracekit.analysis.sampling.words import number, percent
+from tracekit.findings import Estimate
+from tracekit.schema import Kind, ParentState
+from tracekit.stats.tests import false_discovery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tracekit.analysis.quality.inputs import Inputs
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+
+CHECK = "propagation.break"
+_SUBJECT = "Whether context is lost between services"
+_FEWEST, _FALSE, _SHARE = 5, 0.05, 0.01
+
+
+def propagation(inputs: Inputs) -> list[Finding]:
+    """Say between which services the trace context is lost, and how many traces are really continuations.
+
+    For every caller and callee: server spans of the callee that are roots, and client spans of the caller to that
+    callee without a server span below; ``stitch`` tells how many of the former lie inside the latter beyond chance.
+    Calls of peers that nobody can name are tried with every callee that has such roots.  Reported where the false
+    discovery rate over all pairs is at most 5 % and at least 1 % of the roots are concerned.  Assumes synchronous
+    calls and clocks no further apart than ``clock.offset`` proves (that much slack is given); messages are linked,
+    not nested, and are not looked at.
+
+    Source: ``trace_guide.md`` F1, mistakes 1, 13 and 19; the method is our own, measured in the tests.
+    """
+    spans = inputs.traces.columns.spans
+    whole = inputs.traces.has_duration
+    roots = np.flatnonzero((inputs.traces.forest.state == ParentState.ROOT) & (spans.kind == Kind.SERVER) & whole)
+    if not len(roots):
+        return [needs(CHECK, _SUBJECT, "root spans of kind SERVER")]
+    rows, found = [], []
+    slack = _slack_ns(inputs)
+    for caller, callee, calls, begun in _edges(inputs, roots):
+        result = stitch(
+            spans.start_ns[calls],
+            spans.end_ns[calls],
+            spans.start_ns[begun],
+            spans.end_ns[begun],
+            slack_ns=slack,
+            level=inputs.level,
+        )
+        labels = inputs.service.labels
+        rows.append((labels[caller], labels[callee], len(calls), *result[:6]))
+        found.append(result)
+    names = ["caller_service", "callee_service", "unanswered_count", "root_count", "covered_count", "chance_ratio"]
+    evidence = pd.DataFrame(rows, columns=[*names, "broken_count", "low", "high"])
+    if not found:
+        text = f"No calls without an answer could have gone on in any of {number(len(roots))} root spans."
+        return [speak(CHECK, "ok", text, evidence)]
+    q = false_discovery(np.array([result.p for result in found]))
+    lost = (q <= _FALSE) & (evidence["broken_count"] > _SHARE * evidence["root_count"]) & (evidence["low"] > 0)
+    evidence["status"] = np.where(lost, "fail", "ok")
+    evidence = evidence.sort_values("broken_count", ascending=False, ignore_index=True)
+    broken = evidence[evidence["status"] == "fail"]
+    if not len(broken):
+        text = (
+            f"No loss of context is seen: unanswered calls between {len(evidence)} pairs of services cover no more "
+            f"roots than chance explains (n = {number(len(roots))} roots); root counts can be read as requests."
+        )
+        return [speak(CHECK, "ok", text, evidence, assumptions=_ASSUMED)]
+    return [_finding(row, evidence) for _, row in broken.iterrows()]
+
+
+_ASSUMED = (
+    "calls are synchronous; messages are not looked at",
+    "clocks are no further apart than the calls between their hosts prove",
+)
+
+
+def _finding(row: pd.Series, evidence: pd.DataFrame) -> Finding:
+    """Return what is said of one pair of services."""
+    caller, callee = row["caller_service"], row["callee_service"]
+    share = row["broken_count"] / row["root_count"]
+    text = (
+        f"About {number(row['broken_count'])} ({number(row['low'])}-{number(row['high'])}) of "
+        f"{number(row['root_count'])} "
+        f"root traces of `{callee}` ({percent(share)}) are continuations of calls by `{caller}`: the context is lost "
+        f"between them, so the traces of these requests end at `{caller}` and `{callee}` is missing from them."
+    )
+    estimate = Estimate(row["broken_count"], "count", row["low"], row["high"], int(row["root_count"]))
+    remedy = f"Forward `traceparent` (or `X-Amzn-Trace-Id`) from `{caller}` to `{callee}`; look at proxies in between."
+    return speak(CHECK, "fail", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
+
+
+def _slack_ns(inputs: Inputs) -> int:
+    """Return how far clocks are proven to be apart, at most."""
+    apart = inputs.host_pairs.agreement
+    return int(max(apart.low.max(initial=0), (-apart.high).max(initial=0), 0))
+
+
+def _edges(inputs: Inputs, roots: Array) -> Iterator[tuple[int, int, Array, Array]]:
+    """Yield caller, callee, unanswered calls and roots of every pair with enough of both."""
+    traces, service = inputs.traces, inputs.service
+    parent, kind = traces.forest.parent_row, traces.columns.spans.kind
+    answered = np.zeros(len(parent), bool)
+    below = np.flatnonzero((parent >= 0) & (kind == Kind.SERVER))
+    answered[parent[below]] = True
+    client, target = call_targets(inputs)
+    open_ones = ~answered[client] & traces.has_duration[client]
+    client, target = client[open_ones], target[open_ones]
+    free = unknown_peers(inputs)
+    free = free[traces.has_duration[free]]
+    for callee in np.unique(service.codes[roots]):
+        begun = roots[service.codes[roots] == callee]
+        if len(begun) < _FEWEST:
+            continue
+        for calls in (client[target == callee], free):
+            for caller in np.unique(service.codes[calls]):
+                from_caller = calls[service.codes[calls] == caller]
+                if caller != callee and len(from_caller) >= _FEWEST:
+                    yield int(caller), int(callee), from_caller, begun

@@ -1,0 +1,156 @@
+"""How a check speaks: a sentence with its number, its evidence, and a status that tells silence from absence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+
+from tracekit.findings import Estimate, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.findings import Severity
+
+Status = Literal["ok", "measured", "warn", "fail", "inconclusive", "not_assessable"]
+_SEVERITY: dict[Status, Severity] = {
+    "ok": "info",
+    "measured": "info",
+    "warn": "warning",
+    "fail": "critical",
+    "inconclusive": "notice",
+    "not_assessable": "notice",
+}
+_GRAVEST: tuple[Status, ...] = ("fail", "warn", "inconclusive", "not_assessable", "measured", "ok")
+
+
+def speak(
+    check: str,
+    status: Status,
+    headline: str,
+    evidence: pd.DataFrame,
+    *,
+    estimate: Estimate | None = None,
+    assumptions: Sequence[str] = (),
+    remedy: str = "",
+    exemplars: Sequence[str] = (),
+) -> Finding:
+    """Return a finding; its evidence always has a column ``status``.
+
+    Parameters
+    ----------
+    check
+        Which check speaks.
+    status
+        The verdict; ``measured`` where a number is given and nothing judged.
+    headline
+        One sentence with the number, its interval, n, and what it means.
+    evidence
+        The rows it rests on; without a status of their own they get this one.
+    estimate, assumptions, remedy, exemplars
+        As in ``Finding``.
+
+    Returns
+    -------
+    Finding
+        Without ``code``: ``quality`` knows the call.
+
+    Examples
+    --------
+    >>> print(speak("complete.spans", "ok", "All parents arrived.", pd.DataFrame()))
+    info: All parents arrived.
+    """
+    rows = evidence if "status" in evidence else evidence.assign(status=status)
+    rows = rows if len(rows) else pd.DataFrame({"status": [status]})
+    return Finding(check, _SEVERITY[status], headline, estimate, rows, tuple(exemplars), tuple(assumptions), remedy)
+
+
+def needs(check: str, subject: str, missing: str, remedy: str = "") -> Finding:
+    """Return the finding of a check that lacks an input: never ok.
+
+    Parameters
+    ----------
+    check
+        Which check speaks.
+    subject
+        What it would have told.
+    missing
+        The input that would settle it.
+    remedy
+        How to get it.
+
+    Returns
+    -------
+    Finding
+        A notice; ``not_assessable`` in its evidence.
+
+    Examples
+    --------
+    >>> print(needs("gap.scan", "Collection gaps", "request counts with times"))
+    notice: Collection gaps: not assessable: needs request counts with times.
+    """
+    row = pd.DataFrame({"status": ["not_assessable"], "needs": [missing]})
+    return speak(check, "not_assessable", f"{subject}: not assessable: needs {missing}.", row, remedy=remedy)
+
+
+def status_of(finding: Finding) -> str:
+    """Return the status of a finding: the gravest in its evidence.
+
+    Examples
+    --------
+    >>> status_of(needs("gap.scan", "Gaps", "counts"))
+    'not_assessable'
+    """
+    return worst(finding.evidence["status"].tolist())
+
+
+def worst(statuses: Sequence[Status]) -> Status:
+    """Return the gravest of several statuses; ``ok`` without any.
+
+    Examples
+    --------
+    >>> worst(["ok", "warn", "inconclusive"])
+    'warn'
+    """
+    return next((status for status in _GRAVEST if status in statuses), "ok")
+
+
+def judge_least(low: float, high: float, *, warn: float, fail: float = -1.0) -> Status:
+    """Return the verdict of a share that should be large, from its interval and never from the point alone.
+
+    Parameters
+    ----------
+    low, high
+        The interval.
+    warn, fail
+        Below these it is bad, and worse.
+
+    Returns
+    -------
+    str
+        ``ok`` where all of the interval is good, ``fail`` or ``warn`` where all of it is bad, else ``inconclusive``.
+
+    Examples
+    --------
+    >>> [judge_least(*interval, warn=0.98, fail=0.9) for interval in ((0.99, 1), (0.7, 0.8), (0.92, 0.96), (0.9, 1))]
+    ['ok', 'fail', 'warn', 'inconclusive']
+    """
+    if high < fail:
+        return "fail"
+    if high < warn:
+        return "warn"
+    return "ok" if low >= warn else "inconclusive"
+
+
+def judge_most(low: float, high: float, *, warn: float) -> Status:
+    """Return the verdict of a share that should be small, from its interval.
+
+    Examples
+    --------
+    >>> [judge_most(*interval, warn=0.01) for interval in ((0, 0.004), (0.02, 0.05), (0.005, 0.03))]
+    ['ok', 'warn', 'inconclusive']
+    """
+    if low > warn:
+        return "warn"
+    return "ok" if high <= warn else "inconclusive"
