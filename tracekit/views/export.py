@@ -88,7 +88,9 @@ def _csv(thing: Any) -> str:
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"expected a DataFrame, or an answer with a table, found {type(thing).__name__}")
     named = frame.reset_index() if frame.index.name is not None else frame
-    inert = pd.DataFrame({name: _inert(column) for name, column in named.items()}, columns=named.columns)
+    inert = named.copy()
+    for k in range(len(named.columns)):
+        inert.isetitem(k, _inert(named.iloc[:, k]).array)
     inert.columns = pd.Index([_inert_text(str(name)) for name in named.columns])
     return inert.to_csv(index=False, lineterminator="\n")
 

@@ -1,0 +1,324 @@
+"""The heat map and the flame view in a bare page: drawn, chosen by mouse and key, the same on both sides, and inert."""
+
+import base64
+import json
+from pathlib import Path
+
+import chromium
+import numpy as np
+import pandas as pd
+import pytest
+from all_views import HOSTILE
+from hand_drawn import spans
+
+import tracekit as tk
+import tracekit.views
+from tracekit.analysis.critical_path import critical_path
+from tracekit.analysis.path_flame import Flame
+
+pytestmark = pytest.mark.browser
+MODULE = Path(tracekit.views.__file__).parent / "static" / "canvas.js"
+MODEL = """([payload, state]) => {
+  const acts = {};
+  window.model = { state: { payload, height: 420, ...state }, saved: 0, get: k => model.state[k],
+    set: (k, v) => { model.state[k] = v }, save_changes: () => { model.saved++ },
+    on: (name, act) => { (acts[name] ??= []).push(act) }, off: () => {},
+    change: (k, v) => { model.state[k] = v; (acts[`change:${k}`] ?? []).forEach(act => act()) } };
+  window.stop = M.default.render({ model, el: document.getElementById('host') }) }"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium.launched() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return tk.load_sample("checkout-regression")
+
+
+def shown(visited, widget, **state):
+    page = visited.page
+    page.set_content("<!doctype html><body style='margin:8px'><div id=host></div></body>")
+    code = base64.b64encode(MODULE.read_bytes()).decode()
+    page.evaluate("async code => { window.M = await import('data:text/javascript;base64,' + code) }", code)
+    page.evaluate(MODEL, [widget.payload, state])
+    chromium.wait_until(page, "() => document.querySelector('canvas').width > 400")
+    page.wait_for_timeout(80)
+    return page
+
+
+@pytest.fixture
+def heat(browser, samples):
+    with chromium.visit(browser, viewport={"width": 1000, "height": 460}) as visited:
+        widget = tk.plot(tk.timeline(samples[1]), kind="heat")
+        yield shown(visited, widget, brush=[]), widget
+        assert visited.messages == []
+
+
+@pytest.fixture
+def flame(browser, samples):
+    with chromium.visit(browser, viewport={"width": 1000, "height": 460}) as visited:
+        widget = tk.plot(critical_path(samples[1]).flame())
+        yield shown(visited, widget, selected=-1, search=""), widget
+        assert visited.messages == []
+
+
+def drag(page, start, end):
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=4)
+    page.mouse.up()
+
+
+def status(page):
+    return page.get_by_role("status").inner_text()
+
+
+# ------------------------------------------------------------------ heat map
+
+
+def test_a_drawn_rectangle_selects_in_python_what_the_page_says(heat, samples):
+    page, widget = heat
+    drag(page, (300, 120), (520, 220))
+    widget.brush = page.evaluate("() => model.state.brush")
+    chosen = widget.select(samples[1])
+    assert 0 < len(chosen) < 1000
+    assert status(page).startswith(f"{len(chosen)} requests began from ")
+    assert page.evaluate("() => model.saved") == 1
+    assert len(eval(widget.selection, {"traces": samples[1]})) == len(chosen)
+
+
+def test_a_drag_backwards_is_the_same_rectangle(heat):
+    page, _ = heat
+    drag(page, (300, 120), (520, 220))
+    there = page.evaluate("() => model.state.brush")
+    drag(page, (520, 220), (300, 120))
+    assert page.evaluate("() => model.state.brush") == there
+
+
+def test_escape_and_the_button_clear_it(heat):
+    page, _ = heat
+    for clear in (lambda: page.keyboard.press("Escape"), lambda: page.get_by_role("button", name="Clear").click()):
+        drag(page, (300, 120), (520, 220))
+        page.locator("canvas").focus()
+        clear()
+        assert page.evaluate("() => model.state.brush") == []
+        assert status(page).startswith("Nothing is chosen.")
+    assert page.get_by_role("button", name="Clear").is_disabled()
+
+
+def test_the_keyboard_draws_moves_and_sizes(heat):
+    page, widget = heat
+    cols, rows = (json.loads(widget.payload)[name] for name in ("cols", "rows"))
+    page.locator("canvas").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("() => model.state.brush") == [0, cols, 0, rows]
+    assert status(page).startswith("1,000 requests")
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("Shift+ArrowDown")
+    assert page.evaluate("() => model.state.brush") == [0, cols - 3, 0, rows - 1]
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("() => model.state.brush") == [1, cols - 2, 1, rows]
+
+
+def test_python_sets_the_rectangle(heat):
+    page, _ = heat
+    page.evaluate("() => model.change('brush', [2, 5, 0, 9])")
+    assert "began from" in status(page)
+    assert page.evaluate("() => model.saved") == 0
+    page.evaluate("() => model.change('brush', [])")
+    assert status(page).startswith("Nothing is chosen.")
+
+
+def test_resting_on_a_cell_says_how_many(heat):
+    page, widget = heat
+    drawn = json.loads(widget.payload)
+    most = max(range(len(drawn["weight"])), key=drawn["weight"].__getitem__)
+    x, y = page.evaluate(
+        """([col, row, cols, rows]) => {
+          const at = document.querySelector('canvas').getBoundingClientRect();
+          const w = at.width - 64 - 12, t = at.height - 50;
+          return [at.left + 64 + (col + 0.5) * w / cols, at.top + 20 + t - (row + 0.5) * t / rows] }""",
+        [drawn["col"][most], drawn["row"][most], drawn["cols"], drawn["rows"]],
+    )
+    page.mouse.move(x, y)
+    assert page.locator(".tkc-tip").inner_text().startswith(f"{drawn['weight'][most]:.0f} requests\n")
+    page.mouse.move(5, 5)
+    assert page.locator(".tkc-tip").is_hidden()
+
+
+# ------------------------------------------------------------------ flame
+
+
+def middle(page, k):
+    """The pointer over the middle of a frame."""
+    place = """([x, lane]) => { const at = document.querySelector('canvas').getBoundingClientRect();
+      return [at.left + x * at.width, at.top + lane * 18 + 9] }"""
+    return page.evaluate(place, k)
+
+
+def spot(widget, k):
+    tree = json.loads(widget.payload)
+    return [(tree["x0"][k] + tree["x1"][k]) / 2, tree["depth"][k]]
+
+
+def test_a_click_zooms_in_and_selects_the_row(flame):
+    page, widget = flame
+    page.mouse.click(*middle(page, spot(widget, 2)))
+    assert page.evaluate("() => model.state.selected") == 2
+    widget.selected = 2
+    assert widget.path["operation"] in status(page)
+    assert page.get_by_role("button", name="All").is_enabled()
+    page.mouse.move(*middle(page, [0.999, 0]))  # its caller now fills the width
+    tree = json.loads(widget.payload)
+    assert page.locator(".tkc-tip b").inner_text() == tree["names"][tree["name"][0]]
+    page.get_by_role("button", name="All").click()
+    assert page.evaluate("() => model.state.selected") == -1
+    assert page.get_by_role("button", name="All").is_disabled()
+
+
+def test_a_tooltip_says_the_numbers(flame):
+    page, widget = flame
+    tree = json.loads(widget.payload)
+    page.mouse.move(*middle(page, spot(widget, 0)))
+    said = page.locator(".tkc-tip").inner_text()
+    assert said.startswith(tree["names"][tree["name"][0]])
+    assert f"{tree['spans'][0]:,} spans in {tree['traces'][0]:,} requests" in said
+
+
+def test_the_search_counts_frames_and_their_share(flame):
+    page, widget = flame
+    tree = json.loads(widget.payload)
+    page.locator("canvas").focus()
+    page.keyboard.press("/")
+    page.keyboard.type("ledger")
+    frames = [k for k, name in enumerate(tree["name"]) if "ledger" in tree["names"][name]]
+    outermost = [k for k in frames if tree["parent"][k] not in frames]
+    share = sum(tree["x1"][k] - tree["x0"][k] for k in outermost)
+    assert page.locator(".tkc-bar .tkc-dim").first.inner_text() == f"{len(frames)} frames, {share * 100:.1f} % of all"
+    assert page.evaluate("() => model.state.search") == "ledger"
+    page.keyboard.press("Escape")
+    assert page.evaluate("() => model.state.search") == ""
+
+
+def test_the_keyboard_walks_the_tree(flame):
+    page, widget = flame
+    tree = json.loads(widget.payload)
+    page.locator("canvas").focus()
+    for key, expected in [
+        ("ArrowDown", 0),
+        ("ArrowDown", tree["parent"].index(0)),
+        ("ArrowUp", 0),
+        ("ArrowRight", [k for k, up in enumerate(tree["parent"]) if up == -1][1]),
+        ("ArrowLeft", 0),
+        ("ArrowLeft", 0),
+        ("ArrowUp", 0),
+    ]:
+        page.keyboard.press(key)
+        assert page.evaluate("() => model.state.selected") == expected, key
+    page.keyboard.press("Enter")
+    assert page.get_by_role("button", name="All").is_enabled()
+    page.keyboard.press("Escape")
+    assert page.evaluate("() => model.state.selected") == -1
+
+
+def test_python_selects_and_searches(flame):
+    page, _ = flame
+    page.evaluate("() => { model.change('selected', 3); model.change('search', 'SELECT') }")
+    assert page.get_by_role("searchbox").input_value() == "SELECT"
+    assert "a request" in status(page)
+    assert page.evaluate("() => model.saved") == 0
+
+
+def test_keys_do_not_reach_the_notebook(flame):
+    page, _ = flame
+    page.evaluate("() => { window.heard = []; document.addEventListener('keydown', e => heard.push(e.key)) }")
+    page.locator("canvas").focus()
+    page.keyboard.press("b")
+    page.get_by_role("searchbox").focus()
+    page.keyboard.type("dd")
+    assert page.evaluate("() => heard") == []
+
+
+def test_a_difference_says_before_and_after(browser, samples):
+    before, during = (critical_path(traces).flame() for traces in samples)
+    with chromium.visit(browser, viewport={"width": 1000, "height": 460}) as visited:
+        widget = tk.plot(during, against=before)
+        page = shown(visited, widget, selected=-1, search="")
+        tree = json.loads(widget.payload)
+        worst = tree["change"].index(max(tree["change"]))
+        page.mouse.move(*middle(page, spot(widget, worst)))
+        said = page.locator(".tkc-tip").inner_text()
+        assert said.startswith("ledger SELECT entries\n")
+        assert " before: +" in said
+        assert visited.messages == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_theme_is_followed(browser, samples, scheme):
+    with chromium.visit(browser, color_scheme=scheme, viewport={"width": 900, "height": 460}) as visited:
+        page = shown(visited, tk.plot(critical_path(samples[0]).flame()), selected=-1, search="")
+        ground = page.evaluate("() => getComputedStyle(document.querySelector('.tkc')).backgroundColor")
+        assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 24, 29)")
+
+
+def test_hostile_names_are_inert_and_legible(browser):
+    rows = [(str(k + 1), None, name, name, "SERVER", 5, 10**6, "ERROR") for k, name in enumerate(HOSTILE)]
+    traces = tk.TraceSet.from_spans(spans(rows).assign(trace_id=[f"{k + 1:x}" for k in range(len(rows))]))
+    with chromium.visit(browser, viewport={"width": 1000, "height": 460}) as visited:
+        widget = tk.plot(critical_path(traces).flame())
+        page = shown(visited, widget, selected=-1, search="")
+        tree = json.loads(widget.payload)
+        for k, name in enumerate(tree["name"]):
+            page.evaluate("k => model.change('selected', k)", k)
+            assert tree["names"][name] in page.evaluate("() => document.querySelector('.tkc-say').textContent")
+        assert page.locator("#host a, #host img, #host script, #host svg").count() == 0
+        assert visited.messages == []
+        assert visited.requests == []
+
+
+def test_nothing_to_draw_is_said(browser, samples):
+    nobody = samples[0].where("service_name == 'nobody'")
+    with chromium.visit(browser, viewport={"width": 900, "height": 460}) as visited:
+        page = shown(visited, tk.plot(critical_path(nobody).flame()), selected=-1, search="")
+        assert status(page) == "There is no call path in these traces."
+        page.locator("canvas").focus()
+        page.keyboard.press("ArrowDown")
+        page = shown(visited, tk.plot(tk.timeline(nobody), kind="heat"), brush=[])
+        assert "No request has a start and a duration." in page.locator(".tkc-bar").inner_text()
+        assert visited.messages == []
+
+
+def test_ten_thousand_call_paths_are_drawn_in_a_frame(browser):
+    rng = np.random.default_rng(1)
+    depth, parent, last = [0], [-1], {0: 0}
+    for k in range(1, 10_000):
+        depth.append(int(rng.integers(1, min(depth[-1] + 1, 15) + 1)))
+        parent.append(last[depth[-1] - 1])
+        last[depth[-1]] = k
+    table = pd.DataFrame({"parent": parent, "depth": depth, "service_name": [f"s{k % 9}" for k in range(10_000)]})
+    table = table.assign(operation=[f"op {k % 300}" for k in range(10_000)], mean_ns=rng.exponential(1e6, 10_000))
+    table = table.assign(presence_ratio=0.5, span_count=1, trace_count=1, duration_ns=1)
+    with chromium.visit(browser, viewport={"width": 1200, "height": 600}) as visited:
+        page = shown(visited, tk.plot(Flame(table, 100)), selected=-1, search="")
+        page.evaluate("() => stop()")
+        spent = page.evaluate(
+            """async text => {
+              const view = new M.Flame(document.getElementById('host'), JSON.parse(text), { height: 500 }), out = [];
+              const look = done => (view.drawn ? done() : requestAnimationFrame(() => look(done)));
+              await new Promise(look);
+              for (let k = 0; k < 40; k++) {
+                const t = performance.now();
+                view.from = k / 100;
+                view.paint();
+                out.push(performance.now() - t);
+              }
+              return out.sort((a, b) => a - b)[20] }""",
+            page.evaluate("() => model.state.payload"),
+        )
+        assert spent < 50, "ms a frame, an order above what a quiet machine needs"
