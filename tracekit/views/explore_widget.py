@@ -15,7 +15,7 @@ from tracekit.views.waterfall import waterfall
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
-_WIDE = {"width": "100%"}
+_WIDE = {"width": "auto"}  # 100 % and the margins of the controls would be more than there is
 
 
 class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types

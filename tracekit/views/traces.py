@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def plot_traces(traces: TraceSet) -> Chart:
     bad = np.bincount(bar, weight * failed, len(held))
     used = np.flatnonzero(held)
     starts = first + used * step
-    times = np.datetime_as_string((starts + step // 2).astype("datetime64[ns]"), unit="ms").tolist()
+    times = _texts(starts + step // 2)
     fullest = used[np.argsort(-held[used], kind="stable")][:5]
     rows = [(moment(first + int(k) * step), count(held[k]), count(bad[k])) for k in fullest]
     figure = chart(
@@ -62,7 +62,7 @@ def plot_traces(traces: TraceSet) -> Chart:
         height=240,
         barmode="stack",
         bargap=0.08,
-        xaxis={"type": "date", "title": {"text": "begun at, UTC"}},
+        xaxis={"type": "date", "title": {"text": "begun at, UTC"}, "range": _texts([first, first + len(held) * step])},
         yaxis={"rangemode": "tozero", "title": {"text": "traces"}},
     )
     hover = "%{x}: %{y:,} %{fullData.name}<extra></extra>"
@@ -70,7 +70,18 @@ def plot_traces(traces: TraceSet) -> Chart:
     good = (held - bad)[used].tolist()
     figure.add_bar(x=times, y=good, name="succeeded", marker={"color": ACCENT}, width=width, hovertemplate=hover)
     if bad.any():
+        there = np.flatnonzero(bad[used])
         figure.add_bar(
-            x=times, y=bad[used].tolist(), name="failed", marker={"color": ERROR}, width=width, hovertemplate=hover
+            x=[times[k] for k in there],
+            y=bad[used][there].tolist(),
+            name="failed",
+            marker={"color": ERROR},
+            width=width,
+            hovertemplate=hover,
         )
     return figure
+
+
+def _texts(times_ns: Any) -> list[str]:
+    """Return moments as plotly reads them."""
+    return [str(text) for text in np.datetime_as_string(np.asarray(times_ns, "datetime64[ns]"), unit="ms")]
