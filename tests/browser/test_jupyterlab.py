@@ -197,17 +197,22 @@ def test_keys_of_the_notebook_do_nothing_in_the_picture(focused):
     press(focused, *"bxzvyreEtXo")  # new cell, cut, undo, paste, ...
 
 
-def test_the_theme_of_the_lab_is_taken_on(notebook):
+def test_the_theme_of_the_lab_is_taken_on_and_nothing_is_lost(notebook):
     page = notebook.page
+    notebook.run(3)
+    inside = """() => {
+      const row = document.querySelector('.tkw-row[aria-selected=true]')?.getBoundingClientRect();
+      const grid = document.querySelector('.tkw-scroll').getBoundingClientRect();
+      return !!row && row.top >= grid.top && row.bottom <= grid.bottom && grid.top > 0 }"""
+    chromium.wait_until(page, inside)
     ground = "() => getComputedStyle(document.querySelector('.tkw')).backgroundColor"
     light = page.evaluate(ground)
     for theme, is_dark in (("JupyterLab Dark", True), ("JupyterLab Light", False)):
         notebook.command("apputils:change-theme", theme=theme)
         dark = "document.querySelector('.tkw').classList.contains('tk-dark')"
         chromium.wait_until(page, f"() => {dark} === {str(is_dark).lower()} && (({ground})() === '{light}') !== {dark}")
-        page.wait_for_timeout(
-            600
-        )  # a theme that is changed while the last one loads leaves an error of JupyterLab's own
+        page.wait_for_timeout(600)  # JupyterLab trips over a theme that is changed while the last one loads
+        assert page.evaluate(inside)
 
 
 def test_a_saved_notebook_shows_its_picture_without_a_kernel(notebook, browser, server, root):

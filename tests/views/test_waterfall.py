@@ -123,6 +123,18 @@ def test_without_details_there_are_none(pay):
     assert all((sent[name] == payload.columns[name]).all() for name in sent)
 
 
+def test_a_resource_is_sent_once_a_service_where_that_says_it(pay):
+    payload = trace_payload(pay, PAY_ID)
+    sent = decode(encoded(payload)).columns
+    assert "res" not in sent
+    assert (sent["resOf"][sent["svc"]] == payload.columns["res"]).all()
+    frame = spans(PAY).assign(**{"resource.host.name": ["h1", "h1", "h1", "h2", "h1"]})  # ledger runs on two hosts
+    sent = decode(encoded(trace_payload(TraceSet.from_spans(frame), "0000"))).columns
+    assert sent["res"].tolist() != sent["svc"].tolist()
+    assert "resOf" not in sent
+    assert "res" in decode(encoded(span_details(pay, 0, 0))).columns
+
+
 def test_hostile_names_are_cleaned_before_the_page_sees_them():
     rows = [("1", None, "\u202ecart\x00", "gpj\u202e.exe\ud83d", "SERVER", 1, 2, "UNSET")]
     payload = trace_payload(TraceSet.from_spans(spans(rows, dtype=object)), "0000")

@@ -182,7 +182,9 @@ def encoded(payload: Payload, *, is_packed: bool = False) -> bytes:
     >>> decode(encoded(Payload({"start": np.array([0.0, 5.0])}, []))).columns["start"].dtype
     dtype('uint8')
     """
-    kept = {name: compact(column) for name, column in payload.columns.items() if name not in _DERIVED}
+    kept = {
+        name: compact(column) for name, column in _resources_by_service(payload.columns).items() if name not in _DERIVED
+    }
     return encode(Payload(kept, payload.strings, payload.meta), is_woven=is_packed)
 
 
@@ -267,6 +269,17 @@ def waterfall(
     from tracekit.views.widgets import WaterfallWidget  # noqa: PLC0415 - anywidget costs 0.1 s and is for notebooks only
 
     return WaterfallWidget.of(traces, trace_id, path=path, compare=compare, skew=skew, height=height)
+
+
+def _resources_by_service(columns: dict[str, Array]) -> dict[str, Array]:
+    """Return ``resOf``, one entry a service, for ``res``, one a span, where every service has one resource."""
+    if "res" not in columns or len(columns.get("svc", ())) != len(columns["res"]) or "det" in columns:
+        return columns
+    services, first = np.unique(columns["svc"], return_index=True)
+    of_service = columns["res"][first]
+    if not np.array_equal(services, np.arange(len(services))) or (of_service[columns["svc"]] != columns["res"]).any():
+        return columns
+    return {name: column for name, column in columns.items() if name != "res"} | {"resOf": of_service}
 
 
 def _times(traces: TraceSet, shown: TraceRows) -> dict[str, Array]:

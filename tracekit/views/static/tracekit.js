@@ -445,7 +445,7 @@ function details(D, j, parentId) {
   const links = [];
   for (let k = D.lnOff[j]; k < D.lnOff[j + 1]; k++) links.push(['link', S[D.lnText[k]]]);
   if (links.length) out.push(['Links', links]);
-  const resource = pairs(D.resOff, D.resK, D.resV, D.res[j]);
+  const resource = pairs(D.resOff, D.resK, D.resV, D.res ? D.res[j] : D.resOf[D.svc[j]]);
   if (resource.length) out.push(['Resource', resource]);
   const above = S[D.parId[j]] || parentId, parent = above ? [['parent id', above]] : [];
   out.push(['Record', [['span id', hex(D.spanHi[j], D.spanLo[j])], ...parent, ['source', D.meta.sources[D.src[j]]],
@@ -784,7 +784,7 @@ class Minimap {
     pen.fillStyle = isDark() ? 'rgba(0,0,0,.55)' : 'rgba(120,130,140,.35)';
     pen.fillRect(0, 0, a, height);
     pen.fillRect(b, 0, width - b, height);
-    const rows = W.outline.rows.length || 1, top = W.scroll.scrollTop / ROW / rows * height, tall = Math.max(2, W.height / ROW / rows * height);
+    const rows = W.outline.rows.length || 1, top = W.top / ROW / rows * height, tall = Math.max(2, W.height / ROW / rows * height);
     pen.strokeStyle = this.colours.acc;
     pen.lineWidth = ratio;
     pen.strokeRect(a + 0.5, Math.min(height - 2, top) + 0.5, Math.max(2, b - a - 1), Math.min(height - 1 - Math.min(height - 2, top), tall));
@@ -1021,6 +1021,12 @@ export class Waterfall {
 
   get rows() { return this.outline.rows; }
 
+  /** How far it is scrolled; while it is hidden (JupyterLab does so when the theme changes) it would say 0. */
+  get top() {
+    if (this.scroll.clientHeight) this.lastTop = this.scroll.scrollTop;
+    return this.lastTop ?? 0;
+  }
+
   build(host, height) {
     const { T } = this;
     this.root = frame(host, height, this.stop.signal);
@@ -1165,7 +1171,7 @@ export class Waterfall {
 
   draw() {
     if (!this.width) return;
-    const first = Math.max(0, Math.floor(this.scroll.scrollTop / ROW) - 4), need = Math.ceil(this.height / ROW) + 9;
+    const first = Math.max(0, Math.floor(this.top / ROW) - 4), need = Math.ceil(this.height / ROW) + 9;
     while (this.pool.length < need) {
       const row = new Row();
       this.pool.push(row);
