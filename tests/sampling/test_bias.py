@@ -371,3 +371,18 @@ def test_weights_add_up_to_the_requests(count, wanted):
     found = tk.sampling(traces_of(RNG, 2000), rules=0.1, requests=pd.DataFrame({"count": [count]}))
     assert status(found, "weights.sanity") == [wanted]
     assert "the 20,000 counted requests" in said(found, "weights.sanity") or count != 20_000
+
+
+def test_recorded_weights_that_say_all_was_kept_are_doubted_where_rules_keep_less():
+    traces = traces_of(RNG, 100, **{"attributes.SampleRate": 1})
+    assert "every weight is 1, though the rules keep 5 %" in said(
+        tk.sampling(traces, rules=0.05), "weights.sanity"
+    ).replace("Every", "every")
+    assert "though the rules" not in said(tk.sampling(traces, rules=1.0), "weights.sanity")
+    assert "though the rules" not in said(tk.sampling(traces), "weights.sanity")
+
+
+def test_an_attribute_of_rare_values_only_is_no_axis():
+    columns = {"attributes.tenant.id": [f"t{n}" for n in range(100)]}
+    traces = traces_of(RNG, 100, **columns).with_weights(np.repeat([1.0, 5.0], 50))
+    assert status(tk.sampling(traces), "bias.attribute") == ["not_assessable"]

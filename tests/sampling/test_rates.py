@@ -278,3 +278,23 @@ def test_no_false_not_instrumented():
     for n in (10, 100, 1000):
         empty = rng.binomial(n, 0.01, 4000) == 0
         assert not ((0.99**n < 0.01) & empty).mean() > 0.01
+
+
+def test_a_reservoir_is_part_of_what_the_funnel_expects():
+    traces, requests = _reservoir()
+    text = said(tk.sampling(traces, rules=LOCAL, requests=requests), "coverage.funnel")
+    assert "sampling explains it" in text
+    sums = pd.DataFrame({"count": [requests["count"].sum()]})
+    assert "nobody can say which stage" in said(tk.sampling(traces, rules=LOCAL, requests=sums), "coverage.funnel")
+
+
+def test_what_is_left_out_is_told():
+    traces = traces_of(RNG, 300, http_route=np.tile(["/a", "/b", "/c"], 100))
+    half = minutes(100).iloc[:30]
+    requests = pd.concat([half.assign(route="/a"), half.assign(route="/b")], ignore_index=True)
+    (found,) = [f for f in tk.sampling(traces, requests=requests) if f.check == "rate.observed"]
+    outside, strange = found.assumptions[1:]
+    assert outside.endswith("traces begin outside the counted windows and are left out")
+    assert strange.endswith("traces belong to strata that were not counted and are left out")
+    count = [int(text.split()[0]) for text in (outside, strange)]
+    assert sum(count) + found.estimate.n == 300

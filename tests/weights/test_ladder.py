@@ -1,10 +1,13 @@
 """The ladder: each rung by hand, their order, and what stays unknown."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from sampling.simulators import EPOCH_NS, classic_reservoir, hour, random_ids, thinned_ids, traces_of
 
+import tracekit as tk
 from tracekit import TraceSet
 from tracekit.stats.second_reservoir import SECOND_NS
 from tracekit.weights.id_maps import ID_MAPS
@@ -280,3 +283,37 @@ def test_parts_of_a_tracestate():
     assert legacy_probability("ot=p:64") is None
     assert legacy_probability("ot=p:x") is None
     assert randomness("ot=rv:12") is None
+
+
+def test_a_segment_document_tells_rule_sdk_process_and_request():
+    segment = {
+        "trace_id": "1-6b0122fd-02f0ef71ed4a2fa3a72abd43",
+        "id": "70de5b6f19ff9a0a",
+        "name": "shop",
+        "start_time": 1795236605.3795341,
+        "end_time": 1795236605.4,
+        "http": {"request": {"method": "GET", "url": "https://shop.example/pay/7?x=1"}},
+        "aws": {"xray": {"sdk": "X-Ray for Java", "sampling_rule_name": "pay"}, "ecs": {"container_id": "c-1"}},
+    }
+    rules = sampling_rules(
+        [
+            {"RuleName": "other", "Priority": 1, "FixedRate": 0.2, "URLPath": "/pay/*", "Host": "SHOP.example"},
+            {"RuleName": "pay", "Priority": 2, "FixedRate": 0.05, "ReservoirSize": 1},
+        ]
+    )
+    named = tk.read(json.dumps(segment).encode())
+    assert rule_of(named, rules).tolist() == [1]
+    assert processes(named).at(0) == "c-1"
+    assert weights(named, rules) == ([1.0], ["x-ray rule, order in the second"])
+    del segment["aws"]["xray"]["sampling_rule_name"]
+    predicted = tk.read(json.dumps(segment).encode())
+    assert rule_of(predicted, rules).tolist() == [0], "by path and host of the address"
+    assert weights(predicted, rules) == ([5.0], ["rule, fixed rate"])
+
+
+def test_a_fixed_rate_beside_a_tail_sampler_gives_no_weights():
+    both = {
+        "processors": {"probabilistic_sampler": {"sampling_percentage": 10}, "tail_sampling": {"policies": [LIMIT]}}
+    }
+    assert not climb(one_each(status_code=["OK"]), Evidence(sampling_rules(both)))[0].known.any()
+    assert sampling_rules(both).base_rate is None

@@ -44,7 +44,6 @@ class Evidence:
     rules: Rules | None = None
     log: pd.DataFrame | None = None
     counts: Counts | None = None
-    forensics: bool = True
 
 
 class Rung(NamedTuple):
@@ -204,8 +203,8 @@ def _log(traces: TraceSet, evidence: Evidence) -> Shares | None:
     log, names = evidence.log, log_columns(evidence.log)
     ids = log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "").to_numpy()
     at = pd.Index(traces.trace_ids).get_indexer(pd.Index(ids))
-    stratum = names.fillna("").apply(tuple, axis=1) if names.shape[1] else pd.Series("", index=log.index)
-    code, _ = pd.factorize(stratum)
+    by = names.groupby(list(names), dropna=False, sort=False) if names.shape[1] else None
+    code = np.zeros(len(log), np.int64) if by is None else by.ngroup().to_numpy()
     asked, kept = np.bincount(code), np.bincount(code, at >= 0)
     weight = np.full(len(traces), np.nan)
     weight[at[at >= 0]] = (asked / np.where(kept > 0, kept, 1))[code[at >= 0]]
@@ -255,10 +254,8 @@ def _rules(traces: TraceSet, evidence: Evidence) -> Shares | None:
     return rule_weights(traces, rules) if rules is not None and rules.head and not rules.tail else None
 
 
-def _forensics(traces: TraceSet, evidence: Evidence) -> Shares | None:
+def _forensics(traces: TraceSet, _: Evidence) -> Shares | None:
     """Edges that the ids themselves show."""
-    if not evidence.forensics:
-        return None
     from tracekit.weights.forensics import forensic_weights  # noqa: PLC0415 - only where nothing stronger is known
 
     return forensic_weights(traces)

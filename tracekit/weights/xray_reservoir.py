@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,6 @@ _PROCESS = (
     "k8s.pod.name",
     "faas.instance",
 )
-_PATH = ("url.path", "http.target", "http.route")
 _HOST = ("server.address", "http.host", "net.host.name")
 _MS = 1_000_000
 BEYOND = "beyond the base sample"
@@ -136,12 +136,12 @@ def rule_of(traces: TraceSet, rules: Rules) -> Array:
 
 def _predicted(traces: TraceSet, rules: Rules) -> Array:
     """Return the rule that should have decided, by what the root span tells of the request."""
-    root = traces.forest.root_row
+    root, route = traces.forest.root_row, root_attribute(traces, "http.route")
     columns = {
         "service_name": traces.codes("service_name").take(root),
         "http_request_method": traces.codes("http_request_method").take(root),
-        "path": root_attribute(traces, *_PATH),
-        "host": root_attribute(traces, *_HOST),
+        "path": pick([root_attribute(traces, "url.path", "http.target"), _of_url(traces, "path"), route])[0],
+        "host": pick([_of_url(traces, "netloc"), root_attribute(traces, *_HOST)])[0],
     }
     key = np.zeros(len(root), np.int64)
     for column in columns.values():
@@ -152,6 +152,15 @@ def _predicted(traces: TraceSet, rules: Rules) -> Array:
     numbers = {id(rule): number for number, rule in enumerate(rules.head)}
     matched = [rules.match({name: column.at(int(row)) for name, column in columns.items()}) for row in first]
     return np.array([-1 if rule is None else numbers[id(rule)] for rule in matched] + [-1])[group]
+
+
+def _of_url(traces: TraceSet, part: str) -> Codes:
+    """Return a part of the address that each root was asked by."""
+    urls = root_attribute(traces, "url.full", "http.url")
+    parts = [getattr(urlsplit(label), part) for label in urls.labels]
+    known: dict[str, int] = {}
+    number = np.array([known.setdefault(text, len(known)) if text else -1 for text in parts] + [-1], np.int32)
+    return Codes(number[urls.codes], list(known))
 
 
 def is_otel(traces: TraceSet) -> Array:

@@ -96,30 +96,72 @@ def _by_rule(inputs: Inputs) -> tuple[pd.DataFrame, Array]:
     return table, chosen
 
 
-def _one(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> Finding:
-    """Return the finding about one rule."""
+def expected_share(inputs: Inputs) -> float | None:
+    """Return the share of the counted requests that the head rules should keep; None where that cannot be told.
+
+    Parameters
+    ----------
+    inputs
+        With counted requests.
+
+    Returns
+    -------
+    float or None
+        Reservoirs included, by the windows of the counts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.sampling.inputs import gather
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> expected_share(gather(TraceSet.from_spans(frame), rules=0.05, requests=pd.DataFrame({"count": [40]})))
+    0.05
+    """
+    rules = inputs.rules
+    if rules is None or not rules.head or rules.tail:
+        return None
+    table, chosen = _by_rule(inputs)
+    asked = float(table["requests"].sum())
+    if (chosen < 0).any() or not asked:
+        return None
+    dues = [_due(inputs, rule, table[chosen == n]) for n, rule in enumerate(rules.head) if (chosen == n).any()]
+    known = [due[0] for due in dues if not isinstance(due, str)]
+    return sum(known) / asked if known and len(known) == len(dues) else None
+
+
+def _due(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> tuple[float, float] | str:
+    """Return how many traces a rule should give, with the standard deviation; or what is missing to tell."""
     assert inputs.counts is not None
     window, kind, parties = inputs.counts.window_s, "epoch", 1
     if rule.quota:
         if window is None or window > _LONGEST_S:
-            missing = "request counts by time, in windows of 60 s or shorter, for a rule with a reservoir"
-            return needs(CHECK, f"{_SUBJECT} ({rule.name})", missing, inputs)
+            return "request counts by time, in windows of 60 s or shorter, for a rule with a reservoir"
         kind = "bucket" if (is_otel(inputs.traces) == 1).mean() > 0.5 else "epoch"  # noqa: PLR2004 - most of them
         seen = processes(inputs.traces)
         parties = inputs.expected.processes or max(len(np.unique(seen.codes[seen.codes >= 0])), 1)
         if kind == "bucket" and rule.quota > 1:
-            missing = "a reservoir of one: a token bucket of several has no closed form"
-            return needs(CHECK, f"{_SUBJECT} ({rule.name})", missing, inputs)
+            return "a reservoir of one: a token bucket of several has no closed form"
     asked = table.groupby("start_ns")["requests"].sum() if "start_ns" in table else table["requests"]
-    quota, split = (rule.quota, parties) if not rule.is_shared else (rule.quota, 1)
     mean, variance = expected_kept(
-        np.round(asked.to_numpy()), quota, rule.rate, seconds=max(round(window or 1), 1), processes=split,
+        np.round(asked.to_numpy()),
+        rule.quota,
+        rule.rate,
+        seconds=max(round(window or 1), 1),
+        processes=1 if rule.is_shared else parties,
         kind="bucket" if kind == "bucket" else "epoch",
-    )  # fmt: skip
-    kept, due, spread = float(table["traces"].sum()), float(mean.sum()), math.sqrt(float(variance.sum()))
-    if not due:
-        return needs(CHECK, f"{_SUBJECT} ({rule.name})", "a rule that keeps anything", inputs)
-    half = normal_quantile(inputs.level) * spread / due
+    )
+    due = float(mean.sum())
+    return (due, math.sqrt(float(variance.sum()))) if due else "a rule that keeps anything"
+
+
+def _one(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> Finding:
+    """Return the finding about one rule."""
+    found = _due(inputs, rule, table)
+    if isinstance(found, str):
+        return needs(CHECK, f"{_SUBJECT} ({rule.name})", found, inputs)
+    due, spread = found
+    kept, half = float(table["traces"].sum()), normal_quantile(inputs.level) * spread / due
     return _say(inputs, rule, table, (kept / due, kept / due - half, kept / due + half), due)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.sampling.configured_rate import expected_share
 from tracekit.analysis.sampling.verdicts import needs, speak, worst
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
@@ -99,7 +100,7 @@ def _stages(inputs: Inputs) -> pd.DataFrame:
     before = table["count"].shift()
     low, high = share_interval(table["count"].to_numpy(), before.fillna(0).to_numpy(), level=inputs.level)
     table["estimate"], table["ci_low"], table["ci_high"] = table["count"] / before, low, high
-    rate = inputs.rules.base_rate if inputs.rules is not None else None
+    rate = expected_share(inputs)
     chooses = "sampled" if "sampled" in told else "recorded"
     table["expected"] = [math.nan] + [(rate or math.nan) if stage == chooses else 1.0 for stage in table["stage"][1:]]
     table["status"] = ["measured"] + [

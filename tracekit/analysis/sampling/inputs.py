@@ -169,6 +169,13 @@ class Inputs:
         """Whether every trace has the same known probability."""
         return bool(self.base.all()) and len(self.base) > 0 and float(np.ptp(self.probability)) < 1e-9  # noqa: PLR2004
 
+    @property
+    def rules_gave(self) -> bool:
+        """Whether the rules gave weights, rather than the traces themselves."""
+        return any(
+            source.startswith(("rule,", "x-ray rule,", "tail policy,")) for source in self.traces.weights.sources
+        )
+
     @cached_property
     def weights_source(self) -> str:
         """Where the weights came from."""

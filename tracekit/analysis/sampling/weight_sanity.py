@@ -45,7 +45,8 @@ def weight_sanity(inputs: Inputs) -> list[Finding]:
     A kept span has R >= T (R = ``rv``, else the low 56 bits of the id): one violation proves that somebody sampled
     without updating ``th``, provided nobody rewrote the ids.  Thresholds must not fall from parent to child.  No single
     weight above 5 % of their sum; effective n above 5 % of n; sum of the weights over counted requests within the
-    margin.  Missing thresholds are unknown and not wrong.  Source: OpenTelemetry's tracestate probability sampling.
+    margin; not all weights 1 where the rules keep less.  Missing thresholds are unknown and not wrong.  Source:
+    OpenTelemetry's tracestate probability sampling.
 
     Examples
     --------
@@ -132,6 +133,9 @@ def _used(inputs: Inputs) -> Finding:
         problems.append(("warn", f"one trace carries {percent(largest)} of all weight"))
     if weights.n_effective < _LEAST_EFFECTIVE * n:
         problems.append(("warn", f"{number(n)} traces are as good as {number(weights.n_effective)}"))
+    rate = inputs.rules.base_rate if inputs.rules is not None else None
+    if rate is not None and rate < 1 and not inputs.rules_gave and inputs.is_even and float(inputs.probability[0]) == 1:
+        problems.append(("warn", f"every weight is 1, though the rules keep {percent(rate)}"))
     summed = _sum_against_requests(inputs)
     problems += [summed] if summed is not None else []
     table = pd.DataFrame(
