@@ -8,6 +8,7 @@ from tracekit import TraceSet
 from tracekit.views.text import duration
 from tracekit.views.tkw1 import Payload, encode
 from tracekit.views.waterfall import encoded, trace_payload
+from tracekit.views.waterfall_drawing import draw
 
 pytestmark = pytest.mark.browser
 
@@ -98,6 +99,18 @@ def test_rows_stand_in_order_with_their_words(page):
     assert page.locator(".tkw-d").all_inner_texts()[:5] == ["1.00 ms", "100 µs", "600 µs", "250 µs", "no end"]
     assert page.locator('.tkw-row[data-row="2"] .tkw-mark').first.is_visible()
     assert page.locator(".tkw-note").inner_text() == "1 span without an end, drawn to the end of the trace"
+
+
+def test_nothing_is_said_in_words(visit):
+    chromium.load_module(visit.page)
+    data = chromium.buffer(encoded(draw(small_trace().where("service_name == 'nobody'"), "a1").payload))
+    script = f"""text => {{
+      window.W = new M.Waterfall(document.getElementById('host'), M.decode(({chromium.BYTES})(text)), {{}}) }}"""
+    visit.page.evaluate(script, data)
+    assert visit.page.locator(".tkw-note").inner_text() == "There is no trace in the data."
+    visit.page.locator(".tkw-scroll").focus()
+    press(visit.page, "ArrowDown", "End", "e", "f", "w", "ArrowRight", "ArrowLeft", "Enter", "n", "p", "?", "Escape")
+    assert visit.page.locator(".tkw-row[data-row]").count() == 0
 
 
 def test_bars_are_to_scale(page):

@@ -93,6 +93,15 @@ def test_the_bundle_has_a_view_a_picture_and_text_without_an_address(pay):
     assert "0x" not in data["text/plain"]
 
 
+def test_an_empty_set_is_drawn_in_words(pay):
+    widget = waterfall(pay.where("service_name == 'nobody'"), PAY_ID)
+    assert repr(widget) == "Waterfall(no trace)"
+    assert decode(widget.data).meta["note"] == "There is no trace in the data."
+    assert widget.span is None
+    data, _ = widget._repr_mimebundle_()
+    assert "There is no trace in the data." in data["image/svg+xml"]
+
+
 def test_bad_arguments_are_refused(pay):
     with pytest.raises(ValueError, match="expected a height in pixels above 0, found 0"):
         waterfall(pay, PAY_ID, height=0)

@@ -246,7 +246,8 @@ def waterfall(
     anywidget.AnyWidget
         ``selected`` (traitlet) is the id of the selected span, empty for none, and can be set; ``span`` is its row of
         ``traces.spans``.  ``value`` (traitlet) is the time range in view in ns since the epoch, None for all of it.
-        Where no widget can run, a still picture and a short table stand in its place.
+        Where no widget can run, a still picture and a short table stand in its place.  An empty set gives an empty
+        view that says so.
 
     Raises
     ------

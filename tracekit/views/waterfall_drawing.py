@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tracekit.attributes import texts_of
+from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall import trace_payload
 from tracekit.views.waterfall_compare import compared_payload, other_trace
 from tracekit.views.waterfall_rows import trace_rows
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tracekit.analysis.path_result import CriticalPath
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
-    from tracekit.views.tkw1 import Payload
 
 EMBEDDED_SPANS: Final = 20_000  # above this a notebook asks for a span's attributes when it is selected
 
@@ -160,7 +160,7 @@ def draw(
     Returns
     -------
     Drawing
-        With attributes embedded up to 20,000 spans.
+        With attributes embedded up to 20,000 spans; of an empty set one without rows that says so.
 
     Raises
     ------
@@ -168,6 +168,8 @@ def draw(
         No trace, or several, begin so; the nearest ids are named.  Or nothing can be compared with, or the path is that
         of other traces.
     """
+    if not len(traces):
+        return _nothing(traces)
     shown = trace_rows(traces, trace_id)
     if compare is None:
         is_small = len(shown.rows) <= EMBEDDED_SPANS
@@ -178,3 +180,10 @@ def draw(
     is_small = len(shown.rows) + len(there.rows) <= EMBEDDED_SPANS
     payload, rows = compared_payload(traces, shown.trace_id, other, there.trace_id, with_details=is_small, path=path)
     return Drawing(payload, (traces, other), rows, (shown.base_ns, there.base_ns))
+
+
+def _nothing(traces: TraceSet) -> Drawing:
+    """Return the waterfall of an empty set: no row, and words that say so."""
+    columns = {name: np.zeros(0, np.uint32) for name in ("start", "dur", "depth", "svc", "name", "kind", "flags")}
+    meta = {"id": "", "services": [], "slots": [], "kinds": [], "sources": [], "note": "There is no trace in the data."}
+    return Drawing(Payload(columns, [""], meta), (traces,), np.zeros((1, 0), np.int64), (0,))

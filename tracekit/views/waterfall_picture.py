@@ -61,6 +61,8 @@ def waterfall_picture(payload: Payload, *, row_count: int = 24, paper: bool = Tr
     parts = [*_axis(end, scale, height)]
     for place, index in enumerate(chosen):
         parts += _row(payload, int(index), _TOP + place * _ROW, scale)
+    if not total:
+        parts.append(text(6, height - 7, payload.meta["note"], kind="mute"))
     if len(chosen) < total:
         rest = f"{count(len(chosen))} of {plural(total, 'span')}: the upper levels, the longest first"
         parts.append(text(6, height - 7, rest, kind="mute"))

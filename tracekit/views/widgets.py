@@ -100,7 +100,8 @@ class WaterfallWidget(_Pictured):
         widget._drawing = drawing
         end = float((payload.columns["start"] + np.maximum(payload.columns["dur"], 0)).max(initial=0))
         count = plural(int((drawing.rows[0] >= 0).sum()), "span")
-        widget._title = f"Waterfall(trace {payload.meta['id']}, {count}, {duration(end)})"
+        shown = f"trace {payload.meta['id']}, {count}, {duration(end)}" if payload.meta["id"] else "no trace"
+        widget._title = f"Waterfall({shown})"
         widget._picture, widget._table = waterfall_picture(payload), slowest_spans(payload)
         widget.on_msg(widget._answer)
         if span_id:
