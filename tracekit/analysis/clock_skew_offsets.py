@@ -116,7 +116,7 @@ def needed_offsets(traces: TraceSet) -> Offsets | None:
         return None
     asked = np.zeros(len(pools.drift_ns), bool)
     asked[pools.group[suspect[calls.trace]]] = True
-    rows = np.flatnonzero(asked[pools.group])
+    rows = np.flatnonzero(suspect[calls.trace] | (asked & pools.is_close)[pools.group])
     calls, pools = calls.take(rows), pools._replace(group=pools.group[rows])
     limits = limits_of(calls, pools, async_ratio=ASYNC_RATIO)
     inside = np.flatnonzero(suspect[calls.trace])

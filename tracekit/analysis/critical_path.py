@@ -15,7 +15,7 @@ from tracekit.analysis.clock_skew_alignment import moved_by, offsets_for, withou
 from tracekit.analysis.path_plant import plant
 from tracekit.analysis.path_result import CriticalPath
 from tracekit.analysis.path_support import without_contradicted
-from tracekit.analysis.path_tree import walks
+from tracekit.analysis.path_tree import in_a_row, walks
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew_result import ClockSkew
@@ -150,6 +150,7 @@ def _walked(traces: TraceSet, tree: PathTree, *, touching: bool) -> tuple[Array,
     """Return own time, total time and presence on the path of every node."""
     own, total, on_path = np.zeros(len(tree), np.int64), np.zeros(len(tree), np.int64), np.zeros(len(tree), bool)
     for nodes, rows in walks(traces, tree, touching=touching):
-        own[nodes], on_path[nodes] = rows.own_ns, rows.on_path
-        total[nodes] = np.where(rows.on_path, rows.windows.end - rows.windows.start, 0)
+        at = in_a_row(nodes)
+        own[at], on_path[at] = rows.own_ns, rows.on_path
+        total[at] = np.where(rows.on_path, rows.windows.end - rows.windows.start, 0)
     return own, total, on_path

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 _SAFE = 2.0**62
-_SHALLOW = 32  # levels; deeper than that, pointer doubling is cheaper
 
 
 class Windows(NamedTuple):
@@ -83,10 +82,14 @@ def walk(
     >>> rows.on_path.tolist(), rows.own_ns.tolist()
     ([True, False, True], [30, 0, 70])
     """
-    frame = windows(parent, start, end, awaited)
+    ancestors = ancestors_of(parent)
+    frame = windows(ancestors, start, end, awaited)
     length = np.where(frame.inside, frame.end - frame.start, 0)
     chains = _chains(parent, frame, length, barred, touching=touching)
-    on_path = _on_path(parent, frame.inside, chains)
+    on_path = frame.inside & (parent < 0)
+    on_path[chains.child[chains.taken]] = True
+    for above in ancestors:  # and all above it were waited for
+        on_path &= on_path[above]
     own = np.where(on_path, length, 0)
     taken = chains.child[chains.taken & on_path[chains.child]]
     np.subtract.at(own, parent[taken], length[taken])
@@ -126,12 +129,14 @@ def segments(rows: Walk) -> tuple[Array, Array, Array]:
     return span[kept], low[kept], high[kept]
 
 
-def windows(parent: Array, start: Array, end: Array, awaited: Array) -> Windows:
+def windows(ancestors: list[Array], start: Array, end: Array, awaited: Array) -> Windows:
     """Return every span clipped to all its ancestors.
 
     Parameters
     ----------
-    parent, start, end, awaited
+    ancestors
+        See ``ancestors_of``.
+    start, end, awaited
         See ``walk``.
 
     Returns
@@ -141,38 +146,53 @@ def windows(parent: Array, start: Array, end: Array, awaited: Array) -> Windows:
 
     Examples
     --------
-    >>> frame = windows(np.array([-1, 0]), np.array([0, 50]), np.array([100, 300]), np.ones(2, bool))
+    >>> frame = windows(ancestors_of(np.array([-1, 0])), np.array([0, 50]), np.array([100, 300]), np.ones(2, bool))
     >>> frame.end.tolist()
     [100, 100]
     """
-    low, high, inside = start.copy(), end.copy(), awaited & (end > start)
-    rows = np.flatnonzero(inside & (parent >= 0))
-    for _ in range(_SHALLOW):  # commonly few reach beyond their parents: cut those, then look at what is below them
-        up = parent[rows]
-        beyond = (low[rows] < low[up]) | (high[rows] > high[up]) | ~inside[up]
-        rows, up = rows[beyond], up[beyond]
-        if not len(rows):
-            return Windows(low, high, inside)
-        low[rows] = np.maximum(low[rows], low[up])
-        high[rows] = np.minimum(high[rows], high[up])
-        inside[rows] &= inside[up] & (high[rows] > low[rows])
-        changed = np.zeros(len(parent) + 1, bool)
-        changed[rows] = True
-        rows = np.flatnonzero(changed[parent] & inside)
-    _clip(parent.copy(), np.flatnonzero(parent >= 0), low, high, inside)
-    return Windows(low, high, inside & (high > low))
-
-
-def _clip(up: Array, rows: Array, low: Array, high: Array, inside: Array) -> None:
-    """Clip to all ancestors, in place, by pointer doubling; everything is read before anything is written."""
-    while len(rows):
-        above = up[rows]
-        since, until, there, beyond = low[above], high[above], inside[above], up[above]
+    inside, up = awaited & (end > start), ancestors[0]
+    cut = (start < start[up]) | (end > end[up]) | ~inside[up]
+    cut &= inside
+    if not cut.any():
+        return Windows(start, end, inside)
+    for further in ancestors:  # commonly few reach beyond their parents: look only at those and what is below them
+        cut |= cut[further]
+    low, high, rows = start.copy(), end.copy(), np.flatnonzero(cut)
+    steps = np.arange(len(up))
+    steps[rows] = up[rows]  # the way up ends at what needs no cutting
+    while len(rows):  # by pointer doubling; everything is read before anything is written
+        above = steps[rows]
+        since, until, there, beyond = low[above], high[above], inside[above], steps[above]
         low[rows] = np.maximum(low[rows], since)
         high[rows] = np.minimum(high[rows], until)
         inside[rows] &= there
-        up[rows] = beyond
-        rows = rows[beyond >= 0]
+        steps[rows] = beyond
+        rows = rows[beyond != above]
+    return Windows(low, high, inside & (high > low))
+
+
+def ancestors_of(parent: Array) -> list[Array]:
+    """Return for every row the ancestor 1, 2, 4, 8, ... above, as long as any row has one; beyond the root, the root.
+
+    Parameters
+    ----------
+    parent
+        int64, row of the parent; -1 for roots.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        int64, at least one.
+
+    Examples
+    --------
+    >>> [up.tolist() for up in ancestors_of(np.array([-1, 0, 1, 2]))]
+    [[0, 0, 1, 2], [0, 0, 0, 1], [0, 0, 0, 0]]
+    """
+    ancestors = [np.where(parent < 0, np.arange(len(parent)), parent)]
+    while not np.array_equal(further := ancestors[-1][ancestors[-1]], ancestors[-1]):
+        ancestors.append(further)
+    return ancestors
 
 
 def _chains(parent: Array, frame: Windows, length: Array, barred: Array | None, *, touching: bool) -> Chains:
@@ -230,18 +250,3 @@ def _last_of_runs(values: Array) -> Array:
     if not len(values):
         return np.zeros(0, np.int64)
     return np.flatnonzero(np.concatenate((values[1:] != values[:-1], [True])))
-
-
-def _on_path(parent: Array, inside: Array, chains: Chains) -> Array:
-    """Return the spans that were waited for all the way up."""
-    on_path = inside & (parent < 0)
-    on_path[chains.child[chains.taken]] = True
-    up = parent.copy()
-    rows = np.flatnonzero(on_path & (parent >= 0))
-    while len(rows):
-        above = up[rows]
-        there, beyond = on_path[above], up[above]
-        on_path[rows] = there
-        up[rows] = beyond
-        rows = rows[there & (beyond >= 0)]
-    return on_path

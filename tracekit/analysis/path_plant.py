@@ -189,11 +189,10 @@ def _mark_overflow(traces: TraceSet, tree: PathTree, overflow: str) -> None:
     """Mark, in place, spans that end after a parent that cannot have waited for them."""
     if overflow == "clip":
         return
-    spans = slice(tree.span_count)
-    rows = np.flatnonzero((tree.parent[spans] >= 0) & (tree.waiting[spans] == Waiting.AWAITED))
-    above = tree.parent[rows].astype(np.int64)
-    late = tree.end[rows] > tree.end[above]
-    rows, above = rows[late], above[late]
+    parent, end = tree.parent[: tree.span_count], tree.end
+    rows = np.flatnonzero((end[: tree.span_count] > end[parent]) & (parent >= 0))
+    rows = rows[tree.waiting[rows] == Waiting.AWAITED]
+    above = parent[rows].astype(np.int64)
     if overflow == "auto":
         margin = np.maximum(_LEAST_OVERFLOW_NS, (tree.end[above] - tree.start[above]) // 100)
         clearly = (tree.end[rows] - margin > tree.end[above]) & (above < tree.span_count)

@@ -256,6 +256,19 @@ def walks(traces: TraceSet, tree: PathTree, *, touching: bool) -> Iterator[tuple
         Rows of the walk are positions among the nodes.
     """
     for nodes, above in tree.blocks(traces.forest.starts, _BLOCK):
-        awaited = tree.waiting[nodes] == Waiting.AWAITED
-        barred = None if tree.barred is None else tree.barred[nodes]
-        yield nodes, walk(above, tree.start[nodes], tree.end[nodes], awaited, touching=touching, barred=barred)
+        at = in_a_row(nodes)
+        awaited = tree.waiting[at] == Waiting.AWAITED
+        barred = None if tree.barred is None else tree.barred[at]
+        yield nodes, walk(above, tree.start[at], tree.end[at], awaited, touching=touching, barred=barred)
+
+
+def in_a_row(nodes: Array) -> Array | slice:
+    """Return nodes as a slice where none is left out: copying nothing is cheaper than copying all.
+
+    Examples
+    --------
+    >>> in_a_row(np.array([4, 5, 6])), in_a_row(np.array([4, 6]))
+    (slice(4, 7, None), array([4, 6]))
+    """
+    whole = len(nodes) and nodes[-1] - nodes[0] + 1 == len(nodes)
+    return slice(int(nodes[0]), int(nodes[-1]) + 1) if whole else nodes
