@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 import tracekit as tk
-from tracekit import cli_path, cli_pull
+from tracekit import cli_audit, cli_path, cli_pull
 
 if TYPE_CHECKING:
     from tracekit.findings import Findings
@@ -54,6 +54,7 @@ app = typer.Typer(
 
 app.add_typer(cli_pull.app, name="pull")
 app.command()(cli_path.path)
+app.command()(cli_audit.audit)
 
 Files = Annotated[
     list[str],

@@ -1,0 +1,386 @@
+"""The coverage playbook: every branch of its tree, what missing inputs do, and what is never claimed."""
+
+import itertools
+import json
+import random
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from audit_cases import BANK, END, HOUR, WORLDS, App, World, answers_of
+
+import tracekit as tk
+from tracekit.aws.audit import conclude
+from tracekit.aws.audit_answers import DENIED, OPERATIONS, Answer
+from tracekit.aws.audit_folder import _HOMES
+from tracekit.aws.audit_gaps import gap_scan
+from tracekit.aws.audit_tree import STAGES
+from tracekit.aws.audit_words import WORDS
+
+SENTENCES = {
+    "OK": "a: nothing failed and nothing is unknown; observed over expected traces is 1.00 (0.99 to 1.01).",
+    "OK of a function": "a: nothing failed and nothing is unknown; observed over expected traces is 1.00 (1.00"
+    " to 1.00).",
+    "T0q": "a: no traffic in the window.",
+    "T0u": "a: requests are not known, so no traffic cannot be told from no traces (33,503 traces).",
+    "D1a": "a: tracing is switched off (OTEL_TRACES_EXPORTER=none, 2025-11-21). 67,165 requests in 7 days left 0"
+    " traces.",
+    "D1b": "a: TracingConfig.Mode is PassThrough; it only follows a sampled upstream header, and 0 of 67,165"
+    " invocations"
+    " carried one.",
+    "D1c": "a: tracing is enabled and 67,165 requests came, yet no trace exists. With rule Lambda's own (1 a"
+    " second and 5"
+    " %) the chance of that by luck is below 1e-12.",
+    "D2a": "a: task definition a:3 runs no X-Ray daemon or collector and names no remote one. Nothing in its containers"
+    " can hand traces on.",
+    "D2a none runs": "a: task definition a:3 has a collector, of which 0 of 2 run. Nothing in its containers can hand"
+    " traces on.",
+    "D2b": "a: collector public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3 is UNHEALTHY, 3 restarts,"
+    " last reason"
+    " 'OutOfMemoryError: container killed due to memory usage'; 13,659 of about 33,582 expected traces came.",
+    "D2c": "a: its collector runs on 2 of 2 tasks and 67,165 requests came, yet no trace exists (P = below 1e-12).",
+    "D3a": "a: 2 % of requests are traced, as rule rule-a says. Of an incident of 20 requests, 1 or more leave a"
+    " trace with"
+    " a chance of 33.2 %; 13.9 % would give 95 %.",
+    "D3b": "a: rule rule-a samples 100 % but only 70 % (70 to 70 %) of requests have traces.",
+    "D3b'": "a: 60 % (59 to 61 %) of the traces that rule rule-a should produce arrived. Sampling is not the"
+    " cause; about"
+    " 13,342 sampled traces were lost after the decision.",
+    "D3d": "a: 2.00 (1.98 to 2.01) times the traces that rule rule-a explains: an upstream decision, another rule, a"
+    " sampling boost or duplicate export.",
+    "D3f": "a: spans go to CloudWatch Logs; only 1 % are indexed as X-Ray traces, and 339 are there.",
+    "D3x": "a: no trace of 17 requests, but with rule rule-a that happens by luck with 17 %; about 44 requests"
+    " would tell.",
+    "D4a": "a: first deployed 2025-11-18 04:00; 27,758 requests since, no trace (P = below 1e-12). The"
+    " deployment pipeline"
+    " does not set it up. 1 of 1 services first deployed in the last 7 days lack it.",
+    "D4b": "a: last trace in the hour from 2025-11-20 13:00; 4,849 requests since (P = below 1e-12)."
+    " UpdateService by anna"
+    " at 2025-11-20 13:00 came before.",
+    "D5a": "a: collection dropped by 70.2 % from 2025-11-18 04:00 to 2025-11-18 08:00 (p = 0.005); requests did"
+    " not. About"
+    " 337 traces were not recorded. No other service has a hole in that time.",
+    "W1": "arn:aws:iam::123456789012:role/a may not write traces (xray:PutTraceSegments: implicitDeny). Segments"
+    " of a are"
+    " refused.",
+    "W2": "a runs in private subnets (subnet-shut) without an endpoint for com.amazonaws.eu-west-1.xray and without a"
+    " route out: segments cannot leave.",
+}
+
+
+def audited(name, **how):
+    return conclude(answers_of(WORLDS[name]), incident=(20, 1) if name == "D3a" else None, code="audit", **how)
+
+
+def of(audit, diagnosis):
+    return [finding for finding in audit.findings if finding.check == f"coverage.{diagnosis}"]
+
+
+# -------------------------------------------------------------------- every branch
+
+
+@pytest.mark.parametrize("name", [name for name in WORLDS if name != "D5b"])
+def test_every_branch_has_its_one_headline(name):
+    audit = audited(name)
+    diagnosis = name.split()[0]
+    assert audit.services["headline"].to_dict() == {"a": diagnosis}
+    (finding, *_) = of(audit, diagnosis)
+    assert finding.severity == WORDS[diagnosis].severity
+    if name in SENTENCES:
+        assert finding.headline == SENTENCES[name]
+    assert "{" not in finding.headline + finding.remedy
+    assert finding.remedy or diagnosis == "OK"
+    assert finding.code == "audit.evidence.query('service == \\'a\\')" or finding.code.startswith("audit.evidence")
+
+
+def test_a_service_that_only_its_callers_saw_is_silent():
+    audit = audited("D5b")
+    assert audit.services["headline"].to_dict() == {"a": "OK", "bank": "D5b"}
+    (finding,) = of(audit, "D5b")
+    assert finding.severity == "notice", "it may be anybody's"
+    assert finding.headline == (
+        "bank is called by a but sends no segments: 33,430 sampled calls, in the graph only as its callers saw it."
+    )
+    assert audit.alarms["TraceCoverageIncomplete"] == []
+    own = conclude(answers_of(World((App("a"), App("bank", "remote", callers=("a",)), App("b")))))
+    assert "b" not in own.alarms["TraceCoverageIncomplete"]
+
+
+def test_a_silent_service_of_ones_own_weighs_more():
+    answers = answers_of(World((App("a"), replace(BANK, name="b", callers=("a",)))))
+    named = answers_of(World((App("b", recorded=False),)))
+    ours = [one for one in named.records if one.operation.startswith(("ecs:", "cloudwatch:"))]
+    rest = [one for one in answers.records if not one.operation.startswith(("ecs:", "cloudwatch:"))]
+    audit = conclude(replace(answers, records=[*rest, *ours]))
+    assert audit.services.loc["b", "headline"] == "D2c"
+    assert "D5b" in audit.services.loc["b", "diagnoses"]
+    assert "b" in audit.alarms["TraceCoverageIncomplete"]
+    assert of(audit, "D5b")[0].severity == "warning"
+
+
+def test_the_words_of_all_diagnoses_are_used_by_a_fixture():
+    shown = {name.split()[0] for name in WORLDS} | {"T8u", "D3c", "G1"}
+    assert shown == set(WORDS)
+
+
+def test_the_rate_is_judged_only_against_a_declared_incident():
+    world = answers_of(WORLDS["D3a"])
+    assert conclude(world).services["headline"].tolist() == ["OK"]
+    enough = conclude(world, incident=(200, 1))
+    assert enough.services["headline"].tolist() == ["OK"]
+    (right,) = of(enough, "D3c")
+    assert "the declared incident is captured with 98.2 %" in right.headline
+    assert "about $0.39 a month more" in of(conclude(world, incident=(20, 1)), "D3a")[0].remedy
+
+
+def test_a_group_that_names_others_does_not_see_the_service():
+    world = replace(WORLDS["OK"], groups=(("web", 'service("web") { fault }'),))
+    audit = conclude(answers_of(world))
+    assert audit.services.loc["a", "diagnoses"] == ("OK", "G1", "D3c") or "G1" in audit.services.loc["a", "diagnoses"]
+    assert audit.services.loc["a", "headline"] == "OK", "a missing group is information"
+
+
+def test_a_service_that_follows_others_is_judged_by_their_rule():
+    apps = (App("a", rate=0.5), App("b", rate=0.01, kept=0.5, callers=("a",)))
+    audit = conclude(answers_of(World(apps)))
+    assert audit.services["headline"].to_dict() == {"a": "OK", "b": "OK"}
+    lost = (apps[0], replace(apps[1], kept=0.2))
+    assert conclude(answers_of(World(lost))).services["headline"].to_dict() == {"a": "OK", "b": "D3b'"}
+
+
+def test_holes_at_the_same_time_name_each_other():
+    apps = tuple(App(name, hole=(100, 104, 0.8)) for name in "ab")
+    audit = conclude(answers_of(World(apps)))
+    assert audit.alarms["TraceCollectionGapDetected"] == ["a", "b"]
+    assert {finding.headline.rpartition("recorded. ")[2] for finding in of(audit, "D5a")} == {
+        "Same window in b.",
+        "Same window in a.",
+    }
+
+
+# -------------------------------------------------------------------- evidence
+
+
+@pytest.mark.parametrize(
+    ("name", "operation", "words"),
+    [
+        ("D1b", "lambda:ListFunctions", '"TracingConfig": {"Mode": "PassThrough"}'),
+        ("D1a", "ecs:DescribeTaskDefinition", '"OTEL_TRACES_EXPORTER": "none"'),
+        ("D2a", "ecs:DescribeTaskDefinition", '"image": "shop/a:1"'),
+        ("D2b", "ecs:DescribeTasks", "OutOfMemoryError"),
+        ("D3b'", "xray:GetSamplingRules", '"FixedRate": 0.5'),
+        ("D4b", "cloudtrail:LookupEvents", "UpdateService by anna"),
+        ("D5c", "xray:BatchGetTraces", '"missing"'),
+        ("W1", "iam:SimulatePrincipalPolicy", "implicitDeny"),
+        ("W2", "ec2:DescribeRouteTables", "subnet-shut"),
+    ],
+)
+def test_a_finding_shows_the_answer_that_it_rests_on(name, operation, words):
+    (finding, *_) = of(audited(name), name)
+    rows = finding.evidence[finding.evidence["source_call"] == operation]
+    assert rows["answer"].str.contains(words, regex=False).any()
+    assert (rows["as_of"] == "2025-11-21T00:00:00+00:00").all()
+
+
+def test_the_evidence_has_every_stage_of_every_service():
+    audit = audited("OK")
+    assert set(audit.evidence["stage"]) == set(STAGES)
+    assert set(audit.evidence["status"]) <= {"pass", "not_needed"}
+    assert list(audit.evidence.columns[:4]) == ["step", "stage", "service", "fact"]
+    row = audit.services.loc["a"]
+    assert (row["requests"], row["recorded"], row["collector"]) == (67_165, 33_503, "sidecar")
+    assert row["last_trace"] == pd.Timestamp(END - HOUR, unit="s", tz="UTC")
+
+
+def test_a_propagation_finding_names_traces_that_show_it():
+    (finding,) = of(audited("D5c"), "D5c")
+    ids = {one["Id"] for call in answers_of(WORLDS["D5c"]).of("xray:BatchGetTraces") for one in call.content["Traces"]}
+    assert finding.exemplars
+    assert set(finding.exemplars) <= ids
+    assert finding.estimate.value == 1.0
+
+
+# -------------------------------------------------------------------- what is missing is never fine
+
+KINDS = [
+    ("xray:GetServiceGraph",),
+    ("xray:GetTraceSummaries", "xray:BatchGetTraces"),
+    ("lambda:ListFunctions",),
+    tuple(name for name in OPERATIONS if name.startswith("ecs:")),
+    ("xray:GetSamplingRules",),
+    ("xray:GetTraceSegmentDestination", "xray:GetIndexingRules"),
+    ("cloudwatch:ListMetrics", "cloudwatch:GetMetricData"),
+    ("cloudtrail:LookupEvents",),
+    ("xray:GetGroups",),
+    tuple(name for name in OPERATIONS if name.startswith(("iam:", "ec2:"))),
+]
+FINE = {"pass", "not_needed"}
+
+
+def test_removing_any_inputs_never_turns_unknown_into_fine():
+    """All subsets of the inputs, services of every kind: what is fine with less is fine with everything."""
+    apps = (
+        App("ok"),
+        App("fn", "lambda", per_hour=500),
+        App("vm", "instance"),
+        App("off", environment={"OTEL_TRACES_EXPORTER": "none"}),
+        App("lost", kept=0.2),
+        App("dark", "lambda", recorded=False, is_new=True, begins=6),
+        replace(BANK, callers=("ok",)),
+    )
+    answers = answers_of(World(apps, traces=14), hours=26)
+    whole = conclude(answers)
+    best = {name: row["headline"] for name, row in whole.services.iterrows()}
+    stages = whole.evidence.drop_duplicates(["service", "stage"]).set_index(["service", "stage"])["status"]
+    for count in range(1, len(KINDS) + 1):
+        for gone in itertools.combinations(KINDS, count):
+            less = conclude(answers.without(itertools.chain(*gone)))
+            said = " ".join(finding.headline for finding in less.findings if finding.check == "coverage.not_checked")
+            assert gone[0][0] in said
+            for name, row in less.services.iterrows():
+                assert row["headline"] != "OK" or best[name] == "OK", (name, gone)
+            fine = less.evidence[less.evidence["status"].isin(FINE)].drop_duplicates(["service", "stage"])
+            for name, stage in zip(fine["service"], fine["stage"], strict=True):
+                assert stages[(name, stage)] in FINE, (name, stage, gone)
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_a_permission_that_is_missing_is_told_and_nothing_becomes_fine(operation):
+    answers = answers_of(WORLDS["OK of a function"])
+    denied = [
+        replace(one, content={}, failure=DENIED) if one.operation == operation else one for one in answers.records
+    ]
+    if all(one.operation != operation for one in answers.records):
+        denied.append(Answer(operation, {}, {}, "2025-11-21", DENIED))
+    audit = conclude(replace(answers, records=denied))
+    (told,) = of(audit, "not_checked")
+    assert told.headline == f"not checked: needs {operation}."
+    assert told.severity == "notice"
+    assert told.remedy == f"Allow {operation} to these credentials."
+
+
+def test_one_hour_that_failed_leaves_the_graph_unknown():
+    answers = answers_of(WORLDS["OK"])
+    at = next(n for n, one in enumerate(answers.records) if one.operation == "xray:GetServiceGraph")
+    answers.records[at] = replace(answers.records[at], content={}, failure="500 InternalFailure")
+    audit = conclude(answers)
+    assert audit.services.loc["a", "headline"] == "T8u"
+    (finding,) = of(audit, "T8u")
+    assert finding.severity == "notice"
+    assert "xray:GetServiceGraph" in finding.remedy
+    assert "not checked: needs xray:GetServiceGraph (500 InternalFailure)." in str(audit.findings)
+
+
+@pytest.mark.parametrize("name", ["OK", "D5c", "D4b", "D2b"])
+def test_the_order_of_the_answers_is_no_matter(name):
+    answers = answers_of(WORLDS[name])
+    first = conclude(answers)
+    shuffled = list(answers.records)
+    random.Random(3).shuffle(shuffled)
+    again = conclude(replace(answers, records=shuffled))
+    pd.testing.assert_frame_equal(first.services, again.services)
+    assert [str(one) for one in first.findings] == [str(one) for one in again.findings]
+
+
+# -------------------------------------------------------------------- requests of one's own
+
+
+def test_requests_of_ones_own_beat_those_of_cloudwatch():
+    world = answers_of(WORLDS["T0u"])
+    hours = pd.date_range(pd.Timestamp(END - 168 * HOUR, unit="s"), periods=168, freq="h")
+    counts = pd.DataFrame({"service": "a", "time": hours, "count": 400})
+    assert conclude(world, requests=counts).services.loc["a", "headline"] == "OK"
+    twice = counts.assign(count=4000)
+    assert conclude(world, requests=twice).services.loc["a", "headline"] == "D3b'"
+    total = pd.DataFrame({"service": ["a"], "count": [67_200]})
+    assert conclude(world, requests=total).services.loc["a", "headline"] == "T8u", "hours are needed for gaps"
+    with pytest.raises(ValueError, match="expected request counts with a column service, found count"):
+        conclude(world, requests=total[["count"]])
+
+
+def test_only_the_services_that_are_asked_for():
+    audit = tk.audit_coverage(from_folder="audit-shop", services=["web"])
+    assert list(audit.services.index) == ["web"]
+    with pytest.raises(ValueError, match=r"expected services among bank, catalogue, .*, found wbe"):
+        tk.audit_coverage(from_folder="audit-shop", services=["wbe"])
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ({"days": 0}, "expected days above 0, found 0"),
+        ({"incident": (3, 5)}, "expected incident as occurrences and at most as many traces"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(how, expected):
+    with pytest.raises(ValueError, match=expected):
+        tk.audit_coverage(from_folder="audit-shop", **how)
+
+
+# -------------------------------------------------------------------- the bundled one
+
+
+def test_the_bundled_audit_tells_its_truth():
+    home = next(home for home in _HOMES if (home / "index.json").is_file())
+    (entry,) = json.loads((home / "index.json").read_text())["audits"]
+    audit = tk.audit_coverage(from_folder="audit-shop")
+    assert audit.services["headline"].to_dict() == entry["truth"]["headlines"]
+    strict = tk.audit_coverage(from_folder="audit-shop", incident=20)
+    changed = {
+        name: found
+        for name, found in strict.services["headline"].items()
+        if found != audit.services.loc[name, "headline"]
+    }
+    assert changed == entry["truth"]["headlines_with_incident_20"]
+    assert entry["licence"] == "MIT"
+    assert re.fullmatch(r"CoverageAudit\(eu-west-1: 12 services: 3 OK, .*\)", repr(audit))
+    assert "<table" in audit._repr_html_()
+
+
+# -------------------------------------------------------------------- holes
+
+
+def test_a_hole_is_found_where_it_is():
+    due = np.full(168, 1000.0)
+    came = np.random.default_rng(5).binomial(1000, 0.1, 168)
+    came[60:66] //= 4
+    gap = gap_scan(came, due)
+    assert (gap.last, gap.p) == (66, 0.005)
+    assert gap.first in {60, 61}, "a scan looks at some lengths only"
+    assert gap.loss == pytest.approx(0.75, abs=0.06)
+    assert gap.came == came[gap.first : 66].sum()
+
+
+def test_too_few_hours_or_no_traces_say_nothing():
+    assert gap_scan(np.ones(5), np.ones(5)) is None
+    assert gap_scan(np.zeros(50), np.ones(50)) is None
+    assert gap_scan(np.ones(50), np.zeros(50)) is None
+
+
+@pytest.mark.parametrize(("rate", "wander"), [(0.05, 0.0), (0.9, 0.0), (0.5, 0.15)])
+def test_holes_are_not_imagined(rate, wander):
+    """Days and nights, and shares that vary more than chance: false alarms of 100 weeks stay within the"
+    " binomial limit of 2 %."""
+    random_ = np.random.default_rng(11)
+    wave = 800 * (1 + 0.8 * np.sin(np.arange(168) / 24 * 2 * np.pi))
+    alarms = 0
+    for seed in range(100):
+        requests = random_.poisson(wave)
+        share = np.clip(rate * np.exp(wander * random_.standard_normal(168)), 0, 1)
+        gap = gap_scan(random_.binomial(requests, share), requests, seed=seed)
+        alarms += gap.p < 0.01 and gap.loss >= 0.2
+    assert alarms <= 5
+
+
+def test_real_holes_are_found():
+    random_ = np.random.default_rng(12)
+    found = 0
+    for seed in range(40):
+        requests = random_.poisson(800, 168)
+        came = random_.binomial(requests, 0.05)
+        came[70:74] = random_.binomial(came[70:74], 0.3)
+        gap = gap_scan(came, requests, seed=seed)
+        found += gap.p < 0.01 and gap.first <= 72 < gap.last
+    assert found >= 38

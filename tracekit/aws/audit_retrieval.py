@@ -1,0 +1,257 @@
+"""The eight steps of the coverage playbook as calls: what is asked, in which order, for which period."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tracekit.aws.audit_answers import Answer, Answers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from tracekit.aws.audit_calls import Reader
+
+HOUR = 3600
+_AT_ONCE = 4
+_DOCUMENTS = 100  # traces whose segments are looked at
+_METRICS = {
+    "AWS/Lambda": "Invocations",
+    "AWS/ApplicationELB": "RequestCount",
+}
+_CHANGES = (
+    "CreateFunction20150331",
+    "UpdateFunctionConfiguration20150331v2",
+    "UpdateFunctionCode20150331v2",
+    "CreateService",
+    "UpdateService",
+    "RegisterTaskDefinition",
+    "CreateSamplingRule",
+    "UpdateSamplingRule",
+    "DeleteSamplingRule",
+    "UpdateIndexingRule",
+    "UpdateTraceSegmentDestination",
+)
+WRITES = ("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets")
+_KEPT = ("id", "trace_id", "parent_id", "name", "namespace", "origin", "inferred", "type", "in_progress")
+
+
+def retrieve(reader: Reader, start: int, end: int) -> Answers:
+    """Ask AWS for everything that an audit looks at.
+
+    Parameters
+    ----------
+    reader
+        Makes the calls.
+    start, end
+        Seconds since the epoch, whole hours.
+
+    Returns
+    -------
+    Answers
+        Every call, also those that failed.
+
+    Raises
+    ------
+    PullError
+        Credentials that are of no use for any call.
+    """
+    records: list[Answer] = []
+    records += _graph(reader, start, end)
+    records += _documents(reader, start, end)
+    records += [reader.ask(operation) for operation in _LISTS]
+    records += _containers(reader)
+    records += _metrics(reader, start, end)
+    period: dict[str, Any] = {"StartTime": _time(start), "EndTime": _time(end)}
+    for name in _CHANGES:
+        wanted = [{"AttributeKey": "EventName", "AttributeValue": name}]
+        records.append(reader.ask("cloudtrail:LookupEvents", LookupAttributes=wanted, **period))
+    records += _network(reader, records)
+    return Answers(reader.region, start, end, records)
+
+
+_LISTS = (
+    "lambda:ListFunctions",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingStatisticSummaries",
+    "xray:GetIndexingRules",
+    "xray:GetTraceSegmentDestination",
+    "xray:GetGroups",
+)
+
+
+def _time(second: int) -> datetime:
+    """Return a time as boto3 takes it."""
+    return datetime.fromtimestamp(second, UTC)
+
+
+def _graph(reader: Reader, start: int, end: int) -> list[Answer]:
+    """Return the service graph of every hour: how many calls of which service are in the traces, and when."""
+
+    def one(low: int) -> Answer:
+        return reader.ask("xray:GetServiceGraph", StartTime=_time(low), EndTime=_time(low + HOUR))
+
+    first = one(start)
+    if first.failure:  # what is not allowed once is not allowed 168 times
+        return [first]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [first, *pool.map(one, range(start + HOUR, end, HOUR))]
+
+
+def _documents(reader: Reader, start: int, end: int) -> Iterator[Answer]:
+    """Yield summaries of the last six hours that hold any, and some of their traces, cut down to their skeleton."""
+    ids: list[str] = []
+    for high in range(end, start, -6 * HOUR):
+        low = max(start, high - 6 * HOUR)
+        found = reader.ask(
+            "xray:GetTraceSummaries",
+            most_pages=5,
+            StartTime=_time(low),
+            EndTime=_time(high),
+            TimeRangeType="Event",
+            Sampling=False,
+        )
+        ids = [summary["Id"] for summary in found.content.get("TraceSummaries", ())]
+        kept = [{"Id": trace_id} for trace_id in ids]
+        yield Answer(
+            found.operation,
+            found.request,
+            {"TraceSummaries": kept} if kept else found.content,
+            found.as_of,
+            found.failure,
+        )
+        if ids or found.failure:
+            break
+    step = max(1, len(ids) // _DOCUMENTS)
+    for batch in _by(5, ids[::step][:_DOCUMENTS]):
+        found = reader.ask("xray:BatchGetTraces", TraceIds=batch)
+        traces = [_skeleton(trace) for trace in found.content.get("Traces", ())]
+        yield Answer(
+            found.operation, found.request, {"Traces": traces} if traces else found.content, found.as_of, found.failure
+        )
+
+
+def _by(size: int, items: Sequence[Any]) -> Iterator[list[Any]]:
+    """Yield the items, so many at a time."""
+    for low in range(0, len(items), size):
+        yield list(items[low : low + size])
+
+
+def _skeleton(trace: dict[str, Any]) -> dict[str, Any]:
+    """Return a trace with the ids and names of its segments, and nothing of what users did."""
+    parts = []
+    for segment in trace.get("Segments", ()):
+        document = json.loads(segment["Document"])
+        parts.append({"Id": segment.get("Id"), "Document": json.dumps(_bare(document), separators=(",", ":"))})
+    return {"Id": trace.get("Id"), "LimitExceeded": trace.get("LimitExceeded", False), "Segments": parts}
+
+
+def _bare(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with the ids and names of all its parts; the tree is walked without recursion."""
+    top: dict[str, Any] = {}
+    todo = [(document, top)]
+    while todo:
+        part, bare = todo.pop()
+        bare |= {name: part[name] for name in _KEPT if name in part}
+        if sdk := (part.get("aws") or {}).get("xray"):
+            bare["aws"] = {
+                "xray": {name: sdk[name] for name in ("sdk", "sdk_version", "sampling_rule_name") if name in sdk}
+            }
+        if ((part.get("http") or {}).get("request") or {}).get("traced"):
+            bare["http"] = {"request": {"traced": True}}
+        inner: list[tuple[dict[str, Any], dict[str, Any]]] = [(child, {}) for child in part.get("subsegments", ())]
+        if inner:
+            bare["subsegments"] = [child for _, child in inner]
+            todo += inner
+    return top
+
+
+def _containers(reader: Reader) -> Iterator[Answer]:
+    """Yield clusters, services, task definitions and tasks, also the stopped ones of the last hour."""
+    clusters = reader.ask("ecs:ListClusters")
+    yield clusters
+    definitions: dict[str, None] = {}
+    for cluster in clusters.content.get("clusterArns", ()):
+        listed = reader.ask("ecs:ListServices", cluster=cluster)
+        yield listed
+        for batch in _by(10, listed.content.get("serviceArns", ())):
+            told = reader.ask("ecs:DescribeServices", cluster=cluster, services=batch)
+            yield told
+            definitions |= dict.fromkeys(service["taskDefinition"] for service in told.content.get("services", ()))
+        for status in ("RUNNING", "STOPPED"):
+            tasks = reader.ask("ecs:ListTasks", cluster=cluster, desiredStatus=status)
+            yield tasks
+            for batch in _by(100, tasks.content.get("taskArns", ())):
+                yield reader.ask("ecs:DescribeTasks", cluster=cluster, tasks=batch)
+    for definition in definitions:
+        yield reader.ask("ecs:DescribeTaskDefinition", taskDefinition=definition)
+
+
+def _metrics(reader: Reader, start: int, end: int) -> Iterator[Answer]:
+    """Yield the requests of every hour that Lambda and the load balancers counted."""
+    series: list[dict[str, Any]] = []
+    for namespace, name in _METRICS.items():
+        listed = reader.ask("cloudwatch:ListMetrics", Namespace=namespace, MetricName=name)
+        yield listed
+        series += [metric for metric in listed.content.get("Metrics", ()) if is_of_a_service(metric)]
+    for batch in _by(500, series):
+        queries = [
+            {
+                "Id": f"m{number}",
+                "Label": label_of(metric),
+                "MetricStat": {"Metric": metric, "Period": HOUR, "Stat": "Sum"},
+            }
+            for number, metric in enumerate(batch)
+        ]
+        yield reader.ask(
+            "cloudwatch:GetMetricData", MetricDataQueries=queries, StartTime=_time(start), EndTime=_time(end)
+        )
+
+
+def dimensions_of(metric: dict[str, Any]) -> dict[str, str]:
+    """Return the dimensions of a metric.
+
+    Examples
+    --------
+    >>> dimensions_of({"Dimensions": [{"Name": "FunctionName", "Value": "pay"}]})
+    {'FunctionName': 'pay'}
+    """
+    return {dimension["Name"]: dimension["Value"] for dimension in metric.get("Dimensions", ())}
+
+
+def is_of_a_service(metric: dict[str, Any]) -> bool:
+    """Return whether a metric counts the requests of one function or one target group.
+
+    Examples
+    --------
+    >>> is_of_a_service({"Dimensions": [{"Name": "AvailabilityZone", "Value": "eu-west-1a"}]})
+    False
+    """
+    return set(dimensions_of(metric)) in ({"FunctionName"}, {"TargetGroup", "LoadBalancer"}, {"TargetGroup"})
+
+
+def label_of(metric: dict[str, Any]) -> str:
+    """Return what a metric counts: a function, or a target group.
+
+    Examples
+    --------
+    >>> label_of({"Dimensions": [{"Name": "TargetGroup", "Value": "targetgroup/cart/1"}]})
+    'targetgroup/cart/1'
+    """
+    found = dimensions_of(metric)
+    return found.get("FunctionName") or found["TargetGroup"]
+
+
+def _network(reader: Reader, records: Iterable[Answer]) -> Iterator[Answer]:
+    """Yield what the roles may write, and how their subnets reach X-Ray."""
+    known = list(records)
+    functions = [item for record in known for item in record.content.get("Functions", ())]
+    definitions = [record.content["taskDefinition"] for record in known if "taskDefinition" in record.content]
+    roles = dict.fromkeys([f.get("Role") for f in functions] + [d.get("taskRoleArn") for d in definitions])
+    for role in filter(None, roles):
+        yield reader.ask("iam:SimulatePrincipalPolicy", PolicySourceArn=role, ActionNames=list(WRITES))
+    if any((f.get("VpcConfig") or {}).get("SubnetIds") for f in functions) or definitions:
+        for operation in ("ec2:DescribeSubnets", "ec2:DescribeRouteTables", "ec2:DescribeVpcEndpoints"):
+            yield reader.ask(operation)
