@@ -89,7 +89,7 @@ def _room(rows: Walk, slack: Array, *, touching: bool) -> Array:
     edges = np.concatenate((start[chain], start[beside], end[chain], end[beside]))
     moment, rank = np.unique(edges, return_inverse=True)
     begun, begun_beside, ended, ended_beside = np.split(rank, np.cumsum([len(chain), len(beside), len(chain)]))
-    begun[chains.before[on] < 0] = 0  # waits for no sibling, so none is before it
+    begun[chains.before[on] < 0] = begun_beside[chains.before[off] < 0] = 0  # waits for no sibling: none is before it
     size = len(moment)
     first = np.searchsorted(above * size + ended, above_beside * size + begun_beside, "right" if touching else "left")
     last = np.searchsorted(above * size + begun, above_beside * size + ended_beside, "left" if touching else "right")
