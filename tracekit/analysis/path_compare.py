@@ -14,7 +14,7 @@ from tracekit.analysis.path_contrast import contrast
 from tracekit.analysis.path_factors import FACTORS, whole_numbers
 from tracekit.analysis.path_keys import key_codes
 from tracekit.attributes import Codes
-from tracekit.findings import Estimate
+from tracekit.findings import Estimate, Shown
 from tracekit.stats.grouping import group_labels
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class PathComparison:
+class PathComparison(Shown):
     """Why the requests of one set of traces take longer, or less long, than those of another.
 
     Parameters

@@ -13,6 +13,7 @@ from tracekit.analysis import path_compare, path_drag, path_flame, path_frames, 
 from tracekit.analysis import what_if as what_ifs
 from tracekit.analysis import what_if_curve as curves
 from tracekit.analysis.path_issues import issues_of
+from tracekit.findings import Shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class CriticalPath:
+class CriticalPath(Shown):
     """The critical path of every request.
 
     Parameters

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tracekit.analysis.path_cells import Sample, cells_of, population_of
 from tracekit.analysis.path_intervals import limits, stacked
+from tracekit.findings import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ BANDS = ((0.45, 0.55), (0.90, 0.95), (0.95, 0.99), (0.99, 1.0))
 
 
 @dataclass(frozen=True, repr=False)
-class Bands:
+class Bands(Shown):
     """Path time by latency band.
 
     Parameters

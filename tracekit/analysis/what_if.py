@@ -20,6 +20,7 @@ from tracekit.analysis.path_intervals import bootstrap_means
 from tracekit.analysis.path_keys import key_codes
 from tracekit.analysis.path_tree import Waiting, matching
 from tracekit.analysis.what_if_plan import Plan, own_times
+from tracekit.findings import Shown
 from tracekit.stats.grouping import group_rows
 from tracekit.stats.intervals import effective_n
 from tracekit.stats.quantiles import share_limits, weighted_quantiles
@@ -66,7 +67,7 @@ Change: TypeAlias = float | Cap | Like
 
 
 @dataclass(frozen=True, repr=False)
-class WhatIf:
+class WhatIf(Shown):
     """Requests as they would have been.
 
     Parameters

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from tracekit.findings import Shown
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,7 +20,7 @@ FACTORS = tuple(step / 8 for step in range(17))  # free, in steps of an eighth, 
 
 
 @dataclass(frozen=True, repr=False)
-class WhatIfCurve:
+class WhatIfCurve(Shown):
     """Latency at many factors of the own time of some spans.
 
     Parameters

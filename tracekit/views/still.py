@@ -84,8 +84,9 @@ class Axes:
         widest = max((len(words[:_MOST_NAME]) for y in self.y.values() for _, words in y.ticks()), default=0)
         titled = any(layout[_long(name)].title.text for name in ys)
         self.left = 20.0 + CHARACTER * widest + 16.0 * titled
-        zero = any(trace.type == "bar" and trace.orientation == "h" for trace in traces)
-        self.x = scale_of(_reach(traces, "x", layout), layout.xaxis, (self.left, right), zero=zero)
+        self.has_flat_bars = any(trace.type == "bar" and trace.orientation == "h" for trace in traces)
+        reach = _reach(traces, "x", layout)
+        self.x = scale_of(reach, layout.xaxis, (self.left, right), zero=self.has_flat_bars)
         self.right, self.top, self.bottom = right, top, bottom
         self.is_hidden = layout.xaxis.visible is False
 
@@ -93,7 +94,10 @@ class Axes:
         """Return the lines behind the marks."""
         if self.is_hidden:
             return []
-        rules = [(self.left, self.right, y, y) for axis in self.y.values() for y, _ in axis.ticks()]
+        rules = [
+            (self.left, self.right, y, y) for axis in self.y.values() if not self.has_flat_bars for y, _ in axis.ticks()
+        ]
+        rules += [(x, x, self.top, self.bottom) for x, _ in self.x.ticks() if self.has_flat_bars]
         rules.append((self.left, self.right, self.bottom, self.bottom))
         ends = ({"x1": a, "x2": b, "y1": c, "y2": d} for a, b, c, d in rules)
         return [element("line", {**end, "stroke": LINE, "class": "tk-grid"}) for end in ends]
