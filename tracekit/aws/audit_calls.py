@@ -92,6 +92,7 @@ class Reader:
             Credentials that are of no use for any call.
         """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 - heavy
 
         if operation not in OPERATIONS:
             raise ValueError(f"expected a read operation of the audit ({', '.join(OPERATIONS)}), found {operation!r}")
@@ -106,7 +107,7 @@ class Reader:
             if code in _DENIED:
                 return Answer(operation, asked, {}, as_of, DENIED)
             return Answer(operation, asked, {}, as_of, self._clean(str(error)))
-        except (BotoCoreError, OSError, _LoopError) as error:
+        except (BotoCoreError, ResponseParserError, OSError, _LoopError) as error:
             return Answer(operation, asked, {}, as_of, self._clean(f"{type(error).__name__}: {error}"))
         if OPERATIONS[operation].holds not in content:
             failure = f"an answer without {OPERATIONS[operation].holds}: is there a proxy in between?"

@@ -92,12 +92,12 @@ class _Model(NamedTuple):
 
     def mean(self, e: Array) -> Array:
         """Return what is expected."""
-        return np.maximum(self.scale[:, None] * e, 1e-9)
+        return np.asarray(np.maximum(self.scale[:, None] * e, 1e-9))
 
     def variance(self, e: Array) -> Array:
         """Return how much counts vary."""
         mean = self.mean(e)
-        return self.dispersion[:, None] * mean + self.wander[:, None] * mean**2
+        return np.asarray(self.dispersion[:, None] * mean + self.wander[:, None] * mean**2)
 
 
 def _fit(k: Array, e: Array) -> _Model:

@@ -64,10 +64,7 @@ def retrieve(reader: Reader, start: int, end: int) -> Answers:
     records += [reader.ask(operation) for operation in _LISTS]
     records += _containers(reader)
     records += _metrics(reader, start, end)
-    period: dict[str, Any] = {"StartTime": _time(start), "EndTime": _time(end)}
-    for name in _CHANGES:
-        wanted = [{"AttributeKey": "EventName", "AttributeValue": name}]
-        records.append(reader.ask("cloudtrail:LookupEvents", LookupAttributes=wanted, **period))
+    records += _changed(reader, start, end)
     records += _network(reader, records)
     return Answers(reader.region, start, end, records)
 
@@ -242,6 +239,17 @@ def label_of(metric: dict[str, Any]) -> str:
     """
     found = dimensions_of(metric)
     return found.get("FunctionName") or found["TargetGroup"]
+
+
+def _changed(reader: Reader, start: int, end: int) -> Iterator[Answer]:
+    """Yield what CloudTrail knows of every kind of change; what fails once is not asked for ten more times."""
+    period: dict[str, Any] = {"StartTime": _time(start), "EndTime": _time(end)}
+    for name in _CHANGES:
+        wanted = [{"AttributeKey": "EventName", "AttributeValue": name}]
+        answer = reader.ask("cloudtrail:LookupEvents", LookupAttributes=wanted, **period)
+        yield answer
+        if not answer.is_known:
+            break
 
 
 def _network(reader: Reader, records: Iterable[Answer]) -> Iterator[Answer]:

@@ -1,0 +1,388 @@
+"""An audit of accounts that answer over HTTP: moto where it can, a small X-Ray of our own where it cannot."""
+
+import importlib.util
+import io
+import json
+import re
+import shutil
+import sys
+import threading
+import urllib.request
+import zipfile
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import boto3
+import botocore.session
+import pytest
+from audit_cases import _PATH, END, HOUR, WORLDS, answers_of
+from moto.server import ThreadedMotoServer
+from typer.testing import CliRunner
+
+import tracekit as tk
+from tracekit.aws import audit_folder
+from tracekit.aws.audit import _period
+from tracekit.aws.audit_answers import HIDDEN, OPERATIONS, plain
+from tracekit.aws.audit_calls import Reader
+from tracekit.aws.audit_retrieval import _graph
+from tracekit.cli import app
+
+MODEL = botocore.session.get_session().get_service_model("xray")
+NAMES = {MODEL.operation_model(name).http["requestUri"]: name for name in MODEL.operation_names}
+READS = re.compile(r"(Get|List|Describe|BatchGet|Lookup|Simulate)[A-Z]\w+")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the account's records do."""
+
+    def do_POST(self):
+        server = self.server
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        name = NAMES.get(self.path) or self.headers.get("X-Amz-Target", "?.?").rpartition(".")[2]
+        server.calls[name] += 1
+        status, text = server.answer(name, json.loads(body or b"{}"))
+        data = text if isinstance(text, bytes) else json.dumps(text).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+class FakeAccount(ThreadingHTTPServer):
+    """X-Ray, two results a page."""
+
+    daemon_threads = True
+
+    def __init__(self, answers):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers, self.calls, self.faults = answers, Counter(), {}
+
+    def answer(self, name, body):
+        if name in self.faults:
+            return self.faults[name]
+        operation = f"xray:{name}"
+        records = self.answers.of(operation)
+        if not records:
+            return 200, {}
+        if name == "GetServiceGraph":
+            hour = datetime.fromtimestamp(body["StartTime"], UTC).isoformat()
+            records = [one for one in records if one.request["StartTime"] == hour]
+            return 200, records[0].content if records else {"Services": []}
+        if name == "BatchGetTraces":
+            found = [one for call in records for one in call.content["Traces"] if one["Id"] in body["TraceIds"]]
+            return 200, {"Traces": found, "UnprocessedTraceIds": []}
+        holds = OPERATIONS[operation].holds
+        content = records[0].content
+        if not isinstance(content[holds], list):
+            return 200, content
+        at = int(body.get("NextToken", "0"))
+        items = [one | {key: 1.0 for key in ("CreatedAt", "ModifiedAt") if key in one} for one in content[holds]]
+        more = {"NextToken": str(at + 2)} if at + 2 < len(items) else {}
+        return 200, {holds: items[at : at + 2], **more}
+
+
+@pytest.fixture
+def account(monkeypatch):
+    """Start X-Ray on loopback; other services have nobody who listens."""
+    servers = []
+
+    def start(answers):
+        server = FakeAccount(answers)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        servers.append(server)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_XRAY", f"http://127.0.0.1:{server.server_port}")
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def moto(monkeypatch):
+    """The rest of AWS, played by moto's server."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setitem(Reader.__init__.__kwdefaults__, "attempts", 2)
+    urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/moto-api/reset", method="POST")).close()
+    yield server
+    server.stop()
+
+
+def made_in_moto():
+    """Two functions, a service with a sidecar, and an hour of invocations."""
+    session = boto3.Session(region_name="eu-west-1")
+    trust = {"Version": "2012-10-17", "Statement": []}
+    role = session.client("iam").create_role(RoleName="fn", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("fn.py", "def handler(event, context): pass")
+    for name, mode in (("a", "Active"), ("b", "PassThrough")):
+        session.client("lambda").create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role=role,
+            Handler="fn.handler",
+            Code={"ZipFile": packed.getvalue()},
+            TracingConfig={"Mode": mode},
+            Environment={"Variables": {"DB_PASSWORD": "hunter2hunter2", "OTEL_SERVICE_NAME": name}},
+        )
+    ecs = session.client("ecs")
+    ecs.create_cluster(clusterName="shop")
+    ecs.register_task_definition(
+        family="cart",
+        containerDefinitions=[
+            {"name": "app", "image": "shop/cart:1", "memory": 64},
+            {"name": "xray", "image": "public.ecr.aws/xray/aws-xray-daemon:3.x", "memory": 64},
+        ],
+    )
+    ecs.create_service(cluster="shop", serviceName="cart", taskDefinition="cart", desiredCount=1)
+    now = datetime.now(UTC)
+    session.client("cloudwatch").put_metric_data(
+        Namespace="AWS/Lambda",
+        MetricData=[
+            {
+                "MetricName": "Invocations",
+                "Dimensions": [{"Name": "FunctionName", "Value": name}],
+                "Timestamp": now - timedelta(hours=hours),
+                "Value": 5000.0,
+                "Unit": "Count",
+            }
+            for name in ("a", "b")
+            for hours in (3, 5)
+        ],
+    )
+
+
+@pytest.mark.usefixtures("moto")
+def test_an_account_of_moto_is_audited(account, tmp_path, markers):
+    made_in_moto()
+    empty = answers_of(WORLDS["D1c"])
+    server = account(empty)
+    audit = tk.audit_coverage(days=1, save=tmp_path / "saved")
+    assert audit.services.loc["a", "headline"] in {"D1c", "T8u"}
+    assert audit.services.loc["b", "headline"] == "D1b"
+    assert audit.services.loc["a", "requests"] == 10_000
+    assert audit.services.loc["cart", "collector"] == "sidecar"
+    assert server.calls["GetServiceGraph"] == 24
+    told = {finding.headline for finding in audit.findings if finding.check == "coverage.not_checked"}
+    assert any("cloudtrail:LookupEvents" in one for one in told), "moto has no CloudTrail"
+    whole = (tmp_path / "saved" / "answers.jsonl").read_text() + str(audit.findings) + audit.evidence.to_csv()
+    assert not any(marker in whole for marker in (*markers, "hunter2hunter2"))
+    assert HIDDEN in whole
+    again = tk.audit_coverage(from_folder=tmp_path / "saved")
+    assert again.services["headline"].to_dict() == audit.services["headline"].to_dict()
+    assert [str(one) for one in again.findings] == [str(one) for one in audit.findings]
+
+
+# -------------------------------------------------------------------- read-only
+
+
+@pytest.mark.usefixtures("moto")
+def test_only_reads_of_the_list_are_ever_called(account):
+    made_in_moto()
+    account(answers_of(WORLDS["D1c"]))
+    session = boto3.Session(region_name="eu-west-1")
+    called = set()
+    session.events.register(
+        "before-call.*", lambda model, **_: called.add(f"{model.service_model.signing_name}:{model.name}")
+    )
+    tk.audit_coverage(session, days=1)
+    names = {name.replace("monitoring:", "cloudwatch:") for name in called}
+    assert {"xray:GetServiceGraph", "lambda:ListFunctions", "ecs:ListClusters", "cloudwatch:ListMetrics"} <= names
+    assert {re.sub(r"(?<=s)\d{8}$", "", name) for name in names} <= set(OPERATIONS)
+    assert "xray:GetSamplingTargets" not in names
+
+
+def test_the_list_holds_reads_only_and_nothing_else_can_be_asked():
+    for operation in OPERATIONS:
+        assert READS.fullmatch(operation.partition(":")[2]), operation
+    assert not any("Targets" in operation for operation in OPERATIONS)
+    reader = Reader(region="eu-west-1")
+    for operation in ("xray:GetSamplingTargets", "xray:PutTraceSegments", "lambda:DeleteFunction"):
+        with pytest.raises(ValueError, match=rf"expected a read operation of the audit .*, found '{operation}'"):
+            reader.ask(operation)
+
+
+# -------------------------------------------------------------------- what goes wrong
+
+
+def test_all_pages_are_read(account):
+    server = account(answers_of(WORLDS["OK"]))
+    groups = [{"GroupName": str(number)} for number in range(5)]
+    server.answers.records.append(server.answers.of("xray:GetGroups")[0])
+    next(iter(server.answers.of("xray:GetGroups"))).content["Groups"][:] = groups
+    answer = Reader(region="eu-west-1").ask("xray:GetGroups")
+    assert [one["GroupName"] for one in answer.content["Groups"]] == ["0", "1", "2", "3", "4"]
+    assert server.calls["GetGroups"] == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "failure"),
+    [
+        ((403, {"__type": "AccessDeniedException", "message": "no"}), "denied"),
+        ((200, b"<html>Please sign in</html>"), "an answer without Groups: is there a proxy in between?"),
+        ((200, {"Groups": [], "NextToken": "again"}), "_LoopError: a page that leads back to an earlier one"),
+        ((400, {"__type": "InvalidRequestException", "message": "bad"}), "InvalidRequestException"),
+        ((500, {"__type": "InternalFailure"}), "InternalFailure|500"),
+    ],
+)
+def test_what_is_not_answered_is_kept_as_not_known(account, fault, failure):
+    server = account(answers_of(WORLDS["OK"]))
+    server.faults["GetGroups"] = fault
+    answer = Reader(region="eu-west-1", attempts=1).ask("xray:GetGroups")
+    assert not answer.is_known
+    assert re.search(failure, answer.failure)
+
+
+def test_what_is_denied_once_is_not_asked_for_every_hour(account, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    server = account(answers_of(WORLDS["OK"]))
+    server.faults["GetServiceGraph"] = (403, {"__type": "AccessDeniedException", "message": "no"})
+    (answer,) = _graph(Reader(region="eu-west-1"), END - 168 * HOUR, END)
+    assert (answer.failure, server.calls["GetServiceGraph"]) == ("denied", 1)
+
+
+@pytest.mark.parametrize("code", ["ExpiredTokenException", "UnrecognizedClientException", "InvalidSignatureException"])
+def test_credentials_that_are_of_no_use_end_the_audit(account, code, markers):
+    server = account(answers_of(WORLDS["OK"]))
+    server.faults["GetServiceGraph"] = (403, {"__type": code, "message": f"the token {markers[2]} is bad"})
+    with pytest.raises(
+        tk.PullError, match=f"expected credentials that xray:GetServiceGraph accepts, found {code}"
+    ) as told:
+        tk.audit_coverage(days=1)
+    assert not any(marker in str(told.value) for marker in markers)
+
+
+def test_credentials_in_messages_are_masked(account, markers):
+    server = account(answers_of(WORLDS["OK"]))
+    server.faults["GetGroups"] = (400, {"__type": "InvalidRequestException", "message": " ".join(markers)})
+    answer = Reader(region="eu-west-1", attempts=1).ask("xray:GetGroups")
+    assert "*** *** ***" in answer.failure
+
+
+def test_without_region_or_credentials_nothing_is_asked(monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(tk.PullError, match=r"expected a region, found none: give region="):
+        tk.audit_coverage()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    with pytest.raises(tk.PullError, match=r"expected credentials .*, found none; try .* or audit a saved folder"):
+        tk.audit_coverage(region="eu-west-1")
+    with pytest.raises(tk.PullError, match=r"expected a session of AWS, found none"):
+        tk.audit_coverage(profile="nobody")
+
+
+def test_the_time_is_whole_hours():
+    assert _period(2, "2026-01-03T05:59:00Z") == (1767243600, 1767416400)
+    start, end = _period(0.01, None)
+    assert end - start == HOUR
+    assert end % HOUR == 0
+
+
+# -------------------------------------------------------------------- the folder
+
+
+def test_a_saved_folder_is_whole_or_not_there(tmp_path, monkeypatch):
+    answers = answers_of(WORLDS["OK"])
+    folder = audit_folder.save(answers, tmp_path / "a")
+    assert audit_folder.load(folder) == answers
+    with pytest.raises(tk.LoadError, match=r"expected a new folder for the answers, found .* with something in it"):
+        audit_folder.save(answers, folder)
+    (tmp_path / "empty").mkdir()
+    assert audit_folder.load(audit_folder.save(answers, tmp_path / "empty")) == answers
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(audit_folder.json, "dumps", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        audit_folder.save(answers, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_folder_that_is_none_or_was_cut_is_refused(tmp_path):
+    with pytest.raises(tk.LoadError, match=r"expected a folder of saved answers, found no folder .*nowhere"):
+        tk.audit_coverage(from_folder=tmp_path / "nowhere")
+    with pytest.raises(tk.LoadError, match=r"expected a folder of saved answers \(audit.json and answers.jsonl\)"):
+        tk.audit_coverage(from_folder=tmp_path)
+    folder = audit_folder.save(answers_of(WORLDS["OK"]), tmp_path / "a")
+    lines = (folder / "answers.jsonl").read_text().splitlines(keepends=True)
+    (folder / "answers.jsonl").write_text("".join(lines[:-1]))
+    with pytest.raises(tk.LoadError, match=r"expected \d+ answers in .*, found \d+: the file was cut"):
+        tk.audit_coverage(from_folder=folder)
+    for damage in (lines[0][:30] + "\n", '{"operation":"xray:PutTraceSegments","request":{},"as_of":""}\n'):
+        (folder / "answers.jsonl").write_text(damage + "".join(lines[1:]))
+        with pytest.raises(tk.LoadError, match=r"expected an answer in line 1 of") as told:
+            tk.audit_coverage(from_folder=folder)
+        assert told.value.record == 1
+    about = json.loads((folder / "audit.json").read_text())
+    (folder / "audit.json").write_text(json.dumps(about | {"version": 2}))
+    with pytest.raises(tk.LoadError, match=r"expected version 1 in .*, found 2"):
+        tk.audit_coverage(from_folder=folder)
+
+
+def test_a_bundled_folder_that_was_changed_is_refused(tmp_path, monkeypatch):
+    home = next(home for home in audit_folder._HOMES if (home / "index.json").is_file())
+    shutil.copy(home / "index.json", tmp_path)
+    shutil.copytree(home / "audit-shop", tmp_path / "audit-shop")
+    monkeypatch.setattr(audit_folder, "_HOMES", (tmp_path,))
+    assert len(tk.audit_coverage(from_folder="audit-shop").services) == 12
+    with (tmp_path / "audit-shop" / "answers.jsonl").open("a") as file:
+        file.write("\n")
+    with pytest.raises(tk.LoadError, match=r"expected SHA-256 [0-9a-f]{64} in .*answers.jsonl, found another"):
+        tk.audit_coverage(from_folder="audit-shop")
+
+
+def test_the_same_seed_writes_the_same_bytes(tmp_path):
+    sys.path.insert(0, str(_PATH.parent))
+    try:
+        spec = importlib.util.spec_from_file_location("audit_shop", _PATH.with_name("audit_shop.py"))
+        made = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(made)
+    finally:
+        sys.path.remove(str(_PATH.parent))
+    made.write(tmp_path / "again", made.World(made.APPS, seed=7, traces=120))
+    for name in ("answers.jsonl", "audit.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (made.DATASETS / "audit-shop" / name).read_bytes()
+
+
+def test_secrets_of_environments_are_hidden():
+    told = plain({"environment": [{"name": "OTEL_EXPORTER_OTLP_HEADERS", "value": "api-key=1234"}, "odd"]})
+    assert told["environment"][0]["value"] == HIDDEN
+    assert plain({"at": datetime(2026, 1, 1, tzinfo=UTC), "odd": {1}})["at"] == "2026-01-01T00:00:00+00:00"
+    assert plain({"CloudTrailEvent": "{}", "containers": [{"command": ["--password", "x"]}]}) == {"containers": [{}]}
+
+
+# -------------------------------------------------------------------- the command
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["audit", *words])
+
+
+def test_the_command_tells_the_diagnoses_and_the_alarms(tmp_path):
+    ran = run("--from", "audit-shop", "--save", str(tmp_path / "copy"))
+    assert ran.exit_code == 1
+    words = " ".join(ran.output.split())
+    assert "CoverageAudit(eu-west-1: 12 services" in words
+    assert "TraceCollectionGapDetected: catalogue" in words
+    assert "Set Mode=Active." in words
+    assert (tmp_path / "copy" / "answers.jsonl").read_bytes().count(b"\n") > 200
+    assert run("--from", str(tmp_path / "copy"), "--service", "web").exit_code == 0
+
+
+def test_the_command_prints_json_and_refuses_what_cannot_be():
+    ran = run("--from", "audit-shop", "--json", "--incident", "20")
+    checks = {row["check"] for row in json.loads(ran.output)}
+    assert {"coverage.D3a", "coverage.D5a", "coverage.OK"} <= checks
+    assert run("--from", "audit-shop", "--service", "nobody").exit_code == 2
+    assert run("--from", "nowhere").exit_code == 2
