@@ -386,3 +386,21 @@ def test_an_attribute_of_rare_values_only_is_no_axis():
     columns = {"attributes.tenant.id": [f"t{n}" for n in range(100)]}
     traces = traces_of(RNG, 100, **columns).with_weights(np.repeat([1.0, 5.0], 50))
     assert status(tk.sampling(traces), "bias.attribute") == ["not_assessable"]
+
+
+def test_a_declaration_that_the_traces_contradict_is_not_believed():
+    """The rules say that every error is kept, the weights that errors were thinned as well."""
+    weight = np.where(np.arange(2000) % 2, 9.0, 4.0)
+    traces = traces_of(RNG, 2000, failed=np.arange(2000) % 20 == 0).with_weights(weight)
+    plain, declared = (only_errors(tk.sampling(traces, rules=rules)) for rules in (None, TAIL))
+    assert (plain.low, plain.high) == (declared.low, declared.high)
+
+
+def only_errors(findings):
+    return next(f for f in findings if f.check == "bias.tail").estimate
+
+
+def test_traces_that_all_came_beside_the_sample_say_nothing_about_traffic():
+    traces = traces_of(RNG, 50, **{"attributes.aws.trace.flag.sampled": False})
+    text = said(tk.sampling(traces), "bias.tail")
+    assert "not assessable: needs traces that stand for all traffic; these all came beside the sample" in text

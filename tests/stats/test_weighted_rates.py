@@ -98,6 +98,8 @@ def test_totals_cover_the_truth_and_never_fall_below_what_is_in_hand():
     assert 0.92 <= covered <= 0.985
     assert np.mean([t.value for t in totals]) == pytest.approx(size.sum(), rel=0.005)
     assert weighted_total(np.array([0.5]), np.array([1])).low == 1
+    whole = weighted_total(np.ones(5), np.full(5, 2.0))
+    assert whole.low == whole.high == 10, "a complete record leaves no doubt"
 
 
 def test_the_weight_effect_is_the_permutation_variance():

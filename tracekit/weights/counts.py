@@ -105,8 +105,7 @@ def read_counts(frame: pd.DataFrame) -> Counts:
     notes: list[str] = []
     for name in DIMENSIONS:
         if (column := found[name]) is not None:
-            texts = frame[column].map(_status_class if name == "status_class" else _text)
-            table[name] = texts.astype(object).where(texts.notna(), None)
+            table[name] = _labels(frame[column], name)
     if (column := found[TIME]) is not None:
         table["start_ns"] = _times(frame[column], notes)
         table["end_ns"] = _ends(table["start_ns"], frame, found[END], notes)
@@ -114,6 +113,14 @@ def read_counts(frame: pd.DataFrame) -> Counts:
     dimensions = tuple(name for name in DIMENSIONS if name in table)
     _check_windows(table, dimensions)
     return Counts(table.reset_index(drop=True), dimensions, tuple(dict.fromkeys(notes)))
+
+
+def _labels(column: pd.Series, name: str) -> pd.Series:
+    """Return what a column tells requests apart by, None where nothing; each distinct value is read once."""
+    read = _status_class if name == "status_class" else _text
+    codes, distinct = pd.factorize(column)
+    texts = np.array([*(read(value) for value in distinct), None], object)
+    return pd.Series(texts[codes], index=column.index, dtype=object)
 
 
 def _text(value: Any) -> str | None:
@@ -141,6 +148,9 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 def _times(column: pd.Series, notes: list[str]) -> pd.Series:
     """Return nanoseconds since the epoch; ValueError names the first row without a time."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype) and column.notna().all():
+        zoned: pd.Series = column.dt.tz_convert("UTC").astype("datetime64[ns, UTC]").astype(np.int64)
+        return zoned
     naive = column.map(
         lambda moment: getattr(pd.Timestamp(moment), "tzinfo", None) is None if _is_time(moment) else None
     )
@@ -254,6 +264,5 @@ def log_columns(log: pd.DataFrame) -> pd.DataFrame:
     for name in DIMENSIONS:
         column = next((c for c in NAMES[name] if c in log.columns), None)
         if column is not None:
-            distinct = {v: (_status_class if name == "status_class" else _text)(v) for v in log[column].unique()}
-            table[name] = log[column].map(distinct).astype(object)
+            table[name] = _labels(log[column], name)
     return table

@@ -68,7 +68,7 @@ def error_capture(inputs: Inputs) -> list[Finding]:
     base = inputs.base
     pi = inputs.probability[base]
     kept = int(inputs.failed[base].sum())
-    if inputs.is_even or (len(pi) and float(np.ptp(pi)) < 1e-9):  # noqa: PLR2004 - equal but for rounding
+    if np.allclose(pi, pi[0], 1e-9, 0):
         low, high = thinned_count(kept, float(pi[0]), level=inputs.level)
         all_errors = kept / float(pi[0])
     else:

@@ -167,7 +167,7 @@ class Inputs:
     @cached_property
     def is_even(self) -> bool:
         """Whether every trace has the same known probability."""
-        return bool(self.base.all()) and len(self.base) > 0 and float(np.ptp(self.probability)) < 1e-9  # noqa: PLR2004
+        return bool(len(self.base) and self.base.all() and np.allclose(self.probability, self.probability[0], 1e-9, 0))
 
     @property
     def rules_gave(self) -> bool:
@@ -189,6 +189,8 @@ class Inputs:
             return "traces"
         if not unknown and self.base.any():
             return ""
+        if not unknown:
+            return "traces that stand for all traffic; these all came beside the sample"
         why = "; ".join(f"{reason} ({n:,})" for reason, n in self.obstacles.items())
         what = (
             "inclusion probabilities"
