@@ -164,6 +164,19 @@ def test_a_band_with_too_few_requests_is_widened_and_says_so():
     assert bands["high_quantile"].tolist() == pytest.approx([0.595, 1.0])
 
 
+def test_excesses_have_limits_in_draws_of_the_same_traces():
+    rng = np.random.default_rng(2)
+    latencies = np.concatenate((rng.integers(100, 200, 300), rng.integers(900, 1100, 30)))
+    path = requests(latencies.tolist(), [False] * 300 + [True] * 30)
+    result = path.bands("service_name", [(0.2, 0.6), (0.95, 1.0)], least=5).table.set_index(["band", "service_name"])
+    own = result.loc["p20 to p60"]
+    assert own[["excess_ns", "excess_low_ns", "excess_high_ns"]].to_numpy().ravel().tolist() == [0] * 3 * len(own)
+    ledger = result.loc[("p95 to p100", "ledger")]
+    assert 900 < ledger["excess_low_ns"] < ledger["excess_ns"] < ledger["excess_high_ns"] < 1100
+    cart = result.loc[("p95 to p100", "cart")]
+    assert cart["excess_low_ns"] < cart["excess_ns"] < cart["excess_high_ns"] < 0
+
+
 def test_bands_rank_by_weight():
     rows = requests([10, 20, 30], [False] * 3).source
     path = critical_path(rows.with_weights(np.array([8.0, 1.0, 1.0])))
@@ -199,6 +212,12 @@ def test_limits_hold_the_mean_as_often_as_they_say(clusters):
         )
         held += low[0] <= 100 <= high[0]
     assert 0.89 <= held / 150 <= 0.99
+
+
+def test_a_draw_is_divided_by_what_was_drawn():
+    size = np.random.default_rng(1).gamma(1.0, 5.0, 300)
+    low, high = bootstrap_means(np.zeros(300, int), np.arange(300), 3 * size, size, 1)
+    assert [low[0], high[0]] == pytest.approx([3, 3])
 
 
 def test_one_trace_has_no_limits():
