@@ -317,3 +317,19 @@ def test_a_fixed_rate_beside_a_tail_sampler_gives_no_weights():
     }
     assert not climb(one_each(status_code=["OK"]), Evidence(sampling_rules(both)))[0].known.any()
     assert sampling_rules(both).base_rate is None
+
+
+def test_traces_that_were_all_captured_beside_the_sample_cannot_be_weighed():
+    traces = one_each(**{"attributes.aws.trace.flag.sampled": [False, False]})
+    with pytest.raises(
+        ValueError, match=r"expected a trace that stands for all traffic, found 2 that do not \(not samp"
+    ):
+        traces.with_weights("auto")
+    assert len(traces.where("name == 'y'").with_weights("auto")) == 0
+
+
+def test_weights_of_zero_leave_a_trace_out_of_every_figure():
+    traces = one_each(**{"attributes.aws.trace.flag.sampled": [False, None]}, trace_state="ot=th:8", took_ms=[900, 10])
+    table = tk.latency(traces.with_weights("auto")).table
+    assert table["weight_sum"].tolist() == [2.0]
+    assert table["p99_ns"].tolist() == [10e6]

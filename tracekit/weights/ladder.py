@@ -119,7 +119,8 @@ def chosen(traces: TraceSet, source: Any) -> Weights:
     Raises
     ------
     ValueError
-        A text that is no rung, attribute or file of rules; rules, counts or weights that do not hold what they should.
+        A text that is no rung, attribute or file of rules; rules, counts or weights that do not hold what they should;
+        no trace that stands for all traffic.
 
     Examples
     --------
@@ -132,6 +133,15 @@ def chosen(traces: TraceSet, source: Any) -> Weights:
     ... )
     (array([20.]), array([10.]))
     """
+    found = _asked(traces, source)
+    if len(found.value) and not found.value.any():
+        message = f"expected a trace that stands for all traffic, found {len(traces)} that do not"
+        raise ValueError(f"{message} ({', '.join(found.sources)}); look at them without weights")
+    return found
+
+
+def _asked(traces: TraceSet, source: Any) -> Weights:
+    """Return the weights by what they are asked with."""
     if isinstance(source, str):
         return _named(traces, source)
     if isinstance(source, pd.DataFrame):
