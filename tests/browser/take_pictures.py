@@ -12,15 +12,16 @@ PICTURES = Path(__file__).parent / "pictures"
 
 def main():
     PICTURES.mkdir(exist_ok=True)
-    _, during = tk.load_sample("checkout-regression")
+    before, during = tk.load_sample("checkout-regression")
     with TemporaryDirectory() as folder, launched() as browser, visit(browser) as visited:
-        page = visited.open(tk.report(during, Path(folder) / "report.html", title="Checkout became slow"))
+        path = tk.report(during, Path(folder) / "report.html", baseline=before, title="Checkout became slow")
+        page = visited.open(path)
         page.wait_for_timeout(500)
         page.screenshot(path=PICTURES / "report.png")
-        page.evaluate("document.querySelector('#traces h3')?.scrollIntoView()")
-        page.locator("#traces .tkw-row").nth(8).click()
+        page.get_by_role("link", name="see the trace that shows it").first.click()
+        page.mouse.move(5, 5)
         page.wait_for_timeout(800)
-        page.screenshot(path=PICTURES / "waterfall.png")
+        page.screenshot(path=PICTURES / "waterfall.png", clip={"x": 200, "y": 0, "width": 1080, "height": 720})
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ from shop_traces import MS, START, no_traces, shop_frame, shop_traces
 
 from tracekit import TraceSet, load_sample
 from tracekit.report.changed import entries_table, waits_table
-from tracekit.report.changes import Changes
+from tracekit.report.changes import Changes, name_of
 from tracekit.report.code import code_of
 from tracekit.report.overview import Overview
+from tracekit.report.page import render
 from tracekit.views.colours import Colours
 
 
@@ -146,3 +147,26 @@ def test_an_operation_that_makes_more_than_the_whole_change_is_said_alone():
     kept = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "status_code"]
     seen = changes(before, TraceSet.from_spans(now.spans[kept].assign(end_ns=ends)))
     assert " SELECT of ledger alone makes +55.0 ms: " in seen.findings()[0].headline
+
+
+def test_an_operation_that_more_requests_wait_for_is_said_so():
+    many, few = shop(10, 2), shop(10, 2)
+    spans = few.spans
+    half = spans["trace_id"].isin(few.trace_ids[::2])
+    without = half & (spans["name"] == "SELECT")
+    ends = spans["end_ns"].where(~half | (spans["name"] != "POST /pay"), spans["start_ns"] + 20 * MS)
+    kept = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "status_code"]
+    headline = said(TraceSet.from_spans(spans[kept].assign(end_ns=ends)[~without]), many)["change"].headline
+    assert "SELECT of ledger (+10.0 ms): 100 % of requests wait for it instead of 50.0 %." in headline
+
+
+def test_a_service_that_is_its_own_operation_is_named_once():
+    assert name_of({"service_name": "ledger", "operation": "ledger"}) == "ledger"
+
+
+def test_a_slow_trace_of_a_kind_that_the_baseline_lacks_stands_alone():
+    before, now = shop(5, 1), shop(10, 6)
+    renamed = TraceSet.from_spans(before.spans.assign(name=before.spans["name"].astype(str).replace("POST /pay", "PUT /pay")))
+    page = render(now, baseline=renamed)
+    assert "see the trace that shows it" in page
+    assert "against" not in page[page.index('<section id="traces"') :]

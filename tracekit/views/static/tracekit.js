@@ -553,6 +553,7 @@ class Row {
     if (fold < 0) this.fillSpan(W, i);
     else this.fillFold(W, fold, colour);
     this.label.title = `${this.service.textContent}  ${this.name.textContent}`;
+    this.line.title = this.words;
   }
 
   fillSpan(W, i) {
@@ -565,7 +566,8 @@ class Row {
     this.bar.className = `tkw-b ${looks.filter(([on]) => on).map(([, cls]) => cls).join(' ')}`.trim();
     this.el.className = `tkw-row${T.state && kind !== MATCHED ? ` ${kind === FASTER ? 'better' : 'changed'}` : ''}`;
     if (kind === MISSING) { this.bar.style.background = ''; this.bar.style.color = this.service.style.borderLeftColor; }
-    this.time.textContent = timeWords(T, i) + (flags & INFERRED ? ' (inferred)' : '');
+    this.words = timeWords(T, i) + (flags & INFERRED ? ' (inferred)' : '');
+    this.short = kind === SLOWER || kind === FASTER ? signed(T.dur[i] - T.dur2[i]) : this.words;
     set(this.line, { 'aria-label': spokenRow(T, i) });
   }
 
@@ -577,7 +579,8 @@ class Row {
     this.note.hidden = false;
     this.bar.className = 'tkw-b hull';
     this.el.className = 'tkw-row fold';
-    this.time.textContent = foldWords(T, g);
+    this.words = foldWords(T, g);
+    this.short = `${duration(facts.total)}${T.path ? `, ${percent(facts.path / T.path.total)}` : ''}`;
     set(this.line, { 'aria-label': `${foldWords(T, g)}, starts at ${duration(facts.from)}${facts.errors ? `, ${many(facts.errors, 'error')}` : ''}` });
   }
 
@@ -604,7 +607,9 @@ class Row {
   }
 
   placeTime(W, code, x0, x1, width, isPale) {
-    const { T } = W, room = 10 + this.time.textContent.length * 6.1, right = x1 + room < width, left = !right && x0 > room;
+    const { T } = W, room = 10 + this.words.length * 6.1, right = x1 + room < width, left = !right && x0 > room;
+    const words = right || left ? this.words : this.short; // what lies on a bar leaves most of it to be seen
+    if (this.time.textContent !== words) this.time.textContent = words;
     this.time.style.left = right ? `${(x1 + 5).toFixed(1)}px` : '';
     this.time.style.right = right ? '' : `${(left ? width - x0 + 5 : Math.max(6, width - x1 + 6)).toFixed(1)}px`;
     const onBar = !(right || left);
