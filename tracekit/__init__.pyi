@@ -6,6 +6,7 @@ from tracekit.loading import read as read
 from tracekit.samples import load_sample as load_sample
 from tracekit.samples import list_samples as list_samples
 from tracekit.loading.convert import convert as convert
+from tracekit.loading.requests import read_requests as read_requests
 from tracekit.aws.pull import pull_xray as pull_xray
 from tracekit.aws.trace_summaries import trace_summaries as trace_summaries
 
@@ -14,6 +15,8 @@ from tracekit.schema import describe as describe
 from tracekit.expressions import xray_filter as xray_filter
 from tracekit.aws.annotation_lint import annotation_lint as annotation_lint
 from tracekit.aws.audit import audit_coverage as audit_coverage
+from tracekit.aws.rules import sampling_rules as sampling_rules
+from tracekit.analysis.sampling_plan import plan_sampling as plan_sampling
 
 from tracekit.analysis.service_graph import service_graph as service_graph
 from tracekit.analysis.latency import latency as latency

@@ -1,0 +1,149 @@
+"""Counts of requests: tables of text, and answers of CloudWatch's GetMetricData."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CLASS = re.compile(r"(?:HTTPCode_(?:Target|Backend)_)?([2345])XX(?:_Count|Error)?", re.IGNORECASE)
+_BY_BALANCER = re.compile(r"HTTPCode_ELB_\w+", re.IGNORECASE)
+_ALL = re.compile(r"\b(?:RequestCount|Invocations|Requests|Count)\b", re.IGNORECASE)
+_FAILED = re.compile(r"\bErrors?\b", re.IGNORECASE)
+
+
+def table_rows(text: str) -> pd.DataFrame:
+    r"""Return a table separated by commas, semicolons or tabs; its index are the lines, the header is line 1.
+
+    Parameters
+    ----------
+    text
+        With a header.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As written; names of columns in lower case.
+
+    Examples
+    --------
+    >>> table_rows("time,route,count\n2026-11-21T14:00Z,/pay,640\n").loc[2, "count"].item()
+    640
+    """
+    first = text.partition("\n")[0]
+    separator = max(",;\t", key=first.count)
+    frame = pd.read_csv(io.StringIO(text), sep=separator, skip_blank_lines=False, skipinitialspace=True)
+    frame.columns = pd.Index([str(name).strip().lower() for name in frame])
+    frame.index = pd.RangeIndex(2, len(frame) + 2)
+    return frame.dropna(how="all")
+
+
+def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
+    """Return counts from an answer of GetMetricData saved as JSON.
+
+    The label of a series says what it is: ``RequestCount``, ``Count`` or ``Invocations`` all requests,
+    ``HTTPCode_Target_5XX_Count``, ``4XXError`` or ``Errors`` a class of them; what stands beside is the service.
+    Classes are taken off the whole, so that nothing counts twice.  ``HTTPCode_ELB_*`` are answers of the load balancer
+    itself, which no application can trace: they are left out and told.
+
+    Parameters
+    ----------
+    text
+        The answer, or a list of answers (pages).
+    tell
+        Told of series that are partial, unknown or left out; the number is that of the series, from 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``time``, ``service`` and ``status`` where they are told, ``count``.
+
+    Raises
+    ------
+    ValueError
+        More requests of a class than in all: service and time are named.
+
+    Examples
+    --------
+    >>> answer = {
+    ...     "MetricDataResults": [
+    ...         {"Id": "a", "Label": "cart RequestCount", "Timestamps": ["2026-11-21T14:00:00Z"], "Values": [640]},
+    ...         {
+    ...             "Id": "b",
+    ...             "Label": "cart HTTPCode_Target_5XX_Count",
+    ...             "Timestamps": ["2026-11-21T14:00:00Z"],
+    ...             "Values": [40],
+    ...         },
+    ...     ]
+    ... }
+    >>> metric_rows(json.dumps(answer), print)[["service", "status", "count"]].values.tolist()
+    [['cart', '2xx', 600.0], ['cart', '5xx', 40.0]]
+    """
+    told = json.loads(text)
+    pages = told if isinstance(told, list) else [told]
+    rows: list[tuple[str, str | None, str, float]] = []
+    series = [one for page in pages for one in page["MetricDataResults"]]
+    for number, one in enumerate(series, 1):
+        label = str(one.get("Label") or one.get("Id"))
+        if one.get("StatusCode", "Complete") not in {"Complete", "PartialData"} or one.get("Messages"):
+            tell(number, f"series {label!r}: {one.get('StatusCode')}: {one.get('Messages', '')}")
+        elif one.get("StatusCode") == "PartialData" and one is series[-1]:
+            tell(number, f"series {label!r} is partial: get the next page (NextToken)")
+        if found := _BY_BALANCER.search(label):
+            tell(number, f"{found[0]}: {sum(one['Values']):,.0f} answers of the load balancer itself, left out")
+            continue
+        meant = _meaning(label)
+        if meant is None:
+            tell(
+                number,
+                f"expected RequestCount, Count, Invocations, Errors or a status class, found {label!r}: left out",
+            )
+            continue
+        what, service = meant
+        rows += [(at, service, what, float(n)) for at, n in zip(one["Timestamps"], one["Values"], strict=True)]
+    return _parted(pd.DataFrame(rows, columns=["time", "service", "what", "count"]))
+
+
+def _meaning(label: str) -> tuple[str, str | None] | None:
+    """Return what a series counts, and of which service."""
+    for pattern, what in ((_CLASS, None), (_FAILED, "5xx"), (_ALL, "all")):
+        if found := pattern.search(label):
+            rest = (label[: found.start()] + label[found.end() :]).strip(" /:-_") or None
+            return what or f"{found[1]}xx", rest
+    return None
+
+
+def _parted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return counts by class that add up to the whole."""
+    keys = rows["service"].fillna("")
+    wide = rows.assign(service=keys).pivot_table(
+        index=["time", "service"], columns="what", values="count", aggfunc="sum"
+    )
+    wide = wide.fillna(0.0)
+    classes = [name for name in wide if name != "all"]
+    if "all" in wide:
+        rest = wide["all"] - wide[classes].sum(axis=1)
+        wrong = np.flatnonzero(rest < 0)
+        if len(wrong):
+            time, service = wide.index[wrong[0]]
+            raise ValueError(
+                f"expected no more requests of a status class than in all, found {-rest.iloc[wrong[0]]:,.0f} more at "
+                f"{time}{f' for {service}' if service else ''}; give RequestCount and HTTPCode_Target_* of one balancer"
+            )
+        name = "other" if {"2xx", "3xx"} & set(classes) else "2xx"
+        wide[name] = rest
+    if not classes:
+        counts = wide["all"].rename("count").reset_index()
+    else:
+        parts: Any = wide.drop(columns="all", errors="ignore").stack()  # noqa: PD013 - melt loses the index
+        counts = parts.rename("count").rename_axis(["time", "service", "status"]).reset_index()
+        counts = counts[(counts["status"] != "other") | (counts["count"] > 0)]
+        counts = counts.sort_values(["time", "service", "status"], ignore_index=True)
+    return counts if keys.any() else counts.drop(columns="service")
