@@ -56,7 +56,9 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         left = ipywidgets.VBox(
             [self.service, self.operation, self.error], layout={"width": "46%", "min_width": "280px"}
         )
-        right = ipywidgets.VBox([self.latency, self.period], layout={"flex": "1", "min_width": "280px"})
+        right = ipywidgets.VBox(
+            [self.latency, self.period], layout={"flex": "1", "min_width": "280px", "margin": "0 0 0 16px"}
+        )
         controls = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "width": "100%"})
         super().__init__([controls, self._said, self._picture, self.table, self._shown, self._opened])
         self.service.observe(self._narrow, "value")
