@@ -298,3 +298,14 @@ def test_what_is_left_out_is_told():
     assert strange.endswith("traces belong to strata that were not counted and are left out")
     count = [int(text.split()[0]) for text in (outside, strange)]
     assert sum(count) + found.estimate.n == 300
+
+
+def test_a_rule_without_a_fixed_rate_expects_nothing():
+    boosted = [{"RuleName": "b", "FixedRate": 0.05, "SamplingRateBoost": {"MaxRate": 0.5}}]
+    counts = pd.DataFrame({"service": ["web", "billing"], "count": [4000, 400]})
+    found = tk.sampling(traces_of(RNG, 200), rules=boosted, requests=counts)
+    assert "(b): not assessable: needs a rule with a fixed rate" in said(found, "rate.configured")
+    assert status(found, "absence") == ["not_assessable"]
+    assert "rule b has no fixed rate (200)" in said(found, "bias.tail")
+    assert "configured" not in said(found, "id.forensic")
+    assert status(found, "evidence.loss") == ["not_assessable"]

@@ -119,6 +119,11 @@ def test_jaegers_strategies_and_a_plain_rate():
     rules = sampling_rules(strategies)
     assert rules.match({"service_name": "cart"}).rate == 0.8
     assert rules.match({"service_name": "web"}).rate == 0.1
+    assert not rules.match({"service_name": "mail"}).has_rate, "a limit is no rate, and the default is not its"
+    pay = {"service": "pay", "type": "probabilistic", "param": 0.5}
+    pay["operation_strategies"] = [{"operation": "refund", "type": "probabilistic", "param": 1.0}]
+    assert sampling_rules({"service_strategies": [pay]}).match({"service_name": "pay"}) is None, "nobody tells which"
+    assert sampling_rules({"default_strategy": {}}).head == ()
     assert sampling_rules(1).base_rate == 1.0
 
 
@@ -170,9 +175,22 @@ def test_without_a_yaml_reader_it_says_what_to_install(tmp_path, monkeypatch):
             {"policies": [{"type": "probabilistic", "probabilistic": {"sampling_percentage": 500}}]},
             r"expected sampling_percentage between 0 and 1 in policy 1 \(policy 1\), found 5.0",
         ),
+        (
+            {"service_strategies": [{"service": "a", "type": "probabilistic", "param": "x"}]},
+            r"expected a number as param of strategy 1 \(a\), found 'x'",
+        ),
         ({"default_strategy": {"type": "probabilistic"}}, "expected a number as param of default_strategy, found None"),
     ],
 )
 def test_rules_that_do_not_parse_are_named(source, text):
     with pytest.raises(ValueError, match=text):
         sampling_rules(source)
+
+
+def test_a_boosted_rule_has_no_rate_and_one_that_asks_for_more_decides_nothing():
+    boosted = {"RuleName": "b", "FixedRate": 0.05, "SamplingRateBoost": {"MaxRate": 0.5, "CooldownWindowMinutes": 5}}
+    assert not sampling_rules([boosted]).head[0].has_rate
+    assert sampling_rules([boosted]).base_rate is None
+    plain = {"RuleName": "Default", "FixedRate": 0.05, "ResourceARN": "*", "ServiceType": "*", "Attributes": {}}
+    assert sampling_rules([plain]).match({}).rate == 0.05
+    assert sampling_rules([plain | {"ServiceType": "AWS::ECS::Container"}]).match({}) is None

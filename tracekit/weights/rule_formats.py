@@ -92,16 +92,18 @@ def _central(records: list[Any]) -> Rules:
             raise ValueError(f"expected a sampling rule with FixedRate as rule {number}, found {record!r:.100}")
         name = str(body.get("RuleName", f"rule {number}"))
         where = f"rule {number} ({name})"
+        rate = _share(body["FixedRate"], "FixedRate", where)
+        asks = {key: body.get(key) for key in ("ResourceARN", "ServiceType") if body.get(key, "*") != "*"}
         rule = HeadRule(
             name,
-            _share(body["FixedRate"], "FixedRate", where),
+            NEVER_KNOWN if body.get("SamplingRateBoost") else rate,
             _whole(body.get("ReservoirSize", 0), "ReservoirSize", where),
             is_shared=True,
             service_name=str(body.get("ServiceName", "*")),
             http_request_method=str(body.get("HTTPMethod", "*")),
             path=str(body.get("URLPath", "*")),
             host=str(body.get("Host", "*")),
-            attributes=tuple((str(k), str(v)) for k, v in (body.get("Attributes") or {}).items()),
+            attributes=tuple((str(k), str(v)) for k, v in (asks | dict(body.get("Attributes") or {})).items()),
         )
         rules.append((_whole(body.get("Priority", 10_000), "Priority", where), name, rule))
     return Rules(tuple(rule for _, _, rule in sorted(rules, key=lambda entry: entry[:2])))
@@ -173,20 +175,25 @@ def _policy(policy: Any, number: int) -> TailPolicy:
 
 
 def _jaeger(strategies: Mapping[str, Any]) -> Rules:
-    """Return Jaeger's strategies; a rate-limiting one has no probability and is left out."""
-    rules = [
-        HeadRule(
-            str(body["service"]),
-            _share(body.get("param"), "param", str(body["service"])),
-            service_name=str(body["service"]),
-        )
-        for body in strategies.get("service_strategies", ())
-        if body.get("type") == "probabilistic"
-    ]
+    """Return Jaeger's strategies; a rate-limiting one has no probability, one for an operation cannot be matched."""
+    rules: list[HeadRule] = []
     default = strategies.get("default_strategy") or {}
-    if default.get("type") == "probabilistic":
-        rules.append(HeadRule("default_strategy", _share(default.get("param"), "param", "default_strategy")))
+    for number, body in enumerate([*strategies.get("service_strategies", ()), default], 1):
+        is_default = body is default
+        if is_default and "type" not in body:
+            continue
+        service = "*" if is_default else str(body.get("service", "*"))
+        name = "default_strategy" if is_default else f"strategy {number} ({service})"
+        for own in body.get("operation_strategies", ()):
+            operation = (("operation", str(own.get("operation"))),)
+            rules.append(HeadRule(name, _strategy(own, name), service_name=service, attributes=operation))
+        rules.append(HeadRule(name if is_default else service, _strategy(body, name), service_name=service))
     return Rules(tuple(rules))
+
+
+def _strategy(body: Mapping[str, Any], where: str) -> float:
+    """Return the probability of a strategy, NaN for a limit per second."""
+    return NEVER_KNOWN if body.get("type") == "ratelimiting" else _share(body.get("param"), "param", where)
 
 
 _READERS = {

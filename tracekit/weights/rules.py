@@ -28,7 +28,7 @@ class HeadRule:
     name
         What the rule is called.
     rate
-        Share of the requests beyond the reservoir that is kept.
+        Share of the requests beyond the reservoir that is kept; NaN where it is not fixed (limit per second, boost).
     quota
         Kept of every second for certain; 0 for none.
     is_shared
@@ -36,7 +36,7 @@ class HeadRule:
     service_name, http_request_method, path, host
         Patterns with ``*`` and ``?``, case does not matter.
     attributes
-        Patterns by attribute.
+        What else the rule asks for; traces do not tell whether it matched.
 
     Examples
     --------
@@ -56,6 +56,11 @@ class HeadRule:
     path: str = "*"
     host: str = "*"
     attributes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def has_rate(self) -> bool:
+        """Whether the rate is fixed."""
+        return not math.isnan(self.rate)
 
     def matches(self, request: Mapping[str, str | None]) -> bool | None:
         """Return whether a request matches; None where a field that the rule asks for is not known.
@@ -172,4 +177,4 @@ class Rules:
         drawn = [policy.probability for policy in self.tail if policy.kind == "probabilistic"]
         if self.tail:
             return max(drawn) if drawn and not self.head else None
-        return self.only.rate if self.only is not None else None
+        return self.only.rate if self.only is not None and self.only.has_rate else None

@@ -237,6 +237,9 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
     start = traces.columns.spans.start_ns[traces.forest.root_row]
     for number, one in enumerate(rules.head):
         chosen = np.flatnonzero(rule == number)
+        if not one.has_rate:
+            refuse(chosen, f"rule {one.name} has no fixed rate")
+            continue
         if not one.quota:
             if one.rate > 0:
                 weight[chosen], source[chosen] = 1 / one.rate, 0

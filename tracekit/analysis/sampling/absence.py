@@ -80,7 +80,7 @@ def _one(inputs: Inputs, key: str, label: str, requests: float) -> Finding:
     rules = inputs.rules
     rule = rules.match({field: label}) if rules is not None and not rules.tail else None
     row = pd.DataFrame({"scope": [label], "requests": requests, "traces": 0})
-    if rule is None:
+    if rule is None or not rule.has_rate:
         top = float(np.asarray(clopper_pearson(0, requests, level=inputs.level).high))
         text = (
             f"`{label}` left no trace of {number(requests)} requests, so at most {percent(top)} of them are kept: not"

@@ -134,6 +134,8 @@ def _due(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> tuple[float, fl
     """Return how many traces a rule should give, with the standard deviation; or what is missing to tell."""
     assert inputs.counts is not None
     window, kind, parties = inputs.counts.window_s, "epoch", 1
+    if not rule.has_rate:
+        return "a rule with a fixed rate"
     if rule.quota:
         if window is None or window > _LONGEST_S:
             return "request counts by time, in windows of 60 s or shorter, for a rule with a reservoir"

@@ -121,4 +121,4 @@ def _configured(inputs: Inputs, service: str) -> float | None:
     if rules.tail:
         return rules.base_rate
     rule = rules.match({"service_name": service})
-    return rule.rate if rule is not None else None
+    return rule.rate if rule is not None and rule.has_rate else None
