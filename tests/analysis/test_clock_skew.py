@@ -305,6 +305,18 @@ def test_what_the_path_needs_is_what_everything_says():
     assert needed.equals(everything[everything["offset_ns"] != 0])
 
 
+def test_a_few_calls_that_nobody_waits_for_are_outvoted():
+    traces = recorded(np.random.default_rng(12), 100, fixed(0, 0, 0, 0))
+    frame = traces.spans
+    answer = frame.index[(frame["kind"] == "SERVER") & (frame["host_name"] == "cart")][40]
+    frame.loc[answer, ["start_ns", "end_ns"]] += 3 * MS
+    outvoted = tk.TraceSet.from_spans(frame)
+    assert not tk.critical_path(traces).issues["code"].eq("OUTSIDE_PARENT").any()
+    assert tk.critical_path(outvoted).issues["code"].eq("OUTSIDE_PARENT").any()
+    assert tk.critical_path(outvoted).clocks is None
+    assert (tk.clock_skew(outvoted).offsets["offset_ns"] == 0).all()
+
+
 def test_agreement_is_that_of_a_plain_count():
     rng = np.random.default_rng(2)
     for _ in range(100):
