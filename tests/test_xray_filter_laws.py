@@ -38,7 +38,8 @@ def conditions(draw, scope, words=None):
     return Condition(word, operator_, draw(VALUES[kind]) if operator_ else None)
 
 
-IDS = st.builds(Id, name=TEXTS) | st.builds(
+NAMES = st.sampled_from(["web", "cart", "ledger", "queue", "c*", "?e*", "*", "no such"])
+IDS = st.builds(Id, name=NAMES | TEXTS) | st.builds(
     Id, name=st.none() | TEXTS, type=TEXTS, account=st.none() | st.sampled_from(["1", "2"])
 )
 

@@ -265,6 +265,18 @@ def test_that_summaries_tell_of_few_traces_is_told(serve, tmp_path):
     assert pulled(tmp_path / "c", [trace_id(1)]).notes == ()
 
 
+def test_the_worst_that_any_page_says_of_a_trace_counts(serve, tmp_path):
+    running = document(trace_id(1), 6).replace('"end_time":1760000000.75,', '"in_progress":true,')
+    server = search_on(serve([Trace(1, indexed=False, segments=[document(trace_id(1), at) for at in range(3)])]))
+    for documents in (
+        [running, *server.traces[trace_id(1)].documents],
+        [*server.traces[trace_id(1)].documents, running],
+    ):
+        server.traces[trace_id(1)].documents = documents
+        pull = pulled(tmp_path / str(len(documents)), [trace_id(1)])
+        assert pull.counts == {"partial": 1}
+
+
 def test_a_retrieval_that_fails_is_started_again_and_told_of_in_the_end(serve, tmp_path):
     server = search_on(serve([Trace(1, indexed=False)]))
     server.statuses = ["RUNNING", "FAILED"]
@@ -358,6 +370,14 @@ def test_spans_come_from_the_log_group(serve, tmp_path, monkeypatch):
     resumed = pulled(tmp_path / "other", ids, source="logs", **time)
     assert resumed.counts == by_id.counts
     assert sorted(tk.read(tmp_path / "other").trace_ids) == ids[:2]
+
+
+def test_the_end_of_a_time_is_not_in_it(serve, tmp_path):
+    server = serve()
+    server.spans = [span(1, "web"), span(2, "web", BEGUN + 3600), span(3, "web", BEGUN + 3599)]
+    time = {"start": utc(BEGUN), "end": utc(BEGUN + 3600)}
+    pull = pulled(tmp_path / "pulled", service="web", source="logs", **time)
+    assert pull.accounts.index.tolist() == [f"{1:032x}", f"{3:032x}"]
 
 
 def test_a_query_that_fills_up_is_halved(serve, tmp_path, monkeypatch):
