@@ -1,0 +1,154 @@
+"""Plans of sampling rules: counted by hand, and beside samplers that really toss coins."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tracekit as tk
+
+SECOND = 10**9
+
+
+def shop(rows, **more):
+    frame = pd.DataFrame(rows)
+    frame = frame.assign(trace_id=[f"{n + 1:x}" for n in range(len(frame))], span_id="1")
+    for name, value in {"name": "GET /", "service_name": "web", "start_ns": 0, "end_ns": 5, **more}.items():
+        if name not in frame:
+            frame[name] = value
+    return tk.TraceSet.from_spans(frame)
+
+
+def rule(name, rate, quota=0, priority=1, **more):
+    return {"RuleName": name, "Priority": priority, "FixedRate": rate, "ReservoirSize": quota, **more}
+
+
+PATH = "attributes.url.path"
+
+
+def test_every_request_follows_the_first_rule_that_matches():
+    traces = shop([{PATH: "/pay", "status_code": "ERROR"}] * 4 + [{PATH: "/cart"}] * 6)
+    plan = tk.plan_sampling(traces, [rule("pay", 1.0, URLPath="/pay*"), rule("Default", 0.5, priority=9)])
+    table = plan.rules.set_index("rule")
+    assert table["trace_count"].to_dict() == {"pay": 4, "Default": 6}
+    assert table["kept_count"].to_dict() == {"pay": 4.0, "Default": 3.0}
+    row = plan.plans.loc["rules"]
+    assert (row["request_count"], row["kept_count"], row["kept_ratio"]) == (10, 7, 0.7)
+    assert (row["error_count"], row["kept_error_count"], row["unmatched_count"]) == (4, 4, 0)
+    assert plan.operations["kept_count"].sum() == 7
+
+
+def test_the_parts_add_up_to_the_whole():
+    traces = tk.load_sample("checkout-xray")
+    rules = [rule("orders", 0.4, 2, HTTPMethod="POST"), rule("Default", 0.05, 1, priority=9)]
+    plan = tk.plan_sampling(traces, {"now": rules, "all": 1.0, "none": 0.0})
+    for column in ("request_count", "kept_count", "error_count", "kept_error_count", "cost_usd"):
+        parts = plan.rules.groupby("plan", sort=False)[column].sum()
+        assert np.allclose(parts, plan.plans[column].loc[parts.index])
+    assert plan.plans.loc["all", "kept_count"] == len(traces)
+    assert plan.plans.loc["none", "kept_count"] == 0
+    assert (plan.rules["kept_count"] <= plan.rules["request_count"] + 1e-9).all()
+
+
+def test_a_trace_stands_for_as_many_requests_as_its_weight_says():
+    traces = shop([{PATH: "/"}] * 5).with_weights(20)
+    row = tk.plan_sampling(traces, 0.1).plans.loc["rules"]
+    assert (row["request_count"], row["kept_count"]) == (100, pytest.approx(10))
+    assert "unknown weight" not in str(tk.plan_sampling(traces, 0.1).findings[0].assumptions)
+    assert (
+        "5 traces of unknown weight count once"
+        in tk.plan_sampling(shop([{PATH: "/"}] * 5), 0.1).findings[0].assumptions
+    )
+
+
+def test_a_reservoir_keeps_what_a_sampler_keeps():
+    """Classic samplers that toss coins, 300 of them, beside the expectation."""
+    random = np.random.default_rng(3)
+    start = np.sort(random.integers(0, 300 * SECOND, 600))
+    traces = shop({"start_ns": start, "end_ns": start + 5})
+    expected = tk.plan_sampling(traces, [rule("Default", 0.1, 1)]).plans.loc["rules", "kept_count"]
+    first = len(np.unique(start // SECOND))
+    kept = first + random.binomial(600 - first, 0.1, 300)
+    assert expected == pytest.approx(kept.mean(), rel=0.03)
+    assert expected > 600 * 0.1 * 3, "most of what is kept is the reservoir's"
+
+
+def test_families_differ_in_what_is_missing_and_in_attributes():
+    traces = shop([{"attributes.tenant": "acme"}, {"attributes.tenant": "other"}, {}])
+    rules = [rule("acme", 1.0, Attributes={"tenant": "ac*"}), rule("Default", 0.0, priority=9)]
+    kept = {
+        sdk: tk.plan_sampling(traces, rules, sdk=sdk).plans.loc["rules", "kept_count"] for sdk in ("otel", "classic")
+    }
+    assert kept == {"otel": 1.0, "classic": 3.0}
+    path = [rule("pay", 1.0, URLPath="/pay*"), rule("Default", 0.0, priority=9)]
+    kept = {
+        sdk: tk.plan_sampling(traces, path, sdk=sdk).plans.loc["rules", "kept_count"] for sdk in ("otel", "classic")
+    }
+    assert kept == {"otel": 0.0, "classic": 3.0}
+    late = [rule("errors", 1.0, Attributes={"http.status_code": "5*"}), rule("Default", 0.0, priority=9)]
+    failing = shop([{"attributes.http.status_code": "500"}])
+    assert tk.plan_sampling(failing, late).plans.loc["rules", "kept_count"] == 0, "not known when the trace begins"
+
+
+def test_requests_that_no_rule_takes_are_told():
+    traces = shop([{PATH: "/pay"}, {PATH: "/cart"}])
+    plan = tk.plan_sampling(traces, [rule("pay", 1.0, URLPath="/pay*")])
+    assert plan.plans.loc["rules", "unmatched_count"] == 1
+    assert plan.rules.set_index("rule").loc["no rule", ["trace_count", "kept_count"]].tolist() == [1, 0]
+
+
+def test_the_lost_evidence_is_named():
+    rows = [{PATH: "/", "name": "GET /"}] * 200 + [
+        {PATH: "/refund", "name": "POST /refund", "status_code": "ERROR"}
+    ] * 10
+    plan = tk.plan_sampling(shop(rows), {"now": 0.05}, incident=(20, 1))
+    silent = plan.operations.set_index("root_name")
+    assert silent.loc["POST /refund", "chance_of_none"] == pytest.approx(0.95**10)
+    assert silent.loc["GET /", "chance_of_none"] == pytest.approx(0.95**200)
+    assert plan.plans.loc["now", "silent_operation_count"] == 1
+    assert plan.plans.loc["now", "capture_ratio"] == pytest.approx(1 - 0.95**20)
+    (finding,) = plan.findings
+    assert finding.severity == "notice"
+    assert finding.headline == (
+        "now would keep 10 of 210 requests (5 %) for about $2.27 a month, and lose about 10 of 10 failing ones;"
+        " 1 operation would probably leave no trace."
+    )
+    assert repr(plan) == "SamplingPlan(now: 10.5 of 210 requests kept)"
+    assert "<table" in plan._repr_html_()
+
+
+def test_slow_requests_are_counted():
+    took = np.arange(1, 201) * 1000
+    traces = shop({"end_ns": took})
+    row = tk.plan_sampling(traces, 0.5).plans.loc["rules"]
+    assert (row["slow_count"], row["kept_slow_count"]) == (2, 1.0)
+
+
+def test_the_price_is_for_a_month():
+    start = np.arange(0, 3600, 60) * SECOND
+    traces = shop({"start_ns": start, "end_ns": start + 1})
+    plan = tk.plan_sampling(traces, 1.0, usd_per_million=1e6)
+    assert plan.plans.loc["rules", "cost_usd"] == pytest.approx(60 * 30 * 24 * 3600 / 3540)
+
+
+def test_no_traces_are_a_plan_too():
+    nobody = shop([{PATH: "/"}]).where("service_name == 'nobody'")
+    plan = tk.plan_sampling(nobody, 0.5, incident=5)
+    assert plan.plans.loc["rules", "request_count"] == 0
+    assert np.isnan(plan.plans.loc["rules", "capture_ratio"])
+
+
+@pytest.mark.parametrize(
+    ("rules", "how", "expected"),
+    [
+        (0.5, {"sdk": "java"}, "expected sdk 'otel' or 'classic', found 'java'"),
+        ({}, {}, "expected at least one set of rules, found none"),
+        (
+            {"a": {"policies": [{"name": "e", "type": "status_code"}]}},
+            {},
+            "expected rules that decide when a trace begins, found tail policies in 'a'",
+        ),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(rules, how, expected):
+    with pytest.raises(ValueError, match=expected):
+        tk.plan_sampling(shop([{PATH: "/"}]), rules, **how)

@@ -1,0 +1,333 @@
+"""Sampling rules of X-Ray: what is read, what is wrong with them, and the SDK as a judge of that."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import boto3
+import pandas as pd
+import pytest
+from aws_xray_sdk.core.exceptions.exceptions import InvalidSamplingManifestError
+from aws_xray_sdk.core.sampling.local.sampler import LocalSampler
+from aws_xray_sdk.core.utils.search_pattern import wildcard_match
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tracekit as tk
+from tracekit.aws.rules_patterns import covers, meet
+from tracekit.weights.trace_state import rule_hash
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "reference" / "xray_on_eks.md"
+DEFAULT = {"RuleName": "Default", "Priority": 10_000, "FixedRate": 0.05, "ReservoirSize": 1}
+
+
+def rule(name, priority=1, rate=0.5, **more):
+    return {"RuleName": name, "Priority": priority, "FixedRate": rate, "ReservoirSize": 0, **more}
+
+
+def local(*rules, **more):
+    return {"version": 2, "rules": list(rules), "default": {"fixed_target": 1, "rate": 0.05}, **more}
+
+
+def path_rule(name="a", **more):
+    return {
+        "description": name,
+        "host": "*",
+        "http_method": "*",
+        "url_path": "*",
+        "fixed_target": 0,
+        "rate": 0.5,
+        **more,
+    }
+
+
+def said(rules, *checks, **how):
+    findings = tk.sampling_rules(rules).lint(**how)
+    return [one.headline for one in findings if not checks or one.check.removeprefix("rules.") in checks]
+
+
+# -------------------------------------------------------------------- reading
+
+
+def test_rules_come_from_files_of_both_forms_and_from_the_account(tmp_path, serve):
+    records = {"SamplingRuleRecords": [{"SamplingRule": DEFAULT}, {"SamplingRule": rule("pay", URLPath="/pay*")}]}
+    (tmp_path / "central.json").write_text(json.dumps(records))
+    (tmp_path / "local.json").write_text(json.dumps(local(path_rule("pay", url_path="/pay*"))))
+    central, file = (tk.sampling_rules(tmp_path / f"{name}.json") for name in ("central", "local"))
+    assert repr(central) == "SamplingRules(central: pay 0/s + 50 %, Default 1/s + 5 %)"
+    assert repr(file) == "SamplingRules(local: pay 0/s + 50 %, default 1/s + 5 %)"
+    assert central.table["url_path"].tolist() == file.table["url_path"].tolist() == ["/pay*", "*"]
+    assert "<table" in central._repr_html_()
+    assert tk.sampling_rules(central) is central
+    server = serve()
+    server.do_GetSamplingRules = lambda _: (200, records)
+    session = boto3.Session(region_name="eu-west-1")
+    assert tk.sampling_rules(session).table["rule"].tolist() == ["pay", "Default"]
+    assert set(server.calls) == {"GetSamplingRules"}
+    server.denied = {"GetSamplingRules"}
+    with pytest.raises(tk.PullError, match=r"expected the sampling rules of eu-west-1, found none \(permission denied"):
+        tk.sampling_rules(session)
+
+
+def test_one_rule_and_a_bare_list_are_rules_too():
+    assert tk.sampling_rules({"SamplingRule": rule("pay")}).table["rule"].tolist() == ["pay"]
+    assert tk.sampling_rules(rule("pay")).table["rule"].tolist() == ["pay"]
+    assert tk.sampling_rules([rule("b", 2), rule("a", 2), DEFAULT]).table["rule"].tolist() == ["a", "b", "Default"]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({"processors": {}}, "expected SamplingRuleRecords, .* in the rules given, found processors"),
+        (7, "expected SamplingRuleRecords, .*, found 7"),
+        ([{"RuleName": "a"}], "expected a sampling rule with FixedRate as rule 1"),
+        ([rule("a", rate=2)], r"expected FixedRate between 0 and 1 in rule 1 \(a\), found 2"),
+        ([rule("a", priority="x")], "expected a number as Priority of rule 1"),
+        (local({"description": "a"}), "expected a rule with a rate as rule 1 of the manifest"),
+    ],
+)
+def test_what_is_no_set_of_rules_is_refused(source, expected):
+    with pytest.raises(ValueError, match=expected):
+        tk.sampling_rules(source)
+
+
+def test_a_file_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"expected a file of sampling rules, found none at .*nowhere"):
+        tk.sampling_rules(tmp_path / "nowhere.json")
+    (tmp_path / "a.json").write_text("rules:")
+    with pytest.raises(ValueError, match=r"expected JSON in .*a.json, found text that is none"):
+        tk.sampling_rules(str(tmp_path / "a.json"))
+
+
+def test_rules_are_taken_wherever_rules_are_taken():
+    shop = tk.load_sample("checkout-xray")
+    rules = tk.sampling_rules(local())
+    assert any(finding.check.startswith("rate") or finding.check for finding in tk.sampling(shop, rules=rules))
+    assert tk.plan_sampling(shop, rules).rules["rule"].tolist() == ["default"]
+
+
+# -------------------------------------------------------------------- the examples of the document
+
+
+@pytest.mark.skipif(not SHARED.is_file(), reason="the reference documents are not beside the repository")
+def test_both_listings_of_the_document_are_caught():
+    listings = [
+        found
+        for block in re.findall(r"```json\n(.*?)```", SHARED.read_text(encoding="utf-8"), re.DOTALL)
+        if '"fixed_target"' in block
+        for found in [json.loads(block)]
+    ]
+    assert len(listings) == 2
+    for listing in listings:
+        with pytest.raises(InvalidSamplingManifestError):
+            LocalSampler(listing)
+        findings = tk.sampling_rules(listing).lint()
+        assert findings.worst == "critical"
+        checks = {finding.check for finding in findings}
+        assert {"rules.rejected", "rules.never_match", "rules.unknown_key", "rules.unreachable"} <= checks
+        text = str(findings)
+        assert "the SDK rejects the whole file, because rules of version 2 need host." in text
+        assert "http.status_code is not known when the decision is made" in text
+    assert "response_time is not known when the decision is made" in text
+    assert "there is no default rule" in text
+
+
+# -------------------------------------------------------------------- the SDK as a judge
+
+BODIES = st.fixed_dictionaries(
+    {"rate": st.sampled_from([0.0, 0.5, 1.0]), "fixed_target": st.integers(0, 2)},
+    optional={
+        "host": st.sampled_from(["*", ""]),
+        "http_method": st.just("*"),
+        "url_path": st.just("/a*"),
+        "service_name": st.just("*"),
+    },
+)
+
+
+@given(
+    version=st.sampled_from([1, 2, 3]),
+    rules=st.lists(BODIES, max_size=3),
+    default=st.none() | BODIES,
+    reads=st.booleans(),
+)
+def test_a_file_is_called_rejected_exactly_where_the_sdk_rejects_it(version, rules, default):
+    manifest = {"version": version, "rules": rules} | ({} if default is None else {"default": default})
+    try:
+        LocalSampler(json.loads(json.dumps(manifest)))
+        accepted = True
+    except InvalidSamplingManifestError:
+        accepted = False
+    assert accepted == (not said(manifest, "rejected"))
+
+
+TEXT = st.text("ab/", max_size=5)
+PATTERN = st.text("ab*?", max_size=5)
+
+
+@given(wide=PATTERN, narrow=PATTERN, text=TEXT)
+def test_what_covers_takes_all_of_the_other(wide, narrow, text):
+    if covers(wide, narrow) and wildcard_match(narrow, text) and text:
+        assert wildcard_match(wide, text)
+    assert covers(wide, wide) or "?" in wide
+    assert covers("*", narrow)
+
+
+TEXTS = ["".join(letters) for length in range(6) for letters in itertools.product("ab", repeat=length)]
+
+
+def takes(pattern, text):
+    return re.fullmatch(pattern.replace("*", ".*").replace("?", "."), text) is not None
+
+
+@given(one=st.text("ab*?", max_size=4), other=st.text("ab*?", max_size=4))
+def test_patterns_meet_where_a_text_is_taken_by_both(one, other):
+    assert meet(one, other) == any(takes(one, text) and takes(other, text) for text in TEXTS) or len(one + other) > 6
+    assert meet(one, other) == meet(other, one)
+    assert meet(one, other) or not covers(one, other)
+
+
+# -------------------------------------------------------------------- one fault each
+
+ERRORS = (
+    "Rule errors can never do what it says: http.status_code is not known when the decision is made,"
+    " and it never matches."
+)
+SLOW = (
+    "Rule a can never do what it says: response_time is not known when the decision is made, so it matches everything"
+    " else it asks for."
+)
+
+
+@pytest.mark.parametrize(
+    ("rules", "check", "severity", "headline"),
+    [
+        (
+            [rule("errors", Attributes={"http.status_code": "5*"}), DEFAULT],
+            "never_match",
+            "critical",
+            ERRORS,
+        ),
+        (
+            [rule("all", Host="shop*"), rule("pay", 2, Host="shop.eu", URLPath="/pay"), DEFAULT],
+            "unreachable",
+            "warning",
+            "Rule pay is never reached: rule all takes everything it asks for.",
+        ),
+        (
+            [rule("a", URLPath="/a"), rule("b", URLPath="/b"), DEFAULT],
+            "same_priority",
+            "warning",
+            "Rules a and b have one priority (1): names decide.",
+        ),
+        (
+            [rule("a", URLPath="/pay*"), rule("b", 2, 0.1, HTTPMethod="POST"), DEFAULT],
+            "overlap",
+            "notice",
+            "Rules a and b overlap: what both ask for follows a.",
+        ),
+        ([rule("a", rate=0), DEFAULT], "keeps_nothing", "warning", "Rule a keeps nothing: rate 0 and no reservoir."),
+        (
+            [rule("a", URLPath="/a")],
+            "no_default",
+            "warning",
+            "There is no rule Default: what matches no other rule is decided by the SDK's own 1 a second and 5 %.",
+        ),
+        (
+            [rule("a", 0, URLPath="/a"), DEFAULT],
+            "priority",
+            "warning",
+            "Rule a: expected a priority from 1 to 9999, found 0.",
+        ),
+        (
+            [rule("a", URLPath="/a", Pfad="/b"), DEFAULT],
+            "unknown_key",
+            "warning",
+            "Rule a: Pfad is ignored: central rules know no such key.",
+        ),
+        (
+            [rule("a", Attributes={"tenant": "acme"}), DEFAULT],
+            "sdk_differs",
+            "notice",
+            "Rule a: classic X-Ray SDKs match without its attributes (tenant).",
+        ),
+        (
+            [rule("a", ResourceARN="arn:aws:x"), DEFAULT],
+            "sdk_differs",
+            "notice",
+            "Rule a: classic X-Ray SDKs ignore its ResourceARN.",
+        ),
+        (
+            [rule("a", Attributes={f"k{n}": "*" for n in range(6)}), DEFAULT],
+            "attributes",
+            "warning",
+            "Rule a: expected at most 5 attributes, found 6.",
+        ),
+        (
+            local(path_rule(attributes={"response_time": "> 1000"})),
+            "never_match",
+            "critical",
+            SLOW,
+        ),
+    ],
+)
+def test_every_fault_is_told(rules, check, severity, headline):
+    findings = [one for one in tk.sampling_rules(rules).lint() if one.check == f"rules.{check}"]
+    assert [one.headline for one in findings] == [headline]
+    assert findings[0].severity == severity
+    assert findings[0].remedy
+    assert len(findings[0].evidence) == (0 if check == "no_default" else len(findings[0].evidence))
+
+
+def test_rules_without_a_fault_say_so():
+    rules = [rule("pay", URLPath="/pay*"), rule("cart", 2, URLPath="/cart*"), DEFAULT]
+    (finding,) = tk.sampling_rules(rules).lint()
+    assert (finding.check, finding.severity) == ("rules.fine", "info")
+    assert finding.headline == "3 rules of the rules given: nothing was found that they cannot do."
+    assert not said(local(path_rule(url_path="/pay*")), "rejected", "unknown_key", "unreachable", "no_default")
+
+
+def test_a_rule_for_another_service_type_is_not_hidden():
+    rules = [rule("a", ServiceType="AWS::EC2::Instance"), rule("b", 2), DEFAULT]
+    assert said(rules, "unreachable") == ["Rule Default is never reached: rule b takes everything it asks for."]
+
+
+def test_a_rule_that_no_client_reports_is_told():
+    statistics = [{"RuleName": "Default", "RequestCount": 5}, {"RuleName": "a", "RequestCount": 0}]
+    found = said([rule("a", URLPath="/a"), DEFAULT], "unseen", statistics=statistics)
+    assert found == ["Rule a: no client reported a request."]
+
+
+# -------------------------------------------------------------------- beside traces
+
+
+def traced(rows):
+    frame = pd.DataFrame(rows).assign(name="GET /", start_ns=0, end_ns=5)
+    return tk.TraceSet.from_spans(frame.assign(trace_id=[f"{n + 1:x}" for n in range(len(frame))], span_id="1"))
+
+
+def test_traces_that_another_rule_decided_are_counted():
+    rules = [rule("pay", URLPath="/pay*"), DEFAULT]
+    name, key = "attributes.aws.xray.sampling_rule_name", "attributes.url.path"
+    shop = traced(
+        [{key: "/pay", name: "pay"}] * 3 + [{key: "/pay", name: "Default"}] + [{key: "/", name: "Default"}] * 4
+    )
+    (headline,) = said(rules, "another_rule", traces=shop)
+    assert headline == "1 of 8 traces were decided by another rule than the one that matches them."
+    (finding,) = [one for one in tk.sampling_rules(rules).lint(shop) if one.check == "rules.another_rule"]
+    odd = finding.evidence[finding.evidence["should"] != finding.evidence["did"]]
+    assert odd.to_dict("list") == {"should": ["pay"], "did": ["Default"], "trace_count": [1]}
+    hashed = traced([{key: "/pay", "trace_state": f"xrsr={rule_hash('Default')}"}] * 4)
+    assert said(rules, "another_rule", traces=hashed)[0].startswith("4 of 4 traces")
+    assert said(rules, "another_rule", traces=traced([{key: "/pay"}])) == []
+
+
+def test_a_boost_needs_an_sdk_that_knows_boosts():
+    rules = [rule("a", SamplingRateBoost={"MaxRate": 1.0, "CooldownWindowMinutes": 10}), DEFAULT]
+    classic = traced([{"attributes.aws.xray.sdk": "X-Ray for Python"}])
+    modern = traced([{"resource.telemetry.sdk.name": "opentelemetry"}])
+    assert said(rules, "boost", traces=classic) == [
+        "Rule a has a boost, and classic X-Ray SDKs begin traces: they do not know boosts."
+    ]
+    assert said(rules, "boost", traces=modern) == []

@@ -1,0 +1,337 @@
+"""What other sampling rules would keep, what they would cost, and which evidence would be lost with them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from tracekit.findings import Estimate, Finding, Findings
+from tracekit.stats.quantiles import weighted_quantiles
+from tracekit.stats.second_reservoir import expected_kept
+from tracekit.stats.thinned import capture_probability
+from tracekit.weights.rule_formats import sampling_rules
+from tracekit.weights.rules import HeadRule
+from tracekit.weights.xray_reservoir import root_attribute
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+    from tracekit.weights.rules import Rules
+
+Family = Literal["otel", "classic"]
+_MINUTE_NS = 60 * 10**9
+_MONTH_NS = 30 * 24 * 60 * _MINUTE_NS
+_LATE = ("status", "response", "error", "fault", "duration", "latency", "exception")
+_UNMATCHED = "no rule"
+_SLOW = 0.99
+_PROBABLY_NONE = 0.05
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """What sets of rules would do to the same requests.
+
+    Parameters
+    ----------
+    plans
+        One row a set of rules, indexed by ``plan``: ``request_count``, ``kept_count``, ``kept_ratio``, ``cost_usd`` a
+        month, ``error_count`` and ``kept_error_count``, ``slow_count`` and ``kept_slow_count`` (beyond the 99th
+        percentile of latency), ``unmatched_count``, ``silent_operation_count`` (operations that would leave no trace
+        with a chance above 5 %), ``capture_ratio`` of the declared incident.
+    rules
+        One row a plan and rule: ``rate``, ``quota``, ``trace_count`` (in hand), ``request_count``, ``kept_count``,
+        ``kept_ratio``, ``error_count``, ``kept_error_count``, ``cost_usd``.
+    operations
+        One row a plan and entry operation: ``request_count``, ``kept_count``, ``chance_of_none``.
+    findings
+        One sentence a plan.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5})
+    >>> from tracekit import TraceSet
+    >>> plan_sampling(TraceSet.from_spans(frame), 0.05)
+    SamplingPlan(rules: 0.05 of 1 requests kept)
+    """
+
+    plans: pd.DataFrame
+    rules: pd.DataFrame = field(repr=False)
+    operations: pd.DataFrame = field(repr=False)
+    findings: Findings = field(repr=False)
+
+    def __repr__(self) -> str:
+        told = [f"{n}: {r.kept_count:,.3g} of {r.request_count:,.0f} requests kept" for n, r in self.plans.iterrows()]
+        return f"SamplingPlan({'; '.join(told)})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.plans.to_html()}"
+
+
+def plan_sampling(
+    traces: TraceSet,
+    rules: Any,
+    *,
+    sdk: Family = "otel",
+    incident: int | tuple[int, int] | None = None,
+    usd_per_million: float = 5.0,
+) -> SamplingPlan:
+    """Compare what sets of sampling rules would keep of the same requests.
+
+    Parameters
+    ----------
+    traces
+        Requests; each stands for as many as its weight says (``traces.with_weights``), once where that is unknown.
+    rules
+        A set of rules in any form that ``traces.with_weights`` and ``tk.sampling_rules`` read (X-Ray, Jaeger, a rate),
+        or several by name.
+    sdk
+        Who decides: ``otel`` requires what a rule asks for to be there, ``classic`` takes what is missing as a match
+        and ignores attributes.
+    incident
+        How often the smallest incident happens that must not be missed, and how many traces of it are needed (1).
+    usd_per_million
+        Price of a million traces recorded.
+
+    Returns
+    -------
+    SamplingPlan
+        ``.plans``, ``.rules``, ``.operations``.
+
+    Raises
+    ------
+    ValueError
+        Rules that cannot be read, or that decide when a trace is over.
+
+    Notes
+    -----
+    A reservoir keeps the first requests of every second: what it keeps of a minute is expected from the requests of the
+    minute, taken as spread evenly, and shared by all of them.  Attributes that are not known when a trace begins never
+    match.  Source: ``spec/sampling.md`` S02, S11, S29, S31.
+
+    Examples
+    --------
+    >>> import tracekit as tk
+    >>> shop = tk.load_sample("checkout-xray")
+    >>> plan = tk.plan_sampling(shop, {"now": 0.05, "all": 1.0}, incident=20)
+    >>> plan.plans[["kept_ratio", "capture_ratio"]].round(2).to_dict("list")
+    {'kept_ratio': [0.05, 1.0], 'capture_ratio': [0.64, 1.0]}
+    """
+    if sdk not in {"otel", "classic"}:
+        raise ValueError(f"expected sdk 'otel' or 'classic', found {sdk!r}")
+    occurrences = (incident, 1) if isinstance(incident, int) else incident
+    named = rules if _is_several(rules) else {"rules": rules}
+    if not named:
+        raise ValueError("expected at least one set of rules, found none")
+    facts = _Requests.of(traces)
+    plans, rows, operations, findings = [], [], [], []
+    for name, source in named.items():
+        read = sampling_rules(source)
+        if read.tail:
+            raise ValueError(f"expected rules that decide when a trace begins, found tail policies in {name!r}")
+        number = _matched(traces, read, sdk)
+        chance = _chance(facts, number, read)
+        plans.append(_plan(str(name), facts, number, chance, occurrences, usd_per_million))
+        rows += _rows(str(name), facts, number, chance, read, usd_per_million)
+        told = _operations(str(name), facts, chance)
+        operations.append(told)
+        silent = told[(told["chance_of_none"] > _PROBABLY_NONE) & (told["request_count"] > 0)]
+        plans[-1]["silent_operation_count"] = len(silent)
+        findings.append(_finding(plans[-1], silent, traces))
+    return SamplingPlan(
+        pd.DataFrame(plans).set_index("plan"),
+        pd.DataFrame(rows),
+        pd.concat(operations, ignore_index=True),
+        Findings(findings),
+    )
+
+
+def _is_several(rules: Any) -> bool:
+    """Return whether these are sets of rules by name, and not one configuration."""
+    keys = {"SamplingRuleRecords", "SamplingRule", "FixedRate", "processors", "policies", "rules", "default_strategy"}
+    keys |= {"service_strategies", "version", "default"}
+    return isinstance(rules, Mapping) and not keys & set(rules)
+
+
+@dataclass(frozen=True)
+class _Requests:
+    """What is asked of every trace."""
+
+    weight: Array
+    minute: Array
+    failed: Array
+    slow: Array
+    operation: pd.DataFrame
+    span_ns: float
+    is_weighted: bool
+
+    @classmethod
+    def of(cls, traces: TraceSet) -> _Requests:
+        """Return the requests that traces stand for."""
+        root = traces.forest.root_row
+        start = np.asarray(traces.columns.spans.start_ns[root])
+        took = np.where(traces.has_duration[root], traces.duration_ns[root], 0).astype(np.float64)
+        weight = np.asarray(traces.weights.value, np.float64)
+        edge = weighted_quantiles(took, weight, [_SLOW])[0] if len(root) else 0.0
+        names = traces.summary[["root_service_name", "root_name"]].reset_index(drop=True)
+        duration = float(np.ptp(start)) if len(start) else 0.0
+        return cls(
+            weight,
+            pd.factorize(start // _MINUTE_NS)[0],
+            np.asarray(traces.is_error[root]),
+            took > edge,
+            names,
+            max(duration, float(_MINUTE_NS)),
+            bool(traces.weights.known.all()),
+        )
+
+
+def _matched(traces: TraceSet, rules: Rules, sdk: Family) -> Array:
+    """Return the number of the rule that would decide about every trace; -1 where none would."""
+    root = traces.forest.root_row
+    columns = {
+        "service_name": traces.codes("service_name").take(root),
+        "http_request_method": traces.codes("http_request_method").take(root),
+        "path": root_attribute(traces, "url.path", "http.target", "http.route"),
+        "host": root_attribute(traces, "server.address", "http.host", "net.host.name"),
+    }
+    keys = {key for rule in rules.head for key, _ in rule.attributes if not _is_late(key)}
+    columns |= {f"attribute {key}": root_attribute(traces, key) for key in keys}
+    frame = pd.DataFrame({name: column.codes for name, column in columns.items()})
+    group = frame.groupby(list(frame), sort=False).ngroup().to_numpy()
+    _, first = np.unique(group, return_index=True)
+    found = [_decides(rules, {name: column.at(int(row)) for name, column in columns.items()}, sdk) for row in first]
+    return np.array(found, np.int64)[group] if len(group) else np.zeros(0, np.int64)
+
+
+def _is_late(key: str) -> bool:
+    """Return whether an attribute is not known yet when a trace begins."""
+    return any(word in key.lower() for word in _LATE)
+
+
+def _decides(rules: Rules, request: dict[str, str | None], sdk: Family) -> int:
+    """Return the number of the first rule that an SDK of this family finds to match; -1 for none."""
+    for number, rule in enumerate(rules.head):
+        matches = replace(rule, attributes=()).matches(request)
+        if matches is None:
+            matches = sdk == "classic"  # what is not there is a match
+        if matches and (sdk == "classic" or all(_has(request, key, pattern) for key, pattern in rule.attributes)):
+            return number
+    return -1
+
+
+def _has(request: dict[str, str | None], key: str, pattern: str) -> bool:
+    """Return whether a request has an attribute that matches a pattern."""
+    text = request.get(f"attribute {key}")
+    if text is None:
+        return False
+    return HeadRule("", 0.0, path=pattern).matches({"path": text}) is True
+
+
+def _chance(facts: _Requests, number: Array, rules: Rules) -> Array:
+    """Return the probability with which every request is kept: of its rule and minute."""
+    chance = np.zeros(len(number))
+    for at, rule in enumerate(rules.head):
+        rows = np.flatnonzero(number == at)
+        if not len(rows):
+            continue
+        counts = np.bincount(facts.minute[rows], weights=facts.weight[rows])
+        whole = np.maximum(np.round(counts), 1)
+        mean, _ = expected_kept(whole, rule.quota, rule.rate, seconds=60)
+        chance[rows] = (mean / whole)[facts.minute[rows]]
+    return chance
+
+
+def _sums(facts: _Requests, rows: Array, chance: Array) -> dict[str, float]:
+    """Return what some requests come to, and what is kept of them."""
+    weight, kept = facts.weight[rows], facts.weight[rows] * chance[rows]
+    failed, slow = facts.failed[rows], facts.slow[rows]
+    requests = float(weight.sum())
+    return {
+        "request_count": requests,
+        "kept_count": float(kept.sum()),
+        "kept_ratio": float(kept.sum()) / requests if requests else float("nan"),
+        "error_count": float(weight[failed].sum()),
+        "kept_error_count": float(kept[failed].sum()),
+        "slow_count": float(weight[slow].sum()),
+        "kept_slow_count": float(kept[slow].sum()),
+    }
+
+
+def _plan(
+    name: str, facts: _Requests, number: Array, chance: Array, incident: tuple[int, int] | None, price: float
+) -> dict[str, Any]:
+    """Return the row of a set of rules."""
+    sums = _sums(facts, np.arange(len(number)), chance)
+    ratio = sums["kept_ratio"]
+    captured = float("nan")
+    if incident is not None and ratio == ratio:  # noqa: PLR0124 - not NaN
+        captured = capture_probability(incident[0], min(ratio, 1.0), incident[1]) if ratio > 0 else 0.0
+    cost = sums["kept_count"] * price / 1e6 * _MONTH_NS / facts.span_ns
+    unmatched = float(facts.weight[number < 0].sum())
+    return {"plan": name, **sums, "cost_usd": cost, "unmatched_count": unmatched, "capture_ratio": captured}
+
+
+def _rows(
+    name: str, facts: _Requests, number: Array, chance: Array, rules: Rules, price: float
+) -> list[dict[str, Any]]:
+    """Return a row for every rule, and one for requests that no rule takes."""
+    rows = []
+    told: list[tuple[int, HeadRule | None]] = [*enumerate(rules.head)]
+    for at, rule in [*told, (-1, None)]:
+        chosen = np.flatnonzero(number == at)
+        if rule is None and not len(chosen):
+            continue
+        sums = _sums(facts, chosen, chance)
+        about = {"rate": rule.rate, "quota": rule.quota} if rule else {"rate": 0.0, "quota": 0}
+        cost = sums["kept_count"] * price / 1e6 * _MONTH_NS / facts.span_ns
+        called = rule.name if rule else _UNMATCHED
+        rows.append({"plan": name, "rule": called, **about, "trace_count": len(chosen), **sums, "cost_usd": cost})
+    return rows
+
+
+def _operations(name: str, facts: _Requests, chance: Array) -> pd.DataFrame:
+    """Return what is kept of every entry operation, and how likely nothing is."""
+    missed = facts.weight * np.log1p(-np.minimum(chance, 1 - 1e-12))
+    frame = facts.operation.assign(request_count=facts.weight, kept_count=facts.weight * chance, missed=missed)
+    keys = ["root_service_name", "root_name"]
+    table = (
+        frame.groupby(keys, observed=True, dropna=False)[["request_count", "kept_count", "missed"]].sum().reset_index()
+    )
+    table["chance_of_none"] = np.exp(table.pop("missed"))
+    table.insert(0, "plan", name)
+    return table.sort_values("request_count", ascending=False, kind="stable")
+
+
+def _finding(plan: dict[str, Any], silent: pd.DataFrame, traces: TraceSet) -> Finding:
+    """Return a plan in one sentence."""
+    lost = plan["error_count"] - plan["kept_error_count"]
+    said = (
+        f"{plan['plan']} would keep {plan['kept_count']:,.0f} of {plan['request_count']:,.0f} requests"
+        f" ({100 * plan['kept_ratio']:.3g} %) for about ${plan['cost_usd']:,.2f} a month, and lose about {lost:,.0f} of"
+        f" {plan['error_count']:,.0f} failing ones"
+    )
+    if len(silent):
+        said += f"; {len(silent):,} operation{'s' * (len(silent) > 1)} would probably leave no trace"
+    assumptions = ["requests are spread evenly within a minute"]
+    unknown = int((~traces.weights.known).sum())
+    if unknown:
+        assumptions.append(f"{unknown:,} traces of unknown weight count once")
+    ratio = plan["kept_ratio"]
+    estimate = Estimate(ratio, "ratio", ratio, ratio, len(traces)) if len(traces) else None
+    severity: Literal["notice", "info"] = "notice" if len(silent) or lost > plan["error_count"] / 2 else "info"
+    return Finding(
+        "sampling.plan",
+        severity,
+        said + ".",
+        estimate,
+        silent,
+        (),
+        tuple(assumptions),
+        "",
+        "tk.plan_sampling(traces, rules)",
+    )
