@@ -150,7 +150,6 @@ BODIES = st.fixed_dictionaries(
     version=st.sampled_from([1, 2, 3]),
     rules=st.lists(BODIES, max_size=3),
     default=st.none() | BODIES,
-    reads=st.booleans(),
 )
 def test_a_file_is_called_rejected_exactly_where_the_sdk_rejects_it(version, rules, default):
     manifest = {"version": version, "rules": rules} | ({} if default is None else {"default": default})
