@@ -352,6 +352,7 @@ def test_a_parameter_that_boto3_refuses_is_told_at_once(serve):
     caller = Caller(attempts=3, backoff_s=0, connections=1)
     with pytest.raises(tk.PullError, match="BatchGetTraces: Parameter validation failed"):
         caller.call("xray", "batch_get_traces", dict, TraceIds=7)
+    caller.close()
     assert caller.region == "eu-west-1"
 
 

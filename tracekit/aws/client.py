@@ -164,6 +164,11 @@ class Caller:
                 self._clients[service] = client
             return self._clients[service]
 
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            client.close()
+
     def call(self, service: str, operation: str, answer: type[Answer], **parameters: Any) -> Answer:
         """Return the answer of an operation.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -132,7 +133,7 @@ def pull_xray(
     how: dict[str, Any] = {"region": caller.region}
     if not (is_begun and ids is None and window is None):  # else the options of the plan hold
         how |= {"time_range": time_range, "sampling": sampling, "source": source}
-    with PullFolder(place) as opened, Meter(on_progress) as meter:
+    with closing(caller), PullFolder(place) as opened, Meter(on_progress) as meter:
         plan = opened.plan({**asked, **how}, {"window": window})
         pulling = _Pulling(caller, opened, meter, plan, concurrency, rounds, backoff_s)
         return pulling.run(ids, trace_format, is_agreed=yes)
