@@ -102,6 +102,8 @@ def test_what_cannot_be_written_is_said(tmp_path):
         tk.export(pay_traces(), tmp_path / "x.pdf")
     with pytest.raises(TypeError, match="expected a DataFrame, or an answer with a table, found int"):
         tk.export(5, tmp_path / "x.csv")
+    with pytest.raises(TypeError, match="found Errors; give one of its frames: operations, exceptions"):
+        tk.export(tk.errors(pay_traces()), tmp_path / "x.csv")
     with pytest.raises(TypeError, match=r"expected a TraceSet for a \.md file, found int"):
         tk.export(5, tmp_path / "x.md")
     with pytest.raises(ValueError, match="expected one trace, found 0"):

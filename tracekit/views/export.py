@@ -86,7 +86,9 @@ def _csv(thing: Any) -> str:
     """Return a table as CSV without anything that a spreadsheet would run."""
     frame = thing if isinstance(thing, pd.DataFrame) else getattr(thing, "table", None)
     if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"expected a DataFrame, or an answer with a table, found {type(thing).__name__}")
+        frames = [name for name, value in getattr(thing, "__dict__", {}).items() if isinstance(value, pd.DataFrame)]
+        hint = f"; give one of its frames: {', '.join(frames)}" if frames else ""
+        raise TypeError(f"expected a DataFrame, or an answer with a table, found {type(thing).__name__}{hint}")
     named = frame.reset_index() if frame.index.name is not None else frame
     inert = named.copy()
     for k in range(len(named.columns)):
