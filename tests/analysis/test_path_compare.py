@@ -195,6 +195,22 @@ def test_traces_on_both_sides_are_counted():
     assert "<p>PathComparison(mean 12 -&gt; 12 ns, +0 (" in result._repr_html_()
 
 
+def test_the_order_of_the_rows_is_no_matter():
+    one, two = ([[("db", 9 + at), ("mq", 5)] for at in range(start, start + 30)] for start in (0, 9))
+    frames = [
+        requests(rows).spans[["trace_id", "span_id", "parent_span_id", "name", "service_name"]] for rows in (one, two)
+    ]
+    times = [requests(rows).spans[["start_ns", "end_ns"]] for rows in (one, two)]
+    whole = [pd.concat(parts, axis=1) for parts in zip(frames, times, strict=True)]
+    mixed = [frame.sample(frac=1, random_state=5) for frame in whole]
+    results = [
+        critical_path(TraceSet.from_spans(a)).compare(critical_path(TraceSet.from_spans(b))) for a, b in (whole, mixed)
+    ]
+    for name in ("table", "parts", "sides"):
+        pd.testing.assert_frame_equal(*(getattr(result, name) for result in results))
+    assert results[0].change == results[1].change
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
