@@ -242,6 +242,7 @@ def test_one_trace_a_side_says_nothing_about_others():
     assert result.table["q_value"].isna().all()
     assert not result.table["is_significant"].any()
     assert math.isnan(result.change.low)
+    assert repr(result) == "PathComparison(mean 15 -> 510 ns, +495, 0 of 2 groups significant)"
 
 
 def test_differences_without_any_spread_are_as_rare_as_a_split_that_parts_them():

@@ -68,7 +68,9 @@ class PathComparison(Shown):
 
     def __repr__(self) -> str:
         this, other = self.sides["mean_latency_ns"]
-        change = f"{self.change.value:+,.0f} ({self.change.low:+,.0f} to {self.change.high:+,.0f})"
+        change = f"{self.change.value:+,.0f}"
+        if np.isfinite(self.change.low):
+            change += f" ({self.change.low:+,.0f} to {self.change.high:+,.0f})"
         found = f"{int(self.table['is_significant'].sum()):,} of {len(self.table):,} groups significant"
         shared = f", {self.shared_trace_count:,} traces on both sides" * bool(self.shared_trace_count)
         return f"PathComparison(mean {this:,.0f} -> {other:,.0f} ns, {change}, {found}{shared})"
