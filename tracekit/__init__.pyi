@@ -36,6 +36,7 @@ from tracekit.analysis.what_if import Like as Like
 from tracekit.analysis.clock_skew import clock_skew as clock_skew
 from tracekit.analysis.sampling import sampling as sampling
 from tracekit.analysis.quality import quality as quality
+from tracekit.analysis.coverage import coverage as coverage
 
 from tracekit.findings import Estimate as Estimate
 from tracekit.findings import Finding as Finding
