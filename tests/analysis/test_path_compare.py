@@ -238,7 +238,7 @@ def test_nothing_to_compare(first, name):
 
 
 def test_one_trace_a_side_says_nothing_about_others():
-    result = path_of([[("db", 5)]]).compare(path_of([[("db", 500)]]))
+    result = path_of([[("db", 5)]]).compare(path_of([[("db", 500)]], trace="b"))
     assert result.table["q_value"].isna().all()
     assert not result.table["is_significant"].any()
     assert math.isnan(result.change.low)
