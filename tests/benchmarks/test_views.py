@@ -93,6 +93,15 @@ def test_a_trace_in_jupyterlab(browser, tmp_path_factory, figure):
                 "<= 3.6 MB" * (name == "large"),
                 f"{(sum(received) - begun_bytes) / 1e6:.2f} MB",
             )
+        begun = time.perf_counter()
+        notebook.page.locator(".tkw").last.locator(".tkw-row").nth(5).click()
+        chromium.wait_until(notebook.page, "() => document.body.textContent.includes('thread.id')")
+        figure("100,000 spans, click to attributes", "", f"{1e3 * (time.perf_counter() - begun):.0f} ms")
+        notebook.page.get_by_role("searchbox", name="Find spans").last.fill("value-7")
+        begun = time.perf_counter()
+        status = "[...document.querySelectorAll('.tkw-bar [role=status]')].at(-1).textContent"
+        chromium.wait_until(notebook.page, f"() => /^[\\d,]{{6,}} found$/.test({status})")
+        figure("100,000 spans, search of attributes", "", f"{1e3 * (time.perf_counter() - begun):.0f} ms")
         for act in ("scroll", "zoom"):
             frames = notebook.page.evaluate(FRAMES, act)
             figure(f"100,000 spans, {act}, p95 frame", "<= 20 ms", f"{np.quantile(frames, 0.95):.1f} ms")

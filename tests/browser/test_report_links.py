@@ -118,6 +118,16 @@ def download(page, section):
     return name, list(csv.reader(io.StringIO(text, newline="")))
 
 
+def test_no_table_is_cut_on_paper(visit, path):
+    page = visit.open(path)
+    page.set_viewport_size({"width": 718, "height": 1000})  # of A4, less a centimetre at each side
+    page.emulate_media(media="print")
+    wide = """() => [...document.querySelectorAll('table')].filter(t => t.scrollWidth > 718)
+      .map(t => [t.caption.textContent, t.scrollWidth])"""
+    assert page.evaluate(wide) == []
+    assert page.pdf(format="A4")[:4] == b"%PDF"
+
+
 def test_a_table_is_a_file_with_its_values(visit, path, sets):
     page = visit.open(path)
     page.locator("#operations input").fill("SELECT")

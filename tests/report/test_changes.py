@@ -166,7 +166,8 @@ def test_a_service_that_is_its_own_operation_is_named_once():
 
 def test_a_slow_trace_of_a_kind_that_the_baseline_lacks_stands_alone():
     before, now = shop(5, 1), shop(10, 6)
-    renamed = TraceSet.from_spans(before.spans.assign(name=before.spans["name"].astype(str).replace("POST /pay", "PUT /pay")))
+    names = before.spans["name"].astype(str).replace("POST /pay", "PUT /pay")
+    renamed = TraceSet.from_spans(before.spans.assign(name=names))
     page = render(now, baseline=renamed)
     assert "see the trace that shows it" in page
     assert "against" not in page[page.index('<section id="traces"') :]

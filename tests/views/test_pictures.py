@@ -56,7 +56,24 @@ def test_the_longest_spans_of_the_upper_levels_are_chosen():
     root = drawn(waterfall_picture(trace_payload(TraceSet.from_spans(spans(rows)), "0000"), row_count=5))
     shown = [line for line in words(root) if "child" in line]
     assert [line.split()[-1] for line in shown] == ["56", "57", "58", "59"]
-    assert words(root)[-1] == "5 of 59 spans: the upper levels, the longest first"
+    assert words(root)[-1] == "5 of 59 rows: the upper levels, the longest first"
+
+
+def test_repeats_stand_in_one_row_of_the_picture():
+    rows = [("1", None, "a", "root", "SERVER", 0, 1000, "UNSET")]
+    for k in range(6):
+        begin = 100 * (k + 1)
+        status = "ERROR" if k == 3 else "UNSET"
+        rows.append((f"a{k}", "1", "b", "read", "CLIENT", begin, begin + 50, status))
+        rows.append((f"b{k}", f"a{k}", "c", "below", "SERVER", begin, begin + 10, "UNSET"))
+    rows += [(f"c{k}", "1", "b", "few", "CLIENT", 800, 900, "UNSET") for k in range(4)]
+    root = drawn(waterfall_picture(trace_payload(TraceSet.from_spans(spans(rows)), "0000")))
+    labels = [line for line in words(root) if not line.endswith(("ns", "s"))]
+    assert labels == ["a root", "b ! 6 \u00d7 read", *["b few"] * 4]
+    assert "total 300 ns" in words(root)
+    rects = [node for node in root.iter(f"{NS}rect") if node.get("height") == "11"]
+    assert len(rects) == 1 + 6 + 4
+    assert [node.get("stroke") for node in rects[1:7]] == [None, None, None, "#d32f2f", None, None]
 
 
 def test_the_slowest_spans_stand_in_a_table(pay):

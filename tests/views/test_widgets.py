@@ -2,6 +2,7 @@ import base64
 import json
 import re
 
+import nbformat
 import pandas as pd
 import pytest
 import traitlets
@@ -91,6 +92,17 @@ def test_the_bundle_has_a_view_a_picture_and_text_without_an_address(pay):
     assert base64.b64decode(code).decode() == data["image/svg+xml"]
     assert "<td>charge</td>" in data["text/html"]
     assert "0x" not in data["text/plain"]
+
+
+def test_a_converted_notebook_shows_the_picture(pay):
+    nbconvert = pytest.importorskip("nbconvert", reason="nbconvert is not installed")
+    data, _ = waterfall(pay, PAY_ID)._repr_mimebundle_()
+    data = {kind: value for kind, value in data.items() if isinstance(value, str | dict)}
+    output = nbformat.v4.new_output("execute_result", data=data, execution_count=1)
+    cell = nbformat.v4.new_code_cell("tk.waterfall(traces, trace_id)", outputs=[output], execution_count=1)
+    body, _ = nbconvert.HTMLExporter(embed_images=True).from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    assert f'<img alt="Waterfall(trace {PAY_ID}' in body
+    assert "<td>charge</td>" in body
 
 
 def test_an_empty_set_is_drawn_in_words(pay):

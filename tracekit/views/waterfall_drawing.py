@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 EMBEDDED_SPANS: Final = 20_000  # above this a notebook asks for a span's attributes when it is selected
+_TREE: Final = ("depth", "parent", "subEnd")
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,6 @@ def draw(
 
 def _nothing(traces: TraceSet) -> Drawing:
     """Return the waterfall of an empty set: no row, and words that say so."""
-    columns = {name: np.zeros(0, np.uint32) for name in ("start", "dur", "depth", "svc", "name", "kind", "flags")}
+    columns = {name: np.zeros(0, np.uint32) for name in ("start", "dur", *_TREE, "svc", "name", "kind", "flags")}
     meta = {"id": "", "services": [], "slots": [], "kinds": [], "sources": [], "note": "There is no trace in the data."}
     return Drawing(Payload(columns, [""], meta), (traces,), np.zeros((1, 0), np.int64), (0,))

@@ -12,9 +12,11 @@ from tracekit.views.text import count, duration, plural
 from tracekit.views.waterfall import Flag
 
 if TYPE_CHECKING:
+    from tracekit.columns import Array
     from tracekit.views.tkw1 import Payload
 
 WIDTH: Final = 960
+FOLD_FROM: Final = 5  # equal siblings that stand in one row; the same in tracekit.js
 _ROW: Final = 20
 _TOP: Final = 26
 _BOTTOM: Final = 22
@@ -51,20 +53,20 @@ def waterfall_picture(payload: Payload, *, row_count: int = 24, paper: bool = Tr
     >>> "GET /" in waterfall_picture(trace_payload(TraceSet.from_spans(frame), "0000"))
     True
     """
-    columns = payload.columns
-    total = len(columns["start"])
+    total = len(payload.columns["start"])
     end = _end(payload)
-    order = np.lexsort((-columns["dur"], columns["depth"]))[:row_count]
-    chosen = np.sort(order)
+    listed, members = _folded(payload)
+    took = np.array([payload.columns["dur"][rows].sum() for rows in members])
+    chosen = np.sort(np.lexsort((-took, payload.columns["depth"][listed]))[:row_count])
     height = _TOP + _ROW * len(chosen) + _BOTTOM
     scale = (WIDTH - _LABELS - _FIGURES) / end
     parts = [*_axis(end, scale, height)]
-    for place, index in enumerate(chosen):
-        parts += _row(payload, int(index), _TOP + place * _ROW, scale)
+    for place, k in enumerate(chosen):
+        parts += _row(payload, members[k], _TOP + place * _ROW, scale)
     if not total:
         parts.append(text(6, height - 7, payload.meta["note"], kind="mute"))
-    if len(chosen) < total:
-        rest = f"{count(len(chosen))} of {plural(total, 'span')}: the upper levels, the longest first"
+    if len(chosen) < len(listed):
+        rest = f"{count(len(chosen))} of {plural(len(listed), 'row')}: the upper levels, the longest first"
         parts.append(text(6, height - 7, rest, kind="mute"))
     title = f"Waterfall of trace {payload.meta['id']}: {plural(total, 'span')}, {duration(end)}"
     return picture(WIDTH, height, title, parts, paper=paper)
@@ -142,31 +144,61 @@ def _axis(end: float, scale: float, height: float) -> list[Markup]:
     return parts
 
 
-def _row(payload: Payload, index: int, y: float, scale: float) -> list[Markup]:
-    """Return the label, the bar and the figure of one span."""
+def _folded(payload: Payload) -> tuple[Array, list[Array]]:
+    """Return the rows that are listed, and which spans stand in each: five or more equal siblings share one."""
     columns = payload.columns
-    flags = Flag(int(columns["flags"][index]))
+    parent, end = columns["parent"], columns["subEnd"]
+    keys = np.stack([parent, columns["svc"], columns["name"]]).astype(np.int64)
+    _, group, counts = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
+    group = group.reshape(-1)
+    is_member = (counts[group] >= FOLD_FROM) & (parent >= 0)
+    hidden = np.zeros(len(parent) + 1, np.int64)  # spans below a member: one more from here, one less from there
+    np.add.at(hidden, np.flatnonzero(is_member) + 1, 1)
+    np.add.at(hidden, end[is_member], -1)
+    shown = np.cumsum(hidden)[: len(parent)] == 0
+    order = np.argsort(group, kind="stable")
+    held = np.split(order, np.cumsum(counts)[:-1]) if len(parent) else []
+    is_first = shown & ~(is_member & (np.arange(len(parent)) != np.array([rows[0] for rows in held], int)[group]))
+    listed = np.flatnonzero(is_first)
+    return listed, [held[group[row]] if is_member[row] else np.array([row]) for row in listed]
+
+
+def _row(payload: Payload, rows: Array, y: float, scale: float) -> list[Markup]:
+    """Return the label, the bars and the figure of one span, or of several equal ones."""
+    columns = payload.columns
+    index, several = int(rows[0]), len(rows) > 1
+    flags = Flag(int(np.bitwise_or.reduce(columns["flags"][rows])))
     paint = service_fill(payload.meta["slots"][columns["svc"][index]])
     indent = 6 + min(int(columns["depth"][index]), _DEEPEST) * _INDENT
-    x = _LABELS + float(columns["start"][index]) * scale
-    width = max(2.0, max(0.0, float(columns["dur"][index])) * scale)
-    bar: dict[str, object] = {"x": x, "y": y + 4, "width": width, "height": 11, "rx": 2, **paint}
-    if Flag.ERROR in flags:
-        bar |= {"stroke": ERROR, "stroke-width": 1.5, "class": f"{paint['class']} tk-failed"}
-    if flags & (Flag.NO_END | Flag.NO_START | Flag.INFERRED):
-        bar |= {"fill-opacity": 0.5}
+    x = _LABELS + columns["start"][rows] * scale
+    width = np.maximum(1.0 if several else 2.0, np.maximum(columns["dur"][rows], 0.0) * scale - several)
+    figure = f"total {duration(float(columns['dur'][rows].sum()))}" if several else time_words(payload, index)
+    calls = len(rows)
+    if several:
+        drawn = np.concatenate(([True], np.floor(x[1:]) > np.floor(x[:-1])))  # one bar a pixel is enough
+        x, width, rows = x[drawn], width[drawn], rows[drawn]
+    bars = []
+    for left, wide, row in zip(x.tolist(), width.tolist(), rows.tolist(), strict=True):
+        bar: dict[str, object] = {"x": left, "y": y + 4, "width": wide, "height": 11, "rx": 2, **paint}
+        own = Flag(int(columns["flags"][row]))
+        if Flag.ERROR in own:
+            bar |= {"stroke": ERROR, "stroke-width": 1.5, "class": f"{paint['class']} tk-failed"}
+        if own & (Flag.NO_END | Flag.NO_START | Flag.INFERRED):
+            bar |= {"fill-opacity": 0.5}
+        bars.append(element("rect", bar))
     return [
         element("rect", {"x": indent, "y": y + 2, "width": 3, "height": 14, **paint}),
-        _label(payload, index, flags, indent, y),
-        element("rect", bar),
-        text(x + width + 5, y + 13, time_words(payload, index), kind="mute"),
+        _label(payload, index, flags, indent, y, calls),
+        *bars,
+        text(float((x + width).max()) + 5, y + 13, figure, kind="mute"),
     ]
 
 
-def _label(payload: Payload, index: int, flags: Flag, indent: float, y: float) -> Markup:
+def _label(payload: Payload, index: int, flags: Flag, indent: float, y: float, calls: int) -> Markup:
     """Return service and name, as much of them as fits."""
     room = max(8, int((_LABELS - indent - 16) / _CHARACTER))
     service, name = _service(payload, index)[:room], _name(payload, index)
+    name = f"{count(calls)} \N{MULTIPLICATION SIGN} {name}" if calls > 1 else name
     mark = "! " if Flag.ERROR in flags else ""
     left = room - len(service) - len(mark) - 1
     shown = name if len(name) <= left else name[: max(0, left - 1)] + "…"

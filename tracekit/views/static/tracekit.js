@@ -483,7 +483,7 @@ class Marks {
     const put = () => { if (at >= 0) this.box(used++, a, b, at, paint); };
     for (let k = 0; k < count; k++) {
       const x0 = from(k), x1 = to(k);
-      if (x1 < -4 || x0 > width + 4) continue;
+      if (!(x1 >= -4 && x0 <= width + 4)) continue; // also what has no time
       if (x0 <= b + this.apart) { b = Math.max(b, x1); continue; }
       put();
       [a, b, at] = [x0, x1, k];
