@@ -247,6 +247,8 @@ class _Handler(BaseHTTPRequestHandler):
             )
         if fault == "html":
             return self.send(200, HTML)
+        if fault == "odd":
+            return self.send(200, b'{"Traces":[7],"TraceSummaries":[7],"RetrievalStatus":"COMPLETE"}')
         if fault == "half":
             return self.send(200, b'{"Traces":[{"Id":"1-')
         if fault == "cut":
@@ -282,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
 class Schedule:
     """Faults at random, the same ones for the same seed; what expires stays expired."""
 
-    KINDS = ("throttle", "error", "html", "half", "cut", "reset", "loop", "unprocessed")
+    KINDS = ("throttle", "error", "html", "odd", "half", "cut", "reset", "loop", "unprocessed")
 
     def __init__(self, seed, share=0.35, deadly=0.02):
         self.random = random.Random(seed)

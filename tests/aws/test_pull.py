@@ -82,6 +82,14 @@ def test_an_id_that_x_ray_refuses_does_not_take_its_neighbours_with_it(serve, tm
     assert pull.accounts.loc[pull.accounts["outcome"] == "failed", "reason"].tolist() == ["refused: bad trace id"]
 
 
+def test_a_trace_that_comes_without_its_id_is_known_by_its_segments(serve, tmp_path, monkeypatch):
+    server = serve([Trace(1), Trace(2)])
+    monkeypatch.setattr(Trace, "answer", lambda self, whole=Trace.answer: {**whole(self), "Id": None})
+    pull = pulled(tmp_path / "pulled", list(server.traces))
+    assert pull.counts == {"returned": 2}
+    assert len(tk.read(pull.folder)) == 2
+
+
 def test_nothing_to_pull_is_an_empty_account(serve, tmp_path):
     serve()
     pull = pulled(tmp_path / "pulled", start=utc(BEGUN), end=utc(BEGUN + 60))

@@ -49,7 +49,7 @@ def once(fault, operation=None, times=1):
 # -------------------------------------------------------------------- one fault at a time
 
 
-@pytest.mark.parametrize("fault", ["throttle", "error", "html", "half", "cut", "reset"])
+@pytest.mark.parametrize("fault", ["throttle", "error", "html", "odd", "half", "cut", "reset"])
 def test_a_fault_that_passes_is_waited_for(serve, tmp_path, fault):
     server = serve(traces(), faults=once(fault, "BatchGetTraces", 3))
     pull = pulled(tmp_path / "pulled", list(server.traces))
@@ -68,6 +68,7 @@ def test_a_fault_that_passes_is_waited_for(serve, tmp_path, fault):
         ),
         ("error", r"found a server error \(500 InternalFailure: oops\) at each of 4 attempts"),
         ("html", r"found a body that is no answer .*<html>.*is there a proxy in between\?\) at each of 4 attempts"),
+        ("odd", r"found a body that is no answer \(Expected `object`, got `int` - at `\$\[0\]`\)"),
         ("half", "found a body that is no answer"),
         ("cut", "found a (body that is no answer|connection that failed)"),
         ("reset", r"found a connection that failed \(.*at each of 4 attempts \(request id unknown\)"),

@@ -20,24 +20,23 @@ if TYPE_CHECKING:
 
 AT_ONCE = 5  # ids a call; documented, and checked by nobody but X-Ray
 _FAILURES_IN_A_ROW = 5
+_TRACE_ID = re.compile(rb"1-[0-9a-f]{8}-[0-9a-f]{24}")
 _IN_PROGRESS = re.compile(rb'in_progress\\*"\s*:\s*true')
-
-
-class _Page(Struct):
-    """An answer of BatchGetTraces; the traces stay bytes."""
-
-    traces: Raw = msgspec.field(name="Traces")
-    unprocessed: list[str] = msgspec.field(name="UnprocessedTraceIds", default_factory=list)
-    next_token: str | None = msgspec.field(name="NextToken", default=None)
 
 
 class Head(Struct):
     """What is asked about a trace as a whole; its segments stay bytes."""
 
-    id: str = msgspec.field(name="Id")
+    given_id: str | None = msgspec.field(name="Id", default=None)
     is_limited: bool | None = msgspec.field(name="LimitExceeded", default=False)
     segments: Raw = msgspec.field(name="Segments", default=Raw(b""))
     spans: Raw = msgspec.field(name="Spans", default=Raw(b""))
+
+    @property
+    def id(self) -> str:
+        """The trace's id; where X-Ray leaves it out, that of its first segment."""
+        found = _TRACE_ID.search(bytes(self.segments)) if self.given_id is None else None
+        return self.given_id or (found[0].decode() if found else "")
 
     @property
     def outcome(self) -> str:
@@ -48,14 +47,26 @@ class Head(Struct):
         return "partial" if is_open else "returned"
 
 
+heads_of = msgspec.json.Decoder(list[Head]).decode
+
+
+class _Page(Struct):
+    """An answer of BatchGetTraces; the traces stay bytes."""
+
+    traces: Raw = msgspec.field(name="Traces")
+    unprocessed: list[str] | None = msgspec.field(name="UnprocessedTraceIds", default=None)
+    next_token: str | None = msgspec.field(name="NextToken", default=None)
+    heads: list[Head] = []
+
+    def __post_init__(self) -> None:
+        self.heads = heads_of(self.traces)
+
+
 class Answered(NamedTuple):
     """What became of the ids of a batch; ``failed`` says why there is no answer."""
 
     outcomes: dict[str, str]
     failed: str = ""
-
-
-heads_of = msgspec.json.Decoder(list[Head]).decode
 
 
 def fetch(
@@ -136,10 +147,10 @@ def _batch(caller: Caller, folder: PullFolder, batch: tuple[str, ...], absent: s
     failed = ""
     try:
         for page in _pages(caller, batch):
-            heads = heads_of(page.traces)
+            heads = page.heads
             came = page.traces if outcomes.keys().isdisjoint(head.id for head in heads) else _new(page.traces, outcomes)
             outcomes |= {head.id: head.outcome for head in heads}
-            unprocessed.update(page.unprocessed)
+            unprocessed.update(page.unprocessed or ())
             lines.append(b'{"Traces":%b,"UnprocessedTraceIds":[]}' % one_line(came))
         outcomes |= dict.fromkeys(set(batch) - outcomes.keys() - unprocessed, absent)
     except RefusedError as error:

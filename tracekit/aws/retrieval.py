@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw, Struct
 
-from tracekit.aws.batches import heads_of
+from tracekit.aws.batches import Head, heads_of
 from tracekit.aws.client import Caller, RefusedError, UnansweredError
 from tracekit.aws.summaries import one_line
 from tracekit.aws.trace_ids import begun_s, spelled
@@ -38,6 +38,10 @@ class _Page(Struct):
     status: str = msgspec.field(name="RetrievalStatus")
     traces: Raw = msgspec.field(name="Traces", default=Raw(b"[]"))
     next_token: str | None = msgspec.field(name="NextToken", default=None)
+    heads: list[Head] = []
+
+    def __post_init__(self) -> None:
+        self.heads = heads_of(self.traces)
 
 
 class _Probabilistic(Struct):
@@ -196,7 +200,7 @@ def _once(
     outcomes: dict[str, str] = {}
     seen = {""}
     while True:
-        for head in heads_of(page.traces):
+        for head in page.heads:
             outcomes[spelled(head.id)] = max(outcomes.get(spelled(head.id), "returned"), head.outcome, key=_WORST.index)
         line = b'{"RetrievalStatus":"COMPLETE","Traces":%b}' % one_line(page.traces)
         token = page.next_token or ""

@@ -20,18 +20,22 @@ if TYPE_CHECKING:
 _TIMES_A_WINDOW = 3
 
 
+class _Head(Struct):
+    """What identifies a summary."""
+
+    id: str = msgspec.field(name="Id")
+
+
 class _Page(Struct):
     """An answer of GetTraceSummaries; the summaries stay bytes."""
 
     summaries: Raw = msgspec.field(name="TraceSummaries")
     next_token: str | None = msgspec.field(name="NextToken", default=None)
     scanned: int | None = msgspec.field(name="TracesProcessedCount", default=None)
+    heads: list[_Head] = []
 
-
-class _Head(Struct):
-    """What identifies a summary."""
-
-    id: str = msgspec.field(name="Id")
+    def __post_init__(self) -> None:
+        self.heads = msgspec.json.decode(self.summaries, type=list[_Head])
 
 
 @dataclass
@@ -167,7 +171,7 @@ def _pages(
             **request,
             **more,
         )
-        ids = [head.id for head in msgspec.json.decode(page.summaries, type=list[_Head])]
+        ids = [head.id for head in page.heads]
         token = page.next_token or ""
         if token in seen and token:
             message = (

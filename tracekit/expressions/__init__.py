@@ -15,6 +15,7 @@ from tracekit.expressions.evaluation import xray_filter as xray_filter
 from tracekit.expressions.syntax import KEYWORDS
 
 _FIRST = re.compile(r"[\s!(]*([A-Za-z][A-Za-z0-9_.]*)")
+_MARKS = re.compile(r"\{|^\s*!|\b(?:AND|OR|CONTAINS|BEGINSWITH|ENDSWITH)\b")
 _FAMILIES = ("annotation", "rootcause", "service", "edge")
 
 
@@ -30,7 +31,7 @@ def is_xray(expression: str) -> bool:
     -------
     bool
         False for anything that Python parses and whose names are all columns; else whether the first word is one of
-        X-Ray's.
+        X-Ray's, or Python does not parse it and it has X-Ray's operators or braces.
 
     Examples
     --------
@@ -40,6 +41,8 @@ def is_xray(expression: str) -> bool:
     try:
         used = {node.id for node in ast.walk(ast.parse(expression, mode="eval")) if isinstance(node, ast.Name)}
     except (SyntaxError, ValueError, RecursionError, MemoryError):
+        if _MARKS.search(expression):
+            return True
         used = set()
     if used and used <= set(schema.names("spans")):
         return False
