@@ -360,6 +360,8 @@ def test_unknown_mixed_and_dominant_weights_are_told():
     )
     assert "20 of 100 traces have no known weight and are not 1" in text
     assert "weights come from several sources (tracestate ot=th, SampleRate)" in text
+    tail = next(f for f in tk.sampling(_tail_sampled()[1], rules=TAIL) if f.check == "weights.sanity")
+    assert tail.severity == "info", "certain and drawn by one policy are one source"
     heavy = traces_of(RNG, 100).with_weights(np.where(np.arange(100) == 5, 1e6, 1.0))
     text = said(tk.sampling(heavy), "weights.sanity")
     assert "ne trace carries 100 % of all weight" in text

@@ -254,3 +254,15 @@ def test_services_are_looked_at_one_by_one():
     text = said(found, "id.forensic")
     assert "Ids of `cart` were kept by " in text
     assert "Ids of `mail` show no sampler" in text
+
+
+def test_calibration_starts_from_the_known_weights():
+    """Ten failed and stand for one each, ten did not and stand for nine: a tenth failed, whatever the total."""
+    traces = traces_of(RNG, 20)
+    order = np.argsort(traces.columns.spans.start_ns)
+    weight, failed = np.empty(20), np.zeros(20, bool)
+    weight[order], failed[order[:10]] = np.repeat([1.0, 9.0], 10), True
+    frame = traces.spans.drop(columns="status_code").assign(status_code=np.where(failed, "ERROR", "OK"))
+    weighted = tk.TraceSet.from_spans(frame).with_weights(weight)
+    (found,) = [f for f in tk.sampling(weighted, requests=pd.DataFrame({"count": [400]})) if f.check == "calibrate"]
+    assert found.estimate.value == pytest.approx(0.1)

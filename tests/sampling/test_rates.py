@@ -309,3 +309,10 @@ def test_a_rule_without_a_fixed_rate_expects_nothing():
     assert "rule b has no fixed rate (200)" in said(found, "bias.tail")
     assert "configured" not in said(found, "id.forensic")
     assert status(found, "evidence.loss") == ["not_assessable"]
+
+
+def test_a_stage_is_whole_only_where_its_lower_limit_is():
+    requests, stages = pd.DataFrame({"count": [10_000]}), {"instrumented": 9905, "sampled": 9905}
+    found = tk.sampling(traces_of(RNG, 9905), rules=1.0, requests=requests, expected={"stages": stages})
+    (funnel,) = [f for f in found if f.check == "coverage.funnel"]
+    assert funnel.evidence["status"].tolist() == ["measured", "inconclusive", "ok", "ok"]

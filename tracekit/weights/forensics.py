@@ -10,7 +10,8 @@ from tracekit.attributes import Codes
 from tracekit.stats.step_scan import Step, step_scan
 from tracekit.stats.tests import false_discovery
 from tracekit.weights.id_maps import FIRST_BYTES, ID_MAPS, begins_with_time
-from tracekit.weights.xray_reservoir import BEYOND, Shares
+from tracekit.weights.known import BEYOND
+from tracekit.weights.xray_reservoir import Shares
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
 
-UNKNOWN = "unknown"
+UNKNOWN, NOT_SAMPLED, BEYOND = "unknown", "not sampled", "beyond the base sample"
 
 
 @dataclass(frozen=True)

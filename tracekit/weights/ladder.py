@@ -15,7 +15,7 @@ import pandas as pd
 
 from tracekit.attributes import Codes
 from tracekit.weights.counts import Counts, log_columns, read_counts
-from tracekit.weights.known import UNKNOWN, Weights, given
+from tracekit.weights.known import NOT_SAMPLED, UNKNOWN, Weights, given
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.tail_policies import policy_weights
 from tracekit.weights.tally import stratum_codes
@@ -203,7 +203,7 @@ def _not_sampled(traces: TraceSet, _: Evidence) -> Shares | None:
     clear = ((spans.flags[root] & _SAMPLED) == 0) & fills[spans.resource[root]] if len(spans) else np.zeros(0, bool)
     said = root_attribute(traces, "aws.trace.flag.sampled")
     told = np.array([label.lower() in {"false", "0"} for label in said.labels] + [False])[said.codes]
-    return _all_of(np.where(clear | told, 0.0, np.nan), "not sampled") if (clear | told).any() else None
+    return _all_of(np.where(clear | told, 0.0, np.nan), NOT_SAMPLED) if (clear | told).any() else None
 
 
 def _log(traces: TraceSet, evidence: Evidence) -> Shares | None:
@@ -328,7 +328,7 @@ def calibrated(traces: TraceSet, counts: Counts) -> tuple[Array, dict[str, int]]
 
 
 RUNGS = (
-    Rung("not sampled", _not_sampled),
+    Rung(NOT_SAMPLED, _not_sampled),
     Rung("log", _log),
     Rung(THRESHOLD_SOURCE, _by_state(probability, THRESHOLD_SOURCE)),
     Rung("tracestate ot=p", _by_state(legacy_probability, "tracestate ot=p")),

@@ -9,7 +9,8 @@ import numpy as np
 from tracekit.attributes import Codes
 from tracekit.schema import Quality, Status
 from tracekit.weights.id_maps import tail_sampling_share
-from tracekit.weights.xray_reservoir import BEYOND, Shares, root_attribute
+from tracekit.weights.known import BEYOND
+from tracekit.weights.xray_reservoir import Shares, root_attribute
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

@@ -11,6 +11,7 @@ import pandas as pd
 from tracekit.attributes import Codes, join, pick
 from tracekit.stats.second_reservoir import order_probabilities
 from tracekit.weights.id_maps import ID_MAPS, LANGUAGE_MAPS
+from tracekit.weights.known import BEYOND
 from tracekit.weights.trace_state import member, rule_hash
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ _PROCESS = (
 )
 _HOST = ("server.address", "http.host", "net.host.name")
 _MS = 1_000_000
-BEYOND = "beyond the base sample"
 
 
 class Shares(NamedTuple):

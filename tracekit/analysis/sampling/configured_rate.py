@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.sampling.verdicts import needs, speak, worst
-from tracekit.analysis.sampling.words import factors, number, percent, times
+from tracekit.analysis.sampling.words import about, factors, number, percent, times
 from tracekit.findings import Estimate
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.minimum_effect import judge, n_needed
@@ -181,7 +181,7 @@ def _say(inputs: Inputs, rule: HeadRule, table: pd.DataFrame, ratio: tuple[float
     settle = n_needed(asked, max(low, 1e-9), high, inputs.margin)
     ends = {
         "ok": ": the sampler does what it is told.",
-        "inconclusive": f": too few to tell, about {number(settle)} requests would settle it.",
+        "inconclusive": f": too few to tell, about {about(settle)} requests would settle it.",
         "fail": ": traces are lost after the sampling decision."
         if value < 1
         else ": another rule, an upstream decision, a boost or duplicate export adds traces.",

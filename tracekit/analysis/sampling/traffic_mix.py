@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.sampling.verdicts import needs, speak, worst
-from tracekit.analysis.sampling.words import factors, number, percent, shown, times
+from tracekit.analysis.sampling.words import about, factors, number, percent, shown, times
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import compare_mix
 
@@ -110,7 +110,7 @@ def _say(inputs: Inputs, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding
         "biased": f"{said}{more}: every statistic that mixes them {_effect(row['estimate'])} it.",
         "ok": f"All {len(evidence)} {axis} are sampled at the same rate within {percent(inputs.margin)}; {apart}.",
         "inconclusive": f"{said}: too few to tell from the rest; {apart}; about"
-        f" {number(evidence['requests_needed'].max())} requests would settle all {axis}.",
+        f" {about(evidence['requests_needed'].max())} requests would settle all {axis}.",
     }[status]
     estimate = Estimate(
         float(row["estimate"]), "ratio", float(row["ci_low"]), float(row["ci_high"]), int(row["traces"])

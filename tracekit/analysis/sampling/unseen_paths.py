@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.sampling.verdicts import needs, speak
-from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.analysis.sampling.words import counted, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.thinned import unseen_mass
 
@@ -74,7 +74,7 @@ def unseen_paths(inputs: Inputs) -> list[Finding]:
     status: Status = "warn" if unseen.mass > _MOST else "ok" if unseen.high <= _MOST else "inconclusive"
     text = (
         f"{percent(unseen.mass)} ({percents(unseen.low, unseen.high)}) of the requests take paths absent from this"
-        f" sample ({number(len(counts))} paths in n = {number(n)} traces, {number(unseen.kinds)} or more in all)."
+        f" sample ({counted(len(counts), 'path')} in n = {number(n)} traces, {number(unseen.kinds)} or more in all)."
     )
     assumed = ["traces are independent draws with one probability"]
     assumed += [f"{number(len(inputs.traces) - n)} traces with another probability are left out"] * (

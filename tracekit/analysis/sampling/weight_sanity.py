@@ -13,7 +13,7 @@ from tracekit.findings import Estimate
 from tracekit.stats.intervals import cluster_sums, clustered_ratio
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.weighted_rates import weighted_total
-from tracekit.weights.known import UNKNOWN
+from tracekit.weights.known import BEYOND, NOT_SAMPLED, UNKNOWN
 from tracekit.weights.trace_state import randomness, threshold
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ def _used(inputs: Inputs) -> Finding:
     problems: list[tuple[str, str]] = []
     if unknown:
         problems.append(("warn", f"{number(unknown)} of {counted(n, 'trace')} have no known weight and are not 1"))
-    if len(named := [name for name in sources if name != UNKNOWN]) > 1:
+    kinds = [name.partition(",")[0] for name in sources if name not in {UNKNOWN, BEYOND, NOT_SAMPLED}]
+    if len(named := list(dict.fromkeys(kinds))) > 1:
         problems.append(("warn", f"weights come from several sources ({', '.join(named)})"))
     if n > 1 / _DOMINANT and largest > _DOMINANT:
         problems.append(("warn", f"one trace carries {percent(largest)} of all weight"))

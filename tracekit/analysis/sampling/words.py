@@ -27,12 +27,17 @@ def percents(low: float, high: float) -> str:
     --------
     >>> percents(0.0087, 0.0098)
     '0.87-0.98 %'
+    >>> percents(0.01, 0.012), percents(0, 0.05), percents(0.983, 1)
+    ('1.0-1.2 %', '0-5 %', '98.3-100 %')
     >>> percents(0.0497, 0.0502)
     '4.97-5.02 %'
     """
-    if _hundred(low) == _hundred(high) and low < high:
+    texts = _hundred(low), _hundred(high)
+    if texts[0] == texts[1] and low < high:
         return f"{100 * low:.3g}-{100 * high:.3g} %"
-    return f"{_hundred(low)}-{_hundred(high)} %"
+    if low >= 0.01 and high < 1 and any("." in text for text in texts):  # noqa: PLR2004 - from 1 % on, as _hundred does
+        return f"{100 * low:.1f}-{100 * high:.1f} %"
+    return f"{texts[0]}-{texts[1]} %"
 
 
 def _hundred(share: float) -> str:
@@ -89,6 +94,17 @@ def number(count: float) -> str:
     '18,940'
     """
     return f"{count:,.0f}"
+
+
+def about(count: float) -> str:
+    """Return a count that is only roughly known, with two digits.
+
+    Examples
+    --------
+    >>> about(198_416), about(90)
+    ('200,000', '90')
+    """
+    return f"{float(f'{count:.2g}'):,.0f}"
 
 
 def counted(count: int, thing: str) -> str:
