@@ -266,3 +266,18 @@ def test_calibration_starts_from_the_known_weights():
     weighted = tk.TraceSet.from_spans(frame).with_weights(weight)
     (found,) = [f for f in tk.sampling(weighted, requests=pd.DataFrame({"count": [400]})) if f.check == "calibrate"]
     assert found.estimate.value == pytest.approx(0.1)
+
+
+def test_ids_that_grow_with_time_resemble_the_one_before():
+    """Every byte of sorted random numbers is even; only their order betrays them."""
+    high, low = random_ids(np.random.default_rng(8), 1500)
+    low = np.sort(low >> np.uint64(16)) | (low << np.uint64(48))
+    traces = traces_of(RNG, ids=(high, low), start_ns=EPOCH_NS + np.arange(1500) * 10**6)
+    text = said(tk.sampling(traces), "id.random")
+    assert "are not random (each resembles the one before)" in text
+
+
+def test_exactly_the_tests_that_fail_are_named():
+    even = random_ids(np.random.default_rng(9), 1500)[1] & np.uint64(0xFFFFFFFFFF00FFFF)
+    traces = traces_of(RNG, ids=(random_ids(RNG, 1500)[0], even))
+    assert "are not random (bytes 13)" in said(tk.sampling(traces), "id.random")
