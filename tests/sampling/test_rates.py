@@ -316,3 +316,20 @@ def test_a_stage_is_whole_only_where_its_lower_limit_is():
     found = tk.sampling(traces_of(RNG, 9905), rules=1.0, requests=requests, expected={"stages": stages})
     (funnel,) = [f for f in found if f.check == "coverage.funnel"]
     assert funnel.evidence["status"].tolist() == ["measured", "inconclusive", "ok", "ok"]
+
+
+def test_a_local_reservoir_is_each_processes_own_and_a_central_one_is_shared():
+    rng = np.random.default_rng(8)
+    world = hour(rng)
+    process = rng.integers(0, 4, len(world.start_ns))
+    kept = classic_reservoir(rng, world.start_ns, process, 1, 0.05)
+    columns = {"resource.telemetry.sdk.name": "X-Ray for Java"}
+    columns["service_instance_id"] = np.char.add("i-", process[kept].astype(str))
+    traces = traces_of(rng, start_ns=world.start_ns[kept], **columns)
+    times = pd.to_datetime(EPOCH_NS, utc=True) + pd.to_timedelta(np.arange(0, 3600, 10), unit="s")
+    requests = pd.DataFrame({"time": times, "count": world.requests.reshape(-1, 10).sum(1)})
+    assert status(tk.sampling(traces, rules=LOCAL, requests=requests), "rate.configured") == ["ok"]
+    central = [{"RuleName": "Default", "FixedRate": 0.05, "ReservoirSize": 1}]
+    assert status(tk.sampling(traces, rules=central, requests=requests), "rate.configured") == ["fail"]
+    one = {"processes": 1}
+    assert status(tk.sampling(traces, rules=LOCAL, requests=requests, expected=one), "rate.configured") == ["fail"]
