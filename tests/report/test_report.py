@@ -18,8 +18,11 @@ from tracekit import TraceSet
 from tracekit.errors import RenderError
 from tracekit.report import page as page_module
 from tracekit.report import report
+from tracekit.report.overview import Overview
 from tracekit.report.page import render
 from tracekit.report.policy import inline, packed
+from tracekit.report.waiting import path_table
+from tracekit.views.colours import Colours
 from tracekit.views.tkw1 import decode
 
 HOSTILE = "</script><img src=x onerror=window.__pwn=1>"
@@ -77,7 +80,9 @@ def page(source):
 def test_every_element_is_closed_and_every_section_there(page):
     assert [tag for tag in page.open if tag != "html"] == []
     ids = [attributes["id"] for attributes in page.all("section")]
-    assert ids == ["findings", "sources", "volume", "services", "operations", "map", "latency", "errors", "traces"]
+    assert ids == (
+        ["findings", "path", "sources", "volume", "services", "operations", "map", "latency", "errors", "traces"]
+    )
     links = [attributes["href"] for attributes in page.all("a")]
     targets = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     assert all(link[0] == "#" and link[1:] in targets for link in links)
@@ -128,6 +133,14 @@ def test_the_tables_hold_the_results(source, shop):
     counts = {(service, name): int(count.replace(",", "")) for service, name, count, *_ in cells}
     expected = shop.spans.groupby(["service_name", "operation"], observed=True).size().to_dict()
     assert counts == {(str(s), str(o)): n for (s, o), n in expected.items()}
+
+
+def test_what_requests_wait_for_adds_up(shop):
+    table = path_table(Overview(shop), Colours(), set())
+    assert [cell.text for cell in table.rows[0][:2]] == ["pricing", "SELECT discount"]
+    assert sum(row[2].value for row in table.rows) == pytest.approx(1)
+    mean = shop.summary["root_duration_ns"].astype(float).mean()
+    assert sum(row[3].value for row in table.rows) == pytest.approx(mean)
 
 
 def _words(cell):
@@ -226,6 +239,21 @@ def test_hostile_names_are_text_everywhere():
     assert len(page.all("script")) == 1 + 6
     assert "\u202e" not in source
     assert max(len(text) for tag, text in page.texts if tag not in {"script", "style"}) <= 400
+
+
+def test_a_report_against_a_baseline_is_the_same_each_time_and_as_inert():
+    bad = {"front": HOSTILE, "POST /checkout": f'"{HOSTILE}', "SELECT discount": "\u202egpj.exe\u2028"}
+    before, now = (TraceSet.from_spans(shop_frame(count, bad)) for count in (30, 40))
+    source = render(now, baseline=before, title="Shop")
+    assert source == render(now, baseline=before, title="Shop")
+    page = Page(source)
+    assert "changes" in [attributes["id"] for attributes in page.all("section")]
+    assert not page.all("img")
+    assert "\u202e" not in source
+    assert [tag for tag in page.open if tag != "html"] == []
+    for tag, attributes in page.elements:
+        assert tag not in {"link", "iframe", "object", "embed", "form", "base"}
+        assert not [name for name in attributes if name.startswith("on") or name in {"style", "src"}]
 
 
 def test_the_module_can_stand_in_a_page():

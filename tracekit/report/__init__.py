@@ -1,8 +1,8 @@
 """One offline HTML file: what a set of traces shows, readable when the traces have expired.
 
 ``page`` fills and writes the file; ``overview`` holds the results, ``headlines`` and ``changes`` the first sentences,
-``changed``, ``reading``, ``services``, ``failures`` and ``slowest`` the sections, ``tables`` their cells, ``code`` the
-calls that give them again, ``policy`` what keeps the file safe.
+``changed``, ``waiting``, ``reading``, ``services``, ``failures`` and ``slowest`` the sections, ``tables`` their cells,
+``code`` the calls that give them again, ``policy`` what keeps the file safe.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ _SECTIONS: Final = {
     "changes": "path = tk.critical_path(before).compare(tk.critical_path(traces))\npath.table",
     "sources": "traces.sources\ntraces.issues",
     "volume": "traces.summary[['start_ns', 'is_error']]",
+    "path": "tk.critical_path(traces).by(['service_name', 'operation'])",
     "services": "tk.service_graph(traces).services",
     "operations": "tk.latency(traces).table",
     "map": "tk.plot(tk.service_graph(traces))",

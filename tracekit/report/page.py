@@ -22,6 +22,7 @@ from tracekit.report.policy import content_security_policy, inline, packed
 from tracekit.report.reading import issues_table, sources_table
 from tracekit.report.services import latency_pictures, operations_table, services_table
 from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
+from tracekit.report.waiting import path_table
 from tracekit.schema import Quality
 from tracekit.views.colours import DARK, LIGHT, Colours
 from tracekit.views.details import source_names
@@ -177,6 +178,7 @@ def _contents(seen: Overview, changes: Changes | None, colours: Colours, names: 
         "sources": sources_table(seen, names),
         "issues": issues_table(seen, names),
         "volume": _volume(seen),
+        "path": path_table(seen, colours, shown),
         "services": services_table(seen, colours),
         "operations": operations_table(seen, colours),
         "map": {
