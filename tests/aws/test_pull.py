@@ -229,6 +229,11 @@ def test_the_result_shows_itself(serve, tmp_path):
         ({"start": "soon"}, r"expected a time \(2026-11-21T14:00\) or how long ago \(6h\), found 'soon'"),
         ({"start": [1]}, "expected a time"),
         ({"start": "1h", "sampling": 0.0}, "expected sampling as a share above 0"),
+        (
+            {"start": "1h", "time_range": "event"},
+            "expected time_range 'Event' or 'Service' or 'TraceId', found 'event'",
+        ),
+        ({"start": "1h", "trace_format": "otlp"}, "expected trace_format 'XRAY' or 'OTEL', found 'otlp'"),
         ({"start": "1h", "source": "s3"}, "expected source 'xray' or 'logs', found 's3'"),
         ({"start": "1h", "source": "logs"}, "expected start, and trace_ids or service, for source='logs'"),
         ({"start": "1h", "source": "logs", "service": "a", "filter": "ok"}, "it knows no groups and filters"),

@@ -126,7 +126,7 @@ def pull_xray(
         "end": None if end is None else str(end),
     }
     window = None if start is None else Window(instant(start), instant("0s" if end is None else end))
-    _check(ids, asked, window, sampling, source, is_begun=is_begun)
+    _check(ids, asked, window, sampling, source, time_range, trace_format, is_begun=is_begun)
     caller = Caller(
         session, region=region, profile=profile, attempts=attempts, backoff_s=backoff_s, connections=concurrency
     )
@@ -145,6 +145,8 @@ def _check(
     window: Window | None,
     sampling: float | bool,
     source: str,
+    time_range: str,
+    trace_format: str,
     *,
     is_begun: bool,
 ) -> None:
@@ -158,8 +160,13 @@ def _check(
         raise ValueError(f"expected an end after the start, found {window.end_time} and {window.start_time}")
     if not isinstance(sampling, bool) and not 0 < sampling <= 1:
         raise ValueError(f"expected sampling as a share above 0 and at most 1, or True, found {sampling!r}")
-    if source not in {"xray", "logs"}:
-        raise ValueError(f"expected source 'xray' or 'logs', found {source!r}")
+    for name, value, known in (
+        ("source", source, ("xray", "logs")),
+        ("time_range", time_range, ("Event", "Service", "TraceId")),
+        ("trace_format", trace_format, ("XRAY", "OTEL")),
+    ):
+        if value not in known:
+            raise ValueError(f"expected {name} {' or '.join(map(repr, known))}, found {value!r}")
     is_vague = window is None or (ids is None and not asked["service"]) or asked["group"] or asked["filter"]
     if source == "logs" and not is_begun and is_vague:
         raise ValueError("expected start, and trace_ids or service, for source='logs': it knows no groups and filters")
