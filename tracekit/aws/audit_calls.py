@@ -120,7 +120,7 @@ class Reader:
         joined: dict[str, Any] = {}
         token, seen = "", set()
         for _ in range(most_pages):
-            page = getattr(self._client(service), method)(**request, **({token_in: token} if token else {}))
+            page = getattr(self.client(service), method)(**request, **({token_in: token} if token else {}))
             token = page.pop(token_out, "") or ""
             for name, value in plain(page).items():
                 if isinstance(value, list):
@@ -134,8 +134,8 @@ class Reader:
             seen.add(token)
         return joined
 
-    def _client(self, service: str) -> Any:
-        """Return the client of a service."""
+    def client(self, service: str) -> Any:
+        """Return the client of a service, with retries."""
         if service not in self._clients:
             self._clients[service] = self._session.client(service, region_name=self.region, config=self._config)
         return self._clients[service]

@@ -1,0 +1,178 @@
+"""Findings as CloudWatch metrics, so that an alarm can stand on them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tracekit.aws.audit_calls import Reader
+from tracekit.errors import PullError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tracekit.findings import Finding
+
+_BATCH = 1000  # data a call: documented
+_MOST_DIMENSIONS = 30
+_UNITS = {"ratio": ("Percent", 100.0), "count": ("Count", 1.0), "ns": ("Microseconds", 1e-3), "bytes": ("Bytes", 1.0)}
+_NAMESPACE = re.compile(r"[\w.\-/#:]{1,255}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was sent to CloudWatch, or would be.
+
+    Parameters
+    ----------
+    metrics
+        One row a value: ``name``, ``value``, ``unit``, ``dimensions``.
+    namespace
+        Of the metrics.
+    call_count
+        Calls of ``PutMetricData`` that were made.
+    is_dry_run
+        Whether nothing was sent.
+
+    Examples
+    --------
+    >>> Published(pd.DataFrame({"name": ["a"]}), "tracekit", 0, True)
+    Published(1 values for tracekit, nothing was sent: dry_run=False sends them)
+    """
+
+    metrics: pd.DataFrame
+    namespace: str
+    call_count: int = field(repr=False)
+    is_dry_run: bool = field(repr=False)
+
+    def __repr__(self) -> str:
+        sent = "nothing was sent: dry_run=False sends them" if self.is_dry_run else f"sent in {self.call_count:,} calls"
+        return f"Published({len(self.metrics):,} values for {self.namespace}, {sent})"
+
+    def _repr_html_(self) -> str:
+        return self.metrics.to_html(index=False)
+
+
+def publish(
+    findings: Iterable[Finding],
+    namespace: str = "tracekit",
+    *,
+    dimensions: Mapping[str, str] | None = None,
+    at: datetime | None = None,
+    dry_run: bool = True,
+    session: Any = None,
+    region: str | None = None,
+    profile: str | None = None,
+) -> Published:
+    """Put findings into CloudWatch as metrics: one count a check and severity, and the number of each estimate.
+
+    Parameters
+    ----------
+    findings
+        Of any check.
+    namespace
+        Of the metrics; not one of AWS's own.
+    dimensions
+        Beside ``Severity``: for example the service.
+    at
+        Time of the values; now by default.
+    dry_run
+        Whether to send nothing, and show what would be sent: the default.
+    session, region, profile
+        As boto3 takes them.
+
+    Returns
+    -------
+    Published
+        ``.metrics`` has one row a value.
+
+    Raises
+    ------
+    ValueError
+        Names that CloudWatch refuses.
+    PullError
+        CloudWatch refuses; the message says how many values were sent before.
+
+    Notes
+    -----
+    A ratio becomes percent, nanoseconds microseconds, bytes bytes; other units have none in CloudWatch.  1000 values go
+    with a call.  ``PutMetricData`` is the only call that tracekit makes which writes anything.
+
+    Examples
+    --------
+    >>> from tracekit import Estimate, Finding
+    >>> late = Finding("spans.lost", "warning", "6 % are lost.", Estimate(0.06, "ratio", 0.05, 0.07, n=900))
+    >>> publish([late]).metrics[["name", "value", "unit"]].to_numpy().tolist()
+    [['spans.lost', 1.0, 'Count'], ['spans.lost.value', 6.0, 'Percent']]
+    """
+    if not _NAMESPACE.fullmatch(namespace) or namespace.lower().startswith("aws/"):
+        raise ValueError(f"expected a namespace of letters, digits and .-_/#: that is not AWS's, found {namespace!r}")
+    given = dict(dimensions or {})
+    if len(given) >= _MOST_DIMENSIONS:
+        raise ValueError(f"expected at most {_MOST_DIMENSIONS - 1} dimensions beside Severity, found {len(given)}")
+    for name, value in given.items():
+        if not (str(name).strip() and str(value).strip() and f"{name}{value}".isascii()):
+            raise ValueError(f"expected dimensions of plain text that is not empty, found {name!r}: {value!r}")
+    rows = _rows(findings, given)
+    calls = 0 if dry_run or not rows else _send(rows, namespace, at or datetime.now(UTC), session, region, profile)
+    return Published(pd.DataFrame(rows, columns=["name", "value", "unit", "dimensions"]), namespace, calls, dry_run)
+
+
+def _rows(findings: Iterable[Finding], given: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return a count for every check and severity, and a value for every estimate that is a number."""
+    counts: dict[tuple[str, str], int] = {}
+    values: list[dict[str, Any]] = []
+    for finding in findings:
+        key = (finding.check, finding.severity)
+        counts[key] = counts.get(key, 0) + 1
+        estimate = finding.estimate
+        if estimate is not None and abs(estimate.value) < float("inf"):
+            unit, factor = _UNITS.get(estimate.unit, ("None", 1.0))
+            dimensions = {"Severity": finding.severity, **given}
+            values.append(
+                {
+                    "name": f"{finding.check}.value",
+                    "value": estimate.value * factor,
+                    "unit": unit,
+                    "dimensions": dimensions,
+                }
+            )
+    told = [
+        {"name": check, "value": float(count), "unit": "Count", "dimensions": {"Severity": severity, **given}}
+        for (check, severity), count in counts.items()
+    ]
+    return [*told, *values]
+
+
+def _send(
+    rows: list[dict[str, Any]], namespace: str, at: datetime, session: Any, region: str | None, profile: str | None
+) -> int:
+    """Send values and return how many calls it took."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
+
+    client = Reader(session, region=region, profile=profile).client("cloudwatch")
+    calls = 0
+    for low in range(0, len(rows), _BATCH):
+        data = [
+            {
+                "MetricName": row["name"],
+                "Value": row["value"],
+                "Unit": row["unit"],
+                "Timestamp": at,
+                "Dimensions": [{"Name": str(name), "Value": str(text)} for name, text in row["dimensions"].items()],
+            }
+            for row in rows[low : low + _BATCH]
+        ]
+        try:
+            client.put_metric_data(Namespace=namespace, MetricData=data)
+        except (ClientError, BotoCoreError, OSError) as error:
+            response = getattr(error, "response", {})
+            why = response.get("Error", {}).get("Code") or type(error).__name__
+            message = f"expected CloudWatch to take {len(data):,} values, found {why}; {low:,} were sent before"
+            raise PullError(message, operation="PutMetricData") from None
+        calls += 1
+    return calls

@@ -1,0 +1,267 @@
+"""Records of the tracer of REL06-BP07: what DynamoDB exports, scans and Kinesis wrap around them, and what they say."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_TYPES = {"S", "N", "B", "M", "L", "SS", "NS", "BS", "BOOL", "NULL"}
+_OWN_ID = re.compile(r"(\d{9,11})-([0-9a-f]{16})")
+_XRAY_ID = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})")
+_HEX_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{16}")
+_KINDS = {"server", "client", "producer", "consumer", "internal"}
+_GZIP = b"\x1f\x8b"
+_MS = 1_000_000
+
+
+class Record(NamedTuple):
+    """One record, where it stood, and why it cannot be used; empty where it can.
+
+    Examples
+    --------
+    >>> Record({"trace_id": "x"}, "spans.jsonl", 1).problem
+    ''
+    """
+
+    value: Any
+    source: str
+    number: int
+    problem: str = ""
+
+
+def records_of(source: Any) -> Iterator[Record]:
+    """Yield the records of files, folders, or of what they hold.
+
+    Parameters
+    ----------
+    source
+        A path (JSON, JSON Lines, gzip; a folder of them), bytes, or the records themselves.  Known wrappings: the
+        answer of ``aws dynamodb scan``, DynamoDB's export to S3, the answer of ``aws kinesis get-records``, and
+        records that follow each other without line breaks, as Firehose writes them.
+
+    Yields
+    ------
+    Record
+        With plain values; what is no JSON is told with its place.
+
+    Examples
+    --------
+    >>> [record.value for record in records_of([{"Item": {"trace_id": {"S": "a1"}, "duration_ms": {"N": "1.5"}}}])]
+    [{'trace_id': 'a1', 'duration_ms': 1.5}]
+    """
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        files = sorted(one for one in path.rglob("*") if one.is_file() and _is_data(one)) if path.is_dir() else [path]
+        for file in files:
+            yield from _of_text(file.read_bytes(), str(file))
+    elif isinstance(source, bytes):
+        yield from _of_text(source, "bytes")
+    else:
+        items = [source] if isinstance(source, dict) else list(source)
+        yield from _numbered((inner for item in items for inner in _unwrapped(item)), "records")
+
+
+def _is_data(path: Path) -> bool:
+    """Return whether a file of a folder holds records."""
+    hidden = any(part.startswith(".") for part in path.parts[-2:])
+    return (
+        not hidden and path.name.endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")) and "manifest" not in path.name
+    )
+
+
+def _of_text(content: bytes, source: str) -> Iterator[Record]:
+    """Yield the records of a file: values of JSON that follow each other."""
+    try:
+        text = (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        yield Record(None, source, 1, f"expected JSON, found bytes that are none: {error}")
+        return
+    decoder, at, number = json.JSONDecoder(), 0, 0
+    while at < len(text):
+        if text[at].isspace() or text[at] == ",":
+            at += 1
+            continue
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except ValueError as error:
+            number += 1
+            yield Record(None, source, number, f"expected JSON at character {at}, found none: {error}")
+            at = text.find("\n", at) + 1 or len(text)  # the next line may be whole
+            continue
+        for inner in _unwrapped(value):
+            number += 1
+            yield Record(inner, source, number)
+
+
+def _numbered(values: Iterator[Any], source: str) -> Iterator[Record]:
+    """Yield values as records."""
+    for number, value in enumerate(values, 1):
+        yield Record(value, source, number)
+
+
+def _unwrapped(value: Any) -> Iterator[Any]:
+    """Yield the records in a value: lists, answers, exports and Kinesis records are opened."""
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, list):
+            todo += one[::-1]
+        elif isinstance(one, dict) and isinstance(one.get("Items") or one.get("Records"), list):
+            todo += (one.get("Items") or one["Records"])[::-1]
+        elif isinstance(one, dict) and isinstance(one.get("Item"), dict):
+            todo.append(one["Item"])
+        elif isinstance(one, dict) and isinstance(one.get("kinesis"), dict):  # as Lambda is told
+            todo.append({"Data": one["kinesis"].get("data", "")})
+        elif isinstance(one, dict) and isinstance(one.get("Data"), (str, bytes)):
+            yield from _of_kinesis(one["Data"])
+        elif isinstance(one, dict) and one and all(_is_typed(cell) for cell in one.values()):
+            yield _untyped(one)
+        else:
+            yield one
+
+
+def _is_typed(cell: Any) -> bool:
+    """Return whether a cell is written as DynamoDB writes it: ``{"S": "text"}``."""
+    return isinstance(cell, dict) and len(cell) == 1 and next(iter(cell)) in _TYPES
+
+
+def _untyped(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item of DynamoDB with plain values."""
+    from boto3.dynamodb.types import TypeDeserializer  # noqa: PLC0415 - heavy
+
+    plain = TypeDeserializer().deserialize({"M": item})
+    return dict(json.loads(json.dumps(plain, default=_number)))
+
+
+def _number(value: Any) -> Any:
+    """Return what JSON has no word for: decimals as numbers, sets as lists, bytes as text."""
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=str)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return int(number) if number.is_integer() else number
+
+
+def _of_kinesis(data: str | bytes) -> Iterator[Any]:
+    """Yield the value of a record of Kinesis; what cannot be opened stays as it is."""
+    try:
+        yield json.loads(base64.b64decode(data, validate=True) if isinstance(data, str) else data)
+    except ValueError:
+        yield data
+
+
+def trace_id_of(text: Any) -> str:
+    """Return a trace id as 32 hex digits; empty for what is none.
+
+    Parameters
+    ----------
+    text
+        Of the tracer (seconds, a dash, 16 hex digits), of X-Ray, or hex digits.
+
+    Returns
+    -------
+    str
+        The tracer's seconds fill the first 16 digits, so that nothing is lost.
+
+    Examples
+    --------
+    >>> trace_id_of("1732170000-00f067aa0ba902b7"), trace_id_of("abc")
+    ('00000000673ed11000f067aa0ba902b7', '')
+    """
+    told = str(text).lower()
+    if found := _OWN_ID.fullmatch(told):
+        return f"{int(found[1]):016x}{found[2]}"
+    if found := _XRAY_ID.fullmatch(told):
+        return found[1] + found[2]
+    return told.rjust(32, "0") if _HEX_ID.fullmatch(told) else ""
+
+
+def span_of(value: Any) -> tuple[dict[str, Any], str]:
+    """Return a record as a row of spans, and why it is none.
+
+    Parameters
+    ----------
+    value
+        A span of the table, or of the stream.
+
+    Returns
+    -------
+    tuple of dict and str
+        Columns of ``TraceSet.from_spans``; the problem, empty where there is none.
+
+    Examples
+    --------
+    >>> row, problem = span_of({"trace_id": "1732170000-00f067aa0ba902b7", "span_id": "00f067aa0ba902b7"})
+    >>> problem
+    'expected start_time or timestamp, found neither'
+    """
+    if not isinstance(value, dict):
+        return {}, f"expected an object, found {type(value).__name__}"
+    trace, span = trace_id_of(value.get("trace_id")), str(value.get("span_id", "")).lower()
+    if not trace or not trace.strip("0"):
+        return {}, f"expected a trace id, found {value.get('trace_id')!r:.60}"
+    if not re.fullmatch("[0-9a-f]{1,16}", span) or not span.strip("0"):
+        return {}, f"expected a span id of up to 16 hex digits, found {value.get('span_id')!r:.60}"
+    begun = value.get("start_time") or value.get("timestamp")
+    if not begun:
+        return {}, "expected start_time or timestamp, found neither"
+    try:
+        start = _ns(begun)
+        end = _end(value, start)
+    except (ValueError, TypeError, OverflowError) as error:
+        return {}, f"expected times such as 2026-11-21T14:00:00.123456, found {error}"
+    row = {"trace_id": trace, "span_id": span, "name": str(value.get("operation_name") or ""), "start_ns": start}
+    row |= {"end_ns": end, "service_name": value.get("service_name")}
+    if value.get("parent_span_id"):
+        row["parent_span_id"] = str(value["parent_span_id"]).lower()
+    return row | _kind_and_status(value) | _attributes(value), ""
+
+
+def _ns(text: Any) -> int:
+    """Return nanoseconds since the epoch; the tracer writes UTC without saying so."""
+    stamp = pd.Timestamp(text)
+    if pd.isna(stamp):
+        raise ValueError(repr(text)[:60])
+    return int((stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp).as_unit("ns").value)
+
+
+def _end(value: Mapping[str, Any], start: int) -> int | None:
+    """Return when a span ended: as told, else by its duration; None for one that is not finished."""
+    if value.get("end_time"):
+        return _ns(value["end_time"])
+    duration = value.get("duration_ms")
+    return None if duration is None else start + round(float(duration) * _MS)
+
+
+def _kind_and_status(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return kind and status in OpenTelemetry's words; time-outs and cancellations are errors that say so."""
+    kind = str(value.get("span_kind") or "").lower().rpartition(".")[2]
+    status = str(value.get("status") or "").lower().rpartition(".")[2]
+    row: dict[str, Any] = {"kind": kind.upper()} if kind in _KINDS else {}
+    if status in {"error", "timeout", "cancelled"}:
+        row |= {"status_code": "ERROR", "status_message": "" if status == "error" else status}
+    elif status == "ok":
+        row["status_code"] = "OK"
+    return row
+
+
+def _attributes(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return tags and baggage as attributes, the logs as one text, and the id as the tracer wrote it."""
+    tags, baggage = value.get("tags") or {}, value.get("baggage") or {}
+    found = {f"attributes.{key}": tag for key, tag in tags.items()} if isinstance(tags, dict) else {}
+    found |= {f"attributes.baggage.{key}": item for key, item in baggage.items()} if isinstance(baggage, dict) else {}
+    found |= {"attributes.tracer.logs": value["logs"]} if value.get("logs") else {}
+    found["attributes.tracer.trace_id"] = str(value["trace_id"])
+    plain = (str, int, float, bool, type(None))
+    return {k: v if isinstance(v, plain) else json.dumps(v, default=str) for k, v in found.items() if v is not None}
