@@ -151,7 +151,7 @@ def test_reading_starts_where_requests_come_in():
     names = [node["name"] for node in drawn["nodes"]]
     back = [(names[e["a"]], names[e["b"]]) for e in drawn["edges"] if e["back"]]
     assert back == [("c", "a")]
-    other = cycle.services.assign(entry_count=[0.0, 100.0, 0.0])
+    other = cycle.services.assign(entry_count=[10.0, 100.0, 0.0])  # most of them at b
     drawn = map_payload(dataclasses.replace(cycle, services=other))
     assert [(names[e["a"]], names[e["b"]]) for e in drawn["edges"] if e["back"]] == [("a", "b")]
 
