@@ -10,7 +10,7 @@ from pathlib import Path
 import chromium
 import numpy as np
 import pytest
-from jupyter import Notebook, lab, write_notebook
+from lab_server import Notebook, lab, write_notebook
 from large_traces import chain, large_trace
 
 from tracekit.report import report

@@ -5,7 +5,7 @@ import time
 
 import chromium
 import pytest
-from jupyter import Notebook, lab, write_notebook
+from lab_server import Notebook, lab, write_notebook
 
 pytestmark = pytest.mark.browser
 CELLS = [
