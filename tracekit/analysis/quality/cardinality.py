@@ -87,7 +87,7 @@ def _text_keys(inputs: Inputs, use: Array) -> list[tuple[str, Array, bool]]:
     chosen = np.flatnonzero(label & (use > 0))
     chosen = chosen[np.argsort(kv.key[chosen], kind="stable")]
     keys, first = np.unique(kv.key[chosen], return_index=True)
-    parts = np.split(chosen, first[1:])
+    parts = np.split(chosen, first[1:]) if len(keys) else []
     return [(kv.keys[key], use[part], bool(kv.is_indexed[part].any())) for key, part in zip(keys, parts, strict=True)]
 
 

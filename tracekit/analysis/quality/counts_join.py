@@ -42,7 +42,7 @@ def counts_join(inputs: Inputs) -> list[Finding]:
     parts = []
     if len(over):
         first = over.iloc[0]
-        where = ", ".join(f"{name} {first[name]}" for name in over if name not in {"requests", "traces"})
+        where = ", ".join(f"{name} {first.loc[name]}" for name in map(str, over) if name not in {"requests", "traces"})
         parts.append(
             f"{counted(len(over), 'row')} of {number(len(rows))} hold more traces than requests (the first: "
             f"{number(first['traces'])} traces of {number(first['requests'])} requests{f' at {where}' * bool(where)})"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 _EULER = 0.5772156649
-_PLAINLY_CHANCE = 10  # null scans that reach the observed one: then the p-value is known well enough
+_PLAINLY_CHANCE = 4  # null scans that reach the observed one: then the p-value is known well enough
 _OUTLIER_SD = 3.5
 _NO_RHO = 1e-7
 
@@ -74,7 +74,7 @@ def gap_scan(
     so that an outage does not hide itself.  Windows are ranked by the signed root of the binomial deviance.  The null
     is a parametric bootstrap of the whole procedure; where neighbouring bins agree more than chance allows (lag-1
     correlation above 3 / sqrt(bins)) the share wanders as an AR(1) on the log scale.  It ends early where chance is
-    plainly enough (Besag and Clifford 1991); small p-values come from a Gumbel tail.
+    plainly enough (Besag and Clifford 1991); where none of the null reaches it, a Gumbel tail gives the p-value.
 
     Assumes counts of the same requests as the traces, and one sampling rule.  Slightly liberal where the share wanders.
 
@@ -110,7 +110,7 @@ def _baseline(traced: Array, requests: Array) -> Baseline:
     share, rho = traced[some].sum() / max(requests[some].sum(), 1), 0.0
     more = np.maximum(requests - 1, 0)
     used, ratio = some, np.ones(int(some.sum()))
-    for _ in range(6):
+    for _ in range(4):
         expected = requests * share
         sd = np.sqrt(np.maximum(expected * (1 - share) * (1 + more * rho), 1e-9))
         residual = np.where(some, (traced - expected) / sd, 0.0)
@@ -195,11 +195,9 @@ def _null_share(
 
 
 def _p_value(z: float, null: Array, replicates: int) -> float:
-    """Return the Monte Carlo p-value where it is precise, else that of a Gumbel tail."""
+    """Return the Monte Carlo p-value, and where no null scan reaches the observed one that of a Gumbel tail."""
     reached = int((null >= z).sum())
-    if len(null) < replicates:  # ended early
-        return reached / len(null)
-    if reached >= 5:  # noqa: PLR2004 - precise enough
-        return (1 + reached) / (1 + len(null))
+    if reached:
+        return reached / len(null) if len(null) < replicates else (1 + reached) / (1 + len(null))
     beta = max(float(null.std(ddof=1)), 1e-6) * math.sqrt(6) / math.pi
     return max(-math.expm1(-math.exp(-(z - float(null.mean()) + _EULER * beta) / beta)), 0.0)

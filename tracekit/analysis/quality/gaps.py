@@ -120,6 +120,7 @@ def _gaps_of(name: str, series: Series, gap: Gap, q: float, level: float) -> lis
     rows, requests, alarm = [], series.requests.copy(), _ALARM_P
     while gap.end > gap.start:
         is_alarm = q < alarm and gap.loss >= _ALARM_LOSS
+        gap = _to_its_edges(series, gap) if is_alarm else gap
         rows.append(_row(name, series, gap, "fail" if is_alarm else "ok", level))
         if not is_alarm or len(rows) == _MOST_GAPS:
             break
@@ -128,6 +129,18 @@ def _gaps_of(name: str, series: Series, gap: Gap, q: float, level: float) -> lis
         gap = gap_scan(np.where(requests > 0, series.traces, 0), requests)
         q = gap.p
     return rows
+
+
+def _to_its_edges(series: Series, gap: Gap) -> Gap:
+    """Return the gap with the windows beside it that lost more than half as much: the scan tries few lengths."""
+    least = series.requests * gap.share * (1 - gap.loss / 2)
+    start, end = gap.start, gap.end
+    while start > 0 and series.traces[start - 1] < least[start - 1]:
+        start -= 1
+    while end < len(least) and series.traces[end] < least[end]:
+        end += 1
+    due = float(series.requests[start:end].sum()) * gap.share
+    return gap._replace(start=start, end=end, loss=1 - float(series.traces[start:end].sum()) / due)
 
 
 def _row(name: str, series: Series, gap: Gap, status: str, level: float) -> dict[str, Any]:

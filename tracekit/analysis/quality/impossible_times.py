@@ -27,11 +27,12 @@ _UNITS = (("seconds", 10**10), ("milliseconds", 10**13), ("microseconds", 10**16
 def impossible_times(inputs: Inputs) -> list[Finding]:
     """Say which spans carry times that cannot be.
 
-    Negative durations; children that begin before their parents by more than the clocks of both can be apart
-    (``clock.offset``; nothing on one clock); times after ``now`` (without, a day after reading); starts whose size
-    means seconds, milliseconds or microseconds where nanoseconds belong, also those that reading set aside; no start.
-    One row a sign and service.  The share is weighted and clustered by trace.  A wrong unit fails; the rest warns
-    above 0.1 %.  Assumes that work begins after it is asked for, whoever waits for it.
+    Negative durations and absurdly long ones (an end at the epoch or in another unit); children that begin before
+    their parents by more than the clocks of both can be apart (``clock.offset``; nothing on one clock); times after
+    ``now`` (without, a day after reading); starts whose size means seconds, milliseconds or microseconds where
+    nanoseconds belong, also those that reading set aside; no start.  One row a sign and service.  The share is weighted
+    and clustered by trace.  A wrong unit fails; the rest warns above 0.1 %.  Assumes that work begins after it is asked
+    for, whoever waits for it.
 
     Source: ``trace_guide.md`` F3, mistake 3.
     """
@@ -93,6 +94,7 @@ def _signs(inputs: Inputs) -> dict[str, Array]:
         later = ~no_start & (start > inputs.moment_ns)
     return {
         "with a negative duration": (quality & Quality.DURATION_NEGATIVE) != 0,
+        "absurdly long (one end at the epoch, or in another unit)": (quality & Quality.DURATION_ABSURD) != 0,
         "begun before their parents": _before_parent(inputs),
         "in the future": later,
         "without a start": no_start,

@@ -105,7 +105,7 @@ def _by_service(inputs: Inputs, trace: Array, is_missing: Array, child: Array) -
             "meaning": [_MEANING.get(Kind(kind), _OWN) for kind in of_kind],
         }
     )
-    table["status"] = [
+    table["verdict"] = [
         judge_least(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
         for low, high in zip(table["low"], table["high"], strict=True)
     ]

@@ -1,0 +1,166 @@
+"""Clocks: offsets, drift, steps, and times that cannot be."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from quality.worlds import EPOCH_NS, MS, SECOND, said, spans, status, trace_ids
+
+import tracekit as tk
+from tracekit import TraceSet
+
+HOSTS = ["clock.offset", "clock.drift", "time.order"]
+
+
+def hosts(n=300, *, offset_ns=0, drift_ppm=0.0, step_ns=0, seconds=600.0, seed=1, unawaited=0.0):
+    """Calls from api-1 to ledger-2, whose clock is ahead."""
+    rng = np.random.default_rng(seed)
+    start = np.sort(rng.random(n)) * seconds * 1e9
+    there, back = 3e5 + rng.exponential(5e5, n), 6e5 + rng.exponential(5e5, n)
+    served = rng.lognormal(-4, 1, n) * 1e9
+    ahead = offset_ns + drift_ppm * 1e-6 * start + step_ns * (start > seconds * 5e8)
+    end = np.where(rng.random(n) < unawaited, start + 1e5, start + there + served + back)
+    frame = pd.DataFrame({"trace_id": trace_ids(n), "span_id": "1", "service_name": "api", "host_name": "api-1"})
+    frame = frame.assign(
+        name="POST", kind="CLIENT", start_ns=EPOCH_NS + start.astype(int), end_ns=EPOCH_NS + end.astype(int)
+    )
+    below = frame.assign(span_id="2", parent_span_id="1", service_name="ledger", host_name="ledger-2", kind="SERVER")
+    below["start_ns"] = EPOCH_NS + (start + there + ahead).astype(int)
+    below["end_ns"] = EPOCH_NS + (start + there + served + ahead).astype(int)
+    return TraceSet.from_spans(pd.concat([frame, below]))
+
+
+def test_clocks_that_agree_are_left_alone():
+    found = tk.quality(hosts(), checks=HOSTS)
+    assert [status(found, name) for name in HOSTS] == ["ok", "ok", "ok"]
+    assert "events closer than that cannot be ordered" in said(found, "clock.offset")
+
+
+@pytest.mark.parametrize("offset", [12 * MS, -12 * MS])
+def test_an_offset_is_told_with_its_limits_and_its_sign(offset):
+    found = tk.quality(hosts(offset_ns=offset), checks=["clock.offset"])
+    assert status(found, "clock.offset") == "warn"
+    row = found[0].evidence.iloc[0]
+    assert row["low_ns"] <= offset <= row["high_ns"]
+    ahead = "`ledger-2` runs" if offset > 0 else "`api-1` runs"
+    assert found[0].headline.startswith(ahead)
+    assert found[0].estimate.low <= abs(offset) <= found[0].estimate.high
+
+
+def test_the_same_calls_say_the_same_as_clock_skew():
+    traces = hosts(offset_ns=5 * MS)
+    found = tk.quality(traces, checks=["clock.offset"])[0].evidence.iloc[0]
+    offsets = tk.clock_skew(traces).offsets
+    ledger = offsets[offsets["host"] == "ledger-2"]
+    assert (ledger["low_ns"] <= found["high_ns"]).all()
+    assert (ledger["high_ns"] >= found["low_ns"]).all()
+
+
+def test_calls_that_nobody_waited_for_are_dropped_and_counted():
+    found = tk.quality(hosts(unawaited=0.04), checks=["clock.offset"])
+    assert found[0].evidence["dropped_count"].iloc[0] > 0
+    assert status(found, "clock.offset") == "ok"
+
+
+def test_a_drift_is_told_in_ppm():
+    found = tk.quality(hosts(drift_ppm=100), checks=["clock.offset", "clock.drift"])
+    assert status(found, "clock.offset") == "inconclusive"
+    assert status(found, "clock.drift") == "warn"
+    row = found[0].evidence.iloc[0]
+    assert row["kind"] == "drift"
+    assert row["low"] < 100 < row["high"]
+    assert "ppm" in said(found, "clock.drift")
+
+
+def test_a_step_is_told_with_its_moment():
+    found = tk.quality(hosts(step_ns=20 * MS), checks=["clock.drift"])
+    row = found[0].evidence.iloc[0]
+    assert row["kind"] == "step"
+    assert row["low"] <= 20 * MS <= row["high"]
+    assert abs((row["time"] - pd.Timestamp(EPOCH_NS, unit="ns", tz="UTC")).total_seconds() - 300) < 15
+    assert "jumped by" in said(found, "clock.drift")
+
+
+def test_two_machines_under_one_name_contradict_each_other():
+    one, other = hosts(200, seed=1), hosts(200, offset_ns=40 * MS, seed=2)
+    columns = ["span_id", "parent_span_id", "service_name", "host_name", "name", "kind", "start_ns", "end_ns"]
+    ids = iter(trace_ids(400))
+    frames = []
+    for traces in (one, other):
+        part = traces.spans[["trace_id", *columns]].copy()
+        new = {old: next(ids) for old in part["trace_id"].unique()}
+        frames.append(part.assign(trace_id=part["trace_id"].map(new)))
+    found = tk.quality(TraceSet.from_spans(pd.concat(frames)), checks=["clock.drift"])
+    assert status(found, "clock.drift") == "inconclusive"
+    assert "contradict each other" in said(found, "clock.drift")
+
+
+def test_one_host_has_no_offset():
+    found = tk.quality(TraceSet.from_spans(spans(20)), checks=["clock.offset", "clock.drift"])
+    assert {status(found, name) for name in ("clock.offset", "clock.drift")} == {"not_assessable"}
+
+
+# -------------------------------------------------------------------- impossible times
+
+
+def test_sound_times_are_not_blamed():
+    found = tk.quality(TraceSet.from_spans(spans(50)), checks=["time.order"])
+    assert status(found, "time.order") == "ok"
+
+
+def planted(n=400, **changes):
+    frame = spans(n)
+    for column, (rows, values) in changes.items():
+        frame.loc[frame.index[:rows], column] = values(frame.iloc[:rows])
+    return TraceSet.from_spans(frame)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sign", "verdict"),
+    [
+        ({"end_ns": (20, lambda f: f["start_ns"] - 5)}, "with a negative duration", "warn"),
+        ({"start_ns": (20, lambda f: f["start_ns"] // 1_000_000)}, "in milliseconds instead of nanoseconds", "fail"),
+        ({"start_ns": (1, lambda f: f["start_ns"] // 1_000)}, "in microseconds instead of nanoseconds", "fail"),
+        ({"start_ns": (1, lambda f: f["start_ns"] // 10**9)}, "in seconds instead of nanoseconds", "fail"),
+        (
+            {"start_ns": (20, lambda f: f["start_ns"] * 0)},
+            "absurdly long (one end at the epoch, or in another unit)",
+            "warn",
+        ),
+    ],
+)
+def test_impossible_times_are_named_by_service(changes, sign, verdict):
+    found = tk.quality(planted(**changes), checks=["time.order"])
+    assert status(found, "time.order") == verdict
+    row = found[0].evidence.set_index("sign").loc[sign]
+    (rows, _), *_ = changes.values()
+    assert row["span_count"] == rows
+    assert row["service_name"] == "web"
+
+
+def test_the_future_is_what_is_after_now():
+    now = pd.Timestamp(EPOCH_NS + 199 * SECOND, unit="ns")
+    found = tk.quality(TraceSet.from_spans(spans(400)), now=now, checks=["time.order"])
+    assert found[0].evidence.set_index("sign").loc["in the future", "span_count"] == 200
+
+
+def test_children_before_parents_count_on_one_clock_and_beyond_what_clocks_allow():
+    frame = spans(200, host_name="a", end_ns=EPOCH_NS + np.arange(200) * SECOND + 100 * MS)
+    early = frame.assign(span_id="2", parent_span_id="1", name="ask", kind="INTERNAL")
+    early["start_ns"] -= np.where(np.arange(200) < 10, 3 * MS, -MS)
+    found = tk.quality(TraceSet.from_spans(pd.concat([frame, early])), checks=["time.order"])
+    assert found[0].evidence.set_index("sign").loc["begun before their parents", "span_count"] == 10
+    skewed = tk.quality(hosts(offset_ns=-20 * MS), checks=["time.order"])
+    assert status(skewed, "time.order") == "ok"
+
+
+def test_spans_of_another_unit_that_reading_set_aside_are_told():
+    def span(at, start):
+        times = {"startTimeUnixNano": str(start), "endTimeUnixNano": str(start + 5)}
+        return {"traceId": f"{at + 1:032x}", "spanId": f"{at + 1:016x}", "name": "x", **times}
+
+    good = [span(at, EPOCH_NS + at) for at in range(30)]
+    line = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [*good, span(99, EPOCH_NS // 10**6)]}]}]})
+    found = tk.quality(tk.read(line.encode()), checks=["time.order"])
+    assert status(found, "time.order") == "fail"

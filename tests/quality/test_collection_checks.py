@@ -1,0 +1,261 @@
+"""Collection: gaps, silence, lag, cut traces, and whether counts and traces are of the same requests."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, otlp, said, spans, status, trace_ids, traffic
+
+import tracekit as tk
+from tracekit import TraceSet
+from tracekit.analysis.quality.truncated_lags import truncated_lags
+
+START = EPOCH_NS // MINUTE * MINUTE
+
+
+def minutes_of(rng, *, minutes=60, mean=40, share=0.5, lost=slice(0, 0), loss=1.0, service="web"):
+    """Counts of every minute, and the traces of a share of the requests but for an outage."""
+    requests = rng.poisson(mean, minutes) + 1
+    chance = np.full(minutes, share)
+    chance[lost] *= 1 - loss
+    kept = rng.binomial(requests, chance)
+    begun = START + np.repeat(np.arange(minutes), kept) * MINUTE + rng.integers(0, MINUTE, kept.sum())
+    times = pd.to_datetime(START + np.arange(minutes) * MINUTE, unit="ns", utc=True)
+    counts = pd.DataFrame({"time": times, "service": service, "count": requests})
+    return spans(len(begun), service_name=service, start_ns=begun, end_ns=begun + MS), counts
+
+
+def test_an_outage_is_found_with_its_time_loss_and_meaning():
+    frame, counts = minutes_of(np.random.default_rng(1), lost=slice(30, 40))
+    found = tk.quality(TraceSet.from_spans(frame), requests=counts, checks=["gap.scan"])
+    assert status(found, "gap.scan") == "fail"
+    row = found[0].evidence[found[0].evidence["status"] == "fail"].iloc[0]
+    begin = pd.Timestamp(START, unit="ns", tz="UTC") + pd.Timedelta("30min")
+    assert abs(row["start_time"] - begin) <= pd.Timedelta("2min")
+    assert row["loss_ratio"] > 0.9
+    assert row["low"] <= row["loss_ratio"] <= row["high"]
+    assert "fewer traces there do not mean less traffic" in found[0].headline
+    assert "Look at collectors and exporters" in found[0].remedy
+
+
+def test_a_lull_of_traffic_is_no_outage():
+    rng = np.random.default_rng(2)
+    frame, counts = minutes_of(rng)
+    calm = counts["time"].between(counts["time"].iloc[30], counts["time"].iloc[39])
+    begun = pd.to_datetime(frame["start_ns"], unit="ns", utc=True).dt.floor("min")
+    quiet = frame[~begun.isin(counts.loc[calm, "time"])]
+    counts.loc[calm, "count"] = 0
+    found = tk.quality(TraceSet.from_spans(quiet), requests=counts, checks=["gap.scan"])
+    assert status(found, "gap.scan") == "ok"
+    assert "a quiet stretch in the traces is a quiet stretch of traffic" in said(found, "gap.scan")
+
+
+def test_one_service_down_is_named_and_two_gaps_are_two_findings():
+    rng = np.random.default_rng(3)
+    web, web_counts = minutes_of(rng, mean=300, minutes=90)
+    pay, pay_counts = minutes_of(rng, mean=40, minutes=90, lost=slice(20, 30), service="pay")
+    pay = pay[~((pay["start_ns"] >= START + 60 * MINUTE) & (pay["start_ns"] < START + 70 * MINUTE))]
+    frame = pd.concat([web, pay]).assign(trace_id=trace_ids(len(web) + len(pay)))
+    counts = pd.concat([web_counts, pay_counts])
+    found = tk.quality(TraceSet.from_spans(frame), requests=counts, checks=["gap.scan"])
+    assert [finding.headline[:30] for finding in found if "`pay` traces" in finding.headline]
+    gaps = found[0].evidence[(found[0].evidence["scope"] == "pay") & (found[0].evidence["status"] == "fail")]
+    assert len(gaps) == 2
+    assert not (found[0].evidence.loc[found[0].evidence["scope"] == "web", "status"] == "fail").any()
+
+
+def test_traces_that_end_before_the_counts_do_are_told_and_no_gap():
+    frame, counts = minutes_of(np.random.default_rng(4), lost=slice(45, 60))
+    found = tk.quality(TraceSet.from_spans(frame), requests=counts, checks=["gap.scan"])
+    assert status(found, "gap.scan") == "ok"
+    assert "more traces would be due before the first and after the last trace" in said(found, "gap.scan")
+
+
+@pytest.mark.parametrize(
+    ("requests", "needs"),
+    [
+        (None, "needs request counts with times"),
+        (pd.DataFrame({"count": [100]}), "needs request counts with times"),
+        (pd.DataFrame({"time": ["1999-01-01", "1999-01-02"], "count": [1, 2]}), "needs request counts of the time"),
+        (
+            pd.DataFrame({"time": [pd.Timestamp(START, unit="ns")], "count": [1000]}),
+            "needs request counts in at least 12",
+        ),
+    ],
+)
+def test_gaps_need_counts_with_times(requests, needs):
+    frame, _ = minutes_of(np.random.default_rng(5), minutes=20)
+    found = tk.quality(TraceSet.from_spans(frame), requests=requests, checks=["gap.scan"])
+    assert status(found, "gap.scan") == "not_assessable"
+    assert needs in said(found, "gap.scan")
+
+
+# -------------------------------------------------------------------- counts
+
+
+def test_counts_of_the_same_requests_are_quiet():
+    frame, counts = minutes_of(np.random.default_rng(6))
+    found = tk.quality(TraceSet.from_spans(frame), requests=counts, checks=["counts.join"])
+    assert status(found, "counts.join") == "ok"
+
+
+def test_more_traces_than_requests_and_other_strata_are_named():
+    frame, counts = minutes_of(np.random.default_rng(7))
+    counts["count"] = 2
+    found = tk.quality(TraceSet.from_spans(frame), requests=counts, checks=["counts.join"])
+    assert status(found, "counts.join") == "warn"
+    assert "hold more traces than requests (the first:" in said(found, "counts.join")
+    other = counts.assign(service="ledger", count=900)
+    found = tk.quality(TraceSet.from_spans(frame), requests=other, checks=["counts.join"])
+    assert "of a service_name that was not counted" in said(found, "counts.join")
+
+
+def test_windows_of_another_zone_are_told():
+    frame, counts = minutes_of(np.random.default_rng(8))
+    late = counts.assign(time=counts["time"].dt.tz_localize(None) + pd.Timedelta("30min"))
+    found = tk.quality(TraceSet.from_spans(frame), requests=late, checks=["counts.join"])
+    assert status(found, "counts.join") == "warn"
+    assert "outside the counted windows" in said(found, "counts.join")
+    assert "times without a zone were read as UTC" in said(found, "counts.join")
+    assert status(tk.quality(TraceSet.from_spans(frame), checks=["counts.join"]), "counts.join") == "not_assessable"
+
+
+@pytest.mark.parametrize(
+    ("requests", "message"),
+    [
+        (pd.DataFrame({"count": [5, -1]}), "found -1"),
+        (pd.DataFrame({"time": ["2026-01-01", "2026-01-01"], "count": [1, 2]}), "rows 0 and 1"),
+        (pd.DataFrame({"hits": [5]}), "expected rows with a column 'count'"),
+    ],
+)
+def test_counts_that_cannot_be_are_refused_by_row(requests, message):
+    with pytest.raises(ValueError, match=message):
+        tk.quality(TraceSet.from_spans(spans(3)), requests=requests)
+
+
+# -------------------------------------------------------------------- silence
+
+
+def test_a_silence_is_told_with_what_was_due_and_that_it_may_be_a_lull():
+    rng = np.random.default_rng(9)
+    begun = START + np.cumsum(rng.exponential(10, 600) * 1e9).astype(np.int64)
+    begun[300:] += 300 * SECOND
+    found = tk.quality(TraceSet.from_spans(spans(600, start_ns=begun, end_ns=begun + MS)), checks=["gap.silence"])
+    assert status(found, "gap.silence") == "warn"
+    assert "without request counts this may also be a lull" in said(found, "gap.silence")
+    assert found[0].estimate.low < found[0].estimate.value < found[0].estimate.high
+
+
+def test_even_traffic_is_not_silent_and_bursts_and_few_are_refused():
+    rng = np.random.default_rng(10)
+    begun = START + np.cumsum(rng.exponential(10, 600) * 1e9).astype(np.int64)
+    even = TraceSet.from_spans(spans(600, start_ns=begun, end_ns=begun + MS))
+    assert status(tk.quality(even, checks=["gap.silence"]), "gap.silence") == "ok"
+    burst = np.repeat(begun[:120], 6)
+    found = tk.quality(TraceSet.from_spans(spans(720, start_ns=burst, end_ns=burst + MS)), checks=["gap.silence"])
+    assert "arrivals come in bursts" in said(found, "gap.silence")
+    few = tk.quality(TraceSet.from_spans(spans(10)), checks=["gap.silence"])
+    assert status(few, "gap.silence") == "not_assessable"
+
+
+# -------------------------------------------------------------------- lag
+
+
+def lagging(lag_s, n=1200, now_s=None):
+    traces = TraceSet.from_spans(spans(n))
+    end = EPOCH_NS + np.arange(n) * SECOND + 5 * MS
+    receipt = end + (np.broadcast_to(lag_s, n) * 1e9).astype(np.int64)
+    seen = receipt <= EPOCH_NS + now_s * SECOND if now_s else np.ones(n, bool)
+    now = None if now_s is None else pd.Timestamp(EPOCH_NS + now_s * SECOND, unit="ns")
+    received = pd.Series(receipt[seen], index=np.array(trace_ids(n), object)[seen])
+    return tk.quality(traces, received=received, now=now, checks=["ingest.lag"])
+
+
+def test_a_quick_backend_is_ok_and_a_slow_one_is_not():
+    rng = np.random.default_rng(11)
+    quick = lagging(rng.lognormal(1.5, 0.5, 1200))
+    assert status(quick, "ingest.lag") == "ok"
+    assert quick[0].estimate.low < np.exp(1.5 + 1.645 * 0.5) * 1e9 < quick[0].estimate.high
+    slow = lagging(rng.lognormal(3.5, 0.5, 1200))
+    assert status(slow, "ingest.lag") == "warn"
+    assert "should be left out of every rate" in said(slow, "ingest.lag")
+
+
+def test_a_backlog_that_grows_is_told_with_its_slope():
+    rng = np.random.default_rng(12)
+    n = 4800
+    found = lagging(2 + rng.random(n) + np.arange(n) / n * 18, n=n)
+    assert status(found, "ingest.lag") == "warn"
+    assert "growing by 13" in said(found, "ingest.lag")
+
+
+def test_slow_ones_that_were_not_seen_yet_are_allowed_for():
+    rng = np.random.default_rng(13)
+    lag = np.where(rng.random(1200) < 0.5, 1.0, 100.0)
+    found = lagging(lag, now_s=1200)
+    assert found[0].estimate.value == pytest.approx(100e9)
+
+
+def test_times_of_receipt_may_be_an_attribute():
+    frame = spans(100)
+    frame["attributes.received"] = [
+        pd.Timestamp(at + 3 * SECOND, unit="ns", tz="UTC").isoformat() for at in frame["end_ns"]
+    ]
+    found = tk.quality(TraceSet.from_spans(frame), received="received", checks=["ingest.lag"])
+    assert found[0].estimate.value == pytest.approx(3e9)
+
+
+def test_receipts_that_cannot_be_are_told_or_refused():
+    traces = TraceSet.from_spans(spans(100))
+    early = pd.Series(EPOCH_NS - SECOND, index=trace_ids(100))
+    found = tk.quality(traces, received=early, checks=["ingest.lag"])
+    assert "100 were received before their end" in said(found, "ingest.lag")
+    with pytest.raises(ValueError, match="expected times of receipt in 'received', found 'soon' in row 'a'"):
+        tk.quality(traces, received=pd.Series({"a": "soon"}), checks=["ingest.lag"])
+    with pytest.raises(ValueError, match="found several for trace 'a'"):
+        tk.quality(traces, received=pd.Series([1, 2], index=["a", "a"]), checks=["ingest.lag"])
+    with pytest.raises(ValueError, match="expected a time such as 2026-11-21T14:00Z as now"):
+        tk.quality(traces, received=early, now="NaT", checks=["ingest.lag"])
+    assert status(tk.quality(traces, checks=["ingest.lag"]), "ingest.lag") == "not_assessable"
+
+
+def test_without_truncation_it_is_the_plain_distribution():
+    rng = np.random.default_rng(14)
+    lag = rng.exponential(5, 500)
+    found = truncated_lags(lag, np.full(500, 1e9))
+    assert np.allclose(found.share, (np.arange(500) + 1) / 500)
+    assert ((found.low <= found.share + 1e-12) & (found.share <= found.high + 1e-12)).all()
+
+
+# -------------------------------------------------------------------- cut traces
+
+
+def test_nothing_cut_is_nothing_said():
+    found = tk.quality(TraceSet.from_spans(spans(200)), checks=["partial"])
+    assert status(found, "partial") == "ok"
+
+
+def test_spans_without_an_end_make_a_trace_a_lower_limit():
+    frame = spans(300)
+    frame["in_progress"] = np.arange(300) < 60
+    frame["end_ns"] = frame["end_ns"].astype("Int64").mask(frame["in_progress"])
+    found = tk.quality(TraceSet.from_spans(frame), checks=["partial"])
+    assert status(found, "partial") == "warn"
+    assert found[0].estimate.value == pytest.approx(0.2)
+    assert "most of them: spans in progress" in found[0].headline
+
+
+def test_a_pile_up_at_one_largest_size_is_a_limit():
+    sizes = [60] * 20 + [10 + at % 40 for at in range(180)]
+    rows = [
+        ("web", "a", at + 1, i + 1, int(i > 0), "x", "INTERNAL", 0, 9) for at, n in enumerate(sizes) for i in range(n)
+    ]
+    found = tk.quality(otlp(rows), checks=["partial"])
+    row = found[0].evidence.set_index("sign").loc["as many spans as a limit allows"]
+    assert row["trace_count"] == 20
+    even = [row for row in rows if row[2] > 20]
+    assert tk.quality(otlp(even), checks=["partial"])[0].estimate.value == 0
+
+
+def test_traffic_of_the_simulation_has_a_season():
+    requests = traffic(np.random.default_rng(1))
+    assert requests[:180].mean() > 2 * requests[180:].mean()

@@ -1,0 +1,384 @@
+"""Duplicates, cardinality, personal data: planted cases are found, others are left alone, no raw value is shown."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from quality.worlds import MS, luhn_number, otlp, said, spans, status, trace_ids
+
+import tracekit as tk
+from tracekit import TraceSet
+from tracekit.analysis.quality.private_patterns import DETECTORS, masked
+from tracekit.analysis.quality.private_scan import blob, digit_runs
+
+
+def meshed(n, twins, *, start=1, route="/pay", inner=(MS, 99 * MS), services=("orders", "orders"), scope="app"):
+    """Requests that a proxy and the application both wrote a span of, and plain ones."""
+    rows = []
+    for at in range(n):
+        trace = start + at
+        if at < twins:
+            rows.append((services[0], "envoy", trace, 1, 0, "ingress", "SERVER", 0, 100 * MS, "/pay"))
+            rows.append((services[1], scope, trace, 2, 1, "POST /pay", "SERVER", *inner, route))
+        else:
+            rows.append((services[1], "app", trace, 1, 0, "POST /pay", "SERVER", 0, 100 * MS, "/pay"))
+    return rows
+
+
+def test_twins_of_mesh_and_application_are_counted_with_their_factor():
+    found = tk.quality(otlp(meshed(200, 80)), checks=["duplicates"])
+    assert status(found, "duplicates.twins") == "warn"
+    row = next(finding for finding in found if finding.check == "duplicates.twins").evidence.iloc[0]
+    assert (row["twin_count"], row["span_count"]) == (80, 280)
+    assert row["factor"] == pytest.approx(1.4)
+    assert row["low"] < 1.4 < row["high"]
+    assert "twins are no repeated calls" in said(found, "duplicates.twins")
+
+
+@pytest.mark.parametrize(
+    "near",
+    [
+        {"inner": (MS, 60 * MS)},
+        {"route": "/other"},
+        {"services": ("orders", "ledger"), "scope": "envoy"},
+        {"scope": "envoy"},
+    ],
+)
+def test_what_only_looks_like_a_twin_is_none(near):
+    found = tk.quality(otlp(meshed(100, 50, **near)), checks=["duplicates"])
+    assert status(found, "duplicates.twins") == "ok"
+
+
+def test_a_direct_call_of_another_service_is_no_twin_unless_a_proxy_wrote_it():
+    rows = meshed(100, 50, services=("gateway", "orders"))
+    assert status(tk.quality(otlp(rows), checks=["duplicates"]), "duplicates.twins") == "warn"
+    other = [(row[0], "java", *row[2:]) if row[1] == "envoy" else row for row in rows]
+    assert status(tk.quality(otlp(other), checks=["duplicates"]), "duplicates.twins") == "ok"
+
+
+def test_a_parent_with_two_children_is_no_proxy():
+    rows = meshed(100, 50)
+    more = [("orders", "app", at, 3, 1, "log", "SERVER", 0, MS) for at in range(1, 51)]
+    found = tk.quality(otlp(rows + more), checks=["duplicates"])
+    assert status(found, "duplicates.twins") == "ok"
+
+
+def test_copies_of_an_export_are_merged_and_counted():
+    rows = meshed(200, 0)
+    found = tk.quality(otlp(rows + rows[:20]), checks=["duplicates"])
+    assert status(found, "duplicates.copies") == "warn"
+    estimate = next(finding for finding in found if finding.check == "duplicates.copies").estimate
+    assert estimate.value == pytest.approx(20 / 220)
+    assert status(tk.quality(otlp(rows), checks=["duplicates"]), "duplicates.copies") == "ok"
+
+
+def test_client_and_server_that_share_an_id_are_one_call_and_forks_are_not():
+    shared = [("cart", "b3", at + 1, 7, 0, "POST", "CLIENT", 0, 90 * MS) for at in range(30)]
+    shared += [("pay", "b3", at + 1, 7, 0, "POST /pay", "SERVER", MS, 80 * MS) for at in range(30)]
+    found = tk.quality(otlp(shared), checks=["duplicates"])
+    assert status(found, "duplicates.ids") == "ok"
+    assert "60 spans share ids as client and server of one call" in said(found, "duplicates.ids")
+    forked = [
+        ("worker", "a", at + 1, 7, 0, f"job {side}", "INTERNAL", side, 90 * MS) for at in range(5) for side in (0, 1)
+    ]
+    found = tk.quality(otlp(shared + [(*row[:2], row[2] + 100, *row[3:]) for row in forked]), checks=["duplicates"])
+    assert status(found, "duplicates.ids") == "warn"
+    evidence = next(finding for finding in found if finding.check == "duplicates.ids").evidence
+    assert evidence[["service_name", "span_count"]].to_numpy().tolist() == [["worker", 10]]
+
+
+def test_without_spans_or_calls_twins_cannot_be_told():
+    found = tk.quality(TraceSet.from_spans(spans(3, kind="INTERNAL")), checks=["duplicates"])
+    assert status(found, "duplicates.twins") == "not_assessable"
+    empty = TraceSet.from_spans(spans(3)).where("duration_ns < 0")
+    names = ["duplicates", "cardinality", "pii", "time.order", "partial", "propagation.break", "complete.spans"]
+    assert {status(tk.quality(empty, checks=[name]), name) for name in names} == {"not_assessable"}
+
+
+def test_each_kind_of_duplicate_is_told_from_the_others():
+    """Planted among sound traces: precision and recall of all three kinds are one."""
+    plain, twins = meshed(300, 0), meshed(120, 120, start=1000)
+    shared = [("cart", "b3", at, 7, 0, "POST", "CLIENT", 0, 90 * MS) for at in range(2000, 2040)]
+    shared += [("pay", "b3", at, 7, 0, "POST /pay", "SERVER", MS, 80 * MS) for at in range(2000, 2040)]
+    found = tk.quality(otlp(plain + twins + shared + plain[:30]), checks=["duplicates"])
+    by = {finding.check: finding for finding in found}
+    assert by["duplicates.copies"].evidence["merged_count"].sum() == 30
+    assert by["duplicates.twins"].evidence["twin_count"].sum() == 120
+    assert status(found, "duplicates.ids") == "ok"
+
+
+# -------------------------------------------------------------------- cardinality
+
+
+def wide(rng, n, kind):
+    """Values of an attribute: unbounded in several ways, or bounded."""
+    made = {
+        "uuid path": lambda: [f"/orders/{part.hex()[:8]}-1f2a-4b3c-8d4e-{part.hex()[:12]}" for part in _bytes(rng, n)],
+        "number path": lambda: [f"/users/{at}/cart" for at in rng.integers(10**6, 10**9, n)],
+        "hex": lambda: [part.hex() for part in _bytes(rng, n)],
+        "mail": lambda: [f"user{at}@example.org" for at in rng.integers(0, 10**7, n)],
+        "few": lambda: [f"tenant-{chr(97 + at)}" for at in rng.integers(0, 20, n)],
+        "hundreds": lambda: [f"host {at}" for at in rng.integers(0, 150, n)],
+        "one": lambda: ["GET"] * n,
+        "rare beside usual": lambda: [str(at) if at < 20 else "usual" for at in rng.integers(0, 400, n)],
+    }
+    return made[kind]()
+
+
+def _bytes(rng, n):
+    whole = rng.bytes(8 * n)
+    return [whole[at : at + 8] for at in range(0, 8 * n, 8)]
+
+
+UNBOUNDED, BOUNDED = ("uuid path", "number path", "hex", "mail"), ("few", "hundreds", "one", "rare beside usual")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_unbounded_keys_are_named_and_bounded_ones_are_not(seed):
+    rng, n = np.random.default_rng(seed), 1300
+    frame = spans(n)
+    for kind in (*UNBOUNDED, *BOUNDED):
+        frame[f"attributes.app.{kind.replace(' ', '_')}"] = wide(rng, n, kind)
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
+    flagged = set(finding.evidence.loc[finding.evidence["status"] == "warn", "key"])
+    assert flagged == {f"app.{kind.replace(' ', '_')}" for kind in UNBOUNDED}
+    shown = finding.evidence.to_string() + str(finding)
+    assert not any(value in shown for kind in UNBOUNDED for value in wide(np.random.default_rng(seed), n, kind))
+    templates = finding.evidence.set_index("key")["template"]
+    assert templates["app.number_path"] == "/users/{id}/cart"
+    assert templates["app.uuid_path"] == "/orders/{uuid}"
+
+
+def test_span_names_with_ids_are_an_index_that_grows():
+    rng = np.random.default_rng(4)
+    names = [f"GET /orders/{at}" if at % 10 == 0 else "GET /cart" for at in rng.integers(10**6, 10**7, 1500)]
+    found = tk.quality(TraceSet.from_spans(spans(1500, name=names)), checks=["cardinality"])
+    assert status(found, "cardinality") == "warn"
+    assert "`span name` has" in said(found, "cardinality")
+    assert found[0].estimate.low < 0.1 < found[0].estimate.high
+
+
+def test_measurements_are_no_labels_but_numbers_of_things_are():
+    frame = spans(1200)
+    frame["attributes.http.request.body.size"] = np.arange(1200)
+    frame["attributes.app.score"] = np.random.default_rng(1).random(1200)
+    assert status(tk.quality(TraceSet.from_spans(frame), checks=["cardinality"]), "cardinality") == "ok"
+    frame["attributes.user.id"] = np.arange(1200)
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
+    assert finding.evidence.loc[finding.evidence["status"] == "warn", "key"].tolist() == ["user.id"]
+
+
+# -------------------------------------------------------------------- personal data
+
+PRIVATE = {
+    "email": ["jo.public@example.org", "write to a.b+c@mail.example.co.uk now"],
+    "phone number": ["+49 30 901820 12", "call +14155550132"],
+    "payment card": ["4111 1111 1111 1111", "5500-0055-5555-5559"],
+    "IBAN": ["DE89 3704 0044 0532 0130 00", "GB29NWBK60161331926819"],
+    "social security number": ["078-05-1120"],
+    "JSON web token": ["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"],
+    "AWS access key": ["AKIAIOSFODNN7EXAMPLE"],
+    "credentials": ["Bearer a1B2c3D4e5F6g7H8", "Authorization: Basic dXNlcjpwYXNzd29yZA=="],
+    "password in an address": ["postgres://app:hunter22@db.example/orders"],
+    "private address": ["10.1.2.3"],
+}
+HARMLESS = [
+    "4111 1111 1111 1112",
+    "DE89 3704 0044 0532 0130 01",
+    "000-12-3456",
+    "666-12-3456",
+    "987-65-4321",
+    "eyJxxxxxxxx.abcdefgh.x",
+    "AKIA",
+    "Bearer ****************",
+    "Basic {token}",
+    "postgres://db.example/orders",
+    "postgres://user:****@db.example/x",
+    "8.8.8.8",
+    "1.2.3",
+    "999.1.1.1",
+    "2026-11-21T14:00:03+01:00",
+    "pkg@1.2.3",
+    "image@sha256:abcdef",
+    "user at example dot org",
+    "550e8400-e29b-41d4-a716-446655440000",
+    "1795000000000000000",
+    "a+1234567890",
+    "+12",
+    "SELECT * FROM orders WHERE id = ?",
+    "GET /orders/{id}",
+    "10.1.2.3.4",
+    "v1.2.3.4.5",
+    "123-45-678",
+    "https://shop.example/a?b=c",
+    "basic authentication",
+]
+
+
+@pytest.mark.parametrize("kind", PRIVATE)
+def test_each_kind_is_recognised_and_masked(kind):
+    for value in PRIVATE[kind]:
+        frame = spans(3)
+        frame["attributes.note"] = value
+        (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["pii"])
+        row = finding.evidence.iloc[0]
+        assert (row["key"], row["kind"], row["span_count"]) == ("note", kind, 3)
+        wanted = {"email": "warn", "phone number": "warn", "private address": "ok"}.get(kind, "fail")
+        assert row["status"] == wanted
+        match = DETECTORS[kind].found_in(value)
+        assert match not in finding.evidence.to_string() + str(finding) + repr(finding)
+
+
+@pytest.mark.parametrize("value", HARMLESS)
+def test_harmless_values_are_left_alone(value):
+    frame = spans(3)
+    frame["attributes.note"] = value
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["pii"])
+    assert status([finding], "pii") == "ok", finding.evidence
+    assert "of such values hold one of the kinds looked for" in finding.headline or len(finding.evidence)
+
+
+def cards(rng, n, genuine):
+    right = [luhn_number(rng) for _ in range(int(n * genuine))]
+    return right + [f"4{at:015d}" for at in rng.integers(0, 10**15, n - len(right))]
+
+
+@pytest.mark.parametrize(("genuine", "wanted"), [(1.0, "fail"), (0.3, "fail")])
+def test_card_numbers_are_known_by_their_check_digits(genuine, wanted):
+    rng = np.random.default_rng(5)
+    values = cards(rng, 400, genuine)
+    frame = spans(400)
+    frame["attributes.payment.note"] = values
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["pii"])
+    assert status([finding], "pii") == wanted
+    assert finding.evidence["kind"].tolist() == ["payment card"]
+    assert not any(value in finding.evidence.to_string() + str(finding) for value in values)
+
+
+def test_random_digits_pass_one_time_in_ten_and_are_no_cards():
+    """False alarms of random digits: at most 1 %, by the level of the test."""
+    rng, alarms = np.random.default_rng(6), 0
+    for _ in range(10):
+        frame = spans(100)
+        for at in range(20):
+            frame[f"attributes.k{at}"] = [f"4{value:015d}" for value in rng.integers(0, 10**15, 100)]
+        (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["pii"])
+        alarms += int((finding.evidence["status"] != "ok").sum())
+    assert alarms <= 8  # of 200: more would have a chance below 1 in 1,000
+
+
+def test_numbers_names_messages_and_resources_are_looked_at_too():
+    frame = spans(40, name="mail jo@example.org", status_message="token AKIAIOSFODNN7EXAMPLE")
+    frame["attributes.card"] = [int(luhn_number(np.random.default_rng(at))) for at in range(40)]
+    frame["resource.owner"] = "ann@example.org"
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["pii"])
+    seen = set(zip(finding.evidence["key"], finding.evidence["kind"], strict=True))
+    assert seen == {
+        ("span name", "email"),
+        ("status message", "AWS access key"),
+        ("card", "payment card"),
+        ("owner", "email"),
+    }
+    assert finding.evidence["status"].iloc[0] == "fail"
+    assert "also `owner`" in finding.headline or "also" in finding.headline
+
+
+def test_keys_that_are_personal_themselves_are_masked():
+    frame = spans(2)
+    frame["attributes.bob@example.org"] = "carol@example.org"
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["pii"])
+    assert "bob@example.org" not in str(finding) + finding.evidence.to_string()
+
+
+def test_what_is_shown_of_a_value():
+    assert masked("short") == "... (5 signs)"
+    assert "11111" not in masked("4111111111111111")
+
+
+def test_runs_of_digits_end_with_their_text():
+    found = digit_runs(blob(["41111111", "11111111", "x4111111111111111", "4111111111111111-1", "4111111111111111"]))
+    assert found.row.tolist() == [4]
+    assert found.is_valid.tolist() == [True]
+    assert len(digit_runs(blob([])).row) == 0
+
+
+# -------------------------------------------------------------------- cost and cold starts
+
+
+def test_a_month_is_priced_by_the_period():
+    traces = TraceSet.from_spans(spans(3601))
+    (finding,) = tk.quality(traces, prices={"recorded": 5.0, "scanned": 0.5}, checks=["cost"])
+    assert finding.estimate.value == pytest.approx(3601 * 720 * 5.5e-6)
+    assert finding.estimate.low < finding.estimate.value < finding.estimate.high
+    assert finding.evidence["month_usd"].sum() == pytest.approx(finding.estimate.value)
+
+
+@pytest.mark.parametrize(("budget", "wanted"), [(1.0, "warn"), (100.0, "ok"), (13.0, "inconclusive")])
+def test_a_budget_is_kept_or_not(budget, wanted):
+    found = tk.quality(TraceSet.from_spans(spans(3601)), prices={"recorded": 5.0, "budget": budget}, checks=["cost"])
+    assert status(found, "cost") == wanted
+
+
+def test_the_rate_that_an_incident_needs_has_a_price():
+    traces, prices = TraceSet.from_spans(spans(1000)), {"recorded": 5.0, "incident": 20}
+    counts = pd.DataFrame({"count": [20_000]})
+    asked = said(tk.quality(traces, prices=prices, checks=["cost"]), "cost")
+    assert "its price needs request counts" in asked
+    added = (20_000 * 0.1391 - 1000) * 720 * 3600 / 999 * 5e-6
+    assert f"costs ${added:.1f}" in said(tk.quality(traces, requests=counts, prices=prices, checks=["cost"]), "cost")
+    assert "less" in said(tk.quality(traces.with_weights(2), prices=prices, checks=["cost"]), "cost")
+    assert status(tk.quality(traces, checks=["cost"]), "cost") == "not_assessable"
+    one = TraceSet.from_spans(spans(1))
+    assert status(tk.quality(one, prices={"recorded": 5.0}, checks=["cost"]), "cost") == "not_assessable"
+
+
+def functions(n, cold):
+    frame = spans(n)
+    frame["attributes.faas.coldstart"] = np.arange(n) < cold
+    return TraceSet.from_spans(frame)
+
+
+def invocations(n, cold):
+    return pd.DataFrame({"trace_id": None, "is_cold_start": np.arange(n) < cold})
+
+
+@pytest.mark.parametrize(
+    ("traces", "log", "wanted"),
+    [
+        ((1000, 110), (10_000, 190), "warn"),
+        ((20_000, 2_000), (100_000, 10_000), "ok"),
+        ((100, 3), (1000, 20), "inconclusive"),
+    ],
+)
+def test_cold_starts_are_compared_with_the_log(traces, log, wanted):
+    found = tk.quality(functions(*traces), log=invocations(*log), checks=["coldstart.bias"])
+    assert status(found, "coldstart.bias") == wanted
+    factor = traces[1] / traces[0] / (log[1] / log[0])
+    assert found[0].estimate.value == pytest.approx(factor)
+    assert found[0].estimate.low < factor < found[0].estimate.high
+
+
+def test_cold_starts_corrected_by_weights_and_found_by_initialization():
+    ids = trace_ids(1000)
+    weights = pd.Series(np.where(np.arange(1000) < 110, 1.0, 6.0), ids)
+    found = tk.quality(
+        functions(1000, 110).with_weights(weights), log=invocations(10_000, 190), checks=["coldstart.bias"]
+    )
+    assert "with weights 2 %" in said(found, "coldstart.bias")
+    frame = pd.concat([spans(10), spans(4, span_id="2", parent_span_id="1", name="Initialization")])
+    frame["attributes.faas.name"] = "pay"
+    found = tk.quality(TraceSet.from_spans(frame), log=invocations(100, 5), checks=["coldstart.bias"])
+    assert found[0].evidence["cold_count"].tolist() == [4, 5]
+
+
+@pytest.mark.parametrize(
+    ("traces", "log", "needs"),
+    [
+        (spans(3), None, "needs traces of functions"),
+        (functions(9, 3), None, "needs REPORT lines"),
+        (functions(9, 0), invocations(9, 1), "needs cold starts on both sides"),
+    ],
+)
+def test_cold_starts_need_functions_and_their_log(traces, log, needs):
+    traces = TraceSet.from_spans(traces) if isinstance(traces, pd.DataFrame) else traces
+    found = tk.quality(traces, log=log, checks=["coldstart.bias"])
+    assert needs in said(found, "coldstart.bias")

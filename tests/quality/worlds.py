@@ -1,0 +1,186 @@
+"""Worlds with known faults: traffic and outages, trees that lose spans, gateways, clocks, planted values."""
+
+import functools
+import json
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.signal import lfilter
+
+import tracekit as tk
+from tracekit import TraceSet
+
+EPOCH_NS = 1_795_000_000 * 10**9
+MS = 1_000_000
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+
+
+def traffic(rng, minutes=360, mean=600, season=0.7):
+    """Requests a minute with a season and gamma noise."""
+    rate = mean * (1 + season * np.sin(2 * np.pi * np.arange(minutes) / minutes)) * rng.gamma(50, 1 / 50, minutes)
+    return rng.poisson(rate)
+
+
+def wandering(rng, n, phi=0.8, sd=0.10):
+    """An AR(1) on the log scale, stationary standard deviation 17 %."""
+    return lfilter([1], [1, -phi], rng.normal(0, sd, n))
+
+
+@functools.cache
+def forest_of(traces=400, mean_spans=8, seed=5):
+    """Random recursive trees over eight services; the same every time."""
+    rng = np.random.default_rng(seed)
+    size = 2 + rng.poisson(mean_spans, traces)
+    trace = np.repeat(np.arange(traces), size)
+    span = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    parent = (rng.random(len(span)) * np.maximum(span, 1)).astype(int)
+    frame = pd.DataFrame(
+        {
+            "trace_id": [f"{at + 1:032x}" for at in trace],
+            "span_id": [f"{at + 1:016x}" for at in span],
+            "parent_span_id": [f"{at + 1:016x}" if own else None for own, at in zip(span, parent, strict=True)],
+            "service_name": [f"s{at}" for at in rng.integers(0, 8, len(span))],
+            "name": "work",
+            "kind": "INTERNAL",
+            "start_ns": EPOCH_NS + trace * MS + span,
+            "end_ns": EPOCH_NS + trace * MS + 1000,
+        }
+    )
+    return TraceSet.from_spans(frame)
+
+
+def only(traces, keep):
+    """The traces without the spans that were lost, as if they had been read so."""
+    return TraceSet(traces.columns.take(np.flatnonzero(keep)))
+
+
+@functools.cache
+def rpc(calls=2000):
+    """Calls of the ledger by the cart, one a trace: root, client span, server span."""
+    at = np.repeat(np.arange(calls), 3)
+    part = np.tile(np.arange(3), calls)
+    frame = pd.DataFrame(
+        {
+            "trace_id": [f"{i + 1:032x}" for i in at],
+            "span_id": [f"{i + 1:016x}" for i in part],
+            "parent_span_id": [None if i == 0 else f"{i:016x}" for i in part],
+            "service_name": np.where(part < 2, "cart", "ledger"),
+            "name": np.array(["POST /pay", "POST", "POST /charge"])[part],
+            "kind": np.array(["SERVER", "CLIENT", "SERVER"])[part],
+            "start_ns": EPOCH_NS + at * 10 * MS + part * 1000,
+            "end_ns": EPOCH_NS + at * 10 * MS + 1_000_000 - part * 1000,
+        }
+    )
+    return TraceSet.from_spans(frame)
+
+
+class Gateway(NamedTuple):
+    """Unanswered calls, roots, and how many of these continue those."""
+
+    call_start: np.ndarray
+    call_end: np.ndarray
+    root_start: np.ndarray
+    root_end: np.ndarray
+    broken: int
+
+
+def gateway(rng, rate, broken, direct, seconds=600):
+    """A gateway that drops the context of a share of its calls, beside genuine roots and peers that send nothing."""
+    n = rng.poisson(rate * seconds)
+    t, took, lost = np.sort(rng.random(n)) * seconds, rng.lognormal(-3, 0.8, n), rng.random(n) < broken
+    mute = (rng.random(n) < 0.05) & ~lost
+    m = rng.poisson(direct * seconds)
+    own, own_took = rng.random(m) * seconds, rng.lognormal(-3, 0.8, m)
+    times = (
+        np.r_[t[lost], t[mute]],
+        np.r_[t[lost] + took[lost] + 0.003, (t + took)[mute]],
+        np.r_[t[lost] + 0.001, own],
+        np.r_[t[lost] + 0.001 + took[lost], own + own_took],
+    )
+    return Gateway(*(EPOCH_NS + (part * 1e9).astype(np.int64) for part in times), int(lost.sum()))
+
+
+class Calls(NamedTuple):
+    """When calls were made, in seconds, and between which ns the offset of the callee's clock lies for each."""
+
+    seconds: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def calls(rng, n, offset_ns, *, seconds=600.0, unawaited=0.0, drift_ppm=0.0, step_ns=0):
+    """Calls between two hosts whose clocks are apart; the ways there and back differ."""
+    start = np.sort(rng.random(n)) * seconds
+    there, back = 3e5 + rng.exponential(5e5, n), 6e5 + rng.exponential(5e5, n)
+    served = rng.lognormal(-4, 1, n) * 1e9
+    theta = offset_ns + drift_ppm * 1e3 * start + step_ns * (start > seconds / 2)
+    end = there + served + back
+    end = np.where(rng.random(n) < unawaited, rng.exponential(2e6, n) + 1e5, end)
+    low, high = there + served + theta - end, there + theta
+    usable = high >= low
+    return Calls(start[usable], low[usable].astype(np.int64), high[usable].astype(np.int64))
+
+
+def trace_ids(n):
+    """Ids as a good generator makes them: from counted ones a sampler would be concluded."""
+    made = np.random.default_rng(11).bytes(16 * n)
+    return [made[at : at + 16].hex() for at in range(0, 16 * n, 16)]
+
+
+def spans(n, **columns):
+    """A frame of single spans, a second apart."""
+    start = EPOCH_NS + np.arange(n) * SECOND
+    frame = pd.DataFrame(
+        {
+            "trace_id": trace_ids(n),
+            "span_id": "1",
+            "service_name": "web",
+            "name": "GET /",
+            "kind": "SERVER",
+            "start_ns": start,
+            "end_ns": start + 5 * MS,
+        }
+    )
+    return frame.assign(**columns)
+
+
+def otlp(rows):
+    """Traces from OTLP JSON; a row is (service, scope, trace, span, parent, name, kind, start, end[, route])."""
+    kinds = {"INTERNAL": 1, "SERVER": 2, "CLIENT": 3}
+    resource_spans = []
+    for service, scope, trace, span, parent, name, kind, start, end, *route in rows:
+        told = [{"key": "http.route", "value": {"stringValue": route[0]}}] if route else []
+        one = {
+            "traceId": f"{trace:032x}",
+            "spanId": f"{span:016x}",
+            "parentSpanId": f"{parent:016x}" if parent else "",
+            "name": name,
+            "kind": kinds[kind],
+            "startTimeUnixNano": str(EPOCH_NS + start),
+            "endTimeUnixNano": str(EPOCH_NS + end),
+            "attributes": told,
+        }
+        resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
+        resource_spans.append({"resource": resource, "scopeSpans": [{"scope": {"name": scope}, "spans": [one]}]})
+    return tk.read(json.dumps({"resourceSpans": resource_spans}).encode())
+
+
+def status(findings, check):
+    """The verdict of a check: the gravest of its evidence."""
+    order = ("fail", "warn", "inconclusive", "not_assessable", "measured", "ok")
+    told = [row for finding in findings if finding.check == check for row in finding.evidence["status"]]
+    return next(one for one in order if one in told)
+
+
+def said(findings, check):
+    """The sentences of a check."""
+    return " | ".join(finding.headline for finding in findings if finding.check == check)
+
+
+def luhn_number(rng, length=16, lead="4"):
+    """A number with a right check digit."""
+    digits = [int(sign) for sign in lead] + rng.integers(0, 10, length - 1 - len(lead)).tolist()
+    total = sum(sum(divmod(2 * digit, 10)) if at % 2 == 0 else digit for at, digit in enumerate(reversed(digits)))
+    return "".join(map(str, digits)) + str(-total % 10)
