@@ -19,19 +19,22 @@ def test_the_set_up_commands_come_first():
     assert BLOCKS[0][1].splitlines()[1].startswith("pip install '.[test]' && python -m pytest")
 
 
-def test_the_tour_runs(tmp_path, monkeypatch):
+def test_the_tour_and_what_follows_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tour,) = [code for language, code in BLOCKS if language == "python"]
+    tour, *more = [code for language, code in BLOCKS if language == "python"]
     assert len([line for line in tour.splitlines() if line and "import" not in line]) == 6
     names = {}
     exec(compile(tour, "README.md", "exec"), names)
     assert (tmp_path / "postmortem.html").read_text(encoding="utf-8").lower().startswith("<!doctype html>")
     assert isinstance(names["during"], tk.TraceSet)
+    for code in more:
+        exec(compile(code, "README.md", "exec"), names)
 
 
 def test_names_and_commands_exist():
     assert set(re.findall(r"\btk\.(\w+)", TEXT)) <= set(tk.__all__)
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    commands |= {group.name for group in app.registered_groups}
     assert [command for command in sorted(commands) if f"tracekit {command}" not in TEXT] == []
     assert set(re.findall(r"^tracekit (\w+)", TEXT, re.MULTILINE)) <= commands
 
