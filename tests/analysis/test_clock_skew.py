@@ -305,6 +305,14 @@ def test_what_the_path_needs_is_what_everything_says():
     assert needed.equals(everything[everything["offset_ns"] != 0])
 
 
+def test_a_clock_is_moved_though_most_calls_seem_sound():
+    traces = recorded(np.random.default_rng(13), 100, fixed(0, 400_000, -150_000, 0))
+    everything = tk.clock_skew(traces)
+    assert 0 < (everything.offsets["offset_ns"] != 0).mean() < 0.5
+    needed = tk.critical_path(traces)
+    assert needed.offsets["offset_ns"].tolist() == everything.offsets.query("offset_ns != 0")["offset_ns"].tolist()
+
+
 def test_a_few_calls_that_nobody_waits_for_are_outvoted():
     traces = recorded(np.random.default_rng(12), 100, fixed(0, 0, 0, 0))
     frame = traces.spans
