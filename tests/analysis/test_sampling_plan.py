@@ -152,3 +152,22 @@ def test_no_traces_are_a_plan_too():
 def test_what_cannot_be_planned_is_refused(rules, how, expected):
     with pytest.raises(ValueError, match=expected):
         tk.plan_sampling(shop([{PATH: "/"}]), rules, **how)
+
+
+@pytest.mark.parametrize(
+    ("rules", "names"),
+    [
+        ({"default": 0.1, "rules": [rule("Default", 0.1)]}, None),
+        ({"default": 0.1, "more": 0.2}, ["default", "more"]),
+        ({"rules": 0.1}, ["rules"]),
+        ({"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.1}}, ["rules"]),
+        ({"default_strategy": {"type": "probabilistic", "param": 0.1}}, ["rules"]),
+    ],
+)
+def test_one_set_of_rules_is_told_from_several(rules, names):
+    traces = shop([{PATH: "/"}])
+    if names is None:
+        with pytest.raises(ValueError, match="expected a rule with a rate as rule 1 of the manifest"):
+            tk.plan_sampling(traces, rules)
+    else:
+        assert tk.plan_sampling(traces, rules).plans.index.tolist() == names

@@ -152,9 +152,10 @@ def plan_sampling(
 
 def _is_several(rules: Any) -> bool:
     """Return whether these are sets of rules by name, and not one configuration."""
-    keys = {"SamplingRuleRecords", "SamplingRule", "FixedRate", "processors", "policies", "rules", "default_strategy"}
-    keys |= {"service_strategies", "version", "default"}
-    return isinstance(rules, Mapping) and not keys & set(rules)
+    keys = {"SamplingRuleRecords", "SamplingRule", "FixedRate", "processors", "policies", "default_strategy", "version"}
+    if not isinstance(rules, Mapping) or {"rules", "default"} <= set(rules):
+        return False
+    return not (keys | {"service_strategies"}) & set(rules)
 
 
 @dataclass(frozen=True)
