@@ -15,6 +15,7 @@ import tracekit as tk
 import tracekit.views
 from tracekit.analysis.critical_path import critical_path
 from tracekit.analysis.path_flame import Flame
+from tracekit.views.text import duration
 
 pytestmark = pytest.mark.browser
 MODULE = Path(tracekit.views.__file__).parent / "static" / "canvas.js"
@@ -74,6 +75,25 @@ def drag(page, start, end):
 
 def status(page):
     return page.get_by_role("status").inner_text()
+
+
+def test_durations_are_written_as_python_writes_them(heat):
+    page, _ = heat
+    values = [
+        0,
+        7,
+        999,
+        1_000,
+        1_234,
+        9_995,
+        99_960,
+        123_456,
+        999_600_000,
+        1_500_000_000,
+        -45_000_000,
+        7_200_000_000_000,
+    ]
+    assert page.evaluate("values => values.map(M.duration)", values) == [duration(value) for value in values]
 
 
 # ------------------------------------------------------------------ heat map

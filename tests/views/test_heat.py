@@ -1,6 +1,7 @@
 """The heat map: its cells are the requests, and a drawn rectangle selects exactly those it counts."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,9 @@ import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.timeline import timeline
 from tracekit.views import plot
-from tracekit.views.heat import heat_chart
+from tracekit.views.charts import HEAT, repainted
+from tracekit.views.colours import DARK, LIGHT
+from tracekit.views.heat import CANVAS, heat_chart
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +129,12 @@ def test_the_figure_for_reports_has_the_same_cells(heat, during):
     assert np.nansum(z) == len(during)
     for cell in held.itertuples():
         assert z[cell.row, cell.col] == cell.weight
+
+
+def test_the_page_paints_in_the_same_colours_as_python():
+    module = CANVAS.read_text(encoding="utf-8")
+    found = re.findall(r"#[0-9a-f]{6}", module.partition("const CSS")[0])
+    heat = [*HEAT, *(repainted(colour, "dark") for colour in HEAT)]
+    assert found == [*LIGHT, *DARK, *heat]
+    assert "</script" not in module
+    assert "import " not in module.replace("without imports", "")

@@ -24,19 +24,14 @@ if TYPE_CHECKING:
 NAME_LIMIT: Final = 60
 THEMES: Final = ("light", "dark")
 _FEW_DECADES: Final = 4.5
-BAND: Final = "#f0f1f3"
 SECONDS: Final[dict[str, Any]] = {"tickformat": "~s", "ticksuffix": "s"}  # 5ms, 2s: an axis of durations, in seconds
 HEAT: Final = ("#dcebfa", "#b3d4f5", "#7fb5ea", "#4a90d9", "#1f68b8", "#0b3f7d")  # few to many
 SHARE: Final[dict[str, Any]] = {"tickformat": ".1~%", "rangemode": "tozero"}  # an axis of ratios
+_DARK_HEAT: Final = ("#16324f", "#1d4b7c", "#2a6db0", "#4a93dc", "#86bdf2", "#d6e9fc")
 _DARK: Final = {
     **dict(zip(LIGHT, DARK, strict=True)),
-    INK: "#e4e6ea",
-    MUTE: "#a3a9b3",
-    LINE: "#3a3f48",
-    PAPER: "#16181d",
-    ERROR: "#ff6b6b",
-    ACCENT: "#64b5f6",
-    BAND: "#23262d",
+    **dict(zip(HEAT, _DARK_HEAT, strict=True)),
+    **{INK: "#e4e6ea", MUTE: "#a3a9b3", LINE: "#3a3f48", PAPER: "#16181d", ERROR: "#ff6b6b", ACCENT: "#64b5f6"},
 }
 _LIGHT: Final = {dark: light for light, dark in reversed(_DARK.items())}
 _RGBA: Final = re.compile(r"rgba\((\d+),(\d+),(\d+),([\d.]+)\)")
