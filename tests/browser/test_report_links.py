@@ -54,7 +54,7 @@ def test_the_first_screen_says_what_changed_and_leads_to_the_trace_that_shows_it
     assert "Requests take longer: 57.1 ms on average instead of 39.3 ms (+17.8 ms; 95 % limits" in words
     assert "98.8 % of it is SELECT entries of ledger" in words
     assert "was 84.5 ms" in page.locator(".figures").inner_text()
-    first.get_by_role("link").click()
+    first.get_by_role("link", name="see the trace that shows it").click()
     page.locator("article .view.live").first.wait_for()
     chromium.wait_until(page, "() => document.querySelector('.tkw-det.on')")
     row = page.locator(".tkw-row[aria-selected=true]")
@@ -78,6 +78,13 @@ def test_an_address_leads_to_a_span(visit, path, sets):
     page.keyboard.press("Home")
     assert page.evaluate("() => location.hash") != f"#trace={trace_id}&span={span['span_id']}"
     assert page.evaluate("() => location.hash").startswith(f"#trace={trace_id}&span=")
+
+
+def test_an_address_leads_to_a_finding(visit, path):
+    page = at(visit, path, "finding-weights")
+    assert page.locator("#finding-weights").bounding_box()["y"] < page.viewport_size["height"]
+    page.locator("#finding-tail .mark").click()
+    assert page.evaluate("() => location.hash") == "#finding-tail"
 
 
 def test_addresses_that_lead_nowhere_say_so(visit, path, sets):

@@ -953,7 +953,8 @@ class Detail {
     if (T.parent[i] >= 0) box.append(lead('Parent', T.parent[i]));
     const longest = children.toSorted((a, b) => T.dur[b] - T.dur[a]).slice(0, 5);
     for (const k of longest) box.append(lead('Child', k));
-    if (children.length > longest.length) box.append(h('span', 'tkw-dim', `and ${many(children.length - longest.length, 'shorter child').replace('childs', 'children')}`));
+    const rest = children.length - longest.length;
+    if (rest) box.append(h('span', 'tkw-dim', `and ${rest.toLocaleString('en')} shorter ${rest === 1 ? 'child' : 'children'}`));
     return box;
   }
 
