@@ -31,7 +31,12 @@ _DARK_HEAT: Final = ("#16324f", "#1d4b7c", "#2a6db0", "#4a93dc", "#86bdf2", "#d6
 _DARK: Final = {
     **dict(zip(LIGHT, DARK, strict=True)),
     **dict(zip(HEAT, _DARK_HEAT, strict=True)),
-    **{INK: "#e4e6ea", MUTE: "#a3a9b3", LINE: "#3a3f48", PAPER: "#16181d", ERROR: "#ff6b6b", ACCENT: "#64b5f6"},
+    INK: "#e4e6ea",
+    MUTE: "#a3a9b3",
+    LINE: "#3a3f48",
+    PAPER: "#16181d",
+    ERROR: "#ff6b6b",
+    ACCENT: "#64b5f6",
 }
 _LIGHT: Final = {dark: light for light, dark in reversed(_DARK.items())}
 _RGBA: Final = re.compile(r"rgba\((\d+),(\d+),(\d+),([\d.]+)\)")
