@@ -19,6 +19,7 @@ from tracekit.analysis.critical_path_kernel import walk
 from tracekit.analysis.path_cells import cells_of
 from tracekit.analysis.path_plant import plant
 from tracekit.analysis.path_tree import in_a_row, walks
+from tracekit.analysis.self_time import self_time
 from tracekit.analysis.what_if import Rerun
 
 COPIES, REFERENCE, EACH = 10, 20_000, 200_000
@@ -51,6 +52,14 @@ def test_path_and_attribution(benchmark, known, figure):
     found, cells = benchmark.pedantic(by_service, (known,), {"skew": "off"}, rounds=7, warmup_rounds=1)
     assert found.own_ns.sum() == found.latency_ns.sum() == cells.time_ns.sum()
     figure("path time, own time, sums by service", ">= 4,000,000 spans/s", f"{rate(benchmark, SPANS):,.0f} spans/s")
+
+
+def test_path_and_attribution_and_uncovered_time(benchmark, known, figure):
+    def both():
+        return by_service(known, skew="off"), self_time(known)
+
+    benchmark.pedantic(both, rounds=7, warmup_rounds=1)
+    figure("  with tk.self_time as well", ">= 4,000,000 spans/s", f"{rate(benchmark, SPANS):,.0f} spans/s")
 
 
 def test_path_on_aligned_clocks(benchmark, known, figure):
