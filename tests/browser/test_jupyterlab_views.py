@@ -2,7 +2,7 @@
 
 import chromium
 import pytest
-from jupyter import Notebook, lab, write_notebook
+from lab_server import Notebook, lab, write_notebook
 
 pytestmark = pytest.mark.browser
 CELLS = [

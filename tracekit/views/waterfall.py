@@ -330,9 +330,15 @@ def _flags(traces: TraceSet, rows: Array) -> Array:
         (no_start, Flag.NO_START),
         (traces.is_inferred[rows], Flag.INFERRED),
         ((parent < 0) & (state != ParentState.ROOT), Flag.ORPHAN),
-        (np.isin(rows, traces.columns.links.span_row), Flag.LINKED),
+        (_is_linked(traces, rows), Flag.LINKED),
     )
     return sum((np.where(on, bit.value, 0) for on, bit in bits), np.zeros(len(rows), np.int64)).astype(np.uint8)
+
+
+def _is_linked(traces: TraceSet, rows: Array) -> Array:
+    """Return which spans have links; the table of links is sorted by span."""
+    owners = traces.columns.links.span_row
+    return np.searchsorted(owners, rows, "left") < np.searchsorted(owners, rows, "right")
 
 
 def _note(flags: Array, dur: Array) -> str:

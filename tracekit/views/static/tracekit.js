@@ -735,8 +735,12 @@ class Outline {
     return code < T.n && this.isFolding && T.folds.of[i] >= 0 ? T.n + T.folds.of[i] : T.parent[i];
   }
 
-  /** The first row inside a listed row. */
-  inside(code) { return code >= this.T.n ? this.T.folds.members[code - this.T.n][0] : this.rows[this.place[code] + 1]; }
+  /** The first row listed inside a row, or -1. */
+  inside(code) {
+    if (code >= this.T.n) return this.T.folds.members[code - this.T.n][0];
+    const next = this.rows[this.place[code] + 1] ?? -1;
+    return next >= 0 && this.above(next) === code ? next : -1;
+  }
 }
 
 /** The overview: the whole trace, painted once, and over it the window. */
