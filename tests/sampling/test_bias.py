@@ -407,3 +407,12 @@ def test_traces_that_all_came_beside_the_sample_say_nothing_about_traffic():
     traces = traces_of(RNG, 50, **{"attributes.aws.trace.flag.sampled": False})
     text = said(tk.sampling(traces), "bias.tail")
     assert "not assessable: needs traces that stand for all traffic; these all came beside the sample" in text
+
+
+def test_strata_of_services_that_begin_traces_are_compared():
+    traces = traces_of(RNG, 2000, http_route=np.tile(["/a", "/b"], 1000))
+    counts = pd.DataFrame(
+        {"service": ["web", "web", "billing"], "route": ["/a", "/b", "/in"], "count": [20_000, 20_000, 900]}
+    )
+    found = only(tk.sampling(traces, requests=counts), "mix.head")
+    assert sorted(found.evidence["scope"]) == ["web /a", "web /b"]
