@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _EULER = 0.5772156649
 _PLAINLY_CHANCE = 4  # null scans that reach the observed one: then the p-value is known well enough
 _OUTLIER_SD = 3.5
+_ONE_SD = (0.1587, 0.5, 0.8413)
 _NO_RHO = 1e-7
 
 
@@ -114,7 +115,8 @@ def _baseline(traced: Array, requests: Array) -> Baseline:
         expected = requests * share
         sd = np.sqrt(np.maximum(expected * (1 - share) * (1 + more * rho), 1e-9))
         residual = np.where(some, (traced - expected) / sd, 0.0)
-        low, middle, high = np.percentile(residual[some], [15.87, 50, 84.13])
+        ranked = np.sort(residual[some])
+        low, middle, high = ranked[[int(share_below * (len(ranked) - 1)) for share_below in _ONE_SD]]
         used = some & (np.abs(residual - middle) < _OUTLIER_SD * max((high - low) / 2, 1))
         n, m, x = traced[used], requests[used], more[used]
         share = n.sum() / m.sum()

@@ -1,0 +1,271 @@
+"""Calibration tables of quality: how often each check is right in simulated worlds, and how often that should be."""
+
+import numpy as np
+from quality.worlds import calls, forest_of, gateway, luhn_number, only, rpc, traffic, wandering
+from sampling.tables import Row, Table
+
+from tracekit.analysis.clock_skew_intervals import agree
+from tracekit.analysis.quality.call_pairs import all_calls, call_pairs
+from tracekit.analysis.quality.drift_lines import drift, step
+from tracekit.analysis.quality.gap_scan import gap_scan
+from tracekit.analysis.quality.inputs import Inputs
+from tracekit.analysis.quality.missing_spans import missing_spans
+from tracekit.analysis.quality.private_scan import blob, digit_runs, hits
+from tracekit.analysis.quality.silence import burst, silences
+from tracekit.analysis.quality.stitching import stitch
+from tracekit.analysis.quality.truncated_lags import truncated_lags
+
+_ALARM, _LOSS = 0.01, 0.2
+
+
+def _count(hits):
+    return int(np.sum(hits)), len(hits)
+
+
+def _is_alarm(gap):
+    return gap.p < _ALARM and gap.loss >= _LOSS
+
+
+def quiet_collection(rng, repeats):
+    """False alarms of collection gaps: binomial, overdispersed and wandering shares."""
+    for case, minutes, share in (
+        ("binomial 5 %", 240, lambda n: np.full(n, 0.05)),
+        ("beta-binomial, rho 0.003", 240, lambda n: rng.beta(0.05 * 332, 0.95 * 332, n)),
+        ("share wanders, sd 17 %", 720, lambda n: np.clip(0.05 * np.exp(wandering(rng, n)), 0, 1)),
+    ):
+        alarms = []
+        for seed in range(repeats):
+            requests = traffic(rng, minutes)
+            gap = gap_scan(rng.binomial(requests, share(len(requests))), requests, seed=seed)
+            alarms.append(_is_alarm(gap))
+        yield Row(f"false alarms, {case}", *_count(alarms), 0.0, 0.025)
+
+
+def outages(rng, repeats):
+    """Outages that are found, at any time of the day."""
+    for minutes, loss in ((3, 1.0), (10, 0.5), (30, 0.3)):
+        found = []
+        for seed in range(repeats):
+            requests = traffic(rng, 240)
+            share = np.full(len(requests), 0.05)
+            begin = int(rng.integers(30, len(requests) - 60))
+            share[begin : begin + minutes] *= 1 - loss
+            gap = gap_scan(rng.binomial(requests, share), requests, replicates=99, seed=seed)
+            found.append(_is_alarm(gap) and gap.start < begin + minutes and begin < gap.end)
+        yield Row(f"{minutes} minutes, {loss:.0%} lost: found and located", *_count(found), 0.90, 1.0)
+
+
+def completeness(rng, repeats):
+    """Share of spans that never arrived: the interval covers the truth; blind where leaves are lost."""
+    whole = forest_of()
+    trace = whole.forest.trace
+    is_leaf = whole.forest.child_count() == 0
+    n = len(trace)
+    for case, kept in (
+        ("1 % lost", lambda: rng.random(n) >= 0.01),
+        ("5 % lost", lambda: rng.random(n) >= 0.05),
+        ("20 % lost", lambda: rng.random(n) >= 0.20),
+        ("5 % lost, clustered by trace", lambda: rng.random(n) >= rng.beta(0.5, 9.5, len(whole))[trace]),
+    ):
+        target = 0.01 if case.startswith("1") else 0.2 if case.startswith("2") else 0.05
+        covered = []
+        for _ in range(repeats):
+            (finding,) = missing_spans(Inputs(only(whole, kept())))
+            covered.append(finding.estimate.low <= target <= finding.estimate.high)
+        yield Row(f"{case}: covered", *_count(covered), 0.92, 0.985)
+    blind = []
+    for _ in range(repeats):
+        kept = rng.random(n) >= np.where(is_leaf, 0.30, 0.10)
+        (finding,) = missing_spans(Inputs(only(whole, kept)))
+        blind.append(finding.estimate.high < 1 - kept.mean())
+    yield Row("leaves lost three times as often: too low, as its caveat says", *_count(blind), 0.90, 1.0)
+
+
+def captured_twice(rng, repeats):
+    """Calls by capture and recapture: sides and total cover the truth."""
+    whole = rpc()
+    part = np.tile(np.arange(3), len(whole))
+    for clients, servers in ((0.95, 0.9), (0.99, 0.7)):
+        side, total = [], []
+        for _ in range(repeats):
+            arrives = np.array([1.0, clients, servers])[part]
+            kept = rng.random(len(part)) < arrives
+            (finding,) = call_pairs(Inputs(only(whole, kept)))
+            row = finding.evidence.iloc[0]
+            side.append(row["server_low"] <= servers <= row["server_high"])
+            total.append(row["call_low"] <= len(whole) <= row["call_high"])
+        yield Row(f"clients {clients:.0%}, servers {servers:.0%}: share of servers covered", *_count(side), 0.92, 0.985)
+        yield Row(f"clients {clients:.0%}, servers {servers:.0%}: number of calls covered", *_count(total), 0.92, 0.985)
+    covered = []
+    for _ in range(repeats):
+        client, server = rng.random(2000) < 0.9, rng.random(2000) < 0.8
+        found = all_calls(int(client.sum()), int(server.sum()), int((client & server).sum()))
+        covered.append(found.low <= 2000 <= found.high)
+    yield Row("2,000 calls, both sides lose: number covered", *_count(covered), 0.92, 0.985)
+
+
+def propagation_breaks(rng, repeats):
+    """Broken propagation: false alarms where nothing is broken, found and counted where it is."""
+    for rate, direct in ((2, 0.5), (20, 2)):
+        flagged = [stitch(*gateway(rng, rate, 0, direct)[:4], seed=seed).p <= 0.05 for seed in range(repeats)]
+        yield Row(f"{rate}/s, nothing broken: flagged", *_count(flagged), 0.0, 0.05)
+    for rate, broken, direct in ((2, 0.05, 0.5), (2, 0.3, 0.5), (20, 0.1, 2)):
+        flagged, covered = [], []
+        for seed in range(max(repeats // 2, 50)):
+            world = gateway(rng, rate, broken, direct)
+            found = stitch(*world[:4], seed=seed)
+            flagged.append(found.p <= 0.05)
+            covered.append(found.low <= world.broken <= found.high)
+        yield Row(f"{rate}/s, {broken:.0%} broken: flagged", *_count(flagged), 0.99, 1.0)
+        yield Row(f"{rate}/s, {broken:.0%} broken: number covered", *_count(covered), 0.92, 1.0)
+
+
+def clock_truth(rng, repeats):
+    """Clock offsets and drifts contain the truth; skews, drifts and steps are told apart."""
+
+    def interval(world, tolerance):
+        found = agree(np.zeros(len(world.low), int), world.low, world.high, async_ratio=tolerance)
+        return int(found.low[0]), int(found.high[0]), float(found.ratio[0])
+
+    for unawaited, tolerance in ((0.0, 0.05), (0.05, 0.08), (0.20, 0.25)):
+        inside = []
+        for _ in range(repeats):
+            low, high, _ = interval(calls(rng, 300, 3_000_000, unawaited=unawaited), tolerance)
+            inside.append(low <= 3_000_000 <= high)
+        yield Row(f"offset, {unawaited:.0%} unawaited: truth contained", *_count(inside), 0.995, 1.0)
+    for offset, wanted in ((0, (0.0, 0.005)), (2_000_000, (0.995, 1.0))):
+        skewed = []
+        for _ in range(repeats):
+            low, high, _ = interval(calls(rng, 300, offset), 0.05)
+            skewed.append(low > 0 or high < 0)
+        yield Row(f"clocks {offset / 1e6:g} ms apart: said to be", *_count(skewed), *wanted)
+    few = max(repeats // 4, 50)
+    for ppm in (20, 100):
+        contained = []
+        for _ in range(few):
+            found = drift(*calls(rng, 300, 0, seconds=3600, drift_ppm=ppm))
+            contained.append(found.low <= ppm * 1000 <= found.high and found.low > 0)
+        yield Row(f"drift of {ppm} ppm: contained, and not 0", *_count(contained), 0.99, 1.0)
+    stepped = []
+    for _ in range(few):
+        found = step(*calls(rng, 300, 0, step_ns=20_000_000), tolerance=0.05)
+        stepped.append(found.low <= 20_000_000 <= found.high and found.ratio >= 0.95)
+    yield Row("step of 20 ms: found with its size", *_count(stepped), 0.99, 1.0)
+
+
+def silent_stretches(rng, repeats):
+    """Silence without counts: false alarms on calm and seasonal traffic; bursts are refused."""
+    for case, swing in (("homogeneous", 1.0), ("tenfold season", 10.0)):
+        alarms = []
+        for _ in range(repeats):
+            t = np.sort(rng.random(4000)) * 86400
+            rate = 1 + (swing - 1) * (1 + np.sin(2 * np.pi * t / 86400)) / 2
+            t = t[rng.random(len(t)) < rate / swing]
+            alarms.append(len(silences((t * 1e9).astype(np.int64)).before) > 0)
+        yield Row(f"{case}: any silence", *_count(alarms), 0.0, 0.06)
+    found = []
+    for _ in range(repeats):
+        t = np.cumsum(rng.exponential(20.0, 1500))
+        t[700:] += 600
+        found.append(len(silences((t * 1e9).astype(np.int64)).before) > 0)
+    yield Row("outage of 10 minutes at 3 traces a minute: found", *_count(found), 0.95, 1.0)
+    refused = []
+    for _ in range(repeats):
+        t = np.repeat(np.cumsum(rng.exponential(20.0, 400)), rng.integers(1, 8, 400))
+        refused.append(burst((t * 1e9).astype(np.int64)) > 1.3)
+    yield Row("bursts: refused", *_count(refused), 0.99, 1.0)
+
+
+def lags_of_the_young(rng, repeats):
+    """Ingestion lag: the estimate covers the truth although the slow ones of the last minutes were not seen."""
+    truth = float(np.exp(2.0 + 1.6449 * 0.8))
+    covered, naive = [], []
+    for _ in range(repeats):
+        age, lag = rng.random(3000) * 120, rng.lognormal(2.0, 0.8, 3000)
+        seen = lag <= age
+        _, low, high = truncated_lags(lag[seen], age[seen]).quantile(0.95)
+        covered.append(low <= truth <= high)
+        naive.append(np.quantile(lag[seen], 0.95) < truth)
+    yield Row("95th percentile: covered", *_count(covered), 0.92, 0.985)
+    yield Row("95th percentile as seen: too low (the guard of the world)", *_count(naive), 0.95, 1.0)
+
+
+def _iban(rng):
+    body = f"{rng.integers(0, 10**18):018d}"
+    return f"DE{98 - int(body + '131400') % 97:02d}{body}"
+
+
+def _planted(rng):
+    """One private value of every kind, with its kind."""
+    a, b, c = (int(n) for n in rng.integers(100, 999, 3))
+    word = "".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 6))
+    key = "".join(rng.choice(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"), 16))
+    card = luhn_number(rng)
+    return [
+        ("email", f"mail {word}.{a}@{word}.example.org"),
+        ("phone number", f"call +49 {a} {b}{c}"),
+        ("payment card", " ".join(card[at : at + 4] for at in range(0, 16, 4))),
+        ("IBAN", _iban(rng)),
+        ("social security number", f"{a % 600 + 1:03d}-{b % 99 + 1:02d}-{c:04d}".replace("666-", "665-")),
+        ("AWS access key", f"id=AKIA{key}"),
+        ("credentials", f"Bearer {key}{word}{a}"),
+        ("password in an address", f"amqp://{word}:{key}@broker.example:5672/"),
+    ]
+
+
+def _harmless(rng):
+    """Values that look like private ones at first sight."""
+    a, b, c = (int(n) for n in rng.integers(100, 999, 3))
+    word = "".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 6))
+    wrong = int(luhn_number(rng)) + 1
+    return [
+        f"{word}@{a}.{b}",
+        f"+{a % 90 + 10}:{b % 60:02d}",
+        " ".join(f"{wrong:016d}"[at : at + 4] for at in range(0, 16, 4)),
+        f"{a}-{b}-{c}",
+        f"9{a % 100:02d}-{b % 99 + 1:02d}-{c:04d}",
+        f"AKIA{word}",
+        f"Bearer {'*' * 16}",
+        f"https://{word}.example:8443/{a}?q={b}",
+        f"{a:08x}-{b % 4096:04x}-4{c % 4096:03x}-8abc-{a * b * c:012x}",
+        f"1795{a:03d}{b:03d}{c:03d}",
+    ]
+
+
+def planted_values(rng, repeats):
+    """Personal data and secrets among harmless look-alikes: recall, and silence."""
+    found, silent = [], []
+    for _ in range(repeats):
+        planted = _planted(rng)
+        kinds = {(hit.row, hit.kind) for hit in hits(blob([text for _, text in planted]))}
+        found += [(row, kind) in kinds for row, (kind, _) in enumerate(planted)]
+        harmless = _harmless(rng)
+        blamed = {hit.row for hit in hits(blob(harmless))}
+        silent += [row not in blamed for row in range(len(harmless))]
+    yield Row("planted values: found as what they are", *_count(found), 0.99, 1.0)
+    yield Row("look-alikes: left alone", *_count(silent), 0.99, 1.0)
+    digits = ([f"{n:016d}" for n in rng.integers(0, 10**16, 50)] for _ in range(repeats))
+    valid = [digit_runs(blob(texts)).is_valid.mean() < 0.3 for texts in digits]
+    yield Row("of random digits three in ten pass the check digit: never", *_count(valid), 0.99, 1.0)
+
+
+TABLES = {
+    table.make.__name__: table
+    for table in (
+        Table(quiet_collection, 201, 200),
+        Table(outages, 202, 70),
+        Table(completeness, 203, 200),
+        Table(captured_twice, 204, 200),
+        Table(propagation_breaks, 205, 200),
+        Table(clock_truth, 206, 300),
+        Table(silent_stretches, 207, 200),
+        Table(lags_of_the_young, 208, 200),
+        Table(planted_values, 209, 200),
+    )
+}
+
+
+def rows(name, repeats=None):
+    """The rows of one table, with its own seed."""
+    table = TABLES[name]
+    return list(table.make(np.random.default_rng(table.seed), repeats or table.quick))
