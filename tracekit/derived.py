@@ -118,17 +118,17 @@ class Lookup:
         failed = self.columns.spans.status_code == Status.ERROR
         return np.asarray(failed | (self.error_class == ErrorClass.FAULT) | self.truth(("aws.xray.throttle",)))
 
-    @property
+    @cached_property
     def is_inferred(self) -> Array:
         """Rows that a backend wrote for a callee that sent nothing."""
         return np.asarray((self.columns.spans.quality & Quality.INFERRED) != 0)
 
-    @property
+    @cached_property
     def duration_ns(self) -> Array:
         """End - start; meaningless where ``has_duration`` is false."""
         return self.columns.spans.end_ns - self.columns.spans.start_ns
 
-    @property
+    @cached_property
     def has_duration(self) -> Array:
         """Both ends known and not in the wrong order."""
         bad = Quality.NO_START | Quality.NO_END | Quality.IN_PROGRESS | Quality.DURATION_NEGATIVE
