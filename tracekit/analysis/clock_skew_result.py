@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.clock_skew_pairs import Evidence
+from tracekit.findings import Shown
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew_offsets import Offsets
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ClockSkew:
+class ClockSkew(Shown):
     """How far the clocks of every trace are apart.
 
     Parameters

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from tracekit.analysis.path_result import CriticalPath
+    from tracekit.findings import Shown
+from tracekit.analysis.path_result import CriticalPath
     from tracekit.columns import Array
 
 ON_PATH, OWN, TOTAL = (
@@ -20,7 +21,7 @@ VERDICTS = ("agrees", "only marked", "only here", "other time")
 
 
 @dataclass(frozen=True, repr=False)
-class PathMarks:
+class PathMarks(Shown):
     """Critical paths as others marked them, span by span.
 
     Parameters
