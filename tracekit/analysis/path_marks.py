@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.findings import Shown
+
 if TYPE_CHECKING:
-    from tracekit.findings import Shown
-from tracekit.analysis.path_result import CriticalPath
+    from tracekit.analysis.path_result import CriticalPath
     from tracekit.columns import Array
 
 ON_PATH, OWN, TOTAL = (
