@@ -53,7 +53,11 @@ def lab(root, private):
             yield f"http://127.0.0.1:{port}", token
         finally:
             os.killpg(server.pid, signal.SIGTERM)  # takes the kernels along
-            server.wait(20)
+            try:
+                server.wait(15)
+            except subprocess.TimeoutExpired:  # a busy machine: it asks its kernels one by one
+                os.killpg(server.pid, signal.SIGKILL)
+                server.wait(5)
 
 
 def _await(server, address, log):
