@@ -15,17 +15,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 import botocore.session
+import pandas as pd
 import pytest
-from audit_cases import _PATH, END, HOUR, WORLDS, answers_of
+from audit_cases import _PATH, END, HOUR, WORLDS, App, World, answers_of
 from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 import tracekit as tk
 from tracekit.aws import audit_folder
-from tracekit.aws.audit import _period
-from tracekit.aws.audit_answers import HIDDEN, OPERATIONS, plain
+from tracekit.aws.audit import _period, conclude
+from tracekit.aws.audit_answers import HIDDEN, OPERATIONS, Answer, plain
 from tracekit.aws.audit_calls import Reader
-from tracekit.aws.audit_retrieval import _graph
+from tracekit.aws.audit_retrieval import _graph, retrieve
 from tracekit.cli import app
 
 MODEL = botocore.session.get_session().get_service_model("xray")
@@ -181,6 +182,60 @@ def test_an_account_of_moto_is_audited(account, tmp_path, markers):
     again = tk.audit_coverage(from_folder=tmp_path / "saved")
     assert again.services["headline"].to_dict() == audit.services["headline"].to_dict()
     assert [str(one) for one in again.findings] == [str(one) for one in audit.findings]
+
+
+class Recorded:
+    """A reader that answers from a saved account, documents as AWS sends them, and remembers what it was asked."""
+
+    region = "eu-west-1"
+
+    def __init__(self, answers):
+        self.answers, self.asked = answers, []
+
+    def ask(self, operation, most_pages=1000, **request):  # noqa: ARG002 - as the real one
+        self.asked.append((operation, request))
+        told = plain(request)
+        for one in self.answers.asked(operation):
+            wanted = {name: value for name, value in one.request.items() if name in told and name != "ActionNames"}
+            if all(told[name] == value for name, value in wanted.items()):
+                return one
+        return Answer(operation, told, {OPERATIONS[operation].holds: []}, "2025-11-21T00:00:00+00:00")
+
+
+def test_everything_that_an_audit_needs_is_asked_for():
+    """What is asked of a saved account gives the audit of that account, users' words left out."""
+    apps = (App("a"), App("fn", "lambda", per_hour=2000), App("shut", recorded=False, subnets=("subnet-shut",)))
+    answers = answers_of(World(apps), hours=30)
+    for record in answers.of("xray:BatchGetTraces"):
+        for trace in record.content["Traces"]:
+            for segment in trace["Segments"]:
+                rich = json.loads(segment["Document"]) | {
+                    "annotations": {"card": "4111"},
+                    "http": {"request": {"url": "/u"}},
+                }
+                segment["Document"] = json.dumps(rich)
+    reader = Recorded(answers)
+    found = retrieve(reader, answers.start, answers.end)
+    first, again = conclude(answers), conclude(found)
+    assert first.services["headline"].to_dict() == {"a": "OK", "fn": "OK", "shut": "W2"}
+    pd.testing.assert_frame_equal(first.services, again.services)
+    whole = json.dumps([one.content for one in found.of("xray:BatchGetTraces")])
+    assert "4111" not in whole
+    assert '"/u' not in whole
+    asked = Counter(operation for operation, _ in reader.asked)
+    assert set(asked) == set(OPERATIONS)
+    assert asked["xray:GetServiceGraph"] == 30
+    assert asked["cloudtrail:LookupEvents"] == 11
+    assert all(len(request["TraceIds"]) <= 5 for name, request in reader.asked if name == "xray:BatchGetTraces")
+    summaries = next(request for name, request in reader.asked if name == "xray:GetTraceSummaries")
+    assert (summaries["Sampling"], summaries["TimeRangeType"]) == (False, "Event")
+    assert (summaries["EndTime"] - summaries["StartTime"]).total_seconds() == 6 * HOUR
+    (metrics,) = [request for name, request in reader.asked if name == "cloudwatch:GetMetricData"]
+    assert {query["Label"] for query in metrics["MetricDataQueries"]} == {
+        "fn",
+        "targetgroup/a/0123456789abcdef",
+        "targetgroup/shut/0123456789abcdef",
+    }
 
 
 # -------------------------------------------------------------------- read-only

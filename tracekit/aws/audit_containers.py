@@ -21,6 +21,7 @@ _OFF = {
     ("AWS_XRAY_TRACING_ENABLED", "false"),
 }
 _NAMES = ("OTEL_SERVICE_NAME", "AWS_XRAY_TRACING_NAME")
+_OLD = "the X-Ray daemon is in maintenance mode since 2026-02-25: prefer the ADOT collector or the CloudWatch agent"
 SERVICES, DEFINITION, TASKS = "ecs:DescribeServices", "ecs:DescribeTaskDefinition", "ecs:DescribeTasks"
 
 
@@ -122,7 +123,9 @@ def _collector(
     if sidecars:
         sheet.add(3, "collector", "sidecar", definition, images)
         sheet.add(3, "collector_name", sidecars[0]["name"], definition)
-        sheet.add(3, "collector_image", sidecars[0]["image"], definition, sidecars[0].get("image"))
+        image = str(sidecars[0].get("image"))
+        note = _OLD if "xray-daemon" in image else ""
+        sheet.add(3, "collector_image", image, definition, image, note)
     elif remote:
         sheet.add(
             3, "collector", "remote", definition, {"endpoint": remote}, "not in the task: its own health is not known"

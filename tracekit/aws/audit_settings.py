@@ -40,6 +40,7 @@ def read_rules(sheets: Sheets, answers: Answers) -> None:
             sheet.rules = _candidates(sheet.name, records)
             excerpt = [{"rule": r.name, "FixedRate": r.rate, "ReservoirSize": r.quota} for r in sheet.rules]
             sheet.add(4, "rule", " or ".join(r.name for r in sheet.rules) or None, source, excerpt)
+    _read_reports(sheets, answers)
     destination = answers.of("xray:GetTraceSegmentDestination")
     indexing = answers.items("xray:GetIndexingRules")
     if destination:
@@ -53,6 +54,20 @@ def read_rules(sheets: Sheets, answers: Answers) -> None:
         for sheet in sheets.values():
             sheet.add(4, "destination", to.get("Destination"), destination[-1], to)
             sheet.add(4, "indexed", share, destination[-1], indexing)
+
+
+def _read_reports(sheets: Sheets, answers: Answers) -> None:
+    """Write down what SDKs reported lately about the rules; those that ask for no targets report nothing."""
+    reports = answers.items("xray:GetSamplingStatisticSummaries")
+    for sheet in sheets.values() if reports else ():
+        names = {rule.name for rule in sheet.rules or ()}
+        own = [report for report in reports or () if report.get("RuleName") in names]
+        if own:
+            asked, kept, lent = (
+                sum(r.get(k) or 0 for r in own) for k in ("RequestCount", "SampledCount", "BorrowCount")
+            )
+            told = f"{asked:,} requests, {kept:,} to {kept + lent:,} kept"  # classic SDKs count borrowed ones apart
+            sheet.add(4, "sdk_reports", told, answers.of("xray:GetSamplingStatisticSummaries")[-1], own)
 
 
 def _candidates(name: str, records: list[dict[str, Any]]) -> tuple[HeadRule, ...]:
