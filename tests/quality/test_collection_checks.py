@@ -1,12 +1,16 @@
 """Collection: gaps, silence, lag, cut traces, and whether counts and traces are of the same requests."""
 
+import gzip
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
-from quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, otlp, said, spans, status, trace_ids, traffic
+from quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, otlp, said, spans, status, trace_ids, traffic, wandering
 
 import tracekit as tk
 from tracekit import TraceSet
+from tracekit.analysis.quality.gap_scan import gap_scan
 from tracekit.analysis.quality.truncated_lags import truncated_lags
 
 START = EPOCH_NS // MINUTE * MINUTE
@@ -259,3 +263,52 @@ def test_a_pile_up_at_one_largest_size_is_a_limit():
 def test_traffic_of_the_simulation_has_a_season():
     requests = traffic(np.random.default_rng(1))
     assert requests[:180].mean() > 2 * requests[180:].mean()
+
+
+def test_a_trace_that_x_ray_cut_is_told():
+    def segment(at):
+        trace_id = f"1-6a0ebb13-{at:024x}"
+        told = {"id": f"{at:016x}", "trace_id": trace_id, "name": "web", "start_time": 1.795e9, "end_time": 1.795e9 + 1}
+        answer = {"Id": trace_id, "Duration": 1.0, "LimitExceeded": at < 3, "Segments": []}
+        return answer | {"Segments": [{"Id": told["id"], "Document": json.dumps(told)}]}
+
+    traces = tk.read(json.dumps({"Traces": [segment(at) for at in range(1, 31)]}).encode())
+    found = tk.quality(traces, checks=["partial"])
+    row = found[0].evidence.set_index("sign").loc["X-Ray's limit exceeded"]
+    assert row["trace_count"] == 2
+    assert found[0].estimate.value == pytest.approx(2 / 30)
+    assert set(found[0].exemplars) == {f"6a0ebb13{at:024x}" for at in (1, 2)}
+
+
+def test_a_source_that_was_not_read_to_its_end_is_told():
+    data = gzip.compress(b"\n".join(json.dumps(one).encode() for one in cut_lines()))
+    found = tk.quality(tk.read(data[: len(data) * 2 // 3]), checks=["partial"])
+    assert status(found, "partial") == "warn"
+    assert "1 of 1 sources were not read to their end" in said(found, "partial")
+
+
+def cut_lines():
+    """Traces of one span a line, with ids that do not compress."""
+    for trace_id in trace_ids(4000):
+        times = {"startTimeUnixNano": str(EPOCH_NS), "endTimeUnixNano": str(EPOCH_NS + 5)}
+        span = {"traceId": trace_id, "spanId": trace_id[:16], "name": "x", **times}
+        yield {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+
+
+def test_a_share_that_wanders_is_no_gap_and_no_baseline_is_dragged_by_an_outage():
+    rng = np.random.default_rng(15)
+    requests = traffic(rng, 480)
+    gap = gap_scan(rng.binomial(requests, np.clip(0.05 * np.exp(wandering(rng, 480)), 0, 1)), requests)
+    assert not (gap.p < 0.01 and gap.loss >= 0.2)
+    share = np.full(480, 0.05)
+    share[200:260] = 0.01
+    gap = gap_scan(rng.binomial(requests, share), requests)
+    assert gap.share == pytest.approx(0.05, rel=0.05)
+    assert gap.loss == pytest.approx(0.8, abs=0.06)
+
+
+def test_constant_shares_have_no_gap():
+    gap = gap_scan(np.full(60, 30), np.full(60, 600))
+    assert (gap.start, gap.end, gap.loss) == (0, 0, 0.0)
+    gap = gap_scan(np.full(60, 600), np.full(60, 600))
+    assert gap.p > 0.5

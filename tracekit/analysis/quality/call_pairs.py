@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.call_targets import call_targets
 from tracekit.analysis.quality.verdicts import Status, judge_least, needs, speak, worst
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
@@ -66,7 +65,7 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
     With n1 client spans, n2 server spans with a caller, and m pairs of a service called: client spans arrive with
     ``m / n2``, server spans with ``m / n1`` (calls that failed at the client are left out there: they may never have
     reached the callee), calls in all as ``all_calls`` tells.  Shares are clustered by trace and weighted.  Whom an
-    unanswered client span called is concluded from its answered likes (``call_targets``); callees that never emit a
+    unanswered client span called is concluded from its answered likes (``call_targets.py``); callees that never emit a
     server span do not count.  Assumes the two ends lose independently.  Below 98 % of a side: warning.
 
     Source: Chapman 1951; Sadinle 2009.
@@ -113,7 +112,7 @@ def _ends(inputs: Inputs) -> tuple[Array, Array, Array, Array]:
     """Return rows of client spans with the service they call, and rows of server spans with a caller and if it came."""
     traces, spans = inputs.traces, inputs.traces.columns.spans
     forest = traces.forest
-    client, target = call_targets(inputs)
+    client, target = inputs.targets
     called = spans.kind == Kind.SERVER
     parent_kind = spans.kind[np.maximum(forest.parent_row, 0)]
     resolved = (forest.parent_row >= 0) & (parent_kind == Kind.CLIENT)

@@ -41,7 +41,7 @@ def call_targets(inputs: Inputs) -> tuple[Array, Array]:
 def unknown_peers(inputs: Inputs) -> Array:
     """Return rows of client spans without an answer that may have called a service nobody can name."""
     traces, spans = inputs.traces, inputs.traces.columns.spans
-    named, _ = call_targets(inputs)
+    named, _ = inputs.targets
     has_child = np.diff(traces.forest.child_offsets) > 0
     free = (spans.kind == Kind.CLIENT) & ~traces.is_inferred & ~has_child & ~_elsewhere(inputs)
     free[named] = False

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tracekit.analysis.clock_skew_calls import calls_between_clocks, clocks
 from tracekit.analysis.clock_skew_intervals import agree
+from tracekit.analysis.quality.call_targets import call_targets
 from tracekit.stats.intervals import cluster_sums, clustered_ratio
 from tracekit.weights.counts import read_counts
 from tracekit.weights.tally import tally
@@ -107,6 +108,11 @@ class Inputs:
             raise ValueError(f"expected a time such as 2026-11-21T14:00Z as now, found {self.now!r}")
         moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment
         return int(moment.as_unit("ns").value)
+
+    @cached_property
+    def targets(self) -> tuple[Array, Array]:
+        """Rows of client spans whose callee emits server spans, and the code of that service."""
+        return call_targets(self)
 
     @cached_property
     def host_pairs(self) -> HostPairs:

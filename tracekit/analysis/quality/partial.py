@@ -42,6 +42,9 @@ def partial(inputs: Inputs) -> list[Finding]:
         low, high = float(found.low[0]), float(found.high[0])
         verdict = judge_most(low, high, warn=_MOST) if cut.any() else "ok"
         rows.append((sign, int(cut.sum()), float(found.ratio[0]), low, high, verdict))
+    unread = int((~inputs.traces.columns.sources["complete"].astype(bool)).sum())
+    if unread:
+        rows.append(("sources not read to their end", 0, np.nan, np.nan, np.nan, "warn"))
     names = ["sign", "trace_count", "ratio", "low", "high", "status"]
     evidence = pd.DataFrame(rows, columns=names).sort_values("trace_count", ascending=False, ignore_index=True)
     any_cut = np.any(list(signs.values()), axis=0)
@@ -49,7 +52,6 @@ def partial(inputs: Inputs) -> list[Finding]:
     value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
     status = judge_most(low, high, warn=_MOST) if any_cut.any() else "ok"
     why = f", most of them: {evidence['sign'].iloc[0]}" if any_cut.any() else ""
-    unread = int((~inputs.traces.columns.sources["complete"].astype(bool)).sum())
     also = f"; {unread} of {len(inputs.traces.columns.sources)} sources were not read to their end" if unread else ""
     meaning = {
         "ok": "sums over their spans are whole",

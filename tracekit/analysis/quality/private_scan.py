@@ -190,6 +190,6 @@ _CANDIDATES: dict[str, Callable[[Array], Array]] = {
     "JSON web token": _sequence((0, b"e"), (1, b"y"), (2, b"J")),
     "AWS access key": _sequence((0, b"A"), (1, b"KS"), (2, b"I"), (3, b"A")),
     "credentials": _sequence((0, b"Bb"), (1, b"ea"), (2, b"as"), (3, b"ri"), (4, b"ec")),
-    "password in an address": _sequence((0, b":"), (1, b"/"), (2, b"/")),
+    "password in an address": _sequence((0, b"@")),
     "private address": _sequence((0, b"."), (-1, "0"), (1, "0")),
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.call_targets import call_targets, unknown_peers
+from tracekit.analysis.quality.call_targets import unknown_peers
 from tracekit.analysis.quality.stitching import stitch
 from tracekit.analysis.quality.verdicts import needs, speak
 from tracekit.analysis.sampling.words import number, percent
@@ -111,7 +111,7 @@ def _edges(inputs: Inputs, roots: Array) -> Iterator[tuple[int, int, Array, Arra
     answered = np.zeros(len(parent), bool)
     below = np.flatnonzero((parent >= 0) & (kind == Kind.SERVER))
     answered[parent[below]] = True
-    client, target = call_targets(inputs)
+    client, target = inputs.targets
     open_ones = ~answered[client] & traces.has_duration[client]
     client, target = client[open_ones], target[open_ones]
     free = unknown_peers(inputs)
