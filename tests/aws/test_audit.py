@@ -1,5 +1,6 @@
 """The coverage playbook: every branch of its tree, what missing inputs do, and what is never claimed."""
 
+import ast
 import itertools
 import json
 import random
@@ -16,6 +17,7 @@ from tracekit.aws.audit import conclude
 from tracekit.aws.audit_answers import DENIED, OPERATIONS, Answer
 from tracekit.aws.audit_folder import _HOMES
 from tracekit.aws.audit_gaps import gap_scan
+from tracekit.aws.audit_retrieval import is_of_a_service
 from tracekit.aws.audit_tree import STAGES
 from tracekit.aws.audit_words import WORDS
 
@@ -92,7 +94,8 @@ def test_every_branch_has_its_one_headline(name):
         assert finding.headline == SENTENCES[name]
     assert "{" not in finding.headline + finding.remedy
     assert finding.remedy or diagnosis == "OK"
-    assert finding.code == "audit.evidence.query('service == \\'a\\')" or finding.code.startswith("audit.evidence")
+    ast.parse(finding.code)
+    assert finding.code == """audit.evidence.query("service == 'a'")"""
 
 
 def test_a_service_that_only_its_callers_saw_is_silent():
@@ -494,3 +497,46 @@ def test_what_sdks_report_about_a_rule_is_evidence():
         {"RuleName": "other", "RequestCount": 5, "SampledCount": 5, "BorrowCount": 0},
     ]
     assert fact(conclude(answers), "a", "sdk_reports")["observed"] == "100 requests, 45 to 47 kept"
+
+
+def test_the_call_that_gives_a_finding_again_is_the_one_that_was_made(tmp_path):
+    audit = tk.audit_coverage(from_folder="audit-shop", incident=20)
+    code = audit.findings[0].code
+    assert code.startswith("tk.audit_coverage(from_folder='audit-shop', incident=(20, 1)).evidence.query(")
+    saved = tk.audit_coverage(from_folder="audit-shop", save=tmp_path / "a")
+    again = eval(saved.findings[0].code, {"tk": tk})
+    assert len(again)
+    assert set(again["service"]) == {saved.findings[0].headline.split(":")[0]}
+
+
+# -------------------------------------------------------------------- counts of CloudWatch
+
+
+def test_counts_that_come_over_several_pages_are_added_and_unfinished_ones_are_not_known():
+    answers = answers_of(WORLDS["OK"])
+    (series,) = answers.of("cloudwatch:GetMetricData")[0].content["MetricDataResults"]
+    half = len(series["Values"]) // 2
+    first = series | {"Timestamps": series["Timestamps"][:half], "Values": series["Values"][:half]}
+    rest = series | {"Timestamps": series["Timestamps"][half:], "Values": series["Values"][half:]}
+    answers.of("cloudwatch:GetMetricData")[0].content["MetricDataResults"] = [
+        first | {"StatusCode": "PartialData"},
+        rest,
+    ]
+    whole = conclude(answers)
+    assert whole.services.loc["a", ["requests", "headline"]].tolist() == [67_165, "OK"]
+    rest["StatusCode"] = "InternalError"
+    assert conclude(answers).services.loc["a", "headline"] == "T0u"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("FunctionName",), True),
+        (("FunctionName", "Resource"), False),
+        (("TargetGroup", "LoadBalancer"), True),
+        (("TargetGroup",), False),
+        (("TargetGroup", "LoadBalancer", "AvailabilityZone"), False),
+    ],
+)
+def test_no_request_is_counted_under_two_sets_of_dimensions(names, expected):
+    assert is_of_a_service({"Dimensions": [{"Name": name, "Value": "x"} for name in names]}) is expected

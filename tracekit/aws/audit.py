@@ -161,10 +161,10 @@ def audit_coverage(
         answers = retrieve(reader, start, end)
     if save is not None:
         audit_folder.save(answers, save)
-    given = {"region": answers.region, "days": round((answers.end - answers.start) / 86400, 2)}
-    call = ", ".join(
-        f"{name}={value!r}" for name, value in {**given, "incident": incident}.items() if value is not None
-    )
+    given: dict[str, Any] = {"region": answers.region, "days": round((answers.end - answers.start) / 86400, 2)}
+    kept = save if save is not None else from_folder
+    given = {**(given if kept is None else {"from_folder": str(kept)}), "incident": incident}
+    call = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
     return conclude(answers, services=services, requests=requests, incident=incident, code=f"tk.audit_coverage({call})")
 
 

@@ -116,7 +116,7 @@ def finding(
         tuple(exemplars),
         tuple(assumptions),
         words.remedy.format(**values),
-        f"{code}.evidence.query('service == {name!r}')",
+        f'{code}.evidence.query("service == {name!r}")',
     )
 
 

@@ -75,19 +75,20 @@ def read_requests(sheets: Sheets, answers: Answers, targets: Mapping[str, str], 
         Counts without services.
     """
     for call in answers.of("cloudwatch:GetMetricData"):
-        for series in call.content["MetricDataResults"]:
+        found = call.content["MetricDataResults"]
+        whole = {one.get("Label") for one in found if one.get("StatusCode", "Complete") == "Complete"}  # the last page
+        for series in found:
             label = str(series.get("Label"))
-            if label.startswith(_TARGETS) and label not in targets:
-                continue  # of a service that was not listed
-            if series.get("StatusCode", "Complete") == "Complete":
-                sheet = sheets.of(targets.get(label, label))
-                if label not in targets:
-                    sheet.add(5, "platform", "lambda", call, {"FunctionName": label})
-                counted = _by_hour(series["Timestamps"], series["Values"], answers)
-                sheet.requests = counted if sheet.requests is None else sheet.requests + counted
-                sheet.request_total = float(sheet.requests.sum())
-                excerpt = {"Label": label, "sum": int(sheet.request_total), "hours": len(series["Values"])}
-                sheet.add(5, "requests", int(sheet.request_total), call, excerpt)
+            if label not in whole or (label.startswith(_TARGETS) and label not in targets):
+                continue  # not to be had, or of a service that was not listed
+            sheet = sheets.of(targets.get(label, label))
+            if label not in targets:
+                sheet.add(5, "platform", "lambda", call, {"FunctionName": label})
+            counted = _by_hour(series["Timestamps"], series["Values"], answers)
+            sheet.requests = counted if sheet.requests is None else sheet.requests + counted
+            sheet.request_total = float(sheet.requests.sum())
+            excerpt = {"Label": label, "sum": int(sheet.request_total), "hours": len(series["Values"])}
+            sheet.add(5, "requests", int(sheet.request_total), call, excerpt)
     if requests is not None:
         _given(sheets, answers, requests)
 

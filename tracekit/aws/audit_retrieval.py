@@ -226,7 +226,7 @@ def is_of_a_service(metric: dict[str, Any]) -> bool:
     >>> is_of_a_service({"Dimensions": [{"Name": "AvailabilityZone", "Value": "eu-west-1a"}]})
     False
     """
-    return set(dimensions_of(metric)) in ({"FunctionName"}, {"TargetGroup", "LoadBalancer"}, {"TargetGroup"})
+    return set(dimensions_of(metric)) in ({"FunctionName"}, {"TargetGroup", "LoadBalancer"})
 
 
 def label_of(metric: dict[str, Any]) -> str:
