@@ -267,6 +267,7 @@ def test_dragging_over_the_overview_zooms_and_a_double_click_shows_all(page):
 def test_plain_wheel_scrolls_and_ctrl_wheel_zooms(visit):
     page = mount(visit, trace_payload(long_trace(), "0000"))
     page.locator(".tkw-scroll").hover()
+    settle(page)
     page.mouse.wheel(0, 300)
     page.wait_for_function("() => document.querySelector('.tkw-scroll').scrollTop === 300")
     span = state(page, "to") - state(page, "from")
