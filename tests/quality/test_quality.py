@@ -19,6 +19,7 @@ NEEDY = {
     "gap.silence": "needs request counts",
     "clock.offset": "calls between two hosts",
     "clock.drift": "calls between two hosts",
+    "clock.circle": "needs calls round a circle of hosts",
 }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.analysis.quality.call_pairs import call_pairs
 from tracekit.analysis.quality.cardinality import cardinality
+from tracekit.analysis.quality.clock_circles import clock_circles
 from tracekit.analysis.quality.clock_drift import clock_drift
 from tracekit.analysis.quality.clock_offsets import clock_offsets
 from tracekit.analysis.quality.cold_starts import cold_starts
@@ -41,6 +42,7 @@ CHECKS: dict[str, Callable[[Inputs], list[Finding]]] = {
     "ingest.lag": lag,
     "partial": partial,
     "clock.offset": clock_offsets,
+    "clock.circle": clock_circles,
     "clock.drift": clock_drift,
     "time.order": impossible_times,
     "duplicates": duplicates,
