@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from tracekit import FilterError, SchemaError, TraceSet
+from tracekit.attributes import Codes
 from tracekit.schema import Quality
+from tracekit.weights import Weights
 
 BASE = 1_750_000_000_000_000_000
 
@@ -358,6 +360,16 @@ def test_a_page_shows_names_as_text():
     assert page.startswith("<table>")
     assert "<script>" not in page
     assert "unknown: every trace counts once" in page
+
+
+def test_a_page_says_how_many_weights_are_known():
+    traces = TraceSet.from_spans(frame_of(trace_id=["a1", "b2"] * 4))
+    assert "<td>known</td>" in traces.with_weights(3)._repr_html_()
+    partly = TraceSet(
+        traces.columns, weights=Weights(np.array([3.0, 1.0]), Codes(np.array([0, 1]), ["given", "unknown"]))
+    )
+    assert "unknown for 1 of 2 traces, which count once" in partly._repr_html_()
+    assert not repr(partly).endswith("weighted)")
 
 
 def test_inferred_spans_are_no_error_of_a_service():

@@ -447,8 +447,15 @@ class TraceSet(Shown):
         return facts | {
             "quarantined": f"{quarantined:,} record{'s' * (quarantined != 1)}" * bool(quarantined),
             "incomplete": f"{partial:,} of {len(count)} sources" * bool(partial),
-            "weights": "known" if len(self) and self.weights.known.all() else "unknown: every trace counts once",
+            "weights": self._weights_known(),
         }
+
+    def _weights_known(self) -> str:
+        """Return whose weights are known."""
+        missing = int((~self.weights.known).sum())
+        if missing == len(self):
+            return "unknown: every trace counts once"
+        return f"unknown for {missing:,} of {len(self):,} traces, which count once" if missing else "known"
 
     def __repr__(self) -> str:
         facts = self._facts()

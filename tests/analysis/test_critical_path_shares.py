@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from tracekit.analysis.critical_path import critical_path
 from tracekit.analysis.path_intervals import bootstrap_means
+from tracekit.attributes import Codes
 from tracekit.traces import TraceSet
+from tracekit.weights import Weights
 
 SHOP = """
 a1 1 - shop   SERVER    0 100 name=pay
@@ -39,6 +41,13 @@ def test_sums_shares_presence_and_exemplars():
     assert table["partial_count"].tolist() == [0, 0]
     assert table["typical_trace_id"].tolist() == [traces.trace_ids[0]] * 2
     assert table["largest_trace_id"].tolist() == [traces.trace_ids[0]] * 2
+
+
+def test_requests_of_no_weight_have_no_mean():
+    traces = draw("a1 1 - s SERVER 0 9\nb1 1 - s SERVER 0 30")
+    kept_beside_the_sample = Weights(np.zeros(2), Codes(np.zeros(2, np.int32), ["tail"]))
+    none = critical_path(TraceSet(traces.columns, weights=kept_beside_the_sample)).bands("service_name")
+    assert none.bands["mean_latency_ns"].isna().all()
 
 
 def test_weights_go_into_means_and_not_into_sums():

@@ -218,7 +218,7 @@ def _facts(path: CriticalPath, chosen: Array, asked: tuple[float, float], middle
         "partial_count": int(path.is_partial[chosen].sum()),
         "low_latency_ns": latency.min() if found else pd.NA,
         "high_latency_ns": latency.max() if found else pd.NA,
-        "mean_latency_ns": float((weight * latency).sum() / weight.sum()) if found else np.nan,
+        "mean_latency_ns": float((weight * latency).sum() / weight.sum()) if weight.sum() > 0 else np.nan,
     }
 
 
