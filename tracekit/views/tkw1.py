@@ -5,8 +5,9 @@
     b"TKW1" | u32 header length | header: UTF-8 JSON | zeros to 8 | columns, each padded to 8
 
 The header is ``{"cols": {name: [type, offset, count]}, "strings": [...], "meta": {...}}``; everything is little-endian,
-offsets count from the first column.  Of the types, ``f8 f4 i4 u4 u2 u1`` are numpy's; ``s2`` and ``s4`` are ``u2`` and
-``u4`` woven: all first bytes, then all second bytes, which compresses better.  Against JSON: an eighth of the time to write, half the time to paint.
+offsets count from the first column.  Types are numpy's ``f8 f4 i4 u4 u2 u1``; ``s2`` and ``s4`` are ``u2`` and ``u4``
+woven: all first bytes, then all second bytes, which compresses better.  Against JSON: an eighth of the time to write,
+half the time to paint.
 """
 
 from __future__ import annotations
