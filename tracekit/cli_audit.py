@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer looks at the types
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import tracekit as tk
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 FINE, FAILED = 0, 1
+_LONGEST = 160  # characters of an answer in a terminal
 
 
 def audit(
@@ -51,8 +55,24 @@ def audit(
     else:
         typer.echo(clean(repr(found)))
         show(findings_table(found.findings))
+        for line in _evidence(found.findings):
+            typer.echo(clean(line))
         for name, services in found.alarms.items():
             typer.echo(clean(f"{name}: {', '.join(services) or 'none'}"))
         if save is not None:
             typer.echo(clean(f"{save}: {len(found.answers.records):,} answers; tracekit audit --from {save}"))
     raise typer.Exit(FAILED if any(found.alarms.values()) else FINE)
+
+
+def _evidence(findings: tk.Findings) -> Iterator[str]:
+    """Yield what the findings rest on: facts, and the answers of AWS that tell them."""
+    yield "Evidence"
+    for finding in findings:
+        told = finding.evidence
+        if finding.severity == "info" or "answer" not in told:
+            continue
+        yield f" {finding.check.removeprefix('coverage.')}  {finding.headline}"
+        for row in told[told["source_call"] != ""].to_dict("records"):
+            answer = str(row["answer"])
+            cut = answer if len(answer) <= _LONGEST else f"{answer[:_LONGEST]}..."
+            yield f"     {row['fact']}: {row['observed']}  [{row['source_call']}, {row['as_of']}]  {cut}"

@@ -197,6 +197,18 @@ def test_the_evidence_has_every_stage_of_every_service():
     assert row["last_trace"] == pd.Timestamp(END - HOUR, unit="s", tz="UTC")
 
 
+def test_a_hole_shows_its_hours_and_times_can_be_read():
+    (finding,) = of(audited("D5a"), "D5a")
+    hours = finding.evidence.set_index("fact")["observed"]
+    came, asked = hours["recorded_by_hour"], hours["requests_by_hour"]
+    assert len(came) == len(asked) == 4 + 2 * 2
+    shares = np.array(came) / np.array(asked)
+    assert (shares[2:6] < 0.3).all()
+    assert (shares[[0, 1, 6, 7]] > 0.4).all()
+    (drift,) = of(audited("D4b"), "D4b")
+    assert drift.evidence.set_index("fact").loc["last_trace", "observed"] == "2025-11-20 13:00 UTC"
+
+
 def test_a_propagation_finding_names_traces_that_show_it():
     (finding,) = of(audited("D5c"), "D5c")
     ids = {one["Id"] for call in answers_of(WORLDS["D5c"]).of("xray:BatchGetTraces") for one in call.content["Traces"]}

@@ -431,6 +431,9 @@ def test_the_command_tells_the_diagnoses_and_the_alarms(tmp_path):
     assert "CoverageAudit(eu-west-1: 12 services" in words
     assert "TraceCollectionGapDetected: catalogue" in words
     assert "Set Mode=Active." in words
+    assert "tracing_mode: PassThrough [lambda:ListFunctions, 2025-11-21T00:00:00+00:00]" in words
+    assert '"TracingConfig": {"Mode": "PassThrough"}' in words
+    assert "collector_restarts: 4 [ecs:DescribeTasks" in words
     assert (tmp_path / "copy" / "answers.jsonl").read_bytes().count(b"\n") > 200
     assert run("--from", str(tmp_path / "copy"), "--service", "web").exit_code == 0
 

@@ -9,13 +9,17 @@ import pandas as pd
 from tracekit.aws.audit_answers import DENIED
 from tracekit.aws.audit_expected import expected_traces
 from tracekit.aws.audit_retrieval import HOUR
+from tracekit.aws.audit_settings import when
 from tracekit.aws.audit_tree import STAGES, headline
 from tracekit.aws.audit_words import CLOSING, WORDS, Words, estimate_of, values_of
 from tracekit.findings import Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tracekit.aws.audit_answers import Answers
-    from tracekit.aws.audit_sheet import Sheet, Sheets
+    from tracekit.aws.audit_gaps import Gap
+    from tracekit.aws.audit_sheet import Fact, Sheet, Sheets
     from tracekit.aws.audit_tree import Verdict
 
 WIDE = (
@@ -50,6 +54,7 @@ EVIDENCE = (
     "answer",
     "note",
 )
+_MARGIN = 2  # hours
 _TIMES = ("first_trace", "last_trace", "first_deployed")
 
 
@@ -68,11 +73,27 @@ def evidence(sheet: Sheet, verdicts: list[Verdict]) -> list[dict[str, Any]]:
     for one in verdicts:
         facts = [sheet.facts[name] for name in STAGES[one.stage] if name in sheet.facts]
         about = {"service": sheet.name, "stage": one.stage, "status": one.status, "diagnosis": one.diagnosis}
-        rows += [{**fact._asdict(), **about} for fact in facts]
+        rows += [{**_dated(fact)._asdict(), **about} for fact in facts]
+        if (gap := one.numbers.get("gap")) and sheet.recorded is not None and sheet.requests is not None:
+            rows += [{**fact._asdict(), **about} for fact in _around(sheet, gap)]
         if not facts:
             empty = dict.fromkeys(("fact", "source_call", "as_of", "answer"), "")
             rows.append({**empty, **about, "step": 0, "observed": None, "note": f"needs {CLOSING[one.stage]}"})
     return rows
+
+
+def _dated(fact: Fact) -> Fact:
+    """Return a fact whose time can be read."""
+    return fact._replace(observed=f"{when(fact.observed)} UTC") if fact.fact in _TIMES else fact
+
+
+def _around(sheet: Sheet, gap: Gap) -> Iterator[Fact]:
+    """Yield what the hours of a hole held, with two more on either side."""
+    hours = slice(max(0, gap.first - _MARGIN), gap.last + _MARGIN)
+    for name, counts in (("recorded", sheet.recorded), ("requests", sheet.requests)):
+        told, source = counts[hours].astype(int).tolist() if counts is not None else [], sheet.facts[name]
+        note = f"by the hour, from {_MARGIN} hours before the hole to {_MARGIN} after"
+        yield source._replace(fact=f"{name}_by_hour", observed=told, answer=str(told), note=note)
 
 
 def finding(

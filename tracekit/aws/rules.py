@@ -42,7 +42,7 @@ _LAST = 10_000
 class SamplingRules(Rules):
     """Sampling rules of X-Ray, in the order in which they are tried.
 
-    They are rules wherever tracekit takes rules: ``tk.sampling(traces, rules=...)``, ``tk.plan_sampling(traces, ...)``.
+    ``tk.sampling(traces, rules=...)`` and ``tk.plan_sampling(traces, ...)`` take them as they are.
 
     Parameters
     ----------
