@@ -31,7 +31,7 @@ def quiet_collection(rng, repeats):
     for case, minutes, share in (
         ("binomial 5 %", 240, lambda n: np.full(n, 0.05)),
         ("beta-binomial, rho 0.003", 240, lambda n: rng.beta(0.05 * 332, 0.95 * 332, n)),
-        ("share wanders, sd 17 %", 720, lambda n: np.clip(0.05 * np.exp(wandering(rng, n)), 0, 1)),
+        ("share wanders, sd 17 %", 480, lambda n: np.clip(0.05 * np.exp(wandering(rng, n)), 0, 1)),
     ):
         alarms = []
         for seed in range(repeats):

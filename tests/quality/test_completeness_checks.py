@@ -50,6 +50,17 @@ def test_few_references_are_not_enough_to_tell():
     found = tk.quality(TraceSet.from_spans(frame), checks=["complete.spans"])
     assert status(found, "complete.spans") == "inconclusive"
     assert "would settle whether 98 % arrive" in found[0].headline
+    assert found[0].remedy == ""
+
+
+def test_more_references_are_asked_for_where_some_are_there():
+    frame = pd.concat([spans(150), spans(150, span_id="2", parent_span_id="1")])
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["complete.spans"])
+    assert finding.evidence["status"].tolist() == ["inconclusive"]
+    wanted = int(finding.headline.split("about ")[1].split(" would")[0].replace(",", ""))
+    assert 150 < wanted < 400
+    enough = pd.concat([spans(wanted), spans(wanted, span_id="2", parent_span_id="1")])
+    assert status(tk.quality(TraceSet.from_spans(enough), checks=["complete.spans"]), "complete.spans") == "ok"
 
 
 def test_weights_count():

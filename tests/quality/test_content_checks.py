@@ -189,6 +189,8 @@ HARMLESS = [
     "987-65-4321",
     "eyJxxxxxxxx.abcdefgh.x",
     "AKIA",
+    "orders@ledger-db.internal",
+    "cart@db.eu-west-1.rds.amazonaws.com",
     "Bearer ****************",
     "Basic {token}",
     "postgres://db.example/orders",

@@ -79,11 +79,11 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
     unseen = float(evidence["unseen_count"].sum())
     row = (lost if len(lost) else evidence).iloc[0]
     side = "server" if not row["server_low"] >= _ENOUGH and not row["server_ratio"] > row["client_ratio"] else "client"
+    nowhere = f"; at least {number(unseen)} calls in all left no span at either end" if unseen >= 1 else ""
     told = f"{percent(row[f'{side}_ratio'])} ({percents(row[f'{side}_low'], row[f'{side}_high'])})"
     text = (
         f"{told} of the {side} spans of calls to `{row['service_name']}` arrived "
-        f"(n = {number(row['pair_count'])} whole pairs; the least of {len(evidence)} services called); at least "
-        f"{number(unseen)} calls in all left no span at either end"
+        f"(n = {number(row['pair_count'])} whole pairs; the least of {len(evidence)} services called){nowhere}"
     )
     meaning = {
         "warn": ": call counts and error rates of these services are too low",

@@ -67,7 +67,9 @@ def impossible_times(inputs: Inputs) -> list[Finding]:
             evidence,
             estimate=Estimate(value, "ratio", low, high, len(spans), float(whole.n_effective[0])),
             assumptions=("work begins after it is asked for",),
-            remedy="" if status == "ok" else "Mend clock or unit in the SDK of the services named; see traces.issues.",
+            remedy=""
+            if status in {"ok", "inconclusive"}
+            else "Mend clock or unit in the SDK of the services named; see traces.issues.",
             exemplars=inputs.exemplars(trace[impossible]),
         )
     ]

@@ -25,6 +25,7 @@ _MEANING = {
     Kind.SERVER: "the caller's span is missing, or a hop in between exports nothing",
     Kind.CONSUMER: "the producer's span is missing",
 }
+_REMEDY = "Look for exporter drops, span limits and crashes of the services named."
 _OWN = "the same process lost its own parent span: late flush, crash or span limit"
 
 
@@ -67,7 +68,7 @@ def missing_spans(inputs: Inputs) -> list[Finding]:
                 "loss does not depend on the position in the tree; lost leaves are invisible here",
                 "parents outside the data are listed as external",
             ),
-            remedy="" if status == "ok" else "Look for exporter drops, span limits and crashes of the services named.",
+            remedy=_REMEDY if status in {"warn", "fail"} else "",
             exemplars=inputs.exemplars(trace[is_missing]),
         )
     ]
@@ -114,5 +115,7 @@ def _by_service(inputs: Inputs, trace: Array, is_missing: Array, child: Array) -
 
 def _n_needed(value: float, low: float, high: float, n: int) -> int:
     """Return how many references would narrow the interval so far that it leaves the limit to one side."""
-    distance = max(abs((1 - value) - _ENOUGH), 0.002)
-    return max(n, math.ceil(n * ((high - low) / 2 / distance) ** 2))
+    limit = 1 - _ENOUGH
+    distance = max(abs(limit - value), 0.002)
+    reach = high - value if value < limit else value - low
+    return max(n + 1, math.ceil(n * (reach / distance) ** 2))

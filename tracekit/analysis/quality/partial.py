@@ -69,7 +69,7 @@ def partial(inputs: Inputs) -> list[Finding]:
             evidence,
             estimate=Estimate(value, "ratio", low, high, total, float(whole.n_effective[0])),
             assumptions=("limits apply to whole services; a trace without a sign may still be cut",),
-            remedy="Raise the limit named, or read these traces as lower limits." if status != "ok" else "",
+            remedy="Raise the limit named, or read these traces as lower limits." if status == "warn" or unread else "",
             exemplars=inputs.exemplars(np.flatnonzero(any_cut)),
         )
     ]

@@ -150,6 +150,14 @@ def _private_address(text: str) -> bool:
         return False
 
 
+def _email(text: str) -> bool:
+    """Return whether the domain is one that mail reaches; X-Ray calls a database ``name@host.internal``."""
+    return not text.lower().endswith(_NO_MAIL)
+
+
+_NO_MAIL = (".internal", ".local", ".localdomain", ".lan", ".intranet", ".invalid", ".localhost", ".amazonaws.com")
+
+
 def _any(text: str) -> bool:
     """Return that the pattern is proof enough."""
     return bool(text)
@@ -164,7 +172,7 @@ def _unmasked(text: str) -> bool:
 DETECTORS = {
     "email": Detector(
         re.compile(r"(?<![\w.+%:/-])[\w.+%-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}\b(?!:)"),
-        _any,
+        _email,
         is_secret=False,
     ),
     "phone number": Detector(
