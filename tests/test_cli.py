@@ -60,8 +60,10 @@ def test_demo_writes_the_report_and_says_what_happened(place):
     page = (place / "tracekit-demo.html").read_text(encoding="utf-8")
     assert page.lower().startswith("<!doctype html>")
     said = " ".join(ran.stdout.split())
+    assert "Requests take longer: " in said
+    assert "of it is SELECT entries of ledger" in said
     assert "The slowest POST /checkout of storefront spend" in said
-    assert "in SELECT entries of ledger" in said
+    assert "of it is SELECT entries of ledger" in page
     assert "1,000 traces, 20,902 spans, 9 services" in said
     assert "tracekit-demo.html: " in said
     assert list(place.iterdir()) == [place / "tracekit-demo.html"], "the demo leaves one file"
@@ -86,6 +88,19 @@ def test_report_reads_many_files_into_one_page(place, good):
     page = (place / "out.html").read_text(encoding="utf-8")
     assert "Two &lt;files&gt;" in page
     assert "POST /pay" in page
+
+
+def test_report_says_what_changed_since_a_baseline(place, good):
+    (place / "before.jsonl").write_text("".join(request(n, name="GET /old") for n in range(20, 24)), encoding="utf-8")
+    ran = run.invoke(app, ["report", good.name, "--baseline", "before.jsonl", "-o", "out.html"])
+    assert ran.exit_code == 0, ran.output
+    page = (place / "out.html").read_text(encoding="utf-8")
+    assert "What changed" in page
+    assert "GET /old" in page
+    ran = run.invoke(app, ["report", good.name, "--baseline", "nowhere.jsonl", "-o", "new.html"])
+    assert ran.exit_code == 2
+    assert "nowhere.jsonl" in ran.stderr
+    assert not (place / "new.html").exists()
 
 
 def test_the_same_input_gives_the_same_page(place, good):

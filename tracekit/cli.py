@@ -12,16 +12,13 @@ import sys
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import tracekit as tk
 from tracekit import cli_audit, cli_path, cli_pull
-
-if TYPE_CHECKING:
-    from tracekit.findings import Findings
 
 DONE, QUARANTINED, UNREADABLE, STOPPED = 0, 1, 2, 130
 _PACKAGE = Path(__file__).resolve().parent
@@ -113,7 +110,7 @@ def demo(
     assert isinstance(sets, tuple)
     baseline, during = sets
     show(figures_table({"baseline": Overview(baseline), "during": Overview(during)}))
-    _publish(during, output, "checkout-regression: during the incident")
+    _publish(during, output, "checkout-regression: during the incident", baseline)
     typer.echo('In a notebook: before, during = tk.load_sample("checkout-regression"); `tracekit lab` opens one.')
 
 
@@ -122,13 +119,18 @@ def report(
     files: Files,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The report.")] = Path("report.html"),
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="Earlier traces of the same system: the report says what changed. May be repeated."),
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Of the page; the names of the files otherwise.")] = None,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
 ) -> None:
     """Write what the traces show into one HTML file that needs no network, and print its first sentences."""
-    _publish(_read(files, format_, time_unit, strict=strict), output, title)
+    before = _read(baseline, format_, time_unit, strict=strict) if baseline else None
+    _publish(_read(files, format_, time_unit, strict=strict), output, title, before)
 
 
 @app.command()
@@ -242,14 +244,17 @@ def _known(format_: str | None, time_unit: str | None) -> None:
         raise typer.BadParameter(f"expected {', '.join(TIME_UNITS)}, found {time_unit!r}", param_hint="--time-unit")
 
 
-def _publish(traces: tk.TraceSet, output: Path, title: str | None) -> None:
+def _publish(traces: tk.TraceSet, output: Path, title: str | None, baseline: tk.TraceSet | None = None) -> None:
     """Write the report of the traces and print its first sentences."""
     from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
+    from tracekit.report.changes import Changes  # noqa: PLC0415 - not for --help
     from tracekit.report.headlines import headlines  # noqa: PLC0415 - not for --help
     from tracekit.report.overview import Overview  # noqa: PLC0415 - not for --help
 
-    written = tk.report(traces, output, title=title)
-    found: Findings = headlines(Overview(traces))
+    written = tk.report(traces, output, baseline=baseline, title=title)
+    seen = Overview(traces)
+    changes = [] if baseline is None else Changes(Overview(baseline), seen).findings()
+    found = tk.Findings([*changes, *headlines(seen)])
     typer.echo(repr(traces))
     show(findings_table(found))
     typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB; opens in any browser, without a network")
