@@ -152,7 +152,7 @@ def test_without_counts_nothing_is_ok():
     assert value(seen, "M1")["meaning"].startswith("not assessable: needs request counts")
     assert seen.loses_most is None
     assert not len(seen.funnel)
-    assert repr(seen).startswith("Coverage(no request counts; ")
+    assert repr(seen).startswith("Coverage(no request counts to compare with; ")
     assert "<table" in seen._repr_html_()
 
 

@@ -253,6 +253,12 @@ def test_a_frame_of_requests_is_a_log():
     [
         (b"hello world", {}, tk.LoadError, "expected requests in one of alb, cloudfront"),
         (b"hello world", {"format": "nginx"}, ValueError, "expected format alb"),
+        (
+            b"time,count\n",
+            {"by": ["host"]},
+            ValueError,
+            "expected by to be any of service, route, method, status, found host",
+        ),
         (b"time,count\n", {"window": "0s"}, ValueError, "expected a window such as '1min'"),
         (b"no entry\n", {"format": "alb"}, tk.LoadError, "expected requests as alb, found none"),
         (b'{"MetricDataResults": 5}', {}, tk.LoadError, "expected metrics, found something else"),
@@ -269,3 +275,33 @@ def test_a_source_cut_short_is_told():
     data = gzip.compress((alb() * 400).encode())
     seen = tk.read_requests(data[: len(data) // 2])
     assert "ends early" in seen.issues["message"].iloc[0]
+
+
+def test_a_log_joins_its_traces_by_id_and_by_stratum():
+    """Sixty requests, of which every third left a trace: the log tells exactly which, the counts how many."""
+    ids = [f"{1_795_000_000 + at:08x}{at * 7919:024x}" for at in range(60)]
+    start = 1_795_000_000 * 10**9 + np.arange(60) * 10**9
+    lines = [
+        alb(
+            time=pd.Timestamp(int(at), unit="ns").isoformat() + "Z",
+            status="500" if number % 10 == 0 else "200",
+            trace=f"Root=1-{one[:8]}-{one[8:]}",
+            path="/pay",
+        )
+        for number, (one, at) in enumerate(zip(ids, start, strict=True))
+    ]
+    seen = read("".join(lines), routes=["/pay"])
+    frame = pd.DataFrame(
+        {"trace_id": ids, "span_id": "1", "service_name": "cart", "name": "POST /pay", "kind": "SERVER"}
+    )
+    frame = frame.assign(
+        start_ns=start, end_ns=start + 10**6, status_code=np.where(np.arange(60) % 10 == 0, "ERROR", "OK")
+    )
+    frame["attributes.http.route"] = "/pay"
+    traces = tk.TraceSet.from_spans(frame.iloc[::3])
+    covered = tk.coverage(traces, requests=seen.counts, log=seen.log).metrics
+    whole = covered[covered["service_name"].isna()].set_index("metric")["value"]
+    assert whole["M1"] == pytest.approx(20 / 60)
+    assert whole["M2b"] == pytest.approx(2 / 6)
+    joined = tk.quality(traces, requests=seen.counts, checks=["counts.join"])
+    assert joined[0].headline == "20 traces stand beside 60 counted requests."

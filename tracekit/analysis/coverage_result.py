@@ -37,7 +37,7 @@ class Coverage:
     --------
     >>> import pandas as pd
     >>> Coverage(pd.DataFrame({"verdict": ["ok"], "service_name": [None]}), pd.DataFrame())
-    Coverage(no request counts; 0 of 1 metrics miss their targets, 0 are not assessable)
+    Coverage(no request counts to compare with; 0 of 1 metrics miss their targets, 0 are not assessable)
     """
 
     metrics: pd.DataFrame
@@ -58,7 +58,7 @@ class Coverage:
     def summary(self) -> str:
         """One sentence: what part of the requests has a trace, and where the others are lost."""
         if not len(self.funnel):
-            return "no request counts"
+            return "no request counts to compare with"
         requests, last = self.funnel["count"].iloc[0], self.funnel.iloc[-1]
         share = percent(last["count"] / requests)
         stage = self.loses_most

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _HEAD = 4096
 _PIECE = 1 << 20
 _UNMATCHED = "other"
+_STRATA = ("service", "route", "method", "status")
 _ALB_HEAD = re.compile(r"^(?:https?|h2|grpcs|wss?) \d{4}-\d\d-\d\dT[\d:.]+Z \S+ ")
 
 
@@ -98,6 +99,7 @@ def read_requests(
     *,
     format: str | None = None,  # noqa: A002 - the name that tk.read has
     window: str = "1min",
+    by: Sequence[str] = ("service", "route", "status"),
     routes: Sequence[str] = (),
     services: Mapping[str, str] | str | None = None,
     strict: bool = False,
@@ -114,6 +116,9 @@ def read_requests(
         ``csv``; found by content unless given.
     window
         Into which windows requests of logs are counted.
+    by
+        What they are told apart by: any of ``service``, ``route``, ``method``, ``status``.  Every one of them must be
+        on the root spans too.
     routes
         Templates (``/orders/{id}``) that paths of logs are matched with; the first that fits, else ``other``.  Without
         them no route is told: paths hold ids and sometimes persons.
@@ -150,19 +155,21 @@ def read_requests(
     >>> seen = read_requests(entry.encode(), routes=["/orders/{id}/pay"])
     >>> seen
     Requests(1 requests from alb, 1 with a trace id)
-    >>> seen.counts[["service", "route", "method", "status", "count"]].values.tolist()
-    [['cart', '/orders/{id}/pay', 'POST', '5xx', 1]]
+    >>> seen.counts[["service", "route", "status", "count"]].values.tolist()
+    [['cart', '/orders/{id}/pay', '5xx', 1]]
     """
     known = {one.name: one for one in FORMATS}
     if format is not None and format not in known:
         raise ValueError(f"expected format {', '.join(known)} or None, found {format!r}")
+    if strange := sorted(set(by) - set(_STRATA)):
+        raise ValueError(f"expected by to be any of {', '.join(_STRATA)}, found {', '.join(strange)}")
     if pd.Timedelta(window) <= pd.Timedelta(0):
         raise ValueError(f"expected a window such as '1min', found {window!r}")
     issues: list[tuple[str, int, str]] = []
     if isinstance(source, pd.DataFrame):
-        return _whole([("frame", source)], issues, window, routes, services)
+        return _whole([("frame", source)], issues, (window, by), routes, services)
     frames = [_frame_of(one, known.get(format or ""), issues, strict) for one in expand(source)]
-    return _whole(frames, issues, window, routes, services)
+    return _whole(frames, issues, (window, by), routes, services)
 
 
 def _frame_of(
@@ -211,7 +218,7 @@ def _rows_of(found: Format, text: str, uri: str, tell: Callable[[int, str], None
 def _whole(
     frames: list[tuple[str, pd.DataFrame]],
     issues: list[tuple[str, int, str]],
-    window: str,
+    strata: tuple[str, Sequence[str]],
     routes: Sequence[str],
     services: Mapping[str, str] | str | None,
 ) -> Requests:
@@ -228,7 +235,7 @@ def _whole(
         columns = ", ".join(map(str, rows.columns)) or "none"
         raise LoadError(f"expected a column count, or one row a request with trace_id or time, found columns {columns}")
     log = _log(rows, routes)
-    return Requests(_counted(log, window), log, table, "+".join(kinds))
+    return Requests(_counted(log, *strata), log, table, "+".join(kinds))
 
 
 def _renamed(rows: pd.DataFrame, services: Mapping[str, str] | str | None) -> pd.DataFrame:
@@ -292,9 +299,9 @@ def _route(path: Any, patterns: list[tuple[str, re.Pattern[str]]]) -> str:
     return next((route for route, pattern in patterns if pattern.fullmatch(str(path))), _UNMATCHED)
 
 
-def _counted(log: pd.DataFrame, window: str) -> pd.DataFrame:
+def _counted(log: pd.DataFrame, window: str, by: Sequence[str]) -> pd.DataFrame:
     """Return the requests of a log by window and whatever it tells them apart by."""
-    keys = [name for name in ("service", "route", "method", "status") if name in log]
+    keys = [name for name in by if name in log]
     table = log[keys].copy()
     if "status" in table:
         status = pd.to_numeric(table["status"], errors="coerce")
