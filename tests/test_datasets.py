@@ -431,3 +431,16 @@ def test_a_disturbed_pair_of_recordings_is_refused():
         RuntimeError, match=r"at most 3% of change .* found \+4\.0%: something else ran on this machine"
     ):
         _check_quiet(lines(100, 100), lines(104, 400), SLOW_LEDGER)
+
+
+@pytest.mark.usefixtures("recorder")
+def test_a_new_recording_leaves_the_rest_of_the_index(tmp_path):
+    from publish import enter  # noqa: PLC0415 - stands in datasets/record
+
+    index = tmp_path / "index.json"
+    index.write_text(json.dumps({"version": 1, "datasets": [{"name": "b"}], "audits": [{"name": "shop"}]}))
+    enter(index, {"name": "a"})
+    enter(index, {"name": "b", "seed": 2})
+    written = json.loads(index.read_text(encoding="utf-8"))
+    assert written["audits"] == [{"name": "shop"}]
+    assert written["datasets"] == [{"name": "a"}, {"name": "b", "seed": 2}]

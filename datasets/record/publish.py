@@ -60,9 +60,10 @@ def made(command: str, seed: int, packages: list[str], recorded_at: str) -> dict
 
 
 def enter(index: Path, entry: dict[str, Any]) -> None:
-    """Put an entry in the index, in place of the one with its name."""
-    others = json.loads(index.read_text(encoding="utf-8"))["datasets"] if index.exists() else []
+    """Put an entry in the index, in place of the one with its name; what else is in it stays."""
+    whole = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {"version": 1}
+    others = whole.get("datasets", [])
     entries = sorted(
         [one for one in others if one["name"] != entry["name"]] + [entry], key=lambda one: str(one["name"])
     )
-    index.write_text(json.dumps({"version": 1, "datasets": entries}, indent=2) + "\n", encoding="utf-8")
+    index.write_text(json.dumps(whole | {"datasets": entries}, indent=2) + "\n", encoding="utf-8")

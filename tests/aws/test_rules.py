@@ -50,6 +50,15 @@ def said(rules, *checks, **how):
 # -------------------------------------------------------------------- reading
 
 
+def test_rules_that_were_read_give_weights_as_their_file_does(tmp_path):
+    (tmp_path / "local.json").write_text(json.dumps(local(path_rule("pay"), default={"fixed_target": 0, "rate": 0.05})))
+    traces = tk.load_sample("checkout-xray")
+    by_file = traces.with_weights(tmp_path / "local.json").weights
+    by_rules = traces.with_weights(tk.sampling_rules(tmp_path / "local.json")).weights
+    assert by_rules.value.tolist() == by_file.value.tolist()
+    assert by_rules.sources == by_file.sources
+
+
 def test_rules_come_from_files_of_both_forms_and_from_the_account(tmp_path, serve):
     records = {"SamplingRuleRecords": [{"SamplingRule": DEFAULT}, {"SamplingRule": rule("pay", URLPath="/pay*")}]}
     (tmp_path / "central.json").write_text(json.dumps(records))

@@ -17,6 +17,7 @@ from tracekit.attributes import Codes
 from tracekit.weights.counts import Counts, log_columns, read_counts
 from tracekit.weights.known import NOT_SAMPLED, UNKNOWN, Weights, given
 from tracekit.weights.rule_formats import sampling_rules
+from tracekit.weights.rules import Rules
 from tracekit.weights.tail_policies import policy_weights
 from tracekit.weights.tally import stratum_codes
 from tracekit.weights.trace_state import THRESHOLD_SOURCE, by_text, legacy_probability, probability
@@ -25,7 +26,6 @@ from tracekit.weights.xray_reservoir import Shares, root_attribute, rule_weights
 if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
-    from tracekit.weights.rules import Rules
 
 _SAMPLED = 1
 _CALIBRATION_BOUNDS = (0.2, 5.0)
@@ -159,7 +159,7 @@ def _is_rules(source: Any) -> bool:
         return any(isinstance(value, (Mapping, list, tuple)) for value in source.values()) or "FixedRate" in source
     if isinstance(source, (list, tuple)):
         return bool(source) and isinstance(source[0], Mapping)
-    return type(source).__name__ == "Rules"
+    return isinstance(source, Rules)
 
 
 def _named(traces: TraceSet, source: str) -> Weights:
