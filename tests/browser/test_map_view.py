@@ -107,3 +107,29 @@ def test_ctrl_wheel_zooms_where_the_pointer_is(page):
     page.wait_for_function("() => document.querySelector('.box').getBoundingClientRect().width > 200")
     after = page.locator(".node .box").first.bounding_box()
     assert after["x"] + 10 * after["width"] / box["width"] == pytest.approx(box["x"] + 10, abs=1)
+
+
+def drawn(page, graph):
+    page.evaluate(
+        """text => {
+          S.destroy();
+          window.S = new M.ServiceMap(document.getElementById('host'), JSON.parse(text)) }""",
+        json.dumps(graph),
+    )
+    return page.locator(".tkw-say").inner_text()
+
+
+def test_a_comparison_shows_what_is_new_and_what_is_gone(page):
+    nodes = [
+        node | {"mark": mark} for node, mark in zip(GRAPH["nodes"], ["", "added", "slower", "removed"], strict=True)
+    ]
+    edges = [edge | {"mark": mark} for edge, mark in zip(GRAPH["edges"], ["added", "slower", "removed"], strict=True)]
+    assert "red became worse, blue is new, dashed is gone" in drawn(page, GRAPH | {"nodes": nodes, "edges": edges})
+    assert page.locator(".node.new").count() == page.locator(".node.gone").count() == 1
+    assert page.locator("path.e.new").count() == 1
+    colours = page.locator("path.e").evaluate_all("paths => paths.map(path => getComputedStyle(path).stroke)")
+    assert len(set(colours)) == 3
+
+
+def test_a_map_without_services_says_so(page):
+    assert drawn(page, GRAPH | {"nodes": [], "edges": []}) == "No service was recorded: there is no map to draw."

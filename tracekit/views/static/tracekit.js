@@ -108,8 +108,8 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-map text{fill:var(--tk-fg);font-size:12px;font-weight:600}.tkw-map .sub{fill:var(--tk-fg2);font-size:10.5px;font-weight:400;font-variant-numeric:tabular-nums}
 .tkw-map .node{cursor:pointer;outline:none}.tkw-map .box{fill:var(--tk-bg);stroke:var(--tk-line);stroke-width:1.25}.tkw-map .guess .box{stroke-dasharray:4 3;stroke:var(--tk-fg2)}
 .tkw-map .node:hover .box{fill:var(--tk-bg2)}.tkw-map .node:focus-visible .box,.tkw-map .on .box{stroke:var(--tk-acc);stroke-width:2.5}
-.tkw-map .bad .sub{fill:var(--tk-err)}
-.tkw-map .e{fill:none;stroke:var(--tk-fg2);opacity:.55}.tkw-map .e.err{stroke:var(--tk-err);opacity:.85}.tkw-map .arrow{fill:var(--tk-fg2)}.tkw-map .arrow.err{fill:var(--tk-err)}
+.tkw-map .bad .sub{fill:var(--tk-err)}.tkw-map .new .box{stroke:var(--tk-acc)}.tkw-map .gone .box{stroke-dasharray:4 3;stroke:var(--tk-fg2)}
+.tkw-map .e{fill:none;stroke:var(--tk-fg2);opacity:.55}.tkw-map .e.err{stroke:var(--tk-err);opacity:.85}.tkw-map .arrow{fill:var(--tk-fg2)}.tkw-map .arrow.err{fill:var(--tk-err)}.tkw-map .e.new{stroke:var(--tk-acc);opacity:.85}.tkw-map .arrow.new{fill:var(--tk-acc)}
 .tkw-map .far{opacity:.16}.tkw-map .e.far{opacity:.08}
 .tkw-say{border-top:1px solid var(--tk-line);padding:6px 10px;flex:none;height:64px;overflow:auto;color:var(--tk-fg2)}
 .tkw-say b{color:var(--tk-fg)}.tkw-say div{overflow-wrap:anywhere}
@@ -1474,7 +1474,7 @@ export class Waterfall {
 
 /** Boxes and lines as Python laid them out; a click shows one service with its neighbours and their numbers. */
 export class ServiceMap {
-  /** graph = {size, nodes: [{name, x, y, w, h, sub, say, slot, inferred, bad}], edges: [{a, b, d, w, err, back, tip}]}; a, b: positions in nodes */
+  /** graph = {size, nodes: [{name, x, y, w, h, sub, say, slot, inferred, bad, mark}], edges: [{a, b, d, w, err, back, mark, tip}]}; a, b: positions in nodes */
   constructor(host, graph, { height = 480, onSelect = null } = {}) {
     this.graph = graph;
     this.onSelect = onSelect;
@@ -1502,21 +1502,21 @@ export class ServiceMap {
 
   arrows() {
     const defs = this.shape('defs', {}, this.svg);
-    for (const kind of ['', 'err']) { // userSpaceOnUse: else heads grow with the stroke
+    for (const kind of ['', 'err', 'new']) { // userSpaceOnUse: else heads grow with the stroke
       const marker = this.shape('marker', { id: `${this.uid}arrow${kind}`, viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: 'userSpaceOnUse', orient: 'auto' }, defs);
       this.shape('path', { d: 'M0,0.5L8,4L0,7.5z', class: `arrow ${kind}` }, marker);
     }
   }
 
   line(edge) {
-    const kind = edge.err ? 'err' : '';
+    const kind = edge.err ? 'err' : edge.mark === 'added' ? 'new' : '';
     const path = this.shape('path', { class: `e ${kind}`, d: edge.d, 'stroke-width': edge.w, 'stroke-dasharray': edge.back ? '5 3' : null, 'marker-end': `url(#${this.uid}arrow${kind})` }, this.svg);
     this.shape('title', {}, path).textContent = edge.tip;
     return path;
   }
 
   box(node) {
-    const name = label(node.name, 21), group = this.shape('g', { class: `node${node.inferred ? ' guess' : ''}${node.bad ? ' bad' : ''}`, tabindex: 0, role: 'button', 'aria-pressed': 'false', transform: `translate(${node.x - node.w / 2},${node.y - node.h / 2})` }, this.svg);
+    const name = label(node.name, 21), group = this.shape('g', { class: `node${node.inferred ? ' guess' : ''}${node.bad ? ' bad' : ''}${{ added: ' new', removed: ' gone' }[node.mark] ?? ''}`, tabindex: 0, role: 'button', 'aria-pressed': 'false', transform: `translate(${node.x - node.w / 2},${node.y - node.h / 2})` }, this.svg);
     this.shape('rect', { class: 'box', width: node.w, height: node.h, rx: 5 }, group);
     node.swatch = this.shape('rect', { width: 5, height: node.h, rx: 2 }, group);
     this.shape('text', { x: 13, y: 15 }, group).textContent = `${name} `; // the name of the button is its text
@@ -1533,7 +1533,10 @@ export class ServiceMap {
   }
 
   hint() {
-    this.say.replaceChildren(h('div', '', 'Click a service to see its calls. Lines are as thick as they are busy; red ones fail; dashed boxes sent no spans of their own. Ctrl and wheel zoom, drag pans.'));
+    const { nodes, edges } = this.graph, isCompared = [...nodes, ...edges].some(part => part.mark);
+    const colours = isCompared ? 'red became worse, blue is new, dashed is gone or sent no spans of its own' : 'red ones fail; dashed boxes sent no spans of their own';
+    const words = nodes.length ? `Click a service to see its calls. Lines are as thick as they are busy; ${colours}. Ctrl and wheel zoom, drag pans.` : 'No service was recorded: there is no map to draw.';
+    this.say.replaceChildren(h('div', '', words));
   }
 
   /** Dim all but one service (its position) and its neighbours, and say their numbers; null shows everything again. */
