@@ -14,11 +14,11 @@ from tracekit.traces import TraceSet as TraceSet
 from tracekit.schema import describe as describe
 from tracekit.expressions import xray_filter as xray_filter
 from tracekit.aws.annotation_lint import annotation_lint as annotation_lint
-from tracekit.aws.publish import publish as publish
-from tracekit.aws.tracer_tables import pull_tracer as pull_tracer
-from tracekit.aws.tracer_tables import read_tracer as read_tracer
 from tracekit.aws.audit import audit_coverage as audit_coverage
 from tracekit.aws.rules import sampling_rules as sampling_rules
+from tracekit.aws.tracer_tables import read_tracer as read_tracer
+from tracekit.aws.tracer_tables import pull_tracer as pull_tracer
+from tracekit.aws.publish import publish as publish
 from tracekit.analysis.sampling_plan import plan_sampling as plan_sampling
 
 from tracekit.analysis.service_graph import service_graph as service_graph
