@@ -63,6 +63,7 @@ def test_both_ways_into_an_answer_mean_the_same(answers, is_ascii):
         b'{"Traces": [{"Id": "x", "Segments": [], "Duration": "1"}]}',
         b'{"Traces": [{"Id": "\\ud800", "Segments": []}]}',
         b'{"Traces": []} {}',
+        b'{"Traces": [], "ResponseMetadata": {"x": "\\u0000"}}',
         b'{"Traces": ' + b"[" * 5000,
         b"{}",
         b"",

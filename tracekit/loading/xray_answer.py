@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 _OTHER = "expected an answer of BatchGetTraces, found something else; read it as any JSON"
+_NUL = b"\\u0000"  # worth a remark, which the tolerant reader makes
 _BEGINNING = 256  # bytes in which an answer names itself
 
 
@@ -56,7 +57,8 @@ def decode(data: bytes) -> dict[str, Any]:
     >>> decode(b'{"Traces": [{"Id": "1-58406520-a006649127e371903a2de979", "Segments": []}]}')["Traces"][0]["Segments"]
     []
     """
-    if b'"Traces"' not in data[:_BEGINNING] and b'"Unprocessed' not in data[:_BEGINNING]:
+    begins = data[:_BEGINNING]
+    if (b'"Traces"' not in begins and b'"Unprocessed' not in begins) or _NUL in data:
         raise ValueError(_OTHER)
     try:
         answer = _decode(data)
