@@ -67,7 +67,7 @@ def _await(server, address, log):
             urllib.request.urlopen(address, timeout=2).close()
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             assert server.poll() is None, log.read_text()
-            assert time.monotonic() - begun < 90, log.read_text()
+            assert time.monotonic() - begun < 180, log.read_text()
             time.sleep(0.1)
         else:
             return
@@ -99,9 +99,9 @@ class Notebook:
     def open(self, name, *, with_kernel=True):
         space = secrets.token_hex(4)
         self.page.goto(f"{self.address}/lab/workspaces/{space}/tree/{name}?reset&token={self.token}")
-        self.page.locator(".jp-NotebookPanel").wait_for(timeout=60_000)
+        self.page.locator(".jp-NotebookPanel").wait_for(timeout=180_000)
         if with_kernel:
-            self.page.wait_for_function(IDLE, timeout=60_000)
+            self.page.wait_for_function(IDLE, timeout=180_000)
         return self.page
 
     def command(self, name, **options):

@@ -60,7 +60,7 @@ def notebook(browser, server):
     opened.open("look.ipynb")
     opened.run(0)
     opened.run(1)
-    opened.page.locator(ROW.format(0)).wait_for(timeout=60_000)
+    opened.page.locator(ROW.format(0)).wait_for(timeout=180_000)
     yield opened
     opened.context.close()
     assert opened.messages == []

@@ -45,7 +45,7 @@ def drawn(notebook, cell, what):
     """The first such element of a cell's output, once it is there and in view."""
     notebook.run(cell)
     found = notebook.page.locator(".jp-Cell").nth(cell).locator(what).first
-    found.wait_for(timeout=60_000)
+    found.wait_for(timeout=180_000)
     found.scroll_into_view_if_needed()
     notebook.page.wait_for_timeout(300)
     return found
