@@ -5,9 +5,9 @@
 where it was; ``pull`` puts them together.  ``trace_summaries`` and ``annotation_lint`` look at what was pulled.
 
 ``audit`` runs the coverage playbook: ``audit_calls`` asks, reading only, ``audit_folder`` keeps the answers,
-``audit_sheet`` lays them out, ``audit_tree`` decides, ``audit_words`` says it.  ``rules`` reads sampling rules and tells
-what is wrong with them; ``tracer_tables`` reads the tables of a tracer of one's own; ``publish`` gives findings to
-CloudWatch.
+``audit_sheet`` lays them out, ``audit_tree`` decides, ``audit_words`` says it.  ``rules`` reads sampling rules and
+tells what is wrong with them; ``tracer_tables`` reads the tables of a tracer of one's own; ``publish`` gives findings
+to CloudWatch.
 
 Credentials come from boto3's own chain and go nowhere: not into messages, folders or results.
 """
