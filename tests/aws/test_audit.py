@@ -42,7 +42,7 @@ SENTENCES = {
     "D2b": "a: collector public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3 is UNHEALTHY, 3 restarts,"
     " last reason"
     " 'OutOfMemoryError: container killed due to memory usage'; 13,659 of about 33,582 expected traces came.",
-    "D2c": "a: its collector runs on 2 of 2 tasks and 67,165 requests came, yet no trace exists (P = below 1e-12).",
+    "D2c": "a: its collector runs on 2 of 2 tasks and 67,165 requests came, yet no trace exists (chance: below 1e-12).",
     "D3a": "a: 2 % of requests are traced, as rule rule-a says. Of an incident of 20 requests, 1 or more leave a"
     " trace with"
     " a chance of 33.2 %; 13.9 % would give 95 %.",
@@ -55,10 +55,10 @@ SENTENCES = {
     "D3f": "a: spans go to CloudWatch Logs; only 1 % are indexed as X-Ray traces, and 339 are there.",
     "D3x": "a: no trace of 17 requests, but with rule rule-a that happens by luck with 17 %; about 44 requests"
     " would tell.",
-    "D4a": "a: first deployed 2025-11-18 04:00; 27,758 requests since, no trace (P = below 1e-12). The"
+    "D4a": "a: first deployed 2025-11-18 04:00; 27,758 requests since, no trace (chance: below 1e-12). The"
     " deployment pipeline"
     " does not set it up. 1 of 1 services first deployed in the last 7 days lack it.",
-    "D4b": "a: last trace in the hour from 2025-11-20 13:00; 4,849 requests since (P = below 1e-12)."
+    "D4b": "a: last trace in the hour from 2025-11-20 13:00; 4,849 requests since (chance: below 1e-12)."
     " UpdateService by anna"
     " at 2025-11-20 13:00 came before.",
     "D5a": "a: collection dropped by 70.2 % from 2025-11-18 04:00 to 2025-11-18 08:00 (p = 0.005); requests did"

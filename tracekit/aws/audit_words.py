@@ -65,7 +65,8 @@ WORDS: dict[str, Words] = {
     ),
     "D2c": Words(
         "warning",
-        "{svc}: its collector runs on {up} of {wanted} tasks and {N} requests came, yet no trace exists (P = {P0}).",
+        "{svc}: its collector runs on {up} of {wanted} tasks and {N} requests came, yet no trace exists"
+        " (chance: {P0}).",
         "Instrument the application, or mend the address that it sends to ({endpoint}).",
     ),
     "D3a": Words(
@@ -113,13 +114,13 @@ WORDS: dict[str, Words] = {
     ),
     "D4a": Words(
         "warning",
-        "{svc}: first deployed {first}; {after} requests since, no trace (P = {P0}). The deployment pipeline does not"
-        " set it up. {lacking}",
+        "{svc}: first deployed {first}; {after} requests since, no trace (chance: {P0}). The deployment pipeline does"
+        " not set it up. {lacking}",
         "Put tracing mode, collector and SDK into the deployment pipeline.",
     ),
     "D4b": Words(
         "warning",
-        "{svc}: last trace in the hour from {last_trace}; {after} requests since (P = {P0}). {change}",
+        "{svc}: last trace in the hour from {last_trace}; {after} requests since (chance: {P0}). {change}",
         "Configuration drift: undo the change, or bring tracing back with it.",
     ),
     "D5a": Words(
