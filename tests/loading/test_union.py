@@ -61,6 +61,7 @@ small_spans = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2))
 @per_example
 @given(st.lists(st.lists(small_spans, max_size=6), min_size=2, max_size=3))
 @example([[(0, 0, 0)], [], [(0, 0, 0), (0, 0, 0)]])
+@example([[(0, 0, 0)], [], [(0, 1, 0), (0, 1, 0), (0, 0, 0)]])
 def test_stores_joined_in_any_way_are_as_if_read_together(tmp_path, sources):
     for entry in tmp_path.iterdir():
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -75,7 +76,7 @@ def test_stores_joined_in_any_way_are_as_if_read_together(tmp_path, sources):
         paths.append(tmp_path / f"{number}.jsonl")
         paths[-1].write_bytes(made.lines(made.request(*spans, resource=made.resource(f"s{number % 2}"))))
     together = read(saved(tmp_path, *(read(path) for path in paths)))
-    assert_same_meaning(together, read(paths))
+    assert_same_meaning(together, read(paths), examples=False)
 
 
 def test_a_copied_store_adds_nothing(tmp_path):
