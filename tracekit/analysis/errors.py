@@ -5,7 +5,6 @@ An exception's message becomes a template first (numbers, ids, quoted texts repl
 
 from __future__ import annotations
 
-import html
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import group_codes, sum_by
 from tracekit.stats.histograms import Histogram
 from tracekit.stats.intervals import cluster_sums, clustered_ratio
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ _NO_TIME = np.iinfo(np.int64).min  # pandas' NaT
 
 
 @dataclass(frozen=True, repr=False)
-class Errors(Shown):
+class Errors(Weighted, Shown):
     """What failed, and how.
 
     Parameters
@@ -55,6 +55,8 @@ class Errors(Shown):
         One row a service, type and message template: ``service_name``, ``exception_type``, ``exception_message``
         (template), ``event_count`` and ``trace_count`` in hand, ``first_time`` and ``last_time`` (UTC; the start of the
         span where the event has no time), ``exemplar_trace_id`` and ``exemplar_span_id`` of the first.
+    statement
+        What the weighted figures are about: where the weights came from, or that they are unknown.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class Errors(Shown):
 
     operations: pd.DataFrame
     exceptions: pd.DataFrame
+    statement: str = ""
 
     def __repr__(self) -> str:
         count, operations = self.operations["error_count"].sum(), len(self.operations)
@@ -71,7 +74,7 @@ class Errors(Shown):
 
     def _repr_html_(self) -> str:
         tables = (table.head(10).to_html(index=False, border=0) for table in (self.operations, self.exceptions))
-        return f"<p>{html.escape(repr(self))}</p>{''.join(tables)}"
+        return f"{self.heading(repr(self))}{''.join(tables)}"
 
 
 def errors(traces: TraceSet, *, level: float = 0.95) -> Errors:
@@ -87,7 +90,8 @@ def errors(traces: TraceSet, *, level: float = 0.95) -> Errors:
     Returns
     -------
     Errors
-        ``.operations`` (most errors first) and ``.exceptions`` (most events first).
+        ``.operations`` (most errors first), ``.exceptions`` (most events first), and in ``.statement`` what the
+        weighted figures are about.
 
     Notes
     -----
@@ -115,7 +119,8 @@ def errors(traces: TraceSet, *, level: float = 0.95) -> Errors:
     >>> errors(shop).operations[["service_name", "error_count", "error_ratio"]].to_numpy().tolist()
     [['ledger', 1.0, 1.0], ['shop', 0.0, 0.0]]
     """
-    return Errors(summarise([tabulate(traces)], level=level), _exceptions(traces))
+    operations = summarise([tabulate(traces)], level=level)
+    return Errors(operations, _exceptions(traces), traces.weights.statement)
 
 
 def tabulate(traces: TraceSet) -> Aggregate:

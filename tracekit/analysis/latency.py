@@ -6,7 +6,6 @@ files and machines add up to the same answer.
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from tracekit.stats.grouping import group_codes
 from tracekit.stats.histograms import Histogram, bucket_edges
 from tracekit.stats.intervals import cluster_sums, clustered_ratio, effective_clusters
 from tracekit.stats.quantiles import share_limits
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass(frozen=True, repr=False)
-class Latency(Shown):
+class Latency(Weighted, Shown):
     """Durations by group.
 
     Parameters
@@ -43,6 +43,8 @@ class Latency(Shown):
     histogram
         One row a group and bucket: the keys, ``bucket``, ``bucket_low_ns`` (included), ``bucket_high_ns`` (excluded),
         ``weight_sum``.
+    statement
+        What the weighted figures are about: where the weights came from, or that they are unknown.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class Latency(Shown):
 
     table: pd.DataFrame
     histogram: pd.DataFrame
+    statement: str = ""
 
     def __repr__(self) -> str:
         excluded = self.table["excluded_count"].sum()
@@ -59,7 +62,7 @@ class Latency(Shown):
         return f"Latency({len(self.table):,} groups, {self.table['span_count'].sum():,} spans{left_out})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.table.head(10).to_html(index=False, border=0)}"
+        return f"{self.heading(repr(self))}{self.table.head(10).to_html(index=False, border=0)}"
 
 
 def latency(
@@ -79,7 +82,7 @@ def latency(
     Returns
     -------
     Latency
-        ``.table`` and ``.histogram``.
+        ``.table``, ``.histogram``, and in ``.statement`` what the figures are about.
 
     Raises
     ------
@@ -122,7 +125,8 @@ def latency(
     nan
     """
     columns = [by] if isinstance(by, str) else list(by)
-    return summarise([tabulate(traces, columns)], columns, level=level)
+    whole = [tabulate(traces, columns)]
+    return summarise(whole, columns, level=level, statement=traces.weights.statement)
 
 
 def tabulate(traces: TraceSet, by: Sequence[str]) -> Aggregate:
@@ -151,7 +155,7 @@ def tabulate(traces: TraceSet, by: Sequence[str]) -> Aggregate:
     return Aggregate(keys, sums | {"excluded_count": excluded}, histogram)
 
 
-def summarise(tables: Sequence[Aggregate], by: Sequence[str], *, level: float = 0.95) -> Latency:
+def summarise(tables: Sequence[Aggregate], by: Sequence[str], *, level: float = 0.95, statement: str = "") -> Latency:
     """Return the latencies from the tables of one or more blocks.
 
     Parameters
@@ -162,6 +166,8 @@ def summarise(tables: Sequence[Aggregate], by: Sequence[str], *, level: float = 
         The same columns.
     level
         Confidence level.
+    statement
+        What is known of the weights of all blocks.
 
     Returns
     -------
@@ -170,7 +176,7 @@ def summarise(tables: Sequence[Aggregate], by: Sequence[str], *, level: float = 
     """
     total = Aggregate.concatenate(tables).by(by)
     total = total.ordered(np.argsort(-total.sums["trial_sum"], kind="stable"))
-    return Latency(_table(total, level), _histogram(total))
+    return Latency(_table(total, level), _histogram(total), statement)
 
 
 def _table(total: Aggregate, level: float) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from tracekit.analysis import what_if as what_ifs
 from tracekit.analysis import what_if_curve as curves
 from tracekit.analysis.path_issues import issues_of
 from tracekit.findings import Shown
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class CriticalPath(Shown):
+class CriticalPath(Weighted, Shown):
     """The critical path of every request.
 
     Parameters
@@ -125,6 +125,11 @@ class CriticalPath(Shown):
         return np.asarray(self.source.weights.value[self.tree.trace[self.tree.root]])
 
     @property
+    def statement(self) -> str:  # type: ignore[override]  # worked out, as long as the path is
+        """What the weighted figures of ``by``, ``bands`` and the others are about: all traffic, or the traces alone."""
+        return self.source.weights.statement
+
+    @property
     def is_partial(self) -> Array:
         """bool, one a request: spans of its trace name parents that are not there, or nobody recorded its root."""
         root, trace = self.tree.root, self.tree.trace[self.tree.root]
@@ -180,4 +185,4 @@ class CriticalPath(Shown):
         return f"CriticalPath({len(self.tree.root):,} requests, {total}, {count}{note})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.issues.to_html(index=False, border=0)}"
+        return f"{self.heading(repr(self))}{self.issues.to_html(index=False, border=0)}"

@@ -6,7 +6,6 @@ are named and made into an answer.
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from tracekit.analysis.service_tables import CALL_KEYS, PEER_KEYS, tabulate
 from tracekit.findings import Shown
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.histograms import Histogram
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ _CALL_COLUMNS = [
 
 
 @dataclass(frozen=True, repr=False)
-class ServiceGraph(Shown):
+class ServiceGraph(Weighted, Shown):
     """Services and the calls between them.
 
     Parameters
@@ -62,6 +62,8 @@ class ServiceGraph(Shown):
         recorded); ``is_inferred``: the callee is; ``trace_count`` in hand.
     unnamed_count
         Outgoing spans, with weights, that nobody answered and that do not say whom they called: not in ``calls``.
+    statement
+        What the weighted figures are about: where the weights came from, or that they are unknown.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class ServiceGraph(Shown):
     services: pd.DataFrame
     calls: pd.DataFrame
     unnamed_count: float
+    statement: str = ""
 
     def to_networkx(self) -> nx.DiGraph:
         """Return the graph with the columns of both frames as attributes of nodes and edges.
@@ -110,7 +113,7 @@ class ServiceGraph(Shown):
 
     def _repr_html_(self) -> str:
         tables = (table.head(10).to_html(index=False, border=0) for table in (self.services, self.calls))
-        return f"<p>{html.escape(repr(self))}</p>{''.join(tables)}"
+        return f"{self.heading(repr(self))}{''.join(tables)}"
 
 
 def service_graph(traces: TraceSet) -> ServiceGraph:
@@ -124,7 +127,7 @@ def service_graph(traces: TraceSet) -> ServiceGraph:
     Returns
     -------
     ServiceGraph
-        ``.services``, ``.calls`` and ``.to_networkx()``.
+        ``.services``, ``.calls``, ``.to_networkx()``, and in ``.statement`` what the weighted figures are about.
 
     Notes
     -----
@@ -159,16 +162,18 @@ def service_graph(traces: TraceSet) -> ServiceGraph:
     >>> graph.calls[["caller_service", "callee_service", "p50_ns", "paired_count", "is_inferred"]].to_numpy().tolist()
     [['shop', 'ledger', 80.0, 1.0, False], ['shop', 'postgresql', 6.0, 0.0, True]]
     """
-    return summarise([tabulate(traces)])
+    return summarise([tabulate(traces)], statement=traces.weights.statement)
 
 
-def summarise(tables: Sequence[Tables]) -> ServiceGraph:
+def summarise(tables: Sequence[Tables], *, statement: str = "") -> ServiceGraph:
     """Return the service graph of one or more blocks.
 
     Parameters
     ----------
     tables
         As ``tabulate`` makes them, of disjoint traces.
+    statement
+        What is known of the weights of all blocks.
 
     Returns
     -------
@@ -188,6 +193,7 @@ def summarise(tables: Sequence[Tables]) -> ServiceGraph:
         _service_rows(services, peers, shown, _commonest(unheard, PEER_KEYS)),
         _call_rows(edges, known, shown, _commonest(calls, CALL_KEYS)),
         float(sum(table.unnamed_count for table in tables)),
+        statement,
     )
 
 

@@ -5,6 +5,7 @@ A weight that nobody recorded is *unknown*: aggregates count such a trace once, 
 the other files are its rungs.
 """
 
+from tracekit.weights.known import Weighted as Weighted
 from tracekit.weights.known import Weights as Weights
 from tracekit.weights.known import given as given
 from tracekit.weights.trace_state import probabilities as probabilities

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,8 @@ class Weights:
     def statement(self) -> str:
         """What weighted figures are about, in a clause: all traffic, the traces in hand, or neither."""
         total, missing = len(self.value), int((~self.known).sum())
+        if not total:
+            return "no traces"
         if missing == total:
             return "no weights are known: figures describe the recorded traces, each counted once, and not all traffic"
         if missing:
@@ -79,8 +82,34 @@ class Weights:
                 f"the weight of {missing:,} of {total:,} traces is unknown and counts as 1:"
                 " figures describe neither the traces in hand nor all traffic"
             )
-        sources = " and ".join(name for name in self.sources)
-        return f"weights from {sources}: figures describe all traffic, as good as {self.n_effective:,.0f} traces"
+        beside = self.value == 0
+        named = {name: n for name, n in self.sources.items() if name not in {NOT_SAMPLED, BEYOND}}
+        if beside.all():
+            return f"all {total:,} traces came beside the sample and count as 0: figures describe nothing"
+        several = f"{len(named)} sources ({', '.join(f'{n:,} from {name}' for name, n in named.items())})"
+        said = f"weights from {several if len(named) > 1 else next(iter(named))}"
+        said += f"; {int(beside.sum()):,} traces beside the sample count as 0" * bool(beside.any())
+        if (self.value == 1).all():
+            return f"{said}: all are 1, every request left its trace, and figures describe all traffic"
+        return f"{said}: figures describe all traffic, as good as {self.n_effective:,.0f} traces"
+
+
+class Weighted:
+    """An answer with weighted figures: ``statement`` says what they are about (see ``Weights.statement``).
+
+    Examples
+    --------
+    >>> answer = Weighted()
+    >>> answer.statement = "no weights are known"
+    >>> answer.heading("Latency(2 groups)")
+    '<p>Latency(2 groups); no weights are known</p>'
+    """
+
+    statement: str
+
+    def heading(self, title: str) -> str:
+        """Return a paragraph with a title and what the figures are about."""
+        return f"<p>{html.escape('; '.join(part for part in (title, self.statement) if part))}</p>"
 
 
 def given(

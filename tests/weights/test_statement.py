@@ -1,0 +1,74 @@
+"""What weighted figures are about is said by every answer that has them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tracekit as tk
+from tracekit.attributes import Codes
+from tracekit.weights.known import BEYOND, NOT_SAMPLED, UNKNOWN, Weights
+
+FRAME = pd.DataFrame({"trace_id": ["a1", "b2", "c3", "d4"], "span_id": ["1", "2", "3", "4"], "name": "GET /"})
+SHOP = tk.TraceSet.from_spans(FRAME.assign(service_name="shop", kind="SERVER", start_ns=[0, 1, 2, 3], end_ns=9))
+ANSWERS = (tk.latency, tk.errors, tk.service_graph, tk.critical_path)
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize(
+    ("traces", "text"),
+    [
+        (SHOP, "no weights are known: figures describe the recorded traces, each counted once, and not all traffic"),
+        (SHOP.with_weights([4, 4, 4, 1]), "weights from given: figures describe all traffic, as good as 3 traces"),
+        (SHOP.with_weights(1), "weights from given: all are 1, every request left its trace, and figures describe all"),
+        (
+            tk.TraceSet.from_spans(FRAME.assign(start_ns=0, end_ns=5, trace_state=["ot=th:8", None, None, None])),
+            "the weight of 3 of 4 traces is unknown and counts as 1: figures describe neither",
+        ),
+        (
+            tk.TraceSet.from_spans(
+                FRAME.assign(
+                    start_ns=0,
+                    end_ns=5,
+                    trace_state=["ot=th:8", None, None, None],
+                    **{"attributes.SampleRate": [None, 4, 4, 4]},
+                )
+            ).with_weights("auto"),
+            "weights from 2 sources (3 from SampleRate, 1 from tracestate ot=th): figures describe all traffic",
+        ),
+    ],
+)
+def test_every_weighted_answer_says_what_it_is_about(answer, traces, text):
+    found = answer(traces)
+    assert found.statement.startswith(text)
+    assert text.replace("'", "&#x27;") in found._repr_html_()
+    assert found.statement == traces.weights.statement
+
+
+def weights(values, labels):
+    distinct = list(dict.fromkeys(labels))
+    return Weights(np.array(values, float), Codes(np.array([distinct.index(x) for x in labels], np.int32), distinct))
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (weights([], []), "no traces"),
+        (
+            weights([20, 0, 0], ["rule, fixed rate", BEYOND, NOT_SAMPLED]),
+            "weights from rule, fixed rate; 2 traces beside the sample count as 0: figures describe all traffic, as",
+        ),
+        (weights([0, 0], [NOT_SAMPLED] * 2), "all 2 traces came beside the sample and count as 0: figures describe"),
+        (weights([1, 1, 0], ["log", "log", BEYOND]), "weights from log; 1 traces beside the sample count as 0: figur"),
+        (weights([9, 1], ["log", UNKNOWN]), "the weight of 1 of 2 traces is unknown and counts as 1"),
+    ],
+)
+def test_what_stands_for_nobody_is_told_apart(found, text):
+    assert found.statement.startswith(text)
+
+
+def test_a_block_says_nothing_about_weights_unless_it_is_told():
+    from tracekit.analysis.latency import summarise, tabulate  # noqa: PLC0415 - the two steps of one block
+
+    by = ["service_name"]
+    assert summarise([tabulate(SHOP, by)], by).statement == ""
+    assert summarise([tabulate(SHOP, by)], by)._repr_html_().startswith("<p>Latency(1 groups, 4 spans)</p>")
