@@ -7,13 +7,13 @@ from sampling.tables import Row, Table
 from tracekit.analysis.clock_skew_intervals import agree
 from tracekit.analysis.quality.call_pairs import all_calls, call_pairs
 from tracekit.analysis.quality.drift_lines import drift, step
-from tracekit.analysis.quality.gap_scan import gap_scan
 from tracekit.analysis.quality.inputs import Inputs
 from tracekit.analysis.quality.missing_spans import missing_spans
 from tracekit.analysis.quality.private_scan import blob, digit_runs, hits
 from tracekit.analysis.quality.silence import burst, silences
 from tracekit.analysis.quality.stitching import stitch
 from tracekit.analysis.quality.truncated_lags import truncated_lags
+from tracekit.stats.gap_scan import gap_scan
 
 _ALARM, _LOSS = 0.01, 0.2
 

@@ -6,11 +6,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, otlp, said, spans, status, trace_ids, traffic, wandering
+from quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, otlp, said, spans, status, trace_ids, traffic
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.analysis.quality.gap_scan import gap_scan
 from tracekit.analysis.quality.truncated_lags import truncated_lags
 
 START = EPOCH_NS // MINUTE * MINUTE
@@ -293,22 +292,3 @@ def cut_lines():
         times = {"startTimeUnixNano": str(EPOCH_NS), "endTimeUnixNano": str(EPOCH_NS + 5)}
         span = {"traceId": trace_id, "spanId": trace_id[:16], "name": "x", **times}
         yield {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
-
-
-def test_a_share_that_wanders_is_no_gap_and_no_baseline_is_dragged_by_an_outage():
-    rng = np.random.default_rng(15)
-    requests = traffic(rng, 480)
-    gap = gap_scan(rng.binomial(requests, np.clip(0.05 * np.exp(wandering(rng, 480)), 0, 1)), requests)
-    assert not (gap.p < 0.01 and gap.loss >= 0.2)
-    share = np.full(480, 0.05)
-    share[200:260] = 0.01
-    gap = gap_scan(rng.binomial(requests, share), requests)
-    assert gap.share == pytest.approx(0.05, rel=0.05)
-    assert gap.loss == pytest.approx(0.8, abs=0.06)
-
-
-def test_constant_shares_have_no_gap():
-    gap = gap_scan(np.full(60, 30), np.full(60, 600))
-    assert (gap.start, gap.end, gap.loss) == (0, 0, 0.0)
-    gap = gap_scan(np.full(60, 600), np.full(60, 600))
-    assert gap.p > 0.5

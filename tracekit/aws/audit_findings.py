@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tracekit.aws.audit_answers import Answers
-    from tracekit.aws.audit_gaps import Gap
     from tracekit.aws.audit_sheet import Fact, Sheet, Sheets
     from tracekit.aws.audit_tree import Verdict
+    from tracekit.stats.gap_scan import Gap
 
 WIDE = (
     "platform",
@@ -89,7 +89,7 @@ def _dated(fact: Fact) -> Fact:
 
 def _around(sheet: Sheet, gap: Gap) -> Iterator[Fact]:
     """Yield what the hours of a hole held, with two more on either side."""
-    hours = slice(max(0, gap.first - _MARGIN), gap.last + _MARGIN)
+    hours = slice(max(0, gap.start - _MARGIN), gap.end + _MARGIN)
     for name, counts in (("recorded", sheet.recorded), ("requests", sheet.requests)):
         told, source = counts[hours].astype(int).tolist() if counts is not None else [], sheet.facts[name]
         note = f"by the hour, from {_MARGIN} hours before the hole to {_MARGIN} after"
@@ -168,8 +168,8 @@ def _others(verdicts: dict[str, list[Verdict]], name: str, verdict: Verdict) -> 
         if other != name
         and one.status == "fail"
         and (theirs := one.numbers.get("gap"))
-        and theirs.first < gap.last
-        and gap.first < theirs.last
+        and theirs.start < gap.end
+        and gap.start < theirs.end
     ]
     return f"Same window in {', '.join(sorted(same))}." if same else "No other service has a hole in that time."
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from tracekit.aws.audit_expected import Expected, chance_of_none, expected_traces, ratio
-from tracekit.aws.audit_gaps import Gap, gap_scan
+from tracekit.stats.gap_scan import gap_scan
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import capture_probability, requests_needed, required_rate
 
@@ -18,7 +18,7 @@ Status = Literal["pass", "fail", "unknown", "not_needed"]
 ABSENT = 0.01  # a smaller chance of none proves that something is missing
 _LOW, _HIGH = 0.9, 1.1
 _BROKEN = 0.02
-_LEAST_LOSS = 0.2
+_LEAST_LOSS, _FEWEST_HOURS = 0.2, 13
 STAGES = {
     "T0": ("requests",),
     "T1": ("tracing_mode", "switched_off", "sdk"),
@@ -276,10 +276,11 @@ def _gaps(sheet: Sheet, expected: Expected | None) -> Verdict:
     if sheet.recorded is None or sheet.requests is None:
         return Verdict("T6a", "unknown")
     end = int(np.flatnonzero(sheet.recorded)[-1]) + 1  # what ended for good is no hole
-    due = sheet.requests if expected is None else expected.hours
-    gap: Gap | None = gap_scan(sheet.recorded[:end], due[:end])
-    if gap is None:
+    requests = np.maximum(sheet.requests, sheet.recorded)[:end]
+    due = requests if expected is None else expected.hours[:end]
+    if ((requests > 0) & (due > 0)).sum() < _FEWEST_HOURS:
         return Verdict("T6a", "unknown")
+    gap = gap_scan(sheet.recorded[:end], requests, expected=due)
     if gap.p < ABSENT and gap.loss >= _LEAST_LOSS:
         return Verdict("T6a", "fail", "D5a", {"gap": gap})
     return Verdict("T6a", "pass")

@@ -125,8 +125,8 @@ WORDS: dict[str, Words] = {
     ),
     "D5a": Words(
         "warning",
-        "{svc}: collection dropped by {loss} from {a} to {b} (p = {p}); requests did not. About {lost} traces were not"
-        " recorded. {others}",
+        "{svc}: collection dropped by {loss} from {a} to {b} (chance: {p}); requests did not. About {lost} traces were"
+        " not recorded. {others}",
         "Look at what happened to the collectors in that time.",
     ),
     "D5b": Words(
@@ -251,10 +251,10 @@ def _of_gap(v: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     gap, start = v["gap"], extra["start"]
     return {
         "loss": _share(gap.loss),
-        "a": when(start + 3600 * gap.first),
-        "b": when(start + 3600 * gap.last),
-        "p": f"{gap.p:.3f}",
-        "lost": _count(gap.expected - gap.came),
+        "a": when(start + 3600 * gap.start),
+        "b": when(start + 3600 * gap.end),
+        "p": _chance(gap.p),
+        "lost": _count(gap.expected - gap.traced),
     }
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.gap_scan import Gap, gap_scan
 from tracekit.analysis.quality.verdicts import needs, speak
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
+from tracekit.stats.gap_scan import Gap, gap_scan
 from tracekit.stats.intervals import wilson
 from tracekit.stats.tests import false_discovery
 
@@ -120,7 +120,6 @@ def _gaps_of(name: str, series: Series, gap: Gap, q: float, level: float) -> lis
     rows, requests, alarm = [], series.requests.copy(), _ALARM_P
     while gap.end > gap.start:
         is_alarm = q < alarm and gap.loss >= _ALARM_LOSS
-        gap = _to_its_edges(series, gap) if is_alarm else gap
         rows.append(_row(name, series, gap, "fail" if is_alarm else "ok", level))
         if not is_alarm or len(rows) == _MOST_GAPS:
             break
@@ -131,29 +130,17 @@ def _gaps_of(name: str, series: Series, gap: Gap, q: float, level: float) -> lis
     return rows
 
 
-def _to_its_edges(series: Series, gap: Gap) -> Gap:
-    """Return the gap with the windows beside it that lost more than half as much: the scan tries few lengths."""
-    least = series.requests * gap.share * (1 - gap.loss / 2)
-    start, end = gap.start, gap.end
-    while start > 0 and series.traces[start - 1] < least[start - 1]:
-        start -= 1
-    while end < len(least) and series.traces[end] < least[end]:
-        end += 1
-    due = float(series.requests[start:end].sum()) * gap.share
-    return gap._replace(start=start, end=end, loss=1 - float(series.traces[start:end].sum()) / due)
-
-
 def _row(name: str, series: Series, gap: Gap, status: str, level: float) -> dict[str, Any]:
     """Return what is known of one window; the interval of the loss allows for overdispersion."""
     part = slice(gap.start, gap.end)
-    asked, held = series.requests[part].sum(), series.traces[part].sum()
+    asked, held = series.requests[part].sum(), gap.traced
     per_bin = asked / max(gap.end - gap.start, 1)
     low, high = wilson(held / max(asked, 1), asked / (1 + max(per_bin - 1, 0) * gap.rho), level=level)
     start, end = (
         pd.Timestamp(int(at), unit="ns", tz="UTC") for at in (series.start_ns[gap.start], series.end_ns[gap.end - 1])
     )
     limits = [float(np.clip(1 - limit / gap.share, 0, 1)) for limit in (high, low)]
-    numbers = [name, start, end, asked, held, asked * gap.share, gap.loss, *limits, status]
+    numbers = [name, start, end, asked, held, gap.expected, gap.loss, *limits, status]
     return dict(zip(_COLUMNS, numbers, strict=True))
 
 
