@@ -40,6 +40,10 @@ from tracekit.analysis.clock_skew import clock_skew as clock_skew
 from tracekit.analysis.sampling import sampling as sampling
 from tracekit.analysis.quality import quality as quality
 from tracekit.analysis.coverage import coverage as coverage
+from tracekit.analysis.sampling_latency import latency_bias as latency_bias
+from tracekit.analysis.sampling_mix import sample_mix as sample_mix
+from tracekit.analysis.sampling_collection import collection as collection
+from tracekit.analysis.sampling_phase import start_phases as start_phases
 
 from tracekit.findings import Estimate as Estimate
 from tracekit.findings import Finding as Finding

@@ -39,6 +39,7 @@ _DARK: Final = {
     ACCENT: "#64b5f6",
 }
 _LIGHT: Final = {dark: light for light, dark in reversed(_DARK.items())}
+_PAINT: Final = re.compile(r'(?<=fill="|roke=")#[0-9a-f]{6}(?=")')
 _RGBA: Final = re.compile(r"rgba\((\d+),(\d+),(\d+),([\d.]+)\)")
 
 
@@ -122,6 +123,35 @@ def repainted(part: Any, theme: str) -> Any:
     if isinstance(part, list | tuple):
         return [repainted(value, theme) for value in part]
     return _repainted_colour(part, paints) if isinstance(part, str) else part
+
+
+def repainted_picture(picture: Markup, theme: str) -> Markup:
+    """Return a still picture in the colours that the house has in another theme.
+
+    Parameters
+    ----------
+    picture
+        An ``svg`` element, made by this room: only attributes are looked at, texts stay.
+    theme
+        ``light`` or ``dark``.
+
+    Returns
+    -------
+    Markup
+        A copy.
+
+    Examples
+    --------
+    >>> from tracekit.views.svg import text
+    >>> repainted_picture(text(0, 0, 'fill="#1c1e21"'), "dark")
+    '<text x="0" y="0" fill="#e4e6ea" class="tk-ink">fill="#1c1e21"</text>'
+    """
+    from tracekit.views.markup import Markup  # noqa: PLC0415 - for types elsewhere
+
+    def tag(found: re.Match[str]) -> str:
+        return _PAINT.sub(lambda colour: str(repainted(colour[0], theme)), found[0])
+
+    return Markup(re.sub(r"<[^<>]*>", tag, picture))
 
 
 def duration_axis(seconds: Iterable[float], **more: Any) -> dict[str, Any]:
@@ -231,6 +261,33 @@ def empty_state(figure: Chart, words: str) -> Chart:
     figure.update_layout(height=160, xaxis=hidden, yaxis=hidden, showlegend=False)
     place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0.6, "xanchor": "left", "showarrow": False}
     figure.add_annotation(text=words, font={"size": 14, "color": MUTE}, **place)
+    return figure
+
+
+def remark(figure: Chart, words: str, *, height: float) -> Chart:
+    """Say at the right of a figure what it cannot show.
+
+    Parameters
+    ----------
+    figure
+        Changed in place.
+    words
+        A sentence; made safe.
+    height
+        Where, at the right: 0 is the lower end of the axis, 1 the upper.
+
+    Returns
+    -------
+    Chart
+        The same.
+
+    Examples
+    --------
+    >>> remark(chart("Latency"), "Needs <rules>.", height=0.1).layout.annotations[0].text
+    'Needs &lt;rules&gt;.'
+    """
+    place = {"xref": "paper", "yref": "paper", "x": 1, "y": height, "xanchor": "right", "yanchor": "middle"}
+    figure.add_annotation(text=safe(words, limit=120), showarrow=False, font={"size": 11, "color": MUTE}, **place)
     return figure
 
 

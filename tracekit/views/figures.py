@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from plotly import graph_objects as go
 
-from tracekit.views.charts import repainted
+from tracekit.views.charts import repainted, repainted_picture
 from tracekit.views.still import still_picture
-from tracekit.views.svg import image
+from tracekit.views.svg import PAPER, image
 from tracekit.views.text import plural
 
 if TYPE_CHECKING:
@@ -79,14 +79,16 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
         Returns
         -------
         Markup
-            An ``svg`` element.
+            An ``svg`` element, in the theme of the figure.
 
         Examples
         --------
         >>> Chart(layout={"title": {"text": "Waits"}}).picture()[:4]
         '<svg'
         """
-        return still_picture(self)
+        if self.layout.template.layout.paper_bgcolor != repainted(PAPER, "dark"):
+            return still_picture(self)
+        return repainted_picture(still_picture(self.themed("light")), "dark")
 
     def _repr_mimebundle_(self, include: Container[str] | None = None, exclude: Container[str] = (), **_: Any) -> Any:
         """Return the live figure and what stands in for it."""

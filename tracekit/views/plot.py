@@ -9,12 +9,18 @@ from tracekit.views.charts import THEMES
 
 # type of a result -> the function that draws it; imported when it is first asked for
 VIEWS: Final = {
+    "tracekit.analysis.clock_skew_result.ClockSkew": "tracekit.views.sampling_clocks:plot_clock_skew",
+    "tracekit.analysis.coverage_result.Coverage": "tracekit.views.sampling_coverage:plot_coverage",
     "tracekit.analysis.errors.Errors": "tracekit.views.errors:plot_errors",
     "tracekit.analysis.latency.Latency": "tracekit.views.latency:plot_latency",
     "tracekit.analysis.path_compare.PathComparison": "tracekit.views.attribution_change:plot_comparison",
     "tracekit.analysis.path_flame.Flame": "tracekit.views.flame:plot_flame",
     "tracekit.analysis.path_result.CriticalPath": "tracekit.views.attribution:plot_critical_path",
     "tracekit.analysis.path_shares.Bands": "tracekit.views.attribution:plot_bands",
+    "tracekit.analysis.sampling_collection.Collection": "tracekit.views.sampling_collection:plot_collection",
+    "tracekit.analysis.sampling_latency.LatencyBias": "tracekit.views.sampling_latency:plot_latency_bias",
+    "tracekit.analysis.sampling_mix.SampleMix": "tracekit.views.sampling_mix:plot_sample_mix",
+    "tracekit.analysis.sampling_phase.StartPhases": "tracekit.views.sampling_phase:plot_start_phases",
     "tracekit.analysis.self_time.SelfTime": "tracekit.views.self_time:plot_self_time",
     "tracekit.analysis.service_graph.ServiceGraph": "tracekit.views.service_graph:plot_service_graph",
     "tracekit.analysis.timeline.Timeline": "tracekit.views.timeline:plot_timeline",

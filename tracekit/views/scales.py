@@ -88,7 +88,7 @@ class Scale:
             )
         if "%" in self.form:
             return f"{value * 100:.3g} %"
-        return short_count(value) if abs(value) >= 1000 and value == int(value) else f"{value:.4g}"  # noqa: PLR2004 - k
+        return short_count(value) if abs(value) >= 10_000 and value == int(value) else f"{value:,.4g}"  # noqa: PLR2004 - k
 
     def _powers(self) -> list[float]:
         """Return 1, 2, 5 and zeros, or powers of ten alone where there are many."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.scales import Scale, scale_of
-from tracekit.views.still_marks import CHARACTER, DASHES, KINDS, drawn, fill, stacked_ends, values_of
+from tracekit.views.still_marks import CHARACTER, DASHES, KINDS, dot, drawn, fill, stacked_ends, values_of
 from tracekit.views.svg import INK, LINE, picture, text
 from tracekit.views.text import clean
 
@@ -199,7 +199,7 @@ def _sample(trace: Any, x: float, y: float, colour: str) -> Markup:
     if trace.type == "scatter" and not trace.fill:
         own = trace.line.color or (trace.marker.color if isinstance(trace.marker.color, str) else colour)
         if "lines" not in (trace.mode or "lines"):
-            return element("circle", {"cx": x + 9, "cy": y, "r": 4, "fill": own})
+            return element(*dot(x + 9, y, 8, own, trace.marker.symbol))
         stroke = {"stroke": own, "stroke-width": 2, "stroke-dasharray": DASHES.get(trace.line.dash or "")}
         return element("line", {"x1": x, "x2": x + 18, "y1": y, "y2": y, **stroke})
     own = trace.fillcolor if trace.type == "scatter" else trace.marker.color

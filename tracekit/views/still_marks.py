@@ -160,8 +160,38 @@ def _dots(trace: Any, points: Sequence[Point], paint: str) -> list[Markup]:
         if math.isfinite(px) and math.isfinite(py):
             own = colours if isinstance(colours, str) else paint if colours is None else colours[k]
             hover = [element("title", {}, html.unescape(str(words[k])))] if words is not None else []
-            parts.append(element("circle", {"cx": px, "cy": py, "r": size / 2, "fill": own}, *hover, Markup()))
+            parts.append(element(*dot(px, py, size, own, trace.marker.symbol), *hover, Markup()))
     return parts
+
+
+def dot(x: float, y: float, size: float, colour: str, symbol: str | None) -> tuple[str, dict[str, object]]:
+    """Return a point: a disc, or an upright line.
+
+    Parameters
+    ----------
+    x, y
+        Of its middle.
+    size
+        Its height.
+    colour
+        As ``#rrggbb``.
+    symbol
+        plotly's; ``line-ns-open`` is the upright line.
+
+    Returns
+    -------
+    tuple
+        Name and attributes of an element.
+
+    Examples
+    --------
+    >>> dot(5, 5, 8, "#1c1e21", "line-ns-open")[0]
+    'line'
+    """
+    if symbol != "line-ns-open":
+        return "circle", {"cx": x, "cy": y, "r": size / 2, "fill": colour}
+    ends = {"x1": x, "x2": x, "y1": y - size / 2, "y2": y + size / 2}
+    return "line", {**ends, "stroke": colour, "stroke-width": 2}
 
 
 def _bars(trace: Any, x: Scale, y: Scale, colour: str, ends: Sequence[tuple[Any, float, float]]) -> list[Markup]:

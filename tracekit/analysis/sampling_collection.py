@@ -1,0 +1,177 @@
+"""Collection over time: how many traces arrived, how many the requests should have left, and where there are gaps."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.quality.gaps import gaps
+from tracekit.analysis.quality.inputs import Inputs
+from tracekit.analysis.quality.silence import silence
+from tracekit.analysis.timeline import timeline
+from tracekit.findings import Shown
+
+if TYPE_CHECKING:
+    from tracekit.findings import Finding
+    from tracekit.traces import TraceSet
+
+ALL = "all"
+_GAPS = ["scope", "kind", "start_time", "end_time", "trace_count", "expected_count", "loss_ratio", "low", "high"]
+
+
+@dataclass(frozen=True, repr=False)
+class Collection(Shown):
+    """Traces that arrived, beside those that should have.
+
+    Parameters
+    ----------
+    table
+        One row a ``scope`` (``all``, and each service where services are counted apart) and window: ``start_time`` and
+        ``end_time`` (UTC), ``trace_count``; where requests were counted ``request_count`` and ``expected_count``, the
+        traces that they would leave at the share traced outside the gaps, else NaN.
+    gaps
+        One row a gap: ``scope``, ``kind`` (``gap``: against counted requests; ``silence``: against the neighbouring
+        traces, which may be a lull), ``start_time``, ``end_time``, ``trace_count``, ``expected_count``, ``loss_ratio``
+        with ``low`` and ``high`` (NaN for silences).
+    headlines
+        What the checks ``gap.scan`` and ``gap.silence`` say.
+
+    Examples
+    --------
+    >>> Collection(pd.DataFrame({"scope": ["all"] * 3, "trace_count": [5, 0, 4]}), pd.DataFrame(columns=["scope"]), ())
+    Collection(9 traces in 3 windows, 0 gaps)
+    """
+
+    table: pd.DataFrame
+    gaps: pd.DataFrame
+    headlines: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        whole = self.table[self.table["scope"] == ALL]
+        found = f"{len(self.gaps):,} gap{'' if len(self.gaps) == 1 else 's'}"
+        return f"Collection({whole['trace_count'].sum():,} traces in {len(whole):,} windows, {found})"
+
+    def _repr_html_(self) -> str:
+        said = "".join(f"<p>{html.escape(line)}</p>" for line in (repr(self), *self.headlines))
+        return f"{said}{self.gaps.head(10).to_html(index=False, border=0) if len(self.gaps) else ''}"
+
+
+def collection(traces: TraceSet, *, requests: pd.DataFrame | None = None, level: float = 0.95) -> Collection:
+    """Return traces over time, and the stretches in which fewer were collected than should have been.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    requests
+        Requests that somebody else counted, with times, as ``tk.quality`` takes them; without, the windows are those of
+        ``tk.timeline`` and only silences can be told.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    Collection
+        ``.table``, ``.gaps`` and ``.headlines``.
+
+    Raises
+    ------
+    ValueError
+        Counts that hold what they should not; the row is named.
+
+    Notes
+    -----
+    The gaps of check ``gap.scan`` where requests are counted by time, else the silences of ``gap.silence``; their
+    assumptions hold here as well.  A trace counts once for each service that it reaches.
+
+    Examples
+    --------
+    Ten requests a minute leave five traces each, but in minutes 10 to 14 none:
+
+    >>> from tracekit import TraceSet
+    >>> minute = 60 * 10**9
+    >>> begun = [m * minute + k for m in range(30) if not 10 <= m < 15 for k in range(5)]
+    >>> frame = pd.DataFrame({"span_id": "1", "name": "x", "start_ns": begun, "end_ns": begun})
+    >>> frame["trace_id"] = [f"{n + 1:032x}" for n in range(len(begun))]
+    >>> requests = pd.DataFrame({"time": pd.to_datetime([m * minute for m in range(30)], utc=True), "count": 10})
+    >>> seen = collection(TraceSet.from_spans(frame), requests=requests)
+    >>> seen.gaps[["kind", "expected_count", "loss_ratio"]].to_numpy().tolist()
+    [['gap', 25.0, 1.0]]
+    """
+    inputs = Inputs(traces, requests=requests, level=level)
+    if inputs.counts is None or not inputs.counts.has_time:
+        found = silence(inputs)
+        return Collection(_of_traces(traces), _silences(found[0]), tuple(finding.headline for finding in found))
+    found = gaps(inputs)
+    holes = _gaps(found[0])
+    return Collection(_of_counts(inputs, holes), holes, tuple(finding.headline for finding in found))
+
+
+def _of_traces(traces: TraceSet) -> pd.DataFrame:
+    """Return traces by window, without anything to compare them with."""
+    seen = timeline(traces)
+    start = seen.table["start_time"].astype("datetime64[ns, UTC]")
+    columns = {"start_time": start, "end_time": start + pd.Timedelta(seen.step_ns, "ns")}
+    table = pd.DataFrame({"scope": ALL} | columns | {"trace_count": seen.table["trace_count"]})
+    return table.assign(request_count=np.nan, expected_count=np.nan)
+
+
+def _of_counts(inputs: Inputs, holes: pd.DataFrame) -> pd.DataFrame:
+    """Return traces beside requests by window: of everything, and of every service that is counted apart."""
+    counts, bins = inputs.counts, inputs.tally.bins
+    assert counts is not None
+    parts = {ALL: bins}
+    if "service_name" in counts.dimensions:
+        parts |= {str(name): part for name, part in bins.groupby("service_name")}
+    ends = counts.frame.groupby("start_ns")["end_ns"].max()
+    frames = []
+    for scope, part in parts.items():
+        sums = part.groupby("start_ns")[["requests", "traces"]].sum().sort_index()
+        frame = pd.DataFrame({"scope": scope, "start_ns": sums.index, "end_ns": ends.reindex(sums.index).to_numpy()})
+        frame["trace_count"] = sums["traces"].to_numpy(np.int64)
+        frame["request_count"] = sums["requests"].to_numpy(np.float64)
+        frame["expected_count"] = frame["request_count"] * _usual_share(frame, holes[holes["scope"] == scope])
+        frames.append(frame)
+    table = pd.concat(frames, ignore_index=True)
+    for side in ("start", "end"):
+        table[f"{side}_time"] = pd.to_datetime(table.pop(f"{side}_ns"), utc=True)
+    return table[["scope", "start_time", "end_time", "trace_count", "request_count", "expected_count"]]
+
+
+def _usual_share(frame: pd.DataFrame, holes: pd.DataFrame) -> float:
+    """Return the traced share of the requests outside the gaps, from the first trace to the last."""
+    seen = np.flatnonzero(frame["trace_count"] > 0)
+    if not len(seen):
+        return 0.0
+    inner = frame.iloc[seen[0] : seen[-1] + 1]
+    starts = holes[["start_time", "end_time"]].astype("datetime64[ns, UTC]").astype(np.int64).to_numpy()
+    outside = np.ones(len(inner), bool)
+    for low, high in starts:
+        outside &= (inner["start_ns"] < low) | (inner["start_ns"] >= high)
+    requests = float(inner.loc[outside, "request_count"].sum())
+    return float(inner.loc[outside, "trace_count"].sum()) / requests if requests else 0.0
+
+
+def _gaps(finding: Finding) -> pd.DataFrame:
+    """Return the gaps of ``gap.scan``."""
+    rows = finding.evidence
+    if "loss_ratio" not in rows:
+        return pd.DataFrame(columns=_GAPS)
+    renamed = rows[rows["status"] == "fail"].rename(
+        columns={"traces": "trace_count", "expected_traces": "expected_count"}
+    )
+    return renamed.assign(kind="gap").sort_values("start_time", ignore_index=True)[_GAPS]
+
+
+def _silences(finding: Finding) -> pd.DataFrame:
+    """Return the silences of ``gap.silence``; nothing arrived in them."""
+    rows = finding.evidence
+    if "due_count" not in rows or finding.severity == "info":
+        return pd.DataFrame(columns=_GAPS)
+    end = rows["start_time"] + pd.to_timedelta(rows["gap_ns"], unit="ns")
+    filled = rows.assign(scope=ALL, kind="silence", end_time=end, trace_count=0, expected_count=rows["due_count"])
+    return filled.assign(loss_ratio=1.0, low=np.nan, high=np.nan)[_GAPS]

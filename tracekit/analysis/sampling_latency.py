@@ -1,0 +1,158 @@
+"""How far the latencies that a sample shows are from those of all requests: two curves, each with its limits."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.sampling.inputs import gather
+from tracekit.analysis.sampling.words import duration, number
+from tracekit.findings import Shown
+from tracekit.stats.quantile_limits import quantile_limits
+from tracekit.stats.quantiles import weighted_quantiles
+
+if TYPE_CHECKING:
+    from tracekit.analysis.sampling.inputs import Inputs
+    from tracekit.columns import Array
+    from tracekit.stats.quantile_limits import Quantile
+    from tracekit.stats.weighted_rates import Target
+    from tracekit.traces import TraceSet
+
+SHARES = (*(k / 100 for k in range(1, 100)), 0.995, 0.999)
+"""Of the requests that are at least as fast: those at which the curves are known."""
+
+
+@dataclass(frozen=True, repr=False)
+class LatencyBias(Shown):
+    """Latency as the sample shows it, beside that of all requests.
+
+    Parameters
+    ----------
+    curve
+        One row a share of requests (0.01 to 0.999): ``share``; ``raw_ns``, the latency that this share of the traces in
+        hand does not exceed, with ``raw_low_ns`` and ``raw_high_ns``, the limits that one would give it by taking the
+        sample for a fair one; ``estimate_ns``, that of all requests, with ``low_ns`` and ``high_ns``; ``logged_ns``,
+        that of the logged requests.  NaN where a limit is not estimable, where probabilities are unknown, and where
+        nothing was logged.
+    n_traces, n_effective
+        Traces behind the estimate, and how many unweighted ones would be as informative.
+    weights_source
+        Where the inclusion probabilities came from.
+    missing
+        What a correction needs; empty where there is one.
+
+    Examples
+    --------
+    >>> LatencyBias(pd.DataFrame({"share": [0.95], "raw_ns": [5e6]}), 0, 0.0, "", "sampling rules")
+    LatencyBias(p95 5 ms in the sample; not corrected: needs sampling rules)
+    """
+
+    curve: pd.DataFrame
+    n_traces: int
+    n_effective: float
+    weights_source: str
+    missing: str = ""
+
+    @property
+    def summary(self) -> str:
+        """The 95th percentile in one sentence: raw, corrected with its interval, and n."""
+        row = self.curve[self.curve["share"] == 0.95].iloc[:1].to_dict("records")  # noqa: PLR2004 - p95
+        if not row:
+            return "no root span has a duration"
+        raw = f"p95 {duration(row[0]['raw_ns'])} in the sample"
+        if self.missing:
+            return f"{raw}; not corrected: needs {self.missing}"
+        limits = f"{duration(row[0]['low_ns'])} to {duration(row[0]['high_ns'])}"
+        counted = f"n = {number(self.n_traces)}, effective {number(self.n_effective)}"
+        return f"{raw}, {duration(row[0]['estimate_ns'])} of all requests ({limits}; {counted})"
+
+    def __repr__(self) -> str:
+        return f"LatencyBias({self.summary})"
+
+    def _repr_html_(self) -> str:
+        shown = self.curve[self.curve["share"].isin((0.5, 0.9, 0.95, 0.99))]
+        return f"<p>{html.escape(repr(self))}</p>{shown.to_html(index=False, border=0)}"
+
+
+def latency_bias(
+    traces: TraceSet,
+    *,
+    rules: Any = None,
+    log: pd.DataFrame | None = None,
+    target: Target = "window",
+    level: float = 0.95,
+) -> LatencyBias:
+    """Return the latency curve of the traces in hand, and that of the requests that they stand for.
+
+    Parameters
+    ----------
+    traces
+        Any traces; weights that they have are used, and found as ``tk.sampling`` finds them where they have none.
+    rules, log
+        As ``tk.sampling`` takes them; a ``duration_ns`` in the log is the curve of the logged requests.
+    target
+        Of the corrected curve: ``window``, what happened in this window; ``process``, what lies behind it.
+    level
+        Confidence level of the limits, at each share by itself.
+
+    Returns
+    -------
+    LatencyBias
+        ``.curve`` and ``.summary``.
+
+    Raises
+    ------
+    ValueError
+        Another target, a level that is none, rules that do not parse.
+
+    Notes
+    -----
+    Durations of root spans.  Corrected: the weighted quantile with limits by test inversion
+    (``stats.quantile_limits``), as in check ``bias.tail``.  Raw: the same with equal weights, for the process, which is
+    what a reader gets who takes the sample for a fair one; its limits hold only if it is.
+
+    Examples
+    --------
+    A hundred slow requests were all kept, of the quick ones every twentieth:
+
+    >>> from tracekit import TraceSet
+    >>> ids = [f"{n:032x}" for n in range(1, 601)]
+    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "GET /", "start_ns": 0})
+    >>> frame["end_ns"] = [2_000_000_000] * 100 + [10_000_000 + n for n in range(500)]
+    >>> latency_bias(TraceSet.from_spans(frame).with_weights([1.0] * 100 + [20.0] * 500))
+    LatencyBias(p95 2 s in the sample, 10 ms of all requests (10 ms to 10 ms; n = 600, effective 510))
+    """
+    if target not in ("window", "process"):
+        raise ValueError(f"expected a target of window or process, found {target!r}")
+    inputs = gather(traces, rules=rules, log=log, level=level)
+    is_timed = ~np.isnan(inputs.took_ns)
+    every = inputs.took_ns[is_timed]
+    raw = quantile_limits(np.ones(len(every)), every, SHARES, target="process", level=level)
+    kept = is_timed & inputs.base
+    is_known = not inputs.weights_needed and bool(kept.any())
+    right = quantile_limits(inputs.probability[kept], inputs.took_ns[kept], SHARES, target=target, level=level)
+    curve = pd.DataFrame({"share": SHARES} | _columns(raw, "raw_ns", "raw_low_ns", "raw_high_ns"))
+    names = ("estimate_ns", "low_ns", "high_ns")
+    curve = curve.assign(**(_columns(right, *names) if is_known else dict.fromkeys(names, np.nan)))
+    curve["logged_ns"] = _logged(inputs)
+    source, n_effective = (inputs.weights_source, right[0].n_effective) if is_known else ("", 0.0)
+    missing = "" if is_known else inputs.weights_needed or "root spans with a duration"
+    n_traces = right[0].n if is_known else 0
+    return LatencyBias(curve.iloc[: len(curve) * bool(len(every))], n_traces, n_effective, source, missing)
+
+
+def _columns(quantiles: list[Quantile], value: str, low: str, high: str) -> dict[str, list[float]]:
+    """Return quantiles as columns."""
+    return {value: [q.value for q in quantiles], low: [q.low for q in quantiles], high: [q.high for q in quantiles]}
+
+
+def _logged(inputs: Inputs) -> Array | float:
+    """Return the quantiles of the logged durations, NaN without."""
+    if inputs.log is None or "duration_ns" not in inputs.log:
+        return np.nan
+    took = pd.to_numeric(inputs.log["duration_ns"]).dropna().to_numpy(np.float64)
+    return np.asarray(weighted_quantiles(took, np.ones(len(took)), SHARES)) if len(took) else np.nan

@@ -1,0 +1,127 @@
+"""What share of the traffic each stratum is, and what share of the sample."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.sampling.inputs import gather
+from tracekit.analysis.sampling.traffic_mix import traffic_mix
+from tracekit.findings import Shown
+
+if TYPE_CHECKING:
+    from tracekit.traces import TraceSet
+
+AXES = ("strata", "hours")
+_COLUMNS = ["axis", "stratum", "request_count", "trace_count", "request_share", "trace_share"]
+_COLUMNS += ["trace_share_low", "trace_share_high", "ratio", "low", "high", "verdict"]
+_RENAMED = {"scope": "stratum", "requests": "request_count", "traces": "trace_count", "estimate": "ratio"}
+_RENAMED |= {"ci_low": "low", "ci_high": "high", "status": "verdict"}
+
+
+@dataclass(frozen=True, repr=False)
+class SampleMix(Shown):
+    """Shares of the traffic beside shares of the sample.
+
+    Parameters
+    ----------
+    table
+        One row a stratum of an ``axis`` (``strata``: what the counts tell apart; ``hours``): ``stratum``,
+        ``request_count``, ``trace_count``, ``request_share``, ``trace_share`` with ``trace_share_low`` and
+        ``trace_share_high``; ``ratio``, its sampling rate over that of the rest, with ``low`` and ``high``;
+        ``verdict``: ``ok``, ``biased`` or ``inconclusive``.  Empty where nothing can be compared.
+    headlines
+        One sentence an axis, or what is needed.
+
+    Examples
+    --------
+    >>> SampleMix(pd.DataFrame({"verdict": ["ok", "biased"]}), ("/pay is sampled at 0.5x.",))
+    SampleMix(1 of 2 strata sampled at another rate)
+    """
+
+    table: pd.DataFrame
+    headlines: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        biased = int((self.table["verdict"] == "biased").sum())
+        return f"SampleMix({biased:,} of {len(self.table):,} strata sampled at another rate)"
+
+    def _repr_html_(self) -> str:
+        said = "".join(f"<p>{html.escape(line)}</p>" for line in self.headlines)
+        return f"{said}{self.table.head(10).to_html(index=False, border=0)}"
+
+
+def sample_mix(
+    traces: TraceSet,
+    *,
+    requests: pd.DataFrame | None = None,
+    log: pd.DataFrame | None = None,
+    margin: float = 0.10,
+    level: float = 0.95,
+) -> SampleMix:
+    """Return which routes, methods, statuses, services or hours the sample shows more or less than the traffic.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    requests, log, margin
+        As ``tk.sampling`` takes them; requests count where both are given.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    SampleMix
+        ``.table`` and ``.headlines``.
+
+    Raises
+    ------
+    ValueError
+        Counts that hold what they should not; the row is named.
+
+    Notes
+    -----
+    The numbers and verdicts of check ``mix.head``.  The interval of a stratum's share of the traces is that of its
+    ratio rho: ``N_h rho / (N_h rho + N - N_h)`` of the traces come from a stratum of ``N_h`` among ``N`` requests that
+    is sampled at rho times the rate of the rest.
+
+    Examples
+    --------
+    Refunds are a tenth of the requests, but a twentieth of the traces:
+
+    >>> from tracekit import TraceSet
+    >>> ids = [f"{n:032x}" for n in range(1, 1001)]
+    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> frame["http_route"] = ["/refund"] * 50 + ["/cart"] * 950
+    >>> requests = pd.DataFrame({"route": ["/refund", "/cart"], "count": [2_000, 18_000]})
+    >>> mix = sample_mix(TraceSet.from_spans(frame), requests=requests)
+    >>> mix.table.set_index("stratum").loc["/refund", ["request_share", "trace_share"]].tolist()
+    [0.1, 0.05]
+    """
+    inputs = gather(traces, requests=requests, log=log, margin=margin, level=level)
+    found = traffic_mix(inputs)
+    axes = AXES if inputs.counts is not None and inputs.counts.dimensions else AXES[1:]
+    parts = [
+        finding.evidence.assign(axis=axis)
+        for axis, finding in zip(axes, found, strict=False)
+        if "trace_share" in finding.evidence
+    ]
+    headlines = tuple(finding.headline for finding in found)
+    if not parts:
+        return SampleMix(pd.DataFrame(columns=_COLUMNS), headlines)
+    table = pd.concat(parts, ignore_index=True).rename(columns=_RENAMED)
+    rest = table.groupby("axis")["request_count"].transform("sum") - table["request_count"]
+    for side in ("low", "high"):
+        table[f"trace_share_{side}"] = _share(table["request_count"], rest, table[side])
+    return SampleMix(table[_COLUMNS].astype({"trace_count": np.int64}), headlines)
+
+
+def _share(requests: pd.Series, rest: pd.Series, ratio: pd.Series) -> pd.Series:
+    """Return the share of the traces that a stratum has at a ratio of its rate to that of the rest; 1 at infinity."""
+    kept = requests * ratio
+    return (kept / (kept + rest)).where(~np.isposinf(ratio), 1.0)

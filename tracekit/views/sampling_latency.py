@@ -1,0 +1,170 @@
+"""Latency as a sample shows it, beside that of all requests."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from tracekit.views.charts import chart, duration_axis, empty_state, faded, remark
+from tracekit.views.colours import LIGHT
+from tracekit.views.intervals import Interval, interval_rows
+from tracekit.views.markup import table
+from tracekit.views.svg import ACCENT, INK
+from tracekit.views.text import duration
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.analysis.sampling_latency import LatencyBias
+    from tracekit.views.figures import Chart
+    from tracekit.views.markup import Markup
+
+KINDS: Final = ("curves", "limits")
+_RAW, _RIGHT, _LOGGED = LIGHT[1], ACCENT, INK
+_NS: Final = 1e-9
+_POINTS: Final = (0.5, 0.9, 0.95, 0.99)
+_SERIES: Final = (
+    ("in the sample", ("raw_ns", "raw_low_ns", "raw_high_ns"), _RAW),
+    ("of all requests", ("estimate_ns", "low_ns", "high_ns"), _RIGHT),
+    ("as logged", ("logged_ns", "logged_ns", "logged_ns"), _LOGGED),
+)
+
+
+def plot_latency_bias(result: LatencyBias, *, kind: str = "curves") -> Chart:
+    """Draw the latency that a sample shows, and that of all requests, each with its limits.
+
+    Parameters
+    ----------
+    result
+        Of ``analysis.sampling_latency``.
+    kind
+        ``curves``: the share of requests at or below each duration, in a band of its limits; ``limits``: p50, p90, p95
+        and p99 with theirs.
+
+    Returns
+    -------
+    Chart
+        A plotly figure; durations in seconds, on a logarithmic axis.  A band ends where a limit is not estimable.
+
+    Raises
+    ------
+    ValueError
+        Another kind.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.sampling_latency import latency_bias
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> plot_latency_bias(latency_bias(TraceSet.from_spans(frame).with_weights(20))).layout.title.text
+    'p95 latency: 5.00 µs in the sample, 5.00 µs of all requests'
+    """
+    if kind not in KINDS:
+        raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")
+    if result.curve.empty:
+        return empty_state(chart("Latency of the sample and of all requests"), "No root span has a duration.")
+    figure = _curves(result) if kind == "curves" else _limits(result)
+    return remark(figure, f"A correction needs {result.missing}.", height=0.05) if result.missing else figure
+
+
+def _curves(result: LatencyBias) -> Chart:
+    """Return the cumulated curves in their bands."""
+    curve = result.curve
+    reach = [value * _NS for _, columns, _ in _SERIES for value in curve[list(columns)].to_numpy(float).ravel()]
+    axis = {"tickformat": ".0%", "range": [0, 1.02], "title": {"text": "share of requests at or below"}}
+    figure = chart(
+        _title(result),
+        table=_table(curve),
+        xaxis=duration_axis(reach, title={"text": "duration, with limits"}),
+        yaxis=axis,
+    )
+    for name, (value, low, high), colour in _SERIES:
+        if curve[value].isna().all():
+            continue
+        if value != low:
+            _add_band(figure, curve, (low, high), colour, name)
+        dash = {"dash": "dot"} if name == "as logged" else {}
+        figure.add_scatter(
+            x=(curve[value] * _NS).tolist(),
+            y=curve["share"].tolist(),
+            name=name,
+            mode="lines",
+            line={"color": colour, "width": 2, **dash},
+            text=[_said(*row) for row in curve[[value, low, high]].to_numpy(float)],
+            hovertemplate=f"%{{y:.1%}} take at most %{{text}}<extra>{name}</extra>",
+        )
+    return figure
+
+
+def _add_band(figure: Chart, curve: pd.DataFrame, limits: tuple[str, str], colour: str, name: str) -> None:
+    """Add the band between two limits, as far as both are known."""
+    known = curve[curve[list(limits)].notna().all(axis=1)]
+    edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0, "color": colour}, "hoverinfo": "skip"}
+    shares = known["share"].tolist()
+    figure.add_scatter(x=(known[limits[0]] * _NS).tolist(), y=shares, showlegend=False, **edge)
+    figure.add_scatter(
+        x=(known[limits[1]] * _NS).tolist(),
+        y=shares,
+        name=f"95 % limits {name}",
+        showlegend=False,
+        fill="tonexty",
+        fillcolor=faded(colour, 0.2),
+        **edge,
+    )
+
+
+def _limits(result: LatencyBias) -> Chart:
+    """Return some quantiles as points with their limits."""
+    rows = result.curve[result.curve["share"].isin(_POINTS)]
+    intervals, said = [], []
+    for row in rows.to_dict("records"):
+        for name, (value, low, high), _ in _SERIES:
+            intervals.append(Interval(_quantile(row["share"]), name, *(row[c] * _NS for c in (value, low, high))))
+            said.append(_said(*(row[c] for c in (value, low, high))))
+    drawn = {interval.series for interval in intervals if math.isfinite(interval.value)}
+    axis = duration_axis(v for i in intervals for v in (i.value, i.low, i.high) if math.isfinite(v))
+    figure = interval_rows(
+        _title(result),
+        intervals,
+        xaxis=axis,
+        colours=[colour for name, _, colour in _SERIES if name in drawn],
+        texts=said,
+        table=_table(result.curve),
+    )
+    figure.update_traces(hovertemplate="%{y} %{text}<extra></extra>")
+    return figure
+
+
+def _title(result: LatencyBias) -> str:
+    """Return what the figure says: p95 on either side, or what a correction needs."""
+    row = result.curve[result.curve["share"] == 0.95].iloc[0]  # noqa: PLR2004 - p95
+    raw = f"p95 latency: {duration(row['raw_ns'])} in the sample"
+    if result.missing:
+        return f"{raw}, unknown of all requests"
+    return f"{raw}, {duration(row['estimate_ns'])} of all requests"
+
+
+def _table(curve: pd.DataFrame) -> Markup:
+    """Return some quantiles in words."""
+    shown = curve[curve["share"].isin(_POINTS)]
+    rows = [
+        (_quantile(row["share"]), *(_said(*(row[c] for c in columns)) for _, columns, _ in _SERIES))
+        for row in shown.to_dict("records")
+    ]
+    return table(("", *(name for name, _, _ in _SERIES)), rows)
+
+
+def _quantile(share: float) -> str:
+    """Return the name of a quantile."""
+    return f"p{100 * share:g}"
+
+
+def _said(value: float, low: float, high: float) -> str:
+    """Return a latency in words, with its limits where it has any."""
+    if not math.isfinite(value):
+        return "unknown"
+    if low == value == high:
+        return duration(value)
+    ends = (duration(limit) if math.isfinite(limit) else "not estimable" for limit in (low, high))
+    return f"{duration(value)} ({' to '.join(ends)})"

@@ -1,0 +1,116 @@
+"""Where in the second traces begin, and which of them a reservoir kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tracekit.views.charts import chart, empty_state, remark
+from tracekit.views.colours import LIGHT
+from tracekit.views.markup import table
+from tracekit.views.svg import ACCENT, INK, MUTE
+from tracekit.views.text import count, plural, ratio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.analysis.sampling_phase import StartPhases
+    from tracekit.views.figures import Chart
+
+_MS: Final = 1e-3
+
+
+def plot_start_phases(result: StartPhases) -> Chart:
+    """Draw how many traces begin in each part of the second.
+
+    Parameters
+    ----------
+    result
+        Of ``analysis.sampling_phase``.
+
+    Returns
+    -------
+    Chart
+        A plotly figure: bars of the traces, those of the reservoir apart where a rule tells them; between the dotted
+        lines all bars stay where starts are even; and how all requests begin, where they were logged.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.sampling_phase import start_phases
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "end_ns": 10**9})
+    >>> seen = start_phases(TraceSet.from_spans(frame.assign(start_ns=[0, 600_000_000])), parts=2)
+    >>> plot_start_phases(seen).data[0].y
+    (1.0, 1.0)
+    """
+    seen = result.table
+    whole = int(seen["trace_count"].sum())
+    if not whole:
+        return empty_state(chart("Starts within the second"), "No trace has a start.")
+    figure = chart(
+        _title(result, whole),
+        table=_table(seen),
+        barmode="stack",
+        bargap=0.1,
+        xaxis={"title": {"text": "milliseconds into the second"}, "range": [0, 1000]},
+        yaxis={"title": {"text": "traces"}, "rangemode": "tozero"},
+    )
+    places = ((seen["start_ms"] + seen["end_ms"]) / 2).tolist()
+    steps = [*seen["start_ms"], float(seen["end_ms"].iloc[-1])]
+    kept = seen["reservoir_count"].fillna(0)
+    if kept.any():
+        figure.add_bar(x=places, y=kept.tolist(), name="kept by the reservoir", **_bars(LIGHT[1], seen))
+    rest = "kept by the rate" if kept.any() else "traces"
+    figure.add_bar(x=places, y=(seen["trace_count"] - kept).tolist(), name=rest, **_bars(ACCENT, seen))
+    for column, name in (("even_high", "limits of even starts"), ("even_low", None)):
+        _add_steps(figure, steps, seen[column].tolist(), name, {"color": MUTE, "width": 1, "dash": "dot"})
+    requests = float(seen["request_count"].sum())
+    if requests:
+        due = (seen["request_count"] * whole / requests).tolist()
+        _add_steps(figure, steps, due, "all requests, to scale", {"color": INK, "width": 2})
+    return (
+        remark(figure, f"Telling the reservoir's traces apart needs {result.missing}.", height=0.95)
+        if result.missing
+        else figure
+    )
+
+
+def _bars(colour: str, seen: pd.DataFrame) -> dict[str, Any]:
+    """Return how bars look and what they say."""
+    said = [_part(row) for row in seen.to_dict("records")]
+    return {
+        "marker": {"color": colour},
+        "customdata": said,
+        "hovertemplate": "%{customdata}: %{y:,}<extra>%{fullData.name}</extra>",
+    }
+
+
+def _add_steps(figure: Chart, steps: list[float], values: list[float], name: str | None, line: dict[str, Any]) -> None:
+    """Add a line that keeps its height through each part of the second."""
+    drawn = {"mode": "lines", "line": {**line, "shape": "hv"}, "name": name, "showlegend": name is not None}
+    figure.add_scatter(x=steps, y=[*values, values[-1]], hovertemplate="%{y:.1f}<extra></extra>", **drawn)
+
+
+def _title(result: StartPhases, whole: int) -> str:
+    """Return where starts crowd, and what share the reservoir kept."""
+    if result.is_even:
+        said = f"{plural(whole, 'trace')} begin evenly over the second"
+    else:
+        most = result.table.iloc[int(result.table["trace_count"].to_numpy().argmax())]
+        share, due = ratio(most["trace_count"] / whole), ratio(most["even_count"] / whole)
+        said = f"{share} of {plural(whole, 'trace')} begin at {_part(most)} of the second, {due} if even"
+    return said if result.missing else f"{said}; the reservoir kept {ratio(result.reservoir_ratio)}"
+
+
+def _part(row: Any) -> str:
+    """Return a part of the second in words."""
+    return f"{row['start_ms']:g} to {row['end_ms']:g} ms"
+
+
+def _table(seen: pd.DataFrame) -> Any:
+    """Return the fullest parts in words."""
+    rows = [
+        (_part(row), count(row["trace_count"]), count(round(row["even_count"], 1)))
+        for row in seen.nlargest(5, "trace_count").to_dict("records")
+    ]
+    return table(("of the second", "traces", "if even"), rows)
