@@ -1,9 +1,7 @@
 """Calibration tables: each row is a case with how often something came true, and between which shares that may lie."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
+from calibration import Row, Table, count
 from sampling.simulators import (
     DESIGNS,
     EPOCH_NS,
@@ -18,7 +16,6 @@ from sampling.simulators import (
     thinned_ids,
     xray_ids,
 )
-from scipy.stats import binom
 
 from tracekit.analysis.sampling.id_randomness import battery
 from tracekit.analysis.sampling.tail_truncation import drop_p
@@ -33,32 +30,6 @@ from tracekit.stats.weighted_rates import weight_effect, weighted_rate
 from tracekit.weights.forensics import families
 
 SHARES = (0.5, 0.95, 0.99)
-_SURE = 5e-4  # chance that a row of a calibrated table misses its limits on one side
-
-
-class Row(NamedTuple):
-    """How often something came true in so many replications; it should between ``least`` and ``most``."""
-
-    case: str
-    hits: int
-    of: int
-    least: float
-    most: float
-    note: str = ""
-
-    @property
-    def is_right(self) -> bool:
-        """Whether chance explains the count for some share between the limits."""
-        return bool(binom.ppf(_SURE, self.of, self.least) <= self.hits <= binom.ppf(1 - _SURE, self.of, self.most))
-
-    def __str__(self) -> str:
-        share = 100 * self.hits / max(self.of, 1)
-        wanted = f"{100 * self.least:g}-{100 * self.most:g}"
-        return f"{self.case:<58s} {share:6.1f} %  of {self.of:<5d} wanted {wanted:<10s} {self.note}"
-
-
-def _count(hits):
-    return int(np.sum(hits)), len(hits)
 
 
 def unequal_weights(rng, repeats):
@@ -85,7 +56,7 @@ def unequal_weights(rng, repeats):
     for (name, what), found in hits.items():
         note = f"raw error rate {np.mean(naive[name]):.2%}" if what == "error rate" else ""
         if found:
-            yield Row(f"{name}: {what}", *_count(found), *((0.92, 0.985) if what == "spans" else (0.94, 0.985)), note)
+            yield Row(f"{name}: {what}", *count(found), *((0.92, 0.985) if what == "spans" else (0.94, 0.985)), note)
 
 
 def weight_effects(rng, repeats):
@@ -99,8 +70,8 @@ def weight_effects(rng, repeats):
         pi = np.where(world.failed, 0.3, 0.1)
         kept = rng.random(PEOPLE) < pi
         found.append(weight_effect(pi[kept], world.failed[kept]).p < 0.05)
-    yield Row("no effect: reported", *_count(false), 0.03, 0.065)
-    yield Row("errors kept three times as often: found", *_count(found), 0.99, 1.0)
+    yield Row("no effect: reported", *count(false), 0.03, 0.065)
+    yield Row("errors kept three times as often: found", *count(found), 0.99, 1.0)
 
 
 def reservoir(rng, repeats):
@@ -136,14 +107,14 @@ def reservoir(rng, repeats):
         note = f"raw p95 {np.mean(off[n]):+.0%}, corrected {np.mean(bias[n]):+.2%}" if what == "p95" else ""
         limits = (0.99, 1.0) if what == "quota" else (0.935, 0.965)
         if found:
-            yield Row(f"{n} processes, order weights: {what}", *_count(found), *limits, note)
+            yield Row(f"{n} processes, order weights: {what}", *count(found), *limits, note)
     for n in (1, 4):
-        yield Row(f"{n} processes: raw p95 is more than 50 % off", *_count(np.array(off[n]) > 0.5), 0.98, 1.0)
+        yield Row(f"{n} processes: raw p95 is more than 50 % off", *count(np.array(off[n]) > 0.5), 0.98, 1.0)
         standard = np.std(bias[n]) / np.sqrt(repeats)
         near = abs(np.mean(bias[n])) < 0.01 + 3 * standard
         yield Row(f"{n} processes: corrected p95 within 1 %", int(near), 1, 1.0, 1.0)
     for what, found in esrs.items():
-        yield Row(f"base sample by id: {what}", *_count(found), 0.935, 0.965)
+        yield Row(f"base sample by id: {what}", *count(found), 0.935, 0.965)
 
 
 def configured(rng, repeats):
@@ -162,10 +133,10 @@ def configured(rng, repeats):
             if found is false:
                 ratio, half = kept / mean.sum(), spread / mean.sum()
                 equal.append(judge(ratio - half, ratio + half, 0.10) == "biased")
-    yield Row("as configured: rejected", *_count(false), 0.035, 0.065)
-    yield Row("as configured: called biased", *_count(equal), 0.0, 0.005)
-    yield Row("5 % lost after the decision: found", *_count(lost), 0.90, 1.0)
-    yield Row("reservoir of two: found", *_count(other), 0.99, 1.0)
+    yield Row("as configured: rejected", *count(false), 0.035, 0.065)
+    yield Row("as configured: called biased", *count(equal), 0.0, 0.005)
+    yield Row("5 % lost after the decision: found", *count(lost), 0.90, 1.0)
+    yield Row("reservoir of two: found", *count(other), 0.99, 1.0)
 
 
 def mix(rng, repeats):
@@ -193,11 +164,11 @@ def mix(rng, repeats):
             strangers.append(np.delete(biased, 6).any() if factor != 1 else False)
             some.append(result.p < 0.05)
         what = "false biased" if factor == 1 else "found"
-        yield Row(f"{total:,} requests, one stratum at {factor}x: {what}", *_count(found), least, most)
+        yield Row(f"{total:,} requests, one stratum at {factor}x: {what}", *count(found), least, most)
         if factor == 1:
-            yield Row(f"{total:,} requests, omnibus test: false", *_count(some), 0.03, 0.065)
+            yield Row(f"{total:,} requests, omnibus test: false", *count(some), 0.03, 0.065)
         else:
-            yield Row(f"{total:,} requests, another stratum blamed", *_count(strangers), 0.0, 0.02)
+            yield Row(f"{total:,} requests, another stratum blamed", *count(strangers), 0.0, 0.02)
 
 
 SAMPLED = [
@@ -223,7 +194,7 @@ def forensics(rng, repeats):
         ("X-Ray's ids, n = 1000", xray_ids, True, 1000),
     ]:
         false = [families(*make(rng, n), begin_with_time=timed)[0].q < 0.05 for _ in range(repeats)]
-        yield Row(f"{name}: false report", *_count(false), 0.0, 0.06)
+        yield Row(f"{name}: false report", *count(false), 0.0, 0.06)
     for family, rate, other, n in SAMPLED:
         right, covered, strangers = [], [], []
         for _ in range(repeats):
@@ -233,8 +204,8 @@ def forensics(rng, repeats):
             covered.append(best.step.low <= rate <= best.step.high)
             strangers.append(best.step.other)
         note = f"another way {np.mean(strangers):.3f} for {other}"
-        yield Row(f"{family} {rate:.0%}, {other:.0%} another way: family", *_count(right), 0.99, 1.0, note)
-        yield Row(f"{family} {rate:.0%}, {other:.0%} another way: rate covered", *_count(covered), 0.93, 1.0)
+        yield Row(f"{family} {rate:.0%}, {other:.0%} another way: family", *count(right), 0.99, 1.0, note)
+        yield Row(f"{family} {rate:.0%}, {other:.0%} another way: rate covered", *count(covered), 0.93, 1.0)
 
 
 def randomness(rng, repeats):
@@ -248,7 +219,7 @@ def randomness(rng, repeats):
     ]
     for name, make, least, most in cases:
         found = [(battery(make(rng, 2000)[1])["q_bh"] < 0.05).any() for _ in range(repeats)]
-        yield Row(f"{name}: not random", *_count(found), least, most)
+        yield Row(f"{name}: not random", *count(found), least, most)
 
 
 def rare_things(rng, repeats):
@@ -260,19 +231,19 @@ def rare_things(rng, repeats):
         held = base + rng.binomial(errors - base, 0.3)
         low, high = thinned_count(int(base), 0.05)
         captured.append(max(low, held) <= errors <= max(high, held))
-    yield Row("errors that happened, 5 % and 30 % captured", *_count(captured), 0.94, 1.0)
+    yield Row("errors that happened, 5 % and 30 % captured", *count(captured), 0.94, 1.0)
     share = 1 / np.arange(1, 301)
     share /= share.sum()
     covered = []
     for counts in rng.multinomial(2000, share, repeats):
         found = unseen_mass(counts)
         covered.append(found.low <= share[counts == 0].sum() <= found.high)
-    yield Row("traffic on paths never seen, 300 Zipf paths", *_count(covered), 0.935, 0.965)
+    yield Row("traffic on paths never seen, 300 Zipf paths", *count(covered), 0.935, 0.965)
     for n in (200, 5000, 500_000):
         for p in (0.01, 0.05, 0.5):
             k = rng.binomial(n, p, repeats)
             low, high = share_interval(k, np.full(repeats, n))
-            yield Row(f"observed rate, {p:.0%} of {n:,}", *_count((low <= p) & (p <= high)), 0.93, 0.99)
+            yield Row(f"observed rate, {p:.0%} of {n:,}", *count((low <= p) & (p <= high)), 0.93, 0.99)
 
 
 def truncation(rng, repeats):
@@ -283,8 +254,8 @@ def truncation(rng, repeats):
         for found, seen in ((cut, took[took < 30]), (whole, took)):
             c = [int(((seen > a * 30) & (seen <= (a + 0.2) * 30)).sum()) for a in (0.6, 0.8, 1.0)]
             found.append(drop_p(*c) < 0.01)
-    yield Row("cut at 30 s: found", *_count(cut), 0.95, 1.0)
-    yield Row("not cut: found", *_count(whole), 0.0, 0.02)
+    yield Row("cut at 30 s: found", *count(cut), 0.95, 1.0)
+    yield Row("not cut: found", *count(whole), 0.0, 0.02)
 
 
 def wilson_is_not_enough(rng, repeats):
@@ -296,35 +267,18 @@ def wilson_is_not_enough(rng, repeats):
         n = world.spans[kept].sum()
         low, high = wilson(world.failed_spans[kept].sum() / n, n)
         covered.append(low <= world.failed_spans.sum() / world.spans.sum() <= high)
-    yield Row("spans as if independent: covered", *_count(covered), 0.5, 0.90)
+    yield Row("spans as if independent: covered", *count(covered), 0.5, 0.90)
 
 
-class Table(NamedTuple):
-    """A table, its seed and how often it is replicated with every commit."""
-
-    make: Callable
-    seed: int
-    quick: int
-
-
-TABLES = {
-    table.make.__name__: table
-    for table in (
-        Table(unequal_weights, 81, 200),
-        Table(weight_effects, 82, 200),
-        Table(reservoir, 83, 200),
-        Table(configured, 84, 400),
-        Table(mix, 85, 300),
-        Table(forensics, 86, 200),
-        Table(randomness, 87, 300),
-        Table(rare_things, 88, 400),
-        Table(truncation, 89, 300),
-        Table(wilson_is_not_enough, 90, 200),
-    )
-}
-
-
-def rows(name, repeats=None):
-    """The rows of one table, with its own seed."""
-    table = TABLES[name]
-    return list(table.make(np.random.default_rng(table.seed), repeats or table.quick))
+TABLES = (
+    Table(unequal_weights, 81, 200),
+    Table(weight_effects, 82, 200),
+    Table(reservoir, 83, 200),
+    Table(configured, 84, 400),
+    Table(mix, 85, 300),
+    Table(forensics, 86, 200),
+    Table(randomness, 87, 300),
+    Table(rare_things, 88, 400),
+    Table(truncation, 89, 300),
+    Table(wilson_is_not_enough, 90, 200),
+)

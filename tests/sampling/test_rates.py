@@ -74,6 +74,45 @@ def test_counts_of_another_time_or_of_other_strata_are_not_compared():
     assert status(strange, "rate.observed") == ["not_assessable"]
 
 
+def test_a_clock_that_is_a_minute_late_is_within_the_interval():
+    """Traffic doubles every 12 minutes; the balancer counts a minute later than the services."""
+    asked = np.round(200 * 2 ** (np.arange(61) / 12)).astype(int)
+    rng = np.random.default_rng(3)
+    kept = rng.binomial(asked[:60], 0.2)
+    start = EPOCH_NS + np.repeat(np.arange(60), kept) * 60 * SECOND_NS + rng.integers(0, 60 * SECOND_NS, kept.sum())
+    late = minutes(asked[1:])
+    (found,) = [f for f in tk.sampling(traces_of(rng, start_ns=start), requests=late) if f.check == "rate.observed"]
+    plain = kept.sum() / asked[1:].sum()
+    assert abs(plain / 0.2 - 1) > 0.03, "the guard of the scenario: unshifted, the rate is off"
+    assert found.estimate.low <= 0.2 <= found.estimate.high
+    assert found.estimate.value == pytest.approx(plain)
+    assert "the clocks of counts and traces differ by no more than a window" in found.assumptions
+
+
+def test_windows_of_an_hour_and_counts_without_time_are_not_shifted():
+    start = EPOCH_NS // (3600 * SECOND_NS) * 3600 * SECOND_NS
+    times = pd.to_datetime(start, utc=True) + pd.to_timedelta(np.arange(4), unit="h")
+    traces = traces_of(RNG, start_ns=start + np.repeat(np.arange(4), [10, 20, 40, 80]) * 3600 * SECOND_NS)
+    hours = pd.DataFrame({"time": times, "count": [100, 200, 400, 800]})
+    for requests in (hours, pd.DataFrame({"count": [1500]})):
+        (found,) = [f for f in tk.sampling(traces, requests=requests) if f.check == "rate.observed"]
+        assert (found.estimate.low, found.estimate.high) == pytest.approx((0.0858, 0.1162), abs=2e-4)
+        assert not any("clocks" in text for text in found.assumptions)
+
+
+def test_every_stratum_has_its_own_restlessness():
+    start = EPOCH_NS + np.repeat(np.arange(60), np.repeat([2, 38], 30)) * 60 * SECOND_NS
+    calm = EPOCH_NS + np.repeat(np.arange(60), 20) * 60 * SECOND_NS
+    traces = traces_of(RNG, start_ns=np.concatenate([start, calm]), http_route=np.repeat(["/restless", "/calm"], 1200))
+    counts = pd.concat([minutes(400).assign(route=route) for route in ("/restless", "/calm")], ignore_index=True)
+    (found,) = [f for f in tk.sampling(traces, requests=counts) if f.check == "rate.observed"]
+    table = found.evidence.set_index("scope")
+    width = table["ci_high"] - table["ci_low"]
+    assert table.loc["/restless", "dispersion"] > 10 > 1.5 > table.loc["/calm", "dispersion"]
+    assert width["/restless"] > 3 * width["/calm"]
+    assert table["traces"].tolist() == [2400, 1200, 1200]
+
+
 # ------------------------------------------------------------------ S02
 
 
@@ -116,13 +155,30 @@ def test_a_reservoir_is_expected_by_windows_of_ten_seconds():
     assert "in windows of 60 s or shorter" in said(tk.sampling(traces, rules=LOCAL, requests=sums), "rate.configured")
 
 
-def test_a_bucket_of_several_and_a_tail_sampler_have_no_expectation():
+def test_a_token_bucket_of_several_is_expected_too():
+    """Two tokens a second: requests that come evenly at 30 a second, each let through by hand."""
+    rng = np.random.default_rng(11)
+    start = np.sort(rng.random(rng.poisson(30 * 3600))) * 3600
+    stock, last, kept = 2.0, 0.0, np.zeros(len(start), bool)
+    for n, at in enumerate(start):
+        stock, last = min(2.0, stock + 2 * (at - last)), at
+        kept[n] = stock >= 1
+        stock -= kept[n]
+    kept |= rng.random(len(start)) < 0.05
+    columns = {"resource.telemetry.sdk.name": "opentelemetry", "service_instance_id": "i-1"}
+    traces = traces_of(rng, start_ns=EPOCH_NS + (start[kept] * SECOND_NS).astype(np.int64), **columns)
+    times = pd.to_datetime(EPOCH_NS, utc=True) + pd.to_timedelta(np.arange(0, 3600, 10), unit="s")
+    requests = pd.DataFrame({"time": times, "count": np.bincount(start.astype(int) // 10, minlength=360)})
+    two = {"version": 2, "rules": [], "default": {"fixed_target": 2, "rate": 0.05}}
+    found = tk.sampling(traces, rules=two, requests=requests)
+    assert status(found, "rate.configured") == ["ok"], said(found, "rate.configured")
+    one = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}}
+    assert status(tk.sampling(traces, rules=one, requests=requests), "rate.configured") == ["fail"]
+
+
+def test_a_tail_sampler_and_missing_inputs_leave_no_expectation():
     columns = {"resource.telemetry.sdk.name": "opentelemetry", "resource.telemetry.sdk.language": "python"}
     traces, requests = traces_of(RNG, 200, **columns), minutes(100)
-    two = {"version": 2, "rules": [], "default": {"fixed_target": 2, "rate": 0.05}}
-    assert "a token bucket of several has no closed form" in said(
-        tk.sampling(traces, rules=two, requests=requests), "rate.configured"
-    )
     tail = {"policies": [{"name": "all", "type": "always_sample"}]}
     assert status(tk.sampling(traces, rules=tail, requests=requests), "rate.configured") == ["not_assessable"]
     assert status(tk.sampling(traces, requests=requests), "rate.configured") == ["not_assessable"]
@@ -293,22 +349,81 @@ def test_what_is_left_out_is_told():
     half = minutes(100).iloc[:30]
     requests = pd.concat([half.assign(route="/a"), half.assign(route="/b")], ignore_index=True)
     (found,) = [f for f in tk.sampling(traces, requests=requests) if f.check == "rate.observed"]
-    outside, strange = found.assumptions[1:]
+    outside, strange = found.assumptions[2:]
     assert outside.endswith("traces begin outside the counted windows and are left out")
     assert strange.endswith("traces belong to strata that were not counted and are left out")
     count = [int(text.split()[0]) for text in (outside, strange)]
     assert sum(count) + found.estimate.n == 300
 
 
-def test_a_rule_without_a_fixed_rate_expects_nothing():
-    boosted = [{"RuleName": "b", "FixedRate": 0.05, "SamplingRateBoost": {"MaxRate": 0.5}}]
+def _boosted(rates, requests=2000, seed=5):
+    """An hour of minutes, each kept at its own rate."""
+    rng = np.random.default_rng(seed)
+    kept = rng.binomial(requests, rates)
+    start = EPOCH_NS + np.repeat(np.arange(60), kept) * 60 * SECOND_NS + rng.integers(0, 60 * SECOND_NS, kept.sum())
+    return traces_of(rng, start_ns=start), minutes(requests)
+
+
+BOOST = [{"RuleName": "b", "FixedRate": 0.05, "SamplingRateBoost": {"MaxRate": 0.5, "CooldownWindowMinutes": 5}}]
+
+
+def test_a_boosted_rule_is_judged_outside_its_boosts():
+    rates = np.full(60, 0.05)
+    rates[[20, 40]] = 0.4
+    traces, requests = _boosted(rates)
+    (found,) = [f for f in tk.sampling(traces, rules=BOOST, requests=requests) if f.check == "rate.configured"]
+    table = found.evidence
+    assert table["status"].tolist() == ["ok", "measured", "measured"]
+    assert table["start_time"].dropna().dt.minute.tolist() == [
+        pd.Timestamp(EPOCH_NS, unit="ns").minute + n - 60 * (pd.Timestamp(EPOCH_NS, unit="ns").minute + n >= 60)
+        for n in (20, 40)
+    ]
+    assert (table["ci_low"].iloc[1:] < 0.4).all()
+    assert (table["ci_high"].iloc[1:] > 0.4).all()
+    assert table["requests"].tolist() == [2000 * 54, 2000, 2000], "a boost may reach into the minutes beside it"
+    assert "outside 2 boosts, which kept " in found.headline
+    assert "where 50 % are allowed: the sampler does what it is told." in found.headline
+
+
+def test_a_boost_may_not_keep_more_than_it_is_allowed():
+    rates = np.full(60, 0.05)
+    rates[20] = 0.8
+    traces, requests = _boosted(rates)
+    found = tk.sampling(traces, rules=BOOST, requests=requests)
+    assert status(found, "rate.configured") == ["ok"] or "more than the boost allows" in said(found, "rate.configured")
+    (finding,) = [f for f in found if f.check == "rate.configured"]
+    assert finding.severity == "warning"
+    assert finding.evidence["status"].tolist() == ["fail", "fail"]
+    assert "more than the boost allows" in finding.headline
+
+
+def test_without_a_boost_the_fixed_rate_is_expected_and_traces_lost_are_found():
+    calm, requests = _boosted(np.full(60, 0.05))
+    found = tk.sampling(calm, rules=BOOST, requests=requests)
+    assert status(found, "rate.configured") == ["ok"]
+    assert ", without a boost: the sampler does" in said(found, "rate.configured")
+    lost, requests = _boosted(np.full(60, 0.035))
+    assert status(tk.sampling(lost, rules=BOOST, requests=requests), "rate.configured") == ["fail"]
+    always, requests = _boosted(np.full(60, 0.3))
+    text = said(tk.sampling(always, rules=BOOST, requests=requests), "rate.configured")
+    assert "not assessable: needs windows without a boost" in text
+
+
+def test_a_boosted_rule_gives_no_weights_and_needs_counts_by_time():
     counts = pd.DataFrame({"service": ["web", "billing"], "count": [4000, 400]})
-    found = tk.sampling(traces_of(RNG, 200), rules=boosted, requests=counts)
-    assert "(b): not assessable: needs a rule with a fixed rate" in said(found, "rate.configured")
-    assert status(found, "absence") == ["not_assessable"]
+    found = tk.sampling(traces_of(RNG, 200), rules=BOOST, requests=counts)
+    assert (
+        "(b): not assessable: needs request counts by time, in windows of 60 s or shorter, for a rule with a"
+        in said(found, "rate.configured")
+    )
+    assert status(found, "absence") == ["fail"], "a boost makes absence less likely still"
     assert "rule b has no fixed rate (200)" in said(found, "bias.tail")
     assert "configured" not in said(found, "id.forensic")
     assert status(found, "evidence.loss") == ["not_assessable"]
+    limit = {"default_strategy": {"type": "ratelimiting", "param": 10}}
+    assert "needs a rule with a fixed rate" in said(
+        tk.sampling(traces_of(RNG, 200), rules=limit, requests=counts), "rate.configured"
+    )
 
 
 def test_a_stage_is_whole_only_where_its_lower_limit_is():

@@ -189,7 +189,8 @@ def test_rules_that_do_not_parse_are_named(source, text):
 
 def test_a_boosted_rule_has_no_rate_and_one_that_asks_for_more_decides_nothing():
     boosted = {"RuleName": "b", "FixedRate": 0.05, "SamplingRateBoost": {"MaxRate": 0.5, "CooldownWindowMinutes": 5}}
-    assert not sampling_rules([boosted]).head[0].has_rate
+    rule = sampling_rules([boosted]).head[0]
+    assert (rule.rate, rule.max_rate, rule.is_boosted, rule.has_rate) == (0.05, 0.5, True, False)
     assert sampling_rules([boosted]).base_rate is None
     plain = {"RuleName": "Default", "FixedRate": 0.05, "ResourceARN": "*", "ServiceType": "*", "Attributes": {}}
     assert sampling_rules([plain]).match({}).rate == 0.05

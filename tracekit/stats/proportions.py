@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 _FEW = 5  # events below which the normal approximation behind Wilson's interval is not trusted
+_RESTLESS = 1.5  # dispersion from which a share is not one share
 
 
 class Interval(NamedTuple):
@@ -191,3 +192,57 @@ def widened(events: float, trials: float, dispersion: float, *, level: float = 0
     half = normal_quantile(level) * np.sqrt(dispersion * (1 / k + 1 / rest))
     centre = np.log(k / rest)
     return Interval(special.expit(centre - half), special.expit(centre + half))
+
+
+def window_share(events: Array, trials: Array, *, level: float = 0.95, shift: bool = True) -> Interval:
+    """Return the interval of a share over windows whose events and trials were counted by two clocks.
+
+    Parameters
+    ----------
+    events, trials
+        One entry a window, in the order of time without gaps.
+    level
+        Confidence level.
+    shift
+        Whether the clocks may differ by a window.
+
+    Returns
+    -------
+    Interval
+        Of all windows together: as ``share_interval``, or ``widened`` where the share varies over windows by more than
+        chance (dispersion above 1.5); with ``shift`` the hull of that and of the two in which the events are those of
+        the window before, or after.  NaN where there are more events than trials.
+
+    Notes
+    -----
+    A shift drops the window at either end, so that it compares what both clocks saw; with fewer than three windows, or
+    where a shift leaves more events than trials, it is left out.  The dispersion is that of the shift that has least:
+    where the clocks agree, only what really varies is left.
+
+    Examples
+    --------
+    The requests double from one minute to the next; a clock that is a minute late makes 5 % look like 2.5 or 10 %.
+
+    >>> requests = 100 * 2 ** np.arange(8)
+    >>> low, high = window_share(requests * 0.05, requests, shift=False)
+    >>> print(f"{low:.3f} to {high:.3f}")
+    0.047 to 0.053
+    >>> low, high = window_share(requests * 0.05, requests)
+    >>> print(f"{low:.3f} to {high:.3f}")
+    0.023 to 0.105
+    """
+    k, n = np.asarray(events, np.float64), np.asarray(trials, np.float64)
+    pairs = [(k, n)]
+    if shift and len(k) >= 3:  # noqa: PLR2004 - a shift needs a window between two others
+        pairs += [(k[1:], n[:-1]), (k[:-1], n[1:])]
+    pairs = pairs[:1] + [pair for pair in pairs[1:] if pair[0].sum() <= pair[1].sum()]
+    dispersion = min(overdispersion(np.minimum(some, of), of) for some, of in pairs)
+    limits = [_widened_if(some.sum(), of.sum(), dispersion, level) for some, of in pairs]
+    return Interval(np.min([one.low for one in limits]), np.max([one.high for one in limits]))
+
+
+def _widened_if(events: float, trials: float, dispersion: float, level: float) -> Interval:
+    """Return the interval that suits the count, widened where the share varies by more than chance."""
+    if dispersion > _RESTLESS and 0 < trials >= events:
+        return widened(events, trials, dispersion, level=level)
+    return share_interval(events, trials, level=level)

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from tracekit.stats.intervals import wilson
+from tracekit.stats.token_bucket import token_bucket
 
 if TYPE_CHECKING:
     from tracekit.schema import Array
@@ -157,23 +158,18 @@ def expected_kept(
     processes
         That share the traffic evenly.
     kind
-        ``epoch``: the first of each second; ``bucket``: a token bucket, quota 0 or 1 only.
+        ``epoch``: the first of each second; ``bucket``: a token bucket that holds one second's worth.
 
     Returns
     -------
     tuple of numpy.ndarray
         One entry a window.
 
-    Raises
-    ------
-    ValueError
-        A bucket with a quota above 1: its mean has no closed form.
-
     Notes
     -----
     ``epoch``: the requests of a window fall into m = seconds x processes cells at random; T, the sum of min(X, q) over
     the cells, has the mean and variance of a multinomial; then ``E T + p (N - E T)`` and ``(1 - p)^2 Var T + (N - E T)
-    p (1 - p)``, both exact.  ``bucket``: a renewal process of rate ``mu / (1 + mu / q)`` a process.
+    p (1 - p)``, both exact.  ``bucket``: the queue M/D/1/q of ``stats.token_bucket``, a process at a time.
 
     Examples
     --------
@@ -186,10 +182,8 @@ def expected_kept(
     sizes, back = np.unique(np.asarray(requests, np.int64), return_inverse=True)
     cells = seconds * processes
     if kind == "bucket":
-        if quota > 1:
-            raise ValueError(f"expected a token bucket of at most 1 a second, found {quota}; use simulation instead")
-        mu = sizes / cells
-        taken, spread = (cells * mu / (1 + mu), cells * mu / (1 + mu) ** 3) if quota else (0 * mu, 0 * mu)
+        passed = [token_bucket(float(size) / cells, quota) for size in sizes]
+        taken, spread = (cells * np.array([getattr(one, name) for one in passed]) for name in ("mean", "variance"))
     else:
         taken, spread = _taken(sizes, quota, cells)
     rest = np.maximum(sizes - taken, 0)

@@ -96,7 +96,7 @@ def _central(records: list[Any]) -> Rules:
         asks = {key: body.get(key) for key in ("ResourceARN", "ServiceType") if body.get(key, "*") != "*"}
         rule = HeadRule(
             name,
-            NEVER_KNOWN if body.get("SamplingRateBoost") else rate,
+            rate,
             _whole(body.get("ReservoirSize", 0), "ReservoirSize", where),
             is_shared=True,
             service_name=str(body.get("ServiceName", "*")),
@@ -104,9 +104,22 @@ def _central(records: list[Any]) -> Rules:
             path=str(body.get("URLPath", "*")),
             host=str(body.get("Host", "*")),
             attributes=tuple((str(k), str(v)) for k, v in (asks | dict(body.get("Attributes") or {})).items()),
+            max_rate=_boost(body.get("SamplingRateBoost"), rate, where),
         )
         rules.append((_whole(body.get("Priority", 10_000), "Priority", where), name, rule))
     return Rules(tuple(rule for _, _, rule in sorted(rules, key=lambda entry: entry[:2])))
+
+
+def _boost(body: Any, rate: float, where: str) -> float:
+    """Return how far a boost may raise the rate of a rule, NaN without one."""
+    if not body:
+        return NEVER_KNOWN
+    if not isinstance(body, Mapping) or "MaxRate" not in body:
+        raise ValueError(f"expected SamplingRateBoost with MaxRate in {where}, found {body!r:.100}")
+    most = _share(body["MaxRate"], "MaxRate", where)
+    if most < rate:
+        raise ValueError(f"expected MaxRate of {where} no lower than its FixedRate {rate:g}, found {most:g}")
+    return most
 
 
 def _local(manifest: Mapping[str, Any]) -> Rules:

@@ -28,7 +28,7 @@ class HeadRule:
     name
         What the rule is called.
     rate
-        Share of the requests beyond the reservoir that is kept; NaN where it is not fixed (limit per second, boost).
+        Share of the requests beyond the reservoir that is kept; NaN where it is not fixed (limit per second).
     quota
         Kept of every second for certain; 0 for none.
     is_shared
@@ -37,6 +37,8 @@ class HeadRule:
         Patterns with ``*`` and ``?``, case does not matter.
     attributes
         What else the rule asks for; traces do not tell whether it matched.
+    max_rate
+        Up to where a boost may raise the rate for a minute (X-Ray's ``SamplingRateBoost``); NaN without one.
 
     Examples
     --------
@@ -56,11 +58,17 @@ class HeadRule:
     path: str = "*"
     host: str = "*"
     attributes: tuple[tuple[str, str], ...] = ()
+    max_rate: float = math.nan
+
+    @property
+    def is_boosted(self) -> bool:
+        """Whether the rate is raised now and then."""
+        return not math.isnan(self.max_rate)
 
     @property
     def has_rate(self) -> bool:
-        """Whether the rate is fixed."""
-        return not math.isnan(self.rate)
+        """Whether the rate is fixed and known."""
+        return not math.isnan(self.rate) and not self.is_boosted
 
     def matches(self, request: Mapping[str, str | None]) -> bool | None:
         """Return whether a request matches; None where a field that the rule asks for is not known.

@@ -37,7 +37,8 @@ def absence(inputs: Inputs) -> list[Finding]:
 
     Notes
     -----
-    P0 = (1 - p)^N for a fixed rate; 0 as soon as one request reached a sampler with a live reservoir.  Without rules
+    P0 = (1 - p)^N for a fixed rate; 0 as soon as one request reached a sampler with a live reservoir; a boost
+    makes it smaller still.  Without rules
     only the upper limit of the rate is known (Clopper-Pearson) and nothing is concluded.  Assumes independent
     decisions, and requests that reached the service.  Source: elementary.
 
@@ -80,7 +81,7 @@ def _one(inputs: Inputs, key: str, label: str, requests: float) -> Finding:
     rules = inputs.rules
     rule = rules.match({field: label}) if rules is not None and not rules.tail else None
     row = pd.DataFrame({"scope": [label], "requests": requests, "traces": 0})
-    if rule is None or not rule.has_rate:
+    if rule is None or np.isnan(rule.rate):
         top = float(np.asarray(clopper_pearson(0, requests, level=inputs.level).high))
         text = (
             f"`{label}` left no trace of {number(requests)} requests, so at most {percent(top)} of them are kept: not"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.sampling.boosts import beside, boosted_windows, boosts_of, in_words
 from tracekit.analysis.sampling.verdicts import needs, speak, worst
 from tracekit.analysis.sampling.words import about, factors, number, percent, times
 from tracekit.findings import Estimate
@@ -46,8 +47,9 @@ def configured_rate(inputs: Inputs) -> list[Finding]:
     -----
     Fixed rate: N p with variance N p (1 - p).  Reservoir: ``stats.second_reservoir.expected_kept`` for each window,
     processes taken as equal and arrivals as even within a window; bursts make the expectation too high.  OpenTelemetry
-    samplers fill a token bucket instead, for which only a quota of one has a closed form.  A central reservoir is taken
-    as divided evenly, which X-Ray does not promise.  Source: the SDKs' samplers; measured size 2 to 5 %.
+    samplers fill a token bucket instead (``stats.token_bucket``).  A central reservoir is taken as divided evenly, which
+    X-Ray does not promise.  A rule with a boost is judged by the windows outside its boosts (``boosts``), and fails too
+    where a boost keeps more than its ``MaxRate``.  Source: the SDKs' samplers; measured size 2 to 5 %.
 
     Examples
     --------
@@ -132,51 +134,77 @@ def expected_share(inputs: Inputs) -> float | None:
 
 def _due(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> tuple[float, float] | str:
     """Return how many traces a rule should give, with the standard deviation; or what is missing to tell."""
+    found = _windows(inputs, rule, table)
+    if isinstance(found, str):
+        return found
+    if rule.is_boosted:
+        return "a rule with a fixed rate"
+    due = float(found["mean"].sum())
+    return (due, math.sqrt(float(found["variance"].sum()))) if due else "a rule that keeps anything"
+
+
+def _windows(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> pd.DataFrame | str:
+    """Return requests, traces, and mean and variance of what a rule keeps, by window; or what is missing to tell."""
     assert inputs.counts is not None
     window, kind, parties = inputs.counts.window_s, "epoch", 1
-    if not rule.has_rate:
+    if math.isnan(rule.rate):
         return "a rule with a fixed rate"
-    if rule.quota:
+    if rule.quota or rule.is_boosted:
         if window is None or window > _LONGEST_S:
-            return "request counts by time, in windows of 60 s or shorter, for a rule with a reservoir"
+            what = "reservoir" if rule.quota else "boost"
+            return f"request counts by time, in windows of 60 s or shorter, for a rule with a {what}"
         kind = "bucket" if (is_otel(inputs.traces) == 1).mean() > 0.5 else "epoch"  # noqa: PLR2004 - most of them
         seen = processes(inputs.traces)
         parties = inputs.expected.processes or max(len(np.unique(seen.codes[seen.codes >= 0])), 1)
-        if kind == "bucket" and rule.quota > 1:
-            return "a reservoir of one: a token bucket of several has no closed form"
-    asked = table.groupby("start_ns")["requests"].sum() if "start_ns" in table else table["requests"]
+    if "start_ns" in table:
+        found = table.groupby("start_ns")[["requests", "traces"]].sum().reset_index()
+    else:
+        found = table[["requests", "traces"]].reset_index(drop=True)
     mean, variance = expected_kept(
-        np.round(asked.to_numpy()),
+        np.round(found["requests"].to_numpy()),
         rule.quota,
         rule.rate,
         seconds=max(round(window or 1), 1),
         processes=1 if rule.is_shared else parties,
         kind="bucket" if kind == "bucket" else "epoch",
     )
-    due = float(mean.sum())
-    return (due, math.sqrt(float(variance.sum()))) if due else "a rule that keeps anything"
+    return found.assign(mean=mean, variance=variance)
 
 
 def _one(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> Finding:
     """Return the finding about one rule."""
-    found = _due(inputs, rule, table)
+    found = _windows(inputs, rule, table)
+    if not isinstance(found, str) and not found["mean"].sum():
+        found = "a rule that keeps anything"
     if isinstance(found, str):
         return needs(CHECK, f"{_SUBJECT} ({rule.name})", found, inputs)
-    due, spread = found
-    kept, half = float(table["traces"].sum()), normal_quantile(inputs.level) * spread / due
-    return _say(inputs, rule, table, (kept / due, kept / due - half, kept / due + half), due)
+    raised = boosted_windows(found, level=inputs.level) if rule.is_boosted else np.zeros(len(found), bool)
+    calm = found[~beside(raised)]
+    if not calm["mean"].sum():
+        return needs(CHECK, f"{_SUBJECT} ({rule.name})", "windows without a boost", inputs)
+    due, kept = float(calm["mean"].sum()), float(calm["traces"].sum())
+    half = normal_quantile(inputs.level) * math.sqrt(float(calm["variance"].sum())) / due
+    boosts = boosts_of(found, raised, rule, level=inputs.level) if rule.is_boosted else None
+    return _say(inputs, rule, calm, (kept / due, kept / due - half, kept / due + half), boosts)
 
 
-def _say(inputs: Inputs, rule: HeadRule, table: pd.DataFrame, ratio: tuple[float, float, float], due: float) -> Finding:
+def _say(
+    inputs: Inputs,
+    rule: HeadRule,
+    table: pd.DataFrame,
+    ratio: tuple[float, float, float],
+    boosts: pd.DataFrame | None,
+) -> Finding:
     """Return the sentence about one rule."""
     value, low, high = ratio
     kept, asked = int(table["traces"].sum()), float(table["requests"].sum())
     verdict = judge(low, high, inputs.margin)
-    status: Status = worst(["fail" if verdict == "biased" else verdict])
+    beyond = boosts is not None and (boosts["status"] == "fail").any()
+    status: Status = worst(["fail" if verdict == "biased" else verdict, "fail" if beyond else "ok"])
     what = f"reservoir {rule.quota} + {percent(rule.rate)}" if rule.quota else percent(rule.rate)
     base = (
         f"Rule {rule.name} recorded {times(value)} ({factors(max(low, 0), high)}) of what {what} should give"
-        f" ({number(kept)} traces of {number(asked)} requests)"
+        f" ({number(kept)} traces of {number(asked)} requests){'' if boosts is None else in_words(boosts, rule)}"
     )
     settle = n_needed(asked, max(low, 1e-9), high, inputs.margin)
     ends = {
@@ -186,10 +214,13 @@ def _say(inputs: Inputs, rule: HeadRule, table: pd.DataFrame, ratio: tuple[float
         if value < 1
         else ": another rule, an upstream decision, a boost or duplicate export adds traces.",
     }
+    if beyond and verdict != "biased":
+        ends["fail"] = ": more than the boost allows."
     evidence = pd.DataFrame(
-        {"rule": [rule.name], "requests": asked, "traces": kept, "expected": due, "estimate": value, "ci_low": low,
-         "ci_high": high, "status": status}
+        {"rule": [rule.name], "requests": asked, "traces": kept, "expected": float(table["mean"].sum()),
+         "estimate": value, "ci_low": low, "ci_high": high, "status": status}
     )  # fmt: skip
+    evidence = evidence if boosts is None or not len(boosts) else pd.concat([evidence, boosts], ignore_index=True)
     remedy = {"fail": "Follow the traces from the exporter to the backend before touching the rule."}.get(status, "")
     assumed = ("requests arrive evenly within a window", "processes share the traffic evenly", *inputs.caveats)
     estimate = Estimate(value, "ratio", low, high, kept)

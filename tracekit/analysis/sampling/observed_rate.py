@@ -11,14 +11,15 @@ from tracekit.analysis.sampling.verdicts import needs, speak, worst
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
-from tracekit.stats.proportions import overdispersion, share_interval, widened
+from tracekit.stats.proportions import overdispersion, share_interval, window_share
 
 if TYPE_CHECKING:
     from tracekit.analysis.sampling.inputs import Inputs
     from tracekit.findings import Finding
+    from tracekit.schema import Array
 
 CHECK = "rate.observed"
-_RESTLESS = 1.5
+_LONGEST_S = 300.0
 
 
 def observed_rate(inputs: Inputs) -> list[Finding]:
@@ -37,9 +38,11 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
     Notes
     -----
     n_g / N_g by Wilson from five traces on, Clopper-Pearson below.  Where the share varies over windows by more than
-    chance (Pearson's chi squared over its degrees of freedom above 1.5), the interval of the whole is widened by its
-    root, on the logit.  Assumes that n and N count the same requests in the same windows; health checks in N, several
-    traces a request and counts at another hop break it.  Source: textbook; metrics M1 and M7.
+    chance (Pearson's chi squared over its degrees of freedom above 1.5), the interval is widened by its root, on the
+    logit.  Counts by time come from another clock: windows of five minutes or less are shifted by one in either
+    direction, and the interval is the hull of the three (``stats.proportions.window_share``).  Assumes that n and N
+    count the same requests; health checks in N, several traces a request and counts at another hop break it.  Source:
+    textbook; metrics M1 and M7.
 
     Examples
     --------
@@ -80,7 +83,8 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
 
 def _assumed(inputs: Inputs) -> tuple[str, ...]:
     """Return what must be true."""
-    return ("counts and traces are of the same requests in the same windows", *inputs.caveats)
+    clocks = "the clocks of counts and traces differ by no more than a window"
+    return ("counts and traces are of the same requests", *[clocks] * _may_shift(inputs), *inputs.caveats)
 
 
 def _rates(inputs: Inputs) -> pd.DataFrame:
@@ -95,17 +99,41 @@ def _rates(inputs: Inputs) -> pd.DataFrame:
     table["estimate"] = table["traces"] / table["requests"].where(table["requests"] > 0)
     table["ci_low"], table["ci_high"], table["dispersion"] = low, high, np.nan
     if len(tally.bins):
-        bins = tally.bins.groupby("start_ns")[["requests", "traces"]].sum()
-        dispersion = overdispersion(bins[["traces", "requests"]].min(axis=1).to_numpy(), bins["requests"].to_numpy())
-        table.loc[0, "dispersion"] = dispersion
-        traces, requests = float(total["traces"].iloc[0]), float(total["requests"].iloc[0])
-        if dispersion > _RESTLESS and traces <= requests:
-            limits = widened(traces, requests, dispersion, level=inputs.level)
-            table.loc[0, "ci_low"], table.loc[0, "ci_high"] = float(limits.low), float(limits.high)
+        events, trials = _by_window(tally.bins, keys, strata)
+        for at, (n, of) in enumerate(zip(events, trials, strict=True)):
+            table.loc[at, "dispersion"] = overdispersion(np.minimum(n, of), of)
+            if n.sum() <= of.sum():
+                limits = window_share(n, of, level=inputs.level, shift=_may_shift(inputs))
+                table.loc[at, ["ci_low", "ci_high"]] = float(limits.low), float(limits.high)
     table["status"] = [
         _status(inputs, row) for row in table[["traces", "requests", "ci_low", "ci_high"]].itertuples(index=False)
     ]
     return table
+
+
+def _by_window(bins: pd.DataFrame, keys: list[str], strata: pd.DataFrame) -> tuple[Array, Array]:
+    """Return traces and requests by window of all requests and, where there are keys, of each stratum."""
+    window, starts = pd.factorize(bins["start_ns"], sort=True)
+    if not keys:
+        cell, rows = np.zeros(len(bins), np.int64), 1
+    else:
+        own = bins[keys].fillna("(none)").astype(str).agg("\0".join, axis=1)
+        known = strata[keys].fillna("(none)").astype(str).agg("\0".join, axis=1)
+        cell, rows = pd.Index(known).get_indexer(pd.Index(own)), len(known)
+    shape = rows, len(starts)
+    at = (cell * shape[1] + window)[cell >= 0]
+    by = [
+        np.bincount(at, bins[name].to_numpy(np.float64)[cell >= 0], minlength=rows * shape[1]).reshape(shape)
+        for name in ("traces", "requests")
+    ]
+    events, trials = (np.vstack([one.sum(axis=0), one]) if keys else one for one in by)
+    return events, trials
+
+
+def _may_shift(inputs: Inputs) -> bool:
+    """Return whether counts by time of another clock may be off by a window: not where windows are long."""
+    window = inputs.counts.window_s if inputs.counts is not None else None
+    return window is not None and window <= _LONGEST_S
 
 
 def _status(inputs: Inputs, row: tuple[float, ...]) -> str:
