@@ -1,8 +1,8 @@
 """Calibration tables of quality: how often each check is right in simulated worlds, and how often that should be."""
 
 import numpy as np
+from calibration import Row, Table, count
 from quality.worlds import calls, forest_of, gateway, luhn_number, only, rpc, traffic, wandering
-from sampling.tables import Row, Table
 
 from tracekit.analysis.clock_skew_intervals import agree
 from tracekit.analysis.quality.call_pairs import all_calls, call_pairs
@@ -16,10 +16,6 @@ from tracekit.analysis.quality.truncated_lags import truncated_lags
 from tracekit.stats.gap_scan import gap_scan
 
 _ALARM, _LOSS = 0.01, 0.2
-
-
-def _count(hits):
-    return int(np.sum(hits)), len(hits)
 
 
 def _is_alarm(gap):
@@ -38,7 +34,7 @@ def quiet_collection(rng, repeats):
             requests = traffic(rng, minutes)
             gap = gap_scan(rng.binomial(requests, share(len(requests))), requests, seed=seed)
             alarms.append(_is_alarm(gap))
-        yield Row(f"false alarms, {case}", *_count(alarms), 0.0, 0.025)
+        yield Row(f"false alarms, {case}", *count(alarms), 0.0, 0.025)
 
 
 def outages(rng, repeats):
@@ -52,7 +48,7 @@ def outages(rng, repeats):
             share[begin : begin + minutes] *= 1 - loss
             gap = gap_scan(rng.binomial(requests, share), requests, replicates=99, seed=seed)
             found.append(_is_alarm(gap) and gap.start < begin + minutes and begin < gap.end)
-        yield Row(f"{minutes} minutes, {loss:.0%} lost: found and located", *_count(found), 0.90, 1.0)
+        yield Row(f"{minutes} minutes, {loss:.0%} lost: found and located", *count(found), 0.90, 1.0)
 
 
 def completeness(rng, repeats):
@@ -72,13 +68,13 @@ def completeness(rng, repeats):
         for _ in range(repeats):
             (finding,) = missing_spans(Inputs(only(whole, kept())))
             covered.append(finding.estimate.low <= target <= finding.estimate.high)
-        yield Row(f"{case}: covered", *_count(covered), 0.92, 0.985)
+        yield Row(f"{case}: covered", *count(covered), 0.92, 0.985)
     blind = []
     for _ in range(repeats):
         kept = rng.random(n) >= np.where(is_leaf, 0.30, 0.10)
         (finding,) = missing_spans(Inputs(only(whole, kept)))
         blind.append(finding.estimate.high < 1 - kept.mean())
-    yield Row("leaves lost three times as often: too low, as its caveat says", *_count(blind), 0.90, 1.0)
+    yield Row("leaves lost three times as often: too low, as its caveat says", *count(blind), 0.90, 1.0)
 
 
 def captured_twice(rng, repeats):
@@ -94,21 +90,21 @@ def captured_twice(rng, repeats):
             row = finding.evidence.iloc[0]
             side.append(row["server_low"] <= servers <= row["server_high"])
             total.append(row["call_low"] <= len(whole) <= row["call_high"])
-        yield Row(f"clients {clients:.0%}, servers {servers:.0%}: share of servers covered", *_count(side), 0.92, 0.985)
-        yield Row(f"clients {clients:.0%}, servers {servers:.0%}: number of calls covered", *_count(total), 0.92, 0.985)
+        yield Row(f"clients {clients:.0%}, servers {servers:.0%}: share of servers covered", *count(side), 0.92, 0.985)
+        yield Row(f"clients {clients:.0%}, servers {servers:.0%}: number of calls covered", *count(total), 0.92, 0.985)
     covered = []
     for _ in range(repeats):
         client, server = rng.random(2000) < 0.9, rng.random(2000) < 0.8
         found = all_calls(int(client.sum()), int(server.sum()), int((client & server).sum()))
         covered.append(found.low <= 2000 <= found.high)
-    yield Row("2,000 calls, both sides lose: number covered", *_count(covered), 0.92, 0.985)
+    yield Row("2,000 calls, both sides lose: number covered", *count(covered), 0.92, 0.985)
 
 
 def propagation_breaks(rng, repeats):
     """Broken propagation: false alarms where nothing is broken, found and counted where it is."""
     for rate, direct in ((2, 0.5), (20, 2)):
         flagged = [stitch(*gateway(rng, rate, 0, direct)[:4], seed=seed).p <= 0.05 for seed in range(repeats)]
-        yield Row(f"{rate}/s, nothing broken: flagged", *_count(flagged), 0.0, 0.05)
+        yield Row(f"{rate}/s, nothing broken: flagged", *count(flagged), 0.0, 0.05)
     for rate, broken, direct in ((2, 0.05, 0.5), (2, 0.3, 0.5), (20, 0.1, 2)):
         flagged, covered = [], []
         for seed in range(max(repeats // 2, 50)):
@@ -116,8 +112,8 @@ def propagation_breaks(rng, repeats):
             found = stitch(*world[:4], seed=seed)
             flagged.append(found.p <= 0.05)
             covered.append(found.low <= world.broken <= found.high)
-        yield Row(f"{rate}/s, {broken:.0%} broken: flagged", *_count(flagged), 0.99, 1.0)
-        yield Row(f"{rate}/s, {broken:.0%} broken: number covered", *_count(covered), 0.92, 1.0)
+        yield Row(f"{rate}/s, {broken:.0%} broken: flagged", *count(flagged), 0.99, 1.0)
+        yield Row(f"{rate}/s, {broken:.0%} broken: number covered", *count(covered), 0.92, 1.0)
 
 
 def clock_truth(rng, repeats):
@@ -132,25 +128,25 @@ def clock_truth(rng, repeats):
         for _ in range(repeats):
             low, high, _ = interval(calls(rng, 300, 3_000_000, unawaited=unawaited), tolerance)
             inside.append(low <= 3_000_000 <= high)
-        yield Row(f"offset, {unawaited:.0%} unawaited: truth contained", *_count(inside), 0.995, 1.0)
+        yield Row(f"offset, {unawaited:.0%} unawaited: truth contained", *count(inside), 0.995, 1.0)
     for offset, wanted in ((0, (0.0, 0.005)), (2_000_000, (0.995, 1.0))):
         skewed = []
         for _ in range(repeats):
             low, high, _ = interval(calls(rng, 300, offset), 0.05)
             skewed.append(low > 0 or high < 0)
-        yield Row(f"clocks {offset / 1e6:g} ms apart: said to be", *_count(skewed), *wanted)
+        yield Row(f"clocks {offset / 1e6:g} ms apart: said to be", *count(skewed), *wanted)
     few = max(repeats // 4, 50)
     for ppm in (20, 100):
         contained = []
         for _ in range(few):
             found = drift(*calls(rng, 300, 0, seconds=3600, drift_ppm=ppm))
             contained.append(found.low <= ppm * 1000 <= found.high and found.low > 0)
-        yield Row(f"drift of {ppm} ppm: contained, and not 0", *_count(contained), 0.99, 1.0)
+        yield Row(f"drift of {ppm} ppm: contained, and not 0", *count(contained), 0.99, 1.0)
     stepped = []
     for _ in range(few):
         found = step(*calls(rng, 300, 0, step_ns=20_000_000), tolerance=0.05)
         stepped.append(found.low <= 20_000_000 <= found.high and found.ratio >= 0.95)
-    yield Row("step of 20 ms: found with its size", *_count(stepped), 0.99, 1.0)
+    yield Row("step of 20 ms: found with its size", *count(stepped), 0.99, 1.0)
 
 
 def silent_stretches(rng, repeats):
@@ -162,18 +158,18 @@ def silent_stretches(rng, repeats):
             rate = 1 + (swing - 1) * (1 + np.sin(2 * np.pi * t / 86400)) / 2
             t = t[rng.random(len(t)) < rate / swing]
             alarms.append(len(silences((t * 1e9).astype(np.int64)).before) > 0)
-        yield Row(f"{case}: any silence", *_count(alarms), 0.0, 0.06)
+        yield Row(f"{case}: any silence", *count(alarms), 0.0, 0.06)
     found = []
     for _ in range(repeats):
         t = np.cumsum(rng.exponential(20.0, 1500))
         t[700:] += 600
         found.append(len(silences((t * 1e9).astype(np.int64)).before) > 0)
-    yield Row("outage of 10 minutes at 3 traces a minute: found", *_count(found), 0.95, 1.0)
+    yield Row("outage of 10 minutes at 3 traces a minute: found", *count(found), 0.95, 1.0)
     refused = []
     for _ in range(repeats):
         t = np.repeat(np.cumsum(rng.exponential(20.0, 400)), rng.integers(1, 8, 400))
         refused.append(burst((t * 1e9).astype(np.int64)) > 1.3)
-    yield Row("bursts: refused", *_count(refused), 0.99, 1.0)
+    yield Row("bursts: refused", *count(refused), 0.99, 1.0)
 
 
 def lags_of_the_young(rng, repeats):
@@ -186,8 +182,8 @@ def lags_of_the_young(rng, repeats):
         _, low, high = truncated_lags(lag[seen], age[seen]).quantile(0.95)
         covered.append(low <= truth <= high)
         naive.append(np.quantile(lag[seen], 0.95) < truth)
-    yield Row("95th percentile: covered", *_count(covered), 0.92, 0.985)
-    yield Row("95th percentile as seen: too low (the guard of the world)", *_count(naive), 0.95, 1.0)
+    yield Row("95th percentile: covered", *count(covered), 0.92, 0.985)
+    yield Row("95th percentile as seen: too low (the guard of the world)", *count(naive), 0.95, 1.0)
 
 
 def _iban(rng):
@@ -242,30 +238,21 @@ def planted_values(rng, repeats):
         harmless = _harmless(rng)
         blamed = {hit.row for hit in hits(blob(harmless))}
         silent += [row not in blamed for row in range(len(harmless))]
-    yield Row("planted values: found as what they are", *_count(found), 0.99, 1.0)
-    yield Row("look-alikes: left alone", *_count(silent), 0.99, 1.0)
+    yield Row("planted values: found as what they are", *count(found), 0.99, 1.0)
+    yield Row("look-alikes: left alone", *count(silent), 0.99, 1.0)
     digits = ([f"{n:016d}" for n in rng.integers(0, 10**16, 50)] for _ in range(repeats))
     valid = [digit_runs(blob(texts)).is_valid.mean() < 0.3 for texts in digits]
-    yield Row("of random digits three in ten pass the check digit: never", *_count(valid), 0.99, 1.0)
+    yield Row("of random digits three in ten pass the check digit: never", *count(valid), 0.99, 1.0)
 
 
-TABLES = {
-    table.make.__name__: table
-    for table in (
-        Table(quiet_collection, 201, 200),
-        Table(outages, 202, 70),
-        Table(completeness, 203, 200),
-        Table(captured_twice, 204, 200),
-        Table(propagation_breaks, 205, 200),
-        Table(clock_truth, 206, 300),
-        Table(silent_stretches, 207, 200),
-        Table(lags_of_the_young, 208, 200),
-        Table(planted_values, 209, 200),
-    )
-}
-
-
-def rows(name, repeats=None):
-    """The rows of one table, with its own seed."""
-    table = TABLES[name]
-    return list(table.make(np.random.default_rng(table.seed), repeats or table.quick))
+TABLES = (
+    Table(quiet_collection, 201, 200),
+    Table(outages, 202, 70),
+    Table(completeness, 203, 200),
+    Table(captured_twice, 204, 200),
+    Table(propagation_breaks, 205, 200),
+    Table(clock_truth, 206, 300),
+    Table(silent_stretches, 207, 200),
+    Table(lags_of_the_young, 208, 200),
+    Table(planted_values, 209, 200),
+)
