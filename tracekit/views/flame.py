@@ -17,7 +17,7 @@ from tracekit.views.flame_picture import flame_picture
 from tracekit.views.heat import CANVAS
 from tracekit.views.markup import table
 from tracekit.views.text import clean, duration, plural, ratio
-from tracekit.views.widgets import _Pictured
+from tracekit.views.widgets import Pictured
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ def plot_flame(
     return widget
 
 
-class FlameWidget(_Pictured):
+class FlameWidget(Pictured):
     """Call paths; ``selected`` is the row of the chosen one, -1 for none; ``search`` the words searched for."""
 
     _esm = CANVAS

@@ -20,7 +20,7 @@ from tracekit.views.latency import grid
 from tracekit.views.markup import table
 from tracekit.views.scales import Scale
 from tracekit.views.text import clean, count, duration, moment, plural
-from tracekit.views.widgets import _Pictured
+from tracekit.views.widgets import Pictured
 
 if TYPE_CHECKING:
     from tracekit.analysis.timeline import Timeline
@@ -58,7 +58,7 @@ def plot_heat(result: Timeline, marks: dict[str, int], *, height: int = 420) -> 
     return widget
 
 
-class HeatWidget(_Pictured):
+class HeatWidget(Pictured):
     """Requests by time and duration; ``brush`` is the chosen rectangle in cells, empty for none.
 
     ``brush`` is [from column, to column, from row, to row], the ends excluded, and can be set.

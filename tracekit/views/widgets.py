@@ -34,8 +34,14 @@ if TYPE_CHECKING:
 MODULE: Final = Path(__file__).parent / "static" / "tracekit.js"
 
 
-class _Pictured(anywidget.AnyWidget):
-    """A widget with a still picture of itself."""
+class Pictured(anywidget.AnyWidget):
+    """A widget with a still picture of itself: what the widgets of this room are made of.
+
+    Examples
+    --------
+    >>> [kind.__name__ for kind in (WaterfallWidget, MapWidget) if issubclass(kind, Pictured)]
+    ['WaterfallWidget', 'MapWidget']
+    """
 
     _esm = MODULE
     height = traitlets.Int(480).tag(sync=True)
@@ -59,7 +65,7 @@ class _Pictured(anywidget.AnyWidget):
         return self._title
 
 
-class WaterfallWidget(_Pictured):
+class WaterfallWidget(Pictured):
     """One trace, or two; ``selected`` is the id of the selected span, ``value`` the time range in view."""
 
     data = traitlets.Bytes(b"").tag(sync=True)
@@ -176,7 +182,7 @@ class WaterfallWidget(_Pictured):
         self.send({"number": content.get("number")}, [encoded(answer)])
 
 
-class MapWidget(_Pictured):
+class MapWidget(Pictured):
     """A service map; ``selected`` is the name of the service in focus, empty for none."""
 
     graph = traitlets.Unicode("").tag(sync=True)
