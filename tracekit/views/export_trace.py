@@ -32,10 +32,8 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
 
     Parameters
     ----------
-    traces
-        The set that holds it.
-    trace_id
-        Its id, or a beginning that no other trace has.
+    traces, trace_id
+        As ``waterfall`` takes them.
 
     Returns
     -------
@@ -89,10 +87,8 @@ def markdown(traces: TraceSet, trace_id: str) -> str:
 
     Parameters
     ----------
-    traces
-        The set that holds it.
-    trace_id
-        Its id, or a beginning that no other trace has.
+    traces, trace_id
+        As ``waterfall`` takes them.
 
     Returns
     -------

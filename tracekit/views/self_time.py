@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING
 
-from tracekit.views.charts import SHARE, chart, empty_state, safe
+from tracekit.views.attribution import labels_of
+from tracekit.views.charts import SHARE, chart, empty_state
 from tracekit.views.colours import LIGHT, SHARED
 from tracekit.views.markup import table
 from tracekit.views.text import duration, plural, ratio
@@ -48,11 +50,9 @@ def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name"
     shown = known.head(bars)
     if shown.empty:
         return empty_state(chart("Share of self time"), "No span has a duration.")
-    names = [" ".join(map(str, row)) for row in shown[keys].itertuples(index=False)]
+    labels, said = labels_of(shown, keys), [duration(value) for value in shown["self_time_ns"]]
     services = shown["service_name"] if "service_name" in keys else [""] * len(shown)
-    said = [duration(value) for value in shown["self_time_ns"]]
-    rows = [(n, w, ratio(r)) for n, w, r in zip(names, said, shown["self_time_ratio"], strict=True)]
-    labels = _told_apart([safe(name) for name in names])
+    rows = [(html.unescape(n), w, ratio(r)) for n, w, r in zip(labels, said, shown["self_time_ratio"], strict=True)]
     figure = chart(
         "Share of self time"
         + (f": the largest {len(shown)} of {plural(len(known), 'group')}" if len(known) > bars else ""),
@@ -74,13 +74,3 @@ def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name"
         hovertemplate="%{y}: %{x:.1%}, %{text} in all<extra></extra>",
     )
     return figure
-
-
-def _told_apart(labels: list[str]) -> list[str]:
-    """Return the labels with equal ones numbered: two long names may have been cut alike, and bars must not merge."""
-    seen: dict[str, int] = {}
-    out = []
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        out.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
-    return out
