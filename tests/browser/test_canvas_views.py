@@ -1,8 +1,6 @@
 """The heat map and the flame view in a bare page: drawn, chosen by mouse and key, the same on both sides, and inert."""
 
-import base64
 import json
-from pathlib import Path
 
 import chromium
 import numpy as np
@@ -12,13 +10,11 @@ from all_views import HOSTILE
 from hand_drawn import spans
 
 import tracekit as tk
-import tracekit.views
 from tracekit.analysis.critical_path import critical_path
 from tracekit.analysis.path_flame import Flame
 from tracekit.views.text import duration
 
 pytestmark = pytest.mark.browser
-MODULE = Path(tracekit.views.__file__).parent / "static" / "canvas.js"
 MODEL = """([payload, state]) => {
   const acts = {};
   window.model = { state: { payload, height: 420, ...state }, saved: 0, get: k => model.state[k],
@@ -41,9 +37,7 @@ def samples():
 
 def shown(visited, widget, **state):
     page = visited.page
-    page.set_content("<!doctype html><body style='margin:8px'><div id=host></div></body>")
-    code = base64.b64encode(MODULE.read_bytes()).decode()
-    page.evaluate("async code => { window.M = await import('data:text/javascript;base64,' + code) }", code)
+    chromium.load_module(page)
     page.evaluate(MODEL, [widget.payload, state])
     chromium.wait_until(page, "() => document.querySelector('canvas').width > 400")
     page.wait_for_timeout(80)
@@ -167,9 +161,9 @@ def test_resting_on_a_cell_says_how_many(heat):
         [drawn["col"][most], drawn["row"][most], drawn["cols"], drawn["rows"]],
     )
     page.mouse.move(x, y)
-    assert page.locator(".tkc-tip").inner_text().startswith(f"{drawn['weight'][most]:.0f} requests\n")
+    assert page.locator(".tkw-tip").inner_text().startswith(f"{drawn['weight'][most]:.0f} requests\n")
     page.mouse.move(5, 5)
-    assert page.locator(".tkc-tip").is_hidden()
+    assert page.locator(".tkw-tip").is_hidden()
 
 
 # ------------------------------------------------------------------ flame
@@ -196,7 +190,7 @@ def test_a_click_zooms_in_and_selects_the_row(flame):
     assert page.get_by_role("button", name="All").is_enabled()
     page.mouse.move(*middle(page, [0.999, 0]))  # its caller now fills the width
     tree = json.loads(widget.payload)
-    assert page.locator(".tkc-tip b").inner_text() == tree["names"][tree["name"][0]]
+    assert page.locator(".tkw-tip b").inner_text() == tree["names"][tree["name"][0]]
     page.get_by_role("button", name="All").click()
     assert page.evaluate("() => model.state.selected") == -1
     assert page.get_by_role("button", name="All").is_disabled()
@@ -206,7 +200,7 @@ def test_a_tooltip_says_the_numbers(flame):
     page, widget = flame
     tree = json.loads(widget.payload)
     page.mouse.move(*middle(page, spot(widget, 0)))
-    said = page.locator(".tkc-tip").inner_text()
+    said = page.locator(".tkw-tip").inner_text()
     assert said.startswith(tree["names"][tree["name"][0]])
     assert f"{tree['spans'][0]:,} spans in {tree['traces'][0]:,} requests" in said
 
@@ -220,7 +214,7 @@ def test_the_search_counts_frames_and_their_share(flame):
     frames = [k for k, name in enumerate(tree["name"]) if "ledger" in tree["names"][name]]
     outermost = [k for k in frames if tree["parent"][k] not in frames]
     share = sum(tree["x1"][k] - tree["x0"][k] for k in outermost)
-    assert page.locator(".tkc-bar .tkc-dim").first.inner_text() == f"{len(frames)} frames, {share * 100:.1f} % of all"
+    assert page.locator(".tkw-bar .tkw-dim").first.inner_text() == f"{len(frames)} frames, {share * 100:.1f} % of all"
     assert page.evaluate("() => model.state.search") == "ledger"
     page.keyboard.press("Escape")
     assert page.evaluate("() => model.state.search") == ""
@@ -273,7 +267,7 @@ def test_a_difference_says_before_and_after(browser, samples):
         tree = json.loads(widget.payload)
         worst = tree["change"].index(max(tree["change"]))
         page.mouse.move(*middle(page, spot(widget, worst)))
-        said = page.locator(".tkc-tip").inner_text()
+        said = page.locator(".tkw-tip").inner_text()
         assert said.startswith("ledger SELECT entries\n")
         assert " before: +" in said
         assert visited.messages == []
@@ -283,7 +277,7 @@ def test_a_difference_says_before_and_after(browser, samples):
 def test_the_theme_is_followed(browser, samples, scheme):
     with chromium.visit(browser, color_scheme=scheme, viewport={"width": 900, "height": 460}) as visited:
         page = shown(visited, tk.plot(critical_path(samples[0]).flame()), selected=-1, search="")
-        ground = page.evaluate("() => getComputedStyle(document.querySelector('.tkc')).backgroundColor")
+        ground = page.evaluate("() => getComputedStyle(document.querySelector('.tkw')).backgroundColor")
         assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 24, 29)")
 
 
@@ -296,7 +290,7 @@ def test_hostile_names_are_inert_and_legible(browser):
         tree = json.loads(widget.payload)
         for k, name in enumerate(tree["name"]):
             page.evaluate("k => model.change('selected', k)", k)
-            assert tree["names"][name] in page.evaluate("() => document.querySelector('.tkc-say').textContent")
+            assert tree["names"][name] in page.evaluate("() => document.querySelector('.tkw-say').textContent")
         assert page.locator("#host a, #host img, #host script, #host svg").count() == 0
         assert visited.messages == []
         assert visited.requests == []
@@ -310,7 +304,7 @@ def test_nothing_to_draw_is_said(browser, samples):
         page.locator("canvas").focus()
         page.keyboard.press("ArrowDown")
         page = shown(visited, tk.plot(tk.timeline(nobody), kind="heat"), brush=[])
-        assert "No request has a start and a duration." in page.locator(".tkc-bar").inner_text()
+        assert "No request has a start and a duration." in page.locator(".tkw-bar").inner_text()
         assert visited.messages == []
 
 
@@ -335,7 +329,7 @@ def test_ten_thousand_call_paths_are_drawn_in_a_frame(browser):
               for (let k = 0; k < 40; k++) {
                 const t = performance.now();
                 view.from = k / 100;
-                view.paint();
+                view.draw();
                 out.push(performance.now() - t);
               }
               return out.sort((a, b) => a - b)[20] }""",

@@ -52,13 +52,13 @@ def drawn(notebook, cell, what):
 
 
 def test_a_rectangle_drawn_in_lab_is_a_filter_in_the_next_cell(notebook):
-    canvas = drawn(notebook, 1, ".tkc canvas")
+    canvas = drawn(notebook, 1, ".tkw-pane canvas")
     box = canvas.bounding_box()
     notebook.page.mouse.move(box["x"] + 200, box["y"] + 60)
     notebook.page.mouse.down()
     notebook.page.mouse.move(box["x"] + 420, box["y"] + 180, steps=5)
     notebook.page.mouse.up()
-    status = notebook.page.locator(".tkc-say").first.inner_text()
+    status = notebook.page.locator(".tkw-say").first.inner_text()
     line = said(notebook, 2)
     assert line.startswith('traces.where(traces.summary["root_duration_ns"].between(')
     count, again = line.split()[-2:]
@@ -86,7 +86,7 @@ def test_choosing_and_opening_in_explore_is_code_in_the_next_cell(notebook):
 
 
 def test_the_flame_is_searched_and_walked_without_stirring_the_notebook(notebook):
-    canvas = drawn(notebook, 5, ".tkc canvas")
+    canvas = drawn(notebook, 5, ".tkw-pane canvas")
     cells = notebook.cells()
     canvas.focus()
     notebook.page.keyboard.press("ArrowDown")
@@ -104,7 +104,7 @@ def test_a_result_shows_its_chart(notebook):
 
 
 def test_the_views_follow_the_theme_of_lab(notebook):
-    ground = "() => getComputedStyle(document.querySelector('.tkc')).backgroundColor"
+    ground = "() => getComputedStyle(document.querySelector('.tkw')).backgroundColor"
     light = notebook.page.evaluate(ground)
     notebook.command("apputils:change-theme", theme="JupyterLab Dark")
     chromium.wait_until(notebook.page, f"() => ({ground})() !== '{light}'")

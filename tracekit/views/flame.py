@@ -14,7 +14,6 @@ import traitlets
 
 from tracekit.views.colours import SHARED
 from tracekit.views.flame_picture import flame_picture
-from tracekit.views.heat import CANVAS
 from tracekit.views.markup import table
 from tracekit.views.text import clean, duration, plural, ratio
 from tracekit.views.widgets import Pictured
@@ -81,7 +80,6 @@ def plot_flame(
 class FlameWidget(Pictured):
     """Call paths; ``selected`` is the row of the chosen one, -1 for none; ``search`` the words searched for."""
 
-    _esm = CANVAS
     payload = traitlets.Unicode("").tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)
     search = traitlets.Unicode("").tag(sync=True)

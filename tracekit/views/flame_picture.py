@@ -33,7 +33,7 @@ def difference_colour(tint: float) -> str:
     Returns
     -------
     str
-        As ``static/canvas.js`` paints it.
+        As ``static/tracekit.js`` paints it.
 
     Examples
     --------

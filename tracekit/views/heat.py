@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from tracekit.views.figures import Chart
     from tracekit.views.markup import Markup
 
-CANVAS: Final = Path(__file__).parent / "static" / "canvas.js"
 _SIDE: Final = 4  # ends of a rectangle
 
 
@@ -64,7 +62,6 @@ class HeatWidget(Pictured):
     ``brush`` is [from column, to column, from row, to row], the ends excluded, and can be set.
     """
 
-    _esm = CANVAS
     payload = traitlets.Unicode("").tag(sync=True)
     brush = traitlets.List(trait=traitlets.Int()).tag(sync=True)
 

@@ -2,13 +2,14 @@
 //
 // The same text runs as an anywidget (`export default {render}`) and inline in the offline report (`bootStatic()`).
 // Rules that keep it safe and alive, each learned from a failure (spec/views.md, section 2):
-//   - text only through textContent, style only through CSSOM and constructed sheets: a content security policy
-//     of hashes alone is enough, and no name can become markup;
+//   - text only through textContent and fillText, style only through CSSOM and constructed sheets: a content security
+//     policy of hashes alone is enough, and no name can become markup;
 //   - nothing touches the document while the module loads;
 //   - keys never leave a view (notebook shortcuts), plain wheel always scrolls the page.
 //
-// Sections: 1 style · 2 elements · 3 words · 4 theme · 5 data · 6 waterfall · 7 service map · 8 tables · 9 notebook
-// · 10 report
+// Shared: 1 style · 2 elements · 3 words · 4 theme · 5 view · 6 data
+// Views: 7 waterfall · 8 service map · 9 canvas · 10 heat map · 11 flame · 12 tables
+// Hosts: 13 notebook · 14 report
 
 // ------------------------------------------------------------------------------------------------ 1 style
 
@@ -23,6 +24,7 @@ const WIDE = 700; // below this width the detail stands under the rows
 // The same as colours.py, which a test compares: same index, same hue, in both themes.
 export const LIGHT = ['#0094e7', '#c48700', '#00a679', '#7a4964', '#2d78a3', '#753400', '#908a3c', '#5b32a8', '#4e382b', '#8695a6'];
 export const DARK = ['#0094e7', '#ffb000', '#00cd95', '#e077b2', '#7ed1ff', '#aa4b00', '#c0b851', '#79579f', '#8c644d', '#606a77'];
+const HEAT = { light: ['#dcebfa', '#b3d4f5', '#7fb5ea', '#4a90d9', '#1f68b8', '#0b3f7d'], dark: ['#16324f', '#1d4b7c', '#2a6db0', '#4a93dc', '#86bdf2', '#d6e9fc'] };
 
 // --tk-page-* is set by a page of ours (the report), --jp-* by JupyterLab, --vscode-* by VS Code, --tk-own-* is the rest.
 const CSS = `
@@ -45,8 +47,9 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-bar input{width:190px}.tkw-bar button,.tkw-det button,.tkw-bar select{cursor:pointer}.tkw-bar select{padding:2px 4px}
 .tkw-bar button[aria-pressed=true]{background:color-mix(in srgb,var(--tk-acc) 16%,var(--tk-bg));border-color:var(--tk-acc)}
 .tkw-bar button:hover,.tkw-det button:hover{background:var(--tk-bg2)}
-.tkw input:focus-visible,.tkw select:focus-visible,.tkw button:focus-visible,.tkw-det:focus-visible{outline:2px solid var(--tk-acc);outline-offset:-1px}
-.tkw-gap{flex:1}.tkw-dim{color:var(--tk-fg2);font-variant-numeric:tabular-nums}
+.tkw input:focus-visible,.tkw select:focus-visible,.tkw button:focus-visible,.tkw canvas:focus-visible,.tkw-det:focus-visible{outline:2px solid var(--tk-acc);outline-offset:-1px}
+.tkw-bar b{font-weight:600}.tkw-bar button:disabled{opacity:.45;cursor:default}
+.tkw-gap{flex:1}.tkw-dim{color:var(--tk-fg2);font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .tkw-legend{gap:2px 4px;max-height:64px;overflow:auto;padding:3px 4px}
 .tkw-legend i{display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:5px}
 .tkw-legend button{border-color:transparent;color:var(--tk-fg2);padding:1px 6px;max-width:220px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;unicode-bidi:isolate}
@@ -111,8 +114,13 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-map .bad .sub{fill:var(--tk-err)}.tkw-map .new .box{stroke:var(--tk-acc)}.tkw-map .gone .box{stroke-dasharray:4 3;stroke:var(--tk-fg2)}
 .tkw-map .e{fill:none;stroke:var(--tk-fg2);opacity:.55}.tkw-map .e.err{stroke:var(--tk-err);opacity:.85}.tkw-map .arrow{fill:var(--tk-fg2)}.tkw-map .arrow.err{fill:var(--tk-err)}.tkw-map .e.new{stroke:var(--tk-acc);opacity:.85}.tkw-map .arrow.new{fill:var(--tk-acc)}
 .tkw-map .far{opacity:.16}.tkw-map .e.far{opacity:.08}
-.tkw-say{border-top:1px solid var(--tk-line);padding:6px 10px;flex:none;height:64px;overflow:auto;color:var(--tk-fg2)}
-.tkw-say b{color:var(--tk-fg)}.tkw-say div{overflow-wrap:anywhere}
+.tkw-say{border-top:1px solid var(--tk-line);padding:6px 10px;flex:none;height:64px;overflow:auto;color:var(--tk-fg2);overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
+.tkw-say b,.tkw-tip b{color:var(--tk-fg);font-weight:600;unicode-bidi:isolate}
+.tkw-pane{flex:1;min-height:0;overflow-y:auto;overflow-x:hidden;position:relative}
+.tkw-pane canvas{display:block;position:sticky;top:0;touch-action:pan-y}
+.tkw-tip{position:absolute;z-index:3;pointer-events:none;max-width:min(420px,90%);background:var(--tk-bg);border:1px solid var(--tk-line);border-radius:4px;padding:4px 8px;box-shadow:0 2px 8px #0003;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
+.tkw-tip b{display:block}
+.tkw-key{display:inline-block;width:9px;height:9px;border-radius:2px;margin:0 4px 0 8px}
 @media (forced-colors:active){.tkw-b{forced-color-adjust:none}}
 `;
 
@@ -159,6 +167,7 @@ function set(e, attributes) {
   return e;
 }
 
+/** A button that does one thing; its tooltip names the key that does the same. */
 function button(words, act, title) {
   const e = h('button', '', words);
   e.type = 'button';
@@ -170,33 +179,6 @@ function button(words, act, title) {
 /** A button that stays down. */
 function toggle(words, act, title, on) {
   return set(button(words, act, title), { 'aria-pressed': String(on) });
-}
-
-let views = 0;
-const uniqueName = () => `tk${++views}`;
-
-/** Call once, in the next frame, however often it was asked for. */
-function oncePerFrame(act) {
-  let waiting = false;
-  return () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      act();
-    });
-  };
-}
-
-/** The outer box of a view: themed, and closed to the shortcuts of the notebook around it. */
-function frame(host, height, signal) {
-  style(host);
-  const root = h('div', 'tkw');
-  root.style.height = `${height}px`;
-  root.dataset.lmSuppressShortcuts = 'true'; // JupyterLab looks for this in the capture phase
-  root.addEventListener('keydown', e => e.stopPropagation(), { signal }); // others listen in the bubble phase
-  host.append(root);
-  return root;
 }
 
 // ------------------------------------------------------------------------------------------------ 3 words
@@ -234,6 +216,19 @@ export function ticks(from, to, wanted) {
   return out;
 }
 
+/** A share of the whole, never rounded to nothing or to all, as text.py writes it. */
+function percent(share) {
+  if (!Number.isFinite(share)) return '–';
+  const value = share * 100;
+  if (value <= 0 || value === 100) return `${Math.max(0, value)} %`;
+  if (value < 0.01) return '<0.01 %';
+  return value > 99.9 && value < 100 ? '>99.9 %' : `${value.toFixed(value < 1 ? 2 : 1)} %`;
+}
+
+const signed = ns => `${ns < 0 ? '' : '+'}${duration(ns)}`;
+const count = number => Math.round(number).toLocaleString('en');
+const many = (number, one) => `${count(number)} ${one}${Math.round(number) === 1 ? '' : 's'}`;
+const clip = (value, low, high) => Math.min(high, Math.max(low, value));
 const label = (words, limit = 300) => (words.length > limit ? `${words.slice(0, limit - 1)}…` : words);
 const hex = (hi, lo) => hi.toString(16).padStart(8, '0') + lo.toString(16).padStart(8, '0');
 
@@ -249,29 +244,92 @@ export function isDark() {
   return matchMedia('(prefers-color-scheme: dark)').matches;
 }
 
-/**
- * Call `apply` now and whenever the theme changes.  JupyterLab sets its attribute first and loads the variables later,
- * so a probe with a transition tells when the background really changed.
- */
-function watchTheme(root, apply, signal) {
-  const probe = set(h('i', 'tkw-probe'), { 'aria-hidden': 'true' });
-  const refresh = () => {
-    root.classList.toggle('tk-dark', isDark());
-    apply();
-  };
-  probe.addEventListener('transitionend', refresh, { signal });
-  root.append(probe);
-  const observer = new MutationObserver(refresh);
-  observer.observe(document.body, { attributes: true, attributeFilter: ['data-jp-theme-light', 'data-jp-theme-name', 'class'] });
-  observer.observe(document.documentElement, { attributes: true, attributeFilter: ['data-theme', 'theme', 'class'] });
-  signal.addEventListener('abort', () => observer.disconnect());
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', refresh, { signal });
-  refresh();
-}
-
 const colourOf = slot => (isDark() ? DARK : LIGHT)[slot % LIGHT.length];
 
-// ------------------------------------------------------------------------------------------------ 5 data
+/** Black above a relative luminance of 0.18, else white: text on a bar. */
+function inkOn(colour) {
+  const [r, g, b] = [1, 3, 5].map(k => parseInt(colour.slice(k, k + 2), 16) / 255).map(c => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? '#000' : '#fff';
+}
+
+// ------------------------------------------------------------------------------------------------ 5 view
+
+let views = 0; // each has a name of its own, for ids
+const PAINTS = ['bg', 'fg', 'fg2', 'line', 'acc', 'err', 'hit']; // what is painted on canvases has no style sheet
+
+/** A themed box that is closed to the shortcuts of the notebook around it, and follows its size and its page's theme. */
+class View {
+  constructor(host, height) {
+    style(host);
+    this.stop = new AbortController();
+    this.uid = `tk${++views}`;
+    this.root = h('div', 'tkw');
+    this.root.style.height = `${height}px`;
+    this.root.dataset.lmSuppressShortcuts = 'true'; // JupyterLab looks for this in the capture phase
+    this.on(this.root, 'keydown', e => e.stopPropagation()); // others listen in the bubble phase
+    host.append(this.root);
+  }
+
+  // what a view says for itself: where things are, which colours they have, and one frame
+  measure() { this.redraw(); }
+  theme() { this.redraw(); }
+  draw() {}
+
+  on(target, type, act, options = {}) { target.addEventListener(type, act, { signal: this.stop.signal, ...options }); }
+
+  /**
+   * Draw in the next frame, however often it was asked for.  JupyterLab hides everything for a frame when its theme
+   * changes: what has no size just then is drawn one frame later.
+   */
+  redraw() {
+    if (this.isDue || this.stop.signal.aborted) return;
+    this.isDue = true;
+    requestAnimationFrame(() => {
+      const wasHidden = this.isHidden;
+      this.isDue = false;
+      this.isHidden = !this.root.clientWidth;
+      if (this.stop.signal.aborted) return;
+      if (!this.paints) this.retheme(); // asked for before its size was told
+      if (!this.isHidden) this.draw();
+      else if (!wasHidden) this.redraw(); // hidden for longer: its size changes when it comes back
+    });
+  }
+
+  /** Follow size and theme from now on; anywidget renders before the host is in the page, and nothing is known there. */
+  follow(...boxes) {
+    const { signal } = this.stop, probe = set(h('i', 'tkw-probe'), { 'aria-hidden': 'true' });
+    const themed = new MutationObserver(() => this.retheme()), sized = new ResizeObserver(() => {
+      this.retheme();
+      this.measure();
+    });
+    const attributeFilter = ['data-jp-theme-light', 'data-jp-theme-name', 'data-theme', 'theme', 'class'];
+    for (const place of [document.body, document.documentElement]) themed.observe(place, { attributes: true, attributeFilter });
+    for (const box of [this.root, ...boxes]) sized.observe(box);
+    this.on(matchMedia('(prefers-color-scheme: dark)'), 'change', () => this.retheme());
+    this.on(document, 'load', () => this.retheme(), { capture: true }); // a style sheet that comes late
+    this.on(probe, 'transitionend', () => this.retheme()); // a variable that is set late
+    this.root.append(probe);
+    signal.addEventListener('abort', () => { themed.disconnect(); sized.disconnect(); });
+  }
+
+  /** Take on the colours of the page, if they have changed. */
+  retheme() {
+    if (!this.root.isConnected) return;
+    this.root.classList.toggle('tk-dark', isDark());
+    const now = getComputedStyle(this.root), paints = Object.fromEntries(PAINTS.map(name => [name, now.getPropertyValue(`--tk-${name}`).trim()]));
+    const seen = [isDark(), ...Object.values(paints)].join();
+    if (seen === this.seen) return;
+    Object.assign(this, { seen, paints, font: now.fontFamily });
+    this.theme();
+  }
+
+  destroy() {
+    this.stop.abort();
+    this.root.remove();
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ 6 data
 
 const TYPES = { f8: Float64Array, f4: Float32Array, i4: Int32Array, u4: Uint32Array, u2: Uint16Array, u1: Uint8Array };
 const ERROR = 1, NO_END = 2, NO_START = 4, INFERRED = 8, ORPHAN = 16, LINKED = 32; // bits of `flags`; see waterfall.py
@@ -401,9 +459,6 @@ function foldFacts(T, g) {
 const finish = (T, i) => T.start[i] + Math.max(0, T.dur[i]);
 const isParent = (T, i) => T.subEnd[i] > i + 1;
 const hasDetails = T => T.attrOff !== undefined;
-const percent = share => (share > 0 && share < 0.001 ? '<0.1 %' : `${(Number.isFinite(share) ? share * 100 : 0).toFixed(1)} %`);
-const signed = ns => `${ns < 0 ? '' : '+'}${duration(ns)}`;
-const many = (count, one) => `${count.toLocaleString('en')} ${one}${count === 1 ? '' : 's'}`;
 
 /** What the row says about its time; a missing end is said, not drawn as a number. */
 function timeWords(T, i) {
@@ -416,9 +471,9 @@ function timeWords(T, i) {
 }
 
 function foldWords(T, g) {
-  const { count, total, p50, max, path, before } = foldFacts(T, g);
+  const { count: calls, total, p50, max, path, before } = foldFacts(T, g);
   const share = T.path ? `, ${percent(path / T.path.total)} of the path` : '';
-  return `${count.toLocaleString('en')} ×${T.state && before !== count ? ` (was ${before.toLocaleString('en')})` : ''}, total ${duration(total)}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
+  return `${count(calls)} ×${T.state && before !== calls ? ` (was ${count(before)})` : ''}, total ${duration(total)}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
 }
 
 function spokenRow(T, i) {
@@ -449,7 +504,7 @@ function details(D, j, parentId) {
   if (resource.length) out.push(['Resource', resource]);
   const above = S[D.parId[j]] || parentId, parent = above ? [['parent id', above]] : [];
   out.push(['Record', [['span id', hex(D.spanHi[j], D.spanLo[j])], ...parent, ['source', D.meta.sources[D.src[j]]],
-    ['record', D.rec[j].toLocaleString('en')], ['byte', D.off[j].toLocaleString('en')]]]);
+    ['record', count(D.rec[j])], ['byte', count(D.off[j])]]]);
   return { status: S[D.status[j]], sections: out };
 }
 
@@ -465,7 +520,7 @@ function grouped(rows) {
   return alone.length ? [['Attributes', alone], ...shared] : shared;
 }
 
-// ------------------------------------------------------------------------------------------------ 6 waterfall
+// ------------------------------------------------------------------------------------------------ 7 waterfall
 //
 // A row is named by a number: 0 to n - 1 are spans, from n on folds of equal siblings.
 
@@ -575,7 +630,7 @@ class Row {
     const { T } = W, facts = foldFacts(T, g);
     this.colour = colour;
     this.error.hidden = !facts.errors;
-    this.note.textContent = `${facts.count.toLocaleString('en')} ×`;
+    this.note.textContent = `${count(facts.count)} ×`;
     this.note.hidden = false;
     this.bar.className = 'tkw-b hull';
     this.el.className = 'tkw-row fold';
@@ -642,12 +697,6 @@ class Row {
     delete this.el.dataset.row;
     this.el.style.display = 'none';
   }
-}
-
-/** Black above a relative luminance of 0.18, else white: text on a bar. */
-function inkOn(colour) {
-  const [r, g, b] = [1, 3, 5].map(k => parseInt(colour.slice(k, k + 2), 16) / 255).map(c => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? '#000' : '#fff';
 }
 
 /** Which rows are listed, in order: what is collapsed, folded or filtered out is not. */
@@ -750,7 +799,7 @@ class Minimap {
     this.el = set(h('canvas', 'tkw-mini'), { role: 'img', 'aria-label': 'Overview of the whole trace; drag to zoom, double click for all' });
     this.whole = null;
     let from = null;
-    const at = e => Math.max(0, Math.min(1, e.offsetX / this.el.clientWidth)) * W.T.end;
+    const at = e => clip(e.offsetX / this.el.clientWidth, 0, 1) * W.T.end;
     W.on(this.el, 'pointerdown', e => { this.el.setPointerCapture(e.pointerId); from = at(e); });
     W.on(this.el, 'pointermove', e => {
       if (from != null && Math.abs(at(e) - from) > W.T.end * 0.002) W.look(Math.min(from, at(e)), Math.max(from, at(e)));
@@ -768,11 +817,11 @@ class Minimap {
     canvas.width = width;
     canvas.height = height;
     const pen = canvas.getContext('2d');
-    pen.fillStyle = this.colours.bg;
+    pen.fillStyle = this.W.paints.bg;
     pen.fillRect(0, 0, width, height);
     const slots = T.meta.slots.map(colourOf), thick = Math.max(1, Math.min(4, (height - 4) / T.n * 0.8));
     for (let i = 0; i < T.n; i++) {
-      pen.fillStyle = T.flags[i] & ERROR ? this.colours.err : slots[T.svc[i]];
+      pen.fillStyle = T.flags[i] & ERROR ? this.W.paints.err : slots[T.svc[i]];
       pen.fillRect(T.start[i] / T.end * width, 2 + i / T.n * (height - 4), Math.max(1, Math.max(0, T.dur[i]) / T.end * width), thick);
     }
     return canvas;
@@ -782,8 +831,6 @@ class Minimap {
     const { W } = this, ratio = devicePixelRatio || 1, width = Math.round(W.root.clientWidth * ratio), height = Math.round(MINI * ratio);
     if (!width) return;
     if (!this.whole || this.whole.width !== width) {
-      const look = getComputedStyle(W.root), colour = name => look.getPropertyValue(name).trim();
-      this.colours = { bg: colour('--tk-bg'), err: colour('--tk-err'), acc: colour('--tk-acc') };
       this.el.width = width;
       this.el.height = height;
       this.whole = this.paint(width, height);
@@ -794,7 +841,7 @@ class Minimap {
     pen.fillRect(0, 0, a, height);
     pen.fillRect(b, 0, width - b, height);
     const rows = W.outline.rows.length || 1, top = W.top / ROW / rows * height, tall = Math.max(2, W.height / ROW / rows * height);
-    pen.strokeStyle = this.colours.acc;
+    pen.strokeStyle = W.paints.acc;
     pen.lineWidth = ratio;
     pen.strokeRect(a + 0.5, Math.min(height - 2, top) + 0.5, Math.max(2, b - a - 1), Math.min(height - 1 - Math.min(height - 2, top), tall));
   }
@@ -866,7 +913,7 @@ class Lane {
     this.canvas.style.width = `${wide}px`;
     [this.canvas.width, this.canvas.height] = [width, height];
     const pen = this.canvas.getContext('2d'), scale = width / (W.to - W.from), slots = T.meta.slots.map(colourOf);
-    const gap = T.path.gap ? hatch(pen, getComputedStyle(W.root).getPropertyValue('--tk-fg2').trim()) : '';
+    const gap = T.path.gap ? hatch(pen, W.paints.fg2) : '';
     for (let k = 0; k < T.critRow.length; k++) {
       const row = T.critRow[k], moved = row >= 0 && T.isCorrected ? T.shift[row] : 0;
       const x0 = (T.critS[k] + moved - W.from) * scale, x1 = (T.critE[k] + moved - W.from) * scale;
@@ -925,8 +972,8 @@ class Detail {
 
   fillFold(g) {
     const { T, outline } = this.W, facts = foldFacts(T, g), i = T.folds.members[g][0];
-    const rows = [['service', T.meta.services[T.svc[i]]], ['calls', facts.count.toLocaleString('en')], ['total', duration(facts.total)], ['p50', duration(facts.p50)], ['max', duration(facts.max)]];
-    if (facts.errors) rows.push(['errors', facts.errors.toLocaleString('en'), true]);
+    const rows = [['service', T.meta.services[T.svc[i]]], ['calls', count(facts.count)], ['total', duration(facts.total)], ['p50', duration(facts.p50)], ['max', duration(facts.max)]];
+    if (facts.errors) rows.push(['errors', count(facts.errors), true]);
     if (T.path) rows.push(['critical path', `${duration(facts.path)}, ${percent(facts.path / T.path.total)}`]);
     if (T.state) rows.push(['before', many(facts.before, 'call')]);
     const acts = h('div', 'tkw-acts'), isOpen = outline.opened[g];
@@ -958,7 +1005,7 @@ class Detail {
     const longest = children.toSorted((a, b) => T.dur[b] - T.dur[a]).slice(0, 5);
     for (const k of longest) box.append(lead('Child', k));
     const rest = children.length - longest.length;
-    if (rest) box.append(h('span', 'tkw-dim', `and ${rest.toLocaleString('en')} shorter ${rest === 1 ? 'child' : 'children'}`));
+    if (rest) box.append(h('span', 'tkw-dim', `and ${count(rest)} shorter ${rest === 1 ? 'child' : 'children'}`));
     return box;
   }
 
@@ -1004,12 +1051,11 @@ class Detail {
 const KEY_NAMES = { ArrowDown: '↓', ArrowUp: '↑', ArrowLeft: '←', ArrowRight: '→', Escape: 'Esc', PageDown: 'Page ↓', PageUp: 'Page ↑' };
 
 /** A trace as rows on a time axis; only the rows in sight exist. */
-export class Waterfall {
+export class Waterfall extends View {
   constructor(host, table, { height = 480, onSelect = null, onLook = null, ask = null } = {}) {
+    super(host, height);
     this.T = traceOf(table);
     Object.assign(this, { onSelect, onLook, ask });
-    this.uid = uniqueName();
-    this.stop = new AbortController();
     this.from = 0;
     this.to = this.T.end;
     this.selected = -1;
@@ -1021,13 +1067,11 @@ export class Waterfall {
     this.width = this.height = 0;
     this.wanted = null; // width of the name column, if the reader chose one
     this.split = 300;
-    this.redraw = oncePerFrame(() => this.draw());
-    this.build(host, height);
+    this.build();
     this.list();
     this.listen();
+    this.follow(this.scroll);
   }
-
-  on(target, type, act, options = {}) { target.addEventListener(type, act, { signal: this.stop.signal, ...options }); }
 
   get rows() { return this.outline.rows; }
 
@@ -1037,9 +1081,8 @@ export class Waterfall {
     return this.lastTop ?? 0;
   }
 
-  build(host, height) {
+  build() {
     const { T } = this;
-    this.root = frame(host, height, this.stop.signal);
     this.scroll = set(h('div', 'tkw-scroll'), { tabindex: 0, role: 'treegrid', 'aria-label': `Spans of trace ${T.meta.id}`, 'aria-readonly': 'true' });
     this.pad = set(h('div', 'tkw-pad'), { role: 'rowgroup' });
     this.scroll.append(this.pad);
@@ -1064,8 +1107,8 @@ export class Waterfall {
     this.errors = this.rowsWhere(i => T.flags[i] & ERROR);
     this.changes = T.state ? this.rowsWhere(i => T.state[i] !== MATCHED) : [];
     bar.append(this.query, this.found);
-    if (this.errors.length) bar.append(button(`Next error (${this.errors.length.toLocaleString('en')})`, () => this.step(this.errors, 1), 'e'));
-    if (this.changes.length) bar.append(button(`Next difference (${this.changes.length.toLocaleString('en')})`, () => this.step(this.changes, 1), 'x'));
+    if (this.errors.length) bar.append(button(`Next error (${count(this.errors.length)})`, () => this.step(this.errors, 1), 'e'));
+    if (this.changes.length) bar.append(button(`Next difference (${count(this.changes.length)})`, () => this.step(this.changes, 1), 'x'));
     if (T.path) bar.append(this.pathSwitch = toggle('Critical path', () => this.turnPath(), 'c', this.showPath));
     if (T.shift) bar.append(this.clockSwitch = toggle('Corrected clocks', () => this.turnClock(), 't', false));
     if (T.folds.members.length) bar.append(this.foldSwitch = toggle('Fold repeats', () => this.turnFolds(), 'g', true));
@@ -1327,7 +1370,7 @@ export class Waterfall {
     for (const i of rows) this.hits[i] = 1;
     this.hitList = this.rowsWhere(i => this.hits[i]);
     this.foldHits = new Set(this.hitList.map(i => T.folds.of[i]));
-    this.found.textContent = `${this.hitList.length.toLocaleString('en')} found${where}`;
+    this.found.textContent = `${count(this.hitList.length)} found${where}`;
     this.redraw();
   }
 
@@ -1431,7 +1474,7 @@ export class Waterfall {
       e.preventDefault();
     });
     this.on(this.detail.el, 'keydown', e => { if (e.key === 'Escape') this.close(); });
-    this.on(this.scroll, 'scroll', this.redraw, { passive: true });
+    this.on(this.scroll, 'scroll', () => this.redraw(), { passive: true });
     this.on(this.scroll, 'click', e => {
       const code = rowAt(e);
       if (code >= 0) e.target.closest('.tkw-tw') && this.outline.expanded(code) !== null ? this.fold(code) : this.select(code);
@@ -1453,35 +1496,17 @@ export class Waterfall {
       if (e.key === 'Enter') { this.step(this.hitList, e.shiftKey ? -1 : 1); e.preventDefault(); }
       if (e.key === 'Escape') { this.query.value = ''; this.search(''); this.scroll.focus(); }
     });
-    // anywidget renders before the element is in the document: styles can be read only once it has a size
-    let themed = false;
-    const sized = new ResizeObserver(() => {
-      if (!themed && this.root.isConnected) { themed = true; watchTheme(this.root, () => this.theme(), this.stop.signal); }
-      this.measure();
-    });
-    sized.observe(this.root);
-    sized.observe(this.scroll);
-    this.stop.signal.addEventListener('abort', () => sized.disconnect());
-  }
-
-  destroy() {
-    this.stop.abort();
-    this.root.remove();
   }
 }
 
-// ------------------------------------------------------------------------------------------------ 7 service map
+// ------------------------------------------------------------------------------------------------ 8 service map
 
 /** Boxes and lines as Python laid them out; a click shows one service with its neighbours and their numbers. */
-export class ServiceMap {
+export class ServiceMap extends View {
   /** graph = {size, nodes: [{name, x, y, w, h, sub, say, slot, inferred, bad, mark}], edges: [{a, b, d, w, err, back, mark, tip}]}; a, b: positions in nodes */
   constructor(host, graph, { height = 480, onSelect = null } = {}) {
-    this.graph = graph;
-    this.onSelect = onSelect;
-    this.uid = uniqueName();
-    this.stop = new AbortController();
-    this.chosen = null;
-    this.root = frame(host, height, this.stop.signal);
+    super(host, height);
+    Object.assign(this, { graph, onSelect, chosen: null });
     this.svg = this.shape('svg', { class: 'tkw-map', role: 'group', 'aria-label': `Service map: ${graph.nodes.length} services, ${graph.edges.length} calls`, preserveAspectRatio: 'xMidYMid meet' }, this.root);
     this.arrows();
     this.edges = graph.edges.map(edge => [edge, this.line(edge)]);
@@ -1490,9 +1515,8 @@ export class ServiceMap {
     this.root.append(this.say);
     this.hint();
     this.listen();
+    this.follow();
   }
-
-  on(target, type, act, options = {}) { target.addEventListener(type, act, { signal: this.stop.signal, ...options }); }
 
   shape(name, attributes, parent) {
     const e = set(document.createElementNS('http://www.w3.org/2000/svg', name), attributes);
@@ -1559,6 +1583,13 @@ export class ServiceMap {
     if (!quiet) this.onSelect?.(chosen == null ? '' : this.graph.nodes[chosen].name);
   }
 
+  /** A new size shows all of it again; hidden and shown as it was, it stays as the reader left it. */
+  measure() {
+    const size = `${this.svg.clientWidth} ${this.svg.clientHeight}`;
+    if (size !== this.fittedTo && this.svg.clientWidth) this.fit();
+    this.fittedTo = this.svg.clientWidth ? size : this.fittedTo;
+  }
+
   /** Show all of it, never larger than life. */
   fit() {
     const [w, t] = this.graph.size, wide = this.svg.clientWidth, tall = this.svg.clientHeight;
@@ -1611,22 +1642,390 @@ export class ServiceMap {
       Object.assign(view, { x: px - (px - view.x) * factor, y: py - (py - view.y) * factor, w: view.w * factor, h: view.h * factor });
       this.apply();
     }, { passive: false });
-    let themed = false;
-    const sized = new ResizeObserver(() => {
-      if (!themed && this.root.isConnected) { themed = true; watchTheme(this.root, () => this.theme(), this.stop.signal); }
-      this.fit();
-    });
-    sized.observe(this.root);
-    this.stop.signal.addEventListener('abort', () => sized.disconnect());
-  }
-
-  destroy() {
-    this.stop.abort();
-    this.root.remove();
   }
 }
 
-// ------------------------------------------------------------------------------------------------ 8 tables
+// ------------------------------------------------------------------------------------------------ 9 canvas
+
+/** A frame with a toolbar, a canvas that scrolls, a line that says what is chosen, and a tooltip. */
+class Pane extends View {
+  constructor(host, height, name) {
+    super(host, height);
+    this.bar = set(h('div', 'tkw-bar'), { role: 'toolbar', 'aria-label': name });
+    this.scroll = h('div', 'tkw-pane');
+    this.tall = h('div');
+    this.canvas = set(h('canvas'), { tabindex: 0, role: 'application', 'aria-label': name });
+    this.say = set(h('div', 'tkw-say'), { role: 'status' });
+    this.tip = h('div', 'tkw-tip');
+    this.tip.hidden = true;
+    this.tall.append(this.canvas);
+    this.scroll.append(this.tall);
+    this.root.append(this.bar, this.scroll, this.say, this.tip);
+    this.follow(this.scroll);
+  }
+
+  /** Begin a frame: a canvas as large as what is seen, in device pixels; false while there is no room. */
+  begin() {
+    const w = this.scroll.clientWidth, t = this.scroll.clientHeight, scale = devicePixelRatio || 1;
+    if (!w || !t) return false;
+    if (this.w !== w || this.t !== t || this.scale !== scale) {
+      Object.assign(this, { w, t, scale });
+      Object.assign(this.canvas, { width: Math.round(w * scale), height: Math.round(t * scale) });
+      Object.assign(this.canvas.style, { width: `${w}px`, height: `${t}px` });
+    }
+    this.c = this.canvas.getContext('2d');
+    this.c.setTransform(scale, 0, 0, scale, 0, 0);
+    this.c.clearRect(0, 0, w, t);
+    return true;
+  }
+
+  words(text, x, y, { colour = this.paints.fg2, align = 'left', size = 11 } = {}) {
+    Object.assign(this.c, { fillStyle: colour, textAlign: align, textBaseline: 'middle', font: `${size}px ${this.font}` });
+    this.c.fillText(text, x, y);
+  }
+
+  /** Show a tooltip beside the pointer: a name and a line each. */
+  hint(event, name, lines) {
+    this.tip.replaceChildren(h('b', '', name), ...lines.map(line => h('div', '', line)));
+    this.tip.hidden = false;
+    const box = this.root.getBoundingClientRect(), { offsetWidth: w, offsetHeight: t } = this.tip;
+    const x = event.clientX - box.left + 14, y = event.clientY - box.top + 14;
+    this.tip.style.left = `${clip(x, 4, Math.max(4, box.width - w - 6))}px`;
+    this.tip.style.top = `${y + t > box.height ? Math.max(4, y - t - 24) : y}px`;
+  }
+
+  told(name, words) { this.say.replaceChildren(...(name ? [h('b', '', name), ` ${words}`] : [words])); }
+
+  button(words, act, title) {
+    const e = button(words, act, title);
+    this.bar.append(e);
+    return e;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ 10 heat map
+
+const LEFT = 64, TOP = 20, FLOOR = 30;
+
+/** map = {title, times: [label], marks: [{at, name}], edges: [ns], ticks: [{at, words}], clock: [{at, words}], col, row, weight: [], traces: []} */
+export class Heat extends Pane {
+  constructor(host, map, { height = 420, onBrush = null } = {}) {
+    super(host, height, 'Durations over time');
+    this.map = map;
+    this.onBrush = onBrush;
+    this.brush = null;
+    this.bar.append(h('b', '', map.title), h('span', 'tkw-dim', 'Drag a rectangle: its requests become a filter.'), h('span', 'tkw-gap'));
+    this.clear = this.button('Clear', () => this.choose(null), 'Escape');
+    this.top = Math.max(1, ...map.weight);
+    this.at = new Map(map.col.map((c, k) => [c * map.rows + map.row[k], k]));
+    this.listen();
+    this.choose(null, { quiet: true });
+  }
+
+  get box() { return { x: LEFT, y: TOP, w: this.w - LEFT - 12, t: this.t - TOP - FLOOR }; }
+
+  draw() {
+    if (!this.begin()) return;
+    const { map, c, box } = this, steps = HEAT[isDark() ? 'dark' : 'light'];
+    const wide = box.w / map.cols, tall = box.t / map.rows;
+    for (const { at, words } of map.ticks) {
+      const y = box.y + box.t * (1 - at / map.rows);
+      c.fillStyle = this.paints.line;
+      c.fillRect(box.x, y, box.w, 1);
+      this.words(words, box.x - 6, y, { align: 'right' });
+    }
+    map.col.forEach((col, k) => {
+      const level = Math.min(steps.length - 1, Math.floor(Math.sqrt(map.weight[k] / this.top) * steps.length));
+      c.fillStyle = steps[level];
+      c.fillRect(box.x + col * wide + 0.5, box.y + box.t - (map.row[k] + 1) * tall + 0.5, Math.max(1, wide - 1), Math.max(1, tall - 1));
+    });
+    for (const { at, words } of map.clock) this.words(words, box.x + at * wide, box.y + box.t + 14, { align: at < 1 ? 'left' : 'center' });
+    this.words('UTC', this.w - 12, this.t - 7, { align: 'right', size: 10 });
+    for (const { at, name } of map.marks) {
+      const x = box.x + at * wide;
+      Object.assign(c, { strokeStyle: this.paints.fg, lineWidth: 1 });
+      c.setLineDash([2, 3]);
+      c.beginPath(); c.moveTo(x, TOP - 6); c.lineTo(x, box.y + box.t); c.stroke();
+      c.setLineDash([]);
+      this.words(name, clip(x + 3, box.x, this.w - 90), 9);
+    }
+    if (this.brush) this.outline(wide, tall);
+  }
+
+  outline(wide, tall) {
+    const { box, c, brush: [c0, c1, r0, r1] } = this;
+    const frame = [box.x + c0 * wide, box.y + box.t - r1 * tall, (c1 - c0) * wide, (r1 - r0) * tall];
+    c.globalAlpha = 0.12;
+    c.fillStyle = this.paints.acc;
+    c.fillRect(...frame);
+    c.globalAlpha = 1;
+    Object.assign(c, { strokeStyle: this.paints.acc, lineWidth: 2 });
+    c.strokeRect(...frame);
+  }
+
+  /** The cell under the pointer, within the map. */
+  cell(event) {
+    const at = this.canvas.getBoundingClientRect(), { box, map } = this;
+    const col = Math.floor((event.clientX - at.left - box.x) / box.w * map.cols);
+    const row = Math.floor((box.y + box.t - (event.clientY - at.top)) / box.t * map.rows);
+    return { col: clip(col, 0, map.cols - 1), row: clip(row, 0, map.rows - 1), inside: col >= 0 && col < map.cols && row >= 0 && row < map.rows };
+  }
+
+  /** Choose cells [from column, to column, from row, to row], the ends excluded; null chooses none. */
+  choose(brush, { quiet = false } = {}) {
+    this.brush = brush;
+    this.clear.disabled = !brush;
+    if (brush) {
+      const [c0, c1, r0, r1] = brush, { map } = this;
+      let weight = 0;
+      map.col.forEach((col, k) => { if (col >= c0 && col < c1 && map.row[k] >= r0 && map.row[k] < r1) weight += map.weight[k]; });
+      this.told(`${count(weight)} ${Math.round(weight) === 1 ? 'request' : 'requests'}`, `began from ${map.times[c0]} to ${map.times[c1]} UTC and took from ${duration(map.edges[r0])} to ${duration(map.edges[r1])}.`);
+    } else this.told('', 'Nothing is chosen. Drag, or press an arrow key: arrows move the rectangle, with Shift they size it, Escape clears it.');
+    if (!quiet) this.onBrush?.(brush ?? []);
+    this.redraw();
+  }
+
+  listen() {
+    let grip = null;
+    this.on(this.canvas, 'pointerdown', e => {
+      const { col, row, inside } = this.cell(e);
+      if (!inside || e.button) return;
+      grip = { col, row };
+      this.tip.hidden = true;
+      this.canvas.setPointerCapture(e.pointerId);
+      this.choose([col, col + 1, row, row + 1], { quiet: true });
+    });
+    this.on(this.canvas, 'pointermove', e => {
+      const { col, row, inside } = this.cell(e);
+      if (grip) this.choose([Math.min(col, grip.col), Math.max(col, grip.col) + 1, Math.min(row, grip.row), Math.max(row, grip.row) + 1], { quiet: true });
+      else if (inside) this.peek(e, col, row);
+      else this.tip.hidden = true;
+    });
+    for (const end of ['pointerup', 'pointercancel']) this.on(this.canvas, end, () => { if (grip) { grip = null; this.choose(this.brush); } });
+    this.on(this.canvas, 'pointerleave', () => { this.tip.hidden = true; });
+    this.on(this.canvas, 'keydown', e => this.key(e));
+  }
+
+  peek(event, col, row) {
+    const { map } = this, k = this.at.get(col * map.rows + row);
+    if (k === undefined) { this.tip.hidden = true; return; }
+    const words = map.weight[k] === map.traces[k] ? '' : ` from ${count(map.traces[k])} in hand`;
+    this.hint(event, `${count(map.weight[k])} ${map.weight[k] === 1 ? 'request' : 'requests'}${words}`, [`${duration(map.edges[row])} to ${duration(map.edges[row + 1])}`, `${map.times[col]} UTC`]);
+  }
+
+  key(e) {
+    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[e.key];
+    if (e.key === 'Escape') this.choose(null);
+    if (!step) return;
+    e.preventDefault();
+    const { cols, rows } = this.map;
+    if (!this.brush) { this.choose([0, cols, 0, rows]); return; }
+    let [c0, c1, r0, r1] = this.brush;
+    const [x, y] = step;
+    if (e.shiftKey) { c1 = clip(c1 + x, c0 + 1, cols); r1 = clip(r1 + y, r0 + 1, rows); }
+    else {
+      const dx = clip(x, -c0, cols - c1), dy = clip(y, -r0, rows - r1);
+      [c0, c1, r0, r1] = [c0 + dx, c1 + dx, r0 + dy, r1 + dy];
+    }
+    this.choose([c0, c1, r0, r1]);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ 11 flame
+
+const FRAME = 18, LABEL = 34; // height of a frame; width from which it is named
+
+/** tree = {title, note, names, name, parent, depth, x0, x1, slot, value, whole, unit, presence, spans, traces} or, of a difference, {tint, other, change, was_present, gone} in place of the last two: rows in preorder, places in shares of the whole */
+export class Flame extends Pane {
+  constructor(host, tree, { height = 480, onSelect = null, onSearch = null } = {}) {
+    super(host, height, 'Flame view');
+    Object.assign(this, { tree, onSelect, onSearch, from: 0, to: 1, chosen: -1, over: -1, hits: new Uint8Array(tree.names.length), found: '' });
+    this.lanes = 1 + tree.depth.reduce((a, b) => Math.max(a, b), -1);
+    this.root.style.height = `${Math.min(height, Math.max(220, this.lanes * FRAME + 110))}px`; // no taller than its frames, but with room for words
+    this.tall.style.minHeight = '100%';
+    this.tall.style.height = `${this.lanes * FRAME + 4}px`;
+    this.bar.append(h('b', '', tree.title));
+    this.search = set(h('input'), { type: 'search', placeholder: 'Search', 'aria-label': 'Search in names' });
+    this.bar.append(this.search);
+    this.note = h('span', 'tkw-dim');
+    this.bar.append(this.note, h('span', 'tkw-gap'));
+    if (tree.tint) this.bar.append(this.legend());
+    this.all = this.button('All', () => this.zoom(-1), 'Escape');
+    this.all.disabled = true;
+    this.byParent = this.children();
+    this.listen();
+    this.idle();
+  }
+
+  legend() {
+    const key = h('span', 'tkw-dim');
+    for (const [colour, words] of [['#d1495b', 'longer'], ['#9aa1ab', 'alike'], ['#2d78c4', 'shorter']]) {
+      const i = h('i', 'tkw-key');
+      i.style.background = colour;
+      key.append(i, words);
+    }
+    return key;
+  }
+
+  children() {
+    const lists = new Map();
+    this.tree.parent.forEach((p, k) => { if (!lists.has(p)) lists.set(p, []); lists.get(p).push(k); });
+    for (const list of lists.values()) list.sort((a, b) => this.tree.x0[a] - this.tree.x0[b]);
+    return lists;
+  }
+
+  colour(k) {
+    const { tint, slot } = this.tree;
+    if (!tint) return colourOf(slot[k]);
+    const t = clip(tint[k], -1, 1), end = t < 0 ? [45, 120, 196] : [209, 73, 91], calm = isDark() ? [74, 80, 90] : [205, 209, 215];
+    const share = Math.sqrt(Math.abs(t));
+    return `#${end.map((v, i) => Math.round(calm[i] + (v - calm[i]) * share).toString(16).padStart(2, '0')).join('')}`;
+  }
+
+  draw() {
+    if (!this.begin()) return;
+    const { tree, c, from, to } = this, scale = this.w / (to - from), above = this.scroll.scrollTop;
+    const reached = new Float64Array(this.lanes).fill(-1);
+    c.font = `11px ${this.font}`;
+    c.textBaseline = 'middle';
+    c.textAlign = 'left';
+    let drawn = 0;
+    for (let k = 0; k < tree.name.length; k++) {
+      const y = tree.depth[k] * FRAME - above;
+      if (y < -FRAME || y > this.t) continue;
+      const a = (tree.x0[k] - from) * scale, b = (tree.x1[k] - from) * scale;
+      if (b <= 0 || a >= this.w || b <= reached[tree.depth[k]] + 0.5) continue; // what is thinner than half a pixel is one
+      reached[tree.depth[k]] = b;
+      this.rect(k, Math.max(0, a), Math.min(this.w, b), y);
+      drawn++;
+    }
+    this.drawn = drawn;
+  }
+
+  rect(k, a, b, y) {
+    const { c, tree } = this, wide = Math.max(0.5, b - a - (b - a > 3 ? 1 : 0)), hit = this.found && this.hits[tree.name[k]];
+    const colour = hit ? this.paints.hit : this.colour(k);
+    c.globalAlpha = this.found && !hit ? 0.32 : 1;
+    c.fillStyle = colour;
+    c.fillRect(a, y, wide, FRAME - 1);
+    c.globalAlpha = 1;
+    if (k === this.chosen || k === this.over) {
+      Object.assign(c, { strokeStyle: this.paints.fg, lineWidth: k === this.chosen ? 2 : 1 });
+      c.strokeRect(a + 1, y + 1, Math.max(1, wide - 2), FRAME - 3);
+    }
+    if (wide < LABEL) return;
+    c.fillStyle = this.found && !hit ? this.paints.fg : /^#[0-9a-f]{6}$/i.test(colour) ? inkOn(colour) : this.paints.fg;
+    c.fillText(this.fitted(tree.names[tree.name[k]], wide - 8), a + 4, y + FRAME / 2);
+  }
+
+  /** As much of a name as fits, by the mean width of its letters, then exactly. */
+  fitted(name, room) {
+    let short = name.slice(0, Math.ceil(room / 3));
+    if (this.c.measureText(short).width <= room && short.length === name.length) return short;
+    while (short && this.c.measureText(`${short}…`).width > room) short = short.slice(0, Math.floor(short.length * 0.9) - 1);
+    return short ? `${short}…` : '';
+  }
+
+  /** What is known about one call path, a line each. */
+  lines(k) {
+    const { value, spans, traces, other, change, presence, was_present: was, unit, whole, parent } = this.tree, up = parent[k];
+    const out = [`${duration(value[k])} ${unit}, ${percent(whole ? value[k] / whole : 0)} of all${up >= 0 && value[up] ? `, ${percent(value[k] / value[up])} of its caller` : ''}`];
+    if (other) out.push(`${duration(other[k])} before: ${signed(value[k] - other[k])}, of which ${signed(change[k])} its own`, `${percent(presence[k])} of requests wait for it, ${percent(was[k])} before`);
+    else out.push(`${percent(presence[k])} of requests wait for it; ${count(spans[k])} ${spans[k] === 1 ? 'span' : 'spans'} in ${count(traces[k])} ${traces[k] === 1 ? 'request' : 'requests'}`);
+    return out;
+  }
+
+  idle() {
+    const gone = this.tree.gone ? ` ${this.tree.gone}` : '';
+    this.told('', this.tree.name.length === 0 ? this.tree.note : `${this.tree.note}${gone} Click zooms in, All or Escape goes back. Arrow keys walk, / searches.`);
+  }
+
+  select(k, { quiet = false } = {}) {
+    this.chosen = k;
+    if (k < 0) this.idle();
+    else { this.told(this.tree.names[this.tree.name[k]], this.lines(k).join('; ')); this.reveal(k); }
+    if (!quiet) this.onSelect?.(k);
+    this.redraw();
+  }
+
+  reveal(k) {
+    const y = this.tree.depth[k] * FRAME;
+    if (y < this.scroll.scrollTop) this.scroll.scrollTop = y;
+    if (y + FRAME > this.scroll.scrollTop + this.scroll.clientHeight) this.scroll.scrollTop = y + FRAME - this.scroll.clientHeight;
+    const { x0, x1 } = this.tree;
+    if (x1[k] <= this.from || x0[k] >= this.to) this.look(x0[k], x1[k]);
+  }
+
+  look(from, to) {
+    [this.from, this.to] = to > from ? [from, to] : [0, 1];
+    this.all.disabled = this.from === 0 && this.to === 1;
+    this.redraw();
+  }
+
+  /** Let one frame fill the width; -1 shows everything. */
+  zoom(k) {
+    if (k < 0) { this.look(0, 1); this.select(-1); } else { this.look(this.tree.x0[k], this.tree.x1[k]); this.select(k); }
+  }
+
+  find(words, { quiet = false } = {}) {
+    const wanted = words.trim().toLowerCase(), { tree } = this;
+    this.found = wanted;
+    tree.names.forEach((name, k) => { this.hits[k] = wanted && name.toLowerCase().includes(wanted) ? 1 : 0; });
+    let frames = 0, share = 0;
+    const under = new Uint8Array(tree.name.length); // counted once: what is below a hit is in it
+    tree.name.forEach((name, k) => {
+      const up = tree.parent[k];
+      if (this.hits[name]) { frames++; if (!(up >= 0 && under[up])) share += tree.x1[k] - tree.x0[k]; }
+      under[k] = this.hits[name] || (up >= 0 && under[up]) ? 1 : 0;
+    });
+    this.note.textContent = wanted ? `${count(frames)} ${frames === 1 ? 'frame' : 'frames'}, ${percent(share)} of all` : '';
+    if (!quiet) this.onSearch?.(words);
+    this.redraw();
+  }
+
+  hit(event) {
+    const at = this.canvas.getBoundingClientRect(), { tree } = this;
+    const x = this.from + (event.clientX - at.left) / this.w * (this.to - this.from), lane = Math.floor((event.clientY - at.top + this.scroll.scrollTop) / FRAME);
+    let best = -1;
+    for (let k = 0; k < tree.name.length; k++) if (tree.depth[k] === lane && tree.x0[k] <= x && x < tree.x1[k]) best = k;
+    return best;
+  }
+
+  listen() {
+    this.on(this.scroll, 'scroll', () => this.redraw());
+    this.on(this.canvas, 'pointermove', e => {
+      const k = this.hit(e);
+      if (k !== this.over) { this.over = k; this.redraw(); }
+      if (k < 0) this.tip.hidden = true;
+      else this.hint(e, this.tree.names[this.tree.name[k]], this.lines(k));
+    });
+    this.on(this.canvas, 'pointerleave', () => { this.tip.hidden = true; this.over = -1; this.redraw(); });
+    this.on(this.canvas, 'click', e => { const k = this.hit(e); if (k >= 0) this.zoom(k); });
+    this.on(this.search, 'input', () => this.find(this.search.value));
+    this.on(this.search, 'keydown', e => { if (e.key === 'Escape') { this.search.value = ''; this.find(''); this.canvas.focus(); } });
+    this.on(this.canvas, 'keydown', e => this.key(e));
+  }
+
+  key(e) {
+    const k = this.chosen, family = this.byParent.get(k < 0 ? -1 : this.tree.parent[k]) ?? [];
+    const beside = step => family[family.indexOf(k) + step] ?? k;
+    const acts = {
+      ArrowUp: () => this.select(this.tree.parent[k] >= 0 ? this.tree.parent[k] : k),
+      ArrowDown: () => this.select(this.byParent.get(k)?.[0] ?? k),
+      ArrowLeft: () => this.select(beside(-1)),
+      ArrowRight: () => this.select(beside(1)),
+      Enter: () => this.zoom(k),
+      Escape: () => this.zoom(-1),
+      '/': () => this.search.focus(),
+    };
+    if (!acts[e.key] || e.ctrlKey || e.metaKey || e.altKey || !this.tree.name.length) return;
+    e.preventDefault();
+    if (k < 0 && e.key.startsWith('Arrow')) this.select(0);
+    else acts[e.key]();
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ 12 tables
 
 /** Make a table sortable by its heads, searchable, and short until asked for more; without this it is a plain table. */
 export class Table {
@@ -1704,9 +2103,9 @@ export class Table {
       row.classList.toggle('folded', wanted && !this.all && fit > this.short); // folded rows are printed, hidden ones not
     }
     if (!this.count) return;
-    this.count.textContent = this.wanted ? `${fit.toLocaleString('en')} of ${this.rows.length.toLocaleString('en')} rows` : '';
+    this.count.textContent = this.wanted ? `${count(fit)} of ${count(this.rows.length)} rows` : '';
     this.more.hidden = fit <= this.short;
-    this.more.textContent = this.all ? `Show the first ${this.short}` : `Show all ${fit.toLocaleString('en')} rows`;
+    this.more.textContent = this.all ? `Show the first ${this.short}` : `Show all ${count(fit)} rows`;
   }
 }
 
@@ -1721,54 +2120,74 @@ function download(name, text) {
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
-// ------------------------------------------------------------------------------------------------ 9 notebook
+// ------------------------------------------------------------------------------------------------ 13 notebook
 
-/** The entry point of anywidget: draw the model, keep `selected` the same on both sides. */
+/** The entry point of anywidget: draw the model, and keep what is chosen the same on both sides. */
 function render({ model, el }) {
-  const choose = value => { model.set('selected', value); model.save_changes(); };
-  const height = model.get('height');
-  if (model.get('graph')) {
-    const map = new ServiceMap(el, JSON.parse(model.get('graph')), { height, onSelect: choose });
-    const follow = () => {
-      const at = map.graph.nodes.findIndex(node => node.name === model.get('selected'));
-      if (at !== (map.chosen ?? -1)) map.focus(at < 0 ? null : at, { quiet: true });
-    };
-    model.on('change:selected', follow);
-    follow();
-    return () => { model.off('change:selected', follow); map.destroy(); };
+  const tell = name => value => { model.set(name, value); model.save_changes(); };
+  const draw = model.get('graph') ? renderMap : model.get('payload') ? renderCanvas : renderWaterfall;
+  const [view, acts] = draw(model, el, tell, model.get('height'));
+  for (const [name, act] of Object.entries(acts)) {
+    model.on(name, act);
+    if (name.startsWith('change:')) act();
   }
+  return () => {
+    for (const [name, act] of Object.entries(acts)) model.off(name, act);
+    view.destroy();
+  };
+}
+
+/** Each of these returns a view and what to do when the model changes. */
+function renderMap(model, el, tell, height) {
+  const map = new ServiceMap(el, JSON.parse(model.get('graph')), { height, onSelect: tell('selected') });
+  const select = () => {
+    const at = map.graph.nodes.findIndex(node => node.name === model.get('selected'));
+    if (at !== (map.chosen ?? -1)) map.focus(at < 0 ? null : at, { quiet: true });
+  };
+  return [map, { 'change:selected': select }];
+}
+
+function renderCanvas(model, el, tell, height) {
+  const payload = JSON.parse(model.get('payload'));
+  if (payload.view === 'heat') {
+    const map = new Heat(el, payload, { height, onBrush: tell('brush') });
+    const choose = () => {
+      const brush = model.get('brush');
+      if (String(brush) !== String(map.brush ?? [])) map.choose(brush.length ? [...brush] : null, { quiet: true });
+    };
+    return [map, { 'change:brush': choose }];
+  }
+  const flame = new Flame(el, payload, { height, onSelect: tell('selected'), onSearch: tell('search') });
+  const select = () => { if (model.get('selected') !== flame.chosen) flame.select(model.get('selected'), { quiet: true }); };
+  const find = () => {
+    if (model.get('search') === flame.search.value) return;
+    flame.search.value = model.get('search');
+    flame.find(model.get('search'), { quiet: true });
+  };
+  return [flame, { 'change:selected': select, 'change:search': find }];
+}
+
+function renderWaterfall(model, el, tell, height) {
   const asked = new Map();
   let number = 0;
+  const ask = (what, take) => { asked.set(++number, take); model.send({ ...what, number }); };
   const answer = (content, buffers) => {
     const take = asked.get(content?.number);
     asked.delete(content?.number);
     take?.(decode(buffers[0]));
   };
-  const ask = (what, take) => { asked.set(++number, take); model.send({ ...what, number }); };
-  const onSelect = row => { model.set('row', row); model.save_changes(); };
-  const onLook = brush => { model.set('brush', brush); model.save_changes(); };
-  const W = new Waterfall(el, decode(model.get('data')), { height, onSelect, onLook, ask });
-  const follow = () => { const i = model.get('row'); if (i >= 0 && i !== W.selected) W.select(i, { quiet: true }); };
+  const W = new Waterfall(el, decode(model.get('data')), { height, onSelect: tell('row'), onLook: tell('brush'), ask });
+  const select = () => { const i = model.get('row'); if (i >= 0 && i !== W.selected) W.select(i, { quiet: true }); };
   const look = () => {
     const [from, to] = model.get('brush').length ? model.get('brush') : [0, W.T.end];
     if (from !== W.from || to !== W.to) W.look(from, to, { quiet: true });
   };
-  model.on('change:row', follow);
-  model.on('change:brush', look);
-  model.on('msg:custom', answer);
-  follow();
-  look();
-  return () => {
-    model.off('change:row', follow);
-    model.off('change:brush', look);
-    model.off('msg:custom', answer);
-    W.destroy();
-  };
+  return [W, { 'change:row': select, 'change:brush': look, 'msg:custom': answer }];
 }
 
 export default { render };
 
-// ------------------------------------------------------------------------------------------------ 10 report
+// ------------------------------------------------------------------------------------------------ 14 report
 
 /** base64, of gzip or not, to bytes. */
 export async function inflate(text) {
