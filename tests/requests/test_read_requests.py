@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import tracekit as tk
+from tracekit.weights.counts import read_counts
 
 ROOT = "Root=1-6a0ebb13-36d228ad5d99923122bbe354"
 TRACE = "6a0ebb1336d228ad5d99923122bbe354"
@@ -59,6 +60,12 @@ def test_what_the_load_balancer_answered_itself_has_no_target_status():
     seen = read(alb() + alb(status="503", target="-", trace="-"))
     assert seen.log["target_status"].isna().tolist() == [False, True]
     assert seen.log["trace_id"].tolist() == [TRACE, None]
+    assert seen.log["is_dispatched"].tolist() == [True, True], "it was passed on, and nobody answered"
+    assert seen.counts["status"].tolist() == ["2xx", "elb 5xx"]
+    refused = read(alb() + alb(status="503", target="-", trace="-").replace("10.0.0.1:80 0.001", "- -1"))
+    assert refused.log["is_dispatched"].tolist() == [True, False]
+    none = read(alb(status="503", target="-"))
+    assert none.counts["status"].tolist() == ["elb 5xx"]
 
 
 def test_paths_are_not_told_without_templates_and_unmatched_ones_are_other():
@@ -172,13 +179,19 @@ def test_classes_of_metrics_are_parts_of_the_whole():
         series("RequestCount", 100, 50),
         series("HTTPCode_Target_5XX_Count", 10, 0),
         series("HTTPCode_ELB_5XX_Count", 7, 0),
+        series("HTTPCode_ELB_502_Count", 3, 0),
     ]
     seen = read(json.dumps({"MetricDataResults": told}))
     assert seen.format == "metrics"
     assert seen.log is None
-    assert seen.counts["count"].sum() == 150
-    assert seen.counts.loc[seen.counts["status"] == "5xx", "count"].tolist() == [10, 0]
-    assert "7 answers of the load balancer itself" in seen.issues["message"].iloc[0]
+    assert seen.counts.groupby("status")["count"].sum().to_dict() == {"2xx": 140, "5xx": 10, "elb 5xx": 7}
+    assert "found 'HTTPCode_ELB_502_Count': left out" in seen.issues["message"].iloc[0]
+    reached = read_counts(seen.counts)
+    assert (reached.total, reached.balancer_errors) == (150, 7)
+    assert "7 requests that the load balancer answered by itself are left out" in reached.notes
+    only = read(json.dumps({"MetricDataResults": [told[0], told[2]]})).counts
+    assert only.groupby("status", dropna=False)["count"].sum().tolist() == [7, 150]
+    assert (read_counts(only).dimensions, read_counts(only).total) == ((), 150)
 
 
 @pytest.mark.parametrize(

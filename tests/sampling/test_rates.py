@@ -108,7 +108,8 @@ def test_every_stratum_has_its_own_restlessness():
     (found,) = [f for f in tk.sampling(traces, requests=counts) if f.check == "rate.observed"]
     table = found.evidence.set_index("scope")
     width = table["ci_high"] - table["ci_low"]
-    assert table.loc["/restless", "dispersion"] > 10 > 1.5 > table.loc["/calm", "dispersion"]
+    assert table.loc["/restless", "dispersion"] > 10
+    assert table.loc["/calm", "dispersion"] < 1.5
     assert width["/restless"] > 3 * width["/calm"]
     assert table["traces"].tolist() == [2400, 1200, 1200]
 
@@ -448,3 +449,51 @@ def test_a_local_reservoir_is_each_processes_own_and_a_central_one_is_shared():
     assert status(tk.sampling(traces, rules=central, requests=requests), "rate.configured") == ["fail"]
     one = {"processes": 1}
     assert status(tk.sampling(traces, rules=LOCAL, requests=requests, expected=one), "rate.configured") == ["fail"]
+
+
+# ------------------------------------------------------------------ who answered: the load balancer or a service
+
+
+def test_errors_of_the_load_balancer_are_not_errors_of_a_service():
+    traces = traces_of(RNG, ids=random_ids(RNG, 100), failed=np.arange(100) < 20)
+    others = [f"{n:032x}" for n in range(1, 61)]
+    log = pd.DataFrame({"trace_id": [*traces.trace_ids[:22], *others]})
+    log["status"] = [500] * 20 + [504] * 2 + [500] * 20 + [503] * 40
+    log["target_status"] = [500.0] * 20 + [None] * 2 + [500.0] * 20 + [None] * 40
+    log["is_dispatched"] = log["status"] != 503
+    (found,) = [f for f in tk.sampling(traces, log=log) if f.check == "capture.errors"]
+    assert found.headline.startswith("We hold 20 of 40 failing requests (50 %, counted)")
+    assert found.headline.endswith(
+        "; the load balancer failed 42 more by itself; 2 of them it had passed on, and 2 of those left a trace."
+    )
+    assert found.evidence[["balancer_errors", "balancer_passed_on"]].to_numpy().tolist() == [[42, 2]]
+    whole = tk.sampling(traces, log=log.drop(columns=["target_status", "is_dispatched"]))
+    assert "We hold 22 of 82 failing requests" in said(whole, "capture.errors"), "without it nobody can tell"
+
+
+def test_counts_tell_both_kinds_of_failing_requests():
+    status_of = ["2xx", "HTTPCode_Target_5XX_Count", "HTTPCode_ELB_5XX_Count"]
+    traces = traces_of(RNG, 1000, failed=np.arange(1000) < 95)
+    requests = pd.DataFrame({"status": status_of, "count": [9900, 100, 300]})
+    found = tk.sampling(traces, requests=requests, rules=0.1)
+    assert "We hold 95 of 100 failing requests" in said(found, "capture.errors")
+    assert "the load balancer failed 300 more by itself, which no service can trace" in said(found, "capture.errors")
+    assert "1,000 of 10,000 requests" in said(found, "rate.observed")
+    assert status(found, "rate.configured") == ["ok"], "requests that reach no service are not expected to be sampled"
+    for check in ("mix.head", "calibrate"):
+        (finding,) = [f for f in found if f.check == check]
+        assert not finding.evidence["scope"].str.contains("elb").any()
+        assert any("300 requests that the load balancer answered by itself" in text for text in finding.assumptions)
+    quiet = tk.sampling(traces_of(RNG, 50), requests=requests.assign(count=[9900, 0, 300]))
+    assert "None of the 9,900 counted requests failed in a service; the load balancer failed 300 by itself" in said(
+        quiet, "capture.errors"
+    )
+
+
+def test_the_funnel_shows_what_the_load_balancer_keeps_and_blames_nobody():
+    requests = pd.DataFrame({"status": ["2xx", "elb 5xx"], "count": [10_000, 2500]})
+    (found,) = [f for f in tk.sampling(traces_of(RNG, 1000), rules=0.1, requests=requests) if f.check[-6:] == "funnel"]
+    assert found.evidence["stage"].tolist() == ["requests", "forwarded", "recorded"]
+    assert found.evidence["count"].tolist() == [12_500, 10_000, 1000]
+    assert found.evidence["status"].tolist() == ["measured", "ok", "ok"]
+    assert found.headline.startswith("8 % (7.5-8.5 %; 1,000 of 12,500) of requests have a trace: sampling explains it")

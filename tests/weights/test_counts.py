@@ -99,6 +99,41 @@ def test_counts_that_cannot_be_name_the_row(frame, text):
         read_counts(pd.DataFrame(frame))
 
 
+def test_windows_of_two_strata_that_overlap_in_part_are_refused():
+    frame = pd.DataFrame(
+        {
+            "time": ["2026-11-21 14:00Z", "2026-11-21 14:30Z"],
+            "end": ["2026-11-21 15:00Z", "2026-11-21 15:30Z"],
+            "route": ["/a", "/b"],
+            "count": [1, 2],
+        },
+        index=["first", "second"],
+    )
+    text = "expected the same windows for all strata, found rows 'first' and 'second' that overlap in part"
+    with pytest.raises(ValueError, match=text):
+        read_counts(frame)
+    assert read_counts(frame.assign(end=["2026-11-21 14:30Z", "2026-11-21 15:30Z"])).total == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted"), [("HTTPCode_ELB_5XX_Count", 4), ("elb 5xx", 4), ("elb_5XX", 4), ("HTTPCode_ELB_4XX_Count", 0)]
+)
+def test_what_the_load_balancer_answered_by_itself_is_set_aside(status, wanted):
+    counts = read_counts(pd.DataFrame({"status": ["5xx", status], "count": [6, 4]}))
+    assert (counts.total, counts.balancer_errors, len(counts.by_balancer)) == (6, wanted, 1)
+    assert counts.notes == ("4 requests that the load balancer answered by itself are left out",)
+    with pytest.raises(ValueError, match="expected requests that reached a service, found 1 rows of the load balancer"):
+        read_counts(pd.DataFrame({"status": [status], "count": [4]}))
+
+
+def test_a_log_tells_who_answered():
+    log = pd.DataFrame({"status": [200, 502, 500], "target_status": [200, None, 500], "trace_id": list("abc")})
+    assert log_columns(log)["status_class"].tolist() == ["2xx", "elb 5xx", "5xx"]
+    counts = counts_of_log(log)
+    assert (counts.total, counts.balancer_errors) == (2, 1)
+    assert log_columns(log.drop(columns="target_status"))["status_class"].tolist() == ["2xx", "5xx", "5xx"]
+
+
 def test_windows_of_different_strata_may_be_the_same():
     frame = pd.DataFrame({"time": ["2026-11-21 14:00Z"] * 2, "route": ["/a", "/b"], "count": [1, 2]})
     assert read_counts(frame).total == 3

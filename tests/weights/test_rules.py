@@ -141,6 +141,13 @@ def test_files_are_read_by_their_ending(tmp_path):
     assert (rules.tail[0].kind, rules.decision_wait_ns) == ("always_sample", 30 * 10**9)
 
 
+def test_a_yaml_file_that_does_not_parse_is_named(tmp_path):
+    pytest.importorskip("yaml", reason="PyYAML is not installed")
+    (tmp_path / "bad.yaml").write_text("processors: [", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"expected YAML in bad\.yaml, found text that is none"):
+        sampling_rules(tmp_path / "bad.yaml")
+
+
 def test_without_a_yaml_reader_it_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "c.yml").write_text("a: 1", encoding="utf-8")
 
@@ -168,17 +175,32 @@ def test_without_a_yaml_reader_it_says_what_to_install(tmp_path, monkeypatch):
         ),
         ([{"FixedRate": 0.1, "ReservoirSize": -1}], "found -1"),
         ({"rules": [{"host": "*"}]}, "expected a rule with a rate as rule 1 of the manifest"),
-        ({"processors": {"batch": {}}}, "expected tail_sampling or probabilistic_sampler, found batch"),
+        ({"processors": {"batch": {}}}, "expected tail_sampling with policies or probabilistic_sampler, found batch"),
         ({"policies": [{"name": "x"}]}, "expected a policy with a type as policy 1"),
         ({"policies": [], "decision_wait": "soon"}, "expected a duration such as 30s as decision_wait, found 'soon'"),
         (
             {"policies": [{"type": "probabilistic", "probabilistic": {"sampling_percentage": 500}}]},
-            r"expected sampling_percentage between 0 and 1 in policy 1 \(policy 1\), found 5.0",
+            r"expected sampling_percentage between 0 and 100 in policy 1 \(policy 1\), found 500",
         ),
         (
             {"service_strategies": [{"service": "a", "type": "probabilistic", "param": "x"}]},
             r"expected a number as param of strategy 1 \(a\), found 'x'",
         ),
+        ({"processors": ["batch"]}, r"expected processors by name, found \['batch'\]"),
+        ({"processors": {"tail_sampling": "all"}}, "expected the settings of processor tail_sampling, found 'all'"),
+        ({"processors": {"tail_sampling": {"policies": 5}}}, "expected a list as policies of tail_sampling, found 5"),
+        ({"processors": {"tail_sampling": None}}, "expected tail_sampling with policies or"),
+        ({"policies": [{"type": "latency", "latency": 5}]}, r"settings of latency in policy 1 \(policy 1\), found 5"),
+        ({"SamplingRuleRecords": {"a": 1}}, "expected a list as SamplingRuleRecords, found"),
+        ({"rules": {"a": 1}}, "expected a list as rules of the manifest, found"),
+        ({"service_strategies": ["web"]}, "expected a strategy with a type as strategy 1, found 'web'"),
+        (
+            {"service_strategies": [{"service": "a", "param": 1, "operation_strategies": ["GET /"]}]},
+            r"expected operation and param in operation_strategies of strategy 1 \(a\), found 'GET /'",
+        ),
+        ([{"FixedRate": 0.1, "SamplingRateBoost": {"Cooldown": 1}}], "expected SamplingRateBoost with MaxRate in rule"),
+        ([{"FixedRate": 0.1, "SamplingRateBoost": {"MaxRate": 2}}], r"MaxRate between 0 and 1 in rule 1 \(rule 1\)"),
+        ([{"FixedRate": 0.1, "SamplingRateBoost": {"MaxRate": 0.05}}], "no lower than its FixedRate 0.1, found 0.05"),
         ({"default_strategy": {"type": "probabilistic"}}, "expected a number as param of default_strategy, found None"),
     ],
 )

@@ -16,7 +16,7 @@ from tracekit.loading.container import open_bytes
 from tracekit.loading.requests_counts import metric_rows, table_rows
 from tracekit.loading.requests_logs import alb_rows, cloudfront_rows, gateway_rows, report_rows
 from tracekit.loading.sources import expand
-from tracekit.weights.counts import NAMES, read_counts
+from tracekit.weights.counts import BALANCER, NAMES, read_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,11 +63,12 @@ class Requests:
     ----------
     counts
         One row a window and stratum, as ``requests=`` of ``sampling``, ``quality`` and ``coverage`` takes it: ``time``
-        (start, UTC), ``end``, ``service``, ``route``, ``method``, ``status`` (class), ``count``; what is not told is
-        left out.
+        (start, UTC), ``end``, ``service``, ``route``, ``method``, ``status`` (class; ``elb 5xx`` is what a load
+        balancer answered by itself), ``count``; what is not told is left out.
     log
         One row a request, as ``log=`` takes it: ``trace_id``, ``time``, ``service``, ``route``, ``method``,
-        ``status``, ``duration_ns``, for functions ``is_cold_start``; None where only counts were given.
+        ``status``, ``duration_ns``, of load balancers ``target_status`` and ``is_dispatched``, of functions
+        ``is_cold_start``; None where only counts were given.
     issues
         One row for everything that could not be read as it stands: ``source``, ``line``, ``message``.
     format
@@ -267,7 +268,8 @@ def _log(rows: pd.DataFrame, routes: Sequence[str]) -> pd.DataFrame:
             patterns = [(route, _pattern(route)) for route in routes]
             matched = {path: _route(path, patterns) for path in paths.unique()}
             log["route"] = paths.map(matched)
-    return log.loc[:, [name for name in log if name == "trace_id" or log[name].notna().any()]]
+    kept = {"trace_id", "target_status"}
+    return log.loc[:, [name for name in log if name in kept or log[name].notna().any()]]
 
 
 def _times(column: pd.Series) -> pd.Series:
@@ -306,6 +308,9 @@ def _counted(log: pd.DataFrame, window: str, by: Sequence[str]) -> pd.DataFrame:
     if "status" in table:
         status = pd.to_numeric(table["status"], errors="coerce")
         table["status"] = [f"{int(code) // 100}xx" if np.isfinite(code) else None for code in status]
+        if "target_status" in log:
+            alone = (log["target_status"].isna() & np.isfinite(status)).to_numpy(bool)
+            table.loc[alone, "status"] = BALANCER + table.loc[alone, "status"]
     if "time" in log and log["time"].notna().all():
         table.insert(0, "time", log["time"].dt.floor(window))
         table.insert(1, "end", table["time"] + pd.Timedelta(window))

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.weights.counts import BALANCER
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CLASS = re.compile(r"(?:HTTPCode_(?:Target|Backend)_)?([2345])XX(?:_Count|Error)?", re.IGNORECASE)
-_BY_BALANCER = re.compile(r"HTTPCode_ELB_\w+", re.IGNORECASE)
+_BY_BALANCER = re.compile(r"HTTPCode_ELB_(?:([345])XX|\d+)(?:_Count)?", re.IGNORECASE)
 _ALL = re.compile(r"\b(?:RequestCount|Invocations|Requests|Count)\b", re.IGNORECASE)
 _FAILED = re.compile(r"\bErrors?\b", re.IGNORECASE)
 
@@ -50,8 +52,9 @@ def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
 
     The label of a series says what it is: ``RequestCount``, ``Count`` or ``Invocations`` all requests,
     ``HTTPCode_Target_5XX_Count``, ``4XXError`` or ``Errors`` a class of them; what stands beside is the service.
-    Classes are taken off the whole, so that nothing counts twice.  ``HTTPCode_ELB_*`` are answers of the load balancer
-    itself, which no application can trace: they are left out and told.
+    Classes are taken off the whole, so that nothing counts twice.  ``HTTPCode_ELB_5XX_Count`` and its like are answers
+    of the load balancer itself, which no application can trace: rows of their own with the status ``elb 5xx``, never
+    part of the whole.  ``HTTPCode_ELB_502_Count`` and the other single codes are among them already and left out.
 
     Parameters
     ----------
@@ -96,9 +99,6 @@ def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
             tell(number, f"series {label!r}: {one.get('StatusCode')}: {one.get('Messages', '')}")
         elif one.get("StatusCode") == "PartialData" and one is series[-1]:
             tell(number, f"series {label!r} is partial: get the next page (NextToken)")
-        if found := _BY_BALANCER.search(label):
-            tell(number, f"{found[0]}: {sum(one['Values']):,.0f} answers of the load balancer itself, left out")
-            continue
         meant = _meaning(label)
         if meant is None:
             tell(
@@ -113,10 +113,12 @@ def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
 
 def _meaning(label: str) -> tuple[str, str | None] | None:
     """Return what a series counts, and of which service."""
-    for pattern, what in ((_CLASS, None), (_FAILED, "5xx"), (_ALL, "all")):
+    for pattern, what in ((_BY_BALANCER, None), (_CLASS, None), (_FAILED, "5xx"), (_ALL, "all")):
         if found := pattern.search(label):
+            if pattern is _BY_BALANCER and not found[1]:
+                return None
             rest = (label[: found.start()] + label[found.end() :]).strip(" /:-_") or None
-            return what or f"{found[1]}xx", rest
+            return what or f"{BALANCER * (pattern is _BY_BALANCER)}{found[1]}xx", rest
     return None
 
 
@@ -127,8 +129,10 @@ def _parted(rows: pd.DataFrame) -> pd.DataFrame:
         index=["time", "service"], columns="what", values="count", aggfunc="sum"
     )
     wide = wide.fillna(0.0)
+    alone = wide[[name for name in wide if str(name).startswith(BALANCER)]]
+    wide = wide.drop(columns=alone.columns)
     classes = [name for name in wide if name != "all"]
-    if "all" in wide:
+    if "all" in wide and classes:
         rest = wide["all"] - wide[classes].sum(axis=1)
         wrong = np.flatnonzero(rest < 0)
         if len(wrong):
@@ -139,11 +143,12 @@ def _parted(rows: pd.DataFrame) -> pd.DataFrame:
             )
         name = "other" if {"2xx", "3xx"} & set(classes) else "2xx"
         wide[name] = rest
-    if not classes:
+    if not classes and not alone.size:
         counts = wide["all"].rename("count").reset_index()
     else:
-        parts: Any = wide.drop(columns="all", errors="ignore").stack()  # noqa: PD013 - melt loses the index
+        parts: Any = (wide.drop(columns="all", errors="ignore") if classes else wide).join(alone).stack()  # noqa: PD013 - melt loses the index
         counts = parts.rename("count").rename_axis(["time", "service", "status"]).reset_index()
         counts = counts[(counts["status"] != "other") | (counts["count"] > 0)]
+        counts["status"] = counts["status"].where(counts["status"] != "all", None)
         counts = counts.sort_values(["time", "service", "status"], ignore_index=True)
     return counts if keys.any() else counts.drop(columns="service")

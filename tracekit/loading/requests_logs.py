@@ -52,8 +52,8 @@ def alb_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None])
     ------
     dict
         ``time``, ``service`` (the target group, else the load balancer), ``method``, ``path``, ``status``,
-        ``target_status`` (missing where the load balancer answered by itself: such a request cannot be traced),
-        ``duration_ns``, ``trace_id``.
+        ``target_status`` (missing where the load balancer answered by itself), ``is_dispatched`` (False where it had
+        not even chosen a target: such a request cannot be traced), ``duration_ns``, ``trace_id``.
 
     Source: AWS, access log entries of Application Load Balancers.
     """
@@ -72,6 +72,7 @@ def alb_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None])
             "path": urlsplit(rest.partition(" ")[0]).path or "/",
             "status": _status(cells[8]),
             "target_status": _status(cells[9]),
+            "is_dispatched": cells[4] != "-",
             "duration_ns": round(sum(spent) * 1e9) if spent else None,
             "trace_id": trace_id_in(cells[17]),
         }

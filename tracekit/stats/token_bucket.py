@@ -43,7 +43,7 @@ def token_bucket(arrivals: float, quota: int) -> Passed:
     -----
     The tokens that are missing drain at ``quota`` a second, and a request is refused where none is left: the queue
     M/D/1/q, exactly.  With k the requests in it when one is served, a Markov chain of q states whose steps are Poisson
-    with mean arrivals / quota, services begin every 1 / quota seconds, and after an idle time of mean 1 / arrivals where
+    with mean arrivals / quota, services begin every 1 / quota seconds, after an idle time of mean 1 / arrivals where
     k = 0: the mean is ``1 / (1/q + P(k = 0) / arrivals)``.  The variance is that of a Markov renewal process, from the
     fundamental matrix of the chain.  With q = 1 this is a renewal process, ``mu / (1 + mu)`` and ``mu / (1 + mu)^3``.
     Bursts within a window lower the mean.  Source: the samplers' ``RateLimiter``; Kendall 1953, Cinlar 1969.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,8 @@ NAMES = {
 }
 DIMENSIONS = ("service_name", "http_route", "http_request_method", "status_class")
 """What requests can be told apart by, beside time."""
+BALANCER = "elb "
+"""Begins the status class of what a load balancer answered by itself, such as ``elb 5xx``: no service saw it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Counts:
         Those that are there.
     notes
         What was taken for granted in reading them.
+    by_balancer
+        Rows like those of ``frame``, and not among them: what the load balancer answered by itself.
 
     Examples
     --------
@@ -50,6 +54,14 @@ class Counts:
     frame: pd.DataFrame
     dimensions: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    by_balancer: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def balancer_errors(self) -> float:
+        """Requests that the load balancer failed by itself."""
+        if not len(self.by_balancer):
+            return 0.0
+        return float(self.by_balancer.loc[self.by_balancer["status_class"] == f"{BALANCER}5xx", COUNT].sum())
 
     @property
     def has_time(self) -> bool:
@@ -76,8 +88,8 @@ def read_counts(frame: pd.DataFrame) -> Counts:
     ----------
     frame
         One row a stratum and window: ``count``, and any of ``time`` (start of the window, UTC unless it says
-        otherwise), ``end``, ``service``, ``route``, ``method``, ``status`` (a code or a class such as 5xx), also
-        under the names of ``spans``.
+        otherwise), ``end``, ``service``, ``route``, ``method``, ``status`` (a code, a class such as 5xx, or a metric
+        such as HTTPCode_ELB_5XX_Count), also under the names of ``spans``.
 
     Returns
     -------
@@ -112,7 +124,26 @@ def read_counts(frame: pd.DataFrame) -> Counts:
     table[COUNT] = _numbers(frame[found[COUNT]])
     dimensions = tuple(name for name in DIMENSIONS if name in table)
     _check_windows(table, dimensions)
-    return Counts(table.reset_index(drop=True), dimensions, tuple(dict.fromkeys(notes)))
+    return _counts(table.reset_index(drop=True), dimensions, tuple(dict.fromkeys(notes)))
+
+
+def _counts(table: pd.DataFrame, dimensions: tuple[str, ...], notes: tuple[str, ...] = ()) -> Counts:
+    """Return counts with what the load balancer answered by itself set aside; a status of nothing else is none."""
+    if "status_class" not in table:
+        return Counts(table, dimensions, notes)
+    alone = np.array([isinstance(label, str) and label.startswith(BALANCER) for label in table["status_class"]], bool)
+    if alone.all():
+        raise ValueError(
+            f"expected requests that reached a service, found {len(table)} rows of the load balancer alone"
+        )
+    if not alone.any():
+        return Counts(table, dimensions, notes)
+    many = table.loc[alone, COUNT].sum()
+    notes = (*notes, f"{many:,.0f} requests that the load balancer answered by itself are left out")
+    rest = table[~alone].reset_index(drop=True)
+    if rest["status_class"].isna().all():
+        rest, dimensions = rest.drop(columns="status_class"), tuple(n for n in dimensions if n != "status_class")
+    return Counts(rest, dimensions, notes, table[alone].reset_index(drop=True))
 
 
 def _labels(column: pd.Series, name: str) -> pd.Series:
@@ -129,10 +160,11 @@ def _text(value: Any) -> str | None:
 
 
 def _status_class(value: Any) -> str | None:
-    """Return the class of a status code: 503 and HTTPCode_Target_5XX_Count are 5xx."""
+    """Return the class of a status code: 503 and HTTPCode_Target_5XX are 5xx, HTTPCode_ELB_5XX is elb 5xx."""
     text = "" if pd.isna(value) else str(value).removesuffix(".0").lower()
-    code = next((part for part in text.split("_") if part[:1] in set("12345") and len(part) == 3), "")  # noqa: PLR2004 - 503, 5xx
-    return f"{code[0]}xx" if code else (text or None)
+    parts = text.replace(" ", "_").split("_")
+    code = next((part for part in parts if part[:1] in set("12345") and len(part) == 3), "")  # noqa: PLR2004 - 503, 5xx
+    return f"{BALANCER * ('elb' in parts)}{code[0]}xx" if code else (text or None)
 
 
 def _numbers(column: pd.Series) -> pd.Series:
@@ -212,6 +244,19 @@ def _check_windows(table: pd.DataFrame, dimensions: Sequence[str]) -> None:
         raise ValueError(
             f"expected windows that do not overlap, found rows {one!r} and {other!r} of one stratum that do"
         )
+    _check_grid(table)
+
+
+def _check_grid(table: pd.DataFrame) -> None:
+    """Raise ValueError where windows of two strata overlap without being the same: a trace must be in one of them."""
+    windows = table.drop_duplicates(["start_ns", "end_ns"]).sort_values(["start_ns", "end_ns"])
+    overlap = np.flatnonzero(windows["start_ns"].to_numpy()[1:] < windows["end_ns"].to_numpy()[:-1])
+    if len(overlap):
+        one, other = windows.index[overlap[0]], windows.index[overlap[0] + 1]
+        raise ValueError(
+            f"expected the same windows for all strata, found rows {one!r} and {other!r} that overlap in part;"
+            " count them into the same windows"
+        )
 
 
 def counts_of_log(log: pd.DataFrame) -> Counts:
@@ -239,7 +284,7 @@ def counts_of_log(log: pd.DataFrame) -> Counts:
     if not keys:
         return Counts(pd.DataFrame({COUNT: [float(len(log))]}), ())
     grouped = named.groupby(keys, dropna=False, sort=True).size().rename(COUNT).astype(np.float64).reset_index()
-    return Counts(grouped, tuple(keys))
+    return _counts(grouped, tuple(keys))
 
 
 def log_columns(log: pd.DataFrame) -> pd.DataFrame:
@@ -253,7 +298,8 @@ def log_columns(log: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Some of ``DIMENSIONS``.
+        Some of ``DIMENSIONS``.  Where ``target_status`` tells that no service answered, the status is the load
+        balancer's, ``elb 5xx``.
 
     Examples
     --------
@@ -265,4 +311,7 @@ def log_columns(log: pd.DataFrame) -> pd.DataFrame:
         column = next((c for c in NAMES[name] if c in log.columns), None)
         if column is not None:
             table[name] = _labels(log[column], name)
+    if "target_status" in log and "status_class" in table:
+        alone = (log["target_status"].isna() & table["status_class"].notna()).to_numpy(bool)
+        table.loc[alone, "status_class"] = BALANCER + table.loc[alone, "status_class"]
     return table

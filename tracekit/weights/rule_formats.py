@@ -76,7 +76,10 @@ def _read(path: Path) -> Any:
         except ImportError as error:
             message = f"expected PyYAML to read {path.name}, found none; install pyyaml, or give the file as JSON"
             raise ValueError(message) from error
-        return yaml.safe_load(text)
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"expected YAML in {path.name}, found text that is none: {error}") from error
     try:
         return json.loads(text)
     except ValueError as error:
@@ -124,7 +127,10 @@ def _boost(body: Any, rate: float, where: str) -> float:
 
 def _local(manifest: Mapping[str, Any]) -> Rules:
     """Return the rules of a local X-Ray manifest; the classic samplers ignore ``attributes``."""
-    bodies = [*manifest.get("rules", ()), manifest.get("default", {"fixed_target": 1, "rate": 0.05})]
+    bodies = [
+        *_list(manifest.get("rules"), "rules of the manifest"),
+        manifest.get("default", {"fixed_target": 1, "rate": 0.05}),
+    ]
     rules = []
     for number, body in enumerate(bodies, 1):
         if not isinstance(body, Mapping) or "rate" not in body:
@@ -148,20 +154,21 @@ def _collector(config: Mapping[str, Any]) -> Rules:
     head: list[HeadRule] = []
     tail: list[TailPolicy] = []
     wait: int | None = None
-    for name, body in config["processors"].items():
+    processors = _mapping(config["processors"], "processors by name")
+    for name, body in processors.items():
         kind = str(name).partition("/")[0]
+        settings = _mapping(body or {}, f"the settings of processor {name}")
         if kind == "tail_sampling":
-            tail += [_policy(policy, n) for n, policy in enumerate((body or {}).get("policies", ()), 1)]
-            wait = _duration_ns((body or {}).get("decision_wait", _DEFAULT_WAIT))
+            tail += [
+                _policy(policy, n) for n, policy in enumerate(_list(settings.get("policies"), f"policies of {name}"), 1)
+            ]
+            wait = _duration_ns(settings.get("decision_wait", _DEFAULT_WAIT))
         elif kind == "probabilistic_sampler":
-            percent = (body or {}).get("sampling_percentage", 0)
-            head.append(
-                HeadRule(str(name), _share(_number(percent, "sampling_percentage", str(name)) / 100, "", str(name)))
-            )
+            percent = settings.get("sampling_percentage", 0)
+            head.append(HeadRule(str(name), _percentage(percent, str(name))))
     if not head and not tail:
-        raise ValueError(
-            f"expected tail_sampling or probabilistic_sampler, found {', '.join(map(str, config['processors']))}"
-        )
+        names = ", ".join(map(str, processors)) or "none"
+        raise ValueError(f"expected tail_sampling with policies or probabilistic_sampler, found {names}")
     return Rules(tuple(head), tuple(tail), wait)
 
 
@@ -170,12 +177,11 @@ def _policy(policy: Any, number: int) -> TailPolicy:
     if not isinstance(policy, Mapping) or "type" not in policy:
         raise ValueError(f"expected a policy with a type as policy {number}, found {policy!r:.100}")
     kind, name = str(policy["type"]), str(policy.get("name", f"policy {number}"))
-    body = policy.get(kind) or {}
     where = f"policy {number} ({name})"
+    body = _mapping(policy.get(kind) or {}, f"the settings of {kind} in {where}")
     if kind == "probabilistic":
-        percent = _number(body.get("sampling_percentage", 0), "sampling_percentage", where)
         salt = str(body.get("hash_salt") or "default-hash-seed")
-        return TailPolicy(name, kind, _share(percent / 100, "sampling_percentage", where), salt=salt)
+        return TailPolicy(name, kind, _percentage(body.get("sampling_percentage", 0), where), salt=salt)
     if kind == "latency":
         upper = body.get("upper_threshold_ms")
         slow = _number(body.get("threshold_ms", 0), "threshold_ms", where)
@@ -191,13 +197,16 @@ def _jaeger(strategies: Mapping[str, Any]) -> Rules:
     """Return Jaeger's strategies; a rate-limiting one has no probability, one for an operation cannot be matched."""
     rules: list[HeadRule] = []
     default = strategies.get("default_strategy") or {}
-    for number, body in enumerate([*strategies.get("service_strategies", ()), default], 1):
+    listed = _list(strategies.get("service_strategies"), "service_strategies")
+    for number, body in enumerate([*listed, default], 1):
         is_default = body is default
+        _mapping(body, f"a strategy with a type as strategy {number}")
         if is_default and "type" not in body:
             continue
         service = "*" if is_default else str(body.get("service", "*"))
         name = "default_strategy" if is_default else f"strategy {number} ({service})"
-        for own in body.get("operation_strategies", ()):
+        for own in _list(body.get("operation_strategies"), f"operation_strategies of {name}"):
+            _mapping(own, f"operation and param in operation_strategies of {name}")
             operation = (("operation", str(own.get("operation"))),)
             rules.append(HeadRule(name, _strategy(own, name), service_name=service, attributes=operation))
         rules.append(HeadRule(name if is_default else service, _strategy(body, name), service_name=service))
@@ -210,7 +219,7 @@ def _strategy(body: Mapping[str, Any], where: str) -> float:
 
 
 _READERS = {
-    "SamplingRuleRecords": lambda source: _central(list(source["SamplingRuleRecords"])),
+    "SamplingRuleRecords": lambda source: _central(_list(source["SamplingRuleRecords"], "SamplingRuleRecords")),
     "SamplingRule": lambda source: _central([source]),
     "FixedRate": lambda source: _central([source]),
     "processors": _collector,
@@ -219,6 +228,28 @@ _READERS = {
     "default_strategy": _jaeger,
     "service_strategies": _jaeger,
 }
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    """Return a list, empty where there is none; ValueError names what is no list."""
+    if value is not None and not isinstance(value, (list, tuple)):
+        raise ValueError(f"expected a list as {what}, found {value!r:.100}")
+    return list(value or ())
+
+
+def _mapping(value: Any, what: str) -> Mapping[str, Any]:
+    """Return a mapping; ValueError names what is none."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected {what}, found {value!r:.100}")  # noqa: TRY004 - the content of a file, no argument
+    return value
+
+
+def _percentage(value: Any, where: str) -> float:
+    """Return a percentage as a share; ValueError names the rule."""
+    number = _number(value, "sampling_percentage", where)
+    if not 0 <= number <= 100:  # noqa: PLR2004 - a percentage
+        raise ValueError(f"expected sampling_percentage between 0 and 100 in {where}, found {value!r}")
+    return number / 100
 
 
 def _number(value: Any, field: str, where: str) -> float:

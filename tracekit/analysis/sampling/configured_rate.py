@@ -47,9 +47,9 @@ def configured_rate(inputs: Inputs) -> list[Finding]:
     -----
     Fixed rate: N p with variance N p (1 - p).  Reservoir: ``stats.second_reservoir.expected_kept`` for each window,
     processes taken as equal and arrivals as even within a window; bursts make the expectation too high.  OpenTelemetry
-    samplers fill a token bucket instead (``stats.token_bucket``).  A central reservoir is taken as divided evenly, which
-    X-Ray does not promise.  A rule with a boost is judged by the windows outside its boosts (``boosts``), and fails too
-    where a boost keeps more than its ``MaxRate``.  Source: the SDKs' samplers; measured size 2 to 5 %.
+    samplers fill a token bucket instead (``stats.token_bucket``).  A central reservoir is taken as divided evenly,
+    which X-Ray does not promise.  A rule with a boost is judged by the windows outside its boosts (``boosts``), and
+    fails too where a boost keeps more than its ``MaxRate``.  Source: the SDKs' samplers; measured size 2 to 5 %.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from tracekit.findings import Estimate
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import thinned_count
 from tracekit.stats.weighted_rates import weighted_total
-from tracekit.weights.counts import log_columns
+from tracekit.weights.counts import BALANCER, log_columns
 
 if TYPE_CHECKING:
     from tracekit.analysis.sampling.inputs import Inputs
@@ -44,7 +44,9 @@ def error_capture(inputs: Inputs) -> list[Finding]:
     Log: joined by trace id, no interval for this window.  Counts: n over N of status 5xx, share interval.  Traces
     alone: k failing ones kept with probability p, all K in hand; the number that happened has the exact limits ``k +
     NB`` of a thinned count, never below K; with unequal probabilities the Horvitz-Thompson total.  Assumes the same
-    meaning of error on both sides: what a load balancer answers itself never reaches the application.  Source: M2, F2.
+    meaning of error on both sides.  What a load balancer answers by itself (``HTTPCode_ELB_5XX``, a log without a
+    ``target_status``) is no error of a service and counted apart; where it had passed the request on, a trace may exist
+    all the same, and how many do is told.  Source: M2, F2.
 
     Examples
     --------
@@ -90,20 +92,52 @@ _ASSUMED = ("the same meaning of error on both sides", "errors do not stop the e
 def _by_log(inputs: Inputs) -> Finding:
     """Return the captured share of the failing requests of a log."""
     assert inputs.log is not None
-    log = inputs.log
-    failing = (log_columns(log)["status_class"] == _SERVER_ERROR).to_numpy()
-    ids = log.loc[failing, "trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "")
-    captured = int(np.isin(ids.to_numpy(str), np.array(inputs.traces.trace_ids, str)).sum())
-    if not len(ids):
-        text = f"None of the {number(len(log))} logged requests failed: there was nothing to capture."
-        return speak(CHECK, "measured", text, inputs, pd.DataFrame({"captured": [0], "errors": 0}))
-    share = captured / len(ids)
-    return _say(inputs, captured, len(ids), (share, share), "")
+    log, status = inputs.log, log_columns(inputs.log)["status_class"]
+    ids = log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "")
+    is_held = np.isin(ids.to_numpy(str), np.array(inputs.traces.trace_ids, str))
+    failing, alone = (status == _SERVER_ERROR).to_numpy(), (status == BALANCER + _SERVER_ERROR).to_numpy()
+    passed_on = alone & (log["is_dispatched"].to_numpy(bool) if "is_dispatched" in log else False)
+    beside = _Beside(int(alone.sum()), int(passed_on.sum()), int((is_held & passed_on).sum()))
+    if not failing.any():
+        text = (
+            f"None of the {number(len(log))} logged requests failed{beside.in_a_service}: there was nothing to capture."
+        )
+        row = pd.DataFrame({"captured": [0], "errors": 0, "balancer_errors": beside.errors})
+        return speak(CHECK, "measured", text, inputs, row)
+    captured = int((is_held & failing).sum())
+    share = captured / int(failing.sum())
+    return _say(inputs, captured, int(failing.sum()), (share, share), "", beside)
+
+
+class _Beside(NamedTuple):
+    """Requests that the load balancer failed by itself; of those that it had passed on before, and of which a trace is.
+
+    ``in_a_service`` and ``said`` put it in words.
+    """
+
+    errors: float = 0
+    passed_on: int = 0
+    held: int = 0
+
+    @property
+    def in_a_service(self) -> str:
+        """Where nothing failed."""
+        return f" in a service; the load balancer failed {number(self.errors)} by itself" if self.errors else ""
+
+    @property
+    def said(self) -> str:
+        """What stands beside the errors of the services."""
+        if not self.errors:
+            return ""
+        on = f"; {number(self.passed_on)} of them it had passed on, and {number(self.held)} of those left a trace"
+        rest = on if self.passed_on else ", which no service can trace"
+        return f"; the load balancer failed {number(self.errors)} more by itself{rest}"
 
 
 def _by_counts(inputs: Inputs) -> Finding:
     """Return the captured share of the failing requests that were counted."""
-    table = inputs.tally.frame
+    assert inputs.counts is not None
+    table, beside = inputs.tally.frame, _Beside(inputs.counts.balancer_errors)
     failing = table[table["status_class"] == _SERVER_ERROR]
     errors, captured = float(failing["requests"].sum()), int(failing["traces"].sum())
     if captured > errors:
@@ -112,13 +146,20 @@ def _by_counts(inputs: Inputs) -> Finding:
         return speak(CHECK, "fail", text, inputs, failing, assumptions=_ASSUMED, remedy=remedy)
     if not errors:
         total = number(table["requests"].sum())
-        text = f"None of the {total} counted requests failed: there was nothing to capture."
+        text = f"None of the {total} counted requests failed{beside.in_a_service}: there was nothing to capture."
         return speak(CHECK, "measured", text, inputs, table)
     low, high = share_interval(captured, errors, level=inputs.level)
-    return _say(inputs, captured, errors, (float(low), float(high)), "")
+    return _say(inputs, captured, errors, (float(low), float(high)), "", beside)
 
 
-def _say(inputs: Inputs, captured: int, errors: float, limits: tuple[float, float], guess: str) -> Finding:
+def _say(
+    inputs: Inputs,
+    captured: int,
+    errors: float,
+    limits: tuple[float, float],
+    guess: str,
+    beside: _Beside | None = None,
+) -> Finding:
     """Return the sentence about the captured share."""
     share, target = captured / errors, inputs.expected.capture
     status: Status = "ok" if limits[0] >= target else "fail" if limits[1] < target else "inconclusive"
@@ -131,13 +172,16 @@ def _say(inputs: Inputs, captured: int, errors: float, limits: tuple[float, floa
     }
     interval = percents(*limits) if limits[0] < limits[1] else "counted"
     text = f"We hold {number(captured)} of {guess}{number(errors)} failing requests ({percent(share)}, {interval})"
+    beside = beside or _Beside()
     table = pd.DataFrame(
         {"captured": [captured], "errors": errors, "estimate": share, "ci_low": limits[0], "ci_high": limits[1],
-         "failing_traces": int(inputs.failed.sum()), "n_traces": len(inputs.traces), "status": status}
+         "failing_traces": int(inputs.failed.sum()), "n_traces": len(inputs.traces),
+         "balancer_errors": beside.errors, "balancer_passed_on": beside.passed_on, "status": status}
     )  # fmt: skip
     exemplars = [inputs.traces.trace_ids[n] for n in np.flatnonzero(inputs.failed)[:5]]
     remedy = "Keep failing traces by a tail policy, or raise the rate." if status == "fail" else ""
+    text = f"{text}{ends[status].removesuffix('.')}{beside.said}."
     return speak(
-        CHECK, status, text + ends[status], inputs, table, estimate=Estimate(share, "ratio", *limits, n=captured),
+        CHECK, status, text, inputs, table, estimate=Estimate(share, "ratio", *limits, n=captured),
         assumptions=_ASSUMED, remedy=remedy, exemplars=exemplars,
     )  # fmt: skip

@@ -45,10 +45,11 @@ def funnel(inputs: Inputs) -> list[Finding]:
 
     Notes
     -----
-    Stages: requests, instrumented, sampled, recorded (traces in hand), indexed; a_k = stage over the one before with
-    Wilson's interval; M1 is their product, M7 sampled over instrumented.  The loss is shared out by
-    log(a_k / expected) over its sum, where 1 is expected of all stages but sampling.  Assumes that the stages nest: not
-    where SDK families count differently, or the trace summaries were themselves sampled.  Source: metrics M1, M7.
+    Stages: requests, forwarded (where a load balancer answered some by itself, which is no loss), instrumented,
+    sampled, recorded (traces in hand), indexed; a_k = stage over the one before with Wilson's interval; M1 is their
+    product, M7 sampled over instrumented.  The loss is shared out by log(a_k / expected) over its sum, where 1 is
+    expected of all stages but sampling.  Assumes that the stages nest: not where SDK families count differently, or the
+    trace summaries were themselves sampled.  Source: metrics M1, M7.
 
     Examples
     --------
@@ -92,7 +93,9 @@ def _stages(inputs: Inputs) -> pd.DataFrame:
     """Return one row a stage that is known, in order."""
     tally, told = inputs.tally, inputs.expected.stages
     requests, recorded = float(tally.frame["requests"].sum()), float(tally.frame["traces"].sum())
-    known: list[tuple[str, float]] = [("requests", requests)]
+    assert inputs.counts is not None
+    alone = float(inputs.counts.by_balancer["count"].sum()) if len(inputs.counts.by_balancer) else 0.0
+    known: list[tuple[str, float]] = [("requests", requests + alone), ("forwarded", requests)][: 1 + (alone > 0)]
     known += [(name, float(told[name])) for name in ("instrumented", "sampled") if name in told]
     known += [("recorded", recorded)]
     known += [("indexed", float(told["indexed"]))] if "indexed" in told else []
@@ -102,7 +105,8 @@ def _stages(inputs: Inputs) -> pd.DataFrame:
     table["estimate"], table["ci_low"], table["ci_high"] = table["count"] / before, low, high
     rate = expected_share(inputs)
     chooses = "sampled" if "sampled" in told else "recorded"
-    table["expected"] = [math.nan] + [(rate or math.nan) if stage == chooses else 1.0 for stage in table["stage"][1:]]
+    due = {chooses: rate or math.nan, "forwarded": requests / max(requests + alone, 1.0)}
+    table["expected"] = [math.nan] + [due.get(stage, 1.0) for stage in table["stage"][1:]]
     table["status"] = ["measured"] + [
         _status(row, chooses, inputs.margin) for row in table.iloc[1:].itertuples(index=False)
     ]
@@ -120,6 +124,8 @@ def _status(row: tuple[object, ...], chooses: str, margin: float) -> str:
     assert isinstance(due, float)
     if math.isnan(due):
         return "measured"
+    if stage == "forwarded":
+        return "ok"
     if stage == chooses:
         verdict = judge(low / due, high / due, margin)
         return verdict if verdict != "biased" else "fail" if high < due else "warn"
