@@ -23,7 +23,8 @@ CONSUMER = 5
 
 
 def text_of(path):
-    return zstd.decompress((DATASETS / path).read_bytes()).decode()
+    content = (DATASETS / path).read_bytes()
+    return (zstd.decompress(content) if FILES[path]["compression"] else content).decode()
 
 
 def plain(attributes):
@@ -54,6 +55,25 @@ def xray_parts(text):
 def shop():
     """The two recordings of the incident, as lists of spans."""
     return {role: list(otlp_spans(text_of(f"checkout-regression/{role}.jsonl.zst"))) for role in ("baseline", "during")}
+
+
+@pytest.fixture(scope="module")
+def sampled():
+    """The population and what each sampler kept of it: the spans by trace id."""
+    found = {}
+    for role in ("population", "head", "tail", "reservoir"):
+        traces = found[role] = defaultdict(list)
+        for span in otlp_spans(text_of(f"tail-sampled/{role}.jsonl.zst")):
+            traces[span["traceId"]].append(span)
+    return found
+
+
+@pytest.fixture(scope="module")
+def entered(sampled):
+    """The root of every trace of the population, in order of arrival."""
+    return sorted(
+        (one for spans in sampled["population"].values() for one in roots(spans)), key=lambda one: one["start"]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +109,9 @@ def checkouts(spans, *tiers):
 
 
 def test_every_recording_is_in_the_index_and_says_what_it_is():
-    assert {path.relative_to(DATASETS).as_posix() for path in DATASETS.rglob("*.zst")} == set(FILES)
     for name, entry in INDEX.items():
+        there = {path.relative_to(DATASETS).as_posix() for path in (DATASETS / name).iterdir()}
+        assert there == {file["path"] for file in entry["files"]} | {f"{name}/README.md"}
         assert (DATASETS / name / "README.md").is_file()
         assert entry["licence"] == "MIT"
         assert entry["made"]["command"].startswith(
@@ -117,6 +138,8 @@ def test_counts_are_those_of_the_files(shop, xray):
 
 
 def test_the_recordings_stay_small():
+    assert max(file["bytes"] for file in FILES.values()) < 5_000_000
+    assert sum(file["bytes"] for path, file in FILES.items() if path.startswith("tail-sampled")) < 3_300_000
     assert sum(file["bytes"] for path, file in FILES.items() if path.startswith("checkout-regression")) < 2_000_000
     assert FILES["checkout-xray/traces.jsonl.zst"]["bytes"] < 200_000
 
@@ -319,6 +342,159 @@ def test_the_measured_figures_are_those_of_the_data(shop):
         assert measured[role]["error_ratio"] == 0.002
 
 
+# what samplers keep
+
+
+def logged_id(line):
+    return "".join(re.search(r'"Root=1-([0-9a-f]{8})-([0-9a-f]{24})"', line).groups())
+
+
+def configuration(role):
+    return json.loads((DATASETS / "tail-sampled" / f"{role}.json").read_text(encoding="utf-8"))
+
+
+def test_samples_hold_whole_traces_of_the_population_and_change_nothing_but_the_state(sampled):
+    for role, traces in sampled.items():
+        file = FILES[f"tail-sampled/{role}.jsonl.zst"]
+        assert (file["span_count"], file["trace_count"]) == (sum(map(len, traces.values())), len(traces))
+        for trace_id, spans in traces.items():
+            ids = {span["spanId"] for span in spans}
+            assert len(ids) == len(spans)
+            assert len(roots(spans)) == 1
+            assert all(span["parentSpanId"] in ids for span in spans if span.get("parentSpanId"))
+            plain_spans = [{key: value for key, value in span.items() if key != "traceState"} for span in spans]
+            by_id = sorted(plain_spans, key=lambda span: span["spanId"])
+            assert by_id == sorted(sampled["population"][trace_id], key=lambda span: span["spanId"])
+
+
+def test_the_head_sampler_kept_the_ids_that_its_threshold_does_not_reject(sampled):
+    random_bits = {one: int(one, 16) % 2**56 / 2**56 for one in sampled["population"]}
+    assert set(sampled["head"]) == {one for one, share in random_bits.items() if share >= 14 / 16}
+    assert {span.get("traceState") for spans in sampled["head"].values() for span in spans} == {"ot=th:e"}
+
+
+def test_the_tail_sampler_kept_failing_traces_and_slow_ones_and_a_share_of_the_rest(sampled):
+    tail_sampling = configuration("collector")["processors"]["tail_sampling"]
+    errors, slow, rest = tail_sampling["policies"]
+    assert errors["status_code"] == {"status_codes": ["ERROR"]}
+    why = {"errors": set(), "slow": set(), "rest": set()}
+    for trace_id, spans in sampled["population"].items():
+        drawn = 0xCBF29CE484222325
+        for byte in b"default-hash-seed" + bytes.fromhex(trace_id):
+            drawn = (drawn ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+        took_ms = (max(span["end"] for span in spans) - min(span["start"] for span in spans)) // 1_000_000
+        if any(span["status"].get("code") == 2 for span in spans):
+            why["errors"].add(trace_id)
+        elif took_ms >= slow["latency"]["threshold_ms"]:
+            why["slow"].add(trace_id)
+        elif drawn / 2**64 <= rest["probabilistic"]["sampling_percentage"] / 100:
+            why["rest"].add(trace_id)
+    assert set(sampled["tail"]) == set.union(*why.values())
+    assert INDEX["tail-sampled"]["truth"]["measured"]["kept_by"] == {name: len(ids) for name, ids in why.items()}
+    assert not any("traceState" in span for spans in sampled["tail"].values() for span in spans)
+
+
+def test_the_reservoir_took_the_first_trace_after_every_second_and_the_sdk_drew_the_others(sampled, entered):
+    ratio = pytest.importorskip("opentelemetry.sdk.trace.sampling", reason="needs the record extra").TraceIdRatioBased
+    (rule,) = configuration("xray-rules")
+    assert rule["ReservoirSize"] == 1
+    draw = ratio(rule["FixedRate"])
+    start = np.array([one["start"] for one in entered])
+    taken, full = [], start[0] + 10**9
+    while (at := np.searchsorted(start, full)) < len(start):
+        taken.append(entered[at]["traceId"])
+        full = start[at] + 10**9
+    drawn = {
+        one["traceId"] for one in entered if draw.should_sample(None, int(one["traceId"], 16), "").decision.is_sampled()
+    }
+    assert set(sampled["reservoir"]) == set(taken) | drawn
+    assert len(set(taken) - drawn) > 150
+    state = f"xrsr={hashlib.sha256(rule['RuleName'].encode()).hexdigest()[:16]}"
+    assert {span.get("traceState") for spans in sampled["reservoir"].values() for span in spans} == {state}
+
+
+def test_the_access_log_has_every_request_once_and_was_written_apart(entered):
+    lines = {logged_id(line): line for line in text_of("tail-sampled/access-log.log.zst").splitlines()}
+    assert set(lines) == {one["traceId"] for one in entered}
+    for one in entered:
+        cells = lines[one["traceId"]].split(" ")
+        assert cells[8] == one["a"]["http.response.status_code"]
+        assert cells[12:14] == [
+            f'"{one["a"]["http.request.method"]}',
+            f"https://www.shop.example:443{one['a']['url.path']}",
+        ]
+        assert 0 < float(cells[6]) * 1e3 - milliseconds(one) < 250
+
+
+@pytest.mark.usefixtures("recorder")
+def test_the_night_and_the_day_are_those_of_the_plan(entered):
+    from load import one_after_another  # noqa: PLC0415 - stands in datasets/record
+    from tail_sampled import NIGHT, phases  # noqa: PLC0415 - likewise
+
+    planned = one_after_another(INDEX["tail-sampled"]["made"]["seed"], phases(len(entered), 27))
+    asked = [(one.method, one.target.partition("?")[0], one.customer.id, one.customer.tier) for one in planned]
+    keys = ("http.request.method", "url.path", "app.customer.id", "app.customer.tier")
+    got = [tuple(root["a"][key] for key in keys) for root in entered]
+    assert Counter(got) == Counter(asked)
+    assert {tier for *_, tier in got[: NIGHT - 5]} == {"enterprise"}
+    arrivals = np.array([root["start"] for root in entered])
+    assert NIGHT / 2.5 < (arrivals[NIGHT - 1] - arrivals[0]) / 1e9 < NIGHT / 1.5
+
+
+def test_the_truth_is_that_of_the_population(entered):
+    measured = INDEX["tail-sampled"]["truth"]["measured"]
+    failed = {one["traceId"] for one in entered if one["status"].get("code") == 2}
+    assert sorted(failed) == measured["failing_trace_ids"]
+    assert failed == {one["traceId"] for one in entered if int(one["a"]["http.response.status_code"]) >= 500}
+    labels = {
+        "http.route": lambda one: f"{one['a']['http.request.method']} {one['a']['http.route']}",
+        **{key: lambda one, key=key: one["a"][key] for key in measured if key.startswith("app.") or "status" in key},
+    }
+    parts = {("all_requests",): entered}
+    for name, label in labels.items():
+        assert set(measured[name]) == set(map(label, entered))
+        parts |= {(name, value): [one for one in entered if label(one) == value] for value in measured[name]}
+    for (name, *value), some in parts.items():
+        said = measured[name][value[0]] if value else measured[name]
+        errors = sum(one["traceId"] in failed for one in some)
+        assert (said["count"], said["error_count"]) == (len(some), errors)
+        assert said["error_ratio"] == pytest.approx(errors / len(some), abs=6e-6)
+        assert ("p95_ms" in said) == (len(some) >= 100)
+        if "p95_ms" in said:
+            took = np.quantile([milliseconds(one) for one in some], [0.5, 0.95, 0.99])
+            assert [said[f"p{share}_ms"] for share in (50, 95, 99)] == pytest.approx(took, abs=0.006)
+
+
+def test_the_samples_mislead_as_the_index_says(sampled):
+    measured = INDEX["tail-sampled"]["truth"]["measured"]
+    for role, said in measured["raw"].items():
+        found = [one for spans in sampled[role].values() for one in roots(spans)]
+        assert said["count"] == len(found)
+        assert said["error_count"] == sum(one["status"].get("code") == 2 for one in found)
+        assert said["p95_ms"] == pytest.approx(np.quantile([milliseconds(one) for one in found], 0.95), abs=0.006)
+    true = measured["all_requests"]
+    assert measured["raw"]["tail"]["error_ratio"] > 7 * true["error_ratio"]
+    assert measured["raw"]["tail"]["p95_ms"] > 2 * true["p95_ms"]
+    assert measured["raw"]["reservoir"]["p95_ms"] > 1.2 * true["p95_ms"]
+    assert measured["raw"]["head"]["error_ratio"] == pytest.approx(true["error_ratio"], rel=0.6)
+
+
+def test_every_release_did_its_harm(sampled):
+    """A product without a price fails its page, a bank that is away its checkout; enterprise checkouts are slow."""
+    harm = defaultdict(list)
+    for spans in sampled["population"].values():
+        (root,) = roots(spans)
+        harm[root["a"]["http.route"], root["a"]["app.customer.tier"] == "enterprise"].append((root, spans))
+    pages = [(root, spans) for key in harm for root, spans in harm[key] if key[0] == "/products/{product_id}"]
+    for root, _ in pages:
+        assert (root["status"].get("code") == 2) == (root["a"]["url.path"] == "/products/p-0003")
+    calls = [Counter(span["name"] for span in spans if span["kind"] == 3) for _, spans in harm["/checkout", True]]
+    assert max(one["POST /v1/charges"] for one in calls) == 1
+    assert min(one["SELECT entries"] for one in calls if one["SELECT entries"]) >= 20
+    slow, quick = (np.median([milliseconds(root) for root, _ in harm["/checkout", who]]) for who in (True, False))
+    assert slow > 2 * quick
+
+
 # X-Ray
 
 
@@ -387,14 +563,16 @@ def test_the_counts_of_shapes_are_those_of_the_data(xray):
 def test_the_shop_records_complete_traces_with_the_release_asked_for():
     pytest.importorskip("opentelemetry.exporter.otlp.json.file", reason="needs the record extra")
     from incidents import SLOW_LEDGER  # noqa: PLC0415 - stands in datasets/record
+    from load import plan  # noqa: PLC0415 - likewise
     from recording import record  # noqa: PLC0415 - likewise
 
-    recording = record(SLOW_LEDGER, seed=1, traces=25, rate=25, warmup=5)
+    recording = record(SLOW_LEDGER, seed=1, warmup=plan(1, 5, 25, "w"), load=plan(1, 25, 25))
     spans = list(otlp_spans("\n".join(recording.lines)))
     ids = {span["spanId"] for span in spans}
     assert len(roots(spans)) == len({span["traceId"] for span in spans}) == sum(recording.statuses.values()) == 25
     assert all(span["parentSpanId"] in ids for span in spans if span.get("parentSpanId"))
     assert {s["resource"]["service.version"] for s in spans if s["resource"]["service.name"] == "ledger"} == {"1.5.0"}
+    assert sorted(map(logged_id, recording.access_log)) == sorted({span["traceId"] for span in spans})
 
 
 @pytest.mark.usefixtures("recorder")

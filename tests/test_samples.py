@@ -14,7 +14,7 @@ DATASETS = Path(__file__).parents[1] / "datasets"
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
     """A home of datasets that may be damaged."""
-    for name in ("index.json", "checkout-regression", "checkout-xray"):
+    for name in ("index.json", "checkout-regression", "checkout-xray", "tail-sampled"):
         source = DATASETS / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     monkeypatch.setattr(samples, "_HOMES", (tmp_path / "not there", tmp_path))
@@ -46,13 +46,13 @@ def test_a_recording_in_the_wheel_is_found_before_one_in_the_source_tree(copied)
 
 @pytest.mark.parametrize("name", ["checkout-regresion", "checkout_regression", "checkout"])
 def test_an_unknown_name_offers_the_nearest(name):
-    with pytest.raises(ValueError, match=f"recordings .*checkout-xray; found {name!r}. Did you mean 'checkout-"):
+    with pytest.raises(ValueError, match=f"recordings .*tail-sampled; found {name!r}. Did you mean 'checkout-"):
         samples.sample_paths(name)
 
 
 @pytest.mark.parametrize("name", ["", "zzz", 7, None])
 def test_a_hopeless_name_offers_nothing_but_the_list(name):
-    with pytest.raises(ValueError, match=rf"checkout-regression, checkout-xray; found {name!r}\.$"):
+    with pytest.raises(ValueError, match=rf"checkout-regression, checkout-xray, tail-sampled; found {name!r}\.$"):
         samples.load_sample(name)
 
 
@@ -87,12 +87,29 @@ def test_a_missing_index_is_refused(tmp_path, monkeypatch):
     assert caught.value.code == "SAMPLE_MISSING"
 
 
+def test_parts_come_in_the_order_asked_for_and_those_without_traces_as_paths():
+    log, tail = samples.load_sample("tail-sampled", "access-log", "tail")
+    assert log == samples.sample_paths("tail-sampled", "access-log")[0]
+    assert log.name == "access-log.log.zst"
+    (file,) = (file for file in samples._files("tail-sampled", ("tail",)))
+    assert (len(tail), len(tail.spans)) == (file["trace_count"], file["span_count"])
+    assert samples.load_sample("tail-sampled", "collector").suffix == ".json"
+    assert len(samples.load_sample("checkout-regression", "during")) == 1000
+
+
+def test_an_unknown_part_offers_the_nearest():
+    with pytest.raises(
+        ValueError, match=r"parts of tail-sampled population, head, .*; found 'tails'. Did you mean 'tail'"
+    ):
+        samples.load_sample("tail-sampled", "tails")
+
+
 def test_loading_gives_one_set_a_file_with_the_counts_of_the_index():
     before, during = samples.load_sample("checkout-regression")
-    xray = samples.load_sample("checkout-xray")
+    xray, sampled = samples.load_sample("checkout-xray"), samples.load_sample("tail-sampled")
     index = json.loads((DATASETS / "index.json").read_text())["datasets"]
-    files = [file for entry in index for file in entry["files"]]
-    for traces, file in zip((before, during, xray), files, strict=True):
+    files = [file for entry in index for file in entry["files"] if "trace_count" in file]
+    for traces, file in zip((before, during, xray, *sampled), files, strict=True):
         assert (len(traces.summary), len(traces.spans)) == (file["trace_count"], file["span_count"])
         assert not (traces.issues["severity"] == "error").any()
         assert set(traces.spans["parent_state"].astype(str)) == {"root", "resolved"}

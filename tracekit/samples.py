@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import pandas as pd
 
@@ -40,14 +40,14 @@ def list_samples() -> pd.DataFrame:
     Examples
     --------
     >>> list_samples().set_index("name")["trace_count"].to_dict()
-    {'checkout-regression': 2000, 'checkout-xray': 200}
+    {'checkout-regression': 2000, 'checkout-xray': 200, 'tail-sampled': 6855}
     """
     rows = [
         {
             "name": entry["name"],
             "title": entry["title"],
-            "span_count": sum(file["span_count"] for file in entry["files"]),
-            "trace_count": sum(file["trace_count"] for file in entry["files"]),
+            "span_count": sum(file.get("span_count", 0) for file in entry["files"]),
+            "trace_count": sum(file.get("trace_count", 0) for file in entry["files"]),
             "byte_count": sum(file["bytes"] for file in entry["files"]),
             "licence": entry["licence"],
             "truth": entry["truth"]["summary"],
@@ -57,23 +57,25 @@ def list_samples() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def sample_paths(name: str) -> tuple[Path, ...]:
+def sample_paths(name: str, *parts: str) -> tuple[Path, ...]:
     """Return the files of a recording, each checked against the SHA-256 in the index.
 
     Parameters
     ----------
     name
         A name of :func:`list_samples`.
+    parts
+        Which of its parts, in which order; all of them unless given.
 
     Returns
     -------
     tuple of pathlib.Path
-        One file a role, in the order of the index: for an incident the baseline, then during.
+        One file a part, in the order of the index: for an incident the baseline, then during.
 
     Raises
     ------
     ValueError
-        No recording has this name; the message offers the nearest one and lists all.
+        No recording has this name, or it has no such part; the message offers the nearest one and lists all.
     LoadError
         A file is missing, or its content is not what was recorded.
 
@@ -82,27 +84,33 @@ def sample_paths(name: str) -> tuple[Path, ...]:
     >>> [path.name for path in sample_paths("checkout-regression")]
     ['baseline.jsonl.zst', 'during.jsonl.zst']
     """
-    entry = _entry(name)
-    return tuple(_verified(_home() / file["path"], file["sha256"]) for file in entry["files"])
+    return tuple(_verified(_home() / file["path"], file["sha256"]) for file in _files(name, parts))
 
 
-def load_sample(name: str) -> TraceSet | tuple[TraceSet, ...]:
+@overload
+def load_sample(name: str) -> TraceSet | tuple[TraceSet, ...]: ...
+@overload
+def load_sample(name: str, part: str, /, *parts: str) -> TraceSet | Path | tuple[TraceSet | Path, ...]: ...
+def load_sample(name: str, *parts: str) -> TraceSet | Path | tuple[Any, ...]:
     """Read a recording.
 
     Parameters
     ----------
     name
         A name of :func:`list_samples`.
+    parts
+        Which of its parts, in which order; unless given, all that hold traces, in the order of :func:`sample_paths`.
 
     Returns
     -------
-    TraceSet or tuple of TraceSet
-        One for a recording of one file, otherwise one for each file in the order of :func:`sample_paths`.
+    TraceSet, pathlib.Path or tuple of them
+        One for a single part, otherwise one a part.  A part without traces (an access log, a sampler's configuration)
+        comes as a path, for whoever reads it.
 
     Raises
     ------
     ValueError
-        No recording has this name.
+        No recording has this name, or it has no such part.
     LoadError
         A file is missing, damaged, or cannot be read.
 
@@ -111,12 +119,16 @@ def load_sample(name: str) -> TraceSet | tuple[TraceSet, ...]:
     >>> before, during = load_sample("checkout-regression")
     >>> len(before.summary), len(during.summary)
     (1000, 1000)
+    >>> log, rules = load_sample("tail-sampled", "access-log", "xray-rules")
+    >>> log.name, rules.name
+    ('access-log.log.zst', 'xray-rules.json')
     """
-    paths = sample_paths(name)
+    files = [file for file in _files(name, parts) if parts or "trace_count" in file]
+    paths = sample_paths(name, *(file["role"] for file in files))
     from tracekit.loading import read  # noqa: PLC0415 - listing the samples should not import the loaders
 
-    sets = tuple(read(path) for path in paths)
-    return sets[0] if len(sets) == 1 else sets
+    found = tuple(read(path) if "trace_count" in file else path for path, file in zip(paths, files, strict=True))
+    return found[0] if len(found) == 1 else found
 
 
 def _home() -> Path:
@@ -138,14 +150,19 @@ def _entries() -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in index["datasets"]}
 
 
-def _entry(name: str) -> dict[str, Any]:
-    """Return the entry of a name."""
-    entries = _entries()
-    if name in entries:
-        return entries[name]
-    near = difflib.get_close_matches(str(name), entries, n=1)
+def _files(name: str, parts: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return what the index says about the parts of a recording."""
+    roles = {file["role"]: file for file in _one_of(_entries(), name, "the recordings")["files"]}
+    return [_one_of(roles, part, f"the parts of {name}") for part in parts or roles]
+
+
+def _one_of(known: dict[str, dict[str, Any]], name: str, what: str) -> dict[str, Any]:
+    """Return what stands under a name."""
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(str(name), known, n=1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"expected one of the recordings {', '.join(entries)}; found {name!r}.{meant}")
+    raise ValueError(f"expected one of {what} {', '.join(known)}; found {name!r}.{meant}")
 
 
 def _verified(path: Path, expected: str) -> Path:

@@ -38,7 +38,7 @@ class Storefront(Service):
         }
 
     def product(self, call: Call) -> Reply:
-        """Show a product: three services are asked at once; without a price the page still stands."""
+        """Show a product: three services are asked at once; without a price the page stands, until version 5.3.0."""
         product_id = call.params["product_id"]
         product, price, stock = call.together(
             lambda: call.ask("catalog", "GET /v1/products/{product_id}", product_id=product_id),
@@ -46,6 +46,8 @@ class Storefront(Service):
             lambda: call.ask("inventory", "GET /v1/stock/{product_id}", product_id=product_id),
         )
         expect(product)
+        if self.version == "5.3.0":
+            expect(price)
         return self._page(call, "product", {"product": product[1], "price": price[1], "stock": stock[1]})
 
     def search(self, call: Call) -> Reply:

@@ -76,9 +76,9 @@ class Checkout(Service):
         return 200, {"order_id": rows[0][0], "total_cents": rows[0][2]}
 
     def _charge(self, call: Call, charge: dict[str, Any]) -> Reply:
-        """Charge the customer, once more if payments is unavailable."""
+        """Charge the customer, once more if payments is unavailable; version 2.9.0 forgot to."""
         reply = call.ask("payments", "POST /v1/charges", body=charge)
-        for attempt in range(1, ATTEMPTS):
+        for attempt in range(1, 1 if self.version == "2.9.0" else ATTEMPTS):
             if reply[0] != HTTPStatus.SERVICE_UNAVAILABLE:
                 break
             time.sleep(BACKOFF_S)

@@ -48,4 +48,16 @@ SLOW_LEDGER = Incident(
     },
 )
 
-INCIDENTS = {incident.name: incident for incident in (SLOW_LEDGER,)}
+THREE_RELEASES = Incident(
+    name="three-releases",
+    title="about one request in a hundred fails and about one in thirty is slow, each for its own release",
+    releases={"storefront": "5.3.0", "checkout": "2.9.0", "ledger": "1.5.0"},
+    truth={
+        "planted": (
+            "storefront 5.3.0 answers 502 for the one product without a price; checkout 2.9.0 asks a bank that is away "
+            "no second time; ledger 1.5.0 sends a query for each cost centre of an enterprise customer"
+        ),
+    },
+)
+
+INCIDENTS = {incident.name: incident for incident in (SLOW_LEDGER, THREE_RELEASES)}

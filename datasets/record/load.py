@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -43,22 +43,48 @@ class Planned:
     body: dict[str, Any] | None
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of time: how many requests, how many a second, which ones and by whom."""
+
+    count: int
+    rate: float
+    kinds: dict[str, float]
+    tiers: dict[str, float]
+
+
 def customers() -> list[Customer]:
     """Return the customers of the shop, the same for every seed."""
     return [Customer(f"{tier[:3]}-{n:03}", tier) for tier, (count, _) in TIERS.items() for n in range(count)]
 
 
-def plan(seed: int, count: int, rate: float, prefix: str = "r", kinds: dict[str, float] | None = None) -> list[Planned]:
+def plan(
+    seed: int,
+    count: int,
+    rate: float,
+    prefix: str = "r",
+    kinds: dict[str, float] | None = None,
+    tiers: dict[str, float] | None = None,
+) -> list[Planned]:
     """Return the requests of a seed: Poisson arrivals at ``rate`` a second, kinds and customers by their shares."""
-    chance = random.Random(f"{seed}/{prefix}")
+    chance, tiers = random.Random(f"{seed}/{prefix}"), tiers or {tier: share for tier, (_, share) in TIERS.items()}
     by_tier = {tier: [one for one in customers() if one.tier == tier] for tier in TIERS}
     planned, at_s = [], 0.0
     for n in range(count):
         at_s += chance.expovariate(rate)
-        tier = _pick(chance, {tier: share for tier, (_, share) in TIERS.items()})
-        customer = chance.choice(by_tier[tier])
+        customer = chance.choice(by_tier[_pick(chance, tiers)])
         method, target, body = _request(_pick(chance, kinds or KINDS), chance)
         planned.append(Planned(at_s, f"{prefix}-{n:05}", customer, _pick(chance, AGENTS), method, target, body))
+    return planned
+
+
+def one_after_another(seed: int, phases: dict[str, Phase]) -> list[Planned]:
+    """Return the requests of several phases, each beginning where the one before ends; the names number them."""
+    planned: list[Planned] = []
+    for name, phase in phases.items():
+        begins = planned[-1].at_s if planned else 0.0
+        some = plan(seed, phase.count, phase.rate, name, phase.kinds, phase.tiers)
+        planned += [replace(one, at_s=begins + one.at_s) for one in some]
     return planned
 
 

@@ -71,3 +71,52 @@ def _figures(durations: list[float]) -> dict[str, float]:
     """Return count, mean and p95."""
     p95 = quantiles(durations, n=20, method="inclusive")[-1]
     return {"count": len(durations), "mean_ms": round(mean(durations), 2), "p95_ms": round(p95, 2)}
+
+
+def by_trace(lines: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the spans of every trace."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for span in spans(lines):
+        found[span["traceId"]].append(span)
+    return dict(found)
+
+
+def root(trace: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the span that a customer's request began."""
+    return next(span for span in trace if not span.get("parentSpanId"))
+
+
+def population(lines: Iterable[str]) -> dict[str, Any]:
+    """Return what is true about all requests: figures of the whole, by route, tier and phase, and which ones failed."""
+    roots = [root(trace) for trace in by_trace(lines).values()]
+    strata = {
+        "http.route": lambda one: f"{one['attributes']['http.request.method']} {one['attributes']['http.route']}",
+        "app.customer.tier": lambda one: one["attributes"]["app.customer.tier"],
+        "http.response.status_code": lambda one: one["attributes"]["http.response.status_code"],
+        "app.customer.id": lambda one: one["attributes"]["app.customer.id"],
+    }
+    parts: dict[str, dict[str, list[dict[str, Any]]]] = {name: defaultdict(list) for name in strata}
+    for one in roots:
+        for name, label in strata.items():
+            parts[name][label(one)].append(one)
+    failed = sorted(one["traceId"] for one in roots if is_failed(one))
+    whole = {"all_requests": request_figures(roots), "failing_trace_ids": failed}
+    return whole | {
+        name: {key: request_figures(some) for key, some in sorted(part.items())} for name, part in parts.items()
+    }
+
+
+def is_failed(span: dict[str, Any]) -> bool:
+    """Return whether a span has an error status."""
+    return bool(span.get("status", {}).get("code") == 2)  # noqa: PLR2004 - STATUS_CODE_ERROR
+
+
+def request_figures(roots: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return count, failures and latency of requests; quantiles only where a hundred requests or more stand behind."""
+    took = [(int(one["endTimeUnixNano"]) - int(one["startTimeUnixNano"])) / 1e6 for one in roots]
+    errors = sum(is_failed(one) for one in roots)
+    figures = {"count": len(roots), "error_count": errors, "error_ratio": round(errors / len(roots), 5)}
+    if len(roots) >= 100:  # noqa: PLR2004 - the docstring says so
+        cuts = quantiles(took, n=100, method="inclusive")
+        figures |= {f"p{share}_ms": round(cuts[share - 1], 2) for share in (50, 95, 99)}
+    return figures

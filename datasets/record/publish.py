@@ -33,19 +33,17 @@ def write(path: Path, lines: list[str]) -> bytes:
     return text
 
 
-def file_entry(path: Path, role: str, form: str, span_count: int, trace_count: int) -> dict[str, Any]:
-    """Return what the index says about one file."""
+def file_entry(path: Path, role: str, form: str, *, compression: str | None = "zstd", **counts: int) -> dict[str, Any]:
+    """Return what the index says about one file; ``span_count`` and ``trace_count`` only where it holds traces."""
     content = path.read_bytes()
     return {
         "path": path.relative_to(path.parent.parent).as_posix(),
         "role": role,
         "format": form,
-        "compression": "zstd",
+        "compression": compression,
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
-        "span_count": span_count,
-        "trace_count": trace_count,
-    }
+    } | counts
 
 
 def made(command: str, seed: int, packages: list[str], recorded_at: str) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import access_log
 from browsing import Cart, Catalog, Inventory, Pricing, Storefront
 from buying import ACQUIRER, Checkout, Ledger, Mailer, Payments, acquirer
-from load import drive, plan
+from load import drive
 from server import listen
 from web import Service, Shop
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier, Event
 
     from incidents import Incident
+    from load import Planned
 
 SERVICES: tuple[type[Service], ...] = (
     Storefront,
@@ -41,9 +43,10 @@ START_S = 60
 
 @dataclass(frozen=True)
 class Recording:
-    """What a run left: its OTLP JSON lines, and the statuses that customers got."""
+    """What a run left: its OTLP JSON lines, the storefront's access log, and the statuses that customers got."""
 
     lines: list[str]
+    access_log: list[str]
     statuses: Counter[int]
 
 
@@ -56,8 +59,8 @@ class Signals:
     queue: multiprocessing.Queue[dict[str, Any] | None]
 
 
-def record(incident: Incident, *, seed: int, traces: int, rate: float, warmup: int) -> Recording:
-    """Run the shop under the load of a seed and return its traces.
+def record(incident: Incident, *, seed: int, warmup: list[Planned], load: list[Planned]) -> Recording:
+    """Run the shop under a load and return its traces.
 
     The warm-up (other requests, not recorded) opens files, fills caches and imports modules first.
     """
@@ -75,15 +78,15 @@ def record(incident: Incident, *, seed: int, traces: int, rate: float, warmup: i
         for process in running:
             process.start()
         signals.opened.wait(START_S)
-        drive(plan(seed, warmup, rate, "w"), ports[Storefront.name], recorded=False)
-        statuses = drive(plan(seed, traces, rate), ports[Storefront.name])
+        drive(warmup, ports[Storefront.name], recorded=False)
+        statuses = drive(load, ports[Storefront.name])
         signals.queue.put(None)
         signals.closing.set()
         for process in running:
             process.join()
         if failed := [process.name for process in running if process.exitcode]:
             raise RuntimeError(f"expected every service to end well, but {failed} did not: see their output above")
-        return Recording(_lines(Path(folder)), statuses)
+        return Recording(_lines(Path(folder)), access_log.read(Path(folder)), statuses)
 
 
 def _run(name: str, shop: Shop, listener: socket.socket | None, signals: Signals) -> None:
@@ -101,6 +104,8 @@ def _run(name: str, shop: Shop, listener: socket.socket | None, signals: Signals
         assert listener is not None
         _serve(listen(service, listener), signals)
     service.provider.shutdown()
+    if service.is_edge:
+        service.access_log.write()
 
 
 def _serve(server: Any, signals: Signals) -> None:

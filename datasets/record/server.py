@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -94,11 +95,15 @@ def _handler_of(service: Service) -> type[BaseHTTPRequestHandler]:
 
 def _served(call: Call, route: Route, path: str) -> Reply:
     """Run a handler in its SERVER span, inside the context that the caller sent."""
-    token = context.attach(_context_of(call))
+    token, began_s = context.attach(_context_of(call)), time.time()
     try:
         with call.span(f"{route.method} {route.template}", SpanKind.SERVER, _attributes(call, route, path)) as span:
             status, answer = _handled(call, route.handle, span)
             span.set_attribute("http.response.status_code", status)
+        if call.service.is_edge:
+            call.service.access_log.note(
+                span.get_span_context(), began_s, call.headers, f"{route.method} {path}", status
+            )
         return status, answer
     finally:
         context.detach(token)

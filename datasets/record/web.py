@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from access_log import ACCESS_LOG, AccessLog
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from telemetry import PROPAGATOR, SCHEMA_URL, record_exception, tracer_provider
 
@@ -59,6 +60,7 @@ class Service:
         self.provider = tracer_provider(self.name, self.version, shop.folder / f"{self.name}.jsonl")
         self.tracer: Tracer = self.provider.get_tracer("shop.instrumentation", "1.0.0", schema_url=SCHEMA_URL)
         self.workers = ThreadPoolExecutor(WORKERS)
+        self.access_log = AccessLog(shop.folder / ACCESS_LOG)
 
     def routes(self) -> dict[str, Callable[[Call], Reply]]:
         """Return the handlers by method and route, such as ``GET /v1/stock/{product_id}``."""
