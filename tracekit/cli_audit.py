@@ -25,6 +25,10 @@ def audit(
     incident: Annotated[
         int | None, typer.Option(help="Requests of the smallest incident that must not be missed.")
     ] = None,
+    kubectl: Annotated[
+        list[Path] | None,
+        typer.Option(help="What `kubectl get pods,deployments,daemonsets -A -o json` printed; one file a cluster."),
+    ] = None,
     from_folder: Annotated[
         Path | None, typer.Option("--from", help="A folder of saved answers instead of AWS; audit-shop is bundled.")
     ] = None,
@@ -45,6 +49,7 @@ def audit(
             days=days,
             services=service or None,
             incident=incident,
+            kubectl=kubectl or (),
             from_folder=from_folder,
             save=save,
         )

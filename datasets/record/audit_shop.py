@@ -17,7 +17,7 @@ from audit_world import END, HOUR, REGION, App, World, answers
 DATASETS = Path(__file__).resolve().parent.parent
 NAME = "audit-shop"
 APPS = (
-    App("web", rate=0.2, per_hour=900),
+    App("web", rate=0.2, per_hour=900, code_deployed=(30,)),
     App("checkout", rate=1.0, kept=0.71, per_hour=120, callers=()),
     App("catalogue", rate=0.5, per_hour=600, hole=(100, 104, 0.7)),
     App("search", rate=0.5, per_hour=300, collector=None, recorded=False),
@@ -26,10 +26,15 @@ APPS = (
     App("invoices", rate=0.5, per_hour=150, ends=158, changed_at=157),
     App("refunds", rate=0.02, per_hour=500),
     App("resize-images", "lambda", per_hour=55, mode="PassThrough", layers=(), recorded=False),
-    App("send-mail", "lambda", per_hour=260),
+    App("send-mail", "lambda", per_hour=260, versions=((-400, "Active"), (20, "Active"))),
     App("loyalty", "instance", rate=0.3, per_hour=150, orphans=0.4),
     App("bank", "remote", per_hour=60, callers=("checkout",), own_rule=False),
+    App("wishlist", "pod", rate=0.5, per_hour=150),
+    App("reviews", "pod", rate=0.5, per_hour=90, recorded=False),
+    App("shop-api/prod", "gateway", rate=0.2, per_hour=700),
+    App("shop-api/partners", "gateway", rate=0.2, per_hour=40, mode="off", recorded=False),
 )
+HTTP_APIS = ("landing-page",)
 TRUTH = {
     "summary": "a catalogue with a hole of four hours, containers and functions without tracing, a rate too low",
     "headlines": {
@@ -38,13 +43,18 @@ TRUTH = {
         "checkout": "D3b",
         "gift-cards": "D4a",
         "invoices": "D4b",
+        "landing-page": "D1n",
         "loyalty": "D5c",
         "recommender": "D2b",
         "refunds": "OK",
         "resize-images": "D1b",
+        "reviews": "D2c",
         "search": "D2a",
         "send-mail": "OK",
+        "shop-api/partners": "D1a",
+        "shop-api/prod": "OK",
         "web": "OK",
+        "wishlist": "OK",
     },
     "headlines_with_incident_20": {"refunds": "D3a"},
 }
@@ -56,19 +66,29 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, default=DATASETS)
     asked = parser.parse_args()
-    world = World(APPS, seed=asked.seed, traces=120)
-    write(asked.out / NAME, world)
+    write(asked.out / NAME, world(asked.seed))
     if asked.out == DATASETS:
         enter(DATASETS / "index.json", asked.seed)
 
 
-def write(folder: Path, world: World) -> None:
+def world(seed: int) -> World:
+    """Return the account."""
+    return World(APPS, seed=seed, traces=120, http_apis=HTTP_APIS)
+
+
+def write(folder: Path, account: World) -> None:
     """Write the answers of a world as ``tracekit audit --save`` would."""
-    records = answers(world)
+    records = answers(account)
     folder.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n" for record in records]
     (folder / "answers.jsonl").write_text("".join(lines), encoding="utf-8")
-    about = {"version": 1, "region": REGION, "start": END - world.hours * HOUR, "end": END, "answer_count": len(lines)}
+    about = {
+        "version": 1,
+        "region": REGION,
+        "start": END - account.hours * HOUR,
+        "end": END,
+        "answer_count": len(lines),
+    }
     (folder / "audit.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
@@ -81,7 +101,7 @@ def enter(index: Path, seed: int) -> None:
     entry: dict[str, Any] = {
         "name": NAME,
         "title": "A coverage audit of an account that was made up",
-        "description": "Answers of AWS about twelve services over seven days, as `tracekit audit --save` writes them.",
+        "description": "Answers about seventeen services over seven days, as `tracekit audit --save` writes them.",
         "licence": "MIT",
         "made": {"command": f"python datasets/record/audit_shop.py --seed {seed}", "seed": seed},
         "files": files,

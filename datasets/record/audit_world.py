@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import audit_platforms
 import numpy as np
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
@@ -20,7 +21,7 @@ class App:
     """A service and what is wrong with it."""
 
     name: str
-    platform: str = "ecs"  # ecs, lambda, instance, remote
+    platform: str = "ecs"  # ecs, pod, lambda, gateway, instance, remote
     per_hour: float = 400
     rate: float = 0.5  # what its own rule says
     kept: float | None = None  # what is really kept; as the rule says by default
@@ -45,6 +46,9 @@ class App:
     is_new: bool = False
     changed_at: int | None = None
     own_rule: bool = True
+    versions: tuple[tuple[int, str], ...] = ()  # of a function: hour and tracing mode
+    rolled: tuple[int, ...] = ()  # hours with a deployment of a service of ECS
+    code_deployed: tuple[int, ...] = ()  # hours with a deployment by CodeDeploy
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class World:
     destination: str = "XRay"
     indexed: float = 100.0
     traces: int = 60
+    daemon: str | None = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3"  # one a node of the cluster
+    daemons: tuple[int, int] = (3, 3)  # ready and wanted
+    addons: tuple[tuple[str, str, str], ...] = (("adot", "ACTIVE", ""),)
+    has_kubectl: bool = True
+    http_apis: tuple[str, ...] = ()
 
 
 def answers(world: World) -> list[dict[str, Any]]:
@@ -70,8 +79,9 @@ def answers(world: World) -> list[dict[str, Any]]:
     records += _documents(world, random)
     records += _settings(world)
     records += _functions(world, start) + _containers(world, start)
+    records += audit_platforms.clusters(world, start) + audit_platforms.gateways(world, start)
     records += _metrics(world, start, requests)
-    records += _changes(world, start)
+    records += _changes(world, start) + audit_platforms.deployments(world, start)
     records += _closing(world)
     return [{"as_of": _time(END), **record} for record in records]
 
@@ -110,7 +120,13 @@ def _damaged(app: App, kept: np.ndarray, random: np.random.Generator) -> np.ndar
     return np.asarray(kept if app.recorded else 0 * kept)
 
 
-_TYPES = {"lambda": "AWS::Lambda::Function", "ecs": "AWS::ECS::Container", "instance": "AWS::EC2::Instance"}
+_TYPES = {
+    "lambda": "AWS::Lambda::Function",
+    "ecs": "AWS::ECS::Container",
+    "pod": "AWS::EKS::Container",
+    "gateway": "AWS::ApiGateway::Stage",
+    "instance": "AWS::EC2::Instance",
+}
 
 
 def _graph(world: World, start: int, requests: dict[str, Any], kept: dict[str, Any]) -> list[dict[str, Any]]:
@@ -336,15 +352,13 @@ def _metrics(world: World, start: int, requests: dict[str, Any]) -> list[dict[st
     records, listed, results = [], [], []
     for namespace, metric, platform in (
         ("AWS/Lambda", "Invocations", "lambda"),
-        ("AWS/ApplicationELB", "RequestCount", "ecs"),
+        ("AWS/ApplicationELB", "RequestCount", "ecs pod"),
+        ("AWS/ApiGateway", "Count", "gateway"),
     ):
-        apps = [app for app in world.apps if app.platform == platform]
+        apps = [app for app in world.apps if app.platform in platform.split()]
         found = []
         for app in apps:
-            label = app.name if platform == "lambda" else _target(app)
-            dimensions = [{"Name": "FunctionName" if platform == "lambda" else "TargetGroup", "Value": label}]
-            if platform == "ecs":
-                dimensions.append({"Name": "LoadBalancer", "Value": "app/shop/0123456789abcdef"})
+            label, dimensions = _counted(app)
             found.append({"Namespace": namespace, "MetricName": metric, "Dimensions": dimensions})
             hours = np.flatnonzero(requests[app.name])
             results.append(
@@ -365,6 +379,18 @@ def _metrics(world: World, start: int, requests: dict[str, Any]) -> list[dict[st
             {"operation": "cloudwatch:GetMetricData", "request": period, "answer": {"MetricDataResults": results}}
         )
     return records
+
+
+def _counted(app: App) -> tuple[str, list[dict[str, str]]]:
+    """Return the label and the dimensions of the requests of a service."""
+    if app.platform == "gateway":
+        api, _, stage = app.name.partition("/")
+        return f"api/{app.name}", [{"Name": "ApiName", "Value": api}, {"Name": "Stage", "Value": stage}]
+    if app.platform == "lambda":
+        return app.name, [{"Name": "FunctionName", "Value": app.name}]
+    target = audit_platforms.target_of(app) if app.platform == "pod" else _target(app)
+    balancer = {"Name": "LoadBalancer", "Value": "app/shop/0123456789abcdef"}
+    return target, [{"Name": "TargetGroup", "Value": target}, balancer]
 
 
 def _changes(world: World, start: int) -> list[dict[str, Any]]:
@@ -396,19 +422,20 @@ def _changes(world: World, start: int) -> list[dict[str, Any]]:
 def _closing(world: World) -> list[dict[str, Any]]:
     """Return what roles may write, and how subnets reach X-Ray."""
     records = []
-    for app in world.apps:
-        if app.platform in {"lambda", "ecs"}:
-            actions = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
-            decisions = {a: "implicitDeny" if a in app.refused else "allowed" for a in actions}
-            results = [{"EvalActionName": action, "EvalDecision": decision} for action, decision in decisions.items()]
-            request = {"PolicySourceArn": _role(app), "ActionNames": list(actions)}
-            records.append(
-                {
-                    "operation": "iam:SimulatePrincipalPolicy",
-                    "request": request,
-                    "answer": {"EvaluationResults": results},
-                }
-            )
+    roles = {_role(app): app.refused for app in world.apps if app.platform in {"lambda", "ecs"}}
+    roles |= {f"arn:aws:iam::{ACCOUNT}:role/collector": app.refused for app in world.apps if app.platform == "pod"}
+    for role, refused in roles.items():
+        actions = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+        decisions = {a: "implicitDeny" if a in refused else "allowed" for a in actions}
+        results = [{"EvalActionName": action, "EvalDecision": decision} for action, decision in decisions.items()]
+        request = {"PolicySourceArn": role, "ActionNames": list(actions)}
+        records.append(
+            {
+                "operation": "iam:SimulatePrincipalPolicy",
+                "request": request,
+                "answer": {"EvaluationResults": results},
+            }
+        )
     subnets = [{"SubnetId": "subnet-open", "VpcId": "vpc-1"}, {"SubnetId": "subnet-shut", "VpcId": "vpc-2"}]
     tables = [
         {

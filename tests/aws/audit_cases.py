@@ -8,6 +8,7 @@ from pathlib import Path
 from tracekit.aws.audit_answers import Answer, Answers
 
 _PATH = Path(__file__).parents[2] / "datasets" / "record" / "audit_world.py"
+sys.path.append(str(_PATH.parent))
 _SPEC = importlib.util.spec_from_file_location("audit_world", _PATH)
 audit_world = importlib.util.module_from_spec(_SPEC)
 sys.modules["audit_world"] = audit_world
@@ -40,6 +41,28 @@ WORLDS = {
     "D5b": World((App("a"), BANK)),
     "D5c": World((App("a", orphans=0.3),)),
     "D5c unanswered": World((App("a", unanswered=0.3),)),
+    "D1a of a stage": World((App("a/prod", "gateway", mode="off", recorded=False),)),
+    "OK of a stage": World((App("a/prod", "gateway"),)),
+    "D1n": World((), http_apis=("a",)),
+    "OK of pods": World((App("a", "pod"),)),
+    "OK of pods with sidecars": World((App("a", "pod"),), daemon=None),
+    "D1a of pods": World((App("a", "pod", environment={"OTEL_SDK_DISABLED": "true"}, recorded=False),)),
+    "D2a of pods": World((App("a", "pod", collector=None, recorded=False),), daemon=None),
+    "D2a of pods none runs": World((App("a", "pod", recorded=False),), daemons=(0, 3)),
+    "D2b of pods": World((App("a", "pod", kept=0.3),), daemons=(1, 3)),
+    "D2b of an add-on": World(
+        (App("a", "pod", kept=0.3),),
+        has_kubectl=False,
+        addons=(("amazon-cloudwatch-observability", "DEGRADED", "InsufficientNumberOfReplicas"),),
+    ),
+    "D2c of pods": World((App("a", "pod", recorded=False),)),
+    "D4a of pods": World((App("a", "pod", recorded=False, is_new=True, begins=100),)),
+    "D4b of a version": World(
+        (App("a", "lambda", mode="PassThrough", ends=158, versions=((-99, "Active"), (158, "PassThrough"))),)
+    ),
+    "D4b by CodeDeploy": World((App("a", ends=158, code_deployed=(157,)),)),
+    "D4b of a service": World((App("a", ends=158, rolled=(158,)),)),
+    "W1 of pods": World((App("a", "pod", recorded=False, refused=("xray:PutTraceSegments",)),)),
     "W1": World((App("a", "lambda", recorded=False, refused=("xray:PutTraceSegments",)),)),
     "W2": World((App("a", recorded=False, subnets=("subnet-shut",)),)),
 }

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 import tracekit as tk
 from tracekit.aws import audit_folder
 from tracekit.aws.audit import _period, conclude
-from tracekit.aws.audit_answers import HIDDEN, OPERATIONS, Answer, plain
+from tracekit.aws.audit_answers import HIDDEN, KUBECTL, OPERATIONS, Answer, plain
 from tracekit.aws.audit_calls import Reader
 from tracekit.aws.audit_retrieval import _graph, retrieve
 from tracekit.cli import app
@@ -146,6 +146,19 @@ def made_in_moto():
         ],
     )
     ecs.create_service(cluster="shop", serviceName="cart", taskDefinition="cart", desiredCount=1)
+    gateway = session.client("apigateway")
+    api = gateway.create_rest_api(name="shop")["id"]
+    root = gateway.get_resources(restApiId=api)["items"][0]["id"]
+    gateway.put_method(restApiId=api, resourceId=root, httpMethod="GET", authorizationType="NONE")
+    gateway.put_integration(restApiId=api, resourceId=root, httpMethod="GET", type="MOCK")
+    gateway.create_deployment(restApiId=api, stageName="prod", variables={"password": "hunter2hunter2"})
+    session.client("apigatewayv2").create_api(Name="landing", ProtocolType="HTTP", Tags={"key": "hunter2hunter2"})
+    network = {"subnetIds": ["subnet-1", "subnet-2"]}
+    session.client("eks").create_cluster(name="pods", roleArn=role, resourcesVpcConfig=network)
+    deploy = session.client("codedeploy")
+    deploy.create_application(applicationName="cart", computePlatform="ECS")
+    deploy.create_deployment_group(applicationName="cart", deploymentGroupName="all", serviceRoleArn=role)
+    deploy.create_deployment(applicationName="cart", deploymentGroupName="all")
     now = datetime.now(UTC)
     session.client("cloudwatch").put_metric_data(
         Namespace="AWS/Lambda",
@@ -168,13 +181,20 @@ def test_an_account_of_moto_is_audited(account, tmp_path, markers):
     made_in_moto()
     empty = answers_of(WORLDS["D1c"])
     server = account(empty)
-    audit = tk.audit_coverage(days=1, save=tmp_path / "saved")
+    soon = datetime.now(UTC) + timedelta(hours=1)  # what was made just now is in the period
+    audit = tk.audit_coverage(days=1, until=soon, save=tmp_path / "saved")
     assert audit.services.loc["a", "headline"] in {"D1c", "T8u"}
     assert audit.services.loc["b", "headline"] == "D1b"
     assert audit.services.loc["a", "requests"] == 10_000
     assert audit.services.loc["cart", "collector"] == "sidecar"
     assert server.calls["GetServiceGraph"] == 24
+    assert audit.services.loc["shop/prod", ["headline", "platform"]].tolist() == ["D1a", "gateway"]
+    assert audit.services.loc["landing", "headline"] == "D1n"
+    deployed = audit.evidence[audit.evidence["fact"] == "codedeploy"]
+    assert deployed["service"].tolist() == ["cart"]
+    assert (tmp_path / "saved" / "answers.jsonl").read_text().count("hunter2") == 0
     told = {finding.headline for finding in audit.findings if finding.check == "coverage.not_checked"}
+    assert any("of cluster pods, whose API server AWS does not speak for" in one for one in told)
     assert any("cloudtrail:LookupEvents" in one for one in told), "moto has no CloudTrail"
     whole = (tmp_path / "saved" / "answers.jsonl").read_text() + str(audit.findings) + audit.evidence.to_csv()
     assert not any(marker in whole for marker in (*markers, "hunter2hunter2"))
@@ -204,7 +224,13 @@ class Recorded:
 
 def test_everything_that_an_audit_needs_is_asked_for():
     """What is asked of a saved account gives the audit of that account, users' words left out."""
-    apps = (App("a"), App("fn", "lambda", per_hour=2000), App("shut", recorded=False, subnets=("subnet-shut",)))
+    apps = (
+        App("a", code_deployed=(9,)),
+        App("fn", "lambda", per_hour=2000),
+        App("pod", "pod"),
+        App("shop/prod", "gateway"),
+        App("shut", recorded=False, subnets=("subnet-shut",)),
+    )
     answers = answers_of(World(apps), hours=30)
     for record in answers.of("xray:BatchGetTraces"):
         for trace in record.content["Traces"]:
@@ -215,9 +241,10 @@ def test_everything_that_an_audit_needs_is_asked_for():
                 }
                 segment["Document"] = json.dumps(rich)
     reader = Recorded(answers)
-    found = retrieve(reader, answers.start, answers.end)
+    found = retrieve(reader, answers.start, answers.end, answers.of(KUBECTL))
     first, again = conclude(answers), conclude(found)
-    assert first.services["headline"].to_dict() == {"a": "OK", "fn": "OK", "shut": "W2"}
+    headlines = {"a": "OK", "fn": "OK", "pod": "OK", "shop/prod": "OK", "shut": "W2"}
+    assert first.services["headline"].to_dict() == headlines
     pd.testing.assert_frame_equal(first.services, again.services)
     whole = json.dumps([one.content for one in found.of("xray:BatchGetTraces")])
     assert "4111" not in whole
@@ -232,8 +259,10 @@ def test_everything_that_an_audit_needs_is_asked_for():
     assert (summaries["EndTime"] - summaries["StartTime"]).total_seconds() == 6 * HOUR
     (metrics,) = [request for name, request in reader.asked if name == "cloudwatch:GetMetricData"]
     assert {query["Label"] for query in metrics["MetricDataQueries"]} == {
+        "api/shop/prod",
         "fn",
         "targetgroup/a/0123456789abcdef",
+        "targetgroup/k8s-shop-pod-0123456789/0123456789abcdef",
         "targetgroup/shut/0123456789abcdef",
     }
 
@@ -248,13 +277,12 @@ def test_only_reads_of_the_list_are_ever_called(account):
     session = boto3.Session(region_name="eu-west-1")
     called = set()
     session.events.register(
-        "before-call.*", lambda model, **_: called.add(f"{model.service_model.signing_name}:{model.name}")
+        "before-call.*", lambda model, **_: called.add(f"{model.service_model.service_name}:{model.name}")
     )
     tk.audit_coverage(session, days=1)
-    names = {name.replace("monitoring:", "cloudwatch:") for name in called}
-    assert {"xray:GetServiceGraph", "lambda:ListFunctions", "ecs:ListClusters", "cloudwatch:ListMetrics"} <= names
-    assert {re.sub(r"(?<=s)\d{8}$", "", name) for name in names} <= set(OPERATIONS)
-    assert "xray:GetSamplingTargets" not in names
+    assert {name.partition(":")[0] for name in called} == {name.partition(":")[0] for name in OPERATIONS}
+    assert {re.sub(r"(?<=s)\d{8}$", "", name) for name in called} <= set(OPERATIONS)
+    assert "xray:GetSamplingTargets" not in called
 
 
 def test_the_list_holds_reads_only_and_nothing_else_can_be_asked():
@@ -390,7 +418,7 @@ def test_a_bundled_folder_that_was_changed_is_refused(tmp_path, monkeypatch):
     shutil.copy(home / "index.json", tmp_path)
     shutil.copytree(home / "audit-shop", tmp_path / "audit-shop")
     monkeypatch.setattr(audit_folder, "_HOMES", (tmp_path,))
-    assert len(tk.audit_coverage(from_folder="audit-shop").services) == 12
+    assert len(tk.audit_coverage(from_folder="audit-shop").services) == 17
     with (tmp_path / "audit-shop" / "answers.jsonl").open("a") as file:
         file.write("\n")
     with pytest.raises(tk.LoadError, match=r"expected SHA-256 [0-9a-f]{64} in .*answers.jsonl, found another"):
@@ -405,7 +433,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path):
         spec.loader.exec_module(made)
     finally:
         sys.path.remove(str(_PATH.parent))
-    made.write(tmp_path / "again", made.World(made.APPS, seed=7, traces=120))
+    made.write(tmp_path / "again", made.world(7))
     for name in ("answers.jsonl", "audit.json"):
         assert (tmp_path / "again" / name).read_bytes() == (made.DATASETS / "audit-shop" / name).read_bytes()
 
@@ -428,7 +456,7 @@ def test_the_command_tells_the_diagnoses_and_the_alarms(tmp_path):
     ran = run("--from", "audit-shop", "--save", str(tmp_path / "copy"))
     assert ran.exit_code == 1
     words = " ".join(ran.output.split())
-    assert "CoverageAudit(eu-west-1: 12 services" in words
+    assert "CoverageAudit(eu-west-1: 17 services" in words
     assert "TraceCollectionGapDetected: catalogue" in words
     assert "Set Mode=Active." in words
     assert "tracing_mode: PassThrough [lambda:ListFunctions, 2025-11-21T00:00:00+00:00]" in words

@@ -5,18 +5,23 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from tracekit.aws import audit_folder
 from tracekit.aws.audit_calls import Reader
+from tracekit.aws.audit_changes import read_changes
+from tracekit.aws.audit_clusters import read_saved
 from tracekit.aws.audit_containers import read_containers
 from tracekit.aws.audit_findings import EVIDENCE, WIDE, evidence, finding, not_checked, row
 from tracekit.aws.audit_functions import read_functions, read_requests
+from tracekit.aws.audit_gateways import read_gateways
 from tracekit.aws.audit_graph import read_documents, read_graph
+from tracekit.aws.audit_kubernetes import read_addons, read_kubernetes
 from tracekit.aws.audit_retrieval import HOUR, retrieve
-from tracekit.aws.audit_settings import read_changes, read_closing_list, read_groups, read_rules
+from tracekit.aws.audit_settings import read_closing_list, read_groups, read_rules
 from tracekit.aws.audit_sheet import Sheets
 from tracekit.aws.audit_tree import Known, headline, judge_service
 from tracekit.aws.audit_words import GAP, INCOMPLETE
@@ -24,9 +29,9 @@ from tracekit.findings import Findings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tracekit.aws.audit_answers import Answers
+    from tracekit.aws.audit_tree import Verdict
     from tracekit.findings import Finding
 
 _LAG_S = 600  # traces that young may still be on their way
@@ -89,6 +94,7 @@ def audit_coverage(
     services: Sequence[str] | None = None,
     requests: pd.DataFrame | None = None,
     incident: int | tuple[int, int] | None = None,
+    kubectl: str | Path | Sequence[str | Path] = (),
     from_folder: str | Path | None = None,
     save: str | Path | None = None,
 ) -> CoverageAudit:
@@ -114,8 +120,12 @@ def audit_coverage(
     incident
         How often the smallest incident happens that must not be missed, and how many traces of it are needed (1); the
         sampling rate is judged against it, and not judged without.
+    kubectl
+        The output of ``kubectl get pods,deployments,daemonsets -A -o json``, one file a cluster, which tells what runs
+        in it: ``kubectl-shop.json`` is of the cluster ``shop``.
     from_folder
-        A folder of saved answers instead of AWS, or the name of one that comes with tracekit (``audit-shop``).
+        A folder of saved answers instead of AWS, or the name of one that comes with tracekit (``audit-shop``); files
+        ``kubectl*.json`` in it are read, too.
     save
         A new folder for the answers.
 
@@ -153,12 +163,14 @@ def audit_coverage(
     incident = (incident, 1) if isinstance(incident, int) else incident
     if incident is not None and not (len(incident) == 2 and incident[0] >= incident[1] > 0):  # noqa: PLR2004 - a pair
         raise ValueError(f"expected incident as occurrences and at most as many traces, found {incident!r}")
+    saved = read_saved([kubectl] if isinstance(kubectl, (str, Path)) else kubectl)
     if from_folder is not None:
         answers = audit_folder.load(from_folder)
+        answers.records.extend(saved)
     else:
         reader = Reader(session, region=region, profile=profile)
         start, end = _period(days, until)
-        answers = retrieve(reader, start, end)
+        answers = retrieve(reader, start, end, saved)
     if save is not None:
         audit_folder.save(answers, save)
     given: dict[str, Any] = {"region": answers.region, "days": round((answers.end - answers.start) / 86400, 2)}
@@ -200,17 +212,10 @@ def conclude(
     CoverageAudit
         The same for the same answers in any order.
     """
-    sheets = _sheets(answers, requests)
+    sheets, verdicts = judged(answers, requests, incident)
     chosen = sorted(sheets) if services is None else [name for name in services if name in sheets]
     if services is not None and (strange := sorted(set(services) - set(sheets))):
         raise ValueError(f"expected services among {', '.join(sorted(sheets))}, found {', '.join(strange)}")
-    known = Known(
-        answers.is_complete("lambda:ListFunctions"),
-        all(map(answers.is_complete, ("ecs:ListClusters",)))
-        and not any(one.failure for one in answers.records if one.operation.startswith("ecs:")),
-        incident,
-    )
-    verdicts = {name: judge_service(sheets[name], sheets, known) for name in sheets}
     findings: list[Finding] = []
     wide, long = [], []
     for name in chosen:
@@ -218,6 +223,8 @@ def conclude(
         rows = evidence(sheets[name], verdicts[name])
         long += rows
         told = [first, *(one for one in verdicts[name] if one.diagnosis and one is not first)]
+        if first.diagnosis == "OK" and incident is None:
+            told = [one for one in told if one.diagnosis != "D3c"]  # says the same in other words
         wide.append(row(sheets[name], first, told))
         findings += [finding(sheets, verdicts, name, one, answers, rows, code) for one in told]
     findings += not_checked(answers, code)
@@ -225,16 +232,33 @@ def conclude(
     return CoverageAudit(frame, pd.DataFrame(long, columns=list(EVIDENCE)), Findings(findings), answers)
 
 
-def _sheets(answers: Answers, requests: pd.DataFrame | None) -> Sheets:
-    """Return what the answers say about every service."""
+def judged(
+    answers: Answers, requests: pd.DataFrame | None = None, incident: tuple[int, int] | None = None
+) -> tuple[Sheets, dict[str, list[Verdict]]]:
+    """Return what the answers say about every service, and what the stages of the tree say to that.
+
+    Parameters
+    ----------
+    answers, requests, incident
+        As ``conclude`` takes them.
+
+    Returns
+    -------
+    tuple
+        The sheets, and the verdicts by service.
+    """
     sheets = Sheets()
     read_functions(sheets, answers)
     targets = read_containers(sheets, answers)
+    targets |= read_kubernetes(sheets, answers)
+    targets |= read_gateways(sheets, answers)
     read_requests(sheets, answers, targets, requests)
     read_graph(sheets, answers)
+    read_addons(sheets, answers)
     read_documents(sheets, answers)
     read_rules(sheets, answers)
     read_changes(sheets, answers)
     read_groups(sheets, answers)
     read_closing_list(sheets, answers)
-    return sheets
+    known = Known(answers.is_complete("lambda:ListFunctions"), answers.has_containers, incident)
+    return sheets, {name: judge_service(sheets[name], sheets, known) for name in sheets}

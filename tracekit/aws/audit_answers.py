@@ -10,20 +10,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 DENIED = "denied"
-_TOLD = ("AWS_XRAY_", "OTEL_", "AWS_LAMBDA_EXEC_WRAPPER")  # variables that say how tracing is set up
+KUBECTL = "kubectl:get"  # not of AWS: what somebody saved of the API server of a cluster
+_TOLD = ("AWS_XRAY_", "OTEL_", "AWS_LAMBDA_EXEC_WRAPPER", "AWS_ROLE_ARN")  # variables that say how tracing is set up
 _SECRET = ("HEADERS", "TOKEN", "PASSWORD", "SECRET", "CERTIFICATE", "CLIENT_KEY")
-_LEFT_OUT = {
-    "CloudTrailEvent",
+_LEFT_OUT = {  # say nothing, may tell much
     "AccessKeyId",
+    "CloudTrailEvent",
     "ResponseMetadata",
+    "certificateAuthority",
     "command",
+    "configurationValues",
+    "connectorConfig",
+    "description",
     "entryPoint",
-}  # say nothing, may tell much
+    "methodSettings",
+    "policy",
+    "previousRevision",
+    "revision",
+    "stageVariableOverrides",
+    "tags",
+    "Tags",
+    "variables",
+}
 HIDDEN = "***"
 
 
 class Operation(NamedTuple):
     """A read operation: service and method as boto3 names them, what an answer must hold, how its pages go on.
+
+    ``permission`` is the action of IAM where that has another name.
 
     Examples
     --------
@@ -36,11 +51,20 @@ class Operation(NamedTuple):
     holds: str
     token_in: str = "NextToken"  # noqa: S105 - the name of a parameter
     token_out: str = "NextToken"  # noqa: S105 - the name of a member
+    permission: str = ""
+
+
+def _small(service: str, method: str, holds: str) -> Operation:
+    """Return an operation of a service whose tokens begin with a small letter."""
+    return Operation(service, method, holds, "nextToken", "nextToken")
 
 
 def _ecs(method: str, holds: str) -> Operation:
-    """Return an operation of ECS, whose tokens begin with a small letter."""
-    return Operation("ecs", method, holds, "nextToken", "nextToken")
+    """Return an operation of ECS."""
+    return _small("ecs", method, holds)
+
+
+_GATEWAY = "apigateway:GET"
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -55,12 +79,28 @@ OPERATIONS: dict[str, Operation] = {
     "xray:GetTraceSegmentDestination": Operation("xray", "get_trace_segment_destination", "Destination"),
     "xray:GetGroups": Operation("xray", "get_groups", "Groups"),
     "lambda:ListFunctions": Operation("lambda", "list_functions", "Functions", "Marker", "NextMarker"),
+    "lambda:ListVersionsByFunction": Operation(
+        "lambda", "list_versions_by_function", "Versions", "Marker", "NextMarker"
+    ),
     "ecs:ListClusters": _ecs("list_clusters", "clusterArns"),
     "ecs:ListServices": _ecs("list_services", "serviceArns"),
     "ecs:DescribeServices": _ecs("describe_services", "services"),
     "ecs:DescribeTaskDefinition": _ecs("describe_task_definition", "taskDefinition"),
     "ecs:ListTasks": _ecs("list_tasks", "taskArns"),
     "ecs:DescribeTasks": _ecs("describe_tasks", "tasks"),
+    "ecs:ListServiceDeployments": _ecs("list_service_deployments", "serviceDeployments"),
+    "eks:ListClusters": _small("eks", "list_clusters", "clusters"),
+    "eks:DescribeCluster": _small("eks", "describe_cluster", "cluster"),
+    "eks:ListAddons": _small("eks", "list_addons", "addons"),
+    "eks:DescribeAddon": _small("eks", "describe_addon", "addon"),
+    "apigateway:GetRestApis": Operation(
+        "apigateway", "get_rest_apis", "items", "position", "position", permission=_GATEWAY
+    ),
+    "apigateway:GetStages": Operation("apigateway", "get_stages", "item", permission=_GATEWAY),
+    "apigatewayv2:GetApis": Operation("apigatewayv2", "get_apis", "Items", permission=_GATEWAY),
+    "codedeploy:ListDeployments": _small("codedeploy", "list_deployments", "deployments"),
+    "codedeploy:BatchGetDeployments": _small("codedeploy", "batch_get_deployments", "deploymentsInfo"),
+    "codedeploy:BatchGetDeploymentGroups": _small("codedeploy", "batch_get_deployment_groups", "deploymentGroupsInfo"),
     "cloudwatch:ListMetrics": Operation("cloudwatch", "list_metrics", "Metrics"),
     "cloudwatch:GetMetricData": Operation("cloudwatch", "get_metric_data", "MetricDataResults"),
     "cloudtrail:LookupEvents": Operation("cloudtrail", "lookup_events", "Events"),
@@ -156,7 +196,24 @@ class Answers:
         """Return what the answers of an operation list; None where it was not called, or not always answered."""
         if not self.is_complete(operation):
             return None
-        return [item for call in self.of(operation) for item in call.content.get(OPERATIONS[operation].holds) or ()]
+        holds = "items" if operation == KUBECTL else OPERATIONS[operation].holds
+        return [item for call in self.of(operation) for item in call.content.get(holds) or ()]
+
+    @property
+    def hidden_clusters(self) -> list[str]:
+        """Clusters of EKS of which nobody saved what runs in them; AWS itself does not tell."""
+        clusters = [str(name) for name in self.items("eks:ListClusters") or ()]
+        saved = [call.request.get("cluster") for call in self.of(KUBECTL)]
+        if len(clusters) == len(saved) == 1:
+            return []
+        return [name for name in clusters if name not in saved]
+
+    @property
+    def has_containers(self) -> bool:
+        """Whether everything that runs in containers was shown."""
+        failed = any(call.failure for call in self.records if call.operation.startswith(("ecs:", "eks:")))
+        known = self.is_complete("ecs:ListClusters") and self.is_complete("eks:ListClusters")
+        return known and not failed and not self.hidden_clusters
 
     def without(self, operations: Iterable[str]) -> Answers:
         """Return the same without the calls of some operations."""

@@ -21,7 +21,7 @@ _OFF = {
     ("AWS_XRAY_TRACING_ENABLED", "false"),
 }
 _NAMES = ("OTEL_SERVICE_NAME", "AWS_XRAY_TRACING_NAME")
-_OLD = "the X-Ray daemon is in maintenance mode since 2026-02-25: prefer the ADOT collector or the CloudWatch agent"
+OLD = "the X-Ray daemon is in maintenance mode since 2026-02-25: prefer the ADOT collector or the CloudWatch agent"
 SERVICES, DEFINITION, TASKS = "ecs:DescribeServices", "ecs:DescribeTaskDefinition", "ecs:DescribeTasks"
 
 
@@ -52,8 +52,8 @@ def read_containers(sheets: Sheets, answers: Answers) -> dict[str, str]:
         definition = definitions.get(service["taskDefinition"])
         if definition is not None and _is_collector_only(definition):
             continue
-        environment = _environment(definition) if definition else {}
-        sheet = sheets.of(_traced_name(environment) or service["serviceName"])
+        environment = environment_of(_containers(definition)) if definition else {}
+        sheet = sheets.of(traced_name(environment) or service["serviceName"])
         about = {name: service.get(name) for name in ("serviceName", "taskDefinition", "desiredCount", "runningCount")}
         sheet.add(3, "platform", "container", call, about)
         sheet.add(3, "ecs_service", service["serviceName"], call, about)
@@ -77,33 +77,77 @@ def _containers(definition: Answer) -> list[dict[str, Any]]:
     return list(definition.content["taskDefinition"].get("containerDefinitions", ()))
 
 
-def _is_collector(container: dict[str, Any]) -> bool:
-    """Return whether a container collects traces, by its image."""
+def is_collector(container: dict[str, Any]) -> bool:
+    """Return whether a container collects traces, by its image.
+
+    Examples
+    --------
+    >>> is_collector({"image": "amazon/aws-xray-daemon:3.x"}), is_collector({"image": "shop/cart:1"})
+    (True, False)
+    """
     return bool(_IMAGE.search(str(container.get("image", "")).lower()))
 
 
 def _is_collector_only(definition: Answer) -> bool:
     """Return whether a task runs nothing but collectors."""
     containers = _containers(definition)
-    return bool(containers) and all(map(_is_collector, containers))
+    return bool(containers) and all(map(is_collector, containers))
 
 
-def _environment(definition: Answer) -> dict[str, str]:
-    """Return the variables of the containers that are no collectors."""
+def environment_of(containers: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the variables of the containers that are no collectors.
+
+    Examples
+    --------
+    >>> environment_of([{"image": "shop/cart:1", "environment": [{"name": "OTEL_SERVICE_NAME", "value": "cart"}]}])
+    {'OTEL_SERVICE_NAME': 'cart'}
+    """
     return {
         pair["name"]: str(pair.get("value", ""))
-        for container in _containers(definition)
-        if not _is_collector(container)
+        for container in containers
+        if not is_collector(container)
         for pair in container.get("environment", ())
     }
 
 
-def _traced_name(environment: dict[str, str]) -> str:
-    """Return the name that a service gives its traces."""
+def traced_name(environment: dict[str, str]) -> str:
+    """Return the name that a service gives its traces; empty where its variables say nothing.
+
+    Examples
+    --------
+    >>> traced_name({"OTEL_RESOURCE_ATTRIBUTES": "team=shop,service.name=cart"})
+    'cart'
+    """
     resource = dict(
         part.split("=", 1) for part in environment.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",") if "=" in part
     )
     return next((environment[name] for name in _NAMES if environment.get(name)), resource.get("service.name", ""))
+
+
+def switched_off(environment: dict[str, str]) -> str:
+    """Return the variables that switch tracing off.
+
+    Examples
+    --------
+    >>> switched_off({"OTEL_TRACES_EXPORTER": "none", "OTEL_SERVICE_NAME": "cart"})
+    'OTEL_TRACES_EXPORTER=none'
+    """
+    return ", ".join(f"{name}={value}" for name, value in environment.items() if (name, value.lower()) in _OFF)
+
+
+def remote_of(environment: dict[str, str]) -> tuple[str | None, str]:
+    """Return where a service sends its traces, and the host of that where it is another one.
+
+    Examples
+    --------
+    >>> remote_of({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.shop:4318"})
+    ('http://collector.shop:4318', 'collector.shop')
+    >>> remote_of({"AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000"})
+    ('127.0.0.1:2000', '')
+    """
+    given = [environment[name] for name in _ENDPOINTS if environment.get(name)]
+    away = next((address for address in given if _host(address) not in _HERE), None)
+    return (away, _host(away)) if away else (given[0] if given else None, "")
 
 
 def _collector(
@@ -112,23 +156,20 @@ def _collector(
     """Write down what hands the traces of a task on, and whether tracing is switched off."""
     about = definition.content["taskDefinition"]
     sheet.add(3, "task_definition", about["taskDefinitionArn"].rpartition("/")[2], definition)
-    off = [f"{name}={value}" for name, value in environment.items() if (name, value.lower()) in _OFF]
-    sheet.add(1, "switched_off", ", ".join(off) or False, definition, environment)
-    sheet.add(
-        3, "endpoint", next((environment[name] for name in _ENDPOINTS if environment.get(name)), None), definition
-    )
-    sidecars = [container for container in _containers(definition) if _is_collector(container)]
-    remote = next((environment[name] for name in _ENDPOINTS if _host(environment.get(name, "")) not in _HERE), None)
+    sheet.add(1, "switched_off", switched_off(environment) or False, definition, environment)
+    endpoint, host = remote_of(environment)
+    sheet.add(3, "endpoint", endpoint, definition)
+    sidecars = [container for container in _containers(definition) if is_collector(container)]
     images = [{"name": one["name"], "image": one.get("image")} for one in _containers(definition)]
     if sidecars:
         sheet.add(3, "collector", "sidecar", definition, images)
         sheet.add(3, "collector_name", sidecars[0]["name"], definition)
         image = str(sidecars[0].get("image"))
-        note = _OLD if "xray-daemon" in image else ""
+        note = OLD if "xray-daemon" in image else ""
         sheet.add(3, "collector_image", image, definition, image, note)
-    elif remote:
+    elif host:
         sheet.add(
-            3, "collector", "remote", definition, {"endpoint": remote}, "not in the task: its own health is not known"
+            3, "collector", "remote", definition, {"endpoint": endpoint}, "not in the task: its own health is not known"
         )
     elif gateway is not None:
         sheet.add(3, "collector", "service", definition, gateway.get("serviceName"))

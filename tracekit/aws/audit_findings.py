@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tracekit.aws.audit_answers import DENIED
+from tracekit.aws.audit_answers import DENIED, KUBECTL, OPERATIONS
+from tracekit.aws.audit_clusters import COMMAND
 from tracekit.aws.audit_expected import expected_traces
 from tracekit.aws.audit_retrieval import HOUR
-from tracekit.aws.audit_settings import when
+from tracekit.aws.audit_sheet import when
 from tracekit.aws.audit_tree import STAGES, headline
 from tracekit.aws.audit_words import CLOSING, WORDS, Words, estimate_of, values_of
 from tracekit.findings import Finding
@@ -119,7 +120,7 @@ def finding(
         "unknown": ", ".join(CLOSING[stage].rpartition(" (")[2].rstrip(")") for stage in unknown),
         "closing": "To settle it: " + "; ".join(CLOSING[stage] for stage in unknown) + ".",
         "change": _change(sheet),
-        "expected": "an unknown number of" if expected is None else f"{(expected.low + expected.high) / 2:,.0f}",
+        "expected": "an unknown number of" if expected is None else f"about {(expected.low + expected.high) / 2:,.0f}",
     }
     told = verdict._replace(numbers={**share, **verdict.numbers})
     values = values_of(sheet, told, {**extra, "days": (answers.end - answers.start) / 86400}) | {"days": extra["days"]}
@@ -182,8 +183,7 @@ def _change(sheet: Sheet) -> str:
     near = [change for change in sheet.changes if last - HOUR / 2 <= change.at <= last + HOUR]
     if not near:
         return "No change is known in the half hour before."
-    change = near[-1]
-    return f"{change.what} by {change.actor} at {pd.Timestamp(change.at, unit='s'):%Y-%m-%d %H:%M} came before."
+    return f"{near[-1].told} came before."
 
 
 def not_checked(answers: Answers, code: str) -> list[Finding]:
@@ -193,10 +193,17 @@ def not_checked(answers: Answers, code: str) -> list[Finding]:
         before = _FOLLOWING.get(operation, ())
         if why == "not asked" and before and not any(answers.items(one) for one in before):
             continue  # nothing was listed to ask about
-        said = f"not checked: needs {operation}" + ("" if why == DENIED else f" ({why})")
+        permission = OPERATIONS[operation].permission
+        named = f"{permission} ({operation.partition(':')[2]})" if permission else operation
+        said = f"not checked: needs {named}" + ("" if why == DENIED else f" ({why})")
         row = pd.DataFrame({"source_call": [operation], "status": ["unknown"], "note": [why]})
-        remedy = f"Allow {operation} to these credentials." if why == DENIED else "Audit again."
+        remedy = f"Allow {permission or operation} to these credentials." if why == DENIED else "Audit again."
         found.append(Finding("coverage.not_checked", "notice", f"{said}.", None, row, remedy=remedy, code=code))
+    for cluster in answers.hidden_clusters:
+        said = f"not checked: needs {COMMAND} of cluster {cluster}, whose API server AWS does not speak for."
+        row = pd.DataFrame({"source_call": [KUBECTL], "status": ["unknown"], "note": ["not given"]})
+        remedy = f"Save it as kubectl-{cluster}.json in the folder of the audit, or give it with --kubectl."
+        found.append(Finding("coverage.not_checked", "notice", said, None, row, remedy=remedy, code=code))
     return found
 
 
@@ -207,6 +214,14 @@ _FOLLOWING = {
     "ecs:DescribeTaskDefinition": ("ecs:DescribeServices",),
     "ecs:ListTasks": ("ecs:ListClusters",),
     "ecs:DescribeTasks": ("ecs:ListTasks",),
+    "ecs:ListServiceDeployments": ("ecs:DescribeServices",),
+    "lambda:ListVersionsByFunction": ("lambda:ListFunctions",),
+    "eks:DescribeCluster": ("eks:ListClusters",),
+    "eks:ListAddons": ("eks:ListClusters",),
+    "eks:DescribeAddon": ("eks:ListAddons",),
+    "apigateway:GetStages": ("apigateway:GetRestApis",),
+    "codedeploy:BatchGetDeployments": ("codedeploy:ListDeployments",),
+    "codedeploy:BatchGetDeploymentGroups": ("codedeploy:BatchGetDeployments",),
     "cloudwatch:GetMetricData": ("cloudwatch:ListMetrics",),
     "iam:SimulatePrincipalPolicy": ("lambda:ListFunctions", "ecs:DescribeServices"),
     "ec2:DescribeSubnets": ("ecs:DescribeServices",),

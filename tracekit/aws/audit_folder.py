@@ -8,10 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tracekit.aws.audit_answers import OPERATIONS, Answer, Answers
+from tracekit.aws.audit_answers import KUBECTL, OPERATIONS, Answer, Answers
+from tracekit.aws.audit_clusters import read_saved
 from tracekit.errors import LoadError
 
 ABOUT, ANSWERS = "audit.json", "answers.jsonl"
+_CLUSTERS = "kubectl*.json"  # of the API servers of clusters, which are not AWS's: put there by hand
 _VERSION = 1
 _PACKAGE = Path(__file__).resolve().parents[1]
 _HOMES = (_PACKAGE / "_bundled" / "datasets", _PACKAGE.parent / "datasets")  # in the wheel; in a source tree
@@ -105,6 +107,7 @@ def load(folder: str | Path) -> Answers:
             " changed; save the audit again",
             source=str(folder / ANSWERS),
         )
+    records += read_saved(sorted(folder.glob(_CLUSTERS)))
     return Answers(str(about["region"]), int(about["start"]), int(about["end"]), records)
 
 
@@ -131,7 +134,8 @@ def _record(line: str, number: int, path: Path) -> Answer:
     """Return the call of a line."""
     try:
         found = json.loads(line)
-        OPERATIONS[found["operation"]]
+        if found["operation"] != KUBECTL:
+            OPERATIONS[found["operation"]]
         return Answer(
             found["operation"], found["request"], found.get("answer", {}), found["as_of"], found.get("failure", "")
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tracekit.aws.audit_sheet import Sheets
 
 _HOUR = 3600
-_TARGETS = "targetgroup/"
+_TARGETS, _STAGES = "targetgroup/", "api/"
 _LAYERS = ("AWSOpenTelemetryDistro", "aws-otel", "opentelemetry")
 
 
@@ -65,7 +65,7 @@ def read_requests(sheets: Sheets, answers: Answers, targets: Mapping[str, str], 
     answers
         Of AWS.
     targets
-        Services by target group.
+        Services by target group or stage.
     requests
         Of the user: as ``weights.counts.read_counts`` takes them, with a service.
 
@@ -81,8 +81,10 @@ def read_requests(sheets: Sheets, answers: Answers, targets: Mapping[str, str], 
             label = str(series.get("Label"))
             if label not in whole or (label.startswith(_TARGETS) and label not in targets):
                 continue  # not to be had, or of a service that was not listed
-            sheet = sheets.of(targets.get(label, label))
-            if label not in targets:
+            sheet = sheets.of(targets.get(label, label.removeprefix(_STAGES)))
+            if label.startswith(_STAGES):
+                sheet.add(5, "platform", "gateway", call, {"Label": label})
+            elif label not in targets:
                 sheet.add(5, "platform", "lambda", call, {"FunctionName": label})
             counted = _by_hour(series["Timestamps"], series["Values"], answers)
             sheet.requests = counted if sheet.requests is None else sheet.requests + counted

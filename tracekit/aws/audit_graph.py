@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tracekit.aws.audit_sheet import Sheets
 
 _PLATFORMS = {
+    "AWS::ApiGateway": "gateway",
     "AWS::Lambda": "lambda",
     "AWS::ECS": "container",
     "AWS::EKS": "container",
@@ -59,6 +60,7 @@ def read_graph(sheets: Sheets, answers: Answers) -> None:
     for name, one in seen.items():
         if one.platform is not None or one.counts:
             sheet = sheets.of(name)
+            sheet.add(1, "node_type", one.node.get("Type"), last)
             if sheet.value("platform") is None:
                 sheet.add(1, "platform", one.platform, last, one.node.get("Type"))
     for name, sheet in sheets.items():

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tracekit.aws.audit_answers import Answer, Answers
+from tracekit.aws.audit_answers import KUBECTL, Answer, Answers
+from tracekit.aws.audit_calls import ask_each, by
+from tracekit.aws.audit_changes import ask_deployments
+from tracekit.aws.audit_clusters import ask_clusters, roles_of
+from tracekit.aws.audit_gateways import ask_gateways
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from tracekit.aws.audit_calls import Reader
 
 HOUR = 3600
-_AT_ONCE = 4
 _DOCUMENTS = 100  # traces whose segments are looked at
 _METRICS = {
     "AWS/Lambda": "Invocations",
     "AWS/ApplicationELB": "RequestCount",
+    "AWS/ApiGateway": "Count",
 }
+_SERVICES = ({"FunctionName"}, {"TargetGroup", "LoadBalancer"}, {"ApiName", "Stage"})
 _CHANGES = (
     "CreateFunction20150331",
     "UpdateFunctionConfiguration20150331v2",
@@ -38,7 +42,7 @@ WRITES = ("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSampling
 _KEPT = ("id", "trace_id", "parent_id", "name", "namespace", "origin", "inferred", "type", "in_progress")
 
 
-def retrieve(reader: Reader, start: int, end: int) -> Answers:
+def retrieve(reader: Reader, start: int, end: int, saved: Iterable[Answer] = ()) -> Answers:
     """Ask AWS for everything that an audit looks at.
 
     Parameters
@@ -47,6 +51,8 @@ def retrieve(reader: Reader, start: int, end: int) -> Answers:
         Makes the calls.
     start, end
         Seconds since the epoch, whole hours.
+    saved
+        What kubectl said about clusters.
 
     Returns
     -------
@@ -63,8 +69,12 @@ def retrieve(reader: Reader, start: int, end: int) -> Answers:
     records += _documents(reader, start, end)
     records += [reader.ask(operation) for operation in _LISTS]
     records += _containers(reader)
+    records += ask_clusters(reader)
+    records += saved
+    records += ask_gateways(reader)
     records += _metrics(reader, start, end)
     records += _changed(reader, start, end)
+    records += ask_deployments(reader, records, _time(start), _time(end))
     records += _network(reader, records)
     return Answers(reader.region, start, end, records)
 
@@ -86,15 +96,8 @@ def _time(second: int) -> datetime:
 
 def _graph(reader: Reader, start: int, end: int) -> list[Answer]:
     """Return the service graph of every hour: how many calls of which service are in the traces, and when."""
-
-    def one(low: int) -> Answer:
-        return reader.ask("xray:GetServiceGraph", StartTime=_time(low), EndTime=_time(low + HOUR))
-
-    first = one(start)
-    if first.failure:  # what is not allowed once is not allowed 168 times
-        return [first]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [first, *pool.map(one, range(start + HOUR, end, HOUR))]
+    hours = [{"StartTime": _time(low), "EndTime": _time(low + HOUR)} for low in range(start, end, HOUR)]
+    return ask_each(reader, "xray:GetServiceGraph", hours)
 
 
 def _documents(reader: Reader, start: int, end: int) -> Iterator[Answer]:
@@ -122,18 +125,12 @@ def _documents(reader: Reader, start: int, end: int) -> Iterator[Answer]:
         if ids or found.failure:
             break
     step = max(1, len(ids) // _DOCUMENTS)
-    for batch in _by(5, ids[::step][:_DOCUMENTS]):
+    for batch in by(5, ids[::step][:_DOCUMENTS]):
         found = reader.ask("xray:BatchGetTraces", TraceIds=batch)
         traces = [_skeleton(trace) for trace in found.content.get("Traces", ())]
         yield Answer(
             found.operation, found.request, {"Traces": traces} if traces else found.content, found.as_of, found.failure
         )
-
-
-def _by(size: int, items: Sequence[Any]) -> Iterator[list[Any]]:
-    """Yield the items, so many at a time."""
-    for low in range(0, len(items), size):
-        yield list(items[low : low + size])
 
 
 def _skeleton(trace: dict[str, Any]) -> dict[str, Any]:
@@ -173,14 +170,14 @@ def _containers(reader: Reader) -> Iterator[Answer]:
     for cluster in clusters.content.get("clusterArns", ()):
         listed = reader.ask("ecs:ListServices", cluster=cluster)
         yield listed
-        for batch in _by(10, listed.content.get("serviceArns", ())):
+        for batch in by(10, listed.content.get("serviceArns", ())):
             told = reader.ask("ecs:DescribeServices", cluster=cluster, services=batch)
             yield told
             definitions |= dict.fromkeys(service["taskDefinition"] for service in told.content.get("services", ()))
         for status in ("RUNNING", "STOPPED"):
             tasks = reader.ask("ecs:ListTasks", cluster=cluster, desiredStatus=status)
             yield tasks
-            for batch in _by(100, tasks.content.get("taskArns", ())):
+            for batch in by(100, tasks.content.get("taskArns", ())):
                 yield reader.ask("ecs:DescribeTasks", cluster=cluster, tasks=batch)
     for definition in definitions:
         yield reader.ask("ecs:DescribeTaskDefinition", taskDefinition=definition)
@@ -193,7 +190,7 @@ def _metrics(reader: Reader, start: int, end: int) -> Iterator[Answer]:
         listed = reader.ask("cloudwatch:ListMetrics", Namespace=namespace, MetricName=name)
         yield listed
         series += [metric for metric in listed.content.get("Metrics", ()) if is_of_a_service(metric)]
-    for batch in _by(500, series):
+    for batch in by(500, series):
         queries = [
             {
                 "Id": f"m{number}",
@@ -219,18 +216,18 @@ def dimensions_of(metric: dict[str, Any]) -> dict[str, str]:
 
 
 def is_of_a_service(metric: dict[str, Any]) -> bool:
-    """Return whether a metric counts the requests of one function or one target group.
+    """Return whether a metric counts the requests of one function, one target group or one stage of an API.
 
     Examples
     --------
     >>> is_of_a_service({"Dimensions": [{"Name": "AvailabilityZone", "Value": "eu-west-1a"}]})
     False
     """
-    return set(dimensions_of(metric)) in ({"FunctionName"}, {"TargetGroup", "LoadBalancer"})
+    return set(dimensions_of(metric)) in _SERVICES
 
 
 def label_of(metric: dict[str, Any]) -> str:
-    """Return what a metric counts: a function, or a target group.
+    """Return what a metric counts: a function, a target group, or a stage of an API.
 
     Examples
     --------
@@ -238,7 +235,7 @@ def label_of(metric: dict[str, Any]) -> str:
     'targetgroup/cart/1'
     """
     found = dimensions_of(metric)
-    return found.get("FunctionName") or found["TargetGroup"]
+    return found.get("FunctionName") or found.get("TargetGroup") or f"api/{found['ApiName']}/{found['Stage']}"
 
 
 def _changed(reader: Reader, start: int, end: int) -> Iterator[Answer]:
@@ -257,7 +254,10 @@ def _network(reader: Reader, records: Iterable[Answer]) -> Iterator[Answer]:
     known = list(records)
     functions = [item for record in known for item in record.content.get("Functions", ())]
     definitions = [record.content["taskDefinition"] for record in known if "taskDefinition" in record.content]
-    roles = dict.fromkeys([f.get("Role") for f in functions] + [d.get("taskRoleArn") for d in definitions])
+    pods = [item for record in known if record.operation == KUBECTL for item in record.content["items"]]
+    roles = dict.fromkeys(
+        [f.get("Role") for f in functions] + [d.get("taskRoleArn") for d in definitions] + roles_of(pods)
+    )
     for role in filter(None, roles):
         yield reader.ask("iam:SimulatePrincipalPolicy", PolicySourceArn=role, ActionNames=list(WRITES))
     if any((f.get("VpcConfig") or {}).get("SubnetIds") for f in functions) or definitions:

@@ -1,23 +1,20 @@
-"""Steps 4, 6, 8 and the closing list: rules, changes, groups, permissions and the way out of private subnets."""
+"""Steps 4, 8 and the closing list: rules, groups, permissions and the way out of private subnets."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from tracekit.aws.audit_sheet import Change, Sheet, Sheets
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.rules import HeadRule
 
 if TYPE_CHECKING:
     from tracekit.aws.audit_answers import Answers
+    from tracekit.aws.audit_sheet import Sheets
 
 LAMBDA_RULE = HeadRule("Lambda's own (1 a second and 5 %)", 0.05, quota=1, is_shared=True)
 _MENTION = re.compile(r"\b(?:service|edge)\s*\(([^)]*)\)")
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_RULE_CHANGES = ("SamplingRule", "IndexingRule", "TraceSegmentDestination")
 
 
 def read_rules(sheets: Sheets, answers: Answers) -> None:
@@ -80,69 +77,6 @@ def _candidates(name: str, records: list[dict[str, Any]]) -> tuple[HeadRule, ...
         if matches:
             break
     return tuple(found)
-
-
-def read_changes(sheets: Sheets, answers: Answers) -> None:
-    """Write down deployments and changes of configuration, in order of time.
-
-    Parameters
-    ----------
-    sheets
-        To write to.
-    answers
-        Of AWS.
-    """
-    calls = answers.of("cloudtrail:LookupEvents")
-    events = [(call, event) for call in calls for event in call.content["Events"]]
-    for sheet in sheets.values():
-        found = _own_changes(sheet)
-        for _, event in events:
-            name = str(event.get("EventName"))
-            resources = {str(one.get("ResourceName")).rpartition("/")[2] for one in event.get("Resources", ())}
-            resources |= {one.rpartition(":")[2] for one in resources}
-            is_own = bool({sheet.name, sheet.value("ecs_service")} & resources)
-            if is_own or name.endswith(_RULE_CHANGES):
-                is_first = is_own and name.startswith(("CreateFunction", "CreateService"))
-                at = pd.Timestamp(event["EventTime"]).timestamp()
-                found.append(
-                    Change(at, re.sub(r"\d+v?\d*$", "", name), str(event.get("Username", "nobody named")), is_first)
-                )
-        if found or answers.is_complete("cloudtrail:LookupEvents"):
-            sheet.changes = sorted(found)
-            source = calls[-1] if calls else None
-            inside = [change for change in sheet.changes if answers.start <= change.at < answers.end]
-            told = [f"{change.what} by {change.actor} at {when(change.at)}" for change in inside]
-            sheet.add(6, "last_config_change", told[-1] if told else "none in the period", source, told)
-            first = next(
-                (change.at for change in sheet.changes if change.is_first and change.at >= answers.start), None
-            )
-            sheet.add(6, "first_deployed", first, source, told)
-            sheet.add(6, "changes_known", answers.is_complete("cloudtrail:LookupEvents"), source)
-
-
-def _own_changes(sheet: Sheet) -> list[Change]:
-    """Return the changes that Lambda and ECS themselves tell of."""
-    found = []
-    if created := sheet.value("created"):
-        found.append(Change(pd.Timestamp(created).timestamp(), "service created", "nobody named", is_first=True))
-    for one in sheet.value("deployed") or ():
-        if one.get("createdAt"):
-            what = f"deployment of {str(one.get('taskDefinition')).rpartition('/')[2]}"
-            found.append(Change(pd.Timestamp(one["createdAt"]).timestamp(), what, "nobody named", is_first=False))
-    if modified := sheet.value("modified"):
-        found.append(Change(pd.Timestamp(modified).timestamp(), "function modified", "nobody named", is_first=False))
-    return found
-
-
-def when(at: float) -> str:
-    """Return a time as text, UTC.
-
-    Examples
-    --------
-    >>> when(1_760_000_000)
-    '2025-10-09 08:53'
-    """
-    return pd.Timestamp(at, unit="s").strftime("%Y-%m-%d %H:%M")
 
 
 def read_groups(sheets: Sheets, answers: Answers) -> None:

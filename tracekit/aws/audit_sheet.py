@@ -6,12 +6,25 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pandas as pd
+
 if TYPE_CHECKING:
     from tracekit.aws.audit_answers import Answer
     from tracekit.columns import Array
     from tracekit.weights.rules import HeadRule
 
 _LONGEST = 600  # characters of an answer that a table of evidence shows
+
+
+def when(at: float) -> str:
+    """Return a time as text, UTC.
+
+    Examples
+    --------
+    >>> when(1_760_000_000)
+    '2025-10-09 08:53'
+    """
+    return pd.Timestamp(at, unit="s").strftime("%Y-%m-%d %H:%M")
 
 
 class Fact(NamedTuple):
@@ -37,14 +50,19 @@ class Change(NamedTuple):
 
     Examples
     --------
-    >>> Change(1_760_000_000, "UpdateFunctionConfiguration", "anna", is_first=False).what
-    'UpdateFunctionConfiguration'
+    >>> Change(1_760_000_000, "UpdateFunctionConfiguration", "anna", is_first=False).told
+    'UpdateFunctionConfiguration by anna at 2025-10-09 08:53'
     """
 
     at: float
     what: str
     actor: str
     is_first: bool
+
+    @property
+    def told(self) -> str:
+        """What was changed, by whom where that is known, and when."""
+        return f"{self.what}{f' by {self.actor}' if self.actor else ''} at {when(self.at)}"
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from tracekit.aws.audit_expected import Expected, chance_of_none, expected_traces, ratio
+from tracekit.aws.audit_gateways import UNTRACED
 from tracekit.stats.gap_scan import gap_scan
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import capture_probability, requests_needed, required_rate
@@ -30,10 +31,21 @@ STAGES = {
         "collector_restarts",
         "endpoint",
         "task_definition",
+        "workload",
+        "cluster_status",
+        "addon",
     ),
     "T3": ("recorded", "rule", "instrumented_by", "iam_refuses", "cut_off", "role", "subnets"),
     "T4": ("recorded", "rule", "destination", "indexed", "sdk_reports"),
-    "T5": ("last_trace", "first_deployed", "last_config_change"),
+    "T5": (
+        "last_trace",
+        "first_deployed",
+        "last_config_change",
+        "versions",
+        "service_deployments",
+        "codedeploy",
+        "rollouts",
+    ),
     "T6a": ("recorded", "requests"),
     "T6b": ("silent", "callers"),
     "T6c": ("propagation",),
@@ -97,6 +109,8 @@ def judge_service(sheet: Sheet, sheets: Sheets, known: Known) -> list[Verdict]:
     """
     if sheet.value("platform") == "remote":
         return [_silent(sheet, sheets)]
+    if sheet.value("platform") == UNTRACED:
+        return [Verdict("T1", "not_needed", "D1n")]
     traffic = _traffic(sheet)
     enabled, collector = _enabled(sheet, known), _collector(sheet, known)
     expected = expected_traces(sheet, sheets)
@@ -128,7 +142,7 @@ def headline(verdicts: list[Verdict]) -> Verdict:
     if failed:
         newer = next((one for one in failed if one.diagnosis == "D4a"), None)
         return newer if newer and failed[0].diagnosis in {"D1c", "D2c"} else failed[0]
-    quiet = next((one for one in verdicts if one.diagnosis == "T0q"), None)
+    quiet = next((one for one in verdicts if one.diagnosis in {"T0q", "D1n"}), None)
     if quiet:
         return quiet
     unknown = [one for one in verdicts if one.status == "unknown"]
@@ -154,9 +168,8 @@ def _enabled(sheet: Sheet, known: Known) -> Verdict:
     switched_off = sheet.value("switched_off")
     if switched_off:
         return Verdict("T1", "fail", "D1a", {"fact": switched_off})
-    if switched_off is None and not (
-        recorded and known.has_containers and known.has_functions and platform != "container"
-    ):
+    is_elsewhere = known.has_containers and known.has_functions and platform not in {"container", "gateway"}
+    if switched_off is None and not (recorded and (is_elsewhere or sheet.value("hidden_variables"))):
         return Verdict("T1", "unknown")
     return Verdict("T1", "pass")
 
@@ -164,7 +177,7 @@ def _enabled(sheet: Sheet, known: Known) -> Verdict:
 def _collector(sheet: Sheet, known: Known) -> Verdict:
     """T2: does anything hand the traces of containers on."""
     platform, kind = sheet.value("platform"), sheet.value("collector")
-    if platform == "lambda":
+    if platform in {"lambda", "gateway"}:
         return Verdict("T2", "not_needed")
     if platform != "container":
         return Verdict("T2", "not_needed" if known.has_containers and known.has_functions else "unknown")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracekit.aws.audit_settings import when
+from tracekit.aws.audit_sheet import when
 from tracekit.aws.audit_tree import ABSENT
 from tracekit.findings import Estimate, Severity
 
@@ -54,18 +54,18 @@ WORDS: dict[str, Words] = {
     ),
     "D2a": Words(
         "warning",
-        "{svc}: task definition {td} {state}. Nothing in its containers can hand traces on.",
+        "{svc}: {td} {state}. Nothing in its containers can hand traces on.",
         "Add the ADOT collector or the CloudWatch agent (the X-Ray daemon is in maintenance mode since 2026-02-25).",
     ),
     "D2b": Words(
         "warning",
-        "{svc}: collector {img} is {health}, {restarts} restarts, last reason '{reason}'; {recorded} of about"
+        "{svc}: collector {img} is {health}, {restarts} restarts, last reason '{reason}'; {recorded} of"
         " {expected} expected traces came.",
         "Mend the collector before touching sampling.",
     ),
     "D2c": Words(
         "warning",
-        "{svc}: its collector runs on {up} of {wanted} tasks and {N} requests came, yet no trace exists"
+        "{svc}: its collector runs on {up} of {wanted} {units} and {N} requests came, yet no trace exists"
         " (chance: {P0}).",
         "Instrument the application, or mend the address that it sends to ({endpoint}).",
     ),
@@ -141,6 +141,11 @@ WORDS: dict[str, Words] = {
         " trace have no segment beneath.",
         "Context is lost: forward X-Amzn-Trace-Id (or traceparent) through every hop and queue.",
     ),
+    "D1n": Words(
+        "info",
+        "{svc} is an API of protocol {protocol}: API Gateway traces REST APIs only, so traces begin behind it.",
+        "Trace the services behind it; their first spans are roots.",
+    ),
     "G1": Words("info", "{svc} matches no trace group; alarms and insights on groups do not see it.", "Add a group."),
     "W1": Words(
         "warning",
@@ -168,8 +173,9 @@ WORDS: dict[str, Words] = {
 }
 CLOSING = {
     "T0": "cloudwatch:GetMetricData (requests)",
-    "T1": "lambda:ListFunctions or the task definition (is tracing on); SDK initialisation in the code",
-    "T2": "ecs:DescribeTasks and ecs:DescribeTaskDefinition (collector)",
+    "T1": "lambda:ListFunctions, the task definition, kubectl or apigateway:GET (is tracing on); SDK initialisation in"
+    " the code",
+    "T2": "ecs:DescribeTasks and ecs:DescribeTaskDefinition, or eks:ListClusters and kubectl (collector)",
     "T3": "iam:SimulatePrincipalPolicy and ec2:DescribeVpcEndpoints (may segments leave)",
     "T4": "xray:GetSamplingRules and xray:GetTraceSegmentDestination (rate)",
     "T5": "cloudtrail:LookupEvents (changes)",
@@ -209,7 +215,8 @@ def values_of(sheet: Sheet, verdict: Verdict, extra: dict[str, Any]) -> dict[str
         "rule": sheet.value("rule") or "unknown",
         "as_of": next((fact.as_of[:10] for fact in sheet.facts.values() if fact.as_of), "now"),
         "instrumented_by": sheet.value("instrumented_by") or "nothing visible",
-        "td": sheet.value("task_definition") or "unknown",
+        "td": sheet.value("workload") or f"task definition {sheet.value('task_definition') or 'unknown'}",
+        "protocol": sheet.value("protocol") or "unknown",
         "img": sheet.value("collector_image") or "unknown",
         "health": sheet.value("collector_health") or "of unknown health",
         "restarts": sheet.value("collector_restarts") or 0,
@@ -221,6 +228,7 @@ def values_of(sheet: Sheet, verdict: Verdict, extra: dict[str, Any]) -> dict[str
         "endpoint_service": f"com.amazonaws.{extra.get('region')}.xray",
         "up": up,
         "wanted": wanted,
+        "units": "pods" if sheet.value("workload") else "tasks",
         "indexed": _share(sheet.value("indexed")),
         "last_trace": when(sheet.value("last_trace")) if sheet.value("last_trace") is not None else "unknown",
         "fact": v.get("fact", ""),
