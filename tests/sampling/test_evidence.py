@@ -123,6 +123,18 @@ def test_paths_never_seen():
     assert status(tk.sampling(traces_of(RNG, 63, name=some), rules=0.05), "paths.unseen") == ["inconclusive"]
 
 
+def test_paths_that_only_a_certain_policy_kept_are_thinned_too():
+    """One request in ten fails, each on a path of its own: all of them are in hand, and one in twenty of the rest."""
+    names = [*(f"GET /{n}" for n in range(400)), *["GET /"] * 180]
+    traces = traces_of(RNG, 580, name=names, **{"attributes.kept_one_in": np.repeat([1.0, 20.0], [400, 180])})
+    found = tk.sampling(traces.with_weights("kept_one_in"))
+    (row,) = (one.evidence.iloc[0] for one in found if one.check == "paths.unseen")
+    assert row["ci_low"] <= 0.1 <= row["ci_high"]
+    assert 180 + 5 < row["n_traces"] < 180 + 40
+    even = tk.sampling(traces.with_weights(20))
+    assert next(one.evidence["n_traces"].iloc[0] for one in even if one.check == "paths.unseen") == 580
+
+
 def test_names_with_ids_and_unknown_weights_are_refused():
     ids = [f"GET /{n}" for n in range(200)]
     assert "take a path of their own: span names carry ids" in said(
@@ -131,11 +143,12 @@ def test_names_with_ids_and_unknown_weights_are_refused():
     assert status(tk.sampling(traces_of(RNG, 200)), "paths.unseen") == ["not_assessable"]
 
 
-def test_of_unequal_weights_the_largest_even_part_is_taken():
+def test_of_unequal_weights_the_lighter_traces_are_thinned_and_counted():
     traces = traces_of(RNG, 500).with_weights(np.repeat([1.0, 20.0], [300, 200]))
     (found,) = [f for f in tk.sampling(traces) if f.check == "paths.unseen"]
-    assert found.evidence["n_traces"].iloc[0] == 200
-    assert "300 traces with another probability are left out" in found.assumptions
+    n = found.evidence["n_traces"].iloc[0]
+    assert 200 + 3 < n < 200 + 35
+    assert f"{500 - n} traces are left out, so that all had one probability" in found.assumptions
 
 
 def test_a_path_is_a_root_and_a_set_of_services():
@@ -281,3 +294,39 @@ def test_exactly_the_tests_that_fail_are_named():
     even = random_ids(np.random.default_rng(9), 1500)[1] & np.uint64(0xFFFFFFFFFF00FFFF)
     traces = traces_of(RNG, ids=(random_ids(RNG, 1500)[0], even))
     assert "are not random (bytes 13)" in said(tk.sampling(traces), "id.random")
+
+
+def adaptive(rng, n=1500, family="Java TraceIdRatio"):
+    """An hour in which the rate is 5 %, and 20 % in the middle."""
+    parts = [thinned_ids(rng, k, family, rate, 0.1) for k, rate in ((n // 3, 0.05), (n // 3, 0.2), (n // 3, 0.05))]
+    ids = tuple(np.concatenate(half) for half in zip(*parts, strict=True))
+    return ids, EPOCH_NS + np.arange(n // 3 * 3) * 10**9
+
+
+def test_a_rate_that_moves_is_told_by_period():
+    ids, start = adaptive(np.random.default_rng(3))
+    traces = traces_of(RNG, ids=ids, start_ns=start)
+    (found,) = [f for f in tk.sampling(traces) if f.check == "id.forensic"]
+    table = found.evidence
+    assert table["n_traces"].tolist() == [1000, 500]
+    assert table["ci_low"].iloc[0] < 0.05 < table["ci_high"].iloc[0]
+    assert table["ci_low"].iloc[1] < 0.2 < table["ci_high"].iloc[1]
+    assert table["first_time"].iloc[1] == pd.Timestamp(EPOCH_NS + 500 * 10**9, tz="UTC")
+    assert table["last_time"].iloc[1] == pd.Timestamp(EPOCH_NS + 999 * 10**9, tz="UTC")
+    assert found.headline.startswith("Ids of `web` were kept by Java TraceIdRatio at 5 % (")
+    assert ", at other times at 19.8 % (" in found.headline
+    assert found.headline.endswith("the rate moved, so read shares and totals with weights only.")
+    boost = [{"RuleName": "b", "FixedRate": 0.05, "SamplingRateBoost": {"MaxRate": 0.5}}]
+    assert said(tk.sampling(traces, rules=boost), "id.forensic").endswith("only. The rule has a boost.")
+    fixed = tk.sampling(traces, rules=0.05)
+    assert status(fixed, "id.forensic") == ["warn"]
+    assert "5 % is configured, and no boost" in said(fixed, "id.forensic")
+
+
+def test_weights_of_a_rate_that_moves_are_those_of_its_period():
+    ids, start = adaptive(np.random.default_rng(4))
+    by_time = traces_of(RNG, ids=ids, start_ns=start)
+    order = np.argsort(by_time.columns.spans.start_ns[by_time.forest.root_row])
+    value = by_time.with_weights("forensics").weights.value[order]
+    kept = [np.unique(np.round(value[a : a + 500])).tolist() for a in (0, 500, 1000)]
+    assert kept == [[0, 20], [0, 5], [0, 20]]

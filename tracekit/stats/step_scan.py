@@ -77,7 +77,7 @@ def step_scan(values: Array, *, level: float = 0.95) -> Step:
     if n < _FEWEST:
         raise ValueError(f"expected at least {_FEWEST} numbers to look for an edge, found {n}")
     ordered = np.sort(np.asarray(values, np.float64))
-    k = np.arange(max(_FEWEST, math.ceil(_LEAST_SHARE * n)), n + 1)
+    k = np.arange(least_inside(n), n + 1)
     at = np.clip(ordered[k - 1], 1e-15, 1 - 1e-15)
     inside = k / n
     outside = np.where(n - k > 0, (1 - inside) / (1 - at), 1.0)
@@ -88,6 +88,17 @@ def step_scan(values: Array, *, level: float = 0.95) -> Step:
     other = float(np.clip((1 - inside[best]) / (1 - at[best]), 0, 1))
     p = min(1.0, math.exp(_NULL_A - _NULL_B * float(llr[best])))
     return Step(float(llr[best]), p, float(at[best]), low, high, float(inside[best]), other)
+
+
+def least_inside(n: int) -> int:
+    """Return how many of n numbers must lie below an edge.
+
+    Examples
+    --------
+    >>> least_inside(100), least_inside(1000)
+    (10, 50)
+    """
+    return max(_FEWEST, math.ceil(_LEAST_SHARE * n))
 
 
 def _threshold_limits(llr: Array, at: Array, best: int, n: int, level: float) -> tuple[float, float]:

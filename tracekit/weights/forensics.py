@@ -8,6 +8,7 @@ import numpy as np
 
 from tracekit.attributes import Codes
 from tracekit.stats.step_scan import Step, step_scan
+from tracekit.stats.step_slices import Part, step_slices
 from tracekit.stats.tests import false_discovery
 from tracekit.weights.id_maps import FIRST_BYTES, ID_MAPS, begins_with_time
 from tracekit.weights.known import BEYOND
@@ -77,8 +78,8 @@ def forensic_weights(traces: TraceSet) -> Shares | None:
     Returns
     -------
     Shares or None
-        None where no service's ids show an edge beyond one chance in a thousand.  The relative error of a rate is about
-        one over the number of traces.
+        None where no service's ids show an edge beyond one chance in a thousand.  Where the rate moved with time, each
+        period has its own.  The relative error of a rate is about one over the number of traces.
 
     Examples
     --------
@@ -96,12 +97,46 @@ def forensic_weights(traces: TraceSet) -> Shares | None:
         best = group_families(traces, rows)[0]
         if best.q > SURE:
             continue
-        high, low = ids_of(traces, rows)
-        inside = ID_MAPS[best.name](high, low) <= best.step.threshold
         labels.append(f"forensics: {best.name}")
-        weight[rows] = np.where(inside, 1 / best.step.threshold, 0.0)
-        source[rows] = np.where(inside, len(labels) - 1, 0)
+        for period in periods(traces, rows, best.name):
+            inside = ID_MAPS[best.name](*ids_of(traces, period.at)) <= period.step.threshold
+            weight[period.at] = np.where(inside, 1 / period.step.threshold, 0.0)
+            source[period.at] = np.where(inside, len(labels) - 1, 0)
     return Shares(weight, Codes(source, labels), {}) if len(labels) > 1 else None
+
+
+def periods(traces: TraceSet, rows: Array, family: str) -> list[Part]:
+    """Return the traces that one rate of a sampler kept: all of them, or several parts where it moved with time.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    rows
+        Numbers of those of one service.
+    family
+        The map that its ids have an edge under.
+
+    Returns
+    -------
+    list of Part
+        Numbers of traces, and the edge; the largest first.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(2)
+    >>> rates = np.repeat([0.1, 0.4], 300)
+    >>> ids = [f"{n + 1:016x}{int(u * 2**64):016x}" for n, u in enumerate(rng.random(600) * rates)]
+    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": np.arange(600), "end_ns": 999})
+    >>> shop = TraceSet.from_spans(frame)
+    >>> [round(part.step.threshold, 1) for part in periods(shop, np.arange(600), "Python TraceIdRatio")]
+    [0.1, 0.4]
+    """
+    ordered = rows[np.argsort(traces.columns.spans.start_ns[traces.forest.root_row[rows]], kind="stable")]
+    found = step_slices(ID_MAPS[family](*ids_of(traces, ordered)))
+    return [Part(np.sort(ordered[part.at]), part.step) for part in found]
 
 
 def services_of_roots(traces: TraceSet) -> list[tuple[str, Array]]:

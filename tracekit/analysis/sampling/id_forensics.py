@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -9,17 +10,20 @@ import pandas as pd
 from tracekit.analysis.sampling.verdicts import needs, speak
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
-from tracekit.weights.forensics import FEWEST, SURE, group_families, services_of_roots
+from tracekit.weights.forensics import FEWEST, SURE, group_families, periods, services_of_roots
 
 if TYPE_CHECKING:
     from tracekit.analysis.sampling.inputs import Inputs
     from tracekit.analysis.sampling.verdicts import Status
     from tracekit.findings import Finding
     from tracekit.schema import Array
+    from tracekit.stats.step_scan import Step
+    from tracekit.stats.step_slices import Part
     from tracekit.weights.forensics import Family
+    from tracekit.weights.rules import HeadRule
 
 CHECK = "id.forensic"
-_OTHER = 0.01
+_OTHER, _SHOWN = 0.01, 3
 
 
 def id_forensics(inputs: Inputs) -> list[Finding]:
@@ -41,8 +45,9 @@ def id_forensics(inputs: Inputs) -> list[Finding]:
     Every head sampler maps an id to 0..1 by other bits (``weights.id_maps``) and keeps what lies below its rate: the
     ids have an edge there under its map alone.  ``stats.step_scan`` over the maps, Benjamini-Hochberg; the rate is
     snapped to a configured one inside its interval.  X-Ray's ids begin with the time, so maps of the first bytes are
-    left out.  Assumes one threshold a service; several show as a step function.  Source: the samplers' sources; the
-    method is our own; measured false reports 3 to 6 %, right family 100 %.
+    left out.  Assumes one threshold a service at a time: slices of time are joined where one edge explains them
+    (``stats.step_slices``), so that an adaptive rate shows as several.  Source: the samplers' sources; the method is
+    our own; measured false reports 3 to 6 %, right family 100 %.
 
     Examples
     --------
@@ -65,27 +70,48 @@ def id_forensics(inputs: Inputs) -> list[Finding]:
 def _one(inputs: Inputs, service: str, rows: Array) -> Finding:
     """Return the finding about one service."""
     found = group_families(inputs.traces, rows)
-    table = pd.DataFrame(
-        {
-            "scope": service,
-            "family": [family.name for family in found],
-            "llr": [family.step.llr for family in found],
-            "q_bh": [family.q for family in found],
-            "estimate": [family.step.threshold for family in found],
-            "ci_low": [family.step.low for family in found],
-            "ci_high": [family.step.high for family in found],
-            "other_way": [family.step.other for family in found],
-            "n_traces": len(rows),
-        }
-    )
     best = found[0]
+    table = _rows(service, [(family.name, family.step, len(rows)) for family in found])
+    table["q_bh"] = [family.q for family in found]
     if best.q >= 1 - inputs.level:
         text = (
             f"Ids of `{service}` show no sampler that decides by id (n = {number(len(rows))}): all traces were kept, or"
             " others decided (a coin, a reservoir, a hash with a salt of its own)."
         )
         return speak(CHECK, "measured", text, inputs, table)
+    parts = periods(inputs.traces, rows, best.name) if best.q < SURE else []
+    if len(parts) > 1:
+        return _moved(inputs, service, best, parts)
     return _say(inputs, service, best, table)
+
+
+def _rows(scope: str, edges: list[tuple[str, Step, int]]) -> pd.DataFrame:
+    """Return edges as rows of evidence."""
+    rows = [(scope, name, step.llr, step.threshold, step.low, step.high, step.other, n) for name, step, n in edges]
+    columns = ["scope", "family", "llr", "estimate", "ci_low", "ci_high", "other_way", "n_traces"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _moved(inputs: Inputs, service: str, best: Family, parts: list[Part]) -> Finding:
+    """Return the sentence about a rate that changed with time."""
+    table = _rows(service, [(best.name, part.step, len(part.at)) for part in parts])
+    start = inputs.start_ns
+    table["first_time"] = pd.to_datetime([start[part.at].min() for part in parts], utc=True)
+    table["last_time"] = pd.to_datetime([start[part.at].max() for part in parts], utc=True)
+    said = [f"{percent(s.threshold)} ({percents(s.low, s.high)}; n = {number(len(at))})" for at, s in parts[:_SHOWN]]
+    more = f" and {len(parts) - _SHOWN} other rates" * (len(parts) > _SHOWN)
+    rule = _rule(inputs, service)
+    free = rule is None or rule.is_boosted
+    ends = " The rule has a boost." if rule is not None and rule.is_boosted else ""
+    ends = ends if rule is None or free else f" {percent(rule.rate)} is configured, and no boost."
+    text = (
+        f"Ids of `{service}` were kept by {best.name} at {', at other times at '.join(said)}{more}: the rate moved, so"
+        f" read shares and totals with weights only.{ends}"
+    )
+    remedy = "" if free else "Find out which configuration was in force when."
+    estimate = Estimate(parts[0].step.threshold, "ratio", parts[0].step.low, parts[0].step.high, len(parts[0].at))
+    return speak(CHECK, "measured" if free else "warn", text, inputs, table, estimate=estimate, remedy=remedy,
+                 assumptions=("one threshold for the whole service at a time",))  # fmt: skip
 
 
 def _say(inputs: Inputs, service: str, best: Family, table: pd.DataFrame) -> Finding:
@@ -113,12 +139,16 @@ def _say(inputs: Inputs, service: str, best: Family, table: pd.DataFrame) -> Fin
                  assumptions=("one threshold for the whole service",))  # fmt: skip
 
 
+def _rule(inputs: Inputs, service: str) -> HeadRule | None:
+    """Return the head rule that decides about a service, with a rate."""
+    rules = inputs.rules
+    rule = rules.match({"service_name": service}) if rules is not None and not rules.tail else None
+    return None if rule is None or math.isnan(rule.rate) else rule
+
+
 def _configured(inputs: Inputs, service: str) -> float | None:
     """Return the rate that the rules give this service."""
-    rules = inputs.rules
-    if rules is None:
-        return None
-    if rules.tail:
-        return rules.base_rate
-    rule = rules.match({"service_name": service})
+    if inputs.rules is not None and inputs.rules.tail:
+        return inputs.rules.base_rate
+    rule = _rule(inputs, service)
     return rule.rate if rule is not None and rule.has_rate else None

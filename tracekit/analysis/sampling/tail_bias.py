@@ -14,6 +14,7 @@ from tracekit.stats.minimum_effect import judge
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.stats.weighted_rates import weight_effect, weighted_rate
+from tracekit.weights.known import STRATIFIED
 
 if TYPE_CHECKING:
     from tracekit.analysis.sampling.inputs import Inputs
@@ -147,7 +148,9 @@ def _latency(inputs: Inputs) -> Finding:
 
 def _assumed(inputs: Inputs) -> tuple[str, ...]:
     """Return what must be true."""
-    return (f"inclusion probabilities from {inputs.weights_source}", "no kind of request had probability 0")
+    stratified = "requests of one stratum had one chance: a log or counts cannot show what else decided"
+    known = (f"inclusion probabilities from {inputs.weights_source}", "no kind of request had probability 0")
+    return (*known, stratified) if STRATIFIED & set(inputs.traces.weights.sources) else known
 
 
 def _keeps_errors(inputs: Inputs) -> bool:

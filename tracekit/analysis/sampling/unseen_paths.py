@@ -30,7 +30,7 @@ def unseen_paths(inputs: Inputs) -> list[Finding]:
     Parameters
     ----------
     inputs
-        With equal inclusion probabilities, or a part of the traces that has one (the embedded random sample).
+        With known inclusion probabilities.
 
     Returns
     -------
@@ -40,9 +40,10 @@ def unseen_paths(inputs: Inputs) -> list[Finding]:
     Notes
     -----
     A path is the root's operation and the set of services it reaches.  Good-Turing's mass f1 / n with Esty's interval,
-    Chao's number of paths.  Assumes that traces are independent draws, one path each, all with the same probability;
-    the largest group of traces with one probability is taken.  Fails where span names carry ids: every path is new
-    then.  Source: Good 1953, Esty 1983, Chao 1984; metric M4.
+    Chao's number of paths.  Assumes that traces are independent draws, one path each, all with the same probability:
+    unequal ones are thinned to the smallest, by a hash of the id that no sampler uses.  (The traces of one probability
+    alone would be those of one kind: neither failing nor slow, or of one route.)  Fails where span names carry ids:
+    every path is new then.  Source: Good 1953, Esty 1983, Chao 1984; metric M4.
 
     Examples
     --------
@@ -77,7 +78,7 @@ def unseen_paths(inputs: Inputs) -> list[Finding]:
         f" sample ({counted(len(counts), 'path')} in n = {number(n)} traces, {number(unseen.kinds)} or more in all)."
     )
     assumed = ["traces are independent draws with one probability"]
-    assumed += [f"{number(len(inputs.traces) - n)} traces with another probability are left out"] * (
+    assumed += [f"{number(len(inputs.traces) - n)} traces are left out, so that all had one probability"] * (
         n < len(inputs.traces)
     )
     estimate = Estimate(unseen.mass, "ratio", unseen.low, unseen.high, n)
@@ -86,12 +87,11 @@ def unseen_paths(inputs: Inputs) -> list[Finding]:
 
 
 def _even_part(inputs: Inputs) -> Array:
-    """Return the traces of the largest group with one probability below 1, else of the largest group."""
-    pi = np.round(np.where(inputs.base, inputs.probability, 0), 12)
-    values, counts = np.unique(pi[inputs.base], return_counts=True)
-    thinned = values < 1
-    values, counts = (values[thinned], counts[thinned]) if thinned.any() else (values, counts)
-    return np.flatnonzero(inputs.base & (pi == values[counts.argmax()]))
+    """Return the traces that are left where all are thinned to the smallest probability."""
+    first, spans = inputs.traces.forest.starts[:-1], inputs.traces.columns.spans
+    drawn = pd.util.hash_array(spans.trace_hi[first] ^ pd.util.hash_array(spans.trace_lo[first])) / 2.0**64
+    least = np.nanmin(inputs.probability)
+    return np.flatnonzero(inputs.base & (drawn * np.where(inputs.base, inputs.probability, 1) <= least))
 
 
 def path_codes(traces: TraceSet) -> Array:
