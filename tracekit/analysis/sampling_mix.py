@@ -88,7 +88,8 @@ def sample_mix(
     -----
     The numbers and verdicts of check ``mix.head``.  The interval of a stratum's share of the traces is that of its
     ratio rho: ``N_h rho / (N_h rho + N - N_h)`` of the traces come from a stratum of ``N_h`` among ``N`` requests that
-    is sampled at rho times the rate of the rest.
+    is sampled at rho times the rate of the rest.  Ratios count half a trace more on either side, so that a stratum
+    without any has one; its share of the traces is 0 all the same.
 
     Examples
     --------
@@ -116,8 +117,9 @@ def sample_mix(
         return SampleMix(pd.DataFrame(columns=_COLUMNS), headlines)
     table = pd.concat(parts, ignore_index=True).rename(columns=_RENAMED)
     rest = table.groupby("axis")["request_count"].transform("sum") - table["request_count"]
-    for side in ("low", "high"):
-        table[f"trace_share_{side}"] = _share(table["request_count"], rest, table[side])
+    low, high = (_share(table["request_count"], rest, table[side]) for side in ("low", "high"))
+    table["trace_share_low"] = low.clip(upper=table["trace_share"])
+    table["trace_share_high"] = high.clip(lower=table["trace_share"])
     return SampleMix(table[_COLUMNS].astype({"trace_count": np.int64}), headlines)
 
 

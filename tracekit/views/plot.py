@@ -26,6 +26,7 @@ VIEWS: Final = {
     "tracekit.analysis.timeline.Timeline": "tracekit.views.timeline:plot_timeline",
     "tracekit.analysis.what_if.WhatIf": "tracekit.views.attribution_what_if:plot_what_if",
     "tracekit.analysis.what_if_curve.WhatIfCurve": "tracekit.views.attribution_what_if:plot_what_if_curve",
+    "tracekit.findings.Finding": "tracekit.views.finding:plot_finding",
     "tracekit.findings.Findings": "tracekit.views.findings:plot_findings",
     "tracekit.traces.TraceSet": "tracekit.views.traces:plot_traces",
 }

@@ -1,0 +1,149 @@
+"""One finding: the rows of its evidence that hold a number, with their limits."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pandas as pd
+
+from tracekit.views.attribution import labels_of
+from tracekit.views.charts import SECONDS, SHARE, chart, empty_state, safe
+from tracekit.views.intervals import Interval, interval_rows
+from tracekit.views.markup import table
+from tracekit.views.svg import ACCENT, ERROR, INK, MUTE
+from tracekit.views.text import duration, plural, ratio
+
+if TYPE_CHECKING:
+    from tracekit.findings import Finding
+    from tracekit.views.figures import Chart
+
+_LIMITS: Final = (("ci_low", "ci_high"), ("low", "high"), ("low_ns", "high_ns"))
+_COLOURS: Final = {"fail": ERROR, "biased": ERROR, "warn": "#c48700", "ok": ACCENT, "measured": ACCENT}
+_AXES: Final[dict[str, dict[str, Any]]] = {"ratio": SHARE, "ns": SECONDS}
+_NS: Final = 1e-9
+_CLOCK: Final = "%m-%d %H:%M"
+_TITLE: Final = 110  # characters that find room
+_RAW: Final = "as the sample shows it"
+
+
+class _Numbers(NamedTuple):
+    """Which rows of the evidence are drawn, in which unit, and which columns hold value and limits."""
+
+    rows: pd.DataFrame
+    unit: str
+    value: str
+    low: str
+    high: str
+
+
+def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
+    """Draw the evidence of a finding.
+
+    Parameters
+    ----------
+    finding
+        As a check returns it.
+    rows
+        How many rows of its evidence, the first ones.
+
+    Returns
+    -------
+    Chart
+        A plotly figure: a point a row with its limits, by verdict; what the sample shows without a correction beside
+        it, where the evidence tells; the sentence alone where there is no number in the evidence.
+
+    Examples
+    --------
+    >>> from tracekit import Finding
+    >>> rows = pd.DataFrame(
+    ...     {"scope": ["/pay"], "estimate": [0.5], "ci_low": [0.4], "ci_high": [0.7], "status": ["fail"]}
+    ... )
+    >>> plot_finding(Finding("rate.observed", "warning", "/pay is traced at 50 %.", evidence=rows)).data[0].x
+    (0.5,)
+    """
+    title = safe(finding.headline, limit=_TITLE)
+    found = _numbers(finding)
+    if found is None:
+        return empty_state(chart(safe(finding.check)), safe(finding.headline, limit=200))
+    shown = found.rows.head(rows)
+    names = _labels(shown)
+    said = [_said(row, found) for row in shown.to_dict("records")]
+    statuses = [str(row.get("status", "measured")) for row in shown.to_dict("records")]
+    scale = _NS if found.unit == "ns" else 1.0
+    intervals = [
+        Interval(name, status, *(scale * float(v) for v in _triple(row, found)))
+        for name, status, row in zip(names, statuses, shown.to_dict("records"), strict=True)
+    ]
+    left_out = f" ({len(shown)} of {plural(len(found.rows), 'row')})" if len(shown) < len(found.rows) else ""
+    known = [interval.series for interval in intervals if math.isfinite(interval.value)]
+    figure = interval_rows(
+        title + left_out,
+        intervals,
+        xaxis={**_AXES.get(found.unit, {}), "title": {"text": found.value.replace("_", " ")}},
+        colours=[_COLOURS.get(status, MUTE) for status in dict.fromkeys(known)],
+        texts=said,
+        zero=found.unit == "ns" and bool((shown[found.low] < 0).any()),
+        table=table(("", "value"), [(finding.headline, ""), *zip(names, said, strict=True)]),
+        nothing=safe(finding.headline, limit=200),
+    )
+    figure.update_traces(hovertemplate="%{y}: %{text}<extra>%{fullData.name}</extra>")
+    if "raw" in shown and known:
+        _add_raw(figure, names, shown, scale)
+    return figure
+
+
+def _add_raw(figure: Chart, names: list[str], shown: pd.DataFrame, scale: float) -> None:
+    """Add what the sample shows without a correction."""
+    raw = [(name, scale * float(value)) for name, value in zip(names, shown["raw"], strict=True) if pd.notna(value)]
+    figure.add_scatter(
+        x=[value for _, value in raw],
+        y=[name for name, _ in raw],
+        name=_RAW,
+        mode="markers",
+        marker={"color": INK, "size": 13, "symbol": "line-ns-open"},
+        hovertemplate=f"%{{y}}: %{{x:.3~s}} {_RAW}<extra></extra>",
+    )
+    figure.update_layout(margin={"t": 72})
+
+
+def _numbers(finding: Finding) -> _Numbers | None:
+    """Return what of the evidence can be drawn on one axis; None where there are no limits."""
+    rows = finding.evidence
+    low, high = next(((a, b) for a, b in _LIMITS if a in rows and b in rows), ("", ""))
+    if not low:
+        return None
+    columns = [str(name) for name in rows.columns]
+    before = columns[columns.index(low) - 1]
+    value = "estimate" if "estimate" in rows else before if before.endswith("_ratio") or before == "ratio" else "middle"
+    unit = finding.estimate.unit if finding.estimate is not None else "ns" if low == "low_ns" else "ratio"
+    rows = rows[rows["unit"] == unit] if "unit" in rows else rows
+    rows = rows.assign(middle=rows[[low, high]].astype(float).mean(axis=1)) if value == "middle" else rows
+    rows = rows[rows[value].notna()]
+    return _Numbers(rows, unit, value, low, high) if len(rows) else None
+
+
+def _labels(rows: pd.DataFrame) -> list[str]:
+    """Return what each row is about: the leading columns that hold words or times."""
+    is_number = [pd.api.types.is_numeric_dtype(rows[name]) for name in rows.columns]
+    names = [str(name) for name in rows.columns[: is_number.index(True)] if name not in ("unit", "status")]
+    times = {name: rows[name].dt.strftime(_CLOCK) for name in names if pd.api.types.is_datetime64_any_dtype(rows[name])}
+    return labels_of(rows.assign(**times), names)
+
+
+def _triple(row: dict[Any, Any], found: _Numbers) -> tuple[float, float, float]:
+    """Return value and limits of a row."""
+    return row[found.value], row[found.low], row[found.high]
+
+
+def _said(row: dict[Any, Any], found: _Numbers) -> str:
+    """Return a row in words."""
+    form = {"ns": duration, "ratio": ratio}.get(found.unit, _plain)
+    value, low, high = (float(part) for part in _triple(row, found))
+    ends = (form(limit) if math.isfinite(limit) else "not estimable" for limit in (low, high))
+    return f"{form(value)} ({' to '.join(ends)})"
+
+
+def _plain(number: float | None) -> str:
+    """Return a number without a unit."""
+    return f"{number:,.4g}"
