@@ -22,7 +22,7 @@ _BROKEN = 0.02
 _LEAST_LOSS, _FEWEST_HOURS = 0.2, 13
 STAGES = {
     "T0": ("requests",),
-    "T1": ("tracing_mode", "switched_off", "sdk"),
+    "T1": ("tracing_mode", "switched_off", "sdk", "protocol"),
     "T2": (
         "collector",
         "collector_image",
@@ -35,7 +35,19 @@ STAGES = {
         "cluster_status",
         "addon",
     ),
-    "T3": ("recorded", "rule", "instrumented_by", "iam_refuses", "cut_off", "role", "subnets"),
+    "T3": (
+        "recorded",
+        "rule",
+        "instrumented_by",
+        "collector",
+        "collector_running",
+        "cluster_status",
+        "endpoint",
+        "iam_refuses",
+        "cut_off",
+        "role",
+        "subnets",
+    ),
     "T4": ("recorded", "rule", "destination", "indexed", "sdk_reports"),
     "T5": (
         "last_trace",
