@@ -96,8 +96,8 @@ def _cells(inputs: Inputs) -> tuple[Array, Array, list[str], float]:
     assert inputs.counts is not None
     keys, root = list(inputs.counts.dimensions), inputs.traces.forest.root_row
     if not keys:
-        cell = 0 if inputs.counts.total > 0 else -1
-        return np.full(len(root), cell), np.array([inputs.counts.total]), ["all requests"], 0.0
+        only = 0 if inputs.counts.total > 0 else -1
+        return np.full(len(root), only), np.array([inputs.counts.total]), ["all requests"], 0.0
     asked = inputs.counts.frame.groupby(keys, dropna=False)["count"].sum()
     own = pd.DataFrame({key: stratum_codes(inputs.traces, key).take(root).series().astype(object) for key in keys})
     index = asked.index if len(keys) > 1 else pd.Index(asked.index, name=keys[0])
