@@ -320,8 +320,58 @@ def test_clocks_are_corrected_on_demand_and_what_moved_is_said(visit):
     assert "-500 µs ± 7.00 µs when corrected for skew, as drawn" in page.locator(".tkw-det").inner_text()
     page.get_by_role("button", name="Corrected clocks").click()
     settle(page)
-    assert page.evaluate("() => [W.T.start[1], W.T.end, W.to]") == [590_000, 790_000, 400_000]
+    assert page.evaluate("() => [W.T.start[1], W.T.end, W.to]") == [590_000, 790_000, 790_000]
     assert "as drawn" not in page.locator(".tkw-det").inner_text()
+
+
+def test_clocks_of_both_traces_are_corrected_together(visit):
+    names = [("1", None, "shop", "call"), ("2", "1", "ledger", "serve"), ("3", "1", "ledger", "note")]
+    now = [(*names[0], 0, 1000, "UNSET"), (*names[1], 600, 900, "UNSET")]
+    before = [(*names[0], 0, 800, "UNSET"), (*names[1], 400, 700, "UNSET"), (*names[2], 500, 600, "UNSET")]
+    sides = TraceSet.from_spans(frame_of(now)), TraceSet.from_spans(frame_of(before, "b2"))
+    payload = compared_payload(sides[0], "0000", sides[1], "0000")[0]
+    shifts = {"shift": [0, 200_000, -500_000], "shift2": [0, 200_000, 200_000], "doubt": [0, 9, 9], "doubt2": [0, 9, 9]}
+    columns = payload.columns | {name: np.array(values, float) for name, values in shifts.items()}
+    assert payload.columns["state"].tolist() == [3, 2, 0]
+    page = mount(visit, Payload(columns, payload.strings, payload.meta))
+
+    def painted():
+        whole = row_of(page, "call").locator(".tkw-b").bounding_box()
+        boxes = [
+            row_of(page, name).locator(kind)
+            for name, kind in (("serve", ".tkw-b"), ("serve", ".tkw-was"), ("note", ".tkw-b"))
+        ]
+        return [round((box.bounding_box()["x"] - whole["x"]) / whole["width"], 2) for box in boxes]
+
+    assert painted() == [0.6, 0.4, 0.5]
+    page.get_by_role("button", name="Corrected clocks").click()
+    settle(page)
+    assert painted() == [0.1, 0.6, 0.7]
+    notes = {name: row_of(page, name).locator(".tkw-mark.soft").inner_text() for name in ("serve", "note")}
+    assert notes == {"serve": "moved", "note": "missing, moved"}
+    said = row_of(page, "serve").locator(".tkw-line").get_attribute("aria-label")
+    assert said == "300 µs, starts at 100 µs, moved by -500 µs, before moved by +200 µs"
+    row_of(page, "serve").click()
+    detail = page.locator(".tkw-det").inner_text()
+    assert "-500 µs ± 9 ns when corrected for skew, as drawn" in detail
+    assert "+200 µs ± 9 ns when corrected for skew, as drawn" in detail
+    page.get_by_role("button", name="Corrected clocks").click()
+    page.get_by_role("button", name="Close").click()
+    settle(page)
+    assert painted() == [0.6, 0.4, 0.5]
+
+
+def test_what_corrected_clocks_put_before_the_trace_can_be_seen(visit):
+    rows = [("1", None, "shop", "call", 0, 400, "UNSET"), ("2", "1", "ledger", "serve", 100, 200, "UNSET")]
+    payload = trace_payload(TraceSet.from_spans(frame_of(rows)), "0000")
+    columns = payload.columns | {"shift": np.array([0.0, -200_000.0]), "doubt": np.zeros(2)}
+    page = mount(visit, Payload(columns, payload.strings, payload.meta))
+    page.locator(".tkw-scroll").focus()
+    press(page, "t")
+    call, serve = (row_of(page, name).locator(".tkw-b").bounding_box() for name in ("call", "serve"))
+    assert serve["x"] < call["x"]
+    assert serve["width"] / call["width"] == pytest.approx(0.25, abs=0.01)
+    assert page.locator(".tkw-head").inner_text().split("\n")[0] == "-100 µs"
 
 
 def test_two_traces_in_one_view(visit):

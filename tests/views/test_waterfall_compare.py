@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit import TraceSet
+from tracekit.analysis.clock_skew import clock_skew
 from tracekit.analysis.critical_path import critical_path
 from tracekit.views.waterfall import encoded, trace_payload
 from tracekit.views.waterfall_compare import State, compared_payload, other_trace
@@ -142,6 +143,81 @@ def test_a_drawing_knows_where_its_rows_come_from():
     assert drawing.source(0) == (now, 0, 1000)
     assert drawing.search("GREEN").tolist() == [0, 1, 2, 4]
     assert drawing.search("tenant").tolist() == [0, 1, 2, 3, 4]
+
+
+def skewed(trace_id, ahead, *, calls=30, gone=False):
+    """Calls of 2 ms within 4 ms, the callee's host so many ns ahead; if wanted, with a note that is gone now."""
+    frames = []
+    for k in range(calls):
+        begin = 1_747_231_200_000_000_000 + k * 10**9
+        inside = begin + 900_000 + k * 1_000 + ahead
+        rows = [("1", None, "shop", "call", "CLIENT", begin, begin + 4_000_000, "UNSET")]
+        rows.append(("2", "1", "ledger", "serve", "SERVER", inside, inside + 2_000_000, "UNSET"))
+        rows += [("3", "1", "ledger", "note", "SERVER", inside + 50, inside + 90, "UNSET")] * gone
+        hosts = ["left", "right", "right"][: len(rows)]
+        frames.append(spans(rows, f"{trace_id + k:x}").assign(**{"resource.host.name": hosts}))
+    return TraceSet.from_spans(pd.concat(frames, ignore_index=True))
+
+
+@pytest.fixture(scope="module")
+def two_clocks():
+    """Now the clock is 5 ms ahead, before it was 7 ms behind."""
+    return skewed(0x100, 5_000_000), skewed(0x200, -7_000_000, gone=True)
+
+
+def test_both_sides_have_clocks_to_be_corrected(two_clocks):
+    now, before = two_clocks
+    skews = clock_skew(now), clock_skew(before)
+    payload = draw(now, f"{0x100:032x}", compare=(before, f"{0x200:032x}"), skew=skews).payload
+    columns = payload.columns
+    assert names(payload) == ["call", "note", "serve"]
+    assert [State(code).name for code in columns["state"]] == ["MATCHED", "MISSING", "MATCHED"]
+    assert columns["start"].tolist() == [0, 50, 5_900_000]
+    assert columns["start2"].tolist() == [6_100_000, 50, 0]
+    assert columns["shift"][0] == columns["shift2"][0] == 0
+    assert columns["shift"][2] == pytest.approx(-5_000_000, abs=1_000_001)
+    assert columns["shift2"][2] == pytest.approx(7_000_000, abs=1_000_001)
+    assert columns["shift"][1] == columns["shift2"][1] == columns["shift2"][2]  # the only span of that row
+    for suffix in ("", "2"):
+        corrected = columns[f"start{suffix}"] + columns[f"shift{suffix}"]
+        assert corrected[0] <= corrected[2] <= corrected[2] + 2_000_000 <= corrected[0] + 4_000_000
+        assert (columns[f"doubt{suffix}"][1:] > 0).all()
+    encoded(payload)
+
+
+def test_one_skew_serves_two_traces_of_one_set(two_clocks):
+    now, _ = two_clocks
+    payload = draw(now, f"{0x100:032x}", compare=f"{0x101:032x}", skew=clock_skew(now)).payload
+    assert payload.columns["shift"].tolist() == payload.columns["shift2"].tolist()
+    same = draw(now, f"{0x100:032x}", compare=f"{0x101:032x}", path=critical_path(now)).payload
+    assert same.columns["shift"].tolist() == payload.columns["shift"].tolist()
+
+
+def test_clocks_of_one_side_alone_are_not_drawn_and_that_is_said(two_clocks):
+    now, before = two_clocks
+    other = (before, f"{0x200:032x}")
+    payload = draw(now, f"{0x100:032x}", compare=other, path=critical_path(now)).payload
+    assert "shift" not in payload.columns
+    assert payload.meta["note"].endswith(
+        "; 1 span would move with corrected clocks; those of the other trace are not known"
+    )
+    with pytest.raises(
+        ValueError, match=rf"clocks of both traces, found none of trace {0x200:032x} .* give both, skew="
+    ):
+        draw(now, f"{0x100:032x}", compare=other, skew=clock_skew(now))
+    with pytest.raises(ValueError, match=r"expected the clock skew of the traces that are drawn, found that of others"):
+        draw(now, f"{0x100:032x}", compare=other, skew=clock_skew(before))
+    with pytest.raises(ValueError, match="expected one clock skew where nothing is compared, found a pair"):
+        draw(now, f"{0x100:032x}", skew=(clock_skew(now), clock_skew(before)))
+
+
+def test_clocks_that_agree_are_said():
+    now, before = pair()
+    payload = draw(now, NOW_ID, compare=(before, BEFORE_ID), skew=(clock_skew(now), clock_skew(before))).payload
+    assert payload.meta["note"].endswith("; the clocks agree: nothing is to be corrected")
+    assert (
+        "corrected" not in draw(now, NOW_ID, compare=(before, BEFORE_ID), path=critical_path(now)).payload.meta["note"]
+    )
 
 
 @st.composite

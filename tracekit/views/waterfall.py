@@ -219,7 +219,7 @@ def waterfall(
     *,
     path: CriticalPath | None = None,
     compare: str | TraceSet | tuple[TraceSet, str] | None = None,
-    skew: ClockSkew | None = None,
+    skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
     height: int = 480,
 ) -> Any:
     """Draw one trace as a waterfall in a notebook.
@@ -236,8 +236,9 @@ def waterfall(
         What it is compared with, aligned by call path: another trace of the same set, a trace of another one
         (``(before, trace_id)``), or another set, of which the trace of median duration with the same root is taken.
     skew
-        Estimated clocks of these traces; those that the path was walked on unless given.  Times are drawn as recorded;
-        a switch shows the corrected ones.
+        Estimated clocks of these traces; those that the path was walked on unless given.  A comparison of two sets
+        needs a pair, ``(clock_skew(traces), clock_skew(before))``.  Times are drawn as recorded; a switch shows the
+        corrected ones.
     height
         Of the view, in pixels.
 
@@ -253,7 +254,7 @@ def waterfall(
     ------
     ValueError
         No trace, or several, begin so; the nearest ids are named.  Or the height is not positive, the path is that of
-        other traces, or nothing can be compared with.
+        other traces, or nothing can be compared with, or the clocks of one of two traces are not given.
     TypeError
         What should name a trace does not.
 

@@ -17,10 +17,11 @@ from tracekit.views.details import Strings, detail_columns, source_names
 from tracekit.views.text import duration, plural
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall import row_payload
-from tracekit.views.waterfall_path import path_columns
+from tracekit.views.waterfall_path import is_among, path_columns, shift_columns
 from tracekit.views.waterfall_rows import TraceRows, trace_rows
 
 if TYPE_CHECKING:
+    from tracekit.analysis.clock_skew_result import ClockSkew
     from tracekit.analysis.path_result import CriticalPath
     from tracekit.columns import Array
     from tracekit.views.colours import Colours
@@ -106,6 +107,7 @@ def compared_payload(
     with_details: bool = True,
     colours: Colours | None = None,
     path: CriticalPath | None = None,
+    skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
 ) -> tuple[Payload, Array]:
     """Return what the waterfall of two traces draws.
 
@@ -121,18 +123,22 @@ def compared_payload(
         Slots of services; those of this process unless given.
     path
         Critical path of ``traces``.
+    skew
+        Estimated clocks of ``traces`` and of ``other``, or of a set that holds both traces; those of the path unless
+        given.
 
     Returns
     -------
     tuple
         A payload with the columns of ``trace_payload`` and ``state`` (``State``), ``start2`` and ``dur2`` (of the other
-        trace; 0 where a span was added) and ``det`` (where the details of a row stand); and for every row of the view
-        the rows in ``traces.spans`` and ``other.spans``, -1 where it is not there.
+        trace; 0 where a span was added) and ``det`` (where the details of a row stand); with clocks of both traces
+        ``shift`` and ``doubt`` of the row's span, ``shift2`` and ``doubt2`` of the one before; and for every row of the
+        view the rows in ``traces.spans`` and ``other.spans``, -1 where it is not there.
 
     Raises
     ------
     ValueError
-        No trace, or several, begin so; the nearest ids are named.
+        No trace, or several, begin so; the nearest ids are named.  Or the clocks are those of other traces.
 
     Examples
     --------
@@ -164,6 +170,8 @@ def compared_payload(
     columns |= _shape(columns["parent"])
     if path is not None:
         columns |= _placed(path_columns(path, *pair[0]), at[0])
+    moves, said = _moves(pair, at, path, skew)
+    columns |= moves
     sources: list[str] = []
     if with_details:
         lost = at[1][at[0] < 0]
@@ -181,7 +189,7 @@ def compared_payload(
         "services": services,
         "slots": [slots[name] for name in services],
         "sources": sources,
-        "note": _note(mine, theirs, columns["state"]),
+        "note": "; ".join(filter(None, [_note(mine, theirs, columns["state"]), said])),
     }
     spans = [np.where(found >= 0, shown.rows[found], -1) for (_, shown), found in zip(pair, at, strict=True)]
     return Payload(columns, strings.texts, meta), np.stack(spans)
@@ -266,6 +274,34 @@ def _placed(path: dict[str, Array], rows: Array) -> dict[str, Array]:
     place = np.full(int(rows.max(initial=0)) + 1, -1, np.int32)
     place[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
     return path | {"critRow": np.where(path["critRow"] >= 0, place[path["critRow"]], -1).astype(np.int32)}
+
+
+def _moves(
+    pair: tuple[Pair, Pair],
+    at: list[Array],
+    path: CriticalPath | None,
+    skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None,
+) -> tuple[dict[str, Array], str]:
+    """Return how far corrected clocks would move the spans of both traces, by row; and what has to be said."""
+    ours, others = skew if isinstance(skew, tuple) else (path if skew is None else skew,) * 2
+    if ours is None or others is None:
+        return {}, ""
+    if not is_among(others.source, *pair[1]):
+        if skew is None:  # a path tells the clocks of its own traces
+            moved = int(np.count_nonzero(shift_columns(ours, *pair[0])["shift"]))
+            told = "would move with corrected clocks; those of the other trace are not known"
+            return {}, f"{plural(moved, 'span')} {told}" if moved else ""
+        raise ValueError(
+            f"expected the clocks of both traces, found none of trace {pair[1][1].trace_id} in the skew given: of two "
+            "sets give both, skew=(clock_skew(traces), clock_skew(other))"
+        )
+    mine, theirs = shift_columns(ours, *pair[0]), shift_columns(others, *pair[1])
+    columns = {}
+    for name in ("shift", "doubt"):
+        columns[f"{name}2"] = np.where(at[1] >= 0, theirs[name][at[1]], 0.0)
+        columns[name] = np.where(at[0] >= 0, mine[name][at[0]], columns[f"{name}2"])
+    is_alike = skew is not None and not columns["shift"].any() and not columns["shift2"].any()
+    return columns, "the clocks agree: nothing is to be corrected" if is_alike else ""
 
 
 def _details(pair: tuple[Pair, Pair], lost: Array, strings: Strings) -> dict[str, Array]:

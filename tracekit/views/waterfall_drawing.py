@@ -149,7 +149,7 @@ def draw(
     *,
     path: CriticalPath | None = None,
     compare: str | TraceSet | tuple[TraceSet, str] | None = None,
-    skew: ClockSkew | None = None,
+    skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
 ) -> Drawing:
     """Return the waterfall of a trace, or of two.
 
@@ -166,20 +166,26 @@ def draw(
     Raises
     ------
     ValueError
-        No trace, or several, begin so; the nearest ids are named.  Or nothing can be compared with, or the path is that
-        of other traces.
+        No trace, or several, begin so; the nearest ids are named.  Or nothing can be compared with, or the path or the
+        clocks are those of other traces.
     """
     if not len(traces):
         return _nothing(traces)
     shown = trace_rows(traces, trace_id)
     if compare is None:
+        if isinstance(skew, tuple):
+            raise ValueError(
+                "expected one clock skew where nothing is compared, found a pair: give compare=... as well"
+            )
         is_small = len(shown.rows) <= EMBEDDED_SPANS
         payload = trace_payload(traces, shown.trace_id, with_details=is_small, path=path, skew=skew)
         return Drawing(payload, (traces,), shown.rows[None, :], (shown.base_ns,))
     other, other_id = other_trace(traces, shown.trace_id, compare)
     there = trace_rows(other, other_id)
     is_small = len(shown.rows) + len(there.rows) <= EMBEDDED_SPANS
-    payload, rows = compared_payload(traces, shown.trace_id, other, there.trace_id, with_details=is_small, path=path)
+    payload, rows = compared_payload(
+        traces, shown.trace_id, other, there.trace_id, with_details=is_small, path=path, skew=skew
+    )
     return Drawing(payload, (traces, other), rows, (shown.base_ns, there.base_ns))
 
 

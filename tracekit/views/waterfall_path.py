@@ -112,15 +112,46 @@ def shift_columns(skew: ClockSkew | CriticalPath, traces: TraceSet, shown: Trace
     return {"shift": 0.0 - ahead, "doubt": doubt}
 
 
+def is_among(source: TraceSet, traces: TraceSet, shown: TraceRows) -> bool:
+    """Return whether a set that was analysed holds a trace as it is drawn.
+
+    Parameters
+    ----------
+    source
+        The set that was analysed.
+    traces
+        The set that is drawn.
+    shown
+        The rows of the waterfall.
+
+    Returns
+    -------
+    bool
+        True where it has a trace of this id with the same spans.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.views.waterfall_rows import trace_rows
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 3, "end_ns": 9})
+    >>> shop = TraceSet.from_spans(frame)
+    >>> later = shop.trace("0" * 30 + "b2")
+    >>> is_among(shop, later, trace_rows(later, "0000"))
+    True
+    """
+    if shown.trace_id not in source.trace_ids:
+        return False
+    first, count = int(source.forest.starts[source.find(shown.trace_id)]), len(shown.rows)
+    there = source.columns.spans.span_id[first : first + count]
+    mine = traces.columns.spans.span_id[shown.rows.min() :][:count]
+    return bool(np.array_equal(there, mine))
+
+
 def _first_row(source: TraceSet, traces: TraceSet, shown: TraceRows, what: str) -> int:
     """Return where the trace begins in the set that was analysed."""
-    count = len(shown.rows)
-    if shown.trace_id in source.trace_ids:
-        first = int(source.forest.starts[source.find(shown.trace_id)])
-        there = source.columns.spans.span_id[first : first + count]
-        mine = traces.columns.spans.span_id[shown.rows.min() :][:count]
-        if np.array_equal(there, mine):
-            return first
+    if is_among(source, traces, shown):
+        return int(source.forest.starts[source.find(shown.trace_id)])
     raise ValueError(
         f"expected the {what} of the traces that are drawn, found that of others: trace {shown.trace_id} is not among "
         f"them as it is here; {what.replace(' ', '_')}(traces) gives it"

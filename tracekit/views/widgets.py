@@ -84,7 +84,7 @@ class WaterfallWidget(Pictured):
         *,
         path: CriticalPath | None = None,
         compare: str | TraceSet | tuple[TraceSet, str] | None = None,
-        skew: ClockSkew | None = None,
+        skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
         height: int,
     ) -> WaterfallWidget:
         """Return the widget of a trace.

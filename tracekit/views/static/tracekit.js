@@ -370,20 +370,42 @@ function offsets(counts) {
 function traceOf(table) {
   const T = Object.assign(Object.create(null), table);
   T.n = table.start.length;
-  T.recorded = table.start;
-  Object.assign(T, shapeOf(T.depth));
-  T.end = endOf(T);
+  T.recorded = { start: table.start, start2: table.start2 };
+  Object.assign(T, shapeOf(T.depth), rangeOf(T));
   T.path = pathOf(T);
-  if (!T.shift?.some(moved => moved)) T.shift = null; // nothing to switch
+  if (![T.shift, T.shift2].some(shifts => shifts?.some(moved => moved))) T.shift = T.shift2 = null; // nothing to switch
   T.folds = foldsOf(T);
   return T;
 }
 
-function endOf(T) {
-  let end = 1;
-  for (let i = 0; i < T.n; i++) end = Math.max(end, T.start[i] + T.dur[i]);
-  if (T.dur2) for (let i = 0; i < T.n; i++) end = Math.max(end, T.start2[i] + T.dur2[i]);
-  return end;
+/** Where time begins and ends: at 0, or before if corrected clocks put a span there. */
+function rangeOf(T) {
+  let begin = 0, end = 1;
+  for (const [start, dur] of [[T.start, T.dur], [T.start2, T.dur2]]) {
+    if (!start) continue;
+    for (let i = 0; i < T.n; i++) {
+      begin = Math.min(begin, start[i]);
+      end = Math.max(end, start[i] + dur[i]);
+    }
+  }
+  return { begin, end };
+}
+
+/** Draw times as they were recorded, or as the estimated clocks would have it: of both traces, where there are two. */
+function correctClocks(T, isCorrected) {
+  const moved = (start, shift) => (isCorrected && shift ? Float64Array.from(start, (time, i) => time + shift[i]) : start);
+  T.isCorrected = isCorrected;
+  T.start = moved(T.recorded.start, T.shift);
+  T.start2 = moved(T.recorded.start2, T.shift2);
+  T.folds.facts.clear();
+  Object.assign(T, rangeOf(T));
+}
+
+/** What corrected clocks do to a row, in words; nothing where they leave it, and its span before, as it was. */
+function movedWords(T, i) {
+  if (!T.shift) return '';
+  const isAlone = T.state?.[i] === MISSING; // its span before is the one that is drawn
+  return [T.shift[i] && `moved by ${signed(T.shift[i])}`, !isAlone && T.shift2?.[i] && `before moved by ${signed(T.shift2[i])}`].filter(Boolean).join(', ');
 }
 
 /** Parent of each row and the row after its last descendant: rows stand in preorder, so their depth says it all. */
@@ -477,8 +499,8 @@ function foldWords(T, g) {
 }
 
 function spokenRow(T, i) {
-  const error = T.flags[i] & ERROR ? ', error' : '', moved = T.isCorrected && T.shift[i] ? `, moved by ${signed(T.shift[i])}` : '';
-  return `${timeWords(T, i)}, starts at ${duration(T.start[i])}${error}${moved}`;
+  const error = T.flags[i] & ERROR ? 'error' : '', moved = T.isCorrected ? movedWords(T, i) : '';
+  return [timeWords(T, i), `starts at ${duration(T.start[i])}`, error, moved].filter(Boolean).join(', ');
 }
 
 const idOf = (T, i) => (T.spanHi ? hex(T.spanHi[entry(T, i)], T.spanLo[entry(T, i)]) : '');
@@ -612,8 +634,8 @@ class Row {
   }
 
   fillSpan(W, i) {
-    const { T } = W, flags = T.flags[i], kind = T.state ? T.state[i] : MATCHED, moved = T.isCorrected && T.shift[i];
-    const notes = [[flags & ORPHAN, 'parent missing'], [kind === ADDED, 'added'], [kind === MISSING, 'missing'], [kind === SLOWER, 'slower'], [kind === FASTER, 'faster'], [moved, 'moved'], [flags & LINKED, 'linked']];
+    const { T } = W, flags = T.flags[i], kind = T.state ? T.state[i] : MATCHED, moved = T.isCorrected ? movedWords(T, i) : '';
+    const notes = [[flags & ORPHAN, 'parent missing'], [kind === ADDED, 'added'], [kind === MISSING, 'missing'], [kind === SLOWER, 'slower'], [kind === FASTER, 'faster'], [moved, moved.startsWith('before') ? 'before moved' : 'moved'], [flags & LINKED, 'linked']];
     this.error.hidden = !(flags & ERROR);
     this.note.textContent = notes.filter(([on]) => on).map(([, words]) => words).join(', ');
     this.note.hidden = !this.note.textContent;
@@ -799,14 +821,14 @@ class Minimap {
     this.el = set(h('canvas', 'tkw-mini'), { role: 'img', 'aria-label': 'Overview of the whole trace; drag to zoom, double click for all' });
     this.whole = null;
     let from = null;
-    const at = e => clip(e.offsetX / this.el.clientWidth, 0, 1) * W.T.end;
+    const at = e => W.T.begin + clip(e.offsetX / this.el.clientWidth, 0, 1) * W.whole;
     W.on(this.el, 'pointerdown', e => { this.el.setPointerCapture(e.pointerId); from = at(e); });
     W.on(this.el, 'pointermove', e => {
-      if (from != null && Math.abs(at(e) - from) > W.T.end * 0.002) W.look(Math.min(from, at(e)), Math.max(from, at(e)));
+      if (from != null && Math.abs(at(e) - from) > W.whole * 0.002) W.look(Math.min(from, at(e)), Math.max(from, at(e)));
     });
     W.on(this.el, 'pointerup', () => { from = null; });
     W.on(this.el, 'pointercancel', () => { from = null; });
-    W.on(this.el, 'dblclick', () => W.look(0, W.T.end));
+    W.on(this.el, 'dblclick', () => W.lookAtAll());
   }
 
   forget() { this.whole = null; }
@@ -819,10 +841,10 @@ class Minimap {
     const pen = canvas.getContext('2d');
     pen.fillStyle = this.W.paints.bg;
     pen.fillRect(0, 0, width, height);
-    const slots = T.meta.slots.map(colourOf), thick = Math.max(1, Math.min(4, (height - 4) / T.n * 0.8));
+    const slots = T.meta.slots.map(colourOf), thick = clip((height - 4) / T.n * 0.8, 1, 4), scale = width / this.W.whole;
     for (let i = 0; i < T.n; i++) {
       pen.fillStyle = T.flags[i] & ERROR ? this.W.paints.err : slots[T.svc[i]];
-      pen.fillRect(T.start[i] / T.end * width, 2 + i / T.n * (height - 4), Math.max(1, Math.max(0, T.dur[i]) / T.end * width), thick);
+      pen.fillRect((T.start[i] - T.begin) * scale, 2 + i / T.n * (height - 4), Math.max(1, T.dur[i] * scale), thick);
     }
     return canvas;
   }
@@ -835,7 +857,7 @@ class Minimap {
       this.el.height = height;
       this.whole = this.paint(width, height);
     }
-    const pen = this.el.getContext('2d'), a = W.from / W.T.end * width, b = W.to / W.T.end * width;
+    const pen = this.el.getContext('2d'), [a, b] = [W.from, W.to].map(time => (time - W.T.begin) / W.whole * width);
     pen.drawImage(this.whole, 0, 0);
     pen.fillStyle = isDark() ? 'rgba(0,0,0,.55)' : 'rgba(120,130,140,.35)';
     pen.fillRect(0, 0, a, height);
@@ -965,7 +987,9 @@ class Detail {
     else if (status) facts.push(['status', status]);
     if (flags & ORPHAN) facts.push(['parent', 'not in the data']);
     if (flags & INFERRED) facts.push(['origin', 'written by the backend for a callee that sent nothing']);
-    if (T.shift?.[i]) facts.push(['clock', `${signed(T.shift[i])} ± ${duration(T.doubt[i])} when corrected for skew${T.isCorrected ? ', as drawn' : ''}`]);
+    const clock = (shift, doubt) => `${signed(shift)} ± ${duration(doubt)} when corrected for skew${T.isCorrected ? ', as drawn' : ''}`;
+    if (T.shift?.[i]) facts.push(['clock', clock(T.shift[i], T.doubt[i])]);
+    if (T.shift2?.[i] && T.state[i] !== MISSING) facts.push(['clock before', clock(T.shift2[i], T.doubt2[i])]);
     if (T.path) facts.push(['critical path', this.pathWords(i)]);
     this.put(T.strings[T.name[i]], this.grid(facts), this.family(i), ...sections.flatMap(([heading, rows]) => [this.heading(heading), this.grid(rows)]));
   }
@@ -1056,8 +1080,7 @@ export class Waterfall extends View {
     super(host, height);
     this.T = traceOf(table);
     Object.assign(this, { onSelect, onLook, ask });
-    this.from = 0;
-    this.to = this.T.end;
+    [this.from, this.to] = [this.T.begin, this.T.end];
     this.selected = -1;
     this.outline = new Outline(this.T);
     this.showPath = !!this.T.path;
@@ -1074,6 +1097,11 @@ export class Waterfall extends View {
   }
 
   get rows() { return this.outline.rows; }
+
+  /** How long everything is that can be looked at. */
+  get whole() { return this.T.end - this.T.begin; }
+
+  get isWhole() { return this.from === this.T.begin && this.to === this.T.end; }
 
   /** How far it is scrolled; while it is hidden (JupyterLab does so when the theme changes) it would say 0. */
   get top() {
@@ -1112,8 +1140,8 @@ export class Waterfall extends View {
     if (T.path) bar.append(this.pathSwitch = toggle('Critical path', () => this.turnPath(), 'c', this.showPath));
     if (T.shift) bar.append(this.clockSwitch = toggle('Corrected clocks', () => this.turnClock(), 't', false));
     if (T.folds.members.length) bar.append(this.foldSwitch = toggle('Fold repeats', () => this.turnFolds(), 'g', true));
-    bar.append(this.levelChoice(), button('Whole trace', () => this.look(0, T.end), '0'), button('Keys', () => this.detail.showKeys(), '?'));
-    bar.append(h('span', 'tkw-gap'), h('span', 'tkw-dim', `${many(T.n, 'span')} · ${duration(T.end)}`));
+    bar.append(this.levelChoice(), button('Whole trace', () => this.lookAtAll(), '0'), button('Keys', () => this.detail.showKeys(), '?'));
+    bar.append(h('span', 'tkw-gap'), h('span', 'tkw-dim', T.state ? many(T.n, 'row') : `${many(T.n, 'span')} · ${duration(T.end)}`));
     return bar;
   }
 
@@ -1170,17 +1198,14 @@ export class Waterfall extends View {
     this.list();
   }
 
-  /** Times as they were recorded, or as the estimated clocks would have it; never earlier than 0 on the axis. */
   turnClock() {
-    const { T } = this;
+    const { T, isWhole } = this;
     if (!T.shift) return;
-    T.isCorrected = !T.isCorrected;
-    T.start = T.isCorrected ? Float64Array.from(T.recorded, (time, i) => time + T.shift[i]) : T.recorded;
-    T.end = endOf(T);
-    T.folds.facts.clear();
-    set(this.clockSwitch, { 'aria-pressed': String(!!T.isCorrected) });
+    correctClocks(T, !T.isCorrected);
+    set(this.clockSwitch, { 'aria-pressed': String(T.isCorrected) });
     this.mini.forget();
-    this.look(this.from, this.to);
+    if (isWhole) this.lookAtAll();
+    else this.look(this.from, this.to);
     this.refill();
     if (this.detail.open && this.selected >= 0) this.detail.show(this.selected);
   }
@@ -1246,19 +1271,21 @@ export class Waterfall extends View {
   // ---- moving in time
 
   look(from, to, { quiet = false } = {}) {
-    const least = Math.max(10, this.T.end * 1e-7);
+    const least = Math.max(10, this.whole * 1e-7);
     if (to - from < least) [from, to] = [(from + to - least) / 2, (from + to + least) / 2];
-    const span = Math.min(to - from, this.T.end);
-    this.from = Math.max(0, Math.min(from, this.T.end - span));
+    const span = Math.min(to - from, this.whole);
+    this.from = clip(from, this.T.begin, this.T.end - span);
     this.to = this.from + span;
     this.redraw();
     if (!quiet) this.tellLook();
   }
 
+  lookAtAll(how) { this.look(this.T.begin, this.T.end, how); }
+
   /** Tell the notebook where the reader looks, once he has come to rest. */
   tellLook() {
     clearTimeout(this.resting);
-    if (this.onLook) this.resting = setTimeout(() => this.onLook(this.from > 0 || this.to < this.T.end ? [this.from, this.to] : []), 150);
+    if (this.onLook) this.resting = setTimeout(() => this.onLook(this.isWhole ? [] : [this.from, this.to]), 150);
   }
 
   zoom(factor, at = 0.5) {
@@ -1444,7 +1471,7 @@ export class Waterfall extends View {
       [['s'], 'zoom out', () => this.zoom(1.25)],
       [['a'], 'earlier', () => this.pan(-0.1)],
       [['d'], 'later', () => this.pan(0.1)],
-      [['0'], 'whole trace', () => this.look(0, T.end)],
+      [['0'], 'whole trace', () => this.lookAtAll()],
       [['f'], 'fit the selected row', () => this.fit(this.selected)],
       [['/'], 'find', () => this.query.focus()],
       [['n'], 'next hit', () => this.step(this.hitList, 1)],
@@ -2179,7 +2206,7 @@ function renderWaterfall(model, el, tell, height) {
   const W = new Waterfall(el, decode(model.get('data')), { height, onSelect: tell('row'), onLook: tell('brush'), ask });
   const select = () => { const i = model.get('row'); if (i >= 0 && i !== W.selected) W.select(i, { quiet: true }); };
   const look = () => {
-    const [from, to] = model.get('brush').length ? model.get('brush') : [0, W.T.end];
+    const [from, to] = model.get('brush').length ? model.get('brush') : [W.T.begin, W.T.end];
     if (from !== W.from || to !== W.to) W.look(from, to, { quiet: true });
   };
   return [W, { 'change:row': select, 'change:brush': look, 'msg:custom': answer }];
