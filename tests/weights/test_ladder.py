@@ -28,6 +28,11 @@ def one_each(**columns):
     return traces_of(RNG, ids=(ids, ids), start_ns=EPOCH_NS + np.arange(n) * 1_000_001, **columns)
 
 
+def numbered(numbers):
+    """One single-span trace for each number, which is its id."""
+    return traces_of(RNG, ids=(np.zeros(len(numbers), np.uint64), np.array(numbers, np.uint64)))
+
+
 def weights(traces, source="auto"):
     found = traces.with_weights(source).weights
     return found.value.tolist(), [found.source.at(n) for n in range(len(found.value))]
@@ -333,3 +338,33 @@ def test_weights_of_zero_leave_a_trace_out_of_every_figure():
     table = tk.latency(traces.with_weights("auto")).table
     assert table["weight_sum"].tolist() == [2.0]
     assert table["p99_ns"].tolist() == [10e6]
+
+
+def test_a_log_with_durations_tells_slow_requests_apart():
+    """Every slow request was kept, and one in ten of the others; by route alone all would weigh the same."""
+    slow, quick = 30, 400
+    ids = [f"{n:032x}" for n in range(1, slow + quick + 1)]
+    kept = np.r_[np.ones(slow, bool), np.arange(quick) % 10 == 0]
+    took = np.repeat([800_000_000, 20_000_000], [slow, quick])
+    log = pd.DataFrame({"trace_id": ids, "route": "/a", "duration_ns": took})
+    traces = numbered(1 + np.flatnonzero(kept))
+    assert dict(zip(*np.unique(weights(traces, log)[0], return_counts=True), strict=True)) == {1.0: slow, 10.0: 40}
+    by_route = weights(traces, log.drop(columns="duration_ns"))[0]
+    assert by_route == pytest.approx([(slow + quick) / 70] * 70)
+
+
+def test_classes_of_duration_with_few_traces_join_their_slower_neighbours():
+    """Of 4, 30, 200 and 8 were kept 4, 3, 20 and 0: the first two stand together, and so do the last two."""
+    took = np.repeat([1_600_000_000, 400_000_000, 100_000_000, 25_000_000], [4, 30, 200, 8])
+    kept = np.concatenate([np.arange(n) < k for n, k in ((4, 4), (30, 3), (200, 20), (8, 0))])
+    ids = np.array([f"{n:032x}" for n in range(1, len(took) + 1)])
+    traces = numbered(1 + np.flatnonzero(kept))
+    found = weights(traces, pd.DataFrame({"trace_id": ids, "duration_ns": took}))[0]
+    assert found == pytest.approx([34 / 7] * 7 + [208 / 20] * 20)
+    assert sum(found) == pytest.approx(len(took))
+
+
+def test_a_stratum_with_few_traces_stands_alone_and_a_missing_duration_is_a_class():
+    took = [np.nan, np.nan, 5e6, 9e9]
+    log = pd.DataFrame({"trace_id": [f"{n:032x}" for n in range(1, 5)], "route": ["/a", "/a", "/b", "/b"]})
+    assert weights(numbered([1, 3]), log.assign(duration_ns=took)) == ([2.0, 2.0], ["log"] * 2)

@@ -59,6 +59,10 @@ def weights(values, labels):
         ),
         (weights([0, 0], [NOT_SAMPLED] * 2), "all 2 traces came beside the sample and count as 0: figures describe"),
         (weights([1, 1, 0], ["log", "log", BEYOND]), "weights from log; 1 traces beside the sample count as 0: figur"),
+        (
+            weights([9, 2], ["calibration"] * 2),
+            "weights from calibration: figures describe all traffic, where requests of one stratum had one chance, as",
+        ),
         (weights([9, 1], ["log", UNKNOWN]), "the weight of 1 of 2 traces is unknown and counts as 1"),
     ],
 )

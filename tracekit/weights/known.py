@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 UNKNOWN, NOT_SAMPLED, BEYOND = "unknown", "not sampled", "beyond the base sample"
+LOG, CALIBRATION = "log", "calibration"
+STRATIFIED = frozenset({LOG, CALIBRATION})
+"""Sources that know how many requests of a stratum were kept, and not which ones had which chance."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ class Weights:
         said += f"; {int(beside.sum()):,} traces beside the sample count as 0" * bool(beside.any())
         if (self.value == 1).all():
             return f"{said}: all are 1, every request left its trace, and figures describe all traffic"
-        return f"{said}: figures describe all traffic, as good as {self.n_effective:,.0f} traces"
+        alike = ", where requests of one stratum had one chance" * bool(STRATIFIED & set(named))
+        return f"{said}: figures describe all traffic{alike}, as good as {self.n_effective:,.0f} traces"
 
 
 class Weighted:

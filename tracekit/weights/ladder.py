@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import Codes
-from tracekit.weights.counts import Counts, log_columns, read_counts
-from tracekit.weights.known import NOT_SAMPLED, UNKNOWN, Weights, given
+from tracekit.weights.counts import Counts, read_counts
+from tracekit.weights.known import CALIBRATION, LOG, NOT_SAMPLED, UNKNOWN, Weights, given
+from tracekit.weights.log_strata import log_weights
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.rules import Rules
 from tracekit.weights.tail_policies import policy_weights
@@ -147,7 +148,7 @@ def _asked(traces: TraceSet, source: Any) -> Weights:
     if isinstance(source, pd.DataFrame):
         if "trace_id" in source:
             return climb(traces, Evidence(log=source))[0]
-        return climb(traces, Evidence(counts=read_counts(source)), "calibration")[0]
+        return climb(traces, Evidence(counts=read_counts(source)), CALIBRATION)[0]
     if isinstance(source, Path) or _is_rules(source):
         return climb(traces, Evidence(rules=sampling_rules(source)))[0]
     return given(traces.trace_ids, source)
@@ -210,15 +211,7 @@ def _log(traces: TraceSet, evidence: Evidence) -> Shares | None:
     """By stratum, the share of the logged requests whose trace is in hand; needs the trace id of every request."""
     if evidence.log is None or "trace_id" not in evidence.log:
         return None
-    log, names = evidence.log, log_columns(evidence.log)
-    ids = log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "").to_numpy()
-    at = pd.Index(traces.trace_ids).get_indexer(pd.Index(ids))
-    by = names.groupby(list(names), dropna=False, sort=False) if names.shape[1] else None
-    code = np.zeros(len(log), np.int64) if by is None else by.ngroup().to_numpy()
-    asked, kept = np.bincount(code), np.bincount(code, at >= 0)
-    weight = np.full(len(traces), np.nan)
-    weight[at[at >= 0]] = (asked / np.where(kept > 0, kept, 1))[code[at >= 0]]
-    return _all_of(weight, "log")
+    return log_weights(traces, evidence.log)
 
 
 def _by_state(read: Callable[[str], float | None], label: str) -> Callable[[TraceSet, Evidence], Shares | None]:
@@ -276,7 +269,7 @@ def _calibrated(traces: TraceSet, evidence: Evidence) -> Shares | None:
     if evidence.counts is None:
         return None
     weight, obstacles = calibrated(traces, evidence.counts)
-    return _all_of(weight, "calibration")._replace(obstacles=obstacles)
+    return _all_of(weight, CALIBRATION)._replace(obstacles=obstacles)
 
 
 def calibrated(traces: TraceSet, counts: Counts) -> tuple[Array, dict[str, int]]:
@@ -329,7 +322,7 @@ def calibrated(traces: TraceSet, counts: Counts) -> tuple[Array, dict[str, int]]
 
 RUNGS = (
     Rung(NOT_SAMPLED, _not_sampled),
-    Rung("log", _log),
+    Rung(LOG, _log),
     Rung(THRESHOLD_SOURCE, _by_state(probability, THRESHOLD_SOURCE)),
     Rung("tracestate ot=p", _by_state(legacy_probability, "tracestate ot=p")),
     Rung("SampleRate", _sample_rate),
@@ -337,5 +330,5 @@ RUNGS = (
     Rung("tail policy", _policies),
     Rung("rule", _rules),
     Rung("forensics", _forensics),
-    Rung("calibration", _calibrated),
+    Rung(CALIBRATION, _calibrated),
 )

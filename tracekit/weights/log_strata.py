@@ -1,0 +1,80 @@
+"""What a log with the trace id of every request tells: how many requests like this one each trace stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.attributes import Codes
+from tracekit.weights.counts import log_columns
+from tracekit.weights.known import LOG
+from tracekit.weights.xray_reservoir import Shares
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+DURATION = "duration_ns"
+_FEWEST = 5
+
+
+def log_weights(traces: TraceSet, log: pd.DataFrame) -> Shares:
+    """Return logged over traced requests of the stratum of each trace.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    log
+        One row a request, sampled or not: ``trace_id`` and any of ``service``, ``route``, ``method``, ``status``,
+        ``duration_ns``.
+
+    Returns
+    -------
+    Shares
+        NaN for traces that the log does not hold.
+
+    Notes
+    -----
+    Assumes that requests of one stratum had one chance, so a stratum has to tell apart whatever decided.  Samplers that
+    keep slow traces decide by the duration: where it is logged, requests of one route and status are told apart by half
+    powers of two of it, and neighbours are joined, from the slowest on, until five traces stand behind every class.  A
+    log without durations gives a wrong p95 beside such a sampler, and nothing in it shows that.
+
+    Examples
+    --------
+    All slow requests were kept and one in ten of the others:
+
+    >>> from tracekit import TraceSet
+    >>> ids = [f"{n:032x}" for n in range(1, 111)]
+    >>> log = pd.DataFrame({"trace_id": ids, "duration_ns": [900_000_000] * 10 + [20_000_000] * 100})
+    >>> kept = pd.DataFrame({"trace_id": ids[:20], "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> np.unique(log_weights(TraceSet.from_spans(kept), log).weight).tolist()
+    [1.0, 10.0]
+    """
+    ids = log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "").to_numpy()
+    at = pd.Index(traces.trace_ids).get_indexer(pd.Index(ids))
+    names = log_columns(log)
+    by = names.groupby(list(names), dropna=False, sort=False) if names.shape[1] else None
+    stratum = np.zeros(len(log), np.int64) if by is None else by.ngroup().to_numpy()
+    code = stratum if DURATION not in log else _told_apart(stratum, log[DURATION].to_numpy(np.float64), at >= 0)
+    asked, kept = np.bincount(code), np.bincount(code, at >= 0)
+    weight = np.full(len(traces), np.nan)
+    weight[at[at >= 0]] = (asked / np.where(kept > 0, kept, 1))[code[at >= 0]]
+    return Shares(weight, Codes(np.where(np.isnan(weight), -1, 0).astype(np.int32), [LOG]), {})
+
+
+def _told_apart(stratum: Array, took_ns: Array, is_kept: Array) -> Array:
+    """Return strata told apart by the duration too, with enough traces in each, numbered from 0."""
+    pace = np.where(took_ns > 0, np.round(2 * np.log2(np.where(took_ns > 0, took_ns, 1))), -1)
+    cells = pd.DataFrame({"stratum": stratum, "pace": -pace, "kept": is_kept}).groupby(["stratum", "pace"], sort=True)
+    kept = cells["kept"].sum()
+    owner, left = kept.index.get_level_values("stratum"), kept[::-1].groupby(level="stratum").cumsum()[::-1]
+    number, held, joined = 0, 0, np.zeros(len(kept), np.int64)
+    for cell, (count, rest) in enumerate(zip(kept, left, strict=True)):
+        if cell and (owner[cell] != owner[cell - 1] or min(held, rest) >= _FEWEST):
+            number, held = number + 1, 0
+        joined[cell], held = number, held + int(count)
+    return np.asarray(joined[cells.ngroup().to_numpy()])
