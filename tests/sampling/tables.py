@@ -21,6 +21,7 @@ from tracekit.analysis.sampling.id_randomness import battery
 from tracekit.analysis.sampling.tail_truncation import drop_p
 from tracekit.stats.intervals import wilson
 from tracekit.stats.minimum_effect import compare_mix, judge
+from tracekit.stats.partial_traces import any_parts, span_parts
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles
@@ -57,6 +58,27 @@ def unequal_weights(rng, repeats):
         note = f"raw error rate {np.mean(naive[name]):.2%}" if what == "error rate" else ""
         if found:
             yield Row(f"{name}: {what}", *count(found), *((0.92, 0.985) if what == "spans" else (0.94, 0.985)), note)
+
+
+def partial_traces(rng, repeats):
+    """Spans thinned each at its own rate by one random number a trace: spans that fail, traces with such a span."""
+    hits = {what: [] for what in ("failed spans", "traces with a failed span")}
+    naive = []
+    for _ in range(repeats):
+        world = population(rng)
+        trace = np.repeat(np.arange(PEOPLE), world.spans)
+        first = np.cumsum(world.spans) - world.spans
+        failed = np.arange(len(trace)) - first[trace] < world.failed_spans[trace]
+        rate = np.where(failed, 0.3, np.array([0.05, 0.1, 0.2])[rng.integers(0, 3, len(trace))])
+        kept = rng.random(PEOPLE)[trace] < rate
+        own = np.unique(trace[kept], return_inverse=True)[1]
+        truths = failed.mean(), (world.failed_spans > 0).mean()
+        naive.append(failed[kept].mean())
+        for what, make, right in zip(hits, (span_parts, any_parts), truths, strict=True):
+            found = weighted_rate(*make(own, rate[kept], failed[kept]), target="process")
+            hits[what].append(found.low <= right <= found.high)
+    for what, found in hits.items():
+        yield Row(f"own rate for every span: {what}", *count(found), 0.94, 0.99, f"raw {np.mean(naive):.2%}")
 
 
 def weight_effects(rng, repeats):
@@ -272,6 +294,7 @@ def wilson_is_not_enough(rng, repeats):
 
 TABLES = (
     Table(unequal_weights, 81, 200),
+    Table(partial_traces, 91, 200),
     Table(weight_effects, 82, 200),
     Table(reservoir, 83, 200),
     Table(configured, 84, 400),

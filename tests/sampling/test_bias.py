@@ -416,3 +416,46 @@ def test_strata_of_services_that_begin_traces_are_compared():
     )
     found = only(tk.sampling(traces, requests=counts), "mix.head")
     assert sorted(found.evidence["scope"]) == ["web /a", "web /b"]
+
+
+# ------------------------------------------------------------------ traces that are there in part
+
+
+def _partial(rng, n=3000):
+    """Roots are kept at 1/4, failing children at 1/2 and others at 1/8, by the random bits of the id."""
+    ids = random_ids(rng, n)
+    r = (ids[1] & np.uint64(2**56 - 1)).astype(np.float64) / 2.0**56
+    failing = rng.random(n) < 0.1
+    rows = []
+    for k, (high, low) in enumerate(zip(*(half.tolist() for half in ids), strict=True)):
+        for span, parent, rate, th, failed in (
+            ("1", None, 0.25, "c", False),
+            ("2", "1", 0.5 if failing[k] else 0.125, "8" if failing[k] else "e", failing[k]),
+        ):
+            if r[k] >= 1 - rate:
+                rows.append((f"{high:016x}{low:016x}", span, parent, f"ot=th:{th}", "ERROR" if failed else "OK"))
+    frame = pd.DataFrame(rows, columns=["trace_id", "span_id", "parent_span_id", "trace_state", "status_code"])
+    start = EPOCH_NS + np.arange(len(frame)) * 10**6
+    return failing, tk.TraceSet.from_spans(frame.assign(name="x", start_ns=start, end_ns=start + 10**6))
+
+
+def test_spans_with_thresholds_of_their_own_count_by_their_own():
+    failing, traces = _partial(np.random.default_rng(8))
+    found = tk.sampling(traces)
+    table = next(f for f in found if f.check == "bias.tail").evidence.set_index("measure")
+    assert table.loc["span error rate", "ci_low"] < failing.mean() / 2 < table.loc["span error rate", "ci_high"]
+    assert table.loc["span error rate", "raw"] > 1.8 * failing.mean() / 2, "the guard of the scenario"
+    row = table.loc["traces with a failed span"]
+    assert row["ci_low"] < failing.mean() < row["ci_high"]
+    assert row["raw"] > 1.5 * failing.mean()
+    text = said(found, "weights.sanity")
+    assert "have weights of their own, and " in text
+    assert "lost the root and stand for no request" in text
+
+
+def test_one_threshold_for_all_spans_of_a_trace_is_no_partial_trace():
+    frame = pd.DataFrame({"trace_id": "f" * 32, "span_id": ["1", "2"], "parent_span_id": [None, "1"], "name": "x"})
+    frame = frame.assign(start_ns=[0, 1], end_ns=5, trace_state=["ot=th:c", "ot=th:c"])
+    for states in (["ot=th:c", "ot=th:c"], ["ot=th:c", None], [None, None]):
+        found = tk.sampling(tk.TraceSet.from_spans(frame.assign(trace_state=states)))
+        assert "of their own" not in said(found, "weights.sanity")

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import Codes
+from tracekit.schema import ParentState
 from tracekit.traces import TraceSet
 from tracekit.weights.counts import Counts, counts_of_log, read_counts
 from tracekit.weights.known import Weights
 from tracekit.weights.ladder import Evidence, climb
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.tally import Tally, tally
+from tracekit.weights.trace_state import probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,9 +162,27 @@ class Inputs:
         return self.traces.weights.probability
 
     @cached_property
+    def span_probability(self) -> Array | None:
+        """float64, one a span: its own inclusion probability; None unless some trace holds several of them."""
+        spans, starts = self.traces.columns.spans, self.traces.forest.starts[:-1]
+        if not len(spans) or not (spans.trace_state >= 0).any():
+            return None
+        own = probabilities(spans.trace_state, self.traces.columns.texts)
+        told = np.where(np.isnan(own), np.inf, own)
+        least = np.minimum.reduceat(told, starts)
+        most = np.maximum.reduceat(np.where(np.isnan(own), 0.0, own), starts)
+        return own if (np.isfinite(least) & (least < most)).any() else None
+
+    @cached_property
     def base(self) -> Array:
-        """bool, one a trace: stands for all traffic with a known probability."""
-        return ~np.isnan(self.probability)
+        """bool, one a trace: stands for all traffic with a known probability.
+
+        Of traces that are there only in part, those with a root: where the root was left out nobody knows it.
+        """
+        known = ~np.isnan(self.probability)
+        if self.span_probability is None:
+            return known
+        return np.asarray(known & (self.traces.forest.state[self.traces.forest.root_row] == ParentState.ROOT))
 
     @cached_property
     def is_even(self) -> bool:

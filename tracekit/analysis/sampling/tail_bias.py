@@ -11,6 +11,7 @@ from tracekit.analysis.sampling.verdicts import needs, speak, worst
 from tracekit.analysis.sampling.words import duration, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
+from tracekit.stats.partial_traces import any_parts, span_parts
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.stats.weighted_rates import weight_effect, weighted_rate
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.sampling.inputs import Inputs
     from tracekit.findings import Finding
     from tracekit.schema import Array
+    from tracekit.stats.partial_traces import Parts
 
 CHECK = "bias.tail"
 SHARES = (0.5, 0.95, 0.99)
@@ -47,7 +49,9 @@ def tail_bias(inputs: Inputs) -> list[Finding]:
     (``stats.quantile_limits``).  Targets: ``window`` in the sentences, ``process`` beside it in the evidence.  Whether
     the weights matter: correlation of y - r x with w, exact permutation variance.  "Every error was kept" is believed
     only from a declared policy that the traces do not contradict.  A policy with probability 0 hides its class
-    completely, and no weight repairs that.  Source: Horvitz-Thompson, Hajek, Woodruff, Zou-Donner, DuMouchel-Duncan.
+    completely, and no weight repairs that.  Where the spans of a trace carry thresholds of
+    their own, a span counts by its own, and a trace with a failed span by Ertl's estimator (``stats.partial_traces``).
+    Source: Horvitz-Thompson, Hajek, Woodruff, Zou-Donner, DuMouchel-Duncan, Ertl 2021.
 
     Examples
     --------
@@ -75,7 +79,10 @@ def _errors(inputs: Inputs) -> Finding:
     rows = [_rate_row(inputs, "error rate", pi, failed, np.ones(len(pi)), float(inputs.failed.mean()), certain=certain)]
     errors, spans = _spans(inputs)
     raw = float(errors.sum() / max(spans.sum(), 1))
-    rows.append(_rate_row(inputs, "span error rate", pi, errors[base], spans[base], raw, certain=False))
+    if (parts := _parts(inputs)) is not None:
+        rows += [_rate_row(inputs, name, *part, of, certain=False) for name, part, of in parts]
+    else:
+        rows.append(_rate_row(inputs, "span error rate", pi, errors[base], spans[base], raw, certain=False))
     table = pd.DataFrame(rows)
     row = table.iloc[0]
     counted = f"n = {number(row['n_traces'])}, effective {number(row['n_eff'])}"
@@ -169,13 +176,27 @@ def _spans(inputs: Inputs) -> tuple[Array, Array]:
     return errors.astype(np.float64), spans.astype(np.float64)
 
 
+def _parts(inputs: Inputs) -> list[tuple[str, Parts, float]] | None:
+    """Return the rates of traces that are there in part, with the raw ones; None where no trace is."""
+    if inputs.span_probability is None:
+        return None
+    traces, own = inputs.traces, np.flatnonzero(~inputs.traces.is_inferred & ~np.isnan(inputs.span_probability))
+    trace = np.unique(traces.forest.trace[own], return_inverse=True)[1]
+    pi, failed = inputs.span_probability[own], np.asarray(traces.is_error[own])
+    some = float((np.bincount(trace[failed], minlength=int(trace.max()) + 1) > 0).mean())
+    return [
+        ("span error rate", span_parts(trace, pi, failed), float(failed.mean())),
+        ("traces with a failed span", any_parts(trace, pi, failed), some),
+    ]
+
+
 def _rate_row(
     inputs: Inputs, measure: str, pi: Array, y: Array, x: Array, raw: float, *, certain: bool
 ) -> dict[str, Any]:
     """Return one rate as a row of evidence."""
     window = weighted_rate(pi, y, x, level=inputs.level, events_certain=certain)
     process = weighted_rate(pi, y, x, target="process", level=inputs.level)
-    few = measure == "span error rate" and window.n_events < _FEWEST
+    few = measure != "error rate" and window.n_events < _FEWEST
     effect = weight_effect(pi, y, x)
     return {
         "measure": measure,

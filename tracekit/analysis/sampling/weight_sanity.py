@@ -45,7 +45,8 @@ def weight_sanity(inputs: Inputs) -> list[Finding]:
     A kept span has R >= T (R = ``rv``, else the low 56 bits of the id): one violation proves that somebody sampled
     without updating ``th``, provided nobody rewrote the ids.  Thresholds must not fall from parent to child.  No single
     weight above 5 % of their sum; effective n above 5 % of n; sum of the weights over counted requests within the
-    margin; not all weights 1 where the rules keep less.  Missing thresholds are unknown and not wrong.  Source:
+    margin; not all weights 1 where the rules keep less; one weight for
+    all spans of a trace.  Missing thresholds are unknown and not wrong.  Source:
     OpenTelemetry's tracestate probability sampling.
 
     Examples
@@ -137,6 +138,8 @@ def _used(inputs: Inputs) -> Finding:
     rate = inputs.rules.base_rate if inputs.rules is not None else None
     if rate is not None and rate < 1 and not inputs.rules_gave and inputs.is_even and float(inputs.probability[0]) == 1:
         problems.append(("warn", f"every weight is 1, though the rules keep {percent(rate)}"))
+    if partial := _partial(inputs):
+        problems.append(("warn", partial))
     summed = _sum_against_requests(inputs)
     problems += [summed] if summed is not None else []
     table = pd.DataFrame(
@@ -152,6 +155,20 @@ def _used(inputs: Inputs) -> Finding:
     else:
         text = f"Weights of all {counted(n, 'trace')} are known, from {', '.join(sources)} ({said}){good}."
     return speak(CHECK, status, text, inputs, table.assign(status=status))
+
+
+def _partial(inputs: Inputs) -> str:
+    """Return how many traces are there only in part by design, in words; empty where none."""
+    if inputs.span_probability is None:
+        return ""
+    trace, own = inputs.traces.forest.trace, inputs.span_probability
+    known = ~np.isnan(own)
+    least, most = np.full(len(inputs.traces), np.inf), np.zeros(len(inputs.traces))
+    np.minimum.at(least, trace[known], own[known])
+    np.maximum.at(most, trace[known], own[known])
+    several, rootless = int((most > least).sum()), int((~inputs.base & ~np.isnan(inputs.probability)).sum())
+    left = f", and {number(rootless)} lost the root and stand for no request" * (rootless > 0)
+    return f"spans of {counted(several, 'trace')} have weights of their own{left}"
 
 
 def _sum_against_requests(inputs: Inputs) -> tuple[str, str] | None:
