@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import chromium
+import numpy as np
+import pandas as pd
 import plotly
 import pytest
 from all_views import HOSTILE, charts
@@ -11,6 +13,7 @@ from hand_drawn import pay_traces, spans
 import tracekit as tk
 
 pytestmark = pytest.mark.browser
+PAY = charts(pay_traces())
 SCRIPT = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 DRAW = """async text => {
   const { data, layout } = JSON.parse(text);
@@ -32,9 +35,9 @@ def texts(page):
     return page.evaluate("() => [...document.querySelectorAll('#host text')].map(t => t.textContent).join('\\n')")
 
 
-@pytest.mark.parametrize("name", charts(pay_traces()))
+@pytest.mark.parametrize("name", PAY)
 def test_plotly_draws_every_chart(page, name):
-    figure = charts(pay_traces())[name]
+    figure = PAY[name]
     page.evaluate(DRAW, figure.to_json())
     said = texts(page)
     assert figure.layout.title.text in said
@@ -56,3 +59,40 @@ def test_hostile_names_are_shown_as_they_are(page):
             assert "<b>bold</b>" in said
             assert "&lt;already&gt; &amp; %{x} {y}" in said
             assert "gpj.\ufffdexe" in said
+
+
+def boxes(page, selector):
+    return page.evaluate(
+        """selector => [...document.querySelectorAll(selector)].map(drawn => {
+          const { left, right, top, bottom } = drawn.getBoundingClientRect(); return { left, right, top, bottom } })""",
+        selector,
+    )
+
+
+def test_the_ground_of_a_gap_stands_where_the_gap_is(page):
+    minute = 60 * 10**9
+    begun = [m * minute + k for m in range(120) if not 40 <= m < 60 for k in range(50)]
+    frame = pd.DataFrame({"span_id": "1", "name": "x", "start_ns": begun, "end_ns": begun})
+    traces = tk.TraceSet.from_spans(frame.assign(trace_id=[f"{n + 1:032x}" for n in range(len(begun))]))
+    requests = pd.DataFrame({"time": pd.to_datetime([m * minute for m in range(120)], utc=True), "count": 1000})
+    page.evaluate(DRAW, tk.plot(tk.collection(traces, requests=requests)).to_json())
+    ground, whole = boxes(page, "#host .fills path")[:2]
+    wide = whole["right"] - whole["left"]
+    assert (ground["left"] - whole["left"]) / wide == pytest.approx(40 / 120, abs=0.01)
+    assert (ground["right"] - whole["left"]) / wide == pytest.approx(60 / 120, abs=0.01)
+    assert ground["top"] <= whole["top"] + 1
+    assert "about 1,000 traces missing" in texts(page)
+
+
+def test_the_band_of_a_curve_lies_around_it(page):
+    took = np.arange(1, 1001) * 10**6
+    frame = pd.DataFrame({"span_id": "1", "name": "x", "start_ns": 0, "end_ns": took})
+    traces = tk.TraceSet.from_spans(frame.assign(trace_id=[f"{n + 1:032x}" for n in range(1000)]))
+    page.evaluate(DRAW, tk.plot(tk.latency_bias(traces.with_weights(20))).to_json())
+    inside = page.evaluate("""() => {
+      const band = [...document.querySelectorAll('#host .fills path')].at(-1);
+      const line = [...document.querySelectorAll('#host .lines path.js-line')].at(-1);
+      const { x, y } = line.getPointAtLength(line.getTotalLength() / 2);
+      return [-60, 0, 60].map(dx => band.isPointInFill(new DOMPoint(x + dx, y))) }""")
+    assert inside == [False, True, False]
+    assert "p95 latency: 950 ms in the sample, 950 ms of all requests" in texts(page)

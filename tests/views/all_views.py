@@ -3,9 +3,15 @@
 import json
 import math
 
+from tracekit.analysis.clock_skew import clock_skew
+from tracekit.analysis.coverage import coverage
 from tracekit.analysis.critical_path import critical_path
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
+from tracekit.analysis.sampling_collection import collection
+from tracekit.analysis.sampling_latency import latency_bias
+from tracekit.analysis.sampling_mix import sample_mix
+from tracekit.analysis.sampling_phase import start_phases
 from tracekit.analysis.self_time import self_time
 from tracekit.analysis.service_graph import service_graph
 from tracekit.analysis.timeline import timeline
@@ -40,6 +46,13 @@ def charts(traces):
         "bands": plot(timeline(traces)),
         "heat": heat_chart(timeline(traces)),
         "findings": plot(found),
+        "finding": plot(found[0]),
+        "clocks": plot(clock_skew(traces, any_kind=True)),
+        "collection": plot(collection(traces)),
+        "coverage": plot(coverage(traces)),
+        "latency bias": plot(latency_bias(traces.with_weights(2))),
+        "phases": plot(start_phases(traces)),
+        "sample mix": plot(sample_mix(traces)),
     }
 
 

@@ -286,6 +286,10 @@ def test_pairs_that_are_furthest_apart_come_first():
     first = skew.pairs.iloc[0].to_dict()
     rows = [{**first, "peer_host": f"h{k}", "low_ns": k * 10, "high_ns": k * 20} for k in range(9)]
     many = ClockSkew(skew.source, skew.estimate, skew.offsets, pd.DataFrame(rows), skew.traces, 0.0)
+    lone = pd.DataFrame([{**first, "peer_host": "h99", "low_ns": None, "high_ns": None}])
+    unlimited = ClockSkew(skew.source, skew.estimate, skew.offsets, pd.concat([skew.pairs, lone]), skew.traces, 0.0)
+    assert plot(unlimited).layout.title.text.endswith("by at least 980 ns (1 more pair without limits)")
+    assert len(plot(unlimited).data[0].x) == 1
     figure = plot(many, pairs=3)
     assert figure.layout.yaxis.categoryarray == ("h1 → h6", "h1 → h7", "h1 → h8")
     assert figure.layout.title.text == "Clocks of 8 of 9 pairs of hosts are apart, by at least 80 ns: the 3 furthest"

@@ -35,7 +35,8 @@ def plot_clock_skew(result: ClockSkew, *, pairs: int = 15) -> Chart:
     Returns
     -------
     Chart
-        A plotly figure: a row a pair, an interval a stretch of time; red where it excludes 0.
+        A plotly figure: a row a pair, an interval a stretch of time; red where it excludes 0.  Stretches whose calls
+        give no limits together are left out, pairs without any are counted in the title.
 
     Examples
     --------
@@ -47,17 +48,20 @@ def plot_clock_skew(result: ClockSkew, *, pairs: int = 15) -> Chart:
     >>> [round(x * 1e9) for x in plot_clock_skew(clock_skew(TraceSet.from_spans(frame))).data[0].x]
     [1000]
     """
-    seen, title = result.pairs, "Clocks of hosts that call each other"
+    every = result.pairs.assign(name=result.pairs["host"].astype(str) + " → " + result.pairs["peer_host"].astype(str))
+    seen = every[every["low_ns"].notna() & every["high_ns"].notna()]
     if seen.empty:
-        return empty_state(chart(title), "No call between two hosts tells about their clocks.")
+        words = "No call between two hosts tells about their clocks."
+        return empty_state(chart("Clocks of hosts that call each other"), words)
     low, high = seen["low_ns"].to_numpy(float), seen["high_ns"].to_numpy(float)
     proven = np.where((low > 0) | (high < 0), np.minimum(np.abs(low), np.abs(high)), 0.0)
-    seen = seen.assign(proven_ns=proven, name=seen["host"].astype(str) + " → " + seen["peer_host"].astype(str))
+    seen = seen.assign(proven_ns=proven)
     furthest = seen.groupby("name", sort=False)["proven_ns"].max().sort_values(ascending=False, kind="stable")
     chosen = list(furthest.index[:pairs])
     shown = seen.set_index("name").loc[chosen].reset_index()
+    silent = every["name"].nunique() - len(furthest)
     figure = interval_rows(
-        _title(furthest, len(chosen)),
+        _title(furthest, len(chosen)) + (f" ({plural(silent, 'more pair')} without limits)" if silent else ""),
         [_interval(row) for row in shown.to_dict("records")],
         xaxis={**SECONDS, "title": {"text": "how far the second host's clock is ahead"}},
         colours=[{_APART: ERROR, _TOGETHER: ACCENT}[word] for word in dict.fromkeys(map(_word, shown["proven_ns"]))],
