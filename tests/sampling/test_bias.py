@@ -69,6 +69,20 @@ def test_an_even_sample_is_not_called_biased():
     assert "requests would settle all strata" in said(few, "mix.head")
 
 
+@pytest.mark.parametrize(("factor", "is_told"), [(0.5, True), (1.0, False)])
+def test_the_mix_may_be_asked_again_and_again(factor, is_told):
+    rng = np.random.default_rng(6)
+    kept = rng.binomial(500, np.tile([0.1, 0.1 * factor], (60, 1)))
+    start = EPOCH_NS + np.repeat(np.repeat(np.arange(60), 2), kept.ravel()) * 60 * SECOND_NS
+    route = np.repeat(np.tile(["/a", "/b"], 60), kept.ravel())
+    times = pd.to_datetime(EPOCH_NS, utc=True) + pd.to_timedelta(np.repeat(np.arange(60), 2), unit="min")
+    counts = pd.DataFrame({"time": times, "route": np.tile(["/a", "/b"], 60), "count": 500})
+    found = tk.sampling(traces_of(rng, start_ns=start, http_route=route), requests=counts)
+    strata = next(f for f in found if f.check == "mix.head")
+    assert (strata.evidence["chance_any_time"].iloc[0] < 1e-6) == is_told
+    assert any("asked again and again" in text for text in strata.assumptions) == is_told
+
+
 def test_hours_are_an_axis_of_their_own():
     start = EPOCH_NS // (3600 * SECOND_NS) * 3600 * SECOND_NS
     times = pd.to_datetime(start, utc=True) + pd.to_timedelta([0, 1, 2], unit="h")

@@ -99,7 +99,7 @@ def _rates(inputs: Inputs) -> pd.DataFrame:
     table["estimate"] = table["traces"] / table["requests"].where(table["requests"] > 0)
     table["ci_low"], table["ci_high"], table["dispersion"] = low, high, np.nan
     if len(tally.bins):
-        events, trials = _by_window(tally.bins, keys, strata)
+        events, trials = by_window(tally.bins, keys, strata)
         for at, (n, of) in enumerate(zip(events, trials, strict=True)):
             table.loc[at, "dispersion"] = overdispersion(np.minimum(n, of), of)
             if n.sum() <= of.sum():
@@ -111,8 +111,30 @@ def _rates(inputs: Inputs) -> pd.DataFrame:
     return table
 
 
-def _by_window(bins: pd.DataFrame, keys: list[str], strata: pd.DataFrame) -> tuple[Array, Array]:
-    """Return traces and requests by window of all requests and, where there are keys, of each stratum."""
+def by_window(bins: pd.DataFrame, keys: list[str], strata: pd.DataFrame) -> tuple[Array, Array]:
+    """Return traces and requests by window: all of them and, where there are keys, those of each stratum.
+
+    Parameters
+    ----------
+    bins
+        ``Tally.bins``.
+    keys
+        What strata are told apart by.
+    strata
+        Those wanted.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        float64, one row for all requests and one a stratum, one column a window in the order of time.
+
+    Examples
+    --------
+    >>> bins = pd.DataFrame({"http_route": ["/a", "/b"], "start_ns": [0, 60], "requests": [9, 4], "traces": [1, 2]})
+    >>> traces, requests = by_window(bins, ["http_route"], bins[["http_route"]])
+    >>> requests.tolist()
+    [[9.0, 4.0], [9.0, 0.0], [0.0, 4.0]]
+    """
     window, starts = pd.factorize(bins["start_ns"], sort=True)
     if not keys:
         cell, rows = np.zeros(len(bins), np.int64), 1

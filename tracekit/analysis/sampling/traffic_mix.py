@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.sampling.observed_rate import by_window
 from tracekit.analysis.sampling.verdicts import needs, speak, worst
 from tracekit.analysis.sampling.words import about, factors, number, percent, shown, times
 from tracekit.findings import Estimate
+from tracekit.stats.anytime_mix import anytime_mix
 from tracekit.stats.minimum_effect import compare_mix
 
 if TYPE_CHECKING:
@@ -40,8 +42,10 @@ def traffic_mix(inputs: Inputs) -> list[Finding]:
     -----
     ``stats.minimum_effect.compare_mix``: n_h ~ Binomial(n, N_h rho / (N_h rho + N - N_h)) at rho = 1 + margin and its
     inverse, Benjamini-Hochberg over the strata of one axis.  Strata without requests, or with more traces than requests
-    (``rate.observed`` tells), are left out.  Assumes aligned windows and strata defined alike.  A reservoir rightly
-    over-represents quiet strata (``bias.reservoir``).  Source: textbook tests; the minimum-effect form is our own.
+    (``rate.observed`` tells), are left out.  With counts by time ``chance_any_time`` of the evidence holds however
+    often this is asked while an incident goes on (``stats.anytime_mix``).  Assumes aligned windows and strata defined
+    alike.  A reservoir rightly over-represents quiet strata (``bias.reservoir``).  Source: textbook tests; the
+    minimum-effect form is our own.
 
     Examples
     --------
@@ -88,6 +92,9 @@ def _axis(inputs: Inputs, table: pd.DataFrame, keys: list[str], axis: str) -> Fi
          "ci_low": mix.low, "ci_high": mix.high, "residual": mix.residual, "q_bh": mix.q, "status": mix.verdict,
          "requests_needed": mix.needed}
     )  # fmt: skip
+    if keys != ["hour"] and len(inputs.tally.bins):
+        events, trials = (part[1:].T for part in by_window(inputs.tally.bins, keys, usable))
+        evidence["chance_any_time"] = float(anytime_mix(events, trials)[-1])
     evidence["request_share"] = evidence["requests"] / evidence["requests"].sum()
     evidence["trace_share"] = evidence["traces"] / evidence["traces"].sum()
     return _say(inputs, evidence, mix, axis)
@@ -116,7 +123,11 @@ def _say(inputs: Inputs, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding
         float(row["estimate"]), "ratio", float(row["ci_low"]), float(row["ci_high"]), int(row["traces"])
     )
     remedy = "Weigh by stratum: traces.with_weights(requests)." if status == "biased" else ""
-    assumed = ("windows are aligned and strata defined alike", "no reservoir favours quiet strata", *inputs.caveats)
+    assumed = ["windows are aligned and strata defined alike", "no reservoir favours quiet strata", *inputs.caveats]
+    ever = float(evidence["chance_any_time"].iloc[0]) if "chance_any_time" in evidence else 1.0
+    if ever < 1 - inputs.level:
+        often = f"once in {about(1 / ever)} such periods" if ever > 1e-9 else "practically never"  # noqa: PLR2004 - beyond words
+        assumed.append(f"asked again and again as traces come in, chance alone would ever show this {often}")
     return speak(CHECK, status, text, inputs, evidence, estimate=estimate, assumptions=assumed, remedy=remedy)
 
 

@@ -1,0 +1,73 @@
+"""Whether a sample keeps the mix of the traffic, asked as often as one likes while it grows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+if TYPE_CHECKING:
+    from tracekit.schema import Array
+
+_PRIOR = 100.0  # traces that the belief in equal rates is worth at the beginning, and in every stratum's own rate
+_OWN = 10.0
+
+
+def anytime_mix(sampled: Array, requests: Array) -> Array:
+    """Return how likely chance alone would ever have shown so much, window by window.
+
+    Parameters
+    ----------
+    sampled, requests
+        One row a window in the order of time, one column a stratum; windows without requests, and strata without
+        requests in a window, say nothing there.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, one a window: under equal sampling rates it ever falls below a with a chance of at most a, whenever one
+        looks; it never rises.
+
+    Raises
+    ------
+    ValueError
+        Arrays of other shapes than windows x strata.
+
+    Notes
+    -----
+    Given n sampled in a window, the counts are multinomial with the shares of the requests (hypergeometric where many
+    of them are sampled, which makes this rather too careful).  The wealth of a bettor who puts a Dirichlet mixture
+    against it, centred on the shares times the rates that the windows before suggest, is a martingale of mean 1 that
+    exceeds 1 / a with a chance of at most a (Ville 1939); here 1 / its maximum.  Shares may change from window to
+    window.  Source: Lindon and Malek 2020 (arXiv 2011.03567), who keep the shares fixed.
+
+    Examples
+    --------
+    Refunds are sampled at half the rate of the rest; after an hour of minutes chance is out of the question:
+
+    >>> requests = np.tile([900, 100], (60, 1))
+    >>> sampled = np.tile([90, 5], (60, 1))
+    >>> chance = anytime_mix(sampled, requests)
+    >>> print(f"{chance[0]:.2f} after a minute, {chance[-1]:.0e} after an hour")
+    0.67 after a minute, 7e-36 after an hour
+    >>> print(f"{anytime_mix(0 * sampled + [90, 10], requests)[-1]:.2f} with equal rates")
+    1.00 with equal rates
+    """
+    kept, asked = np.atleast_2d(np.asarray(sampled, np.float64)), np.atleast_2d(np.asarray(requests, np.float64))
+    if kept.shape != asked.shape:
+        raise ValueError(f"expected windows x strata twice alike, found {kept.shape} and {asked.shape}")
+    total = asked.sum(axis=1, keepdims=True)
+    share = asked / np.where(total > 0, total, 1)
+    kept = np.where(share > 0, kept, 0.0)
+    due = kept.sum(axis=1, keepdims=True) * share
+    before, due_before = (np.cumsum(one, axis=0) - one for one in (kept, due))
+    rate = share * (_OWN + before) / (_OWN + due_before)
+    belief = (_PRIOR + before.sum(axis=1, keepdims=True)) * rate / np.maximum(rate.sum(axis=1, keepdims=True), 1e-300)
+    some = np.where(share > 0, belief, 1.0)
+    mixture = (special.gammaln(some + kept) - special.gammaln(some)).sum(axis=1)
+    whole = belief.sum(axis=1)
+    mixture += np.where(whole > 0, special.gammaln(np.maximum(whole, 1e-300)), 0)
+    mixture -= np.where(whole > 0, special.gammaln(np.maximum(whole + kept.sum(axis=1), 1e-300)), 0)
+    wealth = np.cumsum(mixture - special.xlogy(kept, np.where(share > 0, share, 1)).sum(axis=1))
+    return np.asarray(np.exp(-np.maximum(np.maximum.accumulate(wealth), 0.0)))
