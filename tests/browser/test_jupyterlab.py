@@ -6,6 +6,7 @@ import time
 import chromium
 import pytest
 from lab_server import Notebook, lab, write_notebook
+from test_theme import PIXEL
 
 pytestmark = pytest.mark.browser
 CELLS = [
@@ -213,6 +214,7 @@ def test_the_theme_of_the_lab_is_taken_on_and_nothing_is_lost(notebook):
         chromium.wait_until(page, f"() => {dark} === {str(is_dark).lower()} && (({ground})() === '{light}') !== {dark}")
         page.wait_for_timeout(600)  # JupyterLab trips over a theme that is changed while the last one loads
         assert page.evaluate(inside)
+        assert page.locator(".tkw-mini").evaluate(PIXEL, [0.5, 1]) == ("#111111" if is_dark else "#ffffff")
 
 
 def test_a_saved_notebook_shows_its_picture_without_a_kernel(notebook, browser, server, root):

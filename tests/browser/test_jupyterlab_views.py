@@ -3,6 +3,10 @@
 import chromium
 import pytest
 from lab_server import Notebook, lab, write_notebook
+from test_theme import COLOURS
+
+from tracekit.views.charts import HEAT, repainted
+from tracekit.views.colours import DARK, LIGHT
 
 pytestmark = pytest.mark.browser
 CELLS = [
@@ -17,6 +21,7 @@ print(seen.code)""",
     "flame = tk.plot(tk.critical_path(during).flame())\nflame",
     "print(flame.path['service_name'], flame.search)",
     'tk.latency(during, by="service_name")',
+    "tk.plot(tk.service_graph(during))",
 ]
 
 
@@ -103,10 +108,29 @@ def test_a_result_shows_its_chart(notebook):
     assert "ledger" in plot.text_content()
 
 
+def painted(page):
+    """Which colours of fullest cells, and which that only the dark theme has, are on the canvases; that of names."""
+    fullest = {HEAT[-1], repainted(HEAT[-1], "dark")}
+    heat, flame = (page.locator(f"canvas[aria-label='{name}']") for name in ("Durations over time", "Flame view"))
+    ink = page.locator(".tkw-map text").first.evaluate("text => getComputedStyle(text).fill")
+    return set(heat.evaluate(COLOURS)) & fullest, set(flame.evaluate(COLOURS)) & (set(DARK) - set(LIGHT)), ink
+
+
 def test_the_views_follow_the_theme_of_lab(notebook):
-    ground = "() => getComputedStyle(document.querySelector('.tkw')).backgroundColor"
-    light = notebook.page.evaluate(ground)
-    notebook.command("apputils:change-theme", theme="JupyterLab Dark")
-    chromium.wait_until(notebook.page, f"() => ({ground})() !== '{light}'")
-    notebook.command("apputils:change-theme", theme="JupyterLab Light")
-    chromium.wait_until(notebook.page, f"() => ({ground})() === '{light}'")
+    page = notebook.page
+    drawn(notebook, 8, ".tkw-map .node")
+    page.get_by_role("searchbox", name="Search in names").fill("")
+    inks = set()
+    for theme in ("Light", "Dark", "Light"):
+        notebook.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+        is_dark, fullest = theme == "Dark", repainted(HEAT[-1], "dark") if theme == "Dark" else HEAT[-1]
+        for _ in range(100):
+            heat, flame, ink = painted(page)
+            if heat == {fullest} and bool(flame) == is_dark:
+                break
+            page.wait_for_timeout(50)
+        assert heat == {fullest}
+        assert bool(flame) == is_dark
+        inks.add((theme, ink))
+        page.wait_for_timeout(600)  # JupyterLab trips over a theme that is changed while the last one loads
+    assert len(inks) == len({ink for _, ink in inks}) == 2
