@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import boto3
+import numpy as np
 import pandas as pd
 import pytest
 from aws_xray_sdk.core.exceptions.exceptions import InvalidSamplingManifestError
@@ -232,7 +233,7 @@ SLOW = (
         (
             [rule("a", URLPath="/pay*"), rule("b", 2, 0.1, HTTPMethod="POST"), DEFAULT],
             "overlap",
-            "notice",
+            "warning",
             "Rules a and b overlap: what both ask for follows a.",
         ),
         ([rule("a", rate=0), DEFAULT], "keeps_nothing", "warning", "Rule a keeps nothing: rate 0 and no reservoir."),
@@ -257,13 +258,13 @@ SLOW = (
         (
             [rule("a", Attributes={"tenant": "acme"}), DEFAULT],
             "sdk_differs",
-            "notice",
+            "warning",
             "Rule a: classic X-Ray SDKs match without its attributes (tenant).",
         ),
         (
             [rule("a", ResourceARN="arn:aws:x"), DEFAULT],
             "sdk_differs",
-            "notice",
+            "warning",
             "Rule a: classic X-Ray SDKs ignore its ResourceARN.",
         ),
         (
@@ -301,10 +302,84 @@ def test_a_rule_for_another_service_type_is_not_hidden():
     assert said(rules, "unreachable") == ["Rule Default is never reached: rule b takes everything it asks for."]
 
 
-def test_a_rule_that_no_client_reports_is_told():
-    statistics = [{"RuleName": "Default", "RequestCount": 5}, {"RuleName": "a", "RequestCount": 0}]
-    found = said([rule("a", URLPath="/a"), DEFAULT], "unseen", statistics=statistics)
-    assert found == ["Rule a: no client reported a request."]
+# -------------------------------------------------------------------- beside statistics
+
+DAY = 86_400
+
+
+def windows(name, seconds, count, every=10):
+    """Statistics of ten seconds each."""
+    return [{"RuleName": name, "Timestamp": float(at), "RequestCount": count} for at in range(0, seconds, every)]
+
+
+def test_a_rule_that_no_client_reports_in_a_day_is_told():
+    rules = [rule("a", URLPath="/a"), DEFAULT]
+    old = [{"RuleName": "a", "Timestamp": -10.0, "RequestCount": 5}]
+    day = [*old, *windows("Default", DAY, 3, every=600), {"RuleName": "Default", "Timestamp": DAY, "RequestCount": 1}]
+    (finding,) = [one for one in tk.sampling_rules(rules).lint(statistics=day) if one.check == "rules.unseen"]
+    assert finding.headline == "Rule a: no client reported a request in the last 24 hours."
+    assert (finding.severity, finding.remedy) == ("warning", "Is it needed?")
+    seen = [*day, {"RuleName": "a", "Timestamp": float(DAY - 50), "RequestCount": 1}]
+    assert said(rules, "unseen", statistics=seen) == []
+
+
+@pytest.mark.parametrize(("seconds", "period"), [(600, "10 minutes"), (2 * 3600, "2 hours")])
+def test_statistics_of_less_than_a_day_prove_nothing(seconds, period):
+    rules = [rule("a", URLPath="/a"), DEFAULT]
+    (finding,) = tk.sampling_rules(rules).lint(statistics=windows("Default", seconds, 3))
+    assert finding.headline == f"Rule a: no client reported a request in the {period} that the statistics cover."
+    assert finding.severity == "notice"
+    assert finding.remedy == "Poll the statistics for 24 hours: X-Ray keeps recent ones only."
+
+
+def test_times_of_statistics_come_as_boto3_or_the_command_line_has_them():
+    rules = [rule("a", URLPath="/a"), DEFAULT]
+    texts = ["2026-01-01T00:00:00+00:00", pd.Timestamp("2026-01-02T00:00:05Z").to_pydatetime()]
+    told = [{"RuleName": "Default", "Timestamp": at, "RequestCount": 1} for at in texts]
+    assert said(rules, "unseen", statistics=told) == ["Rule a: no client reported a request in the last 24 hours."]
+
+
+NO_RESERVOIR = (
+    "Rule a has no reservoir and sees about 18 requests an hour: at 5 % an hour leaves no trace with a chance of 40 %."
+)
+
+
+def test_no_reservoir_on_little_traffic_is_told():
+    """0.95 ** 18 is 0.397, and it takes 59 requests for 0.95 ** n to fall under 5 %."""
+    rules = [rule("a", rate=0.05, URLPath="/a"), DEFAULT]
+    told = [*windows("a", 2 * 3600, 1, every=200), *windows("Default", 2 * 3600, 9)]
+    (finding,) = [one for one in tk.sampling_rules(rules).lint(statistics=told) if one.check == "rules.no_reservoir"]
+    assert (finding.headline, finding.severity) == (NO_RESERVOIR, "warning")
+    assert (
+        finding.remedy == "Give it a reservoir of 1, which keeps the first; the rate alone needs 59 requests an hour."
+    )
+    assert list(finding.evidence["rule"]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "quota", "per_hour", "seconds"),
+    [
+        (0.05, 1, 18, 7200),  # a reservoir
+        (0.05, 0, 60, 7200),  # enough requests
+        (1.0, 0, 18, 7200),  # all are kept
+        (0.0, 0, 18, 7200),  # none is meant to be kept
+        (0.05, 0, 18, 1800),  # half an hour says little about an hour
+    ],
+)
+def test_no_reservoir_is_told_of_nobody_else(rate, quota, per_hour, seconds):
+    rules = [rule("a", rate=rate, URLPath="/a", ReservoirSize=quota), DEFAULT]
+    told = [*windows("a", seconds, 1, every=3600 // per_hour), *windows("Default", seconds, 9)]
+    assert said(rules, "no_reservoir", statistics=told) == []
+
+
+def test_what_was_not_looked_at_is_said():
+    (finding,) = tk.sampling_rules([DEFAULT]).lint()
+    assert finding.assumptions == (
+        "the rules are those in force",
+        "whether they see any traffic was not looked at: lint(traces) and lint(statistics=) do",
+    )
+    (finding,) = tk.sampling_rules([DEFAULT]).lint(statistics=windows("Default", DAY, 1, every=600))
+    assert finding.assumptions == ("the rules are those in force",)
 
 
 # -------------------------------------------------------------------- beside traces
@@ -339,3 +414,43 @@ def test_a_boost_needs_an_sdk_that_knows_boosts():
         "Rule a has a boost, and classic X-Ray SDKs begin traces: they do not know boosts."
     ]
     assert said(rules, "boost", traces=modern) == []
+
+
+def spread(count, hours, **more):
+    """So many traces of /a, evenly over the hours."""
+    frame = pd.DataFrame({"attributes.url.path": ["/a"] * count, **more})
+    starts = (np.arange(count) * hours * 3600 / (count - 1) * 1e9).astype("int64")
+    frame = frame.assign(name="GET /", start_ns=starts, end_ns=starts + 5, span_id="1")
+    return tk.TraceSet.from_spans(frame.assign(trace_id=[f"{n + 1:x}" for n in range(count)]))
+
+
+def test_no_reservoir_on_little_traffic_is_seen_in_traces():
+    rules = [rule("a", rate=0.05, URLPath="/a"), DEFAULT]
+    few = spread(9, 10)  # 9 / 5 % = 180 requests in 10 hours
+    assert said(rules, "no_reservoir", traces=few) == [NO_RESERVOIR]
+    many = spread(50, 10)
+    assert said(rules, "no_reservoir", traces=many) == []
+    heavy = few.with_weights(pd.Series(100.0, index=few.summary.index))  # 90 an hour, as somebody knows
+    assert said(rules, "no_reservoir", traces=heavy) == []
+    assert said(rules, "no_reservoir", traces=spread(9, 0.5)) == [], "half an hour says little about an hour"
+
+
+def test_two_families_of_sdks_are_told_apart():
+    name = "attributes.aws.xray.sdk"
+    both = traced([{name: "X-Ray for Python"}] * 3 + [{"resource.telemetry.sdk.name": "opentelemetry"}] * 2)
+    (headline,) = said([DEFAULT], "sdk_families", traces=both)
+    assert headline.startswith("Classic X-Ray SDKs (3 traces) and OpenTelemetry (2) decide side by side:")
+    assert said([DEFAULT], "sdk_families", traces=traced([{name: "X-Ray for Python"}] * 3)) == []
+
+
+def test_a_rule_that_was_changed_since_is_told():
+    records = [{"SamplingRule": rule("a", URLPath="/a"), "ModifiedAt": "1970-01-01T03:30:00+00:00"}]
+    records.append({"SamplingRule": DEFAULT, "ModifiedAt": "1970-01-01T00:00:00+00:00"})
+    assert said({"SamplingRuleRecords": records}, "changed", traces=spread(11, 10)) == [
+        "Rule a was changed at 1970-01-01T03:30:00+00:00: 4 of 11 traces are older."
+    ]
+
+
+def test_rules_without_traces_are_checked_too():
+    none = spread(9, 10).where(lambda spans: spans["name"] == "none")
+    assert {one.check for one in tk.sampling_rules([DEFAULT]).lint(none)} == {"rules.fine"}

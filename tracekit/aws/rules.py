@@ -12,7 +12,8 @@ import pandas as pd
 
 from tracekit.aws.audit_answers import DENIED
 from tracekit.aws.audit_calls import Reader
-from tracekit.aws.rules_checks import Written, check
+from tracekit.aws.rules_checks import check
+from tracekit.aws.rules_written import Written
 from tracekit.errors import PullError
 from tracekit.weights.rule_formats import sampling_rules as read_rules
 from tracekit.weights.rules import Rules
@@ -96,9 +97,9 @@ class SamplingRules(Rules):
         Parameters
         ----------
         traces
-            Whose recorded rules are compared with those that should have decided.
+            Whose recorded rules are compared with those that should have decided, and whose requests with reservoirs.
         statistics
-            ``GetSamplingStatisticSummaries``: rules that no client reported are told.
+            ``GetSamplingStatisticSummaries``, kept for a day: rules that no client reported, or too few requests.
 
         Returns
         -------
