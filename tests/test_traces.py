@@ -387,3 +387,15 @@ def test_an_empty_set_answers_everything():
         assert len(getattr(empty, name)) == 0
     assert empty.forest.root_row.tolist() == []
     assert empty.where("depth > 0").between(0, 1).with_weights(2).trace_ids == []
+
+
+def test_halves_of_surrogate_pairs_are_replaced_and_told():
+    told = {"name": "GET \udfff", "service_name": "\ud83d\ude00 shop", "attributes.note": "\ud800", "status_message": "é"}
+    row = {"trace_id": "a1", "span_id": "1", "start_ns": 0, "end_ns": 5, **told}
+    shop = TraceSet.from_spans(pd.DataFrame([row], dtype=object))
+    (span,) = shop.spans.to_dict("records")
+    assert (span["name"], span["service_name"], span["status_message"]) == ("GET \ufffd", "\U0001f600 shop", "é")
+    assert shop.attribute("note").tolist() == ["\ufffd"]
+    (issue,) = shop.issues.to_dict("records")
+    assert (issue["code"], issue["action"]) == ("ENC_SURROGATE", "repaired")
+    assert "found halves in name, service_name, attributes.note; replaced by U+FFFD" in issue["message"]

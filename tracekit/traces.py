@@ -383,7 +383,7 @@ class TraceSet(Shown):
         Raises
         ------
         ValueError
-            A weight that is missing, not finite or not positive; a text, rules or counts that are none.
+            A weight that is missing, below 1 or above 2^63; a text, rules or counts that are none.
 
         Examples
         --------

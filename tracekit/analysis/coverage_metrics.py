@@ -100,7 +100,7 @@ class Known:
     @cached_property
     def stands(self) -> tuple[Array, Array, str]:
         """Which traces an estimate rests on, their probabilities, and what it is about."""
-        if self.sample.base.any() and self.sample.traces.weights.known.all():
+        if self.sample.traces.weights.known.all():
             base = np.flatnonzero(self.sample.base)
             return base, self.sample.probability[base], "of all traffic in this window"
         every = np.arange(len(self.sample.traces))
@@ -125,7 +125,7 @@ class Known:
                     chance[kept], is_event[kept].astype(float), target="process", level=self.data.level
                 )
                 found.append(Measured(rate.value, rate.low, rate.high, len(kept), service, route, f"{meaning} {about}"))
-        return found or [unknown("traces")]
+        return found or [unknown("traces that stand for traffic")]
 
 
 def _text(value: object) -> str | None:
@@ -202,15 +202,15 @@ def latency_p95(known: Known) -> list[Measured]:
             took = known.sample.took_ns[kept]
             (q,) = quantile_limits(chance[kept], took, (0.95,), target="process", level=known.data.level)
             found.append(Measured(q.value, q.low, q.high, len(kept), service, route, f"95th percentile {about}"))
-    return found or [unknown("root spans with a duration")]
+    return found or [unknown("root spans with a duration, of traces that stand for traffic")]
 
 
 def usual_paths(known: Known) -> list[Measured]:
     """M4: share of the traffic on the twenty most frequent paths, weighted."""
     if not len(known.sample.traces):
         return [unknown("traces")]
-    path = path_codes(known.sample.traces)
-    top = np.argsort(-np.bincount(path), kind="stable")[:_TOP_PATHS]
+    path, (base, pi, _) = path_codes(known.sample.traces), known.stands
+    top = np.argsort(-np.bincount(path[base], 1 / pi), kind="stable")[:_TOP_PATHS]
     whole = known.shares(np.isin(path, top), f"on the {len(top)} most frequent of {path.max() + 1} paths,")
     return whole[:1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from tracekit import schema, semconv
@@ -44,6 +45,7 @@ _SPAN_KEYS = {column: keys[0] for column, keys in {**semconv.SPAN_KEYS, **semcon
 }
 _INBOUND = {"peer_address": semconv.CALLER_ADDRESS[0], "peer_port": semconv.CALLER_PORT[0]}
 _OUTBOUND = {"peer_address": semconv.CALLEE_ADDRESS[0], "peer_port": semconv.CALLEE_PORT[0]}
+_TORN = re.compile("[\ud800-\udfff]")
 _EXACT = 2**53  # the largest number up to which floats hold every integer
 _RESOURCE_KEYS = {"service_name": "service.name"} | {c: k[0] for c, k in semconv.RESOURCE_KEYS.items()}
 
@@ -63,7 +65,8 @@ def from_frame(frame: pd.DataFrame) -> TraceSet:
     on_span = _named(frame, _SPAN_KEYS, "attributes.")
     on_resource = _named(frame, _RESOURCE_KEYS, "resource.")
     for number, row in enumerate(_rows(frame), 1):
-        _span(builder, row, Position(number, 0), on_span, on_resource)
+        at = Position(number, 0)
+        _span(builder, _mended(builder, row, at), at, on_span, on_resource)
     builder.ledger.close()
     return finish(builder, "ns")  # the columns' names say it: no vote on the unit
 
@@ -75,6 +78,16 @@ def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     known = {str(column): frame[column].notna().tolist() for column in frame}
     for at in range(len(frame)):
         yield {column: values[at] for column, values in cells.items() if known[column][at]}
+
+
+def _mended(builder: Builder, row: dict[str, Any], at: Position) -> dict[str, Any]:
+    """Return a row whose texts are Unicode: halves of surrogate pairs become U+FFFD, as in every other format."""
+    torn = [column for column, cell in row.items() if isinstance(cell, str) and _TORN.search(cell)]
+    if not torn:
+        return row
+    message = f"expected pairs of surrogates, found halves in {', '.join(torn)}; replaced by U+FFFD"
+    builder.ledger.issue("ENC_SURROGATE", message, at=at, action="repaired", field=torn[0])
+    return row | {c: row[c].encode("utf-16", "surrogatepass").decode("utf-16", "replace") for c in torn}
 
 
 def _named(frame: pd.DataFrame, promoted: dict[str, str], prefix: str) -> dict[str, str]:

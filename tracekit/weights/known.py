@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
 
+_LEAST, _MOST = 1 - 1e-9, 2.0**63  # beyond it, squares of weights lose themselves
 UNKNOWN, NOT_SAMPLED, BEYOND = "unknown", "not sampled", "beyond the base sample"
 LOG, CALIBRATION = "log", "calibration"
 STRATIFIED = frozenset({LOG, CALIBRATION})
@@ -140,7 +141,7 @@ def given(
     Raises
     ------
     ValueError
-        A weight that is missing, not finite or not positive, or the wrong number of them.
+        A weight that is missing, below 1 or above 2^63, or the wrong number of them.
 
     Examples
     --------
@@ -156,10 +157,10 @@ def given(
     if len(value) != len(trace_ids):
         message = f"expected one weight for each of {len(trace_ids)} traces, found {len(value)}"
         raise ValueError(message)
-    wrong = np.flatnonzero(~(np.isfinite(value) & (value > 0)))
+    wrong = np.flatnonzero(~((value >= _LEAST) & (value <= _MOST)))
     if len(wrong):
         message = (
-            f"expected a positive weight for every trace, found {value[wrong[0]]} for trace {trace_ids[wrong[0]]}"
+            f"expected a weight from 1 to 2^63 for every trace, found {value[wrong[0]]} for trace {trace_ids[wrong[0]]}"
             f" and {len(wrong) - 1} more; give 1 / inclusion probability, by trace id"
         )
         raise ValueError(message)

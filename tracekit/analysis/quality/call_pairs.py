@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.verdicts import Status, judge_least, needs, speak, worst
+from tracekit.analysis.quality.verdicts import Status, judge_least, needs, speak, stands_for_nobody, worst
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import Kind, ParentState
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-CHECK = "complete.rpc"
+CHECK, _SUBJECT = "complete.rpc", "Loss of client and server spans"
 _ENOUGH = 0.98
 
 
@@ -72,13 +72,16 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
     """
     client, target, server, matched_server = _ends(inputs)
     if not len(server) or not matched_server.any():
-        return [needs(CHECK, "Loss of client and server spans", "calls with a client span above a server span")]
+        return [needs(CHECK, _SUBJECT, "calls with a client span above a server span")]
     evidence = _table(inputs, client, target, server, matched_server)
     status = worst(evidence["status"].tolist())
     lost = evidence[evidence["status"] == "warn"]
     unseen = float(evidence["unseen_count"].sum())
     row = (lost if len(lost) else evidence).iloc[0]
-    side = "server" if not row["server_low"] >= _ENOUGH and not row["server_ratio"] > row["client_ratio"] else "client"
+    ratios = row[["client_ratio", "server_ratio"]].astype(float)
+    if ratios.isna().all():
+        return [stands_for_nobody(CHECK, _SUBJECT)]
+    side = ratios.idxmin().removesuffix("_ratio")
     nowhere = f"; at least {number(unseen)} calls in all left no span at either end" if unseen >= 1 else ""
     told = f"{percent(row[f'{side}_ratio'])} ({percents(row[f'{side}_low'], row[f'{side}_high'])})"
     text = (
@@ -164,4 +167,4 @@ def _table(inputs: Inputs, client: Array, target: Array, server: Array, has_clie
 def _status(row: pd.Series) -> Status:
     """Return the verdict of the worse side."""
     sides = [(row[f"{side}_low"], row[f"{side}_high"]) for side in ("client", "server")]
-    return worst([judge_least(low, high, warn=_ENOUGH) for low, high in sides if not math.isnan(low)])
+    return worst([judge_least(low, high, warn=_ENOUGH) for low, high in sides])

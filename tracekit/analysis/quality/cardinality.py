@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-CHECK = "cardinality"
-_MOST_DISTINCT, _FEWEST, _MOST_NEW, _SAMPLE, _USUAL = 0.2, 1000, 0.05, 300, 0.1
+CHECK, _SUBJECT = "cardinality", "Which attribute has too many values"
+_MOST_DISTINCT, _MOST_NEW, _SAMPLE, _USUAL = 0.2, 0.05, 300, 0.1
+_FEWEST, _FEWEST_INDEXED = 1000, 100
 _NAME = "span name"
 _SHAPES = (
     ("uuid", re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)),
@@ -39,31 +40,34 @@ def cardinality(inputs: Inputs) -> list[Finding]:
 
     Exact counts of distinct values of every text attribute of spans (numbers only where the key is an id's), and of
     span names.  Warns where distinct / rows exceeds 0.2 with more than 1,000 rows, or where the chance that the next
-    span brings a new value (Good and Turing's f1 / n) exceeds 5 % on an indexed attribute or span name.  Told beside:
-    how many values there may be in all (Chao's lower limit), the share of values shaped like ids, and a template
-    that keeps only what many values have in common: no value is printed.  Growth is per window.
+    span brings a new value (Good and Turing's f1 / n) exceeds 5 % beyond doubt on an indexed attribute or span name
+    of 100 rows or more; keys with fewer are measured and not judged.  Told beside: how many values there may be in all
+    (Chao's lower limit), the entropy of the values, the share of values shaped like ids, and a template that keeps
+    only what many values have in common: no value is printed.  Growth is per window.
 
     Source: ``trace_guide.md`` F4, mistakes 5, 15 and 17; Good 1953; Chao 1984.
     """
     columns = inputs.traces.columns
     if not len(columns.spans):
-        return [needs(CHECK, "Which attribute has too many values", "spans")]
+        return [needs(CHECK, _SUBJECT, "spans")]
     use = np.bincount(columns.attributes.codes, minlength=len(columns.kv))
     rows = [_row(_NAME, np.bincount(columns.spans.name), is_index=True)]
     for key, counts, is_index in _text_keys(inputs, use):
         rows.append(_row(key, counts, is_index=is_index))
     table = pd.DataFrame(rows)
-    table["status"] = np.where(table.pop("is_wide"), "warn", "ok")
     table = table.sort_values(["status", "distinct_count"], ascending=[False, False], ignore_index=True)
     wide = table["status"] == "warn"
     shapes = [_shape(_sample(inputs, use, key)) for key in table.loc[wide, "key"]]
     table["id_ratio"], table["template"] = np.nan, ""
     table.loc[wide, "id_ratio"] = [share for share, _ in shapes]
     table.loc[wide, "template"] = [template for _, template in shapes]
+    judged = int((table["status"] != "measured").sum())
+    if not judged:
+        return [needs(CHECK, _SUBJECT, f"{_FEWEST_INDEXED} spans (found {len(columns.spans)})")]
     if not wide.any():
         text = (
-            f"None of {len(table)} text attributes and span names has a number of values that grows with the traffic "
-            f"(n = {number(len(columns.spans))} spans): all can be grouped by."
+            f"None of {judged} text attributes and span names with enough spans has a number of values that grows with "
+            f"the traffic (n = {number(len(columns.spans))} spans): all can be grouped by."
         )
         return [speak(CHECK, "ok", text, table)]
     top = table.iloc[0]
@@ -96,7 +100,9 @@ def _row(key: str, counts: Array, *, is_index: bool) -> dict[str, Any]:
     counts = counts[counts > 0]
     rows, distinct = int(counts.sum()), len(counts)
     unseen = unseen_mass(counts)
-    is_wide = rows > _FEWEST and (distinct / rows > _MOST_DISTINCT or (is_index and unseen.low > _MOST_NEW))
+    is_judged = rows > _FEWEST or (is_index and rows >= _FEWEST_INDEXED)
+    is_wide = rows > _FEWEST and distinct / rows > _MOST_DISTINCT
+    is_wide |= is_index and rows >= _FEWEST_INDEXED and unseen.low > _MOST_NEW
     return {
         "key": key,
         "row_count": rows,
@@ -106,7 +112,8 @@ def _row(key: str, counts: Array, *, is_index: bool) -> dict[str, Any]:
         "low": unseen.low,
         "high": unseen.high,
         "is_indexed": is_index,
-        "is_wide": is_wide,
+        "entropy_bits": float(np.log2(rows) - (counts * np.log2(counts)).sum() / rows) if rows else 0.0,
+        "status": "warn" if is_wide else "ok" if is_judged else "measured",
     }
 
 

@@ -29,12 +29,14 @@ def counts_join(inputs: Inputs) -> list[Finding]:
     """
     if inputs.counts is None:
         return [needs(CHECK, "Whether counts and traces are of the same requests", "request counts")]
+    if not len(inputs.traces):
+        return [needs(CHECK, "Whether counts and traces are of the same requests", "traces")]
     tally = inputs.tally
     rows = tally.bins if len(tally.bins) else tally.frame
     over = rows[rows["traces"] > rows["requests"]].copy()
     if "start_ns" in over:
         over["start_time"] = pd.to_datetime(over.pop("start_ns"), unit="ns", utc=True)
-    strange = int(tally.unmatched["traces"].sum()) if len(tally.unmatched) else 0
+    strange = tally.unmatched_count
     held, asked = int(tally.frame["traces"].sum()), float(tally.frame["requests"].sum())
     beside = strange + tally.outside_count
     bad = len(over) > 0.01 * len(rows) or beside > 0.01 * max(held + beside, 1)
@@ -52,6 +54,8 @@ def counts_join(inputs: Inputs) -> list[Finding]:
         parts.append(f"{counted(strange, 'trace')} of a {name} that was not counted")
     if tally.outside_count:
         parts.append(f"{counted(tally.outside_count, 'trace')} outside the counted windows")
+    if services := tally.uncounted_services:
+        parts.append(f"what reaches {', '.join(services)} was not counted")
     parts += list(inputs.counts.notes)
     told = "; ".join(parts)
     meaning = "; shares of requests would be wrong" if bad else ""

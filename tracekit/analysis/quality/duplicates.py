@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.verdicts import Status, needs, speak, worst
+from tracekit.analysis.quality.verdicts import Status, judge_most, needs, speak, stands_for_nobody, worst
 from tracekit.analysis.sampling.words import factors, number, percent, percents, times
 from tracekit.findings import Estimate, Finding
 from tracekit.schema import Kind, Quality
@@ -82,11 +82,12 @@ def _shared_ids(inputs: Inputs) -> Finding:
     evidence = evidence.sort_values("span_count", ascending=False, ignore_index=True)
     shared = len(rows) - len(forked)
     also = f"; {number(shared)} spans share ids as client and server of one call, which is no fault" if shared else ""
+    share = "" if np.isnan(value) else f" ({percent(value)}, {percents(low, high)})"
     if not len(forked):
         text = f"No two spans of {number(len(spans))} share an id by mistake{also}."
     else:
         text = (
-            f"{number(len(forked))} spans ({percent(value)}, {percents(low, high)} of {number(len(spans))}) share an "
+            f"{number(len(forked))} spans{share} of {number(len(spans))} share an "
             f"id with another span that says something else, most of `{evidence['service_name'].iloc[0]}`: which of "
             f"them is the parent of their children cannot be told{also}."
         )
@@ -142,28 +143,29 @@ def _twins(inputs: Inputs) -> Finding:
             "high": factor[2],
         }
     )
-    evidence["status"] = np.where(evidence["low"] > 1 + _MOST, "warn", "ok")
+    limits = zip(evidence["low"], evidence["high"], strict=True)
+    evidence["status"] = [judge_most(*pair, warn=1 + _MOST) for pair in limits]
     evidence = evidence.sort_values("factor", ascending=False, ignore_index=True)
     status = worst(evidence["status"].tolist())
+    if status == "not_assessable":
+        return stands_for_nobody(f"{CHECK}.twins", "Twins of proxy and application")
     if status == "ok":
         text = f"Requests counted from {number(len(counted))} client and server spans are not counted twice by proxies."
         return speak(f"{CHECK}.twins", "ok", text, evidence, assumptions=_ASSUMED)
-    row = evidence[evidence["status"] == "warn"].iloc[0]
-    more = (
-        f"; {int((evidence['status'] == 'warn').sum()) - 1} more services and kinds likewise"
-        if len(evidence) > 1
-        else ""
-    )
+    alike = evidence[evidence["status"] == status]
+    row = alike.iloc[0]
+    more = f"; {len(alike) - 1} more services and kinds likewise" if len(alike) > 1 else ""
+    more += f"; more spans are needed to tell whether that is above {1 + _MOST:g} times" * (status != "warn")
     text = (
         f"{number(row['twin_count'])} of {number(row['span_count'])} {row['kind'].lower()} spans of "
         f"`{row['service_name']}` are twins of a proxy and the application: requests counted from spans are "
         f"{times(row['factor'])} ({factors(row['low'], row['high'])}) too high, and twins are no repeated calls{more}."
     )
     estimate = Estimate(float(row["factor"]), "ratio", float(row["low"]), float(row["high"]), int(row["span_count"]))
-    remedy = "Count spans of one instrumentation scope only, or of the outer of two."
+    remedy = "Count spans of one instrumentation scope only, or of the outer of two." if status == "warn" else ""
     seen = inputs.exemplars(traces.forest.trace[twin])
     return speak(
-        f"{CHECK}.twins", "warn", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy, exemplars=seen
+        f"{CHECK}.twins", status, text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy, exemplars=seen
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.clock_skew_calls import clocks
-from tracekit.analysis.quality.verdicts import Status, judge_most, needs, speak
+from tracekit.analysis.quality.verdicts import Status, judge_most, needs, speak, stands_for_nobody
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import Quality
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-CHECK = "time.order"
+CHECK, _SUBJECT = "time.order", "Which times are impossible"
 _MOST = 0.001
 _YEAR_2000_NS = 946_684_800 * 10**9
 _UNITS = (("seconds", 10**10), ("milliseconds", 10**13), ("microseconds", 10**16))
@@ -30,26 +30,29 @@ def impossible_times(inputs: Inputs) -> list[Finding]:
     Negative durations and absurdly long ones (an end at the epoch or in another unit); children that begin before
     their parents by more than the clocks of both can be apart (``clock.offset``; nothing on one clock); times after
     ``now`` (without, a day after reading); starts whose size means seconds, milliseconds or microseconds where
-    nanoseconds belong, also those that reading set aside; no start.  One row a sign and service.  The share is weighted
-    and clustered by trace.  A wrong unit fails; the rest warns above 0.1 %.  Assumes that work begins after it is asked
-    for, whoever waits for it.
+    nanoseconds belong, also those that reading set aside; other starts before the year 2000; no start.  One row a sign
+    and service.  The share is weighted and clustered by trace.  A wrong unit fails; the rest warns above 0.1 %.
+    Assumes that work begins after it is asked for, whoever waits for it.
 
     Source: ``trace_guide.md`` F3, mistake 3.
     """
     spans = inputs.traces.columns.spans
     if not len(spans):
-        return [needs(CHECK, "Which times are impossible", "spans")]
+        return [needs(CHECK, _SUBJECT, "spans")]
     signs = {**_units(inputs), **_signs(inputs)}
     evidence = _table(inputs, signs)
     trace = inputs.traces.forest.trace
     impossible = np.any(list(signs.values()), axis=0)
     whole = inputs.ratio(trace, impossible)
     value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
+    if np.isnan(value):
+        return [stands_for_nobody(CHECK, _SUBJECT)]
     issues = inputs.traces.columns.issues
     aside = int(issues.loc[issues["code"] == "TIME_UNIT", "issue_count"].sum())
     wrong_unit = bool(aside) or any(signs[name].any() for name in signs if name.startswith("in "))
     status: Status = "fail" if wrong_unit else judge_most(low, high, warn=_MOST) if impossible.any() else "ok"
-    text = f"{percent(value)} ({percents(low, high)}) of {number(len(spans))} spans carry times that cannot be"
+    many = f"{percent(value)} ({percents(low, high)}) of {number(len(spans))} spans carry"
+    text = f"{many if impossible.any() else f'None of {number(len(spans))} spans carries'} times that cannot be"
     if len(evidence):
         top = evidence.iloc[0]
         text += f", most of them {top['sign']} ({number(top['span_count'])} spans of `{top['service_name']}`)"
@@ -79,11 +82,12 @@ def _units(inputs: Inputs) -> dict[str, Array]:
     """Return which spans begin at a time whose size means another unit."""
     spans = inputs.traces.columns.spans
     start, known = spans.start_ns, (spans.quality & Quality.NO_START) == 0
-    found, low = {}, _YEAR_2000_NS // 10**9
+    found = {}
     for (name, high), floor in zip(_UNITS, (10**9, 10**6, 10**3), strict=True):
         low = _YEAR_2000_NS // floor
         found[f"in {name} instead of nanoseconds"] = known & (start >= low) & (start < high)
-    return found
+    told = np.any(list(found.values()), axis=0)
+    return {**found, "before the year 2000 (a clock that was not set)": known & (start < _YEAR_2000_NS) & ~told}
 
 
 def _signs(inputs: Inputs) -> dict[str, Array]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.verdicts import judge_least, needs, speak
+from tracekit.analysis.quality.verdicts import judge_least, needs, speak, stands_for_nobody
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import KINDS, Kind, ParentState
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
     from tracekit.stats.intervals import Ratio
 
-CHECK = "complete.spans"
+CHECK, _SUBJECT = "complete.spans", "Share of spans that arrived"
 _ENOUGH, _CRITICAL = 0.98, 0.90
 _MEANING = {
     Kind.SERVER: "the caller's span is missing, or a hop in between exports nothing",
@@ -41,9 +41,11 @@ def missing_spans(inputs: Inputs) -> list[Finding]:
     """
     trace, is_missing, child = _references(inputs)
     if not len(trace):
-        return [needs(CHECK, "Share of spans that arrived", "spans that name a parent")]
+        return [needs(CHECK, _SUBJECT, "spans that name a parent")]
     whole = inputs.ratio(trace, is_missing)
     value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
+    if math.isnan(value):
+        return [stands_for_nobody(CHECK, _SUBJECT)]
     status = judge_least(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
     evidence = _by_service(inputs, trace, is_missing, child)
     text = (

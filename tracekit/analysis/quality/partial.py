@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.verdicts import judge_most, needs, speak
+from tracekit.analysis.quality.verdicts import judge_most, needs, speak, stands_for_nobody
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import Quality
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-CHECK = "partial"
+CHECK, _SUBJECT = "partial", "Which traces are cut"
 _MOST, _PILE, _PILE_FEWEST, _LONG = 0.01, 5.0, 5, 50
 
 
@@ -34,7 +34,7 @@ def partial(inputs: Inputs) -> list[Finding]:
     """
     total = len(inputs.traces)
     if not total:
-        return [needs(CHECK, "Which traces are cut", "traces")]
+        return [needs(CHECK, _SUBJECT, "traces")]
     signs = _signs(inputs)
     rows = []
     for sign, cut in signs.items():
@@ -50,6 +50,8 @@ def partial(inputs: Inputs) -> list[Finding]:
     any_cut = np.any(list(signs.values()), axis=0)
     whole = inputs.ratio(np.arange(total), any_cut)
     value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
+    if np.isnan(value):
+        return [stands_for_nobody(CHECK, _SUBJECT)]
     status = judge_most(low, high, warn=_MOST) if any_cut.any() else "ok"
     why = f", most of them: {evidence['sign'].iloc[0]}" if any_cut.any() else ""
     also = f"; {unread} of {len(inputs.traces.columns.sources)} sources were not read to their end" if unread else ""
@@ -57,9 +59,10 @@ def partial(inputs: Inputs) -> list[Finding]:
         "ok": "sums over their spans are whole",
         "inconclusive": "more traces are needed to tell whether 1 % are",
     }
+    cut = f"{percent(value)} ({percents(low, high)}) of {number(total)} traces are cut"
+    none = f"None of {number(total)} traces shows a sign that it was cut"
     text = (
-        f"{percent(value)} ({percents(low, high)}) of {number(total)} traces are cut{why}{also}; "
-        f"{meaning.get(status, 'sums over their spans are lower limits')}."
+        f"{cut if any_cut.any() else none}{why}{also}; {meaning.get(status, 'sums over their spans are lower limits')}."
     )
     return [
         speak(

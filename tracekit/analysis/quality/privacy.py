@@ -51,11 +51,12 @@ def privacy(inputs: Inputs) -> list[Finding]:
     total = scanned + names
     leaks = evidence[evidence["status"] != "ok"]
     if not len(leaks):
+        most = 1 - (1 - inputs.level) ** (1 / max(total, 1))  # about 3 / n
         text = (
             f"No personal data or secret is seen in {number(total)} distinct values of attributes, span names and "
-            f"messages: at most {percent(3 / max(total, 1))} of such values hold one of the kinds looked for."
+            f"messages: at most {percent(most)} of such values hold one of the kinds looked for."
         )
-        estimate = Estimate(0.0, "ratio", 0.0, min(3 / max(total, 1), 1.0), total)
+        estimate = Estimate(0.0, "ratio", 0.0, most, total)
         return [speak(CHECK, "ok", text, evidence, estimate=estimate, assumptions=_ASSUMED)]
     top = leaks.iloc[0]
     others = sorted(set(leaks["key"]) - {top["key"]})

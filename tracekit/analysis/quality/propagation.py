@@ -10,7 +10,7 @@ import pandas as pd
 from tracekit.analysis.quality.call_targets import unknown_peers
 from tracekit.analysis.quality.stitching import stitch
 from tracekit.analysis.quality.verdicts import needs, speak
-from tracekit.analysis.sampling.words import number, percent
+from tracekit.analysis.sampling.words import counted, number, percent
 from tracekit.findings import Estimate
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.tests import false_discovery
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CHECK = "propagation.break"
 _SUBJECT = "Whether context is lost between services"
-_FEWEST, _FALSE, _SHARE = 5, 0.05, 0.01
+_FEWEST, _FALSE, _SHARE, _MARGIN = 5, 0.05, 0.01, 0.10
 
 
 def propagation(inputs: Inputs) -> list[Finding]:
@@ -33,7 +33,9 @@ def propagation(inputs: Inputs) -> list[Finding]:
     For every caller and callee: server spans of the callee that are roots, and client spans of the caller to that
     callee without a server span below; ``stitch`` tells how many of the former lie inside the latter beyond chance.
     Calls of peers that nobody can name are tried with every callee that has such roots.  Reported where the false
-    discovery rate over all pairs is at most 5 % and at least 1 % of the roots are concerned.  Assumes synchronous
+    discovery rate over all pairs is at most 5 % and at least 1 % of the roots are concerned; where nothing is found,
+    fine only if at most 10 % of the roots of any pair may be continuations.  Fewer than five unanswered calls or
+    roots, and traces without client spans, tell nothing.  Assumes synchronous
     calls and clocks no further apart than ``clock.offset`` proves (that much slack is given); messages are linked,
     not nested, and are not looked at.
 
@@ -44,6 +46,8 @@ def propagation(inputs: Inputs) -> list[Finding]:
     roots = np.flatnonzero((inputs.traces.forest.state == ParentState.ROOT) & (spans.kind == Kind.SERVER) & whole)
     if not len(roots):
         return [needs(CHECK, _SUBJECT, "root spans of kind SERVER")]
+    if not np.any(spans.kind == Kind.CLIENT):
+        return [needs(CHECK, _SUBJECT, "spans of kind CLIENT: without them nobody says who was called")]
     rows, found = [], []
     slack = _slack_ns(inputs)
     for caller, callee, calls, begun in _edges(inputs, roots):
@@ -61,20 +65,43 @@ def propagation(inputs: Inputs) -> list[Finding]:
     names = ["caller_service", "callee_service", "unanswered_count", "root_count", "covered_count", "chance_ratio"]
     evidence = pd.DataFrame(rows, columns=[*names, "broken_count", "low", "high"])
     if not found:
-        text = f"No calls without an answer could have gone on in any of {number(len(roots))} root spans."
-        return [speak(CHECK, "ok", text, evidence)]
+        return [_without_pairs(inputs, len(roots), evidence)]
     q = false_discovery(np.array([result.p for result in found]))
     lost = (q <= _FALSE) & (evidence["broken_count"] > _SHARE * evidence["root_count"]) & (evidence["low"] > 0)
-    evidence["status"] = np.where(lost, "fail", "ok")
+    sure = evidence["high"] <= _MARGIN * evidence["root_count"]
+    evidence["status"] = np.select([lost, sure], ["fail", "ok"], "inconclusive")
     evidence = evidence.sort_values("broken_count", ascending=False, ignore_index=True)
     broken = evidence[evidence["status"] == "fail"]
     if not len(broken):
-        text = (
-            f"No loss of context is seen: unanswered calls between {len(evidence)} pairs of services cover no more "
-            f"roots than chance explains (n = {number(len(roots))} roots); root counts can be read as requests."
-        )
-        return [speak(CHECK, "ok", text, evidence, assumptions=_ASSUMED)]
+        return [_of_none(evidence, len(roots))]
     return [_finding(row, evidence) for _, row in broken.iterrows()]
+
+
+def _without_pairs(inputs: Inputs, roots: int, evidence: pd.DataFrame) -> Finding:
+    """Return what is said where no two services have unanswered calls and roots enough to compare."""
+    open_ones = len(_unanswered(inputs)[0]) + len(unknown_peers(inputs))
+    if open_ones:
+        missing = f"{_FEWEST} unanswered calls and {_FEWEST} roots of two services (found {open_ones} and {roots})"
+        return needs(CHECK, _SUBJECT, missing)
+    text = f"Every call was answered in its own trace: none could have gone on in any of {number(roots)} root spans."
+    return speak(CHECK, "ok", text, evidence)
+
+
+def _of_none(evidence: pd.DataFrame, roots: int) -> Finding:
+    """Return what is said where no pair of services covers more roots than chance."""
+    unsure = evidence[evidence["status"] == "inconclusive"]
+    text = (
+        f"No loss of context is seen: unanswered calls between {counted(len(evidence), 'pair')} of services cover no "
+        f"more roots than chance explains (n = {number(roots)} roots)"
+    )
+    if not len(unsure):
+        return speak(CHECK, "ok", f"{text}; root counts can be read as requests.", evidence, assumptions=_ASSUMED)
+    row = unsure.iloc[int((unsure["high"] / unsure["root_count"]).to_numpy().argmax())]
+    text += (
+        f"; but up to {number(row['high'])} of the {number(row['root_count'])} roots of `{row['callee_service']}` may "
+        f"still be continuations of calls by `{row['caller_service']}`, a longer period would tell."
+    )
+    return speak(CHECK, "inconclusive", text, evidence, assumptions=_ASSUMED)
 
 
 _ASSUMED = (
@@ -107,13 +134,7 @@ def _slack_ns(inputs: Inputs) -> int:
 def _edges(inputs: Inputs, roots: Array) -> Iterator[tuple[int, int, Array, Array]]:
     """Yield caller, callee, unanswered calls and roots of every pair with enough of both."""
     traces, service = inputs.traces, inputs.service
-    parent, kind = traces.forest.parent_row, traces.columns.spans.kind
-    answered = np.zeros(len(parent), bool)
-    below = np.flatnonzero((parent >= 0) & (kind == Kind.SERVER))
-    answered[parent[below]] = True
-    client, target = inputs.targets
-    open_ones = ~answered[client] & traces.has_duration[client]
-    client, target = client[open_ones], target[open_ones]
+    client, target = _unanswered(inputs)
     free = unknown_peers(inputs)
     free = free[traces.has_duration[free]]
     for callee in np.unique(service.codes[roots]):
@@ -125,3 +146,14 @@ def _edges(inputs: Inputs, roots: Array) -> Iterator[tuple[int, int, Array, Arra
                 from_caller = calls[service.codes[calls] == caller]
                 if caller != callee and len(from_caller) >= _FEWEST:
                     yield int(caller), int(callee), from_caller, begun
+
+
+def _unanswered(inputs: Inputs) -> tuple[Array, Array]:
+    """Return the calls of services that emit server spans without one below, and whom they called."""
+    traces = inputs.traces
+    parent, kind = traces.forest.parent_row, traces.columns.spans.kind
+    answered = np.zeros(len(parent), bool)
+    answered[parent[(parent >= 0) & (kind == Kind.SERVER)]] = True
+    client, target = inputs.targets
+    open_ones = ~answered[client] & traces.has_duration[client]
+    return client[open_ones], target[open_ones]

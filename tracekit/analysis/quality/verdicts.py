@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
@@ -94,6 +95,18 @@ def needs(check: str, subject: str, missing: str, remedy: str = "") -> Finding:
     return speak(check, "not_assessable", f"{subject}: not assessable: needs {missing}.", row, remedy=remedy)
 
 
+def stands_for_nobody(check: str, subject: str) -> Finding:
+    """Return the finding of a share whose traces all came beside the sample: weighted by 0 there is none.
+
+    Examples
+    --------
+    >>> stands_for_nobody("partial", "Which traces are cut").severity
+    'notice'
+    """
+    remedy = "Look at them as they are: traces.with_weights(1)."
+    return needs(check, subject, "traces that stand for traffic (the weights of all of these are 0)", remedy)
+
+
 def status_of(finding: Finding) -> str:
     """Return the status of a finding: the gravest in its evidence.
 
@@ -129,13 +142,16 @@ def judge_least(low: float, high: float, *, warn: float, fail: float = -1.0) -> 
     Returns
     -------
     str
-        ``ok`` where all of the interval is good, ``fail`` or ``warn`` where all of it is bad, else ``inconclusive``.
+        ``ok`` where all of the interval is good, ``fail`` or ``warn`` where all of it is bad, else ``inconclusive``;
+        ``not_assessable`` where there is no interval (NaN).
 
     Examples
     --------
     >>> [judge_least(*interval, warn=0.98, fail=0.9) for interval in ((0.99, 1), (0.7, 0.8), (0.92, 0.96), (0.9, 1))]
     ['ok', 'fail', 'warn', 'inconclusive']
     """
+    if math.isnan(low):
+        return "not_assessable"
     if high < fail:
         return "fail"
     if high < warn:
@@ -144,13 +160,15 @@ def judge_least(low: float, high: float, *, warn: float, fail: float = -1.0) -> 
 
 
 def judge_most(low: float, high: float, *, warn: float) -> Status:
-    """Return the verdict of a share that should be small, from its interval.
+    """Return the verdict of a share that should be small, from its interval; ``not_assessable`` where it is NaN.
 
     Examples
     --------
     >>> [judge_most(*interval, warn=0.01) for interval in ((0, 0.004), (0.02, 0.05), (0.005, 0.03))]
     ['ok', 'warn', 'inconclusive']
     """
+    if math.isnan(low):
+        return "not_assessable"
     if low > warn:
         return "warn"
     return "ok" if high <= warn else "inconclusive"
