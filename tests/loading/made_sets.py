@@ -187,11 +187,7 @@ def _plain(frame):
     return frame.where(frame.notna(), None)
 
 
-def assert_same_meaning(found, expected, *, examples=True):
-    """The same, whatever the order of tables; without ``examples`` another span of a trace may stand for an issue."""
+def assert_same_meaning(found, expected):
     found, expected = meaning(found), meaning(expected)
-    if not examples:
-        for frames in (found, expected):
-            frames["issues"] = frames["issues"].drop(columns=["span_id", "message"])
     for view, frame in expected.items():
         pd.testing.assert_frame_equal(found[view], frame, obj=view)

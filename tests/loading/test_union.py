@@ -76,7 +76,7 @@ def test_stores_joined_in_any_way_are_as_if_read_together(tmp_path, sources):
         paths.append(tmp_path / f"{number}.jsonl")
         paths[-1].write_bytes(made.lines(made.request(*spans, resource=made.resource(f"s{number % 2}"))))
     together = read(saved(tmp_path, *(read(path) for path in paths)))
-    assert_same_meaning(together, read(paths), examples=False)
+    assert_same_meaning(together, read(paths))
 
 
 def test_a_copied_store_adds_nothing(tmp_path):

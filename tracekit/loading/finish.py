@@ -166,13 +166,21 @@ def _order(spans: SpanColumns) -> Array:
 
 
 def tell(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, action: str = "accepted") -> None:
-    """Write one issue a source for spans that share an oddity, with the first as the example."""
+    """Write one issue a source for spans that share an oddity, with the one of the lowest ids as the example."""
     for source in np.unique(spans.source[rows]):
         mine = rows[spans.source[rows] == source]
-        first = mine[:1]
+        first = _lowest(spans, mine)
         trace_id = hexes(spans.trace_hi[first], spans.trace_lo[first])[0]
-        at = Position(int(spans.record_number[mine[0]]), int(spans.byte_offset[mine[0]]))
+        at = Position(int(spans.record_number[first[0]]), int(spans.byte_offset[first[0]]))
         say(ledgers[source], code, len(mine), trace_id, hexes(spans.span_id[first])[0], action, at)
+
+
+def _lowest(spans: SpanColumns, rows: Array) -> Array:
+    """Return the row of the lowest trace id, of its lowest span id, of that one's first record."""
+    for column in (spans.trace_hi, spans.trace_lo, spans.span_id, spans.record_number, spans.byte_offset):
+        values = column[rows]
+        rows = rows[values == values.min()]
+    return rows[:1]
 
 
 def say(

@@ -51,10 +51,10 @@ class Told:
                 self.add_issue(source, issue)
 
     def add_issue(self, source: int, issue: Issue) -> None:
-        """Add one issue; the one with the lowest trace id is the example of all."""
+        """Add one issue; the one with the lowest ids is the example of all, as in ``finish.tell``."""
         before = self._issues.get((issue.code, source))
         if before is not None:
-            lowest = min(before, issue, key=lambda one: one.trace_id)
+            lowest = min(before, issue, key=_ids_and_place)
             issue = lowest._replace(issue_count=before.issue_count + issue.issue_count)
         self._issues[issue.code, source] = issue
 
@@ -64,6 +64,11 @@ class Told:
             issue = self._issues[code, source]
             at = Position(issue.record_number or 0, issue.byte_offset or 0)
             say(self._ledgers[source], code, issue.issue_count, issue.trace_id, issue.span_id, issue.action, at)
+
+
+def _ids_and_place(issue: Issue) -> tuple[str, str, int, int]:
+    """Return what orders examples."""
+    return issue.trace_id, issue.span_id, issue.record_number or 0, issue.byte_offset or 0
 
 
 def is_sum(code: str, message: str) -> bool:
