@@ -357,6 +357,24 @@ def test_what_is_left_out_is_told():
     assert sum(count) + found.estimate.n == 300
 
 
+def test_services_behind_the_one_that_was_counted_are_no_forgotten_strata():
+    """A load balancer counts what reaches the front door; the traces go on to other services."""
+    rows = [
+        (f"{n:032x}", str(k), None if k == 1 else "1", name)
+        for n in range(1, 41)
+        for k, name in ((1, "web"), (2, "db"))
+    ]
+    frame = pd.DataFrame(rows, columns=["trace_id", "span_id", "parent_span_id", "service_name"])
+    traces = tk.TraceSet.from_spans(frame.assign(name="x", start_ns=EPOCH_NS, end_ns=EPOCH_NS + 5))
+    found = tk.sampling(traces, requests=pd.DataFrame({"service": ["web"], "count": [800]}))
+    (rate,) = [f for f in found if f.check == "rate.observed"]
+    assert rate.assumptions[-1] == "what reaches db was not counted and is left out"
+    assert said(found, "absence") == "`web` left traces; nothing else was counted."
+    joined = tk.quality(traces, requests=pd.DataFrame({"service": ["web"], "count": [800]}), checks=["counts.join"])
+    assert status(joined, "counts.join") == ["ok"]
+    assert said(joined, "counts.join").endswith("beside 800 counted requests: what reaches db was not counted.")
+
+
 def _boosted(rates, requests=2000, seed=5):
     """An hour of minutes, each kept at its own rate."""
     rng = np.random.default_rng(seed)

@@ -179,6 +179,17 @@ def test_traces_outside_the_windows_and_of_other_strata_are_counted_and_left_out
     assert both.frame["traces"].tolist() == [2]
     assert both.bins["traces"].tolist() == [1, 1]
     assert both.unmatched.to_dict("list") == {"service_name": ["cart"], "traces": [2]}
+    assert (both.uncounted_services, both.unmatched_count) == (["cart"], 0)
+
+
+def test_services_that_nobody_counted_are_told_from_strata_that_were_forgotten():
+    shop = _shop()
+    forgotten = tally(shop, read_counts(pd.DataFrame({"service": ["web"], "status": [500], "count": [30]})))
+    assert forgotten.frame["traces"].tolist() == [1]
+    assert forgotten.uncounted_services == ["cart"]
+    assert forgotten.unmatched_count == 2
+    strangers = tally(shop, read_counts(pd.DataFrame({"service": ["ledger"], "count": [30]})))
+    assert (strangers.uncounted_services, strangers.unmatched_count) == ([], 5)
 
 
 def test_a_counted_stratum_without_a_row_for_a_window_had_no_requests():

@@ -44,6 +44,22 @@ class Tally:
     outside_count: int
     unmatched: pd.DataFrame
 
+    @property
+    def uncounted_services(self) -> list[str]:
+        """Services that traces reach and nobody counted: whoever counts at the front door knows no others."""
+        if "service_name" not in self.unmatched or not self.frame["traces"].sum():
+            return []
+        return sorted(set(self.unmatched["service_name"].dropna()) - set(self.frame["service_name"]))
+
+    @property
+    def unmatched_count(self) -> int:
+        """Traces of strata that should have been counted: those of services that were."""
+        if not len(self.unmatched):
+            return 0
+        elsewhere = self.uncounted_services
+        rows = self.unmatched[~self.unmatched["service_name"].isin(elsewhere)] if elsewhere else self.unmatched
+        return int(rows["traces"].sum())
+
 
 def tally(traces: TraceSet, counts: Counts) -> Tally:
     """Return how many of the counted requests left a trace.

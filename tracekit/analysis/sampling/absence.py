@@ -65,7 +65,9 @@ requests would do.
     table = inputs.tally.frame.groupby(keys[0])[["requests", "traces"]].sum().reset_index()
     empty = table[(table["traces"] == 0) & (table["requests"] > 0)]
     if not len(empty):
-        text = f"Every one of the {len(table):,} counted {_plural(keys[0])} left traces."
+        many, label = len(table), str(table[keys[0]].iloc[0])
+        text = f"Every one of the {many:,} counted {_plural(keys[0])} left traces."
+        text = text if many > 1 else f"`{label}` left traces; nothing else was counted."
         return [speak(CHECK, "ok", text, inputs, table.assign(status="ok"))]
     return [_one(inputs, keys[0], str(row[0]), float(row[1])) for row in empty.itertuples(index=False)]
 

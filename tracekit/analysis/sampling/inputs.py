@@ -255,8 +255,10 @@ class Inputs:
         found = [*self.counts.notes]
         if self.tally.outside_count:
             found.append(f"{self.tally.outside_count:,} traces begin outside the counted windows and are left out")
-        if left := int(self.tally.unmatched["traces"].sum()) if len(self.tally.unmatched) else 0:
+        if left := self.tally.unmatched_count:
             found.append(f"{left:,} traces belong to strata that were not counted and are left out")
+        if services := self.tally.uncounted_services:
+            found.append(f"what reaches {', '.join(services)} was not counted and is left out")
         return tuple(found)
 
 
