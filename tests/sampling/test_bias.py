@@ -310,6 +310,58 @@ def test_without_rules_only_the_signature_is_told():
     assert status(tk.sampling(traces_of(RNG, 500)), "bias.reservoir") == ["not_assessable"]
 
 
+def _by_second(world):
+    """Requests of every second that had any."""
+    had = np.flatnonzero(world.requests)
+    times = pd.to_datetime(EPOCH_NS, utc=True) + pd.to_timedelta(had, unit="s")
+    return pd.DataFrame({"time": times, "end": times + pd.Timedelta("1s"), "count": world.requests[had]})
+
+
+def _log(world):
+    return pd.DataFrame({"time": pd.to_datetime(world.start_ns, utc=True), "status": np.where(world.failed, 500, 200)})
+
+
+@pytest.mark.parametrize("known", [lambda world: {"requests": _by_second(world)}, lambda world: {"log": _log(world)}])
+def test_requests_by_the_second_tell_the_reservoir_without_rules(known):
+    world, traces = _reservoir_sampled()
+    found = only(tk.sampling(traces, **known(world)), "bias.reservoir")
+    p95 = found.evidence.set_index("measure").loc["p95 latency"]
+    assert (p95["quota_seen"], round(p95["rate_seen"], 2)) == (1, 0.05)
+    assert p95["ci_low"] <= np.quantile(world.took_ms, 0.95) * 1e6 <= p95["ci_high"]
+    assert any("the seconds show a reservoir of 1 and " in text for text in found.assumptions)
+    quiet = world.requests < 15
+    share = world.requests[quiet].sum() / world.requests.sum()
+    held = np.bincount((traces.columns.spans.start_ns - EPOCH_NS) // SECOND_NS, minlength=3600)
+    assert p95["quiet_ratio"] == pytest.approx(held[quiet].sum() / held.sum() / share, rel=0.05)
+    assert p95["quiet_ratio"] > 3
+    assert "(quiet times are seen " in found.headline
+
+
+def test_seconds_that_contradict_the_rules_refuse_the_correction():
+    world, traces = _reservoir_sampled()
+    two = {"version": 2, "rules": [], "default": {"fixed_target": 2, "rate": 0.05}}
+    text = said(tk.sampling(traces, rules=two, requests=_by_second(world)), "bias.reservoir")
+    assert "not assessable: needs starts that order as the decisions did: the rules keep 2 of every second, the" in text
+    assert text.endswith("seconds with requests show 1.")
+    good = tk.sampling(traces, rules=LOCAL, requests=_by_second(world))
+    assert " look 2." in said(good, "bias.reservoir")
+
+
+def test_clients_locked_to_the_second_are_no_reservoir():
+    rng = np.random.default_rng(4)
+    second = rng.integers(0, 3600, 20_000) * SECOND_NS
+    locked = EPOCH_NS + np.sort(second + rng.integers(0, 50_000_000, 20_000))
+    kept = rng.random(20_000) < 0.1
+    log = pd.DataFrame({"time": pd.to_datetime(locked, utc=True), "status": 200})
+    traces = traces_of(rng, start_ns=locked[kept])
+    found = tk.sampling(traces, log=log)
+    assert status(found, "bias.reservoir") == ["ok"]
+    assert "clients locked to the second, no reservoir" in said(found, "bias.reservoir")
+    assert "a reservoir, or clients" in said(tk.sampling(traces), "bias.reservoir")
+    even = log.assign(time=pd.to_datetime(EPOCH_NS + rng.integers(0, 3600 * SECOND_NS, 20_000), utc=True))
+    assert "those of all requests do not" in said(tk.sampling(traces, log=even), "bias.reservoir")
+
+
 def test_rules_without_a_reservoir_and_reservoirs_without_harm():
     assert status(tk.sampling(traces_of(RNG, 50), rules=0.05), "bias.reservoir") == ["ok"]
     rng = np.random.default_rng(8)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.sampling.reservoir_seconds import Seconds, inferred, log_starts, quiet_ratio, seconds
 from tracekit.analysis.sampling.verdicts import needs, speak
 from tracekit.analysis.sampling.words import duration, number, percent, percents, times
 from tracekit.findings import Estimate
@@ -15,6 +16,7 @@ from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.stats.second_reservoir import phase_in_second
 from tracekit.stats.weighted_rates import weighted_rate
+from tracekit.weights.rules import HeadRule, Rules
 from tracekit.weights.xray_reservoir import rule_weights
 
 if TYPE_CHECKING:
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
     from tracekit.analysis.sampling.verdicts import Status
     from tracekit.findings import Finding
     from tracekit.schema import Array
+    from tracekit.stats.second_reservoir import Quota
 
 CHECK = "bias.reservoir"
 _SUBJECT = "What a reservoir does to error rate and latency"
 _SIGNATURE, _FEWEST = 0.001, 50
+_ASSUMED = ("starts order as the decisions did", "process and rule are those that decided")
 
 
 def reservoir_bias(inputs: Inputs) -> list[Finding]:
@@ -34,7 +38,8 @@ def reservoir_bias(inputs: Inputs) -> list[Finding]:
     Parameters
     ----------
     inputs
-        With head rules that have a reservoir, the process of every root, starts finer than milliseconds.
+        With head rules that have a reservoir, the process of every root, starts finer than milliseconds; with requests
+        by the second (counts, or a log with times) and a single process, the rules need not be known.
 
     Returns
     -------
@@ -48,7 +53,9 @@ def reservoir_bias(inputs: Inputs) -> list[Finding]:
     takes the first requests of a second; OpenTelemetry SDKs: the traces whose id passes p.  Both unbiased; weights by
     counts of ten seconds are not, where requests depend on their place in the second.  The signature alone (Rayleigh
     and Kuiper tests of the start within the second) says that there is a reservoir, or that clients are locked to the
-    second, and corrects nothing.  Source: the SDKs' samplers; measured coverage 94 to 96 %.
+    second, which the starts of a log tell, and corrects nothing.  By the second, the reservoir is the largest c that
+    99.5 % of the seconds hold (``infer_quota``): the rules must agree with it, or their order proves nothing.  Source:
+    the SDKs' samplers; measured coverage 94 to 96 %.
 
     Examples
     --------
@@ -59,19 +66,29 @@ def reservoir_bias(inputs: Inputs) -> list[Finding]:
     >>> print(reservoir_bias(gather(TraceSet.from_spans(frame)))[0].headline)
     What a reservoir does to error rate and latency: not assessable: needs sampling rules.
     """
+    found = seconds(inputs)
+    seen = inferred(inputs, found) if found is not None else None
     rules = inputs.rules
+    if rules is None and seen is not None and seen.quota and not np.isnan(seen.rate):
+        rules = Rules((HeadRule("as the seconds show", seen.rate, quota=seen.quota),))
     if rules is None:
         return [_signature(inputs)]
     if not any(rule.quota for rule in rules.head):
         text = "The rules have no reservoir: no trace was kept for being the first of its second."
         return [speak(CHECK, "ok", text, inputs, pd.DataFrame({"quota": [0]}))]
+    if found is not None and seen is not None and rules.only is not None and seen.quota < rules.only.quota:
+        missing = (
+            f"starts that order as the decisions did: the rules keep {rules.only.quota} of every second, the"
+            f" {len(found.requests):,} seconds with requests show {seen.quota}"
+        )
+        return [needs(CHECK, _SUBJECT, missing, inputs)]
     shares = rule_weights(inputs.traces, rules)
     if shares.obstacles or np.isnan(shares.weight).any():
         why = "; ".join(f"{reason} ({n:,} traces)" for reason, n in shares.obstacles.items()) or "traces"
         return [needs(CHECK, _SUBJECT, f"more about the decisions: {why}", inputs)]
     if not (shares.weight > 0).any():
         return [needs(CHECK, _SUBJECT, "traces", inputs)]
-    return [_corrected(inputs, shares.weight)]
+    return [_corrected(inputs, shares.weight, found, seen)]
 
 
 def _signature(inputs: Inputs) -> Finding:
@@ -83,15 +100,27 @@ def _signature(inputs: Inputs) -> Finding:
     row = pd.DataFrame({"strength": [phase.strength], "peak": phase.peak, "n_traces": len(start)})
     if min(phase.p_kuiper, phase.p_rayleigh) >= _SIGNATURE:
         return needs(CHECK, _SUBJECT, "sampling rules", inputs)
-    text = (
+    crowd = (
         f"Starts of {number(len(start))} traces crowd at {percent(phase.peak)} of the second (strength"
-        f" {phase.strength:.2f} of 1): a reservoir, or clients locked to the second; the correction is not assessable:"
-        " needs sampling rules."
+        f" {phase.strength:.2f} of 1)"
     )
+    begun = log_starts(inputs)
+    if begun is not None and len(begun) >= _FEWEST:
+        asked = phase_in_second(begun)
+        row["request_strength"], row["request_peak"] = asked.strength, asked.peak
+        if min(asked.p_kuiper, asked.p_rayleigh) < _SIGNATURE and asked.strength > phase.strength / 2:
+            text = (
+                f"{crowd}, and so do all requests ({asked.strength:.2f}): clients locked to the second, no reservoir."
+            )
+            return speak(CHECK, "ok", text, inputs, row)
+        ends = f", those of all requests do not ({asked.strength:.2f}): a reservoir"
+    else:
+        ends = ": a reservoir, or clients locked to the second"
+    text = f"{crowd}{ends}; the correction is not assessable: needs sampling rules."
     return speak(CHECK, "warn", text, inputs, row, remedy="Give rules=...; compare with the phases of a request log.")
 
 
-def _corrected(inputs: Inputs, weight: Array) -> Finding:
+def _corrected(inputs: Inputs, weight: Array, by_second: Seconds | None, seen: Quota | None) -> Finding:
     """Return the finding about raw and corrected figures."""
     base = weight > 0
     pi, failed = 1 / weight[base], inputs.failed[base]
@@ -108,9 +137,21 @@ def _corrected(inputs: Inputs, weight: Array) -> Finding:
     table["n_traces"], table["n_eff"] = rate.n, rate.n_effective
     reservoir = float(((weight == 0) | (weight == 1)).mean())
     table["reservoir_share"] = reservoir
+    if seen is not None:
+        table["quota_seen"], table["rate_seen"] = seen.quota, seen.rate
+    windows = by_second if by_second is not None else _windows(inputs)
+    table["quiet_ratio"] = np.nan if windows is None else quiet_ratio(windows)
     limits = table[["raw", "ci_low", "ci_high"]].to_numpy(np.float64)
     table["status"] = [_against(inputs, *row) for row in limits]
     return _say(inputs, table, reservoir)
+
+
+def _windows(inputs: Inputs) -> Seconds | None:
+    """Return traces and requests by the windows of the counts; None without counts by time."""
+    if inputs.counts_needed or not len(inputs.tally.bins):
+        return None
+    table = inputs.tally.bins.groupby("start_ns")[["traces", "requests"]].sum()
+    return Seconds(table["traces"].to_numpy(np.int64), table["requests"].to_numpy(np.int64))
 
 
 def _against(inputs: Inputs, raw: float, low: float, high: float) -> Status:
@@ -129,6 +170,8 @@ def _say(inputs: Inputs, table: pd.DataFrame, reservoir: float) -> Finding:
         f" rate {percent(errors['estimate'])} ({percents(errors['ci_low'], errors['ci_high'])}; {counted})"
     )
     first = f"{percent(reservoir)} of these traces are the first of their second"
+    if (quiet := float(table["quiet_ratio"].iloc[0])) > 1 + inputs.margin:
+        first += f" (quiet times are seen {times(quiet)} as often as they should be)"
     biased = [row for row in (errors, p95) if row["status"] == "biased"]
     if biased:
         row = max(biased, key=lambda one: abs(np.log(max(one["raw"], 1e-12) / max(one["estimate"], 1e-12))))
@@ -142,6 +185,16 @@ def _say(inputs: Inputs, table: pd.DataFrame, reservoir: float) -> Finding:
     verdict: Status = "biased" if status == "biased" else "ok" if status == "ok" else "inconclusive"
     return speak(
         CHECK, verdict, text, inputs, table, estimate=estimate, is_grave=True,
-        assumptions=("starts order as the decisions did", "process and rule are those that decided"),
+        assumptions=(*_ASSUMED, *_read_off(inputs, table)),
         remedy="Use traces.with_weights(rules) for every figure." if status == "biased" else "",
     )  # fmt: skip
+
+
+def _read_off(inputs: Inputs, table: pd.DataFrame) -> tuple[str, ...]:
+    """Return that quota and rate were read off the seconds, where no rules say them."""
+    if inputs.rules is not None:
+        return ()
+    row = table.iloc[0]
+    return (
+        f"no rules were given: the seconds show a reservoir of {row['quota_seen']} and {percent(row['rate_seen'])}",
+    )
