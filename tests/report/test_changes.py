@@ -6,11 +6,12 @@ import pytest
 from shop_traces import MS, START, no_traces, shop_frame, shop_traces
 
 from tracekit import TraceSet, load_sample
-from tracekit.report.changed import entries_table, waits_table
+from tracekit.report.changed import entries_table
 from tracekit.report.changes import Changes, name_of
 from tracekit.report.code import code_of
 from tracekit.report.overview import Overview
 from tracekit.report.page import render
+from tracekit.report.waiting import waits_table
 from tracekit.views.colours import Colours
 
 

@@ -16,11 +16,11 @@ from shop_traces import no_traces, shop_frame, shop_traces
 
 from tracekit import TraceSet
 from tracekit.errors import RenderError
-from tracekit.report import page as page_module
 from tracekit.report import report
 from tracekit.report.overview import Overview
 from tracekit.report.page import render
 from tracekit.report.policy import inline, packed
+from tracekit.report.standard import Standard
 from tracekit.report.waiting import path_table
 from tracekit.views.colours import Colours
 from tracekit.views.tkw1 import decode
@@ -267,6 +267,6 @@ def test_the_module_can_stand_in_a_page():
 
 
 def test_what_the_template_asks_for_must_be_there(shop, monkeypatch):
-    monkeypatch.setattr(page_module, "_first_screen", lambda *_: {})
+    monkeypatch.setattr(Standard, "first_screen", lambda _: {})
     with pytest.raises(jinja2.UndefinedError):
         render(shop)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tracekit.views.details import source_names
 
 if TYPE_CHECKING:
+    from tracekit.findings import Finding
     from tracekit.traces import TraceSet
 
 _SECTIONS: Final = {
@@ -54,6 +55,29 @@ def code_of(traces: TraceSet, baseline: TraceSet | None = None) -> dict[str, str
         lines.append(f"before = {_read(baseline)}")
     head = "\n".join(lines)
     return {section: f"{head}\n{code}" for section, code in _SECTIONS.items()} | {"head": head}
+
+
+def call_of(finding: Finding) -> str:
+    """Return the call that gives a finding again, as a notebook writes it.
+
+    Parameters
+    ----------
+    finding
+        Of a check.
+
+    Returns
+    -------
+    str
+        Empty where the finding names none.
+
+    Examples
+    --------
+    >>> from tracekit import Finding
+    >>> call_of(Finding("slow", "notice", "Slow.", code="latency(traces)"))
+    'tk.latency(traces)'
+    """
+    is_whole = not finding.code or finding.code.startswith(("traces", "tk."))
+    return finding.code if is_whole else f"tk.{finding.code.replace('(critical_path', '(tk.critical_path')}"
 
 
 def _read(traces: TraceSet) -> str:

@@ -73,7 +73,7 @@ class Cell:
     """
 
     text: str
-    value: float | str | None = None
+    value: float | int | str | None = None
     kind: str = ""
     slot: int | None = None
     link: str = ""
@@ -218,7 +218,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in frame.head(MOST_ROWS).to_dict("records")]
 
 
-def rest_note(total: int, what: str) -> str:
+def rest_note(total: int, what: str, most: int = MOST_ROWS) -> str:
     """Return the sentence that says that rows were left out.
 
     Parameters
@@ -227,6 +227,8 @@ def rest_note(total: int, what: str) -> str:
         Rows there are.
     what
         Their noun.
+    most
+        Rows that are shown.
 
     Returns
     -------
@@ -238,7 +240,7 @@ def rest_note(total: int, what: str) -> str:
     >>> rest_note(1000, "operations")
     'The first 400 of 1,000 operations.'
     """
-    return f"The first {count(MOST_ROWS)} of {count(total)} {what}." if total > MOST_ROWS else ""
+    return f"The first {count(most)} of {count(total)} {what}." if total > most else ""
 
 
 def service_cell(name: object, colours: Colours, *, inferred: bool = False) -> Cell:

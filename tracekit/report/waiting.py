@@ -1,9 +1,12 @@
-"""What requests wait for: the time on their critical paths, by operation."""
+"""What requests wait for along their critical paths, by operation: now, and beside a baseline."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from tracekit.report.changes import KEYS, more
 from tracekit.report.tables import (
     Cell,
     Column,
@@ -18,11 +21,23 @@ from tracekit.report.tables import (
     time_cell,
     trace_cell,
 )
-from tracekit.views.text import duration
+from tracekit.views.markup import element
+from tracekit.views.svg import LINE, picture
+from tracekit.views.text import NO_FIGURE, duration
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.report.changes import Changes
     from tracekit.report.overview import Overview
     from tracekit.views.colours import Colours
+    from tracekit.views.markup import Markup
+
+_WIDE: Final = 120
+_TALL: Final = 14
+_BAR: Final = 8
+_SHORT: Final = 10  # rows before somebody asks for all
+_WHO: Final = (Column("service"), Column("operation"))
 
 
 def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
@@ -42,19 +57,19 @@ def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
     Table
         The longest first; the shares add up to all time that requests took.
     """
+    caption = "What requests wait for"
     columns = (
-        Column("service"), Column("operation"), number("share", "of all time that requests took", is_sorted=True),
+        *_WHO, number("share", "of all time that requests took", is_sorted=True),
         number("a request", "mean over all requests", unit="ns"), Column("95 % limits"),
         number("requests", "that wait for it"), number("of requests"), Column("the longest"),
     )  # fmt: skip
     if not len(seen.path.latency_ns):
-        return Table("What requests wait for", columns, ())
-    table = seen.path.by(["service_name", "operation"])
+        return Table(caption, columns, ())
+    table = seen.path.by(list(KEYS))
     table = table[table["path_time_ns"] > 0]
     rows = [
         (
-            service_cell(row["service_name"], colours),
-            name_cell(row["operation"]),
+            *_who(row, colours),
             share_cell(row["share_ratio"]),
             time_cell(row["mean_ns"]),
             Cell(f"{duration(row['mean_low_ns'])} to {duration(row['mean_high_ns'])}", None, "mute"),
@@ -64,4 +79,82 @@ def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
         )
         for row in records(table)
     ]
-    return Table("What requests wait for", columns, rows, 10, rest_note(len(table), "operations"))
+    return Table(caption, columns, rows, _SHORT, rest_note(len(table), "operations"))
+
+
+def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:
+    """Return what requests wait for by operation, now and before.
+
+    Parameters
+    ----------
+    changes
+        The comparison.
+    colours
+        Slots of services.
+    shown
+        Ids of the traces whose waterfall is in the page.
+
+    Returns
+    -------
+    Table
+        The largest change first; the column of changes adds up to that of the mean request.
+    """
+    caption = "What requests wait for, now and before"
+    columns = (
+        *_WHO, number("before", "mean time a request waits for it", unit="ns"), number("now", unit="ns"),
+        number("change", "the column adds up to the change of the mean", unit="ns"),
+        number("size", "of the change; to the right if requests wait longer", unit="ns", is_sorted=True),
+        Column("95 % limits"), number("calls before", "by requests that call it"), number("calls now"),
+        number("a call before", unit="ns"), number("a call now", unit="ns"), Column("for example"),
+    )  # fmt: skip
+    compared = changes.comparison
+    if compared is None:
+        return Table(caption, columns, ())
+    most = float(compared.table["change_ns"].abs().max())
+    factors = compared.parts.pivot_table(
+        index=list(KEYS), columns="factor", values=["value", "other_value"], sort=False, dropna=False, observed=True
+    )
+    rows = [
+        (*_who(row, colours), *_change_cells(row, most), *_call_cells(factors.loc[tuple(row[key] for key in KEYS)]),
+         trace_cell(str(row["exemplar_trace_id"]), shown) if row["exemplar_trace_id"] else Cell(NO_FIGURE))
+        for row in records(compared.table)
+    ]  # fmt: skip
+    note = "Changes marked chance would be seen so without any cause; of the others at most 5 % are false."
+    return Table(caption, columns, rows, _SHORT, f"{note} {rest_note(len(compared.table), 'operations')}".strip())
+
+
+def _who(row: dict[str, Any], colours: Colours) -> tuple[Cell, Cell]:
+    """Return the operation that is waited for."""
+    return service_cell(row["service_name"], colours), name_cell(row["operation"])
+
+
+def _change_cells(row: dict[str, Any], most: float) -> tuple[Cell, ...]:
+    """Return the time before and now, the change in words and as a bar, and its limits."""
+    change, is_sure = float(row["change_ns"]), bool(row["is_significant"])
+    limits = f"{more(row['low_ns'])} to {more(row['high_ns'])}"
+    return (
+        time_cell(row["mean_ns"]),
+        time_cell(row["other_mean_ns"]),
+        Cell(more(change), change, "" if is_sure else "mute"),
+        Cell(_bar(change, most), abs(change)),
+        Cell(limits if is_sure else f"{limits}, chance", None, "mute"),
+    )
+
+
+def _call_cells(parts: pd.Series) -> tuple[Cell, ...]:
+    """Return how often it is called and how long a call takes, each before and now."""
+    calls, times = (
+        [float(parts[side, name]) for side in ("value", "other_value")] for name in ("frequency", "duration")
+    )
+    shown = [Cell(f"{call:.1f}" if np.isfinite(call) else NO_FIGURE, call) for call in calls]
+    return (*shown, *map(time_cell, times))
+
+
+def _bar(change: float, most: float) -> Markup:
+    """Return a bar from the middle: to the right, in red, where requests wait longer."""
+    middle = _WIDE / 2
+    long = abs(change) / most * middle if most else 0.0
+    axis = element("line", {"x1": middle, "x2": middle, "y1": 0, "y2": _TALL, "stroke": LINE, "class": "tk-line"})
+    bar = {"x": middle if change > 0 else middle - long, "y": 3, "width": max(long, 0.5), "height": _BAR}
+    kind = "tk-failed-bar" if change > 0 else "tk-bar"
+    return picture(_WIDE, _TALL, more(change), [axis, element("rect", {**bar, "class": kind})])

@@ -1,0 +1,152 @@
+"""The chapters of a page: what its author wrote, and the standard sections of a set of traces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tracekit.report.outline import Block
+from tracekit.report.parts import Composer, contents_of, heading_of, trace_of
+from tracekit.views.colours import SHARED, Colours
+
+if TYPE_CHECKING:
+    from tracekit.report.outline import Blocks
+    from tracekit.report.parts import Piece
+    from tracekit.report.standard import Standard
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A section of the page.
+
+    Parameters
+    ----------
+    anchor
+        Its id; empty for the introduction.
+    title
+        Its heading.
+    pieces
+        What stands in it.
+    code
+        The calls that give it again.
+    is_standard
+        The standard sections stand here, and nothing else.
+
+    Examples
+    --------
+    >>> Chapter("why", "Why", []).is_standard
+    False
+    """
+
+    anchor: str
+    title: str
+    pieces: list[Piece]
+    code: str = ""
+    is_standard: bool = False
+
+
+@dataclass(frozen=True)
+class Chapters:
+    """All of a page, in order.
+
+    Parameters
+    ----------
+    introduction
+        What stands before everything else.
+    rest
+        The others.
+    colours
+        Slots of services.
+    shown
+        Ids of the traces whose waterfall is in the page.
+    elsewhere
+        Those of them that the author shows.
+
+    Examples
+    --------
+    >>> from tracekit.report.outline import outline
+    >>> chapters = chapters_of(outline(["It was slow.", "And then it was not."]), None)
+    >>> [piece.content for piece in chapters.introduction]
+    ['<p>It was slow.</p>', '<p>And then it was not.</p>']
+    """
+
+    introduction: list[Piece]
+    rest: list[Chapter]
+    colours: Colours
+    shown: set[str]
+    elsewhere: set[str]
+
+    @property
+    def views(self) -> list[Piece]:
+        """The live views that the author put in."""
+        held = [*self.introduction, *(piece for chapter in self.rest for piece in chapter.pieces)]
+        return [piece for piece in held if piece.data]
+
+    def table_of_contents(self, standard: dict[str, str]) -> list[tuple[str, str]]:
+        """Return ids and headings.
+
+        Parameters
+        ----------
+        standard
+            Those of the standard sections.
+
+        Returns
+        -------
+        list of tuple
+            In the order of the page.
+        """
+        out: list[tuple[str, str]] = [("findings", "Findings")] if any(c.is_standard for c in self.rest) else []
+        for chapter in self.rest:
+            out += standard.items() if chapter.is_standard else [(chapter.anchor, chapter.title)]
+        return out
+
+
+def chapters_of(blocks: Blocks, standard: Standard | None) -> Chapters:
+    """Return the chapters of a page.
+
+    Parameters
+    ----------
+    blocks
+        Of ``outline``.
+    standard
+        The answers about the TraceSet among them, if there is one.
+
+    Returns
+    -------
+    Chapters
+        With an id for everything that can be led to.
+
+    Raises
+    ------
+    TypeError
+        If a part is nothing that a page can show.
+    ValueError
+        If a part would need the network.
+    """
+    contents = [
+        [(part, contents_of(part, place)) for part, place in block.parts] if isinstance(block, Block) else []
+        for block in blocks
+    ]
+    elsewhere = {trace_of(held) for parts in contents for _, inside in parts for held in inside} - {""}
+    services = standard.seen.services if standard else []
+    colours = (
+        SHARED if any(contents) else Colours(services)
+    )  # views of the same notebook have the colours they had there
+    colours.assign(services)
+    shown = elsewhere | set(standard.waterfalls if standard else ())
+    taken = (
+        [*standard.taken, *(f"trace-{name}" for name in standard.waterfalls if name not in elsewhere)]
+        if standard
+        else []
+    )
+    composer = Composer(colours, shown, taken)
+    chapters = []
+    for block, parts in zip(blocks, contents, strict=True):
+        if not isinstance(block, Block):
+            chapters.append(Chapter("", "", [], is_standard=True))
+            continue
+        title = block.title or (heading_of(parts[0][0], parts[0][1][0]) if chapters else "")
+        anchor = composer.anchor(title) if chapters else ""
+        pieces = [composer.piece(held, title) for _, inside in parts for held in inside]
+        chapters.append(Chapter(anchor, title, pieces, block.code))
+    return Chapters(chapters[0].pieces, chapters[1:], colours, shown, elsewhere)

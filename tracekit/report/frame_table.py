@@ -1,0 +1,125 @@
+"""Any DataFrame as a table of the page: the suffix of a column's name says its unit, its values how it sorts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from tracekit.report.tables import (
+    Cell,
+    Column,
+    Table,
+    name_cell,
+    rest_note,
+    service_cell,
+    time_cell,
+    trace_cell,
+)
+from tracekit.views.text import NO_FIGURE, clean, count, duration, moment, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracekit.views.colours import Colours
+
+MOST_ROWS: Final = 2_000
+_HEAD: Final = 80  # characters of a head
+_EPOCH: Final = 10**17  # ns from which a time is a moment and no duration: 1973, or three years
+_UNITS: Final = {"ns": "ns", "ms": "ms", "bytes": "bytes", "usd": "USD", "ratio": ""}
+_WRITTEN: Final[dict[str, Callable[[float], str]]] = {
+    "ns": duration,
+    "ratio": lambda share: f"{100 * share:.3g} %",
+    "bytes": size,
+}
+
+
+def frame_table(frame: pd.DataFrame, caption: str, colours: Colours, shown: set[str]) -> Table:
+    """Return a frame as a table.
+
+    Parameters
+    ----------
+    frame
+        Any; unchanged.  An index with a name comes first.
+    caption
+        What it holds; a downloaded file is named after it.
+    colours
+        Slots of services.
+    shown
+        Ids of the traces whose waterfall is in the page: cells with such an id lead there.
+
+    Returns
+    -------
+    Table
+        In the order of the frame; the first 2,000 rows, and a note that says so where there are more.  The download
+        holds plain values, with the unit in the head.
+
+    Examples
+    --------
+    >>> from tracekit.views.colours import Colours
+    >>> table = frame_table(pd.DataFrame({"name": ["GET /"], "p95_ns": [1.5e6]}), "Slow", Colours(), set())
+    >>> [column.words for column in table.columns], [cell.text for cell in table.rows[0]]
+    (['name', 'p95'], ['GET /', '1.50 ms'])
+    """
+    named = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
+    columns, cells = [], []
+    for position, name in enumerate(named.columns):
+        held = named.iloc[:, position].head(MOST_ROWS)
+        words = " ".join(map(str, name)) if isinstance(name, tuple) else str(name)
+        column, shown_as = _kind(words, held, colours, shown)
+        columns.append(column)
+        cells.append([Cell(NO_FIGURE, None, "mute") if _is_missing(value) else shown_as(value) for value in held])
+    return Table(caption, columns, list(zip(*cells, strict=True)), note=rest_note(len(frame), "rows", MOST_ROWS))
+
+
+def _kind(name: str, held: pd.Series, colours: Colours, shown: set[str]) -> tuple[Column, Callable[[Any], Cell]]:
+    """Return the head of a column, and what makes its cells."""
+    words, unit = _parted(name)
+    if pd.api.types.is_bool_dtype(held):
+        return Column(words), lambda value: Cell("yes" if value else "no", "yes" if value else "no")
+    if held.dtype.kind == "M":
+        return Column(words), lambda value: _moment_cell(pd.Timestamp(value).value)
+    if held.dtype.kind == "m":
+        return Column(words, is_number=True, unit="ns"), lambda value: time_cell(pd.Timedelta(value).value)
+    if not pd.api.types.is_numeric_dtype(held):
+        return Column(words), _text_kind(name, colours, shown)
+    if unit == "ns" and (held.dropna() > _EPOCH).any():
+        return Column(words, is_number=True, unit="ns since 1970, UTC"), _moment_cell
+    exact = int if pd.api.types.is_integer_dtype(held) else float
+    written = _WRITTEN.get(unit, _number)
+    return Column(words, is_number=True, unit=_UNITS.get(unit, "")), lambda value: Cell(written(value), exact(value))
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Return the words of a head, and the unit that the name holds."""
+    parts = name.split("_")
+    unit = next((part for part in parts[1:] if part in _UNITS), "")
+    kept = [part for part in parts if part != unit or unit == "ratio"]
+    return clean(" ".join(kept), limit=_HEAD), unit
+
+
+def _text_kind(name: str, colours: Colours, shown: set[str]) -> Callable[[Any], Cell]:
+    """Return what makes the cells of a column of words."""
+    if name.endswith("trace_id"):
+        return lambda value: trace_cell(clean(value, limit=80), shown)
+    if name == "service" or name.endswith(("service_name", "_service")):
+        return lambda value: service_cell(value, colours)
+    return name_cell
+
+
+def _moment_cell(nanoseconds: float) -> Cell:
+    """Return a moment in UTC."""
+    return Cell(moment(int(nanoseconds), decimals=3), int(nanoseconds), "mute")
+
+
+def _number(value: float) -> str:
+    """Return a number without a unit."""
+    if not math.isfinite(value):
+        return str(value)
+    return count(value) if value == round(value) else f"{value:.4g}"
+
+
+def _is_missing(value: Any) -> bool:
+    """Tell whether there is nothing; lists and the like are something."""
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))

@@ -1,0 +1,259 @@
+"""What the parts of a section become: text, tables, findings and live views."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pandas as pd
+
+from tracekit.findings import Finding, Findings
+from tracekit.report.code import call_of
+from tracekit.report.frame_table import frame_table
+from tracekit.report.policy import packed
+from tracekit.report.prose import prose
+from tracekit.traces import TraceSet
+from tracekit.views.plot import plot, view_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracekit.views.colours import Colours
+    from tracekit.views.embedded import Embedded
+
+Content: TypeAlias = "str | pd.DataFrame | Findings | Embedded"
+_ACCEPTED: Final = (
+    "text, a DataFrame or Series, findings, a result that has a view or a table, what tk.plot or tk.waterfall returns, "
+    "or a plotly figure"
+)
+_LONGEST: Final = 60  # of an id that is made from words
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One thing in a section, ready for the template.
+
+    Parameters
+    ----------
+    kind
+        ``prose``, ``table``, ``findings``, or the ``kind`` of an ``Embedded``.
+    content
+        Markup, Table, (id, Finding, its call), or Embedded.
+    anchor
+        Id of the element that a live view is drawn in.
+    article
+        Id that leads to the waterfall of a trace; empty for its second one.
+    data
+        What a live view is drawn from, packed.
+
+    Examples
+    --------
+    >>> Piece("prose", "<p>It was slow.</p>").data
+    ''
+    """
+
+    kind: str
+    content: Any
+    anchor: str = ""
+    article: str = ""
+    data: str = ""
+
+
+def contents_of(part: Any, place: str) -> list[Content]:
+    """Return what a part holds: of a result its view, and its table if it has one.
+
+    Parameters
+    ----------
+    part
+        As given to ``report`` or ``section``.
+    place
+        Where it stands, in words.
+
+    Returns
+    -------
+    list
+        Text, frames, findings and embedded views.
+
+    Raises
+    ------
+    TypeError
+        If it is nothing that a page can show.
+    ValueError
+        If it would need the network.
+
+    Examples
+    --------
+    >>> contents_of(5, "place 2 of the list")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    TypeError: place 2 of the list: expected text, a DataFrame or Series, ..., found int
+    """
+    if isinstance(part, str | pd.DataFrame | Findings):
+        return [part]
+    if isinstance(part, pd.Series):
+        return [part.to_frame()]
+    if isinstance(part, Finding):
+        return [Findings([part])]
+    if (live := _live(part, place)) is not None:
+        return [live]
+    table = getattr(part, "table", None)
+    frames = [table] if isinstance(table, pd.DataFrame) else []
+    has_view = view_of(part) is not None and not isinstance(part, TraceSet)
+    if not has_view and not frames:
+        raise TypeError(f"{place}: expected {_ACCEPTED}, found {type(part).__name__}{_hint(part)}")
+    return [*(contents_of(plot(part), place) if has_view else []), *frames]
+
+
+def trace_of(content: Content) -> str:
+    """Return whose waterfall a content is.
+
+    Parameters
+    ----------
+    content
+        Of a part.
+
+    Returns
+    -------
+    str
+        The id of a trace; empty for anything else.
+
+    Examples
+    --------
+    >>> trace_of("a1")
+    ''
+    """
+    return "" if isinstance(content, str | pd.DataFrame | Findings) else content.trace_id
+
+
+def heading_of(part: Any, content: Content) -> str:
+    """Return what a part without a section is headed by.
+
+    Parameters
+    ----------
+    part
+        As given.
+    content
+        What it became, the first of it.
+
+    Returns
+    -------
+    str
+        The title of a figure, else the words of its type.
+
+    Examples
+    --------
+    >>> from tracekit.analysis.path_result import CriticalPath
+    >>> heading_of(object.__new__(CriticalPath), pd.DataFrame())
+    'Critical path'
+    >>> heading_of(pd.Series([1]), pd.DataFrame())
+    'Table'
+    """
+    if isinstance(part, pd.DataFrame | pd.Series):
+        return "Table"
+    live = None if isinstance(content, str | pd.DataFrame | Findings) else content
+    if live is not None and live.kind == "chart" and view_of(part) is None:
+        return live.title
+    name = type(part).__name__.removesuffix("Widget")
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip().capitalize()
+
+
+class Composer:
+    """Makes the pieces of a page, and gives each an id that no other has.
+
+    Parameters
+    ----------
+    colours
+        Slots of services.
+    shown
+        Ids of the traces whose waterfall is in the page.
+    taken
+        Ids that the page has already.
+
+    Examples
+    --------
+    >>> from tracekit.views.colours import Colours
+    >>> composer = Composer(Colours(), set(), ["latency"])
+    >>> composer.anchor("Latency"), composer.anchor("Who waited?")
+    ('latency-2', 'who-waited')
+    """
+
+    def __init__(self, colours: Colours, shown: set[str], taken: Iterable[str]) -> None:
+        self._colours, self._shown = colours, shown
+        self._taken, self._captions = set(taken), Counter[str]()
+
+    def anchor(self, wanted: str) -> str:
+        """Return an id like the wanted one.
+
+        Parameters
+        ----------
+        wanted
+            Any words.
+
+        Returns
+        -------
+        str
+            Letters, digits and hyphens, with a number where it was taken.
+        """
+        words = "-".join("".join(c if c.isalnum() else " " for c in wanted.lower()).split())[:_LONGEST] or "section"
+        free, number = words, 1
+        while free in self._taken:
+            number += 1
+            free = f"{words}-{number}"
+        self._taken.add(free)
+        return free
+
+    def piece(self, content: Content, title: str) -> Piece:
+        """Return one thing in a section.
+
+        Parameters
+        ----------
+        content
+            Of one of its parts.
+        title
+            Of the section.
+
+        Returns
+        -------
+        Piece
+            For the template.
+        """
+        if isinstance(content, str):
+            return Piece("prose", prose(content, self._shown))
+        if isinstance(content, pd.DataFrame):
+            return Piece("table", frame_table(content, self._caption(title), self._colours, self._shown))
+        if isinstance(content, Findings):
+            told = [(self.anchor(f"finding {finding.check}"), finding, call_of(finding)) for finding in content]
+            return Piece("findings", told)
+        article = f"trace-{content.trace_id}" if content.trace_id else ""
+        article = "" if article in self._taken else article
+        self._taken.add(article)
+        return Piece(content.kind, content, self.anchor("view part"), article, packed(content.data))
+
+    def _caption(self, title: str) -> str:
+        """Return what a table is called, with a number where its section has several: files are named after it."""
+        name = title or "Table"
+        self._captions[name] += 1
+        return name if self._captions[name] == 1 else f"{name} {self._captions[name]}"
+
+
+def _live(part: Any, place: str) -> Embedded | None:
+    """Return a view as a page holds it; None for anything that is no view."""
+    from tracekit.views.embedded import embedded  # noqa: PLC0415 - plotly and the widgets: only for who uses them
+
+    try:
+        return embedded(part)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+def _hint(part: Any) -> str:
+    """Return what to do instead."""
+    if isinstance(part, TraceSet):
+        return ": its standard sections stand beside a section, not inside of one; put it into the list itself"
+    if isinstance(part, dict):
+        return ": tk.section(title, *parts) puts parts under a heading"
+    if isinstance(part, list | tuple):
+        return f": put what is in the {type(part).__name__} there one by one"
+    frames = [name for name, value in getattr(part, "__dict__", {}).items() if isinstance(value, pd.DataFrame)]
+    return f": give one of its frames, {', '.join(frames)}" if frames else ""

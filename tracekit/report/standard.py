@@ -1,0 +1,264 @@
+"""The standard sections: what any set of traces is asked, beside a baseline if there is one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.findings import Findings
+from tracekit.report.changed import change_picture, entries_table
+from tracekit.report.changes import Changes
+from tracekit.report.code import call_of, code_of
+from tracekit.report.failures import exceptions_table, failing_table
+from tracekit.report.headlines import headlines
+from tracekit.report.overview import Overview
+from tracekit.report.policy import packed
+from tracekit.report.reading import issues_table, sources_table
+from tracekit.report.services import latency_pictures, operations_table, services_table
+from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
+from tracekit.report.waiting import path_table, waits_table
+from tracekit.schema import Quality
+from tracekit.views.details import source_names
+from tracekit.views.service_graph import map_payload, map_picture
+from tracekit.views.text import NO_FIGURE, count, duration, moment, plural, ratio
+from tracekit.views.volume import volume_picture
+
+if TYPE_CHECKING:
+    from tracekit.findings import Finding
+    from tracekit.traces import TraceSet
+    from tracekit.views.colours import Colours
+    from tracekit.views.markup import Markup
+
+WATERFALLS: Final = 5
+# id and words of each section in the table of contents; the findings stand before everything else
+SECTIONS: Final = {
+    "changes": "What changed",
+    "path": "Critical path",
+    "sources": "What was read",
+    "volume": "Traffic",
+    "services": "Services",
+    "operations": "Operations",
+    "map": "Service map",
+    "latency": "Latency",
+    "errors": "Errors",
+    "traces": "Slowest traces",
+}
+
+# where a finding without a trace to show leads
+_PLACES: Final = {
+    "slowest": "latency", "failures": "errors", "lost": "sources", "partial": "sources", "tail": "operations",
+    "change": "changes", "slower": "changes", "failing": "errors", "operations": "operations",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Standard:
+    """A set of traces with its answers, and those of a baseline.
+
+    Parameters
+    ----------
+    seen
+        The traces.
+    changes
+        The same beside the baseline, if there is one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> shop = TraceSet.from_spans(frame.assign(service_name="shop"))
+    >>> list(Standard.of(shop).sections)[:2], Standard.of(shop).waterfalls == shop.trace_ids
+    (['path', 'sources'], True)
+    """
+
+    seen: Overview
+    changes: Changes | None
+
+    @classmethod
+    def of(cls, traces: TraceSet, baseline: TraceSet | None = None) -> Standard:
+        """Return the answers; each analysis runs when it is first asked for.
+
+        Parameters
+        ----------
+        traces, baseline
+            As in ``report``.
+
+        Returns
+        -------
+        Standard
+            Ready to be asked.
+        """
+        seen = Overview(traces)
+        return cls(seen, None if baseline is None else Changes(Overview(baseline), seen))
+
+    @property
+    def taken(self) -> list[str]:
+        """Ids that the standard sections have."""
+        return ["main", "findings", *SECTIONS, *(f"finding-{finding.check}" for finding in self.findings)]
+
+    @cached_property
+    def findings(self) -> Findings:
+        """The first sentences; what changed comes first."""
+        return Findings([*self._changed, *headlines(self.seen)])
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """Ids of the sections with their words."""
+        return {name: words for name, words in SECTIONS.items() if self.changes or name != "changes"}
+
+    @cached_property
+    def _changed(self) -> list[Finding]:
+        """What changed, in sentences."""
+        return list(self.changes.findings()) if self.changes else []
+
+    @property
+    def _telling(self) -> list[str]:
+        """Ids of the traces that show what changed."""
+        return [finding.exemplars[0] for finding in self._changed if finding.exemplars]
+
+    @property
+    def waterfalls(self) -> list[str]:
+        """Ids of the traces whose waterfall is shown: those that tell what changed, and the slowest."""
+        slowest = [str(trace_id) for trace_id in self.seen.slowest_traces.index[:WATERFALLS]]
+        known = set(self.seen.traces.trace_ids)
+        return [name for name in dict.fromkeys([*self._telling, *slowest]) if name in known]
+
+    def title(self) -> str:
+        """Return the names of the sources as a title.
+
+        Returns
+        -------
+        str
+            For the page.
+        """
+        names = source_names(self.seen.traces)
+        if not names:
+            return "Traces"
+        return names[0] if len(names) == 1 else f"{names[0]} and {plural(len(names) - 1, 'other source')}"
+
+    def first_screen(self) -> dict[str, Any]:
+        """Return period, figures and findings.
+
+        Returns
+        -------
+        dict
+            By the names that the template uses.
+        """
+        names = source_names(self.seen.traces)
+        now = _figures(self.seen)
+        before = _figures(self.changes.before) if self.changes else [("", "")] * len(now)
+        return {
+            "period": _period(self.seen),
+            "figures": [(value, words, was) for (value, words), (was, _) in zip(now, before, strict=True)],
+            "findings": [(f"finding-{found.check}", found, self._code_of(found)) for found in self.findings],
+            "places": _PLACES,
+            "baseline": _period(self.changes.before) if self.changes else "",
+            "source_list": ", ".join(names[:3]) + (f" and {count(len(names) - 3)} more" if len(names) > 3 else ""),  # noqa: PLR2004 - names in a line
+        }
+
+    @cached_property
+    def _code(self) -> dict[str, str]:
+        """The code behind each section."""
+        return code_of(self.seen.traces, self.changes.before.traces if self.changes else None)
+
+    def _code_of(self, finding: Finding) -> str:
+        """Return the code behind a finding, from the files on."""
+        return f"{self._code['head']}\n{call_of(finding)}" if finding.code else ""
+
+    def contents(self, colours: Colours, shown: set[str], elsewhere: set[str]) -> dict[str, Any]:
+        """Return tables, pictures, views and code.
+
+        Parameters
+        ----------
+        colours
+            Slots of services.
+        shown
+            Ids of the traces whose waterfall is in the page.
+        elsewhere
+            Those of them that an author shows: they are not embedded twice.
+
+        Returns
+        -------
+        dict
+            By the names that the template uses.
+        """
+        seen, changes = self.seen, self.changes
+        names = source_names(seen.traces)
+        before = changes.before.traces if changes else None
+        telling = self._telling
+        return {
+            "code": self._code,
+            "sources": sources_table(seen, names),
+            "issues": issues_table(seen, names),
+            "volume": _volume(seen),
+            "path": path_table(seen, colours, shown),
+            "services": services_table(seen, colours),
+            "operations": operations_table(seen, colours),
+            "map": _map(seen, colours),
+            "distributions": latency_pictures(seen),
+            "failing": failing_table(seen, colours),
+            "exceptions": exceptions_table(seen, colours, shown),
+            "traces": traces_table(seen, colours, shown),
+            "waits": waits_table(changes, colours, shown) if changes else None,
+            "step_by_step": change_picture(changes) if changes else None,
+            "entries": entries_table(changes, colours) if changes else None,
+            "waterfalls": [
+                waterfall_view(seen, trace_id, colours, before if trace_id in telling else None)
+                for trace_id in self.waterfalls
+                if trace_id not in elsewhere
+            ],
+        }
+
+
+def _figures(seen: Overview) -> list[tuple[str, str]]:
+    """Return the six figures with their words."""
+    requests = seen.requests.table
+    known = len(requests) and requests["span_count"].iloc[0]
+    row = requests.iloc[0] if known else None
+    return [
+        (count(len(seen.traces)), "trace" if len(seen.traces) == 1 else "traces"),
+        (count(seen.span_count), "span" if seen.span_count == 1 else "spans"),
+        (count(seen.service_count), "service" if seen.service_count == 1 else "services"),
+        (ratio(float(row["error_ratio"])) if row is not None else NO_FIGURE, "of requests failed"),
+        (duration(row["p50_ns"]) if row is not None else NO_FIGURE, "p50 of requests"),
+        (duration(row["p95_ns"]) if row is not None else NO_FIGURE, "p95 of requests"),
+    ]
+
+
+def _period(seen: Overview) -> str:
+    """Return from when to when the data reach."""
+    if seen.period_ns is None:
+        return "no time is recorded"
+    low, high = seen.period_ns
+    first, last = moment(low), moment(high)
+    shown = last[11:] if first[:10] == last[:10] else last
+    return f"{first} to {shown} UTC ({duration(high - low)})"
+
+
+def _map(seen: Overview, colours: Colours) -> dict[str, Any]:
+    """Return the service map with its words."""
+    graph = map_payload(seen.graph, colours=colours)
+    return {
+        "height": fitting_height(graph["size"][1] + 100),
+        "picture": map_picture(graph, paper=False),
+        "data": packed(json.dumps(graph, ensure_ascii=False, allow_nan=False).encode("utf-8")),
+        "count": len(graph["nodes"]),
+        "left_out": graph["left_out"],
+        "unnamed": seen.graph.unnamed_count,
+    }
+
+
+def _volume(seen: Overview) -> Markup | None:
+    """Return traces over time; None where no start is known."""
+    spans, root = seen.traces.columns.spans, seen.traces.forest.root_row
+    known = (spans.quality[root] & Quality.NO_START) == 0
+    if not known.any():
+        return None
+    failed = seen.traces.summary["is_error"].to_numpy(np.float64)
+    weights = seen.traces.weights.value
+    return volume_picture(spans.start_ns[root][known], weights[known], failed[known], width=1000)

@@ -1,0 +1,181 @@
+"""The views of a notebook as a page without Python holds them: what the scripts draw from, and the still picture.
+
+Imported when a page is to hold one: it knows plotly and the widgets.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from plotly.basedatatypes import BaseFigure
+from plotly.offline import get_plotlyjs
+
+from tracekit.views.charts import repainted
+from tracekit.views.figures import Chart
+from tracekit.views.flame import FlameWidget
+from tracekit.views.heat import HeatWidget
+from tracekit.views.still import still_picture
+from tracekit.views.still_marks import KINDS
+from tracekit.views.text import clean
+from tracekit.views.tkw1 import Payload
+from tracekit.views.waterfall import encoded, trace_payload
+from tracekit.views.waterfall_compare import compared_payload
+from tracekit.views.widgets import MapWidget, WaterfallWidget
+
+if TYPE_CHECKING:
+    from tracekit.views.markup import Markup
+    from tracekit.views.waterfall_drawing import Drawing
+
+_CANVAS_STATE: Final = ("payload", "height", "selected", "search", "brush")  # traits that a canvas is drawn from
+_TALL: Final = 380  # a figure that does not say how tall it is
+_BORDER: Final = 18  # around a still picture
+# kinds of trace that plotly draws on a map it fetches: a page without a network cannot show them
+_FETCHED: Final = {"scattergeo", "choropleth"} | {
+    f"{kind}{base}" for kind in ("scatter", "density", "choropleth") for base in ("map", "mapbox")
+}
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """One live view.
+
+    Parameters
+    ----------
+    kind
+        ``waterfall``, ``map``, ``canvas`` (flame and heat map) or ``chart`` (plotly): who draws it.
+    data
+        What it is drawn from.
+    height
+        In pixels.
+    title
+        What it shows, in plain text.
+    picture
+        What stands in for it on paper and where no script runs; None for a figure that has no still picture.
+    trace_id
+        Of a waterfall.
+    """
+
+    kind: str
+    data: bytes
+    height: int
+    title: str
+    picture: Markup | None
+    trace_id: str = ""
+
+
+def embedded(view: Any) -> Embedded | None:
+    """Return a view as a page holds it.
+
+    Parameters
+    ----------
+    view
+        What ``plot`` or ``waterfall`` returned, or any plotly figure.
+
+    Returns
+    -------
+    Embedded or None
+        None for anything that is no view.
+
+    Raises
+    ------
+    ValueError
+        If a figure would fetch something from the network when it is drawn.
+
+    Examples
+    --------
+    >>> embedded(Chart(layout={"title": {"text": "Waits"}})).title
+    'Waits'
+    >>> embedded("Waits") is None
+    True
+    """
+    if isinstance(view, BaseFigure):
+        return _chart(view)
+    if isinstance(view, WaterfallWidget):
+        drawing = view._drawing  # noqa: SLF001 - of this room, like every access here
+        payload = _with_details(drawing)
+        data = encoded(payload, is_packed=True)
+        title = repr(view).removeprefix("Waterfall(").removesuffix(")").replace(", ", " · ")
+        return Embedded("waterfall", data, view.height, title, view._picture, str(payload.meta["id"]))  # noqa: SLF001
+    if isinstance(view, MapWidget):
+        return Embedded("map", view.graph.encode("utf-8", "replace"), view.height, repr(view), view._picture)  # noqa: SLF001
+    if isinstance(view, FlameWidget | HeatWidget):
+        state = {name: getattr(view, name) for name in view.keys if name in _CANVAS_STATE}
+        data = json.dumps(state, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        return Embedded("canvas", data, view.height, repr(view), view._picture)  # noqa: SLF001
+    return None
+
+
+@cache
+def plotly_script() -> str:
+    """Return plotly.js as the installed plotly brings it.
+
+    Returns
+    -------
+    str
+        A classic script of 4.8 MB that defines ``Plotly``.
+
+    Examples
+    --------
+    >>> "plotly.js v" in plotly_script()[:40]
+    True
+    """
+    return str(get_plotlyjs())
+
+
+def _chart(figure: Any) -> Embedded:
+    """Return a figure: its light form, and how its colours are called in the dark."""
+    _check_offline(figure)
+    light = repainted(json.loads(figure.to_json()), "light")
+    painted = {colour: other for colour in _strings(light) if (other := repainted(colour, "dark")) != colour}
+    data = json.dumps({"figure": light, "dark": painted}, ensure_ascii=False, allow_nan=False)
+    title = clean(html.unescape(figure.layout.title.text or "Chart"), limit=200)
+    height = int(figure.layout.height or _TALL) + _BORDER
+    has_still = isinstance(figure, Chart) and all(trace.type in KINDS for trace in figure.data)
+    still = still_picture(Chart(light)) if has_still else None
+    return Embedded("chart", data.encode("utf-8", "replace"), height, title, still)
+
+
+def _check_offline(figure: Any) -> None:
+    """Refuse what plotly would fetch."""
+    for trace in figure.data:
+        if trace.type in _FETCHED:
+            raise ValueError(
+                f"expected a figure that is drawn without a network, found a {trace.type} trace: plotly fetches its "
+                "map when it is drawn"
+            )
+    for image in figure.layout.images:
+        if str(image.source or "").lower().startswith(("http:", "https:", "//")):
+            raise ValueError(
+                f"expected a figure that is drawn without a network, found an image from {image.source}: embed it as "
+                "a data: address"
+            )
+
+
+def _strings(part: Any) -> set[str]:
+    """Return all texts in dictionaries and lists."""
+    found, waiting = set(), [part]
+    while waiting:
+        held = waiting.pop()
+        if isinstance(held, str):
+            found.add(held)
+        elif isinstance(held, dict | list):
+            waiting += held.values() if isinstance(held, dict) else held
+    return found
+
+
+def _with_details(drawing: Drawing) -> Payload:
+    """Return the payload with the attributes of all spans: a notebook asks for those of large traces, a page cannot."""
+    drawn = drawing.payload
+    if "attrN" in drawn.columns or not len(drawn.columns["start"]):
+        return drawn
+    named = [
+        (traces, str(traces.trace_ids[traces.forest.trace[rows[rows >= 0][0]]]))
+        for traces, rows in zip(drawing.sets, drawing.rows, strict=True)
+    ]
+    again = trace_payload(*named[0]) if len(named) == 1 else compared_payload(*named[0], *named[1])[0]
+    kept = {name: column for name, column in drawn.columns.items() if name not in again.columns}
+    return Payload(again.columns | kept, again.strings, again.meta | {"note": drawn.meta["note"]})
