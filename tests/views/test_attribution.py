@@ -10,7 +10,7 @@ import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.critical_path import critical_path
 from tracekit.views import plot
-from tracekit.views.attribution import legend_rows
+from tracekit.views.charts import legend_room
 
 MS = 1_000_000
 HOSTILE = "<a href='http://evil'>x</a>"
@@ -232,6 +232,6 @@ def test_a_statistic_that_is_none(shop):
 
 
 def test_a_legend_of_long_names_has_room():
-    assert legend_rows([]) == 1
-    assert legend_rows(["x" * 200] * 3) == 3
-    assert math.isfinite(legend_rows(["x"] * 99))
+    assert legend_room([]) == legend_room(["x"]) == 73
+    assert legend_room(["x" * 200] * 3) == 73 + 2 * 19
+    assert math.isfinite(legend_room(["x"] * 99))

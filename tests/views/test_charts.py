@@ -194,6 +194,17 @@ def test_the_cumulated_curve_is_the_share_at_or_below():
         assert y[1] == pytest.approx(below)
 
 
+def test_two_operations_of_one_service_do_not_look_alike():
+    figure = plot(latency(pay_traces()), kind="ecdf", groups=9)
+    drawn = {curve.name: curve.line.color for curve in figure.data}
+    assert {"ledger charge", "ledger SELECT"} <= set(drawn)
+    assert len(set(drawn.values())) == len(drawn)
+    crowded = plot(
+        latency(pay_traces()), kind="ecdf", groups=9, against={"a rather long name of it": latency(pay_traces())}
+    )
+    assert crowded.layout.margin.t > figure.layout.margin.t, "the legend must not cover the title"
+
+
 def test_limits_are_drawn_where_there_are_limits():
     figure = plot(latency(pay_traces(), by=()), kind="limits")
     for points in figure.data:

@@ -199,6 +199,20 @@ def test_equal_values_and_no_values_have_an_axis_too():
             )
 
 
+def test_bars_of_all_series_are_alike_in_width():
+    figure = chart("T", barmode="stack").add_bar(x=[1, 2, 3, 4], y=[5, 5, 5, 5]).add_bar(x=[1, 4], y=[1, 1])
+    widths = {
+        rect.get("width") for rect in ET.fromstring(str(still_picture(figure))).iter() if rect.get("fill") != "#ffffff"
+    }
+    assert len({width for width in widths if width}) == 2, "the picture itself, and the bars"
+
+
+def test_words_on_a_curve_have_a_ground():
+    figure = chart("T").add_scatter(x=[1, 2], y=[1, 2])
+    figure.add_annotation(text="here", x=1, y=1, bgcolor="#ffffff")
+    assert 'paint-order="stroke"' in str(still_picture(figure))
+
+
 def test_what_has_no_picture_is_said():
     with pytest.raises(ValueError, match="expected scatter, bar, heatmap traces, found pie: it has no still picture"):
         still_picture(chart("T").add_pie(values=[1]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.views.charts import SECONDS, chart, empty_state, faded, safe
+from tracekit.views.charts import SECONDS, chart, empty_state, faded, legend_room, safe
 from tracekit.views.colours import LIGHT, SHARED
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, MUTE
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tracekit.views.figures import Chart
 
 NS: Final = 1e-9
-_LEGEND_ROW: Final = 19
 _OTHERS: Final = faded("#8695a6", 0.6)
 
 
@@ -133,7 +132,11 @@ def plot_bands(result: Bands, *, groups: int = 8, excess: bool = False) -> Chart
     keys = [str(name) for name in result.table.columns[1 : result.table.columns.get_loc("path_time_ns")]]
     about = result.bands[result.bands["trace_count"] > 0]
     known = result.table[result.table["band"].isin(about["band"]) & result.table[value].notna()]
-    title = f"Beyond {safe(about['band'].iloc[0])}" if excess and len(about) else "Who requests wait for, by latency"
+    title = (
+        f"Latency beyond that of {safe(about['band'].iloc[0])}"
+        if excess and len(about)
+        else "Who requests wait for, by latency"
+    )
     if not (known["path_time_ns"] > 0).any():
         return empty_state(chart(title), "No request took any time.")
     group = known.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
@@ -160,9 +163,9 @@ def _stacked(title: str, names: pd.DataFrame, matrix: Array, about: pd.DataFrame
         ),
         barmode="relative",
         xaxis={"type": "category"},
-        yaxis={**SECONDS, "title": {"text": "of a request"}, "showgrid": True},
-        height=440 + _LEGEND_ROW * legend_rows(labels),
-        margin={"t": 54 + _LEGEND_ROW * legend_rows(labels)},
+        yaxis={**SECONDS, "title": {"text": "time of a request"}, "showgrid": True},
+        height=386 + legend_room(labels),
+        margin={"t": legend_room(labels)},
     )
     places = [
         f"{safe(band)}: {plural(n, 'request')}" for band, n in zip(about["band"], about["trace_count"], strict=True)
@@ -198,36 +201,12 @@ def row_layout(labels: Sequence[str]) -> dict[str, Any]:
     ['shop', 'cart']
     """
     return {
-        "xaxis": {**SECONDS, "showgrid": True, "rangemode": "tozero", "title": {"text": "of a request"}},
+        "xaxis": {**SECONDS, "showgrid": True, "rangemode": "tozero", "title": {"text": "time of a request"}},
         "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": list(labels)[::-1]},
         "height": 130 + 26 * len(labels),
         "showlegend": False,
         "margin": {"t": 44},
     }
-
-
-def legend_rows(labels: Sequence[str], *, width: float = 660) -> int:
-    """Return how many rows a legend needs that stands above a chart.
-
-    Parameters
-    ----------
-    labels
-        Of the series; plotly gives each as much room as the longest needs.
-    width
-        Of the chart, in pixels.
-
-    Returns
-    -------
-    int
-        At least 1.
-
-    Examples
-    --------
-    >>> legend_rows(["cart", "ledger"]), legend_rows(["a rather long name of an operation"] * 4)
-    (1, 2)
-    """
-    longest = max((len(label) for label in labels), default=0) * 6.6 + 50
-    return math.ceil(len(labels) / max(1, int(width / longest))) or 1
 
 
 def labels_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:

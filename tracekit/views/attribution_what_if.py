@@ -56,7 +56,7 @@ def plot_what_if(result: WhatIf) -> Chart:
         intervals += [Interval(str(name), "as it is", now, now, now), Interval(str(name), "what if", new, low, high)]
         words += [duration(row["latency_ns"]), duration(row["new_latency_ns"])]
     return interval_rows(
-        f"What if: {plural(result.changed_count, 'span')} changed",
+        _title(result),
         intervals,
         xaxis={**SECONDS, "rangemode": "tozero", "title": {"text": "latency"}},
         colours=(MUTE, LIGHT[0]),
@@ -64,6 +64,16 @@ def plot_what_if(result: WhatIf) -> Chart:
         table=table(("", "as it is", "what if"), zip(result.table.index, words[::2], words[1::2], strict=True)),
         nothing=_NOTHING,
     )
+
+
+def _title(result: WhatIf) -> str:
+    """Return what becomes of the mean, and how many spans were changed."""
+    changed = f"{plural(result.changed_count, 'span')} changed"
+    mean = result.table.loc[result.table.index == "mean"]
+    if mean["new_latency_ns"].notna().sum() == 0:
+        return f"What if: {changed}"
+    now, new = (duration(float(mean[column].iloc[0])) for column in ("latency_ns", "new_latency_ns"))
+    return f"What if: mean latency from {now} to {new}, {changed}"
 
 
 def plot_what_if_curve(result: WhatIfCurve, *, statistics: Sequence[str] = ("mean", "p50", "p95", "p99")) -> Chart:
@@ -108,7 +118,7 @@ def plot_what_if_curve(result: WhatIfCurve, *, statistics: Sequence[str] = ("mea
     figure = chart(
         title,
         table=_table(lines),
-        xaxis={"title": {"text": "own time, times"}, "rangemode": "tozero"},
+        xaxis={"title": {"text": "own time of these spans, as a multiple of what it is"}, "rangemode": "tozero"},
         yaxis={**SECONDS, "rangemode": "tozero", "title": {"text": "latency"}, "showgrid": True},
         legend={"traceorder": "normal"},
     )

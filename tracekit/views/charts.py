@@ -16,7 +16,7 @@ from tracekit.views.svg import ACCENT, ERROR, FONT, INK, LINE, MUTE, PAPER
 from tracekit.views.text import clean, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tracekit.views.figures import Chart
     from tracekit.views.markup import Markup
@@ -41,6 +41,9 @@ _DARK: Final = {
 _LIGHT: Final = {dark: light for light, dark in reversed(_DARK.items())}
 _PAINT: Final = re.compile(r'(?<=fill="|roke=")#[0-9a-f]{6}(?=")')
 _RGBA: Final = re.compile(r"rgba\((\d+),(\d+),(\d+),([\d.]+)\)")
+
+
+VEIL: Final = "rgba(255,255,255,0.75)"  # behind words that stand on a curve
 
 
 def safe(text: object, *, limit: int = NAME_LIMIT) -> str:
@@ -237,6 +240,31 @@ def chart(title: str, *, table: Markup | None = None, **more: Any) -> Chart:
     return figure
 
 
+def legend_room(labels: Sequence[str], *, width: float = 660) -> int:
+    """Return the margin above a chart that a title and a legend need, so that the legend does not cover the title.
+
+    Parameters
+    ----------
+    labels
+        Of the series; plotly gives each as much room as the longest needs.
+    width
+        Of the chart, in pixels.
+
+    Returns
+    -------
+    int
+        In pixels; with one row of the legend at least.
+
+    Examples
+    --------
+    >>> legend_room(["cart", "ledger"]), legend_room(["a rather long name of an operation"] * 4)
+    (73, 92)
+    """
+    longest = max((len(label) for label in labels), default=0) * 6.6 + 50
+    rows = math.ceil(len(labels) / max(1, int(width / longest))) or 1
+    return 54 + 19 * rows
+
+
 def empty_state(figure: Chart, words: str) -> Chart:
     """Say in words that there is nothing to draw.
 
@@ -287,7 +315,9 @@ def remark(figure: Chart, words: str, *, height: float) -> Chart:
     'Needs &lt;rules&gt;.'
     """
     place = {"xref": "paper", "yref": "paper", "x": 1, "y": height, "xanchor": "right", "yanchor": "middle"}
-    figure.add_annotation(text=safe(words, limit=120), showarrow=False, font={"size": 11, "color": MUTE}, **place)
+    figure.add_annotation(
+        text=safe(words, limit=120), showarrow=False, font={"size": 11, "color": MUTE}, bgcolor=VEIL, **place
+    )
     return figure
 
 

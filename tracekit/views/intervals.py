@@ -93,6 +93,7 @@ def interval_rows(
             y=[interval.label for interval, _ in mine],
             name=series,
             mode="markers",
+            cliponaxis=False,
             marker={"color": colours[k % len(colours)], "size": 9},
             error_x={
                 "type": "data",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.views.charts import SHARE, chart, duration_axis, empty_state, faded, safe
+from tracekit.views.charts import SHARE, chart, duration_axis, empty_state, faded, legend_room, safe
 from tracekit.views.colours import LIGHT, SHARED
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.latency import binned, grid
@@ -78,6 +78,13 @@ class LatencyChart:
         mine = safe(" ".join(str(row[key]) for key in self.keys) or "all spans")
         return f"{mine}, {safe(other)}" if other else mine
 
+    def _colours(self) -> list[str]:
+        """Return a colour a group: its service's, unless two groups are of one service."""
+        services = [row.get("service_name") for row in self.rows]
+        if "service_name" in self.keys and len(set(services)) == len(services):
+            return [LIGHT[SHARED.slot(str(service))] for service in services]
+        return [LIGHT[at % len(LIGHT)] if len(services) > 1 else ACCENT for at in range(len(services))]
+
     def _title(self, what: str) -> str:
         """Return the title, which says how many groups are left out."""
         return (
@@ -89,8 +96,7 @@ class LatencyChart:
     def _curves(self) -> list[tuple[str, pd.DataFrame, dict[str, Any]]]:
         """Return name, cells and line of every curve that has something to show."""
         out = []
-        for row in self.rows:
-            colour = LIGHT[SHARED.slot(str(row["service_name"]))] if "service_name" in row else ACCENT
+        for row, colour in zip(self.rows, self._colours(), strict=True):
             for k, (other, result) in enumerate(self.results.items()):
                 cells = _of(result.histogram, self.keys, row)
                 dash = {"dash": _DASHES[(k - 1) % len(_DASHES)]} if k else {}
@@ -104,6 +110,7 @@ class LatencyChart:
         figure = chart(self._title("Latency"), table=self._table(), xaxis=self._axis(), yaxis=axis)
         curves = self._curves()
         low, step = _common_grid([cells for _, cells, _ in curves])
+        figure.update_layout(margin={"t": legend_room([name for name, _, _ in curves])})
         for name, cells, line in curves:
             edges, share = binned(cells, low, step)
             fill = {"fill": "tozeroy", "fillcolor": faded(line["color"], 0.12)} if len(curves) == 1 else {}
@@ -122,7 +129,9 @@ class LatencyChart:
         """Return the share of spans at or below each duration."""
         axis = {"tickformat": ".0%", "range": [0, 1.02], "title": {"text": "share of spans at or below"}}
         figure = chart(self._title("Latency, cumulated"), table=self._table(), xaxis=self._axis(), yaxis=axis)
-        for name, cells, line in self._curves():
+        curves = self._curves()
+        figure.update_layout(margin={"t": legend_room([name for name, _, _ in curves])})
+        for name, cells, line in curves:
             x, y = _ecdf(cells)
             hover = f"%{{y:.1%}} take at most %{{x:.3~s}}s<extra>{name}</extra>"
             figure.add_scatter(x=x, y=y, mode="lines", name=name, line=line, hovertemplate=hover)

@@ -14,7 +14,7 @@ from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.scales import Scale, scale_of
 from tracekit.views.still_marks import CHARACTER, DASHES, KINDS, dot, drawn, fill, stacked_ends, values_of
-from tracekit.views.svg import INK, LINE, picture, text
+from tracekit.views.svg import INK, LINE, PAPER, picture, text
 from tracekit.views.text import clean
 
 if TYPE_CHECKING:
@@ -174,7 +174,9 @@ def _marks(figure: Any, axes: Axes) -> list[Markup]:
         size = note.font.size or 12
         place = (px + (note.xshift or 0), high - (note.yshift or 0) + 4)
         said = html.unescape(note.text)
-        parts.append(text(*place, said, kind="mute" if note.font.color else "ink", text_anchor=anchor, font_size=size))
+        kind = "mute" if note.font.color else "ink"
+        halo: dict[str, Any] = {"stroke": PAPER, "stroke_width": 3, "paint_order": "stroke"} if note.bgcolor else {}
+        parts.append(text(*place, said, kind=kind, text_anchor=anchor, font_size=size, **halo))
     return parts
 
 

@@ -100,12 +100,13 @@ def drawn(traces: Sequence[Any], x: Scale, ys: Mapping[str, Scale], barmode: str
     before: dict[str, list[Point]] = {}
     bars = [trace for trace in traces if trace.type == "bar"]
     ends = dict(zip(map(id, bars), stacked_ends(bars, barmode), strict=True))
+    places = [place for part in ends.values() for place, _, _ in part]
     for k, trace in enumerate(traces):
         y, colour = ys[trace.yaxis or "y"], LIGHT[k % len(LIGHT)]
         if trace.type == "scatter":
             parts += _scatter(trace, x, y, colour, before)
         elif trace.type == "bar":
-            parts += _bars(trace, x, y, colour, ends[id(trace)])
+            parts += _bars(trace, x, y, colour, ends[id(trace)], places)
         else:
             parts += _heat(trace, x, y)
     return parts
@@ -194,11 +195,13 @@ def dot(x: float, y: float, size: float, colour: str, symbol: str | None) -> tup
     return "line", {**ends, "stroke": colour, "stroke-width": 2}
 
 
-def _bars(trace: Any, x: Scale, y: Scale, colour: str, ends: Sequence[tuple[Any, float, float]]) -> list[Markup]:
-    """Return the bars of a trace, and the words beside them."""
+def _bars(
+    trace: Any, x: Scale, y: Scale, colour: str, ends: Sequence[tuple[Any, float, float]], places: Sequence[Any]
+) -> list[Markup]:
+    """Return the bars of a trace, as thick as those of all ``places`` find room, and the words beside them."""
     flat = trace.orientation == "h"
     across, along = (y, x) if flat else (x, y)
-    thick = _thickness(across, [place for place, _, _ in ends]) * 0.8
+    thick = _thickness(across, places) * 0.8
     words = trace.text if isinstance(trace.text, tuple | list | np.ndarray) else None
     parts = []
     for k, (place, low, high) in enumerate(ends):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from tracekit.views.charts import SECONDS, SHARE, chart, empty_state, faded, safe
+from tracekit.views.charts import SECONDS, SHARE, VEIL, chart, empty_state, faded, safe
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, INK, MUTE
 from tracekit.views.text import count, duration, moment, ratio
@@ -165,6 +165,7 @@ def _add_marks(figure: Chart, marks: dict[str, int]) -> None:
                 hovertext=safe(name),
                 showarrow=False,
                 font={"size": 11, "color": MUTE},
+                bgcolor=VEIL,
                 **place,
             )
     if len(marks) > _MOST_NOTES:
