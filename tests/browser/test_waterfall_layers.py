@@ -189,7 +189,7 @@ def test_the_path_lies_over_the_bars_and_in_a_lane(folded):
     box = lane.bounding_box()
     lane.click(position={"x": box["width"] * 0.025, "y": 8})
     assert folded.evaluate("() => chosen.at(-1)") == 1
-    assert "50.0 µs itself (5.0 %), 50.0 µs with all below (5.0 %)" in folded.locator(".tkw-det").inner_text()
+    assert folded.locator(".tkw-det").inner_text().count("50.0 µs, 5.0 %") == 2  # itself, and with all below
     folded.locator(".tkw-scroll").focus()
     press(folded, "c")
     assert folded.evaluate(drawn) == 0
@@ -293,6 +293,75 @@ def test_the_detail_groups_copies_and_leads_on(visit):
     assert page.evaluate("() => chosen.at(-1)") == 1
 
 
+def test_links_lead_to_spans_of_this_trace(visit):
+    def span(identity, parent, links=()):
+        times = {"startTimeUnixNano": str(BEGIN + identity * 1_000), "endTimeUnixNano": str(BEGIN + 100_000)}
+        ids = {"traceId": f"{0xA1:032x}", "spanId": f"{identity:016x}", "parentSpanId": parent}
+        return {**ids, "name": f"step {identity}", "kind": 1, **times, "links": list(links)}
+
+    links = [{"traceId": f"{trace:032x}", "spanId": f"{identity:016x}"} for trace, identity in ((0xA1, 2), (0xB2, 2))]
+    spans = [span(1, ""), span(2, f"{1:016x}"), span(3, f"{1:016x}", links)]
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "cart"}}]}
+    traces = read(json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]}).encode())
+    page = mount(visit, trace_payload(traces, "0000"))
+    row_of(page, "step 3").click()
+    assert page.locator(".tkw-det").inner_text().count(f"span {2:016x}") == 2
+    page.get_by_role("button", name="Link: cart step 2").click()
+    assert page.evaluate("() => chosen") == [2, 1]
+    assert page.get_by_role("button", name="Link:").count() == 0
+
+
+def test_what_the_detail_says_of_the_path(folded):
+    row_of(folded, "POST /pay").click()
+    keys, values = (folded.locator(f".tkw-det .tkw-{kind}").all_inner_texts() for kind in "kv")
+    facts = dict(zip(keys, (value.removeprefix("Copy\n") for value in values), strict=True))
+    assert facts["on the path"] == "740 µs, 74.0 %"  # all but lock and the six calls
+    assert facts["with all below"] == "1.00 ms, 100 %"
+
+
+def test_the_keys_make_room_for_themselves_at_once(folded):
+    row_of(folded, "SELECT").click()
+    folded.locator(".tkw-scroll").focus()
+    press(folded, "Escape")
+    wide = folded.locator(".tkw-scroll").bounding_box()["width"]
+    folded.evaluate("() => { W.detail.show(0); W.measure(); W.close(); W.detail.showKeys() }")  # within one frame
+    settle(folded)
+    assert folded.evaluate("() => W.width") == pytest.approx(wide - 300, abs=1)
+    assert row_of(folded, "POST /pay").locator(".tkw-b").bounding_box()["width"] < wide - 300
+
+
+def test_the_axis_is_dragged_and_double_clicks_fit_unfold_and_reset(folded):
+    folded.evaluate("() => W.look(2e5, 6e5)")
+    head = folded.locator(".tkw-head").bounding_box()
+    width = folded.evaluate("() => W.width - W.split")
+    folded.mouse.move(head["x"] + 500, head["y"] + 12)
+    folded.mouse.down()
+    folded.mouse.move(head["x"] + 500 + width / 4, head["y"] + 12, steps=4)
+    folded.mouse.up()
+    assert folded.evaluate("() => [W.from, W.to]") == pytest.approx([1e5, 5e5], rel=0.01)
+    row_of(folded, "lock").dblclick()
+    assert folded.evaluate("() => [W.from, W.to]") == pytest.approx([0, 55_000])
+    row_of(folded, "SELECT").dblclick()
+    settle(folded)
+    assert "fsync" in labels(folded)
+    split = folded.evaluate("() => { const narrow = W.split; W.setSplit(narrow + 50); return narrow }")
+    folded.locator(".tkw-split").dblclick()
+    assert folded.evaluate("() => W.split") == split
+
+
+def test_how_many_were_found_and_what_is_filtered_are_told_in_turn(folded):
+    found = folded.locator(".tkw-bar [role=status]")
+    folded.get_by_role("button", name="disk").click()
+    assert found.inner_text() == "6 spans of this service"
+    folded.get_by_role("searchbox").fill("SELECT")
+    assert found.inner_text() == "6 found"
+    folded.get_by_role("searchbox").fill("")
+    assert found.inner_text() == "6 spans of this service"
+    folded.evaluate("() => W.select(1)")  # what the filter hides is asked for: the filter goes
+    assert found.inner_text() == ""
+    assert folded.get_by_role("button", name="disk").get_attribute("aria-pressed") == "false"
+
+
 def test_the_keys_are_told(folded):
     folded.locator(".tkw-scroll").focus()
     press(folded, "?")
@@ -350,7 +419,7 @@ def test_clocks_of_both_traces_are_corrected_together(visit):
     notes = {name: row_of(page, name).locator(".tkw-mark.soft").inner_text() for name in ("serve", "note")}
     assert notes == {"serve": "moved", "note": "missing, moved"}
     said = row_of(page, "serve").locator(".tkw-line").get_attribute("aria-label")
-    assert said == "300 µs, starts at 100 µs, moved by -500 µs, before moved by +200 µs"
+    assert said == "300 µs, was 300 µs, starts at 100 µs, moved by -500 µs, before moved by +200 µs"
     row_of(page, "serve").click()
     detail = page.locator(".tkw-det").inner_text()
     assert "-500 µs ± 9 ns when corrected for skew, as drawn" in detail
@@ -379,20 +448,23 @@ def test_two_traces_in_one_view(visit):
         ("1", None, "shop", "POST /pay", 0, 1000, "UNSET"),
         ("2", "1", "ledger", "charge", 100, 900, "UNSET"),
         ("3", "1", "audit", "note", 910, 950, "UNSET"),
+        ("5", "1", "cart", "lock", 10, 65, "UNSET"),
     ]))  # fmt: skip
     before = TraceSet.from_spans(frame_of([
         ("1", None, "shop", "POST /pay", 0, 400, "UNSET"),
         ("2", "1", "ledger", "charge", 100, 300, "UNSET"),
         ("4", "1", "mailer", "send", 310, 390, "UNSET"),
+        ("5", "1", "cart", "lock", 0, 50, "UNSET"),
     ], "b2"))  # fmt: skip
     page = mount(visit, compared_payload(now, "0000", before, "0000")[0])
-    rows = {name: row_of(page, name) for name in ("POST /pay", "charge", "note", "send")}
+    rows = {name: row_of(page, name) for name in ("POST /pay", "lock", "charge", "note", "send")}
     said = {
         name: row.locator(".tkw-line").get_attribute("aria-label").partition(", starts")[0]
         for name, row in rows.items()
     }
     assert said == {
         "POST /pay": "1.00 ms, slower: was 400 µs (+600 µs)",
+        "lock": "55.0 µs, was 50.0 µs",  # less than a hundredth of the request
         "charge": "800 µs, slower: was 200 µs (+600 µs)",
         "note": "40.0 µs, added",
         "send": "missing, was 80.0 µs",
@@ -410,6 +482,8 @@ def test_two_traces_in_one_view(visit):
     for _ in range(4):
         press(page, "x")
         seen.append(page.evaluate("() => W.selected"))
-    assert seen == [0, 1, 2, 3]
+    assert seen == [0, 2, 3, 4]
+    row_of(page, "lock").click()
+    assert "10.0 µs, was 0 ns" in page.locator(".tkw-det").inner_text()
     row_of(page, "send").click()
     assert "0000000000000004" in page.locator(".tkw-det").inner_text()

@@ -107,14 +107,14 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-acts{display:flex;gap:8px;margin-top:12px}
 .tkw-live{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .tkw-note{padding:4px 8px;border-bottom:1px solid var(--tk-line);color:var(--tk-fg2);flex:none}
-.tkw-map{flex:1;min-height:0;width:100%;touch-action:pan-y;cursor:grab;display:block}
+.tkw-map+.tkw-say{height:64px}.tkw-map{flex:1;min-height:0;width:100%;touch-action:pan-y;cursor:grab;display:block}
 .tkw-map text{fill:var(--tk-fg);font-size:12px;font-weight:600}.tkw-map .sub{fill:var(--tk-fg2);font-size:10.5px;font-weight:400;font-variant-numeric:tabular-nums}
 .tkw-map .node{cursor:pointer;outline:none}.tkw-map .box{fill:var(--tk-bg);stroke:var(--tk-line);stroke-width:1.25}.tkw-map .guess .box{stroke-dasharray:4 3;stroke:var(--tk-fg2)}
 .tkw-map .node:hover .box{fill:var(--tk-bg2)}.tkw-map .node:focus-visible .box,.tkw-map .on .box{stroke:var(--tk-acc);stroke-width:2.5}
 .tkw-map .bad .sub{fill:var(--tk-err)}.tkw-map .new .box{stroke:var(--tk-acc)}.tkw-map .gone .box{stroke-dasharray:4 3;stroke:var(--tk-fg2)}
 .tkw-map .e{fill:none;stroke:var(--tk-fg2);opacity:.55}.tkw-map .e.err{stroke:var(--tk-err);opacity:.85}.tkw-map .arrow{fill:var(--tk-fg2)}.tkw-map .arrow.err{fill:var(--tk-err)}.tkw-map .e.new{stroke:var(--tk-acc);opacity:.85}.tkw-map .arrow.new{fill:var(--tk-acc)}
 .tkw-map .far{opacity:.16}.tkw-map .e.far{opacity:.08}
-.tkw-say{border-top:1px solid var(--tk-line);padding:6px 10px;flex:none;height:64px;overflow:auto;color:var(--tk-fg2);overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
+.tkw-say{border-top:1px solid var(--tk-line);padding:6px 10px;flex:none;min-height:44px;max-height:72px;overflow:auto;color:var(--tk-fg2);overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
 .tkw-say b,.tkw-tip b{color:var(--tk-fg);font-weight:600;unicode-bidi:isolate}
 .tkw-pane{flex:1;min-height:0;overflow-y:auto;overflow-x:hidden;position:relative}
 .tkw-pane canvas{display:block;position:sticky;top:0;touch-action:pan-y}
@@ -404,8 +404,7 @@ function correctClocks(T, isCorrected) {
 /** What corrected clocks do to a row, in words; nothing where they leave it, and its span before, as it was. */
 function movedWords(T, i) {
   if (!T.shift) return '';
-  const isAlone = T.state?.[i] === MISSING; // its span before is the one that is drawn
-  return [T.shift[i] && `moved by ${signed(T.shift[i])}`, !isAlone && T.shift2?.[i] && `before moved by ${signed(T.shift2[i])}`].filter(Boolean).join(', ');
+  return [T.shift[i] && `moved by ${signed(T.shift[i])}`, isPair(T, i) && T.shift2[i] && `before moved by ${signed(T.shift2[i])}`].filter(Boolean).join(', ');
 }
 
 /** Parent of each row and the row after its last descendant: rows stand in preorder, so their depth says it all. */
@@ -479,6 +478,7 @@ function foldFacts(T, g) {
 }
 
 const finish = (T, i) => T.start[i] + Math.max(0, T.dur[i]);
+const isPair = (T, i) => !!T.state && T.state[i] !== ADDED && T.state[i] !== MISSING; // a span in both traces
 const isParent = (T, i) => T.subEnd[i] > i + 1;
 const hasDetails = T => T.attrOff !== undefined;
 
@@ -486,7 +486,8 @@ const hasDetails = T => T.attrOff !== undefined;
 function timeWords(T, i) {
   if (T.flags[i] & NO_START) return 'no start';
   if (T.flags[i] & NO_END) return 'no end';
-  if (!T.state || T.state[i] === MATCHED) return duration(T.dur[i]);
+  if (!T.state) return duration(T.dur[i]);
+  if (T.state[i] === MATCHED) return `${duration(T.dur[i])}, was ${duration(T.dur2[i])}`;
   if (T.state[i] === ADDED) return `${duration(T.dur[i])}, added`;
   if (T.state[i] === MISSING) return `missing, was ${duration(T.dur2[i])}`;
   return `${duration(T.dur[i])}, ${T.state[i] === SLOWER ? 'slower' : 'faster'}: was ${duration(T.dur2[i])} (${signed(T.dur[i] - T.dur2[i])})`;
@@ -506,7 +507,7 @@ function spokenRow(T, i) {
 const idOf = (T, i) => (T.spanHi ? hex(T.spanHi[entry(T, i)], T.spanLo[entry(T, i)]) : '');
 const entry = (T, i) => (T.det ? T.det[i] : i); // where the details of a row stand
 
-/** Everything known about entry j of a table with details: its status text, and [heading, [[key, value]]]. */
+/** Everything known about entry j of a table with details: its status text, [heading, [[key, value]]], and its links. */
 function details(D, j, parentId) {
   const S = D.strings, out = [];
   const pairs = (offsets, keys, values, k) => {
@@ -519,15 +520,14 @@ function details(D, j, parentId) {
     const at = D.evAt[k] === NO_TIME ? '' : ` at ${duration(D.evAt[k])}`;
     out.push([`Event ${S[D.evName[k]]}${at}`, pairs(D.evAttrOff, D.evAttrK, D.evAttrV, k)]);
   }
-  const links = [];
-  for (let k = D.lnOff[j]; k < D.lnOff[j + 1]; k++) links.push(['link', S[D.lnText[k]]]);
-  if (links.length) out.push(['Links', links]);
+  const links = Array.from(D.lnText.subarray(D.lnOff[j], D.lnOff[j + 1]), text => S[text]);
+  if (links.length) out.push(['Links', links.map(words => ['link', words])]);
   const resource = pairs(D.resOff, D.resK, D.resV, D.res ? D.res[j] : D.resOf[D.svc[j]]);
   if (resource.length) out.push(['Resource', resource]);
   const above = S[D.parId[j]] || parentId, parent = above ? [['parent id', above]] : [];
   out.push(['Record', [['span id', hex(D.spanHi[j], D.spanLo[j])], ...parent, ['source', D.meta.sources[D.src[j]]],
     ['record', count(D.rec[j])], ['byte', count(D.off[j])]]]);
-  return { status: S[D.status[j]], sections: out };
+  return { status: S[D.status[j]], sections: out, links };
 }
 
 /** Attributes by the first word of their key; what stands alone comes first, under a heading of its own. */
@@ -644,7 +644,7 @@ class Row {
     this.el.className = `tkw-row${T.state && kind !== MATCHED ? ` ${kind === FASTER ? 'better' : 'changed'}` : ''}`;
     if (kind === MISSING) { this.bar.style.background = ''; this.bar.style.color = this.service.style.borderLeftColor; }
     this.words = timeWords(T, i) + (flags & INFERRED ? ' (inferred)' : '');
-    this.short = kind === SLOWER || kind === FASTER ? signed(T.dur[i] - T.dur2[i]) : this.words;
+    this.short = kind === SLOWER || kind === FASTER ? signed(T.dur[i] - T.dur2[i]) : T.state && kind === MATCHED ? duration(T.dur[i]) : this.words;
     set(this.line, { 'aria-label': spokenRow(T, i) });
   }
 
@@ -704,8 +704,7 @@ class Row {
       return;
     }
     this.members.clear();
-    const isPair = T.state && T.state[code] !== ADDED && T.state[code] !== MISSING;
-    this.before.draw(isPair ? 1 : 0, () => x(T.start2[code]), () => x(T.start2[code] + T.dur2[code]), width);
+    this.before.draw(isPair(T, code) ? 1 : 0, () => x(T.start2[code]), () => x(T.start2[code] + T.dur2[code]), width);
     const first = P ? P.first[code] : 0, at = k => P.of[first + k], moved = T.isCorrected ? T.shift[code] : 0;
     this.path.draw(P ? P.first[code + 1] - first : 0, k => x(T.critS[at(k)] + moved), k => x(T.critE[at(k)] + moved), width);
     const begin = T.evOff ? T.evOff[entry(T, code)] : 0, last = T.evOff ? T.evOff[entry(T, code) + 1] : 0;
@@ -781,10 +780,9 @@ class Outline {
   filter() {
     const { T, services } = this;
     this.keep = services.size ? Uint8Array.from(T.svc, code => (services.has(code) ? 1 : 0)) : null;
-    if (!this.keep) return 0;
-    const shown = this.keep.reduce((a, b) => a + b, 0);
+    if (!this.keep) return;
+    this.shown = this.keep.reduce((a, b) => a + b, 0);
     for (let i = T.n - 1; i >= 0; i--) if (this.keep[i] && T.parent[i] >= 0) this.keep[T.parent[i]] ||= 2;
-    return shown;
   }
 
   /** Open whatever hides a row; whether anything had to be. */
@@ -974,14 +972,15 @@ class Detail {
     if (code >= T.n) this.fillFold(code - T.n);
     else if (hasDetails(T)) this.fill(code, details(T, entry(T, code), T.parent[code] >= 0 ? idOf(T, T.parent[code]) : ''));
     else {
-      this.fill(code, { status: '', sections: [['Attributes', [['', this.ask ? 'asking the notebook …' : 'not embedded']]]] });
+      this.fill(code, { status: '', links: [], sections: [['Attributes', [['', this.ask ? 'asking the notebook …' : 'not embedded']]]] });
       this.ask?.({ kind: 'details', row: code }, table => { if (this.row === code) this.fill(code, details(table, 0)); });
     }
   }
 
-  fill(i, { status, sections }) {
+  fill(i, { status, sections, links }) {
     const { T } = this.W, flags = T.flags[i];
-    const facts = [['service', T.meta.services[T.svc[i]]], ['kind', T.meta.kinds[T.kind[i]].toLowerCase()], ['duration', timeWords(T, i)], ['starts at', flags & NO_START ? 'no start in the record' : duration(T.start[i])]];
+    const was = isPair(T, i) ? `, was ${duration(T.start2[i])}` : '', starts = flags & NO_START ? 'no start in the record' : duration(T.start[i]) + was;
+    const facts = [['service', T.meta.services[T.svc[i]]], ['kind', T.meta.kinds[T.kind[i]].toLowerCase()], ['duration', timeWords(T, i)], ['starts at', starts]];
     if (flags & NO_END) facts.push(['end', 'no end in the record: drawn to the end of the trace']);
     if (flags & ERROR) facts.push(['status', `error${status ? `: ${status}` : ''}`, true]);
     else if (status) facts.push(['status', status]);
@@ -989,9 +988,9 @@ class Detail {
     if (flags & INFERRED) facts.push(['origin', 'written by the backend for a callee that sent nothing']);
     const clock = (shift, doubt) => `${signed(shift)} ± ${duration(doubt)} when corrected for skew${T.isCorrected ? ', as drawn' : ''}`;
     if (T.shift?.[i]) facts.push(['clock', clock(T.shift[i], T.doubt[i])]);
-    if (T.shift2?.[i] && T.state[i] !== MISSING) facts.push(['clock before', clock(T.shift2[i], T.doubt2[i])]);
-    if (T.path) facts.push(['critical path', this.pathWords(i)]);
-    this.put(T.strings[T.name[i]], this.grid(facts), this.family(i), ...sections.flatMap(([heading, rows]) => [this.heading(heading), this.grid(rows)]));
+    if (isPair(T, i) && T.shift2?.[i]) facts.push(['clock before', clock(T.shift2[i], T.doubt2[i])]);
+    if (T.path) facts.push(...this.pathFacts(i));
+    this.put(T.strings[T.name[i]], this.grid(facts), this.family(i, links), ...sections.flatMap(([heading, rows]) => [this.heading(heading), this.grid(rows)]));
   }
 
   fillFold(g) {
@@ -1005,10 +1004,9 @@ class Detail {
     this.put(T.strings[T.name[i]], this.grid(rows), acts);
   }
 
-  pathWords(i) {
-    const { path } = this.W.T, own = path.own(i), whole = path.whole(i);
-    if (!whole) return 'not on it: nobody waited for this span';
-    return `${duration(own)} itself (${percent(own / path.total)}), ${duration(whole)} with all below (${percent(whole / path.total)})`;
+  pathFacts(i) {
+    const { path } = this.W.T, whole = path.whole(i), words = took => `${duration(took)}, ${percent(took / path.total)}`;
+    return whole ? [['on the path', words(path.own(i))], ['with all below', words(whole)]] : [['critical path', 'not on it: nobody waited for this span']];
   }
 
   put(name, ...rest) {
@@ -1020,8 +1018,8 @@ class Detail {
 
   heading(words) { return set(h('div', 'tkw-sec', words), { role: 'heading', 'aria-level': 5 }); }
 
-  /** Buttons that lead to the parent and to the longest children. */
-  family(i) {
+  /** Buttons that lead to the parent, to the longest children, and to linked spans of this trace. */
+  family(i, links) {
     const { T } = this.W, box = h('div', 'tkw-kin'), children = [];
     for (let k = i + 1; k < T.subEnd[i]; k = T.subEnd[k]) children.push(k);
     const lead = (words, k) => button(`${words}: ${label(T.meta.services[T.svc[k]], 40)} ${label(T.strings[T.name[k]], 80)}, ${timeWords(T, k)}`, () => this.W.select(k));
@@ -1030,6 +1028,10 @@ class Detail {
     for (const k of longest) box.append(lead('Child', k));
     const rest = children.length - longest.length;
     if (rest) box.append(h('span', 'tkw-dim', `and ${count(rest)} shorter ${rest === 1 ? 'child' : 'children'}`));
+    for (const words of links) {
+      const [, trace, span] = words.match(/^trace (\w+) span (\w+)/) ?? [], k = trace === T.meta.id ? this.W.rowOf(span) : -1;
+      if (k >= 0) box.append(lead('Link', k));
+    }
     return box;
   }
 
@@ -1068,6 +1070,7 @@ class Detail {
     const box = h('div', 'tkw-kv');
     for (const [keys, words] of [...rows, ['Ctrl + wheel', 'zoom'], ['Shift + wheel', 'pan'], ['double click', 'fit a span']]) box.append(h('div', 'tkw-v', keys), h('div', 'tkw-k', words));
     this.put('Keys', box);
+    this.W.measure();
     this.el.focus({ preventScroll: true });
   }
 }
@@ -1175,10 +1178,15 @@ export class Waterfall extends View {
     const { services } = this.outline;
     if (services.has(k)) services.delete(k);
     else services.add(k);
-    const shown = this.outline.filter();
-    this.found.textContent = services.size ? `${many(shown, 'span')} of ${services.size === 1 ? 'this service' : 'these services'}` : '';
+    this.outline.filter();
     this.scroll.scrollTop = 0;
     this.list();
+  }
+
+  /** How many spans were found; without a search how many the chosen services have. */
+  tellFound() {
+    const { services, shown } = this.outline, whose = services.size === 1 ? 'this service' : 'these services';
+    this.found.textContent = this.hits ? `${count(this.hitList.length)} found${this.where}` : services.size ? `${many(shown, 'span')} of ${whose}` : '';
   }
 
   turnPath() {
@@ -1219,6 +1227,7 @@ export class Waterfall extends View {
     for (const k of this.outline.services) this.swatches[k][2].setAttribute('aria-pressed', 'true');
     this.pad.style.height = `${count * ROW}px`;
     set(this.scroll, { 'aria-rowcount': count });
+    this.tellFound();
     this.refill();
   }
 
@@ -1381,13 +1390,13 @@ export class Waterfall extends View {
     const { T } = this, wanted = words.trim().toLowerCase();
     this.hits = null;
     this.hitList = [];
-    this.found.textContent = '';
     if (wanted) {
       const texts = T.strings.map(text => text.toLowerCase().includes(wanted));
       const services = T.meta.services.map(text => text.toLowerCase().includes(wanted));
       this.take(this.rowsWhere(i => services[T.svc[i]] || texts[T.name[i]] || this.matches(i, texts)), hasDetails(T) ? '' : ' in names');
       if (!hasDetails(T)) this.askFor(wanted);
     }
+    this.tellFound();
     this.redraw();
   }
 
@@ -1397,7 +1406,8 @@ export class Waterfall extends View {
     for (const i of rows) this.hits[i] = 1;
     this.hitList = this.rowsWhere(i => this.hits[i]);
     this.foldHits = new Set(this.hitList.map(i => T.folds.of[i]));
-    this.found.textContent = `${count(this.hitList.length)} found${where}`;
+    this.where = where;
+    this.tellFound();
     this.redraw();
   }
 
