@@ -54,8 +54,8 @@ class Dispatcher:
     def __init__(self, builder: Builder, loaders: Iterable[Loader]) -> None:
         self._builder = builder
         self._loaders = tuple(loaders)
-        # a decoder does not see a member that occurs twice in one object: strict reading looks at every line
-        self._quick = [] if builder.strict else [loader for loader in self._loaders if loader.decode is not None]
+        # typed decoding does not see a member that occurs twice in one object: strict reading looks at every line
+        self._quick = [loader.quick(builder) for loader in self._loaders if loader.quick and not builder.strict]
         self._exact = False  # the source's numbers are wanted as Decimal
 
     @property
@@ -78,18 +78,16 @@ class Dispatcher:
         self._exact = b'"start_time"' in first and any(loader.exact_numbers for loader in self._loaders)
 
     def quickly(self, data: bytes, at: Position) -> bool:
-        """Load a line that a format decodes by itself; False for any other."""
-        for loader in self._quick:
-            assert loader.decode is not None
-            try:
-                value = loader.decode(data)
-            except ValueError:
-                continue
-            self._builder.ledger.record_count += 1
-            self._builder.ledger.formats[loader.name] += 1
-            loader.load(value, at, self._builder)
+        """Keep a line until ``flush`` for a format that reads many at once; else False, with all before it read."""
+        if any(quick.take(data, at) for quick in self._quick):
             return True
+        self.flush()
         return False
+
+    def flush(self) -> None:
+        """Load the lines that were kept."""
+        for quick in self._quick:
+            quick.flush()
 
     def line(self, data: bytes, at: Position, *, may_be_cut: bool = False) -> None:
         """Parse a line and load it, or quarantine it."""

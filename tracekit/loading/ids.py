@@ -10,9 +10,14 @@ from __future__ import annotations
 import base64
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from tracekit.schema import Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _HEX = re.compile(r"[0-9a-fA-F]+").fullmatch
 _XRAY = re.compile(r"1-([0-9a-fA-F]{8})-([0-9a-fA-F]{24})").fullmatch
@@ -87,6 +92,43 @@ def parse_span_id(text: object, *, pad: bool = False) -> Id:
     'ID_BAD_LENGTH'
     """
     return _span(text, pad) if isinstance(text, str) and len(text) <= _LONGEST else _no_id(text)
+
+
+def packed(texts: Sequence[str], digits: int, *, may_be_zero: bool = False) -> bytes:
+    """Return many ids of exactly so many hex digits as bytes, all at once.
+
+    Parameters
+    ----------
+    texts
+        The ids.
+    digits
+        16 or 32.
+    may_be_zero
+        Zeros are no error.
+
+    Returns
+    -------
+    bytes
+        The ids behind each other, big-endian.
+
+    Raises
+    ------
+    ValueError
+        Another length or alphabet, or zeros.
+
+    Examples
+    --------
+    >>> packed(["00f067aa0ba902b7", "00000000000000A1"], 16).hex()
+    '00f067aa0ba902b700000000000000a1'
+    """
+    if not set(map(len, texts)) <= {digits}:
+        raise ValueError(f"expected ids of {digits} hex digits")
+    binary = bytes.fromhex("".join(texts))
+    if len(binary) != len(texts) * digits // 2:  # fromhex passes over white space
+        raise ValueError("expected hex digits, found white space")
+    if not (may_be_zero or np.frombuffer(binary, np.uint64).reshape(-1, digits // _SPAN_DIGITS).any(axis=1).all()):
+        raise ValueError("expected ids, found zeros")
+    return binary
 
 
 def _no_id(found: object) -> Id:

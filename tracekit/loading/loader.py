@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracekit.loading.builder import Builder
     from tracekit.loading.ledger import Position
+
+
+class Quick(Protocol):
+    """A quicker way for lines of a format's most common shape; it must lose nothing, and bound the depth."""
+
+    def take(self, data: bytes, at: Position) -> bool:
+        """Keep a line for the next ``flush``; False for one of any other shape."""
+
+    def flush(self) -> None:
+        """Give the lines that were kept to the builder, counted as records."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +40,8 @@ class Loader:
         given to ``load`` as ``{member: [item], **rest}``.
     exact_numbers
         Decimal numbers are wanted as ``decimal.Decimal``.
-    decode
-        A quicker way from the bytes of a line to what ``load`` takes, for the format's most common shape: ValueError
-        for any other, which then goes the tolerant way.  It must lose nothing, and bound the depth.
+    quick
+        Makes a quicker way for the lines of one builder; the lines that it does not take go the tolerant way.
     """
 
     name: str
@@ -40,4 +49,4 @@ class Loader:
     load: Callable[[Any, Position, Builder], None]
     streams: tuple[str, ...] = ()
     exact_numbers: bool = False
-    decode: Callable[[bytes], Any] | None = None
+    quick: Callable[[Builder], Quick] | None = None

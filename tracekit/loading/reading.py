@@ -129,6 +129,7 @@ class SourceReader:
                         continue
                     cut = chunk.final and not chunk.ends_in_newline and offset + len(data) == end
                     self._dispatcher.line(data, Position(line, offset), may_be_cut=cut)
+                self._dispatcher.flush()
             self._tick(stream)
             self._between()
 

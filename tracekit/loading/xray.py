@@ -24,10 +24,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tracekit.loading import xray_answer
 from tracekit.loading.ids import parse_trace_id
 from tracekit.loading.loader import Loader
 from tracekit.loading.xray_documents import Documents, excerpt, listed
+from tracekit.loading.xray_fast import Scanner
 from tracekit.loading.xray_segment import exact_times, from_object
 from tracekit.loading.xray_walk import Walk
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from tracekit.loading.builder import Builder
     from tracekit.loading.ledger import Ledger, Position
+    from tracekit.loading.xray_answer import Answer
 
 _ANSWER = frozenset({"Traces", "UnprocessedTraceIds", "RetrievalStatus"})
 _HEADER = frozenset({"format", "version"})
@@ -99,12 +100,14 @@ def load(value: Any, at: Position, builder: Builder) -> None:
     >>> ledger.accepted, [issue.code for issue in ledger.issues]
     (1, ['XR_TRACE_MISMATCH'])
     """
+    _reader(builder).load(value, at)
+
+
+def _reader(builder: Builder) -> _Reader:
+    """Return what reads the records of a builder."""
     reader: _Reader = builder.memory.get("xray") or _Reader(builder)
     builder.memory["xray"] = reader
-    reader.begin()
-    for item in value if isinstance(value, list) else [value]:
-        reader.take(item, at)
-    reader.walk.causes.resolve()
+    return reader
 
 
 class _Reader:
@@ -117,7 +120,21 @@ class _Reader:
         self._documents = Documents(builder)
         self.walk = Walk(builder)
 
-    def begin(self) -> None:
+    def load(self, value: Any, at: Position) -> None:
+        """Take one record."""
+        self._begin()
+        for item in value if isinstance(value, list) else [value]:
+            self.take(item, at)
+        self.walk.causes.resolve()
+
+    def about(self, answer: Answer, at: Position) -> None:
+        """Say what an answer of BatchGetTraces says beside its documents."""
+        self._begin()
+        self._answer({"UnprocessedTraceIds": answer.UnprocessedTraceIds, "NextToken": answer.NextToken}, at)
+        for trace in answer.Traces:
+            self._trace({"Id": trace.Id, "Duration": trace.Duration, "LimitExceeded": trace.LimitExceeded}, at)
+
+    def _begin(self) -> None:
         """Begin a record; what was said about another source may be said again."""
         if self._ledger is not self._builder.ledger:
             self._ledger = self._builder.ledger
@@ -140,6 +157,15 @@ class _Reader:
 
     def answer(self, record: dict[str, Any], at: Position) -> None:
         """Take an answer of BatchGetTraces or ListRetrievedTraces."""
+        self._answer(record, at)
+        for trace in listed(record.get("Traces")):
+            if isinstance(trace, dict):
+                self.trace(trace, at)
+            else:
+                self.take(trace, at)
+
+    def _answer(self, record: dict[str, Any], at: Position) -> None:
+        """Say what an answer says beside its traces."""
         ledger = self._builder.ledger
         ledger.dialect("retrieved_traces" if "RetrievalStatus" in record else "batch_get_traces")
         for trace_id in listed(record.get("UnprocessedTraceIds")):
@@ -154,11 +180,6 @@ class _Reader:
         if status is not None and status != "COMPLETE":
             ledger.incomplete(f"the retrieval of the traces was {status!s:.20}")
         self._page(record, ledger)
-        for trace in listed(record.get("Traces")):
-            if isinstance(trace, dict):
-                self.trace(trace, at)
-            else:
-                self.take(trace, at)
 
     def _page(self, record: dict[str, Any], ledger: Ledger) -> None:
         """Note whether further pages are missing: a page without a token ends what the pages before it began."""
@@ -170,6 +191,18 @@ class _Reader:
 
     def trace(self, trace: dict[str, Any], at: Position) -> None:
         """Take one trace: its documents, and what X-Ray says about it as a whole."""
+        name, where = self._trace(trace, at)
+        documents = [
+            (document, entry)
+            for part in listed(trace.get("Segments")) + listed(trace.get("Spans"))
+            for document, entry in self._documents.of_entry(part, at, where)
+        ]
+        is_tracked = "Spans" in trace or any(document.type == "subsegment" for document, _ in documents)
+        for document, entry in documents:
+            self.walk.document(document, at, wrapper=name, entry=entry, is_tracked=is_tracked)
+
+    def _trace(self, trace: dict[str, Any], at: Position) -> tuple[str, str]:
+        """Say what X-Ray says of a trace as a whole; return its id, and how issues spell it."""
         name = str(trace.get("Id") or "")
         found = parse_trace_id(name)
         where = f"{found.value:032x}" if found.value else name[:40]
@@ -181,14 +214,7 @@ class _Reader:
         if is_limited:
             message = "X-Ray stopped adding segments to the trace: it is not all here"
             self._builder.ledger.issue("XR_LIMIT_EXCEEDED", message, at=at, trace_id=where, field="LimitExceeded")
-        documents = [
-            (document, entry)
-            for part in listed(trace.get("Segments")) + listed(trace.get("Spans"))
-            for document, entry in self._documents.of_entry(part, at, where)
-        ]
-        is_tracked = "Spans" in trace or any(document.type == "subsegment" for document, _ in documents)
-        for document, entry in documents:
-            self.walk.document(document, at, wrapper=name, entry=entry, is_tracked=is_tracked)
+        return name, where
 
     def entry(self, entry: dict[str, Any], at: Position) -> None:
         """Take an entry of ``Segments`` on its own."""
@@ -245,5 +271,5 @@ LOADER = Loader(
     load,
     streams=("Traces", "TraceSegmentDocuments", "TraceSummaries"),
     exact_numbers=True,
-    decode=xray_answer.decode,
+    quick=lambda builder: Scanner(builder, _reader),
 )

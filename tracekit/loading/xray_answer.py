@@ -44,8 +44,8 @@ class Answer(Struct, gc=False, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(Answer).decode
 
 
-def decode(data: bytes) -> dict[str, Any]:
-    """Return a line as the record that a JSON parser would make of it.
+def decode(data: bytes) -> Answer:
+    """Return a line as an answer.
 
     Raises
     ------
@@ -54,16 +54,26 @@ def decode(data: bytes) -> dict[str, Any]:
 
     Examples
     --------
-    >>> decode(b'{"Traces": [{"Id": "1-58406520-a006649127e371903a2de979", "Segments": []}]}')["Traces"][0]["Segments"]
+    >>> decode(b'{"Traces": [{"Id": "1-58406520-a006649127e371903a2de979", "Segments": []}]}').Traces[0].Segments
     []
     """
     begins = data[:_BEGINNING]
     if (b'"Traces"' not in begins and b'"Unprocessed' not in begins) or _NUL in data:
         raise ValueError(_OTHER)
     try:
-        answer = _decode(data)
+        return _decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ValueError(_OTHER) from error
+
+
+def as_record(answer: Answer) -> dict[str, Any]:
+    """Return an answer as the record that a JSON parser would make of it.
+
+    Examples
+    --------
+    >>> as_record(decode(b'{"Traces": []}'))
+    {'Traces': [], 'UnprocessedTraceIds': None, 'NextToken': None}
+    """
     return {
         "Traces": [_trace(trace) for trace in answer.Traces],
         "UnprocessedTraceIds": answer.UnprocessedTraceIds,

@@ -1,30 +1,97 @@
-"""The blocks of segments, each distinct one opened once: raw JSON in, attribute codes and resources out."""
+"""The blocks of segments, each distinct one opened once: raw JSON in, attribute codes and resources out.
+
+What ``plain`` refuses needs a remark.  The fast way asks it first: nothing is said twice of a line that it hands back.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from tracekit.loading import xray_fields, xray_sql
 from tracekit.loading.ledger import NOWHERE, Position
-from tracekit.loading.records import parse
+from tracekit.loading.records import MAX_DEPTH, parse
 from tracekit.loading.xray_segment import NOTHING
 from tracekit.schema import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from msgspec import Raw
 
     from tracekit.loading.builder import Builder
-    from tracekit.loading.xray_segment import Segment
+    from tracekit.loading.xray_segment import Members
 
 BLOCKS_KEPT = 100_000  # of each sort; beyond it all are forgotten and opened again
 
 _LAMBDA = frozenset({"AWS::Lambda", "AWS::Lambda::Function"})
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
+_REQUEST_ID = re.compile(rb'"request_id": ?"([^"\\]*)"')
+_REQUEST_KEY = "aws.request_id"
+
+
+def plain(raw: Raw | bytes) -> Any:
+    """Return the value of a block, None for an empty one; ValueError where there is something to remark on it.
+
+    One that may nest deep needs a look at how deep its document nests.
+
+    Examples
+    --------
+    >>> plain(b'{"region":"x"}'), plain(b"")
+    ({'region': 'x'}, None)
+    """
+    data = bytes(raw)
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH // 2:
+        raise ValueError("expected a block that nests less deep")
+    try:
+        return _decode(data) if data else None
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+
+
+def plain_object(raw: Raw | bytes) -> dict[str, Any]:
+    """Return the members of a block, none of an empty one; ValueError for any other that is no object.
+
+    Examples
+    --------
+    >>> plain_object(b'{"region":"x"}'), plain_object(b"null")
+    ({'region': 'x'}, {})
+    """
+    value = plain(raw)
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(f"expected an object, found {type(value).__name__}")
+    return value or {}
+
+
+class ResourceKey(NamedTuple):
+    """What the resource of a segment depends on; on its metadata where OpenTelemetry's exporter wrote it."""
+
+    by_otel: bool
+    name: str
+    origin: str | None
+    arn: str | None
+    aws: bytes
+    service: bytes
+    metadata: bytes
+
+
+def resource_key(root: Members) -> ResourceKey:
+    """Return what the resource of a segment depends on.
+
+    Examples
+    --------
+    >>> from tracekit.loading.xray_segment import decode
+    >>> resource_key(decode('{"id":"1","name":"cart","metadata":{"default":{"otel.resource.host.name":"h1"}}}')).by_otel
+    True
+    """
+    aws = bytes(root.aws)
+    metadata = b"" if root.metadata is NOTHING else bytes(root.metadata)
+    by_otel = b"pentelemetry" in aws or b"penTelemetry" in aws or b'"otel.resource.' in metadata
+    service = bytes(root.service)
+    return ResourceKey(by_otel, root.name, root.origin, root.resource_arn, aws, service, metadata if by_otel else b"")
 
 
 class Blocks:
@@ -39,8 +106,9 @@ class Blocks:
     ----------
     at : Position
         Where the record in work stands; for remarks.
-    metadata, otel_metadata : dict
-        The attribute codes of metadata by their raw JSON, of the SDK's and of OpenTelemetry's; new ones are opened.
+    http, sql, annotations, metadata, otel_metadata : dict
+        The attribute codes of blocks by their raw JSON, of metadata those of the SDK's and of OpenTelemetry's; new ones
+        are opened.
 
     Examples
     --------
@@ -52,15 +120,16 @@ class Blocks:
 
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
-        self._kv = builder.kv
+        self.kv = builder.kv
         self.at: Position = NOWHERE
-        self._http = Interned(self, "http", xray_fields.http)
+        self.http = Interned(self, "http", xray_fields.http)
         self._members = _Members(builder)
-        self._sql = Interned(self, "sql", xray_sql.sql)
-        self._annotations = Interned(self, "annotations", xray_fields.indexed)
+        self._calls = _Calls(self._members)
+        self.sql = Interned(self, "sql", xray_sql.sql)
+        self.annotations = Interned(self, "annotations", xray_fields.indexed)
         self.metadata = Interned(self, "metadata", xray_fields.metadata)
         self.otel_metadata = Interned(self, "metadata", xray_fields.otel_metadata)
-        self._resources: dict[tuple[Any, ...], tuple[int, tuple[int, ...]]] = {}
+        self._resources: dict[ResourceKey, tuple[int, tuple[int, ...]]] = {}
 
     def open(self, raw: Raw | bytes) -> tuple[Any, bool]:
         """Return the value of a block, and whether there is nothing to remark on it."""
@@ -80,7 +149,7 @@ class Blocks:
         if value is None:
             return (), is_plain
         if isinstance(value, dict):
-            return tuple(function(self._kv, value)), is_plain
+            return tuple(function(self.kv, value)), is_plain
         return (self._odd(name, value),), False
 
     def _odd(self, name: str, value: Any) -> int:
@@ -89,83 +158,80 @@ class Blocks:
             f"expected an object, found {type(value).__name__} {value!r:.80}; kept as the attribute aws.xray.{name}"
         )
         self._builder.ledger.issue("ATTR_BAD", message, at=self.at, field=name)
-        return self._kv(f"aws.xray.{name}", value, Origin.AWS)
+        return self.kv(f"aws.xray.{name}", value, Origin.AWS)
 
     # ---------------------------------------------------------------- a part's own
 
-    def call(self, part: Segment) -> list[int]:
+    def call(self, part: Members) -> list[int]:
         """Return the codes of the ``aws`` block of a call."""
         if part.aws is NOTHING:
             return []
         block, codes, _ = self._object("aws", part.aws)
         return codes + self._members.codes(block)
 
-    def misplaced(self, part: Segment) -> list[int]:
+    def calls(self, raws: Iterable[bytes]) -> list[Sequence[int]]:
+        """Return the codes of the ``aws`` blocks of many calls; ValueError where one needs a remark."""
+        return list(map(self._calls.of, raws))
+
+    def misplaced(self, part: Members) -> list[int]:
         """Return the codes of members of a subsegment that only segments have."""
         pairs = [("origin", part.origin), ("resource_arn", part.resource_arn)]
         pairs += [("type", part.type if part.type != "subsegment" else None)]
         service, codes, _ = self._object("service", part.service)
         pairs += [(f"service.{key}", value) for key, value in service.items()]
-        return codes + [self._kv(f"aws.xray.{key}", value, Origin.AWS) for key, value in pairs if value is not None]
+        return codes + [self.kv(f"aws.xray.{key}", value, Origin.AWS) for key, value in pairs if value is not None]
 
-    def attributes(self, part: Segment, metadata: Interned | None) -> list[int]:
+    def attributes(self, part: Members, metadata: Interned | None) -> list[int]:
         """Return the codes of the blocks of a part that are about itself, its metadata from this table."""
         codes: list[int] = []
         if part.http is not NOTHING:
-            codes += self._http[bytes(part.http)]
+            codes += self.http[bytes(part.http)]
         if part.annotations is not NOTHING:
-            codes += self._annotations[bytes(part.annotations)]
+            codes += self.annotations[bytes(part.annotations)]
         if part.metadata is not NOTHING and metadata is not None:
             codes += metadata[bytes(part.metadata)]
-        if not part.sql is part.user is part.precursor_ids is part.traced is NOTHING:
-            codes += self._rest(part)
+        if part.sql is not NOTHING:
+            codes += self.sql[bytes(part.sql)]
+        if not part.user is part.precursor_ids is part.traced is NOTHING:
+            codes += self.rest(part, lambda raw: self.open(raw)[0])
         return codes
 
-    def _rest(self, part: Segment) -> list[int]:
+    def rest(self, part: Members, value_of: Callable[[Raw], Any]) -> list[int]:
         """Return the codes of what few parts have."""
-        codes: list[int] = []
-        if part.sql is not NOTHING:
-            codes += self._sql[bytes(part.sql)]
-        for key, raw in (
+        named = (
             ("enduser.id", part.user),
             ("aws.xray.precursor_ids", part.precursor_ids),
             ("aws.xray.traced", part.traced),
-        ):
-            if raw is not NOTHING:
-                codes += self._plain(key, raw)
-        return codes
-
-    def _plain(self, key: str, raw: Raw) -> list[int]:
-        """Return a member as one attribute."""
-        value = self.open(raw)[0]
-        return [] if value is None else [self._kv(key, value, Origin.AWS)]
+        )
+        pairs = [(key, value_of(raw)) for key, raw in named if raw is not NOTHING]
+        return [self.kv(key, value, Origin.AWS) for key, value in pairs if value is not None]
 
     # ---------------------------------------------------------------- a segment's resource
 
-    def is_by_otel(self, root: Segment) -> bool:
-        """Return whether OpenTelemetry's exporter wrote a document."""
-        sdk = bytes(root.aws)
-        return b"pentelemetry" in sdk or b"penTelemetry" in sdk or b'"otel.resource.' in bytes(root.metadata)
+    def check_resources(self, roots: Iterable[Members], keys: Iterable[ResourceKey]) -> None:
+        """Raise ValueError where the resource of one of these segments needs a remark; no resource is made."""
+        for root, key in zip(roots, keys, strict=True):
+            if key not in self._resources:
+                for raw in (root.aws, root.service, root.metadata if key.by_otel else NOTHING):
+                    plain_object(raw)
 
-    def resource(self, root: Segment, *, by_otel: bool) -> tuple[int, tuple[int, ...]]:
+    def resource(self, root: Members, key: ResourceKey) -> tuple[int, tuple[int, ...]]:
         """Return the resource of a segment, and the codes of what its blocks say about the call.
 
         The metadata that OpenTelemetry's exporter writes are both, so they are among the codes here.
         """
-        metadata = bytes(root.metadata) if by_otel else b""
-        key = (root.name, root.origin, root.resource_arn, bytes(root.aws), bytes(root.service), metadata)
         known = self._resources.get(key)
         if known is None:
-            known, is_plain = self._make_resource(root, by_otel=by_otel)
+            known, is_plain = self._make_resource(root, by_otel=key.by_otel)
             if len(self._resources) >= BLOCKS_KEPT:
                 self._resources.clear()
             if is_plain:
                 self._resources[key] = known
         return known
 
-    def _make_resource(self, root: Segment, *, by_otel: bool) -> tuple[tuple[int, tuple[int, ...]], bool]:
+    def _make_resource(self, root: Members, *, by_otel: bool) -> tuple[tuple[int, tuple[int, ...]], bool]:
         """Return the resource and call codes of a segment, and whether they may be kept."""
-        kv = self._kv
+        kv = self.kv
         opened = [self._object(name, raw) for name, raw in (("aws", root.aws), ("service", root.service))]
         (aws, loose, _), (service, loose_service, _) = opened
         host, call = xray_fields.host(aws)
@@ -203,7 +269,7 @@ class _Members(dict[tuple[str, str | bytes], list[int]]):
 
     def __init__(self, builder: Builder) -> None:
         super().__init__()
-        self._kv = builder.kv
+        self.kv = builder.kv
 
     def codes(self, block: dict[str, Any]) -> list[int]:
         """Return the codes of a block; request ids never come twice, so they are not remembered."""
@@ -215,16 +281,51 @@ class _Members(dict[tuple[str, str | bytes], list[int]]):
             elif value.__class__ is list:
                 codes += self[member, _encode(value)]
             else:
-                codes += xray_fields.call(self._kv, member, value)
+                codes += xray_fields.call(self.kv, member, value)
         return codes if "table_names" not in block else list(dict.fromkeys(codes))
 
     def __missing__(self, item: tuple[str, str | bytes]) -> list[int]:
         member, value = item
-        codes = xray_fields.call(self._kv, member, _decode(value) if isinstance(value, bytes) else value)
+        codes = xray_fields.call(self.kv, member, _decode(value) if isinstance(value, bytes) else value)
         if len(self) >= BLOCKS_KEPT:
             self.clear()
         self[item] = codes
         return codes
+
+
+class _Calls(dict[bytes, tuple[list[int], list[int]]]):
+    """The codes of every ``aws`` block that was seen, but for the request id, which never comes twice.
+
+    They are those before and those behind the request id, by the block's JSON with that id cut out.
+    """
+
+    def __init__(self, members: _Members) -> None:
+        super().__init__()
+        self._members = members
+
+    def of(self, raw: bytes) -> Sequence[int]:
+        """Return the codes of a block; ValueError where it needs a remark."""
+        found = _REQUEST_ID.search(raw)
+        if found is None:
+            return self._members.codes(plain_object(raw))
+        start, end = found.span(1)
+        cut = raw[:start] + raw[end:]
+        known = self.get(cut) or self._learn(cut)
+        if known is None:
+            return self._members.codes(plain_object(raw))
+        return [*known[0], self._members.kv(_REQUEST_KEY, raw[start:end].decode(), Origin.AWS), *known[1]]
+
+    def _learn(self, cut: bytes) -> tuple[list[int], list[int]] | None:
+        """Return the codes around a request id that was cut out; None where it is not a plain member of the block."""
+        block = plain_object(cut)
+        if block.get("request_id") != "" or cut.count(b"request_id") > 1 or "table_names" in block:
+            return None
+        items = list(block.items())
+        at = list(block).index("request_id")
+        if len(self) >= BLOCKS_KEPT:
+            self.clear()
+        self[cut] = self._members.codes(dict(items[:at])), self._members.codes(dict(items[at + 1 :]))
+        return self[cut]
 
 
 class Interned(dict[bytes, tuple[int, ...]]):
@@ -239,7 +340,17 @@ class Interned(dict[bytes, tuple[int, ...]]):
     def __missing__(self, raw: bytes) -> tuple[int, ...]:
         codes, may_stay = self._blocks.intern(self._name, self._function, raw)
         if may_stay:
-            if len(self) >= BLOCKS_KEPT:
-                self.clear()
-            self[raw] = codes
+            self._keep(raw, codes)
         return codes
+
+    def of(self, raws: Sequence[bytes]) -> list[tuple[int, ...]]:
+        """Return the codes of many blocks; ValueError where one needs a remark."""
+        for raw in set(raws).difference(self):
+            self._keep(raw, tuple(self._function(self._blocks.kv, plain_object(raw))))
+        return list(map(self.__getitem__, raws))
+
+    def _keep(self, raw: bytes, codes: tuple[int, ...]) -> None:
+        """Remember the codes of a block."""
+        if len(self) >= BLOCKS_KEPT:
+            self.clear()
+        self[raw] = codes

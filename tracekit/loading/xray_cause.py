@@ -106,20 +106,24 @@ class Causes:
 
     def resolve(self) -> None:
         """Give the spans that waited to the builder, and tell which references lead nowhere."""
-        kv = self._builder.kv
         for who, span in self._waiting:
-            codes = [kv("aws.xray.exception.cause", who.exception_id)]
-            known = self._known.get((who.trace_id, who.exception_id), (None, None))
-            for key, value in zip(("exception.type", "exception.message"), known, strict=True):
-                if value is not None:
-                    codes.append(kv(key, value))
-            self._builder.span(**{**span, "events": [Event(None, "exception", codes)]})
-            self._references.append(who)
+            self._builder.span(**{**span, "events": [self.of_reference(who)]})
         for who in self._references:
             if (who.trace_id, who.exception_id) not in self._known:
                 self._dangling(who)
         self._waiting.clear()
         self._references.clear()
+
+    def of_reference(self, who: Reference) -> Event:
+        """Return the event of a cause that is an exception elsewhere; all of the record are known by now."""
+        kv = self._builder.kv
+        codes = [kv("aws.xray.exception.cause", who.exception_id)]
+        known = self._known.get((who.trace_id, who.exception_id), (None, None))
+        for key, value in zip(("exception.type", "exception.message"), known, strict=True):
+            if value is not None:
+                codes.append(kv(key, value))
+        self._references.append(who)
+        return Event(None, "exception", codes)
 
     def _dangling(self, who: Reference) -> None:
         """Tell of a reference that leads nowhere."""

@@ -138,7 +138,7 @@ class Odd:
         """Return the links of a part; what is none is kept as the attribute ``aws.xray.links``."""
         links, odd = [], []
         for item in found if isinstance(found, list) else [found]:
-            link = self._link(item)
+            link = self.link(item)
             if link is not None:
                 links.append(link)
             elif item is not None:
@@ -160,7 +160,7 @@ class Odd:
             )
         return links
 
-    def _link(self, item: Any) -> Link | None:
+    def link(self, item: Any) -> Link | None:
         """Return one link, None where its ids are none."""
         if not isinstance(item, dict):
             return None

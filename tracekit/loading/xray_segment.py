@@ -1,8 +1,9 @@
 """A segment document as one object, whether typed decoding took it or a tolerant hand had to.
 
-``Segment`` is a segment or a subsegment.  ``decode`` is the fast way: the document's text straight into ``Segment``,
-blocks (``http``, ``aws``, ...) left as raw JSON, times as exact decimals; it refuses what is not exactly right.
-``from_object`` takes any JSON object, converts what can be converted and tells what could not.
+``Segment`` is a segment or a subsegment.  ``decode`` is typed: the document's text straight into ``Segment``, blocks
+(``http``, ``aws``, ...) left as raw JSON, times as exact decimals; it refuses what is not exactly right.
+``from_object`` takes any JSON object, converts what can be converted and tells what could not.  ``decode_part`` leaves
+the times as they are written, too: for ``xray_fast``, which reads many at once.
 """
 
 from __future__ import annotations
@@ -41,20 +42,11 @@ _KNOWN = frozenset({*_TEXTS, *_TRUTHS, *_BLOCKS, "start_time", "end_time", "subs
 _TRUE_FALSE = {"true": True, "false": False, 1: True, 0: False, None: False}
 
 
-class Segment(Struct, forbid_unknown_fields=True, gc=False):
-    """A segment or subsegment; blocks that are not there are empty.
-
-    Examples
-    --------
-    >>> segment = decode('{"id":"53995c3f42cd8ad8","name":"cart","start_time":1.568835610432E9,"aws":{"region":"x"}}')
-    >>> segment.start_time, bytes(segment.aws)
-    (Decimal('1568835610.432'), b'{"region":"x"}')
-    """
+class Members(Struct, forbid_unknown_fields=True, gc=False):
+    """What both forms of a segment or subsegment have; blocks that are not there are ``NOTHING``."""
 
     id: str
     name: str
-    start_time: Decimal | None = None
-    end_time: Decimal | None = None
     namespace: str | None = None
     trace_id: str | None = None
     parent_id: str | None = None
@@ -77,7 +69,35 @@ class Segment(Struct, forbid_unknown_fields=True, gc=False):
     user: Raw = NOTHING
     precursor_ids: Raw = NOTHING
     traced: Raw = NOTHING
+
+
+class Segment(Members, gc=False):
+    """A segment or subsegment.
+
+    Examples
+    --------
+    >>> segment = decode('{"id":"53995c3f42cd8ad8","name":"cart","start_time":1.568835610432E9,"aws":{"region":"x"}}')
+    >>> segment.start_time, bytes(segment.aws)
+    (Decimal('1568835610.432'), b'{"region":"x"}')
+    """
+
+    start_time: Decimal | None = None
+    end_time: Decimal | None = None
     subsegments: list[Segment] | None = None
+
+
+class Part(Members, gc=False):
+    """A segment or subsegment whose times are as they were written.
+
+    Examples
+    --------
+    >>> bytes(decode_part('{"id":"53995c3f42cd8ad8","name":"cart","start_time":1.568835610432E9}').start_time)
+    b'1.568835610432E9'
+    """
+
+    start_time: Raw = NOTHING
+    end_time: Raw = NOTHING
+    subsegments: list[Part] | None = None
 
 
 class Problem(NamedTuple):
@@ -97,7 +117,7 @@ class OddSegment(Segment, gc=False):
 
 
 decode = msgspec.json.Decoder(Segment).decode
-decode_many = msgspec.json.Decoder(list[Segment]).decode
+decode_part = msgspec.json.Decoder(Part).decode
 
 
 def from_object(value: dict[str, Any]) -> OddSegment:

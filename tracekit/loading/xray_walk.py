@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracekit.loading.ids import parse_trace_id
-from tracekit.loading.xray_blocks import Blocks, Interned
+from tracekit.loading.xray_blocks import Blocks, Interned, resource_key
 from tracekit.loading.xray_cause import Causes, Reference
 from tracekit.loading.xray_odd import Odd
 from tracekit.loading.xray_owners import Owners
@@ -22,21 +22,22 @@ if TYPE_CHECKING:
 
     from tracekit.loading.builder import Builder, Event, Link
     from tracekit.loading.ledger import Position
+    from tracekit.loading.xray_segment import Part
 
 RESOLUTION_NS = 240  # of seconds in a float64, in this century
 
 _FUNCTION = "AWS::Lambda::Function"
-_CALLS = frozenset({"aws", "remote"})
-_NAMESPACES = _CALLS | {"local"}  # what the Python SDK writes where nothing is called
+CALLS = frozenset({"aws", "remote"})
+NAMESPACES = CALLS | {"local"}  # what the Python SDK writes where nothing is called
 _SUBSEGMENT = frozenset({None, "subsegment"})
 _FLAGS = ("error", "fault", "throttle")
 # plain integers: the operators of IntFlag are slow
 _SERVER, _CLIENT, _INTERNAL = int(Kind.SERVER), int(Kind.CLIENT), int(Kind.INTERNAL)
-_SEGMENT_BITS = int(Quality.KIND_INFERRED)
-_CHILD_BITS = int(Quality.KIND_INFERRED | Quality.PARENT_REMOTE_KNOWN)
-_REMOTE_PARENT = int(Quality.PARENT_REMOTE_KNOWN | Quality.PARENT_REMOTE)
+SEGMENT_BITS = int(Quality.KIND_INFERRED)
+CHILD_BITS = int(Quality.KIND_INFERRED | Quality.PARENT_REMOTE_KNOWN)
+REMOTE_PARENT = int(Quality.PARENT_REMOTE_KNOWN | Quality.PARENT_REMOTE)
 _NO_PARENT = int(Quality.PARENT_ID_BAD)
-_INFERRED, _IN_PROGRESS = int(Quality.INFERRED), int(Quality.IN_PROGRESS)
+INFERRED, IN_PROGRESS = int(Quality.INFERRED), int(Quality.IN_PROGRESS)
 _SORTS = {
     False: (_INTERNAL, int(RecordKind.SUBSEGMENT)),
     True: (_SERVER, int(RecordKind.SEGMENT)),
@@ -80,9 +81,9 @@ class Walk:
         self._builder = builder
         self._kv = builder.kv
         self._span = builder.span
-        self._scope = builder.scope()
-        self._blocks = Blocks(builder)
-        self._odd = Odd(builder)
+        self.scope = builder.scope()
+        self.blocks = Blocks(builder)
+        self.odd = Odd(builder)
         self._callees: dict[tuple[str, str], tuple[int, int]] = {}
         self.causes = Causes(builder)
         self.owners = Owners(builder)
@@ -105,23 +106,23 @@ class Walk:
         is_tracked
             Subsegments of its segments may come on their own.
         """
-        self._blocks.at = at
+        self.blocks.at = at
         trace_id = self._trace_id(root, at, wrapper)
         if not trace_id:
             return
         if entry and root.id and entry.lower() != root.id.lower():
-            self._odd.mismatch(at, root, "Id", f"the segment {entry[:40]} that the entry names", root.id)
-        by_otel = self._blocks.is_by_otel(root)
-        parent, bits = self._odd.parent(root, at) if root.parent_id else (0, 0)
+            self.odd.mismatch(at, root, "Id", f"the segment {entry[:40]} that the entry names", root.id)
+        key = resource_key(root)
+        parent, bits = self.odd.parent(root, at) if root.parent_id else (0, 0)
         if root.type == "subsegment":
             resource, codes = self.owners.of(trace_id, parent), self._about_call(root)
-            bits |= _CHILD_BITS
+            bits |= CHILD_BITS
         else:
-            resource, own = self._blocks.resource(root, by_otel=by_otel)
+            resource, own = self.blocks.resource(root, key)
             codes = [*own, *self._about_segment(root, at)]
-            bits |= _SEGMENT_BITS | (_REMOTE_PARENT if root.parent_id else 0)
-        blocks = self._blocks
-        tables = (blocks.otel_metadata, None) if by_otel else (blocks.metadata, blocks.metadata)
+            bits |= SEGMENT_BITS | (REMOTE_PARENT if root.parent_id else 0)
+        blocks = self.blocks
+        tables = (blocks.otel_metadata, None) if key.by_otel else (blocks.metadata, blocks.metadata)
         ids = self._tree(Share(at, trace_id, resource, *tables), root, parent, bits, codes)
         if is_tracked:
             self.owners.learn(trace_id, ids, resource)
@@ -140,23 +141,27 @@ class Walk:
                 found.problem, message, at=at, span_id=root.id[:16], field="trace_id", count=parts
             )
         elif wrapper and own != wrapper and parse_trace_id(wrapper).value != found.value:
-            self._odd.mismatch(at, root, "trace_id", f"the trace {wrapper[:40]} that it came in", own)
+            self.odd.mismatch(at, root, "trace_id", f"the trace {wrapper[:40]} that it came in", own)
         return found.value
 
     def _about_segment(self, root: Segment, at: Position) -> list[int]:
         """Return what only a segment tells: a cold start, a type that is none."""
-        codes = []
-        if root.origin == _FUNCTION and any(child.name == "Initialization" for child in root.subsegments or ()):
-            codes.append(self._kv("faas.coldstart", True, Origin.DERIVED))  # noqa: FBT003 - an attribute's value
+        codes = self.cold_start(root)
         if root.type not in {None, "segment"}:
-            codes.append(self._odd.type(root, at))
+            codes.append(self.odd.type(root, at))
         return codes
+
+    def cold_start(self, root: Segment | Part) -> list[int]:
+        """Return the code of a cold start where a segment is of a function that was initialised for it."""
+        if root.origin == _FUNCTION and any(child.name == "Initialization" for child in root.subsegments or ()):
+            return [self._kv("faas.coldstart", True, Origin.DERIVED)]  # noqa: FBT003 - an attribute's value
+        return []
 
     def _about_call(self, part: Segment) -> list[int]:
         """Return what a subsegment tells about its call; members that belong to a segment are attributes of it."""
-        codes = self._blocks.call(part)
+        codes = self.blocks.call(part)
         if part.origin or part.resource_arn or part.service is not NOTHING or part.type not in _SUBSEGMENT:
-            codes += self._blocks.misplaced(part)
+            codes += self.blocks.misplaced(part)
         return codes
 
     def _tree(self, share: Share, root: Segment, parent: int, bits: int, codes: list[int]) -> list[int]:
@@ -170,17 +175,17 @@ class Walk:
             if part.subsegments:
                 todo += [(child, span_id, part.id) for child in reversed(part.subsegments)]
             if part is not root:
-                bits = _CHILD_BITS if parent else _CHILD_BITS | _NO_PARENT
+                bits = CHILD_BITS if parent else CHILD_BITS | _NO_PARENT
                 codes = about_call(part)
                 if (part.parent_id or embedding) != embedding or (part.trace_id or root.trace_id) != root.trace_id:
-                    self._odd.embedded(share.at, share.trace_id, part, parent)
+                    self.odd.embedded(share.at, share.trace_id, part, parent)
             if part.__class__ is not Segment:
-                codes += self._odd.told(share.at, share.trace_id, part)
+                codes += self.odd.told(share.at, share.trace_id, part)
             if span_id:
                 ids.append(span_id)
                 self._part(share, part, span_id, parent, bits, codes, part is root and part.type != "subsegment")
             else:
-                self._odd.no_id(share.at, share.trace_id, part)
+                self.odd.no_id(share.at, share.trace_id, part)
         return ids
 
     def _part(
@@ -189,23 +194,21 @@ class Walk:
         """Give one segment or subsegment to the builder."""
         times = exact_times(part.start_time, part.end_time)
         if times is None:
-            odd = self._odd.times(share.at, share.trace_id, part)
+            odd = self.odd.times(share.at, share.trace_id, part)
             if odd is None:
                 return
             times, bits = odd[:2], bits | odd[2]
         kind, record_kind = _SORTS[is_segment]
         if part.inferred:
-            kind, record_kind, bits = _SERVER, int(RecordKind.INFERRED), bits | _INFERRED
+            kind, record_kind, bits = _SERVER, int(RecordKind.INFERRED), bits | INFERRED
         if part.namespace:
             kind = self._callee(share, part, kind, codes)
         if part.in_progress:
-            bits |= _IN_PROGRESS
-        codes += self._blocks.attributes(part, share.segment_metadata if is_segment else share.metadata)
+            bits |= IN_PROGRESS
+        codes += self.blocks.attributes(part, share.segment_metadata if is_segment else share.metadata)
         has_failed = part.fault or (part.error and kind != _SERVER)
         if part.error or part.fault or part.throttle:
-            codes += [
-                self._kv(f"aws.xray.{flag}", getattr(part, flag), Origin.AWS) for flag in _FLAGS if getattr(part, flag)
-            ]
+            codes += self.flags(part.error, part.fault, part.throttle)
         events: Sequence[Event] = ()
         links: Sequence[Link] = ()
         give = self._span
@@ -226,7 +229,7 @@ class Walk:
             record_kind=record_kind,
             resolution_ns=RESOLUTION_NS,
             resource=share.resource,
-            scope=self._scope,
+            scope=self.scope,
             attributes=codes,
             events=events,
             links=links,
@@ -235,30 +238,45 @@ class Walk:
 
     def _callee(self, share: Share, part: Segment, kind: int, codes: list[int]) -> int:
         """Return the kind of a part with a namespace, and note whom it calls."""
-        key = str(part.namespace), part.name
-        known = self._callees.get(key)
-        if known is None:
-            namespace = self._kv("aws.xray.namespace", key[0], Origin.AWS)
-            known = self._callees[key] = namespace, self._kv("peer.service", part.name, Origin.DERIVED)
-        if part.namespace in _CALLS and not part.inferred:
+        known = self.callee(str(part.namespace), part.name)
+        if part.namespace in CALLS and not part.inferred:
             codes += known
             return _CLIENT
-        if part.namespace not in _NAMESPACES:
-            self._odd.namespace(share.at, share.trace_id, part)
+        if part.namespace not in NAMESPACES:
+            self.odd.namespace(share.at, share.trace_id, part)
         codes.append(known[0])
         return kind
+
+    def callee(self, namespace: str, name: str) -> tuple[int, int]:
+        """Return the codes of a namespace and of whom a part with it calls."""
+        known = self._callees.get((namespace, name))
+        if known is None:
+            codes = (
+                self._kv("aws.xray.namespace", namespace, Origin.AWS),
+                self._kv("peer.service", name, Origin.DERIVED),
+            )
+            known = self._callees[namespace, name] = codes
+        return known
+
+    def flags(self, *are_true: bool) -> list[int]:
+        """Return the codes of what is true of error, fault and throttle."""
+        return [
+            self._kv(f"aws.xray.{flag}", is_true, Origin.AWS)
+            for flag, is_true in zip(_FLAGS, are_true, strict=True)
+            if is_true
+        ]
 
     def _links(self, share: Share, part: Segment, codes: list[int]) -> Sequence[Link]:
         """Return the links of a part."""
         if part.links is NOTHING:
             return ()
-        return self._odd.links(share.at, part, codes, self._blocks.open(part.links)[0])
+        return self.odd.links(share.at, part, codes, self.blocks.open(part.links)[0])
 
     def _cause(
         self, share: Share, part: Segment, span_id: int, codes: list[int]
     ) -> tuple[Sequence[Event], Callable[..., None]]:
         """Return the exceptions of a part, and what takes its span: the builder, or one who waits for the cause."""
-        cause = self._blocks.open(part.cause)[0] if part.cause is not NOTHING else None
+        cause = self.blocks.open(part.cause)[0] if part.cause is not NOTHING else None
         who = Reference(share.trace_id, "", span_id, share.at)
         if isinstance(cause, dict):
             events, more = self.causes.of_object(cause, who)
@@ -267,5 +285,5 @@ class Walk:
         if isinstance(cause, str) and cause:
             return (), self.causes.later(who._replace(exception_id=cause))
         if cause:
-            codes.append(self._odd.cause(share.at, share.trace_id, part, cause))
+            codes.append(self.odd.cause(share.at, share.trace_id, part, cause))
         return (), self._span
