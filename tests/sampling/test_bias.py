@@ -123,6 +123,8 @@ def test_a_tenant_kept_for_being_slow_is_over_seen():
     assert table.loc["acme", "status"] == "biased"
     assert table.loc["acme", "traffic_low"] < 0.10 < table.loc["acme", "traffic_high"]
     assert table.loc["acme", "estimate"] > 2
+    apart = (table["trace_share"] - table["traffic_share"]).abs().sum() / 2
+    assert table["distance"].tolist() == pytest.approx([apart] * 3)
     assert "tenant.id `acme` is 1" in found.headline
     assert "of the traffic but" in found.headline
 

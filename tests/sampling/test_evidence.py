@@ -54,6 +54,23 @@ def test_unequal_weights_give_the_mean_probability_of_a_request():
     assert status(tk.sampling(traces_of(RNG, 20)), "evidence.loss") == ["not_assessable"]
 
 
+def test_a_reservoir_keeps_what_its_rule_should_keep_of_the_counted_requests():
+    """One a second and 5 % of 40 a minute: of 40 requests in 60 seconds most are the first of theirs."""
+    times = pd.to_datetime(EPOCH_NS, utc=True) + pd.to_timedelta(np.arange(60), unit="min")
+    counts = pd.DataFrame({"time": times, "count": 40})
+    local = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}}
+    (found,) = [
+        f
+        for f in tk.sampling(traces_of(np.random.default_rng(1), 1800), rules=local, requests=counts)
+        if f.check[-5:] == ".loss"
+    ]
+    first = 60 * (1 - (59 / 60) ** 40)
+    assert found.evidence["rate"].iloc[0] == pytest.approx((first + 0.05 * (40 - first)) / 40)
+    assert status(tk.sampling(traces_of(np.random.default_rng(1), 1800), rules=local), "evidence.loss") == [
+        "not_assessable"
+    ]
+
+
 # ------------------------------------------------------------------ S12
 
 WAIT = {"policies": [{"name": "all", "type": "always_sample"}], "decision_wait": "30s"}
@@ -202,6 +219,36 @@ def test_calibration_needs_counts_of_the_roots():
     two = pd.DataFrame({"route": ["/a", "/b"], "method": ["GET", "GET"], "count": [50, 50]})
     both = traces_of(RNG, 20, http_route=np.repeat(["/a", "/b"], 10), **{"attributes.http.request.method": "GET"})
     assert "2 strata" in said(tk.sampling(both, requests=two), "calibrate")
+
+
+def test_margins_are_raked_where_strata_are_without_traces():
+    """Routes 50:50 and methods 80:20, independent; traces 3:1 and nobody saw a POST of /b."""
+    route, method = np.repeat(["/a", "/a", "/b"], [200, 100, 100]), np.repeat(["GET", "POST", "GET"], [200, 100, 100])
+    failed = np.arange(400) % 200 < 20
+    columns = {"http_route": route, "attributes.http.request.method": method, "failed": failed}
+    counts = pd.DataFrame({"route": ["/a", "/a", "/b", "/b"], "method": ["GET", "POST"] * 2})
+    counts["count"] = [4000, 1000, 4500, 500]
+    start = EPOCH_NS + np.arange(400) * SECOND_NS
+    (found,) = [
+        f
+        for f in tk.sampling(traces_of(np.random.default_rng(2), start_ns=start, **columns), requests=counts)
+        if f.check == "calibrate"
+    ]
+    assert "match the totals of 2 of http_route and 2 of http_request_method, each by itself" in found.headline
+    assert "without a trace" not in found.headline
+    # by hand: weights a for GET /a, b for POST /a, c for GET /b meet 200 a + 100 b = 5000, 100 b = 1500, 100 c = 5000
+    weights = {"GET /a": 17.5, "POST /a": 15.0, "GET /b": 50.0}
+    own = np.char.add(np.char.add(method, " "), route)
+    wanted = sum(weights[name] for name in own[failed]) / 10_000
+    assert found.estimate.value == pytest.approx(wanted, rel=1e-6)
+    assert found.evidence["imbalance"].iloc[0] < 1e-6
+
+
+def test_a_margin_without_a_trace_is_not_raked():
+    counts = pd.DataFrame({"route": ["/a", "/b"], "method": ["GET", "GET"], "count": [50, 50]})
+    some = traces_of(np.random.default_rng(2), 20, http_route="/a", **{"attributes.http.request.method": "GET"})
+    text = said(tk.sampling(some, requests=counts), "calibrate")
+    assert "match the totals of 1 strata; but 50 requests belong to strata without a trace" in text
 
 
 # ------------------------------------------------------------------ S15

@@ -54,9 +54,12 @@ def attribute_bias(inputs: Inputs) -> list[Finding]:
     For each value the share of the traces in hand over its weighted share (MOVER interval, target window).  Minimum
     effect: z = (|log ratio| - log(1 + margin)) / s, s from the interval, Benjamini-Hochberg over all values tried;
     equivalence from its mirror.  Values with fewer than 20 traces are pooled; attributes with more than 200 values are
-    left out and named.  Where every trace has the same probability the sampler cannot favour a value.  Fails where an
-    attribute is set only on failing requests, or after the decision; stratify by route before blaming a tenant.
-    Source: mistake 12 of the trace guide; ``stats.weighted_rates``.
+    left out and named.  ``distance`` of the evidence is the total variation between both mixes of an attribute:
+    weighted shares have no table of counts for Cramer's V.  All traces are compared with what they stand for, rather
+    than those beyond the base sample with it, which needs no base sample and wastes no trace.  Where every trace has
+    the same probability the sampler cannot favour a value.  Fails where an attribute is set only on failing requests,
+    or after the decision; stratify by route before blaming a tenant.  Source: mistake 12 of the trace guide;
+    ``stats.weighted_rates``.
 
     Examples
     --------
@@ -146,7 +149,11 @@ def _judged(inputs: Inputs, table: pd.DataFrame) -> pd.DataFrame:
     same = special.ndtr((away - bound) / scale)
     q = false_discovery(np.minimum(p, 1))
     status = np.where(q < 1 - inputs.level, "biased", np.where(known & (same < 1 - inputs.level), "ok", "inconclusive"))
-    return table.assign(estimate=ratio, ci_low=low, ci_high=high, q_bh=q, status=status, n_traces=len(inputs.traces))
+    apart = np.abs(own - table["traffic_share"].to_numpy())
+    distance = pd.Series(apart, index=table.index).groupby(table["key"]).transform("sum") / 2
+    return table.assign(
+        distance=distance, estimate=ratio, ci_low=low, ci_high=high, q_bh=q, status=status, n_traces=len(inputs.traces)
+    )
 
 
 def _say(inputs: Inputs, table: pd.DataFrame, crowded: list[str]) -> Finding:

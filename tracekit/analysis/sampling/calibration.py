@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 CHECK = "calibrate"
-_DEAR = 2.0
+_DEAR, _OFF = 2.0, 0.01
 
 
 def calibration(inputs: Inputs) -> list[Finding]:
@@ -42,7 +42,9 @@ def calibration(inputs: Inputs) -> list[Finding]:
     Notes
     -----
     Post-stratification of weights that start at 1 / p where p is known for all and else at 1, bounded to 1/5 and 5
-    times the mean (``stats.raking``).  Removes only the bias that the strata explain and never claims more: what
+    times the mean (``stats.raking``).  Where strata of several dimensions are without traces, but every single route,
+    method, ... has some, the totals of each dimension are raked instead.  The interval takes the totals for estimated,
+    so it is rather too wide.  Removes only the bias that the strata explain and never claims more: what
     differs inside a stratum stays.  ``traces.with_weights(requests)`` gives the traces such weights, unbounded.
     Source: Deville and Sarndal 1992.
 
@@ -64,21 +66,28 @@ def calibration(inputs: Inputs) -> list[Finding]:
     cell, totals, labels, lost = _cells(inputs)
     if not (cell >= 0).any():
         return [needs(CHECK, subject, "counts of the strata that the roots of traces belong to", inputs)]
-    chosen = np.flatnonzero(cell >= 0)
+    margins = _margins(inputs) if lost else None
+    if margins is not None:
+        lost, chosen, parts, what = 0.0, *margins
+    else:
+        chosen = np.flatnonzero(cell >= 0)
+        parts, what = [(cell[chosen], totals)], f"{number(len(totals))} strata"
     start = np.ones(len(chosen)) if inputs.weights_needed or not inputs.base.all() else 1 / inputs.probability[chosen]
-    raked = rake(start, [(cell[chosen], totals)])
+    raked = rake(start, parts)
     raw = float(inputs.failed[chosen].mean())
     deff = len(chosen) / effective_n(raked.weights)
     rate = weighted_rate(1 / np.maximum(raked.weights, 1), inputs.failed[chosen], target="process", level=inputs.level)
-    held = np.bincount(cell[chosen], minlength=len(totals))
+    held = np.bincount(cell[cell >= 0], minlength=len(totals))
     table = pd.DataFrame({"scope": labels, "requests": totals, "traces": held, "weight": totals / np.maximum(held, 1)})
+    table["imbalance"] = raked.imbalance
     problems = [f"{counted(raked.at_bound, 'weight')} held by a bound"] * (raked.at_bound > 0)
     problems += [f"{number(lost)} requests belong to strata without a trace"] * (lost > 0)
+    problems += [f"sums are still off by up to {percent(raked.imbalance)}"] * (raked.imbalance > _OFF)
     problems += [f"the weights cost a design effect of {deff:.2g}"] * (deff > _DEAR)
     status: Status = "warn" if problems else "measured"
     cost = f"n = {number(len(chosen))}, effective {number(effective_n(raked.weights))}, design effect {deff:.3g}"
     text = (
-        f"Weights now match the totals of {number(len(totals))} strata{'; but ' * bool(problems)}{'; '.join(problems)};"
+        f"Weights now match the totals of {what}{'; but ' * bool(problems)}{'; '.join(problems)};"
         f" the error rate goes from {percent(raw)} to {percent(rate.value)} ({cost}); what differs inside a stratum is"
         " not corrected."
     )
@@ -89,6 +98,26 @@ def calibration(inputs: Inputs) -> list[Finding]:
         speak(CHECK, status, text, inputs, table.assign(status=status), estimate=estimate, assumptions=assumed,
               remedy=remedy)
     ]  # fmt: skip
+
+
+def _margins(inputs: Inputs) -> tuple[Array, list[tuple[Array, Array]], str] | None:
+    """Return traces, cells and totals of each dimension, and their names; None where a total has no trace."""
+    assert inputs.counts is not None
+    keys, root = list(inputs.counts.dimensions), inputs.traces.forest.root_row
+    if len(keys) < 2:  # noqa: PLR2004 - one dimension is its strata
+        return None
+    columns = {}
+    for key in keys:
+        asked = inputs.counts.frame.groupby(key, dropna=False)["count"].sum()
+        asked = asked[asked > 0]
+        own = stratum_codes(inputs.traces, key).take(root).series().astype(object)
+        columns[key] = pd.Index(asked.index).get_indexer(pd.Index(own)), asked.to_numpy(np.float64)
+    chosen = np.flatnonzero(np.all([at >= 0 for at, _ in columns.values()], axis=0))
+    parts = [(at[chosen], total) for at, total in columns.values()]
+    if not len(chosen) or any((np.bincount(at, minlength=len(total)) == 0).any() for at, total in parts):
+        return None
+    names = " and ".join(f"{len(total):,} of {key}" for key, (_, total) in columns.items())
+    return chosen, parts, f"{names}, each by itself"
 
 
 def _cells(inputs: Inputs) -> tuple[Array, Array, list[str], float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.sampling.configured_rate import expected_share
 from tracekit.analysis.sampling.verdicts import needs, speak
 from tracekit.analysis.sampling.words import counted, number, percent
 from tracekit.findings import Estimate
@@ -40,9 +41,10 @@ def evidence_loss(inputs: Inputs) -> list[Finding]:
     -----
     P(X >= k) = P(Binomial(M, p) >= k); the rate needed is BetaInv(0.95; k, M - k + 1), exact; what may have happened
     unseen is the thinned count of 0.  With unequal probabilities p is their mean over the traffic, n over the sum of
-    the weights: occurrences fall on requests as they come.  Assumes independent decisions, and an incident that the
-    sampler does not look at: a policy that keeps failures catches more.  A retry storm in one trace is one occurrence.
-    Source: elementary; failure mode F2.
+    the weights: occurrences fall on requests as they come.  A reservoir without known weights: what the rules should
+    keep of the counted requests, window by window; an incident that brings more requests is kept less often.  Assumes
+    independent decisions, and an incident that the sampler does not look at: a policy that keeps failures catches more.
+    A retry storm in one trace is one occurrence.  Source: elementary; failure mode F2.
 
     Examples
     --------
@@ -95,5 +97,5 @@ def _rate(inputs: Inputs) -> float | None:
     if inputs.rules is not None and (rate := inputs.rules.base_rate) and not any(r.quota for r in inputs.rules.head):
         return rate
     if inputs.weights_needed or not len(inputs.traces):
-        return None
+        return None if inputs.counts_needed else expected_share(inputs)
     return min(1.0, float(inputs.base.sum() / np.sum(1 / inputs.probability[inputs.base])))
