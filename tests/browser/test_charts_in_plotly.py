@@ -81,7 +81,7 @@ def test_the_ground_of_a_gap_stands_where_the_gap_is(page):
     assert (ground["left"] - whole["left"]) / wide == pytest.approx(40 / 120, abs=0.01)
     assert (ground["right"] - whole["left"]) / wide == pytest.approx(60 / 120, abs=0.01)
     assert ground["top"] <= whole["top"] + 1
-    assert "about 1,000 traces missing" in texts(page)
+    assert "about 1,000 missing" in texts(page)
 
 
 def test_the_band_of_a_curve_lies_around_it(page):

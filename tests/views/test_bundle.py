@@ -22,6 +22,12 @@ ANSWERS = {
     "service graph": tk.service_graph,
     "timeline": tk.timeline,
     "flame": lambda t: tk.critical_path(t).flame(),
+    "clock skew": tk.clock_skew,
+    "coverage": tk.coverage,
+    "latency bias": tk.latency_bias,
+    "sample mix": tk.sample_mix,
+    "collection": tk.collection,
+    "start phases": tk.start_phases,
     "findings": lambda _: tk.Findings(
         [tk.Finding("c", "warning", HOSTILE[0], tk.Estimate(0.1, "ratio", 0.0, 0.2, n=9))]
     ),
@@ -33,6 +39,10 @@ LIVE = {
     "timeline": "application/vnd.plotly.v1+json",
     "service graph": "application/vnd.jupyter.widget-view+json",
     "flame": "application/vnd.jupyter.widget-view+json",
+    **dict.fromkeys(
+        ("clock skew", "coverage", "latency bias", "sample mix", "collection", "start phases"),
+        "application/vnd.plotly.v1+json",
+    ),
 }
 
 
@@ -55,6 +65,17 @@ def test_a_notebook_gets_a_view_a_picture_with_a_table_and_text(name, traces):
     assert "<table" in data["text/html"]
     assert not re.search(r"<(a|b|script)\b|<img (?!alt)|\u202e", data["text/html"])
     assert (LIVE[name] in data) if name in LIVE else not any("vnd" in kind for kind in data)
+
+
+@pytest.mark.parametrize("name", ["latency bias", "coverage", "clock skew"])
+def test_a_converted_notebook_shows_the_picture_of_an_answer(name):
+    nbconvert = pytest.importorskip("nbconvert", reason="nbconvert is not installed")
+    nbformat = pytest.importorskip("nbformat")
+    data, _ = InteractiveShell.instance().display_formatter.format(ANSWERS[name](pay_traces()))
+    shown = nbformat.v4.new_output("display_data", data=data)
+    cell = nbformat.v4.new_code_cell("answer", outputs=[shown])
+    body, _ = nbconvert.HTMLExporter(embed_images=True).from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    assert f'src="data:image/svg+xml;base64,{base64.b64encode(data["image/svg+xml"].encode()).decode()}"' in body
 
 
 def test_a_front_end_that_wants_less_gets_less():

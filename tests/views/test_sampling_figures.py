@@ -122,7 +122,7 @@ def test_the_alternative_text_holds_the_key_number(figures):
     assert "2 of 3 strata sampled at another rate than the rest" in said["shares"]
     assert "2.3 % of 21,800 requests have a searchable trace" in said["funnel"]
     assert "1 of 1 pair of hosts are apart, by at least 980 ns" in said["clocks"]
-    assert "about 400 traces missing from 2026-11-18" in said["collection"]
+    assert "about 400 missing from 2026-11-18 11:46 to 11:56 UTC, and 1 more" in said["collection"]
     assert re.search(r"% of [\d,]+ traces begin at 0 to 20 ms of the second, 2.0 % if even", said["phases"])
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracekit.analysis.sampling.words import number, percent
+from tracekit.findings import Shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Coverage:
+class Coverage(Shown):
     """What part of the requests the traces show.
 
     Parameters

@@ -57,7 +57,8 @@ class Collection(Shown):
 
     def _repr_html_(self) -> str:
         said = "".join(f"<p>{html.escape(line)}</p>" for line in (repr(self), *self.headlines))
-        return f"{said}{self.gaps.head(10).to_html(index=False, border=0) if len(self.gaps) else ''}"
+        shown = self.gaps if len(self.gaps) else self.table
+        return f"{said}{shown.head(10).to_html(index=False, border=0)}"
 
 
 def collection(traces: TraceSet, *, requests: pd.DataFrame | None = None, level: float = 0.95) -> Collection:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from tracekit.findings import Estimate, Finding, Findings
+from tracekit.findings import Estimate, Finding, Findings, Shown
 from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.stats.second_reservoir import expected_kept
 from tracekit.stats.thinned import capture_probability
@@ -33,7 +33,7 @@ _PROBABLY_NONE = 0.05
 
 
 @dataclass(frozen=True)
-class SamplingPlan:
+class SamplingPlan(Shown):
     """What sets of rules would do to the same requests.
 
     Parameters

@@ -113,11 +113,10 @@ def _title(holes: pd.DataFrame) -> str:
         return "Traces collected over time: no gap beyond chance"
     lost = (holes["expected_count"] - holes["trace_count"]).to_numpy(float)
     worst = holes.iloc[int(lost.argmax())]
-    missing = f"about {count(lost.max())} traces missing"
+    start, end = worst["start_time"], worst["end_time"]
+    when = f"{start:%Y-%m-%d %H:%M} to {end:{'%H:%M' if start.date() == end.date() else '%Y-%m-%d %H:%M'}} UTC"
     more = f", and {len(holes) - 1} more" if len(holes) > 1 else ""
-    return (
-        f"Traces collected over time: {missing} from {_clock(worst['start_time'])} to {_clock(worst['end_time'])}{more}"
-    )
+    return f"Traces collected over time: about {count(lost.max())} missing from {when}{more}"
 
 
 def _said(row: dict[Any, Any]) -> str:
