@@ -4,9 +4,13 @@ from pathlib import Path
 
 import chromium
 import pytest
+from test_theme import DRAW
 
+import tracekit as tk
 from tracekit import load_sample
 from tracekit.report import report
+from tracekit.views.waterfall import encoded
+from tracekit.views.waterfall_drawing import draw
 
 pytestmark = pytest.mark.browser
 
@@ -57,6 +61,27 @@ def test_axe_finds_nothing(browser, path, axe, scheme):
             for rule in found
         ]
         assert told == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_the_views_of_a_notebook(browser, axe, scheme):
+    before, during = load_sample("checkout-regression")
+    path, worst = tk.critical_path(during), during.summary["duration_ns"].idxmax()
+    trace = chromium.buffer(encoded(draw(during, worst, path=path, compare=before).payload))
+    heat, flame = tk.plot(tk.timeline(during), kind="heat"), tk.plot(path.flame())
+    with chromium.visit(browser, color_scheme=scheme, viewport={"width": 1000, "height": 1400}) as visited:
+        page = visited.page
+        chromium.load_module(page, "<main><h1>Notebook</h1><h2>Views</h2><h3>All</h3><div id=host></div></main>")
+        page.evaluate(DRAW, [trace, tk.plot(tk.service_graph(during)).graph, heat.payload, flame.payload])
+        page.locator(".tkw-row").nth(3).click()
+        page.locator(".node").first.click()
+        for name in ("Durations over time", "Flame view"):
+            page.locator(f"canvas[aria-label='{name}']").focus()
+            page.keyboard.press("ArrowRight")
+        page.evaluate("() => { document.documentElement.lang = 'en'; document.title = 'Views' }")
+        page.evaluate(axe)
+        found = page.evaluate("async () => (await axe.run()).violations")
+        assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
 
 
 def test_every_control_can_be_reached_and_worked_by_key(browser, path):

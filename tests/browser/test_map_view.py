@@ -109,6 +109,23 @@ def test_ctrl_wheel_zooms_where_the_pointer_is(page):
     assert after["x"] + 10 * after["width"] / box["width"] == pytest.approx(box["x"] + 10, abs=1)
 
 
+def test_hidden_and_shown_again_it_stays_as_it_was_left(page):
+    box = page.locator(".node .box").first.bounding_box()
+    page.mouse.move(box["x"] + 10, box["y"] + 10)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    page.wait_for_function("() => document.querySelector('.box').getBoundingClientRect().width > 200")
+    left = page.locator(".tkw-map").get_attribute("viewBox")
+    for display in ("none", ""):
+        page.evaluate("display => { document.getElementById('host').style.display = display }", display)
+        page.wait_for_timeout(80)
+    assert page.locator(".tkw-map").get_attribute("viewBox") == left
+    page.set_viewport_size({"width": 700, "height": 600})  # another size shows all of it
+    page.wait_for_function("left => document.querySelector('.tkw-map').getAttribute('viewBox') !== left", arg=left)
+    assert page.locator(".node .box").first.bounding_box()["width"] <= 168 + 2
+
+
 def drawn(page, graph):
     page.evaluate(
         """text => {

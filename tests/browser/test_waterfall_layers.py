@@ -270,6 +270,9 @@ def test_events_are_ticks_and_links_are_said(visit):
     assert places == pytest.approx([0.25, 0.75], abs=0.01)
     assert ticks.first.get_attribute("title") == "retry at 250 µs"
     assert page.locator('.tkw-row[data-row="2"] .tkw-mark.soft').inner_text() == "linked"
+    diamond = "row => getComputedStyle(row.querySelector('.tkw-b'), '::before').width"
+    widths = [page.locator(f'.tkw-row[data-row="{row}"]').evaluate(diamond) for row in (1, 2)]
+    assert widths == ["auto", "7px"]
 
 
 def test_the_detail_groups_copies_and_leads_on(visit):

@@ -81,6 +81,7 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-b.open{-webkit-mask-image:linear-gradient(90deg,#000 55%,transparent);mask-image:linear-gradient(90deg,#000 55%,transparent);border-radius:2px 0 0 2px}
 .tkw-b.unbegun{-webkit-mask-image:linear-gradient(270deg,#000 55%,transparent);mask-image:linear-gradient(270deg,#000 55%,transparent)}
 .tkw-b.guess{opacity:.55}
+.tkw-b.linked::before{content:"";position:absolute;left:-3px;top:2px;width:7px;height:7px;transform:rotate(45deg);background:var(--tk-bg);border:1.5px solid var(--tk-fg)}
 .tkw-b.hull{opacity:.22}.tkw-b.gone{background:none;border:1.5px dashed}.tkw-b.new{outline:1.5px solid var(--tk-fg);outline-offset:1px}
 .tkw-row.fold .tkw-nm{font-style:italic}.tkw-row.changed .tkw-mark.soft,.tkw-row.better .tkw-mark.soft{color:var(--tk-fg);font-style:normal;font-size:10.5px;border:1px solid var(--tk-line);border-radius:8px;padding:0 5px;background:var(--tk-bg)}.tkw-row.off .tkw-b{opacity:.4}.tkw-row.off .tkw-b.hull{opacity:.15}.tkw-row.off .tkw-m{opacity:.5}
 .tkw-m,.tkw-p,.tkw-ev,.tkw-was{position:absolute;left:0;pointer-events:none}
@@ -639,7 +640,7 @@ class Row {
     this.error.hidden = !(flags & ERROR);
     this.note.textContent = notes.filter(([on]) => on).map(([, words]) => words).join(', ');
     this.note.hidden = !this.note.textContent;
-    const looks = [[flags & ERROR, 'err'], [flags & NO_END, 'open'], [flags & NO_START, 'unbegun'], [flags & INFERRED, 'guess'], [kind === MISSING, 'gone'], [kind === ADDED, 'new']];
+    const looks = [[flags & ERROR, 'err'], [flags & NO_END, 'open'], [flags & NO_START, 'unbegun'], [flags & INFERRED, 'guess'], [flags & LINKED, 'linked'], [kind === MISSING, 'gone'], [kind === ADDED, 'new']];
     this.bar.className = `tkw-b ${looks.filter(([on]) => on).map(([, cls]) => cls).join(' ')}`.trim();
     this.el.className = `tkw-row${T.state && kind !== MATCHED ? ` ${kind === FASTER ? 'better' : 'changed'}` : ''}`;
     if (kind === MISSING) { this.bar.style.background = ''; this.bar.style.color = this.service.style.borderLeftColor; }
