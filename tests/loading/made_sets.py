@@ -52,7 +52,7 @@ def sets(draw):
         ledger.close()
     traces = finish(builder)
     if draw(st.booleans()):
-        traces = traces.with_weights(np.array([draw(st.floats(0.1, 10)) for _ in range(len(traces))]))
+        traces = traces.with_weights(np.array([draw(st.floats(1, 10)) for _ in range(len(traces))]))
     return traces
 
 
