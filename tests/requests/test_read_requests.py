@@ -15,13 +15,19 @@ TRACE = "6a0ebb1336d228ad5d99923122bbe354"
 
 
 def alb(
-    time="2026-11-21T14:00:03.186641Z", status="200", target="200", path="/orders/4711/pay", trace=ROOT, group="cart"
+    time="2026-11-21T14:00:03.186641Z",
+    status="200",
+    target="200",
+    path="/orders/4711/pay",
+    trace=ROOT,
+    group="cart",
+    came=None,
 ):
     return (
         f"https {time} app/shop/50dc 10.0.1.7:2817 10.0.0.1:80 0.001 0.048 0.001 {status} {target} 34 366 "
         f'"POST https://shop.example:443{path}?token=1 HTTP/1.1" "curl/8 \\"x\\" y" ECDHE-RSA TLSv1.2 '
         f'arn:aws:elasticloadbalancing:eu-west-1:123:targetgroup/{group}/943f "{trace}" "shop.example" "arn" 0 '
-        f'2026-11-21T14:00:03.1Z "forward" "-" "-" "10.0.0.1:80" "{target}" "-" "-"\n'
+        f'{came or time} "forward" "-" "-" "10.0.0.1:80" "{target}" "-" "-"\n'
     )
 
 
@@ -42,6 +48,15 @@ def test_an_alb_entry_is_read_to_its_last_field():
     assert (row["service"], row["route"], row["method"], row["status"]) == ("cart", "/orders/{id}/pay", "POST", 200)
     assert row["time"] == pd.Timestamp("2026-11-21T14:00:03.186641Z")
     assert row["duration_ns"] == 50_000_000
+
+
+@pytest.mark.parametrize("cut", ["", ' "shop.example"'])
+def test_a_request_is_of_the_time_when_it_came_and_not_when_it_was_answered(cut):
+    """A trace begins when its request comes: counted by answers, slow requests would be in the next window."""
+    entry = alb(time="2026-11-21T14:00:10.050Z", came="2026-11-21T14:00:09.950Z")
+    entry = entry.partition(cut)[0] + "\n" if cut else entry
+    wanted = "2026-11-21T14:00:10.050Z" if cut else "2026-11-21T14:00:09.950Z"
+    assert read(entry).log["time"].tolist() == [pd.Timestamp(wanted)]
 
 
 def test_counts_add_up_to_the_log_whatever_the_window():

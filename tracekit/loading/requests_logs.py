@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _ROOT = re.compile(r"(?:Root=|TraceId: ?)?1-([0-9a-fA-F]{8})-([0-9a-fA-F]{24})")
 _ALB = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"|(\S+)')
-_ALB_FIELDS = 18
+_ALB_FIELDS, _ALB_CAME = 18, 21
 _ALB_KINDS = frozenset({"http", "https", "h2", "grpcs", "ws", "wss"})
 _REPORT = re.compile(r"REPORT RequestId: ([\w-]+)")
 _MEASURE = re.compile(r"(Duration|Init Duration|Billed Duration): ([\d.]+) ms")
@@ -51,9 +51,10 @@ def alb_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None])
     Yields
     ------
     dict
-        ``time``, ``service`` (the target group, else the load balancer), ``method``, ``path``, ``status``,
-        ``target_status`` (missing where the load balancer answered by itself), ``is_dispatched`` (False where it had
-        not even chosen a target: such a request cannot be traced), ``duration_ns``, ``trace_id``.
+        ``time`` (when the request came, as its trace began; older entries tell only when it was answered), ``service``
+        (the target group, else the load balancer), ``method``, ``path``, ``status``, ``target_status`` (missing where
+        the load balancer answered by itself), ``is_dispatched`` (False where it had not even chosen a target: such a
+        request cannot be traced), ``duration_ns``, ``trace_id``.
 
     Source: AWS, access log entries of Application Load Balancers.
     """
@@ -66,7 +67,7 @@ def alb_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None])
         method, _, rest = cells[12].partition(" ")
         spent = [float(cell) for cell in cells[5:8] if re.fullmatch(r"\d+(\.\d+)?", cell)]
         yield {
-            "time": cells[1],
+            "time": _came(cells),
             "service": group[1] if group else cells[2].split("/")[1] if cells[2].count("/") else cells[2],
             "method": method,
             "path": urlsplit(rest.partition(" ")[0]).path or "/",
@@ -76,6 +77,12 @@ def alb_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None])
             "duration_ns": round(sum(spent) * 1e9) if spent else None,
             "trace_id": trace_id_in(cells[17]),
         }
+
+
+def _came(cells: list[str]) -> str:
+    """Return when a request came, else when it was answered."""
+    told = cells[_ALB_CAME] if len(cells) > _ALB_CAME else ""
+    return told if _STAMP.match(told) else cells[1]
 
 
 def _status(cell: str) -> int | None:
