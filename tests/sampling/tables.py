@@ -1,6 +1,7 @@
 """Calibration tables: each row is a case with how often something came true, and between which shares that may lie."""
 
 import numpy as np
+import pandas as pd
 from calibration import Row, Table, count
 from sampling.simulators import (
     DESIGNS,
@@ -17,15 +18,18 @@ from sampling.simulators import (
     xray_ids,
 )
 
+from tracekit.analysis.sampling.boosts import beside, boosted_windows
 from tracekit.analysis.sampling.id_randomness import battery
 from tracekit.analysis.sampling.tail_truncation import drop_p
+from tracekit.stats.anytime_mix import anytime_mix
 from tracekit.stats.intervals import wilson
 from tracekit.stats.minimum_effect import compare_mix, judge
 from tracekit.stats.partial_traces import any_parts, span_parts
-from tracekit.stats.proportions import share_interval
+from tracekit.stats.proportions import share_interval, window_share
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.stats.second_reservoir import SECOND_NS, expected_kept, infer_quota, order_probabilities
+from tracekit.stats.step_slices import step_slices
 from tracekit.stats.thinned import thinned_count, unseen_mass
 from tracekit.stats.weighted_rates import weight_effect, weighted_rate
 from tracekit.weights.forensics import families
@@ -161,6 +165,59 @@ def configured(rng, repeats):
     yield Row("reservoir of two: found", *count(other), 0.99, 1.0)
 
 
+def two_clocks(rng, repeats):
+    """Share of the requests of an hour that was traced, counted by a clock that is right, a minute early or late."""
+    asked = np.round(300 * 2 ** (np.arange(62) / 20)).astype(int)
+    for shift, shifted, least in ((0, True, 0.94), (-1, True, 0.94), (1, True, 0.94), (1, False, 0.0)):
+        covered = []
+        for _ in range(repeats):
+            kept = rng.binomial(asked, 0.1)[1:61]
+            low, high = window_share(kept, asked[1 + shift : 61 + shift], shift=shifted)
+            covered.append(low <= 0.1 <= high)
+        what = f"counts {shift:+d} min, {'hull' if shifted else 'no hull (guard)'}"
+        yield Row(f"{what}: covered", *count(covered), least, 1.0 if shifted else 0.5)
+
+
+def boosts(rng, repeats):
+    """A rule of 5 % that may be raised to 50 %: quiet where it is not, found where it is; rates outside covered."""
+    windows = pd.DataFrame({"requests": np.full(360, 200.0), "mean": 10.0, "variance": 9.5})
+    calm, found, covered = [], [], []
+    for _ in range(repeats):
+        calm.append(boosted_windows(windows.assign(traces=rng.binomial(200, 0.05, 360))).any())
+        rate = np.full(360, 0.05)
+        rate[100:106], rate[250:256] = 0.3, 0.2
+        kept = rng.binomial(200, rate)
+        raised = boosted_windows(windows.assign(traces=kept))
+        found.append(raised[100:106].all() and raised[250:256].all())
+        rest = ~beside(raised)
+        spread = 1.96 * np.sqrt(9.5 * rest.sum())
+        covered.append(abs(kept[rest].sum() - 10 * rest.sum()) <= spread)
+    yield Row("no boost: one seen", *count(calm), 0.0, 0.06)
+    yield Row("two boosts of a minute: both seen whole", *count(found), 0.95, 1.0)
+    yield Row("windows outside: fixed rate covered", *count(covered), 0.93, 0.965)
+
+
+def moving_rates(rng, repeats):
+    """Slices of time: one rate is not split, one that is raised for a while is two."""
+
+    def kept(rates, other):
+        n = len(rates)
+        return np.where(rng.random(n) < other, rng.random(n), rng.random(n) * rates)
+
+    still, raised = np.full(2000, 0.05), np.repeat([0.05, 0.2, 0.05], [800, 400, 800])
+    wandering = np.repeat([0.05, 0.6, 0.1], [700, 600, 700])
+    for name, rates, other, many, least in [
+        ("5 %, all of it", still, 0.0, 1, 0.99),
+        ("5 %, 20 % another way", still, 0.2, 1, 0.99),
+        ("5 %, 5 to 60 % another way", still, wandering, 1, 0.99),
+        ("no sampler", np.ones(2000), 0.0, 1, 0.99),
+        ("5 %, raised to 20 %", raised, 0.0, 2, 0.99),
+        ("5 %, raised to 20 %, 20 % another way", raised, 0.2, 2, 0.99),
+    ]:
+        found = [len(step_slices(kept(rates, other))) == many for _ in range(repeats)]
+        yield Row(f"{name}: {many} rate{'s' * (many > 1)}", *count(found), least, 1.0)
+
+
 def mix(rng, repeats):
     """Twelve strata sampled at 5 %; one at 0.8, 0.5 or 1.2 times the rate of the others."""
     share = np.sort(np.random.default_rng(12).dirichlet(np.full(12, 0.6)))
@@ -206,6 +263,18 @@ SAMPLED = [
 _TWINS = (
     {"Python TraceIdRatio", "Go TraceIdRatio"},
 )  # the same ids: low 64 bits below p 2^64, with or without the last
+
+
+def mix_at_any_time(rng, repeats):
+    """The mix of five strata whose shares change, asked after every minute of two hours."""
+    for factor, least, most in ((1.0, 0.0, 0.05), (0.5, 0.9, 1.0), (0.8, 0.0, 1.0)):
+        ever = []
+        for _ in range(repeats):
+            load = 400 * (1.5 + np.sin(np.arange(120)[:, None] / 20 + np.arange(5))) * rng.dirichlet(np.full(5, 3.0))
+            requests = rng.poisson(load)
+            sampled = rng.binomial(requests, 0.1 * np.array([factor, 1, 1, 1, 1]))
+            ever.append(anytime_mix(sampled, requests)[-1] < 0.05)
+        yield Row(f"one stratum at {factor}x: ever reported", *count(ever), least, most)
 
 
 def forensics(rng, repeats):
@@ -298,7 +367,11 @@ TABLES = (
     Table(weight_effects, 82, 200),
     Table(reservoir, 83, 200),
     Table(configured, 84, 400),
+    Table(two_clocks, 92, 300),
+    Table(boosts, 93, 200),
     Table(mix, 85, 300),
+    Table(mix_at_any_time, 94, 200),
+    Table(moving_rates, 95, 100),
     Table(forensics, 86, 200),
     Table(randomness, 87, 300),
     Table(rare_things, 88, 400),

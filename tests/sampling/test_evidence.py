@@ -294,6 +294,9 @@ def test_the_sampler_is_named_with_its_rate_and_its_strangers():
     other = tk.sampling(traces, rules=0.2)
     assert status(other, "id.forensic") == ["warn"]
     assert "but 20 % is configured" in said(other, "id.forensic")
+    near = tk.sampling(traces, rules=0.048)
+    assert status(near, "id.forensic") == ["measured"]
+    assert "though 4.8 % is configured" in said(near, "id.forensic")
     tail = {"policies": [{"name": "p", "type": "probabilistic", "probabilistic": {"sampling_percentage": 5}}]}
     assert "as configured" in said(tk.sampling(traces, rules=tail), "id.forensic")
 

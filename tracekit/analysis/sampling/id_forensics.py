@@ -10,6 +10,7 @@ import pandas as pd
 from tracekit.analysis.sampling.verdicts import needs, speak
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
+from tracekit.stats.minimum_effect import judge
 from tracekit.weights.forensics import FEWEST, SURE, group_families, periods, services_of_roots
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tracekit.weights.rules import HeadRule
 
 CHECK = "id.forensic"
-_OTHER, _SHOWN = 0.01, 3
+_OTHER, _SHOWN, _NEARLY = 0.01, 3, 1.005
 
 
 def id_forensics(inputs: Inputs) -> list[Finding]:
@@ -37,8 +38,8 @@ def id_forensics(inputs: Inputs) -> list[Finding]:
     Returns
     -------
     list of Finding
-        ``measured`` where an edge is found or none is, ``warn`` where its rate differs from the configured one and
-        chance explains the edge less than once in a thousand.
+        ``measured`` where an edge is found or none is, ``warn`` where its rate differs from the configured one by more
+        than the margin, or moves, and chance explains the edge less than once in a thousand.
 
     Notes
     -----
@@ -118,14 +119,16 @@ def _say(inputs: Inputs, service: str, best: Family, table: pd.DataFrame) -> Fin
     """Return the sentence about the sampler that was found."""
     step, n = best.step, int(table["n_traces"].iloc[0])
     configured = _configured(inputs, service) if best.q < SURE else None
-    snapped = configured if configured is not None and step.low <= configured <= step.high else step.threshold
     status: Status = "measured"
+    snapped = step.threshold
     ends = "." if best.q < SURE else "; the edge is faint, so read it as a hint."
     if configured is not None:
-        same = snapped == configured
-        status, ends = (
-            ("measured", ", as configured.") if same else ("warn", f", but {percent(configured)} is configured.")
-        )
+        near = judge(step.low / configured, step.high / configured, inputs.margin) if configured else "biased"
+        is_it = step.low / _NEARLY <= configured <= step.high * _NEARLY
+        snapped = configured if is_it else snapped
+        status = "warn" if near == "biased" else "measured"
+        ends = f", {'but' if near == 'biased' else 'though'} {percent(configured)} is configured."
+        ends = ", as configured." if is_it else ends
     other = f"; {percent(step.other)} of the traces came in another way (reservoir, error policy)" * (
         step.other > _OTHER
     )

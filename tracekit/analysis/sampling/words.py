@@ -31,10 +31,14 @@ def percents(low: float, high: float) -> str:
     ('1.0-1.2 %', '0-5 %', '98.3-100 %')
     >>> percents(0.0497, 0.0502)
     '4.97-5.02 %'
+    >>> percents(0.049996, 0.050001)
+    '4.9996-5.0001 %'
     """
     texts = _hundred(low), _hundred(high)
     if texts[0] == texts[1] and low < high:
-        return f"{100 * low:.3g}-{100 * high:.3g} %"
+        pairs = ((f"{100 * low:.{digits}g}", f"{100 * high:.{digits}g}") for digits in (3, 4, 5, 6))
+        first, second = next((pair for pair in pairs if pair[0] != pair[1]), texts)
+        return f"{first}-{second} %"
     if low >= 0.01 and high < 1 and any("." in text for text in texts):  # noqa: PLR2004 - from 1 % on, as _hundred does
         return f"{100 * low:.1f}-{100 * high:.1f} %"
     return f"{texts[0]}-{texts[1]} %"
