@@ -12,13 +12,24 @@ from tracekit import TraceSet
 from tracekit.analysis.service_graph import service_graph
 from tracekit.findings import Finding
 from tracekit.views import plot, waterfall
+from tracekit.views.flame import FlameWidget
+from tracekit.views.heat import HeatWidget
 from tracekit.views.tkw1 import decode
 from tracekit.views.waterfall_drawing import EMBEDDED_SPANS
+from tracekit.views.widgets import MODULE, MapWidget, WaterfallWidget
 
 
 @pytest.fixture
 def pay():
     return pay_traces()
+
+
+def test_every_widget_runs_the_one_module_that_needs_no_other():
+    assert [path.name for path in MODULE.parent.iterdir()] == ["tracekit.js"]
+    text = MODULE.read_text(encoding="utf-8")
+    assert all(str(widget._esm) == text for widget in (WaterfallWidget, MapWidget, HeatWidget, FlameWidget))
+    assert not re.search(r"^\s*import\b|\bimport\(|\brequire\(|\bfrom '", text, re.MULTILINE)
+    assert not re.search(r"\binnerHTML\b|\binsertAdjacentHTML\b|\beval\b|\bfetch\(|setAttribute\('style'", text)
 
 
 def test_the_widget_holds_the_trace(pay):
