@@ -14,7 +14,7 @@ FLOORS = [
     {"errors", "schema"},
     {"stats"},
     {"columns", "attributes", "semconv", "derived", "frames", "filters", "expressions", "traces", "forest"}
-    | {"weights", "findings"},
+    | {"weights", "findings", "self_description"},
     {"loading", "analysis", "aws"},
     {"views"},
     {"investigation", "report"},

@@ -65,3 +65,13 @@ def evaluate(expression: str, column: Callable[[str], pd.Series]) -> Any:
         message = f"expected a condition over columns of spans, found {expression!r}, which is no condition"
         raise FilterError(message, expression=expression, position=0)
     return mask
+
+
+def truths(mask: Any) -> pd.Series:
+    """Return a mask as a Series of truth values, missing ones false."""
+    series = pd.Series(mask)
+    try:
+        return series.astype("boolean").fillna(False).astype(bool)  # noqa: FBT003 - pandas
+    except (TypeError, ValueError) as error:
+        message = f"expected a mask of truth values, found {series.dtype}: {series.head(3).tolist()}"
+        raise TypeError(message) from error

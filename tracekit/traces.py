@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit import frames
+from tracekit import frames, self_description
 from tracekit import weights as weighing
 from tracekit.attributes import pick
 from tracekit.columns import Array, Columns
 from tracekit.derived import CODED, Lookup
 from tracekit.expressions import is_xray, xray_filter
-from tracekit.filters import evaluate
+from tracekit.filters import evaluate, truths
 from tracekit.findings import Shown
 from tracekit.forest import Forest, grow
 from tracekit.schema import Quality
@@ -296,7 +295,7 @@ class TraceSet(Shown):
             mask = xray_filter(self, condition) if is_xray(condition) else evaluate(condition, self._column)
         if callable(mask):
             mask = mask(self.spans)
-        mask = _truths(mask)
+        mask = truths(mask)
         if mask.index.name == "trace_id":
             return self._only(mask.reindex(self.trace_ids, fill_value=False).to_numpy(bool))
         count = len(self.columns.spans)
@@ -427,71 +426,11 @@ class TraceSet(Shown):
     def __len__(self) -> int:
         return len(self.forest.starts) - 1
 
-    def _facts(self) -> dict[str, str]:
-        """Return what a reader wants to know first."""
-        spans, count = self.columns.spans, self.columns.sources
-        known = spans.start_ns[(spans.quality & Quality.NO_START) == 0]
-        first, last = (
-            (pd.Timestamp(edge, unit="ns") for edge in (known.min(), known.max())) if len(known) else (None, None)
-        )
-        period = "no times" if first is None or last is None else _period(first, last)
-        services = self.codes("service_name")
-        facts = {
-            "traces": f"{len(self):,}",
-            "spans": f"{len(spans):,}",
-            "services": f"{len(np.unique(services.codes)):,}",
-            "period": period,
-        }
-        quarantined = int(count["quarantined_count"].sum())
-        partial = int((~count["complete"].astype(bool)).sum())
-        return facts | {
-            "quarantined": f"{quarantined:,} record{'s' * (quarantined != 1)}" * bool(quarantined),
-            "incomplete": f"{partial:,} of {len(count)} sources" * bool(partial),
-            "weights": self._weights_known(),
-        }
-
-    def _weights_known(self) -> str:
-        """Return whose weights are known."""
-        missing = int((~self.weights.known).sum())
-        if missing == len(self):
-            return "unknown: every trace counts once"
-        return f"unknown for {missing:,} of {len(self):,} traces, which count once" if missing else "known"
-
     def __repr__(self) -> str:
-        facts = self._facts()
-        parts = [
-            *(
-                f"{facts[name]} {name[: -1 if facts[name] == '1' else None]}"
-                for name in ("traces", "spans", "services")
-            ),
-            facts["period"],
-        ]
-        parts += [f"{facts['quarantined']} quarantined"] if facts["quarantined"] else []
-        parts += [f"{facts['incomplete']} incomplete"] if facts["incomplete"] else []
-        parts += ["weighted"] if facts["weights"] == "known" else []
-        return f"TraceSet({', '.join(parts)})"
+        return self_description.line(self)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{name}</th><td>{html.escape(fact)}</td></tr>" for name, fact in self._facts().items() if fact
-        )
-        return f"<table>{rows}</table>"
-
-
-def _period(first: pd.Timestamp, last: pd.Timestamp) -> str:
-    """Return a period in UTC, the second date left out where it is the first."""
-    form = "%H:%M:%S" if first.date() == last.date() else "%Y-%m-%d %H:%M:%S"
-    return f"{first:%Y-%m-%d %H:%M:%S} to {last.strftime(form)} UTC"
-
-
-def _truths(mask: Any) -> pd.Series:
-    """Return a mask as a Series of truth values, missing ones false."""
-    series = pd.Series(mask)
-    try:
-        return series.astype("boolean").fillna(False).astype(bool)  # noqa: FBT003 - pandas
-    except (TypeError, ValueError) as error:
-        message = f"expected a mask of truth values, found {series.dtype}: {series.head(3).tolist()}"
-        raise TypeError(message) from error
+        return self_description.table(self)
 
 
 def _instant(edge: Any) -> int:

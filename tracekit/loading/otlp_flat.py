@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.loader import Loader
-from tracekit.loading.otlp import camel, load_span, moment, resource_of, schema_url, scope_of
+from tracekit.loading.otlp import camel, load_span, resource_of, schema_url, scope_of
+from tracekit.loading.otlp_times import moment
 
 if TYPE_CHECKING:
     from tracekit.loading.builder import Builder

@@ -1,0 +1,73 @@
+"""What a set of traces says of itself, in a line and in a small table."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.schema import Quality
+
+if TYPE_CHECKING:
+    from tracekit.traces import TraceSet
+
+
+def line(traces: TraceSet) -> str:
+    """Return the ``repr`` of a set.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> span = {"trace_id": "a1", "span_id": "b1", "name": "GET /", "start_ns": 10**18, "end_ns": 10**18 + 5}
+    >>> line(TraceSet.from_spans(pd.DataFrame([span])))
+    'TraceSet(1 trace, 1 span, 1 service, 2001-09-09 01:46:40 to 01:46:40 UTC)'
+    """
+    said = facts(traces)
+    parts = [f"{said[name]} {name[: -1 if said[name] == '1' else None]}" for name in ("traces", "spans", "services")]
+    parts.append(said["period"])
+    parts += [f"{said['quarantined']} quarantined"] if said["quarantined"] else []
+    parts += [f"{said['incomplete']} incomplete"] if said["incomplete"] else []
+    parts += ["weighted"] if said["weights"] == "known" else []
+    return f"TraceSet({', '.join(parts)})"
+
+
+def table(traces: TraceSet) -> str:
+    """Return the facts that there are as an HTML table."""
+    rows = "".join(
+        f"<tr><th>{name}</th><td>{html.escape(fact)}</td></tr>" for name, fact in facts(traces).items() if fact
+    )
+    return f"<table>{rows}</table>"
+
+
+def facts(traces: TraceSet) -> dict[str, str]:
+    """Return what a reader wants to know first."""
+    spans, count = traces.columns.spans, traces.columns.sources
+    known = spans.start_ns[(spans.quality & Quality.NO_START) == 0]
+    quarantined = int(count["quarantined_count"].sum())
+    partial = int((~count["complete"].astype(bool)).sum())
+    return {
+        "traces": f"{len(traces):,}",
+        "spans": f"{len(spans):,}",
+        "services": f"{len(np.unique(traces.codes('service_name').codes)):,}",
+        "period": _period(*pd.to_datetime([known.min(), known.max()])) if len(known) else "no times",
+        "quarantined": f"{quarantined:,} record{'s' * (quarantined != 1)}" * bool(quarantined),
+        "incomplete": f"{partial:,} of {len(count)} sources" * bool(partial),
+        "weights": _weights_known(traces),
+    }
+
+
+def _weights_known(traces: TraceSet) -> str:
+    """Return whose weights are known."""
+    missing = int((~traces.weights.known).sum())
+    if missing == len(traces):
+        return "unknown: every trace counts once"
+    return f"unknown for {missing:,} of {len(traces):,} traces, which count once" if missing else "known"
+
+
+def _period(first: pd.Timestamp, last: pd.Timestamp) -> str:
+    """Return a period in UTC, the second date left out where it is the first."""
+    form = "%H:%M:%S" if first.date() == last.date() else "%Y-%m-%d %H:%M:%S"
+    return f"{first:%Y-%m-%d %H:%M:%S} to {last.strftime(form)} UTC"
