@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 _LIMITS: Final = (("ci_low", "ci_high"), ("low", "high"), ("low_ns", "high_ns"))
 _COLOURS: Final = {"fail": ERROR, "biased": ERROR, "warn": "#c48700", "ok": ACCENT, "measured": ACCENT}
-_AXES: Final[dict[str, dict[str, Any]]] = {"ratio": SHARE, "ns": SECONDS}
+AXES: Final[dict[str, dict[str, Any]]] = {
+    "ratio": SHARE,
+    "ns": {**SECONDS, "rangemode": "tozero"},
+    "times": {"ticksuffix": "x", "rangemode": "tozero"},
+}
+_FACTORS: Final = ("mix.head", "bias.attribute", "rate.configured", "coldstart.bias", "duplicates.twins")
 _NS: Final = 1e-9
 _CLOCK: Final = "%m-%d %H:%M"
 _TITLE: Final = 110  # characters that find room
@@ -80,7 +85,7 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
     figure = interval_rows(
         title + left_out,
         intervals,
-        xaxis={**_AXES.get(found.unit, {}), "title": {"text": found.value.replace("_", " ")}},
+        xaxis={**AXES.get(found.unit, {}), "title": {"text": found.value.replace("_", " ")}},
         colours=[_COLOURS.get(status, MUTE) for status in dict.fromkeys(known)],
         texts=said,
         zero=found.unit == "ns" and bool((shown[found.low] < 0).any()),
@@ -91,6 +96,33 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
     if "raw" in shown and known:
         _add_raw(figure, names, shown, scale)
     return figure
+
+
+def unit_of(finding: Finding) -> str:
+    """Return in which unit the estimate of a finding is drawn.
+
+    Parameters
+    ----------
+    finding
+        As a check returns it.
+
+    Returns
+    -------
+    str
+        ``times`` for one rate over another, which has no common axis with shares; else the unit of the estimate; empty
+        without one.
+
+    Examples
+    --------
+    >>> from tracekit import Estimate, Finding
+    >>> off = Estimate(1.8, "ratio", 1.6, 2.0, n=90)
+    >>> [unit_of(Finding(check, "warning", "It is off.", off)) for check in ("mix.head", "rate.observed")]
+    ['times', 'ratio']
+    """
+    if finding.estimate is None:
+        return ""
+    is_factor = finding.estimate.unit == "ratio" and finding.check in _FACTORS
+    return "times" if is_factor else finding.estimate.unit
 
 
 def _add_raw(figure: Chart, names: list[str], shown: pd.DataFrame, scale: float) -> None:
@@ -116,7 +148,7 @@ def _numbers(finding: Finding) -> _Numbers | None:
     columns = [str(name) for name in rows.columns]
     before = columns[columns.index(low) - 1]
     value = "estimate" if "estimate" in rows else before if before.endswith("_ratio") or before == "ratio" else "middle"
-    unit = finding.estimate.unit if finding.estimate is not None else "ns" if low == "low_ns" else "ratio"
+    unit = unit_of(finding) or ("ns" if low == "low_ns" else "ratio")
     rows = rows[rows["unit"] == unit] if "unit" in rows else rows
     rows = rows.assign(middle=rows[[low, high]].astype(float).mean(axis=1)) if value == "middle" else rows
     rows = rows[rows[value].notna()]
@@ -138,10 +170,15 @@ def _triple(row: dict[Any, Any], found: _Numbers) -> tuple[float, float, float]:
 
 def _said(row: dict[Any, Any], found: _Numbers) -> str:
     """Return a row in words."""
-    form = {"ns": duration, "ratio": ratio}.get(found.unit, _plain)
+    form = {"ns": duration, "ratio": ratio, "times": _times}.get(found.unit, _plain)
     value, low, high = (float(part) for part in _triple(row, found))
     ends = (form(limit) if math.isfinite(limit) else "not estimable" for limit in (low, high))
     return f"{form(value)} ({' to '.join(ends)})"
+
+
+def _times(number: float | None) -> str:
+    """Return one rate over another."""
+    return f"{number:.2f}x"
 
 
 def _plain(number: float | None) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from tracekit.views.charts import SECONDS, SHARE, chart, empty_state, safe
+from tracekit.views.charts import chart, empty_state, safe
+from tracekit.views.finding import AXES, unit_of
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, MUTE
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
     from tracekit.views.figures import Chart
 
-_AXES: Final[dict[str, dict[str, Any]]] = {"ratio": {**SHARE}, "ns": {**SECONDS, "rangemode": "tozero"}}
 _COLOURS: Final = {"critical": ERROR, "warning": "#c48700", "notice": ACCENT, "info": MUTE}
 
 
@@ -44,11 +44,11 @@ def plot_findings(findings: Sequence[Finding], *, unit: str | None = None) -> Ch
     >>> plot_findings(Findings([orphans])).data[0].x
     (0.035,)
     """
-    units = Counter(finding.estimate.unit for finding in findings if finding.estimate is not None)
+    units = Counter(unit_of(finding) for finding in findings if finding.estimate is not None)
     if not findings:
         return empty_state(chart("Findings"), "Nothing was found.")
     unit = unit if unit is not None else max(units, key=units.__getitem__, default="")
-    shown = [(f, f.estimate) for f in findings if f.estimate is not None and f.estimate.unit == unit]
+    shown = [(f, f.estimate) for f in findings if f.estimate is not None and unit_of(f) == unit]
     rest = len(findings) - len(shown)
     scale = 1e-9 if unit == "ns" else 1.0
     intervals = [
@@ -59,7 +59,7 @@ def plot_findings(findings: Sequence[Finding], *, unit: str | None = None) -> Ch
     return interval_rows(
         "Findings" + (f" ({plural(rest, 'other')} without a number, or in another unit)" if rest else ""),
         intervals,
-        xaxis={**_AXES.get(unit, {}), "title": {"text": safe(unit)}},
+        xaxis={**AXES.get(unit, {}), "title": {"text": safe(unit)}},
         colours=[_COLOURS[severity] for severity in series],
         table=table(("severity", "finding"), [(f.severity, f.headline) for f in list(findings)[:8]]),
         nothing=f"{plural(len(findings), 'finding')} in words, none with a number.",
