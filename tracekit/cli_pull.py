@@ -37,7 +37,7 @@ def xray(
     region: Annotated[str | None, typer.Option(help="Instead of the profile's.")] = None,
     profile: Annotated[str | None, typer.Option(help="Of the AWS configuration.")] = None,
     concurrency: Annotated[int, typer.Option(help="Calls at the same time.", min=1)] = 4,
-    yes: Annotated[bool, typer.Option("--yes", help="Pull also more than 1,000 traces.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Also above 1,000 traces or a dollar.")] = False,
 ) -> None:
     """Pull traces from AWS X-Ray, every asked id accounted for; the same folder again goes on where it was.
 

@@ -96,6 +96,7 @@ class FakeXRay(ThreadingHTTPServer):
         self.dead_tokens = False
         self.never = set()  # ids that stay unprocessed
         self.spans = []
+        self.span_bytes = 0
 
     @property
     def url(self):
@@ -197,6 +198,8 @@ class FakeXRay(ThreadingHTTPServer):
             one for one in self.spans if query["startTime"] <= one["startTimeUnixNano"] // 10**9 <= query["endTime"]
         ]
         text = query["queryString"]
+        if text.startswith("stats"):
+            return 200, {"status": status, "results": [], **self.scanned(len(inside))}
         if "traceId in [" in text:
             ids = set(json.loads(text.partition("traceId in ")[2]))
             rows = [
@@ -207,7 +210,11 @@ class FakeXRay(ThreadingHTTPServer):
             own = [one for one in inside if one["resource"]["attributes"]["service.name"] == service]
             rows = [[{"field": "traceId", "value": one}] for one in dict.fromkeys(one["traceId"] for one in own)]
         rows = [[*row, {"field": "@ptr", "value": "x"}] for row in rows[: self.most_results]]
-        return 200, {"status": status, "results": rows}
+        return 200, {"status": status, "results": rows, **self.scanned(len(inside))}
+
+    def scanned(self, count):
+        """What a query says about itself: so many bytes a span, or nothing."""
+        return {"statistics": {"bytesScanned": float(count * self.span_bytes)}} if self.span_bytes else {}
 
 
 def invalid(message):

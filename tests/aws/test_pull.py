@@ -10,7 +10,7 @@ from fake_xray import BEGUN, SIX_HOURS, Trace, document, trace_id
 import tracekit as tk
 from tracekit.aws import insights, progress
 from tracekit.aws.folder import PullFolder, read_lines
-from tracekit.aws.pull import LARGE, pull_xray
+from tracekit.aws.pull import pull_xray
 
 
 def utc(second):
@@ -182,7 +182,7 @@ def test_a_time_ago_is_a_time(serve, tmp_path):
 
 
 def test_a_large_pull_needs_a_yes_and_its_ids_are_asked_for_once(serve, tmp_path):
-    server = serve([Trace(number) for number in range(LARGE + 1)], page=LARGE)
+    server = serve([Trace(number) for number in range(1000 + 1)], page=1000)
     time = {"start": utc(BEGUN), "end": utc(BEGUN + 60)}
     expected = r"expected a yes to 1,001 traces in 201 calls, about 0.1 minutes, about \$0.00, found none: yes=True"
     with pytest.raises(tk.PullError, match=expected):
@@ -190,10 +190,10 @@ def test_a_large_pull_needs_a_yes_and_its_ids_are_asked_for_once(serve, tmp_path
     assert server.calls["BatchGetTraces"] == 0
     heard = []
     pull = pulled(tmp_path / "pulled", yes=True, on_progress=heard.append, **time)
-    assert pull.counts == {"returned": LARGE + 1}
+    assert pull.counts == {"returned": 1000 + 1}
     assert server.calls["GetTraceSummaries"] == 2, "two pages, read once"
-    assert (heard[0].done_count, heard[0].total_count, heard[0].left_s) == (0, LARGE + 1, None)
-    assert (heard[-1].done_count, heard[-1].left_s) == (LARGE + 1, 0)
+    assert (heard[0].done_count, heard[0].total_count, heard[0].left_s) == (0, 1000 + 1, None)
+    assert (heard[-1].done_count, heard[-1].left_s) == (1000 + 1, 0)
     assert re.fullmatch(r"1,001 of 1,001 traces, [\d,]+ a second, 0:00 left", str(heard[-1]))
     assert pull.estimate.call_count == 201
 
@@ -383,6 +383,58 @@ def test_spans_come_from_the_log_group(serve, tmp_path, monkeypatch):
     resumed = pulled(tmp_path / "other", ids, source="logs", **time)
     assert resumed.counts == by_id.counts
     assert sorted(tk.read(tmp_path / "other").trace_ids) == ids[:2]
+
+
+DAYS = {"start": utc(BEGUN), "end": utc(BEGUN + 48 * 3600)}
+
+
+def many_spans(server, span_bytes):
+    """A hundred traces among a thousand over two days, and what a query scans of each."""
+    server.spans = [span(number, "web", BEGUN + 1728 * number) for number in range(100)]
+    server.spans += [span(1000 + number, "other", BEGUN + 192 * number) for number in range(900)]
+    server.span_bytes = span_bytes
+    return [f"{number:032x}" for number in range(100)]
+
+
+def test_what_logs_cost_is_estimated_from_a_part_and_told_from_the_whole(serve, tmp_path):
+    """100 traces are 2 looks through 48 hours, which hold 1,000 spans; the hour in the middle holds 22 of them."""
+    server = serve()
+    ids = many_spans(server, 10**8)
+    pull = pulled(tmp_path / "pulled", ids, source="logs", yes=True, **DAYS)
+    assert pull.counts == {"returned": 100}
+    estimate = pull.estimate
+    assert (estimate.trace_count, estimate.call_count, estimate.time_s) == (100, 4, 2.0)
+    assert estimate.scanned_bytes == 2 * 48 * 22 * 10**8
+    assert estimate.cost_usd == pytest.approx(211.2 * 0.005), "$0.005 a GB"
+    assert str(estimate) == "100 traces in 4 queries, about 0.0 minutes, 211.2 GB of logs scanned, about $1.06"
+    probe = next(body for operation, body in server.requests if operation == "StartQuery")
+    assert probe["endTime"] - probe["startTime"] == 3600 - 1
+    assert probe["startTime"] == BEGUN + (48 * 3600 - 3600) // 2
+    assert pull.calls["scanned_bytes"] == (2 * 1000 + 22) * 10**8
+    assert pull.notes == ("Logs Insights scanned 202.200 GB of aws/spans, about $1.01",)
+    again = pulled(tmp_path / "pulled", ids, source="logs", **DAYS)
+    assert again.calls.get("StartQuery", 0) == 0, "nothing is left, so nothing is charged"
+
+
+def test_more_than_a_dollar_needs_a_yes(serve, tmp_path):
+    server = serve()
+    ids = many_spans(server, 10**8)
+    expected = r"expected a yes to 100 traces in 4 queries, .* 211.2 GB of logs scanned, about \$1.06, found none: yes="
+    with pytest.raises(tk.PullError, match=expected) as told:
+        pull_xray(tmp_path / "a", ids, source="logs", backoff_s=0.001, **DAYS)
+    assert "the ids are kept" not in str(told.value)
+    assert server.calls["StartQuery"] == 1, "the part alone"
+    server.span_bytes = 2 * 10**8
+    with pytest.raises(tk.PullError, match=r"expected a yes to a look for trace ids in 2 queries, .* about \$1.06"):
+        pull_xray(tmp_path / "b", service="web", source="logs", backoff_s=0.001, **DAYS)
+    assert pull_xray(tmp_path / "c", ids, source="logs", backoff_s=0.001, yes=True, **DAYS).counts == {"returned": 100}
+
+
+def test_a_cost_that_nobody_tells_is_not_known(serve, tmp_path):
+    ids = many_spans(serve(), 0)
+    pull = pulled(tmp_path / "pulled", ids, source="logs", **DAYS)
+    assert str(pull.estimate) == "100 traces in 4 queries, about 0.0 minutes, at a cost that is not known"
+    assert pull.notes == ()
 
 
 def test_the_end_of_a_time_is_not_in_it(serve, tmp_path):

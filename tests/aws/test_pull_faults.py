@@ -1,5 +1,6 @@
 """An X-Ray that misbehaves: a pull accounts for every id or stops and says why, and goes on where it was."""
 
+import fcntl
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import pandas as pd
@@ -15,6 +17,7 @@ import pytest
 from fake_xray import BEGUN, Schedule, Trace, trace_id
 
 import tracekit as tk
+from tracekit.aws import folder as folder_module
 from tracekit.aws.client import Caller
 from tracekit.aws.folder import PullFolder, read_lines
 from tracekit.aws.pull import pull_xray
@@ -330,6 +333,25 @@ def test_two_pulls_do_not_share_a_folder(tmp_path):
             PullFolder(tmp_path / "a")
     with PullFolder(tmp_path / "a") as folder:
         assert list(folder.entries()) == [{"ids": {"a": "returned"}}]
+
+
+def test_on_windows_the_folder_is_held_as_well(tmp_path, monkeypatch):
+    """msvcrt is not here: one that locks as fcntl does stands in for it, with the words that Windows wants."""
+    asked = []
+
+    def locking(descriptor, mode, count):
+        asked.append((mode, count))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    monkeypatch.setattr(folder_module, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(LK_NBLCK=2, locking=locking))
+    with (
+        PullFolder(tmp_path / "a"),
+        pytest.raises(tk.PullError, match=r"expected .*a for this pull alone, found another one at work in it"),
+    ):
+        PullFolder(tmp_path / "a")
+    PullFolder(tmp_path / "a").close()
+    assert asked == [(2, 1)] * 3
 
 
 # -------------------------------------------------------------------- sessions

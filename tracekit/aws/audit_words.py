@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracekit.aws.audit_sheet import when
 from tracekit.aws.audit_tree import ABSENT
+from tracekit.aws.prices import USD_PER_RECORDED
 from tracekit.findings import Estimate, Severity
 
 if TYPE_CHECKING:
@@ -185,7 +186,6 @@ CLOSING = {
     "T7": "xray:GetGroups (groups)",
 }
 """What would settle a stage that is not known."""
-USD_PER_MILLION = 5.0
 _SMALLEST = 1e-12
 
 
@@ -245,7 +245,7 @@ def values_of(sheet: Sheet, verdict: Verdict, extra: dict[str, Any]) -> dict[str
         "first": when(v["first"]) if "first" in v else "unknown",
         "ratio": _ratio(v, verdict.diagnosis),
         "captured": f", and the declared incident is captured with {_share(v['capture'])}" if "capture" in v else "",
-        "cost": f"${(v['need'] - v['rate']) * sheet.request_total / extra['days'] * 30 * USD_PER_MILLION / 1e6:,.2f}"
+        "cost": f"${(v['need'] - v['rate']) * sheet.request_total / extra['days'] * 30 * USD_PER_RECORDED:,.2f}"
         if "need" in v and sheet.request_total
         else "unknown",
     }

@@ -43,7 +43,8 @@ class Head(Struct):
         """``truncated``, ``partial`` or ``returned``."""
         if self.is_limited:
             return "truncated"
-        is_open = any(_IN_PROGRESS.search(bytes(raw)) for raw in (self.segments, self.spans))
+        texts = bytes(self.segments), bytes(self.spans)
+        is_open = any(b"true" in text and _IN_PROGRESS.search(text) for text in texts)  # mostly false
         return "partial" if is_open else "returned"
 
 

@@ -72,19 +72,22 @@ class PullFolder:
             message = f"expected a folder that can be written, found {path}: {error.strerror}; choose another one"
             raise PullError(message) from error
         self._journal_path = self._hidden / "journal.jsonl"
-        self._guard = (self._hidden / "lock").open("wb")
+        self._guard = (self._hidden / "lock").open("ab")
         self._hold()
         self._recover()
         self._journal = self._journal_path.open("ab")
 
     def _hold(self) -> None:
-        """Keep every other pull out of the folder until this one ends, however it ends; not on Windows."""
-        if sys.platform == "win32":
-            return
-        import fcntl  # noqa: PLC0415 - not on Windows
-
+        """Keep every other pull out of the folder until this one ends, however it ends: the system lets go of it."""
         try:
-            fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if sys.platform == "win32":
+                import msvcrt  # noqa: PLC0415 - of Windows
+
+                msvcrt.locking(self._guard.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl  # noqa: PLC0415 - not on Windows
+
+                fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._guard.close()
             message = f"expected {self.path} for this pull alone, found another one at work in it; wait for its end"

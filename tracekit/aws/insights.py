@@ -23,6 +23,8 @@ LOG_GROUP = "aws/spans"
 AT_ONCE = 50
 _MOST = 10_000  # results of one query
 _LONGEST_S = 24 * 3600
+_PROBE_SHARE, _PROBE_S = 24, (60, 3600)
+SCANNED = "scanned_bytes"
 _RUNNING = {"Scheduled", "Running"}
 
 
@@ -39,11 +41,65 @@ class _Cell(Struct):
     value: str = ""
 
 
+class _Statistics(Struct):
+    """What a query is charged by."""
+
+    scanned: float | None = msgspec.field(name="bytesScanned", default=None)
+
+
 class _Results(Struct):
     """An answer of GetQueryResults."""
 
     status: str
     results: list[list[_Cell]] = []
+    statistics: _Statistics | None = None
+
+
+def scanned_bytes(caller: Caller, window: Window, *, poll_s: float) -> float:
+    """Return how many bytes are scanned by a look through a window, as a query over a small part of it did.
+
+    Parameters
+    ----------
+    caller
+        Makes the calls.
+    window
+        Its middle is asked about: a twenty-fourth of it, a minute at least and an hour at most.
+    poll_s
+        Between two looks at a running query.
+
+    Returns
+    -------
+    float
+        Taken as spread evenly over the window; NaN where the answer does not say.
+    """
+    length = window.end - window.start
+    part = min(length, max(_PROBE_S[0], min(length // _PROBE_SHARE, _PROBE_S[1])))
+    begun = window.start + (length - part) // 2
+    found = _finished(caller, "stats count(*)", Window(begun, begun + part), poll_s)
+    scanned = found.statistics.scanned if found.statistics else None
+    return float("nan") if scanned is None else scanned * length / part
+
+
+def pass_count(trace_count: int) -> int:
+    """Return how often the window is looked through for so many traces: once for their ids where there is none yet.
+
+    Examples
+    --------
+    >>> pass_count(120), pass_count(0)
+    (3, 1)
+    """
+    return max(1, -(-trace_count // AT_ONCE))
+
+
+def window_count(window: Window) -> int:
+    """Return how many queries look through a window once.
+
+    Examples
+    --------
+    >>> window_count(Window(0, 7 * 24 * 3600))
+    7
+    """
+    return len(split(window, _LONGEST_S))
 
 
 def ids_of_service(caller: Caller, service: str, window: Window, *, poll_s: float, at_once: int) -> list[str]:
@@ -151,7 +207,13 @@ def _ask(
 
 
 def _query(caller: Caller, text: str, window: Window, field: str, poll_s: float) -> list[str]:
-    """Return one field of the results of a query over one window; its end counts, so the last second is left out."""
+    """Return one field of the results of a query over one window."""
+    found = _finished(caller, text, window, poll_s)
+    return [cell.value for row in found.results for cell in row if cell.field == field]
+
+
+def _finished(caller: Caller, text: str, window: Window, poll_s: float) -> _Results:
+    """Return the results of a query over one window; its end counts, so the last second is left out."""
     query = {"logGroupName": LOG_GROUP, "startTime": window.start, "endTime": window.end - 1, "limit": _MOST}
     try:
         started = caller.call("logs", "start_query", _Started, queryString=text, **query)
@@ -170,4 +232,6 @@ def _query(caller: Caller, text: str, window: Window, field: str, poll_s: float)
     if found.status != "Complete":
         message = f"expected a query that becomes Complete, found {found.status}; narrow the time and pull again"
         raise UnansweredError(message, operation="GetQueryResults")
-    return [cell.value for row in found.results for cell in row if cell.field == field]
+    if found.statistics and found.statistics.scanned:
+        caller.counts[SCANNED] += int(found.statistics.scanned)
+    return found

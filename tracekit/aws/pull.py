@@ -12,8 +12,9 @@ from tracekit.aws import insights, retrieval
 from tracekit.aws.batches import fetch
 from tracekit.aws.client import Caller, RefusedError
 from tracekit.aws.folder import PullFolder
+from tracekit.aws.prices import USD_PER_SCANNED_BYTE
 from tracekit.aws.progress import Meter, Progress
-from tracekit.aws.pull_result import Pull, estimated
+from tracekit.aws.pull_result import Pull, PullEstimate, estimated, estimated_logs
 from tracekit.aws.summaries import enumerate_ids
 from tracekit.aws.trace_ids import given, plain
 from tracekit.aws.windows import Window, instant
@@ -23,7 +24,6 @@ from tracekit.expressions.parsing import parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-LARGE = 1_000  # traces; more are not pulled without a yes
 _NOT_INDEXED = "not_indexed"
 
 
@@ -87,7 +87,7 @@ def pull_xray(
     rounds
         How often an id is asked for that X-Ray leaves unprocessed.
     yes
-        Needed for more than 1,000 traces; without it the estimate comes as a ``PullError``.
+        Needed for more than 1,000 traces, or more than a dollar; without it the estimate comes as a ``PullError``.
     on_progress
         Hears how far the pull is; by default a line is shown in a terminal.
 
@@ -193,6 +193,7 @@ class _Pulling:
         self._rounds = rounds
         self._poll_s = 2 * backoff_s
         self._is_searched, self._unchecked = False, ""
+        self._scan: float | None = None
         self._outcomes: dict[str, str] = {}
         for entry in folder.entries():
             self._outcomes.update(entry.get("ids", {}))
@@ -210,15 +211,15 @@ class _Pulling:
         if self._plan["source"] == "xray":
             self._is_searched, self._unchecked = retrieval.is_on(self._caller)
         if ids is None:
+            if self._plan["source"] == "logs":
+                self._agree(self._estimated_logs(0), is_agreed=is_agreed)
             ids, scanned = self._ids()
         settled = self._outcomes
         left = [trace_id for trace_id in ids if settled.get(trace_id, _NOT_INDEXED) == _NOT_INDEXED]
         estimate = estimated(len(left), scanned=scanned, at_once=self._at_once)
-        if len(left) > LARGE and not is_agreed:
-            message = (
-                f"expected a yes to {estimate}, found none: yes=True (--yes) goes on; the ids are kept in the folder"
-            )
-            raise PullError(message)
+        if self._plan["source"] == "logs" and left:
+            estimate = self._estimated_logs(len(left))
+        self._agree(estimate, is_agreed=is_agreed)
         self._meter.begin(len(ids), len(ids) - len(left))
         reasons = self._logs(left) if self._plan["source"] == "logs" else self._xray(left, trace_format)
         self._write_unprocessed(reasons)
@@ -227,8 +228,27 @@ class _Pulling:
         notes = self._notes(by_time=is_found)
         return Pull(self._folder.path, accounts, dict(self._caller.counts), estimate, notes)
 
+    def _estimated_logs(self, trace_count: int) -> PullEstimate:
+        """Return what it takes to fetch traces from the log group; to look for their ids where there is none yet."""
+        window = self._window
+        assert window is not None, "checked with the arguments"
+        if self._scan is None:
+            self._scan = insights.scanned_bytes(self._caller, window, poll_s=self._poll_s)
+        passes = insights.pass_count(trace_count)
+        queries = passes * insights.window_count(window)
+        return estimated_logs(trace_count, queries=queries, scanned_bytes=passes * self._scan, at_once=self._at_once)
+
+    def _agree(self, estimate: PullEstimate, *, is_agreed: bool) -> None:
+        """Refuse a large pull without a yes."""
+        if estimate.is_large and not is_agreed:
+            kept = "; the ids are kept in the folder" if self._plan["source"] == "xray" else ""
+            raise PullError(f"expected a yes to {estimate}, found none: yes=True (--yes) goes on{kept}")
+
     def _notes(self, *, by_time: bool) -> tuple[str, ...]:
-        """Return what the account does not say: under Transaction Search summaries tell of few traces."""
+        """Return what the account does not say: what logs cost, and that summaries may tell of few traces."""
+        if scanned := self._caller.counts[insights.SCANNED]:
+            cost = f"about ${scanned * USD_PER_SCANNED_BYTE:,.2f}"
+            return (f"Logs Insights scanned {scanned / 1e9:,.3f} GB of {insights.LOG_GROUP}, {cost}",)
         if self._unchecked:
             return (f"whether Transaction Search keeps more traces was not checked: {self._unchecked}",)
         if not (by_time and self._is_searched):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tracekit.aws.batches import AT_ONCE
+from tracekit.aws.prices import USD_PER_READ, USD_PER_SCANNED_BYTE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OUTCOMES = ("returned", "partial", "truncated", "not_found", "unprocessed", "failed")
-_USD_PER_TRACE = 0.5e-6  # retrieved or scanned: the listed price of X-Ray, $0.50 a million
-_CALL_S = 0.1  # a usual round trip
+_CALL_S, _QUERY_S = 0.1, 2.0  # a usual round trip, and a usual query of Logs Insights
+_LARGE, _DEAR_USD = 1_000, 1.0
 
 
 @dataclass(frozen=True)
@@ -30,33 +31,50 @@ class PullEstimate:
     call_count
         Calls for them.
     time_s
-        At a tenth of a second a call.
+        At a tenth of a second a call, two seconds a query of Logs Insights.
     cost_usd
-        At $0.50 a million traces retrieved or scanned; Logs Insights is charged by the bytes it scans, and not in here.
+        At list prices (``aws/prices.py``): $0.50 a million traces retrieved or scanned, $0.005 a GB that Logs Insights
+        scans; NaN where nobody says how much that is.
+    scanned_bytes
+        What Logs Insights will scan.
 
     Examples
     --------
     >>> print(estimated(50_000, scanned=80_000, at_once=4))
     50,000 traces in 10,000 calls, about 4.2 minutes, about $0.07
+    >>> print(estimated_logs(500, queries=10, scanned_bytes=440e9, at_once=4))
+    500 traces in 10 queries, about 0.1 minutes, 440.0 GB of logs scanned, about $2.20
     """
 
     trace_count: int
     call_count: int
     time_s: float
     cost_usd: float
+    scanned_bytes: float = 0.0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it needs a yes: more than 1,000 traces, or more than a dollar."""
+        return self.trace_count > _LARGE or self.cost_usd > _DEAR_USD
 
     def __str__(self) -> str:
-        minutes = self.time_s / 60
-        return (
-            f"{self.trace_count:,} traces in {self.call_count:,} calls, about {minutes:,.1f} minutes,"
-            f" about ${self.cost_usd:,.2f}"
-        )
+        how = "queries" if self.scanned_bytes else "calls"
+        what = f"{self.trace_count:,} traces" if self.trace_count or not self.scanned_bytes else "a look for trace ids"
+        logs = f" {self.scanned_bytes / 1e9:,.1f} GB of logs scanned," if self.scanned_bytes > 0 else ""
+        cost = "at a cost that is not known" if math.isnan(self.cost_usd) else f"about ${self.cost_usd:,.2f}"
+        return f"{what} in {self.call_count:,} {how}, about {self.time_s / 60:,.1f} minutes,{logs} {cost}"
 
 
 def estimated(trace_count: int, *, scanned: int = 0, at_once: int = 4) -> PullEstimate:
     """Return what fetching so many traces will take, after so many were scanned for their ids."""
     calls = math.ceil(trace_count / AT_ONCE)
-    return PullEstimate(trace_count, calls, calls * _CALL_S / at_once, (trace_count + scanned) * _USD_PER_TRACE)
+    return PullEstimate(trace_count, calls, calls * _CALL_S / at_once, (trace_count + scanned) * USD_PER_READ)
+
+
+def estimated_logs(trace_count: int, *, queries: int, scanned_bytes: float, at_once: int = 4) -> PullEstimate:
+    """Return what so many queries of Logs Insights will take; NaN bytes where nobody says how many."""
+    cost = scanned_bytes * USD_PER_SCANNED_BYTE
+    return PullEstimate(trace_count, queries, queries * _QUERY_S / at_once, cost, scanned_bytes)
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,7 @@ class Pull:
         a segment was still in progress; ``truncated``: X-Ray stopped adding segments; ``not_found``; ``unprocessed``
         at every attempt; ``failed``) and ``reason``.
     calls
-        Calls by operation, ``retries`` and ``throttled`` among them, of this run.
+        Calls by operation, ``retries`` and ``throttled`` among them, of this run; and ``scanned_bytes`` of logs.
     estimate
         What was expected of this run.
     notes

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -47,20 +48,20 @@ def run(
     [10, 20]
     """
     waiting, more = deque[Job](), iter(jobs)
+    ahead = 2 * at_once  # a worker that is done need not wait for this thread to hear of it
     running: dict[Future[Result], Job] = {}
+    done: SimpleQueue[Future[Result]] = SimpleQueue()
     with ThreadPoolExecutor(at_once) as pool:
         try:
             while True:
-                while (
-                    len(running) < at_once and (job := waiting.popleft() if waiting else next(more, None)) is not None
-                ):
-                    running[pool.submit(work, job)] = job
+                while len(running) < ahead and (job := waiting.popleft() if waiting else next(more, None)) is not None:
+                    future = pool.submit(work, job)
+                    running[future] = job
+                    future.add_done_callback(done.put)
                 if not running:
                     return
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    job = running.pop(future)
-                    waiting.extend(heard(job, future.result()) or ())
+                future = done.get()
+                waiting.extend(heard(running.pop(future), future.result()) or ())
         except BaseException:
             stopped.set()
             for future in running:
