@@ -396,6 +396,30 @@ def test_clocks_are_corrected_on_demand_and_what_moved_is_said(visit):
     assert "as drawn" not in page.locator(".tkw-det").inner_text()
 
 
+def test_a_click_in_the_lane_finds_the_span_where_it_is_drawn(visit):
+    rows = [("1", None, "shop", "call", 0, 1000, "UNSET"), ("2", "1", "ledger", "serve", 600, 800, "UNSET")]
+    traces = TraceSet.from_spans(frame_of(rows))
+    payload = trace_payload(traces, "0000", path=critical_path(traces))
+    columns = payload.columns | {"shift": np.array([0.0, -500_000.0]), "doubt": np.zeros(2)}
+    page = mount(visit, Payload(columns, payload.strings, payload.meta))
+    lane = page.locator(".tkw-lane canvas")
+
+    def click(share):
+        lane.click(position={"x": lane.bounding_box()["width"] * share, "y": 8})
+        page.evaluate("() => W.close()")
+        settle(page)
+        return page.evaluate("() => chosen.pop() ?? -1")
+
+    assert click(0.7) == 1
+    page.locator(".tkw-scroll").focus()
+    press(page, "t")
+    assert click(0.95) == 0
+    assert click(0.7) == -1  # nothing is drawn there any more
+    path = row_of(page, "serve").locator(".tkw-p").bounding_box()
+    box = lane.bounding_box()
+    assert (path["x"] - box["x"]) / box["width"] == pytest.approx(0.1, abs=0.01)
+
+
 def test_clocks_of_both_traces_are_corrected_together(visit):
     names = [("1", None, "shop", "call"), ("2", "1", "ledger", "serve"), ("3", "1", "ledger", "note")]
     now = [(*names[0], 0, 1000, "UNSET"), (*names[1], 600, 900, "UNSET")]

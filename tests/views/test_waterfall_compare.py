@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tracekit import TraceSet
 from tracekit.analysis.clock_skew import clock_skew
 from tracekit.analysis.critical_path import critical_path
-from tracekit.views.waterfall import encoded, trace_payload
+from tracekit.views.tkw1 import decode
+from tracekit.views.waterfall import encoded, trace_payload, waterfall
 from tracekit.views.waterfall_compare import State, compared_payload, other_trace
 from tracekit.views.waterfall_drawing import draw
 
@@ -182,7 +183,9 @@ def test_both_sides_have_clocks_to_be_corrected(two_clocks):
         corrected = columns[f"start{suffix}"] + columns[f"shift{suffix}"]
         assert corrected[0] <= corrected[2] <= corrected[2] + 2_000_000 <= corrected[0] + 4_000_000
         assert (columns[f"doubt{suffix}"][1:] > 0).all()
-    encoded(payload)
+    widget = waterfall(now, f"{0x100:032x}", compare=(before, f"{0x200:032x}"), skew=skews)
+    sent = decode(widget.data).columns
+    assert sent["shift2"].tolist() == columns["shift2"].tolist()
 
 
 def test_one_skew_serves_two_traces_of_one_set(two_clocks):

@@ -920,10 +920,15 @@ class Lane {
     this.el.append(this.title, this.canvas);
     W.on(this.canvas, 'click', e => {
       const time = W.from + e.offsetX / this.canvas.clientWidth * (W.to - W.from);
-      const k = T.critRow.findIndex((row, at) => row >= 0 && T.critS[at] <= time && time < T.critE[at]);
-      if (k >= 0) W.select(T.critRow[k]);
+      const row = T.critRow.find((owner, k) => owner >= 0 && this.from(k) <= time && time < this.to(k));
+      if (row !== undefined) W.select(row);
     });
   }
+
+  /** Where a stretch is drawn: with the span it belongs to. */
+  moved(k) { return this.W.T.isCorrected && this.W.T.critRow[k] >= 0 ? this.W.T.shift[this.W.T.critRow[k]] : 0; }
+  from(k) { return this.W.T.critS[k] + this.moved(k); }
+  to(k) { return this.W.T.critE[k] + this.moved(k); }
 
   draw() {
     const { W } = this, { T } = W, ratio = devicePixelRatio || 1, wide = W.width - W.split, width = Math.round(wide * ratio), height = Math.round(LANE * ratio);
@@ -936,8 +941,7 @@ class Lane {
     const pen = this.canvas.getContext('2d'), scale = width / (W.to - W.from), slots = T.meta.slots.map(colourOf);
     const gap = T.path.gap ? hatch(pen, W.paints.fg2) : '';
     for (let k = 0; k < T.critRow.length; k++) {
-      const row = T.critRow[k], moved = row >= 0 && T.isCorrected ? T.shift[row] : 0;
-      const x0 = (T.critS[k] + moved - W.from) * scale, x1 = (T.critE[k] + moved - W.from) * scale;
+      const row = T.critRow[k], x0 = (this.from(k) - W.from) * scale, x1 = (this.to(k) - W.from) * scale;
       if (x1 < 0 || x0 > width) continue;
       pen.fillStyle = row < 0 ? gap : slots[T.svc[row]];
       pen.fillRect(x0, 3 * ratio, Math.max(0.5, x1 - x0 - (x1 - x0 > 3 * ratio ? ratio : 0)), height - 6 * ratio);
