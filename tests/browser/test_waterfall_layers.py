@@ -6,12 +6,13 @@ import chromium
 import numpy as np
 import pandas as pd
 import pytest
+from waterfall_page import labels, mount, press, settle
 
 from tracekit import TraceSet
 from tracekit.analysis.critical_path import critical_path
 from tracekit.loading import read
 from tracekit.views.tkw1 import Payload
-from tracekit.views.waterfall import encoded, trace_payload
+from tracekit.views.waterfall import trace_payload
 from tracekit.views.waterfall_compare import compared_payload
 
 pytestmark = pytest.mark.browser
@@ -46,34 +47,6 @@ def visit(browser):
     with chromium.visit(browser) as visited:
         yield visited
         assert visited.messages == []
-
-
-def mount(visit, payload, height=480):
-    chromium.load_module(visit.page)
-    script = f"""([text, height]) => {{ window.chosen = [];
-      window.W = new M.Waterfall(document.getElementById('host'), M.decode(({chromium.BYTES})(text)),
-        {{ height, onSelect: i => chosen.push(i) }}) }}"""
-    visit.page.evaluate(script, [chromium.buffer(encoded(payload)), height])
-    visit.page.wait_for_selector(".tkw-row")
-    settle(visit.page)
-    return visit.page
-
-
-def settle(page):
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def press(page, *keys):
-    for key in keys:
-        page.keyboard.press(key)
-    settle(page)
-
-
-def labels(page):
-    return page.evaluate(
-        """() => [...document.querySelectorAll('.tkw-row')].filter(r => r.dataset.row)
-           .sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map(r => r.querySelector('.tkw-nm').textContent)"""
-    )
 
 
 def row_of(page, name):

@@ -3,6 +3,7 @@
 import chromium
 import pandas as pd
 import pytest
+from waterfall_page import labels, mount, press, settle
 
 from tracekit import TraceSet
 from tracekit.views.text import duration
@@ -58,36 +59,9 @@ def visit(browser):
         assert visited.messages == []
 
 
-def mount(visit, payload, height=480):
-    chromium.load_module(visit.page)
-    script = f"""([text, height]) => {{ window.chosen = []; window.asked = [];
-      window.W = new M.Waterfall(document.getElementById('host'), M.decode(({chromium.BYTES})(text)),
-        {{ height, onSelect: i => chosen.push(i), ask: (what, take) => asked.push([what, take]) }}) }}"""
-    visit.page.evaluate(script, [chromium.buffer(encoded(payload)), height])
-    visit.page.wait_for_selector(".tkw-row")
-    return visit.page
-
-
 @pytest.fixture
 def page(visit):
     return mount(visit, trace_payload(small_trace(), "0000"))
-
-
-def labels(page):
-    return page.evaluate(
-        """() => [...document.querySelectorAll('.tkw-row')].filter(r => r.dataset.row)
-           .sort((a, b) => a.ariaRowIndex - b.ariaRowIndex).map(r => r.querySelector('.tkw-nm').textContent)"""
-    )
-
-
-def press(page, *keys):
-    for key in keys:
-        page.keyboard.press(key)
-    settle(page)
-
-
-def settle(page):
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def state(page, what):
