@@ -204,6 +204,32 @@ def test_each_rule_is_judged_by_the_requests_it_decides_about():
     )
 
 
+def test_the_sampling_statistics_of_x_ray_count_by_rule():
+    """As GetSamplingStatisticSummaries gives them: rule, time and requests, whatever the routes."""
+    rng = np.random.default_rng(12)
+    rules = [
+        {"RuleName": "pay", "Priority": 1, "FixedRate": 0.5, "URLPath": "/pay", "ServiceName": "shop"},
+        {"RuleName": "Default", "Priority": 9, "FixedRate": 0.1},
+    ]
+    names = np.repeat(["pay", "Default"], [2500, 3000])
+    traces = traces_of(rng, 5500, **{"attributes.aws.xray.sampling_rule_name": names})
+    told = pd.DataFrame({"RuleName": ["pay", "Default"], "RequestCount": [5000, 40_000]})
+    found = tk.sampling(traces, rules=rules, requests=told)
+    verdicts = {f.evidence["rule"].iloc[0]: f.evidence["status"].iloc[0] for f in found if f.check == "rate.configured"}
+    assert verdicts == {"pay": "ok", "Default": "fail"}
+    scopes = next(f for f in found if f.check == "rate.observed").evidence.set_index("scope")["estimate"]
+    assert scopes.to_dict() == {"all requests": 5500 / 45_000, "pay": 0.5, "Default": 0.075}
+    other = tk.sampling(traces, rules=rules, requests=told.assign(RuleName=["pay", "gone"]))
+    assert "for 40,000 requests: not assessable" in said(other, "rate.configured")
+
+
+def test_instances_are_a_stratum_too():
+    traces = traces_of(RNG, 300, service_instance_id=np.repeat(["i-1", "i-2"], [100, 200]))
+    found = tk.sampling(traces, requests=pd.DataFrame({"instance": ["i-1", "i-2"], "count": [1000, 1000]}))
+    scopes = next(f for f in found if f.check == "rate.observed").evidence.set_index("scope")["estimate"]
+    assert scopes.to_dict() == {"all requests": 0.15, "i-1": 0.1, "i-2": 0.2}
+
+
 # ------------------------------------------------------------------ S03
 
 

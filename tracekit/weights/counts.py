@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 
 COUNT, TIME, END = "count", "time", "end"
 NAMES = {
-    TIME: ("time", "start", "start_time", "timestamp", "window_start"),
+    TIME: ("time", "start", "start_time", "timestamp", "window_start", "Timestamp"),
     END: ("end", "end_time", "window_end"),
     "service_name": ("service_name", "service"),
     "http_route": ("http_route", "route"),
     "http_request_method": ("http_request_method", "method"),
     "status_class": ("status_class", "status", "status_code", "http_response_status_code"),
-    COUNT: ("count", "requests", "request_count"),
+    "service_instance_id": ("service_instance_id", "instance"),
+    "sampling_rule": ("sampling_rule", "rule", "RuleName"),
+    COUNT: ("count", "requests", "request_count", "RequestCount"),
 }
-DIMENSIONS = ("service_name", "http_route", "http_request_method", "status_class")
+DIMENSIONS = (
+    "service_name", "http_route", "http_request_method", "status_class", "service_instance_id", "sampling_rule",
+)  # fmt: skip
 """What requests can be told apart by, beside time."""
 BALANCER = "elb "
 """Begins the status class of what a load balancer answered by itself, such as ``elb 5xx``: no service saw it."""
@@ -89,7 +93,8 @@ def read_counts(frame: pd.DataFrame) -> Counts:
     frame
         One row a stratum and window: ``count``, and any of ``time`` (start of the window, UTC unless it says
         otherwise), ``end``, ``service``, ``route``, ``method``, ``status`` (a code, a class such as 5xx, or a metric
-        such as HTTPCode_ELB_5XX_Count), also under the names of ``spans``.
+        such as HTTPCode_ELB_5XX_Count), ``instance``, ``rule`` (the sampling rule that decided), also under the names
+        of ``spans``.
 
     Returns
     -------

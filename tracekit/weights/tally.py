@@ -11,6 +11,7 @@ import pandas as pd
 from tracekit.attributes import Codes
 from tracekit.stats.grouping import group_codes
 from tracekit.weights.counts import COUNT
+from tracekit.weights.xray_reservoir import RULE_NAME, root_attribute
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -204,6 +205,8 @@ def stratum_codes(traces: TraceSet, name: str) -> Codes:
             return route
         shifted = np.where(route.codes >= 0, route.codes, operation.codes + len(route.labels))
         return Codes(shifted.astype(np.int32), [*route.labels, *operation.labels])
+    if name == "sampling_rule":
+        return root_attribute(traces, *RULE_NAME).take(traces.forest.trace)
     if name != "status_class":
         return traces.codes(name)
     code, known = traces.lookup.http_status

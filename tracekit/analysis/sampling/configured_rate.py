@@ -87,13 +87,15 @@ def _by_rule(inputs: Inputs) -> tuple[pd.DataFrame, Array]:
     number_of = {id(rule): n for n, rule in enumerate(rules.head)}
     known: dict[tuple[Any, ...], int] = {}
     chosen = np.zeros(len(table), np.int64)
-    names = ["service_name", "http_request_method", "http_route"]
+    names = ["service_name", "http_request_method", "http_route", "sampling_rule"]
+    by_name = {rule.name: n for n, rule in enumerate(rules.head)}
     columns = [table[name] if name in table else pd.Series([None] * len(table), index=table.index) for name in names]
     for at, key in enumerate(zip(*columns, strict=True)):
         if key not in known:
-            request = dict(zip(["service_name", "http_request_method", "path"], key, strict=True))
+            request = dict(zip(["service_name", "http_request_method", "path"], key[:3], strict=True))
             rule = rules.match({name: text if isinstance(text, str) else None for name, text in request.items()})
-            known[key] = -1 if rule is None else number_of[id(rule)]
+            told = by_name.get(key[3], -1)
+            known[key] = told if isinstance(key[3], str) else -1 if rule is None else number_of[id(rule)]
         chosen[at] = known[key]
     return table, chosen
 
