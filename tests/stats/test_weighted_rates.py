@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tracekit.stats.proportions import jeffreys
+from tracekit.stats.thinned import thinned_count
 from tracekit.stats.weighted_rates import (
     check_probabilities,
     weight_classes,
@@ -59,6 +60,24 @@ def test_a_class_without_events_still_raises_the_upper_limit():
     assert rate.high > rate.value + 0.03
     declared = weighted_rate(pi, np.repeat([1, 0], [5, 95]), events_certain=True)
     assert declared.high - declared.low < (rate.high - rate.low) / 2
+
+
+def test_where_all_events_are_in_hand_the_limits_are_those_of_the_number_of_traces():
+    """Twelve certain traces, two of them events, and six kept at one in twenty: 12 + 59 to 12 + 253 traces, exactly."""
+    rate = weighted_rate(np.repeat([1.0, 0.05], [12, 6]), np.repeat([1, 0], [2, 16]), events_certain=True)
+    assert rate.value == pytest.approx(2 / 132)
+    fewest, most = thinned_count(6, 0.05)
+    assert (rate.low, rate.high) == pytest.approx((2 / (12 + most), 2 / (12 + fewest)))
+
+
+def test_few_thinned_traces_do_not_make_a_sure_rate_surer():
+    """Three events among 43 requests, 12 of them kept for certain and of the rest one in twenty: one tenant of many."""
+    rng, covered = np.random.default_rng(8), []
+    for kept in rng.binomial(31, 0.05, 2000):
+        pi = np.repeat([1.0, 0.05], [12, kept])
+        rate = weighted_rate(pi, np.repeat([1, 0], [3, 9 + kept]), events_certain=True)
+        covered.append(rate.low <= 3 / 43 <= rate.high or not kept)
+    assert np.mean(covered) > 0.95
 
 
 def test_a_false_declaration_is_refused():

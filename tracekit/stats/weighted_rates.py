@@ -14,6 +14,7 @@ from scipy import special
 
 from tracekit.stats.intervals import effective_n, normal_quantile
 from tracekit.stats.proportions import jeffreys
+from tracekit.stats.thinned import thinned_count
 
 if TYPE_CHECKING:
     from tracekit.schema import Array
@@ -149,8 +150,9 @@ def weighted_rate(
     number ``p (1 - p) / v`` (without events: the number of traces), distances shrunk by ``sqrt(1 - mean pi)`` for the
     window, recombined as ``r - sqrt(sum W_c^2 (p_c - l_c)^2 + z^2 V_W)`` and likewise above, where
     ``V_W = sum f (p_c - r)^2 w^2 x^2 / X^2`` because the shares W of the classes are estimated too.  A class without
-    events still contributes its upper limit.  Source: Zou and Donner 2008; Dean and Pagano 2015 for the effective
-    number.  Fewer than ten traces with an event: a clustered rate is not assessable.
+    events still contributes its upper limit.  Where every event of the window is in hand, only the number of traces is
+    in doubt, and the limits are those of ``thinned.thinned_count``.  Source: Zou and Donner 2008; Dean and Pagano 2015
+    for the effective number.  Fewer than ten traces with an event: a clustered rate is not assessable.
 
     Examples
     --------
@@ -164,7 +166,7 @@ def weighted_rate(
     0.0050, window 0.0040 to 0.0290, effective 101 of 110
     >>> declared = weighted_rate(pi, failed, events_certain=True)
     >>> print(f"{declared.low:.4f} to {declared.high:.4f}")
-    0.0040 to 0.0059
+    0.0041 to 0.0061
     """
     pi, y = check_probabilities(probability), np.asarray(events, np.float64)
     x = np.ones_like(y) if trials is None else np.asarray(trials, np.float64)
@@ -178,8 +180,20 @@ def weighted_rate(
         raise ValueError(f"expected every event to be kept for certain, found {hidden} in traces that were thinned")
     own = weight_classes(pi) if classes is None else np.unique(np.asarray(classes)[used], return_inverse=True)[1]
     r = float((y / pi).sum() / (x / pi).sum())
-    low, high = _mover(pi, y, x, own, r, target=target, level=level, certain=events_certain)
+    if events_certain and target == "window" and (x == 1).all():
+        low, high = _all_events_in_hand(pi, float(y.sum()), own, level=level)
+    else:
+        low, high = _mover(pi, y, x, own, r, target=target, level=level, certain=events_certain)
     return Rate(r, low, high, n, n_events, n_eff, target)
+
+
+def _all_events_in_hand(pi: Array, events: float, own: Array, *, level: float) -> tuple[float, float]:
+    """Return the limits of events a trace where only the number of traces is in doubt: exact counts of each class."""
+    kept, stands = np.bincount(own), np.bincount(own, 1 / pi)
+    share = np.minimum(kept / stands, 1)
+    between = np.array([thinned_count(int(n), float(p), level=level) for n, p in zip(kept, share, strict=True)])
+    fewer, more = np.sqrt(((between - stands[:, None]) ** 2).sum(axis=0))
+    return events / float(stands.sum() + more), events / max(float(stands.sum() - fewer), len(pi))
 
 
 def _mover(
