@@ -205,6 +205,10 @@ def _planted(rng):
         ("social security number", f"{a % 600 + 1:03d}-{b % 99 + 1:02d}-{c:04d}".replace("666-", "665-")),
         ("AWS access key", f"id=AKIA{key}"),
         ("credentials", f"Bearer {key}{word}{a}"),
+        ("API token", f"ghp_{(key + word).ljust(36, 'x')}"),
+        ("secret in a parameter", f"/reset?token={word}{a}{key}"),
+        ("email", f"/users/{word}.é{a}%40{word}.example"),
+        ("private address", f"fd{a % 256:02x}:{b:x}:{c:x}::1"),
         ("password in an address", f"amqp://{word}:{key}@broker.example:5672/"),
     ]
 
@@ -221,6 +225,10 @@ def _harmless(rng):
         f"{a}-{b}-{c}",
         f"9{a % 100:02d}-{b % 99 + 1:02d}-{c:04d}",
         f"AKIA{word}",
+        f"de{a % 90 + 10}{a:03x}{b:03x}{c:03x}{word}0f",
+        f"next_token={word}{a}{word}",
+        f"git@{word}.example:{word}/{word}.git",
+        f"{a % 60:02d}:{b % 60:02d}:{c % 60:02d}",
         f"Bearer {'*' * 16}",
         f"https://{word}.example:8443/{a}?q={b}",
         f"{a:08x}-{b % 4096:04x}-4{c % 4096:03x}-8abc-{a * b * c:012x}",

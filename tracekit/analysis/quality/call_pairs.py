@@ -81,7 +81,7 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
     ratios = row[["client_ratio", "server_ratio"]].astype(float)
     if ratios.isna().all():
         return [stands_for_nobody(CHECK, _SUBJECT)]
-    side = ratios.idxmin().removesuffix("_ratio")
+    side = "client" if ratios.idxmin() == "client_ratio" else "server"
     nowhere = f"; at least {number(unseen)} calls in all left no span at either end" if unseen >= 1 else ""
     told = f"{percent(row[f'{side}_ratio'])} ({percents(row[f'{side}_low'], row[f'{side}_high'])})"
     text = (

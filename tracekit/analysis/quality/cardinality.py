@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.quality.private_patterns import is_private, masked
 from tracekit.analysis.quality.verdicts import needs, speak
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.attributes import texts_of
@@ -61,6 +62,7 @@ def cardinality(inputs: Inputs) -> list[Finding]:
     table["id_ratio"], table["template"] = np.nan, ""
     table.loc[wide, "id_ratio"] = [share for share, _ in shapes]
     table.loc[wide, "template"] = [template for _, template in shapes]
+    table["key"] = [masked(key) if is_private(key) else key for key in table["key"]]
     judged = int((table["status"] != "measured").sum())
     if not judged:
         return [needs(CHECK, _SUBJECT, f"{_FEWEST_INDEXED} spans (found {len(columns.spans)})")]
@@ -129,13 +131,17 @@ def _sample(inputs: Inputs, use: Array, key: str) -> list[str]:
 
 
 def _shape(values: list[str]) -> tuple[float, str]:
-    """Return which share of values holds an id, and the form most have; only parts that many share are shown."""
+    """Return which share of values holds an id, and the form most have; only parts that many share are shown.
+
+    Values that hold private data shape no template.
+    """
     split = [_PARTS.split(value) for value in values]
     known = Counter(part for parts in split for part in set(parts))
     usual = {part for part, count in known.items() if count >= max(_USUAL * len(values), 2)}
     forms = [[_placeholder(part, usual) for part in parts] for parts in split]
     share = sum(any(part.startswith("{") and part != "{...}" for part in form) for form in forms) / max(len(values), 1)
-    template, _ = Counter("".join(form) for form in forms).most_common(1)[0]
+    public = [form for form, value in zip(forms, values, strict=True) if not is_private(value)]
+    template = next(iter(Counter("".join(form) for form in public).most_common(1)), ("",))[0]
     return share, template if set(template) - set("{.} ") else ""
 
 

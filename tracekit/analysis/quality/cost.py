@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tracekit.analysis.quality.private_scan import labels_shown
 from tracekit.analysis.quality.verdicts import Status, needs, speak
 from tracekit.analysis.sampling.words import number, percent
 from tracekit.findings import Estimate
@@ -106,5 +107,8 @@ def _by_route(inputs: Inputs, scale: float) -> pd.DataFrame:
         .rename("trace_count")
         .reset_index()
     )
+    known = table["operation"].notna()
+    shown = pd.Series(labels_shown(table.loc[known, "operation"].tolist()), table.index[known], dtype=object)
+    table["operation"] = shown.reindex(table.index)
     table["month_usd"] = table["trace_count"] * scale
     return table.sort_values("trace_count", ascending=False, ignore_index=True)

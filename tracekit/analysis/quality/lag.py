@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tracekit.analysis.quality.private_scan import labels_shown
 from tracekit.analysis.quality.truncated_lags import truncated_lags
 from tracekit.analysis.quality.verdicts import Status, needs, speak
 from tracekit.analysis.sampling.words import duration, number
@@ -102,9 +103,8 @@ def _nanoseconds(column: pd.Series, name: str) -> Array:
     moments = pd.to_datetime(column, utc=True, errors="coerce", format="mixed" if column.dtype == object else None)
     if moments.isna().any():
         at = int(np.flatnonzero(moments.isna())[0])
-        raise ValueError(
-            f"expected times of receipt in {name!r}, found {column.iloc[at]!r} in row {column.index[at]!r}"
-        )
+        (shown,) = labels_shown([str(column.iloc[at])])
+        raise ValueError(f"expected times of receipt in {name!r}, found {shown!r} in row {column.index[at]!r}")
     return moments.astype("datetime64[ns, UTC]").astype(np.int64).to_numpy()
 
 

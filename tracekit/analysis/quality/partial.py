@@ -59,11 +59,10 @@ def partial(inputs: Inputs) -> list[Finding]:
         "ok": "sums over their spans are whole",
         "inconclusive": "more traces are needed to tell whether 1 % are",
     }
-    cut = f"{percent(value)} ({percents(low, high)}) of {number(total)} traces are cut"
+    told = f"{percent(value)} ({percents(low, high)}) of {number(total)} traces are cut"
     none = f"None of {number(total)} traces shows a sign that it was cut"
-    text = (
-        f"{cut if any_cut.any() else none}{why}{also}; {meaning.get(status, 'sums over their spans are lower limits')}."
-    )
+    many = told if any_cut.any() else none
+    text = f"{many}{why}{also}; {meaning.get(status, 'sums over their spans are lower limits')}."
     return [
         speak(
             CHECK,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.analysis.quality.private_patterns import DETECTORS, masked
+from tracekit.analysis.quality.private_patterns import DETECTORS, is_private, masked
 from tracekit.analysis.quality.private_scan import Blob, Hit, blob, digit_runs, hits
 from tracekit.analysis.quality.verdicts import Status, needs, speak, worst
 from tracekit.analysis.sampling.words import number, percent, percents
@@ -26,18 +26,20 @@ CHECK = "pii"
 _CARD, _BY_CHANCE, _FALSE = "payment card", 0.1, 0.01
 _LEAST_CARD = 10**12
 _COLUMNS = ["key", "kind", "value_count", "scanned_count", "span_count", "low", "high", "example", "status"]
+_GENUINE = ["genuine_ratio", "genuine_low", "genuine_high"]
 
 
 def privacy(inputs: Inputs) -> list[Finding]:
     """Say which attributes, span names and messages hold personal data or secrets.
 
     Every distinct value is looked through: e-mail addresses, international phone numbers, payment cards (length,
-    issuer, check digit), IBAN (remainder by 97), US social security numbers (areas given out), JSON web tokens (header
-    that decodes), AWS access keys, bearer and basic credentials, passwords in addresses, private addresses (told, not
-    judged).  Plain runs of digits pass a card's check digit one time in ten by chance: a key is named only where its
-    valid ones exceed that beyond a false discovery rate of 1 %; the genuine share is ``(k / n - 0.1) / 0.9``.  Secrets
-    and numbers of cards, accounts and persons are critical, addresses of persons a warning.  What is shown of a value
-    are the first and last two signs.  Not seen: names, free text, what is encoded or compressed.
+    issuer, check digit), IBAN (country, length, remainder by 97), US social security numbers (areas given out), JSON
+    web tokens (header that decodes), AWS access keys, tokens of well-known services, private keys, bearer and basic
+    credentials, secrets in parameters, passwords in addresses, private addresses (told, not judged).  Plain runs of
+    digits pass a card's check digit one time in ten by chance: a key is named only where its valid ones exceed that
+    beyond a false discovery rate of 1 %; the genuine share is ``(k / n - 0.1) / 0.9``.  Secrets and numbers of cards,
+    accounts and persons are critical, addresses of persons a warning.  What is shown of a value are the first and last
+    two signs.  Not seen: names, free text, what is encoded or compressed.
 
     Source: ``trace_guide.md`` F6, mistake 8; ISO/IEC 7812 (Luhn), ISO 13616, RFC 7519.
     """
@@ -46,7 +48,7 @@ def privacy(inputs: Inputs) -> list[Finding]:
         return [needs(CHECK, "Whether personal data leaks", "spans")]
     rows, scanned = _attributes(inputs)
     more, names = _names(inputs)
-    evidence = pd.DataFrame([*rows, *more], columns=_COLUMNS)
+    evidence = pd.DataFrame([*rows, *more], columns=[*_COLUMNS, *_GENUINE])
     evidence = evidence.sort_values(["status", "span_count"], ascending=[True, False], ignore_index=True, key=_grave)
     total = scanned + names
     leaks = evidence[evidence["status"] != "ok"]
@@ -64,8 +66,8 @@ def privacy(inputs: Inputs) -> list[Finding]:
     share = f" ({percents(top['low'], top['high'])} of its {number(top['scanned_count'])} distinct values)"
     text = (
         f"`{top['key']}` holds {top['kind']} data in {number(top['value_count'])} values{share}, such as "
-        f"{top['example']}, in {number(top['span_count'])} spans{also}: whoever may read the traces, or a report made "
-        f"of them, can read it."
+        f"{top['example']}, in {number(top['span_count'])} spans{_genuine(top)}{also}: whoever may read the "
+        f"traces, or a report made of them, can read it."
     )
     estimate = Estimate(
         top["value_count"] / top["scanned_count"], "ratio", top["low"], top["high"], int(top["scanned_count"])
@@ -110,8 +112,8 @@ def _attributes(inputs: Inputs) -> tuple[list[list[Any]], int]:
     scanned = np.bincount(kv.key[used], minlength=len(kv.keys))
     found = [hit for hit in hits(text) if use[hit.row]]
     spelt = blob([str(int(value)) for value in kv.integer[integers]])
-    cards = _cards([(text, np.arange(len(kv))), (spelt, integers)], use, kv.key, len(kv.keys))
-    return _rows(found + cards, kv.key, kv.keys, use, scanned, inputs.level), len(used)
+    cards, genuine = _cards([(text, np.arange(len(kv))), (spelt, integers)], use, kv.key, inputs.level)
+    return _rows(found + cards, kv.key, kv.keys, use, scanned, inputs.level, genuine), len(used)
 
 
 def _texts(array: Any) -> Blob:
@@ -122,24 +124,39 @@ def _texts(array: Any) -> Blob:
     return Blob(whole[ends[0] : ends[-1]], ends - ends[0])
 
 
-def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, keys: int) -> list[Hit]:
-    """Return the runs of digits that are card numbers, of keys where chance does not explain them."""
+def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, level: float) -> tuple[list[Hit], Array]:
+    """Return the runs of digits that are card numbers, of keys where chance does not explain them.
+
+    And of every key the share of runs that are genuine, with its limits: of others one in ten passes by chance.
+    """
+    keys = int(key.max(initial=-1)) + 1
     runs = [digit_runs(text) for text, _ in parts]
     owner = np.concatenate([rows[run.row] for run, (_, rows) in zip(runs, parts, strict=True)])
     like = np.concatenate([run.is_card_like for run in runs]) & (use[owner] > 0)
     valid = np.concatenate([run.is_valid for run in runs]) & like
     n, k = np.bincount(key[owner[like]], minlength=keys), np.bincount(key[owner[valid]], minlength=keys)
     named = false_discovery(np.where(n > 0, stats.binom.sf(k - 1, np.maximum(n, 1), _BY_CHANCE), np.nan)) <= _FALSE
+    shares = np.array([k / np.maximum(n, 1), *wilson(k / np.maximum(n, 1), np.maximum(n, 1), level=level)])
+    genuine = np.clip((shares - _BY_CHANCE) / (1 - _BY_CHANCE), 0, 1)
     source = np.repeat(np.arange(len(runs)), [len(run.row) for run in runs])
     begin = np.concatenate([run.begin for run in runs])
     length = np.concatenate([run.length for run in runs])
-    return [
+    found = [
         Hit(int(owner[at]), _CARD, bytes(parts[source[at]][0].data[begin[at] : begin[at] + length[at]]).decode())
         for at in np.flatnonzero(valid & named[key[owner]])
     ]
+    return found, np.where(named, genuine, np.nan).T
 
 
-def _rows(found: list[Hit], key: Array, keys: list[str], use: Array, scanned: Array, level: float) -> list[list[Any]]:
+def _rows(
+    found: list[Hit],
+    key: Array,
+    keys: list[str],
+    use: Array,
+    scanned: Array,
+    level: float,
+    genuine: Array | None = None,
+) -> list[list[Any]]:
     """Return one row a key and kind of private data."""
     grouped: dict[tuple[int, str], list[Hit]] = {}
     for hit in found:
@@ -150,13 +167,23 @@ def _rows(found: list[Hit], key: Array, keys: list[str], use: Array, scanned: Ar
         n = max(int(scanned[at]), len(values))
         low, high = (float(limit) for limit in wilson(len(values) / n, n, level=level))
         spans = int(use[list(values)].sum())
-        rows.append([_name(keys[at]), kind, len(values), n, spans, low, high, masked(group[0].match), _status(kind)])
+        share = [np.nan] * 3 if genuine is None or kind != _CARD else genuine[at].tolist()
+        example = masked(group[0].match)
+        rows.append([_name(keys[at]), kind, len(values), n, spans, low, high, example, _status(kind), *share])
     return rows
+
+
+def _genuine(row: pd.Series) -> str:
+    """Return which share of the runs of digits are cards, as a clause."""
+    if np.isnan(row["genuine_ratio"]):
+        return ""
+    limits = percents(row["genuine_low"], row["genuine_high"])
+    return f"; {percent(row['genuine_ratio'])} ({limits}) of its runs of digits that look like cards are genuine"
 
 
 def _name(key: str) -> str:
     """Return a key for a sentence; one that is private data itself is masked."""
-    return masked(key) if any(d.found_in(key) for kind, d in DETECTORS.items() if kind != "private address") else key
+    return masked(key) if is_private(key) else key
 
 
 def _status(kind: str) -> Status:
@@ -167,12 +194,13 @@ def _status(kind: str) -> Status:
 
 
 def _names(inputs: Inputs) -> tuple[list[list[Any]], int]:
-    """Return one row a kind found in span names and in status messages, and how many were looked through."""
+    """Return one row a kind found in names and status messages, and how many of these were looked through."""
     columns = inputs.traces.columns
     rows, total = [], 0
     for key, texts, codes in (
         ("span name", columns.names, columns.spans.name),
         ("status message", columns.texts, columns.spans.status_message),
+        ("event name", columns.texts, columns.events.name),
     ):
         use = np.bincount(codes[codes >= 0], minlength=len(texts))
         looked = np.flatnonzero(use)

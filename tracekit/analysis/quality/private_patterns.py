@@ -9,12 +9,10 @@ import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+from tracekit.analysis.quality.private_numbers import is_card, is_iban, is_phone, is_ssn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tracekit.columns import Array
 
 
 class Detector(NamedTuple):
@@ -37,90 +35,6 @@ class Detector(NamedTuple):
         return next((m.group() for m in self.pattern.finditer(text) if self.is_valid(m.group())), None)
 
 
-def luhn(digits: Array) -> Array:
-    """Return which numbers pass the check digit of payment cards.
-
-    Parameters
-    ----------
-    digits
-        uint8, one row a number, aligned right and filled with zeros on the left.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool.
-
-    Examples
-    --------
-    >>> luhn(np.array([[int(digit) for digit in "4111111111111111"], [int(digit) for digit in "4111111111111112"]]))
-    array([ True, False])
-    """
-    doubled = digits.astype(np.int16)
-    doubled[:, -2::-2] *= 2
-    doubled = np.where(doubled > 9, doubled - 9, doubled)  # noqa: PLR2004 - two digits are added up
-    return np.asarray(doubled.sum(axis=1) % 10 == 0)
-
-
-def card_like(digits: Array, length: Array) -> Array:
-    """Return which numbers have the length and the first digits of a card issuer, whatever the check digit.
-
-    Parameters
-    ----------
-    digits
-        As ``luhn`` takes them.
-    length
-        Number of digits of each.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool.
-
-    Examples
-    --------
-    >>> row = np.array([[0, 0, 0] + [int(digit) for digit in "4111111111111111"]])
-    >>> card_like(row, np.array([16]))
-    array([ True])
-    """
-    width = digits.shape[1]
-    at = (width - length)[:, None] + np.arange(4)
-    lead = (np.take_along_axis(digits.astype(np.int64), at, axis=1) * (1000, 100, 10, 1)).sum(axis=1)
-    found = np.zeros(len(digits), bool)
-    for low, high, lengths in _ISSUERS:
-        found |= (lead >= low) & (lead <= high) & np.isin(length, lengths)
-    return found
-
-
-_ISSUERS = (
-    (4000, 4999, (13, 16, 19)),
-    (5100, 5599, (16,)),
-    (2221, 2720, (16,)),
-    (3400, 3499, (15,)),
-    (3700, 3799, (15,)),
-    (6011, 6011, (16, 19)),
-    (6440, 6599, (16, 19)),
-    (3528, 3589, (16,)),
-    (3000, 3059, (14,)),
-    (3600, 3699, (14,)),
-    (3800, 3899, (14,)),
-)
-
-
-def _card(text: str) -> bool:
-    """Return whether digits in groups are a card's."""
-    plain = re.sub(r"\D", "", text)
-    row = np.array([[int(digit) for digit in plain.zfill(19)]])
-    return bool(luhn(row)[0] and card_like(row, np.array([len(plain)]))[0])
-
-
-def _iban(text: str) -> bool:
-    """Return whether the remainder by 97 is 1 and the length that of some country."""
-    plain = text.replace(" ", "")
-    if not 15 <= len(plain) <= 34:  # noqa: PLR2004 - the shortest and the longest
-        return False
-    return int("".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])) % 97 == 1
-
-
 def _jwt(text: str) -> bool:
     """Return whether the first part is a JSON object that names an algorithm."""
     head = text.partition(".")[0]
@@ -131,28 +45,17 @@ def _jwt(text: str) -> bool:
     return isinstance(found, dict) and "alg" in found
 
 
-def _ssn(text: str) -> bool:
-    """Return whether area, group and serial are ones that are given out."""
-    area, group, serial = text.split("-")
-    return area not in {"000", "666"} and area < "900" and group != "00" and serial != "0000"
-
-
-def _phone(text: str) -> bool:
-    """Return whether the number of digits is that of an international number."""
-    return 8 <= sum(sign.isdigit() for sign in text) <= 15  # noqa: PLR2004 - E.164
-
-
 def _private_address(text: str) -> bool:
     """Return whether it is an address of a private network."""
     try:
-        return ipaddress.ip_address(text).is_private
+        return any(map(str.isalnum, text)) and ipaddress.ip_address(text).is_private
     except ValueError:
         return False
 
 
 def _email(text: str) -> bool:
-    """Return whether the domain is one that mail reaches; X-Ray calls a database ``name@host.internal``."""
-    return not text.lower().endswith(_NO_MAIL)
+    """Return whether it is no address of a page and mail reaches it; X-Ray calls a database ``name@host.internal``."""
+    return "://" not in text and not text.lower().endswith(_NO_MAIL)
 
 
 _NO_MAIL = (".internal", ".local", ".localdomain", ".lan", ".intranet", ".invalid", ".localhost", ".amazonaws.com")
@@ -166,40 +69,103 @@ def _any(text: str) -> bool:
 def _unmasked(text: str) -> bool:
     """Return whether a credential is spelt out."""
     secret = text.rpartition(" ")[2] if " " in text else text
-    return not re.search(r"\*{3}|x{4,}|redacted|masked|\{|\$|<", secret, re.IGNORECASE)
+    return not re.search(r"\*{3}|x{4,}|redacted|masked|hidden|\{|\$|<", secret, re.IGNORECASE)
+
+
+def _credentials(text: str) -> bool:
+    """Return whether a token is spelt out; a basic one decodes to a name and a password."""
+    scheme, _, token = text.partition(" ")
+    if scheme.lower() != "basic":
+        return _unmasked(text)
+    try:
+        return b":" in base64.b64decode(token + "=" * (-len(token) % 4))
+    except binascii.Error:
+        return False
+
+
+def _parameter(text: str) -> bool:
+    """Return whether the value is spelt out and no word."""
+    value = re.split(r"[=:]", text, maxsplit=1)[1].strip("\"' ")
+    return bool(re.search(r"\d", value) and re.search(r"[^\W\d_]", value)) and _unmasked(value)
 
 
 DETECTORS = {
     "email": Detector(
-        re.compile(r"(?<![\w.+%:/-])[\w.+%-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}\b(?!:)"),
+        re.compile(
+            r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/@]*@[\w.-]*"  # who logs in to a page is no recipient
+            r"|(?<![\w.+%-])(?:[\w.+%'-]{1,64}|\"[^\"\s@][^\"\n@]{0,62}\")(?:@|%40)"
+            r"(?:[^\W_](?:[\w-]{0,62})\.){1,5}(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59})\b(?!:\S)"
+        ),
         _email,
         is_secret=False,
     ),
     "phone number": Detector(
-        re.compile(r"(?<![\w+:.)-])\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,5}\)?){2,5}(?![\w.:])"), _phone, is_secret=False
+        re.compile(r"(?<![\w+:.)-])\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,5}\)?){2,5}(?![\w.:])"), is_phone, is_secret=False
     ),
     "payment card": Detector(
-        re.compile(r"(?<![\w-])(?:\d{4}([ -])\d{4}\1\d{4}\1\d{4}|\d{4}([ -])\d{6}\2\d{5})(?![\w-])"),
-        _card,
+        re.compile(r"(?<![\w-])(?:\d{4}([ .\xa0-])\d{4}\1\d{4}\1\d{4}|\d{4}([ .\xa0-])\d{6}\2\d{5})(?![\w-])"),
+        is_card,
         is_secret=True,
     ),
-    "IBAN": Detector(re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), _iban, is_secret=True),
-    "social security number": Detector(re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])"), _ssn, is_secret=True),
+    "IBAN": Detector(
+        re.compile(
+            r"(?i)(?<![\w-])[a-z]{2}\d{2}(?:[ \xa0-]?[a-z0-9]{4}){2,7}(?:[ \xa0-]?[a-z0-9]{1,3})?(?![\w-])",
+            re.ASCII,
+        ),
+        is_iban,
+        is_secret=True,
+    ),
+    "social security number": Detector(re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])"), is_ssn, is_secret=True),
     "JSON web token": Detector(re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"), _jwt, is_secret=True),
-    "AWS access key": Detector(re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), _any, is_secret=True),
+    "AWS access key": Detector(
+        re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"), _any, is_secret=True
+    ),
+    "API token": Detector(
+        re.compile(
+            r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{22,}|glpat-[\w-]{20}|xox[abeprs]-[\w-]{10,}"
+            r"|AIza[\w-]{35}|[sr]k_live_\w{16,}|npm_[A-Za-z0-9]{36})"
+        ),
+        _any,
+        is_secret=True,
+    ),
+    "private key": Detector(re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"), _any, is_secret=True),
+    "secret in a parameter": Detector(
+        re.compile(
+            r"(?i)(?<![\w.-])(?:x-amz-|x-)?(?:(?:access|refresh|id|auth|session|security)[_-]?token|token|api[_-]?key"
+            r"|(?:client[_-]?)?secret(?:[_-]?key)?|password|passwd|pwd|signature|sig)"
+            r"[\"']?\s*[=:]\s*[\"']?[^\s&\"',;(){}<>\[\]]{8,}"
+        ),
+        _parameter,
+        is_secret=True,
+    ),
     "credentials": Detector(
-        re.compile(r"\b(?:[Bb]earer|[Bb]asic) (?=[\w+/~.-]*\d|[\w+/~.-]*[A-Z])[\w+/~.-]{12,}=*"),
-        _unmasked,
+        re.compile(r"\b(?i:bearer|basic) (?=[\w+/~.-]*\d|[\w+/~.-]*[A-Z])[\w+/~.-]{12,}=*"),
+        _credentials,
         is_secret=True,
     ),
     "password in an address": Detector(
-        re.compile(r"\b[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@[\w.-]+"), _unmasked, is_secret=True
+        re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@[\w.-]+"), _unmasked, is_secret=True
     ),
     "private address": Detector(
-        re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])"), _private_address, is_secret=False
+        re.compile(
+            r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])|(?<![\w:.])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:.])"
+        ),
+        _private_address,
+        is_secret=False,
     ),
 }
 """By name; ``payment card`` finds digits in groups, plain runs of digits are ``card_like`` and ``luhn``."""
+
+
+def is_private(text: str) -> bool:
+    """Return whether a text holds private data of some kind; private addresses are none.
+
+    Examples
+    --------
+    >>> is_private("/users/jo@example.org"), is_private("/users/{email}")
+    (True, False)
+    """
+    return any(d.found_in(text) is not None for kind, d in DETECTORS.items() if kind != "private address")
 
 
 def masked(text: str) -> str:

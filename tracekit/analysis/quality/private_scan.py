@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tracekit.analysis.quality.private_patterns import DETECTORS, card_like, luhn
+from tracekit.analysis.quality.private_candidates import CANDIDATES
+from tracekit.analysis.quality.private_numbers import card_like, luhn
+from tracekit.analysis.quality.private_patterns import DETECTORS, masked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tracekit.columns import Array
 
 _ZERO, _NINE = 48, 57
@@ -63,6 +63,18 @@ class Hit(NamedTuple):
     row: int
     kind: str
     match: str
+
+
+def labels_shown(labels: list[str]) -> list[str]:
+    """Return labels as they may be shown: those that hold private data are masked.
+
+    Examples
+    --------
+    >>> labels_shown(["GET /cart", "GET /users/jo@example.org"])
+    ['GET /cart', 'GE...rg (25 signs)']
+    """
+    private = {hit.row for hit in hits(blob(labels)) if hit.kind != "private address"}
+    return [masked(label) if at in private else label for at, label in enumerate(labels)]
 
 
 class Digits(NamedTuple):
@@ -142,54 +154,10 @@ def hits(texts: Blob) -> list[Hit]:
     [(1, 'email'), (2, 'social security number')]
     """
     found = []
-    for kind, candidates in _CANDIDATES.items():
+    for kind, searches in CANDIDATES.items():
         detector = DETECTORS[kind]
-        for row in texts.rows(candidates(texts.data)):
+        for row in texts.rows(np.concatenate([search(texts.data) for search in searches])):
             match = detector.found_in(texts.text(row))
             if match is not None:
                 found.append(Hit(int(row), kind, match))
     return found
-
-
-def _sequence(*steps: tuple[int, bytes | str]) -> Callable[[Array], Array]:
-    """Return a search for positions at which every step holds: (distance, allowed bytes), "0" for any digit."""
-
-    def search(data: Array) -> Array:
-        at: Array | None = None
-        for distance, allowed in steps:
-            if at is None:
-                at = np.flatnonzero(_is(data, allowed))
-                continue
-            there = at + distance
-            at = at[(there >= 0) & (there < len(data))]
-            at = at[_is(data[at + distance], allowed)]
-        assert at is not None
-        return at
-
-    return search
-
-
-def _is(data: Array, allowed: bytes | str) -> Array:
-    """Return where a byte is one of those allowed."""
-    if allowed == "0":
-        return np.asarray((data >= _ZERO) & (data <= _NINE))
-    if allowed == "A":
-        return np.asarray((data >= ord("A")) & (data <= ord("Z")))
-    found = data == allowed[0]
-    for other in allowed[1:]:
-        found = found | (data == other)
-    return np.asarray(found)
-
-
-_CANDIDATES: dict[str, Callable[[Array], Array]] = {
-    "email": _sequence((0, b"@")),
-    "phone number": _sequence((0, b"+"), (1, "0")),
-    "payment card": _sequence((0, b" -"), (-4, "0"), (-1, "0"), (1, "0"), (4, "0"), (-2, "0"), (2, "0"), (3, "0")),
-    "IBAN": _sequence((0, "A"), (1, "A"), (2, "0"), (3, "0")),
-    "social security number": _sequence((0, b"-"), (3, b"-"), (-3, "0"), (-1, "0"), (1, "0"), (2, "0"), (7, "0")),
-    "JSON web token": _sequence((0, b"e"), (1, b"y"), (2, b"J")),
-    "AWS access key": _sequence((0, b"A"), (1, b"KS"), (2, b"I"), (3, b"A")),
-    "credentials": _sequence((0, b"Bb"), (1, b"ea"), (2, b"as"), (3, b"ri"), (4, b"ec")),
-    "password in an address": _sequence((0, b"@")),
-    "private address": _sequence((0, b"."), (-1, "0"), (1, "0")),
-}

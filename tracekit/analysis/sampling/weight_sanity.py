@@ -175,6 +175,7 @@ def _sum_against_requests(inputs: Inputs) -> tuple[str, str] | None:
     """Return whether the weights add up to the requests, in words; None without counts or with unknown weights."""
     if (
         inputs.counts is None
+        or not inputs.counts.total
         or inputs.weights_needed
         or "service_name" in inputs.counts.dimensions
         or inputs.counts_needed
