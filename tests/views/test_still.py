@@ -141,13 +141,17 @@ def test_bars_with_a_base_float():
 
 def test_cells_are_painted_by_their_share_of_the_most():
     scale = [[0, "#000001"], [0.5, "#000002"], [1, "#000003"]]
-    root = drawn(chart("T").add_heatmap(x=[1, 2], y=[1, 2], z=[[1, 2], [None, 4]], colorscale=scale))
-    cells = {cell.get("fill"): cell for cell in of(root, "rect") if cell.get("fill", "").startswith("#00000")}
+    bar = {"title": {"text": "requests"}}
+    root = drawn(chart("T").add_heatmap(x=[1, 2], y=[1, 2], z=[[1, 2], [None, 4]], colorscale=scale, colorbar=bar))
+    painted = [cell for cell in of(root, "rect") if cell.get("fill", "").startswith("#00000")]
+    assert [cell.get("fill") for cell in painted[3:]] == ["#000001", "#000002", "#000003"], "what the colours mean"
+    assert "up to 4 requests" in words(root)
+    cells = {cell.get("fill"): cell for cell in painted[:3]}
     assert set(cells) == {"#000001", "#000002", "#000003"}
     assert float(cells["#000003"].get("y")) < float(cells["#000001"].get("y"))
     assert float(cells["#000001"].get("x")) < float(cells["#000002"].get("x"))
     alone = drawn(chart("T").add_heatmap(x=[1], y=[1], z=[[1]], colorscale=scale))
-    assert len([cell for cell in of(alone, "rect") if cell.get("fill") == "#000003"]) == 1
+    assert [cell.get("fill") for cell in of(alone, "rect")][1] == "#000003"
 
 
 def test_times_are_written_in_utc():

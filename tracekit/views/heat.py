@@ -163,6 +163,7 @@ def heat_chart(result: Timeline) -> Chart:
         z=[[value or None for value in row] for row in z.tolist()],
         colorscale=[[level, colour] for level, colour in zip(levels, HEAT, strict=True)],
         zmin=0,
+        zmax=float(z.max()),
         colorbar={"title": {"text": "requests"}, "thickness": 10, "outlinewidth": 0},
         hoverongaps=False,
         hovertemplate="%{x}, about %{y:.3~s}s: %{z:,} requests<extra></extra>",

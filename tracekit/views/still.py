@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.scales import Scale, scale_of
-from tracekit.views.still_marks import CHARACTER, DASHES, KINDS, dot, drawn, fill, stacked_ends, values_of
+from tracekit.views.still_marks import CHARACTER, DASHES, KINDS, dot, drawn, fill, heat_key, stacked_ends, values_of
 from tracekit.views.svg import INK, LINE, PAPER, picture, text
 from tracekit.views.text import clean
 
@@ -63,6 +63,7 @@ def still_picture(figure: Chart) -> Markup:
     axes = Axes(figure, shown, (0.0, width - _RIGHT, top, height - _BOTTOM))
     parts = [*axes.grid(), *drawn(shown, axes.x, axes.y, figure.layout.barmode), *_marks(figure, axes), *axes.words()]
     parts += [text(12, 19, title, font_size=14, font_weight=600), *_legend_parts(legend)]
+    parts += [part for trace in shown if trace.type == "heatmap" for part in heat_key(trace, width - _RIGHT, 19)]
     return picture(width, height, title or "Chart", parts, paper=True)
 
 

@@ -12,10 +12,12 @@ import numpy as np
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.svg import MUTE, text
+from tracekit.views.text import short_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tracekit.columns import Array
     from tracekit.views.scales import Scale
 
 CHARACTER: Final = 6.2  # mean width of 11 px text
@@ -233,8 +235,7 @@ def _bars(
 def _heat(trace: Any, x: Scale, y: Scale) -> list[Markup]:
     """Return the cells of a heat map, empty ones left out."""
     columns, rows = list(values_of(trace, "x")), list(values_of(trace, "y"))
-    z = np.array(trace.z, dtype=float)
-    top = float(np.nanmax(z)) if np.isfinite(z).any() else 1.0
+    z, top = _cells(trace)
     xs, ys = _edges([x.at(v) for v in columns]), _edges([y.at(v) for v in rows])
     scale = [(float(at), colour) for at, colour in trace.colorscale]
     parts = []
@@ -243,6 +244,44 @@ def _heat(trace: Any, x: Scale, y: Scale) -> list[Markup]:
         box = {"x": a, "y": c, "width": b - a + 0.3, "height": d - c + 0.3}
         parts.append(element("rect", {**box, "fill": _level(scale, z[i, j] / top)}))
     return parts
+
+
+def _cells(trace: Any) -> tuple[Array, float]:
+    """Return the values of a heat map, NaN where there are none, and the largest."""
+    z = np.array(trace.z, dtype=float)
+    return z, float(np.nanmax(z)) if np.isfinite(z).any() else 1.0
+
+
+def heat_key(trace: Any, right: float, y: float) -> list[Markup]:
+    """Return what the colours of a heat map mean: patches from few to many, and the largest value in words.
+
+    Parameters
+    ----------
+    trace
+        plotly's heat map; the title of its colour bar says what is counted.
+    right, y
+        Where the words end, and their baseline.
+
+    Returns
+    -------
+    list of Markup
+        SVG elements.
+
+    Examples
+    --------
+    >>> from plotly import graph_objects as go
+    >>> heat = go.Heatmap(z=[[1, 6]], colorscale=[[0, "#dcebfa"], [1, "#0b3f7d"]])
+    >>> heat_key(heat, 100, 10)[-1]
+    '<text x="100" y="10" fill="#5c6370" class="tk-mute" text-anchor="end">up to 6</text>'
+    """
+    words = f"up to {short_count(_cells(trace)[1])} {html.unescape(trace.colorbar.title.text or '')}".rstrip()
+    colours = list(dict.fromkeys(colour for _, colour in trace.colorscale))
+    left = right - CHARACTER * len(words) - 8 - 14 * len(colours)
+    patches = [
+        element("rect", {"x": left + 14 * k, "y": y - 9, "width": 14, "height": 10, "fill": colour})
+        for k, colour in enumerate(colours)
+    ]
+    return [*patches, text(right, y, words, kind="mute", text_anchor="end")]
 
 
 def _level(scale: Sequence[tuple[float, str]], share: float) -> str:
