@@ -247,16 +247,13 @@ def _known(format_: str | None, time_unit: str | None) -> None:
 def _publish(traces: tk.TraceSet, output: Path, title: str | None, baseline: tk.TraceSet | None = None) -> None:
     """Write the report of the traces and print its first sentences."""
     from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
-    from tracekit.report.changes import Changes  # noqa: PLC0415 - not for --help
-    from tracekit.report.headlines import headlines  # noqa: PLC0415 - not for --help
-    from tracekit.report.overview import Overview  # noqa: PLC0415 - not for --help
+    from tracekit.report.page import write  # noqa: PLC0415 - not for --help
+    from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
-    written = tk.report(traces, output, baseline=baseline, title=title)
-    seen = Overview(traces)
-    changes = [] if baseline is None else Changes(Overview(baseline), seen).findings()
-    found = tk.Findings([*changes, *headlines(seen)])
+    answers = Standard.of(traces, baseline)
+    written = write(answers, output, title=title)
     typer.echo(repr(traces))
-    show(findings_table(found))
+    show(findings_table(answers.findings))
     typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB; opens in any browser, without a network")
 
 

@@ -6,8 +6,11 @@ import pytest
 from shop_traces import no_traces, shop_frame, shop_traces
 
 from tracekit import TraceSet
+from tracekit.attributes import Codes
 from tracekit.report.headlines import headlines
 from tracekit.report.overview import Overview
+from tracekit.report.page import render
+from tracekit.weights import Weights
 
 
 @pytest.fixture
@@ -110,3 +113,48 @@ def test_lost_records_come_first(shop):
         "20 of 260 spans could not be used and 1 source was not read to the end: the figures describe the rest."
     )
     assert headlines(Overview(lost))[0].check == "lost"
+
+
+def standing_for(shop, chance):
+    """The shop with weight 1 where `chance` is, and traces beside the sample elsewhere."""
+    codes = np.where(chance, 0, 1).astype(np.int32)
+    return TraceSet(shop.columns, weights=Weights(chance.astype(float), Codes(codes, ["given", "not sampled"])))
+
+
+def test_traces_that_all_stand_for_nothing_are_told_so(shop):
+    nothing = standing_for(shop, np.zeros(len(shop), bool))
+    found = said(nothing)
+    assert found["weights"].severity == "warning"
+    assert found["weights"].headline == "All 80 traces came beside the sample and count as 0: figures describe nothing."
+    assert found["failures"].headline == (
+        "What share of requests failed cannot be said: no trace stands for any; 4 of 80 traces failed."
+    )
+    assert found["failures"].estimate is None
+    assert {"tail", "slowest"}.isdisjoint(found)
+    for traces, baseline in ((nothing, None), (nothing, shop), (shop, nothing)):
+        page = render(traces, baseline=baseline)
+        assert ("there is nothing to compare." in page) is (baseline is not None)
+
+
+def test_slow_traces_beside_the_sample_explain_nothing_about_requests(shop):
+    took = shop.summary["root_duration_ns"].to_numpy(float)
+    found = said(standing_for(shop, took < 2e8))
+    assert "tail" not in found  # the slow ones alone were slow, and stand for none
+    assert found["weights"].severity == "notice"
+    assert "10 traces beside the sample count as 0" in found["weights"].headline
+    assert found["failures"].headline.startswith("4 of 80 traces failed (5.7 % of the requests they stand for); ")
+    assert found["failures"].estimate.value == pytest.approx(4 / 70)
+
+
+def test_the_usual_ones_beside_the_sample_leave_the_tail_to_the_others(shop):
+    took = shop.summary["root_duration_ns"].to_numpy(float)
+    finding = said(standing_for(shop, took >= 46e6))["tail"]
+    assert finding.headline.startswith("The slowest POST /checkout of front spend 300 ms in SELECT discount of pricing")
+    assert finding.estimate.n == 5
+
+
+def test_equal_durations_have_no_tail():
+    frame = shop_frame()
+    frame = frame[frame["parent_span_id"].isna()]
+    same = TraceSet.from_spans(frame.assign(end_ns=frame["start_ns"] + 98_765_433))
+    assert "tail" not in said(same)

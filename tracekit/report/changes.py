@@ -14,7 +14,6 @@ import numpy as np
 
 from tracekit.analysis.path_compare import PathComparison, compare
 from tracekit.findings import Estimate, Finding, Findings, Severity
-from tracekit.stats.intervals import effective_n, wilson
 from tracekit.views.text import clean, duration, plural, ratio
 
 if TYPE_CHECKING:
@@ -57,9 +56,10 @@ class Changes:
 
     @cached_property
     def comparison(self) -> PathComparison | None:
-        """What requests wait for, now and before; None where one side has no request."""
-        sides = self.before.path, self.now.path
-        return compare(*sides) if all(len(side.latency_ns) for side in sides) else None
+        """What requests wait for, now and before; None where one side has no request, or stands for none."""
+        sides = self.before, self.now
+        is_told = all(len(side.path.latency_ns) and side.traces.weights.n_effective for side in sides)
+        return compare(self.before.path, self.now.path) if is_told else None
 
     @cached_property
     def entries(self) -> pd.DataFrame:
@@ -218,22 +218,17 @@ def _slower_entry(changes: Changes) -> Finding | None:
 
 def _failures(changes: Changes) -> Finding | None:
     """Return whether more or fewer requests fail: said where the limits of both shares do not touch."""
-    sides = []
-    for seen in (changes.before, changes.now):
-        if not len(seen.traces):
-            return None
-        weights = seen.traces.weights.value
-        share = float(np.average(seen.traces.summary["is_error"].to_numpy(bool), weights=weights))
-        low, high = wilson(share, effective_n(weights))
-        sides.append((share, float(low), float(high)))
-    before, now = sides
-    estimate = Estimate(*(now[0], "ratio", now[1], now[2], len(changes.now.traces)))
-    if before[1] <= now[2] and now[1] <= before[2]:
-        said = f"{ratio(now[0])} of requests fail, before it was {ratio(before[0])}: chance explains the difference."
-        return Finding("failing", "info", said, estimate, code="errors(traces)")
-    is_worse = now[0] > before[0]
-    said = f"{'More' if is_worse else 'Fewer'} requests fail: {ratio(now[0])} instead of {ratio(before[0])}."
-    return Finding("failing", "warning" if is_worse else "notice", said, estimate, code="errors(traces)")
+    before, now = changes.before.failed, changes.now.failed
+    if np.isnan(before.value) or np.isnan(now.value):
+        return None
+    if before.low <= now.high and now.low <= before.high:
+        said = (
+            f"{ratio(now.value)} of requests fail, before it was {ratio(before.value)}: chance explains the difference."
+        )
+        return Finding("failing", "info", said, now, code="errors(traces)")
+    is_worse = now.value > before.value
+    said = f"{'More' if is_worse else 'Fewer'} requests fail: {ratio(now.value)} instead of {ratio(before.value)}."
+    return Finding("failing", "warning" if is_worse else "notice", said, now, code="errors(traces)")
 
 
 def _others(changes: Changes) -> Finding | None:

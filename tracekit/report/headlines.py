@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from tracekit.findings import Estimate, Finding, Findings, Severity
+from tracekit.report.changes import name_of
 from tracekit.report.overview import ENOUGH, Overview
 from tracekit.schema import Quality
-from tracekit.stats.intervals import effective_n, wilson
-from tracekit.views.text import clean, count, duration, plural, ratio
+from tracekit.views.text import count, duration, plural, ratio
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -26,7 +26,6 @@ _MANY_TIMES: Final = 3.0  # as often as usual: worth saying
 _WORTH: Final = 1.5  # as long as the usual: below, there is no tail to explain
 _APART: Final = 3.0  # p95 over p50 from which a tail with one cause is a warning
 _FAILING: Final = 0.01
-_NAME: Final = 80
 _KEYS: Final = ("service_name", "operation")
 
 
@@ -61,20 +60,13 @@ def headlines(seen: Overview) -> Findings:
 _NOTHING: Final = "See what was read, below: files of another kind, or records that could not be used."
 
 
-def _name(row: pd.Series) -> str:
-    """Return an operation in words; X-Ray names many after their service."""
-    if row["operation"] == row["service_name"]:
-        return clean(row["service_name"], limit=_NAME)
-    return f"{clean(row['operation'], limit=_NAME)} of {clean(row['service_name'], limit=_NAME)}"
-
-
 def _slowest(seen: Overview) -> Finding | None:
     """Return which requests are slowest."""
     if seen.slowest_entries.empty:
         return None
     row = seen.slowest_entries.iloc[0]
     said = (
-        f"The slowest requests are {_name(row)}: half take up to {duration(row['p50_ns'])}, "
+        f"The slowest requests are {name_of(row)}: half take up to {duration(row['p50_ns'])}, "
         f"5 % more than {duration(row['p95_ns'])} ({plural(row['span_count'], 'trace')})."
     )
     estimate = Estimate(
@@ -89,13 +81,15 @@ def _tail(seen: Overview) -> Finding | None:
         return None
     entry = seen.slowest_entries.iloc[0]
     took = seen.traces.summary["root_duration_ns"].to_numpy(np.float64, na_value=np.nan)
-    mine = seen.rows_of(entry) & ~np.isnan(took)
+    weights = seen.traces.weights.value
+    mine = (
+        seen.rows_of(entry) & ~np.isnan(took) & (weights > 0)
+    )  # a trace beside the sample says nothing about requests
     if mine.sum() < ENOUGH:
         return None
     slow = np.zeros(len(mine), bool)
     slow[np.argsort(np.where(mine, -took, np.inf), kind="stable")[: max(_LEAST, round(_TAIL * mine.sum()))]] = True
-    usual = mine & (took <= entry["p50_ns"])
-    weights = seen.traces.weights.value
+    usual = mine & (took <= max(entry["p50_ns"], took[mine].min()))
     slow_ns, usual_ns = (float(np.average(took[some], weights=weights[some])) for some in (slow, usual))
     if slow_ns < _WORTH * usual_ns:
         return None
@@ -108,7 +102,7 @@ def _tail(seen: Overview) -> Finding | None:
     if row["slow_count"] >= _MANY_TIMES * max(row["usual_count"], 1.0):
         often = f" It runs {row['slow_count']:.0f} times a request instead of {row['usual_count']:.1f}."
     said = (
-        f"The slowest {_name(entry)} spend {duration(row['slow_ns'])} in {_name(row)} where the others spend "
+        f"The slowest {name_of(entry)} spend {duration(row['slow_ns'])} in {name_of(row)} where the others spend "
         f"{duration(row['usual_ns'])}: {ratio(min(1.0, row['difference_ns'] / more))} of what they take longer.{often}"
     )
     worst = seen.traces.trace_ids[int(np.argmax(np.where(slow, took, -1)))]
@@ -145,23 +139,28 @@ def _compared(seen: Overview, slow: Array, usual: Array) -> pd.DataFrame:
 
 def _failures(seen: Overview) -> Finding:
     """Return how many requests failed, and where failures begin."""
-    summary, weights = seen.traces.summary, seen.traces.weights.value
+    summary, share = seen.traces.summary, seen.failed
     failed = summary["is_error"].to_numpy(bool)
-    share, n = float(np.average(failed, weights=weights)), effective_n(weights)
-    low, high = wilson(share, n)
-    estimate = Estimate(share, "ratio", float(low), float(high), len(summary), n)
+    if np.isnan(share.value):
+        said = (
+            f"What share of requests failed cannot be said: no trace stands for any; {count(failed.sum())} of "
+            f"{plural(len(summary), 'trace')} failed."
+        )
+        return Finding("failures", "notice", said, code="errors(traces)")
     if not failed.any():
-        said = f"No request failed in {plural(len(summary), 'trace')}; up to {ratio(float(high))} may in the long run."
-        return Finding("failures", "info", said, estimate, code="errors(traces)")
-    said = f"{count(failed.sum())} of {plural(len(summary), 'request')} failed ({ratio(share)})"
+        said = f"No request failed in {plural(len(summary), 'trace')}; up to {ratio(share.high)} may in the long run."
+        return Finding("failures", "info", said, share, code="errors(traces)")
+    is_even = np.ptp(seen.traces.weights.value) == 0
+    noun, of_what = ("request", "") if is_even else ("trace", " of the requests they stand for")
+    said = f"{count(failed.sum())} of {plural(len(summary), noun)} failed ({ratio(share.value)}{of_what})"
     origin = _origins(seen)
     if not origin.empty:
         top = origin.iloc[0]
         total = count(origin["span_count"].sum())
-        said += f"; {count(top['span_count'])} of the {total} errors behind them begin in {_name(top)}"
-    severity: Severity = "warning" if share >= _FAILING else "notice"
+        said += f"; {count(top['span_count'])} of the {total} errors behind them begin in {name_of(top)}"
+    severity: Severity = "warning" if share.value >= _FAILING else "notice"
     first = tuple(summary.index[failed][:1])
-    return Finding("failures", severity, f"{said}.", estimate, origin.head(10), first, code="errors(traces)")
+    return Finding("failures", severity, f"{said}.", share, origin.head(10), first, code="errors(traces)")
 
 
 def _origins(seen: Overview) -> pd.DataFrame:
@@ -211,8 +210,12 @@ def _partial(seen: Overview) -> Finding | None:
 
 
 def _weights(seen: Overview) -> Finding | None:
-    """Return that nothing is known about what was not recorded."""
-    if seen.weights_known:
+    """Return what nobody knows about what was not recorded; nothing where every trace stands for a known number."""
+    weights = seen.traces.weights
+    if not seen.weights_known:
+        said = "The traces do not say how they were sampled: every figure describes the recorded traces, each once."
+        return Finding("weights", "info", said, remedy="traces.with_weights(...) sets them.", code="traces.weights")
+    if weights.known.all() and (weights.value > 0).all():
         return None
-    said = "The traces do not say how they were sampled: every figure describes the recorded traces, each counted once."
-    return Finding("weights", "info", said, remedy="traces.with_weights(...) sets them.", code="traces.weights")
+    said = f"{weights.statement[0].upper()}{weights.statement[1:]}."
+    return Finding("weights", "notice" if weights.value.any() else "warning", said, code="traces.weights")

@@ -13,6 +13,8 @@ from tracekit.analysis.errors import Errors, errors
 from tracekit.analysis.latency import Latency, latency
 from tracekit.analysis.self_time import SelfTime, self_time
 from tracekit.analysis.service_graph import ServiceGraph, service_graph
+from tracekit.findings import Estimate
+from tracekit.stats.intervals import wilson
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
@@ -107,6 +109,14 @@ class Overview:
     def path(self) -> CriticalPath:
         """What every request waits for."""
         return critical_path(self.traces)
+
+    @cached_property
+    def failed(self) -> Estimate:
+        """Share of requests that failed; NaN between 0 and 1 where no trace stands for any."""
+        weights, n = self.traces.weights.value, self.traces.weights.n_effective
+        share = float(np.average(self.traces.summary["is_error"], weights=weights)) if n else float("nan")
+        low, high = wilson(share, n) if n else (0.0, 1.0)
+        return Estimate(share, "ratio", float(low), float(high), len(weights), n)
 
     @cached_property
     def slowest_entries(self) -> pd.DataFrame:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from tracekit.report.outline import Blocks
     from tracekit.report.parts import Piece
 
 _HERE: Final = Path(__file__).parent
@@ -60,7 +61,7 @@ def render(
     Parameters
     ----------
     sections, baseline, title, generated
-        As in ``report``.
+        As in ``report``; or the answers about a TraceSet that somebody has asked for already.
 
     Returns
     -------
@@ -74,11 +75,9 @@ def render(
     TypeError
         If a part is nothing that a page can show.
     """
-    blocks = outline(sections)
-    traces = next((block for block in blocks if isinstance(block, TraceSet)), None)
-    if traces is None and baseline is not None:
-        raise ValueError("expected a TraceSet among the sections for baseline= to be compared with, found none")
-    standard = None if traces is None else Standard.of(traces, baseline)
+    asked = sections if isinstance(sections, Standard) else None
+    blocks = outline(asked.seen.traces if asked else sections)
+    standard = asked or _standard(blocks, baseline)
     chapters = chapters_of(blocks, standard)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
@@ -99,6 +98,14 @@ def render(
         **(standard.first_screen() if standard else _NO_TRACES),
         **(standard.contents(chapters.colours, chapters.shown, chapters.elsewhere) if standard else {}),
     )
+
+
+def _standard(blocks: Blocks, baseline: TraceSet | None) -> Standard | None:
+    """Return the answers about the TraceSet among the blocks; None without one."""
+    traces = next((block for block in blocks if isinstance(block, TraceSet)), None)
+    if traces is None and baseline is not None:
+        raise ValueError("expected a TraceSet among the sections for baseline= to be compared with, found none")
+    return None if traces is None else Standard.of(traces, baseline)
 
 
 def _script(kinds: set[str]) -> str:

@@ -241,7 +241,9 @@ def _period(seen: Overview) -> str:
 
 
 def _map(seen: Overview, colours: Colours) -> dict[str, Any]:
-    """Return the service map with its words."""
+    """Return the service map with its words; without a box where nothing stands for a call."""
+    if not seen.traces.weights.n_effective:
+        return {"count": 0}
     graph = map_payload(seen.graph, colours=colours)
     return {
         "height": fitting_height(graph["size"][1] + 100),
@@ -254,11 +256,10 @@ def _map(seen: Overview, colours: Colours) -> dict[str, Any]:
 
 
 def _volume(seen: Overview) -> Markup | None:
-    """Return traces over time; None where no start is known."""
-    spans, root = seen.traces.columns.spans, seen.traces.forest.root_row
+    """Return traces over time; None where no start is known, or where traces stand for nothing."""
+    spans, root, weights = seen.traces.columns.spans, seen.traces.forest.root_row, seen.traces.weights.value
     known = (spans.quality[root] & Quality.NO_START) == 0
-    if not known.any():
+    if not weights[known].any():
         return None
     failed = seen.traces.summary["is_error"].to_numpy(np.float64)
-    weights = seen.traces.weights.value
     return volume_picture(spans.start_ns[root][known], weights[known], failed[known], width=1000)

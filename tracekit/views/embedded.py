@@ -130,7 +130,7 @@ def _chart(figure: Any) -> Embedded:
     """Return a figure: its light form, and how its colours are called in the dark."""
     _check_offline(figure)
     light = repainted(json.loads(figure.to_json()), "light")
-    painted = {colour: other for colour in _strings(light) if (other := repainted(colour, "dark")) != colour}
+    painted = {colour: other for colour in sorted(_strings(light)) if (other := repainted(colour, "dark")) != colour}
     data = json.dumps({"figure": light, "dark": painted}, ensure_ascii=False, allow_nan=False)
     title = clean(html.unescape(figure.layout.title.text or "Chart"), limit=200)
     height = int(figure.layout.height or _TALL) + _BORDER
