@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tracekit.loading.xray_answer import Answer
     from tracekit.loading.xray_walk import Walk
 
-_AT_ONCE = 1 << 20  # bytes: enough to spread the cost of a batch, few enough to stay near the processor
+AT_ONCE = 1 << 20  # bytes: enough to spread the cost of a batch, few enough to stay near the processor
 
 
 class Reader(Protocol):
@@ -73,7 +73,7 @@ class Scanner:
         except ValueError:
             return False
         self._kept += len(data)
-        if self._kept > _AT_ONCE:
+        if self._kept > AT_ONCE:
             self.flush()
         return True
 
