@@ -245,6 +245,7 @@ def test_a_funnel_has_a_bar_a_stage_with_what_passed():
     assert red == [False, *(status == "fail" for status in seen.funnel["status"][1:])]
     assert sum(red) >= 2
     assert "50.0 %" in str(plot(seen).picture())
+    assert plot(seen, theme="dark").data[0].insidetextfont.color == "#e4e6ea", "words in a bar are read on dark as well"
 
 
 def test_metrics_stand_beside_their_targets():

@@ -84,6 +84,7 @@ def _funnel(result: Coverage) -> Chart:
         text=said,
         textposition="auto",
         insidetextanchor="start",
+        insidetextfont={"color": INK},
         cliponaxis=False,
         hovertemplate="%{y}: %{text}<extra></extra>",
     )
