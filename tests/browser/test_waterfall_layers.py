@@ -443,6 +443,37 @@ def test_what_corrected_clocks_put_before_the_trace_can_be_seen(visit):
     assert page.locator(".tkw-head").inner_text().split("\n")[0] == "-100 µs"
 
 
+def loops(calls, trace_id="a1"):
+    """Shop POST /pay 0..1000 with so many calls of 10 us, one every 100 us."""
+    rows = [("1", None, "shop", "POST /pay", 0, 1000, "UNSET")]
+    rows += [(f"a{k}", "1", "ledger", "SELECT", 100 * k, 100 * k + 10, "UNSET") for k in range(calls)]
+    return TraceSet.from_spans(frame_of(rows, trace_id))
+
+
+def test_repeats_of_two_traces_are_counted_on_either_side(visit):
+    for now, before, said in (
+        (6, 1, "6 \u00d7 (was 1), total 60.0 µs (was 10.0 µs), p50 10.0 µs, max 10.0 µs"),
+        (2, 6, "2 \u00d7 (was 6), total 20.0 µs (was 60.0 µs), p50 10.0 µs, max 10.0 µs"),
+        (6, 6, "6 \u00d7, total 60.0 µs (was 60.0 µs), p50 10.0 µs, max 10.0 µs"),
+        (0, 6, "0 \u00d7 (was 6), total 0 ns (was 60.0 µs), p50 \u2013, max \u2013"),
+    ):
+        page = mount(visit, compared_payload(loops(now), "0000", loops(before, "b2"), "0000")[0])
+        row = row_of(page, "SELECT")
+        assert row.locator(".tkw-line").get_attribute("title") == said
+        assert row.locator(".tkw-mark.soft").inner_text() == (f"{now} \u00d7" if now else "missing")
+        whole, hull = row_of(page, "POST /pay").locator(".tkw-b").bounding_box(), row.locator(".tkw-b").bounding_box()
+        assert hull["width"] / whole["width"] == pytest.approx(0.51, abs=0.01)  # gone calls stand where they stood
+        row.click()
+        kept = f"{before} calls, {before * 10}.0 µs" if before > 1 else "1 call, 10.0 µs"
+        assert kept in page.locator(".tkw-det").inner_text()
+
+
+def test_a_span_that_is_gone_can_be_fitted(visit):
+    page = mount(visit, compared_payload(loops(0), "0000", loops(2, "b2"), "0000")[0])
+    page.evaluate("() => W.fit(2)")
+    assert page.evaluate("() => [W.from, W.to]") == pytest.approx([99_500, 110_500])
+
+
 def test_two_traces_in_one_view(visit):
     now = TraceSet.from_spans(frame_of([
         ("1", None, "shop", "POST /pay", 0, 1000, "UNSET"),

@@ -461,25 +461,28 @@ function foldsOf(T) {
 function foldFacts(T, g) {
   const known = T.folds.facts.get(g);
   if (known) return known;
-  const rows = T.folds.members[g], took = Float64Array.from(rows, i => Math.max(0, T.dur[i])).sort();
+  const rows = T.folds.members[g], here = rows.filter(i => !isGone(T, i)), before = T.state ? rows.filter(i => T.state[i] !== ADDED) : [];
+  const took = Float64Array.from(here, i => Math.max(0, T.dur[i])).sort();
   const facts = {
-    count: rows.length,
+    count: here.length,
     total: took.reduce((a, b) => a + b, 0),
-    p50: took[Math.ceil(took.length / 2) - 1],
+    p50: took[Math.ceil(took.length / 2) - 1], // undefined where all are gone: duration knows
     max: took[took.length - 1],
     errors: rows.filter(i => T.flags[i] & ERROR).length,
     path: T.path ? rows.reduce((sum, i) => sum + T.path.whole(i), 0) : 0,
     slowest: rows.reduce((best, i) => (T.dur[i] > T.dur[best] ? i : best)),
     from: rows.reduce((least, i) => Math.min(least, T.start[i]), Infinity),
     to: rows.reduce((most, i) => Math.max(most, finish(T, i)), 0),
-    before: T.state ? rows.filter(i => T.state[i] !== ADDED).length : 0,
+    before: before.length,
+    totalBefore: before.reduce((sum, i) => sum + Math.max(0, T.dur2[i]), 0),
   };
   T.folds.facts.set(g, facts);
   return facts;
 }
 
-const finish = (T, i) => T.start[i] + Math.max(0, T.dur[i]);
-const isPair = (T, i) => !!T.state && T.state[i] !== ADDED && T.state[i] !== MISSING; // a span in both traces
+const isGone = (T, i) => !!T.state && T.state[i] === MISSING; // drawn as it was before
+const finish = (T, i) => T.start[i] + Math.max(0, isGone(T, i) ? T.dur2[i] : T.dur[i]);
+const isPair = (T, i) => !!T.state && T.state[i] !== ADDED && !isGone(T, i); // a span in both traces
 const isParent = (T, i) => T.subEnd[i] > i + 1;
 const hasDetails = T => T.attrOff !== undefined;
 
@@ -495,9 +498,10 @@ function timeWords(T, i) {
 }
 
 function foldWords(T, g) {
-  const { count: calls, total, p50, max, path, before } = foldFacts(T, g);
+  const { count: calls, total, p50, max, path, before, totalBefore } = foldFacts(T, g);
   const share = T.path ? `, ${percent(path / T.path.total)} of the path` : '';
-  return `${count(calls)} ×${T.state && before !== calls ? ` (was ${count(before)})` : ''}, total ${duration(total)}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
+  const was = (differs, words) => (T.state && differs ? ` (was ${words})` : '');
+  return `${count(calls)} ×${was(before !== calls, count(before))}, total ${duration(total)}${was(true, duration(totalBefore))}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
 }
 
 function spokenRow(T, i) {
@@ -653,7 +657,7 @@ class Row {
     const { T } = W, facts = foldFacts(T, g);
     this.colour = colour;
     this.error.hidden = !facts.errors;
-    this.note.textContent = `${count(facts.count)} ×`;
+    this.note.textContent = facts.count ? `${count(facts.count)} ×` : 'missing';
     this.note.hidden = false;
     this.bar.className = 'tkw-b hull';
     this.el.className = 'tkw-row fold';
@@ -668,15 +672,13 @@ class Row {
     const x = time => (time - W.from) * scale;
     this.label.style.width = `${W.split}px`;
     this.line.style.left = `${W.split}px`;
-    const facts = fold < 0 ? null : foldFacts(T, fold), isGone = !facts && T.state && T.state[code] === MISSING;
-    const from = facts ? facts.from : isGone ? T.start2[code] : T.start[code];
-    const to = facts ? facts.to : isGone ? from + T.dur2[code] : finish(T, code);
+    const facts = fold < 0 ? null : foldFacts(T, fold), [from, to] = W.bounds(code);
     const x0 = Math.max(-4, x(from)), x1 = Math.min(width + 4, x(to)), outside = x1 < -3 || x0 > width + 3;
     this.bar.style.display = this.time.style.display = outside ? 'none' : '';
     if (!outside) {
       this.bar.style.transform = `translateX(${x0.toFixed(1)}px)`;
       this.bar.style.width = `${Math.max(2, x1 - x0).toFixed(1)}px`;
-      this.placeTime(W, code, x0, x1, width, facts || isGone);
+      this.placeTime(W, code, x0, x1, width, facts || isGone(T, code));
     }
     this.placeMarks(W, code, fold, x, width);
     this.el.setAttribute('aria-selected', code === W.selected);
@@ -700,7 +702,7 @@ class Row {
     const { T } = W, P = W.showPath ? T.path : null;
     if (fold >= 0) {
       const rows = T.folds.members[fold], colour = this.colour;
-      this.members.draw(rows.length, k => x(T.start[rows[k]]), k => Math.max(x(finish(T, rows[k])) - 1, x(T.start[rows[k]]) + 1), width, box => { box.style.background = colour; });
+      this.members.draw(rows.length, k => x(T.start[rows[k]]), k => Math.max(x(finish(T, rows[k])) - 1, x(T.start[rows[k]]) + 1), width, (box, k) => { Object.assign(box.style, { background: colour, opacity: isGone(T, rows[k]) ? 0.35 : '' }); });
       for (const marks of [this.path, this.events, this.before]) marks.clear();
       return;
     }
@@ -843,7 +845,7 @@ class Minimap {
     const slots = T.meta.slots.map(colourOf), thick = clip((height - 4) / T.n * 0.8, 1, 4), scale = width / this.W.whole;
     for (let i = 0; i < T.n; i++) {
       pen.fillStyle = T.flags[i] & ERROR ? this.W.paints.err : slots[T.svc[i]];
-      pen.fillRect((T.start[i] - T.begin) * scale, 2 + i / T.n * (height - 4), Math.max(1, T.dur[i] * scale), thick);
+      pen.fillRect((T.start[i] - T.begin) * scale, 2 + i / T.n * (height - 4), Math.max(1, (finish(T, i) - T.start[i]) * scale), thick);
     }
     return canvas;
   }
@@ -1003,7 +1005,7 @@ class Detail {
     const rows = [['service', T.meta.services[T.svc[i]]], ['calls', count(facts.count)], ['total', duration(facts.total)], ['p50', duration(facts.p50)], ['max', duration(facts.max)]];
     if (facts.errors) rows.push(['errors', count(facts.errors), true]);
     if (T.path) rows.push(['critical path', `${duration(facts.path)}, ${percent(facts.path / T.path.total)}`]);
-    if (T.state) rows.push(['before', many(facts.before, 'call')]);
+    if (T.state) rows.push(['before', `${many(facts.before, 'call')}, ${duration(facts.totalBefore)}`]);
     const acts = h('div', 'tkw-acts'), isOpen = outline.opened[g];
     acts.append(button(isOpen ? 'Fold' : 'Unfold', () => { this.W.fold(T.n + g, !!isOpen); this.show(T.n + g); }), button('Slowest of them', () => this.W.select(facts.slowest)));
     this.put(T.strings[T.name[i]], this.grid(rows), acts);
