@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path  # noqa: TC003 - typer looks at the types
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,8 +13,13 @@ import tracekit as tk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tracekit.aws.audit import CoverageAudit
+
 FINE, FAILED = 0, 1
 _LONGEST = 160  # characters of an answer in a terminal
+_SHOWN = ("platform", "requests", "recorded", "collector")
+_NUMBERS = {"requests", "traces"}
+_COLUMNS = ("service", "", "verdict", "runs as", "requests", "traces", "collector")
 
 
 def audit(
@@ -58,8 +64,11 @@ def audit(
     if as_json:
         typer.echo(found.findings.frame().to_json(orient="records", indent=1))
     else:
-        typer.echo(clean(repr(found)))
-        show(findings_table(found.findings))
+        for line in _services(found):
+            typer.echo(clean(line))
+        table = findings_table(found.findings)
+        table.title = "What follows"
+        show(table)
         for line in _evidence(found.findings):
             typer.echo(clean(line))
         for name, services in found.alarms.items():
@@ -67,6 +76,29 @@ def audit(
         if save is not None:
             typer.echo(clean(f"{save}: {len(found.answers.records):,} answers; tracekit audit --from {save}"))
     raise typer.Exit(FAILED if any(found.alarms.values()) else FINE)
+
+
+def _services(found: CoverageAudit) -> Iterator[str]:
+    """Yield a line a service: what is wrong with it, in a few words, and the numbers behind."""
+    from tracekit.aws.audit_sheet import when  # noqa: PLC0415 - not for --help
+    from tracekit.aws.audit_words import SHORT  # noqa: PLC0415 - not for --help
+
+    start, end = when(found.answers.start), when(found.answers.end)
+    yield f"{len(found.services):,} services in {found.answers.region}, {start} to {end} UTC"
+    yield ""
+    lines = [_COLUMNS]
+    for name, row in found.services.iterrows():
+        told = [_told(row[column]) for column in _SHOWN]
+        told[-1] = told[-1] if row["platform"] == "container" else ""  # nobody else needs a collector of its own
+        lines.append((str(name), row["headline"], SHORT[row["headline"]], *told))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
+            for name, cell, width in zip(_COLUMNS, line, widths, strict=True)
+        ]
+        yield f" {'   '.join(cells)}".rstrip()
+    yield ""
 
 
 def _evidence(findings: tk.Findings) -> Iterator[str]:
@@ -77,7 +109,26 @@ def _evidence(findings: tk.Findings) -> Iterator[str]:
         if finding.severity == "info" or "answer" not in told:
             continue
         yield f" {finding.check.removeprefix('coverage.')}  {finding.headline}"
-        for row in told[told["source_call"] != ""].to_dict("records"):
+        for row in told.to_dict("records"):
             answer = str(row["answer"])
             cut = answer if len(answer) <= _LONGEST else f"{answer[:_LONGEST]}..."
-            yield f"     {row['fact']}: {row['observed']}  [{row['source_call']}, {row['as_of']}]  {cut}"
+            if row["source_call"]:
+                source = f"[{row['source_call']}, {row['as_of'][:16]}]"
+                yield f"     {row['fact']}: {_told(row['observed'])}  {source}  {cut}"
+            elif row["note"]:
+                yield f"     {row['note']}"
+
+
+def _told(value: Any) -> str:
+    """Return an observed value as one reads it."""
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+    if isinstance(value, tuple) and len(value) == 2:  # noqa: PLR2004 - so many of so many
+        return f"{value[0]} of {value[1]}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_told(part)}" for name, part in value.items() if not isinstance(part, list))
+    return ", ".join(map(_told, value)) if isinstance(value, list) else str(value)

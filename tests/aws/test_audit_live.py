@@ -456,12 +456,18 @@ def test_the_command_tells_the_diagnoses_and_the_alarms(tmp_path):
     ran = run("--from", "audit-shop", "--save", str(tmp_path / "copy"))
     assert ran.exit_code == 1
     words = " ".join(ran.output.split())
-    assert "CoverageAudit(eu-west-1: 17 services" in words
+    assert words.startswith("17 services in eu-west-1, 2025-11-14 00:00 to 2025-11-21 00:00 UTC")
+    assert "search D2a no collector container 50,292 0 none" in words
+    assert "send-mail OK traced as the rules say lambda 43,462 41,815 shop-api/partners D1a" in words
     assert "TraceCollectionGapDetected: catalogue" in words
     assert "Set Mode=Active." in words
-    assert "tracing_mode: PassThrough [lambda:ListFunctions, 2025-11-21T00:00:00+00:00]" in words
+    assert "tracing_mode: PassThrough [lambda:ListFunctions, 2025-11-21T00:00]" in words
     assert '"TracingConfig": {"Mode": "PassThrough"}' in words
     assert "collector_restarts: 4 [ecs:DescribeTasks" in words
+    assert "collector_running: 2 of 2 [ecs:DescribeTasks" in words
+    assert "iam_refuses: no [iam:SimulatePrincipalPolicy" in words
+    assert "callers: checkout 14,242 [xray:GetServiceGraph" in words
+    assert "needs cloudwatch:GetMetricData (requests)" in words
     assert (tmp_path / "copy" / "answers.jsonl").read_bytes().count(b"\n") > 200
     assert run("--from", str(tmp_path / "copy"), "--service", "web").exit_code == 0
 

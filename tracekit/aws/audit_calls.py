@@ -66,11 +66,13 @@ class Reader:
             raise PullError(f"expected a session of AWS, found none: {error}") from None
         if not self.region:
             raise PullError(
-                "expected a region, found none: give region=, or set AWS_REGION or the region of the profile"
+                "expected a region, found none: give region= (--region), or set AWS_REGION or the region of the profile"
             )
         if self._credentials is None:
             message = "expected credentials in boto3's own chain (environment, profile, role), found none"
-            raise PullError(f"{message}; try `aws sts get-caller-identity`, or audit a saved folder (from_folder=)")
+            raise PullError(
+                f"{message}; try `aws sts get-caller-identity`, or audit a saved folder (from_folder=, --from)"
+            )
 
     def ask(self, operation: str, most_pages: int = 1000, **request: Any) -> Answer:
         """Return what AWS answers, all pages joined.

@@ -212,6 +212,7 @@ def _health(sheet: Sheet, service: dict[str, Any], answers: Answers) -> None:
     excerpt = [{k: c.get(k) for k in ("lastStatus", "healthStatus", "exitCode", "reason")} for _, c in pairs][:5]
     sheet.add(7, "collector_running", (up, int(service.get("desiredCount", 0))), source, excerpt)
     sheet.add(7, "collector_health", health, source, excerpt, "UNKNOWN: the container has no health check")
-    sheet.add(7, "collector_restarts", len(stopped), source, excerpt, "stopped with an error in the last hour")
+    falls = [{name: one.get(name) for name in ("lastStatus", "exitCode", "reason")} for one in stopped][:3]
+    sheet.add(7, "collector_restarts", len(stopped), source, falls, "stopped with an error in the last hour")
     reason = next((str(c.get("reason") or f"exit code {c.get('exitCode')}") for c in stopped), "")
     sheet.add(7, "collector_reason", reason, source)

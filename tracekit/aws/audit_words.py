@@ -172,6 +172,36 @@ WORDS: dict[str, Words] = {
     ),
     "OK": Words("info", "{svc}: nothing failed and nothing is unknown; observed over expected traces is {ratio}.", ""),
 }
+SHORT = {
+    "OK": "traced as the rules say",
+    "T0q": "no traffic",
+    "T0u": "requests not known",
+    "T8u": "not everything is known",
+    "D1a": "tracing is switched off",
+    "D1b": "traces only what others sampled",
+    "D1c": "not instrumented (switched on)",
+    "D1n": "cannot be traced",
+    "D2a": "no collector",
+    "D2b": "its collector is ill",
+    "D2c": "not instrumented (its collector is well)",
+    "D3a": "sampled too little",
+    "D3b": "all sampled, not all there",
+    "D3b'": "sampled traces are lost",
+    "D3c": "sampled as the rules say",
+    "D3d": "more traces than the rules explain",
+    "D3e": "too few requests to tell",
+    "D3f": "only a share is indexed",
+    "D3x": "too few requests to tell",
+    "D4a": "deployed without tracing",
+    "D4b": "traces ended",
+    "D5a": "a hole in time",
+    "D5b": "called, but silent",
+    "D5c": "context is lost",
+    "G1": "in no group",
+    "W1": "may not write traces",
+    "W2": "has no way to X-Ray",
+}
+"""What a diagnosis is called in a table."""
 CLOSING = {
     "T0": "cloudwatch:GetMetricData (requests)",
     "T1": "lambda:ListFunctions, the task definition, kubectl or apigateway:GET (is tracing on); SDK initialisation in"

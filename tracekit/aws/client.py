@@ -141,7 +141,9 @@ class Caller:
         except BotoCoreError as error:
             raise PullError(f"expected a session of AWS, found none: {error}") from None
         if self._region is None:
-            message = "expected a region, found none: give region=, or set AWS_REGION or the region of the profile"
+            message = (
+                "expected a region, found none: give region= (--region), or set AWS_REGION or the region of the profile"
+            )
             raise PullError(message)
         if self._credentials is None:
             message = (
