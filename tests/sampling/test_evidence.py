@@ -140,6 +140,11 @@ def test_paths_never_seen():
     assert status(tk.sampling(traces_of(RNG, 63, name=some), rules=0.05), "paths.unseen") == ["inconclusive"]
 
 
+def test_two_traces_do_not_prove_that_all_traffic_takes_other_paths():
+    text = said(tk.sampling(traces_of(RNG, 2, name=["a", "b"]), rules=0.05), "paths.unseen")
+    assert text.endswith("not assessable: needs 20 traces or more with one probability; there are 2.")
+
+
 def test_paths_that_only_a_certain_policy_kept_are_thinned_too():
     """One request in ten fails, each on a path of its own: all of them are in hand, and one in twenty of the rest."""
     names = [*(f"GET /{n}" for n in range(400)), *["GET /"] * 180]

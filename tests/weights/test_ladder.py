@@ -368,3 +368,29 @@ def test_a_stratum_with_few_traces_stands_alone_and_a_missing_duration_is_a_clas
     took = [np.nan, np.nan, 5e6, 9e9]
     log = pd.DataFrame({"trace_id": [f"{n:032x}" for n in range(1, 5)], "route": ["/a", "/a", "/b", "/b"]})
     assert weights(numbered([1, 3]), log.assign(duration_ns=took)) == ([2.0, 2.0], ["log"] * 2)
+
+
+def test_traces_kept_for_what_they_are_stand_for_nobody_else():
+    """Failed requests, all in hand, and no word of the others: a rate of all requests cannot be told from them."""
+    errors = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
+    failed = one_each(status_code=["ERROR"] * 40)
+    for policies in ([errors], [errors, DRAW]):
+        kept = failed.with_weights({"processors": {"tail_sampling": {"policies": policies}}})
+        assert set(kept.weights.value) == {1.0}
+        assert kept.weights.is_one_kind
+        assert kept.weights.statement.endswith("figures describe such requests, not all traffic")
+        shares = tk.coverage(kept).metrics.set_index("metric")["meaning"]
+        assert shares["M2a"].iloc[0] == "failing traces, of requests kept for what they are in this window"
+        told = [f for f in tk.sampling(kept) if f.check in {"bias.tail", "evidence.loss", "paths.unseen"}]
+        assert len(told) == 3
+        assert all("needs traces of the other requests; these were all kept" in finding.headline for finding in told)
+    for everything in (
+        {"name": "all", "type": "always_sample"},
+        DRAW | {"probabilistic": {"sampling_percentage": 100}},
+    ):
+        kept = failed.with_weights({"processors": {"tail_sampling": {"policies": [errors, everything]}}})
+        assert "every request left its trace" in kept.weights.statement
+        assert len([f for f in tk.sampling(kept) if f.check == "bias.tail"]) == 2
+
+
+DRAW = {"name": "rest", "type": "probabilistic", "probabilistic": {"sampling_percentage": 5}}

@@ -102,7 +102,8 @@ class Known:
         """Which traces an estimate rests on, their probabilities, and what it is about."""
         if self.sample.traces.weights.known.all():
             base = np.flatnonzero(self.sample.base)
-            return base, self.sample.probability[base], "of all traffic in this window"
+            about = "requests kept for what they are" if self.sample.traces.weights.is_one_kind else "all traffic"
+            return base, self.sample.probability[base], f"of {about} in this window"
         every = np.arange(len(self.sample.traces))
         return every, np.ones(len(every)), "of the recorded traces; weights are unknown"
 
@@ -283,7 +284,7 @@ METRICS = {
     "M2a": Metric("error traces", "ratio", more_is_better=False, target=None, measure=error_share),
     "M2b": Metric("errors captured", "ratio", more_is_better=True, target=0.90, measure=errors_captured),
     "M3": Metric("p95 trace latency", "ns", more_is_better=False, target=None, measure=latency_p95),
-    "M4": Metric("traffic on usual paths", "ratio", more_is_better=True, target=None, measure=usual_paths),
+    "M4": Metric("traffic on usual paths", "ratio", more_is_better=True, target=0.5, measure=usual_paths),
     "M5": Metric("span error rate", "ratio", more_is_better=False, target=None, measure=span_errors),
     "M6": Metric("p95 ingestion lag", "ns", more_is_better=False, target=30e9, measure=ingestion_lag),
     "M7": Metric("sampling rate", "ratio", more_is_better=True, target=None, measure=sampled_requests),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LEAST, _MOST = 1 - 1e-9, 2.0**63  # beyond it, squares of weights lose themselves
 UNKNOWN, NOT_SAMPLED, BEYOND = "unknown", "not sampled", "beyond the base sample"
+CERTAIN = "tail policy, certain"
 LOG, CALIBRATION = "log", "calibration"
 STRATIFIED = frozenset({LOG, CALIBRATION})
 """Sources that know how many requests of a stratum were kept, and not which ones had which chance."""
@@ -61,6 +62,11 @@ class Weights:
         return np.where(usable, 1 / np.where(usable, self.value, 1), np.nan)
 
     @property
+    def is_one_kind(self) -> bool:
+        """Whether all that stand for anybody were kept for what they are, failed or slow: none stands for the rest."""
+        return {name for name in self.sources if name not in {NOT_SAMPLED, BEYOND}} == {CERTAIN}
+
+    @property
     def n_effective(self) -> float:
         """Kish's effective number of traces: (sum w)^2 / sum w^2."""
         square = float((self.value**2).sum())
@@ -93,6 +99,8 @@ class Weights:
         several = f"{len(named)} sources ({', '.join(f'{n:,} from {name}' for name, n in named.items())})"
         said = f"weights from {several if len(named) > 1 else next(iter(named))}"
         said += f"; {int(beside.sum()):,} traces beside the sample count as 0" * bool(beside.any())
+        if self.is_one_kind:
+            return f"{said}: all were kept for what they are, and figures describe such requests, not all traffic"
         if (self.value == 1).all():
             return f"{said}: all are 1, every request left its trace, and figures describe all traffic"
         alike = ", where requests of one stratum had one chance" * bool(STRATIFIED & set(named))

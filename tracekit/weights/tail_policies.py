@@ -9,7 +9,7 @@ import numpy as np
 from tracekit.attributes import Codes
 from tracekit.schema import Quality, Status
 from tracekit.weights.id_maps import tail_sampling_share
-from tracekit.weights.known import BEYOND
+from tracekit.weights.known import BEYOND, CERTAIN
 from tracekit.weights.xray_reservoir import Shares, root_attribute
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
     from tracekit.weights.rules import Rules, TailPolicy
 
-CERTAIN, DRAWN = "tail policy, certain", "tail policy, drawn"
+DRAWN, EVERY = "tail policy, drawn", "tail policy, every trace"
 
 
 def policy_weights(traces: TraceSet, rules: Rules) -> Shares:
@@ -41,6 +41,8 @@ def policy_weights(traces: TraceSet, rules: Rules) -> Shares:
     -----
     A trace that no policy explains (its id does not pass, and nothing keeps it for certain) is refused: the rules are
     not those that were in force.  ``tailsampling.policy``, where it is recorded, names the policy that decided first.
+    Traces that were all kept for certain stand for nobody else (``Weights.is_one_kind``): without a policy that draws
+    from the rest, or where none that was drawn is in hand, nothing is known of all traffic.
 
     Examples
     --------
@@ -53,7 +55,7 @@ def policy_weights(traces: TraceSet, rules: Rules) -> Shares:
     >>> policy_weights(shop, sampling_rules({"policies": [errors]})).obstacles
     {'no policy of the configuration explains them': 1}
     """
-    labels = [CERTAIN, DRAWN, BEYOND]
+    labels = [EVERY if _keeps_all(rules) else CERTAIN, DRAWN, BEYOND]
     drawn = [policy for policy in rules.tail if policy.kind == "probabilistic" and policy.probability > 0]
     passed = _passed(traces, drawn)
     rate = max((policy.probability for policy in drawn), default=0.0)
@@ -70,6 +72,11 @@ def policy_weights(traces: TraceSet, rules: Rules) -> Shares:
     codes = Codes(np.where(missing, -1, source).astype(np.int32), labels)
     why = "no policy of the configuration explains them"
     return Shares(weight, codes, {why: int(missing.sum())} if missing.any() else {})
+
+
+def _keeps_all(rules: Rules) -> bool:
+    """Return whether some policy keeps whatever comes."""
+    return any(p.kind == "always_sample" or (p.kind == "probabilistic" and p.probability == 1) for p in rules.tail)
 
 
 def _passed(traces: TraceSet, drawn: list[TailPolicy]) -> Array:

@@ -207,6 +207,8 @@ class Inputs:
         unknown, total = int((~self.traces.weights.known).sum()), len(self.traces)
         if not total:
             return "traces"
+        if self.traces.weights.is_one_kind:
+            return "traces of the other requests; these were all kept for certain, failed or slow"
         if not unknown and self.base.any():
             return ""
         if not unknown:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 CHECK = "paths.unseen"
-_MOST, _TOP, _TOO_MANY = 0.05, 20, 0.5
+_MOST, _TOP, _TOO_MANY, _FEWEST = 0.05, 20, 0.5, 20
 _SUBJECT = "Share of the traffic on paths never seen"
 
 
@@ -35,7 +35,7 @@ def unseen_paths(inputs: Inputs) -> list[Finding]:
     Returns
     -------
     list of Finding
-        ``warn`` above 5 %, ``ok`` where the upper limit is below.
+        ``warn`` above 5 %, ``ok`` where the upper limit is below; refused below twenty traces.
 
     Notes
     -----
@@ -62,7 +62,10 @@ def unseen_paths(inputs: Inputs) -> list[Finding]:
     path = path_codes(inputs.traces)[chosen]
     counts = np.sort(np.bincount(path))[::-1]
     counts = counts[counts > 0]
-    n, unseen = int(counts.sum()), unseen_mass(counts, level=inputs.level)
+    n = int(counts.sum())
+    if n < _FEWEST:
+        return [needs(CHECK, _SUBJECT, f"{_FEWEST} traces or more with one probability; there are {n}", inputs)]
+    unseen = unseen_mass(counts, level=inputs.level)
     top = float(counts[:_TOP].sum() / n)
     table = pd.DataFrame(
         {"paths": [len(counts)], "n_traces": n, "estimate": unseen.mass, "ci_low": unseen.low, "ci_high": unseen.high,
