@@ -75,9 +75,11 @@ def sampling(
         YAML file with one of them, or a rate.
     requests
         Requests that somebody else counted, one row a stratum and window: ``count`` and any of ``time`` (UTC unless it
-        says otherwise), ``end``, ``service``, ``route``, ``method``, ``status``.
+        says otherwise), ``end``, ``service``, ``route``, ``method``, ``status`` (``elb 5xx`` is what a load balancer
+        answered by itself), ``instance``, ``rule``.
     log
-        One row a request, sampled or not: ``trace_id`` and any of ``service``, ``route``, ``method``, ``status``.
+        One row a request, sampled or not: ``trace_id`` and any of ``service``, ``route``, ``method``, ``status``,
+        ``target_status`` (missing where no service answered), ``time`` and ``duration_ns``.
     expected
         What you expect: ``rate``, ``incident`` (occurrences, or occurrences and traces needed), ``capture``, ``stages``
         (``instrumented``, ``sampled``, ``indexed``), ``processes``, ``attributes``.
