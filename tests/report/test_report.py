@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 from shop_traces import no_traces, shop_frame, shop_traces
 
+import tracekit as tk
 from tracekit import TraceSet
 from tracekit.errors import RenderError
 from tracekit.report import report
+from tracekit.report.failures import exceptions_table
 from tracekit.report.overview import Overview
 from tracekit.report.page import render
 from tracekit.report.policy import inline, packed
@@ -270,3 +272,13 @@ def test_what_the_template_asks_for_must_be_there(shop, monkeypatch):
     monkeypatch.setattr(Standard, "first_screen", lambda _: {})
     with pytest.raises(jinja2.UndefinedError):
         render(shop)
+
+
+def test_exceptions_are_told_with_their_first_and_last_moment():
+    during = tk.load_sample("checkout-regression")[1]
+    rows = exceptions_table(Overview(during), Colours(), set()).rows
+    found = tk.errors(during).exceptions
+    assert len(rows) == len(found) > 0
+    assert [row[3].value for row in rows] == found["event_count"].astype(float).tolist()
+    assert [row[5].value for row in rows] == [float(time.value) for time in found["first_time"]]
+    assert rows[0][7].text in during.trace_ids

@@ -321,3 +321,10 @@ def test_a_page_without_parts_of_its_own_does_not_know_plotly():
     chapters = chapters_of(outline(shop_traces()), None)
     assert chapters.views == []
     assert chapters.introduction == []
+
+
+def test_a_series_is_a_table():
+    series = shop_traces().summary["duration_ns"].nlargest(2)
+    page = Page(render([tk.section("Longest", series)]))
+    assert [text.strip() for tag, text in page.texts if tag == "th" and text.strip()] == ["trace id", "duration"]
+    assert "339 ms" in " ".join(text for tag, text in page.texts if tag == "td")
