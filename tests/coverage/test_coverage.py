@@ -121,6 +121,17 @@ def test_usual_paths():
     names = np.where(np.arange(400) < 380, "usual", [f"odd {at}" for at in range(400)])
     seen = tk.coverage(TraceSet.from_spans(spans(400, name=names)))
     assert value(seen, "M4")["value"] == pytest.approx((380 + 19) / 400)
+    assert value(seen, "M4")["verdict"] == "ok", "the twenty usual paths cover most"
+    odd = tk.coverage(TraceSet.from_spans(spans(400, name=[f"odd {at}" for at in range(400)])))
+    assert (value(odd, "M4")["value"], value(odd, "M4")["verdict"]) == (0.05, "fail")
+
+
+def test_usual_is_what_the_traffic_does_and_not_the_sample():
+    """Of 30 paths ten were kept whole and twenty at a tenth: these are the usual ones."""
+    path = np.repeat(np.arange(30), np.where(np.arange(30) < 10, 12, 8))
+    weights = pd.Series(np.where(path < 10, 1.0, 10.0), trace_ids(len(path)))
+    traces = TraceSet.from_spans(spans(len(path), name=[f"path {at}" for at in path])).with_weights(weights)
+    assert value(tk.coverage(traces), "M4")["value"] == pytest.approx(1600 / 1720)
 
 
 STAGES = {"instrumented": 9_900, "sampled": 2_000, "indexed": 990}

@@ -292,3 +292,29 @@ def cut_lines():
         times = {"startTimeUnixNano": str(EPOCH_NS), "endTimeUnixNano": str(EPOCH_NS + 5)}
         span = {"traceId": trace_id, "spanId": trace_id[:16], "name": "x", **times}
         yield {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+
+
+@pytest.mark.parametrize(("loss", "wanted"), [(-1.5, "warn"), (0.0, "measured"), (0.9, "measured")])
+def test_a_runaway_of_traces_is_told_with_its_price(loss, wanted):
+    frame, counts = minutes_of(np.random.default_rng(3), share=0.2, lost=slice(30, 40), loss=loss)
+    found = tk.quality(TraceSet.from_spans(frame), requests=counts, prices={"recorded": 5e6}, checks=["cost"])
+    assert status(found, "cost") == wanted
+    assert ("a runaway that cost $" in said(found, "cost")) == (wanted == "warn")
+    if wanted == "warn":
+        cost = float(said(found, "cost").rpartition("$")[2].rstrip(".").replace(",", ""))
+        due = counts["count"][30:40].sum()
+        assert cost == pytest.approx(5 * 0.3 * due, rel=0.2)
+        assert "raised the sampling rate" in found[0].remedy
+
+
+def test_few_windows_tell_no_runaway():
+    frame, counts = minutes_of(np.random.default_rng(3), minutes=10, share=0.2, lost=slice(4, 6), loss=-1.5)
+    found = tk.quality(TraceSet.from_spans(frame), requests=counts, prices={"recorded": 5.0}, checks=["cost"])
+    assert status(found, "cost") == "measured"
+
+
+def test_counts_without_traces_are_not_fine():
+    none = TraceSet.from_spans(spans(1)).where("duration_ns < 0")
+    found = tk.quality(none, requests=pd.DataFrame({"count": [9]}), checks=["counts.join"])
+    assert status(found, "counts.join") == "not_assessable"
+    assert "needs traces" in said(found, "counts.join")

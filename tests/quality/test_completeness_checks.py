@@ -199,3 +199,11 @@ def test_slack_lets_roots_begin_before_their_calls():
     early = (begin, begin + 50 * MS, begin - 2 * MS, begin + 40 * MS)
     assert stitch(*early).covered == 0
     assert stitch(*early, slack_ns=3 * MS).covered == 50
+
+
+def test_context_cannot_be_told_without_clients_and_with_few_calls():
+    found = tk.quality(TraceSet.from_spans(spans(60)), checks=["propagation.break"])
+    assert "not assessable: needs spans of kind CLIENT" in found[0].headline
+    below = spans(4, span_id="2", parent_span_id="1", kind="CLIENT")
+    found = tk.quality(TraceSet.from_spans(pd.concat([spans(4), below])), checks=["propagation.break"])
+    assert "needs 5 unanswered calls and 5 roots of two services (found 4 and 4)" in found[0].headline

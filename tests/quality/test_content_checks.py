@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from quality.worlds import MS, luhn_number, otlp, said, spans, status, trace_ids
+from quality.worlds import MS, SECOND, luhn_number, otlp, said, spans, status, trace_ids
 
 import tracekit as tk
 from tracekit import TraceSet
@@ -449,3 +449,28 @@ def test_cold_starts_need_functions_and_their_log(traces, log, needs):
     traces = TraceSet.from_spans(traces) if isinstance(traces, pd.DataFrame) else traces
     found = tk.quality(traces, log=log, checks=["coldstart.bias"])
     assert needs in said(found, "coldstart.bias")
+
+
+def test_few_rows_of_a_key_are_measured_and_not_judged():
+    frame = spans(60, name=[f"GET /{at}" for at in range(60)])
+    found = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
+    assert status(found, "cardinality") == "not_assessable"
+    assert "needs 100 spans (found 60)" in said(found, "cardinality")
+    frame = spans(400, name=[f"GET /{at}" for at in range(400)])
+    frame["attributes.user.id"] = [f"u{at}" for at in range(400)]
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
+    rows = finding.evidence.set_index("key")
+    assert rows["status"].to_dict() == {"span name": "warn", "user.id": "measured"}
+    assert rows.loc["span name", "entropy_bits"] == pytest.approx(np.log2(400))
+
+
+def test_a_few_twins_in_few_spans_are_not_settled():
+    rows = []
+    for at in range(30):
+        begin = at * SECOND
+        rows.append(("shop", "app", at + 1, 1, 0, "GET /", "SERVER", begin, begin + 100 * MS))
+        if at < 2:
+            rows.append(("shop", "mesh", at + 1, 2, 1, "GET /", "SERVER", begin + MS, begin + 100 * MS))
+    found = tk.quality(otlp(rows), checks=["duplicates"])
+    assert status(found, "duplicates.twins") == "inconclusive"
+    assert "more spans are needed to tell" in said(found, "duplicates.twins")

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tracekit.analysis.quality.gaps import ALARM_LOSS, ALARM_P, FEWEST_BINS, scopes, trimmed
 from tracekit.analysis.quality.private_scan import labels_shown
 from tracekit.analysis.quality.verdicts import Status, needs, speak
 from tracekit.analysis.sampling.words import number, percent
 from tracekit.findings import Estimate
+from tracekit.stats.gap_scan import gap_scan
 from tracekit.stats.thinned import required_rate
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ def cost(inputs: Inputs) -> list[Finding]:
     are taken for all that were recorded between the first and the last, and scaled to 30 days.  Interval: traces as a
     Poisson count (exact, Garwood).  With ``incident`` (requests of the smallest incident to be caught) the sampling
     rate that leaves a trace of it with 95 % is priced on the requests counted, else on the weights.  With ``budget``
-    (dollars a month): warning above.  Assumes that the period is like the month.
+    (dollars a month): warning above.  With counts that have times, a runaway is told: a window in which chance below
+    1 % explains neither the traces nor a share 20 % above the usual one (``gap_scan`` of the requests without a trace).
+    Assumes that the period is like the month.
 
     Source: ``trace_guide.md`` M8 and F7, mistake 4; Garwood 1936.
     """
@@ -61,13 +65,15 @@ def cost(inputs: Inputs) -> list[Finding]:
         told = (
             f", {'above' if status == 'warn' else 'within' if status == 'ok' else 'about'} the budget of ${budget:,.2f}"
         )
+    run = _runaway(inputs, each)
+    status = "warn" if run else status
     text = (
         f"At the prices given a month of such traces costs ${value:,.2f} (${low:,.2f}-${high:,.2f}, n = {number(n)} "
-        f"traces in this period){told}{_needed(inputs, each)}."
+        f"traces in this period){told}{_needed(inputs, each)}{run}."
     )
     evidence = _by_route(inputs, scale)
     remedy = (
-        "Lower the rate of the routes that cost most; see which rate an incident needs first."
+        "Look for what raised the sampling rate; else lower that of the routes that cost most."
         if status == "warn"
         else ""
     )
@@ -94,6 +100,26 @@ def _needed(inputs: Inputs, each: float) -> str:
     change = f"${added:,.2f} more" if added >= 0 else f"${-added:,.2f} less"
     incident = f"a trace of a {int(occurrences)}-request incident with 95 %"
     return f"; {percent(rate)} of the requests, which leaves {incident}, costs {change}"
+
+
+def _runaway(inputs: Inputs, each: float) -> str:
+    """Return when many more traces came than the requests explain, and what these cost, as a clause."""
+    if inputs.counts is None or not inputs.counts.has_time or not len(inputs.tally.bins):
+        return ""
+    series, _ = trimmed(scopes(inputs)["all"])
+    if len(series.traces) < FEWEST_BINS:
+        return ""
+    found = gap_scan(series.requests - series.traces, series.requests)
+    window = slice(found.start, found.end)
+    came, usual = float(series.traces[window].sum()), float(series.requests[window].sum() * (1 - found.share))
+    if found.p >= ALARM_P or came < (1 + ALARM_LOSS) * usual or came == usual:
+        return ""
+    edges = series.start_ns[found.start], series.end_ns[found.end - 1]
+    begin, end = (pd.Timestamp(int(edge), unit="ns", tz="UTC") for edge in edges)
+    return (
+        f"; from {begin:%Y-%m-%d %H:%M} to {end:%H:%M} UTC {number(came)} traces came where the requests explain "
+        f"{number(usual)}: a runaway that cost ${(came - usual) * each:,.2f}"
+    )
 
 
 def _by_route(inputs: Inputs, scale: float) -> pd.DataFrame:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHECK = "gap.scan"
 _SUBJECT = "Whether collection was interrupted"
-_ALARM_P, _ALARM_LOSS, _FEWEST_BINS, _MOST_GAPS = 0.01, 0.20, 12, 5
+ALARM_P, ALARM_LOSS, FEWEST_BINS, _MOST_GAPS = 0.01, 0.20, 12, 5
 _COLUMNS = ["scope", "start_time", "end_time", "requests", "traces", "expected_traces"]
 _COLUMNS += ["loss_ratio", "low", "high", "status"]
 
@@ -57,17 +57,17 @@ def gaps(inputs: Inputs) -> list[Finding]:
         return [needs(CHECK, _SUBJECT, "request counts with times", "Give requests= with a column time.")]
     if not inputs.tally.bins["traces"].sum():
         return [needs(CHECK, _SUBJECT, "request counts of the time of the traces")]
-    scopes = {name: _trimmed(series) for name, series in _scopes(inputs).items()}
-    long_enough = {n: s for n, (s, _) in scopes.items() if len(s.traces) >= _FEWEST_BINS and s.traces.sum()}
+    parts = {name: trimmed(series) for name, series in scopes(inputs).items()}
+    long_enough = {n: s for n, (s, _) in parts.items() if len(s.traces) >= FEWEST_BINS and s.traces.sum()}
     if not long_enough:
-        return [needs(CHECK, _SUBJECT, f"request counts in at least {_FEWEST_BINS} windows that hold traces")]
+        return [needs(CHECK, _SUBJECT, f"request counts in at least {FEWEST_BINS} windows that hold traces")]
     first = {name: gap_scan(series.traces, series.requests) for name, series in long_enough.items()}
     q = dict(zip(first, false_discovery(np.array([gap.p for gap in first.values()])), strict=True))
     rows: list[dict[str, Any]] = []
     for name, series in long_enough.items():
         rows += _gaps_of(name, series, first[name], q[name], inputs.level)
     evidence = pd.DataFrame(rows, columns=_COLUMNS).sort_values("expected_traces", ascending=False, ignore_index=True)
-    outside = scopes["all"][1]
+    outside = parts["all"][1]
     caveat = f"; {number(outside)} more traces would be due before the first and after the last trace" * (outside >= 1)
     alarms = evidence[evidence["status"] == "fail"]
     if len(alarms):
@@ -84,7 +84,7 @@ def gaps(inputs: Inputs) -> list[Finding]:
 _ASSUMED = ("counts and traces are of the same requests", "the sampling rule did not change within the period")
 
 
-def _scopes(inputs: Inputs) -> dict[str, Series]:
+def scopes(inputs: Inputs) -> dict[str, Series]:
     """Return requests and traces by window: of everything, and of every service where they are counted apart."""
     counts, bins = inputs.counts, inputs.tally.bins
     assert counts is not None
@@ -97,13 +97,13 @@ def _scopes(inputs: Inputs) -> dict[str, Series]:
         traced = np.minimum(sums["traces"].to_numpy(np.float64), requests)
         return Series(start, latest["end_ns"].reindex(start).to_numpy(), requests, traced)
 
-    scopes = {"all": series(bins)}
+    found = {"all": series(bins)}
     if "service_name" in counts.dimensions:
-        scopes |= {str(name): series(part) for name, part in bins.groupby("service_name")}
-    return scopes
+        found |= {str(name): series(part) for name, part in bins.groupby("service_name")}
+    return found
 
 
-def _trimmed(series: Series) -> tuple[Series, float]:
+def trimmed(series: Series) -> tuple[Series, float]:
     """Return the windows from the first trace to the last, and how many traces were due outside."""
     seen = np.flatnonzero(series.traces > 0)
     if not len(seen):
@@ -117,9 +117,9 @@ def _trimmed(series: Series) -> tuple[Series, float]:
 
 def _gaps_of(name: str, series: Series, gap: Gap, q: float, level: float) -> list[dict[str, Any]]:
     """Return the gaps of one scope, each found after masking those before."""
-    rows, requests, alarm = [], series.requests.copy(), _ALARM_P
+    rows, requests, alarm = [], series.requests.copy(), ALARM_P
     while gap.end > gap.start:
-        is_alarm = q < alarm and gap.loss >= _ALARM_LOSS
+        is_alarm = q < alarm and gap.loss >= ALARM_LOSS
         rows.append(_row(name, series, gap, "fail" if is_alarm else "ok", level))
         if not is_alarm or len(rows) == _MOST_GAPS:
             break
