@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from tracekit.loading.ids import packed
 from tracekit.loading.json_depth import MAX_DEPTH, nests_deeper
 from tracekit.loading.ledger import Ledger
 from tracekit.loading.otlp_messages import Attribute, Request, Resource, Scope
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tracekit.loading.otlp_messages import Event, Link, ResourceSpans, ScopeSpans, Span
 
 _NO_PARENT = "0" * 16
-_TRACE_DIGITS, _SPAN_DIGITS = {32}, {16}
+_TRACE_DIGITS, _SPAN_DIGITS = 32, 16
 _KINDS, _STATUSES = frozenset(range(6)), frozenset(range(3))
 _MARK = b'"resourceSpans"'
 _NUL, _NUL_IN_JSON = "\0", b"\\u0000"  # worth a remark, which the tolerant reader makes
@@ -142,8 +143,8 @@ class Scanner:
         (trace, span, start, end, parent, name, kind, attributes, events, links, status, *rest) = zip(
             *map(msgspec.structs.astuple, spans), strict=True
         )
-        ids = _binary(trace, _TRACE_DIGITS, 2), _binary(span, _SPAN_DIGITS, 1)
-        parents = _binary([p or _NO_PARENT for p in parent], _SPAN_DIGITS, 0)
+        ids = packed(trace, _TRACE_DIGITS), packed(span, _SPAN_DIGITS)
+        parents = packed([p or _NO_PARENT for p in parent], _SPAN_DIGITS, may_be_zero=True)
         begun, ended = _times(start), _times(end)
         codes = bytes([0 if s is None else s.code for s in status])
         if not (_KINDS.issuperset(kind) and _STATUSES.issuperset(codes)):
@@ -309,18 +310,6 @@ def _unsigned(numbers: Sequence[int]) -> array[int]:
     return array("I", numbers)
 
 
-def _binary(texts: Sequence[str], digits: set[int], words: int) -> bytes:
-    """Return hex ids as bytes; ValueError for other lengths or alphabets, and, if ``words`` is given, for zeros."""
-    if set(map(len, texts)) != digits:
-        raise ValueError
-    binary = bytes.fromhex("".join(texts))
-    if len(binary) != len(texts) * next(iter(digits)) // 2:  # fromhex passes over white space
-        raise ValueError
-    if words and not np.frombuffer(binary, np.uint64).reshape(-1, words).any(axis=1).all():
-        raise ValueError
-    return binary
-
-
 def _events(events: Sequence[list[Event]]) -> _Events | None:
     """Return the events of a line, None where there are none; ValueError or OverflowError for what is not in order."""
     told = list(chain.from_iterable(events))
@@ -338,7 +327,7 @@ def _links(links: Sequence[list[Link]]) -> _Links | None:
     trace, span, states, attributes, dropped, flags = zip(*map(msgspec.structs.astuple, told), strict=True)
     if _NUL in "".join(states):
         raise ValueError
-    traces = np.frombuffer(_binary(trace, _TRACE_DIGITS, 2), ">u8").reshape(-1, 2)
-    spans = np.frombuffer(_binary(span, _SPAN_DIGITS, 1), ">u8")
+    traces = np.frombuffer(packed(trace, _TRACE_DIGITS), ">u8").reshape(-1, 2)
+    spans = np.frombuffer(packed(span, _SPAN_DIGITS), ">u8")
     ids = traces[:, 0].tolist(), traces[:, 1].tolist(), spans.tolist()
     return _Links(ids, states, attributes, _unsigned(dropped), _unsigned(flags))
