@@ -209,9 +209,23 @@ def test_files_of_clusters_are_read_from_the_folder_of_the_audit(tmp_path):
     outside = tmp_path / "kubectl.json"
     outside.write_text(json.dumps(items))
     (folder / "kubectl-shop.json").unlink()
+    code = tk.audit_coverage(from_folder=folder, kubectl=outside).findings[0].code
+    assert f"from_folder={str(folder)!r}, kubectl=[{str(outside)!r}])" in code
+    assert len(eval(code, {"tk": tk}))
     audit = tk.audit_coverage(from_folder=folder, kubectl=[outside], save=tmp_path / "again")
     assert audit.services.loc["a", "headline"] == "D2c"
     assert tk.audit_coverage(from_folder=tmp_path / "again").services.loc["a", "headline"] == "D2c"
+
+
+def test_the_later_file_of_a_cluster_counts(tmp_path):
+    """What is saved first has a service that is gone later."""
+    answers = answers_of(World((App("old", "pod"), App("new", "pod"))))
+    folder = audit_folder.save(answers, tmp_path / "audit")
+    items = [kube(item) for item in shown(answers) if "old" not in item["metadata"]["name"]]
+    (folder / "kubectl-shop.json").write_text(json.dumps({"items": items}))
+    loaded = audit_folder.load(folder)
+    assert len(loaded.of(KUBECTL)) == 1
+    assert {item["metadata"]["name"] for item in shown(loaded) if item["kind"] == "Deployment"} == {"new"}
 
 
 @pytest.mark.parametrize(

@@ -163,10 +163,10 @@ def audit_coverage(
     incident = (incident, 1) if isinstance(incident, int) else incident
     if incident is not None and not (len(incident) == 2 and incident[0] >= incident[1] > 0):  # noqa: PLR2004 - a pair
         raise ValueError(f"expected incident as occurrences and at most as many traces, found {incident!r}")
-    saved = read_saved([kubectl] if isinstance(kubectl, (str, Path)) else kubectl)
+    files = [kubectl] if isinstance(kubectl, (str, Path)) else list(kubectl)
+    saved = read_saved(files)
     if from_folder is not None:
-        answers = audit_folder.load(from_folder)
-        answers.records.extend(saved)
+        answers = audit_folder.load(from_folder).including(saved)
     else:
         reader = Reader(session, region=region, profile=profile)
         start, end = _period(days, until)
@@ -176,6 +176,8 @@ def audit_coverage(
     given: dict[str, Any] = {"region": answers.region, "days": round((answers.end - answers.start) / 86400, 2)}
     kept = save if save is not None else from_folder
     given = {**(given if kept is None else {"from_folder": str(kept)}), "incident": incident}
+    if files and save is None:
+        given["kubectl"] = [str(file) for file in files]
     call = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
     return conclude(answers, services=services, requests=requests, incident=incident, code=f"tk.audit_coverage({call})")
 

@@ -222,6 +222,16 @@ class Answers:
             self.region, self.start, self.end, [record for record in self.records if record.operation not in left]
         )
 
+    def including(self, calls: Iterable[Answer]) -> Answers:
+        """Return the same with more calls, which stand for those of the same operation and request."""
+        new = list(calls)
+        kept = [
+            one
+            for one in self.records
+            if not any((c.operation, c.request) == (one.operation, one.request) for c in new)
+        ]
+        return Answers(self.region, self.start, self.end, [*kept, *new])
+
     def failures(self) -> Iterator[tuple[str, str]]:
         """Yield (operation, why) of what was not answered, each once; what was never asked among them."""
         for operation in OPERATIONS:

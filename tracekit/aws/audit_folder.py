@@ -107,8 +107,8 @@ def load(folder: str | Path) -> Answers:
             " changed; save the audit again",
             source=str(folder / ANSWERS),
         )
-    records += read_saved(sorted(folder.glob(_CLUSTERS)))
-    return Answers(str(about["region"]), int(about["start"]), int(about["end"]), records)
+    answers = Answers(str(about["region"]), int(about["start"]), int(about["end"]), records)
+    return answers.including(read_saved(sorted(folder.glob(_CLUSTERS))))
 
 
 def _about(folder: Path) -> dict[str, Any]:
