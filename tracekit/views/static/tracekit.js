@@ -497,11 +497,15 @@ function timeWords(T, i) {
   return `${duration(T.dur[i])}, ${T.state[i] === SLOWER ? 'slower' : 'faster'}: was ${duration(T.dur2[i])} (${signed(T.dur[i] - T.dur2[i])})`;
 }
 
+/** How often something is called, and was where that differs. */
+function callWords(T, { count: calls, before }) {
+  return `${count(calls)} ×${T.state && before !== calls ? ` (was ${count(before)})` : ''}`;
+}
+
 function foldWords(T, g) {
-  const { count: calls, total, p50, max, path, before, totalBefore } = foldFacts(T, g);
+  const facts = foldFacts(T, g), { total, p50, max, path } = facts, was = T.state ? ` (was ${duration(facts.totalBefore)})` : '';
   const share = T.path ? `, ${percent(path / T.path.total)} of the path` : '';
-  const was = (differs, words) => (T.state && differs ? ` (was ${words})` : '');
-  return `${count(calls)} ×${was(before !== calls, count(before))}, total ${duration(total)}${was(true, duration(totalBefore))}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
+  return `${callWords(T, facts)}, total ${duration(total)}${was}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
 }
 
 function spokenRow(T, i) {
@@ -657,12 +661,13 @@ class Row {
     const { T } = W, facts = foldFacts(T, g);
     this.colour = colour;
     this.error.hidden = !facts.errors;
-    this.note.textContent = facts.count ? `${count(facts.count)} ×` : 'missing';
+    this.note.textContent = facts.count ? callWords(T, facts) : 'missing';
     this.note.hidden = false;
     this.bar.className = 'tkw-b hull';
     this.el.className = 'tkw-row fold';
     this.words = foldWords(T, g);
-    this.short = `${duration(facts.total)}${T.path ? `, ${percent(facts.path / T.path.total)}` : ''}`;
+    const share = T.path ? `, ${percent(facts.path / T.path.total)}` : '';
+    this.short = duration(facts.total) + (T.state ? `, was ${duration(facts.totalBefore)}` : share);
     set(this.line, { 'aria-label': `${foldWords(T, g)}, starts at ${duration(facts.from)}${facts.errors ? `, ${many(facts.errors, 'error')}` : ''}` });
   }
 
