@@ -102,7 +102,8 @@ class Known:
         """Which traces an estimate rests on, their probabilities, and what it is about."""
         if self.sample.traces.weights.known.all():
             base = np.flatnonzero(self.sample.base)
-            return base, self.sample.probability[base], "of all traffic in this window"
+            about = "requests kept for what they are" if self.sample.traces.weights.is_one_kind else "all traffic"
+            return base, self.sample.probability[base], f"of {about} in this window"
         every = np.arange(len(self.sample.traces))
         return every, np.ones(len(every)), "of the recorded traces; weights are unknown"
 
