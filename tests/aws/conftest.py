@@ -8,7 +8,10 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
+from fake_account import FakeAccount
 from fake_xray import FakeXRay
+
+from tracekit.aws.audit_calls import Reader
 
 MARKERS = ("AKIAMARKERMARKER0001", "marker/secret+Key0002", "markerSessionToken0003")
 
@@ -42,6 +45,27 @@ def serve(monkeypatch):
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         servers.append(server)
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def account(monkeypatch):
+    """Start an account on loopback, or its X-Ray alone; CloudWatch, IAM and EC2 have nobody who listens."""
+    servers = []
+
+    def start(answers, *, is_alone=False):
+        server = FakeAccount(answers)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        servers.append(server)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_XRAY" if is_alone else "AWS_ENDPOINT_URL", server.url)
+        for service in () if is_alone else ("CLOUDWATCH", "IAM", "EC2"):
+            monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", "http://127.0.0.1:9")
+        monkeypatch.setitem(Reader.__init__.__kwdefaults__, "attempts", 2 if is_alone else 1)
         return server
 
     yield start

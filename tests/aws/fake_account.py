@@ -70,7 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
         names = {member.serialization.get("name", name): name for name, member in about.input_shape.members.items()}
         given = {names.get(name, name): value for name, value in (asked | named).items()}
         status, found = self.server.answer(operation, given)
-        data = json.dumps(wire(about.output_shape, found) if status == 200 else found).encode()
+        told = wire(about.output_shape, found) if status == 200 and isinstance(found, dict) else found
+        data = told if isinstance(told, bytes) else json.dumps(told).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -91,18 +92,38 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class FakeAccount(ThreadingHTTPServer):
-    """Serves the records of an account; ``denied`` operations are refused."""
+    """Serves the records of an account, some results a page; ``faults`` answer in place of operations."""
 
     daemon_threads = True
 
-    def __init__(self, answers):
+    def __init__(self, answers, page=2):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers, self.calls, self.denied = answers, Counter(), set()
+        self.answers, self.page = answers, page
+        self.calls, self.faults = Counter(), {}
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
 
     def answer(self, operation, asked):
-        if operation in self.denied:
-            return 403, {"__type": "AccessDeniedException", "message": "no"}
-        for one in self.answers.of(operation):
+        if operation in self.faults:
+            return self.faults[operation]
+        _, _, holds, token_in, token_out, _ = OPERATIONS[operation]
+        content = self.found(operation, asked)
+        items = content.get(holds, [])
+        if not isinstance(items, list) or operation == "xray:BatchGetTraces":
+            return 200, content
+        at = int(asked.get(token_in, "0"))
+        more = {token_out: str(at + self.page)} if at + self.page < len(items) else {}
+        return 200, {**content, holds: items[at : at + self.page], **more}
+
+    def found(self, operation, asked):
+        """What the record of this call holds; of traces, those that are asked for."""
+        records = self.answers.of(operation)
+        if operation == "xray:BatchGetTraces":
+            traces = [one for call in records for one in call.content["Traces"] if one["Id"] in asked["TraceIds"]]
+            return {"Traces": traces, "UnprocessedTraceIds": []}
+        for one in records:
             if all(is_same(asked[name], value) for name, value in one.request.items() if name in asked):
-                return 200, one.content
-        return 200, {OPERATIONS[operation].holds: []}
+                return one.content
+        return {OPERATIONS[operation].holds: []}

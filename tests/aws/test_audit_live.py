@@ -6,15 +6,12 @@ import json
 import re
 import shutil
 import sys
-import threading
 import urllib.request
 import zipfile
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
-import botocore.session
 import pandas as pd
 import pytest
 from audit_cases import _PATH, END, HOUR, WORLDS, App, World, answers_of
@@ -29,80 +26,7 @@ from tracekit.aws.audit_calls import Reader
 from tracekit.aws.audit_retrieval import _graph, retrieve
 from tracekit.cli import app
 
-MODEL = botocore.session.get_session().get_service_model("xray")
-NAMES = {MODEL.operation_model(name).http["requestUri"]: name for name in MODEL.operation_names}
 READS = re.compile(r"(Get|List|Describe|BatchGet|Lookup|Simulate)[A-Z]\w+")
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers as the account's records do."""
-
-    def do_POST(self):
-        server = self.server
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        name = NAMES.get(self.path) or self.headers.get("X-Amz-Target", "?.?").rpartition(".")[2]
-        server.calls[name] += 1
-        status, text = server.answer(name, json.loads(body or b"{}"))
-        data = text if isinstance(text, bytes) else json.dumps(text).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
-
-
-class FakeAccount(ThreadingHTTPServer):
-    """X-Ray, two results a page."""
-
-    daemon_threads = True
-
-    def __init__(self, answers):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers, self.calls, self.faults = answers, Counter(), {}
-
-    def answer(self, name, body):
-        if name in self.faults:
-            return self.faults[name]
-        operation = f"xray:{name}"
-        records = self.answers.of(operation)
-        if not records:
-            return 200, {}
-        if name == "GetServiceGraph":
-            hour = datetime.fromtimestamp(body["StartTime"], UTC).isoformat()
-            records = [one for one in records if one.request["StartTime"] == hour]
-            return 200, records[0].content if records else {"Services": []}
-        if name == "BatchGetTraces":
-            found = [one for call in records for one in call.content["Traces"] if one["Id"] in body["TraceIds"]]
-            return 200, {"Traces": found, "UnprocessedTraceIds": []}
-        holds = OPERATIONS[operation].holds
-        content = records[0].content
-        if not isinstance(content[holds], list):
-            return 200, content
-        at = int(body.get("NextToken", "0"))
-        items = [one | {key: 1.0 for key in ("CreatedAt", "ModifiedAt") if key in one} for one in content[holds]]
-        more = {"NextToken": str(at + 2)} if at + 2 < len(items) else {}
-        return 200, {holds: items[at : at + 2], **more}
-
-
-@pytest.fixture
-def account(monkeypatch):
-    """Start X-Ray on loopback; other services have nobody who listens."""
-    servers = []
-
-    def start(answers):
-        server = FakeAccount(answers)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        servers.append(server)
-        monkeypatch.setenv("AWS_ENDPOINT_URL_XRAY", f"http://127.0.0.1:{server.server_port}")
-        return server
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture
@@ -112,7 +36,6 @@ def moto(monkeypatch):
     server.start()
     _, port = server.get_host_and_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    monkeypatch.setitem(Reader.__init__.__kwdefaults__, "attempts", 2)
     urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/moto-api/reset", method="POST")).close()
     yield server
     server.stop()
@@ -180,14 +103,14 @@ def made_in_moto():
 def test_an_account_of_moto_is_audited(account, tmp_path, markers):
     made_in_moto()
     empty = answers_of(WORLDS["D1c"])
-    server = account(empty)
+    server = account(empty, is_alone=True)
     soon = datetime.now(UTC) + timedelta(hours=1)  # what was made just now is in the period
     audit = tk.audit_coverage(days=1, until=soon, save=tmp_path / "saved")
     assert audit.services.loc["a", "headline"] in {"D1c", "T8u"}
     assert audit.services.loc["b", "headline"] == "D1b"
     assert audit.services.loc["a", "requests"] == 10_000
     assert audit.services.loc["cart", "collector"] == "sidecar"
-    assert server.calls["GetServiceGraph"] == 24
+    assert server.calls["xray:GetServiceGraph"] == 24
     assert audit.services.loc["shop/prod", ["headline", "platform"]].tolist() == ["D1a", "gateway"]
     assert audit.services.loc["landing", "headline"] == "D1n"
     deployed = audit.evidence[audit.evidence["fact"] == "codedeploy"]
@@ -273,7 +196,7 @@ def test_everything_that_an_audit_needs_is_asked_for():
 @pytest.mark.usefixtures("moto")
 def test_only_reads_of_the_list_are_ever_called(account):
     made_in_moto()
-    account(answers_of(WORLDS["D1c"]))
+    account(answers_of(WORLDS["D1c"]), is_alone=True)
     session = boto3.Session(region_name="eu-west-1")
     called = set()
     session.events.register(
@@ -299,13 +222,13 @@ def test_the_list_holds_reads_only_and_nothing_else_can_be_asked():
 
 
 def test_all_pages_are_read(account):
-    server = account(answers_of(WORLDS["OK"]))
+    server = account(answers_of(WORLDS["OK"]), is_alone=True)
     groups = [{"GroupName": str(number)} for number in range(5)]
     server.answers.records.append(server.answers.of("xray:GetGroups")[0])
     next(iter(server.answers.of("xray:GetGroups"))).content["Groups"][:] = groups
     answer = Reader(region="eu-west-1").ask("xray:GetGroups")
     assert [one["GroupName"] for one in answer.content["Groups"]] == ["0", "1", "2", "3", "4"]
-    assert server.calls["GetGroups"] == 3
+    assert server.calls["xray:GetGroups"] == 3
 
 
 @pytest.mark.parametrize(
@@ -319,8 +242,8 @@ def test_all_pages_are_read(account):
     ],
 )
 def test_what_is_not_answered_is_kept_as_not_known(account, fault, failure):
-    server = account(answers_of(WORLDS["OK"]))
-    server.faults["GetGroups"] = fault
+    server = account(answers_of(WORLDS["OK"]), is_alone=True)
+    server.faults["xray:GetGroups"] = fault
     answer = Reader(region="eu-west-1", attempts=1).ask("xray:GetGroups")
     assert not answer.is_known
     assert re.search(failure, answer.failure)
@@ -328,16 +251,16 @@ def test_what_is_not_answered_is_kept_as_not_known(account, fault, failure):
 
 def test_what_is_denied_once_is_not_asked_for_every_hour(account, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    server = account(answers_of(WORLDS["OK"]))
-    server.faults["GetServiceGraph"] = (403, {"__type": "AccessDeniedException", "message": "no"})
+    server = account(answers_of(WORLDS["OK"]), is_alone=True)
+    server.faults["xray:GetServiceGraph"] = (403, {"__type": "AccessDeniedException", "message": "no"})
     (answer,) = _graph(Reader(region="eu-west-1"), END - 168 * HOUR, END)
-    assert (answer.failure, server.calls["GetServiceGraph"]) == ("denied", 1)
+    assert (answer.failure, server.calls["xray:GetServiceGraph"]) == ("denied", 1)
 
 
 @pytest.mark.parametrize("code", ["ExpiredTokenException", "UnrecognizedClientException", "InvalidSignatureException"])
 def test_credentials_that_are_of_no_use_end_the_audit(account, code, markers):
-    server = account(answers_of(WORLDS["OK"]))
-    server.faults["GetServiceGraph"] = (403, {"__type": code, "message": f"the token {markers[2]} is bad"})
+    server = account(answers_of(WORLDS["OK"]), is_alone=True)
+    server.faults["xray:GetServiceGraph"] = (403, {"__type": code, "message": f"the token {markers[2]} is bad"})
     with pytest.raises(
         tk.PullError, match=f"expected credentials that xray:GetServiceGraph accepts, found {code}"
     ) as told:
@@ -346,8 +269,8 @@ def test_credentials_that_are_of_no_use_end_the_audit(account, code, markers):
 
 
 def test_credentials_in_messages_are_masked(account, markers):
-    server = account(answers_of(WORLDS["OK"]))
-    server.faults["GetGroups"] = (400, {"__type": "InvalidRequestException", "message": " ".join(markers)})
+    server = account(answers_of(WORLDS["OK"]), is_alone=True)
+    server.faults["xray:GetGroups"] = (400, {"__type": "InvalidRequestException", "message": " ".join(markers)})
     answer = Reader(region="eu-west-1", attempts=1).ask("xray:GetGroups")
     assert "*** *** ***" in answer.failure
 

@@ -1,19 +1,16 @@
 """Clusters, gateways and deployments: what AWS and kubectl tell of them, and what is made of that."""
 
 import json
-import threading
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 from audit_cases import END, HOUR, WORLDS, App, World, answers_of
-from fake_account import FakeAccount
 
 import tracekit as tk
 from tracekit.aws import audit_folder
 from tracekit.aws.audit import conclude
 from tracekit.aws.audit_answers import DENIED, KUBECTL, OPERATIONS
-from tracekit.aws.audit_calls import Reader
 from tracekit.aws.audit_clusters import read_saved
 
 SENTENCES = {
@@ -81,27 +78,6 @@ def test_the_sentence_and_the_answer_that_it_rests_on(name):
 # -------------------------------------------------------------------- over HTTP
 
 
-@pytest.fixture
-def account(monkeypatch):
-    """A whole account on loopback; CloudWatch, IAM and EC2 have nobody who listens."""
-    servers = []
-
-    def start(answers):
-        server = FakeAccount(answers)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        servers.append(server)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        for service in ("CLOUDWATCH", "IAM", "EC2"):
-            monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", "http://127.0.0.1:9")
-        monkeypatch.setitem(Reader.__init__.__kwdefaults__, "attempts", 1)
-        return server
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
 def counts(answers, names):
     """The requests of the world, as a user counted them."""
     series = {one["Label"]: one for one in answers.items("cloudwatch:GetMetricData")}
@@ -152,7 +128,7 @@ def test_a_whole_account_over_http(account, tmp_path, markers):
 def test_what_is_denied_over_http_is_not_checked(account, operation):
     answers = answers_of(World(APPS), hours=30)
     server = account(answers)
-    server.denied.add(operation)
+    server.faults[operation] = (403, {"__type": "AccessDeniedException", "message": "no"})
     audit = tk.audit_coverage(until=pd.Timestamp(END, unit="s"), days=30 / 24)
     told = {finding.headline for finding in of(audit, "not_checked")}
     assert f"not checked: needs {operation}." in told

@@ -4,7 +4,6 @@ import io
 import json
 import logging
 import re
-import threading
 import traceback
 from pathlib import Path
 
@@ -12,13 +11,11 @@ import nbformat
 import pandas as pd
 import pytest
 from audit_cases import END, App, World, answers_of
-from fake_account import FakeAccount
 from fake_xray import BEGUN, Trace
 from nbclient import NotebookClient
 from typer.testing import CliRunner
 
 import tracekit as tk
-from tracekit.aws.audit_calls import Reader
 from tracekit.aws.folder import read_lines
 from tracekit.cli import app
 
@@ -85,31 +82,11 @@ def test_nothing_of_a_pull_has_them(serve, tmp_path, markers, capfd, caplog):
     assert "***" in str(told.value), "AWS did repeat them"
 
 
-@pytest.fixture
-def account(monkeypatch):
-    """An account on loopback that repeats the credentials in its errors."""
-    server = FakeAccount(answers_of(World((App("a"), App("fn", "lambda", mode="PassThrough"))), hours=4))
-    usual = server.answer
-
-    def answer(operation, asked):
-        if operation in {"xray:GetGroups", "eks:ListClusters"}:
-            return 400, {"__type": "InvalidRequestException", "message": " ".join(server.repeats)}
-        return usual(operation, asked)
-
-    server.answer = answer
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    for service in ("CLOUDWATCH", "IAM", "EC2"):
-        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", "http://127.0.0.1:9")
-    monkeypatch.setitem(Reader.__init__.__kwdefaults__, "attempts", 1)
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
 def test_nothing_of_an_audit_has_them(account, tmp_path, markers, capfd, caplog):
     caplog.set_level(logging.INFO)
-    account.repeats = markers
+    server = account(answers_of(World((App("a"), App("fn", "lambda", mode="PassThrough"))), hours=4))
+    refused = {"__type": "InvalidRequestException", "message": " ".join(markers)}
+    server.faults |= dict.fromkeys(("xray:GetGroups", "eks:ListClusters"), (400, refused))
     how = {"until": pd.Timestamp(END, unit="s"), "days": 4 / 24}
     audit = tk.audit_coverage(**how, save=tmp_path / "audit")
     ran = CliRunner().invoke(app, ["audit", "--days", "0.1", "--save", str(tmp_path / "by-cli")])
