@@ -349,6 +349,15 @@ def test_seconds_that_contradict_the_rules_refuse_the_correction():
     assert " look 2." in said(good, "bias.reservoir")
 
 
+def test_seconds_of_another_time_tell_nothing():
+    world, traces = _reservoir_sampled()
+    later = _log(world).assign(time=lambda log: log["time"] + pd.Timedelta("1D"))
+    told = _by_second(world)
+    other = told.assign(time=told["time"] + pd.Timedelta("1D"), end=told["end"] + pd.Timedelta("1D"))
+    for known in ({"log": later}, {"requests": other}):
+        assert " look 2." in said(tk.sampling(traces, rules=LOCAL, **known), "bias.reservoir")
+
+
 def test_clients_locked_to_the_second_are_no_reservoir():
     rng = np.random.default_rng(4)
     second = rng.integers(0, 3600, 20_000) * SECOND_NS

@@ -104,7 +104,7 @@ def boosts_of(windows: pd.DataFrame, raised: Array, rule: HeadRule, *, level: fl
     ).reset_index(drop=True)  # fmt: skip
 
 
-def in_words(boosts: pd.DataFrame, rule: HeadRule) -> str:
+def in_words(boosts: pd.DataFrame, rule: HeadRule, *, level: float = 0.95) -> str:
     """Return what the boosts kept, as the middle of a sentence.
 
     Examples
@@ -119,7 +119,7 @@ def in_words(boosts: pd.DataFrame, rule: HeadRule) -> str:
     if not len(boosts):
         return ", without a boost"
     kept, asked = float(boosts["traces"].sum()), float(boosts["requests"].sum())
-    low, high = share_interval(kept, asked)
+    low, high = share_interval(kept, asked, level=level)
     return (
         f" outside {counted(len(boosts), 'boost')}, which kept {percent(kept / asked)}"
         f" ({percents(float(low), float(high))}) of {number(asked)} requests where {percent(rule.max_rate)} are allowed"

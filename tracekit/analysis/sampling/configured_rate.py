@@ -204,9 +204,10 @@ def _say(
     beyond = boosts is not None and (boosts["status"] == "fail").any()
     status: Status = worst(["fail" if verdict == "biased" else verdict, "fail" if beyond else "ok"])
     what = f"reservoir {rule.quota} + {percent(rule.rate)}" if rule.quota else percent(rule.rate)
+    apart = "" if boosts is None else in_words(boosts, rule, level=inputs.level)
     base = (
         f"Rule {rule.name} recorded {times(value)} ({factors(max(low, 0), high)}) of what {what} should give"
-        f" ({number(kept)} traces of {number(asked)} requests){'' if boosts is None else in_words(boosts, rule)}"
+        f" ({number(kept)} traces of {number(asked)} requests){apart}"
     )
     settle = n_needed(asked, max(low, 1e-9), high, inputs.margin)
     ends = {

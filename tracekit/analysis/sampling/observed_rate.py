@@ -139,9 +139,8 @@ def by_window(bins: pd.DataFrame, keys: list[str], strata: pd.DataFrame) -> tupl
     if not keys:
         cell, rows = np.zeros(len(bins), np.int64), 1
     else:
-        own = bins[keys].fillna("(none)").astype(str).agg("\0".join, axis=1)
-        known = strata[keys].fillna("(none)").astype(str).agg("\0".join, axis=1)
-        cell, rows = pd.Index(known).get_indexer(pd.Index(own)), len(known)
+        own, known = (pd.MultiIndex.from_frame(some[keys].fillna("(none)")) for some in (bins, strata))
+        cell, rows = known.get_indexer(own), len(known)
     shape = rows, len(starts)
     at = (cell * shape[1] + window)[cell >= 0]
     by = [

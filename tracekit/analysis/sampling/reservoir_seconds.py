@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
     from tracekit.stats.second_reservoir import Quota
 
-_ONE_NS = 1.5e9
+_LONGEST_S = 1.0
 
 
 class Seconds(NamedTuple):
@@ -42,7 +42,7 @@ def seconds(inputs: Inputs) -> Seconds | None:
     Returns
     -------
     Seconds or None
-        None where nobody counted by the second.
+        None where nobody counted by the second, or at another time.
 
     Examples
     --------
@@ -55,7 +55,9 @@ def seconds(inputs: Inputs) -> Seconds | None:
     Seconds(traces=array([1, 0]), requests=array([20, 30]))
     """
     counts = inputs.counts
-    if counts is not None and counts.window_s is not None and counts.window_s <= _ONE_NS / SECOND_NS:
+    if counts is not None and counts.window_s is not None and counts.window_s <= _LONGEST_S:
+        if inputs.counts_needed:
+            return None
         table = inputs.tally.bins.groupby("start_ns")[["traces", "requests"]].sum()
         table = table[table["requests"] > 0]
         return Seconds(*(table[name].to_numpy().astype(np.int64) for name in ("traces", "requests")))
@@ -64,7 +66,7 @@ def seconds(inputs: Inputs) -> Seconds | None:
         return None
     asked = pd.Series(begun // SECOND_NS).value_counts()
     kept = pd.Series(inputs.start_ns // SECOND_NS).value_counts().reindex(asked.index, fill_value=0)
-    return Seconds(kept.to_numpy(np.int64), asked.to_numpy(np.int64))
+    return Seconds(kept.to_numpy(np.int64), asked.to_numpy(np.int64)) if kept.any() else None
 
 
 def log_starts(inputs: Inputs) -> Array | None:
