@@ -127,8 +127,11 @@ class Peekable:
 
     def peek(self, size: int) -> bytes:
         """Return the next ``size`` bytes, fewer only at the end, and keep them."""
-        while len(self._head) < size and (more := self._below.read(size - len(self._head))):
-            self._head += more
+        pieces, count = [self._head], len(self._head)
+        while count < size and (more := self._below.read(size - count)):
+            pieces.append(more)
+            count += len(more)
+        self._head = b"".join(pieces)
         return self._head[:size]
 
     def read(self, size: int, /) -> bytes:
