@@ -107,7 +107,8 @@ def record_sampled(options: Options) -> None:
         "name": options.name,
         "title": "All traces of a shop, and what three samplers keep of them",
         "description": "A quiet night and a busy day of a small shop of nine services, recorded whole; the same "
-        "traces through a head sampler, a collector's tail policies and an X-Ray rule; the access log.",
+        "traces through a head sampler, a collector's tail policies and an X-Ray rule, decided afterwards as pure "
+        "functions of the recording; the access log.",
         "licence": "MIT",
         "made": publish.made(options.command, options.seed, SDK, recorded_at),
         "files": files,
