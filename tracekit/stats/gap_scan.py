@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _EULER = 0.5772156649
 _PLAINLY_CHANCE = 4  # null scans that reach the observed one: then the p-value is known well enough
+_PLAINLY_NOT_SD = 10  # so far above the null that its Gumbel tail is far below any level
 _FIRST_LOOK, _AT_ONCE = 20, 200_000  # null scans before that is asked, and counts that are scanned together
 _OUTLIER_SD = 3.5
 _ONE_SD = (0.1587, 0.5, 0.8413)
@@ -95,7 +96,8 @@ def gap_scan(
     is widened by bins beside it that lost more than half as much, since only some lengths are tried.  The null is a
     parametric bootstrap of the whole procedure; where neighbouring bins agree more than chance allows (lag-1
     correlation above 3 / sqrt(bins)) the share wanders as an AR(1) on the log scale.  It ends early where chance is
-    plainly enough (Besag and Clifford 1991); where none of the null reaches it, a Gumbel tail gives the p-value.
+    plainly enough (Besag and Clifford 1991) or ten standard deviations away; where none of the null reaches it, a
+    Gumbel tail gives the p-value.
 
     Assumes counts of the same requests as the traces, and one sampling rule.  Slightly liberal where the share wanders.
 
@@ -119,8 +121,8 @@ def gap_scan(
     scan, fit = _fit_and_scan(n, usual, lengths)
     z = float(scan.z[0])
     null, wander, rng = np.zeros(0), _wander(n[0], usual, fit), np.random.default_rng(seed)
-    while len(null) < replicates and (null >= z).sum() < _PLAINLY_CHANCE:
-        most = _FIRST_LOOK if not len(null) else max(_AT_ONCE // len(m), _FIRST_LOOK)
+    while len(null) < replicates and not _is_plain(z, null):
+        most = _FIRST_LOOK if len(null) < 2 * _FIRST_LOOK else max(_AT_ONCE // len(m), _FIRST_LOOK)
         share = _null_shares(rng, usual, fit, wander, min(most, replicates - len(null)))
         drawn = rng.binomial(np.rint(m).astype(np.int64), share).astype(np.float64)
         null = np.concatenate((null, _fit_and_scan(drawn, usual, lengths)[0].z))
@@ -283,6 +285,13 @@ def _null_shares(
         return np.broadcast_to(share, shape)
     inverse, inner = (1 - fit.rho[0]) / fit.rho[0], np.clip(share, _LEAST, 1 - _LEAST)
     return rng.beta(inner * inverse, (1 - inner) * inverse, shape)
+
+
+def _is_plain(z: float, null: Array) -> bool:
+    """Return whether more of the null would tell nothing new: chance does as well, or never nearly."""
+    if len(null) >= 2 * _FIRST_LOOK and z > null.mean() + _PLAINLY_NOT_SD * null.std():
+        return True
+    return bool((null >= z).sum() >= _PLAINLY_CHANCE)
 
 
 def _p_value(z: float, null: Array) -> float:
