@@ -98,24 +98,25 @@ def test_a_click_beside_the_boxes_shows_everything_again(page):
     assert dimmed(page) == [False] * 4
 
 
-def test_ctrl_wheel_zooms_where_the_pointer_is(page):
+def zoom(page):
+    """Turn the wheel over the first box; where that stood before."""
     box = page.locator(".node .box").first.bounding_box()
     page.mouse.move(box["x"] + 10, box["y"] + 10)
     page.keyboard.down("Control")
     page.mouse.wheel(0, -300)
     page.keyboard.up("Control")
     page.wait_for_function("() => document.querySelector('.box').getBoundingClientRect().width > 200")
+    return box
+
+
+def test_ctrl_wheel_zooms_where_the_pointer_is(page):
+    box = zoom(page)
     after = page.locator(".node .box").first.bounding_box()
     assert after["x"] + 10 * after["width"] / box["width"] == pytest.approx(box["x"] + 10, abs=1)
 
 
 def test_hidden_and_shown_again_it_stays_as_it_was_left(page):
-    box = page.locator(".node .box").first.bounding_box()
-    page.mouse.move(box["x"] + 10, box["y"] + 10)
-    page.keyboard.down("Control")
-    page.mouse.wheel(0, -300)
-    page.keyboard.up("Control")
-    page.wait_for_function("() => document.querySelector('.box').getBoundingClientRect().width > 200")
+    zoom(page)
     left = page.locator(".tkw-map").get_attribute("viewBox")
     for display in ("none", ""):
         page.evaluate("display => { document.getElementById('host').style.display = display }", display)
