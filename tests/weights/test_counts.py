@@ -131,6 +131,8 @@ def test_a_log_tells_who_answered():
     assert log_columns(log)["status_class"].tolist() == ["2xx", "elb 5xx", "5xx"]
     counts = counts_of_log(log)
     assert (counts.total, counts.balancer_errors) == (2, 1)
+    with pytest.raises(ValueError, match="expected one row a request in the log, found none"):
+        counts_of_log(log[:0])
     assert log_columns(log.drop(columns="target_status"))["status_class"].tolist() == ["2xx", "5xx", "5xx"]
 
 

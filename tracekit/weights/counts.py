@@ -277,6 +277,11 @@ def counts_of_log(log: pd.DataFrame) -> Counts:
     Counts
         Without times.
 
+    Raises
+    ------
+    ValueError
+        No rows, or none of a request that reached a service.
+
     Examples
     --------
     >>> counts_of_log(pd.DataFrame({"trace_id": ["a", "b"], "route": "/pay", "status": [200, 500]})).frame
@@ -284,6 +289,8 @@ def counts_of_log(log: pd.DataFrame) -> Counts:
     0       /pay          2xx    1.0
     1       /pay          5xx    1.0
     """
+    if not len(log):
+        raise ValueError("expected one row a request in the log, found none")
     named = log_columns(log)
     keys = [name for name in DIMENSIONS if name in named]
     if not keys:
