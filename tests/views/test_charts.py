@@ -15,6 +15,8 @@ from plotly import graph_objects as go
 
 import tracekit.views.latency
 from tracekit import TraceSet
+from tracekit.analysis.critical_path import critical_path
+from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
 from tracekit.analysis.timeline import timeline
 from tracekit.views import plot
@@ -203,6 +205,20 @@ def test_two_operations_of_one_service_do_not_look_alike():
         latency(pay_traces()), kind="ecdf", groups=9, against={"a rather long name of it": latency(pay_traces())}
     )
     assert crowded.layout.margin.t > figure.layout.margin.t, "the legend must not cover the title"
+
+
+def test_a_chart_says_what_its_weights_make_of_it():
+    for ask in (latency, errors, critical_path):
+        plain, weighted = plot(ask(pay_traces())), plot(ask(pay_traces().with_weights(20)))
+        assert plain.layout.title.subtitle.text.startswith("no weights are known")
+        assert weighted.layout.title.subtitle.text == ask(pay_traces().with_weights(20)).statement
+        assert "no weights are known" in str(plain.picture())
+    bare = latency(pay_traces())
+    unsaid = plot(type(bare)(bare.table, bare.histogram))
+    assert unsaid.layout.title.subtitle.text is None
+    assert unsaid.layout.margin.t < plot(bare).layout.margin.t, "a line more needs room"
+    well = TraceSet.from_spans(spans([("1", None, "a", "x", "SERVER", 0, 5, "OK")]))
+    assert plot(errors(well)).layout.title.subtitle.text is None, "nothing to describe"
 
 
 def test_limits_are_drawn_where_there_are_limits():

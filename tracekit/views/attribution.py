@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.views.charts import SECONDS, chart, empty_state, faded, legend_room, safe
+from tracekit.views.charts import SECONDS, chart, empty_state, faded, legend_room, safe, subtitled
 from tracekit.views.colours import LIGHT, SHARED
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, MUTE
@@ -73,6 +73,7 @@ def plot_critical_path(result: CriticalPath, *, by: str | Sequence[str] = "servi
         ),
         **row_layout(labels),
     )
+    subtitled(figure, result.statement)
     reach = [
         (_reach(high - mean), _reach(mean - low))
         for mean, low, high in zip(shown["mean_ns"], shown["mean_low_ns"], shown["mean_high_ns"], strict=True)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NAME_LIMIT: Final = 60
 THEMES: Final = ("light", "dark")
+_SUBTITLE: Final = 130  # characters that find room
+_LINE: Final = 20  # pixels
 _FEW_DECADES: Final = 4.5
 SECONDS: Final[dict[str, Any]] = {"tickformat": "~s", "ticksuffix": "s"}  # 5ms, 2s: an axis of durations, in seconds
 HEAT: Final = ("#dcebfa", "#b3d4f5", "#7fb5ea", "#4a90d9", "#1f68b8", "#0b3f7d")  # few to many
@@ -289,6 +291,36 @@ def empty_state(figure: Chart, words: str) -> Chart:
     figure.update_layout(height=160, xaxis=hidden, yaxis=hidden, showlegend=False)
     place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0.6, "xanchor": "left", "showarrow": False}
     figure.add_annotation(text=words, font={"size": 14, "color": MUTE}, **place)
+    return figure
+
+
+def subtitled(figure: Chart, words: str) -> Chart:
+    """Say below the title what the figures of a chart are about.
+
+    Parameters
+    ----------
+    figure
+        Changed in place.
+    words
+        Such as the ``statement`` of an answer; made safe; nothing where it is empty.
+
+    Returns
+    -------
+    Chart
+        The same.
+
+    Examples
+    --------
+    >>> subtitled(chart("Latency"), "no weights are known").layout.title.subtitle.text
+    'no weights are known'
+    """
+    if words:
+        font = {"size": 12, "color": MUTE}
+        top = figure.layout.margin.t or figure.layout.template.layout.margin.t
+        figure.update_layout(title={"subtitle": {"text": safe(words, limit=_SUBTITLE), "font": font}})
+        figure.update_layout(margin={"t": top + _LINE})
+        if figure.layout.height:
+            figure.update_layout(height=figure.layout.height + _LINE)
     return figure
 
 

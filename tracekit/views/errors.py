@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.views.charts import SHARE, safe
+from tracekit.views.charts import SHARE, safe, subtitled
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ERROR
@@ -65,4 +65,4 @@ def plot_errors(result: Errors, *, operations: int = 15) -> Chart:
         nothing="No span failed.",
     )
     figure.update_traces(hovertemplate="%{y}: %{x:.2%}, %{text}<extra></extra>")
-    return figure
+    return subtitled(figure, result.statement) if shown else figure

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.views.charts import SHARE, chart, duration_axis, empty_state, faded, legend_room, safe
+from tracekit.views.charts import SHARE, chart, duration_axis, empty_state, faded, legend_room, safe, subtitled
 from tracekit.views.colours import LIGHT, SHARED
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.latency import binned, grid
@@ -71,7 +71,8 @@ class LatencyChart:
         """
         if not self.rows:
             return empty_state(chart("Latency"), "No span has a duration.")
-        return {"histogram": self._histogram, "ecdf": self._cumulated, "limits": self._limits}[kind]()
+        figure = {"histogram": self._histogram, "ecdf": self._cumulated, "limits": self._limits}[kind]()
+        return subtitled(figure, self.results[""].statement)
 
     def _name(self, row: dict[str, Any], other: str) -> str:
         """Return what a curve is called."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tracekit.views.figures import Chart
 
 _WIDTH, _HEIGHT = 860.0, 380.0
-_TITLE, _LEGEND, _BOTTOM, _RIGHT = 30.0, 20.0, 44.0, 20.0
+_TITLE, _SUBTITLE, _LEGEND, _BOTTOM, _RIGHT = 30.0, 14.0, 20.0, 44.0, 20.0
 _LEGEND_LEFT: Final = 12.0
 _MOST_NAME: Final = 46
 
@@ -58,11 +58,14 @@ def still_picture(figure: Chart) -> Markup:
     for trace in shown:
         if trace.type not in KINDS:
             raise ValueError(f"expected {', '.join(KINDS)} traces, found {trace.type}: it has no still picture")
-    legend = _legend(shown, width) if figure.layout.showlegend is not False else []
-    top = _TITLE + _LEGEND * (1 + max((row for row, *_ in legend), default=-1))
+    about = html.unescape(figure.layout.title.subtitle.text or "")
+    head = _TITLE + (_SUBTITLE if about else 0.0)
+    legend = _legend(shown, width, head) if figure.layout.showlegend is not False else []
+    top = head + _LEGEND * (1 + max((row for row, *_ in legend), default=-1))
     axes = Axes(figure, shown, (0.0, width - _RIGHT, top, height - _BOTTOM))
     parts = [*axes.grid(), *drawn(shown, axes.x, axes.y, figure.layout.barmode), *_marks(figure, axes), *axes.words()]
-    parts += [text(12, 19, title, font_size=14, font_weight=600), *_legend_parts(legend)]
+    parts += [text(12, 19, title, font_size=14, font_weight=600), *_legend_parts(legend, head)]
+    parts += [text(12, 34, about, kind="mute")] if about else []
     parts += [part for trace in shown if trace.type == "heatmap" for part in heat_key(trace, width - _RIGHT, 19)]
     return picture(width, height, title or "Chart", parts, paper=True)
 
@@ -181,7 +184,7 @@ def _marks(figure: Any, axes: Axes) -> list[Markup]:
     return parts
 
 
-def _legend(traces: Sequence[Any], width: float) -> list[tuple[int, float, str, Markup]]:
+def _legend(traces: Sequence[Any], width: float, head: float) -> list[tuple[int, float, str, Markup]]:
     """Return row, place, name and sample of each entry; one alone needs none."""
     named = [(k, t) for k, t in enumerate(traces) if t.name and t.showlegend is not False]
     if len(named) < 2:  # noqa: PLR2004 - the title says it
@@ -192,7 +195,7 @@ def _legend(traces: Sequence[Any], width: float) -> list[tuple[int, float, str, 
         wide = 36 + CHARACTER * len(name)
         if x + wide > width and x > _LEGEND_LEFT:
             row, x = row + 1, _LEGEND_LEFT
-        entries.append((row, x, name, _sample(trace, x, _TITLE + row * _LEGEND + 7, LIGHT[k % len(LIGHT)])))
+        entries.append((row, x, name, _sample(trace, x, head + row * _LEGEND + 7, LIGHT[k % len(LIGHT)])))
         x += wide
     return entries
 
@@ -210,8 +213,6 @@ def _sample(trace: Any, x: float, y: float, colour: str) -> Markup:
     return element("rect", {"x": x + 2, "y": y - 4, "width": 14, "height": 8, "rx": 2, **paint})
 
 
-def _legend_parts(legend: Sequence[tuple[int, float, str, Markup]]) -> list[Markup]:
+def _legend_parts(legend: Sequence[tuple[int, float, str, Markup]], head: float) -> list[Markup]:
     """Return the entries: a sample and a name."""
-    return [
-        part for row, x, name, sample in legend for part in (sample, text(x + 23, _TITLE + row * _LEGEND + 11, name))
-    ]
+    return [part for row, x, name, sample in legend for part in (sample, text(x + 23, head + row * _LEGEND + 11, name))]
