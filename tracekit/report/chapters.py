@@ -128,18 +128,12 @@ def chapters_of(blocks: Blocks, standard: Standard | None) -> Chapters:
         for block in blocks
     ]
     elsewhere = {trace_of(held) for parts in contents for _, inside in parts for held in inside} - {""}
-    services = standard.seen.services if standard else []
-    colours = (
-        SHARED if any(contents) else Colours(services)
-    )  # views of the same notebook have the colours they had there
+    services, waterfalls = (standard.seen.services, standard.waterfalls) if standard else ([], [])
+    colours = SHARED if any(contents) else Colours()  # views of a notebook keep the colours they had there
     colours.assign(services)
-    shown = elsewhere | set(standard.waterfalls if standard else ())
-    taken = (
-        [*standard.taken, *(f"trace-{name}" for name in standard.waterfalls if name not in elsewhere)]
-        if standard
-        else []
-    )
-    composer = Composer(colours, shown, taken)
+    taken = ["main", "plotly-script", *(f"trace-{name}" for name in waterfalls if name not in elsewhere)]
+    shown = elsewhere | set(waterfalls)
+    composer = Composer(colours, shown, [*taken, *(standard.taken if standard else ())])
     chapters = []
     for block, parts in zip(blocks, contents, strict=True):
         if not isinstance(block, Block):

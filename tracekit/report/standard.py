@@ -99,7 +99,8 @@ class Standard:
     @property
     def taken(self) -> list[str]:
         """Ids that the standard sections have."""
-        return ["main", "findings", *SECTIONS, *(f"finding-{finding.check}" for finding in self.findings)]
+        views = ["view-map-1", *(f"view-waterfall-{k + 1}" for k in range(len(self.waterfalls)))]
+        return ["findings", *SECTIONS, *views, *(f"finding-{finding.check}" for finding in self.findings)]
 
     @cached_property
     def findings(self) -> Findings:
