@@ -353,6 +353,16 @@ def test_one_name_for_two_target_groups_says_nothing():
     assert set(conclude(answers).services["headline"]) == {"T0u"}
 
 
+def test_two_workloads_of_one_name_are_told():
+    answers = answers_of(WORLDS["OK of pods"])
+    twin = one_of(answers, "Deployment", "a")
+    shown(answers).append({**twin, "metadata": {**twin["metadata"], "namespace": "staging"}})
+    evidence = conclude(answers).evidence
+    (row,) = evidence[evidence["fact"] == "workload"].to_dict("records")
+    assert row["observed"] == "deployment staging/a"
+    assert row["note"].startswith("deployment shop/a traces under this name, too")
+
+
 def test_an_add_on_that_is_well_says_nothing_of_its_pods():
     addons = (("amazon-cloudwatch-observability", "ACTIVE", ""),)
     answers = answers_of(World((App("a", "pod"),), has_kubectl=False, addons=addons))

@@ -123,7 +123,9 @@ def _read(sheets: Sheets, workload: _Workload, collectors: list[_Workload], call
     sheet = sheets.of(traced_name(environment) or workload.name)
     about = {"kind": workload.kind, "metadata": workload.item["metadata"], "status": workload.item["status"]}
     sheet.add(3, "platform", "container", call, about)
-    sheet.add(3, "workload", workload.label, call, about)
+    other = sheet.value("workload")
+    shared = f"{other} traces under this name, too: what is said of containers is of this one" if other else ""
+    sheet.add(3, "workload", workload.label, call, about, shared)
     sheet.add(3, "cluster", call.request.get("cluster") or "the only one", call)
     injected = [key.removeprefix(_INJECTED) for key in workload.item["metadata"]["annotations"] if _INJECTED in key]
     sheet.add(1, "instrumented_by", ", ".join(f"the operator ({word})" for word in injected) or None, call, injected)
