@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.aws.folder import read_lines
-from tracekit.loading import LOADERS, read, xray_fast
+from tracekit.loading import LOADERS, read, xray_blocks, xray_fast
 from tracekit.loading.xray_segment import Part, exact_times
 from tracekit.loading.xray_times import nanoseconds
 from tracekit.loading.xray_tree import DEEPEST, flat
@@ -275,6 +275,8 @@ PLAIN = {
     "a request id": segment(
         subsegments=[segment(2, namespace="aws", aws={"operation": "Get", "request_id": "R1", "region": "x"})]
     ),
+    "a request id inside a member": segment(subsegments=[segment(2, aws={"inner": {"request_id": "R1"}})]),
+    "a request id and tables": segment(subsegments=[segment(2, aws={"table_names": ["t"], "request_id": "R1"})]),
     "no blocks": segment(http=None, annotations=None),
 }
 
@@ -351,6 +353,17 @@ def test_lines_of_many_megabytes_are_taken_in_pieces(monkeypatch):
     went = alone(monkeypatch)
     traces = same(b"".join(line(segment(number, annotations={"n": number})) for number in range(1, 60)))
     assert (len(traces.spans), went) == (59, [])
+
+
+def test_blocks_that_were_forgotten_are_opened_again(monkeypatch):
+    monkeypatch.setattr(xray_blocks, "BLOCKS_KEPT", 1)
+    went = alone(monkeypatch)
+    parts = [
+        segment(n, name=f"n{n}", http={"response": {"status": n % 2}}, annotations={"a": n % 3}) for n in range(2, 8)
+    ]
+    calls = [segment(n, aws={"operation": f"op{n % 2}", "request_id": f"R{n}"}) for n in range(8, 12)]
+    same(line(segment(1, subsegments=parts + calls)) + line(segment(20, name="cart", service={"version": "1"})))
+    assert went == []
 
 
 def test_levels_come_in_the_order_of_the_documents():
