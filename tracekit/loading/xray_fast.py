@@ -58,6 +58,23 @@ class Scanner:
         Takes the spans.
     reader_of
         Makes what takes the lines in which something is odd; asked for when a line is taken.
+
+    Examples
+    --------
+    >>> from tracekit.loading.builder import Builder
+    >>> from tracekit.loading.ledger import Position
+    >>> from tracekit.loading.xray import LOADER
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> text = '{"id":"53995c3f42cd8ad8","name":"cart","start_time":1480615200.5,"end_time":1480615201}'
+    >>> entry = {"Id": "53995c3f42cd8ad8", "Document": text}
+    >>> answer = {"Traces": [{"Id": "1-58406520-a006649127e371903a2de979", "Segments": [entry]}]}
+    >>> scanner = LOADER.quick(builder)
+    >>> scanner.take(msgspec.json.encode(answer), Position(1, 0)), ledger.accepted
+    (True, 0)
+    >>> scanner.flush()
+    >>> ledger.accepted, ledger.issues
+    (1, [])
     """
 
     def __init__(self, builder: Builder, reader_of: Callable[[Builder], Reader]) -> None:
