@@ -8,7 +8,8 @@ analyses    one question each, a TraceSet in, a result out: ``service_graph``, `
 results     DataFrames, or frozen dataclasses of them; numbers come with their limits and never draw themselves
 views       ``plot(result)`` draws a result, ``waterfall(traces, trace_id)`` a trace; ``explore(traces)`` chooses by
             hand and says the choice as code, ``export(view, path)`` leaves a picture, a table or a trace in a file
-report      ``report(traces, path)`` leaves one HTML file that still works when the traces have expired
+report      ``report(traces, path)`` leaves one HTML file that still works when the traces have expired;
+            ``report([...], path)`` is a page of your own, ``section(title, *parts)`` a heading in it
 
 ``describe()`` lists every column with its unit.  What goes wrong on purpose is a ``TracekitError``.
 

@@ -14,7 +14,9 @@ from tracekit.analysis.path_cells import Sample, cells_of, population_of
 from tracekit.analysis.path_compare import q_values
 from tracekit.analysis.path_factors import Means, split, whole_numbers
 from tracekit.analysis.path_intervals import limits
+from tracekit.attributes import Codes
 from tracekit.traces import TraceSet
+from tracekit.weights import Weights
 
 PARTS = ["presence_change_ns", "frequency_change_ns", "duration_change_ns"]
 
@@ -231,6 +233,16 @@ def test_nothing_to_compare(first, name):
     nobody = critical_path(path.source.where("service_name == 'nobody'"))
     sides = (nobody, path) if first else (path, nobody)
     with pytest.raises(ValueError, match=f"expected requests to compare, found none on {name}; see path.traces"):
+        sides[0].compare(sides[1])
+
+
+@pytest.mark.parametrize(("first", "name"), [(True, "this side"), (False, "the other side")])
+def test_traces_that_stand_for_nothing_cannot_be_compared(first, name):
+    path = path_of([[]])
+    beside = Weights(np.zeros(len(path.traces)), Codes(np.zeros(len(path.traces), np.int32), ["not sampled"]))
+    nothing = critical_path(TraceSet(path.source.columns, weights=beside))
+    sides = (nothing, path) if first else (path, nothing)
+    with pytest.raises(ValueError, match=f"expected weights above 0, found only 0 on {name}; see path.traces.weights"):
         sides[0].compare(sides[1])
 
 

@@ -122,6 +122,10 @@ def test_a_strip_runs_from_p50_over_p95_to_p99():
     assert [float(thick.get(k)) for k in ("x", "width")] == [0, 40]
 
 
+def test_traces_that_stand_for_nothing_are_words():
+    assert "The traces stand for nothing." in words(drawn(volume_picture(np.arange(3), np.zeros(3), np.zeros(3, bool))))
+
+
 @pytest.mark.parametrize("span_ns", [0, 5, 10**6, 10**9, 7 * 10**9, 90 * 10**9, 3_600 * 10**9, 10**15, 10**17, 10**18])
 def test_a_period_is_cut_into_a_readable_number_of_round_steps(span_ns):
     step = time_step(0, span_ns)

@@ -27,6 +27,12 @@ def shop():
     return service_graph(TraceSet.from_spans(frame))
 
 
+def test_calls_that_stand_for_nothing_are_thin_lines(shop):
+    nothing = dataclasses.replace(shop, calls=shop.calls.assign(call_count=0.0))
+    edges = map_payload(nothing, colours=Colours())["edges"]
+    assert [edge["w"] for edge in edges] == [1.2] * 2, "the thinnest line there is"
+
+
 def test_boxes_and_lines_say_what_the_result_says(shop):
     graph = map_payload(shop, colours=Colours())
     boxes = {node["name"]: node for node in graph["nodes"]}

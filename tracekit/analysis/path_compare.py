@@ -120,7 +120,8 @@ def compare(
     Raises
     ------
     ValueError
-        A side without requests, quantiles that are none, a key that no span has, or an ``fdr`` that is no share.
+        A side without requests, or whose requests all stand for nothing, quantiles that are none, a key that no span
+        has, or an ``fdr`` that is no share.
 
     Notes
     -----
@@ -154,6 +155,8 @@ def compare(
     for name, population in zip(("this side", "the other side"), populations, strict=True):
         if not population.chosen.any():
             raise ValueError(f"expected requests to compare, found none on {name}; see path.traces")
+        if not population.weight[population.chosen].any():
+            raise ValueError(f"expected weights above 0, found only 0 on {name}; see path.traces.weights")
     cells = _joint_cells((path, other), [by] if isinstance(by, str) else list(by))
     this_sample, other_sample = (
         Sample.of(side, cells_of_side, population, seed=seed)  # two seeds: drawn independently

@@ -222,9 +222,10 @@ def _failures(changes: Changes) -> Finding | None:
     if np.isnan(before.value) or np.isnan(now.value):
         return None
     if before.low <= now.high and now.low <= before.high:
-        said = (
-            f"{ratio(now.value)} of requests fail, before it was {ratio(before.value)}: chance explains the difference."
-        )
+        was, is_now = ratio(before.value), ratio(now.value)
+        said = f"{is_now} of requests fail, before it was {was}: chance explains the difference."
+        if was == is_now:
+            said = f"{is_now} of requests fail, as before." if now.value else "No request failed, and none before."
         return Finding("failing", "info", said, now, code="errors(traces)")
     is_worse = now.value > before.value
     said = f"{'More' if is_worse else 'Fewer'} requests fail: {ratio(now.value)} instead of {ratio(before.value)}."

@@ -143,7 +143,7 @@ def map_payload(
     calls = [row for row in _records(result.calls) if _ends(row) <= place.keys()]
     pairs = [(str(place[row["caller_service"], False]), str(place[_callee(row)])) for row in calls]
     drawn = layered([str(k) for k in range(len(place))], pairs, _entries(services))
-    most_calls = max((row["call_count"] for row in calls), default=1.0)
+    most_calls = max((row["call_count"] for row in calls), default=0.0) or 1.0
     boxes = enumerate(_records(services))
     return {
         "size": drawn.size,

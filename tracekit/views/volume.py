@@ -79,6 +79,8 @@ def volume_picture(
     """
     if not len(start_ns):
         return picture(width, height, "No traces", [text(0, 16, "No trace has a start.", kind="mute")])
+    if not weight.any():
+        return picture(width, height, "No traces", [text(0, 16, "The traces stand for nothing.", kind="mute")])
     low, high = int(start_ns.min()), int(start_ns.max())
     step = time_step(low, high)
     first = low // step * step
