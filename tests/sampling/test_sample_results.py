@@ -261,6 +261,6 @@ def test_few_traces_and_wrong_parts():
     assert "1 traces" in one._repr_html_()
     with pytest.raises(ValueError, match="expected a second in at least 2 parts, found 1"):
         tk.start_phases(traces_of(RNG, 3), parts=1)
-    empty = tk.start_phases(timed([5]).where("service_name == 'nobody'"), log=pd.DataFrame({"time": []}))
+    empty = tk.start_phases(timed([5]).where("service_name == 'nobody'"), log=pd.DataFrame({"trace_id": ["x"]}))
     assert empty.table["trace_count"].sum() == 0
     assert empty.table["request_count"].isna().all()

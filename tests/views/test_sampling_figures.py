@@ -437,3 +437,4 @@ def test_hostile_names_are_inert_and_legible():
             assert not re.search(r"<(a|b|script|iframe)\b|<img (?!alt)|\u202e|\x00", bundle[kind]), (name, kind)
         ET.fromstring(bundle["image/svg+xml"].encode())
     assert "&lt;a href='http://evil'&gt;x&lt;/a&gt;" in str(views["mix"].picture())
+    assert "&amp;lt;a href" not in views["finding"]._repr_mimebundle_()["text/html"], "escaped once"

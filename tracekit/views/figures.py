@@ -6,6 +6,7 @@ nothing to show; here the bundle is made directly.
 
 from __future__ import annotations
 
+import html
 import json
 from typing import TYPE_CHECKING, Any, Self
 
@@ -95,7 +96,7 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
         picture = self.picture()
         bundle = {
             "application/vnd.plotly.v1+json": {**json.loads(self.to_json()), "config": {"displaylogo": False}},
-            "text/html": f"{image(picture, self.layout.title.text or 'chart')}{self._table or ''}",
+            "text/html": f"{image(picture, html.unescape(self.layout.title.text or 'chart'))}{self._table or ''}",
             "image/svg+xml": str(picture),
             "text/plain": repr(self),
         }

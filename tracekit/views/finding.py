@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -89,7 +90,7 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
         colours=[_COLOURS.get(status, MUTE) for status in dict.fromkeys(known)],
         texts=said,
         zero=found.unit == "ns" and bool((shown[found.low] < 0).any()),
-        table=table(("", "value"), [(finding.headline, ""), *zip(names, said, strict=True)]),
+        table=table(("", "value"), [(finding.headline, ""), *zip(map(html.unescape, names), said, strict=True)]),
         nothing=safe(finding.headline, limit=200),
     )
     figure.update_traces(hovertemplate="%{y}: %{text}<extra>%{fullData.name}</extra>")
