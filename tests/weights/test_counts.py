@@ -1,5 +1,7 @@
 """Counts that people have: read, refused by row, and put beside the traces."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -213,3 +215,13 @@ def test_a_route_that_is_missing_is_the_operation_and_a_code_beats_the_error():
     assert set(stratum_codes(traces, "http_route").series()) == {"/a", "GET /", "/b"}
     codes = traces_of(np.random.default_rng(1), 2, failed=True, **{"attributes.http.response.status_code": [404, None]})
     assert set(stratum_codes(codes, "status_class").series()) == {"4xx", "5xx"}
+
+
+@pytest.mark.parametrize("take", [read_counts, counts_of_log])
+def test_what_is_no_frame_is_refused_with_the_part_that_is(take):
+    part = {read_counts: "counts", counts_of_log: "log"}[take]
+    requests = SimpleNamespace(counts=pd.DataFrame(), log=pd.DataFrame())
+    with pytest.raises(TypeError, match=f"expected a DataFrame of requests, found SimpleNamespace; give its .{part}"):
+        take(requests)
+    with pytest.raises(TypeError, match=r"found str; tracekit\.read_requests reads files"):
+        take("access.log")

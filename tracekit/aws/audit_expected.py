@@ -80,9 +80,10 @@ def _by_rules(requests: Array, rules: tuple[HeadRule, ...] | None, family: str |
     options = []
     for rule in rules:
         kinds = {"classic": ("epoch",), "otel": ("bucket",)}.get(str(family), ("epoch", "bucket"))
-        for kind in kinds:
-            quota = rule.quota if kind == "epoch" else min(rule.quota, 1)
-            options.append(expected_kept(requests, quota, rule.rate, seconds=_HOUR, kind=kind))  # type: ignore[arg-type]
+        options += [
+            expected_kept(requests, rule.quota, rule.rate, seconds=_HOUR, kind=kind)  # type: ignore[arg-type]
+            for kind in kinds
+        ]
     sums = [float(mean.sum()) for mean, _ in options]
     sd = max(float(np.sqrt(variance.sum())) for _, variance in options)
     return Expected(min(sums), max(sums), sd, options[int(np.argmax(sums))][0])

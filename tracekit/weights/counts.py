@@ -114,6 +114,7 @@ def read_counts(frame: pd.DataFrame) -> Counts:
     >>> counts.window_s, counts.notes
     (60.0, ('times without a zone were read as UTC',))
     """
+    a_frame(frame, "counts")
     found = {name: next((c for c in choices if c in frame.columns), None) for name, choices in NAMES.items()}
     if found[COUNT] is None or not len(frame):
         columns = ", ".join(map(str, frame.columns)) or "none"
@@ -289,6 +290,7 @@ def counts_of_log(log: pd.DataFrame) -> Counts:
     0       /pay          2xx    1.0
     1       /pay          5xx    1.0
     """
+    a_frame(log, "log")
     if not len(log):
         raise ValueError("expected one row a request in the log, found none")
     named = log_columns(log)
@@ -327,3 +329,20 @@ def log_columns(log: pd.DataFrame) -> pd.DataFrame:
         alone = (log["target_status"].isna() & table["status_class"].notna()).to_numpy(bool)
         table.loc[alone, "status_class"] = BALANCER + table.loc[alone, "status_class"]
     return table
+
+
+def a_frame(value: object, part: str) -> None:
+    """Refuse what is no DataFrame; of what ``read_requests`` gave, the part that is meant is named.
+
+    Raises
+    ------
+    TypeError
+        Not a DataFrame.
+
+    Examples
+    --------
+    >>> a_frame(pd.DataFrame(), "log")
+    """
+    if not isinstance(value, pd.DataFrame):
+        hint = f"give its .{part}" if hasattr(value, part) else "tracekit.read_requests reads files"
+        raise TypeError(f"expected a DataFrame of requests, found {type(value).__name__}; {hint}")
