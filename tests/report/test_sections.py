@@ -230,6 +230,12 @@ def test_findings_are_told_with_their_calls_and_lead_to_their_traces():
     assert "One is &lt;slow&gt;." in render(finding)
 
 
+def test_names_in_the_sentence_of_a_finding_are_code():
+    source = render([tk.Finding("mix", "info", "`<b>cart` waits for `ledger`.", remedy="Ask `<i>`.")])
+    assert "<p><code>&lt;b&gt;cart</code> waits for <code>ledger</code>." in source
+    assert "Ask <code>&lt;i&gt;</code>." in source
+
+
 def test_hostile_words_are_text_everywhere():
     bad = {"front": HOSTILE, "POST /checkout": f'"{HOSTILE}', "pricing": "<b>x</b>"}
     evil = tk.TraceSet.from_spans(shop_frame(20, bad))

@@ -12,6 +12,7 @@ from tracekit.errors import RenderError
 from tracekit.report.chapters import chapters_of
 from tracekit.report.outline import outline
 from tracekit.report.policy import content_security_policy, inline, packed
+from tracekit.report.prose import sentence
 from tracekit.report.slowest import HEIGHTS
 from tracekit.report.standard import Standard
 from tracekit.traces import TraceSet
@@ -132,7 +133,7 @@ def _style(views: Iterable[Piece]) -> str:
 
 def _environment() -> jinja2.Environment:
     """Return the template engine: everything is cleaned, then escaped; what is missing is an error."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -140,6 +141,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["sentence"] = sentence
+    return environment
 
 
 def _service_rules() -> str:

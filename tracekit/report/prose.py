@@ -11,7 +11,7 @@ import re
 from textwrap import dedent
 from typing import TYPE_CHECKING, Final
 
-from tracekit.views.markup import Markup, element
+from tracekit.views.markup import Markup, content, element
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -53,8 +53,8 @@ def _block(block: str, shown: Container[str]) -> Iterator[Markup]:
         yield element("ul", {}, *(element("li", {}, *_line(item, shown)) for item in items))
 
 
-def _line(text: str, shown: Container[str]) -> Iterator[str]:
-    """Return the pieces of running text: words, code and links."""
+def _line(text: str, shown: Container[str]) -> Iterator[Markup | str]:
+    """Return the pieces of running text, lines joined: words, code and links."""
     line, reached = " ".join(text.split()), 0
     for found in _TOLD_APART.finditer(line):
         code, trace_id = found.groups()
@@ -64,3 +64,14 @@ def _line(text: str, shown: Container[str]) -> Iterator[str]:
         reached = found.end()
         yield element("code", {}, code) if code else element("a", {"href": f"#trace-{trace_id}"}, trace_id)
     yield line[reached:]
+
+
+def sentence(text: str) -> Markup:
+    """Return the sentence of a finding, names between backticks as code.
+
+    Examples
+    --------
+    >>> sentence("`cart` is slower than <b>")
+    '<code>cart</code> is slower than &lt;b&gt;'
+    """
+    return content(*_line(text, ()))

@@ -58,8 +58,20 @@ def element(name: str, attributes: dict[str, object] | None = None, *children: M
     head = "".join(f' {key}="{attribute(value)}"' for key, value in (attributes or {}).items() if value is not None)
     if not children:
         return Markup(f"<{name}{head}/>")
-    body = "".join(child if isinstance(child, Markup) else html.escape(clean(child), quote=False) for child in children)
-    return Markup(f"<{name}{head}>{body}</{name}>")
+    return Markup(f"<{name}{head}>{content(*children)}</{name}>")
+
+
+def content(*children: Markup | str) -> Markup:
+    """Return what stands side by side in an element: markup as it is, text cleaned and escaped.
+
+    Examples
+    --------
+    >>> content("a < b, ", element("code", {}, "cart"))
+    'a &lt; b, <code>cart</code>'
+    """
+    return Markup(
+        "".join(child if isinstance(child, Markup) else html.escape(clean(child), quote=False) for child in children)
+    )
 
 
 def attribute(value: object) -> str:
