@@ -114,6 +114,67 @@ def test_every_stratum_has_its_own_restlessness():
     assert table["traces"].tolist() == [2400, 1200, 1200]
 
 
+def _logged(n=4000, kept=200):
+    """Requests of which the first so many were kept; the log names paths, the traces patterns."""
+    high, low = random_ids(np.random.default_rng(9), n)
+    traces = traces_of(RNG, ids=(high[:kept], low[:kept]), http_route="/cart/{id}")
+    ids = [f"{h:016x}{b:016x}" for h, b in zip(high.tolist(), low.tolist(), strict=True)]
+    return traces, pd.DataFrame({"trace_id": ids, "route": np.where(np.arange(n) % 4 == 0, "/cart/7", "/cart/8")})
+
+
+@pytest.mark.parametrize("as_xray", [False, True])
+def test_a_log_is_joined_by_trace_id_whatever_it_calls_the_route(as_xray):
+    traces, log = _logged()
+    if as_xray:
+        log["trace_id"] = "1-" + log["trace_id"].str[:8] + "-" + log["trace_id"].str[8:].str.upper()
+    found = tk.sampling(traces, log=log, rules=0.05)
+    (rate,) = [f for f in found if f.check == "rate.observed"]
+    table = rate.evidence.set_index("scope")
+    assert table["requests"].to_dict() == {"all requests": 4000, "/cart/7": 1000, "/cart/8": 3000}
+    assert table["traces"].to_dict() == {"all requests": 200, "/cart/7": 50, "/cart/8": 150}
+    assert rate.headline.startswith("All requests were traced at 5 % (")
+    assert "every request is in the log with the trace id it was traced under" in rate.assumptions
+    assert not any("left out" in text or "clocks" in text for text in rate.assumptions)
+    (whole,) = [f for f in found if f.check == "coverage.funnel"]
+    assert whole.evidence["count"].tolist() == [4000, 200]
+    assert whole.estimate.value == 0.05
+
+
+def test_traces_that_are_not_in_the_log_make_no_rate():
+    """By stratum 400 traces of 1,000 requests would be 40 %; only 100 of the requests left one."""
+    traces, log = _logged(1300, 400)
+    found = tk.sampling(traces.with_weights(10), log=log.iloc[300:].assign(route="/cart/{id}"))
+    for name in ("rate.observed", "coverage.funnel"):
+        (one,) = [f for f in found if f.check == name]
+        assert (one.estimate.value, one.estimate.n) == (0.1, 100)
+        assert one.assumptions[-1] == "300 traces are not in the log and are left out"
+
+
+def test_a_log_of_other_requests_or_without_ids_is_not_joined():
+    traces, log = _logged()
+    other = tk.sampling(traces, log=log.iloc[200:])
+    for name in ("rate.observed", "coverage.funnel"):
+        assert status(other, name) == ["not_assessable"]
+        assert "needs a log of the same requests: none of its 3,800 trace ids is among the traces" in said(other, name)
+    plain = log.drop(columns="trace_id").assign(route="/cart/{id}")
+    (by_stratum,) = [f for f in tk.sampling(traces, log=plain) if f.check == "rate.observed"]
+    assert by_stratum.assumptions == ("counts and traces are of the same requests",)
+    counts = pd.DataFrame({"count": [8000]})
+    (counted,) = [f for f in tk.sampling(traces, log=log, requests=counts) if f.check == "rate.observed"]
+    assert counted.estimate.value == 0.025
+
+
+def test_what_the_load_balancer_answered_by_itself_is_no_request_of_the_join():
+    traces, log = _logged()
+    log["status"], log["target_status"] = 200, np.where(np.arange(4000) < 3000, 200.0, np.nan)
+    found = tk.sampling(traces, log=log)
+    (rate,) = [f for f in found if f.check == "rate.observed"]
+    assert rate.evidence["requests"].iloc[0] == 3000
+    assert any("1,000 requests that the load balancer answered by itself" in text for text in rate.assumptions)
+    (whole,) = [f for f in found if f.check == "coverage.funnel"]
+    assert whole.evidence["count"].tolist() == [4000, 3000, 200]
+
+
 # ------------------------------------------------------------------ S02
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import Codes
-from tracekit.weights.counts import log_columns
+from tracekit.weights.counts import BALANCER, DIMENSIONS, log_columns
 from tracekit.weights.known import LOG
+from tracekit.weights.tally import Tally
 from tracekit.weights.xray_reservoir import Shares
 
 if TYPE_CHECKING:
@@ -18,6 +19,76 @@ if TYPE_CHECKING:
 
 DURATION = "duration_ns"
 _FEWEST = 5
+
+
+def held_traces(traces: TraceSet, log: pd.DataFrame) -> Array:
+    """Return the number of the trace that each logged request left, -1 where it is not in hand.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    log
+        One row a request, with ``trace_id`` as recorded; that of X-Ray is understood.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, one a row.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> one = f"{1:032x}"
+    >>> frame = pd.DataFrame({"trace_id": [one], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> held_traces(TraceSet.from_spans(frame), pd.DataFrame({"trace_id": [f"1-{one[:8]}-{one[8:]}", "-"]})).tolist()
+    [0, -1]
+    """
+    ids = log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "").to_numpy()
+    return np.asarray(pd.Index(traces.trace_ids).get_indexer(pd.Index(ids)))
+
+
+def log_tally(traces: TraceSet, log: pd.DataFrame) -> Tally:
+    """Return how many of the logged requests left a trace, joined by trace id.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    log
+        One row a request, sampled or not: ``trace_id`` and any of ``service``, ``route``, ``method``, ``status``.
+
+    Returns
+    -------
+    Tally
+        Strata are those of the log, whatever the traces call them; requests that share a trace each count.  Without
+        what a load balancer answered by itself.  ``outside_count`` are traces that the log does not hold.
+
+    Examples
+    --------
+    The log calls the route by its path, the trace by its pattern:
+
+    >>> from tracekit import TraceSet
+    >>> ids = [f"{n:032x}" for n in (1, 2, 3)]
+    >>> log = pd.DataFrame({"trace_id": ids, "route": ["/cart/7", "/cart/8", "/cart/7"]})
+    >>> frame = pd.DataFrame({"trace_id": ids[:1], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> log_tally(TraceSet.from_spans(frame.assign(http_route="/cart/{id}")), log).frame
+      http_route  requests  traces
+    0    /cart/7         2       1
+    1    /cart/8         1       0
+    """
+    at, named = held_traces(traces, log), log_columns(log)
+    table = named[[name for name in DIMENSIONS if name in named]].assign(requests=1, traces=(at >= 0).astype(np.int64))
+    if "status_class" in table:
+        table = table[~table["status_class"].str.startswith(BALANCER, na=False)]
+    keys = [name for name in table.columns[:-2] if table[name].notna().any()]
+    sums = table[["requests", "traces"]]
+    frame = (
+        table.groupby(keys, dropna=False, sort=True)[list(sums)].sum().reset_index()
+        if keys
+        else sums.sum().to_frame().T
+    )
+    return Tally(frame, pd.DataFrame(), len(traces) - len(np.unique(at[at >= 0])), pd.DataFrame())
 
 
 def log_weights(traces: TraceSet, log: pd.DataFrame) -> Shares:
@@ -54,8 +125,7 @@ def log_weights(traces: TraceSet, log: pd.DataFrame) -> Shares:
     >>> np.unique(log_weights(TraceSet.from_spans(kept), log).weight).tolist()
     [1.0, 10.0]
     """
-    ids = log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "").to_numpy()
-    at = pd.Index(traces.trace_ids).get_indexer(pd.Index(ids))
+    at = held_traces(traces, log)
     names = log_columns(log)
     by = names.groupby(list(names), dropna=False, sort=False) if names.shape[1] else None
     stratum = np.zeros(len(log), np.int64) if by is None else by.ngroup().to_numpy()

@@ -30,7 +30,7 @@ class Tally:
     bins
         The same by window (``start_ns``); empty without times.
     outside_count
-        Traces that begin in none of the windows.
+        Traces that begin in none of the windows, or that a log does not hold.
     unmatched
         Traces of strata that were not counted: the dimensions and ``traces``.
 

@@ -14,6 +14,7 @@ from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import thinned_count
 from tracekit.stats.weighted_rates import weighted_total
 from tracekit.weights.counts import BALANCER, log_columns
+from tracekit.weights.log_strata import held_traces
 
 if TYPE_CHECKING:
     from tracekit.analysis.sampling.inputs import Inputs
@@ -93,8 +94,7 @@ def _by_log(inputs: Inputs) -> Finding:
     """Return the captured share of the failing requests of a log."""
     assert inputs.log is not None
     log, status = inputs.log, log_columns(inputs.log)["status_class"]
-    ids = log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "")
-    is_held = np.isin(ids.to_numpy(str), np.array(inputs.traces.trace_ids, str))
+    is_held = held_traces(inputs.traces, log) >= 0
     failing, alone = (status == _SERVER_ERROR).to_numpy(), (status == BALANCER + _SERVER_ERROR).to_numpy()
     passed_on = alone & (log["is_dispatched"].to_numpy(bool) if "is_dispatched" in log else False)
     beside = _Beside(int(alone.sum()), int(passed_on.sum()), int((is_held & passed_on).sum()))

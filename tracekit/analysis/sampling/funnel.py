@@ -35,7 +35,7 @@ def funnel(inputs: Inputs) -> list[Finding]:
     Parameters
     ----------
     inputs
-        With counted requests; ``expected["stages"]`` and rules tell the stages apart.
+        With counted requests, or a log; ``expected["stages"]`` and rules tell the stages apart.
 
     Returns
     -------
@@ -48,8 +48,9 @@ def funnel(inputs: Inputs) -> list[Finding]:
     Stages: requests, forwarded (where a load balancer answered some by itself, which is no loss), instrumented,
     sampled, recorded (traces in hand), indexed; a_k = stage over the one before with Wilson's interval; M1 is their
     product, M7 sampled over instrumented.  The loss is shared out by log(a_k / expected) over its sum, where 1 is
-    expected of all stages but sampling.  Assumes that the stages nest: not where SDK families count differently, or the
-    trace summaries were themselves sampled.  Source: metrics M1, M7.
+    expected of all stages but sampling.  With a log and no counts beside it, recorded are the requests whose trace id
+    is among the traces, so that the two ends are exact.  Assumes that the stages nest: not where SDK families count
+    differently, or the trace summaries were themselves sampled.  Source: metrics M1, M7.
 
     Examples
     --------
@@ -65,7 +66,7 @@ def funnel(inputs: Inputs) -> list[Finding]:
 where only 50 % (46.5-53.5 %) arrive.
     """
     subject = "Where requests fall out on the way to a trace"
-    if missing := inputs.counts_needed:
+    if missing := inputs.join_needed:
         return [needs(CHECK, subject, missing, inputs)]
     table = _stages(inputs)
     if (table["count"].diff() > 0).any():
@@ -85,13 +86,13 @@ where only 50 % (46.5-53.5 %) arrive.
     estimate = Estimate(traces / requests, "ratio", float(low), float(high), int(traces))
     return [
         speak(CHECK, status, f"{base} of requests have a trace{_cause(table, status)}", inputs, table,
-              estimate=estimate, assumptions=("the stages nest", *inputs.caveats), remedy=_remedy(status))
+              estimate=estimate, assumptions=("the stages nest", *inputs.join_caveats), remedy=_remedy(status))
     ]  # fmt: skip
 
 
 def _stages(inputs: Inputs) -> pd.DataFrame:
     """Return one row a stage that is known, in order."""
-    tally, told = inputs.tally, inputs.expected.stages
+    tally, told = inputs.joined or inputs.tally, inputs.expected.stages
     requests, recorded = float(tally.frame["requests"].sum()), float(tally.frame["traces"].sum())
     assert inputs.counts is not None
     alone = float(inputs.counts.by_balancer["count"].sum()) if len(inputs.counts.by_balancer) else 0.0

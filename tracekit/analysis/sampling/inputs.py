@@ -15,6 +15,7 @@ from tracekit.traces import TraceSet
 from tracekit.weights.counts import Counts, counts_of_log, read_counts
 from tracekit.weights.known import Weights
 from tracekit.weights.ladder import Evidence, climb
+from tracekit.weights.log_strata import log_tally
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.tally import Tally, tally
 from tracekit.weights.trace_state import probabilities
@@ -122,6 +123,8 @@ class Inputs:
         Why traces have no weight, with their number.
     call
         The call that gives the findings again.
+    is_counted_by_log
+        Whether the counted requests are those of the log.
 
     Examples
     --------
@@ -139,6 +142,7 @@ class Inputs:
     level: float
     obstacles: Mapping[str, int]
     call: str
+    is_counted_by_log: bool = False
 
     @cached_property
     def failed(self) -> Array:
@@ -228,6 +232,31 @@ class Inputs:
         return tally(self.traces, self.counts)
 
     @cached_property
+    def joined(self) -> Tally | None:
+        """Logged requests beside their traces by trace id; None where others were counted or the log has no ids."""
+        if not self.is_counted_by_log or self.log is None or "trace_id" not in self.log:
+            return None
+        return log_tally(self.traces, self.log)
+
+    @cached_property
+    def join_needed(self) -> str:
+        """What is missing to set requests beside traces, by trace id where a log has them; empty where nothing is."""
+        if self.joined is None or not len(self.traces):
+            return self.counts_needed
+        if self.joined.outside_count == len(self.traces):
+            asked = len(self.log) if self.log is not None else 0
+            return f"a log of the same requests: none of its {asked:,} trace ids is among the traces"
+        return ""
+
+    @cached_property
+    def join_caveats(self) -> tuple[str, ...]:
+        """What was taken for granted in setting requests beside traces."""
+        if self.joined is None or self.counts is None:
+            return self.caveats
+        left = self.joined.outside_count
+        return (*self.counts.notes, *[f"{left:,} traces are not in the log and are left out"] * (left > 0))
+
+    @cached_property
     def counts_needed(self) -> str:
         """What is missing for a comparison with counted requests; empty where nothing is."""
         if self.counts is None:
@@ -315,7 +344,8 @@ def gather(
         traces = TraceSet(traces.columns, forest=traces.forest, weights=_known_first(traces.weights, found))
     names = {"rules": rules, "requests": requests, "log": log, "expected": expectations}
     call = ", ".join(["traces", *(f"{name}={name}" for name, value in names.items() if value is not None)])
-    return Inputs(traces, read, counts, log, expected(expectations), margin, level, obstacles, f"tk.sampling({call})")
+    told, by_log = expected(expectations), requests is None and log is not None
+    return Inputs(traces, read, counts, log, told, margin, level, obstacles, f"tk.sampling({call})", by_log)
 
 
 def _known_first(own: Weights, found: Weights) -> Weights:

@@ -28,7 +28,7 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
     Parameters
     ----------
     inputs
-        With counted requests; ``expected["rate"]`` is the target where there is one.
+        With counted requests, or a log; ``expected["rate"]`` is the target where there is one.
 
     Returns
     -------
@@ -40,9 +40,10 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
     n_g / N_g by Wilson from five traces on, Clopper-Pearson below.  Where the share varies over windows by more than
     chance (Pearson's chi squared over its degrees of freedom above 1.5), the interval is widened by its root, on the
     logit.  Counts by time come from another clock: windows of five minutes or less are shifted by one in either
-    direction, and the interval is the hull of the three (``stats.proportions.window_share``).  Assumes that n and N
-    count the same requests; health checks in N, several traces a request and counts at another hop break it.  Source:
-    textbook; metrics M1 and M7.
+    direction, and the interval is the hull of the three (``stats.proportions.window_share``).  With a log and no
+    counts beside it: joined by trace id, so the share is exact for this window and the interval is that of the rate
+    behind it; its strata are those of the log, and no clock matters.  Assumes that n and N count the same requests;
+    health checks in N, several traces a request and counts at another hop break it.  Source: textbook; metrics M1, M7.
 
     Examples
     --------
@@ -55,7 +56,7 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
     All requests were traced at 5 % (0.61-16.9 %; 2 of 40 requests).
     """
     subject = "Share of requests that was traced"
-    if missing := inputs.counts_needed:
+    if missing := inputs.join_needed:
         return [needs(CHECK, subject, missing, inputs, remedy="Give the counts of a load balancer or gateway.")]
     table = _rates(inputs)
     whole, strata = table.iloc[0], table.iloc[1:]
@@ -84,12 +85,15 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
 def _assumed(inputs: Inputs) -> tuple[str, ...]:
     """Return what must be true."""
     clocks = "the clocks of counts and traces differ by no more than a window"
-    return ("counts and traces are of the same requests", *[clocks] * _may_shift(inputs), *inputs.caveats)
+    if inputs.joined is not None:
+        return ("every request is in the log with the trace id it was traced under", *inputs.join_caveats)
+    return ("counts and traces are of the same requests", *[clocks] * _may_shift(inputs), *inputs.join_caveats)
 
 
 def _rates(inputs: Inputs) -> pd.DataFrame:
     """Return one row for all requests and one a stratum."""
-    tally, keys = inputs.tally, list(inputs.counts.dimensions) if inputs.counts is not None else []
+    tally = inputs.joined or inputs.tally
+    keys = [str(name) for name in tally.frame if name not in {"requests", "traces"}]
     strata = tally.frame[tally.frame["requests"] + tally.frame["traces"] > 0]
     scope = [" ".join(str(part) for part in row) for row in strata[keys].fillna("(none)").itertuples(index=False)]
     total = pd.DataFrame({"requests": [strata["requests"].sum()], "traces": [strata["traces"].sum()]})
