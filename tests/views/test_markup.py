@@ -40,8 +40,16 @@ def test_numbers_are_short_and_never_nan():
 
 def test_cells_hold_markup_or_text():
     drawn = table(["a"], [[element("b", {}, "1")], ["<i>"]])
-    assert "<td><b>1</b></td>" in drawn
-    assert "<td>&lt;i&gt;</td>" in drawn
+    assert "><b>1</b></td>" in drawn
+    assert ">&lt;i&gt;</td>" in drawn
+
+
+def test_words_begin_on_the_left_and_numbers_stay_on_the_right():
+    drawn = table(["what", "change"], [["cart", "+1.5 ms"], ["1 of them", ""]])
+    assert drawn.count('<td style="text-align:left">') == 2
+    assert "<th>change</th>" in drawn
+    assert "<td>+1.5 ms</td>" in drawn
+    assert table(["what"], []).count("<th>what</th>") == 1
 
 
 def test_an_image_carries_its_picture():

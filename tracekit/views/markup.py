@@ -13,6 +13,8 @@ from tracekit.views.text import LABEL_LIMIT, clean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+_NUMERIC = frozenset("0123456789+-\N{MINUS SIGN}\N{EN DASH}")
+
 
 class Markup(str):
     """Markup that was built here, and may go into a page as it is.
@@ -112,14 +114,29 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
     Markup
         A ``table`` element.
 
+    Notes
+    -----
+    Notebooks set cells to the right; columns of words say that they begin on the left.
+
     Examples
     --------
-    >>> table(["span"], [["<b>"]])
-    '<table><thead><tr><th>span</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'
-    """
-    head = element("tr", {}, *(element("th", {}, words) for words in heads))
-    body = (element("tr", {}, *(element("td", {}, _cell(cell)) for cell in row)) for row in rows)
+    >>> table(["span", "count"], [["<b>", "7"]])
+    '<table><thead><tr><th style="text-align:left">span</th><th>count</th></tr></thead><tbody><tr><td style="text-align:left">&lt;b&gt;</td><td>7</td></tr></tbody></table>'
+    """  # noqa: E501 - the answer is one line
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    styles = [{"style": "text-align:left"} if _is_words(column) else {} for column in zip(*cells, strict=True)]
+    styles = styles or [{} for _ in heads]
+    head = element("tr", {}, *(element("th", style, words) for words, style in zip(heads, styles, strict=True)))
+    body = (
+        element("tr", {}, *(element("td", style, cell) for cell, style in zip(row, styles, strict=True)))
+        for row in cells
+    )
     return element("table", {}, element("thead", {}, head), element("tbody", {}, *body, Markup()))
+
+
+def _is_words(column: Sequence[str]) -> bool:
+    """Return whether some cell begins with neither a digit nor a sign."""
+    return any(cell[0] not in _NUMERIC for cell in column if cell)
 
 
 def _cell(value: object) -> str:
