@@ -182,6 +182,59 @@ def test_children_before_parents_count_on_one_clock_and_beyond_what_clocks_allow
     assert status(skewed, "time.order") == "ok"
 
 
+def fleet(n=400, **columns):
+    """Spans of one service on four hosts, every second one of them written by an older SDK."""
+    at = np.arange(n)
+    sdk = {"resource.telemetry.sdk.name": "opentelemetry", "resource.telemetry.sdk.language": "java"}
+    frame = spans(n, host_name=[f"web-{row % 4}" for row in at], **sdk)
+    return frame.assign(**{"resource.telemetry.sdk.version": np.where(at % 2 == 0, "1.2.0", "1.40.0")}, **columns)
+
+
+def test_impossible_times_are_laid_to_the_sdk_that_writes_them():
+    frame = fleet()
+    frame["start_ns"] = np.where(np.arange(400) % 2 == 0, frame["start_ns"] // 10**6, frame["start_ns"])
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["time.order"])
+    told = finding.evidence[finding.evidence["sign"] == "in milliseconds instead of nanoseconds"]
+    assert set(told["sdk"]) == {"opentelemetry java 1.2.0"}
+    assert dict(zip(told["host"], told["span_count"], strict=True)) == {"web-0": 100, "web-2": 100}
+    assert told["all_count"].tolist() == [100, 100]
+    assert told["ratio"].tolist() == [1.0, 1.0]
+    assert "(200 spans of `web`, all written by `opentelemetry java 1.2.0`, on 2 hosts)" in finding.headline
+
+
+def test_impossible_times_are_laid_to_the_host_whose_clock_is_wrong():
+    frame = fleet()
+    late = np.flatnonzero(np.arange(400) % 4 == 3)[:40]
+    frame.loc[late, "end_ns"] = frame.loc[late, "start_ns"] - 5
+    heavy = pd.Series(np.where(np.isin(np.arange(400), late), 6.0, 1.0), frame["trace_id"])
+    (finding,) = tk.quality(TraceSet.from_spans(frame).with_weights(heavy), checks=["time.order"])
+    assert len(finding.evidence) == 1
+    row = finding.evidence.iloc[0]
+    assert (row["host"], row["span_count"], row["all_count"]) == ("web-3", 40, 100)
+    assert row["ratio"] == pytest.approx(40 * 6 / (40 * 6 + 60))
+    assert row["low"] < row["ratio"] < row["high"]
+    assert "all written by `opentelemetry java 1.40.0`, all on `web-3`)" in finding.headline
+
+
+def test_origins_that_nobody_recorded_are_not_told():
+    (finding,) = tk.quality(planted(end_ns=(20, lambda f: f["start_ns"] - 5)), checks=["time.order"])
+    assert finding.evidence[["sdk", "host"]].isna().all(axis=None)
+    assert "(20 spans of `web`);" in finding.headline
+    sound = tk.quality(TraceSet.from_spans(fleet()), checks=["time.order"])
+    assert status(sound, "time.order") == "ok"
+    assert "web-" not in said(sound, "time.order")
+
+
+def test_the_instance_stands_for_a_host_that_nobody_named_and_is_masked_where_private():
+    frame = spans(40, service_instance_id="jo@example.org")
+    frame["end_ns"] = frame["start_ns"] - 5
+    frame["resource.telemetry.sdk.name"] = np.where(np.arange(40) % 2 == 0, "otel", "zipkin")
+    (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["time.order"])
+    assert finding.evidence["host"].str.startswith("jo...rg").all()
+    assert "written by 2 SDKs" in finding.headline
+    assert "jo@example.org" not in str(finding) + finding.evidence.to_csv()
+
+
 def test_spans_of_another_unit_that_reading_set_aside_are_told():
     def span(at, start):
         times = {"startTimeUnixNano": str(start), "endTimeUnixNano": str(start + 5)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.clock_skew_calls import clocks
+from tracekit.analysis.quality.time_origins import origin_told, time_origins
 from tracekit.analysis.quality.verdicts import Status, judge_most, needs, speak, stands_for_nobody
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
@@ -30,9 +30,9 @@ def impossible_times(inputs: Inputs) -> list[Finding]:
     Negative durations and absurdly long ones (an end at the epoch or in another unit); children that begin before
     their parents by more than the clocks of both can be apart (``clock.offset``; nothing on one clock); times after
     ``now`` (without, a day after reading); starts whose size means seconds, milliseconds or microseconds where
-    nanoseconds belong, also those that reading set aside; other starts before the year 2000; no start.  One row a sign
-    and service.  The share is weighted and clustered by trace.  A wrong unit fails; the rest warns above 0.1 %.
-    Assumes that work begins after it is asked for, whoever waits for it.
+    nanoseconds belong, also those that reading set aside; other starts before the year 2000; no start.  One row a
+    sign, service, SDK and host (``time_origins``).  Shares are weighted and clustered by trace.  A wrong unit fails;
+    the rest warns above 0.1 %.  Assumes that work begins after it is asked for, whoever waits for it.
 
     Source: ``trace_guide.md`` F3, mistake 3.
     """
@@ -40,7 +40,7 @@ def impossible_times(inputs: Inputs) -> list[Finding]:
     if not len(spans):
         return [needs(CHECK, _SUBJECT, "spans")]
     signs = {**_units(inputs), **_signs(inputs)}
-    evidence = _table(inputs, signs)
+    evidence = time_origins(inputs, signs)
     trace = inputs.traces.forest.trace
     impossible = np.any(list(signs.values()), axis=0)
     whole = inputs.ratio(trace, impossible)
@@ -54,8 +54,7 @@ def impossible_times(inputs: Inputs) -> list[Finding]:
     many = f"{percent(value)} ({percents(low, high)}) of {number(len(spans))} spans carry"
     text = f"{many if impossible.any() else f'None of {number(len(spans))} spans carries'} times that cannot be"
     if len(evidence):
-        top = evidence.iloc[0]
-        text += f", most of them {top['sign']} ({number(top['span_count'])} spans of `{top['service_name']}`)"
+        text += f", most of them {origin_told(evidence)}"
     text += f"; {number(aside)} spans in another unit were set aside in reading" * bool(aside)
     meaning = {
         "ok": "durations and orders can be used",
@@ -72,7 +71,7 @@ def impossible_times(inputs: Inputs) -> list[Finding]:
             assumptions=("work begins after it is asked for",),
             remedy=""
             if status in {"ok", "inconclusive"}
-            else "Mend clock or unit in the SDK of the services named; see traces.issues.",
+            else "Mend the unit in the SDKs named, the clock on the hosts named; see traces.issues.",
             exemplars=inputs.exemplars(trace[impossible]),
         )
     ]
@@ -136,13 +135,3 @@ def _behind(inputs: Inputs, child: Array, parent: Array) -> Array:
         ahead = np.where(theirs < mine, -pairs.agreement.low[at], pairs.agreement.high[at])
         most = np.where(known[at] == key, np.maximum(ahead, 0), most)
     return np.where(mine == theirs, 0, most)
-
-
-def _table(inputs: Inputs, signs: dict[str, Array]) -> pd.DataFrame:
-    """Return one row a sign and service."""
-    service, rows = inputs.service, []
-    for sign, mask in signs.items():
-        count = np.bincount(service.codes[mask], minlength=len(service.labels))
-        rows += [(sign, service.labels[at], int(count[at])) for at in np.flatnonzero(count)]
-    table = pd.DataFrame(rows, columns=["sign", "service_name", "span_count"])
-    return table.sort_values("span_count", ascending=False, ignore_index=True, kind="stable")

@@ -1,0 +1,122 @@
+"""Where impossible times come from: the service, the SDK that wrote them, the host whose clock they were read from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.quality.private_scan import labels_shown
+from tracekit.analysis.sampling.words import number
+from tracekit.attributes import join, pick
+from tracekit.stats.grouping import group_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tracekit.analysis.quality.inputs import Inputs
+    from tracekit.attributes import Codes
+    from tracekit.columns import Array
+
+_SDK = ("telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version")
+_NAMES = ["sign", "service_name", "sdk", "host", "span_count", "all_count", "ratio", "low", "high"]
+
+
+def time_origins(inputs: Inputs, signs: Mapping[str, Array]) -> pd.DataFrame:
+    """Return which services, SDKs and hosts show every sign, the most spans first.
+
+    Parameters
+    ----------
+    inputs
+        What the check was given.
+    signs
+        By name, which spans show it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a ``sign``, ``service_name``, ``sdk`` (``telemetry.sdk.name``, ``.language``, ``.version`` of the
+        resource) and ``host`` (``host.name``, else ``service.instance.id``), missing where nobody said: ``span_count``
+        spans of ``all_count`` show the sign; ``ratio`` is their share, weighted, ``low`` to ``high`` its interval
+        clustered by trace.
+
+    Notes
+    -----
+    A fault of an SDK shows on all its hosts, that of a clock on one host under every SDK.  Assumes that the resource
+    is that of the process that took the times; proxies that rewrite it hide the host.
+    Source: resource semantic conventions of OpenTelemetry (``telemetry.sdk.*``, ``host.name``).
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.quality.inputs import Inputs
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "start_ns": 7, "end_ns": 9})
+    >>> frame = frame.assign(service_name="batch", host_name=["batch-1", "batch-2"])
+    >>> found = time_origins(Inputs(TraceSet.from_spans(frame)), {"early": np.array([False, True])})
+    >>> found[["sign", "service_name", "host", "span_count", "all_count"]].values.tolist()
+    [['early', 'batch', 'batch-2', 1, 1]]
+    """
+    seen = {sign: mask for sign, mask in signs.items() if mask.any()}
+    if not seen:
+        return pd.DataFrame(columns=_NAMES)
+    columns = {"service_name": inputs.service, "sdk": _sdk(inputs), "host": _host(inputs)}
+    group, table = group_rows(
+        {name: (one.codes, one.labels) for name, one in columns.items()}, len(inputs.service.codes)
+    )
+    table["all_count"] = np.bincount(group, minlength=len(table))
+    parts = [_of_sign(inputs, sign, mask, group, table) for sign, mask in seen.items()]
+    found = pd.concat(parts, ignore_index=True)[_NAMES]
+    for name in ("sdk", "host"):
+        found[name] = _shown(found[name])
+    return found.sort_values("span_count", ascending=False, ignore_index=True, kind="stable")
+
+
+def origin_told(origins: pd.DataFrame) -> str:
+    """Return the sign and service with the most spans, with the SDK and host where all of these have the same.
+
+    Examples
+    --------
+    >>> rows = [("early", "batch", "otel java", "b-1", 4), ("early", "batch", "otel java", "b-2", 3)]
+    >>> origin_told(pd.DataFrame(rows, columns=["sign", "service_name", "sdk", "host", "span_count"]))
+    'early (7 spans of `batch`, all written by `otel java`, on 2 hosts)'
+    """
+    by_service = origins.groupby(["sign", "service_name"], sort=False)["span_count"].sum().reset_index()
+    most = by_service.loc[by_service["span_count"].idxmax()]
+    rows = origins[(origins["sign"] == most["sign"]) & (origins["service_name"] == most["service_name"])]
+    text = f"{most['sign']} ({number(most['span_count'])} spans of `{most['service_name']}`"
+    if rows["sdk"].notna().all():
+        sdks = rows["sdk"].unique()
+        text += f", all written by `{sdks[0]}`" if len(sdks) == 1 else f", written by {len(sdks)} SDKs"
+    if rows["host"].notna().all():
+        hosts = rows["host"].unique()
+        text += f", all on `{hosts[0]}`" if len(hosts) == 1 else f", on {number(len(hosts))} hosts"
+    return text + ")"
+
+
+def _sdk(inputs: Inputs) -> Codes:
+    """Return name, language and version of the SDK that wrote each span."""
+    traces = inputs.traces
+    said = traces.lookup.resources_by_key
+    return join([said.codes_of((key,)) for key in _SDK]).take(traces.columns.spans.resource)
+
+
+def _host(inputs: Inputs) -> Codes:
+    """Return the host of each span, or where that is unknown its instance."""
+    return pick([inputs.traces.codes("host_name"), inputs.traces.codes("service_instance_id")])[0]
+
+
+def _of_sign(inputs: Inputs, sign: str, mask: Array, group: Array, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of one sign: the groups that show it, each against all its spans."""
+    count = np.bincount(group[mask], minlength=len(table))
+    shown = count > 0
+    rows = np.flatnonzero(shown[group])
+    found = inputs.ratio(inputs.traces.forest.trace[rows], mask[rows], group[rows], len(table))
+    told = table.assign(sign=sign, span_count=count, ratio=found.ratio, low=found.low, high=found.high)
+    return told[shown]
+
+
+def _shown(labels: pd.Series) -> pd.Series:
+    """Return labels as they may be shown, missing ones as they are."""
+    known = labels.dropna().unique().tolist()
+    return labels.map(dict(zip(known, labels_shown(known), strict=True)), na_action="ignore")
