@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -14,9 +15,10 @@ from tracekit.aws.workers import run
 from tracekit.errors import PullError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from tracekit.aws.folder import PullFolder
+    from tracekit.aws.pull_account import Account
 
 AT_ONCE = 5  # ids a call; documented, and checked by nobody but X-Ray
 _FAILURES_IN_A_ROW = 5
@@ -73,14 +75,14 @@ class Answered(NamedTuple):
 def fetch(
     caller: Caller,
     folder: PullFolder,
-    trace_ids: Sequence[str],
+    account: Account,
     settled: Callable[[dict[str, str]], None],
     *,
     rounds: int,
     at_once: int,
     absent: str = "not_found",
-) -> dict[str, tuple[str, str]]:
-    """Fetch traces.
+) -> None:
+    """Fetch the traces that an account waits for; what stays ``unprocessed`` or ``failed`` is there with the reason.
 
     Parameters
     ----------
@@ -88,10 +90,10 @@ def fetch(
         Makes the calls.
     folder
         Keeps the answers.
-    trace_ids
+    account
         What to ask for.
     settled
-        Hears the outcomes of each call: ``returned``, ``truncated``, ``partial``, or ``absent``.
+        Enters the outcomes of each call: ``returned``, ``truncated``, ``partial``, or ``absent``.
     rounds
         How often an id is asked for that X-Ray leaves unprocessed, or whose calls fail.
     at_once
@@ -99,28 +101,20 @@ def fetch(
     absent
         The outcome of an id that X-Ray neither returns nor calls unprocessed.
 
-    Returns
-    -------
-    dict
-        (outcome, reason) of the ids that are not settled: ``unprocessed`` or ``failed``.
-
     Raises
     ------
     PullError
         X-Ray refuses all calls, throttles for ever, or many calls in a row fail.
     """
-    left: dict[str, tuple[str, str]] = dict.fromkeys(trace_ids, ("unprocessed", ""))
     failures = 0
 
     def heard(batch: tuple[str, ...], answer: Answered) -> Iterator[tuple[str, ...]]:
         nonlocal failures
         refused = answer.failed.startswith("refused")
         failures = failures + 1 if answer.failed and not refused else 0
-        for trace_id in answer.outcomes:
-            left.pop(trace_id, None)
         settled(answer.outcomes)
         rest = [trace_id for trace_id in batch if trace_id not in answer.outcomes]
-        left.update(dict.fromkeys(rest, ("failed", answer.failed) if answer.failed else ("unprocessed", "")))
+        account.put(dict.fromkeys(rest, ("failed", answer.failed) if answer.failed else ("unprocessed", "")))
         if failures >= _FAILURES_IN_A_ROW:
             message = f"{answer.failed}; {failures} calls in a row failed: pull into the same folder later, it goes on"
             raise PullError(message, operation="BatchGetTraces")
@@ -130,14 +124,17 @@ def fetch(
         return _batch(caller, folder, batch, absent)
 
     for attempt in range(rounds):
-        asked = [trace_id for trace_id, (_, reason) in left.items() if not reason.startswith("refused")]
-        if not asked:
+        if not account.waiting_count:
             break
         if attempt:
             caller.pause(attempt - 1)
-        batches = (tuple(asked[low : low + AT_ONCE]) for low in range(0, len(asked), AT_ONCE))
-        run(batches, one, heard, at_once=at_once, stopped=caller.stopped)
-    return left
+        run(_fives(account.waiting()), one, heard, at_once=at_once, stopped=caller.stopped)
+
+
+def _fives(trace_ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Return the ids as batches, made as they are taken."""
+    ids = iter(trace_ids)
+    return iter(lambda: tuple(islice(ids, AT_ONCE)), ())
 
 
 def _batch(caller: Caller, folder: PullFolder, batch: tuple[str, ...], absent: str) -> Answered:

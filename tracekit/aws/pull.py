@@ -6,17 +6,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-
 from tracekit.aws import insights, retrieval
 from tracekit.aws.batches import fetch
 from tracekit.aws.client import Caller, RefusedError
 from tracekit.aws.folder import PullFolder
 from tracekit.aws.prices import USD_PER_SCANNED_BYTE
 from tracekit.aws.progress import Meter, Progress
+from tracekit.aws.pull_account import Account
 from tracekit.aws.pull_result import Pull, PullEstimate, estimated, estimated_logs
 from tracekit.aws.summaries import enumerate_ids
-from tracekit.aws.trace_ids import given, plain
+from tracekit.aws.trace_ids import given, spelled
 from tracekit.aws.windows import Window, instant
 from tracekit.errors import FilterError, PullError
 from tracekit.expressions.parsing import parse
@@ -117,7 +116,7 @@ def pull_xray(
     """
     place = Path(folder)
     is_begun = (place / ".pull" / "plan.json").exists()
-    ids = None if trace_ids is None else given(trace_ids)
+    account = None if trace_ids is None else Account(given(trace_ids))
     asked = {
         "service": service,
         "group": group,
@@ -126,21 +125,21 @@ def pull_xray(
         "end": None if end is None else str(end),
     }
     window = None if start is None else Window(instant(start), instant("0s" if end is None else end))
-    _check(ids, asked, window, sampling, source, time_range, trace_format, is_begun=is_begun)
+    _check(account, asked, window, sampling, source, time_range, trace_format, is_begun=is_begun)
     caller = Caller(
         session, region=region, profile=profile, attempts=attempts, backoff_s=backoff_s, connections=concurrency
     )
     how: dict[str, Any] = {"region": caller.region}
-    if not (is_begun and ids is None and window is None):  # else the options of the plan hold
+    if not (is_begun and account is None and window is None):  # else the options of the plan hold
         how |= {"time_range": time_range, "sampling": sampling, "source": source}
     with closing(caller), PullFolder(place) as opened, Meter(on_progress) as meter:
         plan = opened.plan({**asked, **how}, {"window": window})
         pulling = _Pulling(caller, opened, meter, plan, concurrency, rounds, backoff_s)
-        return pulling.run(ids, trace_format, is_agreed=yes)
+        return pulling.run(account, trace_format, is_agreed=yes)
 
 
 def _check(
-    ids: list[str] | None,
+    account: Account | None,
     asked: dict[str, Any],
     window: Window | None,
     sampling: float | bool,
@@ -152,9 +151,9 @@ def _check(
 ) -> None:
     """Refuse arguments that ask for nothing, or contradict each other."""
     searched = asked["service"] or asked["group"] or asked["filter"]
-    if ids is None and window is None and not is_begun:
+    if account is None and window is None and not is_begun:
         raise ValueError("expected trace_ids, or a time to look in (start=...), found neither")
-    if ids is not None and searched:
+    if account is not None and searched:
         raise ValueError("expected trace_ids or something to look for, found both; leave one out")
     if window is not None and window.end <= window.start:
         raise ValueError(f"expected an end after the start, found {window.end_time} and {window.start_time}")
@@ -167,7 +166,7 @@ def _check(
     ):
         if value not in known:
             raise ValueError(f"expected {name} {' or '.join(map(repr, known))}, found {value!r}")
-    is_vague = window is None or (ids is None and not asked["service"]) or asked["group"] or asked["filter"]
+    is_vague = window is None or (account is None and not asked["service"]) or asked["group"] or asked["filter"]
     if source == "logs" and not is_begun and is_vague:
         raise ValueError("expected start, and trace_ids or service, for source='logs': it knows no groups and filters")
 
@@ -194,9 +193,7 @@ class _Pulling:
         self._poll_s = 2 * backoff_s
         self._is_searched, self._unchecked = False, ""
         self._scan: float | None = None
-        self._outcomes: dict[str, str] = {}
-        for entry in folder.entries():
-            self._outcomes.update(entry.get("ids", {}))
+        self._account = Account(())
 
     @property
     def _window(self) -> Window | None:
@@ -204,29 +201,32 @@ class _Pulling:
         edges = self._plan["window"]
         return None if edges is None else Window(*edges)
 
-    def run(self, ids: list[str] | None, trace_format: str, *, is_agreed: bool) -> Pull:
+    def run(self, account: Account | None, trace_format: str, *, is_agreed: bool) -> Pull:
         """Find the ids, fetch what is not there yet, and account for all."""
         scanned = 0
-        is_found = ids is None and self._plan["source"] == "xray"
+        is_found = account is None and self._plan["source"] == "xray"
         if self._plan["source"] == "xray":
             self._is_searched, self._unchecked = retrieval.is_on(self._caller)
-        if ids is None:
+        if account is None:
             if self._plan["source"] == "logs":
                 self._agree(self._estimated_logs(0), is_agreed=is_agreed)
-            ids, scanned = self._ids()
-        settled = self._outcomes
-        left = [trace_id for trace_id in ids if settled.get(trace_id, _NOT_INDEXED) == _NOT_INDEXED]
-        estimate = estimated(len(left), scanned=scanned, at_once=self._at_once)
+            account, scanned = self._ids()
+        self._account = account
+        for entry in self._folder.entries():
+            account.settle(entry.get("ids", {}))
+        left = account.waiting_count + account.counts.get(_NOT_INDEXED, 0)
+        estimate = estimated(left, scanned=scanned, at_once=self._at_once)
         if self._plan["source"] == "logs" and left:
-            estimate = self._estimated_logs(len(left))
+            estimate = self._estimated_logs(left)
         self._agree(estimate, is_agreed=is_agreed)
-        self._meter.begin(len(ids), len(ids) - len(left))
-        reasons = self._logs(left) if self._plan["source"] == "logs" else self._xray(left, trace_format)
-        self._write_unprocessed(reasons)
-        rows = [(plain(one), one, *reasons.get(one, (settled.get(one, ""), ""))) for one in ids]
-        accounts = pd.DataFrame(rows, columns=["trace_id", "xray_id", "outcome", "reason"]).set_index("trace_id")
+        self._meter.begin(len(account), len(account) - left)
+        if self._plan["source"] == "logs":
+            self._logs()
+        else:
+            self._xray(trace_format)
+        self._write_unprocessed()
         notes = self._notes(by_time=is_found)
-        return Pull(self._folder.path, accounts, dict(self._caller.counts), estimate, notes)
+        return Pull(self._folder.path, account, dict(self._caller.counts), estimate, notes)
 
     def _estimated_logs(self, trace_count: int) -> PullEstimate:
         """Return what it takes to fetch traces from the log group; to look for their ids where there is none yet."""
@@ -260,25 +260,26 @@ class _Pulling:
 
     def _settle(self, outcomes: dict[str, str]) -> None:
         """Take the outcomes of a call."""
-        self._outcomes.update(outcomes)
+        self._account.settle(outcomes)
         self._meter.add(sum(outcome != _NOT_INDEXED for outcome in outcomes.values()))
 
     # ---------------------------------------------------------------- which
 
-    def _ids(self) -> tuple[list[str], int]:
-        """Return the ids that the plan is about, and how many traces were scanned for them."""
+    def _ids(self) -> tuple[Account, int]:
+        """Return an account of the ids that the plan is about, and how many traces were scanned for them."""
         window = self._window
         if window is None:
             message = f"expected trace_ids for {self._folder.path}, which was begun with a list of ids; give it again"
             raise PullError(message)
         if self._plan["source"] == "logs":
             service = self._plan["service"]
-            return insights.ids_of_service(self._caller, service, window, poll_s=self._poll_s, at_once=self._at_once), 0
+            ids = insights.ids_of_service(self._caller, service, window, poll_s=self._poll_s, at_once=self._at_once)
+            return Account(ids), 0
         try:
             found = enumerate_ids(self._caller, self._folder, window, self._request(), at_once=self._at_once)
         except RefusedError as error:
             raise self._explained(error) from None
-        return list(found.ids), found.scanned
+        return Account(map(spelled, found.ids)), found.scanned
 
     def _expression(self) -> str:
         """Return the filter expression of the plan."""
@@ -311,16 +312,15 @@ class _Pulling:
 
     # ---------------------------------------------------------------- fetching
 
-    def _xray(self, left: list[str], trace_format: str) -> dict[str, tuple[str, str]]:
+    def _xray(self, trace_format: str) -> None:
         """Fetch traces from X-Ray, and from Transaction Search those that X-Ray has not indexed."""
-        caller, folder = self._caller, self._folder
+        caller, folder, account = self._caller, self._folder, self._account
         is_searched = self._is_searched
-        direct = [trace_id for trace_id in left if trace_id not in self._outcomes]
         absent = _NOT_INDEXED if is_searched else "not_found"
-        reasons = fetch(caller, folder, direct, self._settle, rounds=self._rounds, at_once=self._at_once, absent=absent)
-        hidden = [trace_id for trace_id in left if self._outcomes.get(trace_id) == _NOT_INDEXED]
+        fetch(caller, folder, account, self._settle, rounds=self._rounds, at_once=self._at_once, absent=absent)
+        hidden = list(account.having(_NOT_INDEXED))
         if hidden and is_searched:
-            reasons |= retrieval.retrieve(
+            failed = retrieval.retrieve(
                 caller,
                 folder,
                 hidden,
@@ -331,23 +331,23 @@ class _Pulling:
                 poll_s=self._poll_s,
                 at_once=self._at_once,
             )
+            account.put(failed)
         elif hidden:
-            reasons |= dict.fromkeys(hidden, ("not_found", "Transaction Search is no longer switched on"))
-        return reasons
+            account.put(dict.fromkeys(hidden, ("not_found", "Transaction Search is no longer switched on")))
 
-    def _logs(self, left: list[str]) -> dict[str, tuple[str, str]]:
+    def _logs(self) -> None:
         """Fetch spans from the log group."""
         window = self._window
         assert window is not None, "checked with the arguments"
-        return insights.spans_of(
+        left = list(self._account.having("unprocessed", _NOT_INDEXED))
+        insights.spans_of(
             self._caller, self._folder, left, self._settle, window=window, poll_s=self._poll_s, at_once=self._at_once
         )
 
-    def _write_unprocessed(self, reasons: dict[str, tuple[str, str]]) -> None:
+    def _write_unprocessed(self) -> None:
         """Leave a word in the folder about what X-Ray never processed, for whoever reads it."""
-        never = [trace_id for trace_id, (outcome, _) in reasons.items() if outcome == "unprocessed"]
-        if never:
-            quoted = ",".join(f'"{trace_id}"' for trace_id in never)
+        quoted = ",".join(f'"{trace_id}"' for trace_id in self._account.having("unprocessed"))
+        if quoted:
             self._folder.append("traces", [f'{{"Traces":[],"UnprocessedTraceIds":[{quoted}]}}'.encode()])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tracekit.aws.batches import AT_ONCE
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+
+    from tracekit.aws.pull_account import Account
 
 OUTCOMES = ("returned", "partial", "truncated", "not_found", "unprocessed", "failed")
 _CALL_S, _QUERY_S = 0.1, 2.0  # a usual round trip, and a usual query of Logs Insights
@@ -85,10 +88,8 @@ class Pull:
     ----------
     folder
         What ``tracekit.read`` reads.
-    accounts
-        One row an id, indexed by ``trace_id`` (32 hex digits): ``xray_id``, ``outcome`` (``returned``; ``partial``:
-        a segment was still in progress; ``truncated``: X-Ray stopped adding segments; ``not_found``; ``unprocessed``
-        at every attempt; ``failed``) and ``reason``.
+    account
+        The outcome of every id, packed; ``accounts`` shows it.
     calls
         Calls by operation, ``retries`` and ``throttled`` among them, of this run; and ``scanned_bytes`` of logs.
     estimate
@@ -98,28 +99,41 @@ class Pull:
 
     Examples
     --------
-    >>> import pandas as pd
     >>> from pathlib import Path
-    >>> accounts = pd.DataFrame({"outcome": ["returned", "returned", "not_found"]})
-    >>> Pull(Path("pulled"), accounts, {}, estimated(3))
-    Pull(pulled: 3 traces: 2 returned, 1 not_found)
+    >>> from tracekit.aws.pull_account import Account
+    >>> account = Account(["1-58406520-a006649127e371903a2de979", "1-58406521-a006649127e371903a2de980"])
+    >>> account.settle({"1-58406521-a006649127e371903a2de980": "returned"})
+    >>> pull = Pull(Path("pulled"), account, {}, estimated(2))
+    >>> pull
+    Pull(pulled: 2 traces: 1 returned, 1 unprocessed)
+    >>> pull.accounts["outcome"].tolist()
+    ['unprocessed', 'returned']
     """
 
     folder: Path
-    accounts: pd.DataFrame
+    account: Account = field(repr=False)
     calls: dict[str, int] = field(repr=False)
     estimate: PullEstimate = field(repr=False)
     notes: tuple[str, ...] = ()
 
+    @cached_property
+    def accounts(self) -> pd.DataFrame:
+        """One row an id, indexed by ``trace_id`` (32 hex digits), in the order in which they were asked for.
+
+        ``xray_id``, ``outcome`` (``returned``; ``partial``: a segment was still in progress; ``truncated``: X-Ray
+        stopped adding segments; ``not_found``; ``unprocessed`` at every attempt; ``failed``) and ``reason``.
+        """
+        return self.account.frame()
+
     @property
     def counts(self) -> dict[str, int]:
         """Ids by outcome."""
-        found = self.accounts["outcome"].value_counts()
-        return {outcome: int(found[outcome]) for outcome in OUTCOMES if outcome in found}
+        found = self.account.counts
+        return {outcome: found[outcome] for outcome in OUTCOMES if outcome in found}
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{count:,} {outcome}" for outcome, count in self.counts.items()) or "nothing was asked for"
-        return f"Pull({self.folder}: {len(self.accounts):,} traces: {parts})"
+        return f"Pull({self.folder}: {len(self.account):,} traces: {parts})"
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><th>{outcome}</th><td>{count:,}</td></tr>" for outcome, count in self.counts.items())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tracekit.errors import PullError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _XRAY = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})")
 _PLAIN = re.compile(r"[0-9a-f]{32}")
@@ -52,19 +52,21 @@ def spelled(trace_id: str) -> str:
     raise PullError(message)
 
 
-def given(trace_ids: Iterable[str] | str | Path) -> list[str]:
-    """Return the distinct trace ids of a list, of one text, or of a file with one a line.
+def given(trace_ids: Iterable[str] | str | Path) -> Iterator[str]:
+    """Yield the trace ids of a list, of one text, or of a file with one a line, as X-Ray spells them.
 
     Examples
     --------
-    >>> given("1-58406520-a006649127e371903a2de979")
+    >>> list(given("1-58406520-a006649127e371903a2de979"))
     ['1-58406520-a006649127e371903a2de979']
     """
     if isinstance(trace_ids, Path):
-        trace_ids = trace_ids.read_text(encoding="utf-8").split()
-    elif isinstance(trace_ids, str):
-        trace_ids = trace_ids.replace(",", " ").split()
-    return list(dict.fromkeys(spelled(trace_id) for trace_id in trace_ids))
+        with trace_ids.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield from map(spelled, line.split())
+    else:
+        parts = trace_ids.replace(",", " ").split() if isinstance(trace_ids, str) else trace_ids
+        yield from map(spelled, parts)
 
 
 def plain(trace_id: str) -> str:
