@@ -126,6 +126,78 @@ def test_short_traces_cannot_tell_or_need_not():
     assert status(tk.sampling(empty, rules=WAIT), "tail.truncation") == ["not_assessable"]
 
 
+_TAIL = "otelcol_processor_tail_sampling_"
+_EVICTED, _RECEIVED = f"{_TAIL}sampling_trace_dropped_too_early", f"{_TAIL}new_trace_id_received"
+_LATE = f"{_TAIL}sampling_late_span_age_count"
+
+
+def _collector(rules=None, **counted):
+    """What S12 says of a collector's counters, the first finding."""
+    found = tk.sampling(traces_of(RNG, 30), rules=rules, expected={"collector": counted})
+    return next(one for one in found if one.check == "tail.truncation" and "evicted" in one.headline)
+
+
+@pytest.mark.parametrize(
+    ("evicted", "wanted"), [(0, "ok"), (100, "ok"), (101, "warn"), (1000, "warn"), (1001, "fail"), (10_001, "fail")]
+)
+def test_evictions_are_judged_by_their_share(evicted, wanted):
+    found = _collector(**{_EVICTED: evicted, f"{_RECEIVED}_total": np.int64(10_000)})
+    assert found.evidence["status"].tolist() == [wanted]
+    assert found.severity == ("info" if wanted == "ok" else "warning")
+    assert ("num_traces" in found.remedy) == (wanted != "ok")
+
+
+def test_evictions_are_named_with_their_number():
+    found = _collector(WAIT, **{_EVICTED: 1200, _RECEIVED: 24_000, _LATE: 310})
+    assert found.headline.startswith("The collector evicted 1,200 of 24,000 traces (5 %) before it decided: whatever")
+    assert found.headline.endswith("no weight stands for them; 310 spans came after the decision.")
+    assert (found.estimate.value, found.estimate.low, found.estimate.high, found.estimate.n) == (
+        0.05,
+        0.05,
+        0.05,
+        24_000,
+    )
+    calm = _collector(**{_EVICTED: 0, _RECEIVED: 24_000})
+    assert calm.headline == "The collector evicted none of 24,000 traces before it decided."
+    both = tk.sampling(traces_of(RNG, 30), rules=WAIT, expected={"collector": {_EVICTED: 0, _RECEIVED: 24_000}})
+    assert status(both, "tail.truncation") == ["ok", "ok"]
+    assert "evicted" not in said(tk.sampling(traces_of(RNG, 30), rules=WAIT), "tail.truncation")
+
+
+def test_evictions_of_nobody_knows_how_many_are_not_called_few_or_many():
+    assert _collector(**{_EVICTED: 3}).evidence["status"].tolist() == ["inconclusive"]
+    assert f"evicted 3 traces (of how many needs {_RECEIVED}) before it" in _collector(**{_EVICTED: 3}).headline
+    assert _collector(**{_EVICTED: 0}).headline == "The collector evicted none of its traces before it decided."
+    wrong = tk.sampling(traces_of(RNG, 3), expected={"collector": {_EVICTED: 30, _RECEIVED: 20}})
+    assert "30 evicted traces of 20: the counters are not of one time" in said(wrong, "tail.truncation")
+    assert status(wrong, "tail.truncation")[0] == "fail"
+    blind = tk.sampling(traces_of(RNG, 3), expected={"collector": {"otelcol_processor_dropped_spans": 0}})
+    assert said(blind, "tail.truncation").startswith(
+        f"Whether the collector evicted traces: not assessable: needs {_EVICTED}."
+    )
+    assert status(blind, "tail.truncation")[0] == "not_assessable"
+
+
+def test_lost_spans_are_a_part_of_those_that_came_or_went():
+    counted = {
+        _EVICTED: 0,
+        _RECEIVED: 50,
+        "otelcol_receiver_accepted_spans": 900,
+        "otelcol_receiver_refused_spans": 100,
+    }
+    counted |= {"otelcol_processor_dropped_spans": 9, "otelcol_exporter_sent_spans": 95}
+    counted |= {"otelcol_exporter_send_failed_spans": 5, "otelcol_exporter_enqueue_failed_spans": 0}
+    found = _collector(**counted)
+    table = found.evidence.set_index("loss")
+    assert table["estimate"].round(4).tolist() == [0, 0.1, 0.01, 0, 0.05]
+    assert table["status"].tolist() == ["ok", "warn", "ok", "ok", "warn"]
+    assert found.headline.endswith(
+        "decided; 100 spans were refused on arrival (10 %); 9 spans were dropped by processors (1 %);"
+        " 5 spans could not be sent (5 %)."
+    )
+    assert found.remedy == "Give the collector memory and its exporter a longer queue."
+
+
 # ------------------------------------------------------------------ S13
 
 

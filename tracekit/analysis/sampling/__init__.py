@@ -82,7 +82,9 @@ def sampling(
         ``target_status`` (missing where no service answered), ``time`` and ``duration_ns``.
     expected
         What you expect: ``rate``, ``incident`` (occurrences, or occurrences and traces needed), ``capture``, ``stages``
-        (``instrumented``, ``sampled``, ``indexed``), ``processes``, ``attributes``.
+        (``instrumented``, ``sampled``, ``indexed``), ``processes``, ``attributes``, ``collector`` (what its metrics
+        grew by: ``otelcol_processor_tail_sampling_sampling_trace_dropped_too_early``, ``..._new_trace_id_received`` and
+        those of lost spans).
     margin
         Practical margin: ratios within 1 / (1 + margin) and 1 + margin do no harm.
     level

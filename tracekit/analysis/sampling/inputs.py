@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.sampling.collector_counters import read_counters
 from tracekit.attributes import Codes
 from tracekit.schema import ParentState
 from tracekit.traces import TraceSet
@@ -48,6 +49,8 @@ class Expected:
         How many processes begin traces; those seen in the traces unless given.
     attributes
         Attributes whose values should be looked at for bias, beside those that look like tenants and versions.
+    collector
+        What the metrics of a tail sampling collector grew by in that time (``collector_counters.COUNTERS``).
 
     Examples
     --------
@@ -61,6 +64,7 @@ class Expected:
     stages: Mapping[str, float] = field(default_factory=dict)
     processes: int | None = None
     attributes: tuple[str, ...] = ()
+    collector: Mapping[str, float] = field(default_factory=dict)
 
 
 STAGES = ("instrumented", "sampled", "indexed")
@@ -104,6 +108,7 @@ def expected(given: Mapping[str, Any] | None) -> Expected:
     if strange := sorted(set(told.get("stages", ())) - set(STAGES)):
         raise ValueError(f"expected stages among {', '.join(STAGES)}, found {', '.join(strange)}")
     told["attributes"] = tuple(told.get("attributes", ()))
+    told["collector"] = read_counters(told.get("collector", {}))
     return Expected(**told)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tracekit.analysis.sampling.collector_counters import CHECK, evictions
 from tracekit.analysis.sampling.verdicts import needs, speak
 from tracekit.analysis.sampling.words import counted, duration, number, percent, percents
 from tracekit.findings import Estimate
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
     from tracekit.schema import Array
 
-CHECK = "tail.truncation"
 _MOST_CUT, _ALPHA, _FEWEST = 0.01, 0.01, 20
 _LOG_DURATIONS = ("duration_ns", "duration_ms", "duration_s")
 
@@ -32,13 +32,13 @@ def tail_truncation(inputs: Inputs) -> list[Finding]:
     ----------
     inputs
         With a collector configuration that names ``decision_wait``; a log with ``duration_ms`` tells time-outs of
-        clients from the collector's.
+        clients from the collector's; ``expected["collector"]`` what it evicted.
 
     Returns
     -------
     list of Finding
         ``fail`` where the traces end at the wait and no client's time-out explains it, ``warn`` where more than 1 % are
-        cut.
+        cut; and of what the collector counted (``evictions``), where that is known.
 
     Notes
     -----
@@ -57,6 +57,11 @@ def tail_truncation(inputs: Inputs) -> list[Finding]:
     >>> print(tail_truncation(gather(TraceSet.from_spans(frame), rules=0.05))[0].headline)
     Whether the tail sampler cuts slow traces: not assessable: needs a collector configuration with tail_sampling.
     """
+    return [*evictions(inputs), *_by_durations(inputs)]
+
+
+def _by_durations(inputs: Inputs) -> list[Finding]:
+    """Return what the traces themselves tell of the decision."""
     subject = "Whether the tail sampler cuts slow traces"
     wait = inputs.rules.decision_wait_ns if inputs.rules is not None else None
     if wait is None:
