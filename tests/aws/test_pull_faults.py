@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import traceback
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -315,6 +316,21 @@ def test_what_the_journal_does_not_know_is_cut_off_and_what_the_files_lost_is_fo
         file.unlink()
     with PullFolder(tmp_path / "a") as folder:
         assert list(folder.entries()) == []
+
+
+def test_opening_again_holds_one_entry_at_a_time(tmp_path):
+    count = 5_000
+    with PullFolder(tmp_path / "a") as folder:
+        for number in range(count):
+            folder.append("traces", [], {"ids": {f"{number:0100}": "returned"}})
+    tracemalloc.start()
+    try:
+        with PullFolder(tmp_path / "a") as folder:
+            assert sum(len(entry["ids"]) for entry in folder.entries()) == count
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * count / 2, "far less than the ids alone"
 
 
 def test_files_are_closed_when_they_are_large_and_keep_what_is_not_settled(tmp_path):

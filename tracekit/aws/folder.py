@@ -65,7 +65,6 @@ class PullFolder:
         self._lock = threading.Lock()
         self._open: dict[str, BinaryIO] = {}
         self._next: dict[str, int] = {}
-        self._settled: list[dict[str, Any]] = []
         try:
             self._hidden.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -76,6 +75,7 @@ class PullFolder:
         self._hold()
         self._recover()
         self._journal = self._journal_path.open("ab")
+        self._known = self._journal_path.stat().st_size
 
     def _hold(self) -> None:
         """Keep every other pull out of the folder until this one ends, however it ends: the system lets go of it."""
@@ -211,22 +211,32 @@ class PullFolder:
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield what was settled when the folder was opened, without the places of the bytes."""
-        for entry in self._settled:
-            yield {name: value for name, value in entry.items() if name not in {"file", "end"}}
+        with self._journal_path.open("rb") as lines:
+            while lines.tell() < self._known:
+                entry = json.loads(lines.readline())
+                yield {name: value for name, value in entry.items() if name not in {"file", "end"}}
 
     def _recover(self) -> None:
         """Read the journal, forget what the files do not hold, and cut off what the journal does not know."""
-        entries = [entry for line in self._lines() if (entry := _parsed(line)) is not None]
         known: dict[str, int] = {}
         sizes: dict[str, int] = {}
-        for entry in entries:
-            name = entry.get("file")
-            if name is not None and name not in sizes:
-                sizes[name] = max((place.stat().st_size for place in self._both(name) if place.exists()), default=0)
-            if name is None or entry["end"] <= sizes[name]:
-                self._settled.append(entry)
-                if name is not None:
-                    known[name] = max(known.get(name, 0), entry["end"])
+        whole = self._journal_path.with_name(".journal.jsonl.part")
+        self._journal_path.touch()
+        with self._journal_path.open("rb") as lines, whole.open("wb") as kept:
+            for line in lines:
+                entry = _parsed(line)
+                name = entry.get("file") if entry else None
+                if name is not None and name not in sizes:
+                    sizes[name] = max((place.stat().st_size for place in self._both(name) if place.exists()), default=0)
+                if entry is not None and (name is None or entry["end"] <= sizes[name]):
+                    kept.write(line)
+                    if name is not None:
+                        known[name] = max(known.get(name, 0), entry["end"])
+            is_damaged = kept.tell() < lines.tell()
+            kept.flush()
+            os.fsync(kept.fileno())
+        if is_damaged:  # else it goes with the other parts
+            whole.replace(self._journal_path)
         for name, end in known.items():
             place = next(place for place in self._both(name) if place.exists())
             if place.stat().st_size > end:
@@ -234,33 +244,16 @@ class PullFolder:
             place.replace(self._place(name))
         for place in [*self.path.glob(".*.part"), *self._hidden.glob(".*.part")]:
             place.unlink()
-        if len(self._settled) != len(entries) or not self._ends_whole():
-            self._rewrite()
 
     def _both(self, name: str) -> tuple[Path, Path]:
         """Return where a file stands when it is whole, and while it grows."""
         return self._place(name), self._part(name)
 
-    def _lines(self) -> list[bytes]:
-        """Return the lines of the journal; one without its end is none."""
-        text = self._journal_path.read_bytes() if self._journal_path.exists() else b""
-        return text.split(b"\n")[:-1]
-
-    def _ends_whole(self) -> bool:
-        """Return whether the journal is a sequence of whole lines that parse."""
-        text = self._journal_path.read_bytes() if self._journal_path.exists() else b"\n"
-        return text.endswith(b"\n") and all(_parsed(line) is not None for line in text.split(b"\n")[:-1] if line)
-
-    def _rewrite(self) -> None:
-        """Write the journal anew with what is settled."""
-        whole = self._journal_path.with_name(".journal.jsonl.part")
-        lines = [json.dumps(entry, separators=(",", ":")) + "\n" for entry in self._settled]
-        whole.write_text("".join(lines), encoding="utf-8")
-        whole.replace(self._journal_path)
-
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Return a line of the journal, None for one that is damaged."""
+    """Return a line of the journal, None for one that is damaged or has no end."""
+    if not line.endswith(b"\n"):
+        return None
     try:
         entry = json.loads(line)
     except ValueError:
