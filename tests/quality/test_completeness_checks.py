@@ -207,3 +207,95 @@ def test_context_cannot_be_told_without_clients_and_with_few_calls():
     below = spans(4, span_id="2", parent_span_id="1", kind="CLIENT")
     found = tk.quality(TraceSet.from_spans(pd.concat([spans(4), below])), checks=["propagation.break"])
     assert "needs 5 unanswered calls and 5 roots of two services (found 4 and 4)" in found[0].headline
+
+
+# -------------------------------------------------------------------- retries
+
+
+def attempts(n=600, *, failing=60, again=True, seed=9, clients=40, client="client.address"):
+    """Requests of an hour by clients, some of which fail; a failed one is tried again 0.2 to 2 s later."""
+    rng = np.random.default_rng(seed)
+    start = EPOCH_NS + np.sort(rng.integers(0, 3600 * SECOND, n))
+    frame = spans(n, start_ns=start, end_ns=start + 50 * MS, status_code="OK", service_name="orders")
+    frame[f"attributes.{client}"] = [f"10.0.0.{at}" for at in rng.integers(0, clients, n)]
+    lost = rng.permutation(n)[:failing]
+    frame.loc[lost, "status_code"] = "ERROR"
+    more = frame.loc[lost].assign(status_code="OK", trace_id=trace_ids(n + failing)[n:])
+    by = rng.integers(200 * MS, 2 * SECOND, failing)
+    more = more.assign(start_ns=more["end_ns"] + by, end_ns=more["end_ns"] + by + 50 * MS)
+    return TraceSet.from_spans(pd.concat([frame, more] if again else [frame]))
+
+
+def test_retries_in_traces_of_their_own_are_counted():
+    (finding,) = tk.quality(attempts(), checks=["propagation.retry"])
+    assert status([finding], "propagation.retry") == "warn"
+    assert finding.estimate.low <= 60 <= finding.estimate.high
+    assert finding.estimate.value == pytest.approx(60, abs=3)
+    assert "of 660 root traces of `GET /` of `orders`" in finding.headline
+    assert "retries begin traces of their own" in finding.headline
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_failures_that_nobody_tried_again_are_not_retries(seed):
+    found = tk.quality(attempts(again=False, seed=seed), checks=["propagation.retry"])
+    assert status(found, "propagation.retry") == "ok"
+
+
+def test_the_next_request_of_somebody_else_is_no_retry():
+    apart = attempts(6000, failing=600, again=False, clients=4000)
+    assert status(tk.quality(apart, checks=["propagation.retry"]), "propagation.retry") == "ok"
+    crowd = attempts(6000, failing=600, again=False, client="nobody.known")
+    assert status(tk.quality(crowd, checks=["propagation.retry"]), "propagation.retry") != "warn"
+
+
+def test_retries_of_clients_that_nobody_recorded_are_found_where_traffic_is_thin():
+    found = tk.quality(attempts(client="nobody.known"), checks=["propagation.retry"])
+    assert status(found, "propagation.retry") == "warn"
+    assert found[0].estimate.low <= 60 <= found[0].estimate.high
+
+
+def test_a_request_before_a_failure_is_no_retry_of_it():
+    frame = attempts().spans[["trace_id", "span_id", "service_name", "name", "kind", "start_ns", "end_ns"]].copy()
+    frame["status_code"] = attempts().spans["status_code"].astype(str)
+    frame["attributes.client.address"] = attempts().attribute("client.address").astype(str)
+    late = frame["start_ns"].max() + SECOND
+    turned = frame.assign(start_ns=late - frame["end_ns"], end_ns=late - frame["start_ns"])
+    turned[["start_ns", "end_ns"]] += EPOCH_NS
+    found = tk.quality(TraceSet.from_spans(turned), checks=["propagation.retry"])
+    assert status(found, "propagation.retry") == "ok"
+
+
+def test_retries_and_lost_context_are_told_apart():
+    both = ["propagation.break", "propagation.retry"]
+    lost, world = gateway_traces(0.3)
+    frame = lost.spans[
+        ["trace_id", "span_id", "parent_span_id", "service_name", "name", "kind", "start_ns", "end_ns", "peer_address"]
+    ].rename(columns={"peer_address": "attributes.server.address"})
+    is_root = (frame["service_name"] == "orders") & frame["parent_span_id"].isna()
+    frame["status_code"] = np.where(is_root & (np.arange(len(frame)) % 9 == 0), "ERROR", "OK")
+    found = tk.quality(TraceSet.from_spans(frame), checks=both)
+    assert status(found, "propagation.break") == "fail"
+    assert status(found, "propagation.retry") != "warn"
+    left_out = int(said(found, "propagation.retry").split("; ")[-1].split(" roots")[0].replace(",", ""))
+    assert left_out >= world.broken
+
+    retried = attempts()
+    calls = spans(600, kind="CLIENT", service_name="web", name="call", end_ns=EPOCH_NS + np.arange(600) * SECOND + MS)
+    calls["trace_id"] = [f"{at + 1:032x}" for at in range(600)]
+    calls["attributes.server.address"] = "orders"
+    columns = ["trace_id", "span_id", "service_name", "name", "kind", "start_ns", "end_ns", "status_code"]
+    told = retried.spans[columns].assign(
+        **{"attributes.client.address": retried.attribute("client.address").to_numpy()}
+    )
+    found = tk.quality(TraceSet.from_spans(pd.concat([told, calls])), checks=both)
+    assert status(found, "propagation.break") == "ok"
+    assert status(found, "propagation.retry") == "warn"
+
+
+def test_without_roots_or_with_few_failures_retries_cannot_be_told():
+    found = tk.quality(attempts(failing=3, again=False), checks=["propagation.retry"])
+    assert "needs 5 failed roots of one service and operation (found 3 of all)" in found[0].headline
+    none = tk.quality(TraceSet.from_spans(spans(9)), checks=["propagation.retry"])
+    assert none[0].headline == "None of 9 root spans failed: none can have been tried again in another trace."
+    orphans = tk.quality(TraceSet.from_spans(spans(3, parent_span_id="7")), checks=["propagation.retry"])
+    assert "not assessable: needs root spans with both ends" in orphans[0].headline

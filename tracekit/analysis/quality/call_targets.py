@@ -38,6 +38,17 @@ def call_targets(inputs: Inputs) -> tuple[Array, Array]:
     return client[known], target[known]
 
 
+def unanswered(inputs: Inputs) -> tuple[Array, Array]:
+    """Return the calls of services that emit server spans without one below, and whom they called."""
+    traces = inputs.traces
+    parent, kind = traces.forest.parent_row, traces.columns.spans.kind
+    answered = np.zeros(len(parent), bool)
+    answered[parent[(parent >= 0) & (kind == Kind.SERVER)]] = True
+    client, target = inputs.targets
+    open_ones = ~answered[client] & traces.has_duration[client]
+    return client[open_ones], target[open_ones]
+
+
 def unknown_peers(inputs: Inputs) -> Array:
     """Return rows of client spans without an answer that may have called a service nobody can name."""
     traces, spans = inputs.traces, inputs.traces.columns.spans

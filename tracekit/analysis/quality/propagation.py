@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.call_targets import unknown_peers
+from tracekit.analysis.quality.call_targets import unanswered, unknown_peers
 from tracekit.analysis.quality.stitching import stitch
 from tracekit.analysis.quality.verdicts import needs, speak
 from tracekit.analysis.sampling.words import counted, number, percent
@@ -79,7 +79,7 @@ def propagation(inputs: Inputs) -> list[Finding]:
 
 def _without_pairs(inputs: Inputs, roots: int, evidence: pd.DataFrame) -> Finding:
     """Return what is said where no two services have unanswered calls and roots enough to compare."""
-    open_ones = len(_unanswered(inputs)[0]) + len(unknown_peers(inputs))
+    open_ones = len(unanswered(inputs)[0]) + len(unknown_peers(inputs))
     if open_ones:
         missing = f"{_FEWEST} unanswered calls and {_FEWEST} roots of two services (found {open_ones} and {roots})"
         return needs(CHECK, _SUBJECT, missing)
@@ -134,7 +134,7 @@ def _slack_ns(inputs: Inputs) -> int:
 def _edges(inputs: Inputs, roots: Array) -> Iterator[tuple[int, int, Array, Array]]:
     """Yield caller, callee, unanswered calls and roots of every pair with enough of both."""
     traces, service = inputs.traces, inputs.service
-    client, target = _unanswered(inputs)
+    client, target = unanswered(inputs)
     free = unknown_peers(inputs)
     free = free[traces.has_duration[free]]
     for callee in np.unique(service.codes[roots]):
@@ -146,14 +146,3 @@ def _edges(inputs: Inputs, roots: Array) -> Iterator[tuple[int, int, Array, Arra
                 from_caller = calls[service.codes[calls] == caller]
                 if caller != callee and len(from_caller) >= _FEWEST:
                     yield int(caller), int(callee), from_caller, begun
-
-
-def _unanswered(inputs: Inputs) -> tuple[Array, Array]:
-    """Return the calls of services that emit server spans without one below, and whom they called."""
-    traces = inputs.traces
-    parent, kind = traces.forest.parent_row, traces.columns.spans.kind
-    answered = np.zeros(len(parent), bool)
-    answered[parent[(parent >= 0) & (kind == Kind.SERVER)]] = True
-    client, target = inputs.targets
-    open_ones = ~answered[client] & traces.has_duration[client]
-    return client[open_ones], target[open_ones]

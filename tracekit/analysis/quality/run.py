@@ -22,6 +22,7 @@ from tracekit.analysis.quality.missing_spans import missing_spans
 from tracekit.analysis.quality.partial import partial
 from tracekit.analysis.quality.privacy import privacy
 from tracekit.analysis.quality.propagation import propagation
+from tracekit.analysis.quality.retried_roots import retried_roots
 from tracekit.analysis.quality.silence import silence
 from tracekit.findings import Finding, Findings
 
@@ -36,6 +37,7 @@ CHECKS: dict[str, Callable[[Inputs], list[Finding]]] = {
     "complete.spans": missing_spans,
     "complete.rpc": call_pairs,
     "propagation.break": propagation,
+    "propagation.retry": retried_roots,
     "counts.join": counts_join,
     "gap.scan": gaps,
     "gap.silence": silence,

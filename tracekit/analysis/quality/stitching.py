@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 _FIRST_LOOK, _PLAINLY_CHANCE = 20, 3
-_LEAST_SHIFT_NS = 5_000_000_000
 
 
 class Stitch(NamedTuple):
@@ -43,8 +42,10 @@ def stitch(
     root_start: Array,
     root_end: Array,
     *,
+    lanes: tuple[Array, Array] | None = None,
     slack_ns: int = 0,
     shifts: int = 200,
+    shortest_shift_ns: int = 5_000_000_000,
     longest_shift_ns: int = 600_000_000_000,
     level: float = 0.95,
     seed: int = 0,
@@ -54,6 +55,8 @@ def stitch(
     ``B = (K - n q0) / (1 - q0)`` where K of n roots lie inside a call and q0 is the share that does so after circular
     shifts of the roots in time; ``p = (1 + #{null >= K}) / (1 + shifts)``, the normal tail where no shift reaches K.
     Where chance is plainly enough, only the first shifts are done.
+
+    With ``lanes``, from 0 up, of calls and of roots, a root counts inside calls of its own lane only.
 
     Assumes synchronous calls, and clocks apart by no more than ``slack_ns``.  The shifts must be longer than bursts.
 
@@ -68,14 +71,19 @@ def stitch(
     >>> found.covered, found.broken > 25, found.p < 0.01
     (30, True, True)
     """
-    order = np.argsort(client_start)
-    begin, reach = client_start[order], np.maximum.accumulate(client_end[order])
     by_start = np.argsort(root_start)
     start, duration = root_start[by_start], (root_end - root_start)[by_start]
-    first, last = min(begin[0], start[0]), max(reach[-1], start[-1])
+    first, last = min(client_start.min(), start[0]), max(client_end.max(), start[-1])
     period = max(int(last - first), 1)
+    own = np.zeros(len(start), np.int64)
+    if lanes is not None:  # one lane behind the other: a time of day twice as long for each
+        client_start, client_end = (at + lanes[0] * 2 * period for at in (client_start, client_end))
+        own = lanes[1][by_start] * 2 * period
+    order = np.argsort(client_start)
+    begin, reach = client_start[order], np.maximum.accumulate(client_end[order])
 
     def covered(at: Array) -> int:
+        at = at + own
         i = np.searchsorted(begin, at + slack_ns, "right") - 1
         return int(((i >= 0) & (reach[np.maximum(i, 0)] + slack_ns >= at + duration)).sum())
 
@@ -83,7 +91,7 @@ def stitch(
     longest = min(longest_shift_ns, period // 2)
     null: list[int] = []
     while len(null) < shifts and not (len(null) >= _FIRST_LOOK and (np.array(null) >= k).sum() >= _PLAINLY_CHANCE):
-        by = int(rng.uniform(min(_LEAST_SHIFT_NS, longest), longest)) * int(rng.choice([-1, 1]))
+        by = int(rng.uniform(min(shortest_shift_ns, longest), longest)) * int(rng.choice([-1, 1]))
         null.append(covered((start - first + by) % period + first))
     return _result(n, k, np.array(null, np.float64), level)
 

@@ -82,7 +82,7 @@ def origin_told(origins: pd.DataFrame) -> str:
     'early (7 spans of `batch`, all written by `otel java`, on 2 hosts)'
     """
     by_service = origins.groupby(["sign", "service_name"], sort=False)["span_count"].sum().reset_index()
-    most = by_service.loc[by_service["span_count"].idxmax()]
+    most = by_service.iloc[int(by_service["span_count"].argmax())]
     rows = origins[(origins["sign"] == most["sign"]) & (origins["service_name"] == most["service_name"])]
     text = f"{most['sign']} ({number(most['span_count'])} spans of `{most['service_name']}`"
     if rows["sdk"].notna().all():
