@@ -279,6 +279,45 @@ def test_a_trace_that_x_ray_cut_is_told():
     assert set(found[0].exemplars) == {f"6a0ebb13{at:024x}" for at in (1, 2)}
 
 
+def document(at, *, below=0, size=0):
+    """A segment document of its own line, with subsegments, two of them one below the other."""
+    start = {"start_time": 1.795e9, "end_time": 1.795e9 + 1}
+    inner = [{"id": f"{at:08x}{i + 1:08x}", "name": "get", **start} for i in range(below)]
+    if below > 1:
+        inner[0]["subsegments"] = [inner.pop()]
+    told = {"id": f"{at:08x}00000000", "trace_id": f"1-6a0ebb13-{at:024x}", "name": "web", **start}
+    text = json.dumps(told | {"subsegments": inner, "metadata": {"default": {"rows": ""}}})
+    return text.replace('"rows": ""', f'"rows": "{"." * max(size - len(text), 0)}"')
+
+
+def signs_of(lines):
+    found = tk.quality(tk.read("\n".join(lines).encode()), checks=["partial"])
+    return found[0].evidence.set_index("sign")["trace_count"]
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_documents_near_the_largest_size_are_told(last):
+    lines = [document(at, size=200) for at in range(1, 30)]
+    lines.insert(29 if last else 9, document(30, size=63_000))
+    assert signs_of(lines)["a segment document near 64 kB"] == 1
+    assert signs_of([document(at, size=61_000) for at in range(1, 9)])["a segment document near 64 kB"] == 0
+
+
+def test_the_size_of_what_is_not_a_line_of_its_own_is_not_judged():
+    array = "[" + ",".join(document(at, size=10_000) for at in range(1, 9)) + "]"
+    assert signs_of([array])["a segment document near 64 kB"] == 0
+    lines = [document(1), '{"id": "broken", ' + "." * 64_000, document(2)]
+    assert signs_of(lines)["a segment document near 64 kB"] == 0
+
+
+def test_a_pile_up_of_subsegments_at_a_streaming_limit_is_told():
+    sizes = [100] * 12 + [60 + at % 40 for at in range(60)]
+    sign = "as many subsegments as a streaming limit keeps"
+    assert signs_of([document(at + 1, below=n) for at, n in enumerate(sizes)])[sign] == 12
+    for other in ([99] * 12 + sizes[12:], [*sizes, 101], [100] * 12, [100] * 4 + sizes[12:], [100] * 12 + [99] * 60):
+        assert signs_of([document(at + 1, below=n) for at, n in enumerate(other)])[sign] == 0
+
+
 def test_a_source_that_was_not_read_to_its_end_is_told():
     data = gzip.compress(b"\n".join(json.dumps(one).encode() for one in cut_lines()))
     found = tk.quality(tk.read(data[: len(data) * 2 // 3]), checks=["partial"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.quality.partial_xray import xray_signs
 from tracekit.analysis.quality.verdicts import judge_most, needs, speak, stands_for_nobody
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
@@ -24,11 +25,11 @@ _MOST, _PILE, _PILE_FEWEST, _LONG = 0.01, 5.0, 5, 50
 def partial(inputs: Inputs) -> list[Finding]:
     """Say what share of the traces is known to be cut, and by what.
 
-    Signs: spans still in progress or without an end, X-Ray's limit exceeded, dropped attributes, events or links, and
-    a pile-up of traces at one largest number of spans (more than five times as many as just below: a limit).  The
-    share is weighted, with a Wilson interval on the effective number of traces.  Above 1 %: warning.  Sources that
-    were not read to their end are told.  Assumes that limits apply to whole services.  Fails for tracers that call a
-    trace complete when no known span is open: late spans follow.
+    Signs: spans still in progress or without an end, those of X-Ray (``xray_signs``), dropped attributes, events or
+    links, and a pile-up of traces at one largest number of spans (more than five times as many as just below: a
+    limit).  The share is weighted, with a Wilson interval on the effective number of traces.  Above 1 %: warning.
+    Sources that were not read to their end are told.  Assumes that limits apply to whole services.  Fails for tracers
+    that call a trace complete when no known span is open: late spans follow.
 
     Source: limits of X-Ray (10,000 spans, 64 kB documents) and of OpenTelemetry SDKs.
     """
@@ -88,17 +89,10 @@ def _signs(inputs: Inputs) -> dict[str, Array]:
         return found
 
     in_progress = (spans.quality & Quality.IN_PROGRESS) != 0
-    facts = traces.columns.facts
-    limited = np.zeros(total, bool)
-    if len(facts) and facts.limit_exceeded.any():
-        first = traces.forest.starts[:-1]
-        own = pd.MultiIndex.from_arrays([spans.trace_hi[first], spans.trace_lo[first]])
-        told = pd.MultiIndex.from_arrays([facts.trace_hi, facts.trace_lo])[np.asarray(facts.limit_exceeded, bool)]
-        limited = np.asarray(own.isin(told))
     return {
         "spans in progress": any_span(in_progress),
         "spans without an end": any_span(((spans.quality & Quality.NO_END) != 0) & ~in_progress),
-        "X-Ray's limit exceeded": limited,
+        **xray_signs(traces),
         "dropped attributes": any_span(spans.dropped_attributes > 0),
         "dropped events": any_span(spans.dropped_events > 0),
         "dropped links": any_span(spans.dropped_links > 0),
