@@ -16,6 +16,7 @@ from sampling.simulators import (
 )
 
 import tracekit as tk
+from tracekit.analysis.sampling.bucket_spacing import bucket_spacing
 from tracekit.stats.second_reservoir import SECOND_NS
 from tracekit.weights.id_maps import ID_MAPS
 
@@ -386,6 +387,89 @@ def test_rules_without_a_reservoir_and_reservoirs_without_harm():
     assert status(tk.sampling(few, rules=half), "bias.reservoir") == ["inconclusive"]
     empty = harmless.where("service_name == 'nobody'")
     assert status(tk.sampling(empty, rules=half), "bias.reservoir") == ["not_assessable"]
+
+
+_PYTHON = {"resource.telemetry.sdk.name": "opentelemetry", "resource.telemetry.sdk.language": "python"}
+
+
+def _let_through(start, quota):
+    """A token bucket by hand, in seconds."""
+    stock, last, kept = float(quota), 0.0, np.zeros(len(start), bool)
+    for n, at in enumerate(start):
+        stock, last = min(float(quota), stock + quota * (at - last)), at
+        kept[n] = stock >= 1
+        stock -= kept[n]
+    return kept
+
+
+def _beside(rng, keep, *, rate=0.2, start=None, instance="i-1"):
+    """An hour of requests at two a second, of which ids below a rate are kept and ``keep(start)`` besides."""
+    start = np.sort(rng.random(7200)) * 3600 if start is None else start
+    ids = random_ids(rng, len(start))
+    kept = (ID_MAPS["Python TraceIdRatio"](*ids) < rate) | keep(start)
+    at = EPOCH_NS + (start[kept] * SECOND_NS).astype(np.int64)
+    columns = _PYTHON | {"service_instance_id": instance if isinstance(instance, str) else instance[kept]}
+    return traces_of(rng, ids=tuple(half[kept] for half in ids), start_ns=at, **columns)
+
+
+@pytest.mark.parametrize("quota", [1, 2])
+def test_a_token_bucket_is_seen_in_the_distance_of_what_it_lets_through(quota):
+    traces = _beside(np.random.default_rng(quota), lambda start: _let_through(start, quota))
+    found = only(tk.sampling(traces), "bias.reservoir")
+    assert found.evidence["status"].tolist() == ["warn"]
+    assert found.evidence["quota_seen"].tolist() == [quota]
+    assert found.evidence["expected_closer"].iloc[0] > 20
+    assert f"neighbours {quota + 1} of them come within {'1 s' if quota == 1 else '500 ms'}, where" in found.headline
+    assert f"a token bucket of {quota} a second kept them." in found.headline
+    rule = {"version": 2, "rules": [], "default": {"fixed_target": quota, "rate": 0.2}}
+    assert "come closer" not in " ".join(only(tk.sampling(traces, rules=rule), "bias.reservoir").assumptions)
+
+
+def test_two_processes_have_a_bucket_each():
+    rng = np.random.default_rng(3)
+    start = np.sort(rng.random(7200)) * 3600
+    instance = np.where(rng.random(7200) < 0.5, "i-1", "i-2")
+    kept = np.zeros(7200, bool)
+    for one in ("i-1", "i-2"):
+        kept[instance == one] = _let_through(start[instance == one], 1)
+    traces = _beside(rng, lambda _: kept, start=start, instance=instance)
+    assert only(tk.sampling(traces), "bias.reservoir").evidence["quota_seen"].tolist() == [1]
+    pooled = _beside(rng, lambda _: kept, start=start)
+    assert only(tk.sampling(pooled), "bias.reservoir").evidence.get("quota_seen", pd.Series([0])).iloc[0] != 1
+
+
+def test_what_was_kept_by_chance_or_comes_evenly_is_no_bucket():
+    rng = np.random.default_rng(4)
+    coin = _beside(rng, lambda start: rng.random(len(start)) < 0.2)
+    even = _beside(rng, lambda start: rng.random(len(start)) < 0.2, start=np.arange(2400) * 1.5 + 0.0001)
+    for traces in (coin, even, _beside(rng, lambda start: np.zeros(len(start), bool))):
+        found = only(tk.sampling(traces), "bias.reservoir")
+        assert "bucket" not in found.headline
+        assert "quota_seen" not in found.evidence
+    told = only(tk.sampling(coin, rules=LOCAL | {"default": {"fixed_target": 1, "rate": 0.2}}), "bias.reservoir")
+    assert any("come closer than a token bucket of 1 a second lets them through" in text for text in told.assumptions)
+
+
+def test_the_distance_is_rarely_kept_by_chance():
+    """Per quota: how often 60 starts without a bucket pass at 5 %; a rate that doubles on the way does no harm."""
+    rng = np.random.default_rng(5)
+    for quota, gap in ((1, 30.0), (2, 3.0), (3, 1.0)):
+        p = []
+        for _ in range(300):
+            start = np.cumsum(rng.exponential(gap, 60) * np.linspace(1, 2, 60))
+            found = bucket_spacing((start * SECOND_NS).astype(np.int64), np.zeros(60, int), quota)
+            p.append(found.p)
+        assert np.mean(np.array(p) < 0.05) <= 0.05 + 1.64 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_the_chance_of_coming_closer_is_that_of_points_at_random():
+    rng = np.random.default_rng(6)
+    for quota, width in ((1, 3.0), (2, 0.8), (3, 2.0)):
+        inner = np.sort(rng.random((40_000, quota)), axis=1) * width
+        least = 0.98 / quota
+        wanted = ((inner[:, -1] < least) | (width - inner[:, 0] < least)).mean()
+        ends = (np.concatenate(([0], np.full(quota, width / 2), [width])) * SECOND_NS).astype(np.int64)
+        assert bucket_spacing(ends, np.zeros(quota + 2, int), quota).expected == pytest.approx(wanted, abs=0.01)
 
 
 # ------------------------------------------------------------------ S10

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.sampling.bucket_spacing import beside_base, bucket_spacing, seen_bucket
 from tracekit.analysis.sampling.reservoir_seconds import Seconds, inferred, log_starts, quiet_ratio, seconds
 from tracekit.analysis.sampling.verdicts import needs, speak
 from tracekit.analysis.sampling.words import duration, number, percent, percents, times
@@ -17,9 +18,10 @@ from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.stats.second_reservoir import phase_in_second
 from tracekit.stats.weighted_rates import weighted_rate
 from tracekit.weights.rules import HeadRule, Rules
-from tracekit.weights.xray_reservoir import rule_weights
+from tracekit.weights.xray_reservoir import processes, rule_weights
 
 if TYPE_CHECKING:
+    from tracekit.analysis.sampling.bucket_spacing import Spacing
     from tracekit.analysis.sampling.inputs import Inputs
     from tracekit.analysis.sampling.verdicts import Status
     from tracekit.findings import Finding
@@ -50,7 +52,8 @@ def reservoir_bias(inputs: Inputs) -> list[Finding]:
     Notes
     -----
     Classic SDKs: order weights, 1 for the first q of a process and second and 1 / p for the rest, because the reservoir
-    takes the first requests of a second; OpenTelemetry SDKs: the traces whose id passes p.  Both unbiased; weights by
+    takes the first requests of a second; OpenTelemetry SDKs: the traces whose id passes p, and that the others keep the
+    distance of a token bucket is its signature (``bucket_spacing``).  Both unbiased; weights by
     counts of ten seconds are not, where requests depend on their place in the second.  The signature alone (Rayleigh
     and Kuiper tests of the start within the second) says that there is a reservoir, or that clients are locked to the
     second, which the starts of a log tell, and corrects nothing.  By the second, the reservoir is the largest c that
@@ -92,7 +95,9 @@ def reservoir_bias(inputs: Inputs) -> list[Finding]:
 
 
 def _signature(inputs: Inputs) -> Finding:
-    """Return what the starts alone tell."""
+    """Return what the starts alone tell, and the ids where they show a base sample."""
+    if (bucket := seen_bucket(inputs)) is not None:
+        return _bucket(inputs, bucket)
     start = inputs.start_ns
     if len(start) < _FEWEST or (start % 1_000_000 == 0).all():
         return needs(CHECK, _SUBJECT, "sampling rules", inputs)
@@ -120,6 +125,23 @@ def _signature(inputs: Inputs) -> Finding:
     return speak(CHECK, "warn", text, inputs, row, remedy="Give rules=...; compare with the phases of a request log.")
 
 
+def _bucket(inputs: Inputs, seen: Spacing) -> Finding:
+    """Return the finding about traces that keep the distance of a token bucket."""
+    beside = int(beside_base(inputs).sum())
+    row = pd.DataFrame({"quota_seen": [seen.quota], "closer": seen.closer, "expected_closer": seen.expected})
+    row["groups"] = seen.groups
+    row["reservoir_share"], row["n_traces"] = beside / len(inputs.traces), len(inputs.traces)
+    text = (
+        f"{number(beside)} of {number(len(inputs.traces))} traces came beside the base sample that the ids show; in"
+        f" {number(seen.closer)} of {number(seen.groups)} groups of neighbours {seen.quota + 1} of them come within"
+        f" {duration(1e9 / seen.quota)}, where about {number(seen.expected)} would by chance: a token bucket of"
+        f" {seen.quota} a second kept them."
+    )
+    remedy = "Read rates and latency off the base sample (its weights are known), or give rules=..."
+    assumed = ("their rate changes slowly", "process is the one that decided")
+    return speak(CHECK, "warn", text, inputs, row, assumptions=assumed, remedy=remedy)
+
+
 def _corrected(inputs: Inputs, weight: Array, by_second: Seconds | None, seen: Quota | None) -> Finding:
     """Return the finding about raw and corrected figures."""
     base = weight > 0
@@ -143,7 +165,7 @@ def _corrected(inputs: Inputs, weight: Array, by_second: Seconds | None, seen: Q
     table["quiet_ratio"] = np.nan if windows is None else quiet_ratio(windows)
     limits = table[["raw", "ci_low", "ci_high"]].to_numpy(np.float64)
     table["status"] = [_against(inputs, *row) for row in limits]
-    return _say(inputs, table, reservoir)
+    return _say(inputs, table, reservoir, _crowded(inputs, weight))
 
 
 def _windows(inputs: Inputs) -> Seconds | None:
@@ -161,7 +183,7 @@ def _against(inputs: Inputs, raw: float, low: float, high: float) -> Status:
     return judge(*known, inputs.margin)
 
 
-def _say(inputs: Inputs, table: pd.DataFrame, reservoir: float) -> Finding:
+def _say(inputs: Inputs, table: pd.DataFrame, reservoir: float, crowded: tuple[str, ...]) -> Finding:
     """Return the sentence about raw and corrected figures."""
     errors, p95 = table.iloc[0], table.iloc[1]
     counted = f"n = {number(p95['n_traces'])}, effective {number(p95['n_eff'])}"
@@ -185,9 +207,21 @@ def _say(inputs: Inputs, table: pd.DataFrame, reservoir: float) -> Finding:
     verdict: Status = "biased" if status == "biased" else "ok" if status == "ok" else "inconclusive"
     return speak(
         CHECK, verdict, text, inputs, table, estimate=estimate, is_grave=True,
-        assumptions=(*_ASSUMED, *_read_off(inputs, table)),
+        assumptions=(*_ASSUMED, *_read_off(inputs, table), *crowded),
         remedy="Use traces.with_weights(rules) for every figure." if status == "biased" else "",
     )  # fmt: skip
+
+
+def _crowded(inputs: Inputs, weight: Array) -> tuple[str, ...]:
+    """Return how many traces beside the base sample come closer than the bucket of the only rule lets them."""
+    rule, beside = inputs.rules.only if inputs.rules is not None else None, weight == 0
+    if rule is None or not beside.any():
+        return ()
+    found = bucket_spacing(inputs.start_ns[beside], processes(inputs.traces).codes[beside], rule.quota)
+    if found.is_kept:
+        return ()
+    close = f"{found.closer:,} of {found.groups:,} groups of traces beside the base sample come closer than a token"
+    return (f"{close} bucket of {rule.quota} a second lets them through: something else kept them too",)
 
 
 def _read_off(inputs: Inputs, table: pd.DataFrame) -> tuple[str, ...]:
