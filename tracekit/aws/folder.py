@@ -63,6 +63,7 @@ class PullFolder:
         self._hidden = path / ".pull"
         self._largest = largest
         self._lock = threading.Lock()
+        self._of_thread = threading.local()
         self._open: dict[str, BinaryIO] = {}
         self._next: dict[str, int] = {}
         try:
@@ -140,7 +141,7 @@ class PullFolder:
         entry
             What the journal is to remember.
         """
-        frame = zstd.compress(b"".join(line + b"\n" for line in lines), 1) if lines else b""
+        frame = self._frame(b"".join(line + b"\n" for line in lines)) if lines else b""
         with self._lock:
             if frame:
                 file = self._open.get(kind) or self._begin(kind)
@@ -151,6 +152,13 @@ class PullFolder:
             if kind in self._open and self._open[kind].tell() >= self._largest:
                 self._note(kind, {})  # else what was not settled yet would be cut off
                 self._finish(kind)
+
+    def _frame(self, text: bytes) -> bytes:
+        """Return a text as a zstd frame of its own, by the thread's compressor: a new one takes as long as its work."""
+        if not hasattr(self._of_thread, "compressor"):
+            self._of_thread.compressor = zstd.ZstdCompressor(1)
+        frame: bytes = self._of_thread.compressor.compress(text, zstd.ZstdCompressor.FLUSH_FRAME)
+        return frame
 
     def _note(self, kind: str, entry: dict[str, Any]) -> None:
         """Write an entry of the journal, with the place up to which the growing file holds what it says."""
