@@ -1,12 +1,14 @@
 """An X-Ray on loopback that does nothing but answer: traces of 20 recorded segments, under any id, as fast as it can.
 
-Run as a program it prints its port and serves until its input ends.
+Run as a program it prints its port and serves until its input ends; GET /cpu answers with the CPU seconds that its
+process has used so far.
 """
 
 import json
 import re
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,7 +17,8 @@ SEGMENTS = 20
 TEMPLATES = 16
 _SPAN_ID = re.compile(r"(?<![0-9a-f-])[0-9a-f]{16}(?![0-9a-f])")
 _NUMBER = b"@" * 10  # of the trace, in front of six digits of the span
-_BATCH, _DESTINATION = "/Traces", "/TraceSegmentDestination"
+_BATCH = "/Traces"
+_XRAY = b'{"Destination":"XRay","Status":"ACTIVE"}'  # what else a pull asks about
 
 
 def trace_id(number):
@@ -57,7 +60,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
-        body = self.traces(asked["TraceIds"]) if self.path == _BATCH else b'{"Destination":"XRay","Status":"ACTIVE"}'
+        self.answer(self.traces(asked["TraceIds"]) if self.path == _BATCH else _XRAY)
+
+    def do_GET(self):
+        self.answer(json.dumps(time.process_time()).encode())
+
+    def answer(self, body):
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self.wfile.write(head.encode() + body)
 
