@@ -7,6 +7,7 @@ from sampling.simulators import EPOCH_NS, classic_reservoir, hour, random_ids, s
 
 import tracekit as tk
 from tracekit.stats.second_reservoir import SECOND_NS
+from tracekit.weights.trace_state import rule_hash
 
 RNG = np.random.default_rng(40)
 
@@ -282,6 +283,27 @@ def test_the_sampling_statistics_of_x_ray_count_by_rule():
     assert scopes.to_dict() == {"all requests": 5500 / 45_000, "pay": 0.5, "Default": 0.075}
     other = tk.sampling(traces, rules=rules, requests=told.assign(RuleName=["pay", "gone"]))
     assert "for 40,000 requests: not assessable" in said(other, "rate.configured")
+
+
+def test_rules_that_traces_name_by_hash_alone_are_counted_too():
+    """Two rules by their hash, one by name, and hashes of a rule that nobody counted."""
+    rules = [
+        {"RuleName": "pay", "Priority": 1, "FixedRate": 0.5, "URLPath": "/pay"},
+        {"RuleName": "Default", "Priority": 9, "FixedRate": 0.1},
+    ]
+    states = [f"xrsr={rule_hash(name)}" for name in ("pay", "Default", "gone")]
+    named = np.repeat([None, "pay", None], [5000, 500, 100])
+    columns = {"trace_state": np.repeat([states[0], states[1], None, states[2]], [2000, 3000, 500, 100])}
+    traces = traces_of(RNG, 5600, **columns, **{"attributes.aws.xray.sampling_rule_name": named})
+    told = pd.DataFrame({"RuleName": ["pay", "Default"], "RequestCount": [5000, 40_000]})
+    found = tk.sampling(traces, rules=rules, requests=told)
+    (rate,) = [f for f in found if f.check == "rate.observed"]
+    assert rate.evidence.set_index("scope")["traces"].to_dict() == {"all requests": 5500, "pay": 2500, "Default": 3000}
+    assert rate.assumptions[-1] == "100 traces belong to strata that were not counted and are left out"
+    verdicts = {f.evidence["rule"].iloc[0]: f.evidence["status"].iloc[0] for f in found if f.check == "rate.configured"}
+    assert verdicts == {"pay": "ok", "Default": "fail"}
+    weights = next(f for f in found if f.check == "calibrate").evidence.set_index("scope")["weight"]
+    assert weights.round(3).to_dict() == {"pay": 2.0, "Default": 13.333}
 
 
 def test_instances_are_a_stratum_too():

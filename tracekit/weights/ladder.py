@@ -296,7 +296,7 @@ def calibrated(traces: TraceSet, counts: Counts) -> tuple[Array, dict[str, int]]
     (array([40., nan]), {'no requests were counted for their stratum': 1})
     """
     root = traces.forest.root_row
-    columns = {name: stratum_codes(traces, name).take(root).series() for name in counts.dimensions}
+    columns = {name: stratum_codes(traces, name, counts).take(root).series() for name in counts.dimensions}
     cell = (
         pd.DataFrame(columns, index=np.arange(len(root)), dtype=object)
         if columns

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.attributes import Codes
+from tracekit.attributes import Codes, pick
 from tracekit.stats.grouping import group_codes
 from tracekit.weights.counts import COUNT
-from tracekit.weights.xray_reservoir import RULE_NAME, root_attribute
+from tracekit.weights.xray_reservoir import RULE_NAME, hashed_rules, root_attribute
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -90,7 +90,7 @@ def tally(traces: TraceSet, counts: Counts) -> Tally:
     0      40.0       2
     """
     rows = entry_rows(traces, by_service="service_name" in counts.dimensions)
-    codes = {name: stratum_codes(traces, name).take(rows) for name in counts.dimensions}
+    codes = {name: stratum_codes(traces, name, counts).take(rows) for name in counts.dimensions}
     window, starts = _window_of(traces.columns.spans.start_ns[rows], counts)
     inside = window >= 0
     outside = len(np.unique(traces.forest.trace[rows[~inside]]))
@@ -177,7 +177,7 @@ def entry_rows(traces: TraceSet, *, by_service: bool) -> Array:
     return np.asarray(rows[np.sort(np.unique(pair, return_index=True)[1])])
 
 
-def stratum_codes(traces: TraceSet, name: str) -> Codes:
+def stratum_codes(traces: TraceSet, name: str, counts: Counts | None = None) -> Codes:
     """Return a dimension of requests for every span; the status class follows the code, else whether the span failed.
 
     Parameters
@@ -186,6 +186,9 @@ def stratum_codes(traces: TraceSet, name: str) -> Codes:
         Any traces.
     name
         One of ``DIMENSIONS``.
+    counts
+        Whose rules are looked for by their hash too, where a trace does not name its rule: OpenTelemetry's samplers
+        for X-Ray leave nothing but ``xrsr`` in the trace state.
 
     Returns
     -------
@@ -206,7 +209,8 @@ def stratum_codes(traces: TraceSet, name: str) -> Codes:
         shifted = np.where(route.codes >= 0, route.codes, operation.codes + len(route.labels))
         return Codes(shifted.astype(np.int32), [*route.labels, *operation.labels])
     if name == "sampling_rule":
-        return root_attribute(traces, *RULE_NAME).take(traces.forest.trace)
+        told = [] if counts is None else counts.frame[name].dropna().unique().tolist()
+        return pick([root_attribute(traces, *RULE_NAME), hashed_rules(traces, told)])[0].take(traces.forest.trace)
     if name != "status_class":
         return traces.codes(name)
     code, known = traces.lookup.http_status

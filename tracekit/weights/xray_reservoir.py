@@ -15,6 +15,8 @@ from tracekit.weights.known import BEYOND
 from tracekit.weights.trace_state import member, rule_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
     from tracekit.weights.rules import HeadRule, Rules
@@ -101,6 +103,35 @@ def processes(traces: TraceSet) -> Codes:
     return pick([root_attribute(traces, *_PROCESS), both])[0]
 
 
+def hashed_rules(traces: TraceSet, names: Sequence[str]) -> Codes:
+    """Return which of some rules the trace state of every root names by its hash (``xrsr``).
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    names
+        Of the rules.
+
+    Returns
+    -------
+    Codes
+        One entry a trace; the codes are the numbers of ``names``.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> shop = TraceSet.from_spans(frame.assign(trace_state="xrsr=21b111cbfe6e8fca"))
+    >>> hashed_rules(shop, ["pay", "Default"]).at(0)
+    'Default'
+    """
+    by_hash = {rule_hash(name): number for number, name in enumerate(names)}
+    states = traces.codes("trace_state").take(traces.forest.root_row)
+    numbers = [by_hash.get(member(label, "xrsr") or "", -1) for label in states.labels] + [-1]
+    return Codes(np.array(numbers, np.int32)[states.codes], list(names))
+
+
 def rule_of(traces: TraceSet, rules: Rules) -> Array:
     """Return the number of the rule that kept each trace: recorded by name, by hash, or predicted from the request.
 
@@ -125,12 +156,9 @@ def rule_of(traces: TraceSet, rules: Rules) -> Array:
     [0]
     """
     by_name = {rule.name: number for number, rule in enumerate(rules.head)}
-    by_hash = {rule_hash(name): number for name, number in by_name.items()}
     named = root_attribute(traces, *RULE_NAME)
     found = np.array([by_name.get(label, -1) for label in named.labels] + [-1])[named.codes]
-    states = traces.codes("trace_state").take(traces.forest.root_row)
-    hashed = [by_hash.get(member(label, "xrsr") or "", -1) for label in states.labels] + [-1]
-    found = np.where(found >= 0, found, np.array(hashed)[states.codes])
+    found = np.where(found >= 0, found, hashed_rules(traces, [rule.name for rule in rules.head]).codes)
     return np.where(found >= 0, found, _predicted(traces, rules)) if (found < 0).any() else found
 
 

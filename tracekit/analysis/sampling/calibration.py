@@ -110,7 +110,7 @@ def _margins(inputs: Inputs) -> tuple[Array, list[tuple[Array, Array]], str] | N
     for key in keys:
         asked = inputs.counts.frame.groupby(key, dropna=False)["count"].sum()
         asked = asked[asked > 0]
-        own = stratum_codes(inputs.traces, key).take(root).series().astype(object)
+        own = stratum_codes(inputs.traces, key, inputs.counts).take(root).series().astype(object)
         columns[key] = pd.Index(asked.index).get_indexer(pd.Index(own)), asked.to_numpy(np.float64)
     chosen = np.flatnonzero(np.all([at >= 0 for at, _ in columns.values()], axis=0))
     parts = [(at[chosen], total) for at, total in columns.values()]
@@ -128,7 +128,8 @@ def _cells(inputs: Inputs) -> tuple[Array, Array, list[str], float]:
         only = 0 if inputs.counts.total > 0 else -1
         return np.full(len(root), only), np.array([inputs.counts.total]), ["all requests"], 0.0
     asked = inputs.counts.frame.groupby(keys, dropna=False)["count"].sum()
-    own = pd.DataFrame({key: stratum_codes(inputs.traces, key).take(root).series().astype(object) for key in keys})
+    codes = {key: stratum_codes(inputs.traces, key, inputs.counts).take(root) for key in keys}
+    own = pd.DataFrame({key: column.series().astype(object) for key, column in codes.items()})
     index = asked.index if len(keys) > 1 else pd.Index(asked.index, name=keys[0])
     wanted = pd.MultiIndex.from_frame(own) if len(keys) > 1 else pd.Index(own[keys[0]])
     at = index.get_indexer(wanted)
