@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from quality.worlds import MS, SECOND, luhn_number, otlp, said, spans, status, trace_ids
+from scipy.stats import binom
 
 import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.quality.private_patterns import DETECTORS, masked
 from tracekit.analysis.quality.private_scan import blob, digit_runs, hits
+from tracekit.analysis.quality.private_traffic import leaks_in_traffic
+from tracekit.stats.thinned import thinned_count
 
 
 def meshed(n, twins, *, start=1, route="/pay", inner=(MS, 99 * MS), services=("orders", "orders"), scope="app"):
@@ -474,3 +477,67 @@ def test_a_few_twins_in_few_spans_are_not_settled():
     found = tk.quality(otlp(rows), checks=["duplicates"])
     assert status(found, "duplicates.twins") == "inconclusive"
     assert "more spans are needed to tell" in said(found, "duplicates.twins")
+
+
+# -------------------------------------------------------------------- leaks in all traffic
+
+
+def leaking(n=400, leaks=20):
+    frame = spans(n)
+    frame["attributes.contact"] = [f"jo{at}@example.org" if at < leaks else "none" for at in range(n)]
+    return frame
+
+
+def test_leaks_of_all_traffic_have_exact_limits():
+    (finding,) = tk.quality(TraceSet.from_spans(leaking()).with_weights(20), checks=["pii"])
+    row = finding.evidence.set_index("key").loc["contact"]
+    assert (row["trace_count"], row["traffic_count"]) == (20, 400)
+    assert (row["traffic_low"], row["traffic_high"]) == thinned_count(20, 0.05)
+    assert "about 400 (" in finding.headline
+    assert "requests of all traffic" in finding.headline
+
+
+def test_leaks_are_counted_once_a_trace_and_by_weight():
+    frame = pd.concat([leaking(), leaking().assign(span_id="2", parent_span_id="1")])
+    heavy = pd.Series(np.where(np.arange(400) < 10, 2.0, 50.0), trace_ids(400))
+    (finding,) = tk.quality(TraceSet.from_spans(frame).with_weights(heavy), checks=["pii"])
+    row = finding.evidence.set_index("key").loc["contact"]
+    assert (row["trace_count"], row["traffic_count"]) == (20, 10 * 2 + 10 * 50)
+    assert 20 < row["traffic_low"] < 520 < row["traffic_high"]
+
+
+def test_without_weights_nothing_is_said_of_all_traffic():
+    (finding,) = tk.quality(TraceSet.from_spans(leaking()), checks=["pii"])
+    assert finding.evidence["traffic_count"].isna().all()
+    assert "all traffic" not in finding.headline
+
+
+def test_no_leak_in_a_sample_limits_those_of_all_traffic():
+    (kept,) = tk.quality(TraceSet.from_spans(spans(400)).with_weights(20), checks=["pii"])
+    assert "and at most 71 requests of all traffic do." in kept.headline
+    (whole,) = tk.quality(TraceSet.from_spans(spans(400)).with_weights(1), checks=["pii"])
+    assert "and at most 0 requests of all traffic do." in whole.headline
+
+
+def test_every_place_of_a_leak_leads_to_its_trace():
+    frame = spans(40, service_name=["cart"] * 10 + ["shop"] * 30)
+    frame["resource.owner"] = ["jo@example.org"] * 10 + ["team"] * 30
+    frame["name"] = ["GET /"] * 36 + ["GET /users/mo@example.org"] * 4
+    (finding,) = tk.quality(TraceSet.from_spans(frame).with_weights(2), checks=["pii"])
+    told = finding.evidence.set_index("key")["trace_count"]
+    assert (told["owner"], told["span name"]) == (10, 4)
+
+
+def test_limits_of_leaks_hold_in_samples_of_two_rates():
+    rng, covered = np.random.default_rng(8), 0
+    for _ in range(300):
+        pi = np.repeat([0.05, 0.5], [600, 100])
+        leak = np.repeat([True, False, True, False], [60, 540, 30, 70])
+        kept = rng.random(700) < pi
+        frame = spans(int(kept.sum()))
+        traces = TraceSet.from_spans(frame[["trace_id", "span_id", "name", "start_ns", "end_ns"]])
+        by_id = pd.Series(1 / pi[kept], frame["trace_id"])
+        order = pd.Series(leak[kept], frame["trace_id"]).reindex(traces.trace_ids).to_numpy()
+        found = leaks_in_traffic(traces.with_weights(by_id), np.flatnonzero(order))
+        covered += found.low <= 90 <= found.high
+    assert covered >= binom.ppf(0.001, 300, 0.95)

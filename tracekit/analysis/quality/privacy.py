@@ -10,6 +10,7 @@ from scipy import stats
 
 from tracekit.analysis.quality.private_patterns import DETECTORS, is_private, masked
 from tracekit.analysis.quality.private_scan import Blob, Hit, blob, digit_runs, hits
+from tracekit.analysis.quality.private_traffic import holders, leaks_in_traffic
 from tracekit.analysis.quality.verdicts import Status, needs, speak, worst
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
@@ -27,6 +28,7 @@ _CARD, _BY_CHANCE, _FALSE = "payment card", 0.1, 0.01
 _LEAST_CARD = 10**12
 _COLUMNS = ["key", "kind", "value_count", "scanned_count", "span_count", "low", "high", "example", "status"]
 _GENUINE = ["genuine_ratio", "genuine_low", "genuine_high"]
+_TRAFFIC = ["trace_count", "traffic_count", "traffic_low", "traffic_high"]
 
 
 def privacy(inputs: Inputs) -> list[Finding]:
@@ -38,8 +40,9 @@ def privacy(inputs: Inputs) -> list[Finding]:
     credentials, secrets in parameters, passwords in addresses, private addresses (told, not judged).  Plain runs of
     digits pass a card's check digit one time in ten by chance: a key is named only where its valid ones exceed that
     beyond a false discovery rate of 1 %; the genuine share is ``(k / n - 0.1) / 0.9``.  Secrets and numbers of cards,
-    accounts and persons are critical, addresses of persons a warning.  What is shown of a value are the first and last
-    two signs.  Not seen: names, free text, what is encoded or compressed.
+    accounts and persons are critical, addresses of persons a warning.  Where all weights are known, the number of
+    requests of all traffic that leak is estimated with exact limits (``leaks_in_traffic``).  What is shown of a value
+    are the first and last two signs.  Not seen: names, free text, what is encoded or compressed.
 
     Source: ``trace_guide.md`` F6, mistake 8; ISO/IEC 7812 (Luhn), ISO 13616, RFC 7519.
     """
@@ -48,7 +51,7 @@ def privacy(inputs: Inputs) -> list[Finding]:
         return [needs(CHECK, "Whether personal data leaks", "spans")]
     rows, scanned = _attributes(inputs)
     more, names = _names(inputs)
-    evidence = pd.DataFrame([*rows, *more], columns=[*_COLUMNS, *_GENUINE])
+    evidence = pd.DataFrame([*rows, *more], columns=[*_COLUMNS, *_GENUINE, *_TRAFFIC])
     evidence = evidence.sort_values(["status", "span_count"], ascending=[True, False], ignore_index=True, key=_grave)
     total = scanned + names
     leaks = evidence[evidence["status"] != "ok"]
@@ -56,8 +59,11 @@ def privacy(inputs: Inputs) -> list[Finding]:
         most = 1 - (1 - inputs.level) ** (1 / max(total, 1))  # about 3 / n
         text = (
             f"No personal data or secret is seen in {number(total)} distinct values of attributes, span names and "
-            f"messages: at most {percent(most)} of such values hold one of the kinds looked for."
+            f"messages: at most {percent(most)} of such values hold one of the kinds looked for"
         )
+        none = leaks_in_traffic(inputs.traces, np.zeros(0, np.int64), level=inputs.level)
+        hidden = f", and at most {number(none.high)} requests of all traffic do"
+        text += "." if np.isnan(none.high) else f"{hidden}."
         estimate = Estimate(0.0, "ratio", 0.0, most, total)
         return [speak(CHECK, "ok", text, evidence, estimate=estimate, assumptions=_ASSUMED)]
     top = leaks.iloc[0]
@@ -66,8 +72,8 @@ def privacy(inputs: Inputs) -> list[Finding]:
     share = f" ({percents(top['low'], top['high'])} of its {number(top['scanned_count'])} distinct values)"
     text = (
         f"`{top['key']}` holds {top['kind']} data in {number(top['value_count'])} values{share}, such as "
-        f"{top['example']}, in {number(top['span_count'])} spans{_genuine(top)}{also}: whoever may read the "
-        f"traces, or a report made of them, can read it."
+        f"{top['example']}, in {number(top['span_count'])} spans{_genuine(top)}{_in_traffic(top)}{also}: "
+        f"whoever may read the traces, or a report made of them, can read it."
     )
     estimate = Estimate(
         top["value_count"] / top["scanned_count"], "ratio", top["low"], top["high"], int(top["scanned_count"])
@@ -113,7 +119,10 @@ def _attributes(inputs: Inputs) -> tuple[list[list[Any]], int]:
     found = [hit for hit in hits(text) if use[hit.row]]
     spelt = blob([str(int(value)) for value in kv.integer[integers]])
     cards, genuine = _cards([(text, np.arange(len(kv))), (spelt, integers)], use, kv.key, inputs.level)
-    return _rows(found + cards, kv.key, kv.keys, use, scanned, inputs.level, genuine), len(used)
+    private = np.zeros(len(kv), bool)
+    private[[hit.row for hit in found + cards]] = True
+    held = holders(inputs.traces, private)
+    return _rows(inputs, found + cards, kv.key, kv.keys, use, scanned, held, genuine), len(used)
 
 
 def _texts(array: Any) -> Blob:
@@ -149,12 +158,13 @@ def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, level: float
 
 
 def _rows(
+    inputs: Inputs,
     found: list[Hit],
     key: Array,
     keys: list[str],
     use: Array,
     scanned: Array,
-    level: float,
+    held: tuple[Array, Array],
     genuine: Array | None = None,
 ) -> list[list[Any]]:
     """Return one row a key and kind of private data."""
@@ -165,11 +175,12 @@ def _rows(
     for (at, kind), group in grouped.items():
         values = {hit.row for hit in group}
         n = max(int(scanned[at]), len(values))
-        low, high = (float(limit) for limit in wilson(len(values) / n, n, level=level))
+        low, high = (float(limit) for limit in wilson(len(values) / n, n, level=inputs.level))
         spans = int(use[list(values)].sum())
         share = [np.nan] * 3 if genuine is None or kind != _CARD else genuine[at].tolist()
         example = masked(group[0].match)
-        rows.append([_name(keys[at]), kind, len(values), n, spans, low, high, example, _status(kind), *share])
+        leaks = leaks_in_traffic(inputs.traces, held[1][np.isin(held[0], list(values))], level=inputs.level)
+        rows.append([_name(keys[at]), kind, len(values), n, spans, low, high, example, _status(kind), *share, *leaks])
     return rows
 
 
@@ -179,6 +190,14 @@ def _genuine(row: pd.Series) -> str:
         return ""
     limits = percents(row["genuine_low"], row["genuine_high"])
     return f"; {percent(row['genuine_ratio'])} ({limits}) of its runs of digits that look like cards are genuine"
+
+
+def _in_traffic(row: pd.Series) -> str:
+    """Return how many requests of all traffic hold such data, as a clause; nothing where weights are unknown."""
+    if np.isnan(row["traffic_count"]):
+        return ""
+    limits = f"{number(row['traffic_low'])}-{number(row['traffic_high'])}"
+    return f", which is about {number(row['traffic_count'])} ({limits}) requests of all traffic"
 
 
 def _name(key: str) -> str:
@@ -197,17 +216,19 @@ def _names(inputs: Inputs) -> tuple[list[list[Any]], int]:
     """Return one row a kind found in names and status messages, and how many of these were looked through."""
     columns = inputs.traces.columns
     rows, total = [], 0
-    for key, texts, codes in (
-        ("span name", columns.names, columns.spans.name),
-        ("status message", columns.texts, columns.spans.status_message),
-        ("event name", columns.texts, columns.events.name),
+    trace = inputs.traces.forest.trace
+    for key, texts, codes, own in (
+        ("span name", columns.names, columns.spans.name, trace),
+        ("status message", columns.texts, columns.spans.status_message, trace),
+        ("event name", columns.texts, columns.events.name, trace[columns.events.span_row]),
     ):
         use = np.bincount(codes[codes >= 0], minlength=len(texts))
         looked = np.flatnonzero(use)
         total += len(looked)
         found = hits(blob([texts[at] for at in looked]))
         zero = np.zeros(len(looked), np.int64)
-        rows += _rows(found, zero, [key], use[looked], np.array([len(looked)]), inputs.level)
+        held = (np.searchsorted(looked, codes[codes >= 0]), own[codes >= 0])
+        rows += _rows(inputs, found, zero, [key], use[looked], np.array([len(looked)]), held)
     return rows, total
 
 
