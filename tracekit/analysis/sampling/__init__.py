@@ -79,7 +79,8 @@ def sampling(
         answered by itself), ``instance``, ``rule``.
     log
         One row a request, sampled or not: ``trace_id`` and any of ``service``, ``route``, ``method``, ``status``,
-        ``target_status`` (missing where no service answered), ``time`` and ``duration_ns``.
+        ``target_status`` (missing where no service answered), ``time`` and ``duration_ns``.  Rates, funnel and captured
+        errors join it by trace id; where ``requests`` are given too, rates and funnel are those of the counts.
     expected
         What you expect: ``rate``, ``incident`` (occurrences, or occurrences and traces needed), ``capture``, ``stages``
         (``instrumented``, ``sampled``, ``indexed``), ``processes``, ``attributes``, ``collector`` (what its metrics
