@@ -156,9 +156,9 @@ def _of_finding(finding: Finding) -> Measured:
 
 def traced_requests(known: Known) -> list[Measured]:
     """M1: traced over all requests, by service and route where these are counted; Wilson's interval."""
-    if missing := known.sample.counts_needed:
+    if missing := known.sample.join_needed:
         return [unknown(missing)]
-    counts, table = known.sample.counts, known.sample.tally.frame
+    counts, table = known.sample.counts, (known.sample.joined or known.sample.tally).frame
     assert counts is not None
     keys = [name for name in ("service_name", "http_route") if name in counts.dimensions]
     parts: list[tuple[str | None, str | None, pd.DataFrame]] = [(None, None, table)]

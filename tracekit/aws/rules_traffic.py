@@ -12,8 +12,7 @@ from tracekit.aws.rules_written import Fault
 from tracekit.schema import Quality
 from tracekit.stats.thinned import absence_probability, requests_needed
 from tracekit.weights.rules import Rules
-from tracekit.weights.trace_state import member, rule_hash
-from tracekit.weights.xray_reservoir import RULE_NAME, is_otel, root_attribute, rule_of
+from tracekit.weights.xray_reservoir import RULE_NAME, hashed_rules, is_otel, root_attribute, rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -193,12 +192,9 @@ def _spelled(seconds: float) -> str:
 def _recorded(traces: TraceSet, rules: Rules) -> Array:
     """Return the number of the rule that every trace says has decided; -1 where it says nothing."""
     by_name = {rule.name: number for number, rule in enumerate(rules.head)}
-    by_hash = {rule_hash(name): number for name, number in by_name.items()}
     named = root_attribute(traces, *RULE_NAME)
     found = np.array([by_name.get(label, -1) for label in named.labels] + [-1])[named.codes]
-    states = traces.codes("trace_state").take(traces.forest.root_row)
-    hashed = np.array([by_hash.get(member(label, "xrsr") or "", -1) for label in states.labels] + [-1])
-    return np.where(found >= 0, found, hashed[states.codes])
+    return np.where(found >= 0, found, hashed_rules(traces, [rule.name for rule in rules.head]).codes)
 
 
 def _without_records(traces: TraceSet, rules: Rules) -> Array:
