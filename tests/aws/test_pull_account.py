@@ -52,6 +52,6 @@ def test_it_holds_few_bytes_an_id_and_settling_holds_none():
         settled, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert held < 40 * count, "sixteen of the id, eight of its place, four of its state"
+    assert held < 30 * count, "sixteen of the id, four of its place, four of its state"
     assert settled - held < 20_000
     assert account.counts == {"returned": count}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tracekit.aws.trace_ids import plain
+from tracekit.aws.trace_ids import is_spelled, packed, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_XRAY = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
 _UNASKED = ("unprocessed", "")
 _AGAIN = ("unprocessed", "failed")
 
@@ -28,7 +26,7 @@ class Account:
 
     Notes
     -----
-    Sixteen bytes an id, sorted, eight for the order in which they were asked for, and the number of an outcome with its
+    Sixteen bytes an id, sorted, four for the order in which they were asked for, and the number of an outcome with its
     reason: nothing here grows while a pull runs but the list of different reasons.
 
     Examples
@@ -40,9 +38,9 @@ class Account:
     """
 
     def __init__(self, trace_ids: Iterable[str]) -> None:
-        asked = np.fromiter((bytes.fromhex(plain(one)) for one in trace_ids), "S16")
+        asked = np.fromiter(map(packed, trace_ids), "S16")
         self._ids, first = np.unique(asked, return_index=True)
-        self._asked = np.argsort(first)
+        self._asked = np.argsort(first).astype(np.int32)
         self._states = np.zeros(len(self._ids), np.int32)
         self._meaning = {_UNASKED: 0}
 
@@ -51,10 +49,10 @@ class Account:
 
     def put(self, found: Mapping[str, tuple[str, str]]) -> None:
         """Take (outcome, reason) by id; ids that nobody asked for are passed by."""
-        known = {one: pair for one, pair in found.items() if _XRAY.fullmatch(one)}
+        known = {one: pair for one, pair in found.items() if is_spelled(one)}
         if not known or not len(self):
             return
-        ids = np.array([bytes.fromhex(plain(one)) for one in known], "S16")
+        ids = np.array([packed(one) for one in known], "S16")
         rows = np.minimum(np.searchsorted(self._ids, ids), len(self) - 1)
         is_asked = self._ids[rows] == ids
         states = np.array([self._meaning.setdefault(pair, len(self._meaning)) for pair in known.values()])
@@ -80,7 +78,7 @@ class Account:
     def _where(self, is_meant: Iterable[bool]) -> Iterator[str]:
         """Yield the ids whose state is meant, as things stand now."""
         rows = self._asked[np.fromiter(is_meant, bool)[self._states[self._asked]]]
-        return (_spelled(self._ids[row : row + 1].tobytes().hex()) for row in rows)
+        return (spelled(self._ids[row : row + 1].tobytes().hex()) for row in rows)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -101,15 +99,10 @@ class Account:
         ids = [digits[low : low + 32] for low in range(0, len(digits), 32)]
         states = self._states[self._asked]
         outcomes, reasons = (np.array(texts, object)[states] for texts in zip(*self._meaning, strict=True))
-        columns = {"xray_id": list(map(_spelled, ids)), "outcome": outcomes, "reason": reasons}
+        columns = {"xray_id": list(map(spelled, ids)), "outcome": outcomes, "reason": reasons}
         return pd.DataFrame(columns, index=pd.Index(ids, name="trace_id", dtype="str"), dtype="str")
 
 
 def _is_waiting(outcome: str, reason: str) -> bool:
     """Return whether an id may be asked for again."""
     return outcome in _AGAIN and not reason.startswith("refused")
-
-
-def _spelled(digits: str) -> str:
-    """Return 32 hex digits as X-Ray spells them."""
-    return f"1-{digits[:8]}-{digits[8:]}"

@@ -80,6 +80,28 @@ def plain(trace_id: str) -> str:
     return trace_id.removeprefix("1-").replace("-", "")
 
 
+def is_spelled(text: str) -> bool:
+    """Return whether a text is a trace id as X-Ray spells it.
+
+    Examples
+    --------
+    >>> is_spelled("1-58406520-a006649127e371903a2de979"), is_spelled("58406520a006649127e371903a2de979")
+    (True, False)
+    """
+    return _XRAY.fullmatch(text) is not None
+
+
+def packed(trace_id: str) -> bytes:
+    """Return the sixteen bytes of a trace id.
+
+    Examples
+    --------
+    >>> packed("1-58406520-a006649127e371903a2de979").hex()
+    '58406520a006649127e371903a2de979'
+    """
+    return bytes.fromhex(plain(trace_id))
+
+
 def begun_s(trace_id: str) -> int | None:
     """Return the second in which a trace began, as X-Ray's own generators write it into the id.
 
