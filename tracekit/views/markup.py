@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tracekit.views.text import LABEL_LIMIT, clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _NUMERIC = frozenset("0123456789+-\N{MINUS SIGN}\N{EN DASH}")
 
@@ -33,7 +33,7 @@ class Markup(str):
         return str(self)
 
 
-def element(name: str, attributes: dict[str, object] | None = None, *children: Markup | str) -> Markup:
+def element(name: str, attributes: Mapping[str, object] | None = None, *children: Markup | str) -> Markup:
     """Return one element; text among the children is cleaned and escaped.
 
     Parameters
