@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
 
 CHECK, _SUBJECT = "propagation.retry", "Whether retries begin traces of their own"
-_FEWEST, _FALSE, _SHARE, _MARGIN = 5, 0.05, 0.01, 0.10
+_FEWEST, _FALSE, _SHARE, _MARGIN = 5, 0.01, 0.01, 0.10
 _BACK_OFF_NS, _LONGEST_SHIFT_NS = 5_000_000_000, 60_000_000_000
 _NAMES = ["service_name", "operation", "failed_count", "root_count", "after_count", "chance_ratio", "retry_count"]
 
@@ -37,7 +37,7 @@ def retried_roots(inputs: Inputs) -> list[Finding]:
     after failures in place of the calls).  The client is ``client.address`` of servers, else instance or host.
     Told apart from lost context (``propagation.break``): a continuation lies inside an unanswered call, a retry comes
     after its failure; server roots inside an unanswered call are left out here and counted.  Warns where the false
-    discovery rate is at most 5 % and over 1 % of the roots are repeats; fine only if at most 10 % of any may be.
+    discovery rate is at most 1 % and repeats are over 1 % of the failures; fine only if they are at most 10 % of any.
     Assumes that clients retry within 5 s and that failures do not come with more traffic within less than a minute.
     Clients that share an address or are unknown make repeats hard to tell from traffic: never fine then.
 
@@ -122,7 +122,7 @@ def _after(start: Array, end: Array, failed: Array, client: Array, level: float)
 
 def _judged(evidence: pd.DataFrame) -> pd.DataFrame:
     """Return the operations with their verdicts, the most repeats first."""
-    count = evidence["root_count"]
+    count = evidence["failed_count"]
     q = false_discovery(evidence["p"].to_numpy())
     tried = (q <= _FALSE) & (evidence["low"] > _SHARE * count)
     telling = evidence["chance_ratio"] < 1 - _MARGIN  # where chance covers nearly all, nothing more can be seen
@@ -150,15 +150,15 @@ def _finding(evidence: pd.DataFrame, left_out: int) -> Finding:
             f"errors are counted once an attempt"
         ),
         "ok": (
-            f"Failed requests are not seen to be tried again in traces of their own: at most "
-            f"{number(top['high'])} of {number(top['root_count'])} roots of {what} may be such; roots can be read as "
-            f"requests"
+            f"Failed requests are not seen to be tried again in traces of their own: at most {number(top['high'])} of "
+            f"{number(top['failed_count'])} failures of {what} were (n = {number(top['root_count'])} roots); roots can "
+            f"be read as requests"
         ),
     }.get(
         top["status"],
-        f"Whether failed requests of {what} are tried again in traces of their own cannot be told: other requests "
-        f"begin within 5 s after {number(top['failed_count'])} failures anyway (n = {number(top['root_count'])}); "
-        f"`client.address` on the roots would tell",
+        f"Up to {number(min(top['high'], top['failed_count']))} of {number(top['failed_count'])} failures of {what} "
+        f"may have been tried again in traces of their own: other requests begin within 5 s anyway "
+        f"(n = {number(top['root_count'])} roots); a longer period or `client.address` on the roots would tell",
     )
     text += f"; {number(left_out)} roots inside unanswered calls are left out (`propagation.break`)" * bool(left_out)
     told = top["status"] != "inconclusive"
