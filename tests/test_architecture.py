@@ -11,7 +11,7 @@ import tracekit
 
 HOUSE = Path(tracekit.__file__).parent
 FLOORS = [
-    {"errors", "schema"},
+    {"errors", "schema", "bundled"},
     {"stats"},
     {"columns", "attributes", "semconv", "derived", "frames", "filters", "expressions", "traces", "forest"}
     | {"weights", "findings", "self_description"},
@@ -43,7 +43,7 @@ DOORSTEP = [
 ]  # each may use those before it
 DOORS = {  # functions of the container that open a loader, imported when they are called
     ("traces", "loading.from_frame"),
-    ("traces", "loading.store"),
+    ("traces", "loading.store.store"),
 }
 LIBRARIES = {  # the only rooms that may import what is heavy, or talks to somebody
     "anywidget": {"views"},
@@ -153,7 +153,7 @@ def test_imports_point_down_and_never_to_a_sibling():
     [
         ("schema", "from tracekit.stats.intervals import wilson"),
         ("stats.intervals", "from tracekit.forest import Forest"),
-        ("traces", "from tracekit.loading.store import save"),
+        ("traces", "from tracekit.loading.store.store import save"),
         ("forest", "def late():\n    from tracekit.analysis.latency import latency"),
         ("loading.otlp", "from tracekit.analysis import latency"),
         ("analysis.latency", "import tracekit.loading"),
@@ -171,7 +171,7 @@ def test_a_wrong_arrow_is_noticed(source, line):
 @pytest.mark.parametrize(
     ("source", "line"),
     [
-        ("traces", "def save(self):\n    from tracekit.loading.store import save"),
+        ("traces", "def save(self):\n    from tracekit.loading.store.store import save"),
         ("traces", "from tracekit import frames"),
         ("report.page", "from tracekit.views.text import clean"),
         ("views.errors", "from tracekit.analysis.errors import Errors"),

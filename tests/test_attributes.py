@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tracekit.attributes import Codes, KeyIndex, join, number, pick, value
 from tracekit.columns import Ragged
-from tracekit.loading.json_value import BigInt
-from tracekit.loading.pool import Attributes
+from tracekit.loading.building.pool import Attributes
+from tracekit.loading.records.value import BigInt
 
 VALUES = st.one_of(
     st.none(),

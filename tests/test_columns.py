@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tracekit import TraceSet
 from tracekit.columns import KeyValues, Ragged, ScopeColumns, take, trace_starts
-from tracekit.loading.builder import Builder, Event, Link
-from tracekit.loading.finish import finish
-from tracekit.loading.ledger import Position
+from tracekit.loading.building.builder import Builder, Event, Link
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
 
 LISTS = st.lists(st.lists(st.integers(0, 99), max_size=5), max_size=30)
 

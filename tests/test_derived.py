@@ -6,9 +6,9 @@ import pytest
 
 from tracekit import TraceSet, semconv
 from tracekit.derived import CODED
-from tracekit.loading.builder import Builder, Event
-from tracekit.loading.finish import finish
-from tracekit.loading.ledger import Position
+from tracekit.loading.building.builder import Builder, Event
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
 from tracekit.schema import KINDS, Quality, Status
 
 S, C, P, Q, I = "SERVER", "CLIENT", "PRODUCER", "CONSUMER", "INTERNAL"  # noqa: E741 - kinds

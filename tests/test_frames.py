@@ -6,9 +6,9 @@ import pytest
 
 from tracekit import TraceSet
 from tracekit.frames import hexes
-from tracekit.loading.builder import Builder, Event, Link
-from tracekit.loading.finish import finish
-from tracekit.loading.ledger import Position
+from tracekit.loading.building.builder import Builder, Event, Link
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
 from tracekit.schema import Kind, Origin, Quality, RecordKind, Relation, Status
 
 START = 1_750_000_000_000_000_123

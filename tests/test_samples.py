@@ -17,7 +17,7 @@ def copied(tmp_path, monkeypatch):
     for name in ("index.json", "checkout-regression", "checkout-xray", "tail-sampled"):
         source = DATASETS / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
-    monkeypatch.setattr(samples, "_HOMES", (tmp_path / "not there", tmp_path))
+    monkeypatch.setattr(samples, "DATASETS", (tmp_path / "not there", tmp_path))
     return tmp_path
 
 
@@ -79,7 +79,7 @@ def test_a_missing_recording_is_refused(copied):
 
 
 def test_a_missing_index_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(samples, "_HOMES", (tmp_path / "a", tmp_path / "b"))
+    monkeypatch.setattr(samples, "DATASETS", (tmp_path / "a", tmp_path / "b"))
     with pytest.raises(
         LoadError, match=r"found no index\.json in .*a or .*b; install tracekit-notebook again"
     ) as caught:

@@ -62,7 +62,7 @@ class KeyIndex:
     Examples
     --------
     >>> from tracekit.columns import Ragged
-    >>> from tracekit.loading.pool import Attributes
+    >>> from tracekit.loading.building.pool import Attributes
     >>> pool = Attributes()
     >>> codes = np.array([pool.kv("tenant", "blue"), pool.kv("retries", 2)], np.int32)
     >>> index = KeyIndex(Ragged(np.array([0, 0, 2]), codes), pool.table()[0])
@@ -181,7 +181,7 @@ def value(kv: KeyValues, code: int) -> Any:
 
     Examples
     --------
-    >>> from tracekit.loading.pool import Attributes
+    >>> from tracekit.loading.building.pool import Attributes
     >>> pool = Attributes()
     >>> codes = [pool.kv("k", v) for v in (True, 3, 2.5, b"ab", None)]
     >>> table, _ = pool.table()

@@ -19,10 +19,9 @@ from typer.core import TyperGroup
 
 import tracekit as tk
 from tracekit import cli_audit, cli_path, cli_pull
+from tracekit.bundled import NOTEBOOKS
 
 DONE, QUARANTINED, UNREADABLE, STOPPED = 0, 1, 2, 130
-_PACKAGE = Path(__file__).resolve().parent
-_NOTEBOOKS = (_PACKAGE / "_bundled" / "notebooks", _PACKAGE.parent / "notebooks")  # in the wheel; in a source tree
 
 
 class _Commands(TyperGroup):
@@ -209,11 +208,9 @@ def lab(
             f"expected JupyterLab, found no module jupyterlab beside {sys.executable};"
             " pip install 'tracekit-notebook[lab]'"
         )
-    home = next((place for place in _NOTEBOOKS if place.is_dir()), None)
+    home = next((place for place in NOTEBOOKS if place.is_dir()), None)
     if home is None:
-        raise tk.TracekitError(
-            f"expected the notebooks in {_NOTEBOOKS[0]}, found none; install tracekit-notebook again"
-        )
+        raise tk.TracekitError(f"expected the notebooks in {NOTEBOOKS[0]}, found none; install tracekit-notebook again")
     folder.mkdir(parents=True, exist_ok=True)
     for notebook in sorted(home.glob("*.ipynb")):
         target = folder / notebook.name

@@ -13,7 +13,7 @@ import tracekit as tk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracekit.aws.audit import CoverageAudit
+    from tracekit.aws.audit.audit import CoverageAudit
 
 FINE, FAILED = 0, 1
 _LONGEST = 160  # characters of an answer in a terminal
@@ -80,8 +80,8 @@ def audit(
 
 def _services(found: CoverageAudit) -> Iterator[str]:
     """Yield a line a service: what is wrong with it, in a few words, and the numbers behind."""
-    from tracekit.aws.audit_sheet import when  # noqa: PLC0415 - not for --help
-    from tracekit.aws.audit_words import SHORT  # noqa: PLC0415 - not for --help
+    from tracekit.aws.audit.sheet import when  # noqa: PLC0415 - not for --help
+    from tracekit.aws.audit.words import SHORT  # noqa: PLC0415 - not for --help
 
     start, end = when(found.answers.start), when(found.answers.end)
     yield f"{len(found.services):,} services in {found.answers.region}, {start} to {end} UTC"

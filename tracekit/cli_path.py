@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from tracekit.analysis.path_compare import PathComparison
-    from tracekit.analysis.path_result import CriticalPath
+    from tracekit.analysis.critical_path.compare import PathComparison
+    from tracekit.analysis.critical_path.result import CriticalPath
 
 _BAND = re.compile(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?")
 _MEDIAN = (0.45, 0.55)

@@ -43,8 +43,8 @@ def xray(
 
     Exit code 0: every trace came; 1: some did not, as the table says; 2: AWS did not give what was asked.
     """
-    from tracekit.aws.pull import pull_xray  # noqa: PLC0415 - not for --help
-    from tracekit.aws.trace_ids import given  # noqa: PLC0415 - likewise
+    from tracekit.aws.pull.pull import pull_xray  # noqa: PLC0415 - not for --help
+    from tracekit.aws.pull.trace_ids import given  # noqa: PLC0415 - likewise
 
     asked = list(trace_id or ())
     if ids is not None:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import pandas as pd
 
+from tracekit.bundled import DATASETS
 from tracekit.errors import LoadError
 
 if TYPE_CHECKING:
-    from tracekit.traces import TraceSet
+    from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent
-_HOMES = (_PACKAGE / "_bundled" / "datasets", _PACKAGE.parent / "datasets")  # in the wheel; in a source tree
+    from tracekit.traces import TraceSet
 
 
 def list_samples() -> pd.DataFrame:
@@ -133,13 +132,13 @@ def load_sample(name: str, *parts: str) -> TraceSet | Path | tuple[Any, ...]:
 
 def _home() -> Path:
     """Return the folder with the index: bundled in the wheel, or beside the package in a source tree."""
-    for home in _HOMES:
+    for home in DATASETS:
         if (home / "index.json").is_file():
             return home
     raise LoadError(
-        f"expected the index of the recordings, found no index.json in {' or '.join(map(str, _HOMES))}; "
+        f"expected the index of the recordings, found no index.json in {' or '.join(map(str, DATASETS))}; "
         "install tracekit-notebook again",
-        source=str(_HOMES[0] / "index.json"),
+        source=str(DATASETS[0] / "index.json"),
         code="SAMPLE_MISSING",
     )
 

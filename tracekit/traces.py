@@ -417,7 +417,7 @@ class TraceSet(Shown):
         pathlib.Path
             The folder.
         """
-        from tracekit.loading.store import save  # noqa: PLC0415 - the loaders build on this module
+        from tracekit.loading.store.store import save  # noqa: PLC0415 - the loaders build on this module
 
         return save(self, Path(path))
 

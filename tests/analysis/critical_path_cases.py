@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tracekit.loading.builder import Builder, Link
-from tracekit.loading.finish import finish
-from tracekit.loading.ledger import Position
+from tracekit.loading.building.builder import Builder, Link
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
 from tracekit.schema import KINDS, Relation
 
 CASES = Path(__file__).parents[3] / "shared" / "data" / "critical_path_cases.json"

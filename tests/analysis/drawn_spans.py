@@ -1,8 +1,8 @@
 """Hand-drawn traces: one line a span."""
 
-from tracekit.loading.builder import Builder, Event, Link
-from tracekit.loading.finish import finish
-from tracekit.loading.ledger import Position
+from tracekit.loading.building.builder import Builder, Event, Link
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
 from tracekit.schema import KINDS, Quality, Relation, Status
 
 KEYS = {

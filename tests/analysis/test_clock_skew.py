@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import tracekit as tk
-from tracekit.analysis.clock_skew_calls import clocks
-from tracekit.analysis.clock_skew_intervals import agree
+from tracekit.analysis.clock_skew.calls import clocks
+from tracekit.analysis.clock_skew.intervals import agree
 
 MS = 1_000_000
 HOSTS = ("web", "cart", "ledger", "db")

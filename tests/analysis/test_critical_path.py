@@ -5,11 +5,11 @@ from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.analysis.critical_path import critical_path
+from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.errors import FilterError
-from tracekit.loading.builder import Builder, Link
-from tracekit.loading.finish import finish
-from tracekit.loading.ledger import Position
+from tracekit.loading.building.builder import Builder, Link
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
 from tracekit.schema import Relation
 from tracekit.traces import TraceSet
 

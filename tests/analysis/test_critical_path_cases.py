@@ -26,7 +26,7 @@ import json
 import pytest
 from critical_path_cases import CASES, crisp_root, load, merged, sections
 
-from tracekit.analysis.critical_path import critical_path
+from tracekit.analysis.critical_path.critical_path import critical_path
 
 CONTENT = json.loads(CASES.read_text(encoding="utf-8"))["cases"] if CASES.exists() else []
 ORPHANS = {"edge/orphan_inside_root", "edge/only_orphans"}

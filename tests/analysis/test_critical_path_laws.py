@@ -8,7 +8,7 @@ from critical_path_oracle import path as slow_path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.analysis.critical_path_kernel import segments, walk
+from tracekit.analysis.critical_path.kernel import segments, walk
 
 
 def law(*strategies):

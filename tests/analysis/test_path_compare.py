@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tracekit.analysis.critical_path import critical_path
-from tracekit.analysis.path_cells import Sample, cells_of, population_of
-from tracekit.analysis.path_compare import q_values
-from tracekit.analysis.path_factors import Means, split, whole_numbers
-from tracekit.analysis.path_intervals import limits
+from tracekit.analysis.critical_path.cells import Sample, cells_of, population_of
+from tracekit.analysis.critical_path.compare import q_values
+from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.factors import Means, split, whole_numbers
+from tracekit.analysis.critical_path.intervals import limits
 from tracekit.attributes import Codes
 from tracekit.traces import TraceSet
 from tracekit.weights import Weights

@@ -8,9 +8,9 @@ from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.analysis.critical_path import critical_path
-from tracekit.analysis.path_flame import Flame
-from tracekit.analysis.path_flame_tree import escaped
+from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.flame import Flame
+from tracekit.analysis.critical_path.flame_tree import escaped
 from tracekit.traces import TraceSet
 
 SHOP = """

@@ -7,9 +7,9 @@ from drawn_spans import draw
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekit.analysis.critical_path import critical_path
-from tracekit.analysis.path_hops import hops_of, resting_ns
-from tracekit.analysis.path_support_pairs import Siblings, occasions
+from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.hops import hops_of, resting_ns
+from tracekit.analysis.critical_path.support_pairs import Siblings, occasions
 from tracekit.stats.intervals import wilson
 from tracekit.traces import TraceSet
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.analysis import self_time as self_time_module
-from tracekit.analysis import service_calls
 from tracekit.analysis.self_time import self_times
-from tracekit.analysis.service_calls import find_calls
-from tracekit.analysis.service_graph import service_graph, summarise
-from tracekit.analysis.service_tables import tabulate
+from tracekit.analysis.service_graph import calls as service_calls
+from tracekit.analysis.service_graph.calls import find_calls
+from tracekit.analysis.service_graph.service_graph import service_graph, summarise
+from tracekit.analysis.service_graph.tables import tabulate
 
 SERVICES = [
     "service_name", "is_inferred", "peer_type", "request_count", "error_count", "error_ratio", "p50_ns", "p95_ns",

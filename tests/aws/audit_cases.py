@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from tracekit.aws.audit_answers import Answer, Answers
+from tracekit.aws.audit.answers import Answer, Answers
 
 _PATH = Path(__file__).parents[2] / "datasets" / "record" / "audit_world.py"
 sys.path.append(str(_PATH.parent))

@@ -13,13 +13,14 @@ import pytest
 from audit_cases import BANK, END, HOUR, WORLDS, App, World, answers_of
 
 import tracekit as tk
-from tracekit.aws import audit_expected, audit_tree
-from tracekit.aws.audit import conclude, judged
-from tracekit.aws.audit_answers import DENIED, KUBECTL, OPERATIONS, Answer
-from tracekit.aws.audit_folder import _HOMES
-from tracekit.aws.audit_retrieval import is_of_a_service
-from tracekit.aws.audit_tree import STAGES, headline
-from tracekit.aws.audit_words import SHORT, WORDS
+from tracekit.aws.audit import expected as audit_expected
+from tracekit.aws.audit import tree as audit_tree
+from tracekit.aws.audit.answers import DENIED, KUBECTL, OPERATIONS, Answer
+from tracekit.aws.audit.audit import conclude, judged
+from tracekit.aws.audit.retrieval import is_of_a_service
+from tracekit.aws.audit.tree import STAGES, headline
+from tracekit.aws.audit.words import SHORT, WORDS
+from tracekit.bundled import DATASETS
 
 SENTENCES = {
     "OK": "a: nothing failed and nothing is unknown; observed over expected traces is 1.00 (0.99 to 1.01).",
@@ -375,7 +376,7 @@ def test_arguments_that_cannot_be_are_refused(how, expected):
 
 
 def test_the_bundled_audit_tells_its_truth():
-    home = next(home for home in _HOMES if (home / "index.json").is_file())
+    home = next(home for home in DATASETS if (home / "index.json").is_file())
     (entry,) = json.loads((home / "index.json").read_text())["audits"]
     audit = tk.audit_coverage(from_folder="audit-shop")
     assert audit.services["headline"].to_dict() == entry["truth"]["headlines"]

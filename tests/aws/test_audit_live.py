@@ -19,11 +19,11 @@ from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 import tracekit as tk
-from tracekit.aws import audit_folder
-from tracekit.aws.audit import _period, conclude
-from tracekit.aws.audit_answers import HIDDEN, KUBECTL, OPERATIONS, Answer, plain
-from tracekit.aws.audit_calls import Reader
-from tracekit.aws.audit_retrieval import _graph, retrieve
+from tracekit.aws.audit import folder as audit_folder
+from tracekit.aws.audit.answers import HIDDEN, KUBECTL, OPERATIONS, Answer, plain
+from tracekit.aws.audit.audit import _period, conclude
+from tracekit.aws.audit.calls import Reader
+from tracekit.aws.audit.retrieval import _graph, retrieve
 from tracekit.cli import app
 
 READS = re.compile(r"(Get|List|Describe|BatchGet|Lookup|Simulate)[A-Z]\w+")
@@ -337,10 +337,10 @@ def test_a_folder_that_is_none_or_was_cut_is_refused(tmp_path):
 
 
 def test_a_bundled_folder_that_was_changed_is_refused(tmp_path, monkeypatch):
-    home = next(home for home in audit_folder._HOMES if (home / "index.json").is_file())
+    home = next(home for home in audit_folder.DATASETS if (home / "index.json").is_file())
     shutil.copy(home / "index.json", tmp_path)
     shutil.copytree(home / "audit-shop", tmp_path / "audit-shop")
-    monkeypatch.setattr(audit_folder, "_HOMES", (tmp_path,))
+    monkeypatch.setattr(audit_folder, "DATASETS", (tmp_path,))
     assert len(tk.audit_coverage(from_folder="audit-shop").services) == 17
     with (tmp_path / "audit-shop" / "answers.jsonl").open("a") as file:
         file.write("\n")

@@ -8,10 +8,10 @@ import pytest
 from audit_cases import END, HOUR, WORLDS, App, World, answers_of
 
 import tracekit as tk
-from tracekit.aws import audit_folder
-from tracekit.aws.audit import conclude
-from tracekit.aws.audit_answers import DENIED, KUBECTL, OPERATIONS
-from tracekit.aws.audit_clusters import read_saved
+from tracekit.aws.audit import folder as audit_folder
+from tracekit.aws.audit.answers import DENIED, KUBECTL, OPERATIONS
+from tracekit.aws.audit.audit import conclude
+from tracekit.aws.audit.clusters import read_saved
 
 SENTENCES = {
     "D1a of a stage": "a/prod: tracing is switched off (tracingEnabled=false, 2025-11-21). 67,165 requests in 7 days"

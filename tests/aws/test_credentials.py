@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from typer.testing import CliRunner
 
 import tracekit as tk
-from tracekit.aws.folder import read_lines
+from tracekit.aws.pull.folder import read_lines
 from tracekit.cli import app
 
 TIME = {"start": pd.Timestamp(BEGUN, unit="s").isoformat(), "end": pd.Timestamp(BEGUN + 30_000, unit="s").isoformat()}

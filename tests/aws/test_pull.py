@@ -8,9 +8,9 @@ import pytest
 from fake_xray import BEGUN, SIX_HOURS, Trace, document, trace_id
 
 import tracekit as tk
-from tracekit.aws import insights, progress
-from tracekit.aws.folder import PullFolder, read_lines
-from tracekit.aws.pull import pull_xray
+from tracekit.aws.pull import insights, progress
+from tracekit.aws.pull.folder import PullFolder, read_lines
+from tracekit.aws.pull.pull import pull_xray
 
 
 def utc(second):

@@ -6,7 +6,7 @@ from fake_xray import trace_id
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekit.aws.pull_account import Account
+from tracekit.aws.pull.account import Account
 
 PAIRS = [("returned", ""), ("not_found", ""), ("unprocessed", ""), ("failed", "refused: bad"), ("failed", "HTTP 500")]
 NUMBERS = st.integers(0, 12) | st.sampled_from([1 << 8, 1 << 40, 7 << 88])  # ids that end in zero bytes among them

@@ -18,10 +18,10 @@ import pytest
 from fake_xray import BEGUN, Schedule, Trace, trace_id
 
 import tracekit as tk
-from tracekit.aws import folder as folder_module
 from tracekit.aws.client import Caller
-from tracekit.aws.folder import PullFolder, read_lines
-from tracekit.aws.pull import pull_xray
+from tracekit.aws.pull import folder as folder_module
+from tracekit.aws.pull.folder import PullFolder, read_lines
+from tracekit.aws.pull.pull import pull_xray
 
 TIME = {"start": pd.Timestamp(BEGUN, unit="s").isoformat(), "end": pd.Timestamp(BEGUN + 30_000, unit="s").isoformat()}
 
@@ -182,7 +182,7 @@ def test_a_folder_that_cannot_be_made_is_told(serve, tmp_path):
 
 CHILD = """
 import sys
-from tracekit.aws.pull import pull_xray
+from tracekit.aws.pull.pull import pull_xray
 try:
     pull_xray(sys.argv[1], start={start!r}, end={end!r}, backoff_s=0.01)
 except KeyboardInterrupt:

@@ -11,7 +11,7 @@ import pytest
     [
         "import tracekit as tk; tk.pull_xray; tk.trace_summaries; tk.annotation_lint; tk.xray_filter",
         "import tracekit.cli_pull",
-        "import tracekit.aws.client, tracekit.aws.retrieval, tracekit.aws.insights",
+        "import tracekit.aws.client, tracekit.aws.pull.retrieval, tracekit.aws.pull.insights",
     ],
 )
 def test_boto3_is_not_imported_before_a_call_is_made(code):

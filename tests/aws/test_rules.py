@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tracekit.aws.rules_patterns import covers, meet
+from tracekit.aws.rules.patterns import covers, meet
 from tracekit.weights.trace_state import rule_hash
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "reference" / "xray_on_eks.md"

@@ -7,7 +7,7 @@ import pytest
 from fake_xray import BEGUN, Trace, trace_id
 
 import tracekit as tk
-from tracekit.aws.pull import pull_xray
+from tracekit.aws.pull.pull import pull_xray
 from tracekit.aws.trace_summaries import COLUMNS, trace_summaries
 
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
 import tracekit as tk
-from tracekit.aws import tracer_tables
-from tracekit.aws.audit_calls import Reader
-from tracekit.aws.tracer_records import trace_id_of
+from tracekit.aws.audit.calls import Reader
+from tracekit.aws.tracer import tables as tracer_tables
+from tracekit.aws.tracer.records import trace_id_of
 
 TRACE = "1732170000-00f067aa0ba902b7"
 HEX = "00000000673ed11000f067aa0ba902b7"

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from bench_size import SPANS
 
-from tracekit.analysis.critical_path import critical_path
-from tracekit.analysis.critical_path_kernel import walk
-from tracekit.analysis.path_cells import cells_of
-from tracekit.analysis.path_plant import plant
-from tracekit.analysis.path_tree import in_a_row, walks
+from tracekit.analysis.critical_path.cells import cells_of
+from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.kernel import walk
+from tracekit.analysis.critical_path.plant import plant
+from tracekit.analysis.critical_path.tree import in_a_row, walks
 from tracekit.analysis.self_time import self_time
-from tracekit.analysis.what_if import Rerun
+from tracekit.analysis.what_if.what_if import Rerun
 
 COPIES, REFERENCE, EACH = 10, 20_000, 200_000
 pytestmark = pytest.mark.benchmark(timer=time.process_time)  # CPU seconds: other work on the machine counts less

@@ -27,8 +27,8 @@ from botocore.config import Config
 from xray_server import SEGMENTS, trace_id
 
 from tracekit import read
-from tracekit.aws.folder import read_lines
-from tracekit.aws.pull import pull_xray
+from tracekit.aws.pull.folder import read_lines
+from tracekit.aws.pull.pull import pull_xray
 
 TRACES = int(os.environ.get("TRACEKIT_BENCH_TRACES", "5000"))
 READ = min(TRACES, 5000)  # what is read again; plain means hold no more
@@ -36,7 +36,7 @@ AT_ONCE = 4  # as the pull does
 PULL = """
 import sys
 from pathlib import Path
-from tracekit.aws.pull import pull_xray
+from tracekit.aws.pull.pull import pull_xray
 import boto3, pandas
 from xray_server import trace_id
 def peak():

@@ -9,8 +9,8 @@ from test_theme import DRAW
 import tracekit as tk
 from tracekit import load_sample
 from tracekit.report import report
-from tracekit.views.waterfall import encoded
-from tracekit.views.waterfall_drawing import draw
+from tracekit.views.waterfall.drawing import draw
+from tracekit.views.waterfall.waterfall import encoded
 
 pytestmark = pytest.mark.browser
 

@@ -10,8 +10,8 @@ from all_views import HOSTILE
 from hand_drawn import spans
 
 import tracekit as tk
-from tracekit.analysis.critical_path import critical_path
-from tracekit.analysis.path_flame import Flame
+from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.flame import Flame
 from tracekit.views.text import duration
 
 pytestmark = pytest.mark.browser

@@ -8,7 +8,7 @@ import pytest
 import tracekit as tk
 from tracekit.views.charts import HEAT, repainted
 from tracekit.views.colours import DARK, LIGHT
-from tracekit.views.waterfall import encoded, trace_payload
+from tracekit.views.waterfall.waterfall import encoded, trace_payload
 
 pytestmark = pytest.mark.browser
 COPIED = """const copy = document.createElement('canvas');

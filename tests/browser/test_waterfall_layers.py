@@ -9,11 +9,11 @@ import pytest
 from waterfall_page import labels, mount, press, settle
 
 from tracekit import TraceSet
-from tracekit.analysis.critical_path import critical_path
+from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.loading import read
 from tracekit.views.tkw1 import Payload
-from tracekit.views.waterfall import trace_payload
-from tracekit.views.waterfall_compare import compared_payload
+from tracekit.views.waterfall.compare import compared_payload
+from tracekit.views.waterfall.waterfall import trace_payload
 
 pytestmark = pytest.mark.browser
 US = 1_000

@@ -8,8 +8,8 @@ from waterfall_page import labels, mount, press, settle
 from tracekit import TraceSet
 from tracekit.views.text import duration
 from tracekit.views.tkw1 import Payload, encode
-from tracekit.views.waterfall import encoded, trace_payload
-from tracekit.views.waterfall_drawing import draw
+from tracekit.views.waterfall.drawing import draw
+from tracekit.views.waterfall.waterfall import encoded, trace_payload
 
 pytestmark = pytest.mark.browser
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from tracekit.loading import read
-from tracekit.loading.builder import Builder, Event, Link
-from tracekit.loading.finish import finish
-from tracekit.loading.ledger import Position
+from tracekit.loading.building.builder import Builder, Event, Link
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
 from tracekit.schema import Origin, Quality, RecordKind
 
 YEAR_2024 = 1_704_067_200_000_000_000

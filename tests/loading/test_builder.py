@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tracekit.errors import LoadError
-from tracekit.loading import builder as module
-from tracekit.loading.builder import Builder, Event, Link
-from tracekit.loading.finish import finish
-from tracekit.loading.ledger import Position
+from tracekit.loading.building import builder as module
+from tracekit.loading.building.builder import Builder, Event, Link
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
 from tracekit.schema import Quality
 
 AT = Position(3, 33)

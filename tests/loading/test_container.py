@@ -17,10 +17,10 @@ from otlp_made import counts, request, span
 
 from tracekit.errors import LoadError
 from tracekit.loading import read
-from tracekit.loading.container import ByteStream, open_bytes
-from tracekit.loading.decoders import zstd
-from tracekit.loading.opening import Source, from_bytes, from_file, from_stream
-from tracekit.loading.sources import expand
+from tracekit.loading.opening.container import ByteStream, open_bytes
+from tracekit.loading.opening.decoders import zstd
+from tracekit.loading.opening.opening import Source, from_bytes, from_file, from_stream
+from tracekit.loading.opening.sources import expand
 
 LINES = b"".join(b'{"resourceSpans": [%d]}\n' % i for i in range(300))
 SKIPPABLE = b"\x50\x2a\x4d\x18\x05\x00\x00\x00hello"

@@ -14,10 +14,10 @@ from made_sets import assert_same_meaning
 
 from tracekit.errors import LoadError
 from tracekit.loading import read, reading
+from tracekit.loading.building.finish import TOLD
 from tracekit.loading.convert import convert
-from tracekit.loading.finish import TOLD
-from tracekit.loading.lines import line_chunks
-from tracekit.loading.opening import STORE_MARKER
+from tracekit.loading.opening.opening import STORE_MARKER
+from tracekit.loading.records.lines import line_chunks
 
 per_example = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

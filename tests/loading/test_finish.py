@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from otlp_made import counts, told
 
 from tracekit.errors import LoadError
-from tracekit.loading.builder import Builder, Event, Link
-from tracekit.loading.finish import finish
-from tracekit.loading.ledger import Position
+from tracekit.loading.building.builder import Builder, Event, Link
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
 from tracekit.schema import Quality, Relation
 
 BASE = 1_750_000_000_000_000_000

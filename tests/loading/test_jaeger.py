@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tracekit.errors import LoadError
 from tracekit.loading import read
-from tracekit.loading.builder import Builder
-from tracekit.loading.jaeger_ids import Ids
-from tracekit.loading.ledger import NOWHERE
+from tracekit.loading.building.builder import Builder
+from tracekit.loading.building.ledger import NOWHERE
+from tracekit.loading.jaeger.ids import Ids
 
 TRACE = "58406520a006649127e371903a2de979"
 START = 1_485_467_191_639_875

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.loading.json_depth import DepthMeter, nests_deeper
 from tracekit.loading.records import BigInt, JsonError, JsonPull
+from tracekit.loading.records.depth import DepthMeter, nests_deeper
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=30)

@@ -3,7 +3,7 @@
 import pytest
 
 from tracekit.errors import LoadError
-from tracekit.loading.ledger import (
+from tracekit.loading.building.ledger import (
     CATALOGUE,
     ROWS_PER_CODE,
     Ledger,

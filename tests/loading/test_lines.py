@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.loading.container import open_bytes
-from tracekit.loading.opening import from_bytes
+from tracekit.loading.opening.container import open_bytes
+from tracekit.loading.opening.opening import from_bytes
 from tracekit.loading.records import JsonPull, LineChunk, LongLine, line_chunks
 
 

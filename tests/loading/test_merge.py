@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made_sets import assert_identical, assert_same_meaning, sets
 
 from tracekit import TraceSet
-from tracekit.loading.merge import compact, merge
+from tracekit.loading.building.merge import compact, merge
 
 per_example = settings(max_examples=8, deadline=None)
 

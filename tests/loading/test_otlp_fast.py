@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from otlp_made import START, TRACE, attribute, counts, ids, line, lines, request, resource, span, text, told
 
 from tracekit.loading import LOADERS, read, reading
-from tracekit.loading.builder import Builder
-from tracekit.loading.finish import finish
-from tracekit.loading.lines import line_chunks
-from tracekit.loading.otlp_fast import Scanner
+from tracekit.loading.building.builder import Builder
+from tracekit.loading.building.finish import finish
+from tracekit.loading.opening.sources import expand
+from tracekit.loading.otlp.fast import Scanner
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader
-from tracekit.loading.sources import expand
+from tracekit.loading.records.lines import line_chunks
 
 # ------------------------------------------------------------------ the same, both ways
 

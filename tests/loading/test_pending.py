@@ -7,12 +7,13 @@ import weakref
 import pytest
 from made_sets import assert_same_meaning
 
-from tracekit.loading import read, xray
-from tracekit.loading.builder import Builder
+from tracekit.loading import read
+from tracekit.loading.building.builder import Builder
+from tracekit.loading.building.finish import gather
+from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.pending import with_owners
 from tracekit.loading.convert import convert
-from tracekit.loading.finish import gather
-from tracekit.loading.ledger import Position
-from tracekit.loading.pending import with_owners
+from tracekit.loading.xray import xray
 from tracekit.schema import RecordKind
 
 TRACE = "1-58406520-a006649127e371903a2de979"

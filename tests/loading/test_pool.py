@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekit.attributes import value
-from tracekit.loading.json_value import BigInt
-from tracekit.loading.pool import HIGHEST, LOWEST, Attributes, Texts, canonical_json, fold, mix, take_kv, typed
+from tracekit.loading.building.pool import HIGHEST, LOWEST, Attributes, Texts, canonical_json, fold, mix, take_kv, typed
+from tracekit.loading.records.value import BigInt
 from tracekit.schema import Origin, ValueType
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4), st.binary(max_size=4))
@@ -92,7 +92,9 @@ def test_folding_changes_no_value(pairs):
 
 
 def test_a_collision_of_the_mix_costs_a_fold_and_never_a_value(monkeypatch):
-    monkeypatch.setattr("tracekit.loading.pool.mix", lambda columns: np.zeros(len(next(iter(columns))), np.uint64))
+    monkeypatch.setattr(
+        "tracekit.loading.building.pool.mix", lambda columns: np.zeros(len(next(iter(columns))), np.uint64)
+    )
     pool = Attributes()
     codes = [pool.append("k", *typed(item)) for item in ("a", "b", "a", "c")]
     kv, new = pool.table()

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracekit.loading import jaeger, xray, zipkin
-from tracekit.loading.builder import Builder
-from tracekit.loading.finish import finish
-from tracekit.loading.ledger import Position
+from tracekit.loading.building.builder import Builder
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
+from tracekit.loading.jaeger import jaeger
+from tracekit.loading.xray import xray
+from tracekit.loading.zipkin import zipkin
 
 TRACE = "1-58406520-a006649127e371903a2de979"
 HEX = "58406520a006649127e371903a2de979"

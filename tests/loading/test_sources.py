@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tracekit.errors import LoadError
-from tracekit.loading.opening import from_stdin, path_error
-from tracekit.loading.sources import Source, expand
+from tracekit.loading.opening.opening import from_stdin, path_error
+from tracekit.loading.opening.sources import Source, expand
 
 
 @pytest.fixture

@@ -13,11 +13,13 @@ from made_sets import assert_identical, sets, shop
 
 from tracekit import errors, latency, self_time, service_graph
 from tracekit.errors import LoadError
-from tracekit.loading import read, store, store_tables
-from tracekit.loading.builder import Builder
-from tracekit.loading.finish import finish
-from tracekit.loading.ledger import Position
-from tracekit.loading.opening import STORE_MARKER
+from tracekit.loading import read
+from tracekit.loading.building.builder import Builder
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
+from tracekit.loading.opening.opening import STORE_MARKER
+from tracekit.loading.store import store
+from tracekit.loading.store import tables as store_tables
 
 per_example = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.errors import LoadError
-from tracekit.loading import read, xray_blocks, xray_cause, xray_owners
-from tracekit.loading.xray_sql import sql, without_password
+from tracekit.loading import read
+from tracekit.loading.xray import blocks as xray_blocks
+from tracekit.loading.xray import cause as xray_cause
+from tracekit.loading.xray import owners as xray_owners
+from tracekit.loading.xray.sql import sql, without_password
 
 TRACE = "1-58406520-a006649127e371903a2de979"
 HEX = "58406520a006649127e371903a2de979"

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.loading import LOADERS, read, xray, xray_answer
+from tracekit.loading import LOADERS, read
+from tracekit.loading.xray import answer as xray_answer
+from tracekit.loading.xray import xray
 
 TRACE = "1-58406520-a006649127e371903a2de979"
 TEXTS = st.text(st.characters(codec="utf-8") | st.sampled_from('\\"\0\n{}[]'), max_size=6)

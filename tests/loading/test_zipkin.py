@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tracekit.errors import LoadError
 from tracekit.loading import read
-from tracekit.loading.zipkin_v1 import halves
+from tracekit.loading.zipkin.v1 import halves
 from tracekit.schema import Quality
 
 TRACE = "58406520a006649127e371903a2de979"

@@ -4,7 +4,7 @@ import numpy as np
 from calibration import Row, Table, count
 from quality.worlds import calls, forest_of, gateway, luhn_number, only, rpc, traffic, wandering
 
-from tracekit.analysis.clock_skew_intervals import agree
+from tracekit.analysis.clock_skew.intervals import agree
 from tracekit.analysis.quality.call_pairs import all_calls, call_pairs
 from tracekit.analysis.quality.drift_lines import drift, step
 from tracekit.analysis.quality.inputs import Inputs

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tracekit.analysis.critical_path import critical_path
+from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.views import plot
-from tracekit.views.flame import icicle
+from tracekit.views.flame.flame import icicle
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tracekit.views.layout
-from tracekit.views.heights import spread
-from tracekit.views.layout import HEIGHT, LAYER_STEP, WIDTH, layered
+import tracekit.views.service_graph.layout
+from tracekit.views.service_graph.heights import spread
+from tracekit.views.service_graph.layout import HEIGHT, LAYER_STEP, WIDTH, layered
 
 
 @st.composite
@@ -92,7 +92,7 @@ def test_exchanging_neighbours_saves_crossings_that_sorting_leaves(seed, monkeyp
     tree = [(nodes[draw.randrange(k)], nodes[k]) for k in range(1, 60)]
     more = [tuple(nodes[k] for k in sorted(draw.sample(range(60), 2))) for _ in range(30)]
     crossing_count = layered(nodes, tree + more).crossing_count
-    monkeypatch.setattr(tracekit.views.layout, "_swap_neighbours", id)  # does nothing
+    monkeypatch.setattr(tracekit.views.service_graph.layout, "_swap_neighbours", id)  # does nothing
     assert crossing_count < layered(nodes, tree + more).crossing_count
 
 

@@ -10,12 +10,12 @@ from hand_drawn import PAY_ID, pay_traces, spans
 
 from tracekit import TraceSet
 from tracekit.analysis.latency import latency
-from tracekit.analysis.service_graph import service_graph
+from tracekit.analysis.service_graph.service_graph import service_graph
 from tracekit.views.latency import latency_picture, strip_picture
-from tracekit.views.service_graph import map_payload, map_picture
+from tracekit.views.service_graph.service_graph import map_payload, map_picture
 from tracekit.views.volume import time_step, volume_picture
-from tracekit.views.waterfall import trace_payload
-from tracekit.views.waterfall_picture import slowest_spans, waterfall_picture
+from tracekit.views.waterfall.picture import slowest_spans, waterfall_picture
+from tracekit.views.waterfall.waterfall import trace_payload
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_every_registered_view_exists():
         module, _, name = result.rpartition(".")
         assert isinstance(getattr(import_module(module), name), type)
         module, _, name = view.partition(":")
-        assert callable(getattr(import_module(module), name))
+        assert callable(getattr(import_module(f"tracekit.views.{module}"), name))
 
 
 def test_a_subclass_of_a_result_is_drawn_like_it(pay):

@@ -9,13 +9,13 @@ import traitlets
 from hand_drawn import PAY_ID, pay_traces
 
 from tracekit import TraceSet
-from tracekit.analysis.service_graph import service_graph
+from tracekit.analysis.service_graph.service_graph import service_graph
 from tracekit.findings import Finding
 from tracekit.views import plot, waterfall
-from tracekit.views.flame import FlameWidget
+from tracekit.views.flame.flame import FlameWidget
 from tracekit.views.heat import HeatWidget
 from tracekit.views.tkw1 import decode
-from tracekit.views.waterfall_drawing import EMBEDDED_SPANS
+from tracekit.views.waterfall.drawing import EMBEDDED_SPANS
 from tracekit.views.widgets import MODULE, MapWidget, WaterfallWidget
 
 

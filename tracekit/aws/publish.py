@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tracekit.aws.audit_calls import Reader
+from tracekit.aws.audit.calls import Reader
 from tracekit.errors import PullError
 
 if TYPE_CHECKING:

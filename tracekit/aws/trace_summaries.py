@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tracekit.aws.folder import read_lines
-from tracekit.aws.pull_result import Pull
-from tracekit.aws.trace_ids import plain, spelled
+from tracekit.aws.pull.folder import read_lines
+from tracekit.aws.pull.result import Pull
+from tracekit.aws.pull.trace_ids import plain, spelled
 from tracekit.errors import LoadError
 
 if TYPE_CHECKING:

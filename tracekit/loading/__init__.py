@@ -9,20 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import LoadError
-from tracekit.loading import jaeger, otlp, otlp_flat, xray, zipkin
-from tracekit.loading.builder import Builder
-from tracekit.loading.finish import finish
+from tracekit.loading.building.builder import Builder
+from tracekit.loading.building.finish import finish
+from tracekit.loading.jaeger import jaeger
+from tracekit.loading.opening.sources import expand
+from tracekit.loading.otlp import flat as otlp_flat
+from tracekit.loading.otlp import otlp
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused
-from tracekit.loading.sources import expand
 from tracekit.loading.time_units import check_time_unit
+from tracekit.loading.xray import xray
+from tracekit.loading.zipkin import zipkin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tracekit.loading.ledger import Issue
+    from tracekit.loading.building.ledger import Issue
     from tracekit.loading.loader import Loader
-    from tracekit.loading.opening import Source
+    from tracekit.loading.opening.opening import Source
     from tracekit.traces import TraceSet
 
 LOADERS: tuple[Loader, ...] = (otlp.LOADER, xray.LOADER, jaeger.LOADER, zipkin.LOADER, otlp_flat.LOADER)
@@ -129,7 +133,7 @@ def read_all(reader: SourceReader, sources: Sequence[Source]) -> None:
 
 def _with_stores(sources: Sequence[Source], stores: Sequence[Source]) -> TraceSet:
     """Return the traces of stores; a store and other sources are not mixed."""
-    from tracekit.loading.store import load  # noqa: PLC0415 - pyarrow's Parquet reader is heavy
+    from tracekit.loading.store.store import load  # noqa: PLC0415 - pyarrow's Parquet reader is heavy
 
     if len(stores) != len(sources):
         message = (

@@ -1,7 +1,7 @@
 """From sources of any size to a store, in memory that does not grow with them.
 
 Sources are read in runs of some hundred thousand spans, each run set aside by a hash of the trace id
-(``loading/spill.py``).  When all is read, as many buckets at a time as make a part are put together, settled as
+(``loading/store/spill.py``).  When all is read, as many buckets at a time as make a part are put together, settled as
 ``read`` settles a whole set, and written.  What fits in one run becomes exactly what ``read`` and ``save`` make of it.
 """
 
@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import chosen, read, read_all, total_bytes
-from tracekit.loading.builder import Builder
-from tracekit.loading.finish import finish, gather, settle
-from tracekit.loading.ledger import Ledger, issues_frame, sources_frame
-from tracekit.loading.pending import with_owners
+from tracekit.loading.building.builder import Builder
+from tracekit.loading.building.finish import finish, gather, settle
+from tracekit.loading.building.ledger import Ledger, issues_frame, sources_frame
+from tracekit.loading.building.pending import with_owners
+from tracekit.loading.building.told import Told
+from tracekit.loading.opening.sources import expand
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused
-from tracekit.loading.sources import expand
-from tracekit.loading.spill import Spill
-from tracekit.loading.store import beside, place_for, save, writing
+from tracekit.loading.store.spill import Spill
+from tracekit.loading.store.store import beside, place_for, save, writing
 from tracekit.loading.time_units import UnitVote, check_time_unit
-from tracekit.loading.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracekit.loading.ledger import Issue
+    from tracekit.loading.building.ledger import Issue
 
 
 SPANS_AT_ONCE = 500_000  # about half a gigabyte

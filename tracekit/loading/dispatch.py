@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading.building.ledger import Position
 from tracekit.loading.exact import exact_number
-from tracekit.loading.ledger import Position
 from tracekit.loading.records import parse, strip_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tracekit.loading.builder import Builder
+    from tracekit.loading.building.builder import Builder
     from tracekit.loading.loader import Loader
     from tracekit.loading.records import Note, Parsed
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracekit.loading import otlp
-from tracekit.loading.ledger import Position
+from tracekit.loading.building.ledger import Position
+from tracekit.loading.otlp import otlp
 from tracekit.loading.records import JsonError, JsonPull
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracekit.loading.builder import Builder
+    from tracekit.loading.building.builder import Builder
     from tracekit.loading.dispatch import Dispatcher
     from tracekit.loading.records import Readable
 

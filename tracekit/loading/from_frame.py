@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit import schema, semconv
 from tracekit.errors import SchemaError
-from tracekit.loading.builder import Builder
-from tracekit.loading.finish import finish
+from tracekit.loading.building.builder import Builder
+from tracekit.loading.building.finish import finish
+from tracekit.loading.building.ledger import Position
 from tracekit.loading.ids import Id, parse_span_id, parse_trace_id
-from tracekit.loading.ledger import Position
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracekit.loading.builder import Builder
-    from tracekit.loading.ledger import Position
+    from tracekit.loading.building.builder import Builder
+    from tracekit.loading.building.ledger import Position
 
 
 class Quick(Protocol):

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tracekit.loading.builder import Builder
-    from tracekit.loading.ledger import Position
+    from tracekit.loading.building.builder import Builder
+    from tracekit.loading.building.ledger import Position
 
 RESOLUTION_NS = 1000
 NO_DATE = 946_684_800  # a number below is a date of this century in no unit
@@ -38,8 +38,8 @@ def nanoseconds(value: Any, field: str, at: Position, builder: Builder) -> int |
 
     Examples
     --------
-    >>> from tracekit.loading.builder import Builder
-    >>> from tracekit.loading.ledger import NOWHERE
+    >>> from tracekit.loading.building.builder import Builder
+    >>> from tracekit.loading.building.ledger import NOWHERE
     >>> builder = Builder()
     >>> ledger = builder.open_source("memory")
     >>> [nanoseconds(value, "duration", NOWHERE, builder) for value in (5, "5", 0.5, None)]

@@ -9,21 +9,21 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tracekit.errors import LoadError
-from tracekit.loading.container import open_bytes
+from tracekit.loading.building.ledger import Position
 from tracekit.loading.dispatch import Dispatcher
 from tracekit.loading.documents import Documents
-from tracekit.loading.ledger import Position
-from tracekit.loading.otlp_fast import Scanner, Untaken
+from tracekit.loading.opening.container import open_bytes
+from tracekit.loading.otlp.fast import Scanner, Untaken
 from tracekit.loading.records import LineChunk, LongLine, line_chunks, nests_deeper, shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tracekit.loading.builder import Builder
-    from tracekit.loading.container import ByteStream
-    from tracekit.loading.ledger import Ledger
+    from tracekit.loading.building.builder import Builder
+    from tracekit.loading.building.ledger import Ledger
     from tracekit.loading.loader import Loader
-    from tracekit.loading.opening import Source
+    from tracekit.loading.opening.container import ByteStream
+    from tracekit.loading.opening.opening import Source
     from tracekit.loading.progress import Meter
     from tracekit.loading.records import Readable
 

@@ -23,8 +23,8 @@ from tracekit.schema import KINDS, STATUS_CODES, Kind, Origin, Quality, Status
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tracekit.loading.builder import Builder
-    from tracekit.loading.ledger import Position
+    from tracekit.loading.building.builder import Builder
+    from tracekit.loading.building.ledger import Position
 
 _SCOPE_NAME = ("otel.scope.name", "otel.library.name")
 _SCOPE_VERSION = ("otel.scope.version", "otel.library.version")
@@ -80,8 +80,8 @@ def meaning(
 
     Examples
     --------
-    >>> from tracekit.loading.builder import Builder
-    >>> from tracekit.loading.ledger import NOWHERE
+    >>> from tracekit.loading.building.builder import Builder
+    >>> from tracekit.loading.building.ledger import NOWHERE
     >>> found = meaning([("span.kind", "client"), ("error", True), ("db.system", "redis")], NOWHERE, Builder())
     >>> found.kind, found.status_code, len(found.attributes)
     (3, 2, 1)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.columns import Array, Columns, SpanColumns
-    from tracekit.loading.ledger import Ledger
+    from tracekit.loading.building.ledger import Ledger
 
 TIME_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 

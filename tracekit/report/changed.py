@@ -21,7 +21,7 @@ from tracekit.report.tables import (
     time_cell,
 )
 from tracekit.views.plot import plot
-from tracekit.views.service_graph import FAILING
+from tracekit.views.service_graph.service_graph import FAILING
 from tracekit.views.text import NO_FIGURE
 
 if TYPE_CHECKING:

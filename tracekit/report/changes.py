@@ -1,7 +1,7 @@
 """What changed against a baseline: the first sentences of a comparison, and its tables.
 
 The time that requests wait is compared along the critical path, so that the parts add up to the whole; see
-``analysis.path_compare``.
+``analysis.critical_path.compare``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.analysis.path_compare import PathComparison, compare
+from tracekit.analysis.critical_path.compare import PathComparison, compare
 from tracekit.findings import Estimate, Finding, Findings, Severity
 from tracekit.views.text import clean, duration, plural, ratio
 

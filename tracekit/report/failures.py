@@ -19,7 +19,7 @@ from tracekit.report.tables import (
     share_cell,
     trace_cell,
 )
-from tracekit.views.service_graph import FAILING
+from tracekit.views.service_graph.service_graph import FAILING
 from tracekit.views.text import NO_FIGURE, clean, moment
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis.critical_path import critical_path
+from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.analysis.errors import Errors, errors
 from tracekit.analysis.latency import Latency, latency
 from tracekit.analysis.self_time import SelfTime, self_time
-from tracekit.analysis.service_graph import ServiceGraph, service_graph
+from tracekit.analysis.service_graph.service_graph import ServiceGraph, service_graph
 from tracekit.findings import Estimate
 from tracekit.stats.intervals import wilson
 from tracekit.traces import TraceSet
@@ -20,7 +20,7 @@ from tracekit.traces import TraceSet
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tracekit.analysis.path_result import CriticalPath
+    from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
 
 ENOUGH = 20  # traces from which a p95 means something; fewer are shown, but not called the worst

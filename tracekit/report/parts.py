@@ -143,7 +143,7 @@ def heading_of(part: Any, content: Content) -> str:
 
     Examples
     --------
-    >>> from tracekit.analysis.path_result import CriticalPath
+    >>> from tracekit.analysis.critical_path.result import CriticalPath
     >>> heading_of(object.__new__(CriticalPath), pd.DataFrame())
     'Critical path'
     >>> heading_of(pd.Series([1]), pd.DataFrame())

@@ -20,7 +20,7 @@ from tracekit.report.tables import (
     time_cell,
 )
 from tracekit.views.latency import latency_picture, strip_picture
-from tracekit.views.service_graph import FAILING
+from tracekit.views.service_graph.service_graph import FAILING
 from tracekit.views.text import NO_FIGURE, clean, duration, plural
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from tracekit.report.tables import (
     trace_cell,
 )
 from tracekit.views.text import clean, duration, moment, plural
-from tracekit.views.waterfall import encoded, trace_payload
-from tracekit.views.waterfall_compare import compared_payload, other_trace
-from tracekit.views.waterfall_picture import waterfall_picture
+from tracekit.views.waterfall.compare import compared_payload, other_trace
+from tracekit.views.waterfall.picture import waterfall_picture
+from tracekit.views.waterfall.waterfall import encoded, trace_payload
 
 if TYPE_CHECKING:
     from tracekit.report.overview import Overview

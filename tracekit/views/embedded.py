@@ -16,19 +16,19 @@ from plotly.offline import get_plotlyjs
 
 from tracekit.views.charts import repainted
 from tracekit.views.figures import Chart
-from tracekit.views.flame import FlameWidget
+from tracekit.views.flame.flame import FlameWidget
 from tracekit.views.heat import HeatWidget
-from tracekit.views.still import still_picture
-from tracekit.views.still_marks import KINDS
+from tracekit.views.still.marks import KINDS
+from tracekit.views.still.still import still_picture
 from tracekit.views.text import clean
 from tracekit.views.tkw1 import Payload
-from tracekit.views.waterfall import encoded, trace_payload
-from tracekit.views.waterfall_compare import compared_payload
+from tracekit.views.waterfall.compare import compared_payload
+from tracekit.views.waterfall.waterfall import encoded, trace_payload
 from tracekit.views.widgets import MapWidget, WaterfallWidget
 
 if TYPE_CHECKING:
     from tracekit.views.markup import Markup
-    from tracekit.views.waterfall_drawing import Drawing
+    from tracekit.views.waterfall.drawing import Drawing
 
 _CANVAS_STATE: Final = ("payload", "height", "selected", "search", "brush")  # traits that a canvas is drawn from
 _TALL: Final = 380  # a figure that does not say how tall it is

@@ -10,7 +10,7 @@ import ipywidgets
 from tracekit.views import explore as words
 from tracekit.views.markup import Markup, element, table
 from tracekit.views.text import clean, count, plural
-from tracekit.views.waterfall import waterfall
+from tracekit.views.waterfall.waterfall import waterfall
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet

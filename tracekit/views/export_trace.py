@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.views.text import clean, duration, moment, plural
-from tracekit.views.waterfall import Flag, trace_payload
-from tracekit.views.waterfall_picture import time_words
+from tracekit.views.waterfall.picture import time_words
+from tracekit.views.waterfall.waterfall import Flag, trace_payload
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from plotly import graph_objects as go
 
 from tracekit.views.charts import repainted, repainted_picture
-from tracekit.views.still import still_picture
+from tracekit.views.still.still import still_picture
 from tracekit.views.svg import PAPER, image
 from tracekit.views.text import plural
 

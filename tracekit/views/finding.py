@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
-from tracekit.views.attribution import labels_of
+from tracekit.views.attribution.attribution import labels_of
 from tracekit.views.charts import SECONDS, SHARE, chart, empty_state, safe
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table

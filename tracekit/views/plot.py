@@ -7,28 +7,28 @@ from typing import Any, Final
 
 from tracekit.views.charts import THEMES
 
-# type of a result -> the function that draws it; imported when it is first asked for
+# type of a result -> the function of this package that draws it; imported when it is first asked for
 VIEWS: Final = {
-    "tracekit.analysis.clock_skew_result.ClockSkew": "tracekit.views.sampling_clocks:plot_clock_skew",
-    "tracekit.analysis.coverage_result.Coverage": "tracekit.views.sampling_coverage:plot_coverage",
-    "tracekit.analysis.errors.Errors": "tracekit.views.errors:plot_errors",
-    "tracekit.analysis.latency.Latency": "tracekit.views.latency:plot_latency",
-    "tracekit.analysis.path_compare.PathComparison": "tracekit.views.attribution_change:plot_comparison",
-    "tracekit.analysis.path_flame.Flame": "tracekit.views.flame:plot_flame",
-    "tracekit.analysis.path_result.CriticalPath": "tracekit.views.attribution:plot_critical_path",
-    "tracekit.analysis.path_shares.Bands": "tracekit.views.attribution:plot_bands",
-    "tracekit.analysis.sampling_collection.Collection": "tracekit.views.sampling_collection:plot_collection",
-    "tracekit.analysis.sampling_latency.LatencyBias": "tracekit.views.sampling_latency:plot_latency_bias",
-    "tracekit.analysis.sampling_mix.SampleMix": "tracekit.views.sampling_mix:plot_sample_mix",
-    "tracekit.analysis.sampling_phase.StartPhases": "tracekit.views.sampling_phase:plot_start_phases",
-    "tracekit.analysis.self_time.SelfTime": "tracekit.views.self_time:plot_self_time",
-    "tracekit.analysis.service_graph.ServiceGraph": "tracekit.views.service_graph:plot_service_graph",
-    "tracekit.analysis.timeline.Timeline": "tracekit.views.timeline:plot_timeline",
-    "tracekit.analysis.what_if.WhatIf": "tracekit.views.attribution_what_if:plot_what_if",
-    "tracekit.analysis.what_if_curve.WhatIfCurve": "tracekit.views.attribution_what_if:plot_what_if_curve",
-    "tracekit.findings.Finding": "tracekit.views.finding:plot_finding",
-    "tracekit.findings.Findings": "tracekit.views.findings:plot_findings",
-    "tracekit.traces.TraceSet": "tracekit.views.traces:plot_traces",
+    "tracekit.analysis.clock_skew.result.ClockSkew": "sampling.clocks:plot_clock_skew",
+    "tracekit.analysis.coverage.result.Coverage": "sampling.coverage:plot_coverage",
+    "tracekit.analysis.errors.Errors": "errors:plot_errors",
+    "tracekit.analysis.latency.Latency": "latency:plot_latency",
+    "tracekit.analysis.critical_path.compare.PathComparison": "attribution.change:plot_comparison",
+    "tracekit.analysis.critical_path.flame.Flame": "flame.flame:plot_flame",
+    "tracekit.analysis.critical_path.result.CriticalPath": "attribution.attribution:plot_critical_path",
+    "tracekit.analysis.critical_path.shares.Bands": "attribution.attribution:plot_bands",
+    "tracekit.analysis.sampling_collection.Collection": "sampling.collection:plot_collection",
+    "tracekit.analysis.sampling_latency.LatencyBias": "sampling.latency:plot_latency_bias",
+    "tracekit.analysis.sampling_mix.SampleMix": "sampling.mix:plot_sample_mix",
+    "tracekit.analysis.sampling_phase.StartPhases": "sampling.phase:plot_start_phases",
+    "tracekit.analysis.self_time.SelfTime": "self_time:plot_self_time",
+    "tracekit.analysis.service_graph.service_graph.ServiceGraph": "service_graph.service_graph:plot_service_graph",
+    "tracekit.analysis.timeline.Timeline": "timeline:plot_timeline",
+    "tracekit.analysis.what_if.what_if.WhatIf": "attribution.what_if:plot_what_if",
+    "tracekit.analysis.what_if.curve.WhatIfCurve": "attribution.what_if:plot_what_if_curve",
+    "tracekit.findings.Finding": "finding:plot_finding",
+    "tracekit.findings.Findings": "findings:plot_findings",
+    "tracekit.traces.TraceSet": "traces:plot_traces",
 }
 
 
@@ -70,7 +70,7 @@ def plot(result: Any, *, theme: str = "light", **options: Any) -> Any:
         known = ", ".join(sorted(name.rpartition(".")[2] for name in VIEWS))
         raise TypeError(f"expected a result that has a view ({known}), found {type(result).__name__}")
     module, _, function = VIEWS[key].partition(":")
-    return _themed(getattr(import_module(module), function)(result, **options), theme)
+    return _themed(getattr(import_module(f"tracekit.views.{module}"), function)(result, **options), theme)
 
 
 def view_of(result: Any) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from tracekit.views.attribution import labels_of
+from tracekit.views.attribution.attribution import labels_of
 from tracekit.views.charts import SHARE, chart, empty_state
 from tracekit.views.colours import LIGHT, SHARED
 from tracekit.views.markup import table

@@ -17,19 +17,19 @@ import traitlets
 from tracekit.views.svg import image
 from tracekit.views.text import duration, plural
 from tracekit.views.tkw1 import Payload
-from tracekit.views.waterfall import encoded, span_details
-from tracekit.views.waterfall_drawing import Drawing, draw
-from tracekit.views.waterfall_picture import slowest_spans, waterfall_picture
-from tracekit.views.waterfall_rows import named_trace
+from tracekit.views.waterfall.drawing import Drawing, draw
+from tracekit.views.waterfall.picture import slowest_spans, waterfall_picture
+from tracekit.views.waterfall.rows import named_trace
+from tracekit.views.waterfall.waterfall import encoded, span_details
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tracekit.analysis.clock_skew_result import ClockSkew
-    from tracekit.analysis.path_result import CriticalPath
+    from tracekit.analysis.clock_skew.result import ClockSkew
+    from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.traces import TraceSet
     from tracekit.views.markup import Markup
-    from tracekit.views.waterfall_rows import Named
+    from tracekit.views.waterfall.rows import Named
 
 MODULE: Final = Path(__file__).parent / "static" / "tracekit.js"
 

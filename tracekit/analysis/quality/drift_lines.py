@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import optimize
 
-from tracekit.analysis.clock_skew_intervals import Agreement, agree
+from tracekit.analysis.clock_skew.intervals import Agreement, agree
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

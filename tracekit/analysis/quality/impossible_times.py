@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis.clock_skew_calls import clocks
+from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.analysis.quality.time_origins import origin_told, time_origins
 from tracekit.analysis.quality.verdicts import Status, judge_most, needs, speak, stands_for_nobody
 from tracekit.analysis.sampling.words import number, percent, percents

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.clock_skew_calls import calls_between_clocks, clocks
-from tracekit.analysis.clock_skew_intervals import agree
+from tracekit.analysis.clock_skew.calls import calls_between_clocks, clocks
+from tracekit.analysis.clock_skew.intervals import agree
 from tracekit.analysis.quality.call_targets import call_targets
 from tracekit.stats.intervals import cluster_sums, clustered_ratio
 from tracekit.weights.counts import read_counts
@@ -19,8 +19,8 @@ from tracekit.weights.tally import tally
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tracekit.analysis.clock_skew_calls import Calls
-    from tracekit.analysis.clock_skew_intervals import Agreement
+    from tracekit.analysis.clock_skew.calls import Calls
+    from tracekit.analysis.clock_skew.intervals import Agreement
     from tracekit.attributes import Codes
     from tracekit.columns import Array
     from tracekit.stats.intervals import Ratio

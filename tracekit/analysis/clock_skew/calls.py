@@ -1,0 +1,122 @@
+"""Calls from one clock to another: what they allow for how far the clocks are apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.analysis.critical_path.plant import waiting_by_links
+from tracekit.analysis.critical_path.tree import Waiting
+from tracekit.analysis.self_time import visible_parents
+from tracekit.attributes import Codes
+from tracekit.schema import KINDS, Kind
+from tracekit.stats.grouping import dense_codes
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+_CALLERS, _CALLEES = (np.isin(np.arange(len(KINDS)), (kind, Kind.UNSPECIFIED)) for kind in (Kind.CLIENT, Kind.SERVER))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calls:
+    """Calls from one clock to another; ``low`` and ``high`` limit the callee's offset from the caller, in ns.
+
+    A callee that takes longer than its caller was not waited for, whatever the clocks: ``usable`` is false.
+    """
+
+    row: Array
+    trace: Array
+    begun_ns: Array
+    caller: Array
+    callee: Array
+    low: Array
+    high: Array
+    usable: Array
+
+    def __len__(self) -> int:
+        return len(self.trace)
+
+    @property
+    def seem_skewed(self) -> Array:
+        """bool: usable, and not within their callers by the clocks as they are."""
+        return np.asarray(self.usable & ((self.low > 0) | (self.high < 0)))
+
+    def take(self, rows: Array) -> Calls:
+        """Return some of the calls."""
+        return Calls(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+def clocks(traces: TraceSet) -> Codes:
+    """Return whose clock every span was timed by: its host, or where that is unknown its service and instance.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+
+    Returns
+    -------
+    Codes
+        Never -1.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 9})
+    >>> clocks(
+    ...     TraceSet.from_spans(frame.assign(service_name=["cart", "shop"], host_name=["h1", None]))
+    ... ).series().tolist()
+    ['h1', 'shop']
+    """
+    host = traces.codes("host_name")
+    unknown = np.flatnonzero(host.codes < 0)
+    if not len(unknown):
+        return host
+    service, instance = traces.codes("service_name"), traces.codes("service_instance_id")
+    each = len(instance.labels) + 1
+    process = service.codes[unknown].astype(np.int64) * each + instance.codes[unknown] + 1
+    code, distinct = dense_codes(process, each * len(service.labels))
+    codes = host.codes.astype(np.int64)
+    codes[unknown] = code + len(host.labels)
+    names = [
+        f"{service.labels[of_service]} {instance.labels[of_instance - 1]}"
+        if of_instance
+        else service.labels[of_service]
+        for of_service, of_instance in zip(*np.divmod(distinct, each), strict=True)
+    ]
+    return Codes(codes, [*host.labels, *names])
+
+
+def calls_between_clocks(traces: TraceSet, clock: Codes, *, any_kind: bool = False) -> Calls:
+    """Return every call that somebody waited for from one clock to another, as far as both ends were timed.
+
+    Parameters
+    ----------
+    traces, any_kind
+        See ``clock_skew``.
+    clock
+        Of every span.
+
+    Returns
+    -------
+    Calls
+        By row; limits allow for the grain of both clocks' text.
+    """
+    spans, parent = traces.columns.spans, visible_parents(traces.forest.parent_row, traces.is_inferred)
+    row = np.flatnonzero((parent >= 0) & (clock.codes != clock.codes[parent]))
+    if not any_kind:
+        row = row[_CALLERS[spans.kind[parent[row]]] & _CALLEES[spans.kind[row]]]
+    timed, waiting = traces.has_duration, waiting_by_links(traces, parent, traces.is_inferred, "async")
+    row = row[(waiting[row] == Waiting.AWAITED) & timed[row] & timed[parent[row]]]
+    above = parent[row]
+    grain = np.maximum(spans.resolution_ns[row], spans.resolution_ns[above]).astype(np.int64)
+    grain[grain == 1] = 0
+    low, high = spans.end_ns[row] - spans.end_ns[above] - grain, spans.start_ns[row] - spans.start_ns[above] + grain
+    caller, callee = clock.codes[above].astype(np.int64), clock.codes[row].astype(np.int64)
+    trace = traces.forest.trace[row].astype(np.int64)
+    return Calls(row, trace, spans.start_ns[above], caller, callee, low, high, low <= high)

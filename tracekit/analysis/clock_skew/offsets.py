@@ -1,0 +1,155 @@
+"""How far the clocks of every trace are apart, from calls that must lie within their callers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.analysis.clock_skew.calls import calls_between_clocks, clocks
+from tracekit.analysis.clock_skew.intervals import place
+from tracekit.analysis.clock_skew.pairs import Evidence, limits_of, pairs_table, pools_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.analysis.clock_skew.calls import Calls
+    from tracekit.analysis.clock_skew.pairs import Limits, Pools
+    from tracekit.attributes import Codes
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+POOL_S, DRIFT_PPM, ASYNC_RATIO = 60.0, 20.0, 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offsets:
+    """One entry for every clock of every trace in which there is more than one.
+
+    Parameters
+    ----------
+    clock
+        The clock of every span.
+    trace, code
+        Ordinal of the trace and code of the clock, by (trace, clock).
+    offset_ns, low_ns, high_ns
+        int64: how far the clock is ahead of that of the trace's root, with its interval.
+    evidence
+        int8, ``Evidence``; where it is NONE the offset is 0 and the interval means nothing.
+    """
+
+    clock: Codes
+    trace: Array
+    code: Array
+    offset_ns: Array
+    low_ns: Array
+    high_ns: Array
+    evidence: Array
+
+    @property
+    def residual_ns(self) -> Array:
+        """int64: how far a corrected clock may still be off; 0 where nothing was corrected."""
+        rest = np.maximum(self.high_ns - self.offset_ns, self.offset_ns - self.low_ns)
+        return np.where(self.offset_ns != 0, rest, 0)
+
+    def of_spans(self, values: Array, of_trace: Array) -> Array:
+        """Return one of the columns for every span, 0 where its clock has no entry.
+
+        Parameters
+        ----------
+        values
+            One entry a clock of a trace.
+        of_trace
+            Ordinal of the trace of every span.
+        """
+        found = np.zeros(len(of_trace), np.int64)
+        told = np.flatnonzero(values != 0)
+        if not len(told):
+            return found
+        size = len(self.clock.labels)
+        concerned = np.zeros(int(of_trace.max()) + 1, bool)
+        concerned[self.trace[told]] = True
+        rows = np.flatnonzero(concerned[of_trace])
+        known = self.trace[told].astype(np.int64) * size + self.code[told]
+        key = of_trace[rows].astype(np.int64) * size + self.clock.codes[rows]
+        at = np.minimum(np.searchsorted(known, key), len(known) - 1)
+        found[rows] = np.where(known[at] == key, values[told][at], 0)
+        return found
+
+
+def clock_offsets(
+    traces: TraceSet, *, pool_s: float, drift_ppm: float, async_ratio: float, any_kind: bool
+) -> tuple[Offsets, pd.DataFrame]:
+    """Return one offset for every trace and clock, and the pairs of clocks that they rest on.
+
+    Parameters
+    ----------
+    traces, pool_s, drift_ppm, async_ratio, any_kind
+        See ``clock_skew``.
+
+    Returns
+    -------
+    tuple of Offsets and pandas.DataFrame
+        The offsets, and ``ClockSkew.pairs``.
+    """
+    clock = clocks(traces)
+    calls = calls_between_clocks(traces, clock, any_kind=any_kind)
+    pools = pools_of(calls, pool_s=pool_s, drift_ppm=drift_ppm)
+    limits = limits_of(calls, pools, async_ratio=async_ratio)
+    return _placed(traces, clock, calls, limits), pairs_table(calls, pools, limits, clock.labels, pool_s)
+
+
+def needed_offsets(traces: TraceSet) -> Offsets | None:
+    """Return the offsets of all traces in which one is not 0; None without any.
+
+    A pool allows 0 unless more of its calls seem skewed than may be wrong, so most need not be asked any further.
+    """
+    clock = clocks(traces)
+    calls = calls_between_clocks(traces, clock)
+    if not calls.seem_skewed.any():
+        return None
+    pools = pools_of(calls, pool_s=POOL_S, drift_ppm=DRIFT_PPM)
+    suspect = np.zeros(len(traces), bool)
+    suspect[calls.trace[_suspects(calls, pools)]] = True
+    if not suspect.any():
+        return None
+    asked = np.zeros(len(pools.drift_ns), bool)
+    asked[pools.group[suspect[calls.trace]]] = True
+    rows = np.flatnonzero(suspect[calls.trace] | (asked & pools.is_close)[pools.group])
+    calls, pools = calls.take(rows), pools._replace(group=pools.group[rows])
+    limits = limits_of(calls, pools, async_ratio=ASYNC_RATIO)
+    inside = np.flatnonzero(suspect[calls.trace])
+    mine = limits._replace(low=limits.low[inside], high=limits.high[inside], evidence=limits.evidence[inside])
+    return _placed(traces, clock, calls.take(inside), mine)
+
+
+def _suspects(calls: Calls, pools: Pools) -> Array:
+    """Return the calls whose limits may not allow 0: bool, one a call."""
+    skewed = np.bincount(pools.group[calls.seem_skewed], minlength=len(pools.drift_ns))
+    too_many = skewed > ASYNC_RATIO * pools.call_count
+    return np.asarray(np.where(pools.is_close[pools.group], too_many[pools.group], calls.seem_skewed))
+
+
+def _placed(traces: TraceSet, clock: Codes, calls: Calls, limits: Limits) -> Offsets:
+    """Return the offsets that calls allow, from the root's clock outward."""
+    trace, code, caller, callee = _nodes(traces, clock, calls)
+    used = np.flatnonzero(calls.usable)
+    caller, callee = caller[used], callee[used]
+    reference = code == clock.codes[traces.forest.root_row[trace]]
+    found = place(caller, callee, limits.low[used], limits.high[used], reference)
+    worst = np.full(len(trace), Evidence.POOLED, np.int8)
+    np.maximum.at(worst, callee, limits.evidence[used].astype(np.int8))
+    worst[found.is_disputed] = Evidence.DISPUTED
+    worst[~found.placed] = Evidence.NONE
+    worst[reference] = Evidence.REFERENCE
+    return Offsets(clock, trace, code, found.offset, found.low, found.high, worst)
+
+
+def _nodes(traces: TraceSet, clock: Codes, calls: Calls) -> tuple[Array, Array, Array, Array]:
+    """Return trace and clock of every node, by both, and the nodes of callers and callees."""
+    size, trace, count = max(len(clock.labels), 1), np.unique(calls.trace), len(calls)
+    roots = trace * size + clock.codes[traces.forest.root_row[trace]]
+    ends = [calls.trace * size + of for of in (calls.caller, calls.callee)]
+    key, at = np.unique(np.concatenate((*ends, roots)), return_inverse=True)
+    return key // size, key % size, at[:count], at[count : 2 * count]

@@ -1,0 +1,314 @@
+"""Time on the path of every group and request, and means of it over all requests or a band of latency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.critical_path.intervals import Blocks
+from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.stats.grouping import group_rows, sum_by
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.attributes import Codes
+    from tracekit.columns import Array
+
+_DENSE = 4
+
+
+class Cells(NamedTuple):
+    """Path time and calls of every (group, request) that occurs, by group, then request.
+
+    Parameters
+    ----------
+    keys
+        Labels of the groups.
+    group, request
+        int64, one a cell.
+    call_count
+        int64: spans on the path.
+    time_ns
+        int64: their own time.
+
+    Examples
+    --------
+    >>> Cells._fields
+    ('keys', 'group', 'request', 'call_count', 'time_ns')
+    """
+
+    keys: pd.DataFrame
+    group: Array
+    request: Array
+    call_count: Array
+    time_ns: Array
+
+
+def cells_of(path: CriticalPath, keys: str | Sequence[str]) -> Cells:
+    """Return the path time of every group and request, in integers.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+    keys
+        As in ``CriticalPath.by``.
+
+    Returns
+    -------
+    Cells
+        Only what is on a path.
+    """
+    columns = [keys] if isinstance(keys, str) else list(keys)
+    return cells_by(path, {key: key_codes(path.source, path.tree, key) for key in columns})
+
+
+def cells_by(path: CriticalPath, columns: Mapping[str, Codes]) -> Cells:
+    """Return the same for columns that are known; see ``cells_of``."""
+    nodes = np.flatnonzero(path.on_path)
+    coded = {key: (codes.codes[nodes], codes.labels) for key, codes in columns.items()}
+    group, labels = group_rows(coded, len(nodes))
+    count = len(path.tree.root)
+    pair = group.astype(np.int64) * count + path.request[nodes]
+    if len(labels) * count <= _DENSE * len(nodes):
+        calls, total = np.bincount(pair, minlength=len(labels) * count), np.zeros(len(labels) * count, np.int64)
+        np.add.at(total, pair, path.own_ns[nodes])
+        distinct = np.flatnonzero(calls)
+        calls, total = calls[distinct], total[distinct]
+    else:
+        at, distinct = pd.factorize(pair, sort=True)
+        calls, total = np.bincount(at, minlength=len(distinct)), np.zeros(len(distinct), np.int64)
+        np.add.at(total, at, path.own_ns[nodes])
+    return Cells(labels, distinct // max(count, 1), distinct % max(count, 1), calls, total)
+
+
+class Edge(NamedTuple):
+    """Where a band of latency ends among other requests.
+
+    Parameters
+    ----------
+    near
+        Requests about there.
+    tilt
+        float64, one a request: how far the edge moves when there is more of it.
+
+    Examples
+    --------
+    >>> Edge._fields
+    ('near', 'tilt')
+    """
+
+    near: Array
+    tilt: Array
+
+
+class Population(NamedTuple):
+    """The requests that means are taken over.
+
+    Parameters
+    ----------
+    chosen
+        bool, one a request.
+    weight
+        float64, one a request: 0 for those that are left out altogether, not for those of other bands.
+    share
+        Weight of the chosen among all that are not left out.
+    edges
+        Of the band: none for all requests.
+    facts
+        ``low_quantile``, ``high_quantile``, ``is_widened``, ``trace_count``, ``partial_count``, ``low_latency_ns``,
+        ``high_latency_ns``, ``mean_latency_ns``.
+
+    Examples
+    --------
+    >>> Population._fields
+    ('chosen', 'weight', 'share', 'edges', 'facts')
+    """
+
+    chosen: Array
+    weight: Array
+    share: float
+    edges: tuple[Edge, ...]
+    facts: dict[str, object]
+
+
+def population_of(
+    path: CriticalPath, band: tuple[float, float] = (0.0, 1.0), *, least: int = 1, with_partial: bool = True
+) -> Population:
+    """Return the requests of a band of latency.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+    band
+        Quantiles of latency.
+    least
+        A band with fewer requests is widened on both sides, and says so.
+    with_partial
+        Whether requests of partial traces are in.
+
+    Returns
+    -------
+    Population
+        Requests are ranked by latency, with their weights; equal ones in the order of ``traces``.
+
+    Raises
+    ------
+    ValueError
+        Quantiles that are none.
+    """
+    low, high = band
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"expected quantiles 0 <= low < high <= 1, found ({low}, {high})")
+    latency = path.latency_ns
+    known = np.ones(len(latency), bool) if with_partial else ~path.is_partial
+    weight = np.where(known, path.weight, 0.0)
+    order = np.flatnonzero(known)[np.argsort(latency[known], kind="stable")]
+    reached = np.concatenate(([0.0], np.cumsum(weight[order])))
+    whole = reached[-1] if reached[-1] > 0 else np.nan
+    middle = (reached[:-1] + reached[1:]) / 2 / whole
+    first, last = _widened(middle, low, high, least)
+    chosen = np.zeros(len(latency), bool)
+    chosen[order[first:last]] = True
+    edges = tuple(
+        _edge(order, weight, at, sign * float(reached[at] / whole), sign)
+        for at, sign in ((first, 1), (last, -1))
+        if 0 < at < len(order)
+    )
+    facts = _facts(path, order[first:last], band, middle[first:last])
+    return Population(chosen, weight, float((reached[last] - reached[first]) / whole), edges, facts)
+
+
+def _widened(middle: Array, low: float, high: float, least: int) -> tuple[int, int]:
+    """Return the places within the quantiles, and as many more on both sides as make up the least number."""
+    count = len(middle)
+    first, last = np.searchsorted(middle, (low, high)).tolist()
+    last = count if high == 1.0 else last
+    lack = min(least, count) - (last - first)
+    if lack > 0:
+        first = max(0, min(first - (lack + 1) // 2, count - min(least, count)))
+        last = first + min(least, count)
+    return first, last
+
+
+def _edge(order: Array, weight: Array, at: int, reached: float, sign: int) -> Edge:
+    """Return the edge before a place in the order; near are as many requests as a quantile there may be off by."""
+    reach = max(int(np.sqrt(len(order))) // 2, 3)
+    tilt = np.where(weight > 0, -reached, 0.0)
+    tilt[order[:at]] += sign
+    return Edge(order[max(at - reach, 0) : at + reach], tilt)
+
+
+def _facts(path: CriticalPath, chosen: Array, asked: tuple[float, float], middle: Array) -> dict[str, object]:
+    """Return what a reader must know of one band."""
+    latency, weight = path.latency_ns[chosen], path.weight[chosen]
+    found = len(latency) > 0
+    low, high = (float(middle[0]), float(middle[-1])) if found else (np.nan, np.nan)
+    return {
+        "low_quantile": min(asked[0], low),
+        "high_quantile": max(asked[1], high),
+        "is_widened": bool(found and (low < asked[0] or high > asked[1])),
+        "trace_count": len(latency),
+        "partial_count": int(path.is_partial[chosen].sum()),
+        "low_latency_ns": latency.min() if found else pd.NA,
+        "high_latency_ns": latency.max() if found else pd.NA,
+        "mean_latency_ns": float((weight * latency).sum() / weight.sum()) if weight.sum() > 0 else np.nan,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Cells of a population, ready for means and their draws.
+
+    Parameters
+    ----------
+    cells
+        Of all requests.
+    population
+        The requests that count.
+    blocks
+        Of the traces.
+    trace
+        int64, one a request: its trace.
+
+    Notes
+    -----
+    The ends of a band are quantiles and vary with the sample.  A draw moves them: each draw adds what requests near an
+    end wait for, times how far the end has moved (the influence function of a mean between two quantiles).  Holding
+    the band fixed instead would make its limits far too narrow.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "start_ns": 0, "end_ns": [20, 40]})
+    >>> path = critical_path(TraceSet.from_spans(frame))
+    >>> cells = cells_of(path, "name")
+    >>> Sample.of(path, cells, population_of(path)).means(cells.time_ns).tolist()
+    [30.0]
+    """
+
+    cells: Cells
+    population: Population
+    blocks: Blocks
+    trace: Array
+
+    @classmethod
+    def of(cls, path: CriticalPath, cells: Cells, population: Population, *, seed: int = 0) -> Sample:
+        """Return the sample of a population; equal seeds draw equal traces of one path."""
+        trace = path.tree.trace[path.tree.root]
+        size = np.bincount(trace, population.weight, len(path.source)) * population.share
+        return cls(cells, population, Blocks.of(size, seed=seed), trace)
+
+    @property
+    def trace_count(self) -> int:
+        """Traces that may be drawn."""
+        return len(np.unique(self.trace[self.population.weight > 0]))
+
+    @property
+    def request_counts(self) -> Array:
+        """int64, one a group: requests of the population with any of it."""
+        return np.bincount(self.cells.group[self.population.chosen[self.cells.request]], minlength=len(self.cells.keys))
+
+    def means(self, value: Array) -> Array:
+        """Return the weighted mean over the population of numbers by cell; one a group, NaN without requests."""
+        inside, weighted = self._weighted(value)
+        total = float(self.population.weight[self.population.chosen].sum())
+        return sum_by(self.cells.group[inside], weighted, len(self.cells.keys)) / (total if total > 0 else np.nan)
+
+    def sums(self, value: Array) -> Iterator[tuple[slice, Array]]:
+        """Yield ranges of groups, and sums by block such that means of draws are ``blocks.means(sums)``."""
+        inside, weighted = self._weighted(value)
+        group, request = self.cells.group[inside], self.cells.request[inside]
+        groups, weight = len(self.cells.keys), self.population.weight
+        tilts = []
+        for near, tilt in self.population.edges:
+            close = np.zeros(len(weight), bool)
+            close[near] = True
+            about = close[self.cells.request]
+            there = weight[self.cells.request[about]] * value[about]
+            local = sum_by(self.cells.group[about], there, groups) / weight[near].sum()
+            moved = np.bincount(self.blocks.place[self.trace], weight * tilt, len(self.blocks.size))
+            tilts.append((local, moved))
+        for rows, sums in self.blocks.sums(group, self.trace[request], weighted, groups):
+            yield rows, sums + sum(np.outer(local[rows], moved) for local, moved in tilts)
+
+    def first(self, distance: Array) -> Array:
+        """Return for every group the request of the population with the least distance (one a cell), -1 without any."""
+        inside = np.flatnonzero(self.population.chosen[self.cells.request])
+        group, request = self.cells.group[inside], self.cells.request[inside]
+        order = np.lexsort((request, distance[inside], group))
+        found = np.full(len(self.cells.keys), -1, np.int64)
+        found[group[order[::-1]]] = request[order[::-1]]
+        return found
+
+    def _weighted(self, value: Array) -> tuple[Array, Array]:
+        """Return which cells are in the population, and their numbers times their weights."""
+        inside = self.population.chosen[self.cells.request]
+        return inside, self.population.weight[self.cells.request[inside]] * value[inside]

@@ -1,0 +1,296 @@
+"""What requests wait for in one set of traces and not in another, in parts that add up to the difference."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.critical_path.cells import Sample, cells_by, population_of
+from tracekit.analysis.critical_path.contrast import contrast
+from tracekit.analysis.critical_path.factors import FACTORS, whole_numbers
+from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.attributes import Codes
+from tracekit.findings import Estimate, Shown
+from tracekit.stats.grouping import group_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.analysis.critical_path.cells import Cells, Population
+    from tracekit.analysis.critical_path.contrast import Contrast
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.columns import Array
+
+
+@dataclass(frozen=True, repr=False)
+class PathComparison(Shown):
+    """Why the requests of one set of traces take longer, or less long, than those of another.
+
+    Parameters
+    ----------
+    table
+        One row a group, the largest change first: the keys; ``mean_ns`` and ``other_mean_ns``, the own time on the path
+        of a request; ``change_ns``, an integer, with ``low_ns`` and ``high_ns``; its parts ``presence_change_ns`` (on
+        the path of more requests), ``frequency_change_ns`` (more calls by requests that make any) and
+        ``duration_change_ns`` (calls take longer), integers that add up to ``change_ns``; ``q_value`` and
+        ``is_significant``; ``trace_count`` and ``other_trace_count`` of requests with it on their path;
+        ``exemplar_trace_id``, which waits longest for it on the side that waits longer.
+    parts
+        One row a group and ``factor`` (presence, frequency, duration): the keys; ``value`` and ``other_value`` (share
+        of requests; calls of one with any; ns of a call), missing where there is no call; ``change_ns`` as above, with
+        ``low_ns`` and ``high_ns``.
+    sides
+        A row for ``this`` and ``other``: ``trace_count`` of requests, ``partial_count``, ``mean_latency_ns``,
+        ``low_quantile`` and ``high_quantile`` of latency as used, ``is_widened``, ``low_latency_ns``,
+        ``high_latency_ns``.
+    change
+        Of the mean latency, in whole ns: the sum of ``table["change_ns"]``.
+    shared_trace_count
+        Traces that are on both sides; limits take the sides for independent.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"change_ns": [40], "is_significant": [True]})
+    >>> sides = pd.DataFrame({"mean_latency_ns": [100.0, 140.0]})
+    >>> PathComparison(table, pd.DataFrame(), sides, Estimate(40, "ns", 30, 50, n=9), 0)
+    PathComparison(mean 100 -> 140 ns, +40 (+30 to +50), 1 of 1 groups significant)
+    """
+
+    table: pd.DataFrame
+    parts: pd.DataFrame
+    sides: pd.DataFrame
+    change: Estimate
+    shared_trace_count: int
+
+    def __repr__(self) -> str:
+        this, other = self.sides["mean_latency_ns"]
+        change = f"{self.change.value:+,.0f}"
+        if np.isfinite(self.change.low):
+            change += f" ({self.change.low:+,.0f} to {self.change.high:+,.0f})"
+        found = f"{int(self.table['is_significant'].sum()):,} of {len(self.table):,} groups significant"
+        shared = f", {self.shared_trace_count:,} traces on both sides" * bool(self.shared_trace_count)
+        return f"PathComparison(mean {this:,.0f} -> {other:,.0f} ns, {change}, {found}{shared})"
+
+    def _repr_html_(self) -> str:
+        shown = self.table.head(10).to_html(index=False, border=0)
+        return f"<p>{html.escape(repr(self))}</p>{shown}{self.sides.to_html(index=False, border=0)}"
+
+
+def compare(
+    path: CriticalPath,
+    other: CriticalPath,
+    *,
+    by: str | Sequence[str] = ("service_name", "operation"),
+    band: tuple[float, float] = (0.0, 1.0),
+    least: int = 20,
+    level: float = 0.95,
+    fdr: float = 0.05,
+    with_partial: bool = True,
+) -> PathComparison:
+    """Return how much more the requests of another set wait, and for what: ``before.compare(after)``.
+
+    Parameters
+    ----------
+    path
+        Critical paths: what is compared with.
+    other
+        Critical paths of other traces, or of other requests of the same ones; walked with the same options.
+    by
+        Keys as in ``by``; a key that only one side has is missing on the other.
+    band
+        Quantiles of latency: compare only the requests between them, such as ``(0.99, 1.0)``, each side's own.
+    least
+        Bands with fewer requests are widened on both sides, and say so.
+    level
+        Confidence level of the limits.
+    fdr
+        Share of false ones among the groups called significant that is put up with.
+    with_partial
+        Whether requests of partial traces count.
+
+    Returns
+    -------
+    PathComparison
+        ``.table``, ``.parts``, ``.sides``, ``.change``: ``other`` minus ``path``.
+
+    Raises
+    ------
+    ValueError
+        A side without requests, or whose requests all stand for nothing, quantiles that are none, a key that no span
+        has, or an ``fdr`` that is no share.
+
+    Notes
+    -----
+    Changes of all groups add up to the change of the mean latency in whole nanoseconds (each is rounded by less than
+    1 ns), and the parts of a group to its change; ``factors.split`` says how they are told apart.
+
+    Limits are percentiles of a bootstrap over traces, of each side by itself.  A ``q_value`` is the smallest ``fdr`` at
+    which a group is significant (Benjamini and Hochberg 1995), given p values of Welch's test on sums of traces; its
+    degrees of freedom are the number of traces that the variance effectively rests on, less one, and no p value is less
+    than that of a random split of all traces.  So what only a few traces say is not called significant.
+
+    Examples
+    --------
+    The ledger is asked twice instead of once, and takes 30 ns instead of 20:
+
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> def shop(calls, each):
+    ...     root = ("a1", "f", None, "shop", "pay", 0, 10 + calls * each)
+    ...     charges = [("a1", f"{k + 1}", "f", "ledger", "charge", k * each, (k + 1) * each) for k in range(calls)]
+    ...     columns = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "end_ns"]
+    ...     return critical_path(TraceSet.from_spans(pd.DataFrame([root, *charges], columns=columns)))
+    >>> change = shop(1, 20).compare(shop(2, 30))
+    >>> change.table.loc[0, ["change_ns", "presence_change_ns", "frequency_change_ns", "duration_change_ns"]].tolist()
+    [40, 0, 25, 15]
+    """
+    if not 0 < fdr < 1:
+        raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
+    populations = [population_of(side, band, least=least, with_partial=with_partial) for side in (path, other)]
+    for name, population in zip(("this side", "the other side"), populations, strict=True):
+        if not population.chosen.any():
+            raise ValueError(f"expected requests to compare, found none on {name}; see path.traces")
+        if not population.weight[population.chosen].any():
+            raise ValueError(f"expected weights above 0, found only 0 on {name}; see path.traces.weights")
+    cells = _joint_cells((path, other), [by] if isinstance(by, str) else list(by))
+    this_sample, other_sample = (
+        Sample.of(side, cells_of_side, population, seed=seed)  # two seeds: drawn independently
+        for seed, (side, cells_of_side, population) in enumerate(zip((path, other), cells, populations, strict=True))
+    )
+    found = contrast(this_sample, other_sample, level=level)
+    change, parts = _whole(found)
+    table = cells[0].keys.assign(
+        mean_ns=found.this.time,
+        other_mean_ns=found.other.time,
+        change_ns=change,
+        low_ns=found.low[:, 0],
+        high_ns=found.high[:, 0],
+        **{f"{factor}_change_ns": parts[:, at] for at, factor in enumerate(FACTORS)},
+        q_value=q_values(found.p_value),
+        is_significant=q_values(found.p_value) <= fdr,
+        trace_count=this_sample.request_counts,
+        other_trace_count=other_sample.request_counts,
+        exemplar_trace_id=np.where(change > 0, _slowest(other, other_sample), _slowest(path, this_sample)),
+    )
+    shared = np.intersect1d(_trace_ids(path, populations[0]), _trace_ids(other, populations[1]))
+    occurs = (table["trace_count"] + table["other_trace_count"]).to_numpy() > 0
+    order = np.argsort(-np.abs(change), kind="stable")
+    order = order[occurs[order]]
+    return PathComparison(
+        table.iloc[order].reset_index(drop=True),
+        _parts(cells[0].keys, found, parts, order),
+        _sides(populations),
+        Estimate(int(change.sum()), "ns", *found.whole, n=sum(int(each.chosen.sum()) for each in populations)),
+        len(shared),
+    )
+
+
+def q_values(p_value: Array) -> Array:
+    """Return the smallest false discovery rate at which each would be a discovery; NaN stays NaN.
+
+    Examples
+    --------
+    >>> q_values(np.array([0.01, np.nan, 0.04])).tolist()
+    [0.02, nan, 0.04]
+    """
+    from scipy.stats import false_discovery_control  # noqa: PLC0415 - slow to import, and rarely needed
+
+    known = np.isfinite(p_value)
+    adjusted = np.full(len(p_value), np.nan)
+    if known.any():
+        adjusted[known] = false_discovery_control(p_value[known])
+    return adjusted
+
+
+def _joint_cells(sides: Sequence[CriticalPath], keys: Sequence[str]) -> list[Cells]:
+    """Return the cells of both sides with the same groups."""
+    codes = [
+        dict(zip(keys, found, strict=True)) for found in zip(*(_joint_codes(sides, key) for key in keys), strict=True)
+    ]
+    cells = [cells_by(side, columns) for side, columns in zip(sides, codes, strict=True)]
+    labels = {key: np.concatenate([each.keys[key].to_numpy(object) for each in cells]) for key in keys}
+    number, joint = group_labels(labels, keys, len(cells[0].keys) + len(cells[1].keys))
+    frame = pd.DataFrame(joint, index=pd.RangeIndex(int(number.max(initial=-1)) + 1), dtype=object)
+    first, second = np.split(number, [len(cells[0].keys)])
+    return [_renumbered(cells[0], first, frame), _renumbered(cells[1], second, frame)]
+
+
+def _joint_codes(sides: Sequence[CriticalPath], key: str) -> list[Codes]:
+    """Return a column of both sides in one numbering; all missing on a side that does not have it."""
+    found: list[Codes | None] = []
+    for side in sides:
+        try:
+            found.append(key_codes(side.source, side.tree, key))
+        except ValueError:
+            if found == [None]:  # neither side has it
+                raise
+            found.append(None)
+    joint: dict[str, int] = {}
+    columns = []
+    for side, codes in zip(sides, found, strict=True):
+        known = codes or Codes(np.full(len(side.tree), -1), [])
+        number = np.array([*(joint.setdefault(label, len(joint)) for label in known.labels), -1], np.int64)
+        columns.append(number[known.codes])
+    return [Codes(column, list(joint)) for column in columns]
+
+
+def _renumbered(cells: Cells, number: Array, keys: pd.DataFrame) -> Cells:
+    """Return the cells with other numbers for their groups."""
+    group = number[cells.group]
+    order = np.argsort(group, kind="stable")
+    return cells._replace(
+        keys=keys,
+        group=group[order],
+        **{name: getattr(cells, name)[order] for name in ("request", "call_count", "time_ns")},
+    )
+
+
+def _whole(found: Contrast) -> tuple[Array, Array]:
+    """Return the changes and their parts as integers that add up."""
+    total = int(np.rint(found.change[:, 0].sum()))
+    change = whole_numbers(found.change[:, 0], total)
+    return change, whole_numbers(found.change[:, 1:], change)
+
+
+def _parts(keys: pd.DataFrame, found: Contrast, parts: Array, order: Array) -> pd.DataFrame:
+    """Return one row a group and factor."""
+    tables = []
+    values = zip(FACTORS, found.this.factors(None), found.other.factors(None), strict=True)
+    for at, (factor, this, other) in enumerate(values):
+        absent = [(side.presence <= 0) & (factor != "presence") for side in (found.this, found.other)]
+        tables.append(
+            keys.assign(
+                factor=factor,
+                value=np.where(absent[0], np.nan, this),
+                other_value=np.where(absent[1], np.nan, other),
+                change_ns=parts[:, at],
+                low_ns=found.low[:, 1 + at],
+                high_ns=found.high[:, 1 + at],
+            ).iloc[order]
+        )
+    whole = pd.concat(tables, ignore_index=True)
+    return whole.iloc[np.arange(len(whole)).reshape(len(FACTORS), -1).T.ravel()].reset_index(drop=True)
+
+
+def _sides(populations: Sequence[Population]) -> pd.DataFrame:
+    """Return what a reader must know of the two sides."""
+    about = pd.DataFrame([population.facts for population in populations])
+    about.insert(0, "side", ["this", "other"])
+    return about
+
+
+def _slowest(path: CriticalPath, sample: Sample) -> Array:
+    """Return for every group the trace that waits longest for it."""
+    ids = np.array([*path.source.trace_ids, None], object)
+    request = sample.first(-sample.cells.time_ns)
+    return ids[np.where(request >= 0, sample.trace[request], -1)]
+
+
+def _trace_ids(path: CriticalPath, population: Population) -> Array:
+    """Return the ids of the traces of a population."""
+    return np.array(path.source.trace_ids, object)[path.tree.trace[path.tree.root[population.chosen]]]

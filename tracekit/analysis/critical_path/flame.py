@@ -1,0 +1,275 @@
+"""Flame data: the trees of many requests laid over each other by call path."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.critical_path.factors import whole_numbers
+from tracekit.analysis.critical_path.flame_tree import NAMES, escaped, in_order, placed_in, totals
+from tracekit.analysis.critical_path.keys import call_tree
+from tracekit.analysis.critical_path.tree import Waiting
+from tracekit.findings import Shown
+from tracekit.stats.grouping import dense_codes, sum_by
+
+if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.tree import PathTree
+    from tracekit.attributes import Codes
+    from tracekit.columns import Array
+
+_MOST_CHARACTERS = 1 << 30
+
+
+@dataclass(frozen=True, repr=False)
+class Flame(Shown):
+    """Call paths of many requests as one tree.
+
+    Parameters
+    ----------
+    table
+        One row a call path, parents before children and siblings by path time, the largest first: ``id`` (the row),
+        ``parent`` (-1 at the top), ``depth``, ``service_name``, ``operation``; ``path_time_ns``, own time on the path,
+        and ``path_total_ns``, with all below it, integers; ``duration_ns`` of all its spans, whether waited for or not;
+        ``span_count``; ``trace_count`` of requests that have it; with weights: ``presence_ratio`` of requests with it
+        on their path and ``mean_ns``, path time of a request.
+    request_count
+        Requests that were laid over each other.
+
+    Examples
+    --------
+    >>> Flame(pd.DataFrame({"path_time_ns": [40, 60]}), 3)
+    Flame(2 call paths, 3 requests, 100 ns on the path)
+    """
+
+    table: pd.DataFrame
+    request_count: int
+
+    def folded(self) -> str:
+        r"""Return the path times as folded stacks, for flamegraph.pl, inferno, speedscope and the like.
+
+        Returns
+        -------
+        str
+            One line a call path with time of its own: frames ``[service] operation`` from the top down, joined by
+            ``;``, a space, whole nanoseconds.  They add up to the sum of the latencies.
+
+        Raises
+        ------
+        ValueError
+            Call paths so long that the text would be more than a gigabyte.
+
+        Notes
+        -----
+        Characters that would end a frame, a line or a service are written as in Python, ``;`` as ``\x3b``, a line
+        break as ``\x0a``, a backslash as ``\x5c``; a name that nobody recorded is ``\-``.  So nothing is lost.
+
+        Examples
+        --------
+        >>> names = {"depth": [0, 1], "service_name": "a;b", "operation": ["x", "y"]}
+        >>> print(Flame(pd.DataFrame({**names, "path_time_ns": [40, 60]}), 3).folded(), end="")
+        [a\x3bb] x 40
+        [a\x3bb] x;[a\x3bb] y 60
+        """
+        frames = [f"[{escaped(s)}] {escaped(o)}" for s, o in zip(*(self.table[n] for n in NAMES), strict=True)]
+        rows = list(zip(self.table["depth"].tolist(), frames, self.table["path_time_ns"].tolist(), strict=True))
+        _check_size(rows)
+        stack: list[str] = []
+        lines = []
+        for depth, frame, time in rows:
+            del stack[depth:]
+            stack.append(frame)
+            if time:
+                lines.append(f"{';'.join(stack)} {time}\n")
+        return "".join(lines)
+
+    def compare(self, other: Flame) -> pd.DataFrame:
+        """Return how another flame differs: ``before.compare(after)``.
+
+        Parameters
+        ----------
+        other
+            Of other requests.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a call path of either, in the order of a flame, the largest total change first: ``id``, ``parent``,
+            ``depth``, ``service_name``, ``operation``; ``mean_ns`` and ``other_mean_ns``, own path time of a request;
+            ``change_ns``, integers that add up to the change of the mean latency; ``total_change_ns``, with all below;
+            ``presence_ratio`` and ``other_presence_ratio``.
+
+        Examples
+        --------
+        >>> names = {"parent": [-1], "service_name": "a", "operation": "x", "presence_ratio": 1.0}
+        >>> quick, slow = (Flame(pd.DataFrame({**names, "mean_ns": [time]}), 1) for time in (40.0, 70.0))
+        >>> quick.compare(slow)["change_ns"].tolist()
+        [30]
+        """
+        joint: dict[tuple[int, object, object], int] = {}
+        placed = [placed_in(side.table, joint) for side in (self, other)]
+        table = pd.DataFrame(list(joint), columns=["parent", *NAMES], dtype=object)
+        for prefix, side, place in zip(("", "other_"), (self, other), placed, strict=True):
+            for name in ("mean_ns", "presence_ratio"):
+                column = np.zeros(len(table))
+                column[place] = side.table[name]
+                table[f"{prefix}{name}"] = column
+        change = (table["other_mean_ns"] - table["mean_ns"]).to_numpy()
+        table["change_ns"] = whole_numbers(change, int(np.rint(change.sum())))
+        parent = table["parent"].to_numpy(np.int64)
+        table["total_change_ns"] = totals(parent, table["change_ns"].to_numpy())
+        ordered = in_order(table, parent, -table["total_change_ns"].abs().to_numpy())
+        order = ["id", "parent", "depth", *NAMES, "mean_ns", "other_mean_ns", "change_ns", "total_change_ns"]
+        return ordered[[*order, "presence_ratio", "other_presence_ratio"]]
+
+    def __repr__(self) -> str:
+        total = int(self.table["path_time_ns"].sum())
+        return f"Flame({len(self.table):,} call paths, {self.request_count:,} requests, {total:,} ns on the path)"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.table.head(20).to_html(index=False, border=0)}"
+
+
+def flame(path: CriticalPath) -> Flame:
+    """Return the trees of all requests laid over each other by call path.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+
+    Returns
+    -------
+    Flame
+        ``.table``; ``.folded()`` for other tools, ``.compare(other)`` for the difference to another.
+
+    Notes
+    -----
+    Calls are one call path when the services and operations from the root down to them are the same.  Spans that
+    nobody waits for are in the tree, without path time; roots that are not a request's are not, nor rows that a backend
+    wrote.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": ["a1", "a1", "b2", "b2"],
+    ...             "span_id": ["1", "2", "3", "4"],
+    ...             "parent_span_id": [None, "1", None, "3"],
+    ...             "service_name": ["shop", "ledger", "shop", "ledger"],
+    ...             "name": ["pay", "charge", "pay", "charge"],
+    ...             "start_ns": [0, 30, 0, 10],
+    ...             "end_ns": [100, 90, 40, 35],
+    ...         }
+    ...     )
+    ... )
+    >>> critical_path(shop).flame().table[["operation", "path_time_ns", "path_total_ns", "span_count"]].values.tolist()
+    [['pay', 55, 140, 2], ['charge', 85, 85, 2]]
+    """
+    tree, calls = path.tree, call_tree(path.source, path.tree)
+    request = _requests(tree)
+    nodes = np.flatnonzero((request >= 0) & (tree.waiting != Waiting.INFERRED))
+    code, count = calls.code[nodes], len(calls.first)
+    spans, on_path = nodes[nodes < tree.span_count], nodes[path.on_path[nodes]]
+    weight, whole = path.weight, float(path.weight.sum())
+    weighted = path.own_ns[on_path] * weight[request[on_path]]
+    table = pd.DataFrame(
+        {
+            "parent": calls.parent,
+            "service_name": _names(calls.service, calls.first),
+            "operation": _names(calls.operation, calls.first),
+            "path_time_ns": _sums(calls.code[on_path], path.own_ns[on_path], count),
+            "path_total_ns": _sums(calls.code[on_path], path.total_ns[on_path], count),
+            "duration_ns": _sums(calls.code[spans], tree.end[spans] - tree.start[spans], count),
+            "span_count": np.bincount(calls.code[spans], minlength=count),
+            "trace_count": _distinct(code, request[nodes], np.ones(len(weight)), count).astype(np.int64),
+            "presence_ratio": _distinct(calls.code[on_path], request[on_path], weight, count) / (whole or np.nan),
+            "mean_ns": sum_by(calls.code[on_path], weighted, count) / (whole or np.nan),
+        }
+    )
+    kept = np.flatnonzero(totals(calls.parent, np.bincount(code, minlength=count)))
+    number = np.full(count + 1, -1, np.int64)  # the last stands for no parent
+    number[kept] = np.arange(len(kept))
+    parent = number[calls.parent[kept]]
+    found = in_order(table.iloc[kept].reset_index(drop=True), parent, -table["path_total_ns"].to_numpy()[kept])
+    return Flame(found[["id", "parent", "depth", *table.columns.drop("parent")]], len(path.tree.root))
+
+
+def folded(path: CriticalPath) -> str:
+    r"""Return the path times of all requests as folded stacks; see ``Flame.folded``.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+
+    Returns
+    -------
+    str
+        One line a call path.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "service_name": "s", "name": "x", "start_ns": 5})
+    >>> critical_path(TraceSet.from_spans(frame.assign(end_ns=25))).folded()
+    '[s] x 20\n'
+    """
+    return flame(path).folded()
+
+
+def _check_size(rows: list[tuple[int, str, int]]) -> None:
+    """Raise ValueError where stacks are so deep that spelling all of them out is out of the question."""
+    reach, size = [0], 0
+    for depth, frame, time in rows:
+        del reach[depth + 1 :]
+        reach.append(reach[-1] + len(frame) + 1)
+        size += reach[-1] if time else 0
+    if size > _MOST_CHARACTERS:
+        deepest = max(depth for depth, *_ in rows) + 1
+        raise ValueError(
+            f"expected call paths that can be spelt out, found some {deepest:,} calls deep: their text would be"
+            " more than a gigabyte; flame().table holds the same as a tree"
+        )
+
+
+def _requests(tree: PathTree) -> Array:
+    """Return the request of every node, on the path or not; -1 outside all of them."""
+    found = np.full(len(tree), -1, np.int64)
+    found[tree.root] = np.arange(len(tree.root))
+    up = tree.parent.astype(np.int64)
+    rows = np.flatnonzero((up >= 0) & (found < 0))
+    while len(rows):
+        there, beyond = found[up[rows]], up[up[rows]]
+        found[rows] = there
+        up[rows] = beyond
+        rows = rows[(there < 0) & (beyond >= 0)]
+    return found
+
+
+def _names(column: Codes, nodes: Array) -> Array:
+    """Return the texts of some nodes as they are, None without one."""
+    return np.array([*column.labels, None], object)[column.codes[nodes]]
+
+
+def _sums(group: Array, values: Array, groups: int) -> Array:
+    """Return sums as integers."""
+    total = np.zeros(groups, np.int64)
+    np.add.at(total, group, values)
+    return total
+
+
+def _distinct(group: Array, request: Array, weight: Array, groups: int) -> Array:
+    """Return the weight of the distinct requests of every group."""
+    count = max(len(weight), 1)
+    _, pair = dense_codes(group * count + request, groups * count)
+    return sum_by(pair // count, weight[pair % count], groups)

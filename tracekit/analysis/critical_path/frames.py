@@ -1,0 +1,148 @@
+"""The tables of a critical path: spans, stretches of own time, requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit import frames
+from tracekit.analysis.clock_skew.result import offsets_table
+from tracekit.analysis.critical_path.hops import hops_of, resting_ns, unexplained_ns
+from tracekit.analysis.critical_path.kernel import segments
+from tracekit.analysis.critical_path.keys import MISSING, NO_SPAN
+from tracekit.analysis.critical_path.tree import Waiting, walks
+
+if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.result import CriticalPath
+
+
+def spans_of(path: CriticalPath) -> pd.DataFrame:
+    """Return one row a span and one a node that stands for missing ones; see ``CriticalPath.spans``."""
+    tree, look, forest = path.tree, path.source.lookup, path.source.forest
+    wanted = ["trace_id", "span_id", "service_name", "operation"]
+    columns = pd.DataFrame({name: frames.span_column(look, forest, name) for name in wanted})
+    if len(tree) > tree.span_count:
+        missing = np.where(tree.is_virtual, NO_SPAN, MISSING)
+        names = frames.hexes(tree.behind_id).astype(object)
+        names[tree.is_virtual] = ""
+        behind = {
+            "trace_id": np.array(path.source.trace_ids, object)[tree.trace[tree.span_count :]],
+            "span_id": names,
+            "service_name": missing,
+            "operation": missing,
+        }
+        columns = pd.concat([columns.astype(object), pd.DataFrame(behind)], ignore_index=True)
+        columns = columns.astype({"service_name": "category", "operation": "category"})
+    reasons = pd.Index([reason.name.lower() for reason in Waiting])
+    whole = columns.assign(
+        path_time_ns=path.own_ns,
+        path_total_ns=path.total_ns,
+        on_path=path.on_path,
+        waiting=pd.Categorical.from_codes(tree.waiting, reasons),
+        unexplained_ns=unexplained_ns(path),
+    )
+    whole.index.name = "span_row"
+    return whole
+
+
+def segments_of(path: CriticalPath) -> pd.DataFrame:
+    """Return one row a stretch of own time on the path; see ``CriticalPath.segments``."""
+    parts = []
+    for nodes, rows in walks(path.source, path.tree, touching=path.is_touching):
+        span, low, high = segments(rows)
+        parts.append((nodes[span], low, high))
+    span, low, high = (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else (_NONE,) * 3
+    request = path.request[span]
+    order = np.lexsort((low, request))
+    table = {"request": request[order], "span_row": span[order], "start_ns": low[order], "end_ns": high[order]}
+    return pd.DataFrame(table)
+
+
+def requests_of(path: CriticalPath) -> pd.DataFrame:
+    """Return one row a request; see ``CriticalPath.traces``."""
+    tree, trace = path.tree, path.tree.trace[path.tree.root]
+    moved, largest = np.zeros(len(path.source), np.int64), np.zeros(len(path.source), np.int64)
+    if path.clocks is not None:
+        moved = np.bincount(path.clocks.trace[path.clocks.offset_ns != 0], minlength=len(moved))
+        np.maximum.at(largest, path.clocks.trace, np.abs(path.clocks.offset_ns))
+    heads = path.spans.loc[tree.root, ["trace_id", "service_name", "operation"]].reset_index(drop=True)
+    return pd.DataFrame(
+        {
+            "trace_id": heads["trace_id"],
+            "root_row": tree.root,
+            "root_service_name": heads["service_name"],
+            "root_operation": heads["operation"],
+            "start_ns": tree.start[tree.root],
+            "latency_ns": path.latency_ns,
+            "is_partial": path.is_partial,
+            "orphan_count": tree.orphan_count[trace],
+            "root_count": tree.root_count[trace],
+            "moved_clock_count": moved[trace],
+            "largest_offset_ns": largest[trace],
+            "ambiguous_ns": resting_ns(path, hops_of(path)),
+            "weight": path.weight,
+        }
+    )
+
+
+def offsets_of(path: CriticalPath) -> pd.DataFrame:
+    """Return the clocks that were put right; see ``CriticalPath.offsets``."""
+    names = ["trace_id", "host", "offset_ns", "low_ns", "high_ns", "evidence"]
+    if path.clocks is None:
+        return pd.DataFrame({name: pd.Series(dtype=object if name in names[:2] else "Int64") for name in names})
+    table = offsets_table(path.source, path.clocks)
+    return table[table["offset_ns"] != 0].reset_index(drop=True)
+
+
+def slack_of(path: CriticalPath) -> pd.Series:
+    """Return how much later every span may end before its request does.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+
+    Returns
+    -------
+    pandas.Series
+        ``slack_ns``, Int64, in the rows of ``spans``: 0 on the path, missing for spans nobody waits for.
+
+    Notes
+    -----
+    Everything else keeps its order and gaps, as in ``what_if``.  Of two spans with slack in one request, each may
+    use its own, not both.
+
+    Examples
+    --------
+    The cart may take 50 ns longer before the shop waits for it instead of the ledger:
+
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": "a1",
+    ...             "span_id": ["1", "2", "3"],
+    ...             "parent_span_id": [None, "1", "1"],
+    ...             "service_name": ["shop", "cart", "ledger"],
+    ...             "name": ["POST /pay", "lock", "charge"],
+    ...             "start_ns": [0, 10, 30],
+    ...             "end_ns": [100, 40, 90],
+    ...         }
+    ...     )
+    ... )
+    >>> critical_path(shop).slack().tolist()
+    [0, 50, 0]
+    """
+    plan = path.rerun.plan
+    outside = np.ones(len(path.tree), bool)
+    outside[plan.node] = False
+    slack = pd.Series(plan.slack(len(path.tree)), dtype="Int64", name="slack_ns").mask(outside)
+    slack.index.name = "span_row"
+    return slack
+
+
+_NONE = np.zeros(0, np.int64)

@@ -1,0 +1,104 @@
+"""What could mislead a reader of a critical path: counted, with an example each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.clock_skew.pairs import Evidence
+from tracekit.analysis.critical_path.tree import PathTree, Waiting
+from tracekit.schema import ParentState, Quality
+
+if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+_MESSAGES = {
+    "PARENT_MISSING": "spans whose parent nobody sent; a (missing) node stands for it",
+    "CYCLE_CUT": "spans that are their own ancestors; cut at the earliest",
+    "NEGATIVE_DURATION": "spans that end before they start; taken as instants",
+    "OPEN_SPAN": "spans without a start or an end; taken to last as long as what was waited for below",
+    "ZERO_DURATION": "spans of no duration with children; nothing below them is on a path",
+    "FOLLOWS_FROM": "spans that follow from their parent; nobody waits for them",
+    "CONSUMER": "consumers below their producer; nobody waits for them",
+    "OVERFLOW": "spans that outlive their parent; nobody waited for them",
+    "INFERRED": "rows that a backend wrote; left out",
+    "OTHER_ROOT": "roots that are not the request's; not walked",
+    "OUTSIDE_PARENT": "spans that reach beyond their parent; clipped",
+    "EMPTY_REQUEST": "requests that took no time; their path is empty",
+    "ORDER_CONTRADICTED": "spans taken not to have waited for the sibling before them, as a trace contradicts it",
+    "CLOCK_MOVED": "spans on clocks that calls prove to be off; put right for this answer, see offsets",
+    "CLOCK_DISPUTED": "spans on clocks whose calls contradict each other; see clock_skew(traces).pairs",
+    "OVERLAP_CUT": "spans that overlap the sibling after them by less than their clocks can tell; cut",
+}
+
+
+def issues_of(path: CriticalPath) -> pd.DataFrame:
+    """Return what had to be assumed to walk the paths.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``code``, ``message``, ``span_count``, ``trace_count``, ``exemplar_trace_id``; only what occurs.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet, critical_path
+    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": [5], "end_ns": [5]})
+    >>> issues_of(critical_path(TraceSet.from_spans(frame)))["code"].tolist()
+    ['EMPTY_REQUEST']
+    """
+    traces, tree = path.source, path.tree
+    rows = []
+    for code, nodes in (_found(traces, tree) | _about_clocks(path)).items():
+        if not len(nodes):
+            continue
+        trace = tree.trace[nodes]
+        counts = (len(nodes), len(np.unique(trace)), traces.trace_ids[trace[0]])
+        rows.append((code, _MESSAGES[code], *counts))
+    return pd.DataFrame(rows, columns=["code", "message", "span_count", "trace_count", "exemplar_trace_id"])
+
+
+def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:
+    """Return the nodes of each kind of issue."""
+    state, quality, count = traces.forest.state, traces.columns.spans.quality, tree.span_count
+    start, end, parent = tree.start, tree.end, tree.parent
+    has_child = np.zeros(len(tree), bool)
+    has_child[parent[parent >= 0]] = True
+    awaited = np.flatnonzero((tree.waiting == Waiting.AWAITED) & (parent >= 0))
+    above = parent[awaited]
+    open_edges = Quality.NO_START | Quality.NO_END | Quality.IN_PROGRESS
+    found = {
+        "PARENT_MISSING": np.flatnonzero(state == ParentState.MISSING),
+        "CYCLE_CUT": np.flatnonzero((state == ParentState.CYCLE) | (state == ParentState.SELF)),
+        "NEGATIVE_DURATION": np.flatnonzero((quality & Quality.DURATION_NEGATIVE) != 0),
+        "OPEN_SPAN": np.flatnonzero((quality & open_edges) != 0),
+        "ZERO_DURATION": np.flatnonzero(has_child[:count] & (end[:count] == start[:count])),
+    }
+    found |= {code.name: np.flatnonzero(tree.waiting[:count] == code) for code in Waiting if code != Waiting.AWAITED}
+    return found | {
+        "OUTSIDE_PARENT": awaited[(start[awaited] < start[above]) | (end[awaited] > end[above])],
+        "EMPTY_REQUEST": tree.root[end[tree.root] == start[tree.root]],
+        "ORDER_CONTRADICTED": np.flatnonzero(tree.barred if tree.barred is not None else []),
+    }
+
+
+def _about_clocks(path: CriticalPath) -> dict[str, Array]:
+    """Return the nodes of each kind of issue with clocks."""
+    if path.clocks is None:
+        return {"OVERLAP_CUT": path.cut}
+    clocks, trace = path.clocks, path.source.forest.trace
+    disputed = (clocks.evidence == Evidence.DISPUTED).astype(np.int64)
+    return {
+        "CLOCK_MOVED": np.flatnonzero(clocks.of_spans(clocks.offset_ns, trace)),
+        "CLOCK_DISPUTED": np.flatnonzero(clocks.of_spans(disputed, trace)),
+        "OVERLAP_CUT": path.cut,
+    }

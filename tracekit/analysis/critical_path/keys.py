@@ -1,0 +1,163 @@
+"""What time on a path can be laid at the door of: a code and a label for every node of a path tree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.attributes import Codes
+from tracekit.derived import CODED
+
+if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.tree import PathTree
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+MISSING, NO_SPAN = "(missing)", "(no span)"
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_SPELT = 24  # steps of a call path that its label spells out
+
+
+def key_codes(traces: TraceSet, tree: PathTree, key: str) -> Codes:
+    """Return one column to attribute time by, for every node.
+
+    Parameters
+    ----------
+    traces, tree
+        The traces and their trees.
+    key
+        A category column of ``spans``, ``trace_id``, an attribute's key, ``caller_service`` (of the nearest node above
+        in another service) or ``call_path`` (service and operation of every node from the root down).
+
+    Returns
+    -------
+    Codes
+        -1 where a span has no such thing; nodes that stand for missing spans are ``(missing)`` or ``(no span)``.
+
+    Raises
+    ------
+    ValueError
+        A key that no span has.
+    """
+    if key == "trace_id":
+        return Codes(tree.trace, traces.trace_ids)
+    if key == "caller_service":
+        return _callers(tree, key_codes(traces, tree, "service_name"))
+    if key == "call_path":
+        found = call_tree(traces, tree)
+        return Codes(found.code, _spell(found, tree))
+    if key in CODED:
+        codes, labels = traces.codes(key)
+    else:
+        values = pd.Categorical(traces.attribute(key))
+        codes, labels = np.asarray(values.codes), [str(label) for label in values.categories]
+    if len(tree) == tree.span_count:
+        return Codes(codes, labels)
+    behind = np.where(tree.is_virtual, len(labels) + 1, len(labels))
+    return Codes(np.concatenate((codes, behind)), [*labels, MISSING, NO_SPAN])
+
+
+def _callers(tree: PathTree, service: Codes) -> Codes:
+    """Return the service of the nearest node above that is of another service."""
+    up = tree.parent.astype(np.int64)
+    rows = np.flatnonzero(up >= 0)
+    inner = rows[service.codes[up[rows]] == service.codes[rows]]
+    jump = np.full(len(tree), -1, np.int64)  # while inside one service, ever further up
+    jump[inner] = up[inner]
+    while len(inner):
+        beyond = jump[jump[inner]]
+        inner, beyond = inner[beyond >= 0], beyond[beyond >= 0]
+        jump[inner] = beyond
+    entry = np.where(jump >= 0, jump, np.arange(len(tree)))
+    caller = up[entry]
+    return Codes(np.where(caller >= 0, service.codes[caller], -1), service.labels)
+
+
+class CallTree(NamedTuple):
+    """Call paths: nodes whose ways from the root go through the same services and operations are one.
+
+    Parameters
+    ----------
+    code
+        int64, one a node: its call path.
+    first
+        int64, one a call path: a node of it.
+    parent
+        int64, one a call path: the call path above, -1 at the top.
+    service, operation
+        Columns of all nodes.
+
+    Examples
+    --------
+    >>> CallTree._fields
+    ('code', 'first', 'parent', 'service', 'operation')
+    """
+
+    code: Array
+    first: Array
+    parent: Array
+    service: Codes
+    operation: Codes
+
+
+def call_tree(traces: TraceSet, tree: PathTree) -> CallTree:
+    """Return the call path of every node.
+
+    Parameters
+    ----------
+    traces, tree
+        The traces and their trees.
+
+    Returns
+    -------
+    CallTree
+        Paths are told apart by 64-bit sums that pointer doubling mixes, and compared afterwards.
+
+    Raises
+    ------
+    RuntimeError
+        Two call paths have one sum.
+    """
+    service, operation = (key_codes(traces, tree, column) for column in ("service_name", "operation"))
+    step = service.codes.astype(np.int64) * (len(operation.labels) + 1) + operation.codes + 1
+    up = tree.parent.astype(np.int64)
+    codes, first_seen = pd.factorize(_mixed(step, up))
+    first = np.zeros(len(first_seen), np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    above = np.where(up >= 0, codes[up], -1)
+    if (step != step[first][codes]).any() or (above != above[first][codes]).any():
+        raise RuntimeError("two call paths have one 64-bit sum; this cannot happen by chance")
+    return CallTree(codes, first, above[first], service, operation)
+
+
+def _mixed(step: Array, up: Array) -> Array:
+    """Return a sum over the steps from the root to every node that depends on their order."""
+    with np.errstate(over="ignore"):
+        mixed = (step.astype(np.uint64) + np.uint64(1)) * _MIX
+        mixed ^= mixed >> np.uint64(29)
+        factor = np.full(len(step), _MIX | np.uint64(1))
+        up, rows = up.copy(), np.flatnonzero(up >= 0)
+        while len(rows):
+            above = up[rows]
+            whole, further, beyond = mixed[above], factor[above], up[above]
+            mixed[rows] += factor[rows] * whole
+            factor[rows] *= further
+            up[rows] = beyond
+            rows = rows[beyond >= 0]
+    return mixed
+
+
+def _spell(calls: CallTree, tree: PathTree) -> list[str]:
+    """Return the words of each call path; of long ones the two ends."""
+    labels = []
+    for node in calls.first.tolist():
+        steps: list[str] = []
+        at = node
+        while at >= 0 and len(steps) < _SPELT:
+            words = (codes.at(at) or "" for codes in (calls.service, calls.operation))
+            steps.append(" ".join(words))
+            at = int(tree.parent[at])
+        labels.append(" > ".join(["..."] * (at >= 0) + steps[::-1]))
+    return labels

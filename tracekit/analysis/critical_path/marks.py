@@ -1,0 +1,202 @@
+"""Marks that somebody else left on spans, such as a collector's processor, beside what is found here."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.findings import Shown
+
+if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.columns import Array
+
+ON_PATH, OWN, TOTAL = (
+    f"critical_path.{name}" for name in ("is_on_path", "exclusive_duration_ns", "inclusive_duration_ns")
+)
+VERDICTS = ("agrees", "only marked", "only here", "other time")
+
+
+@dataclass(frozen=True, repr=False)
+class PathMarks(Shown):
+    """Critical paths as others marked them, span by span.
+
+    Parameters
+    ----------
+    spans
+        One row a span of a trace that has marks: ``trace_id``, ``span_id``, ``span_row``, ``service_name``,
+        ``operation``, ``is_marked``, ``on_path``; ``marked_time_ns`` and ``marked_total_ns``, missing where not told,
+        beside ``path_time_ns`` and ``path_total_ns``; ``verdict``: agrees, only marked, only here, or other time (both
+        have it on the path, with another time of its own).
+    traces
+        One row a trace that has marks: ``trace_id``, ``span_count``, ``agreeing_count``, ``agreement_ratio``,
+        ``marked_time_ns`` and ``path_time_ns``, sums of own times, ``moved_ns``, what has to be laid at another span's
+        door to turn one into the other, ``is_equal``.
+    prefix
+        What stands before ``critical_path.is_on_path``.
+    unmarked_trace_count
+        Traces without any mark; they are left out.
+    unreadable_count
+        Marks that are neither true nor false; taken as none.
+
+    Examples
+    --------
+    >>> spans = pd.DataFrame({"verdict": ["agrees", "only here"]})
+    >>> traces = pd.DataFrame({"path_time_ns": [200], "moved_ns": [10]})
+    >>> PathMarks(spans, traces, "cgx.", 0, 0)
+    PathMarks(cgx.critical_path: 1 of 2 spans agree, 5.0 % of the time is elsewhere, 1 traces)
+    """
+
+    spans: pd.DataFrame
+    traces: pd.DataFrame
+    prefix: str
+    unmarked_trace_count: int
+    unreadable_count: int
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """The spans that do not agree."""
+        return self.spans[self.spans["verdict"] != VERDICTS[0]]
+
+    def __repr__(self) -> str:
+        agreed = f"{int((self.spans['verdict'] == VERDICTS[0]).sum()):,} of {len(self.spans):,} spans agree"
+        whole = int(self.traces["path_time_ns"].sum())
+        moved = f", {self.traces['moved_ns'].sum() / whole:.1%}".replace("%", " %") + " of the time is elsewhere"
+        notes = f", {len(self.traces):,} traces"
+        notes += f", {self.unmarked_trace_count:,} without marks" * bool(self.unmarked_trace_count)
+        notes += f", {self.unreadable_count:,} marks unreadable" * bool(self.unreadable_count)
+        return f"PathMarks({self.prefix}critical_path: {agreed}{moved * bool(whole)}{notes})"
+
+    def _repr_html_(self) -> str:
+        worst = self.traces.nlargest(10, "moved_ns").to_html(index=False, border=0)
+        return f"<p>{html.escape(repr(self))}</p>{worst}"
+
+
+def marks(path: CriticalPath, *, prefix: str | None = None) -> PathMarks:
+    """Return how marks that others left on the spans agree with these paths.
+
+    Parameters
+    ----------
+    path
+        Critical paths of spans with attributes ``<prefix>critical_path.is_on_path`` and, where they are,
+        ``.exclusive_duration_ns`` and ``.inclusive_duration_ns``.
+    prefix
+        Such as ``"cgx."``; found where there is only one.
+
+    Returns
+    -------
+    PathMarks
+        ``.traces``, ``.spans``, ``.differences``.
+
+    Raises
+    ------
+    ValueError
+        No span is marked, or marks of several prefixes are there and none is chosen.
+
+    Notes
+    -----
+    In a trace with marks, a span without one is not on the marked path: the OpenTelemetry collector's coralogix
+    processor marks only those that are.  It walks every root by itself, clips children that outlive their parents, and
+    does not chain siblings that touch; ``critical_path(traces, scope="roots", skew="off", overflow="clip",
+    touching=False)`` does likewise.  What differs then are ties and consumers under producers, and is meant to.
+
+    Examples
+    --------
+    The processor lost the first of two calls that follow each other at once:
+
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": "a1",
+    ...             "span_id": ["1", "2", "3"],
+    ...             "parent_span_id": [None, "1", "1"],
+    ...             "name": ["pay", "lock", "charge"],
+    ...             "start_ns": [0, 10, 40],
+    ...             "end_ns": [100, 40, 100],
+    ...             "attributes.cgx.critical_path.is_on_path": [True, None, True],
+    ...             "attributes.cgx.critical_path.exclusive_duration_ns": [40, None, 60],
+    ...         }
+    ...     )
+    ... )
+    >>> critical_path(shop).marks()
+    PathMarks(cgx.critical_path: 1 of 3 spans agree, 30.0 % of the time is elsewhere, 1 traces)
+    >>> critical_path(shop, touching=False).marks().differences.empty
+    True
+    """
+    chosen = _prefix(path, prefix)
+    index, count = path.source.lookup.by_key, path.tree.span_count
+    codes, labels = index.codes_of((chosen + ON_PATH,))
+    is_marked = np.array([label.lower() == "true" for label in labels] + [False])[codes]
+    is_unreadable = np.array([label.lower() not in {"true", "false"} for label in labels] + [False])[codes]
+    trace = path.tree.trace[:count]
+    has_marks = np.bincount(trace[codes >= 0], minlength=len(path.source)) > 0
+    rows = np.flatnonzero(has_marks[trace])
+    own, total = (_numbers(index.numbers_of((chosen + key,)), rows, is_marked[rows]) for key in (OWN, TOTAL))
+    mine = path.spans.iloc[rows]
+    spans = mine[["trace_id", "span_id"]].assign(span_row=rows, service_name=mine["service_name"])
+    spans = spans.assign(
+        operation=mine["operation"],
+        is_marked=is_marked[rows],
+        on_path=path.on_path[rows],
+        marked_time_ns=own,
+        marked_total_ns=total,
+        path_time_ns=path.own_ns[rows],
+        path_total_ns=path.total_ns[rows],
+    ).reset_index(drop=True)
+    spans["verdict"] = _verdicts(spans)
+    return PathMarks(spans, _by_trace(spans), chosen, int((~has_marks).sum()), int(is_unreadable.sum()))
+
+
+def _prefix(path: CriticalPath, prefix: str | None) -> str:
+    """Return the prefix of the marks."""
+    index = path.source.lookup.by_key
+    ends = [key.removesuffix(ON_PATH) for key in index.kv.keys if key.endswith(ON_PATH)]
+    found = sorted(end for end in ends if (not end or end.endswith(".")) and len(index.of(end + ON_PATH)[0]))
+    if prefix is None and len(found) == 1:
+        return found[0]
+    if prefix is not None and prefix in found:
+        return prefix
+    known = ", ".join(repr(end) for end in found) or "none"
+    wanted = "an attribute <prefix>" + ON_PATH if prefix is None else f"an attribute {prefix}{ON_PATH}"
+    advice = "; choose one: path.marks(prefix=...)" if found else ", as a collector's processor would have written"
+    raise ValueError(f"expected spans with {wanted}, found prefixes: {known}{advice}")
+
+
+def _numbers(found: tuple[Array, Array], rows: Array, is_marked: Array) -> pd.api.extensions.ExtensionArray:
+    """Return what is told of marked spans as Int64: missing where it is not, 0 for spans off the marked path."""
+    values, known = (column[rows] for column in found)
+    return pd.arrays.IntegerArray(np.where(is_marked & known, values, 0).astype(np.int64), is_marked & ~known)
+
+
+def _verdicts(spans: pd.DataFrame) -> pd.Categorical[str]:
+    """Return whether marks and path agree on every span."""
+    marked, here = spans["is_marked"].to_numpy(bool), spans["on_path"].to_numpy(bool)
+    other = (spans["marked_time_ns"] != spans["path_time_ns"]).to_numpy(bool, na_value=False)
+    codes = np.where(marked != here, np.where(marked, 1, 2), np.where(marked & other, 3, 0))
+    return pd.Categorical.from_codes(codes, pd.Index(VERDICTS))
+
+
+def _by_trace(spans: pd.DataFrame) -> pd.DataFrame:
+    """Return how far every trace agrees."""
+    known = spans.assign(
+        agreeing=spans["verdict"] == VERDICTS[0],
+        distance=(spans["marked_time_ns"] - spans["path_time_ns"]).abs(),
+    )
+    grouped = known.groupby("trace_id", sort=False)
+    table = grouped.agg(
+        span_count=("span_id", "size"),
+        agreeing_count=("agreeing", "sum"),
+        marked_time_ns=("marked_time_ns", "sum"),
+        path_time_ns=("path_time_ns", "sum"),
+        moved_ns=("distance", "sum"),
+    ).reset_index()
+    table["moved_ns"] = (table["moved_ns"] + (table["marked_time_ns"] - table["path_time_ns"]).abs()) // 2
+    table.insert(3, "agreement_ratio", table["agreeing_count"] / table["span_count"])
+    return table.assign(is_equal=table["agreeing_count"] == table["span_count"])

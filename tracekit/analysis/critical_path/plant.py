@@ -1,0 +1,213 @@
+"""Filling the holes of recorded traces before a path is walked: missing parents, unknown ends, spans nobody awaits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.analysis.critical_path.tree import PathTree, Waiting, choose, with_roots
+from tracekit.analysis.self_time import visible_parents
+from tracekit.schema import Kind, ParentState, Quality, Relation
+
+if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.tree import Scope
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+OVERFLOWS = ("auto", "clip", "exclude")
+FOLLOWS_FROM = ("async", "blocking")
+_LEAST_OVERFLOW_NS = 2_000
+_OPEN = Quality.NO_START | Quality.NO_END | Quality.IN_PROGRESS
+_FIRST, _LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+
+def plant(
+    traces: TraceSet, *, scope: Scope, overflow: str, follows_from: str, offset_ns: Array | None = None
+) -> PathTree:
+    """Return the trees of all traces.
+
+    Parameters
+    ----------
+    traces, scope, overflow, follows_from
+        See ``critical_path``.
+    offset_ns
+        int64, one a span: how far its clock is ahead; as much is taken off its times.
+
+    Returns
+    -------
+    PathTree
+        One tree a root; cycles are cut already.
+
+    Raises
+    ------
+    ValueError
+        An option that is none.
+
+    Examples
+    --------
+    A span names a parent that nobody sent: it is put between the span and the root.
+
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame(
+    ...     {"trace_id": "a1", "span_id": ["1", "2"], "parent_span_id": [None, "9"], "name": "x", "start_ns": [0, 30]}
+    ... )
+    >>> tree = plant(
+    ...     TraceSet.from_spans(frame.assign(end_ns=[90, 60])), scope="root", overflow="auto", follows_from="async"
+    ... )
+    >>> tree.parent.tolist(), tree.start.tolist()
+    ([-1, 2, 0], [0, 30, 30])
+    """
+    choose("overflow", overflow, OVERFLOWS)
+    choose("follows_from", follows_from, FOLLOWS_FROM)
+    forest, count = traces.forest, len(traces.columns.spans)
+    inferred = traces.is_inferred
+    orphan = (forest.state == ParentState.MISSING) & ~inferred
+    virtual = np.arange(len(traces), dtype=np.int32) if isinstance(scope, str) and scope == "trace" else _NONE
+    behind, behind_id, is_virtual, node_of = _holes(traces, np.flatnonzero(orphan), virtual)
+    extra = len(behind)
+    parent = np.concatenate((visible_parents(forest.parent_row, inferred), np.full(extra, -1, np.int32)))
+    true_root = np.zeros(count + extra, bool)
+    true_root[:count] = _true_roots(forest.state, parent[:count], inferred)
+    parent[:count][orphan] = count + node_of
+    trace = np.concatenate((forest.trace, behind)) if extra else forest.trace
+    root_count = np.bincount(trace[true_root], minlength=len(traces))
+    waiting = np.concatenate(
+        (waiting_by_links(traces, parent[:count], inferred, follows_from), np.zeros(extra, np.int8))
+    )
+    start, end = _times(traces, parent, waiting, offset_ns)
+    _adopt(parent[count:], true_root, trace, root_count, ~is_virtual)
+    orphan_count = np.bincount(forest.trace[orphan], minlength=len(traces))
+    tree = PathTree(
+        count, parent, start, end, waiting, trace, behind_id, is_virtual, _NONE, root_count, orphan_count
+    )  # fmt: skip
+    _mark_overflow(traces, tree, overflow)
+    return with_roots(traces, tree, scope, true_root)
+
+
+# -------------------------------------------------------------------- nodes and links
+
+_NONE = np.zeros(0, np.int32)
+
+
+def _holes(traces: TraceSet, orphans: Array, virtual: Array) -> tuple[Array, Array, Array, Array]:
+    """Return trace, id and sort of the nodes behind the spans, by trace, and which of them each orphan names."""
+    of_trace, of_id = traces.forest.trace[orphans], traces.columns.spans.parent_id[orphans]
+    order = np.lexsort((of_id, of_trace))
+    of_trace, of_id = of_trace[order], of_id[order]
+    first = np.ones(len(orphans), bool)
+    first[1:] = (of_trace[1:] != of_trace[:-1]) | (of_id[1:] != of_id[:-1])
+    name = np.empty(len(orphans), np.int64)
+    name[order] = np.cumsum(first) - 1
+    behind = np.concatenate((of_trace[first], virtual))
+    by_trace = np.argsort(behind, kind="stable")
+    place = np.empty(len(behind), np.int64)
+    place[by_trace] = np.arange(len(behind))
+    is_virtual = by_trace >= first.sum()
+    behind_id = np.concatenate((of_id[first], np.zeros(len(virtual), np.uint64)))
+    return behind[by_trace], behind_id[by_trace], is_virtual, place[name]
+
+
+def waiting_by_links(traces: TraceSet, parent: Array, inferred: Array, follows_from: str) -> Array:
+    """Return why spans are not waited for, as far as their links and kinds tell: ``Waiting``, one a span."""
+    spans, links = traces.columns.spans, traces.columns.links
+    waiting = np.zeros(len(parent), np.int8)
+    if (spans.kind == Kind.PRODUCER).any():
+        consumers = np.flatnonzero((spans.kind == Kind.CONSUMER) & (parent >= 0) & (parent < len(parent)))
+        waiting[consumers[spans.kind[parent[consumers]] == Kind.PRODUCER]] = Waiting.CONSUMER
+    if follows_from == "async" and len(links):
+        row = links.span_row
+        to_parent = (links.relation == Relation.FOLLOWS_FROM) & (links.span_id == spans.parent_id[row])
+        to_parent &= (links.trace_lo == spans.trace_lo[row]) & (links.trace_hi == spans.trace_hi[row])
+        waiting[row[to_parent]] = Waiting.FOLLOWS_FROM
+    waiting[inferred] = Waiting.INFERRED
+    return waiting
+
+
+def _times(traces: TraceSet, parent: Array, waiting: Array, offset_ns: Array | None) -> tuple[Array, Array]:
+    """Return start and end of every node; edges that nobody recorded reach as far as what was waited for below."""
+    spans, extra = traces.columns.spans, len(parent) - len(traces.columns.spans)
+    edges = [spans.start_ns, spans.end_ns]
+    if offset_ns is not None:
+        edges = [edge - offset_ns for edge in edges]
+    if not extra and traces.has_duration.all():
+        return edges[0], edges[1]
+    start, end = (np.concatenate((edge, np.zeros(extra, np.int64))) for edge in edges)
+    negative = np.flatnonzero((spans.quality & Quality.DURATION_NEGATIVE) != 0)
+    end[negative] = start[negative]
+    is_open = np.ones(len(parent), bool)
+    is_open[: len(spans)] = (spans.quality & _OPEN) != 0
+    nodes = np.flatnonzero(is_open)
+    quality = np.concatenate((spans.quality, np.full(extra, _OPEN, np.uint32)))[nodes]
+    no_start, no_end = (quality & Quality.NO_START) != 0, (quality & (Quality.NO_END | Quality.IN_PROGRESS)) != 0
+    first, last = start[nodes], end[nodes]
+    start[nodes] = np.where(no_start, np.where(no_end, _LAST, last), first)
+    end[nodes] = np.where(no_end, np.where(no_start, _FIRST, first), last)
+    _hull(parent, waiting == Waiting.AWAITED, is_open, start, end)
+    low, high = start[nodes], end[nodes]
+    nothing = low > high  # neither an edge nor anything measured below
+    start[nodes] = np.where(no_start, np.where(nothing, 0, low), first)
+    end[nodes] = np.maximum(start[nodes], np.where(no_end, np.where(nothing, 0, high), last))
+    return start, end
+
+
+def _hull(parent: Array, awaited: Array, is_open: Array, low: Array, high: Array) -> None:
+    """Widen open nodes, in place, to what was waited for below them: measured nodes, through open ones."""
+    below = np.flatnonzero(awaited & (parent >= 0) & is_open[parent])
+    seeds = below[~is_open[below]]
+    np.minimum.at(low, parent[seeds], low[seeds])
+    np.maximum.at(high, parent[seeds], high[seeds])
+    up = np.full(len(parent), -1, np.int64)
+    rows = below[is_open[below]]
+    up[rows] = parent[rows]
+    while len(rows):
+        above = up[rows]
+        np.minimum.at(low, above, low[rows])
+        np.maximum.at(high, above, high[rows])
+        up[rows] = up[above]
+        rows = rows[up[rows] >= 0]
+
+
+def _true_roots(state: Array, parent: Array, inferred: Array) -> Array:
+    """Return the spans that say they have no parent, or whose parents are all inferred rows."""
+    whole = np.ones(len(ParentState), bool)
+    whole[[ParentState.MISSING, ParentState.CYCLE, ParentState.SELF]] = False
+    return np.asarray((parent < 0) & whole[state] & ~inferred)
+
+
+def _adopt(parent: Array, true_root: Array, trace: Array, root_count: Array, is_missing: Array) -> None:
+    """Hang missing parents, in place, under the root of their trace where it has exactly one."""
+    root_of = np.full(len(root_count), -1, np.int64)
+    rows = np.flatnonzero(true_root)
+    root_of[trace[rows]] = rows
+    behind = trace[len(trace) - len(parent) :]
+    parent[:] = np.where(is_missing & (root_count[behind] == 1), root_of[behind], -1)
+
+
+def _mark_overflow(traces: TraceSet, tree: PathTree, overflow: str) -> None:
+    """Mark, in place, spans that end after a parent that cannot have waited for them."""
+    if overflow == "clip":
+        return
+    parent, end = tree.parent[: tree.span_count], tree.end
+    rows = np.flatnonzero((end[: tree.span_count] > end[parent]) & (parent >= 0))
+    rows = rows[tree.waiting[rows] == Waiting.AWAITED]
+    above = parent[rows].astype(np.int64)
+    if overflow == "auto":
+        margin = np.maximum(_LEAST_OVERFLOW_NS, (tree.end[above] - tree.start[above]) // 100)
+        clearly = (tree.end[rows] - margin > tree.end[above]) & (above < tree.span_count)
+        rows, above = rows[clearly], above[clearly]
+        rows = rows[_same_process(traces, rows, above)]
+    tree.waiting[rows] = Waiting.OVERFLOW
+
+
+def _same_process(traces: TraceSet, rows: Array, above: Array) -> Array:
+    """Return which of these pairs of spans have one clock: the same service, host and instance, not marked remote."""
+    spans = traces.columns.spans
+    same = (spans.quality[rows] & Quality.PARENT_REMOTE) == 0
+    for column in ("service_name", "host_name", "service_instance_id"):
+        if not same.any():
+            break
+        codes = traces.codes(column).codes
+        same &= codes[rows] == codes[above]
+    return np.asarray(same)

@@ -1,0 +1,233 @@
+"""Time on the path by service, operation, call path or any attribute: over all requests, and by latency band."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.critical_path.cells import Sample, cells_of, population_of
+from tracekit.analysis.critical_path.intervals import limits, stacked
+from tracekit.findings import Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.columns import Array
+
+BANDS = ((0.45, 0.55), (0.90, 0.95), (0.95, 0.99), (0.99, 1.0))
+
+
+@dataclass(frozen=True, repr=False)
+class Bands(Shown):
+    """Path time by latency band.
+
+    Parameters
+    ----------
+    table
+        One row a band and group: ``band``, the keys, the columns of ``CriticalPath.by`` without exemplars, and
+        ``excess_ns``: how much more of it a request of this band waits for than one of the first band, on average,
+        with ``excess_low_ns`` and ``excess_high_ns``.  Means of a band add up to its latency, and so do its excesses.
+    bands
+        One row a band: ``band``, ``low_quantile`` and ``high_quantile`` as used, ``is_widened``, ``trace_count``,
+        ``partial_count``, ``low_latency_ns``, ``high_latency_ns``, ``mean_latency_ns``, ``excess_ns``.
+
+    Examples
+    --------
+    >>> Bands(pd.DataFrame(), pd.DataFrame({"band": ["p99 to p100"], "trace_count": [31]}))
+    Bands(p99 to p100: 31)
+    """
+
+    table: pd.DataFrame
+    bands: pd.DataFrame
+
+    def __repr__(self) -> str:
+        counts = zip(self.bands["band"], self.bands["trace_count"], strict=True)
+        return f"Bands({', '.join(f'{band}: {count:,}' for band, count in counts)})"
+
+    def _repr_html_(self) -> str:
+        shown = self.table.groupby("band", sort=False).head(5) if len(self.table) else self.table
+        return "".join(frame.to_html(index=False, border=0) for frame in (self.bands, shown))
+
+
+def shares(
+    path: CriticalPath, keys: str | Sequence[str] = "service_name", *, level: float = 0.95, with_partial: bool = True
+) -> pd.DataFrame:
+    """Return the own time on the path by service, operation, call path or any attribute.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+    keys
+        One or several of the category columns of ``spans`` (``service_name``, ``operation``, ``host_name``,
+        ``service_version``, ...), attribute keys, ``trace_id``, ``caller_service`` or ``call_path``.
+    level
+        Confidence level of the limits.
+    with_partial
+        Whether requests count of whose traces spans are missing; see ``partial_count``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The keys; ``path_time_ns``, the sum in hand, an integer: the column adds up to the sum of the latencies;
+        with weights: ``share_ratio`` of all latency, ``presence_ratio`` of requests that wait for it, ``mean_ns``
+        over all requests with ``mean_low_ns`` and ``mean_high_ns``; ``trace_count`` of requests with it on their
+        path, ``partial_count`` of those whose traces are partial; ``typical_trace_id``, closest to the mean, and
+        ``largest_trace_id``.  Largest first.
+
+    Raises
+    ------
+    ValueError
+        A key that no span has.
+
+    Notes
+    -----
+    Limits are for the mean of a request of the process that these are a sample of: traces are drawn again, never
+    spans.  Spans that have no such thing are a group of their own, without a label.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": "a1",
+    ...             "span_id": ["1", "2"],
+    ...             "parent_span_id": [None, "1"],
+    ...             "service_name": ["shop", "ledger"],
+    ...             "name": ["POST /pay", "charge"],
+    ...             "start_ns": [0, 30],
+    ...             "end_ns": [100, 90],
+    ...         }
+    ...     )
+    ... )
+    >>> critical_path(shop).by("service_name")[["service_name", "path_time_ns"]].to_numpy().tolist()
+    [['ledger', 60], ['shop', 40]]
+    """
+    sample = Sample.of(path, cells_of(path, keys), population_of(path, with_partial=with_partial))
+    cells, ids = sample.cells, np.array(path.source.trace_ids, object)
+    table = _contributions(path, sample, level)
+    typical = sample.first(np.abs(cells.time_ns - table["mean_ns"].to_numpy()[cells.group]))
+    largest = sample.first(-cells.time_ns)
+    table = table.assign(typical_trace_id=ids[sample.trace[typical]], largest_trace_id=ids[sample.trace[largest]])
+    table = table[table["trace_count"] > 0]
+    return table.sort_values("path_time_ns", ascending=False, kind="stable", ignore_index=True)
+
+
+def _contributions(path: CriticalPath, sample: Sample, level: float) -> pd.DataFrame:
+    """Return sums, shares, means and presence of every group over the requests of a sample."""
+    cells, blocks, groups = sample.cells, sample.blocks, len(sample.cells.keys)
+    inside = sample.population.chosen[cells.request]
+    exact = np.zeros(groups, np.int64)
+    np.add.at(exact, cells.group[inside], cells.time_ns[inside])
+    means, whole = sample.means(cells.time_ns), sample.population.facts["mean_latency_ns"]
+    low, high = stacked([limits(blocks.means(sums), level) for _, sums in sample.sums(cells.time_ns)])
+    return cells.keys.assign(
+        path_time_ns=exact,
+        share_ratio=means / (whole or np.nan),
+        presence_ratio=sample.means(np.ones(len(cells.group))),
+        mean_ns=means,
+        mean_low_ns=np.maximum(low, 0.0),
+        mean_high_ns=np.maximum(high, 0.0),
+        trace_count=sample.request_counts,
+        partial_count=np.bincount(cells.group[inside & path.is_partial[cells.request]], minlength=groups),
+    )
+
+
+def bands(
+    path: CriticalPath,
+    keys: str | Sequence[str] = "service_name",
+    quantiles: Sequence[tuple[float, float]] = BANDS,
+    *,
+    least: int = 20,
+    level: float = 0.95,
+    with_partial: bool = True,
+) -> Bands:
+    """Return the own time on the path among median requests and among slow ones: what makes slow requests slow.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+    keys
+        As in ``by``.
+    quantiles
+        Bands of latency; excesses are over the first.
+    least
+        Bands with fewer requests are widened on both sides, and say so.
+    level
+        Confidence level of the limits.
+    with_partial
+        Whether requests of partial traces count.
+
+    Returns
+    -------
+    Bands
+        ``.table`` and ``.bands``.
+
+    Raises
+    ------
+    ValueError
+        Quantiles that are none, or a key that no span has.
+
+    Notes
+    -----
+    Requests are ranked by latency, with their weights; equal ones in the order of ``traces``.  Means over the
+    requests of one band add up to its mean latency, which quantiles of single services never do.  Limits allow for the
+    ends of a band, which are quantiles and vary as well.
+
+    Examples
+    --------
+    Nine requests wait 10 ns for the ledger, one waits 900:
+
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": [f"a{i}" for i in range(10)],
+    ...             "span_id": "1",
+    ...             "service_name": "ledger",
+    ...             "name": "charge",
+    ...             "start_ns": 0,
+    ...             "end_ns": [10] * 9 + [900],
+    ...         }
+    ...     )
+    ... )
+    >>> slow = critical_path(shop).bands("service_name", [(0.4, 0.6), (0.9, 1.0)], least=1)
+    >>> slow, slow.table["excess_ns"].tolist()
+    (Bands(p40 to p60: 2, p90 to p100: 1), [0.0, 890.0])
+    """
+    if not quantiles:
+        raise ValueError("expected at least one band of quantiles, found none")
+    populations = [population_of(path, band, least=least, with_partial=with_partial) for band in quantiles]
+    cells = cells_of(path, keys)
+    samples = [Sample.of(path, cells, population) for population in populations]  # one seed: the same traces drawn
+    names = [f"p{100 * low:g} to p{100 * high:g}" for low, high in quantiles]
+    about = pd.DataFrame([population.facts for population in populations])
+    about.insert(0, "band", names)
+    about["excess_ns"] = about["mean_latency_ns"] - about["mean_latency_ns"].iloc[0]
+    tables = [_contributions(path, sample, level) for sample in samples]
+    base, parts = tables[0], []
+    for name, sample, table in zip(names, samples, tables, strict=True):
+        low, high = _excess(sample, samples[0], level)
+        excess = table["mean_ns"] - base["mean_ns"]
+        whole = table.assign(band=name, excess_ns=excess, excess_low_ns=low, excess_high_ns=high)
+        kept = whole[(table["trace_count"] > 0) | (base["trace_count"] > 0)]
+        parts.append(kept.sort_values("mean_ns", ascending=False, kind="stable"))
+    stacked_up = pd.concat(parts, ignore_index=True)
+    return Bands(stacked_up[["band", *stacked_up.columns.drop("band")]], about)
+
+
+def _excess(sample: Sample, base: Sample, level: float) -> tuple[Array, Array]:
+    """Return limits of what a band waits for beyond another, in draws of the same traces."""
+    pairs = zip(sample.sums(sample.cells.time_ns), base.sums(base.cells.time_ns), strict=True)
+    drawn = (sample.blocks.means(mine) - base.blocks.means(its) for (_, mine), (_, its) in pairs)
+    return stacked([limits(excess, level) for excess in drawn])

@@ -1,0 +1,193 @@
+"""Whether siblings that follow each other on a path depend on each other: one trace cannot tell, many can."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.critical_path.hops import Hops, hops_of, resting_ns, siblings_of, weakest
+from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.analysis.critical_path.support_pairs import occasions
+from tracekit.stats.grouping import sum_by
+from tracekit.stats.intervals import wilson
+
+if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.tree import PathTree
+    from tracekit.columns import Array
+
+
+@dataclass(frozen=True, repr=False)
+class Support:
+    """How well the order of siblings on critical paths is borne out by all traces.
+
+    Parameters
+    ----------
+    pairs
+        One row for every two call paths of which one follows the other on a path, those with the most time first:
+        ``parent_call_path``; ``earlier_service_name`` and ``earlier_operation``; ``service_name`` and ``operation`` of
+        the one that is taken to have waited; ``path_time_ns`` that rests on it; ``trace_count`` of traces that have
+        both below one parent; ``before_count`` of those in which the earlier had always ended; ``contradicted_count``
+        of those in which it had not, by more than 1 % of their parent; with weights ``support_ratio`` of traces in
+        which it had ended, with ``support_low`` and ``support_high``.
+    traces
+        One row a request: ``trace_id``, ``latency_ns``, ``ambiguous_ns`` (what rests on the order of siblings at all),
+        ``confidence_ratio``: the mean over its time of the least ``support_low`` that any of it rests on.
+
+    Examples
+    --------
+    >>> Support(pd.DataFrame({"contradicted_count": [0, 3]}), pd.DataFrame({"confidence_ratio": [0.8, 1.0]}))
+    Support(2 pairs of siblings, 1 contradicted; confidence of a request 0.90 on average)
+    """
+
+    pairs: pd.DataFrame
+    traces: pd.DataFrame
+
+    def __repr__(self) -> str:
+        against = int((self.pairs["contradicted_count"] > 0).sum())
+        mean = f"; confidence of a request {self.traces['confidence_ratio'].mean():.2f} on average" * bool(
+            len(self.traces)
+        )
+        return f"Support({len(self.pairs):,} pairs of siblings, {against:,} contradicted{mean})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.pairs.head(10).to_html(index=False, border=0)}"
+
+
+def support(path: CriticalPath, *, level: float = 0.95) -> Support:
+    """Return how often, over all traces, a sibling on a path had ended before the one that is taken to have waited.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    Support
+        ``.pairs`` and ``.traces``.
+
+    Notes
+    -----
+    Two calls that did not overlap in one trace may depend on each other, or not: that cannot be seen there
+    (jaeger-ui#2371, opentelemetry-specification#4079).  If they do, they never overlap in any.  Pairs are told by the
+    call paths of both; each trace that has both below one parent says yes or no once; limits are Wilson's (1927), with
+    Kish's effective number under weights.  That every trace agrees makes dependence likely, and is no proof.
+
+    Examples
+    --------
+    The ledger was asked after the cart had answered in one trace, and before that in the other:
+
+    >>> from tracekit import TraceSet, critical_path
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "trace_id": ["a1", "a1", "a1", "b2", "b2", "b2"],
+    ...         "span_id": ["1", "2", "3", "4", "5", "6"],
+    ...         "parent_span_id": [None, "1", "1", None, "4", "4"],
+    ...         "service_name": ["shop", "cart", "ledger"] * 2,
+    ...         "name": ["POST /pay", "lock", "charge"] * 2,
+    ...         "start_ns": [0, 10, 50, 0, 10, 20],
+    ...         "end_ns": [100, 40, 90, 100, 40, 90],
+    ...     }
+    ... )
+    >>> found = critical_path(TraceSet.from_spans(frame)).support()
+    >>> found.pairs[["earlier_operation", "operation", "trace_count", "before_count"]].to_numpy().tolist()
+    [['lock', 'charge', 2, 1]]
+    >>> found.traces["ambiguous_ns"].tolist()
+    [30, 0]
+    """
+    hops = hops_of(path)
+    code, labels = key_codes(path.source, path.tree, "call_path")
+    first, of_hop, said = _asked(path, hops, code)
+    counts = _counted(said, path.source.weights.value, len(first), level)
+    least = weakest(path, hops, counts["support_low"].to_numpy(float)[of_hop])
+    rests = np.zeros(len(first), np.int64)
+    np.add.at(rests, of_hop, path.total_ns[hops.earlier])
+    names = {
+        f"{prefix}{column}": _labels(path, column, nodes[first])
+        for prefix, nodes in (("earlier_", hops.earlier), ("", hops.later))
+        for column in ("service_name", "operation")
+    }
+    above = np.array([*labels, ""], object)[code[path.tree.parent[hops.later[first]]]]
+    table = pd.DataFrame({"parent_call_path": above, **names, "path_time_ns": rests}).join(counts)
+    table = table.sort_values("path_time_ns", ascending=False, kind="stable", ignore_index=True)
+    return Support(table, _of_requests(path, hops, least))
+
+
+def without_contradicted(path: CriticalPath) -> PathTree:
+    """Return the tree of paths without hops that any trace contradicts.
+
+    Parameters
+    ----------
+    path
+        Critical paths, with all hops.
+
+    Returns
+    -------
+    PathTree
+        With ``barred``.
+    """
+    hops = hops_of(path)
+    code, _ = key_codes(path.source, path.tree, "call_path")
+    first, of_hop, said = _asked(path, hops, code)
+    against = np.zeros(len(first), bool)
+    against[said.loc[said["is_contradicted"], "pair"]] = True
+    barred = np.zeros(len(path.tree), bool)
+    barred[hops.later[against[of_hop]]] = True
+    return replace(path.tree, barred=barred)
+
+
+def _asked(path: CriticalPath, hops: Hops, code: Array) -> tuple[Array, Array, pd.DataFrame]:
+    """Return a hop for every pair of call paths, the pair of every hop, and what all traces say of the pairs."""
+    key = code[hops.earlier].astype(np.int64) * (int(code.max(initial=0)) + 1) + code[hops.later]
+    _, first, of_hop = np.unique(key, return_index=True, return_inverse=True)
+    said = occasions(siblings_of(path, code), code[hops.earlier[first]], code[hops.later[first]])
+    return first, of_hop, said
+
+
+def _counted(said: pd.DataFrame, weight: Array, pairs: int, level: float) -> pd.DataFrame:
+    """Return counts and limits of every pair."""
+    pair, before = said["pair"].to_numpy(), said["is_before"].to_numpy()
+    each = weight[said["trace"].to_numpy()]
+    whole, square = sum_by(pair, each, pairs), sum_by(pair, each * each, pairs)
+    with np.errstate(invalid="ignore"):
+        ratio, n = sum_by(pair, each * before, pairs) / whole, whole * whole / square
+    low, high = wilson(ratio, n, level=level)
+    return pd.DataFrame(
+        {
+            "trace_count": np.bincount(pair, minlength=pairs),
+            "before_count": np.bincount(pair[before], minlength=pairs),
+            "contradicted_count": np.bincount(pair[said["is_contradicted"].to_numpy()], minlength=pairs),
+            "support_ratio": ratio,
+            "support_low": low,
+            "support_high": high,
+        }
+    )
+
+
+def _labels(path: CriticalPath, column: str, nodes: Array) -> Array:
+    """Return the names of nodes."""
+    codes, labels = key_codes(path.source, path.tree, column)
+    return np.array([*labels, None], object)[codes[nodes]]
+
+
+def _of_requests(path: CriticalPath, hops: Hops, least: Array) -> pd.DataFrame:
+    """Return one row a request."""
+    on, latency, count = np.flatnonzero(path.on_path), path.latency_ns, len(path.tree.root)
+    sure = sum_by(path.request[on], path.own_ns[on] * least[on], count)
+    trace_id = np.array(path.source.trace_ids, object)[path.tree.trace[path.tree.root]]
+    confidence = np.divide(sure, latency, out=np.ones(count), where=latency > 0)
+    return pd.DataFrame(
+        {
+            "trace_id": trace_id,
+            "latency_ns": latency,
+            "ambiguous_ns": resting_ns(path, hops),
+            "confidence_ratio": confidence,
+        }
+    )

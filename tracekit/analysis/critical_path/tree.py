@@ -1,0 +1,274 @@
+"""The trees that a critical path is walked on, and which of their nodes requests begin with.
+
+Spans keep their rows.  Behind them come nodes that stand for what is not there: a ``(missing)`` parent that spans name
+but nobody sent, and, for ``scope="trace"``, one ``(no span)`` above all roots of a trace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.critical_path.kernel import walk
+from tracekit.filters import evaluate
+from tracekit.forest import blocks
+from tracekit.frames import span_column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tracekit.analysis.critical_path.kernel import Walk
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+    Scope: TypeAlias = str | pd.Series | Array | Callable[[pd.DataFrame], Any]
+
+_BLOCK = 65_536  # spans; the arrays of a block stay in the second-level cache
+
+
+class Waiting(IntEnum):
+    """Whether a parent waits for a node, and if not, why.
+
+    Examples
+    --------
+    >>> Waiting(3).name
+    'OVERFLOW'
+    """
+
+    AWAITED = 0
+    FOLLOWS_FROM = 1
+    CONSUMER = 2
+    OVERFLOW = 3
+    INFERRED = 4
+    OTHER_ROOT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PathTree:
+    """One entry a node: the spans in their rows, then missing parents and virtual roots, by trace.
+
+    Parameters
+    ----------
+    span_count
+        Nodes below this are rows of ``spans``.
+    parent
+        int32: node of the parent, -1 at roots.
+    start, end
+        int64 ns, ``end >= start``; of spans without an end, and of missing ones, the hull of what they called.
+    waiting
+        int8, ``Waiting``: why a node and all below it is not on any path.
+    trace
+        int32: ordinal of the trace.
+    behind_id
+        uint64, of the nodes behind the spans: the span id that others name; 0 at ``(no span)``.
+    is_virtual
+        bool, of the same nodes: whether it is a ``(no span)``.
+    root
+        int64: the nodes that requests begin with, by (trace, start).
+    root_count, orphan_count
+        int64, one a trace: roots that were recorded, and spans whose parent was not.
+    barred
+        bool, one a node: whether it is known not to have waited for the sibling before it; None where all did.
+
+    Examples
+    --------
+    >>> PathTree.__slots__[:3]
+    ('span_count', 'parent', 'start')
+    """
+
+    span_count: int
+    parent: Array
+    start: Array
+    end: Array
+    waiting: Array
+    trace: Array
+    behind_id: Array
+    is_virtual: Array
+    root: Array
+    root_count: Array
+    orphan_count: Array
+    barred: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    def blocks(self, starts: Array, size: int) -> Iterator[tuple[Array, Array]]:
+        """Yield the nodes of whole traces, about ``size`` at a time, and the position of their parents among them."""
+        for low, high in blocks(starts, size):
+            rows = np.arange(low, high)
+            if len(self) == self.span_count:
+                above = self.parent[low:high].astype(np.int64) - low
+                yield rows, np.maximum(above, -1, out=above)
+                continue
+            first, last = np.searchsorted(self.trace[self.span_count :], (self.trace[low], self.trace[high - 1] + 1))
+            nodes = np.concatenate((rows, np.arange(self.span_count + first, self.span_count + last)))
+            above = self.parent[nodes].astype(np.int64)
+            moved = np.where(above >= self.span_count, above - self.span_count - first + len(rows), above - low)
+            yield nodes, np.where(above < 0, -1, moved)
+
+
+def choose(name: str, found: str, known: tuple[str, ...]) -> None:
+    """Raise ValueError unless the option is known.
+
+    Examples
+    --------
+    >>> choose("overflow", "drop", ("clip", "auto"))
+    Traceback (most recent call last):
+    ...
+    ValueError: expected overflow to be one of clip, auto, found 'drop'
+    """
+    if found not in known:
+        raise ValueError(f"expected {name} to be one of {', '.join(known)}, found {found!r}")
+
+
+def with_roots(traces: TraceSet, tree: PathTree, scope: Scope, true_root: Array) -> PathTree:
+    """Return the tree with the roots that were asked for; all other roots are put aside.
+
+    Parameters
+    ----------
+    traces, scope
+        See ``critical_path``.
+    tree
+        Without roots; its arrays are written to.
+    true_root
+        bool, one a node: what was recorded as a root.
+
+    Returns
+    -------
+    PathTree
+        With ``root``.
+    """
+    tops = np.flatnonzero((tree.parent < 0) & (tree.waiting != Waiting.INFERRED))
+    virtual = tree.span_count + np.flatnonzero(tree.is_virtual)
+    tops = np.setdiff1d(tops, virtual) if len(virtual) else tops
+    if isinstance(scope, str) and scope == "trace":
+        return _ordered(tree, _virtual(tree, tops, virtual))
+    tree.waiting[tops] = Waiting.OTHER_ROOT
+    if isinstance(scope, str) and scope == "roots":
+        return _ordered(tree, tops)
+    if isinstance(scope, str) and scope == "root":
+        return _ordered(tree, _main(tree, tops, true_root))
+    return _ordered(tree, _outermost(tree, matching(traces, scope)))
+
+
+def _ordered(tree: PathTree, root: Array) -> PathTree:
+    """Return the tree with its requests in order of (trace, start)."""
+    tree.waiting[root] = Waiting.AWAITED
+    if (np.diff(tree.trace[root]) <= 0).any():  # else one a trace, in order already
+        root = root[np.lexsort((root, tree.start[root], tree.trace[root]))]
+    return replace(tree, root=root)
+
+
+def _main(tree: PathTree, tops: Array, true_root: Array) -> Array:
+    """Return one root a trace: a recorded one before others, then the longest, then the earliest."""
+    if (np.diff(tree.trace[tops]) > 0).all():
+        return tops
+    length = tree.end[tops] - tree.start[tops]
+    order = np.lexsort((tops, tree.start[tops], -length, ~true_root[tops], tree.trace[tops]))
+    chosen = tops[order]
+    return np.asarray(chosen[np.diff(tree.trace[chosen], prepend=-1) != 0])
+
+
+def _virtual(tree: PathTree, tops: Array, virtual: Array) -> Array:
+    """Hang all roots, in place, under the virtual root of their trace, which lasts from the first to the last."""
+    above = np.full(len(tree.root_count), -1, np.int64)
+    above[tree.trace[virtual]] = virtual
+    tree.parent[tops] = above[tree.trace[tops]]
+    useful = tops[tree.end[tops] > tree.start[tops]]
+    tree.start[virtual], tree.end[virtual] = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+    np.minimum.at(tree.start, tree.parent[useful], tree.start[useful])
+    np.maximum.at(tree.end, tree.parent[useful], tree.end[useful])
+    empty = virtual[tree.start[virtual] > tree.end[virtual]]
+    tree.start[empty] = tree.end[empty] = 0
+    return virtual
+
+
+def _outermost(tree: PathTree, chosen: Array) -> Array:
+    """Cut matching spans, in place, from their parents, but not those below other matching spans."""
+    matches = np.zeros(len(tree), bool)
+    matches[: tree.span_count] = chosen
+    matches[tree.waiting == Waiting.INFERRED] = False
+    seen, nested = matches.copy(), np.zeros(len(tree), bool)  # seen: it or an ancestor within reach matches
+    up, rows = tree.parent.astype(np.int64), np.flatnonzero(tree.parent >= 0)
+    while len(rows):
+        above = up[rows]
+        there, beyond = seen[above], up[above]
+        nested[rows] |= there
+        seen[rows] |= there
+        up[rows] = beyond
+        rows = rows[beyond >= 0]
+    root = np.flatnonzero(matches & ~nested)
+    tree.parent[root] = -1
+    return root
+
+
+def matching(traces: TraceSet, scope: Scope) -> Array:
+    """Return which spans a predicate matches.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    scope
+        A condition over columns of ``spans``, a mask or a callable that takes ``spans``.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, one a span.
+
+    Raises
+    ------
+    FilterError
+        A condition that does not parse.
+    ValueError
+        A mask of the wrong length.
+    """
+    if isinstance(scope, str):
+        found = evaluate(scope, lambda name: span_column(traces.lookup, traces.forest, name))
+    else:
+        found = scope(traces.spans) if callable(scope) else scope
+    mask = np.asarray(pd.Series(found).fillna(False), bool)  # noqa: FBT003 - pandas
+    if len(mask) != len(traces.columns.spans):
+        raise ValueError(
+            f"expected a mask with one entry for each of {len(traces.columns.spans)} spans, found {len(mask)}"
+        )
+    return mask
+
+
+def walks(traces: TraceSet, tree: PathTree, *, touching: bool) -> Iterator[tuple[Array, Walk]]:
+    """Yield nodes and their walk, block by block of whole traces.
+
+    Parameters
+    ----------
+    traces, tree
+        The traces and their trees.
+    touching
+        See ``critical_path``.
+
+    Yields
+    ------
+    tuple of numpy.ndarray and Walk
+        Rows of the walk are positions among the nodes.
+    """
+    for nodes, above in tree.blocks(traces.forest.starts, _BLOCK):
+        at = in_a_row(nodes)
+        awaited = tree.waiting[at] == Waiting.AWAITED
+        barred = None if tree.barred is None else tree.barred[at]
+        yield nodes, walk(above, tree.start[at], tree.end[at], awaited, touching=touching, barred=barred)
+
+
+def in_a_row(nodes: Array) -> Array | slice:
+    """Return nodes as a slice where none is left out: copying nothing is cheaper than copying all.
+
+    Examples
+    --------
+    >>> in_a_row(np.array([4, 5, 6])), in_a_row(np.array([4, 6]))
+    (slice(4, 7, None), array([4, 6]))
+    """
+    whole = len(nodes) and nodes[-1] - nodes[0] + 1 == len(nodes)
+    return slice(int(nodes[0]), int(nodes[-1]) + 1) if whole else nodes

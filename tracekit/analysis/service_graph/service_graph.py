@@ -1,0 +1,284 @@
+"""The service graph: who calls whom, how often, how fast and with how many errors.
+
+``calls`` finds the calls, which knows kinds, pairs, peers and links; ``tables`` adds them up; here they
+are named and made into an answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.service_graph.tables import CALL_KEYS, PEER_KEYS, tabulate
+from tracekit.findings import Shown
+from tracekit.stats.aggregates import Aggregate
+from tracekit.stats.histograms import Histogram
+from tracekit.weights.known import Weighted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import networkx as nx
+
+    from tracekit.analysis.service_graph.tables import Tables
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+
+    _Keys = dict[str, Array]
+    _Names = dict[tuple[str, ...], str]
+
+SHARES = {"p50_ns": 0.5, "p95_ns": 0.95, "p99_ns": 0.99}
+_SERVICE_COLUMNS = [
+    "service_name", "is_inferred", "peer_type", "request_count", "error_count", "error_ratio",
+    *SHARES, "self_time_ns", "span_count", "trace_count", "entry_count",
+]  # fmt: skip
+_CALL_COLUMNS = [
+    "caller_service", "callee_service", "call_type", "peer_type", "call_count", "error_count", "error_ratio",
+    *SHARES, "paired_count", "is_inferred", "trace_count",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class ServiceGraph(Weighted, Shown):
+    """Services and the calls between them.
+
+    Parameters
+    ----------
+    services
+        One row a service or inferred peer, most requests first: ``service_name``; ``is_inferred``: it sent no spans,
+        somebody called it; ``peer_type`` of an inferred one (http, rpc, db, messaging, aws, faas, other), else empty;
+        with weights: ``request_count`` (calls that arrived and roots), ``error_count``, ``error_ratio``, ``p50_ns``,
+        ``p95_ns``, ``p99_ns`` of the requests as the service saw them (as its callers saw them where it is inferred),
+        ``self_time_ns`` (sum, missing for an inferred one); in hand: ``span_count``, ``trace_count``; with weights
+        ``entry_count``: requests that no call in hand explains.
+    calls
+        One row a caller, callee and type, most calls first: ``caller_service``, ``callee_service``, ``call_type`` (call
+        or message), ``peer_type`` (the commonest); with weights: ``call_count``, ``error_count`` (either side failed),
+        ``error_ratio``, ``p50_ns``, ``p95_ns``, ``p99_ns`` as the caller saw them, ``paired_count`` (both sides were
+        recorded); ``is_inferred``: the callee is; ``trace_count`` in hand.
+    unnamed_count
+        Outgoing spans, with weights, that nobody answered and that do not say whom they called: not in ``calls``.
+    statement
+        What the weighted figures are about: where the weights came from, or that they are unknown.
+
+    Examples
+    --------
+    >>> ServiceGraph(pd.DataFrame({"is_inferred": [False, True]}), pd.DataFrame({"call_count": [3.0]}), 0.0)
+    ServiceGraph(1 services, 1 inferred, 1 edges, 3 calls)
+    """
+
+    services: pd.DataFrame
+    calls: pd.DataFrame
+    unnamed_count: float
+    statement: str = ""
+
+    def to_networkx(self) -> nx.DiGraph:
+        """Return the graph with the columns of both frames as attributes of nodes and edges.
+
+        Returns
+        -------
+        networkx.DiGraph
+            A pair that both calls and messages is one edge: counts add, ``call_type`` is ``"call, message"`` and
+            everything about time is that of the calls.
+
+        Examples
+        --------
+        >>> services = pd.DataFrame({"service_name": ["shop", "ledger"], "request_count": [1.0, 1.0]})
+        >>> calls = pd.DataFrame({"caller_service": ["shop"], "callee_service": ["ledger"], "call_type": ["call"]})
+        >>> graph = ServiceGraph(services, calls.assign(call_count=1.0), 0.0).to_networkx()
+        >>> graph.edges["shop", "ledger"]["call_count"]
+        1.0
+        """
+        import networkx as nx  # noqa: PLC0415 - half as dear to import as pandas, and needed here alone
+
+        graph = nx.DiGraph()
+        graph.add_nodes_from((row.pop("service_name"), row) for row in _records(self.services))
+        for row in _records(self.calls.sort_values("call_type", kind="stable")):
+            ends = row.pop("caller_service"), row.pop("callee_service")
+            graph.add_edge(*ends, **(_both(graph.edges[ends], row) if graph.has_edge(*ends) else row))
+        return graph
+
+    def __repr__(self) -> str:
+        inferred = int(self.services["is_inferred"].sum())
+        count = self.calls["call_count"].sum()
+        unnamed = f", {self.unnamed_count:,.6g} calls to nobody knows whom" * bool(self.unnamed_count)
+        return (
+            f"ServiceGraph({len(self.services) - inferred:,} services, {inferred:,} inferred, "
+            f"{len(self.calls):,} edges, {count:,.6g} calls{unnamed})"
+        )
+
+    def _repr_html_(self) -> str:
+        tables = (table.head(10).to_html(index=False, border=0) for table in (self.services, self.calls))
+        return f"{self.heading(repr(self))}{''.join(tables)}"
+
+
+def service_graph(traces: TraceSet) -> ServiceGraph:
+    """Return who calls whom.
+
+    Parameters
+    ----------
+    traces
+        Any traces; unchanged.
+
+    Returns
+    -------
+    ServiceGraph
+        ``.services``, ``.calls``, ``.to_networkx()``, and in ``.statement`` what the weighted figures are about.
+
+    Notes
+    -----
+    An outgoing span and the span that answers it are one call, with the duration that the caller saw; where the caller
+    recorded none, the callee's.  What counts as a call is told at ``calls.find_calls``.  For every service
+    ``request_count`` = ``entry_count`` + the calls in ``calls`` that arrived (all but the unanswered ones and those
+    found by links).  Calls that cannot be measured count and have no duration.
+
+    Examples
+    --------
+    A shop pays through its ledger and asks a database that sends no spans:
+
+    >>> from tracekit import TraceSet
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": "a1",
+    ...             "span_id": ["1", "2", "3", "4"],
+    ...             "parent_span_id": [None, "1", "2", "1"],
+    ...             "service_name": ["shop", "shop", "ledger", "shop"],
+    ...             "name": ["POST /pay", "POST", "charge", "SELECT"],
+    ...             "kind": ["SERVER", "CLIENT", "SERVER", "CLIENT"],
+    ...             "start_ns": [0, 10, 20, 92],
+    ...             "end_ns": [100, 90, 80, 98],
+    ...             "attributes.db.system.name": [None, None, None, "postgresql"],
+    ...         }
+    ...     )
+    ... )
+    >>> graph = service_graph(shop)
+    >>> graph
+    ServiceGraph(2 services, 1 inferred, 2 edges, 2 calls)
+    >>> graph.calls[["caller_service", "callee_service", "p50_ns", "paired_count", "is_inferred"]].to_numpy().tolist()
+    [['shop', 'ledger', 80.0, 1.0, False], ['shop', 'postgresql', 6.0, 0.0, True]]
+    """
+    return summarise([tabulate(traces)], statement=traces.weights.statement)
+
+
+def summarise(tables: Sequence[Tables], *, statement: str = "") -> ServiceGraph:
+    """Return the service graph of one or more blocks.
+
+    Parameters
+    ----------
+    tables
+        As ``tabulate`` makes them, of disjoint traces.
+    statement
+        What is known of the weights of all blocks.
+
+    Returns
+    -------
+    ServiceGraph
+        As ``service_graph`` gives it.
+    """
+    services = Aggregate.concatenate([table.services for table in tables]).by(["service_name"])
+    services = services.where(services.sums["span_count"] > 0)
+    calls = Aggregate.concatenate([table.calls for table in tables])
+    known = set(services.keys["service_name"])
+    edges = _with_traces(calls.by(CALL_KEYS), [table.call_traces for table in tables], CALL_KEYS)
+    unheard = calls.where(~calls.keys["is_answered"].astype(bool))
+    peers = _with_traces(unheard.by(PEER_KEYS), [table.peer_traces for table in tables], PEER_KEYS)
+    peers = peers.where(_is_inferred(peers.keys, known))
+    shown = _shown_names(peers.keys, known)
+    return ServiceGraph(
+        _service_rows(services, peers, shown, _commonest(unheard, PEER_KEYS)),
+        _call_rows(edges, known, shown, _commonest(calls, CALL_KEYS)),
+        float(sum(table.unnamed_count for table in tables)),
+        statement,
+    )
+
+
+def _with_traces(table: Aggregate, counts: Sequence[Aggregate], keys: Sequence[str]) -> Aggregate:
+    """Return the table with its distinct traces; both are sorted by the same keys."""
+    traces = Aggregate.concatenate(counts).by(keys)
+    return Aggregate(table.keys, table.sums | traces.sums, table.histogram)
+
+
+def _service_rows(services: Aggregate, peers: Aggregate, shown: _Names, peer_type: _Names) -> pd.DataFrame:
+    """Return services and inferred peers as rows of ``services``."""
+    heard, unheard = len(services), len(peers)
+    nodes, others = _numbers(services, "request_count"), _numbers(peers, "call_count")
+    nodes |= {"is_inferred": np.zeros(heard, bool), "peer_type": np.full(heard, "", object)}
+    others |= {"request_count": others["call_count"], "is_inferred": np.ones(unheard, bool)}
+    others |= {"service_name": _look_up(shown, peers.keys, PEER_KEYS)}
+    others |= {"peer_type": _look_up(peer_type, peers.keys, PEER_KEYS), "span_count": np.zeros(unheard, np.int64)}
+    others |= {"self_time_ns": np.full(unheard, np.nan), "entry_count": np.zeros(unheard)}
+    return _frame({name: np.concatenate([nodes[name], others[name]]) for name in _SERVICE_COLUMNS}, "request_count")
+
+
+def _call_rows(edges: Aggregate, known: set[str], shown: _Names, peer_type: _Names) -> pd.DataFrame:
+    """Return the edges as rows of ``calls``."""
+    inferred = _is_inferred(edges.keys, known)
+    rows = _numbers(edges, "call_count") | {
+        "callee_service": np.where(inferred, _look_up(shown, edges.keys, PEER_KEYS), edges.keys["callee_service"]),
+        "peer_type": _look_up(peer_type, edges.keys, CALL_KEYS),
+        "is_inferred": inferred,
+    }
+    return _frame({name: rows[name] for name in _CALL_COLUMNS}, "call_count")
+
+
+def _is_inferred(callees: _Keys, known: set[str]) -> Array:
+    """Tell which callees sent no spans: databases, queues and names that no service has."""
+    pairs = zip(callees["callee_service"], callees["callee_sort"], strict=True)
+    return np.array([sort != "service" or name not in known for name, sort in pairs], bool)
+
+
+def _shown_names(inferred: _Keys, known: set[str]) -> _Names:
+    """Return the name of each inferred node; a database or queue says so where its name is taken."""
+    nodes = _tuples(inferred, PEER_KEYS)
+    times = Counter(name for name, _ in nodes)
+    taken = {(name, sort) for name, sort in nodes if sort != "service" and (name in known or times[name] > 1)}
+    return {node: f"{node[0]} ({node[1]})" if node in taken else node[0] for node in nodes}
+
+
+def _commonest(calls: Aggregate, keys: Sequence[str]) -> _Names:
+    """Return the heaviest peer type by these keys."""
+    total = Aggregate(calls.keys, {"count": calls.sums["call_count"]}, Histogram.empty()).by([*keys, "peer_type"])
+    types, ends = total.keys["peer_type"], _tuples(total.keys, keys)
+    order = np.argsort(total.sums["count"], kind="stable").tolist()
+    return {ends[row]: types[row] for row in order if types[row] is not None}  # the last, heaviest one stays
+
+
+def _tuples(keys: _Keys, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the keys of each group."""
+    return list(zip(*(keys[column] for column in columns), strict=True))
+
+
+def _look_up(values: _Names, keys: _Keys, columns: Sequence[str]) -> Array:
+    """Return the value for the keys of each group, empty text without one."""
+    return np.array([values.get(key, "") for key in _tuples(keys, columns)], object)
+
+
+def _numbers(table: Aggregate, count: str) -> _Keys:
+    """Return keys, sums, the error ratio and the quantiles."""
+    quantiles = table.histogram.quantiles(tuple(SHARES.values()), len(table)).T
+    total = np.where(table.sums[count] > 0, table.sums[count], np.nan)
+    ratio = table.sums["error_count"] / total
+    return table.keys | table.sums | {"error_ratio": ratio} | dict(zip(SHARES, quantiles, strict=True))
+
+
+def _frame(columns: _Keys, count: str) -> pd.DataFrame:
+    """Return the frame with the largest counts first, equal ones as they come: by name."""
+    order = np.argsort(-columns[count], kind="stable")
+    return pd.DataFrame({name: values[order] for name, values in columns.items()})
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as dicts."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Return a call and a message between the same two as one edge; times are those of the call."""
+    counts = {name: first[name] + second[name] for name in ("call_count", "error_count", "paired_count")}
+    ratio = counts["error_count"] / counts["call_count"]
+    return {**first, **counts, "error_ratio": ratio, "call_type": f"{first['call_type']}, {second['call_type']}"}

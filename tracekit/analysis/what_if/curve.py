@@ -1,0 +1,118 @@
+"""What if, at many factors: how latency follows the speed of some spans."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tracekit.findings import Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.what_if.what_if import Selector
+
+FACTORS = tuple(step / 8 for step in range(17))  # free, in steps of an eighth, to twice as slow
+
+
+@dataclass(frozen=True, repr=False)
+class WhatIfCurve(Shown):
+    """Latency at many factors of the own time of some spans.
+
+    Parameters
+    ----------
+    table
+        One row a factor and statistic (mean, p50, p90, p95, p99): ``factor``, ``statistic``, ``latency_ns`` as it is,
+        ``new_latency_ns`` with ``new_low_ns`` and ``new_high_ns``, ``saved_ns``, ``naive_saved_ns`` at the mean,
+        ``taken_over_count`` of requests that another branch holds up then.
+    changed_count
+        Spans whose own time was changed.
+
+    Examples
+    --------
+    >>> WhatIfCurve(pd.DataFrame({"factor": [0.0, 1.0], "statistic": "mean"}), 7)
+    WhatIfCurve(2 factors from 0 to 1, 7 spans changed)
+    """
+
+    table: pd.DataFrame
+    changed_count: int
+
+    def __repr__(self) -> str:
+        factors = self.table["factor"].unique()
+        reach = f"{factors.min():g} to {factors.max():g}"
+        return f"WhatIfCurve({len(factors):,} factors from {reach}, {self.changed_count:,} spans changed)"
+
+    def _repr_html_(self) -> str:
+        wide = self.table.pivot_table(index="factor", columns="statistic", values="new_latency_ns", sort=False)
+        return f"<p>{html.escape(repr(self))}</p>{wide.to_html(border=0)}"
+
+
+def what_if_curve(
+    path: CriticalPath, selector: Selector, *, factors: Sequence[float] = FACTORS, level: float = 0.95
+) -> WhatIfCurve:
+    """Return how latency follows the speed of some spans: where making them faster stops to help.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+    selector
+        A condition over columns of ``spans``, or a callable that takes ``spans``.
+    factors
+        What their own times are multiplied by, one after the other.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    WhatIfCurve
+        ``.table``; ``tk.plot`` draws it.
+
+    Raises
+    ------
+    ValueError
+        No factor, or one below 0.
+    FilterError
+        A condition that does not parse.
+
+    Notes
+    -----
+    Each factor is a ``what_if`` of its own, with what that assumes.
+
+    Examples
+    --------
+    Faster than half, the ledger saves nothing more: the cart, which runs beside it, then ends last.
+
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": "a1",
+    ...             "span_id": ["1", "2", "3"],
+    ...             "parent_span_id": [None, "1", "1"],
+    ...             "service_name": ["shop", "cart", "ledger"],
+    ...             "name": ["POST /pay", "lock", "charge"],
+    ...             "start_ns": [0, 0, 0],
+    ...             "end_ns": [100, 50, 100],
+    ...         }
+    ...     )
+    ... )
+    >>> curve = critical_path(shop).what_if_curve("service_name == 'ledger'", factors=[0, 0.5, 1])
+    >>> curve.table.loc[curve.table["statistic"] == "mean", "new_latency_ns"].tolist()
+    [50.0, 50.0, 100.0]
+    """
+    if not len(factors):
+        raise ValueError("expected at least one factor, found none")
+    runs = [path.what_if({selector: factor}, level=level) for factor in factors]
+    tables = [
+        run.table.reset_index().assign(factor=float(factor), taken_over_count=int(run.traces["is_taken_over"].sum()))
+        for factor, run in zip(factors, runs, strict=True)
+    ]
+    whole = pd.concat(tables, ignore_index=True)
+    return WhatIfCurve(whole[["factor", *whole.columns.drop("factor")]], runs[0].changed_count)

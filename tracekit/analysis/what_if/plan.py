@@ -1,0 +1,212 @@
+"""Running recorded requests again with other own times, many at once: everything that does not depend on the change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tracekit.analysis.critical_path.kernel import Walk
+    from tracekit.columns import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The order in which new times follow from each other.
+
+    Nodes are numbered by depth, the deepest first; children by depth, then by their rank among siblings in order of
+    end.  One is added to positions of children, so that 0 stands for the moment at which the parent starts.
+
+    Parameters
+    ----------
+    node
+        Rows of the nodes that are in a tree.
+    tail
+        float64, one a node: from the end of its last child, or from its start, to its end.
+    last
+        One a node: position of its last child, 0 without children.
+    levels
+        First node and first step of every depth, from the deepest up.
+    steps
+        First child of every step.
+    child, parent
+        One a child: node numbers.
+    before, prior
+        One a child: positions of the last sibling that had ended when it began, and of the one that ended before it.
+    gap
+        float64, one a child: from the latest end before it, or the start of the parent, to its start.
+    end
+        int64, one a child: the end of its window.
+
+    Examples
+    --------
+    >>> from tracekit.analysis.critical_path.kernel import walk
+    >>> above = np.array([-1, 0, 0])
+    >>> plan = Plan.of(above, walk(above, np.array([0, 10, 50]), np.array([100, 40, 90]), np.ones(3, bool)))
+    >>> plan.run(np.ones(3)).tolist(), plan.run(np.array([1, 0, 1])).tolist()
+    ([100.0, 30.0, 40.0], [70.0, 0.0, 40.0])
+    """
+
+    node: Array
+    tail: Array
+    last: Array
+    levels: list[tuple[int, int]]
+    steps: list[int]
+    child: Array
+    parent: Array
+    before: Array
+    prior: Array
+    gap: Array
+    end: Array
+
+    @classmethod
+    def of(cls, above: Array, rows: Walk) -> Plan:
+        """Return the plan of walked trees.
+
+        Parameters
+        ----------
+        above
+            int64, one a row: its parent, -1 for roots.
+        rows
+            The walk over them.
+        """
+        (start, end, inside), chains = rows.windows, rows.chains
+        depth = _depths(above, inside)
+        node = np.flatnonzero(inside)
+        node = node[np.argsort(-depth[node], kind="stable")]
+        number = np.zeros(len(above), np.int64)
+        number[node] = np.arange(len(node))
+        first = _first_of_runs(chains.parent)
+        rank = np.arange(len(first)) - first
+        order = np.lexsort((rank, -depth[chains.child]))
+        place = np.zeros(len(order) + 1, np.int64)  # the last is for those without a sibling before
+        place[order] = np.arange(1, len(order) + 1)
+        since = np.where(chains.before >= 0, end[chains.child[chains.before]], start[chains.parent])
+        tail = end - start
+        final = np.flatnonzero(np.append(first[1:] != first[:-1], True)) if len(first) else first
+        tail[chains.parent[final]] = end[chains.parent[final]] - end[chains.child[final]]
+        last = np.zeros(len(above), np.int64)
+        last[chains.parent[final]] = place[final]
+        prior = np.where(rank > 0, np.arange(len(first)) - 1, -1)
+        key = depth[chains.child[order]] * (rank.max(initial=0) + 1) - rank[order]
+        steps = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1]))) if len(key) else key
+        depths = depth[node]
+        heads = np.flatnonzero(np.concatenate(([True], depths[1:] != depths[:-1]))) if len(node) else node
+        begun = np.searchsorted(-depth[chains.child[order[steps]]], -depths[heads])
+        return cls(
+            node,
+            tail[node].astype(np.float64),
+            last[node],
+            list(zip(heads.tolist(), begun.tolist(), strict=True)),
+            [*steps.tolist(), len(order)],
+            number[chains.child[order]],
+            number[chains.parent[order]],
+            place[chains.before[order]],
+            place[prior[order]],
+            (start[chains.child] - since)[order].astype(np.float64),
+            end[chains.child[order]],
+        )
+
+    def run(self, factor: Array) -> Array:
+        """Return how long every row takes when its own time is multiplied.
+
+        Parameters
+        ----------
+        factor
+            float64, one a row.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 ns, one a row; 0 outside the trees.
+        """
+        scale = np.asarray(factor, np.float64)[self.node]
+        own, gap = self.tail * scale, self.gap * scale[self.parent]
+        length, reached = np.zeros(len(self.node)), np.zeros(len(self.child) + 1)
+        levels = [*self.levels, (len(self.node), len(self.steps) - 1)]
+        for (node, step), (next_node, next_step) in pairwise(levels):
+            length[node:next_node] = own[node:next_node] + reached[self.last[node:next_node]]
+            for at in range(step, next_step):
+                now = slice(self.steps[at], self.steps[at + 1])
+                done = reached[self.before[now]] + gap[now] + length[self.child[now]]
+                reached[now.start + 1 : now.stop + 1] = np.maximum(reached[self.prior[now]], done)
+        whole = np.zeros(len(factor))
+        whole[self.node] = length
+        return whole
+
+    def slack(self, count: int) -> Array:
+        """Return how much later every row may end before its root does.
+
+        Parameters
+        ----------
+        count
+            Number of rows.
+
+        Returns
+        -------
+        numpy.ndarray
+            int64 ns, one a row; 0 on the path, and outside the trees.
+
+        Notes
+        -----
+        One pass from the roots down, and within siblings from the last to the first: all that had ended when a sibling
+        began may end as much later as that one may, and all siblings as much later than the last as their parent may.
+        """
+        end = np.concatenate(([0], self.end))
+        free = np.zeros(len(self.node), np.int64)
+        latest = np.full(len(end), np.iinfo(np.int64).max)  # of all siblings up to a position
+        levels = [*self.levels, (len(self.node), len(self.steps) - 1)]
+        for (node, step), (next_node, next_step) in reversed(list(pairwise(levels))):
+            for at in reversed(range(step, next_step)):
+                place = np.arange(self.steps[at], self.steps[at + 1])
+                room = latest[place + 1] - self.end[place]
+                free[self.child[place]] = room
+                before, prior = self.before[place], self.prior[place]
+                np.minimum.at(latest, before, end[before] + room)
+                np.minimum.at(latest, prior, latest[place + 1])
+            nodes = slice(node, next_node)
+            latest[self.last[nodes]] = end[self.last[nodes]] + free[nodes]
+        whole = np.zeros(count, np.int64)
+        whole[self.node] = free
+        return whole
+
+
+def own_times(above: Array, rows: Walk) -> Array:
+    """Return the own time of every row in a tree: its window without the children that it waited for.
+
+    Examples
+    --------
+    >>> from tracekit.analysis.critical_path.kernel import walk
+    >>> above = np.array([-1, 0, 0])
+    >>> own_times(above, walk(above, np.array([0, 10, 20]), np.array([100, 70, 90]), np.ones(3, bool))).tolist()
+    [30, 60, 70]
+    """
+    length = np.where(rows.windows.inside, rows.windows.end - rows.windows.start, 0)
+    own = length.copy()
+    taken = rows.chains.child[rows.chains.taken]
+    np.subtract.at(own, above[taken], length[taken])
+    return own
+
+
+def _first_of_runs(values: Array) -> Array:
+    """Return, for every entry, where its run of equal values begins."""
+    if not len(values):
+        return np.zeros(0, np.int64)
+    first = np.concatenate(([True], values[1:] != values[:-1]))
+    return np.asarray(np.flatnonzero(first)[np.cumsum(first) - 1])
+
+
+def _depths(above: Array, inside: Array) -> Array:
+    """Return how many nodes are above each row, by pointer doubling."""
+    up = above.copy()
+    rows = np.flatnonzero(inside & (up >= 0))
+    depth = (up >= 0).astype(np.int64)
+    while len(rows):
+        further, beyond = depth[up[rows]], up[up[rows]]
+        depth[rows] += further
+        up[rows] = beyond
+        rows = rows[beyond >= 0]
+    return depth

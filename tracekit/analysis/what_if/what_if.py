@@ -1,0 +1,337 @@
+"""What if: every request run again with other own times, in the order in which things were seen to happen.
+
+Within a span, a child begins as long as before after the last of those siblings that had ended when it began, or after
+the start of the span; the span ends as long as before after its last child.  These leads, gaps and tails are the
+span's own time, and a change multiplies them.  Queues, contention, and what else would start earlier are not modelled.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.critical_path.intervals import bootstrap_means
+from tracekit.analysis.critical_path.kernel import walk
+from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.analysis.critical_path.tree import Waiting, matching
+from tracekit.analysis.what_if.plan import Plan, own_times
+from tracekit.findings import Shown
+from tracekit.stats.grouping import group_rows
+from tracekit.stats.intervals import effective_n
+from tracekit.stats.quantiles import share_limits, weighted_quantiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.columns import Array
+
+Selector: TypeAlias = str | Callable[[pd.DataFrame], Any]
+SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+_SAME_NS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """Own time at most so long: of nanoseconds, or of a quantile of the own times of the selected spans.
+
+    Examples
+    --------
+    >>> Cap(quantile=0.9)
+    Cap(ns=None, quantile=0.9)
+    """
+
+    ns: float | None = None
+    quantile: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Like:
+    """Own times distributed like others: the slowest of the selected spans becomes as slow as the slowest of these.
+
+    Examples
+    --------
+    >>> Like([10, 20]).own_ns
+    [10, 20]
+    """
+
+    own_ns: Sequence[float] | Array
+
+
+Change: TypeAlias = float | Cap | Like
+
+
+@dataclass(frozen=True, repr=False)
+class WhatIf(Shown):
+    """Requests as they would have been.
+
+    Parameters
+    ----------
+    traces
+        One row a request: ``trace_id``, ``latency_ns``, ``new_latency_ns``, ``saved_ns`` and ``naive_saved_ns``
+        (what the changed spans' time on the path suggests), ``is_taken_over``: another branch holds it up instead.
+    table
+        One row for the mean and each of p50, p90, p95, p99, indexed by ``statistic``: ``latency_ns``,
+        ``new_latency_ns`` with ``new_low_ns`` and ``new_high_ns``, ``saved_ns``, and ``naive_saved_ns`` at the mean.
+    changed_count
+        Spans whose own time was changed.
+
+    Examples
+    --------
+    >>> traces = pd.DataFrame({"latency_ns": [100], "new_latency_ns": [60], "is_taken_over": [True]})
+    >>> table = pd.DataFrame({"latency_ns": [100.0], "new_latency_ns": [60.0]}, index=["mean"])
+    >>> WhatIf(traces, table, 7)
+    WhatIf(mean 100 -> 60 ns, 7 spans changed, 1 of 1 requests taken over by another branch)
+    """
+
+    traces: pd.DataFrame
+    table: pd.DataFrame
+    changed_count: int
+
+    def __repr__(self) -> str:
+        now, new = self.table.loc["mean", ["latency_ns", "new_latency_ns"]]
+        taken = f"{int(self.traces['is_taken_over'].sum()):,} of {len(self.traces):,} requests taken over"
+        return (
+            f"WhatIf(mean {now:,.0f} -> {new:,.0f} ns, {self.changed_count:,} spans changed, {taken} by another branch)"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.table.to_html(border=0)}"
+
+
+class Rerun:
+    """Requests ready to be run again.
+
+    Parameters
+    ----------
+    path
+        Their critical paths.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": [5], "end_ns": [25]})
+    >>> Rerun(critical_path(TraceSet.from_spans(frame))).latency(np.array([0.5])).tolist()
+    [10.0]
+    """
+
+    def __init__(self, path: CriticalPath) -> None:
+        tree, above = path.tree, path.tree.parent.astype(np.int64)
+        awaited = tree.waiting == Waiting.AWAITED
+        rows = walk(above, tree.start, tree.end, awaited, touching=path.is_touching, barred=tree.barred)
+        self.path = path
+        self.walk = rows
+        self.own_ns = own_times(above, rows)
+        self.plan = Plan.of(above, rows)
+
+    def latency(self, factor: Array) -> Array:
+        """Return the latency of every request, float64 ns, when the own times of nodes are multiplied."""
+        return np.asarray(self.plan.run(factor)[self.path.tree.root])
+
+    def naive_saved(self, factor: Array) -> Array:
+        """Return what the path alone suggests that every request would save, float64 ns."""
+        on_path = np.flatnonzero(self.path.on_path)
+        saved = self.path.own_ns[on_path] * (1.0 - factor[on_path])
+        return np.bincount(self.path.request[on_path], saved, len(self.path.tree.root))
+
+
+def what_if(path: CriticalPath, changes: Mapping[Selector, Change], *, level: float = 0.95) -> WhatIf:
+    """Return the requests as they would have been with other own times.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+    changes
+        By condition over columns of ``spans`` (or a callable that takes ``spans``): a factor (0 = free, 0.5 = twice
+        as fast, 2 = twice as slow), a ``Cap`` or a ``Like``.  For spans in several, factors multiply.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    WhatIf
+        ``.traces`` and ``.table``.
+
+    Raises
+    ------
+    ValueError
+        A change that is none.
+    FilterError
+        A condition that does not parse.
+
+    Notes
+    -----
+    Order and gaps stay as they were seen: no queue gets shorter, no call that waits for something else starts
+    earlier.  ``naive_saved_ns``, the share on the path, is never less than what a speed-up really saves, because
+    another branch may take over.
+
+    Examples
+    --------
+    Without the ledger (30 to 90) the shop would wait for its cart (10 to 40) instead:
+
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> shop = TraceSet.from_spans(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "trace_id": "a1",
+    ...             "span_id": ["1", "2", "3"],
+    ...             "parent_span_id": [None, "1", "1"],
+    ...             "service_name": ["shop", "cart", "ledger"],
+    ...             "name": ["POST /pay", "lock", "charge"],
+    ...             "start_ns": [0, 10, 30],
+    ...             "end_ns": [100, 40, 90],
+    ...         }
+    ...     )
+    ... )
+    >>> critical_path(shop).what_if({"service_name == 'ledger'": 0.0})
+    WhatIf(mean 100 -> 50 ns, 1 spans changed, 1 of 1 requests taken over by another branch)
+    """
+    factor, changed = _factors(path, changes)
+    new, naive = path.rerun.latency(factor), path.rerun.naive_saved(factor)
+    now = path.latency_ns
+    trace_ids = np.array(path.source.trace_ids, object)[path.tree.trace[path.tree.root]]
+    traces = pd.DataFrame(
+        {
+            "trace_id": trace_ids,
+            "latency_ns": now,
+            "new_latency_ns": np.rint(new).astype(np.int64),
+            "saved_ns": now - np.rint(new).astype(np.int64),
+            "naive_saved_ns": np.rint(naive).astype(np.int64),
+            "is_taken_over": np.abs(now - new - naive) > _SAME_NS,
+        }
+    )
+    return WhatIf(traces, _statistics(path, new, naive, level), changed)
+
+
+def _factors(path: CriticalPath, changes: Mapping[Selector, Change]) -> tuple[Array, int]:
+    """Return the factor of every node and how many spans were selected."""
+    factor, changed = np.ones(len(path.tree)), np.zeros(path.tree.span_count, bool)
+    for selector, change in changes.items():
+        rows = np.flatnonzero(matching(path.source, selector))
+        rows = rows[path.tree.waiting[rows] != Waiting.INFERRED]
+        factor[rows] *= _factor(change, path.rerun.own_ns[rows].astype(np.float64))
+        changed[rows] = True
+    return factor, int(changed.sum())
+
+
+def _factor(change: Change, own: Array) -> Array | float:
+    """Return by how much spans with these own times change."""
+    if isinstance(change, Cap):
+        if (change.ns is None) == (change.quantile is None):
+            raise ValueError(f"expected a cap in ns or a quantile, found {change}")
+        limit = (
+            change.ns if change.ns is not None else float(np.quantile(own, change.quantile or 0.0)) if len(own) else 0.0
+        )
+        wanted = np.minimum(own, limit)
+    elif isinstance(change, Like):
+        others = np.asarray(change.own_ns, np.float64)
+        if not len(others) or (others < 0).any():
+            raise ValueError(f"expected own times of 0 ns or more, found {change.own_ns}")
+        place = np.empty(len(own))
+        place[np.argsort(own, kind="stable")] = (np.arange(len(own)) + 0.5) / max(len(own), 1)
+        wanted = np.quantile(others, place) if len(own) else own
+    elif not np.isfinite(change) or change < 0:
+        raise ValueError(f"expected a factor of 0 or more, a Cap or a Like, found {change!r}")
+    else:
+        return float(change)
+    return np.divide(wanted, own, out=np.ones(len(own)), where=own > 0)
+
+
+def _statistics(path: CriticalPath, new: Array, naive: Array, level: float) -> pd.DataFrame:
+    """Return mean and quantiles before and after, with limits."""
+    weight, now, trace = path.weight, path.latency_ns.astype(np.float64), path.tree.trace[path.tree.root]
+    rows, total = [], weight.sum() if len(weight) else np.nan
+    size = np.bincount(trace, weight, len(path.source))
+    low, high = bootstrap_means(np.zeros(len(new), np.int64), trace, weight * new, size, 1, level=level)
+    mean, mean_new, mean_naive = ((weight * values).sum() / total for values in (now, new, naive))
+    rows.append(("mean", mean, mean_new, low[0], high[0], mean - mean_new, mean_naive))
+    n = np.array([effective_n(size[size > 0])])
+    for name, share in SHARES.items():
+        bounds = [float(side[0]) for side in share_limits(share, n, level=level)]
+        wanted = [share, *(bound for bound in bounds if 0 <= bound <= 1)]
+        before = weighted_quantiles(now, weight, [share])[0] if len(now) else np.nan
+        found = weighted_quantiles(new, weight, wanted) if len(now) else np.full(len(wanted), np.nan)
+        known = iter(found[1:].tolist())
+        limits = [next(known) if 0 <= bound <= 1 else np.nan for bound in bounds]
+        rows.append((name, before, found[0], *limits, before - found[0], np.nan))
+    names = ["statistic", "latency_ns", "new_latency_ns", "new_low_ns", "new_high_ns", "saved_ns", "naive_saved_ns"]
+    return pd.DataFrame(rows, columns=names).set_index("statistic")
+
+
+def opportunities(
+    path: CriticalPath,
+    keys: str | Sequence[str] = ("service_name", "operation"),
+    *,
+    top: int = 20,
+    factor: float = 0.0,
+) -> pd.DataFrame:
+    """Return what would help most: every operation made faster by itself, all requests run again.
+
+    Parameters
+    ----------
+    path
+        Critical paths.
+    keys
+        As in ``by``.
+    top
+        So many.
+    factor
+        What is left of the own time.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The keys, ``naive_saved_mean_ns`` (its share on the path), ``saved_mean_ns`` and ``saved_p95_ns`` (a request
+        really saves), ``taken_over_count`` of requests that another branch then holds up.  Most first.
+
+    Raises
+    ------
+    ValueError
+        A factor that is no speed-up, or a key that no span has.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": [5], "end_ns": [25]})
+    >>> critical_path(TraceSet.from_spans(frame)).opportunities("name")["saved_mean_ns"].tolist()
+    [20.0]
+    """
+    if not 0 <= factor < 1:
+        raise ValueError(f"expected a factor from 0 to less than 1, found {factor}")
+    columns = [keys] if isinstance(keys, str) else list(keys)
+    on_path = np.flatnonzero(path.on_path)
+    coded = {key: key_codes(path.source, path.tree, key) for key in columns}
+    group, labels = group_rows({key: (codes.codes, codes.labels) for key, codes in coded.items()}, len(path.tree))
+    weight, count = path.weight, len(labels)
+    total = weight.sum() if len(weight) else np.nan
+    weighted = path.own_ns[on_path] * weight[path.request[on_path]]
+    naive = np.bincount(group[on_path], weighted, count) * (1 - factor) / total
+    now, p95 = path.latency_ns, [SHARES["p95"]]
+    before = weighted_quantiles(now.astype(np.float64), weight, p95)[0] if len(now) else np.nan
+    found: dict[int, tuple[float, float, int]] = {}
+    for at in np.argsort(-naive, kind="stable").tolist():
+        held = sorted((saved for saved, _, _ in found.values()), reverse=True)[:top]
+        if naive[at] <= 0 or (len(held) == top and naive[at] <= held[-1]):
+            break  # nothing saves more than its time on the path
+        new = path.rerun.latency(np.where(group == at, factor, 1.0))
+        taken = np.abs(now - new - path.rerun.naive_saved(np.where(group == at, factor, 1.0))) > _SAME_NS
+        after = weighted_quantiles(new, weight, p95)[0]
+        found[at] = (float((weight * (now - new)).sum() / total), before - after, int(taken.sum()))
+    rows = np.array(list(found), np.int64)
+    table = labels.iloc[rows].reset_index(drop=True)
+    for place, name in enumerate(("saved_mean_ns", "saved_p95_ns", "taken_over_count")):
+        table[name] = np.array([values[place] for values in found.values()], np.int64 if place > 1 else np.float64)
+    table.insert(len(columns), "naive_saved_mean_ns", naive[rows])
+    ranked = table.sort_values("saved_mean_ns", ascending=False, kind="stable", ignore_index=True)
+    return ranked.head(top)

@@ -1,0 +1,190 @@
+"""Asking AWS for an audit: read operations of a list and no others, every failure kept as what is not known."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tracekit.aws.audit.answers import DENIED, OPERATIONS, Answer, plain
+from tracekit.errors import PullError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_AT_ONCE = 4
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
+_USELESS = {
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "RequestExpired"), "they have expired: renew them"),
+    **dict.fromkeys(
+        ("UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure"), "AWS does not know them: check them"
+    ),
+    **dict.fromkeys(("InvalidSignatureException", "SignatureDoesNotMatch"), "check them, and the clock"),
+}
+
+
+class _LoopError(Exception):
+    """Pages that never end."""
+
+
+class Reader:
+    """Calls read operations.
+
+    Parameters
+    ----------
+    session
+        A ``boto3.Session``; by default a new one, which finds its credentials as boto3 does.
+    region
+        Instead of the session's own.
+    profile
+        Of boto3's configuration, where no session is given.
+    attempts
+        How often one call is tried.
+
+    Raises
+    ------
+    PullError
+        No region, no credentials, or a profile that is not there.
+    """
+
+    def __init__(
+        self, session: Any = None, *, region: str | None = None, profile: str | None = None, attempts: int = 8
+    ) -> None:
+        import boto3  # noqa: PLC0415 - heavy, and most users of tracekit never call AWS
+        from botocore.config import Config  # noqa: PLC0415 - likewise
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - likewise
+
+        self._config = Config(
+            retries={"mode": "standard", "total_max_attempts": attempts}, connect_timeout=10, read_timeout=60
+        )
+        self._clients: dict[str, Any] = {}
+        try:
+            self._session = session or boto3.Session(region_name=region, profile_name=profile)
+            self.region = str(region or self._session.region_name or "")
+            self._credentials = self._session.get_credentials()
+        except BotoCoreError as error:
+            raise PullError(f"expected a session of AWS, found none: {error}") from None
+        if not self.region:
+            raise PullError(
+                "expected a region, found none: give region= (--region), or set AWS_REGION or the region of the profile"
+            )
+        if self._credentials is None:
+            message = "expected credentials in boto3's own chain (environment, profile, role), found none"
+            raise PullError(
+                f"{message}; try `aws sts get-caller-identity`, or audit a saved folder (from_folder=, --from)"
+            )
+
+    def ask(self, operation: str, most_pages: int = 1000, **request: Any) -> Answer:
+        """Return what AWS answers, all pages joined.
+
+        Parameters
+        ----------
+        operation
+            Of ``OPERATIONS``; anything else is refused before it is asked.
+        most_pages
+            Where to stop.
+        **request
+            Its parameters.
+
+        Returns
+        -------
+        Answer
+            Known, or with the reason why there is none.
+
+        Raises
+        ------
+        ValueError
+            An operation that is not on the list.
+        PullError
+            Credentials that are of no use for any call.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 - heavy
+
+        if operation not in OPERATIONS:
+            raise ValueError(f"expected a read operation of the audit ({', '.join(OPERATIONS)}), found {operation!r}")
+        as_of, asked = datetime.now(UTC).isoformat(timespec="seconds"), plain(request)
+        try:
+            content = self._pages(operation, most_pages, request)
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            if code in _USELESS:
+                message = f"expected credentials that {operation} accepts, found {code}: {_USELESS[code]}"
+                raise PullError(message, operation=operation) from None
+            if code in _DENIED:
+                return Answer(operation, asked, {}, as_of, DENIED)
+            return Answer(operation, asked, {}, as_of, self._clean(str(error)))
+        except (BotoCoreError, ResponseParserError, OSError, _LoopError) as error:
+            return Answer(operation, asked, {}, as_of, self._clean(f"{type(error).__name__}: {error}"))
+        if OPERATIONS[operation].holds not in content:
+            failure = f"an answer without {OPERATIONS[operation].holds}: is there a proxy in between?"
+            return Answer(operation, asked, {}, as_of, failure)
+        return Answer(operation, asked, content, as_of)
+
+    def _pages(self, operation: str, most_pages: int, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the members of all pages: lists joined, of the others the first."""
+        service, method, _, token_in, token_out, _ = OPERATIONS[operation]
+        joined: dict[str, Any] = {}
+        token, seen = "", set()
+        for _ in range(most_pages):
+            page = getattr(self.client(service), method)(**request, **({token_in: token} if token else {}))
+            token = page.pop(token_out, "") or ""
+            for name, value in plain(page).items():
+                if isinstance(value, list):
+                    joined[name] = [*joined.get(name, []), *value]
+                else:
+                    joined.setdefault(name, value)
+            if not token:
+                break
+            if token in seen:
+                raise _LoopError(f"a page that leads back to an earlier one ({token_out} {str(token)[:40]!r})")
+            seen.add(token)
+        return joined
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service, with retries."""
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service, region_name=self.region, config=self._config)
+        return self._clients[service]
+
+    def _clean(self, text: str) -> str:
+        """Return a text without the credentials: AWS repeats them in some of its errors."""
+        frozen = self._credentials.get_frozen_credentials()
+        for secret in filter(None, (frozen.secret_key, frozen.token, frozen.access_key)):
+            text = text.replace(secret, "***")
+        return " ".join(text.split())[:300]
+
+
+def ask_each(reader: Reader, operation: str, requests: Sequence[dict[str, Any]]) -> list[Answer]:
+    """Return the answers of one operation to many requests, four at once.
+
+    Parameters
+    ----------
+    reader
+        Makes the calls.
+    operation
+        Of ``OPERATIONS``.
+    requests
+        Parameters of every call.
+
+    Returns
+    -------
+    list of Answer
+        In their order; where the first one fails it is the only one: what is not allowed once is not allowed 168 times.
+    """
+    answers = [reader.ask(operation, **request) for request in requests[:1]]
+    if not answers or answers[0].failure:
+        return answers
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [*answers, *pool.map(lambda request: reader.ask(operation, **request), requests[1:])]
+
+
+def by(size: int, items: Sequence[Any]) -> list[list[Any]]:
+    """Return the items, so many at a time.
+
+    Examples
+    --------
+    >>> by(2, "abc")
+    [['a', 'b'], ['c']]
+    """
+    return [list(items[low : low + size]) for low in range(0, len(items), size)]

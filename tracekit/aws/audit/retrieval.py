@@ -1,0 +1,265 @@
+"""The eight steps of the coverage playbook as calls: what is asked, in which order, for which period."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tracekit.aws.audit.answers import KUBECTL, Answer, Answers
+from tracekit.aws.audit.calls import ask_each, by
+from tracekit.aws.audit.changes import ask_deployments
+from tracekit.aws.audit.clusters import ask_clusters, roles_of
+from tracekit.aws.audit.gateways import ask_gateways
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tracekit.aws.audit.calls import Reader
+
+HOUR = 3600
+_DOCUMENTS = 100  # traces whose segments are looked at
+_METRICS = {
+    "AWS/Lambda": "Invocations",
+    "AWS/ApplicationELB": "RequestCount",
+    "AWS/ApiGateway": "Count",
+}
+_SERVICES = ({"FunctionName"}, {"TargetGroup", "LoadBalancer"}, {"ApiName", "Stage"})
+_CHANGES = (
+    "CreateFunction20150331",
+    "UpdateFunctionConfiguration20150331v2",
+    "UpdateFunctionCode20150331v2",
+    "CreateService",
+    "UpdateService",
+    "RegisterTaskDefinition",
+    "CreateSamplingRule",
+    "UpdateSamplingRule",
+    "DeleteSamplingRule",
+    "UpdateIndexingRule",
+    "UpdateTraceSegmentDestination",
+)
+WRITES = ("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets")
+_KEPT = ("id", "trace_id", "parent_id", "name", "namespace", "origin", "inferred", "type", "in_progress")
+
+
+def retrieve(reader: Reader, start: int, end: int, saved: Iterable[Answer] = ()) -> Answers:
+    """Ask AWS for everything that an audit looks at.
+
+    Parameters
+    ----------
+    reader
+        Makes the calls.
+    start, end
+        Seconds since the epoch, whole hours.
+    saved
+        What kubectl said about clusters.
+
+    Returns
+    -------
+    Answers
+        Every call, also those that failed.
+
+    Raises
+    ------
+    PullError
+        Credentials that are of no use for any call.
+    """
+    records: list[Answer] = []
+    records += _graph(reader, start, end)
+    records += _documents(reader, start, end)
+    records += [reader.ask(operation) for operation in _LISTS]
+    records += _containers(reader)
+    records += ask_clusters(reader)
+    records += saved
+    records += ask_gateways(reader)
+    records += _metrics(reader, start, end)
+    records += _changed(reader, start, end)
+    records += ask_deployments(reader, records, _time(start), _time(end))
+    records += _network(reader, records)
+    return Answers(reader.region, start, end, records)
+
+
+_LISTS = (
+    "lambda:ListFunctions",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingStatisticSummaries",
+    "xray:GetIndexingRules",
+    "xray:GetTraceSegmentDestination",
+    "xray:GetGroups",
+)
+
+
+def _time(second: int) -> datetime:
+    """Return a time as boto3 takes it."""
+    return datetime.fromtimestamp(second, UTC)
+
+
+def _graph(reader: Reader, start: int, end: int) -> list[Answer]:
+    """Return the service graph of every hour: how many calls of which service are in the traces, and when."""
+    hours = [{"StartTime": _time(low), "EndTime": _time(low + HOUR)} for low in range(start, end, HOUR)]
+    return ask_each(reader, "xray:GetServiceGraph", hours)
+
+
+def _documents(reader: Reader, start: int, end: int) -> Iterator[Answer]:
+    """Yield summaries of the last six hours that hold any, and some of their traces, cut down to their skeleton."""
+    ids: list[str] = []
+    for high in range(end, start, -6 * HOUR):
+        low = max(start, high - 6 * HOUR)
+        found = reader.ask(
+            "xray:GetTraceSummaries",
+            most_pages=5,
+            StartTime=_time(low),
+            EndTime=_time(high),
+            TimeRangeType="Event",
+            Sampling=False,
+        )
+        ids = [summary["Id"] for summary in found.content.get("TraceSummaries", ())]
+        kept = [{"Id": trace_id} for trace_id in ids]
+        yield Answer(
+            found.operation,
+            found.request,
+            {"TraceSummaries": kept} if kept else found.content,
+            found.as_of,
+            found.failure,
+        )
+        if ids or found.failure:
+            break
+    step = max(1, len(ids) // _DOCUMENTS)
+    for batch in by(5, ids[::step][:_DOCUMENTS]):
+        found = reader.ask("xray:BatchGetTraces", TraceIds=batch)
+        traces = [_skeleton(trace) for trace in found.content.get("Traces", ())]
+        yield Answer(
+            found.operation, found.request, {"Traces": traces} if traces else found.content, found.as_of, found.failure
+        )
+
+
+def _skeleton(trace: dict[str, Any]) -> dict[str, Any]:
+    """Return a trace with the ids and names of its segments, and nothing of what users did."""
+    parts = []
+    for segment in trace.get("Segments", ()):
+        document = json.loads(segment["Document"])
+        parts.append({"Id": segment.get("Id"), "Document": json.dumps(_bare(document), separators=(",", ":"))})
+    return {"Id": trace.get("Id"), "LimitExceeded": trace.get("LimitExceeded", False), "Segments": parts}
+
+
+def _bare(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with the ids and names of all its parts; the tree is walked without recursion."""
+    top: dict[str, Any] = {}
+    todo = [(document, top)]
+    while todo:
+        part, bare = todo.pop()
+        bare |= {name: part[name] for name in _KEPT if name in part}
+        if sdk := (part.get("aws") or {}).get("xray"):
+            bare["aws"] = {
+                "xray": {name: sdk[name] for name in ("sdk", "sdk_version", "sampling_rule_name") if name in sdk}
+            }
+        if ((part.get("http") or {}).get("request") or {}).get("traced"):
+            bare["http"] = {"request": {"traced": True}}
+        inner: list[tuple[dict[str, Any], dict[str, Any]]] = [(child, {}) for child in part.get("subsegments", ())]
+        if inner:
+            bare["subsegments"] = [child for _, child in inner]
+            todo += inner
+    return top
+
+
+def _containers(reader: Reader) -> Iterator[Answer]:
+    """Yield clusters, services, task definitions and tasks, also the stopped ones of the last hour."""
+    clusters = reader.ask("ecs:ListClusters")
+    yield clusters
+    definitions: dict[str, None] = {}
+    for cluster in clusters.content.get("clusterArns", ()):
+        listed = reader.ask("ecs:ListServices", cluster=cluster)
+        yield listed
+        for batch in by(10, listed.content.get("serviceArns", ())):
+            told = reader.ask("ecs:DescribeServices", cluster=cluster, services=batch)
+            yield told
+            definitions |= dict.fromkeys(service["taskDefinition"] for service in told.content.get("services", ()))
+        for status in ("RUNNING", "STOPPED"):
+            tasks = reader.ask("ecs:ListTasks", cluster=cluster, desiredStatus=status)
+            yield tasks
+            for batch in by(100, tasks.content.get("taskArns", ())):
+                yield reader.ask("ecs:DescribeTasks", cluster=cluster, tasks=batch)
+    for definition in definitions:
+        yield reader.ask("ecs:DescribeTaskDefinition", taskDefinition=definition)
+
+
+def _metrics(reader: Reader, start: int, end: int) -> Iterator[Answer]:
+    """Yield the requests of every hour that Lambda and the load balancers counted."""
+    series: list[dict[str, Any]] = []
+    for namespace, name in _METRICS.items():
+        listed = reader.ask("cloudwatch:ListMetrics", Namespace=namespace, MetricName=name)
+        yield listed
+        series += [metric for metric in listed.content.get("Metrics", ()) if is_of_a_service(metric)]
+    for batch in by(500, series):
+        queries = [
+            {
+                "Id": f"m{number}",
+                "Label": label_of(metric),
+                "MetricStat": {"Metric": metric, "Period": HOUR, "Stat": "Sum"},
+            }
+            for number, metric in enumerate(batch)
+        ]
+        yield reader.ask(
+            "cloudwatch:GetMetricData", MetricDataQueries=queries, StartTime=_time(start), EndTime=_time(end)
+        )
+
+
+def dimensions_of(metric: dict[str, Any]) -> dict[str, str]:
+    """Return the dimensions of a metric.
+
+    Examples
+    --------
+    >>> dimensions_of({"Dimensions": [{"Name": "FunctionName", "Value": "pay"}]})
+    {'FunctionName': 'pay'}
+    """
+    return {dimension["Name"]: dimension["Value"] for dimension in metric.get("Dimensions", ())}
+
+
+def is_of_a_service(metric: dict[str, Any]) -> bool:
+    """Return whether a metric counts the requests of one function, one target group or one stage of an API.
+
+    Examples
+    --------
+    >>> is_of_a_service({"Dimensions": [{"Name": "AvailabilityZone", "Value": "eu-west-1a"}]})
+    False
+    """
+    return set(dimensions_of(metric)) in _SERVICES
+
+
+def label_of(metric: dict[str, Any]) -> str:
+    """Return what a metric counts: a function, a target group, or a stage of an API.
+
+    Examples
+    --------
+    >>> label_of({"Dimensions": [{"Name": "TargetGroup", "Value": "targetgroup/cart/1"}]})
+    'targetgroup/cart/1'
+    """
+    found = dimensions_of(metric)
+    return found.get("FunctionName") or found.get("TargetGroup") or f"api/{found['ApiName']}/{found['Stage']}"
+
+
+def _changed(reader: Reader, start: int, end: int) -> Iterator[Answer]:
+    """Yield what CloudTrail knows of every kind of change; what fails once is not asked for ten more times."""
+    period: dict[str, Any] = {"StartTime": _time(start), "EndTime": _time(end)}
+    for name in _CHANGES:
+        wanted = [{"AttributeKey": "EventName", "AttributeValue": name}]
+        answer = reader.ask("cloudtrail:LookupEvents", LookupAttributes=wanted, **period)
+        yield answer
+        if not answer.is_known:
+            break
+
+
+def _network(reader: Reader, records: Iterable[Answer]) -> Iterator[Answer]:
+    """Yield what the roles may write, and how their subnets reach X-Ray."""
+    known = list(records)
+    functions = [item for record in known for item in record.content.get("Functions", ())]
+    definitions = [record.content["taskDefinition"] for record in known if "taskDefinition" in record.content]
+    pods = [item for record in known if record.operation == KUBECTL for item in record.content["items"]]
+    roles = dict.fromkeys(
+        [f.get("Role") for f in functions] + [d.get("taskRoleArn") for d in definitions] + roles_of(pods)
+    )
+    for role in filter(None, roles):
+        yield reader.ask("iam:SimulatePrincipalPolicy", PolicySourceArn=role, ActionNames=list(WRITES))
+    if any((f.get("VpcConfig") or {}).get("SubnetIds") for f in functions) or definitions:
+        for operation in ("ec2:DescribeSubnets", "ec2:DescribeRouteTables", "ec2:DescribeVpcEndpoints"):
+            yield reader.ask(operation)

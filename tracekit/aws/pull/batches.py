@@ -1,0 +1,185 @@
+"""The traces themselves: BatchGetTraces, five ids a call, all pages, whatever was left unprocessed asked again."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tracekit.aws.client import Caller, RefusedError, UnansweredError
+from tracekit.aws.pull.summaries import one_line
+from tracekit.aws.pull.workers import run
+from tracekit.errors import PullError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tracekit.aws.pull.account import Account
+    from tracekit.aws.pull.folder import PullFolder
+
+AT_ONCE = 5  # ids a call; documented, and checked by nobody but X-Ray
+_FAILURES_IN_A_ROW = 5
+_TRACE_ID = re.compile(rb"1-[0-9a-f]{8}-[0-9a-f]{24}")
+_IN_PROGRESS = re.compile(rb'in_progress\\*"\s*:\s*true')
+
+
+class Head(Struct):
+    """What is asked about a trace as a whole; its segments stay bytes."""
+
+    given_id: str | None = msgspec.field(name="Id", default=None)
+    is_limited: bool | None = msgspec.field(name="LimitExceeded", default=False)
+    segments: Raw = msgspec.field(name="Segments", default=Raw(b""))
+    spans: Raw = msgspec.field(name="Spans", default=Raw(b""))
+
+    @property
+    def id(self) -> str:
+        """The trace's id; where X-Ray leaves it out, that of its first segment."""
+        found = _TRACE_ID.search(bytes(self.segments)) if self.given_id is None else None
+        return self.given_id or (found[0].decode() if found else "")
+
+    @property
+    def outcome(self) -> str:
+        """``truncated``, ``partial`` or ``returned``."""
+        if self.is_limited:
+            return "truncated"
+        texts = bytes(self.segments), bytes(self.spans)
+        is_open = any(b"true" in text and _IN_PROGRESS.search(text) for text in texts)  # mostly false
+        return "partial" if is_open else "returned"
+
+
+heads_of = msgspec.json.Decoder(list[Head]).decode
+
+
+class _Page(Struct):
+    """An answer of BatchGetTraces; the traces stay bytes."""
+
+    traces: Raw = msgspec.field(name="Traces")
+    unprocessed: list[str] | None = msgspec.field(name="UnprocessedTraceIds", default=None)
+    next_token: str | None = msgspec.field(name="NextToken", default=None)
+    heads: list[Head] = []
+
+    def __post_init__(self) -> None:
+        self.heads = heads_of(self.traces)
+
+
+class Answered(NamedTuple):
+    """What became of the ids of a batch; ``failed`` says why there is no answer."""
+
+    outcomes: dict[str, str]
+    failed: str = ""
+
+
+def fetch(
+    caller: Caller,
+    folder: PullFolder,
+    account: Account,
+    settled: Callable[[dict[str, str]], None],
+    *,
+    rounds: int,
+    at_once: int,
+    absent: str = "not_found",
+) -> None:
+    """Fetch the traces that an account waits for; what stays ``unprocessed`` or ``failed`` is there with the reason.
+
+    Parameters
+    ----------
+    caller
+        Makes the calls.
+    folder
+        Keeps the answers.
+    account
+        What to ask for.
+    settled
+        Enters the outcomes of each call: ``returned``, ``truncated``, ``partial``, or ``absent``.
+    rounds
+        How often an id is asked for that X-Ray leaves unprocessed, or whose calls fail.
+    at_once
+        Calls at the same time.
+    absent
+        The outcome of an id that X-Ray neither returns nor calls unprocessed.
+
+    Raises
+    ------
+    PullError
+        X-Ray refuses all calls, throttles for ever, or many calls in a row fail.
+    """
+    failures = 0
+
+    def heard(batch: tuple[str, ...], answer: Answered) -> Iterator[tuple[str, ...]]:
+        nonlocal failures
+        refused = answer.failed.startswith("refused")
+        failures = failures + 1 if answer.failed and not refused else 0
+        settled(answer.outcomes)
+        rest = [trace_id for trace_id in batch if trace_id not in answer.outcomes]
+        account.put(dict.fromkeys(rest, ("failed", answer.failed) if answer.failed else ("unprocessed", "")))
+        if failures >= _FAILURES_IN_A_ROW:
+            message = f"{answer.failed}; {failures} calls in a row failed: pull into the same folder later, it goes on"
+            raise PullError(message, operation="BatchGetTraces")
+        yield from [(one,) for one in rest] if refused and len(batch) > 1 else []
+
+    def one(batch: tuple[str, ...]) -> Answered:
+        return _batch(caller, folder, batch, absent)
+
+    for attempt in range(rounds):
+        if not account.waiting_count:
+            break
+        if attempt:
+            caller.pause(attempt - 1)
+        run(_fives(account.waiting()), one, heard, at_once=at_once, stopped=caller.stopped)
+
+
+def _fives(trace_ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Return the ids as batches, made as they are taken."""
+    ids = iter(trace_ids)
+    return iter(lambda: tuple(islice(ids, AT_ONCE)), ())
+
+
+def _batch(caller: Caller, folder: PullFolder, batch: tuple[str, ...], absent: str) -> Answered:
+    """Return what became of the ids of one batch; what came of its answers is in the folder."""
+    outcomes: dict[str, str] = {}
+    unprocessed: set[str] = set()
+    lines: list[bytes] = []
+    failed = ""
+    try:
+        for page in _pages(caller, batch):
+            heads = page.heads
+            came = page.traces if outcomes.keys().isdisjoint(head.id for head in heads) else _new(page.traces, outcomes)
+            outcomes |= {head.id: head.outcome for head in heads}
+            unprocessed.update(page.unprocessed or ())
+            lines.append(b'{"Traces":%b,"UnprocessedTraceIds":[]}' % one_line(came))
+        outcomes |= dict.fromkeys(set(batch) - outcomes.keys() - unprocessed, absent)
+    except RefusedError as error:
+        if error.code != "InvalidRequestException":
+            raise
+        failed = f"refused: {error.reason}"
+    except UnansweredError as error:
+        failed = str(error)
+    finally:
+        folder.append("traces", lines, {"ids": outcomes} if outcomes else None)
+    return Answered(outcomes, failed)
+
+
+def _new(traces: Raw, known: dict[str, str]) -> bytes:
+    """Return the traces of a page without those that an earlier page held already."""
+    parts = msgspec.json.decode(traces, type=list[Raw])
+    new = [part for head, part in zip(heads_of(traces), parts, strict=True) if head.id not in known]
+    return b"[%b]" % b",".join(map(bytes, new))
+
+
+def _pages(caller: Caller, batch: tuple[str, ...]) -> Iterator[_Page]:
+    """Yield the pages of the answer to one batch."""
+    token, seen = "", {""}
+    while True:
+        more = {"NextToken": token} if token else {}
+        page = caller.call("xray", "batch_get_traces", _Page, TraceIds=list(batch), **more)
+        yield page
+        token = page.next_token or ""
+        if not token:
+            return
+        if token in seen:
+            message = f"expected a new page of traces, found the NextToken of an earlier one ({token[:40]!r})"
+            raise UnansweredError(message, operation="BatchGetTraces")
+        seen.add(token)

@@ -1,0 +1,237 @@
+"""Spans of Transaction Search from the log group ``aws/spans``, through CloudWatch Logs Insights."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from tracekit.aws.client import Caller, RefusedError, UnansweredError
+from tracekit.aws.pull.trace_ids import plain, spelled
+from tracekit.aws.pull.windows import Window, split
+from tracekit.aws.pull.workers import run
+from tracekit.errors import PullError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tracekit.aws.pull.folder import PullFolder
+
+LOG_GROUP = "aws/spans"
+AT_ONCE = 50
+_MOST = 10_000  # results of one query
+_LONGEST_S = 24 * 3600
+_PROBE_SHARE, _PROBE_S = 24, (60, 3600)
+SCANNED = "scanned_bytes"
+_RUNNING = {"Scheduled", "Running"}
+
+
+class _Started(Struct):
+    """An answer of StartQuery."""
+
+    id: str = msgspec.field(name="queryId")
+
+
+class _Cell(Struct):
+    """One field of a result."""
+
+    field: str
+    value: str = ""
+
+
+class _Statistics(Struct):
+    """What a query is charged by."""
+
+    scanned: float | None = msgspec.field(name="bytesScanned", default=None)
+
+
+class _Results(Struct):
+    """An answer of GetQueryResults."""
+
+    status: str
+    results: list[list[_Cell]] = []
+    statistics: _Statistics | None = None
+
+
+def scanned_bytes(caller: Caller, window: Window, *, poll_s: float) -> float:
+    """Return how many bytes are scanned by a look through a window, as a query over a small part of it did.
+
+    Parameters
+    ----------
+    caller
+        Makes the calls.
+    window
+        Its middle is asked about: a twenty-fourth of it, a minute at least and an hour at most.
+    poll_s
+        Between two looks at a running query.
+
+    Returns
+    -------
+    float
+        Taken as spread evenly over the window; NaN where the answer does not say.
+    """
+    length = window.end - window.start
+    part = min(length, max(_PROBE_S[0], min(length // _PROBE_SHARE, _PROBE_S[1])))
+    begun = window.start + (length - part) // 2
+    found = _finished(caller, "stats count(*)", Window(begun, begun + part), poll_s)
+    scanned = found.statistics.scanned if found.statistics else None
+    return float("nan") if scanned is None else scanned * length / part
+
+
+def pass_count(trace_count: int) -> int:
+    """Return how often the window is looked through for so many traces: once for their ids where there is none yet.
+
+    Examples
+    --------
+    >>> pass_count(120), pass_count(0)
+    (3, 1)
+    """
+    return max(1, -(-trace_count // AT_ONCE))
+
+
+def window_count(window: Window) -> int:
+    """Return how many queries look through a window once.
+
+    Examples
+    --------
+    >>> window_count(Window(0, 7 * 24 * 3600))
+    7
+    """
+    return len(split(window, _LONGEST_S))
+
+
+def ids_of_service(caller: Caller, service: str, window: Window, *, poll_s: float, at_once: int) -> list[str]:
+    """Return the ids of the traces in which a service has a span.
+
+    Parameters
+    ----------
+    caller
+        Makes the calls.
+    service
+        ``service.name``.
+    window
+        A window whose query fills up is halved.
+    poll_s
+        Between two looks at a running query.
+    at_once
+        Queries at the same time.
+
+    Returns
+    -------
+    list of str
+        As X-Ray spells them.
+    """
+    text = f"filter resource.attributes.service.name = {json.dumps(service)} | fields traceId | dedup traceId"
+    found: dict[str, None] = {}
+    _ask(caller, text, window, "traceId", poll_s, at_once, lambda ids: found.update(dict.fromkeys(map(spelled, ids))))
+    return list(found)
+
+
+def spans_of(
+    caller: Caller,
+    folder: PullFolder,
+    trace_ids: Sequence[str],
+    settled: Callable[[dict[str, str]], None],
+    *,
+    window: Window,
+    poll_s: float,
+    at_once: int,
+) -> dict[str, tuple[str, str]]:
+    """Fetch the spans of traces, fifty ids a query, each span one line of the folder.
+
+    Parameters
+    ----------
+    caller, folder, trace_ids, settled, at_once
+        As in ``batches.fetch``.
+    window
+        When the traces were.
+    poll_s
+        Between two looks at a running query.
+
+    Returns
+    -------
+    dict
+        Nothing: every id is settled as ``returned`` or ``not_found``, or the pull ends with an error.
+    """
+    for low in range(0, len(trace_ids), AT_ONCE):
+        batch = trace_ids[low : low + AT_ONCE]
+        wanted = ",".join(json.dumps(plain(trace_id)) for trace_id in batch)
+        text = f"fields @message | filter traceId in [{wanted}]"
+        came: set[str] = set()
+
+        def keep(spans: list[str], came: set[str] = came) -> None:
+            came.update(spelled(msgspec.json.decode(span, type=_Span).trace_id) for span in spans)
+            folder.append("traces", [" ".join(span.splitlines()).encode() for span in spans])
+
+        _ask(caller, text, window, "@message", poll_s, at_once, keep)
+        outcomes = {trace_id: "returned" if trace_id in came else "not_found" for trace_id in batch}
+        folder.append("traces", [], {"ids": outcomes})
+        settled(outcomes)
+    return {}
+
+
+class _Span(Struct):
+    """A record of the log group."""
+
+    trace_id: str = msgspec.field(name="traceId")
+
+
+def _ask(
+    caller: Caller,
+    text: str,
+    window: Window,
+    field: str,
+    poll_s: float,
+    at_once: int,
+    take: Callable[[list[str]], None],
+) -> None:
+    """Give one field of all results of a query; a window that fills its query is halved."""
+
+    def one(part: Window) -> list[str]:
+        return _query(caller, text, part, field, poll_s)
+
+    def heard(part: Window, values: list[str]) -> list[Window]:
+        if len(values) < _MOST:
+            take(values)
+            return []
+        if not part.halves():
+            message = (
+                f"expected fewer than {_MOST:,} results in the second {part.start_time}, found that many; narrow it"
+            )
+            raise PullError(message, operation="StartQuery")
+        return part.halves()
+
+    run(split(window, _LONGEST_S), one, heard, at_once=at_once, stopped=caller.stopped)
+
+
+def _query(caller: Caller, text: str, window: Window, field: str, poll_s: float) -> list[str]:
+    """Return one field of the results of a query over one window."""
+    found = _finished(caller, text, window, poll_s)
+    return [cell.value for row in found.results for cell in row if cell.field == field]
+
+
+def _finished(caller: Caller, text: str, window: Window, poll_s: float) -> _Results:
+    """Return the results of a query over one window; its end counts, so the last second is left out."""
+    query = {"logGroupName": LOG_GROUP, "startTime": window.start, "endTime": window.end - 1, "limit": _MOST}
+    try:
+        started = caller.call("logs", "start_query", _Started, queryString=text, **query)
+        while True:
+            found = caller.call("logs", "get_query_results", _Results, queryId=started.id)
+            if found.status not in _RUNNING:
+                break
+            caller.sleep(poll_s)
+    except RefusedError as error:
+        if error.code != "ResourceNotFoundException":
+            raise
+        message = (
+            f"expected the log group {LOG_GROUP} in {caller.region}, found none: is Transaction Search switched on?"
+        )
+        raise PullError(message, operation=error.operation, request_id=error.request_id) from None
+    if found.status != "Complete":
+        message = f"expected a query that becomes Complete, found {found.status}; narrow the time and pull again"
+        raise UnansweredError(message, operation="GetQueryResults")
+    if found.statistics and found.statistics.scanned:
+        caller.counts[SCANNED] += int(found.statistics.scanned)
+    return found

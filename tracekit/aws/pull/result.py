@@ -1,0 +1,140 @@
+"""What a pull will take, and what became of every trace that was asked for."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tracekit.aws.prices import USD_PER_READ, USD_PER_SCANNED_BYTE
+from tracekit.aws.pull.batches import AT_ONCE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from tracekit.aws.pull.account import Account
+
+OUTCOMES = ("returned", "partial", "truncated", "not_found", "unprocessed", "failed")
+_CALL_S, _QUERY_S = 0.1, 2.0  # a usual round trip, and a usual query of Logs Insights
+_LARGE, _DEAR_USD = 1_000, 1.0
+
+
+@dataclass(frozen=True)
+class PullEstimate:
+    """What fetching the traces will take.
+
+    Parameters
+    ----------
+    trace_count
+        Traces to fetch.
+    call_count
+        Calls for them.
+    time_s
+        At a tenth of a second a call, two seconds a query of Logs Insights.
+    cost_usd
+        At list prices (``aws/prices.py``): $0.50 a million traces retrieved or scanned, $0.005 a GB that Logs Insights
+        scans; NaN where nobody says how much that is.
+    scanned_bytes
+        What Logs Insights will scan.
+
+    Examples
+    --------
+    >>> print(estimated(50_000, scanned=80_000, at_once=4))
+    50,000 traces in 10,000 calls, about 4.2 minutes, about $0.07
+    >>> print(estimated_logs(500, queries=10, scanned_bytes=440e9, at_once=4))
+    500 traces in 10 queries, about 0.1 minutes, 440.0 GB of logs scanned, about $2.20
+    """
+
+    trace_count: int
+    call_count: int
+    time_s: float
+    cost_usd: float
+    scanned_bytes: float = 0.0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it needs a yes: more than 1,000 traces, or more than a dollar."""
+        return self.trace_count > _LARGE or self.cost_usd > _DEAR_USD
+
+    def __str__(self) -> str:
+        how = "queries" if self.scanned_bytes else "calls"
+        what = f"{self.trace_count:,} traces" if self.trace_count or not self.scanned_bytes else "a look for trace ids"
+        logs = f" {self.scanned_bytes / 1e9:,.1f} GB of logs scanned," if self.scanned_bytes > 0 else ""
+        cost = "at a cost that is not known" if math.isnan(self.cost_usd) else f"about ${self.cost_usd:,.2f}"
+        return f"{what} in {self.call_count:,} {how}, about {self.time_s / 60:,.1f} minutes,{logs} {cost}"
+
+
+def estimated(trace_count: int, *, scanned: int = 0, at_once: int = 4) -> PullEstimate:
+    """Return what fetching so many traces will take, after so many were scanned for their ids."""
+    calls = math.ceil(trace_count / AT_ONCE)
+    return PullEstimate(trace_count, calls, calls * _CALL_S / at_once, (trace_count + scanned) * USD_PER_READ)
+
+
+def estimated_logs(trace_count: int, *, queries: int, scanned_bytes: float, at_once: int = 4) -> PullEstimate:
+    """Return what so many queries of Logs Insights will take; NaN bytes where nobody says how many."""
+    cost = scanned_bytes * USD_PER_SCANNED_BYTE
+    return PullEstimate(trace_count, queries, queries * _QUERY_S / at_once, cost, scanned_bytes)
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What became of every trace that was asked for.
+
+    Parameters
+    ----------
+    folder
+        What ``tracekit.read`` reads.
+    account
+        The outcome of every id, packed; ``accounts`` shows it.
+    calls
+        Calls by operation, ``retries`` and ``throttled`` among them, of this run; and ``scanned_bytes`` of logs.
+    estimate
+        What was expected of this run.
+    notes
+        What else one must know to read the account.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tracekit.aws.pull.account import Account
+    >>> account = Account(["1-58406520-a006649127e371903a2de979", "1-58406521-a006649127e371903a2de980"])
+    >>> account.settle({"1-58406521-a006649127e371903a2de980": "returned"})
+    >>> pull = Pull(Path("pulled"), account, {}, estimated(2))
+    >>> pull
+    Pull(pulled: 2 traces: 1 returned, 1 unprocessed)
+    >>> pull.accounts["outcome"].tolist()
+    ['unprocessed', 'returned']
+    """
+
+    folder: Path
+    account: Account = field(repr=False)
+    calls: dict[str, int] = field(repr=False)
+    estimate: PullEstimate = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def accounts(self) -> pd.DataFrame:
+        """One row an id, indexed by ``trace_id`` (32 hex digits), in the order in which they were asked for.
+
+        ``xray_id``, ``outcome`` (``returned``; ``partial``: a segment was still in progress; ``truncated``: X-Ray
+        stopped adding segments; ``not_found``; ``unprocessed`` at every attempt; ``failed``) and ``reason``.
+        """
+        return self.account.frame()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Ids by outcome."""
+        found = self.account.counts
+        return {outcome: found[outcome] for outcome in OUTCOMES if outcome in found}
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{count:,} {outcome}" for outcome, count in self.counts.items()) or "nothing was asked for"
+        return f"Pull({self.folder}: {len(self.account):,} traces: {parts})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{outcome}</th><td>{count:,}</td></tr>" for outcome, count in self.counts.items())
+        return f"<table><tr><th>{html.escape(str(self.folder))}</th><th>traces</th></tr>{rows}</table>"

@@ -1,0 +1,238 @@
+"""Traces that Transaction Search keeps but does not index: StartTraceRetrieval, then ListRetrievedTraces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tracekit.aws.client import Caller, RefusedError, UnansweredError
+from tracekit.aws.pull.batches import Head, heads_of
+from tracekit.aws.pull.summaries import one_line
+from tracekit.aws.pull.trace_ids import begun_s, spelled
+from tracekit.aws.pull.windows import Window
+from tracekit.aws.pull.workers import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tracekit.aws.pull.folder import PullFolder
+
+AT_ONCE = 100  # ids a retrieval; the model's own limit
+_LONGEST_S = 3600  # retrievals time out after an hour
+_BEFORE_S, _AFTER_S = 600, 86_400
+_RUNNING = {"SCHEDULED", "RUNNING"}
+_WORST = ("returned", "partial", "truncated")
+
+
+class _Started(Struct):
+    """An answer of StartTraceRetrieval."""
+
+    token: str = msgspec.field(name="RetrievalToken")
+
+
+class _Page(Struct):
+    """An answer of ListRetrievedTraces; the traces stay bytes."""
+
+    status: str = msgspec.field(name="RetrievalStatus")
+    traces: Raw = msgspec.field(name="Traces", default=Raw(b"[]"))
+    next_token: str | None = msgspec.field(name="NextToken", default=None)
+    heads: list[Head] = []
+
+    def __post_init__(self) -> None:
+        self.heads = heads_of(self.traces)
+
+
+class _Probabilistic(Struct):
+    """What share of the traces is indexed."""
+
+    percentage: float | None = msgspec.field(name="ActualSamplingPercentage", default=None)
+
+
+class _Rule(Struct):
+    """A rule of any kind."""
+
+    probabilistic: _Probabilistic | None = msgspec.field(name="Probabilistic", default=None)
+
+
+class _IndexingRule(Struct):
+    """A named rule."""
+
+    rule: _Rule | None = msgspec.field(name="Rule", default=None)
+
+
+class _Indexing(Struct):
+    """An answer of GetIndexingRules."""
+
+    rules: list[_IndexingRule] = msgspec.field(name="IndexingRules")
+
+
+class _Destination(Struct):
+    """An answer of GetTraceSegmentDestination."""
+
+    destination: str = msgspec.field(name="Destination")
+    status: str = msgspec.field(name="Status")
+
+
+def is_on(caller: Caller) -> tuple[bool, str]:
+    """Return whether the account sends its segments to CloudWatch Logs, so that X-Ray finds only indexed traces.
+
+    False with the reason where X-Ray does not tell: then nothing is retrieved either.
+    """
+    try:
+        found = caller.call("xray", "get_trace_segment_destination", _Destination)
+    except (RefusedError, UnansweredError) as error:
+        return False, str(error)
+    return (found.destination, found.status) == ("CloudWatchLogs", "ACTIVE"), ""
+
+
+def indexed_share(caller: Caller) -> float | None:
+    """Return the share of traces that X-Ray indexes under Transaction Search; None where it may not be asked."""
+    try:
+        found = caller.call("xray", "get_indexing_rules", _Indexing)
+    except (RefusedError, UnansweredError):
+        return None
+    rules = [one.rule.probabilistic for one in found.rules if one.rule and one.rule.probabilistic]
+    shares = [rule.percentage / 100 for rule in rules if rule.percentage is not None]
+    return shares[0] if shares else None
+
+
+def retrieve(
+    caller: Caller,
+    folder: PullFolder,
+    trace_ids: Sequence[str],
+    settled: Callable[[dict[str, str]], None],
+    *,
+    window: Window | None,
+    trace_format: str,
+    rounds: int,
+    poll_s: float,
+    at_once: int,
+) -> dict[str, tuple[str, str]]:
+    """Retrieve traces from Transaction Search.
+
+    Parameters
+    ----------
+    caller, folder, trace_ids, settled, rounds, at_once
+        As in ``batches.fetch``.
+    window
+        When the traces were; None reads it out of ids that X-Ray's generators made.
+    trace_format
+        ``XRAY`` or ``OTEL``.
+    poll_s
+        Between two looks at a running retrieval.
+
+    Returns
+    -------
+    dict
+        (``failed``, reason) of the ids that are not settled.
+    """
+    left: dict[str, tuple[str, str]] = {}
+    dated: list[str] = []
+    for trace_id in trace_ids:
+        if window is None and begun_s(trace_id) is None:
+            left[trace_id] = ("failed", "its id tells no time, and Transaction Search needs one: give start= and end=")
+        else:
+            dated.append(trace_id)
+    dated.sort(key=lambda trace_id: begun_s(trace_id) or 0)
+
+    def heard(batch: tuple[str, ...], answer: tuple[dict[str, str], str]) -> None:
+        outcomes, failed = answer
+        settled(outcomes)
+        for trace_id in batch:
+            left.pop(trace_id, None)
+            if trace_id not in outcomes:
+                left[trace_id] = ("failed", failed)
+
+    def one(batch: tuple[str, ...]) -> tuple[dict[str, str], str]:
+        return _batch(caller, folder, batch, window or _around(batch), trace_format, rounds, poll_s)
+
+    batches = [tuple(dated[low : low + AT_ONCE]) for low in range(0, len(dated), AT_ONCE)]
+    run(batches, one, heard, at_once=at_once, stopped=caller.stopped)
+    return left
+
+
+def _around(batch: Sequence[str]) -> Window:
+    """Return a window around the times in the ids of a batch."""
+    seconds = [begun_s(trace_id) or 0 for trace_id in batch]
+    return Window(min(seconds) - _BEFORE_S, max(seconds) + _AFTER_S)
+
+
+def _batch(
+    caller: Caller,
+    folder: PullFolder,
+    batch: tuple[str, ...],
+    window: Window,
+    trace_format: str,
+    rounds: int,
+    poll_s: float,
+) -> tuple[dict[str, str], str]:
+    """Return the outcomes of up to 100 ids, or why there are none."""
+    failed = ""
+    for attempt in range(rounds):
+        if attempt:
+            caller.pause(attempt - 1)
+        try:
+            return _once(caller, folder, batch, window, trace_format, poll_s), ""
+        except UnansweredError as error:
+            failed = str(error)
+        except RefusedError as error:
+            if error.code not in {"InvalidRequestException", "ResourceNotFoundException"}:
+                raise
+            failed = f"refused: {error.reason}"
+    return {}, failed
+
+
+def _once(
+    caller: Caller, folder: PullFolder, batch: tuple[str, ...], window: Window, trace_format: str, poll_s: float
+) -> dict[str, str]:
+    """Retrieve a batch once, and write its pages as they come; a trace may come in several of them."""
+    started = caller.call(
+        "xray",
+        "start_trace_retrieval",
+        _Started,
+        TraceIds=list(batch),
+        StartTime=window.start_time,
+        EndTime=window.end_time,
+    )
+    page = _finished(caller, started.token, trace_format, poll_s)
+    outcomes: dict[str, str] = {}
+    seen = {""}
+    while True:
+        for head in page.heads:
+            outcomes[spelled(head.id)] = max(outcomes.get(spelled(head.id), "returned"), head.outcome, key=_WORST.index)
+        line = b'{"RetrievalStatus":"COMPLETE","Traces":%b}' % one_line(page.traces)
+        token = page.next_token or ""
+        if not token:
+            outcomes |= dict.fromkeys(set(batch) - outcomes.keys(), "not_found")
+            folder.append("traces", [line], {"ids": outcomes})
+            return outcomes
+        folder.append("traces", [line])
+        if token in seen:
+            message = f"expected a new page of retrieved traces, found the NextToken of an earlier one ({token[:40]!r})"
+            raise UnansweredError(message, operation="ListRetrievedTraces")
+        seen.add(token)
+        page = _page(caller, started.token, trace_format, token)
+
+
+def _finished(caller: Caller, retrieval: str, trace_format: str, poll_s: float) -> _Page:
+    """Return the first page of a retrieval once it is complete."""
+    waited = 0.0
+    while True:
+        page = _page(caller, retrieval, trace_format, "")
+        if page.status == "COMPLETE":
+            return page
+        if page.status not in _RUNNING or waited > _LONGEST_S:
+            message = f"expected a retrieval that becomes COMPLETE, found {page.status} after {waited:.0f} s"
+            raise UnansweredError(message, operation="ListRetrievedTraces")
+        caller.sleep(poll_s)
+        waited += max(poll_s, 0.01)
+
+
+def _page(caller: Caller, retrieval: str, trace_format: str, token: str) -> _Page:
+    """Return one page of a retrieval."""
+    more = {"NextToken": token} if token else {}
+    return caller.call(
+        "xray", "list_retrieved_traces", _Page, RetrievalToken=retrieval, TraceFormat=trace_format, **more
+    )

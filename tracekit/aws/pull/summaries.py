@@ -1,0 +1,204 @@
+"""Which traces there are: GetTraceSummaries over windows, page by page, each page kept as it comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tracekit.aws.client import Caller, RefusedError, UnansweredError
+from tracekit.aws.pull.windows import Window, split
+from tracekit.aws.pull.workers import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracekit.aws.pull.folder import PullFolder
+
+_TIMES_A_WINDOW = 3
+
+
+class _Head(Struct):
+    """What identifies a summary."""
+
+    id: str = msgspec.field(name="Id")
+
+
+class _Page(Struct):
+    """An answer of GetTraceSummaries; the summaries stay bytes."""
+
+    summaries: Raw = msgspec.field(name="TraceSummaries")
+    next_token: str | None = msgspec.field(name="NextToken", default=None)
+    scanned: int | None = msgspec.field(name="TracesProcessedCount", default=None)
+    heads: list[_Head] = []
+
+    def __post_init__(self) -> None:
+        self.heads = msgspec.json.decode(self.summaries, type=list[_Head])
+
+
+@dataclass
+class Found:
+    """What the windows held.
+
+    Parameters
+    ----------
+    ids
+        Trace ids in the order in which they came.
+    done
+        Windows read to their end.
+    halved
+        Windows that were too long for X-Ray.
+    tokens
+        Where to go on in the others.
+    scanned
+        Traces that X-Ray looked at.
+    """
+
+    ids: dict[str, None] = field(default_factory=dict)
+    done: set[Window] = field(default_factory=set)
+    halved: set[Window] = field(default_factory=set)
+    tokens: dict[Window, str] = field(default_factory=dict)
+    scanned: int = 0
+
+    def take(self, entry: dict[str, Any]) -> None:
+        """Take an entry of the journal."""
+        if "halved" in entry:
+            self.halved.add(Window(*entry["halved"]))
+        if "window" in entry:
+            window = Window(*entry["window"])
+            self.ids.update(dict.fromkeys(entry["found"]))
+            self.scanned += entry["scanned"]
+            self.tokens[window] = entry["next"]
+            if not entry["next"]:
+                self.done.add(window)
+
+
+def enumerate_ids(caller: Caller, folder: PullFolder, whole: Window, request: dict[str, Any], *, at_once: int) -> Found:
+    """Return the ids of all traces that match in a time.
+
+    Parameters
+    ----------
+    caller
+        Makes the calls.
+    folder
+        Keeps the pages, and knows those of an earlier time.
+    whole
+        Any length: it is split at six hours, and a window that X-Ray finds too long is halved.
+    request
+        ``TimeRangeType``, ``FilterExpression``, ``Sampling``, ``SamplingStrategy``.
+    at_once
+        How many windows are read at the same time.
+
+    Returns
+    -------
+    Found
+        Every window is done.
+
+    Raises
+    ------
+    PullError
+        X-Ray refuses, throttles for ever, or never gives a usable answer.
+    """
+    found = Found()
+    for entry in folder.entries():
+        found.take(entry)
+    pending = list(_open(split(whole), found))
+
+    def read(window: Window) -> list[dict[str, Any]] | None:
+        return _read(caller, folder, window, request, found.tokens.get(window, ""))
+
+    def heard(window: Window, entries: list[dict[str, Any]] | None) -> Iterable[Window]:
+        for entry in entries or ():
+            found.take(entry)
+        if entries is not None:
+            return []
+        found.halved.add(window)
+        folder.append("summaries", [], {"halved": window})
+        return window.halves()
+
+    run(pending, read, heard, at_once=at_once, stopped=caller.stopped)
+    return found
+
+
+def _open(windows: Iterable[Window], found: Found) -> Iterable[Window]:
+    """Yield the windows that are still to be read."""
+    todo = list(windows)[::-1]
+    while todo:
+        window = todo.pop()
+        if window in found.halved:
+            todo += window.halves()[::-1]
+        elif window not in found.done:
+            yield window
+
+
+def _read(
+    caller: Caller, folder: PullFolder, window: Window, request: dict[str, Any], token: str
+) -> list[dict[str, Any]] | None:
+    """Return what the journal was told about a window; None where X-Ray finds it too long."""
+    failures = 0
+    while True:
+        try:
+            return _pages(caller, folder, window, request, token)
+        except RefusedError as error:
+            if _is_too_long(error) and not token and window.halves():
+                return None
+            if not token or error.code != "InvalidRequestException":
+                raise  # else it was a token of an earlier time, which is no longer known
+        except UnansweredError:
+            failures += 1
+            if failures == _TIMES_A_WINDOW:
+                raise
+            caller.pause(failures - 1)
+        token = ""
+
+
+def _pages(
+    caller: Caller, folder: PullFolder, window: Window, request: dict[str, Any], token: str
+) -> list[dict[str, Any]]:
+    """Read the pages of a window to the last one."""
+    entries: list[dict[str, Any]] = []
+    seen = {token}
+    while True:
+        more = {"NextToken": token} if token else {}
+        page = caller.call(
+            "xray",
+            "get_trace_summaries",
+            _Page,
+            StartTime=window.start_time,
+            EndTime=window.end_time,
+            **request,
+            **more,
+        )
+        ids = [head.id for head in page.heads]
+        token = page.next_token or ""
+        if token in seen and token:
+            message = (
+                f"expected a new page of summaries, found the NextToken of an earlier one ({token[:40]!r})"
+                f" in the window from {window.start_time} to {window.end_time}; pull into the same folder again"
+            )
+            raise UnansweredError(message, operation="GetTraceSummaries")
+        seen.add(token)
+        entry = {"window": window, "found": ids, "next": token, "scanned": page.scanned or len(ids)}
+        folder.append("summaries", [b'{"TraceSummaries":%b}' % one_line(page.summaries)], entry)
+        entries.append(entry)
+        if not token:
+            return entries
+
+
+def _is_too_long(error: RefusedError) -> bool:
+    """Return whether X-Ray refuses a window for its length: the text is documented nowhere."""
+    text = error.reason.lower()
+    return error.code == "InvalidRequestException" and any(word in text for word in ("range", "window", "longer"))
+
+
+def one_line(raw: bytes | Raw) -> bytes:
+    """Return JSON without line breaks: outside of texts they mean nothing, and inside there are none.
+
+    Examples
+    --------
+    >>> one_line(b"[1," + bytes([10]) + b"2]")
+    b'[1, 2]'
+    """
+    return bytes(raw).replace(b"\n", b" ").replace(b"\r", b" ")

@@ -1,0 +1,1 @@
+"""X-Ray's sampling rules: as written, checked, and compared with the traffic."""

@@ -1,0 +1,347 @@
+"""The tracer's tables of REL06-BP07: spans and summaries from DynamoDB and Kinesis, and what the tracer would say."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tracekit.aws.audit.calls import Reader
+from tracekit.aws.tracer.records import Record, records_of, span_of, trace_id_of
+from tracekit.errors import LoadError, PullError
+from tracekit.findings import Estimate, Finding, Findings
+from tracekit.stats.intervals import wilson
+from tracekit.traces import TraceSet
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+
+_REQUIRED = ("trace_id", "span_id", "name", "start_ns", "end_ns")
+_SUMMARY = (
+    "start_time",
+    "end_time",
+    "duration_ms",
+    "service_count",
+    "span_count",
+    "error_count",
+    "root_operation",
+    "services",
+)
+_EXEMPLARS = 5
+_STATE = ".state.json"
+
+
+@dataclass(frozen=True)
+class TracerTables:
+    """What the tracer wrote.
+
+    Parameters
+    ----------
+    traces
+        The spans.  Their inclusion probability is not recorded; the tracer of the document writes every span whatever
+        its sampling flag says, so ``traces.with_weights(1)`` holds for it.
+    summaries
+        One row a trace summary, indexed by ``trace_id``: ``start_time``, ``end_time``, ``duration_ms``,
+        ``service_count``, ``span_count``, ``error_count``, ``root_operation``, ``services``.
+    quarantined
+        One row a record that could not be used: ``source``, ``record``, ``problem``.
+    counts
+        ``seen`` = ``spans`` + ``merged`` + ``summaries`` + ``quarantined``.
+
+    Examples
+    --------
+    >>> span = {"trace_id": "1732170000-00f067aa0ba902b7", "span_id": "a1", "operation_name": "GET /"}
+    >>> tables = read_tracer([{**span, "service_name": "web", "timestamp": "2024-11-21T06:20:00", "duration_ms": 6200}])
+    >>> tables
+    TracerTables(1 spans, 0 merged, 0 summaries, 0 quarantined)
+    >>> print(tables.insights()[0].headline)
+    1 of 1 traces took longer than 5,000 ms.
+    """
+
+    traces: TraceSet
+    summaries: pd.DataFrame = field(repr=False)
+    quarantined: pd.DataFrame = field(repr=False)
+    counts: dict[str, int] = field(repr=False)
+
+    def insights(self, *, slow_ms: float = 5000, error_count: int = 0, service_count: int = 5) -> Findings:
+        """Say what the tracer would have said about its traces.
+
+        Parameters
+        ----------
+        slow_ms
+            Traces that take longer are slow.
+        error_count
+            Traces with more failed spans have errors.
+        service_count
+            Traces with more services are wide.
+
+        Returns
+        -------
+        Findings
+            ``tracer.slow_trace``, ``tracer.trace_errors`` and ``tracer.high_service_count``, each with the share of
+            traces, its interval and the traces that show it best; also where there are none.
+
+        Notes
+        -----
+        The tracer of the document never writes its root spans, so duration runs from the first start to the last end.
+        """
+        summary = self.traces.summary
+        starts = self.traces.forest.starts[:-1]
+        spans = self.traces.columns.spans
+        took = (
+            (_ends(self.traces, starts) - np.minimum.reduceat(spans.start_ns, starts)) / 1e6
+            if len(starts)
+            else np.zeros(0)
+        )
+        limits = {
+            "slow_trace": (took, slow_ms, "warning", f"took longer than {slow_ms:,.0f} ms"),
+            "trace_errors": (
+                summary["error_count"].to_numpy(),
+                error_count,
+                "critical",
+                f"contain more than {error_count} failed spans" if error_count else "contain a failed span",
+            ),
+            "high_service_count": (
+                summary["service_count"].to_numpy(),
+                service_count,
+                "info",
+                f"span more than {service_count} services",
+            ),
+        }
+        return Findings([self._insight(name, *limit) for name, limit in limits.items()])
+
+    def _insight(self, name: str, values: Array, limit: float, severity: Any, words: str) -> Finding:
+        """Return one insight over all traces."""
+        count = len(values)
+        rows = np.flatnonzero(values > limit)
+        rows = rows[np.argsort(-values[rows], kind="stable")]
+        ids = np.asarray(self.traces.trace_ids, dtype=object)[rows] if count else np.zeros(0, object)
+        share = len(rows) / count if count else 0.0
+        low, high = wilson(share, count) if count else (0.0, 1.0)
+        return Finding(
+            f"tracer.{name}",
+            severity if len(rows) else "info",
+            f"{len(rows):,} of {count:,} traces {words}.",
+            Estimate(share, "ratio", float(low), float(high), count) if count else None,
+            pd.DataFrame({"trace_id": ids, "value": values[rows], "limit": limit}),
+            tuple(ids[:_EXEMPLARS]),
+            remedy="Look at the traces named." if len(rows) else "",
+            code="tk.read_tracer(source).insights()",
+        )
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{self.counts[name]:,} {name}" for name in ("spans", "merged", "summaries", "quarantined"))
+        return f"TracerTables({parts})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.quarantined.head(10).to_html(index=False)}"
+
+
+def _ends(traces: TraceSet, starts: Array) -> Array:
+    """Return the last end of every trace; a span that is not finished ends where it starts."""
+    spans = traces.columns.spans
+    return np.asarray(np.maximum.reduceat(np.where(traces.has_duration, spans.end_ns, spans.start_ns), starts))
+
+
+def read_tracer(source: Any) -> TracerTables:
+    """Read what the tracer of REL06-BP07 wrote: spans, trace summaries, and records of its Kinesis stream.
+
+    Parameters
+    ----------
+    source
+        A file or a folder (of ``pull_tracer``, of ``aws dynamodb scan``, of DynamoDB's export to S3, of ``aws kinesis
+        get-records``, of Firehose; gzip or not), bytes, or the records themselves.
+
+    Returns
+    -------
+    TracerTables
+        ``.traces``, ``.summaries``, ``.quarantined``.
+
+    Raises
+    ------
+    LoadError
+        Nothing there that the tracer could have written.
+
+    Notes
+    -----
+    Ids of the tracer (seconds, a dash, 16 hex digits) become 32 hex digits; as written they are the attribute
+    ``tracer.trace_id``.  Logs of spans are the attribute ``tracer.logs``, as JSON.  A span of table and stream is one
+    span; the table's record, which says more, is kept.  Source: REL06-BP07, its listing.
+
+    Examples
+    --------
+    >>> record = {"trace_id": "1732170000-00f067aa0ba902b7", "span_id": "a1", "start_time": "2024-11-21T06:20:00.5"}
+    >>> record |= {"end_time": "2024-11-21T06:20:00.75", "span_kind": "client", "status": "timeout", "tags": {"n": 1}}
+    >>> spans = read_tracer([record]).traces.spans
+    >>> spans[["duration_ns", "kind", "status_code"]].to_dict("records")
+    [{'duration_ns': 250000000, 'kind': 'CLIENT', 'status_code': 'ERROR'}]
+    """
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    summaries: dict[str, dict[str, Any]] = {}
+    bad: list[tuple[str, int, str]] = []
+    seen = merged = 0
+    for record in _found(source):
+        seen += 1
+        if not record.problem and _is_summary(record.value):
+            summaries[trace_id_of(record.value["trace_id"])] = record.value
+            continue
+        row, problem = span_of(record.value) if not record.problem else ({}, record.problem)
+        if problem:
+            bad.append((record.source, record.number, problem))
+            continue
+        key = (row["trace_id"], row["span_id"].rjust(16, "0"))
+        merged += key in rows
+        if key not in rows or len(row) >= len(rows[key]):
+            rows[key] = row
+    if not seen:
+        raise LoadError(f"expected records of the tracer, found none in {source!r:.120}", source=str(source)[:120])
+    counts = {"seen": seen, "spans": len(rows), "merged": merged, "quarantined": len(bad)}
+    counts["summaries"] = seen - len(rows) - merged - len(bad)
+    quarantined = pd.DataFrame(bad, columns=["source", "record", "problem"])
+    return TracerTables(
+        TraceSet.from_spans(_frame(list(rows.values()))), _summary_frame(summaries), quarantined, counts
+    )
+
+
+def _found(source: Any) -> list[Record]:
+    """Return the records of a source; LoadError for a path that is not there."""
+    try:
+        return list(records_of(source))
+    except OSError as error:
+        message = f"expected records of the tracer, found none at {source}: {error.strerror}"
+        raise LoadError(message, source=str(source)) from error
+
+
+def _is_summary(value: Any) -> bool:
+    """Return whether a record is the summary of a trace."""
+    return (
+        isinstance(value, dict)
+        and "span_count" in value
+        and "span_id" not in value
+        and bool(trace_id_of(value.get("trace_id")))
+    )
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return rows as a frame of spans, whole numbers kept whole."""
+    frame = pd.DataFrame(rows, columns=None if rows else list(_REQUIRED)).astype(object)
+    for column in ("start_ns", "end_ns"):
+        frame[column] = frame[column].astype("Int64")
+    return frame
+
+
+def _summary_frame(summaries: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Return the summaries, times in UTC."""
+    frame = pd.DataFrame(
+        [[one.get(name) for name in _SUMMARY] for one in summaries.values()],
+        columns=list(_SUMMARY),
+        index=pd.Index(list(summaries), name="trace_id", dtype=object),
+    )
+    for name in ("start_time", "end_time"):
+        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601", errors="coerce")
+    frame["duration_ms"] = pd.to_numeric(frame["duration_ms"], errors="coerce").astype("float64")
+    for name in ("service_count", "span_count", "error_count"):
+        frame[name] = pd.to_numeric(frame[name], errors="coerce").astype("Int64")
+    return frame
+
+
+def pull_tracer(
+    table: str,
+    folder: str | Path,
+    *,
+    session: Any = None,
+    region: str | None = None,
+    profile: str | None = None,
+    page: int = 1000,
+) -> Path:
+    """Copy a table of the tracer into a folder that ``read_tracer`` reads; a stopped copy goes on where it was.
+
+    Parameters
+    ----------
+    table
+        Of DynamoDB: spans or traces.
+    folder
+        Where the pages go, one file each.
+    session, region, profile
+        As boto3 takes them.
+    page
+        Items a page, at most.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    PullError
+        DynamoDB refuses, or credentials are missing; what came stays, and calling again goes on from there.
+    ValueError
+        The folder holds another table, or a page of less than one item.
+
+    Notes
+    -----
+    Only ``Scan`` is called, page after page; a scan reads and is charged for every item.  Pages appear whole or not.
+
+    Examples
+    --------
+    >>> pull_tracer("trace-spans", "spans", page=0)
+    Traceback (most recent call last):
+    ...
+    ValueError: expected a page of 1 item or more, found 0
+    """
+    if page < 1:
+        raise ValueError(f"expected a page of 1 item or more, found {page}")
+    folder = Path(folder)
+    state = _state(folder, table)
+    if state["done"]:
+        return folder
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
+
+    client = Reader(session, region=region, profile=profile).client("dynamodb")
+    while not state["done"]:
+        more = {"ExclusiveStartKey": state["next"]} if state["next"] else {}
+        try:
+            answer = client.scan(TableName=table, Limit=page, **more)
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            message = f"expected a page of table {table}, found {code}; call again with {folder}: it goes on"
+            raise PullError(message, operation="Scan") from None
+        except (BotoCoreError, OSError) as error:
+            message = f"expected a page of table {table}, found {type(error).__name__}; call again with {folder}"
+            raise PullError(message, operation="Scan") from None
+        lines = "".join(json.dumps({"Item": item}, default=_text) + "\n" for item in answer.get("Items", ()))
+        _whole(folder / f"page-{state['page']:06}.jsonl", lines)
+        after = answer.get("LastEvaluatedKey")
+        state = {"table": table, "page": state["page"] + 1, "next": after, "done": not after}
+        _whole(folder / _STATE, json.dumps(state))
+    return folder
+
+
+def _state(folder: Path, table: str) -> dict[str, Any]:
+    """Return where a copy stands."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _STATE
+    if not path.exists():
+        return {"table": table, "page": 1, "next": None, "done": False}
+    state = dict(json.loads(path.read_text(encoding="utf-8")))
+    if state["table"] != table:
+        raise ValueError(f"expected a folder of table {table}, found {state['table']} in {folder}")
+    return state
+
+
+def _whole(path: Path, text: str) -> None:
+    """Write a file that is whole as soon as it has its name."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _text(value: Any) -> str:
+    """Return bytes and other things as text."""
+    return value.hex() if isinstance(value, bytes) else str(value)

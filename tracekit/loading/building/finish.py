@@ -1,0 +1,324 @@
+"""From what the builder collected to a TraceSet: sort, fold duplicates, resolve parents, mark what is odd.
+
+Nothing is repaired here: times stay, spans stay, except for copies of the same record, which are merged and counted.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from tracekit.columns import (
+    Array,
+    Columns,
+    EventColumns,
+    LinkColumns,
+    Ragged,
+    SpanColumns,
+)
+from tracekit.forest import Forest, grow
+from tracekit.frames import hexes
+from tracekit.loading.building.ledger import CATALOGUE, NOWHERE, Ledger, Position, issues_frame, sources_frame
+from tracekit.loading.building.pool import mix
+from tracekit.loading.time_units import UnitVote, odd_ones, scaled
+from tracekit.schema import ParentState, Quality
+from tracekit.traces import TraceSet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.loading.building.builder import Builder
+
+TOLD = (  # the codes that ``settle`` tells, in the order in which it does
+    *("TIME_UNIT", "DUP_IDENTICAL", "DUP_SUPERSEDED", "DUP_CONFLICT"),
+    *("DUR_NEGATIVE", "DUR_ZERO", "DUR_ABSURD", "TIME_FUTURE", "TIME_ZERO", "TIME_MISSING_END"),
+    *("CHILD_OUTSIDE_PARENT", "PARENT_MISSING", "PARENT_SELF", "PARENT_CYCLE", "MULTI_ROOT", "NO_ROOT"),
+)
+_DAY_NS = 86_400 * 10**9
+_ABSURD_NS = 30 * _DAY_NS
+
+Part = TypeVar("Part", SpanColumns, EventColumns, LinkColumns)
+
+
+def finish(builder: Builder, time_unit: str | None = None) -> TraceSet:
+    """Return everything the builder holds as a TraceSet.
+
+    Parameters
+    ----------
+    builder
+        What it holds is taken out of it.
+    time_unit
+        The unit of the times in the sources, where they are not nanoseconds: ``us``, ``ms`` or ``s``.
+
+    Returns
+    -------
+    TraceSet
+        Sorted, with sources and issues.
+
+    Raises
+    ------
+    LoadError
+        All times of a source are in another unit and ``time_unit`` was not given (``TIME_UNIT``).
+    """
+    return settle(gather(builder), builder.ledgers, time_unit)
+
+
+def gather(builder: Builder, *, keep_pending: bool = False) -> Columns:
+    """Return what the builder holds as columns in order of arrival, attributes folded."""
+    batch = builder.take_columns(keep_pending=keep_pending)
+    resources, resource_attributes = builder.resource_tables()
+    scopes, scope_attributes = builder.scope_tables()
+    kv, new_code = builder.attributes.table()
+    columns = Columns(
+        spans=batch.spans,
+        attributes=batch.attributes,
+        events=batch.events,
+        event_attributes=batch.event_attributes,
+        links=batch.links,
+        link_attributes=batch.link_attributes,
+        resources=resources,
+        resource_attributes=resource_attributes,
+        scopes=scopes,
+        scope_attributes=scope_attributes,
+        kv=kv,
+        names=builder.names.list(),
+        texts=builder.texts.list(),
+        facts=builder.trace_facts(),
+        sources=sources_frame([]),
+        issues=issues_frame([]),
+    )
+    return columns if new_code is None else recoded(columns, new_code)
+
+
+def recoded(columns: Columns, new_code: Array) -> Columns:
+    """Return the columns with other attribute codes, in the tables of all owners."""
+
+    def moved(table: Ragged) -> Ragged:
+        return Ragged(table.offsets, new_code[table.codes] if len(table.codes) else table.codes)
+
+    return replace(
+        columns,
+        attributes=moved(columns.attributes),
+        event_attributes=moved(columns.event_attributes),
+        link_attributes=moved(columns.link_attributes),
+        resource_attributes=moved(columns.resource_attributes),
+        scope_attributes=moved(columns.scope_attributes),
+    )
+
+
+def concat(table: type[Part], kinds: Sequence[type], parts: list[Part]) -> Part:
+    """Return tables end to end; the list is emptied so that no column is held twice."""
+    columns: list[list[Array]] = [[np.zeros(0, kind)] for kind in kinds]
+    for part in parts:
+        for pieces, column in zip(columns, fields(part), strict=True):
+            pieces.append(getattr(part, column.name))
+    parts.clear()
+    columns.reverse()
+    return table(*(np.concatenate(columns.pop(), dtype=kind, casting="unsafe") for kind in kinds))
+
+
+def concat_ragged(parts: list[Ragged]) -> Ragged:
+    """Return attribute tables end to end."""
+    counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
+    return Ragged.from_counts(counts, np.concatenate([np.zeros(0, np.int32), *(part.codes for part in parts)]))
+
+
+def settle(
+    columns: Columns, ledgers: list[Ledger], time_unit: str | None = None, minorities: Array | None = None
+) -> TraceSet:
+    """Return columns in order of arrival as a TraceSet; what is found on the way goes to the ledgers.
+
+    Parameters
+    ----------
+    columns
+        Whole traces.
+    ledgers
+        One a source.
+    time_unit
+        The unit of all times, where it is known.
+    minorities
+        Sources with some times in another unit (``UnitVote.minorities``), where a vote on more than these columns has
+        been taken already.
+    """
+    if time_unit is not None:
+        columns = scaled(columns, time_unit)
+    elif minorities is None:
+        vote = UnitVote()
+        vote.add(columns.spans)
+        minorities = vote.minorities(ledgers)
+    columns = columns.take_in_order(_order(columns.spans))
+    if time_unit is None and minorities is not None:
+        columns = _without_other_units(columns, minorities, ledgers)
+    columns = _without_copies(columns, ledgers)
+    columns = replace(columns, spans=replace(columns.spans, quality=_durations(columns.spans, ledgers)))
+    forest = grow(columns.spans)
+    columns = replace(columns, spans=replace(columns.spans, quality=_outside(columns.spans, forest, ledgers)))
+    _tell_parents(columns.spans, forest, ledgers)
+    return TraceSet(replace(columns, sources=sources_frame(ledgers), issues=issues_frame(ledgers)), forest=forest)
+
+
+def _order(spans: SpanColumns) -> Array:
+    """Return the rows by (trace id, start, order of arrival)."""
+    return np.lexsort((spans.start_ns, spans.trace_lo, spans.trace_hi))
+
+
+def tell(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, action: str = "accepted") -> None:
+    """Write one issue a source for spans that share an oddity, with the one of the lowest ids as the example."""
+    for source in np.unique(spans.source[rows]):
+        mine = rows[spans.source[rows] == source]
+        first = _lowest(spans, mine)
+        trace_id = hexes(spans.trace_hi[first], spans.trace_lo[first])[0]
+        at = Position(int(spans.record_number[first[0]]), int(spans.byte_offset[first[0]]))
+        say(ledgers[source], code, len(mine), trace_id, hexes(spans.span_id[first])[0], action, at)
+
+
+def _lowest(spans: SpanColumns, rows: Array) -> Array:
+    """Return the row of the lowest trace id, of its lowest span id, of that one's first record."""
+    for column in (spans.trace_hi, spans.trace_lo, spans.span_id, spans.record_number, spans.byte_offset):
+        values = column[rows]
+        rows = rows[values == values.min()]
+    return rows[:1]
+
+
+def say(
+    ledger: Ledger, code: str, count: int, trace_id: str, span_id: str, action: str, at: Position = NOWHERE
+) -> None:
+    """Write one issue for so many spans, one of them as the example."""
+    what = "trace" if code in {"MULTI_ROOT", "NO_ROOT"} else "span"
+    message = f"{count:,} {what}{'s' * (count != 1)}: {CATALOGUE[code][1]}"
+    ledger.issue(code, message, at=at, action=action, trace_id=trace_id, span_id=span_id, count=count)
+
+
+def _without_other_units(columns: Columns, minorities: Array, ledgers: list[Ledger]) -> Columns:
+    """Quarantine the spans of these sources whose times are in another unit than the rest."""
+    rows = odd_ones(columns.spans, minorities)
+    if not len(rows):
+        return columns
+    tell(ledgers, columns.spans, rows, "TIME_UNIT", "quarantined")
+    for source, count in zip(*np.unique(columns.spans.source[rows], return_counts=True), strict=True):
+        ledgers[source].quarantined += int(count)
+    return columns.take(np.delete(np.arange(len(columns.spans)), rows))
+
+
+# -------------------------------------------------------------------- duplicates
+
+
+def _without_copies(columns: Columns, ledgers: list[Ledger]) -> Columns:
+    """Merge copies of one record, drop unfinished records that were finished later, mark spans that share ids."""
+    spans = columns.spans
+    key = mix([spans.trace_hi, spans.trace_lo, spans.span_id, spans.quality & Quality.SHARED])
+    arranged = np.sort(key)
+    twice = np.unique(arranged[1:][arranged[1:] == arranged[:-1]])
+    if not len(twice):
+        return columns
+    rows = np.flatnonzero(np.isin(key, twice))
+    group = np.unique(key[rows], return_inverse=True)[1]
+    content = _content(columns, rows)
+    copies = _later_of_equal(np.stack([group.astype(np.uint64), content]))
+    unfinished = (spans.quality[rows] & Quality.IN_PROGRESS) != 0
+    finished = np.zeros(int(group.max()) + 1, bool)
+    finished[group[~unfinished]] = True
+    superseded = unfinished & finished[group] & ~copies
+    kept_group = group[~copies & ~superseded]
+    conflict = np.bincount(kept_group, minlength=len(finished))[group] > 1
+    for dropped, code in ((rows[copies], "DUP_IDENTICAL"), (rows[superseded], "DUP_SUPERSEDED")):
+        tell(ledgers, spans, dropped, code, "merged")
+        for source, count in zip(*np.unique(spans.source[dropped], return_counts=True), strict=True):
+            ledgers[source].merged += int(count)
+    clash = rows[conflict & ~copies & ~superseded]
+    tell(ledgers, spans, clash, "DUP_CONFLICT")
+    quality = spans.quality.copy()
+    quality[clash] |= np.uint32(Quality.DUPLICATE)
+    keep = np.ones(len(spans), bool)
+    keep[rows[copies | superseded]] = False
+    return replace(columns, spans=replace(spans, quality=quality)).take(np.flatnonzero(keep))
+
+
+def _later_of_equal(pairs: Array) -> Array:
+    """Return which columns of a two-row array repeat an earlier one."""
+    order = np.lexsort((np.arange(pairs.shape[1]), pairs[1], pairs[0]))
+    same = np.zeros(pairs.shape[1], bool)
+    same[order[1:]] = (pairs[:, order[1:]] == pairs[:, order[:-1]]).all(axis=0)
+    return same
+
+
+def _content(columns: Columns, rows: Array) -> Array:
+    """Return a 64-bit hash of everything a span says, attributes in any order; provenance is left out."""
+    part = columns.take(rows)
+    provenance = {"source", "record_number", "byte_offset", "quality"}
+    own = [getattr(part.spans, column.name) for column in fields(SpanColumns) if column.name not in provenance]
+    quality = part.spans.quality & ~np.uint32(Quality.DUPLICATE)
+    events = mix([part.events.time_ns, part.events.name, _bag(part.event_attributes)])
+    links = mix(
+        [part.links.trace_hi, part.links.trace_lo, part.links.span_id, part.links.relation, _bag(part.link_attributes)]
+    )
+    sums = [_bag(part.attributes)]
+    for hashes, owner in ((events, part.events.span_row), (links, part.links.span_row)):
+        total = np.zeros(len(rows), np.uint64)
+        with np.errstate(over="ignore"):
+            np.add.at(total, owner, hashes)
+        sums.append(total)
+    return mix([*own, quality, *sums])
+
+
+def _bag(table: Ragged) -> Array:
+    """Return a hash of each row's attribute codes that does not depend on their order."""
+    if not len(table.codes):
+        return np.zeros(len(table), np.uint64)
+    with np.errstate(over="ignore"):
+        running = np.concatenate((np.zeros(1, np.uint64), np.cumsum(mix([table.codes]), dtype=np.uint64)))
+        return np.asarray(running[table.offsets[1:]] - running[table.offsets[:-1]])
+
+
+# -------------------------------------------------------------------- what is odd
+
+
+def _durations(spans: SpanColumns, ledgers: list[Ledger]) -> Array:
+    """Return the quality bits with those about the span's own times."""
+    quality = spans.quality.copy()
+    timed = (quality & (Quality.NO_START | Quality.NO_END)) == 0
+    duration = spans.end_ns - spans.start_ns
+    tomorrow = time.time_ns() + _DAY_NS
+    tests = (
+        (timed & (duration < 0), Quality.DURATION_NEGATIVE, "DUR_NEGATIVE"),
+        (timed & (duration == 0), Quality.DURATION_ZERO, "DUR_ZERO"),
+        (timed & (duration > _ABSURD_NS), Quality.DURATION_ABSURD, "DUR_ABSURD"),
+        (spans.start_ns > tomorrow, Quality.TIME_FUTURE, "TIME_FUTURE"),
+    )
+    for mask, bit, code in tests:
+        quality[mask] |= np.uint32(bit)
+        tell(ledgers, spans, np.flatnonzero(mask), code)
+    tell(ledgers, spans, np.flatnonzero(quality & Quality.NO_START), "TIME_ZERO")
+    open_end = (quality & Quality.NO_END) != 0
+    tell(ledgers, spans, np.flatnonzero(open_end & ((quality & Quality.IN_PROGRESS) == 0)), "TIME_MISSING_END")
+    return quality
+
+
+def _outside(spans: SpanColumns, forest: Forest, ledgers: list[Ledger]) -> Array:
+    """Return the quality bits with the one for spans that run outside their parent."""
+    quality = spans.quality.copy()
+    child = np.flatnonzero(forest.parent_row >= 0)
+    parent = forest.parent_row[child]
+    unknown = Quality.NO_START | Quality.NO_END
+    timed = ((quality[child] | quality[parent]) & unknown) == 0
+    out = (spans.start_ns[child] < spans.start_ns[parent]) | (spans.end_ns[child] > spans.end_ns[parent])
+    rows = child[timed & out]
+    quality[rows] |= np.uint32(Quality.OUTSIDE_PARENT)
+    tell(ledgers, spans, rows, "CHILD_OUTSIDE_PARENT")
+    return quality
+
+
+def _tell_parents(spans: SpanColumns, forest: Forest, ledgers: list[Ledger]) -> None:
+    """Write down what is odd about the shape of the traces."""
+    for state, code in (
+        (ParentState.MISSING, "PARENT_MISSING"),
+        (ParentState.SELF, "PARENT_SELF"),
+        (ParentState.CYCLE, "PARENT_CYCLE"),
+    ):
+        tell(ledgers, spans, np.flatnonzero(forest.state == state), code)
+    roots = np.bincount(forest.trace[forest.state == ParentState.ROOT], minlength=len(forest.starts) - 1)
+    tell(ledgers, spans, forest.root_row[roots > 1], "MULTI_ROOT")
+    tell(ledgers, spans, forest.root_row[roots == 0], "NO_ROOT")

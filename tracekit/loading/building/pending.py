@@ -1,0 +1,92 @@
+"""Resources that a record did not tell: subsegments sent apart from their segment have that of their parent.
+
+While a source is read in one go the loader finds them (``loading/xray/owners.py``).  Where it is read in pieces, parent
+and child may be in two of them; here they are found when the trace is whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.columns import Ragged, ResourceColumns
+from tracekit.loading.building.builder import PENDING
+from tracekit.loading.building.pool import mix
+from tracekit.schema import RecordKind
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array, Columns, SpanColumns
+
+_MOST_DOUBLINGS = 32  # a chain of parents is shorter than 2 ** 32
+
+
+def with_owners(columns: Columns) -> Columns:
+    """Return the columns with a resource for every span.
+
+    Parameters
+    ----------
+    columns
+        Whole traces; a resource of ``PENDING`` is not known.
+
+    Returns
+    -------
+    Columns
+        A part of an X-Ray document has the resource of its nearest ancestor with one; every other span, and a part
+        without such an ancestor, the empty resource.
+    """
+    resource = columns.spans.resource
+    if not (resource == PENDING).any():
+        return columns
+    resource = _inherited(columns.spans)
+    left = resource == PENDING
+    if left.any():
+        columns, empty = _with_empty(columns)
+        resource[left] = empty
+    return replace(columns, spans=replace(columns.spans, resource=resource))
+
+
+def _inherited(spans: SpanColumns) -> Array:
+    """Return the resources with those of parents: each pass looks twice as far up."""
+    resource = spans.resource.copy()
+    pending = np.flatnonzero((resource == PENDING) & (spans.record_kind != RecordKind.SPAN))
+    up = np.full(len(spans), -1, np.int64)
+    up[pending] = _parents(spans, pending)
+    for _ in range(_MOST_DOUBLINGS):
+        parent = up[pending]
+        found = np.where(parent >= 0, resource[parent], PENDING)
+        resource[pending] = found
+        still = (found == PENDING) & (parent >= 0)
+        pending = pending[still]
+        if not len(pending):
+            break
+        up[pending] = up[up[pending]]
+    return resource
+
+
+def _parents(spans: SpanColumns, rows: Array) -> Array:
+    """Return the row of the parent of each of these spans, -1 without one; one with a resource is preferred."""
+    key = mix([spans.trace_hi, spans.trace_lo, spans.span_id])
+    order = np.lexsort((spans.resource == PENDING, key))
+    wanted = mix([spans.trace_hi[rows], spans.trace_lo[rows], spans.parent_id[rows]])
+    at = order[np.minimum(np.searchsorted(key[order], wanted), len(order) - 1)]
+    same = (
+        (spans.trace_hi[at] == spans.trace_hi[rows])
+        & (spans.trace_lo[at] == spans.trace_lo[rows])
+        & (spans.span_id[at] == spans.parent_id[rows])
+    )
+    return np.where(same, at, -1)
+
+
+def _with_empty(columns: Columns) -> tuple[Columns, int]:
+    """Return the columns with a resource that nothing is known of, and its number."""
+    resources, attributes = columns.resources, columns.resource_attributes
+    is_empty = (attributes.counts == 0) & (resources.schema_url < 0) & (resources.dropped_attributes == 0)
+    if is_empty.any():
+        return columns, int(is_empty.argmax())
+    more = ResourceColumns(
+        np.append(resources.schema_url, np.int32(-1)), np.append(resources.dropped_attributes, np.uint32(0))
+    )
+    longer = Ragged(np.append(attributes.offsets, attributes.offsets[-1]), attributes.codes)
+    return replace(columns, resources=more, resource_attributes=longer), len(resources)

@@ -1,0 +1,251 @@
+"""Interning: every distinct attribute, name and text once, codes everywhere else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from array import array
+from collections import defaultdict
+from itertools import compress, count, repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tracekit.columns import Array, KeyValues
+from tracekit.loading.records.value import BigInt
+from tracekit.schema import Origin, ValueType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+LOWEST, HIGHEST = -(2**63), 2**63 - 1  # what 64 bits hold
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Texts:
+    """Distinct texts and their codes, in order of arrival.
+
+    Examples
+    --------
+    >>> texts = Texts()
+    >>> texts.code("cart"), texts.code("pay"), texts.code("cart"), texts.optional("")
+    (0, 1, 0, -1)
+    """
+
+    def __init__(self) -> None:
+        self._codes: defaultdict[str, int] = defaultdict(count().__next__)
+        self.code = self._codes.__getitem__
+
+    def optional(self, text: str | None) -> int:
+        """Return the code, -1 for nothing."""
+        return self._codes[text] if text else -1
+
+    def list(self) -> list[str]:
+        """Return the texts by code."""
+        return list(self._codes)
+
+
+class Attributes:
+    """The growing table of distinct attributes.
+
+    ``kv`` interns by value; ``append`` always adds a row and is for callers that intern by other means (the raw bytes).
+    ``table`` gives the columns with equal rows folded, and the map from old codes to new.
+    """
+
+    def __init__(self) -> None:
+        self.keys = Texts()
+        self._namespaces = Texts()
+        self._codes: dict[tuple[Any, ...], int] = {}
+        self._key, self._namespace = array("i"), array("i")
+        self._type, self._origin, self._indexed = array("b"), array("b"), array("b")
+        self._text: list[str | None] = []
+        self._integer, self._double = array("q"), array("d")
+
+    def __len__(self) -> int:
+        return len(self._key)
+
+    def kv(
+        self, key: str, value: Any, origin: int = Origin.ATTRIBUTE, namespace: str = "", is_indexed: bool = False
+    ) -> int:
+        """Return the code of an attribute; arrays and maps are kept as canonical JSON."""
+        kind = value.__class__
+        if kind is dict or kind is list or kind is tuple:
+            token: Any = canonical_json(value)
+        elif kind is float:
+            token = repr(value)
+        else:
+            token = value
+        full = (key, kind, token, origin, namespace, is_indexed)
+        code = self._codes.get(full)
+        if code is None:
+            code = self._codes[full] = self.append(key, *typed(value), origin, namespace, is_indexed)
+        return code
+
+    def append(
+        self,
+        key: str,
+        kind: int,
+        text: str | None,
+        integer: int,
+        double: float,
+        origin: int = Origin.ATTRIBUTE,
+        namespace: str = "",
+        is_indexed: bool = False,
+    ) -> int:
+        """Add a row and return its code."""
+        self._key.append(self.keys.code(key))
+        self._type.append(kind)
+        self._text.append(text)
+        self._integer.append(integer)
+        self._double.append(double)
+        self._origin.append(origin)
+        self._namespace.append(self._namespaces.optional(namespace))
+        self._indexed.append(is_indexed)
+        return len(self._key) - 1
+
+    def extend(
+        self,
+        keys: Sequence[str],
+        kinds: Array,
+        texts: Sequence[str | None],
+        integers: Sequence[int | None],
+        doubles: Sequence[float | None],
+    ) -> Array:
+        """Add a row for each text, integer or double, as its kind says; -1 is the code where the kind is 0."""
+        known = kinds > 0
+        codes = np.full(len(kinds), -1, np.int32)
+        codes[known] = np.arange(len(self), len(self) + int(known.sum()))
+        chosen = known.tolist()
+        self._key.extend(map(self.keys.code, compress(keys, chosen)))
+        self._text += compress(texts, chosen)
+        self._integer.extend([value or 0 for value in compress(integers, chosen)])
+        self._double.extend([0.0 if value is None else value for value in compress(doubles, chosen)])
+        added = kinds[known].astype(np.int8).tobytes()
+        self._type.frombytes(added)
+        self._origin.frombytes(bytes(len(added)))
+        self._namespace.extend(repeat(-1, len(added)))
+        self._indexed.frombytes(bytes(len(added)))
+        return codes
+
+    def table(self) -> tuple[KeyValues, Array | None]:
+        """Return the distinct attributes and, if rows were folded, the new code of every old one; empties the pool."""
+        import pyarrow as pa  # noqa: PLC0415 - heavy, and not needed to import the package
+
+        text = pa.array(self._text, pa.large_string())
+        text_hash = np.fromiter(map(hash, self._text), np.int64, len(self._text))
+        kv = KeyValues(
+            keys=self.keys.list(),
+            key=_held(self._key, np.int32),
+            type=_held(self._type, np.int8),
+            text=text,
+            integer=_held(self._integer, np.int64),
+            double=_held(self._double, np.float64),
+            origin=_held(self._origin, np.int8),
+            namespace=_held(self._namespace, np.int32),
+            namespaces=self._namespaces.list(),
+            is_indexed=_held(self._indexed, np.bool_),
+        )
+        self._text, self._codes = [], {}
+        return fold(kv, text_hash)
+
+
+def _held(values: array[Any], kind: Any) -> Array:
+    """Return a growing array as numpy's, without a copy."""
+    return np.frombuffer(values, kind) if len(values) else np.zeros(0, kind)
+
+
+def fold(kv: KeyValues, text_hash: Array | None = None) -> tuple[KeyValues, Array | None]:
+    """Fold equal rows of the attribute table; None for the map where all are distinct already.
+
+    Rows are grouped by a 64-bit mix of their columns and then compared: a collision costs a fold, never a value.
+    ``text_hash``, one number a row, equal for equal texts, shows more quickly that all rows are distinct.
+    """
+    others = [kv.key, kv.type, kv.integer, kv.double.view(np.int64), kv.origin, kv.namespace, kv.is_indexed]
+    if text_hash is not None and len(pd.unique(mix([*others, text_hash]))) == len(kv):
+        return kv, None
+    text = np.asarray(kv.text.dictionary_encode().indices.fill_null(-1)).astype(np.int64)
+    columns = [*others, text]
+    group, mixes = pd.factorize(mix(columns))
+    row = np.arange(len(kv))
+    first = np.empty(len(mixes), np.int64)
+    first[group[::-1]] = row[::-1]
+    keep_of = first[group]
+    same = np.ones(len(kv), bool)
+    for column in columns:
+        same &= column == column[keep_of]
+    keep_of = np.where(same, keep_of, row)
+    kept = np.flatnonzero(keep_of == row)
+    if len(kept) == len(kv):
+        return kv, None
+    new_code = np.full(len(kv), -1, np.int32)
+    new_code[kept] = np.arange(len(kept), dtype=np.int32)
+    return take_kv(kv, kept), new_code[keep_of]
+
+
+def take_kv(kv: KeyValues, rows: Array) -> KeyValues:
+    """Return the attribute table of these rows."""
+    return KeyValues(
+        keys=kv.keys,
+        key=kv.key[rows],
+        type=kv.type[rows],
+        text=kv.text.take(rows),
+        integer=kv.integer[rows],
+        double=kv.double[rows],
+        origin=kv.origin[rows],
+        namespace=kv.namespace[rows],
+        namespaces=kv.namespaces,
+        is_indexed=kv.is_indexed[rows],
+    )
+
+
+def mix(columns: Iterable[Array]) -> Array:
+    """Return a 64-bit hash of every row of these columns (splitmix64 steps)."""
+    total: Any = None
+    with np.errstate(over="ignore"):
+        for column in columns:
+            h = column.astype(np.int64).view(np.uint64) if column.dtype != np.uint64 else column.copy()
+            if total is not None:
+                h += total * _GOLDEN
+            h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            total = h ^ (h >> np.uint64(31))
+    return np.asarray(total)
+
+
+def typed(value: Any) -> tuple[int, str | None, int, float]:
+    """Return (type, text, integer, double) of a value as JSON or a program gives it."""
+    if value is None:
+        return ValueType.EMPTY, None, 0, 0.0
+    if isinstance(value, bool):
+        return ValueType.BOOL, None, int(value), 0.0
+    if isinstance(value, str):
+        return (ValueType.INT if isinstance(value, BigInt) else ValueType.STR), str(value), 0, 0.0
+    if isinstance(value, int):
+        return (ValueType.INT, None, value, 0.0) if LOWEST <= value <= HIGHEST else (ValueType.INT, str(value), 0, 0.0)
+    if isinstance(value, bytes):
+        return ValueType.BYTES, base64.b64encode(value).decode(), 0, 0.0
+    if isinstance(value, (list, tuple)):
+        return ValueType.ARRAY, canonical_json(value), 0, 0.0
+    if isinstance(value, dict):
+        return ValueType.MAP, canonical_json(value), 0, 0.0
+    return ValueType.DOUBLE, None, 0, float(value)
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one spelling of an array or map: sorted members, no white space.
+
+    Examples
+    --------
+    >>> canonical_json({"b": [1, 2.5], "a": None})
+    '{"a":null,"b":[1,2.5]}'
+    """
+    return _encode(value)
+
+
+def _plain(value: Any) -> Any:
+    """Spell what JSON has no word for: bytes as base64, decimals as floats."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else float(value)
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain).encode

@@ -1,0 +1,153 @@
+"""Jaeger's ids, also those that are not hex, and the references between spans."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tracekit.loading.building.builder import Link
+from tracekit.loading.ids import Id, parse_span_id, parse_trace_id
+from tracekit.schema import Quality, Relation
+
+if TYPE_CHECKING:
+    from tracekit.loading.building.builder import Builder
+    from tracekit.loading.building.ledger import Position
+
+_TRACE_BYTES, _SPAN_BYTES = 16, 8
+
+
+class Found(NamedTuple):
+    """An id as a number (0 = unusable), its quality bits, its text where that was hashed, and what is wrong with it."""
+
+    value: int
+    bits: int = 0
+    hashed: str = ""
+    problem: str = ""
+
+
+class Ids:
+    """Reads the ids of one record, and tells in the end how many had to be hashed.
+
+    Parameters
+    ----------
+    builder
+        Its ledger takes the issues.
+    at
+        Where the record stands.
+
+    Examples
+    --------
+    >>> from tracekit.loading.building.builder import Builder
+    >>> from tracekit.loading.building.ledger import NOWHERE
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> ids = Ids(builder, NOWHERE)
+    >>> ids.span("2a").value, ids.span("span-1") == ids.span("span-1"), ids.span("span-1") == ids.span("span-2")
+    (42, True, False)
+    """
+
+    def __init__(self, builder: Builder, at: Position) -> None:
+        self._builder = builder
+        self._at = at
+        self._hashed: dict[str, None] = {}
+
+    def trace(self, text: Any) -> Found:
+        """Return a trace id."""
+        return self._found(text, parse_trace_id(text, pad=True), _TRACE_BYTES)
+
+    def span(self, text: Any) -> Found:
+        """Return a span id."""
+        return self._found(text, parse_span_id(text, pad=True), _SPAN_BYTES)
+
+    def _found(self, text: Any, read: Id, size: int) -> Found:
+        """Return an id that was read, or the hash of its text where it is not hex."""
+        ledger = self._builder.ledger
+        if read.value:
+            if read.problem:
+                ledger.tally(read.problem, "trace ids of 16 digits were padded on the left", self._at)
+            if read.dialect:
+                ledger.dialect(read.dialect)
+            return Found(read.value, read.bits)
+        if read.problem == "ID_NOT_HEX" and isinstance(text, str):
+            self._hashed[text] = None
+            digest = blake2b(text.encode("utf-8", "replace"), digest_size=size).digest()
+            return Found(int.from_bytes(digest, "big"), 0, text)
+        return Found(0, problem=read.problem)
+
+    def tell(self) -> None:
+        """Write down that ids were hashed."""
+        if self._hashed:
+            first = next(iter(self._hashed))
+            message = (
+                f"expected hex ids, found {len(self._hashed):,} texts such as {first!r:.60}; each was hashed to an id"
+                " and is kept as the attribute jaeger.trace_id or jaeger.span_id"
+            )
+            self._builder.ledger.issue(
+                "ID_NOT_HEX", message, at=self._at, action="repaired", severity="warn", count=len(self._hashed)
+            )
+
+
+class References(NamedTuple):
+    """Where a span belongs: its parent (0 = none), its links, quality bits, and the references that are none."""
+
+    parent_id: int
+    links: list[Link]
+    bits: int
+    odd: list[Any]
+
+
+def references(span: dict[str, Any], trace_id: int, ids: Ids) -> References:
+    """Return the parent and links of a span.
+
+    The first CHILD_OF of the same trace is the parent, else the deprecated ``parentSpanID``, else a FOLLOWS_FROM of
+    the same trace that is the only reference; that one stays a link too.
+
+    Examples
+    --------
+    >>> from tracekit.loading.building.builder import Builder
+    >>> from tracekit.loading.building.ledger import NOWHERE
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> follows = {"refType": "FOLLOWS_FROM", "traceID": "a1", "spanID": "b2"}
+    >>> found = references({"references": [follows]}, 0xA1, Ids(builder, NOWHERE))
+    >>> hex(found.parent_id), len(found.links)
+    ('0xb2', 1)
+    """
+    parent, bits, odd = 0, 0, []
+    links: list[Link] = []
+    found = span.get("references")
+    items = found if isinstance(found, list) else [] if found is None else [found]
+    for item in items:
+        link = _link(item, ids)
+        if link is None:
+            odd.append(item)
+        elif link.relation == Relation.CHILD_OF_EXTRA and not parent and link.trace_id == trace_id:
+            parent = link.span_id
+        else:
+            links.append(link)
+    deprecated = span.get("parentSpanID")
+    if not parent and deprecated and str(deprecated).strip("0"):
+        named = ids.span(deprecated)
+        parent = named.value
+        if not parent:
+            bits = int(Quality.PARENT_ID_BAD)
+            odd.append({"parentSpanID": deprecated})
+    if not parent and len(items) == len(links) == 1:
+        only = links[0]
+        if only.relation == Relation.FOLLOWS_FROM and only.trace_id == trace_id:
+            parent = only.span_id
+    return References(parent, links, bits, odd)
+
+
+_RELATIONS = {"CHILD_OF": Relation.CHILD_OF_EXTRA, "FOLLOWS_FROM": Relation.FOLLOWS_FROM}
+
+
+def _link(item: Any, ids: Ids) -> Link | None:
+    """Return a reference as a link, None where its ids or its type are none."""
+    if not isinstance(item, dict):
+        return None
+    relation = _RELATIONS.get(str(item.get("refType", "")).upper())
+    trace, span = ids.trace(item.get("traceID")), ids.span(item.get("spanID"))
+    if relation is None or not (trace.value and span.value):
+        return None
+    return Link(trace.value, span.value, relation)

@@ -1,0 +1,85 @@
+"""Jaeger's tags as typed values: the ``type`` that a tag names counts, not the type that JSON gave its value."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracekit.loading.building.builder import Builder
+    from tracekit.loading.building.ledger import Position
+
+_TRUTHS = {"true": True, "false": False}
+_DOUBLES = {"nan": float("nan"), "inf": float("inf"), "+inf": float("inf"), "-inf": float("-inf")}
+
+
+def tag_pairs(tags: Any, at: Position, builder: Builder, *, field: str, is_hex: bool = False) -> list[tuple[str, Any]]:
+    """Return (key, value) of a list of tags, or of a flat map as Elasticsearch may hold them.
+
+    Parameters
+    ----------
+    tags
+        ``[{"key", "type", "value"}]`` or ``{key: value}``, where ``@`` in a key stands for a dot.
+    at, builder
+        Where, and whose ledger takes the issues: what is no tag is left out, a value that is not of its type is kept
+        as it is (ATTR_BAD).
+    field
+        What the tags belong to.
+    is_hex
+        Binary values are hex (Elasticsearch), not base64.
+
+    Returns
+    -------
+    list of (str, Any)
+        In their order.
+
+    Examples
+    --------
+    >>> from tracekit.loading.building.builder import Builder
+    >>> from tracekit.loading.building.ledger import NOWHERE
+    >>> tag_pairs([{"key": "retry", "type": "bool", "value": "true"}], NOWHERE, Builder(), field="tags")
+    [('retry', True)]
+    """
+    if isinstance(tags, dict):
+        return [(str(key).replace("@", "."), value) for key, value in tags.items()]
+    pairs: list[tuple[str, Any]] = []
+    for tag in tags if isinstance(tags, list) else [] if tags is None else [tags]:
+        if not isinstance(tag, dict) or not isinstance(tag.get("key"), str):
+            _bad(builder, at, field, f"expected a tag with key, type and value, found {tag!r:.80}; left out")
+            continue
+        value, kind = tag.get("value"), str(tag.get("type") or "").lower()
+        try:
+            pairs.append((tag["key"], _typed(value, kind, is_hex=is_hex)))
+        except (ValueError, TypeError, KeyError, OverflowError, binascii.Error):
+            _bad(builder, at, field, f"tag {tag['key']!r:.60}: expected a {kind}, found {value!r:.60}; kept as it is")
+            pairs.append((tag["key"], value))
+    return pairs
+
+
+def _typed(value: Any, kind: str, *, is_hex: bool) -> Any:
+    """Return a value as the type it is said to have; one already of the type as it is."""
+    if kind == "bool" and not isinstance(value, bool):
+        return _TRUTHS[str(value).lower()]
+    if kind in {"int64", "int"} and (isinstance(value, bool) or not isinstance(value, int)):
+        return _whole(value)
+    if kind in {"float64", "double", "float"} and not isinstance(value, float):
+        return _DOUBLES[value.lower()] if str(value).lower() in _DOUBLES else float(value)
+    if kind == "binary" and isinstance(value, str):
+        return bytes.fromhex(value) if is_hex else base64.b64decode(value, validate=True)
+    if kind == "string" and value is not None and not isinstance(value, str):
+        return str(value) if not isinstance(value, bool) else str(value).lower()
+    return value
+
+
+def _whole(value: Any) -> int:
+    """Return an integer given as digits or as a number without fraction."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, str):
+        raise TypeError
+    return int(value)
+
+
+def _bad(builder: Builder, at: Position, field: str, message: str) -> None:
+    builder.ledger.issue("ATTR_BAD", message, at=at, field=field)

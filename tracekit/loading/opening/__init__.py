@@ -1,0 +1,1 @@
+"""From what the user gave to decoded bytes: sources, containers, compressions."""

@@ -1,0 +1,265 @@
+"""From a source to decoded bytes: gzip, zstd, bz2, xz, framed messages, UTF-16, by content and with caps.
+
+``open_bytes(source)`` -> ``ByteStream``: ``read(n)``, ``peek(n)``, ``compression``, ``raw_position``, ``raw_size``,
+``offset``, ``line``, ``complete``, ``stop_reason``, ``notes``, ``close()``; a context manager.  What cannot be read at
+all (empty, blank, a web page, protobuf, another binary format) raises ``LoadError``; what goes wrong later ends the
+stream, with ``complete`` False and a note.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn, Self
+
+from tracekit.errors import LoadError
+from tracekit.loading.opening.decoders import Journal, Peekable, Stored, Transcoded, Unpacked
+from tracekit.loading.opening.framing import Framed
+from tracekit.loading.opening.sniff import HEAD, container_of, encoding_of, mislabelled, refusal
+from tracekit.loading.records.notes import Note, nul_note
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from tracekit.loading.opening.opening import Source
+
+__all__ = ["MAX_BYTES", "MAX_RATIO", "ByteStream", "Note", "open_bytes"]
+
+MAX_BYTES = 64 << 30
+MAX_RATIO = 1000.0
+
+_RATIO_FREE = 16 << 20  # below this much content the ratio is not judged: small files of zeros are legal
+_MAX_LAYERS = 4
+_BLANK = b" \t\r\n\0"
+_BLANK_PIECE = 1 << 16
+
+
+def open_bytes(source: Source, *, max_bytes: int = MAX_BYTES, max_ratio: float = MAX_RATIO) -> ByteStream:
+    """Open a source and unpack it, whatever it is called.
+
+    Parameters
+    ----------
+    source
+        What to read.
+    max_bytes
+        Cap on the bytes that may come out of a container.
+    max_ratio
+        Cap on decoded over stored bytes, judged from 16 MiB of content on.
+
+    Returns
+    -------
+    ByteStream
+        At the first byte of the content, behind a byte order mark.
+
+    Raises
+    ------
+    LoadError
+        When nothing can be read: PATH codes, FILE_EMPTY, FILE_BLANK, FILE_HTML, FORMAT_UNKNOWN (protobuf and other
+        binary formats, named), CONTAINER_TRUNCATED, CONTAINER_DAMAGED and CONTAINER_BOMB.
+
+    Examples
+    --------
+    >>> import gzip
+    >>> from tracekit.loading.opening.opening import from_bytes
+    >>> with open_bytes(from_bytes(gzip.compress(b"[1, 2]"))) as stream:
+    ...     stream.compression, stream.read(100), stream.raw_position == stream.raw_size
+    ('gzip', b'[1, 2]', True)
+    """
+    journal = Journal()
+    stored = Stored(source.open(), journal)
+    try:
+        layer, names = _unpack(source, Peekable(stored), journal)
+        layer, mark = _decode(layer, journal)
+        stream = ByteStream(source, stored, layer, names, journal, max_bytes=max_bytes, max_ratio=max_ratio)
+        stream.offset = mark
+        _pass_blank(stream)
+        if found := refusal(stream.peek(4 * HEAD)):
+            _refuse(source, *found)
+    except BaseException:
+        stored.close()
+        raise
+    return stream
+
+
+class ByteStream:
+    """Decoded bytes of one source.
+
+    Parameters
+    ----------
+    source
+        What is read.
+    stored
+        Its bytes as stored.
+    layer
+        Its bytes as decoded.
+    names
+        The containers around them, from the outside in.
+    journal
+        What the layers have to say.
+    max_bytes, max_ratio
+        The caps on what comes out of a container.
+
+    Attributes
+    ----------
+    compression : str
+        "none", or the containers: ``gzip``, ``framed-zstd``, ``zip+gzip``.
+    offset : int
+        Byte offset, in the decoded source, of what ``read`` returns next.
+    line : int
+        Line of the first byte, from 1; more than 1 behind very many blank lines.
+    raw_size : int or None
+        Stored bytes in all.
+
+    Examples
+    --------
+    >>> from tracekit.loading.opening.opening import from_bytes
+    >>> with open_bytes(from_bytes(b"[1, 2]")) as stream:
+    ...     stream.peek(2), stream.read(100), stream.read(100), stream.complete
+    (b'[1', b'[1, 2]', b'', True)
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        stored: Stored,
+        layer: Peekable,
+        names: list[str],
+        journal: Journal,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_ratio: float = MAX_RATIO,
+    ) -> None:
+        self.source = source
+        self.compression = "+".join(names) or "none"
+        self.raw_size = source.byte_count
+        self.offset = 0
+        self.line = 1
+        self._stored = stored
+        self._layer = layer
+        self._journal = journal
+        self._max_bytes = max_bytes
+        self._max_ratio = max_ratio
+
+    @property
+    def notes(self) -> list[Note]:
+        """Remarks so far."""
+        return self._journal.notes
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing has stopped reading early; final only when ``read`` has returned no bytes."""
+        return not self._journal.stop_reason
+
+    @property
+    def stop_reason(self) -> str:
+        """Code and message of what stopped reading early, or ""."""
+        return self._journal.stop_reason
+
+    @property
+    def raw_position(self) -> int:
+        """Stored bytes read so far."""
+        return self._stored.position
+
+    def peek(self, size: int) -> bytes:
+        """Return the next bytes without moving on: ``size`` of them, fewer only at the end."""
+        return self._layer.peek(size)
+
+    def read(self, size: int = 1 << 20, /) -> bytes:
+        """Return the next bytes: ``size`` of them, fewer only at the end, none behind it.  Never raises for content."""
+        pieces: list[bytes] = []
+        missing = size
+        while missing and not self._is_bomb() and (piece := self._layer.read(missing)):
+            pieces.append(piece)
+            missing -= len(piece)
+            self.offset += len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._stored.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _is_bomb(self) -> bool:
+        """Return whether more came out of the container than the caps allow."""
+        if self.compression == "none":
+            return False
+        packed = self.source.packed_byte_count or self.raw_position
+        if self.offset > self._max_bytes:
+            cap = f"{self._max_bytes:,} bytes"
+        elif self.offset > max(_RATIO_FREE, self._max_ratio * packed):
+            cap = f"{self._max_ratio:,.0f} times the stored size"
+        else:
+            return False
+        message = f"expected at most {cap} of content, found {self.offset:,} bytes from {packed:,}"
+        hint = "the rest was not read; if the file is what it should be, unpack it first, or raise the cap"
+        self._journal.stop("CONTAINER_BOMB", f"{message}; {hint}", self.offset)
+        return True
+
+
+def _unpack(source: Source, layer: Peekable, journal: Journal) -> tuple[Peekable, list[str]]:
+    """Put a layer on top for every container the content turns out to be; return the last and the containers' names."""
+    names = ["zip"] if source.kind == "zip-member" else []
+    size = source.byte_count
+    while name := container_of(layer.peek(HEAD), size):
+        if len(names) >= _MAX_LAYERS:
+            packed = "+".join([*names, name])
+            _refuse(source, "CONTAINER_BOMB", f"expected JSON, found {packed} and perhaps more; unpack it first")
+        names.append(name)
+        size = None
+        layer = Peekable(Framed(layer, journal) if name.startswith("framed") else Unpacked(layer, name, journal))
+    found = "+".join(name for name in names if name != "zip")
+    if source.kind in {"file", "zip-member"} and (message := mislabelled(source.uri, found)):
+        journal.notes.append(Note("CONTAINER_MISLABELLED", "info", "accepted", message))
+    return layer, names
+
+
+def _decode(layer: Peekable, journal: Journal) -> tuple[Peekable, int]:
+    """Put a layer on top for text that is not UTF-8, pass over a byte order mark; return the layer and its offset."""
+    encoding, mark = encoding_of(layer.peek(HEAD))
+    layer.read(mark)
+    if encoding != "utf-8":
+        message = f"expected UTF-8, found {encoding}; converted, and byte offsets are those of the converted text"
+        journal.notes.append(Note("ENC_UTF16", "info", "repaired", message, 0))
+        return Peekable(Transcoded(layer, encoding, journal)), 0
+    if mark:
+        journal.notes.append(Note("ENC_BOM", "info", "repaired", "a byte order mark was skipped", 0))
+    return layer, mark
+
+
+def _pass_blank(stream: ByteStream) -> None:
+    """Pass over white space and NUL bytes as long as nothing else is near; refuse a source that has nothing else."""
+    start, nuls, line = stream.offset, 0, 1
+    while (piece := stream.peek(_BLANK_PIECE)) and not piece.strip(_BLANK):
+        if not stream.read(len(piece)):
+            break
+        line += piece.count(b"\n")
+        nuls += piece.count(b"\0")
+    stream.line = line
+    if not piece or not stream.complete:
+        _refuse_nothing(stream, nuls)
+    if nuls:
+        stream.notes.append(nul_note(nuls, start))
+
+
+def _refuse_nothing(stream: ByteStream, nuls: int) -> None:
+    """Say that there is no content, unless reading stopped behind some."""
+    if stream.peek(_BLANK_PIECE).strip(_BLANK):
+        return
+    if not stream.complete:
+        code, _, message = stream.stop_reason.partition(": ")
+        _refuse(stream.source, code, message)
+    inside = "" if stream.compression == "none" else f" in the {stream.compression}"
+    if not stream.offset:
+        _refuse(stream.source, "FILE_EMPTY", f"expected trace data, found 0 bytes{inside}; check what wrote it")
+    found = f"{stream.offset:,} bytes of white space{inside}" + f", {nuls:,} of them NUL" * bool(nuls)
+    _refuse(stream.source, "FILE_BLANK", f"expected trace data, found {found}; check what wrote it")
+
+
+def _refuse(source: Source, code: str, message: str) -> NoReturn:
+    """Raise the error of a source that cannot be read at all."""
+    raise LoadError(f"{code} {source.uri}: {message}", source=source.uri, code=code)

@@ -1,0 +1,102 @@
+"""The collector's own container: messages behind their lengths, each perhaps compressed by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracekit.loading.opening.decoders import PIECE, Journal, Unpacked
+from tracekit.loading.records.notes import Note
+
+if TYPE_CHECKING:
+    from tracekit.loading.opening.decoders import Layer, Peekable
+
+_LENGTH = 4
+_ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+class _Limited:
+    """The next bytes of a layer, so many and no more."""
+
+    def __init__(self, below: Layer, left: int) -> None:
+        self._below = below
+        self.left = left
+
+    def read(self, size: int, /) -> bytes:
+        """Read on."""
+        data = self._below.read(min(size, self.left)) if self.left else b""
+        self.left -= len(data)
+        return data
+
+
+class Framed:
+    r"""Messages behind 4-byte big-endian lengths, as the collector's file exporter writes them; a newline behind each.
+
+    Parameters
+    ----------
+    below
+        The framed bytes.
+    journal
+        Is told CONTAINER_TRUNCATED when the bytes end inside a message; a damaged message costs only itself.
+
+    Examples
+    --------
+    >>> import io
+    >>> from tracekit.loading.opening.decoders import Peekable
+    >>> layer = Framed(Peekable(io.BytesIO(b"\0\0\0\2{}\0\0\0\2[]")), Journal())
+    >>> layer.read(9) + layer.read(9) + layer.read(9) + layer.read(9)
+    b'{}\n[]\n'
+    """
+
+    def __init__(self, below: Peekable, journal: Journal) -> None:
+        self._below = below
+        self._journal = journal
+        self._number = 0
+        self._frame: _Limited | None = None
+        self._payload: Layer = below
+        self._trouble = Journal()
+        self._has_given = False  # anything of the present message
+
+    def read(self, size: int, /) -> bytes:
+        """Read on."""
+        while self._frame is not None or self._begin():
+            data = self._payload.read(size)
+            if data:
+                self._has_given = True
+                return data
+            if self._finish():
+                return b"\n"
+        return b""
+
+    def _begin(self) -> bool:
+        """Begin the next message; False when there is none."""
+        header = self._below.peek(_LENGTH)
+        if len(header) < _LENGTH:
+            if self._below.read(_LENGTH):
+                self._cut("its length")
+            return False
+        self._below.read(_LENGTH)
+        self._number += 1
+        self._has_given = False
+        self._frame, self._trouble = _Limited(self._below, int.from_bytes(header, "big")), Journal()
+        head = self._below.peek(len(_ZSTD))
+        is_packed = head != b"" and _ZSTD.startswith(head) and self._frame.left >= len(_ZSTD)
+        self._payload = Unpacked(self._frame, "zstd", self._trouble) if is_packed else self._frame
+        return True
+
+    def _finish(self) -> bool:
+        """End the message: pass over what is left of it, and say what went wrong in it."""
+        frame, self._frame = self._frame, None
+        while frame is not None and frame.read(PIECE):
+            pass
+        if frame is not None and frame.left:
+            self._cut(f"{frame.left:,} bytes more")
+        elif self._trouble.stop_reason:
+            message = f"message {self._number}: {self._trouble.notes[0].message}"
+            action = "aborted" if self._has_given else "quarantined"  # what was given is counted as the record it is
+            self._journal.notes.append(Note("CONTAINER_DAMAGED", "error", action, message))
+        return True
+
+    def _cut(self, missing: str) -> None:
+        """Tell the journal that the bytes end inside a message."""
+        message = f"expected {missing} of message {self._number + (missing == 'its length')}, found the end"
+        self._journal.stop("CONTAINER_TRUNCATED", f"{message}; the messages before it were read: a live or cut file")

@@ -1,0 +1,241 @@
+"""From what the user gave to ``read`` to a list of sources: files, folders, patterns, archives, bytes, streams.
+
+``expand(what)`` -> ``list[Source]``.  The order is that of time where names tell it: rotated files before the live one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import glob
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+from tracekit.errors import LoadError
+from tracekit.loading.opening.archives import is_zip, members
+from tracekit.loading.opening.opening import (
+    STORE_MARKER,
+    Source,
+    failing,
+    from_bytes,
+    from_file,
+    from_stdin,
+    from_store,
+    from_stream,
+    is_open_pipe,
+    open_file,
+    path_error,
+)
+
+__all__ = ["Source", "expand"]
+
+_PACKED = re.compile(r"\.(?:gz|zst|zstd|bz2|xz)$")
+_ROTATED = re.compile(r"(.+?)[-.](\d{4}-\d\d-\d\dT\d\d[-:]\d\d[-:]\d\d(?:[.,]\d+)?)(\.[A-Za-z].*)?")
+_NUMBERED = re.compile(r"(.+)\.(\d{1,3})")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def expand(what: Any) -> list[Source]:
+    """List the sources in what the user gave.
+
+    Parameters
+    ----------
+    what
+        A path to a file or folder (str or path), a pattern (``*.jsonl.zst``, ``**/*.json``), ``-`` for standard input,
+        bytes, a binary file object, or an iterable of those.
+
+    Returns
+    -------
+    list of Source
+        In the order given; inside a folder or pattern folder by folder and name by name, rotated files
+        (``data-2022-09-14T05-02-14.173.json``, ``data.json.2``) in the order of time before the live one.  A folder
+        gives the files in it and below, without hidden ones; a zip archive its members; a store one source of kind
+        "store".  The same file twice is listed once.  In a folder or pattern, a file that cannot be read is listed
+        and raises when it is opened.
+
+    Raises
+    ------
+    LoadError
+        PATH_MISSING (with the nearest names), PATH_DENIED, PATH_LOOP or PATH_SPECIAL (a named pipe, a device, an
+        address on the web) for a path given by name.
+    TypeError
+        For anything else, and for file objects that give text.
+
+    Examples
+    --------
+    >>> [source.uri for source in expand([b"{}", b"[]"])]
+    ['<bytes 1>', '<bytes 2>']
+    """
+    several = isinstance(what, Iterable) and not isinstance(what, (str, bytes, bytearray, memoryview, os.PathLike))
+    items = [what] if not several or hasattr(what, "read") else list(what)
+    if not items:
+        message = "PATH_MISSING: expected at least one file, found an empty list; check the pattern that made it"
+        raise LoadError(message, code="PATH_MISSING")
+    blobs = sum(isinstance(item, (bytes, bytearray, memoryview)) for item in items)
+    number = 0
+    sources: list[Source] = []
+    for item in items:
+        number += isinstance(item, (bytes, bytearray, memoryview))
+        sources += _expand_one(item, number if blobs > 1 else 0)
+    return _once(sources)
+
+
+def _expand_one(item: Any, number: int) -> list[Source]:
+    """List the sources in one thing the user gave."""
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        source = from_bytes(bytes(item), number)
+        return members(bytes(item), source.uri) if is_zip(bytes(item)) else [source]
+    if isinstance(item, (str, os.PathLike)):
+        text = os.fsdecode(item)
+        return [from_stdin()] if text == "-" else _expand_path(text)
+    if hasattr(item, "read"):
+        source = from_stream(item)
+        return members(item, source.uri) if is_zip(item) else [source]
+    kind = type(item).__name__
+    raise TypeError(f"expected a path, a pattern, bytes, a binary file or a list of these, found {kind}: {item!r:.80}")
+
+
+def _expand_path(text: str) -> list[Source]:
+    """List the sources at a path or pattern, given by name."""
+    path = Path(text).expanduser()
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        if text.lstrip()[:1] in {"{", "["} and not _fits_name(text):
+            message = "expected a path, found JSON text; give it as bytes: read(text.encode())"
+            raise LoadError(f"PATH_MISSING {text[:40]!r}: {message}", source=text[:40], code="PATH_MISSING") from error
+        if scheme := _SCHEME.match(text):
+            message = f"expected a file, found an address ({scheme[0]}); download it first, or pipe it in and read '-'"
+            raise LoadError(f"PATH_SPECIAL {text}: {message}", source=text, code="PATH_SPECIAL") from error
+        if isinstance(error, FileNotFoundError) and glob.has_magic(text):
+            return _expand_pattern(str(path))
+        if isinstance(error, ValueError):
+            error = OSError(errno.ENOENT, str(error))
+        raise path_error(text, error, _nearest(path) if error.errno == errno.ENOENT else "") from error
+    if stat.S_ISDIR(mode):
+        return _expand_folder(path)
+    if not is_open_pipe(path):
+        open_file(path).close()  # says at once what is wrong with it
+    return _expand_file(path)
+
+
+def _fits_name(text: str) -> bool:
+    """Return whether text that begins like JSON could be a pattern."""
+    return len(text) < 256 and not any(mark in text for mark in '"\n:')  # noqa: PLR2004 - the longest file name
+
+
+def _expand_file(path: Path) -> list[Source]:
+    """List a file, or the members of an archive."""
+    if is_open_pipe(path):
+        return [Source(str(path), "stream", lambda: open_file(path))]
+    if not is_zip(path):
+        return [from_file(path)]
+    return members(path, str(path))
+
+
+def _expand_folder(folder: Path) -> list[Source]:
+    """List the files in a folder and below."""
+    if _is_store(folder):
+        return [from_store(folder)]
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise path_error(folder, error) from error
+    found = _listed(sorted(_walk(folder), key=_order))
+    if not found:
+        message = "expected files in the folder, found none that are not hidden; check the path"
+        raise LoadError(f"PATH_MISSING {folder}: {message}", source=str(folder), code="PATH_MISSING")
+    return found
+
+
+def _expand_pattern(pattern: str) -> list[Source]:
+    """List the files a pattern stands for, and those in the folders it stands for."""
+    paths: set[Path] = set()
+    for name in glob.glob(pattern, recursive=True):  # noqa: PTH207 - Path.glob takes no absolute patterns
+        path = Path(name)
+        if store := next((place for place in (path, path.parent) if place.is_dir() and _is_store(place)), None):
+            paths.add(store)
+        elif path.is_dir():
+            paths.update(_walk(path))
+        else:
+            paths.add(path)
+    if not paths:
+        message = f"expected at least one file for the pattern, found none; {_nearest(Path(pattern))}"
+        raise LoadError(f"PATH_MISSING {pattern}: {message}", source=pattern, code="PATH_MISSING")
+    return _listed(sorted(paths, key=_order))
+
+
+def _listed(paths: Iterable[Path]) -> list[Source]:
+    """List files and stores found in a folder; what cannot be read raises when it is opened."""
+    sources: list[Source] = []
+    for path in paths:
+        try:
+            if not path.is_dir():
+                sources += _expand_file(path)
+            elif _is_store(path):
+                sources.append(from_store(path))
+            else:
+                raise path_error(path, PermissionError(errno.EACCES, "Permission denied"))
+        except LoadError as error:
+            sources.append(failing(str(path), error))
+    return sources
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the files and stores below a folder; links are followed, into every folder once."""
+    seen: set[tuple[int, int]] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        here = Path(place).stat()
+        if (here.st_dev, here.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        kept = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in kept if _is_store(Path(place, name)))
+        folders[:] = [name for name in kept if not _is_store(Path(place, name))]
+        yield from (Path(place, name) for name in files if not name.startswith("."))
+        yield from (Path(place, name) for name in folders if not os.access(Path(place, name), os.R_OK | os.X_OK))
+
+
+def _is_store(folder: Path) -> bool:
+    """Return whether a folder is a store."""
+    return folder.suffix == ".parquet" or (folder / STORE_MARKER).is_file()
+
+
+def _order(path: PurePath) -> tuple[tuple[str, ...], str, int, str, str]:
+    """Return the key that sorts folder by folder and name by name, rotated files in time before the live one."""
+    name = _PACKED.sub("", path.name)
+    if rotated := _ROTATED.fullmatch(name):
+        return path.parent.parts, rotated[1] + (rotated[3] or ""), 0, rotated[2], path.name
+    if numbered := _NUMBERED.fullmatch(name):
+        return path.parent.parts, numbered[1], 0, f"{999 - int(numbered[2]):03}", path.name
+    return path.parent.parts, name, 1, "", path.name
+
+
+def _once(sources: list[Source]) -> list[Source]:
+    """Drop the second listing of the same file, member or standard input."""
+    seen: set[str] = set()
+    kept: list[Source] = []
+    for source in sources:
+        key = "-" if source.kind == "stdin" else ""
+        if source.path:
+            key = os.path.realpath(source.path) + source.uri.removeprefix(str(source.path))
+        if not key or key not in seen:
+            kept.append(source)
+        seen.add(key)
+    return kept
+
+
+def _nearest(path: Path) -> str:
+    """Return what to do about a name that is not there: the nearest names in its folder."""
+    folder = next((place for place in path.parents if not glob.has_magic(str(place)) and place.is_dir()), Path())
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
+    except OSError:
+        names = []
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.4) or names[:3]
+    return f"in {folder} there is {', '.join(near)}" if near else f"in {folder} there is nothing to read"

@@ -1,0 +1,333 @@
+"""OTLP JSON Lines at speed: typed decoding, attributes interned as raw bytes, each distinct one decoded once.
+
+Takes only lines that are exactly what the specification says.  Everything else is handed back untouched, for the
+tolerant reader (``loading/otlp/otlp.py``) to take or to quarantine, with its place in the file: lines with a member
+that the specification does not know (a typed decoder would lose it), with numbers out of range, with an attribute that
+is not well formed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from itertools import chain, count, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from tracekit.loading.building.ledger import Ledger
+from tracekit.loading.building.pool import HIGHEST, LOWEST
+from tracekit.loading.ids import packed
+from tracekit.loading.otlp.messages import Attribute, Request, Resource, Scope
+from tracekit.loading.otlp.rows import Rows
+from tracekit.loading.otlp.values import attribute_list
+from tracekit.loading.records.depth import MAX_DEPTH, nests_deeper
+from tracekit.schema import ValueType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from msgspec import Raw
+
+    from tracekit.columns import Array
+    from tracekit.loading.building.builder import Builder
+    from tracekit.loading.otlp.messages import Event, Link, ResourceSpans, ScopeSpans, Span
+
+_NO_PARENT = "0" * 16
+_TRACE_DIGITS, _SPAN_DIGITS = 32, 16
+_KINDS, _STATUSES = frozenset(range(6)), frozenset(range(3))
+_MARK = b'"resourceSpans"'
+_NUL, _NUL_IN_JSON = "\0", b"\\u0000"  # worth a remark, which the tolerant reader makes
+
+
+class Untaken(NamedTuple):
+    """A line for the tolerant reader."""
+
+    line: int
+    offset: int
+    data: bytes
+
+
+class Scanner:
+    r"""Scans chunks of whole lines into a builder.
+
+    Parameters
+    ----------
+    builder
+        Takes the spans; the scanner's codes are the builder's.
+
+    Examples
+    --------
+    >>> from tracekit.loading.building.builder import Builder
+    >>> builder = Builder()
+    >>> _ = builder.open_source("memory")
+    >>> line = (
+    ...     b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"000000000000000000000000000000a1",'
+    ...     b'"spanId":"00000000000000b2","name":"GET /","startTimeUnixNano":"5","endTimeUnixNano":"9"}]}]}]}'
+    ... )
+    >>> Scanner(builder).scan(line + b"\nnoise\n", 1, 0)
+    [Untaken(line=2, offset=185, data=b'noise')]
+    >>> builder.ledger.accepted
+    1
+    """
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self._decode = msgspec.json.Decoder(Request).decode
+        self._decode_attributes = msgspec.json.Decoder(list[Attribute], strict=False).decode
+        self._known: dict[bytes, int] = {}  # attribute as it is written -> its code, -1 for what is not well formed
+        self._resources: dict[tuple[bytes, str], int] = {}
+        self._scopes: dict[tuple[bytes, str], int] = {}
+
+    def scan(self, data: bytes, first_line: int, first_offset: int) -> list[Untaken]:
+        """Take what can be taken from a chunk of whole lines.
+
+        Parameters
+        ----------
+        data
+            Lines; the last may lack its newline.
+        first_line, first_offset
+            Number and byte offset of the first one.
+
+        Returns
+        -------
+        list of Untaken
+            The other lines, blank ones left out.
+        """
+        rows, untaken = self._rows(data, first_line, first_offset, frozenset())
+        kv = self._learn(rows.raw)
+        if bad := rows.numbers_of(kv < 0):
+            rows, untaken = self._rows(data, first_line, first_offset, bad)
+            kv = self._learn(rows.raw)
+        self._builder.ledger.record_count += rows.line_count
+        if rows.line_count:
+            self._builder.ledger.formats["otlp"] += rows.line_count
+        if rows.span_id:
+            self._builder.batch(rows.batch(self._builder.source, kv))
+        return untaken
+
+    def _rows(
+        self, data: bytes, first_line: int, first_offset: int, left_out: frozenset[int]
+    ) -> tuple[Rows, list[Untaken]]:
+        """Return the columns of the lines that can be taken, and the others."""
+        rows = Rows()
+        untaken = []
+        view = memoryview(data)
+        end = -1
+        for number in count(first_line):
+            start, end = end + 1, data.find(b"\n", end + 1)
+            stop = end if end >= 0 else len(data)
+            if number not in left_out and data.find(_MARK, start, stop) >= 0:
+                try:
+                    self._line(rows, self._decode(view[start:stop]), number, first_offset + start)
+                except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+                    untaken.append(Untaken(number, first_offset + start, data[start:stop]))
+            elif (line := data[start:stop]) and not line.isspace():
+                untaken.append(Untaken(number, first_offset + start, line))
+            if end < 0:
+                break
+        return rows, untaken
+
+    def _line(self, rows: Rows, request: Request, number: int, offset: int) -> None:
+        """Add the spans of one request; everything that can fail comes before the first change."""
+        spans: list[Span] = []
+        owners: list[tuple[int, int, int]] = []
+        for group in request.resourceSpans:
+            resource = self._resource(group)
+            for part in group.scopeSpans:
+                owners.append((len(part.spans), resource, self._scope(part)))
+                spans += part.spans
+        if not spans:
+            rows.line_count += 1
+            return
+        (trace, span, start, end, parent, name, kind, attributes, events, links, status, *rest) = zip(
+            *map(msgspec.structs.astuple, spans), strict=True
+        )
+        ids = packed(trace, _TRACE_DIGITS), packed(span, _SPAN_DIGITS)
+        parents = packed([p or _NO_PARENT for p in parent], _SPAN_DIGITS, may_be_zero=True)
+        begun, ended = _times(start), _times(end)
+        codes = bytes([0 if s is None else s.code for s in status])
+        if not (_KINDS.issuperset(kind) and _STATUSES.issuperset(codes)):
+            raise ValueError
+        flags, states, *dropped = rest
+        messages = ["" if s is None else s.message for s in status]
+        if _NUL in "".join(chain(name, states, messages, (e.name for told in events for e in told))):
+            raise ValueError
+        numbers = [_unsigned(flags), *map(_unsigned, dropped)]
+        told, linked = _events(events), _links(links)
+        rows.add(ids, parents, begun, ended, codes, kind, numbers, number, offset, owners)
+        rows.names.extend(map(self._builder.names.code, name))
+        rows.states.extend(self._texts(states))
+        rows.messages.extend(self._texts(messages))
+        rows.attributes.add(attributes)
+        if told is not None:
+            rows.add_events(map(len, events), (told.times, self._texts(told.names), told.dropped), told.attributes)
+        if linked is not None:
+            columns = (*linked.ids, self._texts(linked.states), linked.flags, linked.dropped, bytes(len(linked.states)))
+            rows.add_links(map(len, links), columns, linked.attributes)
+
+    def _texts(self, texts: Sequence[str]) -> Iterable[int]:
+        """Return the codes of texts that are mostly empty."""
+        return map(self._builder.texts.optional, texts) if any(texts) else repeat(-1, len(texts))
+
+    # ---------------------------------------------------------------- interning
+
+    def _learn(self, raw: Iterable[bytes]) -> Array:
+        """Return the codes of distinct attributes; those not met before are decoded, all together."""
+        raw = list(raw)
+        codes = list(map(self._known.get, raw))
+        if None in codes:
+            fresh = [text for text, code in zip(raw, codes, strict=True) if code is None]
+            decoded = self._decoded(fresh)
+            self._known.update(zip(fresh, decoded, strict=True))
+            rest = iter(decoded)
+            codes = [next(rest) if code is None else code for code in codes]
+        return np.array(codes, np.int32)
+
+    def _decoded(self, fresh: list[bytes]) -> list[int]:
+        """Return the codes of new attributes; strings, integers and doubles column by column."""
+        try:
+            attributes = self._decode_attributes(b"[" + b",".join(fresh) + b"]")
+        except (msgspec.MsgspecError, ValueError):
+            attributes = []
+        if len(attributes) != len(fresh):
+            return list(map(self._alone, fresh))
+        keys = [attribute.key for attribute in attributes]
+        text, integer, _, double, *_ = columns = list(
+            zip(*[msgspec.structs.astuple(attribute.value) for attribute in attributes], strict=True)
+        )
+        kinds = _kinds(keys, columns)
+        plain = kinds > 0
+        codes: list[int] = self._builder.attributes.extend(keys, kinds, text, integer, double).tolist()
+        for at in np.flatnonzero(~plain).tolist():
+            codes[at] = self._alone(fresh[at])
+        return codes
+
+    def _alone(self, raw: bytes) -> int:
+        """Return the code of any attribute; -1 for one that is not well formed or needs a remark."""
+        try:
+            [attribute] = self._decode_attributes(b"[" + raw + b"]")
+            if (
+                nests_deeper(raw, MAX_DEPTH // 2)
+                or _NUL_IN_JSON in raw
+                or bytes(attribute.value.boolValue) not in _TRUTHS
+            ):
+                raise ValueError  # noqa: TRY301 - like all that the tolerant reader has to see
+            scratch = Ledger("")
+            [(key, value)] = attribute_list([msgspec.json.decode(raw)], scratch)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return -1
+        if not scratch.is_silent:
+            return -1
+        return self._builder.kv(key, value)
+
+    def _codes(self, attributes: list[Raw]) -> list[int]:
+        """Return the codes of a list of attributes; ValueError where one is not well formed."""
+        codes = list(map(self._alone, map(bytes, attributes)))
+        if -1 in codes:
+            raise ValueError
+        return codes
+
+    def _resource(self, group: ResourceSpans) -> int:
+        """Return the number of a resource; each spelling is decoded once."""
+        key = (bytes(group.resource), group.schemaUrl)
+        if key not in self._resources:
+            if _NUL_IN_JSON in key[0] or _NUL in key[1]:
+                raise ValueError
+            resource = msgspec.json.decode(group.resource, type=Resource | None) or Resource()
+            codes = self._codes(resource.attributes)
+            dropped = _unsigned([resource.droppedAttributesCount])[0]
+            self._resources[key] = self._builder.resource(codes, group.schemaUrl, dropped)
+        return self._resources[key]
+
+    def _scope(self, part: ScopeSpans) -> int:
+        """Return the number of a scope; each spelling is decoded once."""
+        key = (bytes(part.scope), part.schemaUrl)
+        if key not in self._scopes:
+            if _NUL_IN_JSON in key[0] or _NUL in key[1]:
+                raise ValueError
+            scope = msgspec.json.decode(part.scope, type=Scope | None) or Scope()
+            codes = self._codes(scope.attributes)
+            dropped = _unsigned([scope.droppedAttributesCount])[0]
+            self._scopes[key] = self._builder.scope(scope.name, scope.version, codes, part.schemaUrl, dropped)
+        return self._scopes[key]
+
+
+_TRUTHS = frozenset({b"", b"null", b"true", b"false"})
+
+
+class _Events(NamedTuple):
+    """The events of one line, column by column."""
+
+    times: array[int]
+    names: Sequence[str]
+    attributes: Sequence[list[Raw]]
+    dropped: array[int]
+
+
+class _Links(NamedTuple):
+    """The links of one line, column by column; the ids are the columns' first three."""
+
+    ids: tuple[Iterable[int], Iterable[int], Iterable[int]]
+    states: Sequence[str]
+    attributes: Sequence[list[Raw]]
+    dropped: array[int]
+    flags: array[int]
+
+
+def _kinds(keys: list[str], columns: list[tuple[Any, ...]]) -> Array:
+    """Return the type of each value that is one string, one double, or one integer of 64 bits; 0 for any other."""
+    text, integer, truth, double, *others = columns
+    is_text, is_integer, is_double = (np.array([v is not None for v in column]) for column in (text, integer, double))
+    kinds = (
+        is_text * np.int8(ValueType.STR) + is_integer * np.int8(ValueType.INT) + is_double * np.int8(ValueType.DOUBLE)
+    )
+    kinds[(is_text & is_integer) | ((is_text | is_integer) & is_double)] = 0
+    if not all(keys):
+        kinds[[not key for key in keys]] = 0
+    for column in (truth, *others):
+        if any(column):
+            kinds[list(map(bool, column))] = 0
+    try:
+        array("q", filter(None, integer))
+    except OverflowError:
+        kinds[[value is not None and not LOWEST <= value <= HIGHEST for value in integer]] = 0
+    if _NUL in "".join(chain(keys, filter(None, text))):
+        kinds[[_NUL in key or _NUL in (value or "") for key, value in zip(keys, text, strict=True)]] = 0
+    return kinds
+
+
+def _times(texts: Sequence[str]) -> array[int]:
+    """Return nanoseconds given as digits; ValueError for other spellings, OverflowError beyond 64 bits."""
+    digits = "".join(texts)
+    if not (digits.isascii() and digits.isdecimal()):
+        raise ValueError
+    return array("q", map(int, texts))
+
+
+def _unsigned(numbers: Sequence[int]) -> array[int]:
+    """Return unsigned 32-bit numbers; OverflowError for others."""
+    return array("I", numbers)
+
+
+def _events(events: Sequence[list[Event]]) -> _Events | None:
+    """Return the events of a line, None where there are none; ValueError or OverflowError for what is not in order."""
+    told = list(chain.from_iterable(events))
+    if not told:
+        return None
+    times, names, attributes, dropped = zip(*map(msgspec.structs.astuple, told), strict=True)
+    return _Events(_times(times), names, attributes, _unsigned(dropped))
+
+
+def _links(links: Sequence[list[Link]]) -> _Links | None:
+    """Return the links of a line, None where there are none; ValueError or OverflowError for what is not in order."""
+    told = list(chain.from_iterable(links))
+    if not told:
+        return None
+    trace, span, states, attributes, dropped, flags = zip(*map(msgspec.structs.astuple, told), strict=True)
+    if _NUL in "".join(states):
+        raise ValueError
+    traces = np.frombuffer(packed(trace, _TRACE_DIGITS), ">u8").reshape(-1, 2)
+    spans = np.frombuffer(packed(span, _SPAN_DIGITS), ">u8")
+    ids = traces[:, 0].tolist(), traces[:, 1].tolist(), spans.tolist()
+    return _Links(ids, states, attributes, _unsigned(dropped), _unsigned(flags))

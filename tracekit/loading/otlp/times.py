@@ -1,0 +1,70 @@
+"""A time as OTLP's dialects write it: nanoseconds as digits, as a number, or a date as text."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from tracekit.loading.building.builder import Builder
+    from tracekit.loading.building.ledger import Position
+
+_EXACT = 2**53
+_INFINITE = float("inf")
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)? ?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?")
+_MOST_DIGITS = 4300  # what int() takes
+
+
+def moment(value: Any, field: str, at: Position, builder: Builder) -> tuple[int | None, int]:
+    """Return (nanoseconds or None, grain in ns) of a time given as digits, number or ISO text."""
+    if value is None or value is False or value == "":
+        return None, 1
+    if isinstance(value, str):
+        digits = value.removeprefix("-")
+        if digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS:
+            return int(value) or None, 1
+        return _from_text(value, field, at, builder), 1
+    if isinstance(value, (int, float, Decimal)) and value is not True and -_INFINITE < value < _INFINITE:
+        if not -_EXACT <= value <= _EXACT:
+            message = f"expected text in {field}, found a JSON number beyond 2^53"
+            builder.ledger.tally("TIME_PRECISION_LOST", message, at)
+            return int(value), 256
+        return int(value) or None, 1
+    _no_time(value, field, at, builder)
+    return None, 1
+
+
+def is_naive(value: Any) -> bool:
+    """Return whether a time is ISO text that names no time zone.
+
+    Examples
+    --------
+    >>> is_naive("2024-05-01T10:00:00"), is_naive("2024-05-01T10:00:00Z"), is_naive("1714557600000000000")
+    (True, False, False)
+    """
+    found = _ISO.fullmatch(value) if isinstance(value, str) else None
+    return found is not None and not found[1]
+
+
+def _from_text(value: str, field: str, at: Position, builder: Builder) -> int | None:
+    """Return nanoseconds of an ISO time; a naive one is UTC, with a warning."""
+    if not _ISO.fullmatch(value):
+        _no_time(value, field, at, builder)
+        return None
+    try:
+        instant = pd.Timestamp(value.replace(",", "."))
+        nanoseconds = int((instant.tz_localize("UTC") if instant.tzinfo is None else instant).as_unit("ns").value)
+    except ValueError:  # the 31st of June, the year 9999
+        _no_time(value, field, at, builder)
+        return None
+    zone = "UTC assumed" if is_naive(value) else "converted"
+    builder.ledger.tally("TIME_STRING", f"expected nanoseconds in {field}, found a date as text; {zone}", at)
+    return nanoseconds
+
+
+def _no_time(value: Any, field: str, at: Position, builder: Builder) -> None:
+    message = f"expected nanoseconds in {field}, found {value!r:.80}; taken as missing"
+    builder.ledger.issue("TIME_STRING", message, at=at, field=field)

@@ -1,0 +1,233 @@
+"""OTLP attribute values in every dialect, as Python values."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from tracekit.loading.building.ledger import NOWHERE, Position
+from tracekit.loading.building.pool import HIGHEST, LOWEST
+from tracekit.loading.records.value import MAX_DIGITS, BigInt
+
+if TYPE_CHECKING:
+    from tracekit.loading.building.ledger import Ledger
+
+# member of an AnyValue in camelCase, snake_case and Go's spelling -> its sort; in the order of the proto file
+_MEMBERS = {
+    **dict.fromkeys(("stringValue", "string_value", "StringValue"), "string"),
+    **dict.fromkeys(("boolValue", "bool_value", "BoolValue"), "bool"),
+    **dict.fromkeys(("intValue", "int_value", "IntValue"), "int"),
+    **dict.fromkeys(("doubleValue", "double_value", "DoubleValue"), "double"),
+    **dict.fromkeys(("arrayValue", "array_value", "ArrayValue"), "array"),
+    **dict.fromkeys(("kvlistValue", "kvlist_value", "KvlistValue"), "map"),
+    **dict.fromkeys(("bytesValue", "bytes_value", "BytesValue"), "bytes"),
+}
+_DOUBLES = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_URL_SAFE = str.maketrans("-_", "+/")
+_MOST_EXPONENT = 308  # of a double
+_EMPTY = frozenset({"stringValueStrindex"})
+
+
+class UnreadableError(ValueError):
+    """An AnyValue that is not well formed."""
+
+
+def any_value(value: Any) -> Any:
+    """Return an AnyValue as a Python value: None where it is empty.
+
+    Parameters
+    ----------
+    value
+        The JSON object of the value, in any dialect; a bare string, number or truth value (flat maps) stays as it is.
+
+    Returns
+    -------
+    None, str, bool, int, float, bytes, list or dict
+        Arrays and maps with plain values inside, of any depth, without recursion.
+
+    Raises
+    ------
+    UnreadableError
+        A member of the wrong type; of several members the first in proto order is taken by ``attribute_list``.
+
+    Examples
+    --------
+    >>> any_value({"kvlistValue": {"values": [{"key": "z", "value": {"intValue": "1"}}]}})
+    {'z': 1}
+    >>> any_value({"Value": {"StringValue": "Go"}}), any_value({}), any_value({"doubleValue": "NaN"})
+    ('Go', None, nan)
+    """
+    root: list[Any] = [None]
+    todo: list[tuple[Any, Any, Any]] = [(root, 0, value)]
+    while todo:
+        into, at, item = todo.pop()
+        sort, content = _member(item)
+        if sort == "array":
+            values = _listed(content)
+            into[at] = [None] * len(values)
+            todo += [(into[at], i, v) for i, v in enumerate(values)]
+        elif sort == "map":
+            into[at] = {}
+            todo += [
+                (into[at], _key(pair), pair.get("value", pair.get("Value"))) for pair in reversed(_listed(content))
+            ]
+        else:
+            into[at] = _scalar(sort, content)
+    return root[0]
+
+
+def _member(value: Any) -> tuple[str, Any]:
+    """Return the sort and content of an AnyValue; its first member in proto order."""
+    if value is None:
+        return "empty", None
+    if not isinstance(value, dict):
+        return "plain", value
+    if len(value) == 1 and not value.keys().isdisjoint({"Value", "value"}):
+        [value] = value.values()
+        if value is None:
+            return "empty", None
+        if not isinstance(value, dict):
+            raise UnreadableError(f"expected one of stringValue, intValue, ..., found {value!r:.80}")
+    if not value or not value.keys() - _EMPTY:
+        return "empty", None
+    for name, sort in _MEMBERS.items():
+        if name in value:
+            return ("empty", None) if value[name] is None else (sort, value[name])
+    raise UnreadableError(f"expected one of stringValue, intValue, ..., found {', '.join(map(str, value))}")
+
+
+def _listed(content: Any) -> list[Any]:
+    """Return the values of an array or map."""
+    values = content.get("values", content.get("Values", [])) if isinstance(content, dict) else content
+    if values is None:
+        return []
+    if not isinstance(values, list):
+        raise UnreadableError(f"expected a list of values, found {type(values).__name__}")
+    return values
+
+
+def _key(pair: Any) -> str:
+    """Return the key of a pair of a map."""
+    key = pair.get("key", pair.get("Key", "")) if isinstance(pair, dict) else None
+    if not isinstance(key, str):
+        raise UnreadableError("expected {key, value} in a kvlistValue")
+    return key
+
+
+def _scalar(sort: str, content: Any) -> Any:
+    """Return one plain value, whether JSON gave it as text or not."""
+    try:
+        if sort == "int":
+            return _whole(content)
+        if sort == "double":
+            return _real(content)
+        if sort == "bytes":
+            text = content.translate(_URL_SAFE).rstrip("=")
+            return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (TypeError, ValueError, ArithmeticError, AttributeError, binascii.Error) as error:
+        raise UnreadableError(f"expected a value of type {sort}, found {content!r:.80}") from error
+    if sort == "string" and not isinstance(content, str):
+        raise UnreadableError(f"expected text in stringValue, found {content!r:.80}")
+    if sort == "bool" and not isinstance(content, bool):
+        raise UnreadableError(f"expected true or false in boolValue, found {content!r:.80}")
+    return content
+
+
+def _real(content: Any) -> float:
+    """Return a double; the words are those of protobuf's JSON."""
+    if isinstance(content, bool):
+        raise TypeError
+    if isinstance(content, str) and ("_" in content or not content.isascii()):  # Python reads 1_000
+        raise ValueError
+    return _DOUBLES[content] if isinstance(content, str) and content in _DOUBLES else float(content)
+
+
+def _whole(content: Any) -> int | BigInt:
+    """Return an integer given as number or text, 1e3 and 5.0 too; more digits than int takes stay text."""
+    if isinstance(content, bool):
+        raise TypeError
+    if isinstance(content, str):
+        text = content.strip()
+        digits = text.removeprefix("-")
+        if digits.isascii() and digits.isdigit():
+            return BigInt(text) if len(digits) > MAX_DIGITS else int(text)
+        content = _exact(text)
+    if content != int(content):
+        raise ValueError
+    return int(content)
+
+
+def _exact(text: str) -> Decimal:
+    """Return the number that a text with a point or an exponent means, within reason."""
+    if "_" in text or not text.isascii():
+        raise ValueError
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError from error
+    if not number.is_finite() or number.adjusted() > _MOST_EXPONENT:
+        raise ValueError
+    return number
+
+
+def attribute_list(attributes: Any, ledger: Ledger, at: Position = NOWHERE) -> list[tuple[str, Any]]:
+    """Return (key, value) of a list of attributes, or of a flat map; what is not well formed is an ATTR_BAD issue.
+
+    Examples
+    --------
+    >>> from tracekit.loading.building.ledger import Ledger
+    >>> attribute_list([{"key": "a", "value": {"intValue": "5"}}], Ledger("memory"))
+    [('a', 5)]
+    """
+    if isinstance(attributes, dict):
+        ledger.dialect("attribute_map")
+        return [_remarked(str(key), value, ledger, at) for key, value in attributes.items()]
+    if not isinstance(attributes, (list, tuple)):
+        if attributes is not None:
+            _bad(ledger, at, f"expected a list of attributes, found {attributes!r:.80}; left out")
+        return []
+    pairs: list[tuple[str, Any]] = []
+    for item in attributes:
+        pair = _pair(item, ledger, at)
+        if pair is not None:
+            pairs.append(pair)
+    return pairs
+
+
+def _pair(item: Any, ledger: Ledger, at: Position) -> tuple[str, Any] | None:
+    """Return one attribute; None, and an issue, where it has no key."""
+    key = item.get("key", item.get("Key", "")) if isinstance(item, dict) else None
+    if not isinstance(key, str):
+        _bad(ledger, at, f"expected an attribute with a key, found {item!r:.80}; left out")
+        return None
+    value = item.get("value", item.get("Value"))
+    if isinstance(value, dict):
+        members = [name for name in _MEMBERS if name in value]
+        if len(members) > 1:
+            _bad(
+                ledger,
+                at,
+                f"attribute {key!r:.80}: expected one member, found {', '.join(members)}; the first was taken",
+            )
+        if "Value" in value:
+            ledger.dialect("go_struct_values")
+    try:
+        return _remarked(key, any_value(value), ledger, at)
+    except UnreadableError as error:
+        _bad(ledger, at, f"attribute {key!r:.80}: {error}; kept as JSON")
+        return key, value
+
+
+def _remarked(key: str, value: Any, ledger: Ledger, at: Position) -> tuple[str, Any]:
+    """Return the attribute, with a remark on an empty key and on an integer beyond 64 bits."""
+    if not key:
+        _bad(ledger, at, 'expected a key, found ""; kept')
+    if isinstance(value, BigInt) or (isinstance(value, int) and not LOWEST <= value <= HIGHEST):
+        ledger.tally("JSON_BIG_INT", "expected an integer of 64 bits, found a larger one; its digits are kept", at)
+    return key, value
+
+
+def _bad(ledger: Ledger, at: Position, message: str) -> None:
+    ledger.issue("ATTR_BAD", message, at=at)

@@ -1,0 +1,313 @@
+"""A streaming reader of JSON documents of any size: one value at a time, in bounded memory.
+
+``JsonPull`` slides a window of text over a byte stream.  ``keys()`` walks an object, ``items()`` an array, ``value()``
+builds one value, ``skip()`` passes over one without building it, ``more()`` goes on to the next document of the same
+stream.  Whatever a loop leaves unread is skipped, so a caller may ``break`` anywhere::
+
+    pull = JsonPull(stream)
+    while pull.more():
+        for key in pull.keys():
+            if key != "resourceSpans" or pull.peek() != "[":
+                continue  # its value is skipped
+            for _ in pull.items():
+                start = pull.offset
+                try:
+                    record = pull.value()
+                except JsonError as error:  # ENC_INVALID_UTF8, JSON_TOO_DEEP, JSON_HUGE, JSON_SYNTAX, ...
+                    if not error.recoverable:
+                        raise
+                    ...  # this one value is lost; the loop goes on behind it
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tracekit.loading.records.depth import MAX_DEPTH, DepthMeter
+from tracekit.loading.records.notes import Note
+from tracekit.loading.records.value import big_int_decoder, big_int_note, decoder, ends_early, replace_surrogates
+from tracekit.loading.records.window import CLOSERS, WINDOW, JsonError, JsonWindow, Readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAX_VALUE = 64 << 20
+
+_NUMBER = "-0123456789"
+_EXPONENT = 2  # "1e+5" is read as 1 where it is cut before the 5
+_UNDECODABLE = re.compile("[\udc80-\udcff]")
+
+
+class JsonPull(JsonWindow):
+    """Reads JSON documents from a stream, value by value.
+
+    Parameters
+    ----------
+    stream
+        Bytes of UTF-8 JSON, from its ``read(n)``.
+    parse_float
+        What to make of numbers with a point or an exponent, as in ``parse``.
+    max_depth
+        Levels of nesting allowed in one value.
+    window
+        Bytes to read at a time.
+    offset
+        Byte offset of the first byte, where the stream is a part of something; default: its ``offset``, or 0.
+
+    Examples
+    --------
+    >>> import io
+    >>> pull = JsonPull(io.BytesIO(b'{"spans": [{"n": 1}, {"n": 2}], "more": {}} {"spans": []}'))
+    >>> [pull.value() for key in pull.keys() if key == "spans" for _ in pull.items()]
+    [{'n': 1}, {'n': 2}]
+    >>> pull.more(), pull.value(), pull.more()
+    (True, {'spans': []}, False)
+    """
+
+    def __init__(
+        self,
+        stream: Readable,
+        *,
+        parse_float: Callable[[str], Any] | None = None,
+        max_depth: int = MAX_DEPTH,
+        window: int = WINDOW,
+        offset: int | None = None,
+    ) -> None:
+        super().__init__(stream, max_depth=max_depth, window=window, offset=offset)
+        self._decode = decoder(parse_float).raw_decode
+        self._decode_big = big_int_decoder(parse_float).raw_decode
+
+    def value(self, max_bytes: int = MAX_VALUE) -> Any:
+        """Return the next value, whole.
+
+        Parameters
+        ----------
+        max_bytes
+            Size allowed; a larger value is skipped without being built.
+
+        Returns
+        -------
+        object
+            As ``json.loads`` gives it; integers of more than 4,300 digits as ``BigInt``.
+
+        Raises
+        ------
+        JsonError
+            Recoverable, with the reader behind the value: JSON_TOO_DEEP, JSON_HUGE, ENC_INVALID_UTF8, and JSON_SYNTAX
+            where the brackets still pair.  Not recoverable: JSON_SYNTAX otherwise, JSON_TRUNCATED_DOC.
+        """
+        first = self.peek()
+        self._unread = False
+        if not first:
+            self._cut()
+        value, end = self._build(first, max_bytes)
+        start, self._at = self._at, end
+        if end - start > max_bytes:
+            message = f"{_huge(max_bytes)}; the value was not read"
+            self._refuse("JSON_HUGE", message, self._offset_of(start), self._excerpt(start))
+        if self._dropped + start < self._bad_until and (bad := _UNDECODABLE.search(self._text, start, end)):
+            message = "expected UTF-8, found bytes that are not; the value was not read"
+            self._refuse("ENC_INVALID_UTF8", message, self._offset_of(bad.start()), self._excerpt(start))
+        if self._text.find("\\u", start, end) >= 0:
+            return self._mended(value, start, end)
+        return value
+
+    def keys(self) -> Iterator[str]:
+        """Walk the members of the object that comes next; the reader stands on each member's value.
+
+        Yields
+        ------
+        str
+            The name.  A value the caller does not take is skipped.
+
+        Raises
+        ------
+        JsonError
+            Recoverable when something else comes next (it is skipped: ``peek()`` first); not recoverable when the
+            object is damaged or cut between its members.
+        """
+        return self._walk("{", self._key)
+
+    def items(self) -> Iterator[int]:
+        """Walk the items of the array that comes next; the reader stands on each of them.
+
+        Yields
+        ------
+        int
+            The item's number, from 0.  An item the caller does not take is skipped.
+
+        Raises
+        ------
+        JsonError
+            Recoverable when something else comes next (it is skipped: ``peek()`` first); not recoverable when the
+            array is damaged or cut between its items.
+        """
+        return (number for number, _ in enumerate(self._walk("[", str)))
+
+    def more(self) -> bool:
+        """Go on to the next document of the stream, leaving the present one if the caller has not finished it.
+
+        Returns
+        -------
+        bool
+            Whether there is one.
+
+        Raises
+        ------
+        JsonError
+            JSON_TRAILING, with an excerpt, where something follows that is neither an object nor an array.
+        """
+        self._settle(0)
+        if self.peek() == "\ufeff":
+            self._notes.append(Note("ENC_BOM", "info", "repaired", "a byte order mark was skipped", self.offset))
+            self._at += 1
+        first = self.peek()
+        if first and first not in CLOSERS:
+            message = f"expected a document or the end, found {self._found()}; the rest was not read"
+            self._fail_here("JSON_TRAILING", message)
+        return bool(first)
+
+    # --------------------------------------------------------------------------------------------- walking
+
+    def _walk(self, opening: str, prepare: Callable[[], str]) -> Iterator[str]:
+        """Walk the container that comes next, whatever the caller leaves unread on the way."""
+        if self.peek() != opening:
+            self._refuse_kind(opening)
+        self._unread = False
+        self._at += 1
+        self._level += 1
+        level = self._level
+        more = self.peek() != CLOSERS[opening]
+        while more:
+            name = prepare()
+            self._unread = True
+            yield name
+            self._settle(level)
+            more = self._comma(CLOSERS[opening])
+        self._at += 1
+        self._level = level - 1
+
+    def _settle(self, level: int) -> None:
+        """Pass over what was left unread, up to the containers entered so far."""
+        if self._level > level:
+            inner, self._level, self._unread = self._level - level, level, False
+            self._leave(inner)
+        elif self._unread:
+            self.skip()
+
+    def _key(self) -> str:
+        """Return the name of the next member and move to its value."""
+        if self.peek() != '"':
+            self._fail_expecting("a member name in double quotes")
+        name: str = self.value()
+        if self.peek() != ":":
+            self._fail_expecting("':' behind a member name")
+        self._at += 1
+        self.peek()  # so that the offset is the value's
+        return name
+
+    def _comma(self, closing: str) -> bool:
+        """Move behind the comma and return True, or stay at the closing bracket and return False."""
+        first = self.peek()
+        if first == ",":
+            self._at += 1
+            if self.peek() == closing:
+                self._fail_expecting("another item behind a comma")
+            return True
+        if first != closing:
+            self._fail_expecting(f"',' or {closing!r}")
+        return False
+
+    def _refuse_kind(self, opening: str) -> NoReturn:
+        """Pass over a value that is not the container asked for."""
+        offset, raw = self.offset, self._excerpt(self._at)
+        message = f"expected {opening!r}, found {self._found()}; the value was not read"
+        self.skip()
+        self._refuse("JSON_SYNTAX", message, offset, raw)
+
+    # --------------------------------------------------------------------------------------------- building
+
+    def _build(self, first: str, max_bytes: int) -> tuple[Any, int]:
+        """Return the next value and the index behind it, reading on as long as it is cut."""
+        decode = self._decode
+        gathered = False
+        while True:
+            if self._dropped + self._at < self._deep_until:
+                self._refuse_deep(max_bytes)
+            try:
+                value, end = decode(self._text, self._at)
+                if first not in _NUMBER or self._ended or end + _EXPONENT < len(self._text):
+                    return value, end
+            except json.JSONDecodeError as error:
+                if not ends_early(error, self._text):
+                    self._refuse_damaged(error, max_bytes)
+            except RecursionError:  # the caller's own stack is nearly full
+                self._refuse_unbuilt("JSON_TOO_DEEP", "expected a value that fits the Python stack left by the caller")
+            except ValueError:  # the limit on the digits of an int
+                decode = self._decode_big
+                self._notes.append(big_int_note(self.offset))
+                continue
+            self._read_on(first, max_bytes, gathered=gathered)
+            gathered = True
+
+    def _read_on(self, first: str, max_bytes: int, *, gathered: bool) -> None:
+        """Read more of the value that comes next, which is cut."""
+        if self._ended:
+            self._cut()
+        if first in CLOSERS and not gathered:
+            self._gather(max_bytes)
+            return
+        held = len(self._text) - self._at
+        if held > max_bytes:
+            self._refuse_unbuilt("JSON_HUGE", _huge(max_bytes))
+        self._fill(max(self._size, held))
+
+    def _gather(self, max_bytes: int) -> None:
+        """Read on to where the container that comes next closes, so that it is not built in vain again and again."""
+        meter, fed = DepthMeter(1), 1
+        while self._dropped + self._at >= self._deep_until:
+            lowest, _ = meter.feed(self._text[self._at + fed :].encode("utf-8", "surrogateescape"))
+            fed = len(self._text) - self._at
+            if lowest > 0 and fed > max_bytes:
+                self._refuse_unbuilt("JSON_HUGE", _huge(max_bytes))
+            if lowest <= 0 or not self._fill(max(self._size, fed)):
+                return
+
+    def _mended(self, value: Any, start: int, end: int) -> Any:
+        """Return the value with unpaired surrogates replaced."""
+        text = self._text[start:end]
+        mended = replace_surrogates(text, self._notes, self._offset_of(start))
+        return value if mended == text else self._decode_big(mended)[0]
+
+    def _refuse_deep(self, max_bytes: int) -> None:
+        """Pass over the next value if it nests too deep."""
+        if self._extent(max_bytes)[1] > self._max_depth:
+            self._refuse_unbuilt("JSON_TOO_DEEP", f"expected at most {self._max_depth} levels of nesting, found more")
+
+    def _refuse_unbuilt(self, code: str, message: str) -> NoReturn:
+        """Pass over the next value and say why it was not built."""
+        offset, raw = self.offset, self._excerpt(self._at)
+        try:
+            self.skip()
+        except JsonError as error:
+            message = f"{message}, and then {error.message}"
+            raise JsonError(code, message, offset=offset, raw=raw) from error
+        self._refuse(code, f"{message}; the value was not read", offset, raw)
+
+    def _refuse_damaged(self, error: json.JSONDecodeError, max_bytes: int) -> NoReturn:
+        """Pass over a damaged value where its brackets pair; give up the stream where they do not."""
+        offset, raw = self._offset_of(error.pos), self._excerpt(max(self._at, error.pos - 250))
+        message = f"expected a JSON value, found an error: {error.msg}"
+        end, _ = self._extent(max_bytes)
+        if end is not None:
+            self._at = end
+            if not self._level or self.peek() in {",", "]", "}"}:
+                self._refuse("JSON_SYNTAX", f"{message}; the value was not read", offset, raw)
+        self._fail("JSON_SYNTAX", f"{message}; the rest was not read", offset, raw)
+
+
+def _huge(max_bytes: int) -> str:
+    """Return what is wrong with a value beyond the cap."""
+    return f"expected a value of at most {max_bytes:,} bytes, found a larger one"

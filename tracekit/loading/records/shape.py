@@ -1,0 +1,145 @@
+"""Lines or document, and what log collectors put in front of the JSON.
+
+``shape`` decides from the first chunk of a stream; ``strip_prefix`` finds the JSON behind what Docker, Kubernetes and
+event streams put before it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Literal
+
+from tracekit.loading.records.depth import DepthMeter, nests_deeper
+from tracekit.loading.records.value import big_int_decoder, ends_early, parse
+
+_LOOKED_AT = 1 << 20
+_LINES_TRIED = 1000
+_BLANK = b" \t\r\n\0"
+_BOM = b"\xef\xbb\xbf"
+_OPENING = (b"{", b"[")
+_EMPTY = re.compile(rb"[{\[]\s*[}\]]")
+_TIME = rb"\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:?\d\d)"
+_CRI = re.compile(_TIME + rb" (?:stdout|stderr) [FP](?: |$)")
+_KUBECTL = re.compile(rb"(?:\[pod/[^\]\s]+\] ?|[\w.-]+ +\| ?)?(?:" + _TIME + rb" )?")
+_SSE = re.compile(rb"data: ?")
+_SSE_OTHER = re.compile(rb"(?:event|id|retry)?:|data: ?(?:\[DONE\])?\s*$")
+
+
+def shape(first: bytes, *, at_eof: bool) -> Literal["lines", "document"]:
+    """Tell JSON Lines from one document, or several behind each other.
+
+    Parameters
+    ----------
+    first
+        The first bytes of the decoded stream, the more the better.
+    at_eof
+        Whether they are all there is.
+
+    Returns
+    -------
+    str
+        "lines" when a line near the start holds a whole object or array, though lines before it may be damaged or
+        no JSON at all; "document" when a value goes on over several lines, or over the end of ``first``.
+
+    Examples
+    --------
+    >>> shape(b'{"a": 1}', at_eof=True), shape(b'{"a":' + bytes([10]) + b" 1}", at_eof=True)
+    ('lines', 'document')
+    """
+    start = len(_BOM) if first.startswith(_BOM) else 0
+    seen = False
+    for _ in range(_LINES_TRIED):
+        if start >= len(first):
+            break
+        newline = first.find(b"\n", start)
+        end = len(first) if newline < 0 else newline
+        line = first[start:end].strip(_BLANK)
+        if line:
+            is_whole = newline >= 0 or at_eof
+            if is_whole and (_is_record(line) or _is_record(strip_prefix(line)[0])):
+                return "lines"
+            if not is_whole and not seen:
+                return "document"
+            if line.startswith(_OPENING) and _goes_on(first[start : start + _LOOKED_AT], len(first) - start, at_eof):
+                return "document"
+            seen = True
+        start = end + 1
+    return "lines"
+
+
+def _is_record(line: bytes) -> bool:
+    """Return whether a line is one object or array with something in it."""
+    if not line.startswith(_OPENING) or not line.endswith((b"}", b"]")) or _EMPTY.fullmatch(line):
+        return False
+    if len(line) > _LOOKED_AT or nests_deeper(line):
+        meter = DepthMeter()
+        meter.feed(line)
+        return meter.depth == 0 and not meter.in_string
+    return parse(line).failure is None
+
+
+def _goes_on(data: bytes, size: int, at_eof: bool) -> bool:
+    """Return whether the value that begins here goes on legally behind its first line."""
+    newline = data.find(b"\n")
+    if nests_deeper(data):
+        meter = DepthMeter()
+        meter.feed(data if newline < 0 else data[:newline])
+        return meter.depth > 0
+    text = data.decode("utf-8", "surrogateescape").lstrip()
+    line_end = text.find("\n") if newline >= 0 else len(text)
+    try:
+        _, end = big_int_decoder().raw_decode(text)
+    except json.JSONDecodeError as error:
+        if ends_early(error, text):
+            return newline >= 0 or not at_eof or size == len(data)
+        return error.pos > line_end and bool(text[line_end : error.pos].strip()) and not _begins_line(text, error.pos)
+    return end > line_end or text[end:line_end].lstrip().startswith(("{", "["))
+
+
+def _begins_line(text: str, position: int) -> bool:
+    """Return whether a line that is a record by itself begins here."""
+    if position and text[position - 1] != "\n":
+        return False
+    return _is_record(text[position:].split("\n", 1)[0].strip().encode("utf-8", "surrogateescape"))
+
+
+def strip_prefix(line: bytes) -> tuple[bytes, str]:
+    """Find the JSON behind what a log collector put in front of it, for lines that are no trace data as they are.
+
+    Parameters
+    ----------
+    line
+        One line.
+
+    Returns
+    -------
+    tuple
+        What is behind the prefix, and its name: docker (``{"log": "..."}``), cri (``<time> stdout F ...``), kubectl
+        (``[pod/name/container] ...``, ``name | ...``, ``<time> ...``), sse (``data: ...``; nothing is behind the
+        event stream's own lines), bom; or the line and "".
+
+    Examples
+    --------
+    >>> strip_prefix(b'2024-01-01T00:00:00.000Z stdout F {"a": 1}')
+    (b'{"a": 1}', 'cri')
+    >>> strip_prefix(b"no prefix")
+    (b'no prefix', '')
+    """
+    line = line.strip(_BLANK)
+    if line.startswith(_BOM):
+        return line[len(_BOM) :], "bom"
+    if line.startswith(b'{"log"'):
+        record = parse(line).value
+        if isinstance(record, dict) and isinstance(record.get("log"), str):
+            return record["log"].strip().encode(), "docker"
+    if match := _CRI.match(line):
+        return line[match.end() :], "cri"
+    if _SSE_OTHER.match(line):
+        return b"", "sse"
+    if match := _SSE.match(line):
+        return line[match.end() :], "sse"
+    match = _KUBECTL.match(line)
+    if match and match.end() and line.startswith(_OPENING, match.end()):
+        return line[match.end() :], "kubectl"
+    return line, ""

@@ -1,0 +1,346 @@
+"""A window of text that slides over a stream of JSON: the mechanics below ``JsonPull``.
+
+``JsonWindow`` knows brackets and strings, not values: it reads on, counts bytes, finds where a value ends and passes
+over values of any size and depth in bounded memory.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import NoReturn, Protocol
+
+from tracekit.loading.records.depth import MAX_DEPTH, DepthMeter
+from tracekit.loading.records.notes import EXCERPT_BYTES, Note, nul_note
+
+WINDOW = 1 << 20
+
+CLOSERS = {"{": "}", "[": "]"}
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_NULS = re.compile(r"\0*")
+_SCALAR = re.compile(r"[-+.\w]*")
+_BODY = re.compile(r'[^"\\]*(?:\\.[^"\\]*){0,999}', re.DOTALL)  # bounded: a repeated group costs memory every turn
+_BONE = re.compile(r'[{}\[\]"]')
+_NEAR_BONES = 1000
+_FAR = 1 << 16
+_CONTEXT = 50
+
+
+class Readable(Protocol):
+    """Anything with ``read(n) -> bytes``, empty at the end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes; none at the end."""
+
+
+class JsonError(Exception):
+    """A value of the stream could not be read.
+
+    Parameters
+    ----------
+    code
+        JSON_SYNTAX, JSON_TRUNCATED_DOC, JSON_TRAILING, JSON_TOO_DEEP, JSON_HUGE or ENC_INVALID_UTF8.
+    message
+        Expected, found, done.
+    offset
+        Byte offset of the value (of the error, for JSON_SYNTAX) in the decoded stream.
+    recoverable
+        The reader stands behind the value: go on with the next one.  Otherwise nothing more can be read.
+    raw
+        At most 500 bytes of what was found there.
+
+    Examples
+    --------
+    >>> JsonError("JSON_HUGE", "too large", offset=7, recoverable=True).offset
+    7
+    """
+
+    def __init__(self, code: str, message: str, *, offset: int, recoverable: bool = False, raw: bytes = b"") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.offset = offset
+        self.recoverable = recoverable
+        self.raw = raw
+
+
+class JsonWindow:
+    """Text of a stream, a piece at a time.
+
+    Parameters
+    ----------
+    stream
+        Bytes of UTF-8 JSON, from its ``read(n)``.
+    max_depth
+        Levels of nesting allowed in one value.
+    window
+        Bytes to read at a time.
+    offset
+        Byte offset of the first byte; default: the stream's ``offset``, or 0.
+
+    Examples
+    --------
+    >>> import io
+    >>> window = JsonWindow(io.BytesIO(b'  [1, {"]": 2}] "next"'))
+    >>> window.peek(), window.offset
+    ('[', 2)
+    >>> window.skip()
+    >>> window.peek(), window.offset
+    ('"', 16)
+    """
+
+    def __init__(
+        self, stream: Readable, *, max_depth: int = MAX_DEPTH, window: int = WINDOW, offset: int | None = None
+    ) -> None:
+        self._stream = stream
+        self._size = window
+        self._max_depth = max_depth
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._meter = DepthMeter(limit=max_depth)
+        self._text = ""
+        self._at = 0  # index in the text of what comes next
+        self._counted = 0  # an index in the text whose byte offset is known,
+        self._offset: int = getattr(stream, "offset", 0) if offset is None else offset  # and this offset
+        self._dropped = 0  # characters dropped in front of the text
+        self._deep_until = 0  # up to this character some value may nest too deep,
+        self._bad_until = 0  # or hold bytes that are not UTF-8
+        self._ended = False
+        self._level = 0  # containers entered
+        self._unread = False  # a loop stands on a value nobody has taken yet
+        self._notes: list[Note] = []
+
+    @property
+    def offset(self) -> int:
+        """Byte offset of the next value; exact on every turn of ``keys()`` and ``items()``, and after ``peek()``."""
+        self._offset = self._offset_of(self._at)
+        self._counted = self._at
+        return self._offset
+
+    def take_notes(self) -> list[Note]:
+        """Return the remarks since the last call (ENC_SURROGATE, ENC_NUL, ENC_BOM, JSON_BIG_INT) and forget them."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def peek(self) -> str:
+        """Return the first character of the next value or bracket, behind white space; "" at the end."""
+        while True:
+            if self._at < len(self._text) and (first := self._text[self._at]) > " ":
+                return first
+            self._at = _end(_SPACE, self._text, self._at)
+            if self._at >= len(self._text):
+                if not self._fill(self._size):
+                    return ""
+            elif self._text[self._at] == "\0":
+                self._pass_nuls()
+            else:
+                return self._text[self._at]
+
+    def skip(self) -> None:
+        """Pass over the next value, of any size and depth, without building or checking it.
+
+        Raises
+        ------
+        JsonError
+            JSON_TRUNCATED_DOC when the stream ends in it, JSON_SYNTAX when no value comes next; neither recoverable.
+        """
+        first = self.peek()
+        self._unread = False
+        if first in CLOSERS:
+            self._at += 1
+            self._leave(1)
+        elif first == '"':
+            self._at += 1
+            self._finish_string()
+        elif first:
+            self._pass_scalar(first)
+        else:
+            self._cut()
+
+    # --------------------------------------------------------------------------------------------- reading on
+
+    def _fill(self, size: int) -> bool:
+        """Read about this many bytes more, dropping the text behind; False at the end."""
+        if self._ended:
+            return False
+        data = self._stream.read(size)
+        self._ended = not data
+        _, highest = self._meter.feed(data)
+        more = self._decoder.decode(data, self._ended)
+        self._offset, self._counted = self.offset, 0
+        self._dropped += self._at
+        self._text = self._text[self._at :] + more
+        self._at = 0
+        if highest > self._max_depth:
+            self._deep_until = self._dropped + len(self._text)
+        if not (more.isascii() or _is_clean(more)):
+            self._bad_until = self._dropped + len(self._text)
+        return bool(data or more)
+
+    def _offset_of(self, index: int) -> int:
+        """Return the byte offset of an index of the text."""
+        low, high = sorted((index, self._counted))
+        if self._text.isascii():
+            return self._offset + index - self._counted
+        count = len(self._text[low:high].encode("utf-8", "surrogateescape"))
+        return self._offset + (count if index >= self._counted else -count)
+
+    def _excerpt(self, start: int) -> bytes:
+        """Return at most 500 bytes from an index of the text."""
+        return self._text[start : start + EXCERPT_BYTES].encode("utf-8", "surrogateescape")[:EXCERPT_BYTES]
+
+    def _pass_nuls(self) -> None:
+        """Move behind a run of NUL bytes, and remark on it."""
+        start, count = self.offset, 0
+        while True:
+            end = _end(_NULS, self._text, self._at)
+            count, self._at = count + end - self._at, end
+            if end < len(self._text) or not self._fill(self._size):
+                break
+        self._notes.append(nul_note(count, start))
+
+    # --------------------------------------------------------------------------------------------- giving up
+
+    def _refuse(self, code: str, message: str, offset: int, raw: bytes) -> NoReturn:
+        """Give up one value; the reader stands behind it already."""
+        raise JsonError(code, message, offset=offset, recoverable=True, raw=raw)
+
+    def _fail(self, code: str, message: str, offset: int, raw: bytes) -> NoReturn:
+        """Give up the stream: whatever is asked next finds its end."""
+        self._text, self._ended, self._unread = "", True, False
+        self._offset, self._at, self._counted, self._level = offset, 0, 0, 0
+        raise JsonError(code, message, offset=offset, raw=raw)
+
+    def _fail_here(self, code: str, message: str) -> NoReturn:
+        """Give up the stream at the present position."""
+        self._fail(code, message, self.offset, self._excerpt(max(self._at - _CONTEXT, 0)))
+
+    def _fail_expecting(self, what: str) -> NoReturn:
+        """Say that something else was expected here."""
+        if not self.peek():
+            self._cut()
+        self._fail_here("JSON_SYNTAX", f"expected {what}, found {self._found()}; the rest was not read")
+
+    def _cut(self) -> NoReturn:
+        """Say that the stream ends inside a value."""
+        message = "expected the rest of the document, found the end of the source; what is complete was read"
+        self._fail_here("JSON_TRUNCATED_DOC", message)
+
+    def _found(self) -> str:
+        """Return the beginning of what comes next, for a message."""
+        return ascii(self._text[self._at : self._at + 20])
+
+    # --------------------------------------------------------------------------------------------- passing over
+
+    def _pass_scalar(self, first: str) -> None:
+        """Move behind a number or literal."""
+        while (end := _end(_SCALAR, self._text, self._at)) == len(self._text):
+            self._at = end
+            if not self._fill(self._size):
+                return
+        if end == self._at and first == self._text[self._at]:
+            self._fail_expecting("a value")
+        self._at = end
+
+    def _string_body(self, index: int) -> tuple[int, bool]:
+        """Return how far the text of a string goes in the window, and whether its closing quote follows there."""
+        while True:
+            index = _end(_BODY, self._text, index)
+            rest = self._text[index : index + 2]
+            if len(rest) < 2 or rest[0] == '"':  # noqa: PLR2004 - a backslash and what it escapes
+                return index, rest[:1] == '"'
+
+    def _finish_string(self) -> None:
+        """Move behind the closing quote of the string whose text comes next."""
+        while True:
+            self._at, closed = self._string_body(self._at)
+            if closed:
+                self._at += 1
+                return
+            if not self._fill(self._size):
+                self._cut()
+
+    def _leave(self, depth: int) -> None:
+        """Move behind the bracket that closes this many open containers."""
+        while depth := self._leave_near(depth):
+            depth = self._leave_far(depth)
+
+    def _leave_near(self, depth: int) -> int:
+        """Move on bracket by bracket, but not far; return how many containers are open then."""
+        for _ in range(_NEAR_BONES):
+            bone = _BONE.search(self._text, self._at)
+            if bone is None:
+                self._at = len(self._text)
+                if not self._fill(self._size):
+                    self._cut()
+                continue
+            self._at = bone.end()
+            if bone[0] == '"':
+                self._finish_string()
+            else:
+                depth += 1 if bone[0] in CLOSERS else -1
+            if not depth:
+                return 0
+        return depth
+
+    def _leave_far(self, depth: int) -> int:
+        """Move on by whole pieces, to the piece in which the last container closes; return how many are open."""
+        meter = DepthMeter(depth)
+        while True:
+            if self._at >= len(self._text) and not self._fill(self._size):
+                self._cut()
+            depth, inside, escaped = meter.depth, meter.in_string, meter.escaped
+            piece = self._text[self._at : self._at + _FAR]
+            lowest, _ = meter.feed(piece.encode("utf-8", "surrogateescape"))
+            if lowest <= 0:
+                break
+            self._at += len(piece)
+        self._at += escaped
+        if inside:
+            self._finish_string()
+        return depth
+
+    def _extent(self, max_bytes: int) -> tuple[int | None, int]:
+        """Return the index behind the next value and its depth; None where it is no value, too deep or large."""
+        first = self.peek()
+        if first not in CLOSERS and first != '"':
+            while (end := _end(_SCALAR, self._text, self._at)) == len(self._text) and self._fill(self._size):
+                pass
+            return (end if end > self._at else None), 0
+        open_: list[str] = []
+        behind, deepest = 0, 0  # behind: relative to the value, which stays in front of the window
+        while len(open_) <= self._max_depth:
+            bone = _BONE.search(self._text, self._at + behind)
+            end, closed = (len(self._text), False) if bone is None else (bone.end(), True)
+            if bone is not None and bone[0] == '"':
+                end, closed = self._string_body(end)
+                end += closed
+            if not closed:
+                behind = (bone.start() if bone else end) - self._at
+                if len(self._text) - self._at > max_bytes or not self._fill(max(self._size, len(self._text))):
+                    return None, deepest
+                continue
+            behind = end - self._at
+            if bone is not None and bone[0] in CLOSERS:
+                open_.append(CLOSERS[bone[0]])
+                deepest = max(deepest, len(open_))
+            elif bone is not None and bone[0] != '"' and open_.pop() != bone[0]:
+                return None, deepest
+            if not open_:
+                return end, deepest
+        return None, deepest
+
+
+def _end(pattern: re.Pattern[str], text: str, index: int) -> int:
+    """Return where the match of a pattern that matches everywhere ends."""
+    match = pattern.match(text, index)
+    return index if match is None else match.end()
+
+
+def _is_clean(text: str) -> bool:
+    """Return whether the text was made of UTF-8 only."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

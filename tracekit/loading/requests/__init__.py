@@ -1,0 +1,1 @@
+"""Requests as others counted them: logs of single requests, and counts."""

@@ -1,0 +1,320 @@
+"""Requests as others counted them: logs and counts of any of the formats that people have, as two frames."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.errors import LoadError
+from tracekit.loading.opening.container import open_bytes
+from tracekit.loading.opening.sources import expand
+from tracekit.loading.requests.counts import metric_rows, table_rows
+from tracekit.loading.requests.logs import alb_rows, cloudfront_rows, gateway_rows, report_rows
+from tracekit.weights.counts import BALANCER, NAMES, read_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from tracekit.loading.opening.opening import Source
+
+_HEAD = 4096
+_PIECE = 1 << 20
+_UNMATCHED = "other"
+_STRATA = ("service", "route", "method", "status")
+_ALB_HEAD = re.compile(r"^(?:https?|h2|grpcs|wss?) \d{4}-\d\d-\d\dT[\d:.]+Z \S+ ")
+
+
+class Format(NamedTuple):
+    """A kind of file: what it is called, how its beginning looks, and how it is read.
+
+    Examples
+    --------
+    >>> FORMATS[0].name
+    'alb'
+    """
+
+    name: str
+    begins: Callable[[str], bool]
+    rows: Callable[[Iterator[tuple[int, str]], Callable[[int, str], None]], Iterator[dict[str, Any]]] | None
+
+
+FORMATS = (
+    Format("alb", lambda head: bool(_ALB_HEAD.match(head)), alb_rows),
+    Format("cloudfront", lambda head: head.startswith(("#Version", "#Fields")), cloudfront_rows),
+    Format("metrics", lambda head: '"MetricDataResults"' in head, None),
+    Format("lambda", lambda head: "REPORT RequestId:" in head or '"platform.report"' in head, report_rows),
+    Format("api-gateway", lambda head: head.startswith("{") and '"requestTime' in head, gateway_rows),
+    Format("csv", lambda head: bool(re.match(r"^[^\n{]*[,;\t][^\n]*\n", head)), None),
+)
+"""In the order in which they are tried; a new log is a function in ``logs`` and a line here."""
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Requests that somebody else saw.
+
+    Parameters
+    ----------
+    counts
+        One row a window and stratum, as ``requests=`` of ``sampling``, ``quality`` and ``coverage`` takes it: ``time``
+        (start, UTC), ``end``, ``service``, ``route``, ``method``, ``status`` (class; ``elb 5xx`` is what a load
+        balancer answered by itself), ``count``; what is not told is left out.
+    log
+        One row a request, as ``log=`` takes it: ``trace_id``, ``time``, ``service``, ``route``, ``method``,
+        ``status``, ``duration_ns``, of load balancers ``target_status`` and ``is_dispatched``, of functions
+        ``is_cold_start``; None where only counts were given.
+    issues
+        One row for everything that could not be read as it stands: ``source``, ``line``, ``message``.
+    format
+        Of the sources.
+
+    Examples
+    --------
+    >>> Requests(pd.DataFrame({"count": [4.0, 6.0]}), None, pd.DataFrame(), "csv")
+    Requests(10 requests from csv)
+    """
+
+    counts: pd.DataFrame
+    log: pd.DataFrame | None
+    issues: pd.DataFrame
+    format: str
+
+    def __repr__(self) -> str:
+        known = 0 if self.log is None else int(self.log["trace_id"].notna().sum())
+        traced = f", {known:,} with a trace id" if known else ""
+        odd = f", {len(self.issues):,} issues" if len(self.issues) else ""
+        return f"Requests({self.counts['count'].sum():,.0f} requests from {self.format}{traced}{odd})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.counts.head(10).to_html(index=False, border=0)}"
+
+
+def read_requests(
+    source: Any,
+    *,
+    format: str | None = None,  # noqa: A002 - the name that tk.read has
+    window: str = "1min",
+    by: Sequence[str] = ("service", "route", "status"),
+    routes: Sequence[str] = (),
+    services: Mapping[str, str] | str | None = None,
+    strict: bool = False,
+) -> Requests:
+    """Read requests that somebody else saw: the ground truth beside which traces are a sample.
+
+    Parameters
+    ----------
+    source
+        A frame of counts or of requests, or whatever ``tk.read`` takes: a path, a glob, a folder, bytes, a list; plain
+        or compressed.
+    format
+        ``alb``, ``cloudfront``, ``api-gateway``, ``lambda`` (REPORT lines), ``metrics`` (GetMetricData saved as JSON),
+        ``csv``; found by content unless given.
+    window
+        Into which windows requests of logs are counted.
+    by
+        What they are told apart by: any of ``service``, ``route``, ``method``, ``status``.  Every one of them must be
+        on the root spans too.
+    routes
+        Templates (``/orders/{id}``) that paths of logs are matched with; the first that fits, else ``other``.  Without
+        them no route is told: paths hold ids and sometimes persons.
+    services
+        What target groups, hosts or API ids are called in traces; one text names them all.
+    strict
+        Whether the first row that cannot be read is an error.
+
+    Returns
+    -------
+    Requests
+        ``.counts``, ``.log``, ``.issues``.
+
+    Raises
+    ------
+    LoadError
+        No format fits, nothing could be read, or, with ``strict``, a row is none of the format: the line is named.
+    ValueError
+        Counts that are negative or none, times with and without zone, windows that overlap: the row is named.
+
+    Notes
+    -----
+    ALB and API Gateway write the trace id of every request, sampled or not: joined by it, ``log=`` tells exactly
+    which requests have a trace.  CloudFront does so where the header is among the fields chosen.
+
+    Examples
+    --------
+    >>> entry = (
+    ...     "https 2026-11-21T14:00:03.186641Z app/shop/50dc 10.0.1.7:2817 10.0.0.1:80 0.0 0.048 0.0 502 502 34 366 "
+    ...     '"POST https://shop.example:443/orders/4711/pay HTTP/1.1" "curl/8" ECDHE TLSv1.2 '
+    ...     "arn:aws:elasticloadbalancing:eu-west-1:123:targetgroup/cart/943f "
+    ...     '"Root=1-6a0ebb13-36d228ad5d99923122bbe354"'
+    ... )
+    >>> seen = read_requests(entry.encode(), routes=["/orders/{id}/pay"])
+    >>> seen
+    Requests(1 requests from alb, 1 with a trace id)
+    >>> seen.counts[["service", "route", "status", "count"]].values.tolist()
+    [['cart', '/orders/{id}/pay', '5xx', 1]]
+    """
+    known = {one.name: one for one in FORMATS}
+    if format is not None and format not in known:
+        raise ValueError(f"expected format {', '.join(known)} or None, found {format!r}")
+    if strange := sorted(set(by) - set(_STRATA)):
+        raise ValueError(f"expected by to be any of {', '.join(_STRATA)}, found {', '.join(strange)}")
+    if pd.Timedelta(window) <= pd.Timedelta(0):
+        raise ValueError(f"expected a window such as '1min', found {window!r}")
+    issues: list[tuple[str, int, str]] = []
+    if isinstance(source, pd.DataFrame):
+        return _whole([("frame", source)], issues, (window, by), routes, services)
+    frames = [_frame_of(one, known.get(format or ""), issues, strict) for one in expand(source)]
+    return _whole(frames, issues, (window, by), routes, services)
+
+
+def _frame_of(
+    source: Source, chosen: Format | None, issues: list[tuple[str, int, str]], strict: bool
+) -> tuple[str, pd.DataFrame]:
+    """Return the format of a source and its rows."""
+    with open_bytes(source) as stream:
+        pieces = iter(lambda: stream.read(_PIECE), b"")
+        text = b"".join(pieces).decode("utf-8", "replace")
+
+    def tell(line: int, message: str) -> None:
+        if strict:
+            raise LoadError(f"{source.uri}, line {line}: {message}", source=source.uri, record=line)
+        issues.append((source.uri, line, message))
+
+    if not stream.complete:
+        tell(0, f"the source ends early: {stream.stop_reason}")
+    head = text[:_HEAD].lstrip()
+    found = chosen or next((one for one in FORMATS if one.begins(head)), None)
+    if found is None:
+        names = ", ".join(one.name for one in FORMATS)
+        raise LoadError(
+            f"{source.uri}: expected requests in one of {names}, found {head[:60]!r}; say which with format=",
+            source=source.uri,
+        )
+    frame = _rows_of(found, text, source.uri, tell)
+    if not len(frame):
+        message = f"{source.uri}: expected requests as {found.name}, found none that could be read"
+        raise LoadError(message, source=source.uri)
+    return found.name, frame
+
+
+def _rows_of(found: Format, text: str, uri: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
+    """Return the rows of one source."""
+    try:
+        if found.name == "metrics":
+            return metric_rows(text, tell)
+        if found.rows is None:
+            return table_rows(text)
+    except (json.JSONDecodeError, KeyError, TypeError, pd.errors.ParserError) as error:
+        raise LoadError(f"{uri}: expected {found.name}, found something else: {error!r}", source=uri) from error
+    lines = ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+    return pd.DataFrame(list(found.rows(lines, tell)))
+
+
+def _whole(
+    frames: list[tuple[str, pd.DataFrame]],
+    issues: list[tuple[str, int, str]],
+    strata: tuple[str, Sequence[str]],
+    routes: Sequence[str],
+    services: Mapping[str, str] | str | None,
+) -> Requests:
+    """Return what all sources say together."""
+    kinds = list(dict.fromkeys(kind for kind, _ in frames))
+    rows = frames[0][1] if len(frames) == 1 else pd.concat([frame for _, frame in frames], ignore_index=True)
+    table = pd.DataFrame(issues, columns=["source", "line", "message"])
+    rows = _renamed(rows, services)
+    if any(name in rows for name in NAMES["count"]):
+        counts = rows.reset_index(drop=True)
+        read_counts(rows)  # refuses rows that are none, by name
+        return Requests(counts, None, table, "+".join(kinds))
+    if "trace_id" not in rows and "time" not in rows:
+        columns = ", ".join(map(str, rows.columns)) or "none"
+        raise LoadError(f"expected a column count, or one row a request with trace_id or time, found columns {columns}")
+    log = _log(rows, routes)
+    return Requests(_counted(log, *strata), log, table, "+".join(kinds))
+
+
+def _renamed(rows: pd.DataFrame, services: Mapping[str, str] | str | None) -> pd.DataFrame:
+    """Return rows with the services' names in traces."""
+    if services is None:
+        return rows
+    if isinstance(services, str):
+        return rows.assign(service=services)
+    column = next((name for name in NAMES["service_name"] if name in rows), None)
+    if column is None:
+        raise ValueError(f"expected a column service to rename, found {', '.join(map(str, rows.columns))}")
+    return rows.assign(**{column: rows[column].map(lambda name: services.get(name, name))})
+
+
+def _log(rows: pd.DataFrame, routes: Sequence[str]) -> pd.DataFrame:
+    """Return one row a request with times, and routes instead of paths."""
+    log = rows.copy()
+    if "time" in log:
+        log["time"] = _times(log["time"])
+    if "trace_id" in log:
+        plain = log["trace_id"].astype(object).where(log["trace_id"].notna(), None)
+        ids = [None if one is None else str(one).lower().removeprefix("1-").replace("-", "") for one in plain]
+        log["trace_id"] = pd.Series(ids, index=log.index, dtype=object)
+    else:
+        log["trace_id"] = pd.Series(None, index=log.index, dtype=object)
+    if "path" in log:
+        paths = log.pop("path")
+        if routes:
+            patterns = [(route, _pattern(route)) for route in routes]
+            matched = {path: _route(path, patterns) for path in paths.unique()}
+            log["route"] = paths.map(matched)
+    kept = {"trace_id", "target_status"}
+    return log.loc[:, [name for name in log if name in kept or log[name].notna().any()]]
+
+
+def _times(column: pd.Series) -> pd.Series:
+    """Return moments in UTC; numbers are nanoseconds since the epoch."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    if numbers.notna().any():
+        texts = pd.to_datetime(column.where(numbers.isna()), utc=True, errors="coerce", format="ISO8601")
+        stamps = pd.to_datetime(numbers, unit="ns", utc=True).astype("datetime64[ns, UTC]")
+        return texts.astype("datetime64[ns, UTC]").fillna(stamps)
+    moments = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601" if column.dtype == object else None)
+    wrong = np.flatnonzero(moments.isna() & column.notna())
+    if len(wrong):
+        at = wrong[0]
+        raise ValueError(f"expected a time in row {column.index[at]!r}, found {column.iloc[at]!r}")
+    return moments
+
+
+def _pattern(route: str) -> re.Pattern[str]:
+    """Return what paths of a route look like: a part in braces is one part, a star all the rest."""
+    parts = [
+        r"[^/]+" if part.startswith(("{", ":")) else ".*" if part == "*" else re.escape(part)
+        for part in route.split("/")
+    ]
+    return re.compile("/".join(parts) + "/?")
+
+
+def _route(path: Any, patterns: list[tuple[str, re.Pattern[str]]]) -> str:
+    """Return the first route that fits."""
+    return next((route for route, pattern in patterns if pattern.fullmatch(str(path))), _UNMATCHED)
+
+
+def _counted(log: pd.DataFrame, window: str, by: Sequence[str]) -> pd.DataFrame:
+    """Return the requests of a log by window and whatever it tells them apart by."""
+    keys = [name for name in by if name in log]
+    table = log[keys].copy()
+    if "status" in table:
+        status = pd.to_numeric(table["status"], errors="coerce")
+        table["status"] = [f"{int(code) // 100}xx" if np.isfinite(code) else None for code in status]
+        if "target_status" in log:
+            alone = (log["target_status"].isna() & np.isfinite(status)).to_numpy(bool)
+            table.loc[alone, "status"] = BALANCER + table.loc[alone, "status"]
+    if "time" in log and log["time"].notna().all():
+        table.insert(0, "time", log["time"].dt.floor(window))
+        table.insert(1, "end", table["time"] + pd.Timedelta(window))
+    names = list(table)
+    if not names:
+        return pd.DataFrame({"count": [len(log)]})
+    return table.groupby(names, dropna=False, sort=True).size().rename("count").reset_index()

@@ -1,0 +1,316 @@
+"""The columnar store: a folder of Parquet files that gives back the same set, bit for bit.
+
+::
+
+    x.parquet/
+      tracekit-store.json    version, counts, and the length and checksum of every file
+      sources.parquet  issues.parquet  notes.parquet
+      part-00000/  part-00001/ ...    whole traces: spans, attributes, kv, ... (``loading/store/tables.py``)
+
+A store is written under another name beside its place and renamed, so that whoever is interrupted leaves the older one.
+No trace is in two parts.  ``save`` writes one part; ``convert`` as many as there is data for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tracekit.errors import LoadError
+from tracekit.loading.opening.opening import STORE_MARKER, path_error
+from tracekit.loading.store.tables import (
+    TABLES,
+    VERSION,
+    FileMark,
+    broken,
+    frame_table,
+    read_part,
+    read_table,
+    text_column,
+    write_part,
+    write_table,
+)
+from tracekit.loading.store.union import Piece, union
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+    from tracekit.columns import Columns
+    from tracekit.traces import TraceSet
+    from tracekit.weights import Weights
+
+_FRAMES = ("sources", "issues", "notes")
+_PART = re.compile(r"part-\d{5,}")
+
+
+class PartMark(msgspec.Struct):
+    """What a part of a store holds."""
+
+    trace_count: int
+    span_count: int
+    files: dict[str, FileMark]
+
+
+class Marker(msgspec.Struct):
+    """What a store holds: the content of its marker file."""
+
+    tracekit_store: int
+    written_by: str
+    trace_count: int
+    span_count: int
+    parts: list[PartMark]
+    files: dict[str, FileMark]
+
+
+class _Version(msgspec.Struct):
+    """The members of a marker that every version has."""
+
+    tracekit_store: int
+    written_by: str
+
+
+# -------------------------------------------------------------------- writing
+
+
+def save(traces: TraceSet, path: Path) -> Path:
+    """Write a set as a store of one part.
+
+    Parameters
+    ----------
+    traces
+        The set.
+    path
+        The folder, by custom ``*.parquet``.  An older store there is replaced once the new one is whole.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    FileExistsError
+        Something that is not a store is at the path, or a store with files of somebody else's in it.
+    ValueError
+        A text that is not Unicode.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 1, "end_ns": 2})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load([save(TraceSet.from_spans(frame), Path(folder, "a.parquet"))])
+    TraceSet(1 trace, 1 span, 1 service, 1970-01-01 00:00:00 to 00:00:00 UTC)
+    """
+    with writing(path) as store:
+        store.part(traces.columns, traces.weights)
+        store.finish(traces.columns.sources, traces.columns.issues, traces.columns.notes)
+    return path
+
+
+class StoreWriter:
+    """A store while it is written, under another name; see ``writing``.
+
+    Parameters
+    ----------
+    folder
+        An empty folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._parts: list[PartMark] = []
+
+    def part(self, columns: Columns, weights: Weights) -> None:
+        """Write whole traces, sorted, as the next part."""
+        folder = self._folder / _part_name(len(self._parts))
+        folder.mkdir()
+        files = write_part(folder, columns, weights)
+        self._parts.append(PartMark(len(weights.value), len(columns.spans), files))
+
+    def finish(self, sources: pd.DataFrame, issues: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
+        """Write the sources, issues and notes of all parts and, last, the marker."""
+        keys, values = list(notes or {}), list((notes or {}).values())
+        tables = {
+            "sources": frame_table(sources, "sources"),
+            "issues": frame_table(issues, "issues"),
+            "notes": {"key": text_column(keys, "notes"), "value": text_column(values, "notes")},
+        }
+        marker = Marker(
+            tracekit_store=VERSION,
+            written_by=f"tracekit {_version()}",
+            trace_count=sum(part.trace_count for part in self._parts),
+            span_count=sum(part.span_count for part in self._parts),
+            parts=self._parts,
+            files={name: write_table(self._folder / f"{name}.parquet", table) for name, table in tables.items()},
+        )
+        (self._folder / STORE_MARKER).write_bytes(msgspec.json.format(msgspec.json.encode(marker)) + b"\n")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[StoreWriter]:
+    """Give a store to write to that takes its place at the path once it is whole, and is removed otherwise.
+
+    Raises
+    ------
+    FileExistsError
+        What is at the path is not a store, or holds files of somebody else's.
+    FileNotFoundError
+        The folder that the store shall be in is not there.
+    """
+    place = place_for(path)
+    new = beside(place, "new")
+    new.mkdir()
+    try:
+        yield StoreWriter(new)
+        _put(new, place_for(place))
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def place_for(path: Path) -> Path:
+    """Return where a store is to be written, links followed; see ``writing`` for the errors."""
+    place = Path(os.path.realpath(path.expanduser()))
+    if not place.parent.is_dir():
+        message = f"expected a folder to put the store in, found none at {place.parent}; make it first"
+        raise FileNotFoundError(message)
+    if os.path.lexists(place):
+        found = _foreign(place)
+        if found:
+            message = f"expected a store of tracekit or nothing at {path}, found {found}; give another path, or move it"
+            raise FileExistsError(message)
+    return place
+
+
+def _foreign(place: Path) -> str:
+    """Return what at the place is none of a store's, "" for a store without anything else in it."""
+    if not place.is_dir():
+        return "a file"
+    if not (place / STORE_MARKER).is_file():
+        return f"a folder without {STORE_MARKER}"
+    own = {STORE_MARKER, *(f"{name}.parquet" for name in _FRAMES)}
+    tables = {f"{name}.parquet" for name in TABLES}
+    for entry in sorted(place.iterdir()):
+        if _PART.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
+            more = next((inner for inner in sorted(entry.iterdir()) if inner.name not in tables), None)
+            if more is not None:
+                return f"a store with {entry.name}/{more.name} in it, which is not the store's"
+        elif entry.name not in own:
+            return f"a store with {entry.name} in it, which is not the store's"
+    return ""
+
+
+def _put(new: Path, place: Path) -> None:
+    """Rename a new store to its place; an older one there goes once the new one has its name."""
+    old = beside(place, "old")
+    try:
+        if place.exists():
+            place.rename(old)
+        new.rename(place)
+    finally:
+        if place.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        elif old.exists():
+            old.rename(place)
+
+
+def beside(place: Path, what: str) -> Path:
+    """Return a free, hidden name in the same folder."""
+    return place.with_name(f".{place.name}.{secrets.token_hex(4)}.{what}")
+
+
+def _part_name(number: int) -> str:
+    """Return the name of a part's folder."""
+    return f"part-{number:05d}"
+
+
+def _version() -> str:
+    """Return the version of tracekit, "from source" where it is not installed."""
+    from importlib import metadata  # noqa: PLC0415 - slow, and needed here only
+
+    try:
+        return metadata.version("tracekit-notebook")
+    except metadata.PackageNotFoundError:
+        return "from source"
+
+
+# -------------------------------------------------------------------- reading
+
+
+def load(paths: Sequence[Path]) -> TraceSet:
+    """Return the traces of stores.
+
+    Parameters
+    ----------
+    paths
+        Folders that ``save`` or ``convert`` wrote.
+
+    Returns
+    -------
+    TraceSet
+        Of one store with one part exactly what was saved.  Of more, all their traces, sorted; a trace that is in
+        several stores is put together, copies of spans merged and counted.
+
+    Raises
+    ------
+    LoadError
+        STORE_NEWER, or STORE_BROKEN with the name of the file.
+    """
+    pieces: list[Piece] = []
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _FRAMES}
+    for path in paths:
+        marker = read_marker(path)
+        first = len(rows["sources"])
+        for number, part in enumerate(marker.parts):
+            columns, weights = read_part(path / _part_name(number), part.files)
+            pieces.append(Piece(columns, weights, first))
+        for name in _FRAMES:
+            more = read_table(path / f"{name}.parquet", marker.files[name]).to_pylist()
+            if name == "issues":
+                more = [{**row, "source_id": row["source_id"] + first} for row in more]
+            rows[name] += more
+    notes = {row["key"]: row["value"] for row in rows["notes"]}
+    return union(pieces, rows["sources"], rows["issues"], notes)
+
+
+def read_marker(path: Path) -> Marker:
+    """Return what a store says about itself.
+
+    Raises
+    ------
+    LoadError
+        STORE_NEWER for a store of a later version, STORE_BROKEN for a folder without a readable marker.
+    """
+    file = path / STORE_MARKER
+    try:
+        data = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise broken(file, "the marker of a store", "no such file: a copy that is not whole, or no store") from error
+    except OSError as error:
+        raise path_error(file, error) from error
+    try:
+        version = msgspec.json.decode(data, type=_Version)
+        if version.tracekit_store > VERSION:
+            message = (
+                f"STORE_NEWER {path}: expected a store of version {VERSION} or older, found version"
+                f" {version.tracekit_store}, written by {version.written_by:.40}; update tracekit to read it"
+            )
+            raise LoadError(message, source=str(path), code="STORE_NEWER")
+        marker = msgspec.json.decode(data, type=Marker)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise broken(file, "the marker of a store", f"{len(data):,} bytes that are none ({error})") from error
+    counts = [sum(getattr(part, name) for part in marker.parts) for name in ("trace_count", "span_count")]
+    if marker.files.keys() != set(_FRAMES) or counts != [marker.trace_count, marker.span_count] or not marker.parts:
+        raise broken(file, "parts and counts that agree", "others: the file was changed")
+    return marker

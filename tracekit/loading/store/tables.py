@@ -1,0 +1,286 @@
+"""The tables of a store as Parquet files, each with its length and checksum.
+
+A part of a store is a folder of files, one a table; ``write_part`` and ``read_part`` turn a set into such a folder and
+back, bit for bit.  Codes stand for texts and attributes as they do in memory, so any Parquet reader can join them:
+row i of ``names``, ``texts``, ``keys``, ``namespaces`` and ``kv`` is what code i means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from isal import isal_zlib
+
+from tracekit import schema
+from tracekit.attributes import Codes
+from tracekit.columns import (
+    Array,
+    Columns,
+    EventColumns,
+    KeyValues,
+    LinkColumns,
+    Ragged,
+    ResourceColumns,
+    ScopeColumns,
+    SpanColumns,
+    TraceFacts,
+)
+from tracekit.errors import LoadError
+from tracekit.loading.building.ledger import issues_frame, sources_frame
+from tracekit.loading.opening.opening import path_error
+from tracekit.weights import Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+VERSION = 1
+SPAN_GROUP = 16_384  # small, so that one trace is one group of the sorted spans
+_GROUP = 131_072
+
+_CODED: dict[str, Any] = {
+    "spans": SpanColumns,
+    "events": EventColumns,
+    "links": LinkColumns,
+    "resources": ResourceColumns,
+    "scopes": ScopeColumns,
+    "facts": TraceFacts,
+}
+_OWNED = {
+    "attributes": "spans",
+    "event_attributes": "events",
+    "link_attributes": "links",
+    "resource_attributes": "resources",
+    "scope_attributes": "scopes",
+}
+_NUMBERS = {"Int64": "int64", "int64": "int64", "int32": "int32", "bool": "bool"}
+_KV = ("key", "type", "text", "integer", "double", "origin", "namespace", "is_indexed")
+TABLES = (*_CODED, *_OWNED, "kv", "keys", "namespaces", "names", "texts", "weights", "weight_sources")
+
+
+class FileMark(msgspec.Struct):
+    """What a file of a store must be: its rows, its length in bytes, its CRC-32."""
+
+    rows: int
+    bytes: int
+    crc32: int
+
+
+# -------------------------------------------------------------------- one file
+
+
+def write_table(path: Path, columns: dict[str, Any], group: int = _GROUP) -> FileMark:
+    """Write columns of equal length as a Parquet file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Arrays by name.
+    group
+        Rows to a row group.
+
+    Returns
+    -------
+    FileMark
+        To check the file by when it is read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     mark = write_table(Path(folder, "a.parquet"), {"a": np.arange(3)})
+    ...     read_table(Path(folder, "a.parquet"), mark)["a"].to_pylist()
+    [0, 1, 2]
+    """
+    table = pa.table(columns).replace_schema_metadata({"tracekit_store": str(VERSION)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=group,
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=False,  # codes are small numbers already, and a dictionary folds NaN of different bits
+        column_encoding={name: "DELTA_BINARY_PACKED" if name == "row" else "PLAIN" for name in columns},
+    )
+    data = sink.getvalue()
+    path.write_bytes(data)
+    return FileMark(table.num_rows, data.size, isal_zlib.crc32(data))
+
+
+def read_table(path: Path, mark: FileMark) -> pa.Table:
+    """Return what ``write_table`` wrote.
+
+    Raises
+    ------
+    LoadError
+        STORE_BROKEN where the file is not what was written, a PATH code where it may not be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise broken(path, f"a file of {mark.bytes:,} bytes", "none") from error
+    except OSError as error:
+        raise path_error(path, error) from error
+    if len(data) != mark.bytes:
+        raise broken(path, f"{mark.bytes:,} bytes", f"{len(data):,}")
+    if isal_zlib.crc32(data) != mark.crc32:
+        raise broken(path, "the bytes that were written", "others: the file is damaged")
+    try:
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
+    except (pa.ArrowException, OSError) as error:
+        raise broken(path, "a table in Parquet", f"what its reader refuses ({error})") from error
+    if table.num_rows != mark.rows:
+        raise broken(path, f"{mark.rows:,} rows", f"{table.num_rows:,}")
+    return table
+
+
+def broken(path: Path, expected: str, found: str) -> LoadError:
+    """Return the error for a file that is not what was written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> print(broken(Path("a/part-00000/kv.parquet"), "5 bytes", "4"))
+    STORE_BROKEN a/part-00000/kv.parquet: expected 5 bytes, found 4; copy the store again, or convert its sources again
+    """
+    message = f"expected {expected}, found {found}; copy the store again, or convert its sources again"
+    return LoadError(f"STORE_BROKEN {path}: {message}", source=str(path), code="STORE_BROKEN")
+
+
+def _array(table: pa.Table, name: str) -> Array:
+    """Return a column as an array, without a copy where it lies in one piece."""
+    column = table.column(name)
+    whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return np.asarray(whole.to_numpy(zero_copy_only=False))
+
+
+def text_column(texts: Sequence[str | None], what: str) -> pa.LargeStringArray:
+    """Return texts as a column; ValueError names one that is not Unicode."""
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError as error:
+        message = (
+            f"expected {what} of whole Unicode characters, found {error.object!r:.80} with half of a surrogate pair;"
+            " replace it before saving"
+        )
+        raise ValueError(message) from error
+
+
+# -------------------------------------------------------------------- sources and issues
+
+
+def frame_table(frame: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Return ``sources`` or ``issues`` as columns to write."""
+    columns: dict[str, Any] = {}
+    for column in schema.TABLES[name]:
+        values = frame[column.name].astype(object)
+        plain = [None if missing else value for value, missing in zip(values, values.isna(), strict=True)]
+        kind = _NUMBERS.get(column.dtype)
+        columns[column.name] = pa.array(plain, kind) if kind else text_column(plain, f"{name}.{column.name}")
+    return columns
+
+
+def frame_of(rows: list[dict[str, Any]], name: str) -> pd.DataFrame:
+    """Return rows as ``sources`` or ``issues``, of the same types as the ledgers make them.
+
+    Examples
+    --------
+    >>> frame_of([], "issues")["issue_count"].dtype
+    dtype('int64')
+    """
+    frame = pd.DataFrame(rows, columns=schema.names(name))
+    frame.index.name = {"sources": "source_id", "issues": "issue_id"}[name]
+    if name == "sources":
+        return frame.astype({"byte_count": "Int64"})
+    return frame.astype({column.name: column.dtype for column in schema.ISSUES if column.dtype != "str"})
+
+
+# -------------------------------------------------------------------- one part
+
+
+def write_part(folder: Path, columns: Columns, weights: Weights) -> dict[str, FileMark]:
+    """Write a set as the files of one part.
+
+    Parameters
+    ----------
+    folder
+        An empty folder.
+    columns
+        The set; its sources and issues belong to the whole store and are not written here.
+    weights
+        One weight a trace.
+
+    Returns
+    -------
+    dict
+        The mark of each file by the name of its table.
+    """
+    kv = columns.kv
+    pools = {"keys": kv.keys, "namespaces": kv.namespaces, "names": columns.names, "texts": columns.texts}
+    pools["weight_sources"] = weights.source.labels
+    tables: dict[str, dict[str, Any]] = {name: _members(getattr(columns, name)) for name in _CODED}
+    tables |= {name: {"text": text_column(texts, name)} for name, texts in pools.items()}
+    tables["kv"] = {name: getattr(kv, name) for name in _KV}
+    tables["weights"] = {"value": weights.value, "source": weights.source.codes}
+    marks = {}
+    for name in TABLES:
+        table = tables.pop(name) if name in tables else _owned(getattr(columns, name))
+        marks[name] = write_table(folder / f"{name}.parquet", table, SPAN_GROUP if name == "spans" else _GROUP)
+    return marks
+
+
+def _members(table: Any) -> dict[str, Array]:
+    """Return the columns of a table by name."""
+    return {column.name: getattr(table, column.name) for column in fields(table)}
+
+
+def _owned(table: Ragged) -> dict[str, Array]:
+    """Return an attribute table as (row, code), one entry an attribute; Parquet keeps rows as differences."""
+    return {"row": np.repeat(np.arange(len(table), dtype=np.int32), table.counts), "kv": table.codes}
+
+
+def read_part(folder: Path, marks: dict[str, FileMark]) -> tuple[Columns, Weights]:
+    """Return the set that ``write_part`` wrote, with empty sources and issues.
+
+    Raises
+    ------
+    LoadError
+        STORE_BROKEN where a file is missing or damaged.
+    """
+
+    def read(name: str) -> pa.Table:
+        if name not in marks:
+            raise broken(folder / f"{name}.parquet", "its length in the store's marker", "none")
+        return read_table(folder / f"{name}.parquet", marks[name])
+
+    def texts(name: str) -> list[str]:
+        found: list[str] = read(name).column("text").to_pylist()
+        return found
+
+    tables: dict[str, Any] = {}
+    for name, kind in _CODED.items():
+        table = read(name)
+        tables[name] = kind(*(_array(table, column.name) for column in fields(kind)))
+    for name, owner in _OWNED.items():
+        table = read(name)
+        offsets = np.searchsorted(_array(table, "row"), np.arange(len(tables[owner]) + 1, dtype=np.int32))
+        tables[name] = Ragged(offsets, _array(table, "kv"))
+    table = read("kv")
+    numbers = {name: _array(table, name) for name in _KV if name != "text"}
+    text = table.column("text").combine_chunks()
+    kv = KeyValues(keys=texts("keys"), namespaces=texts("namespaces"), text=text, **numbers)
+    columns = Columns(
+        **tables, kv=kv, names=texts("names"), texts=texts("texts"), sources=sources_frame([]), issues=issues_frame([])
+    )
+    table = read("weights")
+    return columns, Weights(_array(table, "value"), Codes(_array(table, "source"), texts("weight_sources")))

@@ -1,0 +1,154 @@
+"""Parts of stores as one set: their traces sorted; a trace that several stores have is put together.
+
+Within a store no trace is in two parts.  Two stores may share traces (one file cut in two at midnight, say, or the same
+file converted twice): then parents are resolved anew and copies merged, as if the sources had been read together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tracekit.attributes import Codes
+from tracekit.columns import Columns, trace_starts
+from tracekit.loading.building.finish import settle
+from tracekit.loading.building.ledger import Issue, Ledger
+from tracekit.loading.building.merge import merge
+from tracekit.loading.building.told import Told, is_sum
+from tracekit.loading.store.tables import frame_of
+from tracekit.schema import Quality
+from tracekit.traces import TraceSet
+from tracekit.weights import Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.columns import Array, SpanColumns
+
+_FOUND_BY_SETTLE = np.uint32(
+    Quality.DUPLICATE
+    | Quality.DURATION_NEGATIVE
+    | Quality.DURATION_ZERO
+    | Quality.DURATION_ABSURD
+    | Quality.TIME_FUTURE
+    | Quality.OUTSIDE_PARENT
+)
+_GONE = {"TIME_UNIT", "DUP_IDENTICAL", "DUP_SUPERSEDED"}  # about spans that are gone: not found again
+
+
+class Piece(NamedTuple):
+    """A part of a store; its source 0 is source ``first_source`` of all."""
+
+    columns: Columns
+    weights: Weights
+    first_source: int
+
+
+def union(
+    pieces: list[Piece], sources: list[dict[str, Any]], issues: list[dict[str, Any]], notes: dict[str, str]
+) -> TraceSet:
+    """Return the traces of all pieces; the list is emptied on the way.
+
+    Parameters
+    ----------
+    pieces
+        One or more, each sorted.
+    sources, issues
+        The rows of all stores, source ids counted through.
+    notes
+        The notes of all stores.
+
+    Returns
+    -------
+    TraceSet
+        Of one piece exactly that; of more, sorted by trace.
+    """
+    if len(pieces) == 1:
+        columns, weights, _ = pieces.pop()
+        return TraceSet(_with_frames(columns, sources, issues, notes), weights=weights)
+    trace_count = sum(len(piece.weights.value) for piece in pieces)
+    ids, weights = _joined_weights(pieces)
+    parts = [_moved(piece) for piece in pieces]
+    pieces.clear()
+    columns = merge(parts)
+    if len(ids) == trace_count:
+        if not _is_sorted(columns.spans):
+            columns = columns.take_in_order(np.lexsort((columns.spans.trace_lo, columns.spans.trace_hi)))
+        return TraceSet(_with_frames(columns, sources, issues, notes), weights=weights)
+    return _settled_again(_with_frames(columns, sources, issues, notes), weights, sources, issues)
+
+
+def _with_frames(
+    columns: Columns, sources: list[dict[str, Any]], issues: list[dict[str, Any]], notes: dict[str, str]
+) -> Columns:
+    """Return the columns with sources, issues and notes."""
+    return replace(columns, sources=frame_of(sources, "sources"), issues=frame_of(issues, "issues"), notes=notes)
+
+
+def _moved(piece: Piece) -> Columns:
+    """Return a piece's columns with the sources counted through."""
+    spans = piece.columns.spans
+    if not piece.first_source:
+        return piece.columns
+    return replace(piece.columns, spans=replace(spans, source=spans.source + np.int32(piece.first_source)))
+
+
+def _is_sorted(spans: SpanColumns) -> bool:
+    """Return whether trace ids never go down."""
+    hi, lo = spans.trace_hi, spans.trace_lo
+    return bool(((hi[1:] > hi[:-1]) | ((hi[1:] == hi[:-1]) & (lo[1:] >= lo[:-1]))).all())
+
+
+def _joined_weights(pieces: Sequence[Piece]) -> tuple[Array, Weights]:
+    """Return the ids of all traces, sorted, and a weight for each: of several the first that is known."""
+    first = [trace_starts(piece.columns.spans)[:-1] for piece in pieces]
+    spans = [piece.columns.spans for piece in pieces]
+    hi = np.concatenate([one.trace_hi[rows] for one, rows in zip(spans, first, strict=True)])
+    lo = np.concatenate([one.trace_lo[rows] for one, rows in zip(spans, first, strict=True)])
+    labels: dict[str, int] = {}
+    codes = [
+        np.array([labels.setdefault(label, len(labels)) for label in piece.weights.source.labels], np.int32)
+        for piece in pieces
+    ]
+    source = np.concatenate([own[piece.weights.source.codes] for own, piece in zip(codes, pieces, strict=True)])
+    value = np.concatenate([piece.weights.value for piece in pieces])
+    known = np.concatenate([piece.weights.known for piece in pieces])
+    order = np.lexsort((~known, lo, hi))
+    again = (hi[order][1:] == hi[order][:-1]) & (lo[order][1:] == lo[order][:-1])
+    kept = order[~np.append(False, again)[: len(order)]]
+    ids = np.stack([hi[kept], lo[kept]], axis=1)
+    return ids, Weights(value[kept], Codes(source[kept], list(labels)))
+
+
+def _settled_again(
+    columns: Columns, weights: Weights, sources: list[dict[str, Any]], issues: list[dict[str, Any]]
+) -> TraceSet:
+    """Return traces that several stores share as if their sources had been read together."""
+    ledgers = [Ledger(row["uri"]) for row in sources]
+    fresh = replace(columns.spans, quality=columns.spans.quality & ~_FOUND_BY_SETTLE)
+    settled = settle(replace(columns, spans=fresh), ledgers, "ns")
+    counted = [
+        {
+            **row,
+            "accepted_count": row["accepted_count"] - ledger.merged,
+            "merged_count": row["merged_count"] + ledger.merged,
+        }
+        for row, ledger in zip(sources, ledgers, strict=True)
+    ]
+    fresh_issues = [Ledger(row["uri"]) for row in sources]
+    told = Told(fresh_issues)
+    told.add(ledgers)
+    kept = []
+    for row in issues:
+        if not is_sum(row["code"], row["message"]):
+            kept.append(row)
+        elif row["code"] in _GONE:
+            told.add_issue(row["source_id"], Issue(**{name: row[name] for name in Issue._fields}))
+    told.write()
+    for source, ledger in enumerate(fresh_issues):
+        kept += [{**issue._asdict(), "source_id": source} for issue in ledger.issues]
+    kept.sort(key=lambda row: row["source_id"])
+    columns = _with_frames(settled.columns, counted, kept, columns.notes)
+    return TraceSet(columns, forest=settled.forest, weights=weights)

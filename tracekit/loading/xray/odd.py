@@ -1,0 +1,187 @@
+"""What is odd about a segment, said in one place: issues of the catalogue, and what is done instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tracekit.loading.building.builder import Link
+from tracekit.loading.building.pool import canonical_json
+from tracekit.loading.ids import parse_span_id, parse_trace_id
+from tracekit.loading.xray.segment import LATEST_S, NS_DIGITS, OddSegment, Segment
+from tracekit.schema import Origin, Quality, Relation
+
+if TYPE_CHECKING:
+    from tracekit.loading.building.builder import Builder
+    from tracekit.loading.building.ledger import Position
+
+_LINK = frozenset({"trace_id", "id", "attributes"})
+
+
+class Odd:
+    """Writes down what is odd about segments.
+
+    Parameters
+    ----------
+    builder
+        Its ledger takes the issues.
+
+    Examples
+    --------
+    >>> from tracekit.loading.building.builder import Builder
+    >>> from tracekit.loading.building.ledger import NOWHERE
+    >>> from tracekit.loading.xray.segment import decode
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> Odd(builder).no_id(NOWHERE, 1, decode('{"id":"cart","name":"cart"}'))
+    >>> ledger.quarantined, ledger.issues[0].code
+    (1, 'ID_NOT_HEX')
+    """
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self._kv = builder.kv
+
+    # ---------------------------------------------------------------- ids
+
+    def mismatch(self, at: Position, part: Segment, field: str, expected: str, found: str) -> None:
+        """Tell of a document that disagrees with what it came in; the document wins."""
+        message = f"expected {expected}, found {found[:40]}; the document wins"
+        self._builder.ledger.issue(
+            "XR_TRACE_MISMATCH", message, at=at, trace_id=part.trace_id or "", span_id=part.id[:16], field=field
+        )
+
+    def parent(self, root: Segment, at: Position) -> tuple[int, int]:
+        """Return the parent that a document names, and quality bits."""
+        found = parse_span_id(root.parent_id)
+        if found.value:
+            return found.value, 0
+        message = f"expected 16 hex digits, found {root.parent_id!r:.80}; the parent counts as missing"
+        ledger, span = self._builder.ledger, root.id[:16]
+        ledger.issue(
+            found.problem, message, at=at, severity="warn", span_id=span, field="parent_id", raw=root.parent_id or ""
+        )
+        return 0, int(Quality.PARENT_ID_BAD)
+
+    def no_id(self, at: Position, trace_id: int, part: Segment) -> None:
+        """Quarantine a part without a usable id; what is embedded in it stays."""
+        problem = parse_span_id(part.id).problem or "ID_NOT_HEX"
+        message = (
+            f"expected 16 hex digits, found {part.id!r:.80}; {part.name!r:.80} is left out, what it embeds is kept"
+        )
+        self._builder.ledger.quarantine(problem, message, at=at, trace_id=f"{trace_id:032x}", field="id", raw=part.id)
+
+    def embedded(self, at: Position, trace_id: int, part: Segment, parent: int) -> None:
+        """Tell of an embedded subsegment that names another parent or trace; where it stands wins."""
+        named = parse_span_id(part.parent_id).value if part.parent_id else parent
+        if named != parent:
+            self._elsewhere(at, trace_id, part, "parent_id", f"the parent {parent:016x}", str(part.parent_id))
+        if part.trace_id and parse_trace_id(part.trace_id).value != trace_id:
+            self._elsewhere(at, trace_id, part, "trace_id", f"the trace {trace_id:032x}", part.trace_id)
+
+    def _elsewhere(self, at: Position, trace_id: int, part: Segment, field: str, expected: str, found: str) -> None:
+        message = f"expected {expected} that embeds the subsegment, found {found[:40]}; the embedding wins"
+        span = part.id[:16]
+        self._builder.ledger.issue(
+            "XR_TRACE_MISMATCH", message, at=at, trace_id=f"{trace_id:032x}", span_id=span, field=field
+        )
+
+    # ---------------------------------------------------------------- times
+
+    def times(self, at: Position, trace_id: int, part: Segment) -> tuple[int, int, int] | None:
+        """Return times that are not ordinary, 0 for one that is missing, and the quality bits that say so.
+
+        None, and the part quarantined, where 64 bits do not hold them.
+        """
+        trace, span = f"{trace_id:032x}", part.id[:16]
+        ledger = self._builder.ledger
+        found = []
+        for field, seconds in (("start_time", part.start_time), ("end_time", part.end_time)):
+            if seconds is not None and not (seconds.is_finite() and -LATEST_S < seconds < LATEST_S):
+                message = (
+                    f"expected seconds since the epoch, found {seconds!s:.40}; {part.name!r:.80} is left out"
+                    " (milliseconds? X-Ray counts in seconds)"
+                )
+                ledger.quarantine("TIME_UNIT", message, at=at, trace_id=trace, span_id=span, field=field)
+                return None
+            found.append(0 if seconds is None else int(seconds.scaleb(NS_DIGITS)))
+        if part.end_time is None and not part.in_progress:
+            message = "expected end_time or in_progress, found neither; the end is missing"
+            ledger.issue("XR_NO_END", message, at=at, trace_id=trace, span_id=span, field="end_time")
+        bits = Quality.NO_START * (part.start_time is None) | Quality.NO_END * (part.end_time is None)
+        return found[0], found[1], int(bits)
+
+    # ---------------------------------------------------------------- members
+
+    def type(self, root: Segment, at: Position) -> int:
+        """Return the code of a type that is none."""
+        message = f"expected type subsegment or none, found {root.type!r:.80}; read as a segment, kept as aws.xray.type"
+        self._builder.ledger.issue("ENUM_BAD", message, at=at, span_id=root.id[:16], field="type")
+        return self._kv("aws.xray.type", root.type, Origin.AWS)
+
+    def namespace(self, at: Position, trace_id: int, part: Segment) -> None:
+        """Tell of a namespace that is neither aws nor remote."""
+        message = (
+            f"expected the namespace aws, remote or local, found {part.namespace!r:.80}; kept as aws.xray.namespace"
+        )
+        trace, span = f"{trace_id:032x}", part.id[:16]
+        self._builder.ledger.issue(
+            "XR_NAMESPACE_UNKNOWN", message, at=at, trace_id=trace, span_id=span, field="namespace"
+        )
+
+    def cause(self, at: Position, trace_id: int, part: Segment, cause: Any) -> int:
+        """Return the code of a cause that is neither exceptions nor a reference."""
+        message = f"expected exceptions or the id of one, found {cause!r:.80}; kept as the attribute aws.xray.cause"
+        self._bad(at, trace_id, part, "cause", message)
+        return self._kv("aws.xray.cause", cause)
+
+    def links(self, at: Position, part: Segment, codes: list[int], found: Any) -> list[Link]:
+        """Return the links of a part; what is none is kept as the attribute ``aws.xray.links``."""
+        links, odd = [], []
+        for item in found if isinstance(found, list) else [found]:
+            link = self.link(item)
+            if link is not None:
+                links.append(link)
+            elif item is not None:
+                odd.append(item)
+        if odd:
+            codes.append(self._kv("aws.xray.links", odd, Origin.AWS))
+            message = (
+                f"expected links with trace_id and id, found {canonical_json(odd[0])[:80]}; kept as aws.xray.links"
+            )
+            self._builder.ledger.issue(
+                "ID_NOT_HEX",
+                message,
+                at=at,
+                severity="warn",
+                trace_id=part.trace_id or "",
+                span_id=part.id[:16],
+                field="links",
+                raw=canonical_json(odd[0]),
+            )
+        return links
+
+    def link(self, item: Any) -> Link | None:
+        """Return one link, None where its ids are none."""
+        if not isinstance(item, dict):
+            return None
+        trace, span = parse_trace_id(item.get("trace_id")), parse_span_id(item.get("id"))
+        if not (trace.value and span.value):
+            return None
+        facts = item.get("attributes") or {}
+        pairs = list(facts.items()) if isinstance(facts, dict) else [("aws.xray.link.attributes", facts)]
+        pairs += [(f"aws.xray.link.{key}", value) for key, value in item.items() if key not in _LINK]
+        return Link(trace.value, span.value, Relation.XRAY_LINK, [self._kv(key, value) for key, value in pairs])
+
+    def told(self, at: Position, trace_id: int, part: Segment) -> list[int]:
+        """Write down the problems of a converted part, and return the codes of its unknown members."""
+        if not isinstance(part, OddSegment):
+            return []
+        trace, span = f"{trace_id:032x}", part.id[:16]
+        for problem in part.problems:
+            say = self._builder.ledger.quarantine if problem.is_lost else self._builder.ledger.issue
+            say(problem.code, problem.message, at=at, trace_id=trace, span_id=span, field=problem.field)
+        return [self._kv(f"aws.xray.{key}", value, Origin.AWS) for key, value in part.unknown.items()]
+
+    def _bad(self, at: Position, trace_id: int, part: Segment, field: str, message: str) -> None:
+        trace, span = f"{trace_id:032x}", part.id[:16]
+        self._builder.ledger.issue("ATTR_BAD", message, at=at, trace_id=trace, span_id=span, field=field)

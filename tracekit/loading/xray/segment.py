@@ -1,0 +1,280 @@
+"""A segment document as one object, whether typed decoding took it or a tolerant hand had to.
+
+``Segment`` is a segment or a subsegment.  ``decode`` is typed: the document's text straight into ``Segment``, blocks
+(``http``, ``aws``, ...) left as raw JSON, times as exact decimals; it refuses what is not exactly right.
+``from_object`` takes any JSON object, converts what can be converted and tells what could not.  ``decode_part`` leaves
+the times as they are written, too: for ``fast``, which reads many at once.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct
+
+LATEST_S = Decimal(2**63 // 10**9)  # what 64 bits of nanoseconds hold
+NOTHING = Raw(b"")
+
+_ZERO = Decimal(0)
+NS_DIGITS = 9
+_SPAN_DIGITS = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TEXTS = ("id", "name", "namespace", "trace_id", "parent_id", "type", "origin", "resource_arn")
+_TRUTHS = ("in_progress", "inferred", "error", "fault", "throttle")
+_BLOCKS = (
+    "http",
+    "aws",
+    "annotations",
+    "metadata",
+    "cause",
+    "sql",
+    "service",
+    "links",
+    "user",
+    "precursor_ids",
+    "traced",
+)
+_KNOWN = frozenset({*_TEXTS, *_TRUTHS, *_BLOCKS, "start_time", "end_time", "subsegments"})
+_TRUE_FALSE = {"true": True, "false": False, 1: True, 0: False, None: False}
+
+
+class Members(Struct, forbid_unknown_fields=True, gc=False):
+    """What both forms of a segment or subsegment have; blocks that are not there are ``NOTHING``."""
+
+    id: str
+    name: str
+    namespace: str | None = None
+    trace_id: str | None = None
+    parent_id: str | None = None
+    type: str | None = None
+    origin: str | None = None
+    resource_arn: str | None = None
+    in_progress: bool = False
+    inferred: bool = False
+    error: bool = False
+    fault: bool = False
+    throttle: bool = False
+    http: Raw = NOTHING
+    aws: Raw = NOTHING
+    annotations: Raw = NOTHING
+    metadata: Raw = NOTHING
+    cause: Raw = NOTHING
+    sql: Raw = NOTHING
+    service: Raw = NOTHING
+    links: Raw = NOTHING
+    user: Raw = NOTHING
+    precursor_ids: Raw = NOTHING
+    traced: Raw = NOTHING
+
+
+class Segment(Members, gc=False):
+    """A segment or subsegment.
+
+    Examples
+    --------
+    >>> segment = decode('{"id":"53995c3f42cd8ad8","name":"cart","start_time":1.568835610432E9,"aws":{"region":"x"}}')
+    >>> segment.start_time, bytes(segment.aws)
+    (Decimal('1568835610.432'), b'{"region":"x"}')
+    """
+
+    start_time: Decimal | None = None
+    end_time: Decimal | None = None
+    subsegments: list[Segment] | None = None
+
+
+class Part(Members, gc=False):
+    """A segment or subsegment whose times are as they were written.
+
+    Examples
+    --------
+    >>> bytes(decode_part('{"id":"53995c3f42cd8ad8","name":"cart","start_time":1.568835610432E9}').start_time)
+    b'1.568835610432E9'
+    """
+
+    start_time: Raw = NOTHING
+    end_time: Raw = NOTHING
+    subsegments: list[Part] | None = None
+
+
+class Problem(NamedTuple):
+    """What is wrong with a member of a segment; ``is_lost``: it should have been a subsegment and is quarantined."""
+
+    code: str
+    field: str
+    message: str
+    is_lost: bool = False
+
+
+class OddSegment(Segment, gc=False):
+    """A segment that a tolerant hand converted, with its unknown members and its problems."""
+
+    unknown: dict[str, Any] = {}
+    problems: list[Problem] = []
+
+
+decode = msgspec.json.Decoder(Segment).decode
+decode_part = msgspec.json.Decoder(Part).decode
+
+
+def from_object(value: dict[str, Any]) -> OddSegment:
+    """Return a JSON object as a segment, whatever its members hold.
+
+    Parameters
+    ----------
+    value
+        A segment document or subsegment, decimal numbers as ``Decimal`` or float.
+
+    Returns
+    -------
+    OddSegment
+        Its subsegments too; what is no subsegment is a problem.  Iterative: depth does not matter.
+
+    Examples
+    --------
+    >>> odd = from_object({"id": "53995c3f42cd8ad8", "name": "cart", "fault": "true", "start_time": 7, "colour": 3})
+    >>> odd.fault, odd.start_time, odd.unknown
+    (True, Decimal('7'), {'colour': 3})
+    """
+    root = _one(value)
+    todo = [(root, value)]
+    while todo:
+        segment, content = todo.pop()
+        inner = content.get("subsegments")
+        if inner is None:
+            continue
+        if not isinstance(inner, list):
+            segment.problems.append(_bad("subsegments", "a list", inner, "left out"))
+            continue
+        pairs = [(_one(item), item) for item in inner if isinstance(item, dict)]
+        segment.subsegments = [child for child, _ in pairs]
+        lost = [item for item in inner if not isinstance(item, dict)]
+        segment.problems += [_lost(item) for item in lost]
+        todo += pairs
+    return root
+
+
+def _one(value: dict[str, Any]) -> OddSegment:
+    """Return an object as a segment without its subsegments."""
+    problems: list[Problem] = []
+    members: dict[str, Any] = {"id": "", "name": ""}
+    for key in _TEXTS:
+        text = value.get(key)
+        if isinstance(text, str):
+            members[key] = text
+        elif text is not None:
+            members[key] = str(text)
+            problems.append(_bad(key, "text", text, "its JSON was taken as text"))
+    for key in _TRUTHS:
+        if key in value:
+            members[key] = _truth(key, value[key], problems)
+    for key in ("start_time", "end_time"):
+        members[key] = _seconds(key, value.get(key), problems)
+    for key in _BLOCKS:
+        if value.get(key) is not None:
+            members[key] = Raw(json.dumps(value[key], default=float).encode())
+    unknown = {key: content for key, content in value.items() if key not in _KNOWN}
+    return OddSegment(**members, unknown=unknown, problems=problems)
+
+
+def _truth(key: str, value: Any, problems: list[Problem]) -> bool:
+    """Return a truth value however it is spelled."""
+    known = _TRUE_FALSE.get(value.lower() if isinstance(value, str) else value) if _hashable(value) else None
+    if known is None:
+        problems.append(_bad(key, "true or false", value, "taken as false"))
+    return bool(known)
+
+
+def _hashable(value: Any) -> bool:
+    """Return whether a JSON value is neither a list nor an object."""
+    return not isinstance(value, (list, dict))
+
+
+def _seconds(key: str, value: Any, problems: list[Problem]) -> Decimal | None:
+    """Return seconds since the epoch as an exact number; None, and a problem, where there are none."""
+    if value is None:
+        return None
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return Decimal(value) if not isinstance(value, float) else Decimal(repr(value))
+    if isinstance(value, str):
+        try:
+            return Decimal(value)
+        except ArithmeticError:
+            pass
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            pass
+        else:
+            zone = "" if moment.tzinfo else "; it names no time zone: UTC was assumed"
+            message = f"expected seconds since the epoch, found {value!r}; read as a date{zone}"
+            problems.append(Problem("TIME_STRING", key, message))
+            past = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+            return Decimal(past.days * 86_400 + past.seconds) + Decimal(past.microseconds) / 10**6
+    problems.append(_bad(key, "seconds since the epoch", value, "left out"))
+    return None
+
+
+def _bad(field: str, expected: str, found: Any, done: str) -> Problem:
+    """Return the problem of a member of the wrong type."""
+    return Problem("ATTR_BAD", field, f"{_found(expected, found)}; {done}")
+
+
+def _lost(found: Any) -> Problem:
+    """Return the problem of a subsegment that is no object."""
+    return Problem("XR_DOC_NOT_JSON", "subsegments", _found("an object", found) + "; left out", is_lost=True)
+
+
+def _found(expected: str, found: Any) -> str:
+    """Return what was expected and what was found."""
+    return f"expected {expected}, found {type(found).__name__} {found!r:.80}"
+
+
+def exact_times(start: Decimal | None, end: Decimal | None) -> tuple[int, int] | None:
+    """Return two times in seconds as exact nanoseconds, digits beyond them cut; None unless they are a plain period.
+
+    Examples
+    --------
+    >>> exact_times(Decimal("1480615200.010"), Decimal("1.480615200012E9"))
+    (1480615200010000000, 1480615200012000000)
+    """
+    try:
+        if start is not None and end is not None and _ZERO <= start <= end < LATEST_S:
+            return int(start.scaleb(NS_DIGITS)), int(end.scaleb(NS_DIGITS))
+    except ArithmeticError:  # not a number
+        pass
+    return None
+
+
+def count_parts(root: Segment) -> int:
+    """Return the number of segments and subsegments in a document.
+
+    Examples
+    --------
+    >>> count_parts(decode('{"id":"1","name":"a","subsegments":[{"id":"2","name":"b"}]}'))
+    2
+    """
+    count, todo = 0, [root]
+    while todo:
+        count += 1
+        todo += todo.pop().subsegments or ()
+    return count
+
+
+def span_id_of(text: str) -> int:
+    """Return 16 hex digits as an integer, 0 for anything else.
+
+    Examples
+    --------
+    >>> span_id_of("53995c3f42cd8ad8") == 0x53995C3F42CD8AD8, span_id_of("0x995c3f42cd8ad8"), span_id_of("cart")
+    (True, 0, 0)
+    """
+    if len(text) == _SPAN_DIGITS and text.isascii() and text.isalnum():
+        try:
+            return int.from_bytes(bytes.fromhex(text))
+        except ValueError:
+            pass
+    return 0

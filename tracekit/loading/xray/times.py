@@ -1,0 +1,68 @@
+"""Seconds as X-Ray writes them, to nanoseconds: exactly, and many at once.
+
+A float64 of seconds in this century is off by up to 119 ns, so the digits themselves are read: ten before the point and
+at most nine behind it, with or without an exponent of nine, which is all that the SDKs write.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.loading.xray.segment import LATEST_S, NS_DIGITS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from msgspec import Raw
+
+    from tracekit.columns import Array
+
+_WHOLE = 10  # digits of seconds since the epoch, from 2001 to 2286
+_WIDTH = _WHOLE + 1 + NS_DIGITS
+_POINT, _NONE = (ord(".") - ord("0")) % 256, -ord("0") % 256  # as uint8, less the digit 0
+_LAST = 9
+_WHOLE_WEIGHTS = 10.0 ** np.arange(_WHOLE - 1, -1, -1)
+_PART_WEIGHTS = 10.0 ** np.arange(NS_DIGITS - 1, -1, -1)
+_EXPONENT = re.compile(rb"^(\d)\.(\d{9})(\d*)[eE]\+?9$", re.MULTILINE)
+
+
+def nanoseconds(texts: Sequence[Raw | bytes]) -> Array:
+    """Return JSON numbers of seconds as nanoseconds.
+
+    Parameters
+    ----------
+    texts
+        Well formed JSON values, as they are written.
+
+    Returns
+    -------
+    Array
+        int64, exact.
+
+    Raises
+    ------
+    ValueError
+        One is not written as above; ``exact_times`` takes each alone.
+
+    Examples
+    --------
+    >>> nanoseconds([b"1480615200.010", b"1.692293788127201E9", b"1480615200"]).tolist()
+    [1480615200010000000, 1692293788127201000, 1480615200000000000]
+    """
+    joined = b"\n".join(texts)
+    if b"E" in joined or b"e" in joined:
+        joined = _EXPONENT.sub(rb"\1\2.\3", joined)
+    written = joined.split(b"\n")
+    if len(written) != len(texts) or max(map(len, written), default=0) > _WIDTH:
+        raise ValueError("expected numbers with at most nine digits behind the point")
+    digits = np.array(written, f"S{_WIDTH}").view(np.uint8).reshape(-1, _WIDTH) - np.uint8(ord("0"))
+    whole, point, part = digits[:, :_WHOLE], digits[:, _WHOLE], digits[:, _WHOLE + 1 :]
+    part = np.where(part == _NONE, 0, part)
+    seconds = (whole @ _WHOLE_WEIGHTS).astype(np.int64)  # exact: all numbers here are far below 2**53
+    is_point = (point == _POINT) | (point == _NONE)
+    if not ((whole <= _LAST).all() and is_point.all() and (part <= _LAST).all() and (seconds < int(LATEST_S)).all()):
+        raise ValueError("expected ten digits, a point and further digits")
+    return np.asarray(seconds * 10**NS_DIGITS + (part @ _PART_WEIGHTS).astype(np.int64))

@@ -1,0 +1,275 @@
+"""AWS X-Ray: every shape in which segment documents lie on disk (``spec/formats.md`` section 6.5).
+
+=============================================  =================================================================
+shape                                          how it is told
+=============================================  =================================================================
+answers of BatchGetTraces                      ``Traces``, ``UnprocessedTraceIds``
+traces, alone or in a list                     ``Segments`` with ``Document`` as text or (console) as object
+answers of ListRetrievedTraces                 ``Traces`` with ``Spans``; documents of X-Ray or of OpenTelemetry
+entries, alone or in a list                    ``Id`` and ``Document``
+segment documents, alone, in a list, as text   ``id`` and ``start_time``
+bodies of PutTraceSegments                     ``TraceSegmentDocuments``
+what a daemon receives                         ``{"format": "json", "version": 1}`` before a document
+answers of GetTraceSummaries                   ``TraceSummaries``: no spans in them, XR_SUMMARIES_ONLY
+=============================================  =================================================================
+
+What the format loses: the kind of PRODUCER and CONSUMER spans, event times, events other than exceptions, scopes,
+trace state, digits beyond about 240 ns.  Segments, subsegments and inferred segments are told apart by ``record_kind``.
+``error``, ``fault`` and ``throttle`` are kept, where true, as ``aws.xray.error``, ``aws.xray.fault`` and
+``aws.xray.throttle``.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tracekit.loading.ids import parse_trace_id
+from tracekit.loading.loader import Loader
+from tracekit.loading.xray.documents import Documents, excerpt, listed
+from tracekit.loading.xray.fast import Scanner
+from tracekit.loading.xray.segment import exact_times, from_object
+from tracekit.loading.xray.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracekit.loading.building.builder import Builder
+    from tracekit.loading.building.ledger import Ledger, Position
+    from tracekit.loading.xray.answer import Answer
+
+_ANSWER = frozenset({"Traces", "UnprocessedTraceIds", "RetrievalStatus"})
+_HEADER = frozenset({"format", "version"})
+
+
+def recognises(value: Any) -> bool:
+    """Return whether a parsed record is one of X-Ray's shapes.
+
+    Examples
+    --------
+    >>> recognises({"Traces": [], "UnprocessedTraceIds": []}), recognises({"resourceSpans": []})
+    (True, False)
+    """
+    if isinstance(value, list):
+        return bool(value) and all(recognises(item) for item in value[:3]) and not isinstance(value[0], list)
+    if isinstance(value, str):
+        return value.lstrip()[:1] == "{" and '"start_time"' in value
+    return isinstance(value, dict) and _shape(value) is not None
+
+
+def _shape(record: dict[str, Any]) -> Callable[[_Reader, dict[str, Any], Position], None] | None:
+    """Return what reads an object, None for one that is not of X-Ray."""
+    if not _ANSWER.isdisjoint(record):
+        return _Reader.answer
+    if "Segments" in record or ("Spans" in record and "Id" in record):
+        return _Reader.trace
+    if "TraceSegmentDocuments" in record:
+        return _Reader.put
+    if "TraceSummaries" in record:
+        return _Reader.summaries
+    if record.keys() == _HEADER and record["format"] == "json":
+        return _Reader.header
+    if "Document" in record and "Id" in record:
+        return _Reader.entry
+    if "id" in record and ("start_time" in record or ("trace_id" in record and "name" in record)):
+        return _Reader.bare
+    return None
+
+
+def load(value: Any, at: Position, builder: Builder) -> None:
+    """Give the segments of one parsed record to the builder.
+
+    Parameters
+    ----------
+    value
+        A record of any of the shapes above, or a list of such.
+    at
+        Where it stands in its source.
+    builder
+        Takes the spans; its ledger takes what is wrong.
+
+    Examples
+    --------
+    >>> from tracekit.loading.building.builder import Builder
+    >>> from tracekit.loading.building.ledger import Position
+    >>> builder = Builder()
+    >>> ledger = builder.open_source("memory")
+    >>> text = '{"id":"53995c3f42cd8ad8","name":"cart","start_time":1,"in_progress":true}'
+    >>> trace = {"Id": "1-58406520-a006649127e371903a2de979", "Segments": [{"Id": "1", "Document": text}]}
+    >>> load({"Traces": [trace]}, Position(1, 0), builder)
+    >>> ledger.accepted, [issue.code for issue in ledger.issues]
+    (1, ['XR_TRACE_MISMATCH'])
+    """
+    _reader(builder).load(value, at)
+
+
+def _reader(builder: Builder) -> _Reader:
+    """Return what reads the records of a builder."""
+    reader: _Reader = builder.memory.get("xray") or _Reader(builder)
+    builder.memory["xray"] = reader
+    return reader
+
+
+class _Reader:
+    """Finds the documents in the records of one builder."""
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self._ledger: Ledger | None = None
+        self._told: set[str] = set()
+        self._documents = Documents(builder)
+        self.walk = Walk(builder)
+
+    def load(self, value: Any, at: Position) -> None:
+        """Take one record."""
+        self._begin()
+        for item in value if isinstance(value, list) else [value]:
+            self.take(item, at)
+        self.walk.causes.resolve()
+
+    def about(self, answer: Answer, at: Position) -> None:
+        """Say what an answer of BatchGetTraces says beside its documents."""
+        self._begin()
+        self._answer({"UnprocessedTraceIds": answer.UnprocessedTraceIds, "NextToken": answer.NextToken}, at)
+        for trace in answer.Traces:
+            self._trace({"Id": trace.Id, "Duration": trace.Duration, "LimitExceeded": trace.LimitExceeded}, at)
+
+    def _begin(self) -> None:
+        """Begin a record; what was said about another source may be said again."""
+        if self._ledger is not self._builder.ledger:
+            self._ledger = self._builder.ledger
+            self._told.clear()
+
+    def take(self, item: Any, at: Position) -> None:
+        """Take one thing: an object of any shape, or the text of a document."""
+        if isinstance(item, str):
+            self._builder.ledger.dialect("document_texts")
+            self.text(item, at)
+            return
+        take = _shape(item) if isinstance(item, dict) else None
+        if take is None:
+            message = f"expected a segment document, a trace or an answer of X-Ray, found {excerpt(item)}; left out"
+            self._builder.ledger.quarantine("XR_DOC_NOT_JSON", message, at=at, raw=str(item)[:500])
+        else:
+            take(self, item, at)
+
+    # ---------------------------------------------------------------- answers
+
+    def answer(self, record: dict[str, Any], at: Position) -> None:
+        """Take an answer of BatchGetTraces or ListRetrievedTraces."""
+        self._answer(record, at)
+        for trace in listed(record.get("Traces")):
+            if isinstance(trace, dict):
+                self.trace(trace, at)
+            else:
+                self.take(trace, at)
+
+    def _answer(self, record: dict[str, Any], at: Position) -> None:
+        """Say what an answer says beside its traces."""
+        ledger = self._builder.ledger
+        ledger.dialect("retrieved_traces" if "RetrievalStatus" in record else "batch_get_traces")
+        for trace_id in listed(record.get("UnprocessedTraceIds")):
+            if f"unprocessed {trace_id}" not in self._told:
+                self._told.add(f"unprocessed {trace_id}")
+                message = f"X-Ray did not process {trace_id!r:.50} and says not why; ask for it again"
+                found = parse_trace_id(trace_id).value
+                where = f"{found:032x}" if found else str(trace_id)[:40]
+                ledger.issue("XR_UNPROCESSED", message, at=at, trace_id=where, field="UnprocessedTraceIds")
+                ledger.incomplete("X-Ray left trace ids unprocessed")
+        status = record.get("RetrievalStatus")
+        if status is not None and status != "COMPLETE":
+            ledger.incomplete(f"the retrieval of the traces was {status!s:.20}")
+        self._page(record, ledger)
+
+    def _page(self, record: dict[str, Any], ledger: Ledger) -> None:
+        """Note whether further pages are missing: a page without a token ends what the pages before it began."""
+        reason = "the last answer has a NextToken: further pages were not saved"
+        if record.get("NextToken"):
+            ledger.incomplete(reason)
+        elif ledger.stop_reason == reason:
+            ledger.complete, ledger.stop_reason = True, ""
+
+    def trace(self, trace: dict[str, Any], at: Position) -> None:
+        """Take one trace: its documents, and what X-Ray says about it as a whole."""
+        name, where = self._trace(trace, at)
+        documents = [
+            (document, entry)
+            for part in listed(trace.get("Segments")) + listed(trace.get("Spans"))
+            for document, entry in self._documents.of_entry(part, at, where)
+        ]
+        is_tracked = "Spans" in trace or any(document.type == "subsegment" for document, _ in documents)
+        for document, entry in documents:
+            self.walk.document(document, at, wrapper=name, entry=entry, is_tracked=is_tracked)
+
+    def _trace(self, trace: dict[str, Any], at: Position) -> tuple[str, str]:
+        """Say what X-Ray says of a trace as a whole; return its id, and how issues spell it."""
+        name = str(trace.get("Id") or "")
+        found = parse_trace_id(name)
+        where = f"{found.value:032x}" if found.value else name[:40]
+        is_limited = trace.get("LimitExceeded") is True
+        if found.value:
+            self._builder.fact(
+                found.value, reported_duration_ns=_nanoseconds(trace.get("Duration")), limit_exceeded=is_limited
+            )
+        if is_limited:
+            message = "X-Ray stopped adding segments to the trace: it is not all here"
+            self._builder.ledger.issue("XR_LIMIT_EXCEEDED", message, at=at, trace_id=where, field="LimitExceeded")
+        return name, where
+
+    def entry(self, entry: dict[str, Any], at: Position) -> None:
+        """Take an entry of ``Segments`` on its own."""
+        for document, name in self._documents.of_entry(entry, at):
+            self.walk.document(document, at, entry=name)
+
+    def put(self, body: dict[str, Any], at: Position) -> None:
+        """Take the body of a PutTraceSegments request."""
+        self._builder.ledger.dialect("put_trace_segments")
+        for document in listed(body.get("TraceSegmentDocuments")):
+            if isinstance(document, str):
+                self.text(document, at)
+            else:
+                self.take(document, at)
+
+    def text(self, text: str, at: Position) -> None:
+        """Take the text of a document that no trace wraps."""
+        for document in self._documents.of_text(text, at):
+            self.walk.document(document, at)
+
+    def bare(self, document: dict[str, Any], at: Position) -> None:
+        """Take one segment document that is an object already."""
+        self._builder.ledger.dialect("segment_documents")
+        self.walk.document(from_object(document), at)
+
+    def header(self, header: dict[str, Any], at: Position) -> None:  # noqa: ARG002 - called like the others
+        """Take the line that a daemon expects before a document."""
+        self._builder.ledger.dialect("daemon")
+
+    def summaries(self, record: dict[str, Any], at: Position) -> None:
+        """Say that trace summaries hold no spans."""
+        found = listed(record.get("TraceSummaries"))
+        self._builder.ledger.skip("X-Ray trace summaries", max(1, len(found)))
+        if "summaries" not in self._told:
+            self._told.add("summaries")
+            message = (
+                f"expected traces with segments, found {len(found)} trace summaries (an answer of GetTraceSummaries):"
+                " there are no spans in them; fetch the traces by their ids with"
+                " aws xray batch-get-traces --trace-ids, or tracekit pull"
+            )
+            self._builder.ledger.issue("XR_SUMMARIES_ONLY", message, at=at, field="TraceSummaries")
+
+
+def _nanoseconds(seconds: Any) -> int:
+    """Return a duration in seconds as nanoseconds, -1 for none."""
+    is_number = isinstance(seconds, (int, float, Decimal)) and not isinstance(seconds, bool)
+    exact = Decimal(repr(seconds)) if isinstance(seconds, float) else Decimal(seconds) if is_number else None
+    return (exact_times(exact, exact) or (-1, -1))[0]
+
+
+LOADER = Loader(
+    "xray",
+    recognises,
+    load,
+    streams=("Traces", "TraceSegmentDocuments", "TraceSummaries"),
+    exact_numbers=True,
+    quick=lambda builder: Scanner(builder, _reader),
+)

@@ -1,0 +1,1 @@
+"""Who requests waited for, what changed between two sets, and what if."""

@@ -1,0 +1,278 @@
+"""Who requests waited for: bars by service or any other key, over all requests and by band of latency."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.views.charts import SECONDS, chart, empty_state, faded, legend_room, safe, subtitled
+from tracekit.views.colours import LIGHT, SHARED
+from tracekit.views.markup import table
+from tracekit.views.svg import ACCENT, MUTE
+from tracekit.views.text import count, duration, plural, ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.shares import Bands
+    from tracekit.columns import Array
+    from tracekit.views.figures import Chart
+
+NS: Final = 1e-9
+_OTHERS: Final = faded("#8695a6", 0.6)
+
+
+def plot_critical_path(result: CriticalPath, *, by: str | Sequence[str] = "service_name", bars: int = 15) -> Chart:
+    """Draw how long a request waits, on average, for each service, or any other keys of ``CriticalPath.by``.
+
+    Parameters
+    ----------
+    result
+        Of ``analysis.critical_path``.
+    by
+        Keys.
+    bars
+        How many, the largest first.
+
+    Returns
+    -------
+    Chart
+        A plotly figure: one bar a group with its limits, their lengths add up to the mean latency; a note in words
+        without any.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> plot_critical_path(critical_path(TraceSet.from_spans(frame))).data[0].x
+    (5e-06,)
+    """
+    keys = [by] if isinstance(by, str) else list(by)
+    title, whole = "Time on the critical path of a request", result.by(keys)
+    whole = whole[whole["path_time_ns"] > 0].sort_values("mean_ns", ascending=False, kind="stable")
+    if whole.empty:
+        return empty_state(chart(title), "No request took any time.")
+    shown = whole.head(bars)
+    labels = labels_of(shown, keys)
+    words = [
+        f"{duration(mean)}, {ratio(share)}" for mean, share in zip(shown["mean_ns"], shown["share_ratio"], strict=True)
+    ]
+    figure = chart(
+        title + (f": the largest {len(shown)} of {plural(len(whole), 'group')}" if len(whole) > bars else ""),
+        table=table(
+            (" ".join(keys), "of a request"), [(html.unescape(x), y) for x, y in zip(labels, words, strict=True)]
+        ),
+        **row_layout(labels),
+    )
+    subtitled(figure, result.statement)
+    reach = [
+        (_reach(high - mean), _reach(mean - low))
+        for mean, low, high in zip(shown["mean_ns"], shown["mean_low_ns"], shown["mean_high_ns"], strict=True)
+    ]
+    figure.add_bar(
+        x=(shown["mean_ns"] * NS).tolist(),
+        y=labels,
+        orientation="h",
+        marker={"color": colours_of(shown, keys)},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [up for up, _ in reach],
+            "arrayminus": [down for _, down in reach],
+            "color": MUTE,
+            "thickness": 1.5,
+        },
+        text=words,
+        textposition="none",
+        customdata=[
+            f"on the path of {ratio(present)} of requests ({count(n)})"
+            for present, n in zip(shown["presence_ratio"], shown["trace_count"], strict=True)
+        ],
+        hovertemplate="%{y}: %{text}, %{customdata}<extra></extra>",
+    )
+    return figure
+
+
+def plot_bands(result: Bands, *, groups: int = 8, excess: bool = False) -> Chart:
+    """Draw what requests wait for in each band of latency.
+
+    Parameters
+    ----------
+    result
+        Of ``CriticalPath.bands``.
+    groups
+        How many have a colour, those with most time in any band first; the others are one.
+    excess
+        Draw what a band waits for beyond the first one instead.
+
+    Returns
+    -------
+    Chart
+        A plotly figure: a stacked bar a band, as high as its mean latency (or excess); a note in words without any.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> bands = critical_path(TraceSet.from_spans(frame)).bands("name", [(0, 1)])
+    >>> plot_bands(bands).data[0].y
+    (5e-06,)
+    """
+    value = "excess_ns" if excess else "mean_ns"
+    keys = [str(name) for name in result.table.columns[1 : result.table.columns.get_loc("path_time_ns")]]
+    about = result.bands[result.bands["trace_count"] > 0]
+    known = result.table[result.table["band"].isin(about["band"]) & result.table[value].notna()]
+    title = (
+        f"Latency beyond that of {safe(about['band'].iloc[0])}"
+        if excess and len(about)
+        else "Who requests wait for, by latency"
+    )
+    if not (known["path_time_ns"] > 0).any():
+        return empty_state(chart(title), "No request took any time.")
+    group = known.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
+    matrix = np.zeros((int(group.max()) + 1, len(about)))
+    matrix[group, [list(about["band"]).index(band) for band in known["band"]]] = known[value]
+    names = known[keys].iloc[np.unique(group, return_index=True)[1]]
+    order = np.argsort(-np.abs(matrix).max(axis=1), kind="stable")
+    return _stacked(title, names.iloc[order], matrix[order], about, groups)
+
+
+def _stacked(title: str, names: pd.DataFrame, matrix: Array, about: pd.DataFrame, groups: int) -> Chart:
+    """Return a stacked bar a band, the first groups in colours."""
+    keys = [str(name) for name in names.columns]
+    labels, colours = labels_of(names.head(groups), keys), colours_of(names.head(groups), keys, stacked=True)
+    if len(matrix) > groups:
+        labels.append(f"the other {plural(len(matrix) - groups, 'group')}")
+        colours.append(_OTHERS)
+        matrix = np.vstack((matrix[:groups], matrix[groups:].sum(axis=0)))
+    words = [[duration(value) for value in row] for row in matrix]
+    figure = chart(
+        title,
+        table=table(
+            (" ".join(keys), *about["band"]), [(html.unescape(x), *y) for x, y in zip(labels, words, strict=True)]
+        ),
+        barmode="relative",
+        xaxis={"type": "category"},
+        yaxis={**SECONDS, "title": {"text": "time of a request"}, "showgrid": True},
+        height=386 + legend_room(labels),
+        margin={"t": legend_room(labels)},
+    )
+    places = [
+        f"{safe(band)}: {plural(n, 'request')}" for band, n in zip(about["band"], about["trace_count"], strict=True)
+    ]
+    for label, colour, row, said in zip(labels, colours, matrix, words, strict=True):
+        figure.add_bar(
+            x=places,
+            y=(row * NS).tolist(),
+            name=label,
+            marker={"color": colour},
+            customdata=said,
+            hovertemplate=f"%{{x}}: %{{customdata}}<extra>{label}</extra>",
+        )
+    return figure
+
+
+def row_layout(labels: Sequence[str]) -> dict[str, Any]:
+    """Return the layout of one bar a row, the first at the top, along an axis of durations.
+
+    Parameters
+    ----------
+    labels
+        Of the rows, safe and each once.
+
+    Returns
+    -------
+    dict
+        Members of plotly's layout.
+
+    Examples
+    --------
+    >>> row_layout(["cart", "shop"])["yaxis"]["categoryarray"]
+    ['shop', 'cart']
+    """
+    return {
+        "xaxis": {**SECONDS, "showgrid": True, "rangemode": "tozero", "title": {"text": "time of a request"}},
+        "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": list(labels)[::-1]},
+        "height": 130 + 26 * len(labels),
+        "showlegend": False,
+        "margin": {"t": 44},
+    }
+
+
+def labels_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """Return a label for every row, safe; equal ones, such as long names cut alike, are numbered.
+
+    Parameters
+    ----------
+    rows
+        With the keys as columns.
+    keys
+        What the labels are made of.
+
+    Returns
+    -------
+    list of str
+        Each once.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> labels_of(pd.DataFrame({"tenant": ["blue", None, "blue"]}), ["tenant"])
+    ['blue', '(none)', 'blue (2)']
+    """
+    seen: Counter[str] = Counter()
+    labels = []
+    for row in rows[list(keys)].itertuples(index=False):
+        label = safe(_name(row))
+        seen[label] += 1
+        labels.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
+    return labels
+
+
+def colours_of(rows: pd.DataFrame, keys: Sequence[str], *, stacked: bool = False) -> list[str]:
+    """Return the colour of every row: its service's, else one after the other.
+
+    Parameters
+    ----------
+    rows
+        With the keys as columns.
+    keys
+        What the rows are told apart by.
+    stacked
+        Whether the colour is all that tells rows apart: operations of one service must not look alike then.
+
+    Returns
+    -------
+    list of str
+        As ``#rrggbb``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> len(set(colours_of(pd.DataFrame({"service_name": ["a", "a", "b"]}), ["service_name"])))
+    2
+    """
+    if "service_name" in keys and (rows["service_name"].is_unique or not stacked):
+        return [LIGHT[SHARED.slot(str(service))] for service in rows["service_name"]]
+    return [LIGHT[at % len(LIGHT)] if stacked else ACCENT for at in range(len(rows))]
+
+
+def _name(row: Sequence[object]) -> str:
+    """Return the words of a group."""
+    return " ".join("(none)" if part is None or part != part else str(part) for part in row) or "all requests"  # noqa: PLR0124 - NaN
+
+
+def _reach(width: float) -> float:
+    """Return the length of a whisker: 0 without a limit."""
+    return float(width) * NS if math.isfinite(width) else 0.0

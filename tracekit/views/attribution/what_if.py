@@ -1,0 +1,183 @@
+"""What if: latencies as they are and as they would be, at one factor and along many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tracekit.views.attribution.attribution import NS
+from tracekit.views.charts import SECONDS, chart, empty_state, faded
+from tracekit.views.colours import LIGHT
+from tracekit.views.intervals import Interval, interval_rows
+from tracekit.views.markup import table
+from tracekit.views.svg import MUTE
+from tracekit.views.text import duration, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from tracekit.analysis.what_if.curve import WhatIfCurve
+    from tracekit.analysis.what_if.what_if import WhatIf
+    from tracekit.views.figures import Chart
+    from tracekit.views.markup import Markup
+
+_NOTHING: Final = "There is no request."
+
+
+def plot_what_if(result: WhatIf) -> Chart:
+    """Draw mean and quantiles of the latency as they are, and as they would be with their limits.
+
+    Parameters
+    ----------
+    result
+        Of ``CriticalPath.what_if``.
+
+    Returns
+    -------
+    Chart
+        A plotly figure: a row a statistic; a note in words without requests.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> half = critical_path(TraceSet.from_spans(frame)).what_if({"name == 'GET /'": 0.5})
+    >>> round(plot_what_if(half).data[1].x[0] * 1e9)
+    2500
+    """
+    intervals, words = [], []
+    for name, row in result.table.iterrows():
+        now, new, low, high = (float(row[column]) * NS for column in _COLUMNS)
+        intervals += [Interval(str(name), "as it is", now, now, now), Interval(str(name), "what if", new, low, high)]
+        words += [duration(row["latency_ns"]), duration(row["new_latency_ns"])]
+    return interval_rows(
+        _title(result),
+        intervals,
+        xaxis={**SECONDS, "rangemode": "tozero", "title": {"text": "latency"}},
+        colours=(MUTE, LIGHT[0]),
+        texts=words,
+        table=table(("", "as it is", "what if"), zip(result.table.index, words[::2], words[1::2], strict=True)),
+        nothing=_NOTHING,
+    )
+
+
+def _title(result: WhatIf) -> str:
+    """Return what becomes of the mean, and how many spans were changed."""
+    changed = f"{plural(result.changed_count, 'span')} changed"
+    mean = result.table.loc[result.table.index == "mean"]
+    if mean["new_latency_ns"].notna().sum() == 0:
+        return f"What if: {changed}"
+    now, new = (duration(float(mean[column].iloc[0])) for column in ("latency_ns", "new_latency_ns"))
+    return f"What if: mean latency from {now} to {new}, {changed}"
+
+
+def plot_what_if_curve(result: WhatIfCurve, *, statistics: Sequence[str] = ("mean", "p50", "p95", "p99")) -> Chart:
+    """Draw latency against the factor of the own time of some spans.
+
+    Parameters
+    ----------
+    result
+        Of ``CriticalPath.what_if_curve``.
+    statistics
+        Which of its statistics.
+
+    Returns
+    -------
+    Chart
+        A plotly figure: a line a statistic, its limits as a band where they are known; dotted, what the time on the
+        path alone suggests for the mean; a mark at 1, where nothing is changed.
+
+    Raises
+    ------
+    ValueError
+        A statistic that is none.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> curve = critical_path(TraceSet.from_spans(frame)).what_if_curve("name == 'GET /'", factors=[0, 1])
+    >>> [round(value * 1e9) for value in plot_what_if_curve(curve, statistics=["p50"]).data[0].y]
+    [0, 5000]
+    """
+    known = list(dict.fromkeys(result.table["statistic"]))
+    for name in statistics:
+        if name not in known:
+            raise ValueError(f"expected statistics of {', '.join(known)}, found {name!r}")
+    title = f"What if {plural(result.changed_count, 'span')} took longer or shorter"
+    lines = {name: _points(result.table, name) for name in statistics}
+    if all(line.empty for line in lines.values()):
+        return empty_state(chart(title), _NOTHING)
+    figure = chart(
+        title,
+        table=_table(lines),
+        xaxis={"title": {"text": "own time of these spans, as a multiple of what it is"}, "rangemode": "tozero"},
+        yaxis={**SECONDS, "rangemode": "tozero", "title": {"text": "latency"}, "showgrid": True},
+        legend={"traceorder": "normal"},
+    )
+    for at, (name, line) in enumerate(lines.items()):
+        _draw(figure, name, line, LIGHT[at % len(LIGHT)])
+    if "mean" in lines:
+        naive = lines["mean"]["latency_ns"] - lines["mean"]["naive_saved_ns"]
+        figure.add_scatter(
+            x=lines["mean"]["factor"].tolist(),
+            y=(naive * NS).tolist(),
+            mode="lines",
+            name="mean, by time on the path alone",
+            line={"color": MUTE, "width": 1.5, "dash": "dot"},
+            hovertemplate="%{x:.3~g} times: %{y:.3~s}s<extra>by time on the path alone</extra>",
+        )
+    figure.add_vline(x=1, line={"color": MUTE, "dash": "dot", "width": 1})
+    return figure
+
+
+_COLUMNS: Final = ("latency_ns", "new_latency_ns", "new_low_ns", "new_high_ns")
+
+
+def _points(whole: pd.DataFrame, statistic: str) -> pd.DataFrame:
+    """Return the points of one statistic that are known, in order of the factor."""
+    mine = whole[(whole["statistic"] == statistic) & whole["new_latency_ns"].notna()]
+    return mine.sort_values("factor", kind="stable")
+
+
+def _draw(figure: Chart, name: str, line: pd.DataFrame, colour: str) -> None:
+    """Draw one statistic with its band of limits."""
+    held = line[np.isfinite(line["new_low_ns"]) & np.isfinite(line["new_high_ns"])]
+    figure.add_scatter(
+        x=line["factor"].tolist(),
+        y=(line["new_latency_ns"] * NS).tolist(),
+        mode="lines",
+        name=name,
+        line={"color": colour, "width": 2},
+        hovertemplate=f"%{{x:.3~g}} times: %{{y:.3~s}}s<extra>{name}</extra>",
+    )
+    for column, fill in (("new_low_ns", None), ("new_high_ns", "tonexty")):
+        figure.add_scatter(
+            x=held["factor"].tolist(),
+            y=(held[column] * NS).tolist(),
+            mode="lines",
+            line={"width": 0, "color": colour},
+            fill=fill,
+            fillcolor=faded(colour, 0.12),
+            showlegend=False,
+            hoverinfo="skip",
+        )
+
+
+def _table(lines: dict[str, pd.DataFrame]) -> Markup:
+    """Return the ends of every line and where nothing is changed."""
+    factors = sorted(
+        {factor for line in lines.values() for factor in (line["factor"].min(), 1.0, line["factor"].max())}
+    )
+    rows = []
+    for name, line in lines.items():
+        at = line.set_index("factor")["new_latency_ns"]
+        rows.append((name, *(duration(at[factor]) if factor in at.index else "" for factor in factors)))
+    return table(("times", *(f"{factor:g}" for factor in factors)), rows)

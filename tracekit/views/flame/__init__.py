@@ -1,0 +1,1 @@
+"""The flame view, and its still picture."""

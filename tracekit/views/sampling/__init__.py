@@ -1,0 +1,1 @@
+"""Figures of a sample: latencies, mix, collection, coverage, clocks, phases."""

@@ -1,0 +1,85 @@
+"""Which services a map shows: the busiest, or the neighbourhood of one."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.analysis.service_graph.service_graph import ServiceGraph
+
+MOST_SERVICES: Final = 60  # beyond, no layout is legible: the busiest are shown, and it is said
+
+Key = tuple[str, bool]
+
+
+def shown_services(
+    result: ServiceGraph, *, around: str | None = None, hops: int = 1, most: int = MOST_SERVICES
+) -> pd.DataFrame:
+    """Return the services that a map shows.
+
+    Parameters
+    ----------
+    result
+        Of ``analysis.service_graph``.
+    around
+        Show only this service and those near it.
+    hops
+        How many calls away, in either direction.
+    most
+        So many; the nearest first, then those with most requests.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of ``result.services``, in their order.
+
+    Raises
+    ------
+    ValueError
+        A service that is not there (the nearest names are told), or numbers that make no map.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit.analysis.service_graph.service_graph import ServiceGraph
+    >>> names = ["web", "cart", "db"]
+    >>> services = pd.DataFrame({"service_name": names, "is_inferred": False, "request_count": [3.0, 2.0, 1.0]})
+    >>> ends = {"caller_service": ["web", "cart"], "callee_service": ["cart", "db"], "is_inferred": False}
+    >>> graph = ServiceGraph(services, pd.DataFrame(ends), 0.0)
+    >>> shown_services(graph, around="web")["service_name"].tolist()
+    ['web', 'cart']
+    """
+    if most < 1 or hops < 0:
+        raise ValueError(f"expected most of at least 1 and hops of at least 0, found {most} and {hops}")
+    services = result.services
+    if around is None:
+        return services.nlargest(most, "request_count")
+    away = _distances(result, around, hops)
+    keys = zip(services["service_name"], services["is_inferred"], strict=True)
+    near = services.assign(away=[away.get((name, bool(inferred)), -1) for name, inferred in keys])
+    near = near[near["away"] >= 0].sort_values(["away", "request_count"], ascending=[True, False], kind="stable")
+    return near.head(most).drop(columns="away").sort_index()
+
+
+def _distances(result: ServiceGraph, around: str, hops: int) -> dict[Key, int]:
+    """Return how many calls lie between the service and each one near it."""
+    services, calls = result.services, result.calls
+    starts = services.loc[services["service_name"] == around, "is_inferred"]
+    if starts.empty:
+        near = difflib.get_close_matches(around, services["service_name"], 4) or sorted(services["service_name"])[:4]
+        raise ValueError(f"expected the name of a service, found {around!r}; nearest: {', '.join(near) or 'none'}")
+    beside: dict[Key, set[Key]] = {}
+    rows = zip(calls["caller_service"], calls["callee_service"], calls["is_inferred"], strict=True)
+    for caller, callee, inferred in rows:
+        ends = (caller, False), (callee, bool(inferred))
+        beside.setdefault(ends[0], set()).add(ends[1])
+        beside.setdefault(ends[1], set()).add(ends[0])
+    away: dict[Key, int] = {(around, bool(inferred)): 0 for inferred in starts}
+    edge = set(away)
+    for hop in range(1, hops + 1):
+        edge = {other for key in edge for other in beside.get(key, ())} - away.keys()
+        away |= dict.fromkeys(edge, hop)
+    return away

@@ -1,0 +1,218 @@
+"""Still pictures of figures: what plotly would draw, as SVG without a browser.
+
+For saved notebooks, converters and files.  It knows what the charts of this house are made of: lines, steps, points
+with intervals, filled bands, bars, heat maps, vertical marks and notes, on linear, logarithmic, time and category axes.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from tracekit.views.colours import LIGHT
+from tracekit.views.markup import Markup, element
+from tracekit.views.scales import Scale, scale_of
+from tracekit.views.still.marks import CHARACTER, DASHES, KINDS, dot, drawn, fill, heat_key, stacked_ends, values_of
+from tracekit.views.svg import INK, LINE, PAPER, picture, text
+from tracekit.views.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.views.figures import Chart
+
+_WIDTH, _HEIGHT = 860.0, 380.0
+_TITLE, _SUBTITLE, _LEGEND, _BOTTOM, _RIGHT = 30.0, 14.0, 20.0, 44.0, 20.0
+_LEGEND_LEFT: Final = 12.0
+_MOST_NAME: Final = 46
+
+
+def still_picture(figure: Chart) -> Markup:
+    """Return a figure as SVG.
+
+    Parameters
+    ----------
+    figure
+        As ``charts.chart`` begins it; width and height of its layout, else 860 by 380 pixels.
+
+    Returns
+    -------
+    Markup
+        An ``svg`` element on white.
+
+    Raises
+    ------
+    ValueError
+        A kind of trace that has no still picture.
+
+    Examples
+    --------
+    >>> from tracekit.views.charts import chart
+    >>> still_picture(chart("Waits").add_bar(x=[1, 2], y=[3.0, 4.0])).count("<rect")
+    3
+    """
+    width, height = float(figure.layout.width or _WIDTH), float(figure.layout.height or _HEIGHT)
+    title = html.unescape(figure.layout.title.text or "")
+    shown = [trace for trace in figure.data if trace.visible is not False]
+    for trace in shown:
+        if trace.type not in KINDS:
+            raise ValueError(f"expected {', '.join(KINDS)} traces, found {trace.type}: it has no still picture")
+    about = html.unescape(figure.layout.title.subtitle.text or "")
+    head = _TITLE + (_SUBTITLE if about else 0.0)
+    legend = _legend(shown, width, head) if figure.layout.showlegend is not False else []
+    top = head + _LEGEND * (1 + max((row for row, *_ in legend), default=-1))
+    axes = Axes(figure, shown, (0.0, width - _RIGHT, top, height - _BOTTOM))
+    parts = [*axes.grid(), *drawn(shown, axes.x, axes.y, figure.layout.barmode), *_marks(figure, axes), *axes.words()]
+    parts += [text(12, 19, title, font_size=14, font_weight=600), *_legend_parts(legend, head)]
+    parts += [text(12, 34, about, kind="mute")] if about else []
+    parts += [part for trace in shown if trace.type == "heatmap" for part in heat_key(trace, width - _RIGHT, 19)]
+    return picture(width, height, title or "Chart", parts, paper=True)
+
+
+class Axes:
+    """The axes of a figure: one time or value axis below, one or more above each other."""
+
+    def __init__(self, figure: Any, traces: Sequence[Any], box: tuple[float, float, float, float]) -> None:
+        _, right, top, bottom = box
+        layout, self.figure = figure.layout, figure
+        ys = sorted({trace.yaxis or "y" for trace in traces} or {"y"})
+        on = {name: [trace for trace in traces if (trace.yaxis or "y") == name] for name in ys}
+        self.y: dict[str, Scale] = {}
+        for name in ys:
+            axis = layout[_long(name)]
+            low, high = axis.domain or (0.0, 1.0)
+            place = (bottom - low * (bottom - top), bottom - high * (bottom - top))
+            zero = any(trace.type == "bar" and trace.orientation != "h" for trace in on[name])
+            self.y[name] = scale_of(_reach(on[name], "y", layout), axis, place, zero=zero)
+        widest = max((len(words[:_MOST_NAME]) for y in self.y.values() for _, words in y.ticks()), default=0)
+        titled = any(layout[_long(name)].title.text for name in ys)
+        self.left = 20.0 + CHARACTER * widest + 16.0 * titled
+        self.has_flat_bars = any(trace.type == "bar" and trace.orientation == "h" for trace in traces)
+        reach = _reach(traces, "x", layout)
+        self.x = scale_of(reach, layout.xaxis, (self.left, right), zero=self.has_flat_bars)
+        self.right, self.top, self.bottom = right, top, bottom
+        self.is_hidden = layout.xaxis.visible is False
+
+    def grid(self) -> list[Markup]:
+        """Return the lines behind the marks."""
+        if self.is_hidden:
+            return []
+        rules = [
+            (self.left, self.right, y, y) for axis in self.y.values() if not self.has_flat_bars for y, _ in axis.ticks()
+        ]
+        rules += [(x, x, self.top, self.bottom) for x, _ in self.x.ticks() if self.has_flat_bars]
+        rules.append((self.left, self.right, self.bottom, self.bottom))
+        ends = ({"x1": a, "x2": b, "y1": c, "y2": d} for a, b, c, d in rules)
+        return [element("line", {**end, "stroke": LINE, "class": "tk-grid"}) for end in ends]
+
+    def words(self) -> list[Markup]:
+        """Return the labels and titles of the axes."""
+        if self.is_hidden:
+            return []
+        parts = _labels(self.x, self.bottom)
+        for name, axis in self.y.items():
+            for y, words in axis.ticks():
+                shown = clean(html.unescape(words), limit=_MOST_NAME)
+                parts.append(text(self.left - 7, y + 4, shown, kind="mute", text_anchor="end"))
+            title = self.figure.layout[_long(name)].title.text
+            if title:
+                middle = (axis.start + axis.end) / 2
+                turn = f"rotate(-90 12 {middle:.1f})"
+                parts.append(text(12, middle, html.unescape(title), kind="mute", text_anchor="middle", transform=turn))
+        title = self.figure.layout.xaxis.title.text
+        if title:
+            place = ((self.left + self.right) / 2, self.bottom + 34)
+            parts.append(text(*place, html.unescape(title), kind="mute", text_anchor="middle"))
+        return parts
+
+
+def _long(name: str) -> str:
+    """Return plotly's name of an axis in the layout: y2 is yaxis2."""
+    return f"{name[0]}axis{name[1:]}"
+
+
+def _labels(axis: Scale, bottom: float) -> list[Markup]:
+    """Return the labels below, those that do not touch the one before."""
+    parts, reached = [], -math.inf
+    for x, words in axis.ticks():
+        half = CHARACTER * len(words) / 2
+        if x - half > reached + 6:
+            shown = clean(html.unescape(words), limit=_MOST_NAME)
+            parts.append(text(x, bottom + 17, shown, kind="mute", text_anchor="middle"))
+            reached = x + half
+    return parts
+
+
+def _reach(traces: Sequence[Any], side: str, layout: Any) -> list[list[Any]]:
+    """Return all values that an axis has to hold: with the ends of intervals and of stacked bars."""
+    held: list[list[Any]] = []
+    bars = [trace for trace in traces if trace.type == "bar"]
+    for trace in traces:
+        values = list(values_of(trace, side))
+        held.append(values)
+        error = trace[f"error_{side}"] if trace.type in ("scatter", "bar") else None
+        if error is not None and error.array is not None:
+            lower = error.arrayminus if error.arrayminus is not None else error.array
+            held.append([v + e for v, e in zip(values, error.array, strict=True)])
+            held.append([v - e for v, e in zip(values, lower, strict=True)])
+    long = [bar for bar in bars if (bar.orientation == "h") == (side == "x")]
+    held += [[edge for _, low, high in ends for edge in (low, high)] for ends in stacked_ends(long, layout.barmode)]
+    return held
+
+
+def _marks(figure: Any, axes: Axes) -> list[Markup]:
+    """Return vertical marks and notes."""
+    parts = []
+    for shape in figure.layout.shapes:
+        if shape.type == "line" and shape.x0 == shape.x1:
+            x = axes.x.at(shape.x0)
+            stroke = {"stroke": shape.line.color or INK, "stroke-dasharray": DASHES.get(shape.line.dash or "")}
+            parts.append(element("line", {"x1": x, "x2": x, "y1": axes.top, "y2": axes.bottom, **stroke}))
+    for note in figure.layout.annotations:
+        y = axes.y.get(note.yref or "y")
+        paper = (note.xref or "x") == "paper"
+        px = axes.left + float(note.x) * (axes.right - axes.left) if paper else axes.x.at(note.x)
+        high = axes.bottom - float(note.y) * (axes.bottom - axes.top) if y is None else y.at(note.y)
+        anchor = {"left": "start", "right": "end"}.get(note.xanchor or "", "middle")
+        size = note.font.size or 12
+        place = (px + (note.xshift or 0), high - (note.yshift or 0) + 4)
+        said = html.unescape(note.text)
+        kind = "mute" if note.font.color else "ink"
+        halo: dict[str, Any] = {"stroke": PAPER, "stroke_width": 3, "paint_order": "stroke"} if note.bgcolor else {}
+        parts.append(text(*place, said, kind=kind, text_anchor=anchor, font_size=size, **halo))
+    return parts
+
+
+def _legend(traces: Sequence[Any], width: float, head: float) -> list[tuple[int, float, str, Markup]]:
+    """Return row, place, name and sample of each entry; one alone needs none."""
+    named = [(k, t) for k, t in enumerate(traces) if t.name and t.showlegend is not False]
+    if len(named) < 2:  # noqa: PLR2004 - the title says it
+        return []
+    entries, row, x = [], 0, _LEGEND_LEFT
+    for k, trace in named:
+        name = clean(html.unescape(trace.name), limit=_MOST_NAME)
+        wide = 36 + CHARACTER * len(name)
+        if x + wide > width and x > _LEGEND_LEFT:
+            row, x = row + 1, _LEGEND_LEFT
+        entries.append((row, x, name, _sample(trace, x, head + row * _LEGEND + 7, LIGHT[k % len(LIGHT)])))
+        x += wide
+    return entries
+
+
+def _sample(trace: Any, x: float, y: float, colour: str) -> Markup:
+    """Return a little of what a trace looks like: a line, a point, or a patch."""
+    if trace.type == "scatter" and not trace.fill:
+        own = trace.line.color or (trace.marker.color if isinstance(trace.marker.color, str) else colour)
+        if "lines" not in (trace.mode or "lines"):
+            return element(*dot(x + 9, y, 8, own, trace.marker.symbol))
+        stroke = {"stroke": own, "stroke-width": 2, "stroke-dasharray": DASHES.get(trace.line.dash or "")}
+        return element("line", {"x1": x, "x2": x + 18, "y1": y, "y2": y, **stroke})
+    own = trace.fillcolor if trace.type == "scatter" else trace.marker.color
+    paint = fill(own if isinstance(own, str) else colour)
+    return element("rect", {"x": x + 2, "y": y - 4, "width": 14, "height": 8, "rx": 2, **paint})
+
+
+def _legend_parts(legend: Sequence[tuple[int, float, str, Markup]], head: float) -> list[Markup]:
+    """Return the entries: a sample and a name."""
+    return [part for row, x, name, sample in legend for part in (sample, text(x + 23, head + row * _LEGEND + 11, name))]

@@ -1,0 +1,323 @@
+"""Two traces in one waterfall: spans at the same place of the call tree share a row.
+
+A place is the path of services and names from the root, with a number where a parent calls the same thing several
+times.  What only the one trace has was added, what only the other has is missing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.traces import TraceSet
+from tracekit.views.details import Strings, detail_columns, source_names
+from tracekit.views.text import duration, plural
+from tracekit.views.tkw1 import Payload
+from tracekit.views.waterfall.path import is_among, path_columns, shift_columns
+from tracekit.views.waterfall.rows import TraceRows, trace_rows
+from tracekit.views.waterfall.waterfall import row_payload
+
+if TYPE_CHECKING:
+    from tracekit.analysis.clock_skew.result import ClockSkew
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.columns import Array
+    from tracekit.views.colours import Colours
+
+WORTH_OF_SPAN: Final = 0.1  # a span is slower from a tenth of what it took before ...
+WORTH_OF_TRACE: Final = 0.01  # ... that is a hundredth of the longer trace
+Pair = tuple[TraceSet, TraceRows]
+
+
+class State(IntEnum):
+    """What became of a place of the call tree; the column ``state``.
+
+    Examples
+    --------
+    >>> State(2).name
+    'MISSING'
+    """
+
+    MATCHED = 0
+    ADDED = 1
+    MISSING = 2
+    SLOWER = 3
+    FASTER = 4
+
+
+def other_trace(
+    traces: TraceSet, trace_id: str, compare: str | TraceSet | tuple[TraceSet, str]
+) -> tuple[TraceSet, str]:
+    """Return the trace that one is compared with.
+
+    Parameters
+    ----------
+    traces
+        The set that holds the trace.
+    trace_id
+        Its id.
+    compare
+        An id in the same set, a set with an id, or a set: of that, the trace of median duration with the same root
+        service and name.
+
+    Returns
+    -------
+    tuple
+        A set and an id in it.
+
+    Raises
+    ------
+    ValueError
+        If no trace of the set has the same root.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> shop = TraceSet.from_spans(frame)
+    >>> other_trace(shop, "0" * 30 + "a1", shop)[1][-2:]
+    'a1'
+    """
+    if isinstance(compare, str):
+        return traces, compare
+    if not isinstance(compare, TraceSet):
+        return compare
+    mine = traces.summary.loc[traces.trace_ids[traces.find(trace_id)]]
+    there = compare.summary
+    same = there[["root_service_name", "root_name"]].astype(str) == mine[["root_service_name", "root_name"]].astype(str)
+    alike = there[same.all(axis=1).to_numpy() & there["duration_ns"].notna().to_numpy()]
+    if alike.empty:
+        what = f"{mine['root_name']} of {mine['root_service_name']}"
+        raise ValueError(
+            f"expected a trace that begins with {what} to compare with, found none in {plural(len(there), 'trace')}: "
+            "give one as (traces, trace_id)"
+        )
+    ranked = alike.sort_values("duration_ns", kind="stable").index
+    return compare, str(ranked[(len(ranked) - 1) // 2])
+
+
+def compared_payload(
+    traces: TraceSet,
+    trace_id: str,
+    other: TraceSet,
+    other_id: str,
+    *,
+    with_details: bool = True,
+    colours: Colours | None = None,
+    path: CriticalPath | None = None,
+    skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
+) -> tuple[Payload, Array]:
+    """Return what the waterfall of two traces draws.
+
+    Parameters
+    ----------
+    traces, trace_id
+        The trace in question.
+    other, other_id
+        The one it is compared with.
+    with_details
+        Embed attributes, events, links and origin of every span.
+    colours
+        Slots of services; those of this process unless given.
+    path
+        Critical path of ``traces``.
+    skew
+        Estimated clocks of ``traces`` and of ``other``, or of a set that holds both traces; those of the path unless
+        given.
+
+    Returns
+    -------
+    tuple
+        A payload with the columns of ``trace_payload`` and ``state`` (``State``), ``start2`` and ``dur2`` (of the other
+        trace; 0 where a span was added) and ``det`` (where the details of a row stand); with clocks of both traces
+        ``shift`` and ``doubt`` of the row's span, ``shift2`` and ``doubt2`` of the one before; and for every row of the
+        view the rows in ``traces.spans`` and ``other.spans``, -1 where it is not there.
+
+    Raises
+    ------
+    ValueError
+        No trace, or several, begin so; the nearest ids are named.  Or the clocks are those of other traces.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "trace_id": ["a1", "a1", "b2"],
+    ...         "span_id": ["1", "2", "3"],
+    ...         "parent_span_id": [None, "1", None],
+    ...         "name": ["GET /", "charge", "GET /"],
+    ...         "start_ns": [0, 1, 0],
+    ...         "end_ns": [9, 8, 4],
+    ...     }
+    ... )
+    >>> shop = TraceSet.from_spans(frame)
+    >>> payload, _ = compared_payload(shop, "0" * 30 + "a1", shop, "0" * 30 + "b2")
+    >>> [State(code).name for code in payload.columns["state"]]
+    ['SLOWER', 'ADDED']
+    """
+    strings = Strings()
+    pair = (traces, trace_rows(traces, trace_id)), (other, trace_rows(other, other_id))
+    mine, theirs = (row_payload(*side, strings, colours) for side in pair)
+    services = list(dict.fromkeys([*mine.meta["services"], *theirs.meta["services"]]))
+    place, parent, start = _places(mine, theirs, services)
+    order, position = _preorder(parent, start)
+    at = [np.append(found, -1)[order] for found in place]  # row of either trace, by row of the view
+    columns = _merged(mine, theirs, services, at)
+    columns["parent"] = np.where(parent[order] >= 0, position[parent[order]], -1).astype(np.int32)
+    columns |= _shape(columns["parent"])
+    if path is not None:
+        columns |= _placed(path_columns(path, *pair[0]), at[0])
+    moves, said = _moves(pair, at, path, skew)
+    columns |= moves
+    sources: list[str] = []
+    if with_details:
+        lost = at[1][at[0] < 0]
+        columns |= _details(pair, lost, strings)
+        columns["det"] = np.where(at[0] >= 0, at[0], len(mine.columns["start"]) + np.cumsum(at[0] < 0) - 1)
+        sources = [*source_names(traces), *source_names(other)]
+    slots = dict(
+        zip(
+            [*mine.meta["services"], *theirs.meta["services"]],
+            [*mine.meta["slots"], *theirs.meta["slots"]],
+            strict=True,
+        )
+    )
+    meta = mine.meta | {
+        "services": services,
+        "slots": [slots[name] for name in services],
+        "sources": sources,
+        "note": "; ".join(filter(None, [_note(mine, theirs, columns["state"]), said])),
+    }
+    spans = [np.where(found >= 0, shown.rows[found], -1) for (_, shown), found in zip(pair, at, strict=True)]
+    return Payload(columns, strings.texts, meta), np.stack(spans)
+
+
+def _places(mine: Payload, theirs: Payload, services: list[str]) -> tuple[list[Array], Array, Array]:
+    """Return rows of both traces by place of the call tree, the place above, and when it began."""
+    known: dict[tuple[int, int, int, int], int] = {}
+    rows = []
+    for side in (mine, theirs):
+        parent, name = side.columns["parent"].tolist(), side.columns["name"].tolist()
+        number = [services.index(service) for service in side.meta["services"]]
+        service = [number[code] for code in side.columns["svc"].tolist()]
+        turns: Counter[tuple[int, int, int]] = Counter()
+        places: list[int] = []
+        for row, above in enumerate(parent):
+            called = (places[above] if above >= 0 else -1, service[row], name[row])
+            places.append(known.setdefault((*called, turns[called]), len(known)))
+            turns[called] += 1
+        rows.append(np.array(places))
+    found = [np.full(len(known), -1) for _ in rows]
+    for held, places_ in zip(found, rows, strict=True):
+        held[places_] = np.arange(len(places_))
+    parent_place = np.array([key[0] for key in known])
+    start = np.where(found[0] >= 0, mine.columns["start"][found[0]], theirs.columns["start"][found[1]])
+    return found, parent_place, start
+
+
+def _preorder(parent: Array, start: Array) -> tuple[Array, Array]:
+    """Return the places in the order of the view, children by start, and where each place stands in it."""
+    children: dict[int, list[int]] = {}
+    for place in np.lexsort((np.arange(len(start)), start)).tolist():
+        children.setdefault(int(parent[place]), []).append(place)
+    order, waiting = [], children.get(-1, [])[::-1]
+    while waiting:
+        place = waiting.pop()
+        order.append(place)
+        waiting += children.get(place, [])[::-1]
+    position = np.empty(len(order), np.int64)
+    position[order] = np.arange(len(order))
+    return np.array(order), position
+
+
+def _merged(mine: Payload, theirs: Payload, services: list[str], at: list[Array]) -> dict[str, Array]:
+    """Return the columns of the rows: of the trace itself where it has them, else of the other."""
+    is_mine, is_theirs = at[0] >= 0, at[1] >= 0
+    renamed = np.array([services.index(service) for service in theirs.meta["services"]], np.uint32)
+    other = theirs.columns | {"svc": renamed[theirs.columns["svc"]]}
+    columns = {
+        name: np.where(is_mine, mine.columns[name][at[0]], other[name][at[1]])
+        for name in ("start", "dur", "svc", "name", "kind", "flags")
+    }
+    columns["start2"], columns["dur2"] = (np.where(is_theirs, other[name][at[1]], 0.0) for name in ("start", "dur"))
+    columns["state"] = _states(columns, is_mine, is_theirs)
+    columns["dur"] = np.where(is_mine, columns["dur"], 0.0)
+    return {**columns, "svc": columns["svc"].astype(np.uint32)}
+
+
+def _states(columns: dict[str, Array], is_mine: Array, is_theirs: Array) -> Array:
+    """Return what became of every row."""
+    length = max(float((columns[a] + columns[b]).max(initial=1.0)) for a, b in (("start", "dur"), ("start2", "dur2")))
+    more = columns["dur"] - columns["dur2"]
+    telling = np.abs(more) >= np.maximum(WORTH_OF_SPAN * np.abs(columns["dur2"]), WORTH_OF_TRACE * length)
+    changed = np.where(telling, np.where(more > 0, State.SLOWER, State.FASTER), State.MATCHED)
+    return np.where(~is_theirs, State.ADDED, np.where(~is_mine, State.MISSING, changed)).astype(np.uint8)
+
+
+def _shape(parent: Array) -> dict[str, Array]:
+    """Return depth and end of the subtree of every row, from parents in preorder."""
+    above = parent.tolist()
+    depth, end = [0] * len(above), list(range(1, len(above) + 1))
+    for row, up in enumerate(above):
+        depth[row] = depth[up] + 1 if up >= 0 else 0
+    for row in range(len(above) - 1, -1, -1):
+        if above[row] >= 0:
+            end[above[row]] = max(end[above[row]], end[row])
+    return {"depth": np.array(depth, np.uint32), "subEnd": np.array(end, np.int32)}
+
+
+def _placed(path: dict[str, Array], rows: Array) -> dict[str, Array]:
+    """Return the path with rows of the view for those of the trace."""
+    place = np.full(int(rows.max(initial=0)) + 1, -1, np.int32)
+    place[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
+    return path | {"critRow": np.where(path["critRow"] >= 0, place[path["critRow"]], -1).astype(np.int32)}
+
+
+def _moves(
+    pair: tuple[Pair, Pair],
+    at: list[Array],
+    path: CriticalPath | None,
+    skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None,
+) -> tuple[dict[str, Array], str]:
+    """Return how far corrected clocks would move the spans of both traces, by row; and what has to be said."""
+    ours, others = skew if isinstance(skew, tuple) else (path if skew is None else skew,) * 2
+    if ours is None or others is None:
+        return {}, ""
+    if not is_among(others.source, *pair[1]):
+        if skew is None:  # a path tells the clocks of its own traces
+            moved = int(np.count_nonzero(shift_columns(ours, *pair[0])["shift"]))
+            told = "would move with corrected clocks; those of the other trace are not known"
+            return {}, f"{plural(moved, 'span')} {told}" if moved else ""
+        raise ValueError(
+            f"expected the clocks of both traces, found none of trace {pair[1][1].trace_id} in the skew given: of two "
+            "sets give both, skew=(clock_skew(traces), clock_skew(other))"
+        )
+    mine, theirs = shift_columns(ours, *pair[0]), shift_columns(others, *pair[1])
+    columns = {}
+    for name in ("shift", "doubt"):
+        columns[f"{name}2"] = np.where(at[1] >= 0, theirs[name][at[1]], 0.0)
+        columns[name] = np.where(at[0] >= 0, mine[name][at[0]], columns[f"{name}2"])
+    is_alike = skew is not None and not columns["shift"].any() and not columns["shift2"].any()
+    return columns, "the clocks agree: nothing is to be corrected" if is_alike else ""
+
+
+def _details(pair: tuple[Pair, Pair], lost: Array, strings: Strings) -> dict[str, Array]:
+    """Return the details of all spans of the trace, then of those that only the other has."""
+    (traces, shown), (other, other_shown) = pair
+    mine = detail_columns(traces, shown.rows, shown.base_ns, strings)
+    theirs = detail_columns(other, other_shown.rows[lost], other_shown.base_ns, strings)
+    theirs["src"] = theirs["src"] + np.uint32(len(traces.columns.sources))
+    theirs["res"] = theirs["res"] + np.uint32(len(mine["resN"]))
+    return {name: np.concatenate((column, theirs[name])) for name, column in mine.items()}
+
+
+def _note(mine: Payload, theirs: Payload, state: Array) -> str:
+    """Return what changed, in a sentence."""
+    lengths = [float((side.columns["start"] + side.columns["dur"]).max(initial=0.0)) for side in (mine, theirs)]
+    counts = [(int((state == kind).sum()), kind.name.lower()) for kind in State if kind != State.MATCHED]
+    said: list[Any] = [f"{plural(number, 'span')} {word}" for number, word in counts if number]
+    head = f"{duration(lengths[0])} against {duration(lengths[1])} of trace {theirs.meta['id']}"
+    return "; ".join([f"{head}: {', '.join(said) or 'nothing differs'}", *filter(None, [mine.meta["note"]])])

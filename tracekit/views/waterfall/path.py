@@ -1,0 +1,158 @@
+"""What lies over the bars of a waterfall: the critical path, and what corrected clocks would move."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tracekit.analysis.clock_skew.result import ClockSkew
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+    from tracekit.views.waterfall.rows import TraceRows
+
+
+def path_columns(path: CriticalPath, traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
+    """Return the stretches of the critical path of one trace.
+
+    Parameters
+    ----------
+    path
+        Of these traces, or of a set that holds them.
+    traces
+        The set that is drawn.
+    shown
+        The rows of the waterfall.
+
+    Returns
+    -------
+    dict
+        In order of time: ``critRow``, the row of the view, -1 where the path runs through time that no span covers;
+        ``critS`` and ``critE`` in ns from time 0 of the view.
+
+    Raises
+    ------
+    ValueError
+        If the path was walked on other traces.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> from tracekit.views.waterfall.rows import trace_rows
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 3, "end_ns": 9})
+    >>> shop = TraceSet.from_spans(frame)
+    >>> path_columns(critical_path(shop), shop, trace_rows(shop, "0000"))["critE"]
+    array([6.])
+    """
+    first = _first_row(path.source, traces, shown, "critical path")
+    segments, tree = path.segments, path.tree
+    mine = np.flatnonzero(tree.trace[tree.root] == path.source.find(shown.trace_id))
+    held = np.flatnonzero(np.isin(segments["request"].to_numpy(), mine))
+    order = held[np.argsort(segments["start_ns"].to_numpy()[held], kind="stable")]
+    place = np.full(len(shown.rows), -1, np.int32)
+    place[shown.rows - shown.rows.min()] = np.arange(len(shown.rows))
+    node = segments["span_row"].to_numpy()[order]
+    is_span = node < tree.span_count
+    row = np.where(is_span, place[np.where(is_span, node - first, 0)], -1)
+    start, end = (segments[name].to_numpy()[order] - shown.base_ns for name in ("start_ns", "end_ns"))
+    if path.clocks is not None:  # times are drawn as recorded: what was taken off for the walk comes back
+        ahead = path.clocks.of_spans(path.clocks.offset_ns, path.source.forest.trace)
+        taken = np.where(is_span, ahead[np.where(is_span, node, 0)], 0)
+        start, end = start + taken, end + taken
+    return {"critRow": row.astype(np.int32), "critS": start.astype(np.float64), "critE": end.astype(np.float64)}
+
+
+def shift_columns(skew: ClockSkew | CriticalPath, traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
+    """Return how far corrected clocks would move the spans of one trace.
+
+    Parameters
+    ----------
+    skew
+        Of these traces, or of a set that holds them; or a critical path, with the clocks it was walked on.
+    traces
+        The set that is drawn.
+    shown
+        The rows of the waterfall.
+
+    Returns
+    -------
+    dict
+        In ns, one a row: ``shift``, later if positive, and ``doubt``, how far the corrected time may still be off.
+
+    Raises
+    ------
+    ValueError
+        If the clocks are those of other traces.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.clock_skew.clock_skew import clock_skew
+    >>> from tracekit.views.waterfall.rows import trace_rows
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 3, "end_ns": 9})
+    >>> shop = TraceSet.from_spans(frame)
+    >>> shift_columns(clock_skew(shop), shop, trace_rows(shop, "0000"))["shift"]
+    array([0.])
+    """
+    first = _first_row(skew.source, traces, shown, "clock skew")
+    rows = first + shown.rows - shown.rows.min()
+    estimate = skew.clocks if hasattr(skew, "clocks") else skew.estimate
+    if estimate is None:
+        return {name: np.zeros(len(rows)) for name in ("shift", "doubt")}
+    of_trace = skew.source.forest.trace
+    ahead, doubt = (
+        estimate.of_spans(values, of_trace)[rows].astype(np.float64)
+        for values in (estimate.offset_ns, estimate.residual_ns)
+    )
+    return {"shift": 0.0 - ahead, "doubt": doubt}
+
+
+def is_among(source: TraceSet, traces: TraceSet, shown: TraceRows) -> bool:
+    """Return whether a set that was analysed holds a trace as it is drawn.
+
+    Parameters
+    ----------
+    source
+        The set that was analysed.
+    traces
+        The set that is drawn.
+    shown
+        The rows of the waterfall.
+
+    Returns
+    -------
+    bool
+        True where it has a trace of this id with the same spans.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> from tracekit.views.waterfall.rows import trace_rows
+    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 3, "end_ns": 9})
+    >>> shop = TraceSet.from_spans(frame)
+    >>> later = shop.trace("0" * 30 + "b2")
+    >>> is_among(shop, later, trace_rows(later, "0000"))
+    True
+    """
+    if shown.trace_id not in source.trace_ids:
+        return False
+    first, count = int(source.forest.starts[source.find(shown.trace_id)]), len(shown.rows)
+    there = source.columns.spans.span_id[first : first + count]
+    mine = traces.columns.spans.span_id[shown.rows.min() :][:count]
+    return bool(np.array_equal(there, mine))
+
+
+def _first_row(source: TraceSet, traces: TraceSet, shown: TraceRows, what: str) -> int:
+    """Return where the trace begins in the set that was analysed."""
+    if is_among(source, traces, shown):
+        return int(source.forest.starts[source.find(shown.trace_id)])
+    raise ValueError(
+        f"expected the {what} of the traces that are drawn, found that of others: trace {shown.trace_id} is not among "
+        f"them as it is here; {what.replace(' ', '_')}(traces) gives it"
+    )

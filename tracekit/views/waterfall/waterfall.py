@@ -1,0 +1,357 @@
+"""One trace on a time axis: the columns that the waterfall draws, and the widget for notebooks.
+
+Nothing is repaired for the picture: a span without an end is drawn to the end of the trace and says so, a negative
+duration keeps its sign in words, an orphan says that its parent is missing.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tracekit.schema import KINDS, ParentState
+from tracekit.views.colours import SHARED, Colours
+from tracekit.views.details import Strings, detail_columns, event_columns, source_names
+from tracekit.views.text import clean, plural
+from tracekit.views.tkw1 import Payload, compact, encode
+from tracekit.views.waterfall.path import path_columns, shift_columns
+from tracekit.views.waterfall.rows import TraceRows, missing_times, trace_rows
+
+if TYPE_CHECKING:
+    from tracekit.analysis.clock_skew.result import ClockSkew
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+    from tracekit.views.waterfall.rows import Named
+
+_DERIVED: Final = ("parent", "subEnd")  # by the page, from the depths
+_SMALL: Final = np.iinfo(np.uint16).max
+
+
+class Flag(IntFlag):
+    """What the row of a span shows besides its bar; the bits of the column ``flags``.
+
+    Examples
+    --------
+    >>> Flag.ERROR in Flag(3)
+    True
+    """
+
+    ERROR = 1
+    NO_END = 2
+    NO_START = 4
+    INFERRED = 8
+    ORPHAN = 16
+    LINKED = 32
+
+
+def trace_payload(
+    traces: TraceSet,
+    trace_id: str,
+    *,
+    with_details: bool = True,
+    colours: Colours | None = None,
+    path: CriticalPath | None = None,
+    skew: ClockSkew | None = None,
+) -> Payload:
+    """Return what the waterfall of a trace draws.
+
+    Parameters
+    ----------
+    traces
+        The set that holds it.
+    trace_id
+        Its id, or a beginning that no other trace has.
+    with_details
+        Embed attributes, links and origin of every span; events are there in any case.
+    colours
+        Slots of services; those of this process unless given.
+    path
+        Critical path of these traces, drawn over the bars.
+    skew
+        Estimated clocks of these traces, for a switch between recorded and corrected times; those of the path unless
+        given.
+
+    Returns
+    -------
+    Payload
+        Columns in preorder: ``start`` and ``dur`` in ns from the earliest time of the trace, ``depth``, ``parent``
+        (-1 for a root), ``subEnd``, ``svc``, ``name``, ``kind``, ``flags``; those of ``event_columns`` or
+        ``detail_columns``; with a path those of ``path_columns``; with clocks those of
+        ``shift_columns``.
+
+    Raises
+    ------
+    ValueError
+        No trace, or several, begin so; the nearest ids are named.  Or the path is that of other traces.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "trace_id": ["a1", "a1"],
+    ...         "span_id": ["1", "2"],
+    ...         "parent_span_id": [None, "1"],
+    ...         "name": ["GET /", "charge"],
+    ...         "start_ns": [100, 120],
+    ...         "end_ns": [200, 180],
+    ...     }
+    ... )
+    >>> payload = trace_payload(TraceSet.from_spans(frame), "0000")
+    >>> payload.columns["start"].tolist(), payload.columns["dur"].tolist(), payload.columns["parent"].tolist()
+    ([0.0, 20.0], [100.0, 60.0], [-1, 0])
+    """
+    shown = trace_rows(traces, trace_id)
+    strings = Strings()
+    payload = row_payload(traces, shown, strings, colours)
+    more = detail_columns if with_details else event_columns
+    columns = payload.columns | more(traces, shown.rows, shown.base_ns, strings)
+    if path is not None:
+        columns |= path_columns(path, traces, shown) | shift_columns(path, traces, shown)
+    notes = [payload.meta["note"]]
+    if skew is not None:
+        columns |= shift_columns(skew, traces, shown)
+        notes += [] if columns["shift"].any() else ["the clocks agree: nothing is to be corrected"]
+    sources = source_names(traces) if with_details else []
+    meta = {"sources": sources, "note": "; ".join(filter(None, notes))}
+    return Payload(columns, strings.texts, payload.meta | meta)
+
+
+def row_payload(traces: TraceSet, shown: TraceRows, strings: Strings, colours: Colours | None = None) -> Payload:
+    """Return what stands in the rows of a waterfall, without what stands behind them.
+
+    Parameters
+    ----------
+    traces
+        The set that holds the trace.
+    shown
+        Its rows.
+    strings
+        Texts are added here.
+    colours
+        Slots of services; those of this process unless given.
+
+    Returns
+    -------
+    Payload
+        The first columns of ``trace_payload``; its strings are not final.
+    """
+    services, service = _services(traces, shown.rows)
+    palette = SHARED if colours is None else colours
+    palette.assign(services)
+    columns = {
+        **_times(traces, shown),
+        **_tree(traces, shown.rows),
+        "svc": service,
+        "name": strings.add_codes(traces.columns.spans.name[shown.rows], traces.columns.names),
+        "kind": traces.columns.spans.kind[shown.rows].astype(np.uint8),
+        "flags": _flags(traces, shown.rows),
+    }
+    meta: dict[str, Any] = {
+        "id": shown.trace_id,
+        "services": [clean(name) for name in services],
+        "slots": [palette.slot(name) for name in services],
+        "kinds": list(KINDS),
+        "note": _note(columns["flags"], columns["dur"]),
+    }
+    return Payload(columns, strings.texts, meta)
+
+
+def encoded(payload: Payload, *, is_packed: bool = False) -> bytes:
+    """Return the buffer that the page draws from; it derives parents and subtrees from the depths.
+
+    Parameters
+    ----------
+    payload
+        As ``trace_payload`` or ``compared_payload`` makes it.
+    is_packed
+        It will be compressed: numbers are written so that this helps.
+
+    Returns
+    -------
+    bytes
+        TKW1, every number in the least type that holds it.
+
+    Examples
+    --------
+    >>> from tracekit.views.tkw1 import decode
+    >>> decode(encoded(Payload({"start": np.array([0.0, 5.0])}, []))).columns["start"].dtype
+    dtype('uint8')
+    """
+    kept = {
+        name: compact(column) for name, column in _resources_by_service(payload.columns).items() if name not in _DERIVED
+    }
+    return encode(Payload(kept, payload.strings, payload.meta), is_woven=is_packed)
+
+
+def span_details(traces: TraceSet, row: int, base_ns: int) -> Payload:
+    """Return what the detail pane shows of one span, as a payload with one entry.
+
+    Parameters
+    ----------
+    traces
+        The set that holds it.
+    row
+        Of ``traces.spans``.
+    base_ns
+        Time 0 of the view.
+
+    Returns
+    -------
+    Payload
+        The columns of ``detail_columns``.
+    """
+    strings = Strings()
+    columns = detail_columns(traces, np.array([row]), base_ns, strings)
+    parent = int(traces.columns.spans.parent_id[row])
+    if parent:
+        columns["parId"] = strings.add([f"{parent:016x}"])
+    return Payload(columns, strings.texts, {"sources": source_names(traces)})
+
+
+def waterfall(
+    traces: TraceSet,
+    trace_id: Named,
+    *,
+    path: CriticalPath | None = None,
+    compare: str | TraceSet | tuple[TraceSet, str] | None = None,
+    skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
+    height: int = 480,
+) -> Any:
+    """Draw one trace as a waterfall in a notebook.
+
+    Parameters
+    ----------
+    traces
+        The set that holds it.
+    trace_id
+        Its id, a beginning that no other trace has, or what names it: a row of a result, a finding.
+    path
+        Critical path of these traces: drawn over the bars, and what share of it each span has.
+    compare
+        What it is compared with, aligned by call path: another trace of the same set, a trace of another one
+        (``(before, trace_id)``), or another set, of which the trace of median duration with the same root is taken.
+    skew
+        Estimated clocks of these traces; those that the path was walked on unless given.  A comparison of two sets
+        needs a pair, ``(clock_skew(traces), clock_skew(before))``.  Times are drawn as recorded; a switch shows the
+        corrected ones.
+    height
+        Of the view, in pixels.
+
+    Returns
+    -------
+    anywidget.AnyWidget
+        ``selected`` (traitlet) is the id of the selected span, empty for none, and can be set; ``span`` is its row of
+        ``traces.spans``.  ``value`` (traitlet) is the time range in view in ns since the epoch, None for all of it.
+        Where no widget can run, a still picture and a short table stand in its place.  An empty set gives an empty
+        view that says so.
+
+    Raises
+    ------
+    ValueError
+        No trace, or several, begin so; the nearest ids are named.  Or the height is not positive, the path is that of
+        other traces, or nothing can be compared with, or the clocks of one of two traces are not given.
+    TypeError
+        What should name a trace does not.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> waterfall(TraceSet.from_spans(frame), "0000")
+    Waterfall(trace 000000000000000000000000000000a1, 1 span, 5.00 µs)
+    """
+    if height <= 0:
+        raise ValueError(f"expected a height in pixels above 0, found {height}")
+    from tracekit.views.widgets import WaterfallWidget  # noqa: PLC0415 - anywidget costs 0.1 s and is for notebooks only
+
+    return WaterfallWidget.of(traces, trace_id, path=path, compare=compare, skew=skew, height=height)
+
+
+def _resources_by_service(columns: dict[str, Array]) -> dict[str, Array]:
+    """Return ``resOf``, one entry a service, for ``res``, one a span, where every service has one resource."""
+    if "res" not in columns or len(columns.get("svc", ())) != len(columns["res"]) or "det" in columns:
+        return columns
+    services, first = np.unique(columns["svc"], return_index=True)
+    of_service = columns["res"][first]
+    if not np.array_equal(services, np.arange(len(services))) or (of_service[columns["svc"]] != columns["res"]).any():
+        return columns
+    return {name: column for name, column in columns.items() if name != "res"} | {"resOf": of_service}
+
+
+def _times(traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
+    """Return starts and durations; missing ends reach to the end of the trace, missing starts from its beginning."""
+    spans, rows = traces.columns.spans, shown.rows
+    no_start, no_end = missing_times(traces, rows)
+    start, end = spans.start_ns[rows] - shown.base_ns, spans.end_ns[rows] - shown.base_ns
+    last = max(int(start[~no_start].max(initial=0)), int(end[~no_end].max(initial=0)))
+    start = np.where(no_start, 0, start)
+    end = np.where(no_end, last, end)
+    return {"start": start.astype(np.float64), "dur": (end - start).astype(np.float64)}
+
+
+def _tree(traces: TraceSet, rows: Array) -> dict[str, Array]:
+    """Return depth, parent and end of the subtree of every row, in positions of the view."""
+    forest = traces.forest
+    first = int(rows.min())
+    position = np.empty(len(rows), np.int32)
+    position[rows - first] = np.arange(len(rows), dtype=np.int32)
+    parent = forest.parent_row[rows]
+    depth = forest.depth[rows]
+    return {
+        "depth": depth.astype(np.uint16 if depth.max() <= _SMALL else np.uint32),
+        "parent": np.where(parent >= 0, position[np.maximum(parent - first, 0)], -1).astype(np.int32),
+        "subEnd": (forest.subtree_end[first : first + len(rows)] - first).astype(np.int32),
+    }
+
+
+def _services(traces: TraceSet, rows: Array) -> tuple[list[str], Array]:
+    """Return the services of a trace in order of appearance, and which one each row has."""
+    codes, labels = traces.codes("service_name")
+    used, first, inverse = np.unique(codes[rows], return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(used), np.int64)
+    rank[order] = np.arange(len(used))
+    names = [labels[code] if code >= 0 else "(no service)" for code in used[order]]
+    return names, rank[inverse].astype(np.uint16 if len(used) <= _SMALL else np.uint32)
+
+
+def _flags(traces: TraceSet, rows: Array) -> Array:
+    """Return the bits of ``Flag`` of every row."""
+    no_start, no_end = missing_times(traces, rows)
+    state, parent = traces.forest.state[rows], traces.forest.parent_row[rows]
+    bits = (
+        (traces.is_error[rows], Flag.ERROR),
+        (no_end, Flag.NO_END),
+        (no_start, Flag.NO_START),
+        (traces.is_inferred[rows], Flag.INFERRED),
+        ((parent < 0) & (state != ParentState.ROOT), Flag.ORPHAN),
+        (_is_linked(traces, rows), Flag.LINKED),
+    )
+    return sum((np.where(on, bit.value, 0) for on, bit in bits), np.zeros(len(rows), np.int64)).astype(np.uint8)
+
+
+def _is_linked(traces: TraceSet, rows: Array) -> Array:
+    """Return which spans have links; the table of links is sorted by span."""
+    owners = traces.columns.links.span_row
+    return np.searchsorted(owners, rows, "left") < np.searchsorted(owners, rows, "right")
+
+
+def _note(flags: Array, dur: Array) -> str:
+    """Return what the reader has to know about the picture, in a sentence each."""
+
+    def held(flag: Flag) -> int:
+        return int(((flags & flag) != 0).sum())
+
+    said = [
+        (held(Flag.NO_END), "without an end, drawn to the end of the trace"),
+        (held(Flag.NO_START), "without a start, drawn from its beginning"),
+        (held(Flag.ORPHAN), "with a parent that is not in the data"),
+        (int((dur < 0).sum()), "with the end before the start"),
+    ]
+    return "; ".join(f"{plural(number, 'span')} {words}" for number, words in said if number)
