@@ -18,6 +18,7 @@ from tracekit.report.page import render
 from tracekit.report.prose import prose
 from tracekit.views.embedded import plotly_script
 from tracekit.views.tkw1 import decode
+from tracekit.views.waterfall import drawing
 
 
 def worst():
@@ -173,7 +174,7 @@ def test_every_view_is_embedded_with_what_it_is_drawn_from_and_its_still_picture
 
 
 def test_a_large_trace_has_its_attributes_in_the_page(monkeypatch):
-    monkeypatch.setattr("tracekit.views.waterfall.drawing.EMBEDDED_SPANS", 3)
+    monkeypatch.setattr(drawing, "EMBEDDED_SPANS", 3)
     shop = shop_traces()
     alone = tk.waterfall(shop, worst(), path=tk.critical_path(shop))
     beside = tk.waterfall(shop, worst(), compare=str(shop.summary["duration_ns"].idxmin()))
