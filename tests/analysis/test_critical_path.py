@@ -163,6 +163,14 @@ def test_a_child_that_outlives_its_parent(traces, overflow, times):
     assert path.issues["code"].tolist() == ["OVERFLOW" if times[1] == 0 else "OUTSIDE_PARENT"]
 
 
+def test_a_missing_parent_outlives_the_root_as_any_child_does():
+    late = draw("a1 1 - s SERVER 0 100\na1 2 9 s INTERNAL 40 120")
+    assert own(critical_path(late)) == [40, 60, 0]
+    excluded = critical_path(late, overflow="exclude")
+    assert own(excluded) == [100, 0, 0]
+    assert codes(excluded) == {"PARENT_MISSING": 1, "OVERFLOW": 1}
+
+
 def follows(trace, span):
     builder = Builder()
     builder.open_source("drawn")

@@ -85,6 +85,7 @@ def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:
     }
     found |= {code.name: np.flatnonzero(tree.waiting[:count] == code) for code in Waiting if code != Waiting.AWAITED}
     return found | {
+        "OVERFLOW": np.flatnonzero(tree.waiting == Waiting.OVERFLOW),
         "OUTSIDE_PARENT": awaited[(start[awaited] < start[above]) | (end[awaited] > end[above])],
         "EMPTY_REQUEST": tree.root[end[tree.root] == start[tree.root]],
         "ORDER_CONTRADICTED": np.flatnonzero(tree.barred if tree.barred is not None else []),

@@ -186,16 +186,15 @@ def _adopt(parent: Array, true_root: Array, trace: Array, root_count: Array, is_
 
 
 def _mark_overflow(traces: TraceSet, tree: PathTree, overflow: str) -> None:
-    """Mark, in place, spans that end after a parent that cannot have waited for them."""
+    """Mark, in place, nodes that end after a parent that cannot have waited for them."""
     if overflow == "clip":
         return
-    parent, end = tree.parent[: tree.span_count], tree.end
-    rows = np.flatnonzero((end[: tree.span_count] > end[parent]) & (parent >= 0))
+    rows = np.flatnonzero((tree.end > tree.end[tree.parent]) & (tree.parent >= 0))
     rows = rows[tree.waiting[rows] == Waiting.AWAITED]
-    above = parent[rows].astype(np.int64)
+    above = tree.parent[rows].astype(np.int64)
     if overflow == "auto":
         margin = np.maximum(_LEAST_OVERFLOW_NS, (tree.end[above] - tree.start[above]) // 100)
-        clearly = (tree.end[rows] - margin > tree.end[above]) & (above < tree.span_count)
+        clearly = (tree.end[rows] - margin > tree.end[above]) & (np.maximum(rows, above) < tree.span_count)
         rows, above = rows[clearly], above[clearly]
         rows = rows[_same_process(traces, rows, above)]
     tree.waiting[rows] = Waiting.OVERFLOW
