@@ -12,8 +12,10 @@ from tracekit.analysis.quality.missing_spans import missing_spans
 from tracekit.analysis.quality.private_scan import blob, digit_runs, hits
 from tracekit.analysis.quality.silence import burst, silences
 from tracekit.analysis.quality.stitching import stitch
-from tracekit.analysis.quality.truncated_lags import truncated_lags
 from tracekit.stats.gap_scan import gap_scan
+from tracekit.stats.intervals import wilson
+from tracekit.stats.quantile_limits import quantile_limits
+from tracekit.stats.truncated_lags import lag_bounds, truncated_lags
 
 _ALARM, _LOSS = 0.01, 0.2
 
@@ -186,6 +188,59 @@ def lags_of_the_young(rng, repeats):
     yield Row("95th percentile as seen: too low (the guard of the world)", *count(naive), 0.95, 1.0)
 
 
+def lags_between_polls(rng, repeats):
+    """Ingestion lag of traces that were polled for: what polls leave open, and chance, hold the truth."""
+    truth = float(np.exp(2.0 + 1.6449 * 0.8))
+    for gap, even in ((5, True), (30, True), (30, False)):
+        covered, around, naive = [], [], []
+        for _ in range(repeats):
+            begun, lag = rng.random(2000) * 600, rng.lognormal(2.0, 0.8, 2000)
+            apart = np.full(600 // gap, gap) if even else rng.uniform(0.5, 1.5, 600 // gap) * gap
+            polls = np.cumsum(np.append(0.0, apart))
+            at = np.searchsorted(polls, begun + lag)
+            seen = (at < len(polls)) & (at > 0)
+            begun, after, by = begun[seen], polls[at[seen] - 1], polls[at[seen]]
+            least, most, low, high = lag_bounds(begun, after, by, now=polls[-1], before=polls[-2]).quantile(0.95)
+            covered.append(low <= truth <= high)
+            around.append(least <= truth <= most)
+            _, low, _ = truncated_lags(by - begun, polls[-1] - begun).quantile(0.95)
+            naive.append(low > truth)
+        what = f"every {gap} s{'' if even else ', uneven'}"
+        yield Row(f"{what}: 95th percentile within the limits", *count(covered), 0.95, 1.0)
+        yield Row(f"{what}: between the two ends, without chance", *count(around), 0.8, 1.0)
+        if gap == 30:
+            yield Row(f"{what}: polls taken for receipts are too late (guard)", *count(naive), 0.95, 1.0)
+
+
+def young_edge_left_out(rng, repeats):
+    """Rate and p95 of five minutes of which the last had not all arrived: what is left covers the truth."""
+    names = ("rate", "p95")
+    hits = {(name, which): [] for name in names for which in ("whole", "as it is")}
+    slow = np.random.default_rng(98)
+    truth = float(np.quantile(_durations(slow, 10**6), 0.95))
+    for _ in range(repeats):
+        n = rng.poisson(4500)
+        begun, took = rng.random(n) * 300, _durations(rng, n)
+        delay = took + rng.lognormal(2.0, 0.8, n)
+        seen = (rng.random(n) < 0.5) & (begun + delay <= 300)
+        bounds = lag_bounds(begun[seen], (begun + delay)[seen], (begun + delay)[seen], now=300, before=300)
+        edge = 300 - bounds.most.quantile(0.99)[0]
+        for which, until in (("whole", edge), ("as it is", 300)):
+            kept, asked = seen & (begun <= until), (begun <= until).sum()
+            low, high = wilson(kept.sum() / asked, asked)
+            hits["rate", which].append(low <= 0.5 <= high)
+            (p95,) = quantile_limits(np.full(kept.sum(), 0.5), took[kept], (0.95,), target="process")
+            hits["p95", which].append(p95.low <= truth <= p95.high)
+    for name, most in zip(names, (0.6, 0.85), strict=True):
+        yield Row(f"{name} of what is whole: covered", *count(hits[name, "whole"]), 0.93, 0.97)
+        yield Row(f"{name} of all that is there: covered (guard)", *count(hits[name, "as it is"]), 0.0, most)
+
+
+def _durations(rng, n):
+    """Seconds: most of a second, a tenth of half a minute."""
+    return np.where(rng.random(n) < 0.1, rng.lognormal(3.4, 0.3, n), rng.lognormal(0, 0.5, n))
+
+
 def _iban(rng):
     body = f"{rng.integers(0, 10**18):018d}"
     return f"DE{98 - int(body + '131400') % 97:02d}{body}"
@@ -262,5 +317,7 @@ TABLES = (
     Table(clock_truth, 206, 300),
     Table(silent_stretches, 207, 200),
     Table(lags_of_the_young, 208, 200),
+    Table(lags_between_polls, 210, 200),
+    Table(young_edge_left_out, 211, 200),
     Table(planted_values, 209, 200),
 )

@@ -125,7 +125,7 @@ def read_counts(frame: pd.DataFrame) -> Counts:
         if (column := found[name]) is not None:
             table[name] = _labels(frame[column], name)
     if (column := found[TIME]) is not None:
-        table["start_ns"] = _times(frame[column], notes)
+        table["start_ns"] = times_ns(frame[column], notes)
         table["end_ns"] = _ends(table["start_ns"], frame, found[END], notes)
     table[COUNT] = _numbers(frame[found[COUNT]])
     dimensions = tuple(name for name in DIMENSIONS if name in table)
@@ -184,8 +184,32 @@ def _numbers(column: pd.Series) -> pd.Series:
     return numbers
 
 
-def _times(column: pd.Series, notes: list[str]) -> pd.Series:
-    """Return nanoseconds since the epoch; ValueError names the first row without a time."""
+def times_ns(column: pd.Series, notes: list[str]) -> pd.Series:
+    """Return nanoseconds since the epoch.
+
+    Parameters
+    ----------
+    column
+        Times; UTC unless they say otherwise, which is added to the notes.
+    notes
+        What was taken for granted so far.
+
+    Returns
+    -------
+    pandas.Series
+        int64, one a row.
+
+    Raises
+    ------
+    ValueError
+        A row without a time, or without a zone where others have one; the row is named.
+
+    Examples
+    --------
+    >>> notes = []
+    >>> times_ns(pd.Series(["1970-01-01 00:01"]), notes).tolist(), notes
+    ([60000000000], ['times without a zone were read as UTC'])
+    """
     if isinstance(column.dtype, pd.DatetimeTZDtype) and column.notna().all():
         zoned: pd.Series = column.dt.tz_convert("UTC").astype("datetime64[ns, UTC]").astype(np.int64)
         return zoned
@@ -216,7 +240,7 @@ def _is_time(moment: Any) -> bool:
 def _ends(start: pd.Series, frame: pd.DataFrame, column: str | None, notes: list[str]) -> pd.Series:
     """Return where the windows end: as told, else one shortest step after they begin."""
     if column is not None:
-        return _times(frame[column], notes)
+        return times_ns(frame[column], notes)
     steps = np.diff(np.unique(start))
     if not len(steps):
         notes.append("a single window without an end was taken to last one minute")

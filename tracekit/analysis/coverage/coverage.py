@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from tracekit.analysis.coverage.metrics import METRICS, Known, Measured, Metric
 from tracekit.analysis.coverage.result import Coverage
 from tracekit.analysis.quality.inputs import Inputs as Data
+from tracekit.analysis.quality.lag import lag
 from tracekit.analysis.sampling.funnel import funnel
 from tracekit.analysis.sampling.inputs import gather
 
@@ -29,7 +31,8 @@ def coverage(
     log: pd.DataFrame | None = None,
     rules: Any = None,
     expected: Mapping[str, Any] | None = None,
-    received: pd.Series | str | None = None,
+    received: pd.Series | pd.DataFrame | str | None = None,
+    now: Any = None,
     success: Filter | None = None,
     prices: Mapping[str, float] | None = None,
     targets: Mapping[str, float] | None = None,
@@ -47,7 +50,10 @@ def coverage(
         Sampling rules, and what other systems counted (``{"stages": {"instrumented": ..., "sampled": ...,
         "indexed": ...}}``), as ``tk.sampling`` takes them.
     received
-        When traces could be found, as ``tk.quality`` takes it.
+        When traces could be found, as ``tk.quality`` takes it; what began too late to be whole is left out of all
+        metrics but the lag.
+    now
+        When the traces were taken; the latest receipt unless given.
     success
         Which traces succeeded (M10), as ``traces.where`` takes it: those that hold a matching span.  Without, those
         whose root did not fail.
@@ -97,12 +103,17 @@ def coverage(
     """
     if strange := sorted(set(targets or ()) - set(METRICS)):
         raise ValueError(f"expected targets of {', '.join(METRICS)}, found {', '.join(strange)}")
-    sample = gather(traces, rules=rules, requests=requests, log=log, expectations=expected, level=level)
-    data = Data(sample.traces, requests=requests, log=log, received=received, prices=dict(prices or {}), level=level)
+    sample = gather(
+        traces, rules=rules, requests=requests, log=log, expectations=expected, received=received, now=now, level=level
+    )
+    paid = dict(prices or {})
+    whole = Data(traces, requests=requests, log=log, received=received, now=now, prices=paid, level=level)
+    data = replace(whole.settled, traces=sample.traces)
     succeeded = ~sample.failed
     if success is not None:
-        succeeded = np.isin(np.array(traces.trace_ids, str), np.array(traces.where(success).trace_ids, str))
-    known = Known(sample, data, succeeded)
+        chosen = sample.traces.where(success)
+        succeeded = np.isin(np.array(sample.traces.trace_ids, str), np.array(chosen.trace_ids, str))
+    known = Known(sample, data, succeeded, lag(whole)[0])
     wanted = dict(targets or {})
     rows = [
         _row(number, metric, measured, wanted.get(number, metric.target))

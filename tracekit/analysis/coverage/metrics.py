@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.quality.cost import cost
-from tracekit.analysis.quality.lag import lag
 from tracekit.analysis.quality.missing_spans import missing_spans
 from tracekit.analysis.sampling.error_capture import error_capture
 from tracekit.analysis.sampling.unseen_paths import path_codes
@@ -76,6 +75,8 @@ class Known:
         The same traces, as the checks of quality take them.
     succeeded
         bool, one a trace.
+    lag
+        What ``ingest.lag`` says of all traces, also the young ones.
 
     Examples
     --------
@@ -86,6 +87,7 @@ class Known:
     sample: Sample
     data: Data
     succeeded: Array
+    lag: Finding
 
     @cached_property
     def groups(self) -> pd.DataFrame:
@@ -236,7 +238,7 @@ def span_errors(known: Known) -> list[Measured]:
 
 def ingestion_lag(known: Known) -> list[Measured]:
     """M6: 95th percentile of the time until a trace can be found."""
-    return [_of_finding(lag(known.data)[0])]
+    return [_of_finding(known.lag)]
 
 
 def sampled_requests(known: Known) -> list[Measured]:

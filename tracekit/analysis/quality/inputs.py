@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from tracekit.analysis.clock_skew.calls import calls_between_clocks, clocks
 from tracekit.analysis.clock_skew.intervals import agree
 from tracekit.analysis.quality.call_targets import call_targets
 from tracekit.stats.intervals import cluster_sums, clustered_ratio
 from tracekit.weights.counts import read_counts
+from tracekit.weights.receipts import moment_ns, read_receipts
 from tracekit.weights.tally import tally
+from tracekit.weights.young_edge import settled_counts, settled_log, settled_traces, young_edge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import pandas as pd
 
     from tracekit.analysis.clock_skew.calls import Calls
     from tracekit.analysis.clock_skew.intervals import Agreement
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
     from tracekit.stats.intervals import Ratio
     from tracekit.traces import TraceSet
     from tracekit.weights.counts import Counts
+    from tracekit.weights.receipts import Receipts
     from tracekit.weights.tally import Tally
+    from tracekit.weights.young_edge import YoungEdge
 
 
 class HostPairs(NamedTuple):
@@ -57,9 +62,12 @@ class Inputs:
         As ``quality`` takes them.
     call
         The call that gives the findings again.
+    edge
+        From when on the recording was not whole, where what began since is left out.
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from tracekit import TraceSet
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
     >>> Inputs(TraceSet.from_spans(frame)).ratio(np.array([0]), np.array([True])).ratio
@@ -69,18 +77,22 @@ class Inputs:
     traces: TraceSet
     requests: pd.DataFrame | None = None
     log: pd.DataFrame | None = None
-    received: pd.Series | str | None = None
+    received: pd.Series | pd.DataFrame | str | None = None
     now: Any = None
     external: tuple[str, ...] = ()
     prices: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = 0.05
     level: float = 0.95
     call: str = "tk.quality(traces)"
+    edge: YoungEdge | None = None
 
     @cached_property
     def counts(self) -> Counts | None:
-        """Requests that somebody else counted, checked."""
-        return None if self.requests is None else read_counts(self.requests)
+        """Requests that somebody else counted, checked; up to the young edge where that is known."""
+        if self.requests is None:
+            return None
+        counts = read_counts(self.requests)
+        return counts if self.edge is None else settled_counts(counts, self.edge)
 
     @cached_property
     def tally(self) -> Tally:
@@ -101,13 +113,21 @@ class Inputs:
     @cached_property
     def moment_ns(self) -> int | None:
         """When the traces were taken, in ns since the epoch; None where nobody said."""
-        if self.now is None:
-            return None
-        moment = pd.Timestamp(self.now)
-        if pd.isna(moment):
-            raise ValueError(f"expected a time such as 2026-11-21T14:00Z as now, found {self.now!r}")
-        moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment
-        return int(moment.as_unit("ns").value)
+        return None if self.now is None else moment_ns(self.now)
+
+    @cached_property
+    def receipts(self) -> Receipts | None:
+        """When the traces could be found; None where nobody said."""
+        return None if self.received is None else read_receipts(self.traces, self.received, self.now)
+
+    @cached_property
+    def settled(self) -> Inputs:
+        """The same up to the moment from which on the recording was not whole; itself where that is not known."""
+        edge = None if self.receipts is None else young_edge(self.traces, self.receipts, level=self.level)
+        if edge is None:
+            return self
+        log = None if self.log is None else settled_log(self.traces, self.log, edge)
+        return replace(self, traces=settled_traces(self.traces, edge), log=log, edge=edge)
 
     @cached_property
     def targets(self) -> tuple[Array, Array]:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.analysis.quality.private_scan import labels_shown
-from tracekit.analysis.quality.truncated_lags import truncated_lags
 from tracekit.analysis.quality.verdicts import Status, needs, speak
 from tracekit.analysis.sampling.words import duration, number
 from tracekit.findings import Estimate
+from tracekit.stats.truncated_lags import lag_bounds
+from tracekit.weights.young_edge import FEWEST, usable_receipts
 
 if TYPE_CHECKING:
     from tracekit.analysis.quality.inputs import Inputs
@@ -21,91 +21,68 @@ if TYPE_CHECKING:
 
 CHECK = "ingest.lag"
 _SUBJECT = "How long until a trace can be found"
-_TARGET_NS, _BIN_NS, _FEWEST, _FEWEST_BINS, _IN_BIN, _CHANCE = 30e9, 300_000_000_000, 20, 6, 10, 0.01
+_TARGET_NS, _BIN_NS, _FEWEST_BINS, _IN_BIN, _CHANCE = 30e9, 300_000_000_000, 6, 10, 0.01
 
 
 def lag(inputs: Inputs) -> list[Finding]:
     """Say how long after its end a trace was received, with allowance for those that were not received yet.
 
-    Times of receipt come with ``received``: a Series by trace id, or the key of an attribute that holds them (the
-    latest of a trace counts).  Recent traces are right-truncated: only short lags of them are seen; ``truncated_lags``
-    allows for it, up to ``now`` (without, the latest receipt).  A backlog is a trend of the 95th percentile of
-    five-minute bins (Mann and Kendall, slope by Theil and Sen) over bins old enough to be whole.  Target: 95 % within
-    30 s.  Assumes that both clocks agree (``clock.offset``) and that lags do not depend on age; retried exports count
-    at their last copy.
+    Times of receipt come with ``received``: a Series by trace id, the key of an attribute that holds them (the latest
+    of a trace counts), or the polls that found each trace.  Recent traces are right-truncated: only short lags of them
+    are seen; ``stats.truncated_lags`` allows for it, up to ``now`` (without, the latest receipt).  Of polls the lag is
+    known only as an interval: both ends are told, and a verdict needs both; traces that ended before the first poll
+    tell nothing.  A backlog is a trend of the 95th percentile of five-minute bins (Mann and Kendall, slope by Theil and
+    Sen) over bins old enough to be whole.  Target: 95 % within 30 s.  Assumes that both clocks agree
+    (``clock.offset``) and that lags do not depend on age; retried exports count at their last copy.
 
     Source: ``trace_guide.md`` M6 and F5; Lynden-Bell 1971.
     """
-    if inputs.received is None:
+    receipts = inputs.receipts
+    if receipts is None:
         return [needs(CHECK, _SUBJECT, "times of receipt", "Give received= as a Series of times by trace id.")]
-    end, receipt = _times(inputs)
-    known = (receipt > 0) & (end > 0)
-    now = inputs.moment_ns or int(receipt.max(initial=0))
-    usable = known & (receipt >= end) & (receipt <= now)
-    if usable.sum() < _FEWEST:
-        early = int((known & (receipt < end)).sum())
+    traces = inputs.traces
+    end = np.zeros(len(traces), np.int64)
+    np.maximum.at(end, traces.forest.trace, traces.columns.spans.end_ns)
+    usable = usable_receipts(receipts, end)
+    impossible = (receipts.by_ns > 0) & (end > 0) & ((receipts.by_ns < end) | (receipts.by_ns > receipts.now_ns))
+    if usable.sum() < FEWEST:
+        early = int(((receipts.by_ns > 0) & (receipts.by_ns < end)).sum())
         found = f"(found {int(usable.sum())} of {len(end)}, {early} were received before their end)"
-        return [needs(CHECK, _SUBJECT, f"times of receipt of at least {_FEWEST} traces {found}")]
-    end, receipt = end[usable], receipt[usable]
-    lags = truncated_lags((receipt - end).astype(np.float64), (now - end).astype(np.float64), level=inputs.level)
-    middle, (value, low, high) = lags.quantile(0.5)[0], lags.quantile(0.95)
-    p99 = lags.quantile(0.99)[0]
-    bins = _bins(end, receipt, now - p99)
+        return [needs(CHECK, _SUBJECT, f"times of receipt of at least {FEWEST} traces {found}")]
+    ended, after, by = (column[usable].astype(np.float64) for column in (end, receipts.after_ns, receipts.by_ns))
+    lags = lag_bounds(ended, after, by, now=receipts.now_ns, before=receipts.before_ns, level=inputs.level)
+    least, most, low, high = lags.quantile(0.95)
+    middle, p99 = lags.quantile(0.5)[:2], lags.most.quantile(0.99)[0]
+    bins = _bins(end[usable], receipts.by_ns[usable], receipts.now_ns - p99)
     rises, slope, since = _backlog(bins)
     status: Status = "warn" if low > _TARGET_NS or rises else "ok" if high <= _TARGET_NS else "inconclusive"
     growing = f", growing by {duration(slope)} an hour since {since:%H:%M} UTC" if rises else ""
-    before = int((known & ~usable).sum())
+    polled = receipts.is_polled
+    counted = f"{duration(low)}-{duration(high)}, n = {number(len(by))}{', of polls' * polled}"
     text = (
-        f"Half of the traces can be found {duration(middle)} after they end, 95 % after {duration(value)} "
-        f"({duration(low)}-{duration(high)}, n = {number(len(end))}){growing}; spans younger than {duration(p99)} "
-        f"are not all there yet and should be left out of every rate"
+        f"Half of the traces can be found {_between(*middle, polled)} after they end, 95 % after "
+        f"{_between(least, most, polled)} ({counted}){growing}; what ended in the last {duration(p99)} is not all there"
+        f" yet and is left out of the other checks"
     )
-    text += f"; {number(before)} traces with impossible times of receipt are left out." if before else "."
+    wrong = int(impossible.sum())
+    text += f"; {number(wrong)} traces with impossible times of receipt are left out" * (wrong > 0)
+    assumed = ["the clock of receipt agrees with those of the hosts", "lags do not depend on age"]
     return [
         speak(
             CHECK,
             status,
-            text,
+            f"{text}.",
             bins,
-            estimate=Estimate(value, "ns", low, high, len(end)),
-            assumptions=("the clock of receipt agrees with those of the hosts", "lags do not depend on age"),
+            estimate=Estimate(most, "ns", low, high, len(by)),
+            assumptions=[*assumed, *["polls are about evenly apart"] * polled],
             remedy="Look at exporter queues and collector back-pressure." if status == "warn" else "",
         )
     ]
 
 
-def _times(inputs: Inputs) -> tuple[Array, Array]:
-    """Return end and time of receipt of every trace in ns, 0 where unknown."""
-    traces = inputs.traces
-    end = np.zeros(len(traces), np.int64)
-    np.maximum.at(end, traces.forest.trace, traces.columns.spans.end_ns)
-    if isinstance(inputs.received, str):
-        texts = traces.attribute(inputs.received)
-        moments = pd.Series(_nanoseconds(pd.Series(texts.cat.categories), inputs.received), dtype=np.int64).to_numpy()
-        of_span = np.append(moments, 0)[texts.cat.codes.to_numpy()]
-        receipt = np.zeros(len(traces), np.int64)
-        np.maximum.at(receipt, traces.forest.trace, of_span)
-        return end, receipt
-    given = inputs.received
-    assert given is not None
-    if given.index.has_duplicates:
-        twice = given.index[given.index.duplicated()][0]
-        raise ValueError(f"expected one time of receipt a trace, found several for trace {twice!r}; keep the last")
-    by_trace = pd.Series(_nanoseconds(given, "received"), index=given.index)
-    return end, by_trace.reindex(traces.trace_ids).fillna(0).to_numpy(np.int64)
-
-
-def _nanoseconds(column: pd.Series, name: str) -> Array:
-    """Return times in ns since the epoch; numbers are taken as such, texts without a zone as UTC."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    if numbers.notna().all():
-        return numbers.to_numpy(np.int64)
-    moments = pd.to_datetime(column, utc=True, errors="coerce", format="mixed" if column.dtype == object else None)
-    if moments.isna().any():
-        at = int(np.flatnonzero(moments.isna())[0])
-        (shown,) = labels_shown([str(column.iloc[at])])
-        raise ValueError(f"expected times of receipt in {name!r}, found {shown!r} in row {column.index[at]!r}")
-    return moments.astype("datetime64[ns, UTC]").astype(np.int64).to_numpy()
+def _between(least: float, most: float, polled: bool) -> str:
+    """Return a delay in words, as the two ends that polls leave open."""
+    return f"{duration(least)} to {duration(most)}" if polled else duration(most)
 
 
 def _bins(end: Array, receipt: Array, whole_before: float) -> pd.DataFrame:

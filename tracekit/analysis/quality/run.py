@@ -54,6 +54,7 @@ CHECKS: dict[str, Callable[[Inputs], list[Finding]]] = {
     "coldstart.bias": cold_starts,
 }
 """By name, in the order of the catalogue (S17 to S28, S30 to S32)."""
+_OF_ALL_AGES = ("ingest.lag", "time.order", "duplicates", "pii")  # what they look for is no less there in young traces
 
 
 def quality(
@@ -61,7 +62,7 @@ def quality(
     *,
     requests: pd.DataFrame | None = None,
     log: pd.DataFrame | None = None,
-    received: pd.Series | str | None = None,
+    received: pd.Series | pd.DataFrame | str | None = None,
     now: Any = None,
     external: Sequence[str] = (),
     prices: Mapping[str, float] | None = None,
@@ -81,9 +82,12 @@ def quality(
     log
         One row a request, as ``tk.read_requests`` reads it; REPORT lines of functions have ``is_cold_start``.
     received
-        When traces could be found: times by trace id, or the key of an attribute that holds them.
+        When traces could be found: times by trace id; the key of an attribute that holds them; or, where traces were
+        polled for, a frame by trace id with the poll that found each (``by``) and the one before (``after``; the
+        latest earlier one that found any unless given).  What began too late to be whole is left out of all checks but
+        that of the lag.
     now
-        When the traces were taken; the latest receipt unless given.
+        When the traces were taken, or the last poll; the latest receipt unless given.
     external
         Services whose callers are outside the data (browsers, partners).
     prices
@@ -157,5 +161,5 @@ def quality(
         level,
         f"tk.quality({call})",
     )
-    found = [finding for name in chosen for finding in CHECKS[name](inputs)]
+    found = [finding for name in chosen for finding in CHECKS[name](inputs if name in _OF_ALL_AGES else inputs.settled)]
     return Findings([replace(finding, code=inputs.call) for finding in found])

@@ -24,6 +24,7 @@ from tracekit.analysis.sampling.tail_truncation import tail_truncation
 from tracekit.analysis.sampling.traffic_mix import traffic_mix
 from tracekit.analysis.sampling.unseen_paths import unseen_paths
 from tracekit.analysis.sampling.weight_sanity import weight_sanity
+from tracekit.analysis.sampling.young_traces import young_traces
 from tracekit.findings import Finding, Findings
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ CHECKS: tuple[Callable[[Inputs], list[Finding]], ...] = (
     calibration,
     id_randomness,
     id_forensics,
+    young_traces,
 )
-"""S01 to S16 of the specification, in its order."""
+"""S01 to S16 of the specification, in its order, and what S22 means for them."""
 
 
 def sampling(
@@ -61,6 +63,8 @@ def sampling(
     requests: pd.DataFrame | None = None,
     log: pd.DataFrame | None = None,
     expected: Mapping[str, Any] | None = None,
+    received: pd.Series | pd.DataFrame | str | None = None,
+    now: Any = None,
     margin: float = 0.10,
     level: float = 0.95,
 ) -> Findings:
@@ -86,6 +90,11 @@ def sampling(
         (``instrumented``, ``sampled``, ``indexed``), ``processes``, ``attributes``, ``collector`` (what its metrics
         grew by: ``otelcol_processor_tail_sampling_sampling_trace_dropped_too_early``, ``..._new_trace_id_received`` and
         those of lost spans).
+    received
+        When traces could be found, as ``tk.quality`` takes it: then what began too late to be whole is left out of all
+        checks, of the counts and of the log (``young.edge`` says how much).
+    now
+        When the traces were taken; the latest receipt unless given.
     margin
         Practical margin: ratios within 1 / (1 + margin) and 1 + margin do no harm.
     level
@@ -119,5 +128,8 @@ def sampling(
     >>> print(next(finding.headline for finding in found if finding.check == "rate.observed"))
     Share of requests that was traced: not assessable: needs request counts.
     """
-    inputs = gather(traces, rules=rules, requests=requests, log=log, expectations=expected, margin=margin, level=level)
+    inputs = gather(
+        traces, rules=rules, requests=requests, log=log, expectations=expected, received=received, now=now,
+        margin=margin, level=level,
+    )  # fmt: skip
     return Findings([finding for check in CHECKS for finding in check(inputs)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +17,19 @@ from tracekit.weights.counts import Counts, counts_of_log, read_counts
 from tracekit.weights.known import Weights
 from tracekit.weights.ladder import Evidence, climb
 from tracekit.weights.log_strata import log_tally
+from tracekit.weights.receipts import read_receipts
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.tally import Tally, tally
 from tracekit.weights.trace_state import probabilities
+from tracekit.weights.young_edge import settled_counts, settled_log, settled_traces, young_edge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tracekit.columns import Array
+    from tracekit.weights.receipts import Receipts
     from tracekit.weights.rules import Rules
+    from tracekit.weights.young_edge import YoungEdge
 
 _PERIOD = "%Y-%m-%d %H:%M"
 
@@ -130,6 +134,11 @@ class Inputs:
         The call that gives the findings again.
     is_counted_by_log
         Whether the counted requests are those of the log.
+    receipts, edge
+        When traces could be found, and from when on the recording was not whole: what began since is in none of the
+        others.  None where nobody said.
+    whole
+        All traces, also the young ones.
 
     Examples
     --------
@@ -148,6 +157,9 @@ class Inputs:
     obstacles: Mapping[str, int]
     call: str
     is_counted_by_log: bool = False
+    receipts: Receipts | None = None
+    edge: YoungEdge | None = None
+    whole: TraceSet | None = None
 
     @cached_property
     def failed(self) -> Array:
@@ -311,14 +323,18 @@ def gather(
     requests: pd.DataFrame | None = None,
     log: pd.DataFrame | None = None,
     expectations: Mapping[str, Any] | None = None,
+    received: pd.Series | pd.DataFrame | str | None = None,
+    now: Any = None,
     margin: float = 0.10,
     level: float = 0.95,
 ) -> Inputs:
     """Return what the checks share; weights that the traces already have are kept, the ladder finds the others.
 
+    Where receipts are given, traces, counts and log end where the recording is whole (``weights.young_edge``).
+
     Parameters
     ----------
-    traces, rules, requests, log, margin, level
+    traces, rules, requests, log, received, now, margin, level
         As ``sampling`` takes them.
     expectations
         Its ``expected``.
@@ -343,14 +359,31 @@ def gather(
         raise ValueError(f"expected a margin above 0, such as 0.1, found {margin!r}")
     read = None if rules is None else sampling_rules(rules)
     counts = read_counts(requests) if requests is not None else counts_of_log(log) if log is not None else None
+    told = expected(expectations)
+    receipts = None if received is None else read_receipts(traces, received, now)
+    edge = None if receipts is None else young_edge(traces, receipts, level=level)
+    whole = traces
+    if edge is not None:
+        log = None if log is None else settled_log(traces, log, edge)
+        traces = settled_traces(traces, edge)
+        if counts is not None:
+            earlier = settled_counts(counts, edge) if requests is not None else None
+            told = _earlier_stages(told, earlier.total / counts.total if earlier and counts.total else 1.0)
+            counts = earlier or (counts_of_log(log) if log is not None and len(log) else None)
     obstacles: dict[str, int] = {}
     if not traces.weights.known.all():
         found, obstacles = climb(traces, Evidence(read, log))
         traces = TraceSet(traces.columns, forest=traces.forest, weights=_known_first(traces.weights, found))
-    names = {"rules": rules, "requests": requests, "log": log, "expected": expectations}
+    names = {"rules": rules, "requests": requests, "log": log, "expected": expectations, "received": received}
     call = ", ".join(["traces", *(f"{name}={name}" for name, value in names.items() if value is not None)])
-    told, by_log = expected(expectations), requests is None and log is not None
-    return Inputs(traces, read, counts, log, told, margin, level, obstacles, f"tk.sampling({call})", by_log)
+    by_log = requests is None and log is not None
+    call = f"tk.sampling({call})"
+    return Inputs(traces, read, counts, log, told, margin, level, obstacles, call, by_log, receipts, edge, whole)
+
+
+def _earlier_stages(told: Expected, share: float) -> Expected:
+    """Return what other systems counted, without what came after the young edge: as large a share as of requests."""
+    return replace(told, stages={name: count * share for name, count in told.stages.items()})
 
 
 def _known_first(own: Weights, found: Weights) -> Weights:

@@ -1,0 +1,91 @@
+"""What S22 means for a sample: traces that began so late that others of their time had not arrived."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tracekit.analysis.sampling.verdicts import Status, needs, speak
+from tracekit.analysis.sampling.words import counted, duration, number, percent, percents
+from tracekit.findings import Estimate
+from tracekit.weights.young_edge import FEWEST
+
+if TYPE_CHECKING:
+    from tracekit.analysis.sampling.inputs import Inputs
+    from tracekit.findings import Finding
+
+CHECK = "young.edge"
+_SUBJECT = "Whether the last traces had all arrived"
+_MOST_MISSING, _TIME = 0.01, "%Y-%m-%dT%H:%M:%SZ"
+
+
+def young_traces(inputs: Inputs) -> list[Finding]:
+    """Return how many traces were left out of all checks because others of their time had not arrived.
+
+    Parameters
+    ----------
+    inputs
+        With times of receipt.
+
+    Returns
+    -------
+    list of Finding
+        ``warn`` where more than 1 % of all traces had not arrived: whoever uses the recording as it is gets rates that
+        fall at its end, and too few slow requests there; ``ok`` where fewer, whatever the sample was.
+
+    Notes
+    -----
+    The distribution of the time from start to receipt allows for what was not seen (``stats.truncated_lags``); its 99th
+    percentile is the age up to which traces are young.  How many had not arrived follows from it, if they came as
+    evenly as those before.  All other checks use what began before.  Source: specification, 2.1; Lynden-Bell 1971.
+
+    Examples
+    --------
+    >>> from tracekit import TraceSet
+    >>> from tracekit.analysis.sampling.inputs import gather
+    >>> start = [n * 10**9 + 1 for n in range(200)]
+    >>> frame = pd.DataFrame({"trace_id": [f"{n:032x}" for n in range(1, 201)], "span_id": "1", "name": "x"})
+    >>> shop = TraceSet.from_spans(frame.assign(start_ns=start, end_ns=start)).where("start_ns < 197e9")
+    >>> received = pd.Series([at + 3 * 10**9 for at in start[:197]], shop.trace_ids)
+    >>> print(young_traces(gather(shop, received=received, now=200 * 10**9))[0].headline)
+    Of what began in the last 3 s of the recording 100 % (100-100 %) had not arrived, 1.5 % of all: as it is, rates \
+fall at its end and slow requests are missing there; 0 traces of that time are left out of all checks here.
+    """
+    if inputs.receipts is None:
+        return [needs(CHECK, _SUBJECT, "times of receipt", inputs, remedy="Give received= as times by trace id.")]
+    edge, whole = inputs.edge, inputs.whole
+    if edge is None or whole is None:
+        return [needs(CHECK, _SUBJECT, f"times of receipt of at least {FEWEST} traces", inputs)]
+    young, n = int(edge.is_young.sum()), len(whole)
+    starts = whole.columns.spans.start_ns[whole.forest.root_row]
+    first = int(starts[starts > 0].min(initial=edge.begin_ns))
+    period = max(edge.begin_ns - first, 1)
+    due = (n - young) * edge.age_ns / period
+    of_all = [due * share / max(n - young + due, 1.0) for share in (edge.missing, edge.low, edge.high)]
+    status: Status = "warn" if of_all[1] > _MOST_MISSING else "ok" if of_all[2] <= _MOST_MISSING else "inconclusive"
+    if not n - young:
+        status, of_all = "warn", [1.0, 0.0, 1.0]
+    begin = pd.Timestamp(edge.begin_ns, unit="ns", tz="UTC")
+    table = pd.DataFrame(
+        {"begin_time": [begin], "age_ns": edge.age_ns, "young_traces": young, "n_traces": n, "estimate": of_all[0],
+         "ci_low": of_all[1], "ci_high": of_all[2], "missing_ratio": edge.missing, "status": status}
+    )  # fmt: skip
+    said = (
+        f"Of what began in the last {duration(edge.age_ns)} of the recording {percent(edge.missing)}"
+        f" ({percents(edge.low, edge.high)}) had not arrived, {percent(of_all[0])} of all"
+    )
+    left = f"{counted(young, 'trace')} of that time {'is' if young == 1 else 'are'} left out of all checks here"
+    harm = "as it is, rates fall at its end and slow requests are missing there; "
+    text = f"{said}: {harm * (status != 'ok')}{left}."
+    if not n - young:
+        text = (
+            f"All {number(n)} traces began in the last {duration(edge.age_ns)}, of which {percent(edge.missing)} had"
+            " not arrived: nothing can be said from them about all traffic."
+        )
+    kept = f"traces.between('{pd.Timestamp(first, unit='ns'):{_TIME}}', '{begin:{_TIME}}')"
+    remedy = f"Use {kept} for rates and latencies." if status != "ok" else ""
+    return [
+        speak(CHECK, status, text, inputs, table, estimate=Estimate(of_all[0], "ratio", of_all[1], of_all[2], n),
+              assumptions=("lags do not depend on age", "traces began as evenly at the end as before"), remedy=remedy)
+    ]  # fmt: skip
