@@ -137,6 +137,18 @@ def test_a_library_instrumented_twice_is_one_call():
     assert graph.calls["p50_ns"].tolist() == [100]
 
 
+def test_what_lies_between_a_client_and_its_server_hides_neither_its_time_nor_its_failure():
+    above = "a1 1 - shop SERVER 0 99\na1 2 1 shop CLIENT 0 90 error"
+    between = f"{above}\na1 3 2 shop INTERNAL 5 8\na1 4 3 shop INTERNAL 6 8"
+    graph = service_graph(draw(f"{between}\na1 5 4 ledger SERVER 10 40"))
+    assert edges(graph) == {("shop", "ledger", "call"): (1, 1, 1)}
+    assert graph.calls["p50_ns"].tolist() == [90]
+    assert node(graph, "ledger")["p50_ns"] == 30
+    stored = between.replace("90 error", "90 db=redis")  # a database call does not answer for what leaked below it
+    graph = service_graph(draw(f"{stored}\na1 5 4 ledger SERVER 10 40"))
+    assert edges(graph) == {("shop", "ledger", "call"): (1, 0, 0), ("shop", "redis", "call"): (1, 0, 0)}
+
+
 def test_what_an_incoming_span_does_is_not_the_call_above_it():
     kinds = ("CLIENT", "INTERNAL", "SERVER", "INTERNAL", "SERVER", "INTERNAL", "CLIENT")
     lines = [f"a1 {i} {i - 1 or '-'} shop {kind} {i} {90 - i} peer=x" for i, kind in enumerate(kinds, 1)]
@@ -395,9 +407,18 @@ def _answered(span, top):
     )
 
 
+def _caller(span):
+    """Return the nearest outgoing span of the caller, past what is neither outgoing nor incoming; else the parent."""
+    at = parent = span["above"]
+    while at and at["kind"] not in OUT | IN and at["service_name"] == parent["service_name"]:
+        at = at["above"]
+    told = at and at["kind"] in OUT and at["service_name"] == parent["service_name"]
+    return at if told and (at is parent or at["peer_type"] not in ("db", "messaging")) else parent
+
+
 def _arrivals(live):
     for span in filter(_arrived, live):
-        above = span["above"]
+        above = _caller(span)
         paired = above["kind"] in OUT
         message = above["kind"] == "PRODUCER" or span["kind"] == "CONSUMER"
         failed = span["is_error"] or (paired and above["is_error"])

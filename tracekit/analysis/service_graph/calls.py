@@ -43,7 +43,7 @@ class Calls:
     peer_type
         Code of the caller's ``peer_type``, -1 without an outgoing span.
     caller_row
-        The outgoing span; without one, the parent.
+        The nearest outgoing span of the caller; without one, the parent.
     callee_row
         The span that arrived, -1 where nobody answered.
     is_paired
@@ -121,9 +121,9 @@ def find_calls(traces: TraceSet) -> Calls:
     is_service = np.array([label not in CALLEE_SORTS for label in peer_type.labels] + [True])
     shape = _Shape(up, spans.kind, service, ~inferred, forest.state, is_service, peer_type.codes)
     parts = [_block(shape, low, high, producer) for low, high in blocks(forest.starts, _BLOCK)]
-    nothing = (np.zeros(0, np.int64),) * 3
-    child, roots, silent = (np.concatenate(rows) for rows in zip(nothing, *parts, strict=True))
-    sender, receiver = np.concatenate([up[child], producer]), np.concatenate([child, consumer])
+    nothing = (np.zeros(0, np.int64),) * 4
+    child, caller, roots, silent = (np.concatenate(rows) for rows in zip(nothing, *parts, strict=True))
+    sender, receiver = np.concatenate([caller, producer]), np.concatenate([child, consumer])
     names, name = _peer_names(traces, silent, np.flatnonzero(inferred))
     silent, name, unnamed = _distinct_peers(silent, name, up, spans.kind)
     sort = np.array([_sort(label) for label in peer_type.labels] + [SERVICE], np.int8)[peer_type.codes[silent]]
@@ -173,8 +173,8 @@ def _incoming(kind: Array) -> Array:
     return np.asarray((kind == Kind.SERVER) | (kind == Kind.CONSUMER))
 
 
-def _block(shape: _Shape, low: int, high: int, producer: Array) -> tuple[Array, Array, Array]:
-    """Return the arrivals, roots and unanswered outgoing spans of a block of whole traces."""
+def _block(shape: _Shape, low: int, high: int, producer: Array) -> tuple[Array, Array, Array, Array]:
+    """Return the arrivals, their callers, roots and unanswered outgoing spans of a block of whole traces."""
     up, kind, service, live, state = (column[low:high] for column in shape[:5])
     up = np.maximum(up.astype(np.int64) - low, -1)
     outgoing, incoming, above = _outgoing(kind) & live, _incoming(kind), np.maximum(up, 0)
@@ -183,8 +183,26 @@ def _block(shape: _Shape, low: int, high: int, producer: Array) -> tuple[Array, 
     roots = roots[np.where(state[roots] == ParentState.ROOT, ~outgoing[roots], incoming[roots])]
     linked = producer[(producer >= low) & (producer < high)] - low
     answered, higher = _answered(np.concatenate([up[child], linked]), up, incoming)
-    answered[higher[shape.is_service[shape.peer_type[higher + low]]]] = True
-    return child + low, roots + low, np.flatnonzero(outgoing & ~answered) + low
+    to_service = shape.is_service[shape.peer_type[low:high]]
+    answered[higher[to_service[higher]]] = True
+    caller, within = up[child], ~outgoing & ~incoming & live & (up >= 0) & (service[above] == service)
+    loose = np.flatnonzero(within[caller])
+    beyond = _climbed(up, within)[caller[loose]] if len(loose) else loose
+    told = outgoing[beyond] & to_service[beyond]
+    caller[loose[told]] = beyond[told]
+    return child + low, caller + low, roots + low, np.flatnonzero(outgoing & ~answered) + low
+
+
+def _climbed(up: Array, within: Array) -> Array:
+    """Return the first span from each one upwards that is not one of those to pass by: pointer doubling."""
+    top = np.where(within, up, np.arange(len(up)))
+    rows = np.flatnonzero(within)
+    while len(rows):
+        beyond = top[top[rows]]
+        moved = beyond != top[rows]
+        top[rows] = beyond
+        rows = rows[moved]
+    return top
 
 
 def _answered(sender: Array, up: Array, incoming: Array) -> tuple[Array, Array]:
