@@ -259,6 +259,19 @@ def test_summary_against_a_plain_loop():
     assert (summary["span_count"].sum(), len(summary)) == (n, len(set(trace)))
 
 
+def test_a_trace_that_is_longer_than_64_bits_has_no_duration_and_a_negative_one_keeps_its_sign():
+    far = 2**63 - 1
+    times = {"a1": (-far, far), "b2": (-1, far), "c3": (0, far), "d4": (-far - 1, -1), "e5": (9, 4)}
+    spans = [
+        {"trace_id": key, "span_id": at, "name": "x", "start_ns": time, "end_ns": time}
+        for key, ends in times.items()
+        for at, time in zip("12", ends, strict=True)
+    ]
+    spans[-2:] = [spans[-2] | {"end_ns": 4}]
+    summary = TraceSet.from_spans(pd.DataFrame(spans)).summary
+    assert summary["duration_ns"].tolist() == [pd.NA, pd.NA, far, far, -5]
+
+
 @pytest.mark.parametrize("table", ["spans", "attributes", "events", "links", "resources", "summary", "issues"])
 def test_changing_a_frame_changes_nothing_inside(traces, table):
     fresh = TraceSet(traces.columns)

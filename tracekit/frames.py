@@ -168,6 +168,9 @@ def summary(look: Lookup, forest: Forest, weights: Weights) -> pd.DataFrame:
     highest = np.full(count, np.iinfo(np.int64).min)
     np.maximum.at(highest, forest.trace[ended], end[ended])
     no_start, no_end = total(started) == 0, total(ended) == 0
+    first_ns, last_ns = np.where(no_start, 0, lowest), np.where(no_end, 0, highest)
+    length = last_ns - first_ns
+    too_long = (length < 0) != (last_ns < first_ns)  # for 64 bits
     service, name = look.codes("service_name"), look.codes("name")
     root = forest.root_row
     roots = total(forest.state == ParentState.ROOT)
@@ -181,11 +184,9 @@ def summary(look: Lookup, forest: Forest, weights: Weights) -> pd.DataFrame:
             "root_row": root,
             "root_service_name": service.take(root).series(),
             "root_name": name.take(root).series(),
-            "start_ns": masked(np.where(no_start, 0, lowest), no_start, "Int64"),
-            "end_ns": masked(np.where(no_end, 0, highest), no_end, "Int64"),
-            "duration_ns": masked(
-                np.where(no_start | no_end, 0, highest - np.where(no_start, 0, lowest)), no_start | no_end, "Int64"
-            ),
+            "start_ns": masked(first_ns, no_start, "Int64"),
+            "end_ns": masked(last_ns, no_end, "Int64"),
+            "duration_ns": masked(length, no_start | no_end | too_long, "Int64"),
             "root_duration_ns": masked((end - start)[root], ~(started & ended)[root], "Int64"),
             "reported_duration_ns": masked(reported, reported < 0, "Int64"),
             "span_count": total(counted),

@@ -402,7 +402,7 @@ root_service_name | category | service of the root
 root_name | category | name of the root
 start_ns | Int64 | earliest start
 end_ns | Int64 | latest end
-duration_ns | Int64 | end - start of the whole trace
+duration_ns | Int64 | end - start of the whole trace; missing where that is beyond 64 bits
 root_duration_ns | Int64 | duration of the root span
 reported_duration_ns | Int64 | X-Ray's own figure
 span_count | int64 | spans, inferred ones left out

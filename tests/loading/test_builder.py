@@ -63,8 +63,10 @@ def test_a_missing_time_is_marked_and_not_zero():
     assert builder.take_columns().spans.quality.tolist() == [Quality.NO_START, Quality.NO_END]
 
 
-@pytest.mark.parametrize("times", [(2**63, 5), (5, 2**63), (-(2**63) - 1, 5), (10**4000, 5)])
-def test_a_time_beyond_64_bits_costs_the_span_and_is_counted(times):
+@pytest.mark.parametrize(
+    "times", [(2**63, 5), (5, 2**63), (-(2**63) - 1, 5), (10**4000, 5), (-1, 2**63 - 1), (2**63 - 1, -2)]
+)
+def test_a_time_or_duration_beyond_64_bits_costs_the_span_and_is_counted(times):
     builder = begun()
     builder.span(**SPAN | {"start_ns": times[0], "end_ns": times[1]})
     ledger = builder.ledger
@@ -73,15 +75,20 @@ def test_a_time_beyond_64_bits_costs_the_span_and_is_counted(times):
     assert issue.code == "TIME_UNIT"
     assert (issue.record_number, issue.trace_id, issue.span_id) == (3, f"{1:032x}", f"{2:016x}")
     assert len(issue.message) < 300
-    with pytest.raises(LoadError, match=r"TIME_UNIT made:3 .*expected nanoseconds within 64 bits"):
+    with pytest.raises(
+        LoadError, match=r"TIME_UNIT made:3 .*expected times and a duration of nanoseconds within 64 bits"
+    ):
         begun(strict=True).span(**SPAN | {"start_ns": times[0], "end_ns": times[1]})
 
 
 def test_the_extremes_of_64_bits_are_taken():
     builder = begun()
-    builder.span(**SPAN | {"start_ns": -(2**63), "end_ns": 2**63 - 1})
+    times = [[0, 2**63 - 1], [-(2**63), -1], [-1, 2**63 - 2], [2**63 - 1, 0], [0, -(2**63)]]
+    for start, end in times:
+        builder.span(**SPAN | {"start_ns": start, "end_ns": end})
     spans = builder.take_columns().spans
-    assert [int(spans.start_ns[0]), int(spans.end_ns[0])] == [-(2**63), 2**63 - 1]
+    assert np.stack((spans.start_ns, spans.end_ns), axis=1).tolist() == times
+    assert (spans.end_ns - spans.start_ns).tolist() == [end - start for start, end in times]
 
 
 def test_an_event_beyond_64_bits_loses_its_time_and_nothing_else():

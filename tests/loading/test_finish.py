@@ -178,11 +178,13 @@ def test_a_unit_that_is_named_scales_every_time():
 
 def test_a_unit_that_cannot_be_is_refused():
     text = (
-        r"TIME_UNIT: expected times that fit 64 bits after multiplying by 1,000, found 17500000000000000\d\d;"
+        r"TIME_UNIT: expected times that fit 64 bits after multiplying by 1,000, found 0 to 1750000000000000\d{3};"
         " they look like nanoseconds: leave time_unit out"
     )
     with pytest.raises(LoadError, match=text):
         made({}, time_unit="us")
+    with pytest.raises(LoadError, match="by 1,000,000,000, found -9000000000 to 9000000000;"):
+        made({"start_ns": -9 * 10**9, "end_ns": 9 * 10**9}, time_unit="s")  # each fits, their difference does not
 
 
 def test_the_odd_ones_among_nanoseconds_are_left_out_and_counted():

@@ -133,15 +133,14 @@ def scaled(columns: Columns, time_unit: str) -> Columns:
     if factor == 1:
         return columns
     spans, events = columns.spans, columns.events
-    limit = np.iinfo(np.int64).max // factor
-    for times in (spans.start_ns, spans.end_ns, events.time_ns):
-        largest = max(int(times.max()), -int(times.min())) if len(times) else 0
-        if largest > limit:
-            message = (
-                f"TIME_UNIT: expected times that fit 64 bits after multiplying by {factor:,}, found {largest};"
-                " they look like nanoseconds: leave time_unit out"
-            )
-            raise LoadError(message, code="TIME_UNIT")
+    times = (spans.start_ns, spans.end_ns, events.time_ns)
+    lowest, highest = (int(pick([pick(column, initial=0) for column in times])) for pick in (np.min, np.max))
+    if highest - lowest > np.iinfo(np.int64).max // factor:  # nor would the durations fit
+        message = (
+            f"TIME_UNIT: expected times that fit 64 bits after multiplying by {factor:,}, found {lowest} to {highest};"
+            " they look like nanoseconds: leave time_unit out"
+        )
+        raise LoadError(message, code="TIME_UNIT")
     return replace(
         columns,
         spans=replace(

@@ -195,16 +195,17 @@ class Builder:
         dropped_links: int = 0,
         quality: int = 0,
     ) -> None:
-        """Take one span, seen and accepted; a time beyond 64 bits is quarantined."""
+        """Take one span, seen and accepted; a time or duration beyond 64 bits is quarantined."""
+        length = 0 if start_ns is None or end_ns is None else end_ns - start_ns
         if start_ns is None:
             start_ns, quality = 0, quality | Quality.NO_START
         if end_ns is None:
             end_ns, quality = 0, quality | Quality.NO_END
-        if not (LOWEST <= start_ns <= HIGHEST and LOWEST <= end_ns <= HIGHEST):
+        if not all(LOWEST <= time_ns <= HIGHEST for time_ns in (start_ns, end_ns, length)):
             self.ledger.quarantine(
                 "TIME_UNIT",
-                f"expected nanoseconds within 64 bits, found start {start_ns!s:.40} and end {end_ns!s:.40};"
-                " the span is left out",
+                "expected times and a duration of nanoseconds within 64 bits,"
+                f" found start {start_ns!s:.40} and end {end_ns!s:.40}; the span is left out",
                 at=at,
                 trace_id=f"{trace_id:032x}",
                 span_id=f"{span_id:016x}",
