@@ -53,5 +53,5 @@ def test_it_holds_few_bytes_an_id_and_settling_holds_none():
     finally:
         tracemalloc.stop()
     assert held < 30 * count, "sixteen of the id, four of its place, four of its state"
-    assert settled - held < 20_000
+    assert settled - held < 100_000, "the last few hundred ids"
     assert account.counts == {"returned": count}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _BODY = "tracekit-body"
 _LONGEST_S = 20.0
-_OK, _TOO_MANY, _SERVER = 200, 429, 500
+_NOT_OK, _TOO_MANY, _SERVER = 300, 429, 500
 _THROTTLED = frozenset(
     {
         "LimitExceededException",
@@ -162,7 +162,7 @@ class Caller:
         with self._lock:
             if service not in self._clients:
                 client = self._session.client(service, region_name=self._region, config=self._config)
-                client.meta.events.register("before-parse", _keep_bytes)
+                client.meta.events.register("before-call", _Sender(client))
                 self._clients[service] = client
             return self._clients[service]
 
@@ -181,7 +181,8 @@ class Caller:
         operation
             As boto3 names its method.
         answer
-            The type that the answer must have: its required members tell an answer from a login page.
+            The type that the answer must have: its required members tell an answer from a login page.  One that has
+            ``of(body)`` decodes itself.
         **parameters
             The request.
 
@@ -298,11 +299,30 @@ class Caller:
         return text
 
 
-def _keep_bytes(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    """Keep the bytes of an answer, and leave botocore nothing to parse: that is most of the time of a call."""
-    if response_dict["status_code"] == _OK:
-        customized_response_dict[_BODY] = bytes(response_dict["body"])
-        response_dict["body"] = b"{}"
+class _Sender:
+    """Sends what botocore has made of a call, signed by botocore over its own connections, and keeps the bytes.
+
+    What botocore would do after that, its retries and its parser, takes longer than all the rest of a call.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._session = client._endpoint.http_session  # noqa: SLF001 - nothing else holds the proxies, certificates, pool
+
+    def __call__(
+        self, *, model: Any, params: dict[str, Any], request_signer: Any, **_: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        from botocore.awsrequest import create_request_object  # noqa: PLC0415 - heavy
+        from botocore.endpoint import convert_to_response_dict  # noqa: PLC0415 - heavy
+        from botocore.parsers import create_parser  # noqa: PLC0415 - heavy
+
+        request = create_request_object(params)
+        request_signer.sign(model.name, request)
+        answer = self._session.send(request.prepare())
+        if answer.status_code < _NOT_OK:
+            about = {"RequestId": answer.headers.get("x-amzn-RequestId", "")}
+            return answer, {_BODY: answer.content, "ResponseMetadata": about}
+        parser = create_parser(model.service_model.resolved_protocol)
+        return answer, parser.parse(convert_to_response_dict(answer, model), model.output_shape)
 
 
 _DECODERS: dict[type, Callable[[bytes], Any]] = {}
@@ -311,5 +331,5 @@ _DECODERS: dict[type, Callable[[bytes], Any]] = {}
 def _decoder(answer: type[Answer]) -> Callable[[bytes], Answer]:
     """Return what decodes an answer of this type, made once."""
     if answer not in _DECODERS:
-        _DECODERS[answer] = msgspec.json.Decoder(answer).decode
+        _DECODERS[answer] = getattr(answer, "of", None) or msgspec.json.Decoder(answer).decode
     return _DECODERS[answer]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tracekit.aws.pull.trace_ids import is_spelled, packed, spelled
+from tracekit.aws.pull.trace_ids import is_spelled, packed, plain, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _UNASKED = ("unprocessed", "")
 _AGAIN = ("unprocessed", "failed")
+_AT_ONCE = 512  # ids that are looked up, or spelled, together: one by one they cost as much as asking for them
 
 
 class Account:
@@ -38,29 +40,38 @@ class Account:
     """
 
     def __init__(self, trace_ids: Iterable[str]) -> None:
-        asked = np.fromiter(map(packed, trace_ids), "S16")
-        self._ids, first = np.unique(asked, return_index=True)
+        ids = iter(trace_ids)
+        asked = b"".join(iter(lambda: packed(islice(ids, _AT_ONCE)), b""))
+        self._ids, first = np.unique(np.frombuffer(asked, "S16"), return_index=True)
         self._asked = np.argsort(first).astype(np.int32)
         self._states = np.zeros(len(self._ids), np.int32)
         self._meaning = {_UNASKED: 0}
+        self._late: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def put(self, found: Mapping[str, tuple[str, str]]) -> None:
         """Take (outcome, reason) by id; ids that nobody asked for are passed by."""
-        known = {one: pair for one, pair in found.items() if is_spelled(one)}
-        if not known or not len(self):
-            return
-        ids = np.array([packed(one) for one in known], "S16")
-        rows = np.minimum(np.searchsorted(self._ids, ids), len(self) - 1)
-        is_asked = self._ids[rows] == ids
-        states = np.array([self._meaning.setdefault(pair, len(self._meaning)) for pair in known.values()])
-        self._states[rows[is_asked]] = states[is_asked]
+        for one, pair in found.items():
+            self._late[one] = self._meaning.setdefault(pair, len(self._meaning))
+        if len(self._late) >= _AT_ONCE:
+            self._enter()
 
     def settle(self, outcomes: Mapping[str, str]) -> None:
         """Take outcomes by id that need no reason."""
         self.put({one: (outcome, "") for one, outcome in outcomes.items()})
+
+    def _enter(self) -> None:
+        """Enter what was put since the last time."""
+        known = {one: state for one, state in self._late.items() if is_spelled(one)}
+        self._late = {}
+        if not known or not len(self):
+            return
+        ids = np.frombuffer(packed(known), "S16")
+        rows = np.minimum(np.searchsorted(self._ids, ids), len(self) - 1)
+        is_asked = self._ids[rows] == ids
+        self._states[rows[is_asked]] = np.fromiter(known.values(), np.int32)[is_asked]
 
     def waiting(self) -> Iterator[str]:
         """Return the ids that may be asked for again, in the order of asking: not settled, and not refused."""
@@ -69,7 +80,8 @@ class Account:
     @property
     def waiting_count(self) -> int:
         """How many ids may be asked for again."""
-        return sum(int(count) for pair, count in zip(self._meaning, self._tally(), strict=True) if _is_waiting(*pair))
+        tally = zip(self._meaning, self._tally(), strict=True)
+        return sum(int(count) for pair, count in tally if _is_waiting(*pair))
 
     def having(self, *outcomes: str) -> Iterator[str]:
         """Return the ids with one of some outcomes, in the order of asking."""
@@ -77,8 +89,10 @@ class Account:
 
     def _where(self, is_meant: Iterable[bool]) -> Iterator[str]:
         """Yield the ids whose state is meant, as things stand now."""
+        self._enter()
         rows = self._asked[np.fromiter(is_meant, bool)[self._states[self._asked]]]
-        return (spelled(self._ids[row : row + 1].tobytes().hex()) for row in rows)
+        parts = (rows[low : low + _AT_ONCE] for low in range(0, len(rows), _AT_ONCE))
+        return chain.from_iterable(unpacked(self._ids[part].tobytes()) for part in parts)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -91,16 +105,18 @@ class Account:
 
     def _tally(self) -> np.ndarray:
         """Return the number of ids in each state."""
+        self._enter()
         return np.bincount(self._states, minlength=len(self._meaning))
 
     def frame(self) -> pd.DataFrame:
         """Return one row an id, in the order of asking: ``trace_id`` (index), ``xray_id``, ``outcome``, ``reason``."""
-        digits = self._ids[self._asked].tobytes().hex()
-        ids = [digits[low : low + 32] for low in range(0, len(digits), 32)]
+        self._enter()
+        ids = unpacked(self._ids[self._asked].tobytes())
         states = self._states[self._asked]
         outcomes, reasons = (np.array(texts, object)[states] for texts in zip(*self._meaning, strict=True))
-        columns = {"xray_id": list(map(spelled, ids)), "outcome": outcomes, "reason": reasons}
-        return pd.DataFrame(columns, index=pd.Index(ids, name="trace_id", dtype="str"), dtype="str")
+        columns = {"xray_id": ids, "outcome": outcomes, "reason": reasons}
+        index = pd.Index(list(map(plain, ids)), name="trace_id", dtype="str")
+        return pd.DataFrame(columns, index=index, dtype="str")
 
 
 def _is_waiting(outcome: str, reason: str) -> bool:

@@ -15,7 +15,7 @@ from tracekit.aws.pull.workers import run
 from tracekit.errors import PullError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from tracekit.aws.pull.account import Account
     from tracekit.aws.pull.folder import PullFolder
@@ -37,7 +37,7 @@ class Head(Struct):
     @property
     def id(self) -> str:
         """The trace's id; where X-Ray leaves it out, that of its first segment."""
-        found = _TRACE_ID.search(bytes(self.segments)) if self.given_id is None else None
+        found = _TRACE_ID.search(self.segments) if self.given_id is None else None
         return self.given_id or (found[0].decode() if found else "")
 
     @property
@@ -45,8 +45,7 @@ class Head(Struct):
         """``truncated``, ``partial`` or ``returned``."""
         if self.is_limited:
             return "truncated"
-        texts = bytes(self.segments), bytes(self.spans)
-        is_open = any(b"true" in text and _IN_PROGRESS.search(text) for text in texts)  # mostly false
+        is_open = _IN_PROGRESS.search(self.segments) or _IN_PROGRESS.search(self.spans)
         return "partial" if is_open else "returned"
 
 
@@ -54,15 +53,36 @@ heads_of = msgspec.json.Decoder(list[Head]).decode
 
 
 class _Page(Struct):
-    """An answer of BatchGetTraces; the traces stay bytes."""
+    """An answer of BatchGetTraces, and its bytes."""
 
-    traces: Raw = msgspec.field(name="Traces")
+    heads: list[Head] = msgspec.field(name="Traces")
     unprocessed: list[str] | None = msgspec.field(name="UnprocessedTraceIds", default=None)
     next_token: str | None = msgspec.field(name="NextToken", default=None)
-    heads: list[Head] = []
+    body: Raw = Raw(b"")
 
-    def __post_init__(self) -> None:
-        self.heads = heads_of(self.traces)
+    @classmethod
+    def of(cls, body: bytes) -> _Page:
+        """Decode an answer."""
+        page = _decoded(body)
+        page.body = Raw(body)
+        return page
+
+    def line(self, known: Container[str]) -> bytes:
+        """Return what is kept of it: the traces that no earlier page held, and no word about the others."""
+        if not (self.unprocessed or self.next_token or any(head.id in known for head in self.heads)):
+            return one_line(self.body)
+        traces = msgspec.json.decode(self.body, type=_Traces).traces
+        new = (trace for head, trace in zip(self.heads, traces, strict=True) if head.id not in known)
+        return one_line(b'{"Traces":[%b],"UnprocessedTraceIds":[]}' % b",".join(map(bytes, new)))
+
+
+_decoded = msgspec.json.Decoder(_Page).decode
+
+
+class _Traces(Struct):
+    """The traces of an answer, as they came."""
+
+    traces: list[Raw] = msgspec.field(name="Traces")
 
 
 class Answered(NamedTuple):
@@ -145,11 +165,9 @@ def _batch(caller: Caller, folder: PullFolder, batch: tuple[str, ...], absent: s
     failed = ""
     try:
         for page in _pages(caller, batch):
-            heads = page.heads
-            came = page.traces if outcomes.keys().isdisjoint(head.id for head in heads) else _new(page.traces, outcomes)
-            outcomes |= {head.id: head.outcome for head in heads}
+            lines.append(page.line(outcomes))
+            outcomes |= {head.id: head.outcome for head in page.heads}
             unprocessed.update(page.unprocessed or ())
-            lines.append(b'{"Traces":%b,"UnprocessedTraceIds":[]}' % one_line(came))
         outcomes |= dict.fromkeys(set(batch) - outcomes.keys() - unprocessed, absent)
     except RefusedError as error:
         if error.code != "InvalidRequestException":
@@ -160,13 +178,6 @@ def _batch(caller: Caller, folder: PullFolder, batch: tuple[str, ...], absent: s
     finally:
         folder.append("traces", lines, {"ids": outcomes} if outcomes else None)
     return Answered(outcomes, failed)
-
-
-def _new(traces: Raw, known: dict[str, str]) -> bytes:
-    """Return the traces of a page without those that an earlier page held already."""
-    parts = msgspec.json.decode(traces, type=list[Raw])
-    new = [part for head, part in zip(heads_of(traces), parts, strict=True) if head.id not in known]
-    return b"[%b]" % b",".join(map(bytes, new))
 
 
 def _pages(caller: Caller, batch: tuple[str, ...]) -> Iterator[_Page]:

@@ -91,15 +91,27 @@ def is_spelled(text: str) -> bool:
     return _XRAY.fullmatch(text) is not None
 
 
-def packed(trace_id: str) -> bytes:
-    """Return the sixteen bytes of a trace id.
+def packed(trace_ids: Iterable[str]) -> bytes:
+    """Return the sixteen bytes of every trace id, one after the other.
 
     Examples
     --------
-    >>> packed("1-58406520-a006649127e371903a2de979").hex()
+    >>> packed(["1-58406520-a006649127e371903a2de979"]).hex()
     '58406520a006649127e371903a2de979'
     """
-    return bytes.fromhex(plain(trace_id))
+    return bytes.fromhex("".join(map(plain, trace_ids)))
+
+
+def unpacked(ids: bytes) -> list[str]:
+    """Return the trace ids of sixteen bytes each, as X-Ray spells them.
+
+    Examples
+    --------
+    >>> unpacked(packed(["1-58406520-a006649127e371903a2de979"]))
+    ['1-58406520-a006649127e371903a2de979']
+    """
+    digits = ids.hex()
+    return [f"1-{digits[low : low + 8]}-{digits[low + 8 : low + 32]}" for low in range(0, len(digits), 32)]
 
 
 def begun_s(trace_id: str) -> int | None:

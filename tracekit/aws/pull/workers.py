@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterable
 
 Job = TypeVar("Job")
@@ -24,6 +23,8 @@ def run(
     stopped: threading.Event,
 ) -> None:
     """Do jobs until none is left.
+
+    Threads and two queues, for jobs so short that the futures of a pool would take as long.
 
     Parameters
     ----------
@@ -47,23 +48,48 @@ def run(
     >>> sorted(sums)
     [10, 20]
     """
-    waiting, more = deque[Job](), iter(jobs)
-    ahead = 2 * at_once  # a worker that is done need not wait for this thread to hear of it
-    running: dict[Future[Result], Job] = {}
-    done: SimpleQueue[Future[Result]] = SimpleQueue()
-    with ThreadPoolExecutor(at_once) as pool:
-        try:
-            while True:
-                while len(running) < ahead and (job := waiting.popleft() if waiting else next(more, None)) is not None:
-                    future = pool.submit(work, job)
-                    running[future] = job
-                    future.add_done_callback(done.put)
-                if not running:
-                    return
-                future = done.get()
-                waiting.extend(heard(running.pop(future), future.result()) or ())
-        except BaseException:
-            stopped.set()
-            for future in running:
-                future.cancel()
-            raise
+    asked: SimpleQueue[Job | None] = SimpleQueue()
+    done: SimpleQueue[tuple[Job, Result | None, BaseException | None]] = SimpleQueue()
+
+    def worker() -> None:
+        while (job := asked.get()) is not None and not stopped.is_set():
+            try:
+                done.put((job, work(job), None))
+            except BaseException as error:  # noqa: BLE001 - raised in the thread that hears of it
+                done.put((job, None, error))
+
+    workers = [threading.Thread(target=worker) for _ in range(at_once)]
+    try:
+        for one in workers:
+            one.start()
+        _lead(jobs, asked, done, heard, 2 * at_once)
+    except BaseException:
+        stopped.set()
+        raise
+    finally:
+        for _ in workers:
+            asked.put(None)
+        for one in filter(threading.Thread.is_alive, workers):
+            one.join()
+
+
+def _lead(
+    jobs: Iterable[Job],
+    asked: SimpleQueue[Job | None],
+    done: SimpleQueue[tuple[Job, Result | None, BaseException | None]],
+    heard: Callable[[Job, Result], Iterable[Job] | None],
+    ahead: int,
+) -> None:
+    """Hand out jobs, some ahead, so that no worker waits until this thread has heard of what it did."""
+    waiting, more, running = deque[Job](), iter(jobs), 0
+    while True:
+        while running < ahead and (job := waiting.popleft() if waiting else next(more, None)) is not None:
+            asked.put(job)
+            running += 1
+        if not running:
+            return
+        job, result, error = done.get()
+        running -= 1
+        if error is not None:
+            raise error
+        waiting.extend(heard(job, cast("Result", result)) or ())
