@@ -123,6 +123,38 @@ def test_the_caller_is_the_nearest_other_service():
     ]
 
 
+def test_the_callee_is_the_one_other_service_right_below_else_the_peer_that_is_named():
+    lines = """
+        a1 1 - a SERVER 0 100
+        a1 2 1 a CLIENT 10 40
+        a1 3 2 b SERVER 20 30
+        a1 4 1 a CLIENT 40 60 peer=c
+        a1 5 1 a INTERNAL 60 90
+        a1 6 5 b SERVER 62 70
+        a1 7 5 d SERVER 72 80
+        a1 8 1 a CLIENT 90 100
+        a1 9 8 e SERVER 95 99 inferred
+    """
+    table = critical_path(draw(lines)).by(["service_name", "callee_service"])
+    assert table[["service_name", "callee_service", "path_time_ns"]].to_numpy().tolist() == [
+        ["a", None, 24],
+        ["a", "b", 20],
+        ["a", "c", 20],
+        ["b", None, 18],
+        ["a", "e", 10],
+        ["d", None, 8],
+    ]
+
+
+def test_what_is_missing_was_called_and_called():
+    table = critical_path(draw("a1 1 - a SERVER 0 100\na1 2 9 b SERVER 10 90")).by(["service_name", "callee_service"])
+    assert table[["service_name", "callee_service", "path_time_ns"]].to_numpy().tolist() == [
+        ["b", None, 80],
+        ["a", None, 20],
+        ["(missing)", "b", 0],
+    ]
+
+
 def test_long_call_paths_are_told_apart_and_spelt_by_their_ends():
     count = 200
     frame = pd.DataFrame({"start_ns": range(count), "end_ns": range(2 * count, count, -1)})

@@ -100,7 +100,8 @@ def compare(
     other
         Critical paths of other traces, or of other requests of the same ones; walked with the same options.
     by
-        Keys as in ``by``; a key that only one side has is missing on the other.
+        Keys as in ``by``; a key that only one side has is missing on the other.  Time lost between two services is the
+        caller's own: ``("service_name", "callee_service")`` names both ends.
     band
         Quantiles of latency: compare only the requests between them, such as ``(0.99, 1.0)``, each side's own.
     least

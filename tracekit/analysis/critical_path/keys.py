@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.attributes import Codes
+from tracekit.attributes import Codes, pick
 from tracekit.derived import CODED
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def key_codes(traces: TraceSet, tree: PathTree, key: str) -> Codes:
         The traces and their trees.
     key
         A category column of ``spans``, ``trace_id``, an attribute's key, ``caller_service`` (of the nearest node above
-        in another service) or ``call_path`` (service and operation of every node from the root down).
+        in another service), ``callee_service`` (of the spans right below in other services where that is one service,
+        else what the span names as its peer) or ``call_path`` (service and operation of every node from the root down).
 
     Returns
     -------
@@ -45,6 +46,8 @@ def key_codes(traces: TraceSet, tree: PathTree, key: str) -> Codes:
         return Codes(tree.trace, traces.trace_ids)
     if key == "caller_service":
         return _callers(tree, key_codes(traces, tree, "service_name"))
+    if key == "callee_service":
+        return _callees(tree, key_codes(traces, tree, "service_name"), key_codes(traces, tree, "peer_service_name"))
     if key == "call_path":
         found = call_tree(traces, tree)
         return Codes(found.code, _spell(found, tree))
@@ -73,6 +76,18 @@ def _callers(tree: PathTree, service: Codes) -> Codes:
     entry = np.where(jump >= 0, jump, np.arange(len(tree)))
     caller = up[entry]
     return Codes(np.where(caller >= 0, service.codes[caller], -1), service.labels)
+
+
+def _callees(tree: PathTree, service: Codes, peer: Codes) -> Codes:
+    """Return the one other service right below, else the peer that the span names."""
+    rows = np.flatnonzero(tree.parent[: tree.span_count] >= 0)
+    above = tree.parent[rows]
+    other = service.codes[rows] != service.codes[above]
+    rows, above = rows[other], above[other]
+    first, last = np.full(len(tree), len(service.labels)), np.full(len(tree), -1)
+    np.minimum.at(first, above, service.codes[rows])
+    np.maximum.at(last, above, service.codes[rows])
+    return pick([Codes(np.where(first == last, last, -1).astype(np.int32), service.labels), peer])[0]
 
 
 class CallTree(NamedTuple):

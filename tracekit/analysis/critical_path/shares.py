@@ -64,7 +64,8 @@ def shares(
         Critical paths.
     keys
         One or several of the category columns of ``spans`` (``service_name``, ``operation``, ``host_name``,
-        ``service_version``, ...), attribute keys, ``trace_id``, ``caller_service`` or ``call_path``.
+        ``service_version``, ...), attribute keys, ``trace_id``, ``caller_service``, ``callee_service`` or
+        ``call_path``.
     level
         Confidence level of the limits.
     with_partial
@@ -89,6 +90,10 @@ def shares(
     Limits are for the mean of a request of the process that these are a sample of: traces are drawn again, never
     spans.  Spans that have no such thing are a group of their own, without a label.
 
+    Own time of a span that calls another service is time between the two as well: on the way there and back, or waiting
+    to be served.  ``("service_name", "callee_service")`` says whom it was spent on: the service of the spans right
+    below, where that is one, else the peer that the span names.
+
     Examples
     --------
     >>> import pandas as pd
@@ -109,6 +114,12 @@ def shares(
     ... )
     >>> critical_path(shop).by("service_name")[["service_name", "path_time_ns"]].to_numpy().tolist()
     [['ledger', 60], ['shop', 40]]
+
+    The shop's 40 ns were spent on a call of the ledger:
+
+    >>> found = critical_path(shop).by(("service_name", "callee_service"))
+    >>> found[["service_name", "callee_service", "path_time_ns"]].to_numpy().tolist()
+    [['ledger', None, 60], ['shop', 'ledger', 40]]
     """
     sample = Sample.of(path, cells_of(path, keys), population_of(path, with_partial=with_partial))
     cells, ids = sample.cells, np.array(path.source.trace_ids, object)
