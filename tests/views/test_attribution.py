@@ -98,7 +98,7 @@ def test_the_bars_of_a_band_add_up_to_its_latency(recorded):
         heights = np.sum([bar.y for bar in figure.data], axis=0)
         assert heights == pytest.approx(result.bands[column].to_numpy(float) / 1e9)
     assert [bar.name for bar in figure.data][-1].startswith("the other ")
-    assert figure.data[0].x[-1] == "p99 to p100: 20 requests"
+    assert figure.data[0].x[-1] == "p99 to p100 (20)"
     assert len({bar.marker.color for bar in figure.data}) == len(figure.data)
 
 

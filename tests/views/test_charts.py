@@ -196,6 +196,24 @@ def test_the_cumulated_curve_is_the_share_at_or_below():
         assert y[1] == pytest.approx(below)
 
 
+def test_the_legend_names_the_others_once():
+    result = latency(pay_traces())
+    for kind in ("ecdf", "histogram"):
+        figure = plot(result, kind=kind, groups=9, against={"unweighted": result})
+        listed = [curve.name for curve in figure.data if curve.showlegend]
+        assert len(figure.data) == 2 * len(result.table)
+        assert len(listed) == len(result.table) + 1
+        assert listed.count("unweighted (all groups)") == 1
+        assert len({curve.hovertemplate for curve in figure.data}) == len(
+            figure.data
+        )  # touched, each says its own name
+
+
+def test_a_title_keeps_its_distance_whatever_the_height():
+    title = plot(latency(pay_traces())).layout.template.layout.title
+    assert (title.yref, title.yanchor, title.y, title.pad.t) == ("container", "top", 1, 10)
+
+
 def test_two_operations_of_one_service_do_not_look_alike():
     figure = plot(latency(pay_traces()), kind="ecdf", groups=9)
     drawn = {curve.name: curve.line.color for curve in figure.data}

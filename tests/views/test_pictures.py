@@ -14,6 +14,7 @@ from tracekit.analysis.service_graph.service_graph import service_graph
 from tracekit.views.latency import latency_picture, strip_picture
 from tracekit.views.service_graph.service_graph import map_payload, map_picture
 from tracekit.views.volume import time_step, volume_picture
+from tracekit.views.waterfall.compare import compared_payload
 from tracekit.views.waterfall.picture import slowest_spans, waterfall_picture
 from tracekit.views.waterfall.waterfall import trace_payload
 
@@ -76,6 +77,32 @@ def test_repeats_stand_in_one_row_of_the_picture():
     assert [node.get("stroke") for node in rects[1:7]] == [None, None, None, "#d32f2f", None, None]
 
 
+def test_the_picture_of_a_comparison_has_both_durations_of_every_row():
+    before = [("1", None, "a", "root", "SERVER", 0, 100, "UNSET"), ("2", "1", "a", "gone", "CLIENT", 60, 90, "UNSET")]
+    before += [("3", "1", "b", "read", "CLIENT", 10, 14, "UNSET")]
+    now = [("1", None, "a", "root", "SERVER", 0, 200, "UNSET"), ("9", "1", "a", "new", "CLIENT", 150, 160, "UNSET")]
+    now += [(f"c{k}", "1", "b", "read", "CLIENT", 20 * k, 20 * k + 5, "UNSET") for k in range(1, 7)]
+    pair = [TraceSet.from_spans(spans(rows)) for rows in (now, before)]
+    ids = [traces.trace_ids[0] for traces in pair]
+    payload, _ = compared_payload(pair[0], ids[0], pair[1], ids[1])
+    root = drawn(waterfall_picture(payload))
+    said = words(root)
+    assert {"200 ns, was 100 ns", "missing, was 30 ns", "10 ns, added", "total 30 ns, was 4 ns"} <= set(said)
+    assert "b 6 \u00d7 (was 1) read" in said
+    assert said[-1] == payload.meta["note"]
+    assert root.get("aria-label") == f"Waterfall of trace {ids[0]}: {payload.meta['note']}"
+    tall = [node for node in root.iter(f"{NS}rect") if node.get("height") == "11"]
+    thin = [node for node in root.iter(f"{NS}rect") if node.get("height") == "3"]
+    scale = float(tall[0].get("width")) / 200  # pixels a ns
+    assert float(thin[0].get("width")) == pytest.approx(100 * scale, rel=0.01)
+    assert float(thin[1].get("x")) - float(tall[0].get("x")) == pytest.approx(10 * scale, abs=0.2)
+    (lost,) = [node for node in tall if node.get("stroke-dasharray")]
+    assert float(lost.get("width")) == pytest.approx(30 * scale, rel=0.01)
+    assert float(lost.get("x")) - float(tall[0].get("x")) == pytest.approx(60 * scale, abs=0.2)
+    assert len(thin) == 2  # root and the first read; the added one and the lost one were not in both
+    assert "missing, was 30 ns" in slowest_spans(payload, limit=9)
+
+
 def test_the_slowest_spans_stand_in_a_table(pay):
     cells = re.findall(r"<td[^>]*>(.*?)</td>", slowest_spans(trace_payload(pay, PAY_ID), limit=2))
     assert cells == ["shop", "POST /pay", "1.00 µs", "0 ns", "ledger", "charge", "600 ns", "200 ns"]
@@ -106,6 +133,20 @@ def test_marks_stand_where_their_durations_are_and_their_labels_do_not_touch():
     labels = [node for node in root.iter(f"{NS}text") if node.text.startswith("p")]
     assert [node.text for node in labels] == ["p50 10.0 µs", "p95 10.1 µs", "p99 10.2 µs"]
     assert len({node.get("y") for node in labels}) == 3
+
+
+def test_the_lines_of_marks_leave_out_the_labels_of_others():
+    cells = pd.DataFrame({"bucket": [0, 930], "bucket_low_ns": 1.0, "bucket_high_ns": 2.0, "weight_sum": 1.0})
+    root = drawn(latency_picture(cells, {"p95": 5e7, "p99": 9e7}, width=400))  # at the right end: labels to the left
+    labels = {node.text[:3]: node for node in root.iter(f"{NS}text") if node.text.startswith("p")}
+    right, bottom = float(labels["p99"].get("x")), float(labels["p99"].get("y"))
+    crossing = [
+        (float(line.get("y1")), float(line.get("y2")))
+        for line in root.iter(f"{NS}line")
+        if line.get("class") == "tk-mark" and right - 6.4 * len("p99 90.0 ms") < float(line.get("x1")) < right
+    ]
+    assert len(crossing) == 2  # above the label and below it
+    assert all(low <= bottom - 10 or high >= bottom + 2 for high, low in crossing)
 
 
 def test_no_durations_are_said_in_words():

@@ -353,7 +353,7 @@ def test_bars_of_the_second_stand_on_each_other():
     assert "the reservoir kept" in figure.layout.title.text
     alone = plot(tk.start_phases(traces))
     assert curve(alone, "traces").y == tuple(seen.table["trace_count"])
-    assert alone.layout.annotations[0].text == "Telling the reservoir's traces apart needs sampling rules."
+    assert alone.layout.title.subtitle.text == "Telling the reservoir's traces apart needs sampling rules."
     even = plot(tk.start_phases(traces_of(np.random.default_rng(1), start_ns=np.arange(1000) * 1_001_000)))
     assert even.layout.title.text == "1,000 traces begin evenly over the second"
     nobody = plot(tk.start_phases(timed([5]).where("service_name == 'nobody'")))

@@ -242,7 +242,7 @@ def chart(title: str, *, table: Markup | None = None, **more: Any) -> Chart:
     return figure
 
 
-def legend_room(labels: Sequence[str], *, width: float = 660) -> int:
+def legend_room(labels: Sequence[str], *, width: float = 560) -> int:
     """Return the margin above a chart that a title and a legend need, so that the legend does not cover the title.
 
     Parameters
@@ -386,7 +386,15 @@ _TEMPLATE: Final = {
         "margin": {"l": 60, "r": 24, "t": 72, "b": 48},
         "paper_bgcolor": PAPER,
         "plot_bgcolor": PAPER,
-        "title": {"font": {"size": 15}, "x": 0.01, "xanchor": "left", "y": 0.98, "yanchor": "top", "yref": "container"},
+        "title": {
+            "font": {"size": 15},
+            "x": 0.01,
+            "xanchor": "left",
+            "y": 1,
+            "yanchor": "top",
+            "yref": "container",
+            "pad": {"t": 10},
+        },
         "xaxis": {**_AXIS, "showgrid": False, "showline": True, "ticks": "outside", "tickcolor": LINE, "ticklen": 4},
         "yaxis": {**_AXIS, "ticklabelstandoff": 6},
     }

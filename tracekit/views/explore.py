@@ -220,8 +220,8 @@ def picture_of(chosen: TraceSet) -> str:
     root = chosen.forest.root_row
     dated = (chosen.columns.spans.quality[root] & Quality.NO_START) == 0
     start, weight = chosen.columns.spans.start_ns[root[dated]], chosen.weights.value[dated]
-    svg = volume_picture(start, weight, chosen.is_error[root[dated]], width=720, height=96)
-    return image(svg, f"when {plural(len(chosen), 'trace')} began")
+    svg = volume_picture(start, weight, chosen.is_error[root[dated]], width=720, height=96, paper=True)
+    return image(svg, f"when {plural(len(chosen), 'trace')} began", style="max-width:100%")
 
 
 def _row(row: dict[Any, Any]) -> str:

@@ -15,6 +15,7 @@ from tracekit.views.waterfall.waterfall import waterfall
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
+_READOUT = "0 32px 0 0"  # both ends of a range in words are wider than ipywidgets makes room for
 _WIDE = {"width": "auto"}  # 100 % and the margins of the controls would be more than there is
 
 
@@ -57,7 +58,8 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
             [self.service, self.operation, self.error], layout={"width": "46%", "min_width": "280px"}
         )
         right = ipywidgets.VBox(
-            [self.latency, self.period], layout={"flex": "1", "min_width": "280px", "margin": "0 0 0 16px"}
+            [self.latency, self.period],
+            layout={"flex": "1", "min_width": "280px", "margin": "0 0 0 16px", "padding": _READOUT},
         )
         controls = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "width": "100%"})
         super().__init__([controls, self._said, self._picture, self.table, self._shown, self._opened])

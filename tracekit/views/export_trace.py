@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 
 from tracekit.views.text import clean, duration, moment, plural
-from tracekit.views.waterfall.picture import time_words
 from tracekit.views.waterfall.waterfall import Flag, trace_payload
+from tracekit.views.waterfall.words import end_of, names_of, time_words
 
 if TYPE_CHECKING:
-    from tracekit.columns import Array
     from tracekit.traces import TraceSet
     from tracekit.views.tkw1 import Payload
 
@@ -62,7 +61,7 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
     payload = trace_payload(traces, trace_id, with_details=False)
     rows, total = _rows(payload), len(payload.columns["start"])
     shown = f"{len(rows)} of {plural(total, 'span')}" if len(rows) < total else plural(total, "span")
-    unit, tick = ("ms", 1e3) if _end(payload) >= _FINE else ("µs", 1.0)  # Mermaid's milliseconds: a thousand a unit
+    unit, tick = ("ms", 1e3) if end_of(payload) >= _FINE else ("µs", 1.0)  # Mermaid's milliseconds: a thousand a unit
     lines = [
         "gantt",
         f"    title Trace {payload.meta['id']} in {unit}, {shown}",
@@ -120,7 +119,7 @@ def markdown(traces: TraceSet, trace_id: str) -> str:
         "|---|---|",
         f"| root | {' '.join(_code(clean(facts[name], limit=_NAME)) for name in ('root_service_name', 'root_name'))} |",
         f"| begun at | {begun} |",
-        f"| duration | {duration(_end(payload))} |",
+        f"| duration | {duration(end_of(payload))} |",
         f"| spans | {plural(int(facts['span_count']), 'span')} of {plural(int(facts['service_count']), 'service')} |",
         f"| failed | {plural(int(facts['error_count']), 'span')} |",
         "",
@@ -136,9 +135,9 @@ def _rows(payload: Payload) -> list[int]:
 
 
 def _names(payload: Payload, row: int) -> tuple[str, str]:
-    """Return service and name of a row."""
-    service = str(payload.meta["services"][payload.columns["svc"][row]])
-    return clean(service, limit=_NAME), clean(payload.strings[int(payload.columns["name"][row])], limit=_NAME)
+    """Return service and name of a row, as much of them as finds room."""
+    service, name = (clean(text, limit=_NAME) for text in names_of(payload, row))
+    return service, name
 
 
 def _is_failed(payload: Payload, row: int) -> bool:
@@ -151,15 +150,9 @@ def _inert(text: str) -> str:
     return _PLAIN.sub(lambda found: f"#{ord(found[0])};", text)
 
 
-def _end(payload: Payload) -> float:
-    """Return the length of the trace in ns."""
-    start: Array = payload.columns["start"]
-    return max(1.0, float((start + np.maximum(payload.columns["dur"], 0)).max(initial=0)))
-
-
 def _text_waterfall(payload: Payload) -> list[str]:
     """Return the rows as lines of a block of code: names, duration, and a bar of 40 characters."""
-    rows, end = _rows(payload), _end(payload)
+    rows, end = _rows(payload), end_of(payload)
     labels = [_label(payload, row) for row in rows]
     wide = max(map(len, labels), default=0)
     lines = []

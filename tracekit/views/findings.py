@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
     from tracekit.views.figures import Chart
 
+_LABEL: Final = 64  # characters beside a row that leave the points their room
+_WORDS: Final = {"ratio": "share", "ns": "time", "times": "times as many"}
 _COLOURS: Final = {"critical": ERROR, "warning": "#c48700", "notice": ACCENT, "info": MUTE}
 
 
@@ -52,14 +54,16 @@ def plot_findings(findings: Sequence[Finding], *, unit: str | None = None) -> Ch
     rest = len(findings) - len(shown)
     scale = 1e-9 if unit == "ns" else 1.0
     intervals = [
-        Interval(safe(f"{k + 1}. {f.headline}", limit=90), f.severity, *(scale * v for v in (e.value, e.low, e.high)))
+        Interval(
+            safe(f"{k + 1}. {f.headline}", limit=_LABEL), f.severity, *(scale * v for v in (e.value, e.low, e.high))
+        )
         for k, (f, e) in enumerate(shown)
     ]
     series = dict.fromkeys(f.severity for f, _ in shown)
     return interval_rows(
         "Findings" + (f" ({plural(rest, 'other')} without a number, or in another unit)" if rest else ""),
         intervals,
-        xaxis={**AXES.get(unit, {}), "title": {"text": safe(unit)}},
+        xaxis={**AXES.get(unit, {}), "title": {"text": _WORDS.get(unit, safe(unit))}},
         colours=[_COLOURS[severity] for severity in series],
         table=table(("severity", "finding"), [(f.severity, f.headline) for f in list(findings)[:8]]),
         nothing=f"{plural(len(findings), 'finding')} in words, none with a number.",

@@ -26,6 +26,8 @@ BARS: Final = 56
 _STEPS: Final = (1, 2, 5)
 _LEVELS: Final = 3  # of labels above the bars
 _TOP: Final = 44.0
+_LABEL_TOP: Final = 11
+_LABEL_HEIGHT: Final = 13
 _CHARACTER: Final = 6.4  # mean width of bold 11 px text
 
 
@@ -267,7 +269,8 @@ def _ticks(axis: _LogAxis, floor: float) -> list[Markup]:
 
 def _marks(axis: _LogAxis, marks: Mapping[str, float], floor: float) -> list[Markup]:
     """Return the marked durations: a line and a label each, labels on the first level where they do not touch."""
-    parts: list[Markup] = []
+    lines: list[tuple[float, float]] = []
+    labels: list[Markup] = []
     taken: list[list[tuple[float, float]]] = [[] for _ in range(_LEVELS)]
     for name, value in sorted(marks.items(), key=lambda item: item[1]):
         x, words = axis.at(value), f"{name} {duration(value)}"
@@ -276,16 +279,25 @@ def _marks(axis: _LogAxis, marks: Mapping[str, float], floor: float) -> list[Mar
         free = [k for k, used in enumerate(taken) if all(left + wide < a or b < left for a, b in used)]
         level = free[0] if free else _LEVELS - 1
         taken[level].append((left, left + wide))
-        y = 11 + 13 * level
-        line = {
-            "x1": x,
-            "x2": x,
-            "y1": y - 9,
-            "y2": floor,
-            "stroke": MUTE,
-            "stroke-dasharray": "3 2",
-            "class": "tk-mark",
-        }
+        y = _LABEL_TOP + _LABEL_HEIGHT * level
+        lines.append((x, y - 9))
         at, anchor = (x + 4, "start") if left == x else (x - 4, "end")
-        parts += [element("line", line), text(at, y, words, text_anchor=anchor, font_weight=600)]
-    return parts
+        labels.append(text(at, y, words, text_anchor=anchor, font_weight=600))
+    return [_mark(*piece) for line in lines for piece in _around(*line, floor, taken)] + labels
+
+
+def _around(x: float, top: float, floor: float, taken: list[list[tuple[float, float]]]) -> list[tuple[float, ...]]:
+    """Return the pieces of an upright line that leaves out the labels in its way."""
+    pieces, begin = [], top
+    for level, used in enumerate(taken):
+        y = _LABEL_TOP + _LABEL_HEIGHT * level - 10
+        if y > top and any(a < x < b for a, b in used):
+            pieces += [(x, begin, y)] if y > begin else []
+            begin = y + _LABEL_HEIGHT
+    return [*pieces, (x, begin, floor)]
+
+
+def _mark(x: float, top: float, bottom: float) -> Markup:
+    """Return a piece of the line at a marked duration."""
+    ends = {"x1": x, "x2": x, "y1": top, "y2": bottom}
+    return element("line", {**ends, "stroke": MUTE, "stroke-dasharray": "3 2", "class": "tk-mark"})

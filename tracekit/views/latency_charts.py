@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,20 @@ _CELL: Final = ("bucket", "bucket_low_ns", "bucket_high_ns", "weight_sum")
 _QUANTILES: Final = ("p50", "p95", "p99")
 _DASHES: Final = ("dash", "dot", "dashdot")
 _NS: Final = 1e-9
+
+
+class _Curve(NamedTuple):
+    """One group of one latency: what it is called when it is touched, and in the legend, if it stands there."""
+
+    name: str
+    entry: str
+    is_listed: bool
+    cells: pd.DataFrame
+    line: dict[str, Any]
+
+    def look(self) -> dict[str, Any]:
+        """Return the members of plotly's trace that do not depend on what is drawn."""
+        return {"mode": "lines", "name": self.entry, "showlegend": self.is_listed, "line": self.line}
 
 
 class LatencyChart:
@@ -94,15 +108,18 @@ class LatencyChart:
             else what
         )
 
-    def _curves(self) -> list[tuple[str, pd.DataFrame, dict[str, Any]]]:
-        """Return name, cells and line of every curve that has something to show."""
-        out = []
+    def _curves(self) -> list[_Curve]:
+        """Return every curve that has something to show; in a legend the others are named once, not once a group."""
+        out: list[_Curve] = []
         for row, colour in zip(self.rows, self._colours(), strict=True):
             for k, (other, result) in enumerate(self.results.items()):
                 cells = _of(result.histogram, self.keys, row)
                 dash = {"dash": _DASHES[(k - 1) % len(_DASHES)]} if k else {}
                 if len(cells):
-                    out.append((self._name(row, other), cells, {"color": colour, "width": 2, **dash}))
+                    line = {"color": colour, "width": 2, **dash}
+                    entry = self._name(row, other) if not k or len(self.rows) == 1 else f"{safe(other)} (all groups)"
+                    is_first = not k or entry not in {curve.entry for curve in out}
+                    out.append(_Curve(self._name(row, other), entry, is_first, cells, line))
         return out
 
     def _histogram(self) -> Chart:
@@ -110,18 +127,16 @@ class LatencyChart:
         axis = {**SHARE, "title": {"text": "share of spans"}}
         figure = chart(self._title("Latency"), table=self._table(), xaxis=self._axis(), yaxis=axis)
         curves = self._curves()
-        low, step = _common_grid([cells for _, cells, _ in curves])
-        figure.update_layout(margin={"t": legend_room([name for name, _, _ in curves])})
-        for name, cells, line in curves:
-            edges, share = binned(cells, low, step)
-            fill = {"fill": "tozeroy", "fillcolor": faded(line["color"], 0.12)} if len(curves) == 1 else {}
+        low, step = _common_grid([curve.cells for curve in curves])
+        figure.update_layout(margin={"t": legend_room([curve.entry for curve in curves if curve.is_listed])})
+        for curve in curves:
+            edges, share = binned(curve.cells, low, step)
+            fill = {"fill": "tozeroy", "fillcolor": faded(curve.line["color"], 0.12)} if len(curves) == 1 else {}
             figure.add_scatter(
                 x=(np.repeat(edges, 2)[1:-1] * _NS).tolist(),
                 y=np.repeat(share, 2).tolist(),
-                mode="lines",
-                name=name,
-                line=line,
-                hovertemplate=f"%{{x:.3~s}}s: %{{y:.1%}}<extra>{name}</extra>",
+                hovertemplate=f"%{{x:.3~s}}s: %{{y:.1%}}<extra>{curve.name}</extra>",
+                **curve.look(),
                 **fill,
             )
         return figure
@@ -131,11 +146,11 @@ class LatencyChart:
         axis = {"tickformat": ".0%", "range": [0, 1.02], "title": {"text": "share of spans at or below"}}
         figure = chart(self._title("Latency, cumulated"), table=self._table(), xaxis=self._axis(), yaxis=axis)
         curves = self._curves()
-        figure.update_layout(margin={"t": legend_room([name for name, _, _ in curves])})
-        for name, cells, line in curves:
-            x, y = _ecdf(cells)
-            hover = f"%{{y:.1%}} take at most %{{x:.3~s}}s<extra>{name}</extra>"
-            figure.add_scatter(x=x, y=y, mode="lines", name=name, line=line, hovertemplate=hover)
+        figure.update_layout(margin={"t": legend_room([curve.entry for curve in curves if curve.is_listed])})
+        for curve in curves:
+            x, y = _ecdf(curve.cells)
+            hover = f"%{{y:.1%}} take at most %{{x:.3~s}}s<extra>{curve.name}</extra>"
+            figure.add_scatter(x=x, y=y, hovertemplate=hover, **curve.look())
         return figure
 
     def _limits(self) -> Chart:
@@ -158,7 +173,7 @@ class LatencyChart:
 
     def _axis(self) -> dict[str, Any]:
         """Return the axis of durations."""
-        ends = [cells[f"bucket_{side}_ns"] for _, cells, _ in self._curves() for side in ("low", "high")]
+        ends = [curve.cells[f"bucket_{side}_ns"] for curve in self._curves() for side in ("low", "high")]
         return duration_axis(float(value) * _NS for part in ends for value in (part.min(), part.max()))
 
     def _table(self) -> Markup:

@@ -116,7 +116,7 @@ def picture(width: float, height: float, title: str, children: Iterable[Markup],
     return element("svg", attributes, *shown)
 
 
-def image(svg: str, alternative: str) -> Markup:
+def image(svg: str, alternative: str, **more: object) -> Markup:
     """Return an ``img`` element that carries the picture as a data address.
 
     JupyterLab's sanitiser lets it through where it drops inline SVG.
@@ -127,6 +127,8 @@ def image(svg: str, alternative: str) -> Markup:
         A whole picture.
     alternative
         Text for those who do not see it.
+    more
+        Further attributes.
 
     Returns
     -------
@@ -139,4 +141,4 @@ def image(svg: str, alternative: str) -> Markup:
     '<img alt="a map" src="data:image/svg+xml;base64,PHN2Zy8+"/>'
     """
     code = base64.b64encode(svg.encode("utf-8")).decode("ascii")
-    return element("img", {"alt": alternative, "src": f"data:image/svg+xml;base64,{code}"})
+    return element("img", {"alt": alternative, "src": f"data:image/svg+xml;base64,{code}", **more})

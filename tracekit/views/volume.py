@@ -51,7 +51,7 @@ def time_step(low_ns: int, high_ns: int, *, bars: int = 72) -> int:
 
 
 def volume_picture(
-    start_ns: Array, weight: Array, is_error: Array, *, width: float = 720, height: float = 132
+    start_ns: Array, weight: Array, is_error: Array, *, width: float = 720, height: float = 132, paper: bool = False
 ) -> Markup:
     """Return traces over time as bars, the failed ones red.
 
@@ -65,6 +65,8 @@ def volume_picture(
         Whether it failed.
     width, height
         In pixels.
+    paper
+        Paint a white background, as a picture that stands alone needs.
 
     Returns
     -------
@@ -107,7 +109,7 @@ def volume_picture(
             parts.append(_bar({**box, "fill": ERROR, "class": "tk-failed-bar"}, floor, failed[k] * scale, hover))
     parts += _ticks(first, step, len(held), left, wide, floor)
     title = f"Traces over time: {plural(float(weight.sum()), 'trace')} from {moment(low)} to {moment(high)} UTC"
-    return picture(width, height, title, parts)
+    return picture(width, height, title, parts, paper=paper)
 
 
 def _bar(attributes: dict[str, object], floor: float, height: float, title: Markup) -> Markup:

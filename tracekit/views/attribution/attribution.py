@@ -163,14 +163,12 @@ def _stacked(title: str, names: pd.DataFrame, matrix: Array, about: pd.DataFrame
             (" ".join(keys), *about["band"]), [(html.unescape(x), *y) for x, y in zip(labels, words, strict=True)]
         ),
         barmode="relative",
-        xaxis={"type": "category"},
+        xaxis={"type": "category", "title": {"text": "band of latency (requests in it)"}},
         yaxis={**SECONDS, "title": {"text": "time of a request"}, "showgrid": True},
         height=386 + legend_room(labels),
         margin={"t": legend_room(labels)},
     )
-    places = [
-        f"{safe(band)}: {plural(n, 'request')}" for band, n in zip(about["band"], about["trace_count"], strict=True)
-    ]
+    places = [f"{safe(band)} ({count(n)})" for band, n in zip(about["band"], about["trace_count"], strict=True)]
     for label, colour, row, said in zip(labels, colours, matrix, words, strict=True):
         figure.add_bar(
             x=places,

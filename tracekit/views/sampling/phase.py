@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.views.charts import chart, empty_state, remark
+from tracekit.views.charts import chart, empty_state, subtitled
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import table
-from tracekit.views.svg import ACCENT, INK, MUTE
+from tracekit.views.svg import ACCENT, INK
 from tracekit.views.text import count, plural, ratio
 
 if TYPE_CHECKING:
@@ -63,16 +63,12 @@ def plot_start_phases(result: StartPhases) -> Chart:
     rest = "kept by the rate" if kept.any() else "traces"
     figure.add_bar(x=places, y=(seen["trace_count"] - kept).tolist(), name=rest, **_bars(ACCENT, seen))
     for column, name in (("even_high", "limits of even starts"), ("even_low", None)):
-        _add_steps(figure, steps, seen[column].tolist(), name, {"color": MUTE, "width": 1, "dash": "dot"})
+        _add_steps(figure, steps, seen[column].tolist(), name, {"color": INK, "width": 1, "dash": "dot"})
     requests = float(seen["request_count"].sum())
     if requests:
         due = (seen["request_count"] * whole / requests).tolist()
         _add_steps(figure, steps, due, "all requests, to scale", {"color": INK, "width": 2})
-    return (
-        remark(figure, f"Telling the reservoir's traces apart needs {result.missing}.", height=0.95)
-        if result.missing
-        else figure
-    )
+    return subtitled(figure, result.missing and f"Telling the reservoir's traces apart needs {result.missing}.")
 
 
 def _bars(colour: str, seen: pd.DataFrame) -> dict[str, Any]:

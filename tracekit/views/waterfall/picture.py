@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tracekit.views.markup import Markup, element, table
-from tracekit.views.svg import ERROR, LINE, picture, service_fill, text
+from tracekit.views.svg import ERROR, INK, LINE, MUTE, picture, service_fill, text
 from tracekit.views.text import count, duration, plural
+from tracekit.views.waterfall.compare import State
 from tracekit.views.waterfall.waterfall import Flag
+from tracekit.views.waterfall.words import end_of, is_gone, names_of, time_words
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -21,7 +23,8 @@ _ROW: Final = 20
 _TOP: Final = 26
 _BOTTOM: Final = 22
 _LABELS: Final = 320
-_FIGURES: Final = 76
+_FIGURES: Final = 76  # room for a duration, and for two
+_BOTH_FIGURES: Final = 164
 _INDENT: Final = 9
 _DEEPEST: Final = 14
 _CHARACTER: Final = 6.1  # mean width of 11 px text
@@ -33,7 +36,7 @@ def waterfall_picture(payload: Payload, *, row_count: int = 24, paper: bool = Tr
     Parameters
     ----------
     payload
-        As ``trace_payload`` makes it; details are not used.
+        As ``trace_payload`` or ``compared_payload`` makes it; details are not used.
     row_count
         Most rows.
     paper
@@ -42,7 +45,8 @@ def waterfall_picture(payload: Payload, *, row_count: int = 24, paper: bool = Tr
     Returns
     -------
     Markup
-        An ``svg`` element, 960 pixels wide.
+        An ``svg`` element, 960 pixels wide; of a comparison each row has both durations, and below its bar a thin one
+        of the trace compared with; dashed is what only that one has.
 
     Examples
     --------
@@ -54,21 +58,20 @@ def waterfall_picture(payload: Payload, *, row_count: int = 24, paper: bool = Tr
     True
     """
     total = len(payload.columns["start"])
-    end = _end(payload)
+    end = end_of(payload)
     listed, members = _folded(payload)
-    took = np.array([payload.columns["dur"][rows].sum() for rows in members])
+    longest = np.maximum(payload.columns["dur"], payload.columns.get("dur2", 0))
+    took = np.array([longest[rows].sum() for rows in members])
     chosen = np.sort(np.lexsort((-took, payload.columns["depth"][listed]))[:row_count])
     height = _TOP + _ROW * len(chosen) + _BOTTOM
-    scale = (WIDTH - _LABELS - _FIGURES) / end
+    scale = (WIDTH - _LABELS - (_BOTH_FIGURES if _is_compared(payload) else _FIGURES)) / end
     parts = [*_axis(end, scale, height)]
     for place, k in enumerate(chosen):
         parts += _row(payload, members[k], _TOP + place * _ROW, scale)
-    if not total:
-        parts.append(text(6, height - 7, payload.meta["note"], kind="mute"))
-    if len(chosen) < len(listed):
-        rest = f"{count(len(chosen))} of {plural(len(listed), 'row')}: the upper levels, the longest first"
-        parts.append(text(6, height - 7, rest, kind="mute"))
-    title = f"Waterfall of trace {payload.meta['id']}: {plural(total, 'span')}, {duration(end)}"
+    if below := _below(payload, len(chosen), len(listed)):
+        parts.append(text(6, height - 7, below, kind="mute"))
+    held = payload.meta["note"] if _is_compared(payload) else f"{plural(total, 'span')}, {duration(end)}"
+    title = f"Waterfall of trace {payload.meta['id']}: {held}"
     return picture(WIDTH, height, title, parts, paper=paper)
 
 
@@ -90,47 +93,17 @@ def slowest_spans(payload: Payload, *, limit: int = 5) -> Markup:
     columns = payload.columns
     longest = np.argsort(-columns["dur"], kind="stable")[:limit]
     rows = [
-        (_service(payload, i), _name(payload, i), time_words(payload, i), duration(float(columns["start"][i])))
-        for i in map(int, longest)
+        (*names_of(payload, i), time_words(payload, i), duration(float(columns["start"][i]))) for i in map(int, longest)
     ]
     return table(("service", "span", "duration", "starts at"), rows)
 
 
-def time_words(payload: Payload, index: int) -> str:
-    """Return the duration of a row, or what is missing.
-
-    Parameters
-    ----------
-    payload
-        As ``trace_payload`` makes it.
-    index
-        Position of the row.
-
-    Returns
-    -------
-    str
-        For example ``12.4 ms``, ``no end``.
-    """
-    flags = Flag(int(payload.columns["flags"][index]))
-    if Flag.NO_START in flags:
-        return "no start"
-    return "no end" if Flag.NO_END in flags else duration(float(payload.columns["dur"][index]))
-
-
-def _end(payload: Payload) -> float:
-    """Return the length of the axis in ns."""
-    columns = payload.columns
-    return max(1.0, float((columns["start"] + np.maximum(columns["dur"], 0)).max(initial=0)))
-
-
-def _service(payload: Payload, index: int) -> str:
-    """Return the service of a row."""
-    return str(payload.meta["services"][payload.columns["svc"][index]])
-
-
-def _name(payload: Payload, index: int) -> str:
-    """Return the name of a row."""
-    return payload.strings[int(payload.columns["name"][index])]
+def _below(payload: Payload, shown: int, listed: int) -> str:
+    """Return what has to be said of the rows: how many are left out, and what a comparison found."""
+    some = f"{count(shown)} of {plural(listed, 'row')}" if shown < listed else ""
+    if _is_compared(payload) or not listed:
+        return "; ".join(filter(None, [some, payload.meta["note"]]))
+    return some and f"{some}: the upper levels, the longest first"
 
 
 def _axis(end: float, scale: float, height: float) -> list[Markup]:
@@ -165,44 +138,86 @@ def _folded(payload: Payload) -> tuple[Array, list[Array]]:
 
 def _row(payload: Payload, rows: Array, y: float, scale: float) -> list[Markup]:
     """Return the label, the bars and the figure of one span, or of several equal ones."""
-    columns = payload.columns
-    index, several = int(rows[0]), len(rows) > 1
+    columns, index = payload.columns, int(rows[0])
     flags = Flag(int(np.bitwise_or.reduce(columns["flags"][rows])))
     paint = service_fill(payload.meta["slots"][columns["svc"][index]])
     indent = 6 + min(int(columns["depth"][index]), _DEEPEST) * _INDENT
-    x = _LABELS + columns["start"][rows] * scale
-    width = np.maximum(1.0 if several else 2.0, np.maximum(columns["dur"][rows], 0.0) * scale - several)
-    figure = f"total {duration(float(columns['dur'][rows].sum()))}" if several else time_words(payload, index)
-    calls = len(rows)
-    if several:
-        drawn = np.concatenate(([True], np.floor(x[1:]) > np.floor(x[:-1])))  # one bar a pixel is enough
-        x, width, rows = x[drawn], width[drawn], rows[drawn]
-    bars = []
-    for left, wide, row in zip(x.tolist(), width.tolist(), rows.tolist(), strict=True):
-        bar: dict[str, object] = {"x": left, "y": y + 4, "width": wide, "height": 11, "rx": 2, **paint}
-        own = Flag(int(columns["flags"][row]))
-        if Flag.ERROR in own:
-            bar |= {"stroke": ERROR, "stroke-width": 1.5, "class": f"{paint['class']} tk-failed"}
-        if own & (Flag.NO_END | Flag.NO_START | Flag.INFERRED):
-            bar |= {"fill-opacity": 0.5}
-        bars.append(element("rect", bar))
+    bars, reached = _bars(payload, rows, y, scale, paint)
     return [
         element("rect", {"x": indent, "y": y + 2, "width": 3, "height": 14, **paint}),
-        _label(payload, index, flags, indent, y, calls),
+        _label(payload, rows, flags, indent, y),
         *bars,
-        text(float((x + width).max()) + 5, y + 13, figure, kind="mute"),
+        text(reached + 5, y + 13, _figure(payload, rows), kind="mute"),
     ]
 
 
-def _label(payload: Payload, index: int, flags: Flag, indent: float, y: float, calls: int) -> Markup:
+def _bars(
+    payload: Payload, rows: Array, y: float, scale: float, paint: dict[str, object]
+) -> tuple[list[Markup], float]:
+    """Return the bars of a row, thin ones of the trace compared with below them, and where they end."""
+    columns, gone, several = payload.columns, is_gone(payload, rows), len(rows) > 1
+    took = np.where(gone, columns["dur2"][rows], columns["dur"][rows]) if gone.any() else columns["dur"][rows]
+    x, width, drawn = _places(columns["start"][rows], took, scale, several=several)
+    bars = []
+    for left, wide, row, is_lost in zip(x[drawn], width[drawn], rows[drawn], gone[drawn], strict=True):
+        bar: dict[str, object] = {"x": left, "y": y + 4, "width": wide, "height": 11, "rx": 2, **paint}
+        own = Flag(int(columns["flags"][row]))
+        if is_lost:
+            bar |= {"fill-opacity": 0, "stroke": paint["fill"], "stroke-dasharray": "3 2"}
+        elif Flag.ERROR in own:
+            bar |= {"stroke": ERROR, "stroke-width": 1.5, "class": f"{paint['class']} tk-failed"}
+        if not is_lost and own & (Flag.NO_END | Flag.NO_START | Flag.INFERRED):
+            bar |= {"fill-opacity": 0.5}
+        bars.append(element("rect", bar))
+    reached = float((x + width).max())
+    if _is_compared(payload):
+        before = rows[~gone & (columns["state"][rows] != State.ADDED)]
+        x, width, drawn = _places(columns["start2"][before], columns["dur2"][before], scale, several=several)
+        thin: dict[str, object] = {"y": y + 16, "height": 3, "fill": MUTE}
+        bars += [element("rect", {"x": a, "width": b, **thin}) for a, b in zip(x[drawn], width[drawn], strict=True)]
+        reached = max(reached, float((x + width).max(initial=0.0)))
+    return bars, reached
+
+
+def _places(start: Array, took: Array, scale: float, *, several: bool) -> tuple[Array, Array, Array]:
+    """Return left ends and widths in pixels, and which are drawn: one bar a pixel is enough."""
+    x = _LABELS + start * scale
+    width = np.maximum(1.0 if several else 2.0, np.maximum(took, 0.0) * scale - several)
+    drawn = np.concatenate(([True], np.floor(x[1:]) > np.floor(x[:-1]))) if len(x) else np.zeros(0, bool)
+    return x, width, drawn
+
+
+def _figure(payload: Payload, rows: Array) -> str:
+    """Return the duration of a row, of several the total; of a comparison both."""
+    if len(rows) == 1:
+        return time_words(payload, int(rows[0]))
+    total = f"total {duration(float(payload.columns['dur'][rows].sum()))}"
+    return f"{total}, was {duration(float(payload.columns['dur2'][rows].sum()))}" if _is_compared(payload) else total
+
+
+def _is_compared(payload: Payload) -> bool:
+    """Tell whether two traces are drawn."""
+    return "state" in payload.columns
+
+
+def _calls(payload: Payload, rows: Array) -> str:
+    """Return how many equal spans stand in a row; of a comparison also how many did, where that differs."""
+    if len(rows) == 1:
+        return ""
+    now = int((~is_gone(payload, rows)).sum())
+    before = int((payload.columns["state"][rows] != State.ADDED).sum()) if _is_compared(payload) else now
+    return f"{count(now)} \N{MULTIPLICATION SIGN} " + (f"(was {count(before)}) " if before != now else "")
+
+
+def _label(payload: Payload, rows: Array, flags: Flag, indent: float, y: float) -> Markup:
     """Return service and name, as much of them as fits."""
     room = max(8, int((_LABELS - indent - 16) / _CHARACTER))
-    service, name = _service(payload, index)[:room], _name(payload, index)
-    name = f"{count(calls)} \N{MULTIPLICATION SIGN} {name}" if calls > 1 else name
+    service, name = names_of(payload, int(rows[0]))
+    service, name = service[:room], f"{_calls(payload, rows)}{name}"
     mark = "! " if Flag.ERROR in flags else ""
     left = room - len(service) - len(mark) - 1
     shown = name if len(name) <= left else name[: max(0, left - 1)] + "…"
-    attributes = {"x": indent + 8, "y": y + 13, "fill": "#1c1e21", "class": "tk-ink"}
+    attributes = {"x": indent + 8, "y": y + 13, "fill": INK, "class": "tk-ink"}
     bold = element("tspan", {"font-weight": 600}, service)
     warning = element("tspan", {"font-weight": 700, "fill": ERROR, "class": "tk-error"}, f" {mark}".rstrip() + " ")
     return element("text", attributes, bold, warning if mark else " ", shown)

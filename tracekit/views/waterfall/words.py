@@ -1,0 +1,100 @@
+"""What a row of a waterfall says, read back from its columns: for pictures and texts that Python writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.views.text import duration
+from tracekit.views.waterfall.compare import State
+from tracekit.views.waterfall.waterfall import Flag
+
+if TYPE_CHECKING:
+    from tracekit.columns import Array
+    from tracekit.views.tkw1 import Payload
+
+
+def end_of(payload: Payload) -> float:
+    """Return where time ends: of a comparison, of both traces.
+
+    Parameters
+    ----------
+    payload
+        As ``trace_payload`` or ``compared_payload`` makes it.
+
+    Returns
+    -------
+    float
+        In ns from the start of the trace, 1 at least.
+    """
+    columns = payload.columns
+    sides = [("start", "dur")] + [("start2", "dur2")] * ("state" in columns)
+    return max(1.0, *(float((columns[a] + np.maximum(columns[b], 0)).max(initial=0)) for a, b in sides))
+
+
+def names_of(payload: Payload, index: int) -> tuple[str, str]:
+    """Return the service and the name of a row.
+
+    Parameters
+    ----------
+    payload
+        As ``trace_payload`` makes it.
+    index
+        Position of the row.
+
+    Returns
+    -------
+    tuple of str
+        In full.
+    """
+    columns = payload.columns
+    return str(payload.meta["services"][columns["svc"][index]]), payload.strings[int(columns["name"][index])]
+
+
+def is_gone(payload: Payload, rows: Array) -> Array:
+    """Tell which rows of a comparison only the other trace has.
+
+    Parameters
+    ----------
+    payload
+        As ``trace_payload`` or ``compared_payload`` makes it.
+    rows
+        Positions.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, one a row; never so where nothing is compared.
+    """
+    state = payload.columns.get("state")
+    return np.zeros(len(rows), bool) if state is None else state[rows] == State.MISSING
+
+
+def time_words(payload: Payload, index: int) -> str:
+    """Return the duration of a row, or what is missing; of a comparison both durations.
+
+    Parameters
+    ----------
+    payload
+        As ``trace_payload`` or ``compared_payload`` makes it.
+    index
+        Position of the row.
+
+    Returns
+    -------
+    str
+        For example ``12.4 ms``, ``no end``, ``12.4 ms, was 3.10 ms``, ``12.4 ms, added``, ``missing, was 3.10 ms``.
+    """
+    columns, flags = payload.columns, Flag(int(payload.columns["flags"][index]))
+    if Flag.NO_START in flags:
+        return "no start"
+    if Flag.NO_END in flags:
+        return "no end"
+    now = duration(float(columns["dur"][index]))
+    if "state" not in columns:
+        return now
+    was = f"was {duration(float(columns['dur2'][index]))}"
+    return {State.ADDED: f"{now}, added", State.MISSING: f"missing, {was}"}.get(
+        State(int(columns["state"][index])), f"{now}, {was}"
+    )
