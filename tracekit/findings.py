@@ -124,6 +124,9 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.severity}: {self.headline} {self.remedy}".rstrip()
 
+    def __repr__(self) -> str:
+        return f"Finding({self.severity}, {self.check}: {self.headline})"
+
 
 class Findings(Shown, Sequence[Finding]):
     """Findings, the gravest first.

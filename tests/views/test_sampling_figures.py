@@ -397,7 +397,7 @@ def test_a_finding_with_limits_alone_has_a_middle_and_one_without_has_words():
     plain = plot(Finding("c", "info", "Nine.", Estimate(9, "count", 8, 12, n=9), counted))
     assert plain.data[0].text == ("9 (8 to 12)",)
     rows = finding(scope=["/a"], estimate=[0.5], ci_low=[0.4], ci_high=[2.5]).evidence
-    factor = plot(Finding("mix.head", "warning", "/a is off.", Estimate(0.5, "ratio", 0.4, 2.5, n=9), rows))
+    factor = plot(Finding("mix.head", "warning", "/a is off.", Estimate(0.5, "times", 0.4, 2.5, n=9), rows))
     assert factor.data[0].text == ("0.50x (0.40x to 2.50x)",), "no share: a rate over another"
     assert factor.layout.xaxis.ticksuffix == "x"
     many = finding(scope=[f"/{k}" for k in range(30)], estimate=[0.5] * 30, ci_low=[0.4] * 30, ci_high=[0.6] * 30)
@@ -406,12 +406,27 @@ def test_a_finding_with_limits_alone_has_a_middle_and_one_without_has_words():
 
 def test_shares_and_factors_have_no_common_axis():
     share = Finding("rate.observed", "info", "Half.", Estimate(0.5, "ratio", 0.4, 0.6, n=9))
-    factor = Finding("mix.head", "warning", "Twice.", Estimate(2.0, "ratio", 1.5, 2.5, n=9))
+    factor = Finding("mix.head", "warning", "Twice.", Estimate(2.0, "times", 1.5, 2.5, n=9))
     both = tk.Findings([share, share, factor])
     assert plot(both).data[0].x == (0.5, 0.5)
     assert plot(both).layout.title.text == "Findings (1 other without a number, or in another unit)"
     assert plot(both, unit="times").data[0].x == (2.0,)
     assert plot(both, unit="times").layout.xaxis.ticksuffix == "x"
+
+
+def test_checks_say_that_one_rate_over_another_is_a_factor():
+    traces, counts = routes()
+    found = {finding.check: finding for finding in tk.sampling(traces, requests=counts)}
+    assert found["mix.head"].estimate.unit == "times"
+    assert plot(found["mix.head"]).layout.xaxis.ticksuffix == "x"
+    assert found["rate.observed"].estimate.unit == "ratio"
+
+
+def test_a_finding_alone_is_a_sentence_in_a_terminal():
+    rows = pd.DataFrame({"scope": ["/a"], "estimate": [0.5]})
+    one = Finding("rate.observed", "warning", "Half of /a is traced.", evidence=rows, remedy="Look at the rule.")
+    assert repr(one) == "Finding(warning, rate.observed: Half of /a is traced.)"
+    assert repr([one]) == f"[{one!r}]"
 
 
 # ------------------------------------------------------------------ names

@@ -26,7 +26,6 @@ AXES: Final[dict[str, dict[str, Any]]] = {
     "ns": {**SECONDS, "rangemode": "tozero"},
     "times": {"ticksuffix": "x", "rangemode": "tozero"},
 }
-_FACTORS: Final = ("mix.head", "bias.attribute", "rate.configured", "coldstart.bias", "duplicates.twins")
 _NS: Final = 1e-9
 _CLOCK: Final = "%m-%d %H:%M"
 _TITLE: Final = 110  # characters that find room
@@ -99,33 +98,6 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
     return figure
 
 
-def unit_of(finding: Finding) -> str:
-    """Return in which unit the estimate of a finding is drawn.
-
-    Parameters
-    ----------
-    finding
-        As a check returns it.
-
-    Returns
-    -------
-    str
-        ``times`` for one rate over another, which has no common axis with shares; else the unit of the estimate; empty
-        without one.
-
-    Examples
-    --------
-    >>> from tracekit import Estimate, Finding
-    >>> off = Estimate(1.8, "ratio", 1.6, 2.0, n=90)
-    >>> [unit_of(Finding(check, "warning", "It is off.", off)) for check in ("mix.head", "rate.observed")]
-    ['times', 'ratio']
-    """
-    if finding.estimate is None:
-        return ""
-    is_factor = finding.estimate.unit == "ratio" and finding.check in _FACTORS
-    return "times" if is_factor else finding.estimate.unit
-
-
 def _add_raw(figure: Chart, names: list[str], shown: pd.DataFrame, scale: float) -> None:
     """Add what the sample shows without a correction."""
     raw = [(name, scale * float(value)) for name, value in zip(names, shown["raw"], strict=True) if pd.notna(value)]
@@ -149,7 +121,7 @@ def _numbers(finding: Finding) -> _Numbers | None:
     columns = [str(name) for name in rows.columns]
     before = columns[columns.index(low) - 1]
     value = "estimate" if "estimate" in rows else before if before.endswith("_ratio") or before == "ratio" else "middle"
-    unit = unit_of(finding) or ("ns" if low == "low_ns" else "ratio")
+    unit = finding.estimate.unit if finding.estimate else "ns" if low == "low_ns" else "ratio"
     rows = rows[rows["unit"] == unit] if "unit" in rows else rows
     rows = rows.assign(middle=rows[[low, high]].astype(float).mean(axis=1)) if value == "middle" else rows
     rows = rows[rows[value].notna()]

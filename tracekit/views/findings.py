@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from tracekit.views.charts import chart, empty_state, safe
-from tracekit.views.finding import AXES, unit_of
+from tracekit.views.finding import AXES
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, MUTE
@@ -46,11 +46,11 @@ def plot_findings(findings: Sequence[Finding], *, unit: str | None = None) -> Ch
     >>> plot_findings(Findings([orphans])).data[0].x
     (0.035,)
     """
-    units = Counter(unit_of(finding) for finding in findings if finding.estimate is not None)
+    units = Counter(finding.estimate.unit for finding in findings if finding.estimate is not None)
     if not findings:
         return empty_state(chart("Findings"), "Nothing was found.")
     unit = unit if unit is not None else max(units, key=units.__getitem__, default="")
-    shown = [(f, f.estimate) for f in findings if f.estimate is not None and unit_of(f) == unit]
+    shown = [(f, f.estimate) for f in findings if f.estimate is not None and f.estimate.unit == unit]
     rest = len(findings) - len(shown)
     scale = 1e-9 if unit == "ns" else 1.0
     intervals = [

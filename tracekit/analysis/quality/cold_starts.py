@@ -72,7 +72,7 @@ def cold_starts(inputs: Inputs) -> list[Finding]:
         {"what": ["traces", "invocations"], "cold_count": [k, all_cold], "count": [n, total], "ratio": [seen, real]}
     )
     remedy = "Weight the traces (traces.with_weights), or look at warm and cold ones apart." if status == "warn" else ""
-    estimate = Estimate(float(factor), "ratio", float(low), float(high), n)
+    estimate = Estimate(float(factor), "times", float(low), float(high), n)
     assumed = ("log and traces are of the same functions and time", "no provisioned concurrency")
     return [speak(CHECK, status, text, evidence, estimate=estimate, remedy=remedy, assumptions=assumed)]
 

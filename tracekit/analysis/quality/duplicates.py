@@ -161,7 +161,7 @@ def _twins(inputs: Inputs) -> Finding:
         f"`{row['service_name']}` are twins of a proxy and the application: requests counted from spans are "
         f"{times(row['factor'])} ({factors(row['low'], row['high'])}) too high, and twins are no repeated calls{more}."
     )
-    estimate = Estimate(float(row["factor"]), "ratio", float(row["low"]), float(row["high"]), int(row["span_count"]))
+    estimate = Estimate(float(row["factor"]), "times", float(row["low"]), float(row["high"]), int(row["span_count"]))
     remedy = "Count spans of one instrumentation scope only, or of the outer of two." if status == "warn" else ""
     seen = inputs.exemplars(traces.forest.trace[twin])
     return speak(

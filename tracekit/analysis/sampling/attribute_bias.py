@@ -175,7 +175,7 @@ def _say(inputs: Inputs, table: pd.DataFrame, crowded: list[str]) -> Finding:
         "inconclusive": f"{said}: chance may explain it, but equality within {percent(inputs.margin)} is not shown.",
     }[status]
     estimate = Estimate(
-        float(row["estimate"]), "ratio", float(row["ci_low"]), float(row["ci_high"]), int(row["traces"]),
+        float(row["estimate"]), "times", float(row["ci_low"]), float(row["ci_high"]), int(row["traces"]),
         inputs.traces.weights.n_effective,
     )  # fmt: skip
     assumed = ["the attribute is set whatever becomes of the request", f"weights: {inputs.weights_source}"]

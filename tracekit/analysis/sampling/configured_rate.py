@@ -226,7 +226,7 @@ def _say(
     evidence = evidence if boosts is None or not len(boosts) else pd.concat([evidence, boosts], ignore_index=True)
     remedy = {"fail": "Follow the traces from the exporter to the backend before touching the rule."}.get(status, "")
     assumed = ("requests arrive evenly within a window", "processes share the traffic evenly", *inputs.caveats)
-    estimate = Estimate(value, "ratio", low, high, kept)
+    estimate = Estimate(value, "times", low, high, kept)
     return speak(
         CHECK, status, base + ends[status], inputs, evidence, estimate=estimate, assumptions=assumed, remedy=remedy
     )

@@ -120,7 +120,7 @@ def _say(inputs: Inputs, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding
         f" {about(evidence['requests_needed'].max())} requests would settle all {axis}.",
     }[status]
     estimate = Estimate(
-        float(row["estimate"]), "ratio", float(row["ci_low"]), float(row["ci_high"]), int(row["traces"])
+        float(row["estimate"]), "times", float(row["ci_low"]), float(row["ci_high"]), int(row["traces"])
     )
     remedy = "Weigh by stratum: traces.with_weights(requests)." if status == "biased" else ""
     assumed = ["windows are aligned and strata defined alike", "no reservoir favours quiet strata", *inputs.caveats]
