@@ -13,6 +13,7 @@ from tracekit.analysis.quality.private_scan import blob, digit_runs, hits
 from tracekit.analysis.quality.silence import burst, silences
 from tracekit.analysis.quality.stitching import stitch
 from tracekit.stats.gap_scan import gap_scan
+from tracekit.stats.gap_strata import Stratum, fate, gaps_by_stratum
 from tracekit.stats.intervals import wilson
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.truncated_lags import lag_bounds, truncated_lags
@@ -51,6 +52,59 @@ def outages(rng, repeats):
             gap = gap_scan(rng.binomial(requests, share), requests, replicates=99, seed=seed)
             found.append(_is_alarm(gap) and gap.start < begin + minutes and begin < gap.end)
         yield Row(f"{minutes} minutes, {loss:.0%} lost: found and located", *count(found), 0.90, 1.0)
+
+
+def _parts(rng, minutes, share, routed=None):
+    """Four instances behind one balancer: every request goes to one, a share of it is traced."""
+    requests = traffic(rng, minutes)
+    routed = rng.dirichlet(np.full(4, 400.0), minutes) if routed is None else routed
+    cells = np.array([rng.multinomial(n, one) for n, one in zip(requests, routed, strict=True)]).T
+    traced = rng.binomial(cells, share)
+    return [Stratum(own, requests, traced.sum(0) - own) for own in traced]
+
+
+def _fates(strata, seed):
+    """What became of the worst drop of each part: nothing unless it is an alarm."""
+    found = gaps_by_stratum(strata, seed=seed)
+    return [
+        fate(one, gap) if q < _ALARM and gap.loss >= _LOSS else "" for one, (gap, q) in zip(strata, found, strict=True)
+    ]
+
+
+def quiet_parts(rng, repeats):
+    """False alarms of gaps of one instance of four: whatever the traffic does, nothing was lost."""
+    minutes = 90
+    for case in ("even", "the whole share wanders, sd 17 %", "one restarts for ten minutes, its peers take over"):
+        lost = []
+        for seed in range(repeats):
+            share, routed = np.full(minutes, 0.2), rng.dirichlet(np.full(4, 400.0), minutes)
+            if case.startswith("the"):
+                share = np.clip(share * np.exp(wandering(rng, minutes)), 0, 1)
+            if case.startswith("one"):
+                begin = int(rng.integers(15, 65))
+                routed[begin : begin + 10, 2] = 0
+                routed /= routed.sum(1, keepdims=True)
+            fates = _fates(_parts(rng, minutes, share, routed), seed)
+            lost.append("lost" in fates or ("unclear" in fates and not case.startswith("one")))
+        yield Row(f"{case}: alarm", *count(lost), 0.0, 0.025)
+
+
+def outages_of_parts(rng, repeats):
+    """The collector of one instance of four is down, the requests go on: found, and not taken for a quiet one."""
+    for minutes, loss in ((3, 1.0), (12, 0.6)):
+        found, whole, moved = [], [], []
+        for seed in range(repeats):
+            share, begin = np.full((4, 90), 0.2), int(rng.integers(15, 75 - minutes))
+            share[2, begin : begin + minutes] *= 1 - loss
+            strata = _parts(rng, 90, share)
+            fates = _fates(strata, seed)
+            found.append(fates[2] in {"lost", "unclear"})
+            moved.append("moved" in fates)
+            traced, asked = strata[2].traced + strata[2].others, strata[2].requests
+            whole.append(_is_alarm(gap_scan(traced, asked, replicates=99, seed=seed)))
+        yield Row(f"{minutes} minutes, {loss:.0%} lost: found", *count(found), 0.90, 1.0)
+        yield Row(f"{minutes} minutes, {loss:.0%} lost: taken for traffic that moved", *count(moved), 0.0, 0.025)
+        yield Row(f"{minutes} minutes, {loss:.0%} lost: seen in the whole (guard)", *count(whole), 0.0, 0.3)
 
 
 def completeness(rng, repeats):
@@ -311,6 +365,8 @@ def planted_values(rng, repeats):
 TABLES = (
     Table(quiet_collection, 201, 200),
     Table(outages, 202, 70),
+    Table(quiet_parts, 212, 200),
+    Table(outages_of_parts, 213, 200),
     Table(completeness, 203, 200),
     Table(captured_twice, 204, 200),
     Table(propagation_breaks, 205, 200),

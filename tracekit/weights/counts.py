@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-COUNT, TIME, END = "count", "time", "end"
+COUNT, TIME, END, ZONE = "count", "time", "end", "cloud_availability_zone"
 NAMES = {
     TIME: ("time", "start", "start_time", "timestamp", "window_start", "Timestamp"),
     END: ("end", "end_time", "window_end"),
@@ -20,12 +20,15 @@ NAMES = {
     "http_route": ("http_route", "route"),
     "http_request_method": ("http_request_method", "method"),
     "status_class": ("status_class", "status", "status_code", "http_response_status_code"),
+    ZONE: (ZONE, "availability_zone", "zone", "AvailabilityZone"),
+    "host_name": ("host_name",),
     "service_instance_id": ("service_instance_id", "instance"),
     "sampling_rule": ("sampling_rule", "rule", "RuleName"),
     COUNT: ("count", "requests", "request_count", "RequestCount"),
 }
 DIMENSIONS = (
-    "service_name", "http_route", "http_request_method", "status_class", "service_instance_id", "sampling_rule",
+    "service_name", "http_route", "http_request_method", "status_class", ZONE, "host_name", "service_instance_id",
+    "sampling_rule",
 )  # fmt: skip
 """What requests can be told apart by, beside time."""
 BALANCER = "elb "
@@ -93,8 +96,8 @@ def read_counts(frame: pd.DataFrame) -> Counts:
     frame
         One row a stratum and window: ``count``, and any of ``time`` (start of the window, UTC unless it says
         otherwise), ``end``, ``service``, ``route``, ``method``, ``status`` (a code, a class such as 5xx, or a metric
-        such as HTTPCode_ELB_5XX_Count), ``instance``, ``rule`` (the sampling rule that decided), also under the names
-        of ``spans``.
+        such as HTTPCode_ELB_5XX_Count), ``zone`` (of availability), ``host_name``, ``instance``, ``rule`` (the sampling
+        rule that decided), also under the names of ``spans``.
 
     Returns
     -------

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tracekit.attributes import Codes, pick
 from tracekit.stats.grouping import group_codes
-from tracekit.weights.counts import COUNT
+from tracekit.weights.counts import COUNT, ZONE
 from tracekit.weights.xray_reservoir import RULE_NAME, hashed_rules, root_attribute
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def tally(traces: TraceSet, counts: Counts) -> Tally:
     """
     rows = entry_rows(traces, by_service="service_name" in counts.dimensions)
     codes = {name: stratum_codes(traces, name, counts).take(rows) for name in counts.dimensions}
-    window, starts = _window_of(traces.columns.spans.start_ns[rows], counts)
+    window, starts = window_of(traces.columns.spans.start_ns[rows], counts)
     inside = window >= 0
     outside = len(np.unique(traces.forest.trace[rows[~inside]]))
     codes = {name: column.take(np.flatnonzero(inside)) for name, column in codes.items()}
@@ -110,8 +110,28 @@ def _distinct(group: Array, trace: Array, groups: int) -> Array:
     return np.bincount(pair // (int(trace.max(initial=0)) + 1), minlength=groups)
 
 
-def _window_of(start_ns: Array, counts: Counts) -> tuple[Array, Array]:
-    """Return the window of every start, -1 outside all, and where the windows begin; one window without times."""
+def window_of(start_ns: Array, counts: Counts) -> tuple[Array, Array]:
+    """Return the window of every start, -1 outside all, and where the windows begin; one window without times.
+
+    Parameters
+    ----------
+    start_ns
+        int64.
+    counts
+        Whose windows are meant.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        One entry a start; one a window, ascending.
+
+    Examples
+    --------
+    >>> from tracekit.weights.counts import read_counts
+    >>> minutes = pd.DataFrame({"time": pd.to_datetime([60, 120], unit="s", utc=True), "count": 5})
+    >>> window_of(np.array([59, 60, 179, 180]) * 10**9, read_counts(minutes))[0].tolist()
+    [-1, 0, 1, -1]
+    """
     if not counts.has_time:
         return np.zeros(len(start_ns), np.int64), np.zeros(1, np.int64)
     begins = np.unique(counts.frame["start_ns"].to_numpy())
@@ -211,6 +231,10 @@ def stratum_codes(traces: TraceSet, name: str, counts: Counts | None = None) -> 
     if name == "sampling_rule":
         told = [] if counts is None else counts.frame[name].dropna().unique().tolist()
         return pick([root_attribute(traces, *RULE_NAME), hashed_rules(traces, told)])[0].take(traces.forest.trace)
+    if name == ZONE:
+        look, keys = traces.lookup, ("cloud.availability_zone", "cloud.zone")
+        spans = look.by_key.codes_of(keys)
+        return pick([spans, look.resources_by_key.codes_of(keys).take(traces.columns.spans.resource)])[0]
     if name != "status_class":
         return traces.codes(name)
     code, known = traces.lookup.http_status

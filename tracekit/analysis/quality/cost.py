@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.analysis.quality.gaps import ALARM_LOSS, ALARM_P, FEWEST_BINS, scopes, trimmed
+from tracekit.analysis.quality.gap_parts import scopes, trimmed
+from tracekit.analysis.quality.gaps import ALARM_LOSS, ALARM_P, FEWEST_BINS
 from tracekit.analysis.quality.private_scan import labels_shown
 from tracekit.analysis.quality.verdicts import Status, needs, speak
 from tracekit.analysis.sampling.words import number, percent

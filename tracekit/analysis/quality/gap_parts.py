@@ -1,0 +1,165 @@
+"""Requests and traces by window: of everything, and of each service, zone, host and instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tracekit.analysis.sampling.words import shown
+from tracekit.stats.gap_strata import Stratum
+from tracekit.weights.tally import entry_rows, stratum_codes, window_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.analysis.quality.inputs import Inputs
+    from tracekit.attributes import Codes
+    from tracekit.columns import Array
+
+ALL = "all"
+AXES = {"cloud_availability_zone": "zone", "host_name": "host", "service_instance_id": "instance"}
+"""What collection may fail for a part of, beside services: the column of counts, and its word."""
+_FEWEST_TRACES = 30
+
+
+class Series(NamedTuple):
+    """Requests and traces by window, in order of time; ``others`` are the traces of the peers of a part.
+
+    ``requests`` are those of the part itself unless there are ``others``: then those of which it is a share.
+
+    Examples
+    --------
+    >>> Series(np.array([0]), np.array([60]), np.array([10.0]), np.array([1])).traces
+    array([1])
+    """
+
+    start_ns: Array
+    end_ns: Array
+    requests: Array
+    traces: Array
+    others: Array | None = None
+
+    @property
+    def stratum(self) -> Stratum:
+        """What the scan takes."""
+        return Stratum(self.traces, self.requests, self.others)
+
+    def between(self, low: int, high: int) -> Series:
+        """Return some of the windows."""
+        others = None if self.others is None else self.others[low:high]
+        return Series(*(column[low:high] for column in self[:4]), others)
+
+
+def scopes(inputs: Inputs) -> dict[str, Series]:
+    """Return requests and traces by window: of everything, and of every service where they are counted apart.
+
+    Parameters
+    ----------
+    inputs
+        With counts by time.
+
+    Returns
+    -------
+    dict
+        By name, ``all`` first.
+    """
+    found = {ALL: _series(inputs, inputs.tally.bins)}
+    assert inputs.counts is not None
+    return found | (_counted(inputs, "service_name") if "service_name" in inputs.counts.dimensions else {})
+
+
+def parts(inputs: Inputs) -> list[dict[str, Series]]:
+    """Return families of parts beside services: zones, hosts and instances, counted apart or told by the traces.
+
+    Parameters
+    ----------
+    inputs
+        With counts by time.
+
+    Returns
+    -------
+    list of dict
+        One an axis: by name, with their own requests where these are counted apart, else with their service's (or all)
+        and the traces of the other zones, hosts or instances of that service.  Without parts of fewer than 30 traces,
+        and without instances that are the same as hosts.
+    """
+    assert inputs.counts is not None
+    found: list[dict[str, Series]] = []
+    seen: list[Array] = []
+    rows = entry_rows(inputs.traces, by_service=True)
+    for axis, word in AXES.items():
+        if axis in inputs.counts.dimensions:
+            found.append({f"{word} {name}": one for name, one in _counted(inputs, axis).items()})
+            continue
+        label = stratum_codes(inputs.traces, axis).take(rows)
+        same = np.unique(label.codes, return_index=True, return_inverse=True)
+        partition = np.where(label.codes >= 0, same[1][same[2]], -1)
+        if any(np.array_equal(partition, other) for other in seen):
+            continue
+        seen.append(partition)
+        found.append(_told(inputs, rows, label, word))
+    return [family for family in found if family]
+
+
+def _counted(inputs: Inputs, axis: str) -> dict[str, Series]:
+    """Return the parts that are counted apart."""
+    bins = inputs.tally.bins
+    return {str(name): _series(inputs, part) for name, part in bins.groupby(axis)}
+
+
+def _series(inputs: Inputs, part: pd.DataFrame) -> Series:
+    """Return requests and traces of some rows of the tally."""
+    sums = part.groupby("start_ns")[["requests", "traces"]].sum().sort_index()
+    start, requests = sums.index.to_numpy(), sums["requests"].to_numpy(np.float64)
+    assert inputs.counts is not None
+    ends = inputs.counts.frame.groupby("start_ns")["end_ns"].max().reindex(start).to_numpy()
+    return Series(start, ends, requests, np.minimum(sums["traces"].to_numpy(np.float64), requests))
+
+
+def _told(inputs: Inputs, rows: Array, label: Codes, word: str) -> dict[str, Series]:
+    """Return the parts of services that the traces tell apart, where a service has several."""
+    traces, wholes = inputs.traces, scopes(inputs)
+    assert inputs.counts is not None
+    window, starts = window_of(traces.columns.spans.start_ns[rows], inputs.counts)
+    used = (window >= 0) & (label.codes >= 0)
+    service, own = inputs.service.codes[rows[used]], label.codes[used]
+    size = int(label.codes.max(initial=0)) + 1
+    pair, number = np.unique(service.astype(np.int64) * size + own, return_inverse=True)
+    held = np.zeros((len(pair), len(starts)))
+    np.add.at(held, (number, window[used]), 1)
+    found = {}
+    for at, (of, one) in enumerate(zip(pair // size, pair % size, strict=True)):
+        peers = np.flatnonzero(pair // size == of)
+        name = str(inputs.service.labels[of]) if of >= 0 else ALL
+        if len(peers) < 2 or held[at].sum() < _FEWEST_TRACES:  # noqa: PLR2004 - nobody to compare with
+            continue
+        whole = wholes.get(name, wholes[ALL])
+        bins = np.searchsorted(starts, whole.start_ns)
+        mine, all_of_them = held[at][bins], held[peers].sum(axis=0)[bins]
+        mine = np.minimum(mine, whole.requests)
+        told = shown(label.labels[one]).replace("`", "")
+        found[f"{word} {told} of {name}"] = whole._replace(
+            traces=mine, others=np.minimum(all_of_them - mine, whole.requests)
+        )
+    return found
+
+
+def trimmed(series: Series) -> tuple[Series, float]:
+    """Return the windows from the first trace to the last, and how many traces were due outside.
+
+    Examples
+    --------
+    >>> at = np.arange(5)
+    >>> inner, due = trimmed(Series(at, at + 1, np.full(5, 10.0), np.array([0, 1, 1, 1, 0])))
+    >>> inner.start_ns.tolist(), due
+    ([2], 2.0)
+    """
+    seen = np.flatnonzero(series.traces > 0)
+    if not len(seen):
+        return series.between(0, 0), 0.0
+    low, high = int(seen[0]), int(seen[-1]) + 1
+    inner = series.between(low + (low > 0), high - (high < len(series.traces)))
+    outer = series.requests[:low].sum() + series.requests[high:].sum()
+    share = inner.traces.sum() / max(inner.requests.sum(), 1)
+    return inner, float(outer * share)

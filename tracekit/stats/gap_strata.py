@@ -1,0 +1,141 @@
+"""Gaps of one stratum among several that share the same requests: numbers in, numbers out."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from tracekit.stats.gap_scan import Gap, gap_scan
+from tracekit.stats.intervals import normal_quantile
+from tracekit.stats.tests import false_discovery
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.schema import Array
+
+Fate = Literal["lost", "moved", "unclear"]
+_LEAST = 1e-9
+
+
+class Stratum(NamedTuple):
+    """Traces of a stratum by bin, the requests behind them, and the traces of its peers.
+
+    ``others`` is None where the requests are those of the stratum alone; otherwise they are those of the peers too.
+
+    Examples
+    --------
+    >>> Stratum(np.array([3]), np.array([100.0]), np.array([27])).base
+    array([30])
+    """
+
+    traced: Array
+    requests: Array
+    others: Array | None = None
+
+    @property
+    def base(self) -> Array:
+        """What the stratum is a share of: its requests, or the traces of all peers."""
+        return self.requests if self.others is None else np.asarray(self.traced + self.others)
+
+    def without(self, gap: Gap) -> Stratum:
+        """Return the stratum with the bins of a gap empty."""
+        kept = np.ones(len(self.traced), bool)
+        kept[gap.start : gap.end] = False
+        others = None if self.others is None else np.where(kept, self.others, 0)
+        return Stratum(np.where(kept, self.traced, 0), np.where(kept, self.requests, 0), others)
+
+    def worst(self, *, seed: int = 0) -> Gap:
+        """Return the worst drop of the share, with what was due by the peers that were not down."""
+        gap = gap_scan(self.traced, self.base, seed=seed)
+        if self.others is None or gap.end == gap.start:
+            return gap
+        due = self.others[gap.start : gap.end].sum() * gap.share / max(1 - gap.share, _LEAST)
+        return gap._replace(expected=float(due), loss=float(1 - gap.traced / max(due, _LEAST)))
+
+
+def gaps_by_stratum(strata: Sequence[Stratum], *, seed: int = 0) -> list[tuple[Gap, float]]:
+    """Return the worst drop of every stratum, with its p-value as the false discovery rate over all of them.
+
+    Parameters
+    ----------
+    strata
+        One family: services, zones, hosts, ...
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    list of tuple
+        ``Gap`` and q, in the order of the strata.
+
+    Notes
+    -----
+    ``stats.gap_scan`` of each, then Benjamini and Hochberg.  A gap of one of many is invisible in the whole: a twelfth
+    of the traces is less than the share of the whole wanders by.  Beside peers a stratum is judged as a share of all
+    their traces, so that what befalls all of them is a gap of none.
+
+    Examples
+    --------
+    >>> calm, down = np.full(120, 30), np.full(120, 30)
+    >>> down[50:59] = 3
+    >>> found = gaps_by_stratum([Stratum(calm, np.full(120, 600)), Stratum(down, np.full(120, 600))])
+    >>> [(gap.start, gap.end, bool(q < 0.01)) for gap, q in found]
+    [(0, 0, False), (50, 59, True)]
+    """
+    found = [one.worst(seed=seed) for one in strata]
+    return list(zip(found, false_discovery(np.array([gap.p for gap in found])).tolist(), strict=True))
+
+
+def fate(stratum: Stratum, gap: Gap, *, level: float = 0.95) -> Fate:
+    """Return whether the traces that a stratum missed were lost, or made by its peers instead.
+
+    Parameters
+    ----------
+    stratum
+        With its peers; without them (requests of its own) what is missing is lost.
+    gap
+        Its drop.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    str
+        ``lost`` where the peers kept their pace: they made less than half of what was missing, beyond doubt;
+        ``moved`` where they made more than half; else ``unclear``.
+
+    Notes
+    -----
+    The peers' usual share of the requests is that outside the gap.  Their number varies as a binomial one with the
+    dispersion that it shows there (Pearson's chi squared over its degrees of freedom, at least 1), and no less than it
+    does over other windows of that length, since a share that wanders does so for a while.
+
+    Examples
+    --------
+    Nine minutes long, one of four did nothing; the others did what it did before, or did not.
+
+    >>> asked, own = np.full(120, 600), np.full(120, 30)
+    >>> own[50:59] = 0
+    >>> parts = [Stratum(own, asked, np.where(own == 0, n, 90)) for n in (120, 90, 104)]
+    >>> [fate(part, part.worst()) for part in parts]
+    ['moved', 'lost', 'unclear']
+    """
+    if stratum.others is None:
+        return "lost"
+    asked = np.asarray(stratum.requests, np.float64)
+    within = np.zeros(len(asked), bool)
+    within[gap.start : gap.end] = True
+    rest = ~within & (asked > 0)
+    share = stratum.others[rest].sum() / max(asked[rest].sum(), _LEAST)
+    due = share * asked
+    spread = np.maximum(due * (1 - min(share, 1 - _LEAST)), _LEAST)
+    chi = float(((stratum.others - due) ** 2 / spread)[rest].sum()) / max(int(rest.sum()) - 1, 1)
+    beyond = np.where(within, 0.0, stratum.others - due)
+    sums = np.convolve(beyond, np.ones(gap.end - gap.start), "valid")
+    doubt = normal_quantile(level) * math.sqrt(max(float(spread[within].sum()) * max(chi, 1.0), float(sums.var())))
+    rise = float((stratum.others - due)[within].sum())
+    half = (max(float(due[within].sum()), _LEAST) * gap.share / max(1 - gap.share, _LEAST) - gap.traced) / 2
+    return "lost" if rise + doubt < half else "moved" if rise - doubt > half else "unclear"
