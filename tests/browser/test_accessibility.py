@@ -23,12 +23,6 @@ def axe():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
 def path(tmp_path_factory):
     before, during = load_sample("checkout-regression")
     return report(during, tmp_path_factory.mktemp("report") / "shop.html", baseline=before, title="Shop")

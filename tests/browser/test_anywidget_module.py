@@ -33,18 +33,10 @@ MODEL = """traits => {
   document.getElementById('host').append(el) }"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
 @pytest.fixture
-def page(browser):
-    with chromium.visit(browser) as visited:
-        chromium.load_module(visited.page)
-        yield visited.page
-        assert visited.messages == []
+def page(visit):
+    chromium.load_module(visit.page)
+    return visit.page
 
 
 @pytest.fixture

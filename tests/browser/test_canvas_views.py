@@ -25,12 +25,6 @@ MODEL = """([payload, state]) => {
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
 def samples():
     return tk.load_sample("checkout-regression")
 

@@ -71,12 +71,6 @@ def hostile(folder):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
 def path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
     return report(hostile(folder), folder / "evil.html", title=EVIL[0])

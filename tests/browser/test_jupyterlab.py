@@ -36,12 +36,6 @@ ROW = '.tkw-row[data-row="{}"]'
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebooks")
     write_notebook(folder / "look.ipynb", *CELLS)

@@ -23,26 +23,18 @@ GRAPH = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
 @pytest.fixture
-def page(browser):
-    with chromium.visit(browser) as visited:
-        chromium.load_module(visited.page)
-        visited.page.evaluate(
-            """text => {
-              window.chosen = [];
-              const host = document.getElementById('host'), onSelect = name => chosen.push(name);
-              window.S = new M.ServiceMap(host, JSON.parse(text), { onSelect }) }""",
-            json.dumps(GRAPH),
-        )
-        visited.page.wait_for_selector("svg[viewBox]")
-        yield visited.page
-        assert visited.messages == []
+def page(visit):
+    chromium.load_module(visit.page)
+    visit.page.evaluate(
+        """text => {
+          window.chosen = [];
+          const host = document.getElementById('host'), onSelect = name => chosen.push(name);
+          window.S = new M.ServiceMap(host, JSON.parse(text), { onSelect }) }""",
+        json.dumps(GRAPH),
+    )
+    visit.page.wait_for_selector("svg[viewBox]")
+    return visit.page
 
 
 def dimmed(page):

@@ -16,12 +16,6 @@ BEGIN = 1_747_231_200_000_000_000
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
 def sets():
     return load_sample("checkout-regression")
 
@@ -30,13 +24,6 @@ def sets():
 def path(sets, tmp_path_factory):
     before, during = sets
     return report(during, tmp_path_factory.mktemp("report") / "shop.html", baseline=before, title="Shop")
-
-
-@pytest.fixture
-def visit(browser):
-    with chromium.visit(browser) as visited:
-        yield visited
-        assert visited.messages == []
 
 
 def at(visit, path, fragment):

@@ -46,27 +46,8 @@ def shop():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
 def path(tmp_path_factory):
     return report(shop(), tmp_path_factory.mktemp("report") / "shop.html", title="Shop")
-
-
-@pytest.fixture
-def visit(browser, path):
-    with chromium.visit(browser) as visited:
-        yield visited
-        assert visited.requests == [path.as_uri()]
-        assert visited.messages == []
-
-
-@pytest.fixture
-def page(visit, path):
-    return visit.open(path)
 
 
 def rows(page, section):

@@ -16,12 +16,6 @@ HOSTILE = ("</script><img src=x onerror='window.__bad=1'>", "<a href='http://203
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
 def sets():
     return tk.load_sample("checkout-regression")
 
@@ -54,19 +48,6 @@ def path(sets, worst, tmp_path_factory):
         baseline=before,
         title="Postmortem",
     )  # fmt: skip
-
-
-@pytest.fixture
-def visit(browser, path):
-    with chromium.visit(browser) as visited:
-        yield visited
-        assert visited.requests == [path.as_uri()]
-        assert visited.messages == []
-
-
-@pytest.fixture
-def page(visit, path):
-    return visit.open(path)
 
 
 def live(page, section, kind):

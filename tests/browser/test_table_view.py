@@ -7,21 +7,13 @@ pytestmark = pytest.mark.browser
 ROWS = [("b", "3"), ("a", ""), ("d", "20"), ("c", "3"), ("B", "-1")]
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
 @pytest.fixture
-def page(browser):
+def page(visit):
     cells = "".join(f"<tr><td>{name}</td><td data-v='{value}'>{value or '?'}</td></tr>" for name, value in ROWS)
     head = "<thead><tr><th>name</th><th class=num>value</th></tr></thead>"
-    with chromium.visit(browser) as visited:
-        chromium.load_module(visited.page, f"<table data-short=4>{head}<tbody>{cells}</tbody></table>")
-        visited.page.evaluate("() => { window.T = new M.Table(document.querySelector('table')) }")
-        yield visited.page
-        assert visited.messages == []
+    chromium.load_module(visit.page, f"<table data-short=4>{head}<tbody>{cells}</tbody></table>")
+    visit.page.evaluate("() => { window.T = new M.Table(document.querySelector('table')) }")
+    return visit.page
 
 
 def column(page, k):

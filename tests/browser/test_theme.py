@@ -59,12 +59,6 @@ WAYS = {
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
-@pytest.fixture(scope="module")
 def drawn():
     """What the four views draw."""
     _, during = tk.load_sample("checkout-regression")

@@ -36,19 +36,6 @@ def repeats(calls=6):
     return TraceSet.from_spans(frame_of(rows))
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
-@pytest.fixture
-def visit(browser):
-    with chromium.visit(browser) as visited:
-        yield visited
-        assert visited.messages == []
-
-
 def row_of(page, name):
     return page.locator(".tkw-row", has=page.locator(".tkw-nm", has_text=name)).first
 

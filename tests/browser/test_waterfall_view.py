@@ -46,19 +46,6 @@ def long_trace(n=3_000):
     )
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium.launched() as launched:
-        yield launched
-
-
-@pytest.fixture
-def visit(browser):
-    with chromium.visit(browser) as visited:
-        yield visited
-        assert visited.messages == []
-
-
 @pytest.fixture
 def page(visit):
     return mount(visit, trace_payload(small_trace(), "0000"))
