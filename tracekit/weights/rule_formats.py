@@ -114,9 +114,9 @@ def _central(records: list[Any]) -> Rules:
 
 
 def _boost(body: Any, rate: float, where: str) -> float:
-    """Return how far a boost may raise the rate of a rule, NaN without one."""
+    """Return how far a boost may raise the rate of a rule, 0 without one."""
     if not body:
-        return NEVER_KNOWN
+        return 0.0
     if not isinstance(body, Mapping) or "MaxRate" not in body:
         raise ValueError(f"expected SamplingRateBoost with MaxRate in {where}, found {body!r:.100}")
     most = _share(body["MaxRate"], "MaxRate", where)

@@ -38,7 +38,7 @@ class HeadRule:
     attributes
         What else the rule asks for; traces do not tell whether it matched.
     max_rate
-        Up to where a boost may raise the rate for a minute (X-Ray's ``SamplingRateBoost``); NaN without one.
+        Up to where a boost may raise the rate for a minute (X-Ray's ``SamplingRateBoost``); 0 without one.
 
     Examples
     --------
@@ -58,12 +58,12 @@ class HeadRule:
     path: str = "*"
     host: str = "*"
     attributes: tuple[tuple[str, str], ...] = ()
-    max_rate: float = math.nan
+    max_rate: float = 0.0
 
     @property
     def is_boosted(self) -> bool:
         """Whether the rate is raised now and then."""
-        return not math.isnan(self.max_rate)
+        return self.max_rate > 0
 
     @property
     def has_rate(self) -> bool:
