@@ -35,6 +35,10 @@ def audit(
         list[Path] | None,
         typer.Option(help="What `kubectl get pods,deployments,daemonsets -A -o json` printed; one file a cluster."),
     ] = None,
+    logs: Annotated[
+        list[Path] | None,
+        typer.Option(help="What a collector or X-Ray daemon logged: collector-NAME.log; may be repeated."),
+    ] = None,
     from_folder: Annotated[
         Path | None, typer.Option("--from", help="A folder of saved answers instead of AWS; audit-shop is bundled.")
     ] = None,
@@ -56,6 +60,7 @@ def audit(
             services=service or None,
             incident=incident,
             kubectl=kubectl or (),
+            logs=logs or (),
             from_folder=from_folder,
             save=save,
         )

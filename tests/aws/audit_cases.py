@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tracekit.aws.audit.answers import Answer, Answers
+from tracekit.aws.audit.containers import DEFINITION, is_collector
+from tracekit.aws.audit.logs import FILTER, PATTERN, told
 
 _PATH = Path(__file__).parents[2] / "datasets" / "record" / "audit_world.py"
 sys.path.append(str(_PATH.parent))
@@ -76,3 +78,16 @@ def answers_of(world, **how):
         for one in audit_world.answers(world)
     ]
     return Answers(REGION, END - world.hours * HOUR, END, records)
+
+
+def logged(answers, *lines, failure="", at=END - HOUR):
+    """The same, with collectors of ECS that log to CloudWatch, and what that gives of it."""
+    options = {"awslogs-group": "/ecs/shop", "awslogs-stream-prefix": "ecs"}
+    for call in answers.of(DEFINITION):
+        for container in filter(is_collector, call.content["taskDefinition"]["containerDefinitions"]):
+            container["logConfiguration"] = {"logDriver": "awslogs", "options": options}
+    period = {"startTime": 1000 * answers.start, "endTime": 1000 * answers.end, "filterPattern": PATTERN}
+    request = {"logGroupName": "/ecs/shop", "logStreamNamePrefix": "ecs/collector/", **period}
+    content = {} if failure else told((line, at) for line in lines)
+    record = Answer(FILTER, request, content, "2025-11-21T00:00:00+00:00", failure)
+    return replace(answers, records=[*answers.records, record])

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tracekit.aws.audit.answers import OPERATIONS
 
-SERVICES = ("xray", "eks", "apigateway", "apigatewayv2", "lambda", "ecs", "codedeploy", "cloudtrail")
+SERVICES = ("xray", "eks", "apigateway", "apigatewayv2", "lambda", "ecs", "codedeploy", "cloudtrail", "logs")
 
 
 def _routes():

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pandas as pd
 import pytest
-from audit_cases import _PATH, END, HOUR, WORLDS, App, World, answers_of
+from audit_cases import _PATH, END, HOUR, WORLDS, App, World, answers_of, logged
 from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
@@ -26,7 +26,11 @@ from tracekit.aws.audit.calls import Reader
 from tracekit.aws.audit.retrieval import _graph, retrieve
 from tracekit.cli import app
 
-READS = re.compile(r"(Get|List|Describe|BatchGet|Lookup|Simulate)[A-Z]\w+")
+LOG = {
+    "logDriver": "awslogs",
+    "options": {"awslogs-group": "/ecs/shop", "awslogs-stream-prefix": "ecs", "awslogs-region": "eu-west-1"},
+}
+READS = re.compile(r"(Filter|Get|List|Describe|BatchGet|Lookup|Simulate)[A-Z]\w+")
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def made_in_moto():
         family="cart",
         containerDefinitions=[
             {"name": "app", "image": "shop/cart:1", "memory": 64},
-            {"name": "xray", "image": "public.ecr.aws/xray/aws-xray-daemon:3.x", "memory": 64},
+            {"name": "xray", "image": "public.ecr.aws/xray/aws-xray-daemon:3.x", "memory": 64, "logConfiguration": LOG},
         ],
     )
     ecs.create_service(cluster="shop", serviceName="cart", taskDefinition="cart", desiredCount=1)
@@ -154,7 +158,7 @@ def test_everything_that_an_audit_needs_is_asked_for():
         App("shop/prod", "gateway"),
         App("shut", recorded=False, subnets=("subnet-shut",)),
     )
-    answers = answers_of(World(apps), hours=30)
+    answers = logged(answers_of(World(apps), hours=30))
     for record in answers.of("xray:BatchGetTraces"):
         for trace in record.content["Traces"]:
             for segment in trace["Segments"]:

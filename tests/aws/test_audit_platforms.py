@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from audit_cases import END, HOUR, WORLDS, App, World, answers_of
+from audit_cases import END, HOUR, WORLDS, App, World, answers_of, logged
 
 import tracekit as tk
 from tracekit.aws.audit import folder as audit_folder
@@ -104,7 +104,7 @@ LABELS = {
 
 def test_a_whole_account_over_http(account, tmp_path, markers):
     world = World(APPS, http_apis=("landing",), addons=(("amazon-cloudwatch-observability", "ACTIVE", ""),))
-    answers = answers_of(world, hours=30)
+    answers = logged(answers_of(world, hours=30))
     server = account(answers)
     items = {"items": [kube(item) for item in shown(answers)]}
     (tmp_path / "kubectl-shop.json").write_text(json.dumps(items))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 DENIED = "denied"
 KUBECTL = "kubectl:get"  # not of AWS: what somebody saved of the API server of a cluster
+LOGS = "collector:log"  # likewise: lines that a collector wrote
 _TOLD = ("AWS_XRAY_", "OTEL_", "AWS_LAMBDA_EXEC_WRAPPER", "AWS_ROLE_ARN")  # variables that say how tracing is set up
 _SECRET = ("HEADERS", "TOKEN", "PASSWORD", "SECRET", "CERTIFICATE", "CLIENT_KEY")
 _LEFT_OUT = {  # say nothing, may tell much
@@ -103,6 +104,7 @@ OPERATIONS: dict[str, Operation] = {
     "codedeploy:BatchGetDeploymentGroups": _small("codedeploy", "batch_get_deployment_groups", "deploymentGroupsInfo"),
     "cloudwatch:ListMetrics": Operation("cloudwatch", "list_metrics", "Metrics"),
     "cloudwatch:GetMetricData": Operation("cloudwatch", "get_metric_data", "MetricDataResults"),
+    "logs:FilterLogEvents": _small("logs", "filter_log_events", "events"),
     "cloudtrail:LookupEvents": Operation("cloudtrail", "lookup_events", "Events"),
     "iam:SimulatePrincipalPolicy": Operation(
         "iam", "simulate_principal_policy", "EvaluationResults", "Marker", "Marker"

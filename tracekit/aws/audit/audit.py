@@ -15,11 +15,13 @@ from tracekit.aws.audit.calls import Reader
 from tracekit.aws.audit.changes import read_changes
 from tracekit.aws.audit.clusters import read_saved
 from tracekit.aws.audit.containers import read_containers
-from tracekit.aws.audit.findings import EVIDENCE, WIDE, evidence, finding, not_checked, row
+from tracekit.aws.audit.findings import EVIDENCE, WIDE, evidence, finding, not_checked, not_used, row
 from tracekit.aws.audit.functions import read_functions, read_requests
 from tracekit.aws.audit.gateways import read_gateways
 from tracekit.aws.audit.graph import read_documents, read_graph
 from tracekit.aws.audit.kubernetes import read_addons, read_kubernetes
+from tracekit.aws.audit.logs import read_logs
+from tracekit.aws.audit.losses import read_losses
 from tracekit.aws.audit.retrieval import HOUR, retrieve
 from tracekit.aws.audit.settings import read_closing_list, read_groups, read_rules
 from tracekit.aws.audit.sheet import Sheets
@@ -95,6 +97,7 @@ def audit_coverage(
     requests: pd.DataFrame | None = None,
     incident: int | tuple[int, int] | None = None,
     kubectl: str | Path | Sequence[str | Path] = (),
+    logs: str | Path | Sequence[str | Path] = (),
     from_folder: str | Path | None = None,
     save: str | Path | None = None,
 ) -> CoverageAudit:
@@ -123,9 +126,13 @@ def audit_coverage(
     kubectl
         The output of ``kubectl get pods,deployments,daemonsets -A -o json``, one file a cluster, which tells what runs
         in it: ``kubectl-shop.json`` is of the cluster ``shop``.
+    logs
+        Logs of collectors and X-Ray daemons as these wrote them, or as ``kubectl logs`` and ``aws logs
+        filter-log-events`` printed them, one file a collector: ``collector-adot.log`` is of the collector, the service
+        or the task ``adot``, ``collector.log`` of all.  Lost spans in them are evidence; their absence is none.
     from_folder
         A folder of saved answers instead of AWS, or the name of one that comes with tracekit (``audit-shop``); files
-        ``kubectl*.json`` in it are read, too.
+        ``kubectl*.json`` and ``collector*.log`` in it are read, too.
     save
         A new folder for the answers.
 
@@ -163,8 +170,8 @@ def audit_coverage(
     incident = (incident, 1) if isinstance(incident, int) else incident
     if incident is not None and not (len(incident) == 2 and incident[0] >= incident[1] > 0):  # noqa: PLR2004 - a pair
         raise ValueError(f"expected incident as occurrences and at most as many traces, found {incident!r}")
-    files = [kubectl] if isinstance(kubectl, (str, Path)) else list(kubectl)
-    saved = read_saved(files)
+    files, lines = ([given] if isinstance(given, (str, Path)) else list(given) for given in (kubectl, logs))
+    saved = [*read_saved(files), *read_logs(lines)]
     if from_folder is not None:
         answers = audit_folder.load(from_folder).including(saved)
     else:
@@ -176,8 +183,9 @@ def audit_coverage(
     given: dict[str, Any] = {"region": answers.region, "days": round((answers.end - answers.start) / 86400, 2)}
     kept = save if save is not None else from_folder
     given = {**(given if kept is None else {"from_folder": str(kept)}), "incident": incident}
-    if files and save is None:
-        given["kubectl"] = [str(file) for file in files]
+    for name, those in (("kubectl", files), ("logs", lines)):
+        if those and save is None:
+            given[name] = [str(file) for file in those]
     call = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
     return conclude(answers, services=services, requests=requests, incident=incident, code=f"tk.audit_coverage({call})")
 
@@ -229,7 +237,7 @@ def conclude(
             told = [one for one in told if one.diagnosis != "D3c"]  # says the same in other words
         wide.append(row(sheets[name], first, told))
         findings += [finding(sheets, verdicts, name, one, answers, rows, code) for one in told]
-    findings += not_checked(answers, code)
+    findings += [*not_checked(answers, code), *not_used(sheets, answers, code)]
     frame = pd.DataFrame(wide, columns=["service", "headline", "diagnoses", *WIDE]).set_index("service")
     return CoverageAudit(frame, pd.DataFrame(long, columns=list(EVIDENCE)), Findings(findings), answers)
 
@@ -257,6 +265,7 @@ def judged(
     read_requests(sheets, answers, targets, requests)
     read_graph(sheets, answers)
     read_addons(sheets, answers)
+    read_losses(sheets, answers)
     read_documents(sheets, answers)
     read_rules(sheets, answers)
     read_changes(sheets, answers)

@@ -139,6 +139,8 @@ class Reader:
             if token in seen:
                 raise _LoopError(f"a page that leads back to an earlier one ({token_out} {str(token)[:40]!r})")
             seen.add(token)
+        else:
+            joined["is_cut"] = True
         return joined
 
     def client(self, service: str) -> Any:

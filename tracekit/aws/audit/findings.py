@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tracekit.aws.audit.answers import DENIED, KUBECTL, OPERATIONS
+from tracekit.aws.audit.answers import DENIED, KUBECTL, LOGS, OPERATIONS
 from tracekit.aws.audit.clusters import COMMAND
+from tracekit.aws.audit.containers import DEFINITION
 from tracekit.aws.audit.expected import expected_traces
+from tracekit.aws.audit.logs import FILTER
+from tracekit.aws.audit.losses import UNSEEN, strangers, streams
 from tracekit.aws.audit.retrieval import HOUR
 from tracekit.aws.audit.sheet import when
 from tracekit.aws.audit.tree import STAGES, headline
@@ -74,13 +77,18 @@ def evidence(sheet: Sheet, verdicts: list[Verdict]) -> list[dict[str, Any]]:
     for one in verdicts:
         facts = [sheet.facts[name] for name in STAGES[one.stage] if name in sheet.facts]
         about = {"service": sheet.name, "stage": one.stage, "status": one.status, "diagnosis": one.diagnosis}
-        rows += [{**_dated(fact)._asdict(), **about} for fact in facts]
+        rows += [{**_dated(fact)._asdict(), **about, **_unseen(fact)} for fact in facts]
         if (gap := one.numbers.get("gap")) and sheet.recorded is not None and sheet.requests is not None:
             rows += [{**fact._asdict(), **about} for fact in _around(sheet, gap)]
         if not facts:
             empty = dict.fromkeys(("fact", "source_call", "as_of", "answer"), "")
             rows.append({**empty, **about, "step": 0, "observed": None, "note": f"needs {CLOSING[one.stage]}"})
     return rows
+
+
+def _unseen(fact: Fact) -> dict[str, Any]:
+    """Return the status of a fact that nobody looked at, whatever its stage says."""
+    return {"status": "unknown"} if isinstance(fact.observed, str) and fact.observed == UNSEEN else {}
 
 
 def _dated(fact: Fact) -> Fact:
@@ -193,6 +201,9 @@ def not_checked(answers: Answers, code: str) -> list[Finding]:
         before = _FOLLOWING.get(operation, ())
         if why == "not asked" and before and not any(answers.items(one) for one in before):
             continue  # nothing was listed to ask about
+        has_logs = any(streams(call, answers.region) for call in answers.of(DEFINITION))
+        if why == "not asked" and operation == FILTER and not has_logs:
+            continue
         permission = OPERATIONS[operation].permission
         named = f"{permission} ({operation.partition(':')[2]})" if permission else operation
         said = f"not checked: needs {named}" + ("" if why == DENIED else f" ({why})")
@@ -204,6 +215,17 @@ def not_checked(answers: Answers, code: str) -> list[Finding]:
         row = pd.DataFrame({"source_call": [KUBECTL], "status": ["unknown"], "note": ["not given"]})
         remedy = f"Save it as kubectl-{cluster}.json in the folder of the audit, or give it with --kubectl."
         found.append(Finding("coverage.not_checked", "notice", said, None, row, remedy=remedy, code=code))
+    return found
+
+
+def not_used(sheets: Sheets, answers: Answers, code: str) -> list[Finding]:
+    """Return the logs that were given and are of nobody who is known."""
+    found = []
+    for name in strangers(sheets, answers):
+        said = f"not used: expected a log of a collector, service or task that is known, found one of {name!r}."
+        row = pd.DataFrame({"source_call": [LOGS], "status": ["unknown"], "note": ["of nobody who is known"]})
+        remedy = f"Name the log after one of {', '.join(sorted(sheets)) or 'none'}; collector.log is of all."
+        found.append(Finding("coverage.not_used", "notice", said, None, row, remedy=remedy, code=code))
     return found
 
 

@@ -8,13 +8,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tracekit.aws.audit.answers import KUBECTL, OPERATIONS, Answer, Answers
+from tracekit.aws.audit.answers import KUBECTL, LOGS, OPERATIONS, Answer, Answers
 from tracekit.aws.audit.clusters import read_saved
+from tracekit.aws.audit.logs import read_logs
 from tracekit.bundled import DATASETS
 from tracekit.errors import LoadError
 
 ABOUT, ANSWERS = "audit.json", "answers.jsonl"
 _CLUSTERS = "kubectl*.json"  # of the API servers of clusters, which are not AWS's: put there by hand
+_LOGS = "collector*.log"  # likewise, of collectors
 _VERSION = 1
 
 
@@ -107,7 +109,8 @@ def load(folder: str | Path) -> Answers:
             source=str(folder / ANSWERS),
         )
     answers = Answers(str(about["region"]), int(about["start"]), int(about["end"]), records)
-    return answers.including(read_saved(sorted(folder.glob(_CLUSTERS))))
+    by_hand = [*read_saved(sorted(folder.glob(_CLUSTERS))), *read_logs(sorted(folder.glob(_LOGS)))]
+    return answers.including(by_hand)
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -133,7 +136,7 @@ def _record(line: str, number: int, path: Path) -> Answer:
     """Return the call of a line."""
     try:
         found = json.loads(line)
-        if found["operation"] != KUBECTL:
+        if found["operation"] not in {KUBECTL, LOGS}:
             OPERATIONS[found["operation"]]
         return Answer(
             found["operation"], found["request"], found.get("answer", {}), found["as_of"], found.get("failure", "")

@@ -11,6 +11,7 @@ from tracekit.aws.audit.calls import ask_each, by
 from tracekit.aws.audit.changes import ask_deployments
 from tracekit.aws.audit.clusters import ask_clusters, roles_of
 from tracekit.aws.audit.gateways import ask_gateways
+from tracekit.aws.audit.losses import ask_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,7 +53,7 @@ def retrieve(reader: Reader, start: int, end: int, saved: Iterable[Answer] = ())
     start, end
         Seconds since the epoch, whole hours.
     saved
-        What kubectl said about clusters.
+        What kubectl said about clusters, and collectors in their logs.
 
     Returns
     -------
@@ -69,6 +70,7 @@ def retrieve(reader: Reader, start: int, end: int, saved: Iterable[Answer] = ())
     records += _documents(reader, start, end)
     records += [reader.ask(operation) for operation in _LISTS]
     records += _containers(reader)
+    records += ask_logs(reader, records, start, end)
     records += ask_clusters(reader)
     records += saved
     records += ask_gateways(reader)

@@ -29,6 +29,8 @@ STAGES = {
         "collector_running",
         "collector_health",
         "collector_restarts",
+        "collector_log",
+        "collector_trouble",
         "endpoint",
         "task_definition",
         "workload",
@@ -198,7 +200,8 @@ def _collector(sheet: Sheet, known: Known) -> Verdict:
     up, wanted = sheet.value("collector_running") or (None, None)
     if up == 0 and wanted:
         return Verdict("T2", "fail", "D2a", {"state": f"has a collector, of which {up} of {wanted} run"})
-    if sheet.value("collector_health") == "UNHEALTHY" or sheet.value("collector_restarts"):
+    ill = sheet.value("collector_restarts") or sheet.value("collector_trouble")
+    if sheet.value("collector_health") == "UNHEALTHY" or ill:
         return Verdict("T2", "fail", "D2b")
     if kind == "remote":
         return Verdict("T2", "pass" if sheet.value("recorded") else "unknown")

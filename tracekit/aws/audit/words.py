@@ -60,8 +60,7 @@ WORDS: dict[str, Words] = {
     ),
     "D2b": Words(
         "warning",
-        "{svc}: collector {img} is {health}, {restarts} restarts, last reason '{reason}'; {recorded} of"
-        " {expected} expected traces came.",
+        "{svc}: collector {img} {ill}; {recorded} of {expected} expected traces came.",
         "Mend the collector before touching sampling.",
     ),
     "D2c": Words(
@@ -247,10 +246,8 @@ def values_of(sheet: Sheet, verdict: Verdict, extra: dict[str, Any]) -> dict[str
         "instrumented_by": sheet.value("instrumented_by") or "nothing visible",
         "td": sheet.value("workload") or f"task definition {sheet.value('task_definition') or 'unknown'}",
         "protocol": sheet.value("protocol") or "unknown",
-        "img": sheet.value("collector_image") or "unknown",
-        "health": sheet.value("collector_health") or "of unknown health",
-        "restarts": sheet.value("collector_restarts") or 0,
-        "reason": sheet.value("collector_reason") or "none given",
+        "img": sheet.value("collector_image") or sheet.value("endpoint") or "unknown",
+        "ill": _illness(sheet),
         "endpoint": sheet.value("endpoint") or "no endpoint variable is set",
         "role": sheet.value("role") or "the role",
         "refused": sheet.value("iam_refuses") or "",
@@ -280,6 +277,17 @@ def values_of(sheet: Sheet, verdict: Verdict, extra: dict[str, Any]) -> dict[str
         else "unknown",
     }
     return values | _of_gap(v, extra) | _of_edges(v) | extra
+
+
+def _illness(sheet: Sheet) -> str:
+    """Return how a collector is, and what its log tells of lost spans."""
+    health, restarts = sheet.value("collector_health"), sheet.value("collector_restarts") or 0
+    told = f"tells in its log of lost spans ({log})" if (log := sheet.value("collector_trouble")) else ""
+    if told and health != "UNHEALTHY" and not restarts:
+        return str(told)
+    reason = sheet.value("collector_reason") or "none given"
+    fallen = f"is {health or 'of unknown health'}, {restarts} restarts, last reason '{reason}'"
+    return f"{fallen}, and {told}" if told else fallen
 
 
 def _of_gap(v: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
