@@ -57,6 +57,11 @@ def test_jaegers_tags_count_only_where_they_are_probabilities():
     assert weights(traces) == ([10.0, 1, 1, 1, 1, 1], ["jaeger sampler", *["unknown"] * 5])
 
 
+def test_a_sample_rate_that_is_none_is_unknown():
+    traces = one_each(**{"attributes.SampleRate": [-4, 0.25, "inf", "many", 8]})
+    assert weights(traces) == ([1.0, 1, 1, 1, 8], [*["unknown"] * 4, "SampleRate"])
+
+
 def test_a_stronger_rung_wins_and_mixed_sources_are_told():
     traces = one_each(trace_state=["ot=th:c", None, None], **{"attributes.SampleRate": [99, 5, None]})
     assert weights(traces) == ([4.0, 5.0, 1.0], ["tracestate ot=th", "SampleRate", "unknown"])

@@ -229,9 +229,11 @@ def _by_state(read: Callable[[str], float | None], label: str) -> Callable[[Trac
 
 
 def _sample_rate(traces: TraceSet, _: Evidence) -> Shares | None:
-    """Refinery's and libhoney's rates: one in so many; 0 means 1 where this attribute comes from."""
-    rate = root_attribute(traces, "meta.refinery.final_sample_rate", "SampleRate")
-    return _all_of(np.maximum(_floats(rate), 1.0), "SampleRate") if rate.labels else None
+    """Refinery's and libhoney's rates: one in so many; 0 means 1 with this attribute, else below 1 is no rate."""
+    told = root_attribute(traces, "meta.refinery.final_sample_rate", "SampleRate")
+    rate = _floats(told)
+    weight = np.where(rate == 0, 1.0, np.where((rate >= 1) & (rate < np.inf), rate, np.nan))
+    return _all_of(weight, "SampleRate") if told.labels else None
 
 
 def _jaeger(traces: TraceSet, _: Evidence) -> Shares | None:
