@@ -13,30 +13,30 @@ SHOP = tk.TraceSet.from_spans(FRAME.assign(service_name="shop", kind="SERVER", s
 ANSWERS = (tk.latency, tk.errors, tk.service_graph, tk.critical_path)
 
 
+CASES = [
+    (SHOP, "no weights are known: figures describe the recorded traces, each counted once, and not all traffic"),
+    (SHOP.with_weights([4, 4, 4, 1]), "weights from given: figures describe all traffic, as good as 3 traces"),
+    (SHOP.with_weights(1), "weights from given: all are 1, every request left its trace, and figures describe all"),
+    (
+        tk.TraceSet.from_spans(FRAME.assign(start_ns=0, end_ns=5, trace_state=["ot=th:8", None, None, None])),
+        "the weight of 3 of 4 traces is unknown and counts as 1: figures describe neither",
+    ),
+    (
+        tk.TraceSet.from_spans(
+            FRAME.assign(
+                start_ns=0,
+                end_ns=5,
+                trace_state=["ot=th:8", None, None, None],
+                **{"attributes.SampleRate": [None, 4, 4, 4]},
+            )
+        ).with_weights("auto"),
+        "weights from 2 sources (3 from SampleRate, 1 from tracestate ot=th): figures describe all traffic",
+    ),
+]
+
+
 @pytest.mark.parametrize("answer", ANSWERS)
-@pytest.mark.parametrize(
-    ("traces", "text"),
-    [
-        (SHOP, "no weights are known: figures describe the recorded traces, each counted once, and not all traffic"),
-        (SHOP.with_weights([4, 4, 4, 1]), "weights from given: figures describe all traffic, as good as 3 traces"),
-        (SHOP.with_weights(1), "weights from given: all are 1, every request left its trace, and figures describe all"),
-        (
-            tk.TraceSet.from_spans(FRAME.assign(start_ns=0, end_ns=5, trace_state=["ot=th:8", None, None, None])),
-            "the weight of 3 of 4 traces is unknown and counts as 1: figures describe neither",
-        ),
-        (
-            tk.TraceSet.from_spans(
-                FRAME.assign(
-                    start_ns=0,
-                    end_ns=5,
-                    trace_state=["ot=th:8", None, None, None],
-                    **{"attributes.SampleRate": [None, 4, 4, 4]},
-                )
-            ).with_weights("auto"),
-            "weights from 2 sources (3 from SampleRate, 1 from tracestate ot=th): figures describe all traffic",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("traces", "text"), CASES)
 def test_every_weighted_answer_says_what_it_is_about(answer, traces, text):
     found = answer(traces)
     assert found.statement.startswith(text)
@@ -76,3 +76,20 @@ def test_a_block_says_nothing_about_weights_unless_it_is_told():
     by = ["service_name"]
     assert summarise([tabulate(SHOP, by)], by).statement == ""
     assert summarise([tabulate(SHOP, by)], by)._repr_html_().startswith("<p>Latency(1 groups, 4 spans)</p>")
+
+
+@pytest.mark.parametrize(("traces", "text"), CASES)
+def test_a_frame_of_the_path_says_what_it_is_about(traces, text):
+    path = tk.critical_path(traces)
+    frame = path.by("service_name")
+    assert frame.attrs["statement"] == path.statement
+    assert frame[frame["path_time_ns"] > 0].head(1).attrs["statement"].startswith(text), "it stays with what is kept"
+    bands = path.bands("service_name")
+    assert bands.statement == path.statement
+    assert text.replace("'", "&#x27;") in bands._repr_html_()
+
+
+def test_what_weighs_otherwise_says_otherwise():
+    both = tk.critical_path(SHOP).by("service_name"), tk.critical_path(SHOP.with_weights(3)).by("service_name")
+    assert both[0].attrs["statement"] != both[1].attrs["statement"]
+    assert list(both[0].columns) == list(both[1].columns), "no column of its own"

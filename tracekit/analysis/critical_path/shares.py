@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.cells import Sample, cells_of, population_of
-from tracekit.analysis.critical_path.intervals import limits, stacked
+from tracekit.analysis.critical_path.intervals import Spread, limits, mean_limits, stacked
 from tracekit.findings import Shown
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ BANDS = ((0.45, 0.55), (0.90, 0.95), (0.95, 0.99), (0.99, 1.0))
 
 
 @dataclass(frozen=True, repr=False)
-class Bands(Shown):
+class Bands(Weighted, Shown):
     """Path time by latency band.
 
     Parameters
@@ -34,6 +35,8 @@ class Bands(Shown):
     bands
         One row a band: ``band``, ``low_quantile`` and ``high_quantile`` as used, ``is_widened``, ``trace_count``,
         ``partial_count``, ``low_latency_ns``, ``high_latency_ns``, ``mean_latency_ns``, ``excess_ns``.
+    statement
+        What the weighted figures are about: where the weights came from, or that they are unknown.
 
     Examples
     --------
@@ -43,6 +46,7 @@ class Bands(Shown):
 
     table: pd.DataFrame
     bands: pd.DataFrame
+    statement: str = ""
 
     def __repr__(self) -> str:
         counts = zip(self.bands["band"], self.bands["trace_count"], strict=True)
@@ -50,7 +54,8 @@ class Bands(Shown):
 
     def _repr_html_(self) -> str:
         shown = self.table.groupby("band", sort=False).head(5) if len(self.table) else self.table
-        return "".join(frame.to_html(index=False, border=0) for frame in (self.bands, shown))
+        tables = "".join(frame.to_html(index=False, border=0) for frame in (self.bands, shown))
+        return f"{self.heading(repr(self))}{tables}"
 
 
 def shares(
@@ -78,7 +83,7 @@ def shares(
         with weights: ``share_ratio`` of all latency, ``presence_ratio`` of requests that wait for it, ``mean_ns``
         over all requests with ``mean_low_ns`` and ``mean_high_ns``; ``trace_count`` of requests with it on their
         path, ``partial_count`` of those whose traces are partial; ``typical_trace_id``, closest to the mean, and
-        ``largest_trace_id``.  Largest first.
+        ``largest_trace_id``.  Largest first.  ``attrs["statement"]`` says what the weighted figures are about.
 
     Raises
     ------
@@ -120,6 +125,8 @@ def shares(
     >>> found = critical_path(shop).by(("service_name", "callee_service"))
     >>> found[["service_name", "callee_service", "path_time_ns"]].to_numpy().tolist()
     [['ledger', None, 60], ['shop', 'ledger', 40]]
+    >>> found.attrs["statement"].partition(":")[0]
+    'no weights are known'
     """
     sample = Sample.of(path, cells_of(path, keys), population_of(path, with_partial=with_partial))
     cells, ids = sample.cells, np.array(path.source.trace_ids, object)
@@ -128,7 +135,9 @@ def shares(
     largest = sample.first(-cells.time_ns)
     table = table.assign(typical_trace_id=ids[sample.trace[typical]], largest_trace_id=ids[sample.trace[largest]])
     table = table[table["trace_count"] > 0]
-    return table.sort_values("path_time_ns", ascending=False, kind="stable", ignore_index=True)
+    found = table.sort_values("path_time_ns", ascending=False, kind="stable", ignore_index=True)
+    found.attrs["statement"] = path.statement
+    return found
 
 
 def _contributions(path: CriticalPath, sample: Sample, level: float) -> pd.DataFrame:
@@ -138,7 +147,7 @@ def _contributions(path: CriticalPath, sample: Sample, level: float) -> pd.DataF
     exact = np.zeros(groups, np.int64)
     np.add.at(exact, cells.group[inside], cells.time_ns[inside])
     means, whole = sample.means(cells.time_ns), sample.population.facts["mean_latency_ns"]
-    low, high = stacked([limits(blocks.means(sums), level) for _, sums in sample.sums(cells.time_ns)])
+    low, high = stacked([mean_limits(blocks, sums, level) for _, sums in sample.sums(cells.time_ns)])
     return cells.keys.assign(
         path_time_ns=exact,
         share_ratio=means / (whole or np.nan),
@@ -234,11 +243,14 @@ def bands(
         kept = whole[(table["trace_count"] > 0) | (base["trace_count"] > 0)]
         parts.append(kept.sort_values("mean_ns", ascending=False, kind="stable"))
     stacked_up = pd.concat(parts, ignore_index=True)
-    return Bands(stacked_up[["band", *stacked_up.columns.drop("band")]], about)
+    return Bands(stacked_up[["band", *stacked_up.columns.drop("band")]], about, path.statement)
 
 
 def _excess(sample: Sample, base: Sample, level: float) -> tuple[Array, Array]:
     """Return limits of what a band waits for beyond another, in draws of the same traces."""
-    pairs = zip(sample.sums(sample.cells.time_ns), base.sums(base.cells.time_ns), strict=True)
-    drawn = (sample.blocks.means(mine) - base.blocks.means(its) for (_, mine), (_, its) in pairs)
-    return stacked([limits(excess, level) for excess in drawn])
+    found = []
+    for (_, mine), (_, its) in zip(sample.sums(sample.cells.time_ns), base.sums(base.cells.time_ns), strict=True):
+        drawn = sample.blocks.means(mine) - base.blocks.means(its)
+        spread = Spread.of(sample.blocks.residuals(mine) - base.blocks.residuals(its))
+        found.append(limits(drawn, level, spread.freedom))
+    return stacked(found)

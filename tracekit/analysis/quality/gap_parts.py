@@ -48,7 +48,8 @@ class Series(NamedTuple):
     def between(self, low: int, high: int) -> Series:
         """Return some of the windows."""
         others = None if self.others is None else self.others[low:high]
-        return Series(*(column[low:high] for column in self[:4]), others)
+        start, end, requests, traces = (column[low:high] for column in self[:4])
+        return Series(start, end, requests, traces, others)
 
 
 def scopes(inputs: Inputs) -> dict[str, Series]:
