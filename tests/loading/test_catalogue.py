@@ -16,7 +16,7 @@ from otlp_made import SPAN, START, TRACE, attribute, counts, ids, line, lines, p
 
 from tracekit.errors import LoadError
 from tracekit.loading import read
-from tracekit.loading.building.ledger import CATALOGUE
+from tracekit.loading.building.catalogue import CATALOGUE
 from tracekit.loading.records.pull import JsonPull
 from tracekit.loading.store.store import save
 
@@ -31,6 +31,9 @@ ELSEWHERE = {
     "CARDINALITY": "a wide table of attributes: only analyses make one",
     "STORE_NEWER": "of stores, which are not read as bytes; tests/loading/test_store.py",
 }
+NEXT = re.compile(
+    r"; (if [^;]*, )?(ask|check|copy|export|fetch|get|give|have|log|look|mend|read (it|again|the)|unpack)\b[^;]*$"
+)
 
 
 @dataclass
@@ -319,6 +322,8 @@ def test_the_smallest_input_gives_the_row_of_its_code(code, tmp_path, monkeypatc
     assert row["action"] == case.action
     assert row["message"].startswith(f"{code} ")
     assert re.search(case.match, row["message"]), row["message"]
+    if row["severity"] != "info":
+        assert NEXT.search(row["message"]), f"what to do next is not said: {row['message']}"
     assert sum(one.code == code for one in rows) == 1, "the callback got it too"
     counts(traces)
 

@@ -281,11 +281,13 @@ def test_the_shape_of_traces_is_told_in_traces_and_spans():
     )
     messages = {row.code: row.message.split(": ", 1)[1] for row in traces.issues.itertuples()}
     assert messages == {
-        "PARENT_MISSING": "1 span: the parent is not in the data",
-        "PARENT_SELF": "1 span: its own parent",
-        "PARENT_CYCLE": "2 spans: each other's ancestors; cut at the earliest",
+        "PARENT_MISSING": "1 span: the parent is not in the data; read the sources of all services together,"
+        " or look for where spans are lost",
+        "PARENT_SELF": "1 span: its own parent; mend the instrumentation that names the parent",
+        "PARENT_CYCLE": "2 spans: each other's ancestors; cut at the earliest;"
+        " mend the instrumentation that names the parents",
         "MULTI_ROOT": "2 traces: several roots",
-        "NO_ROOT": "2 traces: no root",
+        "NO_ROOT": "2 traces: no root; read the source of the service where the traces begin, too",
     }
     severities = dict(zip(traces.issues["code"], traces.issues["severity"], strict=True))
     assert severities["PARENT_CYCLE"] == severities["PARENT_SELF"] == "error"

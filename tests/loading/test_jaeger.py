@@ -408,6 +408,7 @@ def test_warnings_are_issues():
     assert "Jaeger warns: trace too long" in found["message"].iloc[0]
     assert "clock skew adjustment disabled; the server altered the times" in found["message"].iloc[1]
     assert found["span_id"].tolist() == ["", f"{1:016x}"]
+    assert set(found["trace_id"]) == set(traces.trace_ids)
 
 
 def test_flags():

@@ -3,8 +3,8 @@
 import pytest
 
 from tracekit.errors import LoadError
+from tracekit.loading.building.catalogue import CATALOGUE
 from tracekit.loading.building.ledger import (
-    CATALOGUE,
     ROWS_PER_CODE,
     Ledger,
     Position,
@@ -30,7 +30,8 @@ def test_a_row_says_where_it_stands():
     ledger = Ledger("a.json")
     ledger.issue("ID_ZERO", "expected digits", at=AT, trace_id="ab", span_id="cd", field="traceId", raw=b'{"x": 1}')
     [row] = ledger.issues
-    assert row.message == "ID_ZERO a.json:12 (byte 345) trace ab span cd: expected digits"
+    remedy = CATALOGUE["ID_ZERO"].remedy
+    assert row.message == f"ID_ZERO a.json:12 (byte 345) trace ab span cd: expected digits; {remedy}"
     assert row[:8] == ("ID_ZERO", "error", 12, 345, "ab", "cd", "traceId", row.message)
     assert row.raw_excerpt == '{"x": 1}'
 
@@ -50,8 +51,23 @@ def test_an_issue_without_a_code_of_the_catalogue_is_a_mistake():
 
 
 def test_the_catalogue_uses_the_words_of_the_schema():
-    assert {severity for severity, _ in CATALOGUE.values()} == set(SEVERITIES)
-    assert all(meaning for _, meaning in CATALOGUE.values())
+    assert {code.severity for code in CATALOGUE.values()} == set(SEVERITIES)
+    assert all(code.meaning for code in CATALOGUE.values())
+
+
+def test_a_row_ends_with_what_to_do_where_there_is_something_to_do():
+    ledger = Ledger("a.json")
+    ledger.issue("DUR_ABSURD", "1 span: longer than 30 days")
+    ledger.tally("ENUM_BAD", "kind 99", Position(2, 9), 3)
+    ledger.close()
+    ledger.issue("TIME_ZERO", "kept so", severity="info")
+    ledger.issue("ENC_INVALID_UTF8", "get it again", action="aborted")
+    assert [issue.message for issue in ledger.issues] == [
+        "DUR_ABSURD a.json: 1 span: longer than 30 days; check what sets the end",
+        "ENUM_BAD a.json:2 (byte 9): kind 99; 3 times, this is the first; mend the writer",
+        "TIME_ZERO a.json: kept so",
+        "ENC_INVALID_UTF8 a.json: get it again",
+    ]
 
 
 def test_strict_raises_for_errors_and_for_what_is_left_out_and_for_nothing_else():
@@ -60,7 +76,7 @@ def test_strict_raises_for_errors_and_for_what_is_left_out_and_for_nothing_else(
     ledger.issue("ID_ZERO", "of a parent", severity="warn")
     ledger.tally("ID_64BIT", "padded", AT)
     ledger.close()
-    with pytest.raises(LoadError, match=r"^JSON_SYNTAX a\.json:12 \(byte 345\): no JSON$") as caught:
+    with pytest.raises(LoadError, match=r"^JSON_SYNTAX a\.json:12 \(byte 345\): no JSON; mend .*$") as caught:
         ledger.quarantine("JSON_SYNTAX", "no JSON", at=AT)
     assert (caught.value.code, caught.value.source, caught.value.record) == ("JSON_SYNTAX", "a.json", 12)
     with pytest.raises(LoadError, match="CONTAINER_BOMB"):
@@ -117,9 +133,10 @@ def test_dialects_and_other_signals_are_told_once_with_their_counts():
     ledger.skip("logs", 4)
     ledger.close()
     rows = issues_frame([ledger]).set_index("message")["issue_count"].to_dict()
+    skipped = f"which were skipped; {CATALOGUE['SIGNAL_MIXED'].remedy}"
     assert rows == {
-        "SIGNAL_MIXED a.json: expected traces only, found 1 record of metrics, which were skipped": 1,
-        "SIGNAL_MIXED a.json: expected traces only, found 4 records of logs, which were skipped": 4,
+        f"SIGNAL_MIXED a.json: expected traces only, found 1 record of metrics, {skipped}": 1,
+        f"SIGNAL_MIXED a.json: expected traces only, found 4 records of logs, {skipped}": 4,
         "DIALECT a.json: converted: enum_names (1), snake_case (3)": 4,
     }
     assert ledger.row()["dialects"] == "enum_names=1 snake_case=3"

@@ -903,7 +903,9 @@ def test_strict_raises_at_the_first_bad_document():
 def test_trace_ids_that_disagree():
     traces = load(answer(segment(trace_id=TRACE[:-1] + "0")))
     assert traces.spans["trace_id"].tolist() == [HEX[:-1] + "0"]
-    message = traces.issues.set_index("code").loc["XR_TRACE_MISMATCH", "message"]
+    issue = traces.issues.set_index("code").loc["XR_TRACE_MISMATCH"]
+    message = issue["message"]
+    assert issue["trace_id"] == HEX[:-1] + "0"
     assert f"expected the trace {TRACE} that it came in, found {TRACE[:-1]}0; the document wins" in message
 
 

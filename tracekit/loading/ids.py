@@ -94,6 +94,30 @@ def parse_span_id(text: object, *, pad: bool = False) -> Id:
     return _span(text, pad) if isinstance(text, str) and len(text) <= _LONGEST else _no_id(text)
 
 
+def as_told(text: object, *, pad: bool = False) -> str:
+    """Return a trace id as issues and frames spell it, its first 40 characters where it is none.
+
+    Parameters
+    ----------
+    text
+        The value found in the file.
+    pad
+        Accept fewer than 32 digits (leading zeros stripped).
+
+    Returns
+    -------
+    str
+        32 hex digits, or what was found.
+
+    Examples
+    --------
+    >>> as_told("1-58406520-a006649127e371903a2de979"), as_told("trace of mine"), as_told(None)
+    ('58406520a006649127e371903a2de979', 'trace of mine', '')
+    """
+    found = parse_trace_id(text, pad=pad).value
+    return f"{found:032x}" if found else str(text or "")[:40]
+
+
 def packed(texts: Sequence[str], digits: int, *, may_be_zero: bool = False) -> bytes:
     """Return many ids of exactly so many hex digits as bytes, all at once.
 

@@ -21,7 +21,8 @@ from tracekit.columns import (
 )
 from tracekit.forest import Forest, grow
 from tracekit.frames import hexes
-from tracekit.loading.building.ledger import CATALOGUE, NOWHERE, Ledger, Position, issues_frame, sources_frame
+from tracekit.loading.building.catalogue import CATALOGUE
+from tracekit.loading.building.ledger import NOWHERE, Ledger, Position, issues_frame, sources_frame
 from tracekit.loading.building.pool import mix
 from tracekit.loading.time_units import UnitVote, odd_ones, scaled
 from tracekit.schema import ParentState, Quality
@@ -188,7 +189,7 @@ def say(
 ) -> None:
     """Write one issue for so many spans, one of them as the example."""
     what = "trace" if code in {"MULTI_ROOT", "NO_ROOT"} else "span"
-    message = f"{count:,} {what}{'s' * (count != 1)}: {CATALOGUE[code][1]}"
+    message = f"{count:,} {what}{'s' * (count != 1)}: {CATALOGUE[code].meaning}"
     ledger.issue(code, message, at=at, action=action, trace_id=trace_id, span_id=span_id, count=count)
 
 

@@ -13,84 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from tracekit.errors import LoadError
+from tracekit.loading.building.catalogue import CATALOGUE
 from tracekit.schema import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# code: (severity, what it means)
-CATALOGUE: dict[str, tuple[str, str]] = {
-    "FILE_EMPTY": ("error", "the source has no bytes"),
-    "FILE_BLANK": ("error", "the source is white space"),
-    "FILE_HTML": ("error", "the source is a web page, not trace data"),
-    "API_BAD_BODY": ("error", "an API answer without its required member"),
-    "API_ERROR_JSON": ("error", "the source is an error answer of an API"),
-    "CONTAINER_MISLABELLED": ("info", "the extension and the content disagree; the content was believed"),
-    "CONTAINER_TRUNCATED": ("error", "the compressed stream ends early"),
-    "CONTAINER_DAMAGED": ("error", "the compressed stream is damaged"),
-    "CONTAINER_BOMB": ("error", "decompressed size or ratio beyond the cap"),
-    "ENC_BOM": ("info", "byte order mark skipped"),
-    "ENC_UTF16": ("info", "UTF-16 converted"),
-    "ENC_INVALID_UTF8": ("error", "bytes that are not UTF-8"),
-    "ENC_NUL": ("warn", "NUL bytes"),
-    "ENC_SURROGATE": ("warn", "unpaired surrogates replaced by U+FFFD"),
-    "JSON_SYNTAX": ("error", "not JSON"),
-    "JSON_TRUNCATED_TAIL": ("warn", "the last record is cut: a live or cut file"),
-    "JSON_TRUNCATED_DOC": ("error", "the document is cut"),
-    "JSON_TRAILING": ("error", "something follows the document"),
-    "JSON_CONCAT": ("info", "several documents in one source"),
-    "JSON_TOO_DEEP": ("error", "nested deeper than 200 levels"),
-    "JSON_HUGE": ("error", "one value larger than the cap"),
-    "JSON_BIG_INT": ("warn", "an integer beyond 64 bits; its digits are kept"),
-    "JSON_NONFINITE": ("info", "NaN or Infinity"),
-    "JSON_DUP_KEY": ("warn", "a member twice in one object"),
-    "TEXT_PREFIX": ("info", "a log prefix before the JSON was skipped"),
-    "SIGNAL_MIXED": ("warn", "records of another signal were skipped"),
-    "FORMAT_UNKNOWN": ("error", "JSON, but of no known shape"),
-    "DIALECT": ("info", "a dialect of the format was converted"),
-    "ID_BAD_LENGTH": ("error", "an id of the wrong length"),
-    "ID_ZERO": ("error", "an id of zeros"),
-    "ID_NOT_HEX": ("error", "an id that is not hexadecimal"),
-    "ID_HEX_AS_BASE64": ("warn", "hex that was read as base64; turned back"),
-    "ID_64BIT": ("info", "a 64-bit trace id, padded"),
-    "DUP_IDENTICAL": ("info", "the same span again, merged"),
-    "DUP_SUPERSEDED": ("info", "an unfinished record replaced by the finished one"),
-    "DUP_CONFLICT": ("warn", "the same ids with different content; all kept"),
-    "PARENT_MISSING": ("warn", "the parent is not in the data"),
-    "PARENT_SELF": ("error", "its own parent"),
-    "PARENT_CYCLE": ("error", "each other's ancestors; cut at the earliest"),
-    "MULTI_ROOT": ("info", "several roots"),
-    "NO_ROOT": ("warn", "no root"),
-    "CHILD_OUTSIDE_PARENT": ("info", "outside the time of the parent"),
-    "TIME_ZERO": ("warn", "start time zero or absent"),
-    "TIME_MISSING_END": ("warn", "no end time"),
-    "DUR_NEGATIVE": ("warn", "ends before it starts; left out of latency statistics"),
-    "DUR_ZERO": ("info", "zero duration; valid"),
-    "DUR_ABSURD": ("warn", "longer than 30 days"),
-    "TIME_UNIT": ("error", "times that are not nanoseconds"),
-    "TIME_FUTURE": ("warn", "starts more than a day from now"),
-    "TIME_STRING": ("warn", "a time given as text"),
-    "TIME_PRECISION_LOST": ("info", "nanoseconds written as a JSON number: rounded to 256 ns"),
-    "ENUM_BAD": ("warn", "a value outside its enumeration"),
-    "ATTR_BAD": ("warn", "an attribute that is not well formed"),
-    "XR_DOC_NOT_JSON": ("error", "a segment document that does not parse"),
-    "XR_TRACE_MISMATCH": ("warn", "segment and trace disagree on the trace id"),
-    "XR_CAUSE_DANGLING": ("warn", "a cause that refers to no exception of the trace"),
-    "XR_NO_END": ("warn", "neither end_time nor in_progress"),
-    "XR_LIMIT_EXCEEDED": ("warn", "X-Ray stopped adding segments to the trace"),
-    "XR_UNPROCESSED": ("warn", "trace ids that X-Ray did not process"),
-    "XR_NAMESPACE_UNKNOWN": ("warn", "a namespace other than aws and remote"),
-    "XR_SUMMARIES_ONLY": ("error", "trace summaries: there are no spans in them"),
-    "PAGE_TOKEN_LOOP": ("error", "the same page token twice"),
-    "CARDINALITY": ("warn", "more distinct names than a reader can use"),
-    "SOURCE_WARNING": ("info", "a warning that the source carries"),
-    "STORE_NEWER": ("error", "written by a newer version"),
-    "STORE_BROKEN": ("error", "a store with parts missing or damaged"),
-    "PATH_MISSING": ("error", "no such file"),
-    "PATH_DENIED": ("error", "the file may not be read"),
-    "PATH_SPECIAL": ("error", "not a regular file"),
-    "PATH_LOOP": ("error", "a loop of symbolic links"),
-}
 
 EXCERPT_CHARACTERS = 500
 ROWS_PER_CODE = 1000  # beyond it one row stands for the rest, with their count
@@ -198,8 +125,12 @@ class Ledger:
         raw: bytes | str = "",
         count: int = 1,
     ) -> None:
-        """Write one issue down; the counts of spans stay as they are."""
-        severity = severity or CATALOGUE[code][0]
+        """Write one issue down, with what to do next; the counts of spans stay as they are.
+
+        A message on a source that could not be read says that itself; on what is in order there is nothing to do.
+        """
+        severity = severity or CATALOGUE[code].severity
+        remedy = "" if severity == "info" or action == "aborted" else CATALOGUE[code].remedy
         where = f":{at.record} (byte {at.offset})" if at.record else ""
         names_ids = f" trace {trace_id}" * bool(trace_id) + f" span {span_id}" * bool(span_id)
         row = Issue(
@@ -210,7 +141,7 @@ class Ledger:
             trace_id,
             span_id,
             field,
-            f"{code} {self.uri}{where}{names_ids}: {message}",
+            f"{code} {self.uri}{where}{names_ids}: {message}{'; ' * bool(remedy)}{remedy}",
             excerpt(raw),
             action,
             count,

@@ -27,6 +27,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.building.builder import Event
+from tracekit.loading.ids import as_told
 from tracekit.loading.jaeger.ids import Ids, references
 from tracekit.loading.jaeger.values import tag_pairs
 from tracekit.loading.loader import Loader
@@ -137,15 +138,14 @@ def _trace(trace: dict[str, Any], at: Position, builder: Builder, ids: Ids) -> N
         for key, process in (processes.items() if isinstance(processes, dict) else ())
     }
     name = trace.get("traceID")
-    _warnings(trace.get("warnings"), at, builder, str(name or ""), "")
+    told = as_told(name, pad=True)
+    _warnings(trace.get("warnings"), at, builder, told, "")
     starts = [span.get("startTime") for span in spans if isinstance(span, dict)]
     numbers = [start for start in starts if isinstance(start, (int, float))]
     counts_from_zero = bool(numbers) and max(numbers) < NO_DATE
     if counts_from_zero:
         message = "expected dates, found times that count from zero; kept so, and 0 is a time"
-        builder.ledger.issue(
-            "TIME_ZERO", message, at=at, severity="info", trace_id=str(name or "")[:40], field="startTime"
-        )
+        builder.ledger.issue("TIME_ZERO", message, at=at, severity="info", trace_id=told, field="startTime")
     for span in spans:
         _span(span, at, builder, ids, resources, name, keeps_zero=counts_from_zero)
 

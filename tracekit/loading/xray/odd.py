@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.building.builder import Link
 from tracekit.loading.building.pool import canonical_json
-from tracekit.loading.ids import parse_span_id, parse_trace_id
+from tracekit.loading.ids import as_told, parse_span_id, parse_trace_id
 from tracekit.loading.xray.segment import LATEST_S, NS_DIGITS, OddSegment, Segment
 from tracekit.schema import Origin, Quality, Relation
 
@@ -47,7 +47,7 @@ class Odd:
         """Tell of a document that disagrees with what it came in; the document wins."""
         message = f"expected {expected}, found {found[:40]}; the document wins"
         self._builder.ledger.issue(
-            "XR_TRACE_MISMATCH", message, at=at, trace_id=part.trace_id or "", span_id=part.id[:16], field=field
+            "XR_TRACE_MISMATCH", message, at=at, trace_id=as_told(part.trace_id), span_id=part.id[:16], field=field
         )
 
     def parent(self, root: Segment, at: Position) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tracekit.loading.ids import parse_trace_id
+from tracekit.loading.ids import as_told, parse_trace_id
 from tracekit.loading.loader import Loader
 from tracekit.loading.xray.documents import Documents, excerpt, listed
 from tracekit.loading.xray.fast import Scanner
@@ -172,8 +172,7 @@ class _Reader:
             if f"unprocessed {trace_id}" not in self._told:
                 self._told.add(f"unprocessed {trace_id}")
                 message = f"X-Ray did not process {trace_id!r:.50} and says not why; ask for it again"
-                found = parse_trace_id(trace_id).value
-                where = f"{found:032x}" if found else str(trace_id)[:40]
+                where = as_told(trace_id)
                 ledger.issue("XR_UNPROCESSED", message, at=at, trace_id=where, field="UnprocessedTraceIds")
                 ledger.incomplete("X-Ray left trace ids unprocessed")
         status = record.get("RetrievalStatus")
@@ -204,8 +203,7 @@ class _Reader:
     def _trace(self, trace: dict[str, Any], at: Position) -> tuple[str, str]:
         """Say what X-Ray says of a trace as a whole; return its id, and how issues spell it."""
         name = str(trace.get("Id") or "")
-        found = parse_trace_id(name)
-        where = f"{found.value:032x}" if found.value else name[:40]
+        found, where = parse_trace_id(name), as_told(name)
         is_limited = trace.get("LimitExceeded") is True
         if found.value:
             self._builder.fact(
