@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.sampling.boosts import beside, boosted_windows, boosts_of, in_words
+from tracekit.analysis.sampling.partial_windows import covered_windows
 from tracekit.analysis.sampling.verdicts import needs, speak, worst
 from tracekit.analysis.sampling.words import about, factors, number, percent, times
 from tracekit.findings import Estimate
@@ -46,7 +47,8 @@ def configured_rate(inputs: Inputs) -> list[Finding]:
     Notes
     -----
     Fixed rate: N p with variance N p (1 - p).  Reservoir: ``stats.second_reservoir.expected_kept`` for each window,
-    processes taken as equal and arrivals as even within a window; bursts make the expectation too high.  OpenTelemetry
+    processes taken as equal and arrivals as even within a window; bursts make the expectation too high.  The
+    first and the last window count by the share that the traces cover (``partial_windows``).  OpenTelemetry
     samplers fill a token bucket instead (``stats.token_bucket``).  A central reservoir is taken as divided evenly,
     which X-Ray does not promise.  A rule with a boost is judged by the windows outside its boosts (``boosts``), and
     fails too where a boost keeps more than its ``MaxRate``.  Source: the SDKs' samplers; measured size 2 to 5 %.
@@ -162,15 +164,23 @@ def _windows(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> pd.DataFram
         found = table.groupby("start_ns")[["requests", "traces"]].sum().reset_index()
     else:
         found = table[["requests", "traces"]].reset_index(drop=True)
-    mean, variance = expected_kept(
-        np.round(found["requests"].to_numpy()),
-        rule.quota,
-        rule.rate,
-        seconds=max(round(window or 1), 1),
-        processes=1 if rule.is_shared else parties,
-        kind="bucket" if kind == "bucket" else "epoch",
-    )
-    return found.assign(mean=mean, variance=variance)
+    length = np.full(len(found), max(round(window or 1), 1))
+    if "start_ns" in found:
+        covered = covered_windows(inputs).reindex(found["start_ns"]).fillna(1.0)
+        found["requests"] *= covered["request_ratio"].to_numpy()
+        length = np.maximum(np.round(length * covered["covered_ratio"].to_numpy()), 1).astype(np.int64)
+    found = found.assign(mean=0.0, variance=0.0, covered_s=length)
+    for seconds in np.unique(length):
+        some = length == seconds
+        found.loc[some, "mean"], found.loc[some, "variance"] = expected_kept(
+            np.round(found.loc[some, "requests"].to_numpy()),
+            rule.quota,
+            rule.rate,
+            seconds=int(seconds),
+            processes=1 if rule.is_shared else parties,
+            kind="bucket" if kind == "bucket" else "epoch",
+        )
+    return found
 
 
 def _one(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> Finding:
@@ -225,7 +235,10 @@ def _say(
     )  # fmt: skip
     evidence = evidence if boosts is None or not len(boosts) else pd.concat([evidence, boosts], ignore_index=True)
     remedy = {"fail": "Follow the traces from the exporter to the backend before touching the rule."}.get(status, "")
-    assumed = ("requests arrive evenly within a window", "processes share the traffic evenly", *inputs.caveats)
+    assumed = ["requests arrive evenly within a window", "processes share the traffic evenly", *inputs.caveats]
+    if "start_ns" in table and len(part := table[table["covered_s"] < table["covered_s"].max()]):
+        seconds = " and ".join(f"{covered} s" for covered in part["covered_s"])
+        assumed.append(f"the recording covers {seconds} of its first or last window of {table['covered_s'].max()} s")
     estimate = Estimate(value, "times", low, high, kept)
     return speak(
         CHECK, status, base + ends[status], inputs, evidence, estimate=estimate, assumptions=assumed, remedy=remedy
