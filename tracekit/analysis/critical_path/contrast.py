@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tracekit.analysis.critical_path.factors import FACTORS, Means, split
-from tracekit.analysis.critical_path.intervals import limits
+from tracekit.analysis.critical_path.intervals import Spread, limits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracekit.analysis.critical_path.cells import Cells, Sample
     from tracekit.columns import Array
 
@@ -66,7 +68,7 @@ def contrast(this: Sample, other: Sample, *, level: float) -> Contrast:
     mean, others = (Means(*(side.means(value) for value in _values(side.cells))) for side in sides)
     groups, drawn_whole = len(this.cells.keys), np.zeros(len(this.blocks.counts))
     low, high = np.empty((2, groups, 1 + len(FACTORS)))
-    p_value = np.empty(groups)
+    p_value, whole_residuals = np.empty(groups), [np.zeros(len(side.blocks.size)) for side in sides]
     sums = [side.sums(value) for side in sides for value in _values(side.cells)]
     for chunk in zip(*sums, strict=True):
         rows = chunk[0][0]
@@ -77,10 +79,15 @@ def contrast(this: Sample, other: Sample, *, level: float) -> Contrast:
         ]
         change = _change(*drawn)
         drawn_whole += change[0].sum(axis=0)
+        times = [blocks[0], blocks[3]]
+        residuals = [side.blocks.residuals(sums) for side, sums in zip(sides, times, strict=True)]
+        spread = _both(residuals)
         for at, values in enumerate(change):
-            low[rows, at], high[rows, at] = limits(values, level)
-        p_value[rows] = _p_values(this, other, blocks[0], blocks[3])
-    (whole_low,), (whole_high,) = limits(drawn_whole[None], level)
+            low[rows, at], high[rows, at] = limits(values, level, spread.freedom)
+        p_value[rows] = _p_values(this, other, times, spread)
+        whole_residuals = [so_far + more.sum(axis=0) for so_far, more in zip(whole_residuals, residuals, strict=True)]
+    whole_spread = _both([residual[None] for residual in whole_residuals])
+    (whole_low,), (whole_high,) = limits(drawn_whole[None], level, whole_spread.freedom)
     whole = (float(whole_low), float(whole_high))
     return Contrast(mean, others, np.stack(_change(mean, others), axis=-1), low, high, p_value, whole)
 
@@ -95,7 +102,13 @@ def _change(this: Means, other: Means) -> tuple[Array, ...]:
     return (other.time - this.time, *split(this, other))
 
 
-def _p_values(this: Sample, other: Sample, *sums: Array) -> Array:
+def _both(residuals: Sequence[Array]) -> Spread:
+    """Return the spread of a difference between two independent sides."""
+    this, other = (Spread.of(side) for side in residuals)
+    return Spread(this.square + other.square, this.fourth + other.fourth)
+
+
+def _p_values(this: Sample, other: Sample, sums: Sequence[Array], spread: Spread) -> Array:
     """Return the p values of the differences of the mean own times, given their sums by block.
 
     Welch's t on sums by block, with as many degrees of freedom as blocks that the variance effectively rests on, less
@@ -104,19 +117,12 @@ def _p_values(this: Sample, other: Sample, *sums: Array) -> Array:
     from scipy.special import gammaln  # noqa: PLC0415 - half as slow to import as the rest of tracekit
     from scipy.stats import t  # noqa: PLC0415 - likewise
 
-    difference, either, square, fourth = np.zeros((4, len(sums[0])))
-    for sign, side, sums_of in zip((-1, 1), (this, other), sums, strict=True):
-        size = side.blocks.size
-        mean = sums_of.sum(axis=1) / size.sum()
-        residual = (sums_of - mean[:, None] * size) / size.sum()
-        square += (residual**2).sum(axis=1) * len(size) / max(len(size) - 1, 1)
-        fourth += (residual**4).sum(axis=1)
-        difference += sign * mean
-        either += np.abs(mean)
+    means = [found.sum(axis=1) / side.blocks.size.sum() for side, found in zip((this, other), sums, strict=True)]
+    difference, either = means[1] - means[0], np.abs(means[0]) + np.abs(means[1])
     counts = np.array([this.trace_count, other.trace_count])
     rarest = 2 * np.exp((gammaln(counts + 1)).sum() - gammaln(counts.sum() + 1))
-    spread, effective = np.sqrt(square), np.divide(square**2, fourth, out=np.ones(len(fourth)), where=fourth > 0)
-    score = np.divide(np.abs(difference), spread, out=np.full(len(spread), np.inf), where=spread > 0)
-    found = 2 * t.sf(score, np.maximum(effective - 1, 1e-3))
+    error = np.sqrt(spread.square)
+    score = np.divide(np.abs(difference), error, out=np.full(len(error), np.inf), where=error > 0)
+    found = 2 * t.sf(score, np.maximum(spread.freedom, 1e-3))
     found = np.where(np.abs(difference) <= _ROUNDING * either, 1.0, np.clip(found, min(rarest, 1.0), 1.0))
     return np.where(counts.min() < 2, np.nan, found)  # noqa: PLR2004 - one trace has no spread

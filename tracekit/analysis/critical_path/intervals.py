@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _BLOCKS = 400
 _CELLS = 1 << 19
+_LEAST_FREEDOM = 0.5  # all draws lie within such limits
 
 
 class Blocks(NamedTuple):
@@ -93,8 +94,50 @@ class Blocks(NamedTuple):
         """Return the drawn means, groups by draws, of sums by block."""
         return np.asarray(sums @ self.counts.T / (self.counts @ self.size))
 
+    def residuals(self, sums: Array) -> Array:
+        """Return by how much every block moves the mean of each group; rows add up to 0."""
+        total = self.size.sum()
+        mean = np.divide(sums.sum(axis=1), total, out=np.zeros(len(sums)), where=total > 0)
+        return (sums - mean[:, None] * self.size) / (total if total > 0 else 1.0)
 
-def limits(drawn: Array, level: float) -> tuple[Array, Array]:
+
+class Spread(NamedTuple):
+    """How far means may be off, and on how many blocks that figure rests; one entry a group.
+
+    Parameters
+    ----------
+    square
+        Variances.
+    fourth
+        Sums of fourth powers of residuals.  Both add where what is compared is independent.
+
+    Examples
+    --------
+    Eight blocks that differ alike say more than one that differs from seven:
+
+    >>> alike, alone = Spread.of(np.array([[1.0, -1] * 4])), Spread.of(np.array([[7.0] + [-1] * 7]))
+    >>> alike.freedom.round(1).item(), alone.freedom.round(1).item()
+    (9.4, 0.7)
+    """
+
+    square: Array
+    fourth: Array
+
+    @classmethod
+    def of(cls, residuals: Array) -> Spread:
+        """Return the spread of residuals, groups by blocks."""
+        blocks = residuals.shape[1]
+        square = (residuals**2).sum(axis=1) * blocks / max(blocks - 1, 1)
+        return cls(square, (residuals**4).sum(axis=1))
+
+    @property
+    def freedom(self) -> Array:
+        """Degrees of freedom: the blocks that the variance effectively rests on, less one."""
+        effective = np.divide(self.square**2, self.fourth, out=np.ones(len(self.fourth)), where=self.fourth > 0)
+        return np.asarray(effective - 1)
+
+
+def limits(drawn: Array, level: float, freedom: Array) -> tuple[Array, Array]:
     """Return the percentile limits of every row of draws.
 
     Parameters
@@ -103,21 +146,33 @@ def limits(drawn: Array, level: float) -> tuple[Array, Array]:
         Float64, rows by draws.
     level
         Confidence level.
+    freedom
+        Degrees of freedom of each row, see ``Spread``.
 
     Returns
     -------
     tuple of numpy.ndarray
         Low and high, one a row; NaN where a draw is NaN.
 
+    Notes
+    -----
+    Expanded percentiles (Hesterberg 2015): so far out in the draws as Student's t lies out in the normal distribution.
+    Plain percentiles of 30 clusters with a long tail hold a mean 88 times of 100 where they say 95.
+
     Examples
     --------
-    >>> limits(np.arange(101.0)[None], 0.5)
-    (array([25.]), array([75.]))
+    >>> draws = np.arange(101.0)[None]
+    >>> limits(draws, 0.9, np.array([1000.0])), limits(draws, 0.9, np.array([4.0]))
+    ((array([4.]), array([96.])), (array([1.]), array([99.])))
     """
+    from scipy.special import ndtr, stdtrit  # noqa: PLC0415 - half as slow to import as the rest of tracekit
+
     ordered = np.sort(drawn, axis=1)
-    cut = int(np.floor((1 - level) / 2 * (drawn.shape[1] - 1)))
-    missing = np.isnan(ordered[:, -1])  # NaN sorts last
-    return np.where(missing, np.nan, ordered[:, cut]), np.where(missing, np.nan, ordered[:, -1 - cut])
+    tail = ndtr(-stdtrit(np.maximum(freedom, _LEAST_FREEDOM), (1 + level) / 2))
+    cut = np.floor(tail * (drawn.shape[1] - 1)).astype(np.int64)
+    rows, missing = np.arange(len(ordered)), np.isnan(ordered[:, -1])  # NaN sorts last
+    low, high = ordered[rows, cut], ordered[rows, -1 - cut]
+    return np.where(missing, np.nan, low), np.where(missing, np.nan, high)
 
 
 def bootstrap_means(
@@ -155,8 +210,8 @@ def bootstrap_means(
 
     Notes
     -----
-    Percentile bootstrap over clusters (Efron 1979), in ``Blocks``.  With few clusters or long tails percentile limits
-    are too narrow.
+    Percentile bootstrap over clusters (Efron 1979), in ``Blocks``, wider the fewer clusters the variance rests on: see
+    ``limits``.
 
     Examples
     --------
@@ -167,7 +222,20 @@ def bootstrap_means(
     blocks = Blocks.of(size, draws=draws, seed=seed)
     order = np.argsort(group, kind="stable")
     parts = blocks.sums(group[order], cluster[order], value[order], groups)
-    return stacked([limits(blocks.means(sums), level) for _, sums in parts])
+    return stacked([mean_limits(blocks, sums, level) for _, sums in parts])
+
+
+def mean_limits(blocks: Blocks, sums: Array, level: float) -> tuple[Array, Array]:
+    """Return low and high of the means of sums by block.
+
+    Examples
+    --------
+    >>> blocks = Blocks.of(np.ones(4))
+    >>> low, high = mean_limits(blocks, np.array([[0.0, 10, 0, 10]]), 0.95)
+    >>> low.tolist(), high.tolist()
+    ([0.0], [10.0])
+    """
+    return limits(blocks.means(sums), level, Spread.of(blocks.residuals(sums)).freedom)
 
 
 def stacked(parts: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
