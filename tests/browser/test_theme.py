@@ -5,10 +5,8 @@ import json
 import chromium
 import pytest
 
-import tracekit as tk
 from tracekit.views.charts import HEAT, repainted
 from tracekit.views.colours import DARK, LIGHT
-from tracekit.views.waterfall.waterfall import encoded, trace_payload
 
 pytestmark = pytest.mark.browser
 COPIED = """const copy = document.createElement('canvas');
@@ -56,16 +54,6 @@ WAYS = {
     "hidden for long": HIDDEN_FOR_LONG,
     "sheet comes late": SHEET_COMES_LATE,
 }
-
-
-@pytest.fixture(scope="module")
-def drawn():
-    """What the four views draw."""
-    _, during = tk.load_sample("checkout-regression")
-    heat, flame = tk.plot(tk.timeline(during), kind="heat"), tk.plot(tk.critical_path(during).flame())
-    graph = tk.plot(tk.service_graph(during)).graph
-    trace = encoded(trace_payload(during, during.summary["duration_ns"].idxmax()))
-    return chromium.buffer(trace), graph, heat.payload, flame.payload
 
 
 def spot(flame):

@@ -507,3 +507,19 @@ def test_two_traces_in_one_view(visit):
     assert "10.0 µs, was 0 ns" in page.locator(".tkw-det").inner_text()
     row_of(page, "send").click()
     assert "0000000000000004" in page.locator(".tkw-det").inner_text()
+
+
+def test_in_a_narrow_column_the_name_is_read_before_what_became_of_it(visit):
+    now, before = (
+        TraceSet.from_spans(frame_of([("1", None, "shop", "POST /pay", 0, end, "UNSET")], trace_id))
+        for trace_id, end in (("a1", 900), ("b2", 100))
+    )
+    payload, _ = compared_payload(now, now.trace_ids[0], before, before.trace_ids[0])
+    visit.page.set_viewport_size({"width": 420, "height": 600})
+    page = mount(visit, payload)
+    row = page.locator(".tkw-row").first
+    name, note = (row.locator(part).bounding_box() for part in (".tkw-nm", ".tkw-mark.soft"))
+    assert name["x"] < note["x"]
+    label = row.locator(".tkw-lab").bounding_box()
+    assert name["x"] + name["width"] <= label["x"] + label["width"]
+    assert page.locator(".tkw-head b").evaluate("title => getComputedStyle(title).textOverflow") == "ellipsis"

@@ -324,3 +324,26 @@ def test_a_buffer_at_an_odd_address_can_be_read(visit):
     assert visit.page.evaluate(script, data) == "x"
     attempt = "() => { try { M.decode(new Uint8Array(8)) } catch (reason) { return reason.message } }"
     assert visit.page.evaluate(attempt) == "expected a TKW1 buffer"
+
+
+def test_rows_have_three_heights(page):
+    rows = page.locator(".tkw-row:visible")
+    page.locator(".tkw-scroll").focus()
+    for height in (22, 28, 18, 22):
+        boxes = [rows.nth(k).bounding_box() for k in range(3)]
+        assert [round(box["height"]) for box in boxes] == [height] * 3
+        assert sorted(round(box["y"] - min(b["y"] for b in boxes)) for box in boxes) == [0, height, 2 * height]
+        bar = rows.first.locator(".tkw-b").bounding_box()
+        row = rows.first.bounding_box()
+        assert bar["y"] + 5.5 == pytest.approx(row["y"] + height / 2, abs=1)  # in the middle
+        press(page, "r")
+
+
+def test_a_row_that_stood_at_the_top_stays_there_in_another_height(visit):
+    page = mount(visit, trace_payload(long_trace(), "0000"))
+    page.evaluate("() => { W.scroll.scrollTop = 22 * 500 }")
+    settle(page)
+    page.locator(".tkw-scroll").focus()
+    press(page, "r")
+    assert state(page, "scroll.scrollTop") == 28 * 500
+    assert f"op {500}" in labels(page)

@@ -13,13 +13,22 @@
 
 // ------------------------------------------------------------------------------------------------ 1 style
 
-const ROW = 22; // height of a row
+const ROW = 22; // height of a row as its elements are placed in it; ROWS moves them to its middle
+const ROWS = [22, 28, 18]; // heights that the reader can choose: as drawn, comfortable, compact
 const HEAD = 24; // height of the time axis
 const MINI = 44; // height of the overview
 const LANE = 16; // height of the critical path over time
 const INDENT = 10; // per level
 const DEEPEST = 14; // levels that are indented
 const WIDE = 700; // below this width the detail stands under the rows
+const SPARE = 4; // rows that are there above and below those in sight
+const LETTER = 6.1; // mean width of a letter of 11 px
+const EDGE = 4; // pixels that bars reach beyond what is seen, so that their ends do not show
+const FARTHEST = 20000; // pixels; browsers draw no wider boxes exactly
+const TICK = 110; // pixels from one time of the axis to the next, about
+const ZOOM = { key: 1.25, wheel: 400 }; // a key press; pixels of the wheel for a factor of e
+const PAN = { key: 0.1, wheel: 1500 }; // of what is seen; pixels of the wheel for all of it
+const REST = 150; // ms without a change before the notebook is told
 
 // The same as colours.py, which a test compares: same index, same hue, in both themes.
 export const LIGHT = ['#0094e7', '#c48700', '#00a679', '#7a4964', '#2d78a3', '#753400', '#908a3c', '#5b32a8', '#4e382b', '#8695a6'];
@@ -60,22 +69,22 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-col{flex:1;min-width:0;min-height:0;display:flex;flex-direction:column;position:relative}
 .tkw-head{height:${HEAD}px;position:relative;border-bottom:1px solid var(--tk-line);background:var(--tk-bg2);flex:none;overflow:hidden;cursor:ew-resize;touch-action:none;user-select:none}
 .tkw-head span{position:absolute;top:4px;white-space:nowrap;color:var(--tk-fg2);font-variant-numeric:tabular-nums;padding-left:4px;border-left:1px solid var(--tk-line)}
-.tkw-head b{position:absolute;left:0;top:0;bottom:0;padding:4px 8px;font-weight:600;background:var(--tk-bg2);overflow:hidden;white-space:nowrap;cursor:default}
+.tkw-head b{position:absolute;left:0;top:0;bottom:0;padding:4px 8px;font-weight:600;background:var(--tk-bg2);overflow:hidden;white-space:nowrap;text-overflow:ellipsis;cursor:default}
 .tkw-split{position:absolute;top:0;bottom:0;width:9px;margin-left:-5px;cursor:col-resize;z-index:3;touch-action:none;outline:none}
 .tkw-split::after{content:"";position:absolute;left:4px;top:0;bottom:0;width:1px;background:var(--tk-line)}
 .tkw-split:hover::after,.tkw-split:focus-visible::after{width:3px;left:3px;background:var(--tk-acc)}
 .tkw-scroll{flex:1;overflow-y:scroll;overflow-x:hidden;position:relative;outline:none;min-height:0}
 .tkw-scroll:focus-visible{box-shadow:inset 0 0 0 2px var(--tk-acc)}
 .tkw-pad{position:relative;width:100%}
-.tkw-row{position:absolute;left:0;right:0;top:0;height:${ROW}px;border-bottom:1px solid color-mix(in srgb,var(--tk-line) 45%,transparent);contain:strict;cursor:pointer}
+.tkw-row{position:absolute;left:0;right:0;top:0;height:var(--tk-row,${ROW}px);border-bottom:1px solid color-mix(in srgb,var(--tk-line) 45%,transparent);contain:strict;cursor:pointer}
 .tkw-row:hover{background:color-mix(in srgb,var(--tk-acc) 9%,transparent)}
 .tkw-row[aria-selected=true]{background:color-mix(in srgb,var(--tk-acc) 20%,transparent)}
 .tkw-row.hit .tkw-nm{background:var(--tk-hit);color:var(--tk-hit-fg);border-radius:2px;box-shadow:0 0 0 1px var(--tk-hit)}
-.tkw-lab{position:absolute;left:0;top:0;bottom:0;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;line-height:${ROW - 1}px;padding-right:6px}
+.tkw-lab{position:absolute;left:0;top:0;bottom:0;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;line-height:calc(var(--tk-row,${ROW}px) - 1px);padding-right:6px}
 .tkw-tw{position:absolute;width:14px;text-align:center;color:var(--tk-fg2);font-size:10px}
 .tkw-svc{font-weight:600;border-left:3px solid;padding-left:5px;margin-right:6px;unicode-bidi:isolate}.tkw-nm{unicode-bidi:isolate}
-.tkw-mark{color:var(--tk-err);font-weight:700;margin-right:4px}.tkw-mark.soft{color:var(--tk-fg2);font-weight:400;font-style:italic}
-.tkw-line{position:absolute;top:0;bottom:0;right:0;overflow:hidden}
+.tkw-mark{color:var(--tk-err);font-weight:700;margin-right:4px}.tkw-mark.soft{color:var(--tk-fg2);font-weight:400;font-style:italic}.tkw-nm+.tkw-mark.soft{margin-left:6px}
+.tkw-line{position:absolute;top:calc((var(--tk-row,${ROW}px) - ${ROW}px)/2);height:${ROW}px;right:0;overflow:hidden}
 .tkw-b{position:absolute;left:0;top:5px;height:11px;border-radius:2px;min-width:2px;transform-origin:0 0}
 .tkw-b.err{box-shadow:inset 0 0 0 1.5px var(--tk-err)}
 .tkw-b.open{-webkit-mask-image:linear-gradient(90deg,#000 55%,transparent);mask-image:linear-gradient(90deg,#000 55%,transparent);border-radius:2px 0 0 2px}
@@ -245,7 +254,7 @@ export function isDark() {
   return matchMedia('(prefers-color-scheme: dark)').matches;
 }
 
-const colourOf = slot => (isDark() ? DARK : LIGHT)[slot % LIGHT.length];
+const hexColour = parts => `#${parts.map(part => Math.round(part).toString(16).padStart(2, '0')).join('')}`;
 
 /** Black above a relative luminance of 0.18, else white: text on a bar. */
 function inkOn(colour) {
@@ -275,6 +284,9 @@ class View {
   measure() { this.redraw(); }
   theme() { this.redraw(); }
   draw() {}
+
+  /** The colour of a service in the theme of the page. */
+  colourOf(slot) { return (this.isDark ? DARK : LIGHT)[slot % LIGHT.length]; }
 
   on(target, type, act, options = {}) { target.addEventListener(type, act, { signal: this.stop.signal, ...options }); }
 
@@ -316,9 +328,10 @@ class View {
   /** Take on the colours of the page, if they have changed. */
   retheme() {
     if (!this.root.isConnected) return;
-    this.root.classList.toggle('tk-dark', isDark());
+    this.isDark = isDark();
+    this.root.classList.toggle('tk-dark', this.isDark);
     const now = getComputedStyle(this.root), paints = Object.fromEntries(PAINTS.map(name => [name, now.getPropertyValue(`--tk-${name}`).trim()]));
-    const seen = [isDark(), ...Object.values(paints)].join();
+    const seen = [this.isDark, ...Object.values(paints)].join();
     if (seen === this.seen) return;
     Object.assign(this, { seen, paints, font: now.fontFamily });
     this.theme();
@@ -569,7 +582,7 @@ class Marks {
     const put = () => { if (at >= 0) this.box(used++, a, b, at, paint); };
     for (let k = 0; k < count; k++) {
       const x0 = from(k), x1 = to(k);
-      if (!(x1 >= -4 && x0 <= width + 4)) continue; // also what has no time
+      if (!(x1 >= -EDGE && x0 <= width + EDGE)) continue; // also what has no time
       if (x0 <= b + this.apart) { b = Math.max(b, x1); continue; }
       put();
       [a, b, at] = [x0, x1, k];
@@ -584,10 +597,10 @@ class Marks {
       this.boxes[k] = h('i', this.cls);
       this.words.before(this.boxes[k]);
     }
-    const box = this.boxes[k], x0 = Math.max(-4, a);
+    const box = this.boxes[k], x0 = Math.max(-EDGE, a);
     box.style.display = '';
     box.style.transform = `translateX(${x0.toFixed(1)}px)`;
-    box.style.width = `${Math.max(1, Math.min(b, 20000) - x0).toFixed(1)}px`;
+    box.style.width = `${Math.max(1, Math.min(b, FARTHEST) - x0).toFixed(1)}px`;
     paint?.(box, at);
   }
 
@@ -608,7 +621,7 @@ class Row {
     this.name = h('span', 'tkw-nm');
     this.bar = h('div', 'tkw-b');
     this.time = h('span', 'tkw-d');
-    this.label.append(this.twisty, this.service, this.error, this.note, this.name);
+    this.label.append(this.twisty, this.service, this.error, this.name, this.note);
     this.line.append(this.bar, this.time);
     this.members = new Marks(this.time, 'tkw-m', -0.5); // calls back to back stay apart
     this.before = new Marks(this.time, 'tkw-was');
@@ -620,12 +633,12 @@ class Row {
   /** Text and identity: once for each row that comes into sight. */
   fill(W, code, k) {
     const { T, uid } = W, fold = code >= T.n ? code - T.n : -1, i = fold < 0 ? code : T.folds.members[fold][0];
-    const colour = colourOf(T.meta.slots[T.svc[i]]), deep = T.depth[i] + W.outline.extra[k];
+    const colour = W.colourOf(T.meta.slots[T.svc[i]]), deep = T.depth[i] + W.outline.extra[k];
     this.index = code;
     this.el.id = `${uid}-${code}`;
     this.el.dataset.row = code;
     this.el.style.display = '';
-    this.el.style.transform = `translateY(${k * ROW}px)`;
+    this.el.style.transform = `translateY(${k * W.row}px)`;
     const expanded = W.outline.expanded(code);
     set(this.el, { 'aria-level': deep + 1, 'aria-rowindex': k + 1, 'aria-expanded': expanded === null ? null : String(expanded) });
     const indent = 6 + Math.min(deep, DEEPEST) * INDENT;
@@ -646,6 +659,7 @@ class Row {
     const { T } = W, flags = T.flags[i], kind = T.state ? T.state[i] : MATCHED, moved = T.isCorrected ? movedWords(T, i) : '';
     const notes = [[flags & ORPHAN, 'parent missing'], [kind === ADDED, 'added'], [kind === MISSING, 'missing'], [kind === SLOWER, 'slower'], [kind === FASTER, 'faster'], [moved, moved.startsWith('before') ? 'before moved' : 'moved'], [flags & LINKED, 'linked']];
     this.error.hidden = !(flags & ERROR);
+    if (this.note.nextSibling) this.name.after(this.note); // in a narrow column the name is what has to be read
     this.note.textContent = notes.filter(([on]) => on).map(([, words]) => words).join(', ');
     this.note.hidden = !this.note.textContent;
     const looks = [[flags & ERROR, 'err'], [flags & NO_END, 'open'], [flags & NO_START, 'unbegun'], [flags & INFERRED, 'guess'], [flags & LINKED, 'linked'], [kind === MISSING, 'gone'], [kind === ADDED, 'new']];
@@ -661,6 +675,7 @@ class Row {
     const { T } = W, facts = foldFacts(T, g);
     this.colour = colour;
     this.error.hidden = !facts.errors;
+    if (!this.note.nextSibling) this.name.before(this.note); // so many of these
     this.note.textContent = facts.count ? callWords(T, facts) : 'missing';
     this.note.hidden = false;
     this.bar.className = 'tkw-b hull';
@@ -678,7 +693,7 @@ class Row {
     this.label.style.width = `${W.split}px`;
     this.line.style.left = `${W.split}px`;
     const facts = fold < 0 ? null : foldFacts(T, fold), [from, to] = W.bounds(code);
-    const x0 = Math.max(-4, x(from)), x1 = Math.min(width + 4, x(to)), outside = x1 < -3 || x0 > width + 3;
+    const x0 = Math.max(-EDGE, x(from)), x1 = Math.min(width + EDGE, x(to)), outside = x1 <= 1 - EDGE || x0 >= width + EDGE - 1;
     this.bar.style.display = this.time.style.display = outside ? 'none' : '';
     if (!outside) {
       this.bar.style.transform = `translateX(${x0.toFixed(1)}px)`;
@@ -692,14 +707,14 @@ class Row {
   }
 
   placeTime(W, code, x0, x1, width, isPale) {
-    const { T } = W, room = 10 + this.words.length * 6.1, right = x1 + room < width, left = !right && x0 > room;
+    const { T } = W, room = 10 + this.words.length * LETTER, right = x1 + room < width, left = !right && x0 > room;
     const words = right || left ? this.words : this.short; // what lies on a bar leaves most of it to be seen
     if (this.time.textContent !== words) this.time.textContent = words;
     this.time.style.left = right ? `${(x1 + 5).toFixed(1)}px` : '';
     this.time.style.right = right ? '' : `${(left ? width - x0 + 5 : Math.max(6, width - x1 + 6)).toFixed(1)}px`;
     const onBar = !(right || left);
     const plain = !onBar || isPale || W.showPath || x1 - x0 < room || T.flags[code] & (NO_END | INFERRED);
-    this.time.style.color = plain ? '' : inkOn(colourOf(T.meta.slots[T.svc[code]]));
+    this.time.style.color = plain ? '' : inkOn(W.colourOf(T.meta.slots[T.svc[code]]));
     this.time.classList.toggle('boxed', onBar && !!plain);
   }
 
@@ -847,7 +862,7 @@ class Minimap {
     const pen = canvas.getContext('2d');
     pen.fillStyle = this.W.paints.bg;
     pen.fillRect(0, 0, width, height);
-    const slots = T.meta.slots.map(colourOf), thick = clip((height - 4) / T.n * 0.8, 1, 4), scale = width / this.W.whole;
+    const slots = T.meta.slots.map(slot => this.W.colourOf(slot)), thick = clip((height - 4) / T.n * 0.8, 1, 4), scale = width / this.W.whole;
     for (let i = 0; i < T.n; i++) {
       pen.fillStyle = T.flags[i] & ERROR ? this.W.paints.err : slots[T.svc[i]];
       pen.fillRect((T.start[i] - T.begin) * scale, 2 + i / T.n * (height - 4), Math.max(1, (finish(T, i) - T.start[i]) * scale), thick);
@@ -865,10 +880,10 @@ class Minimap {
     }
     const pen = this.el.getContext('2d'), [a, b] = [W.from, W.to].map(time => (time - W.T.begin) / W.whole * width);
     pen.drawImage(this.whole, 0, 0);
-    pen.fillStyle = isDark() ? 'rgba(0,0,0,.55)' : 'rgba(120,130,140,.35)';
+    pen.fillStyle = W.isDark ? 'rgba(0,0,0,.55)' : 'rgba(120,130,140,.35)';
     pen.fillRect(0, 0, a, height);
     pen.fillRect(b, 0, width - b, height);
-    const rows = W.outline.rows.length || 1, top = W.top / ROW / rows * height, tall = Math.max(2, W.height / ROW / rows * height);
+    const rows = W.outline.rows.length || 1, top = W.top / W.row / rows * height, tall = Math.max(2, W.height / W.row / rows * height);
     pen.strokeStyle = W.paints.acc;
     pen.lineWidth = ratio;
     pen.strokeRect(a + 0.5, Math.min(height - 2, top) + 0.5, Math.max(2, b - a - 1), Math.min(height - 1 - Math.min(height - 2, top), tall));
@@ -906,9 +921,9 @@ class Ruler {
     this.title.style.width = `${W.split}px`;
     this.handle.style.left = `${W.split}px`;
     set(this.handle, { 'aria-valuenow': Math.round(W.split), 'aria-valuemax': Math.round(W.width - 120) });
-    const marks = ticks(W.from, W.to, Math.max(2, Math.floor(width / 110))).map(time => {
+    const marks = ticks(W.from, W.to, Math.max(2, Math.floor(width / TICK))).map(time => {
       const x = (time - W.from) / (W.to - W.from) * width, words = tickLabel(time);
-      const mark = h('span', '', x + 8 + words.length * 6.5 < width ? words : ''); // half a number misleads
+      const mark = h('span', '', x + 8 + words.length * 1.07 * LETTER < width ? words : ''); // half a number misleads
       mark.style.left = `${W.split + x}px`;
       return mark;
     });
@@ -945,7 +960,7 @@ class Lane {
     this.canvas.style.left = `${W.split}px`;
     this.canvas.style.width = `${wide}px`;
     [this.canvas.width, this.canvas.height] = [width, height];
-    const pen = this.canvas.getContext('2d'), scale = width / (W.to - W.from), slots = T.meta.slots.map(colourOf);
+    const pen = this.canvas.getContext('2d'), scale = width / (W.to - W.from), slots = T.meta.slots.map(slot => W.colourOf(slot));
     const gap = T.path.gap ? hatch(pen, W.paints.fg2) : '';
     for (let k = 0; k < T.critRow.length; k++) {
       const row = T.critRow[k], x0 = (this.from(k) - W.from) * scale, x1 = (this.to(k) - W.from) * scale;
@@ -1105,6 +1120,7 @@ export class Waterfall extends View {
     this.width = this.height = 0;
     this.wanted = null; // width of the name column, if the reader chose one
     this.split = 300;
+    this.row = ROW;
     this.build();
     this.list();
     this.listen();
@@ -1205,7 +1221,6 @@ export class Waterfall extends View {
     if (!this.T.path) return;
     this.showPath = !this.showPath;
     set(this.pathSwitch, { 'aria-pressed': String(this.showPath) });
-    this.redraw();
     this.lane.el.hidden = !this.showPath;
     this.measure();
   }
@@ -1216,6 +1231,15 @@ export class Waterfall extends View {
     set(this.foldSwitch, { 'aria-pressed': String(this.outline.isFolding) });
     if (this.selected >= this.T.n) this.selected = this.T.folds.members[this.selected - this.T.n][0];
     this.list();
+  }
+
+  /** The next height of rows; what stands at the top stays there. */
+  turnRows() {
+    const first = this.top / this.row;
+    this.row = ROWS[(ROWS.indexOf(this.row) + 1) % ROWS.length];
+    this.root.style.setProperty('--tk-row', `${this.row}px`);
+    this.list();
+    this.scroll.scrollTop = first * this.row;
   }
 
   turnClock() {
@@ -1237,7 +1261,7 @@ export class Waterfall extends View {
     const count = this.rows.length;
     for (const [, , item] of this.swatches) item.setAttribute('aria-pressed', 'false');
     for (const k of this.outline.services) this.swatches[k][2].setAttribute('aria-pressed', 'true');
-    this.pad.style.height = `${count * ROW}px`;
+    this.pad.style.height = `${count * this.row}px`;
     set(this.scroll, { 'aria-rowcount': count });
     this.tellFound();
     this.refill();
@@ -1249,7 +1273,7 @@ export class Waterfall extends View {
   }
 
   theme() {
-    for (const [swatch, slot] of this.swatches) swatch.style.background = colourOf(slot);
+    for (const [swatch, slot] of this.swatches) swatch.style.background = this.colourOf(slot);
     this.mini.forget();
     this.refill();
   }
@@ -1270,7 +1294,7 @@ export class Waterfall extends View {
 
   draw() {
     if (!this.width) return;
-    const first = Math.max(0, Math.floor(this.top / ROW) - 4), need = Math.ceil(this.height / ROW) + 9;
+    const first = Math.max(0, Math.floor(this.top / this.row) - SPARE), need = Math.ceil(this.height / this.row) + 2 * SPARE + 1;
     while (this.pool.length < need) {
       const row = new Row();
       this.pool.push(row);
@@ -1306,7 +1330,7 @@ export class Waterfall extends View {
   /** Tell the notebook where the reader looks, once he has come to rest. */
   tellLook() {
     clearTimeout(this.resting);
-    if (this.onLook) this.resting = setTimeout(() => this.onLook(this.isWhole ? [] : [this.from, this.to]), 150);
+    if (this.onLook) this.resting = setTimeout(() => this.onLook(this.isWhole ? [] : [this.from, this.to]), REST);
   }
 
   zoom(factor, at = 0.5) {
@@ -1355,8 +1379,8 @@ export class Waterfall extends View {
     const [from, to] = this.bounds(code), span = this.to - this.from;
     if (to < this.from || from > this.to) this.look(from - span / 3, from + span * 2 / 3);
     if (this.outline.uncover(code)) this.list();
-    const y = this.outline.place[code] * ROW;
-    if (y < this.scroll.scrollTop || y + ROW > this.scroll.scrollTop + this.height) this.scroll.scrollTop = Math.max(0, y - this.height / 2);
+    const y = this.outline.place[code] * this.row;
+    if (y < this.scroll.scrollTop || y + this.row > this.scroll.scrollTop + this.height) this.scroll.scrollTop = Math.max(0, y - this.height / 2);
   }
 
   select(code, { quiet = false } = {}) {
@@ -1428,7 +1452,7 @@ export class Waterfall extends View {
     clearTimeout(this.typing);
     if (this.ask) this.typing = setTimeout(() => this.ask({ kind: 'search', words: wanted }, table => {
       if (this.query.value.trim().toLowerCase() === wanted) this.take(table.hit, '');
-    }), 200);
+    }), REST);
   }
 
   matches(i, texts) {
@@ -1472,11 +1496,17 @@ export class Waterfall extends View {
     else if (this.outline.above(code) >= 0) this.select(this.outline.above(code));
   }
 
+  destroy() {
+    clearTimeout(this.resting);
+    clearTimeout(this.typing);
+    super.destroy();
+  }
+
   // ---- hands on it
 
   /** Every key with what it does, in words: the one place that says so. */
   keyMap() {
-    const page = () => Math.max(1, Math.floor(this.height / ROW) - 1), last = this.T.n + this.T.folds.members.length;
+    const page = () => Math.max(1, Math.floor(this.height / this.row) - 1), last = this.T.n + this.T.folds.members.length;
     const { T } = this;
     return [
       [['ArrowDown', 'j'], 'next row', () => this.move(1)],
@@ -1489,10 +1519,10 @@ export class Waterfall extends View {
       [['ArrowLeft'], 'collapse, or parent', () => this.outwards()],
       [['Enter'], 'detail', () => this.select(Math.max(0, this.selected))],
       [['Escape'], 'close the detail', () => this.close()],
-      [['w'], 'zoom in', () => this.zoom(0.8)],
-      [['s'], 'zoom out', () => this.zoom(1.25)],
-      [['a'], 'earlier', () => this.pan(-0.1)],
-      [['d'], 'later', () => this.pan(0.1)],
+      [['w'], 'zoom in', () => this.zoom(1 / ZOOM.key)],
+      [['s'], 'zoom out', () => this.zoom(ZOOM.key)],
+      [['a'], 'earlier', () => this.pan(-PAN.key)],
+      [['d'], 'later', () => this.pan(PAN.key)],
       [['0'], 'whole trace', () => this.lookAtAll()],
       [['f'], 'fit the selected row', () => this.fit(this.selected)],
       [['/'], 'find', () => this.query.focus()],
@@ -1507,6 +1537,7 @@ export class Waterfall extends View {
       [['X'], 'previous difference', () => this.step(this.changes, -1)],
       [['t'], 'times recorded or corrected', () => this.turnClock()],
       [['g'], 'fold repeats or not', () => this.turnFolds()],
+      [['r'], 'rows higher, lower, as before', () => this.turnRows()],
       [['['], 'collapse to two levels', () => this.foldAll(true)],
       [[']'], 'expand all', () => this.foldAll(false)],
       [['1', '2', '3', '4', '5', '6', '7', '8', '9'], 'so many levels', key => this.showLevels(Number(key))],
@@ -1537,8 +1568,8 @@ export class Waterfall extends View {
       if (!(e.ctrlKey || e.metaKey || e.shiftKey)) return;
       e.preventDefault();
       const left = this.scroll.getBoundingClientRect().left + this.split;
-      if (e.shiftKey) this.pan((e.deltaY || e.deltaX) / 1500);
-      else this.zoom(Math.exp(e.deltaY / 400), Math.max(0, Math.min(1, (e.clientX - left) / (this.width - this.split))));
+      if (e.shiftKey) this.pan((e.deltaY || e.deltaX) / PAN.wheel);
+      else this.zoom(Math.exp(e.deltaY / ZOOM.wheel), Math.max(0, Math.min(1, (e.clientX - left) / (this.width - this.split))));
     }, { passive: false });
     this.on(this.query, 'input', () => this.search(this.query.value));
     this.on(this.query, 'keydown', e => {
@@ -1556,7 +1587,7 @@ export class ServiceMap extends View {
   constructor(host, graph, { height = 480, onSelect = null } = {}) {
     super(host, height);
     Object.assign(this, { graph, onSelect, chosen: null });
-    this.svg = this.shape('svg', { class: 'tkw-map', role: 'group', 'aria-label': `Service map: ${graph.nodes.length} services, ${graph.edges.length} calls`, preserveAspectRatio: 'xMidYMid meet' }, this.root);
+    this.svg = this.shape('svg', { class: 'tkw-map', role: 'group', 'aria-label': `Service map: ${many(graph.nodes.length, 'service')}, ${many(graph.edges.length, 'call')}`, preserveAspectRatio: 'xMidYMid meet' }, this.root);
     this.arrows();
     this.edges = graph.edges.map(edge => [edge, this.line(edge)]);
     this.boxes = graph.nodes.map(node => this.box(node));
@@ -1654,7 +1685,7 @@ export class ServiceMap extends View {
   }
 
   theme() {
-    for (const node of this.graph.nodes) node.swatch.style.fill = node.inferred ? 'var(--tk-fg2)' : colourOf(node.slot);
+    for (const node of this.graph.nodes) node.swatch.style.fill = node.inferred ? 'var(--tk-fg2)' : this.colourOf(node.slot);
   }
 
   listen() {
@@ -1686,7 +1717,7 @@ export class ServiceMap extends View {
     this.on(this.svg, 'wheel', e => {
       if (!(e.ctrlKey || e.metaKey) || !this.box_) return;
       e.preventDefault();
-      const view = this.box_, at = this.svg.getBoundingClientRect(), factor = Math.exp(e.deltaY / 400);
+      const view = this.box_, at = this.svg.getBoundingClientRect(), factor = Math.exp(e.deltaY / ZOOM.wheel);
       const px = view.x + (e.clientX - at.left) / at.width * view.w, py = view.y + (e.clientY - at.top) / at.height * view.h;
       Object.assign(view, { x: px - (px - view.x) * factor, y: py - (py - view.y) * factor, w: view.w * factor, h: view.h * factor });
       this.apply();
@@ -1775,7 +1806,7 @@ export class Heat extends Pane {
 
   draw() {
     if (!this.begin()) return;
-    const { map, c, box } = this, steps = HEAT[isDark() ? 'dark' : 'light'];
+    const { map, c, box } = this, steps = HEAT[this.isDark ? 'dark' : 'light'];
     const wide = box.w / map.cols, tall = box.t / map.rows;
     for (const { at, words } of map.ticks) {
       const y = box.y + box.t * (1 - at / map.rows);
@@ -1828,7 +1859,7 @@ export class Heat extends Pane {
       const [c0, c1, r0, r1] = brush, { map } = this;
       let weight = 0;
       map.col.forEach((col, k) => { if (col >= c0 && col < c1 && map.row[k] >= r0 && map.row[k] < r1) weight += map.weight[k]; });
-      this.told(`${count(weight)} ${Math.round(weight) === 1 ? 'request' : 'requests'}`, `began from ${map.times[c0]} to ${map.times[c1]} UTC and took from ${duration(map.edges[r0])} to ${duration(map.edges[r1])}.`);
+      this.told(many(weight, 'request'), `began from ${map.times[c0]} to ${map.times[c1]} UTC and took from ${duration(map.edges[r0])} to ${duration(map.edges[r1])}.`);
     } else this.told('', 'Nothing is chosen. Drag, or press an arrow key: arrows move the rectangle, with Shift they size it, Escape clears it.');
     if (!quiet) this.onBrush?.(brush ?? []);
     this.redraw();
@@ -1859,7 +1890,7 @@ export class Heat extends Pane {
     const { map } = this, k = this.at.get(col * map.rows + row);
     if (k === undefined) { this.tip.hidden = true; return; }
     const words = map.weight[k] === map.traces[k] ? '' : ` from ${count(map.traces[k])} in hand`;
-    this.hint(event, `${count(map.weight[k])} ${map.weight[k] === 1 ? 'request' : 'requests'}${words}`, [`${duration(map.edges[row])} to ${duration(map.edges[row + 1])}`, `${map.times[col]} UTC`]);
+    this.hint(event, many(map.weight[k], 'request') + words, [`${duration(map.edges[row])} to ${duration(map.edges[row + 1])}`, `${map.times[col]} UTC`]);
   }
 
   key(e) {
@@ -1883,6 +1914,7 @@ export class Heat extends Pane {
 // ------------------------------------------------------------------------------------------------ 11 flame
 
 const FRAME = 18, LABEL = 34; // height of a frame; width from which it is named
+const CHANGE = { longer: [209, 73, 91], shorter: [45, 120, 196], alike: [205, 209, 215], alikeInDark: [74, 80, 90] }; // red, green, blue
 
 /** tree = {title, note, names, name, parent, depth, x0, x1, slot, value, whole, unit, presence, spans, traces} or, of a difference, {tint, other, change, was_present, gone} in place of the last two: rows in preorder, places in shares of the whole */
 export class Flame extends Pane {
@@ -1908,12 +1940,17 @@ export class Flame extends Pane {
 
   legend() {
     const key = h('span', 'tkw-dim');
-    for (const [colour, words] of [['#d1495b', 'longer'], ['#9aa1ab', 'alike'], ['#2d78c4', 'shorter']]) {
-      const i = h('i', 'tkw-key');
-      i.style.background = colour;
-      key.append(i, words);
-    }
+    this.keys = ['longer', 'alike', 'shorter'].map(words => {
+      const sample = h('i', 'tkw-key');
+      key.append(sample, words);
+      return sample;
+    });
     return key;
+  }
+
+  theme() {
+    this.keys?.forEach((sample, k) => { sample.style.background = this.tinted(1 - k); });
+    this.redraw();
   }
 
   children() {
@@ -1925,10 +1962,13 @@ export class Flame extends Pane {
 
   colour(k) {
     const { tint, slot } = this.tree;
-    if (!tint) return colourOf(slot[k]);
-    const t = clip(tint[k], -1, 1), end = t < 0 ? [45, 120, 196] : [209, 73, 91], calm = isDark() ? [74, 80, 90] : [205, 209, 215];
-    const share = Math.sqrt(Math.abs(t));
-    return `#${end.map((v, i) => Math.round(calm[i] + (v - calm[i]) * share).toString(16).padStart(2, '0')).join('')}`;
+    return tint ? this.tinted(clip(tint[k], -1, 1)) : this.colourOf(slot[k]);
+  }
+
+  /** The colour of a change: 1 for longer, 0 for alike, -1 for shorter. */
+  tinted(change) {
+    const end = change < 0 ? CHANGE.shorter : CHANGE.longer, calm = this.isDark ? CHANGE.alikeInDark : CHANGE.alike, share = Math.sqrt(Math.abs(change));
+    return hexColour(end.map((v, i) => calm[i] + (v - calm[i]) * share));
   }
 
   draw() {
@@ -1980,7 +2020,7 @@ export class Flame extends Pane {
     const { value, spans, traces, other, change, presence, was_present: was, unit, whole, parent } = this.tree, up = parent[k];
     const out = [`${duration(value[k])} ${unit}, ${percent(whole ? value[k] / whole : 0)} of all${up >= 0 && value[up] ? `, ${percent(value[k] / value[up])} of its caller` : ''}`];
     if (other) out.push(`${duration(other[k])} before: ${signed(value[k] - other[k])}, of which ${signed(change[k])} its own`, `${percent(presence[k])} of requests wait for it, ${percent(was[k])} before`);
-    else out.push(`${percent(presence[k])} of requests wait for it; ${count(spans[k])} ${spans[k] === 1 ? 'span' : 'spans'} in ${count(traces[k])} ${traces[k] === 1 ? 'request' : 'requests'}`);
+    else out.push(`${percent(presence[k])} of requests wait for it; ${many(spans[k], 'span')} in ${many(traces[k], 'request')}`);
     return out;
   }
 
@@ -2027,7 +2067,7 @@ export class Flame extends Pane {
       if (this.hits[name]) { frames++; if (!(up >= 0 && under[up])) share += tree.x1[k] - tree.x0[k]; }
       under[k] = this.hits[name] || (up >= 0 && under[up]) ? 1 : 0;
     });
-    this.note.textContent = wanted ? `${count(frames)} ${frames === 1 ? 'frame' : 'frames'}, ${percent(share)} of all` : '';
+    this.note.textContent = wanted ? `${many(frames, 'frame')}, ${percent(share)} of all` : '';
     if (!quiet) this.onSearch?.(words);
     this.redraw();
   }
@@ -2159,7 +2199,7 @@ export class Table {
 }
 
 const quoted = text => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-const inert = text => (/^[=+\-@\t]/.test(text) ? `'${text}` : text); // a spreadsheet would run it
+const inert = text => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text); // a spreadsheet would run it
 
 /** Offer a text as a file. */
 function download(name, text) {
