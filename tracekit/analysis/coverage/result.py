@@ -6,6 +6,7 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tracekit.analysis.sampling.funnel import DELIVERED, TAIL
 from tracekit.analysis.sampling.words import number, percent
 from tracekit.findings import Shown
 
@@ -17,6 +18,8 @@ _WORDS = {
     "sampled": "sampling",
     "recorded": "recording",
     "indexed": "indexing",
+    DELIVERED: "delivery",
+    TAIL: "the declared tail policies",
 }
 
 
@@ -63,7 +66,8 @@ class Coverage(Shown):
         requests, last = self.funnel["count"].iloc[0], self.funnel.iloc[-1]
         share = percent(last["count"] / requests)
         stage = self.loses_most
-        lost = f"; most are lost at {_WORDS.get(stage, stage)}" if stage is not None else ""
+        ends = "dropped by" if stage == TAIL else "lost at"
+        lost = f"; most are {ends} {_WORDS.get(stage, stage)}" if stage is not None else ""
         return f"{share} of {number(requests)} requests have a searchable trace{lost}"
 
     def __repr__(self) -> str:
