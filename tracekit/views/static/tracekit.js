@@ -76,15 +76,16 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-scroll{flex:1;overflow-y:scroll;overflow-x:hidden;position:relative;outline:none;min-height:0}
 .tkw-scroll:focus-visible{box-shadow:inset 0 0 0 2px var(--tk-acc)}
 .tkw-pad{position:relative;width:100%}
-.tkw-row{position:absolute;left:0;right:0;top:0;height:var(--tk-row,${ROW}px);border-bottom:1px solid color-mix(in srgb,var(--tk-line) 45%,transparent);contain:strict;cursor:pointer}
+.tkw-row{position:absolute;left:0;right:0;top:0;height:${ROW}px;border-bottom:1px solid color-mix(in srgb,var(--tk-line) 45%,transparent);contain:strict;cursor:pointer}
 .tkw-row:hover{background:color-mix(in srgb,var(--tk-acc) 9%,transparent)}
 .tkw-row[aria-selected=true]{background:color-mix(in srgb,var(--tk-acc) 20%,transparent)}
 .tkw-row.hit .tkw-nm{background:var(--tk-hit);color:var(--tk-hit-fg);border-radius:2px;box-shadow:0 0 0 1px var(--tk-hit)}
-.tkw-lab{position:absolute;left:0;top:0;bottom:0;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;line-height:calc(var(--tk-row,${ROW}px) - 1px);padding-right:6px}
+.tkw-lab{position:absolute;left:0;top:0;bottom:0;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;line-height:${ROW - 1}px;padding-right:6px}
 .tkw-tw{position:absolute;width:14px;text-align:center;color:var(--tk-fg2);font-size:10px}
-.tkw-svc{font-weight:600;border-left:3px solid;padding-left:5px;margin-right:6px;unicode-bidi:isolate}.tkw-nm{unicode-bidi:isolate}
-.tkw-mark{color:var(--tk-err);font-weight:700;margin-right:4px}.tkw-mark.soft{color:var(--tk-fg2);font-weight:400;font-style:italic}.tkw-nm+.tkw-mark.soft{margin-left:6px}
-.tkw-line{position:absolute;top:calc((var(--tk-row,${ROW}px) - ${ROW}px)/2);height:${ROW}px;right:0;overflow:hidden}
+.tkw-svc{font-weight:600;border-left:3px solid;padding-left:5px;margin-right:6px;unicode-bidi:isolate}.tkw-nm{margin-right:6px;unicode-bidi:isolate}
+.tkw-mark{color:var(--tk-err);font-weight:700;margin-right:4px}.tkw-mark.soft{color:var(--tk-fg2);font-weight:400;font-style:italic}
+.tkw-line{position:absolute;top:0;bottom:0;right:0;overflow:hidden}
+${ROWS.slice(1).map(row => `.tkw-rows${row} .tkw-row{height:${row}px}.tkw-rows${row} .tkw-lab{line-height:${row - 1}px}.tkw-rows${row} .tkw-line{top:${(row - ROW) / 2}px;bottom:auto;height:${ROW}px}`).join('')}
 .tkw-b{position:absolute;left:0;top:5px;height:11px;border-radius:2px;min-width:2px;transform-origin:0 0}
 .tkw-b.err{box-shadow:inset 0 0 0 1.5px var(--tk-err)}
 .tkw-b.open{-webkit-mask-image:linear-gradient(90deg,#000 55%,transparent);mask-image:linear-gradient(90deg,#000 55%,transparent);border-radius:2px 0 0 2px}
@@ -1237,7 +1238,7 @@ export class Waterfall extends View {
   turnRows() {
     const first = this.top / this.row;
     this.row = ROWS[(ROWS.indexOf(this.row) + 1) % ROWS.length];
-    this.root.style.setProperty('--tk-row', `${this.row}px`);
+    for (const row of ROWS) this.root.classList.toggle(`tkw-rows${row}`, row === this.row);
     this.list();
     this.scroll.scrollTop = first * this.row;
   }
