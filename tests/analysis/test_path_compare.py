@@ -236,6 +236,13 @@ def test_nothing_to_compare(first, name):
         sides[0].compare(sides[1])
 
 
+def test_a_trace_that_stands_for_nothing_is_left_out_of_a_comparison():
+    path = path_of([[("a", 10)], [("a", 90)]])
+    beside = Weights(np.array([1.0, 0.0]), Codes(np.zeros(2, np.int32), ["given"]))
+    first = critical_path(TraceSet(path.source.columns, weights=beside))
+    assert first.compare(path_of([[("a", 30)]])).table["change_ns"].sum() == 20
+
+
 @pytest.mark.parametrize(("first", "name"), [(True, "this side"), (False, "the other side")])
 def test_traces_that_stand_for_nothing_cannot_be_compared(first, name):
     path = path_of([[]])

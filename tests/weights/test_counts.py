@@ -32,6 +32,12 @@ def test_names_of_columns_and_forms_of_status():
     assert (counts.window_s, counts.total, counts.notes) == (60.0, 19.0, ())
 
 
+def test_windows_are_as_long_as_the_longest():
+    ends = ["2026-11-21T13:01Z", "2026-11-21T14:01Z"]
+    frame = pd.DataFrame({"start": ["2026-11-21T13:00Z", "2026-11-21T13:01Z"], "end": ends, "count": 5})
+    assert read_counts(frame).window_s == 3600.0
+
+
 @pytest.mark.parametrize(
     ("status", "wanted"),
     [

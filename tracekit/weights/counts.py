@@ -82,10 +82,10 @@ class Counts:
 
     @property
     def window_s(self) -> float | None:
-        """Length of the shortest window in seconds; None without times."""
+        """Length of the longest window in seconds; None without times."""
         if not self.has_time:
             return None
-        return float((self.frame["end_ns"] - self.frame["start_ns"]).min()) / 1e9
+        return float((self.frame["end_ns"] - self.frame["start_ns"]).max()) / 1e9
 
 
 def read_counts(frame: pd.DataFrame) -> Counts:
