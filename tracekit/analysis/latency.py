@@ -21,8 +21,9 @@ from tracekit.stats.quantiles import share_limits
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -36,9 +37,10 @@ class Latency(Weighted, Shown):
     ----------
     table
         One row a group, the heaviest first: the keys; ``span_count`` in hand; ``weight_sum``, the spans they stand for;
-        ``error_ratio`` with ``error_ratio_low`` and ``_high``; ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and the same
-        for p90, p95, p99; ``mean_ns`` and ``max_ns``; ``n_effective``, the effective number of traces behind the
-        limits; ``excluded_count``, spans without an end, without a start or with the end before the start.
+        ``error_ratio`` of these (``errors`` counts those left out as well) with ``error_ratio_low`` and ``_high``;
+        ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and the same for p90, p95, p99; ``mean_ns`` and ``max_ns``;
+        ``n_effective``, the effective number of traces behind the limits; ``excluded_count``, spans without an end,
+        without a start or with the end before the start.
         Limits are for 95 % unless ``level`` says otherwise; NaN where the traces cannot limit that side.
     histogram
         One row a group and bucket: the keys, ``bucket``, ``bucket_low_ns`` (included), ``bucket_high_ns`` (excluded),
@@ -182,19 +184,41 @@ def summarise(tables: Sequence[Aggregate], by: Sequence[str], *, level: float = 
 def _table(total: Aggregate, level: float) -> pd.DataFrame:
     """Return one row a group."""
     groups, sums, cells = len(total), total.sums, total.histogram
+    ratio, quantiles = limited(sums, cells, groups, level)
+    columns = {"span_count": sums["trial_count"], "weight_sum": sums["trial_sum"]} | ratio | quantiles
+    columns |= {"mean_ns": cells.means(groups), "max_ns": cells.maxima(groups)}
+    columns |= {"n_effective": effective_clusters(sums), "excluded_count": sums["excluded_count"]}
+    return pd.DataFrame(total.keys | columns)
+
+
+def limited(
+    sums: Mapping[str, Array], cells: Histogram, groups: int, level: float
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the error ratio and the quantiles of every group, each with its limits, as columns.
+
+    Parameters
+    ----------
+    sums
+        As ``stats.intervals.cluster_sums`` makes them, of traces.
+    cells
+        Durations of the same groups.
+    groups
+        Their number.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    tuple of dict
+        ``error_ratio`` and ``p50_ns`` to ``p99_ns``, each with ``_low`` and ``_high``; as in ``Latency``.
+    """
     ratio, n = clustered_ratio(sums, level=level), effective_clusters(sums)
-    columns = {
-        "span_count": sums["trial_count"],
-        "weight_sum": sums["trial_sum"],
-        "error_ratio": ratio.ratio,
-        "error_ratio_low": ratio.low,
-        "error_ratio_high": ratio.high,
-    }
+    errors = {"error_ratio": ratio.ratio, "error_ratio_low": ratio.low, "error_ratio_high": ratio.high}
+    quantiles: dict[str, Array] = {}
     for (name, share), value in zip(SHARES.items(), cells.quantiles(tuple(SHARES.values()), groups).T, strict=True):
         low, high = cells.limits(*share_limits(share, n, level=level))
-        columns |= {f"{name}_ns": value, f"{name}_low_ns": low, f"{name}_high_ns": high}
-    columns |= {"mean_ns": cells.means(groups), "max_ns": cells.maxima(groups), "n_effective": n}
-    return pd.DataFrame(total.keys | columns | {"excluded_count": sums["excluded_count"]})
+        quantiles |= {f"{name}_ns": value, f"{name}_low_ns": low, f"{name}_high_ns": high}
+    return errors, quantiles
 
 
 def _histogram(total: Aggregate) -> pd.DataFrame:

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.latency import limited
 from tracekit.findings import Shown
 from tracekit.schema import Quality
 from tracekit.stats.histograms import Histogram, bucket_edges
-from tracekit.stats.intervals import cluster_sums, clustered_ratio, effective_clusters
-from tracekit.stats.quantiles import share_limits
+from tracekit.stats.intervals import cluster_sums, effective_clusters
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
-SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 _BINS = 60
 _SECOND = 1_000_000_000
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)  # s
@@ -188,22 +187,15 @@ def _span(start: Array, step: int) -> tuple[int, int]:
 
 def _table(starts: Array, sums: dict[str, Array], histogram: Histogram, level: float) -> pd.DataFrame:
     """Return one row a step."""
-    steps = len(starts)
-    ratio, n = clustered_ratio(sums, level=level), effective_clusters(sums)
+    ratio, quantiles = limited(sums, histogram, len(starts), level)
     columns = {
         "start_ns": starts,
         "start_time": pd.to_datetime(starts, utc=True),
         "trace_count": sums["cluster_count"].astype(np.int64),
         "weight_sum": sums["trial_sum"],
         "error_count": sums["event_sum"],
-        "error_ratio": ratio.ratio,
-        "error_ratio_low": ratio.low,
-        "error_ratio_high": ratio.high,
     }
-    for (name, share), value in zip(SHARES.items(), histogram.quantiles(tuple(SHARES.values()), steps).T, strict=True):
-        low, high = histogram.limits(*share_limits(share, n, level=level))
-        columns |= {f"{name}_ns": value, f"{name}_low_ns": low, f"{name}_high_ns": high}
-    return pd.DataFrame(columns | {"n_effective": n})
+    return pd.DataFrame(columns | ratio | quantiles | {"n_effective": effective_clusters(sums)})
 
 
 def _cells(starts: Array, histogram: Histogram, counts: Array) -> pd.DataFrame:

@@ -129,7 +129,8 @@ def compare(
     Changes of all groups add up to the change of the mean latency in whole nanoseconds (each is rounded by less than
     1 ns), and the parts of a group to its change; ``factors.split`` says how they are told apart.
 
-    Limits are percentiles of a bootstrap over traces, of each side by itself.  A ``q_value`` is the smallest ``fdr`` at
+    Limits are percentiles of a bootstrap over traces, of each side by itself, further out where few traces make the
+    variance (Hesterberg 2015).  A ``q_value`` is the smallest ``fdr`` at
     which a group is significant (Benjamini and Hochberg 1995), given p values of Welch's test on sums of traces; its
     degrees of freedom are the number of traces that the variance effectively rests on, less one, and no p value is less
     than that of a random split of all traces.  So what only a few traces say is not called significant.

@@ -98,7 +98,7 @@ class Blocks(NamedTuple):
         """Return by how much every block moves the mean of each group; rows add up to 0."""
         total = self.size.sum()
         mean = np.divide(sums.sum(axis=1), total, out=np.zeros(len(sums)), where=total > 0)
-        return (sums - mean[:, None] * self.size) / (total if total > 0 else 1.0)
+        return np.asarray((sums - mean[:, None] * self.size) / (total if total > 0 else 1.0))
 
 
 class Spread(NamedTuple):
