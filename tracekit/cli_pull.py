@@ -49,6 +49,9 @@ def xray(
     asked = list(trace_id or ())
     if ids is not None:
         asked += given(sys.stdin.read() if ids == "-" else Path(ids))
+        if not asked:
+            where = "standard input" if ids == "-" else ids
+            raise typer.BadParameter(f"expected trace ids in {where}, one a line, found none")
     options: dict[str, Any] = {
         "service": service,
         "group": group,

@@ -287,7 +287,10 @@ def test_without_region_or_credentials_nothing_is_asked(monkeypatch):
         monkeypatch.delenv(name)
     with pytest.raises(tk.PullError, match=r"expected credentials .*, found none; try .* or audit a saved folder"):
         tk.audit_coverage(region="eu-west-1")
-    with pytest.raises(tk.PullError, match=r"expected a session of AWS, found none"):
+    with pytest.raises(
+        tk.PullError,
+        match=r"expected a session of AWS with credentials, found ProfileNotFound: The config profile \(nobody\)",
+    ):
         tk.audit_coverage(profile="nobody")
 
 

@@ -94,7 +94,7 @@ def test_nothing_to_pull_is_an_empty_account(serve, tmp_path):
     serve()
     pull = pulled(tmp_path / "pulled", start=utc(BEGUN), end=utc(BEGUN + 60))
     assert len(pull.accounts) == 0
-    assert repr(pull).endswith("0 traces: nothing was asked for)")
+    assert repr(pull).endswith("0 traces: none found)")
 
 
 # -------------------------------------------------------------------- by time

@@ -82,7 +82,7 @@ def test_a_fault_that_passes_is_waited_for(serve, tmp_path, fault):
         ),
         (
             "expired",
-            "found 403 ExpiredTokenException.*the credentials have expired: renew them and pull into the same folder",
+            "found 403 ExpiredTokenException.*the credentials have expired: renew them, then pull into the same folder",
         ),
     ],
 )
@@ -382,7 +382,7 @@ def test_a_region_and_credentials_are_needed(monkeypatch):
         monkeypatch.delenv(f"AWS_{name}")
     with pytest.raises(tk.PullError, match=r"expected credentials in boto3's own chain"):
         Caller(region="eu-west-1", **how)
-    with pytest.raises(tk.PullError, match=r"expected a session of AWS, found none: .*nobody"):
+    with pytest.raises(tk.PullError, match=r"expected a session of AWS with credentials, found .*nobody"):
         Caller(profile="nobody", **how)
 
 

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from tracekit.aws.access import USELESS, Access, is_of_credentials
 from tracekit.errors import PullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BODY = "tracekit-body"
+_BROKEN = "a connection that failed"
 _LONGEST_S = 20.0
 _NOT_OK, _TOO_MANY, _SERVER = 300, 429, 500
 _THROTTLED = frozenset(
@@ -33,15 +35,11 @@ _THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_AGAIN = "then pull into the same folder again, it goes on"
 _NEXT = {
-    **dict.fromkeys(
-        _EXPIRED, "the credentials have expired: renew them and pull into the same folder again, it goes on"
-    ),
-    **dict.fromkeys(_DENIED, "allow {service}:{operation} to these credentials, then pull into the same folder again"),
-    "UnrecognizedClientException": "these credentials are not known to AWS: check AWS_PROFILE and the region",
-    "InvalidSignatureException": "check the clock of this machine and the credentials",
+    **{code: f"{todo}, {_AGAIN}" for code, todo in USELESS.items()},
+    **dict.fromkeys(_DENIED, f"allow {{service}}:{{operation}} to these credentials, {_AGAIN}"),
 }
 Answer = TypeVar("Answer")
 
@@ -115,10 +113,9 @@ class Caller:
         backoff_s: float,
         connections: int,
     ) -> None:
-        import boto3  # noqa: PLC0415 - heavy, and most users of tracekit never call AWS
-        from botocore.config import Config  # noqa: PLC0415 - likewise
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - likewise
+        from botocore.config import Config  # noqa: PLC0415 - heavy, and most users of tracekit never call AWS
 
+        self._access = Access(session, region=region, profile=profile)
         self.counts: Counter[str] = Counter()
         self.stopped = threading.Event()
         self._attempts = attempts
@@ -134,34 +131,17 @@ class Caller:
             max_pool_connections=connections,
             user_agent="tracekit",  # boto3 writes its own anew for every call, a tenth of its time
         )
-        try:
-            self._session = session or boto3.Session(region_name=region, profile_name=profile)
-            self._region = region or self._session.region_name
-            self._credentials = self._session.get_credentials()
-        except BotoCoreError as error:
-            raise PullError(f"expected a session of AWS, found none: {error}") from None
-        if self._region is None:
-            message = (
-                "expected a region, found none: give region= (--region), or set AWS_REGION or the region of the profile"
-            )
-            raise PullError(message)
-        if self._credentials is None:
-            message = (
-                "expected credentials in boto3's own chain (environment, profile, role), found none;"
-                " try `aws sts get-caller-identity`"
-            )
-            raise PullError(message)
 
     @property
     def region(self) -> str:
         """The region that is asked."""
-        return str(self._region)
+        return self._access.region
 
     def _client(self, service: str) -> Any:
         """Return the client of a service, whose answers keep their bytes."""
         with self._lock:
             if service not in self._clients:
-                client = self._session.client(service, region_name=self._region, config=self._config)
+                client = self._access.session.client(service, region_name=self.region, config=self._config)
                 client.meta.events.register("before-call", _Sender(client))
                 self._clients[service] = client
             return self._clients[service]
@@ -220,30 +200,31 @@ class Caller:
                 self.counts["throttled"] += 1
                 with self._lock:
                     self._not_before = max(self._not_before, time.monotonic() + self._pause(attempt))
-        message = self._clean(
+        message = self._access.cleaned(
             f"expected an answer of {name} in {self.region}, found {reason} at each of {self._attempts} attempts"
         )
         if is_throttled:
             message += "; pull into the same folder later, with less concurrency: it goes on"
             raise PullError(message, operation=name, request_id=request_id)
-        raise UnansweredError(
-            f"{message} (request id {request_id or 'unknown'})", operation=name, request_id=request_id
-        )
+        message += f" (request id {request_id or 'unknown'})"
+        message += f"; {self._access.hint(service)}" * reason.startswith(_BROKEN)
+        raise UnansweredError(message, operation=name, request_id=request_id)
 
     def _attempt(
         self, method: Callable[..., Any], name: str, service: str, parameters: dict[str, Any]
     ) -> tuple[bytes | None, str, str, bool]:
         """Return (body, why there is none, request id, whether it was throttled) of one attempt."""
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415 - heavy
+        from botocore import exceptions  # noqa: PLC0415 - heavy
 
-        refused: tuple[dict[str, Any], BotoCoreError | None] = {}, None
+        refused: tuple[dict[str, Any], Exception | None] = {}, None
         try:
             found = method(**parameters)
-        except ClientError as error:
-            refused = error.response, None
-        except (HTTPClientError, OSError) as error:
-            return None, f"a connection that failed ({type(error).__name__}: {error})", "", False
-        except BotoCoreError as error:  # no credentials, a parameter that is none: asking again does not help
+        except exceptions.ClientError as error:
+            is_own = error.operation_name == name  # else of a role that could not be assumed
+            refused = error.response, None if is_own else error
+        except (exceptions.HTTPClientError, exceptions.ConnectionError, OSError) as error:
+            return None, f"{_BROKEN} ({type(error).__name__}: {error})", "", False
+        except exceptions.BotoCoreError as error:  # a parameter that is none: asking again does not help
             refused = {}, error
         else:
             return found[_BODY], "", str(found["ResponseMetadata"].get("RequestId", "")), False
@@ -251,15 +232,18 @@ class Caller:
         response, unasked = refused
         if unasked is None:
             return self._failed(response, name, service)
-        text = self._clean(str(unasked))
-        raise RefusedError(f"{name}: {text}", code=type(unasked).__name__, reason=text, operation=name)
+        if is_of_credentials(unasked) or isinstance(unasked, exceptions.ClientError):
+            text = f"expected credentials for {name}, {self._access.explained(unasked)}, {_AGAIN}"
+        else:
+            text = self._access.cleaned(f"{name}: {unasked}")
+        raise RefusedError(text, code=type(unasked).__name__, reason=text, operation=name)
 
     def _failed(self, response: dict[str, Any], name: str, service: str) -> tuple[None, str, str, bool]:
         """Return why an answer was an error; RefusedError where asking again does not help."""
         error, about = response.get("Error", {}), response.get("ResponseMetadata", {})
         code, status = str(error.get("Code", "")), int(about.get("HTTPStatusCode", 0))
         request_id = str(about.get("RequestId", ""))
-        text = self._clean(" ".join(str(error.get("Message", "")).split()))[:300]
+        text = self._access.cleaned(" ".join(str(error.get("Message", "")).split()))[:300]
         if code in _THROTTLED or status == _TOO_MANY:
             return None, f"throttling ({code}: {text})", request_id, True
         if status >= _SERVER:
@@ -288,15 +272,6 @@ class Caller:
         """Wait before an attempt: after a failed one, and while the account is throttled."""
         self.sleep(self._pause(attempt - 1) if attempt else 0)
         self.sleep(max(0.0, self._not_before - time.monotonic()))
-
-    # ---------------------------------------------------------------- secrets
-
-    def _clean(self, text: str) -> str:
-        """Return a text without the credentials: AWS repeats them in some of its errors."""
-        frozen = self._credentials.get_frozen_credentials()
-        for secret in filter(None, (frozen.secret_key, frozen.token, frozen.access_key)):
-            text = text.replace(secret, "***")
-        return text
 
 
 class _Sender:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tracekit.aws.access import USELESS, Access, is_of_credentials
 from tracekit.aws.audit.answers import DENIED, OPERATIONS, Answer, plain
 from tracekit.errors import PullError
 
@@ -14,13 +15,6 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 4
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
-_USELESS = {
-    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "RequestExpired"), "they have expired: renew them"),
-    **dict.fromkeys(
-        ("UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure"), "AWS does not know them: check them"
-    ),
-    **dict.fromkeys(("InvalidSignatureException", "SignatureDoesNotMatch"), "check them, and the clock"),
-}
 
 
 class _LoopError(Exception):
@@ -50,29 +44,17 @@ class Reader:
     def __init__(
         self, session: Any = None, *, region: str | None = None, profile: str | None = None, attempts: int = 8
     ) -> None:
-        import boto3  # noqa: PLC0415 - heavy, and most users of tracekit never call AWS
-        from botocore.config import Config  # noqa: PLC0415 - likewise
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - likewise
+        from botocore.config import Config  # noqa: PLC0415 - heavy, and most users of tracekit never call AWS
 
         self._config = Config(
             retries={"mode": "standard", "total_max_attempts": attempts}, connect_timeout=10, read_timeout=60
         )
         self._clients: dict[str, Any] = {}
         try:
-            self._session = session or boto3.Session(region_name=region, profile_name=profile)
-            self.region = str(region or self._session.region_name or "")
-            self._credentials = self._session.get_credentials()
-        except BotoCoreError as error:
-            raise PullError(f"expected a session of AWS, found none: {error}") from None
-        if not self.region:
-            raise PullError(
-                "expected a region, found none: give region= (--region), or set AWS_REGION or the region of the profile"
-            )
-        if self._credentials is None:
-            message = "expected credentials in boto3's own chain (environment, profile, role), found none"
-            raise PullError(
-                f"{message}; try `aws sts get-caller-identity`, or audit a saved folder (from_folder=, --from)"
-            )
+            self._access = Access(session, region=region, profile=profile)
+        except PullError as error:
+            raise PullError(f"{error}; or audit a saved folder (from_folder=, --from)") from None
+        self.region = self._access.region
 
     def ask(self, operation: str, most_pages: int = 1000, **request: Any) -> Answer:
         """Return what AWS answers, all pages joined.
@@ -108,13 +90,16 @@ class Reader:
             content = self._pages(operation, most_pages, request)
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in _USELESS:
-                message = f"expected credentials that {operation} accepts, found {code}: {_USELESS[code]}"
+            if code in USELESS:
+                message = f"expected credentials that {operation} accepts, found {code}: {USELESS[code]}"
                 raise PullError(message, operation=operation) from None
             if code in _DENIED:
                 return Answer(operation, asked, {}, as_of, DENIED)
             return Answer(operation, asked, {}, as_of, self._clean(str(error)))
         except (BotoCoreError, ResponseParserError, OSError, _LoopError) as error:
+            if is_of_credentials(error):
+                message = f"expected credentials for {operation}, {self._access.explained(error)}"
+                raise PullError(message, operation=operation) from None
             return Answer(operation, asked, {}, as_of, self._clean(f"{type(error).__name__}: {error}"))
         if OPERATIONS[operation].holds not in content:
             failure = f"an answer without {OPERATIONS[operation].holds}: is there a proxy in between?"
@@ -146,15 +131,12 @@ class Reader:
     def client(self, service: str) -> Any:
         """Return the client of a service, with retries."""
         if service not in self._clients:
-            self._clients[service] = self._session.client(service, region_name=self.region, config=self._config)
+            self._clients[service] = self._access.session.client(service, region_name=self.region, config=self._config)
         return self._clients[service]
 
     def _clean(self, text: str) -> str:
         """Return a text without the credentials: AWS repeats them in some of its errors."""
-        frozen = self._credentials.get_frozen_credentials()
-        for secret in filter(None, (frozen.secret_key, frozen.token, frozen.access_key)):
-            text = text.replace(secret, "***")
-        return " ".join(text.split())[:300]
+        return " ".join(self._access.cleaned(text).split())[:300]
 
 
 def ask_each(reader: Reader, operation: str, requests: Sequence[dict[str, Any]]) -> list[Answer]:

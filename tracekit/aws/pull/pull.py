@@ -112,7 +112,7 @@ def pull_xray(
     >>> pull_xray("pulled", service="payments")
     Traceback (most recent call last):
     ...
-    ValueError: expected trace_ids, or a time to look in (start=...), found neither
+    ValueError: expected trace_ids, or a time to look in (start='6h', --start 6h), found neither
     """
     place = Path(folder)
     is_begun = (place / ".pull" / "plan.json").exists()
@@ -152,7 +152,7 @@ def _check(
     """Refuse arguments that ask for nothing, or contradict each other."""
     searched = asked["service"] or asked["group"] or asked["filter"]
     if account is None and window is None and not is_begun:
-        raise ValueError("expected trace_ids, or a time to look in (start=...), found neither")
+        raise ValueError("expected trace_ids, or a time to look in (start='6h', --start 6h), found neither")
     if account is not None and searched:
         raise ValueError("expected trace_ids or something to look for, found both; leave one out")
     if window is not None and window.end <= window.start:
@@ -245,7 +245,23 @@ class _Pulling:
             raise PullError(f"expected a yes to {estimate}, found none: yes=True (--yes) goes on{kept}")
 
     def _notes(self, *, by_time: bool) -> tuple[str, ...]:
-        """Return what the account does not say: what logs cost, and that summaries may tell of few traces."""
+        """Return what the account does not say: why it is empty, what logs cost, whether there are more traces."""
+        return (*self._emptiness(), *self._costs_and_limits(by_time=by_time))
+
+    def _emptiness(self) -> tuple[str, ...]:
+        """Return what may be the matter where nothing was found."""
+        window = self._window
+        if len(self._account) or window is None:
+            return ()
+        what = f" that match {text}" if (text := self._expression()) else ""
+        period = f"from {window.start_time:%Y-%m-%d %H:%M} to {window.end_time:%Y-%m-%d %H:%M} UTC"
+        asked = "the log group aws/spans" if self._plan["source"] == "logs" else "X-Ray"
+        found = f"{asked} holds no traces{what} in {self._caller.region} {period}"
+        look = "look at the account, the region, the time and the name as the service map spells it"
+        return (f"{found}: {look}; X-Ray keeps traces for 30 days",)
+
+    def _costs_and_limits(self, *, by_time: bool) -> tuple[str, ...]:
+        """Return what logs cost, and that summaries may tell of few traces."""
         if scanned := self._caller.counts[insights.SCANNED]:
             cost = f"about ${scanned * USD_PER_SCANNED_BYTE:,.2f}"
             return (f"Logs Insights scanned {scanned / 1e9:,.3f} GB of {insights.LOG_GROUP}, {cost}",)

@@ -132,7 +132,7 @@ class Pull:
         return {outcome: found[outcome] for outcome in OUTCOMES if outcome in found}
 
     def __repr__(self) -> str:
-        parts = ", ".join(f"{count:,} {outcome}" for outcome, count in self.counts.items()) or "nothing was asked for"
+        parts = ", ".join(f"{count:,} {outcome}" for outcome, count in self.counts.items()) or "none found"
         return f"Pull({self.folder}: {len(self.account):,} traces: {parts})"
 
     def _repr_html_(self) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _XRAY = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})")
 _PLAIN = re.compile(r"[0-9a-f]{32}")
+_HEADER = re.compile(r"root=([^;,]+).*")
 _FIRST_S, _DAY_S = 1_451_606_400, 86_400  # X-Ray began in 2016
 
 
@@ -23,7 +24,8 @@ def spelled(trace_id: str) -> str:
     Parameters
     ----------
     trace_id
-        ``1-58406520-a006649127e371903a2de979``, or its 32 hex digits.
+        ``1-58406520-a006649127e371903a2de979``, its 32 hex digits, or a header ``Root=1-5840...;Parent=...``, as load
+        balancers log it.
 
     Returns
     -------
@@ -41,6 +43,7 @@ def spelled(trace_id: str) -> str:
     '1-58406520-a006649127e371903a2de979'
     """
     text = trace_id.strip().lower()
+    text = header[1] if (header := _HEADER.fullmatch(text)) else text
     if _PLAIN.fullmatch(text):
         return f"1-{text[:8]}-{text[8:]}"
     if _XRAY.fullmatch(text):
@@ -55,18 +58,40 @@ def spelled(trace_id: str) -> str:
 def given(trace_ids: Iterable[str] | str | Path) -> Iterator[str]:
     """Yield the trace ids of a list, of one text, or of a file with one a line, as X-Ray spells them.
 
+    Raises
+    ------
+    PullError
+        Something that is no trace id, with its line; a file that is not there or is no text.
+
     Examples
     --------
     >>> list(given("1-58406520-a006649127e371903a2de979"))
     ['1-58406520-a006649127e371903a2de979']
     """
     if isinstance(trace_ids, Path):
-        with trace_ids.open(encoding="utf-8") as lines:
-            for line in lines:
-                yield from map(spelled, line.split())
+        yield from _listed(trace_ids)
     else:
         parts = trace_ids.replace(",", " ").split() if isinstance(trace_ids, str) else trace_ids
         yield from map(spelled, parts)
+
+
+def _listed(file: Path) -> Iterator[str]:
+    """Yield the trace ids of a file."""
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                yield from _of_line(line, f"line {number} of {file}")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise PullError(f"expected a file of trace ids, one a line, found {file}: {why}; nothing was asked") from None
+
+
+def _of_line(line: str, where: str) -> list[str]:
+    """Return the trace ids of a line."""
+    try:
+        return list(map(spelled, line.split()))
+    except PullError as error:
+        raise PullError(f"{where}: {error}") from None
 
 
 def plain(trace_id: str) -> str:

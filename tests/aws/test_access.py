@@ -1,0 +1,241 @@
+"""What a user with a real account runs into before anything is answered, and what is then said."""
+
+import json
+import socket
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pandas as pd
+import pytest
+from botocore.exceptions import ClientError, UnauthorizedSSOTokenError
+from fake_xray import BEGUN, Trace, trace_id
+from typer.testing import CliRunner
+
+import tracekit as tk
+from tracekit.aws.access import Access
+from tracekit.aws.audit.calls import Reader
+from tracekit.aws.client import Caller, RefusedError, UnansweredError
+from tracekit.aws.pull.pull import pull_xray
+from tracekit.cli import app
+
+CONFIG = """
+[profile old-sso]
+sso_start_url = https://x.awsapps.com/start
+sso_region = eu-west-1
+sso_account_id = 123456789012
+sso_role_name = reader
+region = eu-west-1
+[profile new-sso]
+sso_session = mine
+sso_account_id = 123456789012
+sso_role_name = reader
+region = eu-west-1
+[sso-session mine]
+sso_start_url = https://x.awsapps.com/start
+sso_region = eu-west-1
+[profile broken]
+credential_process = /bin/false
+region = eu-west-1
+[profile orphan]
+role_arn = arn:aws:iam::123456789012:role/reader
+source_profile = nobody
+region = eu-west-1
+"""
+TIME = {"start": pd.Timestamp(BEGUN, unit="s").isoformat(), "end": pd.Timestamp(BEGUN + 30_000, unit="s").isoformat()}
+
+
+@pytest.fixture
+def profiles(monkeypatch, tmp_path):
+    """A configuration with logins that have ended."""
+    (tmp_path / "config").write_text(CONFIG)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
+        monkeypatch.delenv(f"AWS_{name}")
+
+
+@pytest.mark.usefixtures("profiles")
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        ("old-sso", r"found SSOTokenLoadError: .*does not exist; log in again \(`aws sso login`\)"),
+        ("new-sso", r"found SSOTokenLoadError: .*does not exist; log in again \(`aws sso login`\)"),
+        ("broken", r"found CredentialRetrievalError: .*custom-process:; try `aws sts get-caller-identity`"),
+        ("orphan", r'found InvalidConfigError: The source_profile "nobody" .*; try `aws sts'),
+        ("nobody", r"found ProfileNotFound: The config profile \(nobody\) could not be found; try"),
+    ],
+)
+def test_credentials_that_cannot_be_had_are_one_line(tmp_path, profile, expected):
+    expected = f"expected a session of AWS with credentials, {expected}"
+    with pytest.raises(tk.PullError, match=expected) as told:
+        pull_xray(tmp_path / "pulled", [trace_id(1)], profile=profile)
+    assert told.value.__cause__ is None
+    assert told.value.__context__ is None, "a traceback of forty lines tells nothing more"
+    with pytest.raises(tk.PullError, match=f"{expected}.*; or audit a saved folder"):
+        tk.audit_coverage(profile=profile)
+    for command in (["pull", "xray", str(tmp_path / "by-cli"), "--start", "6h"], ["audit"]):
+        ran = CliRunner().invoke(app, [*command, "--profile", profile])
+        assert ran.exit_code == 2
+        assert ran.output.startswith("tracekit: expected a session of AWS with credentials, found ")
+        assert len(ran.output.splitlines()) == 1
+    assert not (tmp_path / "pulled").exists(), "nothing was begun"
+
+
+@pytest.mark.usefixtures("profiles")
+def test_a_login_that_has_ended_says_so(tmp_path):
+    ended = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    cache = tmp_path / ".aws" / "sso" / "cache"
+    cache.mkdir(parents=True)
+    token = {"startUrl": "https://x.awsapps.com/start", "accessToken": "t", "region": "eu-west-1", "expiresAt": ended}
+    (cache / "e8be5486177c5b5392bd9aa76563515b29358e6e.json").write_text(json.dumps(token))
+    for profile in ("old-sso", "new-sso"):
+        with pytest.raises(tk.PullError, match=r"found (UnauthorizedSSO|SSO)Token\w*: .*; log in again"):
+            Access(profile=profile)
+
+
+class Session:
+    """A session whose credentials end after some calls."""
+
+    region_name = "eu-west-1"
+
+    def __init__(self, left, error):
+        self._session, self.left, self.error = boto3.Session(), left, error
+        self.keys = self._session.get_credentials()
+
+    def get_credentials(self):
+        return self
+
+    def get_frozen_credentials(self):
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+        return self.keys.get_frozen_credentials()
+
+    def client(self, *names, **more):
+        client = self._session.client(*names, **more)
+        client._request_signer._credentials = self
+        return client
+
+
+ROLE = ClientError({"Error": {"Code": "AccessDenied", "Message": "may not assume marker/secret+Key0002"}}, "AssumeRole")
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (UnauthorizedSSOTokenError(), r"found UnauthorizedSSOTokenError: .*; log in again \(`aws sso login`\)"),
+        (ROLE, r"found ClientError: .*AssumeRole operation: may not assume \*\*\*; try `aws sts get-caller-identity`"),
+    ],
+)
+def test_a_login_that_ends_in_the_middle_ends_the_pull_which_goes_on(serve, tmp_path, error, found):
+    server = serve([Trace(number) for number in range(1, 41)])
+    with pytest.raises(
+        tk.PullError, match=f"expected credentials for BatchGetTraces, {found}, then pull into the same"
+    ):
+        pull_xray(tmp_path / "pulled", list(server.traces), session=Session(4, error), concurrency=1)
+    assert 0 < sum(server.asked.values()) < 40
+    pull = pull_xray(tmp_path / "pulled", list(server.traces))
+    assert pull.counts == {"returned": 40}
+    assert set(server.answered.values()) == {1}, "nothing that was answered is asked again"
+
+
+def test_a_login_that_ends_in_the_middle_ends_an_audit():
+    reader = Reader(Session(1, UnauthorizedSSOTokenError()))
+    with pytest.raises(tk.PullError, match=r"expected credentials for xray:GetGroups, found Unauthorized.*; log in"):
+        reader.ask("xray:GetGroups")
+
+
+@pytest.mark.parametrize("region", ["", None])
+def test_an_empty_region_is_none(monkeypatch, region):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "")
+    with pytest.raises(tk.PullError, match="expected a region, found none: give region="):
+        Access(region=region)
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ("eu-west-1", r"; is the network up, and is there a proxy in between\?$"),
+        ("eu-wset-1", r"; is the region eu-wset-1 right \(boto3 knows eu-west-1\), and the network up\?$"),
+        ("moon", r"; is the region moon right, and the network up\?$"),
+    ],
+)
+def test_nobody_there_is_asked_again_and_then_told(monkeypatch, region, expected):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    caller = Caller(region=region, attempts=3, backoff_s=0.0, connections=1)
+    with pytest.raises(UnansweredError, match=rf"found a connection that failed .*at each of 3 attempts.*{expected}"):
+        caller.call("xray", "get_groups", dict)
+    assert caller.counts["GetGroups"] == 3, "a network comes back"
+
+
+@pytest.mark.parametrize("code", ["InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed"])
+def test_a_clock_that_is_wrong_is_not_taken_for_credentials_that_expired(serve, monkeypatch, code):
+    server = serve()
+    refused = {"__type": code, "message": "Signature expired: 20261121T1000Z is now earlier than 20261121T1100Z"}
+    monkeypatch.setattr(server, "answer", lambda *_: (403, refused))
+    with pytest.raises(RefusedError, match=rf"{code}: Signature expired.*; check the clock of this machine"):
+        Caller(attempts=1, backoff_s=0.0, connections=1).call("xray", "batch_get_traces", dict, TraceIds=[])
+    with pytest.raises(tk.PullError, match=rf"found {code}: check the clock of this machine"):
+        Reader(attempts=1).ask("xray:BatchGetTraces", TraceIds=[])
+
+
+# -------------------------------------------------------------------- ids and times
+
+
+def test_an_account_without_a_trace_says_where_it_looked(serve, tmp_path):
+    serve([])
+    pull = pull_xray(tmp_path / "pulled", service="payments", **TIME)
+    assert repr(pull).endswith("pulled: 0 traces: none found)")
+    expected = 'X-Ray holds no traces that match service("payments") in eu-west-1 from 2025-10-09 08:53 to'
+    assert pull.notes[0].startswith(expected)
+    assert "look at the account, the region, the time" in pull.notes[0]
+    ran = CliRunner().invoke(app, ["pull", "xray", str(tmp_path / "by-cli"), "--start", TIME["start"]])
+    assert "note: X-Ray holds no traces in eu-west-1 from" in ran.output
+
+
+def test_ids_come_as_load_balancers_log_them(serve, tmp_path):
+    server = serve([Trace(1)])
+    ids = tmp_path / "ids.txt"
+    ids.write_text(f"\ufeffRoot={trace_id(1)}\n{trace_id(1)}\nroot={trace_id(1)};Parent=53995c3f42cd8ad8;Sampled=1\n")
+    assert pull_xray(tmp_path / "pulled", ids).counts == {"returned": 1}
+    assert server.asked == {trace_id(1): 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            b"trace_id,duration\n",
+            r"line 1 of .*ids\.txt: expected a trace id as in .*, found 'trace_id,duration'; nothing",
+        ),
+        (f"{trace_id(1)}\n{trace_id(1)[:-1]}\n".encode(), r"line 2 of .*ids\.txt: expected a trace id as in"),
+        (
+            b"\xff\xd8\x00",
+            r"expected a file of trace ids, one a line, found .*ids\.txt: it is no text; nothing was asked",
+        ),
+        (None, r"expected a file of trace ids, one a line, found .*ids\.txt: No such file or directory"),
+    ],
+)
+def test_a_file_of_ids_that_is_none_is_told_with_its_line(tmp_path, content, expected):
+    ids = tmp_path / "ids.txt"
+    if content is not None:
+        ids.write_bytes(content)
+    with pytest.raises(tk.PullError, match=expected):
+        pull_xray(tmp_path / "pulled", ids)
+    ran = CliRunner().invoke(app, ["pull", "xray", str(tmp_path / "pulled"), "--ids", str(ids)])
+    assert ran.exit_code == 2
+    assert len(ran.output.splitlines()) == 1
+
+
+def test_an_empty_list_of_ids_does_not_ask_for_everything(serve, tmp_path):
+    server = serve([Trace(1)])
+    (tmp_path / "ids.txt").write_text("\n")
+    command = ["pull", "xray", str(tmp_path / "pulled"), "--start", TIME["start"], "--ids"]
+    for name, where in ((str(tmp_path / "ids.txt"), "ids.txt"), ("-", "standard input")):
+        ran = CliRunner().invoke(app, [*command, name], input="")
+        assert ran.exit_code == 2
+        assert "expected trace ids in" in ran.output
+        assert where in "".join(line.strip("│ ") for line in ran.output.splitlines())
+    assert not server.calls
