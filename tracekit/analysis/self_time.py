@@ -218,6 +218,36 @@ def own_times(spans: SpanColumns, forest: Forest, inferred: Array, usable: Array
     return own
 
 
+def climbed(up: Array, within: Array) -> Array:
+    """Return, for every span, the first one from it upwards that is not to be passed by.
+
+    Parameters
+    ----------
+    up
+        int64: row of the parent, -1 without one.
+    within
+        bool: the spans to pass by; all of them have parents.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, rows; by pointer doubling, so that a chain of 100,000 spans is nothing special.
+
+    Examples
+    --------
+    >>> climbed(np.array([-1, 0, 1, 2]), np.array([False, False, True, True])).tolist()
+    [0, 1, 1, 1]
+    """
+    top = np.where(within, up, np.arange(len(up)))
+    rows = np.flatnonzero(within)
+    while len(rows):
+        beyond = top[top[rows]]
+        moved = beyond != top[rows]
+        top[rows] = beyond
+        rows = rows[moved]
+    return top
+
+
 def visible_parents(parent: Array, is_inferred: Array) -> Array:
     """Return the nearest ancestor of every row that is not an inferred one.
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+from tracekit.analysis.critical_path.frames import of_awaited
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tracekit.analysis.critical_path.kernel import Walk
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.what_if.plan import Plan
@@ -40,6 +43,7 @@ def drag(path: CriticalPath) -> pd.Series:
     --------
     Without its own time the ledger (30 to 90) would save 50 ns; then the shop waits for its cart (10 to 40) instead:
 
+    >>> import pandas as pd
     >>> from tracekit import TraceSet, critical_path
     >>> shop = TraceSet.from_spans(
     ...     pd.DataFrame(
@@ -63,11 +67,7 @@ def drag(path: CriticalPath) -> pd.Series:
     own[plan.node] = length[plan.node] - _without_own_time(plan, length[plan.node])
     room = _room(rows, plan.slack(len(path.tree)), touching=path.is_touching)
     least = np.minimum(own, _least_up(path.tree.parent.astype(np.int64), room, rows.on_path))
-    outside = np.ones(len(path.tree), bool)
-    outside[plan.node] = False
-    found = pd.Series(np.where(rows.on_path, least, 0), dtype="Int64", name="drag_ns").mask(outside)
-    found.index.name = "span_row"
-    return found
+    return of_awaited(path, "drag_ns", np.where(rows.on_path, least, 0))
 
 
 def _without_own_time(plan: Plan, length: Array) -> Array:

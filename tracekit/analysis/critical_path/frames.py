@@ -16,6 +16,7 @@ from tracekit.analysis.critical_path.tree import Waiting, walks
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.columns import Array
 
 
 def spans_of(path: CriticalPath) -> pd.DataFrame:
@@ -137,12 +138,16 @@ def slack_of(path: CriticalPath) -> pd.Series:
     >>> critical_path(shop).slack().tolist()
     [0, 50, 0]
     """
-    plan = path.rerun.plan
+    return of_awaited(path, "slack_ns", path.rerun.plan.slack(len(path.tree)))
+
+
+def of_awaited(path: CriticalPath, name: str, value: Array) -> pd.Series:
+    """Return one number a node as Int64 in the rows of ``spans``, missing for spans nobody waits for."""
     outside = np.ones(len(path.tree), bool)
-    outside[plan.node] = False
-    slack = pd.Series(plan.slack(len(path.tree)), dtype="Int64", name="slack_ns").mask(outside)
-    slack.index.name = "span_row"
-    return slack
+    outside[path.rerun.plan.node] = False
+    found = pd.Series(value, dtype="Int64", name=name).mask(outside)
+    found.index.name = "span_row"
+    return found
 
 
 _NONE = np.zeros(0, np.int64)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.self_time import climbed
 from tracekit.attributes import Codes, pick
 from tracekit.derived import CODED
 
@@ -65,16 +66,7 @@ def key_codes(traces: TraceSet, tree: PathTree, key: str) -> Codes:
 def _callers(tree: PathTree, service: Codes) -> Codes:
     """Return the service of the nearest node above that is of another service."""
     up = tree.parent.astype(np.int64)
-    rows = np.flatnonzero(up >= 0)
-    inner = rows[service.codes[up[rows]] == service.codes[rows]]
-    jump = np.full(len(tree), -1, np.int64)  # while inside one service, ever further up
-    jump[inner] = up[inner]
-    while len(inner):
-        beyond = jump[jump[inner]]
-        inner, beyond = inner[beyond >= 0], beyond[beyond >= 0]
-        jump[inner] = beyond
-    entry = np.where(jump >= 0, jump, np.arange(len(tree)))
-    caller = up[entry]
+    caller = up[climbed(up, (up >= 0) & (service.codes[up] == service.codes))]
     return Codes(np.where(caller >= 0, service.codes[caller], -1), service.labels)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.self_time import visible_parents
+from tracekit.analysis.self_time import climbed, visible_parents
 from tracekit.forest import blocks
 from tracekit.schema import Kind, ParentState, Relation
 
@@ -187,22 +187,10 @@ def _block(shape: _Shape, low: int, high: int, producer: Array) -> tuple[Array, 
     answered[higher[to_service[higher]]] = True
     caller, within = up[child], ~outgoing & ~incoming & live & (up >= 0) & (service[above] == service)
     loose = np.flatnonzero(within[caller])
-    beyond = _climbed(up, within)[caller[loose]] if len(loose) else loose
+    beyond = climbed(up, within)[caller[loose]] if len(loose) else loose
     told = outgoing[beyond] & to_service[beyond]
     caller[loose[told]] = beyond[told]
     return child + low, caller + low, roots + low, np.flatnonzero(outgoing & ~answered) + low
-
-
-def _climbed(up: Array, within: Array) -> Array:
-    """Return the first span from each one upwards that is not one of those to pass by: pointer doubling."""
-    top = np.where(within, up, np.arange(len(up)))
-    rows = np.flatnonzero(within)
-    while len(rows):
-        beyond = top[top[rows]]
-        moved = beyond != top[rows]
-        top[rows] = beyond
-        rows = rows[moved]
-    return top
 
 
 def _answered(sender: Array, up: Array, incoming: Array) -> tuple[Array, Array]:
