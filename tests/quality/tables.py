@@ -107,6 +107,25 @@ def outages_of_parts(rng, repeats):
         yield Row(f"{minutes} minutes, {loss:.0%} lost: seen in the whole (guard)", *count(whole), 0.0, most)
 
 
+def gaps_of_reservoirs(rng, repeats):
+    """A sampler that keeps the first of every second and 5 %: the share falls as traffic rises, which is no gap."""
+    for quota in (1, 3):
+        alarms, found, plain = [], [], []
+        for seed in range(repeats):
+            requests = traffic(rng, 180, season=0.95)
+            taken = np.minimum(rng.poisson(requests[:, None] / 60, (180, 60)), quota).sum(1)
+            kept = np.minimum(taken + rng.binomial(requests, 0.05), requests)
+            alarms.append(_is_alarm(Stratum(kept, requests).worst(seed=seed)))
+            begin = int(rng.integers(10, 160))
+            kept[begin : begin + 10] = rng.binomial(kept[begin : begin + 10], 0.3)
+            gap = Stratum(kept, requests).worst(seed=seed)
+            found.append(_is_alarm(gap) and gap.start < begin + 10 and begin < gap.end)
+            plain.append(_is_alarm(gap_scan(kept, requests, replicates=99, seed=seed)))
+        yield Row(f"reservoir of {quota}: false alarms", *count(alarms), 0.0, 0.025)
+        yield Row(f"reservoir of {quota}: ten minutes, 70 % lost: found", *count(found), 0.90, 1.0)
+        yield Row(f"reservoir of {quota}: beside the requests alone (guard)", *count(plain), 0.0, 0.5)
+
+
 def completeness(rng, repeats):
     """Share of spans that never arrived: the interval covers the truth; blind where leaves are lost."""
     whole = forest_of()
@@ -367,6 +386,7 @@ TABLES = (
     Table(outages, 202, 70),
     Table(quiet_parts, 212, 200),
     Table(outages_of_parts, 213, 200),
+    Table(gaps_of_reservoirs, 214, 100),
     Table(completeness, 203, 200),
     Table(captured_twice, 204, 200),
     Table(propagation_breaks, 205, 200),

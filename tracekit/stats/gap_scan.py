@@ -206,7 +206,7 @@ def _worst_windows(traced: Array, usual: _Usual, fit: _Fit, lengths: list[int]) 
     start, end = np.zeros(len(traced), np.int64), np.zeros(len(traced), np.int64)
     for length in lengths:
         x, e, m = (total[:, length:] - total[:, :-length] for total in sums)
-        low = x < e - 1.5 * np.sqrt(e * (1 - e / np.maximum(m, _LEAST)))
+        low = x < e - 1.5 * np.sqrt(np.maximum(e * (1 - e / np.maximum(m, _LEAST)), 0))
         came, due, asked = np.maximum(x[low], 0), e[low], m[low]
         rest = np.maximum(asked - came, 0)
         deviance = np.zeros(x.shape)

@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+from scipy import special
+from scipy.optimize import least_squares
 
 from tracekit.stats.gap_scan import Gap, gap_scan
 from tracekit.stats.intervals import normal_quantile
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 Fate = Literal["lost", "moved", "unclear"]
-_LEAST = 1e-9
+_LEAST, _ALMOST = 1e-9, 0.9
+_FEWEST, _NONE, _QUOTAS = 12, -7.0, (1, 2, 5, 20)  # bins that tell of a load; logarithm of no reservoir; those tried
 
 
 class Stratum(NamedTuple):
@@ -48,12 +51,68 @@ class Stratum(NamedTuple):
         return Stratum(np.where(kept, self.traced, 0), np.where(kept, self.requests, 0), others)
 
     def worst(self, *, seed: int = 0) -> Gap:
-        """Return the worst drop of the share, with what was due by the peers that were not down."""
+        """Return the worst drop of the share: beside what was due by the load, or by the peers that were not down."""
+        if self.others is None:
+            return gap_scan(self.traced, self.requests, expected=due_by_load(self.traced, self.requests), seed=seed)
         gap = gap_scan(self.traced, self.base, seed=seed)
-        if self.others is None or gap.end == gap.start:
+        if gap.end == gap.start:
             return gap
         due = self.others[gap.start : gap.end].sum() * gap.share / max(1 - gap.share, _LEAST)
         return gap._replace(expected=float(due), loss=float(1 - gap.traced / max(due, _LEAST)))
+
+
+def due_by_load(traced: Array, requests: Array) -> Array:
+    """Return how many traces are due by bin, up to a factor, also where samplers keep the first of every second.
+
+    Parameters
+    ----------
+    traced, requests
+        By bin.
+
+    Returns
+    -------
+    numpy.ndarray
+        The requests, unless a reservoir explains much more: then ``T + p (N - T)``, where ``T = C / q E min(X, q)`` is
+        what reservoirs of q a second, C a bin, take of N requests that come at random, X ~ Poisson(N q / C).
+
+    Notes
+    -----
+    A reservoir keeps much of the quiet hours and little of the busy ones: beside the requests alone its share wanders
+    so far that no gap is seen.  C and p are fitted by least squares that outliers hardly move (Huber's soft one) for
+    some q, and the best is believed where it halves what one share leaves unexplained; a gap does not do that.
+    At most nine in ten are due, since who keeps all leaves chance no part.
+
+    Examples
+    --------
+    >>> asked = np.array([30.0, 60, 600, 1200, 2400] * 8)
+    >>> taken = 60 * (1 - np.exp(-asked / 60))
+    >>> due_by_load(np.round(taken + 0.05 * (asked - taken)), asked)[2:5].round().tolist()
+    [87.0, 117.0, 177.0]
+    >>> due_by_load(np.round(0.05 * asked), asked)[:3].tolist()
+    [30.0, 60.0, 600.0]
+    """
+    n, m = np.asarray(traced, np.float64), np.asarray(requests, np.float64)
+    used = m > 0
+    if used.sum() < _FEWEST or not n.any():
+        return m
+
+    def due(cells: float, share: float, quota: int) -> Array:
+        taken = cells / quota * special.pdtrc(np.arange(quota)[:, None], m * quota / cells).sum(axis=0)
+        return np.asarray(taken + share * (m - taken))
+
+    def beyond(fitted: Array, quota: int) -> Array:
+        return np.asarray((n - due(math.exp(fitted[0]), fitted[1], quota))[used] / np.sqrt(n[used] + 1))
+
+    top, share = math.log(float(n.max())) + 1, float(n.sum() / m.sum())
+    one = least_squares(lambda p: beyond(np.array([_NONE, p[0]]), 1), [min(share, 1)], loss="soft_l1", bounds=(0, 1))
+    begin = [min(math.log(max(float(np.median(n[used])) / 2, 1.0)), top - 1), share / 2]
+    tried = [
+        (quota, least_squares(beyond, begin, loss="soft_l1", bounds=([_NONE, 0], [top, 1]), args=(quota,)))
+        for quota in _QUOTAS
+    ]
+    quota, best = min(tried, key=lambda one: one[1].cost)
+    is_worse = one.cost > used.sum() and best.cost < one.cost / 2  # half a bin is what chance leaves
+    return np.minimum(due(math.exp(best.x[0]), best.x[1], quota), _ALMOST * m) if is_worse else m
 
 
 def gaps_by_stratum(strata: Sequence[Stratum], *, seed: int = 0) -> list[tuple[Gap, float]]:

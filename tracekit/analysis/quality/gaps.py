@@ -37,10 +37,11 @@ def gaps(inputs: Inputs) -> list[Finding]:
     and instances, whose gaps are invisible in the whole, each a family of its own.  Where these are not counted apart
     the traces tell them, beside their peers in the service: then these must not have made what is missing of the
     requests (``stats.gap_strata.fate``), or traffic moved and nothing was lost.  An alarm needs a chance below 1 %
-    **and** a loss of at least 20 %.  Windows with more traces than requests count as full (``counts.join`` names them).
-    Windows before the first and after the last trace are left out and told: traces that end there cannot be told from a
-    collection that stopped, nor from an instance that did.  Assumes that counts and traces are of the same requests,
-    and that the sampling rule did not change.
+    **and** a loss of at least 20 %.  What a reservoir keeps of a load is allowed for (``due_by_load``).  Windows with
+    more traces than requests count as full (``counts.join`` names them).  Windows before the first and after the last
+    trace are left out and told: traces that end there cannot be told from a collection that stopped, nor from an
+    instance that did.  Assumes that counts and traces are of the same requests, and that the sampling rule did not
+    change.
 
     Source: ``coverage_playbook.md`` (TraceCollectionGapDetected); Kulldorff 1997.
     """
@@ -111,7 +112,8 @@ def _row(name: str, series: Series, gap: Gap, whither: str, level: float) -> dic
     base = float(series.stratum.base[part].sum())
     per_bin = base / max(gap.end - gap.start, 1)
     low, high = wilson(gap.traced / max(base, 1), base / (1 + max(per_bin - 1, 0) * gap.rho), level=level)
-    shares = np.array([high, low, gap.share])
+    usual = gap.share if series.others is not None else gap.expected / max(base, 1)
+    shares = np.array([high, low, usual])
     shares = shares if series.others is None else shares / np.maximum(1 - shares, 1e-9)  # beside what the peers made
     start, end = (
         pd.Timestamp(int(at), unit="ns", tz="UTC") for at in (series.start_ns[gap.start], series.end_ns[gap.end - 1])
