@@ -80,7 +80,8 @@ class TraceSet(Shown):
         frame
             ``trace_id``, ``span_id``, ``name``, ``start_ns``, ``end_ns``; optional ``parent_span_id``, ``kind``,
             ``status_code``, ``status_message``, ``service_name`` and other resource columns of ``schema.RESOURCES``,
-            promoted columns (``http_route``, ...), and any ``attributes.<key>`` and ``resource.<key>``.
+            promoted columns (``http_route``, ...), and any ``attributes.<key>`` and ``resource.<key>``.  Events, links
+            and attributes without a column are not in it, so they do not come back.
 
         Returns
         -------

@@ -47,6 +47,8 @@ _INBOUND = {"peer_address": semconv.CALLER_ADDRESS[0], "peer_port": semconv.CALL
 _OUTBOUND = {"peer_address": semconv.CALLEE_ADDRESS[0], "peer_port": semconv.CALLEE_PORT[0]}
 _TORN = re.compile("[\ud800-\udfff]")
 _EXACT = 2**53  # the largest number up to which floats hold every integer
+_OPERATIONS = frozenset({"aws.local.operation", "aws.operation"})  # attributes without a column of their own
+_FLAGS = {"client": "aws.xray.error", "fault": "aws.xray.fault", "throttle": "aws.xray.throttle"}
 _RESOURCE_KEYS = {"service_name": "service.name"} | {c: k[0] for c, k in semconv.RESOURCE_KEYS.items()}
 
 
@@ -124,12 +126,25 @@ def _span(
         record_kind=_word(row, "record_kind", schema.RECORD_KINDS, at),
         resolution_ns=int(row.get("time_resolution_ns", 1)),
         resource=builder.resource([builder.kv(key, _plain(row[c])) for c, key in on_resource.items() if c in row]),
-        attributes=[builder.kv(key, _plain(row[c])) for c, key in given.items() if c in row],
+        attributes=[
+            *(builder.kv(key, _plain(row[c])) for c, key in given.items() if c in row),
+            *(builder.kv(key, value) for key, value in _concluded(row) if f"attributes.{key}" not in row),
+        ],
         dropped_attributes=int(row.get("dropped_attributes_count", 0)),
         dropped_events=int(row.get("dropped_events_count", 0)),
         dropped_links=int(row.get("dropped_links_count", 0)),
         quality=_quality(row) | bad,
     )
+
+
+def _concluded(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield attributes of which a frame has but the conclusions: the operation, and whose mistake an error was."""
+    source, mistake = row.get("operation_source"), row.get("error_class")
+    if source in _OPERATIONS and "operation" in row:
+        yield source, row["operation"]
+    told_by_http = row.get("record_kind", "span") == "span" and "http_response_status_code" in row
+    if mistake in _FLAGS and not told_by_http and (mistake != "throttle" or row.get("is_error")):
+        yield _FLAGS[mistake], True
 
 
 def _id(builder: Builder, row: dict[str, Any], column: str, parse: Callable[..., Id], at: Position) -> int | None:
