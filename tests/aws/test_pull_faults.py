@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 import tracemalloc
@@ -418,3 +419,67 @@ def test_credentials_are_in_nothing_that_is_left_behind(serve, tmp_path, markers
     for marker in markers:
         assert not [text for text in texts if marker in text]
     assert "***" in str(told.value)
+
+
+# -------------------------------------------------------------------- no room, and nobody who waits
+
+FULL = """
+import resource, sys
+import tracekit as tk
+from fake_xray import trace_id
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    tk.pull_xray(sys.argv[1], [trace_id(n, 1_760_000_000 + n * 2000) for n in range(1, 15)], concurrency=3)
+except tk.PullError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sizes of files are limited on POSIX only")
+@pytest.mark.parametrize("room", [0, 100, 400, 700, 1_000])
+def test_a_disk_that_is_full_is_told_and_what_fitted_is_whole(serve, tmp_path, room):
+    server = serve(traces())
+    path = os.pathsep.join([str(Path(tk.__file__).parents[1]), str(Path(__file__).parent)])
+    program = [sys.executable, "-c", FULL, str(tmp_path / "pulled"), str(room)]
+    ran = subprocess.run(program, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": path})
+    assert "pulled to take the answers, found: File too large; make room, then pull into the same folder" in ran.stdout
+    assert ran.stderr == ""
+    kept = list((tmp_path / "pulled").glob("traces-*"))
+    came = tk.read(tmp_path / "pulled", progress=False) if kept else None
+    assert came is None or set(came.issues["severity"]) <= {"info"}, "nothing that was written in part is there"
+    assert not list((tmp_path / "pulled").glob(".*.part"))
+    journal = tmp_path / "pulled" / ".pull" / "journal.jsonl"
+    lines = journal.read_text().splitlines() if journal.exists() else []
+    settled = {one for line in lines for one in json.loads(line).get("ids", ())}
+    assert len(settled) == (0 if came is None else len(came.trace_ids))
+    pull = pulled(tmp_path / "pulled", list(server.traces))
+    assert pull.counts == {"returned": 14}
+    assert len(tk.read(tmp_path / "pulled", progress=False).trace_ids) == 14
+
+
+def test_who_presses_ctrl_c_does_not_wait_for_an_answer_that_hangs(serve, tmp_path, monkeypatch):
+    from tracekit.aws.pull import workers  # noqa: PLC0415 - to be patient for a shorter time
+
+    monkeypatch.setattr(workers, "_PATIENCE_S", 0.3)
+    hanging, main = threading.Event(), threading.main_thread().ident
+
+    def hang(name, _):
+        if name == "BatchGetTraces" and not hanging.is_set():
+            threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT]).start()
+            hanging.wait(20)
+
+    server = serve(traces(), faults=hang)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        pulled(tmp_path / "pulled", list(server.traces), concurrency=1)
+    assert time.monotonic() - begun < 10
+    hanging.set()
+    server.faults = lambda *_: None
+    assert pulled(tmp_path / "pulled", list(server.traces)).counts == {"returned": 14}
+
+
+def test_a_folder_that_was_closed_takes_nothing(tmp_path):
+    folder = PullFolder(tmp_path / "pulled")
+    folder.close()
+    with pytest.raises(tk.PullError, match=r"expected .*pulled to be open, found that this pull has ended"):
+        folder.append("traces", [b"{}"])

@@ -29,8 +29,8 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import FileIO
     from pathlib import Path
-    from typing import BinaryIO
 
 _LARGEST = 64 << 20
 _FORMAT = 1
@@ -64,7 +64,9 @@ class PullFolder:
         self._largest = largest
         self._lock = threading.Lock()
         self._of_thread = threading.local()
-        self._open: dict[str, BinaryIO] = {}
+        self._open: dict[str, FileIO] = {}
+        self._sound: dict[str, int] = {}
+        self._failure = ""
         self._next: dict[str, int] = {}
         try:
             self._hidden.mkdir(parents=True, exist_ok=True)
@@ -75,8 +77,9 @@ class PullFolder:
         self._guard = (self._hidden / "lock").open("ab")
         self._hold()
         self._recover()
-        self._journal = self._journal_path.open("ab")
+        self._journal = self._journal_path.open("ab", buffering=0)
         self._known = self._journal_path.stat().st_size
+        self._sound["journal"] = self._known
 
     def _hold(self) -> None:
         """Keep every other pull out of the folder until this one ends, however it ends: the system lets go of it."""
@@ -123,8 +126,11 @@ class PullFolder:
         if not begun:
             begun = {**asked, **decided, "format": _FORMAT}
             whole = file.with_name(".plan.json.part")
-            whole.write_text(json.dumps(begun, indent=1) + "\n", encoding="utf-8")
-            whole.replace(file)
+            try:
+                whole.write_text(json.dumps(begun, indent=1) + "\n", encoding="utf-8")
+                whole.replace(file)
+            except OSError as error:
+                raise self._refused(error) from None
         return begun
 
     # ---------------------------------------------------------------- writing
@@ -140,18 +146,37 @@ class PullFolder:
             JSON texts without line breaks.
         entry
             What the journal is to remember.
+
+        Raises
+        ------
+        PullError
+            They cannot be written; nothing can be from then on.
         """
         frame = self._frame(b"".join(line + b"\n" for line in lines)) if lines else b""
         with self._lock:
-            if frame:
-                file = self._open.get(kind) or self._begin(kind)
-                file.write(frame)
-                file.flush()
-            if entry is not None:
-                self._note(kind, entry)
-            if kind in self._open and self._open[kind].tell() >= self._largest:
-                self._note(kind, {})  # else what was not settled yet would be cut off
-                self._finish(kind)
+            if self._failure:
+                raise PullError(self._failure)
+            try:
+                self._append(kind, frame, entry)
+            except OSError as error:
+                self._failure = str(self._refused(error))
+        if self._failure:
+            raise PullError(self._failure)
+
+    def _refused(self, error: OSError) -> PullError:
+        """Return what to say where nothing can be written."""
+        found = f"expected {self.path} to take the answers, found: {error.strerror}"
+        return PullError(f"{found}; make room, then pull into the same folder again, it goes on")
+
+    def _append(self, kind: str, frame: bytes, entry: dict[str, Any] | None) -> None:
+        """Write a frame, and an entry about it."""
+        if frame:
+            _write(self._open.get(kind) or self._begin(kind), frame)
+        if entry is not None:
+            self._note(kind, entry)
+        if kind in self._open and self._open[kind].tell() >= self._largest:
+            self._note(kind, {})  # else what was not settled yet would be cut off
+            self._finish(kind)
 
     def _frame(self, text: bytes) -> bytes:
         """Return a text as a zstd frame of its own, by the thread's compressor: a new one takes as long as its work."""
@@ -164,8 +189,9 @@ class PullFolder:
         """Write an entry of the journal, with the place up to which the growing file holds what it says."""
         if kind in self._open:
             entry = {**entry, "file": self._name(kind, self._next[kind]), "end": self._open[kind].tell()}
-        self._journal.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
-        self._journal.flush()
+        _write(self._journal, json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        self._sound["journal"] = self._journal.tell()
+        self._sound |= {kind: self._open[kind].tell()} if kind in self._open else {}
 
     def _place(self, name: str) -> Path:
         """Return where a file of answers stands."""
@@ -179,31 +205,32 @@ class PullFolder:
         """Return where a file stands while it grows."""
         return self._place(name).with_name(f".{name}.part")
 
-    def _begin(self, kind: str) -> BinaryIO:
+    def _begin(self, kind: str) -> FileIO:
         """Open the next file of a kind."""
         taken = [int(file.name.split("-")[1].split(".")[0]) for file in self.files(kind)]
         self._next[kind] = max(taken, default=0) + 1
-        self._open[kind] = self._part(self._name(kind, self._next[kind])).open("wb")
+        self._open[kind] = self._part(self._name(kind, self._next[kind])).open("wb", buffering=0)
+        self._sound[kind] = 0
         return self._open[kind]
 
     def _finish(self, kind: str) -> None:
         """Close a file and give it its name."""
         file = self._open.pop(kind)
-        file.flush()
         os.fsync(file.fileno())
         file.close()
         name = self._name(kind, self._next[kind])
         self._part(name).replace(self._place(name))
 
     def close(self) -> None:
-        """Give every file its name."""
-        with self._lock:
+        """Give every file its name, and take nothing any more."""
+        with self._lock, self._guard, self._journal:
+            if self._failure:  # what was written in part is of no use to anybody
+                for kind, file in [*self._open.items(), ("journal", self._journal)]:
+                    file.truncate(self._sound[kind])
             for kind in list(self._open):
                 self._finish(kind)
-            self._journal.flush()
             os.fsync(self._journal.fileno())
-            self._journal.close()
-            self._guard.close()
+            self._failure = self._failure or f"expected {self.path} to be open, found that this pull has ended"
 
     def __enter__(self) -> Self:
         return self
@@ -256,6 +283,13 @@ class PullFolder:
     def _both(self, name: str) -> tuple[Path, Path]:
         """Return where a file stands when it is whole, and while it grows."""
         return self._place(name), self._part(name)
+
+
+def _write(file: FileIO, content: bytes) -> None:
+    """Write all of it: one call may take a part only."""
+    view = memoryview(content)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

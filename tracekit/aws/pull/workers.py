@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_PATIENCE_S = 5.0
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -38,7 +40,7 @@ def run(
         How many run at the same time.
     stopped
         Set when something raises, here or in a job, so that waiting jobs leave; what raised goes on to the caller
-        after all have left.
+        after all have left, or after five seconds: whoever presses Ctrl-C does not wait for an answer that hangs.
 
     Examples
     --------
@@ -58,19 +60,22 @@ def run(
             except BaseException as error:  # noqa: BLE001 - raised in the thread that hears of it
                 done.put((job, None, error))
 
-    workers = [threading.Thread(target=worker) for _ in range(at_once)]
+    patience = threading.TIMEOUT_MAX
+    workers = [threading.Thread(target=worker, daemon=True) for _ in range(at_once)]
     try:
         for one in workers:
             one.start()
         _lead(jobs, asked, done, heard, 2 * at_once)
     except BaseException:
         stopped.set()
+        patience = _PATIENCE_S
         raise
     finally:
         for _ in workers:
             asked.put(None)
+        end = time.monotonic() + patience
         for one in filter(threading.Thread.is_alive, workers):
-            one.join()
+            one.join(max(0.0, min(patience, end - time.monotonic())))
 
 
 def _lead(
