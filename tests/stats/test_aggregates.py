@@ -20,6 +20,13 @@ def test_tables_merge_by_label_whatever_their_order():
         assert merged.histogram.weights(3).tolist() == [1, 2, 1]
 
 
+def test_many_tables_end_to_end():
+    parts = [table(["b", "a"], [1, 2]), table(["c"], [30]), table([], []), table(["a", "d", "b"], [400, 5, 6])]
+    merged = Aggregate.concatenate(parts).by(["name"])
+    assert merged.sums["n"].tolist() == [402, 7, 30, 5]
+    assert merged.histogram.weights(4).tolist() == [2, 2, 1, 1]
+
+
 def test_by_nothing_adds_everything():
     assert table(["b", "a"], [1, 2]).by([]).sums["n"].tolist() == [3]
 
