@@ -46,20 +46,21 @@ def test_every_column_has_one_meaning():
 
 
 @pytest.mark.parametrize(
-    ("words", "numbers"),
+    ("known", "words", "numbers"),
     [
-        (schema.KINDS, schema.Kind),
-        (schema.STATUS_CODES, schema.Status),
-        (schema.RECORD_KINDS, schema.RecordKind),
-        (schema.PARENT_STATES, schema.ParentState),
-        (schema.ERROR_CLASSES, schema.ErrorClass),
-        (schema.VALUE_TYPES, schema.ValueType),
-        (schema.ORIGINS, schema.Origin),
-        (schema.RELATIONS, schema.Relation),
+        ("UNSPECIFIED INTERNAL SERVER CLIENT PRODUCER CONSUMER", schema.KINDS, schema.Kind),
+        ("UNSET OK ERROR", schema.STATUS_CODES, schema.Status),
+        ("span segment subsegment inferred synthetic", schema.RECORD_KINDS, schema.RecordKind),
+        ("root resolved missing cycle self duplicate", schema.PARENT_STATES, schema.ParentState),
+        ("none client throttle fault unspecified", schema.ERROR_CLASSES, schema.ErrorClass),
+        ("empty str int double bool bytes array map", schema.VALUE_TYPES, schema.ValueType),
+        ("attribute annotation metadata aws http sql tag derived", schema.ORIGINS, schema.Origin),
+        ("link follows_from child_of_extra xray_link", schema.RELATIONS, schema.Relation),
     ],
 )
-def test_words_and_numbers_are_the_same_list(words, numbers):
+def test_words_and_numbers_are_the_same_list(known, words, numbers):
     assert issubclass(numbers, IntEnum)
+    assert list(words) == known.split(), "stores and filters hold these words"
     assert [member.name.lower() for member in numbers] == [word.lower() for word in words]
     assert [int(member) for member in numbers] == list(range(len(words)))
 

@@ -13,14 +13,6 @@ import pandas as pd
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
-STATUS_CODES = ("UNSET", "OK", "ERROR")
-RECORD_KINDS = ("span", "segment", "subsegment", "inferred", "synthetic")
-PARENT_STATES = ("root", "resolved", "missing", "cycle", "self", "duplicate")
-ERROR_CLASSES = ("none", "client", "throttle", "fault", "unspecified")
-VALUE_TYPES = ("empty", "str", "int", "double", "bool", "bytes", "array", "map")
-ORIGINS = ("attribute", "annotation", "metadata", "aws", "http", "sql", "tag", "derived")
-RELATIONS = ("link", "follows_from", "child_of_extra", "xray_link")
 SEVERITIES = ("info", "warn", "error")
 ACTIONS = ("accepted", "repaired", "merged", "quarantined", "aborted")
 
@@ -185,6 +177,16 @@ class Quality(IntFlag):
     TIME_ZONE_ASSUMED = 1 << 15
     ERROR_TAGGED = 1 << 16
     DURATION_ZERO = 1 << 17
+
+
+def _words(numbers: type[IntEnum]) -> tuple[str, ...]:
+    """Return the names of numbers in lower case, each at its number."""
+    return tuple(name.lower() for name in numbers.__members__)
+
+
+KINDS, STATUS_CODES = tuple(Kind.__members__), tuple(Status.__members__)
+RECORD_KINDS, PARENT_STATES, ERROR_CLASSES = _words(RecordKind), _words(ParentState), _words(ErrorClass)
+VALUE_TYPES, ORIGINS, RELATIONS = _words(ValueType), _words(Origin), _words(Relation)
 
 
 class Column(NamedTuple):
