@@ -490,7 +490,8 @@ def test_two_traces_in_one_view(visit):
         "send": "missing, was 80.0 µs",
     }
     times = {name: row.locator(".tkw-d").inner_text() for name, row in rows.items()}
-    assert times == said | {"POST /pay": "+600 µs", "charge": "+600 µs"}  # on a bar there is room for the change
+    on_bars = {"POST /pay": "1.00 ms, was 400 µs", "charge": "800 µs, was 200 µs"}  # both, in fewer words
+    assert times == said | on_bars
     notes = {name: row_of(page, name).locator(".tkw-mark.soft").inner_text() for name in ("charge", "note", "send")}
     assert notes == {"charge": "slower", "note": "added", "send": "missing"}
     bar, was = (row_of(page, "charge").locator(kind).bounding_box() for kind in (".tkw-b", ".tkw-was"))
@@ -522,4 +523,7 @@ def test_in_a_narrow_column_the_name_is_read_before_what_became_of_it(visit):
     assert name["x"] < note["x"]
     label = row.locator(".tkw-lab").bounding_box()
     assert name["x"] + name["width"] <= label["x"] + label["width"]
+    assert (
+        row.locator(".tkw-mark.soft").evaluate("note => getComputedStyle(note).display") == "inline-block"
+    )  # all or …
     assert page.locator(".tkw-head b").evaluate("title => getComputedStyle(title).textOverflow") == "ellipsis"

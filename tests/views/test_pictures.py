@@ -17,6 +17,7 @@ from tracekit.views.volume import time_step, volume_picture
 from tracekit.views.waterfall.compare import compared_payload
 from tracekit.views.waterfall.picture import slowest_spans, waterfall_picture
 from tracekit.views.waterfall.waterfall import trace_payload
+from tracekit.views.waterfall.words import time_words
 
 
 @pytest.fixture
@@ -101,6 +102,15 @@ def test_the_picture_of_a_comparison_has_both_durations_of_every_row():
     assert float(lost.get("x")) - float(tall[0].get("x")) == pytest.approx(60 * scale, abs=0.2)
     assert len(thin) == 2  # root and the first read; the added one and the lost one were not in both
     assert "missing, was 30 ns" in slowest_spans(payload, limit=9)
+
+
+def test_missing_times_are_words_of_a_row():
+    rows = [
+        ("1", None, "a", "open", "SERVER", 0, None, "UNSET"),
+        ("2", "1", "a", "unbegun", "CLIENT", None, 5, "UNSET"),
+    ]
+    payload = trace_payload(TraceSet.from_spans(spans(rows)), "0000")
+    assert [time_words(payload, k) for k in range(2)] == ["no end", "no start"]
 
 
 def test_the_slowest_spans_stand_in_a_table(pay):

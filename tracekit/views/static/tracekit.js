@@ -93,7 +93,7 @@ ${ROWS.slice(1).map(row => `.tkw-rows${row} .tkw-row{height:${row}px}.tkw-rows${
 .tkw-b.guess{opacity:.55}
 .tkw-b.linked::before{content:"";position:absolute;left:-3px;top:2px;width:7px;height:7px;transform:rotate(45deg);background:var(--tk-bg);border:1.5px solid var(--tk-fg)}
 .tkw-b.hull{opacity:.22}.tkw-b.gone{background:none;border:1.5px dashed}.tkw-b.new{outline:1.5px solid var(--tk-fg);outline-offset:1px}
-.tkw-row.fold .tkw-nm{font-style:italic}.tkw-row.changed .tkw-mark.soft,.tkw-row.better .tkw-mark.soft{color:var(--tk-fg);font-style:normal;font-size:10.5px;border:1px solid var(--tk-line);border-radius:8px;padding:0 5px;background:var(--tk-bg)}.tkw-row.off .tkw-b{opacity:.4}.tkw-row.off .tkw-b.hull{opacity:.15}.tkw-row.off .tkw-m{opacity:.5}
+.tkw-row.fold .tkw-nm{font-style:italic}.tkw-row.changed .tkw-mark.soft,.tkw-row.better .tkw-mark.soft{display:inline-block;line-height:14px;color:var(--tk-fg);font-style:normal;font-size:10.5px;border:1px solid var(--tk-line);border-radius:8px;padding:0 5px;background:var(--tk-bg)}.tkw-row.off .tkw-b{opacity:.4}.tkw-row.off .tkw-b.hull{opacity:.15}.tkw-row.off .tkw-m{opacity:.5}
 .tkw-m,.tkw-p,.tkw-ev,.tkw-was{position:absolute;left:0;pointer-events:none}
 .tkw-m{top:5px;height:11px}.tkw-was{top:17px;height:3px;background:var(--tk-fg2);border-radius:1px}
 .tkw-p{top:9px;height:3px;background:var(--tk-crit);box-shadow:0 0 0 1px color-mix(in srgb,var(--tk-bg) 70%,transparent)}
@@ -668,7 +668,7 @@ class Row {
     this.el.className = `tkw-row${T.state && kind !== MATCHED ? ` ${kind === FASTER ? 'better' : 'changed'}` : ''}`;
     if (kind === MISSING) { this.bar.style.background = ''; this.bar.style.color = this.service.style.borderLeftColor; }
     this.words = timeWords(T, i) + (flags & INFERRED ? ' (inferred)' : '');
-    this.short = kind === SLOWER || kind === FASTER ? signed(T.dur[i] - T.dur2[i]) : T.state && kind === MATCHED ? duration(T.dur[i]) : this.words;
+    this.short = isPair(T, i) && !(flags & (NO_START | NO_END)) ? `${duration(T.dur[i])}, was ${duration(T.dur2[i])}` : this.words;
     set(this.line, { 'aria-label': spokenRow(T, i) });
   }
 
