@@ -1,17 +1,21 @@
-"""Filter expressions over columns of spans: parsed first, then evaluated on the columns that they name."""
+"""What chooses traces: expressions over columns of spans, masks, ids and times.
+
+Expressions are parsed first, then evaluated on the columns that they name.
+"""
 
 from __future__ import annotations
 
 import ast
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from tracekit import schema
 from tracekit.errors import FilterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 def evaluate(expression: str, column: Callable[[str], pd.Series]) -> Any:
@@ -75,3 +79,54 @@ def truths(mask: Any) -> pd.Series:
     except (TypeError, ValueError) as error:
         message = f"expected a mask of truth values, found {series.dtype}: {series.head(3).tolist()}"
         raise TypeError(message) from error
+
+
+def of_spans(mask: pd.Series, count: int) -> schema.Array:
+    """Return a mask of so many spans in the order of their rows; ValueError for one of other spans.
+
+    Examples
+    --------
+    >>> of_spans(pd.Series([True, False], index=pd.Index([1, 0], name="span_row")), 2).tolist()
+    [False, True]
+    """
+    has_rows = mask.index.name == "span_row"
+    mask = mask.sort_index() if has_rows else mask
+    if len(mask) != count or (has_rows and not mask.index.equals(pd.RangeIndex(count))):
+        message = f"expected a mask of {count} spans or a Series by trace id, found one of {len(mask)}"
+        raise ValueError(message)
+    return mask.to_numpy(bool)
+
+
+def position(trace_id: str, ids: Sequence[str]) -> int:
+    """Return which of the sorted ids is this one, or the only one that begins so; ValueError names the nearest.
+
+    Examples
+    --------
+    >>> position("B", ["a1", "b2", "c3"])
+    1
+    """
+    wanted = trace_id.lower().removeprefix("1-").replace("-", "")
+    at = int(np.searchsorted(ids, wanted))
+    if at < len(ids) and ids[at].startswith(wanted) and wanted:
+        several = at + 1 < len(ids) and ids[at + 1].startswith(wanted) and ids[at] != wanted
+        if not several:
+            return at
+    near = ", ".join(ids[max(0, at - 1) : at + 2]) or "none: the set is empty"
+    message = f"expected the id of one of {len(ids)} traces, found {trace_id!r}; nearest: {near}"
+    raise ValueError(message)
+
+
+def instant_ns(edge: Any) -> int:
+    """Return nanoseconds since the epoch; a time without a zone is UTC, ValueError for what is no time.
+
+    Examples
+    --------
+    >>> instant_ns("1970-01-01T00:00:01+00:00"), instant_ns("1970-01-01 00:00:01")
+    (1000000000, 1000000000)
+    """
+    moment = pd.Timestamp(edge)
+    if pd.isna(moment):
+        message = f"expected a time, found {edge!r}"
+        raise ValueError(message)
+    moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
+    return int(moment.as_unit("ns").value)

@@ -17,7 +17,7 @@ from tracekit.attributes import pick
 from tracekit.columns import Array, Columns
 from tracekit.derived import CODED, Lookup
 from tracekit.expressions import is_xray, xray_filter
-from tracekit.filters import evaluate, truths
+from tracekit.filters import evaluate, instant_ns, of_spans, position, truths
 from tracekit.findings import Shown
 from tracekit.forest import Forest, grow
 from tracekit.schema import Quality
@@ -216,18 +216,8 @@ class TraceSet(Shown):
 
         Examples
         --------
-        >>> shop = TraceSet.from_spans(
-        ...     pd.DataFrame(
-        ...         {
-        ...             "trace_id": "a1",
-        ...             "span_id": ["1", "2"],
-        ...             "name": "x",
-        ...             "start_ns": 0,
-        ...             "end_ns": 5,
-        ...             "attributes.tenant": ["blue", None],
-        ...         }
-        ...     )
-        ... )
+        >>> spans = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
+        >>> shop = TraceSet.from_spans(spans.assign(**{"attributes.tenant": ["blue", None]}))
         >>> shop.attribute("tenant").tolist()
         ['blue', nan]
         """
@@ -276,18 +266,8 @@ class TraceSet(Shown):
 
         Examples
         --------
-        >>> shop = TraceSet.from_spans(
-        ...     pd.DataFrame(
-        ...         {
-        ...             "trace_id": ["a1", "b2"],
-        ...             "span_id": ["1", "2"],
-        ...             "name": "x",
-        ...             "service_name": ["cart", "ledger"],
-        ...             "start_ns": 0,
-        ...             "end_ns": 5,
-        ...         }
-        ...     )
-        ... )
+        >>> spans = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
+        >>> shop = TraceSet.from_spans(spans.assign(service_name=["cart", "ledger"]))
         >>> len(shop.where("service_name == 'ledger'"))
         1
         """
@@ -299,13 +279,8 @@ class TraceSet(Shown):
         mask = truths(mask)
         if mask.index.name == "trace_id":
             return self._only(mask.reindex(self.trace_ids, fill_value=False).to_numpy(bool))
-        count = len(self.columns.spans)
-        if mask.index.name == "span_row":
-            mask = mask.sort_index()
-        if len(mask) != count or (mask.index.name == "span_row" and not mask.index.equals(pd.RangeIndex(count))):
-            message = f"expected a mask of {count} spans or a Series by trace id, found one of {len(mask)}"
-            raise ValueError(message)
-        return self._only(np.bincount(self.forest.trace[mask.to_numpy(bool)], minlength=len(self)) > 0)
+        matching = self.forest.trace[of_spans(mask, len(self.columns.spans))]
+        return self._only(np.bincount(matching, minlength=len(self)) > 0)
 
     def _column(self, name: str) -> pd.Series:
         """Return one column of ``spans`` without the others."""
@@ -338,16 +313,7 @@ class TraceSet(Shown):
 
     def find(self, trace_id: str) -> int:
         """Return which trace has this id, or is the only one that begins so; ValueError names the nearest."""
-        wanted = trace_id.lower().removeprefix("1-").replace("-", "")
-        ids = self.trace_ids
-        at = int(np.searchsorted(ids, wanted))
-        if at < len(ids) and ids[at].startswith(wanted) and wanted:
-            several = at + 1 < len(ids) and ids[at + 1].startswith(wanted) and ids[at] != wanted
-            if not several:
-                return at
-        near = ", ".join(ids[max(0, at - 1) : at + 2]) or "none: the set is empty"
-        message = f"expected the id of one of {len(ids)} traces, found {trace_id!r}; nearest: {near}"
-        raise ValueError(message)
+        return position(trace_id, self.trace_ids)
 
     def between(self, start: Any, end: Any) -> TraceSet:
         """Return the traces whose root starts in [start, end).
@@ -362,7 +328,7 @@ class TraceSet(Shown):
         ValueError
             No time.
         """
-        low, high = (_instant(edge) for edge in (start, end))
+        low, high = (instant_ns(edge) for edge in (start, end))
         root = self.forest.root_row
         known = (self.columns.spans.quality[root] & Quality.NO_START) == 0
         begun = self.columns.spans.start_ns[root]
@@ -432,13 +398,3 @@ class TraceSet(Shown):
 
     def _repr_html_(self) -> str:
         return self_description.table(self)
-
-
-def _instant(edge: Any) -> int:
-    """Return nanoseconds since the epoch; a time without a zone is UTC."""
-    moment = pd.Timestamp(edge)
-    if pd.isna(moment):
-        message = f"expected a time, found {edge!r}"
-        raise ValueError(message)
-    moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
-    return int(moment.as_unit("ns").value)
