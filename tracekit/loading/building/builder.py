@@ -201,7 +201,8 @@ class Builder:
             start_ns, quality = 0, quality | Quality.NO_START
         if end_ns is None:
             end_ns, quality = 0, quality | Quality.NO_END
-        if not all(LOWEST <= time_ns <= HIGHEST for time_ns in (start_ns, end_ns, length)):
+        fits = LOWEST <= start_ns <= HIGHEST and LOWEST <= end_ns <= HIGHEST and LOWEST <= length <= HIGHEST
+        if not fits:
             self.ledger.quarantine(
                 "TIME_UNIT",
                 "expected times and a duration of nanoseconds within 64 bits,"
