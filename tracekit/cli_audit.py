@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from math import isnan
 from pathlib import Path  # noqa: TC003 - typer looks at the types
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
     from tracekit.aws.audit.audit import CoverageAudit
 
 FINE, FAILED = 0, 1
+_WIDEST = 10_000  # where nobody looks at a terminal
 _LONGEST = 160  # characters of an answer in a terminal
-_SHOWN = ("platform", "requests", "recorded", "collector")
 _NUMBERS = {"requests", "traces"}
 _COLUMNS = ("service", "", "verdict", "runs as", "requests", "traces", "collector")
 
@@ -84,26 +86,35 @@ def audit(
 
 
 def _services(found: CoverageAudit) -> Iterator[str]:
-    """Yield a line a service: what is wrong with it, in a few words, and the numbers behind."""
+    """Yield the answer in a line, then a line a service: what fails first, with the numbers behind."""
     from tracekit.aws.audit.sheet import when  # noqa: PLC0415 - not for --help
-    from tracekit.aws.audit.words import SHORT  # noqa: PLC0415 - not for --help
 
     start, end = when(found.answers.start), when(found.answers.end)
     yield f"{len(found.services):,} services in {found.answers.region}, {start} to {end} UTC"
+    yield found.summary
     yield ""
-    lines = [_COLUMNS]
-    for name, row in found.services.iterrows():
-        told = [_told(row[column]) for column in _SHOWN]
-        told[-1] = told[-1] if row["platform"] == "container" else ""  # nobody else needs a collector of its own
-        lines.append((str(name), row["headline"], SHORT[row["headline"]], *told))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    table = found.overview
+    told = {name: [*map(_told, table[name].astype(object).where(table[name].notna(), None))] for name in table}
+    told["collector"] = [
+        "" if name == "unknown" and told["platform"][row] != "container" else name
+        for row, name in enumerate(told["collector"])
+    ]
+    yield from _fitted([_COLUMNS, *zip(map(str, table.index), *told.values(), strict=True)])
+    yield ""
+
+
+def _fitted(lines: list[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the lines of a table, in a narrow terminal without the columns that say least."""
+    widths = dict(zip(_COLUMNS, (max(map(len, column)) for column in zip(*lines, strict=True)), strict=True))
+    shown, room, gap = list(_COLUMNS), get_terminal_size().columns if sys.stdout.isatty() else _WIDEST, 3
+    for column in ("collector", "runs as"):
+        if sum(widths[name] + gap for name in shown) > room:
+            shown.remove(column)
+    gap = 3 if sum(widths[name] + 3 for name in shown) <= room else 2
     for line in lines:
-        cells = [
-            cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
-            for name, cell, width in zip(_COLUMNS, line, widths, strict=True)
-        ]
-        yield f" {'   '.join(cells)}".rstrip()
-    yield ""
+        cells = dict(zip(_COLUMNS, line, strict=True))
+        told = [cells[n].rjust(widths[n]) if n in _NUMBERS else cells[n].ljust(widths[n]) for n in shown]
+        yield f" {(' ' * gap).join(told)}".rstrip()
 
 
 def _evidence(findings: tk.Findings) -> Iterator[str]:

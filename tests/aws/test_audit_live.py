@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -10,6 +11,7 @@ import urllib.request
 import zipfile
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import boto3
 import pandas as pd
@@ -386,9 +388,18 @@ def test_the_command_tells_the_diagnoses_and_the_alarms(tmp_path):
     ran = run("--from", "audit-shop", "--save", str(tmp_path / "copy"))
     assert ran.exit_code == 1
     words = " ".join(ran.output.split())
-    assert words.startswith("17 services in eu-west-1, 2025-11-14 00:00 to 2025-11-21 00:00 UTC")
+    assert words.startswith(
+        "17 services in eu-west-1, 2025-11-14 00:00 to 2025-11-21 00:00 UTC"
+        " 10 lack traces, 5 are traced as the rules say, 2 are neither service verdict"
+    )
+    names = [line.split()[0] for line in ran.output.splitlines()[4:21]]
+    assert names[:2] == ["catalogue", "checkout"], "what fails stands first"
+    assert names[-7:] == ["bank", "landing-page", "refunds", "send-mail", "shop-api/prod", "web", "wishlist"]
     assert "search D2a no collector container 50,292 0 none" in words
-    assert "send-mail OK traced as the rules say lambda 43,462 41,815 shop-api/partners D1a" in words
+    assert (
+        "send-mail OK traced as the rules say lambda 43,462 41,815 shop-api/prod OK traced as the rules say gateway"
+        in words
+    )
     assert "TraceCollectionGapDetected: catalogue" in words
     assert "Set Mode=Active." in words
     assert "tracing_mode: PassThrough [lambda:ListFunctions, 2025-11-21T00:00]" in words
@@ -402,9 +413,33 @@ def test_the_command_tells_the_diagnoses_and_the_alarms(tmp_path):
     assert run("--from", str(tmp_path / "copy"), "--service", "web").exit_code == 0
 
 
+@pytest.mark.parametrize(("columns", "has_all"), [(80, False), (120, True)])
+def test_the_table_fits_into_a_terminal(monkeypatch, columns, has_all):
+    monkeypatch.setattr("tracekit.cli_audit.get_terminal_size", lambda: os.terminal_size((columns, 24)))
+    monkeypatch.setattr("tracekit.cli_audit.sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
+    lines = run("--from", "audit-shop").output.splitlines()[3:21]
+    assert max(map(len, lines)) <= columns
+    assert ("collector" in lines[0]) == has_all
+    assert ("runs as" in lines[0]) == has_all
+    assert "requests" in lines[0]
+
+
 def test_the_command_prints_json_and_refuses_what_cannot_be():
     ran = run("--from", "audit-shop", "--json", "--incident", "20")
     checks = {row["check"] for row in json.loads(ran.output)}
     assert {"coverage.D3a", "coverage.D5a", "coverage.OK"} <= checks
     assert run("--from", "audit-shop", "--service", "nobody").exit_code == 2
     assert run("--from", "nowhere").exit_code == 2
+
+
+def test_the_first_thing_that_a_notebook_shows_is_the_answer():
+    audit = tk.audit_coverage(from_folder="audit-shop")
+    shown = audit._repr_html_()
+    answer = "17 services in eu-west-1: 10 lack traces, 5 are traced as the rules say, 2 are neither"
+    assert shown.startswith(f"<p>{answer}</p><table")
+    assert shown.index("catalogue") < shown.index("bank") < shown.index("refunds")
+    assert "<td>101,135</td>" in shown
+    row = audit.overview.loc["search"]
+    assert row.tolist() == ["D2a", "no collector", "container", 50_292, 0, "none"]
+    assert audit.overview["requests"].isna().sum() == 3, "what is not known is no number"
+    assert set(audit.overview.index) == set(audit.services.index)

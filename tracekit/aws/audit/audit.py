@@ -26,7 +26,7 @@ from tracekit.aws.audit.retrieval import HOUR, retrieve
 from tracekit.aws.audit.settings import read_closing_list, read_groups, read_rules
 from tracekit.aws.audit.sheet import Sheets
 from tracekit.aws.audit.tree import Known, headline, judge_service
-from tracekit.aws.audit.words import GAP, INCOMPLETE
+from tracekit.aws.audit.words import GAP, INCOMPLETE, SHORT
 from tracekit.findings import Findings
 
 if TYPE_CHECKING:
@@ -77,13 +77,45 @@ class CoverageAudit:
             for name, codes in (("TraceCoverageIncomplete", INCOMPLETE), ("TraceCollectionGapDetected", GAP))
         }
 
+    @property
+    def overview(self) -> pd.DataFrame:
+        """One row a service, those that lack traces first: ``headline``, ``verdict`` in words, and the numbers behind.
+
+        ``platform``, ``requests`` and ``recorded`` traces, and the ``collector`` of containers; missing is unknown.
+        """
+        failing = {service for services in self.alarms.values() for service in services}
+        told = self.services[["headline", "platform", "requests", "recorded", "collector"]].copy()
+        told.insert(1, "verdict", told["headline"].map(SHORT))
+        told["collector"] = told["collector"].where(told["platform"] == "container")  # nobody else needs one
+        for name in ("requests", "recorded"):
+            told[name] = pd.to_numeric(told[name]).round().astype("Int64")
+        heads = told["headline"].to_dict()
+        order = sorted(heads, key=lambda name: (name not in failing, heads[name] == "OK", name))
+        return told.loc[order]
+
+    @property
+    def summary(self) -> str:
+        """How many services lack traces, how many are traced as the rules say, and how many are neither."""
+        failing = len({service for services in self.alarms.values() for service in services})
+        well = int((self.services["headline"] == "OK").sum())
+        rest = len(self.services) - failing - well
+        return f"{failing:,} lack traces, {well:,} are traced as the rules say, {rest:,} are neither"
+
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {word}" for word, count in self.services["headline"].value_counts().items())
         return f"CoverageAudit({self.answers.region}: {len(self.services):,} services: {counts or 'none'})"
 
     def _repr_html_(self) -> str:
-        shown = self.services[["headline", "platform", "requests", "recorded", "rule", "collector"]]
-        return f"<p>{html.escape(repr(self))}</p>{shown.to_html(na_rep='unknown')}{self.findings._repr_html_()}"
+        shown = self.overview.to_html(
+            na_rep="", justify="left", formatters=dict.fromkeys(("requests", "recorded"), _count)
+        )
+        found = f"{len(self.services):,} services in {self.answers.region}: {self.summary}"
+        return f"<p>{html.escape(found)}</p>{shown}{self.findings._repr_html_()}"
+
+
+def _count(number: Any) -> str:
+    """Return a count as one reads it."""
+    return "unknown" if pd.isna(number) else f"{number:,.0f}"
 
 
 def audit_coverage(
@@ -139,7 +171,7 @@ def audit_coverage(
     Returns
     -------
     CoverageAudit
-        ``.services``, ``.evidence``, ``.findings``.
+        ``.overview``, ``.services``, ``.evidence``, ``.findings``.
 
     Raises
     ------

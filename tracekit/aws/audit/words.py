@@ -182,7 +182,7 @@ SHORT = {
     "D1n": "cannot be traced",
     "D2a": "no collector",
     "D2b": "its collector is ill",
-    "D2c": "not instrumented (its collector is well)",
+    "D2c": "not instrumented (collector well)",
     "D3a": "sampled too little",
     "D3b": "all sampled, not all there",
     "D3b'": "sampled traces are lost",
