@@ -49,7 +49,7 @@ def gaps(inputs: Inputs) -> list[Finding]:
         return [needs(CHECK, _SUBJECT, "request counts with times", "Give requests= with a column time.")]
     if not inputs.tally.bins["traces"].sum():
         return [needs(CHECK, _SUBJECT, "request counts of the time of the traces")]
-    families = [{name: trimmed(series) for name, series in family.items()} for family in families_of(inputs)]
+    families = [{name: trimmed(series) for name, series in family.items()} for family in _families(inputs)]
     scanned = [
         {n: s for n, (s, _) in one.items() if len(s.traces) >= FEWEST_BINS and s.traces.sum()} for one in families
     ]
@@ -79,7 +79,7 @@ def gaps(inputs: Inputs) -> list[Finding]:
     return [speak(CHECK, "ok", f"{text}{caveat}.", evidence, assumptions=_ASSUMED)]
 
 
-def families_of(inputs: Inputs) -> list[dict[str, Series]]:
+def _families(inputs: Inputs) -> list[dict[str, Series]]:
     """Return what is scanned: the whole with the services first, then zones, hosts and instances."""
     return [scopes(inputs), *parts(inputs)]
 
