@@ -108,6 +108,8 @@ def find_calls(traces: TraceSet) -> Calls:
 
     Notes
     -----
+    * The caller of what arrived is the nearest outgoing span above it, past spans of its service that are neither
+      outgoing nor incoming, unless that one names a database or topic; else the parent.
     * A CONSUMER without a parent is joined by its links to outgoing spans of other traces; one call for each link.
     * Rows that a backend inferred are no spans: they only name the callee of the outgoing span above them.
     * An outgoing span above another one of its service that was answered, or that names the same peer, is the same
