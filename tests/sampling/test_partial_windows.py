@@ -38,13 +38,11 @@ def ratio(inputs):
 
 @pytest.mark.parametrize("part", ["all", "traffic", "recording"])
 def test_a_reservoir_is_expected_of_what_the_recording_covers(part):
-    ratios = np.array([ratio(world(seed, part=part)).estimate.value for seed in range(30)])
-    assert ratios.mean() == pytest.approx(1.0, abs=0.015)
-    limits = [ratio(world(seed, part=part)).estimate for seed in range(30)]
+    found = [ratio(world(seed, part=part)) for seed in range(30)]
+    limits = [one.estimate for one in found]
+    assert np.mean([one.value for one in limits]) == pytest.approx(1.0, abs=0.015)
     assert sum(one.low <= 1 <= one.high for one in limits) >= 25
-    told = [
-        any("the recording covers" in text for text in ratio(world(seed, part=part)).assumptions) for seed in (1, 2)
-    ]
+    told = [any("the recording covers" in text for text in one.assumptions) for one in found[1:3]]
     assert told == [part != "all"] * 2
 
 
