@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tracekit.aws.audit.audit import CoverageAudit
 
-FINE, FAILED = 0, 1
+FINE, FAILED, UNASKED = 0, 1, 2
 _WIDEST = 10_000  # where nobody looks at a terminal
 _LONGEST = 160  # characters of an answer in a terminal
 _NUMBERS = {"requests", "traces"}
@@ -82,6 +82,8 @@ def audit(
             typer.echo(clean(f"{name}: {', '.join(services) or 'none'}"))
         if save is not None:
             typer.echo(clean(f"{save}: {len(found.answers.records):,} answers; tracekit audit --from {save}"))
+    if found.services.empty and any(one.check == "coverage.not_checked" for one in found.findings):
+        raise typer.Exit(UNASKED)
     raise typer.Exit(FAILED if any(found.alarms.values()) else FINE)
 
 
@@ -93,6 +95,8 @@ def _services(found: CoverageAudit) -> Iterator[str]:
     yield f"{len(found.services):,} services in {found.answers.region}, {start} to {end} UTC"
     yield found.summary
     yield ""
+    if found.services.empty:
+        return
     table = found.overview
     told = {name: [*map(_told, table[name].astype(object).where(table[name].notna(), None))] for name in table}
     told["collector"] = [

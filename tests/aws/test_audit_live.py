@@ -443,3 +443,13 @@ def test_the_first_thing_that_a_notebook_shows_is_the_answer():
     assert row.tolist() == ["D2a", "no collector", "container", 50_292, 0, "none"]
     assert audit.overview["requests"].isna().sum() == 3, "what is not known is no number"
     assert set(audit.overview.index) == set(audit.services.index)
+
+
+def test_an_account_of_which_nothing_may_be_read_is_not_called_fine(tmp_path):
+    answers = answers_of(WORLDS["OK"])
+    denied = [Answer(one.operation, one.request, {}, one.as_of, "denied") for one in answers.records]
+    audit_folder.save(type(answers)(answers.region, answers.start, answers.end, denied), tmp_path / "denied")
+    ran = run("--from", str(tmp_path / "denied"))
+    assert ran.exit_code == 2
+    assert "no service is known, so none was judged: see what was not checked" in ran.output.splitlines()[1]
+    assert "needs xray:GetServiceGraph" in " ".join(ran.output.split())

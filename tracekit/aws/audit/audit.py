@@ -96,6 +96,8 @@ class CoverageAudit:
     @property
     def summary(self) -> str:
         """How many services lack traces, how many are traced as the rules say, and how many are neither."""
+        if self.services.empty:
+            return "no service is known, so none was judged: see what was not checked, the region and the account"
         failing = len({service for services in self.alarms.values() for service in services})
         well = int((self.services["headline"] == "OK").sum())
         rest = len(self.services) - failing - well
