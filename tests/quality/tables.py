@@ -386,7 +386,7 @@ TABLES = (
     Table(outages, 202, 70),
     Table(quiet_parts, 212, 200),
     Table(outages_of_parts, 213, 200),
-    Table(gaps_of_reservoirs, 214, 100),
+    Table(gaps_of_reservoirs, 214, 60),
     Table(completeness, 203, 200),
     Table(captured_twice, 204, 200),
     Table(propagation_breaks, 205, 200),
