@@ -1,5 +1,7 @@
 """The report as it is opened from disk, with the network cut: one request, no message, and everything works."""
 
+import base64
+
 import chromium
 import numpy as np
 import pandas as pd
@@ -211,3 +213,33 @@ def test_a_damaged_view_keeps_its_picture_and_says_so(browser, path, tmp_path):
         view.locator(".failed").wait_for()
         assert "The interactive view could not be drawn" in view.inner_text()
         assert view.locator(".still svg").is_visible()
+
+
+def brightness(page, browser_page, edge):
+    """Return how bright half of the first or last pixels of a table are at most, 0 to 255."""
+    table = page.locator("#operations .table").first
+    picture = base64.b64encode(table.screenshot()).decode()
+    return browser_page.evaluate(
+        """async ([picture, edge]) => {
+             const bytes = Uint8Array.from(atob(picture), letter => letter.charCodeAt(0));
+             const image = await createImageBitmap(new Blob([bytes], {type: "image/png"}));
+             const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d");
+             canvas.drawImage(image, 0, 0);
+             const at = edge == "left" ? 2 : image.width - 4;
+             const pixels = canvas.getImageData(at, 0, 2, image.height).data;
+             const red = [...pixels].filter((_, k) => k % 4 == 0).sort((a, b) => a - b);
+             return red[red.length >> 1];
+           }""",
+        [picture, edge],
+    )
+
+
+def test_a_table_that_goes_on_beyond_its_edge_is_shaded_there(page, browser):
+    page.set_viewport_size({"width": 520, "height": 900})
+    blank = browser.new_page()
+    assert brightness(page, blank, "right") < 240
+    assert brightness(page, blank, "left") > 250
+    page.evaluate("() => { const t = document.querySelector('#operations .table'); t.scrollLeft = t.scrollWidth }")
+    assert brightness(page, blank, "right") > 250
+    assert brightness(page, blank, "left") < 240
+    blank.close()
