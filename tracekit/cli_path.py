@@ -31,7 +31,7 @@ def path(
     *,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="service_name, operation, call_path, host_name, any attribute; may be given several times."),
+        typer.Option(help="service_name, callee_service, operation, call_path, host_name or any attribute; may be repeated."),
     ] = None,
     band: Annotated[
         str | None, typer.Option(help="Only requests between these percentiles of latency: 99, or 95-99.")
