@@ -31,7 +31,7 @@ def path(
     *,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="service_name, callee_service, operation, call_path, host_name or any attribute; may be repeated."),
+        typer.Option(help="service_name, callee_service, operation, call_path, host_name, an attribute; repeatable."),
     ] = None,
     band: Annotated[
         str | None, typer.Option(help="Only requests between these percentiles of latency: 99, or 95-99.")
