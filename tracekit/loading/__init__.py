@@ -40,6 +40,7 @@ def read(
     time_unit: str | None = None,
     on_issue: Callable[[Issue], object] | None = None,
     progress: bool | None = None,
+    workers: int | None = None,
 ) -> TraceSet:
     """Read recorded traces.
 
@@ -60,6 +61,10 @@ def read(
         Called with every issue as it is found.
     progress
         Show a bar after one second: by default in a terminal or notebook.
+    workers
+        Processes that read several files at once: by default as many as there are processors where the files hold
+        more than about 256 MB of JSON together, and one otherwise.  The result is the same, and the memory about the
+        same in all.  With ``strict`` or ``on_issue``, and for anything but files, one.
 
     Returns
     -------
@@ -71,7 +76,7 @@ def read(
     LoadError
         Nothing could be read: of several sources one that cannot be read is an issue, and all of them an error.
     ValueError
-        An unknown ``format`` or ``time_unit``.
+        An unknown ``format`` or ``time_unit``, or ``workers`` below 1.
 
     Examples
     --------
@@ -84,12 +89,21 @@ def read(
     """
     loaders = chosen(format)
     check_time_unit(time_unit)
+    if workers is not None and workers < 1:
+        message = f"expected workers of 1 or more, or None, found {workers}"
+        raise ValueError(message)
     sources = expand(source)
     stores = [one for one in sources if one.kind == "store"]
     if stores:
         return _with_stores(sources, stores)
-    builder = Builder(strict=strict, on_issue=on_issue)
     with collector_paused(), Meter(total_bytes(sources), progress) as meter:
+        if not strict and on_issue is None and len(sources) > 1:
+            from tracekit.loading.side_by_side import read_side_by_side, shares  # noqa: PLC0415 - it imports this
+
+            parts = shares(sources, workers)
+            if len(parts) > 1:
+                return read_side_by_side(parts, format, time_unit, meter)
+        builder = Builder(strict=strict, on_issue=on_issue)
         read_all(SourceReader(builder, loaders, meter), sources)
         return finish(builder, time_unit)
 
@@ -112,13 +126,21 @@ def total_bytes(sources: Sequence[Source]) -> int | None:
 
 def read_all(reader: SourceReader, sources: Sequence[Source]) -> None:
     """Read every source; one that cannot be read is an issue as long as another one can."""
+    if len(sources) == 1:
+        reader.read(sources[0])
+    elif len(failures := read_each(reader, sources)) == len(sources):
+        raise failures[0]
+
+
+def read_each(reader: SourceReader, sources: Sequence[Source]) -> list[LoadError]:
+    """Read every source; return the errors of those that cannot be read, which are issues, too."""
     failures: list[LoadError] = []
     for source in sources:
         try:
             reader.read(source)
         except LoadError as error:
             builder = reader.builder
-            if builder.strict or len(sources) == 1:
+            if builder.strict:
                 raise
             failures.append(error)
             if not builder.ledgers or builder.ledger.uri != source.uri:
@@ -127,8 +149,7 @@ def read_all(reader: SourceReader, sources: Sequence[Source]) -> None:
             if not any(issue.severity == "error" for issue in builder.ledger.issues):
                 message = str(error).removeprefix(error.code).removeprefix(f" {source.uri}").lstrip(": ")
                 builder.ledger.issue(error.code or "FORMAT_UNKNOWN", message, action="aborted")
-    if failures and len(failures) == len(sources):
-        raise failures[0]
+    return failures
 
 
 def _with_stores(sources: Sequence[Source], stores: Sequence[Source]) -> TraceSet:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.progress import Progress, TaskID
+    from rich import progress as rich_progress
 
 _PATIENCE_S = 1.0
+
+
+class Watcher(Protocol):
+    """What is told how far a reading is."""
+
+    def at(self, byte_count: int, span_count: int) -> None:
+        """Say how many bytes are read and how many spans were seen."""
 
 
 class Meter:
@@ -33,8 +40,8 @@ class Meter:
         self._total = total_bytes
         self._show = show
         self._begun = time.monotonic()
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
+        self._bar: rich_progress.Progress | None = None
+        self._task: rich_progress.TaskID | None = None
 
     def at(self, byte_count: int, span_count: int) -> None:
         """Say how many bytes are read and how many spans were seen."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tracekit.loading.loader import Loader
     from tracekit.loading.opening.container import ByteStream
     from tracekit.loading.opening.opening import Source
-    from tracekit.loading.progress import Meter
+    from tracekit.loading.progress import Watcher
     from tracekit.loading.records import Readable
 
 _FIRST_BYTES = 16 << 20  # a first line longer than this is read as a document
@@ -62,7 +62,7 @@ class SourceReader:
         self,
         builder: Builder,
         loaders: Iterable[Loader],
-        meter: Meter,
+        meter: Watcher,
         on_chunk: Callable[[], object] | None = None,
     ) -> None:
         self._loaders = tuple(loaders)

@@ -1,0 +1,263 @@
+"""Files read by several processes: the same set as by one, and nothing left behind when something goes wrong."""
+
+import io
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import otlp_made as made
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from made_sets import assert_identical, assert_same_meaning, shop_lines
+from test_convert import noisy
+
+from tracekit.errors import LoadError
+from tracekit.loading import read, side_by_side
+from tracekit.loading.opening.opening import from_file
+from tracekit.loading.side_by_side import Helper, Made, help_out, read_side_by_side, shares
+
+TRACE = "1-58406520-a006649127e371903a2de979"
+SUBSEGMENT = {"start_time": 1.7e9, "end_time": 1.7e9 + 1, "type": "subsegment"}
+RECORDED = {
+    "segment": {"id": "0" * 15 + "1", "trace_id": TRACE, "name": "shop", "start_time": 1.7e9, "end_time": 1.7e9 + 1},
+    "subsegment": {"id": "0" * 15 + "2", "trace_id": TRACE, "name": "cart", "parent_id": "0" * 15 + "1", **SUBSEGMENT},
+    "below": {"id": "0" * 15 + "3", "trace_id": TRACE, "name": "db", "parent_id": "0" * 15 + "2", **SUBSEGMENT},
+    "orphan": {"id": "0" * 15 + "4", "trace_id": TRACE, "name": "mail", "parent_id": "0" * 15 + "9", **SUBSEGMENT},
+    "unfinished": {"id": "0" * 15 + "1", "trace_id": TRACE, "name": "shop", "start_time": 1.7e9, "in_progress": True},
+}
+CONTENTS = {
+    **{name: json.dumps(document).encode() for name, document in RECORDED.items()},
+    "otlp": noisy(12, 4),
+    "more": noisy(12, 5, seed=1),
+    "zipkin": json.dumps([{"traceId": "a1", "id": "b2", "name": "get", "timestamp": 1_700_000_000_000_000}]).encode(),
+    "noise": b"noise",
+    "empty": b"",
+    "other": made.lines(made.request(made.span(startTimeUnixNano="1700000000", endTimeUnixNano="1700000001"))),
+}
+
+
+class Within(Helper):
+    """A helper that does its work in this process."""
+
+    def __init__(self, sources, name):
+        asked, answers = io.BytesIO(pickle.dumps(([(s.path, s.uri) for s in sources], name))), io.BytesIO()
+        help_out(asked, answers)
+        answers.seek(0)
+        lines = list(iter(answers.readline, b"\n"))
+        self.byte_count, self.span_count = map(int, (lines or [b"0 0"])[-1].split())
+        self._rest = answers.read()
+
+    def wait(self, meter):
+        meter.show()
+        return Made(*pickle.loads(self._rest))
+
+    def end(self):
+        pass
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three files with traces that are in several of them."""
+    for number in range(3):
+        (tmp_path / f"{number}.jsonl").write_bytes(noisy(80, 12, seed=number))
+    return tmp_path
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that are started."""
+    found = []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, *arguments, **more):
+            super().__init__(*arguments, **more)
+            found.append(self)
+
+    monkeypatch.setattr(side_by_side.subprocess, "Popen", Popen)
+    return found
+
+
+# -------------------------------------------------------------------- the same
+
+
+@pytest.mark.parametrize("workers", [2, 3, 9])
+def test_processes_give_what_one_gives(folder, started, workers):
+    found = read(folder, workers=workers)
+    assert_identical(found, read(folder, workers=1))
+    assert len(started) == min(workers, 3) - 1
+    assert [process.poll() is not None for process in started] == [True] * len(started)
+
+
+def outcome(folder, workers):
+    """What was read, or why nothing was."""
+    try:
+        return read(folder, workers=workers)
+    except LoadError as error:
+        return error
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(sorted(CONTENTS)), min_size=2, max_size=6), st.integers(2, 4))
+def test_whatever_is_in_the_files(tmp_path_factory, monkeypatch, names, workers):
+    monkeypatch.setattr(side_by_side, "Helper", Within)
+    folder = tmp_path_factory.mktemp("files")
+    for number, name in enumerate(names):
+        (folder / f"{number}.json").write_bytes(CONTENTS[name])
+    one, several = outcome(folder, 1), outcome(folder, workers)
+    if isinstance(one, LoadError):
+        assert (str(several), several.code) == (str(one), one.code)
+    else:
+        assert_same_meaning(several, one)
+
+
+def test_a_file_that_cannot_be_read_is_an_issue(folder, started):
+    (folder / "1.jsonl").write_bytes(b"noise")
+    found = read(folder, workers=3)
+    assert len(started) == 2
+    assert_identical(found, read(folder, workers=1))
+    assert found.sources["complete"].tolist() == [True, False, True]
+
+
+def test_no_file_can_be_read(tmp_path, started):
+    for name in "ab":
+        (tmp_path / name).write_bytes(b"noise")
+    with pytest.raises(LoadError, match=r"JSON_SYNTAX .*a:1") as found:
+        read(tmp_path, workers=2)
+    assert found.value.source == str(tmp_path / "a")
+    assert len(started) == 1
+
+
+def test_the_format_and_the_unit_are_for_all(tmp_path):
+    spans = [
+        made.span(**made.ids(n), startTimeUnixNano="1700000000000", endTimeUnixNano="1700000000007") for n in (1, 2)
+    ]
+    for number, span in enumerate(spans):
+        (tmp_path / f"{number}").write_bytes(made.lines(made.request(span)))
+    found = read(tmp_path, format="otlp", time_unit="ms", workers=2)
+    assert found.spans["duration_ns"].tolist() == [7_000_000, 7_000_000]
+    with pytest.raises(LoadError, match="TIME_UNIT"):
+        read(tmp_path, workers=2)
+    with pytest.raises(LoadError, match="zipkin"):
+        read(tmp_path, format="zipkin", workers=2)
+
+
+# -------------------------------------------------------------------- who reads what
+
+
+def test_files_are_shared_by_their_length(tmp_path):
+    for name, size in {"a": 100, "b": 100, "c": 100, "d": 300, "e": 10}.items():
+        (tmp_path / name).write_bytes(b" " * size)
+    sources = [from_file(tmp_path / name) for name in "abcde"]
+    named = partial(map, lambda share: "".join(source.path.name for source in share))
+    assert list(named(shares(sources, 2))) == ["abc", "de"]
+    assert list(named(shares(sources, 1))) == ["abcde"]
+    assert "".join(named(shares(sources, 4))) == "abcde"
+
+
+def test_small_files_are_read_by_one_process(folder, started, monkeypatch):
+    monkeypatch.setattr(side_by_side, "processors", lambda: 2)
+    assert len(read(folder)) == len(read(folder, workers=2))
+    assert len(started) == 1
+    monkeypatch.setattr(side_by_side, "WORTH_IT", 3 * len(noisy(80, 12)) - 10_000)
+    read(folder)
+    assert len(started) == 2
+
+
+def test_packed_files_count_for_what_is_in_them(tmp_path):
+    (tmp_path / "a.jsonl.zst").write_bytes(b" " * 10)
+    (tmp_path / "b.jsonl").write_bytes(b" " * 100)
+    (tmp_path / "c.jsonl").write_bytes(b"")
+    sources = [from_file(tmp_path / name) for name in ("a.jsonl.zst", "b.jsonl", "c.jsonl")]
+    assert [len(share) for share in shares(sources, 2)] == [1, 2]
+
+
+def test_what_is_no_file_is_read_by_one_process(started):
+    assert len(read([shop_lines(1), shop_lines(3)], workers=2)) == 2
+    assert not started
+
+
+@pytest.mark.parametrize("option", [{"strict": True}, {"on_issue": list}])
+def test_who_wants_to_hear_of_issues_in_their_order_gets_one_process(folder, started, option):
+    for file in folder.iterdir():
+        file.write_bytes(shop_lines(1).replace(b"noise\n", b""))
+    read(folder, workers=2, **option)
+    assert not started
+
+
+def test_workers_below_one(folder):
+    with pytest.raises(ValueError, match="expected workers of 1 or more, or None, found 0"):
+        read(folder, workers=0)
+
+
+# -------------------------------------------------------------------- what may go wrong
+
+
+def test_a_helper_that_dies(folder, started, monkeypatch, capfd):
+    monkeypatch.setattr(side_by_side, "_PROGRAM", "import sys; sys.exit(7)")
+    with pytest.raises(LoadError, match=r"read [12] of the files, found that it ended with 7 .*; read with workers=1"):
+        read(folder, workers=2)
+    assert started[0].poll() == 7
+    assert not capfd.readouterr().err
+
+
+def test_a_helper_that_dies_in_the_middle(folder, monkeypatch):
+    program = side_by_side._PROGRAM.replace("help_out(sys.stdin.buffer)", "print(5, 5, flush=True); print(1, end='')")
+    monkeypatch.setattr(side_by_side, "_PROGRAM", program)
+    with pytest.raises(LoadError, match="ended with 0 before it was done"):
+        read(folder, workers=2)
+
+
+def test_an_interrupt_ends_the_helpers(folder, started, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(side_by_side, "_PROGRAM", "import time; time.sleep(600)")
+    monkeypatch.setattr(side_by_side, "read_each", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read(folder, workers=3)
+    assert [process.poll() for process in started] == [-signal.SIGKILL] * 2
+
+
+def test_a_script_without_a_guard_is_not_run_again(folder):
+    script = folder.parent / "script.py"
+    script.write_text(f"import tracekit as tk\nprint(len(tk.read({str(folder)!r}, workers=2)))\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.splitlines() == [str(len(read(folder)))]
+    assert not done.stderr
+
+
+def test_what_a_helper_prints_goes_nowhere_near_its_answer(folder, monkeypatch, capfd):
+    loud = "s.read_each = lambda *a, r=s.read_each: print('noise', flush=True) or r(*a)"
+    program = f"{side_by_side._PROGRAM}".replace(
+        "help_out(sys", f"import tracekit.loading.side_by_side as s\n{loud}\nhelp_out(sys"
+    )
+    monkeypatch.setattr(side_by_side, "_PROGRAM", program)
+    assert_identical(read(folder, workers=2), read(folder, workers=1))
+    assert capfd.readouterr().err == "noise\n"
+
+
+def test_how_far_all_are_is_told(folder, monkeypatch):
+    told = []
+
+    class Listener:
+        def at(self, byte_count, span_count):
+            told.append((byte_count, span_count))
+
+    monkeypatch.setattr(side_by_side, "Helper", Within)
+    sources = [from_file(file) for file in sorted(folder.glob("*.jsonl"))]
+    found = read_side_by_side(shares(sources, 2), None, None, Listener())
+    spans = found.sources["span_count"] - found.sources["quarantined_count"]
+    assert told[-1] == (sum(source.byte_count for source in sources), spans.sum())
+    assert told == sorted(told)
+
+
+def test_files_keep_their_names(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert read(Path(), workers=2).sources["uri"].tolist() == read(Path()).sources["uri"].tolist()
