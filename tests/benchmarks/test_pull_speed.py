@@ -5,7 +5,9 @@ TRACEKIT_BENCH_TRACES=50000 gives the figures asked for.  Machines are noisy: co
 
 "The server's own time" has two readings, and both are printed: the CPU seconds that the server's process used while it
 answered (it says so itself; no client is in them, nor is waiting), and how long the barest client takes to get all
-answers and throw them away (what the server can give with somebody at the other end of the socket).
+answers and throw them away (what the server can give with somebody at the other end of the socket).  There are two
+servers: the X-Ray of the tests, which puts an answer together from documents when it is asked (``recorded_server``),
+and one that has all answers ready (``xray_server``), so that nearly all of the time is the client's.
 """
 
 import http.client
@@ -19,6 +21,7 @@ import time
 import urllib.request
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import NamedTuple
 
 import boto3
 import pandas as pd
@@ -31,7 +34,7 @@ from tracekit.aws.pull.folder import read_lines
 from tracekit.aws.pull.pull import pull_xray
 
 TRACES = int(os.environ.get("TRACEKIT_BENCH_TRACES", "5000"))
-READ = min(TRACES, 5000)  # what is read again; plain means hold no more
+PLAIN = min(TRACES, 5000)  # what plain means read; they hold no more
 AT_ONCE = 4  # as the pull does
 PULL = """
 import sys
@@ -48,36 +51,48 @@ print(peak() - before)
 """
 
 
-@pytest.fixture(scope="module")
-def server():
-    """The port of a server in a process of its own."""
+class Server(NamedTuple):
+    """A server in a process of its own, and the seconds that were spent on it."""
+
+    name: str
+    port: int
+    walls: dict
+
+    def cpu(self):
+        """The CPU seconds that it has used."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/cpu") as answer:
+            return json.load(answer)
+
+
+@pytest.fixture(scope="module", params=["recorded_server", "xray_server"])
+def server(request):
+    """Each of the two servers."""
     here = Path(__file__).parent
-    program = [sys.executable, str(here / "xray_server.py")]
+    program = [sys.executable, str(here / f"{request.param}.py")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here.parents[1]), str(here)])}
     with subprocess.Popen(
         program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
-        yield int(process.stdout.readline())
+        yield Server(request.param, int(process.stdout.readline()), {})
         process.stdin.close()
 
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch, server):
     """Credentials that open nothing, and the server in the place of AWS."""
-    for name, value in {
+    for name, value in around(server).items():
+        monkeypatch.setenv(name, value)
+
+
+def around(server):
+    """The environment of whoever asks it."""
+    return {
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": "none",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server}",
-    }.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(scope="module")
-def walls():
-    """Seconds by what was done."""
-    return {}
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}",
+    }
 
 
 def timed(work):
@@ -108,19 +123,14 @@ def side_by_side(ask):
         thread.join()
 
 
-def server_cpu(port):
-    """Return the CPU seconds that the server has used."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/cpu") as answer:
-        return json.load(answer)
+def told(figure, server, what, wall, cpu):
+    server.walls[what] = wall
+    figure(f"{server.name}: {what}", "", f"{wall:.2f} s, {1e3 * cpu / TRACES * 5:.2f} ms CPU a call")
 
 
-def told(figure, what, asked, wall, cpu):
-    figure(what, asked, f"{wall:.2f} s, {1e3 * cpu / TRACES * 5:.2f} ms CPU a call")
-
-
-def test_bare_http(server, walls, figure):
+def test_bare_http(server, figure):
     def ask():
-        connection = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", server)))
+        connection = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", server.port)))
 
         def one(ids):
             connection.request("POST", "/Traces", json.dumps({"TraceIds": ids}))
@@ -129,12 +139,11 @@ def test_bare_http(server, walls, figure):
         return one
 
     with ExitStack() as stack:
-        walls["http"], cpu = timed(lambda: side_by_side(ask))
-    told(figure, f"http.client, {TRACES:,} traces thrown away", "", walls["http"], cpu)
+        told(figure, server, "http.client", *timed(lambda: side_by_side(ask)))
 
 
 @pytest.mark.parametrize("is_parsed", [True, False])
-def test_bare_boto3(walls, figure, is_parsed):
+def test_bare_boto3(server, figure, is_parsed):
     """The floor of whatever asks through boto3, with its own parsing of the answer and without."""
     sizes = []
 
@@ -145,26 +154,22 @@ def test_bare_boto3(walls, figure, is_parsed):
     with closing(boto3.client("xray", config=Config(user_agent="tracekit"))) as client:
         if not is_parsed:
             client.meta.events.register("before-parse", thrown_away)
-        wall, cpu = timed(lambda: side_by_side(lambda: lambda ids: client.batch_get_traces(TraceIds=ids)))
-    name = "boto3" if is_parsed else "boto3 without its parser"
-    walls[name] = wall
-    told(figure, f"{name}, thrown away", "", wall, cpu)
+        spent = timed(lambda: side_by_side(lambda: lambda ids: client.batch_get_traces(TraceIds=ids)))
+    told(figure, server, "boto3" if is_parsed else "boto3 without its parser", *spent)
 
 
-def test_pull(server, walls, tmp_path, figure):
+def test_pull(server, tmp_path, figure):
     ids = [trace_id(number) for number in range(TRACES)]
-    before = server_cpu(server)
-    walls["pull"], cpu = timed(lambda: pull_xray(tmp_path / "pulled", ids, concurrency=AT_ONCE, yes=True))
-    own = server_cpu(server) - before
-    told(figure, "pull", "", walls["pull"], cpu)
-    told(figure, "  the server's own CPU meanwhile", "", own, own)
-    figure("  against the server's own CPU", "<= 1.25 times", f"{walls['pull'] / own:.2f} times as long")
-    figure("  against http.client", "<= 1.25 times", f"{walls['pull'] / walls['http']:.2f} times as long")
-    for name in ("boto3", "boto3 without its parser"):
-        figure(f"  against {name}", "", f"{walls['pull'] / walls[name]:.2f} times as long")
+    before = server.cpu()
+    told(figure, server, f"pull of {TRACES:,}", *timed(lambda: pull_xray(tmp_path / "pulled", ids, yes=True)))
+    *others, wall = server.walls.items()
+    own = server.cpu() - before
+    for name, seconds in [("its own CPU meanwhile", own), *others]:
+        asked = "<= 1.25 times" if name in {"its own CPU meanwhile", "http.client"} else ""
+        figure(f"  against {name}, {seconds:.2f} s", asked, f"{wall[1] / seconds:.2f} times as long")
 
 
-def test_peak_memory_of_a_pull(tmp_path, figure):
+def test_peak_memory_of_a_pull(server, tmp_path, figure):
     if not Path("/proc/self/status").is_file():
         pytest.skip("peak memory is read from /proc, which this system does not have")
     peaks = {}
@@ -174,19 +179,21 @@ def test_peak_memory_of_a_pull(tmp_path, figure):
         done = subprocess.run(program, check=True, capture_output=True, text=True, env=environment)
         peaks[count] = int(done.stdout.split()[-1]) / 1e3
     less, more = peaks.values()
-    figure(f"peak memory of a pull ({TRACES // 5:,}: {less:,.0f} MB)", "flat", f"{more:,.0f} MB")
+    figure(f"{server.name}: peak memory ({TRACES // 5:,}: {less:,.0f} MB)", "flat", f"{more:,.0f} MB")
 
 
 @pytest.fixture(scope="module")
 def pulled(tmp_path_factory, server):
-    """A folder of pulled traces."""
-    folder = tmp_path_factory.mktemp("pulled")
+    """Folders of so many pulled traces, by their number."""
+    if server.name != "xray_server":
+        pytest.skip("what is read is the same from both servers")
+    folders = {count: tmp_path_factory.mktemp(f"pulled{count}") for count in {PLAIN, TRACES}}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
-            patch.setenv(name, "none")
-        pull_xray(folder, [trace_id(number) for number in range(READ)], yes=True)
-    return folder
+        for name, value in around(server).items():
+            patch.setenv(name, value)
+        for count, folder in folders.items():
+            pull_xray(folder, [trace_id(number) for number in range(count)], yes=True)
+    return folders
 
 
 def loops(folder):
@@ -211,13 +218,23 @@ def loops(folder):
     return pd.DataFrame(rows)
 
 
-def test_reading_what_was_pulled(pulled, figure):
-    spans = []
-    _, cpu = timed(lambda: spans.append(read(pulled, progress=False)))
-    count = len(spans[0].columns.spans)
-    figure(f"read: {count:,} (sub)segments", ">= 150,000 spans/s", f"{count / cpu:,.0f} spans/s")
-    figure("  segment documents", "", f"{READ * SEGMENTS / cpu:,.0f} documents/s")
-    frames = []
-    _, plain = timed(lambda: frames.append(loops(pulled)))
-    assert len(frames[0]) == spans[0].sources["span_count"].sum()
-    figure("  against json + loops + DataFrame", "", f"{plain / cpu:.1f} times as fast")
+@pytest.mark.parametrize("workers", [1, None])
+def test_reading_what_was_pulled(pulled, figure, workers):
+    """With several files in the folder, that is from 20,000 traces on, as many processes as there are processors."""
+    found = []
+    wall, _ = timed(lambda: found.append(read(pulled[TRACES], progress=False, workers=workers)))
+    count, files = len(found[0].columns.spans), len(found[0].sources)
+    figure(
+        f"read: {count:,} (sub)segments, {files} files, workers={workers}",
+        ">= 150,000 spans/s",
+        f"{count / wall:,.0f} spans/s",
+    )
+    figure("  segment documents", "", f"{TRACES * SEGMENTS / wall:,.0f} documents/s")
+
+
+def test_reading_by_plain_means(pulled, figure):
+    found, frames = [], []
+    _, cpu = timed(lambda: found.append(read(pulled[PLAIN], progress=False, workers=1)))
+    _, plain = timed(lambda: frames.append(loops(pulled[PLAIN])))
+    assert len(frames[0]) == found[0].sources["span_count"].sum()
+    figure("  against json + loops + DataFrame, one process", "", f"{plain / cpu:.1f} times as fast")
