@@ -116,8 +116,8 @@ def test_an_empty_side_has_nothing_to_compare():
 def test_the_changes_of_the_table_add_up():
     seen = changes(shop_traces(), TraceSet.from_spans(shop_frame(40)))
     rows = waits_table(seen, Colours(), set()).rows
-    assert sum(row[4].value for row in rows) == seen.comparison.change.value
-    now, before = (sum(row[k].value for row in rows) for k in (3, 2))
+    assert sum(row[5].value for row in rows) == seen.comparison.change.value
+    now, before = (sum(row[k].value for row in rows) for k in (4, 3))
     assert now - before == pytest.approx(seen.comparison.change.value, abs=1)
 
 
@@ -132,6 +132,46 @@ def test_the_recorded_incident_is_the_first_sentence():
     finding = changes(*load_sample("checkout-regression")).findings()[0]
     assert "SELECT entries of ledger" in finding.headline
     assert "called 8.2 times instead of 1.0" in finding.headline
+
+
+def calling(before_ms, now_ms):
+    """Requests that call two services by spans of the same name; the wait for one of them changes."""
+
+    def traces(wait):
+        rows = []
+        for k in range(40):
+            begin = START + k * 1000 * MS
+            waits = {"cart": 5 + k % 3, "stock": wait + k % 5}
+            at = begin + MS
+            for number, (callee, long) in enumerate(waits.items()):
+                client, server = f"{2 * number + 2}", f"{2 * number + 3}"
+                rows.append((k, client, "1", "shop", "HTTP GET", "CLIENT", at, at + (long + 2) * MS))
+                rows.append((k, server, client, callee, "GET /item", "SERVER", at + long * MS, at + (long + 1) * MS))
+                at += (long + 2) * MS
+            rows.append((k, "1", None, "shop", "GET /", "SERVER", begin, at + MS))
+        names = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "kind", "start_ns", "end_ns"]
+        frame = pd.DataFrame(rows, columns=names)
+        return TraceSet.from_spans(frame.assign(trace_id=[f"{k + 1:032x}" for k in frame["trace_id"]]))
+
+    return traces(before_ms), traces(now_ms)
+
+
+def test_a_call_that_does_not_name_whom_it_calls_is_told_from_others_of_its_name():
+    before, now = calling(6, 30)
+    seen = changes(before, now)
+    finding = seen.findings()[0]
+    assert "HTTP GET of shop, which calls stock, alone makes" in finding.headline or (
+        "HTTP GET of shop, which calls stock (+" in finding.headline
+    )
+    assert "cart" not in finding.headline
+    trace_id, span_id = finding.exemplars
+    spans = now.spans.set_index(["trace_id", "span_id"])
+    children = now.spans[(now.spans["trace_id"] == trace_id) & (now.spans["parent_span_id"] == span_id)]
+    assert spans.loc[(trace_id, span_id), "name"] == "HTTP GET"
+    assert children["service_name"].tolist() == ["stock"]
+    who = [[cell.text for cell in row[:3]] for row in waits_table(seen, Colours(), set()).rows]
+    assert ["shop", "HTTP GET", "stock"] in who
+    assert ["shop", "HTTP GET", "cart"] in who
 
 
 def test_the_code_names_what_was_read():

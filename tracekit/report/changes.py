@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.analysis.critical_path.compare import PathComparison, compare
+from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.findings import Estimate, Finding, Findings, Severity
 from tracekit.views.text import clean, duration, plural, ratio
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tracekit.report.overview import Overview
 
 KEYS: Final = ("service_name", "operation")
+WAITS: Final = (*KEYS, "callee_service")  # time lost between two services is the caller's own: name the other end
 _WORTH: Final = 0.1  # a factor is named from a tenth of a change
 _WARNING: Final = 0.1  # a mean that grew by a tenth is a warning
 _ROUNDED: Final = 0.005  # shares this near to one are all of it
@@ -59,7 +61,7 @@ class Changes:
         """What requests wait for, now and before; None where one side has no request, or stands for none."""
         sides = self.before, self.now
         is_told = all(len(side.path.latency_ns) and side.traces.weights.n_effective for side in sides)
-        return compare(self.before.path, self.now.path) if is_told else None
+        return compare(self.before.path, self.now.path, by=WAITS) if is_told else None
 
     @cached_property
     def entries(self) -> pd.DataFrame:
@@ -103,6 +105,37 @@ def name_of(row: Mapping[Hashable, Any] | pd.Series) -> str:
     if row["operation"] == row["service_name"]:
         return clean(row["service_name"], limit=_NAME)
     return f"{clean(row['operation'], limit=_NAME)} of {clean(row['service_name'], limit=_NAME)}"
+
+
+def callee_of(row: Mapping[Any, Any] | pd.Series) -> str:
+    """Return the service that an operation calls, where its own name does not say so.
+
+    Parameters
+    ----------
+    row
+        With the columns of ``WAITS``.
+
+    Returns
+    -------
+    str
+        "" for none.
+
+    Examples
+    --------
+    >>> callee_of({"service_name": "shop", "operation": "HTTP GET", "callee_service": "cart"})
+    'cart'
+    >>> callee_of({"service_name": "shop", "operation": "cart/GetCart", "callee_service": "cart"})
+    ''
+    """
+    callee = row["callee_service"]
+    is_named = isinstance(callee, str) and callee not in row["operation"] and callee != row["service_name"]
+    return clean(callee, limit=_NAME) if is_named else ""
+
+
+def _waited(row: pd.Series) -> str:
+    """Return an operation and whom it calls."""
+    callee = callee_of(row)
+    return f"{name_of(row)}, which calls {callee}," if callee else name_of(row)
 
 
 def more(nanoseconds: float) -> str:
@@ -152,19 +185,19 @@ def _whole(changes: Changes) -> Finding | None:
     return Finding("change", severity, said, change, compared.table.head(10), exemplars, remedy=remedy, code=_CODE)
 
 
-_CODE: Final = "critical_path(before).compare(critical_path(traces))"
+_CODE: Final = f"critical_path(before).compare(critical_path(traces), by={list(WAITS)})"
 
 
 def _where(compared: PathComparison, row: pd.Series, whole: float) -> str:
     """Return the sentence about the operation that changed most."""
     share = row["change_ns"] / whole
     if share > 1 + _ROUNDED:
-        said = f" {name_of(row)} alone makes {more(row['change_ns'])}"
+        said = f" {_waited(row)} alone makes {more(row['change_ns'])}"
     else:
         part = "All of it" if share > 1 - _ROUNDED else f"{ratio(share)} of it"
-        said = f" {part} is {name_of(row)} ({more(row['change_ns'])})"
+        said = f" {part} is {_waited(row).rstrip(',')} ({more(row['change_ns'])})"
     parts = compared.parts
-    mine = parts[(parts["service_name"] == row["service_name"]) & (parts["operation"] == row["operation"])]
+    mine = parts[np.logical_and.reduce([_equal(parts[key], row[key]) for key in WAITS])]
     named = mine[(mine["change_ns"].abs() >= _WORTH * abs(row["change_ns"]))].set_index("factor")
     why = []
     if "presence" in named.index:
@@ -185,12 +218,18 @@ def _exemplar(changes: Changes, row: pd.Series) -> tuple[str, ...]:
     """Return the trace that shows the change of an operation, and the span in it that requests waited for longest."""
     trace_id = str(row["exemplar_trace_id"])
     for side in (changes.now, changes.before):
-        spans = side.path.spans
-        is_mine = np.logical_and.reduce([spans[key].astype(str) == row[key] for key in ("service_name", "operation")])
+        spans, path = side.path.spans, side.path
+        keys = [key_codes(path.source, path.tree, key).series().astype(object) for key in WAITS]
+        is_mine = np.logical_and.reduce([_equal(key, row[name]) for key, name in zip(keys, WAITS, strict=True)])
         mine = spans[is_mine & (spans["trace_id"].astype(str) == trace_id).to_numpy()]
         if len(mine):
             return trace_id, str(mine["span_id"].iloc[int(mine["path_time_ns"].to_numpy().argmax())])
     return (trace_id,)
+
+
+def _equal(column: pd.Series, value: object) -> np.ndarray:
+    """Return where a column has a value, or has none where there is none."""
+    return (column.eq(value) if isinstance(value, str) else column.isna()).to_numpy(bool)
 
 
 def _pair(parts: pd.DataFrame, factor: str) -> tuple[float, float]:

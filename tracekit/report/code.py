@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _SECTIONS: Final = {
-    "changes": "path = tk.critical_path(before).compare(tk.critical_path(traces))\npath.table",
+    "changes": (
+        "by = ['service_name', 'operation', 'callee_service']\n"
+        "tk.critical_path(before).compare(tk.critical_path(traces), by=by).table"
+    ),
     "sources": "traces.sources\ntraces.issues",
     "volume": "traces.summary[['start_ns', 'is_error']]",
-    "path": "tk.critical_path(traces).by(['service_name', 'operation'])",
+    "path": "tk.critical_path(traces).by(['service_name', 'operation', 'callee_service'])",
     "services": "tk.service_graph(traces).services",
     "operations": "tk.latency(traces).table",
     "map": "tk.plot(tk.service_graph(traces))",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.report.changes import KEYS, more
+from tracekit.report.changes import WAITS, more
 from tracekit.report.tables import (
     Cell,
     Column,
@@ -37,7 +37,11 @@ _WIDE: Final = 120
 _TALL: Final = 14
 _BAR: Final = 8
 _SHORT: Final = 10  # rows before somebody asks for all
-_WHO: Final = (Column("service"), Column("operation"))
+_WHO: Final = (
+    Column("service"),
+    Column("operation"),
+    Column("calls", note="the service or database, where there is one"),
+)
 
 
 def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
@@ -65,7 +69,7 @@ def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
     )  # fmt: skip
     if not len(seen.path.latency_ns):
         return Table(caption, columns, ())
-    table = seen.path.by(list(KEYS))
+    table = seen.path.by(list(WAITS))
     table = table[table["path_time_ns"] > 0]
     rows = [
         (
@@ -111,21 +115,27 @@ def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:
     if compared is None:
         return Table(caption, columns, ())
     most = float(compared.table["change_ns"].abs().max())
-    factors = compared.parts.pivot_table(
-        index=list(KEYS), columns="factor", values=["value", "other_value"], sort=False, dropna=False, observed=True
+    table = compared.parts.fillna({"callee_service": ""}).pivot_table(
+        index=list(WAITS), columns="factor", values=["value", "other_value"], sort=False, dropna=False, observed=True
     )
+    factors = dict(table.iterrows())
+    keys = [tuple(row[key] or "" for key in WAITS) for row in records(compared.table)]
     rows = [
-        (*_who(row, colours), *_change_cells(row, most), *_call_cells(factors.loc[tuple(row[key] for key in KEYS)]),
+        (*_who(row, colours), *_change_cells(row, most), *_call_cells(factors[key]),
          trace_cell(str(row["exemplar_trace_id"]), shown) if row["exemplar_trace_id"] else Cell(NO_FIGURE))
-        for row in records(compared.table)
+        for key, row in zip(keys, records(compared.table), strict=True)
     ]  # fmt: skip
     note = "Changes marked chance would be seen so without any cause; of the others at most 5 % are false."
     return Table(caption, columns, rows, _SHORT, f"{note} {rest_note(len(compared.table), 'operations')}".strip())
 
 
-def _who(row: dict[str, Any], colours: Colours) -> tuple[Cell, Cell]:
-    """Return the operation that is waited for."""
-    return service_cell(row["service_name"], colours), name_cell(row["operation"])
+def _who(row: dict[str, Any], colours: Colours) -> tuple[Cell, Cell, Cell]:
+    """Return the operation that is waited for, and whom it calls."""
+    return (
+        service_cell(row["service_name"], colours),
+        name_cell(row["operation"]),
+        name_cell(row["callee_service"] or ""),
+    )
 
 
 def _change_cells(row: dict[str, Any], most: float) -> tuple[Cell, ...]:

@@ -228,11 +228,16 @@ def labels_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     >>> import pandas as pd
     >>> labels_of(pd.DataFrame({"tenant": ["blue", None, "blue"]}), ["tenant"])
     ['blue', '(none)', 'blue (2)']
+    >>> labels_of(
+    ...     pd.DataFrame({"service_name": ["shop", "cart"], "callee_service": ["cart", None]}),
+    ...     ["service_name", "callee_service"],
+    ... )
+    ['shop → cart', 'cart']
     """
     seen: Counter[str] = Counter()
     labels = []
     for row in rows[list(keys)].itertuples(index=False):
-        label = safe(_name(row))
+        label = safe(_name(row, keys))
         seen[label] += 1
         labels.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
     return labels
@@ -266,9 +271,16 @@ def colours_of(rows: pd.DataFrame, keys: Sequence[str], *, stacked: bool = False
     return [LIGHT[at % len(LIGHT)] if stacked else ACCENT for at in range(len(rows))]
 
 
-def _name(row: Sequence[object]) -> str:
-    """Return the words of a group."""
-    return " ".join("(none)" if part is None or part != part else str(part) for part in row) or "all requests"  # noqa: PLR0124 - NaN
+def _name(row: Sequence[object], keys: Sequence[str]) -> str:
+    """Return the words of a group; most spans call nobody, which goes without saying."""
+    words: list[str] = []
+    for key, part in zip(keys, row, strict=True):
+        is_none = part is None or part != part  # noqa: PLR0124 - NaN
+        if key == "callee_service" and words:
+            words += [] if is_none else ["\N{RIGHTWARDS ARROW}", str(part)]
+        else:
+            words.append("(none)" if is_none else str(part))
+    return " ".join(words) or "all requests"
 
 
 def _reach(width: float) -> float:
