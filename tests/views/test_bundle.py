@@ -78,6 +78,14 @@ def test_a_converted_notebook_shows_the_picture_of_an_answer(name):
     assert f'src="data:image/svg+xml;base64,{base64.b64encode(data["image/svg+xml"].encode()).decode()}"' in body
 
 
+def test_findings_in_words_alone_are_a_table_without_an_empty_picture():
+    found = tk.Findings([tk.Finding("coverage.D1a", "warning", "web: tracing is switched off.", remedy="Switch it on.")])
+    data, _ = InteractiveShell.instance().display_formatter.format(found)
+    assert set(data) == {"text/html", "text/plain"}
+    assert data["text/html"].startswith("<table>")
+    assert "web: tracing is switched off." in data["text/html"]
+
+
 def test_a_front_end_that_wants_less_gets_less():
     answer = tk.latency(pay_traces())
     assert set(answer._repr_mimebundle_(include=["text/html"])) == {"text/html"}

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tracekit.views.markup import Markup
 
 # shown by their table and a picture: a live view would be in the way of what the eye looks for first
-_STILL: Final = ("tracekit.traces.TraceSet", "tracekit.findings.Findings")
+_SENTENCES: Final = "tracekit.findings.Findings"
+_STILL: Final = ("tracekit.traces.TraceSet", _SENTENCES)
 
 
 def bundle(answer: Any) -> dict[str, Any]:
@@ -46,7 +47,10 @@ def bundle(answer: Any) -> dict[str, Any]:
     key = view_of(answer)
     if key is None:
         return {**words, "text/html": html} if html else words
-    shown = plot(answer)._repr_mimebundle_()
+    view = plot(answer)
+    if key == _SENTENCES and not view.data:  # no finding has a number: the table says all, a picture nothing
+        return {**words, "text/html": html}
+    shown = view._repr_mimebundle_()
     parts = dict(shown[0] if isinstance(shown, tuple) else shown)
     if key in _STILL:
         parts = {"image/svg+xml": parts["image/svg+xml"]}
