@@ -79,7 +79,9 @@ def test_a_converted_notebook_shows_the_picture_of_an_answer(name):
 
 
 def test_findings_in_words_alone_are_a_table_without_an_empty_picture():
-    found = tk.Findings([tk.Finding("coverage.D1a", "warning", "web: tracing is switched off.", remedy="Switch it on.")])
+    found = tk.Findings(
+        [tk.Finding("coverage.D1a", "warning", "web: tracing is switched off.", remedy="Switch it on.")]
+    )
     data, _ = InteractiveShell.instance().display_formatter.format(found)
     assert set(data) == {"text/html", "text/plain"}
     assert data["text/html"].startswith("<table>")

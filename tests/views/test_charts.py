@@ -20,9 +20,10 @@ from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
 from tracekit.analysis.timeline import timeline
 from tracekit.views import plot
-from tracekit.views.charts import chart, duration_axis, faded, repainted, safe
+from tracekit.views.charts import HEAT, chart, duration_axis, faded, repainted, safe
 from tracekit.views.colours import DARK, LIGHT
 from tracekit.views.figures import Chart
+from tracekit.views.svg import ACCENT, ERROR, INK, MUTE
 
 #  hostile names, no end, end before start, no start, zero and enormous durations
 AWKWARD = [
@@ -130,10 +131,51 @@ def test_colours_that_let_the_ground_through_change_as_well():
         "fillcolor": faded(DARK[1], 0.25),
         "name": "#123456",
     }
-    with pytest.raises(ValueError, match="expected a theme of light or dark, found 'blue'"):
+    with pytest.raises(ValueError, match="expected a theme of page or light or dark, found 'blue'"):
         repainted({}, "blue")
-    with pytest.raises(ValueError, match="expected a theme of light or dark, found 'blue'"):
+    with pytest.raises(ValueError, match="expected a theme of page or light or dark, found 'blue'"):
         plot(latency(pay_traces()), theme="blue")
+
+
+def contrast(one, other):
+    def light(colour):
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+        return np.dot(
+            [0.2126, 0.7152, 0.0722], [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        )
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+PAGES = ("#ffffff", "#111111")  # of JupyterLab
+
+
+def test_a_chart_can_be_read_on_a_light_page_and_on_a_dark_one():
+    for colour in (*LIGHT, ERROR, ACCENT, "#c48700"):
+        assert min(contrast(repainted(colour, "page"), page) for page in PAGES) >= 3, colour
+    for colour in (INK, MUTE):
+        assert min(contrast(repainted(colour, "page"), page) for page in PAGES) >= 4.3
+    assert len({repainted(colour, "page") for colour in LIGHT}) == len(LIGHT)
+    strengths = [float(repainted(colour, "page").rpartition(",")[2].rstrip(")")) for colour in HEAT]
+    assert strengths == sorted(set(strengths))  # the fullest cell stands out most on either page
+    assert strengths[-1] == 1
+
+
+def test_a_chart_stands_on_the_ground_of_the_page_unless_it_was_given_one():
+    answer = latency(pay_traces(), by="service_name")
+    for figure, ground in (
+        (plot(answer), "rgba(0,0,0,0)"),
+        (plot(answer, theme="light"), "#ffffff"),
+        (plot(answer, theme="dark"), "#16181d"),
+        (plot(answer, theme="dark").themed("page"), "rgba(0,0,0,0)"),
+    ):
+        bundle = figure._repr_mimebundle_()
+        look = bundle["application/vnd.plotly.v1+json"]["layout"]["template"]["layout"]
+        assert look["paper_bgcolor"] == look["plot_bgcolor"] == ground
+        assert f'fill="{ground}" class="tk-paper"' in bundle["image/svg+xml"]
+        assert look["hoverlabel"]["bgcolor"] == ("#ffffff" if ground == "#ffffff" else "#16181d")
+    assert 'fill="#ffffff" class="tk-paper"' in plot(answer).picture()  # what is exported stands alone
 
 
 def test_a_plain_figure_of_a_view_gets_the_bundle_as_well(monkeypatch):

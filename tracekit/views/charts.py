@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tracekit.views.markup import Markup
 
 NAME_LIMIT: Final = 60
-THEMES: Final = ("light", "dark")
+THEMES: Final = ("page", "light", "dark")  # page: can be read on a light page and on a dark one
 _SUBTITLE: Final = 130  # characters that find room
 _LINE: Final = 20  # pixels
 _FEW_DECADES: Final = 4.5
@@ -41,6 +41,18 @@ _DARK: Final = {
     ACCENT: "#64b5f6",
 }
 _LIGHT: Final = {dark: light for light, dark in reversed(_DARK.items())}
+_CLEAR: Final = "rgba(0,0,0,0)"
+_PAGE: Final = {  # what is not named here has a contrast of 3:1 on white and on JupyterLab's #111111, and stays
+    **{colour: f"rgba(74,144,217,{0.15 + 0.17 * k:.2f})" for k, colour in enumerate(HEAT)},
+    "#7a4964": "#a3688a",
+    "#753400": "#a85a1c",
+    "#5b32a8": "#8a63d2",
+    "#4e382b": "#8c6a56",
+    INK: "#757a83",
+    MUTE: "#757a83",
+    LINE: "rgba(128,128,128,0.3)",
+    PAPER: _CLEAR,
+}
 _PAINT: Final = re.compile(r'(?<=fill="|roke=")#[0-9a-f]{6}(?=")')
 _RGBA: Final = re.compile(r"rgba\((\d+),(\d+),(\d+),([\d.]+)\)")
 
@@ -103,7 +115,7 @@ def repainted(part: Any, theme: str) -> Any:
     part
         Dictionaries, lists and values, as plotly writes them.
     theme
-        ``light`` or ``dark``.
+        ``light`` or ``dark``; ``page`` for colours that can be read on either, on a clear ground.
 
     Returns
     -------
@@ -119,10 +131,12 @@ def repainted(part: Any, theme: str) -> Any:
     --------
     >>> repainted({"line": {"color": "#1c1e21", "width": 2}}, "dark")
     {'line': {'color': '#e4e6ea', 'width': 2}}
+    >>> repainted({"paper_bgcolor": "#ffffff"}, "page")
+    {'paper_bgcolor': 'rgba(0,0,0,0)'}
     """
     if theme not in THEMES:
         raise ValueError(f"expected a theme of {' or '.join(THEMES)}, found {theme!r}")
-    paints = _DARK if theme == "dark" else _LIGHT
+    paints = {"page": _PAGE, "light": _LIGHT, "dark": _DARK}[theme]
     if isinstance(part, dict):
         return {key: repainted(value, theme) for key, value in part.items()}
     if isinstance(part, list | tuple):
@@ -138,7 +152,7 @@ def repainted_picture(picture: Markup, theme: str) -> Markup:
     picture
         An ``svg`` element, made by this room: only attributes are looked at, texts stay.
     theme
-        ``light`` or ``dark``.
+        As ``repainted`` takes it.
 
     Returns
     -------
@@ -157,6 +171,31 @@ def repainted_picture(picture: Markup, theme: str) -> Markup:
         return _PAINT.sub(lambda colour: str(repainted(colour[0], theme)), found[0])
 
     return Markup(re.sub(r"<[^<>]*>", tag, picture))
+
+
+def on_page(figure: dict[str, Any]) -> dict[str, Any]:
+    """Return a figure as it can be read on a light page and on a dark one, whichever it stands on.
+
+    Parameters
+    ----------
+    figure
+        As plotly writes it, in the light theme.
+
+    Returns
+    -------
+    dict
+        A copy on a clear ground; the box that hovering opens is dark on both.
+
+    Examples
+    --------
+    >>> on_page({"layout": {"template": {"layout": {"paper_bgcolor": "#ffffff"}}}})["layout"]["template"]["layout"]
+    {'paper_bgcolor': 'rgba(0,0,0,0)'}
+    """
+    shown: dict[str, Any] = repainted(figure, "page")
+    look = shown["layout"].get("template", {}).get("layout", {})
+    if "hoverlabel" in look:
+        look["hoverlabel"] = repainted(figure["layout"]["template"]["layout"]["hoverlabel"], "dark")
+    return shown
 
 
 def duration_axis(seconds: Iterable[float], **more: Any) -> dict[str, Any]:
@@ -358,7 +397,8 @@ def _repainted_colour(text: str, paints: dict[str, str]) -> str:
     if found := _RGBA.fullmatch(text):
         red, green, blue, share = found.groups()
         solid = f"#{int(red):02x}{int(green):02x}{int(blue):02x}"
-        return faded(paints.get(solid, solid), float(share))
+        other = paints.get(solid, solid)
+        return faded(other, float(share)) if other[0] == "#" else other
     return paints.get(text, text)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.schema import ERROR_CLASSES, Quality
+from tracekit.views.charts import repainted_picture
 from tracekit.views.svg import image
 from tracekit.views.text import clean, count, duration, moment, plural
 from tracekit.views.volume import time_step, volume_picture
@@ -221,7 +222,7 @@ def picture_of(chosen: TraceSet) -> str:
     dated = (chosen.columns.spans.quality[root] & Quality.NO_START) == 0
     start, weight = chosen.columns.spans.start_ns[root[dated]], chosen.weights.value[dated]
     svg = volume_picture(start, weight, chosen.is_error[root[dated]], width=720, height=96, paper=True)
-    return image(svg, f"when {plural(len(chosen), 'trace')} began", style="max-width:100%")
+    return image(repainted_picture(svg, "page"), f"when {plural(len(chosen), 'trace')} began", style="max-width:100%")
 
 
 def _row(row: dict[Any, Any]) -> str:

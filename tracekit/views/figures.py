@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from plotly import graph_objects as go
 
-from tracekit.views.charts import repainted, repainted_picture
+from tracekit.views.charts import on_page, repainted, repainted_picture
 from tracekit.views.still.still import still_picture
 from tracekit.views.svg import PAPER, image
 from tracekit.views.text import plural
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
     """A plotly figure that shows itself everywhere.
+
+    On a page it stands on a clear ground, in colours that can be read in a light theme and in a dark one: what plotly
+    draws cannot follow a theme.  ``themed`` gives it a ground of its own.
 
     Parameters
     ----------
@@ -41,6 +44,7 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
     """
 
     _table: Markup | None = None
+    _theme = "page"
     _ipython_display_ = None  # plotly's would open its renderers
 
     def __repr__(self) -> str:
@@ -48,17 +52,17 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
         return f"Chart({self.layout.title.text or 'untitled'!r}, {drawn})"
 
     def themed(self, theme: str) -> Self:
-        """Return the figure in another theme.
+        """Return the figure in a theme of its own.
 
         Parameters
         ----------
         theme
-            ``light`` or ``dark``.
+            ``light`` or ``dark``; ``page`` takes the ground away again.
 
         Returns
         -------
         Chart
-            A copy.
+            A copy, on the ground of the theme wherever it stands.
 
         Raises
         ------
@@ -70,8 +74,9 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
         >>> Chart(layout={"paper_bgcolor": "#ffffff"}).themed("dark").layout.paper_bgcolor
         '#16181d'
         """
-        other = type(self)(repainted(json.loads(self.to_json()), theme))
-        other._table = self._table  # noqa: SLF001 - of the same class
+        colours = "light" if theme == "page" else theme
+        other = type(self)(repainted(json.loads(self.to_json()), colours))
+        other._table, other._theme = self._table, theme  # noqa: SLF001 - of the same class
         return other
 
     def picture(self) -> Markup:
@@ -93,9 +98,11 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
 
     def _repr_mimebundle_(self, include: Container[str] | None = None, exclude: Container[str] = (), **_: Any) -> Any:
         """Return the live figure and what stands in for it."""
-        picture = self.picture()
+        figure, picture = json.loads(self.to_json()), self.picture()
+        if self._theme == "page":
+            figure, picture = on_page(figure), repainted_picture(picture, "page")
         bundle = {
-            "application/vnd.plotly.v1+json": {**json.loads(self.to_json()), "config": {"displaylogo": False}},
+            "application/vnd.plotly.v1+json": {**figure, "config": {"displaylogo": False}},
             "text/html": f"{image(picture, html.unescape(self.layout.title.text or 'chart'))}{self._table or ''}",
             "image/svg+xml": str(picture),
             "text/plain": repr(self),

@@ -32,7 +32,7 @@ VIEWS: Final = {
 }
 
 
-def plot(result: Any, *, theme: str = "light", **options: Any) -> Any:
+def plot(result: Any, *, theme: str = "page", **options: Any) -> Any:
     """Draw a result.
 
     Parameters
@@ -41,7 +41,8 @@ def plot(result: Any, *, theme: str = "light", **options: Any) -> Any:
         Of an analysis: ``service_graph``, ``latency``, ``errors``, ``self_time``, ``timeline``, ...; a TraceSet;
         Findings.
     theme
-        ``light`` or ``dark``, for charts; widgets follow the page.
+        Of charts: ``page`` can be read on a light page and on a dark one, ``light`` and ``dark`` have a ground of their
+        own; widgets follow the page.
     options
         Of the view, see the function of ``tracekit.views`` that draws the type.
 
@@ -105,4 +106,4 @@ def _themed(view: Any, theme: str) -> Any:
     from tracekit.views.figures import Chart  # noqa: PLC0415 - plotly is for notebooks only
 
     figure = view if isinstance(view, Chart) else Chart(view)
-    return figure.themed(theme) if theme == "dark" else figure
+    return figure if theme == "page" else figure.themed(theme)
