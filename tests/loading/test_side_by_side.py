@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from test_convert import noisy
 from tracekit.errors import LoadError
 from tracekit.loading import read, side_by_side
 from tracekit.loading.opening.opening import from_file
+from tracekit.loading.progress import Meter
 from tracekit.loading.side_by_side import Helper, Made, help_out, read_side_by_side, shares
 
 TRACE = "1-58406520-a006649127e371903a2de979"
@@ -45,16 +47,16 @@ CONTENTS = {
 class Within(Helper):
     """A helper that does its work in this process."""
 
-    def __init__(self, sources, name):
-        asked, answers = io.BytesIO(pickle.dumps(([(s.path, s.uri) for s in sources], name))), io.BytesIO()
+    def __init__(self, sources, name, together):
+        asked, answers = io.BytesIO(pickle.dumps((sources, name))), io.BytesIO()
         help_out(asked, answers)
         answers.seek(0)
         lines = list(iter(answers.readline, b"\n"))
-        self.byte_count, self.span_count = map(int, (lines or [b"0 0"])[-1].split())
-        self._rest = answers.read()
+        self.byte_count, self.span_count = map(int, lines[-1].split())
+        self._rest, self._together = answers.read(), together
 
-    def wait(self, meter):
-        meter.show()
+    def wait(self):
+        self._together.show()
         return Made(*pickle.loads(self._rest))
 
     def end(self):
@@ -198,19 +200,138 @@ def test_workers_below_one(folder):
 # -------------------------------------------------------------------- what may go wrong
 
 
-def test_a_helper_that_dies(folder, started, monkeypatch, capfd):
-    monkeypatch.setattr(side_by_side, "_PROGRAM", "import sys; sys.exit(7)")
-    with pytest.raises(LoadError, match=r"read [12] of the files, found that it ended with 7 .*; read with workers=1"):
+def dying(how):
+    """A helper that begins, and then does this."""
+    return side_by_side._PROGRAM.replace("start()", f"print(5, 5, flush=True); {how}")
+
+
+@pytest.mark.parametrize(
+    ("how", "code"), [("sys.exit(7)", 7), ("print(1, end='')", 0), ("os.kill(os.getpid(), signal.SIGKILL)", -9)]
+)
+def test_a_helper_that_dies_in_the_middle(folder, started, monkeypatch, how, code):
+    monkeypatch.setattr(side_by_side, "_PROGRAM", dying(how))
+    with pytest.raises(LoadError, match=rf"read [12] of the files, found that it ended with {code} before .*workers=1"):
         read(folder, workers=2)
-    assert started[0].poll() == 7
-    assert not capfd.readouterr().err
+    assert started[0].poll() == code
 
 
-def test_a_helper_that_dies_in_the_middle(folder, monkeypatch):
-    program = side_by_side._PROGRAM.replace("help_out(sys.stdin.buffer)", "print(5, 5, flush=True); print(1, end='')")
+@pytest.mark.parametrize("how", ["print('noise')", "print(); print('noise')"])
+def test_an_answer_that_is_none_is_not_waited_for(folder, monkeypatch, how):
+    endless = "while True: print('more' * 10_000)"
+    monkeypatch.setattr(side_by_side, "_PROGRAM", dying(f"{how}\n{endless}"))
+    with pytest.raises(LoadError, match="ended with 1 before it was done"):
+        read(folder, workers=2)
+
+
+@pytest.mark.parametrize("program", ["import sys; sys.exit(7)", "print('hello')", "import no_such_module"])
+def test_where_no_helper_can_begin_this_process_reads(folder, started, monkeypatch, program):
     monkeypatch.setattr(side_by_side, "_PROGRAM", program)
-    with pytest.raises(LoadError, match="ended with 0 before it was done"):
-        read(folder, workers=2)
+    assert_identical(read(folder, workers=3), read(folder, workers=1))
+    assert len(started) == 2
+
+
+def test_where_no_process_can_be_started_this_one_reads(folder, monkeypatch):
+    def refused(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(side_by_side.subprocess, "Popen", refused)
+    told = []
+    monkeypatch.setattr(Meter, "at", lambda _, *far: told.append(far))
+    assert_identical(found := read(folder, workers=3), read(folder, workers=1))
+    assert told == sorted(told[: len(told) // 2]) + sorted(told[len(told) // 2 :])
+    assert told[-1][0] == found.sources["byte_count"].sum()
+
+
+@pytest.mark.parametrize("name", ["", "/opt/app/trace-viewer", "/usr/bin/uwsgi"])
+def test_another_program_is_not_started(folder, started, monkeypatch, name):
+    monkeypatch.setattr(sys, "executable", name)
+    read(folder, workers=2)
+    monkeypatch.undo()
+    assert not started
+
+
+def test_a_packed_program_is_not_started_again(folder, started, monkeypatch):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    read(folder, workers=2)
+    assert not started
+
+
+def test_paths_that_are_no_texts_are_left_out(folder, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, lambda: None])
+    assert_identical(read(folder, workers=2), read(folder, workers=1))
+
+
+def test_files_that_cannot_be_listed_are_issues_as_ever(folder, started):
+    (folder / "8.json").symlink_to(folder / "nowhere")
+    (folder / "9.zip").write_bytes(b"PK\x03\x04noise")
+    found = read(folder, workers=5)
+    assert len(started) >= 1
+    assert_identical(found, read(folder, workers=1))
+    assert found.issues["code"].tolist()[-2:] == ["PATH_MISSING", "CONTAINER_DAMAGED"]
+
+
+def test_names_that_are_no_text(folder):
+    (folder / "2.jsonl").rename(os.fsdecode(os.fsencode(folder) + b"/\xff.jsonl"))
+    assert_identical(read(folder, workers=3), read(folder, workers=1))
+
+
+def test_more_files_than_a_pipe_holds(tmp_path):
+    for number in range(400):
+        (tmp_path / f"{number:0200}.jsonl").write_bytes(made.lines(made.request(made.span(**made.ids(number + 1)))))
+    assert len(read(tmp_path, workers=2)) == 400
+
+
+def test_nothing_is_left_open(folder):
+    def held():
+        return sorted(Path("/proc/self/fd").iterdir()), threading.active_count()
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("no list of open files on this system")
+    before = held()
+    for _ in range(3):
+        read(folder, workers=3)
+    assert held() == before
+
+
+def test_a_program_without_standard_streams(folder):
+    script = folder.parent / "script.py"
+    script.write_text(
+        "import os, sys, tracekit as tk\n"
+        "told = os.dup(1)\n"
+        "for fd in (0, 1, 2): os.close(fd)\n"
+        "sys.stdin = sys.stdout = sys.stderr = None\n"
+        f"os.write(told, b'%d' % len(tk.read({str(folder)!r}, workers=2)))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout == str(len(read(folder)))
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("when", ["Popen", "at"])
+def test_helpers_leave_without_a_word_when_all_are_interrupted_or_this_one_is_killed(folder, end, when):
+    place = "side_by_side.subprocess, 'Popen'" if when == "Popen" else "side_by_side._Together, 'at'"
+    script = folder.parent / "script.py"
+    script.write_text(
+        "import os, sys, time, tracekit as tk\n"
+        "from tracekit.loading import side_by_side\n"
+        "def ended(*_, of=0, **__):\n"
+        "    started = of and of(*_, **__)\n"
+        f"    time.sleep(0.05); os.kill{'pg' if end == signal.SIGINT else ''}("
+        f"{'0' if end == signal.SIGINT else 'os.getpid()'}, {int(end)})\n"
+        "    return started\n"
+        f"of = getattr({place}) if {when == 'Popen'} else 0\n"
+        f"setattr({place}, lambda *_, **__: ended(*_, of=of, **__))\n"
+        "try:\n"
+        f"    tk.read({str(folder)!r}, workers=3)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, script], check=False, capture_output=True, text=True, env=environment, start_new_session=True
+    )
+    assert (done.stdout, done.stderr) == ("interrupted\n" * (end == signal.SIGINT), "")
 
 
 def test_an_interrupt_ends_the_helpers(folder, started, monkeypatch):
@@ -235,9 +356,7 @@ def test_a_script_without_a_guard_is_not_run_again(folder):
 
 def test_what_a_helper_prints_goes_nowhere_near_its_answer(folder, monkeypatch, capfd):
     loud = "s.read_each = lambda *a, r=s.read_each: print('noise', flush=True) or r(*a)"
-    program = f"{side_by_side._PROGRAM}".replace(
-        "help_out(sys", f"import tracekit.loading.side_by_side as s\n{loud}\nhelp_out(sys"
-    )
+    program = side_by_side._PROGRAM.replace("start()", f"import tracekit.loading.side_by_side as s; {loud}; start()")
     monkeypatch.setattr(side_by_side, "_PROGRAM", program)
     assert_identical(read(folder, workers=2), read(folder, workers=1))
     assert capfd.readouterr().err == "noise\n"

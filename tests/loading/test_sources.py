@@ -119,6 +119,27 @@ def test_a_name_with_the_signs_of_a_pattern(folder):
     assert names("a[1].json") == ["a[1].json"]
 
 
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="names are text there")
+def test_names_that_are_no_text_are_escaped(folder):
+    root = folder("0.json", "1.json", "2.json")
+    (root / "1.json").write_bytes(b"PK\x03\x04noise")
+    with zipfile.ZipFile(root / "2.json", "w") as archive:
+        archive.writestr("a.json", "{}")
+    odd = [os.fsdecode(b"%d-\xff.json" % number) for number in range(3)]
+    for number, name in enumerate(odd):
+        (root / f"{number}.json").rename(name)
+    assert names([odd[0]]) == [r"0-\udcff.json"]
+    assert names(root, root) == [r"0-\udcff.json", r"1-\udcff.json", r"2-\udcff.json!a.json"]
+    opened = open(odd[0], "rb")  # noqa: PTH123, SIM115 - a Path would know nothing else
+    with opened:
+        assert names(opened) == [r"0-\udcff.json"]
+    for name in odd:
+        (root / name).unlink()
+    with pytest.raises(LoadError, match=r"PATH_MISSING 0-\\udcff.json: ") as found:
+        expand(odd[0])
+    assert found.value.source == r"0-\udcff.json"
+
+
 def test_links_are_followed_and_their_loops_end(folder):
     root = folder("data/a.json", "other/b.json")
     (root / "data/back").symlink_to(root / "data", target_is_directory=True)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tracekit.errors import LoadError
@@ -22,12 +22,10 @@ from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.finish import gather, settle
 from tracekit.loading.building.merge import merge
 from tracekit.loading.building.pending import with_owners
-from tracekit.loading.opening.opening import from_file
 from tracekit.loading.reading import SourceReader, collector_paused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tracekit.columns import Columns
     from tracekit.loading.building.ledger import Ledger
@@ -41,10 +39,14 @@ _PACKED = re.compile(r"\.(?:gz|zst|zstd|bz2|xz)$")
 _UNPACKED = 10  # times as long as it is stored
 _SECONDS = 0.1  # between two looks at how far the helpers are
 _PROGRAM = """
-import pickle, sys
-sys.path[:] = pickle.load(sys.stdin.buffer)
-from tracekit.loading.side_by_side import help_out
-help_out(sys.stdin.buffer)
+import os, pickle, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends this process
+try:
+    sys.path[:] = pickle.load(sys.stdin.buffer)
+except EOFError:
+    os._exit(1)  # the other process is gone
+from tracekit.loading.side_by_side import start
+start()
 """
 
 
@@ -67,6 +69,7 @@ def shares(sources: Sequence[Source], workers: int | None) -> list[list[Source]]
     --------
     >>> import tempfile
     >>> from pathlib import Path
+    >>> from tracekit.loading.opening.opening import from_file
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     files = [Path(folder, name) for name in "abc"]
     ...     _ = [file.write_bytes(bytes(size)) for file, size in zip(files, (2000, 1000, 900))]
@@ -77,7 +80,7 @@ def shares(sources: Sequence[Source], workers: int | None) -> list[list[Source]]
     sizes = [_length(source) for source in sources]
     total = sum(sizes)
     count = min(len(sources), workers or (min(processors(), MOST) if total >= WORTH_IT else 1))
-    if count == 1 or not sys.executable or any(source.kind != "file" for source in sources):
+    if count == 1 or not _is_python() or any(source.kind != "file" for source in sources):
         return [list(sources)]
     found: dict[int, list[Source]] = {}
     before = 0
@@ -91,6 +94,12 @@ def shares(sources: Sequence[Source], workers: int | None) -> list[list[Source]]
 def _length(source: Source) -> int:
     """Return about how long a file is when it is unpacked."""
     return (source.byte_count or 0) * (_UNPACKED if _PACKED.search(source.uri) else 1)
+
+
+def _is_python() -> bool:
+    """Return whether there is a Python to start: of a packed program, or one that embeds Python, it is that program."""
+    name = os.path.basename(sys.executable or "").lower()  # noqa: PTH119 - a Path of nothing is the working directory
+    return name.startswith(("python", "pypy")) and not hasattr(sys, "frozen")
 
 
 def processors() -> int:
@@ -145,13 +154,13 @@ def read_side_by_side(
     LoadError
         No file could be read, or a helper ended before it was done.
     """
-    helpers: list[Helper] = []
+    together = _Together(meter)
     try:
-        helpers += [Helper(part, name) for part in parts[1:]]
-        together = _Together(meter, helpers)
-        made = [_made(parts[0], name, together), *(helper.wait(together) for helper in helpers)]
+        for part in parts[1:]:
+            together.helpers.append(Helper(part, name, together))
+        made = [_made(parts[0], name, together), *(helper.wait() for helper in together.helpers)]
     finally:
-        for helper in helpers:
+        for helper in together.helpers:
             helper.end()
     failures = [failure for one in made for failure in one.failures]
     if len(failures) == sum(map(len, parts)):
@@ -167,7 +176,7 @@ def read_side_by_side(
 
 
 class Helper:
-    """A process that reads some files.
+    """A process that reads some files; where none can be started, or it cannot begin, this one reads them.
 
     Parameters
     ----------
@@ -175,6 +184,8 @@ class Helper:
         Files.
     name
         Their format, where it is given.
+    together
+        Shows how far all are.
 
     Attributes
     ----------
@@ -182,62 +193,81 @@ class Helper:
         How far it is.
     """
 
-    def __init__(self, sources: Sequence[Source], name: str | None) -> None:
+    def __init__(self, sources: Sequence[Source], name: str | None, together: _Together) -> None:
         self.byte_count = self.span_count = 0
-        self._count = len(sources)
+        self._sources, self._name, self._together = list(sources), name, together
+        self._has_begun = False
         self._made: Made | None = None
-        self._process = subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
-            [sys.executable, "-I", "-c", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        self._listener = threading.Thread(
-            target=self._talk, args=([(s.path, s.uri) for s in sources], name), daemon=True
-        )
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
+                [sys.executable, *_flags(), "-P", "-c", _PROGRAM],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL if sys.stderr is None else None,
+                process_group=0,  # Ctrl-C is for this process alone
+            )
+        except OSError:
+            return  # too many processes, or a system without: ``wait`` reads
+        self._listener = threading.Thread(target=self._talk, args=(self._process,), daemon=True)
         self._listener.start()
 
-    def _talk(self, files: list[tuple[Path, str]], name: str | None) -> None:
+    def _talk(self, process: subprocess.Popen[bytes]) -> None:
         """Say what to read, and take what comes back."""
-        asked, answers = self._process.stdin, self._process.stdout
+        asked, answers = process.stdin, process.stdout
         if asked is None or answers is None:
             return
-        try:
+        with answers, suppress(Exception):  # ``wait`` says that nothing came
             with asked:
-                pickle.dump(sys.path, asked)
-                pickle.dump((files, name), asked)
+                pickle.dump([entry for entry in sys.path if isinstance(entry, str)], asked)
+                pickle.dump((self._sources, self._name), asked)
             while (line := answers.readline()) not in {b"", b"\n"}:
                 self.byte_count, self.span_count = map(int, line.split())
+                self._has_begun = True
             self._made = pickle.load(answers)  # noqa: S301 - of a process of ours
-        except (OSError, EOFError, ValueError, pickle.UnpicklingError):
-            pass  # it is gone: ``wait`` says so
 
-    def wait(self, meter: _Together) -> Made:
-        """Return what it made."""
-        while self._listener.is_alive():
+    def at(self, byte_count: int, span_count: int) -> None:
+        """Say how far this process is in the helper's stead."""
+        self.byte_count, self.span_count = byte_count, span_count
+        self._together.show()
+
+    def wait(self) -> Made:
+        """Return what it made, and forget it."""
+        while self._process is not None and self._listener.is_alive():
             self._listener.join(_SECONDS)
-            meter.show()
-        if self._made is None:
-            message = (
-                f"expected a process to read {self._count} of the files, found that it ended with"
-                f" {self._process.wait()} before it was done (out of memory?); read with workers=1, or convert"
-            )
-            raise LoadError(message)
-        return self._made
+            self._together.show()
+        made, self._made = self._made, None
+        if made is not None:
+            return made
+        if self._process is None or not self._has_begun:
+            return _made(self._sources, self._name, self)
+        message = (
+            f"expected a process to read {len(self._sources)} of the files, found that it ended with"
+            f" {self._process.wait()} before it was done (out of memory?); see what it wrote to standard error, and"
+            " read with workers=1, or convert"
+        )
+        raise LoadError(message)
 
     def end(self) -> None:
         """End the process, wherever it is."""
-        self._process.kill()
-        self._process.wait()
-        self._listener.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._listener.join()
+
+
+def _flags() -> list[str]:
+    """Return the options with which this Python was started: of texts in UTF-8, warnings, written bytecode and such."""
+    found: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001 - as multiprocessing does
+    return found
 
 
 class _Together:
     """How far this process and its helpers are."""
 
-    def __init__(self, meter: Watcher, helpers: Sequence[Helper]) -> None:
+    def __init__(self, meter: Watcher) -> None:
+        self.helpers: list[Helper] = []
         self._meter = meter
-        self._helpers = helpers
         self._own = 0, 0
 
     def at(self, byte_count: int, span_count: int) -> None:
@@ -249,8 +279,8 @@ class _Together:
         """Show how far all are."""
         byte_count, span_count = self._own
         self._meter.at(
-            byte_count + sum(helper.byte_count for helper in self._helpers),
-            span_count + sum(helper.span_count for helper in self._helpers),
+            byte_count + sum(helper.byte_count for helper in self.helpers),
+            span_count + sum(helper.span_count for helper in self.helpers),
         )
 
 
@@ -269,24 +299,31 @@ class _Teller:
         self._answers.flush()
 
 
-def help_out(asked: IO[bytes], answers: IO[bytes] | None = None) -> None:
+def help_out(asked: IO[bytes], answers: IO[bytes]) -> None:
     """Be a helper: read what is asked for and answer with what was made of it.
 
     Parameters
     ----------
     asked
-        The files and their format, pickled.
+        The sources and their format, pickled.
     answers
-        Takes the lines of progress, an empty one, and a pickled ``Made``; by default what standard output was, which
-        nothing else may write to from here on.
+        Takes the lines of progress, an empty one, and a pickled ``Made``.
     """
-    if answers is None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends this process
-        answers = os.fdopen(os.dup(1), "wb")
-        os.dup2(2, 1)
-    files, name = pickle.load(asked)  # noqa: S301 - of a process of ours
+    teller = _Teller(answers)
+    teller.at(0, 0)  # it has begun
+    sources, name = pickle.load(asked)  # noqa: S301 - of a process of ours
     with collector_paused():
-        made = _made([from_file(path, uri) for path, uri in files], name, _Teller(answers))
+        made = _made(sources, name, teller)
         answers.write(b"\n")
         pickle.dump(made, answers, protocol=5)
     answers.flush()
+
+
+def start() -> None:
+    """Help out over standard input and output; whatever else is printed goes to standard error."""
+    try:
+        with os.fdopen(os.dup(1), "wb") as answers:
+            os.dup2(2, 1)
+            help_out(sys.stdin.buffer, answers)
+    except BrokenPipeError:
+        os._exit(1)  # the other process is gone

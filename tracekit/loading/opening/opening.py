@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 from tracekit.errors import LoadError
@@ -56,7 +57,7 @@ class Source:
     kind
         file, zip-member, bytes, stream, stdin or store (a folder written by ``TraceSet.save``: not opened here).
     opener
-        Opens it; raises LoadError.
+        Opens it; raises LoadError.  Of kind "file" it can be pickled: another process may open it.
     byte_count
         Size in bytes, as stored; None where it is not known before the end.
     path
@@ -133,7 +134,7 @@ def from_file(path: Path, uri: str = "") -> Source:
     except OSError:
         found = None  # opening says why
     size = found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
-    return Source(uri or str(path), "file", lambda: open_file(path), size, path)
+    return Source(uri or shown(path), "file", partial(open_file, path), size, path)
 
 
 def open_file(path: Path) -> io.FileIO:
@@ -175,15 +176,14 @@ def is_open_pipe(path: Path) -> bool:
 
 def _refuse_special(path: Path, mode: int) -> NoReturn:
     """Say what the path is instead of a file."""
+    name = shown(path)
     kinds = {
-        stat.S_IFIFO: ("a named pipe", f"read it as standard input: tracekit ... - < {path}"),
+        stat.S_IFIFO: ("a named pipe", f"read it as standard input: tracekit ... - < {name}"),
         stat.S_IFSOCK: ("a socket", "save what it sends to a file"),
         stat.S_IFDIR: ("a folder", "give the files in it"),
     }
     found, hint = kinds.get(stat.S_IFMT(mode), ("a device", "copy its content to a file"))
-    raise LoadError(
-        f"PATH_SPECIAL {path}: expected a file, found {found}; {hint}", source=str(path), code="PATH_SPECIAL"
-    )
+    raise LoadError(f"PATH_SPECIAL {name}: expected a file, found {found}; {hint}", source=name, code="PATH_SPECIAL")
 
 
 def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
@@ -196,8 +196,19 @@ def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
     """
     reason = f"the system says {error.strerror or error}"
     code, found, default = _CODES.get(error.errno or 0, ("PATH_DENIED", reason, "copy it to another disk"))
-    message = f"{code} {path}: expected a file to read, found that {found}; {hint or default}"
-    return LoadError(message, source=str(path), code=code)
+    message = f"{code} {shown(path)}: expected a file to read, found that {found}; {hint or default}"
+    return LoadError(message, source=shown(path), code=code)
+
+
+def shown(path: object) -> str:
+    r"""Return what messages and tables call a path: what is no text in its name is escaped.
+
+    Examples
+    --------
+    >>> print(shown("checkout.json"), shown("caf\udce9.json"))
+    checkout.json caf\udce9.json
+    """
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def from_bytes(data: bytes, number: int = 0) -> Source:
@@ -230,7 +241,7 @@ def from_stream(stream: Any) -> Source:
         kind = type(stream).__name__
         raise TypeError(f"expected a binary file, found one that gives text ({kind}): open it with mode 'rb'")
     name = getattr(stream, "name", None)
-    uri = name if isinstance(name, str) else f"<{type(stream).__name__}>"
+    uri = shown(name) if isinstance(name, str) else f"<{type(stream).__name__}>"
     return Source(uri, "stream", _Borrowed(stream, uri).open, _size(stream))
 
 
@@ -278,11 +289,12 @@ def failing(uri: str, error: LoadError) -> Source:
     ...
     tracekit.errors.LoadError: gone
     """
+    return Source(uri, "file", partial(_fail, error))
 
-    def opener() -> ByteFile:
-        raise error
 
-    return Source(uri, "file", opener)
+def _fail(error: LoadError) -> NoReturn:
+    """Raise an error that was found before."""
+    raise error
 
 
 def is_seekable(stream: Any) -> bool:

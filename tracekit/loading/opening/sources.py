@@ -29,6 +29,7 @@ from tracekit.loading.opening.opening import (
     is_open_pipe,
     open_file,
     path_error,
+    shown,
 )
 
 __all__ = ["Source", "expand"]
@@ -134,7 +135,7 @@ def _expand_file(path: Path) -> list[Source]:
         return [Source(str(path), "stream", lambda: open_file(path))]
     if not is_zip(path):
         return [from_file(path)]
-    return members(path, str(path))
+    return members(path, shown(path))
 
 
 def _expand_folder(folder: Path) -> list[Source]:
@@ -181,7 +182,7 @@ def _listed(paths: Iterable[Path]) -> list[Source]:
             else:
                 raise path_error(path, PermissionError(errno.EACCES, "Permission denied"))
         except LoadError as error:
-            sources.append(failing(str(path), error))
+            sources.append(failing(shown(path), error))
     return sources
 
 
