@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-_LARGEST = 16 << 20  # some 200 MB of JSON: a large pull has files for several processes to read
+_LARGEST = 8 << 20  # some 100 MB of JSON: a large pull has files for several processes to read
 _FORMAT = 1
 
 
