@@ -1,5 +1,7 @@
 """The figures as plotly itself draws them: every kind without a complaint, hostile names as text."""
 
+import json
+import re
 from pathlib import Path
 
 import chromium
@@ -11,6 +13,7 @@ from all_views import HOSTILE, charts
 from hand_drawn import pay_traces, spans
 
 import tracekit as tk
+from tracekit.views.charts import SIGNED_SECONDS
 
 pytestmark = pytest.mark.browser
 PAY = charts(pay_traces())
@@ -43,6 +46,27 @@ def test_plotly_draws_every_chart(page, name):
     assert figure.layout.title.text in said
     for note in figure.layout.annotations:
         assert note.text in said
+
+
+def test_durations_are_spelled_on_axes_as_everywhere_else(page):
+    ticks = set()
+    for figure in PAY.values():
+        page.evaluate(DRAW, figure.to_json())
+        ticks |= set(page.locator("#host .xtick, #host .ytick").all_text_contents())
+    seconds = {words for words in ticks if re.fullmatch(r"\W?[\d.]+ ?(n|\u00b5|m|k)?s", words)}
+    assert len(seconds) > 10
+    assert {words for words in seconds if " " not in words} == set()
+
+
+@pytest.mark.parametrize("low", [0, -0.7])
+@pytest.mark.parametrize("high", [3e-7, 1.3e-5, 0.0023, 0.031, 0.44, 5.7])
+def test_a_whole_axis_of_durations_of_any_length_is_spelled_so(page, low, high):
+    axis = {**SIGNED_SECONDS, "range": [low * high, high]}
+    figure = {"data": [{"x": [low * high, high], "y": [0, 1]}], "layout": {"xaxis": axis}}
+    page.evaluate(DRAW, json.dumps(figure))
+    ticks = page.locator("#host .xtick").all_text_contents()
+    assert len(ticks) > 3
+    assert all(words == "0" or re.fullmatch(r"\u2212?[\d.]+ (n|\u00b5|m)?s", words) for words in ticks), ticks
 
 
 def test_hostile_names_are_shown_as_they_are(page):

@@ -26,7 +26,21 @@ THEMES: Final = ("page", "light", "dark")  # page: can be read on a light page a
 _SUBTITLE: Final = 130  # characters that find room
 _LINE: Final = 20  # pixels
 _FEW_DECADES: Final = 4.5
-SECONDS: Final[dict[str, Any]] = {"tickformat": "~s", "ticksuffix": "s"}  # 5ms, 2s: an axis of durations, in seconds
+_ROUND: Final = (1, 1.2, 1.4, 1.5, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9)  # plotly's steps, as far as seen
+_SPACED: Final = {  # plotly writes 5ms, everything else here 5 ms
+    f"{number:g}{unit}": f"{number:g} {unit}"
+    for unit in ("ns", "\u00b5s", "ms", "s")
+    for number in (first * ten for ten in (1, 10, 100) for first in _ROUND)
+}
+SECONDS: Final[dict[str, Any]] = {  # an axis of durations, in seconds
+    "tickformat": "~s",
+    "ticksuffix": "s",
+    "labelalias": {"0s": "0", **_SPACED},
+}
+SIGNED_SECONDS: Final[dict[str, Any]] = {
+    **SECONDS,
+    "labelalias": {**SECONDS["labelalias"], **{f"\u2212{a}": f"\u2212{b}" for a, b in _SPACED.items()}},
+}
 HEAT: Final = ("#dcebfa", "#b3d4f5", "#7fb5ea", "#4a90d9", "#1f68b8", "#0b3f7d")  # few to many
 SHARE: Final[dict[str, Any]] = {"tickformat": ".1~%", "rangemode": "tozero"}  # an axis of ratios
 _DARK_HEAT: Final = ("#16324f", "#1d4b7c", "#2a6db0", "#4a93dc", "#86bdf2", "#d6e9fc")

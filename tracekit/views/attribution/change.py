@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tracekit.views.attribution.attribution import NS, labels_of, row_layout
-from tracekit.views.charts import SECONDS, chart, empty_state, faded, safe
+from tracekit.views.charts import SIGNED_SECONDS, chart, empty_state, faded, safe
 from tracekit.views.colours import LIGHT
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
@@ -166,7 +166,7 @@ def _limits(title: str, result: PathComparison, groups: int) -> Chart:
         )
     ]
     order = [_LONGER, _WHOLE] if shown["is_significant"].iloc[0] else [_WHOLE, _LONGER]
-    axis = {**SECONDS, "title": {"text": "change of a request"}}
+    axis = {**SIGNED_SECONDS, "title": {"text": "change of a request"}}
     return interval_rows(
         title, intervals, xaxis=axis, colours=order, zero=True, texts=[_said(*row) for row in _with_limits(shown)]
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.views.charts import SECONDS, chart, empty_state, safe
+from tracekit.views.charts import SIGNED_SECONDS, chart, empty_state, safe
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR
@@ -63,7 +63,7 @@ def plot_clock_skew(result: ClockSkew, *, pairs: int = 15) -> Chart:
     figure = interval_rows(
         _title(furthest, len(chosen)) + (f" ({plural(silent, 'more pair')} without limits)" if silent else ""),
         [_interval(row) for row in shown.to_dict("records")],
-        xaxis={**SECONDS, "title": {"text": "how far the second host's clock is ahead"}},
+        xaxis={**SIGNED_SECONDS, "title": {"text": "how far the second host's clock is ahead"}},
         colours=[{_APART: ERROR, _TOGETHER: ACCENT}[word] for word in dict.fromkeys(map(_word, shown["proven_ns"]))],
         texts=[_said(row) for row in shown.to_dict("records")],
         zero=True,
