@@ -263,6 +263,26 @@ def test_what_ended_before_the_first_poll_tells_nothing():
 # -------------------------------------------------------------------- the young edge
 
 
+def test_the_sentence_of_the_lag_names_what_the_other_checks_leave_out():
+    """Traces take a minute and arrive 2 s after that: what began in the last minute is left out, not what ended."""
+    frame = spans(1200).assign(end_ns=lambda rows: rows["start_ns"] + 60 * 10**9)
+    received = pd.Series((frame["end_ns"] + 2 * 10**9).to_numpy(), index=frame["trace_id"])
+    found = tk.quality(TraceSet.from_spans(frame), received=received, checks=["ingest.lag"])
+    assert "95 % after 2 s" in said(found, "ingest.lag")
+    assert "what began in the last 62 s is not all there yet and is left out of the other checks" in said(
+        found, "ingest.lag"
+    )
+
+
+def test_lags_that_too_few_could_have_shown_are_left_out_and_told():
+    frame = spans(1200)
+    received = pd.Series((frame["end_ns"] + 2 * 10**9).to_numpy(), index=frame["trace_id"])
+    received.iloc[0] = received.max()
+    found = tk.quality(TraceSet.from_spans(frame), received=received, checks=["ingest.lag"])
+    assert status(found, "ingest.lag") == "ok"
+    assert "1 longer lag, which too few traces are old enough to show, not among them" in said(found, "ingest.lag")
+
+
 def test_no_check_but_that_of_the_lag_uses_what_is_too_young():
     """Collection is fine; the last minutes had not arrived, which without receipts is a gap."""
     rng = np.random.default_rng(16)

@@ -107,6 +107,37 @@ def test_a_log_and_stages_are_cut_with_the_traces():
     assert len(inputs.log) < len(log)
 
 
+def test_stages_are_cut_with_the_log_they_are_beside():
+    rng = np.random.default_rng(5)
+    n, now = 6000, EPOCH_NS + 600 * SECOND_NS
+    start = EPOCH_NS + np.sort(rng.integers(0, 600 * SECOND_NS, n))
+    by = start + (rng.lognormal(3, 0.8, n) * 1e9).astype(np.int64)
+    sampled = rng.random(n) < 0.5
+    everyone = traces_of(rng, ids=in_order(n), start_ns=start)
+    ids = np.array(everyone.trace_ids)
+    traces = everyone.where(lambda spans: spans["trace_id"].isin(ids[sampled & (by <= now)]))
+    log = pd.DataFrame({"trace_id": ids, "time": pd.to_datetime(start, unit="ns", utc=True)})
+    stages = {"instrumented": n, "sampled": int(sampled.sum())}
+    found = tk.sampling(
+        traces, log=log, rules=0.5, expected={"stages": stages}, received=pd.Series(by, ids),
+        now=pd.Timestamp(now, unit="ns"),
+    )  # fmt: skip
+    assert the(found, "coverage.funnel").severity == "info"
+    assert "sampling explains it" in said(found, "coverage.funnel")
+    assert found[0].code.endswith("received=received, now=now)")
+
+
+def test_one_start_long_before_the_others_does_not_thin_what_was_due():
+    traces, received, _, now = world(np.random.default_rng(1))
+    plain = the(tk.sampling(traces, received=received, now=now), "young.edge")
+    frame = traces.spans.assign(start_ns=traces.columns.spans.start_ns, end_ns=traces.columns.spans.end_ns)
+    frame.loc[frame.index[0], "start_ns"] -= 86400 * SECOND_NS
+    early = tk.TraceSet.from_spans(frame[["trace_id", "span_id", "name", "start_ns", "end_ns"]])
+    found = the(tk.sampling(early, received=received, now=now), "young.edge")
+    assert found.estimate.value == pytest.approx(plain.estimate.value, abs=0.002)
+    assert found.severity == "warning"
+
+
 def test_a_log_of_nothing_but_young_requests_is_no_count():
     traces, received, _, now = world(np.random.default_rng(6))
     log = pd.DataFrame({"trace_id": ["f" * 32], "time": [now]})

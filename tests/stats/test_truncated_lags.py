@@ -43,3 +43,24 @@ def test_what_is_not_over_yet_of_an_even_stream(age, wanted):
     """All take 4: of what began in the last 10, the last 4 are not over."""
     lags = truncated_lags(np.full(30, 4.0), np.full(30, 99.0))
     assert lags.missing_within(age) == pytest.approx((wanted,) * 3)
+
+
+def test_a_single_straggler_or_a_wrong_clock_does_not_take_all_delays_for_its_own():
+    """The first of 6,000 took the whole recording, or began an hour before it: nothing else could show such a lag."""
+    rng = np.random.default_rng(0)
+    begun, lag = np.sort(rng.random(6000) * 600), rng.exponential(3, 6000)
+    for first, took in ((0.1, 599.0), (-3600.0, 3601.0)):
+        begun[0], lag[0] = first, took
+        seen = begun + lag <= 600
+        found = truncated_lags(lag[seen], 600 - begun[seen])
+        assert found.beyond == 1
+        assert found.quantile(0.99)[0] == pytest.approx(3 * np.log(100), rel=0.1)
+
+
+def test_of_few_delays_half_must_have_had_the_time_to_show_them():
+    lag = np.array([1.0, 2, 1, 2, 9])
+    most = np.array([60.0, 8, 8, 8, 9])
+    found = truncated_lags(lag, most)
+    assert found.beyond == 1
+    assert found.value.tolist() == [1, 2]
+    assert found.share.tolist() == [0.5, 1.0]

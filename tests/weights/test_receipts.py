@@ -140,3 +140,33 @@ def test_a_log_loses_young_traces_and_later_rows():
     assert len(settled_log(traces, log.drop(columns="time"), EDGE)) == 241 + 300
     assert len(settled_log(traces, log.assign(time=log["time"].mask(np.arange(600) >= 300)), EDGE)) == 241 + 300
     assert len(settled_log(traces, log[["time"]], EDGE)) == 2 * 241
+
+
+def test_one_start_by_a_wrong_clock_does_not_make_all_traces_young():
+    """All can be found 5 s after they began, but the first is said to have begun an hour before."""
+    start = START[START <= EPOCH_NS + 295 * SECOND_NS].copy()
+    received = start + 5 * SECOND_NS
+    start[0] -= 3600 * SECOND_NS
+    traces = traces_of(np.random.default_rng(3), ids=in_order(len(start)), start_ns=start)
+    now = pd.Timestamp(EPOCH_NS + 300 * SECOND_NS, unit="ns")
+    edge = young_edge(traces, read_receipts(traces, pd.Series(received, index=traces.trace_ids), now))
+    assert edge.age_ns == 5 * SECOND_NS
+    assert not edge.is_young.any()
+
+
+@pytest.mark.parametrize("mean_s", [2, 10, 60])
+def test_what_is_missing_at_the_last_poll_is_not_what_waits_for_the_next(mean_s):
+    """Polled every minute: of the last ``age`` seconds as much is missing as its lags say, whenever polls came."""
+    rng, held, minute = np.random.default_rng(7), 0, 60 * SECOND_NS
+    for _ in range(40):
+        begun = np.sort(rng.integers(0, 30 * minute, 1500))
+        by = -(-(begun + (rng.exponential(mean_s, 1500) * SECOND_NS).astype(np.int64)) // minute) * minute
+        there = by <= 30 * minute
+        start, by = EPOCH_NS + begun[there], EPOCH_NS + by[there]
+        traces = traces_of(rng, ids=in_order(len(start)), start_ns=start)
+        edge = young_edge(traces, read_receipts(traces, pd.DataFrame({"by": by}, index=traces.trace_ids)))
+        age_s = edge.age_ns / SECOND_NS
+        truth = mean_s / age_s * -np.expm1(-age_s / mean_s)
+        held += edge.low <= truth <= edge.high
+        assert edge.missing == pytest.approx(truth, abs=0.04)
+    assert held >= 32

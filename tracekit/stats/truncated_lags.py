@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 
+_FEWEST = 20
+
+
 class Lags(NamedTuple):
     """Distribution of a delay: at each of ``value`` the ``share`` of delays up to it, with its interval.
+
+    ``beyond`` counts longer delays, of which too few could have been seen to tell how common they are.
 
     Examples
     --------
@@ -25,6 +30,7 @@ class Lags(NamedTuple):
     share: Array
     low: Array
     high: Array
+    beyond: int = 0
 
     def quantile(self, share: float) -> tuple[float, float, float]:
         """Return the delay that this share does not exceed, with its limits; NaN where none is large enough."""
@@ -62,7 +68,9 @@ def truncated_lags(lag: Array, most: Array, *, level: float = 0.95) -> Lags:
     -----
     Kaplan and Meier's product in reverse time: ``F(t) = prod over lags x > t of (1 - d / R)``, R the number with
     ``lag <= x <= most``; the interval is Greenwood's on the scale log(-log F).  Describes delays up to the longest
-    that could be seen.  Assumes that the delay does not depend on how long ago the thing began.
+    that could be seen of 20 things, or of half of fewer than 40: beyond, R may be 1, and a single straggler, or a start
+    by a wrong clock, would make F nothing below it.  Assumes that the delay does not depend on how long ago the thing
+    began.
 
     Source: Lynden-Bell 1971.
 
@@ -75,6 +83,9 @@ def truncated_lags(lag: Array, most: Array, *, level: float = 0.95) -> Lags:
     >>> truncated_lags(lag, most).share.tolist()
     [0.5, 1.0]
     """
+    longest = np.sort(most)[::-1][min(_FEWEST, (len(most) + 1) // 2) - 1]
+    beyond = int((lag > longest).sum())
+    lag, most = lag[lag <= longest], most[lag <= longest]
     x, d = np.unique(lag, return_counts=True)
     risk = np.searchsorted(np.sort(lag), x, "right") - np.searchsorted(np.sort(most), x, "left")
     factor = 1 - d / risk
@@ -86,7 +97,7 @@ def truncated_lags(lag: Array, most: Array, *, level: float = 0.95) -> Lags:
         half = normal_quantile(level) * np.sqrt(variance) / np.abs(log_f)
         low, high = after ** np.exp(half), after ** np.exp(-half)
     inner = (after > 0) & (after < 1)
-    return Lags(x, after, np.where(inner, low, after), np.where(inner, high, after))
+    return Lags(x, after, np.where(inner, low, after), np.where(inner, high, after), beyond)
 
 
 class LagBounds(NamedTuple):

@@ -10,6 +10,7 @@ import numpy as np
 from tracekit.stats.truncated_lags import lag_bounds
 from tracekit.weights.counts import COUNT, NAMES, TIME, times_ns
 from tracekit.weights.log_strata import held_traces
+from tracekit.weights.receipts import NEVER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,8 @@ def young_edge(traces: TraceSet, receipts: Receipts, *, level: float = 0.95) -> 
     A trace is there where it arrived before the recording was cut: the later it began and the longer it took, the less
     likely.  The 99th percentile of the time from a trace's *start* to its receipt, with allowance for those that were
     not seen (``stats.truncated_lags``), is the age from which on traces are whole.  Counted from the start, so that
-    what is left out does not depend on how long a trace took.  Of polls, the later end of each interval counts.
+    what is left out does not depend on how long a trace took.  Of polls, the later end of each interval counts; what
+    is missing at the last poll is less by half an interval, which is how late a poll comes on average.
 
     Examples
     --------
@@ -94,9 +96,13 @@ def young_edge(traces: TraceSet, receipts: Receipts, *, level: float = 0.95) -> 
     begun, after, by = (column[usable].astype(np.float64) for column in (start, receipts.after_ns, receipts.by_ns))
     bounds = lag_bounds(begun, after, by, now=receipts.now_ns, before=receipts.before_ns, level=level)
     age = int(np.ceil(bounds.most.quantile(_SETTLED)[0]))
-    missing, low, high = bounds.most.missing_within(max(age, 1))
+    shares = bounds.most.missing_within(max(age, 1))
+    if shares[0] == 1 and (begun > receipts.now_ns - age).any():  # all came at once: each lag is the longest seen
+        age = int(np.ceil((by - begun).max()))
+    looked = after > NEVER
+    late = float((by - after)[looked].mean() / 2) / max(age, 1) if looked.any() else 0.0
     begin = receipts.now_ns - age
-    return YoungEdge(begin, receipts.now_ns, start > begin, missing, low, high)
+    return YoungEdge(begin, receipts.now_ns, start > begin, *(max(share - late, 0.0) for share in shares))
 
 
 def usable_receipts(receipts: Receipts, since_ns: Array) -> Array:

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from tracekit.analysis.quality.verdicts import Status, needs, speak
-from tracekit.analysis.sampling.words import duration, number
+from tracekit.analysis.sampling.words import counted, duration, number
 from tracekit.findings import Estimate
 from tracekit.stats.truncated_lags import lag_bounds
 from tracekit.weights.young_edge import FEWEST, usable_receipts
@@ -31,9 +31,10 @@ def lag(inputs: Inputs) -> list[Finding]:
     of a trace counts), or the polls that found each trace.  Recent traces are right-truncated: only short lags of them
     are seen; ``stats.truncated_lags`` allows for it, up to ``now`` (without, the latest receipt).  Of polls the lag is
     known only as an interval: both ends are told, and a verdict needs both; traces that ended before the first poll
-    tell nothing.  A backlog is a trend of the 95th percentile of five-minute bins (Mann and Kendall, slope by Theil and
-    Sen) over bins old enough to be whole.  Target: 95 % within 30 s.  Assumes that both clocks agree
-    (``clock.offset``) and that lags do not depend on age; retried exports count at their last copy.
+    tell nothing.  Lags longer than 20 traces could have shown are left out and told.  A backlog is a trend of the 95th
+    percentile of five-minute bins (Mann and Kendall, slope by Theil and Sen) over bins old enough to be whole.  Target:
+    95 % within 30 s.  Assumes that both clocks agree (``clock.offset``) and that lags do not depend on age; retried
+    exports count at their last copy.
 
     Source: ``trace_guide.md`` M6 and F5; Lynden-Bell 1971.
     """
@@ -58,12 +59,16 @@ def lag(inputs: Inputs) -> list[Finding]:
     status: Status = "warn" if low > _TARGET_NS or rises else "ok" if high <= _TARGET_NS else "inconclusive"
     growing = f", growing by {duration(slope)} an hour since {since:%H:%M} UTC" if rises else ""
     polled = receipts.is_polled
-    counted = f"{duration(low)}-{duration(high)}, n = {number(len(by))}{', of polls' * polled}"
+    limits = f"{duration(low)}-{duration(high)}, n = {number(len(by))}{', of polls' * polled}"
+    edge = inputs.settled.edge
+    young = f"began in the last {duration(edge.age_ns)}" if edge else f"ended in the last {duration(p99)}"
     text = (
         f"Half of the traces can be found {_between(*middle, polled)} after they end, 95 % after "
-        f"{_between(least, most, polled)} ({counted}){growing}; what ended in the last {duration(p99)} is not all there"
-        f" yet and is left out of the other checks"
+        f"{_between(least, most, polled)} ({limits}){growing}; what {young} is not all there yet"
+        f"{' and is left out of the other checks' * (edge is not None)}"
     )
+    if beyond := lags.most.beyond:
+        text += f"; {counted(beyond, 'longer lag')}, which too few traces are old enough to show, not among them"
     wrong = int(impossible.sum())
     text += f"; {number(wrong)} traces with impossible times of receipt are left out" * (wrong > 0)
     assumed = ["the clock of receipt agrees with those of the hosts", "lags do not depend on age"]

@@ -55,6 +55,7 @@ CHECKS: dict[str, Callable[[Inputs], list[Finding]]] = {
 }
 """By name, in the order of the catalogue (S17 to S28, S30 to S32)."""
 _OF_ALL_AGES = ("ingest.lag", "time.order", "duplicates", "pii")  # what they look for is no less there in young traces
+_TOLERANCE, _LEVEL = 0.05, 0.95
 
 
 def quality(
@@ -66,8 +67,8 @@ def quality(
     now: Any = None,
     external: Sequence[str] = (),
     prices: Mapping[str, float] | None = None,
-    tolerance: float = 0.05,
-    level: float = 0.95,
+    tolerance: float = _TOLERANCE,
+    level: float = _LEVEL,
     checks: Sequence[str] | None = None,
 ) -> Findings:
     """Return whether the data can be trusted: what is missing, cut, doubled, misdated or should not be there.
@@ -147,7 +148,9 @@ def quality(
         raise ValueError(f"expected a tolerance from 0 to below 0.5, found {tolerance!r}")
     if not 0 < level < 1:
         raise ValueError(f"expected a confidence level between 0 and 1, such as 0.95, found {level!r}")
-    given = {"requests": requests, "log": log, "received": received, "prices": prices}
+    given = {"requests": requests, "log": log, "received": received, "now": now, "external": external or None}
+    given |= {"prices": prices, "tolerance": None if tolerance == _TOLERANCE else tolerance}
+    given |= {"level": None if level == _LEVEL else level}
     call = ", ".join(["traces", *(f"{name}={name}" for name, value in given.items() if value is not None)])
     inputs = Inputs(
         traces,

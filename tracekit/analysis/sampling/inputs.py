@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tracekit.weights.young_edge import YoungEdge
 
 _PERIOD = "%Y-%m-%d %H:%M"
+_MARGIN, _LEVEL = 0.10, 0.95
 
 
 @dataclass(frozen=True)
@@ -325,8 +326,8 @@ def gather(
     expectations: Mapping[str, Any] | None = None,
     received: pd.Series | pd.DataFrame | str | None = None,
     now: Any = None,
-    margin: float = 0.10,
-    level: float = 0.95,
+    margin: float = _MARGIN,
+    level: float = _LEVEL,
 ) -> Inputs:
     """Return what the checks share; weights that the traces already have are kept, the ladder finds the others.
 
@@ -364,17 +365,22 @@ def gather(
     edge = None if receipts is None else young_edge(traces, receipts, level=level)
     whole = traces
     if edge is not None:
+        logged = 0 if log is None else len(log)
         log = None if log is None else settled_log(traces, log, edge)
         traces = settled_traces(traces, edge)
-        if counts is not None:
-            earlier = settled_counts(counts, edge) if requests is not None else None
-            told = _earlier_stages(told, earlier.total / counts.total if earlier and counts.total else 1.0)
-            counts = earlier or (counts_of_log(log) if log is not None and len(log) else None)
+        if requests is not None and counts is not None:
+            earlier = settled_counts(counts, edge)
+            told = _earlier_stages(told, earlier.total / max(counts.total, 1.0))
+            counts = earlier
+        elif log is not None:
+            told = _earlier_stages(told, len(log) / max(logged, 1))
+            counts = counts_of_log(log) if len(log) else None
     obstacles: dict[str, int] = {}
     if not traces.weights.known.all():
         found, obstacles = climb(traces, Evidence(read, log))
         traces = TraceSet(traces.columns, forest=traces.forest, weights=_known_first(traces.weights, found))
     names = {"rules": rules, "requests": requests, "log": log, "expected": expectations, "received": received}
+    names |= {"now": now, "margin": None if margin == _MARGIN else margin, "level": None if level == _LEVEL else level}
     call = ", ".join(["traces", *(f"{name}={name}" for name, value in names.items() if value is not None)])
     by_log = requests is None and log is not None
     call = f"tk.sampling({call})"

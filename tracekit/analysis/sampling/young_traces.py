@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from tracekit.analysis.sampling.verdicts import Status, needs, speak
@@ -14,10 +15,11 @@ from tracekit.weights.young_edge import FEWEST
 if TYPE_CHECKING:
     from tracekit.analysis.sampling.inputs import Inputs
     from tracekit.findings import Finding
+    from tracekit.schema import Array
 
 CHECK = "young.edge"
 _SUBJECT = "Whether the last traces had all arrived"
-_MOST_MISSING, _TIME = 0.01, "%Y-%m-%dT%H:%M:%SZ"
+_MOST_MISSING, _STRAYS, _TIME = 0.01, 0.01, "%Y-%m-%dT%H:%M:%SZ"
 
 
 def young_traces(inputs: Inputs) -> list[Finding]:
@@ -38,7 +40,8 @@ def young_traces(inputs: Inputs) -> list[Finding]:
     -----
     The distribution of the time from start to receipt allows for what was not seen (``stats.truncated_lags``); its 99th
     percentile is the age up to which traces are young.  How many had not arrived follows from it, if they came as
-    evenly as those before.  All other checks use what began before.  Source: specification, 2.1; Lynden-Bell 1971.
+    evenly as those before; the first 1 % of these, which may begin anywhere, do not tell how evenly.  All other checks
+    use what began before.  Source: specification, 2.1; Lynden-Bell 1971.
 
     Examples
     --------
@@ -60,8 +63,7 @@ fall at its end and slow requests are missing there; 0 traces of that time are l
     young, n = int(edge.is_young.sum()), len(whole)
     starts = whole.columns.spans.start_ns[whole.forest.root_row]
     first = int(starts[starts > 0].min(initial=edge.begin_ns))
-    period = max(edge.begin_ns - first, 1)
-    due = (n - young) * edge.age_ns / period
+    due = _rate(starts[(starts > 0) & ~edge.is_young], edge.begin_ns) * edge.age_ns
     of_all = [due * share / max(n - young + due, 1.0) for share in (edge.missing, edge.low, edge.high)]
     status: Status = "warn" if of_all[1] > _MOST_MISSING else "ok" if of_all[2] <= _MOST_MISSING else "inconclusive"
     if not n - young:
@@ -89,3 +91,11 @@ fall at its end and slow requests are missing there; 0 traces of that time are l
         speak(CHECK, status, text, inputs, table, estimate=Estimate(of_all[0], "ratio", of_all[1], of_all[2], n),
               assumptions=("lags do not depend on age", "traces began as evenly at the end as before"), remedy=remedy)
     ]  # fmt: skip
+
+
+def _rate(starts: Array, end: int) -> float:
+    """Return how many began a nanosecond up to an end; a few that began long before the others do not stretch it."""
+    if not len(starts):
+        return 0.0
+    begin = np.quantile(starts, _STRAYS, method="higher")
+    return float((starts > begin).sum()) / max(end - int(begin), 1)
