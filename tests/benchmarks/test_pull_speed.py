@@ -220,7 +220,7 @@ def loops(folder):
 
 @pytest.mark.parametrize("workers", [1, None])
 def test_reading_what_was_pulled(pulled, figure, workers):
-    """With several files in the folder, that is from 20,000 traces on, as many processes as there are processors."""
+    """Where the folder is large, that is from some 15,000 traces on, as many processes as there are processors."""
     found = []
     wall, _ = timed(lambda: found.append(read(pulled[TRACES], progress=False, workers=workers)))
     count, files = len(found[0].columns.spans), len(found[0].sources)

@@ -174,6 +174,34 @@ def test_a_call_that_does_not_name_whom_it_calls_is_told_from_others_of_its_name
     assert ["shop", "HTTP GET", "cart"] in who
 
 
+def test_a_change_that_no_operation_is_sure_of_names_the_largest_and_says_so():
+    random = np.random.default_rng(5)
+
+    def traces(slow):
+        rows = []
+        for k in range(60):
+            at, begin = START + k * 1000 * MS, START + k * 1000 * MS
+            for number in range(40):
+                long = int(random.exponential(MS) * (1 + slow * (number == 7)))
+                rows.append((k, f"{number + 2}", "1", "shop", f"step {number}", at, at + long))
+                at += long
+            rows.append((k, "1", None, "shop", "GET /", begin, at))
+        names = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "end_ns"]
+        frame = pd.DataFrame(rows, columns=names)
+        return TraceSet.from_spans(frame.assign(trace_id=[f"{k + 1:032x}" for k in frame["trace_id"]]))
+
+    for _ in range(50):
+        seen = changes(traces(0), traces(0.6))
+        table, whole = seen.comparison.table, seen.comparison.change
+        if whole.low > 0 and not table["is_significant"].any():
+            break
+    headline = seen.findings()[0].headline
+    first = table[table["change_ns"] > 0].iloc[0]
+    assert "Among so many operations none stands out from chance; the largest change is " in headline
+    assert f"{first['operation']} of shop (+" in headline
+    assert seen.findings()[0].exemplars
+
+
 def test_the_code_names_what_was_read():
     before, now = load_sample("checkout-regression")
     code = code_of(now, before)["changes"]

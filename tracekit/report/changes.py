@@ -175,11 +175,15 @@ def _whole(changes: Changes) -> Finding | None:
         f"Requests take {than}: {duration(now)} on average instead of {duration(before)} "
         f"({more(change.value)}; {limits})."
     )
-    told = compared.table[compared.table["is_significant"] & (compared.table["change_ns"] * change.value > 0)]
+    parts = compared.table[compared.table["change_ns"] * change.value > 0]
+    told = parts[parts["is_significant"]]
     exemplars: tuple[str, ...] = ()
     if not told.empty:
         said += _where(compared, told.iloc[0], change.value)
         exemplars = _exemplar(changes, told.iloc[0])
+    elif not parts.empty and abs(parts["change_ns"].iloc[0]) > _WORTH * abs(change.value):
+        said += _perhaps(parts.iloc[0])
+        exemplars = _exemplar(changes, parts.iloc[0])
     severity: Severity = "warning" if change.value > _WARNING * before else "notice"
     remedy = "Means of the time that requests wait, along the critical path; what operations have adds up to the whole."
     return Finding("change", severity, said, change, compared.table.head(10), exemplars, remedy=remedy, code=_CODE)
@@ -212,6 +216,15 @@ def _where(compared: PathComparison, row: pd.Series, whole: float) -> str:
         if all(map(np.isfinite, times)):
             why.append(f"{duration(times[0])} a call instead of {duration(times[1])}")
     return f"{said}: {', '.join(why)}." if why else f"{said}."
+
+
+def _perhaps(row: pd.Series) -> str:
+    """Return the sentence about the largest of many changes none of which is sure by itself."""
+    limits = f"{more(row['change_ns'])}; {more(row['low_ns'])} to {more(row['high_ns'])}"
+    return (
+        " Among so many operations none stands out from chance; the largest change is"
+        f" {_waited(row).rstrip(',')} ({limits})."
+    )
 
 
 def _exemplar(changes: Changes, row: pd.Series) -> tuple[str, ...]:
