@@ -9,7 +9,7 @@ look                                                        OnlineBoutique (13) 
 ==========================================================  =====================  =====================
 ``compare(..., by=("service_name", "callee_service"))``     77 %   92 %  100 %     91 %   91 %  100 %
 the same by operation, too: what a report says first        77 %   92 %   92 %     91 %   91 %   91 %
-the first as a ranking of services, ties against the answer  31 %   92 %  100 %     9 %    91 %  100 %
+the first as a ranking of services, ties against it         31 %   92 %  100 %     9 %    91 %  100 %
 the first, had any service been the injected one            17 %   35 %   48 %     6 %    14 %   20 %
 ``compare(..., by="service_name")``                         46 %   69 %   77 %     18 %   27 %   36 %
 ``compare(...)``, by service and operation                  46 %   54 %   69 %     18 %   18 %   27 %
