@@ -102,7 +102,7 @@ def test_the_code_behind_a_figure_is_one_click_away(visit, path):
     assert page.locator("section > .how").count() == sections - 1  # each finding has its own
     findings = page.locator(".findings .how")
     findings.first.locator("summary").click()
-    assert "tk.critical_path(before).compare(tk.critical_path(traces))" in findings.first.inner_text()
+    assert "tk.critical_path(before).compare(tk.critical_path(traces)" in findings.first.inner_text()
 
 
 def download(page, section):

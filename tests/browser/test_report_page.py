@@ -243,3 +243,11 @@ def test_a_table_that_goes_on_beyond_its_edge_is_shaded_there(page, browser):
     assert brightness(page, blank, "right") > 250
     assert brightness(page, blank, "left") < 240
     blank.close()
+
+
+def test_the_contents_mark_where_the_reader_is_however_he_came_there(page):
+    marked = "() => [...document.querySelectorAll('nav a[aria-current]')].map(link => link.textContent)"
+    first, *_, last = page.locator("nav a").all_inner_texts()
+    for way, here in (("document.body.scrollHeight", last), ("0", first)):
+        page.evaluate(f"() => window.scrollTo(0, {way})")
+        chromium.wait_until(page, f"() => ({marked})().join() === {here!r}")

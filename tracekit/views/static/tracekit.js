@@ -21,6 +21,7 @@ const LANE = 16; // height of the critical path over time
 const INDENT = 10; // per level
 const DEEPEST = 14; // levels that are indented
 const WIDE = 700; // below this width the detail stands under the rows
+const TIGHT = { below: 190, indent: 4 }; // a name column so narrow has room for names alone; services keep their colour
 const SPARE = 4; // rows that are there above and below those in sight
 const LETTER = 6.1; // mean width of a letter of 11 px
 const EDGE = 4; // pixels that bars reach beyond what is seen, so that their ends do not show
@@ -83,6 +84,7 @@ border:1px solid var(--tk-line);border-radius:6px;display:flex;flex-direction:co
 .tkw-lab{position:absolute;left:0;top:0;bottom:0;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;line-height:${ROW - 1}px;padding-right:6px}
 .tkw-tw{position:absolute;width:14px;text-align:center;color:var(--tk-fg2);font-size:10px}
 .tkw-svc{font-weight:600;border-left:3px solid;padding-left:5px;margin-right:6px;unicode-bidi:isolate}.tkw-nm{margin-right:6px;unicode-bidi:isolate}
+.tkw-tight .tkw-svc{display:inline-block;width:3px;height:12px;padding:0;margin-right:5px;overflow:hidden;vertical-align:-2px}
 .tkw-mark{color:var(--tk-err);font-weight:700;margin-right:4px}.tkw-mark.soft{color:var(--tk-fg2);font-weight:400;font-style:italic}
 .tkw-line{position:absolute;top:0;bottom:0;right:0;overflow:hidden}
 ${ROWS.slice(1).map(row => `.tkw-rows${row} .tkw-row{height:${row}px}.tkw-rows${row} .tkw-lab{line-height:${row - 1}px}.tkw-rows${row} .tkw-line{top:${(row - ROW) / 2}px;bottom:auto;height:${ROW}px}`).join('')}
@@ -114,7 +116,7 @@ ${ROWS.slice(1).map(row => `.tkw-rows${row} .tkw-row{height:${row}px}.tkw-rows${
 .tkw-v{font-family:var(--tk-code);font-size:11px;overflow-wrap:anywhere;white-space:pre-wrap;max-height:168px;overflow:auto;unicode-bidi:isolate}
 .tkw-v.err{color:var(--tk-err)}
 .tkw-v{position:relative}.tkw-det .tkw-v button{position:absolute;right:0;top:0;font-size:10px;line-height:13px;padding:0 5px;color:var(--tk-fg2);opacity:0}.tkw-v:hover button,.tkw-v button:focus-visible{opacity:1}
-.tkw-kin{display:flex;flex-direction:column;gap:4px;margin-top:10px}.tkw-kin button{text-align:left;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;max-width:100%}
+.tkw-kin{display:flex;flex-direction:column;gap:4px;margin-top:10px}.tkw-kin button{display:flex;max-width:100%}.tkw-kin button>span{overflow:hidden;text-overflow:ellipsis;white-space:pre}.tkw-kin button>span+span{flex:none;max-width:70%}
 .tkw-acts{display:flex;gap:8px;margin-top:12px}
 .tkw-live{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .tkw-note{padding:4px 8px;border-bottom:1px solid var(--tk-line);color:var(--tk-fg2);flex:none}
@@ -522,6 +524,44 @@ function foldWords(T, g) {
   return `${callWords(T, facts)}, total ${duration(total)}${was}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
 }
 
+/** Time of a span without a child at work, as self_time.py counts it; nothing where nobody can say. */
+function ownTime(T, i) {
+  const unknown = k => T.flags[k] & (NO_START | NO_END | INFERRED) || T.dur[k] < 0 || isGone(T, k);
+  if (unknown(i)) return undefined;
+  const from = T.start[i], to = finish(T, i), inside = [];
+  for (let k = i + 1; k < T.subEnd[i]; k = T.flags[k] & INFERRED ? k + 1 : T.subEnd[k]) {
+    const begin = Math.max(from, T.start[k]), end = Math.min(to, finish(T, k));
+    if (begin < end && !unknown(k)) inside.push([begin, end]);
+  }
+  let own = to - from, reached = from;
+  for (const [begin, end] of inside.sort(([a], [b]) => a - b)) {
+    if (end <= reached) continue;
+    own -= end - Math.max(begin, reached);
+    reached = end;
+  }
+  return own;
+}
+
+/** All rows in order, for a spreadsheet or pandas; an empty cell is not known. */
+function csvOf(T) {
+  const columns = {
+    span_id: i => idOf(T, i),
+    parent_span_id: i => (T.parent[i] < 0 ? '' : idOf(T, T.parent[i])),
+    service_name: i => inert(T.meta.services[T.svc[i]]),
+    name: i => inert(T.strings[T.name[i]]),
+    kind: i => T.meta.kinds[T.kind[i]],
+    offset_ns: i => (T.flags[i] & NO_START ? '' : T.start[i]),
+    duration_ns: i => (T.flags[i] & (NO_START | NO_END) || isGone(T, i) ? '' : T.dur[i]),
+    self_time_ns: i => ownTime(T, i) ?? '',
+    is_error: i => !!(T.flags[i] & ERROR),
+    ...(T.path && { path_time_ns: i => T.path.own(i) }),
+    ...(T.state && { before_duration_ns: i => (T.state[i] === ADDED ? '' : T.dur2[i]) }),
+  };
+  const lines = [Object.keys(columns)];
+  for (let i = 0; i < T.n; i++) lines.push(Object.values(columns).map(cell => cell(i)));
+  return csv(lines);
+}
+
 function spokenRow(T, i) {
   const error = T.flags[i] & ERROR ? 'error' : '', moved = T.isCorrected ? movedWords(T, i) : '';
   return [timeWords(T, i), `starts at ${duration(T.start[i])}`, error, moved].filter(Boolean).join(', ');
@@ -642,7 +682,7 @@ class Row {
     this.el.style.transform = `translateY(${k * W.row}px)`;
     const expanded = W.outline.expanded(code);
     set(this.el, { 'aria-level': deep + 1, 'aria-rowindex': k + 1, 'aria-expanded': expanded === null ? null : String(expanded) });
-    const indent = 6 + Math.min(deep, DEEPEST) * INDENT;
+    const indent = 6 + Math.min(deep, DEEPEST) * (W.isTight ? TIGHT.indent : INDENT);
     this.twisty.textContent = expanded === null ? '' : expanded ? '▾' : '▸';
     this.twisty.style.left = `${indent}px`;
     this.label.style.paddingLeft = `${indent + 16}px`;
@@ -896,7 +936,7 @@ class Ruler {
   constructor(W) {
     this.W = W;
     this.el = h('div', 'tkw-head');
-    this.title = h('b', '', 'Service and operation');
+    this.title = h('b');
     this.handle = set(h('div', 'tkw-split'), { role: 'separator', tabindex: 0, 'aria-orientation': 'vertical', 'aria-label': 'Width of the name column', 'aria-valuemin': 100 });
     let grip = null;
     W.on(this.el, 'pointerdown', e => { this.el.setPointerCapture(e.pointerId); grip = [e.clientX, W.from, W.to]; });
@@ -920,6 +960,7 @@ class Ruler {
   draw() {
     const { W } = this, width = W.width - W.split;
     this.title.style.width = `${W.split}px`;
+    this.title.textContent = W.isTight ? 'Operation' : 'Service and operation';
     this.handle.style.left = `${W.split}px`;
     set(this.handle, { 'aria-valuenow': Math.round(W.split), 'aria-valuemax': Math.round(W.width - 120) });
     const marks = ticks(W.from, W.to, Math.max(2, Math.floor(width / TICK))).map(time => {
@@ -1008,7 +1049,9 @@ class Detail {
   fill(i, { status, sections, links }) {
     const { T } = this.W, flags = T.flags[i];
     const was = isPair(T, i) ? `, was ${duration(T.start2[i])}` : '', starts = flags & NO_START ? 'no start in the record' : duration(T.start[i]) + was;
-    const facts = [['service', T.meta.services[T.svc[i]]], ['kind', T.meta.kinds[T.kind[i]].toLowerCase()], ['duration', timeWords(T, i)], ['starts at', starts]];
+    const own = ownTime(T, i), facts = [['service', T.meta.services[T.svc[i]]], ['kind', T.meta.kinds[T.kind[i]].toLowerCase()], ['duration', timeWords(T, i)]];
+    if (own !== undefined && isParent(T, i)) facts.push(['own time', `${duration(own)}, ${percent(own / T.dur[i])}`]);
+    facts.push(['starts at', starts]);
     if (flags & NO_END) facts.push(['end', 'no end in the record: drawn to the end of the trace']);
     if (flags & ERROR) facts.push(['status', `error${status ? `: ${status}` : ''}`, true]);
     else if (status) facts.push(['status', status]);
@@ -1050,7 +1093,11 @@ class Detail {
   family(i, links) {
     const { T } = this.W, box = h('div', 'tkw-kin'), children = [];
     for (let k = i + 1; k < T.subEnd[i]; k = T.subEnd[k]) children.push(k);
-    const lead = (words, k) => button(`${words}: ${label(T.meta.services[T.svc[k]], 40)} ${label(T.strings[T.name[k]], 80)}, ${timeWords(T, k)}`, () => this.W.select(k));
+    const lead = (words, k) => {
+      const who = `${words}: ${label(T.meta.services[T.svc[k]], 40)} ${label(T.strings[T.name[k]], 80)}`, took = `, ${timeWords(T, k)}`, way = button('', () => this.W.select(k), who + took);
+      way.append(h('span', '', who), h('span', '', took)); // a long name is cut, its time never
+      return set(way, { 'aria-label': who + took });
+    };
     if (T.parent[i] >= 0) box.append(lead('Parent', T.parent[i]));
     const longest = children.toSorted((a, b) => T.dur[b] - T.dur[a]).slice(0, 5);
     for (const k of longest) box.append(lead('Child', k));
@@ -1173,6 +1220,7 @@ export class Waterfall extends View {
     if (T.shift) bar.append(this.clockSwitch = toggle('Corrected clocks', () => this.turnClock(), 't', false));
     if (T.folds.members.length) bar.append(this.foldSwitch = toggle('Fold repeats', () => this.turnFolds(), 'g', true));
     bar.append(this.levelChoice(), button('Whole trace', () => this.lookAtAll(), '0'), button('Keys', () => this.detail.showKeys(), '?'));
+    if (T.spanHi) bar.append(button('CSV', () => download(`trace-${T.meta.id}.csv`, csvOf(T)), 'Download all spans as a table'));
     bar.append(h('span', 'tkw-gap'), h('span', 'tkw-dim', T.state ? many(T.n, 'row') : `${many(T.n, 'span')} · ${duration(T.end)}`));
     return bar;
   }
@@ -1285,7 +1333,11 @@ export class Waterfall extends View {
     this.width = this.scroll.clientWidth;
     this.height = this.scroll.clientHeight;
     this.split = this.wanted == null ? Math.max(140, Math.min(360, Math.round(this.width * 0.32))) : Math.max(100, Math.min(this.width - 120, this.wanted));
-    this.redraw();
+    const wasTight = this.isTight;
+    this.isTight = this.split < TIGHT.below;
+    this.root.classList.toggle('tkw-tight', this.isTight);
+    if (this.isTight === wasTight) this.redraw();
+    else this.refill();
   }
 
   setSplit(width) {
@@ -2163,7 +2215,7 @@ export class Table {
       return heads[k].classList.contains('num') ? cell.dataset.v ?? cell.textContent.trim() : inert(cell.textContent.trim());
     };
     const lines = [used.map(k => words[k]), ...this.rows.map(row => used.map(k => value(row, k)))];
-    return `${lines.map(line => line.map(quoted).join(',')).join('\r\n')}\r\n`;
+    return csv(lines);
   }
 
   /** Missing values stand last in either direction; equal ones keep their order. */
@@ -2200,6 +2252,7 @@ export class Table {
 }
 
 const quoted = text => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+const csv = lines => `${lines.map(line => line.map(quoted).join(',')).join('\r\n')}\r\n`;
 const inert = text => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text); // a spreadsheet would run it
 
 /** Offer a text as a file. */
@@ -2340,20 +2393,15 @@ function themeSwitch(doc) {
   place.append(turn);
 }
 
-/** Mark in the table of contents where the reader is. */
+/** Mark in the table of contents where the reader is: the last section that began above a quarter of the window. */
 function follow(doc) {
-  const links = new Map([...doc.querySelectorAll('nav a[href^="#"]')].map(link => [link.hash.slice(1), link]));
-  const here = new IntersectionObserver(entries => {
-    for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) continue;
-      for (const link of links.values()) link.removeAttribute('aria-current');
-      set(links.get(target.id), { 'aria-current': 'true' });
-    }
-  }, { rootMargin: '-10% 0px -75% 0px' });
-  for (const id of links.keys()) {
-    const section = doc.getElementById(id);
-    if (section) here.observe(section);
-  }
+  const links = [...doc.querySelectorAll('nav a[href^="#"]')].map(link => [doc.getElementById(link.hash.slice(1)), link]).filter(([section]) => section);
+  const mark = () => {
+    const here = links.findLast(([section]) => section.getBoundingClientRect().top < innerHeight / 4) ?? links[0];
+    for (const link of links) set(link[1], { 'aria-current': link === here ? 'true' : null });
+  };
+  const here = new IntersectionObserver(mark, { rootMargin: '0px 0px -75% 0px' });
+  for (const [section] of links) here.observe(section);
 }
 
 /** Bring a report to life: tables at once, views when they come near. */
