@@ -8,7 +8,7 @@ import pytest
 from made_sets import assert_same_meaning
 
 from tracekit.loading import read
-from tracekit.loading.building.builder import Builder
+from tracekit.loading.building.builder import PENDING, Builder
 from tracekit.loading.building.finish import gather
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.building.pending import with_owners
@@ -59,12 +59,33 @@ def test_subsegments_sent_apart_find_their_segment_in_another_run(tmp_path, orde
     assert_same_meaning(found, read(blobs))
 
 
-def test_what_is_said_about_a_trace_in_several_runs_is_put_together(tmp_path):
-    def answer(number, **members):
-        entry = {"Id": "x", "Document": json.dumps(segment(number))}
-        return json.dumps({"Traces": [{"Id": TRACE, "Segments": [entry], **members}]}).encode()
+def answer(*parts, **members):
+    entries = [{"Id": part["id"], "Document": json.dumps(part)} for part in parts]
+    return json.dumps({"Traces": [{"Id": TRACE, "Segments": entries, **members}]}).encode()
 
-    blobs = [answer(1, Duration=0.5), answer(2, Duration=2.5, LimitExceeded=True), answer(3, Duration=1.5)]
+
+@pytest.mark.parametrize("wrapped", [answer, documents])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_segment_is_found_in_another_answer(tmp_path, wrapped, order):
+    blobs = [wrapped(segment(1)), wrapped(subsegment(2, 1))]
+    found = read([blobs[number] for number in order])
+    assert found.spans["service_name"].tolist() == ["n1", "n1"]
+    convert([blobs[number] for number in order], tmp_path / "a.parquet", spans_at_once=1)
+    assert_same_meaning(read(tmp_path / "a.parquet"), found)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+def test_the_finished_segment_says_what_its_subsegments_have(order):
+    begun = segment(1, in_progress=True)
+    del begun["end_time"]
+    parts = [begun, subsegment(2, 1), segment(1, service={"version": "7"})]
+    found = read(documents(*(parts[number] for number in order)))
+    assert found.attribute("service.version").tolist() == ["7", "7"]
+
+
+def test_what_is_said_about_a_trace_in_several_runs_is_put_together(tmp_path):
+    told = [{"Duration": 0.5}, {"Duration": 2.5, "LimitExceeded": True}, {"Duration": 1.5}]
+    blobs = [answer(segment(number), **members) for number, members in enumerate(told, 1)]
     convert(blobs, tmp_path / "a.parquet", spans_at_once=1)
     found = read(tmp_path / "a.parquet")
     assert found.summary["reported_duration_ns"].tolist() == [2_500_000_000]
@@ -76,14 +97,13 @@ def test_a_chain_of_parts_without_owner_is_followed_and_a_circle_is_not():
     builder = Builder()
     builder.open_source("x")
     shop = builder.resource([builder.kv("service.name", "shop")])
-    waiting = builder.provisional_resource()
     count = 5000
     for number in range(1, count + 1):
-        resource = shop if number == 1 else waiting
+        resource = shop if number == 1 else PENDING
         _add(builder, number, number - 1, resource)
     for number, parent in ((count + 1, count + 2), (count + 2, count + 1)):
-        _add(builder, number, parent, waiting)
-    columns = with_owners(gather(builder, keep_pending=True))
+        _add(builder, number, parent, PENDING)
+    columns = with_owners(gather(builder))
     assert columns.spans.resource.tolist() == [shop] * count + [1, 1]
     assert columns.resource_attributes.counts.tolist() == [1, 0]
 
@@ -92,11 +112,10 @@ def test_only_parts_of_documents_have_their_parents_resource():
     builder = Builder()
     builder.open_source("x")
     shop, empty = builder.resource([builder.kv("service.name", "shop")]), builder.resource([])
-    waiting = builder.provisional_resource()
     _add(builder, 1, 0, shop)
-    _add(builder, 2, 1, waiting, RecordKind.INFERRED)
-    _add(builder, 3, 1, waiting, RecordKind.SPAN)
-    columns = with_owners(gather(builder, keep_pending=True))
+    _add(builder, 2, 1, PENDING, RecordKind.INFERRED)
+    _add(builder, 3, 1, PENDING, RecordKind.SPAN)
+    columns = with_owners(gather(builder))
     assert columns.spans.resource.tolist() == [shop, shop, empty]
     assert len(columns.resources) == 2
 
@@ -105,10 +124,9 @@ def test_a_copy_with_a_resource_counts_as_the_parent():
     builder = Builder()
     builder.open_source("x")
     shop = builder.resource([builder.kv("service.name", "shop")])
-    waiting = builder.provisional_resource()
-    for number, parent, resource in ((1, 0, waiting), (2, 1, waiting), (1, 0, shop)):
+    for number, parent, resource in ((1, 0, PENDING), (2, 1, PENDING), (1, 0, shop)):
         _add(builder, number, parent, resource)
-    columns = with_owners(gather(builder, keep_pending=True))
+    columns = with_owners(gather(builder))
     assert columns.spans.resource.tolist()[1:] == [shop, shop]
 
 

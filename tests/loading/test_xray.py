@@ -13,7 +13,6 @@ from tracekit.errors import LoadError
 from tracekit.loading import read
 from tracekit.loading.xray import blocks as xray_blocks
 from tracekit.loading.xray import cause as xray_cause
-from tracekit.loading.xray import owners as xray_owners
 from tracekit.loading.xray.sql import sql, without_password
 
 TRACE = "1-58406520-a006649127e371903a2de979"
@@ -1092,7 +1091,6 @@ def test_what_is_remembered_is_bounded_and_does_not_change_the_result(monkeypatc
     data = lines(*map(json.dumps, documents))
     before = read(data)
     monkeypatch.setattr(xray_blocks, "BLOCKS_KEPT", 2)
-    monkeypatch.setattr(xray_owners, "SPANS_KEPT", 4)
     monkeypatch.setattr(xray_cause, "EXCEPTIONS_KEPT", 2)
     after = read(data)
     assert before.spans.equals(after.spans)

@@ -132,7 +132,7 @@ class _Runs:
         builder = reader.builder
         self._taken = builder.span_count
         reader.use(builder.successor())
-        columns = gather(builder, keep_pending=True)
+        columns = gather(builder)
         del builder
         self._vote.add(columns.spans)
         self._spill.add(columns)

@@ -127,7 +127,7 @@ def _made(sources: Sequence[Source], name: str | None, meter: Watcher) -> Made:
     """Read some sources."""
     builder = Builder()
     failures = read_each(SourceReader(builder, chosen(name), meter), sources)
-    return Made(gather(builder, keep_pending=True), builder.ledgers, failures)
+    return Made(gather(builder), builder.ledgers, failures)
 
 
 def read_side_by_side(

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROWS_PER_BATCH = 65_536
-PENDING = -1  # the resource of a span whose record did not tell it
+PENDING = -1  # the resource of a span whose record does not tell it
 _LOW = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -100,7 +100,7 @@ class Builder:
         self._scope_attributes: list[Sequence[int]] = []
         self._aliases: dict[int, int] = {}
         self._scope_aliases: dict[int, int] = {}
-        self._provisional = 0
+        self._provisional = PENDING
         self._facts: dict[int, tuple[int, bool]] = {}
         self._grown = Growing()
         self.memory: dict[str, Any] = {}  # what a loader keeps between two records
@@ -266,20 +266,15 @@ class Builder:
         self.span_count += len(batch.spans)
         self._grown.add(batch)
 
-    def take_columns(self, *, keep_pending: bool = False) -> Batch:
+    def take_columns(self) -> Batch:
         """Return everything collected so far, in order of arrival, and forget it.
 
-        Parameters
-        ----------
-        keep_pending
-            A provisional resource that was not settled becomes ``PENDING``, not the empty resource: a later piece may
-            settle it.
+        A provisional resource that was not settled is ``PENDING``, a provisional scope the empty one.
         """
         self._flush()
         batch, self._grown = self._grown.all(), Growing()
-        nothing = (lambda _: PENDING) if keep_pending else self.resource
-        resource = _settled(batch.spans.resource, self._aliases, nothing)
-        scope = _settled(batch.spans.scope, self._scope_aliases, lambda _: self.scope())
+        resource = _settled(batch.spans.resource, self._aliases, lambda: PENDING)
+        scope = _settled(batch.spans.scope, self._scope_aliases, self.scope)
         batch.spans = replace(batch.spans, resource=resource, scope=scope)
         return batch
 
@@ -352,10 +347,10 @@ def _interned(
     return number
 
 
-def _settled(codes: Array, final: dict[int, int], nothing: Callable[[Sequence[int]], int]) -> Array:
+def _settled(codes: Array, final: dict[int, int], nothing: Callable[[], int]) -> Array:
     """Return the codes with provisional ones (negative) replaced; one that was never settled is nothing."""
     if not (codes < 0).any():
         return codes
     pending, inverse = np.unique(codes, return_inverse=True)
-    chosen = [final[c] if c in final else c if c >= 0 else nothing(()) for c in pending.tolist()]
+    chosen = [final[c] if c in final else c if c >= 0 else nothing() for c in pending.tolist()]
     return np.array(chosen, np.int32)[inverse]

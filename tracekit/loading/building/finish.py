@@ -23,6 +23,7 @@ from tracekit.forest import Forest, grow
 from tracekit.frames import hexes
 from tracekit.loading.building.catalogue import CATALOGUE
 from tracekit.loading.building.ledger import NOWHERE, Ledger, Position, issues_frame, sources_frame
+from tracekit.loading.building.pending import with_owners
 from tracekit.loading.building.pool import mix
 from tracekit.loading.time_units import UnitVote, odd_ones, scaled
 from tracekit.schema import ParentState, Quality
@@ -64,12 +65,12 @@ def finish(builder: Builder, time_unit: str | None = None) -> TraceSet:
     LoadError
         All times of a source are in another unit and ``time_unit`` was not given (``TIME_UNIT``).
     """
-    return settle(gather(builder), builder.ledgers, time_unit)
+    return settle(with_owners(gather(builder)), builder.ledgers, time_unit)
 
 
-def gather(builder: Builder, *, keep_pending: bool = False) -> Columns:
+def gather(builder: Builder) -> Columns:
     """Return what the builder holds as columns in order of arrival, attributes folded."""
-    batch = builder.take_columns(keep_pending=keep_pending)
+    batch = builder.take_columns()
     resources, resource_attributes = builder.resource_tables()
     scopes, scope_attributes = builder.scope_tables()
     kv, new_code = builder.attributes.table()

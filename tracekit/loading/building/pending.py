@@ -1,7 +1,7 @@
-"""Resources that a record did not tell: subsegments sent apart from their segment have that of their parent.
+"""Resources that a record does not tell: subsegments sent apart from their segment have that of their parent.
 
-While a source is read in one go the loader finds them (``loading/xray/owners.py``).  Where it is read in pieces, parent
-and child may be in two of them; here they are found when the trace is whole.
+X-Ray's SDKs send a large segment in pieces, subsegments first.  The segment may come later, in another file, or never:
+its subsegments are looked for when the trace is whole.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from tracekit.columns import Ragged, ResourceColumns
 from tracekit.loading.building.builder import PENDING
 from tracekit.loading.building.pool import mix
-from tracekit.schema import RecordKind
+from tracekit.schema import Quality, RecordKind
 
 if TYPE_CHECKING:
     from tracekit.columns import Array, Columns, SpanColumns
@@ -66,9 +66,9 @@ def _inherited(spans: SpanColumns) -> Array:
 
 
 def _parents(spans: SpanColumns, rows: Array) -> Array:
-    """Return the row of the parent of each of these spans, -1 without one; one with a resource is preferred."""
+    """Return the row of the parent of each of these spans, -1 without; best with a resource, then a finished one."""
     key = mix([spans.trace_hi, spans.trace_lo, spans.span_id])
-    order = np.lexsort((spans.resource == PENDING, key))
+    order = np.lexsort(((spans.quality & Quality.IN_PROGRESS) != 0, spans.resource == PENDING, key))
     wanted = mix([spans.trace_hi[rows], spans.trace_lo[rows], spans.parent_id[rows]])
     at = order[np.minimum(np.searchsorted(key[order], wanted), len(order) - 1)]
     same = (

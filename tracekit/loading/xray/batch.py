@@ -9,6 +9,7 @@ import numpy as np
 
 from tracekit.columns import EventColumns, LinkColumns, Ragged, SpanColumns
 from tracekit.loading.building.batches import EVENT_DTYPES, LINK_DTYPES, Batch, ragged, transposed
+from tracekit.loading.building.builder import PENDING
 from tracekit.loading.xray.cause import Reference
 from tracekit.loading.xray.columns import Few
 from tracekit.loading.xray.walk import (
@@ -107,20 +108,14 @@ class Spans:
         resources, own = [], Few([], [])
         first = np.empty(count, np.int64)
         first[columns.document[columns.is_root]] = np.flatnonzero(columns.is_root)
-        in_order = columns.span_id[np.argsort(columns.document, kind="stable")]
-        ends = np.cumsum(np.bincount(columns.document, minlength=count)).tolist()
-        start = 0
-        for at, (root, row, end) in enumerate(zip(documents.roots, first.tolist(), ends, strict=True)):
+        for root, row, key in zip(documents.roots, first.tolist(), columns.keys, strict=True):
             if columns.is_segment[row]:
-                resource, codes = walk.blocks.resource(root, columns.keys[at])
+                resource, codes = walk.blocks.resource(root, key)
                 own.rows.append(row)
                 own.codes.append((*codes, *walk.cold_start(root)) if root.origin else codes)
             else:
-                resource = walk.owners.of(documents.trace_ids[at], int(columns.parent_id[row]))
+                resource = PENDING
             resources.append(resource)
-            if documents.is_tracked[at]:
-                walk.owners.learn(documents.trace_ids[at], in_order[start:end].tolist(), resource)
-            start = end
         return resources, own
 
     def _spans(self, builder: Builder, places: Array, resources: Array) -> SpanColumns:

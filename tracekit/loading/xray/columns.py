@@ -49,8 +49,6 @@ class Documents:
         Their traces, as the answer names them and as numbers.
     lines
         Which line of the chunk each is in.
-    is_tracked
-        Whether subsegments of its trace came on their own.
     """
 
     roots: list[Part] = field(default_factory=list)
@@ -58,7 +56,6 @@ class Documents:
     traces: list[str] = field(default_factory=list)
     trace_ids: list[int] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    is_tracked: list[bool] = field(default_factory=list)
 
     def add(self, roots: list[Part], entries: Iterable[str], trace: str, trace_id: int, line: int) -> None:
         """Add the documents of a trace."""
@@ -68,7 +65,6 @@ class Documents:
         self.traces += [trace] * count
         self.trace_ids += [trace_id] * count
         self.lines += [line] * count
-        self.is_tracked += [any(root.type == _ALONE for root in roots)] * count
 
 
 class Few(NamedTuple):

@@ -1,7 +1,8 @@
 """Segments to spans: one walk over a document, without recursion, into the builder.
 
 ``Walk`` holds what outlives a document: the attribute codes of blocks already seen, the resources of segments, the
-exceptions that causes refer to, and the subsegments whose segment has not come yet.
+exceptions that causes refer to.  Whose resource a subsegment on its own has is found when all is read
+(``loading/building/pending.py``).
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tracekit.loading.building.builder import PENDING
 from tracekit.loading.ids import parse_trace_id
 from tracekit.loading.xray.blocks import Blocks, Interned, resource_key
 from tracekit.loading.xray.cause import Causes, Reference
 from tracekit.loading.xray.odd import Odd
-from tracekit.loading.xray.owners import Owners
 from tracekit.loading.xray.segment import NOTHING, Segment, count_parts, exact_times, span_id_of
 from tracekit.schema import Kind, Origin, Quality, RecordKind, Status
 
@@ -86,11 +87,8 @@ class Walk:
         self.odd = Odd(builder)
         self._callees: dict[tuple[str, str], tuple[int, int]] = {}
         self.causes = Causes(builder)
-        self.owners = Owners(builder)
 
-    def document(
-        self, root: Segment, at: Position, *, wrapper: str = "", entry: str = "", is_tracked: bool = True
-    ) -> None:
+    def document(self, root: Segment, at: Position, *, wrapper: str = "", entry: str = "") -> None:
         """Give one document to the builder.
 
         Parameters
@@ -103,8 +101,6 @@ class Walk:
             The id of the trace that it came in, empty for a bare document.
         entry
             The id of the answer's entry that it came in.
-        is_tracked
-            Subsegments of its segments may come on their own.
         """
         self.blocks.at = at
         trace_id = self._trace_id(root, at, wrapper)
@@ -115,7 +111,7 @@ class Walk:
         key = resource_key(root)
         parent, bits = self.odd.parent(root, at) if root.parent_id else (0, 0)
         if root.type == "subsegment":
-            resource, codes = self.owners.of(trace_id, parent), self._about_call(root)
+            resource, codes = PENDING, self._about_call(root)
             bits |= CHILD_BITS
         else:
             resource, own = self.blocks.resource(root, key)
@@ -123,9 +119,7 @@ class Walk:
             bits |= SEGMENT_BITS | (REMOTE_PARENT if root.parent_id else 0)
         blocks = self.blocks
         tables = (blocks.otel_metadata, None) if key.by_otel else (blocks.metadata, blocks.metadata)
-        ids = self._tree(Share(at, trace_id, resource, *tables), root, parent, bits, codes)
-        if is_tracked:
-            self.owners.learn(trace_id, ids, resource)
+        self._tree(Share(at, trace_id, resource, *tables), root, parent, bits, codes)
 
     def _trace_id(self, root: Segment, at: Position, wrapper: str) -> int:
         """Return the trace id of a document; 0, and everything in it quarantined, where it has none."""
@@ -164,10 +158,9 @@ class Walk:
             codes += self.blocks.misplaced(part)
         return codes
 
-    def _tree(self, share: Share, root: Segment, parent: int, bits: int, codes: list[int]) -> list[int]:
-        """Give a document and everything embedded in it to the builder; return the span ids."""
+    def _tree(self, share: Share, root: Segment, parent: int, bits: int, codes: list[int]) -> None:
+        """Give a document and everything embedded in it to the builder."""
         about_call = self._about_call
-        ids = []
         todo = [(root, parent, "")]
         while todo:
             part, parent, embedding = todo.pop()
@@ -182,11 +175,9 @@ class Walk:
             if part.__class__ is not Segment:
                 codes += self.odd.told(share.at, share.trace_id, part)
             if span_id:
-                ids.append(span_id)
                 self._part(share, part, span_id, parent, bits, codes, part is root and part.type != "subsegment")
             else:
                 self.odd.no_id(share.at, share.trace_id, part)
-        return ids
 
     def _part(
         self, share: Share, part: Segment, span_id: int, parent: int, bits: int, codes: list[int], is_segment: bool

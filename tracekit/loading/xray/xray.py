@@ -196,9 +196,8 @@ class _Reader:
             for part in listed(trace.get("Segments")) + listed(trace.get("Spans"))
             for document, entry in self._documents.of_entry(part, at, where)
         ]
-        is_tracked = "Spans" in trace or any(document.type == "subsegment" for document, _ in documents)
         for document, entry in documents:
-            self.walk.document(document, at, wrapper=name, entry=entry, is_tracked=is_tracked)
+            self.walk.document(document, at, wrapper=name, entry=entry)
 
     def _trace(self, trace: dict[str, Any], at: Position) -> tuple[str, str]:
         """Say what X-Ray says of a trace as a whole; return its id, and how issues spell it."""
