@@ -54,6 +54,18 @@ def test_the_map_is_never_larger_than_life(page):
     assert page.locator(".node .box").first.bounding_box()["width"] == pytest.approx(168, abs=2)
 
 
+def test_in_a_narrow_view_the_names_are_large_enough_to_be_read_and_the_rest_is_dragged_to(page):
+    shown = "document.querySelector('.tkw-map')"
+    scale = f"() => {shown}.clientWidth / {shown}.viewBox.baseVal.width"
+    page.set_viewport_size({"width": 380, "height": 800})
+    chromium.wait_until(page, f"() => ({scale})() < 0.9")
+    assert page.evaluate(scale) == pytest.approx(0.75, abs=0.01)
+    left = page.locator(".tkw-map .node").evaluate_all(
+        "all => Math.min(...all.map(n => n.getBoundingClientRect().left))"
+    )
+    assert 0 <= left - page.locator(".tkw-map").bounding_box()["x"] < 20
+
+
 def test_a_click_shows_a_service_with_its_neighbours_and_their_numbers(page):
     page.locator(".node").nth(1).click()
     assert dimmed(page) == [False, False, True, False]

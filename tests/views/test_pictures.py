@@ -70,12 +70,31 @@ def test_repeats_stand_in_one_row_of_the_picture():
         rows.append((f"b{k}", f"a{k}", "c", "below", "SERVER", begin, begin + 10, "UNSET"))
     rows += [(f"c{k}", "1", "b", "few", "CLIENT", 800, 900, "UNSET") for k in range(4)]
     root = drawn(waterfall_picture(trace_payload(TraceSet.from_spans(spans(rows)), "0000")))
-    labels = [line for line in words(root) if not line.endswith(("ns", "s"))]
+    labels = [line for line in words(root) if not line.endswith(("ns", "s", "0"))]
     assert labels == ["a root", "b ! 6 \u00d7 read", *["b few"] * 4]
     assert "total 300 ns" in words(root)
     rects = [node for node in root.iter(f"{NS}rect") if node.get("height") == "11"]
     assert len(rects) == 1 + 6 + 4
     assert [node.get("stroke") for node in rects[1:7]] == [None, None, None, "#d32f2f", None, None]
+
+
+@pytest.mark.parametrize(
+    ("took", "axis"),
+    [
+        (318_007_311, ["0", "100 ms", "200 ms", "300 ms"]),
+        (1_000, ["0", "200 ns", "400 ns", "600 ns", "800 ns", "1 \u00b5s"]),
+        (90 * 10**9, ["0", "20 s", "40 s", "60 s", "80 s"]),
+    ],
+)
+def test_the_axis_of_the_picture_has_round_times_where_they_are(took, axis):
+    traces = TraceSet.from_spans(spans([("1", None, "a", "root", "SERVER", 0, took, "UNSET")]))
+    root = drawn(waterfall_picture(trace_payload(traces, "0000")))
+    grid = [node for node in root.iter(f"{NS}line") if node.get("class") == "tk-grid"]
+    assert words(root)[: len(axis)] == axis
+    assert len(grid) == len(axis)
+    (bar,) = [node for node in root.iter(f"{NS}rect") if node.get("height") == "11"]
+    one = {"ms": 10**6, "ns": 1, "s": 10**9}[axis[1].split()[1]] * int(axis[1].split()[0]) / took
+    assert float(grid[1].get("x1")) == pytest.approx(float(bar.get("x")) + one * float(bar.get("width")), abs=0.1)
 
 
 def test_the_picture_of_a_comparison_has_both_durations_of_every_row():

@@ -14,6 +14,7 @@ import anywidget
 import numpy as np
 import traitlets
 
+from tracekit.views.charts import repainted_picture
 from tracekit.views.svg import image
 from tracekit.views.text import duration, plural
 from tracekit.views.tkw1 import Payload
@@ -54,9 +55,10 @@ class Pictured(anywidget.AnyWidget):
         """Return the live view and what stands in for it."""
         bundle = super()._repr_mimebundle_(**options)
         data, meta = bundle if isinstance(bundle, tuple) else (bundle, {})
+        picture = repainted_picture(self._picture, "page")
         still = {
-            "text/html": f"{image(self._picture, self._title)}{self._table}",
-            "image/svg+xml": str(self._picture),
+            "text/html": f"{image(picture, self._title)}{self._table}",
+            "image/svg+xml": str(picture),
             "text/plain": repr(self),
         }
         return {**(data or {}), **still}, dict(meta or {})

@@ -21,6 +21,7 @@ const LANE = 16; // height of the critical path over time
 const INDENT = 10; // per level
 const DEEPEST = 14; // levels that are indented
 const WIDE = 700; // below this width the detail stands under the rows
+const LEGIBLE = 0.75; // the least scale of a service map in a narrow view
 const TIGHT = { below: 190, indent: 4 }; // a name column so narrow has room for names alone; services keep their colour
 const SPARE = 4; // rows that are there above and below those in sight
 const LETTER = 6.1; // mean width of a letter of 11 px
@@ -1723,12 +1724,12 @@ export class ServiceMap extends View {
     this.fittedTo = this.svg.clientWidth ? size : this.fittedTo;
   }
 
-  /** Show all of it, never larger than life. */
+  /** Show all of it, never larger than life; in a narrow view its beginning, so large that names can be read. */
   fit() {
     const [w, t] = this.graph.size, wide = this.svg.clientWidth, tall = this.svg.clientHeight;
     if (!wide || !tall) return;
-    const scale = Math.min(1, wide / (w + 32), tall / (t + 32));
-    this.box_ = { x: w / 2 - wide / scale / 2, y: t / 2 - tall / scale / 2, w: wide / scale, h: tall / scale };
+    const high = Math.min(1, tall / (t + 32)), scale = Math.max(Math.min(high, wide / (w + 32)), wide < WIDE ? Math.min(high, LEGIBLE) : 0);
+    this.box_ = { x: wide / scale < w + 31 ? -16 : w / 2 - wide / scale / 2, y: t / 2 - tall / scale / 2, w: wide / scale, h: tall / scale };
     this.apply();
   }
 

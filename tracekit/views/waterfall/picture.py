@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tracekit.views.markup import Markup, element, table
+from tracekit.views.scales import Scale
 from tracekit.views.svg import ERROR, INK, LINE, MUTE, picture, service_fill, text
 from tracekit.views.text import count, duration, plural
 from tracekit.views.waterfall.compare import State
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 960
 FOLD_FROM: Final = 5  # equal siblings that stand in one row; the same in tracekit.js
+_NS: Final = 1e-9
 _ROW: Final = 20
 _TOP: Final = 26
 _BOTTOM: Final = 22
@@ -107,13 +109,11 @@ def _below(payload: Payload, shown: int, listed: int) -> str:
 
 
 def _axis(end: float, scale: float, height: float) -> list[Markup]:
-    """Return grid lines at the quarters, with their times."""
+    """Return grid lines at round times, with their words."""
     parts = []
-    for quarter in range(5):
-        time = end * quarter / 4
-        x = _LABELS + time * scale
+    for x, words in Scale("linear", 0.0, end * _NS, _LABELS, _LABELS + end * scale, form="~s").ticks():
         line = {"x1": x, "x2": x, "y1": _TOP - 6, "y2": height - _BOTTOM, "stroke": LINE, "class": "tk-grid"}
-        parts += [element("line", line), text(x + 3, 14, duration(round(time)), kind="mute")]
+        parts += [element("line", line), text(x + 3, 14, words, kind="mute")]
     return parts
 
 
