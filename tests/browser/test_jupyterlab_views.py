@@ -106,6 +106,8 @@ def test_a_result_shows_its_chart(notebook):
     plot = drawn(notebook, 7, ".js-plotly-plot")
     assert "Latency: the heaviest 5 of 9 groups" in plot.text_content()
     assert "ledger" in plot.text_content()
+    ground = plot.locator(".main-svg").first.evaluate("svg => getComputedStyle(svg).backgroundColor")
+    assert ground == "rgba(0, 0, 0, 0)"  # that of the page, light or dark
 
 
 def painted(page):
