@@ -61,6 +61,37 @@ def test_a_request_is_the_one_of_boto3(monkeypatch, service, operation, paramete
     caller.close()
 
 
+def test_who_listens_to_a_session_hears_of_every_call_and_may_answer_it():
+    session = boto3.Session(region_name="eu-west-1")
+    heard = []
+
+    def marked(request, **_):
+        request.headers["x-mine"] = "1"
+        heard.append("request-created")
+
+    def answered(request, **_):
+        heard.append(f"before-send {text(request.headers['x-mine'])} {'Authorization' in request.headers}")
+        return AWSResponse(request.url, 200, {}, SimpleNamespace(stream=lambda: [b'{"Traces":[]}']))
+
+    session.events.register("request-created.xray.*", marked)
+    session.events.register("before-send.xray.BatchGetTraces", answered)
+    caller = Caller(session, attempts=1, backoff_s=0.0, connections=1)
+    assert caller.call("xray", "batch_get_traces", _Page, TraceIds=[trace_id(1)]).heads == []
+    own = heard.copy()
+    session.client("xray").batch_get_traces(TraceIds=[trace_id(1)])
+    assert own * 2 == heard
+    assert own == ["request-created", "before-send 1 True"]
+    caller.close()
+
+
+def test_an_account_of_moto_in_this_process_is_asked_in_it():
+    moto = pytest.importorskip("moto")
+    with moto.mock_aws():
+        caller = Caller(region="eu-west-1", attempts=1, backoff_s=0.0, connections=1)
+        assert caller.call("xray", "batch_get_traces", _Page, TraceIds=[trace_id(1)]).unprocessed == [trace_id(1)]
+        caller.close()
+
+
 def test_an_error_is_the_one_of_boto3(serve):
     server = serve([Trace(1)])
     server.denied = {"GetIndexingRules"}

@@ -1,5 +1,6 @@
 """An X-Ray that misbehaves: a pull accounts for every id or stops and says why, and goes on where it was."""
 
+import errno
 import fcntl
 import json
 import os
@@ -455,6 +456,22 @@ def test_a_disk_that_is_full_is_told_and_what_fitted_is_whole(serve, tmp_path, r
     pull = pulled(tmp_path / "pulled", list(server.traces))
     assert pull.counts == {"returned": 14}
     assert len(tk.read(tmp_path / "pulled", progress=False).trace_ids) == 14
+
+
+def test_a_file_that_nothing_fitted_into_is_not_left_behind(tmp_path, monkeypatch):
+    write = folder_module._write
+
+    def full(file, content):
+        if "journal" in str(file.name):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(file, content)
+
+    with PullFolder(tmp_path) as folder:
+        monkeypatch.setattr(folder_module, "_write", full)
+        with pytest.raises(tk.PullError, match="No space left on device; make room"):
+            folder.append("traces", [b'{"Traces":[]}'], {"ids": {"1-2-3": "returned"}})
+    assert not list(tmp_path.glob("traces-*"))
+    assert not list(tmp_path.glob(".*.part"))
 
 
 def test_who_presses_ctrl_c_does_not_wait_for_an_answer_that_hangs(serve, tmp_path, monkeypatch):

@@ -275,24 +275,26 @@ class Caller:
 
 
 class _Sender:
-    """Sends what botocore has made of a call, signed by botocore over its own connections, and keeps the bytes.
+    """Sends what botocore has made of a call, over its own connections, and keeps the bytes of the answer.
 
-    What botocore would do after that, its retries and its parser, takes longer than all the rest of a call.
+    botocore and whoever listens to its events make, sign and may answer the request, as ever.  What it would do after
+    that, its retries and its parser, takes longer than all the rest of a call.
     """
 
     def __init__(self, client: Any) -> None:
-        self._session = client._endpoint.http_session  # noqa: SLF001 - nothing else holds the proxies, certificates, pool
+        self._endpoint = client._endpoint  # noqa: SLF001 - nothing else holds the proxies, certificates, pool
+        self._events = client.meta.events
 
-    def __call__(
-        self, *, model: Any, params: dict[str, Any], request_signer: Any, **_: Any
-    ) -> tuple[Any, dict[str, Any]]:
-        from botocore.awsrequest import create_request_object  # noqa: PLC0415 - heavy
+    def __call__(self, *, model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
         from botocore.endpoint import convert_to_response_dict  # noqa: PLC0415 - heavy
+        from botocore.hooks import first_non_none_response  # noqa: PLC0415 - heavy
         from botocore.parsers import create_parser  # noqa: PLC0415 - heavy
 
-        request = create_request_object(params)
-        request_signer.sign(model.name, request)
-        answer = self._session.send(request.prepare())
+        request = self._endpoint.create_request(params, model)
+        name = f"before-send.{model.service_model.service_id.hyphenize()}.{model.name}"
+        answer = first_non_none_response(self._events.emit(name, request=request))
+        if answer is None:
+            answer = self._endpoint.http_session.send(request)
         if answer.status_code < _NOT_OK:
             about = {"RequestId": answer.headers.get("x-amzn-RequestId", "")}
             return answer, {_BODY: answer.content, "ResponseMetadata": about}

@@ -214,12 +214,15 @@ class PullFolder:
         return self._open[kind]
 
     def _finish(self, kind: str) -> None:
-        """Close a file and give it its name."""
-        file = self._open.pop(kind)
-        os.fsync(file.fileno())
-        file.close()
+        """Close a file and give it its name, if there is anything in it."""
         name = self._name(kind, self._next[kind])
-        self._part(name).replace(self._place(name))
+        with self._open.pop(kind) as file:
+            os.fsync(file.fileno())
+            is_empty = not os.fstat(file.fileno()).st_size
+        if is_empty:
+            self._part(name).unlink()
+        else:
+            self._part(name).replace(self._place(name))
 
     def close(self) -> None:
         """Give every file its name, and take nothing any more."""
