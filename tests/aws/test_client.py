@@ -9,7 +9,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 from fake_xray import BEGUN, Trace, trace_id
 
-from tracekit.aws.client import Caller
+from tracekit.aws.client import Caller, RefusedError
 from tracekit.aws.pull.batches import _Page
 
 OF_THE_CALL = {"amz-sdk-invocation-id", "amz-sdk-request", "authorization", "x-amz-date", "user-agent"}
@@ -90,6 +90,17 @@ def test_an_account_of_moto_in_this_process_is_asked_in_it():
         caller = Caller(region="eu-west-1", attempts=1, backoff_s=0.0, connections=1)
         assert caller.call("xray", "batch_get_traces", _Page, TraceIds=[trace_id(1)]).unprocessed == [trace_id(1)]
         caller.close()
+
+
+def test_who_sends_a_call_elsewhere_is_told():
+    session = boto3.Session(region_name="eu-west-1")
+    moved = AWSResponse("", 307, {"location": "https://login.example/"}, SimpleNamespace(stream=lambda: [b""]))
+    session.events.register("before-send.xray", lambda **_: moved)
+    caller = Caller(session, attempts=3, backoff_s=0.0, connections=1)
+    expected = "found 307 307: sent elsewhere, to https://login.example/; is there a proxy in between"
+    with pytest.raises(RefusedError, match=expected):
+        caller.call("xray", "batch_get_traces", _Page, TraceIds=[trace_id(1)])
+    caller.close()
 
 
 def test_an_error_is_the_one_of_boto3(serve):

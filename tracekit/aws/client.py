@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _BODY = "tracekit-body"
 _BROKEN = "a connection that failed"
 _LONGEST_S = 20.0
-_NOT_OK, _TOO_MANY, _SERVER = 300, 429, 500
+_NOT_OK, _REFUSED, _TOO_MANY, _SERVER = 300, 400, 429, 500
 _THROTTLED = frozenset(
     {
         "LimitExceededException",
@@ -249,6 +249,9 @@ class Caller:
         if status >= _SERVER:
             return None, f"a server error ({status} {code}: {text})", request_id, False
         todo = _NEXT.get(code, "").format(service=service, operation=name)
+        if status < _REFUSED:
+            text = f"sent elsewhere, to {about.get('HTTPHeaders', {}).get('location') or 'nowhere'}"
+            todo = "is there a proxy in between that asks for a login?"
         message = f"expected an answer of {name} in {self.region}, found {status} {code}: {text}"
         message += f"; {todo}" * bool(todo) + f" (request id {request_id or 'unknown'})"
         raise RefusedError(message, code=code, reason=text, operation=name, request_id=request_id)
