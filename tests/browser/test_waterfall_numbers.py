@@ -49,11 +49,11 @@ def worst():
 
 
 def inferred():
-    """A queue that sent nothing stands between the shop and its worker, and a store beside it."""
+    """A queue that sent nothing stands between the shop and its worker; a store was asked before that."""
     lines = (
         "1 - shop CLIENT 0 100",
         "2 1 queue SERVER 10 90 inferred",
-        "3 2 worker SERVER 20 50",
+        "3 2 worker SERVER 50 80",
         "4 1 db SERVER 40 60",
     )
     return draw("\n".join(f"a1 {line}" for line in lines))

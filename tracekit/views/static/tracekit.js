@@ -529,15 +529,17 @@ function foldWords(T, g) {
 function ownTime(T, i) {
   const unknown = k => T.flags[k] & (NO_START | NO_END | INFERRED) || T.dur[k] < 0 || isGone(T, k);
   if (unknown(i)) return undefined;
-  const from = T.start[i], to = finish(T, i), inside = [];
+  const to = finish(T, i), inside = [];
+  let own = to - T.start[i], reached = T.start[i], isSorted = true; // siblings mostly stand in order of time
   for (let k = i + 1; k < T.subEnd[i]; k = T.flags[k] & INFERRED ? k + 1 : T.subEnd[k]) {
-    const begin = Math.max(from, T.start[k]), end = Math.min(to, finish(T, k));
-    if (begin < end && !unknown(k)) inside.push([begin, end]);
+    if (unknown(k)) continue;
+    isSorted &&= !inside.length || T.start[k] >= T.start[inside[inside.length - 1]];
+    inside.push(k);
   }
-  let own = to - from, reached = from;
-  for (const [begin, end] of inside.sort(([a], [b]) => a - b)) {
-    if (end <= reached) continue;
-    own -= end - Math.max(begin, reached);
+  for (const k of isSorted ? inside : inside.sort((a, b) => T.start[a] - T.start[b])) {
+    const begin = Math.max(reached, T.start[k]), end = Math.min(to, finish(T, k));
+    if (begin >= end) continue;
+    own -= end - begin;
     reached = end;
   }
   return own;
@@ -961,7 +963,8 @@ class Ruler {
   draw() {
     const { W } = this, width = W.width - W.split;
     this.title.style.width = `${W.split}px`;
-    this.title.textContent = W.isTight ? 'Operation' : 'Service and operation';
+    const title = W.isTight ? 'Operation' : 'Service and operation';
+    if (this.title.textContent !== title) this.title.textContent = title;
     this.handle.style.left = `${W.split}px`;
     set(this.handle, { 'aria-valuenow': Math.round(W.split), 'aria-valuemax': Math.round(W.width - 120) });
     const marks = ticks(W.from, W.to, Math.max(2, Math.floor(width / TICK))).map(time => {
