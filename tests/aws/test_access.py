@@ -1,6 +1,7 @@
 """What a user with a real account runs into before anything is answered, and what is then said."""
 
 import json
+import re
 import socket
 from datetime import UTC, datetime, timedelta
 
@@ -150,6 +151,15 @@ def test_an_empty_region_is_none(monkeypatch, region):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "")
     with pytest.raises(tk.PullError, match="expected a region, found none: give region="):
         Access(region=region)
+
+
+def test_the_variable_that_is_named_sets_the_region(monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(tk.PullError, match="expected a region") as told:
+        Access()
+    (named,) = re.findall(r"set (AWS_\w+),", str(told.value))
+    monkeypatch.setenv(named, "eu-north-1")
+    assert Access().region == "eu-north-1"
 
 
 @pytest.mark.parametrize(

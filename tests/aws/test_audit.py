@@ -15,7 +15,7 @@ from audit_cases import BANK, END, HOUR, WORLDS, App, World, answers_of
 import tracekit as tk
 from tracekit.aws.audit import expected as audit_expected
 from tracekit.aws.audit import tree as audit_tree
-from tracekit.aws.audit.answers import DENIED, KUBECTL, OPERATIONS, Answer
+from tracekit.aws.audit.answers import DENIED, KUBECTL, OPERATIONS, Answer, Answers
 from tracekit.aws.audit.audit import conclude, judged
 from tracekit.aws.audit.retrieval import is_of_a_service
 from tracekit.aws.audit.tree import STAGES, headline
@@ -360,6 +360,8 @@ def test_only_the_services_that_are_asked_for():
     assert list(audit.services.index) == ["web"]
     with pytest.raises(ValueError, match=r"expected services among bank, catalogue, .*, found wbe"):
         tk.audit_coverage(from_folder="audit-shop", services=["wbe"])
+    with pytest.raises(ValueError, match="expected no choice of services, as none is known, found web"):
+        conclude(Answers("eu-west-1", 0, HOUR), services=["web"])
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_by_service_and_again_from_the_plan(serve, tmp_path):
     assert run.invoke(app, ["pull", "xray", place, *options]).exit_code == 0
     assert "eu-north-1" in server.headers[0]["Authorization"]
     ran = run.invoke(app, ["pull", "xray", place, "--region", "eu-north-1"])
-    assert (ran.exit_code, ran.stdout) == (0, f"Pull({place}: 1 traces: 1 returned)\n")
+    assert (ran.exit_code, ran.stdout) == (0, f"Pull({place}: 1 trace: 1 returned)\n")
     assert server.calls["GetTraceSummaries"] == server.calls["BatchGetTraces"] == 1
 
 

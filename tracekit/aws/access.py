@@ -60,7 +60,7 @@ class Access:
             raise PullError(f"expected a session of AWS with credentials, {self.explained(failure)}")
         if not self.region:
             message = (
-                "expected a region, found none: give region= (--region), or set AWS_REGION or the region of the profile"
+                "expected a region, found none: give region= (--region), or set AWS_DEFAULT_REGION, or the profile's"
             )
             raise PullError(message)
         if self._credentials is None:

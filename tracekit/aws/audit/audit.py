@@ -259,7 +259,8 @@ def conclude(
     sheets, verdicts = judged(answers, requests, incident)
     chosen = sorted(sheets) if services is None else [name for name in services if name in sheets]
     if services is not None and (strange := sorted(set(services) - set(sheets))):
-        raise ValueError(f"expected services among {', '.join(sorted(sheets))}, found {', '.join(strange)}")
+        known = f"services among {', '.join(sorted(sheets))}" if sheets else "no choice of services, as none is known"
+        raise ValueError(f"expected {known}, found {', '.join(strange)}")
     findings: list[Finding] = []
     wide, long = [], []
     for name in chosen:

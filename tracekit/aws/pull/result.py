@@ -133,7 +133,8 @@ class Pull:
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{count:,} {outcome}" for outcome, count in self.counts.items()) or "none found"
-        return f"Pull({self.folder}: {len(self.account):,} traces: {parts})"
+        count = len(self.account)
+        return f"Pull({self.folder}: {count:,} trace{'s' * (count != 1)}: {parts})"
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><th>{outcome}</th><td>{count:,}</td></tr>" for outcome, count in self.counts.items())
