@@ -1,6 +1,7 @@
 """Logs of collectors and X-Ray daemons: lost spans in them are evidence, and their silence proves nothing."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from audit_cases import WORLDS, App, World, answers_of, logged
@@ -98,6 +99,28 @@ def test_secrets_are_hidden_and_a_flood_is_counted():
     assert kept["line_count"] == 1_500
     assert "hunter2" not in json.dumps(kept)
     assert "Bearer-abc" not in json.dumps(kept)
+
+
+@pytest.mark.parametrize(
+    ("days", "observed", "note"),
+    [
+        ([-300] * 1_500 + [0] * 300, "queue full: 300 lines, 30,000 spans", "1,500 lines of another time, not counted"),
+        ([0] * 1_500, "queue full: 1,500 lines, 100,000 spans", ""),
+        (
+            [0] * 300 + [300] * 1_500,
+            "not looked at",
+            "1,000 lines of another time, not counted; 800 lines before those were not kept; give a log of that time",
+        ),
+    ],
+)
+def test_a_flood_of_another_time_hides_nothing_of_this_one(tmp_path, days, observed, note):
+    answers = answers_of(World((App("a"),)))
+    begun = datetime.fromtimestamp(answers.end - 7200, UTC)
+    text = "".join(FULL.replace(FULL[:19], f"{begun + timedelta(days=day):%Y-%m-%dT%H:%M:%S}") + "\n" for day in days)
+    audit = conclude(answers.including(read_logs([written(tmp_path, "collector-a.log", text)])))
+    row = facts(audit, "a").loc["collector_log"]
+    assert (row["observed"], row["note"]) == (observed, note)
+    assert (audit.services.loc["a", "headline"] == "D2b") == observed.startswith("queue full")
 
 
 @pytest.mark.parametrize(

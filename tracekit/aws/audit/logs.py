@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from datetime import UTC, datetime
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -176,23 +178,24 @@ def _events(text: str) -> Iterator[tuple[str, float | None]]:
 
 
 def told(lines: Iterable[tuple[str, float | None]]) -> dict[str, Any]:
-    """Return what is kept of a log: how many lines it had, and the first thousand of every kind that tell of trouble.
+    """Return what is kept of a log: how many lines it had, and the last thousand of every kind that tell of trouble.
 
     Examples
     --------
     >>> told([("[Warn] Segment dropped. token=abc", 1.5), ("[Info] sent", None)])["events"]
     [{'timestamp': 1500, 'message': '[Warn] Segment dropped. token=***'}]
     """
-    kept: list[dict[str, Any]] = []
+    kept: defaultdict[str, deque[tuple[int, dict[str, Any]]]] = defaultdict(lambda: deque(maxlen=_MOST))
     seen: Counter[str] = Counter()
     count = 0
-    for count, (line, at) in enumerate(lines, 1):  # noqa: B007 - used after the loop
+    for count, (line, at) in enumerate(lines, 1):
         found = trouble(line, at)
         if found is None:
             continue
         seen[found.kind] += 1
-        if seen[found.kind] <= _MOST:
-            stamp = None if found.at is None else round(1e3 * found.at)
-            kept.append({"timestamp": stamp, "message": _SECRET.sub(r"\1***", line.strip())[:_LONGEST]})
+        stamp = None if found.at is None else round(1e3 * found.at)
+        event = {"timestamp": stamp, "message": _SECRET.sub(r"\1***", line.strip())[:_LONGEST]}
+        kept[found.kind].append((count, event))
     more = {kind: number - _MOST for kind, number in seen.items() if number > _MOST}
-    return {"line_count": count, "events": kept, **({"more": more} if more else {})}
+    events = [event for _, event in sorted(chain.from_iterable(kept.values()), key=itemgetter(0))]
+    return {"line_count": count, "events": events, **({"more": more} if more else {})}

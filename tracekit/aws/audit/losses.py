@@ -126,27 +126,35 @@ def _write(sheet: Sheet, logs: list[Answer], asked: list[Answer], answers: Answe
         return
     lines, spans, outside, undated = Counter[str](), Counter[str](), 0, 0
     examples: list[str] = []
+    early: set[str] = set()
     for event in (event for call in logs for event in call.content["events"]):
         stamp = event.get("timestamp")
         found = trouble(str(event.get("message")), None if stamp is None else stamp / 1e3)
         if found is None or not _is_inside(found, answers):
             outside += found is not None
+            early |= {found.kind} if found and found.at is not None and found.at < answers.start else set()
             continue
         undated += found.at is None
         lines[found.kind] += 1
         spans[found.kind] += found.span_count
         examples += [str(event["message"])] * (len(examples) < _SHOWN)
-    for call in logs:
-        lines.update({kind: int(count) for kind, count in call.content.get("more", {}).items() if lines[kind]})
+    unseen = 0  # lines before those that were kept
+    for kind, count in (item for call in logs for item in call.content.get("more", {}).items()):
+        if kind in early:
+            outside += count
+        elif lines[kind]:
+            lines[kind] += count
+        else:
+            unseen += count
     notes = [f"{_counted(outside, 0)} of another time, not counted"] * bool(outside)
     notes += [f"{_counted(undated, 0)} without a time, counted"] * bool(undated)
+    notes += [f"{_counted(unseen, 0)} before those were not kept; give a log of that time"] * bool(unseen)
     notes += ["its logs were not read to their end"] * any(call.content.get("is_cut") for call in logs)
     total = sum(int(call.content.get("line_count", 0)) for call in logs)
     text = "; ".join(f"{kind}: {_counted(count, spans[kind])}" for kind, count in lines.most_common())
     source = logs[-1]
-    sheet.add(
-        7, "collector_log", text or f"{_counted(total, 0)}, none of lost spans", source, examples, "; ".join(notes)
-    )
+    silent = UNSEEN if unseen else f"{_counted(total, 0)}, none of lost spans"
+    sheet.add(7, "collector_log", text or silent, source, examples, "; ".join(notes))
     sheet.add(7, "collector_trouble", text or None, source, examples, "; ".join(notes))
 
 
