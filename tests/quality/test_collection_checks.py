@@ -49,7 +49,9 @@ def test_a_lull_of_traffic_is_no_outage():
     counts.loc[calm, "count"] = 0
     found = tk.quality(TraceSet.from_spans(quiet), requests=counts, checks=["gap.scan"])
     assert status(found, "gap.scan") == "ok"
-    assert "a quiet stretch in the traces is a quiet stretch of traffic" in said(found, "gap.scan")
+    assert "a quiet stretch of the traces in which 20 or more were due is a quiet stretch of traffic" in said(
+        found, "gap.scan"
+    )
 
 
 def test_one_service_down_is_named_and_two_gaps_are_two_findings():

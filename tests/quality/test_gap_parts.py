@@ -154,3 +154,31 @@ def test_what_may_be_private_is_masked():
     frame["host_name"] = "jo" + zone.str[-1] + "@example.org"
     (found,) = families(frame, total(by_zone))
     assert found[0] == "host jo... (masked) of web"
+
+
+def test_parts_that_are_masked_alike_are_all_scanned():
+    frame, by_zone = world(10, minutes=40)
+    frame["host_name"] = "i-" + frame.pop("attributes.cloud.availability_zone").str[-1] + "123456789"
+    (found,) = families(frame, total(by_zone))
+    assert found == ["host i-... (masked) of web", *[f"host i-... (masked) {n} of web" for n in (2, 3, 4)]]
+
+
+def test_of_many_hosts_that_do_little_none_is_blamed_for_chance():
+    """Two hundred traces a host and day: the usual share of a minute was taken for nothing, any trace for a miracle."""
+    rng = np.random.default_rng(12)
+    n, minutes = 60_000, 1440
+    begun = START + np.sort(rng.integers(0, minutes * MINUTE, n))
+    frame = spans(n, start_ns=begun, end_ns=begun + MS).assign(
+        host_name=[f"h{at:03d}" for at in rng.integers(0, 300, n)]
+    )
+    times = pd.to_datetime(START + np.arange(minutes) * MINUTE, unit="ns", utc=True)
+    held = np.bincount((begun - START) // MINUTE, minlength=minutes)
+    counts = pd.DataFrame({"time": times, "count": held + rng.poisson(20 * n / minutes, minutes)})
+    (found,) = scan(frame, counts)
+    assert found.severity == "info"
+    assert "nor for any of 300 services" in found.headline
+
+
+def test_a_few_traces_do_not_tell_of_gaps():
+    frame, by_zone = world(13, minutes=40, mean=4, share=0.01)
+    assert status(scan(frame.iloc[:29], total(by_zone)), "gap.scan") == "not_assessable"

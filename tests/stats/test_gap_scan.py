@@ -123,3 +123,27 @@ def test_everything_in_one_bin_is_no_fault():
     requests = np.zeros(60)
     requests[30] = 1000
     assert gap_scan(requests / 10, requests).p > 0.5
+
+
+@pytest.mark.parametrize("each", [0.1, 0.5])
+def test_a_loss_of_thirty_traces_is_found_where_most_bins_are_empty(each):
+    """A day of minutes with a trace every two or ten: at one trace in ten minutes the usual share was taken for 0."""
+    rng, long, found, alarms = np.random.default_rng(21), int(30 / each), 0, 0
+    for seed in range(30):
+        requests = rng.poisson(50, 1440)
+        traced = rng.binomial(requests, each / 50)
+        alarms += is_alarm(gap_scan(traced, requests, seed=seed))
+        at = int(rng.integers(20, 1420 - long))
+        traced[at : at + long] = 0
+        gap = gap_scan(traced, requests, seed=seed)
+        right = min(gap.end, at + long) - max(gap.start, at)
+        found += is_alarm(gap) and right > 0.8 * (max(gap.end, at + long) - min(gap.start, at))
+    assert alarms <= 2
+    assert found >= 27
+
+
+def test_bins_with_enough_traces_stay_as_they_are():
+    traced, requests = np.full(60, 30), np.full(60, 600)
+    traced[20:25] = 0
+    gap = gap_scan(traced, requests)
+    assert (gap.start, gap.end, gap.traced, gap.loss) == (20, 25, 0.0, 1.0)

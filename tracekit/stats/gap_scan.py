@@ -19,6 +19,7 @@ _FIRST_LOOK, _AT_ONCE = 20, 200_000  # null scans before that is asked, and coun
 _OUTLIER_SD = 3.5
 _ONE_SD = (0.1587, 0.5, 0.8413)
 _LEAST = 1e-9
+_DUE, _WITHIN_SD = 2.0, 3.0  # traces that must be due in a bin; drops that some of a dozen windows show by chance
 
 
 class Gap(NamedTuple):
@@ -92,12 +93,13 @@ def gap_scan(
     Notes
     -----
     The usual share and its beta-binomial overdispersion are estimated robustly, and again without the suspect window,
-    so that an outage does not hide itself.  Windows are ranked by the signed root of the binomial deviance; the worst
-    is widened by bins beside it that lost more than half as much, since only some lengths are tried.  The null is a
-    parametric bootstrap of the whole procedure; where neighbouring bins agree more than chance allows (lag-1
-    correlation above 3 / sqrt(bins)) the share wanders as an AR(1) on the log scale.  It ends early where chance is
-    plainly enough (Besag and Clifford 1991) or ten standard deviations away; where none of the null reaches it, a
-    Gumbel tail gives the p-value.
+    so that an outage does not hide itself.  Bins are joined before until about two traces are due in each: where most
+    are empty, a single trace is an outlier and the usual share nothing.  Windows are ranked by the signed root of the
+    binomial deviance; the worst is widened by bins beside it that lost more than half as much, since only some lengths
+    are tried.  The null is a parametric bootstrap of the whole procedure; where neighbouring bins agree more than
+    chance allows (lag-1 correlation above 3 / sqrt(bins)) the share wanders as an AR(1) on the log scale.  It ends
+    early where chance is plainly enough (Besag and Clifford 1991) or ten standard deviations away, and does not begin
+    where the worst lies within three; where none of the null reaches it, a Gumbel tail gives the p-value.
 
     Assumes counts of the same requests as the traces, and one sampling rule.  Slightly liberal where the share wanders.
 
@@ -112,25 +114,46 @@ def gap_scan(
     >>> gap.start, gap.end, round(gap.loss, 2), gap.p < 0.01
     (50, 59, 0.9, True)
     """
-    m = np.asarray(requests, np.float64)
-    n = np.asarray(traced, np.float64)[None]
-    usual = _Usual(m, m if expected is None else np.asarray(expected, np.float64))
-    if not usual.counts.any():
-        return Gap(0.0, 1.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    lengths = window_lengths(longest or max(5, len(m) // 7))
-    scan, fit = _fit_and_scan(n, usual, lengths)
+    asked = np.asarray(requests, np.float64)
+    due = asked if expected is None else np.asarray(expected, np.float64)
+    if not ((asked > 0) & (due > 0)).any():
+        return _NO_GAP
+    first = _joined(np.asarray(traced, np.float64), due)
+    (n, m, due) = (np.add.reduceat(np.asarray(column, np.float64), first) for column in (traced, asked, due))
+    usual = _Usual(m, due)
+    lengths = window_lengths(min(longest or max(5, len(m) // 7), len(m)))
+    scan, fit = _fit_and_scan(n[None], usual, lengths)
     z = float(scan.z[0])
-    null, wander, rng = np.zeros(0), _wander(n[0], usual, fit), np.random.default_rng(seed)
-    while len(null) < replicates and not _is_plain(z, null):
-        most = _FIRST_LOOK if len(null) < 2 * _FIRST_LOOK else max(_AT_ONCE // len(m), _FIRST_LOOK)
-        share = _null_shares(rng, usual, fit, wander, min(most, replicates - len(null)))
-        drawn = rng.binomial(np.rint(m).astype(np.int64), share).astype(np.float64)
-        null = np.concatenate((null, _fit_and_scan(drawn, usual, lengths)[0].z))
     due = usual.mean(fit.scale)[0]
-    start, end = _widened(n[0], due, int(scan.start[0]), int(scan.end[0]))
-    came, wanted = float(n[0, start:end].sum()), float(due[start:end].sum())
+    start, end = _widened(n, due, int(scan.start[0]), int(scan.end[0]))
+    came, wanted = float(n[start:end].sum()), float(due[start:end].sum())
     loss = 1 - came / max(wanted, _LEAST) if end > start else 0.0
-    return Gap(z, _p_value(z, null), start, end, came, wanted, loss, float(fit.scale[0]), float(fit.rho[0]))
+    begin, stop = (int(at) for at in np.append(first, len(asked))[[start, end]])
+    p = _p_value(z, _null(n, usual, fit, lengths, z, replicates=replicates, seed=seed)) if z > _WITHIN_SD else 1.0
+    return Gap(z, p, begin, stop, came, wanted, loss, float(fit.scale[0]), float(fit.rho[0]))
+
+
+_NO_GAP = Gap(0.0, 1.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def _joined(traced: Array, due: Array) -> Array:
+    """Return where bins begin that are joined until about two traces are due in each."""
+    count = np.cumsum(due) * (traced.sum() / due.sum())
+    return np.flatnonzero(np.diff(np.floor(count / _DUE + _LEAST), prepend=-1) > 0)
+
+
+def _null(
+    traced: Array, usual: _Usual, fit: _Fit, lengths: list[int], z: float, *, replicates: int, seed: int
+) -> Array:
+    """Return the worst drops of worlds without gaps, as many as it takes to tell how rare one of ``z`` is."""
+    null, wander, rng = np.zeros(0), _wander(traced, usual, fit), np.random.default_rng(seed)
+    asked = np.rint(usual.requests).astype(np.int64)
+    while len(null) < replicates and not _is_plain(z, null):
+        most = _FIRST_LOOK if len(null) < 2 * _FIRST_LOOK else max(_AT_ONCE // len(asked), _FIRST_LOOK)
+        share = _null_shares(rng, usual, fit, wander, min(most, replicates - len(null)))
+        drawn = rng.binomial(asked, share).astype(np.float64)
+        null = np.concatenate((null, _fit_and_scan(drawn, usual, lengths)[0].z))
+    return null
 
 
 class _Usual(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from tracekit.stats.gap_strata import Stratum
 from tracekit.weights.tally import entry_rows, stratum_codes, window_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from tracekit.analysis.quality.inputs import Inputs
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 ALL = "all"
 AXES = {"cloud_availability_zone": "zone", "host_name": "host", "service_instance_id": "instance"}
 """What collection may fail for a part of, beside services: the column of counts, and its word."""
-_FEWEST_TRACES = 30
+FEWEST_TRACES = 30
 
 
 class Series(NamedTuple):
@@ -123,27 +126,32 @@ def _told(inputs: Inputs, rows: Array, label: Codes, word: str) -> dict[str, Ser
     traces, wholes = inputs.traces, scopes(inputs)
     assert inputs.counts is not None
     window, starts = window_of(traces.columns.spans.start_ns[rows], inputs.counts)
-    used = (window >= 0) & (label.codes >= 0)
-    service, own = inputs.service.codes[rows[used]], label.codes[used]
+    used = np.flatnonzero((window >= 0) & (label.codes >= 0))
     size = int(label.codes.max(initial=0)) + 1
-    pair, number = np.unique(service.astype(np.int64) * size + own, return_inverse=True)
-    held = np.zeros((len(pair), len(starts)))
-    np.add.at(held, (number, window[used]), 1)
-    found = {}
-    for at, (of, one) in enumerate(zip(pair // size, pair % size, strict=True)):
-        peers = np.flatnonzero(pair // size == of)
-        name = str(inputs.service.labels[of]) if of >= 0 else ALL
-        if len(peers) < 2 or held[at].sum() < _FEWEST_TRACES:  # noqa: PLR2004 - nobody to compare with
+    key = inputs.service.codes[rows[used]].astype(np.int64) * size + label.codes[used]
+    order = np.argsort(key, kind="stable")
+    pair, begin = np.unique(key[order], return_index=True)
+    windows = np.split(window[used][order], begin)[1:]
+    held: dict[int, Array] = {}
+    for of, at in zip((pair // size).tolist(), windows, strict=True):
+        held[of] = held.get(of, 0) + np.bincount(at, minlength=len(starts))
+    found: dict[str, Series] = {}
+    for (of, one), at in zip((divmod(both, size) for both in pair.tolist()), windows, strict=True):
+        if len(at) < FEWEST_TRACES or len(at) == held[of].sum():  # nobody to compare with
             continue
+        name = str(inputs.service.labels[of]) if of >= 0 else ALL
         whole = wholes.get(name, wholes[ALL])
         bins = np.searchsorted(starts, whole.start_ns)
-        mine, all_of_them = held[at][bins], held[peers].sum(axis=0)[bins]
-        mine = np.minimum(mine, whole.requests)
-        told = shown(label.labels[one]).replace("`", "")
-        found[f"{word} {told} of {name}"] = whole._replace(
-            traces=mine, others=np.minimum(all_of_them - mine, whole.requests)
-        )
+        mine = np.minimum(np.bincount(at, minlength=len(starts))[bins].astype(np.float64), whole.requests)
+        part = whole._replace(traces=mine, others=np.minimum(held[of][bins] - mine, whole.requests))
+        found[_unused(f"{word} {shown(label.labels[one]).replace('`', '')}", f" of {name}", found)] = part
     return found
+
+
+def _unused(name: str, of: str, taken: Mapping[str, Series]) -> str:
+    """Return a name with a number where one that is masked alike has it already."""
+    numbered = itertools.chain([f"{name}{of}"], (f"{name} {n}{of}" for n in itertools.count(2)))
+    return next(text for text in numbered if text not in taken)
 
 
 def trimmed(series: Series) -> tuple[Series, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.gap_parts import ALL, parts, scopes, trimmed
+from tracekit.analysis.quality.gap_parts import ALL, FEWEST_TRACES, parts, scopes, trimmed
 from tracekit.analysis.quality.verdicts import needs, speak
 from tracekit.analysis.sampling.words import counted, number, percent, percents
 from tracekit.findings import Estimate
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CHECK = "gap.scan"
 _SUBJECT = "Whether collection was interrupted"
 ALARM_P, ALARM_LOSS, FEWEST_BINS, _MOST_GAPS = 0.01, 0.20, 12, 5
-_MOST_OF_IT = 0.8
+_MOST_OF_IT, _SEEN = 0.8, 20  # a loss of all of twenty traces was found in 59 of 60 simulated days, of twelve in 30
 _COLUMNS = ["scope", "start_time", "end_time", "requests", "traces", "expected_traces"]
 _COLUMNS += ["loss_ratio", "low", "high", "fate", "status"]
 
@@ -47,7 +47,8 @@ def gaps(inputs: Inputs) -> list[Finding]:
     """
     if inputs.counts is None or not inputs.counts.has_time:
         return [needs(CHECK, _SUBJECT, "request counts with times", "Give requests= with a column time.")]
-    if not inputs.tally.bins["traces"].sum():
+    held = int(inputs.tally.bins["traces"].sum())
+    if not held:
         return [needs(CHECK, _SUBJECT, "request counts of the time of the traces")]
     families = [{name: trimmed(series) for name, series in family.items()} for family in _families(inputs)]
     scanned = [
@@ -55,6 +56,8 @@ def gaps(inputs: Inputs) -> list[Finding]:
     ]
     if not scanned[0]:
         return [needs(CHECK, _SUBJECT, f"request counts in at least {FEWEST_BINS} windows that hold traces")]
+    if held < FEWEST_TRACES:
+        return [needs(CHECK, _SUBJECT, f"at least {FEWEST_TRACES} traces of the time of the counts (found {held})")]
     rows: list[dict[str, Any]] = []
     for family in filter(None, scanned):
         found = gaps_by_stratum([series.stratum for series in family.values()])
@@ -73,7 +76,8 @@ def gaps(inputs: Inputs) -> list[Finding]:
     text = (
         f"No interruption of collection is seen in {number(len(whole.traces))} windows with "
         f"{number(whole.requests.sum())} requests and {number(whole.traces.sum())} traces{apart}: no drop of 20 % or "
-        f"more is beyond chance, so a quiet stretch in the traces is a quiet stretch of traffic"
+        f"more is beyond chance, so a quiet stretch of the traces in which {_SEEN} or more were due is a quiet"
+        f" stretch of traffic"
     )
     text += f"; {counted(moved, 'time')} the traffic of a part went to its peers" * (moved > 0)
     return [speak(CHECK, "ok", f"{text}{caveat}.", evidence, assumptions=_ASSUMED)]
