@@ -131,6 +131,16 @@ def test_whatever_is_in_the_files(tmp_path_factory, monkeypatch, names, workers)
         assert_identical(several, one)
 
 
+def test_a_cause_in_an_earlier_file_that_was_not_found_is_told(tmp_path):
+    cause = {"exceptions": [{"id": "a" * 16, "type": "Timeout", "message": "m"}]}
+    for number, more in enumerate(
+        ({**RECORDED["subsegment"], "cause": cause}, {**RECORDED["segment"], "cause": "a" * 16})
+    ):
+        (tmp_path / f"{number}.json").write_text(json.dumps(more))
+    assert "XR_CAUSE_DANGLING" not in set(read(tmp_path, workers=1).issues["code"])
+    assert read(tmp_path, workers=2).issues["code"].tolist().count("XR_CAUSE_DANGLING") == 1
+
+
 def test_a_file_that_cannot_be_read_is_an_issue(folder, started):
     (folder / "1.jsonl").write_bytes(b"noise")
     found = read(folder, workers=3)

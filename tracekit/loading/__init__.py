@@ -63,8 +63,9 @@ def read(
         Show a bar after one second: by default in a terminal or notebook.
     workers
         Processes that read several files at once: by default as many as there are processors where the files hold
-        more than about 256 MB of JSON together, and one otherwise.  The result is the same, and the memory about the
-        same in all.  With ``strict`` or ``on_issue``, and for anything but files, one.
+        more than about 256 MB of JSON together, and one otherwise.  The result is the same, but for causes of X-Ray
+        that refer to an exception in an earlier file, which one process finds (``XR_CAUSE_DANGLING`` tells of those not
+        found); the memory is about the same in all.  With ``strict`` or ``on_issue``, and for anything but files, one.
 
     Returns
     -------
