@@ -5,8 +5,8 @@ import pytest
 from lab_server import Notebook, lab, write_notebook
 from test_theme import COLOURS
 
-from tracekit.views.charts import HEAT, repainted
 from tracekit.views.colours import DARK, LIGHT
+from tracekit.views.themes import HEAT, repainted
 
 pytestmark = pytest.mark.browser
 CELLS = [

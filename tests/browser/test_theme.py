@@ -5,8 +5,8 @@ import json
 import chromium
 import pytest
 
-from tracekit.views.charts import HEAT, repainted
 from tracekit.views.colours import DARK, LIGHT
+from tracekit.views.themes import HEAT, repainted
 
 pytestmark = pytest.mark.browser
 COPIED = """const copy = document.createElement('canvas');

@@ -20,10 +20,11 @@ from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
 from tracekit.analysis.timeline import timeline
 from tracekit.views import plot
-from tracekit.views.charts import HEAT, chart, duration_axis, faded, repainted, safe
+from tracekit.views.charts import chart, duration_axis, safe
 from tracekit.views.colours import DARK, LIGHT
 from tracekit.views.figures import Chart
 from tracekit.views.svg import ACCENT, ERROR, INK, MUTE
+from tracekit.views.themes import HEAT, faded, repainted
 
 #  hostile names, no end, end before start, no start, zero and enormous durations
 AWKWARD = [

@@ -15,9 +15,9 @@ import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.timeline import timeline
 from tracekit.views import plot
-from tracekit.views.charts import HEAT, repainted
 from tracekit.views.colours import DARK, LIGHT
 from tracekit.views.heat import heat_chart
+from tracekit.views.themes import HEAT, repainted
 from tracekit.views.widgets import MODULE
 
 

@@ -11,8 +11,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.views.colours import DARK, LIGHT
-from tracekit.views.svg import ACCENT, ERROR, FONT, INK, LINE, MUTE, PAPER
+from tracekit.views.colours import LIGHT
+from tracekit.views.svg import FONT, INK, LINE, MUTE, PAPER
 from tracekit.views.text import clean, duration
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tracekit.views.markup import Markup
 
 NAME_LIMIT: Final = 60
-THEMES: Final = ("page", "light", "dark")  # page: can be read on a light page and on a dark one
 _SUBTITLE: Final = 130  # characters that find room
 _LINE: Final = 20  # pixels
 _FEW_DECADES: Final = 4.5
@@ -41,34 +40,7 @@ SIGNED_SECONDS: Final[dict[str, Any]] = {
     **SECONDS,
     "labelalias": {**SECONDS["labelalias"], **{f"\u2212{a}": f"\u2212{b}" for a, b in _SPACED.items()}},
 }
-HEAT: Final = ("#dcebfa", "#b3d4f5", "#7fb5ea", "#4a90d9", "#1f68b8", "#0b3f7d")  # few to many
 SHARE: Final[dict[str, Any]] = {"tickformat": ".1~%", "rangemode": "tozero"}  # an axis of ratios
-_DARK_HEAT: Final = ("#16324f", "#1d4b7c", "#2a6db0", "#4a93dc", "#86bdf2", "#d6e9fc")
-_DARK: Final = {
-    **dict(zip(LIGHT, DARK, strict=True)),
-    **dict(zip(HEAT, _DARK_HEAT, strict=True)),
-    INK: "#e4e6ea",
-    MUTE: "#a3a9b3",
-    LINE: "#3a3f48",
-    PAPER: "#16181d",
-    ERROR: "#ff6b6b",
-    ACCENT: "#64b5f6",
-}
-_LIGHT: Final = {dark: light for light, dark in reversed(_DARK.items())}
-_CLEAR: Final = "rgba(0,0,0,0)"
-_PAGE: Final = {  # what is not named here has a contrast of 3:1 on white and on JupyterLab's #111111, and stays
-    **{colour: f"rgba(74,144,217,{0.15 + 0.17 * k:.2f})" for k, colour in enumerate(HEAT)},
-    "#7a4964": "#a3688a",
-    "#753400": "#a85a1c",
-    "#5b32a8": "#8a63d2",
-    "#4e382b": "#8c6a56",
-    INK: "#757a83",
-    MUTE: "#757a83",
-    LINE: "rgba(128,128,128,0.3)",
-    PAPER: _CLEAR,
-}
-_PAINT: Final = re.compile(r'(?<=fill="|roke=")#[0-9a-f]{6}(?=")')
-_RGBA: Final = re.compile(r"rgba\((\d+),(\d+),(\d+),([\d.]+)\)")
 
 
 VEIL: Final = "rgba(255,255,255,0.75)"  # behind words that stand on a curve
@@ -95,121 +67,6 @@ def safe(text: object, *, limit: int = NAME_LIMIT) -> str:
     "&lt;a href='http://x'&gt;GET&lt;/a&gt;"
     """
     return html.escape(clean(text, limit=limit), quote=False)
-
-
-def faded(colour: str, share: float) -> str:
-    """Return a colour that lets the ground through.
-
-    Parameters
-    ----------
-    colour
-        As ``#rrggbb``.
-    share
-        How much of it is left: 1 is all.
-
-    Returns
-    -------
-    str
-        As plotly takes it.
-
-    Examples
-    --------
-    >>> faded("#1976d2", 0.25)
-    'rgba(25,118,210,0.25)'
-    """
-    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{share:g})"
-
-
-def repainted(part: Any, theme: str) -> Any:
-    """Return any part of a figure with the colours of this house as another theme has them.
-
-    Parameters
-    ----------
-    part
-        Dictionaries, lists and values, as plotly writes them.
-    theme
-        ``light`` or ``dark``; ``page`` for colours that can be read on either, on a clear ground.
-
-    Returns
-    -------
-    Any
-        A copy; what is no colour of ours stays.
-
-    Raises
-    ------
-    ValueError
-        Another theme.
-
-    Examples
-    --------
-    >>> repainted({"line": {"color": "#1c1e21", "width": 2}}, "dark")
-    {'line': {'color': '#e4e6ea', 'width': 2}}
-    >>> repainted({"paper_bgcolor": "#ffffff"}, "page")
-    {'paper_bgcolor': 'rgba(0,0,0,0)'}
-    """
-    if theme not in THEMES:
-        raise ValueError(f"expected a theme of {' or '.join(THEMES)}, found {theme!r}")
-    paints = {"page": _PAGE, "light": _LIGHT, "dark": _DARK}[theme]
-    if isinstance(part, dict):
-        return {key: repainted(value, theme) for key, value in part.items()}
-    if isinstance(part, list | tuple):
-        return [repainted(value, theme) for value in part]
-    return _repainted_colour(part, paints) if isinstance(part, str) else part
-
-
-def repainted_picture(picture: Markup, theme: str) -> Markup:
-    """Return a still picture in the colours that the house has in another theme.
-
-    Parameters
-    ----------
-    picture
-        An ``svg`` element, made by this room: only attributes are looked at, texts stay.
-    theme
-        As ``repainted`` takes it.
-
-    Returns
-    -------
-    Markup
-        A copy.
-
-    Examples
-    --------
-    >>> from tracekit.views.svg import text
-    >>> repainted_picture(text(0, 0, 'fill="#1c1e21"'), "dark")
-    '<text x="0" y="0" fill="#e4e6ea" class="tk-ink">fill="#1c1e21"</text>'
-    """
-    from tracekit.views.markup import Markup  # noqa: PLC0415 - for types elsewhere
-
-    def tag(found: re.Match[str]) -> str:
-        return _PAINT.sub(lambda colour: str(repainted(colour[0], theme)), found[0])
-
-    return Markup(re.sub(r"<[^<>]*>", tag, picture))
-
-
-def on_page(figure: dict[str, Any]) -> dict[str, Any]:
-    """Return a figure as it can be read on a light page and on a dark one, whichever it stands on.
-
-    Parameters
-    ----------
-    figure
-        As plotly writes it, in the light theme.
-
-    Returns
-    -------
-    dict
-        A copy on a clear ground; the box that hovering opens is dark on both.
-
-    Examples
-    --------
-    >>> on_page({"layout": {"template": {"layout": {"paper_bgcolor": "#ffffff"}}}})["layout"]["template"]["layout"]
-    {'paper_bgcolor': 'rgba(0,0,0,0)'}
-    """
-    shown: dict[str, Any] = repainted(figure, "page")
-    look = shown["layout"].get("template", {}).get("layout", {})
-    if "hoverlabel" in look:
-        look["hoverlabel"] = repainted(figure["layout"]["template"]["layout"]["hoverlabel"], "dark")
-    return shown
 
 
 def duration_axis(seconds: Iterable[float], **more: Any) -> dict[str, Any]:
@@ -404,16 +261,6 @@ def remark(figure: Chart, words: str, *, height: float) -> Chart:
         text=safe(words, limit=120), showarrow=False, font={"size": 11, "color": MUTE}, bgcolor=VEIL, **place
     )
     return figure
-
-
-def _repainted_colour(text: str, paints: dict[str, str]) -> str:
-    """Return a colour of ours as the other theme has it; any other text as it is."""
-    if found := _RGBA.fullmatch(text):
-        red, green, blue, share = found.groups()
-        solid = f"#{int(red):02x}{int(green):02x}{int(blue):02x}"
-        other = paints.get(solid, solid)
-        return faded(other, float(share)) if other[0] == "#" else other
-    return paints.get(text, text)
 
 
 _AXIS: Final = {

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from plotly import graph_objects as go
 
-from tracekit.views.charts import on_page, repainted, repainted_picture
 from tracekit.views.still.still import still_picture
 from tracekit.views.svg import PAPER, image
 from tracekit.views.text import plural
+from tracekit.views.themes import on_page, repainted, repainted_picture
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Final
 
-from tracekit.views.charts import THEMES
+from tracekit.views.themes import THEMES
 
 # type of a result -> the function of this package that draws it; imported when it is first asked for
 VIEWS: Final = {

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.views.charts import chart, empty_state, faded, safe
+from tracekit.views.charts import chart, empty_state, safe
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, INK
 from tracekit.views.text import count, moment, ratio
+from tracekit.views.themes import faded
 
 if TYPE_CHECKING:
     import pandas as pd

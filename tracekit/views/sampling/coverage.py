@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.views.charts import SHARE, chart, empty_state, faded, safe
+from tracekit.views.charts import SHARE, chart, empty_state, safe
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, INK, MUTE
 from tracekit.views.text import count, ratio
+from tracekit.views.themes import faded
 
 if TYPE_CHECKING:
     from tracekit.analysis.coverage.result import Coverage
