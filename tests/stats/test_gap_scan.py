@@ -147,3 +147,16 @@ def test_bins_with_enough_traces_stay_as_they_are():
     traced[20:25] = 0
     gap = gap_scan(traced, requests)
     assert (gap.start, gap.end, gap.traced, gap.loss) == (20, 25, 0.0, 1.0)
+
+
+def test_a_hole_between_two_lengths_that_are_tried_is_told_as_long_and_as_deep_as_it_is():
+    """Fifteen bins, of which sixty in a hundred are lost; windows of twelve and sixteen are tried."""
+    rng, errors, exact = np.random.default_rng(31), [], 0
+    for seed in range(30):
+        requests, share = rng.poisson(400, 240), np.full(240, 0.2)
+        share[100:115] *= 0.4
+        gap = gap_scan(rng.binomial(requests, share), requests, seed=seed)
+        exact += (gap.start, gap.end) == (100, 115)
+        errors.append(gap.loss - 0.6)
+    assert exact >= 28
+    assert abs(np.mean(errors)) < 0.01

@@ -95,11 +95,12 @@ def gap_scan(
     The usual share and its beta-binomial overdispersion are estimated robustly, and again without the suspect window,
     so that an outage does not hide itself.  Bins are joined before until about two traces are due in each: where most
     are empty, a single trace is an outlier and the usual share nothing.  Windows are ranked by the signed root of the
-    binomial deviance; the worst is widened by bins beside it that lost more than half as much, since only some lengths
-    are tried.  The null is a parametric bootstrap of the whole procedure; where neighbouring bins agree more than
-    chance allows (lag-1 correlation above 3 / sqrt(bins)) the share wanders as an AR(1) on the log scale.  It ends
-    early where chance is plainly enough (Besag and Clifford 1991) or ten standard deviations away, and does not begin
-    where the worst lies within three; where none of the null reaches it, a Gumbel tail gives the p-value.
+    binomial deviance; the worst is widened by bins beside it that lost more than half as much, and loses those at its
+    ends that did not, since only some lengths are tried.  The null is a parametric bootstrap of the whole procedure;
+    where neighbouring bins agree more than chance allows (lag-1 correlation above 3 / sqrt(bins)) the share wanders as
+    an AR(1) on the log scale.  It ends early where chance is plainly enough (Besag and Clifford 1991) or ten standard
+    deviations away, and does not begin where the worst lies within three; where none of the null reaches it, a Gumbel
+    tail gives the p-value.
 
     Assumes counts of the same requests as the traces, and one sampling rule.  Slightly liberal where the share wanders.
 
@@ -125,7 +126,7 @@ def gap_scan(
     scan, fit = _fit_and_scan(n[None], usual, lengths)
     z = float(scan.z[0])
     due = usual.mean(fit.scale)[0]
-    start, end = _widened(n, due, int(scan.start[0]), int(scan.end[0]))
+    start, end = _fitted(n, due, int(scan.start[0]), int(scan.end[0]))
     came, wanted = float(n[start:end].sum()), float(due[start:end].sum())
     loss = 1 - came / max(wanted, _LEAST) if end > start else 0.0
     begin, stop = (int(at) for at in np.append(first, len(asked))[[start, end]])
@@ -262,12 +263,14 @@ def _fit_and_scan(traced: Array, usual: _Usual, lengths: list[int]) -> tuple[_Sc
     return scan, fit
 
 
-def _widened(traced: Array, due: Array, start: int, end: int) -> tuple[int, int]:
-    """Return the window with the bins beside it that lost more than half as much."""
+def _fitted(traced: Array, due: Array, start: int, end: int) -> tuple[int, int]:
+    """Return the window with the bins beside it that lost more than half as much, and without ends that did not."""
     if start == end:
         return start, end
     kept = traced[start:end].sum() / max(due[start:end].sum(), _LEAST)
     few = traced < due * (1 + kept) / 2
+    inner = np.flatnonzero(few[start:end])
+    start, end = (start + int(inner[0]), start + int(inner[-1]) + 1) if len(inner) else (start, end)
     while start > 0 and few[start - 1]:
         start -= 1
     while end < len(few) and few[end]:
