@@ -215,6 +215,13 @@ def test_who_wants_to_hear_of_issues_in_their_order_gets_one_process(folder, sta
     assert not started
 
 
+def test_processors_are_counted_where_nobody_says_which_may_be_used(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    for found, expected in ((5, 5), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda found=found: found)
+        assert side_by_side.processors() == expected
+
+
 def test_workers_below_one(folder):
     with pytest.raises(ValueError, match="expected workers of 1 or more, or None, found 0"):
         read(folder, workers=0)
