@@ -55,3 +55,8 @@ def test_hostile_text_stays_text_in_a_page():
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "&lt;b&gt;" in page
+
+
+def test_sentences_stand_to_the_left_whatever_the_page_does_with_cells():
+    page = Findings([finding("info", "One trace is cut.")])._repr_html_()
+    assert page.count('<th style="text-align:left">') == page.count('<td style="text-align:left">') == 3

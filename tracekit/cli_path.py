@@ -55,13 +55,15 @@ def path(
 
     quantiles, keys = _WHOLE if band is None else _quantiles(band), by or ["service_name"]
     try:
-        found = tk.critical_path(tk.read(files, format=format_), scope=scope)
+        traces = tk.read(files, format=format_)
+        earlier = tk.read(baseline, format=format_) if baseline else None  # both, before anything is worked out
+        found = tk.critical_path(traces, scope=scope)
         typer.echo(repr(found))
         if not len(found.latency_ns):
             typer.echo("no requests: see tracekit check, or try another --scope")
             return
-        if baseline:
-            before = tk.critical_path(tk.read(baseline, format=format_), scope=scope)
+        if earlier is not None:
+            before = tk.critical_path(earlier, scope=scope)
             change = before.compare(found, by=keys, band=quantiles, with_partial=with_partial)
             show(_changes(change, top))
         elif band is not None:

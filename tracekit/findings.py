@@ -192,11 +192,13 @@ class Findings(Shown, Sequence[Finding]):
         return f"Findings({counts or 'none'})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{f.severity}</td><td>{html.escape(f.headline)}</td><td>{html.escape(f.remedy)}</td></tr>"
-            for f in self
-        )
-        return f"<table><tr><th>severity</th><th>finding</th><th>what to do</th></tr>{rows}</table>"
+        rows = "".join(f"<tr>{_cells('td', f.severity, f.headline, f.remedy)}</tr>" for f in self)
+        return f"<table><tr>{_cells('th', 'severity', 'finding', 'what to do')}</tr>{rows}</table>"
+
+
+def _cells(tag: str, *texts: str) -> str:
+    """Return the cells of a row; JupyterLab sets those that say nothing of it flush right."""
+    return "".join(f'<{tag} style="text-align:left">{html.escape(text)}</{tag}>' for text in texts)
 
 
 def _numbers(estimate: Estimate | None) -> tuple[float | None, str, float | None, float | None, int | None]:
