@@ -58,8 +58,7 @@ def test_in_a_narrow_view_the_names_are_large_enough_to_be_read_and_the_rest_is_
     shown = "document.querySelector('.tkw-map')"
     scale = f"() => {shown}.clientWidth / {shown}.viewBox.baseVal.width"
     page.set_viewport_size({"width": 380, "height": 800})
-    chromium.wait_until(page, f"() => ({scale})() < 0.9")
-    assert page.evaluate(scale) == pytest.approx(0.75, abs=0.01)
+    chromium.wait_until(page, f"() => Math.abs(({scale})() - 0.75) < 0.01")  # the page shrinks before the map does
     left = page.locator(".tkw-map .node").evaluate_all(
         "all => Math.min(...all.map(n => n.getBoundingClientRect().left))"
     )
