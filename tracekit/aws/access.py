@@ -24,6 +24,10 @@ USELESS = {
 """What to do where AWS refuses the credentials themselves, by its code."""
 
 
+FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
+"""Codes with which AWS says that credentials may not ask this."""
+
+
 class Access:
     """A session with a region and credentials that can be used.
 

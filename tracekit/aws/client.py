@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tracekit.aws.access import USELESS, Access, is_of_credentials
+from tracekit.aws.access import FORBIDDEN, USELESS, Access, is_of_credentials
 from tracekit.errors import PullError
 
 if TYPE_CHECKING:
@@ -35,11 +35,10 @@ _THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _AGAIN = "then pull into the same folder again, it goes on"
 _NEXT = {
     **{code: f"{todo}, {_AGAIN}" for code, todo in USELESS.items()},
-    **dict.fromkeys(_DENIED, f"allow {{service}}:{{operation}} to these credentials, {_AGAIN}"),
+    **dict.fromkeys(FORBIDDEN, f"allow {{service}}:{{operation}} to these credentials, {_AGAIN}"),
 }
 Answer = TypeVar("Answer")
 
@@ -84,12 +83,8 @@ class Caller:
 
     Parameters
     ----------
-    session
-        A ``boto3.Session``; by default a new one, which finds its credentials as boto3 does.
-    region
-        Instead of the session's own.
-    profile
-        Of boto3's configuration, where no session is given.
+    session, region, profile
+        As for ``Access``.
     attempts
         How often one call is tried.
     backoff_s

@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tracekit.errors import LoadError
@@ -198,6 +197,7 @@ class Helper:
         self._sources, self._name, self._together = list(sources), name, together
         self._has_begun = False
         self._made: Made | None = None
+        self._failure: Exception | None = None
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this Python, and a program of ours
@@ -217,14 +217,17 @@ class Helper:
         asked, answers = process.stdin, process.stdout
         if asked is None or answers is None:
             return
-        with answers, suppress(Exception):  # ``wait`` says that nothing came
-            with asked:
-                pickle.dump([entry for entry in sys.path if isinstance(entry, str)], asked)
-                pickle.dump((self._sources, self._name), asked)
-            while (line := answers.readline()) not in {b"", b"\n"}:
-                self.byte_count, self.span_count = map(int, line.split())
-                self._has_begun = True
-            self._made = pickle.load(answers)  # noqa: S301 - of a process of ours
+        try:
+            with answers:
+                with asked:
+                    pickle.dump([entry for entry in sys.path if isinstance(entry, str)], asked)
+                    pickle.dump((self._sources, self._name), asked)
+                while (line := answers.readline()) not in {b"", b"\n"}:
+                    self.byte_count, self.span_count = map(int, line.split())
+                    self._has_begun = True
+                self._made = pickle.load(answers)  # noqa: S301 - of a process of ours
+        except Exception as error:  # noqa: BLE001 - of a thread: ``wait`` raises it, or does without the helper
+            self._failure = error
 
     def at(self, byte_count: int, span_count: int) -> None:
         """Say how far this process is in the helper's stead."""
@@ -246,7 +249,7 @@ class Helper:
             f" {self._process.wait()} before it was done (out of memory?); see what it wrote to standard error, and"
             " read with workers=1, or convert"
         )
-        raise LoadError(message)
+        raise LoadError(message) from self._failure
 
     def end(self) -> None:
         """End the process, wherever it is."""

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tracekit.aws.access import USELESS, Access, is_of_credentials
+from tracekit.aws.access import FORBIDDEN, USELESS, Access, is_of_credentials
 from tracekit.aws.audit.answers import DENIED, OPERATIONS, Answer, plain
 from tracekit.errors import PullError
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _AT_ONCE = 4
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
 
 
 class _LoopError(Exception):
@@ -26,12 +25,8 @@ class Reader:
 
     Parameters
     ----------
-    session
-        A ``boto3.Session``; by default a new one, which finds its credentials as boto3 does.
-    region
-        Instead of the session's own.
-    profile
-        Of boto3's configuration, where no session is given.
+    session, region, profile
+        As for ``Access``.
     attempts
         How often one call is tried.
 
@@ -93,7 +88,7 @@ class Reader:
             if code in USELESS:
                 message = f"expected credentials that {operation} accepts, found {code}: {USELESS[code]}"
                 raise PullError(message, operation=operation) from None
-            if code in _DENIED:
+            if code in FORBIDDEN:
                 return Answer(operation, asked, {}, as_of, DENIED)
             return Answer(operation, asked, {}, as_of, self._clean(str(error)))
         except (BotoCoreError, ResponseParserError, OSError, _LoopError) as error:
