@@ -240,9 +240,12 @@ def dying(how):
 )
 def test_a_helper_that_dies_in_the_middle(folder, started, monkeypatch, how, code):
     monkeypatch.setattr(side_by_side, "_PROGRAM", dying(how))
-    with pytest.raises(LoadError, match=rf"read [12] of the files, found that it ended with {code} before .*workers=1"):
+    with pytest.raises(
+        LoadError, match=rf"read [12] of the files, found that it ended with {code} before .*workers=1"
+    ) as found:
         read(folder, workers=2)
     assert started[0].poll() == code
+    assert isinstance(found.value.__cause__, (EOFError, ValueError))
 
 
 @pytest.mark.parametrize("how", ["print('noise')", "print(); print('noise')"])

@@ -49,6 +49,22 @@ class Weights:
     value: Array
     source: Codes
 
+    def or_else(self, found: Weights) -> Weights:
+        """Return the weights that are known, and those found for the others.
+
+        Examples
+        --------
+        >>> own = Weights(np.array([4.0, 1.0]), Codes(np.array([0, 1], np.int32), ["rule", UNKNOWN]))
+        >>> found = Weights(np.array([9.0, 20.0]), Codes(np.array([0, 0], np.int32), ["counts"]))
+        >>> own.or_else(found).value.tolist(), own.or_else(found).source.labels
+        ([4.0, 20.0], ['rule', 'unknown', 'counts'])
+        """
+        codes = np.where(self.known, self.source.codes, found.source.codes + len(self.source.labels))
+        labels = [*self.source.labels, *found.source.labels]
+        distinct = list(dict.fromkeys(labels))
+        number = np.array([distinct.index(label) for label in labels], np.int32)
+        return Weights(np.where(self.known, self.value, found.value), Codes(number[codes], distinct))
+
     @property
     def known(self) -> Array:
         """Whether anybody recorded the weight."""

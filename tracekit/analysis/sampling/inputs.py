@@ -10,11 +10,9 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.sampling.collector_counters import read_counters
-from tracekit.attributes import Codes
 from tracekit.schema import ParentState
 from tracekit.traces import TraceSet
 from tracekit.weights.counts import Counts, counts_of_log, read_counts
-from tracekit.weights.known import Weights
 from tracekit.weights.ladder import Evidence, climb
 from tracekit.weights.log_strata import log_tally
 from tracekit.weights.receipts import read_receipts
@@ -378,7 +376,7 @@ def gather(
     obstacles: dict[str, int] = {}
     if not traces.weights.known.all():
         found, obstacles = climb(traces, Evidence(read, log))
-        traces = TraceSet(traces.columns, forest=traces.forest, weights=_known_first(traces.weights, found))
+        traces = TraceSet(traces.columns, forest=traces.forest, weights=traces.weights.or_else(found))
     names = {"rules": rules, "requests": requests, "log": log, "expected": expectations, "received": received}
     names |= {"now": now, "margin": None if margin == _MARGIN else margin, "level": None if level == _LEVEL else level}
     call = ", ".join(["traces", *(f"{name}={name}" for name, value in names.items() if value is not None)])
@@ -390,12 +388,3 @@ def gather(
 def _earlier_stages(told: Expected, share: float) -> Expected:
     """Return what other systems counted, without what came after the young edge: as large a share as of requests."""
     return replace(told, stages={name: count * share for name, count in told.stages.items()})
-
-
-def _known_first(own: Weights, found: Weights) -> Weights:
-    """Return the weights that traces have, and those found for the others."""
-    codes = np.where(own.known, own.source.codes, found.source.codes + len(own.source.labels))
-    labels = [*own.source.labels, *found.source.labels]
-    distinct = list(dict.fromkeys(labels))
-    number = np.array([distinct.index(label) for label in labels], np.int32)
-    return Weights(np.where(own.known, own.value, found.value), Codes(number[codes], distinct))
