@@ -1,10 +1,14 @@
 """The first sentences against a baseline, on shops where it is known what changed."""
 
+import shutil
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
 from shop_traces import MS, START, no_traces, shop_frame, shop_traces
 
+import tracekit as tk
 from tracekit import TraceSet, load_sample
 from tracekit.report.changed import entries_table
 from tracekit.report.changes import Changes, name_of
@@ -12,6 +16,7 @@ from tracekit.report.code import code_of
 from tracekit.report.overview import Overview
 from tracekit.report.page import render
 from tracekit.report.waiting import waits_table
+from tracekit.samples import sample_paths
 from tracekit.views.colours import Colours
 
 
@@ -205,9 +210,46 @@ def test_a_change_that_no_operation_is_sure_of_names_the_largest_and_says_so():
 def test_the_code_names_what_was_read():
     before, now = load_sample("checkout-regression")
     code = code_of(now, before)["changes"]
-    assert 'traces = tk.read("during.jsonl.zst")\nbefore = tk.read("baseline.jsonl.zst")\n' in code
+    assert "traces = tk.load_sample('checkout-regression', 'during')\n" in code
+    assert "before = tk.load_sample('checkout-regression', 'baseline')\n" in code
     for lines in code_of(now, before).values():
         compile(lines, "report", "exec")
+
+
+def remade(traces, **given):
+    """What the code of a report makes; ``...`` stands for what is given by name."""
+    code = code_of(traces)["head"]
+    return eval(code.splitlines()[-1].removeprefix("traces = ").replace("...", "given"), {"tk": tk, **given})
+
+
+def test_the_code_makes_the_same_traces_with_the_same_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(sample_paths("checkout-regression", "during")[0], "during.jsonl.zst")
+    rules = {"default_strategy": {"type": "probabilistic", "param": 0.5}}
+    read = tk.read("during.jsonl.zst")
+    first, last = (pd.Timestamp(ns, tz="UTC") for ns in np.quantile(read.summary["start_ns"], (0.2, 0.8)))
+    for made in (
+        read,
+        read.with_weights(20),
+        read.with_weights(rules),
+        read.where("service_name == 'ledger'").with_weights("recorded").between(first, last),
+        tk.load_sample("checkout-regression", "baseline").trace(tk.load_sample("checkout-regression")[0].trace_ids[3]),
+        tk.load_sample("tail-sampled", "head").with_weights("auto"),
+    ):
+        again = remade(made)
+        assert again.trace_ids == made.trace_ids
+        pd.testing.assert_frame_equal(again.summary, made.summary)
+
+
+def test_what_has_no_literal_is_left_to_the_reader_and_said_so():
+    weights = pd.Series(3.0, index=shop(5, 1).trace_ids)
+    weighted = shop(5, 1).with_weights(weights)
+    code = code_of(weighted)["head"]
+    assert code.splitlines()[1] == "# ...: a mask, function or table; insert the one that was used"
+    assert code.endswith(".with_weights(...)")
+    few = shop(5, 1, trace_count=2)
+    by_id = dict.fromkeys(few.trace_ids, 3.0)
+    assert code_of(few.with_weights(by_id))["head"].endswith(f".with_weights({by_id})")
 
 
 def test_an_operation_that_makes_more_than_the_whole_change_is_said_alone():
@@ -240,3 +282,30 @@ def test_a_slow_trace_of_a_kind_that_the_baseline_lacks_stands_alone():
     page = render(now, baseline=renamed)
     assert "see the trace that shows it" in page
     assert "against" not in page[page.index('<section id="traces"') :]
+
+
+def chained(services, slow):
+    """Every service calls the next, five operations each: no two share an operation."""
+    rows = []
+    for t in range(5 * services):
+        begin, end = START + t * 1000 * MS, START + t * 1000 * MS + slow * MS
+        rows.append((f"{t + 1:x}", "1", None, f"op{t}", f"service{t % services}", begin, end))
+        rows.append((f"{t + 1:x}", "2", "1", f"op{t + 1}", f"service{(t + 1) % services}", begin + 5, end - 5))
+    names = ["trace_id", "span_id", "parent_span_id", "name", "service_name", "start_ns", "end_ns"]
+    return TraceSet.from_spans(pd.DataFrame(rows, columns=names))
+
+
+def test_the_table_of_waits_needs_memory_in_proportion_to_its_operations():
+    peaks = []
+    for services in (10, 40):
+        seen = changes(chained(services, 1), chained(services, 3))
+        seen.comparison  # noqa: B018 - cached: only the table is measured
+        tracemalloc.start()
+        rows = waits_table(seen, Colours(), set()).rows
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        keys = ["service_name", "operation", "callee_service", "factor"]
+        parts = seen.comparison.parts.fillna({"callee_service": ""}).set_index(keys)["other_value"]
+        for row in rows[:20]:
+            assert row[11].value == parts[(*(cell.text for cell in row[:3]), "duration")]
+    assert peaks[1] < 8 * peaks[0]

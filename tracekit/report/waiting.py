@@ -26,8 +26,6 @@ from tracekit.views.svg import LINE, picture
 from tracekit.views.text import NO_FIGURE, duration
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tracekit.report.changes import Changes
     from tracekit.report.overview import Overview
     from tracekit.views.colours import Colours
@@ -115,15 +113,11 @@ def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:
     if compared is None:
         return Table(caption, columns, ())
     most = float(compared.table["change_ns"].abs().max())
-    table = compared.parts.fillna({"callee_service": ""}).pivot_table(
-        index=list(WAITS), columns="factor", values=["value", "other_value"], sort=False, dropna=False, observed=True
-    )
-    factors = dict(table.iterrows())
-    keys = [tuple(row[key] or "" for key in WAITS) for row in records(compared.table)]
+    calls, times = (records(compared.parts[compared.parts["factor"] == name]) for name in ("frequency", "duration"))
     rows = [
-        (*_who(row, colours), *_change_cells(row, most), *_call_cells(factors[key]),
+        (*_who(row, colours), *_change_cells(row, most), *_call_cells(call, time),
          trace_cell(str(row["exemplar_trace_id"]), shown) if row["exemplar_trace_id"] else Cell(NO_FIGURE))
-        for key, row in zip(keys, records(compared.table), strict=True)
+        for row, call, time in zip(records(compared.table), calls, times, strict=True)
     ]  # fmt: skip
     note = "Changes marked chance would be seen so without any cause; of the others at most 5 % are false."
     return Table(caption, columns, rows, _SHORT, f"{note} {rest_note(len(compared.table), 'operations')}".strip())
@@ -151,11 +145,9 @@ def _change_cells(row: dict[str, Any], most: float) -> tuple[Cell, ...]:
     )
 
 
-def _call_cells(parts: pd.Series) -> tuple[Cell, ...]:
-    """Return how often it is called and how long a call takes, each before and now."""
-    calls, times = (
-        [float(parts[side, name]) for side in ("value", "other_value")] for name in ("frequency", "duration")
-    )
+def _call_cells(frequency: dict[str, Any], time: dict[str, Any]) -> tuple[Cell, ...]:
+    """Return calls per request and time per call, each baseline and current."""
+    calls, times = ([float(part[side]) for side in ("value", "other_value")] for part in (frequency, time))
     shown = [Cell(f"{call:.1f}" if np.isfinite(call) else NO_FIGURE, call) for call in calls]
     return (*shown, *map(time_cell, times))
 
