@@ -14,7 +14,7 @@ FLOORS = [
     {"errors", "schema", "bundled"},
     {"stats"},
     {"columns", "attributes", "semconv", "derived", "frames", "filters", "expressions", "traces", "forest"}
-    | {"weights", "findings", "self_description"},
+    | {"weights", "findings", "recipe", "self_description"},
     {"loading", "analysis", "aws"},
     {"views"},
     {"investigation", "report"},

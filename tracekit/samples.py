@@ -124,10 +124,21 @@ def load_sample(name: str, *parts: str) -> TraceSet | Path | tuple[Any, ...]:
     """
     files = [file for file in _files(name, parts) if parts or "trace_count" in file]
     paths = sample_paths(name, *(file["role"] for file in files))
-    from tracekit.loading import read  # noqa: PLC0415 - listing the samples should not import the loaders
-
-    found = tuple(read(path) if "trace_count" in file else path for path, file in zip(paths, files, strict=True))
+    found = tuple(
+        _traces(path, name, file["role"]) if "trace_count" in file else path
+        for path, file in zip(paths, files, strict=True)
+    )
     return found[0] if len(found) == 1 else found
+
+
+def _traces(path: Path, name: str, role: str) -> TraceSet:
+    """Return the traces of a part, with the call that loads it."""
+    from tracekit.loading import read  # noqa: PLC0415 - listing the samples should not import the loaders
+    from tracekit.traces import TraceSet  # noqa: PLC0415 - likewise
+
+    found = read(path)
+    made = f"tk.load_sample({name!r}, {role!r})"
+    return TraceSet(found.columns, forest=found.forest, weights=found.weights, steps=(made,))
 
 
 def _home() -> Path:

@@ -20,6 +20,7 @@ from tracekit.expressions import is_xray, xray_filter
 from tracekit.filters import evaluate, instant_ns, of_spans, position, truths
 from tracekit.findings import Shown
 from tracekit.forest import Forest, grow
+from tracekit.recipe import step
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class TraceSet(Shown):
         Their shape, where it is known already.
     weights
         One weight a trace; the recorded ones unless given.
+    steps
+        The calls that made this set, as code; see ``tracekit.recipe``.
 
     Examples
     --------
@@ -66,8 +69,16 @@ class TraceSet(Shown):
     ['ledger']
     """
 
-    def __init__(self, columns: Columns, *, forest: Forest | None = None, weights: Weights | None = None) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        *,
+        forest: Forest | None = None,
+        weights: Weights | None = None,
+        steps: tuple[str, ...] = (),
+    ) -> None:
         self.columns = columns
+        self.steps = steps
         self._forest = forest
         self._weights = weights
 
@@ -277,10 +288,11 @@ class TraceSet(Shown):
         if callable(mask):
             mask = mask(self.spans)
         mask = truths(mask)
+        made = step("where", condition)
         if mask.index.name == "trace_id":
-            return self._only(mask.reindex(self.trace_ids, fill_value=False).to_numpy(bool))
+            return self._only(mask.reindex(self.trace_ids, fill_value=False).to_numpy(bool), made)
         matching = self.forest.trace[of_spans(mask, len(self.columns.spans))]
-        return self._only(np.bincount(matching, minlength=len(self)) > 0)
+        return self._only(np.bincount(matching, minlength=len(self)) > 0, made)
 
     def _column(self, name: str) -> pd.Series:
         """Return one column of ``spans`` without the others."""
@@ -309,7 +321,7 @@ class TraceSet(Shown):
         """
         chosen = np.zeros(len(self), bool)
         chosen[self.find(trace_id)] = True
-        return self._only(chosen)
+        return self._only(chosen, step("trace", trace_id))
 
     def find(self, trace_id: str) -> int:
         """Return which trace has this id, or is the only one that begins so; ValueError names the nearest."""
@@ -332,7 +344,8 @@ class TraceSet(Shown):
         root = self.forest.root_row
         known = (self.columns.spans.quality[root] & Quality.NO_START) == 0
         begun = self.columns.spans.start_ns[root]
-        return self._only(known & (begun >= low) & (begun < high))
+        edges = (pd.Timestamp(edge, tz="UTC").isoformat() for edge in (low, high))
+        return self._only(known & (begun >= low) & (begun < high), step("between", *edges))
 
     def with_weights(self, source: Any = "auto") -> TraceSet:
         """Return the same traces with other weights; ``summary["weight_source"]`` says where each came from.
@@ -361,15 +374,15 @@ class TraceSet(Shown):
         """
         from tracekit.weights.ladder import chosen  # noqa: PLC0415 - loads scipy, for those who ask
 
-        return TraceSet(self.columns, forest=self.forest, weights=chosen(self, source))
+        steps = (*self.steps, step("with_weights", source))
+        return TraceSet(self.columns, forest=self.forest, weights=chosen(self, source), steps=steps)
 
-    def _only(self, chosen: Array) -> TraceSet:
+    def _only(self, chosen: Array, made: str) -> TraceSet:
         """Return the chosen traces."""
         rows = np.flatnonzero(chosen[self.forest.trace])
         kept = self.weights
-        return TraceSet(
-            self.columns.take(rows), weights=replace(kept, value=kept.value[chosen], source=kept.source.take(chosen))
-        )
+        weights = replace(kept, value=kept.value[chosen], source=kept.source.take(chosen))
+        return TraceSet(self.columns.take(rows), weights=weights, steps=(*self.steps, made))
 
     def save(self, path: str | Path) -> Path:
         """Write the set as a folder of Parquet files that ``tracekit.read`` reads back.

@@ -53,9 +53,11 @@ def code_of(traces: TraceSet, baseline: TraceSet | None = None) -> dict[str, str
     traces = tk.read("frame")
     tk.latency(traces).table
     """
-    lines = ["import tracekit as tk", "", f"traces = {_read(traces)}"]
+    lines = ["import tracekit as tk", "", f"traces = {_made(traces)}"]
     if baseline is not None:
-        lines.append(f"before = {_read(baseline)}")
+        lines.append(f"before = {_made(baseline)}")
+    if any("(...)" in line for line in lines):
+        lines.insert(1, "# ...: a mask, function or table; insert the one that was used")
     head = "\n".join(lines)
     return {section: f"{head}\n{code}" for section, code in _SECTIONS.items()} | {"head": head}
 
@@ -83,10 +85,13 @@ def call_of(finding: Finding) -> str:
     return finding.code if is_whole else f"tk.{finding.code.replace('(critical_path', '(tk.critical_path')}"
 
 
-def _read(traces: TraceSet) -> str:
-    """Return the call that reads the sources of a set."""
-    names = [repr_(name) for name in source_names(traces)]
-    return f"tk.read({names[0] if len(names) == 1 else '[' + ', '.join(names) + ']'})"
+def _made(traces: TraceSet) -> str:
+    """Return the calls that make a set again, from its files on."""
+    steps = list(traces.steps)
+    if not steps or steps[0].startswith("."):
+        names = [repr_(name) for name in source_names(traces)]
+        steps.insert(0, f"tk.read({names[0] if len(names) == 1 else '[' + ', '.join(names) + ']'})")
+    return "".join(steps)
 
 
 def repr_(name: str) -> str:

@@ -1,0 +1,42 @@
+"""Differences of two samples against exact answers and simulation."""
+
+import numpy as np
+import pytest
+from scipy.stats import hypergeom
+
+from tracekit.stats.differences import Limited, absence_probability, difference_limits
+from tracekit.stats.proportions import jeffreys
+
+
+def test_limits_are_those_of_newcombe_for_two_rates():
+    # Newcombe 1998, method 10 is this recipe on Wilson limits: 56/70 and 48/80, table II (a)
+    first, second = Limited(48 / 80, 0.4904, 0.7005), Limited(56 / 70, 0.6918, 0.8768)
+    found = difference_limits(first, second)
+    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=1e-3)
+
+
+def test_a_limit_that_is_not_estimable_leaves_the_side_that_needs_it_open():
+    found = difference_limits(Limited(10.0, 8.0, np.nan), Limited(20.0, 18.0, 23.0))
+    assert np.isnan(found.low)
+    assert found.high == pytest.approx(10 + np.hypot(3, 2))
+
+
+def test_swapping_the_sides_mirrors_the_limits():
+    one, two = Limited(3.0, 1.0, 7.0), Limited(4.0, 3.5, 9.0)
+    there, back = difference_limits(one, two), difference_limits(two, one)
+    assert (there.value, there.low, there.high) == pytest.approx((-back.value, -back.high, -back.low))
+
+
+def test_limits_of_equal_rates_hold_zero_as_often_as_they_should():
+    random = np.random.default_rng(7)
+    for n, m, share in ((300, 300, 0.05), (60, 1000, 0.1), (1000, 60, 0.3)):
+        first, second = random.binomial(n, share, 4000), random.binomial(m, share, 4000)
+        sides = (Limited(k / of, *jeffreys(k, of)) for k, of in ((first, n), (second, m)))
+        found = difference_limits(*sides)
+        assert np.mean((found.low <= 0) & (found.high >= 0)) > 0.935
+
+
+def test_absence_is_the_hypergeometric_probability():
+    count = np.array([0, 1, 5, 40, 100])
+    exact = hypergeom.pmf(count, 350, count, 100)  # all of them among the 100 of 350
+    assert absence_probability(count, 100, 250) == pytest.approx(exact, rel=1e-9)

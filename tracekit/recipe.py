@@ -1,0 +1,48 @@
+"""How a set of traces was made, as the Python that makes it again."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+_LONGEST = 1000  # characters of a literal that still reads as code
+
+
+def step(method: str, *arguments: Any) -> str:
+    """Return a method call as code.
+
+    Parameters
+    ----------
+    method
+        Its name.
+    arguments
+        Texts, numbers, paths, and lists and mappings of them are written out; anything else is written ``...``, which
+        the reader has to replace.
+
+    Returns
+    -------
+    str
+        For example ``.with_weights(20)``.
+
+    Examples
+    --------
+    >>> step("where", "duration_ns > 5")
+    ".where('duration_ns > 5')"
+    >>> step("where", lambda spans: spans["depth"] > 1)
+    '.where(...)'
+    """
+    return f".{method}({', '.join(map(_literal, arguments))})"
+
+
+def _literal(value: Any) -> str:
+    """Return a Python literal that equals the value, ``...`` where there is none of a readable length."""
+    value = str(value) if isinstance(value, Path) else value
+    if type(value) not in {str, int, float, bool, list, tuple, dict}:
+        return "..."
+    written = repr(value)
+    try:
+        is_same = len(written) <= _LONGEST and bool(ast.literal_eval(written) == value)
+    except (ValueError, SyntaxError):  # holds something that is no literal
+        is_same = False
+    return written if is_same else "..."
