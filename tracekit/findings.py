@@ -98,6 +98,8 @@ class Finding:
         What to do.
     code
         The call that gives it again.
+    method
+        How the number was found, for a reviewer.
 
     Examples
     --------
@@ -115,6 +117,7 @@ class Finding:
     assumptions: tuple[str, ...] = ()
     remedy: str = ""
     code: str = ""
+    method: str = ""
 
     def __post_init__(self) -> None:
         if self.severity not in _ORDER:

@@ -1,7 +1,9 @@
-"""What changed against a baseline: the first sentences of a comparison, and its tables.
+"""What changed against a baseline: the first sentences of a comparison.
 
-The time that requests wait is compared along the critical path, so that the parts add up to the whole; see
-``analysis.critical_path.compare``.
+Latency is compared along the critical path, so that the parts add up to the whole; see
+``analysis.critical_path.compare``.  Every sentence has a test of its own: q-values for operations, for endpoints and
+calls limits at the level that their number asks for.  As several questions are asked, a warning needs more evidence:
+``_SURE`` leaves all of them together at most one false warning in twenty comparisons of equal traffic.
 """
 
 from __future__ import annotations
@@ -11,23 +13,28 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 
-from tracekit.analysis.critical_path.compare import PathComparison, compare
+from tracekit.analysis.critical_path.compare import PathComparison, compare, q_values
 from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.analysis.latency import latency
 from tracekit.findings import Estimate, Finding, Findings, Severity
-from tracekit.views.text import clean, duration, plural, ratio
+from tracekit.report.overview import ENOUGH
+from tracekit.stats.differences import Limited, absence_probability, difference_limits
+from tracekit.views.text import clean, count, duration, plural, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    import pandas as pd
-
+    from tracekit.columns import Array
     from tracekit.report.overview import Overview
 
 KEYS: Final = ("service_name", "operation")
 WAITS: Final = (*KEYS, "callee_service")  # time lost between two services is the caller's own: name the other end
-_WORTH: Final = 0.1  # a factor is named from a tenth of a change
-_WARNING: Final = 0.1  # a mean that grew by a tenth is a warning
+_FDR: Final = 0.05
+_SURE: Final = 0.01  # one-sided, for each of five questions: mean, operations, endpoints, calls, error rate
+_WORTH: Final = 0.1  # a factor is named from a tenth of a change, and a mean that grew by a tenth is a warning
+_FELT: Final = 0.05  # of the mean latency: what a slower operation adds to a request that has it, to be a warning
 _ROUNDED: Final = 0.005  # shares this near to one are all of it
 _NAMED: Final = 5  # operations that are named in a sentence
 _NAME: Final = 80
@@ -35,7 +42,7 @@ _NAME: Final = 80
 
 @dataclass(frozen=True)
 class Changes:
-    """A set of traces beside an earlier one.
+    """A set of traces and its baseline.
 
     Parameters
     ----------
@@ -58,30 +65,62 @@ class Changes:
 
     @cached_property
     def comparison(self) -> PathComparison | None:
-        """What requests wait for, now and before; None where one side has no request, or stands for none."""
+        """Critical-path time by operation, baseline and current; None where one side has no request with a weight."""
         sides = self.before, self.now
-        is_told = all(len(side.path.latency_ns) and side.traces.weights.n_effective for side in sides)
-        return compare(self.before.path, self.now.path, by=WAITS) if is_told else None
+        is_given = all(len(side.path.latency_ns) and side.traces.weights.n_effective for side in sides)
+        return compare(self.before.path, self.now.path, by=WAITS, fdr=_FDR) if is_given else None
 
     @cached_property
     def entries(self) -> pd.DataFrame:
-        """Kinds of request: the columns of ``latency`` with ``_before`` and ``_now``, most requests first."""
-        tables = [side.entries.table.astype(dict.fromkeys(KEYS, str)) for side in (self.before, self.now)]
-        both = tables[0].merge(tables[1], on=list(KEYS), how="outer", suffixes=("_before", "_now"))
-        both[["span_count_before", "span_count_now"]] = both[["span_count_before", "span_count_now"]].fillna(0)
+        """Endpoints: the columns of ``latency`` with ``_before`` and ``_now``, most requests first.
+
+        ``p95_change_low_ns`` and ``p95_change_high_ns`` limit the change of p95 at the level that so many endpoints ask
+        for (Bonferroni), missing where a side has fewer than ``ENOUGH`` traces.
+        """
+        sides = self.before, self.now
+        both = _beside(*(side.entries.table for side in sides))
         total = both["span_count_before"] + both["span_count_now"]
+        enough = (both[["span_count_before", "span_count_now"]] >= ENOUGH).all(axis=1)
+        level = _family_level(int(enough.sum()))
+        strict = _beside(*(latency(side.roots, level=level).table for side in sides))
+        change = difference_limits(*(_limited(strict, "p95_ns", side) for side in ("before", "now")))
+        both["p95_change_low_ns"] = np.where(enough, change.low, np.nan)
+        both["p95_change_high_ns"] = np.where(enough, change.high, np.nan)
         return both.iloc[np.argsort(-total.to_numpy(float), kind="stable")].reset_index(drop=True)
 
     def findings(self) -> Findings:
-        """Return the first sentences: how much longer requests take and where, which of them, failures, what is new.
+        """Return the first sentences: what regressed and where, which endpoints, error rates, what is new.
 
         Returns
         -------
         Findings
-            The gravest first.
+            The most severe first.
         """
-        found = [_whole(self), _slower_entry(self), _failures(self), _others(self)]
+        found = [_slower_entry(self), _whole(self), _operations(self), _failures(self), _others(self)]
         return Findings([finding for finding in found if finding is not None])
+
+
+def _family_level(count: int) -> float:
+    """Return the confidence level at which so many comparisons together are wrong on one side as ``_SURE`` says."""
+    return 1 - 2 * _SURE / max(count, 1)
+
+
+def _beside(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """Return two tables of ``latency`` joined by service and operation; what one side lacks has a count of 0."""
+    tables = [table.astype(dict.fromkeys(KEYS, str)) for table in (before, now)]
+    both = tables[0].merge(tables[1], on=list(KEYS), how="outer", suffixes=("_before", "_now"))
+    counts = ["span_count_before", "span_count_now"]
+    both[counts] = both[counts].fillna(0)
+    return both
+
+
+def _limited(table: pd.DataFrame, name: str, side: str) -> Limited:
+    """Return a column of one side with its limits; ``p95_ns`` has ``p95_low_ns`` and ``p95_high_ns``."""
+    stem = name.removesuffix("_ns")
+    unit = name.removeprefix(stem)
+    return Limited(
+        *(table[f"{column}_{side}"].to_numpy(float) for column in (name, f"{stem}_low{unit}", f"{stem}_high{unit}"))
+    )
 
 
 def name_of(row: Mapping[Hashable, Any] | pd.Series) -> str:
@@ -100,11 +139,11 @@ def name_of(row: Mapping[Hashable, Any] | pd.Series) -> str:
     Examples
     --------
     >>> name_of({"service_name": "cart", "operation": "GET /"})
-    'GET / of cart'
+    'cart GET /'
     """
     if row["operation"] == row["service_name"]:
         return clean(row["service_name"], limit=_NAME)
-    return f"{clean(row['operation'], limit=_NAME)} of {clean(row['service_name'], limit=_NAME)}"
+    return f"{clean(row['service_name'], limit=_NAME)} {clean(row['operation'], limit=_NAME)}"
 
 
 def callee_of(row: Mapping[Any, Any] | pd.Series) -> str:
@@ -132,10 +171,10 @@ def callee_of(row: Mapping[Any, Any] | pd.Series) -> str:
     return clean(callee, limit=_NAME) if is_named else ""
 
 
-def _waited(row: pd.Series) -> str:
-    """Return an operation and whom it calls."""
+def _place(row: pd.Series) -> str:
+    """Return an operation and its callee."""
     callee = callee_of(row)
-    return f"{name_of(row)}, which calls {callee}," if callee else name_of(row)
+    return f"{name_of(row)} (calling {callee})" if callee else name_of(row)
 
 
 def more(nanoseconds: float) -> str:
@@ -159,76 +198,111 @@ def more(nanoseconds: float) -> str:
     return duration(nanoseconds) if nanoseconds < 0 else f"+{duration(nanoseconds)}"
 
 
-def _whole(changes: Changes) -> Finding | None:
-    """Return by how much requests take longer, and where they wait for it."""
+def _interval(low: float, high: float) -> str:
+    """Return limits of a change of a duration."""
+    return f"95% CI {more(low)} to {more(high)}" if np.isfinite([low, high]).all() else "interval not estimable"
+
+
+def _whole(changes: Changes) -> Finding:
+    """Return by how much the mean latency changed, and in which operation."""
     compared = changes.comparison
     if compared is None:
-        return None
+        said = "Latency cannot be compared: one side has no request with a start, an end and a sampling weight above 0."
+        return Finding("change", "notice", said, code="traces.summary")
     before, now = (float(value) for value in compared.sides["mean_latency_ns"])
     change = compared.change
-    limits = f"95 % limits {more(change.low)} to {more(change.high)}"
-    if change.low <= 0 <= change.high:
-        said = f"Requests take {duration(now)} on average, as before ({duration(before)}; {limits})."
-        return Finding("change", "info", said, change, compared.table.head(10), code=_CODE)
-    than = "longer" if change.value > 0 else "less long"
-    said = (
-        f"Requests take {than}: {duration(now)} on average instead of {duration(before)} "
-        f"({more(change.value)}; {limits})."
-    )
+    limits = _interval(change.low, change.high)
+    if not (change.low > 0 or change.high < 0):
+        verdict = (
+            "no significant change" if np.isfinite([change.low, change.high]).all() else "too few traces to compare"
+        )
+        said = f"Mean latency {duration(before)} → {duration(now)}: {verdict} ({limits})."
+        return Finding("change", "info", said, change, compared.table.head(10), method=_METHOD, code=_CODE)
+    verb = "regressed" if change.value > 0 else "improved"
+    said = f"Mean latency {verb} {duration(before)} → {duration(now)} ({more(change.value)}, {limits})."
     parts = compared.table[compared.table["change_ns"] * change.value > 0]
-    told = parts[parts["is_significant"]]
+    significant = parts[parts["is_significant"]]
     exemplars: tuple[str, ...] = ()
-    if not told.empty:
-        said += _where(compared, told.iloc[0], change.value)
-        exemplars = _exemplar(changes, told.iloc[0])
+    if not significant.empty:
+        said += _where(compared, significant.iloc[0], change.value)
+        exemplars = _exemplar(changes, significant.iloc[0])
     elif not parts.empty and abs(parts["change_ns"].iloc[0]) > _WORTH * abs(change.value):
-        said += _perhaps(parts.iloc[0])
+        said += _largest(parts.iloc[0])
         exemplars = _exemplar(changes, parts.iloc[0])
-    severity: Severity = "warning" if change.value > _WARNING * before else "notice"
-    remedy = "Means of the time that requests wait, along the critical path; what operations have adds up to the whole."
-    return Finding("change", severity, said, change, compared.table.head(10), exemplars, remedy=remedy, code=_CODE)
+    is_felt = change.value > 0 and not significant.empty and _is_felt(compared, significant.iloc[0])
+    severity: Severity = "warning" if is_felt or change.value > _WORTH * before else "notice"
+    return Finding("change", severity, said, change, compared.table.head(10), exemplars, method=_METHOD, code=_CODE)
 
 
+_METHOD: Final = "Mean critical-path time per request; the contributions of the operations sum to the total."
 _CODE: Final = f"critical_path(before).compare(critical_path(traces), by={list(WAITS)})"
 
 
 def _where(compared: PathComparison, row: pd.Series, whole: float) -> str:
     """Return the sentence about the operation that changed most."""
     share = row["change_ns"] / whole
-    if share > 1 + _ROUNDED:
-        said = f" {_waited(row)} alone makes {more(row['change_ns'])}"
-    else:
-        part = "All of it" if share > 1 - _ROUNDED else f"{ratio(share)} of it"
-        said = f" {part} is {_waited(row).rstrip(',')} ({more(row['change_ns'])})"
+    part = f"{ratio(share)} of it" if share < 1 - _ROUNDED else "All of it" if share <= 1 + _ROUNDED else "Largest part"
+    why = _factors(compared, row)
+    return f" {part}: {_place(row)} ({more(row['change_ns'])}){': ' * bool(why)}{', '.join(why)}."
+
+
+def _factors(compared: PathComparison, row: pd.Series) -> list[str]:
+    """Return which of requests affected, calls per request and time per call changed."""
     parts = compared.parts
     mine = parts[np.logical_and.reduce([_equal(parts[key], row[key]) for key in WAITS])]
     named = mine[(mine["change_ns"].abs() >= _WORTH * abs(row["change_ns"]))].set_index("factor")
-    why = []
-    if "presence" in named.index:
-        now, before = map(ratio, _pair(named, "presence"))
-        why.append(f"{now} of requests wait for it instead of {before}")
-    if "frequency" in named.index:
-        calls = _pair(named, "frequency")
-        if all(map(np.isfinite, calls)):
-            why.append(f"called {calls[0]:.1f} times instead of {calls[1]:.1f} by those that call it")
-    if "duration" in named.index:
-        times = _pair(named, "duration")
-        if all(map(np.isfinite, times)):
-            why.append(f"{duration(times[0])} a call instead of {duration(times[1])}")
-    return f"{said}: {', '.join(why)}." if why else f"{said}."
+    forms: dict[str, tuple[str, Any]] = {
+        "presence": ("requests affected", ratio),
+        "frequency": ("calls per request", "{:.1f}".format),
+        "duration": ("time per call", duration),
+    }
+    pairs = {
+        name: (float(named["value"][name]), float(named["other_value"][name])) for name in forms if name in named.index
+    }
+    return [
+        f"{forms[name][0]} {forms[name][1](before)} → {forms[name][1](now)}"
+        for name, (before, now) in pairs.items()
+        if np.isfinite([before, now]).all()
+    ]
 
 
-def _perhaps(row: pd.Series) -> str:
-    """Return the sentence about the largest of many changes none of which is sure by itself."""
-    limits = f"{more(row['change_ns'])}; {more(row['low_ns'])} to {more(row['high_ns'])}"
-    return (
-        " Among so many operations none stands out from chance; the largest change is"
-        f" {_waited(row).rstrip(',')} ({limits})."
+def _largest(row: pd.Series) -> str:
+    """Return the sentence about the largest of many changes none of which is significant."""
+    limits = f"{more(row['change_ns'])}, {_interval(row['low_ns'], row['high_ns'])}"
+    return f" No single operation changed significantly; the largest change is {_place(row)} ({limits})."
+
+
+def _operations(changes: Changes) -> Finding | None:
+    """Return the operations that regressed where the mean of all requests does not show it."""
+    compared = changes.comparison
+    if compared is None or compared.change.low > 0:
+        return None
+    table = compared.table
+    grown = table[(table["change_ns"] > 0) & table["is_significant"]]
+    if grown.empty:
+        return None
+    row = grown.iloc[0]
+    rest = f" {plural(len(grown) - 1, 'other operation')} regressed as well." if len(grown) > 1 else ""
+    why = ", ".join(
+        [f"{more(row['change_ns'])} per request ({_interval(row['low_ns'], row['high_ns'])})", *_factors(compared, row)]
     )
+    said = f"{_place(row)} regressed although the mean latency shows no significant change: {why}.{rest}"
+    estimate = Estimate(row["change_ns"], "ns", row["low_ns"], row["high_ns"], int(compared.sides["trace_count"].sum()))
+    severity: Severity = "warning" if _is_felt(compared, row) else "notice"
+    method = f"{_METHOD} False discovery rate {_FDR:.0%}; {plural(len(table), 'operation')} tried."
+    shown = _exemplar(changes, row)
+    return Finding("regressed", severity, said, estimate, grown.head(10), shown, method=method, code=_CODE)
+
+
+def _is_felt(compared: PathComparison, row: pd.Series) -> bool:
+    """Return whether an operation regressed beyond doubt, and by enough of what a request with it takes."""
+    requests, latency_ns = (compared.sides[name].to_numpy(float) for name in ("trace_count", "mean_latency_ns"))
+    added = row["change_ns"] * requests[1] / max(row["other_trace_count"], 1)
+    return bool(row["q_value"] <= 2 * _SURE and added >= _FELT * latency_ns[0])
 
 
 def _exemplar(changes: Changes, row: pd.Series) -> tuple[str, ...]:
-    """Return the trace that shows the change of an operation, and the span in it that requests waited for longest."""
+    """Return the trace that shows the change of an operation, and the span with its longest critical-path time."""
     trace_id = str(row["exemplar_trace_id"])
     for side in (changes.now, changes.before):
         spans, path = side.path.spans, side.path
@@ -240,61 +314,98 @@ def _exemplar(changes: Changes, row: pd.Series) -> tuple[str, ...]:
     return (trace_id,)
 
 
-def _equal(column: pd.Series, value: object) -> np.ndarray:
+def _equal(column: pd.Series, value: object) -> Array:
     """Return where a column has a value, or has none where there is none."""
     return (column.eq(value) if isinstance(value, str) else column.isna()).to_numpy(bool)
 
 
-def _pair(parts: pd.DataFrame, factor: str) -> tuple[float, float]:
-    """Return a factor now and before."""
-    return float(parts["other_value"][factor]), float(parts["value"][factor])
-
-
 def _slower_entry(changes: Changes) -> Finding | None:
-    """Return the kind of request whose p95 grew most beyond its limits."""
+    """Return the endpoint whose p95 grew most."""
     table = changes.entries
-    grown = table[table["p95_low_ns_now"] > table["p95_high_ns_before"]]
+    grown = table[table["p95_change_low_ns"] > 0]
     if grown.empty:
         return None
     row = grown.iloc[int((grown["p95_ns_now"] - grown["p95_ns_before"]).to_numpy().argmax())]
+    before, now = row["p95_ns_before"], row["p95_ns_now"]
+    times = f"{now / before:.1f}x, " if before else ""
     said = (
-        f"5 % of {name_of(row)} take more than {duration(row['p95_ns_now'])} instead of "
-        f"{duration(row['p95_ns_before'])} (half of them {duration(row['p50_ns_now'])} instead of "
-        f"{duration(row['p50_ns_before'])})."
+        f"{name_of(row)} p95 regressed {duration(before)} → {duration(now)} ({times}95% CI "
+        f"{_span(row['p95_low_ns_before'], row['p95_high_ns_before'])} → "
+        f"{_span(row['p95_low_ns_now'], row['p95_high_ns_now'])}); "
+        f"p50 {duration(row['p50_ns_before'])} → {duration(row['p50_ns_now'])} "
+        f"(n = {count(row['span_count_before'])} and {count(row['span_count_now'])})."
     )
-    estimate = Estimate(
-        row["p95_ns_now"], "ns", row["p95_low_ns_now"], row["p95_high_ns_now"], int(row["span_count_now"])
-    )
-    return Finding("slower", "warning", said, estimate, grown, code="latency(traces)")
+    if len(grown) > 1:
+        said += f" {plural(len(grown) - 1, 'other endpoint')} regressed as well."
+    estimate = Estimate(now, "ns", row["p95_low_ns_now"], row["p95_high_ns_now"], int(row["span_count_now"]))
+    return Finding("slower", "warning", said, estimate, grown, code="latency(traces, roots=True)")
+
+
+def _span(low: float, high: float) -> str:
+    """Return two limits of a duration; an upper one that is not estimable is said."""
+    return f"{duration(low)} to {duration(high) if np.isfinite(high) else 'not estimable'}"
 
 
 def _failures(changes: Changes) -> Finding | None:
-    """Return whether more or fewer requests fail: said where the limits of both shares do not touch."""
+    """Return whether the error rate changed: only where the limits of the difference leave out 0."""
     before, now = changes.before.failed, changes.now.failed
-    if np.isnan(before.value) or np.isnan(now.value):
+    if np.isnan([before.value, now.value]).any():
         return None
-    if before.low <= now.high and now.low <= before.high:
-        was, is_now = ratio(before.value), ratio(now.value)
-        said = f"{is_now} of requests fail, before it was {was}: chance explains the difference."
-        if was == is_now:
-            said = f"{is_now} of requests fail, as before." if now.value else "No request failed, and none before."
-        return Finding("failing", "info", said, now, code="errors(traces)")
-    is_worse = now.value > before.value
-    said = f"{'More' if is_worse else 'Fewer'} requests fail: {ratio(now.value)} instead of {ratio(before.value)}."
-    return Finding("failing", "warning" if is_worse else "notice", said, now, code="errors(traces)")
+    change, strict = (_error_change(changes, level) for level in (0.95, _family_level(1)))
+    counted = f"n = {count(before.n)} and {count(now.n)} requests"
+    rates = f"{ratio(before.value)} → {ratio(now.value)}"
+    if not (change.low > 0 or change.high < 0):
+        is_known = np.isfinite([change.low, change.high]).all()
+        verdict = "no significant change" if is_known else "too few requests to compare"
+        return Finding("failing", "info", f"Error rate {rates}: {verdict} ({counted}).", now, code=_FAILED)
+    verb = "rose" if change.value > 0 else "fell"
+    points = f"{100 * change.low:+.2g} to {100 * change.high:+.2g} percentage points"
+    said = f"Error rate {verb} {rates} (95% CI of the change {points}; {counted})."
+    return Finding("failing", "warning" if strict.low > 0 else "notice", said, now, code=_FAILED)
+
+
+def _error_change(changes: Changes, level: float) -> Limited:
+    """Return the change of the error rate of requests, with limits."""
+    tables = [latency(side.roots, by=(), level=level).table for side in (changes.before, changes.now)]
+    columns = ["error_ratio", "error_ratio_low", "error_ratio_high"]
+    return difference_limits(*(Limited(*table[columns].max()) for table in tables))  # one row, or none
+
+
+_FAILED: Final = "latency(traces, by=(), roots=True)"
 
 
 def _others(changes: Changes) -> Finding | None:
-    """Return the operations that only one side has."""
-    names = [
-        {name_of(row): None for row in side.operations.table.astype(dict.fromkeys(KEYS, str)).to_dict("records")}
-        for side in (changes.before, changes.now)
-    ]
+    """Return the operations that only one side has, where that is more than luck of the draw."""
+    tables = [_seen(side) for side in (changes.before, changes.now)]
+    sizes = [len(side.traces) for side in (changes.before, changes.now)]
+    only = [mine[~mine.index.isin(other.index)] for mine, other in (tables, tables[::-1])]
+    p = [absence_probability(mine.to_numpy(), sizes[k], sizes[1 - k]) for k, mine in enumerate(only)]
+    tried = len(tables[0].index.union(tables[1].index))
+    p_all = np.concatenate([*p, np.ones(tried - sum(map(len, p)))])
+    is_real = q_values(p_all)[: len(p[0]) + len(p[1])] <= _FDR
+    gone, new = only[0][is_real[: len(p[0])]], only[1][is_real[len(p[0]) :]]
     said = []
-    for words, these, those in (("new", names[1], names[0]), ("gone", names[0], names[1])):
-        only = [name for name in these if name not in those]
-        if only:
-            rest = f" and {len(only) - _NAMED} more" if len(only) > _NAMED else ""
-            is_are = "is" if len(only) == 1 else "are"
-            said.append(f"{plural(len(only), 'operation')} {is_are} {words}: {', '.join(only[:_NAMED])}{rest}.")
-    return Finding("operations", "notice", " ".join(said), code="latency(traces).table") if said else None
+    for words, mine, k in (("new", new, 1), ("gone", gone, 0)):
+        if mine.empty:
+            continue
+        names = [
+            f"{name_of(dict(zip(KEYS, key, strict=True)))} ({count(n)} of {count(sizes[k])} traces)"
+            for key, n in mine.items()
+        ]
+        rest = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
+        said.append(f"{plural(len(names), f'{words} operation')}: {', '.join(names[:_NAMED])}{rest}.")
+    method = (
+        f"Absent from the other side with a false discovery rate of {_FDR:.0%}; {plural(tried, 'operation')} tried."
+    )
+    return (
+        Finding("operations", "notice", " ".join(said), method=method, code="latency(traces).table") if said else None
+    )
+
+
+def _seen(side: Overview) -> pd.Series:
+    """Return the number of traces with each operation, by service and operation, most traces first."""
+    traces = side.traces
+    rows = np.flatnonzero(~traces.is_inferred)
+    frame = pd.DataFrame({name: traces.codes(name).take(rows).series().astype(str) for name in KEYS})
+    distinct = frame.assign(trace=traces.forest.trace[rows]).drop_duplicates()
+    return distinct.groupby(list(KEYS), observed=True).size().sort_values(ascending=False, kind="stable")
