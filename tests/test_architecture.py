@@ -11,7 +11,7 @@ import tracekit
 
 HOUSE = Path(tracekit.__file__).parent
 FLOORS = [
-    {"errors", "schema", "bundled"},
+    {"errors", "schema", "bundled", "wildcards"},
     {"stats"},
     {"columns", "attributes", "semconv", "derived", "frames", "filters", "expressions", "traces", "forest"}
     | {"weights", "findings", "recipe", "self_description"},

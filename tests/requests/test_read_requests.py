@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,22 @@ def test_an_alb_entry_is_read_to_its_last_field():
     assert (row["service"], row["route"], row["method"], row["status"]) == ("cart", "/orders/{id}/pay", "POST", 200)
     assert row["time"] == pd.Timestamp("2026-11-21T14:00:03.186641Z")
     assert row["duration_ns"] == 50_000_000
+
+
+@pytest.mark.parametrize(
+    ("route", "path", "fits"),
+    [
+        ("/a/*/b/{id}", "/a/x/y/b/7", True),
+        ("/a/*/b/{id}", "/a/b/7", False),
+        ("/a/*/b/*/c", "/a/1/b/2/b/3/c/", True),
+        ("/*/{id}/x", "/a/b/c/x", True),
+        ("/*" * 40 + "/x", "/" * 3000, False),
+    ],
+)
+def test_stars_of_a_route_take_any_number_of_parts(route, path, fits):
+    began = time.perf_counter()
+    assert (read(alb(path=path), routes=[route]).log["route"].item() == route) is fits
+    assert time.perf_counter() - began < 2
 
 
 @pytest.mark.parametrize("cut", ["", ' "shop.example"'])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from tracekit.expressions.parsing import parse
 from tracekit.expressions.root_causes import COLUMNS, element_holds, elements, json_holds
 from tracekit.expressions.syntax import AND, NOT, Block, Condition, Id
 from tracekit.expressions.tokens import failure
+from tracekit.wildcards import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -218,6 +218,6 @@ def _matching(column: Codes, pattern: str | None) -> Array:
     """Return which texts match a pattern; all of them, also the missing ones, without one."""
     if pattern is None:
         return np.ones(len(column.codes), bool)
-    wild = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    table = [re.fullmatch(wild, label, re.DOTALL) is not None for label in column.labels]
+    wild = compiled(pattern)
+    table = [wild.fullmatch(label) is not None for label in column.labels]
     return np.asarray(np.array([*table, False])[column.codes])

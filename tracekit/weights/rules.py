@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from tracekit.wildcards import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,16 +90,9 @@ class HeadRule:
                 continue
             if text is None:
                 unknown = True
-            elif not _glob(pattern).fullmatch(text):
+            elif not compiled(pattern, ignore_case=True).fullmatch(text):
                 return False
         return None if unknown else True
-
-
-@lru_cache(maxsize=4096)
-def _glob(pattern: str) -> re.Pattern[str]:
-    """Return a pattern of ``*`` and ``?`` as a regular expression."""
-    parts = [".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern]
-    return re.compile("".join(parts), re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from tracekit.wildcards import compiled
+
+_STARS = re.compile(r"\*+")
+
 
 @lru_cache(maxsize=4096)
 def covers(wide: str, narrow: str) -> bool:
@@ -25,8 +29,7 @@ def covers(wide: str, narrow: str) -> bool:
     >>> covers("/pay*", "/pay/*/refund"), covers("/pay?", "/pay*"), covers("*", "?")
     (True, False, True)
     """
-    parts = [".*" if c == "*" else "[^*]" if c == "?" else re.escape(c) for c in wide]
-    return re.fullmatch("".join(parts), narrow, re.IGNORECASE | re.DOTALL) is not None
+    return compiled(wide, ignore_case=True, one="[^*]").fullmatch(narrow) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -48,17 +51,21 @@ def meet(one: str, other: str) -> bool:
     >>> meet("/pay*", "*/refund"), meet("/pay*", "/cart*"), meet("a?", "a")
     (True, False, False)
     """
-    first, second = one.lower(), other.lower()
-    reached = {(0, 0)}
-    todo = [(0, 0)]
-    while todo:
-        i, j = todo.pop()
-        if i == len(first) and j == len(second):
-            return True
-        a, b = first[i : i + 1], second[j : j + 1]
-        steps = [(i + 1, j)] * (a == "*") + [(i, j + 1)] * (b == "*")  # a star that takes nothing more
-        if a and b and (a in "*?" or b in "*?" or a == b):  # one character that both take
-            steps.append((i + (a != "*"), j + (b != "*")))
-        todo += [step for step in steps if step not in reached]
-        reached.update(steps)
-    return False
+    first, second = (_STARS.sub("*", pattern.lower()) for pattern in (one, other))
+    places = {sign: _places(second, sign) for sign in {*first, "*", "?"}}
+    star, inside = places["*"], (2 << len(second)) - 1
+    reached = 1  # bit j: the text so far is taken by the first j signs of the second pattern
+    reached |= (reached & star) << 1
+    for sign in first:
+        if sign == "*":
+            reached = -(reached & -reached)  # any text: every later place
+        else:
+            taken = ~star if sign == "?" else places[sign] | places["?"]
+            reached = (reached & taken & ~star) << 1 | reached & star
+        reached = (reached | (reached & star) << 1) & inside
+    return bool(reached >> len(second) & 1)
+
+
+def _places(pattern: str, sign: str) -> int:
+    """Return the places of a sign in a pattern as bits."""
+    return int("0" + "".join("01"[other == sign] for other in reversed(pattern)), 2)

@@ -17,6 +17,7 @@ from tracekit.loading.opening.sources import expand
 from tracekit.loading.requests.counts import metric_rows, table_rows
 from tracekit.loading.requests.logs import alb_rows, cloudfront_rows, gateway_rows, report_rows
 from tracekit.weights.counts import BALANCER, NAMES, read_counts
+from tracekit.wildcards import around_stars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _HEAD = 4096
 _PIECE = 1 << 20
 _UNMATCHED = "other"
+_STAR = "\0"
 _STRATA = ("service", "route", "method", "status")
 _ALB_HEAD = re.compile(r"^(?:https?|h2|grpcs|wss?) \d{4}-\d\d-\d\dT[\d:.]+Z \S+ ")
 
@@ -290,10 +292,10 @@ def _times(column: pd.Series) -> pd.Series:
 def _pattern(route: str) -> re.Pattern[str]:
     """Return what paths of a route look like: a part in braces is one part, a star all the rest."""
     parts = [
-        r"[^/]+" if part.startswith(("{", ":")) else ".*" if part == "*" else re.escape(part)
+        r"[^/]+" if part.startswith(("{", ":")) else _STAR if part == "*" else re.escape(part)
         for part in route.split("/")
     ]
-    return re.compile("/".join(parts) + "/?")
+    return re.compile(around_stars(*"/".join(parts).split(_STAR)) + "/?")
 
 
 def _route(path: Any, patterns: list[tuple[str, re.Pattern[str]]]) -> str:
