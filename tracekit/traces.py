@@ -16,8 +16,8 @@ from tracekit import weights as weighing
 from tracekit.attributes import pick
 from tracekit.columns import Array, Columns
 from tracekit.derived import CODED, Lookup
-from tracekit.expressions import is_xray, xray_filter
-from tracekit.filters import evaluate, instant_ns, of_spans, position, truths
+from tracekit.expressions import evaluate, is_xray, xray_filter
+from tracekit.filters import instant_ns, of_spans, position, truths
 from tracekit.findings import Shown
 from tracekit.forest import Forest, grow
 from tracekit.recipe import step
@@ -249,27 +249,29 @@ class TraceSet(Shown):
     # ---------------------------------------------------------------- other sets
 
     def where(self, condition: Filter) -> TraceSet:
-        """Return the traces that hold at least one matching span, whole.
+        """Return the traces with at least one matching span, with all of their spans.
 
-        Whole, because a trace with spans left out lies about who waited for whom.
+        With all of them, because a trace without some of its spans has another critical path.
 
         Parameters
         ----------
         condition
-            An expression over columns of ``spans`` (``"service_name == 'ledger' and duration_ns > 5e6"``), a filter
-            expression of X-Ray (``'service("ledger") { fault } AND duration > 1'``, see ``tracekit.xray_filter``), a
-            boolean Series or array with one entry a span (or a Series indexed by trace id), or a callable that takes
+            A condition over columns of ``spans`` (``"service_name == 'ledger' and duration_ns > 5e6"``,
+            ``"name.startswith('GET ')"``; see ``tracekit.expressions.conditions``), a filter expression of X-Ray
+            (``'service("ledger") { fault } AND duration > 1'``, see ``tracekit.xray_filter``), a boolean Series or
+            array with one entry a span (or a Series indexed by trace id), or a callable that takes
             ``spans``.
 
         Returns
         -------
         TraceSet
-            Sources and issues stay: they tell what was read.
+            Sources and issues stay: they describe what was read.
 
         Raises
         ------
         FilterError
-            The expression does not parse, or names a column that is not there.
+            The expression does not parse, names a column that is not there, or has anything else in it than a
+            condition may: it is data and never run as code.
         ValueError
             A mask of the wrong length, or of other spans than these.
         TypeError

@@ -1,6 +1,7 @@
-"""X-Ray filter expressions, evaluated here: what finds traces on the server finds them in a file of any format.
+"""The two languages of ``TraceSet.where``: conditions over columns of spans, and X-Ray filter expressions.
 
-``xray_filter`` is the door; ``TraceSet.where`` takes the same texts.  The grammar is that of the X-Ray developer guide,
+``conditions`` reads the first kind and ``operations`` answers it.  ``xray_filter`` answers the second: what finds
+traces on the server finds them in a file of any format.  Its grammar is that of the X-Ray developer guide,
 "Using filter expressions": ``syntax`` holds its words, ``tokens`` and ``parsing`` read it, ``printing`` writes it,
 ``evaluation`` answers it over columns, with the service map of each trace from ``nodes``.
 """
@@ -11,6 +12,9 @@ import ast
 import re
 
 from tracekit import schema
+from tracekit.errors import FilterError
+from tracekit.expressions.conditions import evaluate as evaluate
+from tracekit.expressions.conditions import parsed
 from tracekit.expressions.evaluation import xray_filter as xray_filter
 from tracekit.expressions.syntax import KEYWORDS
 
@@ -39,8 +43,8 @@ def is_xray(expression: str) -> bool:
     (True, False, False, True)
     """
     try:
-        used = {node.id for node in ast.walk(ast.parse(expression, mode="eval")) if isinstance(node, ast.Name)}
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        used = {node.id for node in ast.walk(parsed(expression)) if isinstance(node, ast.Name)}
+    except FilterError:
         if _MARKS.search(expression):
             return True
         used = set()

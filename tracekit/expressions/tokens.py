@@ -7,6 +7,7 @@ import re
 from typing import Any, NamedTuple
 
 from tracekit.errors import FilterError
+from tracekit.expressions.quoting import shortened
 
 _PATTERN = re.compile(
     r"""
@@ -22,6 +23,7 @@ _PATTERN = re.compile(
 _BLANK = re.compile(r"\s*")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _WINDOW = 120
+_LONGEST = 600
 
 
 class Token(NamedTuple):
@@ -135,5 +137,5 @@ def failure(expected: str, found: str, expression: str, at: int) -> FilterError:
     low = max(0, at - _WINDOW // 2)
     line = re.sub(r"\s", " ", expression[low : low + _WINDOW])
     picture = f"  {line}\n  {' ' * (at - low)}^"
-    message = f"expected {expected}, found {found} at {at} of the filter expression\n{picture}"
+    message = f"expected {shortened(expected, _LONGEST)}, found {shortened(found)} at {at} of the filter expression\n{picture}"
     return FilterError(message, expression=expression, position=at)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.kernel import walk
-from tracekit.filters import evaluate
+from tracekit.expressions.conditions import evaluate
 from tracekit.forest import blocks
 from tracekit.frames import span_column
 

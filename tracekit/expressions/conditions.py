@@ -1,0 +1,288 @@
+"""Conditions over columns of spans: data that is read, never code that is run.
+
+The text is parsed by Python's own parser, every node of the tree must be of the few kinds below, and what they ask for
+is answered by ``operations``.  There are no attributes, calls, names or subscripts beyond the listed ones::
+
+    condition  = condition and condition | condition or condition | not condition     (also & | ^ ~)
+               | value (== | != | < | <= | > | >=) value ... | column [not] in [constant, ...]
+               | column.contains(text) | .startswith(text) | .endswith(text) | .like(text with * and ?)
+               | column.isna() | column.notna() | a column of truth values
+    value      = column | number | text | True | False | value (+ | - | * | / | // | %) value
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from typing import TYPE_CHECKING
+
+from tracekit import schema
+from tracekit.errors import FilterError
+from tracekit.expressions.operations import (
+    ARITHMETIC,
+    COMPARISONS,
+    MISSING_METHODS,
+    TEXT_METHODS,
+    Value,
+    by_text,
+    calculated,
+    column,
+    compared,
+    constant,
+    joined,
+    member,
+    missing,
+)
+from tracekit.expressions.quoting import shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+_DEEPEST = 100
+_BITWISE = {"BitAnd": "And", "BitOr": "Or", "BitXor": "Xor"}
+_METHODS = ", ".join(f".{name}()" for name in (*TEXT_METHODS, "isna", "notna"))
+_ALLOWED = (
+    "columns of spans, numbers and texts, compared (== != < <= > >=, in [...]), calculated (+ - * / // %), joined "
+    f"(and, or, not), and {_METHODS} of a column"
+)
+_REGULAR = frozenset("\\.^$*+?{}[]|()")
+
+
+def evaluate(expression: str, column: Callable[[str], pd.Series]) -> pd.Series:
+    """Return the mask of a condition over columns of spans.
+
+    Parameters
+    ----------
+    expression
+        A condition: columns of ``schema.SPANS``, numbers and texts, joined as in Python.
+    column
+        Gives one column by name; only those that the expression names are asked for.
+
+    Returns
+    -------
+    pandas.Series of bool
+        One entry a span; missing where a value is.
+
+    Raises
+    ------
+    FilterError
+        The expression does not parse, names a column that is not there, is no condition, or has anything else in it
+        than a condition may: the place and what may stand there are named.
+
+    Notes
+    -----
+    Missing numbers and times match no comparison, missing texts match ``!=`` only.  A time compares with a text in ISO
+    8601, without a zone in UTC.  ``contains`` takes its text as it is, not as a regular expression; ``.str.`` before
+    ``contains``, ``startswith`` and ``endswith`` may be written as in pandas.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> evaluate("depth > 0 and not depth in [7]", lambda name: pd.Series([0, 1], name=name)).tolist()
+    [False, True]
+    >>> evaluate("name.like('GET *')", lambda name: pd.Series(["GET /a", "PUT /a"], name=name)).tolist()
+    [True, False]
+    >>> evaluate("dept > 0", lambda name: pd.Series([0, 1], name=name))
+    Traceback (most recent call last):
+    ...
+    tracekit.errors.FilterError: expected a column of spans, found 'dept' at 0 of 'dept > 0'; see tracekit.schema.SPANS
+    """
+    return _Condition(expression, column).mask()
+
+
+def parsed(expression: str) -> ast.expr:
+    """Return the tree of a condition; FilterError with the place where it does not parse, or is too deep for that."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python's about odd escapes in a text that is no program
+            return ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError) as error:  # ValueError: a NUL, or half a character
+        at = _place(expression, getattr(error, "lineno", None), getattr(error, "offset", None))
+        reason = shortened(str(getattr(error, "msg", error)))
+        message = f"expected a condition over columns of spans, found {_quoted(expression)}: {reason} at {at}"
+        raise FilterError(f"{message}; allowed are {_ALLOWED}", expression=expression, position=at) from error
+    except (RecursionError, MemoryError):
+        raise _too_deep(expression) from None
+
+
+def _place(expression: str, line: int | None, offset: int | None) -> int:
+    """Return the place that the parser of Python names, from 0; the end where it names none."""
+    if not offset or not line:
+        return len(expression)
+    begun = len(expression) - len(expression.lstrip())
+    lines = expression.strip().splitlines(keepends=True)
+    return min(begun + sum(map(len, lines[: line - 1])) + offset - 1, len(expression))
+
+
+def _too_deep(expression: str) -> FilterError:
+    """Return the error of a condition that nests too deeply."""
+    message = (
+        f"expected a condition that nests at most {_DEEPEST} levels deep, found a deeper one: {_quoted(expression)};"
+        " join conditions by 'and', 'or', or list constants: column in [...]"
+    )
+    return FilterError(message, expression=expression, position=0)
+
+
+def _quoted(expression: str) -> str:
+    """Return an expression in quotation marks, cut."""
+    return shortened(repr(expression))
+
+
+class _Condition:
+    """One expression and the columns that it is asked of."""
+
+    def __init__(self, expression: str, column_of: Callable[[str], pd.Series]) -> None:
+        self._expression = expression
+        self._column_of = column_of
+        self._columns: dict[str, Value] = {}
+        self._known = frozenset(schema.names("spans"))
+
+    def mask(self) -> pd.Series:
+        """Return the answer, one a span."""
+        tree = parsed(self._expression)
+        self._measure(tree)
+        found = self._value(tree)
+        if found.kind != "truth" or not found.is_column:
+            message = f"expected a condition over columns of spans, found {_quoted(self._expression)}, which is no"
+            message += " condition: compare a column with something, as in depth > 0"
+            raise FilterError(message, expression=self._expression, position=0)
+        mask: pd.Series = found.content
+        return mask
+
+    def _measure(self, tree: ast.expr) -> None:
+        """Refuse a tree that is too deep to be walked down."""
+        level: list[ast.AST] = [tree]
+        for _ in range(_DEEPEST):
+            level = [child for node in level for child in ast.iter_child_nodes(node)]
+            if not level:
+                return
+        raise _too_deep(self._expression)
+
+    def _refusal(self, node: ast.expr, expected: str, found: str = "") -> FilterError:
+        """Return the error of a node: its place, what is there and what may be."""
+        first = len(self._expression) - len(self._expression.lstrip())
+        lines = self._expression.strip().splitlines(keepends=True)
+        line = lines[node.lineno - 1].encode("utf-8", "replace")
+        at = first + sum(map(len, lines[: node.lineno - 1])) + len(line[: node.col_offset].decode("utf-8", "replace"))
+        found = found or shortened(repr(self._expression[at : at + 60]), 60)
+        message = f"expected {expected}, found {found} at {at} of {_quoted(self._expression)}"
+        return FilterError(message, expression=self._expression, position=at)
+
+    def _value(self, node: ast.expr) -> Value:
+        """Return what a node of the tree stands for."""
+        match node:
+            case ast.Name():
+                return self._column(node)
+            case ast.Constant(value=bool() | int() | float() | str()):
+                return constant(node.value)
+            case ast.BoolOp():
+                return self._joined(type(node.op).__name__, node.values)
+            case ast.UnaryOp(op=ast.Not() | ast.Invert()):
+                return self._joined("Not", [node.operand])
+            case ast.UnaryOp():
+                return self._calculated(
+                    node, "Mult", constant(-1 if isinstance(node.op, ast.USub) else 1), node.operand
+                )
+            case ast.BinOp() if type(node.op).__name__ in _BITWISE:
+                return self._joined(_BITWISE[type(node.op).__name__], [node.left, node.right])
+            case ast.BinOp() if type(node.op).__name__ in ARITHMETIC:
+                return self._calculated(node, type(node.op).__name__, self._value(node.left), node.right)
+            case ast.Compare():
+                return self._compared(node)
+            case ast.Call(func=ast.Attribute()):
+                return self._called(node, node.func)
+        raise self._refusal(node, _ALLOWED)
+
+    def _column(self, node: ast.Name) -> Value:
+        """Return a column of spans."""
+        if node.id not in self._known:
+            expected = "a column of spans"
+            error = self._refusal(node, expected, repr(shortened(node.id, 60)))
+            raise FilterError(
+                f"{error}; see tracekit.schema.SPANS", expression=self._expression, position=error.position
+            )
+        if node.id not in self._columns:
+            self._columns[node.id] = column(self._column_of(node.id))
+        return self._columns[node.id]
+
+    def _joined(self, name: str, sides: list[ast.expr]) -> Value:
+        """Return conditions joined."""
+        values = [self._value(side) for side in sides]
+        for side, value in zip(sides, values, strict=True):
+            if value.kind != "truth":
+                word = "not" if name == "Not" else f"each side of {name.lower()!r}"
+                raise self._refusal(side, f"a condition for {word} (comparisons beside & | ~ need parentheses)")
+        found = joined(name, values)
+        assert found is not None, "every side is a condition"
+        return found
+
+    def _calculated(self, node: ast.expr, name: str, left: Value, right: ast.expr) -> Value:
+        """Return the result of arithmetic."""
+        try:
+            found = calculated(name, left, self._value(right))
+        except ArithmeticError as error:
+            raise self._refusal(node, "numbers that can be calculated", str(error)) from None
+        if found is None:
+            raise self._refusal(node, "numbers on both sides of + - * / // %")
+        return found
+
+    def _compared(self, node: ast.Compare) -> Value:
+        """Return a comparison, or several in a chain."""
+        links = []
+        left = node.left
+        for sign, right in zip(node.ops, node.comparators, strict=True):
+            name = type(sign).__name__
+            found = self._listed(left, name, right) if name in {"In", "NotIn"} else self._pair(node, left, name, right)
+            links.append(found)
+            left = right
+        chain = joined("And", links)
+        assert chain is not None, "every link is a condition"
+        return chain
+
+    def _pair(self, node: ast.Compare, left: ast.expr, name: str, right: ast.expr) -> Value:
+        """Return one comparison."""
+        if name not in COMPARISONS:
+            raise self._refusal(node, "one of == != < <= > >= in")
+        sides = self._value(left), self._value(right)
+        try:
+            found = compared(name, *sides)
+        except (ValueError, OverflowError) as error:
+            raise self._refusal(right, "a time such as '2024-05-14T14:00:00Z'", shortened(str(error))) from None
+        if found is None:
+            told = " and ".join(f"a {side.kind}" for side in sides)
+            expected = (
+                "a condition over columns of spans that compares values of one kind (texts and truths by == and !=)"
+            )
+            raise self._refusal(node, expected, told)
+        return found
+
+    def _listed(self, left: ast.expr, name: str, right: ast.expr) -> Value:
+        """Return whether a column has one of some constants."""
+        if not isinstance(right, ast.List | ast.Tuple | ast.Set):
+            raise self._refusal(right, "a list of constants after 'in' (for a part of a text: column.contains('part'))")
+        found = member(self._value(left), [self._value(one) for one in right.elts])
+        if found is None:
+            raise self._refusal(left, "a column of texts or numbers before 'in', and constants of that kind after it")
+        return found if name == "In" else Value("truth", ~found.content)
+
+    def _called(self, node: ast.Call, method: ast.Attribute) -> Value:
+        """Return the answer of one of the named methods of a column."""
+        name, owner = method.attr, method.value
+        is_pandas = isinstance(owner, ast.Attribute) and owner.attr == "str" and name in set(TEXT_METHODS) - {"like"}
+        owner = owner.value if isinstance(owner, ast.Attribute) and is_pandas else owner
+        if not isinstance(owner, ast.Name) or name not in {*TEXT_METHODS, *MISSING_METHODS} or node.keywords:
+            raise self._refusal(node, _ALLOWED)
+        content = self._column(owner)
+        if name in MISSING_METHODS and not node.args:
+            return missing(name, content.content)
+        asked = node.args[0].value if len(node.args) == 1 and isinstance(node.args[0], ast.Constant) else None
+        if name in MISSING_METHODS or content.kind != "text" or not isinstance(asked, str):
+            raise self._refusal(node, f"a column of texts and one text for .{name}()")
+        if is_pandas and name == "contains" and _REGULAR & set(asked):
+            expected = (
+                "a text without signs of regular expressions in .str.contains(); .contains() takes them as they are"
+            )
+            raise self._refusal(node.args[0], f"{expected}, .like() has * and ?")
+        return by_text(name, content.content, asked)
