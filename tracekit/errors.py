@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+MISSHAPEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What converting one record raises where a value in it has another shape than its format says."""
+
+
 class TracekitError(Exception):
     """The root of the tree: catch this to catch everything tracekit raises on purpose.
 

@@ -97,7 +97,7 @@ def test_every_branch_has_its_one_headline(name):
     assert "{" not in finding.headline + finding.remedy
     assert finding.remedy or diagnosis == "OK"
     ast.parse(finding.code)
-    assert finding.code == f"""audit.evidence.query("service == '{service}'")"""
+    assert finding.code == f"audit.evidence.loc[lambda rows: rows['service'] == {service!r}]"
 
 
 def test_a_service_that_only_its_callers_saw_is_silent():
@@ -510,11 +510,20 @@ def test_what_sdks_report_about_a_rule_is_evidence():
 def test_the_call_that_gives_a_finding_again_is_the_one_that_was_made(tmp_path):
     audit = tk.audit_coverage(from_folder="audit-shop", incident=20)
     code = audit.findings[0].code
-    assert code.startswith("tk.audit_coverage(from_folder='audit-shop', incident=(20, 1)).evidence.query(")
+    assert code.startswith("tk.audit_coverage(from_folder='audit-shop', incident=(20, 1)).evidence.loc[")
     saved = tk.audit_coverage(from_folder="audit-shop", save=tmp_path / "a")
     again = eval(saved.findings[0].code, {"tk": tk})
     assert len(again)
     assert set(again["service"]) == {saved.findings[0].headline.split(":")[0]}
+
+
+@pytest.mark.parametrize("name", ["web") ; __import__('os').system('id') #", "a'b", 'a"b', "@x", "a\\", "{0}", "a\nb"])
+def test_no_name_of_a_service_leaves_the_text_that_it_is_in_the_code_of_a_finding(name):
+    audit = conclude(answers_of(World((App(name, "lambda", mode="PassThrough", recorded=False),))), code="audit")
+    (code,) = {one.code for one in audit.findings if one.check == "coverage.D1b"}
+    rows = eval(code, {"audit": audit, "__builtins__": {}})
+    assert set(rows["service"]) == {name}
+    assert len(rows)
 
 
 # -------------------------------------------------------------------- counts of CloudWatch

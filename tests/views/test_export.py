@@ -90,6 +90,20 @@ def test_no_cell_is_a_formula(tmp_path):
     assert rows[1][1] == "-1.5"  # a number stays a number
 
 
+@pytest.mark.parametrize("names", [["service", "n"], ["service", None], [None, None]])
+def test_all_levels_of_an_index_are_columns(tmp_path, names):
+    index = pd.MultiIndex.from_tuples([("cart", 1), ("=ledger", 2)], names=names)
+    lines = tk.export(pd.DataFrame({"count": [5, 6]}, index=index), tmp_path / "x.csv").read_text().splitlines()
+    assert lines[1:] == ["cart,1,5", "'=ledger,2,6"]
+    assert lines[0].split(",")[2] == "count"
+    assert lines[0].startswith(names[0] or "level_0")
+
+
+def test_an_index_named_as_a_column_is_one_more(tmp_path):
+    frame = pd.DataFrame({"n": [5]}, index=pd.Index([1], name="n"))
+    assert tk.export(frame, tmp_path / "x.csv").read_text() == "n,n\n1,5\n"
+
+
 def test_columns_of_one_name_stay_two(tmp_path):
     frame = pd.DataFrame([[1, "=2"]], columns=["a", "a"])
     assert tk.export(frame, tmp_path / "x.csv").read_text(encoding="utf-8") == "a,a\n1,'=2\n"

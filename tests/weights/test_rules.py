@@ -134,6 +134,23 @@ def test_jaegers_strategies_and_a_plain_rate():
     assert sampling_rules(1).base_rate == 1.0
 
 
+@pytest.mark.parametrize("content", ['"{other}"', "null", "true", "5", "[" * 100_000])
+def test_the_text_in_a_file_of_rules_is_never_a_path(tmp_path, content):
+    other, file = tmp_path / "other.json", tmp_path / "rules.json"
+    other.write_text("0.5", encoding="utf-8")
+    file.write_text(content.replace("{other}", other.as_posix()), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"expected (an X-Ray rule list|JSON in rules\.json|the rate between 0 and 1)"):
+        sampling_rules(file)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"expected a file of sampling rules, found none at .*nowhere\.json: No such"):
+        sampling_rules(tmp_path / "nowhere.json")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"expected JSON or YAML in bytes\.json, found bytes that are no text"):
+        sampling_rules(tmp_path / "bytes.json")
+
+
 def test_files_are_read_by_their_ending(tmp_path):
     (tmp_path / "rules.json").write_text(json.dumps(CENTRAL), encoding="utf-8")
     assert sampling_rules(tmp_path / "rules.json").head == sampling_rules(CENTRAL).head

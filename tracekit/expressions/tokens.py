@@ -137,5 +137,6 @@ def failure(expected: str, found: str, expression: str, at: int) -> FilterError:
     low = max(0, at - _WINDOW // 2)
     line = re.sub(r"\s", " ", expression[low : low + _WINDOW])
     picture = f"  {line}\n  {' ' * (at - low)}^"
-    message = f"expected {shortened(expected, _LONGEST)}, found {shortened(found)} at {at} of the filter expression\n{picture}"
+    told = f"expected {shortened(expected, _LONGEST)}, found {shortened(found)}"
+    message = f"{told} at {at} of the filter expression\n{picture}"
     return FilterError(message, expression=expression, position=at)

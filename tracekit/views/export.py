@@ -89,7 +89,8 @@ def _csv(thing: Any) -> str:
         frames = [name for name, value in getattr(thing, "__dict__", {}).items() if isinstance(value, pd.DataFrame)]
         hint = f"; give one of its frames: {', '.join(frames)}" if frames else ""
         raise TypeError(f"expected a DataFrame, or an answer with a table, found {type(thing).__name__}{hint}")
-    named = frame.reset_index() if frame.index.name is not None else frame
+    is_named = any(name is not None for name in frame.index.names)
+    named = frame.reset_index(allow_duplicates=True) if is_named or frame.index.nlevels > 1 else frame
     inert = named.copy()
     for k in range(len(named.columns)):
         inert.isetitem(k, _inert(named.iloc[:, k]).array)

@@ -22,11 +22,16 @@ LABEL_LIMIT: Final = 300
 VALUE_LIMIT: Final = 32_768
 
 # what could flip, hide or break text: C0 and C1 controls, line separators, bidi embeddings, overrides and isolates,
-# lone surrogates (no encoder takes them), and the two code points that XML forbids
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-_UNSAFE_BLOCK: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+# lone surrogates (no encoder takes them), the two code points that XML forbids, and characters without a width, with
+# which two different names look alike; joiners stay between letters of scripts that need them
+_FLIPPING: Final = "\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff"
+_WIDTHLESS: Final = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0"
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
+_JOINER: Final = r"[\u200c\u200d](?![^\x00-\u036f\u2000-\u200f])|(?<![^\x00-\u036f\u2000-\u200f])[\u200c\u200d]"
+_UNSAFE: Final = re.compile(f"[\x00-\x1f{_FLIPPING}{_WIDTHLESS}]|{_JOINER}")
+_UNSAFE_BLOCK: Final = re.compile(f"[\x00-\x08\x0b-\x1f{_FLIPPING}{_WIDTHLESS}]|{_JOINER}")
 _UNITS: Final = ((1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s"))
 _BYTE_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 

@@ -53,8 +53,11 @@ def sampling_rules(source: Any) -> Rules:
     """
     if isinstance(source, Rules):
         return source
-    if isinstance(source, (str, Path)):
-        return sampling_rules(_read(Path(source)))
+    return _of_content(_read(Path(source)) if isinstance(source, (str, Path)) else source)
+
+
+def _of_content(source: Any) -> Rules:
+    """Return the rules of a content, which is never a path: a text in a file names nothing to be opened."""
     if isinstance(source, (int, float)) and not isinstance(source, bool):
         return Rules((HeadRule("fixed rate", _share(source, "the rate", "the rules")),))
     if isinstance(source, (list, tuple)):
@@ -69,7 +72,12 @@ def sampling_rules(source: Any) -> Rules:
 
 def _read(path: Path) -> Any:
     """Return the content of a file of rules."""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"expected a file of sampling rules, found none at {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"expected JSON or YAML in {path.name}, found bytes that are no text: {error}") from error
     if path.suffix.lower() in {".yaml", ".yml"}:
         try:
             yaml = importlib.import_module("yaml")
@@ -78,11 +86,11 @@ def _read(path: Path) -> Any:
             raise ValueError(message) from error
         try:
             return yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ValueError(f"expected YAML in {path.name}, found text that is none: {error}") from error
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"expected JSON in {path.name}, found text that is none: {error}") from error
 
 

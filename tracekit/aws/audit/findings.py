@@ -146,7 +146,7 @@ def finding(
         tuple(exemplars),
         tuple(assumptions),
         words.remedy.format(**values),
-        f'{code}.evidence.query("service == {name!r}")',
+        f"{code}.evidence.loc[lambda rows: rows['service'] == {name!r}]",
     )
 
 

@@ -186,7 +186,7 @@ def _content(path: Path) -> Any:
     except OSError as error:
         message = f"expected a file of sampling rules, found none at {path}: {error.strerror}"
         raise ValueError(message) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"expected JSON in {path}, found text that is none: {error}") from error
 
 
