@@ -517,7 +517,7 @@ def test_the_call_that_gives_a_finding_again_is_the_one_that_was_made(tmp_path):
     assert set(again["service"]) == {saved.findings[0].headline.split(":")[0]}
 
 
-@pytest.mark.parametrize("name", ["web") ; __import__('os').system('id') #", "a'b", 'a"b', "@x", "a\\", "{0}", "a\nb"])
+@pytest.mark.parametrize("name", ['web") ; __import__("os").system("id") #', "a'b", 'a"b', "@x", "a\\", "{0}", "a\nb"])
 def test_no_name_of_a_service_leaves_the_text_that_it_is_in_the_code_of_a_finding(name):
     audit = conclude(answers_of(World((App(name, "lambda", mode="PassThrough", recorded=False),))), code="audit")
     (code,) = {one.code for one in audit.findings if one.check == "coverage.D1b"}
