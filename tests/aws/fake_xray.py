@@ -228,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         """Be quiet."""
 
-    def do_POST(self):  # noqa: C901 - a list of faults
+    def do_POST(self):  # noqa: C901, PLR0912 - a list of faults
         server = self.server
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
         target = self.headers.get("X-Amz-Target", "")
@@ -241,7 +241,9 @@ class _Handler(BaseHTTPRequestHandler):
             server.requests.append((operation, body))
             server.headers.append(dict(self.headers))
             fault = server.faults(operation, body)
-            if fault in (None, "loop", "unprocessed"):
+            if fault == "endless":
+                body = {name: value for name, value in body.items() if name != "NextToken"}
+            if fault in (None, "loop", "unprocessed", "endless"):
                 status, answer = server.answer(operation, body)
         if fault == "throttle":
             return self.reply(429, {"__type": "ThrottledException", "message": "Rate exceeded"})
@@ -254,6 +256,10 @@ class _Handler(BaseHTTPRequestHandler):
             )
         if fault == "html":
             return self.send(200, HTML)
+        if fault == "deep":
+            return self.send(200, b'{"Traces":[],"TraceSummaries":[],"more":' + b"[" * 2_000_000)
+        if fault == "deep error":
+            return self.send(400, b'{"message":' + b"[" * 2_000_000)
         if fault == "odd":
             return self.send(200, b'{"Traces":[7],"TraceSummaries":[7],"RetrievalStatus":"COMPLETE"}')
         if fault == "half":
@@ -268,6 +274,8 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if fault == "loop" and status == 200 and operation in FIRST_TOKENS:
             answer["NextToken"] = body.get("NextToken", FIRST_TOKENS[operation])
+        if fault == "endless" and status == 200:
+            answer["NextToken"] = f"n{server.calls[operation]}"
         if fault == "unprocessed" and answer.get("Traces"):
             late = answer["Traces"].pop(0)
             server.answered[late["Id"]] -= 1

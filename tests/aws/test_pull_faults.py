@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from fake_xray import BEGUN, Schedule, Trace, trace_id
 import tracekit as tk
 from tracekit.aws.client import Caller
 from tracekit.aws.pull import folder as folder_module
+from tracekit.aws.pull import paging
 from tracekit.aws.pull.folder import PullFolder, read_lines
 from tracekit.aws.pull.pull import pull_xray
 
@@ -80,7 +82,7 @@ def test_a_fault_that_passes_is_waited_for(serve, tmp_path, fault):
         ("reset", r"found a connection that failed \(.*at each of 4 attempts \(request id unknown\)"),
         (
             "loop",
-            "expected a new page of summaries, found the NextToken of an earlier one .* in the window from 2025-10-09",
+            "expected a new page of summaries in the window from 2025-10-09.*, found the NextToken of an earlier one",
         ),
         (
             "expired",
@@ -113,6 +115,31 @@ def test_a_token_that_loops_is_a_failure_of_its_batch_only(serve, tmp_path):
     server = serve([Trace(number) for number in range(1, 11)], faults=faults, page=2)
     pull = pulled(tmp_path / "other", list(server.traces))
     assert pull.counts == {"returned": 10}, "what came is settled, the rest is asked for again"
+
+
+@pytest.mark.parametrize("operation", ["GetTraceSummaries", "BatchGetTraces", "ListRetrievedTraces"])
+def test_pages_that_never_end_are_given_up(serve, tmp_path, monkeypatch, operation):
+    monkeypatch.setattr(paging, "MOST_IDLE", 20)
+    server = serve([Trace(1, indexed=operation != "ListRetrievedTraces")], faults=always("endless", operation))
+    server.destination = {"Destination": "CloudWatchLogs", "Status": "ACTIVE"}
+    message = "expected a page with new .*, found 20 in a row without one, and no end"
+    if operation == "GetTraceSummaries":
+        with pytest.raises(tk.PullError, match=message):
+            pulled(tmp_path / "pulled", **TIME)
+    else:
+        pull = pulled(tmp_path / "pulled", [trace_id(1)])
+        (outcome,) = pull.accounts.to_dict("records")
+        assert re.search(message, outcome["reason"]) or outcome["outcome"] == "returned", "what came is settled"
+    assert server.calls[operation] < 200
+
+
+@pytest.mark.parametrize("operation", ["GetTraceSummaries", "BatchGetTraces"])
+@pytest.mark.parametrize("fault", ["deep", "deep error"])
+def test_an_answer_that_nests_deeply_is_no_answer(serve, tmp_path, operation, fault):
+    serve([Trace(1)], faults=always(fault, operation))
+    asked = TIME if operation == "GetTraceSummaries" else {"trace_ids": [trace_id(1)]}
+    with pytest.raises(tk.PullError, match=r"(?i)found a body that is no answer \(.*recursion.* at each of 4 attempts"):
+        pulled(tmp_path / "pulled", **asked)
 
 
 def test_a_login_page_on_the_way_to_a_retrieval_is_waited_for_too(serve, tmp_path):
@@ -318,6 +345,52 @@ def test_what_the_journal_does_not_know_is_cut_off_and_what_the_files_lost_is_fo
         file.unlink()
     with PullFolder(tmp_path / "a") as folder:
         assert list(folder.entries()) == []
+
+
+ODD_ENTRIES = [
+    {"file": "../../../victim", "end": 0},
+    {"file": "traces-000001.jsonl.zst", "end": "5"},
+    {"file": "traces-000001.jsonl.zst", "end": -5},
+    {"file": ["traces-000001.jsonl.zst"], "end": 5},
+    {"file": "traces-000009.jsonl.zst"},
+    {"ids": ["a"]},
+    {"ids": {"a": 5}},
+    {"halved": "ab"},
+    {"halved": [1]},
+    {"window": [0, 1], "found": ["x"], "scanned": 1},
+    {"window": {"a": 1}, "found": [], "scanned": 1, "next": ""},
+    {"window": [0, 1], "found": 5, "scanned": 1, "next": ""},
+    {"window": [0, 1], "found": [[]], "scanned": 1, "next": ""},
+    [],
+    None,
+    "x",
+]
+
+
+def test_odd_entries_of_a_journal_are_forgotten_and_touch_no_other_file(tmp_path):
+    with PullFolder(tmp_path / "a" / "b") as folder:
+        folder.append("traces", [b'{"Traces":[1]}'], {"ids": {"a": "returned"}})
+    victim = tmp_path / "victim"
+    victim.write_text("keep me", encoding="utf-8")
+    journal = tmp_path / "a" / "b" / ".pull" / "journal.jsonl"
+    whole = journal.read_bytes()
+    odd = [json.dumps(entry).encode() for entry in ODD_ENTRIES] + [b"\xff", b"[" * 100_000, b"9" * 5000]
+    journal.write_bytes(b"\n".join(odd) + b"\n" + whole)
+    with PullFolder(tmp_path / "a" / "b") as folder:
+        assert [entry["ids"] for entry in folder.entries()] == [{"a": "returned"}]
+    assert victim.read_text(encoding="utf-8") == "keep me"
+    assert journal.read_bytes() == whole
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "5", '{"region": 5}', '{"window": [1]}', "[" * 100_000])
+def test_a_plan_that_is_damaged_is_named(serve, tmp_path, content):
+    serve([Trace(1)])
+    (tmp_path / "a" / ".pull").mkdir(parents=True)
+    (tmp_path / "a" / ".pull" / "plan.json").write_text(content, encoding="utf-8")
+    with pytest.raises(
+        tk.PullError, match=r"expected what was asked for in .*plan\.json, found .*choose another folder"
+    ):
+        pulled(tmp_path / "a")
 
 
 def test_opening_again_holds_one_entry_at_a_time(tmp_path):

@@ -188,7 +188,7 @@ class Caller:
             if body is not None:
                 try:
                     return decode(body)
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                     reason = f"a body that is no answer ({error}): {body[:60]!r} (is there a proxy in between?)"
             self.counts["retries"] += 1
             if is_throttled:
@@ -219,6 +219,8 @@ class Caller:
             refused = error.response, None if is_own else error
         except (exceptions.HTTPClientError, exceptions.ConnectionError, OSError) as error:
             return None, f"{_BROKEN} ({type(error).__name__}: {error})", "", False
+        except RecursionError as error:  # botocore reads errors by a parser of its own
+            return None, f"a body that is no answer ({error}; is there a proxy in between?)", "", False
         except exceptions.BotoCoreError as error:  # a parameter that is none: asking again does not help
             refused = {}, error
         else:

@@ -91,7 +91,7 @@ class Reader:
             if code in FORBIDDEN:
                 return Answer(operation, asked, {}, as_of, DENIED)
             return Answer(operation, asked, {}, as_of, self._clean(str(error)))
-        except (BotoCoreError, ResponseParserError, OSError, _LoopError) as error:
+        except (BotoCoreError, ResponseParserError, OSError, RecursionError, _LoopError) as error:
             if is_of_credentials(error):
                 message = f"expected credentials for {operation}, {self._access.explained(error)}"
                 raise PullError(message, operation=operation) from None

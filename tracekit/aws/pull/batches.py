@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tracekit.aws.client import Caller, RefusedError, UnansweredError
+from tracekit.aws.pull.paging import Pages
 from tracekit.aws.pull.summaries import one_line
 from tracekit.aws.pull.workers import run
 from tracekit.errors import PullError
@@ -182,15 +183,11 @@ def _batch(caller: Caller, folder: PullFolder, batch: tuple[str, ...], absent: s
 
 def _pages(caller: Caller, batch: tuple[str, ...]) -> Iterator[_Page]:
     """Yield the pages of the answer to one batch."""
-    token, seen = "", {""}
+    token, pages = "", Pages("BatchGetTraces", "traces")
     while True:
         more = {"NextToken": token} if token else {}
         page = caller.call("xray", "batch_get_traces", _Page, TraceIds=list(batch), **more)
         yield page
-        token = page.next_token or ""
+        token = pages.after(page.next_token, (head.id for head in page.heads))
         if not token:
             return
-        if token in seen:
-            message = f"expected a new page of traces, found the NextToken of an earlier one ({token[:40]!r})"
-            raise UnansweredError(message, operation="BatchGetTraces")
-        seen.add(token)

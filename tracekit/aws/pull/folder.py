@@ -16,11 +16,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import msgspec
+from msgspec import Meta, Struct
 
 from tracekit.errors import PullError
+from tracekit.expressions.quoting import shortened
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -34,6 +39,20 @@ if TYPE_CHECKING:
 
 _LARGEST = 8 << 20  # some 100 MB of JSON: a large pull has files for several processes to read
 _FORMAT = 1
+_ANSWERS = re.compile(r"(?:traces|summaries)-\d{6,}\.jsonl\.zst")
+
+
+class _Plan(Struct):
+    """What a plan must hold."""
+
+    region: str
+    time_range: str
+    sampling: bool | float
+    source: str
+    window: tuple[float, float] | None
+    service: str | None
+    group: str | None
+    filter: str | None
 
 
 class PullFolder:
@@ -115,7 +134,7 @@ class PullFolder:
             Both are known and differ.
         """
         file = self._hidden / "plan.json"
-        begun: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        begun = self._begun(file) if file.exists() else {}
         for name, value in asked.items():
             if begun and value is not None and begun.get(name) != value:
                 message = (
@@ -131,6 +150,16 @@ class PullFolder:
                 whole.replace(file)
             except OSError as error:
                 raise self._refused(error) from None
+        return begun
+
+    def _begun(self, file: Path) -> dict[str, Any]:
+        """Return what was asked for when the pull was begun."""
+        try:
+            begun: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            msgspec.convert(begun, _Plan)
+        except (ValueError, RecursionError) as error:
+            message = f"expected what was asked for in {file}, found {shortened(str(error))}; choose another folder"
+            raise PullError(message) from error
         return begun
 
     # ---------------------------------------------------------------- writing
@@ -263,13 +292,13 @@ class PullFolder:
         with self._journal_path.open("rb") as lines, whole.open("wb") as kept:
             for line in lines:
                 entry = _parsed(line)
-                name = entry.get("file") if entry else None
+                name = entry.file if entry else None
                 if name is not None and name not in sizes:
                     sizes[name] = max((place.stat().st_size for place in self._both(name) if place.exists()), default=0)
-                if entry is not None and (name is None or entry["end"] <= sizes[name]):
+                if entry is not None and (name is None or (entry.end or 0) <= sizes[name]):
                     kept.write(line)
                     if name is not None:
-                        known[name] = max(known.get(name, 0), entry["end"])
+                        known[name] = max(known.get(name, 0), entry.end or 0)
             is_damaged = kept.tell() < lines.tell()
             kept.flush()
             os.fsync(kept.fileno())
@@ -295,15 +324,38 @@ def _write(file: FileIO, content: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+class _Entry(Struct, kw_only=True):
+    """What an entry of the journal may hold, and nothing else is believed: it names files that are cut."""
+
+    file: str | None = None
+    end: Annotated[int, Meta(ge=0)] | None = None
+    ids: dict[str, str] = {}
+    halved: tuple[int, int] | None = None
+    window: tuple[int, int] | None = None
+    found: list[str] | None = None
+    scanned: int | None = None
+    next: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what belongs together is there, and the file is one of a pull."""
+        page = (self.window, self.found, self.scanned, self.next)
+        is_named = self.file is not None and _ANSWERS.fullmatch(self.file) is not None
+        return (is_named if self.end is not None else self.file is None) and len({part is None for part in page}) == 1
+
+
+_decoded = msgspec.json.Decoder(_Entry).decode
+
+
+def _parsed(line: bytes) -> _Entry | None:
     """Return a line of the journal, None for one that is damaged or has no end."""
     if not line.endswith(b"\n"):
         return None
     try:
-        entry = json.loads(line)
-    except ValueError:
+        entry = _decoded(line)
+    except (ValueError, RecursionError):
         return None
-    return entry if isinstance(entry, dict) and ("file" in entry) == ("end" in entry) else None
+    return entry if entry.is_whole else None
 
 
 def read_lines(file: Path) -> Iterator[bytes]:

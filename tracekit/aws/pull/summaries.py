@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from tracekit.aws.client import Caller, RefusedError, UnansweredError
+from tracekit.aws.pull.paging import Pages
 from tracekit.aws.pull.windows import Window, split
 from tracekit.aws.pull.workers import run
 
@@ -159,7 +160,8 @@ def _pages(
 ) -> list[dict[str, Any]]:
     """Read the pages of a window to the last one."""
     entries: list[dict[str, Any]] = []
-    seen = {token}
+    where = f"summaries in the window from {window.start_time} to {window.end_time}"
+    pages = Pages("GetTraceSummaries", where, token)
     while True:
         more = {"NextToken": token} if token else {}
         page = caller.call(
@@ -172,14 +174,7 @@ def _pages(
             **more,
         )
         ids = [head.id for head in page.heads]
-        token = page.next_token or ""
-        if token in seen and token:
-            message = (
-                f"expected a new page of summaries, found the NextToken of an earlier one ({token[:40]!r})"
-                f" in the window from {window.start_time} to {window.end_time}; pull into the same folder again"
-            )
-            raise UnansweredError(message, operation="GetTraceSummaries")
-        seen.add(token)
+        token = pages.after(page.next_token, ids)
         entry = {"window": window, "found": ids, "next": token, "scanned": page.scanned or len(ids)}
         folder.append("summaries", [b'{"TraceSummaries":%b}' % one_line(page.summaries)], entry)
         entries.append(entry)

@@ -1,0 +1,69 @@
+"""Following pages to the last one, and no further: the only place where an answer may say that there is more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracekit.aws.client import UnansweredError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST_IDLE = 1_000
+"""Pages in a row without a new trace: X-Ray gives empty pages while it looks, but never so many."""
+
+
+class Pages:
+    """The pages of one question.
+
+    Parameters
+    ----------
+    operation
+        The API operation.
+    what
+        What the pages hold, and where, for errors.
+    first
+        The token of the first page.
+
+    Examples
+    --------
+    >>> pages = Pages("BatchGetTraces", "traces")
+    >>> pages.after("t2", ["1-a"]), pages.after(None, [])
+    ('t2', '')
+    """
+
+    def __init__(self, operation: str, what: str, first: str = "") -> None:
+        self._operation = operation
+        self._what = what
+        self._tokens = {"", first}
+        self._found: set[str] = set()
+        self._idle = 0
+
+    def after(self, token: str | None, found: Iterable[str]) -> str:
+        """Return the token of the next page, empty after the last one.
+
+        Parameters
+        ----------
+        token
+            As the page gives it.
+        found
+            The ids of the traces on the page.
+
+        Raises
+        ------
+        UnansweredError
+            A token of an earlier page, or too many pages in a row without a trace that no earlier page held.
+        """
+        if not token:
+            return ""
+        if token in self._tokens:
+            problem = f"found the NextToken of an earlier one ({token[:40]!r})"
+            raise UnansweredError(f"expected a new page of {self._what}, {problem}", operation=self._operation)
+        self._tokens.add(token)
+        before = len(self._found)
+        self._found.update(found)
+        self._idle = 0 if len(self._found) > before else self._idle + 1
+        if self._idle >= MOST_IDLE:
+            problem = f"found {self._idle:,} in a row without one, and no end; pull again later, or narrow the time"
+            raise UnansweredError(f"expected a page with new {self._what}, {problem}", operation=self._operation)
+        return token
