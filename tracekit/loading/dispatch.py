@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.building.ledger import Position
-from tracekit.loading.exact import exact_number
+from tracekit.loading.numbers import exact_number
 from tracekit.loading.records import parse, strip_prefix
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WHOLE_VALUE = 1 << 30  # members that only mean something as a whole: a Jaeger trace's processes, say
 SPANS_AT_ONCE = 4096
+MOST_WRAPPERS = 4  # more of them are read as one value, whose depth is bounded
 
 
 class Documents:
@@ -89,8 +90,8 @@ class Documents:
         else:
             self._value({})
 
-    def _object(self) -> None:
-        """Walk an object: lists of independent items one by one, the rest as a whole."""
+    def _object(self, wrappers: int = 0) -> None:
+        """Walk an object inside so many wrappers: lists of independent items one by one, the rest as a whole."""
         rest: dict[str, Any] = {}
         streamed = ""
         offset = self._pull.offset
@@ -103,9 +104,9 @@ class Documents:
                     self._builder.ledger.dialect(key)
                 streamed = key
                 self._each(self._group)
-            elif key in otlp.WRAPPERS and opening == "{" and takes_otlp:
+            elif key in otlp.WRAPPERS and opening == "{" and takes_otlp and wrappers < MOST_WRAPPERS:
                 self._builder.ledger.dialect(f"wrapped_in_{key}")
-                self._object()
+                self._object(wrappers + 1)
                 streamed = key
             elif key in self._dispatcher.streams and opening == "[":
                 streamed = key

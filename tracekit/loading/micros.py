@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading.numbers import whole
+
 if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Position
@@ -14,7 +16,6 @@ RESOLUTION_NS = 1000
 NO_DATE = 946_684_800  # a number below is a date of this century in no unit
 
 _NS_PER_US = 1000
-_LONGEST = 18  # digits; 64 bits of nanoseconds need fewer
 _FAR = 2**63
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -47,13 +48,12 @@ def nanoseconds(value: Any, field: str, at: Position, builder: Builder) -> int |
     """
     if value is None:
         return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value * _NS_PER_US
+    number = whole(value)
+    if number is not None and (isinstance(value, int) or -_FAR < number < _FAR):
+        return number * _NS_PER_US
     if isinstance(value, (float, Decimal)) and -_FAR < value < _FAR:
-        whole = int(value)
-        return whole * _NS_PER_US + round((float(value) - whole) * _NS_PER_US)
-    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdecimal() and len(value) <= _LONGEST:
-        return int(value) * _NS_PER_US
+        before = int(value)
+        return before * _NS_PER_US + round((float(value) - before) * _NS_PER_US)
     date = _date(value)
     if date is None:
         message = f"expected microseconds in {field}, found {value!r:.80}; taken as missing"

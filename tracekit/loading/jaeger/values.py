@@ -6,12 +6,13 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading.numbers import real, whole
+
 if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Position
 
 _TRUTHS = {"true": True, "false": False}
-_DOUBLES = {"nan": float("nan"), "inf": float("inf"), "+inf": float("inf"), "-inf": float("-inf")}
 
 
 def tag_pairs(tags: Any, at: Position, builder: Builder, *, field: str, is_hex: bool = False) -> list[tuple[str, Any]]:
@@ -51,7 +52,7 @@ def tag_pairs(tags: Any, at: Position, builder: Builder, *, field: str, is_hex: 
         value, kind = tag.get("value"), str(tag.get("type") or "").lower()
         try:
             pairs.append((tag["key"], _typed(value, kind, is_hex=is_hex)))
-        except (ValueError, TypeError, KeyError, OverflowError, binascii.Error):
+        except (ValueError, KeyError, binascii.Error):
             _bad(builder, at, field, f"tag {tag['key']!r:.60}: expected a {kind}, found {value!r:.60}; kept as it is")
             pairs.append((tag["key"], value))
     return pairs
@@ -62,9 +63,9 @@ def _typed(value: Any, kind: str, *, is_hex: bool) -> Any:
     if kind == "bool" and not isinstance(value, bool):
         return _TRUTHS[str(value).lower()]
     if kind in {"int64", "int"} and (isinstance(value, bool) or not isinstance(value, int)):
-        return _whole(value)
+        return _integer(value)
     if kind in {"float64", "double", "float"} and not isinstance(value, float):
-        return _DOUBLES[value.lower()] if str(value).lower() in _DOUBLES else float(value)
+        return real(value)
     if kind == "binary" and isinstance(value, str):
         return bytes.fromhex(value) if is_hex else base64.b64decode(value, validate=True)
     if kind == "string" and value is not None and not isinstance(value, str):
@@ -72,13 +73,12 @@ def _typed(value: Any, kind: str, *, is_hex: bool) -> Any:
     return value
 
 
-def _whole(value: Any) -> int:
+def _integer(value: Any) -> int:
     """Return an integer given as digits or as a number without fraction."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if not isinstance(value, str):
-        raise TypeError
-    return int(value)
+    number = whole(value)
+    if number is None:
+        raise ValueError
+    return number
 
 
 def _bad(builder: Builder, at: Position, field: str, message: str) -> None:

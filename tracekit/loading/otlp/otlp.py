@@ -8,13 +8,13 @@ snake_case, Go structs, numbers for times, the legacy ``instrumentationLibrarySp
 
 from __future__ import annotations
 
-from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.building.builder import Event, Link
 from tracekit.loading.ids import Id, parse_span_id, parse_trace_id
 from tracekit.loading.loader import Loader
+from tracekit.loading.numbers import whole
 from tracekit.loading.otlp.times import is_naive, moment
 from tracekit.loading.otlp.values import attribute_list
 from tracekit.schema import KINDS, STATUS_CODES, Quality
@@ -292,9 +292,9 @@ def _enum(
         if name in words:
             builder.ledger.dialect("enum_names")
             return words.index(name)
-        value = int(value) if value.isascii() and value.isdigit() and len(value) < 3 else value  # noqa: PLR2004
-    if isinstance(value, (int, float, Decimal)) and value is not True and value in range(len(words)):
-        return int(value)
+    number = whole(value)
+    if number is not None and 0 <= number < len(words):
+        return number
     message = f"expected {field} 0 to {len(words) - 1} or a name, found {value!r:.80}; taken as 0, kept as otlp.{field}"
     builder.ledger.issue("ENUM_BAD", message, at=at, field=field)
     attributes.append(builder.kv(f"otlp.{field}", value))
@@ -305,11 +305,9 @@ def _number(value: Any, field: str, at: Position, builder: Builder) -> int:
     """Return an unsigned 32-bit number; others are 0, with an issue."""
     if value is None:
         return 0
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 11:  # noqa: PLR2004 - 32 bits
-        value = int(value)
-    is_number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
-    if is_number and 0 <= value < _U32 and value == int(value):
-        return int(value)
+    number = whole(value)
+    if number is not None and 0 <= number < _U32:
+        return number
     message = f"expected an unsigned 32-bit number in {field}, found {value!r:.80}; taken as 0"
     builder.ledger.issue("ENUM_BAD", message, at=at, field=field)
     return 0

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tracekit.loading.numbers import MOST_DIGITS, is_digits
+
 if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Position
 
 _EXACT = 2**53
-_INFINITE = float("inf")
+_FAR = 10**MOST_DIGITS
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)? ?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?")
-_MOST_DIGITS = 4300  # what int() takes
 
 
 def moment(value: Any, field: str, at: Position, builder: Builder) -> tuple[int | None, int]:
@@ -23,11 +24,10 @@ def moment(value: Any, field: str, at: Position, builder: Builder) -> tuple[int 
     if value is None or value is False or value == "":
         return None, 1
     if isinstance(value, str):
-        digits = value.removeprefix("-")
-        if digits.isascii() and digits.isdigit() and len(digits) <= _MOST_DIGITS:
+        if is_digits(value) and len(value) <= MOST_DIGITS:
             return int(value) or None, 1
         return _from_text(value, field, at, builder), 1
-    if isinstance(value, (int, float, Decimal)) and value is not True and -_INFINITE < value < _INFINITE:
+    if isinstance(value, (int, float, Decimal)) and value is not True and -_FAR < value < _FAR:
         if not -_EXACT <= value <= _EXACT:
             message = f"expected text in {field}, found a JSON number beyond 2^53"
             builder.ledger.tally("TIME_PRECISION_LOST", message, at)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.building.ledger import NOWHERE, Position
 from tracekit.loading.building.pool import HIGHEST, LOWEST
-from tracekit.loading.records.value import MAX_DIGITS, BigInt
+from tracekit.loading.numbers import MOST_DIGITS, is_digits, real, whole
+from tracekit.loading.records.value import BigInt
 
 if TYPE_CHECKING:
     from tracekit.loading.building.ledger import Ledger
@@ -24,9 +24,7 @@ _MEMBERS = {
     **dict.fromkeys(("kvlistValue", "kvlist_value", "KvlistValue"), "map"),
     **dict.fromkeys(("bytesValue", "bytes_value", "BytesValue"), "bytes"),
 }
-_DOUBLES = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _URL_SAFE = str.maketrans("-_", "+/")
-_MOST_EXPONENT = 308  # of a double
 _EMPTY = frozenset({"stringValueStrindex"})
 
 
@@ -122,7 +120,7 @@ def _scalar(sort: str, content: Any) -> Any:
         if sort == "int":
             return _whole(content)
         if sort == "double":
-            return _real(content)
+            return real(content)
         if sort == "bytes":
             text = content.translate(_URL_SAFE).rstrip("=")
             return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -135,41 +133,14 @@ def _scalar(sort: str, content: Any) -> Any:
     return content
 
 
-def _real(content: Any) -> float:
-    """Return a double; the words are those of protobuf's JSON."""
-    if isinstance(content, bool):
-        raise TypeError
-    if isinstance(content, str) and ("_" in content or not content.isascii()):  # Python reads 1_000
-        raise ValueError
-    return _DOUBLES[content] if isinstance(content, str) and content in _DOUBLES else float(content)
-
-
 def _whole(content: Any) -> int | BigInt:
-    """Return an integer given as number or text, 1e3 and 5.0 too; more digits than int takes stay text."""
-    if isinstance(content, bool):
-        raise TypeError
-    if isinstance(content, str):
-        text = content.strip()
-        digits = text.removeprefix("-")
-        if digits.isascii() and digits.isdigit():
-            return BigInt(text) if len(digits) > MAX_DIGITS else int(text)
-        content = _exact(text)
-    if content != int(content):
+    """Return an integer given as number or text; more digits than fit a number stay text."""
+    if isinstance(content, str) and len(text := content.strip()) > MOST_DIGITS and is_digits(text):
+        return BigInt(text)
+    number = whole(content)
+    if number is None and not (isinstance(content, int) and not isinstance(content, bool)):
         raise ValueError
-    return int(content)
-
-
-def _exact(text: str) -> Decimal:
-    """Return the number that a text with a point or an exponent means, within reason."""
-    if "_" in text or not text.isascii():
-        raise ValueError
-    try:
-        number = Decimal(text)
-    except InvalidOperation as error:
-        raise ValueError from error
-    if not number.is_finite() or number.adjusted() > _MOST_EXPONENT:
-        raise ValueError
-    return number
+    return BigInt(content) if number is None else number
 
 
 def attribute_list(attributes: Any, ledger: Ledger, at: Position = NOWHERE) -> list[tuple[str, Any]]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tracekit.loading.exact import exact_number
+from tracekit.loading.numbers import exact_number
 from tracekit.loading.otlp import flat as otlp_flat
 from tracekit.loading.otlp import otlp
-from tracekit.loading.records import MAX_DEPTH, nests_deeper, parse
+from tracekit.loading.records import MAX_DEPTH, BigInt, nests_deeper, parse
 from tracekit.loading.xray.segment import Segment, decode, from_object
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Documents:
         if isinstance(document, dict):
             self._builder.ledger.dialect("document_objects")
             return [(found, name) for found in self.of_object(document, at)]
-        if isinstance(document, str):
+        if isinstance(document, str) and not isinstance(document, BigInt):
             return [(found, name) for found in self.of_text(document, at, trace, name)]
         self._lose(f"a document as text or object, found {excerpt(document)}", document, at, trace, name)
         return []

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.ids import as_told, parse_trace_id
 from tracekit.loading.loader import Loader
+from tracekit.loading.records import BigInt
 from tracekit.loading.xray.documents import Documents, excerpt, listed
 from tracekit.loading.xray.fast import Scanner
 from tracekit.loading.xray.segment import exact_times, from_object
@@ -142,7 +143,7 @@ class _Reader:
 
     def take(self, item: Any, at: Position) -> None:
         """Take one thing: an object of any shape, or the text of a document."""
-        if isinstance(item, str):
+        if isinstance(item, str) and not isinstance(item, BigInt):
             self._builder.ledger.dialect("document_texts")
             self.text(item, at)
             return
@@ -222,7 +223,7 @@ class _Reader:
         """Take the body of a PutTraceSegments request."""
         self._builder.ledger.dialect("put_trace_segments")
         for document in listed(body.get("TraceSegmentDocuments")):
-            if isinstance(document, str):
+            if isinstance(document, str) and not isinstance(document, BigInt):
                 self.text(document, at)
             else:
                 self.take(document, at)

@@ -8,11 +8,12 @@ side.  After the conversion of openzipkin/zipkin, ``V1SpanConverter``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 _SIDES = {"CLIENT": ("cs", "cr"), "SERVER": ("sr", "ss"), "PRODUCER": ("ms", "ws"), "CONSUMER": ("mr", "wr")}
 _CORE = tuple(word for pair in _SIDES.values() for word in pair)
 _ADDRESSES = {"sa": ("CLIENT",), "ca": ("SERVER",), "ma": ("PRODUCER", "CONSUMER")}
+_FAR = 2**63
 _COMMON = ("traceId", "id", "parentId", "name", "debug")
 
 
@@ -131,9 +132,12 @@ def _any_endpoint(annotations: list[dict[str, Any]], binary: list[dict[str, Any]
 def _between(begin: dict[str, Any], end: dict[str, Any]) -> int | float | None:
     """Return the time between two annotations, None unless both have one."""
     first, last = begin.get("timestamp"), end.get("timestamp")
-    if isinstance(first, bool) or isinstance(last, bool):
-        return None
-    return last - first if isinstance(first, (int, float)) and isinstance(last, (int, float)) else None
+    return last - first if _is_time(first) and _is_time(last) else None
+
+
+def _is_time(value: Any) -> TypeGuard[int | float]:
+    """Return whether a JSON value is a number within 64 bits."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_FAR < value < _FAR
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,116 @@
+"""Numbers as JSON spells them, within bounds: what takes more memory or time than a double allows is no number here.
+
+Every loader turns a JSON number, or digits in a text, into an integer or a double here and nowhere else, so that
+``1e999999999`` and numbers of thousands of digits cost as little as any other.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+MOST_DIGITS = 400  # of an integer; a double has 309
+_LEAST_EXPONENT, _MOST_EXPONENT = -400, 308
+_DOUBLES = {"nan": float("nan"), "infinity": float("inf"), "inf": float("inf"), "+inf": float("inf")}
+_DOUBLES |= {"-infinity": float("-inf"), "-inf": float("-inf")}
+
+
+def exact_number(digits: str) -> Decimal | float:
+    """Return a number with point or exponent exactly; as a float where it is larger or smaller than any float.
+
+    For ``parse_float``.
+
+    Examples
+    --------
+    >>> exact_number("1.568835610432E9"), exact_number("1e999999999"), exact_number("1e-999999999")
+    (Decimal('1568835610.432'), inf, 0.0)
+    """
+    try:
+        number = Decimal(digits)
+    except ArithmeticError:  # its exponent is beyond Decimal
+        return float(digits)
+    return number if _LEAST_EXPONENT <= number.adjusted() <= _MOST_EXPONENT else float(digits)
+
+
+def whole(value: Any) -> int | None:
+    """Return the integer that a JSON number or the digits of a text mean, None for anything else.
+
+    Parameters
+    ----------
+    value
+        Anything that JSON gives.
+
+    Returns
+    -------
+    int or None
+        Of at most 400 digits; ``1e3``, ``5.0`` and their texts are integers, too.
+
+    Examples
+    --------
+    >>> whole(5), whole("-5"), whole(5.0), whole("1e3"), whole(5.5), whole(True), whole("1_000"), whole("1e999999999")
+    (5, -5, 5, 1000, None, None, None, None)
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if -(10**MOST_DIGITS) < value < 10**MOST_DIGITS else None
+    if isinstance(value, str):
+        text = value.strip()
+        if is_digits(text):
+            return int(text) if len(text) <= MOST_DIGITS else None
+        value = _of_text(text)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() <= _MOST_EXPONENT:
+        number = int(value)
+        return number if number == value else None
+    return None
+
+
+def is_digits(text: str) -> bool:
+    """Return whether a text is an integer in decimal digits, of any length.
+
+    Examples
+    --------
+    >>> is_digits("-5"), is_digits("5.0"), is_digits("\u0665")
+    (True, False, False)
+    """
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit()
+
+
+def real(value: Any) -> float:
+    """Return the double that a JSON number, digits in a text, or protobuf's and Go's words for one mean.
+
+    Raises
+    ------
+    ValueError
+        It means none, or one larger than any double.
+
+    Examples
+    --------
+    >>> real(5), real("0.5"), real("-Infinity")
+    (5.0, 0.5, -inf)
+    """
+    if isinstance(value, str):
+        word = value.strip().lower()
+        if word in _DOUBLES:
+            return _DOUBLES[word]
+        value = _of_text(word)
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            pass
+    raise ValueError(f"expected a number, found {value!r:.80}")
+
+
+def _of_text(text: str) -> Decimal | float | None:
+    """Return the number in a text; None where there is none, or one in a spelling that only Python reads."""
+    if not text.isascii() or "_" in text:
+        return None
+    try:
+        number = exact_number(text)
+    except ValueError:
+        return None
+    return None if isinstance(number, Decimal) and not number.is_finite() else number
