@@ -243,7 +243,7 @@ def test_a_time_of_4299_digits_is_missing_and_reported(record: dict[str, Any], f
         ("NaN", None),
         ("Infinity", None),
         ("1_000", None),
-        ("٥", None),
+        ("\u0665", None),
         ("five", None),
     ],
 )
@@ -251,7 +251,7 @@ def test_a_whole_number_is_one_within_bounds(value: Any, expected: int | None) -
     assert whole(value) == expected
 
 
-@pytest.mark.parametrize("value", ["", "1_0", "٥", "five", "snan", None, True, [], 10**400])
+@pytest.mark.parametrize("value", ["", "1_0", "\u0665", "five", "snan", None, True, [], 10**400])
 def test_what_is_no_double_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="expected a number, found"):
         real(value)
@@ -271,4 +271,4 @@ def test_decimals_are_exact_as_long_as_a_double_has_their_size() -> None:
 
 
 def test_digits_are_those_of_ascii() -> None:
-    assert [is_digits(text) for text in ("0", "-1", "--1", "-", "1.0", "٥")] == [True, True, False, False, False, False]
+    assert list(map(is_digits, ("0", "-1", "--1", "-", "1.0", "\u0665"))) == [True, True, False, False, False, False]

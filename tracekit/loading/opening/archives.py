@@ -4,20 +4,69 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import IO, Any
 
 from tracekit.errors import LoadError
-from tracekit.loading.opening.opening import ByteFile, Source, failing, is_seekable, open_file
+from tracekit.loading.opening.opening import ByteFile, Source, failing, is_seekable, open_file, shown
 
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # the first member, or the directory of an empty archive
 _ENCRYPTED = 1
 
 
-class _Member:
-    """A member being read; closes its archive too."""
+_UNREADABLE = (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OSError)
 
-    def __init__(self, archive: zipfile.ZipFile, member: IO[bytes]) -> None:
+
+class _Archive:
+    """A zip archive that is opened for its first member and closed with its last.
+
+    Parameters
+    ----------
+    place
+        A path, bytes, or a seekable stream.
+    """
+
+    def __init__(self, place: Path | bytes | Any) -> None:
+        self._place = place
+        self._unread = 0
+        self._archive: zipfile.ZipFile | None = None
+
+    def infos(self) -> list[zipfile.ZipInfo]:
+        """Return what the directory lists."""
+        with self._opened() as archive:
+            return archive.infolist()
+
+    def expect(self) -> None:
+        """Count a member that is going to be read."""
+        self._unread += 1
+
+    def open(self, info: zipfile.ZipInfo) -> _Member:
+        """Open a member; one that cannot be opened counts as read."""
+        try:
+            if self._archive is None:
+                self._archive = self._opened()
+            return _Member(self, self._archive.open(info))
+        except BaseException:
+            self.done()
+            raise
+
+    def done(self) -> None:
+        """Count a member that was read; close the archive behind the last one."""
+        self._unread -= 1
+        if self._unread <= 0 and self._archive is not None:
+            self._archive.close()
+            self._archive = None
+
+    def _opened(self) -> zipfile.ZipFile:
+        """Open the archive and read its directory."""
+        return zipfile.ZipFile(io.BytesIO(self._place) if isinstance(self._place, bytes) else self._place)
+
+
+class _Member:
+    """A member being read."""
+
+    def __init__(self, archive: _Archive, member: IO[bytes]) -> None:
         self._archive = archive
         self._member = member
 
@@ -26,9 +75,10 @@ class _Member:
         return self._member.read(size)
 
     def close(self) -> None:
-        """Close both."""
-        self._member.close()
-        self._archive.close()
+        """Close it, and the archive behind its last member."""
+        if not self._member.closed:
+            self._member.close()
+            self._archive.done()
 
 
 def is_zip(place: Path | bytes | Any) -> bool:
@@ -69,7 +119,8 @@ def members(place: Path | bytes | Any, uri: str) -> list[Source]:
     -------
     list of Source
         Without folders, and without hidden files (also those macOS adds).  A member that is encrypted raises when it
-        is opened.
+        is opened; the second of one name is ``name (2)``.  The archive is opened for the first member that is read, and
+        closed with the last one.
 
     Raises
     ------
@@ -84,21 +135,23 @@ def members(place: Path | bytes | Any, uri: str) -> list[Source]:
     >>> [member.uri for member in members(content.getvalue(), "x.zip")]
     ['x.zip!traces/a.json']
     """
+    archive = _Archive(place)
     try:
-        with _archive(place) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OSError) as error:
+        infos = [info for info in archive.infos() if not info.is_dir() and not _is_hidden(info.filename)]
+    except _UNREADABLE as error:
         message = f"expected a zip archive, found one whose directory cannot be read ({error}); get or copy it again"
         raise LoadError(f"CONTAINER_DAMAGED {uri}: {message}", source=uri, code="CONTAINER_DAMAGED") from error
     if not infos:
         message = "expected files in the zip archive, found none; check what was packed"
         raise LoadError(f"FILE_EMPTY {uri}: {message}", source=uri, code="FILE_EMPTY")
-    return [_member(place, uri, info) for info in sorted(infos, key=lambda info: info.filename)]
-
-
-def _archive(place: Path | bytes | Any) -> zipfile.ZipFile:
-    """Open the archive."""
-    return zipfile.ZipFile(io.BytesIO(place) if isinstance(place, bytes) else place)
+    path = place if isinstance(place, Path) else None
+    sources = []
+    again: Counter[str] = Counter()
+    for info in sorted(infos, key=lambda info: info.filename):
+        again[info.filename] += 1
+        name = shown(info.filename) + f" ({again[info.filename]})" * (again[info.filename] > 1)
+        sources.append(_member(archive, path, f"{uri}!{name}", info))
+    return sources
 
 
 def _is_hidden(name: str) -> bool:
@@ -106,20 +159,18 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
 
 
-def _member(place: Path | bytes | Any, archive_uri: str, info: zipfile.ZipInfo) -> Source:
+def _member(archive: _Archive, path: Path | None, uri: str, info: zipfile.ZipInfo) -> Source:
     """Return the source for one member."""
-    uri = f"{archive_uri}!{info.filename}"
     if info.flag_bits & _ENCRYPTED:
         message = "expected a readable member, found an encrypted one; unpack the archive with its password first"
         return failing(uri, LoadError(f"PATH_DENIED {uri}: {message}", source=uri, code="PATH_DENIED"))
+    archive.expect()
 
     def opener() -> ByteFile:
         try:
-            archive = _archive(place)
-            return _Member(archive, archive.open(info))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+            return archive.open(info)
+        except _UNREADABLE as error:
             message = f"expected a readable member, found: {error}; unpack the archive with another program"
             raise LoadError(f"CONTAINER_DAMAGED {uri}: {message}", source=uri, code="CONTAINER_DAMAGED") from error
 
-    path = place if isinstance(place, Path) else None
     return Source(uri, "zip-member", opener, info.file_size, path, info.compress_size)

@@ -201,14 +201,17 @@ def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
 
 
 def shown(path: object) -> str:
-    r"""Return what messages and tables call a path: what is no text in its name is escaped.
+    r"""Return what messages and tables call a path: what is no printable text in its name is escaped.
 
     Examples
     --------
-    >>> print(shown("checkout.json"), shown("caf\udce9.json"))
-    checkout.json caf\udce9.json
+    >>> print(shown("checkout.json"), shown("caf\udce9.json"), shown("\x1b[31mred"))
+    checkout.json caf\udce9.json \x1b[31mred
     """
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    text = str(path)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def from_bytes(data: bytes, number: int = 0) -> Source:
@@ -276,7 +279,7 @@ def from_store(path: Path) -> Source:
     def opener() -> ByteFile:
         _refuse_special(path, stat.S_IFDIR)
 
-    return Source(str(path), "store", opener, None, path)
+    return Source(shown(path), "store", opener, None, path)
 
 
 def failing(uri: str, error: LoadError) -> Source:

@@ -37,6 +37,7 @@ __all__ = ["Source", "expand"]
 _PACKED = re.compile(r"\.(?:gz|zst|zstd|bz2|xz)$")
 _ROTATED = re.compile(r"(.+?)[-.](\d{4}-\d\d-\d\dT\d\d[-:]\d\d[-:]\d\d(?:[.,]\d+)?)(\.[A-Za-z].*)?")
 _NUMBERED = re.compile(r"(.+)\.(\d{1,3})")
+_ANY_FOLDERS = re.compile(r"(?:^|(?<=/))\*\*(?:/|$)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -111,7 +112,7 @@ def _expand_path(text: str) -> list[Source]:
             raise LoadError(f"PATH_MISSING {text[:40]!r}: {message}", source=text[:40], code="PATH_MISSING") from error
         if scheme := _SCHEME.match(text):
             message = f"expected a file, found an address ({scheme[0]}); download it first, or pipe it in and read '-'"
-            raise LoadError(f"PATH_SPECIAL {text}: {message}", source=text, code="PATH_SPECIAL") from error
+            raise LoadError(f"PATH_SPECIAL {shown(text)}: {message}", source=text, code="PATH_SPECIAL") from error
         if isinstance(error, FileNotFoundError) and glob.has_magic(text):
             return _expand_pattern(str(path))
         if isinstance(error, ValueError):
@@ -132,7 +133,7 @@ def _fits_name(text: str) -> bool:
 def _expand_file(path: Path) -> list[Source]:
     """List a file, or the members of an archive."""
     if is_open_pipe(path):
-        return [Source(str(path), "stream", lambda: open_file(path))]
+        return [Source(shown(path), "stream", lambda: open_file(path))]
     if not is_zip(path):
         return [from_file(path)]
     return members(path, shown(path))
@@ -149,24 +150,23 @@ def _expand_folder(folder: Path) -> list[Source]:
     found = _listed(sorted(_walk(folder), key=_order))
     if not found:
         message = "expected files in the folder, found none that are not hidden; check the path"
-        raise LoadError(f"PATH_MISSING {folder}: {message}", source=str(folder), code="PATH_MISSING")
+        raise LoadError(f"PATH_MISSING {shown(folder)}: {message}", source=shown(folder), code="PATH_MISSING")
     return found
 
 
 def _expand_pattern(pattern: str) -> list[Source]:
     """List the files a pattern stands for, and those in the folders it stands for."""
     paths: set[Path] = set()
-    for name in glob.glob(pattern, recursive=True):  # noqa: PTH207 - Path.glob takes no absolute patterns
-        path = Path(name)
-        if store := next((place for place in (path, path.parent) if place.is_dir() and _is_store(place)), None):
+    for path in map(Path, _matching(pattern)):
+        if store := next((place for place in (path, path.parent) if _is_store(place)), None):
             paths.add(store)
-        elif path.is_dir():
+        elif os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for names that are too long
             paths.update(_walk(path))
         else:
             paths.add(path)
     if not paths:
         message = f"expected at least one file for the pattern, found none; {_nearest(Path(pattern))}"
-        raise LoadError(f"PATH_MISSING {pattern}: {message}", source=pattern, code="PATH_MISSING")
+        raise LoadError(f"PATH_MISSING {shown(pattern)}: {message}", source=shown(pattern), code="PATH_MISSING")
     return _listed(sorted(paths, key=_order))
 
 
@@ -175,36 +175,73 @@ def _listed(paths: Iterable[Path]) -> list[Source]:
     sources: list[Source] = []
     for path in paths:
         try:
-            if not path.is_dir():
+            if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for names that are too long
                 sources += _expand_file(path)
             elif _is_store(path):
                 sources.append(from_store(path))
             else:
-                raise path_error(path, PermissionError(errno.EACCES, "Permission denied"))
+                os.scandir(path).close()
         except LoadError as error:
             sources.append(failing(shown(path), error))
+        except OSError as error:  # a folder that may not be entered
+            sources.append(failing(shown(path), path_error(path, error)))
     return sources
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files and stores below a folder; links are followed, into every folder once."""
-    seen: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        here = Path(place).stat()
-        if (here.st_dev, here.st_ino) in seen:
-            folders.clear()
+def _matching(pattern: str) -> Iterator[str]:
+    """Yield the paths that a pattern stands for; ``**`` is any number of folders, however deep."""
+    before, *behind = _ANY_FOLDERS.split(pattern, maxsplit=1)
+    if not behind:
+        yield from glob.iglob(pattern)  # noqa: PTH207 - Path.glob takes no absolute patterns
+        return
+    for top in glob.iglob(before) if before else [""]:  # noqa: PTH207
+        if behind == [""]:
+            yield top or "."  # and so everything below
             continue
-        seen.add((here.st_dev, here.st_ino))
-        kept = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name) for name in kept if _is_store(Path(place, name)))
-        folders[:] = [name for name in kept if not _is_store(Path(place, name))]
-        yield from (Path(place, name) for name in files if not name.startswith("."))
-        yield from (Path(place, name) for name in folders if not os.access(Path(place, name), os.R_OK | os.X_OK))
+        for folder, entries in _folders(Path(top)):
+            if entries is None:
+                yield str(folder)
+            else:
+                yield from _matching(str(Path(glob.escape(str(folder)), behind[0])))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the files and stores below a folder, and the folders that may not be entered."""
+    for place, entries in _folders(folder):
+        if entries is None:
+            yield place
+        else:
+            yield from (one for one in entries if not os.path.isdir(one) or _is_store(one))  # noqa: PTH112
+
+
+def _folders(folder: Path) -> Iterator[tuple[Path, list[Path] | None]]:
+    """Yield a folder and all below with what each contains, None for one that may not be entered.
+
+    Links are followed, into every folder once; what is hidden is left out, and what is inside a store.
+    """
+    seen: set[tuple[int, int]] = set()
+    todo = [folder]
+    while todo:
+        place = todo.pop()
+        try:
+            found = place.stat()
+            if (found.st_dev, found.st_ino) in seen:
+                continue
+            seen.add((found.st_dev, found.st_ino))
+            with os.scandir(place) as listing:
+                entries = [place / entry.name for entry in listing if not entry.name.startswith(".")]
+        except OSError:
+            yield place, None
+            continue
+        yield place, entries
+        todo += [one for one in entries if os.path.isdir(one) and not _is_store(one)]  # noqa: PTH112
 
 
 def _is_store(folder: Path) -> bool:
-    """Return whether a folder is a store."""
-    return folder.suffix == ".parquet" or (folder / STORE_MARKER).is_file()
+    """Return whether a path is that of a store."""
+    return os.path.isdir(folder) and (  # noqa: PTH112 - Path.is_dir raises for folders that may not be entered
+        folder.suffix == ".parquet" or os.path.isfile(folder / STORE_MARKER)  # noqa: PTH113
+    )
 
 
 def _order(path: PurePath) -> tuple[tuple[str, ...], str, int, str, str]:
@@ -224,7 +261,7 @@ def _once(sources: list[Source]) -> list[Source]:
     for source in sources:
         key = "-" if source.kind == "stdin" else ""
         if source.path:
-            key = os.path.realpath(source.path) + source.uri.removeprefix(str(source.path))
+            key = os.path.realpath(source.path) + source.uri.removeprefix(shown(source.path))
         if not key or key not in seen:
             kept.append(source)
         seen.add(key)
@@ -239,4 +276,5 @@ def _nearest(path: Path) -> str:
     except OSError:
         names = []
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.4) or names[:3]
-    return f"in {folder} there is {', '.join(near)}" if near else f"in {folder} there is nothing to read"
+    found = ", ".join(map(shown, near)) or "nothing to read"
+    return f"in {shown(folder)} there is {found}"
