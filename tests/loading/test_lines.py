@@ -2,7 +2,9 @@
 
 import io
 import json
+import random
 import re
+import time
 import tracemalloc
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from tracekit.loading.opening.container import open_bytes
 from tracekit.loading.opening.opening import from_bytes
-from tracekit.loading.records import JsonPull, LineChunk, LongLine, line_chunks
+from tracekit.loading.records import JsonPull, LineChunk, LongLine, filled_lines, line_chunks
 
 
 class Blocks:
@@ -219,3 +221,23 @@ def test_a_giant_line_between_others_is_read_in_little_memory():
         tracemalloc.stop()
     assert seen == [b"[1]", 20 * 4000 + 1, b"[2]"]
     assert peak < 8 << 20
+
+
+def test_filled_lines_are_those_that_a_split_finds():
+    drawn = random.Random(1)
+    for _ in range(3000):
+        data = bytes(drawn.choices(b"\n\n\n  \t\r{a\0", k=drawn.randint(0, 25)))
+        expected, offset = [], 0
+        for number, line in enumerate(data.split(b"\n"), 3):
+            if line.strip():
+                expected.append((number, offset, offset + len(line)))
+            offset += len(line) + 1
+        assert list(filled_lines(data, 3)) == expected, data
+
+
+def test_blank_lines_cost_less_than_a_step_each():
+    for blank in (b"\n", b" \r\n"):
+        data = b"{}" + blank * 10_000_000 + b"[]"
+        begun = time.process_time()
+        assert [number for number, _, _ in filled_lines(data, 1)] == [1, 10_000_001]
+        assert time.process_time() - begun < 1

@@ -14,7 +14,7 @@ from tracekit.loading.dispatch import Dispatcher
 from tracekit.loading.documents import Documents
 from tracekit.loading.opening.container import open_bytes
 from tracekit.loading.otlp.fast import Scanner, Untaken
-from tracekit.loading.records import LineChunk, LongLine, line_chunks, nests_deeper, shape
+from tracekit.loading.records import LineChunk, LongLine, filled_lines, line_chunks, nests_deeper, shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -164,12 +164,8 @@ class SourceReader:
 
 def _all_lines(chunk: LineChunk) -> list[Untaken]:
     """Return every line that is not blank."""
-    lines, offset = [], chunk.first_offset
-    for number, line in enumerate(chunk.data.split(b"\n"), chunk.first_line):
-        if line and not line.isspace():
-            lines.append(Untaken(number, offset, line))
-        offset += len(line) + 1
-    return lines
+    data, offset = chunk.data, chunk.first_offset
+    return [Untaken(n, offset + start, data[start:stop]) for n, start, stop in filled_lines(data, chunk.first_line)]
 
 
 def refuse_silence(ledger: Ledger) -> None:

@@ -9,7 +9,7 @@ is not well formed.
 from __future__ import annotations
 
 from array import array
-from itertools import chain, count, repeat
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -22,6 +22,7 @@ from tracekit.loading.otlp.messages import Attribute, Request, Resource, Scope
 from tracekit.loading.otlp.rows import Rows
 from tracekit.loading.otlp.values import attribute_list
 from tracekit.loading.records.depth import MAX_DEPTH, nests_deeper
+from tracekit.loading.records.lines import filled_lines
 from tracekit.schema import ValueType
 
 if TYPE_CHECKING:
@@ -113,19 +114,14 @@ class Scanner:
         rows = Rows()
         untaken = []
         view = memoryview(data)
-        end = -1
-        for number in count(first_line):
-            start, end = end + 1, data.find(b"\n", end + 1)
-            stop = end if end >= 0 else len(data)
+        for number, start, stop in filled_lines(data, first_line):
             if number not in left_out and data.find(_MARK, start, stop) >= 0:
                 try:
                     self._line(rows, self._decode(view[start:stop]), number, first_offset + start)
                 except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
                     untaken.append(Untaken(number, first_offset + start, data[start:stop]))
-            elif (line := data[start:stop]) and not line.isspace():
-                untaken.append(Untaken(number, first_offset + start, line))
-            if end < 0:
-                break
+            else:
+                untaken.append(Untaken(number, first_offset + start, data[start:stop]))
         return rows, untaken
 
     def _line(self, rows: Rows, request: Request, number: int, offset: int) -> None:

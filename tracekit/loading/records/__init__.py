@@ -20,7 +20,7 @@ A ``Note(code, severity, action, message, byte_offset, raw)`` is a remark that b
 """
 
 from tracekit.loading.records.depth import MAX_DEPTH, nests_deeper
-from tracekit.loading.records.lines import CHUNK, MAX_LINE, LineChunk, LongLine, line_chunks
+from tracekit.loading.records.lines import CHUNK, MAX_LINE, LineChunk, LongLine, filled_lines, line_chunks
 from tracekit.loading.records.notes import Note
 from tracekit.loading.records.pull import MAX_VALUE, JsonPull
 from tracekit.loading.records.shape import shape, strip_prefix
@@ -40,6 +40,7 @@ __all__ = [
     "Note",
     "Parsed",
     "Readable",
+    "filled_lines",
     "line_chunks",
     "nests_deeper",
     "parse",

@@ -24,6 +24,8 @@ CHUNK = 4 << 20  # large enough to spread the cost of a chunk, small enough for 
 MAX_LINE = 64 << 20
 
 _NEWLINE = 10
+_BLANK = frozenset(b" \t\n\r\v\f")
+_FILLED = re.compile(rb"\S")
 _LONG_PADDING = re.compile(rb"\0{8,}")
 _SHORT_PADDING = re.compile(rb"(?:\A|(?<=\n))\0+(?=[^\0])|\0+(?=\r?\n)")  # at the end of a block it may go on
 _LAST_PADDING = re.compile(rb"\0+\Z")
@@ -149,6 +151,40 @@ def line_chunks(
     if lines.nul_count:
         remark = nul_note(lines.nul_count, lines.first_nul)
         (getattr(stream, "notes", []) if notes is None else notes).append(remark)
+
+
+def filled_lines(data: bytes, number: int) -> Iterator[tuple[int, int, int]]:
+    r"""Find the lines that are not blank; runs of blank ones are passed over in one step.
+
+    Parameters
+    ----------
+    data
+        Whole lines; the last may lack its newline.
+    number
+        Of the first line.
+
+    Yields
+    ------
+    tuple of int
+        The number of the line, where it starts in the data, and where it ends: at its newline or the end.
+
+    Examples
+    --------
+    >>> list(filled_lines(b"a\n\n  \n b\n", 1))
+    [(1, 0, 1), (4, 6, 8)]
+    """
+    start, size = 0, len(data)
+    while start < size:
+        if data[start] in _BLANK:
+            text = size if (found := _FILLED.search(data, start)) is None else found.start()
+            if text == size:
+                return
+            number += data.count(b"\n", start, text)
+            start = max(start, data.rfind(b"\n", start, text) + 1)
+        newline = data.find(b"\n", start)
+        stop = size if newline < 0 else newline
+        yield number, start, stop
+        start, number = stop + 1, number + 1
 
 
 class _Lines:
