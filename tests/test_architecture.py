@@ -13,7 +13,18 @@ HOUSE = Path(tracekit.__file__).parent
 FLOORS = [
     {"errors", "schema", "bundled", "wildcards"},
     {"stats"},
-    {"columns", "attributes", "semconv", "derived", "frames", "filters", "expressions", "traces", "forest"}
+    {
+        "columns",
+        "attributes",
+        "completeness",
+        "semconv",
+        "derived",
+        "frames",
+        "filters",
+        "expressions",
+        "traces",
+        "forest",
+    }
     | {"weights", "findings", "recipe", "self_description"},
     {"loading", "analysis", "aws"},
     {"views"},

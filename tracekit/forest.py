@@ -44,6 +44,11 @@ class Forest:
     child_offsets, children
         int64 and int32: the children of row i, in order of start, are
         ``children[child_offsets[i]:child_offsets[i + 1]]``.
+    is_root
+        bool: a root span was recorded here; it names no parent, or only rows above that a backend inferred.
+    root_row
+        int64, one a trace: where its request begins, for every summary, path and report.  The earliest root span; a
+        trace without one begins with its earliest orphan span, and one of inferred rows alone with its first row.
 
     Examples
     --------
@@ -61,6 +66,8 @@ class Forest:
     >>> forest = TraceSet.from_spans(frame).forest
     >>> forest.parent_row.tolist(), forest.depth.tolist(), forest.state.tolist()
     ([-1, 0, -1], [0, 1, 0], [0, 1, 2])
+    >>> forest.root_row.tolist()
+    [0]
     """
 
     starts: Array
@@ -70,14 +77,8 @@ class Forest:
     depth: Array
     child_offsets: Array
     children: Array
-
-    @cached_property
-    def root_row(self) -> Array:
-        """int64, one a trace: its earliest root, else its earliest span without a parent row."""
-        first = self.starts[:-1].copy()
-        for rows in (np.flatnonzero(self.parent_row < 0), np.flatnonzero(self.state == ParentState.ROOT)):
-            first[self.trace[rows[::-1]]] = rows[::-1]  # the last write is the earliest row
-        return first
+    is_root: Array
+    root_row: Array
 
     @cached_property
     def _walk(self) -> tuple[Array, Array]:
@@ -159,7 +160,53 @@ def grow(spans: SpanColumns) -> Forest:
         filled += len(kids)
     offsets = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(parent[parent >= 0], minlength=n), out=offsets[1:])
-    return Forest(starts, trace, parent, state, depth, offsets, children[:filled])
+    is_root, root_row = _roots(spans.quality, starts, trace, parent, state)
+    return Forest(starts, trace, parent, state, depth, offsets, children[:filled], is_root, root_row)
+
+
+def visible_parents(parent: Array, is_inferred: Array) -> Array:
+    """Return the nearest ancestor of every row that is not an inferred one.
+
+    Parameters
+    ----------
+    parent
+        Row of the parent, -1 without one.
+    is_inferred
+        Rows that a backend wrote for a callee that sent nothing.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``parent`` itself where no inferred row has a child.
+
+    Examples
+    --------
+    >>> visible_parents(np.array([-1, 0, 1, 2]), np.array([False, True, True, False])).tolist()
+    [-1, 0, 0, 0]
+    """
+    if not is_inferred.any():
+        return parent
+    below = np.flatnonzero((parent >= 0) & is_inferred[parent])
+    if not len(below):
+        return parent
+    up = parent.copy()
+    while len(below):
+        up[below] = up[up[below]]
+        below = below[(up[below] >= 0) & is_inferred[up[below]]]
+    return up
+
+
+def _roots(quality: Array, starts: Array, trace: Array, parent: Array, state: Array) -> tuple[Array, Array]:
+    """Return which rows are root spans, and the row with which the request of each trace begins."""
+    inferred = (quality & Quality.INFERRED) != 0
+    top = (visible_parents(parent, inferred) < 0) & ~inferred
+    is_root = top & ~np.isin(state, (ParentState.MISSING, ParentState.CYCLE, ParentState.SELF))
+    started = (quality & Quality.NO_START) == 0
+    first = starts[:-1].copy()
+    for preferred in (top, top & started, is_root, is_root & started):
+        rows = np.flatnonzero(preferred)[::-1]
+        first[trace[rows]] = rows  # the last write is the earliest row of the most preferred kind
+    return is_root, first
 
 
 # -------------------------------------------------------------------- parents

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit import schema, semconv
+from tracekit import completeness, schema, semconv
 from tracekit.attributes import Codes, KeyIndex, value
 from tracekit.derived import CODED, Lookup, compact
-from tracekit.schema import ParentState, Quality, ValueType
+from tracekit.schema import Quality, ValueType
 from tracekit.weights import Weights, probabilities
 
 if TYPE_CHECKING:
@@ -161,22 +161,12 @@ def summary(look: Lookup, forest: Forest, weights: Weights) -> pd.DataFrame:
     def total(mask: Array) -> Array:
         return np.bincount(forest.trace[mask], minlength=count)
 
-    started, ended = ~_bit(look, Quality.NO_START), ~_bit(look, Quality.NO_END)
-    start, end = columns.spans.start_ns, columns.spans.end_ns
-    lowest = np.full(count, np.iinfo(np.int64).max)
-    np.minimum.at(lowest, forest.trace[started], start[started])
-    highest = np.full(count, np.iinfo(np.int64).min)
-    np.maximum.at(highest, forest.trace[ended], end[ended])
-    no_start, no_end = total(started) == 0, total(ended) == 0
-    first_ns, last_ns = np.where(no_start, 0, lowest), np.where(no_end, 0, highest)
-    length = last_ns - first_ns
-    too_long = (length < 0) != (last_ns < first_ns)  # for 64 bits
+    begun, ended = completeness.extents(look, forest)
+    length = ended.value - begun.value
+    is_known = begun.is_known & ended.is_known & ((length < 0) == (ended.value < begun.value))  # fits 64 bits
+    took, (reported, is_limited) = completeness.latencies(look, forest), completeness.xray_facts(columns, forest)
     service, name = look.codes("service_name"), look.codes("name")
     root = forest.root_row
-    roots = total(forest.state == ParentState.ROOT)
-    orphans = total((forest.parent_row < 0) & (forest.state != ParentState.ROOT))
-    open_spans = total(_bit(look, Quality.IN_PROGRESS))
-    reported, limited = _facts(columns, first)
     counted = ~look.is_inferred
     pairs = np.unique((forest.trace.astype(np.int64) * (len(service.labels) + 1) + service.codes)[counted])
     frame = pd.DataFrame(
@@ -184,20 +174,20 @@ def summary(look: Lookup, forest: Forest, weights: Weights) -> pd.DataFrame:
             "root_row": root,
             "root_service_name": service.take(root).series(),
             "root_name": name.take(root).series(),
-            "start_ns": masked(first_ns, no_start, "Int64"),
-            "end_ns": masked(last_ns, no_end, "Int64"),
-            "duration_ns": masked(length, no_start | no_end | too_long, "Int64"),
-            "root_duration_ns": masked((end - start)[root], ~(started & ended)[root], "Int64"),
-            "reported_duration_ns": masked(reported, reported < 0, "Int64"),
+            "start_ns": masked(begun.value, ~begun.is_known, "Int64"),
+            "end_ns": masked(ended.value, ~ended.is_known, "Int64"),
+            "duration_ns": masked(length, ~is_known, "Int64"),
+            "root_duration_ns": masked(took.value, ~took.is_known, "Int64"),
+            "reported_duration_ns": masked(reported.value, ~reported.is_known, "Int64"),
             "span_count": total(counted),
             "error_count": total(look.is_error & counted),
             "service_count": np.bincount(pairs // (len(service.labels) + 1), minlength=count),
-            "orphan_count": orphans,
-            "root_count": roots,
-            "in_progress_count": open_spans,
+            "orphan_count": completeness.orphan_counts(look, forest),
+            "root_count": completeness.root_counts(forest),
+            "in_progress_count": total(_bit(look, Quality.IN_PROGRESS)),
             "is_error": look.is_error[root],
-            "limit_exceeded": limited,
-            "partial": (orphans > 0) | (roots != 1) | (open_spans > 0) | limited,
+            "limit_exceeded": is_limited,
+            "partial": completeness.is_partial(look, forest),
             "weight": weights.value,
             "weight_source": weights.source.series(),
         }
@@ -206,19 +196,6 @@ def summary(look: Lookup, forest: Forest, weights: Weights) -> pd.DataFrame:
         hexes(columns.spans.trace_hi[first], columns.spans.trace_lo[first]), name="trace_id", dtype="str"
     )
     return frame
-
-
-def _facts(columns: Columns, first: Array) -> tuple[Array, Array]:
-    """Return what the source says about each trace: reported duration (-1 = nothing) and limit exceeded."""
-    reported, limited = np.full(len(first), -1, np.int64), np.zeros(len(first), bool)
-    facts = columns.facts
-    if len(facts):
-        known = pd.MultiIndex.from_arrays([facts.trace_hi, facts.trace_lo])
-        asked = pd.MultiIndex.from_arrays([columns.spans.trace_hi[first], columns.spans.trace_lo[first]])
-        at = known.get_indexer(asked)
-        reported[at >= 0] = facts.reported_duration_ns[at[at >= 0]]
-        limited[at >= 0] = facts.limit_exceeded[at[at >= 0]]
-    return reported, limited
 
 
 def attributes(columns: Columns) -> pd.DataFrame:

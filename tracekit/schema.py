@@ -399,23 +399,23 @@ issue_count | int64 | how many this row stands for
 SUMMARY = _table(
     "summary",
     """
-root_row | int64 | row of the trace's root: earliest root, else earliest orphan
+root_row | int64 | row of the span that the request begins with: earliest root span, else earliest orphan span
 root_service_name | category | service of the root
 root_name | category | name of the root
 start_ns | Int64 | earliest start
-end_ns | Int64 | latest end
-duration_ns | Int64 | end - start of the whole trace; missing where that is beyond 64 bits
-root_duration_ns | Int64 | duration of the root span
+end_ns | Int64 | latest end, or start of a span without a usable end if later; missing where no span has an end
+duration_ns | Int64 | end_ns - start_ns of the whole trace; missing where that is beyond 64 bits
+root_duration_ns | Int64 | latency of the request: duration of its root; missing where it has none or a negative one
 reported_duration_ns | Int64 | X-Ray's own figure
 span_count | int64 | spans, inferred ones left out
 error_count | int64 | spans with is_error, inferred ones left out
 service_count | int64 | distinct services, inferred ones left out
-orphan_count | int64 | spans whose parent is not there
-root_count | int64 | spans without a parent
+orphan_count | int64 | orphan spans: their parent is missing; inferred rows left out
+root_count | int64 | root spans; inferred rows left out
 in_progress_count | int64 | spans without an end by intent
-is_error | bool | the root failed
+is_error | bool | the root failed; no outcome yet where the root has no end
 limit_exceeded | bool | X-Ray stopped adding segments
-partial | bool | orphans, several roots, no root, in progress or cut by the backend
+partial | bool | incomplete: orphan spans, not exactly one root, spans without an end, or cut by the backend
 weight | float64 | 1 / inclusion probability; 1 where unknown
 weight_source | category | where the weight came from; unknown if nowhere
 """,

@@ -4,7 +4,8 @@ from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.analysis.self_time import covered_times, self_time, self_times, visible_parents
+from tracekit.analysis.self_time import covered_times, self_time, self_times
+from tracekit.forest import visible_parents
 
 SHOP = """
 a1 1 - shop   SERVER    0 100

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.findings import Shown
-from tracekit.forest import blocks
+from tracekit.forest import blocks, visible_parents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -246,38 +246,6 @@ def climbed(up: Array, within: Array) -> Array:
         top[rows] = beyond
         rows = rows[moved]
     return top
-
-
-def visible_parents(parent: Array, is_inferred: Array) -> Array:
-    """Return the nearest ancestor of every row that is not an inferred one.
-
-    Parameters
-    ----------
-    parent
-        Row of the parent, -1 without one.
-    is_inferred
-        Rows that a backend wrote for a callee that sent nothing.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``parent`` itself where no inferred row has a child.
-
-    Examples
-    --------
-    >>> visible_parents(np.array([-1, 0, 1, 2]), np.array([False, True, True, False])).tolist()
-    [-1, 0, 0, 0]
-    """
-    if not is_inferred.any():
-        return parent
-    below = np.flatnonzero((parent >= 0) & is_inferred[parent])
-    if not len(below):
-        return parent
-    up = parent.copy()
-    while len(below):
-        up[below] = up[up[below]]
-        below = below[(up[below] >= 0) & is_inferred[up[below]]]
-    return up
 
 
 def covered_times(above: Array, children: Array, offsets: Array, start: Array, end: Array) -> Array:

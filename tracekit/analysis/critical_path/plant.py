@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit.analysis.critical_path.tree import PathTree, Waiting, choose, with_roots
-from tracekit.analysis.self_time import visible_parents
+from tracekit.forest import visible_parents
 from tracekit.schema import Kind, ParentState, Quality, Relation
 
 if TYPE_CHECKING:

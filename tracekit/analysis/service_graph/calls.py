@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.self_time import climbed, visible_parents
+from tracekit.analysis.self_time import climbed
+from tracekit.forest import visible_parents
 from tracekit.forest import blocks
 from tracekit.schema import Kind, ParentState, Relation
 
