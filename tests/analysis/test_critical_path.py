@@ -60,12 +60,16 @@ def test_a_parent_that_nobody_sent_hangs_under_the_only_root():
     assert repr(path).endswith("1 partial)")
 
 
-def test_a_trace_without_a_root_is_not_empty():
-    path = critical_path(draw("a1 1 9 s SERVER 0 40\na1 2 9 s SERVER 50 80\na1 3 8 s SERVER 10 20"))
-    assert own(path) == [40, 0, 30, 0, 10]
-    assert path.latency_ns.tolist() == [80]
-    assert path.traces["root_service_name"].tolist() == ["(missing)"]
+def test_a_trace_without_a_root_begins_with_its_earliest_orphan_as_in_the_summary():
+    traces = draw("a1 1 9 web SERVER 0 40\na1 2 9 s SERVER 50 80\na1 3 8 s SERVER 10 20\na1 4 1 db CLIENT 5 30")
+    path = critical_path(traces)
+    assert own(path) == [15, 25, 0, 0, 0, 0]
+    assert path.latency_ns.tolist() == traces.summary["root_duration_ns"].tolist() == [40]
+    assert path.traces["root_service_name"].tolist() == ["web"]
     assert path.is_partial.tolist() == [True]
+    hulls = critical_path(traces, scope="roots")
+    assert hulls.latency_ns.tolist() == [80, 10]
+    assert hulls.traces["root_service_name"].tolist() == ["(missing)", "(missing)"]
 
 
 TWO_ROOTS = "a1 1 - s SERVER 0 50\na1 2 - s SERVER 10 90\na1 3 2 s SERVER 20 30\na1 4 - s SERVER 120 130"
@@ -74,7 +78,7 @@ TWO_ROOTS = "a1 1 - s SERVER 0 50\na1 2 - s SERVER 10 90\na1 3 2 s SERVER 20 30\
 @pytest.mark.parametrize(
     ("scope", "latency", "times"),
     [
-        ("root", [80], [0, 70, 10, 0]),
+        ("root", [50], [50, 0, 0, 0]),
         ("roots", [50, 80, 10], [50, 70, 10, 10]),
         ("trace", [130], [0, 70, 10, 10, 40]),
         ("depth == 1", [10], [0, 0, 10, 0]),
@@ -222,11 +226,6 @@ def test_spans_that_are_broken_are_told(lines, times, code):
     assert by_id == times
     assert code in codes(path)
     assert path.issues.set_index("code").loc[code, "exemplar_trace_id"] == traces.trace_ids[0]
-
-
-def test_an_open_root_lasts_as_long_as_what_it_waited_for():
-    path = critical_path(draw("a1 1 - s SERVER 0 -\na1 2 1 s INTERNAL 10 60\na1 3 1 s INTERNAL 70 80"))
-    assert own(path) == [20, 50, 10]
 
 
 def test_a_request_that_took_no_time():

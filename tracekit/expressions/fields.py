@@ -16,7 +16,8 @@ import numpy as np
 
 from tracekit import semconv
 from tracekit.attributes import Codes, pick, value
-from tracekit.schema import ErrorClass, Quality, RecordKind, ValueType
+from tracekit.completeness import extents, is_open
+from tracekit.schema import ErrorClass, RecordKind, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,14 +97,9 @@ class Owners:
 
 def whole_traces(traces: TraceSet) -> Owners:
     """Return the traces as owners; ``duration`` is from the earliest start to the latest end."""
-    spans, forest = traces.columns.spans, traces.forest
-    started, ended = ((spans.quality & bit) == 0 for bit in (Quality.NO_START, Quality.NO_END))
-    first, last = np.full(len(traces), np.iinfo(np.int64).max), np.full(len(traces), np.iinfo(np.int64).min)
-    np.minimum.at(first, forest.trace[started], spans.start_ns[started])
-    np.maximum.at(last, forest.trace[ended], spans.end_ns[ended])
-    known = (first < np.iinfo(np.int64).max) & (last > np.iinfo(np.int64).min)
-    length = np.where(known, last, 0) - np.where(known, first, 0)
-    return Owners(traces, forest.root_row, forest.trace, length, known)
+    begun, ended = extents(traces.lookup, traces.forest)
+    length = ended.value - begun.value
+    return Owners(traces, traces.forest.root_row, traces.forest.trace, length, begun.is_known & ended.is_known)
 
 
 def segments(traces: TraceSet, row: Array, owner: Array) -> Owners:
@@ -155,11 +151,10 @@ def hits(column: Codes, condition: Condition) -> Array:
 
 def _truth(keyword: str, owners: Owners) -> Array:
     """Return what a truth keyword says, ``root`` aside."""
-    spans = owners.traces.columns.spans
     if keyword == "inferred":
         return owners.any_of(owners.traces.is_inferred)
     if keyword == "partial":
-        return owners.any_of((spans.quality & (Quality.IN_PROGRESS | Quality.NO_END)) != 0)
+        return owners.any_of(is_open(owners.traces.lookup))
     return owners.of_speaker(statuses(owners.traces)[keyword])
 
 

@@ -42,9 +42,10 @@ def critical_path(
     traces
         Any traces; unchanged.
     scope
-        What a request is: ``"root"``, the root of each trace (of several, the longest); ``"roots"``, every root by
-        itself; ``"trace"``, the whole trace from the first start to the last end of its roots, time without any as
-        ``(no span)``; or a condition over columns of ``spans``, a mask or a callable: every outermost matching span.
+        What a request is: ``"root"``, the span that ``traces.summary["root_row"]`` names (the earliest root span, in a
+        trace without one the earliest orphan span); ``"roots"``, every root by itself; ``"trace"``, the whole trace
+        from the first start to the last end of its roots, time without any as ``(no span)``; or a condition over
+        columns of ``spans``, a mask or a callable: every outermost matching span.
     overflow
         Children that end after their parent.  ``"auto"``: in the same process, and by more than 2 us and 1 % of the
         parent, nobody waited for them; elsewhere they are clipped.  ``"clip"``: always clipped.  ``"exclude"``: nobody
@@ -79,10 +80,16 @@ def critical_path(
     Notes
     -----
     A span counts as far as it lies within all its ancestors.  Nobody waits for a CONSUMER under a PRODUCER.  Spans that
-    name a parent nobody sent hang under a ``(missing)`` node as long as they are, below the trace's only root.  An end
-    that nobody recorded is that of the last thing waited for below; a negative duration counts as none.  Rows that a
-    backend inferred are left out: that wait is the caller's own.  Whether two calls that did not overlap depend on each
-    other cannot be told from one trace: they are taken to.
+    name a parent nobody sent hang under a ``(missing)`` node as long as they are, below the trace's only root.  Rows
+    that a backend inferred are left out: that wait is the caller's own.  Whether two calls that did not overlap depend
+    on each other cannot be told from one trace: they are taken to.
+
+    Requests that are not finished have no latency: those whose root is in progress, has no start or no end, or ends
+    before it starts (``scope="trace"``: any of its roots).  They are left out; ``.unfinished_count`` and ``.issues``
+    count them.  The latency of the others is ``traces.summary["root_duration_ns"]``.  A span without an end inside a
+    finished request counts as far as it is known to have run: up to the end of the last span below it that was waited
+    for, and what its caller waits beyond that is the caller's own time.  Such requests are ``is_partial``, by the same
+    rule as ``traces.summary["partial"]``.  A span below the root that ends before it starts counts as an instant.
 
     The rules are those of jaeger-ui (Apache-2.0) and of CRISP (Zhang et al., USENIX ATC 2022), and differ from theirs,
     from Kibana's and from the coralogix processor's of the OpenTelemetry collector in these points, on purpose:
@@ -99,7 +106,7 @@ def critical_path(
     FOLLOWS_FROM               jaeger-ui: as any child; CRISP: cut off       nobody waits; follows_from="blocking"
     consumer below producer    CRISP, coralogix: on the path                 nobody waits, as in jaeger-ui
     parent not there           jaeger-ui: empty path; CRISP: rejected        a (missing) node; see is_partial
-    several roots              jaeger-ui: each; CRISP, Kibana: one           the longest; scope="roots", scope="trace"
+    several roots              jaeger-ui: each; CRISP, Kibana: one           the earliest; scope="roots", scope="trace"
     cycles                     jaeger-ui: absent; CRISP: never returns       cut at the earliest span, and told
     clocks apart               jaeger-ui: as they are; CRISP: lengths        put right, and told; skew="off"
     sum of own times           CRISP, Kibana: not the latency                the latency, exactly

@@ -13,6 +13,7 @@ from tracekit.analysis.critical_path.hops import hops_of, resting_ns, unexplaine
 from tracekit.analysis.critical_path.kernel import segments
 from tracekit.analysis.critical_path.keys import MISSING, NO_SPAN
 from tracekit.analysis.critical_path.tree import Waiting, walks
+from tracekit.completeness import orphan_counts, root_counts
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
@@ -78,8 +79,8 @@ def requests_of(path: CriticalPath) -> pd.DataFrame:
             "start_ns": tree.start[tree.root],
             "latency_ns": path.latency_ns,
             "is_partial": path.is_partial,
-            "orphan_count": tree.orphan_count[trace],
-            "root_count": tree.root_count[trace],
+            "orphan_count": orphan_counts(path.source.lookup, path.source.forest)[trace],
+            "root_count": root_counts(path.source.forest)[trace],
             "moved_clock_count": moved[trace],
             "largest_offset_ns": largest[trace],
             "ambiguous_ns": resting_ns(path, hops_of(path)),

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _MESSAGES = {
-    "PARENT_MISSING": "spans whose parent nobody sent; a (missing) node stands for it",
+    "UNFINISHED": "requests without a start or an end, or that end before they start; no latency, so left out",
+    "PARENT_MISSING": "spans whose parent is missing; a (missing) node is put in for it",
     "CYCLE_CUT": "spans that are their own ancestors; cut at the earliest",
     "NEGATIVE_DURATION": "spans that end before they start; taken as instants",
-    "OPEN_SPAN": "spans without a start or an end; taken to last as long as what was waited for below",
+    "OPEN_SPAN": "spans without a start or an end; they count up to the last span below them, the rest is the caller's",
     "ZERO_DURATION": "spans of no duration with children; nothing below them is on a path",
     "FOLLOWS_FROM": "spans that follow from their parent; nobody waits for them",
     "CONSUMER": "consumers below their producer; nobody waits for them",
@@ -77,13 +78,15 @@ def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:
     above = parent[awaited]
     open_edges = Quality.NO_START | Quality.NO_END | Quality.IN_PROGRESS
     found = {
+        "UNFINISHED": np.flatnonzero(tree.waiting == Waiting.UNFINISHED),
         "PARENT_MISSING": np.flatnonzero(state == ParentState.MISSING),
         "CYCLE_CUT": np.flatnonzero((state == ParentState.CYCLE) | (state == ParentState.SELF)),
         "NEGATIVE_DURATION": np.flatnonzero((quality & Quality.DURATION_NEGATIVE) != 0),
         "OPEN_SPAN": np.flatnonzero((quality & open_edges) != 0),
         "ZERO_DURATION": np.flatnonzero(has_child[:count] & (end[:count] == start[:count])),
     }
-    found |= {code.name: np.flatnonzero(tree.waiting[:count] == code) for code in Waiting if code != Waiting.AWAITED}
+    apart = (Waiting.FOLLOWS_FROM, Waiting.CONSUMER, Waiting.INFERRED, Waiting.OTHER_ROOT)
+    found |= {code.name: np.flatnonzero(tree.waiting[:count] == code) for code in apart}
     return found | {
         "OVERFLOW": np.flatnonzero(tree.waiting == Waiting.OVERFLOW),
         "OUTSIDE_PARENT": awaited[(start[awaited] < start[above]) | (end[awaited] > end[above])],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit.analysis.critical_path.tree import PathTree, Waiting, choose, with_roots
+from tracekit.completeness import root_counts
 from tracekit.forest import visible_parents
 from tracekit.schema import Kind, ParentState, Quality, Relation
 
@@ -68,22 +69,16 @@ def plant(
     behind, behind_id, is_virtual, node_of = _holes(traces, np.flatnonzero(orphan), virtual)
     extra = len(behind)
     parent = np.concatenate((visible_parents(forest.parent_row, inferred), np.full(extra, -1, np.int32)))
-    true_root = np.zeros(count + extra, bool)
-    true_root[:count] = _true_roots(forest.state, parent[:count], inferred)
     parent[:count][orphan] = count + node_of
     trace = np.concatenate((forest.trace, behind)) if extra else forest.trace
-    root_count = np.bincount(trace[true_root], minlength=len(traces))
     waiting = np.concatenate(
         (waiting_by_links(traces, parent[:count], inferred, follows_from), np.zeros(extra, np.int8))
     )
     start, end = _times(traces, parent, waiting, offset_ns)
-    _adopt(parent[count:], true_root, trace, root_count, ~is_virtual)
-    orphan_count = np.bincount(forest.trace[orphan], minlength=len(traces))
-    tree = PathTree(
-        count, parent, start, end, waiting, trace, behind_id, is_virtual, _NONE, root_count, orphan_count
-    )  # fmt: skip
+    _adopt(parent[count:], traces, behind, ~is_virtual)
+    tree = PathTree(count, parent, start, end, waiting, trace, behind_id, is_virtual, _NONE)
     _mark_overflow(traces, tree, overflow)
-    return with_roots(traces, tree, scope, true_root)
+    return with_roots(traces, tree, scope)
 
 
 # -------------------------------------------------------------------- nodes and links
@@ -141,9 +136,11 @@ def _times(traces: TraceSet, parent: Array, waiting: Array, offset_ns: Array | N
     nodes = np.flatnonzero(is_open)
     quality = np.concatenate((spans.quality, np.full(extra, _OPEN, np.uint32)))[nodes]
     no_start, no_end = (quality & Quality.NO_START) != 0, (quality & (Quality.NO_END | Quality.IN_PROGRESS)) != 0
-    first, last = start[nodes], end[nodes]
-    start[nodes] = np.where(no_start, np.where(no_end, _LAST, last), first)
-    end[nodes] = np.where(no_end, np.where(no_start, _FIRST, first), last)
+    no_record = (quality & Quality.NO_END) != 0  # spans in progress may have an end: as far as they were seen
+    first = start[nodes]
+    last = np.where(no_start | no_record, end[nodes], np.maximum(first, end[nodes]))
+    start[nodes] = np.where(no_start, np.where(no_record, _LAST, last), first)
+    end[nodes] = np.where(no_record, np.where(no_start, _FIRST, first), last)
     _hull(parent, waiting == Waiting.AWAITED, is_open, start, end)
     low, high = start[nodes], end[nodes]
     nothing = low > high  # neither an edge nor anything measured below
@@ -169,20 +166,10 @@ def _hull(parent: Array, awaited: Array, is_open: Array, low: Array, high: Array
         rows = rows[up[rows] >= 0]
 
 
-def _true_roots(state: Array, parent: Array, inferred: Array) -> Array:
-    """Return the spans that say they have no parent, or whose parents are all inferred rows."""
-    whole = np.ones(len(ParentState), bool)
-    whole[[ParentState.MISSING, ParentState.CYCLE, ParentState.SELF]] = False
-    return np.asarray((parent < 0) & whole[state] & ~inferred)
-
-
-def _adopt(parent: Array, true_root: Array, trace: Array, root_count: Array, is_missing: Array) -> None:
+def _adopt(parent: Array, traces: TraceSet, behind: Array, is_missing: Array) -> None:
     """Hang missing parents, in place, under the root of their trace where it has exactly one."""
-    root_of = np.full(len(root_count), -1, np.int64)
-    rows = np.flatnonzero(true_root)
-    root_of[trace[rows]] = rows
-    behind = trace[len(trace) - len(parent) :]
-    parent[:] = np.where(is_missing & (root_count[behind] == 1), root_of[behind], -1)
+    has_one = is_missing & (root_counts(traces.forest)[behind] == 1)
+    parent[:] = np.where(has_one, traces.forest.root_row[behind], -1)
 
 
 def _mark_overflow(traces: TraceSet, tree: PathTree, overflow: str) -> None:

@@ -16,8 +16,10 @@ from tracekit.analysis.critical_path import marks as path_marks
 from tracekit.analysis.critical_path import shares as path_shares
 from tracekit.analysis.critical_path import support as path_support
 from tracekit.analysis.critical_path.issues import issues_of
+from tracekit.analysis.critical_path.tree import Waiting
 from tracekit.analysis.what_if import curve as curves
 from tracekit.analysis.what_if import what_if as what_ifs
+from tracekit.completeness import is_partial
 from tracekit.findings import Shown
 from tracekit.weights.known import Weighted
 
@@ -137,15 +139,17 @@ class CriticalPath(Weighted, Shown):
 
     @property
     def is_partial(self) -> Array:
-        """bool, one a request: spans of its trace name parents that are not there, or nobody recorded its root."""
-        root, trace = self.tree.root, self.tree.trace[self.tree.root]
-        return np.asarray(
-            (self.tree.orphan_count[trace] > 0) | (self.tree.root_count[trace] == 0) | (root >= self.tree.span_count)
-        )
+        """bool, one a request: its trace is incomplete, as in ``traces.summary["partial"]``."""
+        return is_partial(self.source.lookup, self.source.forest)[self.tree.trace[self.tree.root]]
+
+    @property
+    def unfinished_count(self) -> int:
+        """Requests left out, as they have no latency: no start, no end, in progress, or an end before the start."""
+        return int(np.count_nonzero(self.tree.waiting == Waiting.UNFINISHED))
 
     @cached_property
     def traces(self) -> pd.DataFrame:
-        """One row a request, by (trace, start): one a trace unless the scope says otherwise.
+        """One row a finished request, by (trace, start): one a trace unless the scope says otherwise.
 
         ``trace_id``, ``root_row`` (of ``spans``), ``root_service_name``, ``root_operation``, ``start_ns``,
         ``latency_ns``, ``is_partial``, ``orphan_count``, ``root_count`` (of its trace), ``moved_clock_count`` and
@@ -188,6 +192,7 @@ class CriticalPath(Weighted, Shown):
         partial = int(self.is_partial.sum())
         total = f"{int(self.latency_ns.sum()):,} ns"
         note = f", {partial:,} partial" * bool(partial)
+        note += f", {self.unfinished_count:,} unfinished left out" * bool(self.unfinished_count)
         return f"CriticalPath({len(self.tree.root):,} requests, {total}, {count}{note})"
 
     def _repr_html_(self) -> str:

@@ -45,6 +45,7 @@ class Waiting(IntEnum):
     OVERFLOW = 3
     INFERRED = 4
     OTHER_ROOT = 5
+    UNFINISHED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,6 @@ class PathTree:
         bool, of the same nodes: whether it is a ``(no span)``.
     root
         int64: the nodes that requests begin with, by (trace, start).
-    root_count, orphan_count
-        int64, one a trace: roots that were recorded, and spans whose parent was not.
     barred
         bool, one a node: whether it is known not to have waited for the sibling before it; None where all did.
 
@@ -89,8 +88,6 @@ class PathTree:
     behind_id: Array
     is_virtual: Array
     root: Array
-    root_count: Array
-    orphan_count: Array
     barred: Array | None = None
 
     def __len__(self) -> int:
@@ -125,7 +122,7 @@ def choose(name: str, found: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"expected {name} to be one of {', '.join(known)}, found {found!r}")
 
 
-def with_roots(traces: TraceSet, tree: PathTree, scope: Scope, true_root: Array) -> PathTree:
+def with_roots(traces: TraceSet, tree: PathTree, scope: Scope) -> PathTree:
     """Return the tree with the roots that were asked for; all other roots are put aside.
 
     Parameters
@@ -134,50 +131,43 @@ def with_roots(traces: TraceSet, tree: PathTree, scope: Scope, true_root: Array)
         See ``critical_path``.
     tree
         Without roots; its arrays are written to.
-    true_root
-        bool, one a node: what was recorded as a root.
 
     Returns
     -------
     PathTree
-        With ``root``.
+        With ``root``; what would be one but has no duration is marked ``UNFINISHED``.
     """
+    measured = np.ones(len(tree), bool)
+    measured[: tree.span_count] = traces.has_duration
     tops = np.flatnonzero((tree.parent < 0) & (tree.waiting != Waiting.INFERRED))
     virtual = tree.span_count + np.flatnonzero(tree.is_virtual)
     tops = np.setdiff1d(tops, virtual) if len(virtual) else tops
     if isinstance(scope, str) and scope == "trace":
-        return _ordered(tree, _virtual(tree, tops, virtual))
+        measured[virtual] = np.bincount(tree.trace[tops[~measured[tops]]], minlength=len(traces)) == 0
+        return _ordered(tree, _virtual(tree, tops, virtual), measured)
     tree.waiting[tops] = Waiting.OTHER_ROOT
     if isinstance(scope, str) and scope == "roots":
-        return _ordered(tree, tops)
+        return _ordered(tree, tops, measured)
     if isinstance(scope, str) and scope == "root":
-        return _ordered(tree, _main(tree, tops, true_root))
-    return _ordered(tree, _outermost(tree, matching(traces, scope)))
+        root = traces.forest.root_row
+        root = root[~traces.is_inferred[root]]
+        tree.parent[root] = -1  # an orphan span that a trace without a root begins with
+        return _ordered(tree, root, measured)
+    return _ordered(tree, _outermost(tree, matching(traces, scope)), measured)
 
 
-def _ordered(tree: PathTree, root: Array) -> PathTree:
-    """Return the tree with its requests in order of (trace, start)."""
-    tree.waiting[root] = Waiting.AWAITED
+def _ordered(tree: PathTree, root: Array, measured: Array) -> PathTree:
+    """Return the tree with its requests in order of (trace, start), unfinished ones left out."""
+    tree.waiting[root] = np.where(measured[root], Waiting.AWAITED, Waiting.UNFINISHED)
+    root = root[measured[root]]
     if (np.diff(tree.trace[root]) <= 0).any():  # else one a trace, in order already
         root = root[np.lexsort((root, tree.start[root], tree.trace[root]))]
     return replace(tree, root=root)
 
 
-def _main(tree: PathTree, tops: Array, true_root: Array) -> Array:
-    """Return one root a trace: a recorded one before others, then the longest, then the earliest."""
-    if (np.diff(tree.trace[tops]) > 0).all():
-        return tops
-    length = tree.end[tops] - tree.start[tops]
-    order = np.lexsort((tops, tree.start[tops], -length, ~true_root[tops], tree.trace[tops]))
-    chosen = tops[order]
-    return np.asarray(chosen[np.diff(tree.trace[chosen], prepend=-1) != 0])
-
-
 def _virtual(tree: PathTree, tops: Array, virtual: Array) -> Array:
     """Hang all roots, in place, under the virtual root of their trace, which lasts from the first to the last."""
-    above = np.full(len(tree.root_count), -1, np.int64)
-    above[tree.trace[virtual]] = virtual
-    tree.parent[tops] = above[tree.trace[tops]]
+    tree.parent[tops] = virtual[tree.trace[tops]]  # one a trace, in order
     useful = tops[tree.end[tops] > tree.start[tops]]
     tree.start[virtual], tree.end[virtual] = np.iinfo(np.int64).max, np.iinfo(np.int64).min
     np.minimum.at(tree.start, tree.parent[useful], tree.start[useful])
