@@ -129,8 +129,8 @@ def findings_table(findings: Findings) -> Table:
     table = _table("What the traces show", ["severity", "finding"])
     for finding in findings:
         said = _cell(finding.headline)
-        if finding.remedy:
-            said.append(f"\n{clean(finding.remedy)}", style="dim")
+        for more in filter(None, (finding.method, finding.remedy)):
+            said.append(f"\n{clean(more)}", style="dim")
         table.add_row(Text(finding.severity, style=_COLOURS.get(finding.severity, "")), said)
     return table
 

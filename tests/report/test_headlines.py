@@ -10,6 +10,7 @@ from tracekit.attributes import Codes
 from tracekit.report.headlines import headlines
 from tracekit.report.overview import Overview
 from tracekit.report.page import render
+from tracekit.views.text import duration
 from tracekit.weights import Weights
 
 
@@ -83,9 +84,7 @@ def test_orphans_and_open_spans_are_counted(shop):
     frame.loc[frame["name"] == "GET", "parent_span_id"] = "ffffffffffffffff"
     frame.loc[0, "end_ns"] = frame.loc[0, "start_ns"] - 5
     finding = said(TraceSet.from_spans(frame))["partial"]
-    assert finding.headline == (
-        "10 of 20 traces are not whole: 10 spans without their parent, 1 span that end before they start."
-    )
+    assert finding.headline == ("10 of 20 traces are incomplete: 10 orphan spans. 1 span ends before it starts.")
     assert "partial" not in said(shop)
 
 
@@ -127,7 +126,7 @@ def test_traces_that_all_stand_for_nothing_are_told_so(shop):
     assert found["weights"].severity == "warning"
     assert found["weights"].headline == "All 80 traces came beside the sample and count as 0: figures describe nothing."
     assert found["failures"].headline == (
-        "What share of requests failed cannot be said: no trace stands for any; 4 of 80 traces failed."
+        "The error rate is not estimable: all sampling weights are 0; 4 of 80 traces failed."
     )
     assert found["failures"].estimate is None
     assert {"tail", "slowest"}.isdisjoint(found)
@@ -158,3 +157,115 @@ def test_equal_durations_have_no_tail():
     frame = frame[frame["parent_span_id"].isna()]
     same = TraceSet.from_spans(frame.assign(end_ns=frame["start_ns"] + 98_765_433))
     assert "tail" not in said(same)
+
+
+def test_how_a_number_was_obtained_is_its_method_and_what_to_do_its_remedy(shop):
+    first = headlines(Overview(shop))[0]
+    assert first.method == "Mean self time of the slowest 5 of 40 such requests and of the faster half."
+    assert first.remedy == ""
+    assert first.method in render(shop)
+
+
+# ------------------------------------------------------------------ unfinished and incomplete
+
+
+def running(shares, status="UNSET"):
+    """Return one checkout a share: finished, with a root without an end, or with a call without an end."""
+    frame = shop_frame(2 * len(shares)).astype({"end_ns": "Int64"})
+    frame = frame[frame["trace_id"].map(lambda name: int(name, 16) % 2 == 0)]
+    frame = frame.assign(status_code=status)
+    for name, share in zip(frame["trace_id"].unique(), shares, strict=True):
+        chosen = frame["trace_id"] == name
+        at = frame.index[chosen & (frame["name"] == ("POST /checkout" if share == "open" else "POST /charge"))]
+        if share != "finished":
+            frame.loc[at, "end_ns"] = pd.NA
+    return TraceSet.from_spans(frame)
+
+
+def test_requests_that_have_not_ended_have_no_outcome():
+    traces = running(["open"] * 60)
+    found = headlines(Overview(traces))
+    assert found[0].check == "unfinished"
+    assert found[0].severity == "warning"
+    assert found[0].headline == (
+        "60 of 60 requests are unfinished (no end was recorded) and left out of latency, error rate and critical path."
+    )
+    failures = said(traces)["failures"]
+    assert (failures.severity, failures.estimate) == ("notice", None)
+    assert failures.headline == (
+        "The error rate is not estimable: none of 60 requests has finished, so none has an outcome."
+    )
+    assert said(running(["open"]))["failures"].headline == (
+        "The error rate is not estimable: the only request has not finished, so none has an outcome."
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        ("UNSET", "No request failed in 30 finished traces; up to 11.4 % may in the long run; 10 unfinished"),
+        ("ERROR", "30 of 30 finished requests failed (100 %); 262 of the 292 errors behind them begin in SELECT"),
+    ],
+)
+def test_error_rates_are_over_finished_requests(status, sentence):
+    traces = running(["finished"] * 30 + ["open"] * 10, status)
+    finding = said(traces)["failures"]
+    assert finding.headline.startswith(sentence)
+    assert finding.headline.endswith("10 unfinished requests without an outcome.")
+    assert finding.estimate.n == 30
+    assert "10 unfinished requests left out." in render(traces)
+
+
+def test_calls_without_an_end_are_said_first_and_rare_ones_as_a_notice():
+    finding = headlines(Overview(running(["finished"] * 18 + ["call", "open"])))[0]
+    assert (finding.check, finding.severity) == ("unfinished", "warning")
+    assert finding.headline == (
+        "1 of 20 requests is unfinished (no end was recorded) and left out of latency, error rate and critical path; "
+        "1 of 20 requests has spans without an end inside, whose critical-path time counts only as far as it is known."
+    )
+    assert finding.exemplars == (running(["finished"] * 18 + ["call", "open"]).trace_ids[18],)
+    assert said(running(["finished"] * 119 + ["call"]))["unfinished"].severity == "notice"
+    assert "unfinished" not in said(running(["finished"] * 5))
+
+
+def test_negative_durations_alone_do_not_make_traces_incomplete():
+    frame = shop_frame(6)
+    at = frame.index[frame["name"] == "GET /v1/items"][:2]
+    frame.loc[at, "end_ns"] = frame.loc[at, "start_ns"] - 5
+    assert said(TraceSet.from_spans(frame))["partial"].headline == "2 spans end before they start."
+
+
+def test_every_reason_for_an_incomplete_trace_is_named():
+    frame = shop_frame(4).astype({"end_ns": "Int64"})
+    frame.loc[frame["trace_id"] == frame["trace_id"].iloc[0], "parent_span_id"] = None
+    frame.loc[frame["name"] == "POST", "end_ns"] = pd.NA
+    frame.loc[frame["trace_id"] == frame["trace_id"].iloc[-1], "parent_span_id"] = "ffffffffffffffff"
+    count = (frame["trace_id"] == frame["trace_id"].iloc[-1]).sum()
+    assert said(TraceSet.from_spans(frame))["partial"].headline == (
+        f"3 of 4 traces are incomplete: {count} orphan spans, 1 trace without a root span, "
+        "1 trace with several root spans, 2 spans without an end."
+    )
+
+
+def test_instants_take_no_time_and_there_is_no_share_of_it():
+    frame = shop_frame(60)
+    instants = TraceSet.from_spans(frame.assign(end_ns=frame["start_ns"]))
+    assert "tail" not in said(instants)
+    page = render(instants)
+    assert "Every request took 0 ns: there is no time to attribute." in page
+    assert "has a start and an end" not in page
+
+
+def test_one_latency_in_the_findings_the_table_and_the_title_of_a_waterfall():
+    frame = shop_frame(3)
+    late = frame["name"] == "GET /v1/items"
+    frame.loc[late, "end_ns"] += 5_000_000_000  # work that goes on after the answer
+    traces = TraceSet.from_spans(frame)
+    seen = Overview(traces)
+    took = traces.summary["root_duration_ns"].sort_values(ascending=False)
+    assert (
+        seen.slowest_traces["root_duration_ns"].tolist() == took.tolist() == sorted(seen.path.latency_ns, reverse=True)
+    )
+    page = render(traces)
+    titles = [part.split("<")[0] for part in page.split('<span class="took">')[1:]]
+    assert titles == [duration(value) for value in took]

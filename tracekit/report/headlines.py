@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from tracekit.completeness import is_open
 from tracekit.findings import Estimate, Finding, Findings, Severity
 from tracekit.report.changes import name_of
 from tracekit.report.overview import ENOUGH, Overview
@@ -53,7 +54,8 @@ def headlines(seen: Overview) -> Findings:
     if not len(seen.traces):
         found = [_lost(seen), Finding("empty", "warning", "There is no trace in the data.", remedy=_NOTHING)]
     else:
-        found = [_lost(seen), _tail(seen), _slowest(seen), _failures(seen), _partial(seen), _weights(seen)]
+        checks = (_lost, _unfinished, _tail, _slowest, _failures, _partial, _weights)
+        found = [check(seen) for check in checks]
     return Findings([finding for finding in found if finding is not None])
 
 
@@ -91,9 +93,9 @@ def _tail(seen: Overview) -> Finding | None:
     slow[np.argsort(np.where(mine, -took, np.inf), kind="stable")[: max(_LEAST, round(_TAIL * mine.sum()))]] = True
     usual = mine & (took <= max(entry["p50_ns"], took[mine].min()))
     slow_ns, usual_ns = (float(np.average(took[some], weights=weights[some])) for some in (slow, usual))
-    if slow_ns < _WORTH * usual_ns:
-        return None
     more = slow_ns - usual_ns
+    if more <= 0 or slow_ns < _WORTH * usual_ns:
+        return None
     table = _compared(seen, slow, usual)
     if table.empty or table.iloc[0]["difference_ns"] < _TELLING * more:
         return None
@@ -107,13 +109,11 @@ def _tail(seen: Overview) -> Finding | None:
     )
     worst = seen.traces.trace_ids[int(np.argmax(np.where(slow, took, -1)))]
     number = Estimate(row["difference_ns"] / more, "ratio", np.nan, np.nan, int(slow.sum()))
-    remedy = (
-        f"Means of the slowest {count(slow.sum())} of {count(mine.sum())} such requests and of their faster half, "
-        "in time without a child at work."
-    )
+    those = f"the slowest {count(slow.sum())} of {count(mine.sum())} such requests"
+    method = f"Mean self time of {those} and of the faster half."
     apart = entry["p95_ns"] >= _APART * entry["p50_ns"] and row["difference_ns"] >= more / 2
     severity: Severity = "warning" if apart else "notice"
-    return Finding("tail", severity, said, number, table.head(10), (worst,), remedy=remedy, code="self_time(traces)")
+    return Finding("tail", severity, said, number, table.head(10), (worst,), code="self_time(traces)", method=method)
 
 
 def _compared(seen: Overview, slow: Array, usual: Array) -> pd.DataFrame:
@@ -138,39 +138,48 @@ def _compared(seen: Overview, slow: Array, usual: Array) -> pd.DataFrame:
 
 
 def _failures(seen: Overview) -> Finding:
-    """Return how many requests failed, and where failures begin."""
-    summary, share = seen.traces.summary, seen.failed
-    failed = summary["is_error"].to_numpy(bool)
+    """Return how many finished requests failed, and where failures begin."""
+    summary, share, finished = seen.traces.summary, seen.failed, seen.finished
+    failed = summary["is_error"].to_numpy(bool) & finished
+    some = "finished " * (not finished.all())
+    open_ones = f"; {plural(int((~finished).sum()), 'unfinished request')} without an outcome" if some else ""
+    if not finished.any():
+        said = f"The error rate is not estimable: {_none_of(len(summary))} finished, so none has an outcome."
+        return Finding("failures", "notice", said, code="errors(traces)")
     if np.isnan(share.value):
         said = (
-            f"What share of requests failed cannot be said: no trace stands for any; {count(failed.sum())} of "
-            f"{plural(len(summary), 'trace')} failed."
+            f"The error rate is not estimable: all sampling weights are 0; {count(failed.sum())} of "
+            f"{plural(share.n, f'{some}trace')} failed."
         )
         return Finding("failures", "notice", said, code="errors(traces)")
     if not failed.any():
-        said = f"No request failed in {plural(len(summary), 'trace')}; up to {ratio(share.high)} may in the long run."
-        return Finding("failures", "info", said, share, code="errors(traces)")
-    is_even = np.ptp(seen.traces.weights.value) == 0
+        said = f"No request failed in {plural(share.n, f'{some}trace')}; up to {ratio(share.high)} may in the long run"
+        return Finding("failures", "info", f"{said}{open_ones}.", share, code="errors(traces)")
+    is_even = np.ptp(seen.traces.weights.value[finished]) == 0
     noun, of_what = ("request", "") if is_even else ("trace", " of the requests they stand for")
-    said = f"{count(failed.sum())} of {plural(len(summary), noun)} failed ({ratio(share.value)}{of_what})"
-    origin = _origins(seen)
+    said = f"{count(failed.sum())} of {plural(share.n, some + noun)} failed ({ratio(share.value)}{of_what})"
+    origin = _origins(seen, failed)
     if not origin.empty:
         top = origin.iloc[0]
         total = count(origin["span_count"].sum())
         said += f"; {count(top['span_count'])} of the {total} errors behind them begin in {name_of(top)}"
     severity: Severity = "warning" if share.value >= _FAILING else "notice"
     first = tuple(summary.index[failed][:1])
-    return Finding("failures", severity, f"{said}.", share, origin.head(10), first, code="errors(traces)")
+    return Finding("failures", severity, f"{said}{open_ones}.", share, origin.head(10), first, code="errors(traces)")
 
 
-def _origins(seen: Overview) -> pd.DataFrame:
+def _none_of(total: int) -> str:
+    """Return the subject of a sentence about requests of which none did something."""
+    return "the only request has not" if total == 1 else f"none of {count(total)} requests has"
+
+
+def _origins(seen: Overview, of_requests: Array) -> pd.DataFrame:
     """Return where errors begin: failed spans of failed requests that have no failed child, by operation."""
     traces = seen.traces
     parent, failed = traces.forest.parent_row, traces.is_error
     passed_on = np.zeros(len(parent), bool)
     passed_on[parent[failed & (parent >= 0)]] = True
-    of_failed = traces.summary["is_error"].to_numpy(bool)[traces.forest.trace]
-    rows = np.flatnonzero(failed & ~passed_on & of_failed)
+    rows = np.flatnonzero(failed & ~passed_on & of_requests[traces.forest.trace])
     frame = pd.DataFrame({name: traces.codes(name).take(rows).series().astype(str) for name in _KEYS})
     counted = frame.value_counts(sort=False).rename("span_count").reset_index()
     return counted.sort_values(["span_count", *_KEYS], ascending=[False, True, True], ignore_index=True)
@@ -189,24 +198,71 @@ def _lost(seen: Overview) -> Finding | None:
     return Finding("lost", "warning", said[0].upper() + said[1:], evidence=sources, code="traces.issues")
 
 
+def _unfinished(seen: Overview) -> Finding | None:
+    """Return how many requests, or calls within finished ones, have no end: what figures leave out."""
+    traces, finished = seen.traces, seen.finished
+    inside = np.zeros(len(traces), bool)
+    inside[traces.forest.trace[is_open(traces.lookup)]] = True
+    inside &= finished
+    total = plural(len(traces), "request")
+    parts = []
+    if not finished.all():
+        parts.append(
+            f"{count((~finished).sum())} of {total} {_be(~finished)} unfinished (no end was recorded) and left out of "
+            "latency, error rate and critical path"
+        )
+    if inside.any():
+        parts.append(
+            f"{count(inside.sum())} of {total} {_have(inside)} spans without an end inside, whose critical-path time "
+            "counts only as far as it is known"
+        )
+    if not parts:
+        return None
+    touched = ~finished | inside
+    share = float(touched.mean())
+    severity: Severity = "warning" if share >= _FAILING else "notice"
+    estimate = Estimate(share, "ratio", share, share, len(traces))
+    rows = traces.summary[touched]
+    said, first = f"{'; '.join(parts)}.", tuple(rows.index[:1])
+    remedy = "Read these traces again when their requests have ended."
+    return Finding("unfinished", severity, said, estimate, rows.head(10), first, remedy=remedy, code="traces.summary")
+
+
 def _partial(seen: Overview) -> Finding | None:
-    """Return how many traces are not whole."""
-    summary, quality = seen.traces.summary, seen.traces.columns.spans.quality
+    """Return how many traces are incomplete and why, and how many spans end before they start."""
+    traces, summary = seen.traces, seen.traces.summary
     partial = summary["partial"].to_numpy(bool)
-    negative = int(((quality & Quality.DURATION_NEGATIVE) != 0).sum())
+    negative = int(((traces.columns.spans.quality & Quality.DURATION_NEGATIVE) != 0).sum())
     if not partial.any() and not negative:
         return None
-    orphans = int(summary["orphan_count"].sum())
-    said = f"{count(partial.sum())} of {plural(len(summary), 'trace')} are not whole"
-    why = [f"{plural(orphans, 'span')} without {'its' if orphans == 1 else 'their'} parent"] if orphans else []
-    several = int((summary["root_count"] != 1).sum())
-    why += [f"{plural(several, 'trace')} without exactly one root"] if several else []
-    going = int(summary["in_progress_count"].sum())
-    why += [f"{plural(going, 'span')} still in progress"] if going else []
-    why += [f"{plural(negative, 'span')} that end before they start"] if negative else []
-    text = f"{said}: {', '.join(why)}." if why else f"{said}."
-    share = Estimate(float(partial.mean()), "ratio", float(partial.mean()), float(partial.mean()), len(summary))
-    return Finding("partial", "notice", text, share, summary[partial].head(10), code="traces.summary")
+    said = []
+    if partial.any():
+        reasons = (
+            (summary["orphan_count"].sum(), "orphan span", ""),
+            ((summary["root_count"] == 0).sum(), "trace", " without a root span"),
+            ((summary["root_count"] > 1).sum(), "trace", " with several root spans"),
+            (is_open(traces.lookup).sum(), "span", " without an end"),
+            (summary["limit_exceeded"].sum(), "trace", " cut by X-Ray"),
+        )
+        why = ", ".join(f"{plural(int(number), noun)}{rest}" for number, noun, rest in reasons if number)
+        said.append(f"{count(partial.sum())} of {plural(len(summary), 'trace')} {_be(partial)} incomplete: {why}.")
+    if negative:
+        said.append(
+            f"{plural(negative, 'span')} {'ends before it starts' if negative == 1 else 'end before they start'}."
+        )
+    value = float(partial.mean())
+    share = Estimate(value, "ratio", value, value, len(summary))
+    return Finding("partial", "notice", " ".join(said), share, summary[partial].head(10), code="traces.summary")
+
+
+def _be(chosen: Array) -> str:
+    """Return the verb for some of several."""
+    return "is" if chosen.sum() == 1 else "are"
+
+
+def _have(chosen: Array) -> str:
+    """Return the verb for some of several."""
+    return "has" if chosen.sum() == 1 else "have"
 
 
 def _weights(seen: Overview) -> Finding | None:

@@ -13,6 +13,7 @@ from tracekit.analysis.errors import Errors, errors
 from tracekit.analysis.latency import Latency, latency
 from tracekit.analysis.self_time import SelfTime, self_time
 from tracekit.analysis.service_graph.service_graph import ServiceGraph, service_graph
+from tracekit.completeness import is_finished
 from tracekit.findings import Estimate
 from tracekit.stats.intervals import wilson
 from tracekit.traces import TraceSet
@@ -111,10 +112,17 @@ class Overview:
         return critical_path(self.traces)
 
     @cached_property
+    def finished(self) -> Array:
+        """bool, one a trace: its request has ended; the others have no outcome."""
+        return is_finished(self.traces.lookup, self.traces.forest)
+
+    @cached_property
     def failed(self) -> Estimate:
-        """Share of requests that failed; NaN between 0 and 1 where no trace stands for any."""
-        weights, n = self.traces.weights.value, self.traces.weights.n_effective
-        share = float(np.average(self.traces.summary["is_error"], weights=weights)) if n else float("nan")
+        """Error rate of the finished requests; NaN between 0 and 1 where no trace stands for any."""
+        weights = self.traces.weights.value[self.finished]
+        n = float(weights.sum() ** 2 / np.square(weights).sum()) if weights.any() else 0.0
+        failed = self.traces.summary["is_error"].to_numpy(bool)[self.finished]
+        share = float(np.average(failed, weights=weights)) if n else float("nan")
         low, high = wilson(share, n) if n else (0.0, 1.0)
         return Estimate(share, "ratio", float(low), float(high), len(weights), n)
 
@@ -128,10 +136,10 @@ class Overview:
 
     @cached_property
     def slowest_traces(self) -> pd.DataFrame:
-        """``traces.summary`` with known durations, the longest first."""
+        """``traces.summary`` of the requests with a latency, the slowest first."""
         summary = self.traces.summary
-        known = summary[summary["duration_ns"].notna()]
-        return known.sort_values("duration_ns", ascending=False, kind="stable")
+        known = summary[summary["root_duration_ns"].notna()]
+        return known.sort_values("root_duration_ns", ascending=False, kind="stable")
 
     @property
     def weights_known(self) -> bool:

@@ -64,7 +64,7 @@ def traces_table(seen: Overview, colours: Colours, shown: set[str], *, limit: in
                 service_cell(row["root_service_name"], colours),
                 name_cell(row["root_name"]),
                 Cell(moment(row["start_ns"], decimals=3), float(row["start_ns"]), "mute"),
-                time_cell(row["duration_ns"]),
+                time_cell(row["root_duration_ns"]),
                 count_cell(row["span_count"]),
                 count_cell(row["service_count"]),
                 count_cell(row["error_count"], "bad" if row["error_count"] else "mute"),
@@ -107,7 +107,7 @@ def waterfall_view(seen: Overview, trace_id: str, colours: Colours, baseline: Tr
     return {
         "id": trace_id,
         "title": f"{clean(row['root_service_name'], limit=80)} {clean(row['root_name'], limit=120)}",
-        "duration": duration(row["duration_ns"]),
+        "duration": duration(row["root_duration_ns"]),
         "facts": " · ".join(facts),
         "height": height,
         "picture": waterfall_picture(payload, row_count=(height - _STILL_AROUND) // _STILL_ROW, paper=False),

@@ -51,6 +51,7 @@ SECTIONS: Final = {
 # where a finding without a trace to show leads
 _PLACES: Final = {
     "slowest": "latency", "failures": "errors", "lost": "sources", "partial": "sources", "tail": "operations",
+    "unfinished": "sources",
     "change": "changes", "slower": "changes", "failing": "errors", "operations": "operations",
 }  # fmt: skip
 
@@ -198,6 +199,7 @@ class Standard:
             "issues": issues_table(seen, names),
             "volume": _volume(seen),
             "path": path_table(seen, colours, shown),
+            "timed": len(seen.path.latency_ns),
             "services": services_table(seen, colours),
             "operations": operations_table(seen, colours),
             "map": _map(seen, colours),
@@ -262,5 +264,5 @@ def _volume(seen: Overview) -> Markup | None:
     known = (spans.quality[root] & Quality.NO_START) == 0
     if not weights[known].any():
         return None
-    failed = seen.traces.summary["is_error"].to_numpy(np.float64)
+    failed = (seen.traces.summary["is_error"].to_numpy(bool) & seen.finished).astype(np.float64)
     return volume_picture(spans.start_ns[root][known], weights[known], failed[known], width=1000)

@@ -23,7 +23,7 @@ from tracekit.report.tables import (
 )
 from tracekit.views.markup import element
 from tracekit.views.svg import LINE, picture
-from tracekit.views.text import NO_FIGURE, duration
+from tracekit.views.text import NO_FIGURE, duration, plural
 
 if TYPE_CHECKING:
     from tracekit.report.changes import Changes
@@ -81,7 +81,10 @@ def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
         )
         for row in records(table)
     ]
-    return Table(caption, columns, rows, _SHORT, rest_note(len(table), "operations"))
+    left_out = seen.path.unfinished_count
+    unfinished = f"{plural(left_out, 'unfinished request')} left out." if left_out else ""
+    note = f"{unfinished} {rest_note(len(table), 'operations')}".strip()
+    return Table(caption, columns, rows, _SHORT, note)
 
 
 def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:

@@ -9,8 +9,8 @@ import numpy as np
 
 from tracekit.analysis.critical_path.plant import waiting_by_links
 from tracekit.analysis.critical_path.tree import Waiting
-from tracekit.forest import visible_parents
 from tracekit.attributes import Codes
+from tracekit.forest import visible_parents
 from tracekit.schema import KINDS, Kind
 from tracekit.stats.grouping import dense_codes
 

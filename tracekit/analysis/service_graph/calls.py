@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.self_time import climbed
-from tracekit.forest import visible_parents
-from tracekit.forest import blocks
+from tracekit.forest import blocks, visible_parents
 from tracekit.schema import Kind, ParentState, Relation
 
 if TYPE_CHECKING:
