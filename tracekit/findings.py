@@ -95,11 +95,11 @@ class Finding:
     assumptions
         What must be true for it to hold.
     remedy
-        What to do.
+        What to do: an action, or nothing.
     code
         The call that gives it again.
     method
-        How the number was found, for a reviewer.
+        How the number was obtained, where that has to be said.
 
     Examples
     --------
@@ -125,7 +125,7 @@ class Finding:
             raise ValueError(message)
 
     def __str__(self) -> str:
-        return f"{self.severity}: {self.headline} {self.remedy}".rstrip()
+        return " ".join(filter(None, (f"{self.severity}: {self.headline}", self.remedy, self.method)))
 
     def __repr__(self) -> str:
         return f"Finding({self.severity}, {self.check}: {self.headline})"
@@ -179,10 +179,14 @@ class Findings(Shown, Sequence[Finding]):
         Returns
         -------
         pandas.DataFrame
-            ``check``, ``severity``, ``headline``, ``value``, ``unit``, ``low``, ``high``, ``n``, ``remedy``, ``code``.
+            ``check``, ``severity``, ``headline``, ``value``, ``unit``, ``low``, ``high``, ``n``, ``remedy``, ``code``,
+            ``method``.
         """
-        rows = [(f.check, f.severity, f.headline, *(_numbers(f.estimate)), f.remedy, f.code) for f in self._findings]
-        names = ["check", "severity", "headline", "value", "unit", "low", "high", "n", "remedy", "code"]
+        rows = [
+            (f.check, f.severity, f.headline, *(_numbers(f.estimate)), f.remedy, f.code, f.method)
+            for f in self._findings
+        ]
+        names = ["check", "severity", "headline", "value", "unit", "low", "high", "n", "remedy", "code", "method"]
         return pd.DataFrame(rows, columns=names)
 
     def __str__(self) -> str:
@@ -195,7 +199,9 @@ class Findings(Shown, Sequence[Finding]):
         return f"Findings({counts or 'none'})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr>{_cells('td', f.severity, f.headline, f.remedy)}</tr>" for f in self)
+        rows = "".join(
+            f"<tr>{_cells('td', f.severity, f'{f.headline} {f.method}'.rstrip(), f.remedy)}</tr>" for f in self
+        )
         return f"<table><tr>{_cells('th', 'severity', 'finding', 'what to do')}</tr>{rows}</table>"
 
 
