@@ -13,9 +13,10 @@ from tracekit.analysis.quality.private_scan import blob, digit_runs, hits
 from tracekit.analysis.quality.silence import burst, silences
 from tracekit.analysis.quality.stitching import stitch
 from tracekit.stats.gap_scan import gap_scan
-from tracekit.stats.gap_strata import Stratum, fate, gaps_by_stratum
+from tracekit.stats.gap_strata import Stratum, gaps_by_stratum, shortfall
 from tracekit.stats.intervals import wilson
 from tracekit.stats.quantile_limits import quantile_limits
+from tracekit.stats.tests import false_discovery
 from tracekit.stats.truncated_lags import lag_bounds, truncated_lags
 
 _ALARM, _LOSS = 0.01, 0.2
@@ -66,9 +67,12 @@ def _parts(rng, minutes, share, routed=None):
 def _fates(strata, seed):
     """What became of the worst drop of each part: nothing unless it is an alarm."""
     found = gaps_by_stratum(strata, seed=seed)
-    return [
-        fate(one, gap) if q < _ALARM and gap.loss >= _LOSS else "" for one, (gap, q) in zip(strata, found, strict=True)
+    lack = [
+        shortfall(one, gap) if q < _ALARM and gap.loss >= _LOSS else None
+        for one, (gap, q) in zip(strata, found, strict=True)
     ]
+    q = false_discovery(np.array([np.nan if one is None else one.p for one in lack]))
+    return ["" if one is None else one.fate(own) for one, own in zip(lack, q, strict=True)]
 
 
 def quiet_parts(rng, repeats):

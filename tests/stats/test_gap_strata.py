@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tracekit.stats.gap_scan import Gap
-from tracekit.stats.gap_strata import Stratum, due_by_load, fate, gaps_by_stratum
+from tracekit.stats.gap_strata import Shortfall, Stratum, due_by_load, gaps_by_stratum, shortfall
 
 NONE = Gap(0.0, 1.0, 50, 50, 0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -72,7 +72,7 @@ def test_a_part_is_judged_beside_its_peers_and_what_befalls_all_is_a_gap_of_none
     gap = found[2][0]
     assert (gap.start, gap.end, gap.loss) == (80, 90, 1.0)
     assert gap.expected == pytest.approx(10 * 50, rel=0.1), "as many as its peers show, not as all had"
-    assert fate(strata[2], gap) != "moved"
+    assert shortfall(strata[2], gap).fate() != "moved"
 
 
 def test_what_moved_and_what_wanders_is_not_lost_for_certain():
@@ -80,11 +80,34 @@ def test_what_moved_and_what_wanders_is_not_lost_for_certain():
     own, others = np.full(120, 50), np.full(120, 150)
     own[50:60] = 0
     gap = Stratum(own, asked, others).worst()
-    assert fate(Stratum(own, asked), gap) == "lost", "with requests of its own there are no peers to ask"
-    assert fate(Stratum(own, asked, others), gap) == "lost"
-    assert fate(Stratum(own, asked, np.where(own == 0, 200, others)), gap) == "moved"
+    alone = shortfall(Stratum(own, asked), gap)
+    assert alone == Shortfall(500.0, 500.0, 0.0, 0.0), "with requests of its own there are no peers to ask"
+    assert alone.fate() == "lost"
+    assert shortfall(Stratum(own, asked, others), gap).fate() == "lost"
+    assert shortfall(Stratum(own, asked, np.where(own == 0, 200, others)), gap).fate() == "moved"
     walk = (150 + 60 * np.sin(np.arange(120) / 6)).astype(int)
-    assert fate(Stratum(own, asked, walk), gap) == "unclear", "the peers wander by as much"
+    assert shortfall(Stratum(own, asked, walk), gap).fate() == "unclear", "the peers wander by as much"
+
+
+def test_the_rate_over_all_windows_decides_not_the_probability_of_one():
+    one = Shortfall(90.0, 60.0, 30.0, 0.02)
+    assert one.fate() == "lost"
+    assert one.fate(0.06) == "unclear"
+    assert Shortfall(90.0, 40.0, 10.0, 1e-5).fate() == "unclear", "less than half of what is missing"
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_no_more_is_expected_than_was_requested(share):
+    """One instance did everything but for a fail-over of ten minutes: beside its peer it has no finite expectation."""
+    asked = np.random.default_rng(8).poisson(60, 120)
+    kept = np.random.default_rng(9).binomial(asked, share)
+    away = (np.arange(120) >= 50) & (np.arange(120) < 60)
+    main = Stratum(np.where(away, 0, kept), asked, np.where(away, kept, 0))
+    gap = main.worst()
+    assert (gap.start, gap.end) == (50, 60)
+    assert gap.expected <= asked[50:60].sum() - (kept[50:60].sum() if share == 1 else 0)
+    assert gap.expected == pytest.approx(0 if share == 1 else 120, abs=15)
+    assert gap.loss == 0 if share == 1 else shortfall(main, gap).fate() == "moved"
 
 
 def test_a_gap_is_masked_in_all_columns():

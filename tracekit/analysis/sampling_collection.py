@@ -158,11 +158,12 @@ def _usual_share(frame: pd.DataFrame, holes: pd.DataFrame) -> float:
 
 
 def _gaps(finding: Finding) -> pd.DataFrame:
-    """Return the gaps of ``gap.scan``."""
+    """Return the gaps of ``gap.scan``, each at the level at which it is reported."""
     rows = finding.evidence
     if "loss_ratio" not in rows:
         return pd.DataFrame(columns=_GAPS)
-    renamed = rows[rows["status"] == "fail"].rename(
+    once = (rows["status"] == "fail") & (rows["reported_as"] == rows["scope"])
+    renamed = rows[once].rename(
         columns={"traces": "trace_count", "expected_traces": "expected_count"}
     )
     return renamed.assign(kind="gap").sort_values("start_time", ignore_index=True)[_GAPS]

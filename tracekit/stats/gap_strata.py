@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 Fate = Literal["lost", "moved", "unclear"]
-_LEAST, _ALMOST = 1e-9, 0.9
+_LEAST, _ALMOST, _WANDERS = 1e-9, 0.9, 0.1
 _FEWEST, _NONE, _QUOTAS = 12, -7.0, (1, 2, 5, 20)  # bins that tell of a load; logarithm of no reservoir; those tried
 
 
@@ -51,14 +51,14 @@ class Stratum(NamedTuple):
         return Stratum(np.where(kept, self.traced, 0), np.where(kept, self.requests, 0), others)
 
     def worst(self, *, seed: int = 0) -> Gap:
-        """Return the worst drop of the share: beside what was due by the load, or by the peers that were not down."""
+        """Return the worst drop of the share: of what is due by the load, or of the traces of all peers."""
         if self.others is None:
             return gap_scan(self.traced, self.requests, expected=due_by_load(self.traced, self.requests), seed=seed)
         gap = gap_scan(self.traced, self.base, seed=seed)
         if gap.end == gap.start:
             return gap
-        due = self.others[gap.start : gap.end].sum() * gap.share / max(1 - gap.share, _LEAST)
-        return gap._replace(expected=float(due), loss=float(1 - gap.traced / max(due, _LEAST)))
+        due = _of_all(self, gap).of_part
+        return gap._replace(expected=due, loss=float(1 - gap.traced / due) if due > 0 else 0.0)
 
 
 def due_by_load(traced: Array, requests: Array) -> Array:
@@ -148,8 +148,48 @@ def gaps_by_stratum(strata: Sequence[Stratum], *, seed: int = 0) -> list[tuple[G
     return list(zip(found, false_discovery(np.array([gap.p for gap in found])).tolist(), strict=True))
 
 
-def fate(stratum: Stratum, gap: Gap, *, level: float = 0.95) -> Fate:
-    """Return whether the traces that a stratum missed were lost, or made by its peers instead.
+class Shortfall(NamedTuple):
+    """What a stratum and its peers together lack in a window in which the share of the stratum drops.
+
+    ``missing`` traces of the stratum are missing there, ``lacking`` of all together, with standard error ``error``;
+    ``p`` is the probability of lacking so many where nothing was lost.
+
+    Examples
+    --------
+    >>> Shortfall(90.0, 90.0, 15.0, 1e-9).fate()
+    'lost'
+    """
+
+    missing: float
+    lacking: float
+    error: float
+    p: float
+
+    def fate(self, q: float | None = None, *, most: float = 0.05, level: float = 0.95) -> Fate:
+        """Return whether what the stratum lacks was lost, or made by its peers.
+
+        Parameters
+        ----------
+        q
+            ``p`` adjusted for all the windows that are judged; ``p`` itself unless given.
+        most
+            The largest ``q`` that counts as lost.
+        level
+            Confidence level.
+
+        Returns
+        -------
+        str
+            ``lost`` where all together lack significantly many, and more than half of what the stratum lacks; ``moved``
+            where they lack less than half of it, with confidence; else ``unclear``.
+        """
+        if (self.p if q is None else q) < most and self.lacking > self.missing / 2:
+            return "lost"
+        return "moved" if self.lacking + normal_quantile(level) * self.error < self.missing / 2 else "unclear"
+
+
+def shortfall(stratum: Stratum, gap: Gap) -> Shortfall:
+    """Return what a stratum and its peers together lack while the share of the stratum drops.
 
     Parameters
     ----------
@@ -157,44 +197,68 @@ def fate(stratum: Stratum, gap: Gap, *, level: float = 0.95) -> Fate:
         With its peers; without them (requests of its own) what is missing is lost.
     gap
         Its drop.
-    level
-        Confidence level.
 
     Returns
     -------
-    str
-        ``lost`` where the peers kept their pace: they made less than half of what was missing, beyond doubt;
-        ``moved`` where they made more than half; else ``unclear``.
+    Shortfall
+        Fail-over, scaling and deployments move requests from one stratum to another and leave the sum as it is; a loss
+        lowers the sum by what the stratum lacks.
 
     Notes
     -----
-    The peers' usual share of the requests is that outside the gap.  Their number varies as a binomial one with the
-    dispersion that it shows there (Pearson's chi squared over its degrees of freedom, at least 1), and no less than it
-    does over other windows of that length, since a share that wanders does so for a while.
+    Due in the window is what the requests leave at the share of them that is traced outside the window
+    (``due_by_load``), so never more than the requests.  The sum varies as a binomial one;
+    where Pearson's chi squared shows outside the window that it varies significantly more (10 %), by as much more, and
+    no less than over other windows of that length, since a share that wanders does so for a while.  The usual share is
+    itself an estimate.
 
     Examples
     --------
-    Nine minutes long, one of four did nothing; the others did what it did before, or did not.
+    Nine minutes long, one of four did nothing; the others did its work, or did not.
 
     >>> asked, own = np.full(120, 600), np.full(120, 30)
     >>> own[50:59] = 0
-    >>> parts = [Stratum(own, asked, np.where(own == 0, n, 90)) for n in (120, 90, 104)]
-    >>> [fate(part, part.worst()) for part in parts]
+    >>> parts = [Stratum(own, asked, np.where(own == 0, n, 90)) for n in (120, 90, 107)]
+    >>> [shortfall(part, part.worst()).fate() for part in parts]
     ['moved', 'lost', 'unclear']
     """
+    missing = gap.expected - gap.traced
     if stratum.others is None:
-        return "lost"
-    asked = np.asarray(stratum.requests, np.float64)
+        return Shortfall(missing, missing, 0.0, 0.0)
+    total, asked = stratum.base, np.asarray(stratum.requests, np.float64)
+    due, within = _of_all(stratum, gap)[:2]
+    rest = ~within & (asked > 0)
+    spread = np.maximum(due * (1 - np.minimum(due / np.maximum(asked, 1), 1)), _LEAST)
+    free = max(int(rest.sum()) - 1, 1)
+    chi = float(((total - due) ** 2 / spread)[rest].sum()) / free
+    wanted, noise = float(due[within].sum()), float(spread[within].sum())
+    if chi > special.chdtri(free, _WANDERS) / free:
+        sums = np.convolve(np.where(within, 0.0, total - due), np.ones(gap.end - gap.start), "valid")
+        noise = max(noise * chi, float(sums.var()))
+    of_reference = 1 + wanted / max(float(due[rest].sum()), 1.0)
+    error = math.sqrt(noise * of_reference)
+    lacking = wanted - float(total[within].sum())
+    return Shortfall(missing, lacking, error, float(special.ndtr(-lacking / error)))
+
+
+class _Due(NamedTuple):
+    """Traces due of all strata by bin, which bins lie in the window, and how many of the stratum are due there."""
+
+    of_all: Array
+    within: Array
+    of_part: float
+
+
+def _of_all(stratum: Stratum, gap: Gap) -> _Due:
+    """Return what is due in a window at the shares outside it; of the stratum no more than the peers leave over."""
+    assert stratum.others is not None
+    total, asked = np.asarray(stratum.base, np.float64), np.asarray(stratum.requests, np.float64)
     within = np.zeros(len(asked), bool)
     within[gap.start : gap.end] = True
     rest = ~within & (asked > 0)
-    share = stratum.others[rest].sum() / max(asked[rest].sum(), _LEAST)
-    due = share * asked
-    spread = np.maximum(due * (1 - min(share, 1 - _LEAST)), _LEAST)
-    chi = float(((stratum.others - due) ** 2 / spread)[rest].sum()) / max(int(rest.sum()) - 1, 1)
-    beyond = np.where(within, 0.0, stratum.others - due)
-    sums = np.convolve(beyond, np.ones(gap.end - gap.start), "valid")
-    doubt = normal_quantile(level) * math.sqrt(max(float(spread[within].sum()) * max(chi, 1.0), float(sums.var())))
-    rise = float((stratum.others - due)[within].sum())
-    half = (max(float(due[within].sum()), _LEAST) * gap.share / max(1 - gap.share, _LEAST) - gap.traced) / 2
-    return "lost" if rise + doubt < half else "moved" if rise - doubt > half else "unclear"
+    load = due_by_load(total, asked)
+    scale = total[rest].sum() / max(float(load[rest].sum()), _LEAST)
+    due = np.minimum(load * scale, asked)
+    usual = stratum.traced[rest].sum() / max(float(total[rest].sum()), 1.0)
+    left = float((asked - stratum.others)[within].sum())
+    return _Due(due, within, max(min(float(due[within].sum() * usual), left), 0.0))

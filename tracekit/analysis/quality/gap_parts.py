@@ -30,10 +30,11 @@ class Series(NamedTuple):
     """Requests and traces by window, in order of time; ``others`` are the traces of the peers of a part.
 
     ``requests`` are those of the part itself unless there are ``others``: then those of which it is a share.
+    ``members`` are the entries (``entry_rows``) that belong to it.
 
     Examples
     --------
-    >>> Series(np.array([0]), np.array([60]), np.array([10.0]), np.array([1])).traces
+    >>> Series(np.array([0]), np.array([60]), np.array([10.0]), np.array([1]), np.array([0])).traces
     array([1])
     """
 
@@ -41,6 +42,7 @@ class Series(NamedTuple):
     end_ns: Array
     requests: Array
     traces: Array
+    members: Array
     others: Array | None = None
 
     @property
@@ -52,7 +54,7 @@ class Series(NamedTuple):
         """Return some of the windows."""
         others = None if self.others is None else self.others[low:high]
         start, end, requests, traces = (column[low:high] for column in self[:4])
-        return Series(start, end, requests, traces, others)
+        return Series(start, end, requests, traces, self.members, others)
 
 
 def scopes(inputs: Inputs) -> dict[str, Series]:
@@ -68,9 +70,10 @@ def scopes(inputs: Inputs) -> dict[str, Series]:
     dict
         By name, ``all`` first.
     """
-    found = {ALL: _series(inputs, inputs.tally.bins)}
+    rows = entry_rows(inputs.traces, by_service=True)
+    found = {ALL: _series(inputs, inputs.tally.bins, np.arange(len(rows)))}
     assert inputs.counts is not None
-    return found | (_counted(inputs, "service_name") if "service_name" in inputs.counts.dimensions else {})
+    return found | (_counted(inputs, rows, "service_name") if "service_name" in inputs.counts.dimensions else {})
 
 
 def parts(inputs: Inputs) -> list[dict[str, Series]]:
@@ -94,7 +97,7 @@ def parts(inputs: Inputs) -> list[dict[str, Series]]:
     rows = entry_rows(inputs.traces, by_service=True)
     for axis, word in AXES.items():
         if axis in inputs.counts.dimensions:
-            found.append({f"{word} {name}": one for name, one in _counted(inputs, axis).items()})
+            found.append({f"{word} {name}": one for name, one in _counted(inputs, rows, axis).items()})
             continue
         label = stratum_codes(inputs.traces, axis).take(rows)
         same = np.unique(label.codes, return_index=True, return_inverse=True)
@@ -106,19 +109,23 @@ def parts(inputs: Inputs) -> list[dict[str, Series]]:
     return [family for family in found if family]
 
 
-def _counted(inputs: Inputs, axis: str) -> dict[str, Series]:
+def _counted(inputs: Inputs, rows: Array, axis: str) -> dict[str, Series]:
     """Return the parts that are counted apart."""
-    bins = inputs.tally.bins
-    return {str(name): _series(inputs, part) for name, part in bins.groupby(axis)}
+    label = stratum_codes(inputs.traces, axis, inputs.counts).take(rows)
+    code = {name: at for at, name in enumerate(label.labels)}
+    groups = inputs.tally.bins.groupby(axis)
+    return {
+        str(name): _series(inputs, part, np.flatnonzero(label.codes == code.get(name, -2))) for name, part in groups
+    }
 
 
-def _series(inputs: Inputs, part: pd.DataFrame) -> Series:
+def _series(inputs: Inputs, part: pd.DataFrame, members: Array) -> Series:
     """Return requests and traces of some rows of the tally."""
     sums = part.groupby("start_ns")[["requests", "traces"]].sum().sort_index()
     start, requests = sums.index.to_numpy(), sums["requests"].to_numpy(np.float64)
     assert inputs.counts is not None
     ends = inputs.counts.frame.groupby("start_ns")["end_ns"].max().reindex(start).to_numpy()
-    return Series(start, ends, requests, np.minimum(sums["traces"].to_numpy(np.float64), requests))
+    return Series(start, ends, requests, np.minimum(sums["traces"].to_numpy(np.float64), requests), members)
 
 
 def _told(inputs: Inputs, rows: Array, label: Codes, word: str) -> dict[str, Series]:
@@ -131,19 +138,21 @@ def _told(inputs: Inputs, rows: Array, label: Codes, word: str) -> dict[str, Ser
     key = inputs.service.codes[rows[used]].astype(np.int64) * size + label.codes[used]
     order = np.argsort(key, kind="stable")
     pair, begin = np.unique(key[order], return_index=True)
-    windows = np.split(window[used][order], begin)[1:]
+    members = np.split(used[order], begin)[1:]
     held: dict[int, Array] = {}
-    for of, at in zip((pair // size).tolist(), windows, strict=True):
-        held[of] = held.get(of, 0) + np.bincount(at, minlength=len(starts))
+    for of, inside in zip((pair // size).tolist(), members, strict=True):
+        held[of] = held.get(of, 0) + np.bincount(window[inside], minlength=len(starts))
     found: dict[str, Series] = {}
-    for (of, one), at in zip((divmod(both, size) for both in pair.tolist()), windows, strict=True):
+    for (of, one), inside in zip((divmod(both, size) for both in pair.tolist()), members, strict=True):
+        at = window[inside]
         if len(at) < FEWEST_TRACES or len(at) == held[of].sum():  # nobody to compare with
             continue
         name = str(inputs.service.labels[of]) if of >= 0 else ALL
         whole = wholes.get(name, wholes[ALL])
         bins = np.searchsorted(starts, whole.start_ns)
         mine = np.minimum(np.bincount(at, minlength=len(starts))[bins].astype(np.float64), whole.requests)
-        part = whole._replace(traces=mine, others=np.minimum(held[of][bins] - mine, whole.requests))
+        others = np.minimum(held[of][bins] - mine, whole.requests - mine)
+        part = whole._replace(traces=mine, members=inside, others=others)
         found[_unused(f"{word} {shown(label.labels[one]).replace('`', '')}", f" of {name}", found)] = part
     return found
 
@@ -160,7 +169,7 @@ def trimmed(series: Series) -> tuple[Series, float]:
     Examples
     --------
     >>> at = np.arange(5)
-    >>> inner, due = trimmed(Series(at, at + 1, np.full(5, 10.0), np.array([0, 1, 1, 1, 0])))
+    >>> inner, due = trimmed(Series(at, at + 1, np.full(5, 10.0), np.array([0, 1, 1, 1, 0]), at))
     >>> inner.start_ns.tolist(), due
     ([2], 2.0)
     """

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 CHECK = "gap.silence"
 _SUBJECT = "Whether collection stopped"
-_NEIGHBOURS, _CHANCE, _BURSTY, _FEWEST = 50, 0.05, 1.3, 120
+_NEIGHBOURS, _CHANCE, _BURSTY, _FEWEST = 50, 0.01, 1.3, 120
 _PER_BIN, _EDGES = 10, 2
 
 
 class Silence(NamedTuple):
-    """Gaps between arrivals that chance does not explain: index of the arrival before, length, how many were due.
+    """Gaps between arrivals that are significantly too long: index of the arrival before, length, how many were due.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def silence(inputs: Inputs) -> list[Finding]:
     if spread > _BURSTY:
         missing = f"request counts: arrivals come in bursts ({spread:.1f} times as uneven as independent ones)"
         return [needs(CHECK, _SUBJECT, missing, "Give requests= with times; then gap.scan tells.")]
-    found = silences(start, chance=1 - inputs.level)
+    found = silences(start)
     begin = start[found.before]
     evidence = pd.DataFrame(
         {
@@ -111,8 +111,8 @@ def silence(inputs: Inputs) -> list[Finding]:
     longest = float(np.diff(start).max())
     if not len(evidence):
         text = (
-            f"The longest silence between {number(len(start))} traces is {duration(longest)}, no longer than chance "
-            f"makes it: nothing says that collection stopped."
+            f"The longest silence between {number(len(start))} traces is {duration(longest)}, not significantly longer "
+            f"than the others: no sign that collection stopped."
         )
         return [speak(CHECK, "ok", text, evidence, assumptions=_ASSUMED)]
     worst = evidence.iloc[int(evidence["due_count"].to_numpy().argmax())]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
 _PRIVATE = re.compile(r"@|\d{9,}")
@@ -98,6 +102,22 @@ def number(count: float) -> str:
     '18,940'
     """
     return f"{count:,.0f}"
+
+
+def period(start: pd.Timestamp, end: pd.Timestamp) -> str:
+    """Return a stretch of time to the second, the day of its end only where it is another one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> begin = pd.Timestamp("2026-11-21 23:59:30")
+    >>> period(begin, begin + pd.Timedelta("20s"))
+    'from 2026-11-21 23:59:30 to 23:59:50 UTC'
+    >>> period(begin, begin + pd.Timedelta("40s"))
+    'from 2026-11-21 23:59:30 to 2026-11-22 00:00:10 UTC'
+    """
+    day = "" if start.date() == end.date() else f"{end:%Y-%m-%d} "
+    return f"from {start:%Y-%m-%d %H:%M:%S} to {day}{end:%H:%M:%S} UTC"
 
 
 def about(count: float) -> str:

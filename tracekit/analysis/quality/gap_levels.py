@@ -1,0 +1,86 @@
+"""One gap seen at several levels (everything, service, zone, host, instance): at which of them it is reported."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracekit.columns import Array
+
+_MOST = 0.8
+
+
+class Alarm(NamedTuple):
+    """A gap of one scope: its window, the entries that belong to the scope, how many it lacks, and the share lost.
+
+    Examples
+    --------
+    >>> Alarm("zone a", 0, 9, np.arange(4), 30.0, 0.9).lost
+    0.9
+    """
+
+    scope: str
+    start_ns: int
+    end_ns: int
+    members: Array
+    missing: float
+    lost: float
+
+
+def explained_by(alarms: Sequence[Alarm]) -> list[int]:
+    """Return for every alarm which alarm reports it: itself, or another one that is of the same gap.
+
+    Parameters
+    ----------
+    alarms
+        The coarser scopes first.
+
+    Returns
+    -------
+    list of int
+        Positions.
+
+    Notes
+    -----
+    Two alarms are of the same gap where they overlap in time and at least 80 % of one scope belongs to the other.  A
+    part that lacks less than 80 % of what the whole lacks is explained by the whole.  Otherwise the whole is explained
+    by the part, unless the whole lost nearly as large a share: then it is no coarser than needed.
+
+    Examples
+    --------
+    A zone was down, which is one host, and a quarter of everything:
+
+    >>> everything, zone = np.arange(400), np.arange(100)
+    >>> alarms = [Alarm("all", 0, 9, everything, 90, 0.25), Alarm("zone a", 0, 9, zone, 91, 0.98)]
+    >>> explained_by([*alarms, Alarm("host 1", 0, 9, zone, 91, 0.98), Alarm("host 2", 5, 9, zone + 200, 40, 0.9)])
+    [1, 1, 1, 3]
+    """
+    leads = list(range(len(alarms)))
+    for coarse, fine in itertools.combinations(range(len(alarms)), 2):
+        one, other = alarms[coarse], alarms[fine]
+        if not (one.start_ns < other.end_ns and other.start_ns < one.end_ns):
+            continue
+        shared = len(np.intersect1d(one.members, other.members, assume_unique=True))
+        if shared < _MOST * min(len(one.members), len(other.members)):
+            continue
+        whole, part = (coarse, fine) if len(one.members) >= _MOST * len(other.members) else (fine, coarse)
+        is_located = alarms[part].missing >= _MOST * alarms[whole].missing
+        is_purer = alarms[whole].lost < _MOST * alarms[part].lost
+        hidden, lead = (whole, part) if is_located and is_purer else (part, whole)
+        if leads[hidden] == hidden:
+            leads[hidden] = lead
+    return [_end(leads, at) for at in range(len(alarms))]
+
+
+def _end(leads: Sequence[int], at: int) -> int:
+    """Return the alarm at the end of a chain of explanations."""
+    seen = {at}
+    while leads[at] not in seen:
+        at = leads[at]
+        seen.add(at)
+    return at
