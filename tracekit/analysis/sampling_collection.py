@@ -163,9 +163,7 @@ def _gaps(finding: Finding) -> pd.DataFrame:
     if "loss_ratio" not in rows:
         return pd.DataFrame(columns=_GAPS)
     once = (rows["status"] == "fail") & (rows["reported_as"] == rows["scope"])
-    renamed = rows[once].rename(
-        columns={"traces": "trace_count", "expected_traces": "expected_count"}
-    )
+    renamed = rows[once].rename(columns={"traces": "trace_count", "expected_traces": "expected_count"})
     return renamed.assign(kind="gap").sort_values("start_time", ignore_index=True)[_GAPS]
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.clock_skew.clock_skew import clock_skew
 from tracekit.analysis.quality.call_targets import unanswered, unknown_peers
+from tracekit.analysis.quality.common_clock import CommonClock, common_clock
 from tracekit.analysis.quality.stitching import stitch
 from tracekit.analysis.quality.verdicts import needs, speak
 from tracekit.analysis.sampling.words import counted, number, percent
@@ -31,13 +33,15 @@ def propagation(inputs: Inputs) -> list[Finding]:
     """Say between which services the trace context is lost, and how many traces are really continuations.
 
     For every caller and callee: server spans of the callee that are roots, and client spans of the caller to that
-    callee without a server span below; ``stitch`` tells how many of the former lie inside the latter beyond chance.
-    Calls of peers that nobody can name are tried with every callee that has such roots.  Reported where the false
-    discovery rate over all pairs is at most 5 % and at least 1 % of the roots are concerned; where nothing is found,
-    fine only if at most 10 % of the roots of any pair may be continuations.  Fewer than five unanswered calls or
-    roots, and traces without client spans, tell nothing.  Assumes synchronous
-    calls and clocks no further apart than ``clock.offset`` proves (that much slack is given); messages are linked,
-    not nested, and are not looked at.
+    callee without a server span below; ``stitch`` estimates how many of the former lie inside the latter, of another
+    trace, beyond coincidence.  Calls of peers without a name are tried with every callee that has such roots.
+    Reported where the false discovery rate over all pairs is at most 5 % and at least 1 % of the roots are concerned;
+    where nothing is found, fine only if at most 10 % of the roots of any pair may be continuations.  Fewer than five
+    unanswered calls or roots, and traces without client spans, are not assessable.
+
+    Times are compared on a common clock (``common_clock``): by the offset of the two clocks concerned, with its
+    interval, from ``tk.clock_skew``.  Assumes synchronous calls, and that clocks which no calls connect are right;
+    messages are linked, not nested, and are not looked at.
 
     Source: ``trace_guide.md`` F1, mistakes 1, 13 and 19; the method is our own, measured in the tests.
     """
@@ -48,24 +52,10 @@ def propagation(inputs: Inputs) -> list[Finding]:
         return [needs(CHECK, _SUBJECT, "root spans of kind SERVER")]
     if not np.any(spans.kind == Kind.CLIENT):
         return [needs(CHECK, _SUBJECT, "spans of kind CLIENT: without them nobody says who was called")]
-    rows, found = [], []
-    slack = _slack_ns(inputs)
-    for caller, callee, calls, begun in _edges(inputs, roots):
-        result = stitch(
-            spans.start_ns[calls],
-            spans.end_ns[calls],
-            spans.start_ns[begun],
-            spans.end_ns[begun],
-            slack_ns=slack,
-            level=inputs.level,
-        )
-        labels = inputs.service.labels
-        rows.append((labels[caller], labels[callee], len(calls), *result[:6]))
-        found.append(result)
-    names = ["caller_service", "callee_service", "unanswered_count", "root_count", "covered_count", "chance_ratio"]
-    evidence = pd.DataFrame(rows, columns=[*names, "broken_count", "low", "high"])
-    if not found:
+    evidence, p = continuations(inputs, roots)
+    if not len(evidence):
         return [_without_pairs(inputs, len(roots), evidence)]
+    q = false_discovery(p)
     q = false_discovery(np.array([result.p for result in found]))
     lost = (q <= _FALSE) & (evidence["broken_count"] > _SHARE * evidence["root_count"]) & (evidence["low"] > 0)
     sure = evidence["high"] <= _MARGIN * evidence["root_count"]
@@ -75,6 +65,43 @@ def propagation(inputs: Inputs) -> list[Finding]:
     if not len(broken):
         return [_of_none(evidence, len(roots))]
     return [_finding(row, evidence) for _, row in broken.iterrows()]
+
+
+def continuations(inputs: Inputs, roots: Array) -> tuple[pd.DataFrame, Array]:
+    """Return one row a caller and callee with how many roots continue calls, and the p-values.
+
+    Parameters
+    ----------
+    inputs
+        The traces.
+    roots
+        Rows of root spans of kind SERVER that have both ends.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame and numpy.ndarray
+        ``caller_service``, ``callee_service``, ``unanswered_count`` and the numbers of ``Stitch``; how probable as many
+        are by coincidence.
+    """
+    spans, trace, labels = inputs.traces.columns.spans, inputs.traces.forest.trace, inputs.service.labels
+    edges = list(_edges(inputs, roots))
+    clock = common_clock(clock_skew(inputs.traces)) if edges else CommonClock(trace[:0], trace[:0])
+    found = [
+        stitch(
+            *clock.widest(calls, spans.start_ns[calls], spans.end_ns[calls]),
+            *clock.narrowest(begun, spans.start_ns[begun], spans.end_ns[begun]),
+            traces=(trace[calls], trace[begun]),
+            level=inputs.level,
+        )
+        for _, _, calls, begun in edges
+    ]
+    rows = [
+        (labels[caller], labels[callee], len(calls), *result[:6])
+        for (caller, callee, calls, _), result in zip(edges, found, strict=True)
+    ]
+    names = ["caller_service", "callee_service", "unanswered_count", "root_count", "covered_count", "chance_ratio"]
+    table = pd.DataFrame(rows, columns=[*names, "broken_count", "low", "high"])
+    return table, np.array([result.p for result in found])
 
 
 def _without_pairs(inputs: Inputs, roots: int, evidence: pd.DataFrame) -> Finding:
@@ -91,22 +118,22 @@ def _of_none(evidence: pd.DataFrame, roots: int) -> Finding:
     """Return what is said where no pair of services covers more roots than chance."""
     unsure = evidence[evidence["status"] == "inconclusive"]
     text = (
-        f"No loss of context is seen: unanswered calls between {counted(len(evidence), 'pair')} of services cover no "
-        f"more roots than chance explains (n = {number(roots)} roots)"
+        f"No loss of context found: unanswered calls between {counted(len(evidence), 'pair')} of services cover not "
+        f"significantly more roots than coincidence does (n = {number(roots)} roots)"
     )
     if not len(unsure):
         return speak(CHECK, "ok", f"{text}; root counts can be read as requests.", evidence, assumptions=_ASSUMED)
     row = unsure.iloc[int((unsure["high"] / unsure["root_count"]).to_numpy().argmax())]
     text += (
         f"; but up to {number(row['high'])} of the {number(row['root_count'])} roots of `{row['callee_service']}` may "
-        f"still be continuations of calls by `{row['caller_service']}`, a longer period would tell."
+        f"still be continuations of calls by `{row['caller_service']}`; a longer period would settle it."
     )
     return speak(CHECK, "inconclusive", text, evidence, assumptions=_ASSUMED)
 
 
 _ASSUMED = (
     "calls are synchronous; messages are not looked at",
-    "clocks are no further apart than the calls between their hosts prove",
+    "clocks between which there are no calls agree",
 )
 
 
@@ -123,12 +150,6 @@ def _finding(row: pd.Series, evidence: pd.DataFrame) -> Finding:
     estimate = Estimate(row["broken_count"], "count", row["low"], row["high"], int(row["root_count"]))
     remedy = f"Forward `traceparent` (or `X-Amzn-Trace-Id`) from `{caller}` to `{callee}`; look at proxies in between."
     return speak(CHECK, "fail", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
-
-
-def _slack_ns(inputs: Inputs) -> int:
-    """Return how far clocks are proven to be apart, at most."""
-    apart = inputs.host_pairs.agreement
-    return int(max(apart.low.max(initial=0), (-apart.high).max(initial=0), 0))
 
 
 def _edges(inputs: Inputs, roots: Array) -> Iterator[tuple[int, int, Array, Array]]:

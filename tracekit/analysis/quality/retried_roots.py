@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracekit.analysis.quality.call_targets import unanswered, unknown_peers
 from tracekit.analysis.quality.private_scan import labels_shown
-from tracekit.analysis.quality.stitching import stitch
+from tracekit.analysis.quality.stitching import Windows, stitch
 from tracekit.analysis.quality.verdicts import needs, speak
 from tracekit.analysis.sampling.words import number, percent
 from tracekit.attributes import pick
@@ -69,8 +69,8 @@ def retried_roots(inputs: Inputs) -> list[Finding]:
 
 
 def _continued(inputs: Inputs, roots: Array) -> Array:
-    """Return which roots are server spans inside an unanswered call that may have been theirs."""
-    spans, service = inputs.traces.columns.spans, inputs.service
+    """Return which roots are server spans inside an unanswered call of another trace that may have been theirs."""
+    spans, service, trace = inputs.traces.columns.spans, inputs.service, inputs.traces.forest.trace
     call, target = unanswered(inputs)
     free = unknown_peers(inputs)
     free = free[inputs.traces.has_duration[free]]
@@ -81,11 +81,8 @@ def _continued(inputs: Inputs, roots: Array) -> Array:
         if not len(calls):
             continue
         own = serving & (service.codes[roots] == callee)
-        order = np.argsort(spans.start_ns[calls])
-        begin = spans.start_ns[calls][order]
-        reach = np.maximum.accumulate(spans.end_ns[calls][order])
-        before = np.searchsorted(begin, spans.start_ns[roots[own]], "right") - 1
-        inside[own] = (before >= 0) & (reach[np.maximum(before, 0)] >= spans.end_ns[roots[own]])
+        windows = Windows(spans.start_ns[calls], spans.end_ns[calls], trace[calls])
+        inside[own] = windows.cover(spans.start_ns[roots[own]], spans.end_ns[roots[own]], trace[roots[own]])
     return inside
 
 

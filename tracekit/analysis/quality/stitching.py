@@ -15,6 +15,60 @@ if TYPE_CHECKING:
 _FIRST_LOOK, _PLAINLY_CHANCE = 20, 3
 
 
+class Windows:
+    """Stretches of time, each of a trace, that are asked whether one of another trace covers a span.
+
+    Parameters
+    ----------
+    start, end, trace
+        One entry a stretch; without traces all are of other ones.
+
+    Examples
+    --------
+    >>> calls = Windows(np.array([0, 10]), np.array([9, 90]), np.array([1, 2]))
+    >>> calls.cover(np.array([20, 20, 2]), np.array([30, 30, 8]), np.array([1, 2, 1])).tolist()
+    [True, False, False]
+    """
+
+    def __init__(self, start: Array, end: Array, trace: Array | None = None) -> None:
+        order = np.argsort(start)
+        self._start, end = start[order], end[order]
+        self._reach = np.maximum.accumulate(end)
+        self._trace = self._other = None
+        if trace is not None:
+            trace = trace[order]
+            longest = np.flatnonzero(
+                np.append(True, end[1:] > self._reach[:-1])
+            )  # each reaches further than all before
+            which = longest[np.searchsorted(longest, np.arange(len(end)), "right") - 1]
+            self._trace = trace[which]
+            nothing = np.iinfo(np.int64).min
+            second = np.where(trace != self._trace, end, nothing)
+            replaced = longest[1:][trace[longest[1:]] != self._trace[longest[1:] - 1]]
+            second[replaced] = self._reach[replaced - 1]
+            self._other = np.maximum.accumulate(second)
+
+    def cover(self, start: Array, end: Array, trace: Array | None = None) -> Array:
+        """Return which spans lie inside a stretch of another trace.
+
+        Parameters
+        ----------
+        start, end, trace
+            One entry a span.
+
+        Returns
+        -------
+        numpy.ndarray
+            bool.
+        """
+        before = np.searchsorted(self._start, start, "right") - 1
+        at = np.maximum(before, 0)
+        reach = self._reach[at]
+        if self._trace is not None and self._other is not None and trace is not None:
+            reach = np.where(self._trace[at] == trace, self._other[at], reach)
+        return np.asarray((before >= 0) & (reach >= end))
+
+
 class Stitch(NamedTuple):
     """Roots that continue unanswered calls.
 
@@ -43,22 +97,25 @@ def stitch(
     root_end: Array,
     *,
     lanes: tuple[Array, Array] | None = None,
-    slack_ns: int = 0,
+    traces: tuple[Array, Array] | None = None,
+    slack_ns: Array | int = 0,
     shifts: int = 200,
     shortest_shift_ns: int = 5_000_000_000,
     longest_shift_ns: int = 600_000_000_000,
     level: float = 0.95,
     seed: int = 0,
 ) -> Stitch:
-    """Return how many roots lie inside unanswered calls beyond chance.
+    """Return how many roots lie inside unanswered calls, beyond the number that would by coincidence.
 
     ``B = (K - n q0) / (1 - q0)`` where K of n roots lie inside a call and q0 is the share that does so after circular
     shifts of the roots in time; ``p = (1 + #{null >= K}) / (1 + shifts)``, the normal tail where no shift reaches K.
     Where chance is plainly enough, only the first shifts are done.
 
-    With ``lanes``, from 0 up, of calls and of roots, a root counts inside calls of its own lane only.
+    With ``lanes``, from 0 up, of calls and of roots, a root counts inside calls of its own lane only.  With ``traces``
+    of both, it does not count inside calls of its own trace: a root is no continuation of what it caused itself.
 
-    Assumes synchronous calls, and clocks apart by no more than ``slack_ns``.  The shifts must be longer than bursts.
+    Assumes synchronous calls, and clocks right to ``slack_ns`` (one, or one a root).  The shifts must be longer than
+    bursts.
 
     Source: ``trace_guide.md`` F1; circular shifts keep the traffic's own rhythm in the null.
 
@@ -71,21 +128,19 @@ def stitch(
     >>> found.covered, found.broken > 25, found.p < 0.01
     (30, True, True)
     """
-    by_start = np.argsort(root_start)
-    start, duration = root_start[by_start], (root_end - root_start)[by_start]
-    first, last = min(client_start.min(), start[0]), max(client_end.max(), start[-1])
+    slack = np.broadcast_to(slack_ns, len(root_start))
+    start, duration = root_start + slack, root_end - root_start - 2 * slack
+    first, last = min(client_start.min(), start.min()), max(client_end.max(), start.max())
     period = max(int(last - first), 1)
     own = np.zeros(len(start), np.int64)
     if lanes is not None:  # one lane behind the other: a time of day twice as long for each
         client_start, client_end = (at + lanes[0] * 2 * period for at in (client_start, client_end))
-        own = lanes[1][by_start] * 2 * period
-    order = np.argsort(client_start)
-    begin, reach = client_start[order], np.maximum.accumulate(client_end[order])
+        own = lanes[1] * 2 * period
+    of_calls, of_roots = (None, None) if traces is None else traces
+    calls = Windows(client_start, client_end, of_calls)
 
     def covered(at: Array) -> int:
-        at = at + own
-        i = np.searchsorted(begin, at + slack_ns, "right") - 1
-        return int(((i >= 0) & (reach[np.maximum(i, 0)] + slack_ns >= at + duration)).sum())
+        return int(calls.cover(at + own, at + own + duration, of_roots).sum())
 
     rng, k, n = np.random.default_rng(seed), covered(start), len(start)
     longest = min(longest_shift_ns, period // 2)
