@@ -32,7 +32,7 @@ from tracekit.stats.second_reservoir import SECOND_NS, expected_kept, infer_quot
 from tracekit.stats.step_slices import step_slices
 from tracekit.stats.thinned import thinned_count, unseen_mass
 from tracekit.stats.weighted_rates import weight_effect, weighted_rate
-from tracekit.weights.forensics import families
+from tracekit.weights.id_edges import families
 
 SHARES = (0.5, 0.95, 0.99)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sampling.simulators import random_ids, thinned_ids, traces_of, xray_ids
 
-from tracekit.weights.forensics import FEWEST, families, forensic_weights
+from tracekit.weights.forensics import forensic_weights
+from tracekit.weights.id_edges import FEWEST, families
 from tracekit.weights.id_maps import ID_MAPS, begins_with_time
 
 

@@ -1,4 +1,4 @@
-"""Weights read off the trace ids alone: which sampler thinned them, at which rate, and which ids it would have kept."""
+"""Weights read off the trace ids alone, where nothing but a sampler can have left their edge."""
 
 from __future__ import annotations
 
@@ -6,65 +6,111 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tracekit.attributes import Codes
-from tracekit.stats.step_scan import Step, step_scan
-from tracekit.stats.step_slices import Part, step_slices
-from tracekit.stats.tests import false_discovery
-from tracekit.weights.id_maps import FIRST_BYTES, ID_MAPS, begins_with_time
+from tracekit.attributes import Codes, join
+from tracekit.schema import ParentState
+from tracekit.weights.id_edges import Family, ids_of, periods, rest_is_shown, sampler_edges, services_of_roots
+from tracekit.weights.id_maps import ID_MAPS, LANGUAGE_MAPS
 from tracekit.weights.known import BEYOND
-from tracekit.weights.xray_reservoir import Shares
+from tracekit.weights.xray_reservoir import Shares, root_attribute
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
+    from tracekit.stats.step_slices import Part
     from tracekit.traces import TraceSet
 
-FEWEST = 100
-SURE = 0.001
 
+class Reading(NamedTuple):
+    """What the ids of one service show: edges that a sampler can have left, and why they give no weights.
 
-class Family(NamedTuple):
-    """A sampler family and the edge that ids show under its map; ``q`` is its p-value after Benjamini and Hochberg.
+    ``parts`` are the traces by rate of the first edge; ``doubt`` is empty where a sampler is the only explanation.
 
     Examples
     --------
-    >>> Family("Python TraceIdRatio", 1e-30, Step(9.0, 1e-30, 0.1, 0.09, 0.11, 1.0, 0.0)).step.threshold
-    0.1
+    >>> Reading([], [], "").is_sampler
+    False
     """
 
-    name: str
-    q: float
-    step: Step
+    edges: list[Family]
+    parts: list[Part]
+    doubt: str
+
+    @property
+    def is_sampler(self) -> bool:
+        """Whether a single sampler is the only explanation."""
+        return bool(self.edges) and not self.doubt
 
 
-def families(high: Array, low: Array, *, begin_with_time: bool) -> list[Family]:
-    """Return every sampler family with the edge that it would have left, the most likely first.
+def read_ids(traces: TraceSet, rows: Array) -> Reading:
+    """Return what the ids of the traces that one service begins show.
 
     Parameters
     ----------
-    high, low
-        Halves of the ids of one service and period, uint64; at least ten.
-    begin_with_time
-        Whether ids begin with the time, so that maps of the first bytes see time and no randomness.
+    traces
+        Any traces.
+    rows
+        Numbers of those of one service, at least ten.
 
     Returns
     -------
-    list of Family
-        Nine, or seven.
+    Reading
+        Without doubt only where one edge is there, ids beyond it occur too (of this service, another one or another
+        period), and neither the format of the ids nor another language's sampler explains it.
+
+    Notes
+    -----
+    An edge at a power of two is what leading zero bits leave.  Then ids beyond it must come from roots of the same
+    recorded SDK (name, language and version), whose ids are made alike.
 
     Examples
     --------
-    >>> rng = np.random.default_rng(3)
-    >>> high, low = rng.integers(0, 2**63, 9000, np.uint64), rng.integers(0, 2**64, 9000, np.uint64)
-    >>> kept = low < np.uint64(2**64 // 20)
-    >>> best = families(high[kept], low[kept], begin_with_time=False)[0]
-    >>> print(f"{best.name} at {best.step.threshold:.3f}")
-    Python TraceIdRatio at 0.050
+    All ids lie below one in ten, and nothing shows that others occur:
+
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> low = np.random.default_rng(1).integers(0, 2**64 // 10, 200, np.uint64).tolist()
+    >>> ids = [f"{n + 1:016x}{half:016x}" for n, half in enumerate(low)]
+    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> read_ids(TraceSet.from_spans(frame), np.arange(200)).doubt
+    'no other ids show that the rest of the space is used'
     """
-    names = [name for name in ID_MAPS if not (begin_with_time and name in FIRST_BYTES)]
-    steps = [step_scan(ID_MAPS[name](high, low)) for name in names]
-    q = false_discovery(np.array([step.p for step in steps]))
-    found = [Family(name, float(adjusted), step) for name, adjusted, step in zip(names, q, steps, strict=True)]
-    return sorted(found, key=lambda family: -family.step.llr)
+    edges = sampler_edges(traces, rows)
+    if not edges:
+        return Reading([], [], "")
+    language = root_attribute(traces, "telemetry.sdk.language").take(rows)
+    own = {name for code in np.unique(language.codes[language.codes >= 0]) for name in _maps(language.labels[code])}
+    if edges[0].name in _TWINS and own & _TWINS:
+        edges[0] = edges[0]._replace(name=min(own & _TWINS))
+    best = edges[0]
+    parts = periods(traces, rows, best.name)
+    if len(edges) > 1:
+        doubt = f"so does {edges[1].name}, and the shares of two samplers multiply"
+    elif own and best.name.endswith("TraceIdRatio") and best.name not in own:
+        doubt = "the recorded SDK samples in another way"
+    elif not rest_is_shown(traces, best, parts, _alike(traces, rows, best)):
+        doubt = "no other ids show that the rest of the space is used"
+    else:
+        doubt = ""
+    return Reading(edges, parts, doubt)
+
+
+_TWINS = {"Python TraceIdRatio", "Go TraceIdRatio"}  # the same ids, with or without the last bit
+
+
+def _maps(language: str) -> tuple[str, ...]:
+    """Return the maps of an SDK's language."""
+    return LANGUAGE_MAPS.get(language.lower(), ())
+
+
+def _alike(traces: TraceSet, rows: Array, family: Family) -> Array:
+    """Return which traces have ids that are made as those of a service are; for an edge at a power of two, surely so."""
+    if not family.ends_with_a_bit:
+        return np.ones(len(traces), bool)
+    sdk = join([root_attribute(traces, f"telemetry.sdk.{part}") for part in ("language", "name", "version")])
+    own = np.unique(sdk.codes[rows])
+    if len(own) > 1 or own[0] < 0:
+        return np.zeros(len(traces), bool)
+    begun = traces.forest.state[traces.forest.root_row] == ParentState.ROOT
+    return np.asarray((sdk.codes == own[0]) & begun)
 
 
 def forensic_weights(traces: TraceSet) -> Shares | None:
@@ -78,8 +124,8 @@ def forensic_weights(traces: TraceSet) -> Shares | None:
     Returns
     -------
     Shares or None
-        None where no service's ids show an edge beyond one chance in a thousand.  Where the rate moved with time, each
-        period has its own.  The relative error of a rate is about one over the number of traces.
+        None where no service's ids can have come from one sampler alone (``read_ids``).  Where the rate moved with
+        time, each period has its own.  The relative error of a rate is about one over the number of traces.
 
     Examples
     --------
@@ -92,108 +138,18 @@ def forensic_weights(traces: TraceSet) -> Shares | None:
     True
     """
     weight, source = np.full(len(traces), np.nan), np.full(len(traces), -1, np.int32)
-    labels = [BEYOND]
-    for _, rows in services_of_roots(traces):
-        best = group_families(traces, rows)[0]
-        if best.q > SURE:
+    labels, obstacles = [BEYOND], {}
+    for service, rows in services_of_roots(traces):
+        reading = read_ids(traces, rows)
+        if len(reading.edges) > 1:
+            one, other = (f"{edge.name} at {edge.step.threshold:.3g}" for edge in reading.edges[:2])
+            obstacles[f"the ids of {service} show two samplers, {one} and {other}"] = len(rows)
+        if not reading.is_sampler:
             continue
-        labels.append(f"forensics: {best.name}")
-        for period in periods(traces, rows, best.name):
-            inside = ID_MAPS[best.name](*ids_of(traces, period.at)) <= period.step.threshold
-            weight[period.at] = np.where(inside, 1 / period.step.threshold, 0.0)
-            source[period.at] = np.where(inside, len(labels) - 1, 0)
-    return Shares(weight, Codes(source, labels), {}) if len(labels) > 1 else None
-
-
-def periods(traces: TraceSet, rows: Array, family: str) -> list[Part]:
-    """Return the traces that one rate of a sampler kept: all of them, or several parts where it moved with time.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    rows
-        Numbers of those of one service.
-    family
-        The map that its ids have an edge under.
-
-    Returns
-    -------
-    list of Part
-        Numbers of traces, and the edge; the largest first.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> import pandas as pd
-    >>> rng = np.random.default_rng(2)
-    >>> rates = np.repeat([0.1, 0.4], 300)
-    >>> ids = [f"{n + 1:016x}{int(u * 2**64):016x}" for n, u in enumerate(rng.random(600) * rates)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": np.arange(600), "end_ns": 999})
-    >>> shop = TraceSet.from_spans(frame)
-    >>> [round(part.step.threshold, 1) for part in periods(shop, np.arange(600), "Python TraceIdRatio")]
-    [0.1, 0.4]
-    """
-    ordered = rows[np.argsort(traces.columns.spans.start_ns[traces.forest.root_row[rows]], kind="stable")]
-    found = step_slices(ID_MAPS[family](*ids_of(traces, ordered)))
-    return [Part(np.sort(ordered[part.at]), part.step) for part in found]
-
-
-def services_of_roots(traces: TraceSet) -> list[tuple[str, Array]]:
-    """Return the services that begin at least a hundred traces, with those traces.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-
-    Returns
-    -------
-    list of tuple
-        Name and numbers of the traces, the most frequent service first.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> services_of_roots(TraceSet.from_spans(frame))
-    []
-    """
-    service = traces.codes("service_name").take(traces.forest.root_row)
-    count = np.bincount(service.codes[service.codes >= 0], minlength=len(service.labels))
-    order = [int(code) for code in np.argsort(-count, kind="stable") if count[code] >= FEWEST]
-    return [(service.labels[code], np.flatnonzero(service.codes == code)) for code in order]
-
-
-def ids_of(traces: TraceSet, rows: Array) -> tuple[Array, Array]:
-    """Return both halves of the ids of some traces.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> ids_of(TraceSet.from_spans(frame), np.array([0]))[1]
-    array([161], dtype=uint64)
-    """
-    first = traces.forest.starts[:-1][rows]
-    return traces.columns.spans.trace_hi[first], traces.columns.spans.trace_lo[first]
-
-
-def group_families(traces: TraceSet, rows: Array) -> list[Family]:
-    """Return ``families`` of some of the traces.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> import pandas as pd
-    >>> rng = np.random.default_rng(1)
-    >>> ids = [f"{high:016x}{low:016x}" for high, low in rng.integers(1, 2**63, (120, 2))]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> len(group_families(TraceSet.from_spans(frame), np.arange(120)))
-    9
-    """
-    high, low = ids_of(traces, rows)
-    start = traces.columns.spans.start_ns[traces.forest.root_row[rows]]
-    return families(high, low, begin_with_time=begins_with_time(high, start))
+        name = reading.edges[0].name
+        labels.append(f"forensics: {name}")
+        for part in reading.parts:
+            inside = ID_MAPS[name](*ids_of(traces, part.at)) <= part.step.threshold
+            weight[part.at] = np.where(inside, 1 / part.step.threshold, 0.0)
+            source[part.at] = np.where(inside, len(labels) - 1, 0)
+    return Shares(weight, Codes(source, labels), obstacles) if len(labels) > 1 or obstacles else None

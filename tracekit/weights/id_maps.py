@@ -103,6 +103,22 @@ ID_MAPS: dict[str, Callable[[Array, Array], Array]] = {
 FIRST_BYTES = frozenset({".NET TraceIdRatio", "older Go TraceIdRatio"})
 """Families that look at the first eight bytes: of X-Ray's ids, which begin with the time, they keep whole moments."""
 
+SEEN_BITS = {
+    "OpenTelemetry consistent sampling": "last 56 bits",
+    "Python TraceIdRatio": "last 64 bits",
+    "Java TraceIdRatio": "last 64 bits",
+    ".NET TraceIdRatio": "first 64 bits",
+    "Go TraceIdRatio": "last 64 bits",
+    "older Go TraceIdRatio": "first 64 bits",
+    "JavaScript TraceIdRatio": "four words",
+    "collector tail_sampling": "hash of 64 bits",
+    "collector hash_seed": "hash of 32 bits",
+}
+"""What a family looks at.  Families that look at the same show the same sampler; the others are independent of it."""
+
+PLAIN_BITS = frozenset(name for name, bits in SEEN_BITS.items() if bits in {"first 64 bits", "last 64 bits", "four words"})
+"""Families that leading zero bits of an id, which many formats have, put below a power of two."""
+
 LANGUAGE_MAPS: dict[str, tuple[str, ...]] = {
     "python": ("Python TraceIdRatio",),
     "java": ("Java TraceIdRatio",),

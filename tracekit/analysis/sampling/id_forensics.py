@@ -1,17 +1,19 @@
-"""S16, which sampler kept these traces, at what rate, and how many came another way."""
+"""S16, which sampler decided by the trace ids, at what rate, and how many traces came another way."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from tracekit.analysis.sampling.verdicts import needs, speak
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
-from tracekit.weights.forensics import FEWEST, SURE, group_families, periods, services_of_roots
+from tracekit.weights.forensics import read_ids
+from tracekit.weights.id_edges import FEWEST, group_families, services_of_roots
 
 if TYPE_CHECKING:
     from tracekit.analysis.sampling.inputs import Inputs
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
     from tracekit.stats.step_scan import Step
     from tracekit.stats.step_slices import Part
-    from tracekit.weights.forensics import Family
+    from tracekit.weights.forensics import Reading
+    from tracekit.weights.id_edges import Family
     from tracekit.weights.rules import HeadRule
 
 CHECK = "id.forensic"
@@ -28,7 +31,7 @@ _OTHER, _SHOWN, _NEARLY = 0.01, 3, 1.005
 
 
 def id_forensics(inputs: Inputs) -> list[Finding]:
-    """Return for each service that begins traces which sampler its ids betray.
+    """Return for each service that begins traces which sampler its ids show.
 
     Parameters
     ----------
@@ -39,20 +42,20 @@ def id_forensics(inputs: Inputs) -> list[Finding]:
     -------
     list of Finding
         ``measured`` where an edge is found or none is, ``warn`` where its rate differs from the configured one by more
-        than the margin, or moves, and chance explains the edge less than once in a thousand.
+        than the margin, or moves.
 
     Notes
     -----
     Every head sampler maps an id to 0..1 by other bits (``weights.id_maps``) and keeps what lies below its rate: the
-    ids have an edge there under its map alone.  ``stats.step_scan`` over the maps, Benjamini-Hochberg; the rate is
-    snapped to a configured one inside its interval.  X-Ray's ids begin with the time, so maps of the first bytes are
-    left out.  Assumes one threshold a service at a time: slices of time are joined where one edge explains them
-    (``stats.step_slices``), so that an adaptive rate shows as several.  Source: the samplers' sources; the method is
-    our own; measured false reports 3 to 6 %, right family 100 %.
+    ids have an edge there under its map alone.  ``stats.step_scan`` over the maps, Benjamini-Hochberg, one chance in a
+    thousand; the rate is snapped to a configured one inside its interval.  Id formats leave edges too (leading zeros,
+    times, counters), so a sampler is named only where the ids below the edge are even (``weights.id_edges``) and ids
+    beyond it occur, or where rules or the trace state declare the rate.  Assumes one threshold a service at a time:
+    slices of time are joined where one edge explains them (``stats.step_slices``), so that an adaptive rate shows as
+    several.  Source: the samplers' sources; the method is our own; measured false reports below 1 %, right family 100 %.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from tracekit import TraceSet
     >>> from tracekit.analysis.sampling.inputs import gather
     >>> rng = np.random.default_rng(5)
@@ -70,20 +73,43 @@ def id_forensics(inputs: Inputs) -> list[Finding]:
 
 def _one(inputs: Inputs, service: str, rows: Array) -> Finding:
     """Return the finding about one service."""
-    found = group_families(inputs.traces, rows)
-    best = found[0]
+    found, reading = group_families(inputs.traces, rows), read_ids(inputs.traces, rows)
     table = _rows(service, [(family.name, family.step, len(rows)) for family in found])
     table["q_bh"] = [family.q for family in found]
-    if best.q >= 1 - inputs.level:
+    if not reading.edges:
         text = (
             f"Ids of `{service}` show no sampler that decides by id (n = {number(len(rows))}): all traces were kept, or"
             " others decided (a coin, a reservoir, a hash with a salt of its own)."
         )
         return speak(CHECK, "measured", text, inputs, table)
-    parts = periods(inputs.traces, rows, best.name) if best.q < SURE else []
-    if len(parts) > 1:
-        return _moved(inputs, service, best, parts)
+    best = reading.edges[0]
+    if reading.doubt and not _is_declared(inputs, rows, service, best):
+        return _doubtful(inputs, service, reading, table)
+    if len(reading.parts) > 1:
+        return _moved(inputs, service, best, reading.parts)
     return _say(inputs, service, best, table)
+
+
+def _is_declared(inputs: Inputs, rows: Array, service: str, best: Family) -> bool:
+    """Return whether rules, or weights that do not come from the ids, say that traces of this service were sampled."""
+    if _configured(inputs, service) is not None:
+        return True
+    least, most = best.step.low / _NEARLY, best.step.high * _NEARLY
+    sources, own = inputs.traces.weights.source.take(rows), inputs.probability[rows]
+    by_ids = np.array([label.startswith("forensics") for label in sources.labels] + [True])[sources.codes]
+    return bool((~by_ids & (own >= least) & (own <= most)).mean() > 1 / 2)
+
+
+def _doubtful(inputs: Inputs, service: str, reading: Reading, table: pd.DataFrame) -> Finding:
+    """Return the sentence about an edge that a sampler need not have left."""
+    best = reading.edges[0]
+    text = (
+        f"Ids of `{service}` lie mostly in the lowest {percent(best.step.threshold)} of what {best.name} looks at"
+        f" (n = {number(table['n_traces'].iloc[0])}), and {reading.doubt}: a sampler or the way the ids are made can be"
+        " the reason, so no weights follow from the ids."
+    )
+    remedy = "Give rules=... or weights if these traces were sampled."
+    return speak(CHECK, "measured", text, inputs, table, remedy=remedy)
 
 
 def _rows(scope: str, edges: list[tuple[str, Step, int]]) -> pd.DataFrame:
@@ -118,10 +144,10 @@ def _moved(inputs: Inputs, service: str, best: Family, parts: list[Part]) -> Fin
 def _say(inputs: Inputs, service: str, best: Family, table: pd.DataFrame) -> Finding:
     """Return the sentence about the sampler that was found."""
     step, n = best.step, int(table["n_traces"].iloc[0])
-    configured = _configured(inputs, service) if best.q < SURE else None
+    configured = _configured(inputs, service)
     status: Status = "measured"
     snapped = step.threshold
-    ends = "." if best.q < SURE else "; the edge is faint, so read it as a hint."
+    ends = "."
     if configured is not None:
         near = judge(step.low / configured, step.high / configured, inputs.margin) if configured else "biased"
         is_it = step.low / _NEARLY <= configured <= step.high * _NEARLY
