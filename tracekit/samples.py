@@ -138,7 +138,7 @@ def _traces(path: Path, name: str, role: str) -> TraceSet:
 
     found = read(path)
     made = f"tk.load_sample({name!r}, {role!r})"
-    return TraceSet(found.columns, forest=found.forest, weights=found.weights, steps=(made,))
+    return TraceSet(found.columns, forest=found.forest, steps=(made,))
 
 
 def _home() -> Path:

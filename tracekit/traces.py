@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,7 +119,12 @@ class TraceSet(Shown):
         """One weight a trace, and where it came from."""
         if self._weights is not None:
             return self._weights
-        return weighing.recorded(self.columns.spans, self.forest, self.columns.texts)
+        found = weighing.recorded(self.columns.spans, self.forest, self.columns.texts)
+        if not found.known.any():
+            return found
+        from tracekit.weights.ladder import settled_record  # noqa: PLC0415 - loads scipy, for recorded weights only
+
+        return settled_record(self, found)
 
     @cached_property
     def lookup(self) -> Lookup:
@@ -382,9 +386,7 @@ class TraceSet(Shown):
     def _only(self, chosen: Array, made: str) -> TraceSet:
         """Return the chosen traces."""
         rows = np.flatnonzero(chosen[self.forest.trace])
-        kept = self.weights
-        weights = replace(kept, value=kept.value[chosen], source=kept.source.take(chosen))
-        return TraceSet(self.columns.take(rows), weights=weights, steps=(*self.steps, made))
+        return TraceSet(self.columns.take(rows), weights=self.weights.take(chosen), steps=(*self.steps, made))
 
     def save(self, path: str | Path) -> Path:
         """Write the set as a folder of Parquet files that ``tracekit.read`` reads back.

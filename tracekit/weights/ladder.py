@@ -15,10 +15,11 @@ import pandas as pd
 
 from tracekit.attributes import Codes
 from tracekit.weights.counts import Counts, read_counts
-from tracekit.weights.known import CALIBRATION, LOG, NOT_SAMPLED, UNKNOWN, Weights, given
+from tracekit.weights.known import CALIBRATION, LOG, MARKS, NOT_SAMPLED, UNKNOWN, Weights, given
 from tracekit.weights.log_strata import log_weights
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.rules import Rules
+from tracekit.weights.stages import settled
 from tracekit.weights.tail_policies import policy_weights
 from tracekit.weights.tally import stratum_codes
 from tracekit.weights.trace_state import THRESHOLD_SOURCE, by_text, legacy_probability, probability
@@ -88,18 +89,49 @@ def climb(traces: TraceSet, evidence: Evidence, only: str | None = None) -> tupl
     value, code = np.ones(len(traces)), np.full(len(traces), -1, np.int32)
     labels: dict[str, int] = {}
     obstacles: dict[str, int] = {}
+    marks: dict[str, Array] = {}
     for rung in RUNGS:
-        if only not in {None, rung.name} or (code >= 0).all():
+        if only not in {None, rung.name} or ((code >= 0).all() and rung.name not in MARKS):
             continue
         found = rung.find(traces, evidence)
         if found is None:
             continue
         obstacles |= found.obstacles
+        if rung.name in MARKS:
+            marks[rung.name] = found.weight
         rows = np.flatnonzero((code < 0) & ~np.isnan(found.weight))
         joint = np.array([labels.setdefault(label, len(labels)) for label in found.source.labels] + [-1], np.int32)
         value[rows], code[rows] = found.weight[rows], joint[found.source.codes[rows]]
     code = np.where(code < 0, labels.setdefault(UNKNOWN, len(labels)), code).astype(np.int32)
-    return Weights(value, Codes(code, list(labels))), obstacles
+    weights = Weights(value, Codes(code, list(labels)))
+    weights = settled(traces, weights, marks, evidence.rules, is_chosen=only is not None)
+    if weights.refusal:
+        obstacles[weights.refusal] = int((~weights.known).sum())
+    return weights, obstacles
+
+
+def settled_record(traces: TraceSet, found: Weights) -> Weights:
+    """Return the weights of the trace state, unknown where other records or the ids show a second sampler.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    found
+        What their roots' trace state records.
+
+    Returns
+    -------
+    Weights
+        Of the same sources.
+
+    Examples
+    --------
+    >>> settled_record.__name__
+    'settled_record'
+    """
+    others = {rung.name: rung.find(traces, Evidence()) for rung in RUNGS if rung.name in MARKS}
+    return settled(traces, found, {name: one.weight for name, one in others.items() if one is not None}, None)
 
 
 def chosen(traces: TraceSet, source: Any) -> Weights:
@@ -326,9 +358,9 @@ RUNGS = (
     Rung(NOT_SAMPLED, _not_sampled),
     Rung(LOG, _log),
     Rung(THRESHOLD_SOURCE, _by_state(probability, THRESHOLD_SOURCE)),
-    Rung("tracestate ot=p", _by_state(legacy_probability, "tracestate ot=p")),
-    Rung("SampleRate", _sample_rate),
-    Rung("jaeger sampler", _jaeger),
+    Rung(MARKS[1], _by_state(legacy_probability, MARKS[1])),
+    Rung(MARKS[2], _sample_rate),
+    Rung(MARKS[3], _jaeger),
     Rung("tail policy", _policies),
     Rung("rule", _rules),
     Rung("forensics", _forensics),

@@ -11,14 +11,16 @@ from scipy import special, stats
 from tracekit.analysis.sampling.verdicts import needs, speak
 from tracekit.analysis.sampling.words import number
 from tracekit.stats.tests import false_discovery
+from tracekit.weights.known import MARKS
 
 if TYPE_CHECKING:
     from tracekit.analysis.sampling.inputs import Inputs
+    from tracekit.analysis.sampling.verdicts import Status
     from tracekit.findings import Finding
     from tracekit.schema import Array
 
 CHECK = "id.random"
-_FEWEST, _MANY = 200, 1280
+_FEWEST, _MANY, _SURE = 200, 1280, 0.01
 _LOW48, _LOW56 = np.uint64((1 << 48) - 1), np.uint64((1 << 56) - 1)
 _BYTES = range(10, 16)
 
@@ -34,7 +36,8 @@ def id_randomness(inputs: Inputs) -> list[Finding]:
     Returns
     -------
     list of Finding
-        ``fail`` where a test is beyond 5 % after Benjamini-Hochberg.
+        Where a test is beyond 1 % after Benjamini-Hochberg: ``fail`` where something samples by ids, as rules, records
+        or the ids show, else ``measured``, because many id formats are meant to carry a time or a counter.
 
     Notes
     -----
@@ -62,9 +65,11 @@ samplers that use them keep or drop whole moments.
     high, low = inputs.traces.columns.spans.trace_hi[first], inputs.traces.columns.spans.trace_lo[first]
     table = battery(low)
     q = table["q_bh"].to_numpy()
-    table = table.assign(status=np.where(q < 1 - inputs.level, "fail", "ok"), n_traces=n)
+    decides = inputs.rules is not None or bool((inputs.traces.weights.is_from(*MARKS, "forensics")).any())
+    verdict: Status = "fail" if decides else "measured"
+    table = table.assign(status=np.where(q < _SURE, verdict, "ok"), n_traces=n)
     short = "; the high 64 bits are all zero: ids of 64 bits" * bool((high == 0).all())
-    bad = table.loc[table["status"] == "fail", "test"].tolist()
+    bad = table.loc[table["status"] != "ok", "test"].tolist()
     if not bad:
         text = f"The low bits of these {number(n)} trace ids look random{short}: samplers may use them."
         return [speak(CHECK, "ok", text, inputs, table)]
@@ -76,7 +81,17 @@ samplers that use them keep or drop whole moments.
         " keep or drop whole moments."
     )
     remedy = "Use an id generator with 56 random low bits, or a sampler with randomness of its own."
-    return [speak(CHECK, "fail", text, inputs, table, remedy=remedy, assumptions=("one generator, ids in time order",))]
+    return [
+        speak(
+            CHECK,
+            verdict,
+            text,
+            inputs,
+            table,
+            remedy=remedy if decides else "",
+            assumptions=("one generator, ids in time order",),
+        )
+    ]
 
 
 def battery(low: Array) -> pd.DataFrame:

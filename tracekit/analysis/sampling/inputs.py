@@ -13,6 +13,7 @@ from tracekit.analysis.sampling.collector_counters import read_counters
 from tracekit.schema import ParentState
 from tracekit.traces import TraceSet
 from tracekit.weights.counts import Counts, counts_of_log, read_counts
+from tracekit.weights.known import MARKS
 from tracekit.weights.ladder import Evidence, climb
 from tracekit.weights.log_strata import log_tally
 from tracekit.weights.receipts import read_receipts
@@ -213,7 +214,8 @@ class Inputs:
     def rules_gave(self) -> bool:
         """Whether the rules gave weights, rather than the traces themselves."""
         return any(
-            source.startswith(("rule,", "x-ray rule,", "tail policy,")) for source in self.traces.weights.sources
+            "tail policy" in source or source.startswith(("rule,", "x-ray rule,"))
+            for source in self.traces.weights.sources
         )
 
     @cached_property
@@ -374,9 +376,12 @@ def gather(
             told = _earlier_stages(told, len(log) / max(logged, 1))
             counts = counts_of_log(log) if len(log) else None
     obstacles: dict[str, int] = {}
-    if not traces.weights.known.all():
+    own = traces.weights
+    if read is not None and read.tail:
+        own = own.refused(own.is_from(*MARKS), "")
+    if not own.known.all():
         found, obstacles = climb(traces, Evidence(read, log))
-        traces = TraceSet(traces.columns, forest=traces.forest, weights=traces.weights.or_else(found))
+        traces = TraceSet(traces.columns, forest=traces.forest, weights=own.or_else(found))
     names = {"rules": rules, "requests": requests, "log": log, "expected": expectations, "received": received}
     names |= {"now": now, "margin": None if margin == _MARGIN else margin, "level": None if level == _LEVEL else level}
     call = ", ".join(["traces", *(f"{name}={name}" for name, value in names.items() if value is not None)])

@@ -1,0 +1,199 @@
+"""Several samplers in a row: the product of what they kept where each one is known, and a refusal where not.
+
+What samplers wrote into the traces is compared with each other (``joined``) and with the ids (``checked``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracekit.attributes import Codes
+from tracekit.stats.step_scan import step_scan
+from tracekit.weights.id_edges import FEWEST, SURE, ids_of, sampler_edges, services_of_roots
+from tracekit.weights.id_maps import ID_MAPS, SEEN_BITS, TAIL_SALT
+from tracekit.weights.known import Weights
+from tracekit.weights.tail_policies import policy_weights
+from tracekit.weights.trace_state import THRESHOLD_SOURCE, by_text, randomness
+from tracekit.weights.xray_reservoir import root_attribute
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tracekit.columns import Array
+    from tracekit.traces import TraceSet
+    from tracekit.weights.id_edges import Family
+    from tracekit.weights.rules import Rules
+
+_POLICY, _TAIL, _RULE, _XRAY, _RATE = "tailsampling.policy", "tail policy", "rule", "x-ray rule", "SampleRate"
+_CONSISTENT, _COLLECTOR = "OpenTelemetry consistent sampling", "collector"
+_ROUNDING, _MARGIN, _STRANGERS = 0.5, 1.1, 0.01
+
+
+def settled(
+    traces: TraceSet, found: Weights, marks: Mapping[str, Array], rules: Rules | None, *, is_chosen: bool = False
+) -> Weights:
+    """Return weights that follow from all samplers that are known, unknown where those are not all.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    found
+        Their weights by the first source that has one.
+    marks
+        The weight that each kind of record in the traces gives them, NaN without one.
+    rules
+        Declared ones.
+    is_chosen
+        Whether the user chose the source, so that a tail sampler's name in the traces is no second stage.
+
+    Returns
+    -------
+    Weights
+        ``refusal`` says why weights are unknown that a record or a rule would have given.
+
+    Notes
+    -----
+    A recorded weight of 1 is no stage.  Records that agree up to rounding are one stage, written twice; others are
+    refused.  Tail policies see what an earlier sampler kept, so their weights multiply with those of the trace state or
+    of a Jaeger tag; a SampleRate may contain them or not.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> both = TraceSet.from_spans(frame.assign(trace_state="ot=th:8", **{"attributes.SampleRate": 20}))
+    >>> print(both.weights.refusal)
+    tracestate ot=th and SampleRate record different rates; choose the one that includes both, or give weights
+    """
+    by_mark = found.is_from(*marks)
+    stack = np.array([np.where(one > 1, one, np.nan) for one in marks.values()]).reshape(len(marks), len(traces))
+    least, most = np.fmin.reduce(stack, initial=np.inf), np.fmax.reduce(stack, initial=1.0)
+    differ = by_mark & (most > _MARGIN * least) & (most > least + _ROUNDING)
+    value = np.where(by_mark & (found.value > 0), most, found.value)
+    found = Weights(value, found.source, found.refusal)
+    if differ.any():
+        names = [name for name, one in zip(marks, stack, strict=True) if (~np.isnan(one[differ])).any()]
+        why = f"{' and '.join(names)} record different rates; choose the one that includes both, or give weights"
+        found = found.refused(differ, why)
+    if rules is not None and rules.tail:
+        found = _with_tail(traces, found, [name for name in marks if name != _RATE], rules)
+    elif not is_chosen:
+        tail = (root_attribute(traces, _POLICY).codes >= 0) & found.is_from(*marks, _RULE, _XRAY)
+        found = found.refused(tail, f"{_POLICY} shows a tail sampler after the first sampler; give its policies too")
+    return checked(traces, found, np.where(found.is_from(_TAIL), 1.0, np.where(by_mark, most, found.value)), rules)
+
+
+def _with_tail(traces: TraceSet, found: Weights, firsts: list[str], rules: Rules) -> Weights:
+    """Return the product of recorded weights and those of tail policies, refused where their relation is not known."""
+    if rules.head:
+        why = f"{rules.head[0].name} and tail_sampling are both configured; give the weights that follow from both"
+        return found.refused(found.known & (found.value > 0), why)
+    why = "SampleRate and tail policies are both there; whether one contains the other is not recorded"
+    first, found = found.is_from(*firsts), found.refused(found.is_from(_RATE), why)
+    if not first.any():
+        return found
+    tail, labels = policy_weights(traces, rules), found.source.labels
+    lost = first & np.isnan(tail.weight)
+    pairs = [f"{name}, {kind}" for name in labels for kind in tail.source.labels]
+    pair = len(labels) + found.source.codes * len(tail.source.labels) + tail.source.codes
+    codes = np.where(first & ~lost, pair, found.source.codes).astype(np.int32)
+    value = np.where(first & ~lost, found.value * tail.weight, found.value)
+    found = Weights(value, Codes(codes, [*labels, *pairs]), found.refusal)
+    found = found.refused(lost, "no policy of the configuration explains traces that were kept")
+    service = traces.codes("service_name").take(traces.forest.root_row).codes
+    alone = found.is_from(_TAIL) & np.isin(service, service[first])
+    return found.refused(alone, "only some traces of a service record what its first sampler kept")
+
+
+def checked(traces: TraceSet, found: Weights, first: Array, rules: Rules | None = None) -> Weights:
+    """Return the weights, refused for each service whose ids contradict the sampler that they come from.
+
+    Parameters
+    ----------
+    traces
+        Any traces; services that begin fewer than 100 of them cannot be checked.
+    found
+        Their weights.
+    first
+        The part of each weight that comes from the sampler at the beginning of traces.
+    rules
+        Declared ones.
+
+    Returns
+    -------
+    Weights
+        Refused where ids show another sampler, or another rate, than the one recorded or declared.
+
+    Notes
+    -----
+    Under the map of the declared sampler the ids, divided by its share, are even on 0 to 1; under every other map they
+    are even as they are.  Edges at a power of two may come from the format of the ids and contradict nothing.
+
+    Examples
+    --------
+    >>> checked.__name__
+    'checked'
+    """
+    sampled = found.is_from(THRESHOLD_SOURCE, "tracestate ot=p", _RATE, "jaeger", _RULE, _XRAY, _TAIL)
+    sampled &= found.value > 0
+    if sampled.sum() < FEWEST:
+        return found
+    is_central = rules is not None and any(rule.quota or rule.is_shared for rule in rules.head)
+    for service, all_rows in services_of_roots(traces):
+        rows = all_rows[sampled[all_rows]]
+        if len(rows) < FEWEST:
+            continue
+        known = next(iter(found.take(rows).sources)).partition(", ")[0]
+        if (wrong := _rejected(traces, found, rows, first)) > _STRANGERS:
+            why = f"{100 * wrong:.3g}% of the ids of {service} are beyond the thresholds that {known} records"
+            found = found.refused(np.isin(np.arange(len(traces)), all_rows) & sampled, why)
+            continue
+        collector = known.startswith(_RULE) and not is_central
+        for edge in sampler_edges(traces, rows):
+            if edge.ends_with_a_bit or _explained(traces, rows, edge, first[rows], rules, collector=collector):
+                continue
+            why = (
+                f"{known} says how {service} was sampled, and its ids show another sampler or rate"
+                f" ({edge.name} at {100 * edge.step.threshold:.3g}%); give the rules of both"
+            )
+            found = found.refused(np.isin(np.arange(len(traces)), all_rows) & sampled, why)
+            break
+    return found
+
+
+def _rejected(traces: TraceSet, found: Weights, rows: Array, first: Array) -> float:
+    """Return the share of traces whose id their recorded threshold should have rejected."""
+    spans = traces.columns.spans
+    state = spans.trace_state[traces.forest.root_row[rows]]
+    own = by_text(state, traces.columns.texts, randomness)
+    chosen = rows[found.is_from(THRESHOLD_SOURCE)[rows] & np.isnan(own)]
+    above = ID_MAPS[_CONSISTENT](*ids_of(traces, chosen)) * first[chosen] > _MARGIN
+    return float(above.mean()) if len(chosen) else 0.0
+
+
+def _explained(
+    traces: TraceSet, rows: Array, edge: Family, first: Array, rules: Rules | None, *, collector: bool
+) -> bool:
+    """Return whether what is recorded or declared leaves this edge."""
+    drawn = [policy for policy in (rules.tail if rules is not None else ()) if policy.kind == "probabilistic"]
+    rate = max((policy.probability for policy in drawn if policy.salt.encode() == TAIL_SALT), default=0.0)
+    if edge.name == "collector tail_sampling" and rate:
+        return bool(edge.step.low / _MARGIN <= rate <= edge.step.high * _MARGIN)
+    if edge.name.startswith(_COLLECTOR) and not collector:
+        return False
+    return any(
+        _is_even_by(ID_MAPS[name](*ids_of(traces, rows)) * first)
+        for name, bits in SEEN_BITS.items()
+        if bits == SEEN_BITS[edge.name]
+    )
+
+
+def _is_even_by(scaled: Array) -> bool:
+    """Return whether ids over their share are even on 0 to 1, up to a tenth in the share."""
+    step = step_scan(np.minimum(scaled, 1))
+    is_inside = (scaled > _MARGIN).mean() <= _STRANGERS
+    return bool(is_inside and (step.p >= SURE or step.threshold * _MARGIN >= 1))
