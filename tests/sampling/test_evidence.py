@@ -342,10 +342,12 @@ def test_a_margin_without_a_trace_is_not_raked():
 def test_ids_that_are_not_random_are_found(make, text):
     ids = make(np.random.default_rng(5), 1500)
     traces = traces_of(RNG, ids=ids, start_ns=EPOCH_NS + np.arange(1500) * 10**6)
-    found = tk.sampling(traces)
+    found = tk.sampling(traces, rules=0.5)
     assert status(found, "id.random")[0] in {"fail", "ok"}
     assert text in said(found, "id.random")
     assert "keep or drop whole moments" in said(found, "id.random")
+    alone = [f for f in tk.sampling(traces) if f.check == "id.random"]
+    assert [f.severity for f in alone] == ["info"], "no sampler is known that ids like these would mislead"
 
 
 def test_random_ids_are_left_alone():

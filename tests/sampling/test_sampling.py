@@ -94,9 +94,9 @@ def test_the_order_of_the_rows_is_no_matter():
 
 
 def test_own_weights_are_kept_and_the_ladder_finds_the_others():
-    state = np.where(np.arange(400) < 100, "ot=th:8", None)
+    state = np.where(np.arange(400) < 90, "ot=th:8", None)
     inputs = gather(shop(trace_state=state), rules=0.05)
-    assert inputs.traces.weights.sources == {"rule, fixed rate": 300, "tracestate ot=th": 100}
+    assert inputs.traces.weights.sources == {"rule, fixed rate": 310, "tracestate ot=th": 90}
     given = gather(shop().with_weights(7), rules=0.05)
     assert given.traces.weights.sources == {"given": 400}
 

@@ -102,7 +102,7 @@ def _maps(language: str) -> tuple[str, ...]:
 
 
 def _alike(traces: TraceSet, rows: Array, family: Family) -> Array:
-    """Return which traces have ids that are made as those of a service are; for an edge at a power of two, surely so."""
+    """Return which traces have ids made as a service's are; for an edge at a power of two, of the same recorded SDK."""
     if not family.ends_with_a_bit:
         return np.ones(len(traces), bool)
     sdk = join([root_attribute(traces, f"telemetry.sdk.{part}") for part in ("language", "name", "version")])

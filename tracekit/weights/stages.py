@@ -13,7 +13,7 @@ from tracekit.attributes import Codes
 from tracekit.stats.step_scan import step_scan
 from tracekit.weights.id_edges import FEWEST, SURE, ids_of, sampler_edges, services_of_roots
 from tracekit.weights.id_maps import ID_MAPS, SEEN_BITS, TAIL_SALT
-from tracekit.weights.known import Weights
+from tracekit.weights.known import MARKS, Weights
 from tracekit.weights.tail_policies import policy_weights
 from tracekit.weights.trace_state import THRESHOLD_SOURCE, by_text, randomness
 from tracekit.weights.xray_reservoir import root_attribute
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _POLICY, _TAIL, _RULE, _XRAY, _RATE = "tailsampling.policy", "tail policy", "rule", "x-ray rule", "SampleRate"
 _CONSISTENT, _COLLECTOR = "OpenTelemetry consistent sampling", "collector"
+_KINDS = (*MARKS, _RULE, _XRAY, _TAIL)
 _ROUNDING, _MARGIN, _STRANGERS = 0.5, 1.1, 0.01
 
 
@@ -138,41 +139,36 @@ def checked(traces: TraceSet, found: Weights, first: Array, rules: Rules | None 
     >>> checked.__name__
     'checked'
     """
-    sampled = found.is_from(THRESHOLD_SOURCE, "tracestate ot=p", _RATE, "jaeger", _RULE, _XRAY, _TAIL)
-    sampled &= found.value > 0
-    if sampled.sum() < FEWEST:
-        return found
-    is_central = rules is not None and any(rule.quota or rule.is_shared for rule in rules.head)
-    for service, all_rows in services_of_roots(traces):
-        rows = all_rows[sampled[all_rows]]
-        if len(rows) < FEWEST:
-            continue
-        known = next(iter(found.take(rows).sources)).partition(", ")[0]
-        if (wrong := _rejected(traces, found, rows, first)) > _STRANGERS:
-            why = f"{100 * wrong:.3g}% of the ids of {service} are beyond the thresholds that {known} records"
-            found = found.refused(np.isin(np.arange(len(traces)), all_rows) & sampled, why)
-            continue
-        collector = known.startswith(_RULE) and not is_central
-        for edge in sampler_edges(traces, rows):
-            if edge.ends_with_a_bit or _explained(traces, rows, edge, first[rows], rules, collector=collector):
-                continue
-            why = (
-                f"{known} says how {service} was sampled, and its ids show another sampler or rate"
-                f" ({edge.name} at {100 * edge.step.threshold:.3g}%); give the rules of both"
-            )
-            found = found.refused(np.isin(np.arange(len(traces)), all_rows) & sampled, why)
-            break
+    kept = found.value > 0
+    for service, rows in services_of_roots(traces):
+        for kind in _KINDS:
+            chosen = rows[(found.is_from(kind) & kept)[rows]]
+            if len(chosen) >= FEWEST and (why := _contradiction(traces, chosen, kind, first[chosen], rules)):
+                at = np.isin(np.arange(len(traces)), rows) & found.is_from(kind)
+                found = found.refused(at, f"{kind} says how {service} was sampled, and {why}")
     return found
 
 
-def _rejected(traces: TraceSet, found: Weights, rows: Array, first: Array) -> float:
+def _contradiction(traces: TraceSet, rows: Array, kind: str, first: Array, rules: Rules | None) -> str:
+    """Return what ids show that the source of their weights does not; empty where they agree."""
+    if kind == THRESHOLD_SOURCE and (wrong := _rejected(traces, rows, first)) > _STRANGERS:
+        return f"{100 * wrong:.3g}% of its ids are beyond the recorded thresholds; give weights or rules"
+    is_central = rules is not None and any(rule.quota or rule.is_shared for rule in rules.head)
+    for edge in sampler_edges(traces, rows):
+        if edge.ends_with_a_bit:
+            continue
+        if not _explained(traces, rows, edge, first, rules, collector=kind == _RULE and not is_central):
+            rate = f"{edge.name} at {100 * edge.step.threshold:.3g}%"
+            return f"its ids show another sampler or rate ({rate}); give the rules of both"
+    return ""
+
+
+def _rejected(traces: TraceSet, rows: Array, first: Array) -> float:
     """Return the share of traces whose id their recorded threshold should have rejected."""
-    spans = traces.columns.spans
-    state = spans.trace_state[traces.forest.root_row[rows]]
-    own = by_text(state, traces.columns.texts, randomness)
-    chosen = rows[found.is_from(THRESHOLD_SOURCE)[rows] & np.isnan(own)]
-    above = ID_MAPS[_CONSISTENT](*ids_of(traces, chosen)) * first[chosen] > _MARGIN
-    return float(above.mean()) if len(chosen) else 0.0
+    state = traces.columns.spans.trace_state[traces.forest.root_row[rows]]
+    by_id = np.isnan(by_text(state, traces.columns.texts, randomness))
+    above = ID_MAPS[_CONSISTENT](*ids_of(traces, rows)) * first > _MARGIN
+    return float(above[by_id].mean()) if by_id.any() else 0.0
 
 
 def _explained(

@@ -52,7 +52,7 @@ def id_forensics(inputs: Inputs) -> list[Finding]:
     times, counters), so a sampler is named only where the ids below the edge are even (``weights.id_edges``) and ids
     beyond it occur, or where rules or the trace state declare the rate.  Assumes one threshold a service at a time:
     slices of time are joined where one edge explains them (``stats.step_slices``), so that an adaptive rate shows as
-    several.  Source: the samplers' sources; the method is our own; measured false reports below 1 %, right family 100 %.
+    several.  Source: the samplers' sources; the method is our own; measured false reports below 1 %.
 
     Examples
     --------

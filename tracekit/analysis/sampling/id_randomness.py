@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 CHECK = "id.random"
+_ASSUMED = ("one generator, ids in time order",)
 _FEWEST, _MANY, _SURE = 200, 1280, 0.01
 _LOW48, _LOW56 = np.uint64((1 << 48) - 1), np.uint64((1 << 56) - 1)
 _BYTES = range(10, 16)
@@ -80,18 +81,8 @@ samplers that use them keep or drop whole moments.
         f"The low bits of these {number(n)} trace ids are not random ({'; '.join(said)}{short}): samplers that use them"
         " keep or drop whole moments."
     )
-    remedy = "Use an id generator with 56 random low bits, or a sampler with randomness of its own."
-    return [
-        speak(
-            CHECK,
-            verdict,
-            text,
-            inputs,
-            table,
-            remedy=remedy if decides else "",
-            assumptions=("one generator, ids in time order",),
-        )
-    ]
+    remedy = "Use an id generator with 56 random low bits, or a sampler with randomness of its own." if decides else ""
+    return [speak(CHECK, verdict, text, inputs, table, remedy=remedy, assumptions=_ASSUMED)]
 
 
 def battery(low: Array) -> pd.DataFrame:
