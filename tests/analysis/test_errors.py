@@ -66,9 +66,10 @@ def test_a_sampled_failure_counts_for_those_it_stands_for():
     assert row(errors(traces), "s")["error_ratio"] == pytest.approx(0.05)
 
 
-def test_unfinished_spans_count_and_inferred_rows_do_not():
-    result = errors(draw("a1 1 - s SERVER 0 -\na1 2 1 t SERVER 0 9 error inferred exception=Boom:x"))
-    assert result.operations["service_name"].tolist() == ["s"]
+def test_unfinished_spans_have_no_outcome_and_inferred_rows_do_not_count():
+    lines = "a1 1 - s SERVER 0 -\na1 2 1 t SERVER 0 9 error inferred exception=Boom:x\nb2 3 - s SERVER 0 9 error"
+    result = errors(draw(lines))
+    assert result.operations[["service_name", "span_count", "error_ratio"]].to_numpy().tolist() == [["s", 1, 1.0]]
     assert len(result.exceptions) == 0
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.completeness import is_open
 from tracekit.findings import Shown
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
 from tracekit.stats.aggregates import Aggregate
@@ -95,9 +96,9 @@ def errors(traces: TraceSet, *, level: float = 0.95) -> Errors:
 
     Notes
     -----
-    Every span counts but those that a backend inferred, also unfinished ones.  Ratios are weighted and clustered by
-    trace (``stats.intervals.clustered_ratio``).  Exceptions are the events named ``exception``; a failure that was
-    recorded as a status only is in ``operations`` alone.
+    Every span with an end counts but those that a backend inferred; one without an end has no outcome.  Ratios are
+    weighted and clustered by trace (``stats.intervals.clustered_ratio``).  Exceptions are the events named
+    ``exception``, of unfinished spans too; a failure that was recorded as a status only is in ``operations`` alone.
 
     Examples
     --------
@@ -136,7 +137,7 @@ def tabulate(traces: TraceSet) -> Aggregate:
     Aggregate
         By ``service_name`` and ``operation``, without a histogram.
     """
-    rows = np.flatnonzero(~traces.is_inferred)
+    rows = np.flatnonzero(~traces.is_inferred & ~is_open(traces.lookup))
     group, keys = group_codes({name: traces.codes(name).take(rows) for name in _KEYS}, len(rows))
     groups, trace, weights = len(keys[_KEYS[0]]), traces.forest.trace[rows], traces.weights.value
     sums = cluster_sums(group, trace, traces.is_error[rows], weights, groups)

@@ -1,4 +1,4 @@
-"""S23: which traces are known to be cut."""
+"""S23: which traces are known to be truncated or unfinished."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 from tracekit.analysis.quality.partial_xray import xray_signs
 from tracekit.analysis.quality.verdicts import judge_most, needs, speak, stands_for_nobody
 from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.completeness import is_open
 from tracekit.findings import Estimate
 from tracekit.schema import Quality
 
@@ -18,18 +19,19 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
-CHECK, _SUBJECT = "partial", "Which traces are cut"
+CHECK, _SUBJECT = "partial", "Truncated or unfinished traces"
 _MOST, _PILE, _PILE_FEWEST, _LONG = 0.01, 5.0, 5, 50
+_REMEDY = "Read unfinished traces again when they have ended; raise the limit named for truncated ones."
 
 
 def partial(inputs: Inputs) -> list[Finding]:
-    """Say what share of the traces is known to be cut, and by what.
+    """Return what share of the traces is known to be truncated or unfinished, and by which sign.
 
     Signs: spans still in progress or without an end, those of X-Ray (``xray_signs``), dropped attributes, events or
     links, and a pile-up of traces at one largest number of spans (more than five times as many as just below: a
     limit).  The share is weighted, with a Wilson interval on the effective number of traces.  Above 1 %: warning.
-    Sources that were not read to their end are told.  Assumes that limits apply to whole services.  Fails for tracers
-    that call a trace complete when no known span is open: late spans follow.
+    Sources that were not read to their end are counted.  Assumes that limits apply to whole services.  Fails for
+    tracers that call a trace complete when no known span is open: late spans follow.
 
     Source: limits of X-Ray (10,000 spans, 64 kB documents) and of OpenTelemetry SDKs.
     """
@@ -54,16 +56,16 @@ def partial(inputs: Inputs) -> list[Finding]:
     if np.isnan(value):
         return [stands_for_nobody(CHECK, _SUBJECT)]
     status = judge_most(low, high, warn=_MOST) if any_cut.any() else "ok"
-    why = f", most of them: {evidence['sign'].iloc[0]}" if any_cut.any() else ""
+    why = f", most often with {evidence['sign'].iloc[0]}" if any_cut.any() else ""
     also = f"; {unread} of {len(inputs.traces.columns.sources)} sources were not read to their end" if unread else ""
     meaning = {
-        "ok": "sums over their spans are whole",
-        "inconclusive": "more traces are needed to tell whether 1 % are",
+        "ok": "totals over their spans are complete",
+        "inconclusive": "more traces are needed to decide whether it is more than 1 %",
     }
-    told = f"{percent(value)} ({percents(low, high)}) of {number(total)} traces are cut"
-    none = f"None of {number(total)} traces shows a sign that it was cut"
-    many = told if any_cut.any() else none
-    text = f"{many}{why}{also}; {meaning.get(status, 'sums over their spans are lower limits')}."
+    some = f"{percent(value)} ({percents(low, high)}) of {number(total)} traces are truncated or unfinished"
+    none = f"None of {number(total)} traces shows a sign of truncation"
+    many = some if any_cut.any() else none
+    text = f"{many}{why}{also}; {meaning.get(status, 'totals over their spans are lower bounds')}."
     return [
         speak(
             CHECK,
@@ -71,8 +73,8 @@ def partial(inputs: Inputs) -> list[Finding]:
             text,
             evidence,
             estimate=Estimate(value, "ratio", low, high, total, float(whole.n_effective[0])),
-            assumptions=("limits apply to whole services; a trace without a sign may still be cut",),
-            remedy="Raise the limit named, or read these traces as lower limits." if status == "warn" or unread else "",
+            assumptions=("limits apply to whole services; a trace without a sign may still be truncated",),
+            remedy=_REMEDY if status == "warn" or unread else "",
             exemplars=inputs.exemplars(np.flatnonzero(any_cut)),
         )
     ]
@@ -89,9 +91,10 @@ def _signs(inputs: Inputs) -> dict[str, Array]:
         return found
 
     in_progress = (spans.quality & Quality.IN_PROGRESS) != 0
+    without_end = is_open(traces.lookup) & ~in_progress
     return {
         "spans in progress": any_span(in_progress),
-        "spans without an end": any_span(((spans.quality & Quality.NO_END) != 0) & ~in_progress),
+        "spans without an end": any_span(without_end),
         **xray_signs(traces),
         "dropped attributes": any_span(spans.dropped_attributes > 0),
         "dropped events": any_span(spans.dropped_events > 0),

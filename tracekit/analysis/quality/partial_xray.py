@@ -1,4 +1,4 @@
-"""S23: signs of X-Ray that a trace is cut: its own word, documents at their largest size, subsegments at a limit."""
+"""S23: signs of X-Ray that a trace is truncated: its own flag, documents at the size limit, subsegments at a limit."""
 
 from __future__ import annotations
 

@@ -108,7 +108,10 @@ def _without_pairs(inputs: Inputs, roots: int, evidence: pd.DataFrame) -> Findin
     """Return what is said where no two services have unanswered calls and roots enough to compare."""
     open_ones = len(unanswered(inputs)[0]) + len(unknown_peers(inputs))
     if open_ones:
-        missing = f"{_FEWEST} unanswered calls and {_FEWEST} roots of two services (found {open_ones} and {roots})"
+        missing = (
+            f"two services, one with at least {_FEWEST} client spans without a server span and one with at least "
+            f"{_FEWEST} root spans (no pair has both; over all services: {number(open_ones)} and {number(roots)})"
+        )
         return needs(CHECK, _SUBJECT, missing)
     text = f"Every call was answered in its own trace: none could have gone on in any of {number(roots)} root spans."
     return speak(CHECK, "ok", text, evidence)

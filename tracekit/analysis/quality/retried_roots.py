@@ -61,7 +61,10 @@ def retried_roots(inputs: Inputs) -> list[Finding]:
         result = _after(spans.start_ns[free[own]], spans.end_ns[free[own]], failed[own], client[own], inputs.level)
         rows.append((*labels.loc[at, ["service_name", "operation"]], int((own & failed).sum()), *result))
     if not rows:
-        missing = f"{_FEWEST} failed roots of one service and operation (found {int(failed.sum())} of all)"
+        missing = (
+            f"at least {_FEWEST} failed root spans of one service and operation "
+            f"(found {int(failed.sum())} over all operations)"
+        )
         return [needs(CHECK, _SUBJECT, missing)]
     evidence = pd.DataFrame(rows, columns=[*_NAMES, "low", "high", "p"])
     evidence["operation"] = labels_shown(evidence["operation"].fillna("").tolist())

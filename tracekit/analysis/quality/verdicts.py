@@ -1,4 +1,4 @@
-"""How a check speaks: a sentence with its number, its evidence, and a status that tells silence from absence."""
+"""Findings of quality checks: a sentence with its number, its evidence, and a status; no answer is never ok."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def needs(check: str, subject: str, missing: str, remedy: str = "") -> Finding:
     check
         Which check speaks.
     subject
-        What it would have told.
+        What it would have answered.
     missing
         The input that would settle it.
     remedy
@@ -96,15 +96,15 @@ def needs(check: str, subject: str, missing: str, remedy: str = "") -> Finding:
 
 
 def stands_for_nobody(check: str, subject: str) -> Finding:
-    """Return the finding of a share whose traces all came beside the sample: weighted by 0 there is none.
+    """Return the finding of a share that is not estimable because all sampling weights are 0.
 
     Examples
     --------
-    >>> stands_for_nobody("partial", "Which traces are cut").severity
+    >>> stands_for_nobody("partial", "Truncated or unfinished traces").severity
     'notice'
     """
-    remedy = "Look at them as they are: traces.with_weights(1)."
-    return needs(check, subject, "traces that stand for traffic (the weights of all of these are 0)", remedy)
+    remedy = "To describe the recorded traces themselves, use traces.with_weights(1)."
+    return needs(check, subject, "traces with a sampling weight above 0 (all of these have 0)", remedy)
 
 
 def status_of(finding: Finding) -> str:
