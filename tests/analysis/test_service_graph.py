@@ -7,19 +7,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.analysis import self_time as self_time_module
+from tracekit.analysis.latency import latency
 from tracekit.analysis.self_time import self_times
 from tracekit.analysis.service_graph import calls as service_calls
 from tracekit.analysis.service_graph.calls import find_calls
-from tracekit.analysis.service_graph.service_graph import service_graph, summarise
+from tracekit.analysis.service_graph.service_graph import ServiceGraph, service_graph, summarise
 from tracekit.analysis.service_graph.tables import tabulate
 
+LIMITED = [
+    "error_ratio", "error_ratio_low", "error_ratio_high", "p50_ns", "p50_low_ns", "p50_high_ns", "p95_ns",
+    "p95_low_ns", "p95_high_ns", "p99_ns", "p99_low_ns", "p99_high_ns",
+]  # fmt: skip
 SERVICES = [
-    "service_name", "is_inferred", "peer_type", "request_count", "error_count", "error_ratio", "p50_ns", "p95_ns",
-    "p99_ns", "self_time_ns", "span_count", "trace_count", "entry_count",
+    "service_name", "is_inferred", "peer_type", "request_count", "error_count", *LIMITED, "self_time_ns",
+    "span_count", "trace_count", "entry_count",
 ]  # fmt: skip
 CALLS = [
-    "caller_service", "callee_service", "call_type", "peer_type", "call_count", "error_count", "error_ratio", "p50_ns",
-    "p95_ns", "p99_ns", "paired_count", "is_inferred", "trace_count",
+    "caller_service", "callee_service", "call_type", "peer_type", "call_count", "error_count", *LIMITED,
+    "paired_count", "is_inferred", "trace_count",
 ]  # fmt: skip
 SHOP = """
 a1 1 - shop   SERVER  0 100
@@ -578,3 +583,36 @@ def test_a_chain_of_a_hundred_thousand_spans():
     graph = service_graph(draw(lines))
     assert graph.calls["call_count"].sum() == n - 1
     assert graph.services["self_time_ns"].sum() == 3 * n - 2
+
+
+def test_limits_are_those_of_the_spans_that_make_the_requests():
+    """Every span is a root, so requests are spans: the graph and the table of latencies must agree."""
+    rng = np.random.default_rng(3)
+    lines = [
+        f"{at + 1:x} {at + 1} - {rng.choice(['cart', 'shop'])} SERVER 0 {rng.integers(10, 9000)}"
+        + " error" * bool(rng.random() < 0.2)
+        for at in range(400)
+    ]
+    traces = draw("\n".join(lines)).with_weights(2.0 ** rng.integers(0, 4, 400))
+    found = service_graph(traces, level=0.9).services.set_index("service_name").sort_index()
+    wanted = latency(traces, "service_name", level=0.9).table.set_index("service_name").sort_index()
+    pd.testing.assert_frame_equal(found[LIMITED], wanted[LIMITED])
+    assert found["p95_low_ns"].notna().all()
+
+
+def test_spans_without_a_duration_are_no_evidence_about_durations():
+    lines = [f"{at + 1:x} {at + 1} - shop SERVER 0 {at + 1 if at < 20 else '-'}" for at in range(400)]
+    table = service_graph(draw("\n".join(lines))).services
+    assert table["p95_high_ns"].isna().all(), "20 durations cannot limit a p95"
+    assert table["error_ratio_high"][0] < 0.01
+    assert table["request_count"].tolist() == [400]
+
+
+def test_a_call_and_a_message_in_one_edge_have_no_common_limits():
+    services = pd.DataFrame({"service_name": ["shop", "ledger"]})
+    calls = service_graph(draw(SHOP)).calls
+    calls = calls[calls["callee_service"] == "ledger"]
+    both = pd.concat([calls, calls.assign(call_type="message")], ignore_index=True)
+    edge = ServiceGraph(services, both, 0.0).to_networkx().edges["shop", "ledger"]
+    assert edge["error_ratio"] == 1
+    assert np.isnan([edge["error_ratio_low"], edge["error_ratio_high"]]).all()

@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.stats.histograms import BASE, Histogram, bucket_edges, buckets
-from tracekit.stats.intervals import cluster_sums, effective_clusters
-from tracekit.stats.quantiles import share_limits, weighted_quantiles
+from tracekit.stats.quantiles import weighted_quantiles
 
 durations = st.integers(0, 2**62)
 
@@ -99,18 +98,3 @@ def test_a_thousand_groups_of_unequal_weight_do_not_blur_each_other():
     found = Histogram.of(group, value, weight).quantiles((0.01, 0.99), 1000)
     assert (found[light] == 10).all()
     assert (found[heavy] == 20).all()
-
-
-@pytest.mark.parametrize("share", [0.5, 0.95])
-def test_the_limits_cover_the_true_quantile_of_clustered_durations(share):
-    rng, truth, hits, runs = np.random.default_rng(5), None, 0, 200
-    big = rng.lognormal(10, 0.8, 200_000) * np.exp(rng.normal(0, 0.3, 200_000))
-    truth = np.quantile(big, share)
-    for _ in range(runs):
-        base = np.repeat(rng.lognormal(10, 0.8, 150), 4)
-        value = (base * np.exp(rng.normal(0, 0.3, 600))).astype(np.int64)
-        cluster = np.repeat(np.arange(150), 4)
-        n = effective_clusters(cluster_sums(np.zeros(600, int), cluster, np.zeros(600, bool), np.ones(150), 1))
-        limits = Histogram.of(np.zeros(600, int), value, np.ones(600)).limits(*share_limits(share, n))
-        hits += limits[0][0] <= truth <= limits[1][0]
-    assert hits >= 0.905 * runs  # binomial(200, 0.95) falls below this once in 500

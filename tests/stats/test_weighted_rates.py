@@ -1,22 +1,24 @@
 import numpy as np
 import pytest
+from scipy.stats import binom
 
-from tracekit.stats.proportions import jeffreys
+from tracekit.stats.intervals import wilson
+from tracekit.stats.proportions import clopper_pearson
 from tracekit.stats.thinned import thinned_count
 from tracekit.stats.weighted_rates import (
     check_probabilities,
-    weight_classes,
+    clustered_rates,
     weight_effect,
     weighted_rate,
     weighted_total,
 )
 
 
-def test_one_class_of_plain_trials_is_jeffreys_interval():
+def test_one_class_of_plain_trials_is_the_clopper_pearson_interval():
     failed = np.repeat([1, 0], [7, 93])
     rate = weighted_rate(np.full(100, 0.05), failed, target="process")
     assert rate.value == 0.07
-    low, high = map(float, jeffreys(7 * 0.99, 99))  # the clustered variance divides by n - 1
+    low, high = map(float, clopper_pearson(7 * 0.99, 99))  # the clustered variance divides by n - 1
     assert (rate.low, rate.high) == pytest.approx((low, high), abs=2e-4)
     assert (rate.n, rate.n_events, rate.n_effective, rate.design_effect) == (
         100,
@@ -85,8 +87,7 @@ def test_a_false_declaration_is_refused():
         weighted_rate(np.array([1, 0.1, 0.1]), np.array([1, 1, 1]), events_certain=True)
 
 
-def test_classes_are_half_powers_of_two_or_the_samplers_own():
-    assert weight_classes(1 / np.array([1, 2, 2.1, 4, 1.4])).tolist() == [0, 2, 2, 3, 1]
+def test_classes_may_be_the_samplers_own():
     pi, failed = np.array([0.1, 0.1, 0.1, 0.1] * 10), np.array([0, 1, 0, 0] * 10)
     own = weighted_rate(pi, failed, classes=np.array(["a", "b"] * 20))
     assert own.value == weighted_rate(pi, failed).value
@@ -138,3 +139,102 @@ def test_the_weight_effect_keeps_quiet_without_one_and_finds_a_kept_error():
     assert weight_effect(np.repeat([1.0, 0.1], 50), np.repeat([1, 0], 50)).z < -5
     assert weight_effect(np.full(9, 0.1), np.ones(9)).p == 1
     assert np.isnan(weight_effect(np.ones(2), np.zeros(2), np.zeros(2)).unweighted)
+
+
+# -------------------------------------------------------------------- many groups, spans clustered by trace
+
+
+def one(cluster, event, weights):
+    """The only group."""
+    return clustered_rates(np.zeros(len(cluster), int), cluster, event, weights, 1)
+
+
+def test_one_trial_a_cluster_is_the_plain_interval_up_to_one_degree_of_freedom():
+    ratio = one(np.arange(200), np.arange(200) < 30, np.ones(200))
+    assert ratio.n_effective[0] == pytest.approx(200)
+    wanted = [float(limit) for limit in clopper_pearson(0.15 * 199, 199)]
+    assert [ratio.low[0], ratio.high[0]] == pytest.approx(wanted)
+
+
+def test_spans_that_fail_together_count_as_one():
+    ratio = one(np.repeat(np.arange(50), 20), np.repeat(np.arange(50) < 10, 20), np.ones(50))
+    alone = one(np.arange(50), np.arange(50) < 10, np.ones(50))
+    assert np.ravel(ratio) == pytest.approx(np.ravel(alone))
+
+
+def test_where_nothing_happened_the_traces_count_and_not_the_spans():
+    ratio = one(np.repeat(np.arange(10), 100), np.zeros(1000, bool), np.ones(10))
+    assert ratio.low[0] == 0
+    assert ratio.high[0] == pytest.approx(1 - 0.025**0.1)
+
+
+def test_a_single_cluster_is_one_observation():
+    assert one(np.zeros(9, int), np.arange(9) < 3, np.ones(1)).n_effective[0] == pytest.approx(1)
+
+
+def test_an_empty_group_has_no_ratio():
+    assert np.isnan(np.ravel(one(np.zeros(0, int), np.zeros(0, bool), np.ones(1))[:3])).all()
+    beside = one(np.arange(3), np.ones(3, bool), np.zeros(3))
+    assert np.isnan(np.ravel(beside[:3])).all(), "traces that stand for nothing"
+
+
+def test_doubling_all_weights_changes_neither_the_ratio_nor_its_limits():
+    rng = np.random.default_rng(3)
+    cluster, event, weights = rng.integers(0, 60, 300), rng.random(300) < 0.1, rng.uniform(1, 9, 60)
+    once, twice = (one(cluster, event, weights * factor) for factor in (1, 2))
+    assert np.ravel(once) == pytest.approx(np.ravel(twice))
+
+
+def test_a_dominant_trace_makes_a_rate_not_estimable():
+    ratio = one(np.arange(100), np.arange(100) < 10, np.repeat([1.0, 10_000.0], [99, 1]))
+    assert np.isnan([ratio.low[0], ratio.high[0]]).all()
+    assert ratio.ratio[0] == pytest.approx(10 / 10_099)
+
+
+def test_groups_answer_as_if_alone_and_as_the_rate_of_one_entry_a_trace():
+    rng = np.random.default_rng(5)
+    cluster = np.sort(rng.integers(0, 300, 2000))
+    weights, event, group = 2.0 ** rng.integers(0, 6, 300), rng.random(2000) < 0.1, rng.integers(0, 4, 2000)
+    together = clustered_rates(group, cluster, event, weights, 4)
+    for at in range(4):
+        mine = group == at
+        alone = one(cluster[mine], event[mine], weights)
+        assert [values[at] for values in together] == pytest.approx(np.ravel(alone))
+        sums = np.bincount(cluster[mine], event[mine], 300), np.bincount(cluster[mine], minlength=300)
+        single = weighted_rate(1 / weights, *sums, target="process")
+        assert (single.value, single.low, single.high) == pytest.approx([values[at] for values in together[:3]])
+
+
+# -------------------------------------------------------------------- calibration
+
+
+def covers(rng, weights_of, runs=200, clusters=300):
+    """How often the interval holds the true ratio, 0.08; spans of a trace share their luck."""
+    hits = 0
+    for _ in range(runs):
+        size, luck = rng.integers(1, 8, clusters), rng.beta(0.4, 4.6, clusters)
+        cluster = np.repeat(np.arange(clusters), size)
+        ratio = one(cluster, rng.random(len(cluster)) < luck[cluster], weights_of(rng, clusters))
+        hits += ratio.low[0] <= 0.08 <= ratio.high[0]
+    return hits
+
+
+FEWEST = binom.ppf(5e-4, 200, 0.95)
+
+
+def test_the_95_percent_interval_of_clustered_spans_covers_the_truth():
+    assert covers(np.random.default_rng(11), lambda _, n: np.ones(n)) >= FEWEST
+
+
+def test_it_covers_under_unequal_weights_too():
+    assert covers(np.random.default_rng(12), lambda rng, n: rng.choice([1.0, 4.0, 40.0], n)) >= FEWEST
+
+
+def test_counting_spans_as_independent_would_not_cover():
+    rng, hits = np.random.default_rng(13), 0
+    for _ in range(200):
+        luck = rng.beta(0.4, 4.6, 300)
+        event = rng.random((300, 8)) < luck[:, None]
+        low, high = wilson(event.mean(), event.size)
+        hits += low <= 0.08 <= high
+    assert hits < FEWEST

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.latency import class_column
 from tracekit.completeness import is_open
 from tracekit.findings import Shown
 from tracekit.schema import ERROR_CLASSES, ErrorClass, Quality
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import group_codes, sum_by
 from tracekit.stats.histograms import Histogram
-from tracekit.stats.intervals import cluster_sums, clustered_ratio
+from tracekit.stats.intervals import cluster_sums
+from tracekit.stats.mover import WEIGHT_CLASS
+from tracekit.stats.weighted_rates import rates
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -97,7 +100,7 @@ def errors(traces: TraceSet, *, level: float = 0.95) -> Errors:
     Notes
     -----
     Every span with an end counts but those that a backend inferred; one without an end has no outcome.  Ratios are
-    weighted and clustered by trace (``stats.intervals.clustered_ratio``).  Exceptions are the events named
+    weighted and clustered by trace (``stats.weighted_rates.rates``).  Exceptions are the events named
     ``exception``, of unfinished spans too; a failure that was recorded as a status only is in ``operations`` alone.
 
     Examples
@@ -135,10 +138,11 @@ def tabulate(traces: TraceSet) -> Aggregate:
     Returns
     -------
     Aggregate
-        By ``service_name`` and ``operation``, without a histogram.
+        By ``service_name``, ``operation`` and ``weight_class``, without a histogram.
     """
     rows = np.flatnonzero(~traces.is_inferred & ~is_open(traces.lookup))
-    group, keys = group_codes({name: traces.codes(name).take(rows) for name in _KEYS}, len(rows))
+    columns = {name: traces.codes(name).take(rows) for name in _KEYS}
+    group, keys = group_codes(columns | class_column(traces, traces.forest.trace[rows]), len(rows))
     groups, trace, weights = len(keys[_KEYS[0]]), traces.forest.trace[rows], traces.weights.value
     sums = cluster_sums(group, trace, traces.is_error[rows], weights, groups)
     error_class, weight = traces.codes("error_class").codes[rows], weights[trace]
@@ -163,8 +167,9 @@ def summarise(tables: Sequence[Aggregate], *, level: float = 0.95) -> pd.DataFra
     pandas.DataFrame
         As described at ``Errors``.
     """
-    total = Aggregate.concatenate(tables).by(_KEYS)
-    ratio = clustered_ratio(total.sums, level=level)
+    fine = Aggregate.concatenate(tables).by([*_KEYS, WEIGHT_CLASS])
+    total = fine.by(_KEYS)
+    ratio = rates(fine.sums, fine.groups(_KEYS)[0], len(total), level=level)
     columns = {
         "span_count": total.sums["trial_count"],
         "error_count": total.sums["event_sum"],

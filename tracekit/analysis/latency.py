@@ -1,4 +1,4 @@
-"""Latency: how long operations take, with limits that say how much the traces in hand can tell.
+"""Latency: how long operations take, with confidence limits.
 
 Durations go into logarithmic buckets of 2 % (``stats.histograms``), weighted by their trace, so that tables of blocks,
 files and machines add up to the same answer.
@@ -16,8 +16,10 @@ from tracekit.findings import Shown
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import group_codes
 from tracekit.stats.histograms import Histogram, bucket_edges
-from tracekit.stats.intervals import cluster_sums, clustered_ratio, effective_clusters
-from tracekit.stats.quantiles import share_limits
+from tracekit.stats.intervals import cluster_sums, effective_clusters
+from tracekit.stats.mover import WEIGHT_CLASS, weight_classes
+from tracekit.stats.quantile_limits import histogram_limits
+from tracekit.stats.weighted_rates import rates
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class Latency(Weighted, Shown):
         ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and the same for p90, p95, p99; ``mean_ns`` and ``max_ns``;
         ``n_effective``, the effective number of traces behind the limits; ``excluded_count``, spans without an end,
         without a start or with the end before the start.
-        Limits are for 95 % unless ``level`` says otherwise; NaN where the traces cannot limit that side.
+        Limits are for 95 % unless ``level`` says otherwise; NaN where a side is not estimable.
     histogram
         One row a group and bucket: the keys, ``bucket``, ``bucket_low_ns`` (included), ``bucket_high_ns`` (excluded),
         ``weight_sum``.
@@ -96,8 +98,11 @@ def latency(
     Spans that cannot be measured are left out and counted; rows that a backend inferred are left out.  Quantiles are
     weighted and at most 2 % off, exact where a bucket holds one distinct value.  Every trace counts as one observation,
     however many spans of the group it has, because spans of a trace are slow together: limits are rather too wide than
-    too narrow.  They are order statistics (``stats.quantiles.share_limits``) and never narrower than a bucket.
-    The target is the process behind the window: even a complete recording leaves limits.
+    too narrow.  They combine the weight classes (``stats.weighted_rates.rates``, ``stats.quantile_limits``) and are
+    never narrower than a bucket.  Not estimable are quantiles beyond what so few traces can limit, and all limits where
+    classes of fewer than three effective traces have more than half of the weight.  Kinds of requests of which no trace
+    was kept are unknown to any figure.  The target is the process behind the window: even a complete recording leaves
+    limits.
 
     Examples
     --------
@@ -144,10 +149,11 @@ def tabulate(traces: TraceSet, by: Sequence[str]) -> Aggregate:
     Returns
     -------
     Aggregate
-        Counts, sums and histogram by these columns.
+        Counts, sums and histogram by these columns and ``weight_class``.
     """
     rows = np.flatnonzero(~traces.is_inferred)
-    group, keys = group_codes({name: traces.codes(name).take(rows) for name in by}, len(rows))
+    columns = {name: traces.codes(name).take(rows) for name in by}
+    group, keys = group_codes(columns | class_column(traces, traces.forest.trace[rows]), len(rows))
     groups, measured = int(group.max(initial=-1)) + 1, traces.has_duration[rows]
     excluded = np.bincount(group[~measured], minlength=groups)
     group, rows = group[measured], rows[measured]
@@ -176,49 +182,99 @@ def summarise(tables: Sequence[Aggregate], by: Sequence[str], *, level: float = 
     Latency
         As ``latency`` gives it.
     """
-    total = Aggregate.concatenate(tables).by(by)
-    total = total.ordered(np.argsort(-total.sums["trial_sum"], kind="stable"))
-    return Latency(_table(total, level), _histogram(total), statement)
+    fine = Aggregate.concatenate(tables).by([*by, WEIGHT_CLASS])
+    total, owner = fine.by(by), fine.groups(by)[0]
+    order = np.argsort(-total.sums["trial_sum"], kind="stable")
+    table = _table(fine, total, owner, level).take(order).reset_index(drop=True)
+    return Latency(table, _histogram(total.ordered(order)), statement)
 
 
-def _table(total: Aggregate, level: float) -> pd.DataFrame:
+def _table(fine: Aggregate, total: Aggregate, owner: Array, level: float) -> pd.DataFrame:
     """Return one row a group."""
     groups, sums, cells = len(total), total.sums, total.histogram
-    ratio, quantiles = limited(sums, cells, groups, level)
-    columns = {"span_count": sums["trial_count"], "weight_sum": sums["trial_sum"]} | ratio | quantiles
+    columns = {"span_count": sums["trial_count"], "weight_sum": sums["trial_sum"]}
+    columns |= error_columns(fine.sums, owner, groups, level=level)
+    columns |= quantile_columns(fine.histogram, owner, effective_clusters(fine.sums), groups, level=level)
     columns |= {"mean_ns": cells.means(groups), "max_ns": cells.maxima(groups)}
     columns |= {"n_effective": effective_clusters(sums), "excluded_count": sums["excluded_count"]}
     return pd.DataFrame(total.keys | columns)
 
 
-def limited(
-    sums: Mapping[str, Array], cells: Histogram, groups: int, level: float
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Return the error ratio and the quantiles of every group, each with its limits, as columns.
+def class_column(traces: TraceSet, trace: Array) -> dict[str, tuple[Array, list[int]]]:
+    """Return the weight class of rows as a column for ``group_codes``.
+
+    Parameters
+    ----------
+    traces
+        Any traces.
+    trace
+        Trace of each row.
+
+    Returns
+    -------
+    dict
+        Codes and labels of ``weight_class``.
+    """
+    codes, labels = weight_classes(traces.weights.value)
+    one = len(labels) == 1 and bool((codes == 0).all())
+    return {WEIGHT_CLASS: (np.zeros(1, np.int64) if one else codes[trace], labels)}
+
+
+def error_columns(sums: Mapping[str, Array], owner: Array, groups: int, *, level: float) -> dict[str, Array]:
+    """Return the error ratio of every group with its limits, as columns.
 
     Parameters
     ----------
     sums
-        As ``stats.intervals.cluster_sums`` makes them, of traces.
-    cells
-        Durations of the same groups.
+        As ``stats.intervals.cluster_sums`` makes them, of traces, by group and weight class.
+    owner
+        Group of each entry of these, ascending.
     groups
-        Their number.
+        Number of groups.
     level
         Confidence level.
 
     Returns
     -------
-    tuple of dict
-        ``error_ratio`` and ``p50_ns`` to ``p99_ns``, each with ``_low`` and ``_high``; as in ``Latency``.
+    dict
+        ``error_ratio``, ``error_ratio_low`` and ``error_ratio_high``, as in ``Latency``.
     """
-    ratio, n = clustered_ratio(sums, level=level), effective_clusters(sums)
-    errors = {"error_ratio": ratio.ratio, "error_ratio_low": ratio.low, "error_ratio_high": ratio.high}
-    quantiles: dict[str, Array] = {}
-    for (name, share), value in zip(SHARES.items(), cells.quantiles(tuple(SHARES.values()), groups).T, strict=True):
-        low, high = cells.limits(*share_limits(share, n, level=level))
-        quantiles |= {f"{name}_ns": value, f"{name}_low_ns": low, f"{name}_high_ns": high}
-    return errors, quantiles
+    found = rates(sums, owner, groups, level=level)
+    return {"error_ratio": found.ratio, "error_ratio_low": found.low, "error_ratio_high": found.high}
+
+
+def quantile_columns(
+    cells: Histogram, owner: Array, n: Array, groups: int, *, level: float, shares: Mapping[str, float] = SHARES
+) -> dict[str, Array]:
+    """Return the quantiles of every group with their limits, as columns.
+
+    Parameters
+    ----------
+    cells
+        Durations by group and weight class.
+    owner
+        Group of each of these, ascending.
+    n
+        Effective number of traces of each of these.
+    groups
+        Number of groups.
+    level
+        Confidence level.
+    shares
+        By name.
+
+    Returns
+    -------
+    dict
+        ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and so on, as in ``Latency``.
+    """
+    whole = cells if len(owner) == groups else cells.regroup(owner)
+    values = whole.quantiles(tuple(shares.values()), groups)
+    low, high = histogram_limits(cells, owner, n, tuple(shares.values()), groups, level=level)
+    columns: dict[str, Array] = {}
+    for at, name in enumerate(shares):
+        columns |= {f"{name}_ns": values[:, at], f"{name}_low_ns": low[:, at], f"{name}_high_ns": high[:, at]}
+    return columns
 
 
 def _histogram(total: Aggregate) -> pd.DataFrame:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.latency import limited
+from tracekit.analysis.latency import error_columns, quantile_columns
 from tracekit.findings import Shown
 from tracekit.schema import Quality
+from tracekit.stats.grouping import sum_by
 from tracekit.stats.histograms import Histogram, bucket_edges
 from tracekit.stats.intervals import cluster_sums, effective_clusters
+from tracekit.stats.mover import class_cells, weight_classes
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -38,7 +40,7 @@ class Timeline(Shown):
         One row a step of time, also those in which nothing began: ``start_ns`` and ``start_time`` (UTC) of the step;
         ``trace_count`` in hand; ``weight_sum``, the requests they stand for; ``error_count``, ``error_ratio`` with
         ``error_ratio_low`` and ``error_ratio_high``; ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and the same for p90,
-        p95, p99; ``n_effective``.  NaN where there is nothing, or where the requests cannot limit that side.
+        p95, p99; ``n_effective``.  NaN where there is nothing, or where a limit is not estimable.
     cells
         One row a step and bucket of durations: ``start_ns``, ``bucket``, ``bucket_low_ns`` (included),
         ``bucket_high_ns`` (excluded), ``weight_sum``, ``trace_count``.
@@ -102,7 +104,7 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, level: float = 0.
 
     Notes
     -----
-    Quantiles and ratios are weighted, their limits those of ``latency`` and ``errors``: every trace is one observation.
+    Quantiles and ratios are weighted, their limits those of ``latency``: every trace is one observation.
     A version that is there from the first span of its service on is no deployment.
 
     Examples
@@ -139,15 +141,13 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, level: float = 0.
     step = _step(start, step_s)
     first, steps = _span(start, step)
     place = (start - first) // step
-    weights = traces.weights.value
-    sums = cluster_sums(place, dated, traces.is_error[root[dated]], weights, steps)
     measured = traces.has_duration[root[dated]]
-    took, held = traces.duration_ns[root[dated]][measured], weights[dated[measured]]
+    took, held = traces.duration_ns[root[dated]][measured], traces.weights.value[dated[measured]]
     histogram = Histogram.of(place[measured], took, held)
     counts = Histogram.of(place[measured], took, 1.0).weight.astype(np.int64)
     starts = first + np.arange(steps, dtype=np.int64) * step
     return Timeline(
-        _table(starts, sums, histogram, level),
+        _table(traces, starts, place, dated, level),
         _cells(starts, histogram, counts),
         _deployments(traces),
         step,
@@ -185,17 +185,26 @@ def _span(start: Array, step: int) -> tuple[int, int]:
     return first, (int(start.max()) - first) // step + 1
 
 
-def _table(starts: Array, sums: dict[str, Array], histogram: Histogram, level: float) -> pd.DataFrame:
-    """Return one row a step."""
-    ratio, quantiles = limited(sums, histogram, len(starts), level)
+def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, level: float) -> pd.DataFrame:
+    """Return one row a step; ``place`` is the step of each trace."""
+    steps, row, weights = len(starts), traces.forest.root_row[trace], traces.weights.value
+    codes, labels = weight_classes(weights)
+    cell, owner, _ = class_cells(place, codes[trace], len(labels))
+    measured = np.flatnonzero(traces.has_duration[row])
+    sums = cluster_sums(cell, trace, traces.is_error[row], weights, len(owner))
+    timed = cluster_sums(cell[measured], trace[measured], np.zeros(len(measured), bool), weights, len(owner))
+    cells = Histogram.of(cell[measured], traces.duration_ns[row[measured]], weights[trace[measured]])
+    total = {name: sum_by(owner, values, steps) for name, values in sums.items()}
     columns = {
         "start_ns": starts,
         "start_time": pd.to_datetime(starts, utc=True),
-        "trace_count": sums["cluster_count"].astype(np.int64),
-        "weight_sum": sums["trial_sum"],
-        "error_count": sums["event_sum"],
+        "trace_count": total["cluster_count"].astype(np.int64),
+        "weight_sum": total["trial_sum"],
+        "error_count": total["event_sum"],
     }
-    return pd.DataFrame(columns | ratio | quantiles | {"n_effective": effective_clusters(sums)})
+    columns |= error_columns(sums, owner, steps, level=level)
+    columns |= quantile_columns(cells, owner, effective_clusters(timed), steps, level=level)
+    return pd.DataFrame(columns | {"n_effective": effective_clusters(total)})
 
 
 def _cells(starts: Array, histogram: Histogram, counts: Array) -> pd.DataFrame:

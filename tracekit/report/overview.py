@@ -15,7 +15,8 @@ from tracekit.analysis.self_time import SelfTime, self_time
 from tracekit.analysis.service_graph.service_graph import ServiceGraph, service_graph
 from tracekit.completeness import is_finished
 from tracekit.findings import Estimate
-from tracekit.stats.intervals import wilson
+from tracekit.stats.intervals import effective_n
+from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
@@ -118,13 +119,13 @@ class Overview:
 
     @cached_property
     def failed(self) -> Estimate:
-        """Error rate of the finished requests; NaN between 0 and 1 where no trace stands for any."""
-        weights = self.traces.weights.value[self.finished]
-        n = float(weights.sum() ** 2 / np.square(weights).sum()) if weights.any() else 0.0
-        failed = self.traces.summary["is_error"].to_numpy(bool)[self.finished]
-        share = float(np.average(failed, weights=weights)) if n else float("nan")
-        low, high = wilson(share, n) if n else (0.0, 1.0)
-        return Estimate(share, "ratio", float(low), float(high), len(weights), n)
+        """Error rate of the finished requests; NaN where no trace stands for any, and where limits are not estimable."""
+        finished = np.flatnonzero(self.finished)
+        group, failed = np.zeros(len(finished), np.int64), self.traces.summary["is_error"].to_numpy(bool)[finished]
+        weights = self.traces.weights.value
+        rate = clustered_rates(group, finished, failed, weights, 1)
+        value, low, high = (float(numbers[0]) for numbers in rate[:3])
+        return Estimate(value, "ratio", low, high, len(finished), effective_n(weights[finished]))
 
     @cached_property
     def slowest_entries(self) -> pd.DataFrame:

@@ -88,6 +88,21 @@ class Aggregate:
         sums = {name: numbers[chosen] for name, numbers in self.sums.items()}
         return Aggregate(keys, sums, self.histogram.where(chosen))
 
+    def groups(self, columns: Sequence[str]) -> tuple[Array, dict[str, Array]]:
+        """Return which group of ``by(columns)`` each group becomes part of, and the keys of those.
+
+        Parameters
+        ----------
+        columns
+            Some of the key columns.
+
+        Returns
+        -------
+        tuple of numpy.ndarray and dict
+            int64, ascending where this is sorted by the same columns first; labels by column.
+        """
+        return group_labels(self.keys, columns, len(self))
+
     def by(self, columns: Sequence[str]) -> Aggregate:
         """Return the groups merged where these key columns are equal.
 
@@ -101,7 +116,7 @@ class Aggregate:
         Aggregate
             Sorted by its keys, missing ones first.
         """
-        group, keys = group_labels(self.keys, columns, len(self))
+        group, keys = self.groups(columns)
         groups = int(group.max(initial=-1)) + 1
         sums = {name: np.zeros(groups, numbers.dtype) for name, numbers in self.sums.items()}
         for name, numbers in self.sums.items():

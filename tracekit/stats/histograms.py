@@ -250,46 +250,19 @@ class Histogram:
             float64[groups, shares]: exact where a bucket holds one distinct value, else interpolated between the
             smallest and the largest value of its bucket, so at most 2 % off; NaN where a group is empty.
         """
-        return np.column_stack([self._at(np.full(groups, share))[1] for share in shares] or [np.zeros((groups, 0))])
+        return np.column_stack([self._at(np.full(groups, share)) for share in shares] or [np.zeros((groups, 0))])
 
-    def limits(self, low: Array, high: Array) -> tuple[Array, Array]:
-        """Return, for each group, the values that enclose its quantiles between two shares.
-
-        Parameters
-        ----------
-        low, high
-            Shares, one a group (``share_limits``); NaN gives NaN.
-
-        Returns
-        -------
-        tuple of numpy.ndarray
-            Smallest value of the bucket at the lower share, largest of the bucket at the upper one: never narrower
-            than the order statistics themselves.
-
-        Examples
-        --------
-        >>> hundred = Histogram.of(np.zeros(100, int), np.arange(1000, 1100), np.ones(100))
-        >>> [limit.tolist() for limit in hundred.limits(np.array([0.4]), np.array([np.nan]))]
-        [[1024.0], [nan]]
-        """
-        return self._at(low)[0], self._at(high)[2]
-
-    def _at(self, share: Array) -> tuple[Array, Array, Array]:
-        """Return smallest, interpolated and largest value of the cell that holds each group's share."""
+    def _at(self, share: Array) -> Array:
+        """Return the value at each group's share, interpolated within its cell."""
         groups = len(share)
+        if not len(self):
+            return np.full(groups, np.nan)
         offsets = np.searchsorted(self.group, np.arange(groups + 1))
         reached = np.concatenate(([0.0], np.cumsum(self.weight)))
         start, weight = reached[offsets[:-1]], self.weights(groups)
-        known = (weight > 0) & ~np.isnan(share)
-        wanted = start + np.where(known, share, 0) * weight
+        wanted = start + share * weight
         cell = np.searchsorted(reached[1:], wanted - weight * _SLACK, side="left")
-        cell = np.clip(cell, offsets[:-1], np.maximum(offsets[1:] - 1, offsets[:-1]))
-        cell = np.where(known, cell, 0)
-        nowhere = np.full(groups, np.nan)
-        if not len(self):
-            return nowhere, nowhere, nowhere
-        low, high = self.low[cell].astype(np.float64), self.high[cell].astype(np.float64)
-        held = self.weight[cell]
+        cell = np.where(weight > 0, np.clip(cell, offsets[:-1], np.maximum(offsets[1:] - 1, offsets[:-1])), 0)
+        low, high, held = self.low[cell].astype(np.float64), self.high[cell].astype(np.float64), self.weight[cell]
         part = np.clip((wanted - reached[cell]) / np.where(held > 0, held, 1), 0, 1)
-        middle = low + (high - low) * part
-        return np.where(known, low, np.nan), np.where(known, middle, np.nan), np.where(known, high, np.nan)
+        return np.where(weight > 0, low + (high - low) * part, np.nan)

@@ -1,4 +1,4 @@
-"""Ratios with intervals that respect clusters.
+"""Sums over clusters, from which ratios and their intervals are made.
 
 The spans of a trace succeed and fail together, so a trace is the unit that counts: a ratio's variance comes from the
 sums of each cluster, never from the spans as if they were independent (such "95 %" intervals cover 75 to 87 %).
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class Ratio(NamedTuple):
-    """A ratio for each group, with its interval.
+    """A ratio for each group, with its interval; NaN for limits that are not estimable.
 
-    ``n_effective`` is the number of independent trials that would be as informative.
+    ``n_effective`` is the effective number of clusters.
 
     Examples
     --------
@@ -66,14 +66,14 @@ def normal_quantile(level: float) -> float:
 
 
 def wilson(ratio: Array | float, n: Array | float, *, level: float = 0.95) -> tuple[Array, Array]:
-    """Return Wilson's interval of a ratio.
+    """Return Wilson's interval of a ratio of plain counts; of weighted or clustered ones, see ``weighted_rates``.
 
     Parameters
     ----------
     ratio
         Observed ratios, 0 to 1.
     n
-        Trials behind each; may be an effective number, need not be whole.
+        Trials behind each.
     level
         Confidence level.
 
@@ -194,55 +194,6 @@ def cluster_sums(group: Array, cluster: Array, is_event: Array, weights: Array, 
         "trial_event": sum_by(owner, w * w * x * y, groups),
         "event_square": sum_by(owner, (w * y) ** 2, groups),
     }
-
-
-def clustered_ratio(sums: Mapping[str, Array], *, level: float = 0.95) -> Ratio:
-    """Return the weighted ratio of events to trials with an interval clustered by ``cluster``.
-
-    Parameters
-    ----------
-    sums
-        As made by ``cluster_sums``; sums of several such tables do as well.
-    level
-        Confidence level.
-
-    Returns
-    -------
-    Ratio
-        One entry a group; NaN where there are no trials.
-
-    Notes
-    -----
-    ``r = sum w y / sum w x`` with the linearised variance ``v = m / (m - 1) sum (w y - r w x)^2 / (sum w x)^2`` over m
-    clusters; Wilson's interval on the effective number of trials ``r (1 - r) / v``, at most Kish's number of trials.
-    Where nothing or everything happened, or there is one cluster, the clusters themselves are counted (Kish, weighted
-    by their size): the cautious choice.  The rate underneath the sample is meant, so nothing shrinks for a sampled
-    share.  Fewer than ten clusters with an event: read the interval as a rough guide.
-
-    Examples
-    --------
-    Ten requests of three spans each; in two of them all three spans failed.
-
-    >>> sums = cluster_sums(np.zeros(30, int), np.repeat(np.arange(10), 3), np.arange(30) < 6, np.ones(10), 1)
-    >>> ratio = clustered_ratio(sums)
-    >>> print(
-    ...     f"{ratio.ratio[0]:.2f} ({ratio.low[0]:.2f} to {ratio.high[0]:.2f}), as good as {ratio.n_effective[0]:.0f}"
-    ... )
-    0.20 (0.05 to 0.53), as good as 9
-    """
-    total, m = sums["trial_sum"], sums["cluster_count"]
-    empty = total <= 0
-    x = np.where(empty, np.nan, total)
-    r = np.clip(sums["event_sum"] / x, 0, 1)
-    square, cross = sums["trial_square"], sums["trial_event"]
-    residual = np.maximum(sums["event_square"] - 2 * r * cross + r * r * square, 0)
-    v = residual / x**2 * m / np.maximum(m - 1, 1)
-    by_cluster = x**2 / np.where(empty, np.nan, square)
-    by_trial = x**2 / np.where(empty, np.nan, sums["weight_square"])
-    usable = (r > 0) & (r < 1) & (m > 1) & (v > 1e-12 * r * (1 - r) / np.maximum(by_trial, 1))
-    n = np.where(usable, np.minimum(r * (1 - r) / np.where(usable, v, 1), by_trial), by_cluster)
-    low, high = wilson(r, n, level=level)
-    return Ratio(r, low, high, n)
 
 
 def effective_clusters(sums: Mapping[str, Array]) -> Array:

@@ -1,7 +1,7 @@
 """Intervals of plain shares: k of n, independent trials.
 
 The simple ones, for counts that nobody weighted.  For weighted traces see ``weighted_rates``; for spans that come in
-traces see ``intervals.clustered_ratio``.
+traces see ``weighted_rates.clustered_rates``.
 """
 
 from __future__ import annotations
@@ -69,6 +69,34 @@ def jeffreys(events: Array | float, trials: Array | float, *, level: float = 0.9
     return Interval(np.where(known, low, np.nan), np.where(known, high, np.nan))
 
 
+def least_share(events: Array | float, trials: Array | float, *, level: float = 0.95) -> Array:
+    """Return the lower Clopper-Pearson limit of a share; the upper one is 1 less that of the trials without an event.
+
+    Parameters
+    ----------
+    events, trials
+        Counts, or effective counts that need not be whole.
+    level
+        Confidence level of the interval with both limits.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``BetaInv(a/2; k, n - k + 1)``; 0 without events, NaN without trials.
+
+    Examples
+    --------
+    >>> least_share(np.array([0, 3]), 20).round(3).tolist()
+    [0.0, 0.032]
+    """
+    k, n = np.broadcast_arrays(np.asarray(events, np.float64), np.asarray(trials, np.float64))
+    normal_quantile(level)
+    tail, between = (1 - level) / 2, (k > 0) & (k < n)
+    found = np.where(k > 0, tail ** (1 / np.where(n > 0, n, 1)), 0.0)
+    found[between] = special.betaincinv(k[between], n[between] - k[between] + 1, tail)
+    return np.asarray(np.where(n > 0, found, np.nan))
+
+
 def clopper_pearson(events: Array | float, trials: Array | float, *, level: float = 0.95) -> Interval:
     """Return the Clopper-Pearson interval of a share: never covers less than its level.
 
@@ -95,13 +123,7 @@ def clopper_pearson(events: Array | float, trials: Array | float, *, level: floa
     0.000 to 0.088
     """
     k, n = np.asarray(events, np.float64), np.asarray(trials, np.float64)
-    k, n = np.broadcast_arrays(k, n)
-    normal_quantile(level)
-    tail, known = (1 - level) / 2, n > 0
-    low = np.where(k > 0, special.betaincinv(np.maximum(k, 0.5), np.where(known, n - k, 0) + 1, tail), 0.0)
-    rest = np.maximum(np.where(known, n - k, 0), 0.5)
-    high = np.where(k < n, special.betaincinv(k + 1, rest, 1 - tail), 1.0)
-    return Interval(np.where(known, low, np.nan), np.where(known, high, np.nan))
+    return Interval(least_share(k, n, level=level), 1 - least_share(n - k, n, level=level))
 
 
 def share_interval(events: Array | float, trials: Array | float, *, level: float = 0.95) -> Interval:

@@ -1,7 +1,8 @@
 """Quantiles of a thinned population, with limits that say "not estimable" where the sample cannot limit a side.
 
-The interval inverts a test: all x for which the wanted share lies inside the MOVER interval of "share at or below x"
-(``weighted_rates``).  Plain Woodruff intervals cover 64 to 85 % of p99 where heavy weights are thinly sampled.
+The interval inverts a test: all x for which the wanted share lies inside the interval of "share at or below x"
+(``mover.quantile_positions``); ``quantile_limits`` does so for single values, ``histogram_limits`` for histograms of
+many groups.  Plain Woodruff intervals cover 64 to 85 % of p99 where heavy weights are thinly sampled.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tracekit.stats.intervals import effective_n, normal_quantile
-from tracekit.stats.proportions import jeffreys
-from tracekit.stats.weighted_rates import check_probabilities, weight_classes
+from tracekit.stats.intervals import effective_n
+from tracekit.stats.mover import SharesBelow, WeightClasses, quantile_positions, weight_classes
+from tracekit.stats.quantiles import weighted_quantiles
+from tracekit.stats.weighted_rates import check_probabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tracekit.schema import Array
+    from tracekit.stats.histograms import Histogram
     from tracekit.stats.weighted_rates import Target
 
 
@@ -44,38 +47,12 @@ class Quantile(NamedTuple):
         return f"p{100 * self.share:g} = {self.value:.4g} ({low} to {high}; {counted})"
 
 
-class _ShareBelow:
-    """Limits of the share of the population at or below the k-th smallest value: O(classes log n) a call."""
-
-    def __init__(self, pi: Array, *, target: Target, level: float) -> None:
-        own, w = weight_classes(pi), 1 / pi
-        count = int(own.max()) + 1
-        self.members = [np.flatnonzero(own == number) for number in range(count)]
-        self.size = np.bincount(own, minlength=count).astype(np.float64)
-        self.reached = np.cumsum(w) / w.sum()
-        self.level, self.z = level, normal_quantile(level)
-        self.share = np.bincount(own, w, minlength=count) / w.sum()
-        doubt = (1 - pi) if target == "window" else np.ones_like(pi)
-        self.spread = np.bincount(own, doubt * w * w, minlength=count) / w.sum() ** 2
-        mean_pi = np.bincount(own, pi, minlength=count) / self.size
-        self.shrink = np.sqrt(1 - mean_pi) if target == "window" else np.ones(count)
-
-    def limits(self, k: int) -> tuple[float, float]:
-        """Return the limits at the k-th smallest value, from 0; -1 is below all."""
-        below = np.array([np.searchsorted(member, k, "right") for member in self.members], np.float64)
-        p, r = below / self.size, float(self.reached[k]) if k >= 0 else 0.0
-        low, high = jeffreys(below, self.size, level=self.level)
-        shares = self.z**2 * float((self.spread * (p - r) ** 2).sum())
-        down = float(((self.share * self.shrink * (p - low)) ** 2).sum())
-        up = float(((self.share * self.shrink * (high - p)) ** 2).sum())
-        return r - float(np.sqrt(down + shares)), r + float(np.sqrt(up + shares))
-
-
 def quantile_limits(
     probability: Array,
     values: Array,
     shares: Sequence[float],
     *,
+    clusters: Array | None = None,
     target: Target = "window",
     level: float = 0.95,
 ) -> list[Quantile]:
@@ -84,11 +61,13 @@ def quantile_limits(
     Parameters
     ----------
     probability
-        Inclusion probability of each observation; one observation a trace.
+        Inclusion probability of each observation.
     values
         For example latencies; ties do not matter.
     shares
         For example ``(0.5, 0.95, 0.99)``, strictly between 0 and 1.
+    clusters
+        Trace of each observation, which counts as one however many it has; one observation a trace unless given.
     target
         ``window`` or ``process``; see ``weighted_rates``.
     level
@@ -106,17 +85,15 @@ def quantile_limits(
 
     Notes
     -----
-    The point is the smallest value with at least that share of the weight at or below it.  The lower limit is the
-    smallest value at which the upper MOVER limit of "share at or below" reaches the share, the upper one the smallest
-    at which the lower limit reaches it; where that never happens, or already happens below all values, the limit is not
-    estimable: the maximum of the sample is no upper limit of its p99.  A complete recording has exact window quantiles.
-    Source: Woodruff 1952 for the inversion, Zou and Donner 2008 for the interval inside.
+    The point is the smallest value with at least that share of the weight at or below it, the limits are those of
+    ``mover.quantile_positions``; where a side is not estimable there is none: the maximum of the sample is no upper
+    limit of its p99.  A complete recording has exact window quantiles.
 
     Examples
     --------
     >>> halves = quantile_limits(np.full(200, 0.01), np.arange(200), (0.5, 0.99))
     >>> print(halves[0])
-    p50 = 99 (86 to 113; n = 200, effective 200, window)
+    p50 = 99 (85 to 114; n = 200, effective 200, window)
     >>> print(halves[1])
     p99 = 197 (194 to not estimable; n = 200, effective 200, window)
     """
@@ -126,28 +103,95 @@ def quantile_limits(
     pi, x = check_probabilities(probability), np.asarray(values, np.float64)
     if not len(x):
         return [Quantile(share, np.nan, np.nan, np.nan, 0, 0.0, target) for share in wanted]
-    order = np.argsort(x, kind="stable")
-    x, pi = x[order], pi[order]
-    below, n_effective = _ShareBelow(pi, target=target, level=level), effective_n(1 / pi)
-    found = []
-    for share in wanted:
-        at = min(int(np.searchsorted(below.reached, share * (1 - 1e-12), "left")), len(x) - 1)
-        low, high = _limits(below, share, at, x)
-        found.append(Quantile(share, float(x[at]), low, high, len(x), n_effective, target))
-    return found
+    w, n_effective = 1 / pi, effective_n(1 / pi)
+    codes, labels = weight_classes(w)
+    classes = _one_group(pi, codes, len(labels), np.arange(len(x)) if clusters is None else clusters, target)
+    place = np.empty(len(x), np.int64)
+    place[np.argsort(x, kind="stable")] = np.arange(len(x))
+    order = np.lexsort((place, codes))
+    below = SharesBelow(classes, codes[order], place[order], w[order])
+    ends = np.array([0]), np.array([len(x)])
+    low, high = quantile_positions(classes, below, wanted, ends, level=level)
+    ordered, points = np.sort(x), weighted_quantiles(x, w, wanted)
+    limits = (np.where(at >= 0, ordered[at], np.nan)[0] for at in (low, high))
+    return [
+        Quantile(share, float(value), float(least), float(most), len(x), n_effective, target)
+        for share, value, least, most in zip(wanted, points, *limits, strict=True)
+    ]
 
 
-def _limits(below: _ShareBelow, share: float, at: int, x: Array) -> tuple[float, float]:
-    """Return the values between which the quantile lies; NaN for a side without one."""
-    near = share * (1 - 1e-12)  # a share of exactly one half is reached by half of the weight
-    first = _first(lambda k: below.limits(k)[1] >= near, -1, at)
-    last = _first(lambda k: below.limits(k)[0] >= near, at, len(x))
-    return (float(x[first]) if first >= 0 else np.nan), (float(x[last]) if last < len(x) else np.nan)
+def _one_group(pi: Array, own: Array, count: int, clusters: Array, target: Target) -> WeightClasses:
+    """Return the weight classes of single observations."""
+
+    def by_class(values: Array) -> Array:
+        return np.bincount(own, values, minlength=count)
+
+    cluster = np.unique(clusters, return_inverse=True)[1]
+    _, first, held = np.unique(own * (int(cluster.max()) + 1) + cluster, return_index=True, return_counts=True)
+    square = np.bincount(own[first], (held / pi[first]) ** 2, minlength=count)
+    total = by_class(1 / pi)
+    if target == "process":
+        return WeightClasses(np.zeros(count, np.int64), 1, total, total**2 / square)
+    inside = np.sqrt(1 - by_class(pi) / by_class(np.ones(len(pi))))
+    across = np.sqrt(by_class((1 - pi) / pi**2) / by_class(1 / pi**2))
+    return WeightClasses(np.zeros(count, np.int64), 1, total, total**2 / square, inside, across)
 
 
-def _first(holds: Callable[[int], bool], low: int, high: int) -> int:
-    """Return the smallest number from low on for which a monotone condition holds; high if none below does."""
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low
+def histogram_limits(
+    cells: Histogram,
+    owner: Array,
+    n: Array,
+    shares: Sequence[float],
+    groups: int,
+    *,
+    level: float = 0.95,
+) -> tuple[Array, Array]:
+    """Return the limits of the quantiles of many groups, for the process behind the traces.
+
+    Parameters
+    ----------
+    cells
+        Durations, or any other numbers, by group and weight class.
+    owner
+        Group of each group of ``cells``, ascending.
+    n
+        Effective number of traces of each group of ``cells`` (``intervals.effective_clusters``).
+    shares
+        For example ``(0.5, 0.99)``.
+    groups
+        Number of groups.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Lower and upper limits, float64[groups, shares]: the smallest value of the bucket of the lower limit, the
+        largest of that of the upper one, so never narrower than between single values; NaN where not estimable.
+
+    Examples
+    --------
+    >>> hundred = Histogram.of(np.zeros(100, int), np.arange(1000, 1100), np.ones(100))
+    >>> low, high = histogram_limits(hundred, np.zeros(1, int), np.array([100.0]), (0.5, 0.99), 1)
+    >>> low.tolist(), high.tolist()
+    ([[1024.0, 1087.0]], [[1064.0, nan]])
+    """
+    whole = cells if len(owner) == groups else cells.regroup(owner)
+    ends = np.searchsorted(whole.group, np.arange(groups + 1))
+    classes = WeightClasses(owner, groups, cells.weights(len(owner)), n)
+    below = SharesBelow(classes, cells.group, _places(cells, owner, whole), cells.weight)
+    low, high = quantile_positions(classes, below, shares, (ends[:-1], ends[1:]), level=level)
+    if not len(whole):
+        return np.full(low.shape, np.nan), np.full(high.shape, np.nan)
+    return np.where(low >= 0, whole.low[low], np.nan), np.where(high >= 0, whole.high[high], np.nan)
+
+
+def _places(cells: Histogram, owner: Array, whole: Histogram) -> Array:
+    """Return which cell of the whole each cell belongs to."""
+    if len(whole) == len(cells):
+        return np.arange(len(cells))
+    lowest = int(whole.bucket.min(initial=0))
+    span = int(whole.bucket.max(initial=0)) - lowest + 1
+    return np.searchsorted(
+        whole.group * span + whole.bucket - lowest, owner[cells.group] * span + cells.bucket - lowest
+    )

@@ -11,7 +11,7 @@ import numpy as np
 from tracekit.analysis.clock_skew.calls import calls_between_clocks, clocks
 from tracekit.analysis.clock_skew.intervals import agree
 from tracekit.analysis.quality.call_targets import call_targets
-from tracekit.stats.intervals import cluster_sums, clustered_ratio
+from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.weights.counts import read_counts
 from tracekit.weights.receipts import moment_ns, read_receipts
 from tracekit.weights.tally import tally
@@ -153,11 +153,10 @@ class Inputs:
         Returns
         -------
         Ratio
-            One entry a group; NaN where there are no trials.
+            One entry a group; NaN where there are no trials; limits are NaN where they are not estimable.
         """
         group = np.zeros(len(trace), np.int64) if group is None else group
-        sums = cluster_sums(group, trace, is_event, self.traces.weights.value, groups)
-        return clustered_ratio(sums, level=self.level)
+        return clustered_rates(group, trace, is_event, self.traces.weights.value, groups, level=self.level)
 
     def exemplars(self, trace: Array, most: int = 5) -> tuple[str, ...]:
         """Return the ids of the first few of these traces.

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tracekit.stats.mover import weight_classes
 from tracekit.stats.thinned import thinned_count
-from tracekit.stats.weighted_rates import weight_classes
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -72,7 +72,7 @@ def leaks_in_traffic(traces: TraceSet, leaking: Array, *, level: float = 0.95) -
     if not base.any() or not weights.known.all() or weights.is_one_kind:
         return Leaks(int(leaks.sum()), np.nan, np.nan, np.nan)
     pi, event = np.minimum(weights.probability[base], 1.0), leaks[base]
-    group = weight_classes(pi)
+    group = weight_classes(1 / pi)[0]
     traffic, value = np.bincount(group, 1 / pi), np.bincount(group, event / pi)
     count, size = np.bincount(group, event).astype(np.int64), np.bincount(group)
     with np.errstate(invalid="ignore"):

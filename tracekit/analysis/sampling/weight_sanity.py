@@ -10,9 +10,8 @@ import pandas as pd
 from tracekit.analysis.sampling.verdicts import needs, speak, worst
 from tracekit.analysis.sampling.words import counted, factors, number, percent, percents, times
 from tracekit.findings import Estimate
-from tracekit.stats.intervals import cluster_sums, clustered_ratio
 from tracekit.stats.minimum_effect import judge
-from tracekit.stats.weighted_rates import weighted_total
+from tracekit.stats.weighted_rates import clustered_rates, weighted_total
 from tracekit.weights.known import BEYOND, NOT_SAMPLED, UNKNOWN
 from tracekit.weights.trace_state import randomness, threshold
 
@@ -89,8 +88,8 @@ def _thresholds(inputs: Inputs) -> Finding | None:
 def _say_thresholds(inputs: Inputs, rows: Array, violates: Array, falls: int, pairs: int) -> Finding:
     """Return the sentence about thresholds."""
     trace = inputs.traces.forest.trace[rows]
-    sums = cluster_sums(np.zeros(len(rows), np.int64), trace, violates, np.ones(len(inputs.traces)), 1)
-    ratio = clustered_ratio(sums, level=inputs.level)
+    plain = np.ones(len(inputs.traces))
+    ratio = clustered_rates(np.zeros(len(rows), np.int64), trace, violates, plain, 1, level=inputs.level)
     share, low, high = float(ratio.ratio[0]), float(ratio.low[0]), float(ratio.high[0])
     wrong = int(violates.sum())
     table = pd.DataFrame(

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.latency import error_columns, quantile_columns
 from tracekit.analysis.service_graph.tables import CALL_KEYS, PEER_KEYS, tabulate
 from tracekit.findings import Shown
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.histograms import Histogram
+from tracekit.stats.intervals import effective_clusters
+from tracekit.stats.mover import WEIGHT_CLASS
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -31,14 +34,15 @@ if TYPE_CHECKING:
     _Keys = dict[str, Array]
     _Names = dict[tuple[str, ...], str]
 
-SHARES = {"p50_ns": 0.5, "p95_ns": 0.95, "p99_ns": 0.99}
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+_QUANTILES = [f"{name}{end}_ns" for name in SHARES for end in ("", "_low", "_high")]
 _SERVICE_COLUMNS = [
     "service_name", "is_inferred", "peer_type", "request_count", "error_count", "error_ratio",
-    *SHARES, "self_time_ns", "span_count", "trace_count", "entry_count",
+    "error_ratio_low", "error_ratio_high", *_QUANTILES, "self_time_ns", "span_count", "trace_count", "entry_count",
 ]  # fmt: skip
 _CALL_COLUMNS = [
     "caller_service", "callee_service", "call_type", "peer_type", "call_count", "error_count", "error_ratio",
-    *SHARES, "paired_count", "is_inferred", "trace_count",
+    "error_ratio_low", "error_ratio_high", *_QUANTILES, "paired_count", "is_inferred", "trace_count",
 ]  # fmt: skip
 
 
@@ -52,14 +56,16 @@ class ServiceGraph(Weighted, Shown):
         One row a service or inferred peer, most requests first: ``service_name``; ``is_inferred``: it sent no spans,
         somebody called it; ``peer_type`` of an inferred one (http, rpc, db, messaging, aws, faas, other), else empty;
         with weights: ``request_count`` (calls that arrived and roots), ``error_count``, ``error_ratio``, ``p50_ns``,
-        ``p95_ns``, ``p99_ns`` of the requests as the service saw them (as its callers saw them where it is inferred),
+        ``p95_ns``, ``p99_ns`` of the requests as the service saw them (as its callers saw them where it is inferred);
+        the limits ``error_ratio_low``, ``error_ratio_high``, ``p50_low_ns``, ``p50_high_ns`` and so on, as in
+        ``Latency``, NaN where a side is not estimable;
         ``self_time_ns`` (sum, missing for an inferred one); in hand: ``span_count``, ``trace_count``; with weights
         ``entry_count``: requests that no call in hand explains.
     calls
         One row a caller, callee and type, most calls first: ``caller_service``, ``callee_service``, ``call_type`` (call
         or message), ``peer_type`` (the commonest); with weights: ``call_count``, ``error_count`` (either side failed),
-        ``error_ratio``, ``p50_ns``, ``p95_ns``, ``p99_ns`` as the caller saw them, ``paired_count`` (both sides were
-        recorded); ``is_inferred``: the callee is; ``trace_count`` in hand.
+        ``error_ratio``, ``p50_ns``, ``p95_ns``, ``p99_ns`` as the caller saw them, with the same limits;
+        ``paired_count`` (both sides were recorded); ``is_inferred``: the callee is; ``trace_count`` in hand.
     unnamed_count
         Outgoing spans, with weights, that nobody answered and that do not say whom they called: not in ``calls``.
     statement
@@ -83,7 +89,7 @@ class ServiceGraph(Weighted, Shown):
         -------
         networkx.DiGraph
             A pair that both calls and messages is one edge: counts add, ``call_type`` is ``"call, message"`` and
-            everything about time is that of the calls.
+            everything about time is that of the calls; the error ratio of such an edge has no limits.
 
         Examples
         --------
@@ -116,13 +122,15 @@ class ServiceGraph(Weighted, Shown):
         return f"{self.heading(repr(self))}{''.join(tables)}"
 
 
-def service_graph(traces: TraceSet) -> ServiceGraph:
+def service_graph(traces: TraceSet, *, level: float = 0.95) -> ServiceGraph:
     """Return who calls whom.
 
     Parameters
     ----------
     traces
         Any traces; unchanged.
+    level
+        Confidence level of the limits.
 
     Returns
     -------
@@ -162,16 +170,18 @@ def service_graph(traces: TraceSet) -> ServiceGraph:
     >>> graph.calls[["caller_service", "callee_service", "p50_ns", "paired_count", "is_inferred"]].to_numpy().tolist()
     [['shop', 'ledger', 80.0, 1.0, False], ['shop', 'postgresql', 6.0, 0.0, True]]
     """
-    return summarise([tabulate(traces)], statement=traces.weights.statement)
+    return summarise([tabulate(traces)], level=level, statement=traces.weights.statement)
 
 
-def summarise(tables: Sequence[Tables], *, statement: str = "") -> ServiceGraph:
+def summarise(tables: Sequence[Tables], *, level: float = 0.95, statement: str = "") -> ServiceGraph:
     """Return the service graph of one or more blocks.
 
     Parameters
     ----------
     tables
         As ``tabulate`` makes them, of disjoint traces.
+    level
+        Confidence level of the limits.
     statement
         What is known of the weights of all blocks.
 
@@ -182,45 +192,68 @@ def summarise(tables: Sequence[Tables], *, statement: str = "") -> ServiceGraph:
     """
     services = Aggregate.concatenate([table.services for table in tables]).by(["service_name"])
     services = services.where(services.sums["span_count"] > 0)
+    requests = Aggregate.concatenate([table.requests for table in tables]).by(["service_name", WEIGHT_CLASS])
     calls = Aggregate.concatenate([table.calls for table in tables])
+    edges = Aggregate.concatenate([table.edges for table in tables]).by([*CALL_KEYS, WEIGHT_CLASS])
+    peers = Aggregate.concatenate([table.peers for table in tables]).by([*PEER_KEYS, WEIGHT_CLASS])
     known = set(services.keys["service_name"])
-    edges = _with_traces(calls.by(CALL_KEYS), [table.call_traces for table in tables], CALL_KEYS)
-    unheard = calls.where(~calls.keys["is_answered"].astype(bool))
-    peers = _with_traces(unheard.by(PEER_KEYS), [table.peer_traces for table in tables], PEER_KEYS)
     peers = peers.where(_is_inferred(peers.keys, known))
-    shown = _shown_names(peers.keys, known)
+    shown = _shown_names(peers.by(PEER_KEYS).keys, known)
+    unheard = calls.where(~calls.keys["is_answered"].astype(bool))
+    nodes = _arrivals(services, requests, level) | {"peer_type": np.full(len(services), "", object)}
     return ServiceGraph(
-        _service_rows(services, peers, shown, _commonest(unheard, PEER_KEYS)),
-        _call_rows(edges, known, shown, _commonest(calls, CALL_KEYS)),
+        _service_rows(nodes, _outcomes(peers, PEER_KEYS, level), shown, _commonest(unheard, PEER_KEYS)),
+        _call_rows(edges, calls, known, shown, level),
         float(sum(table.unnamed_count for table in tables)),
         statement,
     )
 
 
-def _with_traces(table: Aggregate, counts: Sequence[Aggregate], keys: Sequence[str]) -> Aggregate:
-    """Return the table with its distinct traces; both are sorted by the same keys."""
-    traces = Aggregate.concatenate(counts).by(keys)
-    return Aggregate(table.keys, table.sums | traces.sums, table.histogram)
+def _arrivals(services: Aggregate, requests: Aggregate, level: float) -> _Keys:
+    """Return services with their requests; some have none."""
+    names = pd.Index(services.keys["service_name"], dtype=object)
+    owner = names.get_indexer(requests.keys["service_name"])
+    arrived = requests.where(owner >= 0)
+    return services.keys | _numbers(arrived, owner[owner >= 0], len(names), level) | services.sums
 
 
-def _service_rows(services: Aggregate, peers: Aggregate, shown: _Names, peer_type: _Names) -> pd.DataFrame:
+def _outcomes(fine: Aggregate, columns: Sequence[str], level: float) -> _Keys:
+    """Return groups by key columns with their numbers, from a table that is also by weight class."""
+    owner, keys = fine.groups(columns)
+    return keys | _numbers(fine, owner, len(keys[columns[0]]), level)
+
+
+def _numbers(fine: Aggregate, owner: Array, groups: int, level: float) -> _Keys:
+    """Return counts, the error ratio and the quantiles with their limits."""
+    total = {name: np.bincount(owner, values, groups) for name, values in fine.sums.items()}
+    timed = {"trial_sum": fine.sums["timed_sum"], "trial_square": fine.sums["timed_square"]}
+    n = effective_clusters(timed)
+    counts = {"count": total["trial_sum"], "error_count": total["event_sum"]}
+    counts |= {"trace_count": total["cluster_count"].astype(np.int64)}
+    ratio = error_columns(fine.sums, owner, groups, level=level)
+    return counts | ratio | quantile_columns(fine.histogram, owner, n, groups, level=level, shares=SHARES)
+
+
+def _service_rows(nodes: _Keys, others: _Keys, shown: _Names, peer_type: _Names) -> pd.DataFrame:
     """Return services and inferred peers as rows of ``services``."""
-    heard, unheard = len(services), len(peers)
-    nodes, others = _numbers(services, "request_count"), _numbers(peers, "call_count")
-    nodes |= {"is_inferred": np.zeros(heard, bool), "peer_type": np.full(heard, "", object)}
-    others |= {"request_count": others["call_count"], "is_inferred": np.ones(unheard, bool)}
-    others |= {"service_name": _look_up(shown, peers.keys, PEER_KEYS)}
-    others |= {"peer_type": _look_up(peer_type, peers.keys, PEER_KEYS), "span_count": np.zeros(unheard, np.int64)}
+    unheard = len(others["count"])
+    nodes |= {"request_count": nodes["count"], "is_inferred": np.zeros(len(nodes["count"]), bool)}
+    others |= {"request_count": others["count"], "is_inferred": np.ones(unheard, bool)}
+    others |= {"service_name": _look_up(shown, others, PEER_KEYS), "peer_type": _look_up(peer_type, others, PEER_KEYS)}
     others |= {"self_time_ns": np.full(unheard, np.nan), "entry_count": np.zeros(unheard)}
+    others |= {"span_count": np.zeros(unheard, np.int64)}
     return _frame({name: np.concatenate([nodes[name], others[name]]) for name in _SERVICE_COLUMNS}, "request_count")
 
 
-def _call_rows(edges: Aggregate, known: set[str], shown: _Names, peer_type: _Names) -> pd.DataFrame:
+def _call_rows(edges: Aggregate, calls: Aggregate, known: set[str], shown: _Names, level: float) -> pd.DataFrame:
     """Return the edges as rows of ``calls``."""
-    inferred = _is_inferred(edges.keys, known)
-    rows = _numbers(edges, "call_count") | {
-        "callee_service": np.where(inferred, _look_up(shown, edges.keys, PEER_KEYS), edges.keys["callee_service"]),
-        "peer_type": _look_up(peer_type, edges.keys, CALL_KEYS),
+    rows = _outcomes(edges, CALL_KEYS, level)
+    inferred = _is_inferred(rows, known)
+    rows |= {
+        "callee_service": np.where(inferred, _look_up(shown, rows, PEER_KEYS), rows["callee_service"]),
+        "peer_type": _look_up(_commonest(calls, CALL_KEYS), rows, CALL_KEYS),
+        "call_count": rows["count"],
+        "paired_count": calls.by(CALL_KEYS).sums["paired_count"],
         "is_inferred": inferred,
     }
     return _frame({name: rows[name] for name in _CALL_COLUMNS}, "call_count")
@@ -258,14 +291,6 @@ def _look_up(values: _Names, keys: _Keys, columns: Sequence[str]) -> Array:
     return np.array([values.get(key, "") for key in _tuples(keys, columns)], object)
 
 
-def _numbers(table: Aggregate, count: str) -> _Keys:
-    """Return keys, sums, the error ratio and the quantiles."""
-    quantiles = table.histogram.quantiles(tuple(SHARES.values()), len(table)).T
-    total = np.where(table.sums[count] > 0, table.sums[count], np.nan)
-    ratio = table.sums["error_count"] / total
-    return table.keys | table.sums | {"error_ratio": ratio} | dict(zip(SHARES, quantiles, strict=True))
-
-
 def _frame(columns: _Keys, count: str) -> pd.DataFrame:
     """Return the frame with the largest counts first, equal ones as they come: by name."""
     order = np.argsort(-columns[count], kind="stable")
@@ -281,4 +306,11 @@ def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     """Return a call and a message between the same two as one edge; times are those of the call."""
     counts = {name: first[name] + second[name] for name in ("call_count", "error_count", "paired_count")}
     ratio = counts["error_count"] / counts["call_count"]
-    return {**first, **counts, "error_ratio": ratio, "call_type": f"{first['call_type']}, {second['call_type']}"}
+    limits = {"error_ratio_low": np.nan, "error_ratio_high": np.nan}
+    return {
+        **first,
+        **counts,
+        "error_ratio": ratio,
+        **limits,
+        "call_type": f"{first['call_type']}, {second['call_type']}",
+    }

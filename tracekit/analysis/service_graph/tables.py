@@ -12,6 +12,8 @@ from tracekit.analysis.service_graph.calls import CALL_TYPES, CALLEE_SORTS, find
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import distinct_by, group_codes, group_labels, sum_by
 from tracekit.stats.histograms import Histogram
+from tracekit.stats.intervals import cluster_sums
+from tracekit.stats.mover import WEIGHT_CLASS, class_cells, weight_classes
 
 if TYPE_CHECKING:
     from tracekit.analysis.service_graph.calls import Calls
@@ -29,12 +31,14 @@ class Tables:
     Parameters
     ----------
     services
-        By ``service_name``: spans, self time and the requests that begin there.
+        By ``service_name``: spans, traces, self time and the requests that no call explains.
     calls
-        By ``CALL_KEYS``, ``peer_type`` and ``is_answered``: calls and their durations.
-    call_traces, peer_traces
-        By ``CALL_KEYS``, and by ``PEER_KEYS`` for calls that nobody answered: distinct traces, which do not add up over
-        finer keys.
+        By ``CALL_KEYS``, ``peer_type`` and ``is_answered``: number of calls.
+    requests, edges, peers
+        By ``service_name``, by ``CALL_KEYS``, and by ``PEER_KEYS`` for calls that nobody answered; and by
+        ``weight_class``: sums over traces of requests and calls (``stats.intervals.cluster_sums``), which do not add up
+        over finer keys; ``timed_sum`` and ``timed_square``, the same as ``trial_sum`` and ``trial_square`` for those
+        with a duration; and their durations.
     unnamed_count
         See ``ServiceGraph``.
 
@@ -60,8 +64,9 @@ class Tables:
 
     services: Aggregate
     calls: Aggregate
-    call_traces: Aggregate
-    peer_traces: Aggregate
+    requests: Aggregate
+    edges: Aggregate
+    peers: Aggregate
     unnamed_count: float
 
 
@@ -81,6 +86,14 @@ class _Measured(NamedTuple):
         if len(weights) and weights.min() == weights.max():
             return float(weights[0])
         return np.asarray(weights[trace])
+
+
+class _Calls(NamedTuple):
+    """Calls or requests: their trace, whether they failed, and the row that has their duration."""
+
+    trace: Array
+    failed: Array
+    timed_row: Array
 
 
 def tabulate(traces: TraceSet) -> Tables:
@@ -116,30 +129,56 @@ def tabulate(traces: TraceSet) -> Tables:
         "is_answered": (answered, (False, True)),
     }
     group, keys = group_codes(columns, len(row))
-    trace = spans.trace[row]
-    silent, unheard = np.flatnonzero(~answered), ~keys["is_answered"].astype(bool)
-    peers = {name: keys[name][unheard] for name in PEER_KEYS}
+    weight = spans.weight_of(spans.trace[row])
+    counts = {
+        "call_count": sum_by(group, weight, len(keys["is_answered"])),
+        "paired_count": sum_by(group, weight * calls.is_paired, len(keys["is_answered"])),
+    }
+    ends, callees = (group_labels(keys, columns, len(keys["is_answered"])) for columns in (CALL_KEYS, PEER_KEYS))
+    seen, silent = _as_the_caller_saw(calls, spans, row), np.flatnonzero(~answered)
+    unanswered = _Calls(*(values[silent] for values in seen))
     return Tables(
         _services(traces, calls, spans),
-        _calls(calls, spans, keys, group, row),
-        _traces(keys, CALL_KEYS, group, trace),
-        _traces(peers, PEER_KEYS, (np.cumsum(unheard) - 1)[group[silent]], trace[silent]),
+        Aggregate(keys, counts, Histogram.empty()),
+        _requests(traces, calls, spans),
+        _outcomes(spans, ends[0][group], ends[1], seen),
+        _outcomes(spans, callees[0][group[silent]], callees[1], unanswered),
         float(spans.trace_weight[spans.trace[calls.unnamed_rows]].sum()),
     )
 
 
-def _calls(calls: Calls, spans: _Measured, keys: dict[str, Array], group: Array, row: Array) -> Aggregate:
-    """Return the calls of each group; the caller's duration where it is known and the call was answered."""
-    groups, both, weight = len(keys[CALL_KEYS[0]]), np.flatnonzero(calls.is_paired), spans.weight_of(spans.trace[row])
+def _as_the_caller_saw(calls: Calls, spans: _Measured, row: Array) -> _Calls:
+    """Return the calls; the caller's duration where it is known and the call was answered."""
+    both = np.flatnonzero(calls.is_paired)
     caller, timed_row, failed = calls.caller_row[both], row.copy(), spans.failed[row]
     timed_row[both] = np.where(spans.timed[caller], caller, row[both])
     failed[both] |= spans.failed[caller]
-    sums = {
-        "call_count": sum_by(group, weight, groups),
-        "error_count": sum_by(group, weight * failed, groups),
-        "paired_count": sum_by(group, weight * calls.is_paired, groups),
-    }
-    return Aggregate(keys, sums, _durations(spans, group, timed_row, weight))
+    return _Calls(spans.trace[row], failed, timed_row)
+
+
+def _requests(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
+    """Return the requests that arrive at each service."""
+    row, service = calls.entry_rows, traces.codes("service_name")
+    names = {"service_name": np.array(service.labels, object)}
+    return _outcomes(spans, service.codes[row], names, _Calls(spans.trace[row], spans.failed[row], row))
+
+
+def _outcomes(spans: _Measured, group: Array, keys: dict[str, Array], calls: _Calls) -> Aggregate:
+    """Return sums over traces and durations of calls by their group and weight class."""
+    codes, labels = weight_classes(spans.trace_weight)
+    cell, owner, code = class_cells(group.astype(np.int64), codes[calls.trace], len(labels))
+    timed = spans.timed[calls.timed_row]
+    sums = _sums(spans, cell, calls.trace, calls.failed, len(owner))
+    known = sums if timed.all() else _sums(spans, cell[timed], calls.trace[timed], calls.failed[timed], len(owner))
+    sums |= {"timed_sum": known["trial_sum"], "timed_square": known["trial_square"]}
+    own = {name: values[owner] for name, values in keys.items()}
+    own |= {WEIGHT_CLASS: np.array([*labels, None], object)[code]}
+    return Aggregate(own, sums, _durations(spans, cell, calls.timed_row, spans.weight_of(calls.trace)))
+
+
+def _sums(spans: _Measured, cell: Array, trace: Array, failed: Array, cells: int) -> dict[str, Array]:
+    """Return the sums over traces of each cell."""
+    return cluster_sums(cell, trace, failed, spans.trace_weight, cells)
 
 
 def _durations(spans: _Measured, group: Array, row: Array, weight: Array | float) -> Histogram:
@@ -151,15 +190,8 @@ def _durations(spans: _Measured, group: Array, row: Array, weight: Array | float
     return Histogram.of(group, spans.duration[row], weight)
 
 
-def _traces(keys: dict[str, Array], columns: list[str], group: Array, trace: Array) -> Aggregate:
-    """Return the number of distinct traces by some of the keys."""
-    coarse, merged = group_labels(keys, columns, len(keys[columns[0]]))
-    counts = distinct_by(coarse[group], trace, len(merged[columns[0]]))
-    return Aggregate(merged, {"trace_count": counts}, Histogram.empty())
-
-
 def _services(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
-    """Return spans, self time and requests by service."""
+    """Return spans, traces, self time and unexplained requests by service."""
     service, inferred = traces.codes("service_name"), spans.inferred
     own = own_times(traces.columns.spans, traces.forest, inferred, spans.timed & ~inferred)
     groups, codes, trace = len(service.labels), service.codes, spans.trace
@@ -167,14 +199,10 @@ def _services(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
         live = np.flatnonzero(~inferred)
         own, codes, trace = own[live], codes[live], trace[live]
     row = calls.entry_rows
-    entered, weight = service.codes[row], spans.weight_of(spans.trace[row])
     sums = {
         "span_count": np.bincount(codes, minlength=groups),
         "trace_count": distinct_by(codes, trace, groups),
         "self_time_ns": sum_by(codes, spans.weight_of(trace) * own, groups),
-        "request_count": sum_by(entered, weight, groups),
-        "error_count": sum_by(entered, weight * spans.failed[row], groups),
-        "entry_count": sum_by(entered, weight * calls.is_root, groups),
+        "entry_count": sum_by(service.codes[row], spans.weight_of(spans.trace[row]) * calls.is_root, groups),
     }
-    names = {"service_name": np.array(service.labels, object)}
-    return Aggregate(names, sums, _durations(spans, entered, row, weight))
+    return Aggregate({"service_name": np.array(service.labels, object)}, sums, Histogram.empty())

@@ -22,8 +22,8 @@ from tracekit.analysis.critical_path.tree import Waiting, matching
 from tracekit.analysis.what_if.plan import Plan, own_times
 from tracekit.findings import Shown
 from tracekit.stats.grouping import group_rows
-from tracekit.stats.intervals import effective_n
-from tracekit.stats.quantiles import share_limits, weighted_quantiles
+from tracekit.stats.quantile_limits import quantile_limits
+from tracekit.stats.quantiles import weighted_quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -254,15 +254,18 @@ def _statistics(path: CriticalPath, new: Array, naive: Array, level: float) -> p
     low, high = bootstrap_means(np.zeros(len(new), np.int64), trace, weight * new, size, 1, level=level)
     mean, mean_new, mean_naive = ((weight * values).sum() / total for values in (now, new, naive))
     rows.append(("mean", mean, mean_new, low[0], high[0], mean - mean_new, mean_naive))
-    n = np.array([effective_n(size[size > 0])])
-    for name, share in SHARES.items():
-        bounds = [float(side[0]) for side in share_limits(share, n, level=level)]
-        wanted = [share, *(bound for bound in bounds if 0 <= bound <= 1)]
-        before = weighted_quantiles(now, weight, [share])[0] if len(now) else np.nan
-        found = weighted_quantiles(new, weight, wanted) if len(now) else np.full(len(wanted), np.nan)
-        known = iter(found[1:].tolist())
-        limits = [next(known) if 0 <= bound <= 1 else np.nan for bound in bounds]
-        rows.append((name, before, found[0], *limits, before - found[0], np.nan))
+    held = weight > 0
+    found = quantile_limits(
+        np.minimum(1 / weight[held], 1),
+        new[held],
+        list(SHARES.values()),
+        clusters=trace[held],
+        target="process",
+        level=level,
+    )
+    before = weighted_quantiles(now, weight, list(SHARES.values()))
+    for name, was, after in zip(SHARES, before, found, strict=True):
+        rows.append((name, was, after.value, after.low, after.high, was - after.value, np.nan))
     names = ["statistic", "latency_ns", "new_latency_ns", "new_low_ns", "new_high_ns", "saved_ns", "naive_saved_ns"]
     return pd.DataFrame(rows, columns=names).set_index("statistic")
 
