@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.analysis.critical_path.critical_path import critical_path
-from tracekit.analysis.critical_path.intervals import bootstrap_means
 from tracekit.attributes import Codes
 from tracekit.traces import TraceSet
 from tracekit.weights import Weights
@@ -205,7 +204,7 @@ def test_a_band_with_too_few_requests_is_widened_and_says_so():
     assert bands["high_quantile"].tolist() == pytest.approx([0.595, 1.0])
 
 
-def test_excesses_have_limits_in_draws_of_the_same_traces():
+def test_excesses_have_limits_of_the_same_traces():
     rng = np.random.default_rng(2)
     latencies = np.concatenate((rng.integers(100, 200, 300), rng.integers(900, 1100, 30)))
     path = requests(latencies.tolist(), [False] * 300 + [True] * 30)
@@ -240,40 +239,3 @@ def test_nothing_to_attribute():
     path = critical_path(draw("a1 1 - s SERVER 5 5"))
     assert path.by("service_name").empty
     assert path.bands("service_name").bands["trace_count"].tolist() == [1] * 4
-
-
-def held(draw, truth, clusters, repeats=200):
-    """Return in how many of so many samples the limits of their mean hold the truth."""
-    rng, group, cluster = np.random.default_rng(7), np.zeros(clusters, int), np.arange(clusters)
-    found = 0
-    for seed in range(repeats):
-        low, high = bootstrap_means(group, cluster, draw(rng, clusters), np.ones(clusters), 1, seed=seed)
-        found += low[0] <= truth <= high[0]
-    return found / repeats
-
-
-@pytest.mark.parametrize("clusters", [15, 60, 1000])
-def test_limits_hold_the_mean_as_often_as_they_say(clusters):
-    assert 0.91 <= held(lambda rng, n: rng.gamma(4.0, 25.0, n), 100, clusters) <= 0.995
-
-
-def test_limits_hold_the_mean_of_a_long_tail():
-    """Plain percentiles of 30 such traces hold it 86 times of 100."""
-    assert held(lambda rng, n: rng.lognormal(0.0, 1.0, n), np.exp(0.5), 30) >= 0.91
-
-
-def test_limits_hold_the_mean_of_what_few_requests_wait_for():
-    """One request in ten waits at all; plain percentiles of 60 hold its mean 89 times of 100."""
-    few = held(lambda rng, n: (rng.random(n) < 0.1) * rng.lognormal(1.0, 0.5, n), 0.1 * np.exp(1.125), 60)
-    assert few >= 0.92
-
-
-def test_a_draw_is_divided_by_what_was_drawn():
-    size = np.random.default_rng(1).gamma(1.0, 5.0, 300)
-    low, high = bootstrap_means(np.zeros(300, int), np.arange(300), 3 * size, size, 1)
-    assert [low[0], high[0]] == pytest.approx([3, 3])
-
-
-def test_one_trace_has_no_limits():
-    low, high = bootstrap_means(np.zeros(1, int), np.zeros(1, int), np.ones(1), np.ones(1), 1)
-    assert np.isnan([low[0], high[0]]).all()

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.critical_path.intervals import Blocks
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.stats.grouping import group_rows, sum_by
+from tracekit.stats.weighted_means import Denominator, influence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.attributes import Codes
     from tracekit.columns import Array
+    from tracekit.stats.weighted_means import Influence
 
 _DENSE = 4
 
@@ -224,7 +225,7 @@ def _facts(path: CriticalPath, chosen: Array, asked: tuple[float, float], middle
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Cells of a population, ready for means and their draws.
+    """Cells of a population, ready for means and their limits.
 
     Parameters
     ----------
@@ -232,16 +233,16 @@ class Sample:
         Of all requests.
     population
         The requests that count.
-    blocks
-        Of the traces.
+    denominator
+        Of the means, one entry a trace.
     trace
         int64, one a request: its trace.
 
     Notes
     -----
-    The ends of a band are quantiles and vary with the sample.  A draw moves them: each draw adds what requests near an
-    end wait for, times how far the end has moved (the influence function of a mean between two quantiles).  Holding
-    the band fixed instead would make its limits far too narrow.
+    The ends of a band are quantiles and vary with the sample.  The influence of a trace on a mean of a band is what its
+    own requests in the band wait for, plus what requests near an end wait for times how far it moves that end (the
+    influence function of a mean between two quantiles).  Limits for a band with fixed ends would be far too narrow.
 
     Examples
     --------
@@ -256,20 +257,22 @@ class Sample:
 
     cells: Cells
     population: Population
-    blocks: Blocks
+    denominator: Denominator
     trace: Array
 
     @classmethod
-    def of(cls, path: CriticalPath, cells: Cells, population: Population, *, seed: int = 0) -> Sample:
-        """Return the sample of a population; equal seeds draw equal traces of one path."""
-        trace = path.tree.trace[path.tree.root]
-        size = np.bincount(trace, population.weight, len(path.source)) * population.share
-        return cls(cells, population, Blocks.of(size, seed=seed), trace)
+    def of(cls, path: CriticalPath, cells: Cells, population: Population) -> Sample:
+        """Return the sample of a population."""
+        trace, weight = path.tree.trace[path.tree.root], population.weight
+        size = np.bincount(trace, weight, len(path.source)) * population.share
+        chosen = np.bincount(trace, weight * population.chosen, len(path.source))
+        return cls(cells, population, Denominator.of(size, chosen), trace)
 
     @property
-    def trace_count(self) -> int:
-        """Traces that may be drawn."""
-        return len(np.unique(self.trace[self.population.weight > 0]))
+    def as_one_group(self) -> Sample:
+        """The same requests with all groups as one: means of whole requests."""
+        whole = self.cells._replace(keys=pd.DataFrame(index=range(1)), group=np.zeros_like(self.cells.group))
+        return replace(self, cells=whole)
 
     @property
     def request_counts(self) -> Array:
@@ -282,22 +285,20 @@ class Sample:
         total = float(self.population.weight[self.population.chosen].sum())
         return sum_by(self.cells.group[inside], weighted, len(self.cells.keys)) / (total if total > 0 else np.nan)
 
-    def sums(self, value: Array) -> Iterator[tuple[slice, Array]]:
-        """Yield ranges of groups, and sums by block such that means of draws are ``blocks.means(sums)``."""
+    def influence(self, value: Array) -> Influence:
+        """Return how far every trace moves the means of numbers by cell."""
         inside, weighted = self._weighted(value)
-        group, request = self.cells.group[inside], self.cells.request[inside]
-        groups, weight = len(self.cells.keys), self.population.weight
-        tilts = []
+        group, request, groups = self.cells.group, self.cells.request, len(self.cells.keys)
+        weight, edges = self.population.weight, []
         for near, tilt in self.population.edges:
             close = np.zeros(len(weight), bool)
             close[near] = True
-            about = close[self.cells.request]
-            there = weight[self.cells.request[about]] * value[about]
-            local = sum_by(self.cells.group[about], there, groups) / weight[near].sum()
-            moved = np.bincount(self.blocks.place[self.trace], weight * tilt, len(self.blocks.size))
-            tilts.append((local, moved))
-        for rows, sums in self.blocks.sums(group, self.trace[request], weighted, groups):
-            yield rows, sums + sum(np.outer(local[rows], moved) for local, moved in tilts)
+            about = close[request]
+            there = sum_by(group[about], weight[request[about]] * value[about], groups)
+            moved = np.bincount(self.trace, weight * tilt, len(self.denominator.size))
+            edges.append((there / weight[near].sum(), moved))
+        trace = self.trace[request[inside]]
+        return influence(group[inside], trace, weighted, self.denominator, groups, edges=tuple(edges))
 
     def first(self, distance: Array) -> Array:
         """Return for every group the request of the population with the least distance (one a cell), -1 without any."""

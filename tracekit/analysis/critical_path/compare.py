@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.cells import Sample, cells_by, population_of
+from tracekit.analysis.critical_path.comparability import Comparability, comparability
 from tracekit.analysis.critical_path.contrast import contrast
 from tracekit.analysis.critical_path.factors import FACTORS, whole_numbers
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.attributes import Codes
 from tracekit.findings import Estimate, Shown
 from tracekit.stats.grouping import group_labels
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class PathComparison(Shown):
+class PathComparison(Weighted, Shown):
     """Why the requests of one set of traces take longer, or less long, than those of another.
 
     Parameters
@@ -51,13 +52,18 @@ class PathComparison(Shown):
         Of the mean latency, in whole ns: the sum of ``table["change_ns"]``.
     shared_trace_count
         Traces that are on both sides; limits take the sides for independent.
+    comparability
+        What the comparison is about, given the weights of both sides: ``basis`` and ``statement``.  Where the sides are
+        not comparable, limits and ``q_value`` are missing and no group is significant.
 
     Examples
     --------
     >>> table = pd.DataFrame({"change_ns": [40], "is_significant": [True]})
     >>> sides = pd.DataFrame({"mean_latency_ns": [100.0, 140.0]})
-    >>> PathComparison(table, pd.DataFrame(), sides, Estimate(40, "ns", 30, 50, n=9), 0)
-    PathComparison(mean 100 -> 140 ns, +40 (+30 to +50), 1 of 1 groups significant)
+    >>> about = Comparability("all traffic", "weights are known on both sides")
+    >>> change = PathComparison(table, pd.DataFrame(), sides, Estimate(40, "ns", 30, 50, n=90), 0, about)
+    >>> change, change.is_significant
+    (PathComparison(mean 100 -> 140 ns, +40 (+30 to +50), 1 of 1 groups significant), True)
     """
 
     table: pd.DataFrame
@@ -65,6 +71,17 @@ class PathComparison(Shown):
     sides: pd.DataFrame
     change: Estimate
     shared_trace_count: int
+    comparability: Comparability
+
+    @property
+    def statement(self) -> str:  # type: ignore[override]  # worked out
+        """What is compared: all traffic, or the recorded traces, or why the two sides are not comparable."""
+        return self.comparability.statement
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the mean latency changed: its limits are known and exclude 0."""
+        return bool(self.change.low > 0 or self.change.high < 0)
 
     def __repr__(self) -> str:
         this, other = self.sides["mean_latency_ns"]
@@ -72,12 +89,13 @@ class PathComparison(Shown):
         if np.isfinite(self.change.low):
             change += f" ({self.change.low:+,.0f} to {self.change.high:+,.0f})"
         found = f"{int(self.table['is_significant'].sum()):,} of {len(self.table):,} groups significant"
+        found = found if self.comparability.is_comparable else "not comparable"
         shared = f", {self.shared_trace_count:,} traces on both sides" * bool(self.shared_trace_count)
         return f"PathComparison(mean {this:,.0f} -> {other:,.0f} ns, {change}, {found}{shared})"
 
     def _repr_html_(self) -> str:
         shown = self.table.head(10).to_html(index=False, border=0)
-        return f"<p>{html.escape(repr(self))}</p>{shown}{self.sides.to_html(index=False, border=0)}"
+        return f"{self.heading(repr(self))}{shown}{self.sides.to_html(index=False, border=0)}"
 
 
 def compare(
@@ -109,14 +127,14 @@ def compare(
     level
         Confidence level of the limits.
     fdr
-        Share of false ones among the groups called significant that is put up with.
+        False discovery rate: the share of false ones among the groups called significant.
     with_partial
         Whether requests of partial traces count.
 
     Returns
     -------
     PathComparison
-        ``.table``, ``.parts``, ``.sides``, ``.change``: ``other`` minus ``path``.
+        ``.table``, ``.parts``, ``.sides``, ``.change``: ``other`` minus ``path``; ``.comparability``.
 
     Raises
     ------
@@ -129,11 +147,12 @@ def compare(
     Changes of all groups add up to the change of the mean latency in whole nanoseconds (each is rounded by less than
     1 ns), and the parts of a group to its change; ``factors.split`` says how they are told apart.
 
-    Limits are percentiles of a bootstrap over traces, of each side by itself, further out where few traces make the
-    variance (Hesterberg 2015).  A ``q_value`` is the smallest ``fdr`` at
-    which a group is significant (Benjamini and Hochberg 1995), given p values of Welch's test on sums of traces; its
-    degrees of freedom are the number of traces that the variance effectively rests on, less one, and no p value is less
-    than that of a random split of all traces.  So what only a few traces say is not called significant.
+    Limits and p values are those of Student's t on the influences of traces (``stats.weighted_means.difference``): no
+    side's variance is taken to be less than both sides together say, because a few traces seldom show the tail.  They
+    are missing, not estimable, where fewer than 15 traces of a side carry its variance: there are no more, or a few
+    have almost all the weight.  A ``q_value`` is the smallest ``fdr`` at which a group is significant (Benjamini and
+    Hochberg 1995).  Two sides of which one has weights and the other has none are not comparable; ``.comparability``
+    says so, and nothing is then significant.
 
     Examples
     --------
@@ -161,11 +180,15 @@ def compare(
             raise ValueError(f"expected weights above 0, found only 0 on {name}; see path.traces.weights")
     cells = _joint_cells((path, other), [by] if isinstance(by, str) else list(by))
     this_sample, other_sample = (
-        Sample.of(side, cells_of_side, population, seed=seed)  # two seeds: drawn independently
-        for seed, (side, cells_of_side, population) in enumerate(zip((path, other), cells, populations, strict=True))
+        Sample.of(side, cells_of_side, population)
+        for side, cells_of_side, population in zip((path, other), cells, populations, strict=True)
     )
+    from tracekit.stats.tests import false_discovery  # noqa: PLC0415 - slow to import, and rarely needed
+
+    about = comparability(path.source.weights, other.source.weights)
     found = contrast(this_sample, other_sample, level=level)
-    change, parts = _whole(found)
+    found = found if about.is_comparable else found.without_limits
+    (change, parts), q_value = _whole(found), false_discovery(found.p_value)
     table = cells[0].keys.assign(
         mean_ns=found.this.time,
         other_mean_ns=found.other.time,
@@ -173,8 +196,8 @@ def compare(
         low_ns=found.low[:, 0],
         high_ns=found.high[:, 0],
         **{f"{factor}_change_ns": parts[:, at] for at, factor in enumerate(FACTORS)},
-        q_value=q_values(found.p_value),
-        is_significant=q_values(found.p_value) <= fdr,
+        q_value=q_value,
+        is_significant=q_value <= fdr,
         trace_count=this_sample.request_counts,
         other_trace_count=other_sample.request_counts,
         exemplar_trace_id=np.where(change > 0, _slowest(other, other_sample), _slowest(path, this_sample)),
@@ -189,24 +212,8 @@ def compare(
         _sides(populations),
         Estimate(int(change.sum()), "ns", *found.whole, n=sum(int(each.chosen.sum()) for each in populations)),
         len(shared),
+        about,
     )
-
-
-def q_values(p_value: Array) -> Array:
-    """Return the smallest false discovery rate at which each would be a discovery; NaN stays NaN.
-
-    Examples
-    --------
-    >>> q_values(np.array([0.01, np.nan, 0.04])).tolist()
-    [0.02, nan, 0.04]
-    """
-    from scipy.stats import false_discovery_control  # noqa: PLC0415 - slow to import, and rarely needed
-
-    known = np.isfinite(p_value)
-    adjusted = np.full(len(p_value), np.nan)
-    if known.any():
-        adjusted[known] = false_discovery_control(p_value[known])
-    return adjusted
 
 
 def _joint_cells(sides: Sequence[CriticalPath], keys: Sequence[str]) -> list[Cells]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 FACTORS = ("presence", "frequency", "duration")
+_STEP = 1e-4  # of a mean
 
 
 class Means(NamedTuple):
@@ -69,6 +70,39 @@ def split(this: Means, other: Means) -> tuple[Array, Array, Array]:
         (x0, y0), (x1, y1) = ([side[rest] for rest in range(3) if rest != at] for side in (a, b))
         parts.append((b[at] - a[at]) * ((x0 * y0 + x1 * y1) / 3 + (x0 * y1 + x1 * y0) / 6))
     return parts[0], parts[1], parts[2]
+
+
+def slopes(this: Means, other: Means) -> Array:
+    """Return how the parts of ``split`` change with each mean.
+
+    Parameters
+    ----------
+    this, other
+        Of the same groups.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, 3 parts by 2 sides by 3 means by groups: derivatives by central differences; 0 where a mean is 0.
+
+    Examples
+    --------
+    All that comes with longer calls is duration:
+
+    >>> one = np.ones(1)
+    >>> slopes(Means(one * 20, one, one), Means(one * 60, one, one))[:, 1, 0, 0].round(6).tolist()
+    [0.0, 0.0, 1.0]
+    """
+    both = (this, other)
+    found = np.empty((len(FACTORS), 2, 3, len(this.time)))
+    for side, means in enumerate(both):
+        for at, mean in enumerate(means):
+            step = _STEP * mean
+            moved = [means._replace(**{Means._fields[at]: mean + sign * step}) for sign in (1, -1)]
+            ahead, behind = (split(each, other) if side == 0 else split(this, each) for each in moved)
+            for part, (more, less) in enumerate(zip(ahead, behind, strict=True)):
+                found[part, side, at] = _divided(more - less, 2 * step)
+    return found
 
 
 def _divided(whole: Array, by: Array) -> Array:

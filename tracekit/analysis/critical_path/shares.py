@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.cells import Sample, cells_of, population_of
-from tracekit.analysis.critical_path.intervals import Spread, limits, mean_limits, stacked
 from tracekit.findings import Shown
+from tracekit.stats.weighted_means import mean_limits
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.analysis.critical_path.result import CriticalPath
-    from tracekit.columns import Array
 
 BANDS = ((0.45, 0.55), (0.90, 0.95), (0.95, 0.99), (0.99, 1.0))
 
@@ -92,10 +91,10 @@ def shares(
 
     Notes
     -----
-    Limits are for the mean of a request of the process that these are a sample of: traces are drawn again, never
-    spans, and limits are the wider the fewer traces the variance rests on.  What fewer than 30 traces, or only three of
-    them, wait for is limited less surely than ``level`` says: simulated, 80 to 90 % for 95.  Spans that have no such
-    thing are a group of their own, without a label.
+    Limits are for the mean of a request of the process that these are a sample of; traces are independent, spans are
+    not; see ``stats.weighted_means.mean_limits``.  They are missing, not estimable, where fewer than 15 traces carry
+    the variance: there are no more, or a few have almost all the weight.  Spans that have no such thing are a group of
+    their own, without a label.
 
     Own time of a span that calls another service is time between the two as well: on the way there and back, or waiting
     to be served.  ``("service_name", "callee_service")`` says whom it was spent on: the service of the spans right
@@ -144,12 +143,12 @@ def shares(
 
 def _contributions(path: CriticalPath, sample: Sample, level: float) -> pd.DataFrame:
     """Return sums, shares, means and presence of every group over the requests of a sample."""
-    cells, blocks, groups = sample.cells, sample.blocks, len(sample.cells.keys)
+    cells, groups = sample.cells, len(sample.cells.keys)
     inside = sample.population.chosen[cells.request]
     exact = np.zeros(groups, np.int64)
     np.add.at(exact, cells.group[inside], cells.time_ns[inside])
     means, whole = sample.means(cells.time_ns), sample.population.facts["mean_latency_ns"]
-    low, high = stacked([mean_limits(blocks, sums, level) for _, sums in sample.sums(cells.time_ns)])
+    low, high = mean_limits(means, sample.influence(cells.time_ns).moments(), level=level)
     return cells.keys.assign(
         path_time_ns=exact,
         share_ratio=means / (whole or np.nan),
@@ -231,28 +230,19 @@ def bands(
         raise ValueError("expected at least one band of quantiles, found none")
     populations = [population_of(path, band, least=least, with_partial=with_partial) for band in quantiles]
     cells = cells_of(path, keys)
-    samples = [Sample.of(path, cells, population) for population in populations]  # one seed: the same traces drawn
+    samples = [Sample.of(path, cells, population) for population in populations]
     names = [f"p{100 * low:g} to p{100 * high:g}" for low, high in quantiles]
     about = pd.DataFrame([population.facts for population in populations])
     about.insert(0, "band", names)
     about["excess_ns"] = about["mean_latency_ns"] - about["mean_latency_ns"].iloc[0]
     tables = [_contributions(path, sample, level) for sample in samples]
+    moved = [sample.influence(cells.time_ns) for sample in samples]
     base, parts = tables[0], []
-    for name, sample, table in zip(names, samples, tables, strict=True):
-        low, high = _excess(sample, samples[0], level)
+    for name, table, influence in zip(names, tables, moved, strict=True):
         excess = table["mean_ns"] - base["mean_ns"]
+        low, high = mean_limits(excess.to_numpy(), influence.minus(moved[0]).moments(), level=level)
         whole = table.assign(band=name, excess_ns=excess, excess_low_ns=low, excess_high_ns=high)
         kept = whole[(table["trace_count"] > 0) | (base["trace_count"] > 0)]
         parts.append(kept.sort_values("mean_ns", ascending=False, kind="stable"))
     stacked_up = pd.concat(parts, ignore_index=True)
     return Bands(stacked_up[["band", *stacked_up.columns.drop("band")]], about, path.statement)
-
-
-def _excess(sample: Sample, base: Sample, level: float) -> tuple[Array, Array]:
-    """Return limits of what a band waits for beyond another, in draws of the same traces."""
-    found = []
-    for (_, mine), (_, its) in zip(sample.sums(sample.cells.time_ns), base.sums(base.cells.time_ns), strict=True):
-        drawn = sample.blocks.means(mine) - base.blocks.means(its)
-        spread = Spread.of(sample.blocks.residuals(mine) - base.blocks.residuals(its))
-        found.append(limits(drawn, level, spread.freedom))
-    return stacked(found)

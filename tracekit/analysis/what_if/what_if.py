@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.critical_path.intervals import bootstrap_means
 from tracekit.analysis.critical_path.kernel import walk
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.analysis.critical_path.tree import Waiting, matching
@@ -24,6 +23,7 @@ from tracekit.findings import Shown
 from tracekit.stats.grouping import group_rows
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles
+from tracekit.stats.weighted_means import Denominator, influence, mean_limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -251,8 +251,9 @@ def _statistics(path: CriticalPath, new: Array, naive: Array, level: float) -> p
     weight, now, trace = path.weight, path.latency_ns.astype(np.float64), path.tree.trace[path.tree.root]
     rows, total = [], weight.sum() if len(weight) else np.nan
     size = np.bincount(trace, weight, len(path.source))
-    low, high = bootstrap_means(np.zeros(len(new), np.int64), trace, weight * new, size, 1, level=level)
     mean, mean_new, mean_naive = ((weight * values).sum() / total for values in (now, new, naive))
+    moved = influence(np.zeros(len(new), np.int64), trace, weight * new, Denominator.of(size), 1)
+    low, high = mean_limits(np.array([mean_new]), moved.moments(), level=level)
     rows.append(("mean", mean, mean_new, low[0], high[0], mean - mean_new, mean_naive))
     held = weight > 0
     found = quantile_limits(
