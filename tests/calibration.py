@@ -56,11 +56,12 @@ def count(hits):
 
 
 def all_tables():
-    """Every table by name: of sampling, then of quality."""
+    """Every table by name: of sampling, of quality, of analyses."""
+    from analysis import tables as analysis  # noqa: PLC0415 - the tables stand on this frame
     from quality import tables as quality  # noqa: PLC0415 - the tables stand on this frame
     from sampling import tables as sampling  # noqa: PLC0415 - the tables stand on this frame
 
-    return {table.make.__name__: table for table in (*sampling.TABLES, *quality.TABLES)}
+    return {table.make.__name__: table for table in (*sampling.TABLES, *quality.TABLES, *analysis.TABLES)}
 
 
 def main():

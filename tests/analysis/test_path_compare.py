@@ -257,7 +257,7 @@ def test_traces_that_stand_for_nothing_cannot_be_compared(first, name):
 # ------------------------------------------------------------------ how sure
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 14])
+@pytest.mark.parametrize("count", [1, 2, 5, 19])
 def test_few_traces_say_nothing_about_others(count):
     few = path_of([[("db", 5 + at)] for at in range(count)])
     many = path_of([[("db", 500 + at)] for at in range(300)], trace="b")
@@ -288,10 +288,10 @@ def test_one_trace_with_almost_all_the_weight_is_one_trace():
 
 
 def test_differences_without_any_spread_are_as_rare_as_a_split_that_parts_them():
-    result = path_of([[("db", 5)]] * 15).compare(path_of([[("db", 500)]] * 15), by="service_name")
-    assert result.table["q_value"].tolist() == pytest.approx([2 * 2 / math.comb(30, 15), 1.0])
+    result = path_of([[("db", 5)]] * 20).compare(path_of([[("db", 500)]] * 20), by="service_name")
+    assert result.table["q_value"].tolist() == pytest.approx([2 * 2 / math.comb(40, 20), 1.0])
     assert result.is_significant
-    assert not path_of([[("db", 5)]] * 15).compare(path_of([[("db", 5)]] * 20), by="service_name").is_significant
+    assert not path_of([[("db", 5)]] * 20).compare(path_of([[("db", 5)]] * 25), by="service_name").is_significant
 
 
 @pytest.mark.parametrize("rare", [5, 8, 12])
@@ -315,7 +315,7 @@ def test_a_real_difference_is_found_and_its_limits_hold():
         found += table.loc["db", "is_significant"] and not table.loc["mq", "is_significant"]
         held += table.loc["db", "low_ns"] <= 50 <= table.loc["db", "high_ns"]
     assert found >= 23
-    assert 0.8 <= held / repeats
+    assert held / repeats >= 0.8
 
 
 def test_limits_of_a_band_allow_for_its_ends():

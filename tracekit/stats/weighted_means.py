@@ -16,7 +16,7 @@ from tracekit.stats.intervals import normal_quantile
 if TYPE_CHECKING:
     from tracekit.schema import Array
 
-LEAST = 15
+LEAST = 20
 """Fewer clusters than so many, as far as the variance goes, have no limits: a mean is then not estimable."""
 _POWERS = (2, 3, 4)
 _ROWS = 1 << 16
