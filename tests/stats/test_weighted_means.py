@@ -140,9 +140,9 @@ def test_nothing_that_differs_is_no_difference():
 @pytest.mark.parametrize("level", [0, 1, 95])
 def test_a_level_outside_zero_and_one_is_refused(level):
     one = Moments(np.ones(1), np.zeros(1), np.ones(1), 50, 50.0, is_enough=True)
-    with pytest.raises(ValueError, match="expected a confidence level between 0 and 1, such as 0.95, found"):
+    with pytest.raises(ValueError, match=r"expected a confidence level between 0 and 1, such as 0\.95, found"):
         mean_limits(np.ones(1), one, level=level)
-    with pytest.raises(ValueError, match="expected a confidence level between 0 and 1, such as 0.95, found"):
+    with pytest.raises(ValueError, match=r"expected a confidence level between 0 and 1, such as 0\.95, found"):
         difference(np.ones(1), one, one, level=level)
 
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.critical_path.compare import PathComparison, compare, q_values
+from tracekit.analysis.critical_path.compare import PathComparison, compare
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.analysis.latency import latency
 from tracekit.findings import Estimate, Finding, Findings, Severity
 from tracekit.report.overview import ENOUGH
 from tracekit.stats.differences import Limited, absence_probability, difference_limits
+from tracekit.stats.tests import false_discovery
 from tracekit.views.text import clean, count, duration, plural, ratio
 
 if TYPE_CHECKING:
@@ -382,7 +383,7 @@ def _others(changes: Changes) -> Finding | None:
     p = [absence_probability(mine.to_numpy(), sizes[k], sizes[1 - k]) for k, mine in enumerate(only)]
     tried = len(tables[0].index.union(tables[1].index))
     p_all = np.concatenate([*p, np.ones(tried - sum(map(len, p)))])
-    is_real = q_values(p_all)[: len(p[0]) + len(p[1])] <= _FDR
+    is_real = false_discovery(p_all)[: len(p[0]) + len(p[1])] <= _FDR
     gone, new = only[0][is_real[: len(p[0])]], only[1][is_real[len(p[0]) :]]
     said = []
     for words, mine, k in (("new", new, 1), ("gone", gone, 0)):

@@ -119,7 +119,7 @@ class Overview:
 
     @cached_property
     def failed(self) -> Estimate:
-        """Error rate of the finished requests; NaN where no trace stands for any, and where limits are not estimable."""
+        """Error rate of the finished requests; NaN where weights are 0 or limits are not estimable."""
         finished = np.flatnonzero(self.finished)
         group, failed = np.zeros(len(finished), np.int64), self.traces.summary["is_error"].to_numpy(bool)[finished]
         weights = self.traces.weights.value
