@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from drawn_spans import draw
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import tracekit as tk
 from tracekit.analysis.critical_path.critical_path import critical_path
@@ -151,22 +149,29 @@ def test_instants_are_requests_of_no_duration():
     assert codes(path) == {"EMPTY_REQUEST": 2}
 
 
-@st.composite
-def damaged(draw):
-    """Frames with orphans, cycles, several roots or none, missing edges, wrong order of edges, and instants."""
-    rows = []
-    for trace in range(draw(st.integers(1, 4))):
-        for span in range(draw(st.integers(1, 6))):
-            start = draw(st.none() | st.integers(0, 30))
-            length = draw(st.none() | st.integers(-3, 30))
-            end = None if length is None else (start or 0) + length
-            parent = draw(st.none() | st.integers(1, 8))
-            running = draw(st.integers(0, 5)) == 0
-            rows.append((f"a{trace}", f"{span + 1}", parent, start, end, running))
-    names = ["trace_id", "span_id", "parent_span_id", "start_ns", "end_ns", "in_progress"]
-    frame = pd.DataFrame(rows, columns=names).astype({"start_ns": "Int64", "end_ns": "Int64"})
-    frame["parent_span_id"] = [None if pd.isna(parent) else str(int(parent)) for parent in frame["parent_span_id"]]
-    return frame.assign(name="x", service_name="s")
+def damaged(seed, trace_count=150):
+    """Return spans with orphans, cycles, several roots or none, missing edges, edges in wrong order, and instants."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 7, trace_count)
+    n, trace = int(sizes.sum()), np.repeat(np.arange(trace_count), sizes)
+    number = np.concatenate([np.arange(size) + 1 for size in sizes])
+    start, parent = rng.integers(0, 30, n), np.where(rng.random(n) < 0.3, rng.integers(0, 9, n), number // 2)
+    length = np.where(rng.random(n) < 0.1, -3, rng.integers(0, 30, n))
+    return pd.DataFrame(
+        {
+            "trace_id": [f"{at + 1:x}" for at in trace],
+            "span_id": [f"{at:x}" for at in number],
+            "parent_span_id": [f"{at:x}" if at else None for at in parent],
+            "name": "x",
+            "service_name": "s",
+            "start_ns": pd.array(start, "Int64"),
+            "end_ns": pd.array(start + length, "Int64"),
+            "in_progress": rng.random(n) < 0.05,
+        }
+    ).assign(
+        start_ns=lambda table: table["start_ns"].mask(rng.random(n) < 0.05),
+        end_ns=lambda table: table["end_ns"].mask(rng.random(n) < 0.08),
+    )
 
 
 def expected(spans):
@@ -183,12 +188,12 @@ def expected(spans):
     return row, took, bool(len(roots) != 1 or len(loose) > len(roots) or is_open)
 
 
-@settings(deadline=None, max_examples=60)
-@given(damaged())
-def test_summary_and_path_agree_about_every_trace(frame):
-    traces = TraceSet.from_spans(frame)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_summary_and_path_agree_about_every_trace(seed):
+    traces = TraceSet.from_spans(damaged(seed))
     path, summary = critical_path(traces), traces.summary
-    rows = [expected(spans) for _, spans in traces.spans.groupby("trace_id", sort=False)]
+    columns = ["trace_id", "parent_state", "parent_row", "start_ns", "end_ns", "in_progress"]
+    rows = [expected(spans) for _, spans in traces.spans[columns].groupby("trace_id", sort=False)]
     assert summary["root_row"].tolist() == [row for row, _, _ in rows]
     assert [None if pd.isna(took) else took for took in summary["root_duration_ns"]] == [took for _, took, _ in rows]
     assert summary["partial"].tolist() == [partial for _, _, partial in rows]
@@ -201,8 +206,7 @@ def test_summary_and_path_agree_about_every_trace(frame):
         assert path.traces[name].tolist() == finished[name].tolist()
     assert len(path.traces) + path.unfinished_count == len(summary)
     assert (summary["duration_ns"].fillna(0) >= summary["root_duration_ns"].fillna(0)).all()
-    if frame["start_ns"].isna().any():
-        return
-    whole = critical_path(traces, scope="trace")
-    extent = summary.loc[whole.traces["trace_id"], "duration_ns"].fillna(0).to_numpy(np.int64)
-    assert (whole.latency_ns <= extent).all()
+    assert 0.3 < summary["partial"].mean() < 0.95
+    assert path.unfinished_count > 20
+    assert (summary["root_count"] > 1).any()
+    assert (summary["root_count"] == 0).any()

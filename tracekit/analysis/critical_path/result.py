@@ -137,7 +137,7 @@ class CriticalPath(Weighted, Shown):
         """What the weighted figures of ``by``, ``bands`` and the others are about: all traffic, or the traces alone."""
         return self.source.weights.statement
 
-    @property
+    @cached_property
     def is_partial(self) -> Array:
         """bool, one a request: its trace is incomplete, as in ``traces.summary["partial"]``."""
         return is_partial(self.source.lookup, self.source.forest)[self.tree.trace[self.tree.root]]
