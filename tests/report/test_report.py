@@ -95,7 +95,7 @@ def test_the_first_screen_says_what_is_in_the_data(page):
     values = [text for tag, text in page.texts if tag == "dd"]
     assert values[:4] == ["80", "610", "4", "5.0 %"]
     assert "2025-05-14 14:00:00 to 14:00:39 UTC (39.5 s)" in page.text("p")
-    assert "The slowest requests are POST /checkout of front" in page.text("p")
+    assert "Slowest endpoint: front POST /checkout, p50" in page.text("p")
 
 
 def test_the_policy_names_exactly_what_the_page_runs(source, page):

@@ -50,7 +50,7 @@ class Errors(Weighted, Shown):
     Parameters
     ----------
     operations
-        One row a service and operation: ``service_name``, ``operation``, ``span_count`` in hand; with weights:
+        One row a service and operation, or what ``by`` asks for: the keys, ``span_count`` in hand; with weights:
         ``error_count``, ``error_ratio`` with its 95 % limits ``low`` and ``high`` (clustered by trace), and the spans
         by whose mistake it was: ``fault_count`` (the callee's), ``client_count`` (the caller's), ``throttle_count``,
         ``unspecified_count``; ``weight_sum``, the spans that these stand for.  A server that answers 404 to a bad
@@ -81,13 +81,19 @@ class Errors(Weighted, Shown):
         return f"{self.heading(repr(self))}{''.join(tables)}"
 
 
-def errors(traces: TraceSet, *, level: float = 0.95) -> Errors:
+def errors(
+    traces: TraceSet, by: str | Sequence[str] = _KEYS, *, roots: bool = False, level: float = 0.95
+) -> Errors:
     """Return how often each operation fails, and the exceptions.
 
     Parameters
     ----------
     traces
         Any traces; unchanged.
+    by
+        Category columns of ``spans`` for ``operations``; none for one row of all spans.
+    roots
+        Only the span that each request begins with: error rates of requests.
     level
         Confidence level of the intervals.
 
@@ -123,27 +129,31 @@ def errors(traces: TraceSet, *, level: float = 0.95) -> Errors:
     >>> errors(shop).operations[["service_name", "error_count", "error_ratio"]].to_numpy().tolist()
     [['ledger', 1.0, 1.0], ['shop', 0.0, 0.0]]
     """
-    operations = summarise([tabulate(traces)], level=level)
+    columns = [by] if isinstance(by, str) else list(by)
+    operations = summarise([tabulate(traces, columns, roots=roots)], columns, level=level)
     return Errors(operations, _exceptions(traces), traces.weights.statement)
 
 
-def tabulate(traces: TraceSet) -> Aggregate:
+def tabulate(traces: TraceSet, by: Sequence[str] = _KEYS, *, roots: bool = False) -> Aggregate:
     """Return the additive table behind ``Errors.operations`` for whole traces.
 
     Parameters
     ----------
     traces
         A set, or one block of a larger one.
+    by, roots
+        As in ``errors``.
 
     Returns
     -------
     Aggregate
-        By ``service_name``, ``operation`` and ``weight_class``, without a histogram.
+        By these columns and ``weight_class``, without a histogram.
     """
-    rows = np.flatnonzero(~traces.is_inferred & ~is_open(traces.lookup))
-    columns = {name: traces.codes(name).take(rows) for name in _KEYS}
+    rows = traces.forest.root_row if roots else np.arange(len(traces.columns.spans))
+    rows = rows[~traces.is_inferred[rows] & ~is_open(traces.lookup)[rows]]
+    columns = {name: traces.codes(name).take(rows) for name in by}
     group, keys = group_codes(columns | class_column(traces, traces.forest.trace[rows]), len(rows))
-    groups, trace, weights = len(keys[_KEYS[0]]), traces.forest.trace[rows], traces.weights.value
+    groups, trace, weights = len(keys[WEIGHT_CLASS]), traces.forest.trace[rows], traces.weights.value
     sums = cluster_sums(group, trace, traces.is_error[rows], weights, groups)
     error_class, weight = traces.codes("error_class").codes[rows], weights[trace]
     for kind in _CLASSES:
@@ -152,13 +162,15 @@ def tabulate(traces: TraceSet) -> Aggregate:
     return Aggregate(keys, sums, Histogram.empty())
 
 
-def summarise(tables: Sequence[Aggregate], *, level: float = 0.95) -> pd.DataFrame:
+def summarise(tables: Sequence[Aggregate], by: Sequence[str] = _KEYS, *, level: float = 0.95) -> pd.DataFrame:
     """Return ``Errors.operations`` from the tables of one or more blocks.
 
     Parameters
     ----------
     tables
         As ``tabulate`` makes them, of disjoint traces.
+    by
+        The same columns.
     level
         Confidence level.
 
@@ -167,9 +179,9 @@ def summarise(tables: Sequence[Aggregate], *, level: float = 0.95) -> pd.DataFra
     pandas.DataFrame
         As described at ``Errors``.
     """
-    fine = Aggregate.concatenate(tables).by([*_KEYS, WEIGHT_CLASS])
-    total = fine.by(_KEYS)
-    ratio = rates(fine.sums, fine.groups(_KEYS)[0], len(total), level=level)
+    fine = Aggregate.concatenate(tables).by([*by, WEIGHT_CLASS])
+    total = fine.by(by)
+    ratio = rates(fine.sums, fine.groups(by)[0], len(total), level=level)
     columns = {
         "span_count": total.sums["trial_count"],
         "error_count": total.sums["event_sum"],

@@ -70,7 +70,11 @@ class Latency(Weighted, Shown):
 
 
 def latency(
-    traces: TraceSet, by: str | Sequence[str] = ("service_name", "operation"), *, level: float = 0.95
+    traces: TraceSet,
+    by: str | Sequence[str] = ("service_name", "operation"),
+    *,
+    roots: bool = False,
+    level: float = 0.95,
 ) -> Latency:
     """Return quantiles of the durations of spans, by service and operation or any other category.
 
@@ -80,6 +84,8 @@ def latency(
         Any traces; unchanged.
     by
         Category columns of ``spans``; none for one group of all spans.
+    roots
+        Only the span that each request begins with: latency of requests, by endpoint.
     level
         Confidence level of the limits.
 
@@ -132,26 +138,27 @@ def latency(
     nan
     """
     columns = [by] if isinstance(by, str) else list(by)
-    whole = [tabulate(traces, columns)]
+    whole = [tabulate(traces, columns, roots=roots)]
     return summarise(whole, columns, level=level, statement=traces.weights.statement)
 
 
-def tabulate(traces: TraceSet, by: Sequence[str]) -> Aggregate:
+def tabulate(traces: TraceSet, by: Sequence[str], *, roots: bool = False) -> Aggregate:
     """Return the additive table behind ``latency`` for whole traces.
 
     Parameters
     ----------
     traces
         A set, or one block of a larger one.
-    by
-        Category columns of ``spans``.
+    by, roots
+        As in ``latency``.
 
     Returns
     -------
     Aggregate
         Counts, sums and histogram by these columns and ``weight_class``.
     """
-    rows = np.flatnonzero(~traces.is_inferred)
+    rows = traces.forest.root_row if roots else np.arange(len(traces.columns.spans))
+    rows = rows[~traces.is_inferred[rows]]
     columns = {name: traces.codes(name).take(rows) for name in by}
     group, keys = group_codes(columns | class_column(traces, traces.forest.trace[rows]), len(rows))
     groups, measured = int(group.max(initial=-1)) + 1, traces.has_duration[rows]

@@ -19,16 +19,18 @@ from tracekit.analysis.critical_path.compare import PathComparison, compare
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.analysis.latency import latency
 from tracekit.findings import Estimate, Finding, Findings, Severity
-from tracekit.report.overview import ENOUGH
+from tracekit.report.overview import ENOUGH, error_rate
 from tracekit.stats.differences import Limited, absence_probability, difference_limits
 from tracekit.stats.tests import false_discovery
-from tracekit.views.text import clean, count, duration, plural, ratio
+from tracekit.views.text import clean, count, duration, interval, plural, ratio
+from tracekit.weights.comparability import comparability
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from tracekit.columns import Array
     from tracekit.report.overview import Overview
+    from tracekit.weights.comparability import Comparability
 
 KEYS: Final = ("service_name", "operation")
 WAITS: Final = (*KEYS, "callee_service")  # time lost between two services is the caller's own: name the other end
@@ -65,6 +67,11 @@ class Changes:
     now: Overview
 
     @cached_property
+    def comparability(self) -> Comparability:
+        """Whether the two sides were sampled alike, as far as is known."""
+        return comparability(self.before.traces, self.now.traces)
+
+    @cached_property
     def comparison(self) -> PathComparison | None:
         """Critical-path time by operation, baseline and current; None where one side has no request with a weight."""
         sides = self.before, self.now
@@ -83,7 +90,7 @@ class Changes:
         total = both["span_count_before"] + both["span_count_now"]
         enough = (both[["span_count_before", "span_count_now"]] >= ENOUGH).all(axis=1)
         level = _family_level(int(enough.sum()))
-        strict = _beside(*(latency(side.roots, level=level).table for side in sides))
+        strict = _beside(*(latency(side.traces, roots=True, level=level).table for side in sides))
         change = difference_limits(*(_limited(strict, "p95_ns", side) for side in ("before", "now")))
         both["p95_change_low_ns"] = np.where(enough, change.low, np.nan)
         both["p95_change_high_ns"] = np.where(enough, change.high, np.nan)
@@ -97,8 +104,19 @@ class Changes:
         Findings
             The most severe first.
         """
+        if not self.comparability.is_comparable:
+            return Findings([_not_comparable(self)])
         found = [_slower_entry(self), _whole(self), _operations(self), _failures(self), _others(self)]
         return Findings([finding for finding in found if finding is not None])
+
+
+def _not_comparable(changes: Changes) -> Finding:
+    """Return why no change is claimed, and the figures of both sides as recorded."""
+    why = changes.comparability.statement
+    rates = " and ".join(ratio(side.failed.value) for side in (changes.before, changes.now))
+    said = f"{why[0].upper()}{why[1:]}. Error rates of the recorded traces: {rates}."
+    remedy = "Set the sampling weights of both sides: traces.with_weights(...)."
+    return Finding("comparable", "warning", said, remedy=remedy, code="traces.weights")
 
 
 def _family_level(count: int) -> float:
@@ -199,11 +217,6 @@ def more(nanoseconds: float) -> str:
     return duration(nanoseconds) if nanoseconds < 0 else f"+{duration(nanoseconds)}"
 
 
-def _interval(low: float, high: float) -> str:
-    """Return limits of a change of a duration."""
-    return f"95% CI {more(low)} to {more(high)}" if np.isfinite([low, high]).all() else "interval not estimable"
-
-
 def _whole(changes: Changes) -> Finding:
     """Return by how much the mean latency changed, and in which operation."""
     compared = changes.comparison
@@ -212,15 +225,16 @@ def _whole(changes: Changes) -> Finding:
         return Finding("change", "notice", said, code="traces.summary")
     before, now = (float(value) for value in compared.sides["mean_latency_ns"])
     change = compared.change
-    limits = _interval(change.low, change.high)
+    limits = interval(change.low, change.high, more)
     if not (change.low > 0 or change.high < 0):
         verdict = (
             "no significant change" if np.isfinite([change.low, change.high]).all() else "too few traces to compare"
         )
-        said = f"Mean latency {duration(before)} → {duration(now)}: {verdict} ({limits})."
+        said = f"Mean latency{_recorded(changes)} {duration(before)} → {duration(now)}: {verdict} ({limits})."
         return Finding("change", "info", said, change, compared.table.head(10), method=_METHOD, code=_CODE)
     verb = "regressed" if change.value > 0 else "improved"
-    said = f"Mean latency {verb} {duration(before)} → {duration(now)} ({more(change.value)}, {limits})."
+    means = f"{duration(before)} → {duration(now)} ({more(change.value)}, {limits})"
+    said = f"Mean latency{_recorded(changes)} {verb} {means}."
     parts = compared.table[compared.table["change_ns"] * change.value > 0]
     significant = parts[parts["is_significant"]]
     exemplars: tuple[str, ...] = ()
@@ -269,7 +283,7 @@ def _factors(compared: PathComparison, row: pd.Series) -> list[str]:
 
 def _largest(row: pd.Series) -> str:
     """Return the sentence about the largest of many changes none of which is significant."""
-    limits = f"{more(row['change_ns'])}, {_interval(row['low_ns'], row['high_ns'])}"
+    limits = f"{more(row['change_ns'])}, {interval(row['low_ns'], row['high_ns'], more)}"
     return f" No single operation changed significantly; the largest change is {_place(row)} ({limits})."
 
 
@@ -285,7 +299,10 @@ def _operations(changes: Changes) -> Finding | None:
     row = grown.iloc[0]
     rest = f" {plural(len(grown) - 1, 'other operation')} regressed as well." if len(grown) > 1 else ""
     why = ", ".join(
-        [f"{more(row['change_ns'])} per request ({_interval(row['low_ns'], row['high_ns'])})", *_factors(compared, row)]
+        [
+            f"{more(row['change_ns'])} per request ({interval(row['low_ns'], row['high_ns'], more)})",
+            *_factors(compared, row),
+        ]
     )
     said = f"{_place(row)} regressed although the mean latency shows no significant change: {why}.{rest}"
     estimate = Estimate(row["change_ns"], "ns", row["low_ns"], row["high_ns"], int(compared.sides["trace_count"].sum()))
@@ -330,9 +347,9 @@ def _slower_entry(changes: Changes) -> Finding | None:
     before, now = row["p95_ns_before"], row["p95_ns_now"]
     times = f"{now / before:.1f}x, " if before else ""
     said = (
-        f"{name_of(row)} p95 regressed {duration(before)} → {duration(now)} ({times}95% CI "
-        f"{_span(row['p95_low_ns_before'], row['p95_high_ns_before'])} → "
-        f"{_span(row['p95_low_ns_now'], row['p95_high_ns_now'])}); "
+        f"{name_of(row)} p95 regressed {duration(before)} → {duration(now)} ({times}"
+        f"{interval(row['p95_low_ns_before'], row['p95_high_ns_before'], duration)} → "
+        f"{interval(row['p95_low_ns_now'], row['p95_high_ns_now'], duration, level='')}); "
         f"p50 {duration(row['p50_ns_before'])} → {duration(row['p50_ns_now'])} "
         f"(n = {count(row['span_count_before'])} and {count(row['span_count_now'])})."
     )
@@ -342,9 +359,9 @@ def _slower_entry(changes: Changes) -> Finding | None:
     return Finding("slower", "warning", said, estimate, grown, code="latency(traces, roots=True)")
 
 
-def _span(low: float, high: float) -> str:
-    """Return two limits of a duration; an upper one that is not estimable is said."""
-    return f"{duration(low)} to {duration(high) if np.isfinite(high) else 'not estimable'}"
+def _recorded(changes: Changes) -> str:
+    """Return what figures describe where no sampling weights are known."""
+    return " of recorded traces" * (changes.comparability.basis == "recorded traces")
 
 
 def _failures(changes: Changes) -> Finding | None:
@@ -358,21 +375,22 @@ def _failures(changes: Changes) -> Finding | None:
     if not (change.low > 0 or change.high < 0):
         is_known = np.isfinite([change.low, change.high]).all()
         verdict = "no significant change" if is_known else "too few requests to compare"
-        return Finding("failing", "info", f"Error rate {rates}: {verdict} ({counted}).", now, code=_FAILED)
+        return Finding(
+            "failing", "info", f"Error rate{_recorded(changes)} {rates}: {verdict} ({counted}).", now, code=_FAILED
+        )
     verb = "rose" if change.value > 0 else "fell"
     points = f"{100 * change.low:+.2g} to {100 * change.high:+.2g} percentage points"
-    said = f"Error rate {verb} {rates} (95% CI of the change {points}; {counted})."
+    said = f"Error rate{_recorded(changes)} {verb} {rates} (95% CI of the change {points}; {counted})."
     return Finding("failing", "warning" if strict.low > 0 else "notice", said, now, code=_FAILED)
 
 
 def _error_change(changes: Changes, level: float) -> Limited:
     """Return the change of the error rate of requests, with limits."""
-    tables = [latency(side.roots, by=(), level=level).table for side in (changes.before, changes.now)]
-    columns = ["error_ratio", "error_ratio_low", "error_ratio_high"]
-    return difference_limits(*(Limited(*table[columns].max()) for table in tables))  # one row, or none
+    sides = (error_rate(side.traces, level) for side in (changes.before, changes.now))
+    return difference_limits(*(Limited(side.value, side.low, side.high) for side in sides))
 
 
-_FAILED: Final = "latency(traces, by=(), roots=True)"
+_FAILED: Final = "errors(traces, by=(), roots=True)"
 
 
 def _others(changes: Changes) -> Finding | None:

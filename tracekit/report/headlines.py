@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.completeness import is_open
 from tracekit.findings import Estimate, Finding, Findings, Severity
 from tracekit.report.changes import name_of
 from tracekit.report.overview import ENOUGH, Overview
 from tracekit.schema import Quality
-from tracekit.views.text import count, duration, plural, ratio
+from tracekit.views.text import count, duration, interval, plural, ratio
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
 
-_TAIL: Final = 0.05  # the slowest twentieth is compared with the faster half
-_LEAST: Final = 5  # traces at least in that twentieth
+_BANDS: Final = ((0.0, 0.5), (0.95, 1.0))  # the slowest requests are compared with the faster half
+_LEAST: Final = 5  # requests at least among the slowest
 _TELLING: Final = 0.25  # share of the difference that one operation must explain to be named
 _MANY_TIMES: Final = 3.0  # as often as usual: worth saying
 _WORTH: Final = 1.5  # as long as the usual: below, there is no tail to explain
@@ -41,7 +42,7 @@ def headlines(seen: Overview) -> Findings:
     Returns
     -------
     Findings
-        At least one; the gravest first.
+        At least one; the most severe first.
 
     Examples
     --------
@@ -49,12 +50,12 @@ def headlines(seen: Overview) -> Findings:
     >>> from tracekit.report.overview import Overview
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> print(headlines(Overview(TraceSet.from_spans(frame.assign(service_name="shop"))))[0].headline)
-    The slowest requests are GET / of shop: half take up to 5.00 µs, 5 % more than 5.00 µs (1 trace).
+    Sampling unknown: figures describe this recorded trace, not all requests.
     """
     if not len(seen.traces):
         found = [_lost(seen), Finding("empty", "warning", "There is no trace in the data.", remedy=_NOTHING)]
     else:
-        checks = (_lost, _unfinished, _tail, _slowest, _failures, _partial, _weights)
+        checks = (_weights, _lost, _unfinished, _tail, _slowest, _failures, _partial)
         found = [check(seen) for check in checks]
     return Findings([finding for finding in found if finding is not None])
 
@@ -63,109 +64,96 @@ _NOTHING: Final = "See what was read, below: files of another kind, or records t
 
 
 def _slowest(seen: Overview) -> Finding | None:
-    """Return which requests are slowest."""
+    """Return the endpoint with the highest p95."""
     if seen.slowest_entries.empty:
         return None
     row = seen.slowest_entries.iloc[0]
-    said = (
-        f"The slowest requests are {name_of(row)}: half take up to {duration(row['p50_ns'])}, "
-        f"5 % more than {duration(row['p95_ns'])} ({plural(row['span_count'], 'trace')})."
-    )
+    if row["span_count"] == 1:
+        said = f"Slowest endpoint: {name_of(row)}, {duration(row['p50_ns'])} (1 request)."
+    else:
+        said = (
+            f"Slowest endpoint: {name_of(row)}, p50 {duration(row['p50_ns'])}, p95 {duration(row['p95_ns'])} "
+            f"({interval(row['p95_low_ns'], row['p95_high_ns'], duration)}; n = {count(row['span_count'])})."
+        )
     estimate = Estimate(
         row["p95_ns"], "ns", row["p95_low_ns"], row["p95_high_ns"], int(row["span_count"]), row["n_effective"]
     )
-    return Finding("slowest", "notice", said, estimate, row.to_frame().T, code="latency(traces)")
+    return Finding("slowest", "notice", said, estimate, row.to_frame().T, code="latency(traces, roots=True)")
 
 
 def _tail(seen: Overview) -> Finding | None:
-    """Return what the slowest requests of the slowest kind do longer than the others."""
+    """Return where the slowest requests of the slowest endpoint spend their time, and the faster half does not."""
     if seen.slowest_entries.empty:
         return None
     entry = seen.slowest_entries.iloc[0]
-    took = seen.traces.summary["root_duration_ns"].to_numpy(np.float64, na_value=np.nan)
-    weights = seen.traces.weights.value
-    mine = (
-        seen.rows_of(entry) & ~np.isnan(took) & (weights > 0)
-    )  # a trace beside the sample says nothing about requests
-    if mine.sum() < ENOUGH:
+    condition = f"depth == 0 and service_name == {entry['service_name']!r} and operation == {entry['operation']!r}"
+    path = critical_path(seen.traces.where(condition))
+    if np.count_nonzero(path.weight) < ENOUGH:
         return None
-    slow = np.zeros(len(mine), bool)
-    slow[np.argsort(np.where(mine, -took, np.inf), kind="stable")[: max(_LEAST, round(_TAIL * mine.sum()))]] = True
-    usual = mine & (took <= max(entry["p50_ns"], took[mine].min()))
-    slow_ns, usual_ns = (float(np.average(took[some], weights=weights[some])) for some in (slow, usual))
-    more = slow_ns - usual_ns
-    if more <= 0 or slow_ns < _WORTH * usual_ns:
+    bands = path.bands(list(_KEYS), _BANDS, least=_LEAST)
+    faster, slowest = (row for _, row in bands.bands.iterrows())
+    more = slowest["mean_latency_ns"] - faster["mean_latency_ns"]
+    if more <= 0 or slowest["mean_latency_ns"] < _WORTH * faster["mean_latency_ns"]:
         return None
-    table = _compared(seen, slow, usual)
-    if table.empty or table.iloc[0]["difference_ns"] < _TELLING * more:
-        return None
+    table = bands.table[bands.table["band"] == slowest["band"]]
+    table = table.sort_values("excess_ns", ascending=False, kind="stable")
     row = table.iloc[0]
-    often = ""
-    if row["slow_count"] >= _MANY_TIMES * max(row["usual_count"], 1.0):
-        often = f" It runs {row['slow_count']:.0f} times a request instead of {row['usual_count']:.1f}."
-    said = (
-        f"The slowest {name_of(entry)} spend {duration(row['slow_ns'])} in {name_of(row)} where the others spend "
-        f"{duration(row['usual_ns'])}: {ratio(min(1.0, row['difference_ns'] / more))} of what they take longer.{often}"
+    if row["excess_ns"] < _TELLING * more:
+        return None
+    usual = bands.table[bands.table["band"] == faster["band"]].set_index(list(_KEYS)).loc[tuple(row[list(_KEYS)])]
+    calls, usual_calls = (
+        0.0 if np.isnan(each) else each for each in (row["calls_per_request"], usual["calls_per_request"])
     )
-    worst = seen.traces.trace_ids[int(np.argmax(np.where(slow, took, -1)))]
-    number = Estimate(row["difference_ns"] / more, "ratio", np.nan, np.nan, int(slow.sum()))
-    those = f"the slowest {count(slow.sum())} of {count(mine.sum())} such requests"
-    method = f"Mean self time of {those} and of the faster half."
-    apart = entry["p95_ns"] >= _APART * entry["p50_ns"] and row["difference_ns"] >= more / 2
-    severity: Severity = "warning" if apart else "notice"
-    return Finding("tail", severity, said, number, table.head(10), (worst,), code="self_time(traces)", method=method)
-
-
-def _compared(seen: Overview, slow: Array, usual: Array) -> pd.DataFrame:
-    """Return own time and number of spans a trace by operation, in the slow and in the usual traces."""
-    spans = seen.self_time.spans
-    trace = seen.traces.forest.trace[spans.index.to_numpy()]
-    parts = {}
-    for name, chosen in (("slow", slow), ("usual", usual)):
-        held, total = spans[chosen[trace]], seen.traces.weights.value[chosen].sum()
-        weighted = pd.DataFrame(
-            {
-                "service_name": held["service_name"].astype(str),
-                "operation": held["operation"].astype(str),
-                f"{name}_ns": held["weight"] * held["self_time_ns"] / total,
-                f"{name}_count": held["weight"] / total,
-            }
-        )
-        parts[name] = weighted.groupby(list(_KEYS)).sum()
-    table = parts["slow"].join(parts["usual"], how="outer").fillna(0.0).reset_index()
-    table["difference_ns"] = table["slow_ns"] - table["usual_ns"]
-    return table.sort_values("difference_ns", ascending=False, kind="stable", ignore_index=True)
+    often = f"; calls per request {usual_calls:.1f} → {calls:.1f}" * bool(calls >= _MANY_TIMES * max(usual_calls, 1.0))
+    share = min(1.0, row["excess_ns"] / more)
+    said = (
+        f"Tail: the slowest {ratio(1 - slowest['low_quantile'])} of {seen.recorded}{name_of(entry)} requests wait "
+        f"{duration(row['mean_ns'])} for {name_of(row)}, the faster half {duration(usual['mean_ns'])} "
+        f"({ratio(share)} of the difference{often})."
+    )
+    number = Estimate(row["excess_ns"], "ns", row["excess_low_ns"], row["excess_high_ns"], int(slowest["trace_count"]))
+    method = f"Mean critical-path time of the slowest {count(slowest['trace_count'])} requests and of the faster half."
+    apart = entry["p95_ns"] >= _APART * entry["p50_ns"] and row["excess_ns"] >= more / 2
+    severity: Severity = "warning" if apart and row["excess_low_ns"] > 0 else "notice"
+    worst = str(path.traces.loc[path.traces["latency_ns"].idxmax(), "trace_id"])
+    code = f"critical_path(traces.where({condition!r})).bands({list(_KEYS)}, {list(_BANDS)}, least={_LEAST})"
+    return Finding("tail", severity, said, number, table.head(10), (worst,), method=method, code=code)
 
 
 def _failures(seen: Overview) -> Finding:
-    """Return how many finished requests failed, and where failures begin."""
+    """Return the error rate of finished requests, and where errors originate."""
     summary, share, finished = seen.traces.summary, seen.failed, seen.finished
     failed = summary["is_error"].to_numpy(bool) & finished
-    some = "finished " * (not finished.all())
-    open_ones = f"; {plural(int((~finished).sum()), 'unfinished request')} without an outcome" if some else ""
+    of = f"{count(failed.sum())} of {plural(share.n, f'{seen.recorded}request')}"
+    left_out = f"; {plural(int((~finished).sum()), 'unfinished request')} left out" * (not finished.all())
     if not finished.any():
         said = f"The error rate is not estimable: {_none_of(len(summary))} finished, so none has an outcome."
-        return Finding("failures", "notice", said, code="errors(traces)")
+        return Finding("failures", "notice", said, code=_FAILED)
     if np.isnan(share.value):
-        said = (
-            f"The error rate is not estimable: all sampling weights are 0; {count(failed.sum())} of "
-            f"{plural(share.n, f'{some}trace')} failed."
-        )
-        return Finding("failures", "notice", said, code="errors(traces)")
+        said = f"The error rate is not estimable: all sampling weights are 0; {of} failed{left_out}."
+        return Finding("failures", "notice", said, code=_FAILED)
+    limits = interval(share.low, share.high, ratio)
     if not failed.any():
-        said = f"No request failed in {plural(share.n, f'{some}trace')}; up to {ratio(share.high)} may in the long run"
-        return Finding("failures", "info", f"{said}{open_ones}.", share, code="errors(traces)")
+        said = f"No errors in {plural(share.n, f'{seen.recorded}request')} (error rate {limits}{left_out})."
+        return Finding("failures", "info", said, share, code=_FAILED)
     is_even = np.ptp(seen.traces.weights.value[finished]) == 0
-    noun, of_what = ("request", "") if is_even else ("trace", " of the requests they stand for")
-    said = f"{count(failed.sum())} of {plural(share.n, some + noun)} failed ({ratio(share.value)}{of_what})"
+    said = f"Error rate {ratio(share.value)} ({f'{of}; ' if is_even else 'weighted; '}{limits}{left_out})."
     origin = _origins(seen, failed)
     if not origin.empty:
-        top = origin.iloc[0]
-        total = count(origin["span_count"].sum())
-        said += f"; {count(top['span_count'])} of the {total} errors behind them begin in {name_of(top)}"
+        top, total = origin.iloc[0], origin["weight_sum"].sum()
+        spans = (
+            f"{count(top['span_count'])} of {plural(origin['span_count'].sum(), 'error span')}"
+            if is_even
+            else "weighted"
+        )
+        part = "All" if len(origin) == 1 else f"{ratio(top['weight_sum'] / total)} of the errors"
+        said += f" {part} originate in {name_of(top)} ({spans})."
     severity: Severity = "warning" if share.value >= _FAILING else "notice"
     first = tuple(summary.index[failed][:1])
-    return Finding("failures", severity, f"{said}{open_ones}.", share, origin.head(10), first, code="errors(traces)")
+    return Finding("failures", severity, said, share, origin.head(10), first, code=_FAILED)
+
+
+_FAILED: Final = "errors(traces, by=(), roots=True)"
 
 
 def _none_of(total: int) -> str:
@@ -174,15 +162,16 @@ def _none_of(total: int) -> str:
 
 
 def _origins(seen: Overview, of_requests: Array) -> pd.DataFrame:
-    """Return where errors begin: failed spans of failed requests that have no failed child, by operation."""
+    """Return where errors originate: failed spans of failed requests without a failed child, by operation."""
     traces = seen.traces
     parent, failed = traces.forest.parent_row, traces.is_error
     passed_on = np.zeros(len(parent), bool)
     passed_on[parent[failed & (parent >= 0)]] = True
     rows = np.flatnonzero(failed & ~passed_on & of_requests[traces.forest.trace])
     frame = pd.DataFrame({name: traces.codes(name).take(rows).series().astype(str) for name in _KEYS})
-    counted = frame.value_counts(sort=False).rename("span_count").reset_index()
-    return counted.sort_values(["span_count", *_KEYS], ascending=[False, True, True], ignore_index=True)
+    frame = frame.assign(span_count=1, weight_sum=traces.weights.value[traces.forest.trace[rows]])
+    counted = frame.groupby(list(_KEYS)).sum().reset_index()
+    return counted.sort_values(["weight_sum", *_KEYS], ascending=[False, True, True], ignore_index=True)
 
 
 def _lost(seen: Overview) -> Finding | None:
@@ -265,13 +254,21 @@ def _have(chosen: Array) -> str:
     return "has" if chosen.sum() == 1 else "have"
 
 
-def _weights(seen: Overview) -> Finding | None:
-    """Return what nobody knows about what was not recorded; nothing where every trace stands for a known number."""
+def _weights(seen: Overview) -> Finding:
+    """Return what the figures describe: all requests, the recorded traces, or a mixture."""
     weights = seen.traces.weights
-    if not seen.weights_known:
-        said = "The traces do not say how they were sampled: every figure describes the recorded traces, each once."
-        return Finding("weights", "info", said, remedy="traces.with_weights(...) sets them.", code="traces.weights")
-    if weights.known.all() and (weights.value > 0).all():
-        return None
     said = f"{weights.statement[0].upper()}{weights.statement[1:]}."
-    return Finding("weights", "notice" if weights.value.any() else "warning", said, code="traces.weights")
+    if weights.known.all():
+        severity: Severity = "info" if weights.value.all() else "notice" if weights.value.any() else "warning"
+        return Finding("weights", severity, said, code="traces.weights")
+    if not weights.known.any() and not weights.refusal:
+        said = f"Sampling unknown: figures describe {_these(len(weights.value))}, not all requests."
+    remedy = (
+        "Set sampling weights with traces.with_weights(...), or state that every request was recorded: with_weights(1)."
+    )
+    return Finding("weights", "warning", said, remedy=remedy, code="traces.weights")
+
+
+def _these(total: int) -> str:
+    """Return the recorded traces as the object of a sentence."""
+    return "this recorded trace" if total == 1 else f"these {count(total)} recorded traces"

@@ -15,15 +15,13 @@ from tracekit.analysis.self_time import SelfTime, self_time
 from tracekit.analysis.service_graph.service_graph import ServiceGraph, service_graph
 from tracekit.completeness import is_finished
 from tracekit.findings import Estimate
-from tracekit.stats.intervals import effective_n
-from tracekit.stats.weighted_rates import clustered_rates
-from tracekit.traces import TraceSet
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
+    from tracekit.traces import TraceSet
 
 ENOUGH = 20  # traces from which a p95 means something; fewer are shown, but not called the worst
 
@@ -40,6 +38,7 @@ class Overview:
     Examples
     --------
     >>> import pandas as pd
+    >>> from tracekit import TraceSet
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> seen = Overview(TraceSet.from_spans(frame.assign(service_name="shop")))
     >>> seen.span_count, seen.service_count, seen.period_ns
@@ -73,19 +72,14 @@ class Overview:
         return (int(times.min()), int(times.max())) if len(times) else None
 
     @cached_property
-    def roots(self) -> TraceSet:
-        """The root span of every trace alone: what the users of the system saw."""
-        return TraceSet(self.traces.columns.take(self.traces.forest.root_row), weights=self.traces.weights)
-
-    @cached_property
     def requests(self) -> Latency:
-        """Latency and errors of the roots, all together: one row, or none."""
-        return latency(self.roots, by=())
+        """Latency of the requests, all together: one row, or none."""
+        return latency(self.traces, by=(), roots=True)
 
     @cached_property
     def entries(self) -> Latency:
-        """Latency and errors of the roots by service and operation."""
-        return latency(self.roots)
+        """Latency of the requests by endpoint: service and operation of their root."""
+        return latency(self.traces, roots=True)
 
     @cached_property
     def operations(self) -> Latency:
@@ -119,13 +113,8 @@ class Overview:
 
     @cached_property
     def failed(self) -> Estimate:
-        """Error rate of the finished requests; NaN where weights are 0 or limits are not estimable."""
-        finished = np.flatnonzero(self.finished)
-        group, failed = np.zeros(len(finished), np.int64), self.traces.summary["is_error"].to_numpy(bool)[finished]
-        weights = self.traces.weights.value
-        rate = clustered_rates(group, finished, failed, weights, 1)
-        value, low, high = (float(numbers[0]) for numbers in rate[:3])
-        return Estimate(value, "ratio", low, high, len(finished), effective_n(weights[finished]))
+        """Error rate of the finished requests; NaN where no trace stands for any."""
+        return error_rate(self.traces)
 
     @cached_property
     def slowest_entries(self) -> pd.DataFrame:
@@ -143,27 +132,37 @@ class Overview:
         return known.sort_values("root_duration_ns", ascending=False, kind="stable")
 
     @property
-    def weights_known(self) -> bool:
-        """Whether any trace says how many it stands for."""
-        summary = self.traces.summary
-        return bool(len(summary)) and bool((summary["weight_source"].astype(str) != "unknown").any())
+    def recorded(self) -> str:
+        """``recorded `` where some sampling weight is unknown, so that sentences say what they describe."""
+        return "" if self.traces.weights.known.all() else "recorded "
 
-    def rows_of(self, entry: pd.Series) -> Array:
-        """Return which traces begin with this service and operation.
 
-        Parameters
-        ----------
-        entry
-            A row of ``entries.table``.
+def error_rate(traces: TraceSet, level: float = 0.95) -> Estimate:
+    """Return the error rate of the finished requests; NaN where no trace stands for any.
 
-        Returns
-        -------
-        numpy.ndarray
-            bool, one a trace.
-        """
-        mine = np.ones(len(self.traces), bool)
-        for column in ("service_name", "operation"):
-            codes, labels = self.roots.codes(column)
-            wanted = labels.index(entry[column]) if entry[column] in labels else -1
-            mine &= codes == wanted
-        return mine
+    Parameters
+    ----------
+    traces
+        Any traces.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    Estimate
+        With the number of finished requests; limits are NaN where they are not estimable.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> print(error_rate(TraceSet.from_spans(frame.assign(service_name="shop", status_code="ERROR"))))
+    1 ratio (0.025 to 1, n = 1)
+    """
+    table = errors(traces, by=(), roots=True, level=level).operations
+    if not len(table):
+        return Estimate(np.nan, "ratio", np.nan, np.nan, 0)
+    row = table.iloc[0]
+    value = float(row["error_ratio"])
+    return Estimate(value, "ratio", float(row["low"]), float(row["high"]), int(row["span_count"]))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _HERE: Final = Path(__file__).parent
 _MODULE: Final = _HERE.parent / "views" / "static" / "tracekit.js"
-_NO_TRACES: Final[dict[str, Any]] = {"period": "", "baseline": "", "source_list": "", "findings": []}
+_NO_TRACES: Final[dict[str, Any]] = {"period": "", "baseline": "", "sampling": "", "source_list": "", "findings": []}
 
 
 def write(

@@ -52,7 +52,7 @@ SECTIONS: Final = {
 _PLACES: Final = {
     "slowest": "latency", "failures": "errors", "lost": "sources", "partial": "sources", "tail": "operations",
     "unfinished": "sources",
-    "change": "changes", "slower": "changes", "failing": "errors", "operations": "operations",
+    "change": "changes", "regressed": "changes", "slower": "changes", "failing": "errors", "operations": "operations",
 }  # fmt: skip
 
 
@@ -105,8 +105,10 @@ class Standard:
 
     @cached_property
     def findings(self) -> Findings:
-        """The first sentences; what changed comes first."""
-        return Findings([*self._changed, *headlines(self.seen)])
+        """The first sentences: what the figures describe, what changed, and the rest."""
+        others = headlines(self.seen)
+        about = [finding for finding in others if finding.check == "weights"]
+        return Findings([*about, *self._changed, *(finding for finding in others if finding.check != "weights")])
 
     @property
     def sections(self) -> dict[str, str]:
@@ -160,6 +162,7 @@ class Standard:
             "findings": [(f"finding-{found.check}", found, self._code_of(found)) for found in self.findings],
             "places": _PLACES,
             "baseline": _period(self.changes.before) if self.changes else "",
+            "sampling": _sampling(self),
             "source_list": ", ".join(names[:3]) + (f" and {count(len(names) - 3)} more" if len(names) > 3 else ""),  # noqa: PLR2004 - names in a line
         }
 
@@ -223,13 +226,14 @@ def _figures(seen: Overview) -> list[tuple[str, str]]:
     requests = seen.requests.table
     known = len(requests) and requests["span_count"].iloc[0]
     row = requests.iloc[0] if known else None
+    of = f"of {seen.recorded}requests"
     return [
         (count(len(seen.traces)), "trace" if len(seen.traces) == 1 else "traces"),
         (count(seen.span_count), "span" if seen.span_count == 1 else "spans"),
         (count(seen.service_count), "service" if seen.service_count == 1 else "services"),
-        (ratio(float(row["error_ratio"])) if row is not None else NO_FIGURE, "of requests failed"),
-        (duration(row["p50_ns"]) if row is not None else NO_FIGURE, "p50 of requests"),
-        (duration(row["p95_ns"]) if row is not None else NO_FIGURE, "p95 of requests"),
+        (ratio(seen.failed.value) if np.isfinite(seen.failed.value) else NO_FIGURE, f"error rate {of}"),
+        (duration(row["p50_ns"]) if row is not None else NO_FIGURE, f"p50 {of}"),
+        (duration(row["p95_ns"]) if row is not None else NO_FIGURE, f"p95 {of}"),
     ]
 
 
@@ -241,6 +245,15 @@ def _period(seen: Overview) -> str:
     first, last = moment(low), moment(high)
     shown = last[11:] if first[:10] == last[:10] else last
     return f"{first} to {shown} UTC ({duration(high - low)})"
+
+
+def _sampling(standard: Standard) -> str:
+    """Return what the figures of each side describe."""
+    now = standard.seen.traces.weights.statement
+    if standard.changes is None:
+        return f"Sampling: {now}."
+    before = standard.changes.before.traces.weights.statement
+    return f"Sampling: {now}." if before == now else f"Sampling: {now}. Baseline: {before}."
 
 
 def _map(seen: Overview, colours: Colours) -> dict[str, Any]:

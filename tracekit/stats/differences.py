@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Limited(NamedTuple):
-    """Estimates with their confidence limits, one entry a comparison; a limit that is not estimable is NaN.
+    """Estimates with their confidence limits, numbers or arrays; a limit that is not estimable is NaN.
 
     Examples
     --------
@@ -20,9 +20,9 @@ class Limited(NamedTuple):
     array([0.05])
     """
 
-    value: Array
-    low: Array
-    high: Array
+    value: Array | float
+    low: Array | float
+    high: Array | float
 
 
 def difference_limits(baseline: Limited, current: Limited) -> Limited:

@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 REPLACEMENT: Final = "\ufffd"
 NO_FIGURE: Final = "\N{EN DASH}"
@@ -208,6 +208,36 @@ def ratio(share: float | None) -> str:
     if 99.9 < percent < 100:  # noqa: PLR2004 - the last figure that one decimal can show
         return ">99.9 %"
     return f"{percent:.{2 if percent < 1 else 1}f} %"
+
+
+def interval(low: float, high: float, form: Callable[[float], str], *, level: str = "95% CI ") -> str:
+    """Return the limits of an estimate; what is not estimable is said to be so.
+
+    Parameters
+    ----------
+    low, high
+        Its limits, NaN where one is not estimable.
+    form
+        Writes a number, such as ``duration`` or ``ratio``.
+    level
+        What the limits are called.
+
+    Returns
+    -------
+    str
+        Without parentheses.
+
+    Examples
+    --------
+    >>> interval(81e6, 89e6, duration), interval(81e6, float("nan"), duration)
+    ('95% CI 81.0 ms to 89.0 ms', '95% CI 81.0 ms to not estimable')
+    >>> interval(float("nan"), float("nan"), ratio)
+    'interval not estimable'
+    """
+    if math.isnan(low) and math.isnan(high):
+        return "interval not estimable"
+    first, last = ("not estimable" if math.isnan(limit) else form(limit) for limit in (low, high))
+    return f"{level}{first} to {last}"
 
 
 def size(byte_count: float | None) -> str:

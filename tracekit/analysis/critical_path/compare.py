@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.cells import Sample, cells_by, population_of
-from tracekit.analysis.critical_path.comparability import Comparability, comparability
+from tracekit.weights.comparability import Comparability, comparability
 from tracekit.analysis.critical_path.contrast import contrast
 from tracekit.analysis.critical_path.factors import FACTORS, whole_numbers
 from tracekit.analysis.critical_path.keys import key_codes
@@ -185,7 +185,7 @@ def compare(
     )
     from tracekit.stats.tests import false_discovery  # noqa: PLC0415 - slow to import, and rarely needed
 
-    about = comparability(path.source.weights, other.source.weights)
+    about = comparability(path.source, other.source)
     found = contrast(this_sample, other_sample, level=level)
     found = found if about.is_comparable else found.without_limits
     (change, parts), q_value = _whole(found), false_discovery(found.p_value)

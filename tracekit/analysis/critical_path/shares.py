@@ -149,10 +149,12 @@ def _contributions(path: CriticalPath, sample: Sample, level: float) -> pd.DataF
     np.add.at(exact, cells.group[inside], cells.time_ns[inside])
     means, whole = sample.means(cells.time_ns), sample.population.facts["mean_latency_ns"]
     low, high = mean_limits(means, sample.influence(cells.time_ns).moments(), level=level)
+    presence = sample.means(np.ones(len(cells.group)))
     return cells.keys.assign(
         path_time_ns=exact,
         share_ratio=means / (whole or np.nan),
-        presence_ratio=sample.means(np.ones(len(cells.group))),
+        presence_ratio=presence,
+        calls_per_request=sample.means(cells.call_count) / np.where(presence > 0, presence, np.nan),
         mean_ns=means,
         mean_low_ns=np.maximum(low, 0.0),
         mean_high_ns=np.maximum(high, 0.0),

@@ -1,0 +1,120 @@
+"""Whether two sets of traces can be compared: what is known of how each was sampled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+import numpy as np
+
+from tracekit.weights.ladder import Evidence, climb
+
+if TYPE_CHECKING:
+    from tracekit.traces import TraceSet
+
+_ALIKE: Final = 1.25  # rates that differ by less are taken for one
+Basis = Literal["all traffic", "requests of one kind", "recorded traces", "not comparable"]
+
+
+class Comparability(NamedTuple):
+    """What a comparison of two sets of traces is about.
+
+    Parameters
+    ----------
+    basis
+        ``all traffic`` (all weights are known), ``requests of one kind`` (both sides were kept for what they are, such
+        as failed), ``recorded traces`` (no weights are known), or ``not comparable``.
+    statement
+        The same in a clause, with the reason.
+
+    Examples
+    --------
+    >>> Comparability("recorded traces", "no weights are known").is_comparable
+    True
+    """
+
+    basis: Basis
+    statement: str
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether a difference can come from anything but the sampling, as far as is known."""
+        return self.basis != "not comparable"
+
+
+def comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
+    """Return what a comparison of two sets of traces is about.
+
+    Parameters
+    ----------
+    baseline, current
+        The two sets.
+
+    Returns
+    -------
+    Comparability
+        Comparable where the weights of both sides are known, or of neither: then recorded traces are compared, unless
+        what the traces carry (trace states, tags, ids) shows that the two were sampled differently.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
+    >>> shop = TraceSet.from_spans(frame)
+    >>> comparability(shop.with_weights(20), shop.with_weights(1)).basis, comparability(shop, shop).basis
+    ('all traffic', 'recorded traces')
+    >>> print(comparability(shop.with_weights(20), shop).statement)
+    not comparable: sampling weights are known for the baseline only, so a difference may come from the sampling
+    """
+    sides = {"baseline": baseline.weights, "current traces": current.weights}
+    for name, side in sides.items():
+        missing = int((~side.known).sum())
+        if 0 < missing < len(side.known):
+            return _refused(
+                f"the sampling weight of {missing:,} of {len(side.known):,} traces of the {name} is unknown"
+            )
+    known = [name for name, side in sides.items() if side.known.all()]
+    if not known or not len(baseline) or not len(current):
+        return _unweighted(baseline, current)
+    if len(known) == 1:
+        return _refused(
+            f"sampling weights are known for the {known[0]} only, so a difference may come from the sampling"
+        )
+    certain = [name for name, side in sides.items() if side.is_one_kind]
+    if len(certain) == 1:
+        return _refused(f"the {certain[0]} were all kept for what they are, the others were sampled")
+    if certain:
+        statement = "all traces were kept for what they are: such requests are compared, not all traffic"
+        return Comparability("requests of one kind", statement)
+    return Comparability("all traffic", "sampling weights are known on both sides: all traffic is compared")
+
+
+def _refused(why: str) -> Comparability:
+    """Return that the sides are not comparable."""
+    return Comparability("not comparable", f"not comparable: {why}")
+
+
+def _unweighted(baseline: TraceSet, current: TraceSet) -> Comparability:
+    """Return what two sides without weights are compared as; what they carry may show different samplers."""
+    shown = [_samplers(side) for side in (baseline, current)]
+    names = [", ".join(side) or "no sampler" for side in shown]
+    if set(shown[0]) != set(shown[1]):
+        return _refused(f"sampled differently: the baseline shows {names[0]}, the current traces show {names[1]}")
+    for name, weight in shown[0].items():
+        if not 1 / _ALIKE < weight / shown[1][name] < _ALIKE:
+            rates = f"one in {weight:.3g} and one in {shown[1][name]:.3g}"
+            return _refused(f"sampled at different rates: {names[0]} keeps {rates}")
+    statement = (
+        "no sampling weights are known: recorded traces are compared, and a difference may come from the sampling"
+    )
+    return Comparability("recorded traces", statement)
+
+
+def _samplers(traces: TraceSet) -> dict[str, float]:
+    """Return the mean weight by sampler that the traces show by themselves."""
+    found = climb(traces, Evidence())[0]
+    if found.refusal:
+        return {found.refusal: 1.0}
+    used = found.known & (found.value > 0)
+    labels = np.array(found.source.labels, object)[found.source.codes[used]]
+    return {str(name): float(found.value[used][labels == name].mean()) for name in np.unique(labels.astype(str))}
