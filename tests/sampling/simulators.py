@@ -96,6 +96,46 @@ def xray_ids(rng, n, start_s=1_795_000_000):
     return (second << np.uint64(32)) | (high & LOW32), low
 
 
+def id_formats():
+    """How tracers make ids, by name: both halves for the starts of requests, in the order of time."""
+    u = np.uint64
+
+    def draw(rng, start, bits=64):
+        return rng.integers(0, 2**bits, len(start), u)
+
+    def clock(start, unit_ns):
+        return (start // unit_ns).astype(u)
+
+    def version(number, high, low):
+        return (high & u(0xFFFFFFFFFFFF0FFF)) | u(number << 12), (low & u(2**62 - 1)) | u(2**63)
+
+    def none(start):
+        return np.zeros(len(start), u)
+
+    def timed(rng, start):
+        return (clock(start, 10**6) << u(16)) | draw(rng, start, 16)
+
+    return {
+        "random 128": lambda r, t: (draw(r, t), draw(r, t)),
+        "W3C random flag, 56 random bits": lambda r, t: (none(t) + u(7), (u(9) << u(56)) | draw(r, t, 56)),
+        "UUIDv4": lambda r, t: version(4, draw(r, t), draw(r, t)),
+        "UUIDv7": lambda r, t: version(7, timed(r, t), draw(r, t)),
+        "ULID": lambda r, t: (timed(r, t), draw(r, t)),
+        "X-Ray": lambda r, t: ((clock(t, SECOND_NS) << u(32)) | draw(r, t, 32), draw(r, t)),
+        "64 bits after zeros": lambda r, t: (none(t), draw(r, t)),
+        "63 bits after zeros": lambda r, t: (none(t), draw(r, t, 63)),
+        "53 bits after zeros": lambda r, t: (none(t), draw(r, t, 53)),
+        "32 bits after zeros": lambda r, t: (none(t), draw(r, t, 32)),
+        "Datadog: second, zeros, 63 bits": lambda r, t: (clock(t, SECOND_NS) << u(32), draw(r, t, 63)),
+        "Datadog: second, zeros, 64 bits": lambda r, t: (clock(t, SECOND_NS) << u(32), draw(r, t)),
+        "two positive longs": lambda r, t: (draw(r, t, 63), draw(r, t, 63)),
+        "two signed longs": lambda r, t: (draw(r, t), draw(r, t)),
+        "snowflake": lambda r, t: (none(t), (clock(t, 10**6) << u(22)) | draw(r, t, 22)),
+        "counter": lambda _, t: (none(t), np.arange(1, len(t) + 1, dtype=u)),
+        "counter after a random half": lambda r, t: (none(t) + draw(r, t[:1]), np.arange(1, len(t) + 1, dtype=u)),
+    }
+
+
 def millisecond_ids(rng, n):
     high, low = random_ids(rng, n)
     at = (1_750_000_000_000 + np.sort(rng.integers(0, 600_000, n))).astype(np.uint64)

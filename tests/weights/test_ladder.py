@@ -210,8 +210,8 @@ def test_order_weights_add_up_to_the_requests():
     ("columns", "why"),
     [
         ({"process": None}, "the process that decided is not recorded"),
-        ({"kept_by": "elsewhere"}, "nobody says which SDK decided"),
-        ({"kept_by": "opentelemetry"}, "nobody says in which language the SDK decided"),
+        ({"kept_by": "elsewhere"}, "the SDK that decided is not recorded"),
+        ({"kept_by": "opentelemetry"}, "the language of the SDK that decided is not recorded"),
     ],
 )
 def test_order_weights_are_refused_without_their_inputs(columns, why):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SECOND_NS = 1_000_000_000
 _BUSY_SECONDS, _EXCEPTIONS, _MOST = 20, 0.005, 50
+_BLOCK_S, _TOLERANCE, _BEYOND, _EVEN, _LEAST_INFORMATION = 10, 1.5, 2.6, 0.15, 5.0
 
 
 def rank_in_second(start_ns: Array, process: Array) -> Array:
@@ -83,6 +84,96 @@ def order_probabilities(start_ns: Array, process: Array, quota: int, rate: float
     array([1.  , 0.05, 1.  ])
     """
     return np.where(rank_in_second(start_ns, process) < quota, 1.0, rate)
+
+
+class Order(NamedTuple):
+    """Whether starts agree with a reservoir: how often requests beyond it are kept, over how often they should be.
+
+    ``z`` is by how many standard deviations the ratio is beyond the margin, 0 within it.
+
+    Examples
+    --------
+    >>> Order(1.1, 0.0).contradicts, Order(9.0, 40.0).contradicts
+    (False, True)
+    """
+
+    ratio: float
+    z: float
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether quota and rate are others, or the starts are not those of the decisions."""
+        return abs(self.z) > _BEYOND
+
+
+def order_agreement(start_ns: Array, process: Array, quota: int, rate: float) -> Order:
+    """Return whether starts within their seconds agree with a reservoir of this size and rate.
+
+    Parameters
+    ----------
+    start_ns
+        Starts of those kept, int64.
+    process
+        Which process decided.
+    quota, rate
+        As declared.
+
+    Returns
+    -------
+    Order
+        A ratio of 1 and z of 0 where too few are kept to say.
+
+    Notes
+    -----
+    Until the quota of a second is used every request is kept, afterwards a share.  At the place in the second of each
+    kept start, n0 of ten neighbouring seconds have quota left and n1 have none, so that the start is beyond the quota
+    with probability ``r n1 / (n0 + r n1)``, r the rate: the partial likelihood of Cox 1975, whatever the load and its
+    pattern within the second.  z is that of the score at 1.5 times the rate, or at two thirds of it.  Requests whose
+    rate varies from second to second by half or more, or that come in clumps, look like starts that are late; evenly
+    spaced requests leave a ratio below 0.15, which contradicts nothing.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> start = np.sort(rng.integers(0, 600 * SECOND_NS, 12_000))
+    >>> kept = start[(rank_in_second(start, np.zeros(12_000)) < 1) | (rng.random(12_000) < 0.05)]
+    >>> order_agreement(kept, np.zeros(len(kept)), 1, 0.05).contradicts
+    False
+    >>> late = kept + rng.integers(0, 300_000_000, len(kept))
+    >>> order_agreement(late, np.zeros(len(kept)), 1, 0.05).contradicts
+    True
+    """
+    start, group = np.asarray(start_ns, np.int64), np.asarray(process, np.int64)
+    if not len(start) or not 0 < rate < 1:
+        return Order(1.0, 0.0)
+    second, place = np.divmod(start, SECOND_NS)
+    after = rank_in_second(start, group) >= quota
+    spent = rank_in_second(start, group) == quota - 1
+    cell = np.unique(np.stack([group, second // _BLOCK_S]), axis=1, return_inverse=True)[1].ravel()
+    edge = cell * SECOND_NS
+    used = np.sort((edge + place)[spent])
+    n1 = np.searchsorted(used, edge + place) - np.searchsorted(used, edge)
+    n0 = _BLOCK_S - n1
+    ratio = _ratio(after, n0, n1, rate)
+    many, few = _score(after, n0, n1, rate * _TOLERANCE), _score(after, n0, n1, rate / _TOLERANCE)
+    return Order(ratio, many if many > 0 else few if few < 0 and ratio > _EVEN else 0.0)
+
+
+def _ratio(after: Array, n0: Array, n1: Array, rate: float) -> float:
+    """Return the ratio at which as many are beyond the quota as expected, by bisection on the logarithm."""
+    low, high = 1e-3, 1e3
+    for _ in range(40):
+        middle = math.sqrt(low * high)
+        expected = (rate * middle * n1 / (n0 + rate * middle * n1)).sum()
+        low, high = (middle, high) if after.sum() > expected else (low, middle)
+    return math.sqrt(low * high)
+
+
+def _score(after: Array, n0: Array, n1: Array, rate: float) -> float:
+    """Return by how many standard deviations more are beyond the quota than this rate leaves; 0 with few to go by."""
+    share = rate * n1 / (n0 + rate * n1)
+    variance = float((share * (1 - share)).sum())
+    return float(after.sum() - share.sum()) / math.sqrt(variance) if variance > _LEAST_INFORMATION else 0.0
 
 
 class Quota(NamedTuple):

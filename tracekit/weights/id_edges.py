@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FEWEST = 100
 SURE = 0.001
-_LOWEST_RATE, _EMPTY_BELOW, _LEAST_REST = 1e-4, 0.2, 20
+_LOWEST_RATE, _EMPTY_BELOW, _LEAST_REST, _GAP = 1e-4, 0.2, 20, 7
 
 
 class Family(NamedTuple):
@@ -42,9 +42,11 @@ class Family(NamedTuple):
     @property
     def ends_with_a_bit(self) -> bool:
         """Whether leading zero bits explain the edge: at a power of two, under a map that reads bits as they are."""
-        if self.name not in PLAIN_BITS or not self.step.high > 0:
+        if self.name not in PLAIN_BITS:
             return False
-        return 2.0 ** np.floor(np.log2(self.step.high)) >= self.step.low
+        step = self.step  # the gap above the last of k is beyond 7 / k of the edge once in a thousand
+        high = min(step.high, step.threshold * (1 + _GAP / max(step.inside * FEWEST, 1)))
+        return bool(2.0 ** np.floor(np.log2(high)) >= step.low)
 
 
 def families(high: Array, low: Array, *, begin_with_time: bool) -> list[Family]:

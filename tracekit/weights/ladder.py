@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -105,8 +105,11 @@ def climb(traces: TraceSet, evidence: Evidence, only: str | None = None) -> tupl
     code = np.where(code < 0, labels.setdefault(UNKNOWN, len(labels)), code).astype(np.int32)
     weights = Weights(value, Codes(code, list(labels)))
     weights = settled(traces, weights, marks, evidence.rules, is_chosen=only is not None)
+    unknown = int((~weights.known).sum())
     if weights.refusal:
-        obstacles[weights.refusal] = int((~weights.known).sum())
+        obstacles[weights.refusal] = unknown
+    elif unknown and obstacles:
+        weights = replace(weights, refusal="; ".join(obstacles))
     return weights, obstacles
 
 

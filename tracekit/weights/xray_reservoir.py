@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.attributes import Codes, join, pick
-from tracekit.stats.second_reservoir import order_probabilities
+from tracekit.stats.second_reservoir import order_agreement, order_probabilities
 from tracekit.weights.id_maps import ID_MAPS, LANGUAGE_MAPS
 from tracekit.weights.known import BEYOND
 from tracekit.weights.trace_state import member, rule_hash
@@ -237,9 +237,10 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
 
     Notes
     -----
-    Order weights need the process of every trace and starts finer than milliseconds, else nothing is said: without the
-    process p95 was 60 % off, with 1 ms of jitter 40 %.  How X-Ray divides a central reservoir between several processes
-    is recorded nowhere.  Classic SDKs toss a coin that nobody recorded, so only their order tells.
+    Order weights need the process of every trace, starts finer than milliseconds, and starts that agree with the rule
+    (``order_agreement``), else they are refused: without the process p95 was 60 % off, with 1 ms of jitter 40 %.  How
+    X-Ray divides a central reservoir between several processes is recorded nowhere.  Classic SDKs toss a coin that
+    nobody recorded, so only their order shows the reservoir.
 
     Examples
     --------
@@ -249,7 +250,7 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
     >>> shop = TraceSet.from_spans(frame.assign(start_ns=[1200, 500_100], service_instance_id="i-1"))
     >>> one_a_second = sampling_rules({"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}})
     >>> rule_weights(shop, one_a_second).obstacles
-    {'nobody says which SDK decided': 2}
+    {'the SDK that decided is not recorded': 2}
     """
     rule, otel, process = rule_of(traces, rules), is_otel(traces), processes(traces)
     weight, source = np.full(len(traces), np.nan), np.full(len(traces), -1, np.int32)
@@ -274,7 +275,7 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
             else:
                 refuse(chosen, f"rule {one.name} keeps nothing")
             continue
-        refuse(chosen[otel[chosen] < 0], "nobody says which SDK decided")
+        refuse(chosen[otel[chosen] < 0], "the SDK that decided is not recorded")
         classic, later = chosen[otel[chosen] == 0], chosen[otel[chosen] == 1]
         if why := _no_order(one, start[classic], process.codes[classic]):
             refuse(classic, why)
@@ -283,7 +284,7 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
             weight[classic] = 1 / np.where(share > 0, share, np.nan)
             source[classic] = 1
         inside = _inside(traces, later, one.rate)
-        refuse(later[np.isnan(inside)], "nobody says in which language the SDK decided")
+        refuse(later[np.isnan(inside)], "the language of the SDK that decided is not recorded")
         later, inside = later[~np.isnan(inside)], inside[~np.isnan(inside)] > 0
         weight[later], source[later] = (
             np.where(inside, 1 / one.rate if one.rate else np.nan, 0.0),
@@ -294,7 +295,7 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
 
 
 def _no_order(rule: HeadRule, start_ns: Array, process: Array) -> str:
-    """Return why the order in the second does not tell the reservoir's traces apart; empty where it does."""
+    """Return why the order in the second does not separate the reservoir's traces; empty where it does."""
     if not len(start_ns):
         return ""
     if (process < 0).any():
@@ -303,6 +304,11 @@ def _no_order(rule: HeadRule, start_ns: Array, process: Array) -> str:
         return "starts are whole milliseconds, too coarse for the order in a second"
     if rule.is_shared and len(np.unique(process)) > 1:
         return f"the reservoir of rule {rule.name} is divided between processes in a way that is not recorded"
+    if order_agreement(start_ns, process, rule.quota, rule.rate).contradicts:
+        return (
+            f"the starts contradict rule {rule.name} ({rule.quota} a second and {100 * rule.rate:.3g}%): quota or rate"
+            " were others, or starts are not those of the sampling decisions"
+        )
     return ""
 
 
