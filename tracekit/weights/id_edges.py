@@ -38,14 +38,15 @@ class Family(NamedTuple):
     name: str
     q: float
     step: Step
+    n: int = FEWEST
 
     @property
     def ends_with_a_bit(self) -> bool:
         """Whether leading zero bits explain the edge: at a power of two, under a map that reads bits as they are."""
         if self.name not in PLAIN_BITS:
             return False
-        step = self.step  # the gap above the last of k is beyond 7 / k of the edge once in a thousand
-        high = min(step.high, step.threshold * (1 + _GAP / max(step.inside * FEWEST, 1)))
+        step = self.step  # the edge is beyond the last of k by more than 7 / k once in a thousand
+        high = step.threshold * (1 + _GAP / max(step.inside * self.n, 1))
         return bool(2.0 ** np.floor(np.log2(high)) >= step.low)
 
 
@@ -76,7 +77,9 @@ def families(high: Array, low: Array, *, begin_with_time: bool) -> list[Family]:
     names = [name for name in ID_MAPS if not (begin_with_time and name in FIRST_BYTES)]
     steps = [step_scan(ID_MAPS[name](high, low)) for name in names]
     q = false_discovery(np.array([step.p for step in steps]))
-    found = [Family(name, float(adjusted), step) for name, adjusted, step in zip(names, q, steps, strict=True)]
+    found = [
+        Family(name, float(adjusted), step, len(high)) for name, adjusted, step in zip(names, q, steps, strict=True)
+    ]
     return sorted(found, key=lambda family: -family.step.llr)
 
 
