@@ -28,6 +28,8 @@ _LOWEST_RATE, _EMPTY_BELOW, _LEAST_REST, _GAP = 1e-4, 0.2, 20, 7
 class Family(NamedTuple):
     """A sampler family and the edge that ids show under its map; ``q`` is its p-value after Benjamini and Hochberg.
 
+    ``n`` is the number of ids.
+
     Examples
     --------
     >>> family = Family("Python TraceIdRatio", 1e-30, Step(9.0, 1e-30, 0.1, 0.09, 0.11, 1.0, 0.0))
