@@ -57,8 +57,8 @@ def reservoir_bias(inputs: Inputs) -> list[Finding]:
     counts of ten seconds are not, where requests depend on their place in the second.  The signature alone (Rayleigh
     and Kuiper tests of the start within the second) says that there is a reservoir, or that clients are locked to the
     second, which the starts of a log tell, and corrects nothing.  By the second, the reservoir is the largest c that
-    99.5 % of the seconds hold (``infer_quota``): the rules must agree with it, or their order proves nothing; starts that
-    contradict the rules within the second refuse them too (``stats.second_reservoir.order_agreement``).  Source:
+    99.5 % of the seconds reach (``infer_quota``): the rules must agree with it, or their order proves nothing.  Starts
+    that contradict the rules within the second refuse them too (``stats.second_reservoir.order_agreement``).  Source:
     the SDKs' samplers; measured coverage 94 to 96 %.
 
     Examples
