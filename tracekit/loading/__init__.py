@@ -14,7 +14,7 @@ from tracekit.loading.building.finish import finish
 from tracekit.loading.jaeger import jaeger
 from tracekit.loading.opening.sources import expand
 from tracekit.loading.otlp import flat as otlp_flat
-from tracekit.loading.otlp import otlp
+from tracekit.loading.otlp import otlp, prepper
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused
 from tracekit.loading.time_units import check_time_unit
@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from tracekit.loading.opening.opening import Source
     from tracekit.traces import TraceSet
 
-LOADERS: tuple[Loader, ...] = (otlp.LOADER, xray.LOADER, jaeger.LOADER, zipkin.LOADER, otlp_flat.LOADER)
+LOADERS: tuple[Loader, ...] = (
+    otlp.LOADER,
+    xray.LOADER,
+    jaeger.LOADER,
+    zipkin.LOADER,
+    otlp_flat.LOADER,
+    prepper.LOADER,
+)
 
 
 def read(

@@ -34,9 +34,14 @@ _DOCKER = b'{"log"'
 _MOST_OF_AN_ERROR = 1000  # bytes
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NONFINITE = re.compile(rb"NaN|Infinity")
-_CONSOLES = (
-    ({"context", "kind", "start_time"}, "output of the Python SDK's ConsoleSpanExporter"),
-    ({"SpanContext", "SpanKind", "StartTime"}, "output of Go's stdouttrace exporter"),
+_BY_EYE = "which is made for reading by eye; export OTLP JSON instead"
+_KNOWN = (
+    ({"context", "kind", "start_time"}, f"output of the Python SDK's ConsoleSpanExporter, {_BY_EYE}"),
+    ({"SpanContext", "SpanKind", "StartTime"}, f"output of Go's stdouttrace exporter, {_BY_EYE}"),
+    (
+        {"trace_id", "id", "annotations"},
+        "a span of Zipkin v1 as JSON of its Thrift structure, which is not read; export Zipkin v2 JSON (api/v2)",
+    ),
 )
 
 
@@ -194,8 +199,8 @@ def _described(value: Any) -> str:
     """Return what a record seems to be."""
     if not isinstance(value, dict):
         return f"a bare {type(value).__name__}: {value!r:.80}"
-    console = next((what for keys, what in _CONSOLES if keys <= value.keys()), None)
-    if console:
-        return f"{console}, which is made for reading by eye; export OTLP JSON instead"
+    known = next((what for keys, what in _KNOWN if keys <= value.keys()), None)
+    if known:
+        return known
     keys = ", ".join(f"{key!r:.40}" for key in list(value)[:12])
     return f"an object with {keys or 'no members'}"

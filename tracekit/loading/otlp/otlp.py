@@ -50,12 +50,17 @@ def recognises(record: Any) -> bool:
         return True
     if any(group in record and record[group] is None for group in GROUPS[:2]):  # null: an empty request
         return True
+    if _is_group(record):
+        return True
     return any(isinstance(record.get(w), dict) and recognises(record[w]) for w in WRAPPERS)
 
 
 def load(record: dict[str, Any], at: Position, builder: Builder) -> None:
-    """Give the spans of one request, or of one answer that wraps it, to the builder."""
+    """Give the spans of one request, of one answer that wraps it, or of one ResourceSpans to the builder."""
     note_wrapper(record, builder)
+    if _is_group(record):
+        builder.ledger.dialect("bare_resource_spans")
+        _group(record, at, builder)
     for wrapper in WRAPPERS:
         if isinstance(record.get(wrapper), dict):
             builder.ledger.dialect(f"wrapped_in_{wrapper}")
@@ -68,6 +73,11 @@ def load(record: dict[str, Any], at: Position, builder: Builder) -> None:
             builder.ledger.dialect(key)
         for group in groups if isinstance(groups, list) else [groups]:
             _group(group, at, builder)
+
+
+def _is_group(record: dict[str, Any]) -> bool:
+    """Return whether an object is a ResourceSpans on its own, as the logging exporter for Java writes it."""
+    return any(isinstance(record.get(key), (list, dict)) for key in SCOPES)
 
 
 def note_wrapper(record: dict[str, Any], builder: Builder) -> None:

@@ -49,15 +49,31 @@ def is_naive(value: Any) -> bool:
     return found is not None and not found[1]
 
 
+def instant(text: str) -> int | None:
+    """Return the nanoseconds of a date as text that names its time zone, None for any other text.
+
+    Examples
+    --------
+    >>> instant("2021-05-18T18:58:44.695000001Z"), instant("2021-05-18T18:58:44.695"), instant("2021-06-31T00:00:00Z")
+    (1621364324695000001, None, None)
+    """
+    found = _ISO.fullmatch(text)
+    return _nanoseconds(text) if found is not None and found[1] else None
+
+
+def _nanoseconds(text: str) -> int | None:
+    """Return the nanoseconds of ISO text, UTC where it names no zone; None for a date that there is not."""
+    try:
+        found = pd.Timestamp(text.replace(",", "."))
+        return int((found.tz_localize("UTC") if found.tzinfo is None else found).as_unit("ns").value)
+    except ValueError:  # the 31st of June, the year 9999
+        return None
+
+
 def _from_text(value: str, field: str, at: Position, builder: Builder) -> int | None:
     """Return nanoseconds of an ISO time; a naive one is UTC, with a warning."""
-    if not _ISO.fullmatch(value):
-        _no_time(value, field, at, builder)
-        return None
-    try:
-        instant = pd.Timestamp(value.replace(",", "."))
-        nanoseconds = int((instant.tz_localize("UTC") if instant.tzinfo is None else instant).as_unit("ns").value)
-    except ValueError:  # the 31st of June, the year 9999
+    nanoseconds = _nanoseconds(value) if _ISO.fullmatch(value) else None
+    if nanoseconds is None:
         _no_time(value, field, at, builder)
         return None
     zone = "UTC assumed" if is_naive(value) else "converted"

@@ -72,6 +72,8 @@ def _shape(record: dict[str, Any]) -> Callable[[_Reader, dict[str, Any], Positio
         return _Reader.header
     if "Document" in record and "Id" in record:
         return _Reader.entry
+    if isinstance(record.get("annotations"), list):  # of Zipkin: those of X-Ray are an object
+        return None
     if "id" in record and ("start_time" in record or ("trace_id" in record and "name" in record)):
         return _Reader.bare
     return None
