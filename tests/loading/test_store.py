@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import otlp_made as made
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -18,7 +19,7 @@ from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.opening.opening import STORE_MARKER
-from tracekit.loading.store import store
+from tracekit.loading.store import layout, store
 from tracekit.loading.store import tables as store_tables
 
 per_example = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -375,3 +376,83 @@ def test_what_was_read_from_a_store_can_be_analysed(tmp_path):
         assert repr(analyse(found)) == repr(analyse(traces))
     part = found.where("name == 'charge'").between("2025-01-01", "2026-01-01").with_weights(2)
     assert len(read(part.save(tmp_path / "a.parquet"))) == 20
+
+
+# -------------------------------------------------------------------- columns that are not a store's
+
+
+def _rewritten(path, name, change):
+    """Change a table of a store, and its marker so that length and checksum agree."""
+    file = path / name
+    table = change(pq.read_table(file))
+    pq.write_table(table, file)
+    marker = json.loads((path / STORE_MARKER).read_text())
+    files_ = marker["files"] if "/" not in name else marker["parts"][0]["files"]
+    data = file.read_bytes()
+    mark = {"rows": table.num_rows, "bytes": len(data), "crc32": store_tables.isal_zlib.crc32(data)}
+    files_[file.stem] = mark
+    (path / STORE_MARKER).write_text(json.dumps(marker))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != STORE_MARKER])
+@pytest.mark.parametrize("what", ["missing", "more", "other type", "empty"])
+def test_a_table_with_other_columns_is_refused(good, tmp_path, name, what):
+    path = tmp_path / "a.parquet"
+    shutil.copytree(good, path)
+    kind = Path(name).stem
+
+    def change(table):
+        first = table.column_names[0] if kind != "kv" else "key"
+        at = table.column_names.index(first)
+        return {
+            "missing": lambda: table.drop_columns([first]),
+            "more": lambda: table.append_column("more", table.column(first)),
+            "other type": lambda: table.set_column(at, first, pa.nulls(table.num_rows, pa.float32())),
+            "empty": lambda: table.set_column(at, first, pa.nulls(table.num_rows, table.schema.field(first).type)),
+        }[what]()
+
+    _rewritten(path, name, change)
+    if what == "empty" and (kind in {"sources", "issues"} or not pq.read_metadata(path / name).num_rows):
+        return  # a number that is not known, or no row
+    with pytest.raises(LoadError, match=rf"STORE_BROKEN .*{kind}\.parquet: expected .*, found .*; copy the store"):
+        read(path)
+
+
+CODES = [(table, name) for table, name, *_ in layout._references(shop(1).columns, shop(1).weights, 1)]
+
+
+@pytest.mark.parametrize(("table", "column"), CODES)
+@pytest.mark.parametrize("number", [-2, 100])
+def test_numbers_that_refer_to_nothing_are_refused(good, tmp_path, table, column, number):
+    path = tmp_path / "a.parquet"
+    shutil.copytree(good, path)
+    name = f"part-00000/{table}.parquet"
+    if not pq.read_metadata(path / name).num_rows:
+        pytest.skip("the store has none")
+
+    def change(found):
+        values = found.column(column).to_numpy().copy()
+        values[-1 if number > 0 else 0] = number
+        at = found.column_names.index(column)
+        return found.set_column(at, column, pa.array(values, found.schema.field(column).type))
+
+    _rewritten(path, name, change)
+    with pytest.raises(LoadError, match=rf"STORE_BROKEN .*/{table}\.parquet: expected .*, found .*; copy the store"):
+        read(path)
+
+
+def test_traces_out_of_order_and_attributes_of_no_row_are_refused(good, tmp_path):
+    for name, column, value in (("spans", "trace_hi", 7), ("attributes", "row", 100), ("weights", "value", None)):
+        path = tmp_path / f"{name}.parquet"
+        shutil.copytree(good, path)
+
+        def change(table, column=column, value=value):
+            if value is None:
+                return table.slice(1)
+            values = table.column(column).to_numpy().copy()
+            values[0] = value
+            return table.set_column(0, column, pa.array(values, table.schema.field(column).type))
+
+        _rewritten(path, f"part-00000/{name}.parquet", change)
+        with pytest.raises(LoadError, match=r"STORE_BROKEN .*: expected .*, found "):
+            read(path)

@@ -272,14 +272,15 @@ def load(paths: Sequence[Path]) -> TraceSet:
     for path in paths:
         marker = read_marker(path)
         first = len(rows["sources"])
-        for number, part in enumerate(marker.parts):
-            columns, weights = read_part(path / _part_name(number), part.files)
-            pieces.append(Piece(columns, weights, first))
         for name in _FRAMES:
-            more = read_table(path / f"{name}.parquet", marker.files[name]).to_pylist()
+            more = read_table(path / f"{name}.parquet", marker.files[name], name).to_pylist()
             if name == "issues":
                 more = [{**row, "source_id": row["source_id"] + first} for row in more]
             rows[name] += more
+        source_count = len(rows["sources"]) - first
+        for number, part in enumerate(marker.parts):
+            columns, weights = read_part(path / _part_name(number), part.files, part.trace_count, source_count)
+            pieces.append(Piece(columns, weights, first))
     notes = {row["key"]: row["value"] for row in rows["notes"]}
     return union(pieces, rows["sources"], rows["issues"], notes)
 

@@ -33,7 +33,8 @@ from tracekit.columns import (
 )
 from tracekit.errors import LoadError
 from tracekit.loading.building.ledger import issues_frame, sources_frame
-from tracekit.loading.opening.opening import path_error
+from tracekit.loading.opening.opening import path_error, shown
+from tracekit.loading.store.layout import MAY_BE_EMPTY, NUMBERS, odd_codes, odd_column
 from tracekit.weights import Weights
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ _OWNED = {
     "resource_attributes": "resources",
     "scope_attributes": "scopes",
 }
-_NUMBERS = {"Int64": "int64", "int64": "int64", "int32": "int32", "bool": "bool"}
 _KV = ("key", "type", "text", "integer", "double", "origin", "namespace", "is_indexed")
 TABLES = (*_CODED, *_OWNED, "kv", "keys", "namespaces", "names", "texts", "weights", "weight_sources")
 
@@ -117,8 +117,15 @@ def write_table(path: Path, columns: dict[str, Any], group: int = _GROUP) -> Fil
     return FileMark(table.num_rows, data.size, isal_zlib.crc32(data))
 
 
-def read_table(path: Path, mark: FileMark) -> pa.Table:
+def read_table(path: Path, mark: FileMark, name: str = "") -> pa.Table:
     """Return what ``write_table`` wrote.
+
+    Parameters
+    ----------
+    path, mark
+        The file, and what it must be.
+    name
+        The table whose columns it must have; "" for any.
 
     Raises
     ------
@@ -137,11 +144,24 @@ def read_table(path: Path, mark: FileMark) -> pa.Table:
         raise broken(path, "the bytes that were written", "others: the file is damaged")
     try:
         table = pq.ParquetFile(pa.BufferReader(data)).read()
+        table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise broken(path, "a table in Parquet", f"what its reader refuses ({error})") from error
     if table.num_rows != mark.rows:
         raise broken(path, f"{mark.rows:,} rows", f"{table.num_rows:,}")
+    if name:
+        _check_columns(path, table, name)
     return table
+
+
+def _check_columns(path: Path, table: pa.Table, name: str) -> None:
+    """Raise STORE_BROKEN where the columns of a file are not those of its table."""
+    odd = odd_column(name, {column.name: str(column.type) for column in table.schema})
+    if odd:
+        raise broken(path, f"the columns of {name}", odd)
+    for column in table.column_names:
+        if table.column(column).null_count and (name, column) not in MAY_BE_EMPTY:
+            raise broken(path, f"a value in every row of {column}", f"{table.column(column).null_count:,} without")
 
 
 def broken(path: Path, expected: str, found: str) -> LoadError:
@@ -154,7 +174,7 @@ def broken(path: Path, expected: str, found: str) -> LoadError:
     STORE_BROKEN a/part-00000/kv.parquet: expected 5 bytes, found 4; copy the store again, or convert its sources again
     """
     message = f"expected {expected}, found {found}; copy the store again, or convert its sources again"
-    return LoadError(f"STORE_BROKEN {path}: {message}", source=str(path), code="STORE_BROKEN")
+    return LoadError(f"STORE_BROKEN {shown(path)}: {message}", source=shown(path), code="STORE_BROKEN")
 
 
 def _array(table: pa.Table, name: str) -> Array:
@@ -185,7 +205,7 @@ def frame_table(frame: pd.DataFrame, name: str) -> dict[str, Any]:
     for column in schema.TABLES[name]:
         values = frame[column.name].astype(object)
         plain = [None if missing else value for value, missing in zip(values, values.isna(), strict=True)]
-        kind = _NUMBERS.get(column.dtype)
+        kind = NUMBERS.get(column.dtype)
         columns[column.name] = pa.array(plain, kind) if kind else text_column(plain, f"{name}.{column.name}")
     return columns
 
@@ -249,19 +269,26 @@ def _owned(table: Ragged) -> dict[str, Array]:
     return {"row": np.repeat(np.arange(len(table), dtype=np.int32), table.counts), "kv": table.codes}
 
 
-def read_part(folder: Path, marks: dict[str, FileMark]) -> tuple[Columns, Weights]:
+def read_part(folder: Path, marks: dict[str, FileMark], trace_count: int, source_count: int) -> tuple[Columns, Weights]:
     """Return the set that ``write_part`` wrote, with empty sources and issues.
+
+    Parameters
+    ----------
+    folder, marks
+        The part's folder, and what its files must be.
+    trace_count, source_count
+        Traces of the part and sources of the store, which its columns must agree with.
 
     Raises
     ------
     LoadError
-        STORE_BROKEN where a file is missing or damaged.
+        STORE_BROKEN where a file is missing or damaged, or its columns are not those of a store.
     """
 
     def read(name: str) -> pa.Table:
         if name not in marks:
             raise broken(folder / f"{name}.parquet", "its length in the store's marker", "none")
-        return read_table(folder / f"{name}.parquet", marks[name])
+        return read_table(folder / f"{name}.parquet", marks[name], name)
 
     def texts(name: str) -> list[str]:
         found: list[str] = read(name).column("text").to_pylist()
@@ -273,7 +300,10 @@ def read_part(folder: Path, marks: dict[str, FileMark]) -> tuple[Columns, Weight
         tables[name] = kind(*(_array(table, column.name) for column in fields(kind)))
     for name, owner in _OWNED.items():
         table = read(name)
-        offsets = np.searchsorted(_array(table, "row"), np.arange(len(tables[owner]) + 1, dtype=np.int32))
+        rows = _array(table, "row")
+        if len(rows) and (rows[0] < 0 or rows[-1] >= len(tables[owner]) or (np.diff(rows) < 0).any()):
+            raise broken(folder / f"{name}.parquet", f"rows of {owner} in order", "others")
+        offsets = np.searchsorted(rows, np.arange(len(tables[owner]) + 1, dtype=np.int32))
         tables[name] = Ragged(offsets, _array(table, "kv"))
     table = read("kv")
     numbers = {name: _array(table, name) for name in _KV if name != "text"}
@@ -283,4 +313,9 @@ def read_part(folder: Path, marks: dict[str, FileMark]) -> tuple[Columns, Weight
         **tables, kv=kv, names=texts("names"), texts=texts("texts"), sources=sources_frame([]), issues=issues_frame([])
     )
     table = read("weights")
-    return columns, Weights(_array(table, "value"), Codes(_array(table, "source"), texts("weight_sources")))
+    weights = Weights(_array(table, "value"), Codes(_array(table, "source"), texts("weight_sources")))
+    odd = odd_codes(columns, weights, trace_count, source_count)
+    if odd is not None:
+        table, expected, found = odd
+        raise broken(folder / f"{table}.parquet", expected, found)
+    return columns, weights
