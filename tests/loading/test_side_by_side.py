@@ -413,3 +413,26 @@ def test_how_far_all_are_is_told(folder, monkeypatch):
 def test_files_keep_their_names(folder, monkeypatch):
     monkeypatch.chdir(folder)
     assert read(Path(), workers=2).sources["uri"].tolist() == read(Path()).sources["uri"].tolist()
+
+
+@pytest.mark.parametrize("relative", ["", "."])
+def test_helpers_import_nothing_from_the_working_directory(folder, relative):
+    trap = folder.parent / "trap"
+    trap.mkdir()
+    for name in ("tracekit", "pickle", "numpy", "sitecustomize"):
+        (trap / f"{name}.py").write_text(f"open({str(trap / 'sprung')!r}, 'w')")
+    script = (
+        "import os, sys\n"
+        "import tracekit as tk\n"
+        "from tracekit.loading import side_by_side\n"
+        f"sys.path.insert(0, {relative!r})\n"
+        f"os.chdir({str(trap)!r})\n"
+        f"os.environ['PYTHONPATH'] = {relative!r} + os.pathsep + os.environ['PYTHONPATH']\n"
+        f"print(len(tk.read({str(folder)!r}, workers=2)))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], check=True, capture_output=True, text=True, env=environment
+    )
+    assert done.stdout.strip() == str(len(read(folder)))
+    assert not (trap / "sprung").exists()

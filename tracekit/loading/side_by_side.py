@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tracekit.errors import LoadError
@@ -205,6 +206,7 @@ class Helper:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL if sys.stderr is None else None,
+                env=_environment(),
                 process_group=0,  # Ctrl-C is for this process alone
             )
         except OSError:
@@ -220,7 +222,7 @@ class Helper:
         try:
             with answers:
                 with asked:
-                    pickle.dump([entry for entry in sys.path if isinstance(entry, str)], asked)
+                    pickle.dump(_places(), asked)
                     pickle.dump((self._sources, self._name), asked)
                 while (line := answers.readline()) not in {b"", b"\n"}:
                     self.byte_count, self.span_count = map(int, line.split())
@@ -257,6 +259,20 @@ class Helper:
             self._process.kill()
             self._process.wait()
             self._listener.join()
+
+
+def _places() -> list[str]:
+    """Return where modules are looked for, with this package's folder for what depends on the working directory."""
+    own = str(Path(__file__).resolve().parents[2])
+    places = [entry if os.path.isabs(entry) else own for entry in sys.path if isinstance(entry, str)]  # noqa: PTH117
+    return places if own in places else [*places, own]
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of this process, without places for modules that depend on the working directory."""
+    places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    kept = os.pathsep.join(place for place in places if os.path.isabs(place))  # noqa: PTH117
+    return {**os.environ, "PYTHONPATH": kept}
 
 
 def _flags() -> list[str]:
