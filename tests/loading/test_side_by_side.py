@@ -416,9 +416,8 @@ def test_files_keep_their_names(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("relative", ["", "."])
-def test_helpers_import_nothing_from_the_working_directory(folder, relative):
-    trap = folder.parent / "trap"
-    trap.mkdir()
+def test_helpers_import_nothing_from_the_working_directory(folder, tmp_path_factory, relative):
+    trap = tmp_path_factory.mktemp("trap")
     for name in ("tracekit", "pickle", "numpy", "sitecustomize"):
         (trap / f"{name}.py").write_text(f"open({str(trap / 'sprung')!r}, 'w')")
     script = (
@@ -431,8 +430,7 @@ def test_helpers_import_nothing_from_the_working_directory(folder, relative):
         f"print(len(tk.read({str(folder)!r}, workers=2)))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", script], check=True, capture_output=True, text=True, env=environment
-    )
+    program = [sys.executable, "-P", "-c", script]
+    done = subprocess.run(program, check=True, capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == str(len(read(folder)))
     assert not (trap / "sprung").exists()

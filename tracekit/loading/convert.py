@@ -20,8 +20,9 @@ from tracekit.loading.building.told import Told
 from tracekit.loading.opening.sources import expand
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused
+from tracekit.loading.store.place import beside
 from tracekit.loading.store.spill import Spill
-from tracekit.loading.store.store import beside, place_for, save, writing
+from tracekit.loading.store.store import place_for, save, writing
 from tracekit.loading.time_units import UnitVote, check_time_unit
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def convert(
     builder = Builder(strict=strict, on_issue=on_issue)
     with (
         collector_paused(),
-        Spill(beside(place, "runs")) as spill,
+        beside(place, "runs") as runs_folder,
+        Spill(runs_folder) as spill,
         Meter(total_bytes(sources), progress) as meter,
     ):
         runs = _Runs(spill, spans_at_once)

@@ -31,6 +31,7 @@ from tracekit.loading.opening.opening import (
     path_error,
     shown,
 )
+from tracekit.loading.store.place import recover
 
 __all__ = ["Source", "expand"]
 
@@ -105,6 +106,7 @@ def _expand_path(text: str) -> list[Source]:
     """List the sources at a path or pattern, given by name."""
     path = Path(text).expanduser()
     try:
+        recover(path)
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         if text.lstrip()[:1] in {"{", "["} and not _fits_name(text):

@@ -40,6 +40,11 @@ class Spill:
     buckets
         How many.
 
+    Attributes
+    ----------
+    is_empty : bool
+        Whether nothing was set aside.
+
     Examples
     --------
     >>> import tempfile
@@ -58,16 +63,13 @@ class Spill:
     def __init__(self, folder: Path, buckets: int = BUCKETS) -> None:
         self._folder = folder
         self._counts = np.zeros(buckets, np.int64)
+        self.is_empty = True
         self._frames: dict[str, Any] = {"sources": sources_frame([]), "issues": issues_frame([])}
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was set aside."""
-        return not self._folder.exists()
 
     def add(self, columns: Columns) -> None:
         """Set the columns of a run aside; runs come in order of arrival."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        self.is_empty = False
         buckets = len(self._counts)
         bucket = _bucket(columns.spans.trace_hi, columns.spans.trace_lo, buckets)
         of_fact = _bucket(columns.facts.trace_hi, columns.facts.trace_lo, buckets)

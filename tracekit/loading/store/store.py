@@ -7,7 +7,8 @@
       sources.parquet  issues.parquet  notes.parquet
       part-00000/  part-00001/ ...    whole traces: spans, attributes, kv, ... (``loading/store/tables.py``)
 
-A store is written under another name beside its place and renamed, so that whoever is interrupted leaves the older one.
+A store is written under another name beside its place and renamed, so that an interrupted process leaves the older one;
+what a killed process left is recovered or removed by the next one (``loading/store/place.py``).
 No trace is in two parts.  ``save`` writes one part; ``convert`` as many as there is data for.
 """
 
@@ -15,8 +16,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tracekit.errors import LoadError
-from tracekit.loading.opening.opening import STORE_MARKER, path_error
+from tracekit.loading.opening.opening import STORE_MARKER, path_error, shown
+from tracekit.loading.store.place import beside, clear, put
 from tracekit.loading.store.tables import (
     TABLES,
     VERSION,
@@ -170,25 +170,25 @@ def writing(path: Path) -> Iterator[StoreWriter]:
         The folder that the store shall be in is not there.
     """
     place = place_for(path)
-    new = beside(place, "new")
-    new.mkdir()
-    try:
+    with beside(place, "new") as new:
         yield StoreWriter(new)
-        _put(new, place_for(place))
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+        put(new, place_for(place))
 
 
 def place_for(path: Path) -> Path:
-    """Return where a store is to be written, links followed; see ``writing`` for the errors."""
+    """Return where a store is to be written, links followed and leftovers cleared; see ``writing`` for the errors."""
     place = Path(os.path.realpath(path.expanduser()))
     if not place.parent.is_dir():
-        message = f"expected a folder to put the store in, found none at {place.parent}; make it first"
+        message = f"expected a folder to put the store in, found none at {shown(place.parent)}; make it first"
         raise FileNotFoundError(message)
+    clear(place)
     if os.path.lexists(place):
         found = _foreign(place)
         if found:
-            message = f"expected a store of tracekit or nothing at {path}, found {found}; give another path, or move it"
+            message = (
+                f"expected a store of tracekit or nothing at {shown(path)}, found {shown(found)};"
+                " give another path, or move it"
+            )
             raise FileExistsError(message)
     return place
 
@@ -209,25 +209,6 @@ def _foreign(place: Path) -> str:
         elif entry.name not in own:
             return f"a store with {entry.name} in it, which is not the store's"
     return ""
-
-
-def _put(new: Path, place: Path) -> None:
-    """Rename a new store to its place; an older one there goes once the new one has its name."""
-    old = beside(place, "old")
-    try:
-        if place.exists():
-            place.rename(old)
-        new.rename(place)
-    finally:
-        if place.exists():
-            shutil.rmtree(old, ignore_errors=True)
-        elif old.exists():
-            old.rename(place)
-
-
-def beside(place: Path, what: str) -> Path:
-    """Return a free, hidden name in the same folder."""
-    return place.with_name(f".{place.name}.{secrets.token_hex(4)}.{what}")
 
 
 def _part_name(number: int) -> str:

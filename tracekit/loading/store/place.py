@@ -1,0 +1,145 @@
+"""Folders beside the place of a store: what is being written there, and what a killed process left.
+
+A store takes its place by two renames, and a process may be killed between them: then the new store, whole, is beside
+the place and nothing is at it.  Each folder beside a place is locked by the process that made it for as long as that
+process lives, so that the next one tells what was left from what is in use.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tracekit.loading.opening.opening import STORE_MARKER
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: nothing is locked there, and nothing is taken for left
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def beside(place: Path, what: str) -> Iterator[Path]:
+    """Make a hidden folder beside a place, and remove it in the end if it is still there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder, beside(Path(folder, "a.parquet"), "new") as new:
+    ...     new.name.startswith(".a.parquet."), new.is_dir()
+    (True, True)
+    """
+    folder = _free(place, what)
+    folder.mkdir(mode=0o700 if what == "runs" else 0o777)
+    with _locked(folder):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def put(new: Path, place: Path) -> None:
+    """Rename a new store to its place; an older one there goes once the new one has its name."""
+    if not place.exists():
+        new.rename(place)
+        return
+    old = _free(place, "old")
+    with _locked(place):
+        try:
+            place.rename(old)
+            new.rename(place)
+        finally:
+            if place.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            elif old.exists():
+                old.rename(place)
+
+
+def recover(place: Path) -> None:
+    """Let a store that is whole, and that a killed process left beside a place, take the place if nothing is there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     left = Path(folder, ".a.parquet.0123abcd.new")
+    ...     left.mkdir()
+    ...     _ = Path(left, STORE_MARKER).write_text("{}")
+    ...     recover(Path(folder, "a.parquet"))
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['a.parquet']
+    """
+    if os.path.lexists(place):
+        return
+    whole = [one for one in _left_beside(place) if one.suffix != ".runs" and (one / STORE_MARKER).is_file()]
+    if whole:
+        whole[0].rename(place)
+
+
+def clear(place: Path) -> None:
+    """Recover the store of a place, and remove what else killed processes left beside it."""
+    recover(place)
+    for folder in _left_beside(place):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left_beside(place: Path) -> list[Path]:
+    """Return the folders beside a place that no process uses: newer stores, then older ones, then runs."""
+    name = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{8}}\.(?:new|old|runs)")
+    try:
+        found = sorted(one for one in place.parent.iterdir() if name.fullmatch(one.name))
+    except OSError:  # whoever reads or writes there says so
+        return []
+    return sorted(filter(_is_free, found), key=lambda one: one.suffix)
+
+
+def _free(place: Path, what: str) -> Path:
+    """Return a free, hidden name in the same folder."""
+    return place.with_name(f".{place.name}.{secrets.token_hex(4)}.{what}")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder, under whatever name, as far as its file system can."""
+    handle = os.open(folder, os.O_RDONLY) if fcntl is not None else -1
+    try:
+        _lock(handle)
+        yield
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Return whether a folder could be locked: it is not locked by another process, and its file system has locks."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_free(folder: Path) -> bool:
+    """Return whether no process has a folder locked; False where that cannot be seen."""
+    if fcntl is None:
+        return False
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return _lock(handle)
+    finally:
+        os.close(handle)
