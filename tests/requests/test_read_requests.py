@@ -306,7 +306,7 @@ def test_a_frame_of_requests_is_a_log():
         ),
         (b"time,count\n", {"window": "0s"}, ValueError, "expected a window such as '1min'"),
         (b"no entry\n", {"format": "alb"}, tk.LoadError, "expected requests as alb, found none"),
-        (b'{"MetricDataResults": 5}', {}, tk.LoadError, "expected metrics, found something else"),
+        (b'{"MetricDataResults": 5}', {}, tk.LoadError, "expected requests as metrics, found none that could be read"),
         (b"a,b\n1,2\n", {}, tk.LoadError, "expected a column count, or one row a request"),
         (b"trace_id,time\nab,never\n", {}, ValueError, "expected a time in row 2, found 'never'"),
     ],
@@ -350,3 +350,101 @@ def test_a_log_joins_its_traces_by_id_and_by_stratum():
     assert whole["M2b"] == pytest.approx(2 / 6)
     joined = tk.quality(traces, requests=seen.counts, checks=["counts.join"])
     assert joined[0].headline == "20 traces stand beside 60 counted requests."
+
+
+# -------------------------------------------------------------------- odd records
+
+
+def report(**metrics):
+    record = {"requestId": "a", "metrics": {"durationMs": 5} | metrics}
+    return json.dumps({"time": "2026-11-21T14:00:01.5Z", "type": "platform.report", "record": record}) + "\n"
+
+
+GATEWAY = {"requestTimeEpoch": 1795269600000, "requestTime": "x", "apiId": "pets", "status": "200"}
+ODD_LINES = {
+    "lambda": (
+        report(),
+        [
+            report(durationMs={}),
+            report(durationMs=float("inf")),
+            report(durationMs=float("nan")),
+            report(durationMs=-1),
+            report(initDurationMs=[1]),
+            report(initDurationMs=10**400),
+            report(durationMs=1e300),
+            '{"type": "platform.report", "record": [1]}\n',
+            '{"type": "platform.report", "record": {"metrics": 5}}\n',
+            '{"type": "platform.report", "record": {"tracing": 5}}\n',
+            '{"type": "platform.report", "record": ' + "[" * 50_000 + "\n",
+            "2026-11-21T14:00:01Z REPORT RequestId: b Duration: " + "9" * 400 + " ms\n",
+            report().replace("2026-11-21T14", "2026-11-91T14"),
+        ],
+    ),
+    "alb": (
+        alb(),
+        [
+            alb().replace("https://shop.example:443", "https://[shop"),
+            alb(time="2026-99-21T14:00:03Z"),
+            alb().replace(" 0.048 ", " " + "9" * 400 + " "),
+            "https x\n",
+        ],
+    ),
+    "api-gateway": (
+        json.dumps(GATEWAY) + "\n",
+        [
+            json.dumps(GATEWAY | {"requestTimeEpoch": "9" * 400}) + "\n",
+            json.dumps(GATEWAY | {"responseLatency": 1e300}) + "\n",
+            json.dumps(GATEWAY | {"requestTimeEpoch": None}) + "\n",
+            '{"requestTimeEpoch": ' + "[" * 50_000 + "\n",
+            "5\n",
+        ],
+    ),
+    "cloudfront": (
+        cloudfront(["2026-11-21", "14:00:01", "F", "GET", "d1", "/pay", "200", "shop", "0.2", "-"]),
+        [
+            cloudfront(["2026-11-21", "14:00:01", "F", "GET", "d1", "/pay", "200", "shop", "9" * 400, "-"]),
+            cloudfront(["2026-11-21", "noon", "F", "GET", "d1", "/pay", "200", "shop", "0.2", "-"]),
+            "too few\n",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "odd"), [(kind, odd) for kind, (_, lines) in ODD_LINES.items() for odd in lines])
+def test_one_odd_line_is_an_issue_and_the_rest_is_read(kind, odd):
+    good = ODD_LINES[kind][0]
+    seen = read(good + odd + good, format=kind)
+    assert len(seen.log) == seen.counts["count"].sum() == 2
+    (issue,) = seen.issues.to_dict("records")
+    assert odd.splitlines()[-1] == (good + odd + good).splitlines()[issue["line"] - 1], "the line is named"
+    assert len(issue["message"]) <= 200
+    with pytest.raises(tk.LoadError, match=f"line {issue['line']}: "):
+        read(good + odd + good, format=kind, strict=True)
+    with pytest.raises(tk.LoadError, match="found none that could be read"):
+        read(odd, format=kind)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "x",
+        5,
+        {"Label": "Count"},
+        {"Label": "Count", "Timestamps": ["2026-11-21T14:00:00Z"], "Values": []},
+        {"Label": "Count", "Timestamps": ["soon"], "Values": [1]},
+        {"Label": "Count", "Timestamps": [5], "Values": [1]},
+        {"Label": "Count", "Timestamps": ["2026-11-21T14:00:00Z"], "Values": ["many"]},
+        {"Label": "Count", "Timestamps": ["2026-11-21T14:00:00Z"], "Values": [-1]},
+        {"Label": "Count", "Timestamps": ["2026-11-21T14:00:00Z"], "Values": [float("inf")]},
+        {"Label": "Count", "Timestamps": 5, "Values": 5, "StatusCode": ["x"]},
+    ],
+)
+def test_one_odd_series_is_an_issue_and_the_rest_is_read(odd):
+    good = {"Id": "a", "Label": "RequestCount", "Timestamps": ["2026-11-21T14:00:00Z"], "Values": [640]}
+    seen = read(json.dumps({"MetricDataResults": [good, odd]}))
+    assert seen.counts["count"].tolist() == [640]
+    assert seen.issues["line"].unique().tolist() == [2]
+    assert "expected a series with Label, Timestamps and Values" in seen.issues["message"].iloc[-1]
+    with pytest.raises(tk.LoadError, match="found none that could be read"):
+        read(json.dumps({"MetricDataResults": [odd]}))
+    assert read(json.dumps([{"MetricDataResults": [good]}, 5])).counts["count"].tolist() == [640]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tracekit.errors import MISSHAPEN
 from tracekit.weights.counts import BALANCER
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
     text
         The answer, or a list of answers (pages).
     tell
-        Told of series that are partial, unknown or left out; the number is that of the series, from 1.
+        Called for series that are partial, unknown, odd or left out; the number is that of the series, from 1.
 
     Returns
     -------
@@ -92,23 +93,48 @@ def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
     told = json.loads(text)
     pages = told if isinstance(told, list) else [told]
     rows: list[tuple[str, str | None, str, float]] = []
-    series = [one for page in pages for one in page["MetricDataResults"]]
+    listed = [page.get("MetricDataResults") if isinstance(page, dict) else None for page in pages]
+    series = [one for page in listed for one in (page if isinstance(page, list) else [page])]
     for number, one in enumerate(series, 1):
-        label = str(one.get("Label") or one.get("Id"))
-        if one.get("StatusCode", "Complete") not in {"Complete", "PartialData"} or one.get("Messages"):
-            tell(number, f"series {label!r}: {one.get('StatusCode')}: {one.get('Messages', '')}")
-        elif one.get("StatusCode") == "PartialData" and one is series[-1]:
-            tell(number, f"series {label!r} is partial: get the next page (NextToken)")
-        meant = _meaning(label)
-        if meant is None:
-            tell(
-                number,
-                f"expected RequestCount, Count, Invocations, Errors or a status class, found {label!r}: left out",
-            )
-            continue
-        what, service = meant
-        rows += [(at, service, what, float(n)) for at, n in zip(one["Timestamps"], one["Values"], strict=True)]
-    return _parted(pd.DataFrame(rows, columns=["time", "service", "what", "count"]))
+        try:
+            rows += _series(one, number, tell, is_last=number == len(series))
+        except MISSHAPEN as error:
+            tell(number, f"expected a series with Label, Timestamps and Values, found {one!r:.60}: {error!s:.100}")
+    return _parted(pd.DataFrame(rows, columns=["time", "service", "what", "count"])) if rows else pd.DataFrame()
+
+
+def _series(
+    one: dict[str, Any], number: int, tell: Callable[[int, str], None], *, is_last: bool
+) -> list[tuple[str, str | None, str, float]]:
+    """Return the counts of a series: time, service, what they count, and how many; an odd one raises."""
+    label = str(one.get("Label") or one.get("Id"))
+    state = one.get("StatusCode", "Complete")
+    if state not in ("Complete", "PartialData") or one.get("Messages"):
+        tell(number, f"series {label!r:.80}: {state!s:.40}: {one.get('Messages', '')!s:.200}")
+    elif state == "PartialData" and is_last:
+        tell(number, f"series {label!r:.80} is partial: get the next page (NextToken)")
+    meant = _meaning(label)
+    if meant is None:
+        wanted = "RequestCount, Count, Invocations, Errors or a status class"
+        tell(number, f"expected {wanted}, found {label!r:.80}: left out")
+        return []
+    what, service = meant
+    return [(_moment(at), service, what, _count(n)) for at, n in zip(one["Timestamps"], one["Values"], strict=True)]
+
+
+def _moment(at: Any) -> str:
+    """Return the time of a count as it is written; ValueError for what is none."""
+    if not isinstance(at, str) or pd.isna(pd.Timestamp(at)):
+        raise ValueError(f"expected a time as text, found {at!r:.40}")
+    return at
+
+
+def _count(value: Any) -> float:
+    """Return a count; ValueError for what is none."""
+    count = float(value)
+    if not 0 <= count < np.inf:
+        raise ValueError(f"expected a count of 0 or more, found {value!r:.40}")
+    return count
 
 
 def _meaning(label: str) -> tuple[str, str | None] | None:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import pandas as pd
+
+from tracekit.errors import MISSHAPEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +26,10 @@ _ALB_KINDS = frozenset({"http", "https", "h2", "grpcs", "ws", "wss"})
 _REPORT = re.compile(r"REPORT RequestId: ([\w-]+)")
 _MEASURE = re.compile(r"(Duration|Init Duration|Billed Duration): ([\d.]+) ms")
 _STAMP = re.compile(r"^\s*(\d{4}-\d\d-\d\dT[\d:.]+Z?)")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]{1,5})?")
+_CODE = re.compile(r"[0-9]{1,4}")
+_LONGEST_NS = 2.0**63
+_LONGEST = 200
 _CLF_TIME = "%d/%b/%Y:%H:%M:%S %z"
 
 
@@ -51,32 +58,59 @@ def alb_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None])
     Yields
     ------
     dict
-        ``time`` (when the request came, as its trace began; older entries tell only when it was answered), ``service``
-        (the target group, else the load balancer), ``method``, ``path``, ``status``, ``target_status`` (missing where
-        the load balancer answered by itself), ``is_dispatched`` (False where it had not even chosen a target: such a
-        request cannot be traced), ``duration_ns``, ``trace_id``.
+        ``line`` (its number), ``time`` (when the request came, as its trace began; older entries contain only when it
+        was answered), ``service`` (the target group, else the load balancer), ``method``, ``path``, ``status``,
+        ``target_status`` (missing where the load balancer answered by itself), ``is_dispatched`` (False where it had
+        not even chosen a target: such a request cannot be traced), ``duration_ns``, ``trace_id``.
 
     Source: AWS, access log entries of Application Load Balancers.
     """
+    return _each(lines, tell, _alb_row)
+
+
+def _each(
+    lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None], row: Callable[[str], dict[str, Any] | None]
+) -> Iterator[dict[str, Any]]:
+    """Yield the row of every line with its number; a line that has none is told and the next one is read."""
     for number, line in lines:
-        cells = [quoted or plain for quoted, plain in _ALB.findall(line)]
-        if len(cells) < _ALB_FIELDS or cells[0] not in _ALB_KINDS:
-            tell(number, f"expected an ALB entry with {_ALB_FIELDS} fields or more, found {len(cells)}")
+        try:
+            found = row(line)
+        except MISSHAPEN as error:
+            tell(number, f"{error or type(error).__name__}"[:_LONGEST])
             continue
-        group = re.search(r":targetgroup/([^/]+)/", cells[16])
-        method, _, rest = cells[12].partition(" ")
-        spent = [float(cell) for cell in cells[5:8] if re.fullmatch(r"\d+(\.\d+)?", cell)]
-        yield {
-            "time": _came(cells),
-            "service": group[1] if group else cells[2].split("/")[1] if cells[2].count("/") else cells[2],
-            "method": method,
-            "path": urlsplit(rest.partition(" ")[0]).path or "/",
-            "status": _status(cells[8]),
-            "target_status": _status(cells[9]),
-            "is_dispatched": cells[4] != "-",
-            "duration_ns": round(sum(spent) * 1e9) if spent else None,
-            "trace_id": trace_id_in(cells[17]),
-        }
+        if found is not None:
+            yield {"line": number, **found}
+
+
+def _alb_row(line: str) -> dict[str, Any]:
+    """Return the request of an entry."""
+    cells = [quoted or plain for quoted, plain in _ALB.findall(line)]
+    if len(cells) < _ALB_FIELDS or cells[0] not in _ALB_KINDS:
+        raise ValueError(f"expected an ALB entry with {_ALB_FIELDS} fields or more, found {len(cells)}")
+    group = re.search(r":targetgroup/([^/]+)/", cells[16])
+    method, _, rest = cells[12].partition(" ")
+    spent = [_ns(cell, 1e9) or 0 for cell in cells[5:8]]
+    return {
+        "time": _came(cells),
+        "service": group[1] if group else cells[2].split("/")[1] if cells[2].count("/") else cells[2],
+        "method": method,
+        "path": urlsplit(rest.partition(" ")[0]).path or "/",
+        "status": _status(cells[8]),
+        "target_status": _status(cells[9]),
+        "is_dispatched": cells[4] != "-",
+        "duration_ns": sum(spent) if any(_NUMBER.fullmatch(cell) for cell in cells[5:8]) else None,
+        "trace_id": trace_id_in(cells[17]),
+    }
+
+
+def _ns(amount: Any, unit_ns: float) -> int | None:
+    """Return an amount as whole nanoseconds, None for what is no number; ValueError for one that no clock shows."""
+    if not _NUMBER.fullmatch(str(amount)):
+        return None
+    found = float(amount) * unit_ns
+    if not found < _LONGEST_NS:
+        raise ValueError(f"expected a duration of less than 292 years, found {str(amount)[:40]}")
+    return round(found)
 
 
 def _came(cells: list[str]) -> str:
@@ -87,7 +121,7 @@ def _came(cells: list[str]) -> str:
 
 def _status(cell: str) -> int | None:
     """Return a status code."""
-    return int(cell) if cell.isdigit() and cell != "000" else None
+    return int(cell) if _CODE.fullmatch(cell) and cell != "000" else None
 
 
 def cloudfront_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
@@ -101,8 +135,8 @@ def cloudfront_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str],
     Yields
     ------
     dict
-        ``time``, ``service`` (the host asked), ``method``, ``path``, ``status``, ``duration_ns``, ``trace_id`` where
-        the fields chosen hold the ``X-Amzn-Trace-Id`` header.
+        ``line``, ``time``, ``service`` (the host asked), ``method``, ``path``, ``status``, ``duration_ns``,
+        ``trace_id`` where the fields chosen contain the ``X-Amzn-Trace-Id`` header.
 
     Source: AWS, standard and real-time logs of CloudFront.
     """
@@ -112,30 +146,33 @@ def cloudfront_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str],
             name, _, rest = line.partition(":")
             fields = rest.split() if name == "#Fields" else fields
             continue
-        cells = dict(zip(fields, line.split("\t"), strict=False))
-        moment = _cloudfront_time(cells)
-        if not fields or len(line.split("\t")) != len(fields) or moment is None:
-            found = f"found {line.count(chr(9)) + 1} cells and {len(fields)} fields"
-            tell(number, f"expected a line with the cells of #Fields and a time, {found}")
-            continue
-        taken = cells.get("time-taken", "")
-        yield {
-            "time": moment,
-            "service": cells.get("x-host-header") or cells.get("cs(Host)") or cells.get("cs-host"),
-            "method": cells.get("cs-method"),
-            "path": cells.get("cs-uri-stem", "/").partition("?")[0],
-            "status": _status(cells.get("sc-status", "")),
-            "duration_ns": round(float(taken) * 1e9) if re.fullmatch(r"\d+(\.\d+)?", taken) else None,
-            "trace_id": trace_id_in(unquote(line)) if "Root%3D" in line or "Root=" in line else None,
-        }
+        yield from _each(iter([(number, line)]), tell, partial(_cloudfront_row, fields))
 
 
-def _cloudfront_time(cells: dict[str, str]) -> str | float | None:
+def _cloudfront_row(fields: list[str], line: str) -> dict[str, Any]:
+    """Return the request of a line."""
+    cells = dict(zip(fields, line.split("\t"), strict=False))
+    moment = _cloudfront_time(cells)
+    if not fields or len(line.split("\t")) != len(fields) or moment is None:
+        found = f"found {line.count(chr(9)) + 1} cells and {len(fields)} fields"
+        raise ValueError(f"expected a line with the cells of #Fields and a time, {found}")
+    return {
+        "time": moment,
+        "service": cells.get("x-host-header") or cells.get("cs(Host)") or cells.get("cs-host"),
+        "method": cells.get("cs-method"),
+        "path": cells.get("cs-uri-stem", "/").partition("?")[0],
+        "status": _status(cells.get("sc-status", "")),
+        "duration_ns": _ns(cells.get("time-taken", ""), 1e9),
+        "trace_id": trace_id_in(unquote(line)) if "Root%3D" in line or "Root=" in line else None,
+    }
+
+
+def _cloudfront_time(cells: dict[str, str]) -> str | int | None:
     """Return the time of an entry: date and time, or seconds since the epoch."""
     if "date" in cells and "time" in cells:
         return f"{cells['date']}T{cells['time']}Z"
     stamp = cells.get("timestamp", "")
-    return float(stamp) * 1e9 if re.fullmatch(r"\d+(\.\d+)?", stamp) else None
+    return _ns(stamp, 1e9)
 
 
 def gateway_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
@@ -149,34 +186,41 @@ def gateway_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], No
     Yields
     ------
     dict
-        ``time``, ``service`` (``apiId``), ``method``, ``path``, ``status``, ``duration_ns``, ``trace_id``.
+        ``line``, ``time``, ``service`` (``apiId``), ``method``, ``path``, ``status``, ``duration_ns``, ``trace_id``.
 
     Source: AWS, ``$context`` variables for access logging.
     """
-    for number, line in lines:
-        entry = _object(line)
-        moment = None if entry is None else _gateway_time(entry)
-        if entry is None or moment is None:
-            tell(number, "expected a JSON object with requestTime or requestTimeEpoch")
-            continue
-        method, _, path = str(entry.get("routeKey", "")).partition(" ")
-        latency = str(entry.get("responseLatency", ""))
-        yield {
-            "time": moment,
-            "service": entry.get("apiId") or entry.get("domainName"),
-            "method": entry.get("httpMethod") or method or None,
-            "path": entry.get("resourcePath") or path or entry.get("path") or "/",
-            "status": _status(str(entry.get("status", ""))),
-            "duration_ns": round(float(latency) * 1e6) if re.fullmatch(r"\d+(\.\d+)?", latency) else None,
-            "trace_id": trace_id_in(str(entry.get("xrayTraceId", ""))),
-        }
+    return _each(lines, tell, _gateway_row)
+
+
+def _gateway_row(line: str) -> dict[str, Any]:
+    """Return the request of a line."""
+    entry = _object(line)
+    moment = None if entry is None else _gateway_time(entry)
+    if entry is None or moment is None:
+        raise ValueError("expected a JSON object with requestTime or requestTimeEpoch")
+    method, _, path = str(entry.get("routeKey", "")).partition(" ")
+    return {
+        "time": moment,
+        "service": _text(entry.get("apiId") or entry.get("domainName")),
+        "method": _text(entry.get("httpMethod") or method or None),
+        "path": _text(entry.get("resourcePath") or path or entry.get("path") or "/"),
+        "status": _status(str(entry.get("status", ""))),
+        "duration_ns": _ns(entry.get("responseLatency", ""), 1e6),
+        "trace_id": trace_id_in(str(entry.get("xrayTraceId", ""))),
+    }
+
+
+def _text(value: Any) -> str | None:
+    """Return a value as text, whatever it is."""
+    return None if value is None else str(value)
 
 
 def _object(line: str) -> dict[str, Any] | None:
     """Return a JSON object, None where the line is none."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -184,8 +228,8 @@ def _object(line: str) -> dict[str, Any] | None:
 def _gateway_time(entry: dict[str, Any]) -> Any:
     """Return the time of an entry: milliseconds since the epoch, or as web servers write it."""
     epoch = str(entry.get("requestTimeEpoch", ""))
-    if epoch.isdigit():
-        return int(epoch) * 1e6
+    if (milliseconds := _ns(epoch, 1e6)) is not None:
+        return milliseconds
     try:
         return pd.to_datetime(str(entry["requestTime"]), format=_CLF_TIME).isoformat()
     except (KeyError, ValueError):
@@ -203,7 +247,7 @@ def report_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], Non
     Yields
     ------
     dict
-        ``time`` (of the line, else that of the X-Ray trace id), ``request_id``, ``duration_ns``,
+        ``line``, ``time`` (of the line, else that of the X-Ray trace id), ``request_id``, ``duration_ns``,
         ``init_duration_ns``, ``is_cold_start``, ``is_sampled``, ``trace_id``.
 
     Source: AWS, Lambda function logs; ``platform.report`` of the Telemetry API.
@@ -216,22 +260,32 @@ def report_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], Non
         if held is not None:
             yield _timed(held, tell)
             held = None
-        if '"platform.report"' in line:
-            yield _timed(_json_report(number, line), tell)
-        elif found := _REPORT.search(line):
-            stamp = _STAMP.match(line)
-            times = {name: round(float(value) * 1e6) for name, value in _MEASURE.findall(line)}
-            held = {
-                "line": number,
-                "time": stamp[1] if stamp else None,
-                "request_id": found[1],
-                "duration_ns": times.get("Duration"),
-                "init_duration_ns": times.get("Init Duration"),
-                "is_cold_start": "Init Duration" in times,
-                **_xray_part(line),
-            }
+        for row in _each(iter([(number, line)]), tell, _report):
+            if row.pop("is_whole"):
+                yield _timed(row, tell)
+            else:
+                held = row  # the next line may be its trace
     if held is not None:
         yield _timed(held, tell)
+
+
+def _report(line: str) -> dict[str, Any] | None:
+    """Return the invocation of a line, and whether the line says all of it; None for any other line."""
+    if '"platform.report"' in line:
+        return {"is_whole": True, **_json_report(line)}
+    if (found := _REPORT.search(line)) is None:
+        return None
+    stamp = _STAMP.match(line)
+    times = {name: _ns(value, 1e6) for name, value in _MEASURE.findall(line)}
+    return {
+        "is_whole": False,
+        "time": stamp[1] if stamp else None,
+        "request_id": found[1],
+        "duration_ns": times.get("Duration"),
+        "init_duration_ns": times.get("Init Duration"),
+        "is_cold_start": "Init Duration" in times,
+        **_xray_part(line),
+    }
 
 
 def _xray_part(line: str) -> dict[str, Any]:
@@ -241,18 +295,24 @@ def _xray_part(line: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _json_report(number: int, line: str) -> dict[str, Any]:
+def _json_report(line: str) -> dict[str, Any]:
     """Return an invocation from a ``platform.report`` record."""
     entry = _object(line) or {}
-    record = entry.get("record", {})
-    metrics, header = record.get("metrics", {}), str(record.get("tracing", {}).get("value", ""))
-    first = metrics.get("initDurationMs")
+    record = entry.get("record")
+    if not isinstance(record, dict):
+        raise TypeError("expected a platform.report with an object as record")
+    metrics, tracing = (record.get(name) or {} for name in ("metrics", "tracing"))
+    if not (isinstance(metrics, dict) and isinstance(tracing, dict)):
+        raise TypeError("expected objects as metrics and tracing of a platform.report")
+    header, first = str(tracing.get("value", "")), metrics.get("initDurationMs")
+    for name in ("durationMs", "initDurationMs"):
+        if metrics.get(name) is not None and _ns(metrics[name], 1e6) is None:
+            raise ValueError(f"expected a number of 0 or more as {name}, found {metrics[name]!r:.60}")
     return {
-        "line": number,
-        "time": entry.get("time"),
-        "request_id": record.get("requestId"),
-        "duration_ns": round(float(metrics["durationMs"]) * 1e6) if "durationMs" in metrics else None,
-        "init_duration_ns": None if first is None else round(float(first) * 1e6),
+        "time": _text(entry.get("time")),
+        "request_id": _text(record.get("requestId")),
+        "duration_ns": _ns(metrics.get("durationMs"), 1e6),
+        "init_duration_ns": _ns(first, 1e6),
         "is_cold_start": first is not None,
         "is_sampled": header.endswith("Sampled=1") if "Sampled=" in header else None,
         "trace_id": trace_id_in(header),
@@ -261,7 +321,7 @@ def _json_report(number: int, line: str) -> dict[str, Any]:
 
 def _timed(row: dict[str, Any], tell: Callable[[int, str], None]) -> dict[str, Any]:
     """Return an invocation with a time; where the line has none it is that of the trace id."""
-    number = row.pop("line")
+    number = row["line"]
     if row.get("time") is None and row.get("trace_id"):
         row["time"] = int(row["trace_id"][:8], 16) * 1e9
     if row.get("time") is None:

@@ -212,10 +212,17 @@ def _rows_of(found: Format, text: str, uri: str, tell: Callable[[int, str], None
             return metric_rows(text, tell)
         if found.rows is None:
             return table_rows(text)
-    except (json.JSONDecodeError, KeyError, TypeError, pd.errors.ParserError) as error:
-        raise LoadError(f"{uri}: expected {found.name}, found something else: {error!r}", source=uri) from error
+    except (json.JSONDecodeError, KeyError, TypeError, RecursionError, pd.errors.ParserError) as error:
+        message = f"{uri}: expected {found.name}, found something else: {error!r:.200}"
+        raise LoadError(message, source=uri) from error
     lines = ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
-    return pd.DataFrame(list(found.rows(lines, tell)))
+    frame = pd.DataFrame(list(found.rows(lines, tell)))
+    if not len(frame):
+        return frame
+    moments, is_odd = _moments(frame["time"])
+    for number, moment in zip(frame.loc[is_odd, "line"], frame.loc[is_odd, "time"], strict=True):
+        tell(int(number), f"expected a time, found {str(moment)[:40]!r}")
+    return frame.assign(time=moments)[~is_odd].drop(columns="line").reset_index(drop=True)
 
 
 def _whole(
@@ -275,18 +282,25 @@ def _log(rows: pd.DataFrame, routes: Sequence[str]) -> pd.DataFrame:
 
 
 def _times(column: pd.Series) -> pd.Series:
-    """Return moments in UTC; numbers are nanoseconds since the epoch."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    if numbers.notna().any():
-        texts = pd.to_datetime(column.where(numbers.isna()), utc=True, errors="coerce", format="ISO8601")
-        stamps = pd.to_datetime(numbers, unit="ns", utc=True).astype("datetime64[ns, UTC]")
-        return texts.astype("datetime64[ns, UTC]").fillna(stamps)
-    moments = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601" if column.dtype == object else None)
-    wrong = np.flatnonzero(moments.isna() & column.notna())
-    if len(wrong):
-        at = wrong[0]
+    """Return moments in UTC; ValueError names the row of one that is none."""
+    moments, is_odd = _moments(column)
+    if is_odd.any():
+        at = int(np.flatnonzero(is_odd)[0])
         raise ValueError(f"expected a time in row {column.index[at]!r}, found {column.iloc[at]!r}")
     return moments
+
+
+def _moments(column: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Return moments in UTC, and which are none though something is there; numbers are nanoseconds since the epoch."""
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        moments = pd.to_datetime(column, utc=True).astype("datetime64[ns, UTC]")
+        return moments, moments.isna() & column.notna()
+    numbers = pd.to_numeric(column, errors="coerce")
+    texts = column.where(numbers.isna()).astype(object)
+    moments = pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601").astype("datetime64[ns, UTC]")
+    stamps = pd.to_datetime(numbers, unit="ns", utc=True, errors="coerce").astype("datetime64[ns, UTC]")
+    moments = moments.fillna(stamps)
+    return moments, moments.isna() & column.notna()
 
 
 def _pattern(route: str) -> re.Pattern[str]:
