@@ -10,6 +10,7 @@ import sys
 import urllib.request
 import zipfile
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -334,15 +335,60 @@ def test_a_folder_that_is_none_or_was_cut_is_refused(tmp_path):
     (folder / "answers.jsonl").write_text("".join(lines[:-1]))
     with pytest.raises(tk.LoadError, match=r"expected \d+ answers in .*, found \d+: the file was cut"):
         tk.audit_coverage(from_folder=folder)
-    for damage in (lines[0][:30] + "\n", '{"operation":"xray:PutTraceSegments","request":{},"as_of":""}\n'):
-        (folder / "answers.jsonl").write_text(damage + "".join(lines[1:]))
-        with pytest.raises(tk.LoadError, match=r"expected an answer in line 1 of") as told:
-            tk.audit_coverage(from_folder=folder)
-        assert told.value.record == 1
+    (folder / "answers.jsonl").write_text("".join("x\n" for _ in lines))
+    with pytest.raises(tk.LoadError, match=r"expected an answer in line 1, found 'x'.* of .*answers.jsonl") as told:
+        tk.audit_coverage(from_folder=folder)
+    assert told.value.record == 1
+    (folder / "answers.jsonl").write_text("".join(lines))
     about = json.loads((folder / "audit.json").read_text())
     (folder / "audit.json").write_text(json.dumps(about | {"version": 2}))
     with pytest.raises(tk.LoadError, match=r"expected version 1 in .*, found 2"):
         tk.audit_coverage(from_folder=folder)
+    for odd in ({"start": "x"}, {"start": 5, "end": 4}, {"end": 10**15}, {"start": None}):
+        (folder / "audit.json").write_text(json.dumps(about | odd))
+        with pytest.raises(tk.LoadError, match=r"expected a folder of saved answers \(audit.json and answers.jsonl\)"):
+            tk.audit_coverage(from_folder=folder)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["{", "[]", "5", '{"operation": []}', '{"operation": "xray:PutTraceSegments"}', "[" * 100_000, "\xff", '"x"', ""],
+)
+def test_one_odd_line_of_saved_answers_is_reported_and_the_rest_is_read(tmp_path, odd):
+    folder = audit_folder.save(answers_of(WORLDS["D1b"]), tmp_path / "a")
+    whole = tk.audit_coverage(from_folder=folder)
+    lines = (folder / "answers.jsonl").read_text().splitlines()
+    (folder / "answers.jsonl").write_text("\n".join([*lines, odd]) + "\n", encoding="latin-1")
+    about = json.loads((folder / "audit.json").read_text())
+    (folder / "audit.json").write_text(json.dumps(about | {"answer_count": len(lines) + 1}))
+    audit = tk.audit_coverage(from_folder=folder)
+    (found,) = [one for one in audit.findings if one.check == "coverage.not_read"]
+    said = f"not read: 1 of {len(lines) + 1:,} saved answers; first: expected an answer in line {len(lines) + 1}, found"
+    assert found.headline.startswith(said)
+    pd.testing.assert_frame_equal(audit.services, whole.services)
+    assert [one.headline for one in audit.findings if one is not found] == [one.headline for one in whole.findings]
+
+
+@pytest.mark.parametrize("operation", ["lambda:ListFunctions", "xray:GetServiceGraph", "xray:GetSamplingRules"])
+@pytest.mark.parametrize("odd", [5, "x", [5], [{}], [None], {"a": 1}, [[]], [{"Name": {}, "FunctionName": []}]])
+def test_an_answer_of_another_shape_is_not_checked_and_the_rest_is_read(operation, odd):
+    answers = answers_of(WORLDS["D1b"])
+    holds = OPERATIONS[operation].holds
+    records = list(answers.records)
+    at = next(n for n, one in enumerate(records) if one.operation == operation)
+    records[at] = replace(records[at], content={holds: odd})
+    audit = conclude(replace(answers, records=records))
+    assert all(one.severity and one.headline for one in audit.findings)
+    reported = [one for one in audit.findings if "an answer of another shape" in one.headline]
+    assert len(reported) <= 1
+    if isinstance(odd, int):
+        assert reported, "a number is never what an operation lists"
+        assert reported[0].headline.startswith("not checked: needs ")
+
+
+def test_what_is_wrong_with_the_arguments_is_not_blamed_on_answers():
+    with pytest.raises(ValueError, match="expected services among a, found b"):
+        conclude(answers_of(WORLDS["OK"]), services=["b"])
 
 
 def test_a_bundled_folder_that_was_changed_is_refused(tmp_path, monkeypatch):

@@ -116,6 +116,10 @@ OPERATIONS: dict[str, Operation] = {
 """All that an audit may ever call.  GetSamplingTargets is not here: it reports statistics, it does not read."""
 
 
+UNREAD = "tracekit:Unread"
+"""Stands for a line of saved answers that is none: its failure says which, and why."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """One call and what came back.

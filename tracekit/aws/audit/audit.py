@@ -15,18 +15,20 @@ from tracekit.aws.audit.calls import Reader
 from tracekit.aws.audit.changes import read_changes
 from tracekit.aws.audit.clusters import read_saved
 from tracekit.aws.audit.containers import read_containers
-from tracekit.aws.audit.findings import EVIDENCE, WIDE, evidence, finding, not_checked, not_used, row
+from tracekit.aws.audit.findings import EVIDENCE, WIDE, evidence, finding, not_checked, not_read, not_used, row
 from tracekit.aws.audit.functions import read_functions, read_requests
 from tracekit.aws.audit.gateways import read_gateways
 from tracekit.aws.audit.graph import read_documents, read_graph
 from tracekit.aws.audit.kubernetes import read_addons, read_kubernetes
 from tracekit.aws.audit.logs import read_logs
 from tracekit.aws.audit.losses import read_losses
+from tracekit.aws.audit.odd_answers import without_odd
 from tracekit.aws.audit.retrieval import HOUR, retrieve
 from tracekit.aws.audit.settings import read_closing_list, read_groups, read_rules
 from tracekit.aws.audit.sheet import Sheets
 from tracekit.aws.audit.tree import Known, headline, judge_service
 from tracekit.aws.audit.words import GAP, INCOMPLETE, SHORT
+from tracekit.errors import MISSHAPEN
 from tracekit.findings import Findings
 
 if TYPE_CHECKING:
@@ -256,6 +258,23 @@ def conclude(
     CoverageAudit
         The same for the same answers in any order.
     """
+    try:
+        return _concluded(answers, services, requests, incident, code)
+    except MISSHAPEN:
+        sound = without_odd(answers, lambda those: _concluded(those, None, requests, incident, code))
+        if sound is None:  # it is not the answers
+            raise
+    return _concluded(sound, services, requests, incident, code)
+
+
+def _concluded(
+    answers: Answers,
+    services: Sequence[str] | None,
+    requests: pd.DataFrame | None,
+    incident: tuple[int, int] | None,
+    code: str,
+) -> CoverageAudit:
+    """Return what follows from answers, each of the shape that its operation has."""
     sheets, verdicts = judged(answers, requests, incident)
     chosen = sorted(sheets) if services is None else [name for name in services if name in sheets]
     if services is not None and (strange := sorted(set(services) - set(sheets))):
@@ -272,7 +291,7 @@ def conclude(
             told = [one for one in told if one.diagnosis != "D3c"]  # says the same in other words
         wide.append(row(sheets[name], first, told))
         findings += [finding(sheets, verdicts, name, one, answers, rows, code) for one in told]
-    findings += [*not_checked(answers, code), *not_used(sheets, answers, code)]
+    findings += [*not_checked(answers, code), *not_read(answers, code), *not_used(sheets, answers, code)]
     frame = pd.DataFrame(wide, columns=["service", "headline", "diagnoses", *WIDE]).set_index("service")
     return CoverageAudit(frame, pd.DataFrame(long, columns=list(EVIDENCE)), Findings(findings), answers)
 

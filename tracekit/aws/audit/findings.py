@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tracekit.aws.audit.answers import DENIED, KUBECTL, LOGS, OPERATIONS
+from tracekit.aws.audit.answers import DENIED, KUBECTL, LOGS, OPERATIONS, UNREAD
 from tracekit.aws.audit.clusters import COMMAND
 from tracekit.aws.audit.containers import DEFINITION
 from tracekit.aws.audit.expected import expected_traces
@@ -216,6 +216,16 @@ def not_checked(answers: Answers, code: str) -> list[Finding]:
         remedy = f"Save it as kubectl-{cluster}.json in the folder of the audit, or give it with --kubectl."
         found.append(Finding("coverage.not_checked", "notice", said, None, row, remedy=remedy, code=code))
     return found
+
+
+def not_read(answers: Answers, code: str) -> list[Finding]:
+    """Return the lines of a folder of saved answers that are none."""
+    lines = [record.failure for record in answers.records if record.operation == UNREAD]
+    if not lines:
+        return []
+    said = f"not read: {len(lines):,} of {len(answers.records):,} saved answers; first: {lines[0]}."
+    row = pd.DataFrame({"source_call": [UNREAD] * len(lines), "status": "unknown", "note": lines})
+    return [Finding("coverage.not_read", "notice", said, None, row, remedy="Save the audit again.", code=code)]
 
 
 def not_used(sheets: Sheets, answers: Answers, code: str) -> list[Finding]:

@@ -8,16 +8,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tracekit.aws.audit.answers import KUBECTL, LOGS, OPERATIONS, Answer, Answers
+from tracekit.aws.audit.answers import KUBECTL, LOGS, OPERATIONS, UNREAD, Answer, Answers
 from tracekit.aws.audit.clusters import read_saved
 from tracekit.aws.audit.logs import read_logs
 from tracekit.bundled import DATASETS
-from tracekit.errors import LoadError
+from tracekit.errors import MISSHAPEN, LoadError
 
 ABOUT, ANSWERS = "audit.json", "answers.jsonl"
 _CLUSTERS = "kubectl*.json"  # of the API servers of clusters, which are not AWS's: put there by hand
 _LOGS = "collector*.log"  # likewise, of collectors
 _VERSION = 1
+_LONGEST_S = 1000 * 86400
 
 
 def save(answers: Answers, folder: str | Path) -> Path:
@@ -85,12 +86,12 @@ def load(folder: str | Path) -> Answers:
     Returns
     -------
     Answers
-        As they were.
+        As they were; a line that is no answer is a failed one of its operation, or of ``UNREAD``.
 
     Raises
     ------
     LoadError
-        No such folder, one that is not whole, or a line that is no answer: its number is named.
+        No such folder, one that is not whole, or one without a line that is an answer.
 
     Examples
     --------
@@ -99,9 +100,10 @@ def load(folder: str | Path) -> Answers:
     """
     folder = _place(folder)
     about = _about(folder)
-    records = []
-    for number, line in enumerate((folder / ANSWERS).read_text(encoding="utf-8").splitlines(), 1):
-        records.append(_record(line, number, folder / ANSWERS))
+    lines = (folder / ANSWERS).read_text(encoding="utf-8", errors="replace").splitlines()
+    records = [_record(line, number) for number, line in enumerate(lines, 1)]
+    if records and all(record.operation == UNREAD for record in records):
+        raise LoadError(f"{records[0].failure} of {folder / ANSWERS}", source=str(folder / ANSWERS), record=1)
     if len(records) != about["answer_count"]:
         raise LoadError(
             f"expected {about['answer_count']} answers in {folder / ANSWERS}, found {len(records)}: the file was cut or"
@@ -118,8 +120,9 @@ def _about(folder: Path) -> dict[str, Any]:
     path = folder / ABOUT
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        whole = {"region", "start", "end", "answer_count"} <= set(about) and (folder / ANSWERS).is_file()
-    except (OSError, ValueError, TypeError):
+        period = 0 <= int(about["start"]) <= int(about["end"]) <= int(about["start"]) + _LONGEST_S
+        whole = period and {"region", "answer_count"} <= set(about) and (folder / ANSWERS).is_file()
+    except (OSError, *MISSHAPEN):
         whole = False
     if not whole:
         raise LoadError(
@@ -132,21 +135,19 @@ def _about(folder: Path) -> dict[str, Any]:
     return dict(about)
 
 
-def _record(line: str, number: int, path: Path) -> Answer:
-    """Return the call of a line."""
+def _record(line: str, number: int) -> Answer:
+    """Return the call of a line; one that is odd is an answer that failed."""
+    operation, reason = UNREAD, ""
     try:
         found = json.loads(line)
-        if found["operation"] not in {KUBECTL, LOGS}:
-            OPERATIONS[found["operation"]]
-        return Answer(
-            found["operation"], found["request"], found.get("answer", {}), found["as_of"], found.get("failure", "")
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise LoadError(
-            f"expected an answer in line {number} of {path}, found {line[:60]!r} ({error})",
-            source=str(path),
-            record=number,
-        ) from error
+        operation = found["operation"] if found["operation"] in {*OPERATIONS, KUBECTL, LOGS} else UNREAD
+        parts = found["request"], found.get("answer", {}), found["as_of"], found.get("failure", "")
+        if [type(part) for part in parts] != [dict, dict, str, str]:
+            raise TypeError("expected objects as request and answer, texts as as_of and failure")
+        return Answer(operation, *parts)
+    except MISSHAPEN as error:
+        reason = f": {type(error).__name__}: {error}"
+    return Answer(operation, {}, {}, "", f"expected an answer in line {number}, found {line[:60]!r}{reason:.200}")
 
 
 def _place(folder: str | Path) -> Path:
