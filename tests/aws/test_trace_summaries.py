@@ -105,3 +105,20 @@ def test_where_there_are_none_it_says_so(serve, tmp_path):
         tk.LoadError, match=r"expected answers of GetTraceSummaries \(TraceSummaries\) in .*list, found none"
     ):
         trace_summaries(tmp_path / "list")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [5, None, {}, {"Id": None}, {"Revision": "x"}, {"Http": 5}, {"Http": {"HttpStatus": "x"}}, {"ServiceIds": True}],
+)
+def test_an_odd_summary_is_left_out_and_listed(tmp_path, odd):
+    good = {"Id": "1-58406520-a006649127e371903a2de979", "Duration": 0.25}
+    other = {**good, "Id": "1-58406521-a006649127e371903a2de979", **odd} if isinstance(odd, dict) and odd else odd
+    (tmp_path / "s.json").write_text(json.dumps({"TraceSummaries": [good, other]}), encoding="utf-8")
+    table = tk.trace_summaries(tmp_path / "s.json")
+    assert table["duration_ns"].tolist() == [250_000_000]
+    (problem,) = table.attrs["quarantined"]
+    assert problem.startswith("summary ")
+    (tmp_path / "s.json").write_text(json.dumps({"TraceSummaries": [other]}), encoding="utf-8")
+    with pytest.raises(tk.LoadError, match=r"that can be read; summary "):
+        tk.trace_summaries(tmp_path / "s.json")

@@ -450,3 +450,38 @@ def test_names_that_cloudwatch_refuses_are_refused_before(namespace, dimensions,
 
 def test_values_are_finite():
     assert np.isfinite(tk.publish(FINDINGS).metrics["value"]).all()
+
+
+ODD_SPANS = [
+    {"service_name": ["a"]},
+    {"duration_ms": 1e300, "end_time": None},
+    {"tags": {"\ud800": "\ud800"}},
+    {"start_time": [1]},
+    {"logs": [float("inf")]},
+    {"parent_span_id": {"a": 1}},
+]
+
+
+@pytest.mark.parametrize("odd", ODD_SPANS)
+def test_an_odd_span_is_counted_and_the_rest_is_read(odd):
+    good = {"trace_id": "1732170000-00f067aa0ba902b7", "span_id": "a1", "start_time": "2024-11-21T06:20:00"}
+    good |= {"end_time": "2024-11-21T06:20:01"}
+    found = tk.read_tracer([good, {**good, "span_id": "a2"} | odd])
+    counts = found.counts
+    assert counts["seen"] == 2 == counts["spans"] + counts["merged"] + counts["summaries"] + counts["quarantined"]
+    assert "00000000000000a1" in set(found.traces.spans["span_id"])
+
+
+@pytest.mark.parametrize("odd", [{"span_count": 1e300}, {"error_count": [1]}, {"duration_ms": 10**400}])
+def test_an_odd_summary_is_counted_and_the_rest_is_read(odd):
+    good = {"trace_id": "1732170000-00f067aa0ba902b7", "span_count": 2, "root_operation": "x\ud800"}
+    found = tk.read_tracer([good, {**good, "trace_id": "1732170000-00f067aa0ba902b8"} | odd])
+    assert found.counts == {"seen": 2, "spans": 0, "merged": 0, "quarantined": 1, "summaries": 1}
+    assert found.quarantined["problem"].item().startswith("expected a summary, found")
+    assert found.summaries["root_operation"].tolist() == ["x?"]
+
+
+def test_a_typed_item_that_is_odd_is_counted():
+    odd = {"Item": {"trace_id": {"N": None}}}
+    good = {"trace_id": "1732170000-00f067aa0ba902b7", "span_id": "a1", "start_time": "2024-11-21T06:20:00"}
+    assert tk.read_tracer([odd, good]).counts["quarantined"] == 1

@@ -12,7 +12,7 @@ import pandas as pd
 from tracekit.aws.pull.folder import read_lines
 from tracekit.aws.pull.result import Pull
 from tracekit.aws.pull.trace_ids import plain, spelled
-from tracekit.errors import LoadError
+from tracekit.errors import MISSHAPEN, LoadError, PullError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,10 +87,12 @@ def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
         ``error_root_causes`` and ``response_time_root_causes`` as X-Ray's own JSON, missing where there are none;
         ``revision``, ``matched_event_time``; ``weight`` and ``weight_source``.
 
+        Summaries that are odd are left out; ``.attrs["quarantined"]`` lists them with their number and the reason.
+
     Raises
     ------
     LoadError
-        No summaries are there.
+        No summaries are there, or none that can be read.
 
     Notes
     -----
@@ -121,17 +123,46 @@ def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
         expected = f"answers of GetTraceSummaries (TraceSummaries) in {place}, found none"
     if not found:
         raise LoadError(f"expected {expected}; traces.summary has what the traces themselves say", source=str(place))
-    latest: dict[str, dict[str, Any]] = {}
-    for summary in found:
-        known = latest.get(summary["Id"])
-        if known is None or (summary.get("Revision") or 0) >= (known.get("Revision") or 0):
-            latest[summary["Id"]] = summary
-    rows = [_row(summary, *weight) for summary in latest.values()]
-    index = pd.Index([plain(spelled(trace_id)) for trace_id in latest], name="trace_id", dtype="str")
-    return pd.DataFrame(rows, index=index, columns=list(COLUMNS)).astype(_TYPES).sort_index()
+    latest: dict[str, tuple[float, dict[str, Any]]] = {}
+    odd: list[str] = []
+    for number, summary in enumerate(found, 1):
+        try:
+            trace_id, revision = plain(spelled(summary["Id"])), float(summary.get("Revision") or 0)
+            row = _row(summary, *weight)
+        except (PullError, *MISSHAPEN) as error:
+            odd.append(f"summary {number}: {type(error).__name__}: {error!s:.100}")
+            continue
+        if trace_id not in latest or revision >= latest[trace_id][0]:
+            latest[trace_id] = revision, row
+    rows = {trace_id: row for trace_id, (_, row) in latest.items()}
+    try:
+        table = _table(rows)
+    except MISSHAPEN:
+        problems = {trace_id: problem for trace_id, row in rows.items() if (problem := _problem(trace_id, row))}
+        odd += problems.values()
+        table = _table({trace_id: row for trace_id, row in rows.items() if trace_id not in problems})
+    if not len(table):
+        raise LoadError(f"expected {expected} that can be read; {odd[0]}", source=str(place))
+    table.attrs["quarantined"] = odd
+    return table
 
 
-def _of_file(file: Path) -> Iterator[dict[str, Any]]:
+def _table(rows: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Return rows by trace id as the table; an odd one raises."""
+    index = pd.Index(list(rows), name="trace_id", dtype="str")
+    return pd.DataFrame(list(rows.values()), index=index, columns=list(COLUMNS)).astype(_TYPES).sort_index()
+
+
+def _problem(trace_id: str, row: dict[str, Any]) -> str:
+    """Return why a row is odd, empty where it is not."""
+    try:
+        _table({trace_id: row})
+    except MISSHAPEN as error:
+        return f"summary of {trace_id}: {type(error).__name__}: {error!s:.100}"
+    return ""
+
+
+def _of_file(file: Path) -> Iterator[Any]:
     """Yield the summaries of a file: one document, or one a line."""
     try:
         text = file.read_text(encoding="utf-8")
@@ -141,16 +172,16 @@ def _of_file(file: Path) -> Iterator[dict[str, Any]]:
     while at < len(text.rstrip()):
         try:
             answer, at = decoder.raw_decode(text, at + len(text[at:]) - len(text[at:].lstrip()))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             message = f"expected JSON in {file}, found {text[at : at + 40]!r}: {error}"
             raise LoadError(message, source=str(file)) from error
         yield from _of_answer(answer)
 
 
-def _of_answer(answer: Any) -> list[dict[str, Any]]:
+def _of_answer(answer: Any) -> list[Any]:
     """Return the summaries of an answer."""
     found = answer.get("TraceSummaries") if isinstance(answer, dict) else None
-    return [summary for summary in found if isinstance(summary, dict) and "Id" in summary] if found else []
+    return found if isinstance(found, list) else []
 
 
 def _weight(folder: Path) -> tuple[float, str]:

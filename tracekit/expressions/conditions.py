@@ -175,8 +175,8 @@ class _Condition:
         match node:
             case ast.Name():
                 return self._column(node)
-            case ast.Constant(value=bool() | int() | float() | str()):
-                return constant(node.value)
+            case ast.Constant(value=bool() | int() | float() | str() as content):
+                return constant(content)
             case ast.BoolOp():
                 return self._joined(type(node.op).__name__, node.values)
             case ast.UnaryOp(op=ast.Not() | ast.Invert()):
@@ -191,8 +191,8 @@ class _Condition:
                 return self._calculated(node, type(node.op).__name__, self._value(node.left), node.right)
             case ast.Compare():
                 return self._compared(node)
-            case ast.Call(func=ast.Attribute()):
-                return self._called(node, node.func)
+            case ast.Call(func=ast.Attribute() as method):
+                return self._called(node, method)
         raise self._refusal(node, _ALLOWED)
 
     def _column(self, node: ast.Name) -> Value:

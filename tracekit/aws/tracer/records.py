@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from tracekit.errors import MISSHAPEN
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -21,6 +23,7 @@ _HEX_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{16}")
 _KINDS = {"server", "client", "producer", "consumer", "internal"}
 _GZIP = b"\x1f\x8b"
 _MS = 1_000_000
+_BEYOND_NS = 2**63
 
 
 class Record(NamedTuple):
@@ -92,7 +95,7 @@ def _of_text(content: bytes, source: str) -> Iterator[Record]:
             continue
         try:
             value, at = decoder.raw_decode(text, at)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             number += 1
             yield Record(None, source, number, f"expected JSON at character {at}, found none: {error}")
             at = text.find("\n", at) + 1 or len(text)  # the next line may be whole
@@ -138,8 +141,11 @@ def _untyped(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return an item of DynamoDB with plain values."""
     from boto3.dynamodb.types import TypeDeserializer  # noqa: PLC0415 - heavy
 
-    plain = TypeDeserializer().deserialize({"M": item})
-    return dict(json.loads(json.dumps(plain, default=_number)))
+    try:
+        plain = TypeDeserializer().deserialize({"M": item})
+        return dict(json.loads(json.dumps(plain, default=_number)))
+    except MISSHAPEN:
+        return dict(item)  # as it stands: no span, and counted as none
 
 
 def _number(value: Any) -> Any:
@@ -157,7 +163,7 @@ def _of_kinesis(data: str | bytes) -> Iterator[Any]:
     """Yield the value of a record of Kinesis; what cannot be opened stays as it is."""
     try:
         yield json.loads(base64.b64decode(data, validate=True) if isinstance(data, str) else data)
-    except ValueError:
+    except (ValueError, RecursionError):
         yield data
 
 
@@ -208,6 +214,14 @@ def span_of(value: Any) -> tuple[dict[str, Any], str]:
     """
     if not isinstance(value, dict):
         return {}, f"expected an object, found {type(value).__name__}"
+    try:
+        return _span(value)
+    except MISSHAPEN as error:
+        return {}, f"expected a span, found one of another shape ({type(error).__name__}: {error!s:.100})"
+
+
+def _span(value: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return an object as a row of spans, and why it is none."""
     trace, span = trace_id_of(value.get("trace_id")), str(value.get("span_id", "")).lower()
     if not trace or not trace.strip("0"):
         return {}, f"expected a trace id, found {value.get('trace_id')!r:.60}"
@@ -220,12 +234,27 @@ def span_of(value: Any) -> tuple[dict[str, Any], str]:
         start = _ns(begun)
         end = _end(value, start)
     except (ValueError, TypeError, OverflowError) as error:
-        return {}, f"expected times such as 2026-11-21T14:00:00.123456, found {error}"
+        return {}, f"expected times such as 2026-11-21T14:00:00.123456, found {error!s:.100}"
+    if not -_BEYOND_NS <= min(start, end or 0) <= max(start, end or 0) < _BEYOND_NS:
+        return {}, f"expected times from 1677 to 2262, found a duration of {value.get('duration_ms')!r:.40} ms"
     row = {"trace_id": trace, "span_id": span, "name": str(value.get("operation_name") or ""), "start_ns": start}
-    row |= {"end_ns": end, "service_name": value.get("service_name")}
+    service = value.get("service_name")
+    row |= {"end_ns": end, "service_name": None if service is None else str(service)}
     if value.get("parent_span_id"):
         row["parent_span_id"] = str(value["parent_span_id"]).lower()
-    return row | _kind_and_status(value) | _attributes(value), ""
+    row |= _kind_and_status(value) | _attributes(value)
+    return {whole(name): whole(cell) if isinstance(cell, str) else cell for name, cell in row.items()}, ""
+
+
+def whole(text: str) -> str:
+    r"""Return a text with halves of characters, which no file takes, as question marks.
+
+    Examples
+    --------
+    >>> whole("a\ud800b")
+    'a?b'
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _ns(text: Any) -> int:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.aws.audit.calls import Reader
-from tracekit.aws.tracer.records import Record, records_of, span_of, trace_id_of
-from tracekit.errors import LoadError, PullError
+from tracekit.aws.tracer.records import Record, records_of, span_of, trace_id_of, whole
+from tracekit.errors import MISSHAPEN, LoadError, PullError
 from tracekit.findings import Estimate, Finding, Findings
 from tracekit.stats.intervals import wilson
 from tracekit.traces import TraceSet
@@ -32,6 +32,7 @@ _SUMMARY = (
     "root_operation",
     "services",
 )
+_COUNTS = ("service_count", "span_count", "error_count")
 _EXEMPLARS = 5
 _STATE = ".state.json"
 
@@ -188,7 +189,10 @@ def read_tracer(source: Any) -> TracerTables:
     for record in _found(source):
         seen += 1
         if not record.problem and _is_summary(record.value):
-            summaries[trace_id_of(record.value["trace_id"])] = record.value
+            try:
+                summaries[trace_id_of(record.value["trace_id"])] = _cells(record.value)
+            except MISSHAPEN as error:
+                bad.append((record.source, record.number, f"expected a summary, found {error!s:.100}"))
             continue
         row, problem = span_of(record.value) if not record.problem else ({}, record.problem)
         if problem:
@@ -235,6 +239,17 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame
 
 
+def _cells(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a summary with numbers as numbers; an odd one raises."""
+    cells = {name: whole(cell) if isinstance(cell, str) else cell for name, cell in summary.items()}
+    cells["duration_ms"] = None if cells.get("duration_ms") is None else float(cells["duration_ms"])
+    for name in _COUNTS:
+        cells[name] = None if cells.get(name) is None else int(float(cells[name]))
+        if not -(2**53) < (cells[name] or 0) < 2**53:
+            raise ValueError(f"a {name} of {summary[name]!r:.40}")
+    return cells
+
+
 def _summary_frame(summaries: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """Return the summaries, times in UTC."""
     frame = pd.DataFrame(
@@ -245,7 +260,7 @@ def _summary_frame(summaries: dict[str, dict[str, Any]]) -> pd.DataFrame:
     for name in ("start_time", "end_time"):
         frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601", errors="coerce")
     frame["duration_ms"] = pd.to_numeric(frame["duration_ms"], errors="coerce").astype("float64")
-    for name in ("service_count", "span_count", "error_count"):
+    for name in _COUNTS:
         frame[name] = pd.to_numeric(frame[name], errors="coerce").astype("Int64")
     return frame
 
@@ -329,7 +344,15 @@ def _state(folder: Path, table: str) -> dict[str, Any]:
     path = folder / _STATE
     if not path.exists():
         return {"table": table, "page": 1, "next": None, "done": False}
-    state = dict(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        state = dict(json.loads(path.read_text(encoding="utf-8")))
+        is_whole = (
+            isinstance(state["page"], int) and isinstance(state["done"], bool) and {"table", "next"} <= set(state)
+        )
+    except MISSHAPEN:
+        is_whole = False
+    if not is_whole:
+        raise PullError(f"expected how far the copy is in {path}, found something else; choose another folder")
     if state["table"] != table:
         raise ValueError(f"expected a folder of table {table}, found {state['table']} in {folder}")
     return state

@@ -104,7 +104,7 @@ def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
 
 
 def _series(
-    one: dict[str, Any], number: int, tell: Callable[[int, str], None], *, is_last: bool
+    one: Any, number: int, tell: Callable[[int, str], None], *, is_last: bool
 ) -> list[tuple[str, str | None, str, float]]:
     """Return the counts of a series: time, service, what they count, and how many; an odd one raises."""
     label = str(one.get("Label") or one.get("Id"))
