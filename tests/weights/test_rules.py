@@ -241,3 +241,22 @@ def test_a_boosted_rule_has_no_rate_and_one_that_asks_for_more_decides_nothing()
     plain = {"RuleName": "Default", "FixedRate": 0.05, "ResourceARN": "*", "ServiceType": "*", "Attributes": {}}
     assert sampling_rules([plain]).match({}).rate == 0.05
     assert sampling_rules([plain | {"ServiceType": "AWS::ECS::Container"}]).match({}) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([{"FixedRate": 1, "Attributes": ["ab"]}], r"expected Attributes by name in rule 1"),
+        ([{"FixedRate": 1, "Priority": 1e308}], "expected a whole number of 0 or more as Priority"),
+        ([{"FixedRate": float("nan")}], "expected a number as FixedRate of rule 1"),
+        ([{"FixedRate": 10**400}], "expected a number as FixedRate of rule 1"),
+        ({"rules": [{"rate": 1, "attributes": 5}]}, "expected attributes by name in rule 1 of the manifest"),
+        ({"processors": {"tail_sampling": {"policies": [{"type": "status_code", "status_code": {"status_codes": 5}}]}}},
+         "found a value of another shape"),
+        ({"processors": {"tail_sampling": {"decision_wait": "1" * 100_000}}}, "expected a duration such as 30s"),
+    ],
+)  # fmt: skip
+def test_an_odd_value_is_refused_by_its_name(content, message):
+    with pytest.raises(ValueError, match=message) as refused:
+        sampling_rules(content)
+    assert len(str(refused.value)) < 500

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tracekit.errors import MISSHAPEN
 from tracekit.weights.rules import NEVER_KNOWN, HeadRule, Rules, TailPolicy
 
 _UNITS_NS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _DEFAULT_WAIT = "30s"
+_MOST = 2.0**53
+_LONGEST = 60  # characters of a duration
 _FORMS = (
     "an X-Ray rule list (SamplingRuleRecords, or version and rules), a collector configuration (processors),"
     " Jaeger strategies (default_strategy) or a rate between 0 and 1"
@@ -61,13 +65,23 @@ def _of_content(source: Any) -> Rules:
     if isinstance(source, (int, float)) and not isinstance(source, bool):
         return Rules((HeadRule("fixed rate", _share(source, "the rate", "the rules")),))
     if isinstance(source, (list, tuple)):
-        return _central(list(source))
+        return _checked(_central, list(source))
     if isinstance(source, Mapping):
         for key, read in _READERS.items():
             if key in source:
-                return read(source)
+                return _checked(read, source)
     found = f"a mapping with {', '.join(map(str, list(source)[:5]))}" if isinstance(source, Mapping) else repr(source)
     raise ValueError(f"expected {_FORMS}, found {found:.120}")
+
+
+def _checked(read: Callable[[Any], Rules], content: Any) -> Rules:
+    """Return the rules of a content; a rule left out would change what the others decide, so an odd one is refused."""
+    try:
+        return read(content)
+    except ValueError:
+        raise
+    except MISSHAPEN as error:
+        raise ValueError(f"expected {_FORMS}, found a value of another shape: {error!s:.120}") from error
 
 
 def _read(path: Path) -> Any:
@@ -104,6 +118,7 @@ def _central(records: list[Any]) -> Rules:
         name = str(body.get("RuleName", f"rule {number}"))
         where = f"rule {number} ({name})"
         rate = _share(body["FixedRate"], "FixedRate", where)
+        attributes = _mapping(body.get("Attributes") or {}, f"Attributes by name in {where}")
         asks = {key: body.get(key) for key in ("ResourceARN", "ServiceType") if body.get(key, "*") != "*"}
         rule = HeadRule(
             name,
@@ -114,7 +129,7 @@ def _central(records: list[Any]) -> Rules:
             http_request_method=str(body.get("HTTPMethod", "*")),
             path=str(body.get("URLPath", "*")),
             host=str(body.get("Host", "*")),
-            attributes=tuple((str(k), str(v)) for k, v in (asks | dict(body.get("Attributes") or {})).items()),
+            attributes=tuple((str(k), str(v)) for k, v in (asks | dict(attributes)).items()),
             max_rate=_boost(body.get("SamplingRateBoost"), rate, where),
         )
         rules.append((_whole(body.get("Priority", 10_000), "Priority", where), name, rule))
@@ -144,6 +159,7 @@ def _local(manifest: Mapping[str, Any]) -> Rules:
         if not isinstance(body, Mapping) or "rate" not in body:
             raise ValueError(f"expected a rule with a rate as rule {number} of the manifest, found {body!r:.100}")
         is_default = number == len(bodies)
+        _mapping(body.get("attributes") or {}, f"attributes by name in rule {number} of the manifest")
         name = "default" if is_default else str(body.get("description", f"rule {number}"))
         rule = HeadRule(
             name,
@@ -256,37 +272,40 @@ def _percentage(value: Any, where: str) -> float:
     """Return a percentage as a share; ValueError names the rule."""
     number = _number(value, "sampling_percentage", where)
     if not 0 <= number <= 100:  # noqa: PLR2004 - a percentage
-        raise ValueError(f"expected sampling_percentage between 0 and 100 in {where}, found {value!r}")
+        raise ValueError(f"expected sampling_percentage between 0 and 100 in {where}, found {value!r:.100}")
     return number / 100
 
 
 def _number(value: Any, field: str, where: str) -> float:
     """Return a number; ValueError names the rule."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"expected a number as {field} of {where}, found {value!r}") from None
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"expected a number as {field} of {where}, found {value!r:.100}")
+    return number
 
 
 def _share(value: Any, field: str, where: str) -> float:
     """Return a share; ValueError names the rule."""
     number = _number(value, field, where)
     if not 0 <= number <= 1:
-        raise ValueError(f"expected {field or 'a share'} between 0 and 1 in {where}, found {value!r}")
+        raise ValueError(f"expected {field or 'a share'} between 0 and 1 in {where}, found {value!r:.100}")
     return number
 
 
 def _whole(value: Any, field: str, where: str) -> int:
     """Return a count; ValueError names the rule."""
     number = _number(value, field, where)
-    if number < 0 or number != int(number):
-        raise ValueError(f"expected a whole number of 0 or more as {field} of {where}, found {value!r}")
+    if not 0 <= number < _MOST or number != int(number):
+        raise ValueError(f"expected a whole number of 0 or more as {field} of {where}, found {value!r:.100}")
     return int(number)
 
 
 def _duration_ns(text: Any) -> int:
     """Return a duration such as ``30s`` or ``1m30s``."""
-    parts = re.findall(r"([\d.]+)(ns|us|µs|ms|s|m|h)", str(text))
+    parts = re.findall(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", str(text)[:_LONGEST])
     if not parts or "".join(a + b for a, b in parts) != str(text):
-        raise ValueError(f"expected a duration such as 30s as decision_wait, found {text!r}")
+        raise ValueError(f"expected a duration such as 30s as decision_wait, found {text!r:.100}")
     return round(sum(float(amount) * _UNITS_NS[unit] for amount, unit in parts))

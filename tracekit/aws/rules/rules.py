@@ -14,7 +14,7 @@ from tracekit.aws.audit.answers import DENIED
 from tracekit.aws.audit.calls import Reader
 from tracekit.aws.rules.checks import check
 from tracekit.aws.rules.written import Written
-from tracekit.errors import PullError
+from tracekit.errors import MISSHAPEN, PullError
 from tracekit.weights.rule_formats import sampling_rules as read_rules
 from tracekit.weights.rules import Rules
 
@@ -164,8 +164,23 @@ def sampling_rules(source: Any = None, *, region: str | None = None, profile: st
     if source is None or hasattr(source, "client"):
         return _of_account(Reader(source, region=region, profile=profile))
     if isinstance(source, (str, Path)):
-        return _of_content(_content(Path(source)), str(source))
-    return _of_content(source, "the rules given")
+        return _checked(_content(Path(source)), str(source))
+    return _checked(source, "the rules given")
+
+
+def _checked(content: Any, source: str) -> SamplingRules:
+    """Return the rules of a document; ValueError for one of another shape."""
+    try:
+        json.dumps(content, default=str, ensure_ascii=False).encode()
+        return _of_content(content, source)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"expected text in {source}, found half a character: {error!s:.120}") from error
+    except ValueError:
+        raise
+    except MISSHAPEN as error:
+        raise ValueError(
+            f"expected sampling rules in {source}, found a value of another shape: {error!s:.120}"
+        ) from error
 
 
 def _of_account(reader: Reader) -> SamplingRules:
@@ -176,7 +191,7 @@ def _of_account(reader: Reader) -> SamplingRules:
         raise PullError(
             f"expected the sampling rules of {reader.region}, found none ({why})", operation="GetSamplingRules"
         )
-    return _of_content(answer.content, f"X-Ray in {reader.region}")
+    return _checked(answer.content, f"X-Ray in {reader.region}")
 
 
 def _content(path: Path) -> Any:

@@ -212,8 +212,8 @@ def _gateway_row(line: str) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    """Return a value as text, whatever it is."""
-    return None if value is None else str(value)
+    """Return a value as text, whatever it is; half a character, which no file takes, is a question mark."""
+    return None if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def _object(line: str) -> dict[str, Any] | None:
