@@ -87,6 +87,7 @@ def test_the_side_that_loses_is_named_with_its_share():
     assert row["server_low"] < 0.9 < row["server_high"]
     assert row["client_ratio"] == 1
     assert "of the server spans of calls to `ledger` arrived" in found[0].headline
+    assert found[0].remedy == "Look at the exporter queues of the services whose side loses."
 
 
 def test_whole_calls_are_whole():
@@ -103,6 +104,47 @@ def test_lost_callers_are_the_other_side():
     assert row["client_low"] < 0.8 < row["client_high"]
     assert row["server_ratio"] == 1
     assert "of the client spans of calls to `ledger` arrived" in found[0].headline
+
+
+def split_calls(n=600, *, lost, roots):
+    """Calls of the ledger, of which some lose their server span or begin a trace of their own with it."""
+    rng = np.random.default_rng(6)
+    start = EPOCH_NS + np.sort(rng.integers(0, 3600 * SECOND, n))
+    ids = trace_ids(2 * n)
+    frames = []
+    for at, (service, kind) in enumerate((("cart", "SERVER"), ("cart", "CLIENT"), ("ledger", "SERVER"))):
+        one = spans(n, span_id=str(at + 1), parent_span_id=str(at) if at else None, service_name=service, kind=kind)
+        frames.append(one.assign(start_ns=start + at * MS, end_ns=start + (50 - at) * MS))
+    begun = frames[2].assign(trace_id=ids[n:], parent_span_id=None)
+    kind = np.arange(n) % 10
+    gone = kind < lost + roots
+    return TraceSet.from_spans(pd.concat([*frames[:2], frames[2][~gone], begun[kind < roots]]))
+
+
+@pytest.mark.parametrize(
+    ("lost", "roots", "sentence", "remedy"),
+    [
+        (
+            0,
+            2,
+            "most of the other server spans begin traces of their own: the context is lost",
+            "Forward `traceparent`",
+        ),
+        (2, 0, "call counts and error rates of these services are too low", "Look at the exporter queues"),
+        (
+            1,
+            1,
+            "some of their server spans begin traces of their own, others never arrived",
+            "and look at the exporter",
+        ),
+    ],
+)
+def test_lost_context_is_not_blamed_on_exporters(lost, roots, sentence, remedy):
+    (found,) = tk.quality(split_calls(lost=lost, roots=roots), checks=["complete.rpc"])
+    assert found.severity == "warning"
+    assert sentence in found.headline
+    assert remedy in found.remedy
+    assert ("exporter" in found.remedy) == (lost > 0)
 
 
 def test_calls_that_failed_at_the_client_do_not_count_against_the_callee():

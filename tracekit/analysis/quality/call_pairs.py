@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -66,7 +66,9 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
     ``m / n2``, server spans with ``m / n1`` (calls that failed at the client are left out there: they may never have
     reached the callee), calls in all as ``all_calls`` tells.  Shares are clustered by trace and weighted.  Whom an
     unanswered client span called is concluded from its answered likes (``call_targets.py``); callees that never emit a
-    server span do not count.  Assumes the two ends lose independently.  Below 98 % of a side: warning.
+    server span do not count.  Assumes the two ends lose independently.  Below 98 % of a side: warning.  A server span
+    that begins a trace of its own during the call has lost its context and is not lost itself: which of the two it is
+    follows from ``propagation.break``.
 
     Source: Chapman 1951; Sadinle 2009.
     """
@@ -82,14 +84,17 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
     if ratios.isna().all():
         return [stands_for_nobody(CHECK, _SUBJECT)]
     side = "client" if ratios.idxmin() == "client_ratio" else "server"
+    cause = _cause(inputs, row) if side == "server" else "export"
     nowhere = f"; at least {number(unseen)} calls in all left no span at either end" if unseen >= 1 else ""
     told = f"{percent(row[f'{side}_ratio'])} ({percents(row[f'{side}_low'], row[f'{side}_high'])})"
+    arrived = "arrived" if cause == "export" else "are in the trace of the call"
     text = (
-        f"{told} of the {side} spans of calls to `{row['service_name']}` arrived "
+        f"{told} of the {side} spans of calls to `{row['service_name']}` {arrived} "
         f"(n = {number(row['pair_count'])} whole pairs; the least of {len(evidence)} services called){nowhere}"
     )
+    lost_meaning, remedy = _CAUSES[cause]
     meaning = {
-        "warn": ": call counts and error rates of these services are too low",
+        "warn": f": {lost_meaning}",
         "ok": ": calls can be counted on either side",
     }
     return [
@@ -106,9 +111,39 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
                 int(row["pair_count"]),
             ),
             assumptions=("client and server lose spans independently; a process that lost both ends is not seen",),
-            remedy="Look at the exporter queues of the services whose side loses." if status == "warn" else "",
+            remedy=remedy if status == "warn" else "",
         )
     ]
+
+
+_FORWARD = "Forward `traceparent` (or `X-Amzn-Trace-Id`) to the service called"
+_TOO_LOW = "call counts and error rates of these services are too low"
+_CAUSES = {
+    "export": (_TOO_LOW, "Look at the exporter queues of the services whose side loses."),
+    "context": (
+        "most of the other server spans begin traces of their own: the context is lost, not the spans",
+        f"{_FORWARD}; look at proxies in between.",
+    ),
+    "both": (
+        f"some of the others begin traces of their own, others never arrived; {_TOO_LOW}",
+        f"{_FORWARD}, and look at the exporter queues of the services whose side loses.",
+    ),
+}
+_MOST = 0.8
+
+
+def _cause(inputs: Inputs, row: pd.Series) -> Literal["export", "context", "both"]:
+    """Return why calls have no server span: roots of the callee during the call are continuations, no lost spans.
+
+    It is one of the two where the interval of the number of continuations is above 80 %, or below 20 %, of the calls
+    without a server span; else both are named.
+    """
+    found = inputs.continuations
+    mine = found[(found["callee_service"] == row["service_name"]) & (found["status"] != "ok")]
+    open_ones = max(int(row["client_count"] - row["pair_count"]), 1)
+    if mine["low"].sum() >= _MOST * open_ones:
+        return "context"
+    return "export" if mine["high"].sum() <= (1 - _MOST) * open_ones else "both"
 
 
 def _ends(inputs: Inputs) -> tuple[Array, Array, Array, Array]:

@@ -11,6 +11,7 @@ import numpy as np
 from tracekit.analysis.clock_skew.calls import calls_between_clocks, clocks
 from tracekit.analysis.clock_skew.intervals import agree
 from tracekit.analysis.quality.call_targets import call_targets
+from tracekit.analysis.quality.propagation import continuations
 from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.weights.counts import read_counts
 from tracekit.weights.receipts import moment_ns, read_receipts
@@ -133,6 +134,11 @@ class Inputs:
     def targets(self) -> tuple[Array, Array]:
         """Rows of client spans whose callee emits server spans, and the code of that service."""
         return call_targets(self)
+
+    @cached_property
+    def continuations(self) -> pd.DataFrame:
+        """Roots that continue unanswered calls, by caller and callee."""
+        return continuations(self)
 
     @cached_property
     def host_pairs(self) -> HostPairs:

@@ -45,46 +45,42 @@ def propagation(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md`` F1, mistakes 1, 13 and 19; the method is our own, measured in the tests.
     """
-    spans = inputs.traces.columns.spans
-    whole = inputs.traces.has_duration
-    roots = np.flatnonzero((inputs.traces.forest.state == ParentState.ROOT) & (spans.kind == Kind.SERVER) & whole)
+    roots = _roots(inputs)
     if not len(roots):
         return [needs(CHECK, _SUBJECT, "root spans of kind SERVER")]
-    if not np.any(spans.kind == Kind.CLIENT):
+    if not np.any(inputs.traces.columns.spans.kind == Kind.CLIENT):
         return [needs(CHECK, _SUBJECT, "spans of kind CLIENT: without them nobody says who was called")]
-    evidence, p = continuations(inputs, roots)
+    evidence = inputs.continuations
     if not len(evidence):
         return [_without_pairs(inputs, len(roots), evidence)]
-    q = false_discovery(p)
-    q = false_discovery(np.array([result.p for result in found]))
-    lost = (q <= _FALSE) & (evidence["broken_count"] > _SHARE * evidence["root_count"]) & (evidence["low"] > 0)
-    sure = evidence["high"] <= _MARGIN * evidence["root_count"]
-    evidence["status"] = np.select([lost, sure], ["fail", "ok"], "inconclusive")
-    evidence = evidence.sort_values("broken_count", ascending=False, ignore_index=True)
     broken = evidence[evidence["status"] == "fail"]
     if not len(broken):
         return [_of_none(evidence, len(roots))]
     return [_finding(row, evidence) for _, row in broken.iterrows()]
 
 
-def continuations(inputs: Inputs, roots: Array) -> tuple[pd.DataFrame, Array]:
-    """Return one row a caller and callee with how many roots continue calls, and the p-values.
+def _roots(inputs: Inputs) -> Array:
+    """Return rows of the root spans of kind SERVER that have both ends."""
+    state, kind = inputs.traces.forest.state, inputs.traces.columns.spans.kind
+    return np.flatnonzero((state == ParentState.ROOT) & (kind == Kind.SERVER) & inputs.traces.has_duration)
+
+
+def continuations(inputs: Inputs) -> pd.DataFrame:
+    """Return how many roots of every callee continue unanswered calls of every caller.
 
     Parameters
     ----------
     inputs
         The traces.
-    roots
-        Rows of root spans of kind SERVER that have both ends.
 
     Returns
     -------
-    tuple of pandas.DataFrame and numpy.ndarray
-        ``caller_service``, ``callee_service``, ``unanswered_count`` and the numbers of ``Stitch``; how probable as many
-        are by coincidence.
+    pandas.DataFrame
+        One row a pair of services with enough of both, the most continuations first: ``caller_service``,
+        ``callee_service``, ``unanswered_count``, the numbers of ``Stitch``, and ``status``.
     """
     spans, trace, labels = inputs.traces.columns.spans, inputs.traces.forest.trace, inputs.service.labels
-    edges = list(_edges(inputs, roots))
+    edges = list(_edges(inputs, _roots(inputs)))
     clock = common_clock(clock_skew(inputs.traces)) if edges else CommonClock(trace[:0], trace[:0])
     found = [
         stitch(
@@ -101,7 +97,11 @@ def continuations(inputs: Inputs, roots: Array) -> tuple[pd.DataFrame, Array]:
     ]
     names = ["caller_service", "callee_service", "unanswered_count", "root_count", "covered_count", "chance_ratio"]
     table = pd.DataFrame(rows, columns=[*names, "broken_count", "low", "high"])
-    return table, np.array([result.p for result in found])
+    q = false_discovery(np.array([result.p for result in found]))
+    lost = (q <= _FALSE) & (table["broken_count"] > _SHARE * table["root_count"]) & (table["low"] > 0)
+    sure = table["high"] <= _MARGIN * table["root_count"]
+    table["status"] = np.select([lost, sure], ["fail", "ok"], "inconclusive")
+    return table.sort_values("broken_count", ascending=False, ignore_index=True)
 
 
 def _without_pairs(inputs: Inputs, roots: int, evidence: pd.DataFrame) -> Finding:
