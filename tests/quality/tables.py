@@ -1,9 +1,14 @@
 """Calibration tables of quality: how often each check is right in simulated worlds, and how often that should be."""
 
+from collections import Counter
+
 import numpy as np
 from calibration import Row, Table, count
-from quality.worlds import calls, forest_of, gateway, luhn_number, only, rpc, traffic, wandering
+from quality.clean_worlds import CASES, START, recording
+from quality.worlds import MINUTE, calls, forest_of, gateway, luhn_number, only, rpc, traffic, wandering
 
+import tracekit as tk
+from tracekit import TraceSet
 from tracekit.analysis.clock_skew.intervals import agree
 from tracekit.analysis.quality.call_pairs import all_calls, call_pairs
 from tracekit.analysis.quality.drift_lines import drift, step
@@ -385,7 +390,52 @@ def planted_values(rng, repeats):
     yield Row("of random digits three in ten pass the check digit: never", *count(valid), 0.99, 1.0)
 
 
+_SPARED = 40  # recordings of each world where the other tables have thousands: every check runs
+
+
+def alarms_on_clean_recordings(rng, repeats):
+    """Healthy recordings, with and without counted requests: alarms of any check, and which."""
+    for case in CASES:
+        alarms = {severity: [] for severity in ("critical", "warning")}
+        which = Counter()
+        for _ in range(min(repeats, _SPARED)):
+            frame, requests = recording(rng, case)
+            traces = TraceSet.from_spans(frame)
+            for given in (requests, None):
+                found = {(one.severity, one.check) for one in tk.quality(traces, requests=given)}
+                found = {one for one in found if one[1] not in _TRUE_OF.get(case, ())}
+                for severity, seen in alarms.items():
+                    seen.append(any(one == severity for one, _ in found))
+                which.update(" ".join(one) for one in found if one[0] in alarms)
+        note = ", ".join(f"{name}: {times}" for name, times in which.items())
+        yield Row(f"{case}: critical", *count(alarms["critical"]), 0.0, 0.025, note)
+        yield Row(f"{case}: warning", *count(alarms["warning"]), 0.0, 0.05, note)
+
+
+_TRUE_OF = {"skewed clocks": {"clock.offset"}}  # what is so in the world is no false alarm
+
+
+def gaps_of_recordings(rng, repeats):
+    """One instance or most of the traces are lost, through the public function: found, and named once."""
+    for case, lost in (("one of four instances for 12 minutes", 1.0), ("60 % of everything for 15 minutes", 0.6)):
+        found, once = [], []
+        for _ in range(min(repeats, 2 * _SPARED)):
+            frame, requests = recording(rng, "even", minutes=90, mean=60, share=0.2)
+            frame = frame[frame["span_id"] == "1"]
+            minute = (frame["start_ns"] - START) // MINUTE
+            is_down = minute.between(40, 51) if lost == 1 else minute.between(40, 54)
+            is_down &= (frame["service_instance_id"] == "shop-2") if lost == 1 else rng.random(len(frame)) < lost
+            told = tk.quality(TraceSet.from_spans(frame[~is_down]), requests=requests, checks=["gap.scan"])
+            alarms = [one for one in told if one.severity in {"critical", "warning"}]
+            found.append(len(alarms) > 0)
+            once.append(len(alarms) < 2)  # noqa: PLR2004 - not twice
+        yield Row(f"{case}: found", *count(found), 0.90, 1.0)
+        yield Row(f"{case}: not found twice", *count(once), 0.95, 1.0)
+
+
 TABLES = (
+    Table(alarms_on_clean_recordings, 215, 1),
+    Table(gaps_of_recordings, 216, 3),
     Table(quiet_collection, 201, 200),
     Table(outages, 202, 70),
     Table(quiet_parts, 212, 200),

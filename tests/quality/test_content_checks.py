@@ -156,8 +156,33 @@ def test_span_names_with_ids_are_an_index_that_grows():
     names = [f"GET /orders/{at}" if at % 10 == 0 else "GET /cart" for at in rng.integers(10**6, 10**7, 1500)]
     found = tk.quality(TraceSet.from_spans(spans(1500, name=names)), checks=["cardinality"])
     assert status(found, "cardinality") == "warn"
-    assert "`span name` has" in said(found, "cardinality")
+    assert "`span name` of `web` has" in said(found, "cardinality")
     assert found[0].estimate.low < 0.1 < found[0].estimate.high
+
+
+def test_names_that_grow_in_one_service_or_operation_are_not_hidden_by_the_others():
+    usual = spans(60_000)
+    names = [f"GET /orders/{at}" for at in range(1439)]
+    shop = spans(1439, service_name="shop", name=names, trace_id=[f"{at + 1:032x}" for at in range(1439)])
+    (finding,) = tk.quality(TraceSet.from_spans(pd.concat([usual, shop])), checks=["cardinality"])
+    assert finding.severity == "warning"
+    assert "`span name` of `shop` has 1,439 values in 1,439 spans" in finding.headline
+    rows = finding.evidence.set_index(["key", "service_name"])["status"].to_dict()
+    assert rows == {("span name", "web"): "ok", ("span name", "shop"): "warn"}
+    few = np.arange(60_000) < 1200
+    usual["attributes.app.cart"] = np.where(few, [f"c{at}" for at in range(60_000)], "none")
+    usual["attributes.http.request.method"] = "GET"
+    usual["attributes.http.route"] = np.where(few, "/cart", "/")
+    (finding,) = tk.quality(TraceSet.from_spans(usual), checks=["cardinality"])
+    assert "`app.cart` of `web` in `GET /cart` has 1,200 values in 1,200 spans" in finding.headline
+
+
+def test_a_few_hundred_names_are_not_taken_for_growing_ones():
+    rng = np.random.default_rng(5)
+    names = [f"query {at}" for at in rng.integers(0, 150, 200)]
+    assert (
+        status(tk.quality(TraceSet.from_spans(spans(200, name=names)), checks=["cardinality"]), "cardinality") == "ok"
+    )
 
 
 def test_measurements_are_no_labels_but_numbers_of_things_are():
@@ -454,17 +479,22 @@ def test_cold_starts_need_functions_and_their_log(traces, log, needs):
     assert needs in said(found, "coldstart.bias")
 
 
-def test_few_rows_of_a_key_are_measured_and_not_judged():
+def test_few_rows_of_a_key_are_not_judged():
     frame = spans(60, name=[f"GET /{at}" for at in range(60)])
     found = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
     assert status(found, "cardinality") == "not_assessable"
-    assert "needs 100 spans (found 60)" in said(found, "cardinality")
+    assert "needs 100 spans of a service (found 60)" in said(found, "cardinality")
     frame = spans(400, name=[f"GET /{at}" for at in range(400)])
     frame["attributes.user.id"] = [f"u{at}" for at in range(400)]
     (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
     rows = finding.evidence.set_index("key")
-    assert rows["status"].to_dict() == {"span name": "warn", "user.id": "measured"}
+    assert rows["status"].to_dict() == {"span name": "warn", "user.id": "not_assessable"}
+    assert "1 more have too few rows to judge" in finding.headline
     assert rows.loc["span name", "entropy_bits"] == pytest.approx(np.log2(400))
+    few = spans(400)
+    few["attributes.user.id"] = [f"u{at}" for at in range(400)]
+    (finding,) = tk.quality(TraceSet.from_spans(few), checks=["cardinality"])
+    assert "they can be grouped by; 1 more have too few rows to judge" in finding.headline
 
 
 def test_a_few_twins_in_few_spans_are_not_settled():

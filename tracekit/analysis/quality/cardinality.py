@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from tracekit.analysis.quality.private_patterns import is_private, masked
+from tracekit.analysis.quality.private_scan import labels_shown
 from tracekit.analysis.quality.verdicts import needs, speak
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.attributes import texts_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
 
 CHECK, _SUBJECT = "cardinality", "Which attribute has too many values"
-_MOST_DISTINCT, _MOST_NEW, _SAMPLE, _USUAL = 0.2, 0.05, 300, 0.1
+_MOST_DISTINCT, _MOST_NEW, _MOSTLY_NEW, _SAMPLE, _USUAL = 0.2, 0.05, 0.5, 300, 0.1
 _FEWEST, _FEWEST_INDEXED = 1000, 100
 _NAME = "span name"
 _SHAPES = (
@@ -40,73 +41,136 @@ def cardinality(inputs: Inputs) -> list[Finding]:
     """Say which attributes and span names have a number of values that grows with the traffic.
 
     Exact counts of distinct values of every text attribute of spans (numbers only where the key is an id's), and of
-    span names.  Warns where distinct / rows exceeds 0.2 with more than 1,000 rows, or where the chance that the next
-    span brings a new value (Good and Turing's f1 / n) exceeds 5 % beyond doubt on an indexed attribute or span name
-    of 100 rows or more; keys with fewer are measured and not judged.  Told beside: how many values there may be in all
-    (Chao's lower limit), the entropy of the values, the share of values shaped like ids, and a template that keeps
-    only what many values have in common: no value is printed.  Growth is per window.
+    span names; by service, and within services in which a key is not too wide by operation: pooled, the names of one
+    service that grow are hidden by those of the others.  Warns where the probability that the next span brings a new
+    value (Good and Turing's f1 / n) is significantly above 5 %, and the key has more than 1,000 rows, of which more
+    than a fifth are distinct unless it is an indexed attribute or span name; of these 100 rows are enough where the
+    probability is significantly above 50 %.  Keys of fewer rows are too few to judge.  Also given: how many values
+    there may be in all (Chao's lower limit), the entropy of the values, the share of values shaped like ids, and a
+    template that keeps only what many values have in common: no value is printed.  Growth is per window.
 
     Source: ``trace_guide.md`` F4, mistakes 5, 15 and 17; Good 1953; Chao 1984.
     """
     columns = inputs.traces.columns
     if not len(columns.spans):
         return [needs(CHECK, _SUBJECT, "spans")]
-    use = np.bincount(columns.attributes.codes, minlength=len(columns.kv))
-    rows = [_row(_NAME, np.bincount(columns.spans.name), is_index=True)]
-    for key, counts, is_index in _text_keys(inputs, use):
-        rows.append(_row(key, counts, is_index=is_index))
-    table = pd.DataFrame(rows)
-    table = table.sort_values(["status", "distinct_count"], ascending=[False, False], ignore_index=True)
-    wide = table["status"] == "warn"
-    shapes = [_shape(_sample(inputs, use, key)) for key in table.loc[wide, "key"]]
+    found = [row for used in _uses(inputs) for row in _rows(inputs, used)]
+    table = pd.DataFrame([row for row, _ in found])
+    shapes = [_shape(_sample(inputs, row["key"], values)) for row, values in found if row["status"] == "warn"]
+    wide = (table["status"] == "warn").to_numpy()
     table["id_ratio"], table["template"] = np.nan, ""
     table.loc[wide, "id_ratio"] = [share for share, _ in shapes]
     table.loc[wide, "template"] = [template for _, template in shapes]
     table["key"] = [masked(key) if is_private(key) else key for key in table["key"]]
-    judged = int((table["status"] != "measured").sum())
-    if not judged:
-        return [needs(CHECK, _SUBJECT, f"{_FEWEST_INDEXED} spans (found {len(columns.spans)})")]
+    table["operation"] = labels_shown(table["operation"].tolist())
+    order = table["status"].map({"warn": 0, "ok": 1, "not_assessable": 2})
+    table = table.assign(order=order).sort_values(["order", "distinct_count"], ascending=[True, False])
+    table = table.drop(columns="order").reset_index(drop=True)
+    few = int((table["status"] == "not_assessable").sum())
+    if few == len(table):
+        return [needs(CHECK, _SUBJECT, f"{_FEWEST_INDEXED} spans of a service (found {table['row_count'].max()})")]
+    unjudged = f"; {number(few)} more have too few rows to judge" * (few > 0)
     if not wide.any():
         text = (
-            f"None of {judged} text attributes and span names with enough spans has a number of values that grows with "
-            f"the traffic (n = {number(len(columns.spans))} spans): all can be grouped by."
+            f"None of {number(len(table) - few)} text attributes and span names of services has a number of values "
+            f"that grows with the traffic (n = {number(len(columns.spans))} spans): they can be grouped by{unjudged}."
         )
         return [speak(CHECK, "ok", text, table)]
     top = table.iloc[0]
     advice = f": use `{top['template']}`" if top["template"] else ""
+    where = f" of `{top['service_name']}`" + f" in `{top['operation']}`" * bool(top["operation"])
     text = (
-        f"`{top['key']}` has {number(top['distinct_count'])} values in {number(top['row_count'])} spans, and "
+        f"`{top['key']}`{where} has {number(top['distinct_count'])} values in {number(top['row_count'])} spans, and "
         f"{percent(top['new_ratio'])} ({percents(top['low'], top['high'])}) of further spans would bring a new one; "
-        f"{percent(top['id_ratio'])} of a sample of its values hold an id{advice}. Grouping by it gives groups of one, "
-        f"and indexing it costs with every request; {int(wide.sum()) - 1} more keys are as wide."
+        f"{percent(top['id_ratio'])} of a sample of its values hold an id{advice}. Grouping by it gives very many "
+        f"groups, and indexing it costs with every request; {int(wide.sum()) - 1} more keys are as wide{unjudged}."
     )
     estimate = Estimate(top["new_ratio"], "ratio", top["low"], top["high"], int(top["row_count"]))
     remedy = "Record the template as span name or route, and the id as an attribute that is not indexed."
     return [speak(CHECK, "warn", text, table, estimate=estimate, remedy=remedy, assumptions=("growth is per window",))]
 
 
-def _text_keys(inputs: Inputs, use: Array) -> list[tuple[str, Array, bool]]:
-    """Return every key whose values are labels, with how often each value occurs and whether it is indexed."""
-    kv = inputs.traces.columns.kv
+class _Use(NamedTuple):
+    """Values of keys by service and operation: one entry a value there, with how often it occurs."""
+
+    key: Array
+    names: list[str]
+    indexed: Array
+    service: Array
+    operation: Array
+    value: Array
+    count: Array
+
+
+def _uses(inputs: Inputs) -> list[_Use]:
+    """Return how often each value of labels occurs, of span names and of attributes."""
+    columns = inputs.traces.columns
+    kv, attributes = columns.kv, columns.attributes
+    every = np.arange(len(columns.spans))
+    named = _counted(inputs, every, columns.spans.name.astype(np.int64))
+    names = _Use(np.zeros(len(named[0]), np.int64), [_NAME], np.array([True]), *named)
+    if not len(kv.keys):
+        return [names]
     id_keys = np.array([bool(_ID_KEY.search(key)) for key in kv.keys], bool)
-    label = (kv.type == ValueType.STR) | ((kv.type == ValueType.INT) & id_keys[kv.key] if len(kv.keys) else False)
-    chosen = np.flatnonzero(label & (use > 0))
-    chosen = chosen[np.argsort(kv.key[chosen], kind="stable")]
-    keys, first = np.unique(kv.key[chosen], return_index=True)
-    parts = np.split(chosen, first[1:]) if len(keys) else []
-    return [(kv.keys[key], use[part], bool(kv.is_indexed[part].any())) for key, part in zip(keys, parts, strict=True)]
+    is_label = (kv.type == ValueType.STR) | ((kv.type == ValueType.INT) & id_keys[kv.key])
+    row = np.repeat(every, np.diff(attributes.offsets))
+    chosen = np.flatnonzero(is_label[attributes.codes])
+    told = _counted(inputs, row[chosen], attributes.codes[chosen].astype(np.int64))
+    indexed = np.bincount(kv.key[told[2]], weights=kv.is_indexed[told[2]], minlength=len(kv.keys)) > 0
+    return [names, _Use(kv.key[told[2]].astype(np.int64), list(kv.keys), indexed, *told)]
 
 
-def _row(key: str, counts: Array, *, is_index: bool) -> dict[str, Any]:
+def _counted(inputs: Inputs, row: Array, value: Array) -> tuple[Array, Array, Array, Array]:
+    """Return service, operation, value and count of every combination of them."""
+    service, operation = (inputs.traces.codes(name) for name in ("service_name", "operation"))
+    size, many = len(operation.labels) + 1, int(value.max(initial=0)) + 1
+    place = (service.codes[row].astype(np.int64) + 1) * size + operation.codes[row] + 1
+    places, code = np.unique(place, return_inverse=True)
+    pair, count = np.unique(code * many + value, return_counts=True)
+    place = places[pair // many] if len(pair) else pair
+    return place // size - 1, place % size - 1, pair % many, count
+
+
+def _rows(inputs: Inputs, use: _Use) -> list[tuple[dict[str, Any], Array]]:
+    """Return a row and the values of every key of every service, and of its operations that alone are too wide."""
+    services, operations = ([*inputs.traces.codes(name).labels, ""] for name in ("service_name", "operation"))
+    found = []
+    for part in _groups(use.key, use.service):
+        at = part[0]
+        key, is_index = use.names[use.key[at]], bool(use.indexed[use.key[at]])
+        where = {"key": key, "service_name": services[use.service[at]], "operation": ""}
+        row = where | _row(np.bincount(np.unique(use.value[part], return_inverse=True)[1], use.count[part]), is_index)
+        found.append((row, np.unique(use.value[part])))
+        if row["status"] == "warn":
+            continue
+        for inner in _groups(use.operation[part]):
+            own = part[inner]
+            if own.size < len(part) and _may_be_wide(use.count[own]):
+                told = where | {"operation": operations[use.operation[own[0]]]} | _row(use.count[own], is_index)
+                found += [(told, use.value[own])] * (told["status"] == "warn")
+    return found
+
+
+def _groups(*by: Array) -> list[Array]:
+    """Return the positions of every combination."""
+    order = np.lexsort(by[::-1])
+    changes = np.any([np.diff(one[order]) != 0 for one in by], axis=0)
+    return np.split(order, np.flatnonzero(changes) + 1) if len(order) else []
+
+
+def _may_be_wide(counts: Array) -> bool:
+    """Return whether the values of an operation need a closer look."""
+    return bool(counts.sum() >= _FEWEST_INDEXED and (counts == 1).sum() > _MOST_NEW * counts.sum())
+
+
+def _row(counts: Array, is_index: bool) -> dict[str, Any]:
     """Return what is known of the values of one key."""
-    counts = counts[counts > 0]
     rows, distinct = int(counts.sum()), len(counts)
     unseen = unseen_mass(counts)
-    is_judged = rows > _FEWEST or (is_index and rows >= _FEWEST_INDEXED)
-    is_wide = rows > _FEWEST and distinct / rows > _MOST_DISTINCT
-    is_wide |= is_index and rows >= _FEWEST_INDEXED and unseen.low > _MOST_NEW
+    few = not (rows > _FEWEST or (is_index and rows >= _FEWEST_INDEXED))
+    most = _MOST_NEW if rows > _FEWEST else _MOSTLY_NEW
+    is_wide = not few and unseen.low > most and (is_index or distinct / rows > _MOST_DISTINCT)
     return {
-        "key": key,
         "row_count": rows,
         "distinct_count": distinct,
         "projected_count": unseen.kinds,
@@ -114,20 +178,16 @@ def _row(key: str, counts: Array, *, is_index: bool) -> dict[str, Any]:
         "low": unseen.low,
         "high": unseen.high,
         "is_indexed": is_index,
-        "entropy_bits": float(np.log2(rows) - (counts * np.log2(counts)).sum() / rows) if rows else 0.0,
-        "status": "warn" if is_wide else "ok" if is_judged else "measured",
+        "entropy_bits": float(np.log2(rows) - (counts * np.log2(counts)).sum() / rows),
+        "status": "not_assessable" if few else "warn" if is_wide else "ok",
     }
 
 
-def _sample(inputs: Inputs, use: Array, key: str) -> list[str]:
+def _sample(inputs: Inputs, key: str, values: Array) -> list[str]:
     """Return some of the values of a key, evenly from all."""
     columns = inputs.traces.columns
-    if key == _NAME:
-        used = np.unique(columns.spans.name)
-        return [columns.names[at] for at in used[np.linspace(0, len(used) - 1, min(_SAMPLE, len(used))).astype(int)]]
-    codes = columns.kv.codes_of(key)
-    codes = codes[use[codes] > 0]
-    return texts_of(columns.kv, codes[np.linspace(0, len(codes) - 1, min(_SAMPLE, len(codes))).astype(int)])
+    some = values[np.linspace(0, len(values) - 1, min(_SAMPLE, len(values))).astype(int)]
+    return [columns.names[at] for at in some] if key == _NAME else texts_of(columns.kv, some)
 
 
 def _shape(values: list[str]) -> tuple[float, str]:
