@@ -8,7 +8,7 @@ from quality.worlds import EPOCH_NS, MS, SECOND, forest_of, gateway, only, otlp,
 import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.quality.call_pairs import all_calls
-from tracekit.analysis.quality.common_clock import common_clock
+from tracekit.analysis.quality.reference_clock import reference_clock
 from tracekit.analysis.quality.stitching import Windows, stitch
 
 
@@ -304,13 +304,13 @@ def test_a_root_counts_inside_the_calls_of_other_traces_only():
 
 def test_clocks_add_up_from_one_to_the_next():
     traces = gateway_and_partner({"gw": 0, "svc": 30 * MS, "far": 2 * SECOND})
-    clock = common_clock(tk.clock_skew(traces))
+    clock = reference_clock(tk.clock_skew(traces))
     of = dict(zip(traces.spans["service_name"], zip(clock.low, clock.high, strict=True), strict=True))
     for service, ahead in (("svc", 30 * MS), ("far", 2 * SECOND)):
         low, high = (of[service][at] - of["gw"][1 - at] for at in (0, 1))
         assert low <= ahead <= high
         assert high - low <= 4 * MS
-    right = common_clock(tk.clock_skew(gateway_and_partner(dict.fromkeys(("gw", "svc", "far"), 0))))
+    right = reference_clock(tk.clock_skew(gateway_and_partner(dict.fromkeys(("gw", "svc", "far"), 0))))
     assert not right.low.any()
     assert not right.high.any()
 

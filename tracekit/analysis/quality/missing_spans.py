@@ -39,7 +39,7 @@ def missing_spans(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md`` M9; clustered ratio as in Korn and Graubard 1998.
     """
-    trace, is_missing, child = _references(inputs)
+    trace, is_missing, child = references(inputs)
     if not len(trace):
         return [needs(CHECK, _SUBJECT, "spans that name a parent")]
     whole = inputs.ratio(trace, is_missing)
@@ -76,8 +76,19 @@ def missing_spans(inputs: Inputs) -> list[Finding]:
     ]
 
 
-def _references(inputs: Inputs) -> tuple[Array, Array, Array]:
-    """Return trace, whether it is missing, and one child of every span that is named as a parent."""
+def references(inputs: Inputs) -> tuple[Array, Array, Array]:
+    """Return trace, whether it is missing, and one child of every span that is named as a parent.
+
+    Parameters
+    ----------
+    inputs
+        The traces.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        One entry a parent, whether it arrived or not.
+    """
     forest, spans = inputs.traces.forest, inputs.traces.columns.spans
     present = np.flatnonzero(np.diff(forest.child_offsets) > 0)
     orphan = np.flatnonzero(forest.state == ParentState.MISSING)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracekit.analysis.clock_skew.clock_skew import clock_skew
 from tracekit.analysis.quality.call_targets import unanswered, unknown_peers
-from tracekit.analysis.quality.common_clock import CommonClock, common_clock
+from tracekit.analysis.quality.reference_clock import ReferenceClock, reference_clock
 from tracekit.analysis.quality.stitching import stitch
 from tracekit.analysis.quality.verdicts import needs, speak
 from tracekit.analysis.sampling.words import counted, number, percent
@@ -39,7 +39,7 @@ def propagation(inputs: Inputs) -> list[Finding]:
     where nothing is found, fine only if at most 10 % of the roots of any pair may be continuations.  Fewer than five
     unanswered calls or roots, and traces without client spans, are not assessable.
 
-    Times are compared on a common clock (``common_clock``): by the offset of the two clocks concerned, with its
+    Times are compared on a reference clock (``reference_clock``): by the offset of the two clocks concerned, with its
     interval, from ``tk.clock_skew``.  Assumes synchronous calls, and that clocks which no calls connect are right;
     messages are linked, not nested, and are not looked at.
 
@@ -81,7 +81,7 @@ def continuations(inputs: Inputs) -> pd.DataFrame:
     """
     spans, trace, labels = inputs.traces.columns.spans, inputs.traces.forest.trace, inputs.service.labels
     edges = list(_edges(inputs, _roots(inputs)))
-    clock = common_clock(clock_skew(inputs.traces)) if edges else CommonClock(trace[:0], trace[:0])
+    clock = reference_clock(clock_skew(inputs.traces)) if edges else ReferenceClock(trace[:0], trace[:0])
     found = [
         stitch(
             *clock.widest(calls, spans.start_ns[calls], spans.end_ns[calls]),

@@ -19,6 +19,7 @@ from tracekit.analysis.quality.impossible_times import impossible_times
 from tracekit.analysis.quality.inputs import Inputs
 from tracekit.analysis.quality.lag import lag
 from tracekit.analysis.quality.missing_spans import missing_spans
+from tracekit.analysis.quality.orphan_gaps import orphan_gaps
 from tracekit.analysis.quality.partial import partial
 from tracekit.analysis.quality.privacy import privacy
 from tracekit.analysis.quality.propagation import propagation
@@ -41,6 +42,7 @@ CHECKS: dict[str, Callable[[Inputs], list[Finding]]] = {
     "counts.join": counts_join,
     "gap.scan": gaps,
     "gap.silence": silence,
+    "gap.orphans": orphan_gaps,
     "ingest.lag": lag,
     "partial": partial,
     "clock.offset": clock_offsets,

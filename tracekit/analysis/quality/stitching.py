@@ -108,7 +108,8 @@ def stitch(
     """Return how many roots lie inside unanswered calls, beyond the number that would by coincidence.
 
     ``B = (K - n q0) / (1 - q0)`` where K of n roots lie inside a call and q0 is the share that does so after circular
-    shifts of the roots in time; ``p = (1 + #{null >= K}) / (1 + shifts)``, the normal tail where no shift reaches K.
+    shifts of the roots in time; ``p = (1 + #{null >= K}) / (1 + shifts)``, where no shift reaches K
+    the larger of the normal and the Poisson tail (the former is far too small for a few).
     Where chance is plainly enough, only the first shifts are done.
 
     With ``lanes``, from 0 up, of calls and of roots, a root counts inside calls of its own lane only.  With ``traces``
@@ -161,5 +162,6 @@ def _result(n: int, k: int, null: Array, level: float) -> Stitch:
     reached = int((null >= k).sum())
     p = (1 + reached) / (1 + len(null))
     if not reached:
-        p = min(p, float(stats.norm.sf((k - null.mean()) / spread)))
+        mean = float(null.mean())
+        p = min(p, max(float(stats.norm.sf((k - mean) / spread)), float(stats.poisson.sf(k - 1, mean))))
     return Stitch(n, k, chance, broken, max(broken - half, 0.0), min(broken + half, float(n)), p)

@@ -1,4 +1,4 @@
-"""Times of spans on a common clock, as far as calls between the clocks prove that these are apart."""
+"""Times of spans on a reference clock, as far as calls between the clocks prove that these are apart."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 _CENTRAL = (0.05, 0.95)  # of the stretches of time: drift widens the interval, a stretch that is wrong does not
 
 
-class CommonClock(NamedTuple):
-    """How far the clock of every span is ahead of a common one, at least (``low``) and at most (``high``), in ns.
+class ReferenceClock(NamedTuple):
+    """How far the clock of every span is ahead of the reference, at least (``low``) and at most (``high``), in ns.
 
     Examples
     --------
-    >>> clock = CommonClock(np.array([0, 5]), np.array([0, 7]))
+    >>> clock = ReferenceClock(np.array([0, 5]), np.array([0, 7]))
     >>> clock.widest(np.array([1]), np.array([100]), np.array([200]))
     (array([93]), array([195]))
     >>> clock.narrowest(np.array([1]), np.array([100]), np.array([200]))
@@ -39,7 +39,7 @@ class CommonClock(NamedTuple):
         return start - self.low[rows], end - self.high[rows]
 
 
-def common_clock(skew: ClockSkew) -> CommonClock:
+def reference_clock(skew: ClockSkew) -> ReferenceClock:
     """Return the offset of every span's clock.
 
     Parameters
@@ -49,7 +49,7 @@ def common_clock(skew: ClockSkew) -> CommonClock:
 
     Returns
     -------
-    CommonClock
+    ReferenceClock
         One entry a span; 0 where nothing proves that the clock is apart.
 
     Notes
@@ -71,7 +71,7 @@ def common_clock(skew: ClockSkew) -> CommonClock:
         limits = np.stack((least.to_numpy(np.float64), most.to_numpy(np.float64))).astype(np.int64)
         limits[:, (limits[0] <= 0) & (limits[1] >= 0)] = 0
         low, high = _summed(size, one, other, limits)
-    return CommonClock(low[clock.codes], high[clock.codes])
+    return ReferenceClock(low[clock.codes], high[clock.codes])
 
 
 def _summed(size: int, one: Array, other: Array, limits: Array) -> tuple[Array, Array]:
