@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from quality.worlds import EPOCH_NS, MINUTE, MS, said, spans, status
+from quality import clean_worlds
+from quality.clean_worlds import recording
+from quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, said, spans, status
 
 import tracekit as tk
 from tracekit import TraceSet
@@ -183,3 +185,66 @@ def test_of_many_hosts_that_do_little_none_is_blamed_for_chance():
 def test_a_few_traces_do_not_tell_of_gaps():
     frame, by_zone = world(13, minutes=40, mean=4, share=0.01)
     assert status(scan(frame.iloc[:29], total(by_zone)), "gap.scan") == "not_assessable"
+
+
+def down(case, *, where, seed=1):
+    """A healthy recording, its traces without those of some instances in minutes 20 to 29, and its requests."""
+    frame, requests = recording(np.random.default_rng(seed), case, mean=90)
+    frame = frame[frame["span_id"] == "1"]
+    minute = (frame["start_ns"] - clean_worlds.START) // MINUTE
+    return frame[~(minute.between(20, 29) & frame["service_instance_id"].isin(where))], requests
+
+
+@pytest.mark.parametrize(
+    ("where", "scope"),
+    [
+        (["shop-1", "shop-3"], "zone eu-1b of shop"),
+        (["shop-1"], "host shop-host-1 of shop"),
+        (["shop-0", "shop-1", "shop-2", "shop-3"], "all"),
+    ],
+)
+def test_one_gap_is_reported_once_at_the_level_that_explains_it(where, scope):
+    """A zone of two hosts with an instance each."""
+    frame, requests = down("even", where=where)
+    (found,) = scan(frame, requests)
+    assert found.severity == "critical"
+    alarms = found.evidence[found.evidence["status"] == "fail"]
+    assert set(alarms["reported_as"]) == {scope}
+    assert (f"`{scope}`" if scope != "all" else "of all traces") in found.headline
+    assert tk.collection(TraceSet.from_spans(frame), requests=requests).gaps["scope"].tolist() == [scope]
+
+
+def test_a_gap_of_half_a_minute_has_seconds():
+    frame, _ = recording(np.random.default_rng(2), "even", mean=200)
+    frame = frame[frame["span_id"] == "1"]
+    second = (frame["start_ns"] - clean_worlds.START) // SECOND
+    half = second // 30
+    times = pd.to_datetime(clean_worlds.START + np.arange(120) * 30 * SECOND, unit="ns", utc=True)
+    requests = pd.DataFrame({"time": times, "count": np.bincount(half, minlength=120) * 2})
+    (found,) = scan(frame[half != 41], requests)
+    begin = times[41]
+    assert f"from {begin:%Y-%m-%d %H:%M:%S} to {begin + pd.Timedelta('30s'):%H:%M:%S} UTC" in found.headline
+
+
+@pytest.mark.parametrize("case", ["dominant instance", "failed over", "autoscaled", "rolling deployment"])
+def test_requests_that_move_between_instances_are_no_gap(case):
+    """Nearly all the work of one instance was divided by nearly none: a billion traces were missing."""
+    for seed in range(2):
+        frame, requests = down(case, where=[], seed=seed)
+        (found,) = scan(frame, requests)
+        assert found.severity in {"info", "notice"}
+        assert (found.evidence["expected_traces"] <= found.evidence["requests"]).all()
+
+
+@pytest.mark.parametrize(("minutes", "severity"), [(5, "warning"), (10, "critical")])
+def test_a_loss_that_the_sum_of_all_peers_leaves_in_doubt_is_a_warning(minutes, severity):
+    """Twelve traces a minute by four instances, of which one loses three a minute."""
+    minute, at = np.divmod(np.arange(60 * 12), 12)
+    begun = START + minute * MINUTE + at * SECOND
+    frame = spans(len(minute), start_ns=begun, end_ns=begun + MS, service_instance_id=[f"i-{one % 4}" for one in at])
+    is_down = (minute >= 30) & (minute < 30 + minutes) & (at % 4 == 2)
+    times = pd.to_datetime(START + np.arange(60) * MINUTE, unit="ns", utc=True)
+    (found,) = scan(frame[~is_down], pd.DataFrame({"time": times, "count": 60}))
+    assert found.severity == severity
+    assert ("probably lost, less probably answered by others" in found.headline) == (severity == "warning")
+    assert found.remedy.startswith("Count requests by zone" if severity == "warning" else "Look at collectors")

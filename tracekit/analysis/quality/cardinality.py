@@ -99,7 +99,7 @@ class _Use(NamedTuple):
     service: Array
     operation: Array
     value: Array
-    count: Array
+    times: Array
 
 
 def _uses(inputs: Inputs) -> list[_Use]:
@@ -139,14 +139,14 @@ def _rows(inputs: Inputs, use: _Use) -> list[tuple[dict[str, Any], Array]]:
         at = part[0]
         key, is_index = use.names[use.key[at]], bool(use.indexed[use.key[at]])
         where = {"key": key, "service_name": services[use.service[at]], "operation": ""}
-        row = where | _row(np.bincount(np.unique(use.value[part], return_inverse=True)[1], use.count[part]), is_index)
+        row = where | _row(np.bincount(np.unique(use.value[part], return_inverse=True)[1], use.times[part]), is_index)
         found.append((row, np.unique(use.value[part])))
         if row["status"] == "warn":
             continue
         for inner in _groups(use.operation[part]):
             own = part[inner]
-            if own.size < len(part) and _may_be_wide(use.count[own]):
-                told = where | {"operation": operations[use.operation[own[0]]]} | _row(use.count[own], is_index)
+            if own.size < len(part) and _may_be_wide(use.times[own]):
+                told = where | {"operation": operations[use.operation[own[0]]]} | _row(use.times[own], is_index)
                 found += [(told, use.value[own])] * (told["status"] == "warn")
     return found
 

@@ -112,7 +112,7 @@ def parts(inputs: Inputs) -> list[dict[str, Series]]:
 def _counted(inputs: Inputs, rows: Array, axis: str) -> dict[str, Series]:
     """Return the parts that are counted apart."""
     label = stratum_codes(inputs.traces, axis, inputs.counts).take(rows)
-    code = {name: at for at, name in enumerate(label.labels)}
+    code = {str(name): at for at, name in enumerate(label.labels)}
     groups = inputs.tally.bins.groupby(axis)
     return {
         str(name): _series(inputs, part, np.flatnonzero(label.codes == code.get(name, -2))) for name, part in groups

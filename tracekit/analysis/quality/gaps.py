@@ -148,7 +148,7 @@ def _judged(rows: list[_Row], series: Mapping[str, Series]) -> pd.DataFrame:
     evidence["reported_as"] = ""
     scopes_of = evidence["scope"].to_numpy(object)
     evidence.loc[at, "reported_as"] = scopes_of[at[leads]]
-    for one, lead in zip(at, at[leads], strict=True):
+    for one, lead in zip(at.tolist(), at[leads].tolist(), strict=True):
         if evidence.loc[one, "status"] == "fail":
             evidence.loc[lead, "status"] = "fail"  # the loss of the whole is proven, and this part explains it
     return evidence.sort_values("expected_traces", ascending=False, ignore_index=True)
