@@ -115,7 +115,8 @@ def _counted(inputs: Inputs, rows: Array, axis: str) -> dict[str, Series]:
     code = {str(name): at for at, name in enumerate(label.labels)}
     groups = inputs.tally.bins.groupby(axis)
     return {
-        str(name): _series(inputs, part, np.flatnonzero(label.codes == code.get(name, -2))) for name, part in groups
+        str(name): _series(inputs, part, np.flatnonzero(label.codes == code.get(str(name), -2)))
+        for name, part in groups
     }
 
 
