@@ -13,6 +13,7 @@ import numpy as np
 
 from tracekit import schema, semconv
 from tracekit.attributes import Codes, KeyIndex, join, pick
+from tracekit.messages import message_spans
 from tracekit.schema import ErrorClass, Kind, Quality, Status
 
 if TYPE_CHECKING:
@@ -117,6 +118,11 @@ class Lookup:
         """Status ERROR, or a fault or throttle by the protocol."""
         failed = self.columns.spans.status_code == Status.ERROR
         return np.asarray(failed | (self.error_class == ErrorClass.FAULT) | self.truth(("aws.xray.throttle",)))
+
+    @cached_property
+    def is_message(self) -> Array:
+        """Spans that send or receive messages."""
+        return message_spans(self)
 
     @cached_property
     def is_inferred(self) -> Array:

@@ -53,6 +53,27 @@ RESOURCE_KEYS: dict[str, tuple[str, ...]] = {
     "resource_arn": ("aws.xray.resource_arn",),
 }
 
+HOST_KEYS = ("host.name", "host.id")
+INSTANCE_KEYS = ("service.instance.id", "k8s.pod.name", "k8s.pod.uid", "container.id")
+PROCESS_KEYS = (*HOST_KEYS, *INSTANCE_KEYS, "k8s.pod.ip", "process.pid")
+
+MESSAGING_KEYS = (
+    "messaging.system",
+    "messaging.destination.name",
+    "messaging.destination",
+    "messaging.operation.type",
+    "messaging.operation",
+    "messaging.operation.name",
+    "aws.sqs.queue.url",
+    "aws.sns.topic.arn",
+)
+INVOCATION_TYPE = ("aws.invocation_type", "aws.lambda.invocation_type")
+AWS_CALL = ("rpc.service", "rpc.method", "aws.service", "aws.operation", "aws.remote.service", "peer.service")
+AWS_MESSAGES = frozenset(
+    ("sqs", "sns", "kinesis", "firehose", "kinesisfirehose", "events", "eventbridge", "cloudwatchevents", "pipes")
+    + ("startexecution", "invokeasync")
+)
+
 OTHER_METHOD, ORIGINAL_METHOD = "_OTHER", "http.request.method_original"
 UNKNOWN_SERVICE = "unknown_service"
 SERVICE_KEYS = ("service.name",)
@@ -113,6 +134,18 @@ GRPC_NAMES = [
     "UNAUTHENTICATED",
 ]
 GRPC_KEYS = ("rpc.status_code", "rpc.response.status_code", "rpc.grpc.status_code")
+
+
+def aws_names(label: str) -> set[str]:
+    """Return the bare names of a service, resource or operation of AWS, in lower case.
+
+    Examples
+    --------
+    >>> [sorted(aws_names(label)) for label in ("AWS::SQS::Queue", "AmazonSQS", "SQS/SendMessage", "StartExecution")]
+    [['queue', 'sqs'], ['sqs'], ['sendmessage', 'sqs'], ['startexecution']]
+    """
+    parts = label.lower().replace(" ", "").removeprefix("aws::").replace("::", "/").split("/")
+    return {part.removeprefix("amazon") for part in parts}
 
 
 def rename(column: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit import semconv
 from tracekit.analysis.critical_path.plant import waiting_by_links
 from tracekit.analysis.critical_path.tree import Waiting
 from tracekit.attributes import Codes
@@ -53,6 +54,8 @@ class Calls:
 def clocks(traces: TraceSet) -> Codes:
     """Return whose clock every span was timed by: its host, or where that is unknown its service and instance.
 
+    A host is ``host.name`` or ``host.id``, an instance ``service.instance.id``, a pod or a container.
+
     Parameters
     ----------
     traces
@@ -73,14 +76,21 @@ def clocks(traces: TraceSet) -> Codes:
     ... ).series().tolist()
     ['h1', 'shop']
     """
-    host = traces.codes("host_name")
+    host, resource = traces.codes("host_name"), traces.columns.spans.resource
     unknown = np.flatnonzero(host.codes < 0)
     if not len(unknown):
         return host
-    service, instance = traces.codes("service_name"), traces.codes("service_instance_id")
+    host = traces.lookup.resources_by_key.codes_of(semconv.HOST_KEYS).take(resource)
+    unknown = np.flatnonzero(host.codes < 0)
+    service, instance = (
+        codes.take(unknown)
+        for codes in (
+            traces.codes("service_name"),
+            traces.lookup.resources_by_key.codes_of(semconv.INSTANCE_KEYS).take(resource),
+        )
+    )
     each = len(instance.labels) + 1
-    process = service.codes[unknown].astype(np.int64) * each + instance.codes[unknown] + 1
-    code, distinct = dense_codes(process, each * len(service.labels))
+    code, distinct = dense_codes(service.codes.astype(np.int64) * each + instance.codes + 1, each * len(service.labels))
     codes = host.codes.astype(np.int64)
     codes[unknown] = code + len(host.labels)
     names = [
@@ -93,7 +103,9 @@ def clocks(traces: TraceSet) -> Codes:
 
 
 def calls_between_clocks(traces: TraceSet, clock: Codes, *, any_kind: bool = False) -> Calls:
-    """Return every call that somebody waited for from one clock to another, as far as both ends were timed.
+    """Return every call from one clock to another, as far as both ends were timed.
+
+    Messages are left out: whoever sends one does not wait for its handling, so they are no evidence about clocks.
 
     Parameters
     ----------
@@ -113,6 +125,8 @@ def calls_between_clocks(traces: TraceSet, clock: Codes, *, any_kind: bool = Fal
         row = row[_CALLERS[spans.kind[parent[row]]] & _CALLEES[spans.kind[row]]]
     timed, waiting = traces.has_duration, waiting_by_links(traces, parent, traces.is_inferred, "async")
     row = row[(waiting[row] == Waiting.AWAITED) & timed[row] & timed[parent[row]]]
+    is_message = traces.lookup.is_message
+    row = row[~(is_message[row] | is_message[parent[row]])]
     above = parent[row]
     grain = np.maximum(spans.resolution_ns[row], spans.resolution_ns[above]).astype(np.int64)
     grain[grain == 1] = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from tracekit.analysis.clock_skew.neighbours import MIN_TRACES
 from tracekit.analysis.clock_skew.offsets import ASYNC_RATIO, DRIFT_PPM, POOL_S, clock_offsets
 from tracekit.analysis.clock_skew.result import ClockSkew, offsets_table
 from tracekit.analysis.critical_path.critical_path import critical_path
@@ -22,6 +23,7 @@ def clock_skew(
     pool_s: float = POOL_S,
     drift_ppm: float = DRIFT_PPM,
     async_ratio: float = ASYNC_RATIO,
+    min_traces: int = MIN_TRACES,
     any_kind: bool = False,
 ) -> ClockSkew:
     """Return how far the clocks of every trace are apart, and how much of the critical path depends on it.
@@ -94,7 +96,7 @@ def clock_skew(
             f"found {pool_s}, {drift_ppm} and {async_ratio}"
         )
     estimate, pairs = clock_offsets(
-        traces, pool_s=pool_s, drift_ppm=drift_ppm, async_ratio=async_ratio, any_kind=any_kind
+        traces, pool_s=pool_s, drift_ppm=drift_ppm, async_ratio=async_ratio, min_traces=min_traces, any_kind=any_kind
     )
     moved = np.bincount(estimate.trace[estimate.offset_ns != 0], minlength=len(traces))
     bare = ClockSkew(traces, estimate, offsets_table(traces, estimate), pairs, pd.DataFrame(), np.nan)

@@ -33,7 +33,9 @@ class Placement(NamedTuple):
     is_disputed: Array
 
 
-def agree(group: Array, low: Array, high: Array, *, async_ratio: float) -> Agreement:
+def agree(
+    group: Array, low: Array, high: Array, *, async_ratio: float | Array, weight: Array | None = None
+) -> Agreement:
     """Return, for every group, all numbers that enough of its intervals contain.
 
     Parameters
@@ -43,7 +45,9 @@ def agree(group: Array, low: Array, high: Array, *, async_ratio: float) -> Agree
     low, high
         int64, ``low <= high``.
     async_ratio
-        Share of intervals that may be wrong.
+        Share of intervals that may be wrong, one for all groups or one a group.
+    weight
+        float64, one an interval: how much it counts; all the same without.
 
     Returns
     -------
@@ -67,17 +71,18 @@ def agree(group: Array, low: Array, high: Array, *, async_ratio: float) -> Agree
     count = np.bincount(group)
     groups, n = np.arange(len(count)), len(group)
     moment, owner = np.concatenate((low, high)), np.concatenate((group, group))
-    step = np.ones(2 * n, np.int64)
-    step[n:] = -1
+    step = np.ones(2 * n) if weight is None else np.concatenate((weight, weight))
+    step[n:] *= -1
     order = np.lexsort((-step, moment, owner))  # one that opens where another closes overlaps it
     moment, owner, depth = moment[order], owner[order], np.cumsum(step[order])  # 0 again behind every group
     begin = np.searchsorted(owner, groups)
-    best = np.maximum.reduceat(depth, begin) if n else count
-    need = np.minimum(best, np.ceil((1 - async_ratio) * count - _ROUNDING))
-    inside = np.flatnonzero(depth >= np.maximum(need, 1)[owner])
+    whole = count if weight is None else np.bincount(group, weight)
+    best = np.maximum.reduceat(depth, begin) if n else whole
+    need = np.minimum(best, (1 - async_ratio) * whole) - _ROUNDING
+    inside = np.flatnonzero(depth >= need[owner])
     first = inside[np.searchsorted(owner[inside], groups)]
     last = inside[np.searchsorted(owner[inside], groups, side="right") - 1]
-    return Agreement(moment[first], moment[last + 1], count, best / np.maximum(count, 1))
+    return Agreement(moment[first], moment[last + 1], count, best / whole)
 
 
 def place(above: Array, below: Array, low: Array, high: Array, reference: Array) -> Placement:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tracekit.analysis.clock_skew.calls import calls_between_clocks, clocks
 from tracekit.analysis.clock_skew.intervals import place
+from tracekit.analysis.clock_skew.neighbours import MIN_TRACES, neighbours
 from tracekit.analysis.clock_skew.pairs import Evidence, limits_of, pairs_table, pools_of
 
 if TYPE_CHECKING:
@@ -79,13 +80,13 @@ class Offsets:
 
 
 def clock_offsets(
-    traces: TraceSet, *, pool_s: float, drift_ppm: float, async_ratio: float, any_kind: bool
+    traces: TraceSet, *, pool_s: float, drift_ppm: float, async_ratio: float, min_traces: int, any_kind: bool
 ) -> tuple[Offsets, pd.DataFrame]:
     """Return one offset for every trace and clock, and the pairs of clocks that they rest on.
 
     Parameters
     ----------
-    traces, pool_s, drift_ppm, async_ratio, any_kind
+    traces, pool_s, drift_ppm, async_ratio, min_traces, any_kind
         See ``clock_skew``.
 
     Returns
@@ -96,39 +97,32 @@ def clock_offsets(
     clock = clocks(traces)
     calls = calls_between_clocks(traces, clock, any_kind=any_kind)
     pools = pools_of(calls, pool_s=pool_s, drift_ppm=drift_ppm)
-    limits = limits_of(calls, pools, async_ratio=async_ratio)
+    near = neighbours(calls, min_traces=min_traces, async_ratio=async_ratio)
+    limits = limits_of(calls, pools, near, async_ratio=async_ratio)
     return _placed(traces, clock, calls, limits), pairs_table(calls, pools, limits, clock.labels, pool_s)
 
 
 def needed_offsets(traces: TraceSet) -> Offsets | None:
     """Return the offsets of all traces in which one is not 0; None without any.
 
-    A pool allows 0 unless more of its calls seem skewed than may be wrong, so most need not be asked any further.
+    Only clocks that neighbouring traces prove to be apart have one, so most calls need not be looked at any further.
     """
     clock = clocks(traces)
     calls = calls_between_clocks(traces, clock)
-    if not calls.seem_skewed.any():
+    near = neighbours(calls, min_traces=MIN_TRACES, async_ratio=ASYNC_RATIO)
+    if not near.is_apart.any():
         return None
+    moved = np.zeros(len(traces), bool)
+    moved[calls.trace[near.is_apart]] = True
     pools = pools_of(calls, pool_s=POOL_S, drift_ppm=DRIFT_PPM)
-    suspect = np.zeros(len(traces), bool)
-    suspect[calls.trace[_suspects(calls, pools)]] = True
-    if not suspect.any():
-        return None
     asked = np.zeros(len(pools.drift_ns), bool)
-    asked[pools.group[suspect[calls.trace]]] = True
-    rows = np.flatnonzero(suspect[calls.trace] | (asked & pools.is_close)[pools.group])
+    asked[pools.group[moved[calls.trace]]] = True
+    rows = np.flatnonzero(asked[pools.group])
     calls, pools = calls.take(rows), pools._replace(group=pools.group[rows])
-    limits = limits_of(calls, pools, async_ratio=ASYNC_RATIO)
-    inside = np.flatnonzero(suspect[calls.trace])
+    limits = limits_of(calls, pools, near.take(rows), async_ratio=ASYNC_RATIO)
+    inside = np.flatnonzero(moved[calls.trace])
     mine = limits._replace(low=limits.low[inside], high=limits.high[inside], evidence=limits.evidence[inside])
     return _placed(traces, clock, calls.take(inside), mine)
-
-
-def _suspects(calls: Calls, pools: Pools) -> Array:
-    """Return the calls whose limits may not allow 0: bool, one a call."""
-    skewed = np.bincount(pools.group[calls.seem_skewed], minlength=len(pools.drift_ns))
-    too_many = skewed > ASYNC_RATIO * pools.call_count
-    return np.asarray(np.where(pools.is_close[pools.group], too_many[pools.group], calls.seem_skewed))
 
 
 def _placed(traces: TraceSet, clock: Codes, calls: Calls, limits: Limits) -> Offsets:

@@ -13,6 +13,7 @@ from tracekit.stats.grouping import distinct_by
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.calls import Calls
+    from tracekit.analysis.clock_skew.neighbours import Neighbours
     from tracekit.columns import Array
 
 _TOGETHER = 50  # calls of a pair, about, that are asked together: enough to outvote those that nobody waited for
@@ -108,8 +109,10 @@ def _blocks(key: Array, begun: Array) -> tuple[Array, int]:
     return group, int(parts.sum())
 
 
-def limits_of(calls: Calls, pools: Pools, *, async_ratio: float) -> Limits:
+def limits_of(calls: Calls, pools: Pools, near: Neighbours, *, async_ratio: float) -> Limits:
     """Return what every call's pool allows, or where that is not close or does not agree, the calls of its trace.
+
+    Neighbouring traces overrule both: without their proof 0 is allowed, with it their limits count where it would be.
 
     Parameters
     ----------
@@ -117,6 +120,8 @@ def limits_of(calls: Calls, pools: Pools, *, async_ratio: float) -> Limits:
         Usable and other calls; the limits of others mean nothing.
     pools
         Of these calls.
+    near
+        What neighbouring traces prove, of these calls.
     async_ratio
         See ``clock_skew``.
     """
@@ -137,11 +142,45 @@ def limits_of(calls: Calls, pools: Pools, *, async_ratio: float) -> Limits:
     alone = np.flatnonzero(~is_pooled[kept][of])
     by_trace = [column[used[alone]] for column in (calls.trace, calls.caller, calls.callee)]
     limit_low[alone], limit_high[alone], evidence[alone] = _of_traces(by_trace, low[alone], high[alone], async_ratio)
+    _overrule(limit_low, limit_high, evidence, near.take(used))
+    apart_low, apart_high = _proven(pools, near)
+    pooled_low, pooled_high = overruled(pooled_low, pooled_high, apart_low <= apart_high, apart_low, apart_high)
     whole_low, whole_high, whole = np.zeros((3, len(calls)), np.int64)
     whole_low[used] = np.where(forward, limit_low, -limit_high)
     whole_high[used] = np.where(forward, limit_high, -limit_low)
     whole[used] = evidence
     return Limits(whole_low, whole_high, whole, pooled_low, pooled_high, ratio, is_pooled)
+
+
+def overruled(low: Array, high: Array, is_apart: Array, near_low: Array, near_high: Array) -> tuple[Array, Array]:
+    """Return limits that exclude 0 where neighbouring traces prove it, and nowhere else.
+
+    Examples
+    --------
+    >>> limits = np.array([5, -2, 30]), np.array([9, 9, 40])
+    >>> [side.tolist() for side in overruled(*limits, np.array([False, True, True]), np.full(3, 4), np.full(3, 8))]
+    [[0, 4, 4], [9, 8, 8]]
+    """
+    other = ((low <= 0) & (high >= 0)) | (low > near_high) | (high < near_low)
+    return (
+        np.where(is_apart, np.where(other, near_low, low), np.minimum(low, 0)),
+        np.where(is_apart, np.where(other, near_high, high), np.maximum(high, 0)),
+    )
+
+
+def _overrule(low: Array, high: Array, evidence: Array, near: Neighbours) -> None:
+    """Give calls, in place, limits that exclude 0 where neighbouring traces prove it, and nowhere else."""
+    new_low, new_high = overruled(low, high, near.is_apart, near.low, near.high)
+    changed = (new_low != low) | (new_high != high)
+    evidence[changed] = np.where(near.is_apart, Evidence.POOLED, Evidence.DISPUTED)[changed]
+    low[:], high[:] = new_low, new_high
+
+
+def _proven(pools: Pools, near: Neighbours) -> tuple[Array, Array]:
+    """Return the hull of what neighbouring traces prove about the calls of every pool; turned around without any."""
+    rows = np.flatnonzero(near.is_apart)
+    high, low = within(pools.group[rows], near.high[rows], near.low[rows], len(pools.drift_ns))
+    return low, high
 
 
 def _of_traces(by: list[Array], low: Array, high: Array, async_ratio: float) -> tuple[Array, Array, Array]:

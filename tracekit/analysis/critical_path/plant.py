@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit import semconv
 from tracekit.analysis.critical_path.tree import PathTree, Waiting, choose, with_roots
 from tracekit.completeness import root_counts
 from tracekit.forest import visible_parents
+from tracekit.messages import are_messages
 from tracekit.schema import Kind, ParentState, Quality, Relation
 
 if TYPE_CHECKING:
@@ -106,11 +108,12 @@ def _holes(traces: TraceSet, orphans: Array, virtual: Array) -> tuple[Array, Arr
 
 def waiting_by_links(traces: TraceSet, parent: Array, inferred: Array, follows_from: str) -> Array:
     """Return why spans are not waited for, as far as their links and kinds tell: ``Waiting``, one a span."""
-    spans, links = traces.columns.spans, traces.columns.links
+    spans, links, is_message = traces.columns.spans, traces.columns.links, traces.lookup.is_message
     waiting = np.zeros(len(parent), np.int8)
-    if (spans.kind == Kind.PRODUCER).any():
-        consumers = np.flatnonzero((spans.kind == Kind.CONSUMER) & (parent >= 0) & (parent < len(parent)))
-        waiting[consumers[spans.kind[parent[consumers]] == Kind.PRODUCER]] = Waiting.CONSUMER
+    if is_message.any():
+        is_handler = (spans.kind == Kind.CONSUMER) | (spans.kind == Kind.SERVER)
+        handlers = np.flatnonzero(is_handler & (parent >= 0) & (parent < len(parent)))
+        waiting[handlers[are_messages(traces.lookup, parent[handlers], handlers)]] = Waiting.CONSUMER
     if follows_from == "async" and len(links):
         row = links.span_row
         to_parent = (links.relation == Relation.FOLLOWS_FROM) & (links.span_id == spans.parent_id[row])
@@ -188,12 +191,15 @@ def _mark_overflow(traces: TraceSet, tree: PathTree, overflow: str) -> None:
 
 
 def _same_process(traces: TraceSet, rows: Array, above: Array) -> Array:
-    """Return which of these pairs of spans have one clock: the same service, host and instance, not marked remote."""
+    """Return which of these pairs of spans are of one process; a SERVER span under a CLIENT span is remote."""
     spans = traces.columns.spans
     same = (spans.quality[rows] & Quality.PARENT_REMOTE) == 0
-    for column in ("service_name", "host_name", "service_instance_id"):
-        if not same.any():
-            break
-        codes = traces.codes(column).codes
-        same &= codes[rows] == codes[above]
+    same &= (spans.kind[rows] != Kind.SERVER) | (spans.kind[above] != Kind.CLIENT)
+    service = traces.codes("service_name").codes
+    same &= service[rows] == service[above]
+    near = np.flatnonzero(same)
+    mine, theirs = spans.resource[rows[near]], spans.resource[above[near]]
+    for key in semconv.PROCESS_KEYS:
+        value = traces.lookup.resources_by_key.codes_of((key,)).codes
+        same[near] &= value[mine] == value[theirs]
     return np.asarray(same)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from tracekit.analysis.self_time import climbed
 from tracekit.forest import blocks, visible_parents
+from tracekit.messages import are_messages
 from tracekit.schema import Kind, ParentState, Relation
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ def find_calls(traces: TraceSet) -> Calls:
       outgoing nor incoming, unless that one names a database or topic; else the parent.
     * A CONSUMER without a parent is joined by its links to outgoing spans of other traces; one call for each link.
     * Rows that a backend inferred are no spans: they only name the callee of the outgoing span above them.
+    * A message is a call from a PRODUCER or to a CONSUMER, or one whose spans name a messaging system; see
+      ``messages.message_spans``.
     * An outgoing span above another one of its service that was answered, or that names the same peer, is the same
       call (HTTP libraries are often instrumented twice) and not counted again; a database call always counts.
     * A root counts as a request unless it is an outgoing span; an orphan only if it is an incoming one.
@@ -130,6 +133,7 @@ def find_calls(traces: TraceSet) -> Calls:
     silent, name, unnamed = _distinct_peers(silent, name, up, spans.kind)
     sort = np.array([_sort(label) for label in peer_type.labels] + [SERVICE], np.int8)[peer_type.codes[silent]]
     consumed = (spans.kind[sender] == Kind.PRODUCER) | (spans.kind[receiver] == Kind.CONSUMER)
+    consumed |= are_messages(traces.lookup, sender, receiver)
     told = _outgoing(spans.kind[sender])
     nobody = np.full(len(silent), -1, np.int64)
     return Calls(

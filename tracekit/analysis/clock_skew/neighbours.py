@@ -1,0 +1,230 @@
+"""Whether neighbouring traces prove two clocks to be apart: the one decision of the critical path and of quality.
+
+A call that nobody waits for looks like a call to a clock that is ahead, so no trace can prove a skew by itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from tracekit.analysis.clock_skew.intervals import agree
+
+if TYPE_CHECKING:
+    from tracekit.analysis.clock_skew.calls import Calls
+    from tracekit.columns import Array
+
+MIN_TRACES, AGREEMENT = 12, 0.75
+_ROUNDING = 1e-9
+_TOGETHER = 100  # traces, at first
+
+
+class Neighbours(NamedTuple):
+    """One entry a call: what the traces next to its own say about its two clocks.
+
+    ``is_apart`` tells whether they prove them to be apart; there, ``low`` and ``high`` limit how far the clock with the
+    larger code is ahead at the time of the call, and ``agreement_ratio`` is the share of traces that agree on it.
+    """
+
+    is_apart: Array
+    low: Array
+    high: Array
+    agreement_ratio: Array
+
+    def take(self, rows: Array) -> Neighbours:
+        """Return some of the calls."""
+        return Neighbours(*(column[rows] for column in self))
+
+
+class _Votes(NamedTuple):
+    """Calls of traces by (pair of clocks, time): every trace (``voter``) has one vote, which its calls share.
+
+    ``row`` is the number of the call, ``low`` and ``high`` limit how far the clock with the larger code is ahead.
+    """
+
+    row: Array
+    voter: Array
+    weight: Array
+    usable: Array
+    low: Array
+    high: Array
+    begun_ns: Array
+
+    def take(self, rows: Array) -> _Votes:
+        """Return some of the calls."""
+        return _Votes(*(column[rows] for column in self))
+
+
+class _Agreed(NamedTuple):
+    """What blocks of traces agree on: limits at ``middle_ns``, ns per ns that they move, and the share that agrees."""
+
+    low: Array
+    high: Array
+    slope: Array
+    middle_ns: Array
+    ratio: Array
+
+
+def neighbours(calls: Calls, *, min_traces: int, async_ratio: float) -> Neighbours:
+    """Return what neighbouring traces prove about the clocks of every call.
+
+    Parameters
+    ----------
+    calls
+        All of them, also those that are not usable.
+    min_traces, async_ratio
+        See ``clock_skew``.
+
+    Returns
+    -------
+    Neighbours
+        Traces next to each other, 100 at first, then halves down to ``min_traces``, prove an offset where
+
+        * so many of them are impossible with the clocks as they are, all in the same direction, that it would occur
+          with a probability below ``0.5 ** min_traces`` if every second trace had an asynchronous call there; and
+        * one offset, or one line where a clock drifts, satisfies at least three quarters of them.
+
+        Every trace has one vote; calls that took longer than their callers agree with nothing.
+    """
+    count = len(calls)
+    found = Neighbours(np.zeros(count, bool), *np.zeros((2, count), np.int64), np.full(count, np.nan))
+    votes, block = _votes(calls, min_traces)
+    while len(votes.row):
+        size = np.bincount(block)
+        of = block[votes.voter]
+        ahead, behind = (
+            np.bincount(of, votes.weight * (votes.usable & impossible), len(size))
+            for impossible in (votes.low > 0, votes.high < 0)
+        )
+        most = np.maximum(ahead, behind)
+        proven = np.flatnonzero(most >= needed(size, min_traces) - _ROUNDING)
+        settled = np.zeros(len(size), bool)
+        settled[proven] = _settled(found, votes, of, proven, size[proven], async_ratio)
+        is_open = ~settled & (most >= min_traces - _ROUNDING) & (size >= 2 * min_traces)
+        kept = is_open[of]
+        votes, block = votes.take(kept), _halves(block, size, is_open)
+        _, voter = np.unique(votes.voter, return_inverse=True)
+        votes = votes._replace(voter=voter)
+    return found
+
+
+def needed(traces: Array, min_traces: int) -> Array:
+    """Return how many of so many traces must be impossible in one direction; more than there are where none suffice.
+
+    Examples
+    --------
+    >>> needed(np.array([11, 12, 50, 100]), 12)
+    array([12, 12, 38, 68])
+    """
+    distinct, at = np.unique(traces, return_inverse=True)
+    least = [
+        int(np.argmax(special.bdtrc(np.arange(-1, n + 1), n, 0.5) <= 0.5**min_traces)) for n in distinct.tolist()
+    ]
+    return np.array(least, np.int64)[at]
+
+
+def _votes(calls: Calls, min_traces: int) -> tuple[_Votes, Array]:
+    """Return the votes of pairs of clocks with enough calls that seem skewed, and the block of every voter."""
+    size = int(max(calls.caller.max(initial=0), calls.callee.max(initial=0))) + 1
+    pair, pairs = pd.factorize(np.minimum(calls.caller, calls.callee) * size + np.maximum(calls.caller, calls.callee))
+    suspects = np.bincount(pair[calls.seem_skewed], minlength=len(pairs))
+    row = np.flatnonzero((suspects >= min_traces)[pair])
+    calls, pair = calls.take(row), pair[row].astype(np.int64)
+    voter, voters = pd.factorize(pair * (int(calls.trace.max(initial=0)) + 1) + calls.trace)
+    begun, of_pair = np.full(len(voters), np.iinfo(np.int64).max), np.empty(len(voters), np.int64)
+    np.minimum.at(begun, voter, calls.begun_ns)
+    of_pair[voter] = pair
+    in_time = np.lexsort((voters, begun, of_pair))
+    rank = np.empty(len(voters), np.int64)
+    rank[in_time] = np.arange(len(voters))
+    low, high = np.where(calls.caller < calls.callee, (calls.low, calls.high), (-calls.high, -calls.low))
+    weight = 1 / np.bincount(voter)[voter]
+    votes = _Votes(row, rank[voter], weight, calls.usable, low, high, calls.begun_ns)
+    return votes, _hundreds(of_pair[in_time])
+
+
+def _hundreds(pair: Array) -> Array:
+    """Return the blocks of voters, which are sorted by pair: about a hundred of one pair each."""
+    _, number, count = np.unique(pair, return_inverse=True, return_counts=True)
+    parts = np.maximum(1, count // _TOGETHER)
+    rank = np.arange(len(pair)) - (np.cumsum(count) - count)[number]
+    return np.asarray((np.cumsum(parts) - parts)[number] + rank * parts[number] // count[number])
+
+
+def _halves(block: Array, size: Array, is_open: Array) -> Array:
+    """Return the blocks of the voters that are left, each open block in two."""
+    rank = np.arange(len(block)) - (np.cumsum(size) - size)[block]
+    kept = is_open[block]
+    late = (2 * rank >= size[block])[kept]
+    return np.asarray(np.unique(2 * block[kept] + late, return_inverse=True)[1])
+
+
+def _settled(
+    found: Neighbours, votes: _Votes, of: Array, blocks: Array, size: Array, async_ratio: float
+) -> Array:
+    """Enter, in place, what these blocks agree on; return which of them do: bool, one a block."""
+    place = np.full(int(of.max()) + 1, -1)
+    place[blocks] = np.arange(len(blocks))
+    votes, of = votes.take(place[of] >= 0), place[of][place[of] >= 0]
+    agrees = np.zeros(len(blocks), bool)
+    for is_line in (False, True):
+        rest = ~agrees[of]
+        if not rest.any():
+            break
+        number, at = np.unique(of[rest], return_inverse=True)
+        agreed = _agreement(votes.take(rest), at, size[number], async_ratio, is_line=is_line)
+        enough = agreed.ratio >= AGREEMENT - _ROUNDING
+        agrees[number] = enough
+        _enter(found, votes.take(rest), at, agreed, enough)
+    return agrees
+
+
+def _agreement(votes: _Votes, of: Array, size: Array, async_ratio: float, *, is_line: bool) -> _Agreed:
+    """Return what every block agrees on: one offset, or one line through the middles of its limits."""
+    used = np.flatnonzero(votes.usable)
+    votes, of = votes.take(used), of[used]
+    first = np.full(len(size), np.iinfo(np.int64).max)
+    np.minimum.at(first, of, votes.begun_ns)
+    since = votes.begun_ns - first[of]
+    slope, pivot = _slopes(of, since, votes.low + (votes.high - votes.low) / 2, len(size))
+    slope = slope if is_line else np.zeros(len(size))
+    moved = np.rint(slope[of] * (since - pivot[of])).astype(np.int64)
+    low, high = votes.low - moved, votes.high - moved
+    whole = np.bincount(of, votes.weight, len(size))
+    ratio = agree(of, low, high, async_ratio=async_ratio, weight=votes.weight).ratio
+    doubt = np.clip(2 * (1 - ratio), async_ratio, 0.5)  # as many again may agree by chance
+    inside = agree(of, low, high, async_ratio=doubt, weight=votes.weight)
+    return _Agreed(inside.low, inside.high, slope, first + pivot.astype(np.int64), ratio * whole / size)
+
+
+def _slopes(of: Array, since: Array, middle: Array, blocks: int) -> tuple[Array, Array]:
+    """Return how fast middles move, from the median of the earlier half to that of the later one, and the pivot."""
+    size = np.bincount(of, minlength=blocks)
+    order = np.lexsort((since, of))
+    rank = np.empty(len(of), np.int64)
+    rank[order] = np.arange(len(of)) - (np.cumsum(size) - size)[of[order]]
+    half = 2 * of + (2 * rank >= size[of])
+    (t0, t1), (m0, m1) = (_medians(half, values, 2 * blocks).reshape(blocks, 2).T for values in (since, middle))
+    apart = t1 - t0
+    return np.where(apart > 0, (m1 - m0) / np.maximum(apart, 1), 0.0), (t0 + t1) / 2
+
+
+def _medians(group: Array, values: Array, groups: int) -> Array:
+    """Return the lower median of every group; 0 where it is empty."""
+    size = np.bincount(group, minlength=groups)
+    order = np.lexsort((values, group))
+    at = np.minimum(np.cumsum(size) - size + np.maximum(size - 1, 0) // 2, len(values) - 1)
+    return np.where(size > 0, values[order][at].astype(np.float64), 0.0)
+
+
+def _enter(found: Neighbours, votes: _Votes, of: Array, agreed: _Agreed, enough: Array) -> None:
+    """Enter, in place, limits at the time of every call; where these allow 0 its clocks are not apart."""
+    votes, of = votes.take(enough[of]), of[enough[of]]
+    moved = np.rint(agreed.slope[of] * (votes.begun_ns - agreed.middle_ns[of])).astype(np.int64)
+    low, high = agreed.low[of] + moved, agreed.high[of] + moved
+    found.is_apart[votes.row] = (low > 0) | (high < 0)
+    found.low[votes.row], found.high[votes.row] = low, high
+    found.agreement_ratio[votes.row] = agreed.ratio[of]
