@@ -69,10 +69,8 @@ MESSAGING_KEYS = (
 )
 INVOCATION_TYPE = ("aws.invocation_type", "aws.lambda.invocation_type")
 AWS_CALL = ("rpc.service", "rpc.method", "aws.service", "aws.operation", "aws.remote.service", "peer.service")
-AWS_MESSAGES = frozenset(
-    ("sqs", "sns", "kinesis", "firehose", "kinesisfirehose", "events", "eventbridge", "cloudwatchevents", "pipes")
-    + ("startexecution", "invokeasync")
-)
+_AWS_QUEUES = "sqs sns kinesis firehose kinesisfirehose events eventbridge cloudwatchevents pipes"
+AWS_MESSAGES = frozenset({*_AWS_QUEUES.split(), "startexecution", "invokeasync"})
 
 OTHER_METHOD, ORIGINAL_METHOD = "_OTHER", "http.request.method_original"
 UNKNOWN_SERVICE = "unknown_service"

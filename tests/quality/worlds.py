@@ -123,6 +123,67 @@ def calls(rng, n, offset_ns, *, seconds=600.0, unawaited=0.0, drift_ppm=0.0, ste
     return Calls(start[usable], low[usable].astype(np.int64), high[usable].astype(np.int64))
 
 
+class Chain(NamedTuple):
+    """Traces through services that call one another, and how far the clock of every span is ahead of its root's."""
+
+    traces: TraceSet
+    ahead_ns: np.ndarray
+
+
+def chain(rng, n, *, share=0.0, delay="random", ahead=None, apart_s=0.5, host=True, shape="otlp", pods=1, marks=False):
+    """An api that calls a worker that calls a store; a share of the calls of the worker is asynchronous.
+
+    ``delay``: constant, random or short, from the request to the start of an asynchronous worker.  ``ahead(second)``
+    gives the offsets of the three services' clocks.  ``shape``: ``"otlp"``, or ``"xray"`` where a send is a CLIENT
+    subsegment as any call, to a ``resource`` and with the names of the AWS SDK.  ``marks``: asynchronous calls name a
+    messaging system.
+    """
+    at, second = np.arange(n), np.arange(n) * apart_s
+    since = {
+        "constant": np.full(n, 250 * MS),
+        "random": rng.exponential(2 * SECOND, n) + 100 * MS,
+        "short": np.full(n, 62 * MS),
+    }[delay]
+    is_async = rng.random(n) < share
+    there, back = 3e5 + rng.exponential(5e5, (2, n)), 6e5 + rng.exponential(5e5, (2, n))
+    work = rng.lognormal(np.log(20 * MS), 0.3, n)
+    query = rng.lognormal(np.log(5 * MS), 0.3, n)
+    begun = EPOCH_NS + second * SECOND
+    sent = begun + 5 * MS
+    worked = sent + np.where(is_async, since, there[0])
+    asked = worked + 2 * MS
+    served = asked + there[1]
+    answered = served + query + back[1]
+    done = answered + work
+    acknowledged = np.where(is_async, sent + 60 * MS, done + back[0])
+    off = np.zeros((3, n)) if ahead is None else np.array([np.broadcast_to(one, n) for one in ahead(second)])
+    parts = (
+        ("1", None, "api", "SERVER", begun, np.maximum(acknowledged, sent) + 3 * MS),
+        ("2", "1", "api", "CLIENT", sent, acknowledged),
+        ("3", "2", "worker", "SERVER", worked, done),
+        ("4", "3", "worker", "CLIENT", asked, answered),
+        ("5", "4", "store", "SERVER", served, served + query),
+    )
+    ids, frames, of = trace_ids(n), [], {"api": 0, "worker": 1, "store": 2}
+    for span, parent, service, kind, start, end in parts:
+        shift = off[of[service]]
+        frame = {"trace_id": ids, "span_id": span, "parent_span_id": parent, "service_name": service, "name": service}
+        frame |= {"kind": kind, "start_ns": (start + shift).astype(int), "end_ns": (end + shift).astype(int)}
+        frame |= {"ahead": (shift - off[0]).astype(int)}
+        pod = np.array([f"{service}-{number}" for number in range(pods)])[at % pods]
+        frame |= {"host_name": pod} if host else {"service_instance_id": pod} if pods > 1 else {}
+        if shape == "xray" and span == "2":
+            frame |= {"attributes.aws.xray.namespace": "aws" if marks else "remote"}
+            frame |= {"attributes.peer.service": np.where(is_async & marks, "SQS", "worker")}
+        if marks and shape == "otlp" and span == "2":
+            frame |= {"attributes.messaging.system": np.where(is_async, "kafka", None)}
+        frames.append(pd.DataFrame(frame))
+    whole = pd.concat(frames, ignore_index=True)
+    order = {trace_id: place for place, trace_id in enumerate(sorted(ids))}
+    in_order = whole.assign(place=whole["trace_id"].map(order)).sort_values(["place", "span_id"])
+    return Chain(TraceSet.from_spans(whole.drop(columns="ahead")), in_order)
+
+
 def trace_ids(n):
     """Ids as a good generator makes them: from counted ones a sampler would be concluded."""
     made = np.random.default_rng(11).bytes(16 * n)

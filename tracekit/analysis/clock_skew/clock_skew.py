@@ -1,4 +1,4 @@
-"""Clock skew: how far the clocks of hosts are apart, told by calls that must lie within their callers."""
+"""Clock skew: how far the clocks of hosts are apart, by calls that must lie within their callers."""
 
 from __future__ import annotations
 
@@ -37,10 +37,13 @@ def clock_skew(
     drift_ppm
         How fast one clock may run away from another, in millionths: intervals are as much wider.
     async_ratio
-        Share of calls that may outlive their callers or begin before them, because nobody waits for them.
+        Share of calls that may end after their callers or begin before them without widening an interval.
+    min_traces
+        How many traces it takes at least to prove an offset where callees end after their callers.  With 1 every trace
+        is a proof: only for recordings without asynchronous calls.
     any_kind
         Whether a span of any kind under a span of any kind on another clock is taken for a call that is waited for.
-        Without, only SERVER under CLIENT is, as far as kinds are told.
+        Without, only SERVER under CLIENT is, as far as kinds were recorded.
 
     Returns
     -------
@@ -55,17 +58,32 @@ def clock_skew(
     Notes
     -----
     A call that its caller waited for lies within it, so the callee's clock is ahead by at least ``end - end`` and at
-    most ``start - start``.  About 50 calls between two hosts, next to each other and within ``pool_s``, must be
-    satisfied by one offset, but for ``async_ratio`` of them (Marzullo 1984, as in NTP, RFC 5905).  Where they are not,
-    or are so far apart that drift would blur what a single call tells, every trace is taken by itself.  Offsets add up
-    from the root's host outward.  The interval contains the truth as long as no more calls than that are left alone by
-    their callers; how unlike the way there and the way back are cannot be told from spans, the interval allows for it.
+    most ``start - start``.  An asynchronous call, which nobody waits for, looks like a call to a clock that is ahead.
+    Messages are therefore left out (see ``messages.message_spans``), and no trace proves an offset by itself: a clock
+    is moved only where neighbouring traces of the same two clocks agree.  These are 100 traces, else 50, 25 or 12 next
+    to each other, each with one vote; all of the following must hold:
+
+    * With the clocks as they are, so many of the traces are impossible in one direction that this would occur with a
+      probability of at most ``0.5 ** min_traces`` if every second trace had an asynchronous call: 12 of 12, 38 of 50,
+      68 of 100.  Where callees begin before their callers, which no asynchronous call does, 3 of 3, 5 of 12 or 15 of
+      100 are enough.
+    * One offset, or one line where a clock drifts, satisfies at least two thirds of them.  A callee that takes longer
+      than its caller agrees with nothing.
+
+    So up to half of the calls between two hosts may be asynchronous, whatever their delay.  If nearly all of them are,
+    and all with about the same delay, they cannot be distinguished from a skew.  ``tk.quality`` and the critical path
+    decide in the same way.
+
+    Intervals are those of about 50 calls next to each other and within ``pool_s`` that one offset must satisfy, but for
+    ``async_ratio`` of them (Marzullo 1984, as in NTP, RFC 5905); where they do not, or are so far apart in time that
+    drift exceeds what a single call allows, those of the trace itself or of the neighbouring traces.  Offsets add up
+    from the root's host outward.  The difference between the way there and the way back does not show in spans; the
+    interval allows for it.
 
     No clock is moved without need: the offset is 0 where the interval allows it; else as far within the interval as 0
     is outside, at most its middle.
 
-    A clock is a host; where no host is told, a service and its instance.  Some share of calls that nobody waits for
-    looks exactly like a skew: read ``agreement_ratio`` in ``pairs``.
+    A clock is a host; where no host was recorded, a service and its instance, pod or container.
 
     Examples
     --------
@@ -84,16 +102,17 @@ def clock_skew(
     ...         "end_ns": [100, 1080],
     ...     }
     ... )
-    >>> skew = clock_skew(TraceSet.from_spans(frame))
+    >>> skew = clock_skew(TraceSet.from_spans(frame), min_traces=1)
     >>> skew.offsets[["host", "offset_ns", "low_ns", "high_ns"]].to_numpy().tolist()
     [['h1', 0, 0, 0], ['h2', 1000, 980, 1020]]
     >>> skew.traces[["path_time_ns", "moved_ns"]].to_numpy().tolist()
     [[100, 60]]
     """
-    if not pool_s > 0 or not drift_ppm >= 0 or not 0 <= async_ratio < 0.5:  # noqa: PLR2004 - no majority is left
+    is_share = 0 <= async_ratio < 0.5  # noqa: PLR2004 - no majority is left
+    if not pool_s > 0 or not drift_ppm >= 0 or not is_share or not min_traces >= 1:
         raise ValueError(
-            "expected pool_s > 0, drift_ppm >= 0 and 0 <= async_ratio < 0.5, "
-            f"found {pool_s}, {drift_ppm} and {async_ratio}"
+            "expected pool_s > 0, drift_ppm >= 0, 0 <= async_ratio < 0.5 and min_traces >= 1, "
+            f"found {pool_s}, {drift_ppm}, {async_ratio} and {min_traces}"
         )
     estimate, pairs = clock_offsets(
         traces, pool_s=pool_s, drift_ppm=drift_ppm, async_ratio=async_ratio, min_traces=min_traces, any_kind=any_kind

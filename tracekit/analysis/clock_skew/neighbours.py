@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.calls import Calls
     from tracekit.columns import Array
 
-MIN_TRACES, AGREEMENT = 12, 0.75
+MIN_TRACES, AGREEMENT = 12, 2 / 3
+_ASYNC = 0.5  # share of traces with an asynchronous call between two clocks that moves none
+_FEWEST_ON_A_LINE = 12
 _ROUNDING = 1e-9
 _TOGETHER = 100  # traces, at first
 
@@ -25,14 +27,13 @@ _TOGETHER = 100  # traces, at first
 class Neighbours(NamedTuple):
     """One entry a call: what the traces next to its own say about its two clocks.
 
-    ``is_apart`` tells whether they prove them to be apart; there, ``low`` and ``high`` limit how far the clock with the
-    larger code is ahead at the time of the call, and ``agreement_ratio`` is the share of traces that agree on it.
+    ``is_apart`` is true where they prove them to be apart; there, ``low`` and ``high`` limit how far the clock with the
+    larger code is ahead at the time of the call.
     """
 
     is_apart: Array
     low: Array
     high: Array
-    agreement_ratio: Array
 
     def take(self, rows: Array) -> Neighbours:
         """Return some of the calls."""
@@ -42,7 +43,8 @@ class Neighbours(NamedTuple):
 class _Votes(NamedTuple):
     """Calls of traces by (pair of clocks, time): every trace (``voter``) has one vote, which its calls share.
 
-    ``row`` is the number of the call, ``low`` and ``high`` limit how far the clock with the larger code is ahead.
+    ``row`` is the number of the call, ``low`` and ``high`` limit how far the clock with the larger code is ahead, and
+    ``is_forward`` is true where that is the callee's.
     """
 
     row: Array
@@ -52,6 +54,7 @@ class _Votes(NamedTuple):
     low: Array
     high: Array
     begun_ns: Array
+    is_forward: Array
 
     def take(self, rows: Array) -> _Votes:
         """Return some of the calls."""
@@ -83,27 +86,28 @@ def neighbours(calls: Calls, *, min_traces: int, async_ratio: float) -> Neighbou
     Neighbours
         Traces next to each other, 100 at first, then halves down to ``min_traces``, prove an offset where
 
-        * so many of them are impossible with the clocks as they are, all in the same direction, that it would occur
-          with a probability below ``0.5 ** min_traces`` if every second trace had an asynchronous call there; and
-        * one offset, or one line where a clock drifts, satisfies at least three quarters of them.
+        * with the clocks as they are so many of them are impossible in the same direction that this would occur with a
+          probability of at most ``0.5 ** min_traces`` if every second trace had an asynchronous call there, or so many
+          callees begin before their callers, which no asynchronous call does, that ``async_ratio`` of such errors would
+          not explain it; and
+        * one offset, or one line where a clock drifts, satisfies at least two thirds of them.
 
         Every trace has one vote; calls that took longer than their callers agree with nothing.
     """
     count = len(calls)
-    found = Neighbours(np.zeros(count, bool), *np.zeros((2, count), np.int64), np.full(count, np.nan))
+    found = Neighbours(np.zeros(count, bool), *np.zeros((2, count), np.int64))
     votes, block = _votes(calls, min_traces)
     while len(votes.row):
         size = np.bincount(block)
         of = block[votes.voter]
-        ahead, behind = (
-            np.bincount(of, votes.weight * (votes.usable & impossible), len(size))
-            for impossible in (votes.low > 0, votes.high < 0)
+        late, early = _impossible(votes, of, len(size))
+        proven = np.flatnonzero(
+            (late >= needed(size, min_traces, _ASYNC) - _ROUNDING)
+            | (early >= needed(size, min_traces, async_ratio) - _ROUNDING)
         )
-        most = np.maximum(ahead, behind)
-        proven = np.flatnonzero(most >= needed(size, min_traces) - _ROUNDING)
         settled = np.zeros(len(size), bool)
         settled[proven] = _settled(found, votes, of, proven, size[proven], async_ratio)
-        is_open = ~settled & (most >= min_traces - _ROUNDING) & (size >= 2 * min_traces)
+        is_open = ~settled & (size >= 2 * min_traces) & ((late >= min_traces - _ROUNDING) | (early > 0))
         kept = is_open[of]
         votes, block = votes.take(kept), _halves(block, size, is_open)
         _, voter = np.unique(votes.voter, return_inverse=True)
@@ -111,19 +115,35 @@ def neighbours(calls: Calls, *, min_traces: int, async_ratio: float) -> Neighbou
     return found
 
 
-def needed(traces: Array, min_traces: int) -> Array:
-    """Return how many of so many traces must be impossible in one direction; more than there are where none suffice.
+def needed(traces: Array, min_traces: int, share: float) -> Array:
+    """Return how many of so many traces are more than chance where each is impossible with the probability ``share``.
 
     Examples
     --------
-    >>> needed(np.array([11, 12, 50, 100]), 12)
+    >>> needed(np.array([2, 3, 12, 50, 100]), 12, 0.05)
+    array([ 3,  3,  5, 10, 15])
+    >>> needed(np.array([11, 12, 50, 100]), 12, 0.5)
     array([12, 12, 38, 68])
     """
     distinct, at = np.unique(traces, return_inverse=True)
     least = [
-        int(np.argmax(special.bdtrc(np.arange(-1, n + 1), n, 0.5) <= 0.5**min_traces)) for n in distinct.tolist()
+        int(np.argmax(special.bdtrc(np.arange(-1, n + 1), n, share) <= 0.5**min_traces)) for n in distinct.tolist()
     ]
     return np.array(least, np.int64)[at]
+
+
+def _impossible(votes: _Votes, of: Array, blocks: int) -> tuple[Array, Array]:
+    """Return how many traces of every block are impossible in one direction, and by beginning before they are called.
+
+    A callee that ends after its caller may be asynchronous.  One that begins before it is proof of a skew: whatever is
+    called begins later.
+    """
+    late, early = np.zeros((2, blocks))
+    for ahead, causal in ((votes.low > 0, ~votes.is_forward), (votes.high < 0, votes.is_forward)):
+        impossible = votes.weight * (votes.usable & ahead)
+        late = np.maximum(late, np.bincount(of, impossible, blocks))
+        early = np.maximum(early, np.bincount(of, impossible * causal, blocks))
+    return late, early
 
 
 def _votes(calls: Calls, min_traces: int) -> tuple[_Votes, Array]:
@@ -131,7 +151,8 @@ def _votes(calls: Calls, min_traces: int) -> tuple[_Votes, Array]:
     size = int(max(calls.caller.max(initial=0), calls.callee.max(initial=0))) + 1
     pair, pairs = pd.factorize(np.minimum(calls.caller, calls.callee) * size + np.maximum(calls.caller, calls.callee))
     suspects = np.bincount(pair[calls.seem_skewed], minlength=len(pairs))
-    row = np.flatnonzero((suspects >= min_traces)[pair])
+    early = np.bincount(pair[calls.usable & (calls.high < 0)], minlength=len(pairs))
+    row = np.flatnonzero(((suspects >= min_traces) | (early > 0))[pair])
     calls, pair = calls.take(row), pair[row].astype(np.int64)
     voter, voters = pd.factorize(pair * (int(calls.trace.max(initial=0)) + 1) + calls.trace)
     begun, of_pair = np.full(len(voters), np.iinfo(np.int64).max), np.empty(len(voters), np.int64)
@@ -140,9 +161,10 @@ def _votes(calls: Calls, min_traces: int) -> tuple[_Votes, Array]:
     in_time = np.lexsort((voters, begun, of_pair))
     rank = np.empty(len(voters), np.int64)
     rank[in_time] = np.arange(len(voters))
-    low, high = np.where(calls.caller < calls.callee, (calls.low, calls.high), (-calls.high, -calls.low))
+    forward = calls.caller < calls.callee
+    low, high = np.where(forward, (calls.low, calls.high), (-calls.high, -calls.low))
     weight = 1 / np.bincount(voter)[voter]
-    votes = _Votes(row, rank[voter], weight, calls.usable, low, high, calls.begun_ns)
+    votes = _Votes(row, rank[voter], weight, calls.usable, low, high, calls.begun_ns, forward)
     return votes, _hundreds(of_pair[in_time])
 
 
@@ -162,24 +184,21 @@ def _halves(block: Array, size: Array, is_open: Array) -> Array:
     return np.asarray(np.unique(2 * block[kept] + late, return_inverse=True)[1])
 
 
-def _settled(
-    found: Neighbours, votes: _Votes, of: Array, blocks: Array, size: Array, async_ratio: float
-) -> Array:
+def _settled(found: Neighbours, votes: _Votes, of: Array, blocks: Array, size: Array, async_ratio: float) -> Array:
     """Enter, in place, what these blocks agree on; return which of them do: bool, one a block."""
     place = np.full(int(of.max()) + 1, -1)
     place[blocks] = np.arange(len(blocks))
     votes, of = votes.take(place[of] >= 0), place[of][place[of] >= 0]
-    agrees = np.zeros(len(blocks), bool)
-    for is_line in (False, True):
-        rest = ~agrees[of]
-        if not rest.any():
-            break
-        number, at = np.unique(of[rest], return_inverse=True)
-        agreed = _agreement(votes.take(rest), at, size[number], async_ratio, is_line=is_line)
-        enough = agreed.ratio >= AGREEMENT - _ROUNDING
-        agrees[number] = enough
-        _enter(found, votes.take(rest), at, agreed, enough)
-    return agrees
+    flat, line = (_agreement(votes, of, size, async_ratio, is_line=is_line) for is_line in (False, True))
+    is_line = (size >= _FEWEST_ON_A_LINE) & (line.ratio >= flat.ratio)
+    agreed = _Agreed(*(np.where(is_line, *sides) for sides in zip(line, flat, strict=True)))
+    enough = np.asarray(agreed.ratio >= AGREEMENT - _ROUNDING)
+    votes, of = votes.take(enough[of]), of[enough[of]]
+    moved = np.rint(agreed.slope[of] * (votes.begun_ns - agreed.middle_ns[of])).astype(np.int64)
+    low, high = agreed.low[of] + moved, agreed.high[of] + moved
+    found.is_apart[votes.row] = (low > 0) | (high < 0)
+    found.low[votes.row], found.high[votes.row] = low, high
+    return enough
 
 
 def _agreement(votes: _Votes, of: Array, size: Array, async_ratio: float, *, is_line: bool) -> _Agreed:
@@ -218,13 +237,3 @@ def _medians(group: Array, values: Array, groups: int) -> Array:
     order = np.lexsort((values, group))
     at = np.minimum(np.cumsum(size) - size + np.maximum(size - 1, 0) // 2, len(values) - 1)
     return np.where(size > 0, values[order][at].astype(np.float64), 0.0)
-
-
-def _enter(found: Neighbours, votes: _Votes, of: Array, agreed: _Agreed, enough: Array) -> None:
-    """Enter, in place, limits at the time of every call; where these allow 0 its clocks are not apart."""
-    votes, of = votes.take(enough[of]), of[enough[of]]
-    moved = np.rint(agreed.slope[of] * (votes.begun_ns - agreed.middle_ns[of])).astype(np.int64)
-    low, high = agreed.low[of] + moved, agreed.high[of] + moved
-    found.is_apart[votes.row] = (low > 0) | (high < 0)
-    found.low[votes.row], found.high[votes.row] = low, high
-    found.agreement_ratio[votes.row] = agreed.ratio[of]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.analysis.clock_skew.calls import Calls
-    from tracekit.analysis.clock_skew.pairs import Limits, Pools
+    from tracekit.analysis.clock_skew.pairs import Limits
     from tracekit.attributes import Codes
     from tracekit.columns import Array
     from tracekit.traces import TraceSet

@@ -142,7 +142,8 @@ def limits_of(calls: Calls, pools: Pools, near: Neighbours, *, async_ratio: floa
     alone = np.flatnonzero(~is_pooled[kept][of])
     by_trace = [column[used[alone]] for column in (calls.trace, calls.caller, calls.callee)]
     limit_low[alone], limit_high[alone], evidence[alone] = _of_traces(by_trace, low[alone], high[alone], async_ratio)
-    _overrule(limit_low, limit_high, evidence, near.take(used))
+    outer_high, outer_low = within(of, high, low, len(kept))
+    _overrule(limit_low, limit_high, evidence, near.take(used), (outer_low[of], outer_high[of]))
     apart_low, apart_high = _proven(pools, near)
     pooled_low, pooled_high = overruled(pooled_low, pooled_high, apart_low <= apart_high, apart_low, apart_high)
     whole_low, whole_high, whole = np.zeros((3, len(calls)), np.int64)
@@ -168,12 +169,14 @@ def overruled(low: Array, high: Array, is_apart: Array, near_low: Array, near_hi
     )
 
 
-def _overrule(low: Array, high: Array, evidence: Array, near: Neighbours) -> None:
-    """Give calls, in place, limits that exclude 0 where neighbouring traces prove it, and nowhere else."""
-    new_low, new_high = overruled(low, high, near.is_apart, near.low, near.high)
-    changed = (new_low != low) | (new_high != high)
-    evidence[changed] = np.where(near.is_apart, Evidence.POOLED, Evidence.DISPUTED)[changed]
-    low[:], high[:] = new_low, new_high
+def _overrule(low: Array, high: Array, evidence: Array, near: Neighbours, whole: tuple[Array, Array]) -> None:
+    """Give calls, in place, the limits of neighbouring traces, or of the ``whole`` pool where those prove nothing."""
+    new = overruled(low, high, near.is_apart, near.low, near.high)
+    changed = (new[0] != low) | (new[1] != high)
+    disputed = changed & ~near.is_apart
+    evidence[changed] = np.where(disputed, Evidence.DISPUTED, Evidence.POOLED)[changed]
+    low[:] = np.where(disputed, np.minimum(whole[0], 0), new[0])
+    high[:] = np.where(disputed, np.maximum(whole[1], 0), new[1])
 
 
 def _proven(pools: Pools, near: Neighbours) -> tuple[Array, Array]:

@@ -31,12 +31,13 @@ class ClockSkew(Shown):
         One row for every clock of a trace that has several, by (trace, host): ``trace_id``, ``host`` (or service and
         instance, where no host is told), ``offset_ns``: how far it is ahead of the clock of the trace's root, which a
         correction takes off; ``low_ns``, ``high_ns``; ``evidence``: ``reference`` (the root's own), ``pooled`` (calls
-        of neighbouring traces), ``own`` (calls of this trace), ``disputed`` (calls contradict each other), ``none``.
+        of neighbouring traces), ``own`` (calls of this trace), ``disputed`` (calls contradict each other, or do not lie
+        within their callers although neighbouring traces prove no offset), ``none``.
     pairs
         One row for every pair of clocks and stretch of time: ``host``, ``peer_host``, ``start_ns``, ``call_count``,
         ``dropped_count`` (callees that take longer than their callers), ``trace_count``, ``agreement_ratio`` (the
         largest share of calls that one offset satisfies), ``is_pooled``, ``low_ns``, ``high_ns`` (how far ``peer_host``
-        is ahead of ``host``).
+        is ahead of ``host``; 0 is excluded only where neighbouring traces prove it, see ``clock_skew``).
     traces
         One row a trace: ``trace_id``, ``moved_clock_count``, ``path_time_ns`` (its latency), ``moved_ns``: path time
         that belongs to other spans once the clocks are put right.

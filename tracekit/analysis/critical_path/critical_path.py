@@ -48,11 +48,13 @@ def critical_path(
         columns of ``spans``, a mask or a callable: every outermost matching span.
     overflow
         Children that end after their parent.  ``"auto"``: in the same process, and by more than 2 us and 1 % of the
-        parent, nobody waited for them; elsewhere they are clipped.  ``"clip"``: always clipped.  ``"exclude"``: nobody
-        waited for them.
+        parent, nobody waited for them; elsewhere they are clipped.  Processes differ by service, instance, pod,
+        container or host; a SERVER span under a CLIENT span is of another one.  ``"clip"``: always clipped.
+        ``"exclude"``: nobody waited for them.
     skew
-        ``"auto"``: clocks that calls prove to be apart are put right for this answer, see ``clock_skew``; ``.offsets``
-        and ``.issues`` tell by how much.  ``"off"``: clocks are taken as they are.  Or what ``clock_skew`` returned.
+        ``"auto"``: clocks that the calls of neighbouring traces prove to be apart are corrected for this answer, see
+        ``clock_skew``; ``.offsets`` and ``.issues`` report by how much.  ``"off"``: times are used as recorded.  Or what
+        ``clock_skew`` returned.
     tolerance
         By what share of their parent siblings on different clocks may overlap and still follow each other; the earlier
         is cut.  None: by 1 %, and by no more than their clocks may still be off after they were put right; none where
@@ -79,10 +81,11 @@ def critical_path(
 
     Notes
     -----
-    A span counts as far as it lies within all its ancestors.  Nobody waits for a CONSUMER under a PRODUCER.  Spans that
-    name a parent nobody sent hang under a ``(missing)`` node as long as they are, below the trace's only root.  Rows
-    that a backend inferred are left out: that wait is the caller's own.  Whether two calls that did not overlap depend
-    on each other cannot be told from one trace: they are taken to.
+    A span counts as far as it lies within all its ancestors.  Nobody waits for a CONSUMER under a PRODUCER, nor for a
+    SERVER under a CLIENT that sends a message, as X-Ray records it (see ``messages.message_spans``).  Spans that name a
+    parent nobody sent hang under a ``(missing)`` node as long as they are, below the trace's only root.  Rows that a
+    backend inferred are left out: that wait is the caller's own.  Whether two calls that did not overlap depend on each
+    other cannot be told from one trace: they are taken to.
 
     Requests that are not finished have no latency: those whose root is in progress, has no start or no end, or ends
     before it starts (``scope="trace"``: any of its roots).  They are left out; ``.unfinished_count`` and ``.issues``

@@ -25,10 +25,10 @@ _COLUMNS = ["host", "peer_host", "call_count", "kind", "low", "high", "unit", "t
 def clock_drift(inputs: Inputs) -> list[Finding]:
     """Say which clocks run at another speed than their peers, or jumped.
 
-    Only pairs of hosts with calls that no single offset satisfies (``clock.offset``) can have moved beyond doubt.  Of
-    these, all lines within the calls' intervals are found (``drift``); else the one step that parts them best
-    (``step``); what neither explains is a contradiction: a mislabelled host, or more calls than ``tolerance`` that
-    nobody waited for.  Assumes one drift or one step within the period.
+    Analyses pairs of hosts with calls that no single offset satisfies (``clock.offset``).  Where neighbouring traces
+    prove their clocks apart at some time, all lines within the calls' intervals are found (``drift``), else the one
+    step that separates them best (``step``).  What neither explains, and what is not proven, is no evidence of a clock
+    that moved: asynchronous calls, or two machines under one host name.  Assumes one drift or step within the period.
 
     Source: Moon, Skelly and Towsley 1999; Zhang, Liu and Xia 2002; ``trace_guide.md`` F3.
     """
@@ -45,12 +45,12 @@ def clock_drift(inputs: Inputs) -> list[Finding]:
     strange = len(evidence) - len(moved)
     left = f"; {len(odd) - _MOST_PAIRS} more pairs were not looked at" if len(odd) > _MOST_PAIRS else ""
     contradiction = (
-        f"; calls between {strange} pairs contradict each other in no such way: a mislabelled host, or calls that "
-        f"nobody waits for" * bool(strange)
+        f"; calls between {strange} pairs contradict each other in no such way: asynchronous calls, or two machines "
+        f"under one host name" * bool(strange)
     )
     if not len(moved):
         text = (
-            f"No clock drifts or jumps beyond doubt: one offset satisfies the calls of "
+            f"No clock is proven to drift or jump: one offset satisfies the calls of "
             f"{int(enough.sum()) - len(odd)} of {int(enough.sum())} pairs of hosts (n = {number(calls)} "
             f"calls){contradiction}{left}."
         )
@@ -69,7 +69,7 @@ def clock_drift(inputs: Inputs) -> list[Finding]:
     more = f"; {len(moved) - 1} more pairs moved" if len(moved) > 1 else ""
     text = f"`{row['peer_host']}` {told} (n = {number(row['call_count'])} calls): {meaning}{more}{contradiction}{left}."
     estimate = Estimate((low + high) / 2, row["unit"], low, high, int(row["call_count"]))
-    remedy = "Mend time synchronisation on that host; look at the time before and after apart."
+    remedy = "Fix time synchronisation on that host; analyse the time before and after separately."
     return [speak(CHECK, "warn", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
 
 
@@ -84,6 +84,8 @@ def _explained(pairs: HostPairs, at: int, tolerance: float) -> list[Any]:
     seconds = (pairs.start_ns[calls] - begin) / 1e9
     low, high = pairs.low[calls], pairs.high[calls]
     names = [pairs.names[pairs.host[at]], pairs.names[pairs.peer[at]], len(calls)]
+    if not pairs.is_apart[at]:
+        return [*names, "contradiction", np.nan, np.nan, "", pd.NaT, float(pairs.agreement.ratio[at]), "inconclusive"]
     line = drift(seconds, low, high)
     jump = step(seconds, low, high, tolerance=tolerance)
     if line.ratio >= 1 - tolerance and line.low * line.high > 0 and line.ratio >= jump.ratio - tolerance:

@@ -23,11 +23,12 @@ def clock_offsets(inputs: Inputs) -> list[Finding]:
     """Say between which limits the clocks of hosts that call each other are apart.
 
     A call that its caller waited for proves ``end - end <= theta <= start - start``; the interval of a pair of hosts
-    holds every theta that at least ``1 - tolerance`` of its calls allow (the same calls and the same agreement as
-    ``tk.clock_skew``, over the whole period).  It contains the truth as long as no more calls than that were left
-    alone by their callers; a callee that takes longer than its caller is left out and counted.  Skewed where the
-    interval excludes 0.  Pairs on which fewer agree are inconsistent: ``clock.drift`` looks at them.  The middle is
-    off by half the difference of the ways there and back, which spans cannot tell.  No time is ever changed.
+    contains every theta that at least ``1 - tolerance`` of its calls over the whole period allow.  A callee that takes
+    longer than its caller is left out and counted.  Two clocks are skewed where neighbouring traces prove it: the same
+    decision as that of ``tk.clock_skew`` and of ``tk.critical_path``, see the notes of ``tk.clock_skew``; elsewhere the
+    interval includes 0.  Where no single offset satisfies ``1 - tolerance`` of the calls, some are asynchronous or a
+    clock moved: ``clock.drift`` analyses these pairs.  The middle is off by half the difference of the ways there and
+    back, which spans do not show.  No time is ever changed.
 
     Source: Marzullo 1984; RFC 5905, section 11.2.1; ``trace_guide.md`` F3.
     """
@@ -48,15 +49,15 @@ def clock_offsets(inputs: Inputs) -> list[Finding]:
         }
     )
     consistent = evidence["agreement_ratio"] >= 1 - inputs.tolerance
-    apart = (evidence["low_ns"] > 0) | (evidence["high_ns"] < 0)
-    evidence["status"] = np.select([~consistent, apart], ["inconclusive", "warn"], "ok")
+    apart = pairs.is_apart[enough]
+    evidence["status"] = np.select([apart, ~consistent], ["warn", "inconclusive"], "ok")
     evidence["unresolved_ns"] = evidence[["low_ns", "high_ns"]].abs().max(axis=1)
     distance = np.where(apart, evidence[["low_ns", "high_ns"]].abs().min(axis=1), 0)
     evidence = evidence.iloc[np.lexsort((-distance, evidence["status"] != "warn"))].reset_index(drop=True)
     skewed = evidence[evidence["status"] == "warn"]
     calls = int(evidence["call_count"].sum())
     disputed = int((evidence["status"] == "inconclusive").sum())
-    odd = f"; {disputed} pairs contradict themselves, see clock.drift" if disputed else ""
+    odd = f"; the calls of {disputed} pairs allow no single offset, see clock.drift" if disputed else ""
     if not len(skewed):
         widest = float(evidence["unresolved_ns"].median())
         text = (
@@ -77,7 +78,7 @@ def clock_offsets(inputs: Inputs) -> list[Finding]:
     )
     estimate = Estimate((low + high) / 2, "ns", low, high, int(first["call_count"]))
     remedy = (
-        "Mend time synchronisation on that host; tk.clock_skew(traces) corrects the critical path and says how much."
+        "Fix time synchronisation on that host; tk.clock_skew(traces) corrects the critical path and says how much."
     )
     return [speak(CHECK, "warn", text, evidence, estimate=estimate, assumptions=_assumed(inputs), remedy=remedy)]
 
@@ -85,6 +86,6 @@ def clock_offsets(inputs: Inputs) -> list[Finding]:
 def _assumed(inputs: Inputs) -> tuple[str, ...]:
     """Return what must be true for the intervals to hold."""
     return (
-        f"at most {inputs.tolerance:.0%} of the calls between two hosts were left alone by their callers",
-        "the ways there and back cannot be told apart",
+        f"at most {inputs.tolerance:.0%} of the calls within an interval, and half of all between two hosts, are asynchronous",
+        "the delay from caller to callee and back may differ by any amount that the calls allow",
     )

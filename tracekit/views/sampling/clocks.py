@@ -45,7 +45,7 @@ def plot_clock_skew(result: ClockSkew, *, pairs: int = 15) -> Chart:
     >>> from tracekit.analysis.clock_skew.clock_skew import clock_skew
     >>> rows = {"span_id": ["1", "2"], "parent_span_id": [None, "1"], "host_name": ["h1", "h2"], "name": "x"}
     >>> frame = pd.DataFrame(rows | {"trace_id": "a1", "start_ns": [0, 1020], "end_ns": [100, 1080]})
-    >>> [round(x * 1e9) for x in plot_clock_skew(clock_skew(TraceSet.from_spans(frame))).data[0].x]
+    >>> [round(x * 1e9) for x in plot_clock_skew(clock_skew(TraceSet.from_spans(frame), min_traces=1)).data[0].x]
     [1000]
     """
     every = result.pairs.assign(name=result.pairs["host"].astype(str) + " → " + result.pairs["peer_host"].astype(str))
