@@ -20,6 +20,7 @@ FLOORS = [
         "semconv",
         "derived",
         "frames",
+        "messages",
         "filters",
         "expressions",
         "traces",

@@ -130,6 +130,11 @@ def drawn(*rows):
     return tk.TraceSet.from_spans(frame.assign(trace_id="a1", name="x", service_name=frame["host_name"].fillna("s")))
 
 
+def alone(*rows):
+    """Return the skew of one trace whose calls are taken for proof: none of them is asynchronous."""
+    return tk.clock_skew(drawn(*rows), min_traces=1)
+
+
 def test_zero_skew_changes_nothing():
     traces = recorded(np.random.default_rng(1), 50, fixed(0, 0, 0, 0))
     skew = tk.clock_skew(traces)
@@ -179,9 +184,9 @@ def test_two_services_on_one_host_share_a_clock_and_unknown_hosts_are_services()
 def test_only_a_server_below_its_client_is_proof(parent_kind, kind):
     """A queue's consumer under the span that sent the message looks exactly like a clock that is ahead."""
     traces = drawn(("1", None, "h1", parent_kind, 0, 100), ("2", "1", "h2", kind, 90, 150))
-    assert tk.clock_skew(traces).offsets.empty
+    assert tk.clock_skew(traces, min_traces=1).offsets.empty
     assert tk.critical_path(traces).clocks is None
-    moved = tk.clock_skew(traces, any_kind=True).offsets["offset_ns"].tolist()
+    moved = tk.clock_skew(traces, any_kind=True, min_traces=1).offsets["offset_ns"].tolist()
     assert moved == ([] if kind == "CONSUMER" else [0, 70])
 
 
@@ -197,13 +202,11 @@ def test_a_callee_that_takes_longer_than_its_caller_is_dropped_and_counted():
 
 
 def test_offsets_add_up_along_calls():
-    skew = tk.clock_skew(
-        drawn(
-            ("1", None, "h1", "CLIENT", 0, 100),
-            ("2", "1", "h2", "SERVER", 1010, 1090),
-            ("3", "2", "h2", "CLIENT", 1020, 1080),
-            ("4", "3", "h3", "SERVER", 330, 370),
-        )
+    skew = alone(
+        ("1", None, "h1", "CLIENT", 0, 100),
+        ("2", "1", "h2", "SERVER", 1010, 1090),
+        ("3", "2", "h2", "CLIENT", 1020, 1080),
+        ("4", "3", "h3", "SERVER", 330, 370),
     )
     assert skew.offsets["host"].tolist() == ["h1", "h2", "h3"]
     assert skew.offsets["offset_ns"].tolist() == [0, 1000, 300]
@@ -217,19 +220,17 @@ def test_offsets_add_up_along_calls():
 
 def test_a_clock_moves_no_further_than_it_must_seem_to():
     """[3, 97]: ahead by 3 at least; 6 is taken, where the middle would be a leap of 50."""
-    skew = tk.clock_skew(drawn(("1", None, "h1", "CLIENT", 0, 200), ("2", "1", "h2", "SERVER", 97, 203)))
+    skew = alone(("1", None, "h1", "CLIENT", 0, 200), ("2", "1", "h2", "SERVER", 97, 203))
     assert skew.offsets["offset_ns"].tolist() == [0, 6]
 
 
 def test_calls_back_to_the_root_host_count_as_well():
     """h1 calls h2, which calls h1 back: that call limits the offset from the other side."""
-    skew = tk.clock_skew(
-        drawn(
-            ("1", None, "h1", "CLIENT", 0, 1000),
-            ("2", "1", "h2", "SERVER", 400, 1100),  # 100 to 400
-            ("3", "2", "h2", "CLIENT", 500, 600),
-            ("4", "3", "h1", "SERVER", 210, 290),  # - 310 to - 290 of h1 from h2
-        )
+    skew = alone(
+        ("1", None, "h1", "CLIENT", 0, 1000),
+        ("2", "1", "h2", "SERVER", 400, 1100),  # 100 to 400
+        ("3", "2", "h2", "CLIENT", 500, 600),
+        ("4", "3", "h1", "SERVER", 210, 290),  # - 310 to - 290 of h1 from h2
     )
     assert skew.offsets[["offset_ns", "low_ns", "high_ns"]].to_numpy().tolist() == [[0, 0, 0], [300, 290, 310]]
 
@@ -241,28 +242,27 @@ def test_calls_that_contradict_each_other_are_disputed():
         ("3", None, "h1", "CLIENT", 200, 300),
         ("4", "3", "h2", "SERVER", 5210, 5290),
     )
-    skew = tk.clock_skew(traces)
+    skew = tk.clock_skew(traces, min_traces=1)
     assert skew.offsets["evidence"].tolist() == ["reference", "disputed"]
-    assert skew.offsets[["low_ns", "high_ns"]].to_numpy().tolist()[1] == [990, 5010]
+    assert skew.offsets[["offset_ns", "low_ns", "high_ns"]].to_numpy().tolist()[1] == [0, 0, 5010]
     assert skew.pairs["agreement_ratio"].tolist() == [0.5]
-    assert "CLOCK_DISPUTED" in tk.critical_path(traces).issues["code"].tolist()
 
 
 def test_hosts_that_contradict_each_other_are_disputed():
     """The way over h2 and the way over h3 do not lead to the same offset of h4."""
-    skew = tk.clock_skew(
-        drawn(
-            ("1", None, "h1", "CLIENT", 0, 100),
-            ("2", "1", "h2", "SERVER", 10, 90),
-            ("3", "2", "h2", "CLIENT", 20, 80),
-            ("4", "3", "h4", "SERVER", 530, 570),
-            ("5", None, "h1", "CLIENT", 100, 200),
-            ("6", "5", "h3", "SERVER", 110, 190),
-            ("7", "6", "h3", "CLIENT", 120, 180),
-            ("8", "7", "h4", "SERVER", 9130, 9170),
-        )
+    skew = alone(
+        ("1", None, "h1", "CLIENT", 0, 100),
+        ("2", "1", "h2", "SERVER", 10, 90),
+        ("3", "2", "h2", "CLIENT", 20, 80),
+        ("4", "3", "h4", "SERVER", 530, 570),
+        ("5", None, "h1", "CLIENT", 100, 200),
+        ("6", "5", "h3", "SERVER", 110, 190),
+        ("7", "6", "h3", "CLIENT", 120, 180),
+        ("8", "7", "h4", "SERVER", 9130, 9170),
     )
     found = skew.offsets.set_index("host")
+    path = tk.critical_path(skew.source, skew=skew)
+    assert "CLOCK_DISPUTED" in path.issues["code"].tolist()
     assert found["evidence"].to_dict() == {"h1": "reference", "h2": "own", "h3": "own", "h4": "disputed"}
     assert found.loc["h4", ["low_ns", "high_ns"]].tolist() == [480, 9020]
 
@@ -287,9 +287,12 @@ def test_clocks_with_a_grain_are_given_its_benefit():
     ]
 
 
-@pytest.mark.parametrize("setting", [{"pool_s": 0}, {"drift_ppm": -1}, {"async_ratio": 0.5}, {"async_ratio": -0.1}])
+@pytest.mark.parametrize(
+    "setting",
+    [{"pool_s": 0}, {"drift_ppm": -1}, {"async_ratio": 0.5}, {"async_ratio": -0.1}, {"min_traces": 0}],
+)
 def test_settings_out_of_range(setting):
-    with pytest.raises(ValueError, match=r"expected pool_s > 0, drift_ppm >= 0 and 0 <= async_ratio < 0\.5, found"):
+    with pytest.raises(ValueError, match=r"expected pool_s > 0, .*0 <= async_ratio < 0\.5 and min_traces >= 1, found"):
         tk.clock_skew(drawn(("1", None, "h1", "CLIENT", 0, 100)), **setting)
 
 
@@ -306,6 +309,7 @@ def test_what_the_path_needs_is_what_everything_says():
 
 
 def test_a_clock_is_moved_though_most_calls_seem_sound():
+    """Callees that begin before their callers are no asynchronous calls: a few of them are enough."""
     traces = recorded(np.random.default_rng(13), 100, fixed(0, 400_000, -150_000, 0))
     everything = tk.clock_skew(traces)
     assert 0 < (everything.offsets["offset_ns"] != 0).mean() < 0.5

@@ -30,10 +30,15 @@ def drawn(rows):
     return tk.TraceSet.from_spans(frame.assign(trace_id="a1", name="x", service_name=frame["host_name"]))
 
 
+def certain(traces):
+    """Return the skew of traces without asynchronous calls: each of them is proof enough."""
+    return tk.clock_skew(traces, min_traces=1)
+
+
 def test_the_path_goes_through_a_host_whose_clock_is_ahead():
     traces = drawn(SHOP)
     assert tk.critical_path(traces, skew="off").own_ns.tolist() == [200, 800, 0, 0]
-    path = tk.critical_path(traces)
+    path = tk.critical_path(traces, skew=certain(traces))
     assert path.own_ns.tolist() == [200, 200, 400, 200]
     assert path.offsets[["host", "offset_ns", "low_ns", "high_ns"]].to_numpy().tolist() == [["h2", 5000, 4900, 5100]]
     assert path.traces[["moved_clock_count", "largest_offset_ns"]].to_numpy().tolist() == [[1, 5000]]
@@ -44,7 +49,7 @@ def test_the_path_goes_through_a_host_whose_clock_is_ahead():
 
 
 def test_the_share_of_path_time_that_moves():
-    skew = tk.clock_skew(drawn(SHOP))
+    skew = certain(drawn(SHOP))
     assert skew.traces[["path_time_ns", "moved_ns", "moved_clock_count"]].to_numpy().tolist() == [[1000, 600, 1]]
     assert skew.moved_ratio == 0.6
     assert repr(skew) == "ClockSkew(1 of 2 clocks in 1 of 1 traces are moved, 60.0 % of path time)"
@@ -59,13 +64,13 @@ def test_the_share_that_moves_is_weighted():
     frame.loc[second & (frame["host_name"] == "h2"), ["start_ns", "end_ns"]] -= 5000
     frame.loc[:, ["start_ns", "end_ns"]] += 10**12 * second[:, None]
     traces = tk.TraceSet.from_spans(frame.assign(trace_id=np.where(second, "b2", "a1"), name="x", service_name="s"))
-    assert tk.clock_skew(traces).moved_ratio == 0.3
-    assert tk.clock_skew(traces.with_weights([1, 3])).moved_ratio == pytest.approx(0.15)
+    assert certain(traces).moved_ratio == 0.3
+    assert certain(traces.with_weights([1, 3])).moved_ratio == pytest.approx(0.15)
 
 
 def test_a_clock_skew_may_be_given():
     traces = drawn(SHOP)
-    skew = tk.clock_skew(traces)
+    skew = certain(traces)
     assert tk.critical_path(traces, skew=skew).own_ns.tolist() == [200, 200, 400, 200]
     assert tk.critical_path(traces.with_weights(2), skew=skew).own_ns.tolist() == [200, 200, 400, 200]
     with pytest.raises(ValueError, match=r"expected the clock skew of these traces, found that of others: TraceSet"):
@@ -75,14 +80,15 @@ def test_a_clock_skew_may_be_given():
 
 
 def test_what_if_and_slack_go_by_the_same_times():
-    path = tk.critical_path(drawn(SHOP))
+    traces = drawn(SHOP)
+    path = tk.critical_path(traces, skew=certain(traces))
     assert path.what_if({"host_name == 'h2'": 0.0}).traces["saved_ns"].tolist() == [600]
     assert path.slack().tolist() == [0, 0, 0, 0]
 
 
 def test_a_request_on_a_moved_host_is_as_long_as_before():
     traces = drawn(SHOP)
-    path = tk.critical_path(traces, scope="host_name == 'h2'")
+    path = tk.critical_path(traces, scope="host_name == 'h2'", skew=certain(traces))
     assert path.latency_ns.tolist() == [600]
     assert path.traces["start_ns"].tolist() == [200]
     assert path.own_ns.tolist() == [0, 0, 400, 200]
@@ -127,12 +133,14 @@ def test_by_default_they_may_overlap_by_what_moved_clocks_may_still_be_off():
         ("5", "1", "h1", "CLIENT", 9000, 9900),
         ("6", "5", "h2", "SERVER", 109_050, 109_850),
     ]
-    path = tk.critical_path(drawn(rows))
+    traces = drawn(rows)
+    path = tk.critical_path(traces, skew=certain(traces))
     assert path.offsets[["offset_ns", "low_ns", "high_ns"]].to_numpy().tolist() == [[100_000, 99_950, 100_050]]
     assert path.spans["span_id"][path.cut].tolist() == [f"{3:016x}"]
-    assert tk.critical_path(drawn(rows), tolerance=0.0).cut.tolist() == []
+    assert tk.critical_path(traces, skew=certain(traces), tolerance=0.0).cut.tolist() == []
     rows[2] = ("3", "2", "h2", "SERVER", 100_990, 105_060)
-    assert tk.critical_path(drawn(rows)).cut.tolist() == []
+    traces = drawn(rows)
+    assert tk.critical_path(traces, skew=certain(traces)).cut.tolist() == []
 
 
 def test_what_hangs_below_what_was_cut_is_cut_as_well():
@@ -259,7 +267,8 @@ OPTIONS = [{}, {"tolerance": 0.05}, {"causal": "strict"}, {"overflow": "clip"}, 
 
 @given(skewed(), st.sampled_from(OPTIONS))
 def test_paths_add_up_on_any_clocks(rows, options):  # I1, I2, I4, I5, I6
-    path = tk.critical_path(drawn(rows), **options)
+    traces = drawn(rows)
+    path = tk.critical_path(traces, skew=certain(traces), **options)
     own = np.zeros(len(path.tree.root), np.int64)
     on = np.flatnonzero(path.on_path)
     np.add.at(own, path.request[on], path.own_ns[on])
@@ -279,7 +288,8 @@ def test_paths_add_up_on_any_clocks(rows, options):  # I1, I2, I4, I5, I6
 @given(skewed(), st.integers(-(10**6), 10**15), st.randoms())
 def test_a_later_start_and_another_order_of_rows_change_nothing(rows, later, random):  # I7
     def answer(these):
-        path = tk.critical_path(drawn(these), tolerance=None)
+        traces = drawn(these)
+        path = tk.critical_path(traces, skew=certain(traces), tolerance=None)
         return path.offsets, path.spans.set_index("span_id")["path_time_ns"].to_dict()
 
     windows = [(parent, start, end) for _, parent, _, _, start, end in rows]

@@ -275,3 +275,40 @@ def test_whatever_is_built_adds_up(frame, scope, overflow):  # I1, I2 with orpha
     if not frame.duplicated(["trace_id", "start_ns"]).any():  # else the order of arrival decides who is first
         again = critical_path(TraceSet.from_spans(frame.sample(frac=1, random_state=1)), scope=scope, overflow=overflow)
         assert again.own_ns.tolist() == path.own_ns.tolist()
+
+
+# ------------------------------------------------------------------ replicas of one service
+
+REPLICA = {
+    "service.instance.id": ("i-0", "i-1"),
+    "k8s.pod.name": ("shard-0", "shard-1"),
+    "k8s.pod.uid": ("u0", "u1"),
+    "container.id": ("c0", "c1"),
+    "host.id": ("i-0a", "i-0b"),
+    "host.name": ("h0", "h1"),
+}
+
+
+def replicas(kinds, key=None, values=("", "")):
+    """Return the path of a call within one service whose callee ends 3 ms after its caller."""
+    frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2", "3"], "parent_span_id": [None, "1", "2"]})
+    frame = frame.assign(service_name="shard", name=["GET", "GET peer", "serve"], kind=["SERVER", *kinds])
+    frame["start_ns"], frame["end_ns"] = [0, 5_000_000, 10_000_000], [100_000_000, 95_000_000, 98_000_000]
+    if key is not None:
+        frame[f"resource.{key}"] = [values[0], values[0], values[1]]
+    return critical_path(TraceSet.from_spans(frame)).own_ns.tolist()
+
+
+AWAITED, OUTLIVED = [10_000_000, 5_000_000, 85_000_000], [10_000_000, 90_000_000, 0]
+
+
+@pytest.mark.parametrize("key", REPLICA)
+def test_replicas_of_one_service_are_other_processes(key):
+    assert replicas(["INTERNAL", "INTERNAL"], key, REPLICA[key]) == AWAITED
+    assert replicas(["INTERNAL", "INTERNAL"], key, REPLICA[key][:1] * 2) == OUTLIVED
+
+
+def test_a_server_under_a_client_is_another_process_even_where_no_instance_is_recorded():
+    assert replicas(["CLIENT", "SERVER"]) == AWAITED
+    assert replicas(["CLIENT", "INTERNAL"]) == OUTLIVED
+    assert replicas(["INTERNAL", "INTERNAL"]) == OUTLIVED

@@ -6,6 +6,7 @@ from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tracekit import TraceSet
 from tracekit.analysis import self_time as self_time_module
 from tracekit.analysis.latency import latency
 from tracekit.analysis.self_time import self_times
@@ -239,6 +240,20 @@ def test_a_message_by_parent():
     assert edges(graph) == {("shop", "mailer", "message"): (1, 0, 1)}
 
 
+def test_a_send_that_is_recorded_as_a_client_span_is_a_message():
+    """X-Ray and several SDKs have no other kinds than CLIENT and SERVER."""
+    graph = service_graph(draw("a1 1 - shop CLIENT 0 2 topic=mail\na1 2 1 mailer SERVER 50 90"))
+    assert edges(graph) == {("shop", "mailer", "message"): (1, 0, 1)}
+    unanswered = service_graph(draw("a1 1 - shop CLIENT 0 2 topic=mail"))
+    assert edges(unanswered) == {("shop", "mail", "message"): (1, 0, 0)}
+
+
+def test_a_receive_is_a_call_of_the_queue():
+    traces = draw("a1 1 - shop CLIENT 0 2 topic=mail")
+    frame = traces.spans.assign(messaging_operation_type="receive")
+    assert edges(service_graph(TraceSet.from_spans(frame))) == {("shop", "mail", "call"): (1, 0, 0)}
+
+
 def test_a_message_by_link_between_traces():
     lines = [
         "a1 1 - shop SERVER 0 9",
@@ -426,8 +441,13 @@ def _arrivals(live):
         above = _caller(span)
         paired = above["kind"] in OUT
         message = above["kind"] == "PRODUCER" or span["kind"] == "CONSUMER"
+        message |= paired and span["kind"] in IN and "messaging" in (above["peer_type"], _topic(span))
         failed = span["is_error"] or (paired and above["is_error"])
         yield above["service_name"], span["service_name"], "service", message, failed, paired
+
+
+def _topic(span):
+    return "messaging" if isinstance(span["messaging_system"], str) else None
 
 
 def _unanswered(silent):
@@ -438,7 +458,8 @@ def _unanswered(silent):
         )
         if isinstance(span["peer"], str) and not again:
             sort = sort if sort in ("db", "messaging") else "service"
-            yield span["service_name"], span["peer"], sort, span["kind"] == "PRODUCER", span["is_error"], False
+            message = span["kind"] == "PRODUCER" or _topic(span) == "messaging"
+            yield span["service_name"], span["peer"], sort, message, span["is_error"], False
 
 
 def _begins(span):

@@ -53,8 +53,8 @@ def critical_path(
         ``"exclude"``: nobody waited for them.
     skew
         ``"auto"``: clocks that the calls of neighbouring traces prove to be apart are corrected for this answer, see
-        ``clock_skew``; ``.offsets`` and ``.issues`` report by how much.  ``"off"``: times are used as recorded.  Or what
-        ``clock_skew`` returned.
+        ``clock_skew``; ``.offsets`` and ``.issues`` report by how much.  ``"off"``: times are used as recorded.  Or
+        what ``clock_skew`` returned.
     tolerance
         By what share of their parent siblings on different clocks may overlap and still follow each other; the earlier
         is cut.  None: by 1 %, and by no more than their clocks may still be off after they were put right; none where

@@ -140,7 +140,7 @@ def find_calls(traces: TraceSet) -> Calls:
         caller=np.concatenate([service[sender], service[silent]]),
         callee=np.concatenate([service[receiver], name]),
         callee_sort=np.concatenate([np.full(len(sender), SERVICE, np.int8), sort]),
-        call_type=np.concatenate([consumed, spans.kind[silent] == Kind.PRODUCER]).astype(np.int8),
+        call_type=np.concatenate([consumed, _sends(traces, silent)]).astype(np.int8),
         peer_type=np.concatenate([np.where(told, peer_type.codes[sender], -1), peer_type.codes[silent]]),
         caller_row=np.concatenate([sender, silent]),
         callee_row=np.concatenate([receiver, nobody]),
@@ -150,6 +150,14 @@ def find_calls(traces: TraceSet) -> Calls:
         is_root=np.repeat([False, True], [len(child), len(roots)]),
         unnamed_rows=unnamed,
     )
+
+
+def _sends(traces: TraceSet, rows: Array) -> Array:
+    """Return which outgoing spans send a message; to receive one is a call of the queue."""
+    operation = traces.codes("messaging_operation_type")
+    receives = np.array([label == "receive" for label in operation.labels] + [False])[operation.codes[rows]]
+    is_producer = traces.columns.spans.kind[rows] == Kind.PRODUCER
+    return np.asarray(is_producer | (traces.lookup.is_message[rows] & ~receives))
 
 
 def _sort(peer_type: str) -> int:
