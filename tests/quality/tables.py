@@ -293,7 +293,7 @@ def clocks_put_right(rng, repeats):
                 )
                 covered += int(clocks["ahead"].between(clocks["low_ns"], clocks["high_ns"]).sum())
                 of += len(clocks)
-            least = 0.99 if share <= 0.1 else 0.9  # noqa: PLR2004 - the last row
+            least = 0.99 if share <= 0.1 else 0.9
             yield Row(f"{name}, {share:.0%}: traces corrected", corrected, worlds * _TRACES, least, 1.0)
             yield Row(f"{name}, {share:.0%}: truth contained", covered, of, 0.995, 1.0)
 

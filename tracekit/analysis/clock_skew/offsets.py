@@ -109,6 +109,8 @@ def needed_offsets(traces: TraceSet) -> Offsets | None:
     """
     clock = clocks(traces)
     calls = calls_between_clocks(traces, clock)
+    if not calls.seem_skewed.any():
+        return None
     near = neighbours(calls, min_traces=MIN_TRACES, async_ratio=ASYNC_RATIO)
     if not near.is_apart.any():
         return None

@@ -86,6 +86,6 @@ def clock_offsets(inputs: Inputs) -> list[Finding]:
 def _assumed(inputs: Inputs) -> tuple[str, ...]:
     """Return what must be true for the intervals to hold."""
     return (
-        f"at most {inputs.tolerance:.0%} of the calls of an interval, and half of all between two hosts, are asynchronous",
+        f"at most {inputs.tolerance:.0%} of the calls of an interval, and half of all of a pair, are asynchronous",
         "the delay from caller to callee and back may differ by any amount that the calls allow",
     )
