@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 LEAST = 20
-"""Fewer clusters than so many, as far as the variance goes, have no limits: a mean is then not estimable."""
+"""Fewer clusters that carry the variance have no limits, a mean is then not estimable; see ``Denominator.is_enough``."""
 _POWERS = (2, 3, 4)
 _ROWS = 1 << 16
 _SYMMETRIC = 1e-4  # of skewness: less changes no limit
@@ -74,7 +74,10 @@ class Denominator(NamedTuple):
 
     @property
     def is_enough(self) -> bool:
-        """Whether a variance of equal spread would rest on at least ``LEAST`` clusters: (sum p^2)^2 / sum p^4."""
+        """Whether a variance of equal spread, sum p^2, would rest on enough clusters: (sum p^2)^2 / sum p^4 of them.
+
+        A sample without the heaviest traces does not show that they exist, and this cannot either.
+        """
         square = self.part**2
         return bool(square.sum() ** 2 >= LEAST * (square**2).sum() * (1 - 1e-9) > 0)
 
@@ -271,7 +274,7 @@ def mean_limits(mean: Array, moments: Moments, *, level: float = 0.95) -> tuple[
     Returns
     -------
     tuple of numpy.ndarray
-        Low and high; NaN, not estimable, where fewer than ``LEAST`` clusters carry the variance.
+        Low and high; NaN, not estimable, where too few clusters carry the variance (``Denominator.is_enough``).
 
     Raises
     ------
