@@ -39,7 +39,7 @@ def test_influences_are_those_of_leaving_a_cluster_out(seed, clusters, groups, h
     moved = mean[:, None] - without + sum(np.outer(there, far) / (total - size) for there, far in edges)
     for power, sums in zip((2, 3, 4), found, strict=False):
         assert sums == pytest.approx((moved**power).sum(axis=1), rel=1e-6, abs=1e-9)
-    assert found.count == clusters
+    assert found.n == clusters
 
 
 @settings(deadline=None, max_examples=30)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 LEAST = 20
-"""Fewer clusters that carry the variance have no limits, a mean is then not estimable; see ``Denominator.is_enough``."""
+"""With fewer clusters that carry the variance a mean is not estimable; see ``Denominator.is_enough``."""
 _POWERS = (2, 3, 4)
 _ROWS = 1 << 16
 _SYMMETRIC = 1e-4  # of skewness: less changes no limit
@@ -62,7 +62,7 @@ class Denominator(NamedTuple):
         return cls(size, averaged / whole if whole > 0 else np.zeros(len(size)))
 
     @property
-    def count(self) -> int:
+    def n(self) -> int:
         """Clusters that count at all."""
         return int((self.part > 0).sum())
 
@@ -89,7 +89,7 @@ class Moments(NamedTuple):
     ----------
     square, third, fourth
         float64: the variance of the mean, and what skewness and kurtosis are made of.
-    count
+    n
         Clusters.
     n_effective
         Kish's number of them.
@@ -106,16 +106,16 @@ class Moments(NamedTuple):
     square: Array
     third: Array
     fourth: Array
-    count: int
+    n: int
     n_effective: float
     is_enough: bool
 
     @property
     def freedom(self) -> Array:
         """Degrees of freedom of the variance (Satterthwaite): 2 V^2 / (sum u^4 - V^2 / n), at most n - 1."""
-        most = max(self.count - 1, 1)
+        most = max(self.n - 1, 1)
         inverse = np.divide(self.fourth, self.square**2, out=np.zeros(len(self.square)), where=self.square > 0)
-        return np.asarray(2 / np.maximum(inverse - 1 / max(self.count, 1), 2 / most))
+        return np.asarray(2 / np.maximum(inverse - 1 / max(self.n, 1), 2 / most))
 
 
 class Influence(NamedTuple):
@@ -170,7 +170,8 @@ class Influence(NamedTuple):
         scale = (np.abs(self.coefficient) @ np.sqrt((self.base**2).sum(axis=0))) ** 2
         found[:, found[0] <= _ROUNDING * scale] = 0.0
         about = self.denominator
-        return Moments(*found, about.count, about.n_effective, about.is_enough)
+        square, third, fourth = found
+        return Moments(square, third, fourth, about.n, about.n_effective, about.is_enough)
 
     def _dense(self, often: Array, group: Array, cluster: Array, value: Array) -> Array:
         """Return the sums of powers of groups that most clusters have something of: every influence is worked out."""
@@ -184,7 +185,7 @@ class Influence(NamedTuple):
         place, groups = np.cumsum(seldom) - 1, int(seldom.sum())
         everywhere = (self.coefficient[group] * self.base[cluster]).sum(axis=1)
         more = [sum_by(place[group], (value + everywhere) ** n - everywhere**n, groups) for n in _POWERS]
-        return np.array(self._everywhere(self.coefficient[seldom])) + np.array(more)
+        return np.asarray(self._everywhere(self.coefficient[seldom]) + np.array(more))
 
     def _by_pair(self) -> tuple[Array, Array, Array]:
         """Return the cells with those of one group and cluster summed."""
@@ -196,7 +197,7 @@ class Influence(NamedTuple):
         value = np.add.reduceat(self.value[order], first) if len(first) else np.zeros(0)
         return pair[first] // count, pair[first] % count, value
 
-    def _everywhere(self, columns: Array) -> tuple[Array, Array, Array]:
+    def _everywhere(self, columns: Array) -> Array:
         """Return sums over all clusters of the second, third and fourth power of ``columns @ base.T``."""
         width = self.base.shape[1]
         second, third = np.zeros((width, width)), np.zeros((width**2, width))
@@ -208,11 +209,8 @@ class Influence(NamedTuple):
             third += products.T @ rows
             fourth += products.T @ products
         products = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), width**2)
-        return (
-            ((columns @ second) * columns).sum(axis=1),
-            ((products @ third) * columns).sum(axis=1),
-            ((products @ fourth) * products).sum(axis=1),
-        )
+        pairs = ((columns, second, columns), (products, third, columns), (products, fourth, products))
+        return np.array([((left @ sums) * right).sum(axis=1) for left, sums, right in pairs])
 
 
 def influence(
@@ -378,11 +376,11 @@ def difference(value: Array, this: Moments, other: Moments, *, level: float = 0.
 def _together(this: Moments, other: Moments, shares: list[float]) -> Moments:
     """Return the moments of the mean of both sides together."""
     square, third, fourth = (
-        sum(share**power * moment for share, moment in zip(shares, moments, strict=True))
-        for power, moments in zip((2, 3, 4), zip(this[:3], other[:3], strict=True), strict=True)
+        shares[0] ** power * one + shares[1] ** power * two
+        for power, one, two in zip(_POWERS, this[:3], other[:3], strict=True)
     )
-    count, n = this.count + other.count, this.n_effective + other.n_effective
-    return Moments(square, third, fourth, count, n, this.is_enough and other.is_enough)
+    n, n_effective = this.n + other.n, this.n_effective + other.n_effective
+    return Moments(square, third, fourth, n, n_effective, this.is_enough and other.is_enough)
 
 
 def _at_least(side: Moments, both: Moments, share: float) -> tuple[Array, Array]:

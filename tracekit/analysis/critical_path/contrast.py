@@ -89,7 +89,7 @@ def contrast(this: Sample, other: Sample, *, level: float) -> Contrast:
     total = difference(
         change[:, 0].sum(keepdims=True), *(_moments(each, each.cells.time_ns) for each in requests), level=level
     )
-    return Contrast(*means, change, low, high, tested.p_value, (float(total.low[0]), float(total.high[0])))
+    return Contrast(means[0], means[1], change, low, high, tested.p_value, (float(total.low[0]), float(total.high[0])))
 
 
 def _values(cells: Cells) -> tuple[Array, Array, Array]:

@@ -93,8 +93,8 @@ def shares(
     -----
     Limits are for the mean of a request of the process that these are a sample of; traces are independent, spans are
     not; see ``stats.weighted_means.mean_limits``.  They are missing, not estimable, where too few traces carry
-    the variance: there are fewer than 20, or a few have almost all the weight.  Spans that have no such thing are a group of
-    their own, without a label.
+    the variance: there are fewer than 20, or a few have almost all the weight.  Spans that have no such thing are a
+    group of their own, without a label.
 
     Own time of a span that calls another service is time between the two as well: on the way there and back, or waiting
     to be served.  ``("service_name", "callee_service")`` says whom it was spent on: the service of the spans right
