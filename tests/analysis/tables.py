@@ -226,7 +226,7 @@ def one_slower_operation(rng, repeats):
 
 
 TABLES = [
-    Table(weighted_means, seed=601, quick=20),
+    Table(weighted_means, seed=601, quick=8),
     Table(means_through_the_path, seed=602, quick=20),
     Table(same_process, seed=603, quick=20),
     Table(differently_sampled, seed=604, quick=20),
