@@ -73,7 +73,7 @@ def test_a_band_of_few_requests_says_that_it_was_widened():
 
 def test_what_has_changed_since_a_baseline():
     ran, lines = asked(DURING, "--baseline", BEFORE, "--by", "service_name", "--by", "operation", "--top", "3")
-    assert "requests of 39.3 ms now take 57.1 ms, +17.8 ms (+13.5 ms to +22.0 ms): the first 3 of 47" in ran.stdout
+    assert "requests of 39.3 ms now take 57.1 ms, +17.8 ms (+12.6 ms to +22.9 ms): the first 3 of 47" in ran.stdout
     said = row(lines, "ledger", "SELECT")
     assert said == "ledger SELECT entries 713 µs +17.5 ms (+14.2 ms to +21.0 ms) 0 ns +10.6 ms +6.94 ms no"
     assert row(lines, "storefront").endswith("maybe")
