@@ -75,7 +75,7 @@ def test_what_has_changed_since_a_baseline():
     ran, lines = asked(DURING, "--baseline", BEFORE, "--by", "service_name", "--by", "operation", "--top", "3")
     assert "requests of 39.3 ms now take 57.1 ms, +17.8 ms (+12.6 ms to +22.9 ms): the first 3 of 47" in ran.stdout
     said = row(lines, "ledger", "SELECT")
-    assert said == "ledger SELECT entries 713 µs +17.5 ms (+14.2 ms to +21.0 ms) 0 ns +10.6 ms +6.94 ms no"
+    assert said == "ledger SELECT entries 713 µs +17.5 ms (+13.7 ms to +21.4 ms) 0 ns +10.6 ms +6.94 ms no"
     assert row(lines, "storefront").endswith("maybe")
     slow, _ = asked(DURING, "--baseline", BEFORE, "--band", "95-99")
     assert "requests of 96.2 ms now take 251 ms" in slow.stdout

@@ -11,7 +11,8 @@ import pandas as pd
 from calibration import FULL, Row, Table, count
 
 from tracekit import TraceSet, critical_path
-from tracekit.stats.weighted_means import Denominator, influence, mean_limits
+from tracekit.stats.influences import Denominator, influence
+from tracekit.stats.weighted_means import mean_limits
 
 SIZES = (30, 100, 300, 1000, 3000, 8000)
 BANDS = [(0.0, 0.5), (0.75, 1.0)]

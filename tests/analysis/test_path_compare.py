@@ -14,7 +14,8 @@ from tracekit.analysis.critical_path.cells import Sample, cells_of, population_o
 from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.analysis.critical_path.factors import Means, slopes, split, whole_numbers
 from tracekit.attributes import Codes
-from tracekit.stats.weighted_means import Denominator, mean_limits
+from tracekit.stats.influences import Denominator
+from tracekit.stats.weighted_means import mean_limits
 from tracekit.traces import TraceSet
 from tracekit.weights import Weights
 from tracekit.weights.known import CERTAIN, UNKNOWN

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tracekit.stats import weighted_means
-from tracekit.stats.weighted_means import LEAST, Denominator, Moments, difference, influence, mean_limits
+from tracekit.stats import influences
+from tracekit.stats.influences import LEAST, Denominator, Moments, influence
+from tracekit.stats.weighted_means import difference, mean_limits
 
 numbers = st.integers(0, 2**32 - 1)
 
@@ -60,7 +61,7 @@ def test_many_clusters_are_summed_in_parts(monkeypatch):
     rng = np.random.default_rng(4)
     group, cluster, value, size = sparse(rng, 90, 3)
     found = influence(group, cluster, value, Denominator.of(size), 3).moments()
-    monkeypatch.setattr(weighted_means, "_ROWS", 7)
+    monkeypatch.setattr(influences, "_ROWS", 7)
     again = influence(group, cluster, value, Denominator.of(size), 3).moments()
     for sums, right in zip(again[:3], found[:3], strict=True):
         assert sums == pytest.approx(right)

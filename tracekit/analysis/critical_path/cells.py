@@ -10,7 +10,7 @@ import pandas as pd
 
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.stats.grouping import group_rows, sum_by
-from tracekit.stats.weighted_means import Denominator, influence
+from tracekit.stats.influences import Denominator, influence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.attributes import Codes
     from tracekit.columns import Array
-    from tracekit.stats.weighted_means import Influence
+    from tracekit.stats.influences import Influence
 
 _DENSE = 4
 

@@ -12,7 +12,7 @@ from tracekit.stats.weighted_means import difference
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.cells import Cells, Sample
     from tracekit.columns import Array
-    from tracekit.stats.weighted_means import Moments
+    from tracekit.stats.influences import Moments
 
 _ROUNDING = 1e-9  # of a mean: a difference that is none
 

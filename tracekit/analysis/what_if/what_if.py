@@ -23,7 +23,8 @@ from tracekit.findings import Shown
 from tracekit.stats.grouping import group_rows
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles
-from tracekit.stats.weighted_means import Denominator, influence, mean_limits
+from tracekit.stats.influences import Denominator, influence
+from tracekit.stats.weighted_means import mean_limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
