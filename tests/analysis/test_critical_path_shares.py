@@ -208,12 +208,12 @@ def test_excesses_have_limits_of_the_same_traces():
     rng = np.random.default_rng(2)
     latencies = np.concatenate((rng.integers(100, 200, 300), rng.integers(900, 1100, 30)))
     path = requests(latencies.tolist(), [False] * 300 + [True] * 30)
-    result = path.bands("service_name", [(0.2, 0.6), (0.95, 1.0)], least=5).table.set_index(["band", "service_name"])
+    result = path.bands("service_name", [(0.2, 0.6), (0.93, 1.0)], least=5).table.set_index(["band", "service_name"])
     own = result.loc["p20 to p60"]
     assert own[["excess_ns", "excess_low_ns", "excess_high_ns"]].to_numpy().ravel().tolist() == [0] * 3 * len(own)
-    ledger = result.loc[("p95 to p100", "ledger")]
+    ledger = result.loc[("p93 to p100", "ledger")]
     assert 900 < ledger["excess_low_ns"] < ledger["excess_ns"] < ledger["excess_high_ns"] < 1100
-    cart = result.loc[("p95 to p100", "cart")]
+    cart = result.loc[("p93 to p100", "cart")]
     assert cart["excess_low_ns"] < cart["excess_ns"] < cart["excess_high_ns"] < 0
 
 
