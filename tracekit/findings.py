@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, overload
@@ -61,6 +62,8 @@ class Estimate:
     --------
     >>> print(Estimate(0.0093, "ratio", 0.0087, 0.0098, n=12_000))
     0.0093 ratio (0.0087 to 0.0098, n = 12,000)
+    >>> print(Estimate(0.0093, "ratio", float("nan"), float("nan"), n=2))
+    0.0093 ratio (not estimable, n = 2)
     """
 
     value: float
@@ -71,7 +74,9 @@ class Estimate:
     n_effective: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.value:.4g} {self.unit} ({self.low:.4g} to {self.high:.4g}, n = {self.n:,})"
+        low, high = ("not estimable" if math.isnan(limit) else f"{limit:.4g}" for limit in (self.low, self.high))
+        limits = low if low == high == "not estimable" else f"{low} to {high}"
+        return f"{self.value:.4g} {self.unit} ({limits}, n = {self.n:,})"
 
 
 @dataclass(frozen=True)

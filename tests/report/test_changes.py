@@ -109,6 +109,13 @@ def test_failures_are_compared_with_their_limits():
     assert said(shop(5, 1), shop(5, 1, failed=1))["failing"].severity == "info"
 
 
+def test_error_rates_without_limits_are_not_compared():
+    weights = np.ones(60)
+    weights[0] = 1e6
+    dominated = shop(5, 1, failed=20).with_weights(weights[: len(shop(5, 1))])
+    assert "failing" not in said(shop(5, 1), dominated)
+
+
 def test_operations_that_only_one_side_has_are_named():
     assert (
         said(shop(5, 1), shop(5, 1, extra="note"))["operations"].headline

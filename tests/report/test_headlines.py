@@ -283,3 +283,25 @@ def test_one_latency_in_the_findings_the_table_and_the_title_of_a_waterfall():
     page = render(traces)
     titles = [part.split("<")[0] for part in page.split('<span class="took">')[1:]]
     assert titles == [duration(value) for value in took]
+
+
+def test_the_error_rate_is_that_of_the_roots_with_the_same_limits():
+    rng = np.random.default_rng(3)
+    ids = [f"{at + 1:x}" for at in range(300)]
+    frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "service_name": "shop", "name": "GET /", "start_ns": 0})
+    frame = frame.assign(end_ns=9, status_code=np.where(rng.random(300) < 0.1, "ERROR", "OK"))
+    seen = Overview(TraceSet.from_spans(frame).with_weights(2.0 ** rng.integers(0, 5, 300)))
+    row = seen.requests.table.iloc[0]
+    wanted = row[["error_ratio", "error_ratio_low", "error_ratio_high"]].to_numpy(float)
+    found = seen.failed
+    assert [found.value, found.low, found.high] == pytest.approx(wanted)
+
+
+def test_one_trace_that_stands_for_nearly_all_requests_limits_nothing():
+    frame = pd.DataFrame({"trace_id": [f"{at + 1:x}" for at in range(60)], "span_id": "1", "service_name": "shop"})
+    frame = frame.assign(name="GET /", start_ns=0, end_ns=9)
+    traces = TraceSet.from_spans(frame).with_weights(np.repeat([1.0, 1e5], [59, 1]))
+    finding = said(traces)["failures"]
+    assert finding.headline == "No errors in 60 requests (error rate interval not estimable)."
+    assert str(finding.estimate) == "0 ratio (not estimable, n = 60)"
+    assert "not estimable" in render(traces)

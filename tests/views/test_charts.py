@@ -287,9 +287,9 @@ def test_limits_are_drawn_where_there_are_limits():
     for points in figure.data:
         assert points.error_x.array == (0.0,)
     assert [points.text[0] for points in figure.data] == [
-        "too few traces for limits",
-        "too few traces for limits",
-        "too few traces for an upper limit",
+        "limits not estimable",
+        "limits not estimable",
+        "upper limit not estimable",
     ]
     many = TraceSet.from_spans(
         pd.concat([spans([("1", None, "a", "x", "SERVER", 0, 1000 + k, "UNSET")], f"{k + 1:x}") for k in range(60)])
@@ -300,7 +300,7 @@ def test_limits_are_drawn_where_there_are_limits():
     assert p50.x[0] + p50.error_x.array[0] == pytest.approx(row["p50_high_ns"] * 1e-9)
     assert p50.x[0] - p50.error_x.arrayminus[0] == pytest.approx(row["p50_low_ns"] * 1e-9)
     p99 = plot(latency(many, by=()), kind="limits").data[2]
-    assert p99.text == ("too few traces for an upper limit",)
+    assert p99.text == ("upper limit not estimable",)
 
 
 def test_wrong_wishes_for_a_latency_are_refused():

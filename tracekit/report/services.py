@@ -117,7 +117,9 @@ def operations_table(seen: Overview, colours: Colours) -> Table:
 def _limits_cell(low: float, high: float) -> Cell:
     """Return an interval in words."""
     if np.isnan(low) and np.isnan(high):
-        return Cell("too few traces", None, "mute")
+        return Cell("not estimable", None, "mute")
+    if np.isnan(low):
+        return Cell(f"up to {duration(high)}", None, "mute")
     words = f"above {duration(low)}" if np.isnan(high) else f"{duration(low)} to {duration(high)}"
     return Cell(words, None, "mute")
 

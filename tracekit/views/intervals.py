@@ -120,7 +120,7 @@ def _limits(interval: Interval) -> str:
     """Return which limits an interval has."""
     open_below, open_above = (not math.isfinite(end) for end in (interval.low, interval.high))
     if open_below and open_above:
-        return "too few traces for limits"
+        return "limits not estimable"
     if open_below or open_above:
-        return f"too few traces for {'a lower' if open_below else 'an upper'} limit"
+        return f"{'lower' if open_below else 'upper'} limit not estimable"
     return "95 % limits"
