@@ -152,7 +152,7 @@ def tabulate(traces: TraceSet, by: Sequence[str] = _KEYS, *, roots: bool = False
     rows = traces.forest.root_row if roots else np.arange(len(traces.columns.spans))
     rows = rows[~traces.is_inferred[rows] & ~is_open(traces.lookup)[rows]]
     columns = {name: traces.codes(name).take(rows) for name in by}
-    group, keys = group_codes(columns | class_column(traces, traces.forest.trace[rows]), len(rows))
+    group, keys = group_codes({**columns, **class_column(traces, traces.forest.trace[rows])}, len(rows))
     groups, trace, weights = len(keys[WEIGHT_CLASS]), traces.forest.trace[rows], traces.weights.value
     sums = cluster_sums(group, trace, traces.is_error[rows], weights, groups)
     error_class, weight = traces.codes("error_class").codes[rows], weights[trace]

@@ -160,7 +160,7 @@ def tabulate(traces: TraceSet, by: Sequence[str], *, roots: bool = False) -> Agg
     rows = traces.forest.root_row if roots else np.arange(len(traces.columns.spans))
     rows = rows[~traces.is_inferred[rows]]
     columns = {name: traces.codes(name).take(rows) for name in by}
-    group, keys = group_codes(columns | class_column(traces, traces.forest.trace[rows]), len(rows))
+    group, keys = group_codes({**columns, **class_column(traces, traces.forest.trace[rows])}, len(rows))
     groups, measured = int(group.max(initial=-1)) + 1, traces.has_duration[rows]
     excluded = np.bincount(group[~measured], minlength=groups)
     group, rows = group[measured], rows[measured]

@@ -280,8 +280,8 @@ def quantile_positions(
     if np.ndim(classes.inside) == 0:
         own = np.flatnonzero(single[classes.owner] & (classes.total > 0))
         group = classes.owner[own]
-        for found, side in zip((low, high), plain_shares(wanted, classes.n[own][:, None], level=level), strict=True):
-            found[group] = np.where(np.isnan(side), -1, below.position(own, np.where(np.isnan(side), 0.0, side)))
+        for found, share in zip((low, high), plain_shares(wanted, classes.n[own][:, None], level=level), strict=True):
+            found[group] = np.where(np.isnan(share), -1, below.position(own, np.where(np.isnan(share), 0.0, share)))
     else:
         single[:] = False
     rest = np.flatnonzero(~single & classes.is_estimable & ~np.isnan(classes.weight))
@@ -354,7 +354,7 @@ def plain_shares(share: Array, n: Array, *, level: float = 0.95) -> tuple[Array,
 def _binomial_rank(share: Array, n: Array, z: float) -> Array:
     """Return the quantile of Binomial(n, share) at the normal deviate z."""
     spread = z * np.sqrt(n * share * (1 - share))
-    return np.ceil(n * share + spread + (1 - 2 * share) * (z * z - 1) / 6 - 0.5)
+    return np.asarray(np.ceil(n * share + spread + (1 - 2 * share) * (z * z - 1) / 6 - 0.5))
 
 
 def _column(values: Array | float) -> Array:

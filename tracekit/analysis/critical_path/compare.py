@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.cells import Sample, cells_by, population_of
-from tracekit.weights.comparability import Comparability, comparability
 from tracekit.analysis.critical_path.contrast import contrast
 from tracekit.analysis.critical_path.factors import FACTORS, whole_numbers
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.attributes import Codes
 from tracekit.findings import Estimate, Shown
 from tracekit.stats.grouping import group_labels
+from tracekit.weights.comparability import Comparability, comparability
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:

@@ -212,7 +212,7 @@ def summarise(tables: Sequence[Tables], *, level: float = 0.95, statement: str =
 def _arrivals(services: Aggregate, requests: Aggregate, level: float) -> _Keys:
     """Return services with their requests; some have none."""
     names = pd.Index(services.keys["service_name"], dtype=object)
-    owner = names.get_indexer(requests.keys["service_name"])
+    owner = names.get_indexer(pd.Index(requests.keys["service_name"], dtype=object))
     arrived = requests.where(owner >= 0)
     return services.keys | _numbers(arrived, owner[owner >= 0], len(names), level) | services.sums
 

@@ -21,9 +21,9 @@ from tracekit.analysis.critical_path.tree import Waiting, matching
 from tracekit.analysis.what_if.plan import Plan, own_times
 from tracekit.findings import Shown
 from tracekit.stats.grouping import group_rows
+from tracekit.stats.influences import Denominator, influence
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles
-from tracekit.stats.influences import Denominator, influence
 from tracekit.stats.weighted_means import mean_limits
 
 if TYPE_CHECKING:
