@@ -244,9 +244,10 @@ def _cells(summary: dict[str, Any]) -> dict[str, Any]:
     cells = {name: whole(cell) if isinstance(cell, str) else cell for name, cell in summary.items()}
     cells["duration_ms"] = None if cells.get("duration_ms") is None else float(cells["duration_ms"])
     for name in _COUNTS:
-        cells[name] = None if cells.get(name) is None else int(float(cells[name]))
-        if not -(2**53) < (cells[name] or 0) < 2**53:
-            raise ValueError(f"a {name} of {summary[name]!r:.40}")
+        if cells.get(name) is not None:
+            cells[name] = count = int(float(cells[name]))
+            if not 0 <= count < 2**53:
+                raise ValueError(f"a {name} of {summary[name]!r:.40}")
     return cells
 
 
