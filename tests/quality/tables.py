@@ -278,7 +278,7 @@ def clocks_put_right(rng, repeats):
         ("20 ms ahead, another 7 ms behind", lambda _: (0, 20 * MS, -7 * MS)),
         ("the root's 5 ms ahead", lambda _: (5 * MS, 0, 0)),
         ("3 ms behind", lambda _: (0, -3 * MS, 0)),
-        ("drift of 50 ppm from 4 ms", lambda second: (0, 4 * MS + 50e-6 * second * SECOND, 0)),
+        ("drift of 20 ppm from 4 ms", lambda second: (0, 4 * MS + 20e-6 * second * SECOND, 0)),
     ):
         for share in (0.0, 0.04, 0.1, 0.2):
             corrected, covered, of = 0, 0, 0
