@@ -44,7 +44,7 @@ def leaky(n=1200):
             "traceId": trace_id,
             "spanId": f"{at + 1:016x}",
             "parentSpanId": "00000000000000ff" if at % 3 == 0 else "",
-            "name": f"GET /users/{SECRETS['span name']}/{at % 400}",
+            "name": f"GET /users/{SECRETS['span name']}/{at}",
             "kind": 2,
             "startTimeUnixNano": str(begin),
             "endTimeUnixNano": str(begin + 5 * MS),

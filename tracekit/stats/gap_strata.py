@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 Fate = Literal["lost", "moved", "unclear"]
-_LEAST, _ALMOST, _WANDERS = 1e-9, 0.9, 0.1
+_LEAST, _ALMOST, _WANDERS, _NO_ALARM = 1e-9, 0.9, 0.1, 0.05
 _FEWEST, _NONE, _QUOTAS = 12, -7.0, (1, 2, 5, 20)  # bins that tell of a load; logarithm of no reservoir; those tried
 
 
@@ -55,7 +55,7 @@ class Stratum(NamedTuple):
         if self.others is None:
             return gap_scan(self.traced, self.requests, expected=due_by_load(self.traced, self.requests), seed=seed)
         gap = gap_scan(self.traced, self.base, seed=seed)
-        if gap.end == gap.start:
+        if gap.p >= _NO_ALARM:
             return gap
         due = _of_all(self, gap).of_part
         return gap._replace(expected=due, loss=float(1 - gap.traced / due) if due > 0 else 0.0)
