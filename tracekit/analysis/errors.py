@@ -81,9 +81,7 @@ class Errors(Weighted, Shown):
         return f"{self.heading(repr(self))}{''.join(tables)}"
 
 
-def errors(
-    traces: TraceSet, by: str | Sequence[str] = _KEYS, *, roots: bool = False, level: float = 0.95
-) -> Errors:
+def errors(traces: TraceSet, by: str | Sequence[str] = _KEYS, *, roots: bool = False, level: float = 0.95) -> Errors:
     """Return how often each operation fails, and the exceptions.
 
     Parameters
