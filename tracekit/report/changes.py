@@ -373,7 +373,7 @@ def _failures(changes: Changes) -> Finding | None:
     counted = f"n = {count(before.n)} and {count(now.n)} requests"
     rates = f"{ratio(before.value)} → {ratio(now.value)}"
     if not (change.low > 0 or change.high < 0):
-        is_known = np.isfinite([change.low, change.high]).all()
+        is_known = np.isfinite(change.low) and np.isfinite(change.high)
         verdict = "no significant change" if is_known else "too few requests to compare"
         return Finding(
             "failing", "info", f"Error rate{_recorded(changes)} {rates}: {verdict} ({counted}).", now, code=_FAILED
@@ -408,8 +408,8 @@ def _others(changes: Changes) -> Finding | None:
         if mine.empty:
             continue
         names = [
-            f"{name_of(dict(zip(KEYS, key, strict=True)))} ({count(n)} of {count(sizes[k])} traces)"
-            for key, n in mine.items()
+            f"{name_of(row)} ({count(row['trace_count'])} of {count(sizes[k])} traces)"
+            for _, row in mine.reset_index().iterrows()
         ]
         rest = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
         said.append(f"{plural(len(names), f'{words} operation')}: {', '.join(names[:_NAMED])}{rest}.")
@@ -427,4 +427,5 @@ def _seen(side: Overview) -> pd.Series:
     rows = np.flatnonzero(~traces.is_inferred)
     frame = pd.DataFrame({name: traces.codes(name).take(rows).series().astype(str) for name in KEYS})
     distinct = frame.assign(trace=traces.forest.trace[rows]).drop_duplicates()
-    return distinct.groupby(list(KEYS), observed=True).size().sort_values(ascending=False, kind="stable")
+    found = distinct.groupby(list(KEYS), observed=True).size().rename("trace_count")
+    return found.sort_values(ascending=False, kind="stable")

@@ -100,15 +100,16 @@ def _tail(seen: Overview) -> Finding | None:
     row = table.iloc[0]
     if row["excess_ns"] < _TELLING * more:
         return None
-    usual = bands.table[bands.table["band"] == faster["band"]].set_index(list(_KEYS)).loc[tuple(row[list(_KEYS)])]
-    calls, usual_calls = (
-        0.0 if np.isnan(each) else each for each in (row["calls_per_request"], usual["calls_per_request"])
-    )
+    keys = list(_KEYS)
+    same = (bands.table[keys].fillna("") == row[keys].fillna("")).all(axis=1) & (bands.table["band"] == faster["band"])
+    usual_ns = row["mean_ns"] - row["excess_ns"]
+    calls = float(row["calls_per_request"])
+    usual_calls = float(bands.table.loc[same, "calls_per_request"].fillna(0.0).sum())
     often = f"; calls per request {usual_calls:.1f} → {calls:.1f}" * bool(calls >= _MANY_TIMES * max(usual_calls, 1.0))
     share = min(1.0, row["excess_ns"] / more)
     said = (
         f"Tail: the slowest {ratio(1 - slowest['low_quantile'])} of {seen.recorded}{name_of(entry)} requests wait "
-        f"{duration(row['mean_ns'])} for {name_of(row)}, the faster half {duration(usual['mean_ns'])} "
+        f"{duration(row['mean_ns'])} for {name_of(row)}, the faster half {duration(usual_ns)} "
         f"({ratio(share)} of the difference{often})."
     )
     number = Estimate(row["excess_ns"], "ns", row["excess_low_ns"], row["excess_high_ns"], int(slowest["trace_count"]))

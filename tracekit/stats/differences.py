@@ -57,7 +57,7 @@ def difference_limits(baseline: Limited, current: Limited) -> Limited:
     return Limited(change, change - down, change + up)
 
 
-def absence_probability(count: Array, n: Array, other_n: Array) -> Array:
+def absence_probability(count: Array, n: float, other_n: float) -> Array:
     """Return how likely all traces of a kind are in one of two samples where both come from the same traffic.
 
     Parameters
@@ -81,7 +81,7 @@ def absence_probability(count: Array, n: Array, other_n: Array) -> Array:
     >>> absence_probability(np.array([3, 30]), 100, 100).round(3)
     array([0.123, 0.   ])
     """
-    k, mine, other = (np.asarray(values, np.float64) for values in (count, n, other_n))
-    chosen = special.gammaln(mine + 1) - special.gammaln(mine - k + 1)
-    possible = special.gammaln(mine + other + 1) - special.gammaln(mine + other - k + 1)
+    k = np.asarray(count, np.float64)
+    chosen = special.gammaln(n + 1) - special.gammaln(n - k + 1)
+    possible = special.gammaln(n + other_n + 1) - special.gammaln(n + other_n - k + 1)
     return np.asarray(np.exp(np.minimum(chosen - possible, 0.0)))

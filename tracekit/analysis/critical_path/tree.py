@@ -218,6 +218,7 @@ def matching(traces: TraceSet, scope: Scope) -> Array:
     ValueError
         A mask of the wrong length.
     """
+    found: Any
     if isinstance(scope, str):
         found = evaluate(scope, lambda name: span_column(traces.lookup, traces.forest, name))
     else:
