@@ -123,12 +123,12 @@ def test_clocks_that_are_wrong_are_found_among_asynchronous_calls(ahead):
 
 
 def test_callees_that_begin_before_their_callers_need_no_majority():
-    """Three traces are enough where work begins before it is asked for; 11 are not where it ends after its caller."""
+    """Four traces are enough where work begins before it is asked for; 15 are not where it ends after its caller."""
     behind, ahead = lambda _: (0, -50 * MS, 0), lambda _: (0, 50 * MS, 0)
     early = lambda n: moved(chain(np.random.default_rng(4), n, ahead=behind).traces)  # noqa: E731 - short
     late = lambda n: moved(chain(np.random.default_rng(4), n, ahead=ahead).traces)  # noqa: E731 - short
-    assert [early(2), early(3)] == [0, 3]
-    assert late(12) == 12
+    assert [early(3), early(4)] == [0, 4]
+    assert late(16) == 16
 
 
 def late_only(n):
@@ -143,7 +143,7 @@ def late_only(n):
 
 
 def test_fewer_traces_than_the_least_number_prove_nothing():
-    assert [moved(late_only(n)) for n in (1, 11, 12)] == [0, 0, 12]
+    assert [moved(late_only(n)) for n in (1, 15, 16)] == [0, 0, 16]
 
 
 def test_one_trace_with_many_asynchronous_calls_has_one_vote():

@@ -60,12 +60,12 @@ def clock_skew(
     A call that its caller waited for lies within it, so the callee's clock is ahead by at least ``end - end`` and at
     most ``start - start``.  An asynchronous call, which nobody waits for, looks like a call to a clock that is ahead.
     Messages are therefore left out (see ``messages.message_spans``), and no trace proves an offset by itself: a clock
-    is moved only where neighbouring traces of the same two clocks agree.  These are 100 traces, else 50, 25 or 12 next
+    is moved only where neighbouring traces of the same two clocks agree.  These are 100 traces, else 50 or 25 next
     to each other, each with one vote; all of the following must hold:
 
     * With the clocks as they are, so many of the traces are impossible in one direction that this would occur with a
-      probability of at most ``0.5 ** min_traces`` if every second trace had an asynchronous call: 12 of 12, 38 of 50,
-      68 of 100.  Where callees begin before their callers, which no asynchronous call does, 3 of 3, 5 of 12 or 15 of
+      probability of at most ``0.5 ** min_traces`` if every second trace had an asynchronous call: 16 of 16, 40 of 50,
+      72 of 100.  Where callees begin before their callers, which no asynchronous call does, 4 of 4, 7 of 16 or 17 of
       100 are enough.
     * One offset, or one line where a clock drifts, satisfies at least two thirds of them.  A callee that takes longer
       than its caller agrees with nothing.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.calls import Calls
     from tracekit.columns import Array
 
-MIN_TRACES, AGREEMENT = 12, 2 / 3
+MIN_TRACES, AGREEMENT = 16, 2 / 3
 _ASYNC = 0.5  # share of traces with an asynchronous call between two clocks that moves none
 _FEWEST_ON_A_LINE = 12
 _ROUNDING = 1e-9
