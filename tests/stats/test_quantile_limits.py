@@ -91,6 +91,13 @@ def test_a_histogram_gives_the_limits_of_the_values_within_a_bucket():
     assert np.isnan(low[6]).all(), "a group without values"
 
 
+def test_classes_that_share_no_bucket_are_put_in_order():
+    values, weights = (1000 * 1.05 ** np.arange(100)).astype(np.int64), np.tile([1.0, 8.0], 50)
+    low, high = of_histogram(np.zeros(100, int), np.arange(100), values, weights, (0.5,), 1)
+    (exact,) = quantile_limits(1 / weights, values, (0.5,), target="process")
+    assert [low[0, 0], high[0, 0]] == pytest.approx([exact.low, exact.high], rel=0.021)
+
+
 def test_a_histogram_of_nothing_has_no_limits():
     low, high = of_histogram(np.zeros(0, int), np.zeros(0, int), np.zeros(0, int), np.ones(1), (0.5,), 2)
     assert low.shape == high.shape == (2, 1)

@@ -171,6 +171,7 @@ def histogram_limits(
 
     Examples
     --------
+    >>> from tracekit.stats.histograms import Histogram
     >>> hundred = Histogram.of(np.zeros(100, int), np.arange(1000, 1100), np.ones(100))
     >>> low, high = histogram_limits(hundred, np.zeros(1, int), np.array([100.0]), (0.5, 0.99), 1)
     >>> low.tolist(), high.tolist()
@@ -188,7 +189,7 @@ def histogram_limits(
 
 def _places(cells: Histogram, owner: Array, whole: Histogram) -> Array:
     """Return which cell of the whole each cell belongs to."""
-    if len(whole) == len(cells):
+    if whole is cells:
         return np.arange(len(cells))
     lowest = int(whole.bucket.min(initial=0))
     span = int(whole.bucket.max(initial=0)) - lowest + 1
