@@ -79,4 +79,18 @@ def slower_endpoint(random, repeats):
     return rows
 
 
-TABLES = (Table(equal_traffic, 4711, 8), Table(slower_endpoint, 4712, 4))
+def retry_storm(random, repeats):
+    """Calls to one service fail and are retried, so that few requests fail: the edge is named in a warning."""
+    rows = []
+    for n, storm in ((1000, 0.1), (250, 0.4)):
+        named = []
+        for _ in range(repeats):
+            found = claims(requests(random, n, storm=0.01), requests(random, n, storm=storm))
+            named.append(
+                "calls" in found and found["calls"].headline.startswith("Calls front → payments fail more often")
+            )
+        rows.append(Row(f"{storm:.0%} of the calls to payments fail, {n} requests", *count(named), 0.99, 1))
+    return rows
+
+
+TABLES = (Table(equal_traffic, 4711, 8), Table(slower_endpoint, 4712, 4), Table(retry_storm, 4713, 3))

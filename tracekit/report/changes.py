@@ -3,7 +3,7 @@
 Latency is compared along the critical path, so that the parts add up to the whole; see
 ``analysis.critical_path.compare``.  Every sentence has a test of its own: q-values for operations, for endpoints and
 calls limits at the level that their number asks for.  As several questions are asked, a warning needs more evidence:
-``_SURE`` leaves all of them together at most one false warning in twenty comparisons of equal traffic.
+``SURE`` leaves all of them together at most one false warning in twenty comparisons of equal traffic.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from tracekit.analysis.critical_path.compare import PathComparison, compare
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.analysis.latency import latency
 from tracekit.findings import Estimate, Finding, Findings, Severity
-from tracekit.report.overview import ENOUGH, error_rate
+from tracekit.report.error_changes import SURE, failing_calls, failing_requests, family_level
+from tracekit.report.overview import ENOUGH
 from tracekit.stats.differences import Limited, absence_probability, difference_limits
 from tracekit.stats.tests import false_discovery
 from tracekit.views.text import clean, count, duration, interval, plural, ratio
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 KEYS: Final = ("service_name", "operation")
 WAITS: Final = (*KEYS, "callee_service")  # time lost between two services is the caller's own: name the other end
 _FDR: Final = 0.05
-_SURE: Final = 0.01  # one-sided, for each of five questions: mean, operations, endpoints, calls, error rate
 _WORTH: Final = 0.1  # a factor is named from a tenth of a change, and a mean that grew by a tenth is a warning
 _FELT: Final = 0.05  # of the mean latency: what a slower operation adds to a request that has it, to be a warning
 _ROUNDED: Final = 0.005  # shares this near to one are all of it
@@ -71,6 +71,11 @@ class Changes:
         """Whether the two sides were sampled alike, as far as is known."""
         return comparability(self.before.traces, self.now.traces)
 
+    @property
+    def recorded(self) -> str:
+        """``of recorded traces`` where no sampling weights are known, for sentences."""
+        return " of recorded traces" * (self.comparability.basis == "recorded traces")
+
     @cached_property
     def comparison(self) -> PathComparison | None:
         """Critical-path time by operation, baseline and current; None where one side has no request with a weight."""
@@ -89,7 +94,7 @@ class Changes:
         both = _beside(*(side.entries.table for side in sides))
         total = both["span_count_before"] + both["span_count_now"]
         enough = (both[["span_count_before", "span_count_now"]] >= ENOUGH).all(axis=1)
-        level = _family_level(int(enough.sum()))
+        level = family_level(int(enough.sum()))
         strict = _beside(*(latency(side.traces, roots=True, level=level).table for side in sides))
         change = difference_limits(*(_limited(strict, "p95_ns", side) for side in ("before", "now")))
         both["p95_change_low_ns"] = np.where(enough, change.low, np.nan)
@@ -106,7 +111,14 @@ class Changes:
         """
         if not self.comparability.is_comparable:
             return Findings([_not_comparable(self)])
-        found = [_slower_entry(self), _whole(self), _operations(self), _failures(self), _others(self)]
+        found = [
+            _slower_entry(self),
+            _whole(self),
+            _operations(self),
+            failing_calls(self),
+            failing_requests(self),
+            _others(self),
+        ]
         return Findings([finding for finding in found if finding is not None])
 
 
@@ -117,11 +129,6 @@ def _not_comparable(changes: Changes) -> Finding:
     said = f"{why[0].upper()}{why[1:]}. Error rates of the recorded traces: {rates}."
     remedy = "Set the sampling weights of both sides: traces.with_weights(...)."
     return Finding("comparable", "warning", said, remedy=remedy, code="traces.weights")
-
-
-def _family_level(count: int) -> float:
-    """Return the confidence level at which so many comparisons together are wrong on one side as ``_SURE`` says."""
-    return 1 - 2 * _SURE / max(count, 1)
 
 
 def _beside(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
@@ -230,11 +237,11 @@ def _whole(changes: Changes) -> Finding:
         verdict = (
             "no significant change" if np.isfinite([change.low, change.high]).all() else "too few traces to compare"
         )
-        said = f"Mean latency{_recorded(changes)} {duration(before)} → {duration(now)}: {verdict} ({limits})."
+        said = f"Mean latency{changes.recorded} {duration(before)} → {duration(now)}: {verdict} ({limits})."
         return Finding("change", "info", said, change, compared.table.head(10), method=_METHOD, code=_CODE)
     verb = "regressed" if change.value > 0 else "improved"
     means = f"{duration(before)} → {duration(now)} ({more(change.value)}, {limits})"
-    said = f"Mean latency{_recorded(changes)} {verb} {means}."
+    said = f"Mean latency{changes.recorded} {verb} {means}."
     parts = compared.table[compared.table["change_ns"] * change.value > 0]
     significant = parts[parts["is_significant"]]
     exemplars: tuple[str, ...] = ()
@@ -316,7 +323,7 @@ def _is_felt(compared: PathComparison, row: pd.Series) -> bool:
     """Return whether an operation regressed beyond doubt, and by enough of what a request with it takes."""
     requests, latency_ns = (compared.sides[name].to_numpy(float) for name in ("trace_count", "mean_latency_ns"))
     added = row["change_ns"] * requests[1] / max(row["other_trace_count"], 1)
-    return bool(row["q_value"] <= 2 * _SURE and added >= _FELT * latency_ns[0])
+    return bool(row["q_value"] <= 2 * SURE and added >= _FELT * latency_ns[0])
 
 
 def _exemplar(changes: Changes, row: pd.Series) -> tuple[str, ...]:
@@ -357,40 +364,6 @@ def _slower_entry(changes: Changes) -> Finding | None:
         said += f" {plural(len(grown) - 1, 'other endpoint')} regressed as well."
     estimate = Estimate(now, "ns", row["p95_low_ns_now"], row["p95_high_ns_now"], int(row["span_count_now"]))
     return Finding("slower", "warning", said, estimate, grown, code="latency(traces, roots=True)")
-
-
-def _recorded(changes: Changes) -> str:
-    """Return what figures describe where no sampling weights are known."""
-    return " of recorded traces" * (changes.comparability.basis == "recorded traces")
-
-
-def _failures(changes: Changes) -> Finding | None:
-    """Return whether the error rate changed: only where the limits of the difference leave out 0."""
-    before, now = changes.before.failed, changes.now.failed
-    if np.isnan([before.value, now.value]).any():
-        return None
-    change, strict = (_error_change(changes, level) for level in (0.95, _family_level(1)))
-    counted = f"n = {count(before.n)} and {count(now.n)} requests"
-    rates = f"{ratio(before.value)} → {ratio(now.value)}"
-    if not (change.low > 0 or change.high < 0):
-        is_known = np.isfinite(change.low) and np.isfinite(change.high)
-        verdict = "no significant change" if is_known else "too few requests to compare"
-        return Finding(
-            "failing", "info", f"Error rate{_recorded(changes)} {rates}: {verdict} ({counted}).", now, code=_FAILED
-        )
-    verb = "rose" if change.value > 0 else "fell"
-    points = f"{100 * change.low:+.2g} to {100 * change.high:+.2g} percentage points"
-    said = f"Error rate{_recorded(changes)} {verb} {rates} (95% CI of the change {points}; {counted})."
-    return Finding("failing", "warning" if strict.low > 0 else "notice", said, now, code=_FAILED)
-
-
-def _error_change(changes: Changes, level: float) -> Limited:
-    """Return the change of the error rate of requests, with limits."""
-    sides = (error_rate(side.traces, level) for side in (changes.before, changes.now))
-    return difference_limits(*(Limited(side.value, side.low, side.high) for side in sides))
-
-
-_FAILED: Final = "errors(traces, by=(), roots=True)"
 
 
 def _others(changes: Changes) -> Finding | None:

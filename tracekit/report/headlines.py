@@ -116,7 +116,7 @@ def _tail(seen: Overview) -> Finding | None:
     method = f"Mean critical-path time of the slowest {count(slowest['trace_count'])} requests and of the faster half."
     apart = entry["p95_ns"] >= _APART * entry["p50_ns"] and row["excess_ns"] >= more / 2
     severity: Severity = "warning" if apart and row["excess_low_ns"] > 0 else "notice"
-    worst = str(path.traces.loc[path.traces["latency_ns"].idxmax(), "trace_id"])
+    worst = str(path.traces["trace_id"].iloc[int(path.traces["latency_ns"].to_numpy().argmax())])
     code = f"critical_path(traces.where({condition!r})).bands({list(_KEYS)}, {list(_BANDS)}, least={_LEAST})"
     return Finding("tail", severity, said, number, table.head(10), (worst,), method=method, code=code)
 

@@ -52,7 +52,8 @@ SECTIONS: Final = {
 _PLACES: Final = {
     "slowest": "latency", "failures": "errors", "lost": "sources", "partial": "sources", "tail": "operations",
     "unfinished": "sources",
-    "change": "changes", "regressed": "changes", "slower": "changes", "failing": "errors", "operations": "operations",
+    "change": "changes", "regressed": "changes", "slower": "changes", "failing": "errors", "calls": "map",
+    "operations": "operations",
 }  # fmt: skip
 
 

@@ -1,0 +1,71 @@
+"""Which calls fail more often than in the baseline: shops where it is known which service broke."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+from shop_traces import MS, START
+
+from tracekit import TraceSet
+from tracekit.report.changes import Changes
+from tracekit.report.error_changes import failing_calls, failing_requests
+from tracekit.report.overview import Overview
+
+
+def chain(failing, *, traces=200, passed_on=True, retries=0, seed=1):
+    """Front calls pricing, which calls the ledger; a share of the ledger's answers fail, perhaps up to the request."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for k in range(traces):
+        at = START + k * 1000 * MS
+        bad = random.random() < failing
+        status = "ERROR" if bad and passed_on else "UNSET"
+        rows += [
+            (k, "1", None, "front", "GET /", "SERVER", at, at + 90 * MS, status),
+            (k, "2", "1", "front", "GET", "CLIENT", at + MS, at + 80 * MS, status),
+            (k, "3", "2", "pricing", "GET /price", "SERVER", at + 2 * MS, at + 79 * MS, status),
+        ]
+        for again in range(1 + retries * bad):
+            begin, end = at + (3 + 10 * again) * MS, at + (12 + 10 * again) * MS
+            last = "ERROR" if bad and (passed_on or again < retries) else "UNSET"
+            client, server = f"{4 + 2 * again:x}", f"{5 + 2 * again:x}"
+            rows.append((k, client, "3", "pricing", "POST", "CLIENT", begin, end, last))
+            rows.append((k, server, client, "ledger", "POST /entry", "SERVER", begin, end - MS, last))
+    names = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "kind", "start_ns", "end_ns"]
+    frame = pd.DataFrame(rows, columns=[*names, "status_code"])
+    return TraceSet.from_spans(frame.assign(trace_id=[f"{k + 1:032x}" for k in frame["trace_id"]]))
+
+
+def compared(before, now):
+    return Changes(Overview(before), Overview(now))
+
+
+def test_of_calls_that_pass_an_error_on_the_last_is_named():
+    found = failing_calls(compared(chain(0.02), chain(0.4)))
+    assert found.severity == "warning"
+    assert found.headline == (
+        "Calls pricing → ledger fail more often: error rate 2.0 % → 40.0 % (95% CI 33.1 % to 47.2 %; 200 "
+        "traces with such calls). Worse as well: 1 other edge of the service graph."
+    )
+    exact = binomtest(80, 200).proportion_ci()
+    assert (found.estimate.low, found.estimate.high) == pytest.approx((exact.low, exact.high), abs=1e-3)
+    assert set(found.evidence["callee_service"]) == {"pricing", "ledger"}
+
+
+def test_retries_that_hide_failures_from_requests_are_seen_in_the_calls():
+    changes = compared(chain(0.02, passed_on=False, retries=2), chain(0.4, passed_on=False, retries=2))
+    found = failing_calls(changes)
+    assert "Calls pricing → ledger fail more often" in found.headline
+    assert found.headline.endswith(" Calls per request 1.04 → 1.80, as with retries.")
+    assert failing_requests(changes).severity == "info"
+
+
+@pytest.mark.parametrize(("before", "now"), [(0.05, 0.05), (0.4, 0.02), (0.0, 0.0)])
+def test_calls_that_do_not_fail_more_often_are_not_named(before, now):
+    assert failing_calls(compared(chain(before, seed=2), chain(now, seed=3))) is None
+
+
+def test_too_few_traces_name_no_edge():
+    few = chain(1.0, traces=19)
+    assert failing_calls(compared(chain(0.0), few)) is None
+    assert failing_calls(compared(few, few)) is None
