@@ -46,7 +46,7 @@ def test_what_a_request_waited_for():
     assert path.traces[["root_row", "latency_ns", "root_count", "orphan_count"]].to_numpy().tolist() == [[0, 100, 1, 0]]
     assert path.traces["root_service_name"].tolist() == ["shop"]
     assert path.issues.empty
-    assert repr(path) == "CriticalPath(1 requests, 100 ns, 3 of 4 spans on the path)"
+    assert repr(path) == "CriticalPath(1 requests, 100 ns, 3 of 4 spans on the path; sampling weights unknown)"
     assert "<p>CriticalPath(1 requests" in path._repr_html_()
 
 

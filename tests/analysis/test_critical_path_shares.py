@@ -185,7 +185,7 @@ def test_bands_tell_what_makes_slow_requests_slow():
     latencies = [*range(100, 195), *[1000] * 5]
     path = requests(latencies, [False] * 95 + [True] * 5)
     result = path.bands("service_name", [(0.45, 0.55), (0.95, 1.0)], least=5)
-    assert repr(result) == "Bands(p45 to p55: 10, p95 to p100: 5)"
+    assert repr(result) == "Bands(p45 to p55: 10, p95 to p100: 5; sampling weights unknown)"
     slow = result.table[result.table["band"] == "p95 to p100"].set_index("service_name")
     assert slow.loc["ledger", ["mean_ns", "share_ratio", "presence_ratio"]].tolist() == [990.0, 0.99, 1.0]
     median = np.mean(latencies[45:55])

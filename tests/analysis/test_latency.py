@@ -114,12 +114,12 @@ def test_nothing_is_an_empty_table_with_all_columns():
     result = latency(draw(""))
     assert result.table.columns.tolist() == COLUMNS
     assert len(result.table) == len(result.histogram) == 0
-    assert repr(result) == "Latency(0 groups, 0 spans)"
+    assert repr(result) == "Latency(0 groups, 0 spans; no traces)"
 
 
 def test_it_says_what_it_left_out_and_escapes_names():
     result = latency(draw("a1 1 - <b>x</b> SERVER 0 10\na1 2 1 s SERVER 5 -"))
-    assert repr(result) == "Latency(2 groups, 1 spans, 1 excluded)"
+    assert repr(result) == "Latency(2 groups, 1 spans, 1 excluded; sampling weights unknown)"
     assert "<b>x" not in result._repr_html_()
     assert "&lt;b&gt;x" in result._repr_html_()
 

@@ -195,7 +195,7 @@ def test_traces_on_both_sides_are_counted():
     path = path_of([[], [("db", 5)]])
     result = path.compare(path)
     assert result.shared_trace_count == 2
-    assert repr(result).endswith("0 of 2 groups significant, 2 traces on both sides)")
+    assert repr(result).endswith("0 of 2 groups significant, 2 traces on both sides; sampling weights unknown)")
     assert "<p>PathComparison(mean 12 -&gt; 12 ns, +0, 0 of 2 groups" in result._repr_html_()
 
 
@@ -270,7 +270,7 @@ def test_few_traces_say_nothing_about_others(count):
         assert math.isnan(result.change.high)
         assert result.parts[["low_ns", "high_ns"]].isna().all(axis=None)
     one = path_of([[("db", 5)]]).compare(path_of([[("db", 500)]], trace="b"))
-    assert repr(one) == "PathComparison(mean 15 -> 510 ns, +495, 0 of 2 groups significant)"
+    assert repr(one) == "PathComparison(mean 15 -> 510 ns, +495, 0 of 2 groups significant; sampling weights unknown)"
 
 
 def test_one_trace_with_almost_all_the_weight_is_one_trace():
@@ -370,13 +370,38 @@ def weighted(count, weights, label, *, trace="a", length=100):
 @pytest.mark.parametrize(
     ("this", "other", "basis", "statement"),
     [
-        ((20.0, "given"), (1.0, "given"), "all traffic", "weights are known on both sides: all traffic is compared"),
-        ((1.0, UNKNOWN), (1.0, UNKNOWN), "recorded traces", "no weights are known: recorded traces are compared"),
+        (
+            (20.0, "given"),
+            (1.0, "given"),
+            "all traffic",
+            "sampling weights known on both sides: all traffic is compared",
+        ),
+        ((1.0, UNKNOWN), (1.0, UNKNOWN), "recorded traces", "sampling weights unknown: recorded traces are compared"),
         ((1.0, CERTAIN), (1.0, CERTAIN), "requests of one kind", "such requests are compared, not all traffic"),
-        ((20.0, "given"), (1.0, UNKNOWN), "not comparable", "not comparable: weights are known on this side only"),
-        ((1.0, UNKNOWN), (20.0, "given"), "not comparable", "not comparable: weights are known on the other side only"),
-        ((1.0, CERTAIN), (20.0, "given"), "not comparable", "traces on this side were all kept for what they are"),
-        ((20.0, "given"), (1.0, CERTAIN), "not comparable", "traces on the other side were all kept for what they are"),
+        (
+            (20.0, "given"),
+            (1.0, UNKNOWN),
+            "not comparable",
+            "not comparable: sampling weights are known for the baseline only",
+        ),
+        (
+            (1.0, UNKNOWN),
+            (20.0, "given"),
+            "not comparable",
+            "not comparable: sampling weights are known for the current set only",
+        ),
+        (
+            (1.0, CERTAIN),
+            (20.0, "given"),
+            "not comparable",
+            "the traces of the baseline were all kept for what they are",
+        ),
+        (
+            (20.0, "given"),
+            (1.0, CERTAIN),
+            "not comparable",
+            "the traces of the current set were all kept for what they are",
+        ),
     ],
 )
 def test_what_a_comparison_is_about(this, other, basis, statement):
@@ -390,11 +415,12 @@ def test_what_a_comparison_is_about(this, other, basis, statement):
     assert result.table["is_significant"].any() == is_comparable
     assert result.table["q_value"].notna().all() == is_comparable
     assert result.table["low_ns"].notna().all() == is_comparable
-    assert repr(result).endswith("1 of 2 groups significant)" if is_comparable else "+8,900, not comparable)")
+    found = result.statement.partition(":")[0]
+    assert repr(result).endswith(f"{int(is_comparable)} of 2 groups significant; {found})")
     assert result.table["change_ns"].sum() == result.change.value
 
 
-@pytest.mark.parametrize(("first", "name"), [(True, "this side"), (False, "the other side")])
+@pytest.mark.parametrize(("first", "name"), [(True, "baseline"), (False, "current set")])
 def test_a_side_with_some_weights_cannot_be_compared(first, name):
     traces = requests([[("db", 100 + at)] for at in range(40)])
     some = Weights(
@@ -402,7 +428,7 @@ def test_a_side_with_some_weights_cannot_be_compared(first, name):
     )
     mixed, whole = critical_path(TraceSet(traces.columns, weights=some)), weighted(40, 20.0, "given")
     result = mixed.compare(whole) if first else whole.compare(mixed)
-    assert result.statement == f"not comparable: the weight of 10 of 40 traces on {name} is unknown"
+    assert result.statement == f"not comparable: the sampling weight of 10 of 40 traces of the {name} is unknown"
 
 
 # ------------------------------------------------------------------ the recorded incident

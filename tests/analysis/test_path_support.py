@@ -36,7 +36,8 @@ def test_a_pair_is_asked_of_every_trace():
     assert found.traces["ambiguous_ns"].tolist() == [30, 0]
     assert found.traces["confidence_ratio"].tolist() == [pytest.approx(0.7 + 0.3 * low), 1.0]
     assert repr(found) == (
-        f"Support(1 pairs of siblings, 1 contradicted; confidence of a request {(1.7 + 0.3 * low) / 2:.2f} on average)"
+        "Support(1 pairs of siblings, 1 contradicted; confidence of a request "
+        f"{(1.7 + 0.3 * low) / 2:.2f} on average; sampling weights unknown)"
     )
     assert "<p>Support(" in found._repr_html_()
 
@@ -161,7 +162,7 @@ def test_requests_without_siblings_and_without_anything():
     assert alone.traces[["ambiguous_ns", "confidence_ratio"]].to_numpy().tolist() == [[0, 1]]
     frame = pd.DataFrame({"trace_id": [], "span_id": [], "name": [], "start_ns": [], "end_ns": []})
     path = critical_path(TraceSet.from_spans(frame))
-    assert repr(path.support()) == "Support(0 pairs of siblings, 0 contradicted)"
+    assert repr(path.support()) == "Support(0 pairs of siblings, 0 contradicted; no traces)"
     assert critical_path(TraceSet.from_spans(frame), causal="strict").own_ns.tolist() == []
     instant = critical_path(draw("a1 1 - shop INTERNAL 5 5")).support()
     assert instant.traces["confidence_ratio"].tolist() == [1]

@@ -76,7 +76,7 @@ def test_a_peer_that_sent_nothing_becomes_an_inferred_node():
     assert peer["p50_ns"] == 6
     assert np.isnan(peer["self_time_ns"])
     assert graph.calls.set_index("callee_service").loc["postgresql", "is_inferred"]
-    assert repr(graph) == "ServiceGraph(2 services, 1 inferred, 2 edges, 2 calls)"
+    assert repr(graph) == "ServiceGraph(2 services, 1 inferred, 2 edges, 2 calls; sampling weights unknown)"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,10 @@ def test_a_call_without_a_name_is_counted_and_told():
     graph = service_graph(draw("a1 1 - shop CLIENT 0 100\nb1 1 - shop CLIENT 0 9").with_weights(2))
     assert graph.unnamed_count == 4
     assert len(graph.calls) == 0
-    assert repr(graph) == "ServiceGraph(1 services, 0 inferred, 0 edges, 0 calls, 4 calls to nobody knows whom)"
+    assert (
+        repr(graph)
+        == "ServiceGraph(1 services, 0 inferred, 0 edges, 0 calls, 4 calls to nobody knows whom; weights from given)"
+    )
 
 
 def test_the_commonest_peer_type_is_shown():
@@ -370,7 +373,7 @@ def test_nothing_is_an_empty_graph_with_all_columns():
     assert graph.services.columns.tolist() == SERVICES
     assert graph.calls.columns.tolist() == CALLS
     assert len(graph.services) == len(graph.calls) == 0
-    assert repr(graph) == "ServiceGraph(0 services, 0 inferred, 0 edges, 0 calls)"
+    assert repr(graph) == "ServiceGraph(0 services, 0 inferred, 0 edges, 0 calls; no traces)"
     assert len(graph.to_networkx()) == 0
 
 

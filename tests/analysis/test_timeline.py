@@ -127,5 +127,5 @@ def test_no_traces_are_no_steps(shop):
     seen = timeline(shop.where("service_name == 'nobody'"))
     assert seen.table.empty
     assert seen.cells.empty
-    assert repr(seen) == "Timeline(0 requests in 0 steps of 1 s, 0 deployments)"
+    assert repr(seen) == "Timeline(0 requests in 0 steps of 1 s, 0 deployments; no traces)"
     assert "0 requests" in seen._repr_html_()

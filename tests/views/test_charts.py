@@ -271,9 +271,9 @@ def test_two_operations_of_one_service_do_not_look_alike():
 def test_a_chart_says_what_its_weights_make_of_it():
     for ask in (latency, errors, critical_path):
         plain, weighted = plot(ask(pay_traces())), plot(ask(pay_traces().with_weights(20)))
-        assert plain.layout.title.subtitle.text.startswith("no weights are known")
+        assert plain.layout.title.subtitle.text.startswith("sampling weights unknown")
         assert weighted.layout.title.subtitle.text == ask(pay_traces().with_weights(20)).statement
-        assert "no weights are known" in str(plain.picture())
+        assert "sampling weights unknown" in str(plain.picture())
     bare = latency(pay_traces())
     unsaid = plot(type(bare)(bare.table, bare.histogram))
     assert unsaid.layout.title.subtitle.text is None

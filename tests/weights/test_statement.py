@@ -1,20 +1,36 @@
 """What weighted figures are about is said by every answer that has them."""
 
+import html
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import tracekit as tk
 from tracekit.attributes import Codes
+from tracekit.views.bundle import bundle
+from tracekit.views.plot import view_of
 from tracekit.weights.known import BEYOND, NOT_SAMPLED, UNKNOWN, Weights
 
 FRAME = pd.DataFrame({"trace_id": ["a1", "b2", "c3", "d4"], "span_id": ["1", "2", "3", "4"], "name": "GET /"})
 SHOP = tk.TraceSet.from_spans(FRAME.assign(service_name="shop", kind="SERVER", start_ns=[0, 1, 2, 3], end_ns=9))
-ANSWERS = (tk.latency, tk.errors, tk.service_graph, tk.critical_path)
+ANSWERS = (
+    tk.latency,
+    tk.errors,
+    tk.service_graph,
+    tk.critical_path,
+    tk.self_time,
+    tk.timeline,
+    lambda traces: tk.critical_path(traces).bands("service_name"),
+    lambda traces: tk.critical_path(traces).flame(),
+    lambda traces: tk.critical_path(traces).support(),
+    lambda traces: tk.critical_path(traces).what_if({"service_name == 'shop'": 0.5}),
+    lambda traces: tk.critical_path(traces).what_if_curve("service_name == 'shop'"),
+)
 
 
 CASES = [
-    (SHOP, "no weights are known: figures describe the recorded traces, each counted once, and not all traffic"),
+    (SHOP, "sampling weights unknown: figures describe the recorded traces, each counted once, not all traffic"),
     (SHOP.with_weights([4, 4, 4, 1]), "weights from given: figures describe all traffic, as good as 3 traces"),
     (SHOP.with_weights(1), "weights from given: all are 1, every request left its trace, and figures describe all"),
     (
@@ -42,6 +58,13 @@ def test_every_weighted_answer_says_what_it_is_about(answer, traces, text):
     assert found.statement.startswith(text)
     assert text.replace("'", "&#x27;") in found._repr_html_()
     assert found.statement == traces.weights.statement
+    assert repr(found).endswith(f"; {found.statement.partition(':')[0]})")
+    if view_of(found):
+        view = tk.plot(found)
+        is_widget = hasattr(view, "about")
+        shown = view.about if is_widget else view.layout.title.subtitle.text or ""
+        assert (not is_widget and not view.data) or shown[:80].replace("&#x27;", "'").startswith(text[:60])
+        assert html.escape(text[:60]) in bundle(found)["text/html"]
 
 
 def weights(values, labels):

@@ -72,13 +72,14 @@ class Errors(Weighted, Shown):
     exceptions: pd.DataFrame
     statement: str = ""
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         count, operations = self.operations["error_count"].sum(), len(self.operations)
         return f"Errors({count:,.6g} errors in {operations:,} operations, {len(self.exceptions):,} kinds of exception)"
 
     def _repr_html_(self) -> str:
         tables = (table.head(10).to_html(index=False, border=0) for table in (self.operations, self.exceptions))
-        return f"{self.heading(repr(self))}{''.join(tables)}"
+        return f"{self.heading()}{''.join(tables)}"
 
 
 def errors(traces: TraceSet, by: str | Sequence[str] = _KEYS, *, roots: bool = False, level: float = 0.95) -> Errors:

@@ -60,13 +60,14 @@ class Latency(Weighted, Shown):
     histogram: pd.DataFrame
     statement: str = ""
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         excluded = self.table["excluded_count"].sum()
         left_out = f", {excluded:,} excluded" * bool(excluded)
         return f"Latency({len(self.table):,} groups, {self.table['span_count'].sum():,} spans{left_out})"
 
     def _repr_html_(self) -> str:
-        return f"{self.heading(repr(self))}{self.table.head(10).to_html(index=False, border=0)}"
+        return f"{self.heading()}{self.table.head(10).to_html(index=False, border=0)}"
 
 
 def latency(

@@ -7,7 +7,6 @@ that run at the same time make the sum larger, because then more than one span i
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import pandas as pd
 
 from tracekit.findings import Shown
 from tracekit.forest import blocks, visible_parents
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _KEYS = ("trace_id", "service_name", "operation")
 
 
 @dataclass(frozen=True, repr=False)
-class SelfTime(Shown):
+class SelfTime(Weighted, Shown):
     """Self time of every span.
 
     Parameters
@@ -41,6 +41,8 @@ class SelfTime(Shown):
     excluded_count
         Spans without an end, without a start or with the end before the start.  Rows that a backend inferred are
         neither here nor there.
+    statement
+        What the weighted figures describe: where the weights came from, or that they are unknown.
 
     Examples
     --------
@@ -59,11 +61,12 @@ class SelfTime(Shown):
     ...     )
     ... )
     >>> self_time(shop)
-    SelfTime(3 spans, 110 ns)
+    SelfTime(3 spans, 110 ns; sampling weights unknown)
     """
 
     spans: pd.DataFrame
     excluded_count: int
+    statement: str = ""
 
     def by(self, keys: str | Sequence[str] = "service_name") -> pd.DataFrame:
         """Return the self time by service, operation or trace.
@@ -108,13 +111,14 @@ class SelfTime(Shown):
         table["self_time_ratio"] = table["self_time_ns"] / (total if total > 0 else np.nan)
         return table.sort_values("self_time_ns", ascending=False, kind="stable", ignore_index=True)
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         left_out = f", {self.excluded_count:,} excluded" * bool(self.excluded_count)
         return f"SelfTime({len(self.spans):,} spans, {self.spans['self_time_ns'].sum():,} ns{left_out})"
 
     def _repr_html_(self) -> str:
         top = self.by(["service_name", "operation"]).head(10)
-        return f"<p>{html.escape(repr(self))}</p>{top.to_html(index=False, border=0)}"
+        return f"{self.heading()}{top.to_html(index=False, border=0)}"
 
 
 def self_time(traces: TraceSet) -> SelfTime:
@@ -166,7 +170,7 @@ def self_time(traces: TraceSet) -> SelfTime:
         self_time_ns=self_times(traces)[rows],
         weight=traces.weights.value[traces.forest.trace[rows]],
     )
-    return SelfTime(frame, int((live & ~measured).sum()))
+    return SelfTime(frame, int((live & ~measured).sum()), traces.weights.statement)
 
 
 def self_times(traces: TraceSet) -> Array:

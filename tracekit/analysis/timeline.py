@@ -6,7 +6,6 @@ gives quantiles by time and the cells of a heat map.
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from tracekit.stats.grouping import sum_by
 from tracekit.stats.histograms import Histogram, bucket_edges
 from tracekit.stats.intervals import cluster_sums, effective_clusters
 from tracekit.stats.mover import class_cells, weight_classes
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -31,7 +31,7 @@ _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800,
 
 
 @dataclass(frozen=True, repr=False)
-class Timeline(Shown):
+class Timeline(Weighted, Shown):
     """Requests over time.
 
     Parameters
@@ -53,6 +53,8 @@ class Timeline(Shown):
         Requests without a usable duration: they count in ``table`` but have no place in quantiles and cells.
     undated_count
         Requests without a start: they are nowhere.
+    statement
+        What the weighted figures describe: where the weights came from, or that they are unknown.
 
     Examples
     --------
@@ -66,8 +68,10 @@ class Timeline(Shown):
     step_ns: int
     excluded_count: int = 0
     undated_count: int = 0
+    statement: str = ""
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         left_out, count = self.excluded_count + self.undated_count, self.table["trace_count"].sum()
         words = (
             f"{count:,} requests in {len(self.table):,} steps of {self.step_ns / _SECOND:g} s",
@@ -77,7 +81,7 @@ class Timeline(Shown):
         return f"Timeline({', '.join(words)})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.table.head(10).to_html(index=False, border=0)}"
+        return f"{self.heading()}{self.table.head(10).to_html(index=False, border=0)}"
 
 
 def timeline(traces: TraceSet, *, step_s: float | None = None, level: float = 0.95) -> Timeline:
@@ -128,7 +132,7 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, level: float = 0.
     ... )
     >>> seen = timeline(shop, step_s=1)
     >>> seen
-    Timeline(3 requests in 2 steps of 1 s, 1 deployments)
+    Timeline(3 requests in 2 steps of 1 s, 1 deployments; sampling weights unknown)
     >>> seen.table[["trace_count", "error_ratio", "p50_ns"]].to_numpy().tolist()
     [[2.0, 0.0, 60.0], [1.0, 1.0, 400.0]]
     >>> seen.deployments[["service_version", "previous_version"]].to_numpy().tolist()
@@ -153,6 +157,7 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, level: float = 0.
         step,
         int((~measured).sum()),
         len(root) - len(dated),
+        traces.weights.statement,
     )
 
 

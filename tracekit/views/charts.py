@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NAME_LIMIT: Final = 60
 _SUBTITLE: Final = 130  # characters that find room
 _LINE: Final = 20  # pixels
+_PLOTLY_TOP: Final = 100  # pixels above a plain figure of plotly
 _FEW_DECADES: Final = 4.5
 _ROUND: Final = (1, 1.2, 1.4, 1.5, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9)  # plotly's steps, as far as seen
 _SPACED: Final = {  # plotly writes 5ms, everything else here 5 ms
@@ -221,12 +222,12 @@ def subtitled(figure: Chart, words: str) -> Chart:
 
     Examples
     --------
-    >>> subtitled(chart("Latency"), "no weights are known").layout.title.subtitle.text
-    'no weights are known'
+    >>> subtitled(chart("Latency"), "sampling weights unknown").layout.title.subtitle.text
+    'sampling weights unknown'
     """
     if words:
         font = {"size": 12, "color": MUTE}
-        top = figure.layout.margin.t or figure.layout.template.layout.margin.t
+        top = figure.layout.margin.t or figure.layout.template.layout.margin.t or _PLOTLY_TOP
         figure.update_layout(title={"subtitle": {"text": safe(words, limit=_SUBTITLE), "font": font}})
         figure.update_layout(margin={"t": top + _LINE})
         if figure.layout.height:

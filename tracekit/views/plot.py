@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Final
 
+from tracekit.views.text import clean
 from tracekit.views.themes import THEMES
 
 # type of a result -> the function of this package that draws it; imported when it is first asked for
@@ -71,7 +72,8 @@ def plot(result: Any, *, theme: str = "page", **options: Any) -> Any:
         known = ", ".join(sorted(name.rpartition(".")[2] for name in VIEWS))
         raise TypeError(f"expected a result that has a view ({known}), found {type(result).__name__}")
     module, _, function = VIEWS[key].partition(":")
-    return _themed(getattr(import_module(f"tracekit.views.{module}"), function)(result, **options), theme)
+    view = getattr(import_module(f"tracekit.views.{module}"), function)(result, **options)
+    return _themed(_about(view, getattr(result, "statement", "")), theme)
 
 
 def view_of(result: Any) -> str | None:
@@ -95,6 +97,17 @@ def view_of(result: Any) -> str | None:
     """
     names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(result).__mro__)
     return next((name for name in names if name in VIEWS), None)
+
+
+def _about(view: Any, statement: str) -> Any:
+    """Return the view with a line on what its numbers describe: below the title of a figure, below a widget."""
+    if hasattr(view, "about"):
+        view.about = clean(statement)
+    if not hasattr(view, "add_scatter") or not view.data or view.layout.title.subtitle.text:
+        return view
+    from tracekit.views.charts import subtitled  # noqa: PLC0415 - plotly is for notebooks only
+
+    return subtitled(view, statement)
 
 
 def _themed(view: Any, theme: str) -> Any:

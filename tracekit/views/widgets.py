@@ -14,6 +14,7 @@ import anywidget
 import numpy as np
 import traitlets
 
+from tracekit.views.markup import element
 from tracekit.views.svg import image
 from tracekit.views.text import duration, plural
 from tracekit.views.themes import repainted_picture
@@ -46,6 +47,7 @@ class Pictured(anywidget.AnyWidget):
 
     _esm = MODULE
     height = traitlets.Int(480).tag(sync=True)
+    about = traitlets.Unicode("").tag(sync=True)  # what its numbers describe, shown below it
 
     _title = ""
     _picture: Markup
@@ -56,8 +58,9 @@ class Pictured(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**options)
         data, meta = bundle if isinstance(bundle, tuple) else (bundle, {})
         picture = repainted_picture(self._picture, "page")
+        about = element("p", {}, self.about) if self.about else ""
         still = {
-            "text/html": f"{image(picture, self._title)}{self._table}",
+            "text/html": f"{image(picture, self._title)}{about}{self._table}",
             "image/svg+xml": str(picture),
             "text/plain": repr(self),
         }

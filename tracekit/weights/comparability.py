@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 
+from tracekit.weights.known import UNKNOWN_WEIGHTS
 from tracekit.weights.ladder import Evidence, climb
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
     >>> print(comparability(shop.with_weights(20), shop).statement)
     not comparable: sampling weights are known for the baseline only, so a difference may come from the sampling
     """
-    sides = {"baseline": baseline.weights, "current traces": current.weights}
+    sides = {"baseline": baseline.weights, "current set": current.weights}
     for name, side in sides.items():
         missing = int((~side.known).sum())
         if 0 < missing < len(side.known):
@@ -82,11 +83,11 @@ def comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
         )
     certain = [name for name, side in sides.items() if side.is_one_kind]
     if len(certain) == 1:
-        return _refused(f"the {certain[0]} were all kept for what they are, the others were sampled")
+        return _refused(f"the traces of the {certain[0]} were all kept for what they are, the others were sampled")
     if certain:
         statement = "all traces were kept for what they are: such requests are compared, not all traffic"
         return Comparability("requests of one kind", statement)
-    return Comparability("all traffic", "sampling weights are known on both sides: all traffic is compared")
+    return Comparability("all traffic", "sampling weights known on both sides: all traffic is compared")
 
 
 def _refused(why: str) -> Comparability:
@@ -99,14 +100,12 @@ def _unweighted(baseline: TraceSet, current: TraceSet) -> Comparability:
     shown = [_samplers(side) for side in (baseline, current)]
     names = [", ".join(side) or "no sampler" for side in shown]
     if set(shown[0]) != set(shown[1]):
-        return _refused(f"sampled differently: the baseline shows {names[0]}, the current traces show {names[1]}")
+        return _refused(f"sampled differently: the baseline shows {names[0]}, the current set shows {names[1]}")
     for name, weight in shown[0].items():
         if not 1 / _ALIKE < weight / shown[1][name] < _ALIKE:
             rates = f"one in {weight:.3g} and one in {shown[1][name]:.3g}"
             return _refused(f"sampled at different rates: {names[0]} keeps {rates}")
-    statement = (
-        "no sampling weights are known: recorded traces are compared, and a difference may come from the sampling"
-    )
+    statement = f"{UNKNOWN_WEIGHTS}: recorded traces are compared, and a difference may come from the sampling"
     return Comparability("recorded traces", statement)
 
 

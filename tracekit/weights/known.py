@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LEAST, _MOST = 1 - 1e-9, 2.0**63  # beyond it, squares of weights lose themselves
 UNKNOWN, NOT_SAMPLED, BEYOND = "unknown", "not sampled", "beyond the base sample"
 CERTAIN = "tail policy, certain"
+UNKNOWN_WEIGHTS = "sampling weights unknown"
 LOG, CALIBRATION = "log", "calibration"
 MARKS = ("tracestate ot=th", "tracestate ot=p", "SampleRate", "jaeger sampler")
 """Sources that samplers write into the traces."""
@@ -147,8 +148,8 @@ class Weights:
         if not total:
             return "no traces"
         if missing == total:
-            why = f"sampling weights unknown: {self.refusal};" if self.refusal else "no weights are known:"
-            return f"{why} figures describe the recorded traces, each counted once, and not all traffic"
+            why = f" {self.refusal};" if self.refusal else ""
+            return f"{UNKNOWN_WEIGHTS}:{why} figures describe the recorded traces, each counted once, not all traffic"
         if missing and self.refusal:
             return (
                 f"sampling weights unknown for {missing:,} of {total:,} traces: {self.refusal}; these count as 1, and"
@@ -175,21 +176,31 @@ class Weights:
 
 
 class Weighted:
-    """An answer with weighted figures: ``statement`` says what they are about (see ``Weights.statement``).
+    """An answer with weighted figures: ``statement`` says what they describe (see ``Weights.statement``).
+
+    Its first clause ends the ``repr``, the whole of it stands below the heading in a notebook and on every figure.
 
     Examples
     --------
     >>> answer = Weighted()
-    >>> answer.statement = "no weights are known"
-    >>> answer.heading("Latency(2 groups)")
-    '<p>Latency(2 groups); no weights are known</p>'
+    >>> answer.statement = "sampling weights unknown: figures describe the recorded traces"
+    >>> answer
+    Weighted(; sampling weights unknown)
     """
 
     statement: str
 
-    def heading(self, title: str) -> str:
-        """Return a paragraph with a title and what the figures are about."""
-        return f"<p>{html.escape('; '.join(part for part in (title, self.statement) if part))}</p>"
+    def _line(self) -> str:
+        """Return the ``repr`` without what the figures describe."""
+        return f"{type(self).__name__}()"
+
+    def __repr__(self) -> str:
+        line, known = self._line(), self.statement.partition(":")[0]
+        return f"{line[:-1]}; {known})" if known else line
+
+    def heading(self) -> str:
+        """Return a paragraph with the counts and what the figures describe."""
+        return f"<p>{html.escape('; '.join(part for part in (self._line(), self.statement) if part))}</p>"
 
 
 def given(

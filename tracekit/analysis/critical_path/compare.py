@@ -60,7 +60,7 @@ class PathComparison(Weighted, Shown):
     --------
     >>> table = pd.DataFrame({"change_ns": [40], "is_significant": [True]})
     >>> sides = pd.DataFrame({"mean_latency_ns": [100.0, 140.0]})
-    >>> about = Comparability("all traffic", "weights are known on both sides")
+    >>> about = Comparability("all traffic", "")
     >>> change = PathComparison(table, pd.DataFrame(), sides, Estimate(40, "ns", 30, 50, n=90), 0, about)
     >>> change, change.is_significant
     (PathComparison(mean 100 -> 140 ns, +40 (+30 to +50), 1 of 1 groups significant), True)
@@ -83,19 +83,19 @@ class PathComparison(Weighted, Shown):
         """Whether the mean latency changed: its limits are known and exclude 0."""
         return bool(self.change.low > 0 or self.change.high < 0)
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         this, other = self.sides["mean_latency_ns"]
         change = f"{self.change.value:+,.0f}"
         if np.isfinite(self.change.low):
             change += f" ({self.change.low:+,.0f} to {self.change.high:+,.0f})"
         found = f"{int(self.table['is_significant'].sum()):,} of {len(self.table):,} groups significant"
-        found = found if self.comparability.is_comparable else "not comparable"
         shared = f", {self.shared_trace_count:,} traces on both sides" * bool(self.shared_trace_count)
         return f"PathComparison(mean {this:,.0f} -> {other:,.0f} ns, {change}, {found}{shared})"
 
     def _repr_html_(self) -> str:
         shown = self.table.head(10).to_html(index=False, border=0)
-        return f"{self.heading(repr(self))}{shown}{self.sides.to_html(index=False, border=0)}"
+        return f"{self.heading()}{shown}{self.sides.to_html(index=False, border=0)}"
 
 
 def compare(

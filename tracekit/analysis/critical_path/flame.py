@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from tracekit.analysis.critical_path.keys import call_tree
 from tracekit.analysis.critical_path.tree import Waiting
 from tracekit.findings import Shown
 from tracekit.stats.grouping import dense_codes, sum_by
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
@@ -26,7 +26,7 @@ _MOST_CHARACTERS = 1 << 30
 
 
 @dataclass(frozen=True, repr=False)
-class Flame(Shown):
+class Flame(Weighted, Shown):
     """Call paths of many requests as one tree.
 
     Parameters
@@ -39,6 +39,8 @@ class Flame(Shown):
         on their path and ``mean_ns``, path time of a request.
     request_count
         Requests that were laid over each other.
+    statement
+        What the weighted figures describe: where the weights came from, or that they are unknown.
 
     Examples
     --------
@@ -48,6 +50,7 @@ class Flame(Shown):
 
     table: pd.DataFrame
     request_count: int
+    statement: str = ""
 
     def folded(self) -> str:
         r"""Return the path times as folded stacks, for flamegraph.pl, inferno, speedscope and the like.
@@ -126,12 +129,13 @@ class Flame(Shown):
         order = ["id", "parent", "depth", *NAMES, "mean_ns", "other_mean_ns", "change_ns", "total_change_ns"]
         return ordered[[*order, "presence_ratio", "other_presence_ratio"]]
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         total = int(self.table["path_time_ns"].sum())
         return f"Flame({len(self.table):,} call paths, {self.request_count:,} requests, {total:,} ns on the path)"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.table.head(20).to_html(index=False, border=0)}"
+        return f"{self.heading()}{self.table.head(20).to_html(index=False, border=0)}"
 
 
 def flame(path: CriticalPath) -> Flame:
@@ -200,7 +204,7 @@ def flame(path: CriticalPath) -> Flame:
     number[kept] = np.arange(len(kept))
     parent = number[calls.parent[kept]]
     found = in_order(table.iloc[kept].reset_index(drop=True), parent, -table["path_total_ns"].to_numpy()[kept])
-    return Flame(found[["id", "parent", "depth", *table.columns.drop("parent")]], len(path.tree.root))
+    return Flame(found[["id", "parent", "depth", *table.columns.drop("parent")]], len(path.tree.root), path.statement)
 
 
 def folded(path: CriticalPath) -> str:

@@ -74,7 +74,7 @@ class CriticalPath(Weighted, Shown):
     ... )
     >>> from tracekit.analysis.critical_path.critical_path import critical_path
     >>> critical_path(shop)
-    CriticalPath(1 requests, 100 ns, 2 of 3 spans on the path)
+    CriticalPath(1 requests, 100 ns, 2 of 3 spans on the path; sampling weights unknown)
     """
 
     source: TraceSet
@@ -187,7 +187,8 @@ class CriticalPath(Weighted, Shown):
         """The requests, ready to be run again with other own times."""
         return what_ifs.Rerun(self)
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         count = f"{int(self.on_path[: self.tree.span_count].sum()):,} of {self.tree.span_count:,} spans on the path"
         partial = int(self.is_partial.sum())
         total = f"{int(self.latency_ns.sum()):,} ns"
@@ -196,4 +197,4 @@ class CriticalPath(Weighted, Shown):
         return f"CriticalPath({len(self.tree.root):,} requests, {total}, {count}{note})"
 
     def _repr_html_(self) -> str:
-        return f"{self.heading(repr(self))}{self.issues.to_html(index=False, border=0)}"
+        return f"{self.heading()}{self.issues.to_html(index=False, border=0)}"

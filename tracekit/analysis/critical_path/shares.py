@@ -47,14 +47,15 @@ class Bands(Weighted, Shown):
     bands: pd.DataFrame
     statement: str = ""
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         counts = zip(self.bands["band"], self.bands["trace_count"], strict=True)
         return f"Bands({', '.join(f'{band}: {count:,}' for band, count in counts)})"
 
     def _repr_html_(self) -> str:
         shown = self.table.groupby("band", sort=False).head(5) if len(self.table) else self.table
         tables = "".join(frame.to_html(index=False, border=0) for frame in (self.bands, shown))
-        return f"{self.heading(repr(self))}{tables}"
+        return f"{self.heading()}{tables}"
 
 
 def shares(
@@ -127,7 +128,7 @@ def shares(
     >>> found[["service_name", "callee_service", "path_time_ns"]].to_numpy().tolist()
     [['ledger', None, 60], ['shop', 'ledger', 40]]
     >>> found.attrs["statement"].partition(":")[0]
-    'no weights are known'
+    'sampling weights unknown'
     """
     sample = Sample.of(path, cells_of(path, keys), population_of(path, with_partial=with_partial))
     cells, ids = sample.cells, np.array(path.source.trace_ids, object)
@@ -226,7 +227,7 @@ def bands(
     ... )
     >>> slow = critical_path(shop).bands("service_name", [(0.4, 0.6), (0.9, 1.0)], least=1)
     >>> slow, slow.table["excess_ns"].tolist()
-    (Bands(p40 to p60: 2, p90 to p100: 1), [0.0, 890.0])
+    (Bands(p40 to p60: 2, p90 to p100: 1; sampling weights unknown), [0.0, 890.0])
     """
     if not quantiles:
         raise ValueError("expected at least one band of quantiles, found none")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.analysis.critical_path.support_pairs import occasions
 from tracekit.stats.grouping import sum_by
 from tracekit.stats.intervals import wilson
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Support:
+class Support(Weighted):
     """How well the order of siblings on critical paths is borne out by all traces.
 
     Parameters
@@ -37,6 +37,8 @@ class Support:
     traces
         One row a request: ``trace_id``, ``latency_ns``, ``ambiguous_ns`` (what rests on the order of siblings at all),
         ``confidence_ratio``: the mean over its time of the least ``support_low`` that any of it rests on.
+    statement
+        What the weighted figures describe: where the weights came from, or that they are unknown.
 
     Examples
     --------
@@ -46,8 +48,10 @@ class Support:
 
     pairs: pd.DataFrame
     traces: pd.DataFrame
+    statement: str = ""
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         against = int((self.pairs["contradicted_count"] > 0).sum())
         mean = f"; confidence of a request {self.traces['confidence_ratio'].mean():.2f} on average" * bool(
             len(self.traces)
@@ -55,7 +59,7 @@ class Support:
         return f"Support({len(self.pairs):,} pairs of siblings, {against:,} contradicted{mean})"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.pairs.head(10).to_html(index=False, border=0)}"
+        return f"{self.heading()}{self.pairs.head(10).to_html(index=False, border=0)}"
 
 
 def support(path: CriticalPath, *, level: float = 0.95) -> Support:
@@ -117,7 +121,7 @@ def support(path: CriticalPath, *, level: float = 0.95) -> Support:
     above = np.array([*labels, ""], object)[code[path.tree.parent[hops.later[first]]]]
     table = pd.DataFrame({"parent_call_path": above, **names, "path_time_ns": rests}).join(counts)
     table = table.sort_values("path_time_ns", ascending=False, kind="stable", ignore_index=True)
-    return Support(table, _of_requests(path, hops, least))
+    return Support(table, _of_requests(path, hops, least), path.statement)
 
 
 def without_contradicted(path: CriticalPath) -> PathTree:

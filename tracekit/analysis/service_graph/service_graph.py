@@ -108,7 +108,8 @@ class ServiceGraph(Weighted, Shown):
             graph.add_edge(*ends, **(_both(graph.edges[ends], row) if graph.has_edge(*ends) else row))
         return graph
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         inferred = int(self.services["is_inferred"].sum())
         count = self.calls["call_count"].sum()
         unnamed = f", {self.unnamed_count:,.6g} calls to nobody knows whom" * bool(self.unnamed_count)
@@ -119,7 +120,7 @@ class ServiceGraph(Weighted, Shown):
 
     def _repr_html_(self) -> str:
         tables = (table.head(10).to_html(index=False, border=0) for table in (self.services, self.calls))
-        return f"{self.heading(repr(self))}{''.join(tables)}"
+        return f"{self.heading()}{''.join(tables)}"
 
 
 def service_graph(traces: TraceSet, *, level: float = 0.95) -> ServiceGraph:
@@ -166,7 +167,7 @@ def service_graph(traces: TraceSet, *, level: float = 0.95) -> ServiceGraph:
     ... )
     >>> graph = service_graph(shop)
     >>> graph
-    ServiceGraph(2 services, 1 inferred, 2 edges, 2 calls)
+    ServiceGraph(2 services, 1 inferred, 2 edges, 2 calls; sampling weights unknown)
     >>> graph.calls[["caller_service", "callee_service", "p50_ns", "paired_count", "is_inferred"]].to_numpy().tolist()
     [['shop', 'ledger', 80.0, 1.0, False], ['shop', 'postgresql', 6.0, 0.0, True]]
     """

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tracekit.findings import Shown
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ FACTORS = tuple(step / 8 for step in range(17))  # free, in steps of an eighth, 
 
 
 @dataclass(frozen=True, repr=False)
-class WhatIfCurve(Shown):
+class WhatIfCurve(Weighted, Shown):
     """Latency at many factors of the own time of some spans.
 
     Parameters
@@ -31,6 +31,8 @@ class WhatIfCurve(Shown):
         ``taken_over_count`` of requests that another branch holds up then.
     changed_count
         Spans whose own time was changed.
+    statement
+        What the weighted figures describe: where the weights came from, or that they are unknown.
 
     Examples
     --------
@@ -40,15 +42,17 @@ class WhatIfCurve(Shown):
 
     table: pd.DataFrame
     changed_count: int
+    statement: str = ""
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         factors = self.table["factor"].unique()
         reach = f"{factors.min():g} to {factors.max():g}"
         return f"WhatIfCurve({len(factors):,} factors from {reach}, {self.changed_count:,} spans changed)"
 
     def _repr_html_(self) -> str:
         wide = self.table.pivot_table(index="factor", columns="statistic", values="new_latency_ns", sort=False)
-        return f"<p>{html.escape(repr(self))}</p>{wide.to_html(border=0)}"
+        return f"{self.heading()}{wide.to_html(border=0)}"
 
 
 def what_if_curve(
@@ -115,4 +119,4 @@ def what_if_curve(
         for factor, run in zip(factors, runs, strict=True)
     ]
     whole = pd.concat(tables, ignore_index=True)
-    return WhatIfCurve(whole[["factor", *whole.columns.drop("factor")]], runs[0].changed_count)
+    return WhatIfCurve(whole[["factor", *whole.columns.drop("factor")]], runs[0].changed_count, runs[0].statement)

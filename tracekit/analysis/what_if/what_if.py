@@ -7,7 +7,6 @@ span's own time, and a change multiplies them.  Queues, contention, and what els
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,6 +24,7 @@ from tracekit.stats.influences import Denominator, influence
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles
 from tracekit.stats.weighted_means import mean_limits
+from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ Change: TypeAlias = float | Cap | Like
 
 
 @dataclass(frozen=True, repr=False)
-class WhatIf(Shown):
+class WhatIf(Weighted, Shown):
     """Requests as they would have been.
 
     Parameters
@@ -81,6 +81,8 @@ class WhatIf(Shown):
         ``new_latency_ns`` with ``new_low_ns`` and ``new_high_ns``, ``saved_ns``, and ``naive_saved_ns`` at the mean.
     changed_count
         Spans whose own time was changed.
+    statement
+        What the weighted figures describe: where the weights came from, or that they are unknown.
 
     Examples
     --------
@@ -93,8 +95,10 @@ class WhatIf(Shown):
     traces: pd.DataFrame
     table: pd.DataFrame
     changed_count: int
+    statement: str = ""
 
-    def __repr__(self) -> str:
+    def _line(self) -> str:
+        """Return the counts."""
         now, new = self.table.loc["mean", ["latency_ns", "new_latency_ns"]]
         taken = f"{int(self.traces['is_taken_over'].sum()):,} of {len(self.traces):,} requests taken over"
         return (
@@ -102,7 +106,7 @@ class WhatIf(Shown):
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.table.to_html(border=0)}"
+        return f"{self.heading()}{self.table.to_html(border=0)}"
 
 
 class Rerun:
@@ -194,7 +198,7 @@ def what_if(path: CriticalPath, changes: Mapping[Selector, Change], *, level: fl
     ...     )
     ... )
     >>> critical_path(shop).what_if({"service_name == 'ledger'": 0.0})
-    WhatIf(mean 100 -> 50 ns, 1 spans changed, 1 of 1 requests taken over by another branch)
+    WhatIf(mean 100 -> 50 ns, 1 spans changed, 1 of 1 requests taken over by another branch; sampling weights unknown)
     """
     factor, changed = _factors(path, changes)
     new, naive = path.rerun.latency(factor), path.rerun.naive_saved(factor)
@@ -210,7 +214,7 @@ def what_if(path: CriticalPath, changes: Mapping[Selector, Change], *, level: fl
             "is_taken_over": np.abs(now - new - naive) > _SAME_NS,
         }
     )
-    return WhatIf(traces, _statistics(path, new, naive, level), changed)
+    return WhatIf(traces, _statistics(path, new, naive, level), changed, path.statement)
 
 
 def _factors(path: CriticalPath, changes: Mapping[Selector, Change]) -> tuple[Array, int]:

@@ -120,6 +120,7 @@ ${ROWS.slice(1).map(row => `.tkw-rows${row} .tkw-row{height:${row}px}.tkw-rows${
 .tkw-kin{display:flex;flex-direction:column;gap:4px;margin-top:10px}.tkw-kin button{display:flex;max-width:100%}.tkw-kin button>span{overflow:hidden;text-overflow:ellipsis;white-space:pre}.tkw-kin button>span+span{flex:none;max-width:70%}
 .tkw-acts{display:flex;gap:8px;margin-top:12px}
 .tkw-live{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.tkw-about{margin:4px 0 0;font:12px/1.4 system-ui,sans-serif;opacity:.8}
 .tkw-note{padding:4px 8px;border-bottom:1px solid var(--tk-line);color:var(--tk-fg2);flex:none}
 .tkw-map+.tkw-say{height:64px}.tkw-map{flex:1;min-height:0;width:100%;touch-action:pan-y;cursor:grab;display:block}
 .tkw-map text{fill:var(--tk-fg);font-size:12px;font-weight:600}.tkw-map .sub{fill:var(--tk-fg2);font-size:10.5px;font-weight:400;font-variant-numeric:tabular-nums}
@@ -2274,12 +2275,15 @@ function render({ model, el }) {
   const tell = name => value => { model.set(name, value); model.save_changes(); };
   const draw = model.get('graph') ? renderMap : model.get('payload') ? renderCanvas : renderWaterfall;
   const [view, acts] = draw(model, el, tell, model.get('height'));
+  const about = h('p', 'tkw-about', model.get('about') || '');
+  if (about.textContent) el.append(about);
   for (const [name, act] of Object.entries(acts)) {
     model.on(name, act);
     if (name.startsWith('change:')) act();
   }
   return () => {
     for (const [name, act] of Object.entries(acts)) model.off(name, act);
+    about.remove();
     view.destroy();
   };
 }
