@@ -49,11 +49,12 @@ def explained_by(alarms: Sequence[Alarm]) -> list[int]:
     -----
     Two alarms are of the same gap where they overlap in time and at least 80 % of one scope belongs to the other.  A
     part that lacks less than 80 % of what the whole lacks is explained by the whole.  Otherwise the whole is explained
-    by the part, unless the whole lost nearly as large a share: then it is no coarser than needed.
+    by the part, unless the whole lost nearly as large a share: then it is no coarser than needed.  A part that shares
+    no entries with what explains the whole is a gap of its own.
 
     Examples
     --------
-    A zone was down, which is one host, and a quarter of everything:
+    A zone was down, which is one host, and a quarter of everything; a host of another zone was down as well:
 
     >>> everything, zone = np.arange(400), np.arange(100)
     >>> alarms = [Alarm("all", 0, 9, everything, 90, 0.25), Alarm("zone a", 0, 9, zone, 91, 0.98)]
@@ -61,20 +62,35 @@ def explained_by(alarms: Sequence[Alarm]) -> list[int]:
     [1, 1, 1, 3]
     """
     leads = list(range(len(alarms)))
+    located, contained = _same_gap(alarms)
+    for whole, part in located:
+        if leads[whole] == whole:
+            leads[whole] = part
+    for whole, part in contained:
+        if leads[part] == part and _shared(alarms[part], alarms[_end(leads, whole)]):
+            leads[part] = whole
+    return [_end(leads, at) for at in range(len(alarms))]
+
+
+def _same_gap(alarms: Sequence[Alarm]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return the pairs of a whole and a part of one gap: those that the part explains, those that the whole does."""
+    located, contained = [], []
     for coarse, fine in itertools.combinations(range(len(alarms)), 2):
         one, other = alarms[coarse], alarms[fine]
         if not (one.start_ns < other.end_ns and other.start_ns < one.end_ns):
             continue
-        shared = len(np.intersect1d(one.members, other.members, assume_unique=True))
-        if shared < _MOST * min(len(one.members), len(other.members)):
+        if _shared(one, other) < _MOST * min(len(one.members), len(other.members)):
             continue
         whole, part = (coarse, fine) if len(one.members) >= _MOST * len(other.members) else (fine, coarse)
         is_located = alarms[part].missing >= _MOST * alarms[whole].missing
         is_purer = alarms[whole].lost < _MOST * alarms[part].lost
-        hidden, lead = (whole, part) if is_located and is_purer else (part, whole)
-        if leads[hidden] == hidden:
-            leads[hidden] = lead
-    return [_end(leads, at) for at in range(len(alarms))]
+        (located if is_located and is_purer else contained).append((whole, part))
+    return located, contained
+
+
+def _shared(one: Alarm, other: Alarm) -> int:
+    """Return how many entries belong to both scopes."""
+    return len(np.intersect1d(one.members, other.members, assume_unique=True))
 
 
 def _end(leads: Sequence[int], at: int) -> int:

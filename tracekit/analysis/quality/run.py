@@ -121,7 +121,7 @@ def quality(
 
     Examples
     --------
-    The cart's call to the ledger arrived, but what the ledger asked of the database did not:
+    The parent of the ledger's span, a call of the cart, was never received; one trace allows no more than a warning:
 
     >>> import pandas as pd
     >>> from tracekit import TraceSet
@@ -139,7 +139,7 @@ def quality(
     ... )
     >>> (found,) = quality(TraceSet.from_spans(frame), checks=["complete.spans"])
     >>> found.severity, found.evidence[["service_name", "missing_count"]].values.tolist()
-    ('critical', [['ledger', 1]])
+    ('warning', [['ledger', 1]])
     """
     chosen = list(CHECKS) if checks is None else list(checks)
     if strange := [name for name in chosen if name not in CHECKS]:

@@ -71,7 +71,7 @@ def attribute_bias(inputs: Inputs) -> list[Finding]:
     >>> frame["attributes.tenant"] = (["acme"] * 150 + ["blue"] * 150) + (["acme"] * 30 + ["blue"] * 270)
     >>> shop = TraceSet.from_spans(frame).with_weights([1.0] * 300 + [20.0] * 300)
     >>> print(attribute_bias(gather(shop))[0].headline)
-    tenant `acme` is 11.9 % (9.1-15.4 %) of the traffic but 30 % of the traces, 2.52x (1.95-3.30; n = 600, effective \
+    tenant `acme` is 11.9 % (9.0-15.6 %) of the traffic but 30 % of the traces, 2.52x (1.92-3.34; n = 600, effective \
 330): compare tenants by weighted figures only.
     """
     if missing := inputs.weights_needed:

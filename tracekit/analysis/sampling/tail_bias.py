@@ -63,7 +63,7 @@ def tail_bias(inputs: Inputs) -> list[Finding]:
     >>> frame["status_code"] = ["ERROR"] * 100 + ["OK"] * 500
     >>> shop = TraceSet.from_spans(frame).with_weights([1.0] * 100 + [20.0] * 500)
     >>> print(tail_bias(gather(shop))[0].headline)
-    The 16.7 % error rate is an artefact of keeping every error; the true rate in this window was 0.99 % (0.91-1.5 %; \
+    The 16.7 % error rate is an artefact of keeping every error; the true rate in this window was 0.99 % (0.91-1.7 %; \
 n = 600, effective 510).
     """
     if missing := inputs.weights_needed:

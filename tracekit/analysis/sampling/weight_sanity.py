@@ -56,7 +56,7 @@ def weight_sanity(inputs: Inputs) -> list[Finding]:
     >>> frame = pd.DataFrame({"trace_id": ["f" * 32, "1" * 32], "span_id": ["1", "2"], "name": "x", "start_ns": 0})
     >>> shop = TraceSet.from_spans(frame.assign(end_ns=5, trace_state="ot=th:8"))
     >>> print(weight_sanity(gather(shop))[0].headline)
-    1 of 2 spans (50 %, 5.5-94.5 %) carry a threshold that should have rejected them: something sampled again without \
+    1 of 2 spans (50 %, 0.039-100 %) carry a threshold that should have rejected them: something sampled again without \
 updating it.
     """
     thresholds = _thresholds(inputs)
