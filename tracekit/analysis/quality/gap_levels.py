@@ -74,7 +74,8 @@ def explained_by(alarms: Sequence[Alarm]) -> list[int]:
 
 def _same_gap(alarms: Sequence[Alarm]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Return the pairs of a whole and a part of one gap: those that the part explains, those that the whole does."""
-    located, contained = [], []
+    located: list[tuple[int, int]] = []
+    contained: list[tuple[int, int]] = []
     for coarse, fine in itertools.combinations(range(len(alarms)), 2):
         one, other = alarms[coarse], alarms[fine]
         if not (one.start_ns < other.end_ns and other.start_ns < one.end_ns):
