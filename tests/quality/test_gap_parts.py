@@ -72,6 +72,15 @@ def test_a_zone_that_explains_the_gap_of_the_whole_is_named_instead(counted_apar
     assert set(found.evidence.loc[found.evidence["status"] == "fail", "scope"]) > {"all"}
 
 
+def test_a_gap_of_another_zone_at_the_same_time_is_reported_too():
+    frame, by_zone = world(12, lost=1.0)
+    minute = (frame["start_ns"] - START) // MINUTE
+    also = (frame["attributes.cloud.availability_zone"] == "eu-1d") & minute.isin([34, 35])
+    found = scan(frame[~also], by_zone)
+    assert sorted(one.headline.split("`")[1] for one in found) == ["zone eu-1b", "zone eu-1d"]
+    assert {one.severity for one in found} == {"critical"}
+
+
 def test_traffic_that_moved_to_other_zones_is_no_gap():
     frame, by_zone = world(2, moved=True)
     for requests in (total(by_zone), by_zone):
