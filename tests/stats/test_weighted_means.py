@@ -67,6 +67,27 @@ def test_many_clusters_are_summed_in_parts(monkeypatch):
         assert sums == pytest.approx(right)
 
 
+@settings(deadline=None, max_examples=60)
+@given(numbers, st.integers(1, 4), st.booleans())
+def test_the_clusters_behind_a_variance_are_counted_by_weight_class(seed, classes, has_edges):
+    """Whether most clusters or few have something of a group, and with ends that move: as from the whole table."""
+    rng = np.random.default_rng(seed)
+    clusters, groups = 40, 4
+    group = np.sort(np.where(rng.random(150) < 0.6, 0, rng.integers(0, groups, 150)))
+    cluster, value = rng.integers(0, clusters, 150), rng.normal(5, 3, 150)
+    weight = 4.0 ** rng.integers(0, classes, clusters) * (rng.random(clusters) < 0.9)
+    edges = ((rng.normal(0, 1, groups), weight * rng.normal(0, 1, clusters)),) if has_edges else ()
+    about = Denominator.of(weight * rng.integers(1, 4, clusters), weight=weight)
+    found = influence(group, cluster, value * weight[cluster], about, groups, edges=edges)
+    size, part = about.size, about.part
+    mean = table(group, cluster, value * weight[cluster], clusters, groups).sum(axis=1) / size.sum()
+    moved = table(group, cluster, value * weight[cluster], clusters, groups) - np.outer(mean, size)
+    moved = (moved + sum(np.outer(there, far) for there, far in edges)) / (size.sum() * (1 - part))
+    in_class = [weight == each for each in np.unique(weight[weight > 0])]
+    doubt = sum((moved[:, mine] ** 2).sum(axis=1) ** 2 / mine.sum() for mine in in_class)
+    assert found.moments().behind == pytest.approx((moved**2).sum(axis=1) ** 2 / doubt, rel=1e-6)
+
+
 def of_values(values, weights=None):
     """The mean of values with its moments."""
     weights = np.ones(len(values)) if weights is None else weights
@@ -114,6 +135,29 @@ def test_a_few_that_carry_the_weight_have_no_limits(weights, is_enough):
         assert np.isfinite([found.low[0], found.high[0], found.p_value[0]]).all() == is_enough
 
 
+def test_a_heavy_class_with_much_of_the_variance_needs_twenty_traces():
+    """The same weights, of which the heavy ones have the same values as the others, or far larger ones."""
+    weights = np.repeat([1.0, 8.0], [3000, 15])
+    ordinary = np.tile([10.0, 20.0, 30.0], 1005)
+    _, alike = of_values(ordinary, weights)
+    _, slower = of_values(ordinary + 200 * (weights > 1), weights)
+    assert alike.behind[0] > 80
+    assert slower.behind[0] == pytest.approx(15, rel=0.2)
+    assert [Denominator.of(weights).is_enough, bool(alike.is_enough[0]), bool(slower.is_enough[0])] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_no_weight_is_heavier_than_equal_ones():
+    values = np.random.default_rng(5).lognormal(0, 1, 40)
+    _, moments = of_values(values, np.full(40, 3.3))
+    fourth = (moments.fourth / moments.square**2).item()
+    assert moments.behind.tolist() == [40.0]
+    assert moments.freedom.item() == pytest.approx(2 / max(fourth - 1 / 40, 2 / 39))
+
+
 def test_a_difference_of_two_large_samples_is_that_of_welch():
     rng = np.random.default_rng(8)
     one, two = rng.normal(10, 3, 2000), rng.normal(10.3, 3, 2000)
@@ -140,7 +184,7 @@ def test_nothing_that_differs_is_no_difference():
 
 @pytest.mark.parametrize("level", [0, 1, 95])
 def test_a_level_outside_zero_and_one_is_refused(level):
-    one = Moments(np.ones(1), np.zeros(1), np.ones(1), 50, 50.0, is_enough=True)
+    one = Moments(np.ones(1), np.zeros(1), np.ones(1), np.full(1, 50.0), 50, 50.0, is_even=True)
     with pytest.raises(ValueError, match=r"expected a confidence level between 0 and 1, such as 0\.95, found"):
         mean_limits(np.ones(1), one, level=level)
     with pytest.raises(ValueError, match=r"expected a confidence level between 0 and 1, such as 0\.95, found"):
@@ -152,6 +196,23 @@ def test_the_unit_of_the_weights_does_not_matter():
     values, weights = rng.lognormal(0, 1, 80), rng.uniform(1, 20, 80)
     once, twice = (mean_limits(*of_values(values, weights * unit)) for unit in (1.0, 1000.0))
     assert np.ravel(once) == pytest.approx(np.ravel(twice))
+
+
+def slow_are_heavy(rng, n):
+    """Latencies of kept traces and their weights, 1 to 64: the slower a request, the less often it is kept."""
+    took = rng.lognormal(3.7, 0.8, 40 * n)
+    pi = 0.5 ** np.clip(np.round(2 * np.log2(took / 20)), 0, 6)
+    kept = np.flatnonzero(rng.random(len(took)) < pi)[:n]
+    return took[kept], 1 / pi[kept]
+
+
+def test_a_sample_that_may_lack_its_heaviest_class_has_no_limits():
+    """Of 300 traces one in two samples has none of the heaviest class, which has an eighth of the mean."""
+    rng, truth, wrong = np.random.default_rng(12), np.exp(3.7 + 0.32), 0
+    for _ in range(200):
+        low, high = mean_limits(*of_values(*slow_are_heavy(rng, 300)))
+        wrong += bool(low[0] > truth or high[0] < truth)
+    assert wrong <= 10
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tracekit.stats.grouping import sum_by
+from tracekit.stats.mover import weight_classes
 
 if TYPE_CHECKING:
     from tracekit.schema import Array
 
 LEAST = 20
-"""With fewer clusters that carry the variance a mean is not estimable; see ``Denominator.is_enough``."""
+"""With fewer clusters behind the variance a mean is not estimable; see ``Moments.is_enough``."""
 _POWERS = (2, 3, 4)
 _ROWS = 1 << 16
+_SMALLEST = float(np.finfo(np.float64).tiny)
+_NEAR = 1e-9  # a number that is reached up to rounding is reached
 _ROUNDING = 1e-13  # of the squares that cancel: a variance that is none
 
 
@@ -30,6 +33,9 @@ class Denominator(NamedTuple):
         float64, one a cluster: what it adds to the denominator of every mean.
     part
         float64, one a cluster: its part of all that is averaged; adds up to 1.
+    weight_class
+        int64, one a cluster: clusters of about one weight (``mover.weight_classes``, in units of the largest); -1 for
+        weight 0.
 
     Examples
     --------
@@ -42,9 +48,10 @@ class Denominator(NamedTuple):
 
     size: Array
     part: Array
+    weight_class: Array
 
     @classmethod
-    def of(cls, size: Array, chosen: Array | None = None) -> Denominator:
+    def of(cls, size: Array, chosen: Array | None = None, weight: Array | None = None) -> Denominator:
         """Return the denominator of clusters of these sizes.
 
         Parameters
@@ -53,10 +60,14 @@ class Denominator(NamedTuple):
             What each adds to the denominator.
         chosen
             What each adds of what is averaged; ``size`` unless only a band is.
+        weight
+            Sampling weight of each; ``size`` unless a cluster has several entries.
         """
         averaged = size if chosen is None else chosen
         whole = averaged.sum()
-        return cls(size, averaged / whole if whole > 0 else np.zeros(len(size)))
+        weights = size if weight is None else weight
+        classes, _ = weight_classes(weights / max(weights.max(initial=0.0), _SMALLEST))
+        return cls(size, averaged / whole if whole > 0 else np.zeros(len(size)), classes)
 
     @property
     def n(self) -> int:
@@ -71,12 +82,9 @@ class Denominator(NamedTuple):
 
     @property
     def is_enough(self) -> bool:
-        """Whether a variance of equal spread, sum p^2, would rest on enough clusters: (sum p^2)^2 / sum p^4 of them.
-
-        A sample without the heaviest traces does not show that they exist, and this cannot either.
-        """
+        """Whether a variance of equal spread, sum p^2, would rest on enough clusters: (sum p^2)^2 / sum p^4 of them."""
         square = self.part**2
-        return bool(square.sum() ** 2 >= LEAST * (square**2).sum() * (1 - 1e-9) > 0)
+        return bool(square.sum() ** 2 >= LEAST * (square**2).sum() * (1 - _NEAR) > 0)
 
 
 class Moments(NamedTuple):
@@ -86,16 +94,21 @@ class Moments(NamedTuple):
     ----------
     square, third, fourth
         float64: the variance of the mean, and what skewness and kurtosis are made of.
+    behind
+        float64: clusters behind the variance, by weight class: V^2 / sum (V_c^2 / n_c), with V_c the part of V that
+        the n_c clusters of a class have.  n where all weights are equal; less where a few heavy clusters have much of
+        the variance.
     n
         Clusters.
     n_effective
         Kish's number of them.
-    is_enough
-        Whether they are enough for limits.
+    is_even
+        Whether they would be enough if all had the same spread (``Denominator.is_enough``).
 
     Examples
     --------
-    >>> alike, alone = (Moments(np.ones(1), np.zeros(1), np.array([x]), 100, 100, True) for x in (0.03, 1.0))
+    >>> hundred = np.array([100.0])
+    >>> alike, alone = (Moments(np.ones(1), np.zeros(1), np.array([x]), hundred, 100, 100, True) for x in (0.03, 1.0))
     >>> alike.freedom.round(1).item(), alone.freedom.round(1).item()
     (99.0, 2.0)
     """
@@ -103,16 +116,31 @@ class Moments(NamedTuple):
     square: Array
     third: Array
     fourth: Array
+    behind: Array
     n: int
     n_effective: float
-    is_enough: bool
+    is_even: bool
+
+    @property
+    def is_enough(self) -> Array:
+        """Whether limits are estimable: at least 20 clusters are behind the variance.
+
+        A weight class that has much of the variance and few clusters shows neither how many requests it stands for nor
+        whether heavier ones exist.  A sample in which all heavy classes are missing cannot be detected.
+        """
+        return np.asarray(self.is_even & (self.behind >= LEAST * (1 - _NEAR)))
 
     @property
     def freedom(self) -> Array:
-        """Degrees of freedom of the variance (Satterthwaite): 2 V^2 / (sum u^4 - V^2 / n), at most n - 1."""
-        most = max(self.n - 1, 1)
-        inverse = np.divide(self.fourth, self.square**2, out=np.zeros(len(self.square)), where=self.square > 0)
-        return np.asarray(2 / np.maximum(inverse - 1 / max(self.n, 1), 2 / most))
+        """Degrees of freedom of the variance (Satterthwaite).
+
+        The inverse is (sum u^4 / V^2 - 1 / n) / 2, at least 1 / (n - 1), plus by how much 1 / (``behind`` - 1) is more
+        than that: how many clusters each class has varies as well.
+        """
+        least = 1 / max(self.n - 1, 1)
+        fourth = np.divide(self.fourth, self.square**2, out=np.zeros(len(self.square)), where=self.square > 0)
+        by_class = np.maximum(1 / np.maximum(self.behind - 1, 1) - least, 0)
+        return np.asarray(1 / (np.maximum((fourth - 1 / max(self.n, 1)) / 2, least) + by_class))
 
 
 class Influence(NamedTuple):
@@ -157,32 +185,48 @@ class Influence(NamedTuple):
 
     def moments(self) -> Moments:
         """Return sums of powers over all clusters."""
-        group, cluster, value = self._by_pair()
+        cells = self._by_pair()
         groups, count = len(self.coefficient), len(self.base)
-        often = np.bincount(group, minlength=groups) * 2 >= count
-        dense = often[group]
-        found = np.empty((len(_POWERS), groups))
-        found[:, ~often] = self._sparse(~often, group[~dense], cluster[~dense], value[~dense])
-        found[:, often] = self._dense(often, group[dense], cluster[dense], value[dense])
+        often = np.bincount(cells[0], minlength=groups) * 2 >= count
+        found, squares = np.empty((len(_POWERS), groups)), np.empty((groups, self._classes))
+        for some, sums in ((~often, self._sparse), (often, self._dense)):
+            mine = some[cells[0]]
+            found[:, some], squares[some] = sums(some, *(column[mine] for column in cells))
         scale = (np.abs(self.coefficient) @ np.sqrt((self.base**2).sum(axis=0))) ** 2
         found[:, found[0] <= _ROUNDING * scale] = 0.0
         about = self.denominator
-        square, third, fourth = found
-        return Moments(square, third, fourth, about.n, about.n_effective, about.is_enough)
+        return Moments(*found, self._behind(found[0], squares), about.n, about.n_effective, about.is_enough)
 
-    def _dense(self, often: Array, group: Array, cluster: Array, value: Array) -> Array:
-        """Return the sums of powers of groups that most clusters have something of: every influence is worked out."""
+    @property
+    def _classes(self) -> int:
+        """Number of weight classes."""
+        return int(self.denominator.weight_class.max(initial=0)) + 1
+
+    def _behind(self, square: Array, squares: Array) -> Array:
+        """Return how many clusters are behind each variance; ``squares`` are the parts of the classes."""
+        classes = self.denominator.weight_class
+        n = np.bincount(classes[classes >= 0], minlength=self._classes)
+        doubt = (np.maximum(squares, 0.0) ** 2 / np.maximum(n, 1)).sum(axis=1)
+        whole = np.full(len(square), float(n.sum()))
+        return np.divide(square**2, doubt, out=whole, where=(square > 0) & (doubt > 0) & (self._classes > 1))
+
+    def _dense(self, often: Array, group: Array, cluster: Array, value: Array) -> tuple[Array, Array]:
+        """Return sums of powers, and of squares by class, of groups that most clusters have: all are worked out."""
         place = np.cumsum(often) - 1
         every = self.coefficient[often] @ self.base.T
         every[place[group], cluster] += value
-        return np.array([(every**power).sum(axis=1) for power in _POWERS])
+        squares = sum_columns(every**2, self.denominator.weight_class, self._classes)
+        return np.array([(every**power).sum(axis=1) for power in _POWERS]), squares
 
-    def _sparse(self, seldom: Array, group: Array, cluster: Array, value: Array) -> Array:
+    def _sparse(self, seldom: Array, group: Array, cluster: Array, value: Array) -> tuple[Array, Array]:
         """Return those of the others: all clusters as if none had a cell, and what cells change."""
-        place, groups = np.cumsum(seldom) - 1, int(seldom.sum())
+        place, groups, classes = np.cumsum(seldom) - 1, int(seldom.sum()), self._classes
         everywhere = (self.coefficient[group] * self.base[cluster]).sum(axis=1)
-        more = [sum_by(place[group], (value + everywhere) ** n - everywhere**n, groups) for n in _POWERS]
-        return np.asarray(self._everywhere(self.coefficient[seldom]) + np.array(more))
+        more = [(value + everywhere) ** n - everywhere**n for n in _POWERS]
+        found, squares = self._everywhere(self.coefficient[seldom])
+        cell = place[group] * classes + np.maximum(self.denominator.weight_class[cluster], 0)
+        squares += sum_by(cell, more[0], groups * classes).reshape(groups, classes)
+        return found + np.array([sum_by(place[group], each, groups) for each in more]), squares
 
     def _by_pair(self) -> tuple[Array, Array, Array]:
         """Return the cells with those of one group and cluster summed."""
@@ -194,20 +238,34 @@ class Influence(NamedTuple):
         value = np.add.reduceat(self.value[order], first) if len(first) else np.zeros(0)
         return pair[first] // count, pair[first] % count, value
 
-    def _everywhere(self, columns: Array) -> Array:
-        """Return sums over all clusters of the second, third and fourth power of ``columns @ base.T``."""
-        width = self.base.shape[1]
-        second, third = np.zeros((width, width)), np.zeros((width**2, width))
-        fourth = np.zeros((width**2, width**2))
+    def _everywhere(self, columns: Array) -> tuple[Array, Array]:
+        """Return sums over all clusters of powers of ``columns @ base.T``, and of its square by class."""
+        width, classes = self.base.shape[1], self._classes
+        third, fourth = np.zeros((width**2, width)), np.zeros((width**2, width**2))
+        by_class = np.zeros((width**2, classes))
         for first in range(0, len(self.base), _ROWS):
             rows = self.base[first : first + _ROWS]
             products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
-            second += rows.T @ rows
+            by_class += sum_columns(products.T, self.denominator.weight_class[first : first + _ROWS], classes)
             third += products.T @ rows
             fourth += products.T @ products
         products = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), width**2)
-        pairs = ((columns, second, columns), (products, third, columns), (products, fourth, products))
-        return np.array([((left @ sums) * right).sum(axis=1) for left, sums, right in pairs])
+        squares = products @ by_class
+        higher = (((products @ sums) * right).sum(axis=1) for sums, right in ((third, columns), (fourth, products)))
+        return np.array([squares.sum(axis=1), *higher]), squares
+
+
+def sum_columns(table: Array, number: Array, count: int) -> Array:
+    """Return the sums of the columns that have one number, 0 up to ``count``; others are left out.
+
+    Examples
+    --------
+    >>> sum_columns(np.array([[1.0, 2.0, 4.0]]), np.array([1, 0, 1]), 2).tolist()
+    [[2.0, 5.0]]
+    """
+    if count == 1:
+        return np.asarray(table.sum(axis=1, keepdims=True))
+    return np.stack([table[:, number == at].sum(axis=1) for at in range(count)], axis=1)
 
 
 def influence(
@@ -245,7 +303,7 @@ def influence(
     >>> influence(np.zeros(2, int), np.arange(2), np.array([1.0, 3.0]), two, 1).moments().square.tolist()
     [2.0]
     """
-    size, part = denominator
+    size, part, _ = denominator
     total = size.sum()
     mean = sum_by(group, value, groups) / (total if total > 0 else 1.0)
     scale = np.divide(1.0, total * (1 - part), out=np.zeros(len(size)), where=(part < 1) & (total > 0))

@@ -31,7 +31,7 @@ def mean_limits(mean: Array, moments: Moments, *, level: float = 0.95) -> tuple[
     Returns
     -------
     tuple of numpy.ndarray
-        Low and high; NaN, not estimable, where too few clusters carry the variance (``Denominator.is_enough``).
+        Low and high; NaN, not estimable, where too few clusters are behind the variance (``Moments.is_enough``).
 
     Raises
     ------
@@ -108,7 +108,7 @@ def difference(value: Array, this: Moments, other: Moments, *, level: float = 0.
 
     Examples
     --------
-    >>> one, least = Moments(np.ones(1), np.zeros(1), np.full(1, 0.03), 100, 100, True), np.array([3.0])
+    >>> one, least = Moments(np.ones(1), np.zeros(1), np.full(1, 0.03), np.full(1, 1e2), 100, 100, True), np.ones(1) * 3
     >>> found = difference(least, one, one)
     >>> print(f"{found.low[0]:.2f} to {found.high[0]:.2f}, p = {found.p_value[0]:.3f}")
     0.21 to 5.79, p = 0.035
@@ -128,7 +128,7 @@ def difference(value: Array, this: Moments, other: Moments, *, level: float = 0.
     counts = np.array([this.n_effective, other.n_effective])
     rarest = min(2 * float(np.exp(gammaln(counts + 1).sum() - gammaln(counts.sum() + 1))), 1.0)
     p_value = np.where(value == 0, 1.0, np.clip(2 * t.sf(score, freedom), rarest, 1.0))
-    is_enough = this.is_enough and other.is_enough
+    is_enough = this.is_enough & other.is_enough
     low, high, p_value = (np.where(is_enough, found, np.nan) for found in (value - half, value + half, p_value))
     return Difference(low, high, p_value)
 
@@ -140,7 +140,12 @@ def _together(this: Moments, other: Moments, shares: list[float]) -> Moments:
         for power, one, two in zip((2, 3, 4), this[:3], other[:3], strict=True)
     )
     n, n_effective = this.n + other.n, this.n_effective + other.n_effective
-    return Moments(square, third, fourth, n, n_effective, this.is_enough and other.is_enough)
+    doubt = sum(
+        (share**2 * side.square) ** 2 / np.maximum(side.behind, 1)
+        for share, side in zip(shares, (this, other), strict=True)
+    )
+    behind = np.divide(square**2, doubt, out=np.full(len(square), float(n)), where=doubt > 0)
+    return Moments(square, third, fourth, behind, n, n_effective, this.is_even and other.is_even)
 
 
 def _at_least(side: Moments, both: Moments, share: float) -> tuple[Array, Array]:

@@ -266,7 +266,7 @@ class Sample:
         trace, weight = path.tree.trace[path.tree.root], population.weight
         size = np.bincount(trace, weight, len(path.source)) * population.share
         chosen = np.bincount(trace, weight * population.chosen, len(path.source))
-        return cls(cells, population, Denominator.of(size, chosen), trace)
+        return cls(cells, population, Denominator.of(size, chosen, path.source.weights.value), trace)
 
     @property
     def as_one_group(self) -> Sample:

@@ -257,7 +257,8 @@ def _statistics(path: CriticalPath, new: Array, naive: Array, level: float) -> p
     rows, total = [], weight.sum() if len(weight) else np.nan
     size = np.bincount(trace, weight, len(path.source))
     mean, mean_new, mean_naive = ((weight * values).sum() / total for values in (now, new, naive))
-    moved = influence(np.zeros(len(new), np.int64), trace, weight * new, Denominator.of(size), 1)
+    about = Denominator.of(size, weight=path.source.weights.value)
+    moved = influence(np.zeros(len(new), np.int64), trace, weight * new, about, 1)
     low, high = mean_limits(np.array([mean_new]), moved.moments(), level=level)
     rows.append(("mean", mean, mean_new, low[0], high[0], mean - mean_new, mean_naive))
     held = weight > 0
