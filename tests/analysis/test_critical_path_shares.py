@@ -212,7 +212,7 @@ def test_excesses_have_limits_of_the_same_traces():
     own = result.loc["p20 to p60"]
     assert own[["excess_ns", "excess_low_ns", "excess_high_ns"]].to_numpy().ravel().tolist() == [0] * 3 * len(own)
     ledger = result.loc[("p93 to p100", "ledger")]
-    assert 900 < ledger["excess_low_ns"] < ledger["excess_ns"] < ledger["excess_high_ns"] < 1150
+    assert 900 < ledger["excess_low_ns"] < ledger["excess_ns"] < ledger["excess_high_ns"] < 1120
     cart = result.loc[("p93 to p100", "cart")]
     assert cart["excess_low_ns"] < cart["excess_ns"] < cart["excess_high_ns"] < 0
 

@@ -6,11 +6,13 @@ import pytest
 from drawn_spans import draw
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.analysis.critical_path.hops import hops_of, resting_ns
+from tracekit.analysis.critical_path.support import Support
 from tracekit.analysis.critical_path.support_pairs import Siblings, occasions
-from tracekit.stats.intervals import wilson
+from tracekit.stats.weighted_rates import weighted_rate
 from tracekit.traces import TraceSet
 
 #  lock    |-------|                10..40     in the second trace the charge begins before the lock is there
@@ -31,8 +33,8 @@ def test_a_pair_is_asked_of_every_trace():
     assert (pair["parent_call_path"], pair["earlier_operation"], pair["operation"]) == ("shop pay", "lock", "charge")
     assert (pair["trace_count"], pair["before_count"], pair["contradicted_count"]) == (2, 1, 1)
     assert pair["path_time_ns"] == 30
-    low, high = wilson(0.5, 2)
-    assert (pair["support_ratio"], pair["support_low"], pair["support_high"]) == (0.5, low, high)
+    _, low, high, *_ = weighted_rate(np.ones(2), np.array([1, 0]), target="process")
+    assert [pair["support_ratio"], pair["support_low"], pair["support_high"]] == pytest.approx([0.5, low, high])
     assert found.traces["ambiguous_ns"].tolist() == [30, 0]
     assert found.traces["confidence_ratio"].tolist() == [pytest.approx(0.7 + 0.3 * low), 1.0]
     assert repr(found) == (
@@ -46,11 +48,38 @@ def test_ambiguous_time_is_told_of_every_request():
     assert critical_path(draw(TWO)).traces["ambiguous_ns"].tolist() == [30, 0]
 
 
-def test_weights_count():
-    pairs = critical_path(draw(TWO).with_weights([1, 3])).support().pairs
-    assert pairs["support_ratio"].tolist() == [0.25]
-    assert pairs["support_low"].tolist() == [wilson(0.25, 16 / 10)[0]]
-    assert pairs["trace_count"].tolist() == [2]
+def several(before):
+    """Traces in which the charge begins after the lock is there, or before."""
+    begin = np.where(before, 50, 20)
+    return "\n".join(
+        f"{at + 1:x} 1 - shop INTERNAL 0 100 name=pay\n"
+        f"{at + 1:x} 2 1 shop INTERNAL 10 40 name=lock\n"
+        f"{at + 1:x} 3 1 shop INTERNAL {start} 90 name=charge"
+        for at, start in enumerate(begin)
+    )
+
+
+def test_limits_of_weighted_traces_are_those_of_a_weighted_rate():
+    before, weights = np.arange(60) % 5 > 0, np.repeat([1.0, 3.0, 20.0], 20)
+    (pair,) = critical_path(draw(several(before)).with_weights(weights)).support().pairs.to_dict("records")
+    wanted = weighted_rate(1 / weights, before, target="process")
+    assert [pair["support_ratio"], pair["support_low"], pair["support_high"]] == pytest.approx(
+        [wanted.value, wanted.low, wanted.high]
+    )
+    assert (pair["trace_count"], pair["before_count"]) == (60, 48)
+
+
+def test_support_by_one_heavy_trace_is_not_estimable():
+    before, weights = np.arange(40) > 0, np.repeat([1000.0, 1.0], [1, 39])
+    found = critical_path(draw(several(before)).with_weights(weights)).support()
+    assert found.pairs["support_ratio"].tolist() == [pytest.approx(39 / 1039)]
+    assert found.pairs[["support_low", "support_high"]].isna().to_numpy().all()
+    assert found.traces["confidence_ratio"].tolist() == [1.0, *[pytest.approx(np.nan, nan_ok=True)] * 39]
+    assert "confidence of a request 1.00 on average; confidence not estimable for 39 of 40 requests" in repr(found)
+    missing = Support(found.pairs, found.traces.iloc[1:])
+    assert repr(missing) == (
+        "Support(1 pairs of siblings, 1 contradicted; confidence not estimable for 39 of 39 requests)"
+    )
 
 
 def test_strict_leaves_out_what_a_trace_contradicts():
@@ -152,7 +181,7 @@ def test_what_is_below_a_hop_rests_on_it():
     )
     assert path.traces["ambiguous_ns"].tolist() == [30]
     found = path.support()
-    low = wilson(1.0, 1)[0]
+    low = binomtest(1, 1).proportion_ci().low
     assert found.traces["confidence_ratio"].tolist() == [pytest.approx(0.7 + 0.3 * low)]
 
 

@@ -215,8 +215,9 @@ class Influence(NamedTuple):
         place = np.cumsum(often) - 1
         every = self.coefficient[often] @ self.base.T
         every[place[group], cluster] += value
-        squares = sum_columns(every**2, self.denominator.weight_class, self._classes)
-        return np.array([(every**power).sum(axis=1) for power in _POWERS]), squares
+        square = every * every
+        powers = np.array([square.sum(axis=1), (square * every).sum(axis=1), (square * square).sum(axis=1)])
+        return powers, sum_columns(square, self.denominator.weight_class, self._classes)
 
     def _sparse(self, seldom: Array, group: Array, cluster: Array, value: Array) -> tuple[Array, Array]:
         """Return those of the others: all clusters as if none had a cell, and what cells change."""

@@ -1,4 +1,4 @@
-"""Whether siblings that follow each other on a path depend on each other: one trace cannot tell, many can."""
+"""Whether siblings that follow each other on a path depend on each other: one trace cannot show it, many can."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tracekit.analysis.critical_path.hops import Hops, hops_of, resting_ns, sibl
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.analysis.critical_path.support_pairs import occasions
 from tracekit.stats.grouping import sum_by
-from tracekit.stats.intervals import wilson
+from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.weights.known import Weighted
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ class Support(Weighted):
         the one that is taken to have waited; ``path_time_ns`` that rests on it; ``trace_count`` of traces that have
         both below one parent; ``before_count`` of those in which the earlier had always ended; ``contradicted_count``
         of those in which it had not, by more than 1 % of their parent; with weights ``support_ratio`` of traces in
-        which it had ended, with ``support_low`` and ``support_high``.
+        which it had ended, with ``support_low`` and ``support_high``, which are missing where they are not estimable.
     traces
         One row a request: ``trace_id``, ``latency_ns``, ``ambiguous_ns`` (what rests on the order of siblings at all),
-        ``confidence_ratio``: the mean over its time of the least ``support_low`` that any of it rests on.
+        ``confidence_ratio``: the mean over its time of the least ``support_low`` that any of it rests on; missing where
+        that is not estimable.
     statement
         What the weighted figures describe: where the weights came from, or that they are unknown.
 
@@ -53,10 +54,17 @@ class Support(Weighted):
     def _line(self) -> str:
         """Return the counts."""
         against = int((self.pairs["contradicted_count"] > 0).sum())
-        mean = f"; confidence of a request {self.traces['confidence_ratio'].mean():.2f} on average" * bool(
-            len(self.traces)
-        )
-        return f"Support({len(self.pairs):,} pairs of siblings, {against:,} contradicted{mean})"
+        return f"Support({len(self.pairs):,} pairs of siblings, {against:,} contradicted{self._confidence})"
+
+    @property
+    def _confidence(self) -> str:
+        """The mean confidence in words, over the requests for which it is estimable."""
+        if not len(self.traces):
+            return ""
+        known = self.traces["confidence_ratio"].dropna()
+        missing = len(self.traces) - len(known)
+        words = f"; confidence of a request {known.mean():.2f} on average" if len(known) else ""
+        return words + (f"; confidence not estimable for {missing:,} of {len(self.traces):,} requests" * bool(missing))
 
     def _repr_html_(self) -> str:
         return f"{self.heading()}{self.pairs.head(10).to_html(index=False, border=0)}"
@@ -80,9 +88,10 @@ def support(path: CriticalPath, *, level: float = 0.95) -> Support:
     Notes
     -----
     Two calls that did not overlap in one trace may depend on each other, or not: that cannot be seen there
-    (jaeger-ui#2371, opentelemetry-specification#4079).  If they do, they never overlap in any.  Pairs are told by the
-    call paths of both; each trace that has both below one parent says yes or no once; limits are Wilson's (1927), with
-    Kish's effective number under weights.  That every trace agrees makes dependence likely, and is no proof.
+    (jaeger-ui#2371, opentelemetry-specification#4079).  If they do, they never overlap in any.  A pair is two call
+    paths; each trace that has both below one parent counts once; limits are those of
+    ``stats.weighted_rates.clustered_rates``, missing where a few traces have most of the weight.  That every trace
+    agrees makes dependence likely, and is no proof.
 
     Examples
     --------
@@ -158,19 +167,15 @@ def _asked(path: CriticalPath, hops: Hops, code: Array) -> tuple[Array, Array, p
 def _counted(said: pd.DataFrame, weight: Array, pairs: int, level: float) -> pd.DataFrame:
     """Return counts and limits of every pair."""
     pair, before = said["pair"].to_numpy(), said["is_before"].to_numpy()
-    each = weight[said["trace"].to_numpy()]
-    whole, square = sum_by(pair, each, pairs), sum_by(pair, each * each, pairs)
-    with np.errstate(invalid="ignore"):
-        ratio, n = sum_by(pair, each * before, pairs) / whole, whole * whole / square
-    low, high = wilson(ratio, n, level=level)
+    found = clustered_rates(pair, said["trace"].to_numpy(), before, weight, pairs, level=level)
     return pd.DataFrame(
         {
             "trace_count": np.bincount(pair, minlength=pairs),
             "before_count": np.bincount(pair[before], minlength=pairs),
             "contradicted_count": np.bincount(pair[said["is_contradicted"].to_numpy()], minlength=pairs),
-            "support_ratio": ratio,
-            "support_low": low,
-            "support_high": high,
+            "support_ratio": found.ratio,
+            "support_low": found.low,
+            "support_high": found.high,
         }
     )
 
@@ -184,7 +189,8 @@ def _labels(path: CriticalPath, column: str, nodes: Array) -> Array:
 def _of_requests(path: CriticalPath, hops: Hops, least: Array) -> pd.DataFrame:
     """Return one row a request."""
     on, latency, count = np.flatnonzero(path.on_path), path.latency_ns, len(path.tree.root)
-    sure = sum_by(path.request[on], path.own_ns[on] * least[on], count)
+    own = path.own_ns[on]
+    sure = sum_by(path.request[on], np.where(own > 0, own * least[on], 0.0), count)
     trace_id = np.array(path.source.trace_ids, object)[path.tree.trace[path.tree.root]]
     confidence = np.divide(sure, latency, out=np.ones(count), where=latency > 0)
     return pd.DataFrame(
