@@ -217,6 +217,34 @@ def test_excesses_have_limits_of_the_same_traces():
     assert cart["excess_low_ns"] < cart["excess_ns"] < cart["excess_high_ns"] < 0
 
 
+def heavy_and_slow(heavy):
+    """300 requests of weight 1, and some of weight 8 that wait for the ledger, ten times as long."""
+    rng = np.random.default_rng(3)
+    latencies = np.concatenate((rng.integers(20, 60, 300), rng.integers(300, 500, heavy)))
+    path = requests(latencies.tolist(), np.repeat([False, True], [300, heavy]))
+    return critical_path(path.source.with_weights(np.repeat([1.0, 8.0], [300, heavy])))
+
+
+@pytest.mark.parametrize(("heavy", "is_known"), [(15, False), (30, True)])
+def test_means_that_rest_on_few_heavy_traces_have_no_limits(heavy, is_known):
+    """What every request waits for equally long has limits all the same."""
+    path = heavy_and_slow(heavy)
+    by = path.by("service_name").set_index("service_name")
+    assert by[["mean_low_ns", "mean_high_ns"]].notna().all(axis=1).to_dict() == {
+        "ledger": is_known,
+        "cart": is_known,
+        "web": True,
+    }
+    whole = path.what_if({"service_name == 'cart'": 0.5}).table.loc["mean", ["new_low_ns", "new_high_ns"]]
+    assert whole.notna().tolist() == [is_known] * 2
+    change = requests([30, 40] * 100, [False] * 200).compare(path, by="service_name")
+    assert np.isnan(change.change.low)  # weights are known on one side only
+    sides = critical_path(requests([30, 40] * 100, [False] * 200).source.with_weights(np.ones(200))), path
+    change = sides[0].compare(sides[1], by="service_name").table.set_index("service_name")
+    assert change["low_ns"].notna().to_dict() == {"ledger": is_known, "cart": is_known, "web": True}
+    assert bool(change.loc["ledger", "is_significant"]) == is_known
+
+
 def test_bands_rank_by_weight():
     rows = requests([10, 20, 30], [False] * 3).source
     path = critical_path(rows.with_weights(np.array([8.0, 1.0, 1.0])))

@@ -93,9 +93,10 @@ def shares(
     Notes
     -----
     Limits are for the mean of a request of the process that these are a sample of; traces are independent, spans are
-    not; see ``stats.weighted_means.mean_limits``.  They are missing, not estimable, where too few traces carry
-    the variance: there are fewer than 20, or a few have almost all the weight.  Spans that have no such thing are a
-    group of their own, without a label.
+    not; see ``stats.weighted_means.mean_limits``.  They are missing, not estimable, where fewer than 20 traces are
+    behind the variance, counted by weight class (``stats.influences.Moments``): a few heavy traces show neither how
+    many requests they stand for nor whether heavier ones exist.  Spans that have no such thing are a group of their
+    own, without a label.
 
     Own time of a span that calls another service is time between the two as well: on the way there and back, or waiting
     to be served.  ``("service_name", "callee_service")`` says whom it was spent on: the service of the spans right
