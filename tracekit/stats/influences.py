@@ -194,8 +194,9 @@ class Influence(NamedTuple):
             found[:, some], squares[some] = sums(some, *(column[mine] for column in cells))
         scale = (np.abs(self.coefficient) @ np.sqrt((self.base**2).sum(axis=0))) ** 2
         found[:, found[0] <= _ROUNDING * scale] = 0.0
-        about = self.denominator
-        return Moments(*found, self._behind(found[0], squares), about.n, about.n_effective, about.is_enough)
+        about, behind = self.denominator, self._behind(found[0], squares)
+        square, third, fourth = found
+        return Moments(square, third, fourth, behind, about.n, about.n_effective, about.is_enough)
 
     @property
     def _classes(self) -> int:
@@ -208,7 +209,8 @@ class Influence(NamedTuple):
         n = np.bincount(classes[classes >= 0], minlength=self._classes)
         doubt = (np.maximum(squares, 0.0) ** 2 / np.maximum(n, 1)).sum(axis=1)
         whole = np.full(len(square), float(n.sum()))
-        return np.divide(square**2, doubt, out=whole, where=(square > 0) & (doubt > 0) & (self._classes > 1))
+        some = (square > 0) & (doubt > 0) & (self._classes > 1)
+        return np.asarray(np.divide(square**2, doubt, out=whole, where=some))
 
     def _dense(self, often: Array, group: Array, cluster: Array, value: Array) -> tuple[Array, Array]:
         """Return sums of powers, and of squares by class, of groups that most clusters have: all are worked out."""
