@@ -242,7 +242,8 @@ def _partial(seen: Overview) -> Finding | None:
         )
     value = float(partial.mean())
     share = Estimate(value, "ratio", value, value, len(summary))
-    return Finding("partial", "notice", " ".join(said), share, summary[partial].head(10), code="traces.summary")
+    code = 'traces.summary["partial"].mean()'
+    return Finding("partial", "notice", " ".join(said), share, summary[partial].head(10), code=code)
 
 
 def _be(chosen: Array) -> str:
