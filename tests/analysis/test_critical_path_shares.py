@@ -227,21 +227,17 @@ def heavy_and_slow(heavy):
 
 @pytest.mark.parametrize(("heavy", "is_known"), [(15, False), (30, True)])
 def test_means_that_rest_on_few_heavy_traces_have_no_limits(heavy, is_known):
-    """What every request waits for equally long has limits all the same."""
+    """So has no group: what heavier requests wait for, which may be missing, is unknown."""
     path = heavy_and_slow(heavy)
     by = path.by("service_name").set_index("service_name")
-    assert by[["mean_low_ns", "mean_high_ns"]].notna().all(axis=1).to_dict() == {
-        "ledger": is_known,
-        "cart": is_known,
-        "web": True,
-    }
+    assert by[["mean_low_ns", "mean_high_ns"]].notna().all(axis=1).tolist() == [is_known] * 3
     whole = path.what_if({"service_name == 'cart'": 0.5}).table.loc["mean", ["new_low_ns", "new_high_ns"]]
     assert whole.notna().tolist() == [is_known] * 2
     change = requests([30, 40] * 100, [False] * 200).compare(path, by="service_name")
     assert np.isnan(change.change.low)  # weights are known on one side only
     sides = critical_path(requests([30, 40] * 100, [False] * 200).source.with_weights(np.ones(200))), path
     change = sides[0].compare(sides[1], by="service_name").table.set_index("service_name")
-    assert change["low_ns"].notna().to_dict() == {"ledger": is_known, "cart": is_known, "web": True}
+    assert change["low_ns"].notna().tolist() == [is_known] * 3
     assert bool(change.loc["ledger", "is_significant"]) == is_known
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.attributes import Codes
     from tracekit.columns import Array
-    from tracekit.stats.influences import Influence
+    from tracekit.stats.influences import Influence, Moments
 
 _DENSE = 4
 
@@ -237,6 +237,9 @@ class Sample:
         Of the means, one entry a trace.
     trace
         int64, one a request: its trace.
+    behind
+        Traces behind the variance of the mean latency, by weight class (``stats.influences.Moments``): no group has
+        more, because few heavy traces that are slow show that heavier ones may be missing, whatever they wait for.
 
     Notes
     -----
@@ -259,6 +262,7 @@ class Sample:
     population: Population
     denominator: Denominator
     trace: Array
+    behind: float = np.inf
 
     @classmethod
     def of(cls, path: CriticalPath, cells: Cells, population: Population) -> Sample:
@@ -266,7 +270,9 @@ class Sample:
         trace, weight = path.tree.trace[path.tree.root], population.weight
         size = np.bincount(trace, weight, len(path.source)) * population.share
         chosen = np.bincount(trace, weight * population.chosen, len(path.source))
-        return cls(cells, population, Denominator.of(size, chosen, path.source.weights.value), trace)
+        sample = cls(cells, population, Denominator.of(size, chosen, path.source.weights.value), trace)
+        whole = sample.as_one_group.influence(cells.time_ns).moments()
+        return replace(sample, behind=float(whole.behind[0]))
 
     @property
     def as_one_group(self) -> Sample:
@@ -299,6 +305,11 @@ class Sample:
             edges.append((there / weight[near].sum(), moved))
         trace = self.trace[request[inside]]
         return influence(group[inside], trace, weighted, self.denominator, groups, edges=tuple(edges))
+
+    def moments(self, influence: Influence) -> Moments:
+        """Return the moments of influences, with no more traces behind a variance than behind the mean latency's."""
+        found = influence.moments()
+        return found._replace(behind=np.minimum(found.behind, self.behind))
 
     def first(self, distance: Array) -> Array:
         """Return for every group the request of the population with the least distance (one a cell), -1 without any."""

@@ -99,4 +99,4 @@ def _values(cells: Cells) -> tuple[Array, Array, Array]:
 
 def _moments(side: Sample, value: Array) -> Moments:
     """Return the moments of the means of numbers by cell."""
-    return side.influence(value).moments()
+    return side.moments(side.influence(value))

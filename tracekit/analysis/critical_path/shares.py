@@ -94,9 +94,9 @@ def shares(
     -----
     Limits are for the mean of a request of the process that these are a sample of; traces are independent, spans are
     not; see ``stats.weighted_means.mean_limits``.  They are missing, not estimable, where fewer than 20 traces are
-    behind the variance, counted by weight class (``stats.influences.Moments``): a few heavy traces show neither how
-    many requests they stand for nor whether heavier ones exist.  Spans that have no such thing are a group of their
-    own, without a label.
+    behind the variance of the group or of the latency, counted by weight class (``stats.influences.Moments``): a few
+    heavy traces show neither how many requests they stand for nor whether heavier ones exist.  Spans that have no such
+    thing are a group of their own, without a label.
 
     Own time of a span that calls another service is time between the two as well: on the way there and back, or waiting
     to be served.  ``("service_name", "callee_service")`` says whom it was spent on: the service of the spans right
@@ -150,7 +150,7 @@ def _contributions(path: CriticalPath, sample: Sample, level: float) -> pd.DataF
     exact = np.zeros(groups, np.int64)
     np.add.at(exact, cells.group[inside], cells.time_ns[inside])
     means, whole = sample.means(cells.time_ns), sample.population.facts["mean_latency_ns"]
-    low, high = mean_limits(means, sample.influence(cells.time_ns).moments(), level=level)
+    low, high = mean_limits(means, sample.moments(sample.influence(cells.time_ns)), level=level)
     presence = sample.means(np.ones(len(cells.group)))
     return cells.keys.assign(
         path_time_ns=exact,
@@ -242,9 +242,11 @@ def bands(
     tables = [_contributions(path, sample, level) for sample in samples]
     moved = [sample.influence(cells.time_ns) for sample in samples]
     base, parts = tables[0], []
-    for name, table, influence in zip(names, tables, moved, strict=True):
+    for name, sample, table, influence in zip(names, samples, tables, moved, strict=True):
         excess = table["mean_ns"] - base["mean_ns"]
-        low, high = mean_limits(excess.to_numpy(), influence.minus(moved[0]).moments(), level=level)
+        moments = samples[0].moments(influence.minus(moved[0]))
+        moments = moments._replace(behind=np.minimum(moments.behind, sample.behind))
+        low, high = mean_limits(excess.to_numpy(), moments, level=level)
         whole = table.assign(band=name, excess_ns=excess, excess_low_ns=low, excess_high_ns=high)
         kept = whole[(table["trace_count"] > 0) | (base["trace_count"] > 0)]
         parts.append(kept.sort_values("mean_ns", ascending=False, kind="stable"))
