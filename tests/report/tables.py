@@ -1,8 +1,14 @@
 """How often the first screen of a report claims a change: where there is none, and where one was planted."""
 
+from collections import Counter
+from itertools import combinations, cycle, islice
+
 import pandas as pd
 from calibration import Row, Table, count
+from quality.clean_worlds import CASES
+from report.healthy_worlds import ALARMS, UNKNOWN, WEIGHTED, changes, healthy, warnings
 
+import tracekit as tk
 from tracekit import TraceSet
 from tracekit.report.standard import Standard
 
@@ -66,6 +72,77 @@ def equal_traffic(random, repeats):
     return rows
 
 
+def alarms_of_healthy_systems(rng, repeats):
+    """Healthy recordings: alarms of the first screen and of tk.sampling, with and without weights and counts."""
+    for case in CASES:
+        which, seen = Counter(), {severity: [] for severity in ALARMS}
+        for k in range(repeats):
+            traces, requests = healthy(rng, case)
+            screen = Standard.of(traces if k % 2 else traces.with_weights(1)).findings
+            found = warnings(screen) | warnings(tk.sampling(traces, requests=None if k % 2 else requests))
+            found = {one for one in found if one[0] not in TRUE_OF.get(case, ()) and one != UNWEIGHTED}
+            which.update(" ".join(one) for one in found)
+            for severity in ALARMS:
+                seen[severity].append(any(one == severity for _, one in found))
+        note = ", ".join(f"{name}: {times}" for name, times in which.items())
+        for severity, most in zip(ALARMS, (0.025, 0.05), strict=True):
+            yield Row(f"{case}: {severity}", *count(seen[severity]), 0.0, most, note)
+
+
+UNWEIGHTED = ("weights", "warning")  # true wherever no weights are known
+TRUE_OF = {
+    "no trace": {"empty"},  # there is none
+    "in progress": {"unfinished"},  # some requests have no end
+    "recorded by ot=th": {"capture.errors"},  # half of the failed requests left no trace
+    "two samplers": {"capture.errors", "failures"},  # and most of the recorded ones failed
+}
+
+
+def equal_worlds(rng, repeats):
+    """Two recordings of one healthy system, each world in turn, weights known or not: any warning of a change."""
+    sizes = ((1, 300), (2, 300), (5, 300), (20, 300), (150, 300), (150, 150))
+    of_size, of_case, which = {size: [] for size in sizes}, {}, Counter()
+    for k, case in enumerate(islice(cycle(_PAIRED), repeats)):
+        for size in sizes:
+            current, baseline = (healthy(rng, case, n, failing=0.03)[0] for n in size)
+            if k // len(_PAIRED) % 2:
+                current, baseline = current.with_weights(1), baseline.with_weights(1)
+            found = warnings(changes(current, baseline))
+            which.update(f"{case}, {size[0]}: {check}" for check, _ in found)
+            of_size[size].append(bool(found))
+            of_case.setdefault(case, []).append(bool(found))
+    for (n, other), warned in of_size.items():
+        yield Row(f"{n} against {other} requests: any warning", *count(warned), 0.0, 0.05)
+    for case, warned in of_case.items():
+        note = ", ".join(f"{what}: {times}" for what, times in which.items() if what.startswith(f"{case},"))
+        yield Row(f"{case}: any warning", *count(warned), 0.0, 0.05, note)
+
+
+_PAIRED = [case for case in CASES if case not in {"no trace", "one trace", "two traces", "five traces"}]
+
+
+def sampled_differently(rng, repeats):
+    """One healthy process, sampled in two ways: no warning with weights, and without only that it is not comparable."""
+    for pair in combinations(WEIGHTED, 2):
+        warned = Counter()
+        hits = []
+        for k in range(repeats):
+            current, baseline = (WEIGHTED[name](rng, 200) for name in pair[:: 1 if k % 2 else -1])
+            found = warnings(changes(current, baseline))
+            warned.update(check for check, _ in found)
+            hits.append(bool(found))
+        yield Row(f"{' and '.join(pair)}: any warning", *count(hits), 0.0, 0.05, str(dict(warned) or ""))
+    for known in WEIGHTED:
+        for unknown in UNKNOWN:
+            only = []
+            for k in range(max(repeats // 4, 1)):
+                sides = WEIGHTED[known](rng, 200), UNKNOWN[unknown](rng, 200)
+                only.append(warnings(changes(*sides[:: 1 if k % 2 else -1])) == {("comparable", "warning")})
+            yield Row(f"{known} and unknown {unknown}: only not comparable", *count(only), 1.0, 1.0)
+    warned = [bool(warnings(changes(*(make(rng, 200) for make in UNKNOWN.values())))) for _ in range(repeats)]
+    yield Row("unknown complete and unknown head 10 %: any warning", *count(warned), 0.0, 0.05)
+
+
 def slower_endpoint(random, repeats):
     """One operation of one of five endpoints became slower: named in a warning."""
     rows = []
@@ -93,4 +170,22 @@ def retry_storm(random, repeats):
     return rows
 
 
-TABLES = (Table(equal_traffic, 4711, 8), Table(slower_endpoint, 4712, 4), Table(retry_storm, 4713, 3))
+def rising_errors(random, repeats):
+    """Error rate 1 % and then 6 %: said in a warning, with both rates."""
+    said = []
+    for _ in range(repeats):
+        found = claims(requests(random, 1000, failing=0.01), requests(random, 1000, failing=0.06))
+        one = found["failing"]
+        said.append(one.severity == "warning" and "rose" in one.headline)
+    yield Row("error rate 1 % and then 6 %, 1,000 requests: named", *count(said), 0.99, 1)
+
+
+TABLES = (
+    Table(equal_traffic, 4711, 8),
+    Table(slower_endpoint, 4712, 4),
+    Table(rising_errors, 4713, 1),
+    Table(retry_storm, 4718, 2),
+    Table(alarms_of_healthy_systems, 4714, 1),
+    Table(equal_worlds, 4715, 3),
+    Table(sampled_differently, 4716, 1),
+)

@@ -69,11 +69,12 @@ def _slowest(seen: Overview) -> Finding | None:
         return None
     row = seen.slowest_entries.iloc[0]
     if row["span_count"] == 1:
-        said = f"Slowest endpoint: {name_of(row)}, {duration(row['p50_ns'])} (1 request)."
+        said = f"Slowest endpoint: {name_of(row)}, {duration(row['p50_ns'])} (1 {_in_hand(seen)}request)."
     else:
         said = (
             f"Slowest endpoint: {name_of(row)}, p50 {duration(row['p50_ns'])}, p95 {duration(row['p95_ns'])} "
-            f"({interval(row['p95_low_ns'], row['p95_high_ns'], duration)}; n = {count(row['span_count'])})."
+            f"({interval(row['p95_low_ns'], row['p95_high_ns'], duration)}; "
+            f"n = {plural(row['span_count'], f'{_in_hand(seen)}request')})."
         )
     estimate = Estimate(
         row["p95_ns"], "ns", row["p95_low_ns"], row["p95_high_ns"], int(row["span_count"]), row["n_effective"]
@@ -125,7 +126,8 @@ def _failures(seen: Overview) -> Finding:
     """Return the error rate of finished requests, and where errors originate."""
     summary, share, finished = seen.traces.summary, seen.failed, seen.finished
     failed = summary["is_error"].to_numpy(bool) & finished
-    of = f"{count(failed.sum())} of {plural(share.n, f'{seen.recorded}request')}"
+    total = plural(share.n, f"{_in_hand(seen)}request")
+    of = f"{count(failed.sum())} of {total}"
     left_out = f"; {plural(int((~finished).sum()), 'unfinished request')} left out" * (not finished.all())
     if not finished.any():
         said = f"The error rate is not estimable: {_none_of(len(summary))} finished, so none has an outcome."
@@ -135,7 +137,7 @@ def _failures(seen: Overview) -> Finding:
         return Finding("failures", "notice", said, code=_FAILED)
     limits = interval(share.low, share.high, ratio)
     if not failed.any():
-        said = f"No errors in {plural(share.n, f'{seen.recorded}request')} (error rate {limits}{left_out})."
+        said = f"No errors in {total} (error rate {limits}{left_out})."
         return Finding("failures", "info", said, share, code=_FAILED)
     is_even = np.ptp(seen.traces.weights.value[finished]) == 0
     said = f"Error rate {ratio(share.value)} ({f'{of}; ' if is_even else 'weighted; '}{limits}{left_out})."
@@ -149,12 +151,18 @@ def _failures(seen: Overview) -> Finding:
         )
         part = "All" if len(origin) == 1 else f"{ratio(top['weight_sum'] / total)} of the errors"
         said += f" {part} originate in {name_of(top)} ({spans})."
-    severity: Severity = "warning" if share.value >= _FAILING else "notice"
+    severity: Severity = "warning" if share.low >= _FAILING else "notice"
     first = tuple(summary.index[failed][:1])
     return Finding("failures", severity, said, share, origin.head(10), first, code=_FAILED)
 
 
 _FAILED: Final = "errors(traces, by=(), roots=True)"
+
+
+def _in_hand(seen: Overview) -> str:
+    """Return the word for requests that are counted, not weighted: ``recorded`` unless each stands for itself."""
+    is_all = seen.traces.weights.known.all() and (seen.traces.weights.value == 1).all()
+    return "" if is_all else "recorded "
 
 
 def _none_of(total: int) -> str:

@@ -141,7 +141,7 @@ def forensic_weights(traces: TraceSet) -> Shares | None:
     labels, obstacles = [BEYOND], {}
     for service, rows in services_of_roots(traces):
         reading = read_ids(traces, rows)
-        if len(reading.edges) > 1:
+        if len(reading.edges) > 1 and not all(edge.ends_with_a_bit for edge in reading.edges):
             one, other = (f"{edge.name} at {edge.step.threshold:.3g}" for edge in reading.edges[:2])
             obstacles[f"the ids of {service} show two samplers, {one} and {other}"] = len(rows)
         if not reading.is_sampler:

@@ -223,13 +223,15 @@ def rest_is_shown(traces: TraceSet, family: Family, parts: list[Part], alike: Ar
     return len(beyond) >= _LEAST_REST and uniform_p((beyond - limit) / (1 - limit)) >= SURE
 
 
-def services_of_roots(traces: TraceSet) -> list[tuple[str, Array]]:
-    """Return the services that begin at least a hundred traces, with those traces.
+def services_of_roots(traces: TraceSet, least: int = FEWEST) -> list[tuple[str, Array]]:
+    """Return the services that begin enough traces, with those traces.
 
     Parameters
     ----------
     traces
         Any traces.
+    least
+        Traces of a service at least.
 
     Returns
     -------
@@ -246,7 +248,7 @@ def services_of_roots(traces: TraceSet) -> list[tuple[str, Array]]:
     """
     service = traces.codes("service_name").take(traces.forest.root_row)
     count = np.bincount(service.codes[service.codes >= 0], minlength=len(service.labels))
-    order = [int(code) for code in np.argsort(-count, kind="stable") if count[code] >= FEWEST]
+    order = [int(code) for code in np.argsort(-count, kind="stable") if count[code] >= least]
     return [(service.labels[code], np.flatnonzero(service.codes == code)) for code in order]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracekit.attributes import Codes
 from tracekit.stats.step_scan import step_scan
-from tracekit.weights.id_edges import FEWEST, SURE, ids_of, sampler_edges, services_of_roots
+from tracekit.weights.id_edges import SURE, ids_of, sampler_edges, services_of_roots
 from tracekit.weights.id_maps import ID_MAPS, SEEN_BITS, TAIL_SALT
 from tracekit.weights.known import MARKS, Weights
 from tracekit.weights.tail_policies import policy_weights
@@ -30,6 +30,7 @@ _POLICY, _TAIL, _RULE, _XRAY, _RATE = "tailsampling.policy", "tail policy", "rul
 _CONSISTENT, _COLLECTOR = "OpenTelemetry consistent sampling", "collector"
 _KINDS = (*MARKS, _RULE, _XRAY, _TAIL)
 _ROUNDING, _MARGIN, _STRANGERS = 0.5, 1.1, 0.01
+_FEWEST = 20  # ids show a second sampler from fewer traces than they give weights from
 
 
 def settled(
@@ -116,7 +117,7 @@ def checked(traces: TraceSet, found: Weights, first: Array, rules: Rules | None 
     Parameters
     ----------
     traces
-        Any traces; services that begin fewer than 100 of them cannot be checked.
+        Any traces; services that begin fewer than 20 of them cannot be checked.
     found
         Their weights.
     first
@@ -140,10 +141,10 @@ def checked(traces: TraceSet, found: Weights, first: Array, rules: Rules | None 
     'checked'
     """
     kept = found.value > 0
-    for service, rows in services_of_roots(traces):
+    for service, rows in services_of_roots(traces, _FEWEST):
         for kind in _KINDS:
             chosen = rows[(found.is_from(kind) & kept)[rows]]
-            if len(chosen) >= FEWEST and (why := _contradiction(traces, chosen, kind, first[chosen], rules)):
+            if len(chosen) >= _FEWEST and (why := _contradiction(traces, chosen, kind, first[chosen], rules)):
                 at = np.isin(np.arange(len(traces)), rows) & found.is_from(kind)
                 found = found.refused(at, f"{kind} says how {service} was sampled, and {why}")
     return found

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.quality.verdicts import Status, judge_least, needs, speak, stands_for_nobody, worst
-from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.analysis.sampling.words import counted, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.intervals import normal_quantile
@@ -85,12 +85,13 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
         return [stands_for_nobody(CHECK, _SUBJECT)]
     side = "client" if ratios.idxmin() == "client_ratio" else "server"
     cause = _cause(inputs, row) if side == "server" else "export"
-    nowhere = f"; at least {number(unseen)} calls in all left no span at either end" if unseen >= 1 else ""
+    nowhere = f"; at least {counted(unseen, 'call')} in all left no span at either end" if unseen >= 1 else ""
     told = f"{percent(row[f'{side}_ratio'])} ({percents(row[f'{side}_low'], row[f'{side}_high'])})"
+    lowest = f"; the lowest of {len(evidence)} callees" * (len(evidence) > 1)
     arrived = "arrived" if cause == "export" else "are in the trace of the call"
     text = (
         f"{told} of the {side} spans of calls to `{row['service_name']}` {arrived} "
-        f"(n = {number(row['pair_count'])} whole pairs; the least of {len(evidence)} services called){nowhere}"
+        f"(n = {counted(row['pair_count'], 'whole pair')}{lowest}){nowhere}"
     )
     lost_meaning, remedy = _CAUSES[cause]
     meaning = {
@@ -101,7 +102,7 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
         speak(
             CHECK,
             status,
-            text + meaning.get(status, ": more calls are needed to tell whether 98 % arrive") + ".",
+            text + meaning.get(status, ": more calls are needed to decide whether 98 % arrive") + ".",
             evidence,
             estimate=Estimate(
                 float(row[f"{side}_ratio"]),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracekit.analysis.quality.drift_lines import drift, step
 from tracekit.analysis.quality.verdicts import needs, speak
-from tracekit.analysis.sampling.words import duration, number
+from tracekit.analysis.sampling.words import counted, duration, number
 from tracekit.findings import Estimate
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ def clock_drift(inputs: Inputs) -> list[Finding]:
         told = f"jumped by {size} against `{row['host']}` at {row['time']:%Y-%m-%d %H:%M:%S} UTC"
         meaning = "durations across that moment and orders before and after are wrong by as much"
     more = f"; {len(moved) - 1} more pairs moved" if len(moved) > 1 else ""
-    text = f"`{row['peer_host']}` {told} (n = {number(row['call_count'])} calls): {meaning}{more}{contradiction}{left}."
+    text = (
+        f"`{row['peer_host']}` {told} (n = {counted(row['call_count'], 'call')}): {meaning}{more}{contradiction}{left}."
+    )
     estimate = Estimate((low + high) / 2, row["unit"], low, high, int(row["call_count"]))
     remedy = "Fix time synchronisation on that host; analyse the time before and after separately."
     return [speak(CHECK, "warn", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.quality.verdicts import Status, needs, speak
-from tracekit.analysis.sampling.words import duration, number
+from tracekit.analysis.sampling.words import counted, duration
 from tracekit.findings import Estimate
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ def clock_offsets(inputs: Inputs) -> list[Finding]:
     if not len(skewed):
         widest = float(evidence["unresolved_ns"].median())
         text = (
-            f"No clock is proven wrong by {number(calls)} calls between {len(evidence)} pairs of hosts{odd}; half of "
-            f"the pairs may still be up to {duration(widest)} apart, and events closer than that cannot be ordered."
+            f"No clock skew is proven by {counted(calls, 'call')} between {counted(len(evidence), 'pair')} of hosts"
+            f"{odd}; half of the pairs may still be up to {duration(widest)} apart, and events closer than that "
+            f"cannot be ordered."
         )
         status: Status = "inconclusive" if disputed else "ok"
         return [speak(CHECK, status, text, evidence, assumptions=_assumed(inputs))]
@@ -70,11 +71,11 @@ def clock_offsets(inputs: Inputs) -> list[Finding]:
     ahead = first["low_ns"] > 0
     who, other = (first["peer_host"], first["host"]) if ahead else (first["host"], first["peer_host"])
     low, high = sorted((abs(int(first["low_ns"])), abs(int(first["high_ns"]))))
-    more = f" ({len(skewed) - 1} more pairs are apart)" if len(skewed) > 1 else ""
+    more = f"; {counted(len(skewed) - 1, 'more pair')} of hosts with clock skew" if len(skewed) > 1 else ""
     text = (
-        f"`{who}` runs {duration(low)} to {duration(high)} ahead of `{other}` (n = {number(first['call_count'])} calls)"
-        f"{more}{odd}: events less than {duration(high)} apart cannot be ordered between them, and network times "
-        f"between them are wrong by as much."
+        f"`{who}` runs {duration(low)} to {duration(high)} ahead of `{other}` "
+        f"(n = {counted(first['call_count'], 'call')}){more}{odd}: events less than {duration(high)} apart "
+        f"cannot be ordered between them, and network times between them are wrong by as much."
     )
     estimate = Estimate((low + high) / 2, "ns", low, high, int(first["call_count"]))
     remedy = (

@@ -12,7 +12,7 @@ from tracekit.analysis.quality.gap_parts import scopes, trimmed
 from tracekit.analysis.quality.gaps import ALARM_LOSS, ALARM_P, FEWEST_BINS
 from tracekit.analysis.quality.private_scan import labels_shown
 from tracekit.analysis.quality.verdicts import Status, needs, speak
-from tracekit.analysis.sampling.words import number, percent
+from tracekit.analysis.sampling.words import counted, number, percent
 from tracekit.findings import Estimate
 from tracekit.stats.gap_scan import gap_scan
 from tracekit.stats.thinned import required_rate
@@ -118,7 +118,7 @@ def _runaway(inputs: Inputs, each: float) -> str:
     edges = series.start_ns[found.start], series.end_ns[found.end - 1]
     begin, end = (pd.Timestamp(int(edge), unit="ns", tz="UTC") for edge in edges)
     return (
-        f"; from {begin:%Y-%m-%d %H:%M} to {end:%H:%M} UTC {number(came)} traces came where the requests explain "
+        f"; from {begin:%Y-%m-%d %H:%M} to {end:%H:%M} UTC {counted(came, 'trace')} came where the requests explain "
         f"{number(usual)}: a runaway that cost ${(came - usual) * each:,.2f}"
     )
 

@@ -47,7 +47,8 @@ def counts_join(inputs: Inputs) -> list[Finding]:
         where = ", ".join(f"{name} {first.loc[name]}" for name in map(str, over) if name not in {"requests", "traces"})
         parts.append(
             f"{counted(len(over), 'row')} of {number(len(rows))} hold more traces than requests (the first: "
-            f"{number(first['traces'])} traces of {number(first['requests'])} requests{f' at {where}' * bool(where)})"
+            f"{counted(first['traces'], 'trace')} of {counted(first['requests'], 'request')}"
+            f"{f' at {where}' * bool(where)})"
         )
     if strange:
         name = ", ".join(inputs.counts.dimensions)
@@ -59,7 +60,7 @@ def counts_join(inputs: Inputs) -> list[Finding]:
     parts += list(inputs.counts.notes)
     told = "; ".join(parts)
     meaning = "; shares of requests would be wrong" if bad else ""
-    text = f"{number(held)} traces stand beside {number(asked)} counted requests{f': {told}' if told else ''}{meaning}."
+    text = f"{counted(held, 'trace')} of {counted(asked, 'counted request')}{f': {told}' if told else ''}{meaning}."
     estimate = Estimate(float(len(over)), "count", float(len(over)), float(len(over)), len(rows))
     remedy = "Count at the hop where traces begin, in UTC, with the same services and routes." if bad else ""
     return [speak(CHECK, status, text, over if len(over) else rows, estimate=estimate, remedy=remedy)]

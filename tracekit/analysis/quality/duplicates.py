@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.quality.verdicts import Status, judge_most, needs, speak, stands_for_nobody, worst
-from tracekit.analysis.sampling.words import factors, number, percent, percents, times
+from tracekit.analysis.sampling.words import counted, factors, number, percent, percents, times
 from tracekit.findings import Estimate, Finding
 from tracekit.schema import Kind, Quality
 from tracekit.stats.intervals import wilson
@@ -47,10 +47,10 @@ def _copies(inputs: Inputs) -> Finding:
     low, high = (float(limit) for limit in wilson(merged / max(seen, 1), seen, level=inputs.level))
     share = merged / max(seen, 1)
     text = (
-        f"{percent(share)} ({percents(low, high)}) of {number(seen)} spans read were copies of others and merged: "
+        f"{percent(share)} ({percents(low, high)}) of {counted(seen, 'span')} read were copies of others and merged: "
         f"nothing is counted twice for it"
         if merged
-        else f"None of {number(seen)} spans read was a copy of another"
+        else f"None of {counted(seen, 'span')} read was a copy of another"
     )
     status: Status = "warn" if low > _MOST else "ok"
     text += "; exporters send again more often than one in fifty." if status == "warn" else "."
@@ -81,13 +81,15 @@ def _shared_ids(inputs: Inputs) -> Finding:
     evidence = pd.DataFrame({"service_name": np.array(service.labels, object)[at], "span_count": count[at]})
     evidence = evidence.sort_values("span_count", ascending=False, ignore_index=True)
     shared = len(rows) - len(forked)
-    also = f"; {number(shared)} spans share ids as client and server of one call, which is no fault" if shared else ""
+    also = (
+        f"; {counted(shared, 'span')} share ids as client and server of one call, which is no fault" if shared else ""
+    )
     share = "" if np.isnan(value) else f" ({percent(value)}, {percents(low, high)})"
     if not len(forked):
         text = f"No two spans of {number(len(spans))} share an id by mistake{also}."
     else:
         text = (
-            f"{number(len(forked))} spans{share} of {number(len(spans))} share an "
+            f"{counted(len(forked), 'span')}{share} of {number(len(spans))} share an "
             f"id with another span that says something else, most of `{evidence['service_name'].iloc[0]}`: which of "
             f"them is the parent of their children cannot be told{also}."
         )

@@ -90,10 +90,10 @@ def gaps(inputs: Inputs) -> list[Finding]:
         f"and {number(whole.traces.sum())} traces{apart}: no significant drop of 20 % or more, so a quiet stretch of "
         f"the traces in which {_SEEN} or more were due is a quiet stretch of traffic"
     )
-    text += f"; {counted(moved, 'time')} the requests of a part were answered by its peers" * (moved > 0)
+    text += f"; {counted(moved, 'drop')} of one part only, whose requests went to its peers" * (moved > 0)
     open_ones = (
-        f"; {counted(unclear, 'time')} a part made fewer traces and its peers too few to distinguish a loss from "
-        f"requests that moved: count requests by zone, host or instance to settle it"
+        f"; {counted(unclear, 'drop')} of one part that may be lost traces or requests that went to its peers: count "
+        f"requests by zone, host or instance to settle it"
     )
     text += open_ones * (unclear > 0)
     status: Status = "inconclusive" if unclear else "ok"

@@ -9,7 +9,7 @@ import numpy as np
 from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.analysis.quality.time_origins import origin_told, time_origins
 from tracekit.analysis.quality.verdicts import Status, judge_most, needs, speak, stands_for_nobody
-from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.analysis.sampling.words import counted, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import Quality
 
@@ -51,11 +51,12 @@ def impossible_times(inputs: Inputs) -> list[Finding]:
     aside = int(issues.loc[issues["code"] == "TIME_UNIT", "issue_count"].sum())
     wrong_unit = bool(aside) or any(signs[name].any() for name in signs if name.startswith("in "))
     status: Status = "fail" if wrong_unit else judge_most(low, high, warn=_MOST) if impossible.any() else "ok"
-    many = f"{percent(value)} ({percents(low, high)}) of {number(len(spans))} spans carry"
-    text = f"{many if impossible.any() else f'None of {number(len(spans))} spans carries'} times that cannot be"
+    total = counted(len(spans), "span")
+    many = f"{percent(value)} ({percents(low, high)}) of {total} have" if impossible.any() else f"None of {total} has"
+    text = f"{many} impossible times"
     if len(evidence):
         text += f", most of them {origin_told(evidence)}"
-    text += f"; {number(aside)} spans in another unit were set aside in reading" * bool(aside)
+    text += f"; {counted(aside, 'span')} in another unit were set aside in reading" * bool(aside)
     meaning = {
         "ok": "durations and orders can be used",
         "inconclusive": "more spans are needed to tell whether 0.1 % do",

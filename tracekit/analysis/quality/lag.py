@@ -70,7 +70,7 @@ def lag(inputs: Inputs) -> list[Finding]:
     if beyond := lags.most.beyond:
         text += f"; {counted(beyond, 'longer lag')}, which too few traces are old enough to show, not among them"
     wrong = int(impossible.sum())
-    text += f"; {number(wrong)} traces with impossible times of receipt are left out" * (wrong > 0)
+    text += f"; {counted(wrong, 'trace')} with impossible times of receipt are left out" * (wrong > 0)
     assumed = ["the clock of receipt agrees with those of the hosts", "lags do not depend on age"]
     return [
         speak(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.quality.verdicts import judge_least, needs, speak, stands_for_nobody
-from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.analysis.sampling.words import counted, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.schema import KINDS, Kind, ParentState
 
@@ -49,15 +49,16 @@ def missing_spans(inputs: Inputs) -> list[Finding]:
     status = judge_least(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
     evidence = _by_service(inputs, trace, is_missing, child)
     text = (
-        f"{percent(value)} ({percents(low, high)}) of the {number(len(trace))} spans that others name as their parent "
-        f"never arrived"
+        f"{percent(value)} ({percents(low, high)}) of {counted(len(trace), 'parent span')} "
+        f"{'is' if len(trace) == 1 else 'are'} missing"
     )
     if is_missing.any():
         top = evidence.iloc[0]
         text += f", most of them above {top['kind']} spans of `{top['service_name']}` ({top['meaning']})"
     meaning = {
-        "ok": "; self times, call counts and paths are close to whole",
-        "inconclusive": f"; about {number(_n_needed(value, low, high, len(trace)))} would settle whether 98 % arrive",
+        "ok": "; self times, call counts and critical paths are nearly complete",
+        "inconclusive": f"; {number(_n_needed(value, low, high, len(trace)))} parent spans would settle whether less "
+        f"than 2 % are missing",
     }.get(status, "; counts of calls are lower limits and time of the missing spans is booked to their parents")
     return [
         speak(

@@ -10,7 +10,7 @@ import pandas as pd
 from tracekit.analysis.quality.gap_parts import AXES
 from tracekit.analysis.quality.missing_spans import references
 from tracekit.analysis.quality.verdicts import needs, speak
-from tracekit.analysis.sampling.words import number, percent, percents, period, shown
+from tracekit.analysis.sampling.words import counted, number, percent, percents, period, shown
 from tracekit.findings import Estimate
 from tracekit.stats.cluster_scan import cluster_scan
 from tracekit.stats.intervals import wilson
@@ -49,7 +49,7 @@ def orphan_gaps(inputs: Inputs) -> list[Finding]:
     order = order[cut : len(order) - cut]
     named, lacks = named[order], lacks[order]
     if not lacks.any():
-        text = f"No trace lacks a parent span (n = {number(len(named))} traces): no sign of a collection gap."
+        text = f"No trace lacks a parent span (n = {counted(len(named), 'trace')}): no sign of a collection gap."
         return [speak(CHECK, "ok", text, pd.DataFrame())]
     found = cluster_scan(lacks)
     within = np.zeros(len(named), bool)
@@ -58,7 +58,7 @@ def orphan_gaps(inputs: Inputs) -> list[Finding]:
     if found.p >= _ALARM_P or share < max(_ALARM_SHARE, 2 * usual):
         text = (
             f"{percent(float(lacks.mean()))} of the traces lack a parent span, with no significant cluster in time "
-            f"(n = {number(len(named))} traces): no sign of a collection gap."
+            f"(n = {counted(len(named), 'trace')}): no sign of a collection gap."
         )
         return [speak(CHECK, "ok", text, pd.DataFrame())]
     start = inputs.root_start_ns[named]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracekit.analysis.quality.partial_xray import xray_signs
 from tracekit.analysis.quality.verdicts import judge_most, needs, speak, stands_for_nobody
-from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.analysis.sampling.words import counted, percent, percents
 from tracekit.completeness import is_open
 from tracekit.findings import Estimate
 from tracekit.schema import Quality
@@ -62,8 +62,9 @@ def partial(inputs: Inputs) -> list[Finding]:
         "ok": "totals over their spans are complete",
         "inconclusive": "more traces are needed to decide whether it is more than 1 %",
     }
-    some = f"{percent(value)} ({percents(low, high)}) of {number(total)} traces are truncated or unfinished"
-    none = f"None of {number(total)} traces shows a sign of truncation"
+    be = "is" if total == 1 else "are"
+    some = f"{percent(value)} ({percents(low, high)}) of {counted(total, 'trace')} {be} truncated or unfinished"
+    none = f"None of {counted(total, 'trace')} shows a sign of truncation"
     many = some if any_cut.any() else none
     text = f"{many}{why}{also}; {meaning.get(status, 'totals over their spans are lower bounds')}."
     return [

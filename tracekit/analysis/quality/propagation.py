@@ -113,7 +113,7 @@ def _without_pairs(inputs: Inputs, roots: int, evidence: pd.DataFrame) -> Findin
             f"{_FEWEST} root spans (no pair has both; over all services: {number(open_ones)} and {number(roots)})"
         )
         return needs(CHECK, _SUBJECT, missing)
-    text = f"Every call was answered in its own trace: none could have gone on in any of {number(roots)} root spans."
+    text = f"Every call was answered in its own trace: none could have gone on in any of {counted(roots, 'root span')}."
     return speak(CHECK, "ok", text, evidence)
 
 
@@ -121,14 +121,14 @@ def _of_none(evidence: pd.DataFrame, roots: int) -> Finding:
     """Return what is said where no pair of services covers more roots than chance."""
     unsure = evidence[evidence["status"] == "inconclusive"]
     text = (
-        f"No loss of context found: unanswered calls between {counted(len(evidence), 'pair')} of services cover not "
-        f"significantly more roots than coincidence does (n = {number(roots)} roots)"
+        f"No broken context propagation found: unanswered calls between {counted(len(evidence), 'pair')} of services "
+        f"cover not significantly more roots than coincidence does (n = {counted(roots, 'root')})"
     )
     if not len(unsure):
         return speak(CHECK, "ok", f"{text}; root counts can be read as requests.", evidence, assumptions=_ASSUMED)
     row = unsure.iloc[int((unsure["high"] / unsure["root_count"]).to_numpy().argmax())]
     text += (
-        f"; but up to {number(row['high'])} of the {number(row['root_count'])} roots of `{row['callee_service']}` may "
+        f"; but up to {number(row['high'])} of {counted(row['root_count'], 'root')} of `{row['callee_service']}` may "
         f"still be continuations of calls by `{row['caller_service']}`; a longer period would settle it."
     )
     return speak(CHECK, "inconclusive", text, evidence, assumptions=_ASSUMED)

@@ -11,7 +11,7 @@ from tracekit.analysis.quality.call_targets import unanswered, unknown_peers
 from tracekit.analysis.quality.private_scan import labels_shown
 from tracekit.analysis.quality.stitching import Windows, stitch
 from tracekit.analysis.quality.verdicts import needs, speak
-from tracekit.analysis.sampling.words import number, percent
+from tracekit.analysis.sampling.words import counted, number, percent
 from tracekit.attributes import pick
 from tracekit.findings import Estimate
 from tracekit.schema import Kind, ParentState
@@ -50,7 +50,7 @@ def retried_roots(inputs: Inputs) -> list[Finding]:
     free = roots[~_continued(inputs, roots)]
     failed = inputs.traces.is_error[free]
     if not failed.any():
-        text = f"None of {number(len(free))} root spans failed: none can have been tried again in another trace."
+        text = f"None of {counted(len(free), 'root span')} failed: there was nothing to retry as a new trace."
         return [speak(CHECK, "ok", text, pd.DataFrame())]
     columns = {"service_name": inputs.service, "operation": inputs.traces.codes("operation")}
     group, labels = group_rows({name: (one.codes[free], one.labels) for name, one in columns.items()}, len(free))
@@ -145,22 +145,23 @@ def _finding(evidence: pd.DataFrame, left_out: int) -> Finding:
     share = percent(top["retry_count"] / top["root_count"])
     text = {
         "warn": (
-            f"About {count} of {number(top['root_count'])} root traces of {what} ({share}) repeat a request that "
+            f"About {count} of {counted(top['root_count'], 'root trace')} of {what} ({share}) repeat a request that "
             f"failed for the same client less than 5 s before: retries begin traces of their own, so requests and "
             f"errors are counted once an attempt"
         ),
         "ok": (
-            f"Failed requests are not seen to be tried again in traces of their own: at most {number(top['high'])} of "
-            f"{number(top['failed_count'])} failures of {what} were (n = {number(top['root_count'])} roots); roots can "
-            f"be read as requests"
+            f"No retries as new traces found: at most {number(top['high'])} of "
+            f"{counted(top['failed_count'], 'failure')} of {what} were retried so "
+            f"(n = {counted(top['root_count'], 'root')}); roots can be read as requests"
         ),
     }.get(
         top["status"],
-        f"Up to {number(min(top['high'], top['failed_count']))} of {number(top['failed_count'])} failures of {what} "
-        f"may have been tried again in traces of their own: other requests begin within 5 s anyway "
-        f"(n = {number(top['root_count'])} roots); a longer period or `client.address` on the roots would tell",
+        f"Up to {number(min(top['high'], top['failed_count']))} of {counted(top['failed_count'], 'failure')} of {what} "
+        f"may have been retried as new traces: too many other requests begin within 5 s "
+        f"(n = {counted(top['root_count'], 'root')}); a longer period or `client.address` on the roots would settle it",
     )
-    text += f"; {number(left_out)} roots inside unanswered calls are left out (`propagation.break`)" * bool(left_out)
+    left = f"; left out: {counted(left_out, 'root')} inside unanswered calls (`propagation.break`)"
+    text += left * bool(left_out)
     told = top["status"] != "inconclusive"
     interval = Estimate(top["retry_count"], "count", top["low"], top["high"], int(top["root_count"]))
     return speak(

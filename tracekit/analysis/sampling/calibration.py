@@ -71,7 +71,7 @@ def calibration(inputs: Inputs) -> list[Finding]:
         lost, chosen, parts, what = 0.0, *margins
     else:
         chosen = np.flatnonzero(cell >= 0)
-        parts, what = [(cell[chosen], totals)], f"{number(len(totals))} strata"
+        parts, what = [(cell[chosen], totals)], "1 stratum" if len(totals) == 1 else f"{number(len(totals))} strata"
     start = np.ones(len(chosen)) if inputs.weights_needed or not inputs.base.all() else 1 / inputs.probability[chosen]
     raked = rake(start, parts)
     raw = float(inputs.failed[chosen].mean())
@@ -81,7 +81,7 @@ def calibration(inputs: Inputs) -> list[Finding]:
     table = pd.DataFrame({"scope": labels, "requests": totals, "traces": held, "weight": totals / np.maximum(held, 1)})
     table["imbalance"] = raked.imbalance
     problems = [f"{counted(raked.at_bound, 'weight')} held by a bound"] * (raked.at_bound > 0)
-    problems += [f"{number(lost)} requests belong to strata without a trace"] * (lost > 0)
+    problems += [f"{counted(lost, 'request')} belong to strata without a trace"] * (lost > 0)
     problems += [f"sums are still off by up to {percent(raked.imbalance)}"] * (raked.imbalance > _OFF)
     problems += [f"the weights cost a design effect of {deff:.2g}"] * (deff > _DEAR)
     status: Status = "warn" if problems else "measured"

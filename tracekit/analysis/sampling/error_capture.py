@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.sampling.verdicts import needs, speak
-from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.analysis.sampling.words import counted, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import thinned_count
@@ -79,9 +79,8 @@ def error_capture(inputs: Inputs) -> list[Finding]:
         all_errors, low, high = total.value, int(total.low), int(np.ceil(total.high))
     all_errors, low, high = max(all_errors, held), max(low, held), max(high, held)
     if not all_errors:
-        text = (
-            f"No failing request in {number(len(inputs.traces))} traces; up to {number(high)} may have happened unseen."
-        )
+        total = counted(len(inputs.traces), "trace")
+        text = f"No failing request in {total}; up to {number(high)} may have happened unseen."
         row = pd.DataFrame({"captured": [0], "errors": 0.0, "errors_low": low, "errors_high": high})
         return [speak(CHECK, "measured", text, inputs, row, assumptions=_ASSUMED)]
     return [_say(inputs, held, all_errors, (held / high, held / low if low else 1.0), "an estimated ")]
@@ -99,9 +98,8 @@ def _by_log(inputs: Inputs) -> Finding:
     passed_on = alone & (log["is_dispatched"].to_numpy(bool) if "is_dispatched" in log else False)
     beside = _Beside(int(alone.sum()), int(passed_on.sum()), int((is_held & passed_on).sum()))
     if not failing.any():
-        text = (
-            f"None of the {number(len(log))} logged requests failed{beside.in_a_service}: there was nothing to capture."
-        )
+        total = counted(len(log), "logged request")
+        text = f"None of {total} failed{beside.in_a_service}: there was nothing to capture."
         row = pd.DataFrame({"captured": [0], "errors": 0, "balancer_errors": beside.errors})
         return speak(CHECK, "measured", text, inputs, row)
     captured = int((is_held & failing).sum())
@@ -141,7 +139,7 @@ def _by_counts(inputs: Inputs) -> Finding:
     failing = table[table["status_class"] == _SERVER_ERROR]
     errors, captured = float(failing["requests"].sum()), int(failing["traces"].sum())
     if captured > errors:
-        text = f"{number(captured)} failing traces, but only {number(errors)} failing requests were counted."
+        text = f"{counted(captured, 'failing trace')}, but only {counted(errors, 'failing request')} were counted."
         remedy = "Count errors at the hop where the traces begin."
         return speak(CHECK, "fail", text, inputs, failing, assumptions=_ASSUMED, remedy=remedy)
     if not errors:
@@ -167,11 +165,12 @@ def _say(
         "ok": ": enough for conclusions about causes.",
         "fail": f": conclusions about causes rest on one in {number(1 / share)}."
         if share
-        else ": no cause can be told.",
-        "inconclusive": f": whether the {percent(target)} that were asked for are reached cannot be told.",
+        else ": no cause can be found.",
+        "inconclusive": f": more are needed to decide whether it is the {percent(target)} asked for.",
     }
     interval = percents(*limits) if limits[0] < limits[1] else "counted"
-    text = f"We hold {number(captured)} of {guess}{number(errors)} failing requests ({percent(share)}, {interval})"
+    failing = counted(errors, "failing request")
+    text = f"{number(captured)} of {guess}{failing} left a trace ({percent(share)}, {interval})"
     beside = beside or _Beside()
     table = pd.DataFrame(
         {"captured": [captured], "errors": errors, "estimate": share, "ci_low": limits[0], "ci_high": limits[1],

@@ -69,16 +69,16 @@ samplers that use them keep or drop whole moments.
     decides = inputs.rules is not None or bool((inputs.traces.weights.is_from(*MARKS, "forensics")).any())
     verdict: Status = "fail" if decides else "measured"
     table = table.assign(status=np.where(q < _SURE, verdict, "ok"), n_traces=n)
-    short = "; the high 64 bits are all zero: ids of 64 bits" * bool((high == 0).all())
+    short = " (64-bit ids: the high 64 bits are all zero)" * bool((high == 0).all())
     bad = table.loc[table["status"] != "ok", "test"].tolist()
     if not bad:
         text = f"The low bits of these {number(n)} trace ids look random{short}: samplers may use them."
         return [speak(CHECK, "ok", text, inputs, table)]
     parts = [name.removeprefix("byte ") for name in bad if name.startswith("byte")]
-    said = [f"bytes {', '.join(parts)}"] * bool(parts)
+    said = [f"byte{'s' * (len(parts) > 1)} {', '.join(parts)}"] * bool(parts)
     said += ["each resembles the one before"] * ("serial" in bad) + ["some are repeated"] * ("repeated" in bad)
     text = (
-        f"The low bits of these {number(n)} trace ids are not random ({'; '.join(said)}{short}): samplers that use them"
+        f"The low bits of these {number(n)} trace ids are not random ({'; '.join(said)}){short}: samplers that use them"
         " keep or drop whole moments."
     )
     remedy = "Use an id generator with 56 random low bits, or a sampler with randomness of its own." if decides else ""

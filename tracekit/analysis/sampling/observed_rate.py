@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.sampling.verdicts import needs, speak, worst
-from tracekit.analysis.sampling.words import number, percent, percents
+from tracekit.analysis.sampling.words import counted, number, percent, percents
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.proportions import overdispersion, share_interval, window_share
@@ -64,7 +64,7 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
         strata[strata["traces"] > strata["requests"]] if len(strata) else table[table["traces"] > table["requests"]]
     )
     said = f"{percent(whole['estimate'])} ({percents(whole['ci_low'], whole['ci_high'])}; "
-    text = f"All requests were traced at {said}{number(whole['traces'])} of {number(whole['requests'])} requests)."
+    text = f"All requests were traced at {said}{number(whole['traces'])} of {counted(whole['requests'], 'request')})."
     if len(beyond):
         row = beyond.sort_values("traces", ascending=False).iloc[0]
         text = (

@@ -99,17 +99,17 @@ def _say_thresholds(inputs: Inputs, rows: Array, violates: Array, falls: int, pa
     estimate = Estimate(share, "ratio", low, high, len(rows), float(ratio.n_effective[0]))
     if wrong:
         text = (
-            f"{number(wrong)} of {number(len(rows))} spans ({percent(share)}, {percents(low, high)}) carry a threshold"
-            " that should have rejected them: something sampled again without updating it."
+            f"{number(wrong)} of {counted(len(rows), 'span')} ({percent(share)}, {percents(low, high)}) carry a"
+            " threshold that should have rejected them: something sampled again without updating it."
         )
-        remedy = "Mend or upgrade the sampler that comes last; until then take these weights for unknown."
+        remedy = "Fix or upgrade the sampler that comes last; until then take these weights for unknown."
         shown = [inputs.traces.trace_ids[n] for n in np.unique(trace[violates])[:5]]
         return speak(
             CHECK, "fail", text, inputs, table, estimate=estimate, remedy=remedy, exemplars=shown, is_grave=True,
             assumptions=("nobody rewrote the ids",),
         )  # fmt: skip
     if falls:
-        text = f"{number(falls)} of {number(pairs)} child spans carry a lower threshold than their parents."
+        text = f"{number(falls)} of {counted(pairs, 'child span')} carry a lower threshold than their parents."
         return speak(CHECK, "warn", text, inputs, table, remedy="A child cannot be kept more often than its parent.")
     text = f"All {number(len(rows))} thresholds agree with the ids that passed them."
     return speak(CHECK, "ok", text, inputs, table, estimate=estimate)
@@ -133,7 +133,7 @@ def _used(inputs: Inputs) -> Finding:
     if n > 1 / _DOMINANT and largest > _DOMINANT:
         problems.append(("warn", f"one trace carries {percent(largest)} of all weight"))
     if weights.n_effective < _LEAST_EFFECTIVE * n:
-        problems.append(("warn", f"{number(n)} traces are as good as {number(weights.n_effective)}"))
+        problems.append(("warn", f"{counted(n, 'trace')} are as good as {number(weights.n_effective)}"))
     rate = inputs.rules.base_rate if inputs.rules is not None else None
     if rate is not None and rate < 1 and not inputs.rules_gave and inputs.is_even and float(inputs.probability[0]) == 1:
         problems.append(("warn", f"every weight is 1, though the rules keep {percent(rate)}"))
@@ -184,5 +184,6 @@ def _sum_against_requests(inputs: Inputs) -> tuple[str, str] | None:
     asked = inputs.counts.total
     low, high = total.low / asked, total.high / asked
     verdict = judge(low, high, inputs.margin)
-    said = f"they add up to {times(total.value / asked)} ({factors(low, high)}) the {number(asked)} counted requests"
+    times_asked = f"{times(total.value / asked)} ({factors(low, high)})"
+    said = f"the weights add up to {times_asked} the {counted(asked, 'counted request')}"
     return {"ok": "ok", "biased": "warn", "inconclusive": "inconclusive"}[verdict], said

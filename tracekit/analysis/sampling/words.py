@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
+_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _PRIVATE = re.compile(r"@|\d{9,}")
 
 
@@ -131,7 +131,7 @@ def about(count: float) -> str:
     return f"{float(f'{count:.2g}'):,.0f}"
 
 
-def counted(count: int, thing: str) -> str:
+def counted(count: float, thing: str) -> str:
     """Return a count of things.
 
     Examples
@@ -139,7 +139,7 @@ def counted(count: int, thing: str) -> str:
     >>> counted(1, "trace"), counted(1200, "trace")
     ('1 trace', '1,200 traces')
     """
-    return f"{count:,} {thing}{'s' * (count != 1)}"
+    return f"{number(count)} {thing}{'s' * (round(count) != 1)}"
 
 
 def shown(value: str) -> str:
