@@ -94,7 +94,7 @@ TRUE_OF = {
     "no trace": {"empty"},  # there is none
     "in progress": {"unfinished"},  # some requests have no end
     "recorded by ot=th": {"capture.errors"},  # half of the failed requests left no trace
-    "two samplers": {"capture.errors", "failures"},  # and most of the recorded ones failed
+    "two samplers": {"capture.errors", "failures", "comparable"},  # few traces do not show both samplers, more do
 }
 
 
@@ -107,7 +107,7 @@ def equal_worlds(rng, repeats):
             current, baseline = (healthy(rng, case, n, failing=0.03)[0] for n in size)
             if k // len(_PAIRED) % 2:
                 current, baseline = current.with_weights(1), baseline.with_weights(1)
-            found = warnings(changes(current, baseline))
+            found = {one for one in warnings(changes(current, baseline)) if one[0] not in TRUE_OF.get(case, ())}
             which.update(f"{case}, {size[0]}: {check}" for check, _ in found)
             of_size[size].append(bool(found))
             of_case.setdefault(case, []).append(bool(found))

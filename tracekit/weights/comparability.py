@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _ALIKE: Final = 1.25  # rates that differ by less are taken for one
+_FIGURES: Final = re.compile(r"\d[\d.,]*(?:e-?\d+)?%?")
 Basis = Literal["all traffic", "requests of one kind", "recorded traces", "not comparable"]
 
 
@@ -74,8 +76,10 @@ def comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
             return _refused(
                 f"the sampling weight of {missing:,} of {len(side.known):,} traces of the {name} is unknown"
             )
+    if not len(baseline) or not len(current):
+        return Comparability("recorded traces", "one side has no traces")
     known = [name for name, side in sides.items() if side.known.all()]
-    if not known or not len(baseline) or not len(current):
+    if not known:
         return _unweighted(baseline, current)
     if len(known) == 1:
         return _refused(
@@ -112,8 +116,8 @@ def _unweighted(baseline: TraceSet, current: TraceSet) -> Comparability:
 def _samplers(traces: TraceSet) -> dict[str, float]:
     """Return the mean weight by sampler that the traces show by themselves."""
     found = climb(traces, Evidence())[0]
-    if found.refusal:
-        return {found.refusal: 1.0}
+    if found.refusal:  # the figures in it are estimates, which differ between two samples of one sampler
+        return {_FIGURES.sub("...", found.refusal): 1.0}
     used = found.known & (found.value > 0)
     labels = np.array(found.source.labels, object)[found.source.codes[used]]
     return {str(name): float(found.value[used][labels == name].mean()) for name in np.unique(labels.astype(str))}

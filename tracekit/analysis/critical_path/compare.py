@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
 
+_CLOCKS = 0.1  # corrected clocks a trace: where the sides differ by more, groups are not compared
+
 
 @dataclass(frozen=True, repr=False)
 class PathComparison(Weighted, Shown):
@@ -149,11 +151,13 @@ def compare(
 
     Limits and p values are those of Student's t on the influences of traces (``stats.weighted_means.difference``): no
     side's variance is taken to be less than both sides together say, because a few traces seldom show the tail.  They
-    are missing, not estimable, where on a side fewer than 20 traces are behind the variance of the group or of the
+        are missing, not estimable, where on a side fewer than 20 traces are behind the variance of the group or of the
     latency, counted by weight class (``stats.influences.Moments``): a few heavy traces show neither how many requests
-    they stand for nor whether heavier ones exist.  A ``q_value`` is the smallest ``fdr`` at which a group is significant
-    (Benjamini and Hochberg 1995).  Two sides of which one has weights and the other has none are not comparable;
-    ``.comparability`` says so, and nothing is then significant.
+    they stand for nor whether heavier ones exist.  A ``q_value`` is the smallest ``fdr`` at which a group is
+    significant (Benjamini and Hochberg 1995).  Two sides of which one has weights and the other has none are not
+    comparable; ``.comparability`` says so, and nothing is then significant.  Where clock skew was corrected on one side
+    only, as 20 traces may not prove what 300 prove, groups have no limits: the correction itself moves time between
+    them.
 
     Examples
     --------
@@ -188,6 +192,7 @@ def compare(
 
     about = comparability(path.source, other.source)
     found = contrast(this_sample, other_sample, level=level)
+    found = found if _same_clocks(path, other) else found.whole_only
     found = found if about.is_comparable else found.without_limits
     (change, parts), q_value = _whole(found), false_discovery(found.p_value)
     table = cells[0].keys.assign(
@@ -215,6 +220,12 @@ def compare(
         len(shared),
         about,
     )
+
+
+def _same_clocks(*sides: CriticalPath) -> bool:
+    """Return whether about as many clocks in a trace were corrected on each side."""
+    corrected = [len(side.offsets) / len(side.source) for side in sides]
+    return abs(corrected[0] - corrected[1]) < _CLOCKS
 
 
 def _joint_cells(sides: Sequence[CriticalPath], keys: Sequence[str]) -> list[Cells]:

@@ -48,6 +48,11 @@ class Contrast(NamedTuple):
     whole: tuple[float, float]
 
     @property
+    def whole_only(self) -> Contrast:
+        """The same of samples of which only the means of all groups together can be compared."""
+        return self.without_limits._replace(whole=self.whole)
+
+    @property
     def without_limits(self) -> Contrast:
         """The same of samples that cannot be compared: nothing is estimable."""
         missing = np.full(self.low.shape, np.nan)
