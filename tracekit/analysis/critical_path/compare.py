@@ -151,7 +151,7 @@ def compare(
 
     Limits and p values are those of Student's t on the influences of traces (``stats.weighted_means.difference``): no
     side's variance is taken to be less than both sides together say, because a few traces seldom show the tail.  They
-        are missing, not estimable, where on a side fewer than 20 traces are behind the variance of the group or of the
+    are missing, not estimable, where on a side fewer than 20 traces are behind the variance of the group or of the
     latency, counted by weight class (``stats.influences.Moments``): a few heavy traces show neither how many requests
     they stand for nor whether heavier ones exist.  A ``q_value`` is the smallest ``fdr`` at which a group is
     significant (Benjamini and Hochberg 1995).  Two sides of which one has weights and the other has none are not
