@@ -34,14 +34,17 @@ def at(visit, path, fragment):
 
 def test_the_first_screen_says_what_changed_and_leads_to_the_trace_that_shows_it(visit, path):
     page = visit.open(path)
-    first = page.locator(".findings li").first
-    box = first.bounding_box()
-    assert box["y"] + box["height"] < page.viewport_size["height"]
-    words = first.inner_text()
-    assert "Requests take longer: 57.1 ms on average instead of 39.3 ms (+17.8 ms; 95 % limits" in words
-    assert "98.8 % of it is SELECT entries of ledger" in words
+    findings = page.locator(".findings li")
+    for place, words in enumerate(["Sampling unknown", "storefront POST /checkout p95 regressed 100 ms \u2192 256 ms"]):
+        box = findings.nth(place).bounding_box()
+        assert box["y"] + box["height"] < page.viewport_size["height"]
+        assert words in findings.nth(place).inner_text()
+    mean = findings.filter(
+        has_text="Mean latency of recorded traces regressed 39.3 ms \u2192 57.1 ms (+17.8 ms, 95% CI"
+    )
+    assert "98.8 % of it: ledger SELECT entries" in mean.inner_text()
     assert "was 84.5 ms" in page.locator(".figures").inner_text()
-    first.get_by_role("link", name="see the trace that shows it").click()
+    mean.get_by_role("link", name="see the trace that shows it").click()
     page.locator("article .view.live").first.wait_for()
     chromium.wait_until(page, "() => document.querySelector('.tkw-det.on')")
     row = page.locator(".tkw-row[aria-selected=true]")
@@ -94,15 +97,15 @@ def test_the_code_behind_a_figure_is_one_click_away(visit, path):
     lines = [
         "import tracekit as tk",
         "",
-        'traces = tk.read("during.jsonl.zst")',
-        'before = tk.read("baseline.jsonl.zst")',
+        "traces = tk.load_sample('checkout-regression', 'during')",
+        "before = tk.load_sample('checkout-regression', 'baseline')",
     ]
     assert code.inner_text().splitlines() == [*lines, "tk.latency(traces).table"]
     sections = page.locator("section:has(h2)").count()
     assert page.locator("section > .how").count() == sections - 1  # each finding has its own
-    findings = page.locator(".findings .how")
-    findings.first.locator("summary").click()
-    assert "tk.critical_path(before).compare(tk.critical_path(traces)" in findings.first.inner_text()
+    finding = page.locator(".findings li", has_text="Mean latency of recorded traces regressed").locator(".how")
+    finding.locator("summary").click()
+    assert "tk.critical_path(before).compare(tk.critical_path(traces)" in finding.inner_text()
 
 
 def download(page, section):

@@ -77,7 +77,7 @@ def test_the_first_screen_holds_the_figures_and_the_first_finding(page):
     for place in ("dl", ".findings li"):
         box = page.locator(place).first.bounding_box()
         assert box["y"] + box["height"] < height
-    assert "POST /checkout of front" in page.locator(".findings").inner_text()
+    assert "front POST /checkout" in page.locator(".findings").inner_text()
 
 
 def test_nothing_is_wider_than_the_page(page):

@@ -67,6 +67,8 @@ def test_names_lose_the_folder_they_share_and_nothing_else():
     assert text.short_names(["/a/b/x.json", "/a/b/c/y.json"]) == ["x.json", "c/y.json"]
     assert text.short_names(["/a/x.json", "/b/x.json"]) == ["a/x.json", "b/x.json"]
     assert text.short_names(["C:\\logs\\x.json"]) == ["x.json"]
+    assert text.short_names(["\\\\host\\logs\\x.json"]) == ["x.json"]
+    assert text.short_names(["/logs/\\u202ex.json"]) == ["\\u202ex.json"], "an escaped character is no folder"
     assert text.short_names(["-"]) == ["-"]
     assert text.short_names([]) == []
 

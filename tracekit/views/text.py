@@ -311,8 +311,14 @@ def short_names(uris: Sequence[str]) -> list[str]:
     >>> short_names(["/home/ann/case/before.jsonl"])
     ['before.jsonl']
     """
-    parts = [re.split(r"[/\\]+", uri.rstrip("/\\")) for uri in uris]
+    parts = [_parts(uri) for uri in uris]
     shared = min((len(part) - 1 for part in parts), default=0)
     while shared > 0 and len({tuple(part[:shared]) for part in parts}) > 1:
         shared -= 1
     return [posixpath.join(*part[shared:]) for part in parts]
+
+
+def _parts(uri: str) -> list[str]:
+    """Return folders and name; a backslash separates in paths of Windows only, elsewhere it escapes a character."""
+    separators = r"/\\" if re.match(r"[A-Za-z]:\\|\\\\", uri) else "/"
+    return re.split(f"[{separators}]+", re.sub(f"[{separators}]+$", "", uri))
