@@ -45,7 +45,7 @@ def test_the_slowest_requests_are_named_with_their_quantiles(shop):
     finding = said(shop)["slowest"]
     took = shop.summary.loc[shop.summary["root_name"] == "POST /checkout", "root_duration_ns"].to_numpy(float)
     assert finding.headline.startswith("Slowest endpoint: front POST /checkout, p50 4")
-    assert finding.headline.endswith("to not estimable; n = 40).")
+    assert finding.headline.endswith("to not estimable; n = 40 recorded requests).")
     assert finding.estimate.value == pytest.approx(np.quantile(took, 0.95, method="inverted_cdf"), rel=0.02)
 
 
@@ -97,7 +97,8 @@ def test_unknown_weights_are_said_and_known_ones_not(shop):
     known = said(shop.with_weights(20))
     assert known["weights"].severity == "info"
     assert known["weights"].headline.startswith("Weights from given: figures describe all traffic")
-    assert not [finding for finding in known.values() if "recorded" in finding.headline]
+    assert "of 80 recorded requests;" in known["failures"].headline  # counts are of what is in hand
+    assert not [finding for finding in said(shop.with_weights(1)).values() if "recorded" in finding.headline]
 
 
 def test_weights_count(shop):
@@ -133,7 +134,7 @@ def test_traces_that_all_stand_for_nothing_are_told_so(shop):
     assert found["weights"].severity == "warning"
     assert found["weights"].headline == "All 80 traces came beside the sample and count as 0: figures describe nothing."
     assert found["failures"].headline == (
-        "The error rate is not estimable: all sampling weights are 0; 4 of 80 requests failed."
+        "The error rate is not estimable: all sampling weights are 0; 4 of 80 recorded requests failed."
     )
     assert found["failures"].estimate is None
     assert {"tail", "slowest"}.isdisjoint(found)
@@ -302,6 +303,6 @@ def test_one_trace_that_stands_for_nearly_all_requests_limits_nothing():
     frame = frame.assign(name="GET /", start_ns=0, end_ns=9)
     traces = TraceSet.from_spans(frame).with_weights(np.repeat([1.0, 1e5], [59, 1]))
     finding = said(traces)["failures"]
-    assert finding.headline == "No errors in 60 requests (error rate interval not estimable)."
+    assert finding.headline == "No errors in 60 recorded requests (error rate interval not estimable)."
     assert str(finding.estimate) == "0 ratio (not estimable, n = 60)"
     assert "not estimable" in render(traces)

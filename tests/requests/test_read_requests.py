@@ -349,7 +349,7 @@ def test_a_log_joins_its_traces_by_id_and_by_stratum():
     assert whole["M1"] == pytest.approx(20 / 60)
     assert whole["M2b"] == pytest.approx(2 / 6)
     joined = tk.quality(traces, requests=seen.counts, checks=["counts.join"])
-    assert joined[0].headline == "20 traces stand beside 60 counted requests."
+    assert joined[0].headline == "20 traces of 60 counted requests."
 
 
 # -------------------------------------------------------------------- odd records

@@ -288,7 +288,7 @@ def test_bounds_empty_strata_and_costly_weights_are_told():
 def test_calibration_needs_counts_of_the_roots():
     assert status(tk.sampling(traces_of(RNG, 50)), "calibrate") == ["not_assessable"]
     plain = tk.sampling(traces_of(RNG, 50), requests=pd.DataFrame({"count": [500]}))
-    assert "Weights now match the totals of 1 strata" in said(plain, "calibrate")
+    assert "Weights now match the totals of 1 stratum" in said(plain, "calibrate")
     frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "parent_span_id": [None, "1"], "name": "x"})
     inner = tk.TraceSet.from_spans(frame.assign(service_name=["web", "db"], start_ns=0, end_ns=5))
     text = said(tk.sampling(inner, requests=pd.DataFrame({"service": ["db"], "count": [9]})), "calibrate")
@@ -325,7 +325,7 @@ def test_a_margin_without_a_trace_is_not_raked():
     counts = pd.DataFrame({"route": ["/a", "/b"], "method": ["GET", "GET"], "count": [50, 50]})
     some = traces_of(np.random.default_rng(2), 20, http_route="/a", **{"attributes.http.request.method": "GET"})
     text = said(tk.sampling(some, requests=counts), "calibrate")
-    assert "match the totals of 1 strata; but 50 requests belong to strata without a trace" in text
+    assert "match the totals of 1 stratum; but 50 requests belong to strata without a trace" in text
 
 
 # ------------------------------------------------------------------ S15
@@ -356,7 +356,7 @@ def test_random_ids_are_left_alone():
         assert "look random" in said(found, "id.random")
     assert status(tk.sampling(traces_of(RNG, 150)), "id.random") == ["not_assessable"]
     high, low = random_ids(np.random.default_rng(2), 300)
-    assert "ids of 64 bits" in said(tk.sampling(traces_of(RNG, ids=(high * np.uint64(0), low))), "id.random")
+    assert "64-bit ids" in said(tk.sampling(traces_of(RNG, ids=(high * np.uint64(0), low))), "id.random")
 
 
 # ------------------------------------------------------------------ S16
@@ -422,7 +422,7 @@ def test_ids_that_grow_with_time_resemble_the_one_before():
 def test_exactly_the_tests_that_fail_are_named():
     even = random_ids(np.random.default_rng(9), 1500)[1] & np.uint64(0xFFFFFFFFFF00FFFF)
     traces = traces_of(RNG, ids=(random_ids(RNG, 1500)[0], even))
-    assert "are not random (bytes 13)" in said(tk.sampling(traces), "id.random")
+    assert "are not random (byte 13)" in said(tk.sampling(traces), "id.random")
 
 
 def adaptive(rng, n=1500, family="Java TraceIdRatio"):

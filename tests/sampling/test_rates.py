@@ -373,7 +373,7 @@ def test_errors_are_joined_with_a_log_exactly():
     log["status"] = [500] * 50 + [200] * 30
     (found,) = [f for f in tk.sampling(traces, log=log) if f.check == "capture.errors"]
     assert (found.estimate.value, found.estimate.low, found.estimate.high) == (0.4, 0.4, 0.4)
-    assert found.headline.startswith("We hold 20 of 50 failing requests (40 %, counted)")
+    assert found.headline.startswith("20 of 50 failing requests left a trace (40 %, counted)")
     assert len(found.exemplars) == 5
     calm = tk.sampling(traces, log=log.assign(status=200))
     assert said(calm, "capture.errors") == "None of the 80 logged requests failed: there was nothing to capture."
@@ -397,7 +397,7 @@ def test_errors_are_counted_by_status():
 def test_errors_are_estimated_from_the_traces_alone():
     traces = traces_of(RNG, 1000, failed=np.arange(1000) < 50)
     even = tk.sampling(traces, rules=0.1)
-    assert "We hold 50 of an estimated 500 failing requests (10 %, 7." in said(even, "capture.errors")
+    assert "50 of an estimated 500 failing requests left a trace (10 %, 7." in said(even, "capture.errors")
     uneven = tk.sampling(traces.with_weights(np.where(np.arange(1000) % 2, 5.0, 1.0)))
     assert status(uneven, "capture.errors") == ["fail"]
     whole = tk.sampling(traces.with_weights(1.0))
@@ -481,7 +481,7 @@ def test_services_behind_the_one_that_was_counted_are_no_forgotten_strata():
     assert said(found, "absence") == "`web` left traces; nothing else was counted."
     joined = tk.quality(traces, requests=pd.DataFrame({"service": ["web"], "count": [800]}), checks=["counts.join"])
     assert status(joined, "counts.join") == ["ok"]
-    assert said(joined, "counts.join").endswith("beside 800 counted requests: what reaches db was not counted.")
+    assert said(joined, "counts.join").endswith("of 800 counted requests: what reaches db was not counted.")
 
 
 def _boosted(rates, requests=2000, seed=5):
@@ -589,13 +589,13 @@ def test_errors_of_the_load_balancer_are_not_errors_of_a_service():
     log["target_status"] = [500.0] * 20 + [None] * 2 + [500.0] * 20 + [None] * 40
     log["is_dispatched"] = log["status"] != 503
     (found,) = [f for f in tk.sampling(traces, log=log) if f.check == "capture.errors"]
-    assert found.headline.startswith("We hold 20 of 40 failing requests (50 %, counted)")
+    assert found.headline.startswith("20 of 40 failing requests left a trace (50 %, counted)")
     assert found.headline.endswith(
         "; the load balancer failed 42 more by itself; 2 of them it had passed on, and 2 of those left a trace."
     )
     assert found.evidence[["balancer_errors", "balancer_passed_on"]].to_numpy().tolist() == [[42, 2]]
     whole = tk.sampling(traces, log=log.drop(columns=["target_status", "is_dispatched"]))
-    assert "We hold 22 of 82 failing requests" in said(whole, "capture.errors"), "without it nobody can tell"
+    assert "22 of 82 failing requests left a trace" in said(whole, "capture.errors"), "without it nobody can tell"
 
 
 def test_counts_tell_both_kinds_of_failing_requests():
@@ -603,7 +603,7 @@ def test_counts_tell_both_kinds_of_failing_requests():
     traces = traces_of(RNG, 1000, failed=np.arange(1000) < 95)
     requests = pd.DataFrame({"status": status_of, "count": [9900, 100, 300]})
     found = tk.sampling(traces, requests=requests, rules=0.1)
-    assert "We hold 95 of 100 failing requests" in said(found, "capture.errors")
+    assert "95 of 100 failing requests left a trace" in said(found, "capture.errors")
     assert "the load balancer failed 300 more by itself, which no service can trace" in said(found, "capture.errors")
     assert "1,000 of 10,000 requests" in said(found, "rate.observed")
     assert status(found, "rate.configured") == ["ok"], "requests that reach no service are not expected to be sampled"

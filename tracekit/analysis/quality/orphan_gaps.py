@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CHECK = "gap.orphans"
 _SUBJECT = "Whether collection of a part was interrupted"
 _ALARM_P, _ALARM_SHARE, _FEWEST, _LOST, _EDGE = 0.01, 0.20, 120, 0.8, 0.02
+_ALIKE = 0.1  # losses of parts that differ by less are one loss
 _COLUMNS = ["scope", "span_count", "expected_count", "loss_ratio"]
 
 
@@ -105,5 +106,6 @@ def _parts(inputs: Inputs, within: Array, others: Array) -> pd.DataFrame:
             if due[at] >= 1
         ]
     table = pd.DataFrame(rows, columns=_COLUMNS)
-    order = table["loss_ratio"].round(1).sort_values(ascending=False, kind="stable").index  # of equals the coarsest
+    is_behind = table["loss_ratio"] < table["loss_ratio"].max() - _ALIKE  # of those that lost alike the coarsest
+    order = table["loss_ratio"].where(is_behind, np.inf).sort_values(ascending=False, kind="stable").index
     return table.loc[order].reset_index(drop=True)

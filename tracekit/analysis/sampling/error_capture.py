@@ -58,7 +58,7 @@ def error_capture(inputs: Inputs) -> list[Finding]:
     >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
     >>> frame["status_code"] = ["ERROR"] * 20 + ["OK"] * 80
     >>> print(error_capture(gather(TraceSet.from_spans(frame), rules=0.1))[0].headline)
-    We hold 20 of an estimated 200 failing requests (10 %, 6.6-15.9 %): conclusions about causes rest on one in 10.
+    20 of an estimated 200 failing requests left a trace (10 %, 6.6-15.9 %): conclusions about causes rest on one in 10.
     """
     held = int(inputs.failed.sum())
     if inputs.log is not None and {"trace_id"} <= set(inputs.log) and "status_class" in log_columns(inputs.log):

@@ -109,7 +109,8 @@ def _say_thresholds(inputs: Inputs, rows: Array, violates: Array, falls: int, pa
             assumptions=("nobody rewrote the ids",),
         )  # fmt: skip
     if falls:
-        text = f"{number(falls)} of {counted(pairs, 'child span')} carry a lower threshold than their parents."
+        have = "has" if falls == 1 else "have"
+        text = f"{number(falls)} of {counted(pairs, 'child span')} {have} a lower threshold than the parent."
         return speak(CHECK, "warn", text, inputs, table, remedy="A child cannot be kept more often than its parent.")
     text = f"All {number(len(rows))} thresholds agree with the ids that passed them."
     return speak(CHECK, "ok", text, inputs, table, estimate=estimate)
