@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from sampling.simulators import EPOCH_NS, population, said, status, thinned_ids, traces_of
+from sampling.simulators import EPOCH_NS, population, random_ids, said, status, thinned_ids, traces_of
 
 import tracekit as tk
 from tracekit.analysis.sampling import CHECKS
@@ -95,8 +95,8 @@ def test_the_order_of_the_rows_is_no_matter():
 
 def test_own_weights_are_kept_and_the_ladder_finds_the_others():
     state = np.where(np.arange(400) < 90, "ot=th:8", None)
-    ids = thinned_ids(RNG, 400, "OpenTelemetry consistent sampling", 0.5)
-    inputs = gather(traces_of(RNG, ids=ids, trace_state=state), rules=0.05)
+    halves = zip(thinned_ids(RNG, 90, "OpenTelemetry consistent sampling", 0.5), random_ids(RNG, 310), strict=True)
+    inputs = gather(traces_of(RNG, ids=tuple(map(np.concatenate, halves)), trace_state=state), rules=0.05)
     assert inputs.traces.weights.sources == {"rule, fixed rate": 310, "tracestate ot=th": 90}
     given = gather(shop().with_weights(7), rules=0.05)
     assert given.traces.weights.sources == {"given": 400}
