@@ -462,10 +462,11 @@ def alarms_on_clean_recordings(rng, repeats):
     """Healthy recordings, each with and without counted requests: alarms of any check, and which."""
     both = "critical", "warning"
     everywhere = {severity: [] for severity in both}
+    minutes = 60 if repeats > 1 else 30
     for case in CASES:
         which, seen = Counter(), {severity: [] for severity in both}
         for _ in range(min(repeats, _SPARED)):
-            frame, requests = recording(rng, case)
+            frame, requests = recording(rng, case, minutes=minutes)
             traces = TraceSet.from_spans(frame)
             told = [one for given in (requests, None) for one in tk.quality(traces, requests=given)]
             found = {(one.severity, one.check) for one in told if one.check not in _TRUE_OF.get(case, ())}

@@ -146,5 +146,5 @@ TABLES = (
     Table(complete_recordings, 96, 1),
     Table(ids_of_a_sampler, 97, 12),
     Table(two_stages, 98, 20),
-    Table(wrong_reservoirs, 99, 5),
+    Table(wrong_reservoirs, 99, 3),
 )
