@@ -57,7 +57,7 @@ def test_a_parent_that_nobody_sent_hangs_under_the_only_root():
     assert path.spans["span_id"].tolist()[-1] == f"{9:016x}"
     assert path.traces[["is_partial", "orphan_count"]].to_numpy().tolist() == [[True, 2]]
     assert codes(path) == {"PARENT_MISSING": 2}
-    assert repr(path).endswith("1 partial)")
+    assert repr(path).endswith("1 partial; sampling weights unknown)")
 
 
 def test_a_trace_without_a_root_begins_with_its_earliest_orphan_as_in_the_summary():

@@ -181,7 +181,7 @@ def rising_errors(random, repeats):
 
 
 TABLES = (
-    Table(equal_traffic, 4711, 8),
+    Table(equal_traffic, 4711, 2),
     Table(slower_endpoint, 4712, 4),
     Table(rising_errors, 4713, 1),
     Table(retry_storm, 4718, 2),
