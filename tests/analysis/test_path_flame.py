@@ -94,7 +94,7 @@ def test_a_flame_is_what_walking_every_span_says(frame, scope):
 def test_call_paths_in_order_with_everything_that_is_known_of_them():
     traces = draw(SHOP)
     result = critical_path(traces.with_weights(np.array([3.0, 1.0]))).flame()
-    assert repr(result) == "Flame(4 call paths, 2 requests, 140 ns on the path; sampling weights unknown)"
+    assert repr(result) == "Flame(4 call paths, 2 requests, 140 ns on the path; weights from given)"
     table = result.table
     assert table["operation"].tolist() == ["pay", "charge", "write", "lock"]
     assert table[["id", "parent", "depth"]].to_numpy().tolist() == [[0, -1, 0], [1, 0, 1], [2, 1, 2], [3, 0, 1]]

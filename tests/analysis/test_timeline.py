@@ -77,7 +77,7 @@ def test_what_cannot_be_placed_is_counted():
     assert (seen.excluded_count, seen.undated_count) == (1, 1)
     assert seen.table["trace_count"].sum() == 2
     assert seen.cells["trace_count"].sum() == 1
-    assert repr(seen).endswith("2 without a start or a duration)")
+    assert repr(seen).endswith("2 without a start or a duration; sampling weights unknown)")
 
 
 def test_a_step_is_round_and_makes_at_most_sixty():

@@ -24,7 +24,7 @@ def test_every_point_is_a_what_if():
     means = curve.table[curve.table["statistic"] == "mean"]
     assert means["new_latency_ns"].tolist() == [50, 52.5, 75, 135]
     assert means["taken_over_count"].tolist() == [1, 0, 0, 0]
-    assert repr(curve) == "WhatIfCurve(4 factors from 0 to 3, 1 spans changed)"
+    assert repr(curve) == "WhatIfCurve(4 factors from 0 to 3, 1 spans changed; sampling weights unknown)"
     assert "<p>WhatIfCurve(4 factors" in curve._repr_html_()
 
 
