@@ -43,6 +43,6 @@ def test_case_matters_only_where_it_is_asked_for():
 
 @pytest.mark.parametrize("pattern", ["*a" * 500 + "*b", "a*" * 500 + "b", "*" * 10_000 + "b", "*?" * 500 + "b"])
 def test_no_pattern_goes_back_over_its_stars(pattern):
-    began = time.perf_counter()
+    began = time.process_time()
     assert compiled(pattern).fullmatch("a" * 20_000) is None
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

@@ -392,10 +392,10 @@ def test_a_name_of_many_stars_is_matched_at_once():
             service_name="a" * 5000
         )
     )
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(long.where('service("' + "*a" * 200 + '*b")')) == 0
     assert len(long.where('service("' + "*a" * 200 + '*")')) == 1
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_depth_is_no_concern(shop):

@@ -199,11 +199,11 @@ def test_patterns_meet_where_a_text_is_taken_by_both(one, other):
 
 
 def test_patterns_of_many_stars_are_compared_at_once():
-    began = time.perf_counter()
+    began = time.process_time()
     assert not covers("*a" * 300 + "*b", "a" * 5000)
     assert not meet("*a" * 2000 + "b", "a*" * 2000 + "c")
     assert meet("*a" * 2000, "a*" * 2000)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 # -------------------------------------------------------------------- one fault each

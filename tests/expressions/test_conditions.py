@@ -204,10 +204,10 @@ def test_a_refusal_names_the_place_and_what_may_stand_there(expression, message,
     ],
 )
 def test_long_and_deep_expressions_are_refused_at_once_with_short_messages(expression):
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(FilterError, match="expected") as refused:
         SHOP.where(expression)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert len(str(refused.value)) < 1500
     assert refused.value.expression == expression
 

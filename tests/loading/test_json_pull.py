@@ -591,11 +591,11 @@ def test_skipping_is_quick_and_takes_no_memory():
         tracemalloc.stop()
     assert reader.peek() == ""
     assert peak < 12 << 20
-    start = time.perf_counter()
+    start = time.process_time()
     reader = pull(b"[" * 500_000 + b"]" * 500_000 + b"[1]")
     reader.skip()
     assert reader.value() == [1]
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_long_text_with_many_escapes_is_skipped():
@@ -654,7 +654,7 @@ def test_nests_deeper_agrees_with_a_walk(value, limit):
 
 
 def test_the_meter_takes_no_quadratic_time():
-    start = time.perf_counter()
+    start = time.process_time()
     for data in (
         b"[" * 500_000 + b"]" * 500_000,
         b"[]" * 500_000,
@@ -663,7 +663,7 @@ def test_the_meter_takes_no_quadratic_time():
         b"\\" * 1_000_000,
     ):
         DepthMeter().feed(data)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_a_document_reads_from_any_readable():

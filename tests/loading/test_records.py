@@ -73,10 +73,10 @@ def test_integers_too_long_for_int_keep_their_digits():
 
 
 def test_a_number_of_a_million_digits_takes_no_time():
-    start = time.perf_counter()
+    start = time.process_time()
     parsed = parse(b"[" + b"7" * 1_000_000 + b"]")
     assert len(parsed.value[0]) == 1_000_000
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_byte_order_mark():
@@ -220,9 +220,9 @@ def test_depth(opening, closing):
     found = failure(nested(200 + levels))
     assert found.code == "JSON_TOO_DEEP"
     assert found.message == "expected at most 200 levels of nesting, found more; the record was not read"
-    start = time.perf_counter()
+    start = time.process_time()
     assert failure(nested(200_000)).code == "JSON_TOO_DEEP"
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert failure((opening * 100_000).encode()).code == "JSON_TOO_DEEP"
     assert parse(nested(20), max_depth=10).failure.code == "JSON_TOO_DEEP"
 
@@ -351,10 +351,10 @@ def test_shape_of_a_first_chunk():
 
 def test_shape_of_a_long_first_line_is_quick():
     line = b'{"resourceSpans": [' + b",".join([b'{"name": "x", "attributes": [{"key": "a"}]}'] * 200_000) + b"]}\n"
-    start = time.perf_counter()
+    start = time.process_time()
     assert shape(line + LINE, at_eof=False) == "lines"
     assert shape(line[:-1], at_eof=False) == "document"
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @settings(max_examples=50, deadline=None)

@@ -62,9 +62,9 @@ def test_an_alb_entry_is_read_to_its_last_field():
     ],
 )
 def test_stars_of_a_route_take_any_number_of_parts(route, path, fits):
-    began = time.perf_counter()
+    began = time.process_time()
     assert (read(alb(path=path), routes=[route]).log["route"].item() == route) is fits
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("cut", ["", ' "shop.example"'])

@@ -57,9 +57,9 @@ def test_patterns_are_stars_and_question_marks_only(pattern, text, matches):
 
 
 def test_a_rule_of_many_stars_is_matched_at_once():
-    began = time.perf_counter()
+    began = time.process_time()
     assert HeadRule("r", 1.0, path="*a" * 200 + "*b").matches({"path": "a" * 10_000}) is False
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_local_manifest_ends_with_its_default():
