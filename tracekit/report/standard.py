@@ -252,9 +252,9 @@ def _sampling(standard: Standard) -> str:
     """Return what the figures of each side describe."""
     now = standard.seen.traces.weights.statement
     if standard.changes is None:
-        return f"Sampling: {now}."
+        return f"{now[0].upper()}{now[1:]}."
     before = standard.changes.before.traces.weights.statement
-    return f"Sampling: {now}." if before == now else f"Sampling: {now}. Baseline: {before}."
+    return f"{now[0].upper()}{now[1:]}." + f" Baseline: {before}." * (before != now)
 
 
 def _map(seen: Overview, colours: Colours) -> dict[str, Any]:
