@@ -143,13 +143,13 @@ def _failures(seen: Overview) -> Finding:
     said = f"Error rate {ratio(share.value)} ({f'{of}; ' if is_even else 'weighted; '}{limits}{left_out})."
     origin = _origins(seen, failed)
     if not origin.empty:
-        top, total = origin.iloc[0], origin["weight_sum"].sum()
+        top, weight = origin.iloc[0], origin["weight_sum"].sum()
         spans = (
             f"{count(top['span_count'])} of {plural(origin['span_count'].sum(), 'error span')}"
             if is_even
             else "weighted"
         )
-        part = "All" if len(origin) == 1 else f"{ratio(top['weight_sum'] / total)} of the errors"
+        part = "All" if len(origin) == 1 else f"{ratio(top['weight_sum'] / weight)} of the errors"
         said += f" {part} originate in {name_of(top)} ({spans})."
     severity: Severity = "warning" if share.low >= _FAILING else "notice"
     first = tuple(summary.index[failed][:1])
