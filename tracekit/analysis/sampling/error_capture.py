@@ -79,7 +79,8 @@ def error_capture(inputs: Inputs) -> list[Finding]:
         all_errors, low, high = total.value, int(total.low), int(np.ceil(total.high))
     all_errors, low, high = max(all_errors, held), max(low, held), max(high, held)
     if not all_errors:
-        text = f"No failing request in {counted(len(inputs.traces), 'trace')}; up to {number(high)} may have happened unseen."
+        seen = counted(len(inputs.traces), "trace")
+        text = f"No failing request in {seen}; up to {number(high)} may have happened unseen."
         row = pd.DataFrame({"captured": [0], "errors": 0.0, "errors_low": low, "errors_high": high})
         return [speak(CHECK, "measured", text, inputs, row, assumptions=_ASSUMED)]
     return [_say(inputs, held, all_errors, (held / high, held / low if low else 1.0), "an estimated ")]
