@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _ALIKE: Final = 1.25  # rates that differ by less are taken for one
+_ANY: Final = 2.0**62  # weights that are refused may be anything
 _FIGURES: Final = re.compile(r"\d[\d.,]*(?:e-?\d+)?%?")
 Basis = Literal["all traffic", "requests of one kind", "recorded traces", "not comparable"]
 
@@ -103,12 +104,14 @@ def _unweighted(baseline: TraceSet, current: TraceSet) -> Comparability:
     """Return what two sides without weights are compared as; what they carry may show different samplers."""
     shown = [_samplers(side) for side in (baseline, current)]
     names = [", ".join(side) or "no sampler" for side in shown]
-    if set(shown[0]) != set(shown[1]):
-        return _refused(f"sampled differently: the baseline shows {names[0]}, the current set shows {names[1]}")
-    for name, weight in shown[0].items():
-        if not 1 / _ALIKE < weight / shown[1][name] < _ALIKE:
-            rates = f"one in {weight:.3g} and one in {shown[1][name]:.3g}"
-            return _refused(f"sampled at different rates: {names[0]} keeps {rates}")
+    for name in dict.fromkeys([*shown[0], *shown[1]]):
+        weights = [side.get(name, 1.0) for side in shown]  # ids of complete recordings show weights near 1 by chance
+        if 1 / _ALIKE < weights[0] / weights[1] < _ALIKE:
+            continue
+        if set(shown[0]) != set(shown[1]):
+            return _refused(f"sampled differently: the baseline shows {names[0]}, the current set shows {names[1]}")
+        rates = " and ".join(f"one in {weight:.3g}" for weight in weights)
+        return _refused(f"sampled at different rates: {name} keeps {rates}")
     statement = f"{UNKNOWN_WEIGHTS}: recorded traces are compared, and a difference may come from the sampling"
     return Comparability("recorded traces", statement)
 
@@ -117,7 +120,7 @@ def _samplers(traces: TraceSet) -> dict[str, float]:
     """Return the mean weight by sampler that the traces show by themselves."""
     found = climb(traces, Evidence())[0]
     if found.refusal:  # the figures in it are estimates, which differ between two samples of one sampler
-        return {_FIGURES.sub("...", found.refusal): 1.0}
+        return {_FIGURES.sub("...", found.refusal): _ANY}
     used = found.known & (found.value > 0)
     labels = np.array(found.source.labels, object)[found.source.codes[used]]
     return {str(name): float(found.value[used][labels == name].mean()) for name in np.unique(labels.astype(str))}
