@@ -1,4 +1,4 @@
-"""Edges in trace ids that a sampler can have left, told from those that come from how the ids are made.
+"""Edges in trace ids that a sampler can have left, apart from those that come from how the ids are made.
 
 Ids that carry a time, a counter, leading zeros or a version are not spread evenly over 0 to 1 either.  A sampler keeps
 an even part ``[0, p)`` of what its map sees, at a rate that somebody chose; an id format ends where a bit ends, or

@@ -239,7 +239,7 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
     -----
     Order weights need the process of every trace, starts finer than milliseconds, and starts that agree with the rule
     (``order_agreement``), else they are refused: without the process p95 was 60 % off, with 1 ms of jitter 40 %.  How
-    X-Ray divides a central reservoir between several processes is recorded nowhere.  Classic SDKs toss a coin that
+    X-Ray divides a central reservoir between several processes is recorded nowhere.  Classic SDKs draw a number that
     nobody recorded, so only their order shows the reservoir.
 
     Examples

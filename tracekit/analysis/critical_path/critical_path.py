@@ -91,7 +91,7 @@ def critical_path(
     before it starts (``scope="trace"``: any of its roots).  They are left out; ``.unfinished_count`` and ``.issues``
     count them.  The latency of the others is ``traces.summary["root_duration_ns"]``.  A span without an end inside a
     finished request counts as far as it is known to have run: up to the end of the last span below it that was waited
-    for, and what its caller waits beyond that is the caller's own time.  Such requests are ``is_partial``, by the same
+    for, and what its caller waits beyond that is the caller's self time.  Such requests are ``is_partial``, by the same
     rule as ``traces.summary["partial"]``.  A span below the root that ends before it starts counts as an instant.
 
     The rules are those of jaeger-ui (Apache-2.0) and of CRISP (Zhang et al., USENIX ATC 2022), and differ from theirs,

@@ -71,7 +71,7 @@ def alb_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None])
 def _each(
     lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None], row: Callable[[str], dict[str, Any] | None]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the row of every line with its number; a line that has none is told and the next one is read."""
+    """Yield the row of every line with its number; a line that has none is reported and the next one is read."""
     for number, line in lines:
         try:
             found = row(line)

@@ -2,7 +2,7 @@
 
 A store takes its place by two renames, and a process may be killed between them: then the new store, whole, is beside
 the place and nothing is at it.  Each folder beside a place is locked by the process that made it for as long as that
-process lives, so that the next one tells what was left from what is in use.
+process lives, so that the next one separates what was left from what is in use.
 """
 
 from __future__ import annotations
