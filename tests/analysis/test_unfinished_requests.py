@@ -47,6 +47,17 @@ def test_a_request_that_is_still_running_has_no_latency_and_is_counted():
     assert summary["duration_ns"].tolist() == [60, 100]  # so far: the last call has begun
 
 
+def test_calls_and_steps_of_time_count_errors_of_what_has_ended():
+    traces = draw(RUNNING.replace("0  100", "0  100 error"))
+    calls = tk.service_graph(traces).calls.set_index("callee_service")
+    assert calls["call_count"].to_dict() == {"db": 2, "bank": 1}
+    assert calls["error_ratio"].fillna(-1).to_dict() == {"db": 0, "bank": -1}
+    shop = tk.service_graph(traces).services.set_index("service_name").loc["shop"]
+    assert shop[["request_count", "error_count", "error_ratio"]].tolist() == [2, 1, 1]
+    step = tk.timeline(traces).table.iloc[0]
+    assert step[["trace_count", "error_count", "error_ratio"]].tolist() == [2, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("scope", "unfinished", "latency"),
     [("root", 1, [100]), ("roots", 1, [100]), ("trace", 1, [100]), ("kind == 'CLIENT'", 1, [40, 30])],

@@ -77,6 +77,13 @@ def test_weights_come_from_the_edge_and_strangers_stand_for_nobody():
     assert np.isnan(found.weights.probability[~inside]).all()
 
 
+def test_an_edge_that_leaves_nearly_everything_gives_no_weights():
+    rng = np.random.default_rng(9)
+    nearly_all = traces_of(rng, ids=thinned_ids(rng, 2_000, "Java TraceIdRatio", 0.85, 0.1))
+    assert forensic_weights(nearly_all) is None
+    assert forensic_weights(traces_of(rng, ids=thinned_ids(rng, 2_000, "Java TraceIdRatio", 0.7, 0.1))) is not None
+
+
 def test_random_ids_and_few_ids_give_no_weights():
     rng = np.random.default_rng(8)
     assert forensic_weights(traces_of(rng, 500)) is None

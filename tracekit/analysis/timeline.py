@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.latency import error_columns, quantile_columns
+from tracekit.completeness import is_open
 from tracekit.findings import Shown
 from tracekit.schema import Quality
 from tracekit.stats.grouping import sum_by
@@ -108,7 +109,8 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, level: float = 0.
 
     Notes
     -----
-    Quantiles and ratios are weighted, their limits those of ``latency``: every trace is one observation.
+    Quantiles and ratios are weighted, their limits those of ``latency``: every trace is one observation.  Error counts
+    and ratios are of requests that have ended; unfinished ones have no outcome.
     A version that is there from the first span of its service on is no deployment.
 
     Examples
@@ -195,8 +197,9 @@ def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, level: f
     steps, row, weights = len(starts), traces.forest.root_row[trace], traces.weights.value
     codes, labels = weight_classes(weights)
     cell, owner, _ = class_cells(place, codes[trace], len(labels))
-    measured = np.flatnonzero(traces.has_duration[row])
+    measured, ended = np.flatnonzero(traces.has_duration[row]), ~is_open(traces.lookup)[row]
     sums = cluster_sums(cell, trace, traces.is_error[row], weights, len(owner))
+    outcomes = cluster_sums(cell[ended], trace[ended], traces.is_error[row[ended]], weights, len(owner))
     timed = cluster_sums(cell[measured], trace[measured], np.zeros(len(measured), bool), weights, len(owner))
     cells = Histogram.of(cell[measured], traces.duration_ns[row[measured]], weights[trace[measured]])
     total = {name: sum_by(owner, values, steps) for name, values in sums.items()}
@@ -205,9 +208,9 @@ def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, level: f
         "start_time": pd.to_datetime(starts, utc=True),
         "trace_count": total["cluster_count"].astype(np.int64),
         "weight_sum": total["trial_sum"],
-        "error_count": total["event_sum"],
+        "error_count": sum_by(owner, outcomes["event_sum"], steps),
     }
-    columns |= error_columns(sums, owner, steps, level=level)
+    columns |= error_columns(outcomes, owner, steps, level=level)
     columns |= quantile_columns(cells, owner, effective_clusters(timed), steps, level=level)
     return pd.DataFrame(columns | {"n_effective": effective_clusters(total)})
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FEWEST = 100
 SURE = 0.001
 _LOWEST_RATE, _EMPTY_BELOW, _LEAST_REST, _GAP = 1e-4, 0.2, 20, 7
+_HIGHEST_RATE = 0.8  # what keeps more changes little, and is what chance and uneven formats look like
 
 
 class Family(NamedTuple):
@@ -123,8 +124,8 @@ def sampler_edges(traces: TraceSet, rows: Array, *, sure: float = SURE) -> list[
     Notes
     -----
     An edge counts where the ids below it are even down to 0 (Kolmogorov and Smirnov, one chance in a thousand; by
-    period where the rate moved) and are at least 1 in 10,000 of the space: ids that begin with a time crowd in a
-    small part of it, counters and leading zeros lie in an even smaller one.
+    period where the rate moved), are at least 1 in 10,000 of the space (ids that begin with a time crowd in a small
+    part of it, counters and leading zeros lie in an even smaller one) and surely at most 4 in 5.
 
     Examples
     --------
@@ -149,7 +150,7 @@ def _is_even(traces: TraceSet, rows: Array, family: Family) -> bool:
     """Return whether what lies below an edge is spread evenly down to 0, in each period of one rate."""
     value, limit = ID_MAPS[family.name](*ids_of(traces, rows)), family.step.threshold
     inside = value[value <= limit]
-    if limit < _LOWEST_RATE or inside.min() > _EMPTY_BELOW * limit:
+    if limit < _LOWEST_RATE or family.step.high > _HIGHEST_RATE or inside.min() > _EMPTY_BELOW * limit:
         return False
     if uniform_p(inside / limit) >= SURE:
         return True

@@ -143,7 +143,8 @@ def service_graph(traces: TraceSet, *, level: float = 0.95) -> ServiceGraph:
     An outgoing span and the span that answers it are one call, with the duration that the caller saw; where the caller
     recorded none, the callee's.  What counts as a call is told at ``calls.find_calls``.  For every service
     ``request_count`` = ``entry_count`` + the calls in ``calls`` that arrived (all but the unanswered ones and those
-    found by links).  Calls that cannot be measured count and have no duration.
+    found by links).  Calls that cannot be measured count and have no duration.  Calls and requests without an end count
+    too and have no outcome: error counts and ratios are of those that have ended.
 
     Examples
     --------
@@ -229,9 +230,10 @@ def _numbers(fine: Aggregate, owner: Array, groups: int, level: float) -> _Keys:
     total = {name: np.bincount(owner, values, groups) for name, values in fine.sums.items()}
     timed = {"trial_sum": fine.sums["timed_sum"], "trial_square": fine.sums["timed_square"]}
     n = effective_clusters(timed)
-    counts = {"count": total["trial_sum"], "error_count": total["event_sum"]}
+    counts = {"count": total["trial_sum"], "error_count": total["ended_event_sum"]}
     counts |= {"trace_count": total["cluster_count"].astype(np.int64)}
-    ratio = error_columns(fine.sums, owner, groups, level=level)
+    outcomes = {name.removeprefix("ended_"): values for name, values in fine.sums.items() if name.startswith("ended_")}
+    ratio = error_columns(outcomes, owner, groups, level=level)
     return counts | ratio | quantile_columns(fine.histogram, owner, n, groups, level=level, shares=SHARES)
 
 
@@ -306,7 +308,9 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     """Return a call and a message between the same two as one edge; times are those of the call."""
     counts = {name: first[name] + second[name] for name in ("call_count", "error_count", "paired_count")}
-    ratio = counts["error_count"] / counts["call_count"]
+    outcomes = [row for row in (first, second) if not np.isnan(row["error_ratio"])]
+    total = sum(row["call_count"] for row in outcomes)
+    ratio = sum(row["error_ratio"] * row["call_count"] for row in outcomes) / total if outcomes else np.nan
     limits = {"error_ratio_low": np.nan, "error_ratio_high": np.nan}
     return {
         **first,

@@ -9,6 +9,7 @@ import numpy as np
 
 from tracekit.analysis.self_time import own_times
 from tracekit.analysis.service_graph.calls import CALL_TYPES, CALLEE_SORTS, find_calls
+from tracekit.completeness import is_open
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import distinct_by, group_codes, group_labels, sum_by
 from tracekit.stats.histograms import Histogram
@@ -37,8 +38,8 @@ class Tables:
     requests, edges, peers
         By ``service_name``, by ``CALL_KEYS``, and by ``PEER_KEYS`` for calls that nobody answered; and by
         ``weight_class``: sums over traces of requests and calls (``stats.intervals.cluster_sums``), which do not add up
-        over finer keys; ``timed_sum`` and ``timed_square``, the same as ``trial_sum`` and ``trial_square`` for those
-        with a duration; and their durations.
+        over finer keys; the same for those that have ended, ``ended_trial_sum`` and so on; ``timed_sum`` and
+        ``timed_square``, the same as ``trial_sum`` and ``trial_square`` for those with a duration; and their durations.
     unnamed_count
         See ``ServiceGraph``.
 
@@ -77,6 +78,7 @@ class _Measured(NamedTuple):
     trace_weight: Array
     inferred: Array
     failed: Array
+    ended: Array
     timed: Array
     duration: Array
 
@@ -89,10 +91,11 @@ class _Measured(NamedTuple):
 
 
 class _Calls(NamedTuple):
-    """Calls or requests: their trace, whether they failed, and the row that has their duration."""
+    """Calls or requests: their trace, whether they failed and have ended, and the row that has their duration."""
 
     trace: Array
     failed: Array
+    ended: Array
     timed_row: Array
 
 
@@ -115,6 +118,7 @@ def tabulate(traces: TraceSet) -> Tables:
         traces.weights.value,
         traces.is_inferred,
         traces.is_error,
+        ~is_open(traces.lookup),
         traces.has_duration,
         traces.duration_ns,
     )
@@ -150,35 +154,38 @@ def tabulate(traces: TraceSet) -> Tables:
 def _as_the_caller_saw(calls: Calls, spans: _Measured, row: Array) -> _Calls:
     """Return the calls; the caller's duration where it is known and the call was answered."""
     both = np.flatnonzero(calls.is_paired)
-    caller, timed_row, failed = calls.caller_row[both], row.copy(), spans.failed[row]
+    caller, timed_row, failed, ended = calls.caller_row[both], row.copy(), spans.failed[row], spans.ended[row]
     timed_row[both] = np.where(spans.timed[caller], caller, row[both])
     failed[both] |= spans.failed[caller]
-    return _Calls(spans.trace[row], failed, timed_row)
+    ended[both] |= spans.ended[caller]
+    return _Calls(spans.trace[row], failed, ended, timed_row)
 
 
 def _requests(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
     """Return the requests that arrive at each service."""
     row, service = calls.entry_rows, traces.codes("service_name")
     names = {"service_name": np.array(service.labels, object)}
-    return _outcomes(spans, service.codes[row], names, _Calls(spans.trace[row], spans.failed[row], row))
+    return _outcomes(
+        spans, service.codes[row], names, _Calls(spans.trace[row], spans.failed[row], spans.ended[row], row)
+    )
 
 
 def _outcomes(spans: _Measured, group: Array, keys: dict[str, Array], calls: _Calls) -> Aggregate:
     """Return sums over traces and durations of calls by their group and weight class."""
     codes, labels = weight_classes(spans.trace_weight)
     cell, owner, code = class_cells(group.astype(np.int64), codes[calls.trace], len(labels))
-    timed = spans.timed[calls.timed_row]
-    sums = _sums(spans, cell, calls.trace, calls.failed, len(owner))
-    known = sums if timed.all() else _sums(spans, cell[timed], calls.trace[timed], calls.failed[timed], len(owner))
-    sums |= {"timed_sum": known["trial_sum"], "timed_square": known["trial_square"]}
+    every = cluster_sums(cell, calls.trace, calls.failed, spans.trace_weight, len(owner))
+    ended, timed = (
+        every
+        if mask.all()
+        else cluster_sums(cell[mask], calls.trace[mask], calls.failed[mask], spans.trace_weight, len(owner))
+        for mask in (calls.ended, spans.timed[calls.timed_row])
+    )
+    sums = every | {f"ended_{name}": values for name, values in ended.items()}
+    sums |= {"timed_sum": timed["trial_sum"], "timed_square": timed["trial_square"]}
     own = {name: values[owner] for name, values in keys.items()}
     own |= {WEIGHT_CLASS: np.array([*labels, None], object)[code]}
     return Aggregate(own, sums, _durations(spans, cell, calls.timed_row, spans.weight_of(calls.trace)))
-
-
-def _sums(spans: _Measured, cell: Array, trace: Array, failed: Array, cells: int) -> dict[str, Array]:
-    """Return the sums over traces of each cell."""
-    return cluster_sums(cell, trace, failed, spans.trace_weight, cells)
 
 
 def _durations(spans: _Measured, group: Array, row: Array, weight: Array | float) -> Histogram:
