@@ -86,7 +86,7 @@ def test_scopes_and_partial_traces(orphaned):
     with_all, _ = asked(orphaned)
     assert "1 partial" in with_all.stdout
     assert "PARENT_MISSING: 1 spans whose parent is missing" in with_all.stdout
-    _, lines = asked(orphaned, "--no-with-partial")
+    _, lines = asked(orphaned, "--no-include-partial")
     assert row(lines, "shop").startswith("shop 8.00 µs 100 %")
     authorised, lines = asked(DURING, "--scope", "name == 'POST /v1/authorizations' and kind == 'SERVER'")
     assert "CriticalPath(463 requests" in authorised.stdout

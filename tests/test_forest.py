@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tracekit import forest as module
 from tracekit.columns import SpanColumns
-from tracekit.forest import blocks, grow
+from tracekit.forest import blocks, build_forest
 from tracekit.schema import ParentState, Quality
 
 SHARED, BAD = int(Quality.SHARED), int(Quality.PARENT_ID_BAD)
@@ -103,7 +103,7 @@ def roots_of(rows, parents, states):
 
 
 def check(rows):
-    forest = grow(spans_of(rows))
+    forest = build_forest(spans_of(rows))
     parents, states = resolve(rows)
     depths, children, order, ends = walk(parents)
     assert forest.parent_row.tolist() == parents
@@ -149,13 +149,13 @@ def test_a_shared_span_hangs_below_its_client_and_the_servers_work_below_the_ser
         (1, 3, 2, 0, 1),
         (1, 4, 2, 0, 0),
     )
-    forest = grow(spans_of([(1, 1, 0, 0, 0), client, server, below_server, below_client]))
+    forest = build_forest(spans_of([(1, 1, 0, 0, 0), client, server, below_server, below_client]))
     assert forest.parent_row.tolist() == [-1, 0, 1, 2, 1]
     assert set(forest.state[1:].tolist()) == {ParentState.RESOLVED}
 
 
 def test_a_shared_span_whose_client_sent_nothing_keeps_its_recorded_parent():
-    forest = grow(spans_of([(1, 1, 0, 0, 0), (1, 2, 1, SHARED, 1), (2, 2, 0, SHARED, 1)]))
+    forest = build_forest(spans_of([(1, 1, 0, 0, 0), (1, 2, 1, SHARED, 1), (2, 2, 0, SHARED, 1)]))
     assert forest.parent_row.tolist() == [-1, 0, -1]
     assert forest.state.tolist() == [ParentState.ROOT, ParentState.RESOLVED, ParentState.ROOT]
 
@@ -171,7 +171,7 @@ def test_ids_made_to_collide_with_the_mix_of_trace_and_id_are_told_apart():
 
 
 def test_nothing():
-    forest = grow(spans_of([]))
+    forest = build_forest(spans_of([]))
     assert forest.starts.tolist() == [0]
     for array in (forest.parent_row, forest.children, forest.root_row, forest.preorder, forest.subtree_end):
         assert array.tolist() == []
@@ -180,7 +180,9 @@ def test_nothing():
 def test_a_chain_of_100_000_spans():
     n = 100_000
     begun = time.process_time()
-    forest = grow(spans_of(np.column_stack([np.ones(n), np.arange(1, n + 1), np.arange(n), np.zeros(n), np.zeros(n)])))
+    forest = build_forest(
+        spans_of(np.column_stack([np.ones(n), np.arange(1, n + 1), np.arange(n), np.zeros(n), np.zeros(n)]))
+    )
     assert forest.depth.tolist() == list(range(n))
     assert forest.preorder.tolist() == list(range(n))
     assert (forest.subtree_end == n).all()
@@ -190,7 +192,7 @@ def test_a_chain_of_100_000_spans():
 def test_a_chain_that_arrives_backwards_is_the_same_chain():
     n = 100_000
     ids = np.arange(n, 0, -1)
-    forest = grow(spans_of(np.column_stack([np.ones(n), ids, ids - 1, np.zeros(n), np.zeros(n)])))
+    forest = build_forest(spans_of(np.column_stack([np.ones(n), ids, ids - 1, np.zeros(n), np.zeros(n)])))
     assert forest.depth.tolist() == list(range(n - 1, -1, -1))
     assert forest.preorder.tolist() == list(range(n - 1, -1, -1))
 
@@ -198,7 +200,9 @@ def test_a_chain_that_arrives_backwards_is_the_same_chain():
 def test_a_parent_with_100_000_children():
     n = 100_001
     parents = np.concatenate(([0], np.ones(n - 1)))
-    forest = grow(spans_of(np.column_stack([np.ones(n), np.arange(1, n + 1), parents, np.zeros(n), np.zeros(n)])))
+    forest = build_forest(
+        spans_of(np.column_stack([np.ones(n), np.arange(1, n + 1), parents, np.zeros(n), np.zeros(n)]))
+    )
     assert forest.child_count()[0] == n - 1
     assert forest.children.tolist() == list(range(1, n))
     assert forest.depth.max() == 1
@@ -208,7 +212,7 @@ def test_a_parent_with_100_000_children():
 def test_a_cycle_of_100_000_spans_is_cut_at_the_earliest():
     n = 100_000
     ids = np.arange(1, n + 1)
-    forest = grow(spans_of(np.column_stack([np.ones(n), ids, np.roll(ids, 1), np.zeros(n), np.zeros(n)])))
+    forest = build_forest(spans_of(np.column_stack([np.ones(n), ids, np.roll(ids, 1), np.zeros(n), np.zeros(n)])))
     assert (forest.state == ParentState.CYCLE).all()
     assert np.flatnonzero(forest.parent_row < 0).tolist() == [0]
     assert forest.depth.max() == n - 1
@@ -218,7 +222,7 @@ def test_many_cycles_in_one_trace_are_each_cut_once():
     n = 3000
     ids = np.arange(1, n + 1)
     following = np.where(ids % 3 == 0, ids - 2, ids + 1)
-    forest = grow(spans_of(np.column_stack([np.ones(n), ids, following, np.zeros(n), np.zeros(n)])))
+    forest = build_forest(spans_of(np.column_stack([np.ones(n), ids, following, np.zeros(n), np.zeros(n)])))
     assert (forest.parent_row < 0).sum() == n // 3
     assert np.flatnonzero(forest.parent_row < 0).tolist() == list(range(0, n, 3))
 
@@ -241,6 +245,6 @@ def test_the_shape_does_not_depend_on_the_order_of_ids():
     renamed = rows.copy()
     names = np.concatenate(([0], rng.permutation(np.arange(1, 71)) * 2**40))
     renamed[:, 1], renamed[:, 2] = names[rows[:, 1]], names[rows[:, 2]]
-    one, other = grow(spans_of(rows)), grow(spans_of(renamed))
+    one, other = build_forest(spans_of(rows)), build_forest(spans_of(renamed))
     for name in ("parent_row", "state", "depth", "children", "preorder"):
         assert (getattr(one, name) == getattr(other, name)).all()

@@ -147,7 +147,7 @@ def central_rules(draw):
 
 
 def a_tracer(draw):
-    counts = tk.read_tracer(text_of(draw, SPAN, bent(draw, draw.choice([SPAN, SUMMARY, TYPED])))).counts
+    counts = tk.read_dynamodb_tracer(text_of(draw, SPAN, bent(draw, draw.choice([SPAN, SUMMARY, TYPED])))).counts
     assert counts["seen"] == counts["spans"] + counts["merged"] + counts["summaries"] + counts["quarantined"]
 
 

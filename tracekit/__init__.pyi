@@ -16,9 +16,9 @@ from tracekit.expressions import xray_filter as xray_filter
 from tracekit.aws.annotation_lint import annotation_lint as annotation_lint
 from tracekit.aws.audit.audit import audit_coverage as audit_coverage
 from tracekit.aws.rules.rules import sampling_rules as sampling_rules
-from tracekit.aws.tracer.tables import read_tracer as read_tracer
-from tracekit.aws.tracer.tables import pull_tracer as pull_tracer
-from tracekit.aws.publish import publish as publish
+from tracekit.aws.tracer.tables import read_dynamodb_tracer as read_dynamodb_tracer
+from tracekit.aws.tracer.tables import pull_dynamodb_tracer as pull_dynamodb_tracer
+from tracekit.aws.publish import publish_cloudwatch as publish_cloudwatch
 from tracekit.analysis.sampling_plan import plan_sampling as plan_sampling
 
 from tracekit.analysis.service_graph.service_graph import service_graph as service_graph
@@ -34,15 +34,15 @@ from tracekit.analysis.critical_path.flame import Flame as Flame
 from tracekit.analysis.critical_path.marks import PathMarks as PathMarks
 from tracekit.analysis.what_if.what_if import WhatIf as WhatIf
 from tracekit.analysis.what_if.curve import WhatIfCurve as WhatIfCurve
-from tracekit.analysis.what_if.what_if import Cap as Cap
-from tracekit.analysis.what_if.what_if import Like as Like
+from tracekit.analysis.what_if.what_if import CapSelfTime as CapSelfTime
+from tracekit.analysis.what_if.what_if import MatchDistribution as MatchDistribution
 from tracekit.analysis.clock_skew.clock_skew import clock_skew as clock_skew
 from tracekit.analysis.sampling import sampling as sampling
 from tracekit.analysis.quality import quality as quality
 from tracekit.analysis.coverage.coverage import coverage as coverage
 from tracekit.analysis.sampling_latency import latency_bias as latency_bias
 from tracekit.analysis.sampling_mix import sample_mix as sample_mix
-from tracekit.analysis.sampling_collection import collection as collection
+from tracekit.analysis.sampling_collection import collection_gaps as collection_gaps
 from tracekit.analysis.sampling_phase import start_phases as start_phases
 
 from tracekit.findings import Estimate as Estimate

@@ -177,17 +177,7 @@ def number(kv: KeyValues, code: int) -> int | None:
 
 
 def value(kv: KeyValues, code: int) -> Any:
-    """Return an attribute's value as Python has it; arrays and maps stay JSON text.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.pool import Attributes
-    >>> pool = Attributes()
-    >>> codes = [pool.kv("k", v) for v in (True, 3, 2.5, b"ab", None)]
-    >>> table, _ = pool.table()
-    >>> [value(table, code) for code in codes]
-    [True, 3, 2.5, b'ab', None]
-    """
+    """Return an attribute's value as Python has it; arrays and maps stay JSON text."""
     kind, text = int(kv.type[code]), kv.text[code].as_py()
     if kind == ValueType.INT:
         if text is not None:
@@ -201,15 +191,7 @@ def value(kv: KeyValues, code: int) -> Any:
 
 
 def pick(options: Sequence[Codes]) -> tuple[Codes, Array]:
-    """Return for every row the first option that has a value, and which option it was (-1 = none).
-
-    Examples
-    --------
-    >>> a, b = Codes(np.array([0, -1]), ["x"]), Codes(np.array([0, 0]), ["y"])
-    >>> chosen, which = pick([a, b])
-    >>> chosen.series().tolist(), which.tolist()
-    (['x', 'y'], [0, 1])
-    """
+    """Return for every row the first option that has a value, and which option it was (-1 = none)."""
     labels: dict[str, int] = {}
     codes = np.full(len(options[0].codes), -1, np.int32)
     which = np.full(len(codes), -1, np.int8)
@@ -229,14 +211,7 @@ def pick(options: Sequence[Codes]) -> tuple[Codes, Array]:
 
 
 def join(parts: Sequence[Codes], between: str = " ") -> Codes:
-    """Return the parts joined row by row; missing where the first part is, later missing parts are left out.
-
-    Examples
-    --------
-    >>> method, route = Codes(np.array([0, -1]), ["GET"]), Codes(np.array([0, 0]), ["/cart"])
-    >>> join([method, route]).series().tolist()
-    ['GET /cart', nan]
-    """
+    """Return the parts joined row by row; missing where the first part is, later missing parts are left out."""
     rows = np.flatnonzero(parts[0].codes >= 0)
     key = np.zeros(len(rows), np.int64)
     for part in parts:

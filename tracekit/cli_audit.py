@@ -30,7 +30,7 @@ def audit(
     profile: Annotated[str | None, typer.Option(help="Of boto3's configuration.")] = None,
     days: Annotated[float, typer.Option(help="How far to look back.")] = 7,
     service: Annotated[list[str] | None, typer.Option(help="Only this service; may be repeated.")] = None,
-    incident: Annotated[
+    min_incident_requests: Annotated[
         int | None, typer.Option(help="Requests of the smallest incident that must not be missed.")
     ] = None,
     kubectl: Annotated[
@@ -60,7 +60,7 @@ def audit(
             profile=profile,
             days=days,
             services=service or None,
-            incident=incident,
+            min_incident_requests=min_incident_requests,
             kubectl=kubectl or (),
             logs=logs or (),
             from_folder=from_folder,
@@ -89,7 +89,7 @@ def audit(
 
 def _services(found: CoverageAudit) -> Iterator[str]:
     """Yield the answer in a line, then a line a service: what fails first, with the numbers behind."""
-    from tracekit.aws.audit.sheet import when  # noqa: PLC0415 - not for --help
+    from tracekit.aws.audit.service_record import when  # noqa: PLC0415 - not for --help
 
     start, end = when(found.answers.start), when(found.answers.end)
     yield f"{len(found.services):,} services in {found.answers.region}, {start} to {end} UTC"

@@ -43,7 +43,7 @@ def path(
         str, typer.Option(help="What a request is: root, roots, trace, or a condition over columns of spans.")
     ] = "root",
     top: Annotated[int, typer.Option(help="So many rows.", min=1)] = 15,
-    with_partial: Annotated[bool, typer.Option(help="Count requests of whose traces spans are missing.")] = True,
+    include_partial: Annotated[bool, typer.Option(help="Count requests of whose traces spans are missing.")] = True,
     format_: Annotated[str | None, typer.Option("--format", help="Accept one format only.")] = None,
 ) -> None:
     """Tell who requests waited for: time on the critical path, which adds up to their latency.
@@ -64,12 +64,12 @@ def path(
             return
         if earlier is not None:
             before = tk.critical_path(earlier, scope=scope)
-            change = before.compare(found, by=keys, band=quantiles, with_partial=with_partial)
+            change = before.compare(found, by=keys, band=quantiles, include_partial=include_partial)
             show(_changes(change, top))
         elif band is not None:
-            show(_beyond(found, keys, quantiles, top, with_partial=with_partial))
+            show(_beyond(found, keys, quantiles, top, include_partial=include_partial))
         else:
-            show(_shares(found.by(keys, with_partial=with_partial), keys, top))
+            show(_shares(found.by(keys, include_partial=include_partial), keys, top))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     for issue in found.issues.itertuples():
@@ -104,11 +104,13 @@ def _shares(table: pd.DataFrame, keys: list[str], top: int) -> Table:
     return _table("Who requests waited for" + _cut(top, len(table)), keys, heads, rows)
 
 
-def _beyond(found: CriticalPath, keys: list[str], band: tuple[float, float], top: int, *, with_partial: bool) -> Table:
+def _beyond(
+    found: CriticalPath, keys: list[str], band: tuple[float, float], top: int, *, include_partial: bool
+) -> Table:
     """Return what requests of a band waited for, and what of it median requests did not."""
     from tracekit.views.text import duration, ratio  # noqa: PLC0415 - not for --help
 
-    result = found.bands(keys, [_MEDIAN, band], with_partial=with_partial)
+    result = found.bands(keys, [_MEDIAN, band], include_partial=include_partial)
     base, slow = (result.table[result.table["band"] == name] for name in result.bands["band"])
     median = {tuple(row[key] for key in keys): row["mean_ns"] for row in _records(base)}
     about = result.bands.iloc[1]
@@ -134,20 +136,20 @@ def _changes(change: PathComparison, top: int) -> Table:
     """Return what has changed since the baseline."""
     from tracekit.views.text import duration  # noqa: PLC0415 - not for --help
 
-    keys = [str(name) for name in change.table.columns[: change.table.columns.get_loc("mean_ns")]]
+    keys = [str(name) for name in change.table.columns[: change.table.columns.get_loc("baseline_mean_ns")]]
     heads = ["before", "change", "paths", "calls", "slower", "chance"]
     rows = [
         (
             *(row[key] for key in keys),
             duration(row["mean_ns"]),
-            _limits(row, "change_ns", "low_ns", "high_ns", sign="+"),
+            _limits(row, "change_ns", "change_low_ns", "change_high_ns", sign="+"),
             *(_signed(row[f"{factor}_change_ns"]) for factor in ("presence", "frequency", "duration")),
             "no" if row["is_significant"] else "maybe",
         )
         for row in _records(change.table.head(top))
     ]
     this, other = (duration(mean) for mean in change.sides["mean_latency_ns"])
-    whole = {"change_ns": change.change.value, "low_ns": change.change.low, "high_ns": change.change.high}
+    whole = {"change_ns": change.change.value, "change_low_ns": change.change.low, "change_high_ns": change.change.high}
     title = f"What has changed: requests of {this} now take {other}, {_limits(whole, *whole, sign='+')}"
     return _table(title + _cut(top, len(change.table)), keys, heads, rows)
 

@@ -28,18 +28,7 @@ _PAGE_WIDTH = 120  # columns where no terminal says how many it has: a pipe, a l
 
 
 def show(table: Table) -> None:
-    """Print a table; one without rows is its title alone.
-
-    Parameters
-    ----------
-    table
-        Of this module.
-
-    Examples
-    --------
-    >>> show(Table(title="no issues"))
-    no issues
-    """
+    """Print a table; one without rows is its title alone."""
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, emoji=False, width=_PAGE_WIDTH)
@@ -47,18 +36,7 @@ def show(table: Table) -> None:
 
 
 def sources_table(sources: pd.DataFrame) -> Table:
-    """Return what was read: one row a source.
-
-    Parameters
-    ----------
-    sources
-        ``traces.sources``.
-
-    Returns
-    -------
-    rich.table.Table
-        Spans seen = used + merged + quarantined, for every source.
-    """
+    """Return what was read: one row a source."""
     counts = ("span_count", "accepted_count", "merged_count", "quarantined_count", "skipped_count")
     table = _table("What was read", ["source", "format"], ["size", "seen", "used", "merged", "quarantined", "skipped"])
     table.add_column("read", overflow="fold", max_width=40)
@@ -75,18 +53,7 @@ def sources_table(sources: pd.DataFrame) -> Table:
 
 
 def issues_table(issues: pd.DataFrame, sources: pd.DataFrame) -> Table:
-    """Return what was wrong: one row a code and what was done about it, the gravest first.
-
-    Parameters
-    ----------
-    issues, sources
-        ``traces.issues`` and ``traces.sources``.
-
-    Returns
-    -------
-    rich.table.Table
-        How often, and the first one in its own words.
-    """
+    """Return what was wrong: one row a code and what was done about it, the gravest first."""
     table = _table("What was wrong" if len(issues) else "Nothing was wrong.", ["severity", "code", "done"], ["times"])
     table.add_column("the first of them", overflow="fold", ratio=1)
     uris = list(sources["uri"])
@@ -114,18 +81,7 @@ def _by_code(issues: pd.DataFrame) -> pd.DataFrame:
 
 
 def findings_table(findings: Findings) -> Table:
-    """Return the findings: severity and sentence.
-
-    Parameters
-    ----------
-    findings
-        Of any check.
-
-    Returns
-    -------
-    rich.table.Table
-        The gravest first, each with what to do about it.
-    """
+    """Return the findings: severity and sentence."""
     table = _table("What the traces show", ["severity", "finding"])
     for finding in findings:
         said = _cell(finding.headline)
@@ -136,18 +92,7 @@ def findings_table(findings: Findings) -> Table:
 
 
 def figures_table(sets: Mapping[str, Overview]) -> Table:
-    """Return the headline numbers of sets side by side.
-
-    Parameters
-    ----------
-    sets
-        Overviews by name.
-
-    Returns
-    -------
-    rich.table.Table
-        Traces, spans, services, share of failed requests, p50 and p95 of the requests, with 95 % limits.
-    """
+    """Return the headline numbers of sets side by side."""
     table = _table("Requests", [""], list(sets))
     rows = {name: seen.requests.table.iloc[0] for name, seen in sets.items()}
     table.add_row("traces", *(count(len(seen.traces)) for seen in sets.values()))
@@ -161,18 +106,7 @@ def figures_table(sets: Mapping[str, Overview]) -> Table:
 
 
 def samples_table(samples: pd.DataFrame) -> Table:
-    """Return the recordings.
-
-    Parameters
-    ----------
-    samples
-        Of ``tracekit.list_samples``.
-
-    Returns
-    -------
-    rich.table.Table
-        Name, what it is, size.
-    """
+    """Return the recordings."""
     table = _table(
         "Recordings for tk.load_sample(name)", ["name", "what", "what is true about it"], ["traces", "spans"]
     )
@@ -182,29 +116,7 @@ def samples_table(samples: pd.DataFrame) -> Table:
 
 
 def as_document(traces: TraceSet | None, exit_code: int, error: LoadError | None = None) -> str:
-    """Return what ``check`` found as JSON.
-
-    Parameters
-    ----------
-    traces
-        What was read; None where nothing could be.
-    exit_code
-        Of the command.
-    error
-        Why nothing could be read.
-
-    Returns
-    -------
-    str
-        ``exit_code``, ``trace_count``, ``span_count``, ``sources`` and ``issues`` (rows of the frames of the same
-        name), ``error`` (``code``, ``source``, ``record``, ``message``; null where there is none).
-
-    Examples
-    --------
-    >>> from tracekit.errors import LoadError
-    >>> json.loads(as_document(None, 2, LoadError("no bytes", source="a.json", code="FILE_EMPTY")))["error"]["code"]
-    'FILE_EMPTY'
-    """
+    """Return what ``check`` found as JSON."""
     members = ("code", "source", "record")
     document = {
         "exit_code": exit_code,

@@ -26,104 +26,24 @@ class Known(NamedTuple):
 
 
 def is_open(look: Lookup) -> Array:
-    """Return which spans have no end: still in progress when they were recorded, or recorded without one.
-
-    Parameters
-    ----------
-    look
-        The columns.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, one a span.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": [9, None]})
-    >>> is_open(TraceSet.from_spans(frame).lookup).tolist()
-    [False, True]
-    """
+    """Return which spans have no end: still in progress when they were recorded, or recorded without one."""
     return np.asarray((look.columns.spans.quality & (Quality.NO_END | Quality.IN_PROGRESS)) != 0)
 
 
 def is_finished(look: Lookup, forest: Forest) -> Array:
-    """Return which requests have ended; the others have no outcome yet: neither a failure nor a success.
-
-    Parameters
-    ----------
-    look, forest
-        The columns and their shape.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, one a trace: the span that its request begins with (``Forest.root_row``) has an end.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame(
-    ...     {"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "start_ns": 0, "end_ns": [9, None]}
-    ... )
-    >>> shop = TraceSet.from_spans(frame)
-    >>> is_finished(shop.lookup, shop.forest).tolist()
-    [True, False]
-    """
+    """Return which requests have ended; the others have no outcome yet: neither a failure nor a success."""
     return np.asarray(~is_open(look)[forest.root_row])
 
 
 def latencies(look: Lookup, forest: Forest) -> Known:
-    """Return how long every request took: the duration of the span it begins with.
-
-    Parameters
-    ----------
-    look, forest
-        The columns and their shape.
-
-    Returns
-    -------
-    Known
-        int64 ns; not known where that span lacks a start or an end, is in progress, or ends before it starts.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "start_ns": 5, "end_ns": [9, 2]})
-    >>> shop = TraceSet.from_spans(frame)
-    >>> latencies(shop.lookup, shop.forest).is_known.tolist()
-    [True, False]
-    """
+    """Return how long every request took: the duration of the span it begins with."""
     root = forest.root_row
     known = look.has_duration[root]
     return Known(np.where(known, look.duration_ns[root], 0), known)
 
 
 def extents(look: Lookup, forest: Forest) -> tuple[Known, Known]:
-    """Return the first and the last time at which anything of a trace is known to have happened.
-
-    Parameters
-    ----------
-    look, forest
-        The columns and their shape.
-
-    Returns
-    -------
-    tuple of Known
-        int64 ns: the earliest start; and the latest end, or the start of a span without a usable end if that is later.
-        The latter is not known where no span has an end that is at or after its start.
-
-    Examples
-    --------
-    The second call has begun and not ended:
-
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": [0, 60]})
-    >>> shop = TraceSet.from_spans(frame.assign(end_ns=[50, None]))
-    >>> [known.value.tolist() for known in extents(shop.lookup, shop.forest)]
-    [[0], [60]]
-    """
+    """Return the first and the last time at which anything of a trace is known to have happened."""
     spans, trace, count = look.columns.spans, forest.trace, len(forest.starts) - 1
     started = (spans.quality & Quality.NO_START) == 0
     ended = (spans.quality & (Quality.NO_END | Quality.DURATION_NEGATIVE)) == 0
@@ -147,29 +67,7 @@ def orphan_counts(look: Lookup, forest: Forest) -> Array:
 
 
 def is_partial(look: Lookup, forest: Forest) -> Array:
-    """Return which traces are known to be incomplete.
-
-    Parameters
-    ----------
-    look, forest
-        The columns and their shape.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, one a trace: orphan spans, no or several root spans, spans without an end, or X-Ray stopped adding
-        segments.  The one meaning of ``summary["partial"]`` and ``CriticalPath.is_partial``.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame(
-    ...     {"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "start_ns": 0, "end_ns": [9, None]}
-    ... )
-    >>> shop = TraceSet.from_spans(frame)
-    >>> is_partial(shop.lookup, shop.forest).tolist()
-    [False, True]
-    """
+    """Return which traces are known to be incomplete."""
     count = len(forest.starts) - 1
     has_open = np.bincount(forest.trace[is_open(look)], minlength=count) > 0
     _, is_limited = xray_facts(look.columns, forest)

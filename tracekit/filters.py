@@ -24,13 +24,7 @@ def truths(mask: Any) -> pd.Series:
 
 
 def of_spans(mask: pd.Series, count: int) -> schema.Array:
-    """Return a mask of so many spans in the order of their rows; ValueError for one of other spans.
-
-    Examples
-    --------
-    >>> of_spans(pd.Series([True, False], index=pd.Index([1, 0], name="span_row")), 2).tolist()
-    [False, True]
-    """
+    """Return a mask of so many spans in the order of their rows; ValueError for one of other spans."""
     has_rows = mask.index.name == "span_row"
     mask = mask.sort_index() if has_rows else mask
     if len(mask) != count or (has_rows and not mask.index.equals(pd.RangeIndex(count))):
@@ -40,13 +34,7 @@ def of_spans(mask: pd.Series, count: int) -> schema.Array:
 
 
 def position(trace_id: str, ids: Sequence[str]) -> int:
-    """Return which of the sorted ids is this one, or the only one that begins so; ValueError names the nearest.
-
-    Examples
-    --------
-    >>> position("B", ["a1", "b2", "c3"])
-    1
-    """
+    """Return which of the sorted ids is this one, or the only one that begins so; ValueError names the nearest."""
     wanted = trace_id.lower().removeprefix("1-").replace("-", "")
     at = int(np.searchsorted(ids, wanted))
     if at < len(ids) and ids[at].startswith(wanted) and wanted:
@@ -59,13 +47,7 @@ def position(trace_id: str, ids: Sequence[str]) -> int:
 
 
 def instant_ns(edge: Any) -> int:
-    """Return nanoseconds since the epoch; a time without a zone is UTC, ValueError for what is no time.
-
-    Examples
-    --------
-    >>> instant_ns("1970-01-01T00:00:01+00:00"), instant_ns("1970-01-01 00:00:01")
-    (1000000000, 1000000000)
-    """
+    """Return nanoseconds since the epoch; a time without a zone is UTC, ValueError for what is no time."""
     moment = pd.Timestamp(edge)
     if pd.isna(moment):
         message = f"expected a time, found {edge!r}"

@@ -122,7 +122,7 @@ def blocks(starts: Array, size: int = BLOCK) -> Iterator[tuple[int, int]]:
         low = high
 
 
-def grow(spans: SpanColumns) -> Forest:
+def build_forest(spans: SpanColumns) -> Forest:
     """Return the forest of spans sorted by (trace, start).
 
     Parameters

@@ -22,28 +22,7 @@ _INBOUND = (Kind.SERVER, Kind.CONSUMER)
 
 
 def message_spans(look: Lookup) -> Array:
-    """Return which spans send or receive messages, by their kind, their attributes or the AWS API they call.
-
-    Parameters
-    ----------
-    look
-        The columns with their attributes.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, one a span: of kind PRODUCER or CONSUMER; with an attribute of ``semconv.MESSAGING_KEYS``; a call of AWS
-        that ``semconv.AWS_MESSAGES`` names; a resource of such a service, as X-Ray's ``origin`` names it; or an
-        invocation of type ``Event``.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 9})
-    >>> message_spans(TraceSet.from_spans(frame.assign(**{"attributes.messaging.system": ["aws_sqs", None]})).lookup)
-    array([ True, False])
-    """
+    """Return which spans send or receive messages, by their kind, their attributes or the AWS API they call."""
     found = look.any_of(Kind.PRODUCER, Kind.CONSUMER)
     if any(key in look.columns.kv.keys for key in semconv.MESSAGING_KEYS):
         found |= look.by_key.has(semconv.MESSAGING_KEYS)
@@ -61,24 +40,7 @@ def message_spans(look: Lookup) -> Array:
 
 
 def are_messages(look: Lookup, sender: Array, receiver: Array) -> Array:
-    """Return whether these pairs of an outgoing and an incoming span are messages rather than calls.
-
-    Parameters
-    ----------
-    look
-        The columns with their attributes.
-    sender, receiver
-        Rows of spans.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 9})
-    >>> frame = frame.assign(kind=["CLIENT", "SERVER"], **{"attributes.messaging.system": ["kafka", None]})
-    >>> are_messages(TraceSet.from_spans(frame).lookup, np.array([0]), np.array([1]))
-    array([ True])
-    """
+    """Return whether these pairs of an outgoing and an incoming span are messages rather than calls."""
     is_message = look.is_message[sender] | look.is_message[receiver]
     return np.asarray(is_message & look.any_of(*_OUTBOUND)[sender] & look.any_of(*_INBOUND)[receiver])
 

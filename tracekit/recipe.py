@@ -10,28 +10,7 @@ _LONGEST = 1000  # characters of a literal that still reads as code
 
 
 def step(method: str, *arguments: Any) -> str:
-    """Return a method call as code.
-
-    Parameters
-    ----------
-    method
-        Its name.
-    arguments
-        Texts, numbers, paths, and lists and mappings of them are written out; anything else is written ``...``, which
-        the reader has to replace.
-
-    Returns
-    -------
-    str
-        For example ``.with_weights(20)``.
-
-    Examples
-    --------
-    >>> step("where", "duration_ns > 5")
-    ".where('duration_ns > 5')"
-    >>> step("where", lambda spans: spans["depth"] > 1)
-    '.where(...)'
-    """
+    """Return a method call as code."""
     return f".{method}({', '.join(map(_literal, arguments))})"
 
 

@@ -57,32 +57,7 @@ def list_samples() -> pd.DataFrame:
 
 
 def sample_paths(name: str, *parts: str) -> tuple[Path, ...]:
-    """Return the files of a recording, each checked against the SHA-256 in the index.
-
-    Parameters
-    ----------
-    name
-        A name of :func:`list_samples`.
-    parts
-        Which of its parts, in which order; all of them unless given.
-
-    Returns
-    -------
-    tuple of pathlib.Path
-        One file a part, in the order of the index: for an incident the baseline, then during.
-
-    Raises
-    ------
-    ValueError
-        No recording has this name, or it has no such part; the message offers the nearest one and lists all.
-    LoadError
-        A file is missing, or its content is not what was recorded.
-
-    Examples
-    --------
-    >>> [path.name for path in sample_paths("checkout-regression")]
-    ['baseline.jsonl.zst', 'during.jsonl.zst']
-    """
+    """Return the files of a recording, each checked against the SHA-256 in the index."""
     return tuple(_verified(_home() / file["path"], file["sha256"]) for file in _files(name, parts))
 
 

@@ -15,16 +15,7 @@ if TYPE_CHECKING:
 
 
 def line(traces: TraceSet) -> str:
-    """Return the ``repr`` of a set.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> span = {"trace_id": "a1", "span_id": "b1", "name": "GET /", "start_ns": 10**18, "end_ns": 10**18 + 5}
-    >>> line(TraceSet.from_spans(pd.DataFrame([span])))
-    'TraceSet(1 trace, 1 span, 1 service, 2001-09-09 01:46:40 to 01:46:40 UTC)'
-    """
+    """Return the ``repr`` of a set."""
     said = facts(traces)
     parts = [f"{said[name]} {name[: -1 if said[name] == '1' else None]}" for name in ("traces", "spans", "services")]
     parts.append(said["period"])

@@ -135,23 +135,11 @@ GRPC_KEYS = ("rpc.status_code", "rpc.response.status_code", "rpc.grpc.status_cod
 
 
 def aws_names(label: str) -> set[str]:
-    """Return the bare names of a service, resource or operation of AWS, in lower case.
-
-    Examples
-    --------
-    >>> [sorted(aws_names(label)) for label in ("AWS::SQS::Queue", "AmazonSQS", "SQS/SendMessage", "StartExecution")]
-    [['queue', 'sqs'], ['sqs'], ['sendmessage', 'sqs'], ['startexecution']]
-    """
+    """Return the bare names of a service, resource or operation of AWS, in lower case."""
     parts = label.lower().replace(" ", "").removeprefix("aws::").replace("::", "/").split("/")
     return {part.removeprefix("amazon") for part in parts}
 
 
 def rename(column: str) -> dict[str, str]:
-    """Return the old values of a column and their present names.
-
-    Examples
-    --------
-    >>> rename("db_system_name")["mssql"]
-    'microsoft.sql_server'
-    """
+    """Return the old values of a column and their present names."""
     return RENAMED.get(column, {})

@@ -18,7 +18,7 @@ from tracekit.derived import CODED, Lookup
 from tracekit.expressions import evaluate, is_xray, xray_filter
 from tracekit.filters import instant_ns, of_spans, position, truths
 from tracekit.findings import Shown
-from tracekit.forest import Forest, grow
+from tracekit.forest import Forest, build_forest
 from tracekit.recipe import step
 from tracekit.schema import Quality
 
@@ -112,7 +112,7 @@ class TraceSet(Shown):
     @cached_property
     def forest(self) -> Forest:
         """Parents, depths and children; see ``tracekit.forest``."""
-        return self._forest if self._forest is not None else grow(self.columns.spans)
+        return self._forest if self._forest is not None else build_forest(self.columns.spans)
 
     @cached_property
     def weights(self) -> Weights:
@@ -122,7 +122,7 @@ class TraceSet(Shown):
         found = weighing.recorded(self.columns.spans, self.forest, self.columns.texts)
         if not found.known.any():
             return found
-        from tracekit.weights.ladder import settled_record  # noqa: PLC0415 - loads scipy, for recorded weights only
+        from tracekit.weights.resolve import settled_record  # noqa: PLC0415 - loads scipy, for recorded weights only
 
         return settled_record(self, found)
 
@@ -360,7 +360,7 @@ class TraceSet(Shown):
         ----------
         source
             ``"auto"``: the first that applies of a log or tracestate, recorded sample rates, samplers' tags, what the
-            ids show (``tracekit.weights.ladder``).  Sampling rules (X-Ray, collector, Jaeger; a mapping, a list or the
+            ids show (``tracekit.weights.resolve``).  Sampling rules (X-Ray, collector, Jaeger; a mapping, a list or the
             path of a file); counted requests or a log with trace ids (a frame); the name of an attribute of the root
             spans that holds weights; ``"recorded"`` for the roots' ``ot=th`` alone.  Or the weights themselves, 1 /
             inclusion probability: one number for all, one a trace in order, a mapping or Series by trace id.
@@ -378,7 +378,7 @@ class TraceSet(Shown):
         >>> shop.with_weights(20).summary["weight"].tolist()
         [20.0, 20.0]
         """
-        from tracekit.weights.ladder import chosen  # noqa: PLC0415 - loads scipy, for those who ask
+        from tracekit.weights.resolve import chosen  # noqa: PLC0415 - loads scipy, for those who ask
 
         steps = (*self.steps, step("with_weights", source))
         return TraceSet(self.columns, forest=self.forest, weights=chosen(self, source), steps=steps)

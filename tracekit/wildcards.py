@@ -12,48 +12,14 @@ _STARS = re.compile(r"\*+")
 def compiled(pattern: str, *, ignore_case: bool = False, one: str = ".") -> re.Pattern[str]:
     """Return a pattern as a regular expression for ``fullmatch`` that never goes back over a star.
 
-    Parameters
-    ----------
-    pattern
-        Any text; runs of stars are one star.
-    ignore_case
-        Whether upper and lower case are the same.
-    one
-        The regular expression of what ``?`` takes.
-
-    Returns
-    -------
-    re.Pattern
-        Its cost is at most the length of the text times that of the pattern.
-
-    Notes
-    -----
     The parts between stars have a fixed length, so the first place where one fits is as good as any later one: each is
     an atomic group, and only the last part is looked for at the end.
-
-    Examples
-    --------
-    >>> bool(compiled("pay*/?").fullmatch("payments/1")), bool(compiled("a*b*a").fullmatch("ab"))
-    (True, False)
-    >>> compiled("*a" * 60 + "*b").fullmatch("a" * 100_000) is None
-    True
     """
     parts = ("".join(one if c == "?" else re.escape(c) for c in part) for part in _STARS.split(pattern))
     return re.compile(around_stars(*parts), re.DOTALL | re.IGNORECASE if ignore_case else re.DOTALL)
 
 
 def around_stars(first: str, *rest: str) -> str:
-    """Return the regular expression of parts with any text between them.
-
-    Parameters
-    ----------
-    first, *rest
-        Regular expressions whose earliest match is as good as any later one, such as those of a fixed length.
-
-    Examples
-    --------
-    >>> around_stars("a", "b", "c")
-    'a(?>.*?b).*c'
-    """
+    """Return the regular expression of parts with any text between them."""
     inner = "".join(f"(?>.*?{part})" for part in rest[:-1])
     return first + inner + (f".*{rest[-1]}" if rest else "")

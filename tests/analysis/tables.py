@@ -153,14 +153,14 @@ def figures(path, other):
     """Every mean that has limits: name, value, low, high."""
     by = path.by("service_name").set_index("service_name")
     yield from ((f"by {name}", *by.loc[name, ["mean_ns", "mean_low_ns", "mean_high_ns"]]) for name in SERVICES[:3])
-    bands = path.bands("service_name", BANDS, least=1).table.set_index(["band", "service_name"])
+    bands = path.bands("service_name", BANDS, min_traces=1).table.set_index(["band", "service_name"])
     slow = bands.loc[("p75 to p100", "cart")]
     yield "band", *slow[["mean_ns", "mean_low_ns", "mean_high_ns"]]
     yield "excess", *slow[["excess_ns", "excess_low_ns", "excess_high_ns"]]
     change = path.compare(other, by="service_name")
     table = change.table.set_index("service_name")
     yield "change", change.change.value, change.change.low, change.change.high
-    yield "change of ledger", *table.loc["ledger", ["change_ns", "low_ns", "high_ns"]]
+    yield "change of ledger", *table.loc["ledger", ["change_ns", "change_low_ns", "change_high_ns"]]
     mean = path.what_if({"service_name == 'cart'": 0.5}).table.loc["mean"]
     yield "what if", *mean[["new_latency_ns", "new_low_ns", "new_high_ns"]]
 
@@ -231,13 +231,13 @@ def differently_sampled(rng, repeats):
 def one_slower_operation(rng, repeats):
     """The ledger, which a third of the requests call, is slower: significant in the table; 1 in 20 replications."""
     for n in (1000, 250):
-        for slower_ms, least in ((25.0, 0.9 if n == 1000 else 0.0), (50.0, 0.99), (100.0, 0.999)):
+        for slower_ms, min_traces in ((25.0, 0.9 if n == 1000 else 0.0), (50.0, 0.99), (100.0, 0.999)):
             found = []
             for _ in range(max(repeats // 20, 1)):
                 sides = [path_of(requests(rng, n, slower_ms=more)) for more in (0.0, slower_ms)]
                 table = sides[0].compare(sides[1]).table.set_index("service_name")
                 found.append(table.loc["ledger", "q_value"] < 0.05)
-            yield Row(f"{n:,} requests a side, +{slower_ms:g} ms", *count(found), least, 1.0)
+            yield Row(f"{n:,} requests a side, +{slower_ms:g} ms", *count(found), min_traces, 1.0)
 
 
 TABLES = [

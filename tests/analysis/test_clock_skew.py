@@ -20,17 +20,17 @@ def recorded(rng, traces, ahead, *, apart_ns=200 * MS, asynchronous=0.0, way_the
         ids = iter(range(1, 1000))
         off = dict(zip(HOSTS, ahead(trace), strict=True))
 
-        def call(parent, level, start, rows=rows, trace=trace, ids=ids, off=off):
+        def call(parent, confidence, start, rows=rows, trace=trace, ids=ids, off=off):
             """Serve on one host and call the next; return when it is done."""
-            host, span, now = HOSTS[level], next(ids), start
+            host, span, now = HOSTS[confidence], next(ids), start
             place = len(rows)
             rows.append(None)
-            for _ in range(2 if level + 1 < len(HOSTS) else 0):
+            for _ in range(2 if confidence + 1 < len(HOSTS) else 0):
                 client, since = next(ids), now + int(rng.integers(10_000, 300_000))
                 there, back = (int(1e6 * (low + rng.exponential(more))) for low, more in (way_there, way_back))
                 at = len(rows)
                 rows.append(None)
-                until = call(client, level + 1, since + there) + back
+                until = call(client, confidence + 1, since + there) + back
                 if rng.random() < asynchronous:  # nobody waits for the answer
                     until = since + there + int(rng.integers(50_000, 400_000))
                 rows[at] = (trace, client, span, host, "CLIENT", since + off[host], until + off[host])

@@ -64,8 +64,8 @@ def test_drag_is_what_a_span_without_own_time_saves(spans):
 def test_drag_is_that_of_what_if_also_where_order_is_no_cause_or_ties_are_strict(spans, data):
     traces, _ = traced(spans)
     path = critical_path(traces, overflow="clip", skew="off", touching=data.draw(st.booleans()))
-    barred = np.array([data.draw(st.integers(0, 3)) == 0 for _ in spans])
-    path = walked_again(path, barred)
+    excluded = np.array([data.draw(st.integers(0, 3)) == 0 for _ in spans])
+    path = walked_again(path, excluded)
     found = path.drag()
     for at in np.flatnonzero(found.notna()):
         factor = np.ones(len(spans))
@@ -73,9 +73,9 @@ def test_drag_is_that_of_what_if_also_where_order_is_no_cause_or_ties_are_strict
         assert found[at] == path.latency_ns[0] - path.rerun.latency(factor)[0]
 
 
-def walked_again(path, barred):
+def walked_again(path, excluded):
     """Return the path with some hops left out."""
-    tree = replace(path.tree, barred=barred)
+    tree = replace(path.tree, excluded=excluded)
     own, total, on_path = _walked(path.source, tree, touching=path.is_touching)
     return replace(path, tree=tree, own_ns=own, total_ns=total, on_path=on_path)
 

@@ -167,12 +167,12 @@ def test_long_call_paths_are_told_apart_and_spelt_by_their_ends():
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.integers(10, 500), st.booleans()), min_size=1, max_size=30), st.integers(1, 30))
-def test_means_of_a_band_add_up_to_its_latency_and_excesses_too(rows, least):  # I13
+def test_means_of_a_band_add_up_to_its_latency_and_excesses_too(rows, min_traces):  # I13
     path = requests(*zip(*rows, strict=True))
     table = path.by("service_name")
     assert table["path_time_ns"].sum() == path.latency_ns.sum()
     assert table["mean_ns"].sum() == pytest.approx(path.latency_ns.mean(), abs=0.5)
-    result = path.bands("service_name", least=least)
+    result = path.bands("service_name", min_traces=min_traces)
     summed = result.table.groupby("band", sort=False)[["mean_ns", "excess_ns"]].sum()
     wanted = result.bands.set_index("band")
     for band, row in summed.iterrows():
@@ -184,7 +184,7 @@ def test_means_of_a_band_add_up_to_its_latency_and_excesses_too(rows, least):  #
 def test_bands_tell_what_makes_slow_requests_slow():
     latencies = [*range(100, 195), *[1000] * 5]
     path = requests(latencies, [False] * 95 + [True] * 5)
-    result = path.bands("service_name", [(0.45, 0.55), (0.95, 1.0)], least=5)
+    result = path.bands("service_name", [(0.45, 0.55), (0.95, 1.0)], min_traces=5)
     assert repr(result) == "Bands(p45 to p55: 10, p95 to p100: 5; sampling weights unknown)"
     slow = result.table[result.table["band"] == "p95 to p100"].set_index("service_name")
     assert slow.loc["ledger", ["mean_ns", "share_ratio", "presence_ratio"]].tolist() == [990.0, 0.99, 1.0]
@@ -208,7 +208,9 @@ def test_excesses_have_limits_of_the_same_traces():
     rng = np.random.default_rng(2)
     latencies = np.concatenate((rng.integers(100, 200, 300), rng.integers(900, 1100, 30)))
     path = requests(latencies.tolist(), [False] * 300 + [True] * 30)
-    result = path.bands("service_name", [(0.2, 0.6), (0.93, 1.0)], least=5).table.set_index(["band", "service_name"])
+    result = path.bands("service_name", [(0.2, 0.6), (0.93, 1.0)], min_traces=5).table.set_index(
+        ["band", "service_name"]
+    )
     own = result.loc["p20 to p60"]
     assert own[["excess_ns", "excess_low_ns", "excess_high_ns"]].to_numpy().ravel().tolist() == [0] * 3 * len(own)
     ledger = result.loc[("p93 to p100", "ledger")]
@@ -244,7 +246,7 @@ def test_means_that_rest_on_few_heavy_traces_have_no_limits(heavy, is_known):
 def test_bands_rank_by_weight():
     rows = requests([10, 20, 30], [False] * 3).source
     path = critical_path(rows.with_weights(np.array([8.0, 1.0, 1.0])))
-    assert path.bands("service_name", [(0.0, 0.8), (0.8, 1.0)], least=1).bands["trace_count"].tolist() == [1, 2]
+    assert path.bands("service_name", [(0.0, 0.8), (0.8, 1.0)], min_traces=1).bands["trace_count"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ c1 1 - shop   SERVER 0 100 code=200 name=pay
 c1 2 1 ledger SERVER 5 70  name=charge exception=Timeout:no_answer
 """
 COLUMNS = [
-    "service_name", "operation", "span_count", "error_count", "error_ratio", "low", "high",
+    "service_name", "operation", "span_count", "error_count", "error_ratio", "error_ratio_low", "error_ratio_high",
     "fault_count", "client_count", "throttle_count", "unspecified_count", "weight_sum",
 ]  # fmt: skip
 
@@ -56,7 +56,7 @@ def test_counts_are_weighted_and_ratios_do_not_move_with_the_scale():
         assert thrice[name].tolist() == (once[name] * 3).tolist()
     for name in ("service_name", "span_count", "error_ratio"):
         assert thrice[name].tolist() == once[name].tolist()
-    assert thrice["low"].tolist() == pytest.approx(once["low"].tolist())
+    assert thrice["error_ratio_low"].tolist() == pytest.approx(once["error_ratio_low"].tolist())
 
 
 def test_a_sampled_failure_counts_for_those_it_stands_for():

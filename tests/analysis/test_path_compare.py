@@ -51,14 +51,14 @@ sets = st.lists(calls, min_size=1, max_size=8)
 @given(sets, sets, st.sampled_from([(0.0, 1.0), (0.5, 1.0), (0.2, 0.7)]))
 def test_parts_add_up_to_changes_and_changes_to_the_difference_of_the_means(one, two, band):
     this, other = path_of(one), path_of(two)
-    result = this.compare(other, by="service_name", band=band, least=1)
+    result = this.compare(other, by="service_name", band=band, min_traces=1)
     table = result.table
     assert (table[PARTS].sum(axis=1) == table["change_ns"]).all()
     assert table["change_ns"].sum() == result.change.value
     assert result.parts.groupby("service_name", sort=False)["change_ns"].sum().tolist() == table["change_ns"].tolist()
     means = result.sides["mean_latency_ns"]
     assert abs(result.change.value - (means[1] - means[0])) <= 0.5 + 1e-6
-    assert ((table["change_ns"] - (table["other_mean_ns"] - table["mean_ns"])).abs() < 1 + 1e-6).all()
+    assert ((table["change_ns"] - (table["current_mean_ns"] - table["baseline_mean_ns"])).abs() < 1 + 1e-6).all()
     if band == (0.0, 1.0):
         exact = [Fraction(int(side.latency_ns.sum()), len(side.latency_ns)) for side in (this, other)]
         assert abs(result.change.value - (exact[1] - exact[0])) <= 0.5 + 1e-6
@@ -126,10 +126,10 @@ def test_more_requests_more_calls_or_slower_calls(one, two, expected):
 def test_the_factors_behind_the_parts():
     result = path_of([[("db", 20)], []]).compare(path_of([[("db", 30), ("db", 50)], [("mq", 5)]]), by="service_name")
     parts = result.parts.set_index(["service_name", "factor"])
-    assert parts.loc["db", ["value", "other_value"]].to_numpy().tolist() == [[0.5, 0.5], [1, 2], [20, 40]]
-    mail = parts.loc["mq", ["value", "other_value"]]
+    assert parts.loc["db", ["baseline_value", "current_value"]].to_numpy().tolist() == [[0.5, 0.5], [1, 2], [20, 40]]
+    mail = parts.loc["mq", ["baseline_value", "current_value"]]
     assert mail["value"].isna().tolist() == [False, True, True]
-    assert mail["other_value"].tolist() == [0.5, 1, 5]
+    assert mail["current_value"].tolist() == [0.5, 1, 5]
     assert parts.index.get_level_values("factor")[:3].tolist() == ["presence", "frequency", "duration"]
     assert result.table["service_name"].tolist() == ["db", "mq", "web"]
 
@@ -144,7 +144,7 @@ def test_weights_count():
 def test_a_band_compares_the_slow_with_the_slow():
     one = [[("db", 100 + at)] for at in range(50)]
     two = one[:40] + [[("db", 100 + at), ("mq", 1000)] for at in range(40, 50)]
-    result = path_of(one).compare(path_of(two), by="service_name", band=(0.8, 1.0), least=5)
+    result = path_of(one).compare(path_of(two), by="service_name", band=(0.8, 1.0), min_traces=5)
     assert result.sides["trace_count"].tolist() == [10, 10]
     assert result.sides["is_widened"].tolist() == [False, False]
     assert result.table.loc[0, ["service_name", "change_ns"]].tolist() == ["mq", 1000]
@@ -183,10 +183,10 @@ def test_call_paths_too_long_to_be_spelt_are_one_group_and_still_add_up():
 def test_partial_traces_can_be_left_out():
     lines = "a1 1 - s SERVER 0 10\nb2 2 - s SERVER 0 90\nb2 3 9 t SERVER 10 80"
     path = critical_path(draw(lines))
-    assert path.by("service_name", with_partial=False)["path_time_ns"].tolist() == [10]
+    assert path.by("service_name", include_partial=False)["path_time_ns"].tolist() == [10]
     assert path.by("service_name")["partial_count"].tolist() == [1, 1, 1]
-    assert path.bands("service_name", with_partial=False, least=1).bands["high_latency_ns"].tolist() == [10] * 4
-    sides = path.compare(path, with_partial=False).sides
+    assert path.bands("service_name", include_partial=False, min_traces=1).bands["high_latency_ns"].tolist() == [10] * 4
+    sides = path.compare(path, include_partial=False).sides
     assert sides["trace_count"].tolist() == [1, 1]
     assert path.compare(path).sides["partial_count"].tolist() == [1, 1]
 
@@ -268,7 +268,7 @@ def test_few_traces_say_nothing_about_others(count):
         assert not result.is_significant
         assert math.isnan(result.change.low)
         assert math.isnan(result.change.high)
-        assert result.parts[["low_ns", "high_ns"]].isna().all(axis=None)
+        assert result.parts[["change_low_ns", "change_high_ns"]].isna().all(axis=None)
     one = path_of([[("db", 5)]]).compare(path_of([[("db", 500)]], trace="b"))
     assert repr(one) == "PathComparison(mean 15 -> 510 ns, +495, 0 of 2 groups significant; sampling weights unknown)"
 
@@ -314,7 +314,7 @@ def test_a_real_difference_is_found_and_its_limits_hold():
         )
         table = quick.compare(slow, by="service_name").table.set_index("service_name")
         found += table.loc["db", "is_significant"] and not table.loc["mq", "is_significant"]
-        held += table.loc["db", "low_ns"] <= 50 <= table.loc["db", "high_ns"]
+        held += table.loc["db", "change_low_ns"] <= 50 <= table.loc["db", "change_high_ns"]
     assert found >= 23
     assert held / repeats >= 0.8
 
@@ -414,7 +414,7 @@ def test_what_a_comparison_is_about(this, other, basis, statement):
     assert result.is_significant == is_comparable
     assert result.table["is_significant"].any() == is_comparable
     assert result.table["q_value"].notna().all() == is_comparable
-    assert result.table["low_ns"].notna().all() == is_comparable
+    assert result.table["change_low_ns"].notna().all() == is_comparable
     found = result.statement.partition(":")[0]
     assert repr(result).endswith(f"{int(is_comparable)} of 2 groups significant; {found})")
     assert result.table["change_ns"].sum() == result.change.value
@@ -453,7 +453,7 @@ def test_the_planted_incident_is_the_top_row(recorded, keys, culprit):
     top = result.table.iloc[0]
     assert top[list(keys)].tolist() == culprit
     assert top["is_significant"]
-    assert 0 < top["low_ns"] < top["change_ns"] < top["high_ns"]
+    assert 0 < top["change_low_ns"] < top["change_ns"] < top["high_ns"]
     assert result.table["is_significant"].sum() == 1
     assert top["change_ns"] == pytest.approx(result.change.value, rel=0.02)
     assert result.change.value == pytest.approx((57.07 - 39.30) * 1e6, rel=0.01)
@@ -462,9 +462,9 @@ def test_the_planted_incident_is_the_top_row(recorded, keys, culprit):
 def test_the_planted_incident_is_more_calls_and_slower_ones(recorded):
     before, during = recorded
     parts = before.compare(during).parts.iloc[:3].set_index("factor")
-    assert parts.loc["presence", "value"] == parts.loc["presence", "other_value"] == 0.463
-    assert parts.loc["frequency", ["value", "other_value"]].tolist() == pytest.approx([1.0, 3819 / 463])
-    assert (parts.loc[["frequency", "duration"], "low_ns"] > 4e6).all()
+    assert parts.loc["presence", "baseline_value"] == parts.loc["presence", "current_value"] == 0.463
+    assert parts.loc["frequency", ["baseline_value", "current_value"]].tolist() == pytest.approx([1.0, 3819 / 463])
+    assert (parts.loc[["frequency", "duration"], "change_low_ns"] > 4e6).all()
     assert parts.loc["presence", "change_ns"] == 0
 
 

@@ -100,7 +100,7 @@ def test_the_lost_evidence_is_named():
     rows = [{PATH: "/", "name": "GET /"}] * 200 + [
         {PATH: "/refund", "name": "POST /refund", "status_code": "ERROR"}
     ] * 10
-    plan = tk.plan_sampling(shop(rows), {"now": 0.05}, incident=(20, 1))
+    plan = tk.plan_sampling(shop(rows), {"now": 0.05}, min_incident_requests=(20, 1))
     silent = plan.operations.set_index("root_name")
     assert silent.loc["POST /refund", "chance_of_none"] == pytest.approx(0.95**10)
     assert silent.loc["GET /", "chance_of_none"] == pytest.approx(0.95**200)
@@ -132,7 +132,7 @@ def test_the_price_is_for_a_month():
 
 def test_no_traces_are_a_plan_too():
     nobody = shop([{PATH: "/"}]).where("service_name == 'nobody'")
-    plan = tk.plan_sampling(nobody, 0.5, incident=5)
+    plan = tk.plan_sampling(nobody, 0.5, min_incident_requests=5)
     assert plan.plans.loc["rules", "request_count"] == 0
     assert np.isnan(plan.plans.loc["rules", "capture_ratio"])
 

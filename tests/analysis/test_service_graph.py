@@ -618,8 +618,8 @@ def test_limits_are_those_of_the_spans_that_make_the_requests():
         for at in range(400)
     ]
     traces = draw("\n".join(lines)).with_weights(2.0 ** rng.integers(0, 4, 400))
-    found = service_graph(traces, level=0.9).services.set_index("service_name").sort_index()
-    wanted = latency(traces, "service_name", level=0.9).table.set_index("service_name").sort_index()
+    found = service_graph(traces, confidence=0.9).services.set_index("service_name").sort_index()
+    wanted = latency(traces, "service_name", confidence=0.9).table.set_index("service_name").sort_index()
     pd.testing.assert_frame_equal(found[LIMITED], wanted[LIMITED])
     assert found["p95_low_ns"].notna().all()
 

@@ -12,7 +12,7 @@ from test_critical_path_laws import arrays, root_of, trees
 from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.analysis.critical_path.kernel import walk
 from tracekit.analysis.what_if.plan import Plan, own_times
-from tracekit.analysis.what_if.what_if import Cap, Like
+from tracekit.analysis.what_if.what_if import CapSelfTime, MatchDistribution
 from tracekit.errors import FilterError
 from tracekit.traces import TraceSet
 
@@ -118,10 +118,10 @@ def test_another_branch_takes_over():
         ({"service_name == 'shop'": 0.5}, 80),  # lead 30 to 15, tail 10 to 5
         ({"name == 'charge'": 2.0}, 150),
         ({"name == 'write'": 0.5, "service_name == 'ledger'": 0.5}, 67.5),
-        ({"name == 'charge'": Cap(ns=25)}, 75),
-        ({"name == 'charge'": Cap(ns=80)}, 100),
-        ({"service_name == 'ledger'": Cap(quantile=0.0)}, 60),
-        ({"name == 'charge'": Like([100])}, 150),
+        ({"name == 'charge'": CapSelfTime(ns=25)}, 75),
+        ({"name == 'charge'": CapSelfTime(ns=80)}, 100),
+        ({"service_name == 'ledger'": CapSelfTime(quantile=0.0)}, 60),
+        ({"name == 'charge'": MatchDistribution([100])}, 150),
         ({"name == 'nothing'": 0.0}, 100),
         ({lambda spans: spans["name"] == "lock": 0.0}, 100),
     ],
@@ -133,7 +133,7 @@ def test_changes(changes, latency):
 
 def test_like_keeps_the_order_of_the_spans():
     path = calls([10, 30, 20])
-    result = path.what_if({"name == 'x'": Like([100, 300, 500])})
+    result = path.what_if({"name == 'x'": MatchDistribution([100, 300, 500])})
     assert result.traces["new_latency_ns"].rank().tolist() == [1, 3, 2]
     assert result.traces["new_latency_ns"].between(100, 500).all()
 
@@ -165,10 +165,10 @@ def test_weights_count():
     [
         (-1.0, "expected a factor of 0 or more, a Cap or a Like, found -1.0"),
         (float("nan"), "expected a factor of 0 or more, a Cap or a Like, found nan"),
-        (Cap(), "expected a cap in ns or a quantile, found"),
-        (Cap(ns=1, quantile=0.5), "expected a cap in ns or a quantile, found"),
-        (Like([]), "expected own times of 0 ns or more, found"),
-        (Like([-1]), "expected own times of 0 ns or more, found"),
+        (CapSelfTime(), "expected a cap in ns or a quantile, found"),
+        (CapSelfTime(ns=1, quantile=0.5), "expected a cap in ns or a quantile, found"),
+        (MatchDistribution([]), "expected own times of 0 ns or more, found"),
+        (MatchDistribution([-1]), "expected own times of 0 ns or more, found"),
     ],
 )
 def test_changes_that_are_none(change, message):

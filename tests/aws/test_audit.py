@@ -17,9 +17,9 @@ from tracekit.aws.audit import expected as audit_expected
 from tracekit.aws.audit import tree as audit_tree
 from tracekit.aws.audit.answers import DENIED, KUBECTL, OPERATIONS, Answer, Answers
 from tracekit.aws.audit.audit import conclude, judged
+from tracekit.aws.audit.messages import SHORT, WORDS
 from tracekit.aws.audit.retrieval import is_of_a_service
 from tracekit.aws.audit.tree import STAGES, headline
-from tracekit.aws.audit.words import SHORT, WORDS
 from tracekit.bundled import DATASETS
 
 SENTENCES = {
@@ -74,7 +74,9 @@ SENTENCES = {
 
 
 def audited(name, **how):
-    return conclude(answers_of(WORLDS[name]), incident=(20, 1) if name == "D3a" else None, code="audit", **how)
+    return conclude(
+        answers_of(WORLDS[name]), min_incident_requests=(20, 1) if name == "D3a" else None, code="audit", **how
+    )
 
 
 def of(audit, diagnosis):
@@ -88,7 +90,7 @@ def of(audit, diagnosis):
 def test_every_branch_has_its_one_headline(name):
     audit = audited(name)
     diagnosis = name.split()[0]
-    assert list(audit.services["headline"]) == [diagnosis]
+    assert list(audit.services["diagnosis_code"]) == [diagnosis]
     (service,) = audit.services.index
     (finding, *_) = of(audit, diagnosis)
     assert finding.severity == WORDS[diagnosis].severity
@@ -102,7 +104,7 @@ def test_every_branch_has_its_one_headline(name):
 
 def test_a_service_that_only_its_callers_saw_is_silent():
     audit = audited("D5b")
-    assert audit.services["headline"].to_dict() == {"a": "OK", "bank": "D5b"}
+    assert audit.services["diagnosis_code"].to_dict() == {"a": "OK", "bank": "D5b"}
     (finding,) = of(audit, "D5b")
     assert finding.severity == "notice", "it may be anybody's"
     assert finding.headline == (
@@ -119,7 +121,7 @@ def test_a_silent_service_of_ones_own_weighs_more():
     ours = [one for one in named.records if one.operation.startswith(("ecs:", "cloudwatch:"))]
     rest = [one for one in answers.records if not one.operation.startswith(("ecs:", "cloudwatch:"))]
     audit = conclude(replace(answers, records=[*rest, *ours]))
-    assert audit.services.loc["b", "headline"] == "D2c"
+    assert audit.services.loc["b", "diagnosis_code"] == "D2c"
     assert "D5b" in audit.services.loc["b", "diagnoses"]
     assert "b" in audit.alarms["TraceCoverageIncomplete"]
     assert of(audit, "D5b")[0].severity == "warning"
@@ -132,27 +134,27 @@ def test_the_words_of_all_diagnoses_are_used_by_a_fixture():
 
 def test_the_rate_is_judged_only_against_a_declared_incident():
     world = answers_of(WORLDS["D3a"])
-    assert conclude(world).services["headline"].tolist() == ["OK"]
-    enough = conclude(world, incident=(200, 1))
-    assert enough.services["headline"].tolist() == ["OK"]
+    assert conclude(world).services["diagnosis_code"].tolist() == ["OK"]
+    enough = conclude(world, min_incident_requests=(200, 1))
+    assert enough.services["diagnosis_code"].tolist() == ["OK"]
     (right,) = of(enough, "D3c")
     assert "the declared incident is captured with 98.2 %" in right.headline
-    assert "about $0.39 a month more" in of(conclude(world, incident=(20, 1)), "D3a")[0].remedy
+    assert "about $0.39 a month more" in of(conclude(world, min_incident_requests=(20, 1)), "D3a")[0].remedy
 
 
 def test_a_group_that_names_others_does_not_see_the_service():
     world = replace(WORLDS["OK"], groups=(("web", 'service("web") { fault }'),))
     audit = conclude(answers_of(world))
     assert audit.services.loc["a", "diagnoses"] == ("OK", "G1")
-    assert audit.services.loc["a", "headline"] == "OK", "a missing group is information"
+    assert audit.services.loc["a", "diagnosis_code"] == "OK", "a missing group is information"
 
 
 def test_a_service_that_follows_others_is_judged_by_their_rule():
     apps = (App("a", rate=0.5), App("b", rate=0.01, kept=0.5, callers=("a",)))
     audit = conclude(answers_of(World(apps)))
-    assert audit.services["headline"].to_dict() == {"a": "OK", "b": "OK"}
+    assert audit.services["diagnosis_code"].to_dict() == {"a": "OK", "b": "OK"}
     lost = (apps[0], replace(apps[1], kept=0.2))
-    assert conclude(answers_of(World(lost))).services["headline"].to_dict() == {"a": "OK", "b": "D3b'"}
+    assert conclude(answers_of(World(lost))).services["diagnosis_code"].to_dict() == {"a": "OK", "b": "D3b'"}
 
 
 def test_holes_at_the_same_time_name_each_other():
@@ -321,7 +323,7 @@ def test_one_hour_that_failed_leaves_the_graph_unknown():
     at = next(n for n, one in enumerate(answers.records) if one.operation == "xray:GetServiceGraph")
     answers.records[at] = replace(answers.records[at], content={}, failure="500 InternalFailure")
     audit = conclude(answers)
-    assert audit.services.loc["a", "headline"] == "T8u"
+    assert audit.services.loc["a", "diagnosis_code"] == "T8u"
     (finding,) = of(audit, "T8u")
     assert finding.severity == "notice"
     assert "xray:GetServiceGraph" in finding.remedy
@@ -346,11 +348,11 @@ def test_requests_of_ones_own_beat_those_of_cloudwatch():
     world = answers_of(WORLDS["T0u"])
     hours = pd.date_range(pd.Timestamp(END - 168 * HOUR, unit="s"), periods=168, freq="h")
     counts = pd.DataFrame({"service": "a", "time": hours, "count": 400})
-    assert conclude(world, requests=counts).services.loc["a", "headline"] == "OK"
+    assert conclude(world, requests=counts).services.loc["a", "diagnosis_code"] == "OK"
     twice = counts.assign(count=4000)
-    assert conclude(world, requests=twice).services.loc["a", "headline"] == "D3b'"
+    assert conclude(world, requests=twice).services.loc["a", "diagnosis_code"] == "D3b'"
     total = pd.DataFrame({"service": ["a"], "count": [67_200]})
-    assert conclude(world, requests=total).services.loc["a", "headline"] == "T8u", "hours are needed for gaps"
+    assert conclude(world, requests=total).services.loc["a", "diagnosis_code"] == "T8u", "hours are needed for gaps"
     with pytest.raises(ValueError, match="expected request counts with a column service, found count"):
         conclude(world, requests=total[["count"]])
 
@@ -368,7 +370,7 @@ def test_only_the_services_that_are_asked_for():
     ("how", "expected"),
     [
         ({"days": 0}, "expected days above 0, found 0"),
-        ({"incident": (3, 5)}, "expected incident as occurrences and at most as many traces"),
+        ({"min_incident_requests": (3, 5)}, "expected min_incident_requests as occurrences and at most as many traces"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused(how, expected):
@@ -383,12 +385,12 @@ def test_the_bundled_audit_tells_its_truth():
     home = next(home for home in DATASETS if (home / "index.json").is_file())
     (entry,) = json.loads((home / "index.json").read_text())["audits"]
     audit = tk.audit_coverage(from_folder="audit-shop")
-    assert audit.services["headline"].to_dict() == entry["truth"]["headlines"]
-    strict = tk.audit_coverage(from_folder="audit-shop", incident=20)
+    assert audit.services["diagnosis_code"].to_dict() == entry["truth"]["headlines"]
+    strict = tk.audit_coverage(from_folder="audit-shop", min_incident_requests=20)
     changed = {
         name: found
-        for name, found in strict.services["headline"].items()
-        if found != audit.services.loc[name, "headline"]
+        for name, found in strict.services["diagnosis_code"].items()
+        if found != audit.services.loc[name, "diagnosis_code"]
     }
     assert changed == entry["truth"]["headlines_with_incident_20"]
     assert entry["licence"] == "MIT"
@@ -426,9 +428,11 @@ def fact(audit, name, fact_name):
 def test_an_address_elsewhere_is_a_remote_collector(environment, kind):
     audit = conclude(answers_of(World((App("a", collector=None, environment=environment),))))
     assert audit.services.loc["a", "collector"] == kind
-    assert audit.services.loc["a", "headline"] == ("OK" if kind == "remote" else "D2a")
+    assert audit.services.loc["a", "diagnosis_code"] == ("OK" if kind == "remote" else "D2a")
     silent = conclude(answers_of(World((App("a", collector=None, environment=environment, recorded=False),))))
-    assert silent.services.loc["a", "headline"] == ("T8u" if kind == "remote" else "D2a"), "its health is not known"
+    assert silent.services.loc["a", "diagnosis_code"] == ("T8u" if kind == "remote" else "D2a"), (
+        "its health is not known"
+    )
 
 
 def test_a_collector_that_is_a_service_of_its_own_is_one():
@@ -438,10 +442,10 @@ def test_a_collector_that_is_a_service_of_its_own_is_one():
         if "gateway" in definition["taskDefinitionArn"]:
             definition["containerDefinitions"] = [{"name": "c", "image": "otel/opentelemetry-collector-contrib"}]
     audit = conclude(answers)
-    assert audit.services.loc["a", ["headline", "collector"]].tolist() == ["OK", "service"]
+    assert audit.services.loc["a", ["diagnosis_code", "collector"]].tolist() == ["OK", "service"]
     for record in answers.of("ecs:DescribeServices"):
         record.content["services"][1]["runningCount"] = 0
-    assert conclude(answers).services.loc["a", "headline"] == "D2a"
+    assert conclude(answers).services.loc["a", "diagnosis_code"] == "D2a"
 
 
 @pytest.mark.parametrize(
@@ -465,13 +469,13 @@ def test_a_service_is_known_by_the_name_of_its_traces(environment):
         for task in record.content["tasks"]:
             task["group"] = "service:ecs-cart-7f3"
     audit = conclude(answers)
-    assert audit.services["headline"].to_dict() == {"cart": "OK"}
+    assert audit.services["diagnosis_code"].to_dict() == {"cart": "OK"}
 
 
 def test_the_daemon_is_told_to_be_old():
     images = [{"name": "app", "image": "x"}, {"name": "collector", "image": "amazon/aws-xray-daemon:3.x"}]
     audit = conclude(with_container(WORLDS["OK"], containerDefinitions=images))
-    assert audit.services.loc["a", "headline"] == "OK"
+    assert audit.services.loc["a", "diagnosis_code"] == "OK"
     assert "maintenance mode" in fact(audit, "a", "collector_image")["note"]
     assert fact(audited("OK"), "a", "collector_image")["note"] == ""
 
@@ -483,7 +487,7 @@ def test_a_task_definition_that_was_not_shown_leaves_the_collector_unknown():
         for one in answers.records
     ]
     audit = conclude(replace(answers, records=hidden))
-    assert audit.services.loc["a", "headline"] == "T8u"
+    assert audit.services.loc["a", "diagnosis_code"] == "T8u"
     assert pd.isna(audit.services.loc["a", "collector"])
 
 
@@ -494,7 +498,7 @@ def test_no_running_task_is_no_running_collector():
         if one.operation == "ecs:ListTasks":
             one.content["taskArns"] = []
     audit = conclude(replace(answers, records=kept))
-    assert audit.services.loc["a", "headline"] == "D2a"
+    assert audit.services.loc["a", "diagnosis_code"] == "D2a"
     assert "0 of 2 run" in of(audit, "D2a")[0].headline
 
 
@@ -508,9 +512,9 @@ def test_what_sdks_report_about_a_rule_is_evidence():
 
 
 def test_the_call_that_gives_a_finding_again_is_the_one_that_was_made(tmp_path):
-    audit = tk.audit_coverage(from_folder="audit-shop", incident=20)
+    audit = tk.audit_coverage(from_folder="audit-shop", min_incident_requests=20)
     code = audit.findings[0].code
-    assert code.startswith("tk.audit_coverage(from_folder='audit-shop', incident=(20, 1)).evidence.loc[")
+    assert code.startswith("tk.audit_coverage(from_folder='audit-shop', min_incident_requests=(20, 1)).evidence.loc[")
     saved = tk.audit_coverage(from_folder="audit-shop", save=tmp_path / "a")
     again = eval(saved.findings[0].code, {"tk": tk})
     assert len(again)
@@ -540,9 +544,9 @@ def test_counts_that_come_over_several_pages_are_added_and_unfinished_ones_are_n
         rest,
     ]
     whole = conclude(answers)
-    assert whole.services.loc["a", ["requests", "headline"]].tolist() == [67_165, "OK"]
+    assert whole.services.loc["a", ["requests", "diagnosis_code"]].tolist() == [67_165, "OK"]
     rest["StatusCode"] = "InternalError"
-    assert conclude(answers).services.loc["a", "headline"] == "T0u"
+    assert conclude(answers).services.loc["a", "diagnosis_code"] == "T0u"
 
 
 @pytest.mark.parametrize(

@@ -113,13 +113,13 @@ def test_an_account_of_moto_is_audited(account, tmp_path, markers):
     server = account(empty, is_alone=True)
     soon = datetime.now(UTC) + timedelta(hours=1)  # what was made just now is in the period
     audit = tk.audit_coverage(days=1, until=soon, save=tmp_path / "saved")
-    assert audit.services.loc["a", "headline"] in {"D1c", "T8u"}
-    assert audit.services.loc["b", "headline"] == "D1b"
+    assert audit.services.loc["a", "diagnosis_code"] in {"D1c", "T8u"}
+    assert audit.services.loc["b", "diagnosis_code"] == "D1b"
     assert audit.services.loc["a", "requests"] == 10_000
     assert audit.services.loc["cart", "collector"] == "sidecar"
     assert server.calls["xray:GetServiceGraph"] == 24
-    assert audit.services.loc["shop/prod", ["headline", "platform"]].tolist() == ["D1a", "gateway"]
-    assert audit.services.loc["landing", "headline"] == "D1n"
+    assert audit.services.loc["shop/prod", ["diagnosis_code", "platform"]].tolist() == ["D1a", "gateway"]
+    assert audit.services.loc["landing", "diagnosis_code"] == "D1n"
     deployed = audit.evidence[audit.evidence["fact"] == "codedeploy"]
     assert deployed["service"].tolist() == ["cart"]
     assert (tmp_path / "saved" / "answers.jsonl").read_text().count("hunter2") == 0
@@ -130,7 +130,7 @@ def test_an_account_of_moto_is_audited(account, tmp_path, markers):
     assert not any(marker in whole for marker in (*markers, "hunter2hunter2"))
     assert HIDDEN in whole
     again = tk.audit_coverage(from_folder=tmp_path / "saved")
-    assert again.services["headline"].to_dict() == audit.services["headline"].to_dict()
+    assert again.services["diagnosis_code"].to_dict() == audit.services["diagnosis_code"].to_dict()
     assert [str(one) for one in again.findings] == [str(one) for one in audit.findings]
 
 
@@ -174,7 +174,7 @@ def test_everything_that_an_audit_needs_is_asked_for():
     found = retrieve(reader, answers.start, answers.end, answers.of(KUBECTL))
     first, again = conclude(answers), conclude(found)
     headlines = {"a": "OK", "fn": "OK", "pod": "OK", "shop/prod": "OK", "shut": "W2"}
-    assert first.services["headline"].to_dict() == headlines
+    assert first.services["diagnosis_code"].to_dict() == headlines
     pd.testing.assert_frame_equal(first.services, again.services)
     whole = json.dumps([one.content for one in found.of("xray:BatchGetTraces")])
     assert "4111" not in whole
@@ -471,7 +471,7 @@ def test_the_table_fits_into_a_terminal(monkeypatch, columns, has_all):
 
 
 def test_the_command_prints_json_and_refuses_what_cannot_be():
-    ran = run("--from", "audit-shop", "--json", "--incident", "20")
+    ran = run("--from", "audit-shop", "--json", "--min-incident-requests", "20")
     checks = {row["check"] for row in json.loads(ran.output)}
     assert {"coverage.D3a", "coverage.D5a", "coverage.OK"} <= checks
     assert run("--from", "audit-shop", "--service", "nobody").exit_code == 2

@@ -120,7 +120,7 @@ def test_a_flood_of_another_time_hides_nothing_of_this_one(tmp_path, days, obser
     audit = conclude(answers.including(read_logs([written(tmp_path, "collector-a.log", text)])))
     row = facts(audit, "a").loc["collector_log"]
     assert (row["observed"], row["note"]) == (observed, note)
-    assert (audit.services.loc["a", "headline"] == "D2b") == observed.startswith("queue full")
+    assert (audit.services.loc["a", "diagnosis_code"] == "D2b") == observed.startswith("queue full")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_lost_spans_in_a_saved_log_make_a_collector_ill(tmp_path):
     audit_folder.save(answers_of(WORLDS["OK"]), tmp_path / "saved")
     written(tmp_path / "saved", "collector-a.log", "\n".join([FULL, FULL, HOT, *HARMLESS, "[Warn] Segment dropped"]))
     audit = tk.audit_coverage(from_folder=tmp_path / "saved")
-    assert audit.services.loc["a", "headline"] == "D2b"
+    assert audit.services.loc["a", "diagnosis_code"] == "D2b"
     told = finding(audit, "D2b")
     assert told.headline.startswith(
         "a: collector public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3 tells in its log of lost spans"
@@ -189,7 +189,7 @@ def test_lines_of_another_time_are_not_of_this_audit(tmp_path):
     answers = answers_of(WORLDS["OK"])
     old = FULL.replace("2025-11-20", "2025-10-01")
     audit = conclude(answers.including(read_logs([written(tmp_path, "collector-a.log", f"{old}\n{old}")])))
-    assert audit.services.loc["a", "headline"] == "OK"
+    assert audit.services.loc["a", "diagnosis_code"] == "OK"
     row = facts(audit, "a").loc["collector_log"]
     assert (row["observed"], row["note"]) == ("2 lines, none of lost spans", "2 lines of another time, not counted")
 
@@ -202,8 +202,8 @@ def test_a_log_of_nobody_is_said_to_be(tmp_path):
     assert (told.severity, told.headline) == ("notice", expected)
     assert "checkout, gift-cards" in told.remedy
     assert (
-        audit.services["headline"].to_dict()
-        == tk.audit_coverage(from_folder="audit-shop").services["headline"].to_dict()
+        audit.services["diagnosis_code"].to_dict()
+        == tk.audit_coverage(from_folder="audit-shop").services["diagnosis_code"].to_dict()
     )
 
 
@@ -220,7 +220,7 @@ def test_a_log_of_nobody_is_said_to_be(tmp_path):
 def test_a_log_is_of_whom_its_name_says(tmp_path, name, ill):
     answers = answers_of(World((App("a"), App("b"), App("p", "pod"))))
     audit = conclude(answers.including(read_logs([written(tmp_path, f"{name}.log", FULL)])))
-    found = audit.services["headline"]
+    found = audit.services["diagnosis_code"]
     assert set(found[found == "D2b"].index) == set(ill)
     assert {one.check for one in audit.findings}.isdisjoint({"coverage.not_used"})
 
@@ -238,7 +238,7 @@ def test_cloudwatch_is_asked_for_the_logs_of_collectors(account):
     assert found.request["startTime"] == 1000 * answers.start
     assert [event["message"][:50] for event in found.content["events"]] == [FULL[:50], SLOW[:50]]
     audit = conclude(answers)
-    assert audit.services.loc["a", "headline"] == "D2b"
+    assert audit.services.loc["a", "diagnosis_code"] == "D2b"
     assert "queue full: 1 line, 100 spans; throttled: 1 line" in finding(audit, "D2b").headline
 
 

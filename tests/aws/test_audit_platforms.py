@@ -53,7 +53,7 @@ def of(audit, diagnosis):
 
 
 def headline_of(answers, name="a"):
-    return conclude(answers).services.loc[name, "headline"]
+    return conclude(answers).services.loc[name, "diagnosis_code"]
 
 
 def shown(answers):
@@ -111,8 +111,8 @@ def test_a_whole_account_over_http(account, tmp_path, markers):
     how = {"requests": counts(answers, LABELS), "until": pd.Timestamp(END, unit="s"), "days": 30 / 24}
     audit = tk.audit_coverage(**how, kubectl=tmp_path / "kubectl-shop.json", save=tmp_path / "saved")
     expected = {"cart": "D4b", "fn": "D1b", "landing": "D1n", "shop/prod": "D1a", "wish": "D2c"}
-    assert audit.services["headline"].to_dict() == expected
-    assert conclude(answers).services["headline"].to_dict() == expected
+    assert audit.services["diagnosis_code"].to_dict() == expected
+    assert conclude(answers).services["diagnosis_code"].to_dict() == expected
     assert audit.services.loc["wish", ["collector", "collector_running"]].tolist() == ["daemonset", (3, 3)]
     json_services = ("cloudwatch:", "iam:", "ec2:")
     assert set(server.calls) == {name for name in OPERATIONS if not name.startswith(json_services)}
@@ -132,7 +132,7 @@ def test_what_is_denied_over_http_is_not_checked(account, operation):
     audit = tk.audit_coverage(until=pd.Timestamp(END, unit="s"), days=30 / 24)
     told = {finding.headline for finding in of(audit, "not_checked")}
     assert f"not checked: needs {operation}." in told
-    assert "OK" not in set(audit.services["headline"])
+    assert "OK" not in set(audit.services["diagnosis_code"])
 
 
 # -------------------------------------------------------------------- what kubectl printed
@@ -181,7 +181,7 @@ def test_files_of_clusters_are_read_from_the_folder_of_the_audit(tmp_path):
     items = {"items": [kube(item) for item in shown(answers)]}
     (folder / "kubectl-shop.json").write_text(json.dumps(items))
     audit = tk.audit_coverage(from_folder=folder)
-    assert audit.services.loc["a", "headline"] == "D2c"
+    assert audit.services.loc["a", "diagnosis_code"] == "D2c"
     outside = tmp_path / "kubectl.json"
     outside.write_text(json.dumps(items))
     (folder / "kubectl-shop.json").unlink()
@@ -189,8 +189,8 @@ def test_files_of_clusters_are_read_from_the_folder_of_the_audit(tmp_path):
     assert f"from_folder={str(folder)!r}, kubectl=[{str(outside)!r}])" in code
     assert len(eval(code, {"tk": tk}))
     audit = tk.audit_coverage(from_folder=folder, kubectl=[outside], save=tmp_path / "again")
-    assert audit.services.loc["a", "headline"] == "D2c"
-    assert tk.audit_coverage(from_folder=tmp_path / "again").services.loc["a", "headline"] == "D2c"
+    assert audit.services.loc["a", "diagnosis_code"] == "D2c"
+    assert tk.audit_coverage(from_folder=tmp_path / "again").services.loc["a", "diagnosis_code"] == "D2c"
 
 
 def test_the_later_file_of_a_cluster_counts(tmp_path):
@@ -231,7 +231,7 @@ def test_a_cluster_that_nobody_saved_is_named():
         "not checked: needs kubectl get pods,deployments,daemonsets -A -o json of cluster other,"
     )
     assert told.remedy == "Save it as kubectl-other.json in the folder of the audit, or give it with --kubectl."
-    assert audit.services.loc["a", "headline"] == "OK", "of its own cluster everything is known"
+    assert audit.services.loc["a", "diagnosis_code"] == "OK", "of its own cluster everything is known"
     alone = answers_of(WORLDS["OK of pods"])
     for record in alone.of(KUBECTL):
         record.request["cluster"] = ""
@@ -262,13 +262,13 @@ def test_a_file_that_does_not_show_all_never_proves_that_there_is_no_collector(g
 def test_the_address_decides_which_collector_serves_a_pod(endpoint, collector, headline):
     app = App("a", "pod", environment={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, recorded=False)
     audit = conclude(answers_of(World((app,))))
-    assert audit.services.loc["a", ["collector", "headline"]].tolist() == [collector, headline]
+    assert audit.services.loc["a", ["collector", "diagnosis_code"]].tolist() == [collector, headline]
 
 
 def test_an_address_in_the_cluster_where_no_known_collector_runs_is_not_none():
     app = App("a", "pod", environment={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://alloy:4317"}, collector=None)
     audit = conclude(answers_of(World((replace(app, recorded=False),), daemon=None)))
-    assert audit.services.loc["a", ["collector", "headline"]].tolist() == ["remote", "T8u"]
+    assert audit.services.loc["a", ["collector", "diagnosis_code"]].tolist() == ["remote", "T8u"]
 
 
 def test_on_the_network_of_the_node_localhost_is_the_daemon():
@@ -288,7 +288,7 @@ def test_a_collector_that_an_operator_put_into_the_pods_is_a_sidecar():
             item["status"]["containerStatuses"] = [*item["status"]["containerStatuses"], state]
     audit = conclude(answers)
     row = audit.services.loc["a"]
-    assert (row["headline"], row["collector"], row["collector_running"]) == ("D2c", "sidecar", (2, 2))
+    assert (row["diagnosis_code"], row["collector"], row["collector_running"]) == ("D2c", "sidecar", (2, 2))
 
 
 def test_variables_from_a_config_map_are_not_known_unless_traces_show_it():
@@ -341,7 +341,7 @@ def test_only_falls_in_the_period_count(ended, young, restarts, headline):
     at = pd.Timestamp(ended, unit="s", tz="UTC").isoformat()
     state["lastState"] = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at}}
     audit = conclude(answers)
-    assert audit.services.loc["a", "headline"] == headline
+    assert audit.services.loc["a", "diagnosis_code"] == headline
     rows = audit.evidence.set_index("fact")["observed"]
     assert rows["collector_restarts"] == restarts
 
@@ -350,7 +350,7 @@ def test_one_name_for_two_target_groups_says_nothing():
     answers = answers_of(World((App("shopping-cart", "pod"), App("shopping-list", "pod"))))
     labels = {one["Label"] for one in answers.items("cloudwatch:GetMetricData")}
     assert len(labels) == 1, "eight letters of a name are all that the controller keeps"
-    assert set(conclude(answers).services["headline"]) == {"T0u"}
+    assert set(conclude(answers).services["diagnosis_code"]) == {"T0u"}
 
 
 def test_two_workloads_of_one_name_are_told():
@@ -367,7 +367,7 @@ def test_an_add_on_that_is_well_says_nothing_of_its_pods():
     addons = (("amazon-cloudwatch-observability", "ACTIVE", ""),)
     answers = answers_of(World((App("a", "pod"),), has_kubectl=False, addons=addons))
     audit = conclude(answers)
-    assert audit.services.loc["a", ["headline", "collector"]].tolist() == ["T0u", "add-on"]
+    assert audit.services.loc["a", ["diagnosis_code", "collector"]].tolist() == ["T0u", "add-on"]
     stages = audit.evidence.drop_duplicates("stage").set_index("stage")["status"]
     assert stages["T2"] == "unknown"
 
@@ -375,7 +375,7 @@ def test_an_add_on_that_is_well_says_nothing_of_its_pods():
 def test_the_pods_come_before_what_an_add_on_says():
     addons = (("adot", "DEGRADED", "InsufficientNumberOfReplicas"),)
     audit = conclude(answers_of(World((App("a", "pod"),), addons=addons)))
-    assert audit.services.loc["a", "headline"] == "OK"
+    assert audit.services.loc["a", "diagnosis_code"] == "OK"
     (row,) = audit.evidence[audit.evidence["fact"] == "addon"].to_dict("records")
     assert row["observed"] == "adot v1.2.0-eksbuild.1: DEGRADED"
     assert "its operator only" in row["note"]
@@ -391,7 +391,7 @@ def test_an_api_whose_stages_were_not_shown_is_not_fine():
         for one in answers.records
     ]
     audit = conclude(replace(answers, records=hidden))
-    assert audit.services.loc["a/prod", ["headline", "platform"]].tolist() == ["T8u", "gateway"]
+    assert audit.services.loc["a/prod", ["diagnosis_code", "platform"]].tolist() == ["T8u", "gateway"]
     (told,) = of(audit, "not_checked")
     assert told.headline == "not checked: needs apigateway:GET (GetStages)."
 

@@ -63,23 +63,23 @@ def test_a_request_is_the_one_of_boto3(monkeypatch, service, operation, paramete
 
 def test_who_listens_to_a_session_hears_of_every_call_and_may_answer_it():
     session = boto3.Session(region_name="eu-west-1")
-    heard = []
+    on_answer = []
 
     def marked(request, **_):
         request.headers["x-mine"] = "1"
-        heard.append("request-created")
+        on_answer.append("request-created")
 
     def answered(request, **_):
-        heard.append(f"before-send {text(request.headers['x-mine'])} {'Authorization' in request.headers}")
+        on_answer.append(f"before-send {text(request.headers['x-mine'])} {'Authorization' in request.headers}")
         return AWSResponse(request.url, 200, {}, SimpleNamespace(stream=lambda: [b'{"Traces":[]}']))
 
     session.events.register("request-created.xray.*", marked)
     session.events.register("before-send.xray.BatchGetTraces", answered)
     caller = Caller(session, attempts=1, backoff_s=0.0, connections=1)
     assert caller.call("xray", "batch_get_traces", _Page, TraceIds=[trace_id(1)]).heads == []
-    own = heard.copy()
+    own = on_answer.copy()
     session.client("xray").batch_get_traces(TraceIds=[trace_id(1)])
-    assert own * 2 == heard
+    assert own * 2 == on_answer
     assert own == ["request-created", "before-send 1 True"]
     caller.close()
 

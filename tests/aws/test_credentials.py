@@ -92,7 +92,7 @@ def test_nothing_of_an_audit_has_them(account, tmp_path, markers, capfd, caplog)
     ran = CliRunner().invoke(app, ["audit", "--days", "0.1", "--save", str(tmp_path / "by-cli")])
     assert ran.exit_code in {0, 1}
     with pytest.raises(tk.PullError, match="expected CloudWatch to take") as told:
-        tk.publish(audit.findings, dry_run=False)
+        tk.publish_cloudwatch(audit.findings, dry_run=False)
     assert isinstance(ran.exception, SystemExit)
     texts = [
         *texts_of(tmp_path),
@@ -103,7 +103,7 @@ def test_nothing_of_an_audit_has_them(account, tmp_path, markers, capfd, caplog)
         audit.services.to_csv(),
         str(vars(audit.answers)),
         audit.findings.frame().to_json(),
-        tk.publish(audit.findings).metrics.to_csv(),
+        tk.publish_cloudwatch(audit.findings).metrics.to_csv(),
         ran.output,
         "".join(traceback.format_exception(told.value)),
         *capfd.readouterr(),

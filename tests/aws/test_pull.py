@@ -188,13 +188,13 @@ def test_a_large_pull_needs_a_yes_and_its_ids_are_asked_for_once(serve, tmp_path
     with pytest.raises(tk.PullError, match=expected):
         pulled(tmp_path / "pulled", **time)
     assert server.calls["BatchGetTraces"] == 0
-    heard = []
-    pull = pulled(tmp_path / "pulled", yes=True, on_progress=heard.append, **time)
+    on_answer = []
+    pull = pulled(tmp_path / "pulled", yes=True, on_progress=on_answer.append, **time)
     assert pull.counts == {"returned": 1000 + 1}
     assert server.calls["GetTraceSummaries"] == 2, "two pages, read once"
-    assert (heard[0].done_count, heard[0].total_count, heard[0].left_s) == (0, 1000 + 1, None)
-    assert (heard[-1].done_count, heard[-1].left_s) == (1000 + 1, 0)
-    assert re.fullmatch(r"1,001 of 1,001 traces, [\d,]+ a second, 0:00 left", str(heard[-1]))
+    assert (on_answer[0].done_count, on_answer[0].total_count, on_answer[0].left_s) == (0, 1000 + 1, None)
+    assert (on_answer[-1].done_count, on_answer[-1].left_s) == (1000 + 1, 0)
+    assert re.fullmatch(r"1,001 of 1,001 traces, [\d,]+ a second, 0:00 left", str(on_answer[-1]))
     assert pull.estimate.call_count == 201
 
 

@@ -36,7 +36,7 @@ def test_it_is_a_dictionary(asked, answers):
 def test_what_is_asked_again_is_what_waited_when_it_was_asked_for():
     account = Account(map(trace_id, range(3)))
     waiting = account.waiting()
-    account.settle({trace_id(number): "returned" for number in range(3)})
+    account.record_outcomes({trace_id(number): "returned" for number in range(3)})
     assert list(waiting) == [trace_id(number) for number in range(3)]
     assert account.waiting_count == 0
 
@@ -48,7 +48,7 @@ def test_it_holds_few_bytes_an_id_and_settling_holds_none():
         account = Account(map(trace_id, range(count)))
         held, _ = tracemalloc.get_traced_memory()
         for low in range(0, count, 5):
-            account.settle({trace_id(number): "returned" for number in range(low, low + 5)})
+            account.record_outcomes({trace_id(number): "returned" for number in range(low, low + 5)})
         settled, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -79,7 +79,7 @@ def typed(item):
 
 
 def test_a_span_of_the_table_is_a_span():
-    tables = tk.read_tracer([span(), span(2)])
+    tables = tk.read_dynamodb_tracer([span(), span(2)])
     first, second = tables.traces.spans.to_dict("records")
     assert (first["trace_id"], first["span_id"], first["name"]) == (HEX, f"{1:016x}", "step 1")
     assert (first["service_name"], first["kind"], first["status_code"]) == ("service-1", "SERVER", "OK")
@@ -106,14 +106,18 @@ def test_a_span_of_the_table_is_a_span():
     ],
 )
 def test_every_field_is_understood(more, column, expected):
-    (row,) = tk.read_tracer([span(**more)]).traces.spans.to_dict("records")
+    (row,) = tk.read_dynamodb_tracer([span(**more)]).traces.spans.to_dict("records")
     assert row[column] == expected
 
 
 def test_a_span_that_is_not_finished_has_no_end():
-    traces = tk.read_tracer([span(end_time=None, duration_ms=None)]).traces
+    traces = tk.read_dynamodb_tracer([span(end_time=None, duration_ms=None)]).traces
     assert not traces.has_duration.any()
-    assert tk.read_tracer([span(end_time=None, duration_ms=None)]).insights()[0].headline.startswith("0 of 1 traces")
+    assert (
+        tk.read_dynamodb_tracer([span(end_time=None, duration_ms=None)])
+        .insights()[0]
+        .headline.startswith("0 of 1 traces")
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,7 @@ def test_a_span_that_is_not_finished_has_no_end():
     ],
 )
 def test_what_cannot_be_used_is_set_aside_with_its_reason(value, problem):
-    tables = tk.read_tracer([span(), value])
+    tables = tk.read_dynamodb_tracer([span(), value])
     assert tables.counts == {"seen": 2, "spans": 1, "merged": 0, "summaries": 0, "quarantined": 1}
     assert tables.quarantined["problem"].str.startswith(problem).all()
     assert tables.quarantined["record"].tolist() == [2]
@@ -169,8 +173,8 @@ def test_every_wrapping_gives_the_same_traces(form, packed, tmp_path):
     items = [span(), span(2), SUMMARY]
     content = wrapped(items)[form].encode()
     (tmp_path / "a.json").write_bytes(gzip.compress(content) if packed else content)
-    tables = tk.read_tracer(tmp_path / "a.json")
-    plain = tk.read_tracer(items)
+    tables = tk.read_dynamodb_tracer(tmp_path / "a.json")
+    plain = tk.read_dynamodb_tracer(items)
     assert tables.counts == plain.counts == {"seen": 3, "spans": 2, "merged": 0, "summaries": 1, "quarantined": 0}
     pd.testing.assert_frame_equal(tables.traces.spans, plain.traces.spans)
     pd.testing.assert_frame_equal(tables.traces.attributes, plain.traces.attributes)
@@ -182,10 +186,10 @@ def test_every_wrapping_gives_the_same_traces(form, packed, tmp_path):
 
 def test_a_span_of_table_and_stream_is_one_span():
     for items in ([STREAMED, span()], [span(), STREAMED]):
-        tables = tk.read_tracer(items)
+        tables = tk.read_dynamodb_tracer(items)
         assert tables.counts == {"seen": 2, "spans": 1, "merged": 1, "summaries": 0, "quarantined": 0}
         assert tables.traces.spans["kind"].tolist() == ["SERVER"], "the table says more"
-    streamed = tk.read_tracer(json.dumps(STREAMED).encode()).traces.spans
+    streamed = tk.read_dynamodb_tracer(json.dumps(STREAMED).encode()).traces.spans
     assert streamed["duration_ns"].tolist() == [250_000_000]
 
 
@@ -194,18 +198,18 @@ def test_damaged_files_are_told_and_the_rest_is_read(tmp_path):
     (tmp_path / "b.json.gz").write_bytes(gzip.compress(json.dumps(span(3)).encode())[:-9])
     (tmp_path / "manifest-files.json").write_text("{}")
     (tmp_path / "notes.txt").write_text("nothing of ours")
-    tables = tk.read_tracer(tmp_path)
+    tables = tk.read_dynamodb_tracer(tmp_path)
     assert tables.counts == {"seen": 4, "spans": 2, "merged": 0, "summaries": 0, "quarantined": 2}
     assert tables.quarantined["problem"].str.startswith("expected JSON").all()
-    kinesis = tk.read_tracer([{"Data": "%%%"}, span()])
+    kinesis = tk.read_dynamodb_tracer([{"Data": "%%%"}, span()])
     assert kinesis.quarantined["problem"].tolist() == ["expected an object, found str"]
 
 
 def test_nothing_to_read_is_an_error(tmp_path):
     with pytest.raises(tk.LoadError, match=r"expected records of the tracer, found none in \[\]"):
-        tk.read_tracer([])
+        tk.read_dynamodb_tracer([])
     with pytest.raises(tk.LoadError, match=r"expected records of the tracer, found none at .*nowhere: No such file"):
-        tk.read_tracer(tmp_path / "nowhere")
+        tk.read_dynamodb_tracer(tmp_path / "nowhere")
 
 
 @given(
@@ -216,7 +220,7 @@ def test_nothing_to_read_is_an_error(tmp_path):
     )
 )
 def test_any_json_is_counted(value):
-    tables = tk.read_tracer([span(), value])
+    tables = tk.read_dynamodb_tracer([span(), value])
     counts = tables.counts
     assert counts["seen"] == counts["spans"] + counts["merged"] + counts["summaries"] + counts["quarantined"]
     assert counts["spans"] == 1
@@ -235,7 +239,7 @@ def test_insights_are_those_of_the_tracer():
         span(1, "1732170098-00f067aa0ba902b7", status="error"),
         span(2, "1732170098-00f067aa0ba902b7", status="timeout"),
     ]
-    tables = tk.read_tracer(slow + wide + failed)
+    tables = tk.read_dynamodb_tracer(slow + wide + failed)
     found = {finding.check: finding for finding in tables.insights()}
     assert [finding.severity for finding in tables.insights()] == ["critical", "warning", "info"]
     assert found["tracer.slow_trace"].headline == "3 of 5 traces took longer than 5,000 ms."
@@ -255,7 +259,7 @@ def test_insights_are_those_of_the_tracer():
 
 
 def test_insights_of_no_traces_say_so():
-    tables = tk.read_tracer([SUMMARY])
+    tables = tk.read_dynamodb_tracer([SUMMARY])
     assert [finding.estimate for finding in tables.insights()] == [None] * 3
     assert tables.insights()[0].headline.startswith("0 of 0 traces")
 
@@ -291,9 +295,9 @@ def table(moto):
 
 
 def test_a_table_is_copied_page_by_page(table, tmp_path, markers):
-    folder = tk.pull_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
+    folder = tk.pull_dynamodb_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
     assert len(list(folder.glob("page-*.jsonl"))) == 5
-    tables = tk.read_tracer(folder)
+    tables = tk.read_dynamodb_tracer(folder)
     assert tables.counts["spans"] == 23
     assert sorted(tables.traces.spans["name"]) == sorted(f"step {n}" for n in range(1, 24))
     whole = "".join(path.read_text() for path in folder.iterdir())
@@ -318,16 +322,22 @@ def test_a_stopped_copy_goes_on_and_asks_for_nothing_twice(table, tmp_path, monk
     monkeypatch.setattr(Reader, "client", lambda *_: Stopping())
     for _ in range(2):
         with pytest.raises(tk.PullError, match=r"expected a page of table trace-spans, found Provisioned.*it goes on"):
-            tk.pull_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
-    folder = tk.pull_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
-    assert tk.read_tracer(folder).counts == {"seen": 23, "spans": 23, "merged": 0, "summaries": 0, "quarantined": 0}
+            tk.pull_dynamodb_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
+    folder = tk.pull_dynamodb_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
+    assert tk.read_dynamodb_tracer(folder).counts == {
+        "seen": 23,
+        "spans": 23,
+        "merged": 0,
+        "summaries": 0,
+        "quarantined": 0,
+    }
     asked = len(keys)
     assert asked == 5 + 2
     assert len(set(keys)) == 5
-    tk.pull_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
+    tk.pull_dynamodb_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
     assert len(keys) == asked, "a copy that is done asks for nothing"
     with pytest.raises(ValueError, match="expected a folder of table traces, found trace-spans in"):
-        tk.pull_tracer("traces", tmp_path / "spans", session=table)
+        tk.pull_dynamodb_tracer("traces", tmp_path / "spans", session=table)
 
 
 def test_a_copy_that_is_killed_between_page_and_state_has_no_page_twice(table, tmp_path, monkeypatch):
@@ -340,24 +350,24 @@ def test_a_copy_that_is_killed_between_page_and_state_has_no_page_twice(table, t
 
     monkeypatch.setattr(tracer_tables, "_whole", stopped)
     with pytest.raises(KeyboardInterrupt):
-        tk.pull_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
+        tk.pull_dynamodb_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
     monkeypatch.setattr(tracer_tables, "_whole", whole)
-    tables = tk.read_tracer(tk.pull_tracer("trace-spans", tmp_path / "spans", session=table, page=5))
+    tables = tk.read_dynamodb_tracer(tk.pull_dynamodb_tracer("trace-spans", tmp_path / "spans", session=table, page=5))
     assert (tables.counts["seen"], tables.counts["merged"]) == (23, 0)
 
 
 def test_a_table_that_is_not_there_is_told(moto, tmp_path):
     with pytest.raises(tk.PullError, match=r"expected a page of table nothing, found ResourceNotFoundException"):
-        tk.pull_tracer("nothing", tmp_path / "spans", session=moto)
+        tk.pull_dynamodb_tracer("nothing", tmp_path / "spans", session=moto)
     with pytest.raises(ValueError, match="expected a page of 1 item or more, found 0"):
-        tk.pull_tracer("nothing", tmp_path / "spans", session=moto, page=0)
+        tk.pull_dynamodb_tracer("nothing", tmp_path / "spans", session=moto, page=0)
 
 
 def test_a_connection_that_fails_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setitem(Reader.__init__.__kwdefaults__, "attempts", 1)
     with pytest.raises(tk.PullError, match=r"expected a page of table spans, found EndpointConnectionError"):
-        tk.pull_tracer("spans", tmp_path / "spans", region="eu-west-1")
+        tk.pull_dynamodb_tracer("spans", tmp_path / "spans", region="eu-west-1")
 
 
 # -------------------------------------------------------------------- metrics
@@ -378,7 +388,7 @@ def test_a_dry_run_sends_nothing_and_shows_all(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
-    told = tk.publish(FINDINGS, "shop", dimensions={"ServiceName": "web"})
+    told = tk.publish_cloudwatch(FINDINGS, "shop", dimensions={"ServiceName": "web"})
     assert told.is_dry_run
     assert told.call_count == 0
     rows = {
@@ -400,14 +410,14 @@ def test_a_dry_run_sends_nothing_and_shows_all(monkeypatch):
 
 
 def test_metrics_arrive(moto):
-    told = tk.publish(FINDINGS, "shop", at=datetime.now(UTC), dry_run=False, session=moto)
+    told = tk.publish_cloudwatch(FINDINGS, "shop", at=datetime.now(UTC), dry_run=False, session=moto)
     assert repr(told) == "Published(7 values for shop, sent in 1 calls)"
     listed = moto.client("cloudwatch").list_metrics(Namespace="shop")["Metrics"]
     assert {(one["MetricName"], one["Dimensions"][0]["Value"]) for one in listed} >= {
         ("a.lost", "warning"),
         ("a.lost", "info"),
     }
-    assert tk.publish([], "shop", dry_run=False, session=moto).call_count == 0
+    assert tk.publish_cloudwatch([], "shop", dry_run=False, session=moto).call_count == 0
 
 
 def test_a_thousand_values_go_with_a_call_and_a_refusal_says_how_far_it_came(monkeypatch):
@@ -422,7 +432,7 @@ def test_a_thousand_values_go_with_a_call_and_a_refusal_says_how_far_it_came(mon
 
     monkeypatch.setattr(Reader, "client", lambda *_: CloudWatch())
     many = [tk.Finding(f"check.{number}", "info", "x") for number in range(1500)]
-    assert tk.publish(many, "shop", dry_run=False).call_count == 2
+    assert tk.publish_cloudwatch(many, "shop", dry_run=False).call_count == 2
     assert [len(data) for data in sent] == [1000, 500]
     assert sent[1][0]["Dimensions"] == [{"Name": "Severity", "Value": "info"}]
     sent.clear()
@@ -430,7 +440,7 @@ def test_a_thousand_values_go_with_a_call_and_a_refusal_says_how_far_it_came(mon
     with pytest.raises(
         tk.PullError, match="expected CloudWatch to take 100 values, found AccessDenied; 2,000 were sent before"
     ):
-        tk.publish(more, "shop", dry_run=False)
+        tk.publish_cloudwatch(more, "shop", dry_run=False)
 
 
 @pytest.mark.parametrize(
@@ -445,11 +455,11 @@ def test_a_thousand_values_go_with_a_call_and_a_refusal_says_how_far_it_came(mon
 )
 def test_names_that_cloudwatch_refuses_are_refused_before(namespace, dimensions, expected):
     with pytest.raises(ValueError, match=re.escape(expected)):
-        tk.publish(FINDINGS, namespace, dimensions=dimensions)
+        tk.publish_cloudwatch(FINDINGS, namespace, dimensions=dimensions)
 
 
 def test_values_are_finite():
-    assert np.isfinite(tk.publish(FINDINGS).metrics["value"]).all()
+    assert np.isfinite(tk.publish_cloudwatch(FINDINGS).metrics["value"]).all()
 
 
 ODD_SPANS = [
@@ -466,7 +476,7 @@ ODD_SPANS = [
 def test_an_odd_span_is_counted_and_the_rest_is_read(odd):
     good = {"trace_id": "1732170000-00f067aa0ba902b7", "span_id": "a1", "start_time": "2024-11-21T06:20:00"}
     good |= {"end_time": "2024-11-21T06:20:01"}
-    found = tk.read_tracer([good, {**good, "span_id": "a2"} | odd])
+    found = tk.read_dynamodb_tracer([good, {**good, "span_id": "a2"} | odd])
     counts = found.counts
     assert counts["seen"] == 2 == counts["spans"] + counts["merged"] + counts["summaries"] + counts["quarantined"]
     assert "00000000000000a1" in set(found.traces.spans["span_id"])
@@ -475,7 +485,7 @@ def test_an_odd_span_is_counted_and_the_rest_is_read(odd):
 @pytest.mark.parametrize("odd", [{"span_count": 1e300}, {"error_count": [1]}, {"duration_ms": 10**400}])
 def test_an_odd_summary_is_counted_and_the_rest_is_read(odd):
     good = {"trace_id": "1732170000-00f067aa0ba902b7", "span_count": 2, "root_operation": "x\ud800"}
-    found = tk.read_tracer([good, {**good, "trace_id": "1732170000-00f067aa0ba902b8"} | odd])
+    found = tk.read_dynamodb_tracer([good, {**good, "trace_id": "1732170000-00f067aa0ba902b8"} | odd])
     assert found.counts == {"seen": 2, "spans": 0, "merged": 0, "quarantined": 1, "summaries": 1}
     assert found.quarantined["problem"].item().startswith("expected a summary, found")
     assert found.summaries["root_operation"].tolist() == ["x?"]
@@ -484,4 +494,4 @@ def test_an_odd_summary_is_counted_and_the_rest_is_read(odd):
 def test_a_typed_item_that_is_odd_is_counted():
     odd = {"Item": {"trace_id": {"N": None}}}
     good = {"trace_id": "1732170000-00f067aa0ba902b7", "span_id": "a1", "start_time": "2024-11-21T06:20:00"}
-    assert tk.read_tracer([odd, good]).counts["quarantined"] == 1
+    assert tk.read_dynamodb_tracer([odd, good]).counts["quarantined"] == 1

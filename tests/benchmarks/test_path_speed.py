@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from bench_size import SPANS
 
+from tracekit.analysis.critical_path.build_tree import build_tree
 from tracekit.analysis.critical_path.cells import cells_of
 from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.analysis.critical_path.kernel import walk
-from tracekit.analysis.critical_path.plant import plant
 from tracekit.analysis.critical_path.tree import in_a_row, walks
 from tracekit.analysis.self_time import self_time
 from tracekit.analysis.what_if.what_if import Rerun
@@ -74,7 +74,7 @@ def test_table_by_service(benchmark, path, figure):
 
 def copies(traces):
     """Return trees, block borders and services of ten times the traces."""
-    tree = plant(traces, scope="root", overflow="auto", follows_from="async")
+    tree = build_tree(traces, scope="root", overflow="auto", follows_from="async")
     real = slice(tree.span_count)
     again, count = np.repeat(np.arange(COPIES), tree.span_count), tree.span_count
     parent = np.tile(np.where(tree.parent[real] < count, tree.parent[real], -1), COPIES)

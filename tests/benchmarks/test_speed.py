@@ -17,7 +17,7 @@ import pytest
 from bench_size import COMPARED, SPANS
 
 from tracekit import read, service_graph
-from tracekit.forest import grow
+from tracekit.forest import build_forest
 from tracekit.loading.convert import convert
 from tracekit.traces import TraceSet
 
@@ -112,7 +112,7 @@ def test_peak_memory_of_ingest(recording, figure):
 
 
 def test_forest(benchmark, traces, figure):
-    benchmark(grow, traces.columns.spans)
+    benchmark(build_forest, traces.columns.spans)
     figure("forest: parents, depth, order", ">= 5,000,000 spans/s", f"{rate(benchmark, SPANS):,.0f} spans/s")
 
 

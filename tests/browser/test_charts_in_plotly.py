@@ -99,7 +99,7 @@ def test_the_ground_of_a_gap_stands_where_the_gap_is(page):
     frame = pd.DataFrame({"span_id": "1", "name": "x", "start_ns": begun, "end_ns": begun})
     traces = tk.TraceSet.from_spans(frame.assign(trace_id=[f"{n + 1:032x}" for n in range(len(begun))]))
     requests = pd.DataFrame({"time": pd.to_datetime([m * minute for m in range(120)], utc=True), "count": 1000})
-    page.evaluate(DRAW, tk.plot(tk.collection(traces, requests=requests)).to_json())
+    page.evaluate(DRAW, tk.plot(tk.collection_gaps(traces, requests=requests)).to_json())
     ground, whole = boxes(page, "#host .fills path")[:2]
     wide = whole["right"] - whole["left"]
     assert (ground["left"] - whole["left"]) / wide == pytest.approx(40 / 120, abs=0.01)

@@ -33,7 +33,9 @@ def test_what_the_policies_dropped_is_not_lost_at_recording(world, stages):
     )
     table = seen.funnel.set_index("stage")
     assert list(table.index) == ["requests", *stages, "delivered", "tail policies"]
-    assert table.loc["delivered", "ci_low"] < 1 < table.loc["delivered", "ci_high"], "all 5,000 reached the policies"
+    assert table.loc["delivered", "estimate_low"] < 1 < table.loc["delivered", "estimate_high"], (
+        "all 5,000 reached the policies"
+    )
     assert table.loc["tail policies", "status"] == "ok"
     assert np.prod(table["estimate"].to_numpy()[1:]) == pytest.approx(547 / 5000)
     said = funnel(tail, **given).headline

@@ -132,8 +132,8 @@ def test_a_resource_named_after_its_spans_is_theirs():
     builder.span(**SPAN | {"resource": later, "scope": scope})
     builder.span(**SPAN | {"resource": never, "span_id": 3})
     shop = builder.resource([builder.kv("service.name", "shop")])
-    builder.settle(later, shop)
-    builder.settle_scope(scope, builder.scope("lib"))
+    builder.finalise(later, shop)
+    builder.finalise_scope(scope, builder.scope("lib"))
     traces = finish(builder)
     assert traces.spans["service_name"].tolist() == ["shop", "unknown_service"]
     assert traces.scopes.loc[traces.spans["scope_id"].iloc[0], "name"] == "lib"

@@ -644,10 +644,10 @@ def test_the_meter_agrees_with_a_loop_over_characters(tokens, data):
 
 @given(VALUES, st.integers(0, 6))
 def test_nests_deeper_agrees_with_a_walk(value, limit):
-    deepest, level = 0, [value]
-    while inner := [part for part in level if isinstance(part, (list, dict))]:
+    deepest, confidence = 0, [value]
+    while inner := [part for part in confidence if isinstance(part, (list, dict))]:
         deepest += 1
-        level = [
+        confidence = [
             part for container in inner for part in (container.values() if isinstance(container, dict) else container)
         ]
     assert nests_deeper(json.dumps(value).encode(), limit) == (deepest > limit)

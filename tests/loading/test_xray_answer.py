@@ -47,12 +47,12 @@ TABLES = ("spans", "attributes", "events", "resources", "sources", "issues")
 def test_both_ways_into_an_answer_mean_the_same(answers, is_ascii):
     data = "".join(json.dumps(answer, ensure_ascii=is_ascii) + "\n" for answer in answers).encode()
     with pytest.MonkeyPatch.context() as patch:
-        quick = read(data, time_unit="ns")
-        tolerant = tuple(replace(loader, quick=None) for loader in LOADERS)
+        scanner = read(data, time_unit="ns")
+        tolerant = tuple(replace(loader, scanner=None) for loader in LOADERS)
         patch.setattr("tracekit.loading.LOADERS", tolerant)
         slow = read(data, time_unit="ns")
     for table in TABLES:
-        pd.testing.assert_frame_equal(getattr(quick, table), getattr(slow, table), check_categorical=False, obj=table)
+        pd.testing.assert_frame_equal(getattr(scanner, table), getattr(slow, table), check_categorical=False, obj=table)
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_what_is_not_exactly_an_answer_is_left_to_the_tolerant_reader(line):
 def test_strict_reading_sees_a_member_that_occurs_twice():
     line = b'{"Traces": [], "Traces": [{"Id": "%s", "Segments": []}]}\n' % TRACE.encode()
     assert "JSON_DUP_KEY" in set(read(line, strict=True).issues["code"])
-    assert xray.LOADER.quick is not None
+    assert xray.LOADER.scanner is not None

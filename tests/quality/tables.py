@@ -27,7 +27,7 @@ from tracekit.analysis.quality.call_pairs import all_calls, call_pairs
 from tracekit.analysis.quality.drift_lines import drift, step
 from tracekit.analysis.quality.inputs import Inputs
 from tracekit.analysis.quality.missing_spans import missing_spans
-from tracekit.analysis.quality.private_scan import blob, digit_runs, hits
+from tracekit.analysis.quality.pii_scan import blob, digit_runs, hits
 from tracekit.analysis.quality.silence import burst, silences
 from tracekit.analysis.quality.stitching import stitch
 from tracekit.stats.gap_scan import gap_scan
@@ -90,7 +90,7 @@ def _fates(strata, seed):
         for one, (gap, q) in zip(strata, found, strict=True)
     ]
     q = false_discovery(np.array([np.nan if one is None else one.p for one in lack]))
-    return ["" if one is None else one.fate(own) for one, own in zip(lack, q, strict=True)]
+    return ["" if one is None else one.outcome(own) for one, own in zip(lack, q, strict=True)]
 
 
 def quiet_parts(rng, repeats):
@@ -106,8 +106,8 @@ def quiet_parts(rng, repeats):
                 begin = int(rng.integers(15, 65))
                 routed[begin : begin + 10, 2] = 0
                 routed /= routed.sum(1, keepdims=True)
-            fates = _fates(_parts(rng, minutes, share, routed), seed)
-            lost.append("lost" in fates or ("unclear" in fates and not case.startswith("one")))
+            outcomes = _fates(_parts(rng, minutes, share, routed), seed)
+            lost.append("lost" in outcomes or ("unclear" in outcomes and not case.startswith("one")))
         yield Row(f"{case}: alarm", *count(lost), 0.0, 0.025)
 
 
@@ -119,9 +119,9 @@ def outages_of_parts(rng, repeats):
             share, begin = np.full((4, 90), 0.2), int(rng.integers(15, 75 - minutes))
             share[2, begin : begin + minutes] *= 1 - loss
             strata = _parts(rng, 90, share)
-            fates = _fates(strata, seed)
-            found.append(fates[2] in {"lost", "unclear"})
-            moved.append("moved" in fates)
+            outcomes = _fates(strata, seed)
+            found.append(outcomes[2] in {"lost", "unclear"})
+            moved.append("moved" in outcomes)
             traced, asked = strata[2].traced + strata[2].others, strata[2].requests
             whole.append(_is_alarm(gap_scan(traced, asked, replicates=99, seed=seed)))
         yield Row(f"{minutes} minutes, {loss:.0%} lost: found", *count(found), 0.90, 1.0)

@@ -220,7 +220,7 @@ def test_one_gap_is_reported_once_at_the_level_that_explains_it(where, scope):
     alarms = found.evidence[found.evidence["status"] == "fail"]
     assert set(alarms["reported_as"]) == {scope}
     assert (f"`{scope}`" if scope != "all" else "of all traces") in found.headline
-    assert tk.collection(TraceSet.from_spans(frame), requests=requests).gaps["scope"].tolist() == [scope]
+    assert tk.collection_gaps(TraceSet.from_spans(frame), requests=requests).gaps["scope"].tolist() == [scope]
 
 
 def test_a_gap_of_half_a_minute_has_seconds():

@@ -113,6 +113,8 @@ def test_a_finding_without_rows_still_has_its_status():
 def test_levels_widen_intervals():
     whole = pd.concat([spans(300), spans(300, span_id="2", parent_span_id="1")])
     lost = TraceSet.from_spans(whole[~((whole["span_id"] == "1") & whole["trace_id"].isin(trace_ids(30)))])
-    narrow, wide = (tk.quality(lost, level=level, checks=["complete.spans"])[0].estimate for level in (0.8, 0.99))
+    narrow, wide = (
+        tk.quality(lost, confidence=confidence, checks=["complete.spans"])[0].estimate for confidence in (0.8, 0.99)
+    )
     assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
     assert np.isclose(narrow.value, wide.value)

@@ -328,7 +328,7 @@ def test_the_table_of_waits_needs_memory_in_proportion_to_its_operations():
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         keys = ["service_name", "operation", "callee_service", "factor"]
-        parts = seen.comparison.parts.fillna({"callee_service": ""}).set_index(keys)["other_value"]
+        parts = seen.comparison.parts.fillna({"callee_service": ""}).set_index(keys)["current_value"]
         for row in rows[:20]:
             assert row[11].value == parts[(*(cell.text for cell in row[:3]), "duration")]
     assert peaks[1] < 8 * peaks[0]

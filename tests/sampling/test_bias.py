@@ -52,7 +52,7 @@ def test_a_route_at_half_the_rate_is_named_with_its_ratio():
     assert found.severity == "warning"
     row = found.evidence.set_index("scope").loc["/r1"]
     assert row["status"] == "biased"
-    assert row["ci_low"] < 0.5 < row["ci_high"]
+    assert row["estimate_low"] < 0.5 < row["estimate_high"]
     assert found.headline.startswith("`/r1` is sampled at 0.")
     assert "under-counts it" in found.headline
 
@@ -207,7 +207,11 @@ def test_the_artefact_of_keeping_every_error_is_said_and_corrected():
     assert errors.estimate.n_effective < len(traces)
     table = latency.evidence.set_index("measure")
     for measure, q in (("p50 latency", 0.5), ("p95 latency", 0.95), ("p99 latency", 0.99)):
-        assert table.loc[measure, "ci_low"] <= np.quantile(world.took_ms, q) * 1e6 <= table.loc[measure, "ci_high"]
+        assert (
+            table.loc[measure, "estimate_low"]
+            <= np.quantile(world.took_ms, q) * 1e6
+            <= table.loc[measure, "estimate_high"]
+        )
     assert table.loc["p95 latency", "raw"] > 2 * table.loc["p95 latency", "estimate"]
     assert "an artefact of keeping slow requests more often than the rest" in latency.headline
     assert {"process_low", "process_high"} <= set(errors.evidence), "both targets are named"
@@ -289,7 +293,7 @@ def test_a_reservoir_makes_p95_look_slow_and_order_weights_mend_it():
     assert found.severity == "critical"
     p95 = found.evidence.set_index("measure").loc["p95 latency"]
     assert p95["raw"] / p95["estimate"] > 1.5, "the guard of the scenario"
-    assert p95["ci_low"] <= np.quantile(world.took_ms, 0.95) * 1e6 <= p95["ci_high"]
+    assert p95["estimate_low"] <= np.quantile(world.took_ms, 0.95) * 1e6 <= p95["estimate_high"]
     assert "of these traces are the first of their second; they make " in found.headline
     assert " look 2." in found.headline
 
@@ -331,7 +335,7 @@ def test_requests_by_the_second_tell_the_reservoir_without_rules(known):
     found = only(tk.sampling(traces, **known(world)), "bias.reservoir")
     p95 = found.evidence.set_index("measure").loc["p95 latency"]
     assert (p95["quota_seen"], round(p95["rate_seen"], 2)) == (1, 0.05)
-    assert p95["ci_low"] <= np.quantile(world.took_ms, 0.95) * 1e6 <= p95["ci_high"]
+    assert p95["estimate_low"] <= np.quantile(world.took_ms, 0.95) * 1e6 <= p95["estimate_high"]
     assert any("the seconds show a reservoir of 1 and " in text for text in found.assumptions)
     quiet = world.requests < 15
     share = world.requests[quiet].sum() / world.requests.sum()
@@ -606,10 +610,14 @@ def test_spans_with_thresholds_of_their_own_count_by_their_own():
     failing, traces = _partial(np.random.default_rng(8))
     found = tk.sampling(traces)
     table = next(f for f in found if f.check == "bias.tail").evidence.set_index("measure")
-    assert table.loc["span error rate", "ci_low"] < failing.mean() / 2 < table.loc["span error rate", "ci_high"]
+    assert (
+        table.loc["span error rate", "estimate_low"]
+        < failing.mean() / 2
+        < table.loc["span error rate", "estimate_high"]
+    )
     assert table.loc["span error rate", "raw"] > 1.8 * failing.mean() / 2, "the guard of the scenario"
     row = table.loc["traces with a failed span"]
-    assert row["ci_low"] < failing.mean() < row["ci_high"]
+    assert row["estimate_low"] < failing.mean() < row["estimate_high"]
     assert row["raw"] > 1.5 * failing.mean()
     text = said(found, "weights.sanity")
     assert "have weights of their own, and " in text

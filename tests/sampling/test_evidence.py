@@ -223,10 +223,10 @@ def test_paths_that_only_a_certain_policy_kept_are_thinned_too():
     traces = traces_of(RNG, 580, name=names, **{"attributes.kept_one_in": np.repeat([1.0, 20.0], [400, 180])})
     found = tk.sampling(traces.with_weights("kept_one_in"))
     (row,) = (one.evidence.iloc[0] for one in found if one.check == "paths.unseen")
-    assert row["ci_low"] <= 0.1 <= row["ci_high"]
-    assert 180 + 5 < row["n_traces"] < 180 + 40
+    assert row["estimate_low"] <= 0.1 <= row["estimate_high"]
+    assert 180 + 5 < row["trace_count"] < 180 + 40
     even = tk.sampling(traces.with_weights(20))
-    assert next(one.evidence["n_traces"].iloc[0] for one in even if one.check == "paths.unseen") == 580
+    assert next(one.evidence["trace_count"].iloc[0] for one in even if one.check == "paths.unseen") == 580
 
 
 def test_names_with_ids_and_unknown_weights_are_refused():
@@ -240,7 +240,7 @@ def test_names_with_ids_and_unknown_weights_are_refused():
 def test_of_unequal_weights_the_lighter_traces_are_thinned_and_counted():
     traces = traces_of(RNG, 500).with_weights(np.repeat([1.0, 20.0], [300, 200]))
     (found,) = [f for f in tk.sampling(traces) if f.check == "paths.unseen"]
-    n = found.evidence["n_traces"].iloc[0]
+    n = found.evidence["trace_count"].iloc[0]
     assert 200 + 3 < n < 200 + 35
     assert f"{500 - n} traces are left out, so that all had one probability" in found.assumptions
 
@@ -437,9 +437,9 @@ def test_a_rate_that_moves_is_told_by_period():
     traces = traces_of(RNG, ids=ids, start_ns=start)
     (found,) = [f for f in tk.sampling(traces) if f.check == "id.forensic"]
     table = found.evidence
-    assert table["n_traces"].tolist() == [1000, 500]
-    assert table["ci_low"].iloc[0] < 0.05 < table["ci_high"].iloc[0]
-    assert table["ci_low"].iloc[1] < 0.2 < table["ci_high"].iloc[1]
+    assert table["trace_count"].tolist() == [1000, 500]
+    assert table["estimate_low"].iloc[0] < 0.05 < table["estimate_high"].iloc[0]
+    assert table["estimate_low"].iloc[1] < 0.2 < table["estimate_high"].iloc[1]
     assert table["first_time"].iloc[1] == pd.Timestamp(EPOCH_NS + 500 * 10**9, tz="UTC")
     assert table["last_time"].iloc[1] == pd.Timestamp(EPOCH_NS + 999 * 10**9, tz="UTC")
     assert found.headline.startswith("Ids of `web` were kept by Java TraceIdRatio at 5 % (")

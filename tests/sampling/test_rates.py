@@ -27,11 +27,11 @@ def test_the_observed_rate_is_counted_by_stratum():
     (found,) = [f for f in tk.sampling(traces, requests=requests) if f.check == "rate.observed"]
     table = found.evidence.set_index("scope")
     assert table["estimate"].round(4).to_dict() == {"all requests": 0.0661, "/a": 0.05, "/b": 0.1, "/c": 0.0}
-    assert table.loc["/c", "ci_high"] == pytest.approx(1 - 0.025 ** (1 / 40))
+    assert table.loc["/c", "estimate_high"] == pytest.approx(1 - 0.025 ** (1 / 40))
     assert set(table["status"]) == {"measured"}
     assert found.headline.startswith("All requests were traced at 6.6 % (")
     assert "300 of 4,540 requests" in found.headline
-    assert (found.estimate.low, found.estimate.high) == tuple(table.iloc[0][["ci_low", "ci_high"]])
+    assert (found.estimate.low, found.estimate.high) == tuple(table.iloc[0][["estimate_low", "estimate_high"]])
 
 
 def test_more_traces_than_requests_are_no_rate():
@@ -108,7 +108,7 @@ def test_every_stratum_has_its_own_restlessness():
     counts = pd.concat([minutes(400).assign(route=route) for route in ("/restless", "/calm")], ignore_index=True)
     (found,) = [f for f in tk.sampling(traces, requests=counts) if f.check == "rate.observed"]
     table = found.evidence.set_index("scope")
-    width = table["ci_high"] - table["ci_low"]
+    width = table["estimate_high"] - table["estimate_low"]
     assert table.loc["/restless", "dispersion"] > 10
     assert table.loc["/calm", "dispersion"] < 1.5
     assert width["/restless"] > 3 * width["/calm"]
@@ -506,8 +506,8 @@ def test_a_boosted_rule_is_judged_outside_its_boosts():
         pd.Timestamp(EPOCH_NS, unit="ns").minute + n - 60 * (pd.Timestamp(EPOCH_NS, unit="ns").minute + n >= 60)
         for n in (20, 40)
     ]
-    assert (table["ci_low"].iloc[1:] < 0.4).all()
-    assert (table["ci_high"].iloc[1:] > 0.4).all()
+    assert (table["estimate_low"].iloc[1:] < 0.4).all()
+    assert (table["estimate_high"].iloc[1:] > 0.4).all()
     assert table["requests"].tolist() == [2000 * 54, 2000, 2000], "a boost may reach into the minutes beside it"
     assert "outside 2 boosts, which kept " in found.headline
     assert "where 50 % are allowed: the sampler does what it is told." in found.headline

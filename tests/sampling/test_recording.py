@@ -11,7 +11,7 @@ from scipy.stats import binom
 import tracekit as tk
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.weighted_rates import weighted_rate
-from tracekit.weights.ladder import Evidence, climb
+from tracekit.weights.resolve import Evidence, resolve_weights
 
 INDEX = json.loads((Path(__file__).parents[2] / "datasets" / "index.json").read_text(encoding="utf-8"))
 TRUTH = next(one for one in INDEX["datasets"] if one["name"] == "tail-sampled")["truth"]["measured"]
@@ -61,13 +61,13 @@ def test_the_limits_hold_the_truth_whatever_the_weights_come_from(parts, log, sa
     found = tail_bias(parts[sample], **(known[given[0]] if given else {}))
     for measure, truth in TRUE.items():
         row = found.loc[measure]
-        assert row["ci_low"] <= truth * 1.00001, measure
-        assert np.isnan(row["ci_high"]) or truth * 0.99999 <= row["ci_high"], measure
+        assert row["estimate_low"] <= truth * 1.00001, measure
+        assert np.isnan(row["estimate_high"]) or truth * 0.99999 <= row["estimate_high"], measure
     raw = TRUTH["raw"][sample]
     assert found.loc["error rate", "raw"] == pytest.approx(raw["error_ratio"], abs=6e-6)
     if sample == "tail":
         assert found.loc[["error rate", "p95 latency"], "status"].isin(["biased"]).all()
-        assert found.loc["error rate", "ci_high"] < 0.4 * raw["error_ratio"]
+        assert found.loc["error rate", "estimate_high"] < 0.4 * raw["error_ratio"]
 
 
 def test_the_sentence_of_the_tail_sample_names_the_artefact(parts):
@@ -120,7 +120,7 @@ def test_limits_hold_the_truth_as_often_as_they_say(parts, log):
     for _ in range(10):
         kept = sure | (rng.random(len(everyone)) < 0.05)
         sample = everyone.where(pd.Series(kept, pd.Index(everyone.trace_ids, name="trace_id")))
-        pi = climb(sample, Evidence(log=log))[0].probability
+        pi = resolve_weights(sample, Evidence(log=log))[0].probability
         held["log"].append(_holds(truth, pi, failed[kept], took[kept], certain=False))
     fewest = binom.ppf(0.0005, RUNS, 0.94)
     for name in ("head", "tail"):

@@ -31,16 +31,16 @@ def test_the_corrected_curve_is_that_of_as_many_requests_as_the_traces_stand_for
     took, weight = RNG.permutation(np.arange(1, 301)) * 1000, RNG.integers(1, 30, 300)
     seen = tk.latency_bias(timed(took).with_weights(weight.astype(float).tolist()))
     for column, requests in (("estimate_ns", np.sort(np.repeat(took, weight))), ("raw_ns", np.sort(took))):
-        reached = [-(-round(1000 * share) * len(requests) // 1000) - 1 for share in seen.curve["share"]]
+        reached = [-(-round(1000 * share) * len(requests) // 1000) - 1 for share in seen.curve["quantile"]]
         assert seen.curve[column].tolist() == requests[reached].tolist()
     assert (seen.curve["low_ns"].dropna() <= seen.curve["estimate_ns"][seen.curve["low_ns"].notna()]).all()
     assert (seen.curve["high_ns"].dropna() >= seen.curve["estimate_ns"][seen.curve["high_ns"].notna()]).all()
-    assert seen.n_traces == 300
+    assert seen.trace_count == 300
     assert seen.n_effective == pytest.approx(weight.sum() ** 2 / (weight**2).sum())
 
 
 def test_the_limits_of_the_raw_curve_are_those_of_a_fair_sample():
-    row = tk.latency_bias(timed(np.arange(1, 101) * 1000)).curve.set_index("share").loc[0.5]
+    row = tk.latency_bias(timed(np.arange(1, 101) * 1000)).curve.set_index("quantile").loc[0.5]
     low, high = binom.ppf([0.025, 0.975], 100, 0.5)
     assert (row["raw_low_ns"], row["raw_high_ns"]) == (1000 * low, 1000 * (high + 1))
 
@@ -58,7 +58,7 @@ def test_a_complete_recording_leaves_no_doubt_about_the_window_but_about_the_pro
 def test_the_curve_of_the_log_is_the_truth_beside():
     log = pd.DataFrame({"trace_id": "x", "duration_ns": np.arange(1, 1001) * 10})
     seen = tk.latency_bias(timed(np.arange(1, 101) * 1000), log=log)
-    assert seen.curve.set_index("share").loc[0.95, "logged_ns"] == 9500
+    assert seen.curve.set_index("quantile").loc[0.95, "logged_ns"] == 9500
     assert tk.latency_bias(timed([5]), log=log.drop(columns="duration_ns")).curve["logged_ns"].isna().all()
     assert tk.latency_bias(timed([5]), log=log.assign(duration_ns=None)).curve["logged_ns"].isna().all()
 
@@ -155,7 +155,7 @@ def test_what_was_due_is_what_the_requests_leave_outside_the_gaps():
     share = np.full(120, 0.05)
     share[40:50] = 0.01
     frame, counts = minutes(share)
-    seen = tk.collection(TraceSet.from_spans(frame), requests=counts.drop(columns="service"))
+    seen = tk.collection_gaps(TraceSet.from_spans(frame), requests=counts.drop(columns="service"))
     (gap,) = seen.gaps.to_dict("records")
     assert (gap["kind"], gap["trace_count"], gap["expected_count"]) == ("gap", 100, pytest.approx(500))
     assert gap["start_time"] == pd.Timestamp(EPOCH_NS + 40 * MINUTE, tz="UTC")
@@ -174,7 +174,7 @@ def test_every_service_that_is_counted_apart_has_its_own_gaps():
     one, one_counts = minutes(share, service="pay")
     other, other_counts = minutes(np.full(120, 0.2), first=10**6)
     counts = pd.concat([one_counts, other_counts])
-    seen = tk.collection(TraceSet.from_spans(pd.concat([one, other])), requests=counts)
+    seen = tk.collection_gaps(TraceSet.from_spans(pd.concat([one, other])), requests=counts)
     assert set(seen.table["scope"]) == {"all", "pay", "web"}
     assert "pay" in set(seen.gaps["scope"])
     assert "web" not in set(seen.gaps["scope"])
@@ -185,25 +185,25 @@ def test_every_service_that_is_counted_apart_has_its_own_gaps():
 def test_without_counts_only_silences_are_told():
     begun = EPOCH_NS + np.cumsum(np.random.default_rng(1).exponential(10, 600) * 1e9).astype(np.int64)
     begun[300:] += 400 * SECOND_NS
-    seen = tk.collection(traces_of(RNG, start_ns=begun))
+    seen = tk.collection_gaps(traces_of(RNG, start_ns=begun))
     (silence,) = seen.gaps.to_dict("records")
     assert (silence["kind"], silence["trace_count"], silence["loss_ratio"]) == ("silence", 0, 1.0)
     assert silence["start_time"] == pd.Timestamp(begun[299], tz="UTC")
     assert silence["end_time"] == pd.Timestamp(begun[300], tz="UTC")
     assert seen.table["expected_count"].isna().all()
     assert seen.table["trace_count"].sum() == 600
-    assert len(tk.collection(traces_of(RNG, 20)).gaps) == 0, "too few to tell"
+    assert len(tk.collection_gaps(traces_of(RNG, 20)).gaps) == 0, "too few to tell"
 
 
 def test_counts_of_another_time_and_no_traces_are_no_gap():
     frame, counts = minutes(np.full(20, 0.05))
     late = counts.assign(time=counts["time"] + pd.Timedelta("1D")).drop(columns="service")
-    seen = tk.collection(TraceSet.from_spans(frame), requests=late)
+    seen = tk.collection_gaps(TraceSet.from_spans(frame), requests=late)
     assert len(seen.gaps) == 0
     assert "needs request counts of the time of the traces" in seen.headlines[0]
     assert seen.table["expected_count"].tolist() == [0.0] * 20
     nobody = TraceSet.from_spans(frame).where("service_name == 'nobody'")
-    assert tk.collection(nobody).table["trace_count"].sum() == 0
+    assert tk.collection_gaps(nobody).table["trace_count"].sum() == 0
 
 
 # ------------------------------------------------------------------ phases

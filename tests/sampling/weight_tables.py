@@ -99,7 +99,7 @@ def two_stages(rng, repeats):
         bias = [f.evidence for f in tk.sampling(traces, rules=ERRORS_AND_5) if f.check == "bias.tail"]
         table = pd.concat(bias).set_index("measure")
         for what, right in truth.items():
-            covered[what].append(table.loc[what, "ci_low"] <= right <= table.loc[what, "ci_high"])
+            covered[what].append(table.loc[what, "estimate_low"] <= right <= table.loc[what, "estimate_high"])
     yield Row("two stages, nothing declared: refused", *count(refused), 0.99, 1.0)
     yield Row("two stages: both are named", *count(named), 0.99, 1.0)
     yield Row("one stage: refused", *count(healthy), 0.0, 0.01)

@@ -140,7 +140,7 @@ def limits(sample, n):
         names = ["error_ratio_low", "error_ratio_high", *(f"{p}_{end}_ns" for p in SHARES for end in ("low", "high"))]
         wanted = table[names].to_numpy()
         steps = timeline(traces, step_s=1).table.query("trace_count > 0")
-        failed = errors(traces).operations.sort_values("service_name")[["low", "high"]]
+        failed = errors(traces).operations.sort_values("service_name")[["error_ratio_low", "error_ratio_high"]]
         nodes = service_graph(traces).services.sort_values("service_name")
         same &= np.allclose(steps[names], wanted, equal_nan=True) and np.allclose(nodes[names], wanted, equal_nan=True)
         same &= np.allclose(failed, wanted[:, :2], equal_nan=True)

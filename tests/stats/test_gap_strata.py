@@ -72,7 +72,7 @@ def test_a_part_is_judged_beside_its_peers_and_what_befalls_all_is_a_gap_of_none
     gap = found[2][0]
     assert (gap.start, gap.end, gap.loss) == (80, 90, 1.0)
     assert gap.expected == pytest.approx(10 * 50, rel=0.1), "as many as its peers show, not as all had"
-    assert shortfall(strata[2], gap).fate() != "moved"
+    assert shortfall(strata[2], gap).outcome() != "moved"
 
 
 def test_what_moved_and_what_wanders_is_not_lost_for_certain():
@@ -82,18 +82,18 @@ def test_what_moved_and_what_wanders_is_not_lost_for_certain():
     gap = Stratum(own, asked, others).worst()
     alone = shortfall(Stratum(own, asked), gap)
     assert alone == Shortfall(500.0, 500.0, 0.0, 0.0), "with requests of its own there are no peers to ask"
-    assert alone.fate() == "lost"
-    assert shortfall(Stratum(own, asked, others), gap).fate() == "lost"
-    assert shortfall(Stratum(own, asked, np.where(own == 0, 200, others)), gap).fate() == "moved"
+    assert alone.outcome() == "lost"
+    assert shortfall(Stratum(own, asked, others), gap).outcome() == "lost"
+    assert shortfall(Stratum(own, asked, np.where(own == 0, 200, others)), gap).outcome() == "moved"
     walk = (150 + 60 * np.sin(np.arange(120) / 6)).astype(int)
-    assert shortfall(Stratum(own, asked, walk), gap).fate() == "unclear", "the peers wander by as much"
+    assert shortfall(Stratum(own, asked, walk), gap).outcome() == "unclear", "the peers wander by as much"
 
 
 def test_the_rate_over_all_windows_decides_not_the_probability_of_one():
     one = Shortfall(90.0, 60.0, 30.0, 0.02)
-    assert one.fate() == "lost"
-    assert one.fate(0.06) == "unclear"
-    assert Shortfall(90.0, 40.0, 10.0, 1e-5).fate() == "unclear", "less than half of what is missing"
+    assert one.outcome() == "lost"
+    assert one.outcome(0.06) == "unclear"
+    assert Shortfall(90.0, 40.0, 10.0, 1e-5).outcome() == "unclear", "less than half of what is missing"
 
 
 @pytest.mark.parametrize("share", [0.2, 1.0])
@@ -107,7 +107,7 @@ def test_no_more_is_expected_than_was_requested(share):
     assert (gap.start, gap.end) == (50, 60)
     assert gap.expected <= asked[50:60].sum() - (kept[50:60].sum() if share == 1 else 0)
     assert gap.expected == pytest.approx(0 if share == 1 else 120, abs=15)
-    assert gap.loss == 0 if share == 1 else shortfall(main, gap).fate() == "moved"
+    assert gap.loss == 0 if share == 1 else shortfall(main, gap).outcome() == "moved"
 
 
 def test_a_gap_is_masked_in_all_columns():

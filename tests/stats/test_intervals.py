@@ -32,10 +32,10 @@ def test_wilson_without_trials_is_missing():
     assert np.isnan(wilson(np.array([0.0, np.nan]), np.array([0, 5]))).all()
 
 
-@pytest.mark.parametrize("level", [0, 1, 95])
-def test_a_level_outside_zero_and_one_is_refused(level):
+@pytest.mark.parametrize("confidence", [0, 1, 95])
+def test_a_level_outside_zero_and_one_is_refused(confidence):
     with pytest.raises(ValueError, match=r"expected a confidence level between 0 and 1, such as 0\.95, found"):
-        normal_quantile(level)
+        normal_quantile(confidence)
 
 
 def test_equal_weights_cost_nothing_and_no_weights_are_nobody():

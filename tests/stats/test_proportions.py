@@ -8,10 +8,10 @@ CASES = [(0, 10), (1, 10), (4, 50), (5, 50), (25, 50), (46, 50), (49, 50), (50, 
 
 
 @pytest.mark.parametrize(("k", "n"), CASES)
-@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
-def test_clopper_pearson_is_scipys(k, n, level):
-    wanted = binomtest(k, n).proportion_ci(level, "exact")
-    assert np.allclose(clopper_pearson(k, n, level=level), wanted)
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_clopper_pearson_is_scipys(k, n, confidence):
+    wanted = binomtest(k, n).proportion_ci(confidence, "exact")
+    assert np.allclose(clopper_pearson(k, n, confidence=confidence), wanted)
 
 
 @pytest.mark.parametrize(("k", "n"), CASES)
@@ -36,7 +36,7 @@ def test_more_events_than_trials_and_no_trials_are_no_share():
 @pytest.mark.parametrize("make", [jeffreys, clopper_pearson, share_interval])
 def test_a_level_that_is_none_is_refused(make):
     with pytest.raises(ValueError, match="expected a confidence level between 0 and 1"):
-        make(3, 10, level=95)
+        make(3, 10, confidence=95)
 
 
 @pytest.mark.parametrize(("p", "n"), [(0.01, 200), (0.05, 200), (0.5, 200), (0.01, 5000), (0.05, 5000)])

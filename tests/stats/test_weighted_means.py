@@ -182,13 +182,13 @@ def test_nothing_that_differs_is_no_difference():
     assert (found.low[0], found.high[0], found.p_value[0]) == (0, 0, 1)
 
 
-@pytest.mark.parametrize("level", [0, 1, 95])
-def test_a_level_outside_zero_and_one_is_refused(level):
+@pytest.mark.parametrize("confidence", [0, 1, 95])
+def test_a_level_outside_zero_and_one_is_refused(confidence):
     one = Moments(np.ones(1), np.zeros(1), np.ones(1), np.full(1, 50.0), 50, 50.0, is_even=True)
     with pytest.raises(ValueError, match=r"expected a confidence level between 0 and 1, such as 0\.95, found"):
-        mean_limits(np.ones(1), one, level=level)
+        mean_limits(np.ones(1), one, confidence=confidence)
     with pytest.raises(ValueError, match=r"expected a confidence level between 0 and 1, such as 0\.95, found"):
-        difference(np.ones(1), one, one, level=level)
+        difference(np.ones(1), one, one, confidence=confidence)
 
 
 def test_the_unit_of_the_weights_does_not_matter():

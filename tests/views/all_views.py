@@ -8,7 +8,7 @@ from tracekit.analysis.coverage.coverage import coverage
 from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
-from tracekit.analysis.sampling_collection import collection
+from tracekit.analysis.sampling_collection import collection_gaps
 from tracekit.analysis.sampling_latency import latency_bias
 from tracekit.analysis.sampling_mix import sample_mix
 from tracekit.analysis.sampling_phase import start_phases
@@ -48,7 +48,7 @@ def charts(traces):
         "findings": plot(found),
         "finding": plot(found[0]),
         "clocks": plot(clock_skew(traces, any_kind=True)),
-        "collection": plot(collection(traces)),
+        "collection": plot(collection_gaps(traces)),
         "coverage": plot(coverage(traces)),
         "latency bias": plot(latency_bias(traces.with_weights(2))),
         "phases": plot(start_phases(traces)),

@@ -26,7 +26,7 @@ ANSWERS = {
     "coverage": tk.coverage,
     "latency bias": tk.latency_bias,
     "sample mix": tk.sample_mix,
-    "collection": tk.collection,
+    "collection": tk.collection_gaps,
     "start phases": tk.start_phases,
     "findings": lambda _: tk.Findings(
         [tk.Finding("c", "warning", HOSTILE[0], tk.Estimate(0.1, "ratio", 0.0, 0.2, n=9))]

@@ -33,8 +33,8 @@ def test_callees_stand_within_their_caller_and_do_not_overlap(rows, crowded):
         depth.append(max(0, depth[-1] + 1 - back % 4))
         value.append(size)
     parent = []
-    for k, level in enumerate(depth):
-        parent.append(next((j for j in range(k - 1, -1, -1) if depth[j] == level - 1), -1) if level else -1)
+    for k, confidence in enumerate(depth):
+        parent.append(next((j for j in range(k - 1, -1, -1) if depth[j] == confidence - 1), -1) if confidence else -1)
     depth, parent, value = np.array(depth), np.array(parent), np.array(value)
     if not crowded:  # as inclusive times are: a caller is at least as wide as its callees
         for k in range(len(value) - 1, -1, -1):

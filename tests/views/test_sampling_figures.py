@@ -58,7 +58,7 @@ def dipping():
     share[40:50] = 0.01
     share[80:90] = 0.02
     traces, requests = minutes(share)
-    return tk.collection(traces, requests=requests)
+    return tk.collection_gaps(traces, requests=requests)
 
 
 def reservoir():
@@ -152,21 +152,21 @@ def test_curves_and_bands_are_the_columns_of_the_result():
     figure = plot(bias)
     for name, column in (("in the sample", "raw_ns"), ("of all requests", "estimate_ns"), ("as logged", "logged_ns")):
         assert curve(figure, name).x == pytest.approx((bias.curve[column] * 1e-9).tolist())
-        assert curve(figure, name).y == tuple(bias.curve["share"])
+        assert curve(figure, name).y == tuple(bias.curve["quantile"])
     upper = curve(figure, "95 % limits of all requests")
     lower = figure.data[[drawn.name for drawn in figure.data].index(upper.name) - 1]
     known = bias.curve[bias.curve[["low_ns", "high_ns"]].notna().all(axis=1)]
     assert len(known) < len(bias.curve), "the tail has no upper limit"
     assert upper.x == pytest.approx((known["high_ns"] * 1e-9).tolist())
     assert lower.x == pytest.approx((known["low_ns"] * 1e-9).tolist())
-    assert upper.y == lower.y == tuple(known["share"])
+    assert upper.y == lower.y == tuple(known["quantile"])
     assert upper.fill == "tonexty"
 
 
 def test_limits_of_latency_are_whiskers():
     bias = tk.latency_bias(timed(np.arange(1, 401) * 1000).with_weights(2.0))
     figure = plot(bias, kind="limits")
-    points, row = curve(figure, "of all requests"), bias.curve.set_index("share").loc[0.9]
+    points, row = curve(figure, "of all requests"), bias.curve.set_index("quantile").loc[0.9]
     assert points.y == ("p50", "p90", "p95", "p99")
     assert points.x[1] == pytest.approx(row["estimate_ns"] * 1e-9)
     assert points.x[1] + points.error_x.array[1] == pytest.approx(row["high_ns"] * 1e-9)
@@ -330,9 +330,9 @@ def test_a_silence_and_nothing_at_all():
     figure = plot(Collection(table.assign(request_count=np.nan, expected_count=np.nan), holes, ()))
     assert [drawn.name for drawn in figure.data] == ["silence: none arrived", "traces"]
     assert figure.data[0].text[0] == "1970-01-01 00:01:00 to 1970-01-01 00:02:00 UTC: 0 of 5 traces due; may be a lull"
-    nothing = plot(tk.collection(timed([5]).where("service_name == 'nobody'")))
+    nothing = plot(tk.collection_gaps(timed([5]).where("service_name == 'nobody'")))
     assert nothing.layout.annotations[0].text == "No trace has a start."
-    calm = plot(tk.collection(timed([5])))
+    calm = plot(tk.collection_gaps(timed([5])))
     assert calm.layout.title.text == "Traces collected over time: no gap beyond chance"
 
 
@@ -364,7 +364,7 @@ def test_bars_of_the_second_stand_on_each_other():
 
 
 def test_a_finding_shows_the_rows_of_its_evidence():
-    numbers = {"estimate": [0.5, 0.1], "ci_low": [0.4, np.nan], "ci_high": [0.7, 0.2]}
+    numbers = {"estimate": [0.5, 0.1], "estimate_low": [0.4, np.nan], "estimate_high": [0.7, 0.2]}
     figure = plot(finding(scope=["/a", "/b"], **numbers, status=["fail", "ok"]))
     bad, good = figure.data
     assert (bad.name, bad.x, bad.y) == ("fail", (0.5,), ("/a",))
@@ -375,7 +375,7 @@ def test_a_finding_shows_the_rows_of_its_evidence():
 
 def test_a_finding_shows_what_the_sample_says_beside_what_is_right():
     rows = pd.DataFrame({"measure": ["rate", "p95"], "unit": ["ratio", "ns"], "raw": [0.2, 9e6]})
-    rows = rows.assign(estimate=[0.1, 5e6], ci_low=[0.05, 4e6], ci_high=[0.15, 6e6], status="biased")
+    rows = rows.assign(estimate=[0.1, 5e6], estimate_low=[0.05, 4e6], estimate_high=[0.15, 6e6], status="biased")
     figure = plot(Finding("bias.tail", "critical", "p95 is 5 ms.", Estimate(5e6, "ns", 4e6, 6e6, n=9), rows))
     assert [drawn.x for drawn in figure.data] == [pytest.approx((0.005,)), pytest.approx((0.009,))], "in its unit"
     assert figure.data[1].name == "as the sample shows it"
@@ -388,7 +388,7 @@ def test_a_finding_with_limits_alone_has_a_middle_and_one_without_has_words():
     assert (figure.data[0].x, figure.data[0].y) == ((pytest.approx(10e-9),), ("a b",))
     words = plot(finding(status=["not_assessable"], needs=["counts"]))
     assert words.layout.annotations[0].text == "Half of it is traced."
-    assert len(plot(finding(scope=["/a"], estimate=[np.nan], ci_low=[0.1], ci_high=[0.2])).data) == 0
+    assert len(plot(finding(scope=["/a"], estimate=[np.nan], estimate_low=[0.1], estimate_high=[0.2])).data) == 0
     times = pd.to_datetime(["2026-11-18 14:25"], utc=True)
     gap = finding(scope=["all"], start_time=times, traces=[5], loss_ratio=[0.6], low=[0.5], high=[0.7], status=["fail"])
     assert plot(gap).data[0].y == ("all 11-18 14:25",)
@@ -396,11 +396,13 @@ def test_a_finding_with_limits_alone_has_a_middle_and_one_without_has_words():
     counted = other.rename(columns={"count": "ratio"})
     plain = plot(Finding("c", "info", "Nine.", Estimate(9, "count", 8, 12, n=9), counted))
     assert plain.data[0].text == ("9 (8 to 12)",)
-    rows = finding(scope=["/a"], estimate=[0.5], ci_low=[0.4], ci_high=[2.5]).evidence
+    rows = finding(scope=["/a"], estimate=[0.5], estimate_low=[0.4], estimate_high=[2.5]).evidence
     factor = plot(Finding("mix.head", "warning", "/a is off.", Estimate(0.5, "times", 0.4, 2.5, n=9), rows))
     assert factor.data[0].text == ("0.50x (0.40x to 2.50x)",), "no share: a rate over another"
     assert factor.layout.xaxis.ticksuffix == "x"
-    many = finding(scope=[f"/{k}" for k in range(30)], estimate=[0.5] * 30, ci_low=[0.4] * 30, ci_high=[0.6] * 30)
+    many = finding(
+        scope=[f"/{k}" for k in range(30)], estimate=[0.5] * 30, estimate_low=[0.4] * 30, estimate_high=[0.6] * 30
+    )
     assert plot(many).layout.title.text == "Half of it is traced. (20 of 30 rows)"
 
 
@@ -435,13 +437,13 @@ def test_a_finding_alone_is_a_sentence_in_a_terminal():
 def test_hostile_names_are_inert_and_legible():
     names = [name[:200] for name in HOSTILE]
     traces, requests = routes(names, [100 + 50 * k for k in range(8)], [4000] * 8)
-    rows = {"scope": names, "estimate": [0.5] * 8, "ci_low": [0.4] * 8, "ci_high": [0.6] * 8}
+    rows = {"scope": names, "estimate": [0.5] * 8, "estimate_low": [0.4] * 8, "estimate_high": [0.6] * 8}
     evil, counts = minutes([0.05] * 40, HOSTILE[0])
     views = {
         "mix": plot(tk.sample_mix(traces, requests=requests)),
         "clocks": plot(two_hosts(names=(HOSTILE[0], HOSTILE[2]))),
         "finding": plot(Finding("c", "warning", HOSTILE[0], evidence=pd.DataFrame(rows))),
-        "collection": plot(tk.collection(evil, requests=counts), scope=HOSTILE[0]),
+        "collection": plot(tk.collection_gaps(evil, requests=counts), scope=HOSTILE[0]),
     }
     for name, figure in views.items():
         text = figure.to_json().replace("\\u003c", "<")

@@ -7,18 +7,20 @@ from sampling.simulators import EPOCH_NS, traces_of
 
 from tracekit.stats.second_reservoir import SECOND_NS
 from tracekit.weights.counts import read_counts
-from tracekit.weights.receipts import NEVER, moment_ns, read_receipts
-from tracekit.weights.young_edge import (
-    YoungEdge,
-    settled_counts,
-    settled_log,
-    settled_traces,
+from tracekit.weights.ingestion_horizon import (
+    IngestionHorizon,
+    counts_before_horizon,
+    ingestion_horizon,
+    log_before_horizon,
+    traces_before_horizon,
     usable_receipts,
-    young_edge,
 )
+from tracekit.weights.receipts import NEVER, moment_ns, read_receipts
 
 START = EPOCH_NS + np.arange(300) * SECOND_NS
-EDGE = YoungEdge(EPOCH_NS + 240 * SECOND_NS, EPOCH_NS + 300 * SECOND_NS, START > EPOCH_NS + 240 * SECOND_NS, 0.3, 0, 1)
+EDGE = IngestionHorizon(
+    EPOCH_NS + 240 * SECOND_NS, EPOCH_NS + 300 * SECOND_NS, START > EPOCH_NS + 240 * SECOND_NS, 0.3, 0, 1
+)
 
 
 def in_order(n):
@@ -83,23 +85,27 @@ def test_the_edge_is_counted_from_the_start_and_holds_what_is_missing():
     start = START[START <= EPOCH_NS + 285 * SECOND_NS]
     traces = traces_of(np.random.default_rng(2), ids=in_order(len(start)), start_ns=start, took_ms=10_000.0)
     received = pd.Series(start + 15 * SECOND_NS, index=traces.trace_ids)
-    edge = young_edge(traces, read_receipts(traces, received, pd.Timestamp(EPOCH_NS + 300 * SECOND_NS, unit="ns")))
+    edge = ingestion_horizon(
+        traces, read_receipts(traces, received, pd.Timestamp(EPOCH_NS + 300 * SECOND_NS, unit="ns"))
+    )
     assert edge.age_ns == 15 * SECOND_NS
     assert (edge.missing, edge.low, edge.high) == (1.0, 1.0, 1.0)
     assert not edge.is_young.any()
-    assert settled_traces(traces, edge) is traces
+    assert traces_before_horizon(traces, edge) is traces
 
 
 def test_too_few_receipts_tell_no_edge():
     traces = shop()
-    assert young_edge(traces, read_receipts(traces, pd.Series(START[:19] + 9, traces.trace_ids[:19]))) is None
-    assert young_edge(traces, read_receipts(traces, pd.Series(START[:20] + 9, traces.trace_ids[:20]))) is not None
+    assert ingestion_horizon(traces, read_receipts(traces, pd.Series(START[:19] + 9, traces.trace_ids[:19]))) is None
+    assert (
+        ingestion_horizon(traces, read_receipts(traces, pd.Series(START[:20] + 9, traces.trace_ids[:20]))) is not None
+    )
     assert not usable_receipts(read_receipts(traces, pd.Series(START - 9, traces.trace_ids)), START).any()
 
 
 def test_weights_stay_with_the_traces_that_are_left():
     traces = shop().with_weights(np.arange(300) + 1.0)
-    assert settled_traces(traces, EDGE).weights.value.tolist() == (np.arange(241) + 1.0).tolist()
+    assert traces_before_horizon(traces, EDGE).weights.value.tolist() == (np.arange(241) + 1.0).tolist()
 
 
 def minutes(length_s=60, many=5):
@@ -108,24 +114,24 @@ def minutes(length_s=60, many=5):
 
 
 def test_windows_that_reach_beyond_the_edge_are_left_out():
-    assert settled_counts(read_counts(minutes()), EDGE).total == 400
+    assert counts_before_horizon(read_counts(minutes()), EDGE).total == 400
     late = EDGE._replace(begin_ns=EPOCH_NS + 10**4 * SECOND_NS)
     counts = read_counts(minutes())
-    assert settled_counts(counts, late) is counts
+    assert counts_before_horizon(counts, late) is counts
     alone = pd.concat([minutes(), minutes().assign(status="elb 5xx", count=7)], ignore_index=True)
-    found = settled_counts(read_counts(alone), EDGE)
+    found = counts_before_horizon(read_counts(alone), EDGE)
     assert (found.total, found.balancer_errors) == (400, 28)
 
 
 def test_a_single_long_window_is_counted_by_its_share():
-    found = settled_counts(read_counts(minutes(300, 1)), EDGE)
+    found = counts_before_horizon(read_counts(minutes(300, 1)), EDGE)
     assert found.total == 80
     assert found.frame["end_ns"].tolist() == [EDGE.begin_ns]
     assert "counted by its share of time before" in found.notes[-1]
 
 
 def test_counts_without_times_are_told():
-    found = settled_counts(read_counts(pd.DataFrame({"count": [300]})), EDGE)
+    found = counts_before_horizon(read_counts(pd.DataFrame({"count": [300]})), EDGE)
     assert found.total == 300
     assert "counts have no times" in found.notes[-1]
 
@@ -134,12 +140,12 @@ def test_a_log_loses_young_traces_and_later_rows():
     traces = shop()
     ids = [*traces.trace_ids, *[f"{n:032x}" for n in range(1, 301)]]
     log = pd.DataFrame({"trace_id": ids, "time": pd.to_datetime(np.tile(START, 2), unit="ns", utc=True)})
-    assert len(settled_log(traces, log, EDGE)) == 2 * 241
+    assert len(log_before_horizon(traces, log, EDGE)) == 2 * 241
     late = log.assign(time=log["time"] + pd.Timedelta("1h"))
-    assert len(settled_log(traces, late, EDGE)) == 241, "what left a trace is told by its trace"
-    assert len(settled_log(traces, log.drop(columns="time"), EDGE)) == 241 + 300
-    assert len(settled_log(traces, log.assign(time=log["time"].mask(np.arange(600) >= 300)), EDGE)) == 241 + 300
-    assert len(settled_log(traces, log[["time"]], EDGE)) == 2 * 241
+    assert len(log_before_horizon(traces, late, EDGE)) == 241, "what left a trace is told by its trace"
+    assert len(log_before_horizon(traces, log.drop(columns="time"), EDGE)) == 241 + 300
+    assert len(log_before_horizon(traces, log.assign(time=log["time"].mask(np.arange(600) >= 300)), EDGE)) == 241 + 300
+    assert len(log_before_horizon(traces, log[["time"]], EDGE)) == 2 * 241
 
 
 def test_one_start_by_a_wrong_clock_does_not_make_all_traces_young():
@@ -149,7 +155,7 @@ def test_one_start_by_a_wrong_clock_does_not_make_all_traces_young():
     start[0] -= 3600 * SECOND_NS
     traces = traces_of(np.random.default_rng(3), ids=in_order(len(start)), start_ns=start)
     now = pd.Timestamp(EPOCH_NS + 300 * SECOND_NS, unit="ns")
-    edge = young_edge(traces, read_receipts(traces, pd.Series(received, index=traces.trace_ids), now))
+    edge = ingestion_horizon(traces, read_receipts(traces, pd.Series(received, index=traces.trace_ids), now))
     assert edge.age_ns == 5 * SECOND_NS
     assert not edge.is_young.any()
 
@@ -164,7 +170,7 @@ def test_what_is_missing_at_the_last_poll_is_not_what_waits_for_the_next(mean_s)
         there = by <= 30 * minute
         start, by = EPOCH_NS + begun[there], EPOCH_NS + by[there]
         traces = traces_of(rng, ids=in_order(len(start)), start_ns=start)
-        edge = young_edge(traces, read_receipts(traces, pd.DataFrame({"by": by}, index=traces.trace_ids)))
+        edge = ingestion_horizon(traces, read_receipts(traces, pd.DataFrame({"by": by}, index=traces.trace_ids)))
         age_s = edge.age_ns / SECOND_NS
         truth = mean_s / age_s * -np.expm1(-age_s / mean_s)
         held += edge.low <= truth <= edge.high

@@ -51,10 +51,11 @@ class Errors(Weighted, Shown):
     ----------
     operations
         One row a service and operation, or what ``by`` asks for: the keys, ``span_count`` in hand; with weights:
-        ``error_count``, ``error_ratio`` with its 95 % limits ``low`` and ``high`` (clustered by trace), and the spans
-        by whose mistake it was: ``fault_count`` (the callee's), ``client_count`` (the caller's), ``throttle_count``,
-        ``unspecified_count``; ``weight_sum``, the spans that these stand for.  A server that answers 404 to a bad
-        request has a client mistake and no error, so the classes need not add up to ``error_count``.
+        ``error_count``, ``error_ratio`` with its 95 % limits ``error_ratio_low`` and ``error_ratio_high`` (clustered by
+        trace), and the spans by whose mistake it was: ``fault_count`` (the callee's), ``client_count`` (the caller's),
+        ``throttle_count``, ``unspecified_count``; ``weight_sum``, the spans that these stand for.  A server that
+        answers 404 to a bad request has a client mistake and no error, so the classes need not add up to
+        ``error_count``.
     exceptions
         One row a service, type and message template: ``service_name``, ``exception_type``, ``exception_message``
         (template), ``event_count`` and ``trace_count`` in hand, ``first_time`` and ``last_time`` (UTC; the start of the
@@ -82,7 +83,9 @@ class Errors(Weighted, Shown):
         return f"{self.heading()}{''.join(tables)}"
 
 
-def errors(traces: TraceSet, by: str | Sequence[str] = _KEYS, *, roots: bool = False, level: float = 0.95) -> Errors:
+def errors(
+    traces: TraceSet, by: str | Sequence[str] = _KEYS, *, roots: bool = False, confidence: float = 0.95
+) -> Errors:
     """Return how often each operation fails, and the exceptions.
 
     Parameters
@@ -93,7 +96,7 @@ def errors(traces: TraceSet, by: str | Sequence[str] = _KEYS, *, roots: bool = F
         Category columns of ``spans`` for ``operations``; none for one row of all spans.
     roots
         Only the span that each request begins with: error rates of requests.
-    level
+    confidence
         Confidence level of the intervals.
 
     Returns
@@ -129,25 +132,12 @@ def errors(traces: TraceSet, by: str | Sequence[str] = _KEYS, *, roots: bool = F
     [['ledger', 1.0, 1.0], ['shop', 0.0, 0.0]]
     """
     columns = [by] if isinstance(by, str) else list(by)
-    operations = summarise([tabulate(traces, columns, roots=roots)], columns, level=level)
+    operations = summarise([tabulate(traces, columns, roots=roots)], columns, confidence=confidence)
     return Errors(operations, _exceptions(traces), traces.weights.statement)
 
 
 def tabulate(traces: TraceSet, by: Sequence[str] = _KEYS, *, roots: bool = False) -> Aggregate:
-    """Return the additive table behind ``Errors.operations`` for whole traces.
-
-    Parameters
-    ----------
-    traces
-        A set, or one block of a larger one.
-    by, roots
-        As in ``errors``.
-
-    Returns
-    -------
-    Aggregate
-        By these columns and ``weight_class``, without a histogram.
-    """
+    """Return the additive table behind ``Errors.operations`` for whole traces."""
     rows = traces.forest.root_row if roots else np.arange(len(traces.columns.spans))
     rows = rows[~traces.is_inferred[rows] & ~is_open(traces.lookup)[rows]]
     columns = {name: traces.codes(name).take(rows) for name in by}
@@ -161,32 +151,17 @@ def tabulate(traces: TraceSet, by: Sequence[str] = _KEYS, *, roots: bool = False
     return Aggregate(keys, sums, Histogram.empty())
 
 
-def summarise(tables: Sequence[Aggregate], by: Sequence[str] = _KEYS, *, level: float = 0.95) -> pd.DataFrame:
-    """Return ``Errors.operations`` from the tables of one or more blocks.
-
-    Parameters
-    ----------
-    tables
-        As ``tabulate`` makes them, of disjoint traces.
-    by
-        The same columns.
-    level
-        Confidence level.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As described at ``Errors``.
-    """
+def summarise(tables: Sequence[Aggregate], by: Sequence[str] = _KEYS, *, confidence: float = 0.95) -> pd.DataFrame:
+    """Return ``Errors.operations`` from the tables of one or more blocks."""
     fine = Aggregate.concatenate(tables).by([*by, WEIGHT_CLASS])
     total = fine.by(by)
-    ratio = rates(fine.sums, fine.groups(by)[0], len(total), level=level)
+    ratio = rates(fine.sums, fine.groups(by)[0], len(total), confidence=confidence)
     columns = {
         "span_count": total.sums["trial_count"],
         "error_count": total.sums["event_sum"],
         "error_ratio": ratio.ratio,
-        "low": ratio.low,
-        "high": ratio.high,
+        "error_ratio_low": ratio.low,
+        "error_ratio_high": ratio.high,
         **{name: total.sums[name] for name in ("fault_count", "client_count", "throttle_count", "unspecified_count")},
         "weight_sum": total.sums["trial_sum"],
     }
@@ -195,24 +170,7 @@ def summarise(tables: Sequence[Aggregate], by: Sequence[str] = _KEYS, *, level: 
 
 
 def message_template(message: str) -> str:
-    """Return the message with what varies replaced, so that messages of one kind are equal.
-
-    Parameters
-    ----------
-    message
-        Of an exception.
-
-    Returns
-    -------
-    str
-        Identifiers become ``<uuid>`` or ``<hex>``, quoted texts ``<text>``, numbers ``<n>``, white space a blank; at
-        most 300 characters.
-
-    Examples
-    --------
-    >>> message_template("order 7f3a91c04b can't be paid: 'alice' tried 3 times in 20.5 ms")
-    "order <hex> can't be paid: <text> tried <n> times in <n> ms"
-    """
+    """Return the message with what varies replaced, so that messages of one kind are equal."""
     text = message[:_READ].strip()
     for pattern, replacement in _TEMPLATES:
         text = pattern.sub(replacement, text)

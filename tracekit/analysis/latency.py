@@ -43,7 +43,7 @@ class Latency(Weighted, Shown):
         ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and the same for p90, p95, p99; ``mean_ns`` and ``max_ns``;
         ``n_effective``, the effective number of traces behind the limits; ``excluded_count``, spans without an end,
         without a start or with the end before the start.
-        Limits are for 95 % unless ``level`` says otherwise; NaN where a side is not estimable.
+        Limits are for 95 % unless ``confidence`` says otherwise; NaN where a side is not estimable.
     histogram
         One row a group and bucket: the keys, ``bucket``, ``bucket_low_ns`` (included), ``bucket_high_ns`` (excluded),
         ``weight_sum``.
@@ -75,7 +75,7 @@ def latency(
     by: str | Sequence[str] = ("service_name", "operation"),
     *,
     roots: bool = False,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> Latency:
     """Return quantiles of the durations of spans, by service and operation or any other category.
 
@@ -87,7 +87,7 @@ def latency(
         Category columns of ``spans``; none for one group of all spans.
     roots
         Only the span that each request begins with: latency of requests, by endpoint.
-    level
+    confidence
         Confidence level of the limits.
 
     Returns
@@ -140,24 +140,11 @@ def latency(
     """
     columns = [by] if isinstance(by, str) else list(by)
     whole = [tabulate(traces, columns, roots=roots)]
-    return summarise(whole, columns, level=level, statement=traces.weights.statement)
+    return summarise(whole, columns, confidence=confidence, statement=traces.weights.statement)
 
 
 def tabulate(traces: TraceSet, by: Sequence[str], *, roots: bool = False) -> Aggregate:
-    """Return the additive table behind ``latency`` for whole traces.
-
-    Parameters
-    ----------
-    traces
-        A set, or one block of a larger one.
-    by, roots
-        As in ``latency``.
-
-    Returns
-    -------
-    Aggregate
-        Counts, sums and histogram by these columns and ``weight_class``.
-    """
+    """Return the additive table behind ``latency`` for whole traces."""
     rows = traces.forest.root_row if roots else np.arange(len(traces.columns.spans))
     rows = rows[~traces.is_inferred[rows]]
     columns = {name: traces.codes(name).take(rows) for name in by}
@@ -171,114 +158,48 @@ def tabulate(traces: TraceSet, by: Sequence[str], *, roots: bool = False) -> Agg
     return Aggregate(keys, sums | {"excluded_count": excluded}, histogram)
 
 
-def summarise(tables: Sequence[Aggregate], by: Sequence[str], *, level: float = 0.95, statement: str = "") -> Latency:
-    """Return the latencies from the tables of one or more blocks.
-
-    Parameters
-    ----------
-    tables
-        As ``tabulate`` makes them, of disjoint traces.
-    by
-        The same columns.
-    level
-        Confidence level.
-    statement
-        What is known of the weights of all blocks.
-
-    Returns
-    -------
-    Latency
-        As ``latency`` gives it.
-    """
+def summarise(
+    tables: Sequence[Aggregate], by: Sequence[str], *, confidence: float = 0.95, statement: str = ""
+) -> Latency:
+    """Return the latencies from the tables of one or more blocks."""
     fine = Aggregate.concatenate(tables).by([*by, WEIGHT_CLASS])
     total, owner = fine.by(by), fine.groups(by)[0]
     order = np.argsort(-total.sums["trial_sum"], kind="stable")
-    table = _table(fine, total, owner, level).take(order).reset_index(drop=True)
+    table = _table(fine, total, owner, confidence).take(order).reset_index(drop=True)
     return Latency(table, _histogram(total.ordered(order)), statement)
 
 
-def _table(fine: Aggregate, total: Aggregate, owner: Array, level: float) -> pd.DataFrame:
+def _table(fine: Aggregate, total: Aggregate, owner: Array, confidence: float) -> pd.DataFrame:
     """Return one row a group."""
     groups, sums, cells = len(total), total.sums, total.histogram
     columns = {"span_count": sums["trial_count"], "weight_sum": sums["trial_sum"]}
-    columns |= error_columns(fine.sums, owner, groups, level=level)
-    columns |= quantile_columns(fine.histogram, owner, effective_clusters(fine.sums), groups, level=level)
+    columns |= error_columns(fine.sums, owner, groups, confidence=confidence)
+    columns |= quantile_columns(fine.histogram, owner, effective_clusters(fine.sums), groups, confidence=confidence)
     columns |= {"mean_ns": cells.means(groups), "max_ns": cells.maxima(groups)}
     columns |= {"n_effective": effective_clusters(sums), "excluded_count": sums["excluded_count"]}
     return pd.DataFrame(total.keys | columns)
 
 
 def class_column(traces: TraceSet, trace: Array) -> dict[str, tuple[Array, list[int]]]:
-    """Return the weight class of rows as a column for ``group_codes``.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    trace
-        Trace of each row.
-
-    Returns
-    -------
-    dict
-        Codes and labels of ``weight_class``.
-    """
+    """Return the weight class of rows as a column for ``group_codes``."""
     codes, labels = weight_classes(traces.weights.value)
     one = len(labels) == 1 and bool((codes == 0).all())
     return {WEIGHT_CLASS: (np.zeros(1, np.int64) if one else codes[trace], labels)}
 
 
-def error_columns(sums: Mapping[str, Array], owner: Array, groups: int, *, level: float) -> dict[str, Array]:
-    """Return the error ratio of every group with its limits, as columns.
-
-    Parameters
-    ----------
-    sums
-        As ``stats.intervals.cluster_sums`` makes them, of traces, by group and weight class.
-    owner
-        Group of each entry of these, ascending.
-    groups
-        Number of groups.
-    level
-        Confidence level.
-
-    Returns
-    -------
-    dict
-        ``error_ratio``, ``error_ratio_low`` and ``error_ratio_high``, as in ``Latency``.
-    """
-    found = rates(sums, owner, groups, level=level)
+def error_columns(sums: Mapping[str, Array], owner: Array, groups: int, *, confidence: float) -> dict[str, Array]:
+    """Return the error ratio of every group with its limits, as columns."""
+    found = rates(sums, owner, groups, confidence=confidence)
     return {"error_ratio": found.ratio, "error_ratio_low": found.low, "error_ratio_high": found.high}
 
 
 def quantile_columns(
-    cells: Histogram, owner: Array, n: Array, groups: int, *, level: float, shares: Mapping[str, float] = SHARES
+    cells: Histogram, owner: Array, n: Array, groups: int, *, confidence: float, shares: Mapping[str, float] = SHARES
 ) -> dict[str, Array]:
-    """Return the quantiles of every group with their limits, as columns.
-
-    Parameters
-    ----------
-    cells
-        Durations by group and weight class.
-    owner
-        Group of each of these, ascending.
-    n
-        Effective number of traces of each of these.
-    groups
-        Number of groups.
-    level
-        Confidence level.
-    shares
-        By name.
-
-    Returns
-    -------
-    dict
-        ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and so on, as in ``Latency``.
-    """
+    """Return the quantiles of every group with their limits, as columns."""
     whole = cells if len(owner) == groups else cells.regroup(owner)
     values = whole.quantiles(tuple(shares.values()), groups)
-    low, high = histogram_limits(cells, owner, n, tuple(shares.values()), groups, level=level)
+    low, high = histogram_limits(cells, owner, n, tuple(shares.values()), groups, confidence=confidence)
     columns: dict[str, Array] = {}
     for at, name in enumerate(shares):
         columns |= {f"{name}_ns": values[:, at], f"{name}_low_ns": low[:, at], f"{name}_high_ns": high[:, at]}

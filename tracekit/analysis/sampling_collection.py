@@ -61,7 +61,7 @@ class Collection(Shown):
         return f"{said}{shown.head(10).to_html(index=False, border=0)}"
 
 
-def collection(traces: TraceSet, *, requests: pd.DataFrame | None = None, level: float = 0.95) -> Collection:
+def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, confidence: float = 0.95) -> Collection:
     """Return traces over time, and the stretches in which fewer were collected than should have been.
 
     Parameters
@@ -71,7 +71,7 @@ def collection(traces: TraceSet, *, requests: pd.DataFrame | None = None, level:
     requests
         Requests that somebody else counted, with times, as ``tk.quality`` takes them; without, the windows are those of
         ``tk.timeline`` and only silences can be told.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -99,11 +99,11 @@ def collection(traces: TraceSet, *, requests: pd.DataFrame | None = None, level:
     >>> frame = pd.DataFrame({"span_id": "1", "name": "x", "start_ns": begun, "end_ns": begun})
     >>> frame["trace_id"] = [f"{n + 1:032x}" for n in range(len(begun))]
     >>> requests = pd.DataFrame({"time": pd.to_datetime([m * minute for m in range(30)], utc=True), "count": 10})
-    >>> seen = collection(TraceSet.from_spans(frame), requests=requests)
+    >>> seen = collection_gaps(TraceSet.from_spans(frame), requests=requests)
     >>> seen.gaps[["kind", "expected_count", "loss_ratio"]].to_numpy().tolist()
     [['gap', 25.0, 1.0]]
     """
-    inputs = Inputs(traces, requests=requests, level=level)
+    inputs = Inputs(traces, requests=requests, confidence=confidence)
     if inputs.counts is None or not inputs.counts.has_time:
         found = silence(inputs)
         return Collection(_of_traces(traces), _silences(found[0]), tuple(finding.headline for finding in found))

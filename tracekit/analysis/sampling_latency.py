@@ -33,12 +33,12 @@ class LatencyBias(Shown):
     Parameters
     ----------
     curve
-        One row a share of requests (0.01 to 0.999): ``share``; ``raw_ns``, the latency that this share of the traces in
-        hand does not exceed, with ``raw_low_ns`` and ``raw_high_ns``, the limits that one would give it by taking the
-        sample for a fair one; ``estimate_ns``, that of all requests, with ``low_ns`` and ``high_ns``; ``logged_ns``,
-        that of the logged requests.  NaN where a limit is not estimable, where probabilities are unknown, and where
-        nothing was logged.
-    n_traces, n_effective
+        One row a share of requests (0.01 to 0.999): ``quantile``; ``raw_ns``, the latency that this share of the traces
+        in hand does not exceed, with ``raw_low_ns`` and ``raw_high_ns``, the limits that one would give it by taking
+        the sample for a fair one; ``estimate_ns``, that of all requests, with ``low_ns`` and ``high_ns``;
+        ``logged_ns``, that of the logged requests.  NaN where a limit is not estimable, where probabilities are
+        unknown, and where nothing was logged.
+    trace_count, n_effective
         Traces behind the estimate, and how many unweighted ones would be as informative.
     weights_source
         Where the inclusion probabilities came from.
@@ -47,12 +47,12 @@ class LatencyBias(Shown):
 
     Examples
     --------
-    >>> LatencyBias(pd.DataFrame({"share": [0.95], "raw_ns": [5e6]}), 0, 0.0, "", "sampling rules")
+    >>> LatencyBias(pd.DataFrame({"quantile": [0.95], "raw_ns": [5e6]}), 0, 0.0, "", "sampling rules")
     LatencyBias(p95 5 ms in the sample; not corrected: needs sampling rules)
     """
 
     curve: pd.DataFrame
-    n_traces: int
+    trace_count: int
     n_effective: float
     weights_source: str
     missing: str = ""
@@ -60,21 +60,21 @@ class LatencyBias(Shown):
     @property
     def summary(self) -> str:
         """The 95th percentile in one sentence: raw, corrected with its interval, and n."""
-        row = self.curve[self.curve["share"] == 0.95].iloc[:1].to_dict("records")  # noqa: PLR2004 - p95
+        row = self.curve[self.curve["quantile"] == 0.95].iloc[:1].to_dict("records")  # noqa: PLR2004 - p95
         if not row:
             return "no root span has a duration"
         raw = f"p95 {duration(row[0]['raw_ns'])} in the sample"
         if self.missing:
             return f"{raw}; not corrected: needs {self.missing}"
         limits = f"{duration(row[0]['low_ns'])} to {duration(row[0]['high_ns'])}"
-        counted = f"n = {number(self.n_traces)}, effective {number(self.n_effective)}"
+        counted = f"n = {number(self.trace_count)}, effective {number(self.n_effective)}"
         return f"{raw}, {duration(row[0]['estimate_ns'])} of all requests ({limits}; {counted})"
 
     def __repr__(self) -> str:
         return f"LatencyBias({self.summary})"
 
     def _repr_html_(self) -> str:
-        shown = self.curve[self.curve["share"].isin((0.5, 0.9, 0.95, 0.99))]
+        shown = self.curve[self.curve["quantile"].isin((0.5, 0.9, 0.95, 0.99))]
         return f"<p>{html.escape(repr(self))}</p>{shown.to_html(index=False, border=0)}"
 
 
@@ -84,7 +84,7 @@ def latency_bias(
     rules: Any = None,
     log: pd.DataFrame | None = None,
     target: Target = "window",
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> LatencyBias:
     """Return the latency curve of the traces in hand, and that of the requests that they stand for.
 
@@ -96,7 +96,7 @@ def latency_bias(
         As ``tk.sampling`` takes them; a ``duration_ns`` in the log is the curve of the logged requests.
     target
         Of the corrected curve: ``window``, what happened in this window; ``process``, what lies behind it.
-    level
+    confidence
         Confidence level of the limits, at each share by itself.
 
     Returns
@@ -128,21 +128,23 @@ def latency_bias(
     """
     if target not in ("window", "process"):
         raise ValueError(f"expected a target of window or process, found {target!r}")
-    inputs = gather(traces, rules=rules, log=log, level=level)
+    inputs = gather(traces, rules=rules, log=log, confidence=confidence)
     is_timed = ~np.isnan(inputs.took_ns)
     every = inputs.took_ns[is_timed]
-    raw = quantile_limits(np.ones(len(every)), every, SHARES, target="process", level=level)
+    raw = quantile_limits(np.ones(len(every)), every, SHARES, target="process", confidence=confidence)
     kept = is_timed & inputs.base
     is_known = not inputs.weights_needed and bool(kept.any())
-    right = quantile_limits(inputs.probability[kept], inputs.took_ns[kept], SHARES, target=target, level=level)
-    curve = pd.DataFrame({"share": SHARES} | _columns(raw, "raw_ns", "raw_low_ns", "raw_high_ns"))
+    right = quantile_limits(
+        inputs.probability[kept], inputs.took_ns[kept], SHARES, target=target, confidence=confidence
+    )
+    curve = pd.DataFrame({"quantile": SHARES} | _columns(raw, "raw_ns", "raw_low_ns", "raw_high_ns"))
     names = ("estimate_ns", "low_ns", "high_ns")
     curve = curve.assign(**(_columns(right, *names) if is_known else dict.fromkeys(names, np.nan)))
     curve["logged_ns"] = _logged(inputs)
     source, n_effective = (inputs.weights_source, right[0].n_effective) if is_known else ("", 0.0)
     missing = "" if is_known else inputs.weights_needed or "root spans with a duration"
-    n_traces = right[0].n if is_known else 0
-    return LatencyBias(curve.iloc[: len(curve) * bool(len(every))], n_traces, n_effective, source, missing)
+    trace_count = right[0].n if is_known else 0
+    return LatencyBias(curve.iloc[: len(curve) * bool(len(every))], trace_count, n_effective, source, missing)
 
 
 def _columns(quantiles: list[Quantile], value: str, low: str, high: str) -> dict[str, list[float]]:

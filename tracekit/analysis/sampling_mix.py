@@ -20,7 +20,7 @@ AXES = ("strata", "hours")
 _COLUMNS = ["axis", "stratum", "request_count", "trace_count", "request_share", "trace_share"]
 _COLUMNS += ["trace_share_low", "trace_share_high", "ratio", "low", "high", "verdict"]
 _RENAMED = {"scope": "stratum", "requests": "request_count", "traces": "trace_count", "estimate": "ratio"}
-_RENAMED |= {"ci_low": "low", "ci_high": "high", "status": "verdict"}
+_RENAMED |= {"estimate_low": "low", "estimate_high": "high", "status": "verdict"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,7 +61,7 @@ def sample_mix(
     requests: pd.DataFrame | None = None,
     log: pd.DataFrame | None = None,
     margin: float = 0.10,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> SampleMix:
     """Return which routes, methods, statuses, services or hours the sample shows more or less than the traffic.
 
@@ -71,7 +71,7 @@ def sample_mix(
         Any traces.
     requests, log, margin
         As ``tk.sampling`` takes them; requests count where both are given.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -104,7 +104,7 @@ def sample_mix(
     >>> mix.table.set_index("stratum").loc["/refund", ["request_share", "trace_share"]].tolist()
     [0.1, 0.05]
     """
-    inputs = gather(traces, requests=requests, log=log, margin=margin, level=level)
+    inputs = gather(traces, requests=requests, log=log, margin=margin, confidence=confidence)
     found = traffic_mix(inputs)
     axes = AXES if inputs.counts is not None and inputs.counts.dimensions else AXES[1:]
     parts = [

@@ -76,7 +76,7 @@ class StartPhases(Shown):
 
 
 def start_phases(
-    traces: TraceSet, *, rules: Any = None, log: pd.DataFrame | None = None, parts: int = 50, level: float = 0.95
+    traces: TraceSet, *, rules: Any = None, log: pd.DataFrame | None = None, parts: int = 50, confidence: float = 0.95
 ) -> StartPhases:
     """Return how many traces begin in each part of the second, and which of them a reservoir kept.
 
@@ -90,7 +90,7 @@ def start_phases(
         One row a request with its ``time``: how all requests begin.
     parts
         Into how many the second is cut.
-    level
+    confidence
         With which all parts together stay within ``even_low`` and ``even_high`` where starts are even.
 
     Returns
@@ -122,9 +122,9 @@ def start_phases(
     """
     if parts < _FEWEST:
         raise ValueError(f"expected a second in at least {_FEWEST} parts, found {parts}")
-    inputs = gather(traces, rules=rules, log=log, level=level)
+    inputs = gather(traces, rules=rules, log=log, confidence=confidence)
     edges = np.arange(parts + 1) * 1000 / parts
-    n, tail = len(inputs.start_ns), (1 - level ** (1 / parts)) / 2
+    n, tail = len(inputs.start_ns), (1 - confidence ** (1 / parts)) / 2
     reservoir, missing = _reservoir(inputs)
     table = pd.DataFrame({"start_ms": edges[:-1], "end_ms": edges[1:], "trace_count": _counted(inputs.start_ns, parts)})
     table["reservoir_count"] = np.nan if missing else _counted(inputs.start_ns[reservoir], parts).astype(np.float64)

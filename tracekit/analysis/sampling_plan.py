@@ -77,7 +77,7 @@ def plan_sampling(
     rules: Any,
     *,
     sdk: Family = "otel",
-    incident: int | tuple[int, int] | None = None,
+    min_incident_requests: int | tuple[int, int] | None = None,
     usd_per_million: float = 5.0,
 ) -> SamplingPlan:
     """Compare what sets of sampling rules would keep of the same requests.
@@ -92,7 +92,7 @@ def plan_sampling(
     sdk
         Who decides: ``otel`` requires what a rule asks for to be there, ``classic`` takes what is missing as a match
         and ignores attributes.
-    incident
+    min_incident_requests
         How often the smallest incident happens that must not be missed, and how many traces of it are needed (1).
     usd_per_million
         Price of a million traces recorded.
@@ -117,13 +117,13 @@ def plan_sampling(
     --------
     >>> import tracekit as tk
     >>> shop = tk.load_sample("checkout-xray")
-    >>> plan = tk.plan_sampling(shop, {"now": 0.05, "all": 1.0}, incident=20)
+    >>> plan = tk.plan_sampling(shop, {"now": 0.05, "all": 1.0}, min_incident_requests=20)
     >>> plan.plans[["kept_ratio", "capture_ratio"]].round(2).to_dict("list")
     {'kept_ratio': [0.05, 1.0], 'capture_ratio': [0.64, 1.0]}
     """
     if sdk not in {"otel", "classic"}:
         raise ValueError(f"expected sdk 'otel' or 'classic', found {sdk!r}")
-    occurrences = (incident, 1) if isinstance(incident, int) else incident
+    occurrences = (min_incident_requests, 1) if isinstance(min_incident_requests, int) else min_incident_requests
     named = rules if _is_several(rules) else {"rules": rules}
     if not named:
         raise ValueError("expected at least one set of rules, found none")
@@ -264,14 +264,23 @@ def _sums(facts: _Requests, rows: Array, chance: Array) -> dict[str, float]:
 
 
 def _plan(
-    name: str, facts: _Requests, number: Array, chance: Array, incident: tuple[int, int] | None, price: float
+    name: str,
+    facts: _Requests,
+    number: Array,
+    chance: Array,
+    min_incident_requests: tuple[int, int] | None,
+    price: float,
 ) -> dict[str, Any]:
     """Return the row of a set of rules."""
     sums = _sums(facts, np.arange(len(number)), chance)
     ratio = sums["kept_ratio"]
     captured = float("nan")
-    if incident is not None and ratio == ratio:  # noqa: PLR0124 - not NaN
-        captured = capture_probability(incident[0], min(ratio, 1.0), incident[1]) if ratio > 0 else 0.0
+    if min_incident_requests is not None and ratio == ratio:  # noqa: PLR0124 - not NaN
+        captured = (
+            capture_probability(min_incident_requests[0], min(ratio, 1.0), min_incident_requests[1])
+            if ratio > 0
+            else 0.0
+        )
     cost = sums["kept_count"] * price / 1e6 * _MONTH_NS / facts.span_ns
     unmatched = float(facts.weight[number < 0].sum())
     return {"plan": name, **sums, "cost_usd": cost, "unmatched_count": unmatched, "capture_ratio": captured}

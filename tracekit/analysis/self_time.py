@@ -174,39 +174,13 @@ def self_time(traces: TraceSet) -> SelfTime:
 
 
 def self_times(traces: TraceSet) -> Array:
-    """Return the self time of every span as an array, for kernels.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 ns, one a span; 0 for spans that cannot be measured and for inferred rows.
-    """
+    """Return the self time of every span as an array, for kernels."""
     inferred = traces.is_inferred
     return own_times(traces.columns.spans, traces.forest, inferred, traces.has_duration & ~inferred)
 
 
 def own_times(spans: SpanColumns, forest: Forest, inferred: Array, usable: Array) -> Array:
-    """Return self times from columns.
-
-    Parameters
-    ----------
-    spans, forest
-        The columns and their shape.
-    inferred
-        Rows that are looked through.
-    usable
-        Rows that have a duration and are not inferred; the others have none and take none.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 ns, one a span.
-    """
+    """Return self times from columns."""
     parent, children, offsets = visible_parents(forest.parent_row, inferred), forest.children, forest.child_offsets
     if parent is not forest.parent_row:
         children = np.flatnonzero(parent >= 0)
@@ -222,26 +196,8 @@ def own_times(spans: SpanColumns, forest: Forest, inferred: Array, usable: Array
     return own
 
 
-def climbed(up: Array, within: Array) -> Array:
-    """Return, for every span, the first one from it upwards that is not to be passed by.
-
-    Parameters
-    ----------
-    up
-        int64: row of the parent, -1 without one.
-    within
-        bool: the spans to pass by; all of them have parents.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, rows; by pointer doubling, so that a chain of 100,000 spans is nothing special.
-
-    Examples
-    --------
-    >>> climbed(np.array([-1, 0, 1, 2]), np.array([False, False, True, True])).tolist()
-    [0, 1, 1, 1]
-    """
+def first_outside(up: Array, within: Array) -> Array:
+    """Return, for every span, the first one from it upwards that is not to be passed by."""
     top = np.where(within, up, np.arange(len(up)))
     rows = np.flatnonzero(within)
     while len(rows):
@@ -255,27 +211,7 @@ def climbed(up: Array, within: Array) -> Array:
 def covered_times(above: Array, children: Array, offsets: Array, start: Array, end: Array) -> Array:
     """Return how long children were at work within each span: the union of their times, clipped to it.
 
-    Parameters
-    ----------
-    above, children, offsets
-        The children of row i, in order of start, are ``children[offsets[i]:offsets[i + 1]]``; ``above`` is i for each.
-    start, end
-        ns; equal for spans that cannot be measured, which cover nothing and are not covered.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 ns, one a row.
-
-    Notes
-    -----
     The time axis of every parent is moved to a place of its own, so that one running maximum makes all unions.
-
-    Examples
-    --------
-    >>> above, children, offsets = np.array([0, 0]), np.array([1, 2]), np.array([0, 2, 2, 2])
-    >>> covered_times(above, children, offsets, np.array([0, 10, 30]), np.array([100, 40, 90]))
-    array([80,  0,  0])
     """
     covered = np.zeros(len(start), np.int64)
     width = end - start

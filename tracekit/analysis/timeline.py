@@ -85,7 +85,7 @@ class Timeline(Weighted, Shown):
         return f"{self.heading()}{self.table.head(10).to_html(index=False, border=0)}"
 
 
-def timeline(traces: TraceSet, *, step_s: float | None = None, level: float = 0.95) -> Timeline:
+def timeline(traces: TraceSet, *, step_s: float | None = None, confidence: float = 0.95) -> Timeline:
     """Return requests, their durations and their errors by the time at which they began.
 
     Parameters
@@ -94,7 +94,7 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, level: float = 0.
         Any traces; unchanged.
     step_s
         Length of a step in seconds; a round one that makes at most 60 steps unless given.
-    level
+    confidence
         Confidence level of the limits.
 
     Returns
@@ -153,7 +153,7 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, level: float = 0.
     counts = Histogram.of(place[measured], took, 1.0).weight.astype(np.int64)
     starts = first + np.arange(steps, dtype=np.int64) * step
     return Timeline(
-        _table(traces, starts, place, dated, level),
+        _table(traces, starts, place, dated, confidence),
         _cells(starts, histogram, counts),
         _deployments(traces),
         step,
@@ -192,7 +192,7 @@ def _span(start: Array, step: int) -> tuple[int, int]:
     return first, (int(start.max()) - first) // step + 1
 
 
-def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, level: float) -> pd.DataFrame:
+def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, confidence: float) -> pd.DataFrame:
     """Return one row a step; ``place`` is the step of each trace."""
     steps, row, weights = len(starts), traces.forest.root_row[trace], traces.weights.value
     codes, labels = weight_classes(weights)
@@ -210,8 +210,8 @@ def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, level: f
         "weight_sum": total["trial_sum"],
         "error_count": sum_by(owner, outcomes["event_sum"], steps),
     }
-    columns |= error_columns(outcomes, owner, steps, level=level)
-    columns |= quantile_columns(cells, owner, effective_clusters(timed), steps, level=level)
+    columns |= error_columns(outcomes, owner, steps, confidence=confidence)
+    columns |= quantile_columns(cells, owner, effective_clusters(timed), steps, confidence=confidence)
     return pd.DataFrame(columns | {"n_effective": effective_clusters(total)})
 
 

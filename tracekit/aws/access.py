@@ -94,15 +94,7 @@ class Access:
             self._secrets |= {secret for secret in (frozen.secret_key, frozen.token, frozen.access_key) if secret}
 
     def hint(self, service: str) -> str:
-        """Return what may be the matter where nobody can be reached.
-
-        Examples
-        --------
-        >>> import boto3
-        >>> keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
-        >>> Access(boto3.Session(region_name="eu-wset-1", **keys)).hint("xray")
-        'is the region eu-wset-1 right (boto3 knows eu-west-1), and the network up?'
-        """
+        """Return what may be the matter where nobody can be reached."""
         known = sorted(
             region
             for partition in self.session.get_available_partitions()
@@ -115,14 +107,7 @@ class Access:
 
 
 def is_of_credentials(error: Exception) -> bool:
-    """Return whether boto3 could not sign, because credentials were missing or could not be renewed.
-
-    Examples
-    --------
-    >>> from botocore.exceptions import ParamValidationError, UnauthorizedSSOTokenError
-    >>> is_of_credentials(UnauthorizedSSOTokenError()), is_of_credentials(ParamValidationError(report="no"))
-    (True, False)
-    """
+    """Return whether boto3 could not sign, because credentials were missing or could not be renewed."""
     from botocore import exceptions  # noqa: PLC0415 - heavy
 
     return isinstance(

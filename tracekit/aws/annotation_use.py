@@ -27,16 +27,6 @@ class Used:
     ----------
     traces
         The set; only spans that X-Ray wrote count.
-
-    Examples
-    --------
-    >>> from tracekit import read
-    >>> document = (
-    ...     '{"id":"53995c3f42cd8ad8","trace_id":"1-58406520-a006649127e371903a2de979","name":"cart",'
-    ...     '"start_time":1480615200.0,"end_time":1480615201.0,"annotations":{"tenant":"blue"}}'
-    ... )
-    >>> Used(read(document.encode())).by_key(Origin.ANNOTATION)[["key", "trace_count", "longest"]].values.tolist()
-    [['tenant', 1, 4]]
     """
 
     traces: TraceSet

@@ -44,13 +44,7 @@ Answer = TypeVar("Answer")
 
 
 class RefusedError(PullError):
-    """AWS understood the call and will not answer it, however often it is asked.
-
-    Examples
-    --------
-    >>> RefusedError("no", code="InvalidRequestException", operation="BatchGetTraces").code
-    'InvalidRequestException'
-    """
+    """AWS understood the call and will not answer it, however often it is asked."""
 
     def __init__(self, message: str, *, code: str, reason: str = "", operation: str = "", request_id: str = "") -> None:
         super().__init__(message, operation=operation, request_id=request_id)
@@ -59,23 +53,11 @@ class RefusedError(PullError):
 
 
 class UnansweredError(PullError):
-    """A call got no usable answer, however often it was asked: another one may.
-
-    Examples
-    --------
-    >>> issubclass(UnansweredError, PullError)
-    True
-    """
+    """A call got no usable answer, however often it was asked: another one may."""
 
 
 class StoppedError(Exception):
-    """The pull was stopped while a worker was waiting; workers leave by this.
-
-    Examples
-    --------
-    >>> issubclass(StoppedError, PullError)
-    False
-    """
+    """The pull was stopped while a worker was waiting; workers leave by this."""
 
 
 class Caller:
@@ -147,34 +129,7 @@ class Caller:
             client.close()
 
     def call(self, service: str, operation: str, answer: type[Answer], **parameters: Any) -> Answer:
-        """Return the answer of an operation.
-
-        Parameters
-        ----------
-        service
-            ``xray`` or ``logs``.
-        operation
-            As boto3 names its method.
-        answer
-            The type that the answer must have: its required members tell an answer from a login page.  One that has
-            ``of(body)`` decodes itself.
-        **parameters
-            The request.
-
-        Returns
-        -------
-        Answer
-            The decoded answer.
-
-        Raises
-        ------
-        RefusedError
-            AWS will not answer this.
-        UnansweredError
-            No usable answer after all attempts: connections that break, server errors, bodies that are no answer.
-        PullError
-            Throttled at every attempt.
-        """
+        """Return the answer of an operation."""
         client = self._client(service)
         name = client.meta.method_to_api_mapping[operation]
         decode = _decoder(answer)

@@ -57,7 +57,7 @@ class Published:
         return self.metrics.to_html(index=False)
 
 
-def publish(
+def publish_cloudwatch(
     findings: Iterable[Finding],
     namespace: str = "tracekit",
     *,
@@ -106,7 +106,7 @@ def publish(
     --------
     >>> from tracekit import Estimate, Finding
     >>> late = Finding("spans.lost", "warning", "6 % are lost.", Estimate(0.06, "ratio", 0.05, 0.07, n=900))
-    >>> publish([late]).metrics[["name", "value", "unit"]].to_numpy().tolist()
+    >>> publish_cloudwatch([late]).metrics[["name", "value", "unit"]].to_numpy().tolist()
     [['spans.lost', 1.0, 'Count'], ['spans.lost.value', 6.0, 'Percent']]
     """
     if not _NAMESPACE.fullmatch(namespace) or namespace.lower().startswith("aws/"):

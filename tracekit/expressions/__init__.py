@@ -24,24 +24,7 @@ _FAMILIES = ("annotation", "rootcause", "service", "edge")
 
 
 def is_xray(expression: str) -> bool:
-    """Return whether a text is an X-Ray filter expression and no condition over columns of spans.
-
-    Parameters
-    ----------
-    expression
-        What somebody gave to ``TraceSet.where``.
-
-    Returns
-    -------
-    bool
-        False for anything that Python parses and whose names are all columns; else whether the first word is one of
-        X-Ray's, or Python does not parse it and it has X-Ray's operators or braces.
-
-    Examples
-    --------
-    >>> is_xray("duration > 1"), is_xray("duration_ns > 1"), is_xray("inferred and depth > 1"), is_xray("!inferred")
-    (True, False, False, True)
-    """
+    """Return whether a text is an X-Ray filter expression and no condition over columns of spans."""
     try:
         used = {node.id for node in ast.walk(parsed(expression)) if isinstance(node, ast.Name)}
     except FilterError:

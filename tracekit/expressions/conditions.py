@@ -53,41 +53,9 @@ _REGULAR = frozenset("\\.^$*+?{}[]|()")
 def evaluate(expression: str, column: Callable[[str], pd.Series]) -> pd.Series:
     """Return the mask of a condition over columns of spans.
 
-    Parameters
-    ----------
-    expression
-        A condition: columns of ``schema.SPANS``, numbers and texts, joined as in Python.
-    column
-        Gives one column by name; only those that the expression names are asked for.
-
-    Returns
-    -------
-    pandas.Series of bool
-        One entry a span; missing where a value is.
-
-    Raises
-    ------
-    FilterError
-        The expression does not parse, names a column that is not there, is no condition, or has anything else in it
-        than a condition may: the place and what may stand there are named.
-
-    Notes
-    -----
     Missing numbers and times match no comparison, missing texts match ``!=`` only.  A time compares with a text in ISO
     8601, without a zone in UTC.  ``contains`` takes its text as it is, not as a regular expression; ``.str.`` before
     ``contains``, ``startswith`` and ``endswith`` may be written as in pandas.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> evaluate("depth > 0 and not depth in [7]", lambda name: pd.Series([0, 1], name=name)).tolist()
-    [False, True]
-    >>> evaluate("name.like('GET *')", lambda name: pd.Series(["GET /a", "PUT /a"], name=name)).tolist()
-    [True, False]
-    >>> evaluate("dept > 0", lambda name: pd.Series([0, 1], name=name))
-    Traceback (most recent call last):
-    ...
-    tracekit.errors.FilterError: expected a column of spans, found 'dept' at 0 of 'dept > 0'; see tracekit.schema.SPANS
     """
     return _Condition(expression, column).mask()
 

@@ -69,15 +69,6 @@ class Owners:
         One a span: the owner it belongs to.
     duration_ns, has_duration
         One an owner: ``duration`` in ns, and whether it is known.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "a1"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> owners = whole_traces(TraceSet.from_spans(frame))
-    >>> owners.any_of(np.array([False, True])), owners.of_speaker(np.array([False, True]))
-    (array([ True]), array([False]))
     """
 
     traces: TraceSet
@@ -108,20 +99,7 @@ def segments(traces: TraceSet, row: Array, owner: Array) -> Owners:
 
 
 def holds(condition: Condition, owners: Owners) -> Array:
-    """Return whether a condition holds for each owner.
-
-    Parameters
-    ----------
-    condition
-        Any keyword of a trace, service or edge but ``name``, ``type``, ``root`` and groups.
-    owners
-        Traces or segments.
-
-    Returns
-    -------
-    numpy.ndarray of bool
-        One an owner.
-    """
+    """Return whether a condition holds for each owner."""
     if condition.keyword == "annotation":
         return _annotation(condition, owners)
     if condition.kind == "truth":

@@ -43,26 +43,6 @@ class Nodes:
         int64, one a node: the node that called it, -1 for none.
     name, type, account
         One a node: service, X-Ray's type of it (``AWS::EC2::Instance``), AWS account.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame(
-    ...     {
-    ...         "trace_id": "a1",
-    ...         "span_id": ["1", "2", "3"],
-    ...         "parent_span_id": [None, "1", "2"],
-    ...         "service_name": ["cart", "cart", "ledger"],
-    ...         "kind": ["SERVER", "CLIENT", "SERVER"],
-    ...         "name": "x",
-    ...         "start_ns": [0, 1, 2],
-    ...         "end_ns": 9,
-    ...     }
-    ... )
-    >>> nodes = nodes_of(TraceSet.from_spans(frame))
-    >>> nodes.row.tolist(), nodes.owner.tolist(), nodes.caller.tolist()
-    ([0, 2], [0, 0, 1], [-1, 0])
     """
 
     row: Array
@@ -74,18 +54,7 @@ class Nodes:
 
 
 def nodes_of(traces: TraceSet) -> Nodes:
-    """Return the service map of every trace.
-
-    Parameters
-    ----------
-    traces
-        Of any format.
-
-    Returns
-    -------
-    Nodes
-        Segments in the order of their spans, then the inferred ones that no record stands for.
-    """
+    """Return the service map of every trace."""
     parent = traces.forest.parent_row
     begins = _begins(traces)
     segment = np.flatnonzero(begins)

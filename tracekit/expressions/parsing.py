@@ -44,35 +44,7 @@ _AFTER_TERM = "AND, OR, another condition or the end"
 def parse(expression: str) -> Expression:
     """Return a filter expression as its steps in postfix order.
 
-    Parameters
-    ----------
-    expression
-        The text; keywords and AND, OR in any case.
-
-    Returns
-    -------
-    tuple of Condition, Block and str
-        The strings are ``NOT``, ``AND`` and ``OR``.
-
-    Raises
-    ------
-    FilterError
-        The text does not parse: the message says what was expected and points at the place.
-
-    Notes
-    -----
     Source: AWS X-Ray developer guide, "Using filter expressions".
-
-    Examples
-    --------
-    >>> [getattr(step, "keyword", step) for step in parse("ok !partial duration < 3")]
-    ['ok', 'partial', 'NOT', 'AND', 'duration', 'AND']
-    >>> parse("duration < fast")
-    Traceback (most recent call last):
-    ...
-    tracekit.errors.FilterError: expected a number after 'duration <', found 'fast' at 11 of the filter expression
-      duration < fast
-                 ^
     """
     return _Parser(expression).filter("trace")
 

@@ -17,24 +17,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_]+")
 
 
 def to_text(expression: Expression) -> str:
-    """Return a parsed expression as text.
-
-    Parameters
-    ----------
-    expression
-        What ``parse`` returned.
-
-    Returns
-    -------
-    str
-        ``parse`` reads the same expression out of it; parentheses only where they are needed.
-
-    Examples
-    --------
-    >>> from tracekit.expressions.parsing import parse
-    >>> to_text(parse('(ok or fault) !annotation[cart.size] service("a") {error=true}'))
-    '(ok OR fault) AND !annotation[cart.size] AND service("a") { error = true }'
-    """
+    """Return a parsed expression as text."""
     inner = {step: _join(step.filter, {}) for step in expression if isinstance(step, Block) and step.filter}
     return _join(expression, inner)
 

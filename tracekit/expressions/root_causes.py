@@ -31,28 +31,7 @@ _MEMBERS = {
 
 
 def elements(summaries: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """Return the elements of the root causes of traces.
-
-    Parameters
-    ----------
-    summaries
-        A ``trace_summaries`` table: indexed by trace id, root causes as JSON text.
-    kind
-        ``rootcause.<fault | error | responsetime>.<service | entity | exception>``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row an element: ``trace_id``, ``index``, ``first``, ``last``, ``name``, ``type``, ``inferred``, ``remote``,
-        ``coverage``, ``message``.
-
-    Examples
-    --------
-    >>> causes = '[{"Services": [{"Name": "cart"}, {"Name": "ledger", "Type": "remote"}]}]'
-    >>> table = pd.DataFrame({"fault_root_causes": [causes]}, index=pd.Index(["a1"], name="trace_id"))
-    >>> elements(table, "rootcause.fault.service")[["index", "last", "name"]].values.tolist()
-    [[0, False, 'cart'], [1, True, 'ledger']]
-    """
+    """Return the elements of the root causes of traces."""
     _, cause, level = kind.split(".")
     rows = []
     for trace_id, text in summaries[COLUMNS[cause]].items():

@@ -32,13 +32,7 @@ _ANYWHERE = ("trace", "service", "edge")
 
 
 class Keyword(NamedTuple):
-    """What a word compares with, and where it may stand.
-
-    Examples
-    --------
-    >>> KEYWORDS["http.status"].kind, "root" in KEYWORDS, KEYWORDS["root"].scopes
-    ('number', True, ('service',))
-    """
+    """What a word compares with, and where it may stand."""
 
     kind: str
     scopes: tuple[str, ...]
@@ -78,11 +72,6 @@ class Condition:
         Of an annotation.
     at
         Where it stands in the text.
-
-    Examples
-    --------
-    >>> Condition("responsetime", ">", 0.5).kind
-    'number'
     """
 
     keyword: str
@@ -98,13 +87,7 @@ class Condition:
 
 
 class Id(NamedTuple):
-    """Which services are meant; None is any, ``*`` and ``?`` stand for any text and any character.
-
-    Examples
-    --------
-    >>> Id(name="cart").type is None
-    True
-    """
+    """Which services are meant; None is any, ``*`` and ``?`` stand for any text and any character."""
 
     name: str | None = None
     type: str | None = None
@@ -113,13 +96,7 @@ class Id(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """``service(id) {filter}``, ``edge(id, id) {filter}`` or ``rootcause.fault.service {filter}``.
-
-    Examples
-    --------
-    >>> Block("service", (Id("cart"),), (Condition("fault"),)).filter[0].keyword
-    'fault'
-    """
+    """``service(id) {filter}``, ``edge(id, id) {filter}`` or ``rootcause.fault.service {filter}``."""
 
     kind: str
     ids: tuple[Id, ...] = ()

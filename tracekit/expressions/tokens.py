@@ -27,13 +27,7 @@ _LONGEST = 600
 
 
 class Token(NamedTuple):
-    """A word, number, text, bracketed key, JSON value, sign or the end.
-
-    Examples
-    --------
-    >>> tokens('user = "al"')[2]
-    Token(kind='text', raw='"al"', value='al', at=7)
-    """
+    """A word, number, text, bracketed key, JSON value, sign or the end."""
 
     kind: str
     raw: str
@@ -46,28 +40,7 @@ class Token(NamedTuple):
 
 
 def tokens(expression: str) -> list[Token]:
-    """Return the tokens of an expression, an ``end`` last.
-
-    Parameters
-    ----------
-    expression
-        The text.
-
-    Returns
-    -------
-    list of Token
-        Texts without their quotation marks, numbers as floats.
-
-    Raises
-    ------
-    FilterError
-        A character that begins nothing, a text without its end, a JSON value that is none.
-
-    Examples
-    --------
-    >>> [token.raw for token in tokens("ok !partial duration <3")]
-    ['ok', '!', 'partial', 'duration', '<', '3', '']
-    """
+    """Return the tokens of an expression, an ``end`` last."""
     found: list[Token] = []
     at = _past_blank(expression, 0)
     while at < len(expression):
@@ -111,29 +84,7 @@ def _odd(expression: str, at: int) -> str:
 
 
 def failure(expected: str, found: str, expression: str, at: int) -> FilterError:
-    """Return the error of an expression: what was expected, what was found, and a caret below the place.
-
-    Parameters
-    ----------
-    expected, found
-        What should stand there, and what does.
-    expression
-        The whole text.
-    at
-        The place, counted from 0.
-
-    Returns
-    -------
-    FilterError
-        To be raised.
-
-    Examples
-    --------
-    >>> print(failure("a number", "'fast'", 'duration > "fast"', 11))
-    expected a number, found 'fast' at 11 of the filter expression
-      duration > "fast"
-                 ^
-    """
+    """Return the error of an expression: what was expected, what was found, and a caret below the place."""
     low = max(0, at - _WINDOW // 2)
     line = re.sub(r"\s", " ", expression[low : low + _WINDOW])
     picture = f"  {line}\n  {' ' * (at - low)}^"

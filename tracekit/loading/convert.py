@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading import chosen, read, read_all, total_bytes
 from tracekit.loading.building.builder import Builder
-from tracekit.loading.building.finish import finish, gather, settle
+from tracekit.loading.building.finish import finalise, finish, gather
+from tracekit.loading.building.issue_totals import IssueTotals
 from tracekit.loading.building.ledger import Ledger, issues_frame, sources_frame
 from tracekit.loading.building.pending import with_owners
-from tracekit.loading.building.told import Told
 from tracekit.loading.opening.sources import expand
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused
@@ -144,11 +144,11 @@ class _Runs:
     def write(self, path: Path, ledgers: list[Ledger], time_unit: str | None) -> None:
         """Write everything as a store."""
         minorities = self._vote.minorities(ledgers) if time_unit is None else None
-        told = Told(ledgers)
+        told = IssueTotals(ledgers)
         with writing(path) as store:
             for columns in self._spill.parts(self._spans_at_once):
                 scratch = [Ledger(ledger.uri) for ledger in ledgers]
-                traces = settle(with_owners(columns), scratch, time_unit, minorities)
+                traces = finalise(with_owners(columns), scratch, time_unit, minorities)
                 del columns
                 store.part(traces.columns, traces.weights)
                 del traces

@@ -60,7 +60,7 @@ class Dispatcher:
         self._builder = builder
         self._loaders = tuple(loaders)
         # typed decoding does not see a member that occurs twice in one object: strict reading looks at every line
-        self._quick = [loader.quick(builder) for loader in self._loaders if loader.quick and not builder.strict]
+        self._quick = [loader.scanner(builder) for loader in self._loaders if loader.scanner and not builder.strict]
         self._exact = False  # the source's numbers are wanted as Decimal
 
     @property
@@ -84,15 +84,15 @@ class Dispatcher:
 
     def quickly(self, data: bytes, at: Position) -> bool:
         """Keep a line until ``flush`` for a format that reads many at once; else False, with all before it read."""
-        if any(quick.take(data, at) for quick in self._quick):
+        if any(scanner.take(data, at) for scanner in self._quick):
             return True
         self.flush()
         return False
 
     def flush(self) -> None:
         """Load the lines that were kept."""
-        for quick in self._quick:
-            quick.flush()
+        for scanner in self._quick:
+            scanner.flush()
 
     def line(self, data: bytes, at: Position, *, may_be_cut: bool = False) -> None:
         """Parse a line and load it, or quarantine it."""

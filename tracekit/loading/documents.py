@@ -171,7 +171,7 @@ class Documents:
                 else:
                     self._pull.skip()
         finally:  # also where the document is cut: what was read of the resource is its spans'
-            self._builder.settle(provisional, otlp.resource_of_group(group, at, self._builder))
+            self._builder.finalise(provisional, otlp.resource_of_group(group, at, self._builder))
         self._rest()
 
     def _scope(self, resource: int) -> None:
@@ -187,7 +187,7 @@ class Documents:
                 else:
                     part[key] = self._whole()
         finally:
-            self._builder.settle_scope(provisional, otlp.scope_of(part, at, self._builder))
+            self._builder.finalise_scope(provisional, otlp.scope_of(part, at, self._builder))
         otlp.load_spans(part.get("spans", part.get("Spans")), resource, provisional, at, self._builder)
 
     def _span(self, resource: int, scope: int) -> None:

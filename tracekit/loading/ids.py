@@ -41,110 +41,23 @@ class Id(NamedTuple):
 
 
 def parse_trace_id(text: object, *, pad: bool = False) -> Id:
-    """Read a trace id.
-
-    Parameters
-    ----------
-    text
-        The value found in the file.
-    pad
-        Accept fewer than 32 digits (leading zeros stripped).
-
-    Returns
-    -------
-    Id
-        128 bits.
-
-    Examples
-    --------
-    >>> parse_trace_id("1-58406520-a006649127e371903a2de979").value == 0x58406520A006649127E371903A2DE979
-    True
-    >>> parse_trace_id("W47/95gDgQPSabYzgT/GDA==").dialect
-    'base64_ids'
-    >>> parse_trace_id("00f067aa0ba902b7").problem
-    'ID_64BIT'
-    """
+    """Read a trace id."""
     return _trace(text, pad) if isinstance(text, str) and len(text) <= _LONGEST else _no_id(text)
 
 
 def parse_span_id(text: object, *, pad: bool = False) -> Id:
-    """Read a span id.
-
-    Parameters
-    ----------
-    text
-        The value found in the file.
-    pad
-        Accept fewer than 16 digits (leading zeros stripped).
-
-    Returns
-    -------
-    Id
-        64 bits.
-
-    Examples
-    --------
-    >>> hex(parse_span_id("00F067AA0BA902B7").value)
-    '0xf067aa0ba902b7'
-    >>> parse_span_id("f067aa0ba902b7", pad=True).problem
-    ''
-    >>> parse_span_id("f067aa0ba902b7").problem
-    'ID_BAD_LENGTH'
-    """
+    """Read a span id."""
     return _span(text, pad) if isinstance(text, str) and len(text) <= _LONGEST else _no_id(text)
 
 
 def as_told(text: object, *, pad: bool = False) -> str:
-    """Return a trace id as issues and frames spell it, its first 40 characters where it is none.
-
-    Parameters
-    ----------
-    text
-        The value found in the file.
-    pad
-        Accept fewer than 32 digits (leading zeros stripped).
-
-    Returns
-    -------
-    str
-        32 hex digits, or what was found.
-
-    Examples
-    --------
-    >>> as_told("1-58406520-a006649127e371903a2de979"), as_told("trace of mine"), as_told(None)
-    ('58406520a006649127e371903a2de979', 'trace of mine', '')
-    """
+    """Return a trace id as issues and frames spell it, its first 40 characters where it is none."""
     found = parse_trace_id(text, pad=pad).value
     return f"{found:032x}" if found else str(text or "")[:40]
 
 
 def packed(texts: Sequence[str], digits: int, *, may_be_zero: bool = False) -> bytes:
-    """Return many ids of exactly so many hex digits as bytes, all at once.
-
-    Parameters
-    ----------
-    texts
-        The ids.
-    digits
-        16 or 32.
-    may_be_zero
-        Zeros are no error.
-
-    Returns
-    -------
-    bytes
-        The ids behind each other, big-endian.
-
-    Raises
-    ------
-    ValueError
-        Another length or alphabet, or zeros.
-
-    Examples
-    --------
-    >>> packed(["00f067aa0ba902b7", "00000000000000A1"], 16).hex()
-    '00f067aa0ba902b700000000000000a1'
-    """
+    """Return many ids of exactly so many hex digits as bytes, all at once."""
     if not set(map(len, texts)) <= {digits}:
         raise ValueError(f"expected ids of {digits} hex digits")
     binary = bytes.fromhex("".join(texts))

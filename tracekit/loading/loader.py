@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tracekit.loading.building.ledger import Position
 
 
-class Quick(Protocol):
+class FastScanner(Protocol):
     """A quicker way for lines of a format's most common shape; it must lose nothing, and bound the depth."""
 
     def take(self, data: bytes, at: Position) -> bool:
@@ -40,7 +40,7 @@ class Loader:
         given to ``load`` as ``{member: [item], **rest}``.
     exact_numbers
         Decimal numbers are wanted as ``decimal.Decimal``.
-    quick
+    scanner
         Makes a quicker way for the lines of one builder; the lines that it does not take go the tolerant way.
     """
 
@@ -49,4 +49,4 @@ class Loader:
     load: Callable[[Any, Position, Builder], None]
     streams: tuple[str, ...] = ()
     exact_numbers: bool = False
-    quick: Callable[[Builder], Quick] | None = None
+    scanner: Callable[[Builder], FastScanner] | None = None

@@ -21,31 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def nanoseconds(value: Any, field: str, at: Position, builder: Builder) -> int | None:
-    """Return a time or duration in microseconds as nanoseconds.
-
-    Parameters
-    ----------
-    value
-        A number, its digits as text, or a date as text (TIME_STRING).
-    field
-        The member it stands in, for issues.
-    at, builder
-        Where, and whose ledger takes the issues.
-
-    Returns
-    -------
-    int or None
-        Nanoseconds; None for nothing, and for what is no time (TIME_STRING, warn).
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import NOWHERE
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> [nanoseconds(value, "duration", NOWHERE, builder) for value in (5, "5", 0.5, None)]
-    [5000, 5000, 500, None]
-    """
+    """Return a time or duration in microseconds as nanoseconds."""
     if value is None:
         return None
     number = whole(value)

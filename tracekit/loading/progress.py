@@ -29,11 +29,6 @@ class Meter:
         Bytes to read, as stored; None where a source does not know.
     show
         True always, False never, None where somebody looks: a terminal or a notebook.
-
-    Examples
-    --------
-    >>> with Meter(100, show=False) as meter:
-    ...     meter.at(50, 7)
     """
 
     def __init__(self, total_bytes: int | None, show: bool | None = None) -> None:

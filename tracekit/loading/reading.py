@@ -85,13 +85,7 @@ class SourceReader:
         self._scanner = Scanner(builder) if self._dispatcher.takes_otlp and not builder.strict else None
 
     def read(self, source: Source) -> None:
-        """Read one source.
-
-        Raises
-        ------
-        LoadError
-            Nothing in it could be understood.
-        """
+        """Read one source."""
         ledger = self._builder.open_source(source.uri)
         with open_bytes(source) as stream:
             ledger.compression = stream.compression

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from tracekit.errors import LoadError
 from tracekit.loading import chosen, read_each
 from tracekit.loading.building.builder import Builder
-from tracekit.loading.building.finish import gather, settle
+from tracekit.loading.building.finish import finalise, gather
 from tracekit.loading.building.merge import merge
 from tracekit.loading.building.pending import with_owners
 from tracekit.loading.reading import SourceReader, collector_paused
@@ -51,32 +51,7 @@ start()
 
 
 def shares(sources: Sequence[Source], workers: int | None) -> list[list[Source]]:
-    """Return what each process is to read: neighbouring files of about the same length in all.
-
-    Parameters
-    ----------
-    sources
-        In their order.
-    workers
-        How many processes; None for as many as there are processors, where it is worth it.
-
-    Returns
-    -------
-    list of list of Source
-        One list where there is nothing to share: archives, streams and bytes are read by one process.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from tracekit.loading.opening.opening import from_file
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     files = [Path(folder, name) for name in "abc"]
-    ...     _ = [file.write_bytes(bytes(size)) for file, size in zip(files, (2000, 1000, 900))]
-    ...     found = shares([from_file(file) for file in files], 2)
-    >>> [[source.path.name for source in share] for share in found]
-    [['a'], ['b', 'c']]
-    """
+    """Return what each process is to read: neighbouring files of about the same length in all."""
     sizes = [_length(source) for source in sources]
     total = sum(sizes)
     count = min(len(sources), workers or (min(processors(), MOST) if total >= WORTH_IT else 1))
@@ -103,13 +78,7 @@ def _is_python() -> bool:
 
 
 def processors() -> int:
-    """Return how many processors this process may use.
-
-    Examples
-    --------
-    >>> processors() >= 1
-    True
-    """
+    """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -133,27 +102,7 @@ def _made(sources: Sequence[Source], name: str | None, meter: Watcher) -> Made:
 def read_side_by_side(
     parts: Sequence[Sequence[Source]], name: str | None, unit: str | None, meter: Watcher
 ) -> TraceSet:
-    """Read files by as many processes as there are parts, this one among them.
-
-    Parameters
-    ----------
-    parts
-        What each is to read, of ``shares``.
-    name, unit
-        The format, and the unit of the times, as ``read`` takes them.
-    meter
-        Is told how far all of them are.
-
-    Returns
-    -------
-    TraceSet
-        As if the files were read one after another.
-
-    Raises
-    ------
-    LoadError
-        No file could be read, or a helper ended before it was done.
-    """
+    """Read files by as many processes as there are parts, this one among them."""
     together = _Together(meter)
     try:
         for part in parts[1:]:
@@ -172,7 +121,7 @@ def read_side_by_side(
     for at, part in enumerate(parts):
         columns[at].spans.source[:] += before
         before += len(part)
-    return settle(with_owners(merge(columns)), ledgers, unit)
+    return finalise(with_owners(merge(columns)), ledgers, unit)
 
 
 class Helper:
@@ -319,15 +268,7 @@ class _Teller:
 
 
 def help_out(asked: IO[bytes], answers: IO[bytes]) -> None:
-    """Be a helper: read what is asked for and answer with what was made of it.
-
-    Parameters
-    ----------
-    asked
-        The sources and their format, pickled.
-    answers
-        Takes the lines of progress, an empty one, and a pickled ``Made``.
-    """
+    """Be a helper: read what is asked for and answer with what was made of it."""
     teller = _Teller(answers)
     teller.at(0, 0)  # it has begun
     sources, name = pickle.load(asked)  # noqa: S301 - of a process of ours

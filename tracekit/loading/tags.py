@@ -59,33 +59,7 @@ class Meaning(NamedTuple):
 def meaning(
     tags: Iterable[tuple[str, Any]], at: Position, builder: Builder, *, kind: int = 0, any_error: bool = False
 ) -> Meaning:
-    """Return what the tags of a span mean.
-
-    Parameters
-    ----------
-    tags
-        Keys and values.
-    at, builder
-        Where, and who interns them; its ledger takes the issues.
-    kind
-        The kind, where the span says so itself.
-    any_error
-        A tag ``error`` means failure whatever its value, ``false`` and nothing too (Zipkin).
-
-    Returns
-    -------
-    Meaning
-        INTERNAL, and the bit KIND_INFERRED, where nothing tells a kind.  A text in ``error`` is the status message
-        unless there is one (Zipkin) or stays an attribute (Jaeger).
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import NOWHERE
-    >>> found = meaning([("span.kind", "client"), ("error", True), ("db.system", "redis")], NOWHERE, Builder())
-    >>> found.kind, found.status_code, len(found.attributes)
-    (3, 2, 1)
-    """
+    """Return what the tags of a span mean."""
     kv = builder.kv
     special: dict[str, Any] = {}
     attributes: list[int] = []

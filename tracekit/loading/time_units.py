@@ -28,28 +28,14 @@ _NANOSECONDS, _NO_DATE = 3, 4
 
 
 def check_time_unit(time_unit: str | None) -> None:
-    """Raise ValueError for a unit that there is not.
-
-    Examples
-    --------
-    >>> check_time_unit("fortnight")
-    Traceback (most recent call last):
-    ...
-    ValueError: expected time_unit ns, us, ms or s, found 'fortnight'
-    """
+    """Raise ValueError for a unit that there is not."""
     if time_unit is not None and time_unit not in TIME_UNITS:
         message = f"expected time_unit ns, us, ms or s, found {time_unit!r}"
         raise ValueError(message)
 
 
 def unit_of(start_ns: Array) -> Array:
-    """Return for each time the one unit in which it is a date: 0 to 3 for s, ms, us, ns; 4 for none.
-
-    Examples
-    --------
-    >>> unit_of(np.array([1_700_000_000, 1_700_000_000_000_000_000, 5]))
-    array([0, 3, 4], dtype=int8)
-    """
+    """Return for each time the one unit in which it is a date: 0 to 3 for s, ms, us, ns; 4 for none."""
     unit = np.full(len(start_ns), _NO_DATE, np.int8)
     for at, factor in enumerate((1, 10**3, 10**6, 10**9)):
         unit[(start_ns >= _YEAR_2000 * factor) & (start_ns < _YEAR_2100 * factor)] = at
@@ -58,14 +44,7 @@ def unit_of(start_ns: Array) -> Array:
 
 @dataclass
 class UnitVote:
-    """The vote of every source, collected from any number of pieces.
-
-    Examples
-    --------
-    >>> vote = UnitVote()
-    >>> vote.counts, vote.minorities([])
-    ({}, array([], dtype=int64))
-    """
+    """The vote of every source, collected from any number of pieces."""
 
     counts: dict[int, Array] = field(default_factory=dict)
     _examples: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -85,11 +64,6 @@ class UnitVote:
         """Return the sources in which some times are dates in another unit.
 
         A source with more of them than in nanoseconds is incomplete, as long as there is another one to read.
-
-        Raises
-        ------
-        LoadError
-            TIME_UNIT, where every source has more dates in another unit, and at the first one that has in strict mode.
         """
         mixed, refused = [], []
         for source, votes in self.counts.items():
@@ -122,13 +96,7 @@ def odd_ones(spans: SpanColumns, minorities: Array) -> Array:
 
 
 def scaled(columns: Columns, time_unit: str) -> Columns:
-    """Return the columns with times of this unit in nanoseconds.
-
-    Raises
-    ------
-    LoadError
-        TIME_UNIT, where the result would not fit 64 bits.
-    """
+    """Return the columns with times of this unit in nanoseconds."""
     factor = TIME_UNITS[time_unit]
     if factor == 1:
         return columns

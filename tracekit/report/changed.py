@@ -33,18 +33,7 @@ _STEPS = 6  # operations that have a bar of their own
 
 
 def change_picture(changes: Changes) -> Markup | None:
-    """Return the way from the mean before to the mean now, a bar an operation.
-
-    Parameters
-    ----------
-    changes
-        The comparison.
-
-    Returns
-    -------
-    Markup or None
-        A still picture: plotly's script would be more than half of the page.  None where one side has no request.
-    """
+    """Return the way from the mean before to the mean now, a bar an operation."""
     if changes.comparison is None:
         return None
     figure = plot(changes.comparison, groups=_STEPS, names=("before", "now"))
@@ -53,20 +42,7 @@ def change_picture(changes: Changes) -> Markup | None:
 
 
 def entries_table(changes: Changes, colours: Colours) -> Table:
-    """Return how long each kind of request takes, now and before.
-
-    Parameters
-    ----------
-    changes
-        The comparison.
-    colours
-        Slots of services.
-
-    Returns
-    -------
-    Table
-        Those with most requests first.
-    """
+    """Return how long each kind of request takes, now and before."""
     columns = (
         Column("service"), Column("request"), number("traces before"), number("traces now", is_sorted=True),
         number("p50 before", unit="ns"), number("p50 now", unit="ns"), number("p95 before", unit="ns"),

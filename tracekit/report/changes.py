@@ -51,16 +51,6 @@ class Changes:
     ----------
     before, now
         Both with their results.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.report.overview import Overview
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5000})
-    >>> shop = Overview(TraceSet.from_spans(frame.assign(service_name="shop")))
-    >>> Changes(shop, shop).comparison.change.value
-    0
     """
 
     before: Overview
@@ -94,21 +84,15 @@ class Changes:
         both = _beside(*(side.entries.table for side in sides))
         total = both["span_count_before"] + both["span_count_now"]
         enough = (both[["span_count_before", "span_count_now"]] >= ENOUGH).all(axis=1)
-        level = family_level(int(enough.sum()))
-        strict = _beside(*(latency(side.traces, roots=True, level=level).table for side in sides))
+        confidence = family_level(int(enough.sum()))
+        strict = _beside(*(latency(side.traces, roots=True, confidence=confidence).table for side in sides))
         change = difference_limits(*(_limited(strict, "p95_ns", side) for side in ("before", "now")))
         both["p95_change_low_ns"] = np.where(enough, change.low, np.nan)
         both["p95_change_high_ns"] = np.where(enough, change.high, np.nan)
         return both.iloc[np.argsort(-total.to_numpy(float), kind="stable")].reset_index(drop=True)
 
     def findings(self) -> Findings:
-        """Return the first sentences: what regressed and where, which endpoints, error rates, what is new.
-
-        Returns
-        -------
-        Findings
-            The most severe first.
-        """
+        """Return the first sentences: what regressed and where, which endpoints, error rates, what is new."""
         if not self.comparability.is_comparable:
             return Findings([_not_comparable(self)])
         found = [
@@ -150,48 +134,14 @@ def _limited(table: pd.DataFrame, name: str, side: str) -> Limited:
 
 
 def name_of(row: Mapping[Hashable, Any] | pd.Series) -> str:
-    """Return an operation in words; X-Ray names many after their service.
-
-    Parameters
-    ----------
-    row
-        With ``service_name`` and ``operation``.
-
-    Returns
-    -------
-    str
-        Cleaned and cut.
-
-    Examples
-    --------
-    >>> name_of({"service_name": "cart", "operation": "GET /"})
-    'cart GET /'
-    """
+    """Return an operation in words; X-Ray names many after their service."""
     if row["operation"] == row["service_name"]:
         return clean(row["service_name"], limit=_NAME)
     return f"{clean(row['service_name'], limit=_NAME)} {clean(row['operation'], limit=_NAME)}"
 
 
 def callee_of(row: Mapping[Any, Any] | pd.Series) -> str:
-    """Return the service that an operation calls, where its own name does not say so.
-
-    Parameters
-    ----------
-    row
-        With the columns of ``WAITS``.
-
-    Returns
-    -------
-    str
-        "" for none.
-
-    Examples
-    --------
-    >>> callee_of({"service_name": "shop", "operation": "HTTP GET", "callee_service": "cart"})
-    'cart'
-    >>> callee_of({"service_name": "shop", "operation": "cart/GetCart", "callee_service": "cart"})
-    ''
-    """
+    """Return the service that an operation calls, where its own name does not say so."""
     callee = row["callee_service"]
     is_named = isinstance(callee, str) and callee not in row["operation"] and callee != row["service_name"]
     return clean(callee, limit=_NAME) if is_named else ""
@@ -204,23 +154,7 @@ def _place(row: pd.Series) -> str:
 
 
 def more(nanoseconds: float) -> str:
-    """Return a change of a duration with its sign.
-
-    Parameters
-    ----------
-    nanoseconds
-        The change.
-
-    Returns
-    -------
-    str
-        For example ``+17.8 ms``.
-
-    Examples
-    --------
-    >>> more(17_769_399), more(-2_000)
-    ('+17.8 ms', '-2.00 µs')
-    """
+    """Return a change of a duration with its sign."""
     return duration(nanoseconds) if nanoseconds < 0 else f"+{duration(nanoseconds)}"
 
 
@@ -279,7 +213,9 @@ def _factors(compared: PathComparison, row: pd.Series) -> list[str]:
         "duration": ("time per call", duration),
     }
     pairs = {
-        name: (float(named["value"][name]), float(named["other_value"][name])) for name in forms if name in named.index
+        name: (float(named["baseline_value"][name]), float(named["current_value"][name]))
+        for name in forms
+        if name in named.index
     }
     return [
         f"{forms[name][0]} {forms[name][1](before)} → {forms[name][1](now)}"
@@ -290,7 +226,7 @@ def _factors(compared: PathComparison, row: pd.Series) -> list[str]:
 
 def _largest(row: pd.Series) -> str:
     """Return the sentence about the largest of many changes none of which is significant."""
-    limits = f"{more(row['change_ns'])}, {interval(row['low_ns'], row['high_ns'], more)}"
+    limits = f"{more(row['change_ns'])}, {interval(row['change_low_ns'], row['change_high_ns'], more)}"
     return f" No single operation changed significantly; the largest change is {_place(row)} ({limits})."
 
 
@@ -307,12 +243,14 @@ def _operations(changes: Changes) -> Finding | None:
     rest = f" {plural(len(grown) - 1, 'other operation')} regressed as well." if len(grown) > 1 else ""
     why = ", ".join(
         [
-            f"{more(row['change_ns'])} per request ({interval(row['low_ns'], row['high_ns'], more)})",
+            f"{more(row['change_ns'])} per request ({interval(row['change_low_ns'], row['change_high_ns'], more)})",
             *_factors(compared, row),
         ]
     )
     said = f"{_place(row)} regressed although the mean latency shows no significant change: {why}.{rest}"
-    estimate = Estimate(row["change_ns"], "ns", row["low_ns"], row["high_ns"], int(compared.sides["trace_count"].sum()))
+    estimate = Estimate(
+        row["change_ns"], "ns", row["change_low_ns"], row["change_high_ns"], int(compared.sides["trace_count"].sum())
+    )
     severity: Severity = "warning" if _is_felt(compared, row) else "notice"
     method = f"{_METHOD} False discovery rate {_FDR:.0%}; {plural(len(table), 'operation')} tried."
     shown = _exemplar(changes, row)
@@ -322,7 +260,7 @@ def _operations(changes: Changes) -> Finding | None:
 def _is_felt(compared: PathComparison, row: pd.Series) -> bool:
     """Return whether an operation regressed beyond doubt, and by enough of what a request with it takes."""
     requests, latency_ns = (compared.sides[name].to_numpy(float) for name in ("trace_count", "mean_latency_ns"))
-    added = row["change_ns"] * requests[1] / max(row["other_trace_count"], 1)
+    added = row["change_ns"] * requests[1] / max(row["current_trace_count"], 1)
     return bool(row["q_value"] <= 2 * SURE and added >= _FELT * latency_ns[0])
 
 
@@ -356,7 +294,7 @@ def _slower_entry(changes: Changes) -> Finding | None:
     said = (
         f"{name_of(row)} p95 regressed {duration(before)} → {duration(now)} ({times}"
         f"{interval(row['p95_low_ns_before'], row['p95_high_ns_before'], duration)} → "
-        f"{interval(row['p95_low_ns_now'], row['p95_high_ns_now'], duration, level='')}); "
+        f"{interval(row['p95_low_ns_now'], row['p95_high_ns_now'], duration, confidence='')}); "
         f"p50 {duration(row['p50_ns_before'])} → {duration(row['p50_ns_now'])} "
         f"(n = {count(row['span_count_before'])} and {count(row['span_count_now'])})."
     )

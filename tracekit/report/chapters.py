@@ -31,11 +31,6 @@ class Chapter:
         The calls that give it again.
     is_standard
         The standard sections stand here, and nothing else.
-
-    Examples
-    --------
-    >>> Chapter("why", "Why", []).is_standard
-    False
     """
 
     anchor: str
@@ -61,13 +56,6 @@ class Chapters:
         Ids of the traces whose waterfall is in the page.
     elsewhere
         Those of them that the author shows.
-
-    Examples
-    --------
-    >>> from tracekit.report.outline import outline
-    >>> chapters = chapters_of(outline(["It was slow.", "And then it was not."]), None)
-    >>> [piece.content for piece in chapters.introduction]
-    ['<p>It was slow.</p>', '<p>And then it was not.</p>']
     """
 
     introduction: list[Piece]
@@ -83,18 +71,7 @@ class Chapters:
         return [piece for piece in held if piece.data]
 
     def table_of_contents(self, standard: dict[str, str]) -> list[tuple[str, str]]:
-        """Return ids and headings.
-
-        Parameters
-        ----------
-        standard
-            Those of the standard sections.
-
-        Returns
-        -------
-        list of tuple
-            In the order of the page.
-        """
+        """Return ids and headings."""
         out: list[tuple[str, str]] = [("findings", "Findings")] if any(c.is_standard for c in self.rest) else []
         for chapter in self.rest:
             out += standard.items() if chapter.is_standard else [(chapter.anchor, chapter.title)]
@@ -102,27 +79,7 @@ class Chapters:
 
 
 def chapters_of(blocks: Blocks, standard: Standard | None) -> Chapters:
-    """Return the chapters of a page.
-
-    Parameters
-    ----------
-    blocks
-        Of ``outline``.
-    standard
-        The answers about the TraceSet among them, if there is one.
-
-    Returns
-    -------
-    Chapters
-        With an id for everything that can be led to.
-
-    Raises
-    ------
-    TypeError
-        If a part is nothing that a page can show.
-    ValueError
-        If a part would need the network.
-    """
+    """Return the chapters of a page."""
     contents = [
         [(part, contents_of(part, place)) for part, place in block.parts] if isinstance(block, Block) else []
         for block in blocks

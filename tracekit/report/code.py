@@ -28,31 +28,7 @@ _SECTIONS: Final = {
 
 
 def code_of(traces: TraceSet, baseline: TraceSet | None = None) -> dict[str, str]:
-    """Return the code behind each section, from the files on.
-
-    Parameters
-    ----------
-    traces
-        What is reported.
-    baseline
-        What it is compared with.
-
-    Returns
-    -------
-    dict
-        By section: lines of Python that need nothing else.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 1, "end_ns": 2})
-    >>> print(code_of(TraceSet.from_spans(frame))["operations"])
-    import tracekit as tk
-    <BLANKLINE>
-    traces = tk.read("frame")
-    tk.latency(traces).table
-    """
+    """Return the code behind each section, from the files on."""
     lines = ["import tracekit as tk", "", f"traces = {_made(traces)}"]
     if baseline is not None:
         lines.append(f"before = {_made(baseline)}")
@@ -63,24 +39,7 @@ def code_of(traces: TraceSet, baseline: TraceSet | None = None) -> dict[str, str
 
 
 def call_of(finding: Finding) -> str:
-    """Return the call that gives a finding again, as a notebook writes it.
-
-    Parameters
-    ----------
-    finding
-        Of a check.
-
-    Returns
-    -------
-    str
-        Empty where the finding names none.
-
-    Examples
-    --------
-    >>> from tracekit import Finding
-    >>> call_of(Finding("slow", "notice", "Slow.", code="latency(traces)"))
-    'tk.latency(traces)'
-    """
+    """Return the call that gives a finding again, as a notebook writes it."""
     is_whole = not finding.code or finding.code.startswith(("traces", "tk."))
     return finding.code if is_whole else f"tk.{finding.code.replace('(critical_path', '(tk.critical_path')}"
 
@@ -95,22 +54,6 @@ def _made(traces: TraceSet) -> str:
 
 
 def repr_(name: str) -> str:
-    r"""Return a name as a Python literal between double quotes.
-
-    Parameters
-    ----------
-    name
-        Of a source.
-
-    Returns
-    -------
-    str
-        Its literal.
-
-    Examples
-    --------
-    >>> print(repr_('a "b"'))
-    "a \"b\""
-    """
+    r"""Return a name as a Python literal between double quotes."""
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

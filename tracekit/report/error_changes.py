@@ -25,23 +25,7 @@ _OFTEN: Final = 1.2  # calls per request grew by so much: worth saying
 
 
 def family_level(count: int) -> float:
-    """Return the confidence level at which so many comparisons together are wrong on one side as ``SURE`` says.
-
-    Parameters
-    ----------
-    count
-        Comparisons of one question.
-
-    Returns
-    -------
-    float
-        By Bonferroni's inequality.
-
-    Examples
-    --------
-    >>> family_level(1), family_level(10)
-    (0.98, 0.998)
-    """
+    """Return the confidence level at which so many comparisons together are wrong on one side as ``SURE`` says."""
     return 1 - 2 * SURE / max(count, 1)
 
 
@@ -50,7 +34,7 @@ def failing_requests(changes: Changes) -> Finding | None:
     before, now = changes.before.failed, changes.now.failed
     if np.isnan([before.value, now.value]).any():
         return None
-    change, strict = (_error_change(changes, level) for level in (0.95, family_level(1)))
+    change, strict = (_error_change(changes, confidence) for confidence in (0.95, family_level(1)))
     counted = f"n = {count(before.n)} and {count(now.n)} requests"
     rates = f"{ratio(before.value)} → {ratio(now.value)}"
     if not (change.low > 0 or change.high < 0):
@@ -65,9 +49,9 @@ def failing_requests(changes: Changes) -> Finding | None:
     return Finding("failing", "warning" if strict.low > 0 else "notice", said, now, code=_FAILED)
 
 
-def _error_change(changes: Changes, level: float) -> Limited:
+def _error_change(changes: Changes, confidence: float) -> Limited:
     """Return the change of the error rate of requests, with limits."""
-    sides = (error_rate(side.traces, level) for side in (changes.before, changes.now))
+    sides = (error_rate(side.traces, confidence) for side in (changes.before, changes.now))
     return difference_limits(*(Limited(side.value, side.low, side.high) for side in sides))
 
 
@@ -75,18 +59,7 @@ _FAILED: Final = "errors(traces, by=(), roots=True)"
 
 
 def failing_calls(changes: Changes) -> Finding | None:
-    """Return the calls between services that fail more often; of calls that pass an error on, where it comes from.
-
-    Parameters
-    ----------
-    changes
-        The comparison.
-
-    Returns
-    -------
-    Finding or None
-        The edge whose error rate rose most; None where none rose.
-    """
+    """Return the calls between services that fail more often; of calls that pass an error on, where it comes from."""
     edges = _edges(changes)
     worse = edges[edges["low"] > 0]
     origins = worse[~worse["callee_service"].isin(worse["caller_service"])]
@@ -119,9 +92,9 @@ def _edges(changes: Changes) -> pd.DataFrame:
     return strict.assign(change=change.value, low=change.low, high=change.high)
 
 
-def _calls(side: Overview, level: float) -> pd.DataFrame:
+def _calls(side: Overview, confidence: float) -> pd.DataFrame:
     """Return the edges of the service graph with limits of this level, and their calls per request."""
-    calls, requests = service_graph(side.traces, level=level).calls, side.traces.weights.value.sum()
+    calls, requests = service_graph(side.traces, confidence=confidence).calls, side.traces.weights.value.sum()
     return calls[[*_EDGE, *_RATIO, "trace_count"]].assign(per_request=calls["call_count"] / requests)
 
 

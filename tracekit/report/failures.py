@@ -28,20 +28,7 @@ if TYPE_CHECKING:
 
 
 def failing_table(seen: Overview, colours: Colours) -> Table:
-    """Return the operations that failed.
-
-    Parameters
-    ----------
-    seen
-        Traces and results.
-    colours
-        Slots of services.
-
-    Returns
-    -------
-    Table
-        Most errors first; by whose mistake it was.
-    """
+    """Return the operations that failed."""
     columns = (
         Column("service"), Column("operation"), number("spans"), number("errors", is_sorted=True), number("share"),
         Column("95 % limits"), number("faults", "the callee's mistake"),
@@ -57,7 +44,7 @@ def failing_table(seen: Overview, colours: Colours) -> Table:
             count_cell(row["span_count"]),
             count_cell(row["error_count"]),
             share_cell(row["error_ratio"], bad_from=FAILING),
-            Cell(f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %", None, "mute"),
+            Cell(f"{100 * row['error_ratio_low']:.1f} to {100 * row['error_ratio_high']:.1f} %", None, "mute"),
             *(count_cell(row[name], "" if row[name] else "mute") for name in classes),
         )
         for row in records(failing)
@@ -66,22 +53,7 @@ def failing_table(seen: Overview, colours: Colours) -> Table:
 
 
 def exceptions_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
-    """Return the exceptions by service, type and message.
-
-    Parameters
-    ----------
-    seen
-        Traces and results.
-    colours
-        Slots of services.
-    shown
-        Ids of the traces whose waterfall is in the page: exemplars link to them.
-
-    Returns
-    -------
-    Table
-        Most events first.
-    """
+    """Return the exceptions by service, type and message."""
     columns = (
         Column("service"), Column("exception"), Column("message"), number("events", is_sorted=True), number("traces"),
         Column("first"), Column("last"), Column("for example"),

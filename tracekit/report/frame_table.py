@@ -36,32 +36,7 @@ _WRITTEN: Final[dict[str, Callable[[float], str]]] = {
 
 
 def frame_table(frame: pd.DataFrame, caption: str, colours: Colours, shown: set[str]) -> Table:
-    """Return a frame as a table.
-
-    Parameters
-    ----------
-    frame
-        Any; unchanged.  An index with a name comes first.
-    caption
-        What it holds; a downloaded file is named after it.
-    colours
-        Slots of services.
-    shown
-        Ids of the traces whose waterfall is in the page: cells with such an id lead there.
-
-    Returns
-    -------
-    Table
-        In the order of the frame; the first 2,000 rows, and a note that says so where there are more.  The download
-        holds plain values, with the unit in the head.
-
-    Examples
-    --------
-    >>> from tracekit.views.colours import Colours
-    >>> table = frame_table(pd.DataFrame({"name": ["GET /"], "p95_ns": [1.5e6]}), "Slow", Colours(), set())
-    >>> [column.words for column in table.columns], [cell.text for cell in table.rows[0]]
-    (['name', 'p95'], ['GET /', '1.50 ms'])
-    """
+    """Return a frame as a table."""
     named = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
     columns, cells = [], []
     for position, name in enumerate(named.columns):

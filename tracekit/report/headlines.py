@@ -32,26 +32,7 @@ _KEYS: Final = ("service_name", "operation")
 
 
 def headlines(seen: Overview) -> Findings:
-    """Return what a reader should know first.
-
-    Parameters
-    ----------
-    seen
-        Traces and results.
-
-    Returns
-    -------
-    Findings
-        At least one; the most severe first.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.report.overview import Overview
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> print(headlines(Overview(TraceSet.from_spans(frame.assign(service_name="shop"))))[0].headline)
-    Sampling unknown: figures describe this recorded trace, not all requests.
-    """
+    """Return what a reader should know first."""
     if not len(seen.traces):
         found = [_lost(seen), Finding("empty", "warning", "There is no trace in the data.", remedy=_NOTHING)]
     else:
@@ -91,7 +72,7 @@ def _tail(seen: Overview) -> Finding | None:
     path = critical_path(seen.traces.where(condition))
     if np.count_nonzero(path.weight) < ENOUGH:
         return None
-    bands = path.bands(list(_KEYS), _BANDS, least=_LEAST)
+    bands = path.bands(list(_KEYS), _BANDS, min_traces=_LEAST)
     faster, slowest = (row for _, row in bands.bands.iterrows())
     more = slowest["mean_latency_ns"] - faster["mean_latency_ns"]
     if more <= 0 or slowest["mean_latency_ns"] < _WORTH * faster["mean_latency_ns"]:
@@ -118,7 +99,7 @@ def _tail(seen: Overview) -> Finding | None:
     apart = entry["p95_ns"] >= _APART * entry["p50_ns"] and row["excess_ns"] >= more / 2
     severity: Severity = "warning" if apart and row["excess_low_ns"] > 0 else "notice"
     worst = str(path.traces["trace_id"].iloc[int(path.traces["latency_ns"].to_numpy().argmax())])
-    code = f"critical_path(traces.where({condition!r})).bands({list(_KEYS)}, {list(_BANDS)}, least={_LEAST})"
+    code = f"critical_path(traces.where({condition!r})).bands({list(_KEYS)}, {list(_BANDS)}, min_traces={_LEAST})"
     return Finding("tail", severity, said, number, table.head(10), (worst,), method=method, code=code)
 
 

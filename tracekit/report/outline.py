@@ -96,29 +96,7 @@ Blocks: TypeAlias = "list[Block | TraceSet]"
 
 
 def outline(sections: Any) -> Blocks:
-    """Return the blocks of a page: text outside of a section goes on with what stands before it.
-
-    Parameters
-    ----------
-    sections
-        A list or tuple of sections and loose parts, or one of them alone.
-
-    Returns
-    -------
-    list
-        Blocks, and the TraceSet whose standard sections stand in its place.  The first block has neither title nor
-        place in the table of contents: it is the introduction, perhaps without parts.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing, or more than one TraceSet.
-
-    Examples
-    --------
-    >>> [block.title for block in outline(["It was slow.", section("Why"), "And so on."])]
-    ['', 'Why']
-    """
+    """Return the blocks of a page: text outside of a section goes on with what stands before it."""
     parts: Sequence[Any] = sections if isinstance(sections, list | tuple) else [sections]
     if not parts:
         raise ValueError("expected at least one section, found an empty list: give a TraceSet, or what should be shown")

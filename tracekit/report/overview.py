@@ -34,15 +34,6 @@ class Overview:
     ----------
     traces
         Any set, also an empty one.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> seen = Overview(TraceSet.from_spans(frame.assign(service_name="shop")))
-    >>> seen.span_count, seen.service_count, seen.period_ns
-    (1, 1, (0, 5000))
     """
 
     traces: TraceSet
@@ -137,30 +128,9 @@ class Overview:
         return "" if self.traces.weights.known.all() else "recorded "
 
 
-def error_rate(traces: TraceSet, level: float = 0.95) -> Estimate:
-    """Return the error rate of the finished requests; NaN where no trace stands for any.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    level
-        Confidence level.
-
-    Returns
-    -------
-    Estimate
-        With the number of finished requests; limits are NaN where they are not estimable.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> print(error_rate(TraceSet.from_spans(frame.assign(service_name="shop", status_code="ERROR"))))
-    1 ratio (0.025 to 1, n = 1)
-    """
-    table = errors(traces, by=(), roots=True, level=level).operations
+def error_rate(traces: TraceSet, confidence: float = 0.95) -> Estimate:
+    """Return the error rate of the finished requests; NaN where no trace stands for any."""
+    table = errors(traces, by=(), roots=True, confidence=confidence).operations
     if not len(table):
         return Estimate(np.nan, "ratio", np.nan, np.nan, 0)
     row = table.iloc[0]

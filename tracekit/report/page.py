@@ -57,25 +57,7 @@ def render(
     title: str | None = None,
     generated: datetime | None = None,
 ) -> str:
-    """Return the whole page as text.
-
-    Parameters
-    ----------
-    sections, baseline, title, generated
-        As in ``report``; or the answers about a TraceSet that somebody has asked for already.
-
-    Returns
-    -------
-    str
-        HTML; can be encoded in UTF-8.
-
-    Raises
-    ------
-    ValueError
-        If there is a baseline and nothing to compare with it, or nothing to be shown.
-    TypeError
-        If a part is nothing that a page can show.
-    """
+    """Return the whole page as text."""
     asked = sections if isinstance(sections, Standard) else None
     blocks = outline(asked.seen.traces if asked else sections)
     standard = asked or _standard(blocks, baseline)

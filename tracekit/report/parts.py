@@ -46,11 +46,6 @@ class Piece:
         Id that leads to the waterfall of a trace; empty for its second one.
     data
         What a live view is drawn from, packed.
-
-    Examples
-    --------
-    >>> Piece("prose", "<p>It was slow.</p>").data
-    ''
     """
 
     kind: str
@@ -61,34 +56,7 @@ class Piece:
 
 
 def contents_of(part: Any, place: str) -> list[Content]:
-    """Return what a part holds: of a result its view, and its table if it has one.
-
-    Parameters
-    ----------
-    part
-        As given to ``report`` or ``section``.
-    place
-        Where it stands, in words.
-
-    Returns
-    -------
-    list
-        Text, frames, findings and embedded views.
-
-    Raises
-    ------
-    TypeError
-        If it is nothing that a page can show.
-    ValueError
-        If it would need the network.
-
-    Examples
-    --------
-    >>> contents_of(5, "place 2 of the list")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    TypeError: place 2 of the list: expected text, a DataFrame or Series, ..., found int
-    """
+    """Return what a part holds: of a result its view, and its table if it has one."""
     if isinstance(part, str | pd.DataFrame | Findings):
         return [part]
     if isinstance(part, pd.Series):
@@ -106,49 +74,12 @@ def contents_of(part: Any, place: str) -> list[Content]:
 
 
 def trace_of(content: Content) -> str:
-    """Return whose waterfall a content is.
-
-    Parameters
-    ----------
-    content
-        Of a part.
-
-    Returns
-    -------
-    str
-        The id of a trace; empty for anything else.
-
-    Examples
-    --------
-    >>> trace_of("a1")
-    ''
-    """
+    """Return whose waterfall a content is."""
     return "" if isinstance(content, str | pd.DataFrame | Findings) else content.trace_id
 
 
 def heading_of(part: Any, content: Content) -> str:
-    """Return what a part without a section is headed by.
-
-    Parameters
-    ----------
-    part
-        As given.
-    content
-        What it became, the first of it.
-
-    Returns
-    -------
-    str
-        The title of a figure, else the words of its type.
-
-    Examples
-    --------
-    >>> from tracekit.analysis.critical_path.result import CriticalPath
-    >>> heading_of(object.__new__(CriticalPath), pd.DataFrame())
-    'Critical path'
-    >>> heading_of(pd.Series([1]), pd.DataFrame())
-    'Table'
-    """
+    """Return what a part without a section is headed by."""
     if isinstance(part, pd.DataFrame | pd.Series):
         return "Table"
     live = None if isinstance(content, str | pd.DataFrame | Findings) else content
@@ -169,13 +100,6 @@ class Composer:
         Ids of the traces whose waterfall is in the page.
     taken
         Ids that the page has already.
-
-    Examples
-    --------
-    >>> from tracekit.views.colours import Colours
-    >>> composer = Composer(Colours(), set(), ["latency"])
-    >>> composer.anchor("Latency"), composer.anchor("Who waited?")
-    ('latency-2', 'who-waited')
     """
 
     def __init__(self, colours: Colours, shown: set[str], taken: Iterable[str]) -> None:
@@ -183,18 +107,7 @@ class Composer:
         self._taken, self._captions = set(taken), Counter[str]()
 
     def anchor(self, wanted: str) -> str:
-        """Return an id like the wanted one.
-
-        Parameters
-        ----------
-        wanted
-            Any words.
-
-        Returns
-        -------
-        str
-            Letters, digits and hyphens, with a number where it was taken.
-        """
+        """Return an id like the wanted one."""
         words = "-".join("".join(c if c.isalnum() else " " for c in wanted.lower()).split())[:_LONGEST] or "section"
         free, number = words, 1
         while free in self._taken:
@@ -204,20 +117,7 @@ class Composer:
         return free
 
     def piece(self, content: Content, title: str) -> Piece:
-        """Return one thing in a section.
-
-        Parameters
-        ----------
-        content
-            Of one of its parts.
-        title
-            Of the section.
-
-        Returns
-        -------
-        Piece
-            For the template.
-        """
+        """Return one thing in a section."""
         if isinstance(content, str):
             return Piece("prose", prose(content, self._shown))
         if isinstance(content, pd.DataFrame):

@@ -17,26 +17,7 @@ _BREAKS_OUT = re.compile(r"</(script|style)|<!--|[\r\0]", re.IGNORECASE)
 
 
 def content_security_policy(script: str, style: str, *, inserted: str = "") -> str:
-    """Return the policy that allows exactly this script and this style sheet.
-
-    Parameters
-    ----------
-    script, style
-        The texts as they stand between their tags.
-    inserted
-        plotly.js, which the script inserts when a chart is near.  It writes style rules of its own, which change from
-        chart to chart and have no digest: with it any style of the page counts, but still no other script.
-
-    Returns
-    -------
-    str
-        For the ``content`` of a ``meta`` element.
-
-    Examples
-    --------
-    >>> content_security_policy("", "").partition("; ")[0]
-    "default-src 'none'"
-    """
+    """Return the policy that allows exactly this script and this style sheet."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -50,30 +31,7 @@ def content_security_policy(script: str, style: str, *, inserted: str = "") -> s
 
 
 def inline(text: str, what: str) -> str:
-    """Return a script or a style sheet that may stand inside the page.
-
-    Parameters
-    ----------
-    text
-        The whole text.
-    what
-        How it is called in the message.
-
-    Returns
-    -------
-    str
-        The same text.
-
-    Raises
-    ------
-    RenderError
-        If it holds what would end its element early, or what HTML changes before it is hashed.
-
-    Examples
-    --------
-    >>> inline("let a = 1;", "the script")
-    'let a = 1;'
-    """
+    """Return a script or a style sheet that may stand inside the page."""
     found = _BREAKS_OUT.search(text)
     if found:
         line = text.count("\n", 0, found.start()) + 1
@@ -82,25 +40,7 @@ def inline(text: str, what: str) -> str:
 
 
 def packed(raw: bytes) -> str:
-    """Return bytes as base64 of gzip: the same text for the same bytes, without a date or the name of a system.
-
-    Parameters
-    ----------
-    raw
-        Anything.
-
-    Returns
-    -------
-    str
-        ASCII.
-
-    Examples
-    --------
-    >>> zlib.decompress(base64.b64decode(packed(b"TKW1")), wbits=31)
-    b'TKW1'
-    >>> base64.b64decode(packed(b"TKW1"))[:10].hex()
-    '1f8b08000000000000ff'
-    """
+    """Return bytes as base64 of gzip: the same text for the same bytes, without a date or the name of a system."""
     data = zlib.compress(raw, 9, wbits=31)  # gzip.compress names the system or not, as the version of Python will
     return base64.b64encode(data[:8] + b"\0\xff" + data[10:]).decode("ascii")
 

@@ -21,25 +21,7 @@ _ITEM: Final = re.compile(r"(?m)^[ \t]*- ")
 
 
 def prose(text: str, shown: Container[str] = ()) -> Markup:
-    r"""Return a text as paragraphs and lists.
-
-    Parameters
-    ----------
-    text
-        As written; common indentation does not count.
-    shown
-        Ids of the traces whose waterfall is in the page.
-
-    Returns
-    -------
-    Markup
-        ``p`` and ``ul`` elements, everything escaped.
-
-    Examples
-    --------
-    >>> prose("The ledger read <b>each</b> entry.\n\n- 14:00 a deployment\n- 14:05 `SELECT *` is slow")
-    '<p>The ledger read &lt;b&gt;each&lt;/b&gt; entry.</p><ul><li>14:00 a deployment</li><li>14:05 <code>SELECT *</code> is slow</li></ul>'
-    """  # noqa: E501 - the answer is one line
+    r"""Return a text as paragraphs and lists."""
     blocks = filter(None, (block.strip() for block in re.split(r"\n[ \t]*\n", dedent(text))))
     return Markup("".join(part for block in blocks for part in _block(block, shown)))
 
@@ -67,11 +49,5 @@ def _line(text: str, shown: Container[str]) -> Iterator[Markup | str]:
 
 
 def sentence(text: str) -> Markup:
-    """Return the sentence of a finding, names between backticks as code.
-
-    Examples
-    --------
-    >>> sentence("`cart` is slower than <b>")
-    '<code>cart</code> is slower than &lt;b&gt;'
-    """
+    """Return the sentence of a finding, names between backticks as code."""
     return content(*_line(text, ()))

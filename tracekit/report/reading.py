@@ -16,20 +16,7 @@ _RANKS: Final = {"error": 0, "warn": 1, "info": 2}
 
 
 def sources_table(seen: Overview, names: list[str]) -> Table:
-    """Return what was read: one row a source.
-
-    Parameters
-    ----------
-    seen
-        Traces and results.
-    names
-        Of the sources, as they are shown.
-
-    Returns
-    -------
-    Table
-        Spans seen = used + merged + not usable, for every source.
-    """
+    """Return what was read: one row a source."""
     columns = (
         Column("source"), Column("format"), number("size", unit="bytes"), number("records"),
         number("spans seen", "used + merged + not usable"), number("used"),
@@ -57,20 +44,7 @@ def sources_table(seen: Overview, names: list[str]) -> Table:
 
 
 def issues_table(seen: Overview, names: list[str]) -> Table:
-    """Return what was wrong with the sources: one row a code and action, with an example.
-
-    Parameters
-    ----------
-    seen
-        Traces and results.
-    names
-        Of the sources, as they are shown.
-
-    Returns
-    -------
-    Table
-        Severest first, then the most frequent.
-    """
+    """Return what was wrong with the sources: one row a code and action, with an example."""
     columns = (
         Column("severity"), Column("issue"), number("cases"), Column("done"), Column("example"), Column("where"),
     )  # fmt: skip

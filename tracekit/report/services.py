@@ -32,20 +32,7 @@ if TYPE_CHECKING:
 
 
 def services_table(seen: Overview, colours: Colours) -> Table:
-    """Return one row a service or inferred peer.
-
-    Parameters
-    ----------
-    seen
-        Traces and results.
-    colours
-        Slots of services.
-
-    Returns
-    -------
-    Table
-        Most requests first.
-    """
+    """Return one row a service or inferred peer."""
     columns = (
         Column("service"), number("requests", "calls that arrived, and roots", is_sorted=True), number("failed"),
         number("p50", unit="ns"), number("p95", unit="ns"), number("p99", unit="ns"),
@@ -71,20 +58,7 @@ def services_table(seen: Overview, colours: Colours) -> Table:
 
 
 def operations_table(seen: Overview, colours: Colours) -> Table:
-    """Return one row a service and operation.
-
-    Parameters
-    ----------
-    seen
-        Traces and results.
-    colours
-        Slots of services.
-
-    Returns
-    -------
-    Table
-        Those with most spans first; p95 with its 95 % limits, and a line from p50 over p95 to p99.
-    """
+    """Return one row a service and operation."""
     columns = (
         Column("service"), Column("operation"), number("spans", is_sorted=True), number("failed"),
         number("p50", unit="ns"), number("p95", unit="ns"), Column("95 % limits of p95"), number("p99", unit="ns"),
@@ -125,18 +99,7 @@ def _limits_cell(low: float, high: float) -> Cell:
 
 
 def latency_pictures(seen: Overview) -> list[tuple[str, str, Markup]]:
-    """Return the distributions: all requests, then those of the four slowest kinds.
-
-    Parameters
-    ----------
-    seen
-        Traces and results.
-
-    Returns
-    -------
-    list
-        (title, subtitle, picture).
-    """
+    """Return the distributions: all requests, then those of the four slowest kinds."""
     if seen.requests.table.empty or not seen.requests.table["span_count"].iloc[0]:
         return []
     whole = seen.requests.table.iloc[0]

@@ -34,24 +34,7 @@ _ROW, _STILL_ROW, _STILL_AROUND = 22, 20, 60
 
 
 def traces_table(seen: Overview, colours: Colours, shown: set[str], *, limit: int = 25) -> Table:
-    """Return the slowest traces.
-
-    Parameters
-    ----------
-    seen
-        Traces and results.
-    colours
-        Slots of services.
-    shown
-        Ids of the traces whose waterfall is in the page.
-    limit
-        Most rows.
-
-    Returns
-    -------
-    Table
-        The longest first.
-    """
+    """Return the slowest traces."""
     columns = (
         Column("trace"), Column("service"), Column("root span"), Column("start, UTC"),
         number("duration", unit="ns", is_sorted=True), number("spans"), number("services"), number("errors"),
@@ -74,24 +57,7 @@ def traces_table(seen: Overview, colours: Colours, shown: set[str], *, limit: in
 
 
 def waterfall_view(seen: Overview, trace_id: str, colours: Colours, baseline: TraceSet | None = None) -> dict[str, Any]:
-    """Return one waterfall with its words.
-
-    Parameters
-    ----------
-    seen
-        Traces and results.
-    trace_id
-        Whole id.
-    colours
-        Slots of services.
-    baseline
-        Beside a typical trace of these, if one has the same root.
-
-    Returns
-    -------
-    dict
-        ``id``, ``title``, ``duration``, ``facts``, ``height``, the still ``picture`` and the packed ``data``.
-    """
+    """Return one waterfall with its words."""
     payload = _payload(seen, trace_id, colours, baseline)
     row = seen.traces.summary.loc[[trace_id]].to_dict("records")[0]
     most = HEIGHTS[-1] if baseline is not None else HEIGHTS[-2]
@@ -128,21 +94,5 @@ def _payload(seen: Overview, trace_id: str, colours: Colours, baseline: TraceSet
 
 
 def fitting_height(wanted: float, most: int = HEIGHTS[-2]) -> int:
-    """Return the least height of a view that is enough, or the greatest there is.
-
-    Parameters
-    ----------
-    wanted, most
-        In pixels.
-
-    Returns
-    -------
-    int
-        One of ``HEIGHTS``.
-
-    Examples
-    --------
-    >>> fitting_height(250), fitting_height(9000)
-    (320, 480)
-    """
+    """Return the least height of a view that is enough, or the greatest there is."""
     return next((height for height in HEIGHTS if height >= min(wanted, most)), most)

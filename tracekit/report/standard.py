@@ -67,15 +67,6 @@ class Standard:
         The traces.
     changes
         The same beside the baseline, if there is one.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> shop = TraceSet.from_spans(frame.assign(service_name="shop"))
-    >>> list(Standard.of(shop).sections)[:2], Standard.of(shop).waterfalls == shop.trace_ids
-    (['path', 'sources'], True)
     """
 
     seen: Overview
@@ -83,18 +74,7 @@ class Standard:
 
     @classmethod
     def of(cls, traces: TraceSet, baseline: TraceSet | None = None) -> Standard:
-        """Return the answers; each analysis runs when it is first asked for.
-
-        Parameters
-        ----------
-        traces, baseline
-            As in ``report``.
-
-        Returns
-        -------
-        Standard
-            Ready to be asked.
-        """
+        """Return the answers; each analysis runs when it is first asked for."""
         seen = Overview(traces)
         return cls(seen, None if baseline is None else Changes(Overview(baseline), seen))
 
@@ -134,26 +114,14 @@ class Standard:
         return [name for name in dict.fromkeys([*self._telling, *slowest]) if name in known]
 
     def title(self) -> str:
-        """Return the names of the sources as a title.
-
-        Returns
-        -------
-        str
-            For the page.
-        """
+        """Return the names of the sources as a title."""
         names = source_names(self.seen.traces)
         if not names:
             return "Traces"
         return names[0] if len(names) == 1 else f"{names[0]} and {plural(len(names) - 1, 'other source')}"
 
     def first_screen(self) -> dict[str, Any]:
-        """Return period, figures and findings.
-
-        Returns
-        -------
-        dict
-            By the names that the template uses.
-        """
+        """Return period, figures and findings."""
         names = source_names(self.seen.traces)
         now = _figures(self.seen)
         before = _figures(self.changes.before) if self.changes else [("", "")] * len(now)
@@ -177,22 +145,7 @@ class Standard:
         return f"{self._code['head']}\n{call_of(finding)}" if finding.code else ""
 
     def contents(self, colours: Colours, shown: set[str], elsewhere: set[str]) -> dict[str, Any]:
-        """Return tables, pictures, views and code.
-
-        Parameters
-        ----------
-        colours
-            Slots of services.
-        shown
-            Ids of the traces whose waterfall is in the page.
-        elsewhere
-            Those of them that an author shows: they are not embedded twice.
-
-        Returns
-        -------
-        dict
-            By the names that the template uses.
-        """
+        """Return tables, pictures, views and code."""
         seen, changes = self.seen, self.changes
         names = source_names(seen.traces)
         before = changes.before.traces if changes else None

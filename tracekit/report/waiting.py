@@ -43,22 +43,7 @@ _WHO: Final = (
 
 
 def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
-    """Return what requests wait for by operation.
-
-    Parameters
-    ----------
-    seen
-        Traces and results.
-    colours
-        Slots of services.
-    shown
-        Ids of the traces whose waterfall is in the page.
-
-    Returns
-    -------
-    Table
-        The longest first; the shares add up to all time that requests took.
-    """
+    """Return what requests wait for by operation."""
     caption = "What requests wait for"
     columns = (
         *_WHO, number("share", "of all time that requests took", is_sorted=True),
@@ -88,22 +73,7 @@ def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
 
 
 def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:
-    """Return what requests wait for by operation, now and before.
-
-    Parameters
-    ----------
-    changes
-        The comparison.
-    colours
-        Slots of services.
-    shown
-        Ids of the traces whose waterfall is in the page.
-
-    Returns
-    -------
-    Table
-        The largest change first; the column of changes adds up to that of the mean request.
-    """
+    """Return what requests wait for by operation, now and before."""
     caption = "What requests wait for, now and before"
     columns = (
         *_WHO, number("before", "mean time a request waits for it", unit="ns"), number("now", unit="ns"),
@@ -138,10 +108,10 @@ def _who(row: dict[str, Any], colours: Colours) -> tuple[Cell, Cell, Cell]:
 def _change_cells(row: dict[str, Any], most: float) -> tuple[Cell, ...]:
     """Return the time before and now, the change in words and as a bar, and its limits."""
     change, is_sure = float(row["change_ns"]), bool(row["is_significant"])
-    limits = f"{more(row['low_ns'])} to {more(row['high_ns'])}"
+    limits = f"{more(row['change_low_ns'])} to {more(row['change_high_ns'])}"
     return (
         time_cell(row["mean_ns"]),
-        time_cell(row["other_mean_ns"]),
+        time_cell(row["current_mean_ns"]),
         Cell(more(change), change, "" if is_sure else "mute"),
         Cell(_bar(change, most), abs(change)),
         Cell(limits if is_sure else f"{limits}, chance", None, "mute"),
@@ -150,7 +120,7 @@ def _change_cells(row: dict[str, Any], most: float) -> tuple[Cell, ...]:
 
 def _call_cells(frequency: dict[str, Any], time: dict[str, Any]) -> tuple[Cell, ...]:
     """Return calls per request and time per call, each baseline and current."""
-    calls, times = ([float(part[side]) for side in ("value", "other_value")] for part in (frequency, time))
+    calls, times = ([float(part[side]) for side in ("baseline_value", "current_value")] for part in (frequency, time))
     shown = [Cell(f"{call:.1f}" if np.isfinite(call) else NO_FIGURE, call) for call in calls]
     return (*shown, *map(time_cell, times))
 

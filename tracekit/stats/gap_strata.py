@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tracekit.schema import Array
 
-Fate = Literal["lost", "moved", "unclear"]
+Outcome = Literal["lost", "moved", "unclear"]
 _LEAST, _ALMOST, _WANDERS, _NO_ALARM = 1e-9, 0.9, 0.1, 0.05
 _FEWEST, _NONE, _QUOTAS = 12, -7.0, (1, 2, 5, 20)  # bins that tell of a load; logarithm of no reservoir; those tried
 
@@ -156,7 +156,7 @@ class Shortfall(NamedTuple):
 
     Examples
     --------
-    >>> Shortfall(90.0, 90.0, 15.0, 1e-9).fate()
+    >>> Shortfall(90.0, 90.0, 15.0, 1e-9).outcome()
     'lost'
     """
 
@@ -165,7 +165,7 @@ class Shortfall(NamedTuple):
     error: float
     p: float
 
-    def fate(self, q: float | None = None, *, most: float = 0.05, level: float = 0.95) -> Fate:
+    def outcome(self, q: float | None = None, *, most: float = 0.05, confidence: float = 0.95) -> Outcome:
         """Return whether what the stratum lacks was lost, or made by its peers.
 
         Parameters
@@ -174,7 +174,7 @@ class Shortfall(NamedTuple):
             ``p`` adjusted for all the windows that are judged; ``p`` itself unless given.
         most
             The largest ``q`` that counts as lost.
-        level
+        confidence
             Confidence level.
 
         Returns
@@ -185,7 +185,7 @@ class Shortfall(NamedTuple):
         """
         if (self.p if q is None else q) < most and self.lacking > self.missing / 2:
             return "lost"
-        return "moved" if self.lacking + normal_quantile(level) * self.error < self.missing / 2 else "unclear"
+        return "moved" if self.lacking + normal_quantile(confidence) * self.error < self.missing / 2 else "unclear"
 
 
 def shortfall(stratum: Stratum, gap: Gap) -> Shortfall:
@@ -219,7 +219,7 @@ def shortfall(stratum: Stratum, gap: Gap) -> Shortfall:
     >>> asked, own = np.full(120, 600), np.full(120, 30)
     >>> own[50:59] = 0
     >>> parts = [Stratum(own, asked, np.where(own == 0, n, 90)) for n in (120, 90, 107)]
-    >>> [shortfall(part, part.worst()).fate() for part in parts]
+    >>> [shortfall(part, part.worst()).outcome() for part in parts]
     ['moved', 'lost', 'unclear']
     """
     missing = gap.expected - gap.traced

@@ -37,12 +37,12 @@ class Ratio(NamedTuple):
     n_effective: Array
 
 
-def normal_quantile(level: float) -> float:
+def normal_quantile(confidence: float) -> float:
     """Return the two-sided standard normal quantile of a confidence level.
 
     Parameters
     ----------
-    level
+    confidence
         Between 0 and 1, for example 0.95.
 
     Returns
@@ -60,12 +60,12 @@ def normal_quantile(level: float) -> float:
     >>> round(normal_quantile(0.95), 3)
     1.96
     """
-    if not 0 < level < 1:
-        raise ValueError(f"expected a confidence level between 0 and 1, such as 0.95, found {level!r}")
-    return NormalDist().inv_cdf(0.5 + level / 2)
+    if not 0 < confidence < 1:
+        raise ValueError(f"expected a confidence level between 0 and 1, such as 0.95, found {confidence!r}")
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 
-def wilson(ratio: Array | float, n: Array | float, *, level: float = 0.95) -> tuple[Array, Array]:
+def wilson(ratio: Array | float, n: Array | float, *, confidence: float = 0.95) -> tuple[Array, Array]:
     """Return Wilson's interval of a ratio of plain counts; of weighted or clustered ones, see ``weighted_rates``.
 
     Parameters
@@ -74,7 +74,7 @@ def wilson(ratio: Array | float, n: Array | float, *, level: float = 0.95) -> tu
         Observed ratios, 0 to 1.
     n
         Trials behind each.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -98,7 +98,7 @@ def wilson(ratio: Array | float, n: Array | float, *, level: float = 0.95) -> tu
     """
     p, trials = np.asarray(ratio, np.float64), np.asarray(n, np.float64)
     trials = np.where(trials > 0, trials, np.nan)
-    z = normal_quantile(level)
+    z = normal_quantile(confidence)
     scale = 1 + z * z / trials
     centre = (p + z * z / (2 * trials)) / scale
     half = z * np.sqrt(np.maximum(p * (1 - p), 0) / trials + (z / (2 * trials)) ** 2) / scale

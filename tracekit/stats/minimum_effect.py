@@ -102,7 +102,7 @@ class Mix(NamedTuple):
     needed: Array
 
 
-def compare_mix(sampled: Array, requests: Array, *, margin: float = 0.10, level: float = 0.95) -> Mix:
+def compare_mix(sampled: Array, requests: Array, *, margin: float = 0.10, confidence: float = 0.95) -> Mix:
     """Return how a sample's mix compares with the traffic's, with a verdict for each stratum.
 
     Parameters
@@ -113,7 +113,7 @@ def compare_mix(sampled: Array, requests: Array, *, margin: float = 0.10, level:
         All requests of each, those sampled among them; strata without requests are to be left out before.
     margin
         Practical margin of the ratio of sampling rates.
-    level
+    confidence
         Confidence level; 1 - level is also the false discovery rate.
 
     Returns
@@ -147,12 +147,12 @@ def compare_mix(sampled: Array, requests: Array, *, margin: float = 0.10, level:
     n_h, big = _check_strata(sampled, requests)
     n, total = n_h.sum(), big.sum()
     f = n / total
-    ratio, low, high = _rate_ratio(n_h, big, level)
+    ratio, low, high = _rate_ratio(n_h, big, confidence)
     small, large = (big * rho / (big * rho + total - big) for rho in (1 / (1 + margin), 1 + margin))
     beyond = 2 * np.minimum(stats.binom.sf(n_h - 1, n, large), stats.binom.cdf(n_h, n, small))
     within = np.maximum(stats.binom.cdf(n_h, n, large), stats.binom.sf(n_h - 1, n, small))
-    biased = false_discovery(np.minimum(beyond, 1)) < 1 - level
-    verdict = np.where(biased, "biased", np.where(within < 1 - level, "ok", "inconclusive"))
+    biased = false_discovery(np.minimum(beyond, 1)) < 1 - confidence
+    verdict = np.where(biased, "biased", np.where(within < 1 - confidence, "ok", "inconclusive"))
     residual, p = _residuals(n_h, big)
     share = big / total
     noise = 0.5 * math.sqrt(2 / math.pi) * float(np.sqrt(share * (1 - share) * (1 - f) / n).sum())
@@ -185,13 +185,13 @@ def _check_strata(sampled: Array, requests: Array) -> tuple[Array, Array]:
     return n_h, big
 
 
-def _rate_ratio(n_h: Array, big: Array, level: float) -> tuple[Array, Array, Array]:
+def _rate_ratio(n_h: Array, big: Array, confidence: float) -> tuple[Array, Array, Array]:
     """Return sampling rate of each stratum over that of the rest, with limits; half a count is added to each cell."""
     n, total = n_h.sum(), big.sum()
     a, b = n_h + 0.5, big - n_h + 0.5
     c, d = n - n_h + 0.5, (total - big) - (n - n_h) + 0.5
     log_ratio = np.log(a / (a + b)) - np.log(c / (c + d))
-    half = normal_quantile(level) * np.sqrt(b / (a * (a + b)) + d / (c * (c + d)))
+    half = normal_quantile(confidence) * np.sqrt(b / (a * (a + b)) + d / (c * (c + d)))
     return np.exp(log_ratio), np.exp(log_ratio - half), np.exp(log_ratio + half)
 
 

@@ -134,7 +134,7 @@ class WeightClasses(NamedTuple):
         """Return the weighted mean of the shares p of the classes, one row a group."""
         return self._sums(p * (self.total / self.weight[self.owner])[:, None])
 
-    def limits(self, p: Array, n: Array, *, level: float = 0.95) -> tuple[Array, Array]:
+    def limits(self, p: Array, n: Array, *, confidence: float = 0.95) -> tuple[Array, Array]:
         """Return the limits of the weighted mean of shares.
 
         Parameters
@@ -143,7 +143,7 @@ class WeightClasses(NamedTuple):
             Share of each class, one row a class.
         n
             Effective trials behind each, of the same or a broadcastable shape.
-        level
+        confidence
             Confidence level.
 
         Returns
@@ -158,25 +158,29 @@ class WeightClasses(NamedTuple):
         if T alone is at a limit of its own, the exact one of a Poisson number of ``self.n`` traces.  Where a group has
         one class this is the Clopper-Pearson interval.  Source: Zou and Donner 2008; Korn and Graubard 1998.
         """
-        low, high = (self.limit(p, n, side, level=level) for side in (-1, 1))
+        low, high = (self.limit(p, n, side, confidence=confidence) for side in (-1, 1))
         return low, high
 
-    def limit(self, p: Array, n: Array, side: int, *, level: float = 0.95) -> Array:
+    def limit(self, p: Array, n: Array, side: int, *, confidence: float = 0.95) -> Array:
         """Return the lower (``side`` -1) or the upper one (1) of ``limits``."""
-        limit = least_share(p * n, n, level=level) if side < 0 else 1 - least_share((1 - p) * n, n, level=level)
+        limit = (
+            least_share(p * n, n, confidence=confidence)
+            if side < 0
+            else 1 - least_share((1 - p) * n, n, confidence=confidence)
+        )
         weight = self.weight[self.owner][:, None]
         away = np.where(self.total[:, None] > 0, self.total[:, None] / weight * (limit - p), 0.0)
         squares, middle = (away * _column(self.inside)) ** 2, self.shares(p)
         if len(self.owner) > self.groups:
             apart = p - middle[self.owner]
-            moved = [apart * more / (weight + more) for more in self._more(level)]
+            moved = [apart * more / (weight + more) for more in self._more(confidence)]
             squares += np.maximum(np.maximum(*(side * far for far in moved)), 0.0) ** 2
         found = np.clip(middle + side * np.sqrt(self._sums(squares)), 0.0, 1.0)
         return np.asarray(np.where(self.is_estimable[:, None], found, np.nan))
 
-    def _more(self, level: float) -> tuple[Array, Array]:
+    def _more(self, confidence: float) -> tuple[Array, Array]:
         """Return how much less and how much more weight each class may have."""
-        tail, n = (1 - level) / 2, np.where(self.n > 0, self.n, 1.0)
+        tail, n = (1 - confidence) / 2, np.where(self.n > 0, self.n, 1.0)
         factors = special.gammaincinv(n, tail) / n, special.gammaincinv(n + 1, 1 - tail) / n
         less, more = (_column(self.total * self.across * (factor - 1)) for factor in factors)
         return less, more
@@ -237,7 +241,7 @@ def quantile_positions(
     shares: Sequence[float],
     ends: tuple[Array, Array],
     *,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> tuple[Array, Array]:
     """Return the positions that limit quantiles.
 
@@ -251,7 +255,7 @@ def quantile_positions(
         For example ``(0.5, 0.99)``.
     ends
         First position of each group, and the one after its last.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -280,19 +284,26 @@ def quantile_positions(
     if np.ndim(classes.inside) == 0:
         own = np.flatnonzero(single[classes.owner] & (classes.total > 0))
         group = classes.owner[own]
-        for found, share in zip((low, high), plain_shares(wanted, classes.n[own][:, None], level=level), strict=True):
+        for found, share in zip(
+            (low, high), plain_shares(wanted, classes.n[own][:, None], confidence=confidence), strict=True
+        ):
             found[group] = np.where(np.isnan(share), -1, below.position(own, np.where(np.isnan(share), 0.0, share)))
     else:
         single[:] = False
     rest = np.flatnonzero(~single & classes.is_estimable & ~np.isnan(classes.weight))
     for found, side, first in ((low, 1, ends[0] - 1), (high, -1, ends[0])):
-        at = _search(classes, below, wanted, (rest, first, ends[1]), side, level)
+        at = _search(classes, below, wanted, (rest, first, ends[1]), side, confidence)
         found[rest] = np.where((at >= ends[0][rest][:, None]) & (at < ends[1][rest][:, None]), at, -1)
     return low, high
 
 
 def _search(
-    classes: WeightClasses, below: SharesBelow, shares: Array, span: tuple[Array, Array, Array], side: int, level: float
+    classes: WeightClasses,
+    below: SharesBelow,
+    shares: Array,
+    span: tuple[Array, Array, Array],
+    side: int,
+    confidence: float,
 ) -> Array:
     """Return the first position of some groups at which one limit of "share at or below" reaches the shares."""
     groups, low, high = span[0], *(np.repeat(end[span[0]][:, None], len(shares), axis=1) for end in span[1:])
@@ -304,14 +315,14 @@ def _search(
         own = np.flatnonzero(number[classes.owner] >= 0)
         some, middle = classes.only(own, number[classes.owner[own]], len(row)), (low[row] + high[row]) // 2
         p = below(own, middle[some.owner])
-        yes = some.limit(p, _column(some.n), side, level=level) >= near
+        yes = some.limit(p, _column(some.n), side, confidence=confidence) >= near
         open_ = low[row] < high[row]
         low[row] = np.where(open_ & ~yes, middle + 1, low[row])
         high[row] = np.where(open_ & yes, middle, high[row])
     return low
 
 
-def plain_shares(share: Array, n: Array, *, level: float = 0.95) -> tuple[Array, Array]:
+def plain_shares(share: Array, n: Array, *, confidence: float = 0.95) -> tuple[Array, Array]:
     """Return the shares whose quantiles limit the quantile of ``share`` from both sides, where all weights are equal.
 
     Parameters
@@ -320,7 +331,7 @@ def plain_shares(share: Array, n: Array, *, level: float = 0.95) -> tuple[Array,
         For example 0.99.
     n
         Independent observations behind each group; an effective number need not be whole.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -344,7 +355,7 @@ def plain_shares(share: Array, n: Array, *, level: float = 0.95) -> tuple[Array,
     array([nan,  1.])
     """
     size = np.where(n > 0, n, np.nan)
-    tail, z = (1 - level) / 2, normal_quantile(level)
+    tail, z = (1 - confidence) / 2, normal_quantile(confidence)
     low_rank, high_rank = (_binomial_rank(share, size, side * z) for side in (-1, 1))
     low = np.where((1 - share) ** size <= tail, np.maximum(low_rank, 1) / size, np.nan)
     high = np.where(share**size <= tail, np.minimum((high_rank + 1) / size, 1.0), np.nan)

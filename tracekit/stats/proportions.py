@@ -33,14 +33,14 @@ class Interval(NamedTuple):
     high: Array
 
 
-def jeffreys(events: Array | float, trials: Array | float, *, level: float = 0.95) -> Interval:
+def jeffreys(events: Array | float, trials: Array | float, *, confidence: float = 0.95) -> Interval:
     """Return the Jeffreys interval of a share.
 
     Parameters
     ----------
     events, trials
         Counts, or effective counts that need not be whole.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -61,22 +61,22 @@ def jeffreys(events: Array | float, trials: Array | float, *, level: float = 0.9
     """
     k, n = np.asarray(events, np.float64), np.asarray(trials, np.float64)
     k, n = np.broadcast_arrays(k, n)
-    normal_quantile(level)  # refuses a level that is none
-    tail, known = (1 - level) / 2, n > 0
+    normal_quantile(confidence)  # refuses a level that is none
+    tail, known = (1 - confidence) / 2, n > 0
     a, b = np.where(known, k, 0) + 0.5, np.where(known, n - k, 0) + 0.5
     low = np.where(k > 0, special.betaincinv(a, b, tail), 0.0)
     high = np.where(k < n, special.betaincinv(a, b, 1 - tail), 1.0)
     return Interval(np.where(known, low, np.nan), np.where(known, high, np.nan))
 
 
-def least_share(events: Array | float, trials: Array | float, *, level: float = 0.95) -> Array:
+def least_share(events: Array | float, trials: Array | float, *, confidence: float = 0.95) -> Array:
     """Return the lower Clopper-Pearson limit of a share; the upper one is 1 less that of the trials without an event.
 
     Parameters
     ----------
     events, trials
         Counts, or effective counts that need not be whole.
-    level
+    confidence
         Confidence level of the interval with both limits.
 
     Returns
@@ -90,21 +90,21 @@ def least_share(events: Array | float, trials: Array | float, *, level: float = 
     [0.0, 0.032]
     """
     k, n = np.broadcast_arrays(np.asarray(events, np.float64), np.asarray(trials, np.float64))
-    normal_quantile(level)
-    tail, between = (1 - level) / 2, (k > 0) & (k < n)
+    normal_quantile(confidence)
+    tail, between = (1 - confidence) / 2, (k > 0) & (k < n)
     found = np.where(k > 0, tail ** (1 / np.where(n > 0, n, 1)), 0.0)
     found[between] = special.betaincinv(k[between], n[between] - k[between] + 1, tail)
     return np.asarray(np.where(n > 0, found, np.nan))
 
 
-def clopper_pearson(events: Array | float, trials: Array | float, *, level: float = 0.95) -> Interval:
+def clopper_pearson(events: Array | float, trials: Array | float, *, confidence: float = 0.95) -> Interval:
     """Return the Clopper-Pearson interval of a share: never covers less than its level.
 
     Parameters
     ----------
     events, trials
         Counts.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -123,17 +123,17 @@ def clopper_pearson(events: Array | float, trials: Array | float, *, level: floa
     0.000 to 0.088
     """
     k, n = np.asarray(events, np.float64), np.asarray(trials, np.float64)
-    return Interval(least_share(k, n, level=level), 1 - least_share(n - k, n, level=level))
+    return Interval(least_share(k, n, confidence=confidence), 1 - least_share(n - k, n, confidence=confidence))
 
 
-def share_interval(events: Array | float, trials: Array | float, *, level: float = 0.95) -> Interval:
+def share_interval(events: Array | float, trials: Array | float, *, confidence: float = 0.95) -> Interval:
     """Return the interval that suits the count: Wilson's, or Clopper-Pearson's below five events.
 
     Parameters
     ----------
     events, trials
         Counts; more events than trials give NaN, because that is no share.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -152,8 +152,8 @@ def share_interval(events: Array | float, trials: Array | float, *, level: float
     safe_n = np.where(possible, n, 1.0)
     safe_k = np.where(possible, k, 0.0)
     rare = np.minimum(safe_k, safe_n - safe_k) < _FEW
-    exact = clopper_pearson(safe_k, safe_n, level=level)
-    usual = wilson(safe_k / safe_n, safe_n, level=level)
+    exact = clopper_pearson(safe_k, safe_n, confidence=confidence)
+    usual = wilson(safe_k / safe_n, safe_n, confidence=confidence)
     low, high = (np.where(rare, e, u) for e, u in zip(exact, usual, strict=True))
     return Interval(np.where(possible, low, np.nan), np.where(possible, high, np.nan))
 
@@ -187,7 +187,7 @@ def overdispersion(events: Array, trials: Array) -> float:
     return float(((k - n * p) ** 2 / (n * p * (1 - p))).sum() / (len(n) - 1))
 
 
-def widened(events: float, trials: float, dispersion: float, *, level: float = 0.95) -> Interval:
+def widened(events: float, trials: float, dispersion: float, *, confidence: float = 0.95) -> Interval:
     """Return the interval of an overdispersed share: on the logit, wider by the root of the dispersion.
 
     Parameters
@@ -196,7 +196,7 @@ def widened(events: float, trials: float, dispersion: float, *, level: float = 0
         Counts over all bins.
     dispersion
         As ``overdispersion`` gives it.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -211,19 +211,19 @@ def widened(events: float, trials: float, dispersion: float, *, level: float = 0
     0.03 to 0.55
     """
     k, rest = events + 0.5, trials - events + 0.5
-    half = normal_quantile(level) * np.sqrt(dispersion * (1 / k + 1 / rest))
+    half = normal_quantile(confidence) * np.sqrt(dispersion * (1 / k + 1 / rest))
     centre = np.log(k / rest)
     return Interval(special.expit(centre - half), special.expit(centre + half))
 
 
-def window_share(events: Array, trials: Array, *, level: float = 0.95, shift: bool = True) -> Interval:
+def window_share(events: Array, trials: Array, *, confidence: float = 0.95, shift: bool = True) -> Interval:
     """Return the interval of a share over windows whose events and trials were counted by two clocks.
 
     Parameters
     ----------
     events, trials
         One entry a window, in the order of time without gaps.
-    level
+    confidence
         Confidence level.
     shift
         Whether the clocks may differ by a window.
@@ -259,12 +259,12 @@ def window_share(events: Array, trials: Array, *, level: float = 0.95, shift: bo
         pairs += [(k[1:], n[:-1]), (k[:-1], n[1:])]
     pairs = pairs[:1] + [pair for pair in pairs[1:] if pair[0].sum() <= pair[1].sum()]
     dispersion = min(overdispersion(np.minimum(some, of), of) for some, of in pairs)
-    limits = [_widened_if(some.sum(), of.sum(), dispersion, level) for some, of in pairs]
+    limits = [_widened_if(some.sum(), of.sum(), dispersion, confidence) for some, of in pairs]
     return Interval(np.min([one.low for one in limits]), np.max([one.high for one in limits]))
 
 
-def _widened_if(events: float, trials: float, dispersion: float, level: float) -> Interval:
+def _widened_if(events: float, trials: float, dispersion: float, confidence: float) -> Interval:
     """Return the interval that suits the count, widened where the share varies by more than chance."""
     if dispersion > _RESTLESS and 0 < trials >= events:
-        return widened(events, trials, dispersion, level=level)
-    return share_interval(events, trials, level=level)
+        return widened(events, trials, dispersion, confidence=confidence)
+    return share_interval(events, trials, confidence=confidence)

@@ -54,7 +54,7 @@ def quantile_limits(
     *,
     clusters: Array | None = None,
     target: Target = "window",
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> list[Quantile]:
     """Return quantiles of the population behind a sample, each with two limits.
 
@@ -70,7 +70,7 @@ def quantile_limits(
         Trace of each observation, which counts as one however many it has; one observation a trace unless given.
     target
         ``window`` or ``process``; see ``weighted_rates``.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -111,7 +111,7 @@ def quantile_limits(
     order = np.lexsort((place, codes))
     below = SharesBelow(classes, codes[order], place[order], w[order])
     ends = np.array([0]), np.array([len(x)])
-    low, high = quantile_positions(classes, below, wanted, ends, level=level)
+    low, high = quantile_positions(classes, below, wanted, ends, confidence=confidence)
     ordered, points = np.sort(x), weighted_quantiles(x, w, wanted)
     limits = (np.where(at >= 0, ordered[at], np.nan)[0] for at in (low, high))
     return [
@@ -144,7 +144,7 @@ def histogram_limits(
     shares: Sequence[float],
     groups: int,
     *,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> tuple[Array, Array]:
     """Return the limits of the quantiles of many groups, for the process behind the traces.
 
@@ -160,7 +160,7 @@ def histogram_limits(
         For example ``(0.5, 0.99)``.
     groups
         Number of groups.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -181,7 +181,7 @@ def histogram_limits(
     ends = np.searchsorted(whole.group, np.arange(groups + 1))
     classes = WeightClasses(owner, groups, cells.weights(len(owner)), n)
     below = SharesBelow(classes, cells.group, _places(cells, owner, whole), cells.weight)
-    low, high = quantile_positions(classes, below, shares, (ends[:-1], ends[1:]), level=level)
+    low, high = quantile_positions(classes, below, shares, (ends[:-1], ends[1:]), confidence=confidence)
     if not len(whole):
         return np.full(low.shape, np.nan), np.full(high.shape, np.nan)
     return np.where(low >= 0, whole.low[low], np.nan), np.where(high >= 0, whole.high[high], np.nan)

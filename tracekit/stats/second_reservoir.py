@@ -191,14 +191,14 @@ class Quota(NamedTuple):
     high: float
 
 
-def infer_quota(kept: Array, requests: Array, *, level: float = 0.95) -> Quota:
+def infer_quota(kept: Array, requests: Array, *, confidence: float = 0.95) -> Quota:
     """Return quota and rate of one process from counts by second.
 
     Parameters
     ----------
     kept, requests
         One entry a second.
-    level
+    confidence
         Confidence level of the rate.
 
     Returns
@@ -223,7 +223,7 @@ def infer_quota(kept: Array, requests: Array, *, level: float = 0.95) -> Quota:
     rest, of = int(np.maximum(have - taken, 0).sum()), int((asked - taken).sum())
     if not of:
         return Quota(quota, math.nan, math.nan, math.nan)
-    low, high = wilson(rest / of, of, level=level)
+    low, high = wilson(rest / of, of, confidence=confidence)
     return Quota(quota, rest / of, float(low), float(high))
 
 

@@ -36,14 +36,14 @@ class Step(NamedTuple):
     other: float
 
 
-def step_scan(values: Array, *, level: float = 0.95) -> Step:
+def step_scan(values: Array, *, confidence: float = 0.95) -> Step:
     """Return the most likely edge in numbers that would be even on 0 to 1 without one.
 
     Parameters
     ----------
     values
         At least ten, between 0 and 1.
-    level
+    confidence
         Confidence level of the threshold.
 
     Returns
@@ -84,7 +84,7 @@ def step_scan(values: Array, *, level: float = 0.95) -> Step:
     llr = special.xlogy(k, inside / at) + special.xlogy(n - k, outside)
     llr = np.where(inside > at, llr, 0.0)
     best = int(llr.argmax())
-    low, high = _threshold_limits(llr, at, best, n, level)
+    low, high = _threshold_limits(llr, at, best, n, confidence)
     other = float(np.clip((1 - inside[best]) / (1 - at[best]), 0, 1))
     p = min(1.0, math.exp(_NULL_A - _NULL_B * float(llr[best])))
     return Step(float(llr[best]), p, float(at[best]), low, high, float(inside[best]), other)
@@ -101,10 +101,10 @@ def least_inside(n: int) -> int:
     return max(_FEWEST, math.ceil(_LEAST_SHARE * n))
 
 
-def _threshold_limits(llr: Array, at: Array, best: int, n: int, level: float) -> tuple[float, float]:
+def _threshold_limits(llr: Array, at: Array, best: int, n: int, confidence: float) -> tuple[float, float]:
     """Return between which thresholds the edge lies."""
     if best == len(at) - 1:
-        return float(at[-1]), min(1.0, float(at[-1]) * (1 - level) ** (-1 / n))
+        return float(at[-1]), min(1.0, float(at[-1]) * (1 - confidence) ** (-1 / n))
     plausible = np.flatnonzero(llr >= llr[best] - _PROFILE_CUT)
     beyond = int(plausible.max()) + 1
     return float(at[plausible.min()]), float(at[beyond]) if beyond < len(at) else 1.0

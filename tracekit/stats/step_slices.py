@@ -32,14 +32,14 @@ class Part(NamedTuple):
     step: Step
 
 
-def step_slices(values: Array, *, level: float = 0.95) -> list[Part]:
+def step_slices(values: Array, *, confidence: float = 0.95) -> list[Part]:
     """Return the edges of numbers in the order of time: one, or several where it moves.
 
     Parameters
     ----------
     values
         At least ten, between 0 and 1, in the order of time.
-    level
+    confidence
         Confidence level of the thresholds.
 
     Returns
@@ -74,7 +74,10 @@ def step_slices(values: Array, *, level: float = 0.95) -> list[Part]:
     parts = [at for at in np.array_split(np.arange(len(numbers)), count) if len(at)]
     parts = _joined(numbers, parts, is_near=True)
     parts = _joined(numbers, parts, is_near=False)
-    return [Part(at, step_scan(numbers[at], level=level)) for at in sorted(parts, key=lambda at: (-len(at), at[0]))]
+    return [
+        Part(at, step_scan(numbers[at], confidence=confidence))
+        for at in sorted(parts, key=lambda at: (-len(at), at[0]))
+    ]
 
 
 def _joined(numbers: Array, parts: list[Array], *, is_near: bool) -> list[Array]:

@@ -89,7 +89,7 @@ def permutation_p(
 
 
 def bootstrap_limits(
-    statistic: Callable[[Array], float], clusters: int, *, repeats: int = 999, level: float = 0.95, seed: int = 0
+    statistic: Callable[[Array], float], clusters: int, *, repeats: int = 999, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float, float]:
     """Return a statistic with its percentile interval, by drawing traces with replacement.
 
@@ -101,7 +101,7 @@ def bootstrap_limits(
         Number of traces.
     repeats
         Draws.
-    level
+    confidence
         Confidence level.
     seed
         The same seed gives the same answer.
@@ -136,5 +136,5 @@ def bootstrap_limits(
     point, drawn = float(statistic(np.ones(clusters, np.int64))), drawn[~np.isnan(drawn)]
     if 2 * len(drawn) < repeats:
         return point, np.nan, np.nan
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return point, float(low), float(high)

@@ -21,7 +21,7 @@ def _check_share(probability: float) -> float:
     return float(probability)
 
 
-def thinned_count(captured: int, probability: float, *, level: float = 0.95) -> tuple[int, int]:
+def thinned_count(captured: int, probability: float, *, confidence: float = 0.95) -> tuple[int, int]:
     """Return between which numbers lies how often something happened, given how often it was captured.
 
     Parameters
@@ -30,7 +30,7 @@ def thinned_count(captured: int, probability: float, *, level: float = 0.95) -> 
         How many were captured.
     probability
         With which each was, independently.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -55,7 +55,7 @@ def thinned_count(captured: int, probability: float, *, level: float = 0.95) -> 
     >>> thinned_count(0, 0.05), thinned_count(3, 0.05)
     ((0, 71), (14, 172))
     """
-    pi, tail = _check_share(probability), (1 - level) / 2
+    pi, tail = _check_share(probability), (1 - confidence) / 2
     missed_low = int(stats.nbinom.ppf(tail, captured, pi)) if captured else 0
     return captured + missed_low, captured + int(stats.nbinom.ppf(1 - tail, captured + 1, pi))
 
@@ -190,14 +190,14 @@ class Unseen(NamedTuple):
     kinds: float
 
 
-def unseen_mass(counts: Array, *, level: float = 0.95) -> Unseen:
+def unseen_mass(counts: Array, *, confidence: float = 0.95) -> Unseen:
     """Return how much traffic takes kinds (paths, values, ...) that were never seen.
 
     Parameters
     ----------
     counts
         How often each kind was seen, in an unbiased sample of independent draws.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -230,6 +230,6 @@ def unseen_mass(counts: Array, *, level: float = 0.95) -> Unseen:
     n, once, twice = int(seen.sum()), int((seen == 1).sum()), int((seen == 2).sum())  # noqa: PLR2004 - seen twice
     mass, kinds = once / n, len(seen) + once * (once - 1) / (2 * (twice + 1))
     if not once:
-        return Unseen(0.0, 0.0, 1 - (1 - level) ** (1 / n), float(kinds))
-    half = normal_quantile(level) * math.sqrt((once * (1 - once / n) + 2 * twice) / n**2)
+        return Unseen(0.0, 0.0, 1 - (1 - confidence) ** (1 / n), float(kinds))
+    half = normal_quantile(confidence) * math.sqrt((once * (1 - once / n) + 2 * twice) / n**2)
     return Unseen(mass, max(0.0, mass - half), min(1.0, mass + half), float(kinds))

@@ -47,7 +47,7 @@ class Lags(NamedTuple):
         return float(self.value[int(reached.argmax())]) if reached.any() else float("nan")
 
 
-def truncated_lags(lag: Array, most: Array, *, level: float = 0.95) -> Lags:
+def truncated_lags(lag: Array, most: Array, *, confidence: float = 0.95) -> Lags:
     """Return the distribution of delays of which only those up to ``most`` could be seen.
 
     Parameters
@@ -56,7 +56,7 @@ def truncated_lags(lag: Array, most: Array, *, level: float = 0.95) -> Lags:
         Delays that are over, at least one.
     most
         Of each, the longest that could have been seen: how long ago the thing began.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -94,7 +94,7 @@ def truncated_lags(lag: Array, most: Array, *, level: float = 0.95) -> Lags:
         step = np.where(risk > d, d / (risk * np.maximum(risk - d, 1e-300)), np.inf)
         variance = np.concatenate((np.cumsum(step[::-1])[::-1][1:], [0.0]))
         log_f = np.log(after)
-        half = normal_quantile(level) * np.sqrt(variance) / np.abs(log_f)
+        half = normal_quantile(confidence) * np.sqrt(variance) / np.abs(log_f)
         low, high = after ** np.exp(half), after ** np.exp(-half)
     inner = (after > 0) & (after < 1)
     return Lags(x, after, np.where(inner, low, after), np.where(inner, high, after), beyond)
@@ -120,7 +120,9 @@ class LagBounds(NamedTuple):
         return max(least, 0.0), max(most, 0.0), max(low, 0.0), max(high, 0.0)
 
 
-def lag_bounds(begun: Array, after: Array, by: Array, *, now: float, before: float, level: float = 0.95) -> LagBounds:
+def lag_bounds(
+    begun: Array, after: Array, by: Array, *, now: float, before: float, confidence: float = 0.95
+) -> LagBounds:
     """Return between which distributions a delay lies whose end is known only as between two looks.
 
     Parameters
@@ -131,7 +133,7 @@ def lag_bounds(begun: Array, after: Array, by: Array, *, now: float, before: flo
         The last look that did not see it over, and the first that did; the same where its end is known.
     now, before
         The last look, and the one before it; the same where ends are known.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -155,6 +157,6 @@ def lag_bounds(begun: Array, after: Array, by: Array, *, now: float, before: flo
     >>> bounds.quantile(0.5)[:2]
     (0.0, 9.0)
     """
-    least = truncated_lags(after - begun, before - begun, level=level)
-    most = truncated_lags(by - begun, now - begun, level=level)
+    least = truncated_lags(after - begun, before - begun, confidence=confidence)
+    most = truncated_lags(by - begun, now - begun, confidence=confidence)
     return LagBounds(least, most)

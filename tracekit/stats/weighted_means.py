@@ -16,7 +16,7 @@ _SYMMETRIC = 1e-4  # of skewness: less changes no limit
 _NONE = 1e-13  # a share of all traces that is none
 
 
-def mean_limits(mean: Array, moments: Moments, *, level: float = 0.95) -> tuple[Array, Array]:
+def mean_limits(mean: Array, moments: Moments, *, confidence: float = 0.95) -> tuple[Array, Array]:
     """Return limits of means, given the moments of their influences.
 
     Parameters
@@ -25,7 +25,7 @@ def mean_limits(mean: Array, moments: Moments, *, level: float = 0.95) -> tuple[
         One a group.
     moments
         Of the same groups.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -55,7 +55,7 @@ def mean_limits(mean: Array, moments: Moments, *, level: float = 0.95) -> tuple[
     >>> print(f"{low[0]:.2f} to {high[0]:.2f}")
     4.00 to 6.00
     """
-    quantile = _student(moments.freedom, level)
+    quantile = _student(moments.freedom, confidence)
     error = np.sqrt(moments.square)
     skewness = np.divide(moments.third, error**3, out=np.zeros(len(error)), where=error > 0)
     limits = (mean - error * _without_skewness(sign * quantile, skewness) for sign in (1, -1))
@@ -77,7 +77,7 @@ class Difference(NamedTuple):
     p_value: Array
 
 
-def difference(value: Array, this: Moments, other: Moments, *, level: float = 0.95) -> Difference:
+def difference(value: Array, this: Moments, other: Moments, *, confidence: float = 0.95) -> Difference:
     """Return limits and p values of differences of means.
 
     Parameters
@@ -86,7 +86,7 @@ def difference(value: Array, this: Moments, other: Moments, *, level: float = 0.
         The differences, one a group.
     this, other
         Moments of the two means, of the same groups.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -123,7 +123,7 @@ def difference(value: Array, this: Moments, other: Moments, *, level: float = 0.
     square = spreads[0][0] + spreads[1][0]
     doubt = sum(variance**2 / freedom for variance, freedom in spreads)
     freedom = np.divide(square**2, doubt, out=np.ones(len(square)), where=doubt > 0)
-    half = _student(freedom, level) * np.sqrt(square)
+    half = _student(freedom, confidence) * np.sqrt(square)
     score = np.divide(np.abs(value), np.sqrt(square), out=np.full(len(square), np.inf), where=square > 0)
     counts = np.array([this.n_effective, other.n_effective])
     rarest = min(2 * float(np.exp(gammaln(counts + 1).sum() - gammaln(counts.sum() + 1))), 1.0)
@@ -154,12 +154,12 @@ def _at_least(side: Moments, both: Moments, share: float) -> tuple[Array, Array]
     return np.maximum(side.square, least), np.where(side.square < least, both.freedom, side.freedom)
 
 
-def _student(freedom: Array, level: float) -> Array:
+def _student(freedom: Array, confidence: float) -> Array:
     """Return the two-sided quantiles of Student's t."""
     from scipy.special import stdtrit  # noqa: PLC0415 - half as slow to import as the rest of tracekit
 
-    normal_quantile(level)  # refuses what is no level
-    return np.asarray(stdtrit(freedom, (1 + level) / 2))
+    normal_quantile(confidence)  # refuses what is no level
+    return np.asarray(stdtrit(freedom, (1 + confidence) / 2))
 
 
 def _without_skewness(score: Array, skewness: Array) -> Array:

@@ -92,7 +92,7 @@ def rates(
     owner: Array,
     groups: int,
     *,
-    level: float = 0.95,
+    confidence: float = 0.95,
     inside: Array | float = 1.0,
     across: Array | float = 1.0,
 ) -> Ratio:
@@ -107,7 +107,7 @@ def rates(
         Group of each entry, ascending.
     groups
         Number of groups.
-    level
+    confidence
         Confidence level.
     inside, across
         See ``mover.WeightClasses``: 1 for the process behind the traces.
@@ -144,7 +144,7 @@ def rates(
     usable = (p > 0) & (p < 1) & (m > 1) & (v > _TINY * p * (1 - p) / np.maximum(most, 1))
     trials = np.where(usable, np.minimum(p * (1 - p) / np.where(usable, v, 1.0), most), n)
     classes = WeightClasses(owner, groups, total, n, inside, across)
-    low, high = classes.limits(p[:, None], trials[:, None], level=level)
+    low, high = classes.limits(p[:, None], trials[:, None], confidence=confidence)
     return Ratio(classes.shares(p[:, None])[:, 0], low[:, 0], high[:, 0], _effective(sums, owner, groups))
 
 
@@ -155,7 +155,7 @@ def _effective(sums: Mapping[str, Array], owner: Array, groups: int) -> Array:
 
 
 def clustered_rates(
-    group: Array, cluster: Array, is_event: Array, weights: Array, groups: int, *, level: float = 0.95
+    group: Array, cluster: Array, is_event: Array, weights: Array, groups: int, *, confidence: float = 0.95
 ) -> Ratio:
     """Return weighted shares of events among the trials of each group, with intervals clustered by trace.
 
@@ -167,7 +167,7 @@ def clustered_rates(
         Weight of each trace.
     groups
         Number of groups.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -183,7 +183,7 @@ def clustered_rates(
     """
     codes, labels = weight_classes(weights)
     cell, owner, _ = class_cells(group, codes[cluster], len(labels))
-    return rates(cluster_sums(cell, cluster, is_event, weights, len(owner)), owner, groups, level=level)
+    return rates(cluster_sums(cell, cluster, is_event, weights, len(owner)), owner, groups, confidence=confidence)
 
 
 def weighted_rate(
@@ -192,7 +192,7 @@ def weighted_rate(
     trials: Array | None = None,
     *,
     target: Target = "window",
-    level: float = 0.95,
+    confidence: float = 0.95,
     events_certain: bool = False,
     classes: Array | None = None,
 ) -> Rate:
@@ -206,7 +206,7 @@ def weighted_rate(
         Sums over the spans of each trace; trials are 1 unless given.
     target
         ``window``: what happened; ``process``: the rate underneath.
-    level
+    confidence
         Confidence level.
     events_certain
         A **declared** policy keeps every event, so traces that were thinned hide none.  Believed only where the events
@@ -250,7 +250,7 @@ def weighted_rate(
     x = np.ones_like(y) if trials is None else np.asarray(trials, np.float64)
     used = x > 0
     pi, y, x = pi[used], y[used], x[used]
-    n, n_events, n_eff = len(pi), int((y > 0).sum()), effective_n(1 / pi)
+    n, n_events, n_effective = len(pi), int((y > 0).sum()), effective_n(1 / pi)
     if not n:
         return Rate(np.nan, np.nan, np.nan, 0, 0, 0.0, target)
     if events_certain and ((y > 0) & (pi < 1)).any():
@@ -260,23 +260,25 @@ def weighted_rate(
     own = np.unique(given, return_inverse=True)[1]
     r = float((y / pi).sum() / (x / pi).sum())
     if events_certain and target == "window" and (x == 1).all():
-        low, high = _all_events_in_hand(pi, float(y.sum()), own, level=level)
+        low, high = _all_events_in_hand(pi, float(y.sum()), own, confidence=confidence)
     else:
-        low, high = _limits(pi, y, x, own, target=target, level=level, certain=events_certain)
-    return Rate(r, low, high, n, n_events, n_eff, target)
+        low, high = _limits(pi, y, x, own, target=target, confidence=confidence, certain=events_certain)
+    return Rate(r, low, high, n, n_events, n_effective, target)
 
 
-def _all_events_in_hand(pi: Array, events: float, own: Array, *, level: float) -> tuple[float, float]:
+def _all_events_in_hand(pi: Array, events: float, own: Array, *, confidence: float) -> tuple[float, float]:
     """Return the limits of events a trace where only the number of traces is in doubt: exact counts of each class."""
     kept, stands = np.bincount(own), np.bincount(own, 1 / pi)
     share = np.minimum(kept / stands, 1)
-    between = np.array([thinned_count(int(n), float(p), level=level) for n, p in zip(kept, share, strict=True)])
+    between = np.array(
+        [thinned_count(int(n), float(p), confidence=confidence) for n, p in zip(kept, share, strict=True)]
+    )
     fewer, more = np.sqrt(((between - stands[:, None]) ** 2).sum(axis=0))
     return events / float(stands.sum() + more), events / max(float(stands.sum() - fewer), len(pi))
 
 
 def _limits(
-    pi: Array, y: Array, x: Array, own: Array, *, target: Target, level: float, certain: bool
+    pi: Array, y: Array, x: Array, own: Array, *, target: Target, confidence: float, certain: bool
 ) -> tuple[float, float]:
     """Return the limits of one rate from one entry a trace."""
     count, wx, wy = int(own.max()) + 1, x / pi, y / pi
@@ -298,11 +300,11 @@ def _limits(
         across = np.sqrt(by_class((1 - pi) * wx * wx) / sums["trial_square"])
     if certain:
         inside = np.where(by_class(pi) < m, 0.0, inside)
-    found = rates(sums, np.zeros(count, np.int64), 1, level=level, inside=inside, across=across)
+    found = rates(sums, np.zeros(count, np.int64), 1, confidence=confidence, inside=inside, across=across)
     return float(found.low[0]), float(found.high[0])
 
 
-def weighted_total(probability: Array, amounts: Array, *, level: float = 0.95) -> Rate:
+def weighted_total(probability: Array, amounts: Array, *, confidence: float = 0.95) -> Rate:
     """Return how much there was in the window, kept or not.
 
     Parameters
@@ -311,7 +313,7 @@ def weighted_total(probability: Array, amounts: Array, *, level: float = 0.95) -
         Inclusion probability of each trace.
     amounts
         What is summed: 1 for the number of traces, spans, bytes, ...
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -333,7 +335,7 @@ def weighted_total(probability: Array, amounts: Array, *, level: float = 0.95) -
     """
     pi, y = check_probabilities(probability), np.asarray(amounts, np.float64)
     value = float((y / pi).sum())
-    half = normal_quantile(level) * float(np.sqrt(((1 - pi) * (y / pi) ** 2).sum()))
+    half = normal_quantile(confidence) * float(np.sqrt(((1 - pi) * (y / pi) ** 2).sum()))
     low = max(float(y.sum()), value - half) if (y >= 0).all() else value - half
     return Rate(value, low, value + half, len(pi), int((y != 0).sum()), effective_n(1 / pi), "window")
 

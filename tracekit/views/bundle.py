@@ -21,27 +21,7 @@ _STILL: Final = ("tracekit.traces.TraceSet", _SENTENCES)
 
 
 def bundle(answer: Any) -> dict[str, Any]:
-    """Return the representations of an answer by media type.
-
-    Parameters
-    ----------
-    answer
-        Of an analysis, a TraceSet, or Findings.
-
-    Returns
-    -------
-    dict
-        ``text/plain`` and ``text/html``; ``image/svg+xml`` where there is a picture; a widget view or a plotly figure
-        where the answer has a live view.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> sorted(bundle(TraceSet.from_spans(frame)))
-    ['image/svg+xml', 'text/html', 'text/plain']
-    """
+    """Return the representations of an answer by media type."""
     words = {"text/plain": repr(answer)}
     html = clean(answer._repr_html_(), block=True) if hasattr(answer, "_repr_html_") else ""
     key = view_of(answer)
@@ -59,30 +39,7 @@ def bundle(answer: Any) -> dict[str, Any]:
 
 
 def picture_of(view: Any) -> Markup:
-    """Return the still picture of a view.
-
-    Parameters
-    ----------
-    view
-        What ``plot`` or ``waterfall`` returned, or an answer that has a view.
-
-    Returns
-    -------
-    Markup
-        An ``svg`` element.
-
-    Raises
-    ------
-    TypeError
-        It is no view, and has none.
-
-    Examples
-    --------
-    >>> picture_of(5)
-    Traceback (most recent call last):
-    ...
-    TypeError: expected a view or an answer that has one, found int
-    """
+    """Return the still picture of a view."""
     from tracekit.views.markup import Markup  # noqa: PLC0415 - for types elsewhere
 
     if hasattr(view, "picture"):

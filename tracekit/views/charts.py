@@ -48,49 +48,12 @@ VEIL: Final = "rgba(255,255,255,0.75)"  # behind words that stand on a curve
 
 
 def safe(text: object, *, limit: int = NAME_LIMIT) -> str:
-    """Return a text that plotly shows as it is.
-
-    Parameters
-    ----------
-    text
-        A name from data.
-    limit
-        Most characters; the rest becomes an ellipsis.
-
-    Returns
-    -------
-    str
-        Cleaned, cut and escaped.
-
-    Examples
-    --------
-    >>> safe("<a href='http://x'>GET</a>")
-    "&lt;a href='http://x'&gt;GET&lt;/a&gt;"
-    """
+    """Return a text that plotly shows as it is."""
     return html.escape(clean(text, limit=limit), quote=False)
 
 
 def duration_axis(seconds: Iterable[float], **more: Any) -> dict[str, Any]:
-    """Return a logarithmic axis of durations with round labels.
-
-    Parameters
-    ----------
-    seconds
-        What has to find room on it.
-    more
-        Further members of plotly's axis.
-
-    Returns
-    -------
-    dict
-        1, 2, 5 and zeros, or powers of ten alone where there are many.
-
-    Examples
-    --------
-    >>> axis = duration_axis([0.001, 0.02])
-    >>> [words for words in axis["ticktext"] if "ms" in words][:4]
-    ['1 ms', '2 ms', '5 ms', '10 ms']
-    """
+    """Return a logarithmic axis of durations with round labels."""
     held = [value for value in seconds if value > 0]
     decades = math.log10(max(held) / min(held)) if held else 0.0
     steps = (1, 2, 5) if decades < _FEW_DECADES else (1,)
@@ -102,50 +65,12 @@ def duration_axis(seconds: Iterable[float], **more: Any) -> dict[str, Any]:
 
 
 def chart_layout(title: str, **more: Any) -> dict[str, Any]:
-    """Return the layout of a figure.
-
-    Parameters
-    ----------
-    title
-        What the figure shows; must be safe.
-    more
-        Further members of plotly's layout; these win.
-
-    Returns
-    -------
-    dict
-        For ``plotly.graph_objects.Figure(layout=...)``, in the light theme.
-
-    Examples
-    --------
-    >>> chart_layout("Latency")["title"]["text"]
-    'Latency'
-    """
+    """Return the layout of a figure."""
     return {"template": _TEMPLATE, "title": {"text": title}, **more}
 
 
 def chart(title: str, *, table: Markup | None = None, **more: Any) -> Chart:
-    """Return an empty chart in the look of the house.
-
-    Parameters
-    ----------
-    title
-        What it shows, safe.
-    table
-        The most important figures as a short table, for where neither script nor picture is shown.
-    more
-        Further members of plotly's layout.
-
-    Returns
-    -------
-    Chart
-        To be filled by ``add_scatter`` and its like.
-
-    Examples
-    --------
-    >>> chart("Latency")
-    Chart('Latency', nothing drawn)
-    """
+    """Return an empty chart in the look of the house."""
     from tracekit.views.figures import Chart  # noqa: PLC0415 - plotly is for notebooks only
 
     figure = Chart(layout=chart_layout(title, **more))
@@ -154,50 +79,14 @@ def chart(title: str, *, table: Markup | None = None, **more: Any) -> Chart:
 
 
 def legend_room(labels: Sequence[str], *, width: float = 560) -> int:
-    """Return the margin above a chart that a title and a legend need, so that the legend does not cover the title.
-
-    Parameters
-    ----------
-    labels
-        Of the series; plotly gives each as much room as the longest needs.
-    width
-        Of the chart, in pixels.
-
-    Returns
-    -------
-    int
-        In pixels; with one row of the legend at least.
-
-    Examples
-    --------
-    >>> legend_room(["cart", "ledger"]), legend_room(["a rather long name of an operation"] * 4)
-    (73, 92)
-    """
+    """Return the margin above a chart that a title and a legend need, so that the legend does not cover the title."""
     longest = max((len(label) for label in labels), default=0) * 6.6 + 50
     rows = math.ceil(len(labels) / max(1, int(width / longest))) or 1
     return 54 + 19 * rows
 
 
 def empty_state(figure: Chart, words: str) -> Chart:
-    """Say in words that there is nothing to draw.
-
-    Parameters
-    ----------
-    figure
-        Changed in place: its axes go.
-    words
-        A sentence, safe.
-
-    Returns
-    -------
-    Chart
-        The same.
-
-    Examples
-    --------
-    >>> empty_state(chart("Errors"), "No span failed.").layout.annotations[0].text
-    'No span failed.'
-    """
+    """Say in words that there is nothing to draw."""
     hidden = {"visible": False, "showgrid": False}
     figure.update_layout(height=160, xaxis=hidden, yaxis=hidden, showlegend=False)
     place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0.6, "xanchor": "left", "showarrow": False}
@@ -206,25 +95,7 @@ def empty_state(figure: Chart, words: str) -> Chart:
 
 
 def subtitled(figure: Chart, words: str) -> Chart:
-    """Say below the title what the figures of a chart are about.
-
-    Parameters
-    ----------
-    figure
-        Changed in place.
-    words
-        Such as the ``statement`` of an answer; made safe; nothing where it is empty.
-
-    Returns
-    -------
-    Chart
-        The same.
-
-    Examples
-    --------
-    >>> subtitled(chart("Latency"), "sampling weights unknown").layout.title.subtitle.text
-    'sampling weights unknown'
-    """
+    """Say below the title what the figures of a chart are about."""
     if words:
         font = {"size": 12, "color": MUTE}
         top = figure.layout.margin.t or figure.layout.template.layout.margin.t or _PLOTLY_TOP
@@ -236,27 +107,7 @@ def subtitled(figure: Chart, words: str) -> Chart:
 
 
 def remark(figure: Chart, words: str, *, height: float) -> Chart:
-    """Say at the right of a figure what it cannot show.
-
-    Parameters
-    ----------
-    figure
-        Changed in place.
-    words
-        A sentence; made safe.
-    height
-        Where, at the right: 0 is the lower end of the axis, 1 the upper.
-
-    Returns
-    -------
-    Chart
-        The same.
-
-    Examples
-    --------
-    >>> remark(chart("Latency"), "Needs <rules>.", height=0.1).layout.annotations[0].text
-    'Needs &lt;rules&gt;.'
-    """
+    """Say at the right of a figure what it cannot show."""
     place = {"xref": "paper", "yref": "paper", "x": 1, "y": height, "xanchor": "right", "yanchor": "middle"}
     figure.add_annotation(
         text=safe(words, limit=120), showarrow=False, font={"size": 11, "color": MUTE}, bgcolor=VEIL, **place

@@ -25,45 +25,19 @@ _ORDER: Final = (0, 2, 1, 4, 6, 7, 3, 5, 9, 8)
 
 
 class Colours:
-    """The slots given out so far.
-
-    Examples
-    --------
-    >>> colours = Colours(["cart", "ledger"])
-    >>> colours.slot("cart") != colours.slot("ledger")
-    True
-    >>> colours.slot("cart") == Colours(["cart", "ledger"]).slot("cart")
-    True
-    """
+    """The slots given out so far."""
 
     def __init__(self, services: Iterable[str] = ()) -> None:
         self._slots: dict[str, int] = {}
         self.assign(services)
 
     def assign(self, services: Iterable[str]) -> None:
-        """Give every new service its slot; the order in which they come does not matter.
-
-        Parameters
-        ----------
-        services
-            Names; those known keep their slot.
-        """
+        """Give every new service its slot; the order in which they come does not matter."""
         for service in sorted(set(services) - self._slots.keys()):
             self._slots[service] = self._free_slot(service)
 
     def slot(self, service: str) -> int:
-        """Return the slot of a service: an index into ``LIGHT`` and ``DARK``.
-
-        Parameters
-        ----------
-        service
-            Its name; a new one is given a slot.
-
-        Returns
-        -------
-        int
-            0 to 9.
-        """
+        """Return the slot of a service: an index into ``LIGHT`` and ``DARK``."""
         if service not in self._slots:
             self.assign([service])
         return self._slots[service]
@@ -80,23 +54,7 @@ SHARED: Final = Colours()  # of this process: all views of a notebook agree
 
 
 def ink(colour: str) -> str:
-    """Return the text colour that can be read on a bar.
-
-    Parameters
-    ----------
-    colour
-        Background as ``#rrggbb``.
-
-    Returns
-    -------
-    str
-        ``#000`` above a relative luminance of 0.18, else ``#fff``.
-
-    Examples
-    --------
-    >>> ink("#ffb000"), ink("#5b32a8")
-    ('#000', '#fff')
-    """
+    """Return the text colour that can be read on a bar."""
     channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]  # noqa: PLR2004 - sRGB
     return "#000" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.18 else "#fff"  # noqa: PLR2004 - spec

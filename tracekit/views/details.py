@@ -23,14 +23,7 @@ NO_TIME: Final = -float(2**53)  # an event without a time; the same in tracekit.
 
 
 class Strings:
-    r"""The texts of a payload, each once and cleaned; number 0 is the empty one.
-
-    Examples
-    --------
-    >>> strings = Strings()
-    >>> strings.add(["GET /", "GET /", "a\u202eb"]).tolist(), len(strings.texts)
-    ([1, 1, 2], 3)
-    """
+    r"""The texts of a payload, each once and cleaned; number 0 is the empty one."""
 
     def __init__(self, texts: Iterable[str] = ("",)) -> None:
         self._numbers: dict[str, int] = {text: number for number, text in enumerate(texts)}
@@ -41,70 +34,19 @@ class Strings:
         return list(self._numbers)
 
     def add(self, texts: Iterable[str]) -> Array:
-        """Return the numbers of these texts.
-
-        Parameters
-        ----------
-        texts
-            As recorded; line breaks are kept, what is longer than 32,768 characters is cut.
-
-        Returns
-        -------
-        numpy.ndarray
-            uint32.
-        """
+        """Return the numbers of these texts."""
         numbers = self._numbers
         cleaned = (clean(text, limit=VALUE_LIMIT, block=True) for text in texts)
         return np.array([numbers.setdefault(text, len(numbers)) for text in cleaned], np.uint32)
 
     def add_codes(self, codes: Array, labels: list[str]) -> Array:
-        """Return the numbers of coded texts, each distinct one looked at once; -1 is the empty text.
-
-        Parameters
-        ----------
-        codes
-            Into ``labels``, -1 for nothing.
-        labels
-            Texts.
-
-        Returns
-        -------
-        numpy.ndarray
-            uint32, one a code.
-        """
+        """Return the numbers of coded texts, each distinct one looked at once; -1 is the empty text."""
         used, inverse = np.unique(codes, return_inverse=True)
         return self.add([labels[code] if code >= 0 else "" for code in used])[inverse].astype(np.uint32)
 
 
 def detail_columns(traces: TraceSet, rows: Array, base_ns: int, strings: Strings) -> dict[str, Array]:
-    """Return the columns of the detail pane for some spans.
-
-    Parameters
-    ----------
-    traces
-        The set they belong to.
-    rows
-        Rows of ``spans``, in the order of the view.
-    base_ns
-        Time 0 of the view.
-    strings
-        Texts are added here.
-
-    Returns
-    -------
-    dict
-        ``spanHi spanLo parId status src rec off``, one entry a span; ``attrN`` (how many) with ``attrK attrV``; ``res``
-        with ``resN resK resV``; ``evN evAt evName``, ``evAttrN evAttrK evAttrV``; ``lnN lnText``.  ``parId`` is the
-        text of parents that are not in the data; of the others the page knows it.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["b2"], "name": "x", "start_ns": 1, "end_ns": 2})
-    >>> detail_columns(TraceSet.from_spans(frame), np.array([0]), 0, Strings())["spanLo"]
-    array([178], dtype=uint32)
-    """
+    """Return the columns of the detail pane for some spans."""
     columns = traces.columns
     spans = columns.spans
     resources, resource = np.unique(spans.resource[rows], return_inverse=True)
@@ -125,35 +67,12 @@ def detail_columns(traces: TraceSet, rows: Array, base_ns: int, strings: Strings
 
 
 def source_names(traces: TraceSet) -> list[str]:
-    """Return the names of the sources as they are shown: cleaned, without the folder they share.
-
-    Parameters
-    ----------
-    traces
-        Any set.
-
-    Returns
-    -------
-    list of str
-        One a row of ``sources``.
-    """
+    """Return the names of the sources as they are shown: cleaned, without the folder they share."""
     return [clean(name) for name in short_names([str(uri) for uri in traces.columns.sources["uri"]])]
 
 
 def event_columns(traces: TraceSet, rows: Array, base_ns: int, strings: Strings) -> dict[str, Array]:
-    """Return when the events of some spans happened.
-
-    Parameters
-    ----------
-    traces, rows, base_ns, strings
-        As in ``detail_columns``.
-
-    Returns
-    -------
-    dict
-        ``evN``, one entry a span; ``evAt`` in ns from time 0 of the view (``NO_TIME`` where none is recorded) and
-        ``evName``, one an event.
-    """
+    """Return when the events of some spans happened."""
     events = traces.columns.events
     counts, held = _owned(events.span_row, rows)
     time = events.time_ns[held]

@@ -68,30 +68,7 @@ class Embedded:
 
 
 def embedded(view: Any) -> Embedded | None:
-    """Return a view as a page holds it.
-
-    Parameters
-    ----------
-    view
-        What ``plot`` or ``waterfall`` returned, or any plotly figure.
-
-    Returns
-    -------
-    Embedded or None
-        None for anything that is no view.
-
-    Raises
-    ------
-    ValueError
-        If a figure would fetch something from the network when it is drawn.
-
-    Examples
-    --------
-    >>> embedded(Chart(layout={"title": {"text": "Waits"}})).title
-    'Waits'
-    >>> embedded("Waits") is None
-    True
-    """
+    """Return a view as a page holds it."""
     if isinstance(view, BaseFigure):
         return _chart(view)
     if isinstance(view, WaterfallWidget):
@@ -111,18 +88,7 @@ def embedded(view: Any) -> Embedded | None:
 
 @cache
 def plotly_script() -> str:
-    """Return plotly.js as the installed plotly brings it.
-
-    Returns
-    -------
-    str
-        A classic script of 4.8 MB that defines ``Plotly``.
-
-    Examples
-    --------
-    >>> "plotly.js v" in plotly_script()[:40]
-    True
-    """
+    """Return plotly.js as the installed plotly brings it."""
     return str(get_plotlyjs())
 
 

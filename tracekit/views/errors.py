@@ -46,7 +46,11 @@ def plot_errors(result: Errors, *, operations: int = 15) -> Chart:
     left_out = f": the {len(shown)} with most of {len(failing)}" if len(failing) > len(shown) else ""
     intervals = [
         Interval(
-            safe(f"{row['service_name']} {row['operation']}"), "errors", row["error_ratio"], row["low"], row["high"]
+            safe(f"{row['service_name']} {row['operation']}"),
+            "errors",
+            row["error_ratio"],
+            row["error_ratio_low"],
+            row["error_ratio_high"],
         )
         for row in shown
     ]

@@ -73,27 +73,7 @@ def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
 
 
 def condition(service: str, operation: str, error: str, latency: tuple[int | None, int | None]) -> str:
-    """Return what a span has to meet, as an expression for ``where``.
-
-    Parameters
-    ----------
-    service, operation
-        Names; empty for any.
-    error
-        A class of ``schema.ERROR_CLASSES``, ``is_error`` for any error, empty for any span.
-    latency
-        Shortest and longest duration in ns, the longest excluded; None for no limit.
-
-    Returns
-    -------
-    str
-        Empty where everything is met.
-
-    Examples
-    --------
-    >>> condition("ledger", "", "fault", (None, 5_000_000))
-    "service_name == 'ledger' and error_class == 'fault' and duration_ns < 5000000"
-    """
+    """Return what a span has to meet, as an expression for ``where``."""
     names = (("service_name", service), ("operation", operation), ("error_class", "" if error == FAILED else error))
     parts = [f"{column} == {value!r}" for column, value in names if value]
     parts += [FAILED] * (error == FAILED)
@@ -104,28 +84,7 @@ def condition(service: str, operation: str, error: str, latency: tuple[int | Non
 
 
 def code_of(expression: str, period: tuple[int | None, int | None], opened: str | None) -> str:
-    """Return the lines that choose, and open, the same.
-
-    Parameters
-    ----------
-    expression
-        As ``condition`` gives it.
-    period
-        First and last moment in ns since the epoch, the last excluded; None for no limit.
-    opened
-        Id of the trace whose waterfall is open.
-
-    Returns
-    -------
-    str
-        Python over ``traces`` and ``tk``; the set is called ``chosen``.
-
-    Examples
-    --------
-    >>> print(code_of("is_error", (0, 10**9), "a1"))
-    chosen = traces.where('is_error').between("1970-01-01 00:00:00+00:00", "1970-01-01 00:00:01+00:00")
-    tk.waterfall(chosen, "a1")
-    """
+    """Return the lines that choose, and open, the same."""
     where = f".where({expression!r})" if expression else ""
     start, end = period
     between = (
@@ -152,29 +111,7 @@ def chosen_of(traces: TraceSet, expression: str, period: tuple[int | None, int |
 
 
 def names_of(traces: TraceSet, column: str, *, service: str = ANY) -> list[Choice]:
-    """Return the names of a column, those of most spans first.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    column
-        A category column of ``spans``.
-    service
-        Only names of this service; empty for all.
-
-    Returns
-    -------
-    list of tuple
-        Label and name, at most 300; the first stands for any and says if there are more.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> names_of(TraceSet.from_spans(frame), "operation")
-    [('any', ''), ('x', 'x')]
-    """
+    """Return the names of a column, those of most spans first."""
     codes, labels = traces.codes(column)
     if service:
         of_service, services = traces.codes("service_name")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
     from tracekit.views.figures import Chart
 
-_LIMITS: Final = (("ci_low", "ci_high"), ("low", "high"), ("low_ns", "high_ns"))
+_LIMITS: Final = (("estimate_low", "estimate_high"), ("low", "high"), ("low_ns", "high_ns"))
 _COLOURS: Final = {"fail": ERROR, "biased": ERROR, "warn": "#c48700", "ok": ACCENT, "measured": ACCENT}
 AXES: Final[dict[str, dict[str, Any]]] = {
     "ratio": SHARE,
@@ -62,7 +62,7 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
     --------
     >>> from tracekit import Finding
     >>> rows = pd.DataFrame(
-    ...     {"scope": ["/pay"], "estimate": [0.5], "ci_low": [0.4], "ci_high": [0.7], "status": ["fail"]}
+    ...     {"scope": ["/pay"], "estimate": [0.5], "estimate_low": [0.4], "estimate_high": [0.7], "status": ["fail"]}
     ... )
     >>> plot_finding(Finding("rate.observed", "warning", "/pay is traced at 50 %.", evidence=rows)).data[0].x
     (0.5,)

@@ -33,22 +33,7 @@ _SIDE: Final = 4  # ends of a rectangle
 
 
 def plot_heat(result: Timeline, marks: dict[str, int], *, height: int = 420) -> HeatWidget:
-    """Return the heat map for a notebook.
-
-    Parameters
-    ----------
-    result
-        Of ``analysis.timeline``.
-    marks
-        Moments in ns since the epoch, by words.
-    height
-        In pixels.
-
-    Returns
-    -------
-    HeatWidget
-        Ready to show.
-    """
+    """Return the heat map for a notebook."""
     payload, step, edges = _payload(result, marks)
     widget = HeatWidget(payload=json.dumps(payload, allow_nan=False), height=height)
     widget._step, widget._first, widget._edges = step, int(payload["first_ns"]), edges  # noqa: SLF001 - of this module
@@ -122,26 +107,7 @@ class HeatWidget(Pictured):
 
 
 def heat_chart(result: Timeline) -> Chart:
-    """Return the heat map as a figure, for reports and files.
-
-    Parameters
-    ----------
-    result
-        Of ``analysis.timeline``.
-
-    Returns
-    -------
-    Chart
-        A plotly heat map without a rectangle to be drawn; an empty state in words without durations.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.timeline import timeline
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> max(cell or 0 for row in heat_chart(timeline(TraceSet.from_spans(frame))).data[0].z for cell in row)
-    1.0
-    """
+    """Return the heat map as a figure, for reports and files."""
     title = "Durations over time"
     if result.cells.empty:
         return empty_state(chart(title), "No request has a start and a duration.")
@@ -162,7 +128,7 @@ def heat_chart(result: Timeline) -> Chart:
         x=_texts(starts + result.step_ns // 2),
         y=np.sqrt(edges[1:] * edges[:-1]).tolist(),
         z=[[value or None for value in row] for row in z.tolist()],
-        colorscale=[[level, colour] for level, colour in zip(levels, HEAT, strict=True)],
+        colorscale=[[confidence, colour] for confidence, colour in zip(levels, HEAT, strict=True)],
         zmin=0,
         zmax=float(z.max()),
         colorbar={"title": {"text": "requests"}, "thickness": 10, "outlinewidth": 0},

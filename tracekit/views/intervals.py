@@ -20,11 +20,6 @@ class Interval(NamedTuple):
     """An estimate of a row; NaN where a side has no limit.
 
     ``label`` is the row, safe; ``series`` what is estimated, one colour each; then ``value``, ``low`` and ``high``.
-
-    Examples
-    --------
-    >>> Interval("shop", "p50", 0.2, 0.1, 0.4).series
-    'p50'
     """
 
     label: str
@@ -45,38 +40,7 @@ def interval_rows(
     table: Markup | None = None,
     nothing: str = "There is nothing to estimate.",
 ) -> Chart:
-    """Draw intervals as points with whiskers, the first at the top.
-
-    Parameters
-    ----------
-    title
-        What is estimated, safe.
-    intervals
-        In order; those of one label share a row.
-    xaxis
-        plotly's axis of the values.
-    colours
-        One a series, in order of appearance.
-    texts
-        Words for hovering, one an interval; the limits unless given.
-    zero
-        Mark 0, where differences are estimated.
-    table
-        For where no picture is shown.
-    nothing
-        What to say when there is no estimate.
-
-    Returns
-    -------
-    Chart
-        Whiskers are left out on a side without a limit, and the words say so; intervals without a value are left out.
-
-    Examples
-    --------
-    >>> drawn = interval_rows("Errors", [Interval("shop", "ratio", 0.2, 0.1, 0.4)], xaxis={})
-    >>> drawn.data[0].x, [round(width, 2) for width in drawn.data[0].error_x.array]
-    ((0.2,), [0.2])
-    """
+    """Draw intervals as points with whiskers, the first at the top."""
     words = texts if texts is not None else [_limits(interval) for interval in intervals]
     known = [(i, w) for i, w in zip(intervals, words, strict=True) if math.isfinite(i.value)]
     if not known:

@@ -86,31 +86,7 @@ def latency_picture(
     height: float = 190,
     subject: str = "Latency",
 ) -> Markup:
-    """Return one distribution as a still picture.
-
-    Parameters
-    ----------
-    cells
-        ``bucket``, ``bucket_low_ns``, ``bucket_high_ns``, ``weight_sum``, as in ``Latency.histogram``.
-    marks
-        Named durations in ns to be marked, such as p50 and p95.
-    width, height
-        In pixels.
-    subject
-        What is distributed: the accessible name begins with it.
-
-    Returns
-    -------
-    Markup
-        An ``svg`` element: bars over a logarithmic time axis.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> cells = pd.DataFrame({"bucket": [232], "bucket_low_ns": [98.9], "bucket_high_ns": [100.9], "weight_sum": [3.0]})
-    >>> latency_picture(cells, {"p50": 100.0}).count("<rect")
-    1
-    """
+    """Return one distribution as a still picture."""
     known = {name: value for name, value in marks.items() if math.isfinite(value)}
     said = ", ".join(f"{name} {duration(value)}" for name, value in known.items())
     title = f"{subject}: {said or 'no durations'}"
@@ -131,27 +107,7 @@ def latency_picture(
 
 
 def strip_picture(row: Mapping[str, Any], low_ns: float, high_ns: float, *, slot: int) -> Markup:
-    """Return p50, p95 and p99 of one group as a line on a logarithmic axis that all groups of a table share.
-
-    Parameters
-    ----------
-    row
-        ``p50_ns``, ``p95_ns``, ``p99_ns``.
-    low_ns, high_ns
-        Ends of the axis.
-    slot
-        Colour of the service.
-
-    Returns
-    -------
-    Markup
-        An ``svg`` element of 120 by 14 pixels: a thick line from p50 to p95, a thin one on to p99.
-
-    Examples
-    --------
-    >>> strip_picture({"p50_ns": 1e6, "p95_ns": 2e6, "p99_ns": 4e6}, 1e6, 1e8, slot=0).count("<rect")
-    2
-    """
+    """Return p50, p95 and p99 of one group as a line on a logarithmic axis that all groups of a table share."""
     values = [float(row[f"{name}_ns"]) for name in ("p50", "p95", "p99")]
     width, height = 120.0, 14.0
     said = ", ".join(f"{name} {duration(value)}" for name, value in zip(("p50", "p95", "p99"), values, strict=True))
@@ -187,24 +143,7 @@ class _LogAxis:
 
 
 def grid(cells: pd.DataFrame) -> tuple[int, int]:
-    """Return the first bucket and how many buckets make a bar, so that at most ``BARS`` bars show all cells.
-
-    Parameters
-    ----------
-    cells
-        ``bucket``.
-
-    Returns
-    -------
-    tuple of int
-        First bucket, buckets a bar.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> grid(pd.DataFrame({"bucket": [100, 400]}))
-    (99, 6)
-    """
+    """Return the first bucket and how many buckets make a bar, so that at most ``BARS`` bars show all cells."""
     used = cells["bucket"].to_numpy()
     if not len(used):
         return 0, 1
@@ -213,26 +152,7 @@ def grid(cells: pd.DataFrame) -> tuple[int, int]:
 
 
 def binned(cells: pd.DataFrame, low: int, step: int) -> tuple[Array, Array]:
-    """Return the edges of the bars in ns and the share of the weight in each; zero durations are in the first.
-
-    Parameters
-    ----------
-    cells
-        ``bucket`` and ``weight_sum``.
-    low, step
-        As ``grid`` gives them.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        One edge more than shares.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> binned(pd.DataFrame({"bucket": [0, 1], "weight_sum": [3.0, 1.0]}), 0, 1)[1]
-    array([0.75, 0.25])
-    """
+    """Return the edges of the bars in ns and the share of the weight in each; zero durations are in the first."""
     bar = np.maximum(cells["bucket"].to_numpy(np.int64) - low, 0) // step
     weight = np.bincount(bar, cells["weight_sum"].to_numpy(float))
     edges = BASE ** (low + np.arange(len(weight) + 1.0) * step)
@@ -277,9 +197,9 @@ def _marks(axis: _LogAxis, marks: Mapping[str, float], floor: float) -> list[Mar
         wide = _CHARACTER * len(words) + 8
         left = x if x + wide < axis.width else x - wide
         free = [k for k, used in enumerate(taken) if all(left + wide < a or b < left for a, b in used)]
-        level = free[0] if free else _LEVELS - 1
-        taken[level].append((left, left + wide))
-        y = _LABEL_TOP + _LABEL_HEIGHT * level
+        confidence = free[0] if free else _LEVELS - 1
+        taken[confidence].append((left, left + wide))
+        y = _LABEL_TOP + _LABEL_HEIGHT * confidence
         lines.append((x, y - 9))
         at, anchor = (x + 4, "start") if left == x else (x - 4, "end")
         labels.append(text(at, y, words, text_anchor=anchor, font_weight=600))
@@ -289,8 +209,8 @@ def _marks(axis: _LogAxis, marks: Mapping[str, float], floor: float) -> list[Mar
 def _around(x: float, top: float, floor: float, taken: list[list[tuple[float, float]]]) -> list[tuple[float, ...]]:
     """Return the pieces of an upright line that leaves out the labels in its way."""
     pieces, begin = [], top
-    for level, used in enumerate(taken):
-        y = _LABEL_TOP + _LABEL_HEIGHT * level - 10
+    for confidence, used in enumerate(taken):
+        y = _LABEL_TOP + _LABEL_HEIGHT * confidence - 10
         if y > top and any(a < x < b for a, b in used):
             pieces += [(x, begin, y)] if y > begin else []
             begin = y + _LABEL_HEIGHT

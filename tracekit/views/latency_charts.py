@@ -72,18 +72,7 @@ class LatencyChart:
         self.left_out = len(result.table) - len(self.rows)
 
     def draw(self, kind: str) -> Chart:
-        """Return the figure of a kind.
-
-        Parameters
-        ----------
-        kind
-            ``histogram``, ``ecdf`` or ``limits``.
-
-        Returns
-        -------
-        Chart
-            An empty state in words without durations.
-        """
+        """Return the figure of a kind."""
         if not self.rows:
             return empty_state(chart("Latency"), "No span has a duration.")
         figure = {"histogram": self._histogram, "ecdf": self._cumulated, "limits": self._limits}[kind]()

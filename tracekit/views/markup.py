@@ -34,29 +34,7 @@ class Markup(str):
 
 
 def element(name: str, attributes: Mapping[str, object] | None = None, *children: Markup | str) -> Markup:
-    """Return one element; text among the children is cleaned and escaped.
-
-    Parameters
-    ----------
-    name
-        Element name.
-    attributes
-        Values are cleaned, escaped and, if they are numbers, shortened to two decimals; None leaves one out.
-    children
-        Markup goes in as it is, other strings as text.
-
-    Returns
-    -------
-    Markup
-        The element.
-
-    Examples
-    --------
-    >>> element("rect", {"x": 1.23456, "class": None, "width": 3})
-    '<rect x="1.23" width="3"/>'
-    >>> element("text", {"x": 0}, "<script>")
-    '<text x="0">&lt;script&gt;</text>'
-    """
+    """Return one element; text among the children is cleaned and escaped."""
     head = "".join(f' {key}="{attribute(value)}"' for key, value in (attributes or {}).items() if value is not None)
     if not children:
         return Markup(f"<{name}{head}/>")
@@ -64,36 +42,14 @@ def element(name: str, attributes: Mapping[str, object] | None = None, *children
 
 
 def content(*children: Markup | str) -> Markup:
-    """Return what stands side by side in an element: markup as it is, text cleaned and escaped.
-
-    Examples
-    --------
-    >>> content("a < b, ", element("code", {}, "cart"))
-    'a &lt; b, <code>cart</code>'
-    """
+    """Return what stands side by side in an element: markup as it is, text cleaned and escaped."""
     return Markup(
         "".join(child if isinstance(child, Markup) else html.escape(clean(child), quote=False) for child in children)
     )
 
 
 def attribute(value: object) -> str:
-    """Return an attribute's text: short numbers, cleaned and escaped strings.
-
-    Parameters
-    ----------
-    value
-        A number or anything with words.
-
-    Returns
-    -------
-    str
-        To stand between double quotes.
-
-    Examples
-    --------
-    >>> attribute(1.23456), attribute('a "b"')
-    ('1.23', 'a &quot;b&quot;')
-    """
+    """Return an attribute's text: short numbers, cleaned and escaped strings."""
     if isinstance(value, float):
         return f"{value:.2f}".rstrip("0").rstrip(".") if value == value else "0"  # noqa: PLR0124 - NaN is not drawn
     return html.escape(clean(value))
@@ -102,27 +58,8 @@ def attribute(value: object) -> str:
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
     """Return a plain table, as notebooks show beside a picture.
 
-    Parameters
-    ----------
-    heads
-        Words above the columns.
-    rows
-        Cells; Markup goes in as it is.
-
-    Returns
-    -------
-    Markup
-        A ``table`` element.
-
-    Notes
-    -----
     Notebooks set cells to the right; columns of words say that they begin on the left.
-
-    Examples
-    --------
-    >>> table(["span", "count"], [["<b>", "7"]])
-    '<table><thead><tr><th style="text-align:left">span</th><th>count</th></tr></thead><tbody><tr><td style="text-align:left">&lt;b&gt;</td><td>7</td></tr></tbody></table>'
-    """  # noqa: E501 - the answer is one line
+    """
     cells = [[_cell(cell) for cell in row] for row in rows]
     styles = [{"style": "text-align:left"} if _is_words(column) else {} for column in zip(*cells, strict=True)]
     styles = styles or [{} for _ in heads]

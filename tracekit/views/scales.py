@@ -38,12 +38,6 @@ class Scale:
         The categories.
     form
         plotly's ``tickformat``: decides how values are written.
-
-    Examples
-    --------
-    >>> axis = Scale("log", 0.001, 1.0, 0, 300, form="~s")
-    >>> round(axis.at(0.1)), [words for _, words in axis.ticks()]
-    (200, ['1 ms', '2 ms', '5 ms', '10 ms', '20 ms', '50 ms', '100 ms', '200 ms', '500 ms', '1 s'])
     """
 
     kind: str
@@ -129,24 +123,7 @@ class Scale:
 
 
 def scale_of(values: Iterable[Array | Sequence[Any]], axis: Any, place: tuple[float, float], *, zero: bool) -> Scale:
-    """Return the axis that holds all values.
-
-    Parameters
-    ----------
-    values
-        Of each trace.
-    axis
-        plotly's axis: ``type``, ``range``, ``rangemode`` and ``tickformat`` are used.
-    place
-        Pixels of its ends.
-    zero
-        Whether bars stand on it.
-
-    Returns
-    -------
-    Scale
-        With a little room at both ends where nothing stands on the axis.
-    """
+    """Return the axis that holds all values."""
     held = [value for part in values for value in part if value is not None]
     kind = axis.type or _kind(held)
     form = axis.tickformat or ""

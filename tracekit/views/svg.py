@@ -26,29 +26,7 @@ FONT: Final = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 
 
 def text(x: float, y: float, words: str, *, kind: str = "ink", **more: object) -> Markup:
-    """Return a line of text in ink or muted.
-
-    Parameters
-    ----------
-    x, y
-        Of the baseline.
-    words
-        Cleaned, escaped, and cut at 300 characters.
-    kind
-        ``ink``, ``mute`` or ``error``.
-    more
-        Further attributes; an underscore stands for a hyphen.
-
-    Returns
-    -------
-    Markup
-        A ``text`` element.
-
-    Examples
-    --------
-    >>> text(1, 2, "p95", kind="mute", text_anchor="end")
-    '<text x="1" y="2" fill="#5c6370" class="tk-mute" text-anchor="end">p95</text>'
-    """
+    """Return a line of text in ink or muted."""
     fill = {"ink": INK, "mute": MUTE, "error": ERROR}[kind]
     extra = {key.replace("_", "-"): value for key, value in more.items()}
     attributes = {"x": x, "y": y, "fill": fill, "class": f"tk-{kind}", **extra}
@@ -56,50 +34,12 @@ def text(x: float, y: float, words: str, *, kind: str = "ink", **more: object) -
 
 
 def service_fill(slot: int) -> dict[str, object]:
-    """Return the attributes that paint in the colour of a service.
-
-    Parameters
-    ----------
-    slot
-        Of ``colours.Colours``.
-
-    Returns
-    -------
-    dict
-        ``fill`` and ``class``.
-
-    Examples
-    --------
-    >>> service_fill(0)
-    {'fill': '#0094e7', 'class': 'tk-s0'}
-    """
+    """Return the attributes that paint in the colour of a service."""
     return {"fill": LIGHT[slot], "class": f"tk-s{slot}"}
 
 
 def picture(width: float, height: float, title: str, children: Iterable[Markup], *, paper: bool = False) -> Markup:
-    """Return a whole picture with its accessible name.
-
-    Parameters
-    ----------
-    width, height
-        In pixels.
-    title
-        What it shows, in words.
-    children
-        Elements, back to front.
-    paper
-        Paint a white background, as a picture that stands alone needs.
-
-    Returns
-    -------
-    Markup
-        An ``svg`` element.
-
-    Examples
-    --------
-    >>> picture(10, 5, "nothing", [])[:60]
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 10 5" w'
-    """
+    """Return a whole picture with its accessible name."""
     ground = [element("rect", {"width": width, "height": height, "fill": PAPER, "class": "tk-paper"})] if paper else []
     shown = [*ground, *children]
     has_text = any("<text" in child for child in shown)
@@ -120,25 +60,6 @@ def image(svg: str, alternative: str, **more: object) -> Markup:
     """Return an ``img`` element that carries the picture as a data address.
 
     JupyterLab's sanitiser lets it through where it drops inline SVG.
-
-    Parameters
-    ----------
-    svg
-        A whole picture.
-    alternative
-        Text for those who do not see it.
-    more
-        Further attributes.
-
-    Returns
-    -------
-    Markup
-        An ``img`` element.
-
-    Examples
-    --------
-    >>> image("<svg/>", "a map")
-    '<img alt="a map" src="data:image/svg+xml;base64,PHN2Zy8+"/>'
     """
     code = base64.b64encode(svg.encode("utf-8")).decode("ascii")
     return element("img", {"alt": alternative, "src": f"data:image/svg+xml;base64,{code}", **more})

@@ -37,31 +37,7 @@ _BYTE_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def clean(text: object, *, limit: int | None = None, block: bool = False) -> str:
-    r"""Return the text with everything that could flip, hide or break it shown as U+FFFD.
-
-    Parameters
-    ----------
-    text
-        Anything; what is not a string is turned into one.
-    limit
-        Longest answer in characters; what is longer is cut and ends with an ellipsis.
-    block
-        Keep line breaks and tabs, as values such as stack traces and queries need.
-
-    Returns
-    -------
-    str
-        Safe in HTML and XML text once escaped, and encodable in UTF-8.
-
-    Examples
-    --------
-    >>> clean("gpj.\u202eexe") == "gpj.\ufffdexe"
-    True
-    >>> clean("SELECT 1\n  FROM t", block=True)
-    'SELECT 1\n  FROM t'
-    >>> clean("abcdef", limit=4)
-    'abc…'
-    """
+    r"""Return the text with everything that could flip, hide or break it shown as U+FFFD."""
     shown = text if isinstance(text, str) else str(text)
     if limit is not None and len(shown) > limit:
         shown = shown[: limit - 1] + "…"
@@ -71,25 +47,7 @@ def clean(text: object, *, limit: int | None = None, block: bool = False) -> str
 
 
 def duration(nanoseconds: float | None) -> str:
-    """Return a duration with three significant digits and its unit.
-
-    Parameters
-    ----------
-    nanoseconds
-        Duration in ns; None, NaN and infinities have no figure.
-
-    Returns
-    -------
-    str
-        In ns, µs, ms or s; an en dash where there is no figure.
-
-    Examples
-    --------
-    >>> [duration(value) for value in (7, 1_234, 99_960, 999_600_000, -45_000_000)]
-    ['7 ns', '1.23 µs', '100 µs', '1.00 s', '-45.0 ms']
-    >>> duration(None) == NO_FIGURE
-    True
-    """
+    """Return a duration with three significant digits and its unit."""
     if nanoseconds is None or not math.isfinite(nanoseconds):
         return NO_FIGURE
     size = abs(nanoseconds)
@@ -113,44 +71,12 @@ def _rounded(value: float) -> Decimal:
 
 
 def count(number: float | None) -> str:
-    """Return a number of things with thousands separated; an en dash where there is none.
-
-    Parameters
-    ----------
-    number
-        A count; weighted ones may have a fraction and are rounded.
-
-    Returns
-    -------
-    str
-        For example ``12,345``.
-
-    Examples
-    --------
-    >>> count(12345)
-    '12,345'
-    """
+    """Return a number of things with thousands separated; an en dash where there is none."""
     return NO_FIGURE if number is None or not math.isfinite(number) else f"{round(number):,}"
 
 
 def short_count(number: float) -> str:
-    """Return a number of things in little room.
-
-    Parameters
-    ----------
-    number
-        A count, 0 or more.
-
-    Returns
-    -------
-    str
-        Two significant digits or more, with k or M.
-
-    Examples
-    --------
-    >>> [short_count(number) for number in (7, 999, 1_204, 38_911, 2_500_000)]
-    ['7', '999', '1.2k', '39k', '2.5M']
-    """
+    """Return a number of things in little room."""
     for divisor, letter in ((1_000_000, "M"), (1_000, "k")):
         if round(number) >= divisor:
             return f"{number / divisor:.{1 if number < 10 * divisor else 0}f}{letter}"
@@ -158,46 +84,12 @@ def short_count(number: float) -> str:
 
 
 def plural(number: float, one: str, many: str | None = None) -> str:
-    """Return a count with its noun.
-
-    Parameters
-    ----------
-    number
-        How many.
-    one, many
-        The noun for one, and for another number; ``one`` + s by default.
-
-    Returns
-    -------
-    str
-        For example ``1 trace``.
-
-    Examples
-    --------
-    >>> plural(1, "trace"), plural(1204, "trace"), plural(0, "entry", "entries")
-    ('1 trace', '1,204 traces', '0 entries')
-    """
+    """Return a count with its noun."""
     return f"{count(number)} {one if round(number) == 1 else many or one + 's'}"
 
 
 def ratio(share: float | None) -> str:
-    """Return a share between 0 and 1 in per cent, never rounded to nothing or to all.
-
-    Parameters
-    ----------
-    share
-        A ratio; None and NaN have no figure.
-
-    Returns
-    -------
-    str
-        Two significant digits below 10 %, one decimal above.
-
-    Examples
-    --------
-    >>> [ratio(share) for share in (0, 0.00004, 0.0312, 0.254, 0.99999, 1)]
-    ['0 %', '<0.01 %', '3.1 %', '25.4 %', '>99.9 %', '100 %']
-    """
+    """Return a share between 0 and 1 in per cent, never rounded to nothing or to all."""
     if share is None or not math.isfinite(share):
         return NO_FIGURE
     if share in (0, 1):
@@ -210,54 +102,16 @@ def ratio(share: float | None) -> str:
     return f"{percent:.{2 if percent < 1 else 1}f} %"
 
 
-def interval(low: float, high: float, form: Callable[[float], str], *, level: str = "95% CI ") -> str:
-    """Return the limits of an estimate; what is not estimable is said to be so.
-
-    Parameters
-    ----------
-    low, high
-        Its limits, NaN where one is not estimable.
-    form
-        Writes a number, such as ``duration`` or ``ratio``.
-    level
-        What the limits are called.
-
-    Returns
-    -------
-    str
-        Without parentheses.
-
-    Examples
-    --------
-    >>> interval(81e6, 89e6, duration), interval(81e6, float("nan"), duration)
-    ('95% CI 81.0 ms to 89.0 ms', '95% CI 81.0 ms to not estimable')
-    >>> interval(float("nan"), float("nan"), ratio)
-    'interval not estimable'
-    """
+def interval(low: float, high: float, form: Callable[[float], str], *, confidence: str = "95% CI ") -> str:
+    """Return the limits of an estimate; what is not estimable is said to be so."""
     if math.isnan(low) and math.isnan(high):
         return "interval not estimable"
     first, last = ("not estimable" if math.isnan(limit) else form(limit) for limit in (low, high))
-    return f"{level}{first} to {last}"
+    return f"{confidence}{first} to {last}"
 
 
 def size(byte_count: float | None) -> str:
-    """Return a number of bytes in decimal units.
-
-    Parameters
-    ----------
-    byte_count
-        Bytes; None and NaN have no figure.
-
-    Returns
-    -------
-    str
-        For example ``1.2 MB``.
-
-    Examples
-    --------
-    >>> size(917), size(1_234_567)
-    ('917 bytes', '1.2 MB')
-    """
+    """Return a number of bytes in decimal units."""
     if byte_count is None or not math.isfinite(byte_count):
         return NO_FIGURE
     step, rest = 0, float(byte_count)
@@ -267,50 +121,14 @@ def size(byte_count: float | None) -> str:
 
 
 def moment(nanoseconds: int, *, decimals: int = 0) -> str:
-    """Return a moment in UTC.
-
-    Parameters
-    ----------
-    nanoseconds
-        Since the epoch.
-    decimals
-        Digits of the second, at most 9.
-
-    Returns
-    -------
-    str
-        For example ``2025-05-14 14:00:00``; the zone is said once, beside it.
-
-    Examples
-    --------
-    >>> moment(1_747_231_200_123_456_789, decimals=3)
-    '2025-05-14 14:00:00.123'
-    """
+    """Return a moment in UTC."""
     seconds, rest = divmod(int(nanoseconds), 1_000_000_000)
     whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
     return f"{whole}.{rest:09d}"[: len(whole) + 1 + decimals] if decimals else whole
 
 
 def short_names(uris: Sequence[str]) -> list[str]:
-    """Return file names without the folder they share, so that a report does not tell where it was made.
-
-    Parameters
-    ----------
-    uris
-        Paths or addresses of sources.
-
-    Returns
-    -------
-    list of str
-        As many, in the same order; equal ones stay equal.
-
-    Examples
-    --------
-    >>> short_names(["/home/ann/case/before.jsonl", "/home/ann/case/eu/during.jsonl"])
-    ['before.jsonl', 'eu/during.jsonl']
-    >>> short_names(["/home/ann/case/before.jsonl"])
-    ['before.jsonl']
-    """
+    """Return file names without the folder they share, so that a report does not tell where it was made."""
     parts = [_parts(uri) for uri in uris]
     shared = min((len(part) - 1 for part in parts), default=0)
     while shared > 0 and len({tuple(part[:shared]) for part in parts}) > 1:

@@ -46,56 +46,13 @@ _RGBA: Final = re.compile(r"rgba\((\d+),(\d+),(\d+),([\d.]+)\)")
 
 
 def faded(colour: str, share: float) -> str:
-    """Return a colour that lets the ground through.
-
-    Parameters
-    ----------
-    colour
-        As ``#rrggbb``.
-    share
-        How much of it is left: 1 is all.
-
-    Returns
-    -------
-    str
-        As plotly takes it.
-
-    Examples
-    --------
-    >>> faded("#1976d2", 0.25)
-    'rgba(25,118,210,0.25)'
-    """
+    """Return a colour that lets the ground through."""
     red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     return f"rgba({red},{green},{blue},{share:g})"
 
 
 def repainted(part: Any, theme: str) -> Any:
-    """Return any part of a figure with the colours of this house as another theme has them.
-
-    Parameters
-    ----------
-    part
-        Dictionaries, lists and values, as plotly writes them.
-    theme
-        ``light`` or ``dark``; ``page`` for colours that can be read on either, on a clear ground.
-
-    Returns
-    -------
-    Any
-        A copy; what is no colour of ours stays.
-
-    Raises
-    ------
-    ValueError
-        Another theme.
-
-    Examples
-    --------
-    >>> repainted({"line": {"color": "#1c1e21", "width": 2}}, "dark")
-    {'line': {'color': '#e4e6ea', 'width': 2}}
-    >>> repainted({"paper_bgcolor": "#ffffff"}, "page")
-    {'paper_bgcolor': 'rgba(0,0,0,0)'}
-    """
+    """Return any part of a figure with the colours of this house as another theme has them."""
     if theme not in THEMES:
         raise ValueError(f"expected a theme of {' or '.join(THEMES)}, found {theme!r}")
     paints = {"page": _PAGE, "light": _LIGHT, "dark": _DARK}[theme]
@@ -107,26 +64,7 @@ def repainted(part: Any, theme: str) -> Any:
 
 
 def repainted_picture(picture: Markup, theme: str) -> Markup:
-    """Return a still picture in the colours that the house has in another theme.
-
-    Parameters
-    ----------
-    picture
-        An ``svg`` element, made by this room: only attributes are looked at, texts stay.
-    theme
-        As ``repainted`` takes it.
-
-    Returns
-    -------
-    Markup
-        A copy.
-
-    Examples
-    --------
-    >>> from tracekit.views.svg import text
-    >>> repainted_picture(text(0, 0, 'fill="#1c1e21"'), "dark")
-    '<text x="0" y="0" fill="#e4e6ea" class="tk-ink">fill="#1c1e21"</text>'
-    """
+    """Return a still picture in the colours that the house has in another theme."""
     from tracekit.views.markup import Markup  # noqa: PLC0415 - for types elsewhere
 
     def tag(found: re.Match[str]) -> str:
@@ -136,23 +74,7 @@ def repainted_picture(picture: Markup, theme: str) -> Markup:
 
 
 def on_page(figure: dict[str, Any]) -> dict[str, Any]:
-    """Return a figure as it can be read on a light page and on a dark one, whichever it stands on.
-
-    Parameters
-    ----------
-    figure
-        As plotly writes it, in the light theme.
-
-    Returns
-    -------
-    dict
-        A copy on a clear ground; the box that hovering opens is dark on both.
-
-    Examples
-    --------
-    >>> on_page({"layout": {"template": {"layout": {"paper_bgcolor": "#ffffff"}}}})["layout"]["template"]["layout"]
-    {'paper_bgcolor': 'rgba(0,0,0,0)'}
-    """
+    """Return a figure as it can be read on a light page and on a dark one, whichever it stands on."""
     shown: dict[str, Any] = repainted(figure, "page")
     look = shown["layout"].get("template", {}).get("layout", {})
     if "hoverlabel" in look:

@@ -27,23 +27,7 @@ TYPES: Final = ("f8", "f4", "i4", "u4", "u2", "u1")
 
 
 def compact(column: Array) -> Array:
-    """Return whole numbers from 0 in the least type that holds them; anything else as it is.
-
-    Parameters
-    ----------
-    column
-        One-dimensional.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``u1``, ``u2`` or ``u4`` where every number fits.
-
-    Examples
-    --------
-    >>> compact(np.array([0.0, 300.0])).dtype, compact(np.array([-1, 5], np.int32)).dtype
-    (dtype('uint16'), dtype('int32'))
-    """
+    """Return whole numbers from 0 in the least type that holds them; anything else as it is."""
     if (
         column.dtype.kind not in "fiu"
         or not len(column)
@@ -67,12 +51,6 @@ class Payload:
         The texts that columns point into.
     meta
         Anything JSON can say.
-
-    Examples
-    --------
-    >>> payload = Payload({"start": np.array([0.0, 5.0])}, ["GET /"], {"id": "a1"})
-    >>> decode(encode(payload)).columns["start"]
-    array([0., 5.])
     """
 
     columns: dict[str, Array]
@@ -81,30 +59,7 @@ class Payload:
 
 
 def encode(payload: Payload, *, is_woven: bool = False) -> bytes:
-    """Return the buffer.
-
-    Parameters
-    ----------
-    payload
-        Columns, strings and meta; strings must have been cleaned, lone surrogates become ``?``.
-    is_woven
-        Write unsigned numbers byte by byte, for a buffer that is to be compressed.
-
-    Returns
-    -------
-    bytes
-        The same bytes for the same payload.
-
-    Raises
-    ------
-    ValueError
-        If a column has another type, or a number that is not finite: the page could not show it.
-
-    Examples
-    --------
-    >>> encode(Payload({}, []))[:4]
-    b'TKW1'
-    """
+    """Return the buffer."""
     described: dict[str, tuple[str, int, int]] = {}
     parts: list[bytes] = []
     offset = 0
@@ -124,28 +79,7 @@ def encode(payload: Payload, *, is_woven: bool = False) -> bytes:
 
 
 def decode(buffer: bytes) -> Payload:
-    """Return what ``encode`` was given.
-
-    Parameters
-    ----------
-    buffer
-        A whole TKW1 buffer.
-
-    Returns
-    -------
-    Payload
-        Columns in the order and with the types they were written with.
-
-    Raises
-    ------
-    ValueError
-        If the buffer does not start with ``TKW1``.
-
-    Examples
-    --------
-    >>> decode(encode(Payload({}, ["a"], {"id": 1}))).meta
-    {'id': 1}
-    """
+    """Return what ``encode`` was given."""
     if buffer[:4] != MAGIC:
         raise ValueError(f"expected a buffer that starts with {MAGIC!r}, found {bytes(buffer[:4])!r}")
     (length,) = struct.unpack_from("<I", buffer, 4)

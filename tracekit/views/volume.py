@@ -26,25 +26,7 @@ _LABEL = 40.0  # width of a time
 
 
 def time_step(low_ns: int, high_ns: int, *, bars: int = 72) -> int:
-    """Return the round step that cuts a period into at most so many bars.
-
-    Parameters
-    ----------
-    low_ns, high_ns
-        Ends of the period.
-    bars
-        Most bars.
-
-    Returns
-    -------
-    int
-        ns: 1 µs to a week; more only where a week is not enough.
-
-    Examples
-    --------
-    >>> time_step(0, 20 * 60 * 10**9) // 10**9
-    30
-    """
+    """Return the round step that cuts a period into at most so many bars."""
     wanted = max(1, high_ns - low_ns) / max(1, bars - 1)
     fitting = [step for step in _STEPS if step >= wanted]
     return fitting[0] if fitting else int(np.ceil(wanted / _STEPS[-1])) * _STEPS[-1]
@@ -53,32 +35,7 @@ def time_step(low_ns: int, high_ns: int, *, bars: int = 72) -> int:
 def volume_picture(
     start_ns: Array, weight: Array, is_error: Array, *, width: float = 720, height: float = 132, paper: bool = False
 ) -> Markup:
-    """Return traces over time as bars, the failed ones red.
-
-    Parameters
-    ----------
-    start_ns
-        When each trace began, ns since the epoch.
-    weight
-        Traces that each stands for.
-    is_error
-        Whether it failed.
-    width, height
-        In pixels.
-    paper
-        Paint a white background, as a picture that stands alone needs.
-
-    Returns
-    -------
-    Markup
-        An ``svg`` element; times in UTC.
-
-    Examples
-    --------
-    >>> begun = np.array([0, 10**9, 10**9])
-    >>> volume_picture(begun, np.ones(3), np.array([False, True, False])).count("tk-bar")
-    2
-    """
+    """Return traces over time as bars, the failed ones red."""
     if not len(start_ns):
         return picture(width, height, "No traces", [text(0, 16, "No trace has a start.", kind="mute")])
     if not weight.any():
@@ -132,25 +89,7 @@ def _ticks(first: int, step: int, bars: int, left: float, wide: float, floor: fl
 
 
 def clock(time_ns: int, step: int) -> str:
-    """Return as much of a time as the step needs.
-
-    Parameters
-    ----------
-    time_ns
-        Since the epoch.
-    step
-        Between two of them, ns.
-
-    Returns
-    -------
-    str
-        In UTC.
-
-    Examples
-    --------
-    >>> clock(1_747_231_200 * 10**9, 60 * 10**9), clock(1_747_231_200 * 10**9, 10**9)
-    ('14:00', '14:00:00')
-    """
+    """Return as much of a time as the step needs."""
     if step >= 24 * _HOUR:
         return moment(time_ns)[:10]
     if step >= 60 * _SECOND:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import numpy as np
 
 from tracekit.weights.known import UNKNOWN_WEIGHTS
-from tracekit.weights.ladder import Evidence, climb
+from tracekit.weights.resolve import Evidence, resolve_weights
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
@@ -46,30 +46,7 @@ class Comparability(NamedTuple):
 
 
 def comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
-    """Return what a comparison of two sets of traces is about.
-
-    Parameters
-    ----------
-    baseline, current
-        The two sets.
-
-    Returns
-    -------
-    Comparability
-        Comparable where the weights of both sides are known, or of neither: then recorded traces are compared, unless
-        what the traces carry (trace states, tags, ids) shows that the two were sampled differently.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> shop = TraceSet.from_spans(frame)
-    >>> comparability(shop.with_weights(20), shop.with_weights(1)).basis, comparability(shop, shop).basis
-    ('all traffic', 'recorded traces')
-    >>> print(comparability(shop.with_weights(20), shop).statement)
-    not comparable: sampling weights are known for the baseline only, so a difference may come from the sampling
-    """
+    """Return what a comparison of two sets of traces is about."""
     sides = {"baseline": baseline.weights, "current set": current.weights}
     for name, side in sides.items():
         missing = int((~side.known).sum())
@@ -118,7 +95,7 @@ def _unweighted(baseline: TraceSet, current: TraceSet) -> Comparability:
 
 def _samplers(traces: TraceSet) -> dict[str, float]:
     """Return the mean weight by sampler that the traces show by themselves."""
-    found = climb(traces, Evidence())[0]
+    found = resolve_weights(traces, Evidence())[0]
     if found.refusal:  # the figures in it are estimates, which differ between two samples of one sampler
         return {_FIGURES.sub("...", found.refusal): _ANY}
     used = found.known & (found.value > 0)

@@ -50,12 +50,6 @@ class Counts:
         What was taken for granted in reading them.
     by_balancer
         Rows like those of ``frame``, and not among them: what the load balancer answered by itself.
-
-    Examples
-    --------
-    >>> counts = read_counts(pd.DataFrame({"route": ["/cart", "/pay"], "status": [200, "5xx"], "count": [900, 20]}))
-    >>> counts.dimensions, counts.frame["status_class"].tolist(), counts.total
-    (('http_route', 'status_class'), ['2xx', '5xx'], 920.0)
     """
 
     frame: pd.DataFrame
@@ -89,34 +83,7 @@ class Counts:
 
 
 def read_counts(frame: pd.DataFrame) -> Counts:
-    """Return counts of requests from a frame.
-
-    Parameters
-    ----------
-    frame
-        One row a stratum and window: ``count``, and any of ``time`` (start of the window, UTC unless it says
-        otherwise), ``end``, ``service``, ``route``, ``method``, ``status`` (a code, a class such as 5xx, or a metric
-        such as HTTPCode_ELB_5XX_Count), ``zone`` (of availability), ``host_name``, ``instance``, ``rule`` (the sampling
-        rule that decided), also under the names of ``spans``.
-
-    Returns
-    -------
-    Counts
-        Status as class; times as nanoseconds; without ``end`` a window lasts until the next one may begin.
-
-    Raises
-    ------
-    ValueError
-        No counts; a row with a count that is none, a time that is none, or a window that overlaps another of the same
-        stratum: the row is named.
-
-    Examples
-    --------
-    >>> minutes = pd.DataFrame({"time": ["2026-11-21 14:00", "2026-11-21 14:01"], "count": [600, 640]})
-    >>> counts = read_counts(minutes)
-    >>> counts.window_s, counts.notes
-    (60.0, ('times without a zone were read as UTC',))
-    """
+    """Return counts of requests from a frame."""
     a_frame(frame, "counts")
     found = {name: next((c for c in choices if c in frame.columns), None) for name, choices in NAMES.items()}
     if found[COUNT] is None or not len(frame):
@@ -188,31 +155,7 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 
 def times_ns(column: pd.Series, notes: list[str]) -> pd.Series:
-    """Return nanoseconds since the epoch.
-
-    Parameters
-    ----------
-    column
-        Times; UTC unless they say otherwise, which is added to the notes.
-    notes
-        What was taken for granted so far.
-
-    Returns
-    -------
-    pandas.Series
-        int64, one a row.
-
-    Raises
-    ------
-    ValueError
-        A row without a time, or without a zone where others have one; the row is named.
-
-    Examples
-    --------
-    >>> notes = []
-    >>> times_ns(pd.Series(["1970-01-01 00:01"]), notes).tolist(), notes
-    ([60000000000], ['times without a zone were read as UTC'])
-    """
+    """Return nanoseconds since the epoch."""
     if isinstance(column.dtype, pd.DatetimeTZDtype) and column.notna().all():
         zoned: pd.Series = column.dt.tz_convert("UTC").astype("datetime64[ns, UTC]").astype(np.int64)
         return zoned
@@ -293,30 +236,7 @@ def _check_grid(table: pd.DataFrame) -> None:
 
 
 def counts_of_log(log: pd.DataFrame) -> Counts:
-    """Return how many requests a log holds, by what it tells apart.
-
-    Parameters
-    ----------
-    log
-        One row a request: any of the columns of ``read_counts`` but the count.
-
-    Returns
-    -------
-    Counts
-        Without times.
-
-    Raises
-    ------
-    ValueError
-        No rows, or none of a request that reached a service.
-
-    Examples
-    --------
-    >>> counts_of_log(pd.DataFrame({"trace_id": ["a", "b"], "route": "/pay", "status": [200, 500]})).frame
-      http_route status_class  count
-    0       /pay          2xx    1.0
-    1       /pay          5xx    1.0
-    """
+    """Return how many requests a log holds, by what it tells apart."""
     a_frame(log, "log")
     if not len(log):
         raise ValueError("expected one row a request in the log, found none")
@@ -329,24 +249,7 @@ def counts_of_log(log: pd.DataFrame) -> Counts:
 
 
 def log_columns(log: pd.DataFrame) -> pd.DataFrame:
-    """Return what a log tells requests apart by, under the names of ``spans``; one row a row.
-
-    Parameters
-    ----------
-    log
-        One row a request.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Some of ``DIMENSIONS``.  Where ``target_status`` tells that no service answered, the status is the load
-        balancer's, ``elb 5xx``.
-
-    Examples
-    --------
-    >>> log_columns(pd.DataFrame({"trace_id": ["a"], "status": [404]})).to_dict("list")
-    {'status_class': ['4xx']}
-    """
+    """Return what a log tells requests apart by, under the names of ``spans``; one row a row."""
     table = pd.DataFrame(index=log.index)
     for name in DIMENSIONS:
         column = next((c for c in NAMES[name] if c in log.columns), None)
@@ -359,17 +262,7 @@ def log_columns(log: pd.DataFrame) -> pd.DataFrame:
 
 
 def a_frame(value: object, part: str) -> None:
-    """Refuse what is no DataFrame; of what ``read_requests`` gave, the part that is meant is named.
-
-    Raises
-    ------
-    TypeError
-        Not a DataFrame.
-
-    Examples
-    --------
-    >>> a_frame(pd.DataFrame(), "log")
-    """
+    """Refuse what is no DataFrame; of what ``read_requests`` gave, the part that is meant is named."""
     if not isinstance(value, pd.DataFrame):
         hint = f"give its .{part}" if hasattr(value, part) else "tracekit.read_requests reads files"
         raise TypeError(f"expected a DataFrame of requests, found {type(value).__name__}; {hint}")

@@ -23,11 +23,6 @@ class Reading(NamedTuple):
     """What the ids of one service show: edges that a sampler can have left, and why they give no weights.
 
     ``parts`` are the traces by rate of the first edge; ``doubt`` is empty where a sampler is the only explanation.
-
-    Examples
-    --------
-    >>> Reading([], [], "").is_sampler
-    False
     """
 
     edges: list[Family]
@@ -43,35 +38,8 @@ class Reading(NamedTuple):
 def read_ids(traces: TraceSet, rows: Array) -> Reading:
     """Return what the ids of the traces that one service begins show.
 
-    Parameters
-    ----------
-    traces
-        Any traces.
-    rows
-        Numbers of those of one service, at least ten.
-
-    Returns
-    -------
-    Reading
-        Without doubt only where one edge is there, ids beyond it occur too (of this service, another one or another
-        period), and neither the format of the ids nor another language's sampler explains it.
-
-    Notes
-    -----
     An edge at a power of two is what leading zero bits leave.  Then ids beyond it must come from roots of the same
     recorded SDK (name, language and version), whose ids are made alike.
-
-    Examples
-    --------
-    All ids lie below one in ten, and nothing shows that others occur:
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> low = np.random.default_rng(1).integers(0, 2**64 // 10, 200, np.uint64).tolist()
-    >>> ids = [f"{n + 1:016x}{half:016x}" for n, half in enumerate(low)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> read_ids(TraceSet.from_spans(frame), np.arange(200)).doubt
-    'no other ids show that the rest of the space is used'
     """
     edges = sampler_edges(traces, rows)
     if not edges:
@@ -114,29 +82,7 @@ def _alike(traces: TraceSet, rows: Array, family: Family) -> Array:
 
 
 def forensic_weights(traces: TraceSet) -> Shares | None:
-    """Return weights by the rate that the ids of each root service show, 0 for ids that came another way.
-
-    Parameters
-    ----------
-    traces
-        Any traces; services that begin fewer than 100 of them are left out.
-
-    Returns
-    -------
-    Shares or None
-        None where no service's ids can have come from one sampler alone (``read_ids``).  Where the rate moved with
-        time, each period has its own.  The relative error of a rate is about one over the number of traces.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> kept = [f"{7 * n:016x}{n << 57:016x}" for n in range(1, 128)]
-    >>> ids = [text for text in kept if int(text[16:], 16) < 2**64 // 2]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> forensic_weights(TraceSet.from_spans(frame)) is None
-    True
-    """
+    """Return weights by the rate that the ids of each root service show, 0 for ids that came another way."""
     weight, source = np.full(len(traces), np.nan), np.full(len(traces), -1, np.int32)
     labels, obstacles = [BEYOND], {}
     for service, rows in services_of_roots(traces):

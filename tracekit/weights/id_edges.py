@@ -30,12 +30,6 @@ class Family(NamedTuple):
     """A sampler family and the edge that ids show under its map; ``q`` is its p-value after Benjamini and Hochberg.
 
     ``n`` is the number of ids.
-
-    Examples
-    --------
-    >>> family = Family("Python TraceIdRatio", 1e-30, Step(9.0, 1e-30, 0.1, 0.09, 0.11, 1.0, 0.0))
-    >>> family.step.threshold, family.ends_with_a_bit
-    (0.1, False)
     """
 
     name: str
@@ -54,29 +48,7 @@ class Family(NamedTuple):
 
 
 def families(high: Array, low: Array, *, begin_with_time: bool) -> list[Family]:
-    """Return every sampler family with the edge that it would have left, the most likely first.
-
-    Parameters
-    ----------
-    high, low
-        Halves of the ids of one service and period, uint64; at least ten.
-    begin_with_time
-        Whether ids begin with the time, so that maps of the first bytes see time and no randomness.
-
-    Returns
-    -------
-    list of Family
-        Nine, or seven.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(3)
-    >>> high, low = rng.integers(0, 2**63, 9000, np.uint64), rng.integers(0, 2**64, 9000, np.uint64)
-    >>> kept = low < np.uint64(2**64 // 20)
-    >>> best = families(high[kept], low[kept], begin_with_time=False)[0]
-    >>> print(f"{best.name} at {best.step.threshold:.3f}")
-    Python TraceIdRatio at 0.050
-    """
+    """Return every sampler family with the edge that it would have left, the most likely first."""
     names = [name for name in ID_MAPS if not (begin_with_time and name in FIRST_BYTES)]
     steps = [step_scan(ID_MAPS[name](high, low)) for name in names]
     q = false_discovery(np.array([step.p for step in steps]))
@@ -87,18 +59,7 @@ def families(high: Array, low: Array, *, begin_with_time: bool) -> list[Family]:
 
 
 def group_families(traces: TraceSet, rows: Array) -> list[Family]:
-    """Return ``families`` of some of the traces.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> rng = np.random.default_rng(1)
-    >>> ids = [f"{high:016x}{low:016x}" for high, low in rng.integers(1, 2**63, (120, 2))]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> len(group_families(TraceSet.from_spans(frame), np.arange(120)))
-    9
-    """
+    """Return ``families`` of some of the traces."""
     high, low = ids_of(traces, rows)
     start = traces.columns.spans.start_ns[traces.forest.root_row[rows]]
     return families(high, low, begin_with_time=begins_with_time(high, start))
@@ -107,36 +68,9 @@ def group_families(traces: TraceSet, rows: Array) -> list[Family]:
 def sampler_edges(traces: TraceSet, rows: Array, *, sure: float = SURE) -> list[Family]:
     """Return the edges that a sampler can have left: one at most for each part of the id that samplers look at.
 
-    Parameters
-    ----------
-    traces
-        Any traces.
-    rows
-        Numbers of those of one service, at least ten.
-    sure
-        Highest q of an edge.
-
-    Returns
-    -------
-    list of Family
-        The most likely first; empty where chance or the format of the ids explains all of them.
-
-    Notes
-    -----
     An edge counts where the ids below it are even down to 0 (Kolmogorov and Smirnov, one chance in a thousand; by
     period where the rate moved), are at least 1 in 10,000 of the space (ids that begin with a time crowd in a small
     part of it, counters and leading zeros lie in an even smaller one) and surely at most 4 in 5.
-
-    Examples
-    --------
-    Ids of 64 bits with zeros before them, every request recorded:
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> ids = [f"{low:032x}" for low in np.random.default_rng(1).integers(0, 2**64, 200, np.uint64).tolist()]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> sampler_edges(TraceSet.from_spans(frame), np.arange(200))
-    []
     """
     found: dict[str, Family] = {}
     for family in group_families(traces, rows):
@@ -162,61 +96,14 @@ def _is_even(traces: TraceSet, rows: Array, family: Family) -> bool:
 
 
 def periods(traces: TraceSet, rows: Array, family: str) -> list[Part]:
-    """Return the traces that one rate of a sampler kept: all of them, or several parts where it moved with time.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    rows
-        Numbers of those of one service.
-    family
-        The map that its ids have an edge under.
-
-    Returns
-    -------
-    list of Part
-        Numbers of traces, and the edge; the largest first.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> import pandas as pd
-    >>> rng = np.random.default_rng(2)
-    >>> rates = np.repeat([0.1, 0.4], 300)
-    >>> ids = [f"{n + 1:016x}{int(u * 2**64):016x}" for n, u in enumerate(rng.random(600) * rates)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": np.arange(600), "end_ns": 999})
-    >>> shop = TraceSet.from_spans(frame)
-    >>> [round(part.step.threshold, 1) for part in periods(shop, np.arange(600), "Python TraceIdRatio")]
-    [0.1, 0.4]
-    """
+    """Return the traces that one rate of a sampler kept: all of them, or several parts where it moved with time."""
     ordered = rows[np.argsort(traces.columns.spans.start_ns[traces.forest.root_row[rows]], kind="stable")]
     found = step_slices(ID_MAPS[family](*ids_of(traces, ordered)))
     return [Part(np.sort(ordered[part.at]), part.step) for part in found]
 
 
 def rest_is_shown(traces: TraceSet, family: Family, parts: list[Part], alike: Array) -> bool:
-    """Return whether ids beyond an edge occur, spread evenly: those of other samplers, services or periods.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    family, parts
-        The edge, and its ``periods``.
-    alike
-        bool, one a trace: whose ids are made as those below the edge are.
-
-    Returns
-    -------
-    bool
-        True too where the rate moved: no format does.
-
-    Examples
-    --------
-    >>> rest_is_shown.__name__
-    'rest_is_shown'
-    """
+    """Return whether ids beyond an edge occur, spread evenly: those of other samplers, services or periods."""
     if len(parts) > 1 and not family.ends_with_a_bit:
         return True
     value, limit = ID_MAPS[family.name](*ids_of(traces, np.flatnonzero(alike))), family.step.high
@@ -225,28 +112,7 @@ def rest_is_shown(traces: TraceSet, family: Family, parts: list[Part], alike: Ar
 
 
 def services_of_roots(traces: TraceSet, least: int = FEWEST) -> list[tuple[str, Array]]:
-    """Return the services that begin enough traces, with those traces.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    least
-        Traces of a service at least.
-
-    Returns
-    -------
-    list of tuple
-        Name and numbers of the traces, the most frequent service first.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> services_of_roots(TraceSet.from_spans(frame))
-    []
-    """
+    """Return the services that begin enough traces, with those traces."""
     service = traces.codes("service_name").take(traces.forest.root_row)
     count = np.bincount(service.codes[service.codes >= 0], minlength=len(service.labels))
     order = [int(code) for code in np.argsort(-count, kind="stable") if count[code] >= least]
@@ -254,15 +120,6 @@ def services_of_roots(traces: TraceSet, least: int = FEWEST) -> list[tuple[str, 
 
 
 def ids_of(traces: TraceSet, rows: Array) -> tuple[Array, Array]:
-    """Return both halves of the ids of some traces.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> ids_of(TraceSet.from_spans(frame), np.array([0]))[1]
-    array([161], dtype=uint64)
-    """
+    """Return both halves of the ids of some traces."""
     first = traces.forest.starts[:-1][rows]
     return traces.columns.spans.trace_hi[first], traces.columns.spans.trace_lo[first]

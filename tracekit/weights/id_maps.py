@@ -61,26 +61,7 @@ def _words(high: Array, low: Array) -> Array:
 def tail_sampling_share(high: Array, low: Array, salt: bytes = TAIL_SALT) -> Array:
     """Return the map of the collector's ``tail_sampling`` policy ``probabilistic``.
 
-    Parameters
-    ----------
-    high, low
-        Halves of trace ids, uint64.
-    salt
-        ``hash_salt`` of the policy.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 from 0 to 1; a rate p keeps what is at most p.
-
-    Notes
-    -----
     FNV-1a 64 of salt and id, from the collector's ``probabilistic.go``.
-
-    Examples
-    --------
-    >>> tail_sampling_share(np.array([1], np.uint64), np.array([2], np.uint64)).round(3)
-    array([0.305])
     """
     return np.asarray(_fnv1a_64(high, low, salt).astype(np.float64) / 2.0**64)
 
@@ -132,26 +113,7 @@ LANGUAGE_MAPS: dict[str, tuple[str, ...]] = {
 
 
 def begins_with_time(high: Array, start_ns: Array) -> bool:
-    """Return whether trace ids begin with the epoch second, as X-Ray's do.
-
-    Parameters
-    ----------
-    high
-        First halves, uint64.
-    start_ns
-        Starts of the traces, int64.
-
-    Returns
-    -------
-    bool
-        True where nine of ten are within a day of the start.
-
-    Examples
-    --------
-    >>> high = np.array([0x68000000_00000000], np.uint64)
-    >>> begins_with_time(high, np.array([0x68000000 * 10**9])), begins_with_time(high, np.array([0]))
-    (True, False)
-    """
+    """Return whether trace ids begin with the epoch second, as X-Ray's do."""
     if not len(high):
         return False
     away = np.abs((high >> np.uint64(32)).astype(np.int64) - start_ns // 1_000_000_000)

@@ -208,32 +208,7 @@ def given(
     weights: Mapping[str, float] | pd.Series | Sequence[float] | Array | float,
     source: str = "given",
 ) -> Weights:
-    """Return weights that the user gives: one for all, one each in order, or by trace id.
-
-    Parameters
-    ----------
-    trace_ids
-        Of the traces, in their order.
-    weights
-        1 / inclusion probability.
-    source
-        What to call where they came from.
-
-    Returns
-    -------
-    Weights
-        All of this source.
-
-    Raises
-    ------
-    ValueError
-        A weight that is missing, below 1 or above 2^63, or the wrong number of them.
-
-    Examples
-    --------
-    >>> given(["a", "b"], {"b": 20, "a": 1}).value
-    array([ 1., 20.])
-    """
+    """Return weights that the user gives: one for all, one each in order, or by trace id."""
     if np.isscalar(weights):
         value = np.full(len(trace_ids), float(weights))  # type: ignore[arg-type]
     elif isinstance(weights, (np.ndarray, list, tuple)):

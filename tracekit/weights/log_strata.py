@@ -22,61 +22,13 @@ _FEWEST = 5
 
 
 def held_traces(traces: TraceSet, log: pd.DataFrame) -> Array:
-    """Return the number of the trace that each logged request left, -1 where it is not in hand.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    log
-        One row a request, with ``trace_id`` as recorded; that of X-Ray is understood.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, one a row.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> one = f"{1:032x}"
-    >>> frame = pd.DataFrame({"trace_id": [one], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> held_traces(TraceSet.from_spans(frame), pd.DataFrame({"trace_id": [f"1-{one[:8]}-{one[8:]}", "-"]})).tolist()
-    [0, -1]
-    """
+    """Return the number of the trace that each logged request left, -1 where it is not in hand."""
     ids = log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "").to_numpy()
     return np.asarray(pd.Index(traces.trace_ids).get_indexer(pd.Index(ids)))
 
 
 def log_tally(traces: TraceSet, log: pd.DataFrame) -> Tally:
-    """Return how many of the logged requests left a trace, joined by trace id.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    log
-        One row a request, sampled or not: ``trace_id`` and any of ``service``, ``route``, ``method``, ``status``.
-
-    Returns
-    -------
-    Tally
-        Strata are those of the log, whatever the traces call them; requests that share a trace each count.  Without
-        what a load balancer answered by itself.  ``outside_count`` are traces that the log does not hold.
-
-    Examples
-    --------
-    The log calls the route by its path, the trace by its pattern:
-
-    >>> from tracekit import TraceSet
-    >>> ids = [f"{n:032x}" for n in (1, 2, 3)]
-    >>> log = pd.DataFrame({"trace_id": ids, "route": ["/cart/7", "/cart/8", "/cart/7"]})
-    >>> frame = pd.DataFrame({"trace_id": ids[:1], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> log_tally(TraceSet.from_spans(frame.assign(http_route="/cart/{id}")), log).frame
-      http_route  requests  traces
-    0    /cart/7         2       1
-    1    /cart/8         1       0
-    """
+    """Return how many of the logged requests left a trace, joined by trace id."""
     at, named = held_traces(traces, log), log_columns(log)
     table = named[[name for name in DIMENSIONS if name in named]].assign(requests=1, traces=(at >= 0).astype(np.int64))
     if "status_class" in table:
@@ -94,36 +46,10 @@ def log_tally(traces: TraceSet, log: pd.DataFrame) -> Tally:
 def log_weights(traces: TraceSet, log: pd.DataFrame) -> Shares:
     """Return logged over traced requests of the stratum of each trace.
 
-    Parameters
-    ----------
-    traces
-        Any traces.
-    log
-        One row a request, sampled or not: ``trace_id`` and any of ``service``, ``route``, ``method``, ``status``,
-        ``duration_ns``.
-
-    Returns
-    -------
-    Shares
-        NaN for traces that the log does not hold.
-
-    Notes
-    -----
     Assumes that requests of one stratum had one chance, so a stratum has to tell apart whatever decided.  Samplers that
     keep slow traces decide by the duration: where it is logged, requests of one route and status are told apart by half
     powers of two of it, and neighbours are joined, from the slowest on, until five traces stand behind every class.  A
     log without durations gives a wrong p95 beside such a sampler, and nothing in it shows that.
-
-    Examples
-    --------
-    All slow requests were kept and one in ten of the others:
-
-    >>> from tracekit import TraceSet
-    >>> ids = [f"{n:032x}" for n in range(1, 111)]
-    >>> log = pd.DataFrame({"trace_id": ids, "duration_ns": [900_000_000] * 10 + [20_000_000] * 100})
-    >>> kept = pd.DataFrame({"trace_id": ids[:20], "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> np.unique(log_weights(TraceSet.from_spans(kept), log).weight).tolist()
-    [1.0, 10.0]
     """
     at = held_traces(traces, log)
     names = log_columns(log)

@@ -21,11 +21,6 @@ class Receipts(NamedTuple):
 
     Both are the same where the moment is known, ``after_ns`` is ``NEVER`` where nobody looked before, and ``by_ns`` 0
     where nothing is known.  ``now_ns`` is when the traces were taken, ``before_ns`` the poll before.
-
-    Examples
-    --------
-    >>> Receipts(np.array([5]), np.array([5]), 9, 9).is_polled
-    False
     """
 
     after_ns: Array
@@ -40,18 +35,7 @@ class Receipts(NamedTuple):
 
 
 def moment_ns(now: Any) -> int:
-    """Return a time in ns since the epoch; UTC unless it says otherwise.
-
-    Raises
-    ------
-    ValueError
-        No time.
-
-    Examples
-    --------
-    >>> moment_ns("1970-01-01T00:01")
-    60000000000
-    """
+    """Return a time in ns since the epoch; UTC unless it says otherwise."""
     moment = pd.Timestamp(now)
     if pd.isna(moment):
         raise ValueError(f"expected a time such as 2026-11-21T14:00Z as now, found {now!r}")
@@ -60,40 +44,7 @@ def moment_ns(now: Any) -> int:
 
 
 def read_receipts(traces: TraceSet, received: pd.Series | pd.DataFrame | str, now: Any = None) -> Receipts:
-    """Return when every trace could be found.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    received
-        Times by trace id; the key of an attribute that holds them (the latest of a trace counts); or, where traces were
-        polled for, a frame by trace id: ``by``, the first poll that found a trace, and ``after``, the one before it.
-        Without ``after`` it is the latest earlier poll that found any trace.
-    now
-        When the traces were taken, or the last poll; the latest receipt unless given.
-
-    Returns
-    -------
-    Receipts
-        One entry a trace.
-
-    Raises
-    ------
-    ValueError
-        A time that is none (its row is named), two receipts of one trace, a frame without ``by``, a poll that found
-        what an earlier one had found.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> ids = [f"{n:032x}" for n in (1, 2, 3)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 1, "end_ns": 5})
-    >>> polls = pd.DataFrame({"by": [60, 60, 120]}, index=ids)
-    >>> found = read_receipts(TraceSet.from_spans(frame), polls)
-    >>> found.after_ns[2], found.by_ns.tolist(), found.is_polled
-    (np.int64(60), [60, 60, 120], True)
-    """
+    """Return when every trace could be found."""
     if isinstance(received, str):
         by = after = _of_attribute(traces, received)
     elif isinstance(received, pd.DataFrame):

@@ -24,37 +24,7 @@ _FORMS = (
 
 
 def sampling_rules(source: Any) -> Rules:
-    """Return the sampling rules that a configuration holds.
-
-    Parameters
-    ----------
-    source
-        A rate between 0 and 1; a path to a JSON or YAML file; or its content: the answer of ``GetSamplingRules``, a
-        list of rules, a local X-Ray manifest, a collector configuration (``tail_sampling``, ``probabilistic_sampler``),
-        Jaeger's sampling strategies; ``Rules`` as they are.
-
-    Returns
-    -------
-    Rules
-        Head rules in the order in which they are tried.
-
-    Raises
-    ------
-    ValueError
-        Something that is no such configuration; the rule and the field are named.
-
-    Examples
-    --------
-    >>> sampling_rules(0.05).head[0].rate
-    0.05
-    >>> manifest = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}}
-    >>> sampling_rules(manifest).head[0].quota
-    1
-    >>> tail = {"policies": [{"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}]}
-    >>> rules = sampling_rules({"processors": {"tail_sampling": tail}})
-    >>> rules.tail[0].kind, rules.decision_wait_ns
-    ('status_code', 30000000000)
-    """
+    """Return the sampling rules that a configuration holds."""
     if isinstance(source, Rules):
         return source
     return _of_content(_read(Path(source)) if isinstance(source, (str, Path)) else source)

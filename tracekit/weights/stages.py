@@ -38,38 +38,9 @@ def settled(
 ) -> Weights:
     """Return weights that follow from all samplers that are known, unknown where those are not all.
 
-    Parameters
-    ----------
-    traces
-        Any traces.
-    found
-        Their weights by the first source that has one.
-    marks
-        The weight that each kind of record in the traces gives them, NaN without one.
-    rules
-        Declared ones.
-    is_chosen
-        Whether the user chose the source, so that a tail sampler's name in the traces is no second stage.
-
-    Returns
-    -------
-    Weights
-        ``refusal`` says why weights are unknown that a record or a rule would have given.
-
-    Notes
-    -----
     A recorded weight of 1 is no stage.  Records that agree up to rounding are one stage, written twice; others are
     refused.  Tail policies see what an earlier sampler kept, so their weights multiply with those of the trace state or
     of a Jaeger tag; a SampleRate may contain them or not.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> both = TraceSet.from_spans(frame.assign(trace_state="ot=th:8", **{"attributes.SampleRate": 20}))
-    >>> print(both.weights.refusal)
-    tracestate ot=th and SampleRate record different rates; choose the one that includes both, or give weights
     """
     by_mark = found.is_from(*marks)
     stack = np.array([np.where(one > 1, one, np.nan) for one in marks.values()]).reshape(len(marks), len(traces))
@@ -114,31 +85,8 @@ def _with_tail(traces: TraceSet, found: Weights, firsts: list[str], rules: Rules
 def checked(traces: TraceSet, found: Weights, first: Array, rules: Rules | None = None) -> Weights:
     """Return the weights, refused for each service whose ids contradict the sampler that they come from.
 
-    Parameters
-    ----------
-    traces
-        Any traces; services that begin fewer than 20 of them cannot be checked.
-    found
-        Their weights.
-    first
-        The part of each weight that comes from the sampler at the beginning of traces.
-    rules
-        Declared ones.
-
-    Returns
-    -------
-    Weights
-        Refused where ids show another sampler, or another rate, than the one recorded or declared.
-
-    Notes
-    -----
     Under the map of the declared sampler the ids, divided by its share, are even on 0 to 1; under every other map they
     are even as they are.  Edges at a power of two may come from the format of the ids and contradict nothing.
-
-    Examples
-    --------
-    >>> checked.__name__
-    'checked'
     """
     kept = found.value > 0
     for service, rows in services_of_roots(traces, _FEWEST):

@@ -23,37 +23,10 @@ DRAWN, EVERY = "tail policy, drawn", "tail policy, every trace"
 def policy_weights(traces: TraceSet, rules: Rules) -> Shares:
     """Return the weights that tail policies give.
 
-    Parameters
-    ----------
-    traces
-        Any traces.
-    rules
-        With policies.
-
-    Returns
-    -------
-    Shares
-        Where the traces themselves show what every policy decides: 1 for those that one keeps for certain, 1 / p for
-        those that only the probabilistic policy kept (the union rule).  Where some policy cannot be told, but a
-        probabilistic one with its hash is there: 1 / p for the ids that pass it, 0 for the others.
-
-    Notes
-    -----
     A trace that no policy explains (its id does not pass, and nothing keeps it for certain) is refused: the rules are
     not those that were in force.  ``tailsampling.policy``, where it is recorded, names the policy that decided first.
     Traces that were all kept for certain stand for nobody else (``Weights.is_one_kind``): without a policy that draws
     from the rest, or where none that was drawn is in hand, nothing is known of all traffic.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.weights.rule_formats import sampling_rules
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> shop = TraceSet.from_spans(frame.assign(status_code=["ERROR", "OK"]))
-    >>> errors = {"name": "errors", "type": "status_code", "status_code": {"status_codes": ["ERROR"]}}
-    >>> policy_weights(shop, sampling_rules({"policies": [errors]})).obstacles
-    {'no policy of the configuration explains them': 1}
     """
     labels = [EVERY if _keeps_all(rules) else CERTAIN, DRAWN, BEYOND]
     drawn = [policy for policy in rules.tail if policy.kind == "probabilistic" and policy.probability > 0]
@@ -111,28 +84,7 @@ def _named_certain(traces: TraceSet, rules: Rules) -> Array:
 
 
 def trace_duration_ns(traces: TraceSet) -> Array:
-    """Return the time from the first start to the last end of every trace; -1 where none is known.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 nanoseconds.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame(
-    ...     {"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": [0, 3], "end_ns": [5, 9]}
-    ... )
-    >>> trace_duration_ns(TraceSet.from_spans(frame))
-    array([9])
-    """
+    """Return the time from the first start to the last end of every trace; -1 where none is known."""
     spans, starts = traces.columns.spans, traces.forest.starts[:-1]
     if not len(spans):
         return np.zeros(0, np.int64)

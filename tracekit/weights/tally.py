@@ -33,11 +33,6 @@ class Tally:
         Traces that begin in none of the windows, or that a log does not hold.
     unmatched
         Traces of strata that were not counted: the dimensions and ``traces``.
-
-    Examples
-    --------
-    >>> Tally(pd.DataFrame({"requests": [10.0], "traces": [1]}), pd.DataFrame(), 0, pd.DataFrame()).outside_count
-    0
     """
 
     frame: pd.DataFrame
@@ -63,32 +58,7 @@ class Tally:
 
 
 def tally(traces: TraceSet, counts: Counts) -> Tally:
-    """Return how many of the counted requests left a trace.
-
-    Parameters
-    ----------
-    traces
-        Any traces; each counts once in a stratum.
-    counts
-        Requests of the same system.
-
-    Returns
-    -------
-    Tally
-        A trace counts once for each service that it reaches, where it enters; without services in the counts, where it
-        begins.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-    ... )
-    >>> from tracekit.weights.counts import read_counts
-    >>> tally(shop, read_counts(pd.DataFrame({"count": [40]}))).frame
-       requests  traces
-    0      40.0       2
-    """
+    """Return how many of the counted requests left a trace."""
     rows = entry_rows(traces, by_service="service_name" in counts.dimensions)
     codes = {name: stratum_codes(traces, name, counts).take(rows) for name in counts.dimensions}
     window, starts = window_of(traces.columns.spans.start_ns[rows], counts)
@@ -111,27 +81,7 @@ def _distinct(group: Array, trace: Array, groups: int) -> Array:
 
 
 def window_of(start_ns: Array, counts: Counts) -> tuple[Array, Array]:
-    """Return the window of every start, -1 outside all, and where the windows begin; one window without times.
-
-    Parameters
-    ----------
-    start_ns
-        int64.
-    counts
-        Whose windows are meant.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        One entry a start; one a window, ascending.
-
-    Examples
-    --------
-    >>> from tracekit.weights.counts import read_counts
-    >>> minutes = pd.DataFrame({"time": pd.to_datetime([60, 120], unit="s", utc=True), "count": 5})
-    >>> window_of(np.array([59, 60, 179, 180]) * 10**9, read_counts(minutes))[0].tolist()
-    [-1, 0, 1, -1]
-    """
+    """Return the window of every start, -1 outside all, and where the windows begin; one window without times."""
     if not counts.has_time:
         return np.zeros(len(start_ns), np.int64), np.zeros(1, np.int64)
     begins = np.unique(counts.frame["start_ns"].to_numpy())
@@ -165,29 +115,7 @@ def _compare(held: pd.DataFrame, counts: Counts, outside: int) -> Tally:
 
 
 def entry_rows(traces: TraceSet, *, by_service: bool) -> Array:
-    """Return the spans by which a request entered: of each service, or of the whole (the roots).
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    by_service
-        Whether each service counts its own requests.
-
-    Returns
-    -------
-    numpy.ndarray
-        Row numbers, one a trace and service: the first span that no other span of that service called.  Spans that a
-        backend inferred never enter.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "parent_span_id": [None, "1"], "name": "x"})
-    >>> shop = TraceSet.from_spans(frame.assign(service_name=["web", "cart"], start_ns=0, end_ns=5))
-    >>> entry_rows(shop, by_service=True).tolist(), entry_rows(shop, by_service=False).tolist()
-    ([0, 1], [0])
-    """
+    """Return the spans by which a request entered: of each service, or of the whole (the roots)."""
     if not by_service:
         return np.asarray(traces.forest.root_row)
     service, parent = traces.codes("service_name").codes, traces.forest.parent_row
@@ -198,30 +126,7 @@ def entry_rows(traces: TraceSet, *, by_service: bool) -> Array:
 
 
 def stratum_codes(traces: TraceSet, name: str, counts: Counts | None = None) -> Codes:
-    """Return a dimension of requests for every span; the status class follows the code, else whether the span failed.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    name
-        One of ``DIMENSIONS``.
-    counts
-        Whose rules are looked for by their hash too, where a trace does not name its rule: OpenTelemetry's samplers
-        for X-Ray leave nothing but ``xrsr`` in the trace state.
-
-    Returns
-    -------
-    Codes
-        One entry a span; a route that is missing is the operation.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> stratum_codes(TraceSet.from_spans(frame.assign(status_code=["OK", "ERROR"])), "status_class").series().tolist()
-    ['2xx', '5xx']
-    """
+    """Return a dimension of requests for every span; the status class is that of the code, else of ``is_error``."""
     if name == "http_route":
         route, operation = traces.codes("http_route"), traces.codes("operation")
         if (route.codes >= 0).all() or not operation.labels:

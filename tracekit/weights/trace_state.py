@@ -22,49 +22,13 @@ _ALL = 1 << 56
 
 
 def probability(trace_state: str) -> float | None:
-    """Return the inclusion probability that a tracestate records, None without one.
-
-    Parameters
-    ----------
-    trace_state
-        A W3C tracestate; ``ot=th:<1 to 14 hex digits>`` is the rejection threshold, padded on the right.
-
-    Returns
-    -------
-    float or None
-        (2^56 - threshold) / 2^56.
-
-    Examples
-    --------
-    >>> probability("vendor=x,ot=th:c;rv:1234567890abcd"), probability("ot=th:0"), probability("vendor=x")
-    (0.25, 1.0, None)
-    """
+    """Return the inclusion probability that a tracestate records, None without one."""
     rejected = threshold(trace_state)
     return None if rejected is None else (_ALL - rejected) / _ALL
 
 
 def member(trace_state: str, vendor: str, name: str | None = None) -> str | None:
-    """Return one vendor's entry, or one named part of it.
-
-    Parameters
-    ----------
-    trace_state
-        A W3C tracestate.
-    vendor
-        The key, such as ``ot``.
-    name
-        The part of ``name:value;...`` wanted; the whole entry unless given.
-
-    Returns
-    -------
-    str or None
-        The text.
-
-    Examples
-    --------
-    >>> member("vendor=x,ot=th:c;rv:1234567890abcd", "ot", "rv"), member("xrsr=00ab", "xrsr"), member("a=b", "ot")
-    ('1234567890abcd', '00ab', None)
-    """
+    """Return one vendor's entry, or one named part of it."""
     for entry in trace_state.split(","):
         key, _, text = entry.strip().partition("=")
         if key != vendor:
@@ -79,67 +43,19 @@ def member(trace_state: str, vendor: str, name: str | None = None) -> str | None
 
 
 def threshold(trace_state: str) -> int | None:
-    """Return the rejection threshold of ``ot=th``: a trace is kept where its 56 random bits are not below it.
-
-    Parameters
-    ----------
-    trace_state
-        A W3C tracestate.
-
-    Returns
-    -------
-    int or None
-        0 to 2^56 - 1; None where none, or nothing true to the specification, is written.
-
-    Examples
-    --------
-    >>> threshold("ot=th:8") == 1 << 55, threshold("ot=th:xyz")
-    (True, None)
-    """
+    """Return the rejection threshold of ``ot=th``: a trace is kept where its 56 random bits are not below it."""
     digits = member(trace_state, "ot", "th") or ""
     return int(digits.ljust(_THRESHOLD_DIGITS, "0"), 16) if _is_hex(digits, _THRESHOLD_DIGITS) else None
 
 
 def randomness(trace_state: str) -> int | None:
-    """Return the explicit randomness ``ot=rv``, None where the low 56 bits of the trace id stand for it.
-
-    Parameters
-    ----------
-    trace_state
-        A W3C tracestate.
-
-    Returns
-    -------
-    int or None
-        56 bits.
-
-    Examples
-    --------
-    >>> hex(randomness("ot=th:8;rv:6e6d1a75832a2f"))
-    '0x6e6d1a75832a2f'
-    """
+    """Return the explicit randomness ``ot=rv``, None where the low 56 bits of the trace id stand for it."""
     digits = member(trace_state, "ot", "rv") or ""
     return int(digits, 16) if len(digits) == _THRESHOLD_DIGITS and _is_hex(digits, _THRESHOLD_DIGITS) else None
 
 
 def legacy_probability(trace_state: str) -> float | None:
-    """Return the inclusion probability of the older ``ot=p``: 2^-p, 0 for p = 63.
-
-    Parameters
-    ----------
-    trace_state
-        A W3C tracestate.
-
-    Returns
-    -------
-    float or None
-        None where there is none.
-
-    Examples
-    --------
-    >>> legacy_probability("ot=p:3;r:5"), legacy_probability("ot=p:63"), legacy_probability("ot=th:8")
-    (0.125, 0.0, None)
-    """
+    """Return the inclusion probability of the older ``ot=p``: 2^-p, 0 for p = 63."""
     digits = member(trace_state, "ot", "p") or ""
     if not (digits.isascii() and digits.isdigit()) or int(digits) > _NEVER:
         return None
@@ -147,23 +63,7 @@ def legacy_probability(trace_state: str) -> float | None:
 
 
 def rule_hash(rule_name: str) -> str:
-    """Return how X-Ray's samplers for OpenTelemetry write a rule into ``xrsr``.
-
-    Parameters
-    ----------
-    rule_name
-        The rule's name.
-
-    Returns
-    -------
-    str
-        First 16 hex digits of its SHA-256.
-
-    Examples
-    --------
-    >>> rule_hash("Default")
-    '21b111cbfe6e8fca'
-    """
+    """Return how X-Ray's samplers for OpenTelemetry write a rule into ``xrsr``."""
     return hashlib.sha256(rule_name.encode()).hexdigest()[:_RULE_DIGITS]
 
 
@@ -187,22 +87,7 @@ def by_text(codes: Array, texts: list[str], read: Callable[[str], float | None])
 
 
 def recorded(spans: SpanColumns, forest: Forest, texts: list[str]) -> Weights:
-    """Return the weights that the roots' tracestates record.
-
-    Parameters
-    ----------
-    spans
-        The columns.
-    forest
-        Their shape; the root's decision is the trace's.
-    texts
-        What ``spans.trace_state`` codes mean.
-
-    Returns
-    -------
-    Weights
-        1 and ``unknown`` where nothing is recorded.
-    """
+    """Return the weights that the roots' tracestates record."""
     share = probabilities(spans.trace_state[forest.root_row], texts) if len(spans) else np.zeros(0)
     known = share > 0
     value = np.ones(len(share))

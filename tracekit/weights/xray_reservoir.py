@@ -35,13 +35,7 @@ _MS = 1_000_000
 
 
 class Shares(NamedTuple):
-    """Weight of every trace, NaN where not known; where it came from; and why traces stayed without one, counted.
-
-    Examples
-    --------
-    >>> Shares(np.array([20.0]), Codes(np.array([0]), ["fixed rate"]), {}).weight
-    array([20.])
-    """
+    """Weight of every trace, NaN where not known; where it came from; and why traces stayed without one, counted."""
 
     weight: Array
     source: Codes
@@ -49,27 +43,7 @@ class Shares(NamedTuple):
 
 
 def root_attribute(traces: TraceSet, *keys: str) -> Codes:
-    """Return an attribute of every trace's root span, or else of the root's resource; the first key present counts.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    keys
-        As recorded.
-
-    Returns
-    -------
-    Codes
-        One entry a trace.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> root_attribute(TraceSet.from_spans(frame.assign(**{"attributes.tenant": "blue"})), "tenant").at(0)
-    'blue'
-    """
+    """Return an attribute of every trace's root span, or else of the root's resource; the first key present counts."""
     root, look = traces.forest.root_row, traces.lookup
     resource = traces.columns.spans.resource[root]
     options = [look.by_key.codes_of((key,)).take(root) for key in keys]
@@ -78,25 +52,7 @@ def root_attribute(traces: TraceSet, *keys: str) -> Codes:
 
 
 def processes(traces: TraceSet) -> Codes:
-    """Return the process that began each trace, as far as it is recorded.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-
-    Returns
-    -------
-    Codes
-        One entry a trace: instance, container or pod, else host and process number.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> processes(TraceSet.from_spans(frame.assign(service_instance_id="i-1"))).at(0)
-    'i-1'
-    """
+    """Return the process that began each trace, as far as it is recorded."""
     pid = root_attribute(traces, "process.pid")
     host = root_attribute(traces, "host.id", "host.name")
     both = join([pid, host]) if pid.labels else pid
@@ -104,28 +60,7 @@ def processes(traces: TraceSet) -> Codes:
 
 
 def hashed_rules(traces: TraceSet, names: Sequence[str]) -> Codes:
-    """Return which of some rules the trace state of every root names by its hash (``xrsr``).
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    names
-        Of the rules.
-
-    Returns
-    -------
-    Codes
-        One entry a trace; the codes are the numbers of ``names``.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> shop = TraceSet.from_spans(frame.assign(trace_state="xrsr=21b111cbfe6e8fca"))
-    >>> hashed_rules(shop, ["pay", "Default"]).at(0)
-    'Default'
-    """
+    """Return which of some rules the trace state of every root names by its hash (``xrsr``)."""
     by_hash = {rule_hash(name): number for number, name in enumerate(names)}
     states = traces.codes("trace_state").take(traces.forest.root_row)
     numbers = [by_hash.get(member(label, "xrsr") or "", -1) for label in states.labels] + [-1]
@@ -133,28 +68,7 @@ def hashed_rules(traces: TraceSet, names: Sequence[str]) -> Codes:
 
 
 def rule_of(traces: TraceSet, rules: Rules) -> Array:
-    """Return the number of the rule that kept each trace: recorded by name, by hash, or predicted from the request.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    rules
-        Their head rules.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, one a trace; -1 where unknown.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.weights.rule_formats import sampling_rules
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> rule_of(TraceSet.from_spans(frame), sampling_rules(0.05)).tolist()
-    [0]
-    """
+    """Return the number of the rule that kept each trace: recorded by name, by hash, or predicted from the request."""
     by_name = {rule.name: number for number, rule in enumerate(rules.head)}
     named = root_attribute(traces, *RULE_NAME)
     found = np.array([by_name.get(label, -1) for label in named.labels] + [-1])[named.codes]
@@ -192,25 +106,7 @@ def _of_url(traces: TraceSet, part: str) -> Codes:
 
 
 def is_otel(traces: TraceSet) -> Array:
-    """Return for every trace whether an OpenTelemetry SDK began it (1), a classic X-Ray SDK (0), or nobody says (-1).
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> is_otel(TraceSet.from_spans(frame.assign(**{"resource.telemetry.sdk.name": "opentelemetry"}))).tolist()
-    [1]
-    """
+    """Return for every trace the SDK that began it: 1 OpenTelemetry, 0 classic X-Ray, -1 not recorded."""
     sdk = root_attribute(traces, "telemetry.sdk.name", "aws.xray.sdk")
     kind = [1 if "opentelemetry" in name.lower() else 0 if "x-ray" in name.lower() else -1 for name in sdk.labels]
     states = traces.codes("trace_state").take(traces.forest.root_row)
@@ -221,36 +117,10 @@ def is_otel(traces: TraceSet) -> Array:
 def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
     """Return the weights that head rules give.
 
-    Parameters
-    ----------
-    traces
-        Any traces.
-    rules
-        Their head rules.
-
-    Returns
-    -------
-    Shares
-        Without a reservoir 1 / rate.  With one, of a classic SDK: *order weights*, 1 for the first of each process and
-        second, 1 / rate for the rest; of an OpenTelemetry SDK: 1 / rate for the traces whose id passes the rate, 0 for
-        the others, which only the reservoir kept (the embedded simple random sample).
-
-    Notes
-    -----
     Order weights need the process of every trace, starts finer than milliseconds, and starts that agree with the rule
     (``order_agreement``), else they are refused: without the process p95 was 60 % off, with 1 ms of jitter 40 %.  How
     X-Ray divides a central reservoir between several processes is recorded nowhere.  Classic SDKs draw a number that
     nobody recorded, so only their order shows the reservoir.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.weights.rule_formats import sampling_rules
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "end_ns": 10**9})
-    >>> shop = TraceSet.from_spans(frame.assign(start_ns=[1200, 500_100], service_instance_id="i-1"))
-    >>> one_a_second = sampling_rules({"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}})
-    >>> rule_weights(shop, one_a_second).obstacles
-    {'the SDK that decided is not recorded': 2}
     """
     rule, otel, process = rule_of(traces, rules), is_otel(traces), processes(traces)
     weight, source = np.full(len(traces), np.nan), np.full(len(traces), -1, np.int32)

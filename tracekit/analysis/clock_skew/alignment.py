@@ -23,18 +23,7 @@ _UNKNOWN = np.int64(2**61)  # of a clock nobody measured, where a tolerance was 
 
 
 def offsets_for(traces: TraceSet, skew: str | ClockSkew) -> Offsets | None:
-    """Return the offsets that an analysis is to take off, None where all clocks stay as they are.
-
-    Parameters
-    ----------
-    traces, skew
-        See ``critical_path``.
-
-    Raises
-    ------
-    ValueError
-        An option that is none, or the clock skew of other traces.
-    """
+    """Return the offsets that an analysis is to take off, None where all clocks stay as they are."""
     if isinstance(skew, ClockSkew):
         if skew.source.columns is not traces.columns:
             raise ValueError(
@@ -59,17 +48,7 @@ def moved_by(traces: TraceSet, offsets: Offsets | None) -> Array | None:
 def without_overlaps(
     traces: TraceSet, tree: PathTree, offsets: Offsets | None, tolerance: float | None
 ) -> tuple[PathTree, Array]:
-    """Return the tree with siblings on different clocks cut where their overlap is none, and which nodes were cut.
-
-    Parameters
-    ----------
-    traces, tolerance
-        See ``critical_path``.
-    tree
-        On aligned clocks.
-    offsets
-        What was taken off.
-    """
+    """Return the tree with siblings on different clocks cut where their overlap is none, and which nodes were cut."""
     nothing = np.zeros(0, np.int64)
     if tolerance is None:
         if offsets is None or not offsets.offset_ns.any():

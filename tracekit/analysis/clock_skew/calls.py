@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit import semconv
-from tracekit.analysis.critical_path.plant import waiting_by_links
+from tracekit.analysis.critical_path.build_tree import waiting_by_links
 from tracekit.analysis.critical_path.tree import Waiting
 from tracekit.attributes import Codes
 from tracekit.forest import visible_parents
@@ -55,26 +55,6 @@ def clocks(traces: TraceSet) -> Codes:
     """Return whose clock every span was timed by: its host, or where that is unknown its service and instance.
 
     A host is ``host.name`` or ``host.id``, an instance ``service.instance.id``, a pod or a container.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-
-    Returns
-    -------
-    Codes
-        Never -1.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 9})
-    >>> clocks(
-    ...     TraceSet.from_spans(frame.assign(service_name=["cart", "shop"], host_name=["h1", None]))
-    ... ).series().tolist()
-    ['h1', 'shop']
     """
     host, resource = traces.codes("host_name"), traces.columns.spans.resource
     unknown = np.flatnonzero(host.codes < 0)
@@ -106,18 +86,6 @@ def calls_between_clocks(traces: TraceSet, clock: Codes, *, any_kind: bool = Fal
     """Return every call from one clock to another, as far as both ends were timed.
 
     Messages are left out: whoever sends one does not wait for its handling, so they are no evidence about clocks.
-
-    Parameters
-    ----------
-    traces, any_kind
-        See ``clock_skew``.
-    clock
-        Of every span.
-
-    Returns
-    -------
-    Calls
-        By row; limits allow for the grain of both clocks' text.
     """
     spans, parent = traces.columns.spans, visible_parents(traces.forest.parent_row, traces.is_inferred)
     row = np.flatnonzero((parent >= 0) & (clock.codes != clock.codes[parent]))

@@ -38,35 +38,8 @@ def agree(
 ) -> Agreement:
     """Return, for every group, all numbers that enough of its intervals contain.
 
-    Parameters
-    ----------
-    group
-        Number of the group of each interval, without gaps.
-    low, high
-        int64, ``low <= high``.
-    async_ratio
-        Share of intervals that may be wrong, one for all groups or one a group.
-    weight
-        float64, one an interval: how much it counts; all the same without.
-
-    Returns
-    -------
-    Agreement
-        Ends of the smallest interval around all numbers that at least ``1 - async_ratio`` of the intervals contain;
-        where no number is in so many, around those that are in most.  ``ratio`` is the largest share that agrees.
-
-    Notes
-    -----
     Marzullo's algorithm as in NTP (Marzullo 1984; RFC 5905, section 11.2.1).  It contains the truth whenever at most
     ``async_ratio`` of the intervals do not.
-
-    Examples
-    --------
-    Of three clocks two agree:
-
-    >>> found = agree(np.zeros(3, int), np.array([0, 5, 40]), np.array([10, 12, 50]), async_ratio=0.4)
-    >>> found.low.tolist(), found.high.tolist()
-    ([5], [10])
     """
     count = np.bincount(group)
     groups, n = np.arange(len(count)), len(group)
@@ -86,31 +59,7 @@ def agree(
 
 
 def place(above: Array, below: Array, low: Array, high: Array, reference: Array) -> Placement:
-    """Return the offset of every node from its reference, following pairs outward.
-
-    Parameters
-    ----------
-    above, below
-        Nodes of each pair.
-    low, high
-        Limits of the offset of ``below`` from ``above``.
-    reference
-        bool, one a node: offset 0.
-
-    Returns
-    -------
-    Placement
-        Per node the interval that all pairs with nodes already placed allow; where these contradict each other, around
-        all of them.  The offset is 0 where that is allowed, else as far within as 0 is outside, at most the middle.
-
-    Examples
-    --------
-    A clock 100 ahead of the reference, and one that is 30 behind that one:
-
-    >>> found = place(np.array([0, 1]), np.array([1, 2]), np.array([90, -40]), np.array([110, -20]), np.arange(3) == 0)
-    >>> found.offset.tolist(), found.low.tolist(), found.high.tolist()
-    ([0, 100, 70], [0, 90, 50], [0, 110, 90])
-    """
+    """Return the offset of every node from its reference, following pairs outward."""
     count = len(reference)
     source, target = np.concatenate((above, below)), np.concatenate((below, above))
     low, high = np.concatenate((low, -high)), np.concatenate((high, -low))
@@ -144,13 +93,7 @@ def _settle(found: Placement, source: Array, target: Array, low: Array, high: Ar
 
 
 def within(at: Array, low: Array, high: Array, groups: int) -> tuple[Array, Array]:
-    """Return the largest low and the smallest high of every group; swapped arguments give the ends of the hull.
-
-    Examples
-    --------
-    >>> within(np.array([0, 0]), np.array([1, 3]), np.array([9, 8]), 1)
-    (array([3]), array([8]))
-    """
+    """Return the largest low and the smallest high of every group; swapped arguments give the ends of the hull."""
     most, least = np.full(groups, np.iinfo(np.int64).min), np.full(groups, np.iinfo(np.int64).max)
     np.maximum.at(most, at, low)
     np.minimum.at(least, at, high)

@@ -72,28 +72,7 @@ class _Agreed(NamedTuple):
 
 
 def neighbours(calls: Calls, *, min_traces: int, async_ratio: float) -> Neighbours:
-    """Return what neighbouring traces prove about the clocks of every call.
-
-    Parameters
-    ----------
-    calls
-        All of them, also those that are not usable.
-    min_traces, async_ratio
-        See ``clock_skew``.
-
-    Returns
-    -------
-    Neighbours
-        Traces next to each other, 100 at first, then halves down to ``min_traces``, prove an offset where
-
-        * with the clocks as they are so many of them are impossible in the same direction that this would occur with a
-          probability of at most ``0.5 ** min_traces`` if every second trace had an asynchronous call there, or so many
-          callees begin before their callers, which no asynchronous call does, that ``async_ratio`` of such errors would
-          not explain it; and
-        * one offset, or one line where a clock drifts, satisfies at least two thirds of them.
-
-        Every trace has one vote; calls that took longer than their callers agree with nothing.
-    """
+    """Return what neighbouring traces prove about the clocks of every call."""
     count = len(calls)
     found = Neighbours(np.zeros(count, bool), *np.zeros((2, count), np.int64))
     votes, block = _votes(calls, min_traces)
@@ -116,15 +95,7 @@ def neighbours(calls: Calls, *, min_traces: int, async_ratio: float) -> Neighbou
 
 
 def needed(traces: Array, min_traces: int, share: float) -> Array:
-    """Return how many of so many traces are more than chance where each is impossible with the probability ``share``.
-
-    Examples
-    --------
-    >>> needed(np.array([2, 3, 12, 50, 100]), 12, 0.05)
-    array([ 3,  3,  5, 10, 15])
-    >>> needed(np.array([11, 12, 50, 100]), 12, 0.5)
-    array([12, 12, 38, 68])
-    """
+    """Return how many of ``traces`` exceed chance where each is impossible with probability ``share``."""
     distinct, at = np.unique(traces, return_inverse=True)
     least = [
         int(np.argmax(special.bdtrc(np.arange(-1, n + 1), n, share) <= 0.5**min_traces)) for n in distinct.tolist()

@@ -82,18 +82,7 @@ class Offsets:
 def clock_offsets(
     traces: TraceSet, *, pool_s: float, drift_ppm: float, async_ratio: float, min_traces: int, any_kind: bool
 ) -> tuple[Offsets, pd.DataFrame]:
-    """Return one offset for every trace and clock, and the pairs of clocks that they rest on.
-
-    Parameters
-    ----------
-    traces, pool_s, drift_ppm, async_ratio, min_traces, any_kind
-        See ``clock_skew``.
-
-    Returns
-    -------
-    tuple of Offsets and pandas.DataFrame
-        The offsets, and ``ClockSkew.pairs``.
-    """
+    """Return one offset for every trace and clock, and the pairs of clocks that they rest on."""
     clock = clocks(traces)
     calls = calls_between_clocks(traces, clock, any_kind=any_kind)
     pools = pools_of(calls, pool_s=pool_s, drift_ppm=drift_ppm)

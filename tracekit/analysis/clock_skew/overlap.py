@@ -28,31 +28,7 @@ class Clocked(NamedTuple):
 def cut_overlaps(
     parent: Array, start: Array, end: Array, awaited: Array, *, clocked: Clocked, share: float = SHARE
 ) -> Array:
-    """Return the ends of all nodes, those on a path cut where the sibling that followed them begins.
-
-    Parameters
-    ----------
-    parent, start, end, awaited
-        See ``critical_path.kernel.walk``.
-    clocked
-        Siblings on one clock may not overlap at all, others by what both may be off together.
-    share
-        Nor by more than this share of their parent.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, one a node.
-
-    Examples
-    --------
-    Two calls overlap by 2 of 300; their clocks may be off by 5:
-
-    >>> parent, start, end = np.array([-1, 0, 0]), np.array([0, 10, 100]), np.array([300, 102, 290])
-    >>> clocked = Clocked(np.array([0, 1, 2]), np.array([0, 5, 0]))
-    >>> cut_overlaps(parent, start, end, np.ones(3, bool), clocked=clocked).tolist()
-    [300, 100, 290]
-    """
+    """Return the ends of all nodes, those on a path cut where the sibling that followed them begins."""
     low, high, new = start.copy(), end.copy(), end.copy()
     kids = np.flatnonzero((parent >= 0) & awaited)
     kids = kids[np.argsort(parent[kids], kind="stable")]

@@ -20,13 +20,7 @@ _TOGETHER = 50  # calls of a pair, about, that are asked together: enough to out
 
 
 class Evidence(IntEnum):
-    """What the offset of a clock rests on.
-
-    Examples
-    --------
-    >>> Evidence(1).name
-    'POOLED'
-    """
+    """What the offset of a clock rests on."""
 
     REFERENCE = 0
     POOLED = 1
@@ -66,21 +60,7 @@ class Limits(NamedTuple):
 
 
 def pools_of(calls: Calls, *, pool_s: float, drift_ppm: float) -> Pools:
-    """Return which calls are asked together.
-
-    Parameters
-    ----------
-    calls
-        All of them.
-    pool_s, drift_ppm
-        See ``clock_skew``.
-
-    Returns
-    -------
-    Pools
-        Groups of about 50 calls of a pair of clocks within a stretch of ``pool_s``.  They are close where drift is at
-        most half of what half of the calls leave open.
-    """
+    """Return which calls are asked together."""
     lower, higher = np.minimum(calls.caller, calls.callee), np.maximum(calls.caller, calls.callee)
     pair, _ = pd.factorize(lower * (int(higher.max(initial=0)) + 1) + higher)
     stretch, stretches = pd.factorize(calls.begun_ns // max(round(pool_s * 1e9), 1))
@@ -113,17 +93,6 @@ def limits_of(calls: Calls, pools: Pools, near: Neighbours, *, async_ratio: floa
     """Return what every call's pool allows, or where that is not close or does not agree, the calls of its trace.
 
     Neighbouring traces overrule both: without their proof 0 is allowed, with it their limits count where it would be.
-
-    Parameters
-    ----------
-    calls
-        Usable and other calls; the limits of others mean nothing.
-    pools
-        Of these calls.
-    near
-        What neighbouring traces prove, of these calls.
-    async_ratio
-        See ``clock_skew``.
     """
     used = np.flatnonzero(calls.usable)
     forward = (calls.caller < calls.callee)[used]
@@ -154,14 +123,7 @@ def limits_of(calls: Calls, pools: Pools, near: Neighbours, *, async_ratio: floa
 
 
 def overruled(low: Array, high: Array, is_apart: Array, near_low: Array, near_high: Array) -> tuple[Array, Array]:
-    """Return limits that exclude 0 where neighbouring traces prove it, and nowhere else.
-
-    Examples
-    --------
-    >>> limits = np.array([5, -2, 30]), np.array([9, 9, 40])
-    >>> [side.tolist() for side in overruled(*limits, np.array([False, True, True]), np.full(3, 4), np.full(3, 8))]
-    [[0, 4, 4], [9, 8, 8]]
-    """
+    """Return limits that exclude 0 where neighbouring traces prove it, and nowhere else."""
     other = ((low <= 0) & (high >= 0)) | (low > near_high) | (high < near_low)
     return (
         np.where(is_apart, np.where(other, near_low, low), np.minimum(low, 0)),

@@ -36,7 +36,7 @@ def coverage(
     success: Filter | None = None,
     prices: Mapping[str, float] | None = None,
     targets: Mapping[str, float] | None = None,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> Coverage:
     """Return the ten metrics of a tracing system, and the funnel from request to searchable trace.
 
@@ -61,7 +61,7 @@ def coverage(
         US dollars for a million traces, as ``tk.quality`` takes them.
     targets
         By metric (``{"M1": 0.05, "M3": 500e6, "M10": 0.999}``), in the unit of the metric; others than the usual ones.
-    level
+    confidence
         Confidence level.
 
     Returns
@@ -104,10 +104,17 @@ def coverage(
     if strange := sorted(set(targets or ()) - set(METRICS)):
         raise ValueError(f"expected targets of {', '.join(METRICS)}, found {', '.join(strange)}")
     sample = gather(
-        traces, rules=rules, requests=requests, log=log, expectations=expected, received=received, now=now, level=level
+        traces,
+        rules=rules,
+        requests=requests,
+        log=log,
+        expectations=expected,
+        received=received,
+        now=now,
+        confidence=confidence,
     )
     paid = dict(prices or {})
-    whole = Data(traces, requests=requests, log=log, received=received, now=now, prices=paid, level=level)
+    whole = Data(traces, requests=requests, log=log, received=received, now=now, prices=paid, confidence=confidence)
     data = replace(whole.settled, traces=sample.traces)
     succeeded = ~sample.failed
     if success is not None:

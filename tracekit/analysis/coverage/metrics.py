@@ -30,13 +30,7 @@ _TOP_PATHS = 20
 
 
 class Measured(NamedTuple):
-    """One value of a metric: of the whole, or of a service and route; NaN with what is needed where unknown.
-
-    Examples
-    --------
-    >>> Measured(0.05, 0.04, 0.06, 912).n
-    912
-    """
+    """One value of a metric: of the whole, or of a service and route; NaN with what is needed where unknown."""
 
     value: float
     low: float
@@ -48,13 +42,7 @@ class Measured(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """A metric: its name and unit, whether more is better, its usual target, and how it is measured.
-
-    Examples
-    --------
-    >>> METRICS["M9"].unit
-    'ratio'
-    """
+    """A metric: its name and unit, whether more is better, its usual target, and how it is measured."""
 
     name: str
     unit: str
@@ -77,11 +65,6 @@ class Known:
         bool, one a trace.
     lag
         What ``ingest.lag`` says of all traces, also the young ones.
-
-    Examples
-    --------
-    >>> Known.__name__
-    'Known'
     """
 
     sample: Sample
@@ -125,7 +108,7 @@ class Known:
             kept = trace[~np.isnan(chance[trace])]
             if len(kept):
                 rate = weighted_rate(
-                    chance[kept], is_event[kept].astype(float), target="process", level=self.data.level
+                    chance[kept], is_event[kept].astype(float), target="process", confidence=self.data.confidence
                 )
                 found.append(Measured(rate.value, rate.low, rate.high, len(kept), service, route, f"{meaning} {about}"))
         return found or [unknown("traces that stand for traffic")]
@@ -137,13 +120,7 @@ def _text(value: object) -> str | None:
 
 
 def unknown(needs: str) -> Measured:
-    """Return that a metric is not assessable, and what it needs.
-
-    Examples
-    --------
-    >>> unknown("request counts").meaning
-    'not assessable: needs request counts'
-    """
+    """Return that a metric is not assessable, and what it needs."""
     return Measured(np.nan, np.nan, np.nan, 0, meaning=f"not assessable: needs {needs}")
 
 
@@ -171,7 +148,7 @@ def traced_requests(known: Known) -> list[Measured]:
     found = []
     for service, route, part in parts:
         requests, traces = float(part["requests"].sum()), int(part["traces"].sum())
-        low, high = (float(limit) for limit in share_interval(traces, requests, level=known.data.level))
+        low, high = (float(limit) for limit in share_interval(traces, requests, confidence=known.data.confidence))
         if traces > requests:
             needs = f"counts of the same requests: {traces:,.0f} traces of {requests:,.0f} requests"
             found.append(unknown(needs)._replace(service=service, route=route))
@@ -203,7 +180,7 @@ def latency_p95(known: Known) -> list[Measured]:
         kept = trace[~np.isnan(chance[trace])]
         if len(kept):
             took = known.sample.took_ns[kept]
-            (q,) = quantile_limits(chance[kept], took, (0.95,), target="process", level=known.data.level)
+            (q,) = quantile_limits(chance[kept], took, (0.95,), target="process", confidence=known.data.confidence)
             found.append(Measured(q.value, q.low, q.high, len(kept), service, route, f"95th percentile {about}"))
     return found or [unknown("root spans with a duration, of traces that stand for traffic")]
 
@@ -247,7 +224,7 @@ def sampled_requests(known: Known) -> list[Measured]:
     if not {"instrumented", "sampled"} <= set(stages):
         return [unknown("expected={'stages': {'instrumented': ..., 'sampled': ...}}")]
     n, k = float(stages["instrumented"]), float(stages["sampled"])
-    low, high = (float(limit) for limit in share_interval(k, n, level=known.data.level))
+    low, high = (float(limit) for limit in share_interval(k, n, confidence=known.data.confidence))
     return [Measured(k / n if n else np.nan, low, high, int(n), meaning="of the instrumented requests")]
 
 

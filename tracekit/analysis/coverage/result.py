@@ -34,8 +34,9 @@ class Coverage(Shown):
         whole), ``value``, ``unit``, ``low``, ``high``, ``n``, ``target``, ``verdict`` (``ok``, ``fail``,
         ``inconclusive``, ``measured`` without a target, ``not_assessable``), ``meaning`` (or what is needed).
     funnel
-        One row a stage that is known: ``stage``, ``count``, ``estimate`` (of the stage before), ``ci_low``,
-        ``ci_high``, ``expected``, ``status``, ``loss_share`` (of the loss that is not expected); empty without counts.
+        One row a stage that is known: ``stage``, ``count``, ``estimate`` (of the stage before), ``estimate_low``,
+        ``estimate_high``, ``expected``, ``status``, ``loss_share`` (of the loss that is not expected); empty without
+        counts.
 
     Examples
     --------

@@ -36,11 +36,6 @@ class Cells(NamedTuple):
         int64: spans on the path.
     time_ns
         int64: their own time.
-
-    Examples
-    --------
-    >>> Cells._fields
-    ('keys', 'group', 'request', 'call_count', 'time_ns')
     """
 
     keys: pd.DataFrame
@@ -51,20 +46,7 @@ class Cells(NamedTuple):
 
 
 def cells_of(path: CriticalPath, keys: str | Sequence[str]) -> Cells:
-    """Return the path time of every group and request, in integers.
-
-    Parameters
-    ----------
-    path
-        Critical paths.
-    keys
-        As in ``CriticalPath.by``.
-
-    Returns
-    -------
-    Cells
-        Only what is on a path.
-    """
+    """Return the path time of every group and request, in integers."""
     columns = [keys] if isinstance(keys, str) else list(keys)
     return cells_by(path, {key: key_codes(path.source, path.tree, key) for key in columns})
 
@@ -97,11 +79,6 @@ class Edge(NamedTuple):
         Requests about there.
     tilt
         float64, one a request: how far the edge moves when there is more of it.
-
-    Examples
-    --------
-    >>> Edge._fields
-    ('near', 'tilt')
     """
 
     near: Array
@@ -124,11 +101,6 @@ class Population(NamedTuple):
     facts
         ``low_quantile``, ``high_quantile``, ``is_widened``, ``trace_count``, ``partial_count``, ``low_latency_ns``,
         ``high_latency_ns``, ``mean_latency_ns``.
-
-    Examples
-    --------
-    >>> Population._fields
-    ('chosen', 'weight', 'share', 'edges', 'facts')
     """
 
     chosen: Array
@@ -139,42 +111,20 @@ class Population(NamedTuple):
 
 
 def population_of(
-    path: CriticalPath, band: tuple[float, float] = (0.0, 1.0), *, least: int = 1, with_partial: bool = True
+    path: CriticalPath, band: tuple[float, float] = (0.0, 1.0), *, min_traces: int = 1, include_partial: bool = True
 ) -> Population:
-    """Return the requests of a band of latency.
-
-    Parameters
-    ----------
-    path
-        Critical paths.
-    band
-        Quantiles of latency.
-    least
-        A band with fewer requests is widened on both sides, and says so.
-    with_partial
-        Whether requests of partial traces are in.
-
-    Returns
-    -------
-    Population
-        Requests are ranked by latency, with their weights; equal ones in the order of ``traces``.
-
-    Raises
-    ------
-    ValueError
-        Quantiles that are none.
-    """
+    """Return the requests of a band of latency."""
     low, high = band
     if not 0 <= low < high <= 1:
         raise ValueError(f"expected quantiles 0 <= low < high <= 1, found ({low}, {high})")
     latency = path.latency_ns
-    known = np.ones(len(latency), bool) if with_partial else ~path.is_partial
+    known = np.ones(len(latency), bool) if include_partial else ~path.is_partial
     weight = np.where(known, path.weight, 0.0)
     order = np.flatnonzero(known)[np.argsort(latency[known], kind="stable")]
     reached = np.concatenate(([0.0], np.cumsum(weight[order])))
     whole = reached[-1] if reached[-1] > 0 else np.nan
     middle = (reached[:-1] + reached[1:]) / 2 / whole
-    first, last = _widened(middle, low, high, least)
+    first, last = _widened(middle, low, high, min_traces)
     chosen = np.zeros(len(latency), bool)
     chosen[order[first:last]] = True
     edges = tuple(
@@ -186,15 +136,15 @@ def population_of(
     return Population(chosen, weight, float((reached[last] - reached[first]) / whole), edges, facts)
 
 
-def _widened(middle: Array, low: float, high: float, least: int) -> tuple[int, int]:
+def _widened(middle: Array, low: float, high: float, min_traces: int) -> tuple[int, int]:
     """Return the places within the quantiles, and as many more on both sides as make up the least number."""
     count = len(middle)
     first, last = np.searchsorted(middle, (low, high)).tolist()
     last = count if high == 1.0 else last
-    lack = min(least, count) - (last - first)
+    lack = min(min_traces, count) - (last - first)
     if lack > 0:
-        first = max(0, min(first - (lack + 1) // 2, count - min(least, count)))
-        last = first + min(least, count)
+        first = max(0, min(first - (lack + 1) // 2, count - min(min_traces, count)))
+        last = first + min(min_traces, count)
     return first, last
 
 
@@ -246,16 +196,6 @@ class Sample:
     The ends of a band are quantiles and vary with the sample.  The influence of a trace on a mean of a band is what its
     own requests in the band wait for, plus what requests near an end wait for times how far it moves that end (the
     influence function of a mean between two quantiles).  Limits for a band with fixed ends would be far too narrow.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "start_ns": 0, "end_ns": [20, 40]})
-    >>> path = critical_path(TraceSet.from_spans(frame))
-    >>> cells = cells_of(path, "name")
-    >>> Sample.of(path, cells, population_of(path)).means(cells.time_ns).tolist()
-    [30.0]
     """
 
     cells: Cells

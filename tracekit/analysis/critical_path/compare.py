@@ -36,18 +36,18 @@ class PathComparison(Weighted, Shown):
     Parameters
     ----------
     table
-        One row a group, the largest change first: the keys; ``mean_ns`` and ``other_mean_ns``, the own time on the path
-        of a request; ``change_ns``, an integer, with ``low_ns`` and ``high_ns``; its parts ``presence_change_ns`` (on
-        the path of more requests), ``frequency_change_ns`` (more calls by requests that make any) and
-        ``duration_change_ns`` (calls take longer), integers that add up to ``change_ns``; ``q_value`` and
-        ``is_significant``; ``trace_count`` and ``other_trace_count`` of requests with it on their path;
+        One row a group, the largest change first: the keys; ``baseline_mean_ns`` and ``current_mean_ns``, the own time
+        on the path of a request; ``change_ns``, an integer, with ``change_low_ns`` and ``change_high_ns``; its parts
+        ``presence_change_ns`` (on the path of more requests), ``frequency_change_ns`` (more calls by requests that make
+        any) and ``duration_change_ns`` (calls take longer), integers that add up to ``change_ns``; ``q_value`` and
+        ``is_significant``; ``baseline_trace_count`` and ``current_trace_count`` of requests with it on their path;
         ``exemplar_trace_id``, which waits longest for it on the side that waits longer.
     parts
-        One row a group and ``factor`` (presence, frequency, duration): the keys; ``value`` and ``other_value`` (share
-        of requests; calls of one with any; ns of a call), missing where there is no call; ``change_ns`` as above, with
-        ``low_ns`` and ``high_ns``.
+        One row a group and ``factor`` (presence, frequency, duration): the keys; ``baseline_value`` and
+        ``current_value`` (share of requests; calls of one with any; ns of a call), missing where there is no call;
+        ``change_ns`` as above, with ``change_low_ns`` and ``change_high_ns``.
     sides
-        A row for ``this`` and ``other``: ``trace_count`` of requests, ``partial_count``, ``mean_latency_ns``,
+        A row for ``baseline`` and ``current``: ``trace_count`` of requests, ``partial_count``, ``mean_latency_ns``,
         ``low_quantile`` and ``high_quantile`` of latency as used, ``is_widened``, ``low_latency_ns``,
         ``high_latency_ns``.
     change
@@ -106,46 +106,13 @@ def compare(
     *,
     by: str | Sequence[str] = ("service_name", "operation"),
     band: tuple[float, float] = (0.0, 1.0),
-    least: int = 20,
-    level: float = 0.95,
+    min_traces: int = 20,
+    confidence: float = 0.95,
     fdr: float = 0.05,
-    with_partial: bool = True,
+    include_partial: bool = True,
 ) -> PathComparison:
     """Return how much more the requests of another set wait, and for what: ``before.compare(after)``.
 
-    Parameters
-    ----------
-    path
-        Critical paths: what is compared with.
-    other
-        Critical paths of other traces, or of other requests of the same ones; walked with the same options.
-    by
-        Keys as in ``by``; a key that only one side has is missing on the other.  Time lost between two services is the
-        caller's own: ``("service_name", "callee_service")`` names both ends.
-    band
-        Quantiles of latency: compare only the requests between them, such as ``(0.99, 1.0)``, each side's own.
-    least
-        Bands with fewer requests are widened on both sides, and say so.
-    level
-        Confidence level of the limits.
-    fdr
-        False discovery rate: the share of false ones among the groups called significant.
-    with_partial
-        Whether requests of partial traces count.
-
-    Returns
-    -------
-    PathComparison
-        ``.table``, ``.parts``, ``.sides``, ``.change``: ``other`` minus ``path``; ``.comparability``.
-
-    Raises
-    ------
-    ValueError
-        A side without requests, or whose requests all stand for nothing, quantiles that are none, a key that no span
-        has, or an ``fdr`` that is no share.
-
-    Notes
-    -----
     Changes of all groups add up to the change of the mean latency in whole nanoseconds (each is rounded by less than
     1 ns), and the parts of a group to its change; ``factors.split`` says how they are told apart.
 
@@ -158,26 +125,12 @@ def compare(
     comparable; ``.comparability`` says so, and nothing is then significant.  Where clock skew was corrected on one side
     only, as 20 traces may not prove what 300 prove, groups have no limits: the correction itself moves time between
     them.
-
-    Examples
-    --------
-    The ledger is asked twice instead of once, and takes 30 ns instead of 20:
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> def shop(calls, each):
-    ...     root = ("a1", "f", None, "shop", "pay", 0, 10 + calls * each)
-    ...     charges = [("a1", f"{k + 1}", "f", "ledger", "charge", k * each, (k + 1) * each) for k in range(calls)]
-    ...     columns = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "end_ns"]
-    ...     return critical_path(TraceSet.from_spans(pd.DataFrame([root, *charges], columns=columns)))
-    >>> change = shop(1, 20).compare(shop(2, 30))
-    >>> change.table.loc[0, ["change_ns", "presence_change_ns", "frequency_change_ns", "duration_change_ns"]].tolist()
-    [40, 0, 25, 15]
     """
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
-    populations = [population_of(side, band, least=least, with_partial=with_partial) for side in (path, other)]
+    populations = [
+        population_of(side, band, min_traces=min_traces, include_partial=include_partial) for side in (path, other)
+    ]
     for name, population in zip(("this side", "the other side"), populations, strict=True):
         if not population.chosen.any():
             raise ValueError(f"expected requests to compare, found none on {name}; see path.traces")
@@ -191,25 +144,25 @@ def compare(
     from tracekit.stats.tests import false_discovery  # noqa: PLC0415 - slow to import, and rarely needed
 
     about = comparability(path.source, other.source)
-    found = contrast(this_sample, other_sample, level=level)
+    found = contrast(this_sample, other_sample, confidence=confidence)
     found = found if _same_clocks(path, other) else found.whole_only
     found = found if about.is_comparable else found.without_limits
     (change, parts), q_value = _whole(found), false_discovery(found.p_value)
     table = cells[0].keys.assign(
-        mean_ns=found.this.time,
-        other_mean_ns=found.other.time,
+        baseline_mean_ns=found.this.time,
+        current_mean_ns=found.other.time,
         change_ns=change,
-        low_ns=found.low[:, 0],
-        high_ns=found.high[:, 0],
+        change_low_ns=found.low[:, 0],
+        change_high_ns=found.high[:, 0],
         **{f"{factor}_change_ns": parts[:, at] for at, factor in enumerate(FACTORS)},
         q_value=q_value,
         is_significant=q_value <= fdr,
-        trace_count=this_sample.request_counts,
-        other_trace_count=other_sample.request_counts,
+        baseline_trace_count=this_sample.request_counts,
+        current_trace_count=other_sample.request_counts,
         exemplar_trace_id=np.where(change > 0, _slowest(other, other_sample), _slowest(path, this_sample)),
     )
     shared = np.intersect1d(_trace_ids(path, populations[0]), _trace_ids(other, populations[1]))
-    occurs = (table["trace_count"] + table["other_trace_count"]).to_numpy() > 0
+    occurs = (table["baseline_trace_count"] + table["current_trace_count"]).to_numpy() > 0
     order = np.argsort(-np.abs(change), kind="stable")
     order = order[occurs[order]]
     return PathComparison(
@@ -287,11 +240,11 @@ def _parts(keys: pd.DataFrame, found: Contrast, parts: Array, order: Array) -> p
         tables.append(
             keys.assign(
                 factor=factor,
-                value=np.where(absent[0], np.nan, this),
-                other_value=np.where(absent[1], np.nan, other),
+                baseline_value=np.where(absent[0], np.nan, this),
+                current_value=np.where(absent[1], np.nan, other),
                 change_ns=parts[:, at],
-                low_ns=found.low[:, 1 + at],
-                high_ns=found.high[:, 1 + at],
+                change_low_ns=found.low[:, 1 + at],
+                change_high_ns=found.high[:, 1 + at],
             ).iloc[order]
         )
     whole = pd.concat(tables, ignore_index=True)
@@ -301,7 +254,7 @@ def _parts(keys: pd.DataFrame, found: Contrast, parts: Array, order: Array) -> p
 def _sides(populations: Sequence[Population]) -> pd.DataFrame:
     """Return what a reader must know of the two sides."""
     about = pd.DataFrame([population.facts for population in populations])
-    about.insert(0, "side", ["this", "other"])
+    about.insert(0, "side", ["baseline", "current"])
     return about
 
 

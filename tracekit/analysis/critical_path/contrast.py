@@ -32,11 +32,6 @@ class Contrast(NamedTuple):
         float64, one a group; NaN where not estimable.
     whole
         Low and high of the sum of all changes.
-
-    Examples
-    --------
-    >>> Contrast._fields
-    ('this', 'other', 'change', 'low', 'high', 'p_value', 'whole')
     """
 
     this: Means
@@ -59,28 +54,15 @@ class Contrast(NamedTuple):
         return self._replace(low=missing, high=missing, p_value=missing[:, 0], whole=(np.nan, np.nan))
 
 
-def contrast(this: Sample, other: Sample, *, level: float) -> Contrast:
-    """Return what differs between two samples of the same groups.
-
-    Parameters
-    ----------
-    this, other
-        Independent samples.
-    level
-        Confidence level of the limits.
-
-    Returns
-    -------
-    Contrast
-        ``other`` minus ``this``; limits of parts by linearisation (the delta method).
-    """
+def contrast(this: Sample, other: Sample, *, confidence: float) -> Contrast:
+    """Return what differs between two samples of the same groups."""
     sides = (this, other)
     values = [_values(side.cells) for side in sides]
     means = [Means(*(side.means(value) for value in found)) for side, found in zip(sides, values, strict=True)]
     change = np.stack((means[1].time - means[0].time, *split(*means)), axis=-1)
     either = np.abs(means[0].time) + np.abs(means[1].time)
     change[np.abs(change) <= _ROUNDING * either[:, None]] = 0.0
-    tested = difference(change[:, 0], *(_moments(side, side.cells.time_ns) for side in sides), level=level)
+    tested = difference(change[:, 0], *(_moments(side, side.cells.time_ns) for side in sides), confidence=confidence)
     low, high = np.empty((2, *change.shape))
     low[:, 0], high[:, 0] = tested.low, tested.high
     for at in range(1, 1 + len(FACTORS)):
@@ -88,11 +70,13 @@ def contrast(this: Sample, other: Sample, *, level: float) -> Contrast:
             sum(slope[side.cells.group] * value for slope, value in zip(row, found, strict=True))
             for side, row, found in zip(sides, slopes(*means)[at - 1], values, strict=True)
         ]
-        part = difference(change[:, at], *map(_moments, sides, linear), level=level)
+        part = difference(change[:, at], *map(_moments, sides, linear), confidence=confidence)
         low[:, at], high[:, at] = part.low, part.high
     requests = [side.as_one_group for side in sides]
     total = difference(
-        change[:, 0].sum(keepdims=True), *(_moments(each, each.cells.time_ns) for each in requests), level=level
+        change[:, 0].sum(keepdims=True),
+        *(_moments(each, each.cells.time_ns) for each in requests),
+        confidence=confidence,
     )
     return Contrast(means[0], means[1], change, low, high, tested.p_value, (float(total.low[0]), float(total.high[0])))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit.analysis.clock_skew.alignment import moved_by, offsets_for, without_overlaps
-from tracekit.analysis.critical_path.plant import plant
+from tracekit.analysis.critical_path.build_tree import build_tree
 from tracekit.analysis.critical_path.result import CriticalPath
 from tracekit.analysis.critical_path.support import without_contradicted
 from tracekit.analysis.critical_path.tree import in_a_row, walks
@@ -147,7 +147,7 @@ def critical_path(
         raise ValueError(f"expected causal to be 'strict' or None, found {causal!r}")
     offsets = offsets_for(traces, skew)
     moved = moved_by(traces, offsets)
-    tree = plant(traces, scope=scope, overflow=overflow, follows_from=follows_from, offset_ns=moved)
+    tree = build_tree(traces, scope=scope, overflow=overflow, follows_from=follows_from, offset_ns=moved)
     tree, cut = without_overlaps(traces, tree, offsets, tolerance if touching else 0.0)
     path = CriticalPath(traces, tree, *_walked(traces, tree, touching=touching), touching, offsets, cut)
     if causal is None:

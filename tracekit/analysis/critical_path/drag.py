@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis.critical_path.frames import of_awaited
+from tracekit.analysis.critical_path.frames import series_of_awaited
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,44 +22,9 @@ _FAR = np.iinfo(np.int64).max
 def drag(path: CriticalPath) -> pd.Series:
     """Return how much sooner its request would be done if the own time of a span were 0, for every span by itself.
 
-    Parameters
-    ----------
-    path
-        Critical paths.
-
-    Returns
-    -------
-    pandas.Series
-        ``drag_ns``, Int64, in the rows of ``spans``: what ``what_if`` with a factor of 0 for this span alone would
-        save; 0 off the path, missing for spans nobody waits for.
-
-    Notes
-    -----
     A span without own time is as long as the calls in it that must follow each other.  So much less its parent takes,
     but for no more than what siblings at work at the same time have as slack, and so on up to the request.  The word is
     that of Devaux (1999) for projects and of google/calligator for traces.  Time on the path is never less.
-
-    Examples
-    --------
-    Without its own time the ledger (30 to 90) would save 50 ns; then the shop waits for its cart (10 to 40) instead:
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet, critical_path
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": "a1",
-    ...             "span_id": ["1", "2", "3"],
-    ...             "parent_span_id": [None, "1", "1"],
-    ...             "service_name": ["shop", "cart", "ledger"],
-    ...             "name": ["POST /pay", "lock", "charge"],
-    ...             "start_ns": [0, 10, 30],
-    ...             "end_ns": [100, 40, 90],
-    ...         }
-    ...     )
-    ... )
-    >>> critical_path(shop).drag().tolist()
-    [40, 0, 50]
     """
     plan, rows = path.rerun.plan, path.rerun.walk
     length = rows.windows.end - rows.windows.start
@@ -67,7 +32,7 @@ def drag(path: CriticalPath) -> pd.Series:
     own[plan.node] = length[plan.node] - _without_own_time(plan, length[plan.node])
     room = _room(rows, plan.slack(len(path.tree)), touching=path.is_touching)
     least = np.minimum(own, _least_up(path.tree.parent.astype(np.int64), room, rows.on_path))
-    return of_awaited(path, "drag_ns", np.where(rows.on_path, least, 0))
+    return series_of_awaited(path, "drag_ns", np.where(rows.on_path, least, 0))
 
 
 def _without_own_time(plan: Plan, length: Array) -> Array:

@@ -14,13 +14,7 @@ _STEP = 1e-4  # of a mean
 
 
 class Means(NamedTuple):
-    """Means over all requests: own time, calls, and whether there is a call at all.
-
-    Examples
-    --------
-    >>> Means(np.array([60.0]), np.array([3.0]), np.array([0.5])).factors(None)[2].tolist()
-    [20.0]
-    """
+    """Means over all requests: own time, calls, and whether there is a call at all."""
 
     time: Array
     calls: Array
@@ -40,29 +34,9 @@ class Means(NamedTuple):
 def split(this: Means, other: Means) -> tuple[Array, Array, Array]:
     """Return which parts of a difference come from presence, frequency and duration.
 
-    Parameters
-    ----------
-    this, other
-        Of the same groups.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        float64; they sum to ``other.time - this.time``.
-
-    Notes
-    -----
     time = presence * frequency * duration.  A factor's part is what changing it alone adds, averaged over all orders in
     which the three may be changed (Das Gupta 1978; the Shapley value): no order is preferred and nothing is left over.
     Where one side has no call, its calls would have been like the other's: all is presence.
-
-    Examples
-    --------
-    Twice the calls, each half as long again:
-
-    >>> one = np.ones(1)
-    >>> [part.tolist() for part in split(Means(one * 20, one, one), Means(one * 60, one * 2, one))]
-    [[0.0], [25.0], [15.0]]
     """
     a, b = this.factors(other), other.factors(this)
     parts = []
@@ -73,26 +47,7 @@ def split(this: Means, other: Means) -> tuple[Array, Array, Array]:
 
 
 def slopes(this: Means, other: Means) -> Array:
-    """Return how the parts of ``split`` change with each mean.
-
-    Parameters
-    ----------
-    this, other
-        Of the same groups.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, 3 parts by 2 sides by 3 means by groups: derivatives by central differences; 0 where a mean is 0.
-
-    Examples
-    --------
-    All that comes with longer calls is duration:
-
-    >>> one = np.ones(1)
-    >>> slopes(Means(one * 20, one, one), Means(one * 60, one, one))[:, 1, 0, 0].round(6).tolist()
-    [0.0, 0.0, 1.0]
-    """
+    """Return how the parts of ``split`` change with each mean."""
     both = (this, other)
     found = np.empty((len(FACTORS), 2, 3, len(this.time)))
     for side, means in enumerate(both):
@@ -111,25 +66,7 @@ def _divided(whole: Array, by: Array) -> Array:
 
 
 def whole_numbers(parts: Array, total: Array | int) -> Array:
-    """Return parts as integers that add up to their total, each less than 1 away from what it was.
-
-    Parameters
-    ----------
-    parts
-        float64; the last axis adds up to within 1/2 of the total.
-    total
-        Integers, one for every sum.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, of the shape of the parts: rounded down, and up again where most was cut off.
-
-    Examples
-    --------
-    >>> whole_numbers(np.array([0.4, 0.4, 0.2]), 1).tolist()
-    [1, 0, 0]
-    """
+    """Return parts as integers that add up to their total, each less than 1 away from what it was."""
     down = np.floor(parts)
     order = np.argsort(-(parts - down), axis=-1, kind="stable")
     rank = np.argsort(order, axis=-1, kind="stable")

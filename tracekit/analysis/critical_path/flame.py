@@ -102,9 +102,9 @@ class Flame(Weighted, Shown):
         -------
         pandas.DataFrame
             One row a call path of either, in the order of a flame, the largest total change first: ``id``, ``parent``,
-            ``depth``, ``service_name``, ``operation``; ``mean_ns`` and ``other_mean_ns``, own path time of a request;
-            ``change_ns``, integers that add up to the change of the mean latency; ``total_change_ns``, with all below;
-            ``presence_ratio`` and ``other_presence_ratio``.
+            ``depth``, ``service_name``, ``operation``; ``baseline_mean_ns`` and ``current_mean_ns``, own path time of a
+            request; ``change_ns``, integers that add up to the change of the mean latency; ``total_change_ns``, with
+            all below; ``baseline_presence_ratio`` and ``current_presence_ratio``.
 
         Examples
         --------
@@ -116,18 +116,18 @@ class Flame(Weighted, Shown):
         joint: dict[tuple[int, object, object], int] = {}
         placed = [placed_in(side.table, joint) for side in (self, other)]
         table = pd.DataFrame(list(joint), columns=["parent", *NAMES], dtype=object)
-        for prefix, side, place in zip(("", "other_"), (self, other), placed, strict=True):
+        for prefix, side, place in zip(("baseline_", "current_"), (self, other), placed, strict=True):
             for name in ("mean_ns", "presence_ratio"):
                 column = np.zeros(len(table))
                 column[place] = side.table[name]
                 table[f"{prefix}{name}"] = column
-        change = (table["other_mean_ns"] - table["mean_ns"]).to_numpy()
+        change = (table["current_mean_ns"] - table["baseline_mean_ns"]).to_numpy()
         table["change_ns"] = whole_numbers(change, int(np.rint(change.sum())))
         parent = table["parent"].to_numpy(np.int64)
         table["total_change_ns"] = totals(parent, table["change_ns"].to_numpy())
         ordered = in_order(table, parent, -table["total_change_ns"].abs().to_numpy())
-        order = ["id", "parent", "depth", *NAMES, "mean_ns", "other_mean_ns", "change_ns", "total_change_ns"]
-        return ordered[[*order, "presence_ratio", "other_presence_ratio"]]
+        order = ["id", "parent", "depth", *NAMES, "baseline_mean_ns", "current_mean_ns", "change_ns", "total_change_ns"]
+        return ordered[[*order, "baseline_presence_ratio", "current_presence_ratio"]]
 
     def _line(self) -> str:
         """Return the counts."""
@@ -141,42 +141,9 @@ class Flame(Weighted, Shown):
 def flame(path: CriticalPath) -> Flame:
     """Return the trees of all requests laid over each other by call path.
 
-    Parameters
-    ----------
-    path
-        Critical paths.
-
-    Returns
-    -------
-    Flame
-        ``.table``; ``.folded()`` for other tools, ``.compare(other)`` for the difference to another.
-
-    Notes
-    -----
     Calls are one call path when the services and operations from the root down to them are the same.  Spans that
     nobody waits for are in the tree, without path time; roots that are not a request's are not, nor rows that a backend
     wrote.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": ["a1", "a1", "b2", "b2"],
-    ...             "span_id": ["1", "2", "3", "4"],
-    ...             "parent_span_id": [None, "1", None, "3"],
-    ...             "service_name": ["shop", "ledger", "shop", "ledger"],
-    ...             "name": ["pay", "charge", "pay", "charge"],
-    ...             "start_ns": [0, 30, 0, 10],
-    ...             "end_ns": [100, 90, 40, 35],
-    ...         }
-    ...     )
-    ... )
-    >>> critical_path(shop).flame().table[["operation", "path_time_ns", "path_total_ns", "span_count"]].values.tolist()
-    [['pay', 55, 140, 2], ['charge', 85, 85, 2]]
     """
     tree, calls = path.tree, call_tree(path.source, path.tree)
     request = _requests(tree)
@@ -208,26 +175,7 @@ def flame(path: CriticalPath) -> Flame:
 
 
 def folded(path: CriticalPath) -> str:
-    r"""Return the path times of all requests as folded stacks; see ``Flame.folded``.
-
-    Parameters
-    ----------
-    path
-        Critical paths.
-
-    Returns
-    -------
-    str
-        One line a call path.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "service_name": "s", "name": "x", "start_ns": 5})
-    >>> critical_path(TraceSet.from_spans(frame.assign(end_ns=25))).folded()
-    '[s] x 20\n'
-    """
+    r"""Return the path times of all requests as folded stacks; see ``Flame.folded``."""
     return flame(path).folded()
 
 

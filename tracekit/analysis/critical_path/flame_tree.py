@@ -19,13 +19,7 @@ _NO_NAME = "\\-"
 
 
 def totals(parent: Array, values: Array) -> Array:
-    """Return for every node the sum over it and all below it.
-
-    Examples
-    --------
-    >>> totals(np.array([1, -1, 1]), np.array([5, 7, 9])).tolist()
-    [5, 21, 9]
-    """
+    """Return for every node the sum over it and all below it."""
     total, order = values.tolist(), _walked(parent, np.zeros(len(parent)))
     above = parent.tolist()
     for at in reversed(order):
@@ -48,29 +42,7 @@ def _walked(parent: Array, rank: Array) -> list[int]:
 
 
 def in_order(table: pd.DataFrame, parent: Array, rank: Array) -> pd.DataFrame:
-    """Return the rows, parents before children and siblings by rank, then name, with their places and depths.
-
-    Parameters
-    ----------
-    table
-        Call paths with ``NAMES``.
-    parent
-        int64, one a row: row of the parent, -1 at the top.
-    rank
-        One a row: siblings of low rank first.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The table with ``id``, ``parent`` and ``depth``.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> table = pd.DataFrame({"service_name": "s", "operation": ["b", "top", "a"]})
-    >>> in_order(table, np.array([1, -1, 1]), np.zeros(3))[["operation", "parent", "depth"]].values.tolist()
-    [['top', -1, 0], ['a', 0, 1], ['b', 0, 1]]
-    """
+    """Return the rows, parents before children and siblings by rank, then name, with their places and depths."""
     names = [np.array([name or "" for name in table[column]], object) for column in NAMES]
     by_name = np.lexsort((*reversed(names), rank))
     places = np.empty(len(table), np.int64)
@@ -86,16 +58,7 @@ def in_order(table: pd.DataFrame, parent: Array, rank: Array) -> pd.DataFrame:
 
 
 def placed_in(table: pd.DataFrame, joint: dict[tuple[int, object, object], int]) -> list[int]:
-    """Return the places of call paths among joint ones, which grow by those that are new.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> joint = {}
-    >>> first = pd.DataFrame({"parent": [-1, 0], "service_name": "s", "operation": ["a", "b"]})
-    >>> placed_in(first, joint), placed_in(first.assign(operation=["a", "c"]), joint)
-    ([0, 1], [0, 2])
-    """
+    """Return the places of call paths among joint ones, which grow by those that are new."""
     place: list[int] = []
     for parent, service, operation in zip(table["parent"].tolist(), *(table[name] for name in NAMES), strict=True):
         above = place[parent] if parent >= 0 else -1
@@ -104,13 +67,7 @@ def placed_in(table: pd.DataFrame, joint: dict[tuple[int, object, object], int])
 
 
 def escaped(name: object) -> str:
-    r"""Return a name without anything that ends a frame; see ``Flame.folded``.
-
-    Examples
-    --------
-    >>> print(escaped("a;b\\c"), escaped(None))
-    a\x3bb\x5cc \-
-    """
+    r"""Return a name without anything that ends a frame; see ``Flame.folded``."""
     return _NO_NAME if name is None else _BREAKS.sub(_spelt, str(name))
 
 

@@ -101,48 +101,13 @@ def offsets_of(path: CriticalPath) -> pd.DataFrame:
 def slack_of(path: CriticalPath) -> pd.Series:
     """Return how much later every span may end before its request does.
 
-    Parameters
-    ----------
-    path
-        Critical paths.
-
-    Returns
-    -------
-    pandas.Series
-        ``slack_ns``, Int64, in the rows of ``spans``: 0 on the path, missing for spans nobody waits for.
-
-    Notes
-    -----
     Everything else keeps its order and gaps, as in ``what_if``.  Of two spans with slack in one request, each may
     use its own, not both.
-
-    Examples
-    --------
-    The cart may take 50 ns longer before the shop waits for it instead of the ledger:
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": "a1",
-    ...             "span_id": ["1", "2", "3"],
-    ...             "parent_span_id": [None, "1", "1"],
-    ...             "service_name": ["shop", "cart", "ledger"],
-    ...             "name": ["POST /pay", "lock", "charge"],
-    ...             "start_ns": [0, 10, 30],
-    ...             "end_ns": [100, 40, 90],
-    ...         }
-    ...     )
-    ... )
-    >>> critical_path(shop).slack().tolist()
-    [0, 50, 0]
     """
-    return of_awaited(path, "slack_ns", path.rerun.plan.slack(len(path.tree)))
+    return series_of_awaited(path, "slack_ns", path.rerun.plan.slack(len(path.tree)))
 
 
-def of_awaited(path: CriticalPath, name: str, value: Array) -> pd.Series:
+def series_of_awaited(path: CriticalPath, name: str, value: Array) -> pd.Series:
     """Return one number a node as Int64 in the rows of ``spans``, missing for spans nobody waits for."""
     outside = np.ones(len(path.tree), bool)
     outside[path.rerun.plan.node] = False

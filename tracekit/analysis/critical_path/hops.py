@@ -33,15 +33,7 @@ def hops_of(path: CriticalPath) -> Hops:
 
 
 def siblings_of(path: CriticalPath, code: Array) -> Siblings:
-    """Return everything that was waited for below another node, on a path or not.
-
-    Parameters
-    ----------
-    path
-        Critical paths.
-    code
-        Call path of every node.
-    """
+    """Return everything that was waited for below another node, on a path or not."""
     parts = []
     for nodes, ((start, end, _), chains, _, _) in walks(path.source, path.tree, touching=path.is_touching):
         child, above = chains.child, chains.parent
@@ -54,22 +46,7 @@ def siblings_of(path: CriticalPath, code: Array) -> Siblings:
 
 
 def weakest(path: CriticalPath, hops: Hops, support: Array) -> Array:
-    """Return for every node the least support of all hops between the end of its request and it; 1 without any.
-
-    Parameters
-    ----------
-    path
-        Critical paths.
-    hops
-        All of their hops.
-    support
-        float64, one a hop.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, one a node; meaningless off the path.
-    """
+    """Return for every node the least support of all hops between the end of its request and it; 1 without any."""
     least, up = np.ones(len(path.tree)), path.tree.parent.astype(np.int64)
     least[hops.earlier], up[hops.earlier] = support, hops.later
     rows = np.flatnonzero(path.on_path & (up >= 0))
@@ -93,10 +70,10 @@ def resting_ns(path: CriticalPath, hops: Hops) -> Array:
 def unexplained_ns(path: CriticalPath) -> Array:
     """Return how much of the own time of every node is there only because hops were left out, int64 ns."""
     found = np.zeros(len(path.tree), np.int64)
-    if path.tree.barred is None:
+    if path.tree.excluded is None:
         return found
     for nodes, ((start, _, _), chains, on_path, _) in walks(path.source, path.tree, touching=path.is_touching):
-        at = np.flatnonzero(chains.taken & path.tree.barred[nodes[chains.child]])
+        at = np.flatnonzero(chains.taken & path.tree.excluded[nodes[chains.child]])
         at = at[on_path[chains.child[at]]]
         found[nodes[chains.parent[at]]] = start[chains.child[at]] - start[chains.parent[at]]
     return found

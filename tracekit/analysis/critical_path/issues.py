@@ -38,25 +38,7 @@ _MESSAGES = {
 
 
 def issues_of(path: CriticalPath) -> pd.DataFrame:
-    """Return what had to be assumed to walk the paths.
-
-    Parameters
-    ----------
-    path
-        Critical paths.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``code``, ``message``, ``span_count``, ``trace_count``, ``exemplar_trace_id``; only what occurs.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet, critical_path
-    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": [5], "end_ns": [5]})
-    >>> issues_of(critical_path(TraceSet.from_spans(frame)))["code"].tolist()
-    ['EMPTY_REQUEST']
-    """
+    """Return what had to be assumed to walk the paths."""
     traces, tree = path.source, path.tree
     rows = []
     for code, nodes in (_found(traces, tree) | _about_clocks(path)).items():
@@ -91,7 +73,7 @@ def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:
         "OVERFLOW": np.flatnonzero(tree.waiting == Waiting.OVERFLOW),
         "OUTSIDE_PARENT": awaited[(start[awaited] < start[above]) | (end[awaited] > end[above])],
         "EMPTY_REQUEST": tree.root[end[tree.root] == start[tree.root]],
-        "ORDER_CONTRADICTED": np.flatnonzero(tree.barred if tree.barred is not None else []),
+        "ORDER_CONTRADICTED": np.flatnonzero(tree.excluded if tree.excluded is not None else []),
     }
 
 

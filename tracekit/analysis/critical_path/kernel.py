@@ -46,7 +46,7 @@ class Walk(NamedTuple):
 
 
 def walk(
-    parent: Array, start: Array, end: Array, awaited: Array, *, touching: bool = True, barred: Array | None = None
+    parent: Array, start: Array, end: Array, awaited: Array, *, touching: bool = True, excluded: Array | None = None
 ) -> Walk:
     """Return the critical path of every tree.
 
@@ -60,7 +60,7 @@ def walk(
         bool: false where nobody waits for the span or for anything below it.
     touching
         Whether a sibling that ends at the very instant another begins was waited for.
-    barred
+    excluded
         bool: true where a span did not wait for any sibling, whatever had ended when it began.
 
     Returns
@@ -85,7 +85,7 @@ def walk(
     ancestors = ancestors_of(parent)
     frame = windows(ancestors, start, end, awaited)
     length = np.where(frame.inside, frame.end - frame.start, 0)
-    chains = _chains(parent, frame, length, barred, touching=touching)
+    chains = _chains(parent, frame, length, excluded, touching=touching)
     on_path = frame.inside & (parent < 0)
     on_path[chains.child[chains.taken]] = True
     for above in ancestors:  # and all above it were waited for
@@ -195,7 +195,7 @@ def ancestors_of(parent: Array) -> list[Array]:
     return ancestors
 
 
-def _chains(parent: Array, frame: Windows, length: Array, barred: Array | None, *, touching: bool) -> Chains:
+def _chains(parent: Array, frame: Windows, length: Array, excluded: Array | None, *, touching: bool) -> Chains:
     """Order siblings by the end of their windows and follow who was waited for."""
     child = np.flatnonzero(frame.inside & (parent >= 0))
     above = parent[child]
@@ -207,8 +207,8 @@ def _chains(parent: Array, frame: Windows, length: Array, barred: Array | None, 
     later = np.flatnonzero(above[1:] == above[:-1]) + 1  # the one that ends first comes after none
     found = np.searchsorted(ends, starts[order[later]], side="right" if touching else "left") - 1
     before[later] = np.where((found >= 0) & (above[found] == above[later]), found, -1)
-    if barred is not None:
-        before[barred[child]] = -1
+    if excluded is not None:
+        before[excluded[child]] = -1
     taken = np.zeros(len(child), bool)
     front = _last_of_runs(above)
     while len(front):  # as many rounds as the longest chain, each sibling once

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.self_time import climbed
+from tracekit.analysis.self_time import first_outside
 from tracekit.attributes import Codes, pick
 from tracekit.derived import CODED
 
@@ -22,27 +22,7 @@ _SPELT = 24  # steps of a call path that its label spells out
 
 
 def key_codes(traces: TraceSet, tree: PathTree, key: str) -> Codes:
-    """Return one column to attribute time by, for every node.
-
-    Parameters
-    ----------
-    traces, tree
-        The traces and their trees.
-    key
-        A category column of ``spans``, ``trace_id``, an attribute's key, ``caller_service`` (of the nearest node above
-        in another service), ``callee_service`` (of the spans right below in other services where that is one service,
-        else what the span names as its peer) or ``call_path`` (service and operation of every node from the root down).
-
-    Returns
-    -------
-    Codes
-        -1 where a span has no such thing; nodes that stand for missing spans are ``(missing)`` or ``(no span)``.
-
-    Raises
-    ------
-    ValueError
-        A key that no span has.
-    """
+    """Return one column to attribute time by, for every node."""
     if key == "trace_id":
         return Codes(tree.trace, traces.trace_ids)
     if key == "caller_service":
@@ -66,7 +46,7 @@ def key_codes(traces: TraceSet, tree: PathTree, key: str) -> Codes:
 def _callers(tree: PathTree, service: Codes) -> Codes:
     """Return the service of the nearest node above that is of another service."""
     up = tree.parent.astype(np.int64)
-    caller = up[climbed(up, (up >= 0) & (service.codes[up] == service.codes))]
+    caller = up[first_outside(up, (up >= 0) & (service.codes[up] == service.codes))]
     return Codes(np.where(caller >= 0, service.codes[caller], -1), service.labels)
 
 
@@ -95,11 +75,6 @@ class CallTree(NamedTuple):
         int64, one a call path: the call path above, -1 at the top.
     service, operation
         Columns of all nodes.
-
-    Examples
-    --------
-    >>> CallTree._fields
-    ('code', 'first', 'parent', 'service', 'operation')
     """
 
     code: Array
@@ -110,23 +85,7 @@ class CallTree(NamedTuple):
 
 
 def call_tree(traces: TraceSet, tree: PathTree) -> CallTree:
-    """Return the call path of every node.
-
-    Parameters
-    ----------
-    traces, tree
-        The traces and their trees.
-
-    Returns
-    -------
-    CallTree
-        Paths are told apart by 64-bit sums that pointer doubling mixes, and compared afterwards.
-
-    Raises
-    ------
-    RuntimeError
-        Two call paths have one sum.
-    """
+    """Return the call path of every node."""
     service, operation = (key_codes(traces, tree, column) for column in ("service_name", "operation"))
     step = service.codes.astype(np.int64) * (len(operation.labels) + 1) + operation.codes + 1
     up = tree.parent.astype(np.int64)

@@ -79,56 +79,10 @@ class PathMarks(Shown):
 def marks(path: CriticalPath, *, prefix: str | None = None) -> PathMarks:
     """Return how marks that others left on the spans agree with these paths.
 
-    Parameters
-    ----------
-    path
-        Critical paths of spans with attributes ``<prefix>critical_path.is_on_path`` and, where they are,
-        ``.exclusive_duration_ns`` and ``.inclusive_duration_ns``.
-    prefix
-        Such as ``"cgx."``; found where there is only one.
-
-    Returns
-    -------
-    PathMarks
-        ``.traces``, ``.spans``, ``.differences``.
-
-    Raises
-    ------
-    ValueError
-        No span is marked, or marks of several prefixes are there and none is chosen.
-
-    Notes
-    -----
     In a trace with marks, a span without one is not on the marked path: the OpenTelemetry collector's coralogix
     processor marks only those that are.  It walks every root by itself, clips children that outlive their parents, and
     does not chain siblings that touch; ``critical_path(traces, scope="roots", skew="off", overflow="clip",
     touching=False)`` does likewise.  What differs then are ties and consumers under producers, and is meant to.
-
-    Examples
-    --------
-    The processor lost the first of two calls that follow each other at once:
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": "a1",
-    ...             "span_id": ["1", "2", "3"],
-    ...             "parent_span_id": [None, "1", "1"],
-    ...             "name": ["pay", "lock", "charge"],
-    ...             "start_ns": [0, 10, 40],
-    ...             "end_ns": [100, 40, 100],
-    ...             "attributes.cgx.critical_path.is_on_path": [True, None, True],
-    ...             "attributes.cgx.critical_path.exclusive_duration_ns": [40, None, 60],
-    ...         }
-    ...     )
-    ... )
-    >>> critical_path(shop).marks()
-    PathMarks(cgx.critical_path: 1 of 3 spans agree, 30.0 % of the time is elsewhere, 1 traces)
-    >>> critical_path(shop, touching=False).marks().differences.empty
-    True
     """
     chosen = _prefix(path, prefix)
     index, count = path.source.lookup.by_key, path.tree.span_count

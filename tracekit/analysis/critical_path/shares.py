@@ -59,39 +59,14 @@ class Bands(Weighted, Shown):
 
 
 def shares(
-    path: CriticalPath, keys: str | Sequence[str] = "service_name", *, level: float = 0.95, with_partial: bool = True
+    path: CriticalPath,
+    keys: str | Sequence[str] = "service_name",
+    *,
+    confidence: float = 0.95,
+    include_partial: bool = True,
 ) -> pd.DataFrame:
     """Return the own time on the path by service, operation, call path or any attribute.
 
-    Parameters
-    ----------
-    path
-        Critical paths.
-    keys
-        One or several of the category columns of ``spans`` (``service_name``, ``operation``, ``host_name``,
-        ``service_version``, ...), attribute keys, ``trace_id``, ``caller_service``, ``callee_service`` or
-        ``call_path``.
-    level
-        Confidence level of the limits.
-    with_partial
-        Whether requests count of whose traces spans are missing; see ``partial_count``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The keys; ``path_time_ns``, the sum in hand, an integer: the column adds up to the sum of the latencies;
-        with weights: ``share_ratio`` of all latency, ``presence_ratio`` of requests that wait for it, ``mean_ns``
-        over all requests with ``mean_low_ns`` and ``mean_high_ns``; ``trace_count`` of requests with it on their
-        path, ``partial_count`` of those whose traces are partial; ``typical_trace_id``, closest to the mean, and
-        ``largest_trace_id``.  Largest first.  ``attrs["statement"]`` says what the weighted figures are about.
-
-    Raises
-    ------
-    ValueError
-        A key that no span has.
-
-    Notes
-    -----
     Limits are for the mean of a request of the process that these are a sample of; traces are independent, spans are
     not; see ``stats.weighted_means.mean_limits``.  They are missing, not estimable, where fewer than 20 traces are
     behind the variance of the group or of the latency, counted by weight class (``stats.influences.Moments``): a few
@@ -101,39 +76,10 @@ def shares(
     Own time of a span that calls another service is time between the two as well: on the way there and back, or waiting
     to be served.  ``("service_name", "callee_service")`` says whom it was spent on: the service of the spans right
     below, where that is one, else the peer that the span names.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": "a1",
-    ...             "span_id": ["1", "2"],
-    ...             "parent_span_id": [None, "1"],
-    ...             "service_name": ["shop", "ledger"],
-    ...             "name": ["POST /pay", "charge"],
-    ...             "start_ns": [0, 30],
-    ...             "end_ns": [100, 90],
-    ...         }
-    ...     )
-    ... )
-    >>> critical_path(shop).by("service_name")[["service_name", "path_time_ns"]].to_numpy().tolist()
-    [['ledger', 60], ['shop', 40]]
-
-    The shop's 40 ns were spent on a call of the ledger:
-
-    >>> found = critical_path(shop).by(("service_name", "callee_service"))
-    >>> found[["service_name", "callee_service", "path_time_ns"]].to_numpy().tolist()
-    [['ledger', None, 60], ['shop', 'ledger', 40]]
-    >>> found.attrs["statement"].partition(":")[0]
-    'sampling weights unknown'
     """
-    sample = Sample.of(path, cells_of(path, keys), population_of(path, with_partial=with_partial))
+    sample = Sample.of(path, cells_of(path, keys), population_of(path, include_partial=include_partial))
     cells, ids = sample.cells, np.array(path.source.trace_ids, object)
-    table = _contributions(path, sample, level)
+    table = _contributions(path, sample, confidence)
     typical = sample.first(np.abs(cells.time_ns - table["mean_ns"].to_numpy()[cells.group]))
     largest = sample.first(-cells.time_ns)
     table = table.assign(typical_trace_id=ids[sample.trace[typical]], largest_trace_id=ids[sample.trace[largest]])
@@ -143,14 +89,14 @@ def shares(
     return found
 
 
-def _contributions(path: CriticalPath, sample: Sample, level: float) -> pd.DataFrame:
+def _contributions(path: CriticalPath, sample: Sample, confidence: float) -> pd.DataFrame:
     """Return sums, shares, means and presence of every group over the requests of a sample."""
     cells, groups = sample.cells, len(sample.cells.keys)
     inside = sample.population.chosen[cells.request]
     exact = np.zeros(groups, np.int64)
     np.add.at(exact, cells.group[inside], cells.time_ns[inside])
     means, whole = sample.means(cells.time_ns), sample.population.facts["mean_latency_ns"]
-    low, high = mean_limits(means, sample.moments(sample.influence(cells.time_ns)), level=level)
+    low, high = mean_limits(means, sample.moments(sample.influence(cells.time_ns)), confidence=confidence)
     presence = sample.means(np.ones(len(cells.group)))
     return cells.keys.assign(
         path_time_ns=exact,
@@ -170,83 +116,35 @@ def bands(
     keys: str | Sequence[str] = "service_name",
     quantiles: Sequence[tuple[float, float]] = BANDS,
     *,
-    least: int = 20,
-    level: float = 0.95,
-    with_partial: bool = True,
+    min_traces: int = 20,
+    confidence: float = 0.95,
+    include_partial: bool = True,
 ) -> Bands:
     """Return the own time on the path among median requests and among slow ones: what makes slow requests slow.
 
-    Parameters
-    ----------
-    path
-        Critical paths.
-    keys
-        As in ``by``.
-    quantiles
-        Bands of latency; excesses are over the first.
-    least
-        Bands with fewer requests are widened on both sides, and say so.
-    level
-        Confidence level of the limits.
-    with_partial
-        Whether requests of partial traces count.
-
-    Returns
-    -------
-    Bands
-        ``.table`` and ``.bands``.
-
-    Raises
-    ------
-    ValueError
-        Quantiles that are none, or a key that no span has.
-
-    Notes
-    -----
     Requests are ranked by latency, with their weights; equal ones in the order of ``traces``.  Means over the
     requests of one band add up to its mean latency, which quantiles of single services never do.  Limits allow for the
     ends of a band, which are quantiles and vary as well.
-
-    Examples
-    --------
-    Nine requests wait 10 ns for the ledger, one waits 900:
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": [f"a{i}" for i in range(10)],
-    ...             "span_id": "1",
-    ...             "service_name": "ledger",
-    ...             "name": "charge",
-    ...             "start_ns": 0,
-    ...             "end_ns": [10] * 9 + [900],
-    ...         }
-    ...     )
-    ... )
-    >>> slow = critical_path(shop).bands("service_name", [(0.4, 0.6), (0.9, 1.0)], least=1)
-    >>> slow, slow.table["excess_ns"].tolist()
-    (Bands(p40 to p60: 2, p90 to p100: 1; sampling weights unknown), [0.0, 890.0])
     """
     if not quantiles:
         raise ValueError("expected at least one band of quantiles, found none")
-    populations = [population_of(path, band, least=least, with_partial=with_partial) for band in quantiles]
+    populations = [
+        population_of(path, band, min_traces=min_traces, include_partial=include_partial) for band in quantiles
+    ]
     cells = cells_of(path, keys)
     samples = [Sample.of(path, cells, population) for population in populations]
     names = [f"p{100 * low:g} to p{100 * high:g}" for low, high in quantiles]
     about = pd.DataFrame([population.facts for population in populations])
     about.insert(0, "band", names)
     about["excess_ns"] = about["mean_latency_ns"] - about["mean_latency_ns"].iloc[0]
-    tables = [_contributions(path, sample, level) for sample in samples]
+    tables = [_contributions(path, sample, confidence) for sample in samples]
     moved = [sample.influence(cells.time_ns) for sample in samples]
     base, parts = tables[0], []
     for name, sample, table, influence in zip(names, samples, tables, moved, strict=True):
         excess = table["mean_ns"] - base["mean_ns"]
         moments = samples[0].moments(influence.minus(moved[0]))
         moments = moments._replace(behind=np.minimum(moments.behind, sample.behind))
-        low, high = mean_limits(excess.to_numpy(), moments, level=level)
+        low, high = mean_limits(excess.to_numpy(), moments, confidence=confidence)
         whole = table.assign(band=name, excess_ns=excess, excess_low_ns=low, excess_high_ns=high)
         kept = whole[(table["trace_count"] > 0) | (base["trace_count"] > 0)]
         parts.append(kept.sort_values("mean_ns", ascending=False, kind="stable"))

@@ -40,11 +40,6 @@ class Support(Weighted):
         that is not estimable.
     statement
         What the weighted figures describe: where the weights came from, or that they are unknown.
-
-    Examples
-    --------
-    >>> Support(pd.DataFrame({"contradicted_count": [0, 3]}), pd.DataFrame({"confidence_ratio": [0.8, 1.0]}))
-    Support(2 pairs of siblings, 1 contradicted; confidence of a request 0.90 on average)
     """
 
     pairs: pd.DataFrame
@@ -70,55 +65,19 @@ class Support(Weighted):
         return f"{self.heading()}{self.pairs.head(10).to_html(index=False, border=0)}"
 
 
-def support(path: CriticalPath, *, level: float = 0.95) -> Support:
+def support(path: CriticalPath, *, confidence: float = 0.95) -> Support:
     """Return how often, over all traces, a sibling on a path had ended before the one that is taken to have waited.
 
-    Parameters
-    ----------
-    path
-        Critical paths.
-    level
-        Confidence level of the limits.
-
-    Returns
-    -------
-    Support
-        ``.pairs`` and ``.traces``.
-
-    Notes
-    -----
     Two calls that did not overlap in one trace may depend on each other, or not: that cannot be seen there
     (jaeger-ui#2371, opentelemetry-specification#4079).  If they do, they never overlap in any.  A pair is two call
     paths; each trace that has both below one parent counts once; limits are those of
     ``stats.weighted_rates.clustered_rates``, missing where a few traces have most of the weight.  That every trace
     agrees makes dependence likely, and is no proof.
-
-    Examples
-    --------
-    The ledger was asked after the cart had answered in one trace, and before that in the other:
-
-    >>> from tracekit import TraceSet, critical_path
-    >>> frame = pd.DataFrame(
-    ...     {
-    ...         "trace_id": ["a1", "a1", "a1", "b2", "b2", "b2"],
-    ...         "span_id": ["1", "2", "3", "4", "5", "6"],
-    ...         "parent_span_id": [None, "1", "1", None, "4", "4"],
-    ...         "service_name": ["shop", "cart", "ledger"] * 2,
-    ...         "name": ["POST /pay", "lock", "charge"] * 2,
-    ...         "start_ns": [0, 10, 50, 0, 10, 20],
-    ...         "end_ns": [100, 40, 90, 100, 40, 90],
-    ...     }
-    ... )
-    >>> found = critical_path(TraceSet.from_spans(frame)).support()
-    >>> found.pairs[["earlier_operation", "operation", "trace_count", "before_count"]].to_numpy().tolist()
-    [['lock', 'charge', 2, 1]]
-    >>> found.traces["ambiguous_ns"].tolist()
-    [30, 0]
     """
     hops = hops_of(path)
     code, labels = key_codes(path.source, path.tree, "call_path")
     first, of_hop, said = _asked(path, hops, code)
-    counts = _counted(said, path.source.weights.value, len(first), level)
+    counts = _counted(said, path.source.weights.value, len(first), confidence)
     least = weakest(path, hops, counts["support_low"].to_numpy(float)[of_hop])
     rests = np.zeros(len(first), np.int64)
     np.add.at(rests, of_hop, path.total_ns[hops.earlier])
@@ -134,26 +93,15 @@ def support(path: CriticalPath, *, level: float = 0.95) -> Support:
 
 
 def without_contradicted(path: CriticalPath) -> PathTree:
-    """Return the tree of paths without hops that any trace contradicts.
-
-    Parameters
-    ----------
-    path
-        Critical paths, with all hops.
-
-    Returns
-    -------
-    PathTree
-        With ``barred``.
-    """
+    """Return the tree of paths without hops that any trace contradicts."""
     hops = hops_of(path)
     code, _ = key_codes(path.source, path.tree, "call_path")
     first, of_hop, said = _asked(path, hops, code)
     against = np.zeros(len(first), bool)
     against[said.loc[said["is_contradicted"], "pair"]] = True
-    barred = np.zeros(len(path.tree), bool)
-    barred[hops.later[against[of_hop]]] = True
-    return replace(path.tree, barred=barred)
+    excluded = np.zeros(len(path.tree), bool)
+    excluded[hops.later[against[of_hop]]] = True
+    return replace(path.tree, excluded=excluded)
 
 
 def _asked(path: CriticalPath, hops: Hops, code: Array) -> tuple[Array, Array, pd.DataFrame]:
@@ -164,10 +112,10 @@ def _asked(path: CriticalPath, hops: Hops, code: Array) -> tuple[Array, Array, p
     return first, of_hop, said
 
 
-def _counted(said: pd.DataFrame, weight: Array, pairs: int, level: float) -> pd.DataFrame:
+def _counted(said: pd.DataFrame, weight: Array, pairs: int, confidence: float) -> pd.DataFrame:
     """Return counts and limits of every pair."""
     pair, before = said["pair"].to_numpy(), said["is_before"].to_numpy()
-    found = clustered_rates(pair, said["trace"].to_numpy(), before, weight, pairs, level=level)
+    found = clustered_rates(pair, said["trace"].to_numpy(), before, weight, pairs, confidence=confidence)
     return pd.DataFrame(
         {
             "trace_count": np.bincount(pair, minlength=pairs),

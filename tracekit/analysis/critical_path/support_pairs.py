@@ -30,34 +30,7 @@ class Siblings(NamedTuple):
 def occasions(siblings: Siblings, earlier: Array, later: Array) -> pd.DataFrame:
     """Return what every trace says about the order of pairs of call paths.
 
-    Parameters
-    ----------
-    siblings
-        All of them.
-    earlier, later
-        Call paths of each pair; they name the pairs by their place.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a pair and trace that has both under one parent: ``pair``, ``trace``, ``is_before`` (always all of the
-        earlier that had begun had ended when one of the later began), ``is_contradicted`` (at least once one had not,
-        by more than the limit, or none had begun).
-
-    Notes
-    -----
     Where both are called several times by one parent, in a loop, the first of the later ones need not come after any.
-
-    Examples
-    --------
-    Of two traces one has the calls overlap by 15:
-
-    >>> siblings = Siblings(
-    ...     *(np.array(column) for column in ([0, 0, 3, 3], [7, 8, 7, 8], [0, 0, 1, 1])),
-    ...     *(np.array(column) for column in ([10, 30, 10, 30], [20, 40, 45, 50], [1, 1, 1, 1])),
-    ... )
-    >>> occasions(siblings, np.array([7]), np.array([8])).to_numpy().tolist()
-    [[0, 0, True, False], [0, 1, False, True]]
     """
     size = int(max(column.max(initial=0) for column in (siblings.code, earlier))) + 1
     group_of = siblings.parent.astype(np.int64) * size + siblings.code

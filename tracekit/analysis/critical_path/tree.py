@@ -31,13 +31,7 @@ _BLOCK = 65_536  # spans; the arrays of a block stay in the second-level cache
 
 
 class Waiting(IntEnum):
-    """Whether a parent waits for a node, and if not, why.
-
-    Examples
-    --------
-    >>> Waiting(3).name
-    'OVERFLOW'
-    """
+    """Whether a parent waits for a node, and if not, why."""
 
     AWAITED = 0
     FOLLOWS_FROM = 1
@@ -70,7 +64,7 @@ class PathTree:
         bool, of the same nodes: whether it is a ``(no span)``.
     root
         int64: the nodes that requests begin with, by (trace, start).
-    barred
+    excluded
         bool, one a node: whether it is known not to have waited for the sibling before it; None where all did.
 
     Examples
@@ -88,7 +82,7 @@ class PathTree:
     behind_id: Array
     is_virtual: Array
     root: Array
-    barred: Array | None = None
+    excluded: Array | None = None
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -109,34 +103,13 @@ class PathTree:
 
 
 def choose(name: str, found: str, known: tuple[str, ...]) -> None:
-    """Raise ValueError unless the option is known.
-
-    Examples
-    --------
-    >>> choose("overflow", "drop", ("clip", "auto"))
-    Traceback (most recent call last):
-    ...
-    ValueError: expected overflow to be one of clip, auto, found 'drop'
-    """
+    """Raise ValueError unless the option is known."""
     if found not in known:
         raise ValueError(f"expected {name} to be one of {', '.join(known)}, found {found!r}")
 
 
 def with_roots(traces: TraceSet, tree: PathTree, scope: Scope) -> PathTree:
-    """Return the tree with the roots that were asked for; all other roots are put aside.
-
-    Parameters
-    ----------
-    traces, scope
-        See ``critical_path``.
-    tree
-        Without roots; its arrays are written to.
-
-    Returns
-    -------
-    PathTree
-        With ``root``; what would be one but has no duration is marked ``UNFINISHED``.
-    """
+    """Return the tree with the roots that were asked for; all other roots are put aside."""
     measured = np.ones(len(tree), bool)
     measured[: tree.span_count] = traces.has_duration
     tops = np.flatnonzero((tree.parent < 0) & (tree.waiting != Waiting.INFERRED))
@@ -197,27 +170,7 @@ def _outermost(tree: PathTree, chosen: Array) -> Array:
 
 
 def matching(traces: TraceSet, scope: Scope) -> Array:
-    """Return which spans a predicate matches.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    scope
-        A condition over columns of ``spans``, a mask or a callable that takes ``spans``.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, one a span.
-
-    Raises
-    ------
-    FilterError
-        A condition that does not parse.
-    ValueError
-        A mask of the wrong length.
-    """
+    """Return which spans a predicate matches."""
     found: Any
     if isinstance(scope, str):
         found = evaluate(scope, lambda name: span_column(traces.lookup, traces.forest, name))
@@ -232,34 +185,15 @@ def matching(traces: TraceSet, scope: Scope) -> Array:
 
 
 def walks(traces: TraceSet, tree: PathTree, *, touching: bool) -> Iterator[tuple[Array, Walk]]:
-    """Yield nodes and their walk, block by block of whole traces.
-
-    Parameters
-    ----------
-    traces, tree
-        The traces and their trees.
-    touching
-        See ``critical_path``.
-
-    Yields
-    ------
-    tuple of numpy.ndarray and Walk
-        Rows of the walk are positions among the nodes.
-    """
+    """Yield nodes and their walk, block by block of whole traces."""
     for nodes, above in tree.blocks(traces.forest.starts, _BLOCK):
         at = in_a_row(nodes)
         awaited = tree.waiting[at] == Waiting.AWAITED
-        barred = None if tree.barred is None else tree.barred[at]
-        yield nodes, walk(above, tree.start[at], tree.end[at], awaited, touching=touching, barred=barred)
+        excluded = None if tree.excluded is None else tree.excluded[at]
+        yield nodes, walk(above, tree.start[at], tree.end[at], awaited, touching=touching, excluded=excluded)
 
 
 def in_a_row(nodes: Array) -> Array | slice:
-    """Return nodes as a slice where none is left out: copying nothing is cheaper than copying all.
-
-    Examples
-    --------
-    >>> in_a_row(np.array([4, 5, 6])), in_a_row(np.array([4, 6]))
-    (slice(4, 7, None), array([4, 6]))
-    """
+    """Return nodes as a slice where none is left out: copying nothing is cheaper than copying all."""
     whole = len(nodes) and nodes[-1] - nodes[0] + 1 == len(nodes)
     return slice(int(nodes[0]), int(nodes[-1]) + 1) if whole else nodes

@@ -24,37 +24,25 @@ _ENOUGH = 0.98
 
 
 class Total(NamedTuple):
-    """An estimated number with its interval.
-
-    Examples
-    --------
-    >>> Total(10.0, 9.0, 12.0).value
-    10.0
-    """
+    """An estimated number with its interval."""
 
     value: float
     low: float
     high: float
 
 
-def all_calls(clients: int, servers: int, matched: int, *, level: float = 0.95) -> Total:
+def all_calls(clients: int, servers: int, matched: int, *, confidence: float = 0.95) -> Total:
     """Return how many calls there were, from how many left a client span, a server span, and both.
 
     Chapman's ``(n1 + 1)(n2 + 1) / (m + 1) - 1`` with Sadinle's transformed-logit interval.  Assumes that the two ends
     lose spans independently; whole processes that lose both ends bias it down: "at least".
 
     Source: Chapman 1951; Sadinle 2009.
-
-    Examples
-    --------
-    >>> total = all_calls(1900, 1800, 1710)
-    >>> print(f"{total.value:.0f} ({total.low:.0f} to {total.high:.0f})")
-    2000 (1995 to 2009)
     """
     value = (clients + 1) * (servers + 1) / (matched + 1) - 1
     only_client, only_server, both = clients - matched + 0.5, servers - matched + 0.5, matched + 0.5
     spread = math.sqrt(1 / both + 1 / only_client + 1 / only_server + both / (only_client * only_server))
-    z, neither = normal_quantile(level), only_client * only_server / both
+    z, neither = normal_quantile(confidence), only_client * only_server / both
     seen = clients + servers - matched - 0.5
     return Total(value, seen + neither * math.exp(-z * spread), seen + neither * math.exp(z * spread))
 
@@ -175,7 +163,7 @@ def _table(inputs: Inputs, client: Array, target: Array, server: Array, has_clie
     n1, n2 = np.bincount(target, minlength=size), np.bincount(called, minlength=size)
     both = np.bincount(called[has_client], minlength=size)
     known = np.flatnonzero(both > 0)
-    totals = [all_calls(max(n1[at], both[at]), n2[at], both[at], level=inputs.level) for at in known]
+    totals = [all_calls(max(n1[at], both[at]), n2[at], both[at], confidence=inputs.confidence) for at in known]
     table = pd.DataFrame(
         {
             "service_name": np.array(labels, object)[known],

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.private_patterns import is_private, masked
-from tracekit.analysis.quality.private_scan import labels_shown
+from tracekit.analysis.quality.pii_patterns import is_private, masked
+from tracekit.analysis.quality.pii_scan import labels_shown
 from tracekit.analysis.quality.verdicts import needs, speak
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.attributes import texts_of

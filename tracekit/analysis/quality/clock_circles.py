@@ -65,13 +65,7 @@ _ASSUMED = ("the interval of every pair holds: see clock.offset",)
 
 
 class Circle(NamedTuple):
-    """Clocks round which the offsets do not add up to 0, and by how much at least (ns).
-
-    Examples
-    --------
-    >>> Circle((0, 1, 2), 9_000_000.0).clocks
-    (0, 1, 2)
-    """
+    """Clocks round which the offsets do not add up to 0, and by how much at least (ns)."""
 
     clocks: tuple[int, ...]
     gap_ns: float
@@ -82,25 +76,6 @@ def contradiction(clocks: int, first: Array, second: Array, low: Array, high: Ar
 
     Limits ``low <= theta_second - theta_first <= high`` are difference constraints; they can all hold unless some
     circle of them has a negative sum (shortest paths by Floyd and Warshall; the circle is followed back).
-
-    Parameters
-    ----------
-    clocks
-        How many there are; at most ``MOST_CLOCKS`` are looked at.
-    first, second
-        The pairs.
-    low, high
-        Their limits, in ns.
-
-    Examples
-    --------
-    Of three clocks the second is 5 ahead of the first and the third 5 ahead of the second, but equal to the first:
-
-    >>> pairs = np.array([0, 1, 0]), np.array([1, 2, 2])
-    >>> contradiction(3, *pairs, np.array([4, 4, -1]), np.array([6, 6, 1])).gap_ns
-    7.0
-    >>> contradiction(3, *pairs, np.array([4, 4, 8]), np.array([6, 6, 12])) is None
-    True
     """
     bound = np.full((clocks, clocks), np.inf)
     step = np.tile(np.arange(clocks), (clocks, 1))  # where to go first

@@ -46,14 +46,14 @@ def cold_starts(inputs: Inputs) -> list[Finding]:
     if not k or not all_cold:
         return [needs(CHECK, _SUBJECT, f"cold starts on both sides (found {k} in traces, {all_cold} in the log)")]
     seen, real = k / n, all_cold / total
-    spread = normal_quantile(inputs.level) * np.sqrt(1 / k - 1 / n + 1 / all_cold - 1 / total)
+    spread = normal_quantile(inputs.confidence) * np.sqrt(1 / k - 1 / n + 1 / all_cold - 1 / total)
     factor, low, high = seen / real, seen / real * np.exp(-spread), seen / real * np.exp(spread)
     status: Status = "inconclusive"
     if low > 1 + _MARGIN or high < 1 / (1 + _MARGIN):
         status = "warn"
     elif low >= 1 / (1 + _MARGIN) and high <= 1 + _MARGIN:
         status = "ok"
-    real_low, real_high = (float(limit) for limit in wilson(real, total, level=inputs.level))
+    real_low, real_high = (float(limit) for limit in wilson(real, total, confidence=inputs.confidence))
     corrected = ""
     if inputs.traces.weights.known.all():
         weighted = inputs.ratio(np.flatnonzero(is_function), cold[is_function])

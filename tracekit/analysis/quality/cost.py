@@ -10,7 +10,7 @@ from scipy import stats
 
 from tracekit.analysis.quality.gap_parts import scopes, trimmed
 from tracekit.analysis.quality.gaps import ALARM_LOSS, ALARM_P, FEWEST_BINS
-from tracekit.analysis.quality.private_scan import labels_shown
+from tracekit.analysis.quality.pii_scan import labels_shown
 from tracekit.analysis.quality.verdicts import Status, needs, speak
 from tracekit.analysis.sampling.words import counted, number, percent
 from tracekit.findings import Estimate
@@ -55,7 +55,7 @@ def cost(inputs: Inputs) -> list[Finding]:
     each = (prices.get("recorded", 0.0) + prices.get("scanned", 0.0)) / 1e6
     scale = _MONTH_NS / float(np.ptp(start)) * each
     n = len(inputs.traces)
-    tail = (1 - inputs.level) / 2
+    tail = (1 - inputs.confidence) / 2
     low, high = (float(limit) for limit in (stats.gamma.ppf(tail, n), stats.gamma.isf(tail, n + 1)))
     value, low, high = n * scale, low * scale, high * scale
     budget = prices.get("budget")

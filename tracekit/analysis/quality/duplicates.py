@@ -44,7 +44,7 @@ def _copies(inputs: Inputs) -> Finding:
     """Return what is said of copies that reading merged."""
     sources = inputs.traces.columns.sources
     merged, seen = int(sources["merged_count"].sum()), int(sources["span_count"].sum())
-    low, high = (float(limit) for limit in wilson(merged / max(seen, 1), seen, level=inputs.level))
+    low, high = (float(limit) for limit in wilson(merged / max(seen, 1), seen, confidence=inputs.confidence))
     share = merged / max(seen, 1)
     text = (
         f"{percent(share)} ({percents(low, high)}) of {counted(seen, 'span')} read were copies of others and merged: "

@@ -16,13 +16,7 @@ _MOST = 0.8
 
 
 class Alarm(NamedTuple):
-    """A gap of one scope: its window, the entries that belong to the scope, how many it lacks, and the share lost.
-
-    Examples
-    --------
-    >>> Alarm("zone a", 0, 9, np.arange(4), 30.0, 0.9).lost
-    0.9
-    """
+    """A gap of one scope: its window, the entries that belong to the scope, how many it lacks, and the share lost."""
 
     scope: str
     start_ns: int
@@ -35,31 +29,10 @@ class Alarm(NamedTuple):
 def explained_by(alarms: Sequence[Alarm]) -> list[int]:
     """Return for every alarm which alarm reports it: itself, or another one that is of the same gap.
 
-    Parameters
-    ----------
-    alarms
-        The coarser scopes first.
-
-    Returns
-    -------
-    list of int
-        Positions.
-
-    Notes
-    -----
     Two alarms are of the same gap where they overlap in time and at least 80 % of one scope belongs to the other.  A
     part that lacks less than 80 % of what the whole lacks is explained by the whole.  Otherwise the whole is explained
     by the part, unless the whole lost nearly as large a share: then it is no coarser than needed.  A part that shares
     no entries with what explains the whole is a gap of its own.
-
-    Examples
-    --------
-    A zone was down, which is one host, and a quarter of everything; a host of another zone was down as well:
-
-    >>> everything, zone = np.arange(400), np.arange(100)
-    >>> alarms = [Alarm("all", 0, 9, everything, 90, 0.25), Alarm("zone a", 0, 9, zone, 91, 0.98)]
-    >>> explained_by([*alarms, Alarm("host 1", 0, 9, zone, 91, 0.98), Alarm("host 2", 5, 9, zone + 200, 40, 0.9)])
-    [1, 1, 1, 3]
     """
     leads = list(range(len(alarms)))
     located, contained = _same_gap(alarms)

@@ -58,18 +58,7 @@ class Series(NamedTuple):
 
 
 def scopes(inputs: Inputs) -> dict[str, Series]:
-    """Return requests and traces by window: of everything, and of every service where they are counted apart.
-
-    Parameters
-    ----------
-    inputs
-        With counts by time.
-
-    Returns
-    -------
-    dict
-        By name, ``all`` first.
-    """
+    """Return requests and traces by window: of everything, and of every service where they are counted apart."""
     rows = entry_rows(inputs.traces, by_service=True)
     found = {ALL: _series(inputs, inputs.tally.bins, np.arange(len(rows)))}
     assert inputs.counts is not None
@@ -77,20 +66,7 @@ def scopes(inputs: Inputs) -> dict[str, Series]:
 
 
 def parts(inputs: Inputs) -> list[dict[str, Series]]:
-    """Return families of parts beside services: zones, hosts and instances, counted apart or told by the traces.
-
-    Parameters
-    ----------
-    inputs
-        With counts by time.
-
-    Returns
-    -------
-    list of dict
-        One an axis: by name, with their own requests where these are counted apart, else with their service's (or all)
-        and the traces of the other zones, hosts or instances of that service.  Without parts of fewer than 30 traces,
-        and without instances that are the same as hosts.
-    """
+    """Return families of parts beside services: zones, hosts and instances, counted apart or told by the traces."""
     assert inputs.counts is not None
     found: list[dict[str, Series]] = []
     seen: list[Array] = []
@@ -165,15 +141,7 @@ def _unused(name: str, of: str, taken: Mapping[str, Series]) -> str:
 
 
 def trimmed(series: Series) -> tuple[Series, float]:
-    """Return the windows from the first trace to the last, and how many traces were due outside.
-
-    Examples
-    --------
-    >>> at = np.arange(5)
-    >>> inner, due = trimmed(Series(at, at + 1, np.full(5, 10.0), np.array([0, 1, 1, 1, 0]), at))
-    >>> inner.start_ns.tolist(), due
-    ([2], 2.0)
-    """
+    """Return the windows from the first trace to the last, and how many traces were due outside."""
     seen = np.flatnonzero(series.traces > 0)
     if not len(seen):
         return series.between(0, 0), 0.0

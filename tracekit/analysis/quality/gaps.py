@@ -74,7 +74,7 @@ def gaps(inputs: Inputs) -> list[Finding]:
     for family in filter(None, scanned):
         found = gaps_by_stratum([series.stratum for series in family.values()])
         for (name, series), (gap, q) in zip(family.items(), found, strict=True):
-            rows += _gaps_of(name, series, gap, q, inputs.level)
+            rows += _gaps_of(name, series, gap, q, inputs.confidence)
     evidence = _judged(rows, {name: series for family in scanned for name, series in family.items()})
     outside = families[0][ALL][1]
     caveat = f"; {number(outside)} more traces would be due before the first and after the last trace" * (outside >= 1)
@@ -84,7 +84,7 @@ def gaps(inputs: Inputs) -> list[Finding]:
     whole = scanned[0].get(ALL, next(iter(scanned[0].values())))
     many = sum(map(len, scanned)) - 1
     apart = f", nor for any of {many} services, zones, hosts and instances" if many > 0 else ""
-    moved, unclear = (int((evidence["fate"] == fate).sum()) for fate in ("moved", "unclear"))
+    moved, unclear = (int((evidence["fate"] == outcome).sum()) for outcome in ("moved", "unclear"))
     text = (
         f"No collection gap found in {number(len(whole.traces))} windows with {number(whole.requests.sum())} requests "
         f"and {number(whole.traces.sum())} traces{apart}: no significant drop of 20 % or more, so a quiet stretch of "
@@ -115,12 +115,12 @@ class _Row(NamedTuple):
     lack: Shortfall | None
 
 
-def _gaps_of(name: str, series: Series, gap: Gap, q: float, level: float) -> list[_Row]:
+def _gaps_of(name: str, series: Series, gap: Gap, q: float, confidence: float) -> list[_Row]:
     """Return the gaps of one scope, each found after masking those before."""
     rows, left, alarm = [], series.stratum, ALARM_P
     while gap.end > gap.start:
         is_alarm = q < alarm and gap.loss >= ALARM_LOSS
-        rows.append(_Row(_numbers(name, series, gap, level), shortfall(series.stratum, gap) if is_alarm else None))
+        rows.append(_Row(_numbers(name, series, gap, confidence), shortfall(series.stratum, gap) if is_alarm else None))
         if not is_alarm or len(rows) == _MOST_GAPS:
             break
         alarm /= 2
@@ -137,7 +137,7 @@ def _judged(rows: list[_Row], series: Mapping[str, Series]) -> pd.DataFrame:
     p = np.array([np.nan if one is None or not one.error else one.p for one in lack])
     q = np.where(np.isnan(p), 0.0, false_discovery(p))  # 0 where the part's own requests were counted
     evidence["fate"] = [
-        "" if one is None else one.fate(own, most=_LOST) for one, own in zip(lack, q.tolist(), strict=True)
+        "" if one is None else one.outcome(own, most=_LOST) for one, own in zip(lack, q.tolist(), strict=True)
     ]
     lost = (evidence["fate"] == "lost").to_numpy()
     evidence["status"] = np.select(
@@ -160,12 +160,12 @@ def _as_alarm(row: pd.Series, series: Series) -> Alarm:
     return Alarm(row["scope"], *times, series.members, _missing(row), row["loss_ratio"])
 
 
-def _numbers(name: str, series: Series, gap: Gap, level: float) -> dict[str, Any]:
+def _numbers(name: str, series: Series, gap: Gap, confidence: float) -> dict[str, Any]:
     """Return what is known of one window; the interval of the loss allows for overdispersion."""
     part = slice(gap.start, gap.end)
     asked = float(series.requests[part].sum())
     per_bin = asked / max(gap.end - gap.start, 1)
-    low, high = wilson(gap.traced / max(asked, 1), asked / (1 + max(per_bin - 1, 0) * gap.rho), level=level)
+    low, high = wilson(gap.traced / max(asked, 1), asked / (1 + max(per_bin - 1, 0) * gap.rho), confidence=confidence)
     usual = max(gap.expected / max(asked, 1), 1e-9)
     start, end = (
         pd.Timestamp(int(at), unit="ns", tz="UTC") for at in (series.start_ns[gap.start], series.end_ns[gap.end - 1])

@@ -17,9 +17,14 @@ from tracekit.analysis.quality.call_targets import call_targets
 from tracekit.analysis.quality.propagation import continuations
 from tracekit.stats.weighted_rates import clustered_rates
 from tracekit.weights.counts import read_counts
+from tracekit.weights.ingestion_horizon import (
+    counts_before_horizon,
+    ingestion_horizon,
+    log_before_horizon,
+    traces_before_horizon,
+)
 from tracekit.weights.receipts import moment_ns, read_receipts
 from tracekit.weights.tally import tally
-from tracekit.weights.young_edge import settled_counts, settled_log, settled_traces, young_edge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +38,9 @@ if TYPE_CHECKING:
     from tracekit.stats.intervals import Ratio
     from tracekit.traces import TraceSet
     from tracekit.weights.counts import Counts
+    from tracekit.weights.ingestion_horizon import IngestionHorizon
     from tracekit.weights.receipts import Receipts
     from tracekit.weights.tally import Tally
-    from tracekit.weights.young_edge import YoungEdge
 
 
 class HostPairs(NamedTuple):
@@ -64,20 +69,12 @@ class Inputs:
 
     Parameters
     ----------
-    traces, requests, log, received, now, external, prices, tolerance, level
+    traces, requests, log, received, now, external, prices, tolerance, confidence
         As ``quality`` takes them.
     call
         The call that gives the findings again.
     edge
         From when on the recording was not whole, where what began since is left out.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> Inputs(TraceSet.from_spans(frame)).ratio(np.array([0]), np.array([True])).ratio
-    array([1.])
     """
 
     traces: TraceSet
@@ -88,9 +85,9 @@ class Inputs:
     external: tuple[str, ...] = ()
     prices: Mapping[str, float] = field(default_factory=dict)
     tolerance: float = 0.05
-    level: float = 0.95
+    confidence: float = 0.95
     call: str = "tk.quality(traces)"
-    edge: YoungEdge | None = None
+    edge: IngestionHorizon | None = None
 
     @cached_property
     def counts(self) -> Counts | None:
@@ -98,7 +95,7 @@ class Inputs:
         if self.requests is None:
             return None
         counts = read_counts(self.requests)
-        return counts if self.edge is None else settled_counts(counts, self.edge)
+        return counts if self.edge is None else counts_before_horizon(counts, self.edge)
 
     @cached_property
     def tally(self) -> Tally:
@@ -129,11 +126,13 @@ class Inputs:
     @cached_property
     def settled(self) -> Inputs:
         """The same up to the moment from which on the recording was not whole; itself where that is not known."""
-        edge = None if self.receipts is None else young_edge(self.traces, self.receipts, level=self.level)
+        edge = (
+            None if self.receipts is None else ingestion_horizon(self.traces, self.receipts, confidence=self.confidence)
+        )
         if edge is None:
             return self
-        log = None if self.log is None else settled_log(self.traces, self.log, edge)
-        return replace(self, traces=settled_traces(self.traces, edge), log=log, edge=edge)
+        log = None if self.log is None else log_before_horizon(self.traces, self.log, edge)
+        return replace(self, traces=traces_before_horizon(self.traces, edge), log=log, edge=edge)
 
     @cached_property
     def targets(self) -> tuple[Array, Array]:
@@ -152,38 +151,12 @@ class Inputs:
         return _host_pairs(calls_between_clocks(self.traces, clock), clock, self.tolerance)
 
     def ratio(self, trace: Array, is_event: Array, group: Array | None = None, groups: int = 1) -> Ratio:
-        """Return weighted shares of events among trials, with intervals clustered by trace.
-
-        Parameters
-        ----------
-        trace, is_event
-            Of every trial.
-        group, groups
-            Which share the trial belongs to, and how many there are.
-
-        Returns
-        -------
-        Ratio
-            One entry a group; NaN where there are no trials; limits are NaN where they are not estimable.
-        """
+        """Return weighted shares of events among trials, with intervals clustered by trace."""
         group = np.zeros(len(trace), np.int64) if group is None else group
-        return clustered_rates(group, trace, is_event, self.traces.weights.value, groups, level=self.level)
+        return clustered_rates(group, trace, is_event, self.traces.weights.value, groups, confidence=self.confidence)
 
     def exemplars(self, trace: Array, most: int = 5) -> tuple[str, ...]:
-        """Return the ids of the first few of these traces.
-
-        Parameters
-        ----------
-        trace
-            Their numbers, in any order, also repeated.
-        most
-            How many.
-
-        Returns
-        -------
-        tuple of str
-            Hex text.
-        """
+        """Return the ids of the first few of these traces."""
         return tuple(self.traces.trace_ids[at] for at in np.unique(trace)[:most])
 
 

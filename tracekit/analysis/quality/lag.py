@@ -12,7 +12,7 @@ from tracekit.analysis.quality.verdicts import Status, needs, speak
 from tracekit.analysis.sampling.words import counted, duration, number
 from tracekit.findings import Estimate
 from tracekit.stats.truncated_lags import lag_bounds
-from tracekit.weights.young_edge import FEWEST, usable_receipts
+from tracekit.weights.ingestion_horizon import FEWEST, usable_receipts
 
 if TYPE_CHECKING:
     from tracekit.analysis.quality.inputs import Inputs
@@ -51,7 +51,7 @@ def lag(inputs: Inputs) -> list[Finding]:
         found = f"(found {int(usable.sum())} of {len(end)}, {early} were received before their end)"
         return [needs(CHECK, _SUBJECT, f"times of receipt of at least {FEWEST} traces {found}")]
     ended, after, by = (column[usable].astype(np.float64) for column in (end, receipts.after_ns, receipts.by_ns))
-    lags = lag_bounds(ended, after, by, now=receipts.now_ns, before=receipts.before_ns, level=inputs.level)
+    lags = lag_bounds(ended, after, by, now=receipts.now_ns, before=receipts.before_ns, confidence=inputs.confidence)
     least, most, low, high = lags.quantile(0.95)
     middle, p99 = lags.quantile(0.5)[:2], lags.most.quantile(0.99)[0]
     bins = _bins(end[usable], receipts.by_ns[usable], receipts.now_ns - p99)

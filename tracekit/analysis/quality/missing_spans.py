@@ -78,18 +78,7 @@ def missing_spans(inputs: Inputs) -> list[Finding]:
 
 
 def references(inputs: Inputs) -> tuple[Array, Array, Array]:
-    """Return trace, whether it is missing, and one child of every span that is named as a parent.
-
-    Parameters
-    ----------
-    inputs
-        The traces.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        One entry a parent, whether it arrived or not.
-    """
+    """Return trace, whether it is missing, and one child of every span that is named as a parent."""
     forest, spans = inputs.traces.forest, inputs.traces.columns.spans
     present = np.flatnonzero(np.diff(forest.child_offsets) > 0)
     orphan = np.flatnonzero(forest.state == ParentState.MISSING)

@@ -64,7 +64,7 @@ def orphan_gaps(inputs: Inputs) -> list[Finding]:
         return [speak(CHECK, "ok", text, pd.DataFrame())]
     start = inputs.root_start_ns[named]
     first, last = (pd.Timestamp(int(start[at]), unit="ns", tz="UTC") for at in (found.start, found.end - 1))
-    low, high = (float(limit) for limit in wilson(share, int(within.sum()), level=inputs.level))
+    low, high = (float(limit) for limit in wilson(share, int(within.sum()), confidence=inputs.confidence))
     evidence = _parts(inputs, named[within], named[~within]).assign(start_time=first, end_time=last)
     lost = evidence[evidence["loss_ratio"] >= _LOST]
     where = (

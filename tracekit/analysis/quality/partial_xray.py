@@ -31,15 +31,6 @@ def xray_signs(traces: TraceSet) -> dict[str, Array]:
     hold no spans: see ``tracekit.aws``.
 
     Source: X-Ray quotas (64 kB a segment document); streaming defaults of the X-Ray SDKs.
-
-    Examples
-    --------
-    >>> import json, tracekit as tk
-    >>> told = {"name": "web", "start_time": 1.795e9, "end_time": 1.795e9 + 1, "metadata": {"default": {"rows": "."}}}
-    >>> lines = [json.dumps(told | {"id": f"{at:016x}", "trace_id": f"1-6a0ebb13-{at:024x}"}) for at in (1, 2)]
-    >>> large = lines[1].replace('"."', '"' + "." * 63_000 + '"')
-    >>> xray_signs(tk.read(f"{lines[0]}\n{large}".encode()))["a segment document near 64 kB"].tolist()
-    [False, True]
     """
     spans = traces.columns.spans
     segment = np.flatnonzero(spans.record_kind == RecordKind.SEGMENT)

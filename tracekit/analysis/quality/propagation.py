@@ -66,19 +66,7 @@ def _roots(inputs: Inputs) -> Array:
 
 
 def continuations(inputs: Inputs) -> pd.DataFrame:
-    """Return how many roots of every callee continue unanswered calls of every caller.
-
-    Parameters
-    ----------
-    inputs
-        The traces.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a pair of services with enough of both, the most continuations first: ``caller_service``,
-        ``callee_service``, ``unanswered_count``, the numbers of ``Stitch``, and ``status``.
-    """
+    """Return how many roots of every callee continue unanswered calls of every caller."""
     spans, trace, labels = inputs.traces.columns.spans, inputs.traces.forest.trace, inputs.service.labels
     edges = list(_edges(inputs, _roots(inputs)))
     clock = reference_clock(clock_skew(inputs.traces)) if edges else ReferenceClock(trace[:0], trace[:0])
@@ -87,7 +75,7 @@ def continuations(inputs: Inputs) -> pd.DataFrame:
             *clock.widest(calls, spans.start_ns[calls], spans.end_ns[calls]),
             *clock.narrowest(begun, spans.start_ns[begun], spans.end_ns[begun]),
             traces=(trace[calls], trace[begun]),
-            level=inputs.level,
+            confidence=inputs.confidence,
         )
         for _, _, calls, begun in edges
     ]

@@ -16,16 +16,7 @@ _CENTRAL = (0.05, 0.95)  # of the stretches of time: drift widens the interval, 
 
 
 class ReferenceClock(NamedTuple):
-    """How far the clock of every span is ahead of the reference, at least (``low``) and at most (``high``), in ns.
-
-    Examples
-    --------
-    >>> clock = ReferenceClock(np.array([0, 5]), np.array([0, 7]))
-    >>> clock.widest(np.array([1]), np.array([100]), np.array([200]))
-    (array([93]), array([195]))
-    >>> clock.narrowest(np.array([1]), np.array([100]), np.array([200]))
-    (array([95]), array([193]))
-    """
+    """How far the clock of every span is ahead of the reference, at least (``low``) and at most (``high``), in ns."""
 
     low: Array
     high: Array
@@ -42,18 +33,6 @@ class ReferenceClock(NamedTuple):
 def reference_clock(skew: ClockSkew) -> ReferenceClock:
     """Return the offset of every span's clock.
 
-    Parameters
-    ----------
-    skew
-        Of the traces.
-
-    Returns
-    -------
-    ReferenceClock
-        One entry a span; 0 where nothing proves that the clock is apart.
-
-    Notes
-    -----
     A pair of clocks whose interval allows 0 is taken for right, any other for as far apart as its interval (the
     central 90 % of its limits over time).  Offsets add up along the pairs with the narrowest intervals.  Clocks that
     no calls connect are taken for right.

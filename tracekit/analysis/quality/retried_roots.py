@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.quality.call_targets import unanswered, unknown_peers
-from tracekit.analysis.quality.private_scan import labels_shown
+from tracekit.analysis.quality.pii_scan import labels_shown
 from tracekit.analysis.quality.stitching import Windows, stitch
 from tracekit.analysis.quality.verdicts import needs, speak
 from tracekit.analysis.sampling.words import counted, number, percent
@@ -58,7 +58,7 @@ def retried_roots(inputs: Inputs) -> list[Finding]:
     rows = []
     for at in np.flatnonzero(np.bincount(group[failed], minlength=len(labels)) >= _FEWEST):
         own = group == at
-        result = _after(spans.start_ns[free[own]], spans.end_ns[free[own]], failed[own], client[own], inputs.level)
+        result = _after(spans.start_ns[free[own]], spans.end_ns[free[own]], failed[own], client[own], inputs.confidence)
         rows.append((*labels.loc[at, ["service_name", "operation"]], int((own & failed).sum()), *result))
     if not rows:
         missing = (
@@ -100,7 +100,7 @@ def _client(inputs: Inputs, rows: Array) -> Array:
     return pick([asked, *own])[0].codes.astype(np.int64) + 1
 
 
-def _after(start: Array, end: Array, failed: Array, client: Array, level: float) -> tuple[float, ...]:
+def _after(start: Array, end: Array, failed: Array, client: Array, confidence: float) -> tuple[float, ...]:
     """Return how many roots of one operation follow a failure of their own client, and by chance."""
     lane, distinct = dense_codes(client, int(client.max()) + 1)
     period = int(end.max()) - int(start.min()) + _BACK_OFF_NS
@@ -115,7 +115,7 @@ def _after(start: Array, end: Array, failed: Array, client: Array, level: float)
         lanes=(lane[failed], lane),
         shortest_shift_ns=_BACK_OFF_NS // grain,
         longest_shift_ns=_LONGEST_SHIFT_NS // grain,
-        level=level,
+        confidence=confidence,
     )
     return tuple(found)
 

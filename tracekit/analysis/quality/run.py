@@ -21,7 +21,7 @@ from tracekit.analysis.quality.lag import lag
 from tracekit.analysis.quality.missing_spans import missing_spans
 from tracekit.analysis.quality.orphan_gaps import orphan_gaps
 from tracekit.analysis.quality.partial import partial
-from tracekit.analysis.quality.privacy import privacy
+from tracekit.analysis.quality.pii import privacy
 from tracekit.analysis.quality.propagation import propagation
 from tracekit.analysis.quality.retried_roots import retried_roots
 from tracekit.analysis.quality.silence import silence
@@ -70,7 +70,7 @@ def quality(
     external: Sequence[str] = (),
     prices: Mapping[str, float] | None = None,
     tolerance: float = _TOLERANCE,
-    level: float = _LEVEL,
+    confidence: float = _LEVEL,
     checks: Sequence[str] | None = None,
 ) -> Findings:
     """Return whether the data can be trusted: what is missing, cut, doubled, misdated or should not be there.
@@ -98,7 +98,7 @@ def quality(
         requests of the smallest incident that must leave a trace.
     tolerance
         Share of calls between two hosts that may be left alone by their callers (clocks).
-    level
+    confidence
         Confidence level of all intervals.
     checks
         Names of ``CHECKS`` to run; all unless given.
@@ -148,11 +148,11 @@ def quality(
         raise ValueError(f"expected prices among {', '.join(PRICES)}, found {', '.join(strange)}")
     if not 0 <= tolerance < 0.5:  # noqa: PLR2004 - no majority is left
         raise ValueError(f"expected a tolerance from 0 to below 0.5, found {tolerance!r}")
-    if not 0 < level < 1:
-        raise ValueError(f"expected a confidence level between 0 and 1, such as 0.95, found {level!r}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"expected a confidence level between 0 and 1, such as 0.95, found {confidence!r}")
     given = {"requests": requests, "log": log, "received": received, "now": now, "external": external or None}
     given |= {"prices": prices, "tolerance": None if tolerance == _TOLERANCE else tolerance}
-    given |= {"level": None if level == _LEVEL else level}
+    given |= {"confidence": None if confidence == _LEVEL else confidence}
     call = ", ".join(["traces", *(f"{name}={name}" for name, value in given.items() if value is not None)])
     inputs = Inputs(
         traces,
@@ -163,7 +163,7 @@ def quality(
         tuple(external),
         dict(prices or {}),
         tolerance,
-        level,
+        confidence,
         f"tk.quality({call})",
     )
     found = [finding for name in chosen for finding in CHECKS[name](inputs if name in _OF_ALL_AGES else inputs.settled)]

@@ -22,12 +22,6 @@ class Windows:
     ----------
     start, end, trace
         One entry a stretch; without traces all are of other ones.
-
-    Examples
-    --------
-    >>> calls = Windows(np.array([0, 10]), np.array([9, 90]), np.array([1, 2]))
-    >>> calls.cover(np.array([20, 20, 2]), np.array([30, 30, 8]), np.array([1, 2, 1])).tolist()
-    [True, False, False]
     """
 
     def __init__(self, start: Array, end: Array, trace: Array | None = None) -> None:
@@ -49,18 +43,7 @@ class Windows:
             self._other = np.maximum.accumulate(second)
 
     def cover(self, start: Array, end: Array, trace: Array | None = None) -> Array:
-        """Return which spans lie inside a stretch of another trace.
-
-        Parameters
-        ----------
-        start, end, trace
-            One entry a span.
-
-        Returns
-        -------
-        numpy.ndarray
-            bool.
-        """
+        """Return which spans lie inside a stretch of another trace."""
         before = np.searchsorted(self._start, start, "right") - 1
         at = np.maximum(before, 0)
         reach = self._reach[at]
@@ -74,11 +57,6 @@ class Stitch(NamedTuple):
 
     ``covered`` roots lie inside an unanswered call, ``chance`` is the share that would by accident, ``broken`` the
     estimated number of continuations with its interval, ``p`` how often chance covers as many.
-
-    Examples
-    --------
-    >>> Stitch(100, 40, 0.01, 39.4, 37.0, 41.8, 0.005).broken
-    39.4
     """
 
     roots: int
@@ -102,7 +80,7 @@ def stitch(
     shifts: int = 200,
     shortest_shift_ns: int = 5_000_000_000,
     longest_shift_ns: int = 600_000_000_000,
-    level: float = 0.95,
+    confidence: float = 0.95,
     seed: int = 0,
 ) -> Stitch:
     """Return how many roots lie inside unanswered calls, beyond the number that would by coincidence.
@@ -119,15 +97,6 @@ def stitch(
     bursts.
 
     Source: ``trace_guide.md`` F1; circular shifts keep the traffic's own rhythm in the null.
-
-    Examples
-    --------
-    Thirty calls of 50 ms, a minute apart, and thirty roots inside them:
-
-    >>> begin = np.arange(30) * 60_000_000_000
-    >>> found = stitch(begin, begin + 50_000_000, begin + 1_000_000, begin + 40_000_000, longest_shift_ns=10**12)
-    >>> found.covered, found.broken > 25, found.p < 0.01
-    (30, True, True)
     """
     slack = np.broadcast_to(slack_ns, len(root_start))
     start, duration = root_start + slack, root_end - root_start - 2 * slack
@@ -149,16 +118,16 @@ def stitch(
     while len(null) < shifts and not (len(null) >= _FIRST_LOOK and (np.array(null) >= k).sum() >= _PLAINLY_CHANCE):
         by = int(rng.uniform(min(shortest_shift_ns, longest), longest)) * int(rng.choice([-1, 1]))
         null.append(covered((start - first + by) % period + first))
-    return _result(n, k, np.array(null, np.float64), level)
+    return _result(n, k, np.array(null, np.float64), confidence)
 
 
-def _result(n: int, k: int, null: Array, level: float) -> Stitch:
+def _result(n: int, k: int, null: Array, confidence: float) -> Stitch:
     """Return the estimate from the number covered and its null."""
     chance = float(null.mean()) / n
     spread = max(float(null.std(ddof=1)), 1.0)
     free = max(1 - chance, 1e-9)
     broken = max((k - n * chance) / free, 0.0)
-    half = normal_quantile(level) * spread / free
+    half = normal_quantile(confidence) * spread / free
     reached = int((null >= k).sum())
     p = (1 + reached) / (1 + len(null))
     if not reached:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.private_scan import labels_shown
+from tracekit.analysis.quality.pii_scan import labels_shown
 from tracekit.analysis.sampling.words import number
 from tracekit.attributes import join, pick
 from tracekit.stats.grouping import group_rows
@@ -26,36 +26,9 @@ _NAMES = ["sign", "service_name", "sdk", "host", "span_count", "all_count", "rat
 def time_origins(inputs: Inputs, signs: Mapping[str, Array]) -> pd.DataFrame:
     """Return which services, SDKs and hosts show every sign, the most spans first.
 
-    Parameters
-    ----------
-    inputs
-        What the check was given.
-    signs
-        By name, which spans show it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a ``sign``, ``service_name``, ``sdk`` (``telemetry.sdk.name``, ``.language``, ``.version`` of the
-        resource) and ``host`` (``host.name``, else ``service.instance.id``), missing where nobody said: ``span_count``
-        spans of ``all_count`` show the sign; ``ratio`` is their share, weighted, ``low`` to ``high`` its interval
-        clustered by trace.
-
-    Notes
-    -----
     A fault of an SDK shows on all its hosts, that of a clock on one host under every SDK.  Assumes that the resource
     is that of the process that took the times; proxies that rewrite it hide the host.
     Source: resource semantic conventions of OpenTelemetry (``telemetry.sdk.*``, ``host.name``).
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.quality.inputs import Inputs
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "start_ns": 7, "end_ns": 9})
-    >>> frame = frame.assign(service_name="batch", host_name=["batch-1", "batch-2"])
-    >>> found = time_origins(Inputs(TraceSet.from_spans(frame)), {"early": np.array([False, True])})
-    >>> found[["sign", "service_name", "host", "span_count", "all_count"]].values.tolist()
-    [['early', 'batch', 'batch-2', 1, 1]]
     """
     seen = {sign: mask for sign, mask in signs.items() if mask.any()}
     if not seen:
@@ -73,14 +46,7 @@ def time_origins(inputs: Inputs, signs: Mapping[str, Array]) -> pd.DataFrame:
 
 
 def origin_told(origins: pd.DataFrame) -> str:
-    """Return the sign and service with the most spans, with the SDK and host where all of these have the same.
-
-    Examples
-    --------
-    >>> rows = [("early", "batch", "otel java", "b-1", 4), ("early", "batch", "otel java", "b-2", 3)]
-    >>> origin_told(pd.DataFrame(rows, columns=["sign", "service_name", "sdk", "host", "span_count"]))
-    'early (7 spans of `batch`, all written by `otel java`, on 2 hosts)'
-    """
+    """Return the sign and service with the most spans, with the SDK and host where all of these have the same."""
     by_service = origins.groupby(["sign", "service_name"], sort=False)["span_count"].sum().reset_index()
     most = by_service.iloc[int(by_service["span_count"].argmax())]
     rows = origins[(origins["sign"] == most["sign"]) & (origins["service_name"] == most["service_name"])]

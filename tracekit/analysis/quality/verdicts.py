@@ -37,119 +37,36 @@ def speak(
     remedy: str = "",
     exemplars: Sequence[str] = (),
 ) -> Finding:
-    """Return a finding; its evidence always has a column ``status``.
-
-    Parameters
-    ----------
-    check
-        Which check speaks.
-    status
-        The verdict; ``measured`` where a number is given and nothing judged.
-    headline
-        One sentence with the number, its interval, n, and what it means.
-    evidence
-        The rows it rests on; without a status of their own they get this one.
-    estimate, assumptions, remedy, exemplars
-        As in ``Finding``.
-
-    Returns
-    -------
-    Finding
-        Without ``code``: ``quality`` knows the call.
-
-    Examples
-    --------
-    >>> print(speak("complete.spans", "ok", "All parents arrived.", pd.DataFrame()))
-    info: All parents arrived.
-    """
+    """Return a finding; its evidence always has a column ``status``."""
     rows = evidence if "status" in evidence else evidence.assign(status=status)
     rows = rows if len(rows) else pd.DataFrame({"status": [status]})
     return Finding(check, _SEVERITY[status], headline, estimate, rows, tuple(exemplars), tuple(assumptions), remedy)
 
 
 def needs(check: str, subject: str, missing: str, remedy: str = "") -> Finding:
-    """Return the finding of a check that lacks an input: never ok.
-
-    Parameters
-    ----------
-    check
-        Which check speaks.
-    subject
-        What it would have answered.
-    missing
-        The input that would settle it.
-    remedy
-        How to get it.
-
-    Returns
-    -------
-    Finding
-        A notice; ``not_assessable`` in its evidence.
-
-    Examples
-    --------
-    >>> print(needs("gap.scan", "Collection gaps", "request counts with times"))
-    notice: Collection gaps: not assessable: needs request counts with times.
-    """
+    """Return the finding of a check that lacks an input: never ok."""
     row = pd.DataFrame({"status": ["not_assessable"], "needs": [missing]})
     return speak(check, "not_assessable", f"{subject}: not assessable: needs {missing}.", row, remedy=remedy)
 
 
 def stands_for_nobody(check: str, subject: str) -> Finding:
-    """Return the finding of a share that is not estimable because all sampling weights are 0.
-
-    Examples
-    --------
-    >>> stands_for_nobody("partial", "Truncated or unfinished traces").severity
-    'notice'
-    """
+    """Return the finding of a share that is not estimable because all sampling weights are 0."""
     remedy = "To describe the recorded traces themselves, use traces.with_weights(1)."
     return needs(check, subject, "traces with a sampling weight above 0 (all of these have 0)", remedy)
 
 
 def status_of(finding: Finding) -> str:
-    """Return the status of a finding: the gravest in its evidence.
-
-    Examples
-    --------
-    >>> status_of(needs("gap.scan", "Gaps", "counts"))
-    'not_assessable'
-    """
+    """Return the status of a finding: the gravest in its evidence."""
     return worst(finding.evidence["status"].tolist())
 
 
 def worst(statuses: Sequence[Status]) -> Status:
-    """Return the gravest of several statuses; ``ok`` without any.
-
-    Examples
-    --------
-    >>> worst(["ok", "warn", "inconclusive"])
-    'warn'
-    """
+    """Return the gravest of several statuses; ``ok`` without any."""
     return next((status for status in _GRAVEST if status in statuses), "ok")
 
 
 def judge_least(low: float, high: float, *, warn: float, fail: float = -1.0) -> Status:
-    """Return the verdict of a share that should be large, from its interval and never from the point alone.
-
-    Parameters
-    ----------
-    low, high
-        The interval.
-    warn, fail
-        Below these it is bad, and worse.
-
-    Returns
-    -------
-    str
-        ``ok`` where all of the interval is good, ``fail`` or ``warn`` where all of it is bad, else ``inconclusive``;
-        ``not_assessable`` where there is no interval (NaN).
-
-    Examples
-    --------
-    >>> [judge_least(*interval, warn=0.98, fail=0.9) for interval in ((0.99, 1), (0.7, 0.8), (0.92, 0.96), (0.9, 1))]
-    ['ok', 'fail', 'warn', 'inconclusive']
-    """
+    """Return the verdict of a share that should be large, from its interval and never from the point alone."""
     if math.isnan(low):
         return "not_assessable"
     if high < fail:
@@ -160,13 +77,7 @@ def judge_least(low: float, high: float, *, warn: float, fail: float = -1.0) -> 
 
 
 def judge_most(low: float, high: float, *, warn: float) -> Status:
-    """Return the verdict of a share that should be small, from its interval; ``not_assessable`` where it is NaN.
-
-    Examples
-    --------
-    >>> [judge_most(*interval, warn=0.01) for interval in ((0, 0.004), (0.02, 0.05), (0.005, 0.03))]
-    ['ok', 'warn', 'inconclusive']
-    """
+    """Return the verdict of a share that should be small, from its interval; ``not_assessable`` where it is NaN."""
     if math.isnan(low):
         return "not_assessable"
     if low > warn:

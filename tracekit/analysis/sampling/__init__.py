@@ -66,7 +66,7 @@ def sampling(
     received: pd.Series | pd.DataFrame | str | None = None,
     now: Any = None,
     margin: float = 0.10,
-    level: float = 0.95,
+    confidence: float = 0.95,
 ) -> Findings:
     """Return what these traces can and cannot say about all traffic: sampling rates, bias, what was missed.
 
@@ -97,7 +97,7 @@ def sampling(
         When the traces were taken; the latest receipt unless given.
     margin
         Practical margin: ratios within 1 / (1 + margin) and 1 + margin do no harm.
-    level
+    confidence
         Confidence level; 1 - level is also the false discovery rate of checks that try many strata.
 
     Returns
@@ -130,6 +130,6 @@ def sampling(
     """
     inputs = gather(
         traces, rules=rules, requests=requests, log=log, expectations=expected, received=received, now=now,
-        margin=margin, level=level,
+        margin=margin, confidence=confidence,
     )  # fmt: skip
     return Findings([finding for check in CHECKS for finding in check(inputs)])

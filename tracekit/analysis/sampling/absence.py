@@ -24,35 +24,10 @@ CHANCE = 0.01
 def absence(inputs: Inputs) -> list[Finding]:
     """Return for each service (or stratum) without any trace whether that proves anything.
 
-    Parameters
-    ----------
-    inputs
-        With counted requests by service, and rules.
-
-    Returns
-    -------
-    list of Finding
-        ``fail`` (not instrumented, or lost) only where chance explains the absence with less than 1 %, else
-        ``inconclusive`` with the requests that would do.
-
-    Notes
-    -----
     P0 = (1 - p)^N for a fixed rate; 0 as soon as one request reached a sampler with a live reservoir; a boost
     makes it smaller still.  Without rules
     only the upper limit of the rate is known (Clopper-Pearson) and nothing is concluded.  Assumes independent
     decisions, and requests that reached the service.  Source: elementary.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> shop, requests = TraceSet.from_spans(frame.assign(service_name="cart")), {"service": ["cart", "billing"]}
-    >>> inputs = gather(shop, rules=0.05, requests=pd.DataFrame(requests | {"count": [20, 40]}))
-    >>> print(absence(inputs)[0].headline)
-    `billing` left no trace, but with 40 requests at 5 % that happens 13 times in 100: too little traffic to tell, 90 \
-requests would do.
     """
     subject = "Whether services without traces are instrumented"
     if inputs.counts is None:
@@ -84,12 +59,12 @@ def _one(inputs: Inputs, key: str, label: str, requests: float) -> Finding:
     rule = rules.match({field: label}) if rules is not None and not rules.tail else None
     row = pd.DataFrame({"scope": [label], "requests": requests, "traces": 0})
     if rule is None or np.isnan(rule.rate):
-        top = float(np.asarray(clopper_pearson(0, requests, level=inputs.level).high))
+        top = float(np.asarray(clopper_pearson(0, requests, confidence=inputs.confidence).high))
         text = (
             f"`{label}` left no trace of {number(requests)} requests, so at most {percent(top)} of them are kept: not"
             " assessable: needs the sampling rule that decides about it."
         )
-        return speak(CHECK, "not_assessable", text, inputs, row.assign(ci_high=top))
+        return speak(CHECK, "not_assessable", text, inputs, row.assign(estimate_high=top))
     chance = 0.0 if rule.quota else absence_probability(requests, rule.rate) if rule.rate else 1.0
     row = row.assign(rule=rule.name, rate=rule.rate, quota=rule.quota, estimate=chance)
     said = f"reservoir {rule.quota} + {percent(rule.rate)}" if rule.quota else percent(rule.rate)

@@ -38,19 +38,6 @@ _MOST_VALUES, _FEWEST = 200, 20
 def attribute_bias(inputs: Inputs) -> list[Finding]:
     """Return which values of an attribute the sample shows more or less often than the traffic has them.
 
-    Parameters
-    ----------
-    inputs
-        With known inclusion probabilities; ``expected["attributes"]`` adds attributes.
-
-    Returns
-    -------
-    list of Finding
-        One: the value that is furthest off, every value in the evidence.  ``ok`` where equivalence within the margin
-        is shown for all, ``inconclusive`` otherwise.
-
-    Notes
-    -----
     For each value the share of the traces in hand over its weighted share (MOVER interval, target window).  Minimum
     effect: z = (|log ratio| - log(1 + margin)) / s, s from the interval, Benjamini-Hochberg over all values tried;
     equivalence from its mirror.  Values with fewer than 20 traces are pooled; attributes with more than 200 values are
@@ -60,19 +47,6 @@ def attribute_bias(inputs: Inputs) -> list[Finding]:
     the same probability the sampler cannot favour a value.  Fails where an attribute is set only on failing requests,
     or after the decision; stratify by route before blaming a tenant.  Source: mistake 12 of the trace guide;
     ``stats.weighted_rates``.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> ids = [f"{n:032x}" for n in range(1, 601)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> frame["attributes.tenant"] = (["acme"] * 150 + ["blue"] * 150) + (["acme"] * 30 + ["blue"] * 270)
-    >>> shop = TraceSet.from_spans(frame).with_weights([1.0] * 300 + [20.0] * 300)
-    >>> print(attribute_bias(gather(shop))[0].headline)
-    tenant `acme` is 11.9 % (9.0-15.6 %) of the traffic but 30 % of the traces, 2.52x (1.92-3.34; n = 600, effective \
-330): compare tenants by weighted figures only.
     """
     if missing := inputs.weights_needed:
         return [needs(CHECK, _SUBJECT, missing, inputs)]
@@ -130,7 +104,7 @@ def _values(inputs: Inputs, key: str, column: Codes) -> list[_Value]:
     has, found = column.codes >= 0, []
     base = inputs.base & has
     for label, chosen in groups:
-        rate = weighted_rate(inputs.probability[base], chosen[base], level=inputs.level)
+        rate = weighted_rate(inputs.probability[base], chosen[base], confidence=inputs.confidence)
         held = int(chosen.sum())
         found.append(_Value(key, label, held, held / int(has.sum()), rate.value, rate.low, rate.high))
     return found
@@ -141,18 +115,26 @@ def _judged(inputs: Inputs, table: pd.DataFrame) -> pd.DataFrame:
     own = table["trace_share"].to_numpy()
     with np.errstate(divide="ignore"):
         ratio, low, high = (own / table[name].to_numpy() for name in ("traffic_share", "traffic_high", "traffic_low"))
-        spread = (np.log(high) - np.log(low)) / (2 * normal_quantile(inputs.level))
+        spread = (np.log(high) - np.log(low)) / (2 * normal_quantile(inputs.confidence))
     known = np.isfinite(spread) & (spread > 0) & np.isfinite(ratio)
     away, bound = np.abs(np.log(np.where(known, ratio, 1))), np.log1p(inputs.margin)
     scale = np.where(known, spread, 1)
     p = np.where(known, 2 * special.ndtr(-(away - bound) / scale), 1.0)
     same = special.ndtr((away - bound) / scale)
     q = false_discovery(np.minimum(p, 1))
-    status = np.where(q < 1 - inputs.level, "biased", np.where(known & (same < 1 - inputs.level), "ok", "inconclusive"))
+    status = np.where(
+        q < 1 - inputs.confidence, "biased", np.where(known & (same < 1 - inputs.confidence), "ok", "inconclusive")
+    )
     apart = np.abs(own - table["traffic_share"].to_numpy())
     distance = pd.Series(apart, index=table.index).groupby(table["key"]).transform("sum") / 2
     return table.assign(
-        distance=distance, estimate=ratio, ci_low=low, ci_high=high, q_bh=q, status=status, n_traces=len(inputs.traces)
+        distance=distance,
+        estimate=ratio,
+        estimate_low=low,
+        estimate_high=high,
+        q_bh=q,
+        status=status,
+        trace_count=len(inputs.traces),
     )
 
 
@@ -166,7 +148,7 @@ def _say(inputs: Inputs, table: pd.DataFrame, crowded: list[str]) -> Finding:
     said = (
         f"{row['key']} {shown(row['value'])} is {percent(row['traffic_share'])}"
         f" ({percents(row['traffic_low'], row['traffic_high'])}) of the traffic but {percent(row['trace_share'])} of"
-        f" the traces, {times(row['estimate'])} ({factors(row['ci_low'], row['ci_high'])}; {counted})"
+        f" the traces, {times(row['estimate'])} ({factors(row['estimate_low'], row['estimate_high'])}; {counted})"
     )
     text = {
         "biased": f"{said}: compare {row['key']}s by weighted figures only.",
@@ -175,7 +157,7 @@ def _say(inputs: Inputs, table: pd.DataFrame, crowded: list[str]) -> Finding:
         "inconclusive": f"{said}: chance may explain it, but equality within {percent(inputs.margin)} is not shown.",
     }[status]
     estimate = Estimate(
-        float(row["estimate"]), "times", float(row["ci_low"]), float(row["ci_high"]), int(row["traces"]),
+        float(row["estimate"]), "times", float(row["estimate_low"]), float(row["estimate_high"]), int(row["traces"]),
         inputs.traces.weights.n_effective,
     )  # fmt: skip
     assumed = ["the attribute is set whatever becomes of the request", f"weights: {inputs.weights_source}"]

@@ -22,11 +22,6 @@ class Spacing(NamedTuple):
 
     ``closer`` of ``groups`` of neighbours do not, ``expected`` would not by chance, and ``p`` is the chance that so few
     do not.
-
-    Examples
-    --------
-    >>> Spacing(1, 0, 80, 31.0, 1e-9).is_kept, Spacing(1, 12, 80, 31.0, 1e-5).is_kept
-    (True, False)
     """
 
     quota: int
@@ -44,22 +39,6 @@ class Spacing(NamedTuple):
 def bucket_spacing(start_ns: Array, process: Array, quota: int) -> Spacing:
     """Return whether starts keep the distance of a token bucket, and the chance of it without one.
 
-    Parameters
-    ----------
-    start_ns
-        Starts of traces that a bucket may have let through, in any order; some of them are enough.
-    process
-        Code of each one's process.
-    quota
-        Tokens a second, and the most that the bucket holds.
-
-    Returns
-    -------
-    Spacing
-        Of groups of ``quota`` + 2 neighbours.
-
-    Notes
-    -----
     In t seconds a bucket lets at most q + q t through, so of q + 1 that follow one another the last comes 1 / q after
     the first or later; 2 % are allowed for the way from decision to start.  Without a bucket, and with a rate that
     stays the same over q + 2 neighbours, the q between the outer two lie anywhere: with x = 1 / (q width), that the
@@ -67,17 +46,6 @@ def bucket_spacing(start_ns: Array, process: Array, quota: int) -> Spacing:
     their ends are independent, and Poisson's law for their sum is on the safe side (Hoeffding 1956, Anderson and
     Samuels 1967).  Bursts make traces come closer and the test silent; evenly spaced requests keep the distance by
     themselves.  Source: the samplers' ``RateLimiter``; our own test.
-
-    Examples
-    --------
-    One every 1.1 seconds, as a busy bucket of one a second lets them through; and the same as pairs:
-
-    >>> even = np.arange(60) * 1_100_000_000
-    >>> bucket_spacing(even, np.zeros(60, int), 1).p < 1e-9
-    True
-    >>> found = bucket_spacing(even // 2_200_000_000 * 2_200_000_000, np.zeros(60, int), 1)
-    >>> found.closer, found.groups, found.is_kept
-    (29, 29, False)
     """
     order = np.lexsort((start_ns, process))
     start, group = np.asarray(start_ns, np.int64)[order], np.asarray(process)[order]
@@ -95,39 +63,13 @@ def bucket_spacing(start_ns: Array, process: Array, quota: int) -> Spacing:
 
 
 def beside_base(inputs: Inputs) -> Array:
-    """Return which traces came beside the base sample that their ids show: bool, one a trace.
-
-    Examples
-    --------
-    >>> beside_base.__name__
-    'beside_base'
-    """
+    """Return which traces came beside the base sample that their ids show: bool, one a trace."""
     source = inputs.traces.weights.source
     return np.array([label == BEYOND for label in source.labels] + [False])[source.codes]
 
 
 def seen_bucket(inputs: Inputs) -> Spacing | None:
-    """Return the smallest token bucket that the traces beside the base sample obey beyond chance; None without one.
-
-    Parameters
-    ----------
-    inputs
-        With weights that tell the base sample (by thresholds of the ids) from the traces that came another way.
-
-    Returns
-    -------
-    Spacing or None
-        None too where all traces together keep the distance: then requests may simply not come closer.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> seen_bucket(gather(TraceSet.from_spans(frame))) is None
-    True
-    """
+    """Return the smallest token bucket that the traces beside the base sample obey beyond chance; None without one."""
     beside = beside_base(inputs)
     if beside.sum() < _FEWEST:
         return None

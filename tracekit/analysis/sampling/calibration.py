@@ -28,37 +28,12 @@ _DEAR, _OFF = 2.0, 0.01
 def calibration(inputs: Inputs) -> list[Finding]:
     """Return what calibrating the traces to counted requests changes, costs and leaves open.
 
-    Parameters
-    ----------
-    inputs
-        With counted requests by stratum, at the hop where traces begin.
-
-    Returns
-    -------
-    list of Finding
-        ``warn`` where a weight is held by its bound (five times the mean, or a fifth), requests of strata without any
-        trace remain, or the design effect exceeds 2.
-
-    Notes
-    -----
     Post-stratification of weights that start at 1 / p where p is known for all and else at 1, bounded to 1/5 and 5
     times the mean (``stats.raking``).  Where strata of several dimensions are without traces, but every single route,
     method, ... has some, the totals of each dimension are raked instead.  The interval takes the totals for estimated,
     so it is rather too wide.  Removes only the bias that the strata explain and never claims more: what
     differs inside a stratum stays.  ``traces.with_weights(requests)`` gives the traces such weights, unbounded.
     Source: Deville and Sarndal 1992.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": list("abcd"), "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> shop = TraceSet.from_spans(frame.assign(http_route=["/pay", "/pay", "/pay", "/cart"]))
-    >>> requests = pd.DataFrame({"route": ["/pay", "/cart"], "count": [60, 60]})
-    >>> print(calibration(gather(shop, requests=requests))[0].headline)
-    Weights now match the totals of 2 strata; the error rate goes from 0 % to 0 % (n = 4, effective 3, design effect \
-1.33); what differs inside a stratum is not corrected.
     """
     subject = "What weights by counted requests would change"
     if missing := inputs.counts_needed:
@@ -76,7 +51,9 @@ def calibration(inputs: Inputs) -> list[Finding]:
     raked = rake(start, parts)
     raw = float(inputs.failed[chosen].mean())
     deff = len(chosen) / effective_n(raked.weights)
-    rate = weighted_rate(1 / np.maximum(raked.weights, 1), inputs.failed[chosen], target="process", level=inputs.level)
+    rate = weighted_rate(
+        1 / np.maximum(raked.weights, 1), inputs.failed[chosen], target="process", confidence=inputs.confidence
+    )
     held = np.bincount(cell[cell >= 0], minlength=len(totals))
     table = pd.DataFrame({"scope": labels, "requests": totals, "traces": held, "weight": totals / np.maximum(held, 1)})
     table["imbalance"] = raked.imbalance

@@ -48,29 +48,7 @@ COUNTERS = (RECEIVED, LATE, _ACCEPTED, _SENT, *(loss.counter for loss in _LOSSES
 
 
 def read_counters(given: Mapping[str, Any]) -> dict[str, float]:
-    """Return counters of a collector, checked.
-
-    Parameters
-    ----------
-    given
-        What each of ``COUNTERS`` grew by while the traces were collected, summed over collectors and labels; a
-        Prometheus ``_total`` at the end is understood.
-
-    Returns
-    -------
-    dict
-        Under the names of ``COUNTERS``.
-
-    Raises
-    ------
-    ValueError
-        A name that is none of them, or a number that is none or below 0.
-
-    Examples
-    --------
-    >>> read_counters({"otelcol_processor_dropped_spans_total": 3})
-    {'otelcol_processor_dropped_spans': 3.0}
-    """
+    """Return counters of a collector, checked."""
     found = {}
     for name, value in given.items():
         counter = str(name).removesuffix("_total")
@@ -85,35 +63,12 @@ def read_counters(given: Mapping[str, Any]) -> dict[str, float]:
 def evictions(inputs: Inputs) -> list[Finding]:
     """Return what the collector counted of traces that it evicted and spans that it lost.
 
-    Parameters
-    ----------
-    inputs
-        With ``expected["collector"]``.
-
-    Returns
-    -------
-    list of Finding
-        None without counters; ``warn`` where more than 1 % of the traces or spans were lost, ``fail`` where it is more
-        than the margin, ``inconclusive`` where some were lost and nobody counted of how many.
-
-    Notes
-    -----
     Share = lost over all, both counted, so without an interval.  A collector that holds ``num_traces`` removes the
     oldest for each new one, before any policy saw it: failing and slow ones too, and most of them in busy times.
     Weights know nothing of it, totals are too low by that share, and a policy that keeps every error does not.  Spans
     that came after the decision are told and not judged: a decision cache may have kept them.  Assumes that the
     counters grew by so much in the time of the traces.  Source: the collector's tail_sampling processor and its own
     telemetry.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> counted = {EVICTED: 1200, RECEIVED: 24_000}
-    >>> print(evictions(gather(TraceSet.from_spans(frame), expectations={"collector": counted}))[0].headline)
-    The collector evicted 1,200 of 24,000 traces (5 %) before it decided: whatever they were, they are missing, and no \
-weight stands for them.
     """
     counted = inputs.expected.collector
     if not counted:

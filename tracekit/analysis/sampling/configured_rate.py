@@ -33,37 +33,12 @@ _LONGEST_S = 60.0
 def configured_rate(inputs: Inputs) -> list[Finding]:
     """Return observed over configured sampling, rule by rule.
 
-    Parameters
-    ----------
-    inputs
-        With head rules and counted requests; by time (60 s windows or shorter, 10 s are ideal) where a rule has a
-        reservoir.
-
-    Returns
-    -------
-    list of Finding
-        One a rule: ``ok`` where equivalence within the margin is shown, ``fail`` where fewer or more are found.
-
-    Notes
-    -----
     Fixed rate: N p with variance N p (1 - p).  Reservoir: ``stats.second_reservoir.expected_kept`` for each window,
     processes taken as equal and arrivals as even within a window; bursts make the expectation too high.  The
     first and the last window count by the share that the traces cover (``partial_windows``).  OpenTelemetry
     samplers fill a token bucket instead (``stats.token_bucket``).  A central reservoir is taken as divided evenly,
     which X-Ray does not promise.  A rule with a boost is judged by the windows outside its boosts (``boosts``), and
     fails too where a boost keeps more than its ``MaxRate``.  Source: the SDKs' samplers; measured size 2 to 5 %.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> ids = [f"{n:032x}" for n in range(1, 401)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> inputs = gather(TraceSet.from_spans(frame), rules=0.05, requests=pd.DataFrame({"count": [16_000]}))
-    >>> print(configured_rate(inputs)[0].headline)
-    Rule fixed rate recorded 0.50x (0.43-0.57) of what 5 % should give (400 traces of 16,000 requests): traces are \
-lost after the sampling decision.
     """
     rules = inputs.rules
     if rules is None or not rules.head:
@@ -103,27 +78,7 @@ def _by_rule(inputs: Inputs) -> tuple[pd.DataFrame, Array]:
 
 
 def expected_share(inputs: Inputs) -> float | None:
-    """Return the share of the counted requests that the head rules should keep; None where that cannot be told.
-
-    Parameters
-    ----------
-    inputs
-        With counted requests.
-
-    Returns
-    -------
-    float or None
-        Reservoirs included, by the windows of the counts.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> expected_share(gather(TraceSet.from_spans(frame), rules=0.05, requests=pd.DataFrame({"count": [40]})))
-    0.05
-    """
+    """Return the share of the counted requests that the head rules should keep; None where that cannot be told."""
     rules = inputs.rules
     if rules is None or not rules.head or rules.tail:
         return None
@@ -190,13 +145,13 @@ def _one(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> Finding:
         found = "a rule that keeps anything"
     if isinstance(found, str):
         return needs(CHECK, f"{_SUBJECT} ({rule.name})", found, inputs)
-    raised = boosted_windows(found, level=inputs.level) if rule.is_boosted else np.zeros(len(found), bool)
+    raised = boosted_windows(found, confidence=inputs.confidence) if rule.is_boosted else np.zeros(len(found), bool)
     calm = found[~beside(raised)]
     if not calm["mean"].sum():
         return needs(CHECK, f"{_SUBJECT} ({rule.name})", "windows without a boost", inputs)
     due, kept = float(calm["mean"].sum()), float(calm["traces"].sum())
-    half = normal_quantile(inputs.level) * math.sqrt(float(calm["variance"].sum())) / due
-    boosts = boosts_of(found, raised, rule, level=inputs.level) if rule.is_boosted else None
+    half = normal_quantile(inputs.confidence) * math.sqrt(float(calm["variance"].sum())) / due
+    boosts = boosts_of(found, raised, rule, confidence=inputs.confidence) if rule.is_boosted else None
     return _say(inputs, rule, calm, (kept / due, kept / due - half, kept / due + half), boosts)
 
 
@@ -214,7 +169,7 @@ def _say(
     beyond = boosts is not None and (boosts["status"] == "fail").any()
     status: Status = worst(["fail" if verdict == "biased" else verdict, "fail" if beyond else "ok"])
     what = f"reservoir {rule.quota} + {percent(rule.rate)}" if rule.quota else percent(rule.rate)
-    apart = "" if boosts is None else in_words(boosts, rule, level=inputs.level)
+    apart = "" if boosts is None else in_words(boosts, rule, confidence=inputs.confidence)
     base = (
         f"Rule {rule.name} recorded {times(value)} ({factors(max(low, 0), high)}) of what {what} should give"
         f" ({number(kept)} traces of {number(asked)} requests){apart}"
@@ -231,7 +186,7 @@ def _say(
         ends["fail"] = ": more than the boost allows."
     evidence = pd.DataFrame(
         {"rule": [rule.name], "requests": asked, "traces": kept, "expected": float(table["mean"].sum()),
-         "estimate": value, "ci_low": low, "ci_high": high, "status": status}
+         "estimate": value, "estimate_low": low, "estimate_high": high, "status": status}
     )  # fmt: skip
     evidence = evidence if boosts is None or not len(boosts) else pd.concat([evidence, boosts], ignore_index=True)
     remedy = {"fail": "Follow the traces from the exporter to the backend before touching the rule."}.get(status, "")

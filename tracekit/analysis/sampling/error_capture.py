@@ -28,19 +28,6 @@ _SERVER_ERROR = "5xx"
 def error_capture(inputs: Inputs) -> list[Finding]:
     """Return how many of the failing requests left a trace.
 
-    Parameters
-    ----------
-    inputs
-        With a log (exact), counted requests by status, or known inclusion probabilities.
-
-    Returns
-    -------
-    list of Finding
-        ``ok`` where the lower limit reaches ``expected["capture"]`` (90 % by default), ``fail`` where the upper one
-        does not.
-
-    Notes
-    -----
     M2a, failing over all traces, is what a dashboard shows; M2b, captured over all failing requests, is what counts.
     Log: joined by trace id, no interval for this window.  Counts: n over N of status 5xx, share interval.  Traces
     alone: k failing ones kept with probability p, all K in hand; the number that happened has the exact limits ``k +
@@ -48,17 +35,6 @@ def error_capture(inputs: Inputs) -> list[Finding]:
     meaning of error on both sides.  What a load balancer answers by itself (``HTTPCode_ELB_5XX``, a log without a
     ``target_status``) is no error of a service and counted apart; where it had passed the request on, a trace may exist
     all the same, and how many do is told.  Source: M2, F2.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> ids = [f"{n:032x}" for n in range(1, 101)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> frame["status_code"] = ["ERROR"] * 20 + ["OK"] * 80
-    >>> print(error_capture(gather(TraceSet.from_spans(frame), rules=0.1))[0].headline)
-    20 of an estimated 200 failing requests left a trace (10 %, 6.6-15.9 %): conclusions about causes rest on one in 10.
     """
     held = int(inputs.failed.sum())
     if inputs.log is not None and {"trace_id"} <= set(inputs.log) and "status_class" in log_columns(inputs.log):
@@ -72,10 +48,10 @@ def error_capture(inputs: Inputs) -> list[Finding]:
     pi = inputs.probability[base]
     kept = int(inputs.failed[base].sum())
     if np.allclose(pi, pi[0], 1e-9, 0):
-        low, high = thinned_count(kept, float(pi[0]), level=inputs.level)
+        low, high = thinned_count(kept, float(pi[0]), confidence=inputs.confidence)
         all_errors = kept / float(pi[0])
     else:
-        total = weighted_total(pi, inputs.failed[base], level=inputs.level)
+        total = weighted_total(pi, inputs.failed[base], confidence=inputs.confidence)
         all_errors, low, high = total.value, int(total.low), int(np.ceil(total.high))
     all_errors, low, high = max(all_errors, held), max(low, held), max(high, held)
     if not all_errors:
@@ -146,7 +122,7 @@ def _by_counts(inputs: Inputs) -> Finding:
         total = number(table["requests"].sum())
         text = f"None of the {total} counted requests failed{beside.in_a_service}: there was nothing to capture."
         return speak(CHECK, "measured", text, inputs, table)
-    low, high = share_interval(captured, errors, level=inputs.level)
+    low, high = share_interval(captured, errors, confidence=inputs.confidence)
     return _say(inputs, captured, errors, (float(low), float(high)), "", beside)
 
 
@@ -173,8 +149,9 @@ def _say(
     text = f"{number(captured)} of {guess}{failing} left a trace ({percent(share)}, {interval})"
     beside = beside or _Beside()
     table = pd.DataFrame(
-        {"captured": [captured], "errors": errors, "estimate": share, "ci_low": limits[0], "ci_high": limits[1],
-         "failing_traces": int(inputs.failed.sum()), "n_traces": len(inputs.traces),
+        {"captured": [captured], "errors": errors, "estimate": share, "estimate_low": limits[0], "estimate_high":
+        limits[1],
+         "failing_traces": int(inputs.failed.sum()), "trace_count": len(inputs.traces),
          "balancer_errors": beside.errors, "balancer_passed_on": beside.passed_on, "status": status}
     )  # fmt: skip
     exemplars = [inputs.traces.trace_ids[n] for n in np.flatnonzero(inputs.failed)[:5]]

@@ -27,35 +27,12 @@ _ENOUGH = 0.95
 def evidence_loss(inputs: Inputs) -> list[Finding]:
     """Return with which chance an incident of a declared size leaves enough traces.
 
-    Parameters
-    ----------
-    inputs
-        With rules or known probabilities; ``expected["incident"]`` declares the size.
-
-    Returns
-    -------
-    list of Finding
-        ``ok`` from 95 % on, ``warn`` below; ``measured`` for an example of 20 where no size is declared.
-
-    Notes
-    -----
     P(X >= k) = P(Binomial(M, p) >= k); the rate needed is BetaInv(0.95; k, M - k + 1), exact; what may have happened
     unseen is the thinned count of 0.  With unequal probabilities p is their mean over the traffic, n over the sum of
     the weights: occurrences fall on requests as they come.  A reservoir without known weights: what the rules should
     keep of the counted requests, window by window; an incident that brings more requests is kept less often.  Assumes
     independent decisions, and an incident that the sampler does not look at: a policy that keeps failures catches more.
     A retry storm in one trace is one occurrence.  Source: elementary; failure mode F2.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> inputs = gather(TraceSet.from_spans(frame), rules=0.05, expectations={"incident": 20})
-    >>> print(evidence_loss(inputs)[0].headline)
-    At 5 % an incident of 20 requests leaves at least 1 trace with 64.2 % probability; a rate of 13.9 % would make it \
-95 %; up to 71 such requests may have happened unseen.
     """
     rate = _rate(inputs)
     if rate is None:
@@ -75,7 +52,7 @@ def evidence_loss(inputs: Inputs) -> list[Finding]:
     )
     chance = capture_probability(size, rate, enough)
     status: Status = "measured" if declared is None else "ok" if chance >= _ENOUGH else "warn"
-    unseen = thinned_count(0, rate, level=inputs.level)[1]
+    unseen = thinned_count(0, rate, confidence=inputs.confidence)[1]
     better = f"; a rate of {percent(required_rate(size, enough, confidence=_ENOUGH))} would make it {percent(_ENOUGH)}"
     text = (
         f"At {percent(rate)} an incident of {counted(size, 'request')} leaves at least {counted(enough, 'trace')} with"

@@ -37,19 +37,6 @@ _SAYS = {
 def funnel(inputs: Inputs) -> list[Finding]:
     """Return what share of the requests passes each stage, and which stage loses most.
 
-    Parameters
-    ----------
-    inputs
-        With counted requests, or a log; ``expected["stages"]`` and rules tell the stages apart.
-
-    Returns
-    -------
-    list of Finding
-        ``ok`` where every stage but sampling passes 99 % and sampling passes what its rule says, ``fail`` where one
-        does not, ``warn`` where more are sampled than the rule explains; ``measured`` where only the ends are known.
-
-    Notes
-    -----
     Stages: requests, forwarded (where a load balancer answered some by itself, which is no loss), instrumented,
     sampled, recorded (traces in hand), indexed.  Where the rules declare tail policies, the traces in hand are those
     that these kept, stage ``tail policies``, which is as it should be; before it stands ``delivered``, how many there
@@ -60,25 +47,12 @@ def funnel(inputs: Inputs) -> list[Finding]:
     expected of all stages but sampling.  With a log and no counts beside it, recorded are the requests whose trace id
     is among the traces, so that the two ends are exact.  Assumes that the stages nest: not where SDK families count
     differently, or the trace summaries were themselves sampled.  Source: metrics M1, M7.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> ids = [f"{n:032x}" for n in range(1, 401)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> requests, stages = pd.DataFrame({"count": [16_000]}), {"instrumented": 16_000, "sampled": 800}
-    >>> inputs = gather(TraceSet.from_spans(frame), rules=0.05, requests=requests, expectations={"stages": stages})
-    >>> print(funnel(inputs)[0].headline)
-    2.5 % (2.3-2.8 %; 400 of 16,000) of requests have a trace: traces are lost between the decision and the backend, \
-where only 50 % (46.5-53.5 %) arrive.
     """
     subject = "Where requests fall out on the way to a trace"
     if missing := inputs.join_needed:
         return [needs(CHECK, subject, missing, inputs)]
     table = _stages(inputs)
-    more = (table["count"].diff() > 0) & ~((table["stage"] == DELIVERED) & ~(table["ci_low"] > 1))
+    more = (table["count"].diff() > 0) & ~((table["stage"] == DELIVERED) & ~(table["estimate_low"] > 1))
     if more.any():
         at = table.index[more][0]
         row, before = table.loc[at], table.loc[at - 1]
@@ -89,7 +63,7 @@ where only 50 % (46.5-53.5 %) arrive.
         return [speak(CHECK, "fail", text, inputs, table.assign(status="fail"), remedy="Align windows and hops.")]
     requests = float(table["count"].iloc[0])
     traces = float(table.loc[table["stage"].isin(["recorded", TAIL]), "count"].iloc[0])
-    low, high = share_interval(traces, requests, level=inputs.level)
+    low, high = share_interval(traces, requests, confidence=inputs.confidence)
     base = f"{percent(traces / requests)} ({percents(float(low), float(high))}; {number(traces)} of {number(requests)})"
     judged = table["status"].tolist()[1:]
     status = worst(judged)
@@ -114,12 +88,12 @@ def _stages(inputs: Inputs) -> pd.DataFrame:
     known += [("indexed", float(told["indexed"]))] if "indexed" in told else []
     table = pd.DataFrame(known, columns=["stage", "count"])
     before = table["count"].shift()
-    low, high = share_interval(table["count"].to_numpy(), before.fillna(0).to_numpy(), level=inputs.level)
-    table["estimate"], table["ci_low"], table["ci_high"] = table["count"] / before, low, high
+    low, high = share_interval(table["count"].to_numpy(), before.fillna(0).to_numpy(), confidence=inputs.confidence)
+    table["estimate"], table["estimate_low"], table["estimate_high"] = table["count"] / before, low, high
     rate, kept = expected_share(inputs), math.nan
     if offered is not None:
         limits = np.array([offered.low, offered.high]) / float(before[table["stage"] == DELIVERED].iloc[0])
-        table.loc[table["stage"] == DELIVERED, ["ci_low", "ci_high"]] = limits
+        table.loc[table["stage"] == DELIVERED, ["estimate_low", "estimate_high"]] = limits
         kept = recorded / max(offered.value, 1.0)
     chooses = "sampled" if "sampled" in told else DELIVERED if offered is not None else "recorded"
     due = {TAIL: kept, chooses: rate or math.nan, "forwarded": requests / max(requests + alone, 1.0)}
@@ -142,7 +116,9 @@ def _offered(inputs: Inputs, recorded: float) -> Rate | None:
     """Return how many traces there would be without the tail policies; None without these or their weights."""
     if not _has_tail(inputs) or not recorded or inputs.weights_needed or not inputs.rules_gave:
         return None
-    whole = weighted_total(inputs.probability[inputs.base], np.ones(int(inputs.base.sum())), level=inputs.level)
+    whole = weighted_total(
+        inputs.probability[inputs.base], np.ones(int(inputs.base.sum())), confidence=inputs.confidence
+    )
     share = recorded / len(inputs.traces)  # of these, what the counts are of
     return whole._replace(value=whole.value * share, low=whole.low * share, high=whole.high * share)
 
@@ -170,7 +146,7 @@ def _cause(table: pd.DataFrame, status: str) -> str:
         return ": the tail policies dropped the others, or they were lost; only the policies' weights tell these apart."
     if status == "measured" and DELIVERED in set(stages["stage"]):
         row = stages[stages["stage"] == DELIVERED].iloc[0]
-        reached = f"{percent(row['estimate'])} ({percents(row['ci_low'], row['ci_high'])}) would have one"
+        reached = f"{percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])}) would have one"
         return f": without the tail policies {reached}."
     if status == "measured":
         return "; without sampling rules or the counts of the stages nobody can say which stage loses the others."
@@ -180,7 +156,7 @@ def _cause(table: pd.DataFrame, status: str) -> str:
         return ": more than the sampling rules explain; another rule, an upstream decision or duplicates add traces."
     judged = stages[stages["status"] == status]
     row = judged.iloc[int(judged["loss_share"].fillna(0).to_numpy().argmax())]
-    only = f"where only {percent(row['estimate'])} ({percents(row['ci_low'], row['ci_high'])}) arrive"
+    only = f"where only {percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])}) arrive"
     if status == "fail":
         due = row["expected"]
         instead = f" instead of {percent(due)}" if due < 1 else ""

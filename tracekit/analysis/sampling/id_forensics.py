@@ -33,19 +33,6 @@ _OTHER, _SHOWN, _NEARLY = 0.01, 3, 1.005
 def id_forensics(inputs: Inputs) -> list[Finding]:
     """Return for each service that begins traces which sampler its ids show.
 
-    Parameters
-    ----------
-    inputs
-        At least 100 traces that begin in one service; rules to compare with.
-
-    Returns
-    -------
-    list of Finding
-        ``measured`` where an edge is found or none is, ``warn`` where its rate differs from the configured one by more
-        than the margin, or moves.
-
-    Notes
-    -----
     Every head sampler maps an id to 0..1 by other bits (``weights.id_maps``) and keeps what lies below its rate: the
     ids have an edge there under its map alone.  ``stats.step_scan`` over the maps, Benjamini-Hochberg, one chance in a
     thousand; the rate is snapped to a configured one inside its interval.  Id formats leave edges too (leading zeros,
@@ -53,16 +40,6 @@ def id_forensics(inputs: Inputs) -> list[Finding]:
     beyond it occur, or where rules or the trace state declare the rate.  Assumes one threshold a service at a time:
     slices of time are joined where one edge explains them (``stats.step_slices``), so that an adaptive rate shows as
     several.  Source: the samplers' sources; the method is our own; measured false reports below 1 %.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> rng = np.random.default_rng(5)
-    >>> ids = [f"{high:016x}{low // 20:016x}" for high, low in rng.integers(1, 2**64, (400, 2), np.uint64).tolist()]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> print(id_forensics(gather(TraceSet.from_spans(frame.assign(service_name="web")), rules=0.05))[0].headline)
-    Ids of `web` were kept by Python TraceIdRatio at 5 % (5-5.03 %; n = 400), as configured.
     """
     groups = services_of_roots(inputs.traces)
     if not groups:
@@ -105,8 +82,8 @@ def _doubtful(inputs: Inputs, service: str, reading: Reading, table: pd.DataFram
     best = reading.edges[0]
     text = (
         f"Ids of `{service}` lie mostly in the lowest {percent(best.step.threshold)} of what {best.name} looks at"
-        f" (n = {number(table['n_traces'].iloc[0])}), and {reading.doubt}: a sampler or the way the ids are made can be"
-        " the reason, so no weights follow from the ids."
+        f" (n = {number(table['trace_count'].iloc[0])}), and {reading.doubt}: a sampler or the way the ids are made"
+        " can be the reason, so no weights follow from the ids."
     )
     remedy = "Give rules=... or weights if these traces were sampled."
     return speak(CHECK, "measured", text, inputs, table, remedy=remedy)
@@ -115,7 +92,7 @@ def _doubtful(inputs: Inputs, service: str, reading: Reading, table: pd.DataFram
 def _rows(scope: str, edges: list[tuple[str, Step, int]]) -> pd.DataFrame:
     """Return edges as rows of evidence."""
     rows = [(scope, name, step.llr, step.threshold, step.low, step.high, step.other, n) for name, step, n in edges]
-    columns = ["scope", "family", "llr", "estimate", "ci_low", "ci_high", "other_way", "n_traces"]
+    columns = ["scope", "family", "llr", "estimate", "estimate_low", "estimate_high", "other_way", "trace_count"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -143,7 +120,7 @@ def _moved(inputs: Inputs, service: str, best: Family, parts: list[Part]) -> Fin
 
 def _say(inputs: Inputs, service: str, best: Family, table: pd.DataFrame) -> Finding:
     """Return the sentence about the sampler that was found."""
-    step, n = best.step, int(table["n_traces"].iloc[0])
+    step, n = best.step, int(table["trace_count"].iloc[0])
     configured = _configured(inputs, service)
     status: Status = "measured"
     snapped = step.threshold

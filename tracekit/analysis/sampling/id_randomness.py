@@ -29,34 +29,10 @@ _BYTES = range(10, 16)
 def id_randomness(inputs: Inputs) -> list[Finding]:
     """Return whether the bits that samplers look at are random.
 
-    Parameters
-    ----------
-    inputs
-        At least 200 traces.
-
-    Returns
-    -------
-    list of Finding
-        Where a test is beyond 1 % after Benjamini-Hochberg: ``fail`` where something samples by ids, as rules, records
-        or the ids show, else ``measured``, because many id formats are meant to carry a time or a counter.
-
-    Notes
-    -----
     Chi squared of bytes 10 to 15 (256 cells, 16 below 1,280 ids), correlation of the low 48 bits with those of the
     trace before, repeated low 56 bits against Poisson.  Byte 9 is left out, because a threshold sampler cuts it.
     Assumes ids of one generator in time order.  Source: W3C Trace Context level 2 asks for seven random bytes; measured
     size 4 to 5 %.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> ids = [f"{n:032x}" for n in range(2**64, 2**64 + 400)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": range(400), "end_ns": 500})
-    >>> print(id_randomness(gather(TraceSet.from_spans(frame)))[0].headline)
-    The low bits of these 400 trace ids are not random (bytes 10, 11, 12, 13, 14, 15; each resembles the one before): \
-samplers that use them keep or drop whole moments.
     """
     n = len(inputs.traces)
     if n < _FEWEST:
@@ -68,7 +44,7 @@ samplers that use them keep or drop whole moments.
     q = table["q_bh"].to_numpy()
     decides = inputs.rules is not None or bool((inputs.traces.weights.is_from(*MARKS, "forensics")).any())
     verdict: Status = "fail" if decides else "measured"
-    table = table.assign(status=np.where(q < _SURE, verdict, "ok"), n_traces=n)
+    table = table.assign(status=np.where(q < _SURE, verdict, "ok"), trace_count=n)
     short = " (64-bit ids: the high 64 bits are all zero)" * bool((high == 0).all())
     bad = table.loc[table["status"] != "ok", "test"].tolist()
     if not bad:
@@ -86,23 +62,7 @@ samplers that use them keep or drop whole moments.
 
 
 def battery(low: Array) -> pd.DataFrame:
-    """Return every test of the low halves of ids in time order.
-
-    Parameters
-    ----------
-    low
-        uint64, at least two.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``test``, ``statistic``, ``q_bh``.
-
-    Examples
-    --------
-    >>> battery(np.random.default_rng(1).integers(0, 2**64, 2000, np.uint64))["q_bh"].min().round(2).item()
-    0.51
-    """
+    """Return every test of the low halves of ids in time order."""
     n, rows = len(low), []
     cells, shift = (256, 0) if n >= _MANY else (16, 4)
     for byte in _BYTES:

@@ -13,22 +13,27 @@ from tracekit.analysis.sampling.collector_counters import read_counters
 from tracekit.schema import ParentState
 from tracekit.traces import TraceSet
 from tracekit.weights.counts import Counts, counts_of_log, read_counts
+from tracekit.weights.ingestion_horizon import (
+    counts_before_horizon,
+    ingestion_horizon,
+    log_before_horizon,
+    traces_before_horizon,
+)
 from tracekit.weights.known import MARKS
-from tracekit.weights.ladder import Evidence, climb
 from tracekit.weights.log_strata import log_tally
 from tracekit.weights.receipts import read_receipts
+from tracekit.weights.resolve import Evidence, resolve_weights
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.tally import Tally, tally
 from tracekit.weights.trace_state import probabilities
-from tracekit.weights.young_edge import settled_counts, settled_log, settled_traces, young_edge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tracekit.columns import Array
+    from tracekit.weights.ingestion_horizon import IngestionHorizon
     from tracekit.weights.receipts import Receipts
     from tracekit.weights.rules import Rules
-    from tracekit.weights.young_edge import YoungEdge
 
 _PERIOD = "%Y-%m-%d %H:%M"
 _MARGIN, _LEVEL = 0.10, 0.95
@@ -55,11 +60,6 @@ class Expected:
         Attributes whose values should be looked at for bias, beside those that look like tenants and versions.
     collector
         What the metrics of a tail sampling collector grew by in that time (``collector_counters.COUNTERS``).
-
-    Examples
-    --------
-    >>> expected({"rate": 0.05, "incident": 20}).incident
-    (20, 1)
     """
 
     rate: float | None = None
@@ -75,28 +75,7 @@ STAGES = ("instrumented", "sampled", "indexed")
 
 
 def expected(given: Mapping[str, Any] | None) -> Expected:
-    """Return expectations from a mapping.
-
-    Parameters
-    ----------
-    given
-        Any of the fields of ``Expected``.
-
-    Returns
-    -------
-    Expected
-        With the rest as it is by default.
-
-    Raises
-    ------
-    ValueError
-        A field that is none, or a value that cannot be.
-
-    Examples
-    --------
-    >>> expected(None).capture
-    0.9
-    """
+    """Return expectations from a mapping."""
     known, told = set(Expected.__dataclass_fields__), dict(given or {})
     if strange := sorted(set(told) - known):
         raise ValueError(f"expected any of {', '.join(sorted(known))} as expectations, found {', '.join(strange)}")
@@ -126,7 +105,7 @@ class Inputs:
         With the weights that the ladder found.
     rules, counts, log, expected
         As given; None where missing.
-    margin, level
+    margin, confidence
         Practical margin of ratios, confidence level.
     obstacles
         Why traces have no weight, with their number.
@@ -139,12 +118,6 @@ class Inputs:
         others.  None where nobody said.
     whole
         All traces, also the young ones.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> gather(TraceSet.from_spans(frame), rules=0.05).probability
-    array([0.05])
     """
 
     traces: TraceSet
@@ -153,12 +126,12 @@ class Inputs:
     log: pd.DataFrame | None
     expected: Expected
     margin: float
-    level: float
+    confidence: float
     obstacles: Mapping[str, int]
     call: str
     is_counted_by_log: bool = False
     receipts: Receipts | None = None
-    edge: YoungEdge | None = None
+    edge: IngestionHorizon | None = None
     whole: TraceSet | None = None
 
     @cached_property
@@ -327,34 +300,11 @@ def gather(
     received: pd.Series | pd.DataFrame | str | None = None,
     now: Any = None,
     margin: float = _MARGIN,
-    level: float = _LEVEL,
+    confidence: float = _LEVEL,
 ) -> Inputs:
     """Return what the checks share; weights that the traces already have are kept, the ladder finds the others.
 
-    Where receipts are given, traces, counts and log end where the recording is whole (``weights.young_edge``).
-
-    Parameters
-    ----------
-    traces, rules, requests, log, received, now, margin, level
-        As ``sampling`` takes them.
-    expectations
-        Its ``expected``.
-
-    Returns
-    -------
-    Inputs
-        Checked.
-
-    Raises
-    ------
-    ValueError
-        Rules, counts or expectations that do not hold what they should; the row is named.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> gather(TraceSet.from_spans(frame)).weights_needed
-    'inclusion probabilities (sampling rules, a request log, or traces.with_weights)'
+    Where receipts are given, traces, counts and log end where the recording is whole (``weights.ingestion_horizon``).
     """
     if not margin > 0:
         raise ValueError(f"expected a margin above 0, such as 0.1, found {margin!r}")
@@ -362,14 +312,14 @@ def gather(
     counts = read_counts(requests) if requests is not None else counts_of_log(log) if log is not None else None
     told = expected(expectations)
     receipts = None if received is None else read_receipts(traces, received, now)
-    edge = None if receipts is None else young_edge(traces, receipts, level=level)
+    edge = None if receipts is None else ingestion_horizon(traces, receipts, confidence=confidence)
     whole = traces
     if edge is not None:
         logged = 0 if log is None else len(log)
-        log = None if log is None else settled_log(traces, log, edge)
-        traces = settled_traces(traces, edge)
+        log = None if log is None else log_before_horizon(traces, log, edge)
+        traces = traces_before_horizon(traces, edge)
         if requests is not None and counts is not None:
-            earlier = settled_counts(counts, edge)
+            earlier = counts_before_horizon(counts, edge)
             told = _earlier_stages(told, earlier.total / max(counts.total, 1.0))
             counts = earlier
         elif log is not None:
@@ -380,14 +330,18 @@ def gather(
     if read is not None and read.tail:
         own = own.refused(own.is_from(*MARKS), "")
     if not own.known.all():
-        found, obstacles = climb(traces, Evidence(read, log))
+        found, obstacles = resolve_weights(traces, Evidence(read, log))
         traces = TraceSet(traces.columns, forest=traces.forest, weights=own.or_else(found))
     names = {"rules": rules, "requests": requests, "log": log, "expected": expectations, "received": received}
-    names |= {"now": now, "margin": None if margin == _MARGIN else margin, "level": None if level == _LEVEL else level}
+    names |= {
+        "now": now,
+        "margin": None if margin == _MARGIN else margin,
+        "confidence": None if confidence == _LEVEL else confidence,
+    }
     call = ", ".join(["traces", *(f"{name}={name}" for name, value in names.items() if value is not None)])
     by_log = requests is None and log is not None
     call = f"tk.sampling({call})"
-    return Inputs(traces, read, counts, log, told, margin, level, obstacles, call, by_log, receipts, edge, whole)
+    return Inputs(traces, read, counts, log, told, margin, confidence, obstacles, call, by_log, receipts, edge, whole)
 
 
 def _earlier_stages(told: Expected, share: float) -> Expected:

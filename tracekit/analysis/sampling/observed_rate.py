@@ -25,18 +25,6 @@ _LONGEST_S = 300.0
 def observed_rate(inputs: Inputs) -> list[Finding]:
     """Return the share of the counted requests that left a trace, in all and by stratum.
 
-    Parameters
-    ----------
-    inputs
-        With counted requests, or a log; ``expected["rate"]`` is the target where there is one.
-
-    Returns
-    -------
-    list of Finding
-        ``fail`` where a stratum has more traces than requests: that is no rate but a count or a window that is wrong.
-
-    Notes
-    -----
     n_g / N_g by Wilson from five traces on, Clopper-Pearson below.  Where the share varies over windows by more than
     chance (Pearson's chi squared over its degrees of freedom above 1.5), the interval is widened by its root, on the
     logit.  Counts by time come from another clock: windows of five minutes or less are shifted by one in either
@@ -44,16 +32,6 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
     counts beside it: joined by trace id, so the share is exact for this window and the interval is that of the rate
     behind it; its strata are those of the log, and no clock matters.  Assumes that n and N count the same requests;
     health checks in N, several traces a request and counts at another hop break it.  Source: textbook; metrics M1, M7.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> found = observed_rate(gather(TraceSet.from_spans(frame), requests=pd.DataFrame({"count": [40]})))
-    >>> print(found[0].headline)
-    All requests were traced at 5 % (0.61-16.9 %; 2 of 40 requests).
     """
     subject = "Share of requests that was traced"
     if missing := inputs.join_needed:
@@ -63,7 +41,7 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
     beyond = (
         strata[strata["traces"] > strata["requests"]] if len(strata) else table[table["traces"] > table["requests"]]
     )
-    said = f"{percent(whole['estimate'])} ({percents(whole['ci_low'], whole['ci_high'])}; "
+    said = f"{percent(whole['estimate'])} ({percents(whole['estimate_low'], whole['estimate_high'])}; "
     text = f"All requests were traced at {said}{number(whole['traces'])} of {counted(whole['requests'], 'request')})."
     if len(beyond):
         row = beyond.sort_values("traces", ascending=False).iloc[0]
@@ -76,7 +54,11 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
     if inputs.expected.rate is not None and not len(beyond):
         text = text.removesuffix(".") + f", where {percent(inputs.expected.rate)} was expected."
     estimate = Estimate(
-        float(whole["estimate"]), "ratio", float(whole["ci_low"]), float(whole["ci_high"]), int(whole["traces"])
+        float(whole["estimate"]),
+        "ratio",
+        float(whole["estimate_low"]),
+        float(whole["estimate_high"]),
+        int(whole["traces"]),
     )
     remedy = "" if status in {"ok", "measured"} else "Mend the counts or the window before reading any other rate."
     return [speak(CHECK, status, text, inputs, table, estimate=estimate, assumptions=_assumed(inputs), remedy=remedy)]
@@ -99,46 +81,25 @@ def _rates(inputs: Inputs) -> pd.DataFrame:
     total = pd.DataFrame({"requests": [strata["requests"].sum()], "traces": [strata["traces"].sum()]})
     table = pd.concat([total, strata[["requests", "traces"]]] if keys else [total], ignore_index=True)
     table.insert(0, "scope", ["all requests", *scope] if keys else ["all requests"])
-    low, high = share_interval(table["traces"].to_numpy(), table["requests"].to_numpy(), level=inputs.level)
+    low, high = share_interval(table["traces"].to_numpy(), table["requests"].to_numpy(), confidence=inputs.confidence)
     table["estimate"] = table["traces"] / table["requests"].where(table["requests"] > 0)
-    table["ci_low"], table["ci_high"], table["dispersion"] = low, high, np.nan
+    table["estimate_low"], table["estimate_high"], table["dispersion"] = low, high, np.nan
     if len(tally.bins):
         events, trials = by_window(tally.bins, keys, strata)
         for at, (n, of) in enumerate(zip(events, trials, strict=True)):
             table.loc[at, "dispersion"] = overdispersion(np.minimum(n, of), of)
             if n.sum() <= of.sum():
-                limits = window_share(n, of, level=inputs.level, shift=_may_shift(inputs))
-                table.loc[at, ["ci_low", "ci_high"]] = float(limits.low), float(limits.high)
+                limits = window_share(n, of, confidence=inputs.confidence, shift=_may_shift(inputs))
+                table.loc[at, ["estimate_low", "estimate_high"]] = float(limits.low), float(limits.high)
     table["status"] = [
-        _status(inputs, row) for row in table[["traces", "requests", "ci_low", "ci_high"]].itertuples(index=False)
+        _status(inputs, row)
+        for row in table[["traces", "requests", "estimate_low", "estimate_high"]].itertuples(index=False)
     ]
     return table
 
 
 def by_window(bins: pd.DataFrame, keys: list[str], strata: pd.DataFrame) -> tuple[Array, Array]:
-    """Return traces and requests by window: all of them and, where there are keys, those of each stratum.
-
-    Parameters
-    ----------
-    bins
-        ``Tally.bins``.
-    keys
-        What strata are told apart by.
-    strata
-        Those wanted.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        float64, one row for all requests and one a stratum, one column a window in the order of time.
-
-    Examples
-    --------
-    >>> bins = pd.DataFrame({"http_route": ["/a", "/b"], "start_ns": [0, 60], "requests": [9, 4], "traces": [1, 2]})
-    >>> traces, requests = by_window(bins, ["http_route"], bins[["http_route"]])
-    >>> requests.tolist()
-    [[9.0, 4.0], [9.0, 0.0], [0.0, 4.0]]
-    """
+    """Return traces and requests by window: all of them and, where there are keys, those of each stratum."""
     window, starts = pd.factorize(bins["start_ns"], sort=True)
     if not keys:
         cell, rows = np.zeros(len(bins), np.int64), 1

@@ -17,37 +17,11 @@ _CHANCE = 0.01
 def covered_windows(inputs: Inputs) -> pd.DataFrame:
     """Return what share of each window of the counts the traces cover, and how many of its requests that concerns.
 
-    Parameters
-    ----------
-    inputs
-        With counts by time.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a window that holds requests, by ``start_ns``: ``covered_ratio`` of its time and ``request_ratio`` of
-        its requests; both 1 but for the first and the last.
-
-    Notes
-    -----
     A first window that holds n traces, all of them in a part c of its time, was full with chance c^n; where that is
     below 1 % it is taken for covered by c (n + 1) / n.  If its requests are fewer than half-way between those of the
     next window and c times as many, the traffic itself began there, and they all count; otherwise only that share of
     them.  The last window likewise.  A window is judged only where no other holds requests before (after) it:
     otherwise traces are missing, which is what the check is to tell.
-
-    Examples
-    --------
-    The traffic began in the middle of a minute:
-
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> start = [n * 10**9 for n in range(30, 180)]
-    >>> frame = pd.DataFrame({"trace_id": [f"{n:032x}" for n in range(1, 151)], "span_id": "1", "name": "x"})
-    >>> minutes = pd.DataFrame({"time": pd.to_datetime([0, 60, 120], unit="s", utc=True), "count": [300, 600, 600]})
-    >>> shop = TraceSet.from_spans(frame.assign(start_ns=start, end_ns=start))
-    >>> covered_windows(gather(shop, requests=minutes)).round(2).to_numpy().tolist()
-    [[0.52, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
     assert inputs.counts is not None
     frame = inputs.counts.frame

@@ -37,20 +37,6 @@ _ASSUMED = ("starts order as the decisions did", "process and rule are those tha
 def reservoir_bias(inputs: Inputs) -> list[Finding]:
     """Return error rate and p95 with the reservoir's traces as they are, and with what they stand for.
 
-    Parameters
-    ----------
-    inputs
-        With head rules that have a reservoir, the process of every root, starts finer than milliseconds; with requests
-        by the second (counts, or a log with times) and a single process, the rules need not be known.
-
-    Returns
-    -------
-    list of Finding
-        ``biased`` where the corrected interval excludes the raw value by more than the margin; refused where its inputs
-        do not allow the correction.
-
-    Notes
-    -----
     Classic SDKs: order weights, 1 for the first q of a process and second and 1 / p for the rest, because the reservoir
     takes the first requests of a second; OpenTelemetry SDKs: the traces whose id passes p, and that the others keep the
     distance of a token bucket is its signature (``bucket_spacing``).  Both unbiased; weights by
@@ -60,15 +46,6 @@ def reservoir_bias(inputs: Inputs) -> list[Finding]:
     99.5 % of the seconds reach (``infer_quota``): the rules must agree with it, or their order proves nothing.  Starts
     that contradict the rules within the second refuse them too (``stats.second_reservoir.order_agreement``).  Source:
     the SDKs' samplers; measured coverage 94 to 96 %.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> print(reservoir_bias(gather(TraceSet.from_spans(frame)))[0].headline)
-    What a reservoir does to error rate and latency: not assessable: needs sampling rules.
     """
     found = seconds(inputs)
     seen = inferred(inputs, found) if found is not None else None
@@ -103,7 +80,7 @@ def _signature(inputs: Inputs) -> Finding:
     if len(start) < _FEWEST or (start % 1_000_000 == 0).all():
         return needs(CHECK, _SUBJECT, "sampling rules", inputs)
     phase = phase_in_second(start)
-    row = pd.DataFrame({"strength": [phase.strength], "peak": phase.peak, "n_traces": len(start)})
+    row = pd.DataFrame({"strength": [phase.strength], "peak": phase.peak, "trace_count": len(start)})
     if min(phase.p_kuiper, phase.p_rayleigh) >= _SIGNATURE:
         return needs(CHECK, _SUBJECT, "sampling rules", inputs)
     crowd = (
@@ -131,7 +108,7 @@ def _bucket(inputs: Inputs, seen: Spacing) -> Finding:
     beside = int(beside_base(inputs).sum())
     row = pd.DataFrame({"quota_seen": [seen.quota], "closer": seen.closer, "expected_closer": seen.expected})
     row["groups"] = seen.groups
-    row["reservoir_share"], row["n_traces"] = beside / len(inputs.traces), len(inputs.traces)
+    row["reservoir_share"], row["trace_count"] = beside / len(inputs.traces), len(inputs.traces)
     text = (
         f"{number(beside)} of {number(len(inputs.traces))} traces came beside the base sample that the ids show; in"
         f" {number(seen.closer)} of {number(seen.groups)} groups of neighbours {seen.quota + 1} of them come within"
@@ -147,24 +124,24 @@ def _corrected(inputs: Inputs, weight: Array, by_second: Seconds | None, seen: Q
     """Return the finding about raw and corrected figures."""
     base = weight > 0
     pi, failed = 1 / weight[base], inputs.failed[base]
-    rate = weighted_rate(pi, failed, level=inputs.level)
+    rate = weighted_rate(pi, failed, confidence=inputs.confidence)
     timed = base & ~np.isnan(inputs.took_ns)
     every = inputs.took_ns[~np.isnan(inputs.took_ns)]
-    p95 = quantile_limits(1 / weight[timed], inputs.took_ns[timed], (0.95,), level=inputs.level)[0]
+    p95 = quantile_limits(1 / weight[timed], inputs.took_ns[timed], (0.95,), confidence=inputs.confidence)[0]
     raw_p95 = float(weighted_quantiles(every, np.ones(len(every)), (0.95,))[0])
     rows = [
         ("error rate", "ratio", float(inputs.failed.mean()), rate.value, rate.low, rate.high),
         ("p95 latency", "ns", raw_p95, p95.value, p95.low, p95.high),
     ]
-    table = pd.DataFrame(rows, columns=["measure", "unit", "raw", "estimate", "ci_low", "ci_high"])
-    table["n_traces"], table["n_eff"] = rate.n, rate.n_effective
+    table = pd.DataFrame(rows, columns=["measure", "unit", "raw", "estimate", "estimate_low", "estimate_high"])
+    table["trace_count"], table["n_effective"] = rate.n, rate.n_effective
     reservoir = float(((weight == 0) | (weight == 1)).mean())
     table["reservoir_share"] = reservoir
     if seen is not None:
         table["quota_seen"], table["rate_seen"] = seen.quota, seen.rate
     windows = by_second if by_second is not None else _windows(inputs)
     table["quiet_ratio"] = np.nan if windows is None else quiet_ratio(windows)
-    limits = table[["raw", "ci_low", "ci_high"]].to_numpy(np.float64)
+    limits = table[["raw", "estimate_low", "estimate_high"]].to_numpy(np.float64)
     table["status"] = [_against(inputs, *row) for row in limits]
     return _say(inputs, table, reservoir, _crowded(inputs, weight))
 
@@ -187,10 +164,10 @@ def _against(inputs: Inputs, raw: float, low: float, high: float) -> Status:
 def _say(inputs: Inputs, table: pd.DataFrame, reservoir: float, crowded: tuple[str, ...]) -> Finding:
     """Return the sentence about raw and corrected figures."""
     errors, p95 = table.iloc[0], table.iloc[1]
-    counted = f"n = {number(p95['n_traces'])}, effective {number(p95['n_eff'])}"
+    counted = f"n = {number(p95['trace_count'])}, effective {number(p95['n_effective'])}"
     right = (
-        f"p95 is {duration(p95['estimate'])} ({duration(p95['ci_low'])} to {duration(p95['ci_high'])}) and the error"
-        f" rate {percent(errors['estimate'])} ({percents(errors['ci_low'], errors['ci_high'])}; {counted})"
+        f"p95 is {duration(p95['estimate'])} ({duration(p95['estimate_low'])} to {duration(p95['estimate_high'])}) and"
+        f" the error rate {percent(errors['estimate'])} ({percents(errors['estimate_low'], errors['estimate_high'])}; {counted})"
     )
     first = f"{percent(reservoir)} of these traces are the first of their second"
     if (quiet := float(table["quiet_ratio"].iloc[0])) > 1 + inputs.margin:
@@ -204,7 +181,9 @@ def _say(inputs: Inputs, table: pd.DataFrame, reservoir: float, crowded: tuple[s
         text, status = f"{first}, and that changes nothing: corrected, {right}.", "ok"
     else:
         text, status = f"{first}; corrected, {right}, too wide to say whether they mislead.", "inconclusive"
-    estimate = Estimate(p95["estimate"], "ns", p95["ci_low"], p95["ci_high"], int(p95["n_traces"]), p95["n_eff"])
+    estimate = Estimate(
+        p95["estimate"], "ns", p95["estimate_low"], p95["estimate_high"], int(p95["trace_count"]), p95["n_effective"]
+    )
     verdict: Status = "biased" if status == "biased" else "ok" if status == "ok" else "inconclusive"
     return speak(
         CHECK, verdict, text, inputs, table, estimate=estimate, is_grave=True,

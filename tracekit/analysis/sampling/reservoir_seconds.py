@@ -19,41 +19,14 @@ _LONGEST_S = 1.0
 
 
 class Seconds(NamedTuple):
-    """Traces and requests of every second that had requests.
-
-    Examples
-    --------
-    >>> Seconds(np.array([1]), np.array([20])).traces
-    array([1])
-    """
+    """Traces and requests of every second that had requests."""
 
     traces: Array
     requests: Array
 
 
 def seconds(inputs: Inputs) -> Seconds | None:
-    """Return traces and requests by the second, from counts of single seconds or a log with times.
-
-    Parameters
-    ----------
-    inputs
-        Any.
-
-    Returns
-    -------
-    Seconds or None
-        None where nobody counted by the second, or at another time.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 5 * 10**9, "end_ns": None})
-    >>> times = ["1970-01-01 00:00:05Z", "1970-01-01 00:00:06Z"]
-    >>> requests = pd.DataFrame({"time": times, "count": [20, 30]})
-    >>> seconds(gather(TraceSet.from_spans(frame), requests=requests))
-    Seconds(traces=array([1, 0]), requests=array([20, 30]))
-    """
+    """Return traces and requests by the second, from counts of single seconds or a log with times."""
     counts = inputs.counts
     if counts is not None and counts.window_s is not None and counts.window_s <= _LONGEST_S:
         if inputs.counts_needed:
@@ -73,15 +46,6 @@ def log_starts(inputs: Inputs) -> Array | None:
     """Return when the requests of a log began: its times, less their durations where it has them, in nanoseconds.
 
     Load balancers write the time of the answer.  None without times.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> log = pd.DataFrame({"trace_id": ["a1"], "time": ["1970-01-01 00:00:01Z"], "duration_ns": [400_000_000]})
-    >>> log_starts(gather(TraceSet.from_spans(frame), log=log))
-    array([600000000])
     """
     log = inputs.log
     if log is None or "time" not in log or not len(log):
@@ -95,16 +59,14 @@ def log_starts(inputs: Inputs) -> Array | None:
 
 
 def inferred(inputs: Inputs, found: Seconds) -> Quota | None:
-    """Return quota and rate as the seconds show them; None unless one process of a classic SDK decided.
-
-    Examples
-    --------
-    >>> inferred.__name__
-    'inferred'
-    """
+    """Return quota and rate as the seconds show them; None unless one process of a classic SDK decided."""
     process = processes(inputs.traces)
     is_one = len(inputs.traces) and (process.codes >= 0).all() and len(np.unique(process.codes)) == 1
-    return infer_quota(found.traces, found.requests, level=inputs.level) if is_one and _is_classic(inputs) else None
+    return (
+        infer_quota(found.traces, found.requests, confidence=inputs.confidence)
+        if is_one and _is_classic(inputs)
+        else None
+    )
 
 
 def _is_classic(inputs: Inputs) -> bool:
@@ -113,25 +75,7 @@ def _is_classic(inputs: Inputs) -> bool:
 
 
 def quiet_ratio(found: Seconds) -> float:
-    """Return how many times as often quiet times are among the traces as among the requests.
-
-    Parameters
-    ----------
-    found
-        By any window.
-
-    Returns
-    -------
-    float
-        (n_quiet / n) / (N_quiet / N) over the windows with less than half the average requests; NaN without such.
-
-    Examples
-    --------
-    One a second and 5 %, in seconds of 2 and of 38 requests:
-
-    >>> print(f"{quiet_ratio(Seconds(np.array([1, 1, 3, 3]), np.array([2, 2, 38, 38]))):.1f}")
-    5.0
-    """
+    """Return how many times as often quiet times are among the traces as among the requests."""
     quiet = 2 * found.requests * len(found.requests) < found.requests.sum()
     share = found.requests[quiet].sum() / max(found.requests.sum(), 1)
     return float(found.traces[quiet].sum() / found.traces.sum() / share) if share and found.traces.sum() else np.nan

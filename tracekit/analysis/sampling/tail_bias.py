@@ -31,19 +31,6 @@ _FEWEST = 10
 def tail_bias(inputs: Inputs) -> list[Finding]:
     """Return error rate and latency as the sample shows them, beside the right ones.
 
-    Parameters
-    ----------
-    inputs
-        With known inclusion probabilities.
-
-    Returns
-    -------
-    list of Finding
-        One about errors, one about latency: ``biased`` where the interval of the right value excludes the raw one by
-        more than the margin.
-
-    Notes
-    -----
     Rates: Hajek's ratio with MOVER limits over weight classes (``stats.weighted_rates``); spans in clusters of traces,
     refused below ten traces with a failing span.  Quantiles: weighted, limits by test inversion
     (``stats.quantile_limits``).  Targets: ``window`` in the sentences, ``process`` beside it in the evidence.  Whether
@@ -52,19 +39,6 @@ def tail_bias(inputs: Inputs) -> list[Finding]:
     completely, and no weight repairs that.  Where the spans of a trace carry thresholds of
     their own, a span counts by its own, and a trace with a failed span by Ertl's estimator (``stats.partial_traces``).
     Source: Horvitz-Thompson, Hajek, Woodruff, Zou-Donner, DuMouchel-Duncan, Ertl 2021.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> ids = [f"{n:032x}" for n in range(1, 601)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> frame["status_code"] = ["ERROR"] * 100 + ["OK"] * 500
-    >>> shop = TraceSet.from_spans(frame).with_weights([1.0] * 100 + [20.0] * 500)
-    >>> print(tail_bias(gather(shop))[0].headline)
-    The 16.7 % error rate is an artefact of keeping every error; the true rate in this window was 0.99 % (0.91-1.7 %; \
-n = 600, effective 510).
     """
     if missing := inputs.weights_needed:
         subject = "Error rate and latency of all requests"
@@ -85,8 +59,8 @@ def _errors(inputs: Inputs) -> Finding:
         rows.append(_rate_row(inputs, "span error rate", pi, errors[base], spans[base], raw, certain=False))
     table = pd.DataFrame(rows)
     row = table.iloc[0]
-    counted = f"n = {number(row['n_traces'])}, effective {number(row['n_eff'])}"
-    right = f"{percent(row['estimate'])} ({percents(row['ci_low'], row['ci_high'])}; {counted})"
+    counted = f"n = {number(row['trace_count'])}, effective {number(row['n_effective'])}"
+    right = f"{percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])}; {counted})"
     raw_text = percent(row["raw"])
     why = _why_errors(inputs, is_too_high=row["raw"] > row["estimate"])
     if inputs.is_even:
@@ -98,7 +72,9 @@ def _errors(inputs: Inputs) -> Finding:
             "inconclusive": f"The sample shows an error rate of {raw_text}; that of all requests was {right}, which is"
             " too wide to call the difference bias.",
         }[row["status"]]
-    estimate = Estimate(row["estimate"], "ratio", row["ci_low"], row["ci_high"], row["n_traces"], row["n_eff"])
+    estimate = Estimate(
+        row["estimate"], "ratio", row["estimate_low"], row["estimate_high"], row["trace_count"], row["n_effective"]
+    )
     return speak(
         CHECK, row["status"], text, inputs, table, estimate=estimate, assumptions=_assumed(inputs), is_grave=True,
         remedy="Quote weighted figures only." if row["status"] == "biased" else "",
@@ -114,28 +90,30 @@ def _latency(inputs: Inputs) -> Finding:
         return needs(CHECK, "Latency of all requests", "root spans with a duration", inputs)
     raw = weighted_quantiles(every, np.ones(len(every)), SHARES)
     pi, took = inputs.probability[timed], inputs.took_ns[timed]
-    window = quantile_limits(pi, took, SHARES, level=inputs.level)
-    process = quantile_limits(pi, took, SHARES, target="process", level=inputs.level)
+    window = quantile_limits(pi, took, SHARES, confidence=inputs.confidence)
+    process = quantile_limits(pi, took, SHARES, target="process", confidence=inputs.confidence)
     table = pd.DataFrame(
         {
             "measure": [f"p{100 * share:g} latency" for share in SHARES],
             "unit": "ns",
             "raw": raw,
             "estimate": [one.value for one in window],
-            "ci_low": [one.low for one in window],
-            "ci_high": [one.high for one in window],
+            "estimate_low": [one.low for one in window],
+            "estimate_high": [one.high for one in window],
             "process_low": [one.low for one in process],
             "process_high": [one.high for one in process],
-            "n_traces": len(pi),
-            "n_eff": window[0].n_effective,
+            "trace_count": len(pi),
+            "n_effective": window[0].n_effective,
             "weights_source": inputs.weights_source,
         }
     )
-    limits = table[["raw", "ci_low", "ci_high"]].to_numpy(np.float64)
+    limits = table[["raw", "estimate_low", "estimate_high"]].to_numpy(np.float64)
     table["status"] = [_against(inputs, *row) for row in limits]
     row = table.iloc[1]
-    counted = f"n = {number(row['n_traces'])}, effective {number(row['n_eff'])}"
-    right = f"{duration(row['estimate'])} ({duration(row['ci_low'])} to {duration(row['ci_high'])}; {counted})"
+    counted = f"n = {number(row['trace_count'])}, effective {number(row['n_effective'])}"
+    right = (
+        f"{duration(row['estimate'])} ({duration(row['estimate_low'])} to {duration(row['estimate_high'])}; {counted})"
+    )
     status = worst(table["status"].tolist())
     text = f"The p95 latency of all requests in this window was {right}; the sample shows {duration(row['raw'])}"
     ends = {
@@ -146,7 +124,9 @@ def _latency(inputs: Inputs) -> Finding:
     biased = table.loc[table["status"] == "biased", "measure"]
     if status == "biased" and row["status"] != "biased":
         ends["biased"] = f"; {' and '.join(biased)} of the sample are biased."
-    estimate = Estimate(row["estimate"], "ns", row["ci_low"], row["ci_high"], int(row["n_traces"]), row["n_eff"])
+    estimate = Estimate(
+        row["estimate"], "ns", row["estimate_low"], row["estimate_high"], int(row["trace_count"]), row["n_effective"]
+    )
     return speak(
         CHECK, status, text + ends[status], inputs, table, estimate=estimate, assumptions=_assumed(inputs),
         is_grave=True, remedy="Quote weighted quantiles only." if status == "biased" else "",
@@ -194,8 +174,8 @@ def _rate_row(
     inputs: Inputs, measure: str, pi: Array, y: Array, x: Array, raw: float, *, certain: bool
 ) -> dict[str, Any]:
     """Return one rate as a row of evidence."""
-    window = weighted_rate(pi, y, x, level=inputs.level, events_certain=certain)
-    process = weighted_rate(pi, y, x, target="process", level=inputs.level)
+    window = weighted_rate(pi, y, x, confidence=inputs.confidence, events_certain=certain)
+    process = weighted_rate(pi, y, x, target="process", confidence=inputs.confidence)
     few = measure != "error rate" and window.n_events < _FEWEST
     effect = weight_effect(pi, y, x)
     return {
@@ -203,13 +183,13 @@ def _rate_row(
         "unit": "ratio",
         "raw": raw,
         "estimate": window.value,
-        "ci_low": np.nan if few else window.low,
-        "ci_high": np.nan if few else window.high,
+        "estimate_low": np.nan if few else window.low,
+        "estimate_high": np.nan if few else window.high,
         "process_low": np.nan if few else process.low,
         "process_high": np.nan if few else process.high,
-        "n_traces": window.n,
+        "trace_count": window.n,
         "n_events": window.n_events,
-        "n_eff": window.n_effective,
+        "n_effective": window.n_effective,
         "design_effect": window.design_effect,
         "weight_effect_z": effect.z,
         "weights_source": inputs.weights_source,

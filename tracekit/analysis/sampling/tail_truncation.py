@@ -28,34 +28,11 @@ _LOG_DURATIONS = ("duration_ns", "duration_ms", "duration_s")
 def tail_truncation(inputs: Inputs) -> list[Finding]:
     """Return how many traces a collector's decision cut, and whether longer ones are missing altogether.
 
-    Parameters
-    ----------
-    inputs
-        With a collector configuration that names ``decision_wait``; a log with ``duration_ms`` tells time-outs of
-        clients from the collector's; ``expected["collector"]`` what it evicted.
-
-    Returns
-    -------
-    list of Finding
-        ``fail`` where the traces end at the wait and no client's time-out explains it, ``warn`` where more than 1 % are
-        cut; and of what the collector counted (``evictions``), where that is known.
-
-    Notes
-    -----
     Cut: a trace without a root, or with a span that starts later than ``decision_wait`` after the root.  Missing: with
     c1, c2, c3 the traces that last 0.6 to 0.8, 0.8 to 1 and 1 to 1.2 of the wait, a smooth tail has about c2^2 / c1 in
     the third; that fewer are there is tested by the beta-binomial chance of c3 or fewer given c2 (half a trace is added
     to c1 and c2).  Fails where clients give up at the same age: compare with the durations of a log.  Source: the
     collector's tail_sampling processor; our own test.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> print(tail_truncation(gather(TraceSet.from_spans(frame), rules=0.05))[0].headline)
-    Whether the tail sampler cuts slow traces: not assessable: needs a collector configuration with tail_sampling.
     """
     return [*evictions(inputs), *_by_durations(inputs)]
 
@@ -72,11 +49,11 @@ def _by_durations(inputs: Inputs) -> list[Finding]:
     cut = _cut(inputs, wait)
     c1, c2, c3 = (int(((took > low * wait) & (took <= low * wait + 0.2 * wait)).sum()) for low in (0.6, 0.8, 1.0))
     missing = drop_p(c1, c2, c3) < _ALPHA and c3 < c2
-    low, high = share_interval(cut.sum(), len(took), level=inputs.level)
+    low, high = share_interval(cut.sum(), len(took), confidence=inputs.confidence)
     share = float(cut.mean())
     table = pd.DataFrame(
-        {"decision_wait_ns": [wait], "estimate": share, "ci_low": float(low), "ci_high": float(high),
-         "n_traces": len(took), "from_0.6": c1, "from_0.8": c2, "beyond": c3, "longest_ns": int(took.max())}
+        {"decision_wait_ns": [wait], "estimate": share, "estimate_low": float(low), "estimate_high": float(high),
+         "trace_count": len(took), "from_0.6": c1, "from_0.8": c2, "beyond": c3, "longest_ns": int(took.max())}
     )  # fmt: skip
     exemplars = [inputs.traces.trace_ids[n] for n in np.flatnonzero(cut)[:5]]
     estimate = Estimate(share, "ratio", float(low), float(high), len(took))

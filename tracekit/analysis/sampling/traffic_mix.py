@@ -27,38 +27,12 @@ _SUBJECT = "Whether the sample looks like the traffic"
 def traffic_mix(inputs: Inputs) -> list[Finding]:
     """Return whether some routes, methods, statuses or hours are sampled at another rate than the rest.
 
-    Parameters
-    ----------
-    inputs
-        With counted requests of two strata or more, at the hop where traces begin.
-
-    Returns
-    -------
-    list of Finding
-        One about the strata, and one about the hours where the counts span several: ``biased`` and ``ok`` from exact
-        tests against the margin, ``inconclusive`` with the requests that would settle it.
-
-    Notes
-    -----
     ``stats.minimum_effect.compare_mix``: n_h ~ Binomial(n, N_h rho / (N_h rho + N - N_h)) at rho = 1 + margin and its
     inverse, Benjamini-Hochberg over the strata of one axis.  Strata without requests, or with more traces than requests
     (``rate.observed`` tells), are left out.  With counts by time ``chance_any_time`` of the evidence holds however
     often this is asked while an incident goes on (``stats.anytime_mix``).  Assumes aligned windows and strata defined
     alike.  A reservoir rightly over-represents quiet strata (``bias.reservoir``).  Source: textbook tests; the
     minimum-effect form is our own.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> ids = [f"{n:032x}" for n in range(1, 1001)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> frame["http_route"] = ["/refund"] * 50 + ["/cart"] * 950
-    >>> requests = pd.DataFrame({"route": ["/refund", "/cart"], "count": [2_000, 18_000]})
-    >>> print(traffic_mix(gather(TraceSet.from_spans(frame), requests=requests))[0].headline)
-    `/refund` is sampled at 0.48x the rate of the rest (0.36-0.63; 50 of 2,000 requests), and 1 more strata: every \
-statistic that mixes them under-counts it.
     """
     if missing := inputs.counts_needed:
         return [needs(CHECK, _SUBJECT, missing, inputs)]
@@ -84,13 +58,16 @@ def _axis(inputs: Inputs, table: pd.DataFrame, keys: list[str], axis: str) -> Fi
     if len(usable) < 2 or not usable["traces"].sum():  # noqa: PLR2004 - a mix has two parts
         return needs(CHECK, f"{_SUBJECT}, by {axis}", "two strata with requests and traces", inputs)
     mix = compare_mix(
-        usable["traces"].to_numpy(), np.round(usable["requests"].to_numpy()), margin=inputs.margin, level=inputs.level
+        usable["traces"].to_numpy(),
+        np.round(usable["requests"].to_numpy()),
+        margin=inputs.margin,
+        confidence=inputs.confidence,
     )
     scope = [" ".join(str(part) for part in row) for row in usable[keys].fillna("(none)").itertuples(index=False)]
     evidence = pd.DataFrame(
         {"scope": scope, "requests": usable["requests"], "traces": usable["traces"], "estimate": mix.ratio,
-         "ci_low": mix.low, "ci_high": mix.high, "residual": mix.residual, "q_bh": mix.q, "status": mix.verdict,
-         "requests_needed": mix.needed}
+         "estimate_low": mix.low, "estimate_high": mix.high, "residual": mix.residual, "q_bh": mix.q, "status":
+         mix.verdict, "requests_needed": mix.needed}
     )  # fmt: skip
     if keys != ["hour"] and len(inputs.tally.bins):
         events, trials = (part[1:].T for part in by_window(inputs.tally.bins, keys, usable))
@@ -108,7 +85,8 @@ def _say(inputs: Inputs, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding
     row = evidence.iloc[int(np.where(biased == (status == "biased"), far, -1).argmax())]
     said = (
         f"{shown(row['scope'])} is sampled at {times(row['estimate'])} the rate of the rest"
-        f" ({factors(row['ci_low'], row['ci_high'])}; {number(row['traces'])} of {number(row['requests'])} requests)"
+        f" ({factors(row['estimate_low'], row['estimate_high'])};"
+        f" {number(row['traces'])} of {number(row['requests'])} requests)"
     )
     others = int(biased.sum()) - 1
     more = f", and {others} more {axis}" * (others > 0)
@@ -120,12 +98,12 @@ def _say(inputs: Inputs, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding
         f" {about(evidence['requests_needed'].max())} requests would settle all {axis}.",
     }[status]
     estimate = Estimate(
-        float(row["estimate"]), "times", float(row["ci_low"]), float(row["ci_high"]), int(row["traces"])
+        float(row["estimate"]), "times", float(row["estimate_low"]), float(row["estimate_high"]), int(row["traces"])
     )
     remedy = "Weigh by stratum: traces.with_weights(requests)." if status == "biased" else ""
     assumed = ["windows are aligned and strata defined alike", "no reservoir favours quiet strata", *inputs.caveats]
     ever = float(evidence["chance_any_time"].iloc[0]) if "chance_any_time" in evidence else 1.0
-    if ever < 1 - inputs.level:
+    if ever < 1 - inputs.confidence:
         often = f"once in {about(1 / ever)} such periods" if ever > 1e-9 else "practically never"  # noqa: PLR2004 - beyond words
         assumed.append(f"asked again and again as traces come in, chance alone would ever show this {often}")
     return speak(CHECK, status, text, inputs, evidence, estimate=estimate, assumptions=assumed, remedy=remedy)

@@ -27,34 +27,11 @@ _SUBJECT = "Share of the traffic on paths never seen"
 def unseen_paths(inputs: Inputs) -> list[Finding]:
     """Return how much of the traffic takes paths that are absent from the sample.
 
-    Parameters
-    ----------
-    inputs
-        With known inclusion probabilities.
-
-    Returns
-    -------
-    list of Finding
-        ``warn`` above 5 %, ``ok`` where the upper limit is below; refused below twenty traces.
-
-    Notes
-    -----
     A path is the root's operation and the set of services it reaches.  Good-Turing's mass f1 / n with Esty's interval,
     Chao's number of paths.  Assumes that traces are independent draws, one path each, all with the same probability:
     unequal ones are thinned to the smallest, by a hash of the id that no sampler uses.  (The traces of one probability
     alone would be those of one kind: neither failing nor slow, or of one route.)  Fails where span names carry ids:
     every path is new then.  Source: Good 1953, Esty 1983, Chao 1984; metric M4.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> ids = [f"{n:032x}" for n in range(1, 101)]
-    >>> frame = pd.DataFrame({"trace_id": ids, "span_id": "1", "start_ns": 0, "end_ns": 5})
-    >>> shop = TraceSet.from_spans(frame.assign(name=["pay"] * 70 + ["cart"] * 28 + ["a", "b"]))
-    >>> print(unseen_paths(gather(shop, rules=0.05))[0].headline)
-    2 % (0-4.7 %) of the requests take paths absent from this sample (4 paths in n = 100 traces, 5 or more in all).
     """
     if missing := inputs.weights_needed:
         return [needs(CHECK, _SUBJECT, missing, inputs)]
@@ -65,10 +42,11 @@ def unseen_paths(inputs: Inputs) -> list[Finding]:
     n = int(counts.sum())
     if n < _FEWEST:
         return [needs(CHECK, _SUBJECT, f"{_FEWEST} traces or more with one probability; there are {n}", inputs)]
-    unseen = unseen_mass(counts, level=inputs.level)
+    unseen = unseen_mass(counts, confidence=inputs.confidence)
     top = float(counts[:_TOP].sum() / n)
     table = pd.DataFrame(
-        {"paths": [len(counts)], "n_traces": n, "estimate": unseen.mass, "ci_low": unseen.low, "ci_high": unseen.high,
+        {"paths": [len(counts)], "trace_count": n, "estimate": unseen.mass, "estimate_low": unseen.low, "estimate_high":
+        unseen.high,
          "paths_estimated": unseen.kinds, "top_20_share": top, "left_out": len(inputs.traces) - n}
     )  # fmt: skip
     if len(counts) > _TOO_MANY * n and n > _TOP:
@@ -100,28 +78,8 @@ def _even_part(inputs: Inputs) -> Array:
 def path_codes(traces: TraceSet) -> Array:
     """Return the path of every trace: operation of the root and set of the services it reaches.
 
-    Parameters
-    ----------
-    traces
-        Any traces.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 from 0; equal numbers are equal paths.
-
-    Notes
-    -----
     A service is a fixed 64-bit random number, a set their sum over distinct services: two different sets agree once in
     10^19.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a", "a", "b", "c"], "span_id": ["1", "2", "3", "4"], "name": "x"})
-    >>> frame["service_name"] = ["web", "cart", "web", "web"]
-    >>> path_codes(TraceSet.from_spans(frame.assign(parent_span_id=[None, "1", None, None], start_ns=0, end_ns=5)))
-    array([0, 1, 1])
     """
     service = traces.codes("service_name")
     size = len(service.labels) + 1

@@ -28,36 +28,12 @@ _DOMINANT, _LEAST_EFFECTIVE = 0.05, 0.05
 def weight_sanity(inputs: Inputs) -> list[Finding]:
     """Return whether weights are there, agree with the ids and with each other, and add up to the requests.
 
-    Parameters
-    ----------
-    inputs
-        Any; counted requests let the sum of the weights be checked.
-
-    Returns
-    -------
-    list of Finding
-        One about the thresholds (any span whose random bits lie below its threshold: ``fail``), one about the weights
-        as they are used: unknown ones, mixed sources, one that dominates, their sum.
-
-    Notes
-    -----
     A kept span has R >= T (R = ``rv``, else the low 56 bits of the id): one violation proves that somebody sampled
     without updating ``th``, provided nobody rewrote the ids.  Thresholds must not fall from parent to child.  No single
     weight above 5 % of their sum; effective n above 5 % of n; sum of the weights over counted requests within the
     margin; not all weights 1 where the rules keep less; one weight for
     all spans of a trace.  Missing thresholds are unknown and not wrong.  Source:
     OpenTelemetry's tracestate probability sampling.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> frame = pd.DataFrame({"trace_id": ["f" * 32, "1" * 32], "span_id": ["1", "2"], "name": "x", "start_ns": 0})
-    >>> shop = TraceSet.from_spans(frame.assign(end_ns=5, trace_state="ot=th:8"))
-    >>> print(weight_sanity(gather(shop))[0].headline)
-    1 of 2 spans (50 %, 0.039-100 %) carry a threshold that should have rejected them: something sampled again without \
-updating it.
     """
     thresholds = _thresholds(inputs)
     return [*([thresholds] if thresholds is not None else []), _used(inputs)]
@@ -89,12 +65,12 @@ def _say_thresholds(inputs: Inputs, rows: Array, violates: Array, falls: int, pa
     """Return the sentence about thresholds."""
     trace = inputs.traces.forest.trace[rows]
     plain = np.ones(len(inputs.traces))
-    ratio = clustered_rates(np.zeros(len(rows), np.int64), trace, violates, plain, 1, level=inputs.level)
+    ratio = clustered_rates(np.zeros(len(rows), np.int64), trace, violates, plain, 1, confidence=inputs.confidence)
     share, low, high = float(ratio.ratio[0]), float(ratio.low[0]), float(ratio.high[0])
     wrong = int(violates.sum())
     table = pd.DataFrame(
-        {"spans": [len(rows)], "violations": wrong, "estimate": share, "ci_low": low, "ci_high": high,
-         "n_traces": len(np.unique(trace)), "falling_thresholds": falls, "parent_child_pairs": pairs}
+        {"spans": [len(rows)], "violations": wrong, "estimate": share, "estimate_low": low, "estimate_high": high,
+         "trace_count": len(np.unique(trace)), "falling_thresholds": falls, "parent_child_pairs": pairs}
     )  # fmt: skip
     estimate = Estimate(share, "ratio", low, high, len(rows), float(ratio.n_effective[0]))
     if wrong:
@@ -143,7 +119,7 @@ def _used(inputs: Inputs) -> Finding:
     summed = _sum_against_requests(inputs)
     problems += [summed] if summed is not None else []
     table = pd.DataFrame(
-        {"source": list(sources), "n_traces": list(sources.values()), "n_eff": weights.n_effective,
+        {"source": list(sources), "trace_count": list(sources.values()), "n_effective": weights.n_effective,
          "largest_share": largest, "weight_sum": total}
     )  # fmt: skip
     bad = [text for status, text in problems if status != "ok"]
@@ -181,7 +157,9 @@ def _sum_against_requests(inputs: Inputs) -> tuple[str, str] | None:
         or inputs.counts_needed
     ):
         return None
-    total = weighted_total(inputs.probability[inputs.base], np.ones(int(inputs.base.sum())), level=inputs.level)
+    total = weighted_total(
+        inputs.probability[inputs.base], np.ones(int(inputs.base.sum())), confidence=inputs.confidence
+    )
     asked = inputs.counts.total
     low, high = total.low / asked, total.high / asked
     verdict = judge(low, high, inputs.margin)

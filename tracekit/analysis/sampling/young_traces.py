@@ -10,7 +10,7 @@ import pandas as pd
 from tracekit.analysis.sampling.verdicts import Status, needs, speak
 from tracekit.analysis.sampling.words import counted, duration, number, percent, percents
 from tracekit.findings import Estimate
-from tracekit.weights.young_edge import FEWEST
+from tracekit.weights.ingestion_horizon import FEWEST
 
 if TYPE_CHECKING:
     from tracekit.analysis.sampling.inputs import Inputs
@@ -25,35 +25,10 @@ _MOST_MISSING, _STRAYS, _TIME = 0.01, 0.01, "%Y-%m-%dT%H:%M:%SZ"
 def young_traces(inputs: Inputs) -> list[Finding]:
     """Return how many traces were left out of all checks because others of their time had not arrived.
 
-    Parameters
-    ----------
-    inputs
-        With times of receipt.
-
-    Returns
-    -------
-    list of Finding
-        ``warn`` where more than 1 % of all traces had not arrived: whoever uses the recording as it is gets rates that
-        fall at its end, and too few slow requests there; ``ok`` where fewer, whatever the sample was.
-
-    Notes
-    -----
     The distribution of the time from start to receipt allows for what was not seen (``stats.truncated_lags``); its 99th
     percentile is the age up to which traces are young.  How many had not arrived follows from it, if they came as
     evenly as those before; the first 1 % of these, which may begin anywhere, do not tell how evenly.  All other checks
     use what began before.  Source: specification, 2.1; Lynden-Bell 1971.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling.inputs import gather
-    >>> start = [n * 10**9 + 1 for n in range(200)]
-    >>> frame = pd.DataFrame({"trace_id": [f"{n:032x}" for n in range(1, 201)], "span_id": "1", "name": "x"})
-    >>> shop = TraceSet.from_spans(frame.assign(start_ns=start, end_ns=start)).where("start_ns < 197e9")
-    >>> received = pd.Series([at + 3 * 10**9 for at in start[:197]], shop.trace_ids)
-    >>> print(young_traces(gather(shop, received=received, now=200 * 10**9))[0].headline)
-    Of what began in the last 3 s of the recording 100 % (100-100 %) had not arrived, 1.5 % of all: as it is, rates \
-fall at its end and slow requests are missing there; 0 traces of that time are left out of all checks here.
     """
     if inputs.receipts is None:
         return [needs(CHECK, _SUBJECT, "times of receipt", inputs, remedy="Give received= as times by trace id.")]
@@ -70,8 +45,8 @@ fall at its end and slow requests are missing there; 0 traces of that time are l
         status, of_all = "warn", [1.0, 0.0, 1.0]
     begin = pd.Timestamp(edge.begin_ns, unit="ns", tz="UTC")
     table = pd.DataFrame(
-        {"begin_time": [begin], "age_ns": edge.age_ns, "young_traces": young, "n_traces": n, "estimate": of_all[0],
-         "ci_low": of_all[1], "ci_high": of_all[2], "missing_ratio": edge.missing, "status": status}
+        {"begin_time": [begin], "age_ns": edge.age_ns, "young_traces": young, "trace_count": n, "estimate": of_all[0],
+         "estimate_low": of_all[1], "estimate_high": of_all[2], "missing_ratio": edge.missing, "status": status}
     )  # fmt: skip
     said = (
         f"Of what began in the last {duration(edge.age_ns)} of the recording {percent(edge.missing)}"

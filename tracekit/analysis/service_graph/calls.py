@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.self_time import climbed
+from tracekit.analysis.self_time import first_outside
 from tracekit.forest import blocks, visible_parents
 from tracekit.messages import are_messages
 from tracekit.schema import Kind, ParentState, Relation
@@ -57,27 +57,6 @@ class Calls:
         Which of the entries no call in hand explains.
     unnamed_rows
         Outgoing spans that nobody answered and that name no peer: no call can be drawn for them.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": "a1",
-    ...             "span_id": ["1", "2", "3"],
-    ...             "parent_span_id": [None, "1", "2"],
-    ...             "service_name": ["shop", "shop", "ledger"],
-    ...             "name": ["POST /pay", "POST", "charge"],
-    ...             "kind": ["SERVER", "CLIENT", "SERVER"],
-    ...             "start_ns": [0, 10, 20],
-    ...             "end_ns": [100, 90, 80],
-    ...         }
-    ...     )
-    ... )
-    >>> calls = find_calls(shop)
-    >>> [(calls.names[c], calls.caller_row.item(), calls.callee_row.item()) for c in calls.callee]
-    [('ledger', 1, 2)]
     """
 
     caller: Array
@@ -97,18 +76,6 @@ class Calls:
 def find_calls(traces: TraceSet) -> Calls:
     """Return the calls between services.
 
-    Parameters
-    ----------
-    traces
-        A set, or a block of whole traces of a larger one; links are followed within it.
-
-    Returns
-    -------
-    Calls
-        Each call once: an outgoing span and the span that answers it are one call, whatever lies between them.
-
-    Notes
-    -----
     * The caller of what arrived is the nearest outgoing span above it, past spans of its service that are neither
       outgoing nor incoming, unless that one names a database or topic; else the parent.
     * A CONSUMER without a parent is joined by its links to outgoing spans of other traces; one call for each link.
@@ -201,7 +168,7 @@ def _block(shape: _Shape, low: int, high: int, producer: Array) -> tuple[Array, 
     answered[higher[to_service[higher]]] = True
     caller, within = up[child], ~outgoing & ~incoming & live & (up >= 0) & (service[above] == service)
     loose = np.flatnonzero(within[caller])
-    beyond = climbed(up, within)[caller[loose]] if len(loose) else loose
+    beyond = first_outside(up, within)[caller[loose]] if len(loose) else loose
     told = outgoing[beyond] & to_service[beyond]
     caller[loose[told]] = beyond[told]
     return child + low, caller + low, roots + low, np.flatnonzero(outgoing & ~answered) + low

@@ -123,14 +123,14 @@ class ServiceGraph(Weighted, Shown):
         return f"{self.heading()}{''.join(tables)}"
 
 
-def service_graph(traces: TraceSet, *, level: float = 0.95) -> ServiceGraph:
+def service_graph(traces: TraceSet, *, confidence: float = 0.95) -> ServiceGraph:
     """Return who calls whom.
 
     Parameters
     ----------
     traces
         Any traces; unchanged.
-    level
+    confidence
         Confidence level of the limits.
 
     Returns
@@ -172,26 +172,11 @@ def service_graph(traces: TraceSet, *, level: float = 0.95) -> ServiceGraph:
     >>> graph.calls[["caller_service", "callee_service", "p50_ns", "paired_count", "is_inferred"]].to_numpy().tolist()
     [['shop', 'ledger', 80.0, 1.0, False], ['shop', 'postgresql', 6.0, 0.0, True]]
     """
-    return summarise([tabulate(traces)], level=level, statement=traces.weights.statement)
+    return summarise([tabulate(traces)], confidence=confidence, statement=traces.weights.statement)
 
 
-def summarise(tables: Sequence[Tables], *, level: float = 0.95, statement: str = "") -> ServiceGraph:
-    """Return the service graph of one or more blocks.
-
-    Parameters
-    ----------
-    tables
-        As ``tabulate`` makes them, of disjoint traces.
-    level
-        Confidence level of the limits.
-    statement
-        What is known of the weights of all blocks.
-
-    Returns
-    -------
-    ServiceGraph
-        As ``service_graph`` gives it.
-    """
+def summarise(tables: Sequence[Tables], *, confidence: float = 0.95, statement: str = "") -> ServiceGraph:
+    """Return the service graph of one or more blocks."""
     services = Aggregate.concatenate([table.services for table in tables]).by(["service_name"])
     services = services.where(services.sums["span_count"] > 0)
     requests = Aggregate.concatenate([table.requests for table in tables]).by(["service_name", WEIGHT_CLASS])
@@ -202,30 +187,30 @@ def summarise(tables: Sequence[Tables], *, level: float = 0.95, statement: str =
     peers = peers.where(_is_inferred(peers.keys, known))
     shown = _shown_names(peers.by(PEER_KEYS).keys, known)
     unheard = calls.where(~calls.keys["is_answered"].astype(bool))
-    nodes = _arrivals(services, requests, level) | {"peer_type": np.full(len(services), "", object)}
+    nodes = _arrivals(services, requests, confidence) | {"peer_type": np.full(len(services), "", object)}
     return ServiceGraph(
-        _service_rows(nodes, _outcomes(peers, PEER_KEYS, level), shown, _commonest(unheard, PEER_KEYS)),
-        _call_rows(edges, calls, known, shown, level),
+        _service_rows(nodes, _outcomes(peers, PEER_KEYS, confidence), shown, _commonest(unheard, PEER_KEYS)),
+        _call_rows(edges, calls, known, shown, confidence),
         float(sum(table.unnamed_count for table in tables)),
         statement,
     )
 
 
-def _arrivals(services: Aggregate, requests: Aggregate, level: float) -> _Keys:
+def _arrivals(services: Aggregate, requests: Aggregate, confidence: float) -> _Keys:
     """Return services with their requests; some have none."""
     names = pd.Index(services.keys["service_name"], dtype=object)
     owner = names.get_indexer(pd.Index(requests.keys["service_name"], dtype=object))
     arrived = requests.where(owner >= 0)
-    return services.keys | _numbers(arrived, owner[owner >= 0], len(names), level) | services.sums
+    return services.keys | _numbers(arrived, owner[owner >= 0], len(names), confidence) | services.sums
 
 
-def _outcomes(fine: Aggregate, columns: Sequence[str], level: float) -> _Keys:
+def _outcomes(fine: Aggregate, columns: Sequence[str], confidence: float) -> _Keys:
     """Return groups by key columns with their numbers, from a table that is also by weight class."""
     owner, keys = fine.groups(columns)
-    return keys | _numbers(fine, owner, len(keys[columns[0]]), level)
+    return keys | _numbers(fine, owner, len(keys[columns[0]]), confidence)
 
 
-def _numbers(fine: Aggregate, owner: Array, groups: int, level: float) -> _Keys:
+def _numbers(fine: Aggregate, owner: Array, groups: int, confidence: float) -> _Keys:
     """Return counts, the error ratio and the quantiles with their limits."""
     total = {name: np.bincount(owner, values, groups) for name, values in fine.sums.items()}
     timed = {"trial_sum": fine.sums["timed_sum"], "trial_square": fine.sums["timed_square"]}
@@ -233,8 +218,8 @@ def _numbers(fine: Aggregate, owner: Array, groups: int, level: float) -> _Keys:
     counts = {"count": total["trial_sum"], "error_count": total["ended_event_sum"]}
     counts |= {"trace_count": total["cluster_count"].astype(np.int64)}
     outcomes = {name.removeprefix("ended_"): values for name, values in fine.sums.items() if name.startswith("ended_")}
-    ratio = error_columns(outcomes, owner, groups, level=level)
-    return counts | ratio | quantile_columns(fine.histogram, owner, n, groups, level=level, shares=SHARES)
+    ratio = error_columns(outcomes, owner, groups, confidence=confidence)
+    return counts | ratio | quantile_columns(fine.histogram, owner, n, groups, confidence=confidence, shares=SHARES)
 
 
 def _service_rows(nodes: _Keys, others: _Keys, shown: _Names, peer_type: _Names) -> pd.DataFrame:
@@ -248,9 +233,9 @@ def _service_rows(nodes: _Keys, others: _Keys, shown: _Names, peer_type: _Names)
     return _frame({name: np.concatenate([nodes[name], others[name]]) for name in _SERVICE_COLUMNS}, "request_count")
 
 
-def _call_rows(edges: Aggregate, calls: Aggregate, known: set[str], shown: _Names, level: float) -> pd.DataFrame:
+def _call_rows(edges: Aggregate, calls: Aggregate, known: set[str], shown: _Names, confidence: float) -> pd.DataFrame:
     """Return the edges as rows of ``calls``."""
-    rows = _outcomes(edges, CALL_KEYS, level)
+    rows = _outcomes(edges, CALL_KEYS, confidence)
     inferred = _is_inferred(rows, known)
     rows |= {
         "callee_service": np.where(inferred, _look_up(shown, rows, PEER_KEYS), rows["callee_service"]),

@@ -42,25 +42,6 @@ class Tables:
         ``timed_square``, the same as ``trial_sum`` and ``trial_square`` for those with a duration; and their durations.
     unnamed_count
         See ``ServiceGraph``.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> one = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": "a1",
-    ...             "span_id": ["1"],
-    ...             "service_name": "shop",
-    ...             "name": "GET /",
-    ...             "start_ns": 0,
-    ...             "end_ns": 9,
-    ...         }
-    ...     )
-    ... )
-    >>> tabulate(one).services.sums["span_count"].tolist()
-    [1]
     """
 
     services: Aggregate
@@ -100,18 +81,7 @@ class _Calls(NamedTuple):
 
 
 def tabulate(traces: TraceSet) -> Tables:
-    """Return the additive tables of whole traces.
-
-    Parameters
-    ----------
-    traces
-        A set, or one block of a larger one; links are followed within it.
-
-    Returns
-    -------
-    Tables
-        Tables of disjoint traces add.
-    """
+    """Return the additive tables of whole traces."""
     calls = find_calls(traces)
     spans = _Measured(
         traces.forest.trace,

@@ -56,64 +56,15 @@ class WhatIfCurve(Weighted, Shown):
 
 
 def what_if_curve(
-    path: CriticalPath, selector: Selector, *, factors: Sequence[float] = FACTORS, level: float = 0.95
+    path: CriticalPath, selector: Selector, *, factors: Sequence[float] = FACTORS, confidence: float = 0.95
 ) -> WhatIfCurve:
     """Return how latency follows the speed of some spans: where making them faster stops to help.
 
-    Parameters
-    ----------
-    path
-        Critical paths.
-    selector
-        A condition over columns of ``spans``, or a callable that takes ``spans``.
-    factors
-        What their own times are multiplied by, one after the other.
-    level
-        Confidence level of the limits.
-
-    Returns
-    -------
-    WhatIfCurve
-        ``.table``; ``tk.plot`` draws it.
-
-    Raises
-    ------
-    ValueError
-        No factor, or one below 0.
-    FilterError
-        A condition that does not parse.
-
-    Notes
-    -----
     Each factor is a ``what_if`` of its own, with what that assumes.
-
-    Examples
-    --------
-    Faster than half, the ledger saves nothing more: the cart, which runs beside it, then ends last.
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": "a1",
-    ...             "span_id": ["1", "2", "3"],
-    ...             "parent_span_id": [None, "1", "1"],
-    ...             "service_name": ["shop", "cart", "ledger"],
-    ...             "name": ["POST /pay", "lock", "charge"],
-    ...             "start_ns": [0, 0, 0],
-    ...             "end_ns": [100, 50, 100],
-    ...         }
-    ...     )
-    ... )
-    >>> curve = critical_path(shop).what_if_curve("service_name == 'ledger'", factors=[0, 0.5, 1])
-    >>> curve.table.loc[curve.table["statistic"] == "mean", "new_latency_ns"].tolist()
-    [50.0, 50.0, 100.0]
     """
     if not len(factors):
         raise ValueError("expected at least one factor, found none")
-    runs = [path.what_if({selector: factor}, level=level) for factor in factors]
+    runs = [path.what_if({selector: factor}, confidence=confidence) for factor in factors]
     tables = [
         run.table.reset_index().assign(factor=float(factor), taken_over_count=int(run.traces["is_taken_over"].sum()))
         for factor, run in zip(factors, runs, strict=True)

@@ -40,14 +40,6 @@ class Plan:
         float64, one a child: from the latest end before it, or the start of the parent, to its start.
     end
         int64, one a child: the end of its window.
-
-    Examples
-    --------
-    >>> from tracekit.analysis.critical_path.kernel import walk
-    >>> above = np.array([-1, 0, 0])
-    >>> plan = Plan.of(above, walk(above, np.array([0, 10, 50]), np.array([100, 40, 90]), np.ones(3, bool)))
-    >>> plan.run(np.ones(3)).tolist(), plan.run(np.array([1, 0, 1])).tolist()
-    ([100.0, 30.0, 40.0], [70.0, 0.0, 40.0])
     """
 
     node: Array
@@ -64,15 +56,7 @@ class Plan:
 
     @classmethod
     def of(cls, above: Array, rows: Walk) -> Plan:
-        """Return the plan of walked trees.
-
-        Parameters
-        ----------
-        above
-            int64, one a row: its parent, -1 for roots.
-        rows
-            The walk over them.
-        """
+        """Return the plan of walked trees."""
         (start, end, inside), chains = rows.windows, rows.chains
         depth = _depths(above, inside)
         node = np.flatnonzero(inside)
@@ -111,18 +95,7 @@ class Plan:
         )
 
     def run(self, factor: Array) -> Array:
-        """Return how long every row takes when its own time is multiplied.
-
-        Parameters
-        ----------
-        factor
-            float64, one a row.
-
-        Returns
-        -------
-        numpy.ndarray
-            float64 ns, one a row; 0 outside the trees.
-        """
+        """Return how long every row takes when its own time is multiplied."""
         scale = np.asarray(factor, np.float64)[self.node]
         own, gap = self.tail * scale, self.gap * scale[self.parent]
         length, reached = np.zeros(len(self.node)), np.zeros(len(self.child) + 1)
@@ -140,18 +113,6 @@ class Plan:
     def slack(self, count: int) -> Array:
         """Return how much later every row may end before its root does.
 
-        Parameters
-        ----------
-        count
-            Number of rows.
-
-        Returns
-        -------
-        numpy.ndarray
-            int64 ns, one a row; 0 on the path, and outside the trees.
-
-        Notes
-        -----
         One pass from the roots down, and within siblings from the last to the first: all that had ended when a sibling
         began may end as much later as that one may, and all siblings as much later than the last as their parent may.
         """
@@ -175,15 +136,7 @@ class Plan:
 
 
 def own_times(above: Array, rows: Walk) -> Array:
-    """Return the own time of every row in a tree: its window without the children that it waited for.
-
-    Examples
-    --------
-    >>> from tracekit.analysis.critical_path.kernel import walk
-    >>> above = np.array([-1, 0, 0])
-    >>> own_times(above, walk(above, np.array([0, 10, 20]), np.array([100, 70, 90]), np.ones(3, bool))).tolist()
-    [30, 60, 70]
-    """
+    """Return the own time of every row in a tree: its window without the children that it waited for."""
     length = np.where(rows.windows.inside, rows.windows.end - rows.windows.start, 0)
     own = length.copy()
     taken = rows.chains.child[rows.chains.taken]

@@ -38,12 +38,12 @@ _SAME_NS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Cap:
+class CapSelfTime:
     """Own time at most so long: of nanoseconds, or of a quantile of the own times of the selected spans.
 
     Examples
     --------
-    >>> Cap(quantile=0.9)
+    >>> CapSelfTime(quantile=0.9)
     Cap(ns=None, quantile=0.9)
     """
 
@@ -52,19 +52,19 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Like:
+class MatchDistribution:
     """Own times distributed like others: the slowest of the selected spans becomes as slow as the slowest of these.
 
     Examples
     --------
-    >>> Like([10, 20]).own_ns
+    >>> MatchDistribution([10, 20]).own_ns
     [10, 20]
     """
 
     own_ns: Sequence[float] | Array
 
 
-Change: TypeAlias = float | Cap | Like
+Change: TypeAlias = float | CapSelfTime | MatchDistribution
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,7 +129,7 @@ class Rerun:
     def __init__(self, path: CriticalPath) -> None:
         tree, above = path.tree, path.tree.parent.astype(np.int64)
         awaited = tree.waiting == Waiting.AWAITED
-        rows = walk(above, tree.start, tree.end, awaited, touching=path.is_touching, barred=tree.barred)
+        rows = walk(above, tree.start, tree.end, awaited, touching=path.is_touching, excluded=tree.excluded)
         self.path = path
         self.walk = rows
         self.own_ns = own_times(above, rows)
@@ -146,59 +146,12 @@ class Rerun:
         return np.bincount(self.path.request[on_path], saved, len(self.path.tree.root))
 
 
-def what_if(path: CriticalPath, changes: Mapping[Selector, Change], *, level: float = 0.95) -> WhatIf:
+def what_if(path: CriticalPath, changes: Mapping[Selector, Change], *, confidence: float = 0.95) -> WhatIf:
     """Return the requests as they would have been with other own times.
 
-    Parameters
-    ----------
-    path
-        Critical paths.
-    changes
-        By condition over columns of ``spans`` (or a callable that takes ``spans``): a factor (0 = free, 0.5 = twice
-        as fast, 2 = twice as slow), a ``Cap`` or a ``Like``.  For spans in several, factors multiply.
-    level
-        Confidence level of the limits.
-
-    Returns
-    -------
-    WhatIf
-        ``.traces`` and ``.table``.
-
-    Raises
-    ------
-    ValueError
-        A change that is none.
-    FilterError
-        A condition that does not parse.
-
-    Notes
-    -----
     Order and gaps stay as they were seen: no queue gets shorter, no call that waits for something else starts
     earlier.  ``naive_saved_ns``, the share on the path, is never less than what a speed-up really saves, because
     another branch may take over.
-
-    Examples
-    --------
-    Without the ledger (30 to 90) the shop would wait for its cart (10 to 40) instead:
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> shop = TraceSet.from_spans(
-    ...     pd.DataFrame(
-    ...         {
-    ...             "trace_id": "a1",
-    ...             "span_id": ["1", "2", "3"],
-    ...             "parent_span_id": [None, "1", "1"],
-    ...             "service_name": ["shop", "cart", "ledger"],
-    ...             "name": ["POST /pay", "lock", "charge"],
-    ...             "start_ns": [0, 10, 30],
-    ...             "end_ns": [100, 40, 90],
-    ...         }
-    ...     )
-    ... )
-    >>> critical_path(shop).what_if({"service_name == 'ledger'": 0.0})
-    WhatIf(mean 100 -> 50 ns, 1 spans changed, 1 of 1 requests taken over by another branch; sampling weights unknown)
     """
     factor, changed = _factors(path, changes)
     new, naive = path.rerun.latency(factor), path.rerun.naive_saved(factor)
@@ -214,7 +167,7 @@ def what_if(path: CriticalPath, changes: Mapping[Selector, Change], *, level: fl
             "is_taken_over": np.abs(now - new - naive) > _SAME_NS,
         }
     )
-    return WhatIf(traces, _statistics(path, new, naive, level), changed, path.statement)
+    return WhatIf(traces, _statistics(path, new, naive, confidence), changed, path.statement)
 
 
 def _factors(path: CriticalPath, changes: Mapping[Selector, Change]) -> tuple[Array, int]:
@@ -230,14 +183,14 @@ def _factors(path: CriticalPath, changes: Mapping[Selector, Change]) -> tuple[Ar
 
 def _factor(change: Change, own: Array) -> Array | float:
     """Return by how much spans with these own times change."""
-    if isinstance(change, Cap):
+    if isinstance(change, CapSelfTime):
         if (change.ns is None) == (change.quantile is None):
             raise ValueError(f"expected a cap in ns or a quantile, found {change}")
         limit = (
             change.ns if change.ns is not None else float(np.quantile(own, change.quantile or 0.0)) if len(own) else 0.0
         )
         wanted = np.minimum(own, limit)
-    elif isinstance(change, Like):
+    elif isinstance(change, MatchDistribution):
         others = np.asarray(change.own_ns, np.float64)
         if not len(others) or (others < 0).any():
             raise ValueError(f"expected own times of 0 ns or more, found {change.own_ns}")
@@ -251,7 +204,7 @@ def _factor(change: Change, own: Array) -> Array | float:
     return np.divide(wanted, own, out=np.ones(len(own)), where=own > 0)
 
 
-def _statistics(path: CriticalPath, new: Array, naive: Array, level: float) -> pd.DataFrame:
+def _statistics(path: CriticalPath, new: Array, naive: Array, confidence: float) -> pd.DataFrame:
     """Return mean and quantiles before and after, with limits."""
     weight, now, trace = path.weight, path.latency_ns.astype(np.float64), path.tree.trace[path.tree.root]
     rows, total = [], weight.sum() if len(weight) else np.nan
@@ -259,7 +212,7 @@ def _statistics(path: CriticalPath, new: Array, naive: Array, level: float) -> p
     mean, mean_new, mean_naive = ((weight * values).sum() / total for values in (now, new, naive))
     about = Denominator.of(size, weight=path.source.weights.value)
     moved = influence(np.zeros(len(new), np.int64), trace, weight * new, about, 1)
-    low, high = mean_limits(np.array([mean_new]), moved.moments(), level=level)
+    low, high = mean_limits(np.array([mean_new]), moved.moments(), confidence=confidence)
     rows.append(("mean", mean, mean_new, low[0], high[0], mean - mean_new, mean_naive))
     held = weight > 0
     found = quantile_limits(
@@ -268,7 +221,7 @@ def _statistics(path: CriticalPath, new: Array, naive: Array, level: float) -> p
         list(SHARES.values()),
         clusters=trace[held],
         target="process",
-        level=level,
+        confidence=confidence,
     )
     before = weighted_quantiles(now, weight, list(SHARES.values()))
     for name, was, after in zip(SHARES, before, found, strict=True):
@@ -284,39 +237,7 @@ def opportunities(
     top: int = 20,
     factor: float = 0.0,
 ) -> pd.DataFrame:
-    """Return what would help most: every operation made faster by itself, all requests run again.
-
-    Parameters
-    ----------
-    path
-        Critical paths.
-    keys
-        As in ``by``.
-    top
-        So many.
-    factor
-        What is left of the own time.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The keys, ``naive_saved_mean_ns`` (its share on the path), ``saved_mean_ns`` and ``saved_p95_ns`` (a request
-        really saves), ``taken_over_count`` of requests that another branch then holds up.  Most first.
-
-    Raises
-    ------
-    ValueError
-        A factor that is no speed-up, or a key that no span has.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": [5], "end_ns": [25]})
-    >>> critical_path(TraceSet.from_spans(frame)).opportunities("name")["saved_mean_ns"].tolist()
-    [20.0]
-    """
+    """Return what would help most: every operation made faster by itself, all requests run again."""
     if not 0 <= factor < 1:
         raise ValueError(f"expected a factor from 0 to less than 1, found {factor}")
     columns = [keys] if isinstance(keys, str) else list(keys)

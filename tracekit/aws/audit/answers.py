@@ -40,11 +40,6 @@ class Operation(NamedTuple):
     """A read operation: service and method as boto3 names them, what an answer must hold, how its pages go on.
 
     ``permission`` is the action of IAM where that has another name.
-
-    Examples
-    --------
-    >>> OPERATIONS["lambda:ListFunctions"].holds
-    'Functions'
     """
 
     service: str
@@ -252,13 +247,6 @@ def plain(value: Any) -> Any:
     """Return an answer of boto3 as JSON holds it: times as text in UTC, and the values of other variables hidden.
 
     Environments of functions and containers hold passwords: only what says how tracing is set up is kept.
-
-    Examples
-    --------
-    >>> plain({"Environment": {"Variables": {"OTEL_SERVICE_NAME": "cart", "DB_PASSWORD": "1234"}}})
-    {'Environment': {'Variables': {'OTEL_SERVICE_NAME': 'cart', 'DB_PASSWORD': '***'}}}
-    >>> plain({"environment": [{"name": "DB_PASSWORD", "value": "1234"}]})
-    {'environment': [{'name': 'DB_PASSWORD', 'value': '***'}]}
     """
     text = json.dumps(value, default=_text)
     return json.loads(text, object_hook=_hidden)

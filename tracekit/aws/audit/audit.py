@@ -22,12 +22,12 @@ from tracekit.aws.audit.graph import read_documents, read_graph
 from tracekit.aws.audit.kubernetes import read_addons, read_kubernetes
 from tracekit.aws.audit.logs import read_logs
 from tracekit.aws.audit.losses import read_losses
+from tracekit.aws.audit.messages import GAP, INCOMPLETE, SHORT
 from tracekit.aws.audit.odd_answers import without_odd
 from tracekit.aws.audit.retrieval import HOUR, retrieve
+from tracekit.aws.audit.service_record import ServiceRecords
 from tracekit.aws.audit.settings import read_closing_list, read_groups, read_rules
-from tracekit.aws.audit.sheet import Sheets
 from tracekit.aws.audit.tree import Known, headline, judge_service
-from tracekit.aws.audit.words import GAP, INCOMPLETE, SHORT
 from tracekit.errors import MISSHAPEN
 from tracekit.findings import Findings
 
@@ -86,12 +86,12 @@ class CoverageAudit:
         ``platform``, ``requests`` and ``recorded`` traces, and the ``collector`` of containers; missing is unknown.
         """
         failing = {service for services in self.alarms.values() for service in services}
-        told = self.services[["headline", "platform", "requests", "recorded", "collector"]].copy()
-        told.insert(1, "verdict", told["headline"].map(SHORT))
+        told = self.services[["diagnosis_code", "platform", "requests", "recorded", "collector"]].copy()
+        told.insert(1, "diagnosis", told["diagnosis_code"].map(SHORT))
         told["collector"] = told["collector"].where(told["platform"] == "container")  # nobody else needs one
         for name in ("requests", "recorded"):
             told[name] = pd.to_numeric(told[name]).round().astype("Int64")
-        heads = told["headline"].to_dict()
+        heads = told["diagnosis_code"].to_dict()
         order = sorted(heads, key=lambda name: (name not in failing, heads[name] == "OK", name))
         return told.loc[order]
 
@@ -101,12 +101,14 @@ class CoverageAudit:
         if self.services.empty:
             return "no service is known, so none was judged: see what was not checked, the region and the account"
         failing = len({service for services in self.alarms.values() for service in services})
-        well = int((self.services["headline"] == "OK").sum())
+        well = int((self.services["diagnosis_code"] == "OK").sum())
         rest = len(self.services) - failing - well
         return f"{failing:,} lack traces, {well:,} are traced as the rules say, {rest:,} are neither"
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{count:,} {word}" for word, count in self.services["headline"].value_counts().items())
+        counts = ", ".join(
+            f"{count:,} {word}" for word, count in self.services["diagnosis_code"].value_counts().items()
+        )
         return f"CoverageAudit({self.answers.region}: {len(self.services):,} services: {counts or 'none'})"
 
     def _repr_html_(self) -> str:
@@ -131,7 +133,7 @@ def audit_coverage(
     until: Any = None,
     services: Sequence[str] | None = None,
     requests: pd.DataFrame | None = None,
-    incident: int | tuple[int, int] | None = None,
+    min_incident_requests: int | tuple[int, int] | None = None,
     kubectl: str | Path | Sequence[str | Path] = (),
     logs: str | Path | Sequence[str | Path] = (),
     from_folder: str | Path | None = None,
@@ -156,7 +158,7 @@ def audit_coverage(
         Only these; all by default.
     requests
         Requests that somebody counted: ``service``, ``count`` and ``time``; they beat those of CloudWatch.
-    incident
+    min_incident_requests
         How often the smallest incident happens that must not be missed, and how many traces of it are needed (1); the
         sampling rate is judged against it, and not judged without.
     kubectl
@@ -196,16 +198,14 @@ def audit_coverage(
     Examples
     --------
     >>> audit = audit_coverage(from_folder="audit-shop")
-    >>> audit.services.loc["resize-images", "headline"]
+    >>> audit.services.loc["resize-images", "diagnosis_code"]
     'D1b'
     >>> print(next(finding for finding in audit.findings if finding.check == "coverage.D1b"))
     warning: resize-images: TracingConfig.Mode is PassThrough; it only follows a sampled upstream header, and 0 of 9,362 invocations carried one. Set Mode=Active.
     """  # noqa: E501 - the last line is one sentence
     if not days > 0:
         raise ValueError(f"expected days above 0, found {days!r}")
-    incident = (incident, 1) if isinstance(incident, int) else incident
-    if incident is not None and not (len(incident) == 2 and incident[0] >= incident[1] > 0):  # noqa: PLR2004 - a pair
-        raise ValueError(f"expected incident as occurrences and at most as many traces, found {incident!r}")
+    min_incident_requests = _as_pair(min_incident_requests)
     files, lines = ([given] if isinstance(given, (str, Path)) else list(given) for given in (kubectl, logs))
     saved = [*read_saved(files), *read_logs(lines)]
     if from_folder is not None:
@@ -218,12 +218,18 @@ def audit_coverage(
         audit_folder.save(answers, save)
     given: dict[str, Any] = {"region": answers.region, "days": round((answers.end - answers.start) / 86400, 2)}
     kept = save if save is not None else from_folder
-    given = {**(given if kept is None else {"from_folder": str(kept)}), "incident": incident}
+    given = {**(given if kept is None else {"from_folder": str(kept)}), "min_incident_requests": min_incident_requests}
     for name, those in (("kubectl", files), ("logs", lines)):
         if those and save is None:
             given[name] = [str(file) for file in those]
     call = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
-    return conclude(answers, services=services, requests=requests, incident=incident, code=f"tk.audit_coverage({call})")
+    return conclude(
+        answers,
+        services=services,
+        requests=requests,
+        min_incident_requests=min_incident_requests,
+        code=f"tk.audit_coverage({call})",
+    )
 
 
 def _period(days: float, until: Any) -> tuple[int, int]:
@@ -234,48 +240,41 @@ def _period(days: float, until: Any) -> tuple[int, int]:
     return end - max(1, round(days * 24)) * HOUR, end
 
 
+def _as_pair(smallest: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return the requests of the smallest incident and how many traces of it are needed."""
+    pair = (smallest, 1) if isinstance(smallest, int) else smallest
+    if pair is not None and not (len(pair) == 2 and pair[0] >= pair[1] > 0):  # noqa: PLR2004 - a pair
+        raise ValueError(f"expected min_incident_requests as occurrences and at most as many traces, found {pair!r}")
+    return pair
+
+
 def conclude(
     answers: Answers,
     *,
     services: Sequence[str] | None = None,
     requests: pd.DataFrame | None = None,
-    incident: tuple[int, int] | None = None,
+    min_incident_requests: tuple[int, int] | None = None,
     code: str = "",
 ) -> CoverageAudit:
-    """Return what follows from answers.
-
-    Parameters
-    ----------
-    answers
-        Of AWS; missing ones leave unknown what they would tell.
-    services, requests, incident
-        As ``audit_coverage`` takes them.
-    code
-        The call that gives it again.
-
-    Returns
-    -------
-    CoverageAudit
-        The same for the same answers in any order.
-    """
+    """Return what follows from answers."""
     try:
-        return _concluded(answers, services, requests, incident, code)
+        return _concluded(answers, services, requests, min_incident_requests, code)
     except MISSHAPEN:
-        sound = without_odd(answers, lambda those: _concluded(those, None, requests, incident, code))
+        sound = without_odd(answers, lambda those: _concluded(those, None, requests, min_incident_requests, code))
         if sound is None:  # it is not the answers
             raise
-    return _concluded(sound, services, requests, incident, code)
+    return _concluded(sound, services, requests, min_incident_requests, code)
 
 
 def _concluded(
     answers: Answers,
     services: Sequence[str] | None,
     requests: pd.DataFrame | None,
-    incident: tuple[int, int] | None,
+    min_incident_requests: tuple[int, int] | None,
     code: str,
 ) -> CoverageAudit:
     """Return what follows from answers, each of the shape that its operation has."""
-    sheets, verdicts = judged(answers, requests, incident)
+    sheets, verdicts = judged(answers, requests, min_incident_requests)
     chosen = sorted(sheets) if services is None else [name for name in services if name in sheets]
     if services is not None and (strange := sorted(set(services) - set(sheets))):
         known = f"services among {', '.join(sorted(sheets))}" if sheets else "no choice of services, as none is known"
@@ -287,31 +286,20 @@ def _concluded(
         rows = evidence(sheets[name], verdicts[name])
         long += rows
         told = [first, *(one for one in verdicts[name] if one.diagnosis and one is not first)]
-        if first.diagnosis == "OK" and incident is None:
+        if first.diagnosis == "OK" and min_incident_requests is None:
             told = [one for one in told if one.diagnosis != "D3c"]  # says the same in other words
         wide.append(row(sheets[name], first, told))
         findings += [finding(sheets, verdicts, name, one, answers, rows, code) for one in told]
     findings += [*not_checked(answers, code), *not_read(answers, code), *not_used(sheets, answers, code)]
-    frame = pd.DataFrame(wide, columns=["service", "headline", "diagnoses", *WIDE]).set_index("service")
+    frame = pd.DataFrame(wide, columns=["service", "diagnosis_code", "diagnoses", *WIDE]).set_index("service")
     return CoverageAudit(frame, pd.DataFrame(long, columns=list(EVIDENCE)), Findings(findings), answers)
 
 
 def judged(
-    answers: Answers, requests: pd.DataFrame | None = None, incident: tuple[int, int] | None = None
-) -> tuple[Sheets, dict[str, list[Verdict]]]:
-    """Return what the answers say about every service, and what the stages of the tree say to that.
-
-    Parameters
-    ----------
-    answers, requests, incident
-        As ``conclude`` takes them.
-
-    Returns
-    -------
-    tuple
-        The sheets, and the verdicts by service.
-    """
-    sheets = Sheets()
+    answers: Answers, requests: pd.DataFrame | None = None, min_incident_requests: tuple[int, int] | None = None
+) -> tuple[ServiceRecords, dict[str, list[Verdict]]]:
+    """Return what the answers say about every service, and what the stages of the tree say to that."""
+    sheets = ServiceRecords()
     read_functions(sheets, answers)
     targets = read_containers(sheets, answers)
     targets |= read_kubernetes(sheets, answers)
@@ -325,5 +313,5 @@ def judged(
     read_changes(sheets, answers)
     read_groups(sheets, answers)
     read_closing_list(sheets, answers)
-    known = Known(answers.is_complete("lambda:ListFunctions"), answers.has_containers, incident)
+    known = Known(answers.is_complete("lambda:ListFunctions"), answers.has_containers, min_incident_requests)
     return sheets, {name: judge_service(sheets[name], sheets, known) for name in sheets}

@@ -52,29 +52,7 @@ class Reader:
         self.region = self._access.region
 
     def ask(self, operation: str, most_pages: int = 1000, **request: Any) -> Answer:
-        """Return what AWS answers, all pages joined.
-
-        Parameters
-        ----------
-        operation
-            Of ``OPERATIONS``; anything else is refused before it is asked.
-        most_pages
-            Where to stop.
-        **request
-            Its parameters.
-
-        Returns
-        -------
-        Answer
-            Known, or with the reason why there is none.
-
-        Raises
-        ------
-        ValueError
-            An operation that is not on the list.
-        PullError
-            Credentials that are of no use for any call.
-        """
+        """Return what AWS answers, all pages joined."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
         from botocore.parsers import ResponseParserError  # noqa: PLC0415 - heavy
 
@@ -135,22 +113,7 @@ class Reader:
 
 
 def ask_each(reader: Reader, operation: str, requests: Sequence[dict[str, Any]]) -> list[Answer]:
-    """Return the answers of one operation to many requests, four at once.
-
-    Parameters
-    ----------
-    reader
-        Makes the calls.
-    operation
-        Of ``OPERATIONS``.
-    requests
-        Parameters of every call.
-
-    Returns
-    -------
-    list of Answer
-        In their order; where the first one fails it is the only one: what is not allowed once is not allowed 168 times.
-    """
+    """Return the answers of one operation to many requests, four at once."""
     answers = [reader.ask(operation, **request) for request in requests[:1]]
     if not answers or answers[0].failure:
         return answers
@@ -159,11 +122,5 @@ def ask_each(reader: Reader, operation: str, requests: Sequence[dict[str, Any]])
 
 
 def by(size: int, items: Sequence[Any]) -> list[list[Any]]:
-    """Return the items, so many at a time.
-
-    Examples
-    --------
-    >>> by(2, "abc")
-    [['a', 'b'], ['c']]
-    """
+    """Return the items, so many at a time."""
     return [list(items[low : low + size]) for low in range(0, len(items), size)]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracekit.aws.audit.answers import Answer
 from tracekit.aws.audit.calls import ask_each, by
-from tracekit.aws.audit.sheet import Change, Sheet, Sheets
+from tracekit.aws.audit.service_record import Change, ServiceRecord, ServiceRecords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,23 +31,7 @@ _GROUP = ("applicationName", "deploymentGroupName", "ecsServices")
 
 
 def ask_deployments(reader: Reader, records: Iterable[Answer], start: datetime, end: datetime) -> Iterator[Answer]:
-    """Yield what Lambda, ECS and CodeDeploy remember of deployments.
-
-    Parameters
-    ----------
-    reader
-        Makes the calls.
-    records
-        With the functions and services there are.
-    start, end
-        The period.
-
-    Yields
-    ------
-    Answer
-        Of ``lambda:ListVersionsByFunction``, ``ecs:ListServiceDeployments``, and ``codedeploy:ListDeployments``,
-        ``BatchGetDeployments`` and ``BatchGetDeploymentGroups``.
-    """
+    """Yield what Lambda, ECS and CodeDeploy remember of deployments."""
     known = list(records)
     functions = [f["FunctionName"] for one in known for f in one.content.get("Functions", ())]
     for call in ask_each(reader, VERSIONS, [{"FunctionName": name} for name in functions]):
@@ -84,16 +68,8 @@ def _only(call: Answer, holds: str, members: tuple[str, ...]) -> Answer:
     return Answer(call.operation, call.request, {holds: kept}, call.as_of)
 
 
-def read_changes(sheets: Sheets, answers: Answers) -> None:
-    """Write down deployments and changes of configuration, in order of time.
-
-    Parameters
-    ----------
-    sheets
-        To write to.
-    answers
-        Of AWS.
-    """
+def read_changes(sheets: ServiceRecords, answers: Answers) -> None:
+    """Write down deployments and changes of configuration, in order of time."""
     calls = answers.of(EVENTS)
     events = [(call, event) for call in calls for event in call.content["Events"]]
     _read_versions(sheets, answers)
@@ -114,7 +90,7 @@ def read_changes(sheets: Sheets, answers: Answers) -> None:
             _write(sheet, sorted(found), answers, calls[-1] if calls else None)
 
 
-def _write(sheet: Sheet, changes: list[Change], answers: Answers, source: Answer | None) -> None:
+def _write(sheet: ServiceRecord, changes: list[Change], answers: Answers, source: Answer | None) -> None:
     """Write down the changes of one service, the first deployment, and whether all are known."""
     sheet.changes = changes
     inside = [change for change in changes if answers.start <= change.at < answers.end]
@@ -126,7 +102,7 @@ def _write(sheet: Sheet, changes: list[Change], answers: Answers, source: Answer
     sheet.add(6, "changes_known", is_known, source)
 
 
-def _read_versions(sheets: Sheets, answers: Answers) -> None:
+def _read_versions(sheets: ServiceRecords, answers: Answers) -> None:
     """Write down when versions of functions were published, and whether their tracing mode changed with them."""
     for call in answers.of(VERSIONS):
         name = str(call.request["FunctionName"])
@@ -141,7 +117,7 @@ def _read_versions(sheets: Sheets, answers: Answers) -> None:
             sheets[name].add(6, "versions", found or None, call, call.content["Versions"][-5:])
 
 
-def _read_service_deployments(sheets: Sheets, answers: Answers) -> None:
+def _read_service_deployments(sheets: ServiceRecords, answers: Answers) -> None:
     """Write down the deployments of services of ECS, also those that were rolled back."""
     names = {sheet.value("ecs_service"): sheet for sheet in sheets.values()}
     for call in answers.of(SERVICES):
@@ -154,7 +130,7 @@ def _read_service_deployments(sheets: Sheets, answers: Answers) -> None:
             sheet.add(6, "service_deployments", told or None, call, call.content["serviceDeployments"][:5])
 
 
-def _read_codedeploy(sheets: Sheets, answers: Answers) -> None:
+def _read_codedeploy(sheets: ServiceRecords, answers: Answers) -> None:
     """Write down the deployments of CodeDeploy: of the services of ECS of their group, or of a service of that name."""
     services = {
         (group.get("applicationName"), group.get("deploymentGroupName")): [
@@ -174,7 +150,7 @@ def _read_codedeploy(sheets: Sheets, answers: Answers) -> None:
                     sheet.add(6, "codedeploy", [*earlier, added], call, one)
 
 
-def _own_changes(sheet: Sheet) -> list[Change]:
+def _own_changes(sheet: ServiceRecord) -> list[Change]:
     """Return the changes that Lambda, ECS, EKS, CodeDeploy and API Gateway themselves tell of."""
     platform = sheet.value("platform")
     found = []

@@ -33,18 +33,7 @@ _COUNTS = (
 
 
 def ask_clusters(reader: Reader) -> Iterator[Answer]:
-    """Yield the clusters of EKS, how they are, and the add-ons among theirs that collect traces.
-
-    Parameters
-    ----------
-    reader
-        Makes the calls.
-
-    Yields
-    ------
-    Answer
-        Of ``eks:ListClusters``, ``DescribeCluster``, ``ListAddons``, ``DescribeAddon``.
-    """
+    """Yield the clusters of EKS, how they are, and the add-ons among theirs that collect traces."""
     listed = reader.ask("eks:ListClusters")
     yield listed
     clusters = list(listed.content.get("clusters", ()))
@@ -61,32 +50,7 @@ def ask_clusters(reader: Reader) -> Iterator[Answer]:
 
 
 def read_saved(files: Iterable[str | Path]) -> list[Answer]:
-    """Read what kubectl said about clusters: names, images, states, and the variables that tell how tracing is set up.
-
-    Parameters
-    ----------
-    files
-        The output of ``kubectl get pods,deployments,daemonsets -A -o json``, one file a cluster;
-        ``kubectl-shop.json`` is of the cluster ``shop``, ``kubectl.json`` of the only one.
-
-    Returns
-    -------
-    list of Answer
-        One a file, asked when the file was written; other variables are hidden, and everything else is left out.
-
-    Raises
-    ------
-    LoadError
-        A file that is none of these.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp()) / "kubectl-shop.json"
-    >>> _ = file.write_text('{"kind": "List", "items": [{"kind": "Pod", "metadata": {"name": "cart"}}]}')
-    >>> read_saved([file])[0].request
-    {'cluster': 'shop'}
-    """
+    """Read saved kubectl output: names, images, states, and the variables that configure tracing."""
     return [_saved(Path(file)) for file in files]
 
 
@@ -152,14 +116,7 @@ def _state(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def roles_of(pods: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the roles of IAM that pods are given through their service accounts.
-
-    Examples
-    --------
-    >>> role = {"name": "AWS_ROLE_ARN", "value": "arn:aws:iam::1:role/collector"}
-    >>> roles_of([{"containers": [{"environment": [role]}]}])
-    ['arn:aws:iam::1:role/collector']
-    """
+    """Return the roles of IAM that pods are given through their service accounts."""
     return [
         pair["value"]
         for pod in pods

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from tracekit.aws.audit.answers import Answer, Answers
-    from tracekit.aws.audit.sheet import Sheet, Sheets
+    from tracekit.aws.audit.service_record import ServiceRecord, ServiceRecords
 
 _IMAGE = re.compile(r"xray-daemon|aws-otel-collector|adot|otel.*collector|opentelemetry-collector|cloudwatch-agent")
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "AWS_XRAY_DAEMON_ADDRESS")
@@ -25,21 +25,8 @@ OLD = "the X-Ray daemon is in maintenance mode since 2026-02-25: prefer the ADOT
 SERVICES, DEFINITION, TASKS = "ecs:DescribeServices", "ecs:DescribeTaskDefinition", "ecs:DescribeTasks"
 
 
-def read_containers(sheets: Sheets, answers: Answers) -> dict[str, str]:
-    """Write down what ECS says about its services.
-
-    Parameters
-    ----------
-    sheets
-        To write to; services that are not there are added under the name that their traces carry.
-    answers
-        Of AWS.
-
-    Returns
-    -------
-    dict
-        Names of services by target group of a load balancer, for the request counts.
-    """
+def read_containers(sheets: ServiceRecords, answers: Answers) -> dict[str, str]:
+    """Write down what ECS says about its services."""
     definitions = {call.content["taskDefinition"]["taskDefinitionArn"]: call for call in answers.of(DEFINITION)}
     services = [(call, service) for call in answers.of(SERVICES) for service in call.content["services"]]
     gateways = {
@@ -78,13 +65,7 @@ def _containers(definition: Answer) -> list[dict[str, Any]]:
 
 
 def is_collector(container: dict[str, Any]) -> bool:
-    """Return whether a container collects traces, by its image.
-
-    Examples
-    --------
-    >>> is_collector({"image": "amazon/aws-xray-daemon:3.x"}), is_collector({"image": "shop/cart:1"})
-    (True, False)
-    """
+    """Return whether a container collects traces, by its image."""
     return bool(_IMAGE.search(str(container.get("image", "")).lower()))
 
 
@@ -95,13 +76,7 @@ def _is_collector_only(definition: Answer) -> bool:
 
 
 def environment_of(containers: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the variables of the containers that are no collectors.
-
-    Examples
-    --------
-    >>> environment_of([{"image": "shop/cart:1", "environment": [{"name": "OTEL_SERVICE_NAME", "value": "cart"}]}])
-    {'OTEL_SERVICE_NAME': 'cart'}
-    """
+    """Return the variables of the containers that are no collectors."""
     return {
         pair["name"]: str(pair.get("value", ""))
         for container in containers
@@ -111,13 +86,7 @@ def environment_of(containers: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def traced_name(environment: dict[str, str]) -> str:
-    """Return the name that a service gives its traces; empty where its variables say nothing.
-
-    Examples
-    --------
-    >>> traced_name({"OTEL_RESOURCE_ATTRIBUTES": "team=shop,service.name=cart"})
-    'cart'
-    """
+    """Return the name that a service gives its traces; empty where its variables say nothing."""
     resource = dict(
         part.split("=", 1) for part in environment.get("OTEL_RESOURCE_ATTRIBUTES", "").split(",") if "=" in part
     )
@@ -125,33 +94,24 @@ def traced_name(environment: dict[str, str]) -> str:
 
 
 def switched_off(environment: dict[str, str]) -> str:
-    """Return the variables that switch tracing off.
-
-    Examples
-    --------
-    >>> switched_off({"OTEL_TRACES_EXPORTER": "none", "OTEL_SERVICE_NAME": "cart"})
-    'OTEL_TRACES_EXPORTER=none'
-    """
+    """Return the variables that switch tracing off."""
     return ", ".join(f"{name}={value}" for name, value in environment.items() if (name, value.lower()) in _OFF)
 
 
 def remote_of(environment: dict[str, str]) -> tuple[str | None, str]:
-    """Return where a service sends its traces, and the host of that where it is another one.
-
-    Examples
-    --------
-    >>> remote_of({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.shop:4318"})
-    ('http://collector.shop:4318', 'collector.shop')
-    >>> remote_of({"AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000"})
-    ('127.0.0.1:2000', '')
-    """
+    """Return where a service sends its traces, and the host of that where it is another one."""
     given = [environment[name] for name in _ENDPOINTS if environment.get(name)]
     away = next((address for address in given if _host(address) not in _HERE), None)
     return (away, _host(away)) if away else (given[0] if given else None, "")
 
 
 def _collector(
-    sheet: Sheet, definition: Answer, environment: dict[str, str], gateway: dict[str, Any] | None, *, complete: bool
+    sheet: ServiceRecord,
+    definition: Answer,
+    environment: dict[str, str],
+    gateway: dict[str, Any] | None,
+    *,
+    complete: bool,
 ) -> None:
     """Write down what hands the traces of a task on, and whether tracing is switched off."""
     about = definition.content["taskDefinition"]
@@ -190,7 +150,7 @@ def _deployment(one: dict[str, Any]) -> dict[str, Any]:
     return {name: one.get(name) for name in ("createdAt", "status", "taskDefinition", "rolloutState")}
 
 
-def _health(sheet: Sheet, service: dict[str, Any], answers: Answers) -> None:
+def _health(sheet: ServiceRecord, service: dict[str, Any], answers: Answers) -> None:
     """Write down how the collector containers of a service's tasks are."""
     name, group = sheet.value("collector_name"), f"service:{service['serviceName']}"
     listed = answers.items("ecs:ListTasks")

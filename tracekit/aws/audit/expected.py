@@ -10,7 +10,7 @@ from tracekit.stats.second_reservoir import expected_kept
 from tracekit.stats.thinned import absence_probability
 
 if TYPE_CHECKING:
-    from tracekit.aws.audit.sheet import Sheet, Sheets
+    from tracekit.aws.audit.service_record import ServiceRecord, ServiceRecords
     from tracekit.columns import Array
     from tracekit.weights.rules import HeadRule
 
@@ -19,13 +19,7 @@ _HOUR = 3600
 
 
 class Expected(NamedTuple):
-    """Between which numbers of traces the rules let expect, the standard deviation, and the same of every hour.
-
-    Examples
-    --------
-    >>> Expected(90.0, 100.0, 9.5, np.array([50.0, 50.0])).high
-    100.0
-    """
+    """Between which numbers of traces the rules let expect, the standard deviation, and the same of every hour."""
 
     low: float
     high: float
@@ -33,29 +27,8 @@ class Expected(NamedTuple):
     hours: Array
 
 
-def expected_traces(sheet: Sheet, sheets: Sheets) -> Expected | None:
-    """Return how many traces are expected: by the service's own rules, or by those of the services that began them.
-
-    Parameters
-    ----------
-    sheet
-        Of the service.
-    sheets
-        Of all, for services that follow the decision of others.
-
-    Returns
-    -------
-    Expected or None
-        None where requests or rules are not known.
-
-    Examples
-    --------
-    >>> from tracekit.aws.audit.sheet import Sheet, Sheets
-    >>> from tracekit.weights.rules import HeadRule
-    >>> cart = Sheet("cart", requests=np.array([1000.0]), rules=(HeadRule("all", 0.1),))
-    >>> expected_traces(cart, Sheets(cart=cart)).low
-    100.0
-    """
+def expected_traces(sheet: ServiceRecord, sheets: ServiceRecords) -> Expected | None:
+    """Return how many traces are expected: by the service's own rules, or by those of the services that began them."""
     if sheet.requests is None:
         return None
     if sheet.value("is_root") is not False or not sheet.value("callers"):
@@ -89,7 +62,7 @@ def _by_rules(requests: Array, rules: tuple[HeadRule, ...] | None, family: str |
     return Expected(min(sums), max(sums), sd, options[int(np.argmax(sums))][0])
 
 
-def _roots(sheet: Sheet, sheets: Sheets) -> list[Sheet]:
+def _roots(sheet: ServiceRecord, sheets: ServiceRecords) -> list[ServiceRecord]:
     """Return the services that began the traces in which a service takes part."""
     found, todo = {sheet.name}, [sheet]
     roots = []
@@ -104,31 +77,7 @@ def _roots(sheet: Sheet, sheets: Sheets) -> list[Sheet]:
 
 
 def chance_of_none(requests: float, rules: tuple[HeadRule, ...] | None, indexed: float | None) -> float | None:
-    """Return how likely no trace at all is, by the rule that keeps least.
-
-    Parameters
-    ----------
-    requests
-        How many there were.
-    rules
-        That may decide.
-    indexed
-        Share of the kept traces that is indexed; 1 where nobody says.
-
-    Returns
-    -------
-    float or None
-        A reservoir keeps the first request for certain; None where no rule is known.
-
-    Examples
-    --------
-    >>> from tracekit.weights.rules import HeadRule
-    >>> (
-    ...     round(chance_of_none(40, (HeadRule("r", 0.05),), 1.0), 2),
-    ...     chance_of_none(40, (HeadRule("r", 0.05, quota=1),), 1.0),
-    ... )
-    (0.13, 0.0)
-    """
+    """Return how likely no trace at all is, by the rule that keeps least."""
     if not rules:
         return None
     share = 1.0 if indexed is None else indexed
@@ -143,11 +92,6 @@ def ratio(recorded: float, expected: Expected) -> tuple[float, float, float]:
     """Return recorded over expected traces with its 95 % limits, from the highest and lowest expectation.
 
     Both the decisions of the sampler and the losses after them vary.
-
-    Examples
-    --------
-    >>> print("{:.2f} ({:.2f} to {:.2f})".format(*ratio(80, Expected(100, 100, 0.0, np.array([100.0])))))
-    0.80 (0.72 to 0.88)
     """
     middle = (expected.low + expected.high) / 2
     lost = 1 - min(recorded / max(expected.high, 1e-9), 1.0)

@@ -12,17 +12,17 @@ from tracekit.aws.audit.containers import DEFINITION
 from tracekit.aws.audit.expected import expected_traces
 from tracekit.aws.audit.logs import FILTER
 from tracekit.aws.audit.losses import UNSEEN, strangers, streams
+from tracekit.aws.audit.messages import CLOSING, WORDS, Words, estimate_of, values_of
 from tracekit.aws.audit.retrieval import HOUR
-from tracekit.aws.audit.sheet import when
+from tracekit.aws.audit.service_record import when
 from tracekit.aws.audit.tree import STAGES, headline
-from tracekit.aws.audit.words import CLOSING, WORDS, Words, estimate_of, values_of
 from tracekit.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tracekit.aws.audit.answers import Answers
-    from tracekit.aws.audit.sheet import Fact, Sheet, Sheets
+    from tracekit.aws.audit.service_record import Fact, ServiceRecord, ServiceRecords
     from tracekit.aws.audit.tree import Verdict
     from tracekit.stats.gap_scan import Gap
 
@@ -62,16 +62,16 @@ _MARGIN = 2  # hours
 _TIMES = ("first_trace", "last_trace", "first_deployed")
 
 
-def row(sheet: Sheet, first: Verdict, told: list[Verdict]) -> dict[str, Any]:
+def row(sheet: ServiceRecord, first: Verdict, told: list[Verdict]) -> dict[str, Any]:
     """Return the row of a service."""
     row: dict[str, Any] = {name: sheet.value(name) for name in WIDE}
     for name in _TIMES:
         row[name] = None if row[name] is None else pd.Timestamp(row[name], unit="s", tz="UTC")
     codes = tuple(dict.fromkeys(one.diagnosis for one in told))
-    return {"service": sheet.name, "headline": first.diagnosis, "diagnoses": codes, **row}
+    return {"service": sheet.name, "diagnosis_code": first.diagnosis, "diagnoses": codes, **row}
 
 
-def evidence(sheet: Sheet, verdicts: list[Verdict]) -> list[dict[str, Any]]:
+def evidence(sheet: ServiceRecord, verdicts: list[Verdict]) -> list[dict[str, Any]]:
     """Return a row for every fact of every stage, and one for a stage without facts."""
     rows = []
     for one in verdicts:
@@ -96,7 +96,7 @@ def _dated(fact: Fact) -> Fact:
     return fact._replace(observed=f"{when(fact.observed)} UTC") if fact.fact in _TIMES else fact
 
 
-def _around(sheet: Sheet, gap: Gap) -> Iterator[Fact]:
+def _around(sheet: ServiceRecord, gap: Gap) -> Iterator[Fact]:
     """Yield what the hours of a hole held, with two more on either side."""
     hours = slice(max(0, gap.start - _MARGIN), gap.end + _MARGIN)
     for name, counts in (("recorded", sheet.recorded), ("requests", sheet.requests)):
@@ -106,7 +106,7 @@ def _around(sheet: Sheet, gap: Gap) -> Iterator[Fact]:
 
 
 def finding(
-    sheets: Sheets,
+    sheets: ServiceRecords,
     verdicts: dict[str, list[Verdict]],
     name: str,
     verdict: Verdict,
@@ -150,14 +150,14 @@ def finding(
     )
 
 
-def _words(sheet: Sheet, verdict: Verdict) -> Words:
+def _words(sheet: ServiceRecord, verdict: Verdict) -> Words:
     """Return the words of a verdict; of a host that may be anybody's, they weigh less."""
     words = WORDS[verdict.diagnosis]
     is_strange = verdict.diagnosis == "D5b" and sheet.value("platform") == "remote"
     return words._replace(severity="notice") if is_strange else words
 
 
-def _lacking(sheets: Sheets, verdicts: dict[str, list[Verdict]], answers: Answers) -> str:
+def _lacking(sheets: ServiceRecords, verdicts: dict[str, list[Verdict]], answers: Answers) -> str:
     """Return how many of the newly deployed services are not traced."""
     new = [name for name, sheet in sheets.items() if sheet.value("first_deployed") is not None]
     lacking = [name for name in new if headline(verdicts[name]).status == "fail"]
@@ -183,7 +183,7 @@ def _others(verdicts: dict[str, list[Verdict]], name: str, verdict: Verdict) -> 
     return f"Same window in {', '.join(sorted(same))}." if same else "No other service has a hole in that time."
 
 
-def _change(sheet: Sheet) -> str:
+def _change(sheet: ServiceRecord) -> str:
     """Return the change that lies nearest before the end of the traces."""
     last = sheet.value("last_trace")
     if last is None or sheet.changes is None:
@@ -228,7 +228,7 @@ def not_read(answers: Answers, code: str) -> list[Finding]:
     return [Finding("coverage.not_read", "notice", said, None, row, remedy="Save the audit again.", code=code)]
 
 
-def not_used(sheets: Sheets, answers: Answers, code: str) -> list[Finding]:
+def not_used(sheets: ServiceRecords, answers: Answers, code: str) -> list[Finding]:
     """Return the logs that were given and are of nobody who is known."""
     found = []
     for name in strangers(sheets, answers):

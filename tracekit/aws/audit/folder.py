@@ -22,32 +22,7 @@ _LONGEST_S = 1000 * 86400
 
 
 def save(answers: Answers, folder: str | Path) -> Path:
-    """Write answers into a new folder: the whole of it, or nothing.
-
-    Parameters
-    ----------
-    answers
-        What AWS said; credentials were never in it.
-    folder
-        That does not exist yet, or is empty.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder, with ``audit.json`` (region and period) and ``answers.jsonl`` (one call a line).
-
-    Raises
-    ------
-    LoadError
-        Something is there already.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = save(Answers("eu-west-1", 0, 3600), Path(tempfile.mkdtemp()) / "audit")
-    >>> load(folder).region
-    'eu-west-1'
-    """
+    """Write answers into a new folder: the whole of it, or nothing."""
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise LoadError(
@@ -76,28 +51,7 @@ def _line(record: Answer) -> str:
 
 
 def load(folder: str | Path) -> Answers:
-    """Read a folder of saved answers.
-
-    Parameters
-    ----------
-    folder
-        As ``save`` wrote it, or the name of one that comes with tracekit (``audit-shop``).
-
-    Returns
-    -------
-    Answers
-        As they were; a line that is no answer is a failed one of its operation, or of ``UNREAD``.
-
-    Raises
-    ------
-    LoadError
-        No such folder, one that is not whole, or one without a line that is an answer.
-
-    Examples
-    --------
-    >>> load("audit-shop").region
-    'eu-west-1'
-    """
+    """Read a folder of saved answers."""
     folder = _place(folder)
     about = _about(folder)
     lines = (folder / ANSWERS).read_text(encoding="utf-8", errors="replace").splitlines()

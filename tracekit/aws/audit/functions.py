@@ -13,23 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tracekit.aws.audit.answers import Answer, Answers
-    from tracekit.aws.audit.sheet import Sheets
+    from tracekit.aws.audit.service_record import ServiceRecords
 
 _HOUR = 3600
 _TARGETS, _STAGES = "targetgroup/", "api/"
 _LAYERS = ("AWSOpenTelemetryDistro", "aws-otel", "opentelemetry")
 
 
-def read_functions(sheets: Sheets, answers: Answers) -> None:
-    """Write down what Lambda says about its functions.
-
-    Parameters
-    ----------
-    sheets
-        To write to; functions that are not there are added.
-    answers
-        Of AWS.
-    """
+def read_functions(sheets: ServiceRecords, answers: Answers) -> None:
+    """Write down what Lambda says about its functions."""
     for call in answers.of("lambda:ListFunctions"):
         for function in call.content["Functions"]:
             sheet = sheets.of(function["FunctionName"])
@@ -55,25 +47,10 @@ def _instrumentation(function: dict[str, Any], call: Answer) -> tuple[str | None
     return "no layer", call, {"Layers": layers}, "an SDK inside the package is not visible"
 
 
-def read_requests(sheets: Sheets, answers: Answers, targets: Mapping[str, str], requests: pd.DataFrame | None) -> None:
-    """Write down how many requests there were: as the user counted them, else as CloudWatch did.
-
-    Parameters
-    ----------
-    sheets
-        To write to.
-    answers
-        Of AWS.
-    targets
-        Services by target group or stage.
-    requests
-        Of the user: as ``weights.counts.read_counts`` takes them, with a service.
-
-    Raises
-    ------
-    ValueError
-        Counts without services.
-    """
+def read_requests(
+    sheets: ServiceRecords, answers: Answers, targets: Mapping[str, str], requests: pd.DataFrame | None
+) -> None:
+    """Write down how many requests there were: as the user counted them, else as CloudWatch did."""
     for call in answers.of("cloudwatch:GetMetricData"):
         found = call.content["MetricDataResults"]
         whole = {one.get("Label") for one in found if one.get("StatusCode", "Complete") == "Complete"}  # the last page
@@ -104,7 +81,7 @@ def _by_hour(times: list[str], values: list[float], answers: Answers) -> np.ndar
     return found
 
 
-def _given(sheets: Sheets, answers: Answers, requests: pd.DataFrame) -> None:
+def _given(sheets: ServiceRecords, answers: Answers, requests: pd.DataFrame) -> None:
     """Take the user's counts, which beat those of CloudWatch."""
     counts = read_counts(requests)
     if "service_name" not in counts.dimensions:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tracekit.aws.audit.answers import Answer, Answers
     from tracekit.aws.audit.calls import Reader
-    from tracekit.aws.audit.sheet import Sheets
+    from tracekit.aws.audit.service_record import ServiceRecords
 
 APIS, STAGES, OTHERS = "apigateway:GetRestApis", "apigateway:GetStages", "apigatewayv2:GetApis"
 UNTRACED = "untraced gateway"
@@ -19,41 +19,16 @@ _STAGE = ("stageName", "tracingEnabled", "createdDate", "lastUpdatedDate", "depl
 
 
 def ask_gateways(reader: Reader) -> Iterator[Answer]:
-    """Yield the REST APIs, their stages, and the APIs of the second kind.
-
-    Parameters
-    ----------
-    reader
-        Makes the calls.
-
-    Yields
-    ------
-    Answer
-        Of ``apigateway:GetRestApis``, ``GetStages`` and ``apigatewayv2:GetApis``.
-    """
+    """Yield the REST APIs, their stages, and the APIs of the second kind."""
     listed = reader.ask(APIS)
     yield listed
     yield from ask_each(reader, STAGES, [{"restApiId": api["id"]} for api in listed.content.get("items", ())])
     yield reader.ask(OTHERS)
 
 
-def read_gateways(sheets: Sheets, answers: Answers) -> dict[str, str]:
+def read_gateways(sheets: ServiceRecords, answers: Answers) -> dict[str, str]:
     """Write down what API Gateway says about its stages.
 
-    Parameters
-    ----------
-    sheets
-        To write to; a stage has the name that X-Ray gives it: ``api/stage``.
-    answers
-        Of AWS.
-
-    Returns
-    -------
-    dict
-        Names of services by the label of their requests.
-
-    Notes
-    -----
     Only REST APIs can be traced: HTTP and WebSocket APIs have no such setting.  Source: API Gateway developer guide.
     """
     names = {api["id"]: str(api.get("name")) for api in answers.items(APIS) or ()}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tracekit.aws.audit.answers import Answers
-    from tracekit.aws.audit.sheet import Sheets
+    from tracekit.aws.audit.service_record import ServiceRecords
 
 _PLATFORMS = {
     "AWS::ApiGateway": "gateway",
@@ -40,16 +40,8 @@ class Seen:
     node: dict[str, Any] = field(default_factory=dict)
 
 
-def read_graph(sheets: Sheets, answers: Answers) -> None:
-    """Write down what the service graphs show.
-
-    Parameters
-    ----------
-    sheets
-        To write to; services of the graph that are not there are added.
-    answers
-        Of AWS.
-    """
+def read_graph(sheets: ServiceRecords, answers: Answers) -> None:
+    """Write down what the service graphs show."""
     operation = "xray:GetServiceGraph"
     if not answers.is_complete(operation):
         return
@@ -129,16 +121,8 @@ class _Parts:
     exemplars: list[str] = field(default_factory=list)
 
 
-def read_documents(sheets: Sheets, answers: Answers) -> None:
-    """Write down what the segments of some traces show: who sent them, and which references lead nowhere.
-
-    Parameters
-    ----------
-    sheets
-        To write to.
-    answers
-        Of AWS.
-    """
+def read_documents(sheets: ServiceRecords, answers: Answers) -> None:
+    """Write down what the segments of some traces show: who sent them, and which references lead nowhere."""
     traces = answers.items("xray:BatchGetTraces")
     if traces is None:
         return

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tracekit.aws.audit.answers import Answer, Answers
-    from tracekit.aws.audit.sheet import Sheet, Sheets
+    from tracekit.aws.audit.service_record import ServiceRecord, ServiceRecords
 
 _OF_THE_CLUSTER = {
     "amazon-cloudwatch",
@@ -64,21 +64,8 @@ def _put_in(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(pods[0]["containers"]) if pods else []
 
 
-def read_kubernetes(sheets: Sheets, answers: Answers) -> dict[str, str]:
-    """Write down what kubectl and EKS say about services and collectors.
-
-    Parameters
-    ----------
-    sheets
-        To write to; services that are not there are added under the name that their traces carry.
-    answers
-        Of AWS and of kubectl.
-
-    Returns
-    -------
-    dict
-        Names of services by target group, as the load balancer controller names these.
-    """
+def read_kubernetes(sheets: ServiceRecords, answers: Answers) -> dict[str, str]:
+    """Write down what kubectl and EKS say about services and collectors."""
     targets: dict[str, str] = {}
     labels = {str(one.get("Label")) for one in answers.items("cloudwatch:GetMetricData") or ()}
     for call in answers.of(KUBECTL):
@@ -116,7 +103,9 @@ def _maker(pod: dict[str, Any]) -> tuple[str, str, str]:
     return str(owner["kind"]), str(about["namespace"]), str(owner["name"])
 
 
-def _read(sheets: Sheets, workload: _Workload, collectors: list[_Workload], call: Answer, answers: Answers) -> None:
+def _read(
+    sheets: ServiceRecords, workload: _Workload, collectors: list[_Workload], call: Answer, answers: Answers
+) -> None:
     """Write down what is known about one service."""
     environment = environment_of(workload.containers)
     is_hidden = any(one.get("hidden") for one in workload.containers if not is_collector(one))
@@ -147,7 +136,7 @@ def _read(sheets: Sheets, workload: _Workload, collectors: list[_Workload], call
 
 
 def _collector(
-    sheet: Sheet,
+    sheet: ServiceRecord,
     workload: _Workload,
     collectors: list[_Workload],
     environment: dict[str, str],
@@ -200,7 +189,9 @@ def _is_whole(call: Answer) -> bool:
     return {item["kind"] for item in items} >= _WHOLE and "kube-system" in namespaces
 
 
-def _health(sheet: Sheet, workload: _Workload, collectors: list[_Workload], call: Answer, answers: Answers) -> None:
+def _health(
+    sheet: ServiceRecord, workload: _Workload, collectors: list[_Workload], call: Answer, answers: Answers
+) -> None:
     """Write down how the collector of a service is, by its pods."""
     name = sheet.value("collector_name")
     own = next((one for one in collectors if one.label == name), workload)
@@ -252,16 +243,8 @@ def _fall(pod: dict[str, Any], state: dict[str, Any], answers: Answers) -> tuple
     return (int(state.get("restartCount", 1)) if is_young else 1), str(ended.get("reason") or ended["exitCode"])
 
 
-def read_addons(sheets: Sheets, answers: Answers) -> None:
-    """Write down the clusters of EKS and their add-ons that collect traces; what pods show comes before that.
-
-    Parameters
-    ----------
-    sheets
-        To write to: services of which it is known in which cluster they run.
-    answers
-        Of AWS.
-    """
+def read_addons(sheets: ServiceRecords, answers: Answers) -> None:
+    """Write down the clusters of EKS and their add-ons that collect traces; what pods show comes before that."""
     clusters = [str(name) for name in answers.items("eks:ListClusters") or ()]
     about = {str(c.content["cluster"].get("name")): c for c in answers.of("eks:DescribeCluster")}
     for sheet in sheets.values():
@@ -282,7 +265,7 @@ def read_addons(sheets: Sheets, answers: Answers) -> None:
                 _read_addon(sheet, call)
 
 
-def _read_addon(sheet: Sheet, call: Answer) -> None:
+def _read_addon(sheet: ServiceRecord, call: Answer) -> None:
     """Write down one add-on, and its illness where no pods tell."""
     addon = call.content["addon"]
     name, status = addon.get("addonName"), str(addon.get("status"))
@@ -299,7 +282,7 @@ def _read_addon(sheet: Sheet, call: Answer) -> None:
         sheet.add(7, "collector_reason", "; ".join(issues) or status, call)
 
 
-def _targets(workloads: list[_Workload], sheets: Sheets, labels: set[str]) -> dict[str, str]:
+def _targets(workloads: list[_Workload], sheets: ServiceRecords, labels: set[str]) -> dict[str, str]:
     """Return the services by target group: the load balancer controller writes namespace and name, cut, into them."""
     found: dict[str, set[str]] = {}
     by_label = {sheet.value("workload"): sheet.name for sheet in sheets.values()}

@@ -53,14 +53,7 @@ _LONGEST, _MOST = 300, 1_000
 
 
 class Trouble(NamedTuple):
-    """A line of a log that tells of lost spans.
-
-    Examples
-    --------
-    >>> line = '2026-11-21T10:00:00Z error Dropping data because sending_queue is full. {"dropped_items": 12}'
-    >>> trouble(line)
-    Trouble(kind='queue full', at=1795255200.0, span_count=12)
-    """
+    """A line of a log that tells of lost spans."""
 
     kind: str
     at: float | None
@@ -70,20 +63,6 @@ class Trouble(NamedTuple):
 def trouble(line: str, at: float | None = None) -> Trouble | None:
     """Return what a line of a log tells of lost spans; None where it tells of none, or of logs and metrics.
 
-    Parameters
-    ----------
-    line
-        Of an OpenTelemetry collector (ADOT, the CloudWatch agent) or an X-Ray daemon.
-    at
-        When it was written, seconds since the epoch; else it is read from the line, where no zone is UTC.
-
-    Returns
-    -------
-    Trouble or None
-        ``queue full``, ``refused``, ``denied``, ``throttled`` or ``dropped``: what the line gives as the cause.
-
-    Notes
-    -----
     Source: the messages of the collector's exporterhelper and memory limiter, and of aws-xray-daemon.  A failure that
     the collector says it will try again is none, unless it was throttled or denied.
     """
@@ -106,33 +85,7 @@ def _when(line: str) -> float | None:
 
 
 def read_logs(files: Iterable[str | Path]) -> list[Answer]:
-    r"""Read logs of collectors: how many lines there are, and those that tell of lost spans.
-
-    Parameters
-    ----------
-    files
-        Lines as the collector wrote them, or as ``kubectl logs``, ``docker logs``, ``aws logs filter-log-events``,
-        ``get-log-events`` or ``get-query-results`` printed them, one file a collector: ``collector-adot.log`` is of the
-        collector, the service or the task ``adot``, ``collector.log`` of all.
-
-    Returns
-    -------
-    list of Answer
-        One a file, asked when the file was written.
-
-    Raises
-    ------
-    LoadError
-        No such file, or nothing in it.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp()) / "collector-cart.log"
-    >>> _ = file.write_text("[Info] Successfully sent batch of 1 segments\n[Warn] Segment dropped.\n")
-    >>> read_logs([file])[0].content["line_count"], read_logs([file])[0].content["events"]
-    (2, [{'timestamp': None, 'message': '[Warn] Segment dropped.'}])
-    """
+    r"""Read logs of collectors: how many lines there are, and those that tell of lost spans."""
     return [_read(Path(file)) for file in files]
 
 
@@ -178,13 +131,7 @@ def _events(text: str) -> Iterator[tuple[str, float | None]]:
 
 
 def told(lines: Iterable[tuple[str, float | None]]) -> dict[str, Any]:
-    """Return what is kept of a log: how many lines it had, and the last thousand of every kind that tell of trouble.
-
-    Examples
-    --------
-    >>> told([("[Warn] Segment dropped. token=abc", 1.5), ("[Info] sent", None)])["events"]
-    [{'timestamp': 1500, 'message': '[Warn] Segment dropped. token=***'}]
-    """
+    """Return what is kept of a log: how many lines it had, and the last thousand of every kind that tell of trouble."""
     kept: defaultdict[str, deque[tuple[int, dict[str, Any]]]] = defaultdict(lambda: deque(maxlen=_MOST))
     seen: Counter[str] = Counter()
     count = 0

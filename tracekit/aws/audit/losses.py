@@ -14,29 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tracekit.aws.audit.calls import Reader
-    from tracekit.aws.audit.sheet import Sheet, Sheets
+    from tracekit.aws.audit.service_record import ServiceRecord, ServiceRecords
 
 UNSEEN = "not looked at"
 _PAGES, _SHOWN = 50, 3
 
 
 def ask_logs(reader: Reader, records: Iterable[Answer], start: int, end: int) -> Iterator[Answer]:
-    """Yield what CloudWatch Logs holds of the collectors of ECS, of which only lines about lost spans are kept.
-
-    Parameters
-    ----------
-    reader
-        Makes the calls.
-    records
-        What was answered before: task definitions name the log groups of their containers.
-    start, end
-        Seconds since the epoch.
-
-    Yields
-    ------
-    Answer
-        Of ``logs:FilterLogEvents``, one a collector.
-    """
+    """Yield what CloudWatch Logs holds of the collectors of ECS, of which only lines about lost spans are kept."""
     definitions = [record for record in records if record.operation == DEFINITION and record.is_known]
     for group, prefix in dict.fromkeys(stream for one in definitions for stream in streams(one, reader.region)):
         period = {"startTime": 1000 * start, "endTime": 1000 * end}
@@ -50,16 +35,7 @@ def ask_logs(reader: Reader, records: Iterable[Answer], start: int, end: int) ->
 
 
 def streams(definition: Answer, region: str) -> list[tuple[str, str]]:
-    """Return log group and prefix of the streams of the collectors in a task definition, where CloudWatch has them.
-
-    Examples
-    --------
-    >>> options = {"awslogs-group": "/ecs/cart", "awslogs-stream-prefix": "ecs"}
-    >>> log = {"logDriver": "awslogs", "options": options}
-    >>> container = {"name": "adot", "image": "amazon/aws-otel-collector", "logConfiguration": log}
-    >>> streams(Answer("", {}, {"taskDefinition": {"containerDefinitions": [container]}}, ""), "eu-west-1")
-    [('/ecs/cart', 'ecs/adot/')]
-    """
+    """Return log group and prefix of the streams of the collectors in a task definition, where CloudWatch has them."""
     found = []
     for container in definition.content["taskDefinition"].get("containerDefinitions", ()):
         log = container.get("logConfiguration") or {}
@@ -71,17 +47,8 @@ def streams(definition: Answer, region: str) -> list[tuple[str, str]]:
     return found
 
 
-def read_losses(sheets: Sheets, answers: Answers) -> None:
-    """Write down what the log of every service's collector tells of lost spans.
-
-    Parameters
-    ----------
-    sheets
-        To write to: ``collector_log`` of every service with a collector, ``collector_trouble`` where spans were lost.
-        A log that tells of none proves nothing, and changes nothing.
-    answers
-        Of AWS and of logs that somebody saved.
-    """
+def read_losses(sheets: ServiceRecords, answers: Answers) -> None:
+    """Write down what the log of every service's collector tells of lost spans."""
     about = {call.content["taskDefinition"]["taskDefinitionArn"]: call for call in answers.of(DEFINITION)}
     named = {arn.rpartition("/")[2]: streams(call, answers.region) for arn, call in about.items()}
     gateways = {
@@ -99,7 +66,7 @@ def read_losses(sheets: Sheets, answers: Answers) -> None:
         _write(sheet, [*given, *(call for call in asked if call.is_known)], asked, answers)
 
 
-def strangers(sheets: Sheets, answers: Answers) -> list[str]:
+def strangers(sheets: ServiceRecords, answers: Answers) -> list[str]:
     """Return the names of saved logs that are of no collector, service or task that the answers know."""
     known = {"", *(name for sheet in sheets.values() for name in _names(sheet))}
     return [name for call in answers.of(LOGS) if (name := str(call.request["collector"])) not in known]
@@ -110,14 +77,14 @@ def _stream(call: Answer) -> tuple[str, str]:
     return str(call.request.get("logGroupName")), str(call.request.get("logStreamNamePrefix"))
 
 
-def _names(sheet: Sheet) -> set[str]:
+def _names(sheet: ServiceRecord) -> set[str]:
     """Return the names by which the log of a service's collector may be called."""
     facts = ("ecs_service", "collector_name", "collector_image", "task_definition", "workload")
     long = [sheet.name, *(str(sheet.value(fact)) for fact in facts if sheet.value(fact) is not None)]
     return {name for text in long for name in (text, text.rpartition("/")[2], text.rpartition("/")[2].split(":")[0])}
 
 
-def _write(sheet: Sheet, logs: list[Answer], asked: list[Answer], answers: Answers) -> None:
+def _write(sheet: ServiceRecord, logs: list[Answer], asked: list[Answer], answers: Answers) -> None:
     """Write down what logs tell about one service."""
     if not logs:
         why = next((f"logs:FilterLogEvents: {call.failure}" for call in asked if call.failure), "")

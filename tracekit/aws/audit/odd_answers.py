@@ -16,38 +16,8 @@ if TYPE_CHECKING:
 def without_odd(answers: Answers, conclude: Callable[[Answers], Any]) -> Answers | None:
     """Return the answers with odd ones marked as failed; None where something else than the answers is odd.
 
-    Parameters
-    ----------
-    answers
-        Of which nothing can be concluded.
-    conclude
-        Raises one of ``MISSHAPEN`` for an odd answer.
-
-    Returns
-    -------
-    Answers or None
-        Nothing is left out: an odd answer is a failed one, which the audit reports as not checked.
-
-    Raises
-    ------
-    LoadError
-        Answers that are odd together only.
-
-    Notes
-    -----
     Each answer is tried alone first; where none fails alone, all answers of one operation after the other are left out
     until the rest is sound.
-
-    Examples
-    --------
-    >>> from tracekit.aws.audit.answers import Answer, Answers
-    >>> odd, good = (Answer("xray:GetGroups", {}, {"Groups": groups}, "") for groups in ([5], [{"GroupName": "a"}]))
-    >>> found = without_odd(
-    ...     Answers("", 0, 0, [odd, good]),
-    ...     lambda those: [group["GroupName"] for group in those.items("xray:GetGroups") or ()],
-    ... )
-    >>> [one.failure for one in found.records]
-    ["an answer of another shape (TypeError: 'int' object is not subscriptable)", '']
     """
 
     def problem(records: Iterable[Answer]) -> str:

@@ -44,27 +44,7 @@ _KEPT = ("id", "trace_id", "parent_id", "name", "namespace", "origin", "inferred
 
 
 def retrieve(reader: Reader, start: int, end: int, saved: Iterable[Answer] = ()) -> Answers:
-    """Ask AWS for everything that an audit looks at.
-
-    Parameters
-    ----------
-    reader
-        Makes the calls.
-    start, end
-        Seconds since the epoch, whole hours.
-    saved
-        What kubectl said about clusters, and collectors in their logs.
-
-    Returns
-    -------
-    Answers
-        Every call, also those that failed.
-
-    Raises
-    ------
-    PullError
-        Credentials that are of no use for any call.
-    """
+    """Ask AWS for everything that an audit looks at."""
     records: list[Answer] = []
     records += _graph(reader, start, end)
     records += _documents(reader, start, end)
@@ -207,35 +187,17 @@ def _metrics(reader: Reader, start: int, end: int) -> Iterator[Answer]:
 
 
 def dimensions_of(metric: dict[str, Any]) -> dict[str, str]:
-    """Return the dimensions of a metric.
-
-    Examples
-    --------
-    >>> dimensions_of({"Dimensions": [{"Name": "FunctionName", "Value": "pay"}]})
-    {'FunctionName': 'pay'}
-    """
+    """Return the dimensions of a metric."""
     return {dimension["Name"]: dimension["Value"] for dimension in metric.get("Dimensions", ())}
 
 
 def is_of_a_service(metric: dict[str, Any]) -> bool:
-    """Return whether a metric counts the requests of one function, one target group or one stage of an API.
-
-    Examples
-    --------
-    >>> is_of_a_service({"Dimensions": [{"Name": "AvailabilityZone", "Value": "eu-west-1a"}]})
-    False
-    """
+    """Return whether a metric counts the requests of one function, one target group or one stage of an API."""
     return set(dimensions_of(metric)) in _SERVICES
 
 
 def label_of(metric: dict[str, Any]) -> str:
-    """Return what a metric counts: a function, a target group, or a stage of an API.
-
-    Examples
-    --------
-    >>> label_of({"Dimensions": [{"Name": "TargetGroup", "Value": "targetgroup/cart/1"}]})
-    'targetgroup/cart/1'
-    """
+    """Return what a metric counts: a function, a target group, or a stage of an API."""
     found = dimensions_of(metric)
     return found.get("FunctionName") or found.get("TargetGroup") or f"api/{found['ApiName']}/{found['Stage']}"
 

@@ -10,23 +10,15 @@ from tracekit.weights.rules import HeadRule
 
 if TYPE_CHECKING:
     from tracekit.aws.audit.answers import Answers
-    from tracekit.aws.audit.sheet import Sheets
+    from tracekit.aws.audit.service_record import ServiceRecords
 
 LAMBDA_RULE = HeadRule("Lambda's own (1 a second and 5 %)", 0.05, quota=1, is_shared=True)
 _MENTION = re.compile(r"\b(?:service|edge)\s*\(([^)]*)\)")
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
-def read_rules(sheets: Sheets, answers: Answers) -> None:
-    """Write down which sampling rules may decide about every service, and where the segments go.
-
-    Parameters
-    ----------
-    sheets
-        To write to.
-    answers
-        Of AWS.
-    """
+def read_rules(sheets: ServiceRecords, answers: Answers) -> None:
+    """Write down which sampling rules may decide about every service, and where the segments go."""
     records = answers.items("xray:GetSamplingRules")
     for sheet in sheets.values():
         if sheet.value("platform") == "lambda":
@@ -53,7 +45,7 @@ def read_rules(sheets: Sheets, answers: Answers) -> None:
             sheet.add(4, "indexed", share, destination[-1], indexing)
 
 
-def _read_reports(sheets: Sheets, answers: Answers) -> None:
+def _read_reports(sheets: ServiceRecords, answers: Answers) -> None:
     """Write down what SDKs reported lately about the rules; those that ask for no targets report nothing."""
     reports = answers.items("xray:GetSamplingStatisticSummaries")
     for sheet in sheets.values() if reports else ():
@@ -79,16 +71,8 @@ def _candidates(name: str, records: list[dict[str, Any]]) -> tuple[HeadRule, ...
     return tuple(found)
 
 
-def read_groups(sheets: Sheets, answers: Answers) -> None:
-    """Write down which trace groups see every service.
-
-    Parameters
-    ----------
-    sheets
-        To write to.
-    answers
-        Of AWS.
-    """
+def read_groups(sheets: ServiceRecords, answers: Answers) -> None:
+    """Write down which trace groups see every service."""
     groups = answers.items("xray:GetGroups")
     if groups is None:
         return
@@ -100,40 +84,14 @@ def read_groups(sheets: Sheets, answers: Answers) -> None:
 
 
 def sees(expression: str, service: str) -> bool:
-    """Return whether a filter expression may match traces because of a service.
-
-    Parameters
-    ----------
-    expression
-        Of a group.
-    service
-        A name.
-
-    Returns
-    -------
-    bool
-        True where the service is named, or no service is.
-
-    Examples
-    --------
-    >>> sees('service("cart") { fault }', "cart"), sees('edge("web", "pay")', "cart"), sees("responsetime > 5", "cart")
-    (True, False, True)
-    """
+    """Return whether a filter expression may match traces because of a service."""
     mentions = _MENTION.findall(expression)
     named = {name for mention in mentions for name in _TEXT.findall(mention)}
     return not mentions or service in named
 
 
-def read_closing_list(sheets: Sheets, answers: Answers) -> None:
-    """Write down what roles may write, and whether private subnets have a way to X-Ray.
-
-    Parameters
-    ----------
-    sheets
-        To write to.
-    answers
-        Of AWS.
-    """
+def read_closing_list(sheets: ServiceRecords, answers: Answers) -> None:
+    """Write down what roles may write, and whether private subnets have a way to X-Ray."""
     for call in answers.of("iam:SimulatePrincipalPolicy"):
         results = call.content["EvaluationResults"]
         refused = {one["EvalActionName"]: one["EvalDecision"] for one in results if one["EvalDecision"] != "allowed"}

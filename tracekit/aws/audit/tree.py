@@ -13,7 +13,7 @@ from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import capture_probability, requests_needed, required_rate
 
 if TYPE_CHECKING:
-    from tracekit.aws.audit.sheet import Sheet, Sheets
+    from tracekit.aws.audit.service_record import ServiceRecord, ServiceRecords
 
 Status = Literal["pass", "fail", "unknown", "not_needed"]
 ABSENT = 0.01  # a smaller chance of none proves that something is missing
@@ -69,13 +69,7 @@ STAGES = {
 
 
 class Verdict(NamedTuple):
-    """What a stage says about a service.
-
-    Examples
-    --------
-    >>> Verdict("T0", "pass").diagnosis
-    ''
-    """
+    """What a stage says about a service."""
 
     stage: str
     status: Status
@@ -84,43 +78,15 @@ class Verdict(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What the stages share about an audit: which inventories were read to their end, and what the user declared.
-
-    Examples
-    --------
-    >>> Known(True, True, None).incident is None
-    True
-    """
+    """What the stages share about an audit: which inventories were read to their end, and what the user declared."""
 
     has_functions: bool
     has_containers: bool
-    incident: tuple[int, int] | None
+    min_incident_requests: tuple[int, int] | None
 
 
-def judge_service(sheet: Sheet, sheets: Sheets, known: Known) -> list[Verdict]:
-    """Return the verdicts of all stages about a service.
-
-    Parameters
-    ----------
-    sheet
-        What is known about it.
-    sheets
-        About all services.
-    known
-        What the stages share.
-
-    Returns
-    -------
-    list of Verdict
-        In the order of the tree.
-
-    Examples
-    --------
-    >>> from tracekit.aws.audit.sheet import Sheet, Sheets
-    >>> verdicts = judge_service(Sheet("cart"), Sheets(), Known(False, False, None))
-    >>> {verdict.status for verdict in verdicts}
-    {'unknown'}
-    """
+def judge_service(sheet: ServiceRecord, sheets: ServiceRecords, known: Known) -> list[Verdict]:
+    """Return the verdicts of all stages about a service."""
     if sheet.value("platform") == "remote":
         return [_silent(sheet, sheets)]
     if sheet.value("platform") == UNTRACED:
@@ -143,14 +109,6 @@ def headline(verdicts: list[Verdict]) -> Verdict:
     """Return the verdict that stands for a service: the first failure, else what is not known, else OK.
 
     A first deployment without traces explains missing instrumentation, so it goes before that.
-
-    Examples
-    --------
-    >>> (
-    ...     headline([Verdict("T0", "pass"), Verdict("T1", "fail", "D1b")]).diagnosis,
-    ...     headline([Verdict("T0", "pass")]).diagnosis,
-    ... )
-    ('D1b', 'OK')
     """
     failed = [one for one in verdicts if one.status == "fail" and one.diagnosis]
     if failed:
@@ -164,14 +122,14 @@ def headline(verdicts: list[Verdict]) -> Verdict:
     return told or (Verdict("T8", "unknown", "T8u") if unknown else Verdict("T8", "pass", "OK"))
 
 
-def _traffic(sheet: Sheet) -> Verdict:
+def _traffic(sheet: ServiceRecord) -> Verdict:
     """T0: how many requests there were."""
     if sheet.request_total is None:
         return Verdict("T0", "unknown", "T0u")
     return Verdict("T0", "pass") if sheet.request_total > 0 else Verdict("T0", "not_needed", "T0q")
 
 
-def _enabled(sheet: Sheet, known: Known) -> Verdict:
+def _enabled(sheet: ServiceRecord, known: Known) -> Verdict:
     """T1: is tracing switched on."""
     platform, recorded = sheet.value("platform"), sheet.value("recorded")
     if platform == "lambda":
@@ -188,7 +146,7 @@ def _enabled(sheet: Sheet, known: Known) -> Verdict:
     return Verdict("T1", "pass")
 
 
-def _collector(sheet: Sheet, known: Known) -> Verdict:
+def _collector(sheet: ServiceRecord, known: Known) -> Verdict:
     """T2: does anything hand the traces of containers on."""
     platform, kind = sheet.value("platform"), sheet.value("collector")
     if platform in {"lambda", "gateway"}:
@@ -208,7 +166,7 @@ def _collector(sheet: Sheet, known: Known) -> Verdict:
     return Verdict("T2", "unknown" if kind is None or up is None or not wanted else "pass")
 
 
-def _absence(sheet: Sheet, enabled: Verdict, collector: Verdict) -> Verdict:
+def _absence(sheet: ServiceRecord, enabled: Verdict, collector: Verdict) -> Verdict:
     """T3: there is no trace, and that proves something."""
     if sheet.value("recorded") is None:
         return Verdict("T3", "unknown")
@@ -236,7 +194,7 @@ def _absence(sheet: Sheet, enabled: Verdict, collector: Verdict) -> Verdict:
     return Verdict("T3", "fail", "D2c" if is_container else "D1c", {"chance": chance})
 
 
-def _share(sheet: Sheet, expected: Expected | None, known: Known) -> Verdict:
+def _share(sheet: ServiceRecord, expected: Expected | None, known: Known) -> Verdict:
     """T4: as many traces as the rule should give."""
     recorded, indexed = sheet.value("recorded"), sheet.value("indexed")
     if recorded == 0 or sheet.request_total == 0:
@@ -261,8 +219,8 @@ def _share(sheet: Sheet, expected: Expected | None, known: Known) -> Verdict:
     if low < _LOW or high > _HIGH:
         values["needed"] = sheet.request_total * ((high - low) / (_HIGH - _LOW)) ** 2
         return Verdict("T4", "unknown", "D3e", values)
-    if known.incident is not None:
-        times, wanted = known.incident
+    if known.min_incident_requests is not None:
+        times, wanted = known.min_incident_requests
         values |= {"need": required_rate(times, wanted), "times": times, "wanted": wanted}
         values["capture"] = capture_probability(times, min(rate, 1.0), wanted)
         if rate < values["need"]:
@@ -270,7 +228,7 @@ def _share(sheet: Sheet, expected: Expected | None, known: Known) -> Verdict:
     return Verdict("T4", "pass" if indexed is not None else "unknown", "D3c" if indexed is not None else "", values)
 
 
-def _deployments(sheet: Sheet) -> Verdict:
+def _deployments(sheet: ServiceRecord) -> Verdict:
     """T5: did traces end, or never begin, with a deployment."""
     if sheet.request_total == 0:
         return Verdict("T5", "not_needed")
@@ -288,7 +246,7 @@ def _deployments(sheet: Sheet) -> Verdict:
     return Verdict("T5", "pass")
 
 
-def _first_deployment(sheet: Sheet) -> Verdict:
+def _first_deployment(sheet: ServiceRecord) -> Verdict:
     """T5 of a service without traces: is it new."""
     first = sheet.value("first_deployed")
     chance = chance_of_none(sheet.request_total or 0, sheet.rules, sheet.value("indexed"))
@@ -297,7 +255,7 @@ def _first_deployment(sheet: Sheet) -> Verdict:
     return Verdict("T5", "not_needed" if sheet.value("changes_known") and chance is not None else "unknown")
 
 
-def _gaps(sheet: Sheet, expected: Expected | None) -> Verdict:
+def _gaps(sheet: ServiceRecord, expected: Expected | None) -> Verdict:
     """T6: hours whose traces are missing."""
     if sheet.request_total == 0 or (sheet.recorded is not None and not sheet.recorded.any()):
         return Verdict("T6a", "not_needed")
@@ -314,7 +272,7 @@ def _gaps(sheet: Sheet, expected: Expected | None) -> Verdict:
     return Verdict("T6a", "pass")
 
 
-def _silent(sheet: Sheet, sheets: Sheets) -> Verdict:
+def _silent(sheet: ServiceRecord, sheets: ServiceRecords) -> Verdict:
     """T6: a service that only its callers saw."""
     silent = sheet.value("silent")
     if silent is None:
@@ -325,7 +283,7 @@ def _silent(sheet: Sheet, sheets: Sheets) -> Verdict:
     return Verdict("T6b", "fail", "D5b", {"callers": callers})
 
 
-def _propagation(sheet: Sheet) -> Verdict:
+def _propagation(sheet: ServiceRecord) -> Verdict:
     """T6: references that lead nowhere."""
     if sheet.value("recorded") == 0:
         return Verdict("T6c", "not_needed")
@@ -341,7 +299,7 @@ def _propagation(sheet: Sheet) -> Verdict:
     return Verdict("T6c", "pass")
 
 
-def _groups(sheet: Sheet) -> Verdict:
+def _groups(sheet: ServiceRecord) -> Verdict:
     """T7: does a group see the service."""
     groups = sheet.value("groups")
     if groups is None:

@@ -34,7 +34,7 @@ class Account:
     Examples
     --------
     >>> account = Account(["1-58406520-a006649127e371903a2de979", "1-00000001-a006649127e371903a2de900"])
-    >>> account.settle({"1-00000001-a006649127e371903a2de900": "returned"})
+    >>> account.record_outcomes({"1-00000001-a006649127e371903a2de900": "returned"})
     >>> account.counts, list(account.waiting())
     ({'unprocessed': 1, 'returned': 1}, ['1-58406520-a006649127e371903a2de979'])
     """
@@ -58,7 +58,7 @@ class Account:
         if len(self._late) >= _AT_ONCE:
             self._enter()
 
-    def settle(self, outcomes: Mapping[str, str]) -> None:
+    def record_outcomes(self, outcomes: Mapping[str, str]) -> None:
         """Take outcomes by id that need no reason."""
         self.put({one: (outcome, "") for one, outcome in outcomes.items()})
 

@@ -97,43 +97,20 @@ def fetch(
     caller: Caller,
     folder: PullFolder,
     account: Account,
-    settled: Callable[[dict[str, str]], None],
+    record_outcomes: Callable[[dict[str, str]], None],
     *,
     rounds: int,
     at_once: int,
     absent: str = "not_found",
 ) -> None:
-    """Fetch the traces that an account waits for; what stays ``unprocessed`` or ``failed`` is there with the reason.
-
-    Parameters
-    ----------
-    caller
-        Makes the calls.
-    folder
-        Keeps the answers.
-    account
-        What to ask for.
-    settled
-        Enters the outcomes of each call: ``returned``, ``truncated``, ``partial``, or ``absent``.
-    rounds
-        How often an id is asked for that X-Ray leaves unprocessed, or whose calls fail.
-    at_once
-        Calls at the same time.
-    absent
-        The outcome of an id that X-Ray neither returns nor calls unprocessed.
-
-    Raises
-    ------
-    PullError
-        X-Ray refuses all calls, throttles for ever, or many calls in a row fail.
-    """
+    """Fetch the traces that an account waits for; what stays ``unprocessed`` or ``failed`` is there with the reason."""
     failures = 0
 
-    def heard(batch: tuple[str, ...], answer: Answered) -> Iterator[tuple[str, ...]]:
+    def on_answer(batch: tuple[str, ...], answer: Answered) -> Iterator[tuple[str, ...]]:
         nonlocal failures
         refused = answer.failed.startswith("refused")
         failures = failures + 1 if answer.failed and not refused else 0
-        settled(answer.outcomes)
+        record_outcomes(answer.outcomes)
         rest = [trace_id for trace_id in batch if trace_id not in answer.outcomes]
         account.put(dict.fromkeys(rest, ("failed", answer.failed) if answer.failed else ("unprocessed", "")))
         if failures >= _FAILURES_IN_A_ROW:
@@ -149,10 +126,10 @@ def fetch(
             break
         if attempt:
             caller.pause(attempt - 1)
-        run(_fives(account.waiting()), one, heard, at_once=at_once, stopped=caller.stopped)
+        run(_batches_of_five(account.waiting()), one, on_answer, at_once=at_once, stopped=caller.stopped)
 
 
-def _fives(trace_ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
+def _batches_of_five(trace_ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
     """Return the ids as batches, made as they are taken."""
     ids = iter(trace_ids)
     return iter(lambda: tuple(islice(ids, AT_ONCE)), ())

@@ -64,17 +64,6 @@ class PullFolder:
         Made where it is not there.
     largest
         Bytes after which a file is closed and the next one begun.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     with PullFolder(Path(place)) as folder:
-    ...         folder.append("traces", [b'{"Traces":[]}'], {"ids": {"1-2-3": "returned"}})
-    ...     with PullFolder(Path(place)) as again:
-    ...         list(again.entries()), [file.name for file in again.files("traces")]
-    ([{'ids': {'1-2-3': 'returned'}}], ['traces-000001.jsonl.zst'])
     """
 
     def __init__(self, path: Path, largest: int = _LARGEST) -> None:
@@ -119,20 +108,7 @@ class PullFolder:
     # ---------------------------------------------------------------- the plan
 
     def plan(self, asked: dict[str, Any], decided: dict[str, Any]) -> dict[str, Any]:
-        """Return what this folder is for: what is asked now, or what was asked when it was begun.
-
-        Parameters
-        ----------
-        asked
-            The options; None where nobody asked for anything.
-        decided
-            What follows from them when the pull is begun (a time ago is another one every time).
-
-        Raises
-        ------
-        PullError
-            Both are known and differ.
-        """
+        """Return what this folder is for: what is asked now, or what was asked when it was begun."""
         file = self._hidden / "plan.json"
         begun = self._begun(file) if file.exists() else {}
         for name, value in asked.items():
@@ -165,22 +141,7 @@ class PullFolder:
     # ---------------------------------------------------------------- writing
 
     def append(self, kind: str, lines: list[bytes], entry: dict[str, Any] | None = None) -> None:
-        """Write answers, then what they settle.
-
-        Parameters
-        ----------
-        kind
-            ``traces`` or ``summaries``.
-        lines
-            JSON texts without line breaks.
-        entry
-            What the journal is to remember.
-
-        Raises
-        ------
-        PullError
-            They cannot be written; nothing can be from then on.
-        """
+        """Write answers, then what they settle."""
         frame = self._frame(b"".join(line + b"\n" for line in lines)) if lines else b""
         with self._lock:
             if self._failure:
@@ -359,16 +320,6 @@ def _parsed(line: bytes) -> _Entry | None:
 
 
 def read_lines(file: Path) -> Iterator[bytes]:
-    """Yield the lines of a file of answers.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> place = Path(tempfile.mkdtemp()) / "traces-000001.jsonl.zst"
-    >>> _ = place.write_bytes(zstd.compress(b"{}"))
-    >>> list(read_lines(place))
-    [b'{}']
-    """
+    """Yield the lines of a file of answers."""
     with zstd.open(file, "rb") as lines:
         yield from lines

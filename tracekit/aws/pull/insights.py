@@ -56,22 +56,7 @@ class _Results(Struct):
 
 
 def scanned_bytes(caller: Caller, window: Window, *, poll_s: float) -> float:
-    """Return how many bytes are scanned by a look through a window, as a query over a small part of it did.
-
-    Parameters
-    ----------
-    caller
-        Makes the calls.
-    window
-        Its middle is asked about: a twenty-fourth of it, a minute at least and an hour at most.
-    poll_s
-        Between two looks at a running query.
-
-    Returns
-    -------
-    float
-        Taken as spread evenly over the window; NaN where the answer does not say.
-    """
+    """Return how many bytes are scanned by a look through a window, as a query over a small part of it did."""
     length = window.end - window.start
     part = min(length, max(_PROBE_S[0], min(length // _PROBE_SHARE, _PROBE_S[1])))
     begun = window.start + (length - part) // 2
@@ -81,48 +66,17 @@ def scanned_bytes(caller: Caller, window: Window, *, poll_s: float) -> float:
 
 
 def pass_count(trace_count: int) -> int:
-    """Return how often the window is looked through for so many traces: once for their ids where there is none yet.
-
-    Examples
-    --------
-    >>> pass_count(120), pass_count(0)
-    (3, 1)
-    """
+    """Return how often the window is looked through for so many traces: once for their ids where there is none yet."""
     return max(1, -(-trace_count // AT_ONCE))
 
 
 def window_count(window: Window) -> int:
-    """Return how many queries look through a window once.
-
-    Examples
-    --------
-    >>> window_count(Window(0, 7 * 24 * 3600))
-    7
-    """
+    """Return how many queries look through a window once."""
     return len(split(window, _LONGEST_S))
 
 
 def ids_of_service(caller: Caller, service: str, window: Window, *, poll_s: float, at_once: int) -> list[str]:
-    """Return the ids of the traces in which a service has a span.
-
-    Parameters
-    ----------
-    caller
-        Makes the calls.
-    service
-        ``service.name``.
-    window
-        A window whose query fills up is halved.
-    poll_s
-        Between two looks at a running query.
-    at_once
-        Queries at the same time.
-
-    Returns
-    -------
-    list of str
-        As X-Ray spells them.
-    """
+    """Return the ids of the traces in which a service has a span."""
     text = f"filter resource.attributes.service.name = {json.dumps(service)} | fields traceId | dedup traceId"
     found: dict[str, None] = {}
     _ask(caller, text, window, "traceId", poll_s, at_once, lambda ids: found.update(dict.fromkeys(map(spelled, ids))))
@@ -133,28 +87,13 @@ def spans_of(
     caller: Caller,
     folder: PullFolder,
     trace_ids: Sequence[str],
-    settled: Callable[[dict[str, str]], None],
+    record_outcomes: Callable[[dict[str, str]], None],
     *,
     window: Window,
     poll_s: float,
     at_once: int,
 ) -> dict[str, tuple[str, str]]:
-    """Fetch the spans of traces, fifty ids a query, each span one line of the folder.
-
-    Parameters
-    ----------
-    caller, folder, trace_ids, settled, at_once
-        As in ``batches.fetch``.
-    window
-        When the traces were.
-    poll_s
-        Between two looks at a running query.
-
-    Returns
-    -------
-    dict
-        Nothing: every id is settled as ``returned`` or ``not_found``, or the pull ends with an error.
-    """
+    """Fetch the spans of traces, fifty ids a query, each span one line of the folder."""
     for low in range(0, len(trace_ids), AT_ONCE):
         batch = trace_ids[low : low + AT_ONCE]
         wanted = ",".join(json.dumps(plain(trace_id)) for trace_id in batch)
@@ -168,7 +107,7 @@ def spans_of(
         _ask(caller, text, window, "@message", poll_s, at_once, keep)
         outcomes = {trace_id: "returned" if trace_id in came else "not_found" for trace_id in batch}
         folder.append("traces", [], {"ids": outcomes})
-        settled(outcomes)
+        record_outcomes(outcomes)
     return {}
 
 
@@ -200,7 +139,7 @@ def _ask(
     def one(part: Window) -> list[str]:
         return _query(caller, text, part, field, poll_s)
 
-    def heard(part: Window, values: list[str]) -> list[Window]:
+    def on_answer(part: Window, values: list[str]) -> list[Window]:
         if len(values) < _MOST:
             take(values)
             return []
@@ -211,7 +150,7 @@ def _ask(
             raise PullError(message, operation="StartQuery")
         return part.halves()
 
-    run(split(window, _LONGEST_S), one, heard, at_once=at_once, stopped=caller.stopped)
+    run(split(window, _LONGEST_S), one, on_answer, at_once=at_once, stopped=caller.stopped)
 
 
 def _query(caller: Caller, text: str, window: Window, field: str, poll_s: float) -> list[str]:

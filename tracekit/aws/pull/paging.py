@@ -24,12 +24,6 @@ class Pages:
         What the pages hold, and where, for errors.
     first
         The token of the first page.
-
-    Examples
-    --------
-    >>> pages = Pages("BatchGetTraces", "traces")
-    >>> pages.after("t2", ["1-a"]), pages.after(None, [])
-    ('t2', '')
     """
 
     def __init__(self, operation: str, what: str, first: str = "") -> None:
@@ -40,20 +34,7 @@ class Pages:
         self._idle = 0
 
     def after(self, token: str | None, found: Iterable[str]) -> str:
-        """Return the token of the next page, empty after the last one.
-
-        Parameters
-        ----------
-        token
-            As the page gives it.
-        found
-            The ids of the traces on the page.
-
-        Raises
-        ------
-        UnansweredError
-            A token of an earlier page, or too many pages in a row without a trace that no earlier page held.
-        """
+        """Return the token of the next page, empty after the last one."""
         if not token:
             return ""
         if token in self._tokens:

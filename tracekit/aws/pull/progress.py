@@ -25,11 +25,6 @@ class Progress:
         Traces a second in this run.
     left_s
         Seconds left at this rate; None before anything came.
-
-    Examples
-    --------
-    >>> print(Progress(1200, 50_000, 310.0, 157.4))
-    1,200 of 50,000 traces, 310 a second, 2:37 left
     """
 
     done_count: int
@@ -49,12 +44,6 @@ class Meter:
     ----------
     tell
         Hears it; None shows a line in a terminal, and nothing anywhere else.
-
-    Examples
-    --------
-    >>> with Meter(print) as meter:
-    ...     meter.begin(10, 10)
-    10 of 10 traces, 0 a second
     """
 
     def __init__(self, tell: Callable[[Progress], object] | None = None) -> None:

@@ -213,7 +213,7 @@ class _Pulling:
             account, scanned = self._ids()
         self._account = account
         for entry in self._folder.entries():
-            account.settle(entry.get("ids", {}))
+            account.record_outcomes(entry.get("ids", {}))
         left = account.waiting_count + account.counts.get(_NOT_INDEXED, 0)
         estimate = estimated(left, scanned=scanned, at_once=self._at_once)
         if self._plan["source"] == "logs" and left:
@@ -274,9 +274,9 @@ class _Pulling:
         rest = "service=... with source='logs' finds every trace of a service"
         return (f"Transaction Search is on: X-Ray lists {known} that it indexes; {rest}",)
 
-    def _settle(self, outcomes: dict[str, str]) -> None:
+    def _record_outcomes(self, outcomes: dict[str, str]) -> None:
         """Take the outcomes of a call."""
-        self._account.settle(outcomes)
+        self._account.record_outcomes(outcomes)
         self._meter.add(sum(outcome != _NOT_INDEXED for outcome in outcomes.values()))
 
     # ---------------------------------------------------------------- which
@@ -333,14 +333,14 @@ class _Pulling:
         caller, folder, account = self._caller, self._folder, self._account
         is_searched = self._is_searched
         absent = _NOT_INDEXED if is_searched else "not_found"
-        fetch(caller, folder, account, self._settle, rounds=self._rounds, at_once=self._at_once, absent=absent)
+        fetch(caller, folder, account, self._record_outcomes, rounds=self._rounds, at_once=self._at_once, absent=absent)
         hidden = list(account.having(_NOT_INDEXED))
         if hidden and is_searched:
             failed = retrieval.retrieve(
                 caller,
                 folder,
                 hidden,
-                self._settle,
+                self._record_outcomes,
                 window=self._window,
                 trace_format=trace_format,
                 rounds=self._rounds,
@@ -357,7 +357,13 @@ class _Pulling:
         assert window is not None, "checked with the arguments"
         left = list(self._account.having("unprocessed", _NOT_INDEXED))
         insights.spans_of(
-            self._caller, self._folder, left, self._settle, window=window, poll_s=self._poll_s, at_once=self._at_once
+            self._caller,
+            self._folder,
+            left,
+            self._record_outcomes,
+            window=window,
+            poll_s=self._poll_s,
+            at_once=self._at_once,
         )
 
     def _write_unprocessed(self) -> None:

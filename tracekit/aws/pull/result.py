@@ -102,7 +102,7 @@ class Pull:
     >>> from pathlib import Path
     >>> from tracekit.aws.pull.account import Account
     >>> account = Account(["1-58406520-a006649127e371903a2de979", "1-58406521-a006649127e371903a2de980"])
-    >>> account.settle({"1-58406521-a006649127e371903a2de980": "returned"})
+    >>> account.record_outcomes({"1-58406521-a006649127e371903a2de980": "returned"})
     >>> pull = Pull(Path("pulled"), account, {}, estimated(2))
     >>> pull
     Pull(pulled: 2 traces: 1 returned, 1 unprocessed)

@@ -103,7 +103,7 @@ def retrieve(
     caller: Caller,
     folder: PullFolder,
     trace_ids: Sequence[str],
-    settled: Callable[[dict[str, str]], None],
+    record_outcomes: Callable[[dict[str, str]], None],
     *,
     window: Window | None,
     trace_format: str,
@@ -111,24 +111,7 @@ def retrieve(
     poll_s: float,
     at_once: int,
 ) -> dict[str, tuple[str, str]]:
-    """Retrieve traces from Transaction Search.
-
-    Parameters
-    ----------
-    caller, folder, trace_ids, settled, rounds, at_once
-        As in ``batches.fetch``.
-    window
-        When the traces were; None reads it out of ids that X-Ray's generators made.
-    trace_format
-        ``XRAY`` or ``OTEL``.
-    poll_s
-        Between two looks at a running retrieval.
-
-    Returns
-    -------
-    dict
-        (``failed``, reason) of the ids that are not settled.
-    """
+    """Retrieve traces from Transaction Search."""
     left: dict[str, tuple[str, str]] = {}
     dated: list[str] = []
     for trace_id in trace_ids:
@@ -138,9 +121,9 @@ def retrieve(
             dated.append(trace_id)
     dated.sort(key=lambda trace_id: begun_s(trace_id) or 0)
 
-    def heard(batch: tuple[str, ...], answer: tuple[dict[str, str], str]) -> None:
+    def on_answer(batch: tuple[str, ...], answer: tuple[dict[str, str], str]) -> None:
         outcomes, failed = answer
-        settled(outcomes)
+        record_outcomes(outcomes)
         for trace_id in batch:
             left.pop(trace_id, None)
             if trace_id not in outcomes:
@@ -150,7 +133,7 @@ def retrieve(
         return _batch(caller, folder, batch, window or _around(batch), trace_format, rounds, poll_s)
 
     batches = [tuple(dated[low : low + AT_ONCE]) for low in range(0, len(dated), AT_ONCE)]
-    run(batches, one, heard, at_once=at_once, stopped=caller.stopped)
+    run(batches, one, on_answer, at_once=at_once, stopped=caller.stopped)
     return left
 
 

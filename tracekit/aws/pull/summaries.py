@@ -77,31 +77,7 @@ class Found:
 
 
 def enumerate_ids(caller: Caller, folder: PullFolder, whole: Window, request: dict[str, Any], *, at_once: int) -> Found:
-    """Return the ids of all traces that match in a time.
-
-    Parameters
-    ----------
-    caller
-        Makes the calls.
-    folder
-        Keeps the pages, and knows those of an earlier time.
-    whole
-        Any length: it is split at six hours, and a window that X-Ray finds too long is halved.
-    request
-        ``TimeRangeType``, ``FilterExpression``, ``Sampling``, ``SamplingStrategy``.
-    at_once
-        How many windows are read at the same time.
-
-    Returns
-    -------
-    Found
-        Every window is done.
-
-    Raises
-    ------
-    PullError
-        X-Ray refuses, throttles for ever, or never gives a usable answer.
-    """
+    """Return the ids of all traces that match in a time."""
     found = Found()
     for entry in folder.entries():
         found.take(entry)
@@ -110,7 +86,7 @@ def enumerate_ids(caller: Caller, folder: PullFolder, whole: Window, request: di
     def read(window: Window) -> list[dict[str, Any]] | None:
         return _read(caller, folder, window, request, found.tokens.get(window, ""))
 
-    def heard(window: Window, entries: list[dict[str, Any]] | None) -> Iterable[Window]:
+    def on_answer(window: Window, entries: list[dict[str, Any]] | None) -> Iterable[Window]:
         for entry in entries or ():
             found.take(entry)
         if entries is not None:
@@ -119,7 +95,7 @@ def enumerate_ids(caller: Caller, folder: PullFolder, whole: Window, request: di
         folder.append("summaries", [], {"halved": window})
         return window.halves()
 
-    run(pending, read, heard, at_once=at_once, stopped=caller.stopped)
+    run(pending, read, on_answer, at_once=at_once, stopped=caller.stopped)
     return found
 
 
@@ -189,11 +165,5 @@ def _is_too_long(error: RefusedError) -> bool:
 
 
 def one_line(raw: bytes | Raw) -> bytes:
-    """Return JSON without line breaks: outside of texts they mean nothing, and inside there are none.
-
-    Examples
-    --------
-    >>> one_line(b"[1," + bytes([10]) + b"2]")
-    b'[1, 2]'
-    """
+    """Return JSON without line breaks: outside of texts they mean nothing, and inside there are none."""
     return bytes(raw).replace(b"\n", b" ").replace(b"\r", b" ")

@@ -19,29 +19,7 @@ _FIRST_S, _DAY_S = 1_451_606_400, 86_400  # X-Ray began in 2016
 
 
 def spelled(trace_id: str) -> str:
-    """Return a trace id as X-Ray spells it.
-
-    Parameters
-    ----------
-    trace_id
-        ``1-58406520-a006649127e371903a2de979``, its 32 hex digits, or a header ``Root=1-5840...;Parent=...``, as load
-        balancers log it.
-
-    Returns
-    -------
-    str
-        The first form, lower case.
-
-    Raises
-    ------
-    PullError
-        It is no trace id.
-
-    Examples
-    --------
-    >>> spelled("58406520A006649127E371903A2DE979")
-    '1-58406520-a006649127e371903a2de979'
-    """
+    """Return a trace id as X-Ray spells it."""
     text = trace_id.strip().lower()
     text = header[1] if (header := _HEADER.fullmatch(text)) else text
     if _PLAIN.fullmatch(text):
@@ -56,18 +34,7 @@ def spelled(trace_id: str) -> str:
 
 
 def given(trace_ids: Iterable[str] | str | Path) -> Iterator[str]:
-    """Yield the trace ids of a list, of one text, or of a file with one a line, as X-Ray spells them.
-
-    Raises
-    ------
-    PullError
-        Something that is no trace id, with its line; a file that is not there or is no text.
-
-    Examples
-    --------
-    >>> list(given("1-58406520-a006649127e371903a2de979"))
-    ['1-58406520-a006649127e371903a2de979']
-    """
+    """Yield the trace ids of a list, of one text, or of a file with one a line, as X-Ray spells them."""
     if isinstance(trace_ids, Path):
         yield from _listed(trace_ids)
     else:
@@ -95,62 +62,27 @@ def _of_line(line: str, where: str) -> list[str]:
 
 
 def plain(trace_id: str) -> str:
-    """Return a trace id as tracekit and W3C spell it: 32 hex digits.
-
-    Examples
-    --------
-    >>> plain("1-58406520-a006649127e371903a2de979")
-    '58406520a006649127e371903a2de979'
-    """
+    """Return a trace id as tracekit and W3C spell it: 32 hex digits."""
     return trace_id.removeprefix("1-").replace("-", "")
 
 
 def is_spelled(text: str) -> bool:
-    """Return whether a text is a trace id as X-Ray spells it.
-
-    Examples
-    --------
-    >>> is_spelled("1-58406520-a006649127e371903a2de979"), is_spelled("58406520a006649127e371903a2de979")
-    (True, False)
-    """
+    """Return whether a text is a trace id as X-Ray spells it."""
     return _XRAY.fullmatch(text) is not None
 
 
 def packed(trace_ids: Iterable[str]) -> bytes:
-    """Return the sixteen bytes of every trace id, one after the other.
-
-    Examples
-    --------
-    >>> packed(["1-58406520-a006649127e371903a2de979"]).hex()
-    '58406520a006649127e371903a2de979'
-    """
+    """Return the sixteen bytes of every trace id, one after the other."""
     return bytes.fromhex("".join(map(plain, trace_ids)))
 
 
 def unpacked(ids: bytes) -> list[str]:
-    """Return the trace ids of sixteen bytes each, as X-Ray spells them.
-
-    Examples
-    --------
-    >>> unpacked(packed(["1-58406520-a006649127e371903a2de979"]))
-    ['1-58406520-a006649127e371903a2de979']
-    """
+    """Return the trace ids of sixteen bytes each, as X-Ray spells them."""
     digits = ids.hex()
     return [f"1-{digits[low : low + 8]}-{digits[low + 8 : low + 32]}" for low in range(0, len(digits), 32)]
 
 
 def begun_s(trace_id: str) -> int | None:
-    """Return the second in which a trace began, as X-Ray's own generators write it into the id.
-
-    Returns
-    -------
-    int or None
-        Seconds since the epoch; None where that is before 2016 or after tomorrow: the id is random.
-
-    Examples
-    --------
-    >>> begun_s("1-58406520-a006649127e371903a2de979"), begun_s("1-00000001-a006649127e371903a2de979")
-    (1480615200, None)
-    """
+    """Return the second in which a trace began, as X-Ray's own generators write it into the id."""
     second = int(trace_id[2:10], 16)
     return second if _FIRST_S <= second <= datetime.now(UTC).timestamp() + _DAY_S else None

@@ -12,13 +12,7 @@ LONGEST_S = 6 * 3600  # X-Ray refuses more: spec/formats.md section 6.2
 
 
 class Window(NamedTuple):
-    """Seconds since the epoch, the second one excluded.
-
-    Examples
-    --------
-    >>> Window(0, 10).halves()
-    [Window(start=0, end=5), Window(start=5, end=10)]
-    """
+    """Seconds since the epoch, the second one excluded."""
 
     start: int
     end: int
@@ -40,23 +34,7 @@ class Window(NamedTuple):
 
 
 def instant(moment: Any) -> int:
-    """Return a time as whole seconds since the epoch.
-
-    Parameters
-    ----------
-    moment
-        Anything ``pandas.Timestamp`` takes, without a zone UTC; or how long ago, as ``"6h"`` or ``"7 days"``.
-
-    Raises
-    ------
-    ValueError
-        No time.
-
-    Examples
-    --------
-    >>> instant("2026-01-01"), instant("2026-01-01T02:00+02:00")
-    (1767225600, 1767225600)
-    """
+    """Return a time as whole seconds since the epoch."""
     if isinstance(moment, (str, timedelta)):
         try:
             ago = pd.Timedelta(moment)
@@ -76,12 +54,6 @@ def instant(moment: Any) -> int:
 
 
 def split(window: Window, longest_s: int = LONGEST_S) -> list[Window]:
-    """Return the windows of at most so many seconds that cover a longer one, the earliest first.
-
-    Examples
-    --------
-    >>> split(Window(0, 25), 10)
-    [Window(start=0, end=10), Window(start=10, end=20), Window(start=20, end=25)]
-    """
+    """Return the windows of at most so many seconds that cover a longer one, the earliest first."""
     edges = [*range(window.start, window.end, longest_s), window.end]
     return [Window(low, high) for low, high in pairwise(edges)]

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 def run(
     jobs: Iterable[Job],
     work: Callable[[Job], Result],
-    heard: Callable[[Job, Result], Iterable[Job] | None],
+    on_answer: Callable[[Job, Result], Iterable[Job] | None],
     *,
     at_once: int,
     stopped: threading.Event,
@@ -27,28 +27,6 @@ def run(
     """Do jobs until none is left.
 
     Threads and two queues, for jobs so short that the futures of a pool would take as long.
-
-    Parameters
-    ----------
-    jobs
-        Taken as they are needed.
-    work
-        Does one, in a thread.
-    heard
-        Called in this thread with every job and its result; returns jobs that follow from it.
-    at_once
-        How many run at the same time.
-    stopped
-        Set when something raises, here or in a job, so that waiting jobs leave; what raised goes on to the caller
-        after all have left, or after five seconds: whoever presses Ctrl-C does not wait for an answer that hangs.
-
-    Examples
-    --------
-    >>> import threading
-    >>> sums = []
-    >>> run([1, 2], lambda n: n * 10, lambda _, tens: sums.append(tens), at_once=2, stopped=threading.Event())
-    >>> sorted(sums)
-    [10, 20]
     """
     asked: SimpleQueue[Job | None] = SimpleQueue()
     done: SimpleQueue[tuple[Job, Result | None, BaseException | None]] = SimpleQueue()
@@ -65,7 +43,7 @@ def run(
     try:
         for one in workers:
             one.start()
-        _lead(jobs, asked, done, heard, 2 * at_once)
+        _lead(jobs, asked, done, on_answer, 2 * at_once)
     except BaseException:
         stopped.set()
         patience = _PATIENCE_S
@@ -82,7 +60,7 @@ def _lead(
     jobs: Iterable[Job],
     asked: SimpleQueue[Job | None],
     done: SimpleQueue[tuple[Job, Result | None, BaseException | None]],
-    heard: Callable[[Job, Result], Iterable[Job] | None],
+    on_answer: Callable[[Job, Result], Iterable[Job] | None],
     ahead: int,
 ) -> None:
     """Hand out jobs, some ahead, so that no worker waits until this thread has heard of what it did."""
@@ -97,4 +75,4 @@ def _lead(
         running -= 1
         if error is not None:
             raise error
-        waiting.extend(heard(job, cast("Result", result)) or ())
+        waiting.extend(on_answer(job, cast("Result", result)) or ())

@@ -40,23 +40,7 @@ _LAST_PRIORITY, _DEFAULT_PRIORITY, _MOST_ATTRIBUTES = 9999, 10_000, 5
 
 
 def is_late(key: str) -> bool:
-    """Return whether an attribute is not known yet when a trace begins.
-
-    Parameters
-    ----------
-    key
-        Of a request or an answer.
-
-    Returns
-    -------
-    bool
-        True for status codes, response times, errors.
-
-    Examples
-    --------
-    >>> is_late("http.status_code"), is_late("response_time"), is_late("tenant")
-    (True, True, False)
-    """
+    """Return whether an attribute is not known yet when a trace begins."""
     return any(word in key.lower() for word in _LATE)
 
 
@@ -65,22 +49,6 @@ def check(
 ) -> Findings:
     """Return what is wrong with rules.
 
-    Parameters
-    ----------
-    rules
-        Of either form.
-    traces
-        Whose recorded rules are compared with those that should have decided.
-    statistics
-        Of X-Ray.
-
-    Returns
-    -------
-    Findings
-        With the rules as evidence.
-
-    Notes
-    -----
     Source: ``spec/sampling.md`` S29; ``aws-xray-sdk-python`` (``sampling_rule.py``), OpenTelemetry's
     ``SamplingRuleApplier``.
     """

@@ -12,45 +12,13 @@ _STARS = re.compile(r"\*+")
 
 @lru_cache(maxsize=4096)
 def covers(wide: str, narrow: str) -> bool:
-    """Return whether a pattern takes everything that another takes.
-
-    Parameters
-    ----------
-    wide, narrow
-        Patterns; case does not matter.
-
-    Returns
-    -------
-    bool
-        Never True wrongly; a few exotic pairs (``*?`` and ``?*``) are missed.
-
-    Examples
-    --------
-    >>> covers("/pay*", "/pay/*/refund"), covers("/pay?", "/pay*"), covers("*", "?")
-    (True, False, True)
-    """
+    """Return whether a pattern takes everything that another takes."""
     return compiled(wide, ignore_case=True, one="[^*]").fullmatch(narrow) is not None
 
 
 @lru_cache(maxsize=4096)
 def meet(one: str, other: str) -> bool:
-    """Return whether some text is taken by both patterns.
-
-    Parameters
-    ----------
-    one, other
-        Patterns; case does not matter.
-
-    Returns
-    -------
-    bool
-        Exact.
-
-    Examples
-    --------
-    >>> meet("/pay*", "*/refund"), meet("/pay*", "/cart*"), meet("a?", "a")
-    (True, False, False)
-    """
+    """Return whether some text is taken by both patterns."""
     first, second = (_STARS.sub("*", pattern.lower()) for pattern in (one, other))
     places = {sign: _places(second, sign) for sign in {*first, "*", "?"}}
     star, inside = places["*"], (2 << len(second)) - 1

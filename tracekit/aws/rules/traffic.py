@@ -29,21 +29,7 @@ CLASSIC, OTEL = 0, 1
 
 
 def against_traces(rules: SamplingRules, traces: TraceSet) -> Iterator[Fault]:
-    """Yield what traces show that the rules do not say.
-
-    Parameters
-    ----------
-    rules
-        Of either form.
-    traces
-        With or without the names of the rules that decided.
-
-    Yields
-    ------
-    Fault
-        Rules that decided where another should have, boosts that the SDK does not know, SDKs of two families, rules
-        that were changed after the traces began, rules without a reservoir that see too few requests.
-    """
+    """Yield what traces show that the rules do not say."""
     names = [rule.name for rule in rules.head]
     recorded, plain = _recorded(traces, rules), _without_records(traces, rules)
     both = (recorded >= 0) & (plain >= 0)
@@ -113,20 +99,7 @@ def _traced_per_hour(rules: SamplingRules, traces: TraceSet, rule: Array) -> dic
 
 
 def against_statistics(rules: SamplingRules, statistics: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
-    """Yield rules that nobody asked for in a day, and rules without a reservoir that see too few requests.
-
-    Parameters
-    ----------
-    rules
-        Of either form.
-    statistics
-        ``GetSamplingStatisticSummaries``: windows of ten seconds, kept for longer than X-Ray does by whoever polls.
-
-    Yields
-    ------
-    Fault
-        A notice where the statistics cover less than a day: then nothing is proved.
-    """
+    """Yield rules that nobody asked for in a day, and rules without a reservoir that see too few requests."""
     times = [_second(one["Timestamp"]) for one in statistics if one.get("Timestamp") is not None]
     covered = max(times) - min(times) + _WINDOW_S if times else 0.0
     newest = max(times, default=0.0)
@@ -147,20 +120,7 @@ def against_statistics(rules: SamplingRules, statistics: Sequence[Mapping[str, A
 
 
 def too_little(rules: SamplingRules, per_hour: Mapping[str, float]) -> Iterator[Fault]:
-    """Yield rules without a reservoir whose few requests leave whole hours without a trace.
-
-    Parameters
-    ----------
-    rules
-        Of either form.
-    per_hour
-        Requests an hour by rule.
-
-    Yields
-    ------
-    Fault
-        Where an hour leaves no trace with a chance above 5 %.
-    """
+    """Yield rules without a reservoir whose few requests leave whole hours without a trace."""
     for rule in rules.head:
         count = per_hour.get(rule.name)
         if count is None or rule.quota or not 0 < rule.rate < 1:

@@ -29,13 +29,7 @@ class Written(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Which check it is, how grave, what it says, what to do, the rules it is about, and other evidence than these.
-
-    Examples
-    --------
-    >>> Fault("keeps_nothing", "warning", "Rule a keeps nothing.", "Give it a rate.", ("a",)).rules
-    ('a',)
-    """
+    """Which check it is, how grave, what it says, what to do, the rules it is about, and other evidence than these."""
 
     check: str
     severity: Severity

@@ -27,13 +27,7 @@ _BEYOND_NS = 2**63
 
 
 class Record(NamedTuple):
-    """One record, where it stood, and why it cannot be used; empty where it can.
-
-    Examples
-    --------
-    >>> Record({"trace_id": "x"}, "spans.jsonl", 1).problem
-    ''
-    """
+    """One record, where it stood, and why it cannot be used; empty where it can."""
 
     value: Any
     source: str
@@ -42,25 +36,7 @@ class Record(NamedTuple):
 
 
 def records_of(source: Any) -> Iterator[Record]:
-    """Yield the records of files, folders, or of what they hold.
-
-    Parameters
-    ----------
-    source
-        A path (JSON, JSON Lines, gzip; a folder of them), bytes, or the records themselves.  Known wrappings: the
-        answer of ``aws dynamodb scan``, DynamoDB's export to S3, the answer of ``aws kinesis get-records``, and
-        records that follow each other without line breaks, as Firehose writes them.
-
-    Yields
-    ------
-    Record
-        With plain values; what is no JSON is told with its place.
-
-    Examples
-    --------
-    >>> [record.value for record in records_of([{"Item": {"trace_id": {"S": "a1"}, "duration_ms": {"N": "1.5"}}}])]
-    [{'trace_id': 'a1', 'duration_ms': 1.5}]
-    """
+    """Yield the records of files, folders, or of what they hold."""
     if isinstance(source, (str, Path)):
         path = Path(source)
         files = sorted(one for one in path.rglob("*") if one.is_file() and _is_data(one)) if path.is_dir() else [path]
@@ -168,23 +144,7 @@ def _of_kinesis(data: str | bytes) -> Iterator[Any]:
 
 
 def trace_id_of(text: Any) -> str:
-    """Return a trace id as 32 hex digits; empty for what is none.
-
-    Parameters
-    ----------
-    text
-        Of the tracer (seconds, a dash, 16 hex digits), of X-Ray, or hex digits.
-
-    Returns
-    -------
-    str
-        The tracer's seconds fill the first 16 digits, so that nothing is lost.
-
-    Examples
-    --------
-    >>> trace_id_of("1732170000-00f067aa0ba902b7"), trace_id_of("abc")
-    ('00000000673ed11000f067aa0ba902b7', '')
-    """
+    """Return a trace id as 32 hex digits; empty for what is none."""
     told = str(text).lower()
     if found := _OWN_ID.fullmatch(told):
         return f"{int(found[1]):016x}{found[2]}"
@@ -194,24 +154,7 @@ def trace_id_of(text: Any) -> str:
 
 
 def span_of(value: Any) -> tuple[dict[str, Any], str]:
-    """Return a record as a row of spans, and why it is none.
-
-    Parameters
-    ----------
-    value
-        A span of the table, or of the stream.
-
-    Returns
-    -------
-    tuple of dict and str
-        Columns of ``TraceSet.from_spans``; the problem, empty where there is none.
-
-    Examples
-    --------
-    >>> row, problem = span_of({"trace_id": "1732170000-00f067aa0ba902b7", "span_id": "00f067aa0ba902b7"})
-    >>> problem
-    'expected start_time or timestamp, found neither'
-    """
+    """Return a record as a row of spans, and why it is none."""
     if not isinstance(value, dict):
         return {}, f"expected an object, found {type(value).__name__}"
     try:
@@ -247,13 +190,7 @@ def _span(value: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def whole(text: str) -> str:
-    r"""Return a text with halves of characters, which no file takes, as question marks.
-
-    Examples
-    --------
-    >>> whole("a\ud800b")
-    'a?b'
-    """
+    r"""Return a text with halves of characters, which no file takes, as question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

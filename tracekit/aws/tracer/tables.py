@@ -57,7 +57,9 @@ class TracerTables:
     Examples
     --------
     >>> span = {"trace_id": "1732170000-00f067aa0ba902b7", "span_id": "a1", "operation_name": "GET /"}
-    >>> tables = read_tracer([{**span, "service_name": "web", "timestamp": "2024-11-21T06:20:00", "duration_ms": 6200}])
+    >>> tables = read_dynamodb_tracer(
+    ...     [{**span, "service_name": "web", "timestamp": "2024-11-21T06:20:00", "duration_ms": 6200}]
+    ... )
     >>> tables
     TracerTables(1 spans, 0 merged, 0 summaries, 0 quarantined)
     >>> print(tables.insights()[0].headline)
@@ -132,7 +134,7 @@ class TracerTables:
             pd.DataFrame({"trace_id": ids, "value": values[rows], "limit": limit}),
             tuple(ids[:_EXEMPLARS]),
             remedy="Look at the traces named." if len(rows) else "",
-            code="tk.read_tracer(source).insights()",
+            code="tk.read_dynamodb_tracer(source).insights()",
         )
 
     def __repr__(self) -> str:
@@ -149,14 +151,14 @@ def _ends(traces: TraceSet, starts: Array) -> Array:
     return np.asarray(np.maximum.reduceat(np.where(traces.has_duration, spans.end_ns, spans.start_ns), starts))
 
 
-def read_tracer(source: Any) -> TracerTables:
+def read_dynamodb_tracer(source: Any) -> TracerTables:
     """Read what the tracer of REL06-BP07 wrote: spans, trace summaries, and records of its Kinesis stream.
 
     Parameters
     ----------
     source
-        A file or a folder (of ``pull_tracer``, of ``aws dynamodb scan``, of DynamoDB's export to S3, of ``aws kinesis
-        get-records``, of Firehose; gzip or not), bytes, or the records themselves.
+        A file or a folder (of ``pull_dynamodb_tracer``, of ``aws dynamodb scan``, of DynamoDB's export to S3, of ``aws
+        kinesis get-records``, of Firehose; gzip or not), bytes, or the records themselves.
 
     Returns
     -------
@@ -178,7 +180,7 @@ def read_tracer(source: Any) -> TracerTables:
     --------
     >>> record = {"trace_id": "1732170000-00f067aa0ba902b7", "span_id": "a1", "start_time": "2024-11-21T06:20:00.5"}
     >>> record |= {"end_time": "2024-11-21T06:20:00.75", "span_kind": "client", "status": "timeout", "tags": {"n": 1}}
-    >>> spans = read_tracer([record]).traces.spans
+    >>> spans = read_dynamodb_tracer([record]).traces.spans
     >>> spans[["duration_ns", "kind", "status_code"]].to_dict("records")
     [{'duration_ns': 250000000, 'kind': 'CLIENT', 'status_code': 'ERROR'}]
     """
@@ -266,7 +268,7 @@ def _summary_frame(summaries: dict[str, dict[str, Any]]) -> pd.DataFrame:
     return frame
 
 
-def pull_tracer(
+def pull_dynamodb_tracer(
     table: str,
     folder: str | Path,
     *,
@@ -275,7 +277,7 @@ def pull_tracer(
     profile: str | None = None,
     page: int = 1000,
 ) -> Path:
-    """Copy a table of the tracer into a folder that ``read_tracer`` reads; a stopped copy goes on where it was.
+    """Copy a table of the tracer into a folder for ``read_dynamodb_tracer``; a stopped copy resumes.
 
     Parameters
     ----------
@@ -306,7 +308,7 @@ def pull_tracer(
 
     Examples
     --------
-    >>> pull_tracer("trace-spans", "spans", page=0)
+    >>> pull_dynamodb_tracer("trace-spans", "spans", page=0)
     Traceback (most recent call last):
     ...
     ValueError: expected a page of 1 item or more, found 0

@@ -144,20 +144,20 @@ class Builder:
         return _interned(key, attributes, self._scopes, self._scope_attributes)
 
     def provisional_resource(self) -> int:
-        """Return a number for a resource that the document names only after its spans; settle it with ``settle``."""
+        """Return a number for a resource that the document names only after its spans; settle it with ``finalise``."""
         self._provisional -= 1
         return self._provisional
 
-    def settle(self, provisional: int, resource: int) -> None:
+    def finalise(self, provisional: int, resource: int) -> None:
         """Say what a provisional resource is."""
         self._aliases[provisional] = resource
 
     def provisional_scope(self) -> int:
-        """Return a number for a scope that the document names only after its spans; settle it with ``settle_scope``."""
+        """Return a number for a scope named only after its spans; replaced by ``finalise_scope``."""
         self._provisional -= 1
         return self._provisional
 
-    def settle_scope(self, provisional: int, scope: int) -> None:
+    def finalise_scope(self, provisional: int, scope: int) -> None:
         """Say what a provisional scope is."""
         self._scope_aliases[provisional] = scope
 

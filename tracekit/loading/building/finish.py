@@ -19,7 +19,7 @@ from tracekit.columns import (
     Ragged,
     SpanColumns,
 )
-from tracekit.forest import Forest, grow
+from tracekit.forest import Forest, build_forest
 from tracekit.frames import hexes
 from tracekit.loading.building.catalogue import CATALOGUE
 from tracekit.loading.building.ledger import NOWHERE, Ledger, Position, issues_frame, sources_frame
@@ -46,26 +46,8 @@ Part = TypeVar("Part", SpanColumns, EventColumns, LinkColumns)
 
 
 def finish(builder: Builder, time_unit: str | None = None) -> TraceSet:
-    """Return everything the builder holds as a TraceSet.
-
-    Parameters
-    ----------
-    builder
-        What it holds is taken out of it.
-    time_unit
-        The unit of the times in the sources, where they are not nanoseconds: ``us``, ``ms`` or ``s``.
-
-    Returns
-    -------
-    TraceSet
-        Sorted, with sources and issues.
-
-    Raises
-    ------
-    LoadError
-        All times of a source are in another unit and ``time_unit`` was not given (``TIME_UNIT``).
-    """
-    return settle(with_owners(gather(builder)), builder.ledgers, time_unit)
+    """Return everything the builder holds as a TraceSet."""
+    return finalise(with_owners(gather(builder)), builder.ledgers, time_unit)
 
 
 def gather(builder: Builder) -> Columns:
@@ -128,23 +110,10 @@ def concat_ragged(parts: list[Ragged]) -> Ragged:
     return Ragged.from_counts(counts, np.concatenate([np.zeros(0, np.int32), *(part.codes for part in parts)]))
 
 
-def settle(
+def finalise(
     columns: Columns, ledgers: list[Ledger], time_unit: str | None = None, minorities: Array | None = None
 ) -> TraceSet:
-    """Return columns in order of arrival as a TraceSet; what is found on the way goes to the ledgers.
-
-    Parameters
-    ----------
-    columns
-        Whole traces.
-    ledgers
-        One a source.
-    time_unit
-        The unit of all times, where it is known.
-    minorities
-        Sources with some times in another unit (``UnitVote.minorities``), where a vote on more than these columns has
-        been taken already.
-    """
+    """Return columns in order of arrival as a TraceSet; what is found on the way goes to the ledgers."""
     if time_unit is not None:
         columns = scaled(columns, time_unit)
     elif minorities is None:
@@ -156,7 +125,7 @@ def settle(
         columns = _without_other_units(columns, minorities, ledgers)
     columns = _without_copies(columns, ledgers)
     columns = replace(columns, spans=replace(columns.spans, quality=_durations(columns.spans, ledgers)))
-    forest = grow(columns.spans)
+    forest = build_forest(columns.spans)
     columns = replace(columns, spans=replace(columns.spans, quality=_outside(columns.spans, forest, ledgers)))
     _tell_parents(columns.spans, forest, ledgers)
     return TraceSet(replace(columns, sources=sources_frame(ledgers), issues=issues_frame(ledgers)), forest=forest)

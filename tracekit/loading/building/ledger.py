@@ -56,13 +56,7 @@ class Issue(NamedTuple):
 
 
 def excerpt(raw: bytes | str) -> str:
-    """Return at most 500 characters, secrets masked.
-
-    Examples
-    --------
-    >>> excerpt('{"password": "hunter2", "x": 1}')
-    '{"password": "***", "x": 1}'
-    """
+    """Return at most 500 characters, secrets masked."""
     text = raw[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
     text = text[: 2 * EXCERPT_CHARACTERS].encode("utf-8", "replace").decode()
     return _SECRET.sub(r"\1\2***", text)[:EXCERPT_CHARACTERS]

@@ -65,16 +65,7 @@ def _closed(codes: Any) -> Array:
 
 
 def compact(columns: Columns) -> Columns:
-    """Return the columns without the names, texts, attributes, resources and scopes that no span uses.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a", "b"], "span_id": "1", "name": ["x", "y"], "start_ns": 0, "end_ns": 1})
-    >>> compact(TraceSet.from_spans(frame).columns.take(np.array([1]))).names
-    ['y']
-    """
+    """Return the columns without the names, texts, attributes, resources and scopes that no span uses."""
     spans, events, links = columns.spans, columns.events, columns.links
     resource, resources = _used(len(columns.resources), spans.resource)
     scope, scopes = _used(len(columns.scopes), spans.scope)
@@ -117,28 +108,7 @@ def _used(size: int, *columns: Array) -> tuple[Array, Array]:
 
 
 def merge(parts: list[Columns]) -> Columns:
-    """Return the columns of several sets end to end, in the order given; the list is emptied on the way.
-
-    Parameters
-    ----------
-    parts
-        One or more.  Sources and issues are those of the first; a resource of -1 stays.
-
-    Returns
-    -------
-    Columns
-        In the order of the parts, not sorted.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a", "b"], "span_id": "1", "name": ["x", "y"], "start_ns": 0, "end_ns": 1})
-    >>> columns = TraceSet.from_spans(frame).columns
-    >>> both = merge([columns, columns])
-    >>> len(both.spans), both.names, len(both.resources)
-    (4, ['x', 'y'], 1)
-    """
+    """Return the columns of several sets end to end, in the order given; the list is emptied on the way."""
     if len(parts) == 1:
         return parts.pop()
     told = {name: getattr(parts[0], name) for name in ("sources", "issues", "notes")}

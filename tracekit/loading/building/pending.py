@@ -23,19 +23,7 @@ _MOST_DOUBLINGS = 32  # a chain of parents is shorter than 2 ** 32
 
 
 def with_owners(columns: Columns) -> Columns:
-    """Return the columns with a resource for every span.
-
-    Parameters
-    ----------
-    columns
-        Whole traces; a resource of ``PENDING`` is not known.
-
-    Returns
-    -------
-    Columns
-        A part of an X-Ray document has the resource of its nearest ancestor with one; every other span, and a part
-        without such an ancestor, the empty resource.
-    """
+    """Return the columns with a resource for every span."""
     resource = columns.spans.resource
     if not (resource == PENDING).any():
         return columns

@@ -24,14 +24,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Texts:
-    """Distinct texts and their codes, in order of arrival.
-
-    Examples
-    --------
-    >>> texts = Texts()
-    >>> texts.code("cart"), texts.code("pay"), texts.code("cart"), texts.optional("")
-    (0, 1, 0, -1)
-    """
+    """Distinct texts and their codes, in order of arrival."""
 
     def __init__(self) -> None:
         self._codes: defaultdict[str, int] = defaultdict(count().__next__)
@@ -233,13 +226,7 @@ def typed(value: Any) -> tuple[int, str | None, int, float]:
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one spelling of an array or map: sorted members, no white space.
-
-    Examples
-    --------
-    >>> canonical_json({"b": [1, 2.5], "a": None})
-    '{"a":null,"b":[1,2.5]}'
-    """
+    """Return the one spelling of an array or map: sorted members, no white space."""
     return _encode(value)
 
 

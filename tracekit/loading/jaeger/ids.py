@@ -34,16 +34,6 @@ class Ids:
         Its ledger takes the issues.
     at
         Where the record stands.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import NOWHERE
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> ids = Ids(builder, NOWHERE)
-    >>> ids.span("2a").value, ids.span("span-1") == ids.span("span-1"), ids.span("span-1") == ids.span("span-2")
-    (42, True, False)
     """
 
     def __init__(self, builder: Builder, at: Position) -> None:
@@ -101,17 +91,6 @@ def references(span: dict[str, Any], trace_id: int, ids: Ids) -> References:
 
     The first CHILD_OF of the same trace is the parent, else the deprecated ``parentSpanID``, else a FOLLOWS_FROM of
     the same trace that is the only reference; that one stays a link too.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import NOWHERE
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> follows = {"refType": "FOLLOWS_FROM", "traceID": "a1", "spanID": "b2"}
-    >>> found = references({"references": [follows]}, 0xA1, Ids(builder, NOWHERE))
-    >>> hex(found.parent_id), len(found.links)
-    ('0xb2', 1)
     """
     parent, bits, odd = 0, 0, []
     links: list[Link] = []

@@ -45,13 +45,7 @@ _U32 = 2**32
 
 
 def recognises(value: Any) -> bool:
-    """Return whether a parsed record is one of Jaeger's shapes.
-
-    Examples
-    --------
-    >>> recognises({"data": [{"traceID": "a", "spans": [], "processes": {}}]}), recognises({"data": [{"x": 1}]})
-    (True, False)
-    """
+    """Return whether a parsed record is one of Jaeger's shapes."""
     if isinstance(value, list):
         return bool(value) and all(isinstance(item, dict) and _is_item(item) for item in value[:3])
     return isinstance(value, dict) and (_is_item(value) or _is_answer(value) or bool(_hits(value)))
@@ -82,28 +76,7 @@ def _hits(value: dict[str, Any]) -> list[Any]:
 
 
 def load(value: Any, at: Position, builder: Builder) -> None:
-    """Give the spans of one parsed record to the builder.
-
-    Parameters
-    ----------
-    value
-        A record of any of the shapes above.
-    at
-        Where it stands in its source.
-    builder
-        Takes the spans; its ledger takes what is wrong.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import Position
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> span = {"traceID": "a1", "spanID": "b2", "operationName": "get", "startTime": 1485467191639875, "duration": 5}
-    >>> load([span, "noise"], Position(1, 0), builder)
-    >>> ledger.accepted, ledger.quarantined
-    (1, 1)
-    """
+    """Give the spans of one parsed record to the builder."""
     ids = Ids(builder, at)
     if isinstance(value, dict) and "data" in value:
         builder.ledger.dialect("jaeger_api")

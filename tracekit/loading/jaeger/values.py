@@ -16,32 +16,7 @@ _TRUTHS = {"true": True, "false": False}
 
 
 def tag_pairs(tags: Any, at: Position, builder: Builder, *, field: str, is_hex: bool = False) -> list[tuple[str, Any]]:
-    """Return (key, value) of a list of tags, or of a flat map as Elasticsearch may hold them.
-
-    Parameters
-    ----------
-    tags
-        ``[{"key", "type", "value"}]`` or ``{key: value}``, where ``@`` in a key stands for a dot.
-    at, builder
-        Where, and whose ledger takes the issues: what is no tag is left out, a value that is not of its type is kept
-        as it is (ATTR_BAD).
-    field
-        What the tags belong to.
-    is_hex
-        Binary values are hex (Elasticsearch), not base64.
-
-    Returns
-    -------
-    list of (str, Any)
-        In their order.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import NOWHERE
-    >>> tag_pairs([{"key": "retry", "type": "bool", "value": "true"}], NOWHERE, Builder(), field="tags")
-    [('retry', True)]
-    """
+    """Return (key, value) of a list of tags, or of a flat map as Elasticsearch may hold them."""
     if isinstance(tags, dict):
         return [(str(key).replace("@", "."), value) for key, value in tags.items()]
     pairs: list[tuple[str, Any]] = []

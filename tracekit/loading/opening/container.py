@@ -33,36 +33,7 @@ _BLANK_PIECE = 1 << 16
 
 
 def open_bytes(source: Source, *, max_bytes: int = MAX_BYTES, max_ratio: float = MAX_RATIO) -> ByteStream:
-    """Open a source and unpack it, whatever it is called.
-
-    Parameters
-    ----------
-    source
-        What to read.
-    max_bytes
-        Cap on the bytes that may come out of a container.
-    max_ratio
-        Cap on decoded over stored bytes, judged from 16 MiB of content on.
-
-    Returns
-    -------
-    ByteStream
-        At the first byte of the content, behind a byte order mark.
-
-    Raises
-    ------
-    LoadError
-        When nothing can be read: PATH codes, FILE_EMPTY, FILE_BLANK, FILE_HTML, FORMAT_UNKNOWN (protobuf and other
-        binary formats, named), CONTAINER_TRUNCATED, CONTAINER_DAMAGED and CONTAINER_BOMB.
-
-    Examples
-    --------
-    >>> import gzip
-    >>> from tracekit.loading.opening.opening import from_bytes
-    >>> with open_bytes(from_bytes(gzip.compress(b"[1, 2]"))) as stream:
-    ...     stream.compression, stream.read(100), stream.raw_position == stream.raw_size
-    ('gzip', b'[1, 2]', True)
-    """
+    """Open a source and unpack it, whatever it is called."""
     journal = Journal()
     stored = Stored(source.open(), journal)
     try:
@@ -107,13 +78,6 @@ class ByteStream:
         Line of the first byte, from 1; more than 1 behind very many blank lines.
     raw_size : int or None
         Stored bytes in all.
-
-    Examples
-    --------
-    >>> from tracekit.loading.opening.opening import from_bytes
-    >>> with open_bytes(from_bytes(b"[1, 2]")) as stream:
-    ...     stream.peek(2), stream.read(100), stream.read(100), stream.complete
-    (b'[1', b'[1, 2]', b'', True)
     """
 
     def __init__(

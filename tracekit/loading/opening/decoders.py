@@ -40,16 +40,7 @@ class Layer(Protocol):
 
 
 class Journal:
-    """What the layers have to say: remarks, and why reading stopped.
-
-    Examples
-    --------
-    >>> journal = Journal()
-    >>> journal.stop("CONTAINER_TRUNCATED", "cut")
-    >>> journal.stop("CONTAINER_DAMAGED", "what the cut made of it")
-    >>> journal.stop_reason
-    'CONTAINER_TRUNCATED: cut'
-    """
+    """What the layers have to say: remarks, and why reading stopped."""
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
@@ -71,13 +62,6 @@ class Stored:
         An opened source.
     journal
         Is told when the file cannot be read to its end.
-
-    Examples
-    --------
-    >>> import io
-    >>> stored = Stored(io.BytesIO(b"abc"), Journal())
-    >>> stored.read(2), stored.position
-    (b'ab', 2)
     """
 
     def __init__(self, file: ByteFile, journal: Journal) -> None:
@@ -112,13 +96,6 @@ class Peekable:
     ----------
     below
         Where the bytes come from.
-
-    Examples
-    --------
-    >>> import io
-    >>> layer = Peekable(io.BytesIO(b"abc"))
-    >>> layer.peek(2), layer.read(10), layer.read(10)
-    (b'ab', b'ab', b'c')
     """
 
     def __init__(self, below: Layer) -> None:
@@ -167,12 +144,6 @@ class Unpacked:
         gzip, zstd, bz2 or xz.
     journal
         Is told CONTAINER_TRUNCATED when the bytes end early, CONTAINER_DAMAGED when they are no such container.
-
-    Examples
-    --------
-    >>> import bz2, io
-    >>> Unpacked(Peekable(io.BytesIO(bz2.compress(b"ab") + bz2.compress(b"cd"))), "bz2", Journal()).read(1)
-    b'a'
     """
 
     def __init__(self, below: Layer, kind: str, journal: Journal) -> None:
@@ -246,12 +217,6 @@ class Transcoded:
         What they are.
     journal
         Is told CONTAINER_TRUNCATED when they end inside a character, ENC_INVALID_UTF8 when they are no characters.
-
-    Examples
-    --------
-    >>> import io
-    >>> Transcoded(io.BytesIO("{}".encode("utf-16-le")), "utf-16-le", Journal()).read(100)
-    b'{}'
     """
 
     def __init__(self, below: Layer, encoding: str, journal: Journal) -> None:

@@ -37,14 +37,6 @@ class Framed:
         The framed bytes.
     journal
         Is told CONTAINER_TRUNCATED when the bytes end inside a message; a damaged message costs only itself.
-
-    Examples
-    --------
-    >>> import io
-    >>> from tracekit.loading.opening.decoders import Peekable
-    >>> layer = Framed(Peekable(io.BytesIO(b"\0\0\0\2{}\0\0\0\2[]")), Journal())
-    >>> layer.read(9) + layer.read(9) + layer.read(9) + layer.read(9)
-    b'{}\n[]\n'
     """
 
     def __init__(self, below: Peekable, journal: Journal) -> None:

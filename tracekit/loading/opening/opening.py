@@ -64,12 +64,6 @@ class Source:
         Of files and stores; the archive's, of zip members.
     packed_byte_count
         Size inside its archive, of zip members.
-
-    Examples
-    --------
-    >>> source = from_bytes(b"{}")
-    >>> source.uri, source.kind, source.byte_count, source.open().read(10)
-    ('<bytes>', 'bytes', 2, b'{}')
     """
 
     uri: str
@@ -80,13 +74,7 @@ class Source:
     packed_byte_count: int | None = None
 
     def open(self) -> ByteFile:
-        """Return the bytes as a file.
-
-        Raises
-        ------
-        LoadError
-            With a PATH code, when it cannot be opened.
-        """
+        """Return the bytes as a file."""
         return self.opener()
 
 
@@ -119,16 +107,7 @@ class _Borrowed:
 
 
 def from_file(path: Path, uri: str = "") -> Source:
-    """Return the source for a regular file, whose ``open`` raises when it is none or cannot be read.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile(suffix=".json") as file:
-    ...     from_file(Path(file.name)).byte_count
-    0
-    """
+    """Return the source for a regular file, whose ``open`` raises when it is none or cannot be read."""
     try:
         found = path.stat()
     except OSError:
@@ -138,21 +117,7 @@ def from_file(path: Path, uri: str = "") -> Source:
 
 
 def open_file(path: Path) -> io.FileIO:
-    """Open a regular file, unbuffered.
-
-    Raises
-    ------
-    LoadError
-        PATH_MISSING, PATH_DENIED, PATH_LOOP, or PATH_SPECIAL for what is neither a file nor a pipe the shell opened.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> open_file(Path("/dev/null"))
-    Traceback (most recent call last):
-    ...
-    tracekit.errors.LoadError: PATH_SPECIAL /dev/null: expected a file, found a device; copy its content to a file
-    """
+    """Open a regular file, unbuffered."""
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) and not is_open_pipe(path):
@@ -163,14 +128,7 @@ def open_file(path: Path) -> io.FileIO:
 
 
 def is_open_pipe(path: Path) -> bool:
-    """Return whether the path is an end of a pipe this process holds already, as in ``tracekit report <(command)``.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> is_open_pipe(Path("/dev/fd/63")), is_open_pipe(Path("a.json"))
-    (True, False)
-    """
+    """Return whether the path is an end of a pipe this process holds already, as in ``tracekit report <(command)``."""
     return str(path).startswith(("/dev/fd/", "/proc/self/fd/")) or str(path) == "/dev/stdin"
 
 
@@ -187,13 +145,7 @@ def _refuse_special(path: Path, mode: int) -> NoReturn:
 
 
 def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
-    """Return the error that says why a path cannot be read.
-
-    Examples
-    --------
-    >>> print(path_error("a.json", PermissionError(13, "Permission denied")))
-    PATH_DENIED a.json: expected a file to read, found that you may not read it; change its permissions, or copy it
-    """
+    """Return the error that says why a path cannot be read."""
     reason = f"the system says {error.strerror or error}"
     code, found, default = _CODES.get(error.errno or 0, ("PATH_DENIED", reason, "copy it to another disk"))
     message = f"{code} {shown(path)}: expected a file to read, found that {found}; {hint or default}"
@@ -201,13 +153,7 @@ def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
 
 
 def shown(path: object) -> str:
-    r"""Return what messages and tables call a path: what is no printable text in its name is escaped.
-
-    Examples
-    --------
-    >>> print(shown("checkout.json"), shown("caf\udce9.json"), shown("\x1b[31mred"))
-    checkout.json caf\udce9.json \x1b[31mred
-    """
+    r"""Return what messages and tables call a path: what is no printable text in its name is escaped."""
     text = str(path)
     if text.isprintable():
         return text
@@ -215,31 +161,12 @@ def shown(path: object) -> str:
 
 
 def from_bytes(data: bytes, number: int = 0) -> Source:
-    """Return the source for bytes in memory; a number tells several apart.
-
-    Examples
-    --------
-    >>> from_bytes(b"{}", 2).uri
-    '<bytes 2>'
-    """
+    """Return the source for bytes in memory; a number tells several apart."""
     return Source(f"<bytes {number}>" if number else "<bytes>", "bytes", lambda: io.BytesIO(data), len(data))
 
 
 def from_stream(stream: Any) -> Source:
-    """Return the source for a binary file object; it is read from where it stands, and not closed.
-
-    Raises
-    ------
-    TypeError
-        When it gives text.
-
-    Examples
-    --------
-    >>> from_stream(io.StringIO("{}"))
-    Traceback (most recent call last):
-    ...
-    TypeError: expected a binary file, found one that gives text (StringIO): open it with mode 'rb'
-    """
+    """Return the source for a binary file object; it is read from where it stands, and not closed."""
     if isinstance(stream, io.TextIOBase) or isinstance(stream.read(0), str):
         kind = type(stream).__name__
         raise TypeError(f"expected a binary file, found one that gives text ({kind}): open it with mode 'rb'")
@@ -249,13 +176,7 @@ def from_stream(stream: Any) -> Source:
 
 
 def from_stdin() -> Source:
-    """Return the source for standard input.
-
-    Examples
-    --------
-    >>> from_stdin().uri
-    '<stdin>'
-    """
+    """Return the source for standard input."""
     state: list[_Borrowed] = []
 
     def opener() -> ByteFile:
@@ -267,14 +188,7 @@ def from_stdin() -> Source:
 
 
 def from_store(path: Path) -> Source:
-    """Return the source for a folder written by ``TraceSet.save``; it is not opened as bytes.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from_store(Path("x.parquet")).kind
-    'store'
-    """
+    """Return the source for a folder written by ``TraceSet.save``; it is not opened as bytes."""
 
     def opener() -> ByteFile:
         _refuse_special(path, stat.S_IFDIR)
@@ -283,15 +197,7 @@ def from_store(path: Path) -> Source:
 
 
 def failing(uri: str, error: LoadError) -> Source:
-    """Return a source whose ``open`` raises: one bad file among many.
-
-    Examples
-    --------
-    >>> failing("a.json", LoadError("gone")).open()
-    Traceback (most recent call last):
-    ...
-    tracekit.errors.LoadError: gone
-    """
+    """Return a source whose ``open`` raises: one bad file among many."""
     return Source(uri, "file", partial(_fail, error))
 
 
@@ -301,13 +207,7 @@ def _fail(error: LoadError) -> NoReturn:
 
 
 def is_seekable(stream: Any) -> bool:
-    """Return whether a file object can go back to where it stood.
-
-    Examples
-    --------
-    >>> is_seekable(io.BytesIO())
-    True
-    """
+    """Return whether a file object can go back to where it stood."""
     return hasattr(stream, "seekable") and bool(stream.seekable())
 
 

@@ -54,27 +54,7 @@ QUOTED = 80
 
 
 def container_of(head: bytes, size: int | None = None) -> str:
-    r"""Name the container that bytes begin.
-
-    Parameters
-    ----------
-    head
-        The first bytes; fewer than a magic number only if there are no more.
-    size
-        Bytes there are in all, where known.
-
-    Returns
-    -------
-    str
-        gzip, zstd, bz2, xz, framed-zstd (each message behind its length), framed (likewise, plain), or "" for none.
-
-    Examples
-    --------
-    >>> container_of(b"\x1f\x8b\x08\x00"), container_of(b'{"a": 1}')
-    ('gzip', '')
-    >>> container_of(b"\0\0\0\x1d\x28\xb5\x2f\xfd")
-    'framed-zstd'
-    """
+    r"""Name the container that bytes begin."""
     for magic, name in _STREAMS.items():
         if head and head.startswith(magic[: len(head)]):
             return name
@@ -91,13 +71,7 @@ def container_of(head: bytes, size: int | None = None) -> str:
 
 
 def encoding_of(head: bytes) -> tuple[str, int]:
-    """Name the encoding of text, and the length of its byte order mark.
-
-    Examples
-    --------
-    >>> encoding_of('{"a": 1}'.encode("utf-16")), encoding_of(b"{}")
-    (('utf-16-le', 2), ('utf-8', 0))
-    """
+    """Name the encoding of text, and the length of its byte order mark."""
     for mark, name in _ENCODINGS:
         if head.startswith(mark):
             return name, len(mark)
@@ -106,24 +80,7 @@ def encoding_of(head: bytes) -> tuple[str, int]:
 
 
 def refusal(head: bytes) -> tuple[str, str] | None:
-    """Say why content that is no JSON cannot be read.
-
-    Parameters
-    ----------
-    head
-        The first bytes of the unpacked, decoded content.
-
-    Returns
-    -------
-    tuple of str or None
-        Code (FILE_HTML, FORMAT_UNKNOWN) and message (expected, found, what to do); None for what may be JSON, or text
-        with JSON in it.
-
-    Examples
-    --------
-    >>> refusal(b"<html><head><title>Log in</title>")
-    ('FILE_HTML', "expected JSON, found a web page: 'Log in'; log in again or go around the proxy, and export again")
-    """
+    """Say why content that is no JSON cannot be read."""
     for magic, (name, hint) in _NAMED.items():
         if head.startswith(magic):
             return "FORMAT_UNKNOWN", f"expected JSON, found {name}; {hint}"
@@ -145,15 +102,7 @@ def refusal(head: bytes) -> tuple[str, str] | None:
 
 
 def mislabelled(uri: str, found: str) -> str:
-    """Say that the extension of a name and the content disagree; "" where they agree or there is no extension.
-
-    Examples
-    --------
-    >>> mislabelled("a.json", "gzip")
-    'expected plain text by the name, found gzip; read as gzip'
-    >>> mislabelled("a.json.gz", "gzip")
-    ''
-    """
+    """Say that the extension of a name and the content disagree; "" where they agree or there is no extension."""
     extension = PurePosixPath(uri).suffix.lower()
     named = _EXTENSIONS.get(extension, "plain text")
     found = found or "plain text"

@@ -43,36 +43,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def expand(what: Any) -> list[Source]:
-    """List the sources in what the user gave.
-
-    Parameters
-    ----------
-    what
-        A path to a file or folder (str or path), a pattern (``*.jsonl.zst``, ``**/*.json``), ``-`` for standard input,
-        bytes, a binary file object, or an iterable of those.
-
-    Returns
-    -------
-    list of Source
-        In the order given; inside a folder or pattern folder by folder and name by name, rotated files
-        (``data-2022-09-14T05-02-14.173.json``, ``data.json.2``) in the order of time before the live one.  A folder
-        gives the files in it and below, without hidden ones; a zip archive its members; a store one source of kind
-        "store".  The same file twice is listed once.  In a folder or pattern, a file that cannot be read is listed
-        and raises when it is opened.
-
-    Raises
-    ------
-    LoadError
-        PATH_MISSING (with the nearest names), PATH_DENIED, PATH_LOOP or PATH_SPECIAL (a named pipe, a device, an
-        address on the web) for a path given by name.
-    TypeError
-        For anything else, and for file objects that give text.
-
-    Examples
-    --------
-    >>> [source.uri for source in expand([b"{}", b"[]"])]
-    ['<bytes 1>', '<bytes 2>']
-    """
+    """List the sources in what the user gave."""
     several = isinstance(what, Iterable) and not isinstance(what, (str, bytes, bytearray, memoryview, os.PathLike))
     items = [what] if not several or hasattr(what, "read") else list(what)
     if not items:

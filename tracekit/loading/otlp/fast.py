@@ -56,20 +56,6 @@ class Scanner:
     ----------
     builder
         Takes the spans; the scanner's codes are the builder's.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> builder = Builder()
-    >>> _ = builder.open_source("memory")
-    >>> line = (
-    ...     b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"000000000000000000000000000000a1",'
-    ...     b'"spanId":"00000000000000b2","name":"GET /","startTimeUnixNano":"5","endTimeUnixNano":"9"}]}]}]}'
-    ... )
-    >>> Scanner(builder).scan(line + b"\nnoise\n", 1, 0)
-    [Untaken(line=2, offset=185, data=b'noise')]
-    >>> builder.ledger.accepted
-    1
     """
 
     def __init__(self, builder: Builder) -> None:
@@ -81,20 +67,7 @@ class Scanner:
         self._scopes: dict[tuple[bytes, str], int] = {}
 
     def scan(self, data: bytes, first_line: int, first_offset: int) -> list[Untaken]:
-        """Take what can be taken from a chunk of whole lines.
-
-        Parameters
-        ----------
-        data
-            Lines; the last may lack its newline.
-        first_line, first_offset
-            Number and byte offset of the first one.
-
-        Returns
-        -------
-        list of Untaken
-            The other lines, blank ones left out.
-        """
+        """Take what can be taken from a chunk of whole lines."""
         rows, untaken = self._rows(data, first_line, first_offset, frozenset())
         kv = self._learn(rows.raw)
         if bad := rows.numbers_of(kv < 0):

@@ -36,15 +36,7 @@ _COPIES = frozenset({"@timestamp", "time"})  # of startTime
 
 
 def recognises(record: Any) -> bool:
-    """Return whether a parsed record is a span document, a list of them, or the answer of a search.
-
-    Examples
-    --------
-    >>> recognises({"traceId": "a1", "spanId": "b2", "startTime": "2021-05-18T18:58:44.695Z", "durationInNanos": 5})
-    True
-    >>> recognises({"traceId": "a1", "spanId": "b2"})
-    False
-    """
+    """Return whether a parsed record is a span document, a list of them, or the answer of a search."""
     if isinstance(record, list):
         return bool(record) and all(isinstance(item, dict) and _is_span(_content(item)) for item in record[:3])
     return isinstance(record, dict) and (_is_span(_content(record)) or bool(_hits(record)))
@@ -74,29 +66,7 @@ def _hits(record: dict[str, Any]) -> list[Any]:
 
 
 def load(record: Any, at: Position, builder: Builder) -> None:
-    """Give the spans of one parsed record to the builder.
-
-    Parameters
-    ----------
-    record
-        Of any of the shapes above.
-    at
-        Where it stands in its source.
-    builder
-        Takes the spans; its ledger takes what is wrong.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import Position
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> ids = {"traceId": "0000000000000000856bfa5aeba5ec77", "spanId": "fe0e3811627189df"}
-    >>> times = {"startTime": "2021-05-18T18:58:44.695Z", "durationInNanos": 65000000}
-    >>> load([{"_source": ids | times}, "noise"], Position(1, 0), builder)
-    >>> ledger.accepted, ledger.quarantined
-    (1, 1)
-    """
+    """Give the spans of one parsed record to the builder."""
     hits = _hits(record) if isinstance(record, dict) else []
     if hits:
         builder.ledger.dialect("opensearch_hits")

@@ -33,30 +33,7 @@ class UnreadableError(ValueError):
 
 
 def any_value(value: Any) -> Any:
-    """Return an AnyValue as a Python value: None where it is empty.
-
-    Parameters
-    ----------
-    value
-        The JSON object of the value, in any dialect; a bare string, number or truth value (flat maps) stays as it is.
-
-    Returns
-    -------
-    None, str, bool, int, float, bytes, list or dict
-        Arrays and maps with plain values inside, of any depth, without recursion.
-
-    Raises
-    ------
-    UnreadableError
-        A member of the wrong type; of several members the first in proto order is taken by ``attribute_list``.
-
-    Examples
-    --------
-    >>> any_value({"kvlistValue": {"values": [{"key": "z", "value": {"intValue": "1"}}]}})
-    {'z': 1}
-    >>> any_value({"Value": {"StringValue": "Go"}}), any_value({}), any_value({"doubleValue": "NaN"})
-    ('Go', None, nan)
-    """
+    """Return an AnyValue as a Python value: None where it is empty."""
     root: list[Any] = [None]
     todo: list[tuple[Any, Any, Any]] = [(root, 0, value)]
     while todo:
@@ -144,14 +121,7 @@ def _whole(content: Any) -> int | BigInt:
 
 
 def attribute_list(attributes: Any, ledger: Ledger, at: Position = NOWHERE) -> list[tuple[str, Any]]:
-    """Return (key, value) of a list of attributes, or of a flat map; what is not well formed is an ATTR_BAD issue.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.ledger import Ledger
-    >>> attribute_list([{"key": "a", "value": {"intValue": "5"}}], Ledger("memory"))
-    [('a', 5)]
-    """
+    """Return (key, value) of a list of attributes, or of a flat map; what is not well formed is an ATTR_BAD issue."""
     if isinstance(attributes, dict):
         ledger.dialect("attribute_map")
         return [_remarked(str(key), value, ledger, at) for key, value in attributes.items()]

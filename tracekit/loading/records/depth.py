@@ -37,14 +37,6 @@ class DepthMeter:
         Whether the last piece ended inside a string.
     escaped : bool
         Whether it ended right behind the backslash of an escape.
-
-    Examples
-    --------
-    >>> meter = DepthMeter()
-    >>> meter.feed(b'{"a": [1, "]]"')
-    (0, 2)
-    >>> meter.feed(b"]}"), meter.depth
-    ((0, 2), 0)
     """
 
     __slots__ = ("_limit", "depth", "escaped", "in_string")
@@ -56,19 +48,7 @@ class DepthMeter:
         self._limit = limit
 
     def feed(self, piece: bytes) -> tuple[int, int]:
-        """Follow one more piece.
-
-        Parameters
-        ----------
-        piece
-            The bytes that come next.
-
-        Returns
-        -------
-        tuple of int
-            The lowest depth reached in the piece (negative when it closes more than was open) and the highest: exact
-            beyond the limit, at most the number given otherwise.
-        """
+        """Follow one more piece."""
         bones = self._bones(piece)
         before = self.depth
         rest, height = bones, 0
@@ -110,27 +90,7 @@ class DepthMeter:
 
 
 def nests_deeper(data: bytes, limit: int = MAX_DEPTH) -> bool:
-    """Return whether JSON text nests deeper than the limit.
-
-    Parameters
-    ----------
-    data
-        One record, as UTF-8.
-    limit
-        Levels allowed.
-
-    Returns
-    -------
-    bool
-        True when some value lies inside more than ``limit`` containers.
-
-    Examples
-    --------
-    >>> nests_deeper(b"[" * 201 + b"]" * 201), nests_deeper(b"[" * 200 + b"]" * 200)
-    (True, False)
-    >>> nests_deeper(b'["' + b"[" * 1000 + b'"]')
-    False
-    """
+    """Return whether JSON text nests deeper than the limit."""
     if data.count(b"[") + data.count(b"{") <= limit:
         return False
     return DepthMeter(limit=limit).feed(data)[1] > limit

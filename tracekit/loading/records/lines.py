@@ -48,12 +48,6 @@ class LineChunk:
     ends_in_newline
         Whether the last line ended in a newline.  A final line without one may be cut (a live file); a line that is
         not final has none where NUL padding, or a ``LongLine``, took its place.
-
-    Examples
-    --------
-    >>> import io
-    >>> [chunk.ends_in_newline for chunk in line_chunks(io.BytesIO(b"{}"))]
-    [False]
     """
 
     data: bytes
@@ -83,13 +77,6 @@ class LongLine:
         Byte offset of what ``read`` returns next, in the decoded source.
     ends_in_newline : bool
         Known when it has been read to its end.
-
-    Examples
-    --------
-    >>> import io
-    >>> stream = io.BytesIO(b"[1, 2, 3, 4, 5, 6]" + bytes([10]) + b"{}")
-    >>> [part.read(4) if isinstance(part, LongLine) else part.data for part in line_chunks(stream, size=4, max_line=8)]
-    [b'[1, ', b'{}']
     """
 
     def __init__(self, lines: _Lines, held: deque[bytes]) -> None:
@@ -121,31 +108,7 @@ class LongLine:
 def line_chunks(
     stream: Readable, size: int = CHUNK, *, max_line: int = MAX_LINE, notes: list[Note] | None = None
 ) -> Iterator[LineChunk | LongLine]:
-    """Cut a stream into chunks of whole lines.
-
-    Parameters
-    ----------
-    stream
-        The bytes; its ``offset`` and ``line``, where it has them, say where it starts in the source.
-    size
-        Bytes to read at a time, and so the size of a chunk.
-    max_line
-        A line longer than this comes as a ``LongLine``.
-    notes
-        Gets one remark on all NUL padding (ENC_NUL) at the end; default: the ``notes`` of the stream, if it has any.
-
-    Yields
-    ------
-    LineChunk or LongLine
-        In the order of the stream; the last one is always a LineChunk with ``final``, empty where need be.
-
-    Examples
-    --------
-    >>> import io
-    >>> chunks = list(line_chunks(io.BytesIO(b"{} [1" + bytes(9) + b"[2]"), notes=[]))
-    >>> [(chunk.data, chunk.first_line, chunk.first_offset) for chunk in chunks]
-    [(b'{} [1', 1, 0), (b'[2]', 1, 14)]
-    """
+    """Cut a stream into chunks of whole lines."""
     lines = _Lines(stream, size, max_line)
     yield from lines.chunks()
     if lines.nul_count:
@@ -154,25 +117,7 @@ def line_chunks(
 
 
 def filled_lines(data: bytes, number: int) -> Iterator[tuple[int, int, int]]:
-    r"""Find the lines that are not blank; runs of blank ones are passed over in one step.
-
-    Parameters
-    ----------
-    data
-        Whole lines; the last may lack its newline.
-    number
-        Of the first line.
-
-    Yields
-    ------
-    tuple of int
-        The number of the line, where it starts in the data, and where it ends: at its newline or the end.
-
-    Examples
-    --------
-    >>> list(filled_lines(b"a\n\n  \n b\n", 1))
-    [(1, 0, 1), (4, 6, 8)]
-    """
+    r"""Find the lines that are not blank; runs of blank ones are passed over in one step."""
     start, size = 0, len(data)
     while start < size:
         if data[start] in _BLANK:

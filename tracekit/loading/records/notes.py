@@ -29,11 +29,6 @@ class Note:
         Where, in the decoded source (in the record, for notes of ``parse``); None for the source as a whole.
     raw
         At most 500 bytes of what was found.
-
-    Examples
-    --------
-    >>> Note("ENC_BOM", "info", "repaired", "a byte order mark was skipped").code
-    'ENC_BOM'
     """
 
     code: str
@@ -45,24 +40,12 @@ class Note:
 
 
 def excerpt_at(data: bytes, position: int) -> bytes:
-    """Return at most 500 bytes of the data: its beginning, or the surroundings of a position further on.
-
-    Examples
-    --------
-    >>> excerpt_at(b"x" * 1000 + b"here", 1000)[-4:]
-    b'here'
-    """
+    """Return at most 500 bytes of the data: its beginning, or the surroundings of a position further on."""
     start = 0 if position < EXCERPT_BYTES // 2 else position - EXCERPT_BYTES // 2
     return data[start : start + EXCERPT_BYTES]
 
 
 def nul_note(count: int, offset: int) -> Note:
-    """Return the remark on a run of NUL bytes between records.
-
-    Examples
-    --------
-    >>> nul_note(4096, 100).message
-    'expected records, found 4,096 NUL bytes (a sparse or rotated file); they were skipped'
-    """
+    """Return the remark on a run of NUL bytes between records."""
     message = f"expected records, found {count:,} NUL bytes (a sparse or rotated file); they were skipped"
     return Note("ENC_NUL", "warn", "repaired", message, offset)

@@ -55,15 +55,6 @@ class JsonPull(JsonWindow):
         Bytes to read at a time.
     offset
         Byte offset of the first byte, where the stream is a part of something; default: its ``offset``, or 0.
-
-    Examples
-    --------
-    >>> import io
-    >>> pull = JsonPull(io.BytesIO(b'{"spans": [{"n": 1}, {"n": 2}], "more": {}} {"spans": []}'))
-    >>> [pull.value() for key in pull.keys() if key == "spans" for _ in pull.items()]
-    [{'n': 1}, {'n': 2}]
-    >>> pull.more(), pull.value(), pull.more()
-    (True, {'spans': []}, False)
     """
 
     def __init__(
@@ -80,24 +71,7 @@ class JsonPull(JsonWindow):
         self._decode_big = big_int_decoder(parse_float).raw_decode
 
     def value(self, max_bytes: int = MAX_VALUE) -> Any:
-        """Return the next value, whole.
-
-        Parameters
-        ----------
-        max_bytes
-            Size allowed; a larger value is skipped without being built.
-
-        Returns
-        -------
-        object
-            As ``json.loads`` gives it; integers of more than 4,300 digits as ``BigInt``.
-
-        Raises
-        ------
-        JsonError
-            Recoverable, with the reader behind the value: JSON_TOO_DEEP, JSON_HUGE, ENC_INVALID_UTF8, and JSON_SYNTAX
-            where the brackets still pair.  Not recoverable: JSON_SYNTAX otherwise, JSON_TRUNCATED_DOC.
-        """
+        """Return the next value, whole."""
         first = self.peek()
         self._unread = False
         if not first:
@@ -115,50 +89,15 @@ class JsonPull(JsonWindow):
         return value
 
     def keys(self) -> Iterator[str]:
-        """Walk the members of the object that comes next; the reader stands on each member's value.
-
-        Yields
-        ------
-        str
-            The name.  A value the caller does not take is skipped.
-
-        Raises
-        ------
-        JsonError
-            Recoverable when something else comes next (it is skipped: ``peek()`` first); not recoverable when the
-            object is damaged or cut between its members.
-        """
+        """Walk the members of the object that comes next; the reader stands on each member's value."""
         return self._walk("{", self._key)
 
     def items(self) -> Iterator[int]:
-        """Walk the items of the array that comes next; the reader stands on each of them.
-
-        Yields
-        ------
-        int
-            The item's number, from 0.  An item the caller does not take is skipped.
-
-        Raises
-        ------
-        JsonError
-            Recoverable when something else comes next (it is skipped: ``peek()`` first); not recoverable when the
-            array is damaged or cut between its items.
-        """
+        """Walk the items of the array that comes next; the reader stands on each of them."""
         return (number for number, _ in enumerate(self._walk("[", str)))
 
     def more(self) -> bool:
-        """Go on to the next document of the stream, leaving the present one if the caller has not finished it.
-
-        Returns
-        -------
-        bool
-            Whether there is one.
-
-        Raises
-        ------
-        JsonError
-            JSON_TRAILING, with an excerpt, where something follows that is neither an object nor an array.
-        """
+        """Go on to the next document of the stream, leaving the present one if the caller has not finished it."""
         self._settle(0)
         if self.peek() == "\ufeff":
             self._notes.append(Note("ENC_BOM", "info", "repaired", "a byte order mark was skipped", self.offset))

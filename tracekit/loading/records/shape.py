@@ -27,26 +27,7 @@ _SSE_OTHER = re.compile(rb"(?:event|id|retry)?:|data: ?(?:\[DONE\])?\s*$")
 
 
 def shape(first: bytes, *, at_eof: bool) -> Literal["lines", "document"]:
-    """Tell JSON Lines from one document, or several behind each other.
-
-    Parameters
-    ----------
-    first
-        The first bytes of the decoded stream, the more the better.
-    at_eof
-        Whether they are all there is.
-
-    Returns
-    -------
-    str
-        "lines" when a line near the start holds a whole object or array, though lines before it may be damaged or
-        no JSON at all; "document" when a value goes on over several lines, or over the end of ``first``.
-
-    Examples
-    --------
-    >>> shape(b'{"a": 1}', at_eof=True), shape(b'{"a":' + bytes([10]) + b" 1}", at_eof=True)
-    ('lines', 'document')
-    """
+    """Tell JSON Lines from one document, or several behind each other."""
     start = len(_BOM) if first.startswith(_BOM) else 0
     seen = False
     for _ in range(_LINES_TRIED):
@@ -105,27 +86,7 @@ def _begins_line(text: str, position: int) -> bool:
 
 
 def strip_prefix(line: bytes) -> tuple[bytes, str]:
-    """Find the JSON behind what a log collector put in front of it, for lines that are no trace data as they are.
-
-    Parameters
-    ----------
-    line
-        One line.
-
-    Returns
-    -------
-    tuple
-        What is behind the prefix, and its name: docker (``{"log": "..."}``), cri (``<time> stdout F ...``), kubectl
-        (``[pod/name/container] ...``, ``name | ...``, ``<time> ...``), sse (``data: ...``; nothing is behind the
-        event stream's own lines), bom; or the line and "".
-
-    Examples
-    --------
-    >>> strip_prefix(b'2024-01-01T00:00:00.000Z stdout F {"a": 1}')
-    (b'{"a": 1}', 'cri')
-    >>> strip_prefix(b"no prefix")
-    (b'no prefix', '')
-    """
+    """Find the JSON behind what a log collector put in front of it, for lines that are no trace data as they are."""
     line = line.strip(_BLANK)
     if line.startswith(_BOM):
         return line[len(_BOM) :], "bom"

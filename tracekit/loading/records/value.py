@@ -30,13 +30,7 @@ _TOKENS = ("true", "false", "null", "NaN", "Infinity", "-Infinity", "e+", "e-", 
 
 
 class BigInt(str):
-    """The digits of an integer that has too many of them for ``int``.
-
-    Examples
-    --------
-    >>> isinstance(parse(b"9" * 5000).value, BigInt)
-    True
-    """
+    """The digits of an integer that has too many of them for ``int``."""
 
     __slots__ = ()
 
@@ -54,11 +48,6 @@ class Parsed(NamedTuple):
         The remark that says why there is no value; None when there is one.
     cut
         The failure is that the text ends too early: a last line without a newline is then JSON_TRUNCATED_TAIL.
-
-    Examples
-    --------
-    >>> Parsed({"a": 1}).failure is None
-    True
     """
 
     value: Any
@@ -74,32 +63,7 @@ def parse(
     max_depth: int = MAX_DEPTH,
     find_duplicate_keys: bool = False,
 ) -> Parsed:
-    """Parse the bytes of one record.
-
-    Parameters
-    ----------
-    data
-        One JSON value as UTF-8, white space around it allowed.
-    parse_float
-        What to make of numbers with a point or an exponent; ``decimal.Decimal`` keeps X-Ray's times exact.
-    max_depth
-        Levels of nesting allowed.
-    find_duplicate_keys
-        Look for members that occur twice in one object (the last one wins): slower.
-
-    Returns
-    -------
-    Parsed
-        The value and remarks on it, or the failure: ENC_INVALID_UTF8, JSON_TOO_DEEP, JSON_SYNTAX or JSON_TRAILING,
-        with its byte offset in the record and an excerpt.  Nothing is raised for bad data.
-
-    Examples
-    --------
-    >>> parse(b'{"kind": 2, "ratio": NaN}').value
-    {'kind': 2, 'ratio': nan}
-    >>> parse(b'{"kind": }').failure.message
-    'expected one JSON value, found an error at column 10: Expecting value; the record was not read'
-    """
+    """Parse the bytes of one record."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -127,24 +91,12 @@ def parse(
 
 
 def decoder(parse_float: Callable[[str], Any] | None = None) -> json.JSONDecoder:
-    """Return the fast decoder; its ``int`` refuses more than 4,300 digits with a ValueError.
-
-    Examples
-    --------
-    >>> decoder().raw_decode("[1] tail")
-    ([1], 3)
-    """
+    """Return the fast decoder; its ``int`` refuses more than 4,300 digits with a ValueError."""
     return _decoder(parse_float, big=False)
 
 
 def big_int_decoder(parse_float: Callable[[str], Any] | None = None) -> json.JSONDecoder:
-    """Return the slower decoder that keeps integers of more than 4,300 digits as ``BigInt``.
-
-    Examples
-    --------
-    >>> len(big_int_decoder().decode("1" * 5000))
-    5000
-    """
+    """Return the slower decoder that keeps integers of more than 4,300 digits as ``BigInt``."""
     return _decoder(parse_float, big=True)
 
 
@@ -160,27 +112,7 @@ def _integer(digits: str) -> int | BigInt:
 
 
 def replace_surrogates(text: str, notes: list[Note], offset: int = 0) -> str:
-    r"""Return JSON text with escapes of unpaired surrogates replaced by U+FFFD, of the same length.
-
-    Parameters
-    ----------
-    text
-        JSON text.
-    notes
-        Gets a remark when something was replaced (ENC_SURROGATE), or when an escaped NUL is there (ENC_NUL).
-    offset
-        Byte offset of the text, for the remark.
-
-    Returns
-    -------
-    str
-        The text; the same object when there was nothing to replace.
-
-    Examples
-    --------
-    >>> print(replace_surrogates(r'"\ud800 \ud83d\ude00"', []))
-    "\ufffd \ud83d\ude00"
-    """
+    r"""Return JSON text with escapes of unpaired surrogates replaced by U+FFFD, of the same length."""
     found = nul = 0
 
     def replaced(match: re.Match[str]) -> str:
@@ -216,13 +148,7 @@ def _decode(text: str, parse_float: Callable[[str], Any] | None, notes: list[Not
 
 
 def big_int_note(offset: int = 0) -> Note:
-    """Return the remark on an integer too long for ``int``.
-
-    Examples
-    --------
-    >>> big_int_note().action
-    'accepted'
-    """
+    """Return the remark on an integer too long for ``int``."""
     message = f"an integer of more than {MAX_DIGITS:,} digits; kept as text"
     return Note("JSON_BIG_INT", "warn", "accepted", message, offset)
 
@@ -291,16 +217,7 @@ def _not_json(text: str, error: json.JSONDecodeError) -> Parsed:
 
 
 def ends_early(error: json.JSONDecodeError, text: str) -> bool:
-    """Return whether more text could mend the error: the value is cut, not wrong.
-
-    Examples
-    --------
-    >>> try:
-    ...     decoder().decode('{"a": tru')
-    ... except json.JSONDecodeError as error:
-    ...     ends_early(error, '{"a": tru')
-    True
-    """
+    """Return whether more text could mend the error: the value is cut, not wrong."""
     if error.msg.startswith("Unterminated string"):
         return True
     tail = text[error.pos :]

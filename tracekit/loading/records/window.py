@@ -49,11 +49,6 @@ class JsonError(Exception):
         The reader stands behind the value: go on with the next one.  Otherwise nothing more can be read.
     raw
         At most 500 bytes of what was found there.
-
-    Examples
-    --------
-    >>> JsonError("JSON_HUGE", "too large", offset=7, recoverable=True).offset
-    7
     """
 
     def __init__(self, code: str, message: str, *, offset: int, recoverable: bool = False, raw: bytes = b"") -> None:
@@ -78,16 +73,6 @@ class JsonWindow:
         Bytes to read at a time.
     offset
         Byte offset of the first byte; default: the stream's ``offset``, or 0.
-
-    Examples
-    --------
-    >>> import io
-    >>> window = JsonWindow(io.BytesIO(b'  [1, {"]": 2}] "next"'))
-    >>> window.peek(), window.offset
-    ('[', 2)
-    >>> window.skip()
-    >>> window.peek(), window.offset
-    ('"', 16)
     """
 
     def __init__(
@@ -137,13 +122,7 @@ class JsonWindow:
                 return self._text[self._at]
 
     def skip(self) -> None:
-        """Pass over the next value, of any size and depth, without building or checking it.
-
-        Raises
-        ------
-        JsonError
-            JSON_TRUNCATED_DOC when the stream ends in it, JSON_SYNTAX when no value comes next; neither recoverable.
-        """
+        """Pass over the next value, of any size and depth, without building or checking it."""
         first = self.peek()
         self._unread = False
         if first in CLOSERS:

@@ -23,23 +23,7 @@ _FAILED = re.compile(r"\bErrors?\b", re.IGNORECASE)
 
 
 def table_rows(text: str) -> pd.DataFrame:
-    r"""Return a table separated by commas, semicolons or tabs; its index are the lines, the header is line 1.
-
-    Parameters
-    ----------
-    text
-        With a header.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As written; names of columns in lower case.
-
-    Examples
-    --------
-    >>> table_rows("time,route,count\n2026-11-21T14:00Z,/pay,640\n").loc[2, "count"].item()
-    640
-    """
+    r"""Return a table separated by commas, semicolons or tabs; its index are the lines, the header is line 1."""
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
     frame = pd.read_csv(io.StringIO(text), sep=separator, skip_blank_lines=False, skipinitialspace=True)
@@ -56,39 +40,6 @@ def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
     Classes are taken off the whole, so that nothing counts twice.  ``HTTPCode_ELB_5XX_Count`` and its like are answers
     of the load balancer itself, which no application can trace: rows of their own with the status ``elb 5xx``, never
     part of the whole.  ``HTTPCode_ELB_502_Count`` and the other single codes are among them already and left out.
-
-    Parameters
-    ----------
-    text
-        The answer, or a list of answers (pages).
-    tell
-        Called for series that are partial, unknown, odd or left out; the number is that of the series, from 1.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``time``, ``service`` and ``status`` where they are told, ``count``.
-
-    Raises
-    ------
-    ValueError
-        More requests of a class than in all: service and time are named.
-
-    Examples
-    --------
-    >>> answer = {
-    ...     "MetricDataResults": [
-    ...         {"Id": "a", "Label": "cart RequestCount", "Timestamps": ["2026-11-21T14:00:00Z"], "Values": [640]},
-    ...         {
-    ...             "Id": "b",
-    ...             "Label": "cart HTTPCode_Target_5XX_Count",
-    ...             "Timestamps": ["2026-11-21T14:00:00Z"],
-    ...             "Values": [40],
-    ...         },
-    ...     ]
-    ... }
-    >>> metric_rows(json.dumps(answer), print)[["service", "status", "count"]].values.tolist()
-    [['cart', '2xx', 600.0], ['cart', '5xx', 40.0]]
     """
     told = json.loads(text)
     pages = told if isinstance(told, list) else [told]

@@ -34,37 +34,13 @@ _CLF_TIME = "%d/%b/%Y:%H:%M:%S %z"
 
 
 def trace_id_in(text: str) -> str | None:
-    """Return the trace id of an X-Ray header in a text as 32 hex digits.
-
-    Examples
-    --------
-    >>> trace_id_in("Self=1-a;Root=1-67891233-abcdef012345678912345678;Sampled=1")
-    '67891233abcdef012345678912345678'
-    """
+    """Return the trace id of an X-Ray header in a text as 32 hex digits."""
     found = _ROOT.search(text[max(text.find("Root="), 0) :])
     return "".join(found.groups()).lower() if found else None
 
 
 def alb_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
-    """Yield the requests of an access log of an Application Load Balancer.
-
-    Parameters
-    ----------
-    lines
-        Numbered lines.
-    tell
-        Told the number of a line that is none, and why.
-
-    Yields
-    ------
-    dict
-        ``line`` (its number), ``time`` (when the request came, as its trace began; older entries contain only when it
-        was answered), ``service`` (the target group, else the load balancer), ``method``, ``path``, ``status``,
-        ``target_status`` (missing where the load balancer answered by itself), ``is_dispatched`` (False where it had
-        not even chosen a target: such a request cannot be traced), ``duration_ns``, ``trace_id``.
-
-    Source: AWS, access log entries of Application Load Balancers.
-    """
+    """Yield the requests of an access log of an Application Load Balancer."""
     return _each(lines, tell, _alb_row)
 
 
@@ -125,21 +101,7 @@ def _status(cell: str) -> int | None:
 
 
 def cloudfront_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
-    """Yield the requests of a CloudFront access log (W3C extended, with its ``#Fields`` line).
-
-    Parameters
-    ----------
-    lines, tell
-        As ``alb_rows`` takes them.
-
-    Yields
-    ------
-    dict
-        ``line``, ``time``, ``service`` (the host asked), ``method``, ``path``, ``status``, ``duration_ns``,
-        ``trace_id`` where the fields chosen contain the ``X-Amzn-Trace-Id`` header.
-
-    Source: AWS, standard and real-time logs of CloudFront.
-    """
+    """Yield the requests of a CloudFront access log (W3C extended, with its ``#Fields`` line)."""
     fields: list[str] = []
     for number, line in lines:
         if line.startswith("#"):
@@ -176,20 +138,7 @@ def _cloudfront_time(cells: dict[str, str]) -> str | int | None:
 
 
 def gateway_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
-    """Yield the requests of API Gateway access logs: one JSON object a line, named as its ``$context`` variables.
-
-    Parameters
-    ----------
-    lines, tell
-        As ``alb_rows`` takes them.
-
-    Yields
-    ------
-    dict
-        ``line``, ``time``, ``service`` (``apiId``), ``method``, ``path``, ``status``, ``duration_ns``, ``trace_id``.
-
-    Source: AWS, ``$context`` variables for access logging.
-    """
+    """Yield the requests of API Gateway access logs: one JSON object a line, named as its ``$context`` variables."""
     return _each(lines, tell, _gateway_row)
 
 
@@ -237,21 +186,7 @@ def _gateway_time(entry: dict[str, Any]) -> Any:
 
 
 def report_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
-    """Yield the invocations in the REPORT lines of Lambda functions, plain or JSON; other lines are passed over.
-
-    Parameters
-    ----------
-    lines, tell
-        As ``alb_rows`` takes them.
-
-    Yields
-    ------
-    dict
-        ``line``, ``time`` (of the line, else that of the X-Ray trace id), ``request_id``, ``duration_ns``,
-        ``init_duration_ns``, ``is_cold_start``, ``is_sampled``, ``trace_id``.
-
-    Source: AWS, Lambda function logs; ``platform.report`` of the Telemetry API.
-    """
+    """Yield the invocations in the REPORT lines of Lambda functions, plain or JSON; other lines are passed over."""
     held: dict[str, Any] | None = None
     for number, line in lines:
         if held is not None and "XRAY TraceId:" in line and "REPORT" not in line:

@@ -33,13 +33,7 @@ _ALB_HEAD = re.compile(r"^(?:https?|h2|grpcs|wss?) \d{4}-\d\d-\d\dT[\d:.]+Z \S+ 
 
 
 class Format(NamedTuple):
-    """A kind of file: what it is called, how its beginning looks, and how it is read.
-
-    Examples
-    --------
-    >>> FORMATS[0].name
-    'alb'
-    """
+    """A kind of file: what it is called, how its beginning looks, and how it is read."""
 
     name: str
     begins: Callable[[str], bool]

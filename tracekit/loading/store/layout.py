@@ -68,13 +68,7 @@ MAY_BE_EMPTY = {("kv", "text"), *((name, column) for name in ("sources", "issues
 
 
 def odd_column(name: str, found: dict[str, str]) -> str:
-    """Return what differs in the columns of a table from what the store has, "" for nothing.
-
-    Examples
-    --------
-    >>> odd_column("names", {"text": "large_string"}), odd_column("names", {"text": "int32"})
-    ('', 'text as int32 instead of large_string')
-    """
+    """Return what differs in the columns of a table from what the store has, "" for nothing."""
     for column, kind in TYPES[name].items():
         if found.get(column) != kind:
             return f"{column} as {found[column]} instead of {kind}" if column in found else f"no column {column}"
@@ -83,15 +77,7 @@ def odd_column(name: str, found: dict[str, str]) -> str:
 
 
 def odd_codes(columns: Columns, weights: Weights, trace_count: int, source_count: int) -> tuple[str, str, str] | None:
-    """Return the first table whose numbers cannot be, what was expected there and what was found; None for none.
-
-    Parameters
-    ----------
-    columns, weights
-        A part of a store.
-    trace_count, source_count
-        Of the store's marker, and of its sources.
-    """
+    """Return the first table whose numbers cannot be, what was expected there and what was found; None for none."""
     for table, column, values, low, high in _references(columns, weights, source_count):
         if len(values) and (values.min() < low or values.max() >= high):
             return table, f"{column} from {low} to {high - 1}", f"{values.min()} to {values.max()}"

@@ -28,16 +28,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def beside(place: Path, what: str) -> Iterator[Path]:
-    """Make a hidden folder beside a place, and remove it in the end if it is still there.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as folder, beside(Path(folder, "a.parquet"), "new") as new:
-    ...     new.name.startswith(".a.parquet."), new.is_dir()
-    (True, True)
-    """
+    """Make a hidden folder beside a place, and remove it in the end if it is still there."""
     folder = _free(place, what)
     folder.mkdir(mode=0o700 if what == "runs" else 0o777)
     with _locked(folder):
@@ -65,20 +56,7 @@ def put(new: Path, place: Path) -> None:
 
 
 def recover(place: Path) -> None:
-    """Let a store that is whole, and that a killed process left beside a place, take the place if nothing is there.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     left = Path(folder, ".a.parquet.0123abcd.new")
-    ...     left.mkdir()
-    ...     _ = Path(left, STORE_MARKER).write_text("{}")
-    ...     recover(Path(folder, "a.parquet"))
-    ...     [path.name for path in Path(folder).iterdir()]
-    ['a.parquet']
-    """
+    """Let a store that is whole, and that a killed process left beside a place, take the place if nothing is there."""
     if os.path.lexists(place):
         return
     whole = [one for one in _left_beside(place) if one.suffix != ".runs" and (one / STORE_MARKER).is_file()]

@@ -44,20 +44,6 @@ class Spill:
     ----------
     is_empty : bool
         Whether nothing was set aside.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a", "b"], "span_id": "1", "name": ["x", "y"], "start_ns": 0, "end_ns": 1})
-    >>> columns = TraceSet.from_spans(frame).columns
-    >>> with tempfile.TemporaryDirectory() as folder, Spill(Path(folder, "runs")) as spill:
-    ...     spill.add(columns)
-    ...     spill.add(columns)
-    ...     [len(part.spans) for part in spill.parts(4)]
-    [4]
     """
 
     def __init__(self, folder: Path, buckets: int = BUCKETS) -> None:
@@ -90,13 +76,7 @@ class Spill:
             pickle.dump(content, file, protocol=5)
 
     def parts(self, span_count: int) -> Iterator[Columns]:
-        """Yield everything, in even parts of about so many spans or fewer; no trace is in two of them.
-
-        Yields
-        ------
-        Columns
-            Spans of one trace in order of arrival.
-        """
+        """Yield everything, in even parts of about so many spans or fewer; no trace is in two of them."""
         middles = np.cumsum(self._counts) - self._counts / 2
         total = int(self._counts.sum())
         part = np.floor(middles * -(-total // span_count) / max(total, 1))

@@ -82,37 +82,7 @@ class _Version(msgspec.Struct):
 
 
 def save(traces: TraceSet, path: Path) -> Path:
-    """Write a set as a store of one part.
-
-    Parameters
-    ----------
-    traces
-        The set.
-    path
-        The folder, by custom ``*.parquet``.  An older store there is replaced once the new one is whole.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder.
-
-    Raises
-    ------
-    FileExistsError
-        Something that is not a store is at the path, or a store with files of somebody else's in it.
-    ValueError
-        A text that is not Unicode.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 1, "end_ns": 2})
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     load([save(TraceSet.from_spans(frame), Path(folder, "a.parquet"))])
-    TraceSet(1 trace, 1 span, 1 service, 1970-01-01 00:00:00 to 00:00:00 UTC)
-    """
+    """Write a set as a store of one part."""
     with writing(path) as store:
         store.part(traces.columns, traces.weights)
         store.finish(traces.columns.sources, traces.columns.issues, traces.columns.notes)
@@ -160,15 +130,7 @@ class StoreWriter:
 
 @contextmanager
 def writing(path: Path) -> Iterator[StoreWriter]:
-    """Give a store to write to that takes its place at the path once it is whole, and is removed otherwise.
-
-    Raises
-    ------
-    FileExistsError
-        What is at the path is not a store, or holds files of somebody else's.
-    FileNotFoundError
-        The folder that the store shall be in is not there.
-    """
+    """Give a store to write to that takes its place at the path once it is whole, and is removed otherwise."""
     place = place_for(path)
     with beside(place, "new") as new:
         yield StoreWriter(new)
@@ -230,24 +192,7 @@ def _version() -> str:
 
 
 def load(paths: Sequence[Path]) -> TraceSet:
-    """Return the traces of stores.
-
-    Parameters
-    ----------
-    paths
-        Folders that ``save`` or ``convert`` wrote.
-
-    Returns
-    -------
-    TraceSet
-        Of one store with one part exactly what was saved.  Of more, all their traces, sorted; a trace that is in
-        several stores is put together, copies of spans merged and counted.
-
-    Raises
-    ------
-    LoadError
-        STORE_NEWER, or STORE_BROKEN with the name of the file.
-    """
+    """Return the traces of stores."""
     pieces: list[Piece] = []
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _FRAMES}
     for path in paths:
@@ -267,13 +212,7 @@ def load(paths: Sequence[Path]) -> TraceSet:
 
 
 def read_marker(path: Path) -> Marker:
-    """Return what a store says about itself.
-
-    Raises
-    ------
-    LoadError
-        STORE_NEWER for a store of a later version, STORE_BROKEN for a folder without a readable marker.
-    """
+    """Return what a store says about itself."""
     file = path / STORE_MARKER
     try:
         data = file.read_bytes()

@@ -76,31 +76,7 @@ class FileMark(msgspec.Struct):
 
 
 def write_table(path: Path, columns: dict[str, Any], group: int = _GROUP) -> FileMark:
-    """Write columns of equal length as a Parquet file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    columns
-        Arrays by name.
-    group
-        Rows to a row group.
-
-    Returns
-    -------
-    FileMark
-        To check the file by when it is read.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     mark = write_table(Path(folder, "a.parquet"), {"a": np.arange(3)})
-    ...     read_table(Path(folder, "a.parquet"), mark)["a"].to_pylist()
-    [0, 1, 2]
-    """
+    """Write columns of equal length as a Parquet file."""
     table = pa.table(columns).replace_schema_metadata({"tracekit_store": str(VERSION)})
     sink = pa.BufferOutputStream()
     pq.write_table(
@@ -118,20 +94,7 @@ def write_table(path: Path, columns: dict[str, Any], group: int = _GROUP) -> Fil
 
 
 def read_table(path: Path, mark: FileMark, name: str = "") -> pa.Table:
-    """Return what ``write_table`` wrote.
-
-    Parameters
-    ----------
-    path, mark
-        The file, and what it must be.
-    name
-        The table whose columns it must have; "" for any.
-
-    Raises
-    ------
-    LoadError
-        STORE_BROKEN where the file is not what was written, a PATH code where it may not be read.
-    """
+    """Return what ``write_table`` wrote."""
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -165,14 +128,7 @@ def _check_columns(path: Path, table: pa.Table, name: str) -> None:
 
 
 def broken(path: Path, expected: str, found: str) -> LoadError:
-    """Return the error for a file that is not what was written.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> print(broken(Path("a/part-00000/kv.parquet"), "5 bytes", "4"))
-    STORE_BROKEN a/part-00000/kv.parquet: expected 5 bytes, found 4; copy the store again, or convert its sources again
-    """
+    """Return the error for a file that is not what was written."""
     message = f"expected {expected}, found {found}; copy the store again, or convert its sources again"
     return LoadError(f"STORE_BROKEN {shown(path)}: {message}", source=shown(path), code="STORE_BROKEN")
 
@@ -211,13 +167,7 @@ def frame_table(frame: pd.DataFrame, name: str) -> dict[str, Any]:
 
 
 def frame_of(rows: list[dict[str, Any]], name: str) -> pd.DataFrame:
-    """Return rows as ``sources`` or ``issues``, of the same types as the ledgers make them.
-
-    Examples
-    --------
-    >>> frame_of([], "issues")["issue_count"].dtype
-    dtype('int64')
-    """
+    """Return rows as ``sources`` or ``issues``, of the same types as the ledgers make them."""
     frame = pd.DataFrame(rows, columns=schema.names(name))
     frame.index.name = {"sources": "source_id", "issues": "issue_id"}[name]
     if name == "sources":
@@ -229,22 +179,7 @@ def frame_of(rows: list[dict[str, Any]], name: str) -> pd.DataFrame:
 
 
 def write_part(folder: Path, columns: Columns, weights: Weights) -> dict[str, FileMark]:
-    """Write a set as the files of one part.
-
-    Parameters
-    ----------
-    folder
-        An empty folder.
-    columns
-        The set; its sources and issues belong to the whole store and are not written here.
-    weights
-        One weight a trace.
-
-    Returns
-    -------
-    dict
-        The mark of each file by the name of its table.
-    """
+    """Write a set as the files of one part."""
     kv = columns.kv
     pools = {"keys": kv.keys, "namespaces": kv.namespaces, "names": columns.names, "texts": columns.texts}
     pools["weight_sources"] = weights.source.labels
@@ -270,20 +205,7 @@ def _owned(table: Ragged) -> dict[str, Array]:
 
 
 def read_part(folder: Path, marks: dict[str, FileMark], trace_count: int, source_count: int) -> tuple[Columns, Weights]:
-    """Return the set that ``write_part`` wrote, with empty sources and issues.
-
-    Parameters
-    ----------
-    folder, marks
-        The part's folder, and what its files must be.
-    trace_count, source_count
-        Traces of the part and sources of the store, which its columns must agree with.
-
-    Raises
-    ------
-    LoadError
-        STORE_BROKEN where a file is missing or damaged, or its columns are not those of a store.
-    """
+    """Return the set that ``write_part`` wrote, with empty sources and issues."""
 
     def read(name: str) -> pa.Table:
         if name not in marks:

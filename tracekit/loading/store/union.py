@@ -13,10 +13,10 @@ import numpy as np
 
 from tracekit.attributes import Codes
 from tracekit.columns import Columns, trace_starts
-from tracekit.loading.building.finish import settle
+from tracekit.loading.building.finish import finalise
+from tracekit.loading.building.issue_totals import IssueTotals, is_sum
 from tracekit.loading.building.ledger import Issue, Ledger
 from tracekit.loading.building.merge import merge
-from tracekit.loading.building.told import Told, is_sum
 from tracekit.loading.store.tables import frame_of
 from tracekit.schema import Quality
 from tracekit.traces import TraceSet
@@ -49,22 +49,7 @@ class Piece(NamedTuple):
 def union(
     pieces: list[Piece], sources: list[dict[str, Any]], issues: list[dict[str, Any]], notes: dict[str, str]
 ) -> TraceSet:
-    """Return the traces of all pieces; the list is emptied on the way.
-
-    Parameters
-    ----------
-    pieces
-        One or more, each sorted.
-    sources, issues
-        The rows of all stores, source ids counted through.
-    notes
-        The notes of all stores.
-
-    Returns
-    -------
-    TraceSet
-        Of one piece exactly that; of more, sorted by trace.
-    """
+    """Return the traces of all pieces; the list is emptied on the way."""
     if len(pieces) == 1:
         columns, weights, _ = pieces.pop()
         return TraceSet(_with_frames(columns, sources, issues, notes), weights=weights)
@@ -128,7 +113,7 @@ def _settled_again(
     """Return traces that several stores share as if their sources had been read together."""
     ledgers = [Ledger(row["uri"]) for row in sources]
     fresh = replace(columns.spans, quality=columns.spans.quality & ~_FOUND_BY_SETTLE)
-    settled = settle(replace(columns, spans=fresh), ledgers, "ns")
+    settled = finalise(replace(columns, spans=fresh), ledgers, "ns")
     counted = [
         {
             **row,
@@ -138,7 +123,7 @@ def _settled_again(
         for row, ledger in zip(sources, ledgers, strict=True)
     ]
     fresh_issues = [Ledger(row["uri"]) for row in sources]
-    told = Told(fresh_issues)
+    told = IssueTotals(fresh_issues)
     told.add(ledgers)
     kept = []
     for row in issues:

@@ -45,18 +45,7 @@ _decode = msgspec.json.Decoder(Answer).decode
 
 
 def decode(data: bytes) -> Answer:
-    """Return a line as an answer.
-
-    Raises
-    ------
-    ValueError
-        It is not exactly an answer of BatchGetTraces.
-
-    Examples
-    --------
-    >>> decode(b'{"Traces": [{"Id": "1-58406520-a006649127e371903a2de979", "Segments": []}]}').Traces[0].Segments
-    []
-    """
+    """Return a line as an answer."""
     begins = data[:_BEGINNING]
     if (b'"Traces"' not in begins and b'"Unprocessed' not in begins) or _NUL in data:
         raise ValueError(_OTHER)
@@ -67,13 +56,7 @@ def decode(data: bytes) -> Answer:
 
 
 def as_record(answer: Answer) -> dict[str, Any]:
-    """Return an answer as the record that a JSON parser would make of it.
-
-    Examples
-    --------
-    >>> as_record(decode(b'{"Traces": []}'))
-    {'Traces': [], 'UnprocessedTraceIds': None, 'NextToken': None}
-    """
+    """Return an answer as the record that a JSON parser would make of it."""
     return {
         "Traces": [_trace(trace) for trace in answer.Traces],
         "UnprocessedTraceIds": answer.UnprocessedTraceIds,

@@ -73,20 +73,7 @@ class Spans:
         causes.resolve()
 
     def batch(self, builder: Builder, places: Sequence[Position]) -> Batch:
-        """Return the batch.
-
-        Parameters
-        ----------
-        builder
-            Whose codes it has.
-        places
-            Where each line stands.
-
-        Returns
-        -------
-        Batch
-            All spans, events and links.
-        """
+        """Return the batch."""
         resources, own = self._resources()
         links, events = self._columns.links, self._events
         told = [(row, event) for row in sorted(events) for event in events[row]]

@@ -38,11 +38,6 @@ def plain(raw: Raw | bytes) -> Any:
     """Return the value of a block, None for an empty one; ValueError where there is something to remark on it.
 
     One that may nest deep needs a look at how deep its document nests.
-
-    Examples
-    --------
-    >>> plain(b'{"region":"x"}'), plain(b"")
-    ({'region': 'x'}, None)
     """
     data = bytes(raw)
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH // 2:
@@ -54,13 +49,7 @@ def plain(raw: Raw | bytes) -> Any:
 
 
 def plain_object(raw: Raw | bytes) -> dict[str, Any]:
-    """Return the members of a block, none of an empty one; ValueError for any other that is no object.
-
-    Examples
-    --------
-    >>> plain_object(b'{"region":"x"}'), plain_object(b"null")
-    ({'region': 'x'}, {})
-    """
+    """Return the members of a block, none of an empty one; ValueError for any other that is no object."""
     value = plain(raw)
     if value is not None and not isinstance(value, dict):
         raise ValueError(f"expected an object, found {type(value).__name__}")
@@ -80,14 +69,7 @@ class ResourceKey(NamedTuple):
 
 
 def resource_key(root: Members) -> ResourceKey:
-    """Return what the resource of a segment depends on.
-
-    Examples
-    --------
-    >>> from tracekit.loading.xray.segment import decode
-    >>> resource_key(decode('{"id":"1","name":"cart","metadata":{"default":{"otel.resource.host.name":"h1"}}}')).by_otel
-    True
-    """
+    """Return what the resource of a segment depends on."""
     aws = bytes(root.aws)
     metadata = b"" if root.metadata is NOTHING else bytes(root.metadata)
     by_otel = b"pentelemetry" in aws or b"penTelemetry" in aws or b'"otel.resource.' in metadata
@@ -110,13 +92,6 @@ class Blocks:
     http, sql, annotations, metadata, otel_metadata : dict
         The attribute codes of blocks by their raw JSON, of metadata those of the SDK's and of OpenTelemetry's; new ones
         are opened.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> blocks = Blocks(Builder())
-    >>> blocks.metadata[b'{"debug":{"note":"x"}}'] == blocks.metadata[b'{"debug":{"note":"x"}}']
-    True
     """
 
     def __init__(self, builder: Builder) -> None:

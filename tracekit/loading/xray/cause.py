@@ -43,19 +43,6 @@ class Causes:
     ----------
     builder
         Takes the spans that waited; its ledger the references that lead nowhere.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import NOWHERE
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> causes = Causes(builder)
-    >>> who = Reference(trace_id=1, exception_id="", span_id=2, at=NOWHERE)
-    >>> events, _ = causes.of_object({"exceptions": [{"id": "e1", "cause": "e2"}]}, who)
-    >>> causes.resolve()
-    >>> events[0].name, [issue.code for issue in ledger.issues]
-    ('exception', ['XR_CAUSE_DANGLING'])
     """
 
     def __init__(self, builder: Builder) -> None:
@@ -142,13 +129,7 @@ class Causes:
 
 
 def stack_text(stack: list[Any]) -> str:
-    r"""Return stack frames as text, one a line.
-
-    Examples
-    --------
-    >>> stack_text([{"path": "cart.py", "line": 12, "label": "add"}, {"path": "app.py"}])
-    '  at add (cart.py:12)\n  at app.py'
-    """
+    r"""Return stack frames as text, one a line."""
     return "\n".join(map(_frame, stack))
 
 

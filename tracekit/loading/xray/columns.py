@@ -105,18 +105,6 @@ class Columns:
     ------
     ValueError
         A part is not exactly as X-Ray writes it.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.xray.segment import decode_part
-    >>> from tracekit.loading.xray.walk import Walk
-    >>> text = '{"id":"53995c3f42cd8ad8","name":"cart","start_time":1480615200.5,"end_time":1480615201}'
-    >>> documents = Documents()
-    >>> documents.add([decode_part(text)], ["53995c3f42cd8ad8"], "1-58406520-a006649127e371903a2de979", 1, 0)
-    >>> columns = Columns(documents, Walk(Builder()))
-    >>> (columns.end_ns - columns.start_ns).tolist(), columns.is_segment.tolist()
-    ([500000000], [True])
     """
 
     def __init__(self, documents: Documents, walk: Walk) -> None:

@@ -25,18 +25,6 @@ class Documents:
     ----------
     builder
         Its ledger takes what does not parse; spans of OpenTelemetry among the documents are given to it.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import NOWHERE
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> documents = Documents(builder)
-    >>> documents.of_text('{"id":"53995c3f42cd8ad8","name":"cart"}', NOWHERE)[0].name
-    'cart'
-    >>> documents.of_text('{"id"', NOWHERE), ledger.quarantined
-    ([], 1)
     """
 
     def __init__(self, builder: Builder) -> None:
@@ -104,22 +92,10 @@ def _with_floats(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def listed(value: Any) -> list[Any]:
-    """Return a list as it is, nothing as no items, anything else as the only item.
-
-    Examples
-    --------
-    >>> listed(None), listed([1]), listed("a")
-    ([], [1], ['a'])
-    """
+    """Return a list as it is, nothing as no items, anything else as the only item."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def excerpt(value: Any) -> str:
-    """Return the beginning of a JSON value as text, with its type.
-
-    Examples
-    --------
-    >>> excerpt([1])
-    "list '[1]'"
-    """
+    """Return the beginning of a JSON value as text, with its type."""
     return f"{type(value).__name__} {str(value)[:80]!r}"

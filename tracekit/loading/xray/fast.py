@@ -58,23 +58,6 @@ class Scanner:
         Takes the spans.
     reader_of
         Makes what takes the lines in which something is odd; asked for when a line is taken.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import Position
-    >>> from tracekit.loading.xray.xray import LOADER
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> text = '{"id":"53995c3f42cd8ad8","name":"cart","start_time":1480615200.5,"end_time":1480615201}'
-    >>> entry = {"Id": "53995c3f42cd8ad8", "Document": text}
-    >>> answer = {"Traces": [{"Id": "1-58406520-a006649127e371903a2de979", "Segments": [entry]}]}
-    >>> scanner = LOADER.quick(builder)
-    >>> scanner.take(msgspec.json.encode(answer), Position(1, 0)), ledger.accepted
-    (True, 0)
-    >>> scanner.flush()
-    >>> ledger.accepted, ledger.issues
-    (1, [])
     """
 
     def __init__(self, builder: Builder, reader_of: Callable[[Builder], Reader]) -> None:
@@ -108,7 +91,7 @@ class Scanner:
                 self._give(list(run))
             else:
                 for line in run:
-                    self._carefully(line)
+                    self._read_tolerantly(line)
 
     def _give(self, lines: Sequence[_Line]) -> None:
         """Give lines to the builder, all at once, or one by one where something in them is odd."""
@@ -117,7 +100,7 @@ class Scanner:
             columns = Columns(documents, self._reader.walk) if documents.roots else None
         except ValueError:
             if len(lines) == 1:
-                self._carefully(lines[0])
+                self._read_tolerantly(lines[0])
             else:
                 for line in lines:
                     self._give([line])
@@ -131,7 +114,7 @@ class Scanner:
         if spans:
             self._builder.batch(spans.batch(self._builder, [line.at for line in lines]))
 
-    def _carefully(self, line: _Line) -> None:
+    def _read_tolerantly(self, line: _Line) -> None:
         """Give one line to the careful reader."""
         self._count()
         self._reader.load(xray_answer.as_record(line.answer), line.at)

@@ -93,13 +93,7 @@ _OTEL_RESOURCE = "otel.resource."
 
 
 def http(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return the attributes of an ``http`` block; a content length of -1 means that it is not known.
-
-    Examples
-    --------
-    >>> http(lambda key, value, *_: (key, value), {"response": {"status": "404", "content_length": -1}})
-    [('http.response.status_code', 404)]
-    """
+    """Return the attributes of an ``http`` block; a content length of -1 means that it is not known."""
     codes: list[int] = []
     for side, keys in (("request", _REQUEST), ("response", _RESPONSE)):
         content = block.get(side)
@@ -123,13 +117,7 @@ def _whole(value: Any) -> Any:
 
 
 def call(kv: Callable[..., int], member: str, value: Any) -> list[int]:
-    """Return the attributes of one member of the ``aws`` block of a call: of a subsegment, or an inferred segment.
-
-    Examples
-    --------
-    >>> call(lambda key, value, *_: (key, value), "table_name", "users")
-    [('db.collection.name', 'users'), ('db.system.name', 'aws.dynamodb')]
-    """
+    """Return the attributes of one member of the ``aws`` block of a call: of a subsegment, or an inferred segment."""
     if member == "xray" and isinstance(value, dict):
         return [kv(f"aws.xray.{key}", content, Origin.AWS) for key, content in value.items()]
     own = kv(_CALL.get(member) or f"aws.{member}", value, Origin.AWS)
@@ -149,13 +137,7 @@ def _target(member: str, value: Any) -> list[tuple[str, str]]:
 
 
 def host(block: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return (resource facts by key, the other members) of the ``aws`` block of a segment.
-
-    Examples
-    --------
-    >>> host({"eks": {"pod": "shop-1"}, "operation": "Index"})
-    ({'k8s.pod.name': 'shop-1'}, {'operation': 'Index'})
-    """
+    """Return (resource facts by key, the other members) of the ``aws`` block of a segment."""
     facts: dict[str, Any] = {}
     rest: dict[str, Any] = {}
     for member, value in block.items():
@@ -188,48 +170,24 @@ def _log_groups(groups: list[Any]) -> dict[str, Any]:
 
 
 def service(block: dict[str, Any]) -> dict[str, Any]:
-    """Return the resource facts of a ``service`` block.
-
-    Examples
-    --------
-    >>> service({"version": "4.0.3", "compiler": "gc"})
-    {'service.version': '4.0.3', 'aws.xray.service.compiler': 'gc'}
-    """
+    """Return the resource facts of a ``service`` block."""
     return {_SERVICE.get(member) or f"aws.xray.service.{member}": value for member, value in block.items()}
 
 
 def origin(name: str | None, arn: str | None) -> list[tuple[str, str]]:
-    """Return the resource facts that a segment's origin and ARN tell.
-
-    Examples
-    --------
-    >>> origin("AWS::ECS::Fargate", None)
-    [('aws.xray.origin', 'AWS::ECS::Fargate'), ('cloud.platform', 'aws_ecs')]
-    """
+    """Return the resource facts that a segment's origin and ARN tell."""
     platform = _PLATFORMS.get("::".join((name or "").split("::")[:2]), "")
     pairs = [("aws.xray.origin", name), ("cloud.platform", platform), ("aws.xray.resource_arn", arn)]
     return [(key, value) for key, value in pairs if value]
 
 
 def indexed(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return annotations as indexed attributes.
-
-    Examples
-    --------
-    >>> indexed(lambda key, value, *_: (key, value), {"tenant": "t1"})
-    [('tenant', 't1')]
-    """
+    """Return annotations as indexed attributes."""
     return [kv(key, value, Origin.ANNOTATION, "", True) for key, value in block.items()]  # noqa: FBT003 - hot path
 
 
 def metadata(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return metadata as attributes with their namespace.
-
-    Examples
-    --------
-    >>> metadata(lambda key, value, _, namespace: (namespace, key, value), {"debug": {"note": "x"}})
-    [('debug', 'note', 'x')]
-    """
+    """Return metadata as attributes with their namespace."""
     codes = []
     for namespace, content in block.items():
         values = content if isinstance(content, dict) else {namespace: content}
@@ -238,13 +196,7 @@ def metadata(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
 
 
 def otel_metadata(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return metadata that OpenTelemetry's exporter wrote: its namespace ``default`` holds plain attributes.
-
-    Examples
-    --------
-    >>> otel_metadata(lambda key, value, *_: (key, value), {"default": {"cart.size": 3}})
-    [('cart.size', 3)]
-    """
+    """Return metadata that OpenTelemetry's exporter wrote: its namespace ``default`` holds plain attributes."""
     default = block.get("default")
     if not isinstance(default, dict):
         return metadata(kv, block)
@@ -253,14 +205,7 @@ def otel_metadata(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
 
 
 def otel_resource(block: dict[str, Any]) -> dict[str, Any]:
-    """Take the resource attributes that OpenTelemetry's exporter put into the metadata out of it, and return them.
-
-    Examples
-    --------
-    >>> block = {"default": {"otel.resource.host.name": "h1", "cart.size": 3}}
-    >>> otel_resource(block), block
-    ({'host.name': 'h1'}, {'default': {'cart.size': 3}})
-    """
+    """Take the resource attributes that OpenTelemetry's exporter put into the metadata out of it, and return them."""
     content = block.get("default")
     if not isinstance(content, dict):
         return {}

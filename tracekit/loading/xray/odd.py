@@ -24,17 +24,6 @@ class Odd:
     ----------
     builder
         Its ledger takes the issues.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import NOWHERE
-    >>> from tracekit.loading.xray.segment import decode
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> Odd(builder).no_id(NOWHERE, 1, decode('{"id":"cart","name":"cart"}'))
-    >>> ledger.quarantined, ledger.issues[0].code
-    (1, 'ID_NOT_HEX')
     """
 
     def __init__(self, builder: Builder) -> None:

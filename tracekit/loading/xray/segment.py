@@ -72,14 +72,7 @@ class Members(Struct, forbid_unknown_fields=True, gc=False):
 
 
 class Segment(Members, gc=False):
-    """A segment or subsegment.
-
-    Examples
-    --------
-    >>> segment = decode('{"id":"53995c3f42cd8ad8","name":"cart","start_time":1.568835610432E9,"aws":{"region":"x"}}')
-    >>> segment.start_time, bytes(segment.aws)
-    (Decimal('1568835610.432'), b'{"region":"x"}')
-    """
+    """A segment or subsegment."""
 
     start_time: Decimal | None = None
     end_time: Decimal | None = None
@@ -87,13 +80,7 @@ class Segment(Members, gc=False):
 
 
 class Part(Members, gc=False):
-    """A segment or subsegment whose times are as they were written.
-
-    Examples
-    --------
-    >>> bytes(decode_part('{"id":"53995c3f42cd8ad8","name":"cart","start_time":1.568835610432E9}').start_time)
-    b'1.568835610432E9'
-    """
+    """A segment or subsegment whose times are as they were written."""
 
     start_time: Raw = NOTHING
     end_time: Raw = NOTHING
@@ -121,24 +108,7 @@ decode_part = msgspec.json.Decoder(Part).decode
 
 
 def from_object(value: dict[str, Any]) -> OddSegment:
-    """Return a JSON object as a segment, whatever its members hold.
-
-    Parameters
-    ----------
-    value
-        A segment document or subsegment, decimal numbers as ``Decimal`` or float.
-
-    Returns
-    -------
-    OddSegment
-        Its subsegments too; what is no subsegment is a problem.  Iterative: depth does not matter.
-
-    Examples
-    --------
-    >>> odd = from_object({"id": "53995c3f42cd8ad8", "name": "cart", "fault": "true", "start_time": 7, "colour": 3})
-    >>> odd.fault, odd.start_time, odd.unknown
-    (True, Decimal('7'), {'colour': 3})
-    """
+    """Return a JSON object as a segment, whatever its members hold."""
     root = _one(value)
     todo = [(root, value)]
     while todo:
@@ -234,13 +204,7 @@ def _found(expected: str, found: Any) -> str:
 
 
 def exact_times(start: Decimal | None, end: Decimal | None) -> tuple[int, int] | None:
-    """Return two times in seconds as exact nanoseconds, digits beyond them cut; None unless they are a plain period.
-
-    Examples
-    --------
-    >>> exact_times(Decimal("1480615200.010"), Decimal("1.480615200012E9"))
-    (1480615200010000000, 1480615200012000000)
-    """
+    """Return two times in seconds as exact nanoseconds, digits beyond them cut; None unless they are a plain period."""
     try:
         if start is not None and end is not None and _ZERO <= start <= end < LATEST_S:
             return int(start.scaleb(NS_DIGITS)), int(end.scaleb(NS_DIGITS))
@@ -250,13 +214,7 @@ def exact_times(start: Decimal | None, end: Decimal | None) -> tuple[int, int] |
 
 
 def count_parts(root: Segment) -> int:
-    """Return the number of segments and subsegments in a document.
-
-    Examples
-    --------
-    >>> count_parts(decode('{"id":"1","name":"a","subsegments":[{"id":"2","name":"b"}]}'))
-    2
-    """
+    """Return the number of segments and subsegments in a document."""
     count, todo = 0, [root]
     while todo:
         count += 1
@@ -265,13 +223,7 @@ def count_parts(root: Segment) -> int:
 
 
 def span_id_of(text: str) -> int:
-    """Return 16 hex digits as an integer, 0 for anything else.
-
-    Examples
-    --------
-    >>> span_id_of("53995c3f42cd8ad8") == 0x53995C3F42CD8AD8, span_id_of("0x995c3f42cd8ad8"), span_id_of("cart")
-    (True, 0, 0)
-    """
+    """Return 16 hex digits as an integer, 0 for anything else."""
     if len(text) == _SPAN_DIGITS and text.isascii() and text.isalnum():
         try:
             return int.from_bytes(bytes.fromhex(text))

@@ -30,28 +30,7 @@ _EXPONENT = re.compile(rb"^(\d)\.(\d{9})(\d*)[eE]\+?9$", re.MULTILINE)
 
 
 def nanoseconds(texts: Sequence[Raw | bytes]) -> Array:
-    """Return JSON numbers of seconds as nanoseconds.
-
-    Parameters
-    ----------
-    texts
-        Well formed JSON values, as they are written.
-
-    Returns
-    -------
-    Array
-        int64, exact.
-
-    Raises
-    ------
-    ValueError
-        One is not written as above; ``exact_times`` takes each alone.
-
-    Examples
-    --------
-    >>> nanoseconds([b"1480615200.010", b"1.692293788127201E9", b"1480615200"]).tolist()
-    [1480615200010000000, 1692293788127201000, 1480615200000000000]
-    """
+    """Return JSON numbers of seconds as nanoseconds."""
     joined = b"\n".join(texts)
     if b"E" in joined or b"e" in joined:
         joined = _EXPONENT.sub(rb"\1\2.\3", joined)

@@ -39,25 +39,7 @@ class Tree:
     document: Array
 
     def sorted(self, key: Array) -> Tree:
-        """Return the same parts in the order of a key, those with equal keys as they stand.
-
-        Parameters
-        ----------
-        key
-            One number a part.
-
-        Returns
-        -------
-        Tree
-            The parts in their new order.
-
-        Examples
-        --------
-        >>> from tracekit.loading.xray.segment import Part
-        >>> tree = flat([Part("1", "shop", subsegments=[Part("2", "cart")])]).sorted(np.array([1, 0]))
-        >>> [part.name for part in tree.parts], tree.above.tolist()
-        (['cart', 'shop'], [1, -1])
-        """
+        """Return the same parts in the order of a key, those with equal keys as they stand."""
         order = np.argsort(key, kind="stable")
         place = np.empty(len(order) + 1, np.int64)
         place[order], place[-1] = np.arange(len(order)), -1
@@ -66,31 +48,7 @@ class Tree:
 
 
 def flat(roots: Sequence[Part]) -> Tree:
-    """Return the parts of documents, level by level found and then put in order.
-
-    Parameters
-    ----------
-    roots
-        The documents.
-
-    Returns
-    -------
-    Tree
-        Their parts.
-
-    Raises
-    ------
-    ValueError
-        More levels than a document may have.
-
-    Examples
-    --------
-    >>> from tracekit.loading.xray.segment import Part
-    >>> shop = Part("1", "shop", subsegments=[Part("2", "cart", subsegments=[Part("3", "db")]), Part("4", "mail")])
-    >>> tree = flat([shop, Part("5", "pay")])
-    >>> [part.name for part in tree.parts], tree.above.tolist(), tree.document.tolist()
-    (['shop', 'cart', 'db', 'mail', 'pay'], [-1, 0, 1, 0, -1], [0, 0, 0, 0, 1])
-    """
+    """Return the parts of documents, level by level found and then put in order."""
     levels, above = [list(roots)], [np.full(len(roots), -1)]
     while len(levels) <= DEEPEST:
         inner = [part.subsegments or () for part in levels[-1]]

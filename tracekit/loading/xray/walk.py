@@ -64,18 +64,6 @@ class Walk:
     ----------
     builder
         Takes the spans; its ledger takes what is wrong.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import Position
-    >>> from tracekit.loading.xray.segment import decode
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> text = '{"id":"53995c3f42cd8ad8","trace_id":"1-58406520-a006649127e371903a2de979","name":"cart","start_time":1}'
-    >>> Walk(builder).document(decode(text), Position(1, 0))
-    >>> ledger.seen, [issue.code for issue in ledger.issues]
-    (1, ['XR_NO_END'])
     """
 
     def __init__(self, builder: Builder) -> None:
@@ -89,19 +77,7 @@ class Walk:
         self.causes = Causes(builder)
 
     def document(self, root: Segment, at: Position, *, wrapper: str = "", entry: str = "") -> None:
-        """Give one document to the builder.
-
-        Parameters
-        ----------
-        root
-            The document.
-        at
-            Where its record stands.
-        wrapper
-            The id of the trace that it came in, empty for a bare document.
-        entry
-            The id of the answer's entry that it came in.
-        """
+        """Give one document to the builder."""
         self.blocks.at = at
         trace_id = self._trace_id(root, at, wrapper)
         if not trace_id:

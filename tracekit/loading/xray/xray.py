@@ -44,13 +44,7 @@ _HEADER = frozenset({"format", "version"})
 
 
 def recognises(value: Any) -> bool:
-    """Return whether a parsed record is one of X-Ray's shapes.
-
-    Examples
-    --------
-    >>> recognises({"Traces": [], "UnprocessedTraceIds": []}), recognises({"resourceSpans": []})
-    (True, False)
-    """
+    """Return whether a parsed record is one of X-Ray's shapes."""
     if isinstance(value, list):
         return bool(value) and all(recognises(item) for item in value[:3]) and not isinstance(value[0], list)
     if isinstance(value, str):
@@ -80,29 +74,7 @@ def _shape(record: dict[str, Any]) -> Callable[[_Reader, dict[str, Any], Positio
 
 
 def load(value: Any, at: Position, builder: Builder) -> None:
-    """Give the segments of one parsed record to the builder.
-
-    Parameters
-    ----------
-    value
-        A record of any of the shapes above, or a list of such.
-    at
-        Where it stands in its source.
-    builder
-        Takes the spans; its ledger takes what is wrong.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import Position
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> text = '{"id":"53995c3f42cd8ad8","name":"cart","start_time":1,"in_progress":true}'
-    >>> trace = {"Id": "1-58406520-a006649127e371903a2de979", "Segments": [{"Id": "1", "Document": text}]}
-    >>> load({"Traces": [trace]}, Position(1, 0), builder)
-    >>> ledger.accepted, [issue.code for issue in ledger.issues]
-    (1, ['XR_TRACE_MISMATCH'])
-    """
+    """Give the segments of one parsed record to the builder."""
     _reader(builder).load(value, at)
 
 
@@ -271,5 +243,5 @@ LOADER = Loader(
     load,
     streams=("Traces", "TraceSegmentDocuments", "TraceSummaries"),
     exact_numbers=True,
-    quick=lambda builder: Scanner(builder, _reader),
+    scanner=lambda builder: Scanner(builder, _reader),
 )

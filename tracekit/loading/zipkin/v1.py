@@ -18,13 +18,7 @@ _COMMON = ("traceId", "id", "parentId", "name", "debug")
 
 
 def is_v1(span: dict[str, Any]) -> bool:
-    """Return whether a span is in the v1 format.
-
-    Examples
-    --------
-    >>> is_v1({"binaryAnnotations": []}), is_v1({"annotations": [{"value": "sr"}]}), is_v1({"kind": "SERVER"})
-    (True, True, False)
-    """
+    """Return whether a span is in the v1 format."""
     if "binaryAnnotations" in span:
         return True
     found = _objects(span.get("annotations"))
@@ -32,25 +26,7 @@ def is_v1(span: dict[str, Any]) -> bool:
 
 
 def halves(span: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a v1 span as v2 spans: one, or the two halves of a call.
-
-    Parameters
-    ----------
-    span
-        The v1 span.
-
-    Returns
-    -------
-    list of dict
-        v2 spans.  Tags and other annotations stay with the half whose service wrote them, else with the first.
-
-    Examples
-    --------
-    >>> annotations = [{"value": "sr", "timestamp": 10}, {"value": "ss", "timestamp": 15}]
-    >>> half = halves({"traceId": "a", "id": "b", "annotations": annotations})[0]
-    >>> half["kind"], half["timestamp"], half["duration"], half["shared"]
-    ('SERVER', 10, 5, True)
-    """
+    """Return a v1 span as v2 spans: one, or the two halves of a call."""
     annotations, binary = _objects(span.get("annotations")), _objects(span.get("binaryAnnotations"))
     said = {str(item["value"]): item for item in reversed(annotations) if item.get("value") in _CORE}
     sides = [side for side, words in _SIDES.items() if any(word in said for word in words)]
@@ -146,13 +122,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def odd_items(span: dict[str, Any]) -> list[Any]:
-    """Return what stands among the annotations of a v1 span and is none.
-
-    Examples
-    --------
-    >>> odd_items({"annotations": [{"value": "sr"}, 5], "binaryAnnotations": "x"})
-    [5, 'x']
-    """
+    """Return what stands among the annotations of a v1 span and is none."""
     odd: list[Any] = []
     for member in ("annotations", "binaryAnnotations"):
         found = span.get(member)

@@ -35,13 +35,7 @@ _INBOUND = frozenset({Kind.SERVER, Kind.CONSUMER})
 
 
 def recognises(value: Any) -> bool:
-    """Return whether a parsed record is one of Zipkin's shapes.
-
-    Examples
-    --------
-    >>> recognises([[{"traceId": "a1", "id": "b2"}]]), recognises([{"traceId": "a1", "spanId": "b2"}])
-    (True, False)
-    """
+    """Return whether a parsed record is one of Zipkin's shapes."""
     if isinstance(value, list):
         return bool(value) and all(_is_item(item) for item in value[:3])
     return _is_span(value)
@@ -58,28 +52,7 @@ def _is_span(value: Any) -> bool:
 
 
 def load(value: Any, at: Position, builder: Builder) -> None:
-    """Give the spans of one parsed record to the builder.
-
-    Parameters
-    ----------
-    value
-        A span, a list of spans, or a list of lists of spans.
-    at
-        Where it stands in its source.
-    builder
-        Takes the spans; its ledger takes what is wrong.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.builder import Builder
-    >>> from tracekit.loading.building.ledger import Position
-    >>> builder = Builder()
-    >>> ledger = builder.open_source("memory")
-    >>> span = {"traceId": "a1", "id": "b2", "name": "get", "timestamp": 1485467191639875, "duration": 5}
-    >>> load([span, "noise"], Position(1, 0), builder)
-    >>> ledger.accepted, ledger.quarantined
-    (1, 1)
-    """
+    """Give the spans of one parsed record to the builder."""
     for item in value if isinstance(value, list) else [value]:
         for span in item if isinstance(item, list) else [item]:
             if not isinstance(span, dict):

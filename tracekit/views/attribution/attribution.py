@@ -183,23 +183,7 @@ def _stacked(title: str, names: pd.DataFrame, matrix: Array, about: pd.DataFrame
 
 
 def row_layout(labels: Sequence[str]) -> dict[str, Any]:
-    """Return the layout of one bar a row, the first at the top, along an axis of durations.
-
-    Parameters
-    ----------
-    labels
-        Of the rows, safe and each once.
-
-    Returns
-    -------
-    dict
-        Members of plotly's layout.
-
-    Examples
-    --------
-    >>> row_layout(["cart", "shop"])["yaxis"]["categoryarray"]
-    ['shop', 'cart']
-    """
+    """Return the layout of one bar a row, the first at the top, along an axis of durations."""
     return {
         "xaxis": {**SECONDS, "showgrid": True, "rangemode": "tozero", "title": {"text": "time of a request"}},
         "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": list(labels)[::-1]},
@@ -210,31 +194,7 @@ def row_layout(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def labels_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
-    """Return a label for every row, safe; equal ones, such as long names cut alike, are numbered.
-
-    Parameters
-    ----------
-    rows
-        With the keys as columns.
-    keys
-        What the labels are made of.
-
-    Returns
-    -------
-    list of str
-        Each once.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> labels_of(pd.DataFrame({"tenant": ["blue", None, "blue"]}), ["tenant"])
-    ['blue', '(none)', 'blue (2)']
-    >>> labels_of(
-    ...     pd.DataFrame({"service_name": ["shop", "cart"], "callee_service": ["cart", None]}),
-    ...     ["service_name", "callee_service"],
-    ... )
-    ['shop → cart', 'cart']
-    """
+    """Return a label for every row, safe; equal ones, such as long names cut alike, are numbered."""
     seen: Counter[str] = Counter()
     labels = []
     for row in rows[list(keys)].itertuples(index=False):
@@ -245,28 +205,7 @@ def labels_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
 
 
 def colours_of(rows: pd.DataFrame, keys: Sequence[str], *, stacked: bool = False) -> list[str]:
-    """Return the colour of every row: its service's, else one after the other.
-
-    Parameters
-    ----------
-    rows
-        With the keys as columns.
-    keys
-        What the rows are told apart by.
-    stacked
-        Whether the colour is all that tells rows apart: operations of one service must not look alike then.
-
-    Returns
-    -------
-    list of str
-        As ``#rrggbb``.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> len(set(colours_of(pd.DataFrame({"service_name": ["a", "a", "b"]}), ["service_name"])))
-    2
-    """
+    """Return the colour of every row: its service's, else one after the other."""
     if "service_name" in keys and (rows["service_name"].is_unique or not stacked):
         return [LIGHT[SHARED.slot(str(service))] for service in rows["service_name"]]
     return [LIGHT[at % len(LIGHT)] if stacked else ACCENT for at in range(len(rows))]

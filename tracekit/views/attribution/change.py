@@ -35,7 +35,7 @@ _PARTS: Final = {
 
 
 def plot_comparison(
-    result: PathComparison, *, kind: str = "steps", groups: int = 8, names: Sequence[str] = ("this", "other")
+    result: PathComparison, *, kind: str = "steps", groups: int = 8, names: Sequence[str] = ("baseline", "current")
 ) -> Chart:
     """Draw a difference of mean latency, step by step.
 
@@ -175,7 +175,10 @@ def _limits(title: str, result: PathComparison, groups: int) -> Chart:
 
 def _with_limits(shown: pd.DataFrame) -> list[tuple[float, float, float]]:
     """Return every change with its limits."""
-    return [(change, low, high) for change, low, high in shown[["change_ns", "low_ns", "high_ns"]].to_numpy(float)]
+    return [
+        (change, low, high)
+        for change, low, high in shown[["change_ns", "change_low_ns", "change_high_ns"]].to_numpy(float)
+    ]
 
 
 def _paint(change: float, *, sure: bool) -> str:

@@ -101,29 +101,7 @@ class FlameWidget(Pictured):
 
 
 def icicle(parent: Array, depth: Array, value: Array) -> tuple[Array, Array]:
-    """Return where every call path begins and ends, in shares of the whole width.
-
-    Parameters
-    ----------
-    parent
-        Row of the caller, -1 at the top; rows stand in preorder.
-    depth
-        0 at the top.
-    value
-        Width of each, 0 or more.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Start and end, 0 to 1.  Callees stand side by side from the start of their caller; where they are wider than
-        it together, they share its width.
-
-    Examples
-    --------
-    >>> start, end = icicle(np.array([-1, 0, 0]), np.array([0, 1, 1]), np.array([100.0, 40.0, 20.0]))
-    >>> start.tolist(), end.round(2).tolist()
-    ([0.0, 0.0, 0.4], [1.0, 0.4, 0.6])
-    """
+    """Return where every call path begins and ends, in shares of the whole width."""
     n = len(parent)
     held = np.zeros(n + 1)  # the last stands for the top
     np.add.at(held, parent, value)
@@ -131,8 +109,8 @@ def icicle(parent: Array, depth: Array, value: Array) -> tuple[Array, Array]:
     start, width = np.zeros(n + 1), np.zeros(n + 1)
     width[n] = 1.0
     order = np.argsort(depth, kind="stable")
-    level = np.searchsorted(depth[order], np.arange(int(depth.max(initial=-1)) + 2))
-    for low, high in pairwise(level.tolist()):
+    confidence = np.searchsorted(depth[order], np.arange(int(depth.max(initial=-1)) + 2))
+    for low, high in pairwise(confidence.tolist()):
         rows = order[low:high]
         above, mine = parent[rows], value[rows]
         before = np.cumsum(mine) - mine
@@ -148,8 +126,8 @@ def _subtree_sums(depth: Array, values: Array) -> Array:
     n = len(depth)
     end = np.full(n, n)
     open_rows: list[int] = []
-    for row, level in enumerate(depth.tolist()):
-        while len(open_rows) > level:
+    for row, confidence in enumerate(depth.tolist()):
+        while len(open_rows) > confidence:
             end[open_rows.pop()] = row
         open_rows.append(row)
     reached = np.concatenate(([0.0], np.cumsum(values)))
@@ -174,7 +152,10 @@ def _difference(result: Flame, before: Flame) -> tuple[pd.DataFrame, dict[str, A
     """Return the table of the difference and what the page draws of it."""
     shown = before.compare(result)
     depth = shown["depth"].to_numpy()
-    now, was = (_subtree_sums(depth, shown[name].fillna(0.0).to_numpy(float)) for name in ("other_mean_ns", "mean_ns"))
+    now, was = (
+        _subtree_sums(depth, shown[name].fillna(0.0).to_numpy(float))
+        for name in ("current_mean_ns", "baseline_mean_ns")
+    )
     change = shown["change_ns"].to_numpy(float)
     most = float(np.abs(change).max(initial=0.0))
     total = float(change.sum())
@@ -186,7 +167,7 @@ def _difference(result: Flame, before: Flame) -> tuple[pd.DataFrame, dict[str, A
         "tint": np.round(change / (most or 1.0), 3).tolist(),
         "other": was.tolist(),
         "change": change.tolist(),
-        "presence": shown["other_presence_ratio"].fillna(0.0).tolist(),
+        "presence": shown["current_presence_ratio"].fillna(0.0).tolist(),
         "was_present": shown["presence_ratio"].fillna(0.0).tolist(),
     }
     return shown, _tree(shown, now) | more

@@ -23,47 +23,14 @@ _CALM, _LONGER, _SHORTER = (205, 209, 215), (209, 73, 91), (45, 120, 196)
 
 
 def difference_colour(tint: float) -> str:
-    """Return the colour of a difference: red for longer, blue for shorter, grey for none.
-
-    Parameters
-    ----------
-    tint
-        -1 to 1, a share of the largest change.
-
-    Returns
-    -------
-    str
-        As ``static/tracekit.js`` paints it.
-
-    Examples
-    --------
-    >>> difference_colour(0), difference_colour(1), difference_colour(-1)
-    ('#cdd1d7', '#d1495b', '#2d78c4')
-    """
+    """Return the colour of a difference: red for longer, blue for shorter, grey for none."""
     end = _SHORTER if tint < 0 else _LONGER
     share = min(1.0, abs(tint)) ** 0.5
     return "#" + "".join(f"{round(calm + (far - calm) * share):02x}" for calm, far in zip(_CALM, end, strict=True))
 
 
 def flame_picture(tree: dict[str, Any]) -> Markup:
-    """Return the top of an icicle as SVG: its upper 20 levels, frames of half a pixel and more.
-
-    Parameters
-    ----------
-    tree
-        As ``views.flame`` gives it to the page.
-
-    Returns
-    -------
-    Markup
-        An ``svg`` element, 960 pixels wide.
-
-    Examples
-    --------
-    >>> empty = dict.fromkeys(("names", "name", "depth", "x0", "x1", "slot", "value"), [])
-    >>> "no call path" in flame_picture({**empty, "title": "Time", "note": "no call path", "whole": 0, "unit": ""})
-    True
-    """
+    """Return the top of an icicle as SVG: its upper 20 levels, frames of half a pixel and more."""
     levels = max(tree["depth"], default=-1) + 1
     lanes = min(levels, _LANES)
     height = _TOP + _LANE * lanes + 24
@@ -71,7 +38,7 @@ def flame_picture(tree: dict[str, Any]) -> Markup:
     for k, depth in enumerate(tree["depth"]):
         if depth < lanes and (tree["x1"][k] - tree["x0"][k]) * WIDTH >= _THINNEST:
             parts += _frame(tree, k)
-    below = f" {plural(levels - lanes, 'deeper level')} not shown." if levels > lanes else ""
+    below = f" {plural(levels - lanes, 'deeper confidence')} not shown." if levels > lanes else ""
     parts.append(text(4, height - 8, f"{tree['note']}{below}", kind="mute"))
     title = f"Flame view. {tree['title']}: {plural(len(tree['name']), 'call path')}"
     return picture(WIDTH, height, title, parts, paper=True)

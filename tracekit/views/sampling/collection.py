@@ -47,9 +47,9 @@ def plot_collection(result: Collection, *, scope: str = "all") -> Chart:
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling_collection import collection
+    >>> from tracekit.analysis.sampling_collection import collection_gaps
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> plot_collection(collection(TraceSet.from_spans(frame))).data[0].y
+    >>> plot_collection(collection_gaps(TraceSet.from_spans(frame))).data[0].y
     (1, 1)
     """
     scopes = list(dict.fromkeys(result.table["scope"]))

@@ -97,7 +97,7 @@ def _stage(stage: dict[Any, Any], whole: float) -> str:
     held = f"{count(stage['count'])} requests"
     if not math.isfinite(stage["estimate"]):
         return held
-    limits = f"{ratio(stage['ci_low'])} to {ratio(stage['ci_high'])}"
+    limits = f"{ratio(stage['estimate_low'])} to {ratio(stage['estimate_high'])}"
     due = f", expected {ratio(stage['expected'])}" if math.isfinite(stage["expected"]) else ""
     share = f"{count(stage['count'])}, {ratio(stage['count'] / whole)} of all"
     return f"{share}; {ratio(stage['estimate'])} ({limits}) of the stage before{due}"

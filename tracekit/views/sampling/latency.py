@@ -88,7 +88,7 @@ def _curves(result: LatencyBias) -> Chart:
         dash = {"dash": "dot"} if name == "as logged" else {}
         figure.add_scatter(
             x=(curve[value] * _NS).tolist(),
-            y=curve["share"].tolist(),
+            y=curve["quantile"].tolist(),
             name=name,
             mode="lines",
             line={"color": colour, "width": 2, **dash},
@@ -102,7 +102,7 @@ def _add_band(figure: Chart, curve: pd.DataFrame, limits: tuple[str, str], colou
     """Add the band between two limits, as far as both are known."""
     known = curve[curve[list(limits)].notna().all(axis=1)]
     edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0, "color": colour}, "hoverinfo": "skip"}
-    shares = known["share"].tolist()
+    shares = known["quantile"].tolist()
     figure.add_scatter(x=(known[limits[0]] * _NS).tolist(), y=shares, showlegend=False, **edge)
     figure.add_scatter(
         x=(known[limits[1]] * _NS).tolist(),
@@ -117,11 +117,11 @@ def _add_band(figure: Chart, curve: pd.DataFrame, limits: tuple[str, str], colou
 
 def _limits(result: LatencyBias) -> Chart:
     """Return some quantiles as points with their limits."""
-    rows = result.curve[result.curve["share"].isin(_POINTS)]
+    rows = result.curve[result.curve["quantile"].isin(_POINTS)]
     intervals, said = [], []
     for row in rows.to_dict("records"):
         for name, (value, low, high), _ in _SERIES:
-            intervals.append(Interval(_quantile(row["share"]), name, *(row[c] * _NS for c in (value, low, high))))
+            intervals.append(Interval(_quantile(row["quantile"]), name, *(row[c] * _NS for c in (value, low, high))))
             said.append(_said(*(row[c] for c in (value, low, high))))
     drawn = {interval.series for interval in intervals if math.isfinite(interval.value)}
     axis = duration_axis(v for i in intervals for v in (i.value, i.low, i.high) if math.isfinite(v))
@@ -139,7 +139,7 @@ def _limits(result: LatencyBias) -> Chart:
 
 def _title(result: LatencyBias) -> str:
     """Return what the figure says: p95 on either side, or what a correction needs."""
-    row = result.curve[result.curve["share"] == 0.95].iloc[0]  # noqa: PLR2004 - p95
+    row = result.curve[result.curve["quantile"] == 0.95].iloc[0]  # noqa: PLR2004 - p95
     raw = f"p95 latency: {duration(row['raw_ns'])} in the sample"
     if result.missing:
         return f"{raw}, unknown of all requests"
@@ -148,9 +148,9 @@ def _title(result: LatencyBias) -> str:
 
 def _table(curve: pd.DataFrame) -> Markup:
     """Return some quantiles in words."""
-    shown = curve[curve["share"].isin(_POINTS)]
+    shown = curve[curve["quantile"].isin(_POINTS)]
     rows = [
-        (_quantile(row["share"]), *(_said(*(row[c] for c in columns)) for _, columns, _ in _SERIES))
+        (_quantile(row["quantile"]), *(_said(*(row[c] for c in columns)) for _, columns, _ in _SERIES))
         for row in shown.to_dict("records")
     ]
     return table(("", *(name for name, _, _ in _SERIES)), rows)

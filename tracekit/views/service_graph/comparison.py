@@ -28,41 +28,8 @@ _CALL: Final = ("caller_service", "callee_service", "is_inferred", "call_type")
 def compared_payload(result: ServiceGraph, before: ServiceGraph, **scope: Any) -> dict[str, Any]:
     """Return the map of what changed, as the page draws it.
 
-    Parameters
-    ----------
-    result
-        The graph of now.
-    before
-        The graph of before, of about as many requests.
-    scope
-        Options of ``service_graph.map_payload``.
-
-    Returns
-    -------
-    dict
-        As ``service_graph.map_payload``; ``mark`` of nodes and edges is ``added``, ``removed``, ``failing``,
-        ``slower``, ``busier`` (more calls for each request that came in), ``faster`` or empty; ``bad`` and ``err`` mean
-        worse than before, ``back`` also that a call is gone; ``tip`` and ``sub`` say the change.
-
-    Raises
-    ------
-    ValueError
-        As ``service_graph.map_payload``.
-
-    Notes
-    -----
     Times are compared where both sides have 20 calls: from a quarter more on, in p50 or p95, a call is slower.  This
     is a picture of differences, not a test of them.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.service_graph.service_graph import service_graph
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> one = service_graph(TraceSet.from_spans(frame.assign(service_name="shop")))
-    >>> other = service_graph(TraceSet.from_spans(frame.assign(service_name="mart")))
-    >>> [(node["name"], node["mark"]) for node in compared_payload(one, other)["nodes"]]
-    [('shop', 'added'), ('mart', 'removed')]
     """
     per_request = _requests(result) / max(_requests(before), 1e-9)
     services = _with_changes(result.services, before.services, _NODE, "request_count", per_request)

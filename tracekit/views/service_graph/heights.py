@@ -25,27 +25,7 @@ _LONELY_WEIGHT: Final = 0.05
 def place(
     rows: Sequence[Sequence[int]], up: Sequence[Sequence[int]], down: Sequence[Sequence[int]], box_count: int
 ) -> dict[int, float]:
-    """Return the height of the middle of every box and dummy.
-
-    Parameters
-    ----------
-    rows
-        The layers, each in order from top to bottom.
-    up, down
-        Neighbours of every node in the layer before and after.
-    box_count
-        Nodes below this number are boxes, the others dummies of long edges.
-
-    Returns
-    -------
-    dict
-        Height in pixels by node, growing downwards; the origin is of no meaning.
-
-    Examples
-    --------
-    >>> place([[0], [1, 2]], [[], [0], [0]], [[1, 2], [], []], 3)
-    {0: 0.0, 1: -24.0, 2: 24.0}
-    """
+    """Return the height of the middle of every box and dummy."""
     height = {v: k * ROW_STEP for row in rows for k, v in enumerate(row)}
     gaps = [_gaps(row, box_count) for row in rows]
     for sweep in range(_PASSES):
@@ -61,27 +41,7 @@ def place(
 
 
 def spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:
-    """Return the heights nearest to the wanted ones that keep the gaps.
-
-    Parameters
-    ----------
-    wanted
-        Heights, in the order to be kept.
-    weights
-        How much each insists.
-    gaps
-        Least distance of each to the one before; the first is not used.
-
-    Returns
-    -------
-    list of float
-        Heights with ``sum(weight * (height - wanted) ** 2)`` least.
-
-    Examples
-    --------
-    >>> spread([10, 10, 100], [1, 1, 1], [0, 48, 48])
-    [-14.0, 34.0, 100.0]
-    """
+    """Return the heights nearest to the wanted ones that keep the gaps."""
     offsets, offset = [], 0.0
     for k, gap in enumerate(gaps):
         offset += gap if k else 0.0
@@ -94,8 +54,8 @@ def spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[flo
             mean = (other * other_total + mean * total) / (other_total + total)
             total, members = other_total + total, other_members + members
         pools.append((mean, total, members))
-    level = [mean for mean, _, members in pools for _ in range(members)]
-    return [float(mean + shift) for mean, shift in zip(level, offsets, strict=True)]
+    confidence = [mean for mean, _, members in pools for _ in range(members)]
+    return [float(mean + shift) for mean, shift in zip(confidence, offsets, strict=True)]
 
 
 def _gaps(row: Sequence[int], box_count: int) -> list[float]:

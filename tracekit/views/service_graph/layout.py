@@ -40,11 +40,6 @@ class Route:
         From the caller's side to the callee's, in pixels.
     is_back
         The call closes a cycle: drawn against the reading direction, dashed.
-
-    Examples
-    --------
-    >>> Route(((0.0, 0.0), (10.0, 0.0)), is_back=False).path
-    'M0.0,0.0L10.0,0.0'
     """
 
     points: tuple[Point, ...]
@@ -77,11 +72,6 @@ class Layout:
         Width and height in pixels.
     crossing_count
         How often lines cross.
-
-    Examples
-    --------
-    >>> layered(["web", "db"], [("web", "db")]).layers
-    {'web': 0, 'db': 1}
     """
 
     positions: dict[str, Point]
@@ -92,33 +82,7 @@ class Layout:
 
 
 def layered(nodes: Sequence[str], edges: Iterable[tuple[str, str]], roots: Sequence[str] = ()) -> Layout:
-    """Lay out a directed graph in layers, callers left of callees.
-
-    Parameters
-    ----------
-    nodes
-        Names, each once.
-    edges
-        (caller, callee); repeated ones count once, calls of a node to itself are left out.
-    roots
-        Nodes where reading starts, such as the entry services; they decide which edge of a cycle is turned round.
-
-    Returns
-    -------
-    Layout
-        Boxes of 168 x 34 pixels, layers 228 and rows at least 48 apart.
-
-    Raises
-    ------
-    ValueError
-        If an edge names a node that is not there.
-
-    Examples
-    --------
-    >>> drawn = layered(["a", "b", "c"], [("a", "b"), ("b", "c"), ("c", "a")], ["a"])
-    >>> drawn.routes["c", "a"].is_back, drawn.crossing_count
-    (True, 0)
-    """
+    """Lay out a directed graph in layers, callers left of callees."""
     number = {name: k for k, name in enumerate(nodes)}
     pairs = dict.fromkeys(_numbered(edges, number))
     back = _back_edges(list(nodes), pairs, [number[root] for root in roots])

@@ -18,40 +18,7 @@ Key = tuple[str, bool]
 def shown_services(
     result: ServiceGraph, *, around: str | None = None, hops: int = 1, most: int = MOST_SERVICES
 ) -> pd.DataFrame:
-    """Return the services that a map shows.
-
-    Parameters
-    ----------
-    result
-        Of ``analysis.service_graph``.
-    around
-        Show only this service and those near it.
-    hops
-        How many calls away, in either direction.
-    most
-        So many; the nearest first, then those with most requests.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows of ``result.services``, in their order.
-
-    Raises
-    ------
-    ValueError
-        A service that is not there (the nearest names are told), or numbers that make no map.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit.analysis.service_graph.service_graph import ServiceGraph
-    >>> names = ["web", "cart", "db"]
-    >>> services = pd.DataFrame({"service_name": names, "is_inferred": False, "request_count": [3.0, 2.0, 1.0]})
-    >>> ends = {"caller_service": ["web", "cart"], "callee_service": ["cart", "db"], "is_inferred": False}
-    >>> graph = ServiceGraph(services, pd.DataFrame(ends), 0.0)
-    >>> shown_services(graph, around="web")["service_name"].tolist()
-    ['web', 'cart']
-    """
+    """Return the services that a map shows."""
     if most < 1 or hops < 0:
         raise ValueError(f"expected most of at least 1 and hops of at least 0, found {most} and {hops}")
     services = result.services

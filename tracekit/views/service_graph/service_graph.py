@@ -98,41 +98,7 @@ def map_payload(
 ) -> dict[str, Any]:
     """Return the map as the page draws it: boxes and lines with their places and words.
 
-    Parameters
-    ----------
-    result
-        Of ``analysis.service_graph``; the 60 services with most requests are shown.
-    colours
-        Slots of services; those of this process unless given.
-    around, hops, most
-        Which services; see ``scope.shown_services``.
-    period_s
-        How long the traces were recorded: boxes then show requests a second.
-
-    Returns
-    -------
-    dict
-        ``size`` in pixels; ``nodes`` with ``name x y w h sub say slot inferred bad mark``; ``edges`` with ``a b`` (rows
-        of ``nodes``), ``d w err failed back mark tip``; ``left_out``, the number of services that are not shown.
-
-    Raises
-    ------
-    ValueError
-        A service that is not there, or a number that makes no map.
-
-    Notes
-    -----
     Columns ``mark`` and ``said`` of the frames, where they have them, are what changed; see ``comparison``.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.service_graph.service_graph import service_graph
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> graph = service_graph(TraceSet.from_spans(frame.assign(service_name="shop")))
-    >>> map_payload(graph)["nodes"][0]["sub"], map_payload(graph, period_s=10)["nodes"][0]["sub"]
-    ('1 · p95 5.00 µs', '0.1/s · p95 5.00 µs')
     """
     if period_s is not None and not period_s > 0:
         raise ValueError(f"expected a period of more than 0 seconds, found {period_s!r}")
@@ -164,25 +130,7 @@ def _entries(services: pd.DataFrame) -> list[str]:
 
 
 def map_picture(graph: dict[str, Any], *, paper: bool = True) -> Markup:
-    """Return the map as a still picture.
-
-    Parameters
-    ----------
-    graph
-        As ``map_payload`` makes it.
-    paper
-        Paint a white background; a page that restyles the picture does not want it.
-
-    Returns
-    -------
-    Markup
-        An ``svg`` element in natural size.
-
-    Examples
-    --------
-    >>> map_picture({"size": (0, 0), "nodes": [], "edges": [], "left_out": 0})[:4]
-    '<svg'
-    """
+    """Return the map as a still picture."""
     width, height = graph["size"]
     title = f"Service map: {plural(len(graph['nodes']), 'service')}, {plural(len(graph['edges']), 'call')}"
     if not graph["nodes"]:

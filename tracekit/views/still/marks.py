@@ -28,20 +28,7 @@ Point = tuple[float, float]
 
 
 def values_of(trace: Any, side: str) -> Sequence[Any]:
-    """Return the values of one side of a trace as plain Python.
-
-    Parameters
-    ----------
-    trace
-        plotly's.
-    side
-        ``x`` or ``y``.
-
-    Returns
-    -------
-    sequence
-        Numbers, names, or times as text.
-    """
+    """Return the values of one side of a trace as plain Python."""
     values = trace[side]
     if values is None:
         return ()
@@ -51,20 +38,7 @@ def values_of(trace: Any, side: str) -> Sequence[Any]:
 
 
 def stacked_ends(bars: Sequence[Any], barmode: str | None) -> list[list[tuple[Any, float, float]]]:
-    """Return where every bar begins and ends; those of one place stand on each other where they are stacked.
-
-    Parameters
-    ----------
-    bars
-        plotly's traces.
-    barmode
-        ``stack`` and ``relative`` stack, positive and negative ones apart.
-
-    Returns
-    -------
-    list
-        For each trace (place, start, end) of its bars.
-    """
+    """Return where every bar begins and ends; those of one place stand on each other where they are stacked."""
     reached: dict[tuple[Any, bool], float] = {}
     out = []
     for bar in bars:
@@ -82,22 +56,7 @@ def stacked_ends(bars: Sequence[Any], barmode: str | None) -> list[list[tuple[An
 
 
 def drawn(traces: Sequence[Any], x: Scale, ys: Mapping[str, Scale], barmode: str | None) -> list[Markup]:
-    """Return the marks of all traces, back to front.
-
-    Parameters
-    ----------
-    traces
-        plotly's, of ``KINDS``.
-    x, ys
-        The axis below, and the axes at the left by plotly's name.
-    barmode
-        As in plotly's layout.
-
-    Returns
-    -------
-    list of Markup
-        SVG elements.
-    """
+    """Return the marks of all traces, back to front."""
     parts: list[Markup] = []
     before: dict[str, list[Point]] = {}
     bars = [trace for trace in traces if trace.type == "bar"]
@@ -168,29 +127,7 @@ def _dots(trace: Any, points: Sequence[Point], paint: str) -> list[Markup]:
 
 
 def dot(x: float, y: float, size: float, colour: str, symbol: str | None) -> tuple[str, dict[str, object]]:
-    """Return a point: a disc, or an upright line.
-
-    Parameters
-    ----------
-    x, y
-        Of its middle.
-    size
-        Its height.
-    colour
-        As ``#rrggbb``.
-    symbol
-        plotly's; ``line-ns-open`` is the upright line.
-
-    Returns
-    -------
-    tuple
-        Name and attributes of an element.
-
-    Examples
-    --------
-    >>> dot(5, 5, 8, "#1c1e21", "line-ns-open")[0]
-    'line'
-    """
+    """Return a point: a disc, or an upright line."""
     if symbol != "line-ns-open":
         return "circle", {"cx": x, "cy": y, "r": size / 2, "fill": colour}
     ends = {"x1": x, "x2": x, "y1": y - size / 2, "y2": y + size / 2}
@@ -253,27 +190,7 @@ def _cells(trace: Any) -> tuple[Array, float]:
 
 
 def heat_key(trace: Any, right: float, y: float) -> list[Markup]:
-    """Return what the colours of a heat map mean: patches from few to many, and the largest value in words.
-
-    Parameters
-    ----------
-    trace
-        plotly's heat map; the title of its colour bar says what is counted.
-    right, y
-        Where the words end, and their baseline.
-
-    Returns
-    -------
-    list of Markup
-        SVG elements.
-
-    Examples
-    --------
-    >>> from plotly import graph_objects as go
-    >>> heat = go.Heatmap(z=[[1, 6]], colorscale=[[0, "#dcebfa"], [1, "#0b3f7d"]])
-    >>> heat_key(heat, 100, 10)[-1]
-    '<text x="100" y="10" fill="#5c6370" class="tk-mute" text-anchor="end">up to 6</text>'
-    """
+    """Return what the colours of a heat map mean: patches from few to many, and the largest value in words."""
     words = f"up to {short_count(_cells(trace)[1])} {html.unescape(trace.colorbar.title.text or '')}".rstrip()
     colours = list(dict.fromkeys(colour for _, colour in trace.colorscale))
     left = right - CHARACTER * len(words) - 8 - 14 * len(colours)
@@ -335,23 +252,7 @@ def _path(points: Sequence[Point], *, closed: bool = False) -> str:
 
 
 def fill(colour: str) -> dict[str, object]:
-    """Return the attributes that paint an area; SVG pictures know no ``rgba()``.
-
-    Parameters
-    ----------
-    colour
-        As plotly takes it: ``#rrggbb`` or ``rgba(r,g,b,share)``.
-
-    Returns
-    -------
-    dict
-        ``fill`` and ``fill-opacity``.
-
-    Examples
-    --------
-    >>> fill("rgba(255,0,0,0.5)")
-    {'fill': '#ff0000', 'fill-opacity': 0.5}
-    """
+    """Return the attributes that paint an area; SVG pictures know no ``rgba()``."""
     if not colour.startswith("rgba("):
         return {"fill": colour}
     red, green, blue, share = (float(part) for part in colour[5:-1].split(","))

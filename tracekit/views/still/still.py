@@ -29,29 +29,7 @@ _MOST_NAME: Final = 46
 
 
 def still_picture(figure: Chart) -> Markup:
-    """Return a figure as SVG.
-
-    Parameters
-    ----------
-    figure
-        As ``charts.chart`` begins it; width and height of its layout, else 860 by 380 pixels.
-
-    Returns
-    -------
-    Markup
-        An ``svg`` element on white.
-
-    Raises
-    ------
-    ValueError
-        A kind of trace that has no still picture.
-
-    Examples
-    --------
-    >>> from tracekit.views.charts import chart
-    >>> still_picture(chart("Waits").add_bar(x=[1, 2], y=[3.0, 4.0])).count("<rect")
-    3
-    """
+    """Return a figure as SVG."""
     width, height = float(figure.layout.width or _WIDTH), float(figure.layout.height or _HEIGHT)
     title = html.unescape(figure.layout.title.text or "")
     shown = [trace for trace in figure.data if trace.visible is not False]

@@ -32,13 +32,7 @@ Pair = tuple[TraceSet, TraceRows]
 
 
 class State(IntEnum):
-    """What became of a place of the call tree; the column ``state``.
-
-    Examples
-    --------
-    >>> State(2).name
-    'MISSING'
-    """
+    """What became of a place of the call tree; the column ``state``."""
 
     MATCHED = 0
     ADDED = 1
@@ -50,36 +44,7 @@ class State(IntEnum):
 def other_trace(
     traces: TraceSet, trace_id: str, compare: str | TraceSet | tuple[TraceSet, str]
 ) -> tuple[TraceSet, str]:
-    """Return the trace that one is compared with.
-
-    Parameters
-    ----------
-    traces
-        The set that holds the trace.
-    trace_id
-        Its id.
-    compare
-        An id in the same set, a set with an id, or a set: of that, the trace of median duration with the same root
-        service and name.
-
-    Returns
-    -------
-    tuple
-        A set and an id in it.
-
-    Raises
-    ------
-    ValueError
-        If no trace of the set has the same root.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> shop = TraceSet.from_spans(frame)
-    >>> other_trace(shop, "0" * 30 + "a1", shop)[1][-2:]
-    'a1'
-    """
+    """Return the trace that one is compared with."""
     if isinstance(compare, str):
         return traces, compare
     if not isinstance(compare, TraceSet):
@@ -109,55 +74,7 @@ def compared_payload(
     path: CriticalPath | None = None,
     skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
 ) -> tuple[Payload, Array]:
-    """Return what the waterfall of two traces draws.
-
-    Parameters
-    ----------
-    traces, trace_id
-        The trace in question.
-    other, other_id
-        The one it is compared with.
-    with_details
-        Embed attributes, events, links and origin of every span.
-    colours
-        Slots of services; those of this process unless given.
-    path
-        Critical path of ``traces``.
-    skew
-        Estimated clocks of ``traces`` and of ``other``, or of a set that holds both traces; those of the path unless
-        given.
-
-    Returns
-    -------
-    tuple
-        A payload with the columns of ``trace_payload`` and ``state`` (``State``), ``start2`` and ``dur2`` (of the other
-        trace; 0 where a span was added) and ``det`` (where the details of a row stand); with clocks of both traces
-        ``shift`` and ``doubt`` of the row's span, ``shift2`` and ``doubt2`` of the one before; and for every row of the
-        view the rows in ``traces.spans`` and ``other.spans``, -1 where it is not there.
-
-    Raises
-    ------
-    ValueError
-        No trace, or several, begin so; the nearest ids are named.  Or the clocks are those of other traces.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame(
-    ...     {
-    ...         "trace_id": ["a1", "a1", "b2"],
-    ...         "span_id": ["1", "2", "3"],
-    ...         "parent_span_id": [None, "1", None],
-    ...         "name": ["GET /", "charge", "GET /"],
-    ...         "start_ns": [0, 1, 0],
-    ...         "end_ns": [9, 8, 4],
-    ...     }
-    ... )
-    >>> shop = TraceSet.from_spans(frame)
-    >>> payload, _ = compared_payload(shop, "0" * 30 + "a1", shop, "0" * 30 + "b2")
-    >>> [State(code).name for code in payload.columns["state"]]
-    ['SLOWER', 'ADDED']
-    """
+    """Return what the waterfall of two traces draws."""
     strings = Strings()
     pair = (traces, trace_rows(traces, trace_id)), (other, trace_rows(other, other_id))
     mine, theirs = (row_payload(*side, strings, colours) for side in pair)

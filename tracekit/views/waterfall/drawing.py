@@ -37,15 +37,6 @@ class Drawing:
         For each of these sets, and each row of the view, the row of ``spans``, or -1.
     bases_ns
         Time 0 of each trace.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["b2"], "name": "x", "start_ns": 1, "end_ns": 2})
-    >>> drawing = draw(TraceSet.from_spans(frame), "0000")
-    >>> drawing.span_id(0), drawing.base_ns
-    ('00000000000000b2', 1)
     """
 
     payload: Payload
@@ -59,50 +50,17 @@ class Drawing:
         return self.bases_ns[0]
 
     def source(self, index: int) -> tuple[TraceSet, int, int]:
-        """Return where a row of the view comes from.
-
-        Parameters
-        ----------
-        index
-            Of the row.
-
-        Returns
-        -------
-        tuple
-            The set, the row of its ``spans``, and time 0 of the trace.
-        """
+        """Return where a row of the view comes from."""
         side = int(np.argmax(self.rows[:, index] >= 0))
         return self.sets[side], int(self.rows[side, index]), self.bases_ns[side]
 
     def span_id(self, index: int) -> str:
-        """Return the id of the span in a row of the view.
-
-        Parameters
-        ----------
-        index
-            Of the row.
-
-        Returns
-        -------
-        str
-            Sixteen hex digits.
-        """
+        """Return the id of the span in a row of the view."""
         traces, row, _ = self.source(index)
         return f"{traces.columns.spans.span_id[row]:016x}"
 
     def row_of(self, span_id: str) -> int:
-        """Return the first row of the view with this span.
-
-        Parameters
-        ----------
-        span_id
-            Hex text.
-
-        Returns
-        -------
-        int
-            -1 where there is none.
-        """
+        """Return the first row of the view with this span."""
         try:
             wanted = np.uint64(int(span_id, 16))
         except (ValueError, OverflowError):
@@ -115,18 +73,7 @@ class Drawing:
         return int(hits[0]) if len(hits) else -1
 
     def search(self, words: str) -> Array:
-        """Return the rows of the view that have an attribute whose key or value holds a text.
-
-        Parameters
-        ----------
-        words
-            Upper and lower case are alike.
-
-        Returns
-        -------
-        numpy.ndarray
-            uint32, in order.
-        """
+        """Return the rows of the view that have an attribute whose key or value holds a text."""
         wanted, hit = words.lower(), np.zeros(self.rows.shape[1], bool)
         for traces, rows in zip(self.sets, self.rows, strict=True):
             shown = np.flatnonzero(rows >= 0)
@@ -151,24 +98,7 @@ def draw(
     compare: str | TraceSet | tuple[TraceSet, str] | None = None,
     skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
 ) -> Drawing:
-    """Return the waterfall of a trace, or of two.
-
-    Parameters
-    ----------
-    traces, trace_id, path, compare, skew
-        As in ``waterfall``.
-
-    Returns
-    -------
-    Drawing
-        With attributes embedded up to 20,000 spans; of an empty set one without rows that says so.
-
-    Raises
-    ------
-    ValueError
-        No trace, or several, begin so; the nearest ids are named.  Or nothing can be compared with, or the path or the
-        clocks are those of other traces.
-    """
+    """Return the waterfall of a trace, or of two."""
     if not len(traces):
         return _nothing(traces)
     shown = trace_rows(traces, trace_id)

@@ -15,39 +15,7 @@ if TYPE_CHECKING:
 
 
 def path_columns(path: CriticalPath, traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
-    """Return the stretches of the critical path of one trace.
-
-    Parameters
-    ----------
-    path
-        Of these traces, or of a set that holds them.
-    traces
-        The set that is drawn.
-    shown
-        The rows of the waterfall.
-
-    Returns
-    -------
-    dict
-        In order of time: ``critRow``, the row of the view, -1 where the path runs through time that no span covers;
-        ``critS`` and ``critE`` in ns from time 0 of the view.
-
-    Raises
-    ------
-    ValueError
-        If the path was walked on other traces.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
-    >>> from tracekit.views.waterfall.rows import trace_rows
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 3, "end_ns": 9})
-    >>> shop = TraceSet.from_spans(frame)
-    >>> path_columns(critical_path(shop), shop, trace_rows(shop, "0000"))["critE"]
-    array([6.])
-    """
+    """Return the stretches of the critical path of one trace."""
     first = _first_row(path.source, traces, shown, "critical path")
     segments, tree = path.segments, path.tree
     mine = np.flatnonzero(tree.trace[tree.root] == path.source.find(shown.trace_id))
@@ -67,38 +35,7 @@ def path_columns(path: CriticalPath, traces: TraceSet, shown: TraceRows) -> dict
 
 
 def shift_columns(skew: ClockSkew | CriticalPath, traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
-    """Return how far corrected clocks would move the spans of one trace.
-
-    Parameters
-    ----------
-    skew
-        Of these traces, or of a set that holds them; or a critical path, with the clocks it was walked on.
-    traces
-        The set that is drawn.
-    shown
-        The rows of the waterfall.
-
-    Returns
-    -------
-    dict
-        In ns, one a row: ``shift``, later if positive, and ``doubt``, how far the corrected time may still be off.
-
-    Raises
-    ------
-    ValueError
-        If the clocks are those of other traces.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.clock_skew.clock_skew import clock_skew
-    >>> from tracekit.views.waterfall.rows import trace_rows
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 3, "end_ns": 9})
-    >>> shop = TraceSet.from_spans(frame)
-    >>> shift_columns(clock_skew(shop), shop, trace_rows(shop, "0000"))["shift"]
-    array([0.])
-    """
+    """Return how far corrected clocks would move the spans of one trace."""
     first = _first_row(skew.source, traces, shown, "clock skew")
     rows = first + shown.rows - shown.rows.min()
     estimate = skew.clocks if hasattr(skew, "clocks") else skew.estimate
@@ -113,33 +50,7 @@ def shift_columns(skew: ClockSkew | CriticalPath, traces: TraceSet, shown: Trace
 
 
 def is_among(source: TraceSet, traces: TraceSet, shown: TraceRows) -> bool:
-    """Return whether a set that was analysed holds a trace as it is drawn.
-
-    Parameters
-    ----------
-    source
-        The set that was analysed.
-    traces
-        The set that is drawn.
-    shown
-        The rows of the waterfall.
-
-    Returns
-    -------
-    bool
-        True where it has a trace of this id with the same spans.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.views.waterfall.rows import trace_rows
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 3, "end_ns": 9})
-    >>> shop = TraceSet.from_spans(frame)
-    >>> later = shop.trace("0" * 30 + "b2")
-    >>> is_among(shop, later, trace_rows(later, "0000"))
-    True
-    """
+    """Return whether a set that was analysed holds a trace as it is drawn."""
     if shown.trace_id not in source.trace_ids:
         return False
     first, count = int(source.forest.starts[source.find(shown.trace_id)]), len(shown.rows)

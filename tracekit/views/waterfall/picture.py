@@ -33,32 +33,7 @@ _CHARACTER: Final = 6.1  # mean width of 11 px text
 
 
 def waterfall_picture(payload: Payload, *, row_count: int = 24, paper: bool = True) -> Markup:
-    """Return the top of a trace as SVG: its upper levels, the longest spans of the last one that fits.
-
-    Parameters
-    ----------
-    payload
-        As ``trace_payload`` or ``compared_payload`` makes it; details are not used.
-    row_count
-        Most rows.
-    paper
-        Paint a white background; a page that restyles the picture does not want it.
-
-    Returns
-    -------
-    Markup
-        An ``svg`` element, 960 pixels wide; of a comparison each row has both durations, and below its bar a thin one
-        of the trace compared with; dashed is what only that one has.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.views.waterfall.waterfall import trace_payload
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> "GET /" in waterfall_picture(trace_payload(TraceSet.from_spans(frame), "0000"))
-    True
-    """
+    """Return the top of a trace as SVG: its upper levels, the longest spans of the last one that fits."""
     total = len(payload.columns["start"])
     end = end_of(payload)
     listed, members = _folded(payload)
@@ -78,20 +53,7 @@ def waterfall_picture(payload: Payload, *, row_count: int = 24, paper: bool = Tr
 
 
 def slowest_spans(payload: Payload, *, limit: int = 5) -> Markup:
-    """Return the longest spans as a plain table.
-
-    Parameters
-    ----------
-    payload
-        As ``trace_payload`` makes it.
-    limit
-        Most rows.
-
-    Returns
-    -------
-    Markup
-        A ``table`` element: service, span, duration, start.
-    """
+    """Return the longest spans as a plain table."""
     columns = payload.columns
     longest = np.argsort(-columns["dur"], kind="stable")[:limit]
     rows = [

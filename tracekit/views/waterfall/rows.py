@@ -39,33 +39,7 @@ class TraceRows:
 
 
 def trace_rows(traces: TraceSet, trace_id: str) -> TraceRows:
-    """Return the spans of one trace in the order in which they are drawn.
-
-    Parameters
-    ----------
-    traces
-        The set that holds it.
-    trace_id
-        Its id, or a beginning that no other trace has.
-
-    Returns
-    -------
-    TraceRows
-        Parents before children, children in order of start.
-
-    Raises
-    ------
-    ValueError
-        No trace, or several, begin so; the nearest ids are named.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 7, "end_ns": 9})
-    >>> trace_rows(TraceSet.from_spans(frame), "0000").base_ns
-    7
-    """
+    """Return the spans of one trace in the order in which they are drawn."""
     at = traces.find(trace_id)
     forest, spans = traces.forest, traces.columns.spans
     rows = forest.preorder[forest.starts[at] : forest.starts[at + 1]]
@@ -75,50 +49,13 @@ def trace_rows(traces: TraceSet, trace_id: str) -> TraceRows:
 
 
 def missing_times(traces: TraceSet, rows: Array) -> tuple[Array, Array]:
-    """Return which rows have no start, and which no end.
-
-    Parameters
-    ----------
-    traces
-        The set they belong to.
-    rows
-        Rows of ``traces.spans``.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Two of bool, one a row.
-    """
+    """Return which rows have no start, and which no end."""
     quality = traces.columns.spans.quality[rows]
     return (quality & Quality.NO_START) != 0, (quality & Quality.NO_END) != 0
 
 
 def named_trace(name: Named) -> tuple[str, str]:
-    """Return the trace, and the span if one is named, that a user means.
-
-    Parameters
-    ----------
-    name
-        An id, a row of a result (its ``trace_id``, the first column that ends so, or its label), or a finding (its
-        first exemplar).
-
-    Returns
-    -------
-    tuple of str
-        Trace id and span id; the latter is empty where only a trace is named.
-
-    Raises
-    ------
-    TypeError
-        If nothing in it is the id of a trace.
-
-    Examples
-    --------
-    >>> named_trace(pd.Series({"service_name": "cart", "largest_trace_id": "a1"}))
-    ('a1', '')
-    >>> named_trace({"trace_id": "a1", "span_id": "2"})
-    ('a1', '2')
-    """
+    """Return the trace, and the span if one is named, that a user means."""
     if isinstance(name, str):
         return name, ""
     if isinstance(name, Finding) and name.exemplars:

@@ -31,13 +31,7 @@ _SMALL: Final = np.iinfo(np.uint16).max
 
 
 class Flag(IntFlag):
-    """What the row of a span shows besides its bar; the bits of the column ``flags``.
-
-    Examples
-    --------
-    >>> Flag.ERROR in Flag(3)
-    True
-    """
+    """What the row of a span shows besides its bar; the bits of the column ``flags``."""
 
     ERROR = 1
     NO_END = 2
@@ -56,55 +50,7 @@ def trace_payload(
     path: CriticalPath | None = None,
     skew: ClockSkew | None = None,
 ) -> Payload:
-    """Return what the waterfall of a trace draws.
-
-    Parameters
-    ----------
-    traces
-        The set that holds it.
-    trace_id
-        Its id, or a beginning that no other trace has.
-    with_details
-        Embed attributes, links and origin of every span; events are there in any case.
-    colours
-        Slots of services; those of this process unless given.
-    path
-        Critical path of these traces, drawn over the bars.
-    skew
-        Estimated clocks of these traces, for a switch between recorded and corrected times; those of the path unless
-        given.
-
-    Returns
-    -------
-    Payload
-        Columns in preorder: ``start`` and ``dur`` in ns from the earliest time of the trace, ``depth``, ``parent``
-        (-1 for a root), ``subEnd``, ``svc``, ``name``, ``kind``, ``flags``; those of ``event_columns`` or
-        ``detail_columns``; with a path those of ``path_columns``; with clocks those of
-        ``shift_columns``.
-
-    Raises
-    ------
-    ValueError
-        No trace, or several, begin so; the nearest ids are named.  Or the path is that of other traces.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame(
-    ...     {
-    ...         "trace_id": ["a1", "a1"],
-    ...         "span_id": ["1", "2"],
-    ...         "parent_span_id": [None, "1"],
-    ...         "name": ["GET /", "charge"],
-    ...         "start_ns": [100, 120],
-    ...         "end_ns": [200, 180],
-    ...     }
-    ... )
-    >>> payload = trace_payload(TraceSet.from_spans(frame), "0000")
-    >>> payload.columns["start"].tolist(), payload.columns["dur"].tolist(), payload.columns["parent"].tolist()
-    ([0.0, 20.0], [100.0, 60.0], [-1, 0])
-    """
+    """Return what the waterfall of a trace draws."""
     shown = trace_rows(traces, trace_id)
     strings = Strings()
     payload = row_payload(traces, shown, strings, colours)
@@ -122,24 +68,7 @@ def trace_payload(
 
 
 def row_payload(traces: TraceSet, shown: TraceRows, strings: Strings, colours: Colours | None = None) -> Payload:
-    """Return what stands in the rows of a waterfall, without what stands behind them.
-
-    Parameters
-    ----------
-    traces
-        The set that holds the trace.
-    shown
-        Its rows.
-    strings
-        Texts are added here.
-    colours
-        Slots of services; those of this process unless given.
-
-    Returns
-    -------
-    Payload
-        The first columns of ``trace_payload``; its strings are not final.
-    """
+    """Return what stands in the rows of a waterfall, without what stands behind them."""
     services, service = _services(traces, shown.rows)
     palette = SHARED if colours is None else colours
     palette.assign(services)
@@ -162,26 +91,7 @@ def row_payload(traces: TraceSet, shown: TraceRows, strings: Strings, colours: C
 
 
 def encoded(payload: Payload, *, is_packed: bool = False) -> bytes:
-    """Return the buffer that the page draws from; it derives parents and subtrees from the depths.
-
-    Parameters
-    ----------
-    payload
-        As ``trace_payload`` or ``compared_payload`` makes it.
-    is_packed
-        It will be compressed: numbers are written so that this helps.
-
-    Returns
-    -------
-    bytes
-        TKW1, every number in the least type that holds it.
-
-    Examples
-    --------
-    >>> from tracekit.views.tkw1 import decode
-    >>> decode(encoded(Payload({"start": np.array([0.0, 5.0])}, []))).columns["start"].dtype
-    dtype('uint8')
-    """
+    """Return the buffer that the page draws from; it derives parents and subtrees from the depths."""
     kept = {
         name: compact(column) for name, column in _resources_by_service(payload.columns).items() if name not in _DERIVED
     }
@@ -189,22 +99,7 @@ def encoded(payload: Payload, *, is_packed: bool = False) -> bytes:
 
 
 def span_details(traces: TraceSet, row: int, base_ns: int) -> Payload:
-    """Return what the detail pane shows of one span, as a payload with one entry.
-
-    Parameters
-    ----------
-    traces
-        The set that holds it.
-    row
-        Of ``traces.spans``.
-    base_ns
-        Time 0 of the view.
-
-    Returns
-    -------
-    Payload
-        The columns of ``detail_columns``.
-    """
+    """Return what the detail pane shows of one span, as a payload with one entry."""
     strings = Strings()
     columns = detail_columns(traces, np.array([row]), base_ns, strings)
     parent = int(traces.columns.spans.parent_id[row])

@@ -16,76 +16,26 @@ if TYPE_CHECKING:
 
 
 def end_of(payload: Payload) -> float:
-    """Return where time ends: of a comparison, of both traces.
-
-    Parameters
-    ----------
-    payload
-        As ``trace_payload`` or ``compared_payload`` makes it.
-
-    Returns
-    -------
-    float
-        In ns from the start of the trace, 1 at least.
-    """
+    """Return where time ends: of a comparison, of both traces."""
     columns = payload.columns
     sides = [("start", "dur")] + [("start2", "dur2")] * ("state" in columns)
     return max(1.0, *(float((columns[a] + np.maximum(columns[b], 0)).max(initial=0)) for a, b in sides))
 
 
 def names_of(payload: Payload, index: int) -> tuple[str, str]:
-    """Return the service and the name of a row.
-
-    Parameters
-    ----------
-    payload
-        As ``trace_payload`` makes it.
-    index
-        Position of the row.
-
-    Returns
-    -------
-    tuple of str
-        In full.
-    """
+    """Return the service and the name of a row."""
     columns = payload.columns
     return str(payload.meta["services"][columns["svc"][index]]), payload.strings[int(columns["name"][index])]
 
 
 def is_gone(payload: Payload, rows: Array) -> Array:
-    """Tell which rows of a comparison only the other trace has.
-
-    Parameters
-    ----------
-    payload
-        As ``trace_payload`` or ``compared_payload`` makes it.
-    rows
-        Positions.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, one a row; never so where nothing is compared.
-    """
+    """Tell which rows of a comparison only the other trace has."""
     state = payload.columns.get("state")
     return np.zeros(len(rows), bool) if state is None else state[rows] == State.MISSING
 
 
 def time_words(payload: Payload, index: int) -> str:
-    """Return the duration of a row, or what is missing; of a comparison both durations.
-
-    Parameters
-    ----------
-    payload
-        As ``trace_payload`` or ``compared_payload`` makes it.
-    index
-        Position of the row.
-
-    Returns
-    -------
-    str
-        For example ``12.4 ms``, ``no end``, ``12.4 ms, was 3.10 ms``, ``12.4 ms, added``, ``missing, was 3.10 ms``.
-    """
+    """Return the duration of a row, or what is missing; of a comparison both durations."""
     columns, flags = payload.columns, Flag(int(payload.columns["flags"][index]))
     if Flag.NO_START in flags:
         return "no start"

@@ -17,24 +17,12 @@ _LONGEST = 600  # characters of an answer that a table of evidence shows
 
 
 def when(at: float) -> str:
-    """Return a time as text, UTC.
-
-    Examples
-    --------
-    >>> when(1_760_000_000)
-    '2025-10-09 08:53'
-    """
+    """Return a time as text, UTC."""
     return pd.Timestamp(at, unit="s").strftime("%Y-%m-%d %H:%M")
 
 
 class Fact(NamedTuple):
-    """Something observed.
-
-    Examples
-    --------
-    >>> Fact(2, "tracing_mode", "Active", "lambda:ListFunctions", '{"Mode":"Active"}', "2026-11-21").observed
-    'Active'
-    """
+    """Something observed."""
 
     step: int
     fact: str
@@ -46,13 +34,7 @@ class Fact(NamedTuple):
 
 
 class Change(NamedTuple):
-    """Something that was changed at a time (seconds since the epoch).
-
-    Examples
-    --------
-    >>> Change(1_760_000_000, "UpdateFunctionConfiguration", "anna", is_first=False).told
-    'UpdateFunctionConfiguration by anna at 2025-10-09 08:53'
-    """
+    """Something that was changed at a time (seconds since the epoch)."""
 
     at: float
     what: str
@@ -66,7 +48,7 @@ class Change(NamedTuple):
 
 
 @dataclass
-class Sheet:
+class ServiceRecord:
     """Everything known about a service; what is not there is unknown.
 
     Parameters
@@ -83,12 +65,6 @@ class Sheet:
         The sampling rules that may decide about the service.
     changes
         Deployments and changes of configuration, in order of time.
-
-    Examples
-    --------
-    >>> sheet = Sheet("cart")
-    >>> sheet.value("tracing_mode") is None
-    True
     """
 
     name: str
@@ -115,15 +91,9 @@ class Sheet:
         return self.facts[fact].observed if fact in self.facts else None
 
 
-class Sheets(dict[str, Sheet]):
-    """The services by name.
+class ServiceRecords(dict[str, ServiceRecord]):
+    """The services by name."""
 
-    Examples
-    --------
-    >>> Sheets().of("cart").name
-    'cart'
-    """
-
-    def of(self, name: str) -> Sheet:
+    def of(self, name: str) -> ServiceRecord:
         """Return the sheet of a service, a new one where there is none."""
-        return self.setdefault(name, Sheet(name))
+        return self.setdefault(name, ServiceRecord(name))

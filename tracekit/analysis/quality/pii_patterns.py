@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracekit.analysis.quality.private_numbers import is_card, is_iban, is_phone, is_ssn
+from tracekit.analysis.quality.pii_numbers import is_card, is_iban, is_phone, is_ssn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +19,6 @@ class Detector(NamedTuple):
     """One kind of private data.
 
     ``is_secret``: finding one is critical.  ``is_valid`` looks at what the pattern found; it gets the whole match.
-
-    Examples
-    --------
-    >>> DETECTORS["email"].found_in("ask jo@example.org today")
-    'jo@example.org'
     """
 
     pattern: re.Pattern[str]
@@ -158,13 +153,7 @@ DETECTORS = {
 
 
 def is_private(text: str) -> bool:
-    """Return whether a text holds private data of some kind; private addresses are none.
-
-    Examples
-    --------
-    >>> is_private("/users/jo@example.org"), is_private("/users/{email}")
-    (True, False)
-    """
+    """Return whether a text holds private data of some kind; private addresses are none."""
     return any(d.found_in(text) is not None for kind, d in DETECTORS.items() if kind != "private address")
 
 
@@ -172,11 +161,6 @@ def masked(text: str) -> str:
     """Return what may be shown of a private value: the first and the last two signs and its length.
 
     No hash of it: short ones can be guessed from their hash.
-
-    Examples
-    --------
-    >>> masked("jo@example.org"), masked("secret1")
-    ('jo...rg (14 signs)', '... (7 signs)')
     """
     shown = f"{text[:2]}...{text[-2:]}" if len(text) >= 12 else "..."  # noqa: PLR2004 - else too much is left
     return f"{shown} ({len(text)} signs)"

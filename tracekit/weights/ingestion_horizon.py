@@ -25,16 +25,11 @@ FEWEST = 20
 _SETTLED = 0.99
 
 
-class YoungEdge(NamedTuple):
+class IngestionHorizon(NamedTuple):
     """From when on a recording is not whole.
 
     ``begin_ns`` is that moment and ``now_ns`` the end of the recording; ``is_young`` tells which traces began since;
     ``missing``, ``low`` and ``high`` are the share of what began since that had not arrived, if it came evenly.
-
-    Examples
-    --------
-    >>> YoungEdge(52, 60, np.array([False, True]), 0.2, 0.1, 0.3).age_ns
-    8
     """
 
     begin_ns: int
@@ -50,51 +45,21 @@ class YoungEdge(NamedTuple):
         return self.now_ns - self.begin_ns
 
 
-def young_edge(traces: TraceSet, receipts: Receipts, *, level: float = 0.95) -> YoungEdge | None:
+def ingestion_horizon(traces: TraceSet, receipts: Receipts, *, confidence: float = 0.95) -> IngestionHorizon | None:
     """Return from when on a recording is not whole.
 
-    Parameters
-    ----------
-    traces
-        Any traces.
-    receipts
-        When they could be found.
-    level
-        Confidence level of the missing share.
-
-    Returns
-    -------
-    YoungEdge or None
-        None with fewer than 20 usable receipts.
-
-    Notes
-    -----
     A trace is there where it arrived before the recording was cut: the later it began and the longer it took, the less
     likely.  The 99th percentile of the time from a trace's *start* to its receipt, with allowance for those that were
     not seen (``stats.truncated_lags``), is the age from which on traces are whole.  Counted from the start, so that
     what is left out does not depend on how long a trace took.  Of polls, the later end of each interval counts; what
     is missing at the last poll is less by half an interval, which is how late a poll comes on average.
-
-    Examples
-    --------
-    Every trace can be found 4 s after it began, so the last 4 s of 100 s are young:
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.weights.receipts import read_receipts
-    >>> start = np.arange(96) * 10**9 + 1
-    >>> frame = pd.DataFrame({"trace_id": [f"{n:032x}" for n in range(1, 97)], "span_id": "1", "name": "x"})
-    >>> shop = TraceSet.from_spans(frame.assign(start_ns=start, end_ns=start))
-    >>> found = young_edge(shop, read_receipts(shop, pd.Series(start + 4 * 10**9, shop.trace_ids), now=100 * 10**9))
-    >>> found.age_ns, found.missing, int(found.is_young.sum())
-    (4000000000, 1.0, 0)
     """
     start = np.asarray(traces.columns.spans.start_ns[traces.forest.root_row])
     usable = usable_receipts(receipts, start)
     if usable.sum() < FEWEST:
         return None
     begun, after, by = (column[usable].astype(np.float64) for column in (start, receipts.after_ns, receipts.by_ns))
-    bounds = lag_bounds(begun, after, by, now=receipts.now_ns, before=receipts.before_ns, level=level)
+    bounds = lag_bounds(begun, after, by, now=receipts.now_ns, before=receipts.before_ns, confidence=confidence)
     age = int(np.ceil(bounds.most.quantile(_SETTLED)[0]))
     shares = bounds.most.missing_within(max(age, 1))
     if shares[0] == 1 and (begun > receipts.now_ns - age).any():  # all came at once: each lag is the longest seen
@@ -102,18 +67,11 @@ def young_edge(traces: TraceSet, receipts: Receipts, *, level: float = 0.95) -> 
     looked = after > NEVER
     late = float((by - after)[looked].mean() / 2) / max(age, 1) if looked.any() else 0.0
     begin = receipts.now_ns - age
-    return YoungEdge(begin, receipts.now_ns, start > begin, *(max(share - late, 0.0) for share in shares))
+    return IngestionHorizon(begin, receipts.now_ns, start > begin, *(max(share - late, 0.0) for share in shares))
 
 
 def usable_receipts(receipts: Receipts, since_ns: Array) -> Array:
-    """Return which traces tell a lag since some moment of theirs: received after it, and not before the first poll.
-
-    Examples
-    --------
-    >>> from tracekit.weights.receipts import Receipts
-    >>> usable_receipts(Receipts(np.array([7, 0, 3]), np.array([7, 0, 3]), 9, 9), np.array([5, 5, 5])).tolist()
-    [True, False, False]
-    """
+    """Return which traces tell a lag since some moment of theirs: received after it, and not before the first poll."""
     by: Array = receipts.by_ns
     known = np.asarray((by > 0) & (since_ns > 0) & (by >= since_ns) & (by <= receipts.now_ns))
     if not receipts.is_polled or not known.any():
@@ -122,46 +80,15 @@ def usable_receipts(receipts: Receipts, since_ns: Array) -> Array:
     return np.asarray(known & (since_ns >= looked.min()))
 
 
-def settled_traces(traces: TraceSet, edge: YoungEdge | None) -> TraceSet:
-    """Return the traces without the young ones.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "start_ns": [1, 9], "end_ns": 9})
-    >>> len(settled_traces(TraceSet.from_spans(frame), YoungEdge(8, 10, np.array([False, True]), 0.5, 0.4, 0.6)))
-    1
-    """
+def traces_before_horizon(traces: TraceSet, edge: IngestionHorizon | None) -> TraceSet:
+    """Return the traces without the young ones."""
     if edge is None or not edge.is_young.any():
         return traces
     return traces.where(~edge.is_young[traces.forest.trace])
 
 
-def settled_counts(counts: Counts, edge: YoungEdge) -> Counts:
-    """Return the counts of windows that ended before the young edge, with a note of what could not be cut.
-
-    Parameters
-    ----------
-    counts
-        Requests by window.
-    edge
-        Of the traces.
-
-    Returns
-    -------
-    Counts
-        A single window that reaches beyond is counted by its share before; without times nothing is cut.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit.weights.counts import read_counts
-    >>> minutes = pd.DataFrame({"time": pd.to_datetime([0, 60, 120], unit="s", utc=True), "count": [5, 6, 7]})
-    >>> edge = YoungEdge(130 * 10**9, 180 * 10**9, np.array([], bool), 0.5, 0.4, 0.6)
-    >>> settled_counts(read_counts(minutes), edge).total
-    11.0
-    """
+def counts_before_horizon(counts: Counts, edge: IngestionHorizon) -> Counts:
+    """Return the counts of windows that ended before the young edge, with a note of what could not be cut."""
     if not counts.has_time:
         note = "counts have no times: requests whose traces had not arrived are among them, their traces are left out"
         return replace(counts, notes=(*counts.notes, note))
@@ -177,40 +104,15 @@ def settled_counts(counts: Counts, edge: YoungEdge) -> Counts:
     return replace(counts, frame=before[0], by_balancer=before[1], notes=(*counts.notes, note))
 
 
-def _cut(frame: pd.DataFrame, edge: YoungEdge) -> pd.DataFrame:
+def _cut(frame: pd.DataFrame, edge: IngestionHorizon) -> pd.DataFrame:
     """Return windows up to the young edge, counted by their share of time."""
     left = (edge.begin_ns - frame["start_ns"]) / (frame["end_ns"] - frame["start_ns"])
     end = np.maximum(np.minimum(frame["end_ns"], edge.begin_ns), frame["start_ns"] + 1)
     return frame.assign(end_ns=end, **{COUNT: np.floor(frame[COUNT] * left.clip(0, 1))})
 
 
-def settled_log(traces: TraceSet, log: pd.DataFrame, edge: YoungEdge) -> pd.DataFrame:
-    """Return the logged requests without those since the young edge: of young traces, and later ones without a trace.
-
-    Parameters
-    ----------
-    traces
-        All of them.
-    log
-        One row a request; without a column of times only the rows of young traces can be told.
-    edge
-        Of the traces.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows as they were.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": "1", "name": "x", "start_ns": 9, "end_ns": 9})
-    >>> log = pd.DataFrame({"trace_id": ["a1", "b2", "c3"], "time": pd.to_datetime([9, 3, 9], unit="ns", utc=True)})
-    >>> edge = YoungEdge(8, 10, np.array([True]), 0.5, 0.4, 0.6)
-    >>> settled_log(TraceSet.from_spans(frame), log, edge)["trace_id"].tolist()
-    ['b2']
-    """
+def log_before_horizon(traces: TraceSet, log: pd.DataFrame, edge: IngestionHorizon) -> pd.DataFrame:
+    """Return the logged requests without those after the ingestion horizon, with or without a trace."""
     column = next((name for name in NAMES[TIME] if name in log), None)
     late = np.zeros(len(log), bool)
     if column is not None:

@@ -1,6 +1,6 @@
-"""The ladder: the first thing known about a trace that gives its inclusion probability, strongest first.
+"""Sampling weights of traces from the strongest source that gives an inclusion probability.
 
-``RUNGS`` lists the rungs; a new one is one function and one entry.  A trace that no rung reaches stays unknown.
+``WEIGHT_SOURCES`` lists the sources; a new one is one function and one entry.  Without any, a weight stays unknown.
 """
 
 from __future__ import annotations
@@ -35,62 +35,27 @@ _CALIBRATION_BOUNDS = (0.2, 5.0)
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known besides the spans; every part may be missing.
-
-    Examples
-    --------
-    >>> Evidence().rules is None
-    True
-    """
+    """What is known besides the spans; every part may be missing."""
 
     rules: Rules | None = None
     log: pd.DataFrame | None = None
     counts: Counts | None = None
 
 
-class Rung(NamedTuple):
-    """One way to know: its name, and a function of traces and evidence; None where it has nothing to go by.
-
-    Examples
-    --------
-    >>> [rung.name for rung in RUNGS][:3]
-    ['not sampled', 'log', 'tracestate ot=th']
-    """
+class WeightSource(NamedTuple):
+    """One way to know: its name, and a function of traces and evidence; None where it has nothing to go by."""
 
     name: str
     find: Callable[[TraceSet, Evidence], Shares | None]
 
 
-def climb(traces: TraceSet, evidence: Evidence, only: str | None = None) -> tuple[Weights, dict[str, int]]:
-    """Return the weights that the first rung with an answer gives each trace.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    evidence
-        What is known besides.
-    only
-        One rung's name, to use no other.
-
-    Returns
-    -------
-    tuple of Weights and dict
-        With the source of each; and why rungs that had something to go by gave no answer, with the number of traces.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> shop = TraceSet.from_spans(frame.assign(trace_state=["ot=th:c", None]))
-    >>> climb(shop, Evidence())[0].sources
-    {'tracestate ot=th': 1, 'unknown': 1}
-    """
+def resolve_weights(traces: TraceSet, evidence: Evidence, only: str | None = None) -> tuple[Weights, dict[str, int]]:
+    """Return the weights that the first rung with an answer gives each trace."""
     value, code = np.ones(len(traces)), np.full(len(traces), -1, np.int32)
     labels: dict[str, int] = {}
     obstacles: dict[str, int] = {}
     marks: dict[str, Array] = {}
-    for rung in RUNGS:
+    for rung in WEIGHT_SOURCES:
         if only not in {None, rung.name} or ((code >= 0).all() and rung.name not in MARKS):
             continue
         found = rung.find(traces, evidence)
@@ -114,61 +79,13 @@ def climb(traces: TraceSet, evidence: Evidence, only: str | None = None) -> tupl
 
 
 def settled_record(traces: TraceSet, found: Weights) -> Weights:
-    """Return the weights of the trace state, unknown where other records or the ids show a second sampler.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    found
-        What their roots' trace state records.
-
-    Returns
-    -------
-    Weights
-        Of the same sources.
-
-    Examples
-    --------
-    >>> settled_record.__name__
-    'settled_record'
-    """
-    others = {rung.name: rung.find(traces, Evidence()) for rung in RUNGS if rung.name in MARKS}
+    """Return the weights of the trace state, unknown where other records or the ids show a second sampler."""
+    others = {rung.name: rung.find(traces, Evidence()) for rung in WEIGHT_SOURCES if rung.name in MARKS}
     return settled(traces, found, {name: one.weight for name, one in others.items() if one is not None}, None)
 
 
 def chosen(traces: TraceSet, source: Any) -> Weights:
-    """Return the weights that ``TraceSet.with_weights`` is asked for.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    source
-        As ``with_weights`` takes it.
-
-    Returns
-    -------
-    Weights
-        One a trace.
-
-    Raises
-    ------
-    ValueError
-        A text that is no rung, attribute or file of rules; rules, counts or weights that do not hold what they should;
-        no trace that stands for all traffic.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> shop = TraceSet.from_spans(frame.assign(**{"attributes.kept_one_in": 20}))
-    >>> (
-    ...     chosen(shop, "kept_one_in").value,
-    ...     chosen(shop, {"default_strategy": {"type": "probabilistic", "param": 0.1}}).value,
-    ... )
-    (array([20.]), array([10.]))
-    """
+    """Return the weights that ``TraceSet.with_weights`` is asked for."""
     found = _asked(traces, source)
     if len(found.value) and not found.value.any():
         message = f"expected a trace that stands for all traffic, found {len(traces)} that do not"
@@ -182,10 +99,10 @@ def _asked(traces: TraceSet, source: Any) -> Weights:
         return _named(traces, source)
     if isinstance(source, pd.DataFrame):
         if "trace_id" in source:
-            return climb(traces, Evidence(log=source))[0]
-        return climb(traces, Evidence(counts=read_counts(source)), CALIBRATION)[0]
+            return resolve_weights(traces, Evidence(log=source))[0]
+        return resolve_weights(traces, Evidence(counts=read_counts(source)), CALIBRATION)[0]
     if isinstance(source, Path) or _is_rules(source):
-        return climb(traces, Evidence(rules=sampling_rules(source)))[0]
+        return resolve_weights(traces, Evidence(rules=sampling_rules(source)))[0]
     return given(traces.trace_ids, source)
 
 
@@ -201,16 +118,16 @@ def _is_rules(source: Any) -> bool:
 def _named(traces: TraceSet, source: str) -> Weights:
     """Return the weights of a rung, an attribute or a file of rules."""
     if source == "auto":
-        return climb(traces, Evidence())[0]
+        return resolve_weights(traces, Evidence())[0]
     if source == "recorded":
-        return climb(traces, Evidence(), THRESHOLD_SOURCE)[0]
-    if source in {rung.name for rung in RUNGS}:
-        return climb(traces, Evidence(), source)[0]
+        return resolve_weights(traces, Evidence(), THRESHOLD_SOURCE)[0]
+    if source in {rung.name for rung in WEIGHT_SOURCES}:
+        return resolve_weights(traces, Evidence(), source)[0]
     if Path(source).suffix.lower() in {".json", ".yaml", ".yml"}:
-        return climb(traces, Evidence(rules=sampling_rules(source)))[0]
+        return resolve_weights(traces, Evidence(rules=sampling_rules(source)))[0]
     column = root_attribute(traces, source)
     if not column.labels:
-        names = ", ".join(["auto", "recorded", *(rung.name for rung in RUNGS)])
+        names = ", ".join(["auto", "recorded", *(rung.name for rung in WEIGHT_SOURCES)])
         message = f"expected numbers, rules, counts, an attribute of the root spans or one of {names}; found {source!r}"
         raise ValueError(message)
     return given(traces.trace_ids, _floats(column), f"attribute {source}")
@@ -310,28 +227,7 @@ def _calibrated(traces: TraceSet, evidence: Evidence) -> Shares | None:
 
 
 def calibrated(traces: TraceSet, counts: Counts) -> tuple[Array, dict[str, int]]:
-    """Return requests over traces of the cell of each trace's root, NaN where its cell was not counted.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    counts
-        Requests by stratum, at the hop where traces begin.
-
-    Returns
-    -------
-    tuple of numpy.ndarray and dict
-        Weights, and why traces have none.
-
-    Examples
-    --------
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> shop = TraceSet.from_spans(frame.assign(service_name=["web", "mail"]))
-    >>> calibrated(shop, read_counts(pd.DataFrame({"service": ["web"], "count": [40]})))
-    (array([40., nan]), {'no requests were counted for their stratum': 1})
-    """
+    """Return requests over traces of the cell of each trace's root, NaN where its cell was not counted."""
     root = traces.forest.root_row
     columns = {name: stratum_codes(traces, name, counts).take(root).series() for name in counts.dimensions}
     cell = (
@@ -357,15 +253,15 @@ def calibrated(traces: TraceSet, counts: Counts) -> tuple[Array, dict[str, int]]
     return np.where(impossible, np.nan, weight), {reason: n for reason, n in why.items() if n}
 
 
-RUNGS = (
-    Rung(NOT_SAMPLED, _not_sampled),
-    Rung(LOG, _log),
-    Rung(THRESHOLD_SOURCE, _by_state(probability, THRESHOLD_SOURCE)),
-    Rung(MARKS[1], _by_state(legacy_probability, MARKS[1])),
-    Rung(MARKS[2], _sample_rate),
-    Rung(MARKS[3], _jaeger),
-    Rung("tail policy", _policies),
-    Rung("rule", _rules),
-    Rung("forensics", _forensics),
-    Rung(CALIBRATION, _calibrated),
+WEIGHT_SOURCES = (
+    WeightSource(NOT_SAMPLED, _not_sampled),
+    WeightSource(LOG, _log),
+    WeightSource(THRESHOLD_SOURCE, _by_state(probability, THRESHOLD_SOURCE)),
+    WeightSource(MARKS[1], _by_state(legacy_probability, MARKS[1])),
+    WeightSource(MARKS[2], _sample_rate),
+    WeightSource(MARKS[3], _jaeger),
+    WeightSource("tail policy", _policies),
+    WeightSource("rule", _rules),
+    WeightSource("forensics", _forensics),
+    WeightSource(CALIBRATION, _calibrated),
 )

@@ -11,7 +11,7 @@ import tracekit as tk
 from tracekit import TraceSet
 from tracekit.stats.second_reservoir import SECOND_NS
 from tracekit.weights.id_maps import ID_MAPS
-from tracekit.weights.ladder import RUNGS, Evidence, climb
+from tracekit.weights.resolve import WEIGHT_SOURCES, Evidence, resolve_weights
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.tail_policies import trace_duration_ns
 from tracekit.weights.trace_state import legacy_probability, member, randomness, rule_hash, threshold
@@ -77,7 +77,7 @@ def test_one_rung_may_be_asked_for():
     traces = one_each(trace_state=["ot=th:c", None], **{"attributes.SampleRate": [99, 5]})
     assert weights(traces, "SampleRate") == ([99.0, 5.0], ["SampleRate"] * 2)
     assert weights(traces, "recorded") == ([4.0, 1.0], ["tracestate ot=th", "unknown"])
-    assert len({rung.name for rung in RUNGS}) == len(RUNGS)
+    assert len({rung.name for rung in WEIGHT_SOURCES}) == len(WEIGHT_SOURCES)
 
 
 def test_traces_that_were_not_sampled_stand_for_nobody():
@@ -110,7 +110,7 @@ def test_counts_give_the_weight_of_their_cell():
     assert weights(traces, pd.DataFrame({"count": [40]}))[0] == [10.0] * 4
     fewer = pd.DataFrame({"route": ["/a", "/b"], "count": [1, 60]})
     assert weights(traces, fewer)[1] == ["unknown", "unknown", "calibration", "unknown"]
-    _, obstacles = climb(traces, Evidence(counts=None), "calibration")
+    _, obstacles = resolve_weights(traces, Evidence(counts=None), "calibration")
     assert obstacles == {}
 
 
@@ -143,7 +143,7 @@ def test_policies_that_can_be_told_are_united():
     failed, took = rng.random(5000) < 0.1, np.where(rng.random(5000) < 0.1, 900.0, 10.0)
     kept = passed | failed | (took >= 500)
     traces = traces_of(rng, ids=tuple(half[kept] for half in ids), failed=failed[kept], took_ms=took[kept])
-    found, obstacles = climb(traces, Evidence(_tail(ERRORS, SLOW, TENTH)))
+    found, obstacles = resolve_weights(traces, Evidence(_tail(ERRORS, SLOW, TENTH)))
     assert obstacles == {}
     assert set(np.unique(found.value)) == {1.0, 10.0}
     assert found.value.sum() == pytest.approx(5000, rel=0.1)
@@ -158,7 +158,7 @@ def test_beside_a_policy_that_cannot_be_told_the_base_sample_counts():
     ids = random_ids(rng, 2000)
     passed = ID_MAPS["collector tail_sampling"](*ids) <= 0.1
     kept = passed | (rng.random(2000) < 0.2)
-    found, _ = climb(traces_of(rng, ids=tuple(h[kept] for h in ids)), Evidence(_tail(LIMIT, TENTH)))
+    found, _ = resolve_weights(traces_of(rng, ids=tuple(h[kept] for h in ids)), Evidence(_tail(LIMIT, TENTH)))
     assert set(np.unique(found.value)) == {0.0, 10.0}
     assert (found.value > 0).sum() == passed.sum()
     assert set(found.sources) == {"tail policy, drawn", "beyond the base sample"}
@@ -166,15 +166,15 @@ def test_beside_a_policy_that_cannot_be_told_the_base_sample_counts():
 
 def test_a_trace_that_no_policy_explains_is_refused():
     traces = one_each(status_code=["ERROR", "OK"])
-    found, obstacles = climb(traces, Evidence(_tail(ERRORS)))
+    found, obstacles = resolve_weights(traces, Evidence(_tail(ERRORS)))
     assert sorted(found.value.tolist()) == [1.0, 1.0]
     assert found.known.tolist() == [True, False]
     assert obstacles == {"no policy of the configuration explains them": 1}
-    named, _ = climb(
+    named, _ = resolve_weights(
         one_each(**{"attributes.tailsampling.policy": ["errors", "limit"]}), Evidence(_tail(ERRORS, LIMIT))
     )
     assert named.known.tolist() == [True, False]
-    every, _ = climb(traces, Evidence(_tail({"name": "all", "type": "always_sample"})))
+    every, _ = resolve_weights(traces, Evidence(_tail({"name": "all", "type": "always_sample"})))
     assert every.value.tolist() == [1.0, 1.0]
     assert every.known.all()
 
@@ -198,7 +198,7 @@ def _xray(rng, kept_by="X-Ray for Java", process="i-1", **columns):
 
 def test_order_weights_add_up_to_the_requests():
     world, traces = _xray(np.random.default_rng(3))
-    found, obstacles = climb(traces, Evidence(sampling_rules(LOCAL)))
+    found, obstacles = resolve_weights(traces, Evidence(sampling_rules(LOCAL)))
     assert obstacles == {}
     assert set(np.unique(found.value)) == {1.0, 20.0}
     seconds = len(np.unique(traces.columns.spans.start_ns // SECOND_NS))
@@ -325,7 +325,7 @@ def test_a_fixed_rate_beside_a_tail_sampler_gives_no_weights():
     both = {
         "processors": {"probabilistic_sampler": {"sampling_percentage": 10}, "tail_sampling": {"policies": [LIMIT]}}
     }
-    assert not climb(one_each(status_code=["OK"]), Evidence(sampling_rules(both)))[0].known.any()
+    assert not resolve_weights(one_each(status_code=["OK"]), Evidence(sampling_rules(both)))[0].known.any()
     assert sampling_rules(both).base_rate is None
 
 

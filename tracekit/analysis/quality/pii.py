@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.analysis.quality.private_patterns import DETECTORS, is_private, masked
-from tracekit.analysis.quality.private_scan import Blob, Hit, blob, digit_runs, hits
-from tracekit.analysis.quality.private_traffic import holders, leaks_in_traffic
+from tracekit.analysis.quality.pii_patterns import DETECTORS, is_private, masked
+from tracekit.analysis.quality.pii_scan import Blob, Hit, blob, digit_runs, hits
+from tracekit.analysis.quality.pii_traffic import holders, leaks_in_traffic
 from tracekit.analysis.quality.verdicts import Status, needs, speak, worst
 from tracekit.analysis.sampling.words import number, percent, percents
 from tracekit.findings import Estimate
@@ -56,12 +56,12 @@ def privacy(inputs: Inputs) -> list[Finding]:
     total = scanned + names
     leaks = evidence[evidence["status"] != "ok"]
     if not len(leaks):
-        most = 1 - (1 - inputs.level) ** (1 / max(total, 1))  # about 3 / n
+        most = 1 - (1 - inputs.confidence) ** (1 / max(total, 1))  # about 3 / n
         text = (
             f"No personal data or secret is seen in {number(total)} distinct values of attributes, span names and "
             f"messages: at most {percent(most)} of such values hold one of the kinds looked for"
         )
-        none = leaks_in_traffic(inputs.traces, np.zeros(0, np.int64), level=inputs.level)
+        none = leaks_in_traffic(inputs.traces, np.zeros(0, np.int64), confidence=inputs.confidence)
         hidden = f", and at most {number(none.high)} requests of all traffic do"
         text += "." if np.isnan(none.high) else f"{hidden}."
         estimate = Estimate(0.0, "ratio", 0.0, most, total)
@@ -118,7 +118,7 @@ def _attributes(inputs: Inputs) -> tuple[list[list[Any]], int]:
     scanned = np.bincount(kv.key[used], minlength=len(kv.keys))
     found = [hit for hit in hits(text) if use[hit.row]]
     spelt = blob([str(int(value)) for value in kv.integer[integers]])
-    cards, genuine = _cards([(text, np.arange(len(kv))), (spelt, integers)], use, kv.key, inputs.level)
+    cards, genuine = _cards([(text, np.arange(len(kv))), (spelt, integers)], use, kv.key, inputs.confidence)
     private = np.zeros(len(kv), bool)
     private[[hit.row for hit in found + cards]] = True
     held = holders(inputs.traces, private)
@@ -133,7 +133,7 @@ def _texts(array: Any) -> Blob:
     return Blob(whole[ends[0] : ends[-1]], ends - ends[0])
 
 
-def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, level: float) -> tuple[list[Hit], Array]:
+def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, confidence: float) -> tuple[list[Hit], Array]:
     """Return the runs of digits that are card numbers, of keys where chance does not explain them.
 
     And of every key the share of runs that are genuine, with its limits: of others one in ten passes by chance.
@@ -145,7 +145,7 @@ def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, level: float
     valid = np.concatenate([run.is_valid for run in runs]) & like
     n, k = np.bincount(key[owner[like]], minlength=keys), np.bincount(key[owner[valid]], minlength=keys)
     named = false_discovery(np.where(n > 0, stats.binom.sf(k - 1, np.maximum(n, 1), _BY_CHANCE), np.nan)) <= _FALSE
-    shares = np.array([k / np.maximum(n, 1), *wilson(k / np.maximum(n, 1), np.maximum(n, 1), level=level)])
+    shares = np.array([k / np.maximum(n, 1), *wilson(k / np.maximum(n, 1), np.maximum(n, 1), confidence=confidence)])
     genuine = np.clip((shares - _BY_CHANCE) / (1 - _BY_CHANCE), 0, 1)
     source = np.repeat(np.arange(len(runs)), [len(run.row) for run in runs])
     begin = np.concatenate([run.begin for run in runs])
@@ -175,11 +175,11 @@ def _rows(
     for (at, kind), group in grouped.items():
         values = {hit.row for hit in group}
         n = max(int(scanned[at]), len(values))
-        low, high = (float(limit) for limit in wilson(len(values) / n, n, level=inputs.level))
+        low, high = (float(limit) for limit in wilson(len(values) / n, n, confidence=inputs.confidence))
         spans = int(use[list(values)].sum())
         share = [np.nan] * 3 if genuine is None or kind != _CARD else genuine[at].tolist()
         example = masked(group[0].match)
-        leaks = leaks_in_traffic(inputs.traces, held[1][np.isin(held[0], list(values))], level=inputs.level)
+        leaks = leaks_in_traffic(inputs.traces, held[1][np.isin(held[0], list(values))], confidence=inputs.confidence)
         rows.append([_name(keys[at]), kind, len(values), n, spans, low, high, example, _status(kind), *share, *leaks])
     return rows
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracekit.aws.audit.sheet import when
+from tracekit.aws.audit.service_record import when
 from tracekit.aws.audit.tree import ABSENT
 from tracekit.aws.prices import USD_PER_RECORDED
 from tracekit.findings import Estimate, Severity
 
 if TYPE_CHECKING:
-    from tracekit.aws.audit.sheet import Sheet
+    from tracekit.aws.audit.service_record import ServiceRecord
     from tracekit.aws.audit.tree import Verdict
 
 INCOMPLETE = frozenset(
@@ -22,13 +22,7 @@ GAP = frozenset({"D5a"})
 
 
 class Words(NamedTuple):
-    """A diagnosis in words.
-
-    Examples
-    --------
-    >>> WORDS["D1b"].severity
-    'warning'
-    """
+    """A diagnosis in words."""
 
     severity: Severity
     text: str
@@ -218,23 +212,8 @@ CLOSING = {
 _SMALLEST = 1e-12
 
 
-def values_of(sheet: Sheet, verdict: Verdict, extra: dict[str, Any]) -> dict[str, Any]:
-    """Return what the texts are filled with.
-
-    Parameters
-    ----------
-    sheet
-        What is known about the service.
-    verdict
-        With the numbers of its stage.
-    extra
-        Of the audit: ``days``, ``region``, ``lacking``, ``others``, ``unknown``, ``closing``, ``expected``.
-
-    Returns
-    -------
-    dict
-        Text by name; what is not known says so.
-    """
+def values_of(sheet: ServiceRecord, verdict: Verdict, extra: dict[str, Any]) -> dict[str, Any]:
+    """Return what the texts are filled with."""
     v = verdict.numbers
     up, wanted = sheet.value("collector_running") or ("?", "?")
     values: dict[str, Any] = {
@@ -279,7 +258,7 @@ def values_of(sheet: Sheet, verdict: Verdict, extra: dict[str, Any]) -> dict[str
     return values | _of_gap(v, extra) | _of_edges(v) | extra
 
 
-def _illness(sheet: Sheet) -> str:
+def _illness(sheet: ServiceRecord) -> str:
     """Return how a collector is, and what its log tells of lost spans."""
     health, restarts = sheet.value("collector_health"), sheet.value("collector_restarts") or 0
     told = f"tells in its log of lost spans ({log})" if (log := sheet.value("collector_trouble")) else ""
@@ -345,21 +324,8 @@ def _ratio(v: dict[str, Any], diagnosis: str) -> str:
     return f"{v['ratio']:.2f} ({low:.2f} to {high:.2f})"
 
 
-def estimate_of(sheet: Sheet, verdict: Verdict) -> Estimate | None:
-    """Return the number that a verdict rests on; None where it rests on a setting.
-
-    Parameters
-    ----------
-    sheet
-        What is known about the service.
-    verdict
-        Of a stage.
-
-    Returns
-    -------
-    Estimate or None
-        Observed over expected traces, or the share that was lost.
-    """
+def estimate_of(sheet: ServiceRecord, verdict: Verdict) -> Estimate | None:
+    """Return the number that a verdict rests on; None where it rests on a setting."""
     v, n = verdict.numbers, int(sheet.value("recorded") or 0)
     if "ratio" in v:
         return Estimate(float(v["ratio"]), "ratio", max(0.0, float(v["low"])), float(v["high"]), n)

@@ -25,43 +25,10 @@ _OPEN = Quality.NO_START | Quality.NO_END | Quality.IN_PROGRESS
 _FIRST, _LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
-def plant(
+def build_tree(
     traces: TraceSet, *, scope: Scope, overflow: str, follows_from: str, offset_ns: Array | None = None
 ) -> PathTree:
-    """Return the trees of all traces.
-
-    Parameters
-    ----------
-    traces, scope, overflow, follows_from
-        See ``critical_path``.
-    offset_ns
-        int64, one a span: how far its clock is ahead; as much is taken off its times.
-
-    Returns
-    -------
-    PathTree
-        One tree a root; cycles are cut already.
-
-    Raises
-    ------
-    ValueError
-        An option that is none.
-
-    Examples
-    --------
-    A span names a parent that nobody sent: it is put between the span and the root.
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame(
-    ...     {"trace_id": "a1", "span_id": ["1", "2"], "parent_span_id": [None, "9"], "name": "x", "start_ns": [0, 30]}
-    ... )
-    >>> tree = plant(
-    ...     TraceSet.from_spans(frame.assign(end_ns=[90, 60])), scope="root", overflow="auto", follows_from="async"
-    ... )
-    >>> tree.parent.tolist(), tree.start.tolist()
-    ([-1, 2, 0], [0, 30, 30])
-    """
+    """Return the trees of all traces."""
     choose("overflow", overflow, OVERFLOWS)
     choose("follows_from", follows_from, FOLLOWS_FROM)
     forest, count = traces.forest, len(traces.columns.spans)

@@ -17,25 +17,13 @@ if TYPE_CHECKING:
 _SUM = re.compile(r": [\d,]+ (?:span|trace)s?: ")
 
 
-class Told:
+class IssueTotals:
     """Sums issues and counts of pieces, and writes them as if the whole had been settled at once.
 
     Parameters
     ----------
     ledgers
         One a source; they get the sums.
-
-    Examples
-    --------
-    >>> from tracekit.loading.building.ledger import Ledger
-    >>> whole, piece = Ledger("a.json"), Ledger("a.json")
-    >>> say(piece, "PARENT_MISSING", 2, "ab", "1", "accepted")
-    >>> told = Told([whole])
-    >>> told.add([piece])
-    >>> told.add([piece])
-    >>> told.write()
-    >>> [(issue.code, issue.issue_count) for issue in whole.issues]
-    [('PARENT_MISSING', 4)]
     """
 
     def __init__(self, ledgers: Sequence[Ledger]) -> None:
@@ -72,14 +60,5 @@ def _ids_and_place(issue: Issue) -> tuple[str, str, int, int]:
 
 
 def is_sum(code: str, message: str) -> bool:
-    """Return whether an issue is one that settling told, not one of the same code that a loader did.
-
-    Examples
-    --------
-    >>> (
-    ...     is_sum("NO_ROOT", "NO_ROOT a.json: trace ab: 2 traces: no root"),
-    ...     is_sum("TIME_ZERO", "TIME_ZERO a: startTime 0"),
-    ... )
-    (True, False)
-    """
+    """Return whether an issue is one that settling told, not one of the same code that a loader did."""
     return code in TOLD and _SUM.search(message) is not None

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 class Leaks(NamedTuple):
-    """Traces in hand that leak, and how many of all traffic do, with limits; NaN where weights are unknown.
-
-    Examples
-    --------
-    >>> Leaks(3, 60.0, 14.0, 172.0).low
-    14.0
-    """
+    """Traces in hand that leak, and how many of all traffic do, with limits; NaN where weights are unknown."""
 
     trace_count: int
     value: float
@@ -29,41 +23,13 @@ class Leaks(NamedTuple):
     high: float
 
 
-def leaks_in_traffic(traces: TraceSet, leaking: Array, *, level: float = 0.95) -> Leaks:
+def leaks_in_traffic(traces: TraceSet, leaking: Array, *, confidence: float = 0.95) -> Leaks:
     """Return how many traces of all traffic leak, from those in hand.
 
-    Parameters
-    ----------
-    traces
-        Any traces; those that stand for nobody (weight 0) are counted in hand and left out of the estimate.
-    leaking
-        Numbers of traces that leak, also repeated.
-    level
-        Confidence level.
-
-    Returns
-    -------
-    Leaks
-        The estimate is ``sum w`` over the leaking; NaN where any weight is unknown, or where all traces were kept for
-        what they are (failed, slow) and stand for nobody else.
-
-    Notes
-    -----
     Per class of weights (half powers of two) the exact limits of a thinned count (S04), at most what the class stands
     for; over classes ``low = value - sqrt(sum (value_c - low_c)^2)`` and likewise above (MOVER).  A class without a
     leak in hand still adds its upper limit.  Assumes that a trace was kept whatever it leaks, each by itself.
     Source: Zou and Donner 2008.
-
-    Examples
-    --------
-    Three of a hundred traces leak, one request in twenty was kept:
-
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": [f"{at:x}" for at in range(1, 101)], "span_id": "1", "name": "x"})
-    >>> kept = TraceSet.from_spans(frame.assign(start_ns=0, end_ns=5)).with_weights(20)
-    >>> leaks_in_traffic(kept, np.array([4, 9, 60]))
-    Leaks(trace_count=3, value=60.0, low=14.0, high=172.0)
     """
     leaks = np.zeros(len(traces), bool)
     leaks[leaking] = True
@@ -77,7 +43,7 @@ def leaks_in_traffic(traces: TraceSet, leaking: Array, *, level: float = 0.95) -
     count, size = np.bincount(group, event).astype(np.int64), np.bincount(group)
     with np.errstate(invalid="ignore"):
         share = np.clip(np.where(count > 0, count / value, size / traffic), 0, 1)
-    limits = [thinned_count(int(n), float(p), level=level) for n, p in zip(count, share, strict=True)]
+    limits = [thinned_count(int(n), float(p), confidence=confidence) for n, p in zip(count, share, strict=True)]
     low, high = np.array(limits, np.float64).T
     high = np.maximum(np.minimum(high, traffic), value)
     total, below, above = value.sum(), np.minimum(low, value) - value, high - value
@@ -90,30 +56,7 @@ def leaks_in_traffic(traces: TraceSet, leaking: Array, *, level: float = 0.95) -
 
 
 def holders(traces: TraceSet, values: Array) -> tuple[Array, Array]:
-    """Return every use of some attribute values: the value (a row of the table of values) and the trace.
-
-    Parameters
-    ----------
-    traces
-        Any traces.
-    values
-        bool, one a row of ``columns.kv``.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Of spans, their events, links and resources.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": "1", "name": "x", "start_ns": 0, "end_ns": 5})
-    >>> traces = TraceSet.from_spans(frame.assign(**{"attributes.to": ["jo", "mo"]}))
-    >>> chosen = np.array([text == "mo" for text in traces.columns.kv.text.to_pylist()])
-    >>> holders(traces, chosen)[1].tolist()
-    [1]
-    """
+    """Return every use of some attribute values: the value (a row of the table of values) and the trace."""
     columns, trace = traces.columns, traces.forest.trace
     found = []
     for owned, span in (

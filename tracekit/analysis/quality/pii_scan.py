@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tracekit.analysis.quality.private_candidates import CANDIDATES
-from tracekit.analysis.quality.private_numbers import card_like, luhn
-from tracekit.analysis.quality.private_patterns import DETECTORS, masked
+from tracekit.analysis.quality.pii_candidates import CANDIDATES
+from tracekit.analysis.quality.pii_numbers import card_like, luhn
+from tracekit.analysis.quality.pii_patterns import DETECTORS, masked
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
@@ -18,13 +18,7 @@ _LONGEST = 19
 
 
 class Blob(NamedTuple):
-    """Many texts end to end: text i is ``data[offsets[i]:offsets[i + 1]]`` in UTF-8.
-
-    Examples
-    --------
-    >>> blob(["ab", "c"]).offsets
-    array([0, 2, 3])
-    """
+    """Many texts end to end: text i is ``data[offsets[i]:offsets[i + 1]]`` in UTF-8."""
 
     data: Array
     offsets: Array
@@ -39,26 +33,14 @@ class Blob(NamedTuple):
 
 
 def blob(texts: list[str]) -> Blob:
-    """Return texts end to end.
-
-    Examples
-    --------
-    >>> blob(["jo", "x"]).text(0)
-    'jo'
-    """
+    """Return texts end to end."""
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     offsets = np.concatenate(([0], np.cumsum([len(text) for text in encoded]))).astype(np.int64)
     return Blob(np.frombuffer(b"".join(encoded), np.uint8), offsets)
 
 
 class Hit(NamedTuple):
-    """Private data in one text: which row, what kind, and the match.
-
-    Examples
-    --------
-    >>> Hit(0, "email", "jo@example.org").kind
-    'email'
-    """
+    """Private data in one text: which row, what kind, and the match."""
 
     row: int
     kind: str
@@ -66,25 +48,13 @@ class Hit(NamedTuple):
 
 
 def labels_shown(labels: list[str]) -> list[str]:
-    """Return labels as they may be shown: those that hold private data are masked.
-
-    Examples
-    --------
-    >>> labels_shown(["GET /cart", "GET /users/jo@example.org"])
-    ['GET /cart', 'GE...rg (25 signs)']
-    """
+    """Return labels as they may be shown: those that hold private data are masked."""
     private = {hit.row for hit in hits(blob(labels)) if hit.kind != "private address"}
     return [masked(label) if at in private else label for at, label in enumerate(labels)]
 
 
 class Digits(NamedTuple):
-    """Runs of 13 to 19 digits: their row, whether an issuer begins so, and whether the check digit is right.
-
-    Examples
-    --------
-    >>> digit_runs(blob(["4111111111111111", "4111111111111112", "7"])).is_valid
-    array([ True, False])
-    """
+    """Runs of 13 to 19 digits: their row, whether an issuer begins so, and whether the check digit is right."""
 
     row: Array
     is_card_like: Array
@@ -94,18 +64,7 @@ class Digits(NamedTuple):
 
 
 def digit_runs(texts: Blob) -> Digits:
-    """Return the runs of 13 to 19 digits that stand alone in their texts.
-
-    Parameters
-    ----------
-    texts
-        What to look through.
-
-    Returns
-    -------
-    Digits
-        In order of the texts.
-    """
+    """Return the runs of 13 to 19 digits that stand alone in their texts."""
     data, n = texts.data, len(texts.data)
     is_digit = np.zeros(n + 2, bool)
     is_digit[1:-1] = (data >= _ZERO) & (data <= _NINE)
@@ -136,23 +95,7 @@ def _joins(byte: Array) -> Array:
 
 
 def hits(texts: Blob) -> list[Hit]:
-    """Return the private data in every text, at most one of a kind each; plain runs of digits are left to the caller.
-
-    Parameters
-    ----------
-    texts
-        What to look through.
-
-    Returns
-    -------
-    list of Hit
-        By kind, then row.
-
-    Examples
-    --------
-    >>> [(hit.row, hit.kind) for hit in hits(blob(["fine", "write to jo@example.org", "078-05-1120"]))]
-    [(1, 'email'), (2, 'social security number')]
-    """
+    """Return the PII in every text, at most one of a kind each; plain runs of digits are left to the caller."""
     found = []
     for kind, searches in CANDIDATES.items():
         detector = DETECTORS[kind]
