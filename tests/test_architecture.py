@@ -11,7 +11,7 @@ import tracekit
 
 HOUSE = Path(tracekit.__file__).parent
 FLOORS = [
-    {"errors", "schema", "bundled", "wildcards"},
+    {"errors", "schema", "bundled", "wildcards", "text"},
     {"stats"},
     {
         "columns",
@@ -28,6 +28,7 @@ FLOORS = [
     }
     | {"weights", "findings", "recipe", "self_description"},
     {"loading", "analysis", "aws"},
+    {"checks"},
     {"views"},
     {"investigation", "report"},
     {
@@ -185,7 +186,7 @@ def test_a_wrong_arrow_is_noticed(source, line):
     [
         ("traces", "def save(self):\n    from tracekit.loading.store.store import save"),
         ("traces", "from tracekit import frames"),
-        ("report.page", "from tracekit.views.text import clean"),
+        ("report.page", "from tracekit.text import clean"),
         ("views.errors", "from tracekit.analysis.errors import Errors"),
         ("cli", "import tracekit as tk"),
     ],

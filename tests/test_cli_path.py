@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import tracekit as tk
 from tracekit.cli import app
-from tracekit.views.text import duration
+from tracekit.text import duration
 
 run = CliRunner()
 RECORDING = Path(__file__).parents[1] / "datasets" / "checkout-regression"

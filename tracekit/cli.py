@@ -263,6 +263,6 @@ def _verdict(traces: tk.TraceSet) -> int:
 
 def _complain(message: str) -> None:
     """Say one line on standard error, without anything that could move the cursor."""
-    from tracekit.views.text import clean  # noqa: PLC0415 - not for --help
+    from tracekit.text import clean  # noqa: PLC0415 - not for --help
 
     typer.echo(f"tracekit: {clean(' '.join(message.split()))}", err=True)

@@ -52,7 +52,7 @@ def audit(
     Exit code 0: nothing failed; 1: a service lacks traces; 2: AWS or the folder could not be asked.
     """
     from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
-    from tracekit.views.text import clean  # noqa: PLC0415 - not for --help
+    from tracekit.text import clean  # noqa: PLC0415 - not for --help
 
     try:
         found = tk.audit_coverage(

@@ -87,7 +87,7 @@ def _quantiles(band: str) -> tuple[float, float]:
 
 def _shares(table: pd.DataFrame, keys: list[str], top: int) -> Table:
     """Return who all requests waited for."""
-    from tracekit.views.text import count, ratio  # noqa: PLC0415 - not for --help
+    from tracekit.text import count, ratio  # noqa: PLC0415 - not for --help
 
     heads = ["of a request", "share", "on the path of", "requests", "longest in"]
     rows = [
@@ -108,7 +108,7 @@ def _beyond(
     found: CriticalPath, keys: list[str], band: tuple[float, float], top: int, *, include_partial: bool
 ) -> Table:
     """Return what requests of a band waited for, and what of it median requests did not."""
-    from tracekit.views.text import duration, ratio  # noqa: PLC0415 - not for --help
+    from tracekit.text import duration, ratio  # noqa: PLC0415 - not for --help
 
     result = found.bands(keys, [_MEDIAN, band], include_partial=include_partial)
     base, slow = (result.table[result.table["band"] == name] for name in result.bands["band"])
@@ -134,7 +134,7 @@ def _beyond(
 
 def _changes(change: PathComparison, top: int) -> Table:
     """Return what has changed since the baseline."""
-    from tracekit.views.text import duration  # noqa: PLC0415 - not for --help
+    from tracekit.text import duration  # noqa: PLC0415 - not for --help
 
     keys = [str(name) for name in change.table.columns[: change.table.columns.get_loc("baseline_mean_ns")]]
     heads = ["before", "change", "paths", "calls", "slower", "chance"]
@@ -160,7 +160,7 @@ def _table(title: str, keys: list[str], heads: list[str], rows: Iterable[tuple[A
     from rich.table import Table  # noqa: PLC0415 - likewise
     from rich.text import Text  # noqa: PLC0415 - likewise
 
-    from tracekit.views.text import clean  # noqa: PLC0415 - likewise
+    from tracekit.text import clean  # noqa: PLC0415 - likewise
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for key in keys:
@@ -184,7 +184,7 @@ def _limits(row: dict[str, Any], name: str, low: str, high: str, *, sign: str = 
 
 def _plain(nanoseconds: float | None) -> str:
     """Return a duration."""
-    from tracekit.views.text import duration  # noqa: PLC0415 - not for --help
+    from tracekit.text import duration  # noqa: PLC0415 - not for --help
 
     return duration(nanoseconds)
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tracekit.views.text import clean, count, duration, ratio, short_names, size
+from tracekit.text import clean, count, duration, ratio, short_names, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

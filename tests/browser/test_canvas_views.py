@@ -12,7 +12,7 @@ from hand_drawn import spans
 import tracekit as tk
 from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.analysis.critical_path.flame import Flame
-from tracekit.views.text import duration
+from tracekit.text import duration
 
 pytestmark = pytest.mark.browser
 MODEL = """([payload, state]) => {

@@ -6,7 +6,7 @@ import pytest
 from waterfall_page import labels, mount, press, settle
 
 from tracekit import TraceSet
-from tracekit.views.text import duration
+from tracekit.text import duration
 from tracekit.views.tkw1 import Payload, encode
 from tracekit.views.waterfall.drawing import draw
 from tracekit.views.waterfall.waterfall import encoded, trace_payload

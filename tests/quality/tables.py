@@ -23,13 +23,13 @@ from quality.worlds import (
 import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.clock_skew.intervals import agree
-from tracekit.analysis.quality.call_pairs import all_calls, call_pairs
-from tracekit.analysis.quality.drift_lines import drift, step
-from tracekit.analysis.quality.inputs import Inputs
-from tracekit.analysis.quality.missing_spans import missing_spans
-from tracekit.analysis.quality.pii_scan import blob, digit_runs, hits
-from tracekit.analysis.quality.silence import burst, silences
-from tracekit.analysis.quality.stitching import stitch
+from tracekit.checks.quality.call_pairs import all_calls, call_pairs
+from tracekit.checks.quality.drift_lines import drift, step
+from tracekit.checks.quality.inputs import Inputs
+from tracekit.checks.quality.missing_spans import missing_spans
+from tracekit.checks.quality.pii_scan import blob, digit_runs, hits
+from tracekit.checks.quality.silence import burst, silences
+from tracekit.checks.quality.stitching import stitch
 from tracekit.stats.gap_scan import gap_scan
 from tracekit.stats.gap_strata import Stratum, gaps_by_stratum, shortfall
 from tracekit.stats.intervals import wilson

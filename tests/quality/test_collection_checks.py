@@ -10,7 +10,7 @@ from quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, otlp, said, spans, stat
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.analysis.quality.inputs import Inputs
+from tracekit.checks.quality.inputs import Inputs
 
 START = EPOCH_NS // MINUTE * MINUTE
 

@@ -9,8 +9,8 @@ from quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, said, spans, status
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.analysis.quality.gap_parts import parts
-from tracekit.analysis.quality.inputs import Inputs
+from tracekit.checks.quality.gap_parts import parts
+from tracekit.checks.quality.inputs import Inputs
 
 START = EPOCH_NS // MINUTE * MINUTE
 OUTAGE = slice(30, 38)

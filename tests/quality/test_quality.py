@@ -7,8 +7,8 @@ from quality.worlds import rpc, said, spans, status, trace_ids
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.analysis.quality import CHECKS
-from tracekit.analysis.quality.verdicts import speak, status_of
+from tracekit.checks.quality import CHECKS
+from tracekit.checks.quality.verdicts import speak, status_of
 
 NEEDY = {
     "counts.join": "needs request counts",

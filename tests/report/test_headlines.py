@@ -10,7 +10,7 @@ from tracekit.attributes import Codes
 from tracekit.report.headlines import headlines
 from tracekit.report.overview import Overview
 from tracekit.report.page import render
-from tracekit.views.text import duration
+from tracekit.text import duration
 from tracekit.weights import Weights
 
 

@@ -19,9 +19,9 @@ from sampling.simulators import (
 )
 from sampling.weight_tables import TABLES as WEIGHTS
 
-from tracekit.analysis.sampling.boosts import beside, boosted_windows
-from tracekit.analysis.sampling.id_randomness import battery
-from tracekit.analysis.sampling.tail_truncation import drop_p
+from tracekit.checks.sampling.boosts import beside, boosted_windows
+from tracekit.checks.sampling.id_randomness import battery
+from tracekit.checks.sampling.tail_truncation import drop_p
 from tracekit.stats.anytime_mix import anytime_mix
 from tracekit.stats.intervals import wilson
 from tracekit.stats.minimum_effect import compare_mix, judge

@@ -17,7 +17,7 @@ from sampling.simulators import (
 )
 
 import tracekit as tk
-from tracekit.analysis.sampling.unseen_paths import path_codes
+from tracekit.checks.sampling.unseen_paths import path_codes
 from tracekit.stats.second_reservoir import SECOND_NS
 
 RNG = np.random.default_rng(60)

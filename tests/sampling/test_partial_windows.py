@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from sampling.simulators import EPOCH_NS, classic_reservoir, traces_of
 
-from tracekit.analysis.sampling.configured_rate import configured_rate, expected_share
-from tracekit.analysis.sampling.inputs import gather
-from tracekit.analysis.sampling.partial_windows import covered_windows
+from tracekit.checks.sampling.configured_rate import configured_rate, expected_share
+from tracekit.checks.sampling.inputs import gather
+from tracekit.checks.sampling.partial_windows import covered_windows
 from tracekit.stats.second_reservoir import SECOND_NS
 
 LOCAL = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}}

@@ -9,9 +9,9 @@ import pytest
 from sampling.simulators import EPOCH_NS, population, random_ids, said, status, thinned_ids, traces_of
 
 import tracekit as tk
-from tracekit.analysis.sampling import CHECKS
-from tracekit.analysis.sampling.inputs import gather
-from tracekit.analysis.sampling.verdicts import worst
+from tracekit.checks.sampling import CHECKS
+from tracekit.checks.sampling.inputs import gather
+from tracekit.checks.sampling.verdicts import worst
 from tracekit.weights.known import UNKNOWN
 
 NAMES = {

@@ -6,7 +6,7 @@ import pytest
 from sampling.simulators import EPOCH_NS, random_ids, said, status, traces_of
 
 import tracekit as tk
-from tracekit.analysis.sampling.inputs import gather
+from tracekit.checks.sampling.inputs import gather
 from tracekit.stats.second_reservoir import SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS

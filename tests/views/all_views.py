@@ -4,7 +4,6 @@ import json
 import math
 
 from tracekit.analysis.clock_skew.clock_skew import clock_skew
-from tracekit.analysis.coverage.coverage import coverage
 from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
@@ -15,6 +14,7 @@ from tracekit.analysis.sampling_phase import start_phases
 from tracekit.analysis.self_time import self_time
 from tracekit.analysis.service_graph.service_graph import service_graph
 from tracekit.analysis.timeline import timeline
+from tracekit.checks.coverage.coverage import coverage
 from tracekit.findings import Estimate, Finding, Findings
 from tracekit.views import plot
 from tracekit.views.heat import heat_chart

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tracekit import TraceSet
 from tracekit.loading import read
+from tracekit.text import REPLACEMENT
 from tracekit.views.details import NO_TIME
-from tracekit.views.text import REPLACEMENT
 from tracekit.views.tkw1 import decode, encode
 from tracekit.views.waterfall.rows import trace_rows
 from tracekit.views.waterfall.waterfall import Flag, encoded, span_details, trace_payload

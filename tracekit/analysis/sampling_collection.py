@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.quality.gaps import gaps
-from tracekit.analysis.quality.inputs import Inputs
-from tracekit.analysis.quality.silence import silence
 from tracekit.analysis.timeline import timeline
+from tracekit.checks.quality.gaps import gaps
+from tracekit.checks.quality.inputs import Inputs
+from tracekit.checks.quality.silence import silence
 from tracekit.findings import Shown
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.sampling.inputs import gather
-from tracekit.analysis.sampling.words import duration, number
+from tracekit.checks.sampling.inputs import gather
+from tracekit.checks.sampling.words import duration, number
 from tracekit.findings import Shown
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles
 
 if TYPE_CHECKING:
-    from tracekit.analysis.sampling.inputs import Inputs
+    from tracekit.checks.sampling.inputs import Inputs
     from tracekit.columns import Array
     from tracekit.stats.quantile_limits import Quantile
     from tracekit.stats.weighted_rates import Target

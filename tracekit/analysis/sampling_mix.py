@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.sampling.inputs import gather
-from tracekit.analysis.sampling.traffic_mix import traffic_mix
+from tracekit.checks.sampling.inputs import gather
+from tracekit.checks.sampling.traffic_mix import traffic_mix
 from tracekit.findings import Shown
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.analysis.sampling.inputs import gather
-from tracekit.analysis.sampling.words import percent
+from tracekit.checks.sampling.inputs import gather
+from tracekit.checks.sampling.words import percent
 from tracekit.findings import Shown
 from tracekit.stats.second_reservoir import SECOND_NS, phase_in_second
 from tracekit.weights.xray_reservoir import rule_weights
 
 if TYPE_CHECKING:
-    from tracekit.analysis.sampling.inputs import Inputs
+    from tracekit.checks.sampling.inputs import Inputs
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 

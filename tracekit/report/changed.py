@@ -20,9 +20,9 @@ from tracekit.report.tables import (
     share_cell,
     time_cell,
 )
+from tracekit.text import NO_FIGURE
 from tracekit.views.plot import plot
 from tracekit.views.service_graph.service_graph import FAILING
-from tracekit.views.text import NO_FIGURE
 
 if TYPE_CHECKING:
     from tracekit.report.changes import Changes

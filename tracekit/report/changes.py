@@ -23,7 +23,7 @@ from tracekit.report.error_changes import SURE, failing_calls, failing_requests,
 from tracekit.report.overview import ENOUGH
 from tracekit.stats.differences import Limited, absence_probability, difference_limits
 from tracekit.stats.tests import false_discovery
-from tracekit.views.text import clean, count, duration, interval, plural, ratio
+from tracekit.text import clean, count, duration, interval, plural, ratio
 from tracekit.weights.comparability import comparability
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from tracekit.analysis.service_graph.service_graph import service_graph
 from tracekit.findings import Estimate, Finding
 from tracekit.report.overview import ENOUGH, error_rate
 from tracekit.stats.differences import Limited, difference_limits
-from tracekit.views.text import clean, count, interval, plural, ratio
+from tracekit.text import clean, count, interval, plural, ratio
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,8 +19,8 @@ from tracekit.report.tables import (
     share_cell,
     trace_cell,
 )
+from tracekit.text import NO_FIGURE, clean, moment
 from tracekit.views.service_graph.service_graph import FAILING
-from tracekit.views.text import NO_FIGURE, clean, moment
 
 if TYPE_CHECKING:
     from tracekit.report.overview import Overview

@@ -17,7 +17,7 @@ from tracekit.report.tables import (
     time_cell,
     trace_cell,
 )
-from tracekit.views.text import NO_FIGURE, clean, count, duration, moment, size
+from tracekit.text import NO_FIGURE, clean, count, duration, moment, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from tracekit.findings import Estimate, Finding, Findings, Severity
 from tracekit.report.changes import name_of
 from tracekit.report.overview import ENOUGH, Overview
 from tracekit.schema import Quality
-from tracekit.views.text import count, duration, interval, plural, ratio
+from tracekit.text import count, duration, interval, plural, ratio
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

@@ -15,10 +15,10 @@ from tracekit.report.policy import content_security_policy, inline, packed
 from tracekit.report.prose import sentence
 from tracekit.report.slowest import HEIGHTS
 from tracekit.report.standard import Standard
+from tracekit.text import clean
 from tracekit.traces import TraceSet
 from tracekit.views.colours import DARK, LIGHT
 from tracekit.views.markup import Markup
-from tracekit.views.text import clean
 
 if TYPE_CHECKING:
     import os

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from tracekit.report.tables import Cell, Column, Table, count_cell, number, records, rest_note
-from tracekit.views.text import clean, count, size
+from tracekit.text import clean, count, size
 
 if TYPE_CHECKING:
     from tracekit.report.overview import Overview

@@ -19,9 +19,9 @@ from tracekit.report.tables import (
     share_cell,
     time_cell,
 )
+from tracekit.text import NO_FIGURE, clean, duration, plural
 from tracekit.views.latency import latency_picture, strip_picture
 from tracekit.views.service_graph.service_graph import FAILING
-from tracekit.views.text import NO_FIGURE, clean, duration, plural
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ from tracekit.report.tables import (
     time_cell,
     trace_cell,
 )
-from tracekit.views.text import clean, duration, moment, plural
+from tracekit.text import clean, duration, moment, plural
 from tracekit.views.waterfall.compare import compared_payload, other_trace
 from tracekit.views.waterfall.picture import waterfall_picture
 from tracekit.views.waterfall.waterfall import encoded, trace_payload

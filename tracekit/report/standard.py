@@ -22,9 +22,9 @@ from tracekit.report.services import latency_pictures, operations_table, service
 from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
 from tracekit.report.waiting import path_table, waits_table
 from tracekit.schema import Quality
+from tracekit.text import NO_FIGURE, count, duration, moment, plural, ratio
 from tracekit.views.details import source_names
 from tracekit.views.service_graph.service_graph import map_payload, map_picture
-from tracekit.views.text import NO_FIGURE, count, duration, moment, plural, ratio
 from tracekit.views.volume import volume_picture
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.views.text import clean, count, duration, ratio
+from tracekit.text import clean, count, duration, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,9 +21,9 @@ from tracekit.report.tables import (
     time_cell,
     trace_cell,
 )
+from tracekit.text import NO_FIGURE, duration, plural
 from tracekit.views.markup import element
 from tracekit.views.svg import LINE, picture
-from tracekit.views.text import NO_FIGURE, duration, plural
 
 if TYPE_CHECKING:
     from tracekit.report.changes import Changes

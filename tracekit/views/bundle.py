@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tracekit.text import clean
 from tracekit.views.plot import plot, view_of
 from tracekit.views.svg import image
-from tracekit.views.text import clean
 
 if TYPE_CHECKING:
     from tracekit.views.markup import Markup

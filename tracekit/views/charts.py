@@ -11,9 +11,9 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from tracekit.text import clean, duration
 from tracekit.views.colours import LIGHT
 from tracekit.views.svg import FONT, INK, LINE, MUTE, PAPER
-from tracekit.views.text import clean, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracekit.attributes import texts_of
 from tracekit.schema import RELATIONS
-from tracekit.views.text import VALUE_LIMIT, clean, short_names
+from tracekit.text import VALUE_LIMIT, clean, short_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 from plotly.basedatatypes import BaseFigure
 from plotly.offline import get_plotlyjs
 
+from tracekit.text import clean
 from tracekit.views.figures import Chart
 from tracekit.views.flame.flame import FlameWidget
 from tracekit.views.heat import HeatWidget
 from tracekit.views.still.marks import KINDS
 from tracekit.views.still.still import still_picture
-from tracekit.views.text import clean
 from tracekit.views.themes import repainted
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.compare import compared_payload

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tracekit.text import count, ratio
 from tracekit.views.charts import SHARE, safe, subtitled
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ERROR
-from tracekit.views.text import count, ratio
 
 if TYPE_CHECKING:
     from tracekit.analysis.errors import Errors

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.schema import ERROR_CLASSES, Quality
+from tracekit.text import clean, count, duration, moment, plural
 from tracekit.views.svg import image
-from tracekit.views.text import clean, count, duration, moment, plural
 from tracekit.views.themes import repainted_picture
 from tracekit.views.volume import time_step, volume_picture
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from tracekit.text import clean, count, plural
 from tracekit.views import explore as words
 from tracekit.views.markup import Markup, element, table
-from tracekit.views.text import clean, count, plural
 from tracekit.views.waterfall.waterfall import waterfall
 
 if TYPE_CHECKING:

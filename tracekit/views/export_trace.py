@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from tracekit.views.text import clean, duration, moment, plural
+from tracekit.text import clean, duration, moment, plural
 from tracekit.views.waterfall.waterfall import Flag, trace_payload
 from tracekit.views.waterfall.words import end_of, names_of, time_words
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
+from tracekit.text import duration, plural, ratio
 from tracekit.views.attribution.attribution import labels_of
 from tracekit.views.charts import SECONDS, SHARE, chart, empty_state, safe
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, INK, MUTE
-from tracekit.views.text import duration, plural, ratio
 
 if TYPE_CHECKING:
     from tracekit.findings import Finding

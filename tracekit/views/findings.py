@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from tracekit.text import plural
 from tracekit.views.charts import chart, empty_state, safe
 from tracekit.views.finding import AXES
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, MUTE
-from tracekit.views.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

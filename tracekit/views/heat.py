@@ -14,11 +14,11 @@ import pandas as pd
 import traitlets
 
 from tracekit.stats.histograms import BASE
+from tracekit.text import clean, count, duration, moment, plural
 from tracekit.views.charts import chart, duration_axis, empty_state
 from tracekit.views.latency import grid
 from tracekit.views.markup import table
 from tracekit.views.scales import Scale
-from tracekit.views.text import clean, count, duration, moment, plural
 from tracekit.views.themes import HEAT
 from tracekit.views.widgets import Pictured
 

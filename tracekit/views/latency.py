@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.stats.histograms import BASE
+from tracekit.text import duration, ratio
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.svg import ACCENT, LINE, MUTE, picture, text
-from tracekit.views.text import duration, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

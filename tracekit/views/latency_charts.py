@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from tracekit.text import duration, plural
 from tracekit.views.charts import SHARE, chart, duration_axis, empty_state, legend_room, safe, subtitled
 from tracekit.views.colours import LIGHT, SHARED
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.latency import binned, grid
 from tracekit.views.markup import Markup, table
 from tracekit.views.svg import ACCENT
-from tracekit.views.text import duration, plural
 from tracekit.views.themes import faded
 
 if TYPE_CHECKING:

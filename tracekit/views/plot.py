@@ -5,13 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Final
 
-from tracekit.views.text import clean
+from tracekit.text import clean
 from tracekit.views.themes import THEMES
 
 # type of a result -> the function of this package that draws it; imported when it is first asked for
 VIEWS: Final = {
     "tracekit.analysis.clock_skew.result.ClockSkew": "sampling.clocks:plot_clock_skew",
-    "tracekit.analysis.coverage.result.Coverage": "sampling.coverage:plot_coverage",
+    "tracekit.checks.coverage.result.Coverage": "sampling.coverage:plot_coverage",
     "tracekit.analysis.errors.Errors": "errors:plot_errors",
     "tracekit.analysis.latency.Latency": "latency:plot_latency",
     "tracekit.analysis.critical_path.compare.PathComparison": "attribution.change:plot_comparison",

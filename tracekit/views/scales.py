@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.views.text import duration, moment, plural, short_count
+from tracekit.text import duration, moment, plural, short_count
 from tracekit.views.volume import clock, time_step
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from tracekit.text import duration, plural, ratio
 from tracekit.views.attribution.attribution import labels_of
 from tracekit.views.charts import SHARE, chart, empty_state
 from tracekit.views.colours import LIGHT, SHARED
 from tracekit.views.markup import table
-from tracekit.views.text import duration, plural, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

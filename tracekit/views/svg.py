@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Final
 
+from tracekit.text import LABEL_LIMIT, clean
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, attribute, element
-from tracekit.views.text import LABEL_LIMIT, clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from tracekit.text import count, duration, moment, ratio
 from tracekit.views.charts import SECONDS, SHARE, VEIL, chart, empty_state, safe
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, INK, MUTE
-from tracekit.views.text import count, duration, moment, ratio
 from tracekit.views.themes import faded
 
 if TYPE_CHECKING:

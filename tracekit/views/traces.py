@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracekit.schema import Quality
+from tracekit.text import count, moment
 from tracekit.views.charts import chart, empty_state
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR
-from tracekit.views.text import count, moment
 from tracekit.views.volume import time_step
 
 if TYPE_CHECKING:

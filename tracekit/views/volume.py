@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracekit.text import count, moment, plural
 from tracekit.views.markup import Markup, element
 from tracekit.views.svg import ACCENT, ERROR, LINE, picture, text
-from tracekit.views.text import count, moment, plural
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

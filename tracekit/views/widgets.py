@@ -14,9 +14,9 @@ import anywidget
 import numpy as np
 import traitlets
 
+from tracekit.text import duration, plural
 from tracekit.views.markup import element
 from tracekit.views.svg import image
-from tracekit.views.text import duration, plural
 from tracekit.views.themes import repainted_picture
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.drawing import Drawing, draw

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.text import count, duration, plural, ratio
 from tracekit.views.charts import SECONDS, chart, empty_state, legend_room, safe, subtitled
 from tracekit.views.colours import LIGHT, SHARED
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, MUTE
-from tracekit.views.text import count, duration, plural, ratio
 from tracekit.views.themes import faded
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tracekit.text import duration, plural
 from tracekit.views.attribution.attribution import NS, labels_of, row_layout
 from tracekit.views.charts import SIGNED_SECONDS, chart, empty_state, safe
 from tracekit.views.colours import LIGHT
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
-from tracekit.views.text import duration, plural
 from tracekit.views.themes import faded
 
 if TYPE_CHECKING:

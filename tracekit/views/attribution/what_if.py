@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tracekit.text import duration, plural
 from tracekit.views.attribution.attribution import NS
 from tracekit.views.charts import SECONDS, chart, empty_state
 from tracekit.views.colours import LIGHT
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import MUTE
-from tracekit.views.text import duration, plural
 from tracekit.views.themes import faded
 
 if TYPE_CHECKING:

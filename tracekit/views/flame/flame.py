@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import traitlets
 
+from tracekit.text import clean, duration, plural, ratio
 from tracekit.views.colours import SHARED
 from tracekit.views.flame.picture import flame_picture
 from tracekit.views.markup import table
-from tracekit.views.text import clean, duration, plural, ratio
 from tracekit.views.widgets import Pictured
 
 if TYPE_CHECKING:

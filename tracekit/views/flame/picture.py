@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tracekit.text import duration, plural
 from tracekit.views.colours import LIGHT, ink
 from tracekit.views.markup import element
 from tracekit.views.svg import picture, text
-from tracekit.views.text import duration, plural
 
 if TYPE_CHECKING:
     from tracekit.views.markup import Markup

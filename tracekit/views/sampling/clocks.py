@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.text import count, duration, moment, plural
 from tracekit.views.charts import SIGNED_SECONDS, chart, empty_state, safe
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR
-from tracekit.views.text import count, duration, moment, plural
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.text import count, moment, ratio
 from tracekit.views.charts import chart, empty_state, safe
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, INK
-from tracekit.views.text import count, moment, ratio
 from tracekit.views.themes import faded
 
 if TYPE_CHECKING:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from tracekit.text import count, ratio
 from tracekit.views.charts import SHARE, chart, empty_state, safe
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, INK, MUTE
-from tracekit.views.text import count, ratio
 from tracekit.views.themes import faded
 
 if TYPE_CHECKING:
-    from tracekit.analysis.coverage.result import Coverage
+    from tracekit.checks.coverage.result import Coverage
     from tracekit.views.figures import Chart
 
 KINDS: Final = ("funnel", "metrics")
@@ -27,7 +27,7 @@ def plot_coverage(result: Coverage, *, kind: str | None = None) -> Chart:
     Parameters
     ----------
     result
-        Of ``analysis.coverage``.
+        Of ``checks.coverage``.
     kind
         ``funnel``: a bar a stage; ``metrics``: those that are shares, with their intervals and targets.  The funnel
         where there is one unless given.
@@ -46,7 +46,7 @@ def plot_coverage(result: Coverage, *, kind: str | None = None) -> Chart:
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.coverage.coverage import coverage
+    >>> from tracekit.checks.coverage.coverage import coverage
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> seen = coverage(TraceSet.from_spans(frame), requests=pd.DataFrame({"count": [20]}))
     >>> plot_coverage(seen).data[0].x

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from tracekit.text import duration
 from tracekit.views.charts import chart, duration_axis, empty_state, remark
 from tracekit.views.colours import LIGHT
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, INK
-from tracekit.views.text import duration
 from tracekit.views.themes import faded
 
 if TYPE_CHECKING:

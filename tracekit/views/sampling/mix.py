@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.text import count, plural, ratio
 from tracekit.views.charts import SHARE, chart, empty_state, safe
 from tracekit.views.colours import LIGHT
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, MUTE
-from tracekit.views.text import count, plural, ratio
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tracekit.text import count, plural, ratio
 from tracekit.views.charts import chart, empty_state, subtitled
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, INK
-from tracekit.views.text import count, plural, ratio
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from tracekit.text import duration, ratio
 from tracekit.views.service_graph.service_graph import FAILING, WORSE, map_payload
-from tracekit.views.text import duration, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from tracekit.text import clean, duration, plural, ratio, short_count
 from tracekit.views.colours import SHARED, Colours
 from tracekit.views.markup import Markup, element, table
 from tracekit.views.service_graph.layout import HEIGHT, WIDTH, Layout, layered
 from tracekit.views.service_graph.scope import MOST_SERVICES, shown_services
 from tracekit.views.svg import ACCENT, ERROR, INK, LINE, MUTE, PAPER, picture, service_fill, text
-from tracekit.views.text import clean, duration, plural, ratio, short_count
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.text import short_count
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.svg import MUTE, text
-from tracekit.views.text import short_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

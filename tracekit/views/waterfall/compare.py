@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tracekit.text import duration, plural
 from tracekit.traces import TraceSet
 from tracekit.views.details import Strings, detail_columns, source_names
-from tracekit.views.text import duration, plural
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.path import is_among, path_columns, shift_columns
 from tracekit.views.waterfall.rows import TraceRows, trace_rows

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tracekit.text import count, duration, plural
 from tracekit.views.markup import Markup, element, table
 from tracekit.views.scales import Scale
 from tracekit.views.svg import ERROR, INK, LINE, MUTE, picture, service_fill, text
-from tracekit.views.text import count, duration, plural
 from tracekit.views.waterfall.compare import State
 from tracekit.views.waterfall.waterfall import Flag
 from tracekit.views.waterfall.words import end_of, is_gone, names_of, time_words

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.views.text import duration
+from tracekit.text import duration
 from tracekit.views.waterfall.compare import State
 from tracekit.views.waterfall.waterfall import Flag
 

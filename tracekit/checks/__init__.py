@@ -1,0 +1,1 @@
+"""Checks: everything that makes a claim about traces."""

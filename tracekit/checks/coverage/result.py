@@ -1,0 +1,85 @@
+"""What traces cover: the ten metrics with intervals and verdicts, and the funnel from request to searchable trace."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tracekit.checks.sampling.funnel import DELIVERED, TAIL
+from tracekit.checks.sampling.words import number, percent
+from tracekit.findings import Shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WORDS = {
+    "instrumented": "reaching instrumented code",
+    "sampled": "sampling",
+    "recorded": "recording",
+    "indexed": "indexing",
+    DELIVERED: "delivery",
+    TAIL: "the declared tail policies",
+}
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Coverage(Shown):
+    """What part of the requests the traces show.
+
+    Parameters
+    ----------
+    metrics
+        One row a metric and scope: ``metric`` (M1 to M10), ``name``, ``service_name``, ``http_route`` (missing for the
+        whole), ``value``, ``unit``, ``low``, ``high``, ``n``, ``target``, ``verdict`` (``ok``, ``fail``,
+        ``inconclusive``, ``measured`` without a target, ``not_assessable``), ``meaning`` (or what is needed).
+    funnel
+        One row a stage that is known: ``stage``, ``count``, ``estimate`` (of the stage before), ``estimate_low``,
+        ``estimate_high``, ``expected``, ``status``, ``loss_share`` (of the loss that is not expected); empty without
+        counts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> Coverage(pd.DataFrame({"verdict": ["ok"], "service_name": [None]}), pd.DataFrame())
+    Coverage(no request counts to compare with; 0 of 1 metrics miss their targets, 0 are not assessable)
+    """
+
+    metrics: pd.DataFrame
+    funnel: pd.DataFrame
+
+    @property
+    def loses_most(self) -> str | None:
+        """The stage that loses most beyond what is expected of it, else most at all; None if unknown."""
+        if len(self.funnel) < 2:  # noqa: PLR2004 - requests and one more
+            return None
+        stages = self.funnel.iloc[1:]
+        broken = stages[stages["status"] == "fail"]
+        if len(broken):
+            return str(broken["stage"].iloc[int(broken["loss_share"].to_numpy(float).argmax())])
+        return str(stages["stage"].iloc[int(stages["estimate"].to_numpy(float).argmin())])
+
+    @property
+    def summary(self) -> str:
+        """One sentence: what part of the requests has a trace, and where the others are lost."""
+        if not len(self.funnel):
+            return "no request counts to compare with"
+        requests, last = self.funnel["count"].iloc[0], self.funnel.iloc[-1]
+        share = percent(last["count"] / requests)
+        stage = self.loses_most
+        ends = "dropped by" if stage == TAIL else "lost at"
+        lost = f"; most are {ends} {_WORDS.get(stage, stage)}" if stage is not None else ""
+        return f"{share} of {number(requests)} requests have a searchable trace{lost}"
+
+    def __repr__(self) -> str:
+        whole = self.metrics[self.metrics["service_name"].isna()]
+        missed, unknown = ((whole["verdict"] == verdict).sum() for verdict in ("fail", "not_assessable"))
+        return (
+            f"Coverage({self.summary}; {missed} of {len(whole)} metrics miss their targets, "
+            f"{unknown} {'is' if unknown == 1 else 'are'} not assessable)"
+        )
+
+    def _repr_html_(self) -> str:
+        whole = self.metrics[self.metrics["service_name"].isna()]
+        tables = [frame.to_html(index=False, border=0) for frame in (whole, self.funnel) if len(frame)]
+        return f"<p>{html.escape(repr(self))}</p>{''.join(tables)}"

@@ -1,0 +1,194 @@
+"""S18: which side of the calls loses spans, by capture and recapture of client and server spans."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.quality.verdicts import Status, judge_least, needs, speak, stands_for_nobody, worst
+from tracekit.checks.sampling.words import counted, percent, percents
+from tracekit.findings import Estimate
+from tracekit.schema import Kind, ParentState
+from tracekit.stats.intervals import normal_quantile
+
+if TYPE_CHECKING:
+    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+
+CHECK, _SUBJECT = "complete.rpc", "Loss of client and server spans"
+_ENOUGH = 0.98
+
+
+class Total(NamedTuple):
+    """An estimated number with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def all_calls(clients: int, servers: int, matched: int, *, confidence: float = 0.95) -> Total:
+    """Return how many calls there were, from how many left a client span, a server span, and both.
+
+    Chapman's ``(n1 + 1)(n2 + 1) / (m + 1) - 1`` with Sadinle's transformed-logit interval.  Assumes that the two ends
+    lose spans independently; whole processes that lose both ends bias it down: "at least".
+
+    Source: Chapman 1951; Sadinle 2009.
+    """
+    value = (clients + 1) * (servers + 1) / (matched + 1) - 1
+    only_client, only_server, both = clients - matched + 0.5, servers - matched + 0.5, matched + 0.5
+    spread = math.sqrt(1 / both + 1 / only_client + 1 / only_server + both / (only_client * only_server))
+    z, neither = normal_quantile(confidence), only_client * only_server / both
+    seen = clients + servers - matched - 0.5
+    return Total(value, seen + neither * math.exp(-z * spread), seen + neither * math.exp(z * spread))
+
+
+def call_pairs(inputs: Inputs) -> list[Finding]:
+    """Say which side of the calls between instrumented services loses spans, and how many calls left none.
+
+    With n1 client spans, n2 server spans with a caller, and m pairs of a service called: client spans arrive with
+    ``m / n2``, server spans with ``m / n1`` (calls that failed at the client are left out there: they may never have
+    reached the callee), calls in all as ``all_calls`` tells.  Shares are clustered by trace and weighted.  Whom an
+    unanswered client span called is concluded from its answered likes (``call_targets.py``); callees that never emit a
+    server span do not count.  Assumes the two ends lose independently.  Below 98 % of a side: warning.  A server span
+    that begins a trace of its own during the call has lost its context and is not lost itself: which of the two it is
+    follows from ``propagation.break``.
+
+    Source: Chapman 1951; Sadinle 2009.
+    """
+    client, target, server, matched_server = _ends(inputs)
+    if not len(server) or not matched_server.any():
+        return [needs(CHECK, _SUBJECT, "calls with a client span above a server span")]
+    evidence = _table(inputs, client, target, server, matched_server)
+    status = worst(evidence["status"].tolist())
+    lost = evidence[evidence["status"] == "warn"]
+    unseen = float(evidence["unseen_count"].sum())
+    row = (lost if len(lost) else evidence).iloc[0]
+    ratios = row[["client_ratio", "server_ratio"]].astype(float)
+    if ratios.isna().all():
+        return [stands_for_nobody(CHECK, _SUBJECT)]
+    side = "client" if ratios.idxmin() == "client_ratio" else "server"
+    cause = _cause(inputs, row) if side == "server" else "export"
+    nowhere = f"; at least {counted(unseen, 'call')} in all left no span at either end" if unseen >= 1 else ""
+    told = f"{percent(row[f'{side}_ratio'])} ({percents(row[f'{side}_low'], row[f'{side}_high'])})"
+    lowest = f"; the lowest of {len(evidence)} callees" * (len(evidence) > 1)
+    arrived = "arrived" if cause == "export" else "are in the trace of the call"
+    text = (
+        f"{told} of the {side} spans of calls to `{row['service_name']}` {arrived} "
+        f"(n = {counted(row['pair_count'], 'whole pair')}{lowest}){nowhere}"
+    )
+    lost_meaning, remedy = _CAUSES[cause]
+    meaning = {
+        "warn": f": {lost_meaning}",
+        "ok": ": calls can be counted on either side",
+    }
+    return [
+        speak(
+            CHECK,
+            status,
+            text + meaning.get(status, ": more calls are needed to decide whether 98 % arrive") + ".",
+            evidence,
+            estimate=Estimate(
+                float(row[f"{side}_ratio"]),
+                "ratio",
+                float(row[f"{side}_low"]),
+                float(row[f"{side}_high"]),
+                int(row["pair_count"]),
+            ),
+            assumptions=("client and server lose spans independently; a process that lost both ends is not seen",),
+            remedy=remedy if status == "warn" else "",
+        )
+    ]
+
+
+_FORWARD = "Forward `traceparent` (or `X-Amzn-Trace-Id`) to the service called"
+_TOO_LOW = "call counts and error rates of these services are too low"
+_CAUSES = {
+    "export": (_TOO_LOW, "Look at the exporter queues of the services whose side loses."),
+    "context": (
+        "most of the other server spans begin traces of their own: the context is lost, not the spans",
+        f"{_FORWARD}; look at proxies in between.",
+    ),
+    "both": (
+        f"some of the others begin traces of their own, others never arrived; {_TOO_LOW}",
+        f"{_FORWARD}, and look at the exporter queues of the services whose side loses.",
+    ),
+}
+_MOST = 0.8
+
+
+def _cause(inputs: Inputs, row: pd.Series) -> Literal["export", "context", "both"]:
+    """Return why calls have no server span: roots of the callee during the call are continuations, no lost spans.
+
+    It is one of the two where the interval of the number of continuations is above 80 %, or below 20 %, of the calls
+    without a server span; else both are named.
+    """
+    found = inputs.continuations
+    mine = found[(found["callee_service"] == row["service_name"]) & (found["status"] != "ok")]
+    open_ones = max(int(row["client_count"] - row["pair_count"]), 1)
+    if mine["low"].sum() >= _MOST * open_ones:
+        return "context"
+    return "export" if mine["high"].sum() <= (1 - _MOST) * open_ones else "both"
+
+
+def _ends(inputs: Inputs) -> tuple[Array, Array, Array, Array]:
+    """Return rows of client spans with the service they call, and rows of server spans with a caller and if it came."""
+    traces, spans = inputs.traces, inputs.traces.columns.spans
+    forest = traces.forest
+    client, target = inputs.targets
+    called = spans.kind == Kind.SERVER
+    parent_kind = spans.kind[np.maximum(forest.parent_row, 0)]
+    resolved = (forest.parent_row >= 0) & (parent_kind == Kind.CLIENT)
+    server = np.flatnonzero(called & (resolved | (forest.state == ParentState.MISSING)) & ~traces.is_inferred)
+    outside = np.array([label in inputs.external for label in inputs.service.labels] + [False])
+    server = server[resolved[server] | ~outside[inputs.service.codes[server]]]
+    return client, target, server, resolved[server]
+
+
+def _table(inputs: Inputs, client: Array, target: Array, server: Array, has_client: Array) -> pd.DataFrame:
+    """Return one row a service called, the least whole first."""
+    traces, labels = inputs.traces, inputs.service.labels
+    forest, trace = traces.forest, traces.forest.trace
+    answered = np.zeros(len(trace), bool)
+    answered[forest.parent_row[server[has_client]]] = True
+    fine = ~traces.is_error[client]
+    called = inputs.service.codes[server]
+    size = len(labels)
+    of_servers = inputs.ratio(trace[client[fine]], answered[client[fine]], target[fine], size)
+    of_clients = inputs.ratio(trace[server], has_client, called, size)
+    n1, n2 = np.bincount(target, minlength=size), np.bincount(called, minlength=size)
+    both = np.bincount(called[has_client], minlength=size)
+    known = np.flatnonzero(both > 0)
+    totals = [all_calls(max(n1[at], both[at]), n2[at], both[at], confidence=inputs.confidence) for at in known]
+    table = pd.DataFrame(
+        {
+            "service_name": np.array(labels, object)[known],
+            "client_count": n1[known],
+            "server_count": n2[known],
+            "pair_count": both[known],
+            "client_ratio": of_clients.ratio[known],
+            "client_low": of_clients.low[known],
+            "client_high": of_clients.high[known],
+            "server_ratio": of_servers.ratio[known],
+            "server_low": of_servers.low[known],
+            "server_high": of_servers.high[known],
+            "call_count": [total.value for total in totals],
+            "call_low": [total.low for total in totals],
+            "call_high": [total.high for total in totals],
+        }
+    )
+    seen = table["client_count"].clip(lower=table["pair_count"]) + table["server_count"] - table["pair_count"]
+    table["unseen_count"] = (table["call_count"] - seen).clip(lower=0)
+    table["status"] = [_status(row) for _, row in table.iterrows()]
+    least = table[["client_ratio", "server_ratio"]].min(axis=1)
+    return table.iloc[np.argsort(least.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def _status(row: pd.Series) -> Status:
+    """Return the verdict of the worse side."""
+    sides = [(row[f"{side}_low"], row[f"{side}_high"]) for side in ("client", "server")]
+    return worst([judge_least(low, high, warn=_ENOUGH) for low, high in sides])

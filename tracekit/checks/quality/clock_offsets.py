@@ -1,0 +1,92 @@
+"""S24: whose clock is wrong, by how much, and which events may be ordered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.quality.verdicts import Status, needs, speak
+from tracekit.checks.sampling.words import counted, duration
+from tracekit.findings import Estimate
+
+if TYPE_CHECKING:
+    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.findings import Finding
+
+CHECK = "clock.offset"
+_FEWEST = 5
+
+
+def clock_offsets(inputs: Inputs) -> list[Finding]:
+    """Say between which limits the clocks of hosts that call each other are apart.
+
+    A call that its caller waited for proves ``end - end <= theta <= start - start``; the interval of a pair of hosts
+    contains every theta that at least ``1 - tolerance`` of its calls over the whole period allow.  A callee that takes
+    longer than its caller is left out and counted.  Two clocks are skewed where neighbouring traces prove it: the same
+    decision as that of ``tk.clock_skew`` and of ``tk.critical_path``, see the notes of ``tk.clock_skew``; elsewhere the
+    interval includes 0.  Where no single offset satisfies ``1 - tolerance`` of the calls, some are asynchronous or a
+    clock moved: ``clock.drift`` analyses these pairs.  The middle is off by half the difference of the ways there and
+    back, which spans do not show.  No time is ever changed.
+
+    Source: Marzullo 1984; RFC 5905, section 11.2.1; ``trace_guide.md`` F3.
+    """
+    pairs = inputs.host_pairs
+    enough = np.flatnonzero((pairs.agreement.size >= _FEWEST) | pairs.is_apart)
+    if not len(enough):
+        return [needs(CHECK, "Whose clock is wrong", f"at least {_FEWEST} calls between two hosts that wait for each")]
+    names = np.array(pairs.names, object)
+    evidence = pd.DataFrame(
+        {
+            "host": names[pairs.host[enough]],
+            "peer_host": names[pairs.peer[enough]],
+            "call_count": pairs.agreement.size[enough],
+            "dropped_count": pairs.dropped[enough],
+            "low_ns": pairs.agreement.low[enough],
+            "high_ns": pairs.agreement.high[enough],
+            "agreement_ratio": pairs.agreement.ratio[enough],
+        }
+    )
+    consistent = evidence["agreement_ratio"] >= 1 - inputs.tolerance
+    apart = pairs.is_apart[enough]
+    evidence["status"] = np.select([apart, ~consistent], ["warn", "inconclusive"], "ok")
+    evidence["unresolved_ns"] = evidence[["low_ns", "high_ns"]].abs().max(axis=1)
+    distance = np.where(apart, evidence[["low_ns", "high_ns"]].abs().min(axis=1), 0)
+    evidence = evidence.iloc[np.lexsort((-distance, evidence["status"] != "warn"))].reset_index(drop=True)
+    skewed = evidence[evidence["status"] == "warn"]
+    calls = int(evidence["call_count"].sum())
+    disputed = int((evidence["status"] == "inconclusive").sum())
+    odd = f"; the calls of {disputed} pairs allow no single offset, see clock.drift" if disputed else ""
+    if not len(skewed):
+        widest = float(evidence["unresolved_ns"].median())
+        text = (
+            f"No clock skew is proven by {counted(calls, 'call')} between {counted(len(evidence), 'pair')} of hosts"
+            f"{odd}; half of the pairs may still be up to {duration(widest)} apart, and events closer than that "
+            f"cannot be ordered."
+        )
+        status: Status = "inconclusive" if disputed else "ok"
+        return [speak(CHECK, status, text, evidence, assumptions=_assumed(inputs))]
+    first = skewed.iloc[0]
+    ahead = first["low_ns"] > 0
+    who, other = (first["peer_host"], first["host"]) if ahead else (first["host"], first["peer_host"])
+    low, high = sorted((abs(int(first["low_ns"])), abs(int(first["high_ns"]))))
+    more = f"; {counted(len(skewed) - 1, 'more pair')} of hosts with clock skew" if len(skewed) > 1 else ""
+    text = (
+        f"`{who}` runs {duration(low)} to {duration(high)} ahead of `{other}` "
+        f"(n = {counted(first['call_count'], 'call')}){more}{odd}: events less than {duration(high)} apart "
+        f"cannot be ordered between them, and network times between them are wrong by as much."
+    )
+    estimate = Estimate((low + high) / 2, "ns", low, high, int(first["call_count"]))
+    remedy = (
+        "Fix time synchronisation on that host; tk.clock_skew(traces) corrects the critical path and says how much."
+    )
+    return [speak(CHECK, "warn", text, evidence, estimate=estimate, assumptions=_assumed(inputs), remedy=remedy)]
+
+
+def _assumed(inputs: Inputs) -> tuple[str, ...]:
+    """Return what must be true for the intervals to hold."""
+    return (
+        f"at most {inputs.tolerance:.0%} of the calls of an interval, and half of all of a pair, are asynchronous",
+        "the delay from caller to callee and back may differ by any amount that the calls allow",
+    )

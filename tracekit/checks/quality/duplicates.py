@@ -1,0 +1,221 @@
+"""S27: what is counted twice: copies of one export, spans that share an id, and twins of mesh and application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.quality.verdicts import Status, judge_most, needs, speak, stands_for_nobody, worst
+from tracekit.checks.sampling.words import counted, factors, number, percent, percents, times
+from tracekit.findings import Estimate, Finding
+from tracekit.schema import Kind, Quality
+from tracekit.stats.intervals import wilson
+
+if TYPE_CHECKING:
+    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.columns import Array
+
+CHECK = "duplicates"
+_MOST, _OVERLAP = 0.02, 0.95
+_PROXIES = ("envoy", "istio", "linkerd", "nginx", "proxy", "mesh", "kong", "traefik")
+
+
+def duplicates(inputs: Inputs) -> list[Finding]:
+    """Say what is counted twice, in three kinds.
+
+    (a) Copies: one span exported again; reading merges them, so nothing counts twice any more, but the share tells of
+    retries.  (b) One id, other content: client and server of one call that share it (Zipkin's B3) are no duplicates;
+    others come from a process that copied the random state of another.  (c) Twins: a parent and its only child, both
+    SERVER or both CLIENT, of one service or one of them a proxy, of different instrumentation scopes, one covering 95
+    % of the other, and not of different routes or methods.  Shares are clustered by trace and weighted; requests
+    counted from spans are ``1 / (1 - twins)`` times too many.  Above 1.02 times: warning.  Assumes that a proxy does
+    no work of its own worth 5 % of the request.
+
+    Source: ``trace_guide.md`` mistake 9; B3 propagation.
+    """
+    if not len(inputs.traces.columns.spans):
+        return [needs(CHECK, "What is counted twice", "spans")]
+    return [_copies(inputs), _shared_ids(inputs), _twins(inputs)]
+
+
+def _copies(inputs: Inputs) -> Finding:
+    """Return what is said of copies that reading merged."""
+    sources = inputs.traces.columns.sources
+    merged, seen = int(sources["merged_count"].sum()), int(sources["span_count"].sum())
+    low, high = (float(limit) for limit in wilson(merged / max(seen, 1), seen, confidence=inputs.confidence))
+    share = merged / max(seen, 1)
+    text = (
+        f"{percent(share)} ({percents(low, high)}) of {counted(seen, 'span')} read were copies of others and merged: "
+        f"nothing is counted twice for it"
+        if merged
+        else f"None of {counted(seen, 'span')} read was a copy of another"
+    )
+    status: Status = "warn" if low > _MOST else "ok"
+    text += "; exporters send again more often than one in fifty." if status == "warn" else "."
+    estimate = Estimate(share, "ratio", low, high, seen)
+    remedy = "Look for time-outs between exporters and collectors." if status == "warn" else ""
+    return speak(
+        f"{CHECK}.copies",
+        status,
+        text,
+        sources[["uri", "span_count", "merged_count"]],
+        estimate=estimate,
+        remedy=remedy,
+    )
+
+
+def _shared_ids(inputs: Inputs) -> Finding:
+    """Return what is said of spans that share an id."""
+    spans, trace = inputs.traces.columns.spans, inputs.traces.forest.trace
+    rows = np.flatnonzero((spans.quality & (Quality.DUPLICATE | Quality.SHARED)) != 0)
+    forked = rows[~_of_one_call(inputs, rows)]
+    is_forked = np.zeros(len(spans), bool)
+    is_forked[forked] = True
+    found = inputs.ratio(trace, is_forked)
+    value, low, high = (float(column[0]) for column in (found.ratio, found.low, found.high))
+    service = inputs.service
+    count = np.bincount(service.codes[forked], minlength=len(service.labels))
+    at = np.flatnonzero(count)
+    evidence = pd.DataFrame({"service_name": np.array(service.labels, object)[at], "span_count": count[at]})
+    evidence = evidence.sort_values("span_count", ascending=False, ignore_index=True)
+    shared = len(rows) - len(forked)
+    also = (
+        f"; {counted(shared, 'span')} share ids as client and server of one call, which is no fault" if shared else ""
+    )
+    share = "" if np.isnan(value) else f" ({percent(value)}, {percents(low, high)})"
+    if not len(forked):
+        text = f"No two spans of {number(len(spans))} share an id by mistake{also}."
+    else:
+        text = (
+            f"{counted(len(forked), 'span')}{share} of {number(len(spans))} share an "
+            f"id with another span that says something else, most of `{evidence['service_name'].iloc[0]}`: which of "
+            f"them is the parent of their children cannot be told{also}."
+        )
+    status: Status = "warn" if len(forked) else "ok"
+    estimate = Estimate(value, "ratio", low, high, len(spans), float(found.n_effective[0]))
+    remedy = "Seed the id generator of these processes after they fork." if len(forked) else ""
+    return speak(
+        f"{CHECK}.ids",
+        status,
+        text,
+        evidence,
+        estimate=estimate,
+        remedy=remedy,
+        exemplars=inputs.exemplars(trace[forked]),
+    )
+
+
+def _of_one_call(inputs: Inputs, rows: Array) -> Array:
+    """Return which of these spans share their id with exactly one other, as client and server of one call."""
+    spans, trace = inputs.traces.columns.spans, inputs.traces.forest.trace
+    key = pd.MultiIndex.from_arrays([trace[rows], spans.span_id[rows]])
+    group, _ = pd.factorize(key)
+    size = np.bincount(group)
+    kind = spans.kind[rows]
+    has = [np.bincount(group[np.isin(kind, pair)], minlength=len(size)) == 1 for pair in _CALL]
+    return np.asarray(((size == 2) & has[0] & has[1])[group]) if len(rows) else np.zeros(0, bool)  # noqa: PLR2004 - a pair
+
+
+_CALL = ((Kind.CLIENT, Kind.PRODUCER), (Kind.SERVER, Kind.CONSUMER))
+
+
+def _twins(inputs: Inputs) -> Finding:
+    """Return what is said of spans that proxy and application both wrote."""
+    traces, spans = inputs.traces, inputs.traces.columns.spans
+    twin = _is_twin(inputs)
+    counted = np.flatnonzero(np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
+    if not len(counted):
+        return needs(f"{CHECK}.twins", "Twins of proxy and application", "spans of kind SERVER or CLIENT")
+    service, size = inputs.service, len(inputs.service.labels)
+    group = service.codes[counted].astype(np.int64) * 2 + (spans.kind[counted] == Kind.SERVER)
+    found = inputs.ratio(traces.forest.trace[counted], twin[counted], group, 2 * size)
+    many = np.bincount(group[twin[counted]], minlength=2 * size)
+    at = np.flatnonzero(many)
+    factor = 1 / (1 - np.minimum(np.stack((found.ratio[at], found.low[at], found.high[at])), 0.999))
+    evidence = pd.DataFrame(
+        {
+            "service_name": np.array(service.labels, object)[at // 2],
+            "kind": np.array(["CLIENT", "SERVER"], object)[at % 2],
+            "twin_count": many[at],
+            "span_count": np.bincount(group, minlength=2 * size)[at],
+            "factor": factor[0],
+            "low": factor[1],
+            "high": factor[2],
+        }
+    )
+    limits = zip(evidence["low"], evidence["high"], strict=True)
+    evidence["status"] = [judge_most(*pair, warn=1 + _MOST) for pair in limits]
+    evidence = evidence.sort_values("factor", ascending=False, ignore_index=True)
+    status = worst(evidence["status"].tolist())
+    if status == "not_assessable":
+        return stands_for_nobody(f"{CHECK}.twins", "Twins of proxy and application")
+    if status == "ok":
+        text = f"Requests counted from {number(len(counted))} client and server spans are not counted twice by proxies."
+        return speak(f"{CHECK}.twins", "ok", text, evidence, assumptions=_ASSUMED)
+    alike = evidence[evidence["status"] == status]
+    row = alike.iloc[0]
+    more = f"; {len(alike) - 1} more services and kinds likewise" if len(alike) > 1 else ""
+    more += f"; more spans are needed to tell whether that is above {1 + _MOST:g} times" * (status != "warn")
+    text = (
+        f"{number(row['twin_count'])} of {number(row['span_count'])} {row['kind'].lower()} spans of "
+        f"`{row['service_name']}` are twins of a proxy and the application: requests counted from spans are "
+        f"{times(row['factor'])} ({factors(row['low'], row['high'])}) too high, and twins are no repeated calls{more}."
+    )
+    estimate = Estimate(float(row["factor"]), "times", float(row["low"]), float(row["high"]), int(row["span_count"]))
+    remedy = "Count spans of one instrumentation scope only, or of the outer of two." if status == "warn" else ""
+    seen = inputs.exemplars(traces.forest.trace[twin])
+    return speak(
+        f"{CHECK}.twins", status, text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy, exemplars=seen
+    )
+
+
+_ASSUMED = ("a proxy does no work of its own worth 5 % of the request",)
+
+
+def _is_twin(inputs: Inputs) -> Array:
+    """Return which spans repeat what their parent says."""
+    traces, spans = inputs.traces, inputs.traces.columns.spans
+    parent = traces.forest.parent_row
+    child = np.flatnonzero((parent >= 0) & np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
+    above = parent[child]
+    scope = _scope_names(inputs)
+    same = (spans.kind[child] == spans.kind[above]) & (scope[child] != scope[above])
+    same &= np.diff(traces.forest.child_offsets)[above] == 1
+    same &= traces.has_duration[child] & traces.has_duration[above]
+    child, above = child[same], above[same]
+    inner = np.minimum(spans.end_ns[child], spans.end_ns[above]) - np.maximum(
+        spans.start_ns[child], spans.start_ns[above]
+    )
+    outer = np.maximum(traces.duration_ns[child], traces.duration_ns[above])
+    alike = inner >= _OVERLAP * outer
+    proxy = _by_proxy(inputs, scope)
+    service = inputs.service.codes
+    alike &= (service[child] == service[above]) | proxy[child] | proxy[above]
+    for column in ("http_route", "http_request_method"):
+        codes = traces.codes(column).codes
+        alike &= (codes[child] == codes[above]) | (codes[child] < 0) | (codes[above] < 0)
+    twin = np.zeros(len(spans), bool)
+    twin[child[alike]] = True
+    return twin
+
+
+def _scope_names(inputs: Inputs) -> Array:
+    """Return a number for the name of every span's scope; -1 without."""
+    names = np.append(inputs.traces.columns.scopes.name, -1)
+    return np.asarray(names[inputs.traces.columns.spans.scope])
+
+
+def _by_proxy(inputs: Inputs, scope: Array) -> Array:
+    """Return which spans a proxy wrote, as their scope or service says."""
+    texts = inputs.traces.columns.texts
+    service = inputs.service
+
+    def named(labels: list[str]) -> Array:
+        return np.array([any(word in label.lower() for word in _PROXIES) for label in labels] + [False])
+
+    used = np.unique(scope[scope >= 0])
+    of_scope = np.zeros(len(texts) + 1, bool)
+    of_scope[used] = named([texts[at] for at in used])[:-1]
+    return np.asarray(of_scope[scope] | named(service.labels)[service.codes])

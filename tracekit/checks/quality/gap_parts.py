@@ -1,0 +1,152 @@
+"""Requests and traces by window: of everything, and of each service, zone, host and instance."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tracekit.checks.sampling.words import shown
+from tracekit.stats.gap_strata import Stratum
+from tracekit.weights.tally import entry_rows, stratum_codes, window_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from tracekit.attributes import Codes
+    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.columns import Array
+
+ALL = "all"
+AXES = {"cloud_availability_zone": "zone", "host_name": "host", "service_instance_id": "instance"}
+"""What collection may fail for a part of, beside services: the column of counts, and its word."""
+FEWEST_TRACES = 30
+
+
+class Series(NamedTuple):
+    """Requests and traces by window, in order of time; ``others`` are the traces of the peers of a part.
+
+    ``requests`` are those of the part itself unless there are ``others``: then those of which it is a share.
+    ``members`` are the entries (``entry_rows``) that belong to it.
+
+    Examples
+    --------
+    >>> Series(np.array([0]), np.array([60]), np.array([10.0]), np.array([1]), np.array([0])).traces
+    array([1])
+    """
+
+    start_ns: Array
+    end_ns: Array
+    requests: Array
+    traces: Array
+    members: Array
+    others: Array | None = None
+
+    @property
+    def stratum(self) -> Stratum:
+        """What the scan takes."""
+        return Stratum(self.traces, self.requests, self.others)
+
+    def between(self, low: int, high: int) -> Series:
+        """Return some of the windows."""
+        others = None if self.others is None else self.others[low:high]
+        start, end, requests, traces = (column[low:high] for column in self[:4])
+        return Series(start, end, requests, traces, self.members, others)
+
+
+def scopes(inputs: Inputs) -> dict[str, Series]:
+    """Return requests and traces by window: of everything, and of every service where they are counted apart."""
+    rows = entry_rows(inputs.traces, by_service=True)
+    found = {ALL: _series(inputs, inputs.tally.bins, np.arange(len(rows)))}
+    assert inputs.counts is not None
+    return found | (_counted(inputs, rows, "service_name") if "service_name" in inputs.counts.dimensions else {})
+
+
+def parts(inputs: Inputs) -> list[dict[str, Series]]:
+    """Return families of parts beside services: zones, hosts and instances, counted apart or told by the traces."""
+    assert inputs.counts is not None
+    found: list[dict[str, Series]] = []
+    seen: list[Array] = []
+    rows = entry_rows(inputs.traces, by_service=True)
+    for axis, word in AXES.items():
+        if axis in inputs.counts.dimensions:
+            found.append({f"{word} {name}": one for name, one in _counted(inputs, rows, axis).items()})
+            continue
+        label = stratum_codes(inputs.traces, axis).take(rows)
+        same = np.unique(label.codes, return_index=True, return_inverse=True)
+        partition = np.where(label.codes >= 0, same[1][same[2]], -1)
+        if any(np.array_equal(partition, other) for other in seen):
+            continue
+        seen.append(partition)
+        found.append(_told(inputs, rows, label, word))
+    return [family for family in found if family]
+
+
+def _counted(inputs: Inputs, rows: Array, axis: str) -> dict[str, Series]:
+    """Return the parts that are counted apart."""
+    label = stratum_codes(inputs.traces, axis, inputs.counts).take(rows)
+    code = {str(name): at for at, name in enumerate(label.labels)}
+    groups = inputs.tally.bins.groupby(axis)
+    return {
+        str(name): _series(inputs, part, np.flatnonzero(label.codes == code.get(str(name), -2)))
+        for name, part in groups
+    }
+
+
+def _series(inputs: Inputs, part: pd.DataFrame, members: Array) -> Series:
+    """Return requests and traces of some rows of the tally."""
+    sums = part.groupby("start_ns")[["requests", "traces"]].sum().sort_index()
+    start, requests = sums.index.to_numpy(), sums["requests"].to_numpy(np.float64)
+    assert inputs.counts is not None
+    ends = inputs.counts.frame.groupby("start_ns")["end_ns"].max().reindex(start).to_numpy()
+    return Series(start, ends, requests, np.minimum(sums["traces"].to_numpy(np.float64), requests), members)
+
+
+def _told(inputs: Inputs, rows: Array, label: Codes, word: str) -> dict[str, Series]:
+    """Return the parts of services that the traces tell apart, where a service has several."""
+    traces, wholes = inputs.traces, scopes(inputs)
+    assert inputs.counts is not None
+    window, starts = window_of(traces.columns.spans.start_ns[rows], inputs.counts)
+    used = np.flatnonzero((window >= 0) & (label.codes >= 0))
+    size = int(label.codes.max(initial=0)) + 1
+    key = inputs.service.codes[rows[used]].astype(np.int64) * size + label.codes[used]
+    order = np.argsort(key, kind="stable")
+    pair, begin = np.unique(key[order], return_index=True)
+    members = np.split(used[order], begin)[1:]
+    held: dict[int, Array] = {}
+    for of, inside in zip((pair // size).tolist(), members, strict=True):
+        held[of] = held.get(of, 0) + np.bincount(window[inside], minlength=len(starts))
+    found: dict[str, Series] = {}
+    for (of, one), inside in zip((divmod(both, size) for both in pair.tolist()), members, strict=True):
+        at = window[inside]
+        if len(at) < FEWEST_TRACES or len(at) == held[of].sum():  # nobody to compare with
+            continue
+        name = str(inputs.service.labels[of]) if of >= 0 else ALL
+        whole = wholes.get(name, wholes[ALL])
+        bins = np.searchsorted(starts, whole.start_ns)
+        mine = np.minimum(np.bincount(at, minlength=len(starts))[bins].astype(np.float64), whole.requests)
+        others = np.minimum(held[of][bins] - mine, whole.requests - mine)
+        part = whole._replace(traces=mine, members=inside, others=others)
+        found[_unused(f"{word} {shown(label.labels[one]).replace('`', '')}", f" of {name}", found)] = part
+    return found
+
+
+def _unused(name: str, of: str, taken: Mapping[str, Series]) -> str:
+    """Return a name with a number where one that is masked alike has it already."""
+    numbered = itertools.chain([f"{name}{of}"], (f"{name} {n}{of}" for n in itertools.count(2)))
+    return next(text for text in numbered if text not in taken)
+
+
+def trimmed(series: Series) -> tuple[Series, float]:
+    """Return the windows from the first trace to the last, and how many traces were due outside."""
+    seen = np.flatnonzero(series.traces > 0)
+    if not len(seen):
+        return series.between(0, 0), 0.0
+    low, high = int(seen[0]), int(seen[-1]) + 1
+    inner = series.between(low + (low > 0), high - (high < len(series.traces)))
+    outer = series.requests[:low].sum() + series.requests[high:].sum()
+    share = inner.traces.sum() / max(inner.requests.sum(), 1)
+    return inner, float(outer * share)

@@ -1,0 +1,124 @@
+"""S17: what share of the spans never arrived, told by the parents that received spans name."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.quality.verdicts import judge_least, needs, speak, stands_for_nobody
+from tracekit.checks.sampling.words import counted, number, percent, percents
+from tracekit.findings import Estimate
+from tracekit.schema import KINDS, Kind, ParentState
+
+if TYPE_CHECKING:
+    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+    from tracekit.stats.intervals import Ratio
+
+CHECK, _SUBJECT = "complete.spans", "Share of spans that arrived"
+_ENOUGH, _CRITICAL = 0.98, 0.90
+_MEANING = {
+    Kind.SERVER: "the caller's span is missing, or a hop in between exports nothing",
+    Kind.CONSUMER: "the producer's span is missing",
+}
+_REMEDY = "Look for exporter drops, span limits and crashes of the services named."
+_OWN = "the same process lost its own parent span: late flush, crash or span limit"
+
+
+def missing_spans(inputs: Inputs) -> list[Finding]:
+    """Say what share of the spans that received spans name as their parent never arrived.
+
+    ``lambda = missing / referenced`` over the distinct (trace, parent id); completeness (M9) is ``1 - lambda``.  The
+    interval is clustered by trace and weighted.  Assumes that loss does not depend on the position in the tree: lost
+    leaves leave no reference and are invisible (read ``complete.rpc`` beside it).  Parents of spans of ``external``
+    services are outside the data and left out.  Below 98 %: warning, below 90 %: critical.
+
+    Source: ``trace_guide.md`` M9; clustered ratio as in Korn and Graubard 1998.
+    """
+    trace, is_missing, child = references(inputs)
+    if not len(trace):
+        return [needs(CHECK, _SUBJECT, "spans that name a parent")]
+    whole = inputs.ratio(trace, is_missing)
+    value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
+    if math.isnan(value):
+        return [stands_for_nobody(CHECK, _SUBJECT)]
+    status = judge_least(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
+    evidence = _by_service(inputs, trace, is_missing, child)
+    text = (
+        f"{percent(value)} ({percents(low, high)}) of {counted(len(trace), 'parent span')} "
+        f"{'is' if len(trace) == 1 else 'are'} missing"
+    )
+    if is_missing.any():
+        top = evidence.iloc[0]
+        text += f", most of them above {top['kind']} spans of `{top['service_name']}` ({top['meaning']})"
+    meaning = {
+        "ok": "; self times, call counts and critical paths are nearly complete",
+        "inconclusive": f"; {number(_n_needed(value, low, high, len(trace)))} parent spans would settle whether less "
+        f"than 2 % are missing",
+    }.get(status, "; counts of calls are lower limits and time of the missing spans is booked to their parents")
+    return [
+        speak(
+            CHECK,
+            status,
+            f"{text}{meaning}.",
+            evidence,
+            estimate=Estimate(value, "ratio", low, high, len(trace), float(whole.n_effective[0])),
+            assumptions=(
+                "loss does not depend on the position in the tree; lost leaves are invisible here",
+                "parents outside the data are listed as external",
+            ),
+            remedy=_REMEDY if status in {"warn", "fail"} else "",
+            exemplars=inputs.exemplars(trace[is_missing]),
+        )
+    ]
+
+
+def references(inputs: Inputs) -> tuple[Array, Array, Array]:
+    """Return trace, whether it is missing, and one child of every span that is named as a parent."""
+    forest, spans = inputs.traces.forest, inputs.traces.columns.spans
+    present = np.flatnonzero(np.diff(forest.child_offsets) > 0)
+    orphan = np.flatnonzero(forest.state == ParentState.MISSING)
+    outside = np.array([label in inputs.external for label in inputs.service.labels] + [False])
+    orphan = orphan[~outside[inputs.service.codes[orphan]]]
+    pair = np.stack((forest.trace[orphan].astype(np.uint64), spans.parent_id[orphan]))
+    _, first = np.unique(pair, axis=1, return_index=True)
+    child = np.concatenate((forest.children[forest.child_offsets[present]], orphan[first]))
+    is_missing = np.arange(len(child)) >= len(present)
+    return forest.trace[child], is_missing, child
+
+
+def _by_service(inputs: Inputs, trace: Array, is_missing: Array, child: Array) -> pd.DataFrame:
+    """Return one row a service and kind of the spans below, most missing first."""
+    kinds, service = inputs.traces.columns.spans.kind[child], inputs.service
+    group, distinct = pd.factorize(service.codes[child].astype(np.int64) * len(KINDS) + kinds)
+    found: Ratio = inputs.ratio(trace, is_missing, group, len(distinct))
+    of_service, of_kind = np.divmod(distinct, len(KINDS))
+    table = pd.DataFrame(
+        {
+            "service_name": np.array([*service.labels, ""], object)[of_service],
+            "kind": np.array(KINDS, object)[of_kind],
+            "referenced_count": np.bincount(group, minlength=len(distinct)),
+            "missing_count": np.bincount(group[is_missing], minlength=len(distinct)),
+            "missing_ratio": found.ratio,
+            "low": found.low,
+            "high": found.high,
+            "meaning": [_MEANING.get(Kind(kind), _OWN) for kind in of_kind],
+        }
+    )
+    table["verdict"] = [
+        judge_least(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
+        for low, high in zip(table["low"], table["high"], strict=True)
+    ]
+    return table.sort_values(["missing_count", "referenced_count"], ascending=False, ignore_index=True)
+
+
+def _n_needed(value: float, low: float, high: float, n: int) -> int:
+    """Return how many references would narrow the interval so far that it leaves the limit to one side."""
+    limit = 1 - _ENOUGH
+    distance = max(abs(limit - value), 0.002)
+    reach = high - value if value < limit else value - low
+    return max(n + 1, math.ceil(n * (reach / distance) ** 2))

@@ -1,0 +1,111 @@
+"""Collection gaps without request counts: traces that lack spans, clustered in time, zone, host or instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.quality.gap_parts import AXES
+from tracekit.checks.quality.missing_spans import references
+from tracekit.checks.quality.verdicts import needs, speak
+from tracekit.checks.sampling.words import counted, number, percent, percents, period, shown
+from tracekit.findings import Estimate
+from tracekit.stats.cluster_scan import cluster_scan
+from tracekit.stats.intervals import wilson
+from tracekit.weights.tally import stratum_codes
+
+if TYPE_CHECKING:
+    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+
+CHECK = "gap.orphans"
+_SUBJECT = "Whether collection of a part was interrupted"
+_ALARM_P, _ALARM_SHARE, _FEWEST, _LOST, _EDGE = 0.01, 0.20, 120, 0.8, 0.02
+_ALIKE = 0.1  # losses of parts that differ by less are one loss
+_COLUMNS = ["scope", "span_count", "expected_count", "loss_ratio"]
+
+
+def orphan_gaps(inputs: Inputs) -> list[Finding]:
+    """Say when traces lack parent spans far more often than in the rest of the recording.
+
+    Where the spans of one zone, host or instance are not collected for a while, the requests of that time leave traces
+    whose other spans name parents that never arrived.  ``cluster_scan`` over the traces that name a parent, in order of
+    time.  An alarm needs a probability below 1 %, and a share of at least 20 % of the traces of that time that is twice
+    that of the others.  The part whose spans per trace fell the most then, by at least 80 %, is named at the coarsest
+    level.  The first and last 2 % of the traces are left out: there they may be cut off.  A steady loss is no gap (see
+    ``complete.spans``), and a collection that lost whole traces leaves no orphans (see ``gap.scan``).
+
+    Source: Kulldorff 1997; measured in the tests.
+    """
+    trace, is_missing, _ = references(inputs)
+    named = np.unique(trace)
+    if len(named) < _FEWEST:
+        return [needs(CHECK, _SUBJECT, f"at least {_FEWEST} traces with a span that names a parent")]
+    lacks = np.bincount(trace[is_missing], minlength=len(inputs.traces))[named] > 0
+    order = np.argsort(inputs.root_start_ns[named], kind="stable")
+    cut = int(_EDGE * len(order))
+    order = order[cut : len(order) - cut]
+    named, lacks = named[order], lacks[order]
+    if not lacks.any():
+        text = f"No trace lacks a parent span (n = {counted(len(named), 'trace')}): no sign of a collection gap."
+        return [speak(CHECK, "ok", text, pd.DataFrame())]
+    found = cluster_scan(lacks)
+    within = np.zeros(len(named), bool)
+    within[found.start : found.end] = True
+    share, usual = float(lacks[within].mean()) if within.any() else 0.0, float(lacks[~within].mean())
+    if found.p >= _ALARM_P or share < max(_ALARM_SHARE, 2 * usual):
+        text = (
+            f"{percent(float(lacks.mean()))} of the traces lack a parent span, with no significant cluster in time "
+            f"(n = {counted(len(named), 'trace')}): no sign of a collection gap."
+        )
+        return [speak(CHECK, "ok", text, pd.DataFrame())]
+    start = inputs.root_start_ns[named]
+    first, last = (pd.Timestamp(int(start[at]), unit="ns", tz="UTC") for at in (found.start, found.end - 1))
+    low, high = (float(limit) for limit in wilson(share, int(within.sum()), confidence=inputs.confidence))
+    evidence = _parts(inputs, named[within], named[~within]).assign(start_time=first, end_time=last)
+    lost = evidence[evidence["loss_ratio"] >= _LOST]
+    where = (
+        f"; the spans of `{lost.iloc[0]['scope']}` fell by {percent(lost.iloc[0]['loss_ratio'])}" if len(lost) else ""
+    )
+    text = (
+        f"{percent(share)} (95% CI {percents(low, high)}) of the traces {period(first, last)} lack a parent span, "
+        f"{percent(usual)} of the others (n = {number(within.sum())} and {number((~within).sum())}){where}: collection "
+        f"was interrupted, so counts and times of that stretch are too low."
+    )
+    return [
+        speak(
+            CHECK,
+            "warn",
+            text,
+            evidence.assign(status="warn"),
+            estimate=Estimate(share, "ratio", low, high, int(within.sum())),
+            assumptions=("a steady loss of spans does not depend on the time",),
+            remedy="Look at collectors and exporters of that time; leave the window out of rates and comparisons.",
+            exemplars=inputs.exemplars(named[within & lacks]),
+        )
+    ]
+
+
+def _parts(inputs: Inputs, within: Array, others: Array) -> pd.DataFrame:
+    """Return spans per zone, host and instance in some traces, and how many there would be as in others."""
+    trace, rows = inputs.traces.forest.trace, []
+    inside, outside = (np.isin(trace, which) for which in (within, others))
+    for axis, word in AXES.items():
+        label = stratum_codes(inputs.traces, axis)
+        told = label.codes >= 0
+        seen, usual = (
+            np.bincount(label.codes[told & which], minlength=len(label.labels)) for which in (inside, outside)
+        )
+        due = usual * (len(within) / max(len(others), 1))
+        rows += [
+            (f"{word} {shown(name).replace('`', '')}", int(seen[at]), float(due[at]), float(1 - seen[at] / due[at]))
+            for at, name in enumerate(label.labels)
+            if due[at] >= 1
+        ]
+    table = pd.DataFrame(rows, columns=_COLUMNS)
+    is_behind = table["loss_ratio"] < table["loss_ratio"].max() - _ALIKE  # of those that lost alike the coarsest
+    order = table["loss_ratio"].where(is_behind, np.inf).sort_values(ascending=False, kind="stable").index
+    return table.loc[order].reset_index(drop=True)

@@ -1,0 +1,114 @@
+"""S23: which traces are known to be truncated or unfinished."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.quality.partial_xray import xray_signs
+from tracekit.checks.quality.verdicts import judge_most, needs, speak, stands_for_nobody
+from tracekit.checks.sampling.words import counted, percent, percents
+from tracekit.completeness import is_open
+from tracekit.findings import Estimate
+from tracekit.schema import Quality
+
+if TYPE_CHECKING:
+    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+
+CHECK, _SUBJECT = "partial", "Truncated or unfinished traces"
+_MOST, _PILE, _PILE_FEWEST, _LONG = 0.01, 5.0, 5, 50
+_REMEDY = "Read unfinished traces again when they have ended; raise the limit named for truncated ones."
+
+
+def partial(inputs: Inputs) -> list[Finding]:
+    """Return what share of the traces is known to be truncated or unfinished, and by which sign.
+
+    Signs: spans still in progress or without an end, those of X-Ray (``xray_signs``), dropped attributes, events or
+    links, and a pile-up of traces at one largest number of spans (more than five times as many as just below: a
+    limit).  The share is weighted, with a Wilson interval on the effective number of traces.  Above 1 %: warning.
+    Sources that were not read to their end are counted.  Assumes that limits apply to whole services.  Fails for
+    tracers that call a trace complete when no known span is open: late spans follow.
+
+    Source: limits of X-Ray (10,000 spans, 64 kB documents) and of OpenTelemetry SDKs.
+    """
+    total = len(inputs.traces)
+    if not total:
+        return [needs(CHECK, _SUBJECT, "traces")]
+    signs = _signs(inputs)
+    rows = []
+    for sign, cut in signs.items():
+        found = inputs.ratio(np.arange(total), cut)
+        low, high = float(found.low[0]), float(found.high[0])
+        verdict = judge_most(low, high, warn=_MOST) if cut.any() else "ok"
+        rows.append((sign, int(cut.sum()), float(found.ratio[0]), low, high, verdict))
+    unread = int((~inputs.traces.columns.sources["complete"].astype(bool)).sum())
+    if unread:
+        rows.append(("sources not read to their end", 0, np.nan, np.nan, np.nan, "warn"))
+    names = ["sign", "trace_count", "ratio", "low", "high", "status"]
+    evidence = pd.DataFrame(rows, columns=names).sort_values("trace_count", ascending=False, ignore_index=True)
+    any_cut = np.any(list(signs.values()), axis=0)
+    whole = inputs.ratio(np.arange(total), any_cut)
+    value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
+    if np.isnan(value):
+        return [stands_for_nobody(CHECK, _SUBJECT)]
+    status = judge_most(low, high, warn=_MOST) if any_cut.any() else "ok"
+    why = f", most often with {evidence['sign'].iloc[0]}" if any_cut.any() else ""
+    also = f"; {unread} of {len(inputs.traces.columns.sources)} sources were not read to their end" if unread else ""
+    meaning = {
+        "ok": "totals over their spans are complete",
+        "inconclusive": "more traces are needed to decide whether it is more than 1 %",
+    }
+    be = "is" if total == 1 else "are"
+    some = f"{percent(value)} ({percents(low, high)}) of {counted(total, 'trace')} {be} truncated or unfinished"
+    none = f"None of {counted(total, 'trace')} shows a sign of truncation"
+    many = some if any_cut.any() else none
+    text = f"{many}{why}{also}; {meaning.get(status, 'totals over their spans are lower bounds')}."
+    return [
+        speak(
+            CHECK,
+            "warn" if unread and status == "ok" else status,
+            text,
+            evidence,
+            estimate=Estimate(value, "ratio", low, high, total, float(whole.n_effective[0])),
+            assumptions=("limits apply to whole services; a trace without a sign may still be truncated",),
+            remedy=_REMEDY if status == "warn" or unread else "",
+            exemplars=inputs.exemplars(np.flatnonzero(any_cut)),
+        )
+    ]
+
+
+def _signs(inputs: Inputs) -> dict[str, Array]:
+    """Return for every sign which traces show it."""
+    traces, spans = inputs.traces, inputs.traces.columns.spans
+    total, trace = len(traces), traces.forest.trace
+
+    def any_span(mask: Array) -> Array:
+        found = np.zeros(total, bool)
+        found[trace[mask]] = True
+        return found
+
+    in_progress = (spans.quality & Quality.IN_PROGRESS) != 0
+    without_end = is_open(traces.lookup) & ~in_progress
+    return {
+        "spans in progress": any_span(in_progress),
+        "spans without an end": any_span(without_end),
+        **xray_signs(traces),
+        "dropped attributes": any_span(spans.dropped_attributes > 0),
+        "dropped events": any_span(spans.dropped_events > 0),
+        "dropped links": any_span(spans.dropped_links > 0),
+        "as many spans as a limit allows": _at_a_limit(np.diff(traces.forest.starts)),
+    }
+
+
+def _at_a_limit(span_count: Array) -> Array:
+    """Return the traces at the largest number of spans, where they pile up there."""
+    most = int(span_count.max())
+    at_most = span_count == most
+    neighbours = ((span_count < most) & (span_count >= 0.9 * most)).sum() / max(most - np.ceil(0.9 * most), 1)
+    piled = most >= _LONG and at_most.sum() >= _PILE_FEWEST and at_most.sum() > _PILE * neighbours
+    varied = len(np.unique(span_count)) > 1
+    return np.asarray(at_most & (piled and varied))

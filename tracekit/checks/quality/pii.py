@@ -1,0 +1,238 @@
+"""S30: which attributes leak personal data or secrets; no value is ever shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tracekit.checks.quality.pii_patterns import DETECTORS, is_private, masked
+from tracekit.checks.quality.pii_scan import Blob, Hit, blob, digit_runs, hits
+from tracekit.checks.quality.pii_traffic import holders, leaks_in_traffic
+from tracekit.checks.quality.verdicts import Status, needs, speak, worst
+from tracekit.checks.sampling.words import number, percent, percents
+from tracekit.findings import Estimate
+from tracekit.schema import ValueType
+from tracekit.stats.intervals import wilson
+from tracekit.stats.tests import false_discovery
+
+if TYPE_CHECKING:
+    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+
+CHECK = "pii"
+_CARD, _BY_CHANCE, _FALSE = "payment card", 0.1, 0.01
+_LEAST_CARD = 10**12
+_COLUMNS = ["key", "kind", "value_count", "scanned_count", "span_count", "low", "high", "example", "status"]
+_GENUINE = ["genuine_ratio", "genuine_low", "genuine_high"]
+_TRAFFIC = ["trace_count", "traffic_count", "traffic_low", "traffic_high"]
+
+
+def privacy(inputs: Inputs) -> list[Finding]:
+    """Say which attributes, span names and messages hold personal data or secrets.
+
+    Every distinct value is looked through: e-mail addresses, international phone numbers, payment cards (length,
+    issuer, check digit), IBAN (country, length, remainder by 97), US social security numbers (areas given out), JSON
+    web tokens (header that decodes), AWS access keys, tokens of well-known services, private keys, bearer and basic
+    credentials, secrets in parameters, passwords in addresses, private addresses (told, not judged).  Plain runs of
+    digits pass a card's check digit one time in ten by chance: a key is named only where its valid ones exceed that
+    beyond a false discovery rate of 1 %; the genuine share is ``(k / n - 0.1) / 0.9``.  Secrets and numbers of cards,
+    accounts and persons are critical, addresses of persons a warning.  Where all weights are known, the number of
+    requests of all traffic that leak is estimated with exact limits (``leaks_in_traffic``).  What is shown of a value
+    are the first and last two signs.  Not seen: names, free text, what is encoded or compressed.
+
+    Source: ``trace_guide.md`` F6, mistake 8; ISO/IEC 7812 (Luhn), ISO 13616, RFC 7519.
+    """
+    spans = inputs.traces.columns.spans
+    if not len(spans):
+        return [needs(CHECK, "Whether personal data leaks", "spans")]
+    rows, scanned = _attributes(inputs)
+    more, names = _names(inputs)
+    evidence = pd.DataFrame([*rows, *more], columns=[*_COLUMNS, *_GENUINE, *_TRAFFIC])
+    evidence = evidence.sort_values(["status", "span_count"], ascending=[True, False], ignore_index=True, key=_grave)
+    total = scanned + names
+    leaks = evidence[evidence["status"] != "ok"]
+    if not len(leaks):
+        most = 1 - (1 - inputs.confidence) ** (1 / max(total, 1))  # about 3 / n
+        text = (
+            f"No personal data or secret is seen in {number(total)} distinct values of attributes, span names and "
+            f"messages: at most {percent(most)} of such values hold one of the kinds looked for"
+        )
+        none = leaks_in_traffic(inputs.traces, np.zeros(0, np.int64), confidence=inputs.confidence)
+        hidden = f", and at most {number(none.high)} requests of all traffic do"
+        text += "." if np.isnan(none.high) else f"{hidden}."
+        estimate = Estimate(0.0, "ratio", 0.0, most, total)
+        return [speak(CHECK, "ok", text, evidence, estimate=estimate, assumptions=_ASSUMED)]
+    top = leaks.iloc[0]
+    others = sorted(set(leaks["key"]) - {top["key"]})
+    also = f"; also {', '.join(f'`{key}`' for key in others[:5])}" if others else ""
+    share = f" ({percents(top['low'], top['high'])} of its {number(top['scanned_count'])} distinct values)"
+    text = (
+        f"`{top['key']}` holds {top['kind']} data in {number(top['value_count'])} values{share}, such as "
+        f"{top['example']}, in {number(top['span_count'])} spans{_genuine(top)}{_in_traffic(top)}{also}: "
+        f"whoever may read the traces, or a report made of them, can read it."
+    )
+    estimate = Estimate(
+        top["value_count"] / top["scanned_count"], "ratio", top["low"], top["high"], int(top["scanned_count"])
+    )
+    remedy = "Drop or mask the key in the SDK or collector, revoke secrets, delete what is stored; share no raw export."
+    statuses: list[Status] = leaks["status"].tolist()
+    where = inputs.exemplars(_exemplar_traces(inputs, str(top["key"])))
+    return [
+        speak(
+            CHECK,
+            worst(statuses),
+            text,
+            evidence,
+            estimate=estimate,
+            assumptions=_ASSUMED,
+            remedy=remedy,
+            exemplars=where,
+        )
+    ]
+
+
+_ASSUMED = ("names, free text and encoded values are not recognised",)
+
+
+def _grave(column: pd.Series) -> pd.Series:
+    """Return a column to sort by: fail before warn before ok."""
+    return column.map({"fail": 0, "warn": 1, "ok": 2}) if column.name == "status" else column
+
+
+def _attributes(inputs: Inputs) -> tuple[list[list[Any]], int]:
+    """Return one row a key and kind, and the number of distinct values looked through."""
+    columns = inputs.traces.columns
+    kv = columns.kv
+    owners = (columns.attributes, columns.event_attributes, columns.link_attributes)
+    use = sum((np.bincount(owner.codes, minlength=len(kv)) for owner in owners), np.zeros(len(kv), np.int64))
+    of_resources = np.bincount(columns.spans.resource, minlength=len(columns.resources))
+    weight = of_resources[columns.resource_attributes.owners()]
+    use = use + np.bincount(columns.resource_attributes.codes, weight, minlength=len(kv)).astype(np.int64)
+    used = np.flatnonzero(use > 0)
+    integers = used[(kv.type[used] == ValueType.INT) & (kv.integer[used] >= _LEAST_CARD)]
+    text = _texts(kv.text)
+    scanned = np.bincount(kv.key[used], minlength=len(kv.keys))
+    found = [hit for hit in hits(text) if use[hit.row]]
+    spelt = blob([str(int(value)) for value in kv.integer[integers]])
+    cards, genuine = _cards([(text, np.arange(len(kv))), (spelt, integers)], use, kv.key, inputs.confidence)
+    private = np.zeros(len(kv), bool)
+    private[[hit.row for hit in found + cards]] = True
+    held = holders(inputs.traces, private)
+    return _rows(inputs, found + cards, kv.key, kv.keys, use, scanned, held, genuine), len(used)
+
+
+def _texts(array: Any) -> Blob:
+    """Return the texts of an Arrow array without a copy."""
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    whole = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    return Blob(whole[ends[0] : ends[-1]], ends - ends[0])
+
+
+def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, confidence: float) -> tuple[list[Hit], Array]:
+    """Return the runs of digits that are card numbers, of keys where chance does not explain them.
+
+    And of every key the share of runs that are genuine, with its limits: of others one in ten passes by chance.
+    """
+    keys = int(key.max(initial=-1)) + 1
+    runs = [digit_runs(text) for text, _ in parts]
+    owner = np.concatenate([rows[run.row] for run, (_, rows) in zip(runs, parts, strict=True)])
+    like = np.concatenate([run.is_card_like for run in runs]) & (use[owner] > 0)
+    valid = np.concatenate([run.is_valid for run in runs]) & like
+    n, k = np.bincount(key[owner[like]], minlength=keys), np.bincount(key[owner[valid]], minlength=keys)
+    named = false_discovery(np.where(n > 0, stats.binom.sf(k - 1, np.maximum(n, 1), _BY_CHANCE), np.nan)) <= _FALSE
+    shares = np.array([k / np.maximum(n, 1), *wilson(k / np.maximum(n, 1), np.maximum(n, 1), confidence=confidence)])
+    genuine = np.clip((shares - _BY_CHANCE) / (1 - _BY_CHANCE), 0, 1)
+    source = np.repeat(np.arange(len(runs)), [len(run.row) for run in runs])
+    begin = np.concatenate([run.begin for run in runs])
+    length = np.concatenate([run.length for run in runs])
+    found = [
+        Hit(int(owner[at]), _CARD, bytes(parts[source[at]][0].data[begin[at] : begin[at] + length[at]]).decode())
+        for at in np.flatnonzero(valid & named[key[owner]])
+    ]
+    return found, np.where(named, genuine, np.nan).T
+
+
+def _rows(
+    inputs: Inputs,
+    found: list[Hit],
+    key: Array,
+    keys: list[str],
+    use: Array,
+    scanned: Array,
+    held: tuple[Array, Array],
+    genuine: Array | None = None,
+) -> list[list[Any]]:
+    """Return one row a key and kind of private data."""
+    grouped: dict[tuple[int, str], list[Hit]] = {}
+    for hit in found:
+        grouped.setdefault((int(key[hit.row]), hit.kind), []).append(hit)
+    rows = []
+    for (at, kind), group in grouped.items():
+        values = {hit.row for hit in group}
+        n = max(int(scanned[at]), len(values))
+        low, high = (float(limit) for limit in wilson(len(values) / n, n, confidence=inputs.confidence))
+        spans = int(use[list(values)].sum())
+        share = [np.nan] * 3 if genuine is None or kind != _CARD else genuine[at].tolist()
+        example = masked(group[0].match)
+        leaks = leaks_in_traffic(inputs.traces, held[1][np.isin(held[0], list(values))], confidence=inputs.confidence)
+        rows.append([_name(keys[at]), kind, len(values), n, spans, low, high, example, _status(kind), *share, *leaks])
+    return rows
+
+
+def _genuine(row: pd.Series) -> str:
+    """Return which share of the runs of digits are cards, as a clause."""
+    if np.isnan(row["genuine_ratio"]):
+        return ""
+    limits = percents(row["genuine_low"], row["genuine_high"])
+    return f"; {percent(row['genuine_ratio'])} ({limits}) of its runs of digits that look like cards are genuine"
+
+
+def _in_traffic(row: pd.Series) -> str:
+    """Return how many requests of all traffic hold such data, as a clause; nothing where weights are unknown."""
+    if np.isnan(row["traffic_count"]):
+        return ""
+    limits = f"{number(row['traffic_low'])}-{number(row['traffic_high'])}"
+    return f", which is about {number(row['traffic_count'])} ({limits}) requests of all traffic"
+
+
+def _name(key: str) -> str:
+    """Return a key for a sentence; one that is private data itself is masked."""
+    return masked(key) if is_private(key) else key
+
+
+def _status(kind: str) -> Status:
+    """Return how grave a kind is."""
+    if kind == "private address":
+        return "ok"
+    return "fail" if DETECTORS[kind].is_secret else "warn"
+
+
+def _names(inputs: Inputs) -> tuple[list[list[Any]], int]:
+    """Return one row a kind found in names and status messages, and how many of these were looked through."""
+    columns = inputs.traces.columns
+    rows, total = [], 0
+    trace = inputs.traces.forest.trace
+    for key, texts, codes, own in (
+        ("span name", columns.names, columns.spans.name, trace),
+        ("status message", columns.texts, columns.spans.status_message, trace),
+        ("event name", columns.texts, columns.events.name, trace[columns.events.span_row]),
+    ):
+        use = np.bincount(codes[codes >= 0], minlength=len(texts))
+        looked = np.flatnonzero(use)
+        total += len(looked)
+        found = hits(blob([texts[at] for at in looked]))
+        zero = np.zeros(len(looked), np.int64)
+        held = (np.searchsorted(looked, codes[codes >= 0]), own[codes >= 0])
+        rows += _rows(inputs, found, zero, [key], use[looked], np.array([len(looked)]), held)
+    return rows, total
+
+
+def _exemplar_traces(inputs: Inputs, key: str) -> Array:
+    """Return traces of spans that have a key."""
+    rows, _ = inputs.traces.lookup.by_key.of(key)
+    return np.asarray(inputs.traces.forest.trace[rows[:5]])

@@ -1,0 +1,160 @@
+"""S19: where the context gets lost, so that the rest of a request begins a trace of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.analysis.clock_skew.clock_skew import clock_skew
+from tracekit.checks.quality.call_targets import unanswered, unknown_peers
+from tracekit.checks.quality.reference_clock import ReferenceClock, reference_clock
+from tracekit.checks.quality.stitching import stitch
+from tracekit.checks.quality.verdicts import needs, speak
+from tracekit.checks.sampling.words import counted, number, percent
+from tracekit.findings import Estimate
+from tracekit.schema import Kind, ParentState
+from tracekit.stats.tests import false_discovery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+
+CHECK = "propagation.break"
+_SUBJECT = "Whether context is lost between services"
+_FEWEST, _FALSE, _SHARE, _MARGIN = 5, 0.05, 0.01, 0.10
+
+
+def propagation(inputs: Inputs) -> list[Finding]:
+    """Say between which services the trace context is lost, and how many traces are really continuations.
+
+    For every caller and callee: server spans of the callee that are roots, and client spans of the caller to that
+    callee without a server span below; ``stitch`` estimates how many of the former lie inside the latter, of another
+    trace, beyond coincidence.  Calls of peers without a name are tried with every callee that has such roots.
+    Reported where the false discovery rate over all pairs is at most 5 % and at least 1 % of the roots are concerned;
+    where nothing is found, fine only if at most 10 % of the roots of any pair may be continuations.  Fewer than five
+    unanswered calls or roots, and traces without client spans, are not assessable.
+
+    Times are compared on a reference clock (``reference_clock``): by the offset of the two clocks concerned, with its
+    interval, from ``tk.clock_skew``.  Assumes synchronous calls, and that clocks which no calls connect are right;
+    messages are linked, not nested, and are not looked at.
+
+    Source: ``trace_guide.md`` F1, mistakes 1, 13 and 19; the method is our own, measured in the tests.
+    """
+    roots = _roots(inputs)
+    if not len(roots):
+        return [needs(CHECK, _SUBJECT, "root spans of kind SERVER")]
+    if not np.any(inputs.traces.columns.spans.kind == Kind.CLIENT):
+        return [needs(CHECK, _SUBJECT, "spans of kind CLIENT: without them nobody says who was called")]
+    evidence = inputs.continuations
+    if not len(evidence):
+        return [_without_pairs(inputs, len(roots), evidence)]
+    broken = evidence[evidence["status"] == "fail"]
+    if not len(broken):
+        return [_of_none(evidence, len(roots))]
+    return [_finding(row, evidence) for _, row in broken.iterrows()]
+
+
+def _roots(inputs: Inputs) -> Array:
+    """Return rows of the root spans of kind SERVER that have both ends."""
+    state, kind = inputs.traces.forest.state, inputs.traces.columns.spans.kind
+    return np.flatnonzero((state == ParentState.ROOT) & (kind == Kind.SERVER) & inputs.traces.has_duration)
+
+
+def continuations(inputs: Inputs) -> pd.DataFrame:
+    """Return how many roots of every callee continue unanswered calls of every caller."""
+    spans, trace, labels = inputs.traces.columns.spans, inputs.traces.forest.trace, inputs.service.labels
+    edges = list(_edges(inputs, _roots(inputs)))
+    clock = reference_clock(clock_skew(inputs.traces)) if edges else ReferenceClock(trace[:0], trace[:0])
+    found = [
+        stitch(
+            *clock.widest(calls, spans.start_ns[calls], spans.end_ns[calls]),
+            *clock.narrowest(begun, spans.start_ns[begun], spans.end_ns[begun]),
+            traces=(trace[calls], trace[begun]),
+            confidence=inputs.confidence,
+        )
+        for _, _, calls, begun in edges
+    ]
+    rows = [
+        (labels[caller], labels[callee], len(calls), *result[:6])
+        for (caller, callee, calls, _), result in zip(edges, found, strict=True)
+    ]
+    names = ["caller_service", "callee_service", "unanswered_count", "root_count", "covered_count", "chance_ratio"]
+    table = pd.DataFrame(rows, columns=[*names, "broken_count", "low", "high"])
+    q = false_discovery(np.array([result.p for result in found]))
+    lost = (q <= _FALSE) & (table["broken_count"] > _SHARE * table["root_count"]) & (table["low"] > 0)
+    sure = table["high"] <= _MARGIN * table["root_count"]
+    table["status"] = np.select([lost, sure], ["fail", "ok"], "inconclusive")
+    return table.sort_values("broken_count", ascending=False, ignore_index=True)
+
+
+def _without_pairs(inputs: Inputs, roots: int, evidence: pd.DataFrame) -> Finding:
+    """Return what is said where no two services have unanswered calls and roots enough to compare."""
+    open_ones = len(unanswered(inputs)[0]) + len(unknown_peers(inputs))
+    if open_ones:
+        missing = (
+            f"two services, one with at least {_FEWEST} client spans without a server span and one with at least "
+            f"{_FEWEST} root spans (no pair has both; over all services: {number(open_ones)} and {number(roots)})"
+        )
+        return needs(CHECK, _SUBJECT, missing)
+    text = f"Every call was answered in its own trace: none could have gone on in any of {counted(roots, 'root span')}."
+    return speak(CHECK, "ok", text, evidence)
+
+
+def _of_none(evidence: pd.DataFrame, roots: int) -> Finding:
+    """Return what is said where no pair of services covers more roots than chance."""
+    unsure = evidence[evidence["status"] == "inconclusive"]
+    text = (
+        f"No broken context propagation found: unanswered calls between {counted(len(evidence), 'pair')} of services "
+        f"cover not significantly more roots than coincidence does (n = {counted(roots, 'root')})"
+    )
+    if not len(unsure):
+        return speak(CHECK, "ok", f"{text}; root counts can be read as requests.", evidence, assumptions=_ASSUMED)
+    row = unsure.iloc[int((unsure["high"] / unsure["root_count"]).to_numpy().argmax())]
+    text += (
+        f"; but up to {number(row['high'])} of {counted(row['root_count'], 'root')} of `{row['callee_service']}` may "
+        f"still be continuations of calls by `{row['caller_service']}`; a longer period would settle it."
+    )
+    return speak(CHECK, "inconclusive", text, evidence, assumptions=_ASSUMED)
+
+
+_ASSUMED = (
+    "calls are synchronous; messages are not looked at",
+    "clocks between which there are no calls agree",
+)
+
+
+def _finding(row: pd.Series, evidence: pd.DataFrame) -> Finding:
+    """Return what is said of one pair of services."""
+    caller, callee = row["caller_service"], row["callee_service"]
+    share = row["broken_count"] / row["root_count"]
+    text = (
+        f"About {number(row['broken_count'])} ({number(row['low'])}-{number(row['high'])}) of "
+        f"{number(row['root_count'])} "
+        f"root traces of `{callee}` ({percent(share)}) are continuations of calls by `{caller}`: the context is lost "
+        f"between them, so the traces of these requests end at `{caller}` and `{callee}` is missing from them."
+    )
+    estimate = Estimate(row["broken_count"], "count", row["low"], row["high"], int(row["root_count"]))
+    remedy = f"Forward `traceparent` (or `X-Amzn-Trace-Id`) from `{caller}` to `{callee}`; look at proxies in between."
+    return speak(CHECK, "fail", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
+
+
+def _edges(inputs: Inputs, roots: Array) -> Iterator[tuple[int, int, Array, Array]]:
+    """Yield caller, callee, unanswered calls and roots of every pair with enough of both."""
+    traces, service = inputs.traces, inputs.service
+    client, target = unanswered(inputs)
+    free = unknown_peers(inputs)
+    free = free[traces.has_duration[free]]
+    for callee in np.unique(service.codes[roots]):
+        begun = roots[service.codes[roots] == callee]
+        if len(begun) < _FEWEST:
+            continue
+        for calls in (client[target == callee], free):
+            for caller in np.unique(service.codes[calls]):
+                from_caller = calls[service.codes[calls] == caller]
+                if caller != callee and len(from_caller) >= _FEWEST:
+                    yield int(caller), int(callee), from_caller, begun

@@ -1,0 +1,109 @@
+"""S21: whether collection stopped, judged from the traces alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.quality.verdicts import needs, speak
+from tracekit.checks.sampling.words import duration, number
+from tracekit.findings import Estimate
+
+if TYPE_CHECKING:
+    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.columns import Array
+    from tracekit.findings import Finding
+
+CHECK = "gap.silence"
+_SUBJECT = "Whether collection stopped"
+_NEIGHBOURS, _CHANCE, _BURSTY, _FEWEST = 50, 0.01, 1.3, 120
+_PER_BIN, _EDGES = 10, 2
+
+
+class Silence(NamedTuple):
+    """Gaps between arrivals that are significantly too long: index of the arrival before, length, how many were due."""
+
+    before: Array
+    gap_ns: Array
+    due: Array
+
+
+def silences(start_ns: Array, *, chance: float = _CHANCE) -> Silence:
+    """Return the gaps between arrivals that are too long for their neighbours.
+
+    ``p = (1 + g / G)^(-k)`` for a gap g beside its k neighbouring gaps (at most 50 on either side) of sum G, times the
+    number of gaps.  Exact for locally Poisson arrivals; on bursty traffic every run is a false alarm: see ``burst``.
+    """
+    gap = np.diff(np.sort(start_ns)).astype(np.float64)
+    n, sums = len(gap), np.concatenate(([0.0], np.cumsum(gap)))
+    at = np.arange(n)
+    first, last = np.maximum(at - _NEIGHBOURS, 0), np.minimum(at + 1 + _NEIGHBOURS, n)
+    around, count = sums[last] - sums[first] - gap, last - first - 1
+    adjusted = np.exp(-count * np.log1p(gap / np.maximum(around, 1e-9))) * n
+    found = np.flatnonzero(adjusted < chance)
+    return Silence(found, gap[found], gap[found] * count[found] / np.maximum(around[found], 1e-9))
+
+
+def burst(start_ns: Array) -> float:
+    """Return how much more neighbouring windows differ than Poisson arrivals would: 1 for those.
+
+    Mean of ``(n2 - n1)^2 / (n1 + n2)`` over neighbouring windows that hold about ten arrivals each, without the two
+    largest: the edges of one silence.  A season is no burst, because neighbours share it.
+    """
+    start = np.sort(start_ns)
+    bins = max(int(len(start) / _PER_BIN), 4)
+    edges = np.linspace(float(start[0]), float(start[-1]) + 1, bins + 1)
+    count = np.histogram(start, edges)[0].astype(np.float64)
+    both = count[1:] + count[:-1]
+    terms = np.sort((np.diff(count) ** 2 / np.maximum(both, 1))[both > 0])
+    return float(terms[: max(len(terms) - _EDGES, 1)].mean())
+
+
+def silence(inputs: Inputs) -> list[Finding]:
+    """Say where traces stop for longer than their neighbours allow; without counts this may also be a lull.
+
+    ``silences`` on the starts of root spans, after a test of dispersion: where ``burst`` exceeds 1.3 it is not
+    assessable.  Assumes arrivals that are locally Poisson.
+
+    Source: exponential spacings; measured in the tests.
+    """
+    start = np.sort(inputs.root_start_ns[inputs.root_start_ns > 0])
+    if len(start) < _FEWEST:
+        return [needs(CHECK, _SUBJECT, f"request counts, or at least {_FEWEST} traces (found {len(start)})")]
+    spread = burst(start)
+    if spread > _BURSTY:
+        missing = f"request counts: arrivals come in bursts ({spread:.1f} times as uneven as independent ones)"
+        return [needs(CHECK, _SUBJECT, missing, "Give requests= with times; then gap.scan tells.")]
+    found = silences(start)
+    begin = start[found.before]
+    evidence = pd.DataFrame(
+        {
+            "start_time": pd.to_datetime(begin, unit="ns", utc=True),
+            "gap_ns": found.gap_ns.astype(np.int64),
+            "due_count": found.due,
+        }
+    )
+    longest = float(np.diff(start).max())
+    if not len(evidence):
+        text = (
+            f"The longest silence between {number(len(start))} traces is {duration(longest)}, not significantly longer "
+            f"than the others: no sign that collection stopped."
+        )
+        return [speak(CHECK, "ok", text, evidence, assumptions=_ASSUMED)]
+    worst = evidence.iloc[int(evidence["due_count"].to_numpy().argmax())]
+    others = f" ({len(evidence) - 1} more such silences)" if len(evidence) > 1 else ""
+    text = (
+        f"No trace for {duration(float(worst['gap_ns']))} from {worst['start_time']:%Y-%m-%d %H:%M:%S} UTC, where "
+        f"about {number(worst['due_count'])} were due{others} (n = {number(len(start))} traces); without request "
+        f"counts this may also be a lull, so do not read it as an outage of the service."
+    )
+    due = float(worst["due_count"])
+    spread_due = 1.96 * float(np.sqrt(due))
+    estimate = Estimate(due, "count", max(due - spread_due, 0.0), due + spread_due, len(start))
+    remedy = "Give request counts with times: they tell a lull from lost traces."
+    return [speak(CHECK, "warn", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
+
+
+_ASSUMED = ("arrivals are locally Poisson",)

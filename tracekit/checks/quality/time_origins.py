@@ -1,0 +1,88 @@
+"""Where impossible times come from: the service, the SDK that wrote them, the host whose clock they were read from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.attributes import join, pick
+from tracekit.checks.quality.pii_scan import labels_shown
+from tracekit.checks.sampling.words import number
+from tracekit.stats.grouping import group_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tracekit.attributes import Codes
+    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.columns import Array
+
+_SDK = ("telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version")
+_NAMES = ["sign", "service_name", "sdk", "host", "span_count", "all_count", "ratio", "low", "high"]
+
+
+def time_origins(inputs: Inputs, signs: Mapping[str, Array]) -> pd.DataFrame:
+    """Return which services, SDKs and hosts show every sign, the most spans first.
+
+    A fault of an SDK shows on all its hosts, that of a clock on one host under every SDK.  Assumes that the resource
+    is that of the process that took the times; proxies that rewrite it hide the host.
+    Source: resource semantic conventions of OpenTelemetry (``telemetry.sdk.*``, ``host.name``).
+    """
+    seen = {sign: mask for sign, mask in signs.items() if mask.any()}
+    if not seen:
+        return pd.DataFrame(columns=_NAMES)
+    columns = {"service_name": inputs.service, "sdk": _sdk(inputs), "host": _host(inputs)}
+    group, table = group_rows(
+        {name: (one.codes, one.labels) for name, one in columns.items()}, len(inputs.service.codes)
+    )
+    table["all_count"] = np.bincount(group, minlength=len(table))
+    parts = [_of_sign(inputs, sign, mask, group, table) for sign, mask in seen.items()]
+    found = pd.concat(parts, ignore_index=True)[_NAMES]
+    for name in ("sdk", "host"):
+        found[name] = _shown(found[name])
+    return found.sort_values("span_count", ascending=False, ignore_index=True, kind="stable")
+
+
+def origin_told(origins: pd.DataFrame) -> str:
+    """Return the sign and service with the most spans, with the SDK and host where all of these have the same."""
+    by_service = origins.groupby(["sign", "service_name"], sort=False)["span_count"].sum().reset_index()
+    most = by_service.iloc[int(by_service["span_count"].argmax())]
+    rows = origins[(origins["sign"] == most["sign"]) & (origins["service_name"] == most["service_name"])]
+    text = f"{most['sign']} ({number(most['span_count'])} spans of `{most['service_name']}`"
+    if rows["sdk"].notna().all():
+        sdks = rows["sdk"].unique()
+        text += f", all written by `{sdks[0]}`" if len(sdks) == 1 else f", written by {len(sdks)} SDKs"
+    if rows["host"].notna().all():
+        hosts = rows["host"].unique()
+        text += f", all on `{hosts[0]}`" if len(hosts) == 1 else f", on {number(len(hosts))} hosts"
+    return text + ")"
+
+
+def _sdk(inputs: Inputs) -> Codes:
+    """Return name, language and version of the SDK that wrote each span."""
+    traces = inputs.traces
+    said = traces.lookup.resources_by_key
+    return join([said.codes_of((key,)) for key in _SDK]).take(traces.columns.spans.resource)
+
+
+def _host(inputs: Inputs) -> Codes:
+    """Return the host of each span, or where that is unknown its instance."""
+    return pick([inputs.traces.codes("host_name"), inputs.traces.codes("service_instance_id")])[0]
+
+
+def _of_sign(inputs: Inputs, sign: str, mask: Array, group: Array, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of one sign: the groups that show it, each against all its spans."""
+    count = np.bincount(group[mask], minlength=len(table))
+    shown = count > 0
+    rows = np.flatnonzero(shown[group])
+    found = inputs.ratio(inputs.traces.forest.trace[rows], mask[rows], group[rows], len(table))
+    told = table.assign(sign=sign, span_count=count, ratio=found.ratio, low=found.low, high=found.high)
+    return told[shown]
+
+
+def _shown(labels: pd.Series) -> pd.Series:
+    """Return labels as they may be shown, missing ones as they are."""
+    known = labels.dropna().unique().tolist()
+    return labels.map(dict(zip(known, labels_shown(known), strict=True)), na_action="ignore")

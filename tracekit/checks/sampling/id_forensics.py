@@ -1,0 +1,160 @@
+"""S16, which sampler decided by the trace ids, at what rate, and how many traces came another way."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.sampling.verdicts import needs, speak
+from tracekit.checks.sampling.words import number, percent, percents
+from tracekit.findings import Estimate
+from tracekit.stats.minimum_effect import judge
+from tracekit.weights.forensics import read_ids
+from tracekit.weights.id_edges import FEWEST, group_families, services_of_roots
+
+if TYPE_CHECKING:
+    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.sampling.verdicts import Status
+    from tracekit.findings import Finding
+    from tracekit.schema import Array
+    from tracekit.stats.step_scan import Step
+    from tracekit.stats.step_slices import Part
+    from tracekit.weights.forensics import Reading
+    from tracekit.weights.id_edges import Family
+    from tracekit.weights.rules import HeadRule
+
+CHECK = "id.forensic"
+_OTHER, _SHOWN, _NEARLY = 0.01, 3, 1.005
+
+
+def id_forensics(inputs: Inputs) -> list[Finding]:
+    """Return for each service that begins traces which sampler its ids show.
+
+    Every head sampler maps an id to 0..1 by other bits (``weights.id_maps``) and keeps what lies below its rate: the
+    ids have an edge there under its map alone.  ``stats.step_scan`` over the maps, Benjamini-Hochberg, one chance in a
+    thousand; the rate is snapped to a configured one inside its interval.  Id formats leave edges too (leading zeros,
+    times, counters), so a sampler is named only where the ids below the edge are even (``weights.id_edges``) and ids
+    beyond it occur, or where rules or the trace state declare the rate.  Assumes one threshold a service at a time:
+    slices of time are joined where one edge explains them (``stats.step_slices``), so that an adaptive rate shows as
+    several.  Source: the samplers' sources; the method is our own; measured false reports below 1 %.
+    """
+    groups = services_of_roots(inputs.traces)
+    if not groups:
+        subject = "Which sampler kept these traces"
+        return [needs(CHECK, subject, f"{FEWEST} traces that begin in one service", inputs)]
+    return [_one(inputs, service, rows) for service, rows in groups]
+
+
+def _one(inputs: Inputs, service: str, rows: Array) -> Finding:
+    """Return the finding about one service."""
+    found, reading = group_families(inputs.traces, rows), read_ids(inputs.traces, rows)
+    table = _rows(service, [(family.name, family.step, len(rows)) for family in found])
+    table["q_bh"] = [family.q for family in found]
+    if not reading.edges:
+        text = (
+            f"Ids of `{service}` show no sampler that decides by id (n = {number(len(rows))}): all traces were kept, or"
+            " others decided (a coin, a reservoir, a hash with a salt of its own)."
+        )
+        return speak(CHECK, "measured", text, inputs, table)
+    best = reading.edges[0]
+    if reading.doubt and not _is_declared(inputs, rows, service, best):
+        return _doubtful(inputs, service, reading, table)
+    if len(reading.parts) > 1:
+        return _moved(inputs, service, best, reading.parts)
+    return _say(inputs, service, best, table)
+
+
+def _is_declared(inputs: Inputs, rows: Array, service: str, best: Family) -> bool:
+    """Return whether rules, or weights that do not come from the ids, say that traces of this service were sampled."""
+    if _configured(inputs, service) is not None:
+        return True
+    least, most = best.step.low / _NEARLY, best.step.high * _NEARLY
+    sources, own = inputs.traces.weights.source.take(rows), inputs.probability[rows]
+    by_ids = np.array([label.startswith("forensics") for label in sources.labels] + [True])[sources.codes]
+    return bool((~by_ids & (own >= least) & (own <= most)).mean() > 1 / 2)
+
+
+def _doubtful(inputs: Inputs, service: str, reading: Reading, table: pd.DataFrame) -> Finding:
+    """Return the sentence about an edge that a sampler need not have left."""
+    best = reading.edges[0]
+    text = (
+        f"Ids of `{service}` lie mostly in the lowest {percent(best.step.threshold)} of what {best.name} looks at"
+        f" (n = {number(table['trace_count'].iloc[0])}), and {reading.doubt}: a sampler or the way the ids are made"
+        " can be the reason, so no weights follow from the ids."
+    )
+    remedy = "Give rules=... or weights if these traces were sampled."
+    return speak(CHECK, "measured", text, inputs, table, remedy=remedy)
+
+
+def _rows(scope: str, edges: list[tuple[str, Step, int]]) -> pd.DataFrame:
+    """Return edges as rows of evidence."""
+    rows = [(scope, name, step.llr, step.threshold, step.low, step.high, step.other, n) for name, step, n in edges]
+    columns = ["scope", "family", "llr", "estimate", "estimate_low", "estimate_high", "other_way", "trace_count"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _moved(inputs: Inputs, service: str, best: Family, parts: list[Part]) -> Finding:
+    """Return the sentence about a rate that changed with time."""
+    table = _rows(service, [(best.name, part.step, len(part.at)) for part in parts])
+    start = inputs.start_ns
+    table["first_time"] = pd.to_datetime([start[part.at].min() for part in parts], utc=True)
+    table["last_time"] = pd.to_datetime([start[part.at].max() for part in parts], utc=True)
+    said = [f"{percent(s.threshold)} ({percents(s.low, s.high)}; n = {number(len(at))})" for at, s in parts[:_SHOWN]]
+    more = f" and {len(parts) - _SHOWN} other rates" * (len(parts) > _SHOWN)
+    rule = _rule(inputs, service)
+    free = rule is None or rule.is_boosted
+    ends = " The rule has a boost." if rule is not None and rule.is_boosted else ""
+    ends = ends if rule is None or free else f" {percent(rule.rate)} is configured, and no boost."
+    text = (
+        f"Ids of `{service}` were kept by {best.name} at {', at other times at '.join(said)}{more}: the rate moved, so"
+        f" read shares and totals with weights only.{ends}"
+    )
+    remedy = "" if free else "Find out which configuration was in force when."
+    estimate = Estimate(parts[0].step.threshold, "ratio", parts[0].step.low, parts[0].step.high, len(parts[0].at))
+    return speak(CHECK, "measured" if free else "warn", text, inputs, table, estimate=estimate, remedy=remedy,
+                 assumptions=("one threshold for the whole service at a time",))  # fmt: skip
+
+
+def _say(inputs: Inputs, service: str, best: Family, table: pd.DataFrame) -> Finding:
+    """Return the sentence about the sampler that was found."""
+    step, n = best.step, int(table["trace_count"].iloc[0])
+    configured = _configured(inputs, service)
+    status: Status = "measured"
+    snapped = step.threshold
+    ends = "."
+    if configured is not None:
+        near = judge(step.low / configured, step.high / configured, inputs.margin) if configured else "biased"
+        is_it = step.low / _NEARLY <= configured <= step.high * _NEARLY
+        snapped = configured if is_it else snapped
+        status = "warn" if near == "biased" else "measured"
+        ends = f", {'but' if near == 'biased' else 'though'} {percent(configured)} is configured."
+        ends = ", as configured." if is_it else ends
+    other = f"; {percent(step.other)} of the traces came in another way (reservoir, error policy)" * (
+        step.other > _OTHER
+    )
+    text = (
+        f"Ids of `{service}` were kept by {best.name} at {percent(snapped)} ({percents(step.low, step.high)};"
+        f" n = {number(n)}){other}{ends}"
+    )
+    remedy = "Find out which configuration is in force." if status == "warn" else ""
+    estimate = Estimate(step.threshold, "ratio", step.low, step.high, n)
+    return speak(CHECK, status, text, inputs, table, estimate=estimate, remedy=remedy,
+                 assumptions=("one threshold for the whole service",))  # fmt: skip
+
+
+def _rule(inputs: Inputs, service: str) -> HeadRule | None:
+    """Return the head rule that decides about a service, with a rate."""
+    rules = inputs.rules
+    rule = rules.match({"service_name": service}) if rules is not None and not rules.tail else None
+    return None if rule is None or math.isnan(rule.rate) else rule
+
+
+def _configured(inputs: Inputs, service: str) -> float | None:
+    """Return the rate that the rules give this service."""
+    if inputs.rules is not None and inputs.rules.tail:
+        return inputs.rules.base_rate
+    rule = _rule(inputs, service)
+    return rule.rate if rule is not None and rule.has_rate else None

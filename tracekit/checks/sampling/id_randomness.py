@@ -1,0 +1,83 @@
+"""S15, can samplers, and we, rely on the trace ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import special, stats
+
+from tracekit.checks.sampling.verdicts import needs, speak
+from tracekit.checks.sampling.words import number
+from tracekit.stats.tests import false_discovery
+from tracekit.weights.known import MARKS
+
+if TYPE_CHECKING:
+    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.sampling.verdicts import Status
+    from tracekit.findings import Finding
+    from tracekit.schema import Array
+
+CHECK = "id.random"
+_ASSUMED = ("one generator, ids in time order",)
+_FEWEST, _MANY, _SURE = 200, 1280, 0.01
+_LOW48, _LOW56 = np.uint64((1 << 48) - 1), np.uint64((1 << 56) - 1)
+_BYTES = range(10, 16)
+
+
+def id_randomness(inputs: Inputs) -> list[Finding]:
+    """Return whether the bits that samplers look at are random.
+
+    Chi squared of bytes 10 to 15 (256 cells, 16 below 1,280 ids), correlation of the low 48 bits with those of the
+    trace before, repeated low 56 bits against Poisson.  Byte 9 is left out, because a threshold sampler cuts it.
+    Assumes ids of one generator in time order.  Source: W3C Trace Context level 2 asks for seven random bytes; measured
+    size 4 to 5 %.
+    """
+    n = len(inputs.traces)
+    if n < _FEWEST:
+        return [needs(CHECK, "Whether trace ids are random", f"{_FEWEST} traces", inputs)]
+    order = np.argsort(inputs.start_ns, kind="stable")
+    first = inputs.traces.forest.starts[:-1][order]
+    high, low = inputs.traces.columns.spans.trace_hi[first], inputs.traces.columns.spans.trace_lo[first]
+    table = battery(low)
+    q = table["q_bh"].to_numpy()
+    decides = inputs.rules is not None or bool((inputs.traces.weights.is_from(*MARKS, "forensics")).any())
+    verdict: Status = "fail" if decides else "measured"
+    table = table.assign(status=np.where(q < _SURE, verdict, "ok"), trace_count=n)
+    short = " (64-bit ids: the high 64 bits are all zero)" * bool((high == 0).all())
+    bad = table.loc[table["status"] != "ok", "test"].tolist()
+    if not bad:
+        text = f"The low bits of these {number(n)} trace ids look random{short}: samplers may use them."
+        return [speak(CHECK, "ok", text, inputs, table)]
+    parts = [name.removeprefix("byte ") for name in bad if name.startswith("byte")]
+    said = [f"byte{'s' * (len(parts) > 1)} {', '.join(parts)}"] * bool(parts)
+    said += ["each resembles the one before"] * ("serial" in bad) + ["some are repeated"] * ("repeated" in bad)
+    text = (
+        f"The low bits of these {number(n)} trace ids are not random ({'; '.join(said)}){short}: samplers that use them"
+        " keep or drop whole moments."
+    )
+    remedy = "Use an id generator with 56 random low bits, or a sampler with randomness of its own." if decides else ""
+    return [speak(CHECK, verdict, text, inputs, table, remedy=remedy, assumptions=_ASSUMED)]
+
+
+def battery(low: Array) -> pd.DataFrame:
+    """Return every test of the low halves of ids in time order."""
+    n, rows = len(low), []
+    cells, shift = (256, 0) if n >= _MANY else (16, 4)
+    for byte in _BYTES:
+        value = (low >> np.uint64(8 * (15 - byte) + shift)) & np.uint64(cells - 1)
+        count = np.bincount(value.astype(np.int64), minlength=cells)
+        chi = float(((count - n / cells) ** 2).sum() / (n / cells))
+        rows.append((f"byte {byte}", chi, float(special.chdtrc(cells - 1, chi))))
+    x = (low & _LOW48).astype(np.float64)
+    x = x - x.mean()
+    scale = float((x * x).sum())
+    serial = float((x[1:] * x[:-1]).sum()) / scale if scale else 1.0
+    rows.append(("serial", serial, float(2 * special.ndtr(-abs(serial) * np.sqrt(n)))))
+    repeated = n - len(np.unique(low & _LOW56))
+    rows.append(
+        ("repeated", repeated, float(stats.poisson.sf(repeated - 1, n * (n - 1) / 2.0**57)) if repeated else 1.0)
+    )
+    table = pd.DataFrame(rows, columns=["test", "statistic", "p"])
+    return table.assign(q_bh=false_discovery(table["p"].to_numpy())).drop(columns="p")

@@ -1,0 +1,81 @@
+"""What requests by the second tell of a reservoir: its size, the rate beyond it, and how it favours quiet times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tracekit.stats.second_reservoir import SECOND_NS, infer_quota
+from tracekit.weights.xray_reservoir import is_otel, processes
+
+if TYPE_CHECKING:
+    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.schema import Array
+    from tracekit.stats.second_reservoir import Quota
+
+_LONGEST_S = 1.0
+
+
+class Seconds(NamedTuple):
+    """Traces and requests of every second that had requests."""
+
+    traces: Array
+    requests: Array
+
+
+def seconds(inputs: Inputs) -> Seconds | None:
+    """Return traces and requests by the second, from counts of single seconds or a log with times."""
+    counts = inputs.counts
+    if counts is not None and counts.window_s is not None and counts.window_s <= _LONGEST_S:
+        if inputs.counts_needed:
+            return None
+        table = inputs.tally.bins.groupby("start_ns")[["traces", "requests"]].sum()
+        table = table[table["requests"] > 0]
+        return Seconds(*(table[name].to_numpy().astype(np.int64) for name in ("traces", "requests")))
+    begun = log_starts(inputs)
+    if begun is None:
+        return None
+    asked = pd.Series(begun // SECOND_NS).value_counts()
+    kept = pd.Series(inputs.start_ns // SECOND_NS).value_counts().reindex(asked.index, fill_value=0)
+    return Seconds(kept.to_numpy(np.int64), asked.to_numpy(np.int64)) if kept.any() else None
+
+
+def log_starts(inputs: Inputs) -> Array | None:
+    """Return when the requests of a log began: its times, less their durations where it has them, in nanoseconds.
+
+    Load balancers write the time of the answer.  None without times.
+    """
+    log = inputs.log
+    if log is None or "time" not in log or not len(log):
+        return None
+    times = pd.to_datetime(
+        log["time"], utc=True, errors="coerce", format="mixed" if log["time"].dtype == object else None
+    )
+    took = pd.to_numeric(log["duration_ns"], errors="coerce").fillna(0) if "duration_ns" in log else 0
+    begun = (times.astype("datetime64[ns, UTC]").astype(np.int64) - took)[times.notna()]
+    return begun.to_numpy(np.int64) if len(begun) else None
+
+
+def inferred(inputs: Inputs, found: Seconds) -> Quota | None:
+    """Return quota and rate as the seconds show them; None unless one process of a classic SDK decided."""
+    process = processes(inputs.traces)
+    is_one = len(inputs.traces) and (process.codes >= 0).all() and len(np.unique(process.codes)) == 1
+    return (
+        infer_quota(found.traces, found.requests, confidence=inputs.confidence)
+        if is_one and _is_classic(inputs)
+        else None
+    )
+
+
+def _is_classic(inputs: Inputs) -> bool:
+    """Return whether a classic SDK began all traces."""
+    return bool((is_otel(inputs.traces) == 0).all())
+
+
+def quiet_ratio(found: Seconds) -> float:
+    """Return how many times as often quiet times are among the traces as among the requests."""
+    quiet = 2 * found.requests * len(found.requests) < found.requests.sum()
+    share = found.requests[quiet].sum() / max(found.requests.sum(), 1)
+    return float(found.traces[quiet].sum() / found.traces.sum() / share) if share and found.traces.sum() else np.nan

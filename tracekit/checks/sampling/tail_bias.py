@@ -1,0 +1,224 @@
+"""S08, how wrong are error rate and latency read off the sample, and what are the right values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.sampling.verdicts import needs, speak, worst
+from tracekit.checks.sampling.words import duration, number, percent, percents
+from tracekit.findings import Estimate
+from tracekit.stats.minimum_effect import judge
+from tracekit.stats.partial_traces import any_parts, span_parts
+from tracekit.stats.quantile_limits import quantile_limits
+from tracekit.stats.quantiles import weighted_quantiles
+from tracekit.stats.weighted_rates import weight_effect, weighted_rate
+from tracekit.weights.known import STRATIFIED
+
+if TYPE_CHECKING:
+    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.findings import Finding
+    from tracekit.schema import Array
+    from tracekit.stats.partial_traces import Parts
+
+CHECK = "bias.tail"
+SHARES = (0.5, 0.95, 0.99)
+_FEWEST = 10
+
+
+def tail_bias(inputs: Inputs) -> list[Finding]:
+    """Return error rate and latency as the sample shows them, beside the right ones.
+
+    Rates: Hajek's ratio with MOVER limits over weight classes (``stats.weighted_rates``); spans in clusters of traces,
+    refused below ten traces with a failing span.  Quantiles: weighted, limits by test inversion
+    (``stats.quantile_limits``).  Targets: ``window`` in the sentences, ``process`` beside it in the evidence.  Whether
+    the weights matter: correlation of y - r x with w, exact permutation variance.  "Every error was kept" is believed
+    only from a declared policy that the traces do not contradict.  A policy with probability 0 hides its class
+    completely, and no weight repairs that.  Where the spans of a trace carry thresholds of
+    their own, a span counts by its own, and a trace with a failed span by Ertl's estimator (``stats.partial_traces``).
+    Source: Horvitz-Thompson, Hajek, Woodruff, Zou-Donner, DuMouchel-Duncan, Ertl 2021.
+    """
+    if missing := inputs.weights_needed:
+        subject = "Error rate and latency of all requests"
+        return [needs(CHECK, subject, missing, inputs, remedy="Until then, read figures as of the recorded traces.")]
+    return [_errors(inputs), _latency(inputs)]
+
+
+def _errors(inputs: Inputs) -> Finding:
+    """Return the finding about error rates."""
+    base, certain = inputs.base, _keeps_errors(inputs)
+    pi, failed = inputs.probability[base], inputs.failed[base].astype(np.float64)
+    rows = [_rate_row(inputs, "error rate", pi, failed, np.ones(len(pi)), float(inputs.failed.mean()), certain=certain)]
+    errors, spans = _spans(inputs)
+    raw = float(errors.sum() / max(spans.sum(), 1))
+    if (parts := _parts(inputs)) is not None:
+        rows += [_rate_row(inputs, name, *part, of, certain=False) for name, part, of in parts]
+    else:
+        rows.append(_rate_row(inputs, "span error rate", pi, errors[base], spans[base], raw, certain=False))
+    table = pd.DataFrame(rows)
+    row = table.iloc[0]
+    counted = f"n = {number(row['trace_count'])}, effective {number(row['n_effective'])}"
+    right = f"{percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])}; {counted})"
+    raw_text = percent(row["raw"])
+    why = _why_errors(inputs, is_too_high=row["raw"] > row["estimate"])
+    if inputs.is_even:
+        text = f"The error rate in this window was {right}; every trace had the same probability, so no correction."
+    else:
+        text = {
+            "biased": f"The {raw_text} error rate is an artefact of {why}; the true rate in this window was {right}.",
+            "ok": f"The error rate of the sample, {raw_text}, is that of all requests: {right}.",
+            "inconclusive": f"The sample shows an error rate of {raw_text}; that of all requests was {right}, which is"
+            " too wide to call the difference bias.",
+        }[row["status"]]
+    estimate = Estimate(
+        row["estimate"], "ratio", row["estimate_low"], row["estimate_high"], row["trace_count"], row["n_effective"]
+    )
+    return speak(
+        CHECK, row["status"], text, inputs, table, estimate=estimate, assumptions=_assumed(inputs), is_grave=True,
+        remedy="Quote weighted figures only." if row["status"] == "biased" else "",
+        exemplars=[inputs.traces.trace_ids[n] for n in np.flatnonzero(inputs.failed)[:5]],
+    )  # fmt: skip
+
+
+def _latency(inputs: Inputs) -> Finding:
+    """Return the finding about latency."""
+    timed = inputs.base & ~np.isnan(inputs.took_ns)
+    every = inputs.took_ns[~np.isnan(inputs.took_ns)]
+    if not timed.any():
+        return needs(CHECK, "Latency of all requests", "root spans with a duration", inputs)
+    raw = weighted_quantiles(every, np.ones(len(every)), SHARES)
+    pi, took = inputs.probability[timed], inputs.took_ns[timed]
+    window = quantile_limits(pi, took, SHARES, confidence=inputs.confidence)
+    process = quantile_limits(pi, took, SHARES, target="process", confidence=inputs.confidence)
+    table = pd.DataFrame(
+        {
+            "measure": [f"p{100 * share:g} latency" for share in SHARES],
+            "unit": "ns",
+            "raw": raw,
+            "estimate": [one.value for one in window],
+            "estimate_low": [one.low for one in window],
+            "estimate_high": [one.high for one in window],
+            "process_low": [one.low for one in process],
+            "process_high": [one.high for one in process],
+            "trace_count": len(pi),
+            "n_effective": window[0].n_effective,
+            "weights_source": inputs.weights_source,
+        }
+    )
+    limits = table[["raw", "estimate_low", "estimate_high"]].to_numpy(np.float64)
+    table["status"] = [_against(inputs, *row) for row in limits]
+    row = table.iloc[1]
+    counted = f"n = {number(row['trace_count'])}, effective {number(row['n_effective'])}"
+    right = (
+        f"{duration(row['estimate'])} ({duration(row['estimate_low'])} to {duration(row['estimate_high'])}; {counted})"
+    )
+    status = worst(table["status"].tolist())
+    text = f"The p95 latency of all requests in this window was {right}; the sample shows {duration(row['raw'])}"
+    ends = {
+        "biased": f": an artefact of keeping slow requests {_often(row['raw'] > row['estimate'])} than the rest.",
+        "ok": ": no correction is needed.",
+        "inconclusive": ": the interval is too wide to call the difference bias.",
+    }
+    biased = table.loc[table["status"] == "biased", "measure"]
+    if status == "biased" and row["status"] != "biased":
+        ends["biased"] = f"; {' and '.join(biased)} of the sample are biased."
+    estimate = Estimate(
+        row["estimate"], "ns", row["estimate_low"], row["estimate_high"], int(row["trace_count"]), row["n_effective"]
+    )
+    return speak(
+        CHECK, status, text + ends[status], inputs, table, estimate=estimate, assumptions=_assumed(inputs),
+        is_grave=True, remedy="Quote weighted quantiles only." if status == "biased" else "",
+    )  # fmt: skip
+
+
+def _assumed(inputs: Inputs) -> tuple[str, ...]:
+    """Return what must be true."""
+    stratified = "requests of one stratum had one chance: a log or counts cannot show what else decided"
+    known = (f"inclusion probabilities from {inputs.weights_source}", "no kind of request had probability 0")
+    return (*known, stratified) if STRATIFIED & set(inputs.traces.weights.sources) else known
+
+
+def _keeps_errors(inputs: Inputs) -> bool:
+    """Return whether a declared policy keeps every failing trace, and the traces agree."""
+    tail = inputs.rules.tail if inputs.rules is not None else ()
+    declared = any(policy.kind == "status_code" and policy.probability == 1 for policy in tail)
+    failed = inputs.failed & inputs.base
+    return declared and bool((inputs.probability[failed] == 1).all())
+
+
+def _spans(inputs: Inputs) -> tuple[Array, Array]:
+    """Return failing and all spans of every trace; those that a backend inferred count for nothing."""
+    traces, own = inputs.traces, ~inputs.traces.is_inferred
+    spans = np.bincount(traces.forest.trace[own], minlength=len(traces))
+    errors = np.bincount(traces.forest.trace[own & traces.is_error], minlength=len(traces))
+    return errors.astype(np.float64), spans.astype(np.float64)
+
+
+def _parts(inputs: Inputs) -> list[tuple[str, Parts, float]] | None:
+    """Return the rates of traces that are there in part, with the raw ones; None where no trace is."""
+    if inputs.span_probability is None:
+        return None
+    traces, own = inputs.traces, np.flatnonzero(~inputs.traces.is_inferred & ~np.isnan(inputs.span_probability))
+    trace = np.unique(traces.forest.trace[own], return_inverse=True)[1]
+    pi, failed = inputs.span_probability[own], np.asarray(traces.is_error[own])
+    some = float((np.bincount(trace[failed], minlength=int(trace.max()) + 1) > 0).mean())
+    return [
+        ("span error rate", span_parts(trace, pi, failed), float(failed.mean())),
+        ("traces with a failed span", any_parts(trace, pi, failed), some),
+    ]
+
+
+def _rate_row(
+    inputs: Inputs, measure: str, pi: Array, y: Array, x: Array, raw: float, *, certain: bool
+) -> dict[str, Any]:
+    """Return one rate as a row of evidence."""
+    window = weighted_rate(pi, y, x, confidence=inputs.confidence, events_certain=certain)
+    process = weighted_rate(pi, y, x, target="process", confidence=inputs.confidence)
+    few = measure != "error rate" and window.n_events < _FEWEST
+    effect = weight_effect(pi, y, x)
+    return {
+        "measure": measure,
+        "unit": "ratio",
+        "raw": raw,
+        "estimate": window.value,
+        "estimate_low": np.nan if few else window.low,
+        "estimate_high": np.nan if few else window.high,
+        "process_low": np.nan if few else process.low,
+        "process_high": np.nan if few else process.high,
+        "trace_count": window.n,
+        "n_events": window.n_events,
+        "n_effective": window.n_effective,
+        "design_effect": window.design_effect,
+        "weight_effect_z": effect.z,
+        "weights_source": inputs.weights_source,
+        "status": "not_assessable" if few else _against(inputs, raw, window.low, window.high),
+    }
+
+
+def _against(inputs: Inputs, raw: float, low: float, high: float) -> str:
+    """Return the verdict about a raw value beside the interval of the right one."""
+    if inputs.is_even:
+        return "ok"
+    if raw == 0 and low == 0:
+        return "ok" if high == 0 else "inconclusive"
+    ratio_low = raw / high if high > 0 else 0.0
+    ratio_high = raw / low if low > 0 else np.inf
+    return judge(
+        0.0 if np.isnan(ratio_low) else ratio_low, np.inf if np.isnan(ratio_high) else ratio_high, inputs.margin
+    )
+
+
+def _why_errors(inputs: Inputs, *, is_too_high: bool) -> str:
+    """Return what the sampler does to the raw error rate."""
+    pi, failed = inputs.probability, inputs.failed & inputs.base
+    rest = inputs.base & ~inputs.failed
+    if is_too_high and failed.any() and (pi[failed] == 1).all() and rest.any() and (pi[rest] < 1).any():
+        return "keeping every error"
+    return f"keeping failing requests {_often(is_too_high)} than the rest"
+
+
+def _often(is_too_high: bool) -> str:
+    """Return which way a raw value is off."""
+    return "more often" if is_too_high else "less often"
