@@ -121,7 +121,7 @@ def arrows_of(name, tree):
             targets = [(alias.name, ()) for alias in node.names]
         else:
             base = node.module or ""
-            assert node.confidence == 0, f"tracekit.{name}, line {node.lineno}: imports are written in full"
+            assert node.level == 0, f"tracekit.{name}, line {node.lineno}: imports are written in full"
             inner = [alias.name for alias in node.names if f"{base}.{alias.name}".removeprefix("tracekit.") in MODULES]
             targets = [(f"{base}.{module}", ()) for module in inner]
             rest = tuple(alias.name for alias in node.names if alias.name not in inner)
