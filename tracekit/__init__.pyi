@@ -40,10 +40,10 @@ from tracekit.analysis.clock_skew.clock_skew import clock_skew as clock_skew
 from tracekit.checks.sampling import sampling as sampling
 from tracekit.checks.quality import quality as quality
 from tracekit.checks.coverage.coverage import coverage as coverage
-from tracekit.analysis.sampling_latency import latency_bias as latency_bias
-from tracekit.analysis.sampling_mix import sample_mix as sample_mix
-from tracekit.analysis.sampling_collection import collection_gaps as collection_gaps
-from tracekit.analysis.sampling_phase import start_phases as start_phases
+from tracekit.checks.sampling.latency_bias import latency_bias as latency_bias
+from tracekit.checks.sampling.sample_mix import sample_mix as sample_mix
+from tracekit.checks.sampling.collection_gaps import collection_gaps as collection_gaps
+from tracekit.checks.sampling.start_phases import start_phases as start_phases
 
 from tracekit.findings import Estimate as Estimate
 from tracekit.findings import Finding as Finding

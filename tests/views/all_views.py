@@ -7,14 +7,14 @@ from tracekit.analysis.clock_skew.clock_skew import clock_skew
 from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
-from tracekit.analysis.sampling_collection import collection_gaps
-from tracekit.analysis.sampling_latency import latency_bias
-from tracekit.analysis.sampling_mix import sample_mix
-from tracekit.analysis.sampling_phase import start_phases
 from tracekit.analysis.self_time import self_time
 from tracekit.analysis.service_graph.service_graph import service_graph
 from tracekit.analysis.timeline import timeline
 from tracekit.checks.coverage.coverage import coverage
+from tracekit.checks.sampling.collection_gaps import collection_gaps
+from tracekit.checks.sampling.latency_bias import latency_bias
+from tracekit.checks.sampling.sample_mix import sample_mix
+from tracekit.checks.sampling.start_phases import start_phases
 from tracekit.findings import Estimate, Finding, Findings
 from tracekit.views import plot
 from tracekit.views.heat import heat_chart

@@ -13,7 +13,7 @@ from sampling.simulators import EPOCH_NS, classic_reservoir, hour, traces_of
 import tracekit as tk
 from tracekit import Estimate, Finding, TraceSet
 from tracekit.analysis.clock_skew.result import ClockSkew
-from tracekit.analysis.sampling_collection import Collection
+from tracekit.checks.sampling.collection_gaps import Collection
 from tracekit.stats.second_reservoir import SECOND_NS
 from tracekit.views import plot
 

@@ -15,7 +15,7 @@ from tracekit.views.themes import faded
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tracekit.analysis.sampling_collection import Collection
+    from tracekit.checks.sampling.collection_gaps import Collection
     from tracekit.columns import Array
     from tracekit.views.figures import Chart
 
@@ -28,7 +28,7 @@ def plot_collection(result: Collection, *, scope: str = "all") -> Chart:
     Parameters
     ----------
     result
-        Of ``analysis.sampling_collection``.
+        Of ``checks.sampling.collection_gaps``.
     scope
         ``all``, or a service that is counted apart.
 
@@ -47,7 +47,7 @@ def plot_collection(result: Collection, *, scope: str = "all") -> Chart:
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling_collection import collection_gaps
+    >>> from tracekit.checks.sampling.collection_gaps import collection_gaps
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> plot_collection(collection_gaps(TraceSet.from_spans(frame))).data[0].y
     (1, 1)

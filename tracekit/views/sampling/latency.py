@@ -16,7 +16,7 @@ from tracekit.views.themes import faded
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tracekit.analysis.sampling_latency import LatencyBias
+    from tracekit.checks.sampling.latency_bias import LatencyBias
     from tracekit.views.figures import Chart
     from tracekit.views.markup import Markup
 
@@ -37,7 +37,7 @@ def plot_latency_bias(result: LatencyBias, *, kind: str = "curves") -> Chart:
     Parameters
     ----------
     result
-        Of ``analysis.sampling_latency``.
+        Of ``checks.sampling.latency_bias``.
     kind
         ``curves``: the share of requests at or below each duration, in a band of its limits; ``limits``: p50, p90, p95
         and p99 with theirs.
@@ -56,7 +56,7 @@ def plot_latency_bias(result: LatencyBias, *, kind: str = "curves") -> Chart:
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling_latency import latency_bias
+    >>> from tracekit.checks.sampling.latency_bias import latency_bias
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> plot_latency_bias(latency_bias(TraceSet.from_spans(frame).with_weights(20))).layout.title.text
     'p95 latency: 5.00 µs in the sample, 5.00 µs of all requests'

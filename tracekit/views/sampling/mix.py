@@ -16,7 +16,7 @@ from tracekit.views.svg import ACCENT, MUTE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tracekit.analysis.sampling_mix import SampleMix
+    from tracekit.checks.sampling.sample_mix import SampleMix
     from tracekit.views.figures import Chart
 
 KINDS: Final = ("shares", "ratios")
@@ -32,7 +32,7 @@ def plot_sample_mix(result: SampleMix, *, kind: str = "shares", axis: str | None
     Parameters
     ----------
     result
-        Of ``analysis.sampling_mix``.
+        Of ``checks.sampling.sample_mix``.
     kind
         ``shares``: both shares of each stratum; ``ratios``: its sampling rate over that of the rest.
     axis
@@ -54,7 +54,7 @@ def plot_sample_mix(result: SampleMix, *, kind: str = "shares", axis: str | None
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling_mix import sample_mix
+    >>> from tracekit.checks.sampling.sample_mix import sample_mix
     >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "start_ns": 0, "end_ns": 5})
     >>> shop = TraceSet.from_spans(frame.assign(http_route=["/cart", "/pay"]))
     >>> mix = sample_mix(shop, requests=pd.DataFrame({"route": ["/cart", "/pay"], "count": [10, 30]}))

@@ -13,7 +13,7 @@ from tracekit.views.svg import ACCENT, INK
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tracekit.analysis.sampling_phase import StartPhases
+    from tracekit.checks.sampling.start_phases import StartPhases
     from tracekit.views.figures import Chart
 
 _MS: Final = 1e-3
@@ -25,7 +25,7 @@ def plot_start_phases(result: StartPhases) -> Chart:
     Parameters
     ----------
     result
-        Of ``analysis.sampling_phase``.
+        Of ``checks.sampling.start_phases``.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def plot_start_phases(result: StartPhases) -> Chart:
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.sampling_phase import start_phases
+    >>> from tracekit.checks.sampling.start_phases import start_phases
     >>> frame = pd.DataFrame({"trace_id": ["a1", "b2"], "span_id": ["1", "2"], "name": "x", "end_ns": 10**9})
     >>> seen = start_phases(TraceSet.from_spans(frame.assign(start_ns=[0, 600_000_000])), parts=2)
     >>> plot_start_phases(seen).data[0].y
