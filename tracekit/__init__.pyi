@@ -37,8 +37,8 @@ from tracekit.analysis.what_if.curve import WhatIfCurve as WhatIfCurve
 from tracekit.analysis.what_if.what_if import CapSelfTime as CapSelfTime
 from tracekit.analysis.what_if.what_if import MatchDistribution as MatchDistribution
 from tracekit.analysis.clock_skew.clock_skew import clock_skew as clock_skew
-from tracekit.checks.sampling import sampling as sampling
-from tracekit.checks.quality import quality as quality
+from tracekit.checks.topics import sampling as sampling
+from tracekit.checks.topics import quality as quality
 from tracekit.checks.coverage.coverage import coverage as coverage
 from tracekit.checks.sampling.latency_bias import latency_bias as latency_bias
 from tracekit.checks.sampling.sample_mix import sample_mix as sample_mix

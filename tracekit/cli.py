@@ -102,8 +102,8 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The report.")] = Path("tracekit-demo.html"),
 ) -> None:
     """Investigate the bundled recording of a checkout that became slow, and write its report."""
+    from tracekit.checks.overview import Overview  # noqa: PLC0415 - not for --help
     from tracekit.cli_tables import figures_table, show  # noqa: PLC0415 - not for --help
-    from tracekit.report.overview import Overview  # noqa: PLC0415 - not for --help
 
     sets = tk.load_sample("checkout-regression")
     assert isinstance(sets, tuple)

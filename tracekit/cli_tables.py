@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from tracekit.checks.overview import Overview
     from tracekit.errors import LoadError
     from tracekit.findings import Findings
-    from tracekit.report.overview import Overview
     from tracekit.traces import TraceSet
 
 _COLOURS = {"critical": "bold red", "error": "red", "warning": "yellow", "warn": "yellow", "notice": "cyan"}

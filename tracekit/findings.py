@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, ClassVar, Literal, get_args, overload
 
 import pandas as pd
 
 Severity = Literal["info", "notice", "warning", "critical"]
+Status = Literal["ok", "measured", "not_assessable", "inconclusive", "warning", "failed"]
+STATUSES: tuple[Status, ...] = get_args(Status)  # from the least to the most severe
+_MANY = 4  # skipped checks from which one line replaces theirs
+_STATUS: dict[Severity, Status] = {"info": "ok", "notice": "measured", "warning": "warning", "critical": "failed"}
 _ORDER = {"critical": 0, "warning": 1, "notice": 2, "info": 3}
 
 
@@ -73,6 +77,11 @@ class Estimate:
     n: int
     n_effective: float | None = None
 
+    @property
+    def values(self) -> dict[str, float]:
+        """Value, limits and n by name."""
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+
     def __str__(self) -> str:
         low, high = ("not estimable" if math.isnan(limit) else f"{limit:.4g}" for limit in (self.low, self.high))
         limits = low if low == high == "not estimable" else f"{low} to {high}"
@@ -86,9 +95,10 @@ class Finding:
     Parameters
     ----------
     check
-        Which check speaks.
+        Name of the check.
     severity
-        ``info``, ``notice``, ``warning`` or ``critical``.
+        ``info`` (all is well, or background), ``notice`` (worth knowing), ``warning`` (look at it), ``critical``
+        (conclusions are wrong, or users are hurt).
     headline
         One sentence with the number in it.
     estimate
@@ -102,9 +112,15 @@ class Finding:
     remedy
         What to do: an action, or nothing.
     code
-        The call that gives it again.
+        The call that reproduces it.
     method
-        How the number was obtained, where that has to be said.
+        How the number was obtained, where the reader needs it.
+    status
+        What the check found: ``ok``; ``measured`` (a number that no rule judges); ``not_assessable`` (an input is
+        missing); ``inconclusive`` (too few data to decide); ``warning``; ``failed``.  Severity is how much the reader
+        should care.  Unless given it follows from the severity: ok, measured, warning, failed.
+    values
+        The numbers of the sentence by name, machine-readable; those of the estimate unless given.
 
     Examples
     --------
@@ -123,11 +139,19 @@ class Finding:
     remedy: str = ""
     code: str = ""
     method: str = ""
+    status: Status | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.severity not in _ORDER:
             message = f"expected severity {', '.join(reversed(_ORDER))}, found {self.severity!r}"
             raise ValueError(message)
+        if self.status not in (None, *STATUSES):
+            raise ValueError(f"expected status {', '.join(STATUSES)}, found {self.status!r}")
+        if self.status is None:
+            object.__setattr__(self, "status", _STATUS[self.severity])
+        if not self.values and self.estimate is not None:
+            object.__setattr__(self, "values", self.estimate.values)
 
     def __str__(self) -> str:
         return " ".join(filter(None, (f"{self.severity}: {self.headline}", self.remedy, self.method)))
@@ -137,7 +161,7 @@ class Finding:
 
 
 class Findings(Shown, Sequence[Finding]):
-    """Findings, the gravest first.
+    """Findings, the most severe first.
 
     Parameters
     ----------
@@ -175,7 +199,7 @@ class Findings(Shown, Sequence[Finding]):
 
     @property
     def worst(self) -> Severity | None:
-        """The gravest severity; None without findings."""
+        """The highest severity; None without findings."""
         return self._findings[0].severity if self._findings else None
 
     def frame(self) -> pd.DataFrame:
@@ -184,18 +208,37 @@ class Findings(Shown, Sequence[Finding]):
         Returns
         -------
         pandas.DataFrame
-            ``check``, ``severity``, ``headline``, ``value``, ``unit``, ``low``, ``high``, ``n``, ``remedy``, ``code``,
-            ``method``.
+            ``check``, ``status``, ``severity``, ``headline``, ``value``, ``unit``, ``low``, ``high``, ``n``,
+            ``remedy``, ``code``, ``method``.
         """
         rows = [
-            (f.check, f.severity, f.headline, *(_numbers(f.estimate)), f.remedy, f.code, f.method)
+            (f.check, f.status, f.severity, f.headline, *(_numbers(f.estimate)), f.remedy, f.code, f.method)
             for f in self._findings
         ]
-        names = ["check", "severity", "headline", "value", "unit", "low", "high", "n", "remedy", "code", "method"]
+        names = [
+            *(
+                "check",
+                "status",
+                "severity",
+                "headline",
+                "value",
+                "unit",
+                "low",
+                "high",
+                "n",
+                "remedy",
+                "code",
+                "method",
+            )
+        ]
         return pd.DataFrame(rows, columns=names)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self._findings))
+        skipped = [finding.check for finding in self if finding.status == "not_assessable"]
+        if len(skipped) < _MANY:
+            return "\n".join(map(str, self._findings))
+        shown = [str(finding) for finding in self if finding.status != "not_assessable"]
+        return "\n".join([*shown, _skipped(skipped)])
 
     def __repr__(self) -> str:
         counts = ", ".join(
@@ -204,10 +247,22 @@ class Findings(Shown, Sequence[Finding]):
         return f"Findings({counts or 'none'})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr>{_cells('td', f.severity, f'{f.headline} {f.method}'.rstrip(), f.remedy)}</tr>" for f in self
+        skipped = [finding.check for finding in self if finding.status == "not_assessable"]
+        is_long = len(skipped) >= _MANY
+        rows = (
+            "".join(
+                f"<tr>{_cells('td', f.severity, f'{f.headline} {f.method}'.rstrip(), f.remedy)}</tr>"
+                for f in self
+                if not (is_long and f.status == "not_assessable")
+            )
+            + f"<tr>{_cells('td', 'notice', _skipped(skipped).removeprefix('notice: '), '')}</tr>" * is_long
         )
         return f"<table><tr>{_cells('th', 'severity', 'finding', 'what to do')}</tr>{rows}</table>"
+
+
+def _skipped(checks: Sequence[str]) -> str:
+    """Return one line for checks that lack an input."""
+    return f"notice: {len(checks)} checks skipped, inputs are missing; .frame() lists them with what each needs."
 
 
 def _cells(tag: str, *texts: str) -> str:

@@ -20,7 +20,7 @@ def moved(traces):
     concerned = skew.traces.loc[skew.traces["moved_clock_count"] > 0, "trace_id"]
     assert set(path.offsets["trace_id"]) == set(concerned)
     found = tk.quality(traces, checks=CLOCKS)
-    assert ("warn" in [status(found, name) for name in CLOCKS]) == bool(len(concerned))
+    assert ("warning" in [status(found, name) for name in CLOCKS]) == bool(len(concerned))
     return len(concerned)
 
 

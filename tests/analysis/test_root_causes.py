@@ -39,7 +39,7 @@ import pandas as pd
 import pytest
 
 import tracekit as tk
-from tracekit.report.changes import WAITS
+from tracekit.checks.names import WAITS
 
 pytestmark = pytest.mark.slow
 

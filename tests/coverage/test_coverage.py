@@ -88,7 +88,7 @@ def test_success_may_be_told():
     traces, is_pay, _ = shop()
     seen = tk.coverage(traces, success="duration_ns < 50000000", targets={"M10": 0.9})
     assert value(seen, "M10")["value"] == pytest.approx((~is_pay).mean())
-    assert value(seen, "M10")["verdict"] == "fail"
+    assert value(seen, "M10")["verdict"] == "failed"
     assert value(seen, "M10", "cart")["verdict"] == "ok"
 
 
@@ -97,7 +97,7 @@ def test_captured_errors_cost_lag_and_completeness():
     received = pd.Series(EPOCH_NS + np.arange(1000) * SECOND + 4 * SECOND, index=trace_ids(1000))
     seen = tk.coverage(traces, requests=counts(), received=received, prices={"recorded": 5.0})
     assert value(seen, "M2b")["value"] == pytest.approx(failed.sum() / 500)
-    assert value(seen, "M2b")["verdict"] == "fail"
+    assert value(seen, "M2b")["verdict"] == "failed"
     assert value(seen, "M6")["value"] == pytest.approx(3.99e9, rel=0.01)
     assert value(seen, "M6")["verdict"] == "ok"
     assert value(seen, "M8")["value"] == 5.0
@@ -123,7 +123,7 @@ def test_usual_paths():
     assert value(seen, "M4")["value"] == pytest.approx((380 + 19) / 400)
     assert value(seen, "M4")["verdict"] == "ok", "the twenty usual paths cover most"
     odd = tk.coverage(TraceSet.from_spans(spans(400, name=[f"odd {at}" for at in range(400)])))
-    assert (value(odd, "M4")["value"], value(odd, "M4")["verdict"]) == (0.05, "fail")
+    assert (value(odd, "M4")["value"], value(odd, "M4")["verdict"]) == (0.05, "failed")
 
 
 def test_usual_is_what_the_traffic_does_and_not_the_sample():
@@ -175,7 +175,7 @@ def test_more_traces_than_requests_are_no_coverage():
 
 
 @pytest.mark.parametrize(
-    ("target", "verdict"), [(0.05, "ok"), (0.5, "fail"), (0.1, "inconclusive"), (None, "measured")]
+    ("target", "verdict"), [(0.05, "ok"), (0.5, "failed"), (0.1, "inconclusive"), (None, "measured")]
 )
 def test_a_target_is_met_or_missed_by_the_whole_interval(target, verdict):
     targets = {} if target is None else {"M1": target}
@@ -183,7 +183,7 @@ def test_a_target_is_met_or_missed_by_the_whole_interval(target, verdict):
     assert value(seen, "M1")["verdict"] == verdict
 
 
-@pytest.mark.parametrize(("target", "verdict"), [(1 * SECOND, "ok"), (1 * MS, "fail")])
+@pytest.mark.parametrize(("target", "verdict"), [(1 * SECOND, "ok"), (1 * MS, "failed")])
 def test_less_is_better_of_latency(target, verdict):
     assert value(tk.coverage(shop()[0], targets={"M3": target}), "M3")["verdict"] == verdict
 

@@ -23,9 +23,9 @@ from quality.worlds import (
 import tracekit as tk
 from tracekit import TraceSet
 from tracekit.analysis.clock_skew.intervals import agree
+from tracekit.checks.case import Case
 from tracekit.checks.quality.call_pairs import all_calls, call_pairs
 from tracekit.checks.quality.drift_lines import drift, step
-from tracekit.checks.quality.inputs import Inputs
 from tracekit.checks.quality.missing_spans import missing_spans
 from tracekit.checks.quality.pii_scan import blob, digit_runs, hits
 from tracekit.checks.quality.silence import burst, silences
@@ -163,13 +163,13 @@ def completeness(rng, repeats):
         target = 0.01 if case.startswith("1") else 0.2 if case.startswith("2") else 0.05
         covered = []
         for _ in range(repeats):
-            (finding,) = missing_spans(Inputs(only(whole, kept())))
+            (finding,) = missing_spans(Case(only(whole, kept())))
             covered.append(finding.estimate.low <= target <= finding.estimate.high)
         yield Row(f"{case}: covered", *count(covered), 0.92, 0.985)
     blind = []
     for _ in range(repeats):
         kept = rng.random(n) >= np.where(is_leaf, 0.30, 0.10)
-        (finding,) = missing_spans(Inputs(only(whole, kept)))
+        (finding,) = missing_spans(Case(only(whole, kept)))
         blind.append(finding.estimate.high < 1 - kept.mean())
     yield Row("leaves lost three times as often: too low, as its caveat says", *count(blind), 0.90, 1.0)
 
@@ -183,7 +183,7 @@ def captured_twice(rng, repeats):
         for _ in range(repeats):
             arrives = np.array([1.0, clients, servers])[part]
             kept = rng.random(len(part)) < arrives
-            (finding,) = call_pairs(Inputs(only(whole, kept)))
+            (finding,) = call_pairs(Case(only(whole, kept)))
             row = finding.evidence.iloc[0]
             side.append(row["server_low"] <= servers <= row["server_high"])
             total.append(row["call_low"] <= len(whole) <= row["call_high"])

@@ -41,7 +41,7 @@ def test_clocks_that_agree_are_left_alone():
 @pytest.mark.parametrize("offset", [12 * MS, -12 * MS])
 def test_an_offset_is_told_with_its_limits_and_its_sign(offset):
     found = tk.quality(hosts(offset_ns=offset), checks=["clock.offset"])
-    assert status(found, "clock.offset") == "warn"
+    assert status(found, "clock.offset") == "warning"
     row = found[0].evidence.iloc[0]
     assert row["low_ns"] <= offset <= row["high_ns"]
     ahead = "`ledger-2` runs" if offset > 0 else "`api-1` runs"
@@ -92,8 +92,8 @@ def test_calls_that_nobody_waited_for_are_dropped_and_counted():
 
 def test_a_drift_is_told_in_ppm():
     found = tk.quality(hosts(drift_ppm=100), checks=["clock.offset", "clock.drift"])
-    assert status(found, "clock.offset") == "warn"
-    assert status(found, "clock.drift") == "warn"
+    assert status(found, "clock.offset") == "warning"
+    assert status(found, "clock.drift") == "warning"
     row = found[1].evidence.iloc[0]
     assert row["kind"] == "drift"
     assert row["low"] < 100 < row["high"]
@@ -146,14 +146,14 @@ def planted(n=400, **changes):
 @pytest.mark.parametrize(
     ("changes", "sign", "verdict"),
     [
-        ({"end_ns": (20, lambda f: f["start_ns"] - 5)}, "with a negative duration", "warn"),
-        ({"start_ns": (20, lambda f: f["start_ns"] // 1_000_000)}, "in milliseconds instead of nanoseconds", "fail"),
-        ({"start_ns": (1, lambda f: f["start_ns"] // 1_000)}, "in microseconds instead of nanoseconds", "fail"),
-        ({"start_ns": (1, lambda f: f["start_ns"] // 10**9)}, "in seconds instead of nanoseconds", "fail"),
+        ({"end_ns": (20, lambda f: f["start_ns"] - 5)}, "with a negative duration", "warning"),
+        ({"start_ns": (20, lambda f: f["start_ns"] // 1_000_000)}, "in milliseconds instead of nanoseconds", "failed"),
+        ({"start_ns": (1, lambda f: f["start_ns"] // 1_000)}, "in microseconds instead of nanoseconds", "failed"),
+        ({"start_ns": (1, lambda f: f["start_ns"] // 10**9)}, "in seconds instead of nanoseconds", "failed"),
         (
             {"start_ns": (20, lambda f: f["start_ns"] * 0)},
             "absurdly long (one end at the epoch, or in another unit)",
-            "warn",
+            "warning",
         ),
     ],
 )
@@ -243,7 +243,7 @@ def test_spans_of_another_unit_that_reading_set_aside_are_told():
     good = [span(at, EPOCH_NS + at) for at in range(30)]
     line = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [*good, span(99, EPOCH_NS // 10**6)]}]}]})
     found = tk.quality(tk.read(line.encode()), checks=["time.order"])
-    assert status(found, "time.order") == "fail"
+    assert status(found, "time.order") == "failed"
 
 
 # -------------------------------------------------------------------- going round
@@ -275,7 +275,7 @@ def test_offsets_that_can_all_be_true_are_not_blamed():
 @pytest.mark.parametrize("extra", [10 * MS, -10 * MS])
 def test_a_mislabelled_host_shows_going_round(extra):
     found = tk.quality(ring(np.random.default_rng(2), extra), checks=["clock.circle"])
-    assert status(found, "clock.circle") == "warn"
+    assert status(found, "clock.circle") == "warning"
     assert set(found[0].evidence["host"]) == {"a", "b", "c"}
     assert 6 * MS < found[0].estimate.value < 10 * MS
 

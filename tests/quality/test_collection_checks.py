@@ -10,7 +10,7 @@ from quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, otlp, said, spans, stat
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.checks.quality.inputs import Inputs
+from tracekit.checks.case import Case, build_case
 
 START = EPOCH_NS // MINUTE * MINUTE
 
@@ -30,8 +30,8 @@ def minutes_of(rng, *, minutes=60, mean=40, share=0.5, lost=slice(0, 0), loss=1.
 def test_an_outage_is_found_with_its_time_loss_and_meaning():
     frame, counts = minutes_of(np.random.default_rng(1), lost=slice(30, 40))
     found = tk.quality(TraceSet.from_spans(frame), requests=counts, checks=["gap.scan"])
-    assert status(found, "gap.scan") == "fail"
-    row = found[0].evidence[found[0].evidence["status"] == "fail"].iloc[0]
+    assert status(found, "gap.scan") == "failed"
+    row = found[0].evidence[found[0].evidence["status"] == "failed"].iloc[0]
     begin = pd.Timestamp(START, unit="ns", tz="UTC") + pd.Timedelta("30min")
     assert abs(row["start_time"] - begin) <= pd.Timedelta("2min")
     assert row["loss_ratio"] > 0.9
@@ -63,9 +63,9 @@ def test_one_service_down_is_named_and_two_gaps_are_two_findings():
     counts = pd.concat([web_counts, pay_counts])
     found = tk.quality(TraceSet.from_spans(frame), requests=counts, checks=["gap.scan"])
     assert [finding.headline[:30] for finding in found if "`pay` traces" in finding.headline]
-    gaps = found[0].evidence[(found[0].evidence["scope"] == "pay") & (found[0].evidence["status"] == "fail")]
+    gaps = found[0].evidence[(found[0].evidence["scope"] == "pay") & (found[0].evidence["status"] == "failed")]
     assert len(gaps) == 2
-    assert not (found[0].evidence.loc[found[0].evidence["scope"] == "web", "status"] == "fail").any()
+    assert not (found[0].evidence.loc[found[0].evidence["scope"] == "web", "status"] == "failed").any()
 
 
 def test_traces_that_end_before_the_counts_do_are_told_and_no_gap():
@@ -107,7 +107,7 @@ def test_more_traces_than_requests_and_other_strata_are_named():
     frame, counts = minutes_of(np.random.default_rng(7))
     counts["count"] = 2
     found = tk.quality(TraceSet.from_spans(frame), requests=counts, checks=["counts.join"])
-    assert status(found, "counts.join") == "warn"
+    assert status(found, "counts.join") == "warning"
     assert "hold more traces than requests (the first:" in said(found, "counts.join")
     other = counts.assign(service="ledger", count=900)
     found = tk.quality(TraceSet.from_spans(frame), requests=other, checks=["counts.join"])
@@ -118,7 +118,7 @@ def test_windows_of_another_zone_are_told():
     frame, counts = minutes_of(np.random.default_rng(8))
     late = counts.assign(time=counts["time"].dt.tz_localize(None) + pd.Timedelta("30min"))
     found = tk.quality(TraceSet.from_spans(frame), requests=late, checks=["counts.join"])
-    assert status(found, "counts.join") == "warn"
+    assert status(found, "counts.join") == "warning"
     assert "outside the counted windows" in said(found, "counts.join")
     assert "times without a zone were read as UTC" in said(found, "counts.join")
     assert status(tk.quality(TraceSet.from_spans(frame), checks=["counts.join"]), "counts.join") == "not_assessable"
@@ -145,7 +145,7 @@ def test_a_silence_is_told_with_what_was_due_and_that_it_may_be_a_lull():
     begun = START + np.cumsum(rng.exponential(10, 600) * 1e9).astype(np.int64)
     begun[300:] += 300 * SECOND
     found = tk.quality(TraceSet.from_spans(spans(600, start_ns=begun, end_ns=begun + MS)), checks=["gap.silence"])
-    assert status(found, "gap.silence") == "warn"
+    assert status(found, "gap.silence") == "warning"
     assert "without request counts this may also be a lull" in said(found, "gap.silence")
     assert found[0].estimate.low < found[0].estimate.value < found[0].estimate.high
 
@@ -181,7 +181,7 @@ def test_a_quick_backend_is_ok_and_a_slow_one_is_not():
     assert status(quick, "ingest.lag") == "ok"
     assert quick[0].estimate.low < np.exp(1.5 + 1.645 * 0.5) * 1e9 < quick[0].estimate.high
     slow = lagging(rng.lognormal(3.5, 0.5, 1200))
-    assert status(slow, "ingest.lag") == "warn"
+    assert status(slow, "ingest.lag") == "warning"
     assert "is left out of the other checks" in said(slow, "ingest.lag")
 
 
@@ -189,7 +189,7 @@ def test_a_backlog_that_grows_is_told_with_its_slope():
     rng = np.random.default_rng(12)
     n = 4800
     found = lagging(2 + rng.random(n) + np.arange(n) / n * 18, n=n)
-    assert status(found, "ingest.lag") == "warn"
+    assert status(found, "ingest.lag") == "warning"
     assert "growing by 13" in said(found, "ingest.lag")
 
 
@@ -250,7 +250,7 @@ def test_a_verdict_about_polls_needs_both_ends():
         polls = polls_of(end + 5 * SECOND, step_s)
         assert status(tk.quality(traces, received=polls, checks=["ingest.lag"]), "ingest.lag") == wanted
     late = polls_of(end + 100 * SECOND, 60)
-    assert status(tk.quality(traces, received=late, checks=["ingest.lag"]), "ingest.lag") == "warn"
+    assert status(tk.quality(traces, received=late, checks=["ingest.lag"]), "ingest.lag") == "warning"
 
 
 def test_what_ended_before_the_first_poll_tells_nothing():
@@ -296,7 +296,7 @@ def test_no_check_but_that_of_the_lag_uses_what_is_too_young():
     traces = TraceSet.from_spans(frame[seen])
     moment = pd.Timestamp(now, unit="ns", tz="UTC")
     naive = tk.quality(traces, requests=counts, checks=["gap.scan"])
-    assert status(naive, "gap.scan") == "fail"
+    assert status(naive, "gap.scan") == "failed"
     right = tk.quality(traces, requests=counts, received=received, now=moment, checks=["gap.scan", "ingest.lag"])
     assert status(right, "gap.scan") == "ok"
     (lag,) = [finding for finding in right if finding.check == "ingest.lag"]
@@ -306,9 +306,9 @@ def test_no_check_but_that_of_the_lag_uses_what_is_too_young():
 def test_without_young_traces_nothing_is_left_out():
     traces = TraceSet.from_spans(spans(100))
     received = pd.Series(EPOCH_NS + np.arange(100) * SECOND + 6 * MS, index=trace_ids(100))
-    inputs = Inputs(traces, received=received, now=pd.Timestamp(EPOCH_NS + 200 * SECOND, unit="ns"))
-    assert inputs.settled.traces is traces
-    assert Inputs(traces).settled.traces is traces
+    case = build_case(traces, received=received, now=pd.Timestamp(EPOCH_NS + 200 * SECOND, unit="ns"))
+    assert case.complete.traces is traces
+    assert Case(traces).complete.traces is traces
 
 
 # -------------------------------------------------------------------- cut traces
@@ -324,7 +324,7 @@ def test_spans_without_an_end_make_a_trace_a_lower_limit():
     frame["in_progress"] = np.arange(300) < 60
     frame["end_ns"] = frame["end_ns"].astype("Int64").mask(frame["in_progress"])
     found = tk.quality(TraceSet.from_spans(frame), checks=["partial"])
-    assert status(found, "partial") == "warn"
+    assert status(found, "partial") == "warning"
     assert found[0].estimate.value == pytest.approx(0.2)
     assert "traces are truncated or unfinished, most often with spans in progress" in found[0].headline
 
@@ -403,7 +403,7 @@ def test_a_pile_up_of_subsegments_at_a_streaming_limit_is_told():
 def test_a_source_that_was_not_read_to_its_end_is_told():
     data = gzip.compress(b"\n".join(json.dumps(one).encode() for one in cut_lines()))
     found = tk.quality(tk.read(data[: len(data) * 2 // 3]), checks=["partial"])
-    assert status(found, "partial") == "warn"
+    assert status(found, "partial") == "warning"
     assert "1 of 1 sources were not read to their end" in said(found, "partial")
 
 
@@ -415,13 +415,13 @@ def cut_lines():
         yield {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
 
 
-@pytest.mark.parametrize(("loss", "wanted"), [(-1.5, "warn"), (0.0, "measured"), (0.9, "measured")])
+@pytest.mark.parametrize(("loss", "wanted"), [(-1.5, "warning"), (0.0, "measured"), (0.9, "measured")])
 def test_a_runaway_of_traces_is_told_with_its_price(loss, wanted):
     frame, counts = minutes_of(np.random.default_rng(3), share=0.2, lost=slice(30, 40), loss=loss)
     found = tk.quality(TraceSet.from_spans(frame), requests=counts, prices={"recorded": 5e6}, checks=["cost"])
     assert status(found, "cost") == wanted
-    assert ("a runaway that cost $" in said(found, "cost")) == (wanted == "warn")
-    if wanted == "warn":
+    assert ("a runaway that cost $" in said(found, "cost")) == (wanted == "warning")
+    if wanted == "warning":
         cost = float(said(found, "cost").rpartition("$")[2].rstrip(".").replace(",", ""))
         due = counts["count"][30:40].sum()
         assert cost == pytest.approx(5 * 0.3 * due, rel=0.2)

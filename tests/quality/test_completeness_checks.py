@@ -33,7 +33,7 @@ def test_the_service_and_kind_below_what_is_missing_are_named():
     is_client = whole.columns.spans.kind == 3
     rng = np.random.default_rng(2)
     found = tk.quality(only(whole, ~is_client | (rng.random(len(is_client)) < 0.7)), checks=["complete.spans"])
-    assert status(found, "complete.spans") == "fail"
+    assert status(found, "complete.spans") == "failed"
     assert found.worst == "critical"
     assert "most of them above SERVER spans of `ledger` (the caller's span is missing" in found[0].headline
     row = found[0].evidence.iloc[0]
@@ -43,7 +43,7 @@ def test_the_service_and_kind_below_what_is_missing_are_named():
 
 def test_callers_outside_the_data_are_no_loss():
     frame = spans(50, parent_span_id="9")
-    assert status(tk.quality(TraceSet.from_spans(frame), checks=["complete.spans"]), "complete.spans") == "fail"
+    assert status(tk.quality(TraceSet.from_spans(frame), checks=["complete.spans"]), "complete.spans") == "failed"
     (finding,) = tk.quality(TraceSet.from_spans(frame), external=["web"], checks=["complete.spans"])
     assert finding.headline.endswith("not assessable: needs spans that name a parent.")
 
@@ -84,7 +84,7 @@ def test_the_side_that_loses_is_named_with_its_share():
     rng = np.random.default_rng(4)
     is_server = np.tile([False, False, True], 1000)
     found = tk.quality(only(whole, ~is_server | (rng.random(3000) < 0.9)), checks=["complete.rpc"])
-    assert status(found, "complete.rpc") == "warn"
+    assert status(found, "complete.rpc") == "warning"
     row = found[0].evidence.iloc[0]
     assert row["server_low"] < 0.9 < row["server_high"]
     assert row["client_ratio"] == 1
@@ -196,7 +196,7 @@ def gateway_traces(broken, rate=4, seed=3, peer="orders"):
 def test_lost_context_is_found_counted_and_placed(peer):
     traces, world = gateway_traces(0.3, peer=peer)
     found = tk.quality(traces, checks=["propagation.break"])
-    assert status(found, "propagation.break") == "fail"
+    assert status(found, "propagation.break") == "failed"
     estimate = found[0].estimate
     assert estimate.low <= world.broken <= estimate.high
     assert "the context is lost between them" in found[0].headline
@@ -225,7 +225,7 @@ def test_unknown_peers_are_tried_with_every_service():
         rows.append(("gw", "a", 2 * at + 1, 1, 0, f"call {at}", "CLIENT", t, t + 50 * MS))
         rows.append(("orders", "b", 2 * at + 2, 1, 0, "GET", "SERVER", t + 5 * MS, t + 40 * MS))
     found = tk.quality(otlp(rows), checks=["propagation.break"])
-    assert status(found, "propagation.break") == "fail"
+    assert status(found, "propagation.break") == "failed"
     assert found[0].estimate.value > 50
 
 
@@ -336,7 +336,7 @@ def attempts(n=600, *, failing=60, again=True, seed=9, clients=40, client="clien
 
 def test_retries_in_traces_of_their_own_are_counted():
     (finding,) = tk.quality(attempts(), checks=["propagation.retry"])
-    assert status([finding], "propagation.retry") == "warn"
+    assert status([finding], "propagation.retry") == "warning"
     assert finding.estimate.low <= 60 <= finding.estimate.high
     assert finding.estimate.value == pytest.approx(60, abs=3)
     assert "of 660 root traces of `GET /` of `orders`" in finding.headline
@@ -353,18 +353,18 @@ def test_the_next_request_of_somebody_else_is_no_retry():
     apart = attempts(6000, failing=600, again=False, clients=4000)
     assert status(tk.quality(apart, checks=["propagation.retry"]), "propagation.retry") == "ok"
     crowd = attempts(6000, failing=600, again=False, client="nobody.known")
-    assert status(tk.quality(crowd, checks=["propagation.retry"]), "propagation.retry") != "warn"
+    assert status(tk.quality(crowd, checks=["propagation.retry"]), "propagation.retry") != "warning"
 
 
 def test_retries_of_clients_that_nobody_recorded_are_found_where_traffic_is_thin():
     found = tk.quality(attempts(client="nobody.known"), checks=["propagation.retry"])
-    assert status(found, "propagation.retry") == "warn"
+    assert status(found, "propagation.retry") == "warning"
     assert found[0].estimate.low <= 60 <= found[0].estimate.high
 
 
 def test_retries_of_rare_failures_count_against_the_failures():
     found = tk.quality(attempts(20_000, failing=60, clients=4000), checks=["propagation.retry"])
-    assert status(found, "propagation.retry") == "warn"
+    assert status(found, "propagation.retry") == "warning"
     few = tk.quality(attempts(600, failing=6, again=False), checks=["propagation.retry"])
     assert status(few, "propagation.retry") == "inconclusive"
     assert "of 6 failures of `GET /` of `orders` may have been retried as new traces" in few[0].headline
@@ -378,7 +378,7 @@ def test_a_request_before_a_failure_is_no_retry_of_it():
     turned = frame.assign(start_ns=late - frame["end_ns"], end_ns=late - frame["start_ns"])
     turned[["start_ns", "end_ns"]] += EPOCH_NS
     found = tk.quality(TraceSet.from_spans(turned), checks=["propagation.retry"])
-    assert status(found, "propagation.retry") != "warn"
+    assert status(found, "propagation.retry") != "warning"
     assert found[0].evidence["retry_count"].max() < 6
 
 
@@ -391,8 +391,8 @@ def test_retries_and_lost_context_are_told_apart():
     is_root = (frame["service_name"] == "orders") & frame["parent_span_id"].isna()
     frame["status_code"] = np.where(is_root & (np.arange(len(frame)) % 9 == 0), "ERROR", "OK")
     found = tk.quality(TraceSet.from_spans(frame), checks=both)
-    assert status(found, "propagation.break") == "fail"
-    assert status(found, "propagation.retry") != "warn"
+    assert status(found, "propagation.break") == "failed"
+    assert status(found, "propagation.retry") != "warning"
     left_out = int(said(found, "propagation.retry").split("left out: ")[-1].split(" roots")[0].replace(",", ""))
     assert left_out >= world.broken
 
@@ -406,7 +406,7 @@ def test_retries_and_lost_context_are_told_apart():
     )
     found = tk.quality(TraceSet.from_spans(pd.concat([told, calls])), checks=both)
     assert status(found, "propagation.break") == "ok"
-    assert status(found, "propagation.retry") == "warn"
+    assert status(found, "propagation.retry") == "warning"
 
 
 def test_without_roots_or_with_few_failures_retries_cannot_be_told():

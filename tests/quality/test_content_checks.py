@@ -29,7 +29,7 @@ def meshed(n, twins, *, start=1, route="/pay", inner=(MS, 99 * MS), services=("o
 
 def test_twins_of_mesh_and_application_are_counted_with_their_factor():
     found = tk.quality(otlp(meshed(200, 80)), checks=["duplicates"])
-    assert status(found, "duplicates.twins") == "warn"
+    assert status(found, "duplicates.twins") == "warning"
     row = next(finding for finding in found if finding.check == "duplicates.twins").evidence.iloc[0]
     assert (row["twin_count"], row["span_count"]) == (80, 280)
     assert row["factor"] == pytest.approx(1.4)
@@ -53,7 +53,7 @@ def test_what_only_looks_like_a_twin_is_none(near):
 
 def test_a_direct_call_of_another_service_is_no_twin_unless_a_proxy_wrote_it():
     rows = meshed(100, 50, services=("gateway", "orders"))
-    assert status(tk.quality(otlp(rows), checks=["duplicates"]), "duplicates.twins") == "warn"
+    assert status(tk.quality(otlp(rows), checks=["duplicates"]), "duplicates.twins") == "warning"
     other = [(row[0], "java", *row[2:]) if row[1] == "envoy" else row for row in rows]
     assert status(tk.quality(otlp(other), checks=["duplicates"]), "duplicates.twins") == "ok"
 
@@ -68,7 +68,7 @@ def test_a_parent_with_two_children_is_no_proxy():
 def test_copies_of_an_export_are_merged_and_counted():
     rows = meshed(200, 0)
     found = tk.quality(otlp(rows + rows[:20]), checks=["duplicates"])
-    assert status(found, "duplicates.copies") == "warn"
+    assert status(found, "duplicates.copies") == "warning"
     estimate = next(finding for finding in found if finding.check == "duplicates.copies").estimate
     assert estimate.value == pytest.approx(20 / 220)
     assert status(tk.quality(otlp(rows), checks=["duplicates"]), "duplicates.copies") == "ok"
@@ -84,7 +84,7 @@ def test_client_and_server_that_share_an_id_are_one_call_and_forks_are_not():
         ("worker", "a", at + 1, 7, 0, f"job {side}", "INTERNAL", side, 90 * MS) for at in range(5) for side in (0, 1)
     ]
     found = tk.quality(otlp(shared + [(*row[:2], row[2] + 100, *row[3:]) for row in forked]), checks=["duplicates"])
-    assert status(found, "duplicates.ids") == "warn"
+    assert status(found, "duplicates.ids") == "warning"
     evidence = next(finding for finding in found if finding.check == "duplicates.ids").evidence
     assert evidence[["service_name", "span_count"]].to_numpy().tolist() == [["worker", 10]]
 
@@ -142,7 +142,7 @@ def test_unbounded_keys_are_named_and_bounded_ones_are_not(seed):
     for kind in (*UNBOUNDED, *BOUNDED):
         frame[f"attributes.app.{kind.replace(' ', '_')}"] = wide(rng, n, kind)
     (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
-    flagged = set(finding.evidence.loc[finding.evidence["status"] == "warn", "key"])
+    flagged = set(finding.evidence.loc[finding.evidence["status"] == "warning", "key"])
     assert flagged == {f"app.{kind.replace(' ', '_')}" for kind in UNBOUNDED}
     shown = finding.evidence.to_string() + str(finding)
     assert not any(value in shown for kind in UNBOUNDED for value in wide(np.random.default_rng(seed), n, kind))
@@ -155,7 +155,7 @@ def test_span_names_with_ids_are_an_index_that_grows():
     rng = np.random.default_rng(4)
     names = [f"GET /orders/{at}" if at % 10 == 0 else "GET /cart" for at in rng.integers(10**6, 10**7, 1500)]
     found = tk.quality(TraceSet.from_spans(spans(1500, name=names)), checks=["cardinality"])
-    assert status(found, "cardinality") == "warn"
+    assert status(found, "cardinality") == "warning"
     assert "`span name` of `web` has" in said(found, "cardinality")
     assert found[0].estimate.low < 0.1 < found[0].estimate.high
 
@@ -168,7 +168,7 @@ def test_names_that_grow_in_one_service_or_operation_are_not_hidden_by_the_other
     assert finding.severity == "warning"
     assert "`span name` of `shop` has 1,439 values in 1,439 spans" in finding.headline
     rows = finding.evidence.set_index(["key", "service_name"])["status"].to_dict()
-    assert rows == {("span name", "web"): "ok", ("span name", "shop"): "warn"}
+    assert rows == {("span name", "web"): "ok", ("span name", "shop"): "warning"}
     few = np.arange(60_000) < 1200
     usual["attributes.app.cart"] = np.where(few, [f"c{at}" for at in range(60_000)], "none")
     usual["attributes.http.request.method"] = "GET"
@@ -192,7 +192,7 @@ def test_measurements_are_no_labels_but_numbers_of_things_are():
     assert status(tk.quality(TraceSet.from_spans(frame), checks=["cardinality"]), "cardinality") == "ok"
     frame["attributes.user.id"] = np.arange(1200)
     (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
-    assert finding.evidence.loc[finding.evidence["status"] == "warn", "key"].tolist() == ["user.id"]
+    assert finding.evidence.loc[finding.evidence["status"] == "warning", "key"].tolist() == ["user.id"]
 
 
 # -------------------------------------------------------------------- personal data
@@ -300,7 +300,7 @@ def test_each_kind_is_recognised_and_masked(kind):
         (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["pii"])
         row = finding.evidence.iloc[0]
         assert (row["key"], row["kind"], row["span_count"]) == ("note", kind, 3)
-        wanted = {"email": "warn", "phone number": "warn", "private address": "ok"}.get(kind, "fail")
+        wanted = {"email": "warning", "phone number": "warning", "private address": "ok"}.get(kind, "failed")
         assert row["status"] == wanted
         match = DETECTORS[kind].found_in(value)
         assert match not in finding.evidence.to_string() + str(finding) + repr(finding)
@@ -320,7 +320,7 @@ def cards(rng, n, genuine):
     return right + [f"4{at:015d}" for at in rng.integers(0, 10**15, n - len(right))]
 
 
-@pytest.mark.parametrize(("genuine", "wanted"), [(1.0, "fail"), (0.3, "fail")])
+@pytest.mark.parametrize(("genuine", "wanted"), [(1.0, "failed"), (0.3, "failed")])
 def test_card_numbers_are_known_by_their_check_digits(genuine, wanted):
     rng = np.random.default_rng(5)
     values = cards(rng, 400, genuine)
@@ -373,7 +373,7 @@ def test_numbers_names_messages_and_resources_are_looked_at_too():
         ("card", "payment card"),
         ("owner", "email"),
     }
-    assert finding.evidence["status"].iloc[0] == "fail"
+    assert finding.evidence["status"].iloc[0] == "failed"
     assert "also `owner`" in finding.headline or "also" in finding.headline
 
 
@@ -407,7 +407,7 @@ def test_a_month_is_priced_by_the_period():
     assert finding.evidence["month_usd"].sum() == pytest.approx(finding.estimate.value)
 
 
-@pytest.mark.parametrize(("budget", "wanted"), [(1.0, "warn"), (100.0, "ok"), (13.0, "inconclusive")])
+@pytest.mark.parametrize(("budget", "wanted"), [(1.0, "warning"), (100.0, "ok"), (13.0, "inconclusive")])
 def test_a_budget_is_kept_or_not(budget, wanted):
     found = tk.quality(TraceSet.from_spans(spans(3601)), prices={"recorded": 5.0, "budget": budget}, checks=["cost"])
     assert status(found, "cost") == wanted
@@ -439,7 +439,7 @@ def invocations(n, cold):
 @pytest.mark.parametrize(
     ("traces", "log", "wanted"),
     [
-        ((1000, 110), (10_000, 190), "warn"),
+        ((1000, 110), (10_000, 190), "warning"),
         ((20_000, 2_000), (100_000, 10_000), "ok"),
         ((100, 3), (1000, 20), "inconclusive"),
     ],
@@ -488,7 +488,7 @@ def test_few_rows_of_a_key_are_not_judged():
     frame["attributes.user.id"] = [f"u{at}" for at in range(400)]
     (finding,) = tk.quality(TraceSet.from_spans(frame), checks=["cardinality"])
     rows = finding.evidence.set_index("key")
-    assert rows["status"].to_dict() == {"span name": "warn", "user.id": "not_assessable"}
+    assert rows["status"].to_dict() == {"span name": "warning", "user.id": "not_assessable"}
     assert "1 more have too few rows to judge" in finding.headline
     assert rows.loc["span name", "entropy_bits"] == pytest.approx(np.log2(400))
     few = spans(400)

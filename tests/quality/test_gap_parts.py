@@ -9,8 +9,8 @@ from quality.worlds import EPOCH_NS, MINUTE, MS, SECOND, said, spans, status
 
 import tracekit as tk
 from tracekit import TraceSet
+from tracekit.checks.case import build_case
 from tracekit.checks.quality.gap_parts import parts
-from tracekit.checks.quality.inputs import Inputs
 
 START = EPOCH_NS // MINUTE * MINUTE
 OUTAGE = slice(30, 38)
@@ -52,7 +52,7 @@ def test_a_zone_that_is_down_is_named(counted_apart):
     assert status(plain, "gap.scan") == "ok", "the guard of the world: the whole shows nothing"
     (found,) = scan(frame, by_zone if counted_apart else total(by_zone))
     assert found.severity == "critical"
-    row = found.evidence[found.evidence["status"] == "fail"].iloc[0]
+    row = found.evidence[found.evidence["status"] == "failed"].iloc[0]
     assert row["scope"] == ("zone eu-1b" if counted_apart else "zone eu-1b of web")
     assert row["fate"] == "lost"
     begin = pd.Timestamp(START + 30 * MINUTE, unit="ns", tz="UTC")
@@ -69,7 +69,7 @@ def test_a_zone_that_explains_the_gap_of_the_whole_is_named_instead(counted_apar
     requests = by_zone if counted_apart else total(by_zone)
     (found,) = scan(frame, requests)
     assert "`zone eu-1b" in found.headline
-    assert set(found.evidence.loc[found.evidence["status"] == "fail", "scope"]) > {"all"}
+    assert set(found.evidence.loc[found.evidence["status"] == "failed", "scope"]) > {"all"}
 
 
 def test_a_gap_of_another_zone_at_the_same_time_is_reported_too():
@@ -131,7 +131,7 @@ def test_an_instance_that_stops_for_good_is_no_gap():
 
 
 def families(frame, requests):
-    return [list(family) for family in parts(Inputs(TraceSet.from_spans(frame), requests=requests))]
+    return [list(family) for family in parts(build_case(TraceSet.from_spans(frame), requests=requests))]
 
 
 def test_hosts_that_are_instances_are_scanned_once_and_single_ones_not_at_all():
@@ -152,7 +152,7 @@ def test_parts_are_beside_their_own_service_and_its_own_counts():
     service = np.where(np.arange(len(frame)) % 4 == 0, "pay", "web")
     frame = frame.assign(service_name=service)
     counts = pd.concat([total(by_zone).assign(service=name) for name in ("web", "pay")])
-    (family,) = parts(Inputs(TraceSet.from_spans(frame), requests=counts))
+    (family,) = parts(build_case(TraceSet.from_spans(frame), requests=counts))
     assert len(family) == 8
     for name in ("web", "pay"):
         part = family[f"zone eu-1a of {name}"]
@@ -217,7 +217,7 @@ def test_one_gap_is_reported_once_at_the_level_that_explains_it(where, scope):
     frame, requests = down("even", where=where)
     (found,) = scan(frame, requests)
     assert found.severity == "critical"
-    alarms = found.evidence[found.evidence["status"] == "fail"]
+    alarms = found.evidence[found.evidence["status"] == "failed"]
     assert set(alarms["reported_as"]) == {scope}
     assert (f"`{scope}`" if scope != "all" else "of all traces") in found.headline
     assert tk.collection_gaps(TraceSet.from_spans(frame), requests=requests).gaps["scope"].tolist() == [scope]

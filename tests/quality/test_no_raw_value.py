@@ -101,7 +101,7 @@ def test_no_finding_shows_a_value(traces):
 
 def test_templates_hold_no_value_that_many_share(traces):
     (finding,) = tk.quality(traces, checks=["cardinality"])
-    wide = finding.evidence[finding.evidence["status"] == "warn"].set_index("key")
+    wide = finding.evidence[finding.evidence["status"] == "warning"].set_index("key")
     assert set(wide.index) == {"span name", "db.url"}
     assert not leaks(finding.evidence.to_csv())
 

@@ -230,7 +230,7 @@ def otlp(rows):
 
 def status(findings, check):
     """The verdict of a check: the gravest of its evidence."""
-    order = ("fail", "warn", "inconclusive", "not_assessable", "measured", "ok")
+    order = ("failed", "warning", "inconclusive", "not_assessable", "measured", "ok")
     told = [row for finding in findings if finding.check == check for row in finding.evidence["status"]]
     return next(one for one in order if one in told)
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 from quality.clean_worlds import recording
+from report.first_screen import changes_of
 
 from tracekit import TraceSet
-from tracekit.report.standard import Standard
 
 FAILING = 0.005  # of the calls to the payment service: healthy
 ALARMS = ("critical", "warning")
@@ -64,4 +64,4 @@ def warnings(findings):
 
 def changes(current, baseline):
     """The findings of the first screen that compare."""
-    return Standard.of(current, baseline).changes.findings()
+    return changes_of(baseline, current)

@@ -6,6 +6,7 @@ from itertools import combinations, cycle, islice
 import pandas as pd
 from calibration import Row, Table, count
 from quality.clean_worlds import CASES
+from report.first_screen import changes_of
 from report.healthy_worlds import ALARMS, UNKNOWN, WEIGHTED, changes, healthy, warnings
 
 import tracekit as tk
@@ -55,7 +56,7 @@ def requests(random, n, *, slower=0.0, failing=0.0, storm=0.0):
 
 def claims(baseline, current):
     """The findings of the first screen that compare, by check."""
-    return {finding.check: finding for finding in Standard.of(current, baseline).changes.findings()}
+    return {finding.check: finding for finding in changes_of(baseline, current)}
 
 
 def equal_traffic(random, repeats):

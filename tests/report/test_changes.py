@@ -7,14 +7,16 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+from first_screen import changes_of
 from shop_traces import MS, START, no_traces, shop_frame, shop_traces
 
 import tracekit as tk
 from tracekit import TraceSet, load_sample
+from tracekit.checks.comparison import Changes
+from tracekit.checks.names import name_of
+from tracekit.checks.overview import Overview
 from tracekit.report.changed import entries_table
-from tracekit.report.changes import Changes, name_of
 from tracekit.report.code import code_of
-from tracekit.report.overview import Overview
 from tracekit.report.page import render
 from tracekit.report.waiting import waits_table
 from tracekit.samples import sample_paths
@@ -47,7 +49,7 @@ def changes(before, now):
 
 
 def said(before, now):
-    return {finding.check: finding for finding in changes(before, now).findings()}
+    return {finding.check: finding for finding in changes_of(before, now)}
 
 
 def test_more_calls_and_longer_ones_are_told_apart():
@@ -135,7 +137,7 @@ def test_an_empty_side_has_nothing_to_compare():
     for before, now in ((no_traces(), shop_traces()), (shop_traces(), no_traces())):
         seen = changes(before, now)
         assert seen.comparison is None
-        assert [finding.headline for finding in seen.findings()] == [
+        assert [finding.headline for finding in changes_of(seen.before.traces, seen.now.traces)] == [
             "Latency cannot be compared: one side has no request with a start, an end and a sampling weight above 0."
         ]
         assert waits_table(seen, Colours(), set()).rows == ()
@@ -158,9 +160,9 @@ def test_the_kinds_of_request_stand_beside_each_other():
 
 
 def test_the_recorded_incident_is_the_first_sentence():
-    finding = changes(*load_sample("checkout-regression")).findings()[0]
+    finding = changes_of(*load_sample("checkout-regression"))[0]
     assert finding.headline.startswith("storefront POST /checkout p95 regressed 100 ms → 256 ms (2.6x, ")
-    change = changes(*load_sample("checkout-regression")).findings()[1]
+    change = changes_of(*load_sample("checkout-regression"))[1]
     assert "ledger SELECT entries (calling sqlite/ledger) (+17.5 ms): calls per request 1.0 → 8.2" in change.headline
 
 
@@ -189,7 +191,7 @@ def calling(before_ms, now_ms):
 def test_a_call_that_does_not_name_whom_it_calls_is_told_from_others_of_its_name():
     before, now = calling(6, 30)
     seen = changes(before, now)
-    finding = next(found for found in seen.findings() if found.check == "change")
+    finding = next(found for found in changes_of(seen.before.traces, seen.now.traces) if found.check == "change")
     assert "shop HTTP GET (calling stock) (+" in finding.headline
     assert "cart" not in finding.headline
     trace_id, span_id = finding.exemplars
@@ -223,7 +225,7 @@ def test_a_change_that_no_operation_is_sure_of_names_the_largest_and_says_so():
         table, whole = seen.comparison.table, seen.comparison.change
         if whole.low > 0 and not table["is_significant"].any():
             break
-    found = next(each for each in seen.findings() if each.check == "change")
+    found = next(each for each in changes_of(seen.before.traces, seen.now.traces) if each.check == "change")
     first = table[table["change_ns"] > 0].iloc[0]
     assert "No single operation changed significantly; the largest change is " in found.headline
     assert f"shop {first['operation']} (+" in found.headline
@@ -280,7 +282,7 @@ def test_an_operation_that_makes_more_than_the_whole_change_is_said_alone():
     ends = now.spans["end_ns"].where(now.spans["name"] != "POST /pay", now.spans["end_ns"] - 8 * MS)
     kept = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "status_code"]
     seen = changes(before, TraceSet.from_spans(now.spans[kept].assign(end_ns=ends)))
-    assert " Largest part: ledger SELECT (+55.0 ms): " in seen.findings()[0].headline
+    assert " Largest part: ledger SELECT (+55.0 ms): " in changes_of(seen.before.traces, seen.now.traces)[0].headline
 
 
 def test_an_operation_that_more_requests_wait_for_is_said_so():

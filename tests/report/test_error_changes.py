@@ -7,9 +7,9 @@ from scipy.stats import binomtest
 from shop_traces import MS, START
 
 from tracekit import TraceSet
-from tracekit.report.changes import Changes
-from tracekit.report.error_changes import failing_calls, failing_requests
-from tracekit.report.overview import Overview
+from tracekit.checks.case import Case
+from tracekit.checks.changes.calls import calls
+from tracekit.checks.changes.error_rate import error_rates
 
 
 def chain(failing, *, traces=200, passed_on=True, retries=0, seed=1):
@@ -37,11 +37,11 @@ def chain(failing, *, traces=200, passed_on=True, retries=0, seed=1):
 
 
 def compared(before, now):
-    return Changes(Overview(before), Overview(now))
+    return Case(now, baseline=Case(before))
 
 
 def test_of_calls_that_pass_an_error_on_the_last_is_named():
-    found = failing_calls(compared(chain(0.02), chain(0.4)))
+    (found,) = calls(compared(chain(0.02), chain(0.4)))
     assert found.severity == "warning"
     assert found.headline == (
         "Calls pricing → ledger fail more often: error rate 2.0 % → 40.0 % (95% CI 33.1 % to 47.2 %; 200 "
@@ -54,18 +54,18 @@ def test_of_calls_that_pass_an_error_on_the_last_is_named():
 
 def test_retries_that_hide_failures_from_requests_are_seen_in_the_calls():
     changes = compared(chain(0.02, passed_on=False, retries=2), chain(0.4, passed_on=False, retries=2))
-    found = failing_calls(changes)
+    (found,) = calls(changes)
     assert "Calls pricing → ledger fail more often" in found.headline
     assert found.headline.endswith(" Calls per request 1.04 → 1.80, as with retries.")
-    assert failing_requests(changes).severity == "info"
+    assert [found.severity for found in error_rates(changes)] == ["info"]
 
 
 @pytest.mark.parametrize(("before", "now"), [(0.05, 0.05), (0.4, 0.02), (0.0, 0.0)])
 def test_calls_that_do_not_fail_more_often_are_not_named(before, now):
-    assert failing_calls(compared(chain(before, seed=2), chain(now, seed=3))) is None
+    assert calls(compared(chain(before, seed=2), chain(now, seed=3))) == []
 
 
 def test_too_few_traces_name_no_edge():
     few = chain(1.0, traces=19)
-    assert failing_calls(compared(chain(0.0), few)) is None
-    assert failing_calls(compared(few, few)) is None
+    assert calls(compared(chain(0.0), few)) == []
+    assert calls(compared(few, few)) == []

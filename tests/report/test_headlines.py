@@ -3,12 +3,12 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from first_screen import findings_of
 from shop_traces import no_traces, shop_frame, shop_traces
 
 from tracekit import TraceSet
 from tracekit.attributes import Codes
-from tracekit.report.headlines import headlines
-from tracekit.report.overview import Overview
+from tracekit.checks.overview import Overview
 from tracekit.report.page import render
 from tracekit.text import duration
 from tracekit.weights import Weights
@@ -25,7 +25,7 @@ def empty():
 
 
 def said(traces):
-    return {finding.check: finding for finding in headlines(Overview(traces))}
+    return {finding.check: finding for finding in findings_of(traces)}
 
 
 def test_the_planted_fault_is_the_first_sentence(shop):
@@ -83,7 +83,7 @@ def test_orphans_and_open_spans_are_counted(shop):
     frame = shop_frame(20).astype({"end_ns": "Int64"})
     frame.loc[frame["name"] == "GET", "parent_span_id"] = "ffffffffffffffff"
     frame.loc[0, "end_ns"] = frame.loc[0, "start_ns"] - 5
-    finding = said(TraceSet.from_spans(frame))["partial"]
+    finding = said(TraceSet.from_spans(frame))["incomplete"]
     assert finding.headline == ("10 of 20 traces are incomplete: 10 orphan spans. 1 span ends before it starts.")
     assert "partial" not in said(shop)
 
@@ -119,7 +119,7 @@ def test_lost_records_come_first(shop):
     assert finding.headline == (
         "20 of 260 spans could not be used and 1 source was not read to the end: the figures describe the rest."
     )
-    assert [finding.check for finding in headlines(Overview(lost))][:2] == ["weights", "lost"]
+    assert [finding.check for finding in findings_of(lost)][:2] == ["weights", "lost"]
 
 
 def standing_for(shop, chance):
@@ -194,7 +194,7 @@ def running(shares, status="UNSET"):
 
 def test_requests_that_have_not_ended_have_no_outcome():
     traces = running(["open"] * 60)
-    found = headlines(Overview(traces))
+    found = findings_of(traces)
     assert [finding.check for finding in found][:2] == ["weights", "unfinished"]
     assert found[1].severity == "warning"
     assert found[1].headline == (
@@ -232,7 +232,7 @@ def test_error_rates_are_over_finished_requests(status, sentence):
 
 
 def test_calls_without_an_end_are_said_first_and_rare_ones_as_a_notice():
-    finding = headlines(Overview(running(["finished"] * 18 + ["call", "open"])))[1]
+    finding = findings_of(running(["finished"] * 18 + ["call", "open"]))[1]
     assert (finding.check, finding.severity) == ("unfinished", "warning")
     assert finding.headline == (
         "1 of 20 requests is unfinished (no end was recorded) and left out of latency, error rate and critical path; "
@@ -247,7 +247,7 @@ def test_negative_durations_alone_do_not_make_traces_incomplete():
     frame = shop_frame(6)
     at = frame.index[frame["name"] == "GET /v1/items"][:2]
     frame.loc[at, "end_ns"] = frame.loc[at, "start_ns"] - 5
-    assert said(TraceSet.from_spans(frame))["partial"].headline == "2 spans end before they start."
+    assert said(TraceSet.from_spans(frame))["incomplete"].headline == "2 spans end before they start."
 
 
 def test_every_reason_for_an_incomplete_trace_is_named():
@@ -256,7 +256,7 @@ def test_every_reason_for_an_incomplete_trace_is_named():
     frame.loc[frame["name"] == "POST", "end_ns"] = pd.NA
     frame.loc[frame["trace_id"] == frame["trace_id"].iloc[-1], "parent_span_id"] = "ffffffffffffffff"
     count = (frame["trace_id"] == frame["trace_id"].iloc[-1]).sum()
-    assert said(TraceSet.from_spans(frame))["partial"].headline == (
+    assert said(TraceSet.from_spans(frame))["incomplete"].headline == (
         f"3 of 4 traces are incomplete: {count} orphan spans, 1 trace without a root span, "
         "1 trace with several root spans, 2 spans without an end."
     )

@@ -16,10 +16,10 @@ from shop_traces import no_traces, shop_frame, shop_traces
 
 import tracekit as tk
 from tracekit import TraceSet
+from tracekit.checks.overview import Overview
 from tracekit.errors import RenderError
 from tracekit.report import report
 from tracekit.report.failures import exceptions_table
-from tracekit.report.overview import Overview
 from tracekit.report.page import render
 from tracekit.report.policy import inline, packed
 from tracekit.report.standard import Standard

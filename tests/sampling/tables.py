@@ -159,7 +159,7 @@ def configured(rng, repeats):
             found.append(abs(kept - mean.sum()) > spread)
             if found is false:
                 ratio, half = kept / mean.sum(), spread / mean.sum()
-                equal.append(judge(ratio - half, ratio + half, 0.10) == "biased")
+                equal.append(judge(ratio - half, ratio + half, 0.10) == "failed")
     yield Row("as configured: rejected", *count(false), 0.035, 0.065)
     yield Row("as configured: called biased", *count(equal), 0.0, 0.005)
     yield Row("5 % lost after the decision: found", *count(lost), 0.90, 1.0)
@@ -239,7 +239,7 @@ def mix(rng, repeats):
             if factor != 1:
                 rate[6] *= factor
             result = compare_mix(rng.binomial(requests, rate), requests)
-            biased = result.verdict == "biased"
+            biased = result.verdict == "failed"
             found.append(biased.any() if factor == 1 else biased[6])
             strangers.append(np.delete(biased, 6).any() if factor != 1 else False)
             some.append(result.p < 0.05)

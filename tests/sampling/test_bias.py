@@ -51,7 +51,7 @@ def test_a_route_at_half_the_rate_is_named_with_its_ratio():
     found = only(tk.sampling(traces, requests=counts), "mix.head")
     assert found.severity == "warning"
     row = found.evidence.set_index("scope").loc["/r1"]
-    assert row["status"] == "biased"
+    assert row["status"] == "failed"
     assert row["estimate_low"] < 0.5 < row["estimate_high"]
     assert found.headline.startswith("`/r1` is sampled at 0.")
     assert "under-counts it" in found.headline
@@ -59,7 +59,7 @@ def test_a_route_at_half_the_rate_is_named_with_its_ratio():
 
 def test_an_even_sample_is_not_called_biased():
     traces, counts = _routes([0.05, 0.05, 0.05])
-    assert "biased" not in set(only(tk.sampling(traces, requests=counts), "mix.head").evidence["status"])
+    assert "failed" not in set(only(tk.sampling(traces, requests=counts), "mix.head").evidence["status"])
     traces, counts = _routes([0.5, 0.5], (200_00, 200_00))
     even = tk.sampling(traces, requests=counts)
     assert status(even, "mix.head") == ["ok"]
@@ -90,7 +90,7 @@ def test_hours_are_an_axis_of_their_own():
     counts = pd.DataFrame({"time": times, "count": 20_000})
     traces = traces_of(RNG, start_ns=start + np.repeat([0, 1, 2], [2000, 2000, 500]) * 3600 * SECOND_NS)
     found = only(tk.sampling(traces, requests=counts), "mix.head")
-    assert found.evidence["status"].tolist()[2] == "biased"
+    assert found.evidence["status"].tolist()[2] == "failed"
     assert "over-counts" in found.headline or "under-counts" in found.headline
 
 
@@ -121,7 +121,7 @@ def _tenants(rng, *, keep_slow):
 def test_a_tenant_kept_for_being_slow_is_over_seen():
     found = only(tk.sampling(_tenants(np.random.default_rng(1), keep_slow=True), rules=TAIL), "bias.attribute")
     table = found.evidence.set_index("value")
-    assert table.loc["acme", "status"] == "biased"
+    assert table.loc["acme", "status"] == "failed"
     assert table.loc["acme", "traffic_low"] < 0.10 < table.loc["acme", "traffic_high"]
     assert table.loc["acme", "estimate"] > 2
     apart = (table["trace_share"] - table["traffic_share"]).abs().sum() / 2
@@ -135,12 +135,12 @@ def test_power_and_quiet_of_the_attribute_check():
         status(tk.sampling(_tenants(np.random.default_rng(seed), keep_slow=True), rules=TAIL), "bias.attribute")
         for seed in range(6)
     ]
-    assert over == [["biased"]] * 6
+    assert over == [["failed"]] * 6
     rng = np.random.default_rng(9)
     for _ in range(5):
         weight = 2.0 ** rng.integers(0, 4, 3000)
         traces = traces_of(rng, 3000, **{"attributes.tenant.id": rng.choice(["a", "b"], 3000)}).with_weights(weight)
-        assert status(tk.sampling(traces), "bias.attribute") != ["biased"]
+        assert status(tk.sampling(traces), "bias.attribute") != ["failed"]
 
 
 def test_where_all_weigh_the_same_no_value_is_favoured():
@@ -313,7 +313,7 @@ def test_a_reservoir_is_refused_without_process_or_fine_starts():
 def test_without_rules_only_the_signature_is_told():
     _, traces = _reservoir_sampled()
     found = tk.sampling(traces)
-    assert status(found, "bias.reservoir") == ["warn"]
+    assert status(found, "bias.reservoir") == ["warning"]
     assert "the correction is not assessable: needs sampling rules" in said(found, "bias.reservoir")
     assert status(tk.sampling(traces_of(RNG, 500)), "bias.reservoir") == ["not_assessable"]
 
@@ -421,7 +421,7 @@ def _beside(rng, keep, *, rate=0.2, start=None, instance="i-1"):
 def test_a_token_bucket_is_seen_in_the_distance_of_what_it_lets_through(quota):
     traces = _beside(np.random.default_rng(quota), lambda start: _let_through(start, quota))
     found = only(tk.sampling(traces), "bias.reservoir")
-    assert found.evidence["status"].tolist() == ["warn"]
+    assert found.evidence["status"].tolist() == ["warning"]
     assert found.evidence["quota_seen"].tolist() == [quota]
     assert found.evidence["expected_closer"].iloc[0] > 20
     assert f"neighbours {quota + 1} of them come within {'1 s' if quota == 1 else '500 ms'}, where" in found.headline
@@ -536,7 +536,7 @@ def test_unknown_mixed_and_dominant_weights_are_told():
     assert status(tk.sampling(traces_of(RNG, 100)), "weights.sanity") == ["not_assessable"]
 
 
-@pytest.mark.parametrize(("count", "wanted"), [(20_000, "ok"), (40_000, "warn"), (21_500, "inconclusive")])
+@pytest.mark.parametrize(("count", "wanted"), [(20_000, "ok"), (40_000, "warning"), (21_500, "inconclusive")])
 def test_weights_add_up_to_the_requests(count, wanted):
     found = tk.sampling(traces_of(RNG, 2000), rules=0.1, requests=pd.DataFrame({"count": [count]}))
     assert status(found, "weights.sanity") == [wanted]

@@ -32,7 +32,7 @@ RNG = np.random.default_rng(60)
         (
             0.05,
             20,
-            "warn",
+            "warning",
             "At 5 % an incident of 20 requests leaves at least 1 trace with 64.2 % probability; a rate of 13.9 %",
         ),
         (0.14, 20, "ok", "95.1 % probability; up to 24 such requests may have happened unseen."),
@@ -83,7 +83,7 @@ def _long(rng, *, cut):
 
 def test_traces_that_stop_at_the_decision_are_found_and_others_are_not():
     cut = tk.sampling(_long(np.random.default_rng(1), cut=True), rules=WAIT)
-    assert status(cut, "tail.truncation") == ["fail"]
+    assert status(cut, "tail.truncation") == ["failed"]
     assert "Traces stop at 30 s, where the collector decides" in said(cut, "tail.truncation")
     whole = tk.sampling(_long(np.random.default_rng(1), cut=False), rules=WAIT)
     assert status(whole, "tail.truncation") == ["ok"]
@@ -100,9 +100,9 @@ def test_a_time_out_of_clients_is_not_blamed_on_the_sampler(column, unit):
     assert status(found, "tail.truncation") == ["ok"]
     assert "clients give up, nothing is cut" in said(found, "tail.truncation")
     longer = pd.DataFrame({column: rng.lognormal(np.log(12), 0.7, 20_000) * 1000 * unit, "status": 200})
-    assert status(tk.sampling(traces, rules=WAIT, log=longer), "tail.truncation") == ["fail"]
+    assert status(tk.sampling(traces, rules=WAIT, log=longer), "tail.truncation") == ["failed"]
     other = pd.DataFrame({"status": [200]})
-    assert status(tk.sampling(traces, rules=WAIT, log=other), "tail.truncation") == ["fail"]
+    assert status(tk.sampling(traces, rules=WAIT, log=other), "tail.truncation") == ["failed"]
 
 
 def test_cut_traces_are_counted():
@@ -111,7 +111,7 @@ def test_cut_traces_are_counted():
     frame["start_ns"] = [0, 31 * SECOND_NS] * 10 + [0, 5] * 90
     frame = frame.assign(name="x", end_ns=frame["start_ns"] + 10)
     found = tk.sampling(tk.TraceSet.from_spans(frame), rules=WAIT)
-    assert status(found, "tail.truncation") == ["warn"]
+    assert status(found, "tail.truncation") == ["warning"]
     assert said(found, "tail.truncation").startswith("10 traces of 100 (10 %, 5.5-17.4 %) are cut at the decision")
     rootless = tk.TraceSet.from_spans(frame.assign(parent_span_id=["9", "1"] * 100))
     assert "100 traces of 100" in said(tk.sampling(rootless, rules=WAIT), "tail.truncation")
@@ -138,7 +138,8 @@ def _collector(rules=None, **counted):
 
 
 @pytest.mark.parametrize(
-    ("evicted", "wanted"), [(0, "ok"), (100, "ok"), (101, "warn"), (1000, "warn"), (1001, "fail"), (10_001, "fail")]
+    ("evicted", "wanted"),
+    [(0, "ok"), (100, "ok"), (101, "warning"), (1000, "warning"), (1001, "failed"), (10_001, "failed")],
 )
 def test_evictions_are_judged_by_their_share(evicted, wanted):
     found = _collector(**{_EVICTED: evicted, f"{_RECEIVED}_total": np.int64(10_000)})
@@ -170,7 +171,7 @@ def test_evictions_of_nobody_knows_how_many_are_not_called_few_or_many():
     assert _collector(**{_EVICTED: 0}).headline == "The collector evicted none of its traces before it decided."
     wrong = tk.sampling(traces_of(RNG, 3), expected={"collector": {_EVICTED: 30, _RECEIVED: 20}})
     assert "30 evicted traces of 20: the counters are not of one time" in said(wrong, "tail.truncation")
-    assert status(wrong, "tail.truncation")[0] == "fail"
+    assert status(wrong, "tail.truncation")[0] == "failed"
     blind = tk.sampling(traces_of(RNG, 3), expected={"collector": {"otelcol_processor_dropped_spans": 0}})
     assert said(blind, "tail.truncation").startswith(
         f"Whether the collector evicted traces: not assessable: needs {_EVICTED}."
@@ -190,7 +191,7 @@ def test_lost_spans_are_a_part_of_those_that_came_or_went():
     found = _collector(**counted)
     table = found.evidence.set_index("loss")
     assert table["estimate"].round(4).tolist() == [0, 0.1, 0.01, 0, 0.05]
-    assert table["status"].tolist() == ["ok", "warn", "ok", "ok", "warn"]
+    assert table["status"].tolist() == ["ok", "warning", "ok", "ok", "warning"]
     assert found.headline.endswith(
         "decided; 100 spans were refused on arrival (10 %); 9 spans were dropped by processors (1 %);"
         " 5 spans could not be sent (5 %)."
@@ -204,7 +205,7 @@ def test_lost_spans_are_a_part_of_those_that_came_or_went():
 def test_paths_never_seen():
     names = np.repeat([f"GET /{n}" for n in range(103)], [900, *[1] * 100, 2, 2])
     found = tk.sampling(traces_of(RNG, 1004, name=names), rules=0.05)
-    assert status(found, "paths.unseen") == ["warn"]
+    assert status(found, "paths.unseen") == ["warning"]
     assert said(found, "paths.unseen").startswith("10 % (8.")
     even = tk.sampling(traces_of(RNG, 1000), rules=0.05)
     assert status(even, "paths.unseen") == ["ok"]
@@ -279,7 +280,7 @@ def test_bounds_empty_strata_and_costly_weights_are_told():
     traces = traces_of(RNG, 402, http_route=np.repeat(["/pay", "/cart"], [2, 400]))
     counts = pd.DataFrame({"route": ["/pay", "/cart", "/none"], "count": [5000, 5000, 77]})
     found = tk.sampling(traces, requests=counts)
-    assert status(found, "calibrate") == ["warn"]
+    assert status(found, "calibrate") == ["warning"]
     text = said(found, "calibrate")
     assert "held by a bound" in text
     assert "77 requests belong to strata without a trace" in text
@@ -343,7 +344,7 @@ def test_ids_that_are_not_random_are_found(make, text):
     ids = make(np.random.default_rng(5), 1500)
     traces = traces_of(RNG, ids=ids, start_ns=EPOCH_NS + np.arange(1500) * 10**6)
     found = tk.sampling(traces, rules=0.5)
-    assert status(found, "id.random")[0] in {"fail", "ok"}
+    assert status(found, "id.random")[0] in {"failed", "ok"}
     assert text in said(found, "id.random")
     assert "keep or drop whole moments" in said(found, "id.random")
     alone = [f for f in tk.sampling(traces) if f.check == "id.random"]
@@ -371,7 +372,7 @@ def test_the_sampler_is_named_with_its_rate_and_its_strangers():
     assert "of the traces came in another way" in found.headline
     assert "as configured" in said(tk.sampling(traces, rules=0.05), "id.forensic")
     other = tk.sampling(traces, rules=0.2)
-    assert status(other, "id.forensic") == ["warn"]
+    assert status(other, "id.forensic") == ["warning"]
     assert "but 20 % is configured" in said(other, "id.forensic")
     near = tk.sampling(traces, rules=0.048)
     assert status(near, "id.forensic") == ["measured"]
@@ -448,7 +449,7 @@ def test_a_rate_that_moves_is_told_by_period():
     boost = [{"RuleName": "b", "FixedRate": 0.05, "SamplingRateBoost": {"MaxRate": 0.5}}]
     assert said(tk.sampling(traces, rules=boost), "id.forensic").endswith("only. The rule has a boost.")
     fixed = tk.sampling(traces, rules=0.05)
-    assert status(fixed, "id.forensic") == ["warn"]
+    assert status(fixed, "id.forensic") == ["warning"]
     assert "5 % is configured, and no boost" in said(fixed, "id.forensic")
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from sampling.simulators import EPOCH_NS, classic_reservoir, traces_of
 
+from tracekit.checks.case import build_case
 from tracekit.checks.sampling.configured_rate import configured_rate, expected_share
-from tracekit.checks.sampling.inputs import gather
 from tracekit.checks.sampling.partial_windows import covered_windows
 from tracekit.stats.second_reservoir import SECOND_NS
 
@@ -28,11 +28,11 @@ def world(seed, *, part="all", rate=5, rule=LOCAL):
     times = pd.to_datetime(START, utc=True) + pd.to_timedelta(np.arange(0, LENGTH, 60), unit="s")
     requests = pd.DataFrame({"time": times, "count": np.bincount((at // 60).astype(int), minlength=LENGTH // 60)})
     columns = {"resource.telemetry.sdk.name": "X-Ray for Java", "service_instance_id": "i-1"}
-    return gather(traces_of(rng, start_ns=start[kept], **columns), rules=rule, requests=requests)
+    return build_case(traces_of(rng, start_ns=start[kept], **columns), rules=rule, requests=requests).weighted
 
 
-def ratio(inputs):
-    (found,) = configured_rate(inputs)
+def ratio(case):
+    (found,) = configured_rate(case)
     return found
 
 
@@ -60,28 +60,28 @@ def test_a_fixed_rate_counts_the_requests_of_the_recording_only():
 
 def test_windows_without_a_trace_are_no_edge():
     """The collector began three minutes late: traces are missing, and that is said."""
-    inputs = world(4)
-    late = gather(
-        inputs.traces.where(inputs.traces.columns.spans.start_ns > START + 170 * SECOND_NS),
+    case = world(4)
+    late = build_case(
+        case.traces.where(case.traces.columns.spans.start_ns > START + 170 * SECOND_NS),
         rules=LOCAL,
-        requests=inputs.counts.frame.assign(time=lambda t: pd.to_datetime(t["start_ns"], utc=True)),
+        requests=case.counts.frame.assign(time=lambda t: pd.to_datetime(t["start_ns"], utc=True)),
     )
     assert (covered_windows(late).to_numpy() == 1).all()
     assert ratio(late).severity == "warning"
 
 
 def test_few_traces_cover_their_window_for_all_that_is_known():
-    inputs = world(5, rate=0.02)
-    assert 1 < len(inputs.traces) < 12
-    assert (covered_windows(inputs).to_numpy() == 1).all()
+    case = world(5, rate=0.02)
+    assert 1 < len(case.traces) < 12
+    assert (covered_windows(case).to_numpy() == 1).all()
 
 
 def test_a_single_window_is_covered_from_its_first_to_its_last_trace():
-    inputs = world(6, part="traffic")
+    case = world(6, part="traffic")
     one = pd.DataFrame(
         {"time": [pd.to_datetime(START, utc=True)], "end": [pd.to_datetime(START + LENGTH * SECOND_NS, utc=True)]}
     )
-    found = covered_windows(gather(inputs.traces, requests=one.assign(count=1000)))
+    found = covered_windows(build_case(case.traces, requests=one.assign(count=1000)).weighted)
     assert found.to_numpy().ravel().tolist() == [pytest.approx((TO - FROM) / LENGTH, rel=0.02), 1.0]
-    none = gather(inputs.traces, requests=one.assign(count=0))
+    none = build_case(case.traces, requests=one.assign(count=0)).weighted
     assert not len(covered_windows(none))

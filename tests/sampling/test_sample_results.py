@@ -106,7 +106,7 @@ def test_limits_of_a_share_are_those_of_the_ratio_as_odds():
     for share, ratio, close in (("", "ratio", 2e-3), ("_low", "low", 1e-9), ("_high", "high", 1e-9)):
         held = table[f"trace_share{share}"]
         assert (held / (1 - held)).tolist() == pytest.approx((odds * table[ratio]).tolist(), rel=close)
-    assert table.loc["/b", "verdict"] == "biased"
+    assert table.loc["/b", "verdict"] == "failed"
     assert table.loc["/b", "trace_share_high"] < table.loc["/b", "request_share"]
     assert repr(tk.sample_mix(routed({"/a": 3000, "/b": 900, "/c": 500}), requests=requests)).startswith("SampleMix(")
 

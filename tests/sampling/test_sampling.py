@@ -9,15 +9,15 @@ import pytest
 from sampling.simulators import EPOCH_NS, population, random_ids, said, status, thinned_ids, traces_of
 
 import tracekit as tk
-from tracekit.checks.sampling import CHECKS
-from tracekit.checks.sampling.inputs import gather
-from tracekit.checks.sampling.verdicts import worst
+from tracekit.checks.case import build_case
+from tracekit.checks.registry import CHECKS
+from tracekit.checks.verdicts import worst_status
 from tracekit.weights.known import UNKNOWN
 
 NAMES = {
     "rate.observed", "rate.configured", "coverage.funnel", "capture.errors", "absence", "mix.head", "bias.attribute",
     "bias.tail", "bias.reservoir", "weights.sanity", "evidence.loss", "tail.truncation", "paths.unseen", "calibrate",
-    "id.random", "id.forensic", "young.edge",
+    "id.random", "id.forensic", "ingest.horizon",
 }  # fmt: skip
 RNG = np.random.default_rng(70)
 COUNTS = pd.DataFrame({"route": ["/a", "/b"], "status": [200, 200], "count": [6000, 6000]})
@@ -42,7 +42,7 @@ def shop(n=400, **columns):
 def test_every_check_speaks_once_or_more_whatever_it_is_given(given, n):
     found = tk.sampling(shop(400).where(np.arange(400) < n), **given)
     assert {finding.check for finding in found} == NAMES
-    assert len(CHECKS) == len(NAMES)
+    assert {check.name for check in CHECKS if check.topic == "sampling"} == NAMES
     for finding in found:
         assert "status" in finding.evidence
         assert finding.headline.endswith(".")
@@ -96,9 +96,9 @@ def test_the_order_of_the_rows_is_no_matter():
 def test_own_weights_are_kept_and_the_ladder_finds_the_others():
     state = np.where(np.arange(400) < 90, "ot=th:8", None)
     halves = zip(thinned_ids(RNG, 90, "OpenTelemetry consistent sampling", 0.5), random_ids(RNG, 310), strict=True)
-    inputs = gather(traces_of(RNG, ids=tuple(map(np.concatenate, halves)), trace_state=state), rules=0.05)
-    assert inputs.traces.weights.sources == {"rule, fixed rate": 310, "tracestate ot=th": 90}
-    given = gather(shop().with_weights(7), rules=0.05)
+    case = build_case(traces_of(RNG, ids=tuple(map(np.concatenate, halves)), trace_state=state), rules=0.05).weighted
+    assert case.traces.weights.sources == {"rule, fixed rate": 310, "tracestate ot=th": 90}
+    given = build_case(shop().with_weights(7), rules=0.05).weighted
     assert given.traces.weights.sources == {"given": 400}
 
 
@@ -146,8 +146,8 @@ def test_what_cannot_be_is_refused(given, text):
 
 
 def test_the_worst_part_is_the_verdict():
-    assert worst(["ok", "measured"]) == "measured"
-    assert worst(["not_assessable", "ok"]) == "not_assessable"
+    assert worst_status(["ok", "measured"]) == "measured"
+    assert worst_status(["not_assessable", "ok"]) == "not_assessable"
 
 
 def test_samples_are_asked_without_a_fault():

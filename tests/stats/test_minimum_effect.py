@@ -10,8 +10,8 @@ from tracekit.stats.minimum_effect import compare_mix, judge, n_needed
     [
         (0.95, 1.05, "ok"),
         (1.01, 1.05, "ok"),
-        (0.5, 0.8, "biased"),
-        (1.2, 9.0, "biased"),
+        (0.5, 0.8, "failed"),
+        (1.2, 9.0, "failed"),
         (1.05, 1.2, "inconclusive"),
         (0.5, 2.0, "inconclusive"),
         (0.85, 0.95, "inconclusive"),
@@ -70,7 +70,7 @@ def test_a_sample_of_everything_has_no_bias():
 
 def test_half_the_rate_is_found_and_equal_rates_are_shown_to_be_equal():
     mix = compare_mix(np.array([2500, 25_000, 25_000]), np.array([100_000, 500_000, 500_000]))
-    assert mix.verdict.tolist()[0] == "biased"
+    assert mix.verdict.tolist()[0] == "failed"
     assert mix.ratio[0] == pytest.approx(0.5, rel=0.01)
     even = compare_mix(np.array([25_000, 25_000]), np.array([500_000, 500_000]))
     assert even.verdict.tolist() == ["ok", "ok"]

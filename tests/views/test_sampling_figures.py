@@ -242,7 +242,7 @@ def test_a_funnel_has_a_bar_a_stage_with_what_passed():
     assert bars.text[0] == "21,800 requests"
     assert bars.text[4].startswith("500, 2.3 % of all; 50.0 % (46.9 % to 53.1 %) of the stage before, expected 100 %")
     red = [colour.startswith("rgba(211,47,47") for colour in bars.marker.color]
-    assert red == [False, *(status == "fail" for status in seen.funnel["status"][1:])]
+    assert red == [False, *(status == "failed" for status in seen.funnel["status"][1:])]
     assert sum(red) >= 2
     assert "50.0 %" in str(plot(seen).picture())
     assert plot(seen, theme="dark").data[0].insidetextfont.color == "#e4e6ea", "words in a bar are read on dark as well"
@@ -252,7 +252,7 @@ def test_metrics_stand_beside_their_targets():
     traces, requests = routes()
     seen = tk.coverage(traces, requests=requests, targets={"M1": 0.2})
     figure = plot(seen, kind="metrics")
-    missed = curve(figure, "fail")
+    missed = curve(figure, "failed")
     assert missed.y == ("M1 trace coverage",)
     assert missed.x == (pytest.approx(1000 / 21_800),)
     assert curve(figure, "target").x[0] == 0.2
@@ -365,9 +365,9 @@ def test_bars_of_the_second_stand_on_each_other():
 
 def test_a_finding_shows_the_rows_of_its_evidence():
     numbers = {"estimate": [0.5, 0.1], "estimate_low": [0.4, np.nan], "estimate_high": [0.7, 0.2]}
-    figure = plot(finding(scope=["/a", "/b"], **numbers, status=["fail", "ok"]))
+    figure = plot(finding(scope=["/a", "/b"], **numbers, status=["failed", "ok"]))
     bad, good = figure.data
-    assert (bad.name, bad.x, bad.y) == ("fail", (0.5,), ("/a",))
+    assert (bad.name, bad.x, bad.y) == ("failed", (0.5,), ("/a",))
     assert bad.x[0] + bad.error_x.array[0] == pytest.approx(0.7)
     assert good.text == ("10.0 % (not estimable to 20.0 %)",)
     assert figure.layout.title.text == "Half of it is traced."
@@ -375,7 +375,7 @@ def test_a_finding_shows_the_rows_of_its_evidence():
 
 def test_a_finding_shows_what_the_sample_says_beside_what_is_right():
     rows = pd.DataFrame({"measure": ["rate", "p95"], "unit": ["ratio", "ns"], "raw": [0.2, 9e6]})
-    rows = rows.assign(estimate=[0.1, 5e6], estimate_low=[0.05, 4e6], estimate_high=[0.15, 6e6], status="biased")
+    rows = rows.assign(estimate=[0.1, 5e6], estimate_low=[0.05, 4e6], estimate_high=[0.15, 6e6], status="failed")
     figure = plot(Finding("bias.tail", "critical", "p95 is 5 ms.", Estimate(5e6, "ns", 4e6, 6e6, n=9), rows))
     assert [drawn.x for drawn in figure.data] == [pytest.approx((0.005,)), pytest.approx((0.009,))], "in its unit"
     assert figure.data[1].name == "as the sample shows it"
@@ -390,7 +390,9 @@ def test_a_finding_with_limits_alone_has_a_middle_and_one_without_has_words():
     assert words.layout.annotations[0].text == "Half of it is traced."
     assert len(plot(finding(scope=["/a"], estimate=[np.nan], estimate_low=[0.1], estimate_high=[0.2])).data) == 0
     times = pd.to_datetime(["2026-11-18 14:25"], utc=True)
-    gap = finding(scope=["all"], start_time=times, traces=[5], loss_ratio=[0.6], low=[0.5], high=[0.7], status=["fail"])
+    gap = finding(
+        scope=["all"], start_time=times, traces=[5], loss_ratio=[0.6], low=[0.5], high=[0.7], status=["failed"]
+    )
     assert plot(gap).data[0].y == ("all 11-18 14:25",)
     other = finding(key=["k"], count=[9.0], low=[8.0], high=[12.0]).evidence
     counted = other.rename(columns={"count": "ratio"})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracekit.report.changes import more
+from tracekit.checks.names import more
 from tracekit.report.tables import (
     Cell,
     Column,
@@ -25,7 +25,7 @@ from tracekit.views.plot import plot
 from tracekit.views.service_graph.service_graph import FAILING
 
 if TYPE_CHECKING:
-    from tracekit.report.changes import Changes
+    from tracekit.checks.comparison import Changes
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from tracekit.views.details import source_names
 
 if TYPE_CHECKING:
-    from tracekit.findings import Finding
     from tracekit.traces import TraceSet
 
 _SECTIONS: Final = {
@@ -36,12 +35,6 @@ def code_of(traces: TraceSet, baseline: TraceSet | None = None) -> dict[str, str
         lines.insert(1, "# ...: a mask, function or table; insert the one that was used")
     head = "\n".join(lines)
     return {section: f"{head}\n{code}" for section, code in _SECTIONS.items()} | {"head": head}
-
-
-def call_of(finding: Finding) -> str:
-    """Return the call that gives a finding again, as a notebook writes it."""
-    is_whole = not finding.code or finding.code.startswith(("traces", "tk."))
-    return finding.code if is_whole else f"tk.{finding.code.replace('(critical_path', '(tk.critical_path')}"
 
 
 def _made(traces: TraceSet) -> str:

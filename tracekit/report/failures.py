@@ -23,7 +23,7 @@ from tracekit.text import NO_FIGURE, clean, moment
 from tracekit.views.service_graph.service_graph import FAILING
 
 if TYPE_CHECKING:
-    from tracekit.report.overview import Overview
+    from tracekit.checks.overview import Overview
     from tracekit.views.colours import Colours
 
 

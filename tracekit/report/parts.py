@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import pandas as pd
 
 from tracekit.findings import Finding, Findings
-from tracekit.report.code import call_of
 from tracekit.report.frame_table import frame_table
 from tracekit.report.policy import packed
 from tracekit.report.prose import prose
@@ -123,7 +122,7 @@ class Composer:
         if isinstance(content, pd.DataFrame):
             return Piece("table", frame_table(content, self._caption(title), self._colours, self._shown))
         if isinstance(content, Findings):
-            told = [(self.anchor(f"finding {finding.check}"), finding, call_of(finding)) for finding in content]
+            told = [(self.anchor(f"finding {finding.check}"), finding, finding.code) for finding in content]
             return Piece("findings", told)
         article = f"trace-{content.trace_id}" if content.trace_id else ""
         article = "" if article in self._taken else article

@@ -10,7 +10,7 @@ from tracekit.report.tables import Cell, Column, Table, count_cell, number, reco
 from tracekit.text import clean, count, size
 
 if TYPE_CHECKING:
-    from tracekit.report.overview import Overview
+    from tracekit.checks.overview import Overview
 
 _RANKS: Final = {"error": 0, "warn": 1, "info": 2}
 

@@ -26,7 +26,7 @@ from tracekit.views.service_graph.service_graph import FAILING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tracekit.report.overview import Overview
+    from tracekit.checks.overview import Overview
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
 

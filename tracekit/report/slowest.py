@@ -22,7 +22,7 @@ from tracekit.views.waterfall.picture import waterfall_picture
 from tracekit.views.waterfall.waterfall import encoded, trace_payload
 
 if TYPE_CHECKING:
-    from tracekit.report.overview import Overview
+    from tracekit.checks.overview import Overview
     from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
     from tracekit.views.tkw1 import Payload

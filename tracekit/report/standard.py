@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.findings import Findings
+from tracekit.checks.case import Case
+from tracekit.checks.comparison import Changes, changes_of
+from tracekit.checks.overview import Overview, overview
+from tracekit.checks.registry import CHECKS, run_checks
 from tracekit.report.changed import change_picture, entries_table
-from tracekit.report.changes import Changes
-from tracekit.report.code import call_of, code_of
+from tracekit.report.code import code_of
 from tracekit.report.failures import exceptions_table, failing_table
-from tracekit.report.headlines import headlines
-from tracekit.report.overview import Overview
 from tracekit.report.policy import packed
 from tracekit.report.reading import issues_table, sources_table
 from tracekit.report.services import latency_pictures, operations_table, services_table
@@ -28,7 +28,7 @@ from tracekit.views.service_graph.service_graph import map_payload, map_picture
 from tracekit.views.volume import volume_picture
 
 if TYPE_CHECKING:
-    from tracekit.findings import Finding
+    from tracekit.findings import Finding, Findings
     from tracekit.traces import TraceSet
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
@@ -48,35 +48,39 @@ SECTIONS: Final = {
     "traces": "Slowest traces",
 }
 
-# where a finding without a trace to show leads
-_PLACES: Final = {
-    "slowest": "latency", "failures": "errors", "lost": "sources", "partial": "sources", "tail": "operations",
-    "unfinished": "sources",
-    "change": "changes", "regressed": "changes", "slower": "changes", "failing": "errors", "calls": "map",
-    "operations": "operations",
+# where a finding leads that has no trace to show: by topic, and by check where another section is nearer
+_SECTIONS_OF_TOPICS: Final = {"data": "sources", "changes": "changes", "latency": "latency", "errors": "errors"}
+_PLACES: Final = {check.name: _SECTIONS_OF_TOPICS.get(check.topic, "sources") for check in CHECKS} | {
+    "tail": "operations", "failing": "errors", "calls": "map", "operations": "operations",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Standard:
-    """A set of traces with its answers, and those of a baseline.
+    """The traces and their baseline with the findings and results that a report shows.
 
     Parameters
     ----------
-    seen
-        The traces.
-    changes
-        The same beside the baseline, if there is one.
+    case
+        The traces, and the baseline if there is one.
     """
 
-    seen: Overview
-    changes: Changes | None
+    case: Case
 
     @classmethod
     def of(cls, traces: TraceSet, baseline: TraceSet | None = None) -> Standard:
-        """Return the answers; each analysis runs when it is first asked for."""
-        seen = Overview(traces)
-        return cls(seen, None if baseline is None else Changes(Overview(baseline), seen))
+        """Return the standard report of traces; each analysis runs when it is first needed."""
+        return cls(Case(traces, baseline=None if baseline is None else Case(baseline)))
+
+    @property
+    def seen(self) -> Overview:
+        """The traces with their results."""
+        return self.case.result(overview)
+
+    @property
+    def changes(self) -> Changes | None:
+        """The traces and their baseline with their comparisons; None without a baseline."""
+        return self.case.result(changes_of)
 
     @property
     def taken(self) -> list[str]:
@@ -86,25 +90,19 @@ class Standard:
 
     @cached_property
     def findings(self) -> Findings:
-        """The first sentences: what the figures describe, what changed, and the rest."""
-        others = headlines(self.seen)
-        about = [finding for finding in others if finding.check == "weights"]
-        return Findings([*about, *self._changed, *(finding for finding in others if finding.check != "weights")])
+        """The findings of the first screen: what the figures describe, what changed, what is slow, what fails."""
+        return run_checks(self.case, ["data", "changes", "latency", "errors"])
 
     @property
     def sections(self) -> dict[str, str]:
         """Ids of the sections with their words."""
         return {name: words for name, words in SECTIONS.items() if self.changes or name != "changes"}
 
-    @cached_property
-    def _changed(self) -> list[Finding]:
-        """What changed, in sentences."""
-        return list(self.changes.findings()) if self.changes else []
-
     @property
     def _telling(self) -> list[str]:
         """Ids of the traces that show what changed."""
-        return [finding.exemplars[0] for finding in self._changed if finding.exemplars]
+        changes = {check.name for check in CHECKS if check.topic == "changes"}
+        return [found.exemplars[0] for found in self.findings if found.check in changes and found.exemplars]
 
     @property
     def waterfalls(self) -> list[str]:
@@ -142,7 +140,7 @@ class Standard:
 
     def _code_of(self, finding: Finding) -> str:
         """Return the code behind a finding, from the files on."""
-        return f"{self._code['head']}\n{call_of(finding)}" if finding.code else ""
+        return f"{self._code['head']}\n{finding.code}" if finding.code else ""
 
     def contents(self, colours: Colours, shown: set[str], elsewhere: set[str]) -> dict[str, Any]:
         """Return tables, pictures, views and code."""

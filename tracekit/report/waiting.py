@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.report.changes import WAITS, more
+from tracekit.checks.names import WAITS, more
 from tracekit.report.tables import (
     Cell,
     Column,
@@ -26,8 +26,8 @@ from tracekit.views.markup import element
 from tracekit.views.svg import LINE, picture
 
 if TYPE_CHECKING:
-    from tracekit.report.changes import Changes
-    from tracekit.report.overview import Overview
+    from tracekit.checks.comparison import Changes
+    from tracekit.checks.overview import Overview
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
 

@@ -14,7 +14,7 @@ from tracekit.stats.tests import false_discovery
 if TYPE_CHECKING:
     from tracekit.schema import Array
 
-Verdict = Literal["ok", "biased", "inconclusive"]
+Verdict = Literal["ok", "failed", "inconclusive"]
 _SPARSE, _SPARSE_SHARE, _SMALL = 5, 0.2, 20  # expected counts: for the G test, how many below, for residuals
 
 
@@ -40,7 +40,7 @@ def judge(low: float, high: float, margin: float) -> Verdict:
     ('ok', 'biased', 'inconclusive')
     """
     if low > 1 + margin or high < 1 / (1 + margin):
-        return "biased"
+        return "failed"
     return "ok" if low >= 1 / (1 + margin) and high <= 1 + margin else "inconclusive"
 
 
@@ -152,7 +152,7 @@ def compare_mix(sampled: Array, requests: Array, *, margin: float = 0.10, confid
     beyond = 2 * np.minimum(stats.binom.sf(n_h - 1, n, large), stats.binom.cdf(n_h, n, small))
     within = np.maximum(stats.binom.cdf(n_h, n, large), stats.binom.sf(n_h - 1, n, small))
     biased = false_discovery(np.minimum(beyond, 1)) < 1 - confidence
-    verdict = np.where(biased, "biased", np.where(within < 1 - confidence, "ok", "inconclusive"))
+    verdict = np.where(biased, "failed", np.where(within < 1 - confidence, "ok", "inconclusive"))
     residual, p = _residuals(n_h, big)
     share = big / total
     noise = 0.5 * math.sqrt(2 / math.pi) * float(np.sqrt(share * (1 - share) * (1 - f) / n).sum())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tracekit.views.figures import Chart
 
 _LIMITS: Final = (("estimate_low", "estimate_high"), ("low", "high"), ("low_ns", "high_ns"))
-_COLOURS: Final = {"fail": ERROR, "biased": ERROR, "warn": "#c48700", "ok": ACCENT, "measured": ACCENT}
+_COLOURS: Final = {"failed": ERROR, "warning": "#c48700", "ok": ACCENT, "measured": ACCENT}
 AXES: Final[dict[str, dict[str, Any]]] = {
     "ratio": SHARE,
     "ns": {**SECONDS, "rangemode": "tozero"},
@@ -62,7 +62,7 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
     --------
     >>> from tracekit import Finding
     >>> rows = pd.DataFrame(
-    ...     {"scope": ["/pay"], "estimate": [0.5], "estimate_low": [0.4], "estimate_high": [0.7], "status": ["fail"]}
+    ...     {"scope": ["/pay"], "estimate": [0.5], "estimate_low": [0.4], "estimate_high": [0.7], "status": ["failed"]}
     ... )
     >>> plot_finding(Finding("rate.observed", "warning", "/pay is traced at 50 %.", evidence=rows)).data[0].x
     (0.5,)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from tracekit.checks.case import build_case
 from tracekit.checks.coverage.metrics import METRICS, Known, Measured, Metric
 from tracekit.checks.coverage.result import Coverage
-from tracekit.checks.quality.inputs import Inputs as Data
 from tracekit.checks.quality.lag import lag
 from tracekit.checks.sampling.funnel import funnel
-from tracekit.checks.sampling.inputs import gather
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +76,7 @@ def coverage(
     -----
     M1 coverage, M2a share and M2b capture of errors, M3 p95 latency, M4 traffic on the twenty usual paths, M5 span
     error rate, M6 p95 ingestion lag, M7 sampling rate, M8 cost, M9 completeness, M10 successful traces.  A target is
-    met where the whole interval meets it (``ok``), missed where none of it does (``fail``), else ``inconclusive``.
+    met where the whole interval meets it (``ok``), missed where none of it does (``failed``), else ``inconclusive``.
     Shares and latencies are weighted where weights are known, and say so where they are not.  M1 has no target by
     itself: sampling alone makes it small; the funnel tells what is lost beyond that.
 
@@ -103,31 +101,31 @@ def coverage(
     """
     if strange := sorted(set(targets or ()) - set(METRICS)):
         raise ValueError(f"expected targets of {', '.join(METRICS)}, found {', '.join(strange)}")
-    sample = gather(
+    case = build_case(
         traces,
         rules=rules,
         requests=requests,
         log=log,
-        expectations=expected,
+        expected=expected,
         received=received,
         now=now,
+        prices=prices,
         confidence=confidence,
+        count_log=True,
     )
-    paid = dict(prices or {})
-    whole = Data(traces, requests=requests, log=log, received=received, now=now, prices=paid, confidence=confidence)
-    data = replace(whole.settled, traces=sample.traces)
-    succeeded = ~sample.failed
+    complete = case.complete.weighted
+    succeeded = ~complete.failed
     if success is not None:
-        chosen = sample.traces.where(success)
-        succeeded = np.isin(np.array(sample.traces.trace_ids, str), np.array(chosen.trace_ids, str))
-    known = Known(sample, data, succeeded, lag(whole)[0])
+        chosen = complete.traces.where(success)
+        succeeded = np.isin(np.array(complete.traces.trace_ids, str), np.array(chosen.trace_ids, str))
+    known = Known(complete, succeeded, lag(case)[0])
     wanted = dict(targets or {})
     rows = [
         _row(number, metric, measured, wanted.get(number, metric.target))
         for number, metric in METRICS.items()
         for measured in metric.measure(known)
     ]
-    stages = funnel(sample)[0].evidence
+    stages = funnel(complete)[0].evidence
     return Coverage(pd.DataFrame(rows, columns=_COLUMNS), stages if "stage" in stages else stages.iloc[:0])
 
 
@@ -149,4 +147,4 @@ def _verdict(measured: Measured, target: float | None, *, more_is_better: bool) 
     target = target if more_is_better else -target
     if near >= target:
         return "ok"
-    return "fail" if far < target else "inconclusive"
+    return "failed" if far < target else "inconclusive"

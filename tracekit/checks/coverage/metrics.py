@@ -20,8 +20,7 @@ from tracekit.stats.weighted_rates import weighted_rate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tracekit.checks.quality.inputs import Inputs as Data
-    from tracekit.checks.sampling.inputs import Inputs as Sample
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -57,25 +56,22 @@ class Known:
 
     Parameters
     ----------
-    sample
-        Traces with weights, rules and counts, as the checks of sampling take them.
-    data
-        The same traces, as the checks of quality take them.
+    case
+        Traces with weights, rules and counts.
     succeeded
         bool, one a trace.
     lag
         What ``ingest.lag`` says of all traces, also the young ones.
     """
 
-    sample: Sample
-    data: Data
+    case: Case
     succeeded: Array
     lag: Finding
 
     @cached_property
     def groups(self) -> pd.DataFrame:
         """One row a service and route by which traces enter, the most frequent first: names and trace numbers."""
-        traces = self.sample.traces
+        traces = self.case.traces
         root = traces.forest.root_row
         service, route = traces.codes("service_name").take(root), traces.codes("operation").take(root)
         frame = pd.DataFrame({"service": service.series(), "route": route.series(), "trace": np.arange(len(root))})
@@ -85,30 +81,30 @@ class Known:
     @cached_property
     def stands(self) -> tuple[Array, Array, str]:
         """Which traces an estimate rests on, their probabilities, and what it is about."""
-        if self.sample.traces.weights.known.all():
-            base = np.flatnonzero(self.sample.base)
-            about = "requests kept for what they are" if self.sample.traces.weights.is_one_kind else "all traffic"
-            return base, self.sample.probability[base], f"of {about} in this window"
-        every = np.arange(len(self.sample.traces))
+        if self.case.traces.weights.known.all():
+            base = np.flatnonzero(self.case.base)
+            about = "requests kept for what they are" if self.case.traces.weights.is_one_kind else "all traffic"
+            return base, self.case.probability[base], f"of {about} in this window"
+        every = np.arange(len(self.case.traces))
         return every, np.ones(len(every)), "of the recorded traces; weights are unknown"
 
     def parts(self) -> Iterator[tuple[str | None, str | None, Array]]:
         """Yield service, route and trace numbers: of the whole, then of every group."""
-        yield None, None, np.arange(len(self.sample.traces))
+        yield None, None, np.arange(len(self.case.traces))
         for row in self.groups.itertuples(index=False):
             yield _text(row.service), _text(row.route), np.asarray(row.trace)
 
     def shares(self, is_event: Array, meaning: str) -> list[Measured]:
         """Return the weighted share of events among traces, of the whole and of every group."""
         base, pi, about = self.stands
-        chance = np.full(len(self.sample.traces), np.nan)
+        chance = np.full(len(self.case.traces), np.nan)
         chance[base] = pi
         found = []
         for service, route, trace in self.parts():
             kept = trace[~np.isnan(chance[trace])]
             if len(kept):
                 rate = weighted_rate(
-                    chance[kept], is_event[kept].astype(float), target="process", confidence=self.data.confidence
+                    chance[kept], is_event[kept].astype(float), target="process", confidence=self.case.confidence
                 )
                 found.append(Measured(rate.value, rate.low, rate.high, len(kept), service, route, f"{meaning} {about}"))
         return found or [unknown("traces that stand for traffic")]
@@ -119,25 +115,25 @@ def _text(value: object) -> str | None:
     return None if pd.isna(value) else str(value)  # type: ignore[call-overload]
 
 
-def unknown(needs: str) -> Measured:
+def unknown(missing: str) -> Measured:
     """Return that a metric is not assessable, and what it needs."""
-    return Measured(np.nan, np.nan, np.nan, 0, meaning=f"not assessable: needs {needs}")
+    return Measured(np.nan, np.nan, np.nan, 0, meaning=f"not assessable: needs {missing}")
 
 
 def _of_finding(finding: Finding) -> Measured:
     """Return the estimate of a finding, or what it needs."""
     if finding.estimate is None:
-        needs = finding.evidence["needs"].iloc[0] if "needs" in finding.evidence else finding.headline
-        return unknown(str(needs))
+        missing = finding.evidence["needs"].iloc[0] if "needs" in finding.evidence else finding.headline
+        return unknown(str(missing))
     e = finding.estimate
     return Measured(e.value, e.low, e.high, e.n, meaning=finding.headline)
 
 
 def traced_requests(known: Known) -> list[Measured]:
     """M1: traced over all requests, by service and route where these are counted; Wilson's interval."""
-    if missing := known.sample.join_needed:
+    if missing := known.case.join_needed:
         return [unknown(missing)]
-    counts, table = known.sample.counts, (known.sample.joined or known.sample.tally).frame
+    counts, table = known.case.counts, (known.case.joined or known.case.tally).frame
     assert counts is not None
     keys = [name for name in ("service_name", "http_route") if name in counts.dimensions]
     parts: list[tuple[str | None, str | None, pd.DataFrame]] = [(None, None, table)]
@@ -148,10 +144,10 @@ def traced_requests(known: Known) -> list[Measured]:
     found = []
     for service, route, part in parts:
         requests, traces = float(part["requests"].sum()), int(part["traces"].sum())
-        low, high = (float(limit) for limit in share_interval(traces, requests, confidence=known.data.confidence))
+        low, high = (float(limit) for limit in share_interval(traces, requests, confidence=known.case.confidence))
         if traces > requests:
-            needs = f"counts of the same requests: {traces:,.0f} traces of {requests:,.0f} requests"
-            found.append(unknown(needs)._replace(service=service, route=route))
+            not_assessable = f"counts of the same requests: {traces:,.0f} traces of {requests:,.0f} requests"
+            found.append(unknown(not_assessable)._replace(service=service, route=route))
         elif requests:
             found.append(
                 Measured(traces / requests, low, high, int(requests), service, route, "of the requests counted")
@@ -161,35 +157,35 @@ def traced_requests(known: Known) -> list[Measured]:
 
 def error_share(known: Known) -> list[Measured]:
     """M2a: failing over all traces, weighted."""
-    return known.shares(known.sample.failed, "failing traces,")
+    return known.shares(known.case.failed, "failing traces,")
 
 
 def errors_captured(known: Known) -> list[Measured]:
     """M2b: failing requests that were captured, from a log, counts by status, or the weights."""
-    return [_of_finding(error_capture(known.sample)[0])]
+    return [_of_finding(error_capture(known.case)[0])]
 
 
 def latency_p95(known: Known) -> list[Measured]:
     """M3: 95th percentile of the durations of root spans, weighted; limits by inverting a test."""
     base, pi, about = known.stands
-    chance = np.full(len(known.sample.traces), np.nan)
+    chance = np.full(len(known.case.traces), np.nan)
     chance[base] = pi
-    chance[np.isnan(known.sample.took_ns)] = np.nan
+    chance[np.isnan(known.case.took_ns)] = np.nan
     found = []
     for service, route, trace in known.parts():
         kept = trace[~np.isnan(chance[trace])]
         if len(kept):
-            took = known.sample.took_ns[kept]
-            (q,) = quantile_limits(chance[kept], took, (0.95,), target="process", confidence=known.data.confidence)
+            took = known.case.took_ns[kept]
+            (q,) = quantile_limits(chance[kept], took, (0.95,), target="process", confidence=known.case.confidence)
             found.append(Measured(q.value, q.low, q.high, len(kept), service, route, f"95th percentile {about}"))
     return found or [unknown("root spans with a duration, of traces that stand for traffic")]
 
 
 def usual_paths(known: Known) -> list[Measured]:
     """M4: share of the traffic on the twenty most frequent paths, weighted."""
-    if not len(known.sample.traces):
+    if not len(known.case.traces):
         return [unknown("traces")]
-    path, (base, pi, _) = path_codes(known.sample.traces), known.stands
+    path, (base, pi, _) = path_codes(known.case.traces), known.stands
     top = np.argsort(-np.bincount(path[base], 1 / pi), kind="stable")[:_TOP_PATHS]
     whole = known.shares(np.isin(path, top), f"on the {len(top)} most frequent of {path.max() + 1} paths,")
     return whole[:1]
@@ -197,15 +193,15 @@ def usual_paths(known: Known) -> list[Measured]:
 
 def span_errors(known: Known) -> list[Measured]:
     """M5: failing over all spans, by service; clustered by trace and weighted."""
-    traces = known.sample.traces
+    traces = known.case.traces
     rows = np.flatnonzero(~traces.is_inferred)
     if not len(rows):
         return [unknown("spans")]
-    service, trace, failed = known.data.service, traces.forest.trace[rows], traces.is_error[rows]
+    service, trace, failed = known.case.service, traces.forest.trace[rows], traces.is_error[rows]
     found = []
     whole: list[str | None] = [None]
     for labels, group in ((whole, np.zeros(len(rows), np.int64)), ([*service.labels], service.codes[rows])):
-        ratio = known.data.ratio(trace, failed, group.astype(np.int64), len(labels))
+        ratio = known.case.ratio(trace, failed, group.astype(np.int64), len(labels))
         size = np.bincount(group, minlength=len(labels))
         for at in np.flatnonzero(size):
             value, low, high = (float(column[at]) for column in (ratio.ratio, ratio.low, ratio.high))
@@ -220,28 +216,28 @@ def ingestion_lag(known: Known) -> list[Measured]:
 
 def sampled_requests(known: Known) -> list[Measured]:
     """M7: sampled over instrumented requests, as the SDKs counted them."""
-    stages = known.sample.expected.stages
+    stages = known.case.expected.stages
     if not {"instrumented", "sampled"} <= set(stages):
         return [unknown("expected={'stages': {'instrumented': ..., 'sampled': ...}}")]
     n, k = float(stages["instrumented"]), float(stages["sampled"])
-    low, high = (float(limit) for limit in share_interval(k, n, confidence=known.data.confidence))
+    low, high = (float(limit) for limit in share_interval(k, n, confidence=known.case.confidence))
     return [Measured(k / n if n else np.nan, low, high, int(n), meaning="of the instrumented requests")]
 
 
 def cost_per_million(known: Known) -> list[Measured]:
     """M8: price of a million traces, with what a month of such traces costs."""
-    finding = cost(known.data)[0]
+    finding = cost(known.case)[0]
     measured = _of_finding(finding)
     if finding.estimate is None:
         return [measured]
-    prices = known.data.prices
+    prices = known.case.prices
     price = float(prices.get("recorded", 0.0) + prices.get("scanned", 0.0))
     return [measured._replace(value=price, low=price, high=price)]
 
 
 def completeness(known: Known) -> list[Measured]:
     """M9: share of the spans that others name as their parent which arrived, by service of those others."""
-    finding = missing_spans(known.data)[0]
+    finding = missing_spans(known.case)[0]
     if finding.estimate is None:
         return [_of_finding(finding)]
     e = finding.estimate

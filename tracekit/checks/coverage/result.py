@@ -31,7 +31,7 @@ class Coverage(Shown):
     ----------
     metrics
         One row a metric and scope: ``metric`` (M1 to M10), ``name``, ``service_name``, ``http_route`` (missing for the
-        whole), ``value``, ``unit``, ``low``, ``high``, ``n``, ``target``, ``verdict`` (``ok``, ``fail``,
+        whole), ``value``, ``unit``, ``low``, ``high``, ``n``, ``target``, ``verdict`` (``ok``, ``failed``,
         ``inconclusive``, ``measured`` without a target, ``not_assessable``), ``meaning`` (or what is needed).
     funnel
         One row a stage that is known: ``stage``, ``count``, ``estimate`` (of the stage before), ``estimate_low``,
@@ -54,7 +54,7 @@ class Coverage(Shown):
         if len(self.funnel) < 2:  # noqa: PLR2004 - requests and one more
             return None
         stages = self.funnel.iloc[1:]
-        broken = stages[stages["status"] == "fail"]
+        broken = stages[stages["status"] == "failed"]
         if len(broken):
             return str(broken["stage"].iloc[int(broken["loss_share"].to_numpy(float).argmax())])
         return str(stages["stage"].iloc[int(stages["estimate"].to_numpy(float).argmin())])
@@ -73,7 +73,7 @@ class Coverage(Shown):
 
     def __repr__(self) -> str:
         whole = self.metrics[self.metrics["service_name"].isna()]
-        missed, unknown = ((whole["verdict"] == verdict).sum() for verdict in ("fail", "not_assessable"))
+        missed, unknown = ((whole["verdict"] == verdict).sum() for verdict in ("failed", "not_assessable"))
         return (
             f"Coverage({self.summary}; {missed} of {len(whole)} metrics miss their targets, "
             f"{unknown} {'is' if unknown == 1 else 'are'} not assessable)"

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.verdicts import Status, judge_least, needs, speak, stands_for_nobody, worst
+from tracekit.checks.quality.call_targets import call_targets
+from tracekit.checks.quality.propagation import continuations
 from tracekit.checks.sampling.words import counted, percent, percents
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import (
+    finding,
+    not_assessable,
+    status_of_high_share,
+    without_weighted_traces,
+    worst_status,
+)
+from tracekit.findings import Estimate, Status
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.intervals import normal_quantile
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -47,7 +55,7 @@ def all_calls(clients: int, servers: int, matched: int, *, confidence: float = 0
     return Total(value, seen + neither * math.exp(-z * spread), seen + neither * math.exp(z * spread))
 
 
-def call_pairs(inputs: Inputs) -> list[Finding]:
+def call_pairs(case: Case) -> list[Finding]:
     """Say which side of the calls between instrumented services loses spans, and how many calls left none.
 
     With n1 client spans, n2 server spans with a caller, and m pairs of a service called: client spans arrive with
@@ -60,19 +68,19 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
 
     Source: Chapman 1951; Sadinle 2009.
     """
-    client, target, server, matched_server = _ends(inputs)
+    client, target, server, matched_server = _ends(case)
     if not len(server) or not matched_server.any():
-        return [needs(CHECK, _SUBJECT, "calls with a client span above a server span")]
-    evidence = _table(inputs, client, target, server, matched_server)
-    status = worst(evidence["status"].tolist())
-    lost = evidence[evidence["status"] == "warn"]
+        return [not_assessable(CHECK, _SUBJECT, "calls with a client span above a server span")]
+    evidence = _table(case, client, target, server, matched_server)
+    status = worst_status(evidence["status"].tolist())
+    lost = evidence[evidence["status"] == "warning"]
     unseen = float(evidence["unseen_count"].sum())
     row = (lost if len(lost) else evidence).iloc[0]
     ratios = row[["client_ratio", "server_ratio"]].astype(float)
     if ratios.isna().all():
-        return [stands_for_nobody(CHECK, _SUBJECT)]
+        return [without_weighted_traces(CHECK, _SUBJECT)]
     side = "client" if ratios.idxmin() == "client_ratio" else "server"
-    cause = _cause(inputs, row) if side == "server" else "export"
+    cause = _cause(case, row) if side == "server" else "export"
     nowhere = f"; at least {counted(unseen, 'call')} in all left no span at either end" if unseen >= 1 else ""
     told = f"{percent(row[f'{side}_ratio'])} ({percents(row[f'{side}_low'], row[f'{side}_high'])})"
     lowest = f"; the lowest of {len(evidence)} callees" * (len(evidence) > 1)
@@ -83,11 +91,11 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
     )
     lost_meaning, remedy = _CAUSES[cause]
     meaning = {
-        "warn": f": {lost_meaning}",
+        "warning": f": {lost_meaning}",
         "ok": ": calls can be counted on either side",
     }
     return [
-        speak(
+        finding(
             CHECK,
             status,
             text + meaning.get(status, ": more calls are needed to decide whether 98 % arrive") + ".",
@@ -100,7 +108,7 @@ def call_pairs(inputs: Inputs) -> list[Finding]:
                 int(row["pair_count"]),
             ),
             assumptions=("client and server lose spans independently; a process that lost both ends is not seen",),
-            remedy=remedy if status == "warn" else "",
+            remedy=remedy if status == "warning" else "",
         )
     ]
 
@@ -121,13 +129,13 @@ _CAUSES = {
 _MOST = 0.8
 
 
-def _cause(inputs: Inputs, row: pd.Series) -> Literal["export", "context", "both"]:
+def _cause(case: Case, row: pd.Series) -> Literal["export", "context", "both"]:
     """Return why calls have no server span: roots of the callee during the call are continuations, no lost spans.
 
     It is one of the two where the interval of the number of continuations is above 80 %, or below 20 %, of the calls
     without a server span; else both are named.
     """
-    found = inputs.continuations
+    found = case.result(continuations)
     mine = found[(found["callee_service"] == row["service_name"]) & (found["status"] != "ok")]
     open_ones = max(int(row["client_count"] - row["pair_count"]), 1)
     if mine["low"].sum() >= _MOST * open_ones:
@@ -135,35 +143,35 @@ def _cause(inputs: Inputs, row: pd.Series) -> Literal["export", "context", "both
     return "export" if mine["high"].sum() <= (1 - _MOST) * open_ones else "both"
 
 
-def _ends(inputs: Inputs) -> tuple[Array, Array, Array, Array]:
+def _ends(case: Case) -> tuple[Array, Array, Array, Array]:
     """Return rows of client spans with the service they call, and rows of server spans with a caller and if it came."""
-    traces, spans = inputs.traces, inputs.traces.columns.spans
+    traces, spans = case.traces, case.traces.columns.spans
     forest = traces.forest
-    client, target = inputs.targets
+    client, target = case.result(call_targets)
     called = spans.kind == Kind.SERVER
     parent_kind = spans.kind[np.maximum(forest.parent_row, 0)]
     resolved = (forest.parent_row >= 0) & (parent_kind == Kind.CLIENT)
     server = np.flatnonzero(called & (resolved | (forest.state == ParentState.MISSING)) & ~traces.is_inferred)
-    outside = np.array([label in inputs.external for label in inputs.service.labels] + [False])
-    server = server[resolved[server] | ~outside[inputs.service.codes[server]]]
+    outside = np.array([label in case.external for label in case.service.labels] + [False])
+    server = server[resolved[server] | ~outside[case.service.codes[server]]]
     return client, target, server, resolved[server]
 
 
-def _table(inputs: Inputs, client: Array, target: Array, server: Array, has_client: Array) -> pd.DataFrame:
+def _table(case: Case, client: Array, target: Array, server: Array, has_client: Array) -> pd.DataFrame:
     """Return one row a service called, the least whole first."""
-    traces, labels = inputs.traces, inputs.service.labels
+    traces, labels = case.traces, case.service.labels
     forest, trace = traces.forest, traces.forest.trace
     answered = np.zeros(len(trace), bool)
     answered[forest.parent_row[server[has_client]]] = True
     fine = ~traces.is_error[client]
-    called = inputs.service.codes[server]
+    called = case.service.codes[server]
     size = len(labels)
-    of_servers = inputs.ratio(trace[client[fine]], answered[client[fine]], target[fine], size)
-    of_clients = inputs.ratio(trace[server], has_client, called, size)
+    of_servers = case.ratio(trace[client[fine]], answered[client[fine]], target[fine], size)
+    of_clients = case.ratio(trace[server], has_client, called, size)
     n1, n2 = np.bincount(target, minlength=size), np.bincount(called, minlength=size)
     both = np.bincount(called[has_client], minlength=size)
     known = np.flatnonzero(both > 0)
-    totals = [all_calls(max(n1[at], both[at]), n2[at], both[at], confidence=inputs.confidence) for at in known]
+    totals = [all_calls(max(n1[at], both[at]), n2[at], both[at], confidence=case.confidence) for at in known]
     table = pd.DataFrame(
         {
             "service_name": np.array(labels, object)[known],
@@ -191,4 +199,4 @@ def _table(inputs: Inputs, client: Array, target: Array, server: Array, has_clie
 def _status(row: pd.Series) -> Status:
     """Return the verdict of the worse side."""
     sides = [(row[f"{side}_low"], row[f"{side}_high"]) for side in ("client", "server")]
-    return worst([judge_least(low, high, warn=_ENOUGH) for low, high in sides])
+    return worst_status([status_of_high_share(low, high, warn=_ENOUGH) for low, high in sides])

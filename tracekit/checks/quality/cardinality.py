@@ -12,14 +12,14 @@ import pandas as pd
 from tracekit.attributes import texts_of
 from tracekit.checks.quality.pii_patterns import is_private, masked
 from tracekit.checks.quality.pii_scan import labels_shown
-from tracekit.checks.quality.verdicts import needs, speak
 from tracekit.checks.sampling.words import number, percent, percents
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 from tracekit.schema import ValueType
 from tracekit.stats.thinned import unseen_mass
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -37,7 +37,7 @@ _PARTS = re.compile(r"([/\s?&=,()'\"]+)")
 _ID_KEY = re.compile(r"(^|[._-])(id|uuid|guid|key|number)$", re.IGNORECASE)
 
 
-def cardinality(inputs: Inputs) -> list[Finding]:
+def cardinality(case: Case) -> list[Finding]:
     """Say which attributes and span names have a number of values that grows with the traffic.
 
     Exact counts of distinct values of every text attribute of spans (numbers only where the key is an id's), and of
@@ -51,31 +51,33 @@ def cardinality(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md`` F4, mistakes 5, 15 and 17; Good 1953; Chao 1984.
     """
-    columns = inputs.traces.columns
+    columns = case.traces.columns
     if not len(columns.spans):
-        return [needs(CHECK, _SUBJECT, "spans")]
-    found = [row for used in _uses(inputs) for row in _rows(inputs, used)]
+        return [not_assessable(CHECK, _SUBJECT, "spans")]
+    found = [row for used in _uses(case) for row in _rows(case, used)]
     table = pd.DataFrame([row for row, _ in found])
-    shapes = [_shape(_sample(inputs, row["key"], values)) for row, values in found if row["status"] == "warn"]
-    wide = (table["status"] == "warn").to_numpy()
+    shapes = [_shape(_sample(case, row["key"], values)) for row, values in found if row["status"] == "warning"]
+    wide = (table["status"] == "warning").to_numpy()
     table["id_ratio"], table["template"] = np.nan, ""
     table.loc[wide, "id_ratio"] = [share for share, _ in shapes]
     table.loc[wide, "template"] = [template for _, template in shapes]
     table["key"] = [masked(key) if is_private(key) else key for key in table["key"]]
     table["operation"] = labels_shown(table["operation"].tolist())
-    order = table["status"].map({"warn": 0, "ok": 1, "not_assessable": 2})
+    order = table["status"].map({"warning": 0, "ok": 1, "not_assessable": 2})
     table = table.assign(order=order).sort_values(["order", "distinct_count"], ascending=[True, False])
     table = table.drop(columns="order").reset_index(drop=True)
     few = int((table["status"] == "not_assessable").sum())
     if few == len(table):
-        return [needs(CHECK, _SUBJECT, f"{_FEWEST_INDEXED} spans of a service (found {table['row_count'].max()})")]
+        return [
+            not_assessable(CHECK, _SUBJECT, f"{_FEWEST_INDEXED} spans of a service (found {table['row_count'].max()})")
+        ]
     unjudged = f"; {number(few)} more have too few rows to judge" * (few > 0)
     if not wide.any():
         text = (
             f"None of {number(len(table) - few)} text attributes and span names of services has a number of values "
             f"that grows with the traffic (n = {number(len(columns.spans))} spans): they can be grouped by{unjudged}."
         )
-        return [speak(CHECK, "ok", text, table)]
+        return [finding(CHECK, "ok", text, table)]
     top = table.iloc[0]
     advice = f": use `{top['template']}`" if top["template"] else ""
     where = f" of `{top['service_name']}`" + f" in `{top['operation']}`" * bool(top["operation"])
@@ -87,7 +89,9 @@ def cardinality(inputs: Inputs) -> list[Finding]:
     )
     estimate = Estimate(top["new_ratio"], "ratio", top["low"], top["high"], int(top["row_count"]))
     remedy = "Record the template as span name or route, and the id as an attribute that is not indexed."
-    return [speak(CHECK, "warn", text, table, estimate=estimate, remedy=remedy, assumptions=("growth is per window",))]
+    return [
+        finding(CHECK, "warning", text, table, estimate=estimate, remedy=remedy, assumptions=("growth is per window",))
+    ]
 
 
 class _Use(NamedTuple):
@@ -102,12 +106,12 @@ class _Use(NamedTuple):
     times: Array
 
 
-def _uses(inputs: Inputs) -> list[_Use]:
+def _uses(case: Case) -> list[_Use]:
     """Return how often each value of labels occurs, of span names and of attributes."""
-    columns = inputs.traces.columns
+    columns = case.traces.columns
     kv, attributes = columns.kv, columns.attributes
     every = np.arange(len(columns.spans))
-    named = _counted(inputs, every, columns.spans.name.astype(np.int64))
+    named = _counted(case, every, columns.spans.name.astype(np.int64))
     names = _Use(np.zeros(len(named[0]), np.int64), [_NAME], np.array([True]), *named)
     if not len(kv.keys):
         return [names]
@@ -115,14 +119,14 @@ def _uses(inputs: Inputs) -> list[_Use]:
     is_label = (kv.type == ValueType.STR) | ((kv.type == ValueType.INT) & id_keys[kv.key])
     row = np.repeat(every, np.diff(attributes.offsets))
     chosen = np.flatnonzero(is_label[attributes.codes])
-    told = _counted(inputs, row[chosen], attributes.codes[chosen].astype(np.int64))
+    told = _counted(case, row[chosen], attributes.codes[chosen].astype(np.int64))
     indexed = np.bincount(kv.key[told[2]], weights=kv.is_indexed[told[2]], minlength=len(kv.keys)) > 0
     return [names, _Use(kv.key[told[2]].astype(np.int64), list(kv.keys), indexed, *told)]
 
 
-def _counted(inputs: Inputs, row: Array, value: Array) -> tuple[Array, Array, Array, Array]:
+def _counted(case: Case, row: Array, value: Array) -> tuple[Array, Array, Array, Array]:
     """Return service, operation, value and count of every combination of them."""
-    service, operation = (inputs.traces.codes(name) for name in ("service_name", "operation"))
+    service, operation = (case.traces.codes(name) for name in ("service_name", "operation"))
     size, many = len(operation.labels) + 1, int(value.max(initial=0)) + 1
     place = (service.codes[row].astype(np.int64) + 1) * size + operation.codes[row] + 1
     places, code = np.unique(place, return_inverse=True)
@@ -131,9 +135,9 @@ def _counted(inputs: Inputs, row: Array, value: Array) -> tuple[Array, Array, Ar
     return place // size - 1, place % size - 1, pair % many, count
 
 
-def _rows(inputs: Inputs, use: _Use) -> list[tuple[dict[str, Any], Array]]:
+def _rows(case: Case, use: _Use) -> list[tuple[dict[str, Any], Array]]:
     """Return a row and the values of every key of every service, and of its operations that alone are too wide."""
-    services, operations = ([*inputs.traces.codes(name).labels, ""] for name in ("service_name", "operation"))
+    services, operations = ([*case.traces.codes(name).labels, ""] for name in ("service_name", "operation"))
     found = []
     for part in _groups(use.key, use.service):
         at = part[0]
@@ -141,13 +145,13 @@ def _rows(inputs: Inputs, use: _Use) -> list[tuple[dict[str, Any], Array]]:
         where = {"key": key, "service_name": services[use.service[at]], "operation": ""}
         row = where | _row(np.bincount(np.unique(use.value[part], return_inverse=True)[1], use.times[part]), is_index)
         found.append((row, np.unique(use.value[part])))
-        if row["status"] == "warn":
+        if row["status"] == "warning":
             continue
         for inner in _groups(use.operation[part]):
             own = part[inner]
             if own.size < len(part) and _may_be_wide(use.times[own]):
                 told = where | {"operation": operations[use.operation[own[0]]]} | _row(use.times[own], is_index)
-                found += [(told, use.value[own])] * (told["status"] == "warn")
+                found += [(told, use.value[own])] * (told["status"] == "warning")
     return found
 
 
@@ -179,13 +183,13 @@ def _row(counts: Array, is_index: bool) -> dict[str, Any]:
         "high": unseen.high,
         "is_indexed": is_index,
         "entropy_bits": float(np.log2(rows) - (counts * np.log2(counts)).sum() / rows),
-        "status": "not_assessable" if few else "warn" if is_wide else "ok",
+        "status": "not_assessable" if few else "warning" if is_wide else "ok",
     }
 
 
-def _sample(inputs: Inputs, key: str, values: Array) -> list[str]:
+def _sample(case: Case, key: str, values: Array) -> list[str]:
     """Return some of the values of a key, evenly from all."""
-    columns = inputs.traces.columns
+    columns = case.traces.columns
     some = values[np.linspace(0, len(values) - 1, min(_SAMPLE, len(values))).astype(int)]
     return [columns.names[at] for at in some] if key == _NAME else texts_of(columns.kv, some)
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.verdicts import needs, speak
+from tracekit.checks.quality.host_pairs import host_pairs
 from tracekit.checks.sampling.words import duration, number
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -21,7 +22,7 @@ MOST_CLOCKS = 400
 _FEWEST = 5
 
 
-def clock_circles(inputs: Inputs) -> list[Finding]:
+def clock_circles(case: Case) -> list[Finding]:
     """Say whether the offsets between pairs of hosts contradict each other going round.
 
     The intervals of ``clock.offset`` (of pairs whose calls agree) are difference constraints; ``contradiction`` finds
@@ -31,15 +32,17 @@ def clock_circles(inputs: Inputs) -> list[Finding]:
 
     Source: difference constraints, Floyd and Warshall 1962; ``trace_guide.md`` F3.
     """
-    pairs = inputs.host_pairs
+    pairs = case.result(host_pairs)
     agreement = pairs.agreement
-    sure = np.flatnonzero((agreement.size >= _FEWEST) & (agreement.ratio >= 1 - inputs.tolerance))
+    sure = np.flatnonzero((agreement.size >= _FEWEST) & (agreement.ratio >= 1 - case.tolerance))
     ends = np.concatenate((pairs.host[sure], pairs.peer[sure]))
     calls = np.bincount(ends, np.tile(agreement.size[sure], 2), minlength=len(pairs.names))
     hosts = np.sort(np.argsort(-calls, kind="stable")[: min(MOST_CLOCKS, int((calls > 0).sum()))])
     sure = sure[np.isin(pairs.host[sure], hosts) & np.isin(pairs.peer[sure], hosts)]
     if len(sure) < len(hosts) or not len(hosts):
-        return [needs(CHECK, "Whether clocks contradict each other going round", "calls round a circle of hosts")]
+        return [
+            not_assessable(CHECK, "Whether clocks contradict each other going round", "calls round a circle of hosts")
+        ]
     first, second = (np.searchsorted(hosts, side[sure]) for side in (pairs.host, pairs.peer))
     found = contradiction(len(hosts), first, second, agreement.low[sure], agreement.high[sure])
     n = int(agreement.size[sure].sum())
@@ -48,7 +51,7 @@ def clock_circles(inputs: Inputs) -> list[Finding]:
             f"The offsets between {number(len(hosts))} hosts can all be true at once (n = {number(n)} calls between "
             f"{number(len(sure))} pairs): none of the intervals of clock.offset speaks against another."
         )
-        return [speak(CHECK, "ok", text, pd.DataFrame(), assumptions=_ASSUMED)]
+        return [finding(CHECK, "ok", text, pd.DataFrame(), assumptions=_ASSUMED)]
     names = [pairs.names[hosts[at]] for at in found.clocks]
     text = (
         f"The clocks of {', '.join(f'`{name}`' for name in names)} contradict each other: going round from one to the "
@@ -58,7 +61,7 @@ def clock_circles(inputs: Inputs) -> list[Finding]:
     estimate = Estimate(found.gap_ns, "ns", found.gap_ns, float("inf"), n)
     remedy = "Look for two machines under one host name, or a clock that stepped, among these."
     evidence = pd.DataFrame({"host": names})
-    return [speak(CHECK, "warn", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
+    return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
 
 
 _ASSUMED = ("the interval of every pair holds: see clock.offset",)

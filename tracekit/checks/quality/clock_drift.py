@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.quality.drift_lines import drift, step
-from tracekit.checks.quality.verdicts import needs, speak
+from tracekit.checks.quality.host_pairs import host_pairs
 from tracekit.checks.sampling.words import counted, duration, number
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import HostPairs, Inputs
+    from tracekit.checks.case import Case
+    from tracekit.checks.quality.host_pairs import HostPairs
     from tracekit.findings import Finding
 
 CHECK = "clock.drift"
@@ -22,7 +24,7 @@ _FEWEST, _MOST_PAIRS = 30, 50
 _COLUMNS = ["host", "peer_host", "call_count", "kind", "low", "high", "unit", "time", "agreement_ratio", "status"]
 
 
-def clock_drift(inputs: Inputs) -> list[Finding]:
+def clock_drift(case: Case) -> list[Finding]:
     """Say which clocks run at another speed than their peers, or jumped.
 
     Analyses pairs of hosts with calls that no single offset satisfies (``clock.offset``).  Where neighbouring traces
@@ -32,13 +34,13 @@ def clock_drift(inputs: Inputs) -> list[Finding]:
 
     Source: Moon, Skelly and Towsley 1999; Zhang, Liu and Xia 2002; ``trace_guide.md`` F3.
     """
-    pairs = inputs.host_pairs
+    pairs = case.result(host_pairs)
     enough = pairs.agreement.size >= _FEWEST
     if not enough.any():
-        return [needs(CHECK, _SUBJECT, f"at least {_FEWEST} calls between two hosts")]
-    odd = np.flatnonzero(enough & (pairs.agreement.ratio < 1 - inputs.tolerance))
+        return [not_assessable(CHECK, _SUBJECT, f"at least {_FEWEST} calls between two hosts")]
+    odd = np.flatnonzero(enough & (pairs.agreement.ratio < 1 - case.tolerance))
     odd = odd[np.argsort(-pairs.agreement.size[odd], kind="stable")]
-    rows = [_explained(pairs, int(at), inputs.tolerance) for at in odd[:_MOST_PAIRS]]
+    rows = [_explained(pairs, int(at), case.tolerance) for at in odd[:_MOST_PAIRS]]
     evidence = pd.DataFrame(rows, columns=_COLUMNS)
     calls = int(pairs.agreement.size[enough].sum())
     moved = evidence[evidence["kind"] != "contradiction"]
@@ -54,7 +56,7 @@ def clock_drift(inputs: Inputs) -> list[Finding]:
             f"{int(enough.sum()) - len(odd)} of {int(enough.sum())} pairs of hosts (n = {number(calls)} "
             f"calls){contradiction}{left}."
         )
-        return [speak(CHECK, "inconclusive" if len(odd) else "ok", text, evidence, assumptions=_ASSUMED)]
+        return [finding(CHECK, "inconclusive" if len(odd) else "ok", text, evidence, assumptions=_ASSUMED)]
     row = moved.iloc[0]
     if row["kind"] == "drift":
         low, high = row["low"], row["high"]
@@ -72,7 +74,7 @@ def clock_drift(inputs: Inputs) -> list[Finding]:
     )
     estimate = Estimate((low + high) / 2, row["unit"], low, high, int(row["call_count"]))
     remedy = "Fix time synchronisation on that host; analyse the time before and after separately."
-    return [speak(CHECK, "warn", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
+    return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
 
 
 _ASSUMED = ("one drift or one step within the period",)
@@ -92,8 +94,8 @@ def _explained(pairs: HostPairs, at: int, tolerance: float) -> list[Any]:
     jump = step(seconds, low, high, tolerance=tolerance)
     if line.ratio >= 1 - tolerance and line.low * line.high > 0 and line.ratio >= jump.ratio - tolerance:
         ppm = line.low / 1000, line.high / 1000
-        return [*names, "drift", *ppm, "ppm", pd.NaT, line.ratio, "warn"]
+        return [*names, "drift", *ppm, "ppm", pd.NaT, line.ratio, "warning"]
     if jump.ratio >= 1 - tolerance and (jump.low > 0 or jump.high < 0):
         moment = pd.Timestamp(begin + int(jump.at * 1e9), unit="ns", tz="UTC")
-        return [*names, "step", jump.low, jump.high, "ns", moment, jump.ratio, "warn"]
+        return [*names, "step", jump.low, jump.high, "ns", moment, jump.ratio, "warning"]
     return [*names, "contradiction", np.nan, np.nan, "", pd.NaT, max(line.ratio, jump.ratio), "inconclusive"]

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.verdicts import Status, needs, speak
+from tracekit.checks.quality.host_pairs import host_pairs
 from tracekit.checks.sampling.words import counted, duration
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.findings import Estimate, Status
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.findings import Finding
 
 CHECK = "clock.offset"
 _FEWEST = 5
 
 
-def clock_offsets(inputs: Inputs) -> list[Finding]:
+def clock_offsets(case: Case) -> list[Finding]:
     """Say between which limits the clocks of hosts that call each other are apart.
 
     A call that its caller waited for proves ``end - end <= theta <= start - start``; the interval of a pair of hosts
@@ -32,10 +33,14 @@ def clock_offsets(inputs: Inputs) -> list[Finding]:
 
     Source: Marzullo 1984; RFC 5905, section 11.2.1; ``trace_guide.md`` F3.
     """
-    pairs = inputs.host_pairs
+    pairs = case.result(host_pairs)
     enough = np.flatnonzero((pairs.agreement.size >= _FEWEST) | pairs.is_apart)
     if not len(enough):
-        return [needs(CHECK, "Whose clock is wrong", f"at least {_FEWEST} calls between two hosts that wait for each")]
+        return [
+            not_assessable(
+                CHECK, "Whose clock is wrong", f"at least {_FEWEST} calls between two hosts that wait for each"
+            )
+        ]
     names = np.array(pairs.names, object)
     evidence = pd.DataFrame(
         {
@@ -48,13 +53,13 @@ def clock_offsets(inputs: Inputs) -> list[Finding]:
             "agreement_ratio": pairs.agreement.ratio[enough],
         }
     )
-    consistent = evidence["agreement_ratio"] >= 1 - inputs.tolerance
+    consistent = evidence["agreement_ratio"] >= 1 - case.tolerance
     apart = pairs.is_apart[enough]
-    evidence["status"] = np.select([apart, ~consistent], ["warn", "inconclusive"], "ok")
+    evidence["status"] = np.select([apart, ~consistent], ["warning", "inconclusive"], "ok")
     evidence["unresolved_ns"] = evidence[["low_ns", "high_ns"]].abs().max(axis=1)
     distance = np.where(apart, evidence[["low_ns", "high_ns"]].abs().min(axis=1), 0)
-    evidence = evidence.iloc[np.lexsort((-distance, evidence["status"] != "warn"))].reset_index(drop=True)
-    skewed = evidence[evidence["status"] == "warn"]
+    evidence = evidence.iloc[np.lexsort((-distance, evidence["status"] != "warning"))].reset_index(drop=True)
+    skewed = evidence[evidence["status"] == "warning"]
     calls = int(evidence["call_count"].sum())
     disputed = int((evidence["status"] == "inconclusive").sum())
     odd = f"; the calls of {disputed} pairs allow no single offset, see clock.drift" if disputed else ""
@@ -66,7 +71,7 @@ def clock_offsets(inputs: Inputs) -> list[Finding]:
             f"cannot be ordered."
         )
         status: Status = "inconclusive" if disputed else "ok"
-        return [speak(CHECK, status, text, evidence, assumptions=_assumed(inputs))]
+        return [finding(CHECK, status, text, evidence, assumptions=_assumed(case))]
     first = skewed.iloc[0]
     ahead = first["low_ns"] > 0
     who, other = (first["peer_host"], first["host"]) if ahead else (first["host"], first["peer_host"])
@@ -81,12 +86,12 @@ def clock_offsets(inputs: Inputs) -> list[Finding]:
     remedy = (
         "Fix time synchronisation on that host; tk.clock_skew(traces) corrects the critical path and says how much."
     )
-    return [speak(CHECK, "warn", text, evidence, estimate=estimate, assumptions=_assumed(inputs), remedy=remedy)]
+    return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_assumed(case), remedy=remedy)]
 
 
-def _assumed(inputs: Inputs) -> tuple[str, ...]:
+def _assumed(case: Case) -> tuple[str, ...]:
     """Return what must be true for the intervals to hold."""
     return (
-        f"at most {inputs.tolerance:.0%} of the calls of an interval, and half of all of a pair, are asynchronous",
+        f"at most {case.tolerance:.0%} of the calls of an interval, and half of all of a pair, are asynchronous",
         "the delay from caller to callee and back may differ by any amount that the calls allow",
     )

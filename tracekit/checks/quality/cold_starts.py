@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.verdicts import Status, needs, speak
 from tracekit.checks.sampling.words import factors, number, percent, percents, times
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.findings import Estimate, Status
 from tracekit.stats.intervals import normal_quantile, wilson
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -23,7 +23,7 @@ _MARGIN = 0.10
 _INITIALIZATION = "Initialization"
 
 
-def cold_starts(inputs: Inputs) -> list[Finding]:
+def cold_starts(case: Case) -> list[Finding]:
     """Say how the share of cold starts among the traces compares with that among the invocations.
 
     Cold starts follow idle periods, and a reservoir favours the first request of a second.  Found by
@@ -34,32 +34,36 @@ def cold_starts(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md``, scenario 2; ratio of two shares by the delta method.
     """
-    cold, is_function = _cold(inputs)
+    cold, is_function = _cold(case)
     if not is_function.any():
-        return [needs(CHECK, _SUBJECT, "traces of functions (faas.coldstart, or X-Ray's Initialization)")]
-    if inputs.log is None or "is_cold_start" not in inputs.log:
+        return [not_assessable(CHECK, _SUBJECT, "traces of functions (faas.coldstart, or X-Ray's Initialization)")]
+    if case.log is None or "is_cold_start" not in case.log:
         return [
-            needs(CHECK, _SUBJECT, "REPORT lines of the functions", "Give log= from tk.read_requests of their log.")
+            not_assessable(
+                CHECK, _SUBJECT, "REPORT lines of the functions", "Give log= from tk.read_requests of their log."
+            )
         ]
-    truth = inputs.log["is_cold_start"].dropna().astype(bool)
+    truth = case.log["is_cold_start"].dropna().astype(bool)
     n, k, total, all_cold = int(is_function.sum()), int((cold & is_function).sum()), len(truth), int(truth.sum())
     if not k or not all_cold:
-        return [needs(CHECK, _SUBJECT, f"cold starts on both sides (found {k} in traces, {all_cold} in the log)")]
+        return [
+            not_assessable(CHECK, _SUBJECT, f"cold starts on both sides (found {k} in traces, {all_cold} in the log)")
+        ]
     seen, real = k / n, all_cold / total
-    spread = normal_quantile(inputs.confidence) * np.sqrt(1 / k - 1 / n + 1 / all_cold - 1 / total)
+    spread = normal_quantile(case.confidence) * np.sqrt(1 / k - 1 / n + 1 / all_cold - 1 / total)
     factor, low, high = seen / real, seen / real * np.exp(-spread), seen / real * np.exp(spread)
     status: Status = "inconclusive"
     if low > 1 + _MARGIN or high < 1 / (1 + _MARGIN):
-        status = "warn"
+        status = "warning"
     elif low >= 1 / (1 + _MARGIN) and high <= 1 + _MARGIN:
         status = "ok"
-    real_low, real_high = (float(limit) for limit in wilson(real, total, confidence=inputs.confidence))
+    real_low, real_high = (float(limit) for limit in wilson(real, total, confidence=case.confidence))
     corrected = ""
-    if inputs.traces.weights.known.all():
-        weighted = inputs.ratio(np.flatnonzero(is_function), cold[is_function])
+    if case.traces.weights.known.all():
+        weighted = case.ratio(np.flatnonzero(is_function), cold[is_function])
         corrected = f"; with weights {percent(float(weighted.ratio[0]))}"
     meaning = {
-        "warn": ": latency read off these traces is that of another mix",
+        "warning": ": latency read off these traces is that of another mix",
         "ok": ": the sample has as many as the traffic",
         "inconclusive": ": more traces are needed to tell whether the sample has more than the traffic",
     }[status]
@@ -71,15 +75,17 @@ def cold_starts(inputs: Inputs) -> list[Finding]:
     evidence = pd.DataFrame(
         {"what": ["traces", "invocations"], "cold_count": [k, all_cold], "count": [n, total], "ratio": [seen, real]}
     )
-    remedy = "Weight the traces (traces.with_weights), or look at warm and cold ones apart." if status == "warn" else ""
+    remedy = (
+        "Weight the traces (traces.with_weights), or look at warm and cold ones apart." if status == "warning" else ""
+    )
     estimate = Estimate(float(factor), "times", float(low), float(high), n)
     assumed = ("log and traces are of the same functions and time", "no provisioned concurrency")
-    return [speak(CHECK, status, text, evidence, estimate=estimate, remedy=remedy, assumptions=assumed)]
+    return [finding(CHECK, status, text, evidence, estimate=estimate, remedy=remedy, assumptions=assumed)]
 
 
-def _cold(inputs: Inputs) -> tuple[Array, Array]:
+def _cold(case: Case) -> tuple[Array, Array]:
     """Return which traces hold a cold start, and which hold an invocation of a function."""
-    traces, spans = inputs.traces, inputs.traces.columns.spans
+    traces, spans = case.traces, case.traces.columns.spans
     cold, functions = np.zeros(len(traces), bool), np.zeros(len(traces), bool)
     trace = traces.forest.trace
     flag = traces.lookup.by_key.codes_of(("faas.coldstart",), str.lower)

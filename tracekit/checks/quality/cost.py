@@ -11,14 +11,14 @@ from scipy import stats
 from tracekit.checks.quality.gap_parts import scopes, trimmed
 from tracekit.checks.quality.gaps import ALARM_LOSS, ALARM_P, FEWEST_BINS
 from tracekit.checks.quality.pii_scan import labels_shown
-from tracekit.checks.quality.verdicts import Status, needs, speak
 from tracekit.checks.sampling.words import counted, number, percent
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.findings import Estimate, Status
 from tracekit.stats.gap_scan import gap_scan
 from tracekit.stats.thinned import required_rate
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.findings import Finding
 
 CHECK = "cost"
@@ -26,7 +26,7 @@ PRICES = ("recorded", "scanned", "budget", "incident")
 _MONTH_NS = 30 * 86_400 * 10**9
 
 
-def cost(inputs: Inputs) -> list[Finding]:
+def cost(case: Case) -> list[Finding]:
     """Say what a month of such traces costs, by root service and route, and what a needed rate would add.
 
     ``recorded`` and ``scanned`` of ``prices`` are US dollars for a million traces, the user's own; the traces in hand
@@ -39,75 +39,73 @@ def cost(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md`` M8 and F7, mistake 4; Garwood 1936.
     """
-    prices = inputs.prices
+    prices = case.prices
     if not {"recorded", "scanned"} & set(prices):
         return [
-            needs(
+            not_assessable(
                 CHECK,
                 "What these traces cost",
                 "prices",
                 "Give prices={'recorded': 5.0, 'scanned': 0.5} in $ a million.",
             )
         ]
-    start = inputs.root_start_ns[inputs.root_start_ns > 0]
+    start = case.start_ns[case.start_ns > 0]
     if not len(start) or not np.ptp(start):
-        return [needs(CHECK, "What these traces cost", "traces with times")]
+        return [not_assessable(CHECK, "What these traces cost", "traces with times")]
     each = (prices.get("recorded", 0.0) + prices.get("scanned", 0.0)) / 1e6
     scale = _MONTH_NS / float(np.ptp(start)) * each
-    n = len(inputs.traces)
-    tail = (1 - inputs.confidence) / 2
+    n = len(case.traces)
+    tail = (1 - case.confidence) / 2
     low, high = (float(limit) for limit in (stats.gamma.ppf(tail, n), stats.gamma.isf(tail, n + 1)))
     value, low, high = n * scale, low * scale, high * scale
     budget = prices.get("budget")
     status: Status = "measured"
     told = ""
     if budget is not None:
-        status = "warn" if low > budget else "ok" if high <= budget else "inconclusive"
-        told = (
-            f", {'above' if status == 'warn' else 'within' if status == 'ok' else 'about'} the budget of ${budget:,.2f}"
-        )
-    run = _runaway(inputs, each)
-    status = "warn" if run else status
+        status = "warning" if low > budget else "ok" if high <= budget else "inconclusive"
+        told = {"warning": ", above", "ok": ", within"}.get(status, ", about") + f" the budget of ${budget:,.2f}"
+    run = _runaway(case, each)
+    status = "warning" if run else status
     text = (
         f"At the prices given a month of such traces costs ${value:,.2f} (${low:,.2f}-${high:,.2f}, n = {number(n)} "
-        f"traces in this period){told}{_needed(inputs, each)}{run}."
+        f"traces in this period){told}{_needed(case, each)}{run}."
     )
-    evidence = _by_route(inputs, scale)
+    evidence = _by_route(case, scale)
     remedy = (
         "Look for what raised the sampling rate; else lower that of the routes that cost most."
-        if status == "warn"
+        if status == "warning"
         else ""
     )
     estimate = Estimate(value, "usd", low, high, n)
     assumed = ("these are all traces recorded between the first and the last", "the period is like the month")
-    return [speak(CHECK, status, text, evidence, estimate=estimate, remedy=remedy, assumptions=assumed)]
+    return [finding(CHECK, status, text, evidence, estimate=estimate, remedy=remedy, assumptions=assumed)]
 
 
-def _needed(inputs: Inputs, each: float) -> str:
+def _needed(case: Case, each: float) -> str:
     """Return what the rate that an incident needs would add, as a clause."""
-    occurrences = inputs.prices.get("incident")
+    occurrences = case.prices.get("incident")
     if not occurrences:
         return ""
     rate = required_rate(int(occurrences))
-    traces = len(inputs.traces)
-    if inputs.counts is not None:
-        requests = inputs.counts.total
-    elif inputs.traces.weights.known.all():
-        requests = float(inputs.traces.weights.value.sum())
+    traces = len(case.traces)
+    if case.counts is not None:
+        requests = case.counts.total
+    elif case.traces.weights.known.all():
+        requests = float(case.traces.weights.value.sum())
     else:
         return f"; catching a {int(occurrences)}-request incident needs {percent(rate)}, its price needs request counts"
-    start = inputs.root_start_ns[inputs.root_start_ns > 0]
+    start = case.start_ns[case.start_ns > 0]
     added = (requests * rate - traces) * _MONTH_NS / float(np.ptp(start)) * each
     change = f"${added:,.2f} more" if added >= 0 else f"${-added:,.2f} less"
     incident = f"a trace of a {int(occurrences)}-request incident with 95 %"
     return f"; {percent(rate)} of the requests, which leaves {incident}, costs {change}"
 
 
-def _runaway(inputs: Inputs, each: float) -> str:
+def _runaway(case: Case, each: float) -> str:
     """Return when many more traces came than the requests explain, and what these cost, as a clause."""
-    if inputs.counts is None or not inputs.counts.has_time or not len(inputs.tally.bins):
+    if case.counts is None or not case.counts.has_time or not len(case.tally.bins):
         return ""
-    series, _ = trimmed(scopes(inputs)["all"])
+    series, _ = trimmed(scopes(case)["all"])
     if len(series.traces) < FEWEST_BINS:
         return ""
     found = gap_scan(series.requests - series.traces, series.requests)
@@ -123,10 +121,10 @@ def _runaway(inputs: Inputs, each: float) -> str:
     )
 
 
-def _by_route(inputs: Inputs, scale: float) -> pd.DataFrame:
+def _by_route(case: Case, scale: float) -> pd.DataFrame:
     """Return one row a root service and operation, the dearest first."""
-    root = inputs.traces.forest.root_row
-    service, operation = inputs.service.take(root), inputs.traces.codes("operation").take(root)
+    root = case.traces.forest.root_row
+    service, operation = case.service.take(root), case.traces.codes("operation").take(root)
     frame = pd.DataFrame({"service_name": service.series(), "operation": operation.series()})
     table = (
         frame.groupby(["service_name", "operation"], observed=True, dropna=False)

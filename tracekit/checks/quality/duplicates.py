@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.verdicts import Status, judge_most, needs, speak, stands_for_nobody, worst
 from tracekit.checks.sampling.words import counted, factors, number, percent, percents, times
-from tracekit.findings import Estimate, Finding
+from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces, worst_status
+from tracekit.findings import Estimate, Finding, Status
 from tracekit.schema import Kind, Quality
 from tracekit.stats.intervals import wilson
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
 
 CHECK = "duplicates"
@@ -22,7 +22,7 @@ _MOST, _OVERLAP = 0.02, 0.95
 _PROXIES = ("envoy", "istio", "linkerd", "nginx", "proxy", "mesh", "kong", "traefik")
 
 
-def duplicates(inputs: Inputs) -> list[Finding]:
+def duplicates(case: Case) -> list[Finding]:
     """Say what is counted twice, in three kinds.
 
     (a) Copies: one span exported again; reading merges them, so nothing counts twice any more, but the share tells of
@@ -35,16 +35,16 @@ def duplicates(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md`` mistake 9; B3 propagation.
     """
-    if not len(inputs.traces.columns.spans):
-        return [needs(CHECK, "What is counted twice", "spans")]
-    return [_copies(inputs), _shared_ids(inputs), _twins(inputs)]
+    if not len(case.traces.columns.spans):
+        return [not_assessable(CHECK, "What is counted twice", "spans")]
+    return [_copies(case), _shared_ids(case), _twins(case)]
 
 
-def _copies(inputs: Inputs) -> Finding:
+def _copies(case: Case) -> Finding:
     """Return what is said of copies that reading merged."""
-    sources = inputs.traces.columns.sources
+    sources = case.traces.columns.sources
     merged, seen = int(sources["merged_count"].sum()), int(sources["span_count"].sum())
-    low, high = (float(limit) for limit in wilson(merged / max(seen, 1), seen, confidence=inputs.confidence))
+    low, high = (float(limit) for limit in wilson(merged / max(seen, 1), seen, confidence=case.confidence))
     share = merged / max(seen, 1)
     text = (
         f"{percent(share)} ({percents(low, high)}) of {counted(seen, 'span')} read were copies of others and merged: "
@@ -52,11 +52,11 @@ def _copies(inputs: Inputs) -> Finding:
         if merged
         else f"None of {counted(seen, 'span')} read was a copy of another"
     )
-    status: Status = "warn" if low > _MOST else "ok"
-    text += "; exporters send again more often than one in fifty." if status == "warn" else "."
+    status: Status = "warning" if low > _MOST else "ok"
+    text += "; exporters send again more often than one in fifty." if status == "warning" else "."
     estimate = Estimate(share, "ratio", low, high, seen)
-    remedy = "Look for time-outs between exporters and collectors." if status == "warn" else ""
-    return speak(
+    remedy = "Look for time-outs between exporters and collectors." if status == "warning" else ""
+    return finding(
         f"{CHECK}.copies",
         status,
         text,
@@ -66,16 +66,16 @@ def _copies(inputs: Inputs) -> Finding:
     )
 
 
-def _shared_ids(inputs: Inputs) -> Finding:
+def _shared_ids(case: Case) -> Finding:
     """Return what is said of spans that share an id."""
-    spans, trace = inputs.traces.columns.spans, inputs.traces.forest.trace
+    spans, trace = case.traces.columns.spans, case.traces.forest.trace
     rows = np.flatnonzero((spans.quality & (Quality.DUPLICATE | Quality.SHARED)) != 0)
-    forked = rows[~_of_one_call(inputs, rows)]
+    forked = rows[~_of_one_call(case, rows)]
     is_forked = np.zeros(len(spans), bool)
     is_forked[forked] = True
-    found = inputs.ratio(trace, is_forked)
+    found = case.ratio(trace, is_forked)
     value, low, high = (float(column[0]) for column in (found.ratio, found.low, found.high))
-    service = inputs.service
+    service = case.service
     count = np.bincount(service.codes[forked], minlength=len(service.labels))
     at = np.flatnonzero(count)
     evidence = pd.DataFrame({"service_name": np.array(service.labels, object)[at], "span_count": count[at]})
@@ -93,23 +93,23 @@ def _shared_ids(inputs: Inputs) -> Finding:
             f"id with another span that says something else, most of `{evidence['service_name'].iloc[0]}`: which of "
             f"them is the parent of their children cannot be told{also}."
         )
-    status: Status = "warn" if len(forked) else "ok"
+    status: Status = "warning" if len(forked) else "ok"
     estimate = Estimate(value, "ratio", low, high, len(spans), float(found.n_effective[0]))
     remedy = "Seed the id generator of these processes after they fork." if len(forked) else ""
-    return speak(
+    return finding(
         f"{CHECK}.ids",
         status,
         text,
         evidence,
         estimate=estimate,
         remedy=remedy,
-        exemplars=inputs.exemplars(trace[forked]),
+        exemplars=case.exemplars(trace[forked]),
     )
 
 
-def _of_one_call(inputs: Inputs, rows: Array) -> Array:
+def _of_one_call(case: Case, rows: Array) -> Array:
     """Return which of these spans share their id with exactly one other, as client and server of one call."""
-    spans, trace = inputs.traces.columns.spans, inputs.traces.forest.trace
+    spans, trace = case.traces.columns.spans, case.traces.forest.trace
     key = pd.MultiIndex.from_arrays([trace[rows], spans.span_id[rows]])
     group, _ = pd.factorize(key)
     size = np.bincount(group)
@@ -121,16 +121,16 @@ def _of_one_call(inputs: Inputs, rows: Array) -> Array:
 _CALL = ((Kind.CLIENT, Kind.PRODUCER), (Kind.SERVER, Kind.CONSUMER))
 
 
-def _twins(inputs: Inputs) -> Finding:
+def _twins(case: Case) -> Finding:
     """Return what is said of spans that proxy and application both wrote."""
-    traces, spans = inputs.traces, inputs.traces.columns.spans
-    twin = _is_twin(inputs)
+    traces, spans = case.traces, case.traces.columns.spans
+    twin = _is_twin(case)
     counted = np.flatnonzero(np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
     if not len(counted):
-        return needs(f"{CHECK}.twins", "Twins of proxy and application", "spans of kind SERVER or CLIENT")
-    service, size = inputs.service, len(inputs.service.labels)
+        return not_assessable(f"{CHECK}.twins", "Twins of proxy and application", "spans of kind SERVER or CLIENT")
+    service, size = case.service, len(case.service.labels)
     group = service.codes[counted].astype(np.int64) * 2 + (spans.kind[counted] == Kind.SERVER)
-    found = inputs.ratio(traces.forest.trace[counted], twin[counted], group, 2 * size)
+    found = case.ratio(traces.forest.trace[counted], twin[counted], group, 2 * size)
     many = np.bincount(group[twin[counted]], minlength=2 * size)
     at = np.flatnonzero(many)
     factor = 1 / (1 - np.minimum(np.stack((found.ratio[at], found.low[at], found.high[at])), 0.999))
@@ -146,27 +146,27 @@ def _twins(inputs: Inputs) -> Finding:
         }
     )
     limits = zip(evidence["low"], evidence["high"], strict=True)
-    evidence["status"] = [judge_most(*pair, warn=1 + _MOST) for pair in limits]
+    evidence["status"] = [status_of_low_share(*pair, warn=1 + _MOST) for pair in limits]
     evidence = evidence.sort_values("factor", ascending=False, ignore_index=True)
-    status = worst(evidence["status"].tolist())
+    status = worst_status(evidence["status"].tolist())
     if status == "not_assessable":
-        return stands_for_nobody(f"{CHECK}.twins", "Twins of proxy and application")
+        return without_weighted_traces(f"{CHECK}.twins", "Twins of proxy and application")
     if status == "ok":
         text = f"Requests counted from {number(len(counted))} client and server spans are not counted twice by proxies."
-        return speak(f"{CHECK}.twins", "ok", text, evidence, assumptions=_ASSUMED)
+        return finding(f"{CHECK}.twins", "ok", text, evidence, assumptions=_ASSUMED)
     alike = evidence[evidence["status"] == status]
     row = alike.iloc[0]
     more = f"; {len(alike) - 1} more services and kinds likewise" if len(alike) > 1 else ""
-    more += f"; more spans are needed to tell whether that is above {1 + _MOST:g} times" * (status != "warn")
+    more += f"; more spans are needed to tell whether that is above {1 + _MOST:g} times" * (status != "warning")
     text = (
         f"{number(row['twin_count'])} of {number(row['span_count'])} {row['kind'].lower()} spans of "
         f"`{row['service_name']}` are twins of a proxy and the application: requests counted from spans are "
         f"{times(row['factor'])} ({factors(row['low'], row['high'])}) too high, and twins are no repeated calls{more}."
     )
     estimate = Estimate(float(row["factor"]), "times", float(row["low"]), float(row["high"]), int(row["span_count"]))
-    remedy = "Count spans of one instrumentation scope only, or of the outer of two." if status == "warn" else ""
-    seen = inputs.exemplars(traces.forest.trace[twin])
-    return speak(
+    remedy = "Count spans of one instrumentation scope only, or of the outer of two." if status == "warning" else ""
+    seen = case.exemplars(traces.forest.trace[twin])
+    return finding(
         f"{CHECK}.twins", status, text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy, exemplars=seen
     )
 
@@ -174,13 +174,13 @@ def _twins(inputs: Inputs) -> Finding:
 _ASSUMED = ("a proxy does no work of its own worth 5 % of the request",)
 
 
-def _is_twin(inputs: Inputs) -> Array:
+def _is_twin(case: Case) -> Array:
     """Return which spans repeat what their parent says."""
-    traces, spans = inputs.traces, inputs.traces.columns.spans
+    traces, spans = case.traces, case.traces.columns.spans
     parent = traces.forest.parent_row
     child = np.flatnonzero((parent >= 0) & np.isin(spans.kind, (Kind.SERVER, Kind.CLIENT)) & ~traces.is_inferred)
     above = parent[child]
-    scope = _scope_names(inputs)
+    scope = _scope_names(case)
     same = (spans.kind[child] == spans.kind[above]) & (scope[child] != scope[above])
     same &= np.diff(traces.forest.child_offsets)[above] == 1
     same &= traces.has_duration[child] & traces.has_duration[above]
@@ -190,8 +190,8 @@ def _is_twin(inputs: Inputs) -> Array:
     )
     outer = np.maximum(traces.duration_ns[child], traces.duration_ns[above])
     alike = inner >= _OVERLAP * outer
-    proxy = _by_proxy(inputs, scope)
-    service = inputs.service.codes
+    proxy = _by_proxy(case, scope)
+    service = case.service.codes
     alike &= (service[child] == service[above]) | proxy[child] | proxy[above]
     for column in ("http_route", "http_request_method"):
         codes = traces.codes(column).codes
@@ -201,16 +201,16 @@ def _is_twin(inputs: Inputs) -> Array:
     return twin
 
 
-def _scope_names(inputs: Inputs) -> Array:
+def _scope_names(case: Case) -> Array:
     """Return a number for the name of every span's scope; -1 without."""
-    names = np.append(inputs.traces.columns.scopes.name, -1)
-    return np.asarray(names[inputs.traces.columns.spans.scope])
+    names = np.append(case.traces.columns.scopes.name, -1)
+    return np.asarray(names[case.traces.columns.spans.scope])
 
 
-def _by_proxy(inputs: Inputs, scope: Array) -> Array:
+def _by_proxy(case: Case, scope: Array) -> Array:
     """Return which spans a proxy wrote, as their scope or service says."""
-    texts = inputs.traces.columns.texts
-    service = inputs.service
+    texts = case.traces.columns.texts
+    service = case.service
 
     def named(labels: list[str]) -> Array:
         return np.array([any(word in label.lower() for word in _PROXIES) for label in labels] + [False])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.attributes import Codes
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
 
 ALL = "all"
@@ -57,62 +57,61 @@ class Series(NamedTuple):
         return Series(start, end, requests, traces, self.members, others)
 
 
-def scopes(inputs: Inputs) -> dict[str, Series]:
+def scopes(case: Case) -> dict[str, Series]:
     """Return requests and traces by window: of everything, and of every service where they are counted apart."""
-    rows = entry_rows(inputs.traces, by_service=True)
-    found = {ALL: _series(inputs, inputs.tally.bins, np.arange(len(rows)))}
-    assert inputs.counts is not None
-    return found | (_counted(inputs, rows, "service_name") if "service_name" in inputs.counts.dimensions else {})
+    rows = entry_rows(case.traces, by_service=True)
+    found = {ALL: _series(case, case.tally.bins, np.arange(len(rows)))}
+    assert case.counts is not None
+    return found | (_counted(case, rows, "service_name") if "service_name" in case.counts.dimensions else {})
 
 
-def parts(inputs: Inputs) -> list[dict[str, Series]]:
+def parts(case: Case) -> list[dict[str, Series]]:
     """Return families of parts beside services: zones, hosts and instances, counted apart or told by the traces."""
-    assert inputs.counts is not None
+    assert case.counts is not None
     found: list[dict[str, Series]] = []
     seen: list[Array] = []
-    rows = entry_rows(inputs.traces, by_service=True)
+    rows = entry_rows(case.traces, by_service=True)
     for axis, word in AXES.items():
-        if axis in inputs.counts.dimensions:
-            found.append({f"{word} {name}": one for name, one in _counted(inputs, rows, axis).items()})
+        if axis in case.counts.dimensions:
+            found.append({f"{word} {name}": one for name, one in _counted(case, rows, axis).items()})
             continue
-        label = stratum_codes(inputs.traces, axis).take(rows)
+        label = stratum_codes(case.traces, axis).take(rows)
         same = np.unique(label.codes, return_index=True, return_inverse=True)
         partition = np.where(label.codes >= 0, same[1][same[2]], -1)
         if any(np.array_equal(partition, other) for other in seen):
             continue
         seen.append(partition)
-        found.append(_told(inputs, rows, label, word))
+        found.append(_told(case, rows, label, word))
     return [family for family in found if family]
 
 
-def _counted(inputs: Inputs, rows: Array, axis: str) -> dict[str, Series]:
+def _counted(case: Case, rows: Array, axis: str) -> dict[str, Series]:
     """Return the parts that are counted apart."""
-    label = stratum_codes(inputs.traces, axis, inputs.counts).take(rows)
+    label = stratum_codes(case.traces, axis, case.counts).take(rows)
     code = {str(name): at for at, name in enumerate(label.labels)}
-    groups = inputs.tally.bins.groupby(axis)
+    groups = case.tally.bins.groupby(axis)
     return {
-        str(name): _series(inputs, part, np.flatnonzero(label.codes == code.get(str(name), -2)))
-        for name, part in groups
+        str(name): _series(case, part, np.flatnonzero(label.codes == code.get(str(name), -2))) for name, part in groups
     }
 
 
-def _series(inputs: Inputs, part: pd.DataFrame, members: Array) -> Series:
+def _series(case: Case, part: pd.DataFrame, members: Array) -> Series:
     """Return requests and traces of some rows of the tally."""
     sums = part.groupby("start_ns")[["requests", "traces"]].sum().sort_index()
     start, requests = sums.index.to_numpy(), sums["requests"].to_numpy(np.float64)
-    assert inputs.counts is not None
-    ends = inputs.counts.frame.groupby("start_ns")["end_ns"].max().reindex(start).to_numpy()
+    assert case.counts is not None
+    ends = case.counts.frame.groupby("start_ns")["end_ns"].max().reindex(start).to_numpy()
     return Series(start, ends, requests, np.minimum(sums["traces"].to_numpy(np.float64), requests), members)
 
 
-def _told(inputs: Inputs, rows: Array, label: Codes, word: str) -> dict[str, Series]:
+def _told(case: Case, rows: Array, label: Codes, word: str) -> dict[str, Series]:
     """Return the parts of services that the traces tell apart, where a service has several."""
-    traces, wholes = inputs.traces, scopes(inputs)
-    assert inputs.counts is not None
-    window, starts = window_of(traces.columns.spans.start_ns[rows], inputs.counts)
+    traces, wholes = case.traces, scopes(case)
+    assert case.counts is not None
+    window, starts = window_of(traces.columns.spans.start_ns[rows], case.counts)
     used = np.flatnonzero((window >= 0) & (label.codes >= 0))
     size = int(label.codes.max(initial=0)) + 1
-    key = inputs.service.codes[rows[used]].astype(np.int64) * size + label.codes[used]
+    key = case.service.codes[rows[used]].astype(np.int64) * size + label.codes[used]
     order = np.argsort(key, kind="stable")
     pair, begin = np.unique(key[order], return_index=True)
     members = np.split(used[order], begin)[1:]
@@ -124,7 +123,7 @@ def _told(inputs: Inputs, rows: Array, label: Codes, word: str) -> dict[str, Ser
         at = window[inside]
         if len(at) < FEWEST_TRACES or len(at) == held[of].sum():  # nobody to compare with
             continue
-        name = str(inputs.service.labels[of]) if of >= 0 else ALL
+        name = str(case.service.labels[of]) if of >= 0 else ALL
         whole = wholes.get(name, wholes[ALL])
         bins = np.searchsorted(starts, whole.start_ns)
         mine = np.minimum(np.bincount(at, minlength=len(starts))[bins].astype(np.float64), whole.requests)

@@ -9,8 +9,8 @@ import pandas as pd
 
 from tracekit.checks.quality.gap_levels import Alarm, explained_by
 from tracekit.checks.quality.gap_parts import ALL, FEWEST_TRACES, parts, scopes, trimmed
-from tracekit.checks.quality.verdicts import needs, speak
 from tracekit.checks.sampling.words import counted, number, percent, percents, period
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 from tracekit.stats.gap_strata import gaps_by_stratum, shortfall
 from tracekit.stats.intervals import wilson
@@ -19,10 +19,9 @@ from tracekit.stats.tests import false_discovery
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tracekit.checks.case import Case
     from tracekit.checks.quality.gap_parts import Series
-    from tracekit.checks.quality.inputs import Inputs
-    from tracekit.checks.quality.verdicts import Status
-    from tracekit.findings import Finding
+    from tracekit.findings import Finding, Status
     from tracekit.stats.gap_scan import Gap
     from tracekit.stats.gap_strata import Shortfall
 
@@ -35,7 +34,7 @@ _COLUMNS = ["scope", "start_time", "end_time", "requests", "traces", "expected_t
 _COLUMNS += ["loss_ratio", "low", "high"]
 
 
-def gaps(inputs: Inputs) -> list[Finding]:
+def gaps(case: Case) -> list[Finding]:
     """Say when fewer traces were collected than the requests of those minutes should have left.
 
     For the whole and for every service counted apart: ``gap_scan`` over the windows of the counts, again after
@@ -57,28 +56,30 @@ def gaps(inputs: Inputs) -> list[Finding]:
 
     Source: ``coverage_playbook.md`` (TraceCollectionGapDetected); Kulldorff 1997.
     """
-    if inputs.counts is None or not inputs.counts.has_time:
-        return [needs(CHECK, _SUBJECT, "request counts with times", "Give requests= with a column time.")]
-    held = int(inputs.tally.bins["traces"].sum())
+    if case.counts is None or not case.counts.has_time:
+        return [not_assessable(CHECK, _SUBJECT, "request counts with times", "Give requests= with a column time.")]
+    held = int(case.tally.bins["traces"].sum())
     if not held:
-        return [needs(CHECK, _SUBJECT, "request counts of the time of the traces")]
-    families = [{name: trimmed(series) for name, series in family.items()} for family in _families(inputs)]
+        return [not_assessable(CHECK, _SUBJECT, "request counts of the time of the traces")]
+    families = [{name: trimmed(series) for name, series in family.items()} for family in _families(case)]
     scanned = [
         {n: s for n, (s, _) in one.items() if len(s.traces) >= FEWEST_BINS and s.traces.sum()} for one in families
     ]
     if not scanned[0]:
-        return [needs(CHECK, _SUBJECT, f"request counts in at least {FEWEST_BINS} windows that hold traces")]
+        return [not_assessable(CHECK, _SUBJECT, f"request counts in at least {FEWEST_BINS} windows that hold traces")]
     if held < FEWEST_TRACES:
-        return [needs(CHECK, _SUBJECT, f"at least {FEWEST_TRACES} traces of the time of the counts (found {held})")]
+        return [
+            not_assessable(CHECK, _SUBJECT, f"at least {FEWEST_TRACES} traces of the time of the counts (found {held})")
+        ]
     rows: list[_Row] = []
     for family in filter(None, scanned):
         found = gaps_by_stratum([series.stratum for series in family.values()])
         for (name, series), (gap, q) in zip(family.items(), found, strict=True):
-            rows += _gaps_of(name, series, gap, q, inputs.confidence)
+            rows += _gaps_of(name, series, gap, q, case.confidence)
     evidence = _judged(rows, {name: series for family in scanned for name, series in family.items()})
     outside = families[0][ALL][1]
     caveat = f"; {number(outside)} more traces would be due before the first and after the last trace" * (outside >= 1)
-    alarms = evidence[evidence["status"].isin(["fail", "warn"]) & (evidence["reported_as"] == evidence["scope"])]
+    alarms = evidence[evidence["status"].isin(["failed", "warning"]) & (evidence["reported_as"] == evidence["scope"])]
     if len(alarms):
         return [_alarm(row, evidence, caveat) for _, row in alarms.iterrows()]
     whole = scanned[0].get(ALL, next(iter(scanned[0].values())))
@@ -97,12 +98,12 @@ def gaps(inputs: Inputs) -> list[Finding]:
     )
     text += open_ones * (unclear > 0)
     status: Status = "inconclusive" if unclear else "ok"
-    return [speak(CHECK, status, f"{text}{caveat}.", evidence, assumptions=_ASSUMED)]
+    return [finding(CHECK, status, f"{text}{caveat}.", evidence, assumptions=_ASSUMED)]
 
 
-def _families(inputs: Inputs) -> list[dict[str, Series]]:
+def _families(case: Case) -> list[dict[str, Series]]:
     """Return what is scanned: the whole with the services first, then zones, hosts and instances."""
-    return [scopes(inputs), *parts(inputs)]
+    return [scopes(case), *parts(case)]
 
 
 _ASSUMED = ("counts and traces are of the same requests", "the sampling rule did not change within the period")
@@ -141,7 +142,7 @@ def _judged(rows: list[_Row], series: Mapping[str, Series]) -> pd.DataFrame:
     ]
     lost = (evidence["fate"] == "lost").to_numpy()
     evidence["status"] = np.select(
-        [lost & (q < _SURELY_LOST), lost, evidence["fate"] == "unclear"], ["fail", "warn", "inconclusive"], "ok"
+        [lost & (q < _SURELY_LOST), lost, evidence["fate"] == "unclear"], ["failed", "warning", "inconclusive"], "ok"
     )
     at = np.flatnonzero(lost)
     leads = explained_by([_as_alarm(row, series[row["scope"]]) for _, row in evidence.iloc[at].iterrows()])
@@ -149,8 +150,8 @@ def _judged(rows: list[_Row], series: Mapping[str, Series]) -> pd.DataFrame:
     scopes_of = evidence["scope"].to_numpy(object)
     evidence.loc[at, "reported_as"] = scopes_of[at[leads]]
     for one, lead in zip(at.tolist(), at[leads].tolist(), strict=True):
-        if evidence.loc[one, "status"] == "fail":
-            evidence.loc[lead, "status"] = "fail"  # the loss of the whole is proven, and this part explains it
+        if evidence.loc[one, "status"] == "failed":
+            evidence.loc[lead, "status"] = "failed"  # the loss of the whole is proven, and this part explains it
     return evidence.sort_values("expected_traces", ascending=False, ignore_index=True)
 
 
@@ -189,17 +190,17 @@ def _alarm(row: pd.Series, evidence: pd.DataFrame, caveat: str) -> Finding:
     estimate = Estimate(row["loss_ratio"], "ratio", row["low"], row["high"], int(row["requests"]))
     remedy = "Look at collectors and exporters of that time; leave the window out of rates and comparisons."
     is_part = " of " in row["scope"]
-    if row["status"] == "warn":
+    if row["status"] == "warning":
         text = (
             f"{size} ({limits}) of {whose} traces are missing {when}, about {lost}, and the sum over its peers is "
             f"short of what the requests should have left: probably lost, less probably answered by others{caveat}."
         )
         remedy = "Count requests by zone, host or instance, or look whether it took traffic at that time."
-        return speak(CHECK, "warn", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
+        return finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
     meaning = "its peers made no more traces than usual, so " * is_part
     text = (
         f"Collection lost {size} ({limits}) of {whose} traces {when}, in which {number(row['requests'])} requests "
         f"came{' to it and its peers' * is_part}: about {lost} traces are missing; {meaning}fewer traces there do not "
         f"mean less traffic or fewer errors{caveat}."
     )
-    return speak(CHECK, "fail", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
+    return finding(CHECK, "failed", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)

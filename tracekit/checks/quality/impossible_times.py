@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit.analysis.clock_skew.calls import clocks
+from tracekit.checks.quality.host_pairs import host_pairs
 from tracekit.checks.quality.time_origins import origin_told, time_origins
-from tracekit.checks.quality.verdicts import Status, judge_most, needs, speak, stands_for_nobody
 from tracekit.checks.sampling.words import counted, percent, percents
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces
+from tracekit.findings import Estimate, Status
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -24,7 +25,7 @@ _YEAR_2000_NS = 946_684_800 * 10**9
 _UNITS = (("seconds", 10**10), ("milliseconds", 10**13), ("microseconds", 10**16))
 
 
-def impossible_times(inputs: Inputs) -> list[Finding]:
+def impossible_times(case: Case) -> list[Finding]:
     """Say which spans carry times that cannot be.
 
     Negative durations and absurdly long ones (an end at the epoch or in another unit); children that begin before
@@ -36,21 +37,23 @@ def impossible_times(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md`` F3, mistake 3.
     """
-    spans = inputs.traces.columns.spans
+    spans = case.traces.columns.spans
     if not len(spans):
-        return [needs(CHECK, _SUBJECT, "spans")]
-    signs = {**_units(inputs), **_signs(inputs)}
-    evidence = time_origins(inputs, signs)
-    trace = inputs.traces.forest.trace
+        return [not_assessable(CHECK, _SUBJECT, "spans")]
+    signs = {**_units(case), **_signs(case)}
+    evidence = time_origins(case, signs)
+    trace = case.traces.forest.trace
     impossible = np.any(list(signs.values()), axis=0)
-    whole = inputs.ratio(trace, impossible)
+    whole = case.ratio(trace, impossible)
     value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
     if np.isnan(value):
-        return [stands_for_nobody(CHECK, _SUBJECT)]
-    issues = inputs.traces.columns.issues
+        return [without_weighted_traces(CHECK, _SUBJECT)]
+    issues = case.traces.columns.issues
     aside = int(issues.loc[issues["code"] == "TIME_UNIT", "issue_count"].sum())
     wrong_unit = bool(aside) or any(signs[name].any() for name in signs if name.startswith("in "))
-    status: Status = "fail" if wrong_unit else judge_most(low, high, warn=_MOST) if impossible.any() else "ok"
+    status: Status = (
+        "failed" if wrong_unit else status_of_low_share(low, high, warn=_MOST) if impossible.any() else "ok"
+    )
     total = counted(len(spans), "span")
     many = f"{percent(value)} ({percents(low, high)}) of {total} have" if impossible.any() else f"None of {total} has"
     text = f"{many} impossible times"
@@ -63,7 +66,7 @@ def impossible_times(inputs: Inputs) -> list[Finding]:
     }
     text += f"; {meaning.get(status, 'durations, orders and critical paths through them mean nothing')}."
     return [
-        speak(
+        finding(
             CHECK,
             status,
             text,
@@ -73,14 +76,14 @@ def impossible_times(inputs: Inputs) -> list[Finding]:
             remedy=""
             if status in {"ok", "inconclusive"}
             else "Mend the unit in the SDKs named, the clock on the hosts named; see traces.issues.",
-            exemplars=inputs.exemplars(trace[impossible]),
+            exemplars=case.exemplars(trace[impossible]),
         )
     ]
 
 
-def _units(inputs: Inputs) -> dict[str, Array]:
+def _units(case: Case) -> dict[str, Array]:
     """Return which spans begin at a time whose size means another unit."""
-    spans = inputs.traces.columns.spans
+    spans = case.traces.columns.spans
     start, known = spans.start_ns, (spans.quality & Quality.NO_START) == 0
     found = {}
     for (name, high), floor in zip(_UNITS, (10**9, 10**6, 10**3), strict=True):
@@ -90,26 +93,26 @@ def _units(inputs: Inputs) -> dict[str, Array]:
     return {**found, "before the year 2000 (a clock that was not set)": known & (start < _YEAR_2000_NS) & ~told}
 
 
-def _signs(inputs: Inputs) -> dict[str, Array]:
+def _signs(case: Case) -> dict[str, Array]:
     """Return which spans show every other sign."""
-    spans = inputs.traces.columns.spans
+    spans = case.traces.columns.spans
     start, quality = spans.start_ns, spans.quality
     no_start = (quality & Quality.NO_START) != 0
     later = (quality & Quality.TIME_FUTURE) != 0
-    if inputs.moment_ns is not None:
-        later = ~no_start & (start > inputs.moment_ns)
+    if case.now_ns is not None:
+        later = ~no_start & (start > case.now_ns)
     return {
         "with a negative duration": (quality & Quality.DURATION_NEGATIVE) != 0,
         "absurdly long (one end at the epoch, or in another unit)": (quality & Quality.DURATION_ABSURD) != 0,
-        "begun before their parents": _before_parent(inputs),
+        "begun before their parents": _before_parent(case),
         "in the future": later,
         "without a start": no_start,
     }
 
 
-def _before_parent(inputs: Inputs) -> Array:
+def _before_parent(case: Case) -> Array:
     """Return which spans begin before their parents by more than clocks allow."""
-    traces, spans = inputs.traces, inputs.traces.columns.spans
+    traces, spans = case.traces, case.traces.columns.spans
     early = np.zeros(len(spans), bool)
     parent = traces.forest.parent_row
     child = np.flatnonzero(parent >= 0)
@@ -119,13 +122,13 @@ def _before_parent(inputs: Inputs) -> Array:
     by = spans.start_ns[above] - spans.start_ns[child]
     suspect = timed & (by > grain)
     child, above, by = child[suspect], above[suspect], by[suspect]
-    early[child] = by > _behind(inputs, child, above)
+    early[child] = by > _behind(case, child, above)
     return early
 
 
-def _behind(inputs: Inputs, child: Array, parent: Array) -> Array:
+def _behind(case: Case, child: Array, parent: Array) -> Array:
     """Return by how much the child's clock may be behind its parent's: 0 on one clock, without limit where unknown."""
-    clock, pairs = clocks(inputs.traces).codes, inputs.host_pairs
+    clock, pairs = clocks(case.traces).codes, case.result(host_pairs)
     mine, theirs = clock[child].astype(np.int64), clock[parent].astype(np.int64)
     size = len(pairs.names)
     known = pairs.host * size + pairs.peer

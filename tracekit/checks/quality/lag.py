@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.checks.quality.verdicts import Status, needs, speak
 from tracekit.checks.sampling.words import counted, duration, number
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import finding, not_assessable
+from tracekit.findings import Estimate, Status
 from tracekit.stats.truncated_lags import lag_bounds
 from tracekit.weights.ingestion_horizon import FEWEST, usable_receipts
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -24,7 +24,7 @@ _SUBJECT = "How long until a trace can be found"
 _TARGET_NS, _BIN_NS, _FEWEST_BINS, _IN_BIN, _CHANCE = 30e9, 300_000_000_000, 6, 10, 0.01
 
 
-def lag(inputs: Inputs) -> list[Finding]:
+def lag(case: Case) -> list[Finding]:
     """Say how long after its end a trace was received, with allowance for those that were not received yet.
 
     Times of receipt come with ``received``: a Series by trace id, the key of an attribute that holds them (the latest
@@ -38,10 +38,10 @@ def lag(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md`` M6 and F5; Lynden-Bell 1971.
     """
-    receipts = inputs.receipts
+    receipts = case.receipts
     if receipts is None:
-        return [needs(CHECK, _SUBJECT, "times of receipt", "Give received= as a Series of times by trace id.")]
-    traces = inputs.traces
+        return [not_assessable(CHECK, _SUBJECT, "times of receipt", "Give received= as a Series of times by trace id.")]
+    traces = case.traces
     end = np.zeros(len(traces), np.int64)
     np.maximum.at(end, traces.forest.trace, traces.columns.spans.end_ns)
     usable = usable_receipts(receipts, end)
@@ -49,18 +49,18 @@ def lag(inputs: Inputs) -> list[Finding]:
     if usable.sum() < FEWEST:
         early = int(((receipts.by_ns > 0) & (receipts.by_ns < end)).sum())
         found = f"(found {int(usable.sum())} of {len(end)}, {early} were received before their end)"
-        return [needs(CHECK, _SUBJECT, f"times of receipt of at least {FEWEST} traces {found}")]
+        return [not_assessable(CHECK, _SUBJECT, f"times of receipt of at least {FEWEST} traces {found}")]
     ended, after, by = (column[usable].astype(np.float64) for column in (end, receipts.after_ns, receipts.by_ns))
-    lags = lag_bounds(ended, after, by, now=receipts.now_ns, before=receipts.before_ns, confidence=inputs.confidence)
+    lags = lag_bounds(ended, after, by, now=receipts.now_ns, before=receipts.before_ns, confidence=case.confidence)
     least, most, low, high = lags.quantile(0.95)
     middle, p99 = lags.quantile(0.5)[:2], lags.most.quantile(0.99)[0]
     bins = _bins(end[usable], receipts.by_ns[usable], receipts.now_ns - p99)
     rises, slope, since = _backlog(bins)
-    status: Status = "warn" if low > _TARGET_NS or rises else "ok" if high <= _TARGET_NS else "inconclusive"
+    status: Status = "warning" if low > _TARGET_NS or rises else "ok" if high <= _TARGET_NS else "inconclusive"
     growing = f", growing by {duration(slope)} an hour since {since:%H:%M} UTC" if rises else ""
     polled = receipts.is_polled
     limits = f"{duration(low)}-{duration(high)}, n = {number(len(by))}{', of polls' * polled}"
-    edge = inputs.settled.edge
+    edge = case.complete.horizon
     young = f"began in the last {duration(edge.age_ns)}" if edge else f"ended in the last {duration(p99)}"
     text = (
         f"Half of the traces can be found {_between(*middle, polled)} after they end, 95 % after "
@@ -73,14 +73,14 @@ def lag(inputs: Inputs) -> list[Finding]:
     text += f"; {counted(wrong, 'trace')} with impossible times of receipt are left out" * (wrong > 0)
     assumed = ["the clock of receipt agrees with those of the hosts", "lags do not depend on age"]
     return [
-        speak(
+        finding(
             CHECK,
             status,
             f"{text}.",
             bins,
             estimate=Estimate(most, "ns", low, high, len(by)),
             assumptions=[*assumed, *["polls are about evenly apart"] * polled],
-            remedy="Look at exporter queues and collector back-pressure." if status == "warn" else "",
+            remedy="Look at exporter queues and collector back-pressure." if status == "warning" else "",
         )
     ]
 

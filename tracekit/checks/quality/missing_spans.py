@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.verdicts import judge_least, needs, speak, stands_for_nobody
 from tracekit.checks.sampling.words import counted, number, percent, percents
+from tracekit.checks.verdicts import finding, not_assessable, status_of_high_share, without_weighted_traces
 from tracekit.findings import Estimate
 from tracekit.schema import KINDS, Kind, ParentState
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
     from tracekit.stats.intervals import Ratio
@@ -29,7 +29,7 @@ _REMEDY = "Look for exporter drops, span limits and crashes of the services name
 _OWN = "the same process lost its own parent span: late flush, crash or span limit"
 
 
-def missing_spans(inputs: Inputs) -> list[Finding]:
+def missing_spans(case: Case) -> list[Finding]:
     """Say what share of the spans that received spans name as their parent never arrived.
 
     ``lambda = missing / referenced`` over the distinct (trace, parent id); completeness (M9) is ``1 - lambda``.  The
@@ -39,15 +39,15 @@ def missing_spans(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md`` M9; clustered ratio as in Korn and Graubard 1998.
     """
-    trace, is_missing, child = references(inputs)
+    trace, is_missing, child = references(case)
     if not len(trace):
-        return [needs(CHECK, _SUBJECT, "spans that name a parent")]
-    whole = inputs.ratio(trace, is_missing)
+        return [not_assessable(CHECK, _SUBJECT, "spans that name a parent")]
+    whole = case.ratio(trace, is_missing)
     value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
     if math.isnan(value):
-        return [stands_for_nobody(CHECK, _SUBJECT)]
-    status = judge_least(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
-    evidence = _by_service(inputs, trace, is_missing, child)
+        return [without_weighted_traces(CHECK, _SUBJECT)]
+    status = status_of_high_share(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
+    evidence = _by_service(case, trace, is_missing, child)
     text = (
         f"{percent(value)} ({percents(low, high)}) of {counted(len(trace), 'parent span')} "
         f"{'is' if len(trace) == 1 else 'are'} missing"
@@ -61,7 +61,7 @@ def missing_spans(inputs: Inputs) -> list[Finding]:
         f"than 2 % are missing",
     }.get(status, "; counts of calls are lower limits and time of the missing spans is booked to their parents")
     return [
-        speak(
+        finding(
             CHECK,
             status,
             f"{text}{meaning}.",
@@ -71,19 +71,19 @@ def missing_spans(inputs: Inputs) -> list[Finding]:
                 "loss does not depend on the position in the tree; lost leaves are invisible here",
                 "parents outside the data are listed as external",
             ),
-            remedy=_REMEDY if status in {"warn", "fail"} else "",
-            exemplars=inputs.exemplars(trace[is_missing]),
+            remedy=_REMEDY if status in {"warning", "failed"} else "",
+            exemplars=case.exemplars(trace[is_missing]),
         )
     ]
 
 
-def references(inputs: Inputs) -> tuple[Array, Array, Array]:
+def references(case: Case) -> tuple[Array, Array, Array]:
     """Return trace, whether it is missing, and one child of every span that is named as a parent."""
-    forest, spans = inputs.traces.forest, inputs.traces.columns.spans
+    forest, spans = case.traces.forest, case.traces.columns.spans
     present = np.flatnonzero(np.diff(forest.child_offsets) > 0)
     orphan = np.flatnonzero(forest.state == ParentState.MISSING)
-    outside = np.array([label in inputs.external for label in inputs.service.labels] + [False])
-    orphan = orphan[~outside[inputs.service.codes[orphan]]]
+    outside = np.array([label in case.external for label in case.service.labels] + [False])
+    orphan = orphan[~outside[case.service.codes[orphan]]]
     pair = np.stack((forest.trace[orphan].astype(np.uint64), spans.parent_id[orphan]))
     _, first = np.unique(pair, axis=1, return_index=True)
     child = np.concatenate((forest.children[forest.child_offsets[present]], orphan[first]))
@@ -91,11 +91,11 @@ def references(inputs: Inputs) -> tuple[Array, Array, Array]:
     return forest.trace[child], is_missing, child
 
 
-def _by_service(inputs: Inputs, trace: Array, is_missing: Array, child: Array) -> pd.DataFrame:
+def _by_service(case: Case, trace: Array, is_missing: Array, child: Array) -> pd.DataFrame:
     """Return one row a service and kind of the spans below, most missing first."""
-    kinds, service = inputs.traces.columns.spans.kind[child], inputs.service
+    kinds, service = case.traces.columns.spans.kind[child], case.service
     group, distinct = pd.factorize(service.codes[child].astype(np.int64) * len(KINDS) + kinds)
-    found: Ratio = inputs.ratio(trace, is_missing, group, len(distinct))
+    found: Ratio = case.ratio(trace, is_missing, group, len(distinct))
     of_service, of_kind = np.divmod(distinct, len(KINDS))
     table = pd.DataFrame(
         {
@@ -110,7 +110,7 @@ def _by_service(inputs: Inputs, trace: Array, is_missing: Array, child: Array) -
         }
     )
     table["verdict"] = [
-        judge_least(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
+        status_of_high_share(1 - high, 1 - low, warn=_ENOUGH, fail=_CRITICAL)
         for low, high in zip(table["low"], table["high"], strict=True)
     ]
     return table.sort_values(["missing_count", "referenced_count"], ascending=False, ignore_index=True)

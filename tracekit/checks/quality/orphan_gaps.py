@@ -9,15 +9,15 @@ import pandas as pd
 
 from tracekit.checks.quality.gap_parts import AXES
 from tracekit.checks.quality.missing_spans import references
-from tracekit.checks.quality.verdicts import needs, speak
 from tracekit.checks.sampling.words import counted, number, percent, percents, period, shown
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 from tracekit.stats.cluster_scan import cluster_scan
 from tracekit.stats.intervals import wilson
 from tracekit.weights.tally import stratum_codes
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -28,7 +28,7 @@ _ALIKE = 0.1  # losses of parts that differ by less are one loss
 _COLUMNS = ["scope", "span_count", "expected_count", "loss_ratio"]
 
 
-def orphan_gaps(inputs: Inputs) -> list[Finding]:
+def orphan_gaps(case: Case) -> list[Finding]:
     """Say when traces lack parent spans far more often than in the rest of the recording.
 
     Where the spans of one zone, host or instance are not collected for a while, the requests of that time leave traces
@@ -40,18 +40,18 @@ def orphan_gaps(inputs: Inputs) -> list[Finding]:
 
     Source: Kulldorff 1997; measured in the tests.
     """
-    trace, is_missing, _ = references(inputs)
+    trace, is_missing, _ = references(case)
     named = np.unique(trace)
     if len(named) < _FEWEST:
-        return [needs(CHECK, _SUBJECT, f"at least {_FEWEST} traces with a span that names a parent")]
-    lacks = np.bincount(trace[is_missing], minlength=len(inputs.traces))[named] > 0
-    order = np.argsort(inputs.root_start_ns[named], kind="stable")
+        return [not_assessable(CHECK, _SUBJECT, f"at least {_FEWEST} traces with a span that names a parent")]
+    lacks = np.bincount(trace[is_missing], minlength=len(case.traces))[named] > 0
+    order = np.argsort(case.start_ns[named], kind="stable")
     cut = int(_EDGE * len(order))
     order = order[cut : len(order) - cut]
     named, lacks = named[order], lacks[order]
     if not lacks.any():
         text = f"No trace lacks a parent span (n = {counted(len(named), 'trace')}): no sign of a collection gap."
-        return [speak(CHECK, "ok", text, pd.DataFrame())]
+        return [finding(CHECK, "ok", text, pd.DataFrame())]
     found = cluster_scan(lacks)
     within = np.zeros(len(named), bool)
     within[found.start : found.end] = True
@@ -61,11 +61,11 @@ def orphan_gaps(inputs: Inputs) -> list[Finding]:
             f"{percent(float(lacks.mean()))} of the traces lack a parent span, with no significant cluster in time "
             f"(n = {counted(len(named), 'trace')}): no sign of a collection gap."
         )
-        return [speak(CHECK, "ok", text, pd.DataFrame())]
-    start = inputs.root_start_ns[named]
+        return [finding(CHECK, "ok", text, pd.DataFrame())]
+    start = case.start_ns[named]
     first, last = (pd.Timestamp(int(start[at]), unit="ns", tz="UTC") for at in (found.start, found.end - 1))
-    low, high = (float(limit) for limit in wilson(share, int(within.sum()), confidence=inputs.confidence))
-    evidence = _parts(inputs, named[within], named[~within]).assign(start_time=first, end_time=last)
+    low, high = (float(limit) for limit in wilson(share, int(within.sum()), confidence=case.confidence))
+    evidence = _parts(case, named[within], named[~within]).assign(start_time=first, end_time=last)
     lost = evidence[evidence["loss_ratio"] >= _LOST]
     where = (
         f"; the spans of `{lost.iloc[0]['scope']}` fell by {percent(lost.iloc[0]['loss_ratio'])}" if len(lost) else ""
@@ -76,25 +76,25 @@ def orphan_gaps(inputs: Inputs) -> list[Finding]:
         f"was interrupted, so counts and times of that stretch are too low."
     )
     return [
-        speak(
+        finding(
             CHECK,
-            "warn",
+            "warning",
             text,
-            evidence.assign(status="warn"),
+            evidence.assign(status="warning"),
             estimate=Estimate(share, "ratio", low, high, int(within.sum())),
             assumptions=("a steady loss of spans does not depend on the time",),
             remedy="Look at collectors and exporters of that time; leave the window out of rates and comparisons.",
-            exemplars=inputs.exemplars(named[within & lacks]),
+            exemplars=case.exemplars(named[within & lacks]),
         )
     ]
 
 
-def _parts(inputs: Inputs, within: Array, others: Array) -> pd.DataFrame:
+def _parts(case: Case, within: Array, others: Array) -> pd.DataFrame:
     """Return spans per zone, host and instance in some traces, and how many there would be as in others."""
-    trace, rows = inputs.traces.forest.trace, []
+    trace, rows = case.traces.forest.trace, []
     inside, outside = (np.isin(trace, which) for which in (within, others))
     for axis, word in AXES.items():
-        label = stratum_codes(inputs.traces, axis)
+        label = stratum_codes(case.traces, axis)
         told = label.codes >= 0
         seen, usual = (
             np.bincount(label.codes[told & which], minlength=len(label.labels)) for which in (inside, outside)

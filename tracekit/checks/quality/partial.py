@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.quality.partial_xray import xray_signs
-from tracekit.checks.quality.verdicts import judge_most, needs, speak, stands_for_nobody
 from tracekit.checks.sampling.words import counted, percent, percents
+from tracekit.checks.verdicts import finding, not_assessable, status_of_low_share, without_weighted_traces
 from tracekit.completeness import is_open
 from tracekit.findings import Estimate
 from tracekit.schema import Quality
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -24,7 +24,7 @@ _MOST, _PILE, _PILE_FEWEST, _LONG = 0.01, 5.0, 5, 50
 _REMEDY = "Read unfinished traces again when they have ended; raise the limit named for truncated ones."
 
 
-def partial(inputs: Inputs) -> list[Finding]:
+def partial(case: Case) -> list[Finding]:
     """Return what share of the traces is known to be truncated or unfinished, and by which sign.
 
     Signs: spans still in progress or without an end, those of X-Ray (``xray_signs``), dropped attributes, events or
@@ -35,29 +35,29 @@ def partial(inputs: Inputs) -> list[Finding]:
 
     Source: limits of X-Ray (10,000 spans, 64 kB documents) and of OpenTelemetry SDKs.
     """
-    total = len(inputs.traces)
+    total = len(case.traces)
     if not total:
-        return [needs(CHECK, _SUBJECT, "traces")]
-    signs = _signs(inputs)
+        return [not_assessable(CHECK, _SUBJECT, "traces")]
+    signs = _signs(case)
     rows = []
     for sign, cut in signs.items():
-        found = inputs.ratio(np.arange(total), cut)
+        found = case.ratio(np.arange(total), cut)
         low, high = float(found.low[0]), float(found.high[0])
-        verdict = judge_most(low, high, warn=_MOST) if cut.any() else "ok"
+        verdict = status_of_low_share(low, high, warn=_MOST) if cut.any() else "ok"
         rows.append((sign, int(cut.sum()), float(found.ratio[0]), low, high, verdict))
-    unread = int((~inputs.traces.columns.sources["complete"].astype(bool)).sum())
+    unread = int((~case.traces.columns.sources["complete"].astype(bool)).sum())
     if unread:
-        rows.append(("sources not read to their end", 0, np.nan, np.nan, np.nan, "warn"))
+        rows.append(("sources not read to their end", 0, np.nan, np.nan, np.nan, "warning"))
     names = ["sign", "trace_count", "ratio", "low", "high", "status"]
     evidence = pd.DataFrame(rows, columns=names).sort_values("trace_count", ascending=False, ignore_index=True)
     any_cut = np.any(list(signs.values()), axis=0)
-    whole = inputs.ratio(np.arange(total), any_cut)
+    whole = case.ratio(np.arange(total), any_cut)
     value, low, high = (float(column[0]) for column in (whole.ratio, whole.low, whole.high))
     if np.isnan(value):
-        return [stands_for_nobody(CHECK, _SUBJECT)]
-    status = judge_most(low, high, warn=_MOST) if any_cut.any() else "ok"
+        return [without_weighted_traces(CHECK, _SUBJECT)]
+    status = status_of_low_share(low, high, warn=_MOST) if any_cut.any() else "ok"
     why = f", most often with {evidence['sign'].iloc[0]}" if any_cut.any() else ""
-    also = f"; {unread} of {len(inputs.traces.columns.sources)} sources were not read to their end" if unread else ""
+    also = f"; {unread} of {len(case.traces.columns.sources)} sources were not read to their end" if unread else ""
     meaning = {
         "ok": "totals over their spans are complete",
         "inconclusive": "more traces are needed to decide whether it is more than 1 %",
@@ -68,22 +68,22 @@ def partial(inputs: Inputs) -> list[Finding]:
     many = some if any_cut.any() else none
     text = f"{many}{why}{also}; {meaning.get(status, 'totals over their spans are lower bounds')}."
     return [
-        speak(
+        finding(
             CHECK,
-            "warn" if unread and status == "ok" else status,
+            "warning" if unread and status == "ok" else status,
             text,
             evidence,
             estimate=Estimate(value, "ratio", low, high, total, float(whole.n_effective[0])),
             assumptions=("limits apply to whole services; a trace without a sign may still be truncated",),
-            remedy=_REMEDY if status == "warn" or unread else "",
-            exemplars=inputs.exemplars(np.flatnonzero(any_cut)),
+            remedy=_REMEDY if status == "warning" or unread else "",
+            exemplars=case.exemplars(np.flatnonzero(any_cut)),
         )
     ]
 
 
-def _signs(inputs: Inputs) -> dict[str, Array]:
+def _signs(case: Case) -> dict[str, Array]:
     """Return for every sign which traces show it."""
-    traces, spans = inputs.traces, inputs.traces.columns.spans
+    traces, spans = case.traces, case.traces.columns.spans
     total, trace = len(traces), traces.forest.trace
 
     def any_span(mask: Array) -> Array:

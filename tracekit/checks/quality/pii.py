@@ -11,15 +11,15 @@ from scipy import stats
 from tracekit.checks.quality.pii_patterns import DETECTORS, is_private, masked
 from tracekit.checks.quality.pii_scan import Blob, Hit, blob, digit_runs, hits
 from tracekit.checks.quality.pii_traffic import holders, leaks_in_traffic
-from tracekit.checks.quality.verdicts import Status, needs, speak, worst
 from tracekit.checks.sampling.words import number, percent, percents
-from tracekit.findings import Estimate
+from tracekit.checks.verdicts import finding, not_assessable, worst_status
+from tracekit.findings import Estimate, Status
 from tracekit.schema import ValueType
 from tracekit.stats.intervals import wilson
 from tracekit.stats.tests import false_discovery
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -31,7 +31,7 @@ _GENUINE = ["genuine_ratio", "genuine_low", "genuine_high"]
 _TRAFFIC = ["trace_count", "traffic_count", "traffic_low", "traffic_high"]
 
 
-def privacy(inputs: Inputs) -> list[Finding]:
+def privacy(case: Case) -> list[Finding]:
     """Say which attributes, span names and messages hold personal data or secrets.
 
     Every distinct value is looked through: e-mail addresses, international phone numbers, payment cards (length,
@@ -46,26 +46,26 @@ def privacy(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md`` F6, mistake 8; ISO/IEC 7812 (Luhn), ISO 13616, RFC 7519.
     """
-    spans = inputs.traces.columns.spans
+    spans = case.traces.columns.spans
     if not len(spans):
-        return [needs(CHECK, "Whether personal data leaks", "spans")]
-    rows, scanned = _attributes(inputs)
-    more, names = _names(inputs)
+        return [not_assessable(CHECK, "Whether personal data leaks", "spans")]
+    rows, scanned = _attributes(case)
+    more, names = _names(case)
     evidence = pd.DataFrame([*rows, *more], columns=[*_COLUMNS, *_GENUINE, *_TRAFFIC])
     evidence = evidence.sort_values(["status", "span_count"], ascending=[True, False], ignore_index=True, key=_grave)
     total = scanned + names
     leaks = evidence[evidence["status"] != "ok"]
     if not len(leaks):
-        most = 1 - (1 - inputs.confidence) ** (1 / max(total, 1))  # about 3 / n
+        most = 1 - (1 - case.confidence) ** (1 / max(total, 1))  # about 3 / n
         text = (
             f"No personal data or secret is seen in {number(total)} distinct values of attributes, span names and "
             f"messages: at most {percent(most)} of such values hold one of the kinds looked for"
         )
-        none = leaks_in_traffic(inputs.traces, np.zeros(0, np.int64), confidence=inputs.confidence)
+        none = leaks_in_traffic(case.traces, np.zeros(0, np.int64), confidence=case.confidence)
         hidden = f", and at most {number(none.high)} requests of all traffic do"
         text += "." if np.isnan(none.high) else f"{hidden}."
         estimate = Estimate(0.0, "ratio", 0.0, most, total)
-        return [speak(CHECK, "ok", text, evidence, estimate=estimate, assumptions=_ASSUMED)]
+        return [finding(CHECK, "ok", text, evidence, estimate=estimate, assumptions=_ASSUMED)]
     top = leaks.iloc[0]
     others = sorted(set(leaks["key"]) - {top["key"]})
     also = f"; also {', '.join(f'`{key}`' for key in others[:5])}" if others else ""
@@ -80,11 +80,11 @@ def privacy(inputs: Inputs) -> list[Finding]:
     )
     remedy = "Drop or mask the key in the SDK or collector, revoke secrets, delete what is stored; share no raw export."
     statuses: list[Status] = leaks["status"].tolist()
-    where = inputs.exemplars(_exemplar_traces(inputs, str(top["key"])))
+    where = case.exemplars(_exemplar_traces(case, str(top["key"])))
     return [
-        speak(
+        finding(
             CHECK,
-            worst(statuses),
+            worst_status(statuses),
             text,
             evidence,
             estimate=estimate,
@@ -100,12 +100,12 @@ _ASSUMED = ("names, free text and encoded values are not recognised",)
 
 def _grave(column: pd.Series) -> pd.Series:
     """Return a column to sort by: fail before warn before ok."""
-    return column.map({"fail": 0, "warn": 1, "ok": 2}) if column.name == "status" else column
+    return column.map({"failed": 0, "warning": 1, "ok": 2}) if column.name == "status" else column
 
 
-def _attributes(inputs: Inputs) -> tuple[list[list[Any]], int]:
+def _attributes(case: Case) -> tuple[list[list[Any]], int]:
     """Return one row a key and kind, and the number of distinct values looked through."""
-    columns = inputs.traces.columns
+    columns = case.traces.columns
     kv = columns.kv
     owners = (columns.attributes, columns.event_attributes, columns.link_attributes)
     use = sum((np.bincount(owner.codes, minlength=len(kv)) for owner in owners), np.zeros(len(kv), np.int64))
@@ -118,11 +118,11 @@ def _attributes(inputs: Inputs) -> tuple[list[list[Any]], int]:
     scanned = np.bincount(kv.key[used], minlength=len(kv.keys))
     found = [hit for hit in hits(text) if use[hit.row]]
     spelt = blob([str(int(value)) for value in kv.integer[integers]])
-    cards, genuine = _cards([(text, np.arange(len(kv))), (spelt, integers)], use, kv.key, inputs.confidence)
+    cards, genuine = _cards([(text, np.arange(len(kv))), (spelt, integers)], use, kv.key, case.confidence)
     private = np.zeros(len(kv), bool)
     private[[hit.row for hit in found + cards]] = True
-    held = holders(inputs.traces, private)
-    return _rows(inputs, found + cards, kv.key, kv.keys, use, scanned, held, genuine), len(used)
+    held = holders(case.traces, private)
+    return _rows(case, found + cards, kv.key, kv.keys, use, scanned, held, genuine), len(used)
 
 
 def _texts(array: Any) -> Blob:
@@ -158,7 +158,7 @@ def _cards(parts: list[tuple[Blob, Array]], use: Array, key: Array, confidence: 
 
 
 def _rows(
-    inputs: Inputs,
+    case: Case,
     found: list[Hit],
     key: Array,
     keys: list[str],
@@ -175,11 +175,11 @@ def _rows(
     for (at, kind), group in grouped.items():
         values = {hit.row for hit in group}
         n = max(int(scanned[at]), len(values))
-        low, high = (float(limit) for limit in wilson(len(values) / n, n, confidence=inputs.confidence))
+        low, high = (float(limit) for limit in wilson(len(values) / n, n, confidence=case.confidence))
         spans = int(use[list(values)].sum())
         share = [np.nan] * 3 if genuine is None or kind != _CARD else genuine[at].tolist()
         example = masked(group[0].match)
-        leaks = leaks_in_traffic(inputs.traces, held[1][np.isin(held[0], list(values))], confidence=inputs.confidence)
+        leaks = leaks_in_traffic(case.traces, held[1][np.isin(held[0], list(values))], confidence=case.confidence)
         rows.append([_name(keys[at]), kind, len(values), n, spans, low, high, example, _status(kind), *share, *leaks])
     return rows
 
@@ -209,14 +209,14 @@ def _status(kind: str) -> Status:
     """Return how grave a kind is."""
     if kind == "private address":
         return "ok"
-    return "fail" if DETECTORS[kind].is_secret else "warn"
+    return "failed" if DETECTORS[kind].is_secret else "warning"
 
 
-def _names(inputs: Inputs) -> tuple[list[list[Any]], int]:
+def _names(case: Case) -> tuple[list[list[Any]], int]:
     """Return one row a kind found in names and status messages, and how many of these were looked through."""
-    columns = inputs.traces.columns
+    columns = case.traces.columns
     rows, total = [], 0
-    trace = inputs.traces.forest.trace
+    trace = case.traces.forest.trace
     for key, texts, codes, own in (
         ("span name", columns.names, columns.spans.name, trace),
         ("status message", columns.texts, columns.spans.status_message, trace),
@@ -228,11 +228,11 @@ def _names(inputs: Inputs) -> tuple[list[list[Any]], int]:
         found = hits(blob([texts[at] for at in looked]))
         zero = np.zeros(len(looked), np.int64)
         held = (np.searchsorted(looked, codes[codes >= 0]), own[codes >= 0])
-        rows += _rows(inputs, found, zero, [key], use[looked], np.array([len(looked)]), held)
+        rows += _rows(case, found, zero, [key], use[looked], np.array([len(looked)]), held)
     return rows, total
 
 
-def _exemplar_traces(inputs: Inputs, key: str) -> Array:
+def _exemplar_traces(case: Case, key: str) -> Array:
     """Return traces of spans that have a key."""
-    rows, _ = inputs.traces.lookup.by_key.of(key)
-    return np.asarray(inputs.traces.forest.trace[rows[:5]])
+    rows, _ = case.traces.lookup.by_key.of(key)
+    return np.asarray(case.traces.forest.trace[rows[:5]])

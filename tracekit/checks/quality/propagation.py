@@ -11,8 +11,8 @@ from tracekit.analysis.clock_skew.clock_skew import clock_skew
 from tracekit.checks.quality.call_targets import unanswered, unknown_peers
 from tracekit.checks.quality.reference_clock import ReferenceClock, reference_clock
 from tracekit.checks.quality.stitching import stitch
-from tracekit.checks.quality.verdicts import needs, speak
 from tracekit.checks.sampling.words import counted, number, percent
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.tests import false_discovery
@@ -20,7 +20,7 @@ from tracekit.stats.tests import false_discovery
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -29,7 +29,7 @@ _SUBJECT = "Whether context is lost between services"
 _FEWEST, _FALSE, _SHARE, _MARGIN = 5, 0.05, 0.01, 0.10
 
 
-def propagation(inputs: Inputs) -> list[Finding]:
+def propagation(case: Case) -> list[Finding]:
     """Say between which services the trace context is lost, and how many traces are really continuations.
 
     For every caller and callee: server spans of the callee that are roots, and client spans of the caller to that
@@ -45,37 +45,37 @@ def propagation(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md`` F1, mistakes 1, 13 and 19; the method is our own, measured in the tests.
     """
-    roots = _roots(inputs)
+    roots = _roots(case)
     if not len(roots):
-        return [needs(CHECK, _SUBJECT, "root spans of kind SERVER")]
-    if not np.any(inputs.traces.columns.spans.kind == Kind.CLIENT):
-        return [needs(CHECK, _SUBJECT, "spans of kind CLIENT: without them nobody says who was called")]
-    evidence = inputs.continuations
+        return [not_assessable(CHECK, _SUBJECT, "root spans of kind SERVER")]
+    if not np.any(case.traces.columns.spans.kind == Kind.CLIENT):
+        return [not_assessable(CHECK, _SUBJECT, "spans of kind CLIENT: without them nobody says who was called")]
+    evidence = case.result(continuations)
     if not len(evidence):
-        return [_without_pairs(inputs, len(roots), evidence)]
-    broken = evidence[evidence["status"] == "fail"]
+        return [_without_pairs(case, len(roots), evidence)]
+    broken = evidence[evidence["status"] == "failed"]
     if not len(broken):
         return [_of_none(evidence, len(roots))]
     return [_finding(row, evidence) for _, row in broken.iterrows()]
 
 
-def _roots(inputs: Inputs) -> Array:
+def _roots(case: Case) -> Array:
     """Return rows of the root spans of kind SERVER that have both ends."""
-    state, kind = inputs.traces.forest.state, inputs.traces.columns.spans.kind
-    return np.flatnonzero((state == ParentState.ROOT) & (kind == Kind.SERVER) & inputs.traces.has_duration)
+    state, kind = case.traces.forest.state, case.traces.columns.spans.kind
+    return np.flatnonzero((state == ParentState.ROOT) & (kind == Kind.SERVER) & case.traces.has_duration)
 
 
-def continuations(inputs: Inputs) -> pd.DataFrame:
+def continuations(case: Case) -> pd.DataFrame:
     """Return how many roots of every callee continue unanswered calls of every caller."""
-    spans, trace, labels = inputs.traces.columns.spans, inputs.traces.forest.trace, inputs.service.labels
-    edges = list(_edges(inputs, _roots(inputs)))
-    clock = reference_clock(clock_skew(inputs.traces)) if edges else ReferenceClock(trace[:0], trace[:0])
+    spans, trace, labels = case.traces.columns.spans, case.traces.forest.trace, case.service.labels
+    edges = list(_edges(case, _roots(case)))
+    clock = reference_clock(clock_skew(case.traces)) if edges else ReferenceClock(trace[:0], trace[:0])
     found = [
         stitch(
             *clock.widest(calls, spans.start_ns[calls], spans.end_ns[calls]),
             *clock.narrowest(begun, spans.start_ns[begun], spans.end_ns[begun]),
             traces=(trace[calls], trace[begun]),
-            confidence=inputs.confidence,
+            confidence=case.confidence,
         )
         for _, _, calls, begun in edges
     ]
@@ -88,21 +88,21 @@ def continuations(inputs: Inputs) -> pd.DataFrame:
     q = false_discovery(np.array([result.p for result in found]))
     lost = (q <= _FALSE) & (table["broken_count"] > _SHARE * table["root_count"]) & (table["low"] > 0)
     sure = table["high"] <= _MARGIN * table["root_count"]
-    table["status"] = np.select([lost, sure], ["fail", "ok"], "inconclusive")
+    table["status"] = np.select([lost, sure], ["failed", "ok"], "inconclusive")
     return table.sort_values("broken_count", ascending=False, ignore_index=True)
 
 
-def _without_pairs(inputs: Inputs, roots: int, evidence: pd.DataFrame) -> Finding:
+def _without_pairs(case: Case, roots: int, evidence: pd.DataFrame) -> Finding:
     """Return what is said where no two services have unanswered calls and roots enough to compare."""
-    open_ones = len(unanswered(inputs)[0]) + len(unknown_peers(inputs))
+    open_ones = len(unanswered(case)[0]) + len(unknown_peers(case))
     if open_ones:
         missing = (
             f"two services, one with at least {_FEWEST} client spans without a server span and one with at least "
             f"{_FEWEST} root spans (no pair has both; over all services: {number(open_ones)} and {number(roots)})"
         )
-        return needs(CHECK, _SUBJECT, missing)
+        return not_assessable(CHECK, _SUBJECT, missing)
     text = f"Every call was answered in its own trace: none could have gone on in any of {counted(roots, 'root span')}."
-    return speak(CHECK, "ok", text, evidence)
+    return finding(CHECK, "ok", text, evidence)
 
 
 def _of_none(evidence: pd.DataFrame, roots: int) -> Finding:
@@ -113,13 +113,13 @@ def _of_none(evidence: pd.DataFrame, roots: int) -> Finding:
         f"cover not significantly more roots than coincidence does (n = {counted(roots, 'root')})"
     )
     if not len(unsure):
-        return speak(CHECK, "ok", f"{text}; root counts can be read as requests.", evidence, assumptions=_ASSUMED)
+        return finding(CHECK, "ok", f"{text}; root counts can be read as requests.", evidence, assumptions=_ASSUMED)
     row = unsure.iloc[int((unsure["high"] / unsure["root_count"]).to_numpy().argmax())]
     text += (
         f"; but up to {number(row['high'])} of {counted(row['root_count'], 'root')} of `{row['callee_service']}` may "
         f"still be continuations of calls by `{row['caller_service']}`; a longer period would settle it."
     )
-    return speak(CHECK, "inconclusive", text, evidence, assumptions=_ASSUMED)
+    return finding(CHECK, "inconclusive", text, evidence, assumptions=_ASSUMED)
 
 
 _ASSUMED = (
@@ -140,14 +140,14 @@ def _finding(row: pd.Series, evidence: pd.DataFrame) -> Finding:
     )
     estimate = Estimate(row["broken_count"], "count", row["low"], row["high"], int(row["root_count"]))
     remedy = f"Forward `traceparent` (or `X-Amzn-Trace-Id`) from `{caller}` to `{callee}`; look at proxies in between."
-    return speak(CHECK, "fail", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
+    return finding(CHECK, "failed", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)
 
 
-def _edges(inputs: Inputs, roots: Array) -> Iterator[tuple[int, int, Array, Array]]:
+def _edges(case: Case, roots: Array) -> Iterator[tuple[int, int, Array, Array]]:
     """Yield caller, callee, unanswered calls and roots of every pair with enough of both."""
-    traces, service = inputs.traces, inputs.service
-    client, target = unanswered(inputs)
-    free = unknown_peers(inputs)
+    traces, service = case.traces, case.service
+    client, target = unanswered(case)
+    free = unknown_peers(case)
     free = free[traces.has_duration[free]]
     for callee in np.unique(service.codes[roots]):
         begun = roots[service.codes[roots] == callee]

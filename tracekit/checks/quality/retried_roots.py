@@ -11,15 +11,15 @@ from tracekit.attributes import pick
 from tracekit.checks.quality.call_targets import unanswered, unknown_peers
 from tracekit.checks.quality.pii_scan import labels_shown
 from tracekit.checks.quality.stitching import Windows, stitch
-from tracekit.checks.quality.verdicts import needs, speak
 from tracekit.checks.sampling.words import counted, number, percent
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 from tracekit.schema import Kind, ParentState
 from tracekit.stats.grouping import dense_codes, group_rows
 from tracekit.stats.tests import false_discovery
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -29,7 +29,7 @@ _BACK_OFF_NS, _LONGEST_SHIFT_NS = 5_000_000_000, 60_000_000_000
 _NAMES = ["service_name", "operation", "failed_count", "root_count", "after_count", "chance_ratio", "retry_count"]
 
 
-def retried_roots(inputs: Inputs) -> list[Finding]:
+def retried_roots(case: Case) -> list[Finding]:
     """Say how many traces are repeats of a request that failed in another trace.
 
     For every service and operation of roots: roots that begin within 5 s (the back-off) after a failed root of the
@@ -43,40 +43,40 @@ def retried_roots(inputs: Inputs) -> list[Finding]:
 
     Source: ``trace_guide.md`` mistake 19; the method is that of ``stitch``.
     """
-    spans = inputs.traces.columns.spans
-    roots = np.flatnonzero((inputs.traces.forest.state == ParentState.ROOT) & inputs.traces.has_duration)
+    spans = case.traces.columns.spans
+    roots = np.flatnonzero((case.traces.forest.state == ParentState.ROOT) & case.traces.has_duration)
     if not len(roots):
-        return [needs(CHECK, _SUBJECT, "root spans with both ends")]
-    free = roots[~_continued(inputs, roots)]
-    failed = inputs.traces.is_error[free]
+        return [not_assessable(CHECK, _SUBJECT, "root spans with both ends")]
+    free = roots[~_continued(case, roots)]
+    failed = case.traces.is_error[free]
     if not failed.any():
         text = f"None of {counted(len(free), 'root span')} failed: there was nothing to retry as a new trace."
-        return [speak(CHECK, "ok", text, pd.DataFrame())]
-    columns = {"service_name": inputs.service, "operation": inputs.traces.codes("operation")}
+        return [finding(CHECK, "ok", text, pd.DataFrame())]
+    columns = {"service_name": case.service, "operation": case.traces.codes("operation")}
     group, labels = group_rows({name: (one.codes[free], one.labels) for name, one in columns.items()}, len(free))
-    client = _client(inputs, free)
+    client = _client(case, free)
     rows = []
     for at in np.flatnonzero(np.bincount(group[failed], minlength=len(labels)) >= _FEWEST):
         own = group == at
-        result = _after(spans.start_ns[free[own]], spans.end_ns[free[own]], failed[own], client[own], inputs.confidence)
+        result = _after(spans.start_ns[free[own]], spans.end_ns[free[own]], failed[own], client[own], case.confidence)
         rows.append((*labels.loc[at, ["service_name", "operation"]], int((own & failed).sum()), *result))
     if not rows:
         missing = (
             f"at least {_FEWEST} failed root spans of one service and operation "
             f"(found {int(failed.sum())} over all operations)"
         )
-        return [needs(CHECK, _SUBJECT, missing)]
+        return [not_assessable(CHECK, _SUBJECT, missing)]
     evidence = pd.DataFrame(rows, columns=[*_NAMES, "low", "high", "p"])
     evidence["operation"] = labels_shown(evidence["operation"].fillna("").tolist())
     return [_finding(_judged(evidence), len(roots) - len(free))]
 
 
-def _continued(inputs: Inputs, roots: Array) -> Array:
+def _continued(case: Case, roots: Array) -> Array:
     """Return which roots are server spans inside an unanswered call of another trace that may have been theirs."""
-    spans, service, trace = inputs.traces.columns.spans, inputs.service, inputs.traces.forest.trace
-    call, target = unanswered(inputs)
-    free = unknown_peers(inputs)
-    free = free[inputs.traces.has_duration[free]]
+    spans, service, trace = case.traces.columns.spans, case.service, case.traces.forest.trace
+    call, target = unanswered(case)
+    free = unknown_peers(case)
+    free = free[case.traces.has_duration[free]]
     inside = np.zeros(len(roots), bool)
     serving = spans.kind[roots] == Kind.SERVER
     for callee in np.unique(service.codes[roots[serving]]):
@@ -89,12 +89,12 @@ def _continued(inputs: Inputs, roots: Array) -> Array:
     return inside
 
 
-def _client(inputs: Inputs, rows: Array) -> Array:
+def _client(case: Case, rows: Array) -> Array:
     """Return who asked: the client's address of servers, the instance or host of others; one for all unknown."""
     address, instance, host = (
-        inputs.traces.codes(name).take(rows) for name in ("peer_address", "service_instance_id", "host_name")
+        case.traces.codes(name).take(rows) for name in ("peer_address", "service_instance_id", "host_name")
     )
-    serving = inputs.traces.columns.spans.kind[rows] == Kind.SERVER
+    serving = case.traces.columns.spans.kind[rows] == Kind.SERVER
     asked = address._replace(codes=np.where(serving, address.codes, -1))
     own = [one._replace(codes=np.where(serving, -1, one.codes)) for one in (instance, host)]
     return pick([asked, *own])[0].codes.astype(np.int64) + 1
@@ -127,8 +127,8 @@ def _judged(evidence: pd.DataFrame) -> pd.DataFrame:
     tried = (q <= _FALSE) & (evidence["low"] > _SHARE * count)
     telling = evidence["chance_ratio"] < 1 - _MARGIN  # where chance covers nearly all, nothing more can be seen
     sure = telling & (evidence["high"] <= _MARGIN * count)
-    judged = evidence.drop(columns="p").assign(status=np.select([tried, sure], ["warn", "ok"], "inconclusive"))
-    order = {"warn": 0, "inconclusive": 1, "ok": 2}
+    judged = evidence.drop(columns="p").assign(status=np.select([tried, sure], ["warning", "ok"], "inconclusive"))
+    order = {"warning": 0, "inconclusive": 1, "ok": 2}
     return judged.sort_values(
         ["status", "retry_count"],
         ascending=[True, False],
@@ -144,7 +144,7 @@ def _finding(evidence: pd.DataFrame, left_out: int) -> Finding:
     count = f"{number(top['retry_count'])} ({number(top['low'])}-{number(top['high'])})"
     share = percent(top["retry_count"] / top["root_count"])
     text = {
-        "warn": (
+        "warning": (
             f"About {count} of {counted(top['root_count'], 'root trace')} of {what} ({share}) repeat a request that "
             f"failed for the same client less than 5 s before: retries begin traces of their own, so requests and "
             f"errors are counted once an attempt"
@@ -164,12 +164,13 @@ def _finding(evidence: pd.DataFrame, left_out: int) -> Finding:
     text += left * bool(left_out)
     told = top["status"] != "inconclusive"
     interval = Estimate(top["retry_count"], "count", top["low"], top["high"], int(top["root_count"]))
-    return speak(
+    return finding(
         CHECK,
         top["status"],
         f"{text}.",
         evidence,
         estimate=interval if told else None,
         assumptions=("clients retry within 5 s", "failures do not come with more traffic within less than a minute"),
-        remedy="Keep the trace context over retries, or link every attempt to the first." * (top["status"] == "warn"),
+        remedy="Keep the trace context over retries, or link every attempt to the first."
+        * (top["status"] == "warning"),
     )

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.quality.verdicts import needs, speak
 from tracekit.checks.sampling.words import duration, number
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 
 if TYPE_CHECKING:
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.findings import Finding
 
@@ -61,7 +61,7 @@ def burst(start_ns: Array) -> float:
     return float(terms[: max(len(terms) - _EDGES, 1)].mean())
 
 
-def silence(inputs: Inputs) -> list[Finding]:
+def silence(case: Case) -> list[Finding]:
     """Say where traces stop for longer than their neighbours allow; without counts this may also be a lull.
 
     ``silences`` on the starts of root spans, after a test of dispersion: where ``burst`` exceeds 1.3 it is not
@@ -69,13 +69,13 @@ def silence(inputs: Inputs) -> list[Finding]:
 
     Source: exponential spacings; measured in the tests.
     """
-    start = np.sort(inputs.root_start_ns[inputs.root_start_ns > 0])
+    start = np.sort(case.start_ns[case.start_ns > 0])
     if len(start) < _FEWEST:
-        return [needs(CHECK, _SUBJECT, f"request counts, or at least {_FEWEST} traces (found {len(start)})")]
+        return [not_assessable(CHECK, _SUBJECT, f"request counts, or at least {_FEWEST} traces (found {len(start)})")]
     spread = burst(start)
     if spread > _BURSTY:
         missing = f"request counts: arrivals come in bursts ({spread:.1f} times as uneven as independent ones)"
-        return [needs(CHECK, _SUBJECT, missing, "Give requests= with times; then gap.scan tells.")]
+        return [not_assessable(CHECK, _SUBJECT, missing, "Give requests= with times; then gap.scan tells.")]
     found = silences(start)
     begin = start[found.before]
     evidence = pd.DataFrame(
@@ -91,7 +91,7 @@ def silence(inputs: Inputs) -> list[Finding]:
             f"The longest silence between {number(len(start))} traces is {duration(longest)}, not significantly longer "
             f"than the others: no sign that collection stopped."
         )
-        return [speak(CHECK, "ok", text, evidence, assumptions=_ASSUMED)]
+        return [finding(CHECK, "ok", text, evidence, assumptions=_ASSUMED)]
     worst = evidence.iloc[int(evidence["due_count"].to_numpy().argmax())]
     others = f" ({len(evidence) - 1} more such silences)" if len(evidence) > 1 else ""
     text = (
@@ -103,7 +103,7 @@ def silence(inputs: Inputs) -> list[Finding]:
     spread_due = 1.96 * float(np.sqrt(due))
     estimate = Estimate(due, "count", max(due - spread_due, 0.0), due + spread_due, len(start))
     remedy = "Give request counts with times: they tell a lull from lost traces."
-    return [speak(CHECK, "warn", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
+    return [finding(CHECK, "warning", text, evidence, estimate=estimate, assumptions=_ASSUMED, remedy=remedy)]
 
 
 _ASSUMED = ("arrivals are locally Poisson",)

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tracekit.attributes import Codes
-    from tracekit.checks.quality.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
 
 _SDK = ("telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version")
 _NAMES = ["sign", "service_name", "sdk", "host", "span_count", "all_count", "ratio", "low", "high"]
 
 
-def time_origins(inputs: Inputs, signs: Mapping[str, Array]) -> pd.DataFrame:
+def time_origins(case: Case, signs: Mapping[str, Array]) -> pd.DataFrame:
     """Return which services, SDKs and hosts show every sign, the most spans first.
 
     A fault of an SDK shows on all its hosts, that of a clock on one host under every SDK.  Assumes that the resource
@@ -33,12 +33,10 @@ def time_origins(inputs: Inputs, signs: Mapping[str, Array]) -> pd.DataFrame:
     seen = {sign: mask for sign, mask in signs.items() if mask.any()}
     if not seen:
         return pd.DataFrame(columns=_NAMES)
-    columns = {"service_name": inputs.service, "sdk": _sdk(inputs), "host": _host(inputs)}
-    group, table = group_rows(
-        {name: (one.codes, one.labels) for name, one in columns.items()}, len(inputs.service.codes)
-    )
+    columns = {"service_name": case.service, "sdk": _sdk(case), "host": _host(case)}
+    group, table = group_rows({name: (one.codes, one.labels) for name, one in columns.items()}, len(case.service.codes))
     table["all_count"] = np.bincount(group, minlength=len(table))
-    parts = [_of_sign(inputs, sign, mask, group, table) for sign, mask in seen.items()]
+    parts = [_of_sign(case, sign, mask, group, table) for sign, mask in seen.items()]
     found = pd.concat(parts, ignore_index=True)[_NAMES]
     for name in ("sdk", "host"):
         found[name] = _shown(found[name])
@@ -60,24 +58,24 @@ def origin_told(origins: pd.DataFrame) -> str:
     return text + ")"
 
 
-def _sdk(inputs: Inputs) -> Codes:
+def _sdk(case: Case) -> Codes:
     """Return name, language and version of the SDK that wrote each span."""
-    traces = inputs.traces
+    traces = case.traces
     said = traces.lookup.resources_by_key
     return join([said.codes_of((key,)) for key in _SDK]).take(traces.columns.spans.resource)
 
 
-def _host(inputs: Inputs) -> Codes:
+def _host(case: Case) -> Codes:
     """Return the host of each span, or where that is unknown its instance."""
-    return pick([inputs.traces.codes("host_name"), inputs.traces.codes("service_instance_id")])[0]
+    return pick([case.traces.codes("host_name"), case.traces.codes("service_instance_id")])[0]
 
 
-def _of_sign(inputs: Inputs, sign: str, mask: Array, group: Array, table: pd.DataFrame) -> pd.DataFrame:
+def _of_sign(case: Case, sign: str, mask: Array, group: Array, table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of one sign: the groups that show it, each against all its spans."""
     count = np.bincount(group[mask], minlength=len(table))
     shown = count > 0
     rows = np.flatnonzero(shown[group])
-    found = inputs.ratio(inputs.traces.forest.trace[rows], mask[rows], group[rows], len(table))
+    found = case.ratio(case.traces.forest.trace[rows], mask[rows], group[rows], len(table))
     told = table.assign(sign=sign, span_count=count, ratio=found.ratio, low=found.low, high=found.high)
     return told[shown]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.verdicts import needs, speak
 from tracekit.checks.sampling.words import number, percent
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.stats.proportions import clopper_pearson
 from tracekit.stats.thinned import absence_probability, requests_needed
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.findings import Finding
 
 CHECK = "absence"
@@ -21,7 +21,7 @@ CHANCE = 0.01
 """Absence proves something only where chance explains it with less than this."""
 
 
-def absence(inputs: Inputs) -> list[Finding]:
+def absence(case: Case) -> list[Finding]:
     """Return for each service (or stratum) without any trace whether that proves anything.
 
     P0 = (1 - p)^N for a fixed rate; 0 as soon as one request reached a sampler with a live reservoir; a boost
@@ -30,21 +30,21 @@ def absence(inputs: Inputs) -> list[Finding]:
     decisions, and requests that reached the service.  Source: elementary.
     """
     subject = "Whether services without traces are instrumented"
-    if inputs.counts is None:
-        return [needs(CHECK, subject, "request counts by service", inputs)]
-    keys = [name for name in ("service_name", "http_route") if name in inputs.counts.dimensions][:1]
+    if case.counts is None:
+        return [not_assessable(CHECK, subject, "request counts by service")]
+    keys = [name for name in ("service_name", "http_route") if name in case.counts.dimensions][:1]
     if not keys:
-        return [needs(CHECK, subject, "request counts by service or route", inputs)]
-    if missing := inputs.counts_needed:
-        return [needs(CHECK, subject, missing, inputs)]
-    table = inputs.tally.frame.groupby(keys[0])[["requests", "traces"]].sum().reset_index()
+        return [not_assessable(CHECK, subject, "request counts by service or route")]
+    if missing := case.counts_needed:
+        return [not_assessable(CHECK, subject, missing)]
+    table = case.tally.frame.groupby(keys[0])[["requests", "traces"]].sum().reset_index()
     empty = table[(table["traces"] == 0) & (table["requests"] > 0)]
     if not len(empty):
         many, label = len(table), str(table[keys[0]].iloc[0])
         text = f"Every one of the {many:,} counted {_plural(keys[0])} left traces."
         text = text if many > 1 else f"`{label}` left traces; nothing else was counted."
-        return [speak(CHECK, "ok", text, inputs, table.assign(status="ok"))]
-    return [_one(inputs, keys[0], str(row[0]), float(row[1])) for row in empty.itertuples(index=False)]
+        return [finding(CHECK, "ok", text, table.assign(status="ok"), is_critical=False)]
+    return [_one(case, keys[0], str(row[0]), float(row[1])) for row in empty.itertuples(index=False)]
 
 
 def _plural(key: str) -> str:
@@ -52,19 +52,19 @@ def _plural(key: str) -> str:
     return {"service_name": "services", "http_route": "routes"}[key]
 
 
-def _one(inputs: Inputs, key: str, label: str, requests: float) -> Finding:
+def _one(case: Case, key: str, label: str, requests: float) -> Finding:
     """Return what the absence of one service proves."""
     field = {"service_name": "service_name", "http_route": "path"}[key]
-    rules = inputs.rules
+    rules = case.rules
     rule = rules.match({field: label}) if rules is not None and not rules.tail else None
     row = pd.DataFrame({"scope": [label], "requests": requests, "traces": 0})
     if rule is None or np.isnan(rule.rate):
-        top = float(np.asarray(clopper_pearson(0, requests, confidence=inputs.confidence).high))
+        top = float(np.asarray(clopper_pearson(0, requests, confidence=case.confidence).high))
         text = (
             f"`{label}` left no trace of {number(requests)} requests, so at most {percent(top)} of them are kept: not"
             " assessable: needs the sampling rule that decides about it."
         )
-        return speak(CHECK, "not_assessable", text, inputs, row.assign(estimate_high=top))
+        return finding(CHECK, "not_assessable", text, row.assign(estimate_high=top), is_critical=False)
     chance = 0.0 if rule.quota else absence_probability(requests, rule.rate) if rule.rate else 1.0
     row = row.assign(rule=rule.name, rate=rule.rate, quota=rule.quota, estimate=chance)
     said = f"reservoir {rule.quota} + {percent(rule.rate)}" if rule.quota else percent(rule.rate)
@@ -74,7 +74,9 @@ def _one(inputs: Inputs, key: str, label: str, requests: float) -> Finding:
             f" {_odds(chance)}: it is not instrumented, or its traces are lost."
         )
         remedy = "Check instrumentation and export of the service."
-        return speak(CHECK, "fail", text, inputs, row, remedy=remedy, assumptions=("the requests reached it",))
+        return finding(
+            CHECK, "failed", text, row, remedy=remedy, assumptions=("the requests reached it",), is_critical=False
+        )
     enough = requests_needed(rule.rate) if rule.rate else 0
     text = (
         f"`{label}` left no trace, but with {number(requests)} requests at {said} that happens"
@@ -82,7 +84,7 @@ def _one(inputs: Inputs, key: str, label: str, requests: float) -> Finding:
         if rule.rate
         else f"`{label}` left no trace, and rule {rule.name} keeps none: that proves nothing."
     )
-    return speak(CHECK, "inconclusive", text, inputs, row.assign(requests_needed=enough))
+    return finding(CHECK, "inconclusive", text, row.assign(requests_needed=enough), is_critical=False)
 
 
 def _odds(chance: float) -> str:

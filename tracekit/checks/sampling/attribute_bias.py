@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from tracekit.checks.sampling.verdicts import needs, speak, worst
 from tracekit.checks.sampling.words import factors, number, percent, percents, shown, times
+from tracekit.checks.verdicts import finding, not_assessable, worst_status
 from tracekit.findings import Estimate
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.tests import false_discovery
@@ -18,7 +18,7 @@ from tracekit.weights.xray_reservoir import root_attribute
 
 if TYPE_CHECKING:
     from tracekit.attributes import Codes
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.findings import Finding
     from tracekit.schema import Array
 
@@ -35,7 +35,7 @@ _KEYS = (
 _MOST_VALUES, _FEWEST = 200, 20
 
 
-def attribute_bias(inputs: Inputs) -> list[Finding]:
+def attribute_bias(case: Case) -> list[Finding]:
     """Return which values of an attribute the sample shows more or less often than the traffic has them.
 
     For each value the share of the traces in hand over its weighted share (MOVER interval, target window).  Minimum
@@ -48,33 +48,34 @@ def attribute_bias(inputs: Inputs) -> list[Finding]:
     or after the decision; stratify by route before blaming a tenant.  Source: mistake 12 of the trace guide;
     ``stats.weighted_rates``.
     """
-    if missing := inputs.weights_needed:
-        return [needs(CHECK, _SUBJECT, missing, inputs)]
-    if inputs.is_even:
-        share = percent(float(inputs.probability[0]))
+    if missing := case.weights_needed:
+        return [not_assessable(CHECK, _SUBJECT, missing)]
+    if case.is_even:
+        share = percent(float(case.probability[0]))
         text = f"Every trace was kept with the same probability ({share}): the sampler favours no tenant or version."
-        return [speak(CHECK, "ok", text, inputs, pd.DataFrame({"probability": [float(inputs.probability[0])]}))]
-    columns, crowded = _columns(inputs)
-    values = [value for key, column in columns.items() for value in _values(inputs, key, column)]
+        return [
+            finding(CHECK, "ok", text, pd.DataFrame({"probability": [float(case.probability[0])]}), is_critical=False)
+        ]
+    columns, crowded = _columns(case)
+    values = [value for key, column in columns.items() for value in _values(case, key, column)]
     if not values:
         missing = "an attribute with two values or more on root spans (expected={'attributes': [...]})"
         return [
-            needs(
+            not_assessable(
                 CHECK,
                 _SUBJECT,
                 missing + f"; left out as too many-valued: {', '.join(crowded)}" * bool(crowded),
-                inputs,
             )
         ]
-    return [_say(inputs, _judged(inputs, pd.DataFrame(values)), crowded)]
+    return [_say(case, _judged(case, pd.DataFrame(values)), crowded)]
 
 
-def _columns(inputs: Inputs) -> tuple[dict[str, Codes], list[str]]:
+def _columns(case: Case) -> tuple[dict[str, Codes], list[str]]:
     """Return the attributes to look at, one entry a trace, and the names of those with too many values."""
-    kv = inputs.traces.columns.kv
+    kv = case.traces.columns.kv
     named = [key for key in kv.keys if any(word in key.lower() for word in _WORDS)]
-    keys = list(dict.fromkeys([*inputs.expected.attributes, *_KEYS, *named]))
-    found = {key: root_attribute(inputs.traces, key) for key in keys if key in kv.keys}
+    keys = list(dict.fromkeys([*case.expected.attributes, *_KEYS, *named]))
+    found = {key: root_attribute(case.traces, key) for key in keys if key in kv.keys}
     held = {key: len(np.unique(column.codes[column.codes >= 0])) for key, column in found.items()}
     crowded = [key for key, n in held.items() if n > _MOST_VALUES]
     return {key: column for key, column in found.items() if 1 < held[key] <= _MOST_VALUES}, crowded
@@ -92,7 +93,7 @@ class _Value(NamedTuple):
     traffic_high: float
 
 
-def _values(inputs: Inputs, key: str, column: Codes) -> list[_Value]:
+def _values(case: Case, key: str, column: Codes) -> list[_Value]:
     """Return the values of one attribute, rare ones pooled."""
     count = np.bincount(column.codes[column.codes >= 0], minlength=len(column.labels))
     frequent = [int(code) for code in np.flatnonzero(count >= _FEWEST)]
@@ -102,28 +103,28 @@ def _values(inputs: Inputs, key: str, column: Codes) -> list[_Value]:
     if len(groups) < 2:  # noqa: PLR2004 - one value has nothing beside it
         return []
     has, found = column.codes >= 0, []
-    base = inputs.base & has
+    base = case.base & has
     for label, chosen in groups:
-        rate = weighted_rate(inputs.probability[base], chosen[base], confidence=inputs.confidence)
+        rate = weighted_rate(case.probability[base], chosen[base], confidence=case.confidence)
         held = int(chosen.sum())
         found.append(_Value(key, label, held, held / int(has.sum()), rate.value, rate.low, rate.high))
     return found
 
 
-def _judged(inputs: Inputs, table: pd.DataFrame) -> pd.DataFrame:
+def _judged(case: Case, table: pd.DataFrame) -> pd.DataFrame:
     """Return the values with the ratio of their shares and a verdict."""
     own = table["trace_share"].to_numpy()
     with np.errstate(divide="ignore"):
         ratio, low, high = (own / table[name].to_numpy() for name in ("traffic_share", "traffic_high", "traffic_low"))
-        spread = (np.log(high) - np.log(low)) / (2 * normal_quantile(inputs.confidence))
+        spread = (np.log(high) - np.log(low)) / (2 * normal_quantile(case.confidence))
     known = np.isfinite(spread) & (spread > 0) & np.isfinite(ratio)
-    away, bound = np.abs(np.log(np.where(known, ratio, 1))), np.log1p(inputs.margin)
+    away, bound = np.abs(np.log(np.where(known, ratio, 1))), np.log1p(case.margin)
     scale = np.where(known, spread, 1)
     p = np.where(known, 2 * special.ndtr(-(away - bound) / scale), 1.0)
     same = special.ndtr((away - bound) / scale)
     q = false_discovery(np.minimum(p, 1))
     status = np.where(
-        q < 1 - inputs.confidence, "biased", np.where(known & (same < 1 - inputs.confidence), "ok", "inconclusive")
+        q < 1 - case.confidence, "failed", np.where(known & (same < 1 - case.confidence), "ok", "inconclusive")
     )
     apart = np.abs(own - table["traffic_share"].to_numpy())
     distance = pd.Series(apart, index=table.index).groupby(table["key"]).transform("sum") / 2
@@ -134,32 +135,32 @@ def _judged(inputs: Inputs, table: pd.DataFrame) -> pd.DataFrame:
         estimate_high=high,
         q_bh=q,
         status=status,
-        trace_count=len(inputs.traces),
+        trace_count=len(case.traces),
     )
 
 
-def _say(inputs: Inputs, table: pd.DataFrame, crowded: list[str]) -> Finding:
+def _say(case: Case, table: pd.DataFrame, crowded: list[str]) -> Finding:
     """Return the sentence about the value that is furthest off."""
-    status = worst(table["status"].tolist())
+    status = worst_status(table["status"].tolist())
     far = np.abs(np.log(table["estimate"].to_numpy(np.float64)))
-    biased = (table["status"] == "biased").to_numpy()
-    row = table.iloc[int(np.where(biased == (status == "biased"), far, -1).argmax())]
-    counted = f"n = {number(len(inputs.traces))}, effective {number(inputs.traces.weights.n_effective)}"
+    biased = (table["status"] == "failed").to_numpy()
+    row = table.iloc[int(np.where(biased == (status == "failed"), far, -1).argmax())]
+    counted = f"n = {number(len(case.traces))}, effective {number(case.traces.weights.n_effective)}"
     said = (
         f"{row['key']} {shown(row['value'])} is {percent(row['traffic_share'])}"
         f" ({percents(row['traffic_low'], row['traffic_high'])}) of the traffic but {percent(row['trace_share'])} of"
         f" the traces, {times(row['estimate'])} ({factors(row['estimate_low'], row['estimate_high'])}; {counted})"
     )
     text = {
-        "biased": f"{said}: compare {row['key']}s by weighted figures only.",
+        "failed": f"{said}: compare {row['key']}s by weighted figures only.",
         "ok": f"None of {len(table)} values of {table['key'].nunique()} attributes is over-seen by more than"
-        f" {percent(inputs.margin)} ({counted}).",
-        "inconclusive": f"{said}: chance may explain it, but equality within {percent(inputs.margin)} is not shown.",
+        f" {percent(case.margin)} ({counted}).",
+        "inconclusive": f"{said}: chance may explain it, but equality within {percent(case.margin)} is not shown.",
     }[status]
     estimate = Estimate(
         float(row["estimate"]), "times", float(row["estimate_low"]), float(row["estimate_high"]), int(row["traces"]),
-        inputs.traces.weights.n_effective,
+        case.traces.weights.n_effective,
     )  # fmt: skip
-    assumed = ["the attribute is set whatever becomes of the request", f"weights: {inputs.weights_source}"]
+    assumed = ["the attribute is set whatever becomes of the request", f"weights: {case.weights_source}"]
     assumed += [f"not looked at, more than {_MOST_VALUES} values: {', '.join(crowded)}"] if crowded else []
-    return speak(CHECK, status, text, inputs, table, estimate=estimate, assumptions=assumed)
+    return finding(CHECK, status, text, table, estimate=estimate, assumptions=assumed, is_critical=False)

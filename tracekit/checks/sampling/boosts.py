@@ -48,7 +48,7 @@ def boosts_of(windows: pd.DataFrame, raised: Array, rule: HeadRule, *, confidenc
     return pd.DataFrame(
         {"rule": rule.name, "start_time": pd.to_datetime(table["start_ns"], utc=True), "requests": table["requests"],
          "traces": table["traces"], "estimate": table["traces"] / table["requests"], "estimate_low": low,
-         "estimate_high": high, "status": np.where(beyond, "fail", "measured")}
+         "estimate_high": high, "status": np.where(beyond, "failed", "measured")}
     ).reset_index(drop=True)  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from tracekit.weights.known import BEYOND
 from tracekit.weights.xray_reservoir import processes
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.schema import Array
 
 _SLACK, _MOST, _SIGNATURE, _FEWEST, _EXCEPTIONS = 0.98, 10, 0.001, 20, 0.01
@@ -62,18 +62,18 @@ def bucket_spacing(start_ns: Array, process: Array, quota: int) -> Spacing:
     return Spacing(quota, closer, len(first), expected, float(stats.poisson.cdf(closer, expected)))
 
 
-def beside_base(inputs: Inputs) -> Array:
+def beside_base(case: Case) -> Array:
     """Return which traces came beside the base sample that their ids show: bool, one a trace."""
-    source = inputs.traces.weights.source
+    source = case.traces.weights.source
     return np.array([label == BEYOND for label in source.labels] + [False])[source.codes]
 
 
-def seen_bucket(inputs: Inputs) -> Spacing | None:
+def seen_bucket(case: Case) -> Spacing | None:
     """Return the smallest token bucket that the traces beside the base sample obey beyond chance; None without one."""
-    beside = beside_base(inputs)
+    beside = beside_base(case)
     if beside.sum() < _FEWEST:
         return None
-    start, process = inputs.start_ns, processes(inputs.traces).codes
+    start, process = case.start_ns, processes(case.traces).codes
     for quota in range(1, _MOST + 1):
         found = bucket_spacing(start[beside], process[beside], quota)
         if found.is_kept:

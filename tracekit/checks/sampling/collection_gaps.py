@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.timeline import timeline
+from tracekit.checks.case import Case, build_case
 from tracekit.checks.quality.gaps import gaps
-from tracekit.checks.quality.inputs import Inputs
 from tracekit.checks.quality.silence import silence
 from tracekit.findings import Shown
 
@@ -103,13 +103,13 @@ def collection_gaps(traces: TraceSet, *, requests: pd.DataFrame | None = None, c
     >>> seen.gaps[["kind", "expected_count", "loss_ratio"]].to_numpy().tolist()
     [['gap', 25.0, 1.0]]
     """
-    inputs = Inputs(traces, requests=requests, confidence=confidence)
-    if inputs.counts is None or not inputs.counts.has_time:
-        found = silence(inputs)
+    case = build_case(traces, requests=requests, confidence=confidence)
+    if case.counts is None or not case.counts.has_time:
+        found = silence(case)
         return Collection(_of_traces(traces), _silences(found[0]), tuple(finding.headline for finding in found))
-    found = gaps(inputs)
+    found = gaps(case)
     holes = _gaps(found[0])
-    return Collection(_of_counts(inputs, holes), holes, tuple(finding.headline for finding in found))
+    return Collection(_of_counts(case, holes), holes, tuple(finding.headline for finding in found))
 
 
 def _of_traces(traces: TraceSet) -> pd.DataFrame:
@@ -121,9 +121,9 @@ def _of_traces(traces: TraceSet) -> pd.DataFrame:
     return table.assign(request_count=np.nan, expected_count=np.nan)
 
 
-def _of_counts(inputs: Inputs, holes: pd.DataFrame) -> pd.DataFrame:
+def _of_counts(case: Case, holes: pd.DataFrame) -> pd.DataFrame:
     """Return traces beside requests by window: of everything, and of every service that is counted apart."""
-    counts, bins = inputs.counts, inputs.tally.bins
+    counts, bins = case.counts, case.tally.bins
     assert counts is not None
     parts = {ALL: bins}
     if "service_name" in counts.dimensions:
@@ -162,7 +162,7 @@ def _gaps(finding: Finding) -> pd.DataFrame:
     rows = finding.evidence
     if "loss_ratio" not in rows:
         return pd.DataFrame(columns=_GAPS)
-    once = (rows["status"] == "fail") & (rows["reported_as"] == rows["scope"])
+    once = (rows["status"] == "failed") & (rows["reported_as"] == rows["scope"])
     renamed = rows[once].rename(columns={"traces": "trace_count", "expected_traces": "expected_count"})
     return renamed.assign(kind="gap").sort_values("start_time", ignore_index=True)[_GAPS]
 

@@ -3,64 +3,26 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tracekit.checks.sampling.verdicts import speak, worst
+from tracekit.checks.collector_metrics import EVICTED, LATE, LOSSES, RECEIVED, Loss
 from tracekit.checks.sampling.words import number, percent
+from tracekit.checks.verdicts import finding, worst_status
 from tracekit.findings import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tracekit.checks.sampling.inputs import Inputs
-    from tracekit.checks.sampling.verdicts import Status
-    from tracekit.findings import Finding
+    from tracekit.checks.case import Case
+    from tracekit.findings import Finding, Status
 
 CHECK = "tail.truncation"
-_TAIL = "otelcol_processor_tail_sampling_"
-EVICTED, RECEIVED = f"{_TAIL}sampling_trace_dropped_too_early", f"{_TAIL}new_trace_id_received"
-LATE = f"{_TAIL}sampling_late_span_age_count"
-_ACCEPTED, _SENT = "otelcol_receiver_accepted_spans", "otelcol_exporter_sent_spans"
 _MOST_LOST = 0.01
 
 
-class _Loss(NamedTuple):
-    """A counter of what was lost, in words; of what it is a part, and whether that counter holds the lost ones too."""
-
-    counter: str
-    words: str
-    of: str
-    is_within: bool
-
-
-_LOSSES = (
-    _Loss(EVICTED, "traces were evicted before the decision", RECEIVED, is_within=True),
-    _Loss("otelcol_receiver_refused_spans", "spans were refused on arrival", _ACCEPTED, is_within=False),
-    _Loss("otelcol_processor_dropped_spans", "spans were dropped by processors", _ACCEPTED, is_within=True),
-    _Loss("otelcol_exporter_enqueue_failed_spans", "spans found the queue full", _SENT, is_within=False),
-    _Loss("otelcol_exporter_send_failed_spans", "spans could not be sent", _SENT, is_within=False),
-)
-COUNTERS = (RECEIVED, LATE, _ACCEPTED, _SENT, *(loss.counter for loss in _LOSSES))
-"""The collector's own metrics that are understood."""
-
-
-def read_counters(given: Mapping[str, Any]) -> dict[str, float]:
-    """Return counters of a collector, checked."""
-    found = {}
-    for name, value in given.items():
-        counter = str(name).removesuffix("_total")
-        if counter not in COUNTERS:
-            raise ValueError(f"expected counters of the collector among {', '.join(COUNTERS)}, found {name}")
-        if not isinstance(value, Real) or not math.isfinite(value) or value < 0:
-            raise ValueError(f"expected what {name} grew by, 0 or more, found {value!r}")
-        found[counter] = float(value)
-    return found
-
-
-def evictions(inputs: Inputs) -> list[Finding]:
+def evictions(case: Case) -> list[Finding]:
     """Return what the collector counted of traces that it evicted and spans that it lost.
 
     Share = lost over all, both counted, so without an interval.  A collector that holds ``num_traces`` removes the
@@ -70,14 +32,12 @@ def evictions(inputs: Inputs) -> list[Finding]:
     counters grew by so much in the time of the traces.  Source: the collector's tail_sampling processor and its own
     telemetry.
     """
-    counted = inputs.expected.collector
+    counted = case.expected.collector
     if not counted:
         return []
-    rows = [
-        _row(loss, counted, inputs.margin) for loss in _LOSSES if loss.counter in counted or loss.counter == EVICTED
-    ]
+    rows = [_row(loss, counted, case.margin) for loss in LOSSES if loss.counter in counted or loss.counter == EVICTED]
     table = pd.DataFrame(rows, columns=["loss", "count", "of", "estimate", "status"])
-    evicted, status = table.iloc[0], worst(table["status"].tolist())
+    evicted, status = table.iloc[0], worst_status(table["status"].tolist())
     table["late_spans"] = counted.get(LATE, math.nan)
     told = [_evicted(evicted), *(_words(row) for _, row in table.iloc[1:].iterrows() if row["count"])]
     if late := counted.get(LATE):
@@ -85,12 +45,12 @@ def evictions(inputs: Inputs) -> list[Finding]:
     share = float(evicted["estimate"])
     known = Estimate(share, "ratio", share, share, int(evicted["of"])) if share <= 1 else None
     return [
-        speak(CHECK, status, "; ".join(told) + ".", inputs, table, estimate=known, remedy=_remedy(table),
-              assumptions=("the counters grew by so much in the time of the traces",))
+        finding(CHECK, status, "; ".join(told) + ".", table, estimate=known, remedy=_remedy(table),
+              assumptions=("the counters grew by so much in the time of the traces",), is_critical=False)
     ]  # fmt: skip
 
 
-def _row(loss: _Loss, counted: Mapping[str, float], margin: float) -> tuple[str, float, float, float, Status]:
+def _row(loss: Loss, counted: Mapping[str, float], margin: float) -> tuple[str, float, float, float, Status]:
     """Return one loss with its share of all and its verdict."""
     lost, base = counted.get(loss.counter, math.nan), counted.get(loss.of, math.nan)
     whole = base if loss.is_within else base + lost
@@ -99,7 +59,7 @@ def _row(loss: _Loss, counted: Mapping[str, float], margin: float) -> tuple[str,
         return loss.words, lost, whole, lost, "not_assessable"
     if math.isnan(share):
         return loss.words, lost, whole, share, "inconclusive" if lost else "ok"
-    status: Status = "fail" if share > max(margin, _MOST_LOST) else "warn" if share > _MOST_LOST else "ok"
+    status: Status = "failed" if share > max(margin, _MOST_LOST) else "warning" if share > _MOST_LOST else "ok"
     return loss.words, lost, whole, share, status
 
 
@@ -128,7 +88,7 @@ def _words(row: pd.Series) -> str:
 
 def _remedy(table: pd.DataFrame) -> str:
     """Return what to do."""
-    bad = table["status"].isin(["warn", "fail", "inconclusive"])
+    bad = table["status"].isin(["warning", "failed", "inconclusive"])
     advice = "Raise num_traces above the traces of decision_wait at the busiest time, or add collectors behind a load"
     parts = [f"{advice} balancer by trace id."] if bad.iloc[0] else []
     parts += ["Give the collector memory and its exporter a longer queue."] if bad.iloc[1:].any() else []

@@ -10,8 +10,8 @@ import pandas as pd
 
 from tracekit.checks.sampling.boosts import beside, boosted_windows, boosts_of, in_words
 from tracekit.checks.sampling.partial_windows import covered_windows
-from tracekit.checks.sampling.verdicts import needs, speak, worst
 from tracekit.checks.sampling.words import about, factors, number, percent, times
+from tracekit.checks.verdicts import finding, not_assessable, worst_status
 from tracekit.findings import Estimate
 from tracekit.stats.intervals import normal_quantile
 from tracekit.stats.minimum_effect import judge, n_needed
@@ -19,9 +19,8 @@ from tracekit.stats.second_reservoir import expected_kept
 from tracekit.weights.xray_reservoir import is_otel, processes
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
-    from tracekit.checks.sampling.verdicts import Status
-    from tracekit.findings import Finding
+    from tracekit.checks.case import Case
+    from tracekit.findings import Finding, Status
     from tracekit.schema import Array
     from tracekit.weights.rules import HeadRule
 
@@ -30,7 +29,7 @@ _SUBJECT = "Whether the sampler keeps what its rule says"
 _LONGEST_S = 60.0
 
 
-def configured_rate(inputs: Inputs) -> list[Finding]:
+def configured_rate(case: Case) -> list[Finding]:
     """Return observed over configured sampling, rule by rule.
 
     Fixed rate: N p with variance N p (1 - p).  Reservoir: ``stats.second_reservoir.expected_kept`` for each window,
@@ -40,26 +39,26 @@ def configured_rate(inputs: Inputs) -> list[Finding]:
     which X-Ray does not promise.  A rule with a boost is judged by the windows outside its boosts (``boosts``), and
     fails too where a boost keeps more than its ``MaxRate``.  Source: the SDKs' samplers; measured size 2 to 5 %.
     """
-    rules = inputs.rules
+    rules = case.rules
     if rules is None or not rules.head:
-        return [needs(CHECK, _SUBJECT, "sampling rules", inputs)]
-    if missing := inputs.counts_needed:
-        return [needs(CHECK, _SUBJECT, missing, inputs)]
+        return [not_assessable(CHECK, _SUBJECT, "sampling rules")]
+    if missing := case.counts_needed:
+        return [not_assessable(CHECK, _SUBJECT, missing)]
     if rules.tail:
-        return [needs(CHECK, _SUBJECT, "counts before the tail sampler, which thins after the rule", inputs)]
-    table, chosen = _by_rule(inputs)
-    found = [_one(inputs, rule, table[chosen == n]) for n, rule in enumerate(rules.head) if (chosen == n).any()]
+        return [not_assessable(CHECK, _SUBJECT, "counts before the tail sampler, which thins after the rule")]
+    table, chosen = _by_rule(case)
+    found = [_one(case, rule, table[chosen == n]) for n, rule in enumerate(rules.head) if (chosen == n).any()]
     if (chosen < 0).any():
         left = number(table.loc[chosen < 0, "requests"].sum())
-        found.append(needs(CHECK, f"{_SUBJECT}, for {left} requests", "counts by what the rules tell apart", inputs))
+        found.append(not_assessable(CHECK, f"{_SUBJECT}, for {left} requests", "counts by what the rules tell apart"))
     return found
 
 
-def _by_rule(inputs: Inputs) -> tuple[pd.DataFrame, Array]:
+def _by_rule(case: Case) -> tuple[pd.DataFrame, Array]:
     """Return requests and traces by window and stratum, and the rule that decides about each row, -1 unknown."""
-    tally = inputs.tally
+    tally = case.tally
     table = tally.bins if len(tally.bins) else tally.frame
-    rules = inputs.rules
+    rules = case.rules
     assert rules is not None
     number_of = {id(rule): n for n, rule in enumerate(rules.head)}
     known: dict[tuple[Any, ...], int] = {}
@@ -77,23 +76,23 @@ def _by_rule(inputs: Inputs) -> tuple[pd.DataFrame, Array]:
     return table, chosen
 
 
-def expected_share(inputs: Inputs) -> float | None:
+def expected_share(case: Case) -> float | None:
     """Return the share of the counted requests that the head rules should keep; None where that cannot be told."""
-    rules = inputs.rules
+    rules = case.rules
     if rules is None or not rules.head or rules.tail:
         return None
-    table, chosen = _by_rule(inputs)
+    table, chosen = _by_rule(case)
     asked = float(table["requests"].sum())
     if (chosen < 0).any() or not asked:
         return None
-    dues = [_due(inputs, rule, table[chosen == n]) for n, rule in enumerate(rules.head) if (chosen == n).any()]
+    dues = [_due(case, rule, table[chosen == n]) for n, rule in enumerate(rules.head) if (chosen == n).any()]
     known = [due[0] for due in dues if not isinstance(due, str)]
     return sum(known) / asked if known and len(known) == len(dues) else None
 
 
-def _due(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> tuple[float, float] | str:
+def _due(case: Case, rule: HeadRule, table: pd.DataFrame) -> tuple[float, float] | str:
     """Return how many traces a rule should give, with the standard deviation; or what is missing to tell."""
-    found = _windows(inputs, rule, table)
+    found = _windows(case, rule, table)
     if isinstance(found, str):
         return found
     if rule.is_boosted:
@@ -102,26 +101,26 @@ def _due(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> tuple[float, fl
     return (due, math.sqrt(float(found["variance"].sum()))) if due else "a rule that keeps anything"
 
 
-def _windows(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> pd.DataFrame | str:
+def _windows(case: Case, rule: HeadRule, table: pd.DataFrame) -> pd.DataFrame | str:
     """Return requests, traces, and mean and variance of what a rule keeps, by window; or what is missing to tell."""
-    assert inputs.counts is not None
-    window, kind, parties = inputs.counts.window_s, "epoch", 1
+    assert case.counts is not None
+    window, kind, parties = case.counts.window_s, "epoch", 1
     if math.isnan(rule.rate):
         return "a rule with a fixed rate"
     if rule.quota or rule.is_boosted:
         if window is None or window > _LONGEST_S:
             what = "reservoir" if rule.quota else "boost"
             return f"request counts by time, in windows of 60 s or shorter, for a rule with a {what}"
-        kind = "bucket" if (is_otel(inputs.traces) == 1).mean() > 0.5 else "epoch"  # noqa: PLR2004 - most of them
-        seen = processes(inputs.traces)
-        parties = inputs.expected.processes or max(len(np.unique(seen.codes[seen.codes >= 0])), 1)
+        kind = "bucket" if (is_otel(case.traces) == 1).mean() > 0.5 else "epoch"  # noqa: PLR2004 - most of them
+        seen = processes(case.traces)
+        parties = case.expected.processes or max(len(np.unique(seen.codes[seen.codes >= 0])), 1)
     if "start_ns" in table:
         found = table.groupby("start_ns")[["requests", "traces"]].sum().reset_index()
     else:
         found = table[["requests", "traces"]].reset_index(drop=True)
     length = np.full(len(found), max(round(window or 1), 1))
     if "start_ns" in found:
-        covered = covered_windows(inputs).reindex(found["start_ns"]).fillna(1.0)
+        covered = covered_windows(case).reindex(found["start_ns"]).fillna(1.0)
         found["requests"] *= covered["request_ratio"].to_numpy()
         length = np.maximum(np.round(length * covered["covered_ratio"].to_numpy()), 1).astype(np.int64)
     found = found.assign(mean=0.0, variance=0.0, covered_s=length)
@@ -138,25 +137,25 @@ def _windows(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> pd.DataFram
     return found
 
 
-def _one(inputs: Inputs, rule: HeadRule, table: pd.DataFrame) -> Finding:
+def _one(case: Case, rule: HeadRule, table: pd.DataFrame) -> Finding:
     """Return the finding about one rule."""
-    found = _windows(inputs, rule, table)
+    found = _windows(case, rule, table)
     if not isinstance(found, str) and not found["mean"].sum():
         found = "a rule that keeps anything"
     if isinstance(found, str):
-        return needs(CHECK, f"{_SUBJECT} ({rule.name})", found, inputs)
-    raised = boosted_windows(found, confidence=inputs.confidence) if rule.is_boosted else np.zeros(len(found), bool)
+        return not_assessable(CHECK, f"{_SUBJECT} ({rule.name})", found)
+    raised = boosted_windows(found, confidence=case.confidence) if rule.is_boosted else np.zeros(len(found), bool)
     calm = found[~beside(raised)]
     if not calm["mean"].sum():
-        return needs(CHECK, f"{_SUBJECT} ({rule.name})", "windows without a boost", inputs)
+        return not_assessable(CHECK, f"{_SUBJECT} ({rule.name})", "windows without a boost")
     due, kept = float(calm["mean"].sum()), float(calm["traces"].sum())
-    half = normal_quantile(inputs.confidence) * math.sqrt(float(calm["variance"].sum())) / due
-    boosts = boosts_of(found, raised, rule, confidence=inputs.confidence) if rule.is_boosted else None
-    return _say(inputs, rule, calm, (kept / due, kept / due - half, kept / due + half), boosts)
+    half = normal_quantile(case.confidence) * math.sqrt(float(calm["variance"].sum())) / due
+    boosts = boosts_of(found, raised, rule, confidence=case.confidence) if rule.is_boosted else None
+    return _say(case, rule, calm, (kept / due, kept / due - half, kept / due + half), boosts)
 
 
 def _say(
-    inputs: Inputs,
+    case: Case,
     rule: HeadRule,
     table: pd.DataFrame,
     ratio: tuple[float, float, float],
@@ -165,36 +164,43 @@ def _say(
     """Return the sentence about one rule."""
     value, low, high = ratio
     kept, asked = int(table["traces"].sum()), float(table["requests"].sum())
-    verdict = judge(low, high, inputs.margin)
-    beyond = boosts is not None and (boosts["status"] == "fail").any()
-    status: Status = worst(["fail" if verdict == "biased" else verdict, "fail" if beyond else "ok"])
+    verdict = judge(low, high, case.margin)
+    beyond = boosts is not None and (boosts["status"] == "failed").any()
+    status: Status = worst_status(["failed" if verdict == "failed" else verdict, "failed" if beyond else "ok"])
     what = f"reservoir {rule.quota} + {percent(rule.rate)}" if rule.quota else percent(rule.rate)
-    apart = "" if boosts is None else in_words(boosts, rule, confidence=inputs.confidence)
+    apart = "" if boosts is None else in_words(boosts, rule, confidence=case.confidence)
     base = (
         f"Rule {rule.name} recorded {times(value)} ({factors(max(low, 0), high)}) of what {what} should give"
         f" ({number(kept)} traces of {number(asked)} requests){apart}"
     )
-    settle = n_needed(asked, max(low, 1e-9), high, inputs.margin)
+    settle = n_needed(asked, max(low, 1e-9), high, case.margin)
     ends = {
         "ok": ": the sampler does what it is told.",
         "inconclusive": f": too few to tell, about {about(settle)} requests would settle it.",
-        "fail": ": traces are lost after the sampling decision."
+        "failed": ": traces are lost after the sampling decision."
         if value < 1
         else ": another rule, an upstream decision, a boost or duplicate export adds traces.",
     }
-    if beyond and verdict != "biased":
-        ends["fail"] = ": more than the boost allows."
+    if beyond and verdict != "failed":
+        ends["failed"] = ": more than the boost allows."
     evidence = pd.DataFrame(
         {"rule": [rule.name], "requests": asked, "traces": kept, "expected": float(table["mean"].sum()),
          "estimate": value, "estimate_low": low, "estimate_high": high, "status": status}
     )  # fmt: skip
     evidence = evidence if boosts is None or not len(boosts) else pd.concat([evidence, boosts], ignore_index=True)
-    remedy = {"fail": "Follow the traces from the exporter to the backend before touching the rule."}.get(status, "")
-    assumed = ["requests arrive evenly within a window", "processes share the traffic evenly", *inputs.caveats]
+    remedy = {"failed": "Follow the traces from the exporter to the backend before touching the rule."}.get(status, "")
+    assumed = ["requests arrive evenly within a window", "processes share the traffic evenly", *case.caveats]
     if "start_ns" in table and len(part := table[table["covered_s"] < table["covered_s"].max()]):
         seconds = " and ".join(f"{covered} s" for covered in part["covered_s"])
         assumed.append(f"the recording covers {seconds} of its first or last window of {table['covered_s'].max()} s")
     estimate = Estimate(value, "times", low, high, kept)
-    return speak(
-        CHECK, status, base + ends[status], inputs, evidence, estimate=estimate, assumptions=assumed, remedy=remedy
+    return finding(
+        CHECK,
+        status,
+        base + ends[status],
+        evidence,
+        estimate=estimate,
+        assumptions=assumed,
+        remedy=remedy,
+        is_critical=False,
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.verdicts import needs, speak
 from tracekit.checks.sampling.words import counted, number, percent, percents
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.thinned import thinned_count
@@ -17,15 +17,14 @@ from tracekit.weights.counts import BALANCER, log_columns
 from tracekit.weights.log_strata import held_traces
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
-    from tracekit.checks.sampling.verdicts import Status
-    from tracekit.findings import Finding
+    from tracekit.checks.case import Case
+    from tracekit.findings import Finding, Status
 
 CHECK = "capture.errors"
 _SERVER_ERROR = "5xx"
 
 
-def error_capture(inputs: Inputs) -> list[Finding]:
+def error_capture(case: Case) -> list[Finding]:
     """Return how many of the failing requests left a trace.
 
     M2a, failing over all traces, is what a dashboard shows; M2b, captured over all failing requests, is what counts.
@@ -36,40 +35,40 @@ def error_capture(inputs: Inputs) -> list[Finding]:
     ``target_status``) is no error of a service and counted apart; where it had passed the request on, a trace may exist
     all the same, and how many do is told.  Source: M2, F2.
     """
-    held = int(inputs.failed.sum())
-    if inputs.log is not None and {"trace_id"} <= set(inputs.log) and "status_class" in log_columns(inputs.log):
-        return [_by_log(inputs)]
-    if not inputs.counts_needed and inputs.counts is not None and "status_class" in inputs.counts.dimensions:
-        return [_by_counts(inputs)]
-    if inputs.weights_needed:
-        missing = "request counts by status, a log, or " + inputs.weights_needed
-        return [needs(CHECK, "Share of the failing requests that was captured", missing, inputs)]
-    base = inputs.base
-    pi = inputs.probability[base]
-    kept = int(inputs.failed[base].sum())
+    held = int(case.failed.sum())
+    if case.log is not None and {"trace_id"} <= set(case.log) and "status_class" in log_columns(case.log):
+        return [_by_log(case)]
+    if not case.counts_needed and case.counts is not None and "status_class" in case.counts.dimensions:
+        return [_by_counts(case)]
+    if case.weights_needed:
+        missing = "request counts by status, a log, or " + case.weights_needed
+        return [not_assessable(CHECK, "Share of the failing requests that was captured", missing)]
+    base = case.base
+    pi = case.probability[base]
+    kept = int(case.failed[base].sum())
     if np.allclose(pi, pi[0], 1e-9, 0):
-        low, high = thinned_count(kept, float(pi[0]), confidence=inputs.confidence)
+        low, high = thinned_count(kept, float(pi[0]), confidence=case.confidence)
         all_errors = kept / float(pi[0])
     else:
-        total = weighted_total(pi, inputs.failed[base], confidence=inputs.confidence)
+        total = weighted_total(pi, case.failed[base], confidence=case.confidence)
         all_errors, low, high = total.value, int(total.low), int(np.ceil(total.high))
     all_errors, low, high = max(all_errors, held), max(low, held), max(high, held)
     if not all_errors:
-        seen = counted(len(inputs.traces), "trace")
+        seen = counted(len(case.traces), "trace")
         text = f"No failing request in {seen}; up to {number(high)} may have happened unseen."
         row = pd.DataFrame({"captured": [0], "errors": 0.0, "errors_low": low, "errors_high": high})
-        return [speak(CHECK, "measured", text, inputs, row, assumptions=_ASSUMED)]
-    return [_say(inputs, held, all_errors, (held / high, held / low if low else 1.0), "an estimated ")]
+        return [finding(CHECK, "measured", text, row, assumptions=_ASSUMED, is_critical=False)]
+    return [_say(case, held, all_errors, (held / high, held / low if low else 1.0), "an estimated ")]
 
 
 _ASSUMED = ("the same meaning of error on both sides", "errors do not stop the exporter too")
 
 
-def _by_log(inputs: Inputs) -> Finding:
+def _by_log(case: Case) -> Finding:
     """Return the captured share of the failing requests of a log."""
-    assert inputs.log is not None
-    log, status = inputs.log, log_columns(inputs.log)["status_class"]
-    is_held = held_traces(inputs.traces, log) >= 0
+    assert case.log is not None
+    log, status = case.log, log_columns(case.log)["status_class"]
+    is_held = held_traces(case.traces, log) >= 0
     failing, alone = (status == _SERVER_ERROR).to_numpy(), (status == BALANCER + _SERVER_ERROR).to_numpy()
     passed_on = alone & (log["is_dispatched"].to_numpy(bool) if "is_dispatched" in log else False)
     beside = _Beside(int(alone.sum()), int(passed_on.sum()), int((is_held & passed_on).sum()))
@@ -77,10 +76,10 @@ def _by_log(inputs: Inputs) -> Finding:
         total = counted(len(log), "logged request")
         text = f"None of {total} failed{beside.in_a_service}: there was nothing to capture."
         row = pd.DataFrame({"captured": [0], "errors": 0, "balancer_errors": beside.errors})
-        return speak(CHECK, "measured", text, inputs, row)
+        return finding(CHECK, "measured", text, row, is_critical=False)
     captured = int((is_held & failing).sum())
     share = captured / int(failing.sum())
-    return _say(inputs, captured, int(failing.sum()), (share, share), "", beside)
+    return _say(case, captured, int(failing.sum()), (share, share), "", beside)
 
 
 class _Beside(NamedTuple):
@@ -108,26 +107,26 @@ class _Beside(NamedTuple):
         return f"; the load balancer failed {number(self.errors)} more by itself{rest}"
 
 
-def _by_counts(inputs: Inputs) -> Finding:
+def _by_counts(case: Case) -> Finding:
     """Return the captured share of the failing requests that were counted."""
-    assert inputs.counts is not None
-    table, beside = inputs.tally.frame, _Beside(inputs.counts.balancer_errors)
+    assert case.counts is not None
+    table, beside = case.tally.frame, _Beside(case.counts.balancer_errors)
     failing = table[table["status_class"] == _SERVER_ERROR]
     errors, captured = float(failing["requests"].sum()), int(failing["traces"].sum())
     if captured > errors:
         text = f"{counted(captured, 'failing trace')}, but only {counted(errors, 'failing request')} were counted."
         remedy = "Count errors at the hop where the traces begin."
-        return speak(CHECK, "fail", text, inputs, failing, assumptions=_ASSUMED, remedy=remedy)
+        return finding(CHECK, "failed", text, failing, assumptions=_ASSUMED, remedy=remedy, is_critical=False)
     if not errors:
         total = number(table["requests"].sum())
         text = f"None of the {total} counted requests failed{beside.in_a_service}: there was nothing to capture."
-        return speak(CHECK, "measured", text, inputs, table)
-    low, high = share_interval(captured, errors, confidence=inputs.confidence)
-    return _say(inputs, captured, errors, (float(low), float(high)), "", beside)
+        return finding(CHECK, "measured", text, table, is_critical=False)
+    low, high = share_interval(captured, errors, confidence=case.confidence)
+    return _say(case, captured, errors, (float(low), float(high)), "", beside)
 
 
 def _say(
-    inputs: Inputs,
+    case: Case,
     captured: int,
     errors: float,
     limits: tuple[float, float],
@@ -135,11 +134,11 @@ def _say(
     beside: _Beside | None = None,
 ) -> Finding:
     """Return the sentence about the captured share."""
-    share, target = captured / errors, inputs.expected.capture
-    status: Status = "ok" if limits[0] >= target else "fail" if limits[1] < target else "inconclusive"
+    share, target = captured / errors, case.expected.capture
+    status: Status = "ok" if limits[0] >= target else "failed" if limits[1] < target else "inconclusive"
     ends = {
         "ok": ": enough for conclusions about causes.",
-        "fail": f": conclusions about causes rest on one in {number(1 / share)}."
+        "failed": f": conclusions about causes rest on one in {number(1 / share)}."
         if share
         else ": no cause can be found.",
         "inconclusive": f": more are needed to decide whether it is the {percent(target)} asked for.",
@@ -151,13 +150,13 @@ def _say(
     table = pd.DataFrame(
         {"captured": [captured], "errors": errors, "estimate": share, "estimate_low": limits[0], "estimate_high":
         limits[1],
-         "failing_traces": int(inputs.failed.sum()), "trace_count": len(inputs.traces),
+         "failing_traces": int(case.failed.sum()), "trace_count": len(case.traces),
          "balancer_errors": beside.errors, "balancer_passed_on": beside.passed_on, "status": status}
     )  # fmt: skip
-    exemplars = [inputs.traces.trace_ids[n] for n in np.flatnonzero(inputs.failed)[:5]]
-    remedy = "Keep failing traces by a tail policy, or raise the rate." if status == "fail" else ""
+    exemplars = [case.traces.trace_ids[n] for n in np.flatnonzero(case.failed)[:5]]
+    remedy = "Keep failing traces by a tail policy, or raise the rate." if status == "failed" else ""
     text = f"{text}{ends[status].removesuffix('.')}{beside.said}."
-    return speak(
-        CHECK, status, text, inputs, table, estimate=Estimate(share, "ratio", *limits, n=captured),
-        assumptions=_ASSUMED, remedy=remedy, exemplars=exemplars,
+    return finding(
+        CHECK, status, text, table, estimate=Estimate(share, "ratio", *limits, n=captured),
+        assumptions=_ASSUMED, remedy=remedy, exemplars=exemplars,is_critical=False
     )  # fmt: skip

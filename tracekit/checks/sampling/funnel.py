@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.sampling.configured_rate import expected_share
-from tracekit.checks.sampling.verdicts import needs, speak, worst
 from tracekit.checks.sampling.words import number, percent, percents
+from tracekit.checks.verdicts import finding, not_assessable, worst_status
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.proportions import share_interval
 from tracekit.stats.weighted_rates import weighted_total
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.findings import Finding
     from tracekit.stats.weighted_rates import Rate
 
@@ -34,7 +34,7 @@ _SAYS = {
 }
 
 
-def funnel(inputs: Inputs) -> list[Finding]:
+def funnel(case: Case) -> list[Finding]:
     """Return what share of the requests passes each stage, and which stage loses most.
 
     Stages: requests, forwarded (where a load balancer answered some by itself, which is no loss), instrumented,
@@ -49,9 +49,9 @@ def funnel(inputs: Inputs) -> list[Finding]:
     differently, or the trace summaries were themselves sampled.  Source: metrics M1, M7.
     """
     subject = "Where requests fall out on the way to a trace"
-    if missing := inputs.join_needed:
-        return [needs(CHECK, subject, missing, inputs)]
-    table = _stages(inputs)
+    if missing := case.join_needed:
+        return [not_assessable(CHECK, subject, missing)]
+    table = _stages(case)
     more = (table["count"].diff() > 0) & ~((table["stage"] == DELIVERED) & ~(table["estimate_low"] > 1))
     if more.any():
         at = table.index[more][0]
@@ -60,37 +60,47 @@ def funnel(inputs: Inputs) -> list[Finding]:
             f"Stage {row['stage']} counts {number(row['count'])}, more than the {number(before['count'])} of"
             f" {before['stage']} before it: the stages are not of the same requests."
         )
-        return [speak(CHECK, "fail", text, inputs, table.assign(status="fail"), remedy="Align windows and hops.")]
+        return [
+            finding(
+                CHECK,
+                "failed",
+                text,
+                table.assign(status="failed"),
+                remedy="Align windows and hops.",
+                is_critical=False,
+            )
+        ]
     requests = float(table["count"].iloc[0])
     traces = float(table.loc[table["stage"].isin(["recorded", TAIL]), "count"].iloc[0])
-    low, high = share_interval(traces, requests, confidence=inputs.confidence)
+    low, high = share_interval(traces, requests, confidence=case.confidence)
     base = f"{percent(traces / requests)} ({percents(float(low), float(high))}; {number(traces)} of {number(requests)})"
     judged = table["status"].tolist()[1:]
-    status = worst(judged)
+    status = worst_status(judged)
     estimate = Estimate(traces / requests, "ratio", float(low), float(high), int(traces))
     return [
-        speak(CHECK, status, f"{base} of requests have a trace{_cause(table, status)}", inputs, table,
-              estimate=estimate, assumptions=("the stages nest", *inputs.join_caveats), remedy=_remedy(status))
+        finding(CHECK, status, f"{base} of requests have a trace{_cause(table, status)}", table,
+              estimate=estimate, assumptions=("the stages nest", *case.join_caveats), remedy=_remedy(status),
+              is_critical=False)
     ]  # fmt: skip
 
 
-def _stages(inputs: Inputs) -> pd.DataFrame:
+def _stages(case: Case) -> pd.DataFrame:
     """Return one row a stage that is known, in order."""
-    tally, told = inputs.joined or inputs.tally, inputs.expected.stages
+    tally, told = case.joined or case.tally, case.expected.stages
     requests, recorded = float(tally.frame["requests"].sum()), float(tally.frame["traces"].sum())
-    assert inputs.counts is not None
-    alone = float(inputs.counts.by_balancer["count"].sum()) if len(inputs.counts.by_balancer) else 0.0
+    assert case.counts is not None
+    alone = float(case.counts.by_balancer["count"].sum()) if len(case.counts.by_balancer) else 0.0
     known: list[tuple[str, float]] = [("requests", requests + alone), ("forwarded", requests)][: 1 + (alone > 0)]
     known += [(name, float(told[name])) for name in ("instrumented", "sampled") if name in told]
-    offered = _offered(inputs, recorded)
+    offered = _offered(case, recorded)
     known += [(DELIVERED, offered.value)] if offered is not None else []
-    known += [(TAIL if _has_tail(inputs) else "recorded", recorded)]
+    known += [(TAIL if _has_tail(case) else "recorded", recorded)]
     known += [("indexed", float(told["indexed"]))] if "indexed" in told else []
     table = pd.DataFrame(known, columns=["stage", "count"])
     before = table["count"].shift()
-    low, high = share_interval(table["count"].to_numpy(), before.fillna(0).to_numpy(), confidence=inputs.confidence)
+    low, high = share_interval(table["count"].to_numpy(), before.fillna(0).to_numpy(), confidence=case.confidence)
     table["estimate"], table["estimate_low"], table["estimate_high"] = table["count"] / before, low, high
-    rate, kept = expected_share(inputs), math.nan
+    rate, kept = expected_share(case), math.nan
     if offered is not None:
         limits = np.array([offered.low, offered.high]) / float(before[table["stage"] == DELIVERED].iloc[0])
         table.loc[table["stage"] == DELIVERED, ["estimate_low", "estimate_high"]] = limits
@@ -99,7 +109,7 @@ def _stages(inputs: Inputs) -> pd.DataFrame:
     due = {TAIL: kept, chooses: rate or math.nan, "forwarded": requests / max(requests + alone, 1.0)}
     table["expected"] = [math.nan] + [due.get(stage, 1.0) for stage in table["stage"][1:]]
     table["status"] = ["measured"] + [
-        _status(row, chooses, inputs.margin) for row in table.iloc[1:].itertuples(index=False)
+        _status(row, chooses, case.margin) for row in table.iloc[1:].itertuples(index=False)
     ]
     loss = np.log((table["estimate"] / table["expected"]).clip(1e-12, 1).to_numpy(np.float64))
     total = float(np.nansum(loss))
@@ -107,19 +117,17 @@ def _stages(inputs: Inputs) -> pd.DataFrame:
     return table
 
 
-def _has_tail(inputs: Inputs) -> bool:
+def _has_tail(case: Case) -> bool:
     """Return whether the rules declare tail policies."""
-    return inputs.rules is not None and bool(inputs.rules.tail)
+    return case.rules is not None and bool(case.rules.tail)
 
 
-def _offered(inputs: Inputs, recorded: float) -> Rate | None:
+def _offered(case: Case, recorded: float) -> Rate | None:
     """Return how many traces there would be without the tail policies; None without these or their weights."""
-    if not _has_tail(inputs) or not recorded or inputs.weights_needed or not inputs.rules_gave:
+    if not _has_tail(case) or not recorded or case.weights_needed or not case.is_weighted_by_rules:
         return None
-    whole = weighted_total(
-        inputs.probability[inputs.base], np.ones(int(inputs.base.sum())), confidence=inputs.confidence
-    )
-    share = recorded / len(inputs.traces)  # of these, what the counts are of
+    whole = weighted_total(case.probability[case.base], np.ones(int(case.base.sum())), confidence=case.confidence)
+    share = recorded / len(case.traces)  # of these, what the counts are of
     return whole._replace(value=whole.value * share, low=whole.low * share, high=whole.high * share)
 
 
@@ -135,8 +143,8 @@ def _status(row: tuple[object, ...], chooses: str, margin: float) -> str:
         return "ok"
     if stage == chooses:
         verdict = judge(low / due, high / due, margin)
-        return verdict if verdict != "biased" else "fail" if high < due else "warn"
-    return "ok" if low >= _WHOLE else "fail" if high < _WHOLE else "inconclusive"
+        return verdict if verdict != "failed" else "failed" if high < due else "warning"
+    return "ok" if low >= _WHOLE else "failed" if high < _WHOLE else "inconclusive"
 
 
 def _cause(table: pd.DataFrame, status: str) -> str:
@@ -152,12 +160,12 @@ def _cause(table: pd.DataFrame, status: str) -> str:
         return "; without sampling rules or the counts of the stages nobody can say which stage loses the others."
     if status == "ok":
         return ": sampling explains it, so raise the rate for more; nothing is broken."
-    if status == "warn":
+    if status == "warning":
         return ": more than the sampling rules explain; another rule, an upstream decision or duplicates add traces."
     judged = stages[stages["status"] == status]
     row = judged.iloc[int(judged["loss_share"].fillna(0).to_numpy().argmax())]
     only = f"where only {percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])}) arrive"
-    if status == "fail":
+    if status == "failed":
         due = row["expected"]
         instead = f" instead of {percent(due)}" if due < 1 else ""
         return f": {_SAYS[row['stage']]}, {only}{instead}."
@@ -167,6 +175,6 @@ def _cause(table: pd.DataFrame, status: str) -> str:
 def _remedy(status: str) -> str:
     """Return what to do."""
     return {
-        "fail": "Mend that stage first; a higher sampling rate would not help.",
+        "failed": "Mend that stage first; a higher sampling rate would not help.",
         "measured": "Give rules=... and expected={'stages': ...}.",
     }.get(status, "")

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.verdicts import needs, speak
 from tracekit.checks.sampling.words import number, percent, percents
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.weights.forensics import read_ids
 from tracekit.weights.id_edges import FEWEST, group_families, services_of_roots
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
-    from tracekit.checks.sampling.verdicts import Status
-    from tracekit.findings import Finding
+    from tracekit.checks.case import Case
+    from tracekit.findings import Finding, Status
     from tracekit.schema import Array
     from tracekit.stats.step_scan import Step
     from tracekit.stats.step_slices import Part
@@ -30,7 +29,7 @@ CHECK = "id.forensic"
 _OTHER, _SHOWN, _NEARLY = 0.01, 3, 1.005
 
 
-def id_forensics(inputs: Inputs) -> list[Finding]:
+def id_forensics(case: Case) -> list[Finding]:
     """Return for each service that begins traces which sampler its ids show.
 
     Every head sampler maps an id to 0..1 by other bits (``weights.id_maps``) and keeps what lies below its rate: the
@@ -41,16 +40,16 @@ def id_forensics(inputs: Inputs) -> list[Finding]:
     slices of time are joined where one edge explains them (``stats.step_slices``), so that an adaptive rate shows as
     several.  Source: the samplers' sources; the method is our own; measured false reports below 1 %.
     """
-    groups = services_of_roots(inputs.traces)
+    groups = services_of_roots(case.traces)
     if not groups:
         subject = "Which sampler kept these traces"
-        return [needs(CHECK, subject, f"{FEWEST} traces that begin in one service", inputs)]
-    return [_one(inputs, service, rows) for service, rows in groups]
+        return [not_assessable(CHECK, subject, f"{FEWEST} traces that begin in one service")]
+    return [_one(case, service, rows) for service, rows in groups]
 
 
-def _one(inputs: Inputs, service: str, rows: Array) -> Finding:
+def _one(case: Case, service: str, rows: Array) -> Finding:
     """Return the finding about one service."""
-    found, reading = group_families(inputs.traces, rows), read_ids(inputs.traces, rows)
+    found, reading = group_families(case.traces, rows), read_ids(case.traces, rows)
     table = _rows(service, [(family.name, family.step, len(rows)) for family in found])
     table["q_bh"] = [family.q for family in found]
     if not reading.edges:
@@ -58,26 +57,26 @@ def _one(inputs: Inputs, service: str, rows: Array) -> Finding:
             f"Ids of `{service}` show no sampler that decides by id (n = {number(len(rows))}): all traces were kept, or"
             " others decided (a coin, a reservoir, a hash with a salt of its own)."
         )
-        return speak(CHECK, "measured", text, inputs, table)
+        return finding(CHECK, "measured", text, table, is_critical=False)
     best = reading.edges[0]
-    if reading.doubt and not _is_declared(inputs, rows, service, best):
-        return _doubtful(inputs, service, reading, table)
+    if reading.doubt and not _is_declared(case, rows, service, best):
+        return _doubtful(service, reading, table)
     if len(reading.parts) > 1:
-        return _moved(inputs, service, best, reading.parts)
-    return _say(inputs, service, best, table)
+        return _moved(case, service, best, reading.parts)
+    return _say(case, service, best, table)
 
 
-def _is_declared(inputs: Inputs, rows: Array, service: str, best: Family) -> bool:
+def _is_declared(case: Case, rows: Array, service: str, best: Family) -> bool:
     """Return whether rules, or weights that do not come from the ids, say that traces of this service were sampled."""
-    if _configured(inputs, service) is not None:
+    if _configured(case, service) is not None:
         return True
     least, most = best.step.low / _NEARLY, best.step.high * _NEARLY
-    sources, own = inputs.traces.weights.source.take(rows), inputs.probability[rows]
+    sources, own = case.traces.weights.source.take(rows), case.probability[rows]
     by_ids = np.array([label.startswith("forensics") for label in sources.labels] + [True])[sources.codes]
     return bool((~by_ids & (own >= least) & (own <= most)).mean() > 1 / 2)
 
 
-def _doubtful(inputs: Inputs, service: str, reading: Reading, table: pd.DataFrame) -> Finding:
+def _doubtful(service: str, reading: Reading, table: pd.DataFrame) -> Finding:
     """Return the sentence about an edge that a sampler need not have left."""
     best = reading.edges[0]
     text = (
@@ -86,7 +85,7 @@ def _doubtful(inputs: Inputs, service: str, reading: Reading, table: pd.DataFram
         " can be the reason, so no weights follow from the ids."
     )
     remedy = "Give rules=... or weights if these traces were sampled."
-    return speak(CHECK, "measured", text, inputs, table, remedy=remedy)
+    return finding(CHECK, "measured", text, table, remedy=remedy, is_critical=False)
 
 
 def _rows(scope: str, edges: list[tuple[str, Step, int]]) -> pd.DataFrame:
@@ -96,15 +95,15 @@ def _rows(scope: str, edges: list[tuple[str, Step, int]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _moved(inputs: Inputs, service: str, best: Family, parts: list[Part]) -> Finding:
+def _moved(case: Case, service: str, best: Family, parts: list[Part]) -> Finding:
     """Return the sentence about a rate that changed with time."""
     table = _rows(service, [(best.name, part.step, len(part.at)) for part in parts])
-    start = inputs.start_ns
+    start = case.start_ns
     table["first_time"] = pd.to_datetime([start[part.at].min() for part in parts], utc=True)
     table["last_time"] = pd.to_datetime([start[part.at].max() for part in parts], utc=True)
     said = [f"{percent(s.threshold)} ({percents(s.low, s.high)}; n = {number(len(at))})" for at, s in parts[:_SHOWN]]
     more = f" and {len(parts) - _SHOWN} other rates" * (len(parts) > _SHOWN)
-    rule = _rule(inputs, service)
+    rule = _rule(case, service)
     free = rule is None or rule.is_boosted
     ends = " The rule has a boost." if rule is not None and rule.is_boosted else ""
     ends = ends if rule is None or free else f" {percent(rule.rate)} is configured, and no boost."
@@ -114,23 +113,23 @@ def _moved(inputs: Inputs, service: str, best: Family, parts: list[Part]) -> Fin
     )
     remedy = "" if free else "Find out which configuration was in force when."
     estimate = Estimate(parts[0].step.threshold, "ratio", parts[0].step.low, parts[0].step.high, len(parts[0].at))
-    return speak(CHECK, "measured" if free else "warn", text, inputs, table, estimate=estimate, remedy=remedy,
-                 assumptions=("one threshold for the whole service at a time",))  # fmt: skip
+    return finding(CHECK, "measured" if free else "warning", text, table, estimate=estimate, remedy=remedy,
+                 assumptions=("one threshold for the whole service at a time",), is_critical=False)  # fmt: skip
 
 
-def _say(inputs: Inputs, service: str, best: Family, table: pd.DataFrame) -> Finding:
+def _say(case: Case, service: str, best: Family, table: pd.DataFrame) -> Finding:
     """Return the sentence about the sampler that was found."""
     step, n = best.step, int(table["trace_count"].iloc[0])
-    configured = _configured(inputs, service)
+    configured = _configured(case, service)
     status: Status = "measured"
     snapped = step.threshold
     ends = "."
     if configured is not None:
-        near = judge(step.low / configured, step.high / configured, inputs.margin) if configured else "biased"
+        near = judge(step.low / configured, step.high / configured, case.margin) if configured else "failed"
         is_it = step.low / _NEARLY <= configured <= step.high * _NEARLY
         snapped = configured if is_it else snapped
-        status = "warn" if near == "biased" else "measured"
-        ends = f", {'but' if near == 'biased' else 'though'} {percent(configured)} is configured."
+        status = "warning" if near == "failed" else "measured"
+        ends = f", {'but' if near == 'failed' else 'though'} {percent(configured)} is configured."
         ends = ", as configured." if is_it else ends
     other = f"; {percent(step.other)} of the traces came in another way (reservoir, error policy)" * (
         step.other > _OTHER
@@ -139,22 +138,22 @@ def _say(inputs: Inputs, service: str, best: Family, table: pd.DataFrame) -> Fin
         f"Ids of `{service}` were kept by {best.name} at {percent(snapped)} ({percents(step.low, step.high)};"
         f" n = {number(n)}){other}{ends}"
     )
-    remedy = "Find out which configuration is in force." if status == "warn" else ""
+    remedy = "Find out which configuration is in force." if status == "warning" else ""
     estimate = Estimate(step.threshold, "ratio", step.low, step.high, n)
-    return speak(CHECK, status, text, inputs, table, estimate=estimate, remedy=remedy,
-                 assumptions=("one threshold for the whole service",))  # fmt: skip
+    return finding(CHECK, status, text, table, estimate=estimate, remedy=remedy,
+                 assumptions=("one threshold for the whole service",), is_critical=False)  # fmt: skip
 
 
-def _rule(inputs: Inputs, service: str) -> HeadRule | None:
+def _rule(case: Case, service: str) -> HeadRule | None:
     """Return the head rule that decides about a service, with a rate."""
-    rules = inputs.rules
+    rules = case.rules
     rule = rules.match({"service_name": service}) if rules is not None and not rules.tail else None
     return None if rule is None or math.isnan(rule.rate) else rule
 
 
-def _configured(inputs: Inputs, service: str) -> float | None:
+def _configured(case: Case, service: str) -> float | None:
     """Return the rate that the rules give this service."""
-    if inputs.rules is not None and inputs.rules.tail:
-        return inputs.rules.base_rate
-    rule = _rule(inputs, service)
+    if case.rules is not None and case.rules.tail:
+        return case.rules.base_rate
+    rule = _rule(case, service)
     return rule.rate if rule is not None and rule.has_rate else None

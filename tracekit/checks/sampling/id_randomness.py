@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from tracekit.checks.sampling.verdicts import needs, speak
 from tracekit.checks.sampling.words import number
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.stats.tests import false_discovery
 from tracekit.weights.known import MARKS
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
-    from tracekit.checks.sampling.verdicts import Status
-    from tracekit.findings import Finding
+    from tracekit.checks.case import Case
+    from tracekit.findings import Finding, Status
     from tracekit.schema import Array
 
 CHECK = "id.random"
@@ -26,7 +25,7 @@ _LOW48, _LOW56 = np.uint64((1 << 48) - 1), np.uint64((1 << 56) - 1)
 _BYTES = range(10, 16)
 
 
-def id_randomness(inputs: Inputs) -> list[Finding]:
+def id_randomness(case: Case) -> list[Finding]:
     """Return whether the bits that samplers look at are random.
 
     Chi squared of bytes 10 to 15 (256 cells, 16 below 1,280 ids), correlation of the low 48 bits with those of the
@@ -34,22 +33,22 @@ def id_randomness(inputs: Inputs) -> list[Finding]:
     Assumes ids of one generator in time order.  Source: W3C Trace Context level 2 asks for seven random bytes; measured
     size 4 to 5 %.
     """
-    n = len(inputs.traces)
+    n = len(case.traces)
     if n < _FEWEST:
-        return [needs(CHECK, "Whether trace ids are random", f"{_FEWEST} traces", inputs)]
-    order = np.argsort(inputs.start_ns, kind="stable")
-    first = inputs.traces.forest.starts[:-1][order]
-    high, low = inputs.traces.columns.spans.trace_hi[first], inputs.traces.columns.spans.trace_lo[first]
+        return [not_assessable(CHECK, "Whether trace ids are random", f"{_FEWEST} traces")]
+    order = np.argsort(case.start_ns, kind="stable")
+    first = case.traces.forest.starts[:-1][order]
+    high, low = case.traces.columns.spans.trace_hi[first], case.traces.columns.spans.trace_lo[first]
     table = battery(low)
     q = table["q_bh"].to_numpy()
-    decides = inputs.rules is not None or bool((inputs.traces.weights.is_from(*MARKS, "forensics")).any())
-    verdict: Status = "fail" if decides else "measured"
+    decides = case.rules is not None or bool((case.traces.weights.is_from(*MARKS, "forensics")).any())
+    verdict: Status = "failed" if decides else "measured"
     table = table.assign(status=np.where(q < _SURE, verdict, "ok"), trace_count=n)
     short = " (64-bit ids: the high 64 bits are all zero)" * bool((high == 0).all())
     bad = table.loc[table["status"] != "ok", "test"].tolist()
     if not bad:
         text = f"The low bits of these {number(n)} trace ids look random{short}: samplers may use them."
-        return [speak(CHECK, "ok", text, inputs, table)]
+        return [finding(CHECK, "ok", text, table, is_critical=False)]
     parts = [name.removeprefix("byte ") for name in bad if name.startswith("byte")]
     said = [f"byte{'s' * (len(parts) > 1)} {', '.join(parts)}"] * bool(parts)
     said += ["each resembles the one before"] * ("serial" in bad) + ["some are repeated"] * ("repeated" in bad)
@@ -58,7 +57,7 @@ def id_randomness(inputs: Inputs) -> list[Finding]:
         " keep or drop whole moments."
     )
     remedy = "Use an id generator with 56 random low bits, or a sampler with randomness of its own." if decides else ""
-    return [speak(CHECK, verdict, text, inputs, table, remedy=remedy, assumptions=_ASSUMED)]
+    return [finding(CHECK, verdict, text, table, remedy=remedy, assumptions=_ASSUMED, is_critical=False)]
 
 
 def battery(low: Array) -> pd.DataFrame:

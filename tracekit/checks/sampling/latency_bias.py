@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.inputs import gather
+from tracekit.checks.case import build_case
 from tracekit.checks.sampling.words import duration, number
 from tracekit.findings import Shown
 from tracekit.stats.quantile_limits import quantile_limits
 from tracekit.stats.quantiles import weighted_quantiles
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.stats.quantile_limits import Quantile
     from tracekit.stats.weighted_rates import Target
@@ -128,21 +128,19 @@ def latency_bias(
     """
     if target not in ("window", "process"):
         raise ValueError(f"expected a target of window or process, found {target!r}")
-    inputs = gather(traces, rules=rules, log=log, confidence=confidence)
-    is_timed = ~np.isnan(inputs.took_ns)
-    every = inputs.took_ns[is_timed]
+    case = build_case(traces, rules=rules, log=log, confidence=confidence, count_log=True).weighted
+    is_timed = ~np.isnan(case.took_ns)
+    every = case.took_ns[is_timed]
     raw = quantile_limits(np.ones(len(every)), every, SHARES, target="process", confidence=confidence)
-    kept = is_timed & inputs.base
-    is_known = not inputs.weights_needed and bool(kept.any())
-    right = quantile_limits(
-        inputs.probability[kept], inputs.took_ns[kept], SHARES, target=target, confidence=confidence
-    )
+    kept = is_timed & case.base
+    is_known = not case.weights_needed and bool(kept.any())
+    right = quantile_limits(case.probability[kept], case.took_ns[kept], SHARES, target=target, confidence=confidence)
     curve = pd.DataFrame({"quantile": SHARES} | _columns(raw, "raw_ns", "raw_low_ns", "raw_high_ns"))
     names = ("estimate_ns", "low_ns", "high_ns")
     curve = curve.assign(**(_columns(right, *names) if is_known else dict.fromkeys(names, np.nan)))
-    curve["logged_ns"] = _logged(inputs)
-    source, n_effective = (inputs.weights_source, right[0].n_effective) if is_known else ("", 0.0)
-    missing = "" if is_known else inputs.weights_needed or "root spans with a duration"
+    curve["logged_ns"] = _logged(case)
+    source, n_effective = (case.weights_source, right[0].n_effective) if is_known else ("", 0.0)
+    missing = "" if is_known else case.weights_needed or "root spans with a duration"
     trace_count = right[0].n if is_known else 0
     return LatencyBias(curve.iloc[: len(curve) * bool(len(every))], trace_count, n_effective, source, missing)
 
@@ -152,9 +150,9 @@ def _columns(quantiles: list[Quantile], value: str, low: str, high: str) -> dict
     return {value: [q.value for q in quantiles], low: [q.low for q in quantiles], high: [q.high for q in quantiles]}
 
 
-def _logged(inputs: Inputs) -> Array | float:
+def _logged(case: Case) -> Array | float:
     """Return the quantiles of the logged durations, NaN without."""
-    if inputs.log is None or "duration_ns" not in inputs.log:
+    if case.log is None or "duration_ns" not in case.log:
         return np.nan
-    took = pd.to_numeric(inputs.log["duration_ns"]).dropna().to_numpy(np.float64)
+    took = pd.to_numeric(case.log["duration_ns"]).dropna().to_numpy(np.float64)
     return np.asarray(weighted_quantiles(took, np.ones(len(took)), SHARES)) if len(took) else np.nan

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.verdicts import needs, speak, worst
 from tracekit.checks.sampling.words import counted, number, percent, percents
+from tracekit.checks.verdicts import finding, not_assessable, worst_status
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.proportions import overdispersion, share_interval, window_share
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.findings import Finding
     from tracekit.schema import Array
 
@@ -22,7 +22,7 @@ CHECK = "rate.observed"
 _LONGEST_S = 300.0
 
 
-def observed_rate(inputs: Inputs) -> list[Finding]:
+def observed_rate(case: Case) -> list[Finding]:
     """Return the share of the counted requests that left a trace, in all and by stratum.
 
     n_g / N_g by Wilson from five traces on, Clopper-Pearson below.  Where the share varies over windows by more than
@@ -34,9 +34,9 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
     health checks in N, several traces a request and counts at another hop break it.  Source: textbook; metrics M1, M7.
     """
     subject = "Share of requests that was traced"
-    if missing := inputs.join_needed:
-        return [needs(CHECK, subject, missing, inputs, remedy="Give the counts of a load balancer or gateway.")]
-    table = _rates(inputs)
+    if missing := case.join_needed:
+        return [not_assessable(CHECK, subject, missing, remedy="Give the counts of a load balancer or gateway.")]
+    table = _rates(case)
     whole, strata = table.iloc[0], table.iloc[1:]
     beyond = (
         strata[strata["traces"] > strata["requests"]] if len(strata) else table[table["traces"] > table["requests"]]
@@ -50,9 +50,9 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
             f" requests ({number(row['traces'])} of {number(row['requests'])}), and {len(beyond) - 1} more strata:"
             " this is no rate; the counts, the window or the hop are not those of the traces."
         )
-    status = worst(table["status"].tolist())
-    if inputs.expected.rate is not None and not len(beyond):
-        text = text.removesuffix(".") + f", where {percent(inputs.expected.rate)} was expected."
+    status = worst_status(table["status"].tolist())
+    if case.expected.rate is not None and not len(beyond):
+        text = text.removesuffix(".") + f", where {percent(case.expected.rate)} was expected."
     estimate = Estimate(
         float(whole["estimate"]),
         "ratio",
@@ -61,27 +61,31 @@ def observed_rate(inputs: Inputs) -> list[Finding]:
         int(whole["traces"]),
     )
     remedy = "" if status in {"ok", "measured"} else "Mend the counts or the window before reading any other rate."
-    return [speak(CHECK, status, text, inputs, table, estimate=estimate, assumptions=_assumed(inputs), remedy=remedy)]
+    return [
+        finding(
+            CHECK, status, text, table, estimate=estimate, assumptions=_assumed(case), remedy=remedy, is_critical=False
+        )
+    ]
 
 
-def _assumed(inputs: Inputs) -> tuple[str, ...]:
+def _assumed(case: Case) -> tuple[str, ...]:
     """Return what must be true."""
     clocks = "the clocks of counts and traces differ by no more than a window"
-    if inputs.joined is not None:
-        return ("every request is in the log with the trace id it was traced under", *inputs.join_caveats)
-    return ("counts and traces are of the same requests", *[clocks] * _may_shift(inputs), *inputs.join_caveats)
+    if case.joined is not None:
+        return ("every request is in the log with the trace id it was traced under", *case.join_caveats)
+    return ("counts and traces are of the same requests", *[clocks] * _may_shift(case), *case.join_caveats)
 
 
-def _rates(inputs: Inputs) -> pd.DataFrame:
+def _rates(case: Case) -> pd.DataFrame:
     """Return one row for all requests and one a stratum."""
-    tally = inputs.joined or inputs.tally
+    tally = case.joined or case.tally
     keys = [str(name) for name in tally.frame if name not in {"requests", "traces"}]
     strata = tally.frame[tally.frame["requests"] + tally.frame["traces"] > 0]
     scope = [" ".join(str(part) for part in row) for row in strata[keys].fillna("(none)").itertuples(index=False)]
     total = pd.DataFrame({"requests": [strata["requests"].sum()], "traces": [strata["traces"].sum()]})
     table = pd.concat([total, strata[["requests", "traces"]]] if keys else [total], ignore_index=True)
     table.insert(0, "scope", ["all requests", *scope] if keys else ["all requests"])
-    low, high = share_interval(table["traces"].to_numpy(), table["requests"].to_numpy(), confidence=inputs.confidence)
+    low, high = share_interval(table["traces"].to_numpy(), table["requests"].to_numpy(), confidence=case.confidence)
     table["estimate"] = table["traces"] / table["requests"].where(table["requests"] > 0)
     table["estimate_low"], table["estimate_high"], table["dispersion"] = low, high, np.nan
     if len(tally.bins):
@@ -89,10 +93,10 @@ def _rates(inputs: Inputs) -> pd.DataFrame:
         for at, (n, of) in enumerate(zip(events, trials, strict=True)):
             table.loc[at, "dispersion"] = overdispersion(np.minimum(n, of), of)
             if n.sum() <= of.sum():
-                limits = window_share(n, of, confidence=inputs.confidence, shift=_may_shift(inputs))
+                limits = window_share(n, of, confidence=case.confidence, shift=_may_shift(case))
                 table.loc[at, ["estimate_low", "estimate_high"]] = float(limits.low), float(limits.high)
     table["status"] = [
-        _status(inputs, row)
+        _status(case, row)
         for row in table[["traces", "requests", "estimate_low", "estimate_high"]].itertuples(index=False)
     ]
     return table
@@ -116,17 +120,17 @@ def by_window(bins: pd.DataFrame, keys: list[str], strata: pd.DataFrame) -> tupl
     return events, trials
 
 
-def _may_shift(inputs: Inputs) -> bool:
+def _may_shift(case: Case) -> bool:
     """Return whether counts by time of another clock may be off by a window: not where windows are long."""
-    window = inputs.counts.window_s if inputs.counts is not None else None
+    window = case.counts.window_s if case.counts is not None else None
     return window is not None and window <= _LONGEST_S
 
 
-def _status(inputs: Inputs, row: tuple[float, ...]) -> str:
+def _status(case: Case, row: tuple[float, ...]) -> str:
     """Return the verdict about one rate."""
     traces, requests, low, high = row
     if traces > requests:
-        return "fail"
-    if inputs.expected.rate is None:
+        return "failed"
+    if case.expected.rate is None:
         return "measured"
-    return judge(low / inputs.expected.rate, high / inputs.expected.rate, inputs.margin)
+    return judge(low / case.expected.rate, high / case.expected.rate, case.margin)

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.schema import Array
 
 _CHANCE = 0.01
 
 
-def covered_windows(inputs: Inputs) -> pd.DataFrame:
+def covered_windows(case: Case) -> pd.DataFrame:
     """Return what share of each window of the counts the traces cover, and how many of its requests that concerns.
 
     A first window that holds n traces, all of them in a part c of its time, was full with chance c^n; where that is
@@ -23,12 +23,12 @@ def covered_windows(inputs: Inputs) -> pd.DataFrame:
     them.  The last window likewise.  A window is judged only where no other holds requests before (after) it:
     otherwise traces are missing, which is what the check is to tell.
     """
-    assert inputs.counts is not None
-    frame = inputs.counts.frame
+    assert case.counts is not None
+    frame = case.counts.frame
     by = frame[frame["count"] > 0].groupby("start_ns")
     begin, end, requests = by["count"].sum().index.to_numpy(), by["end_ns"].max().to_numpy(), by["count"].sum()
     found = pd.DataFrame({"covered_ratio": 1.0, "request_ratio": 1.0}, index=requests.index)
-    starts = np.sort(inputs.start_ns[inputs.start_ns > 0])
+    starts = np.sort(case.start_ns[case.start_ns > 0])
     for at, beside in ((0, 1), (len(begin) - 1, len(begin) - 2)) if len(begin) else ():
         within = starts[(starts >= begin[at]) & (starts < end[at])]
         share = _covered(within, begin[at], end[at], is_first=at == 0, is_last=at == len(begin) - 1)

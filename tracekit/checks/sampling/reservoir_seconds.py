@@ -11,7 +11,7 @@ from tracekit.stats.second_reservoir import SECOND_NS, infer_quota
 from tracekit.weights.xray_reservoir import is_otel, processes
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.schema import Array
     from tracekit.stats.second_reservoir import Quota
 
@@ -25,29 +25,29 @@ class Seconds(NamedTuple):
     requests: Array
 
 
-def seconds(inputs: Inputs) -> Seconds | None:
+def seconds(case: Case) -> Seconds | None:
     """Return traces and requests by the second, from counts of single seconds or a log with times."""
-    counts = inputs.counts
+    counts = case.counts
     if counts is not None and counts.window_s is not None and counts.window_s <= _LONGEST_S:
-        if inputs.counts_needed:
+        if case.counts_needed:
             return None
-        table = inputs.tally.bins.groupby("start_ns")[["traces", "requests"]].sum()
+        table = case.tally.bins.groupby("start_ns")[["traces", "requests"]].sum()
         table = table[table["requests"] > 0]
         return Seconds(*(table[name].to_numpy().astype(np.int64) for name in ("traces", "requests")))
-    begun = log_starts(inputs)
+    begun = log_starts(case)
     if begun is None:
         return None
     asked = pd.Series(begun // SECOND_NS).value_counts()
-    kept = pd.Series(inputs.start_ns // SECOND_NS).value_counts().reindex(asked.index, fill_value=0)
+    kept = pd.Series(case.start_ns // SECOND_NS).value_counts().reindex(asked.index, fill_value=0)
     return Seconds(kept.to_numpy(np.int64), asked.to_numpy(np.int64)) if kept.any() else None
 
 
-def log_starts(inputs: Inputs) -> Array | None:
+def log_starts(case: Case) -> Array | None:
     """Return when the requests of a log began: its times, less their durations where it has them, in nanoseconds.
 
     Load balancers write the time of the answer.  None without times.
     """
-    log = inputs.log
+    log = case.log
     if log is None or "time" not in log or not len(log):
         return None
     times = pd.to_datetime(
@@ -58,20 +58,18 @@ def log_starts(inputs: Inputs) -> Array | None:
     return begun.to_numpy(np.int64) if len(begun) else None
 
 
-def inferred(inputs: Inputs, found: Seconds) -> Quota | None:
+def inferred(case: Case, found: Seconds) -> Quota | None:
     """Return quota and rate as the seconds show them; None unless one process of a classic SDK decided."""
-    process = processes(inputs.traces)
-    is_one = len(inputs.traces) and (process.codes >= 0).all() and len(np.unique(process.codes)) == 1
+    process = processes(case.traces)
+    is_one = len(case.traces) and (process.codes >= 0).all() and len(np.unique(process.codes)) == 1
     return (
-        infer_quota(found.traces, found.requests, confidence=inputs.confidence)
-        if is_one and _is_classic(inputs)
-        else None
+        infer_quota(found.traces, found.requests, confidence=case.confidence) if is_one and _is_classic(case) else None
     )
 
 
-def _is_classic(inputs: Inputs) -> bool:
+def _is_classic(case: Case) -> bool:
     """Return whether a classic SDK began all traces."""
-    return bool((is_otel(inputs.traces) == 0).all())
+    return bool((is_otel(case.traces) == 0).all())
 
 
 def quiet_ratio(found: Seconds) -> float:

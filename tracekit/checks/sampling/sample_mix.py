@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.inputs import gather
+from tracekit.checks.case import build_case
 from tracekit.checks.sampling.traffic_mix import traffic_mix
 from tracekit.findings import Shown
 
@@ -33,13 +33,13 @@ class SampleMix(Shown):
         One row a stratum of an ``axis`` (``strata``: what the counts tell apart; ``hours``): ``stratum``,
         ``request_count``, ``trace_count``, ``request_share``, ``trace_share`` with ``trace_share_low`` and
         ``trace_share_high``; ``ratio``, its sampling rate over that of the rest, with ``low`` and ``high``;
-        ``verdict``: ``ok``, ``biased`` or ``inconclusive``.  Empty where nothing can be compared.
+        ``verdict``: ``ok``, ``failed`` or ``inconclusive``.  Empty where nothing can be compared.
     headlines
         One sentence an axis, or what is needed.
 
     Examples
     --------
-    >>> SampleMix(pd.DataFrame({"verdict": ["ok", "biased"]}), ("/pay is sampled at 0.5x.",))
+    >>> SampleMix(pd.DataFrame({"verdict": ["ok", "failed"]}), ("/pay is sampled at 0.5x.",))
     SampleMix(1 of 2 strata sampled at another rate)
     """
 
@@ -47,7 +47,7 @@ class SampleMix(Shown):
     headlines: tuple[str, ...]
 
     def __repr__(self) -> str:
-        biased = int((self.table["verdict"] == "biased").sum())
+        biased = int((self.table["verdict"] == "failed").sum())
         return f"SampleMix({biased:,} of {len(self.table):,} strata sampled at another rate)"
 
     def _repr_html_(self) -> str:
@@ -104,9 +104,9 @@ def sample_mix(
     >>> mix.table.set_index("stratum").loc["/refund", ["request_share", "trace_share"]].tolist()
     [0.1, 0.05]
     """
-    inputs = gather(traces, requests=requests, log=log, margin=margin, confidence=confidence)
-    found = traffic_mix(inputs)
-    axes = AXES if inputs.counts is not None and inputs.counts.dimensions else AXES[1:]
+    case = build_case(traces, requests=requests, log=log, margin=margin, confidence=confidence, count_log=True).weighted
+    found = traffic_mix(case)
+    axes = AXES if case.counts is not None and case.counts.dimensions else AXES[1:]
     parts = [
         finding.evidence.assign(axis=axis)
         for axis, finding in zip(axes, found, strict=False)

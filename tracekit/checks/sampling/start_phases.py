@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tracekit.checks.sampling.inputs import gather
+from tracekit.checks.case import build_case
 from tracekit.checks.sampling.words import percent
 from tracekit.findings import Shown
 from tracekit.stats.second_reservoir import SECOND_NS, phase_in_second
 from tracekit.weights.xray_reservoir import rule_weights
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
@@ -122,18 +122,18 @@ def start_phases(
     """
     if parts < _FEWEST:
         raise ValueError(f"expected a second in at least {_FEWEST} parts, found {parts}")
-    inputs = gather(traces, rules=rules, log=log, confidence=confidence)
+    case = build_case(traces, rules=rules, log=log, confidence=confidence, count_log=True).weighted
     edges = np.arange(parts + 1) * 1000 / parts
-    n, tail = len(inputs.start_ns), (1 - confidence ** (1 / parts)) / 2
-    reservoir, missing = _reservoir(inputs)
-    table = pd.DataFrame({"start_ms": edges[:-1], "end_ms": edges[1:], "trace_count": _counted(inputs.start_ns, parts)})
-    table["reservoir_count"] = np.nan if missing else _counted(inputs.start_ns[reservoir], parts).astype(np.float64)
+    n, tail = len(case.start_ns), (1 - confidence ** (1 / parts)) / 2
+    reservoir, missing = _reservoir(case)
+    table = pd.DataFrame({"start_ms": edges[:-1], "end_ms": edges[1:], "trace_count": _counted(case.start_ns, parts)})
+    table["reservoir_count"] = np.nan if missing else _counted(case.start_ns[reservoir], parts).astype(np.float64)
     table["request_count"] = _logged(log, parts)
     table["even_count"] = n / parts
     table["even_low"], table["even_high"] = (stats.binom.ppf(q, n, 1 / parts) for q in (tail, 1 - tail))
     if n < _FEWEST:
         return StartPhases(table, np.nan, np.nan, missing)
-    phase = phase_in_second(inputs.start_ns)
+    phase = phase_in_second(case.start_ns)
     return StartPhases(table, phase.strength, phase.p_kuiper, missing)
 
 
@@ -150,13 +150,13 @@ def _logged(log: pd.DataFrame | None, parts: int) -> Array | float:
     return _counted(times.to_numpy(), parts).astype(np.float64)
 
 
-def _reservoir(inputs: Inputs) -> tuple[Array, str]:
+def _reservoir(case: Case) -> tuple[Array, str]:
     """Return which traces the reservoir kept, or what telling them apart needs."""
-    if inputs.rules is None:
+    if case.rules is None:
         return np.zeros(0, bool), "sampling rules"
-    shares = rule_weights(inputs.traces, inputs.rules)
-    if not any(rule.quota for rule in inputs.rules.head):
-        return np.zeros(len(inputs.start_ns), bool), ""
+    shares = rule_weights(case.traces, case.rules)
+    if not any(rule.quota for rule in case.rules.head):
+        return np.zeros(len(case.start_ns), bool), ""
     if np.isnan(shares.weight).any():
         reasons = "; ".join(f"{why} ({count:,} traces)" for why, count in shares.obstacles.items())
         return np.zeros(0, bool), f"more about the decisions: {reasons}"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.verdicts import needs, speak, worst
 from tracekit.checks.sampling.words import duration, number, percent, percents
+from tracekit.checks.verdicts import finding, not_assessable, worst_status
 from tracekit.findings import Estimate
 from tracekit.stats.minimum_effect import judge
 from tracekit.stats.partial_traces import any_parts, span_parts
@@ -18,7 +18,7 @@ from tracekit.stats.weighted_rates import weight_effect, weighted_rate
 from tracekit.weights.known import STRATIFIED
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.findings import Finding
     from tracekit.schema import Array
     from tracekit.stats.partial_traces import Parts
@@ -28,7 +28,7 @@ SHARES = (0.5, 0.95, 0.99)
 _FEWEST = 10
 
 
-def tail_bias(inputs: Inputs) -> list[Finding]:
+def tail_bias(case: Case) -> list[Finding]:
     """Return error rate and latency as the sample shows them, beside the right ones.
 
     Rates: Hajek's ratio with MOVER limits over weight classes (``stats.weighted_rates``); spans in clusters of traces,
@@ -40,34 +40,34 @@ def tail_bias(inputs: Inputs) -> list[Finding]:
     their own, a span counts by its own, and a trace with a failed span by Ertl's estimator (``stats.partial_traces``).
     Source: Horvitz-Thompson, Hajek, Woodruff, Zou-Donner, DuMouchel-Duncan, Ertl 2021.
     """
-    if missing := inputs.weights_needed:
+    if missing := case.weights_needed:
         subject = "Error rate and latency of all requests"
-        return [needs(CHECK, subject, missing, inputs, remedy="Until then, read figures as of the recorded traces.")]
-    return [_errors(inputs), _latency(inputs)]
+        return [not_assessable(CHECK, subject, missing, remedy="Until then, read figures as of the recorded traces.")]
+    return [_errors(case), _latency(case)]
 
 
-def _errors(inputs: Inputs) -> Finding:
+def _errors(case: Case) -> Finding:
     """Return the finding about error rates."""
-    base, certain = inputs.base, _keeps_errors(inputs)
-    pi, failed = inputs.probability[base], inputs.failed[base].astype(np.float64)
-    rows = [_rate_row(inputs, "error rate", pi, failed, np.ones(len(pi)), float(inputs.failed.mean()), certain=certain)]
-    errors, spans = _spans(inputs)
+    base, certain = case.base, _keeps_errors(case)
+    pi, failed = case.probability[base], case.failed[base].astype(np.float64)
+    rows = [_rate_row(case, "error rate", pi, failed, np.ones(len(pi)), float(case.failed.mean()), certain=certain)]
+    errors, spans = _spans(case)
     raw = float(errors.sum() / max(spans.sum(), 1))
-    if (parts := _parts(inputs)) is not None:
-        rows += [_rate_row(inputs, name, *part, of, certain=False) for name, part, of in parts]
+    if (parts := _parts(case)) is not None:
+        rows += [_rate_row(case, name, *part, of, certain=False) for name, part, of in parts]
     else:
-        rows.append(_rate_row(inputs, "span error rate", pi, errors[base], spans[base], raw, certain=False))
+        rows.append(_rate_row(case, "span error rate", pi, errors[base], spans[base], raw, certain=False))
     table = pd.DataFrame(rows)
     row = table.iloc[0]
     counted = f"n = {number(row['trace_count'])}, effective {number(row['n_effective'])}"
     right = f"{percent(row['estimate'])} ({percents(row['estimate_low'], row['estimate_high'])}; {counted})"
     raw_text = percent(row["raw"])
-    why = _why_errors(inputs, is_too_high=row["raw"] > row["estimate"])
-    if inputs.is_even:
+    why = _why_errors(case, is_too_high=row["raw"] > row["estimate"])
+    if case.is_even:
         text = f"The error rate in this window was {right}; every trace had the same probability, so no correction."
     else:
         text = {
-            "biased": f"The {raw_text} error rate is an artefact of {why}; the true rate in this window was {right}.",
+            "failed": f"The {raw_text} error rate is an artefact of {why}; the true rate in this window was {right}.",
             "ok": f"The error rate of the sample, {raw_text}, is that of all requests: {right}.",
             "inconclusive": f"The sample shows an error rate of {raw_text}; that of all requests was {right}, which is"
             " too wide to call the difference bias.",
@@ -75,23 +75,23 @@ def _errors(inputs: Inputs) -> Finding:
     estimate = Estimate(
         row["estimate"], "ratio", row["estimate_low"], row["estimate_high"], row["trace_count"], row["n_effective"]
     )
-    return speak(
-        CHECK, row["status"], text, inputs, table, estimate=estimate, assumptions=_assumed(inputs), is_grave=True,
-        remedy="Quote weighted figures only." if row["status"] == "biased" else "",
-        exemplars=[inputs.traces.trace_ids[n] for n in np.flatnonzero(inputs.failed)[:5]],
+    return finding(
+        CHECK, row["status"], text, table, estimate=estimate, assumptions=_assumed(case), is_critical=True,
+        remedy="Quote weighted figures only." if row["status"] == "failed" else "",
+        exemplars=[case.traces.trace_ids[n] for n in np.flatnonzero(case.failed)[:5]],
     )  # fmt: skip
 
 
-def _latency(inputs: Inputs) -> Finding:
+def _latency(case: Case) -> Finding:
     """Return the finding about latency."""
-    timed = inputs.base & ~np.isnan(inputs.took_ns)
-    every = inputs.took_ns[~np.isnan(inputs.took_ns)]
+    timed = case.base & ~np.isnan(case.took_ns)
+    every = case.took_ns[~np.isnan(case.took_ns)]
     if not timed.any():
-        return needs(CHECK, "Latency of all requests", "root spans with a duration", inputs)
+        return not_assessable(CHECK, "Latency of all requests", "root spans with a duration")
     raw = weighted_quantiles(every, np.ones(len(every)), SHARES)
-    pi, took = inputs.probability[timed], inputs.took_ns[timed]
-    window = quantile_limits(pi, took, SHARES, confidence=inputs.confidence)
-    process = quantile_limits(pi, took, SHARES, target="process", confidence=inputs.confidence)
+    pi, took = case.probability[timed], case.took_ns[timed]
+    window = quantile_limits(pi, took, SHARES, confidence=case.confidence)
+    process = quantile_limits(pi, took, SHARES, target="process", confidence=case.confidence)
     table = pd.DataFrame(
         {
             "measure": [f"p{100 * share:g} latency" for share in SHARES],
@@ -104,65 +104,65 @@ def _latency(inputs: Inputs) -> Finding:
             "process_high": [one.high for one in process],
             "trace_count": len(pi),
             "n_effective": window[0].n_effective,
-            "weights_source": inputs.weights_source,
+            "weights_source": case.weights_source,
         }
     )
     limits = table[["raw", "estimate_low", "estimate_high"]].to_numpy(np.float64)
-    table["status"] = [_against(inputs, *row) for row in limits]
+    table["status"] = [_against(case, *row) for row in limits]
     row = table.iloc[1]
     counted = f"n = {number(row['trace_count'])}, effective {number(row['n_effective'])}"
     right = (
         f"{duration(row['estimate'])} ({duration(row['estimate_low'])} to {duration(row['estimate_high'])}; {counted})"
     )
-    status = worst(table["status"].tolist())
+    status = worst_status(table["status"].tolist())
     text = f"The p95 latency of all requests in this window was {right}; the sample shows {duration(row['raw'])}"
     ends = {
-        "biased": f": an artefact of keeping slow requests {_often(row['raw'] > row['estimate'])} than the rest.",
+        "failed": f": an artefact of keeping slow requests {_often(row['raw'] > row['estimate'])} than the rest.",
         "ok": ": no correction is needed.",
         "inconclusive": ": the interval is too wide to call the difference bias.",
     }
-    biased = table.loc[table["status"] == "biased", "measure"]
-    if status == "biased" and row["status"] != "biased":
-        ends["biased"] = f"; {' and '.join(biased)} of the sample are biased."
+    biased = table.loc[table["status"] == "failed", "measure"]
+    if status == "failed" and row["status"] != "failed":
+        ends["failed"] = f"; {' and '.join(biased)} of the sample are biased."
     estimate = Estimate(
         row["estimate"], "ns", row["estimate_low"], row["estimate_high"], int(row["trace_count"]), row["n_effective"]
     )
-    return speak(
-        CHECK, status, text + ends[status], inputs, table, estimate=estimate, assumptions=_assumed(inputs),
-        is_grave=True, remedy="Quote weighted quantiles only." if status == "biased" else "",
+    return finding(
+        CHECK, status, text + ends[status], table, estimate=estimate, assumptions=_assumed(case),
+        is_critical=True, remedy="Quote weighted quantiles only." if status == "failed" else "",
     )  # fmt: skip
 
 
-def _assumed(inputs: Inputs) -> tuple[str, ...]:
+def _assumed(case: Case) -> tuple[str, ...]:
     """Return what must be true."""
     stratified = "requests of one stratum had one chance: a log or counts cannot show what else decided"
-    known = (f"inclusion probabilities from {inputs.weights_source}", "no kind of request had probability 0")
-    return (*known, stratified) if STRATIFIED & set(inputs.traces.weights.sources) else known
+    known = (f"inclusion probabilities from {case.weights_source}", "no kind of request had probability 0")
+    return (*known, stratified) if STRATIFIED & set(case.traces.weights.sources) else known
 
 
-def _keeps_errors(inputs: Inputs) -> bool:
+def _keeps_errors(case: Case) -> bool:
     """Return whether a declared policy keeps every failing trace, and the traces agree."""
-    tail = inputs.rules.tail if inputs.rules is not None else ()
+    tail = case.rules.tail if case.rules is not None else ()
     declared = any(policy.kind == "status_code" and policy.probability == 1 for policy in tail)
-    failed = inputs.failed & inputs.base
-    return declared and bool((inputs.probability[failed] == 1).all())
+    failed = case.failed & case.base
+    return declared and bool((case.probability[failed] == 1).all())
 
 
-def _spans(inputs: Inputs) -> tuple[Array, Array]:
+def _spans(case: Case) -> tuple[Array, Array]:
     """Return failing and all spans of every trace; those that a backend inferred count for nothing."""
-    traces, own = inputs.traces, ~inputs.traces.is_inferred
+    traces, own = case.traces, ~case.traces.is_inferred
     spans = np.bincount(traces.forest.trace[own], minlength=len(traces))
     errors = np.bincount(traces.forest.trace[own & traces.is_error], minlength=len(traces))
     return errors.astype(np.float64), spans.astype(np.float64)
 
 
-def _parts(inputs: Inputs) -> list[tuple[str, Parts, float]] | None:
+def _parts(case: Case) -> list[tuple[str, Parts, float]] | None:
     """Return the rates of traces that are there in part, with the raw ones; None where no trace is."""
-    if inputs.span_probability is None:
+    if case.span_probability is None:
         return None
-    traces, own = inputs.traces, np.flatnonzero(~inputs.traces.is_inferred & ~np.isnan(inputs.span_probability))
+    traces, own = case.traces, np.flatnonzero(~case.traces.is_inferred & ~np.isnan(case.span_probability))
     trace = np.unique(traces.forest.trace[own], return_inverse=True)[1]
-    pi, failed = inputs.span_probability[own], np.asarray(traces.is_error[own])
+    pi, failed = case.span_probability[own], np.asarray(traces.is_error[own])
     some = float((np.bincount(trace[failed], minlength=int(trace.max()) + 1) > 0).mean())
     return [
         ("span error rate", span_parts(trace, pi, failed), float(failed.mean())),
@@ -170,12 +170,10 @@ def _parts(inputs: Inputs) -> list[tuple[str, Parts, float]] | None:
     ]
 
 
-def _rate_row(
-    inputs: Inputs, measure: str, pi: Array, y: Array, x: Array, raw: float, *, certain: bool
-) -> dict[str, Any]:
+def _rate_row(case: Case, measure: str, pi: Array, y: Array, x: Array, raw: float, *, certain: bool) -> dict[str, Any]:
     """Return one rate as a row of evidence."""
-    window = weighted_rate(pi, y, x, confidence=inputs.confidence, events_certain=certain)
-    process = weighted_rate(pi, y, x, target="process", confidence=inputs.confidence)
+    window = weighted_rate(pi, y, x, confidence=case.confidence, events_certain=certain)
+    process = weighted_rate(pi, y, x, target="process", confidence=case.confidence)
     few = measure != "error rate" and window.n_events < _FEWEST
     effect = weight_effect(pi, y, x)
     return {
@@ -192,28 +190,26 @@ def _rate_row(
         "n_effective": window.n_effective,
         "design_effect": window.design_effect,
         "weight_effect_z": effect.z,
-        "weights_source": inputs.weights_source,
-        "status": "not_assessable" if few else _against(inputs, raw, window.low, window.high),
+        "weights_source": case.weights_source,
+        "status": "not_assessable" if few else _against(case, raw, window.low, window.high),
     }
 
 
-def _against(inputs: Inputs, raw: float, low: float, high: float) -> str:
+def _against(case: Case, raw: float, low: float, high: float) -> str:
     """Return the verdict about a raw value beside the interval of the right one."""
-    if inputs.is_even:
+    if case.is_even:
         return "ok"
     if raw == 0 and low == 0:
         return "ok" if high == 0 else "inconclusive"
     ratio_low = raw / high if high > 0 else 0.0
     ratio_high = raw / low if low > 0 else np.inf
-    return judge(
-        0.0 if np.isnan(ratio_low) else ratio_low, np.inf if np.isnan(ratio_high) else ratio_high, inputs.margin
-    )
+    return judge(0.0 if np.isnan(ratio_low) else ratio_low, np.inf if np.isnan(ratio_high) else ratio_high, case.margin)
 
 
-def _why_errors(inputs: Inputs, *, is_too_high: bool) -> str:
+def _why_errors(case: Case, *, is_too_high: bool) -> str:
     """Return what the sampler does to the raw error rate."""
-    pi, failed = inputs.probability, inputs.failed & inputs.base
-    rest = inputs.base & ~inputs.failed
+    pi, failed = case.probability, case.failed & case.base
+    rest = case.base & ~case.failed
     if is_too_high and failed.any() and (pi[failed] == 1).all() and rest.any() and (pi[rest] < 1).any():
         return "keeping every error"
     return f"keeping failing requests {_often(is_too_high)} than the rest"

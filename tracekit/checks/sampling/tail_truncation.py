@@ -9,15 +9,15 @@ import pandas as pd
 from scipy import stats
 
 from tracekit.checks.sampling.collector_counters import CHECK, evictions
-from tracekit.checks.sampling.verdicts import needs, speak
 from tracekit.checks.sampling.words import counted, duration, number, percent, percents
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 from tracekit.schema import ParentState, Quality
 from tracekit.stats.proportions import share_interval
 from tracekit.weights.tail_policies import trace_duration_ns
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.findings import Finding
     from tracekit.schema import Array
 
@@ -25,7 +25,7 @@ _MOST_CUT, _ALPHA, _FEWEST = 0.01, 0.01, 20
 _LOG_DURATIONS = ("duration_ns", "duration_ms", "duration_s")
 
 
-def tail_truncation(inputs: Inputs) -> list[Finding]:
+def tail_truncation(case: Case) -> list[Finding]:
     """Return how many traces a collector's decision cut, and whether longer ones are missing altogether.
 
     Cut: a trace without a root, or with a span that starts later than ``decision_wait`` after the root.  Missing: with
@@ -34,56 +34,60 @@ def tail_truncation(inputs: Inputs) -> list[Finding]:
     to c1 and c2).  Fails where clients give up at the same age: compare with the durations of a log.  Source: the
     collector's tail_sampling processor; our own test.
     """
-    return [*evictions(inputs), *_by_durations(inputs)]
+    return [*evictions(case), *_by_durations(case)]
 
 
-def _by_durations(inputs: Inputs) -> list[Finding]:
+def _by_durations(case: Case) -> list[Finding]:
     """Return what the traces themselves tell of the decision."""
     subject = "Whether the tail sampler cuts slow traces"
-    wait = inputs.rules.decision_wait_ns if inputs.rules is not None else None
+    wait = case.rules.decision_wait_ns if case.rules is not None else None
     if wait is None:
-        return [needs(CHECK, subject, "a collector configuration with tail_sampling", inputs)]
-    if not len(inputs.traces):
-        return [needs(CHECK, subject, "traces", inputs)]
-    took = trace_duration_ns(inputs.traces)
-    cut = _cut(inputs, wait)
+        return [not_assessable(CHECK, subject, "a collector configuration with tail_sampling")]
+    if not len(case.traces):
+        return [not_assessable(CHECK, subject, "traces")]
+    took = trace_duration_ns(case.traces)
+    cut = _cut(case, wait)
     c1, c2, c3 = (int(((took > low * wait) & (took <= low * wait + 0.2 * wait)).sum()) for low in (0.6, 0.8, 1.0))
     missing = drop_p(c1, c2, c3) < _ALPHA and c3 < c2
-    low, high = share_interval(cut.sum(), len(took), confidence=inputs.confidence)
+    low, high = share_interval(cut.sum(), len(took), confidence=case.confidence)
     share = float(cut.mean())
     table = pd.DataFrame(
         {"decision_wait_ns": [wait], "estimate": share, "estimate_low": float(low), "estimate_high": float(high),
          "trace_count": len(took), "from_0.6": c1, "from_0.8": c2, "beyond": c3, "longest_ns": int(took.max())}
     )  # fmt: skip
-    exemplars = [inputs.traces.trace_ids[n] for n in np.flatnonzero(cut)[:5]]
+    exemplars = [case.traces.trace_ids[n] for n in np.flatnonzero(cut)[:5]]
     estimate = Estimate(share, "ratio", float(low), float(high), len(took))
     limits = percents(float(low), float(high))
     said = f"{counted(int(cut.sum()), 'trace')} of {number(len(took))} ({percent(share)}, {limits})"
-    if missing and not _clients_stop(inputs, wait):
+    if missing and not _clients_stop(case, wait):
         text = (
             f"Traces stop at {duration(wait)}, where the collector decides: {number(c2)} last 0.8 to 1 of that,"
             f" {number(c3)} longer, where about {number((c2 + 0.5) ** 2 / (c1 + 0.5))} would be due; {said} are cut."
         )
         remedy = "Raise decision_wait above the slowest request; until then quantiles near it are lower limits."
-        return [speak(CHECK, "fail", text, inputs, table, estimate=estimate, remedy=remedy, exemplars=exemplars,
-                      assumptions=("the distribution of durations is smooth there",))]  # fmt: skip
+        return [finding(CHECK, "failed", text, table, estimate=estimate, remedy=remedy, exemplars=exemplars,
+                      assumptions=("the distribution of durations is smooth there",), is_critical=False)]  # fmt: skip
     if share > _MOST_CUT:
         text = f"{said} are cut at the decision of the collector after {duration(wait)}."
         remedy = "Raise decision_wait, or find what delays the late spans."
-        return [speak(CHECK, "warn", text, inputs, table, estimate=estimate, remedy=remedy, exemplars=exemplars)]
+        return [
+            finding(
+                CHECK, "warning", text, table, estimate=estimate, remedy=remedy, exemplars=exemplars, is_critical=False
+            )
+        ]
     if missing:
         text = f"Traces stop at {duration(wait)}, but so do the requests of the log: clients give up, nothing is cut."
-        return [speak(CHECK, "ok", text, inputs, table, estimate=estimate)]
+        return [finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)]
     if c1 + c2 < _FEWEST and took.max() > wait / 2:
         text = f"{said} are cut; too few traces last nearly {duration(wait)} to tell whether longer ones are missing."
-        return [speak(CHECK, "inconclusive", text, inputs, table, estimate=estimate)]
+        return [finding(CHECK, "inconclusive", text, table, estimate=estimate, is_critical=False)]
     text = f"{said} are cut at {duration(wait)}, and nothing is missing beyond."
-    return [speak(CHECK, "ok", text, inputs, table, estimate=estimate)]
+    return [finding(CHECK, "ok", text, table, estimate=estimate, is_critical=False)]
 
 
-def _cut(inputs: Inputs, wait: int) -> Array:
+def _cut(case: Case, wait: int) -> Array:
     """Return which traces lack a root or have a span that starts after the decision."""
-    traces = inputs.traces
+    traces = case.traces
     spans, forest = traces.columns.spans, traces.forest
     rootless = np.ones(len(traces), bool)
     rootless[forest.trace[forest.state == ParentState.ROOT]] = False
@@ -105,14 +109,14 @@ def drop_p(c1: int, c2: int, c3: int) -> float:
     return float(stats.nbinom.cdf(c3, size, size / (size + due)))
 
 
-def _clients_stop(inputs: Inputs, wait: int) -> bool:
+def _clients_stop(case: Case, wait: int) -> bool:
     """Return whether the requests of a log, sampled or not, stop at the same age."""
-    if inputs.log is None:
+    if case.log is None:
         return False
-    column = next((name for name in _LOG_DURATIONS if name in inputs.log), None)
+    column = next((name for name in _LOG_DURATIONS if name in case.log), None)
     if column is None:
         return False
     unit = {"duration_ns": 1.0, "duration_ms": 1e6, "duration_s": 1e9}[column]
-    took = inputs.log[column].to_numpy(np.float64) * unit
+    took = case.log[column].to_numpy(np.float64) * unit
     c1, c2, c3 = (int(((took > low * wait) & (took <= low * wait + 0.2 * wait)).sum()) for low in (0.6, 0.8, 1.0))
     return drop_p(c1, c2, c3) < _ALPHA or (c2 > _FEWEST and c3 * 10 < c2)

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from tracekit.checks.sampling.observed_rate import by_window
-from tracekit.checks.sampling.verdicts import needs, speak, worst
 from tracekit.checks.sampling.words import about, factors, number, percent, shown, times
+from tracekit.checks.verdicts import finding, not_assessable, worst_status
 from tracekit.findings import Estimate
 from tracekit.stats.anytime_mix import anytime_mix
 from tracekit.stats.minimum_effect import compare_mix
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
+    from tracekit.checks.case import Case
     from tracekit.findings import Finding
     from tracekit.stats.minimum_effect import Mix
 
@@ -24,7 +24,7 @@ _HOUR_NS = 3600 * 10**9
 _SUBJECT = "Whether the sample looks like the traffic"
 
 
-def traffic_mix(inputs: Inputs) -> list[Finding]:
+def traffic_mix(case: Case) -> list[Finding]:
     """Return whether some routes, methods, statuses or hours are sampled at another rate than the rest.
 
     ``stats.minimum_effect.compare_mix``: n_h ~ Binomial(n, N_h rho / (N_h rho + N - N_h)) at rho = 1 + margin and its
@@ -34,34 +34,34 @@ def traffic_mix(inputs: Inputs) -> list[Finding]:
     alike.  A reservoir rightly over-represents quiet strata (``bias.reservoir``).  Source: textbook tests; the
     minimum-effect form is our own.
     """
-    if missing := inputs.counts_needed:
-        return [needs(CHECK, _SUBJECT, missing, inputs)]
-    assert inputs.counts is not None
-    keys = list(inputs.counts.dimensions)
-    table = inputs.tally.frame
+    if missing := case.counts_needed:
+        return [not_assessable(CHECK, _SUBJECT, missing)]
+    assert case.counts is not None
+    keys = list(case.counts.dimensions)
+    table = case.tally.frame
     if "service_name" in keys:
-        root = inputs.traces.codes("service_name").take(inputs.traces.forest.root_row)
+        root = case.traces.codes("service_name").take(case.traces.forest.root_row)
         begin = {root.labels[code] for code in np.unique(root.codes[root.codes >= 0])}
         table = table[table["service_name"].isin(begin)]
-    found = [_axis(inputs, table, keys, "strata")] if keys else []
-    if len(inputs.tally.bins):
-        hours = inputs.tally.bins.assign(hour=inputs.tally.bins["start_ns"] // _HOUR_NS)
+    found = [_axis(case, table, keys, "strata")] if keys else []
+    if len(case.tally.bins):
+        hours = case.tally.bins.assign(hour=case.tally.bins["start_ns"] // _HOUR_NS)
         by_hour = hours.groupby("hour")[["requests", "traces"]].sum().reset_index()
         by_hour["hour"] = pd.to_datetime(by_hour["hour"] * _HOUR_NS).dt.strftime("%Y-%m-%d %H:00")
-        found += [_axis(inputs, by_hour, ["hour"], "hours")] if len(by_hour) > 1 else []
-    return found or [needs(CHECK, _SUBJECT, "request counts by service, route, method, status or hour", inputs)]
+        found += [_axis(case, by_hour, ["hour"], "hours")] if len(by_hour) > 1 else []
+    return found or [not_assessable(CHECK, _SUBJECT, "request counts by service, route, method, status or hour")]
 
 
-def _axis(inputs: Inputs, table: pd.DataFrame, keys: list[str], axis: str) -> Finding:
+def _axis(case: Case, table: pd.DataFrame, keys: list[str], axis: str) -> Finding:
     """Return the finding about the strata of one axis."""
     usable = table[(table["requests"] > 0) & (table["traces"] <= table["requests"])].reset_index(drop=True)
     if len(usable) < 2 or not usable["traces"].sum():  # noqa: PLR2004 - a mix has two parts
-        return needs(CHECK, f"{_SUBJECT}, by {axis}", "two strata with requests and traces", inputs)
+        return not_assessable(CHECK, f"{_SUBJECT}, by {axis}", "two strata with requests and traces")
     mix = compare_mix(
         usable["traces"].to_numpy(),
         np.round(usable["requests"].to_numpy()),
-        margin=inputs.margin,
-        confidence=inputs.confidence,
+        margin=case.margin,
+        confidence=case.confidence,
     )
     scope = [" ".join(str(part) for part in row) for row in usable[keys].fillna("(none)").itertuples(index=False)]
     evidence = pd.DataFrame(
@@ -69,20 +69,20 @@ def _axis(inputs: Inputs, table: pd.DataFrame, keys: list[str], axis: str) -> Fi
          "estimate_low": mix.low, "estimate_high": mix.high, "residual": mix.residual, "q_bh": mix.q, "status":
          mix.verdict, "requests_needed": mix.needed}
     )  # fmt: skip
-    if keys != ["hour"] and len(inputs.tally.bins):
-        events, trials = (part[1:].T for part in by_window(inputs.tally.bins, keys, usable))
+    if keys != ["hour"] and len(case.tally.bins):
+        events, trials = (part[1:].T for part in by_window(case.tally.bins, keys, usable))
         evidence["chance_any_time"] = float(anytime_mix(events, trials)[-1])
     evidence["request_share"] = evidence["requests"] / evidence["requests"].sum()
     evidence["trace_share"] = evidence["traces"] / evidence["traces"].sum()
-    return _say(inputs, evidence, mix, axis)
+    return _say(case, evidence, mix, axis)
 
 
-def _say(inputs: Inputs, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding:
+def _say(case: Case, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding:
     """Return the sentence about one axis."""
-    status = worst(evidence["status"].tolist())
+    status = worst_status(evidence["status"].tolist())
     far = np.abs(np.log(evidence["estimate"].to_numpy(np.float64)))
-    biased = (evidence["status"] == "biased").to_numpy()
-    row = evidence.iloc[int(np.where(biased == (status == "biased"), far, -1).argmax())]
+    biased = (evidence["status"] == "failed").to_numpy()
+    row = evidence.iloc[int(np.where(biased == (status == "failed"), far, -1).argmax())]
     said = (
         f"{shown(row['scope'])} is sampled at {times(row['estimate'])} the rate of the rest"
         f" ({factors(row['estimate_low'], row['estimate_high'])};"
@@ -92,21 +92,23 @@ def _say(inputs: Inputs, evidence: pd.DataFrame, mix: Mix, axis: str) -> Finding
     more = f", and {others} more {axis}" * (others > 0)
     apart = f"sample and traffic differ by {percent(mix.distance)}, noise alone gives {percent(mix.noise)}"
     text = {
-        "biased": f"{said}{more}: every statistic that mixes them {_effect(row['estimate'])} it.",
-        "ok": f"All {len(evidence)} {axis} are sampled at the same rate within {percent(inputs.margin)}; {apart}.",
+        "failed": f"{said}{more}: every statistic that mixes them {_effect(row['estimate'])} it.",
+        "ok": f"All {len(evidence)} {axis} are sampled at the same rate within {percent(case.margin)}; {apart}.",
         "inconclusive": f"{said}: too few to tell from the rest; {apart}; about"
         f" {about(evidence['requests_needed'].max())} requests would settle all {axis}.",
     }[status]
     estimate = Estimate(
         float(row["estimate"]), "times", float(row["estimate_low"]), float(row["estimate_high"]), int(row["traces"])
     )
-    remedy = "Weigh by stratum: traces.with_weights(requests)." if status == "biased" else ""
-    assumed = ["windows are aligned and strata defined alike", "no reservoir favours quiet strata", *inputs.caveats]
+    remedy = "Weigh by stratum: traces.with_weights(requests)." if status == "failed" else ""
+    assumed = ["windows are aligned and strata defined alike", "no reservoir favours quiet strata", *case.caveats]
     ever = float(evidence["chance_any_time"].iloc[0]) if "chance_any_time" in evidence else 1.0
-    if ever < 1 - inputs.confidence:
+    if ever < 1 - case.confidence:
         often = f"once in {about(1 / ever)} such periods" if ever > 1e-9 else "practically never"  # noqa: PLR2004 - beyond words
         assumed.append(f"asked again and again as traces come in, chance alone would ever show this {often}")
-    return speak(CHECK, status, text, inputs, evidence, estimate=estimate, assumptions=assumed, remedy=remedy)
+    return finding(
+        CHECK, status, text, evidence, estimate=estimate, assumptions=assumed, remedy=remedy, is_critical=False
+    )
 
 
 def _effect(ratio: float) -> str:

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.checks.sampling.verdicts import needs, speak
 from tracekit.checks.sampling.words import counted, number, percent, percents
+from tracekit.checks.verdicts import finding, not_assessable
 from tracekit.findings import Estimate
 from tracekit.stats.thinned import unseen_mass
 
 if TYPE_CHECKING:
-    from tracekit.checks.sampling.inputs import Inputs
-    from tracekit.checks.sampling.verdicts import Status
-    from tracekit.findings import Finding
+    from tracekit.checks.case import Case
+    from tracekit.findings import Finding, Status
     from tracekit.schema import Array
     from tracekit.traces import TraceSet
 
@@ -24,7 +23,7 @@ _MOST, _TOP, _TOO_MANY, _FEWEST = 0.05, 20, 0.5, 20
 _SUBJECT = "Share of the traffic on paths never seen"
 
 
-def unseen_paths(inputs: Inputs) -> list[Finding]:
+def unseen_paths(case: Case) -> list[Finding]:
     """Return how much of the traffic takes paths that are absent from the sample.
 
     A path is the root's operation and the set of services it reaches.  Good-Turing's mass f1 / n with Esty's interval,
@@ -33,46 +32,48 @@ def unseen_paths(inputs: Inputs) -> list[Finding]:
     alone would be those of one kind: neither failing nor slow, or of one route.)  Fails where span names carry ids:
     every path is new then.  Source: Good 1953, Esty 1983, Chao 1984; metric M4.
     """
-    if missing := inputs.weights_needed:
-        return [needs(CHECK, _SUBJECT, missing, inputs)]
-    chosen = _even_part(inputs)
-    path = path_codes(inputs.traces)[chosen]
+    if missing := case.weights_needed:
+        return [not_assessable(CHECK, _SUBJECT, missing)]
+    chosen = _even_part(case)
+    path = path_codes(case.traces)[chosen]
     counts = np.sort(np.bincount(path))[::-1]
     counts = counts[counts > 0]
     n = int(counts.sum())
     if n < _FEWEST:
-        return [needs(CHECK, _SUBJECT, f"{_FEWEST} traces or more with one probability; there are {n}", inputs)]
-    unseen = unseen_mass(counts, confidence=inputs.confidence)
+        return [not_assessable(CHECK, _SUBJECT, f"{_FEWEST} traces or more with one probability; there are {n}")]
+    unseen = unseen_mass(counts, confidence=case.confidence)
     top = float(counts[:_TOP].sum() / n)
     table = pd.DataFrame(
         {"paths": [len(counts)], "trace_count": n, "estimate": unseen.mass, "estimate_low": unseen.low, "estimate_high":
         unseen.high,
-         "paths_estimated": unseen.kinds, "top_20_share": top, "left_out": len(inputs.traces) - n}
+         "paths_estimated": unseen.kinds, "top_20_share": top, "left_out": len(case.traces) - n}
     )  # fmt: skip
     if len(counts) > _TOO_MANY * n and n > _TOP:
         text = f"{number(len(counts))} of {number(n)} traces take a path of their own: span names carry ids or numbers."
         remedy = "Name spans by route, not by address; then ask again."
-        return [speak(CHECK, "warn", text, inputs, table, remedy=remedy)]
-    status: Status = "warn" if unseen.mass > _MOST else "ok" if unseen.high <= _MOST else "inconclusive"
+        return [finding(CHECK, "warning", text, table, remedy=remedy, is_critical=False)]
+    status: Status = "warning" if unseen.mass > _MOST else "ok" if unseen.high <= _MOST else "inconclusive"
     text = (
         f"{percent(unseen.mass)} ({percents(unseen.low, unseen.high)}) of the requests take paths absent from this"
         f" sample ({counted(len(counts), 'path')} in n = {number(n)} traces, {number(unseen.kinds)} or more in all)."
     )
     assumed = ["traces are independent draws with one probability"]
-    assumed += [f"{number(len(inputs.traces) - n)} traces are left out, so that all had one probability"] * (
-        n < len(inputs.traces)
+    assumed += [f"{number(len(case.traces) - n)} traces are left out, so that all had one probability"] * (
+        n < len(case.traces)
     )
     estimate = Estimate(unseen.mass, "ratio", unseen.low, unseen.high, n)
-    remedy = "Raise the rate, or keep at least one trace of every route." if status == "warn" else ""
-    return [speak(CHECK, status, text, inputs, table, estimate=estimate, assumptions=assumed, remedy=remedy)]
+    remedy = "Raise the rate, or keep at least one trace of every route." if status == "warning" else ""
+    return [
+        finding(CHECK, status, text, table, estimate=estimate, assumptions=assumed, remedy=remedy, is_critical=False)
+    ]
 
 
-def _even_part(inputs: Inputs) -> Array:
+def _even_part(case: Case) -> Array:
     """Return the traces that are left where all are thinned to the smallest probability."""
-    first, spans = inputs.traces.forest.starts[:-1], inputs.traces.columns.spans
+    first, spans = case.traces.forest.starts[:-1], case.traces.columns.spans
     drawn = pd.util.hash_array(spans.trace_hi[first] ^ pd.util.hash_array(spans.trace_lo[first])) / 2.0**64
-    least = np.nanmin(inputs.probability)
-    return np.flatnonzero(inputs.base & (drawn * np.where(inputs.base, inputs.probability, 1) <= least))
+    least = np.nanmin(case.probability)
+    return np.flatnonzero(case.base & (drawn * np.where(case.base, case.probability, 1) <= least))
 
 
 def path_codes(traces: TraceSet) -> Array:

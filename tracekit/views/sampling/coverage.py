@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tracekit.views.figures import Chart
 
 KINDS: Final = ("funnel", "metrics")
-_COLOURS: Final = {"fail": ERROR, "warn": "#c48700", "inconclusive": "#8695a6", "ok": ACCENT, "measured": ACCENT}
-_COLOURS_OF_VERDICTS: Final = {"ok": ACCENT, "fail": ERROR, "inconclusive": "#8695a6", "measured": MUTE}
+_COLOURS: Final = {"failed": ERROR, "warning": "#c48700", "inconclusive": "#8695a6", "ok": ACCENT, "measured": ACCENT}
+_COLOURS_OF_VERDICTS: Final = {"ok": ACCENT, "failed": ERROR, "inconclusive": "#8695a6", "measured": MUTE}
 
 
 def plot_coverage(result: Coverage, *, kind: str | None = None) -> Chart:
@@ -113,7 +113,7 @@ def _metrics(result: Coverage) -> Chart:
         for row in rows
     ]
     said = [_metric(row) for row in rows]
-    missed = sum(row["verdict"] == "fail" for row in rows)
+    missed = sum(row["verdict"] == "failed" for row in rows)
     figure = interval_rows(
         f"Metrics that are shares: {missed} of {len(rows)} miss their target",
         intervals,

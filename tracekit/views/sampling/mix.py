@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("shares", "ratios")
 AXES: Final = ("strata", "hours")
-_COLOURS: Final = {"biased": LIGHT[1], "inconclusive": MUTE, "ok": ACCENT}
-_WORDS: Final = {"biased": "sampled at another rate", "inconclusive": "too few to tell", "ok": "sampled alike"}
+_COLOURS: Final = {"failed": LIGHT[1], "inconclusive": MUTE, "ok": ACCENT}
+_WORDS: Final = {"failed": "sampled at another rate", "inconclusive": "too few to tell", "ok": "sampled alike"}
 _TRAFFIC: Final = "share of the traffic"
 
 
@@ -113,7 +113,7 @@ def _drawn(shown: pd.DataFrame, whole: pd.DataFrame, kind: str, axis: str) -> Ch
 
 def _title(whole: pd.DataFrame, shown: int, axis: str) -> str:
     """Return how many strata are off."""
-    biased = int((whole["verdict"] == "biased").sum())
+    biased = int((whole["verdict"] == "failed").sum())
     some = f": the {shown} furthest off" if shown < len(whole) else ""
     thing = {"strata": ("stratum", "strata"), "hours": ("hour", "hours")}[axis]
     return f"{count(biased)} of {plural(len(whole), *thing)} sampled at another rate than the rest{some}"

@@ -6,7 +6,7 @@ import pytest
 from sampling.simulators import EPOCH_NS, random_ids, said, status, traces_of
 
 import tracekit as tk
-from tracekit.checks.sampling.inputs import gather
+from tracekit.checks.case import build_case
 from tracekit.stats.second_reservoir import SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
@@ -47,14 +47,14 @@ def test_what_had_not_arrived_is_told_and_left_out_of_the_rate():
     rate = the(found, "rate.observed")
     assert rate.estimate.low < 0.5 < rate.estimate.high
     assert abs(rate.estimate.value - 0.5) < 0.015
-    edge = the(found, "young.edge")
+    edge = the(found, "ingest.horizon")
     assert edge.severity == "warning"
     assert "rates fall at its end and slow requests are missing there" in edge.headline
     missing = 0.5 * counts["count"].sum() - len(traces)
     assert edge.estimate.value == pytest.approx(missing / (len(traces) + missing), abs=0.01)
     assert edge.estimate.low < edge.estimate.value < edge.estimate.high
     kept = eval(edge.remedy.removeprefix("Use ").removesuffix(" for rates and latencies."))
-    assert abs(len(kept) - (len(traces) - edge.evidence["young_traces"].iloc[0])) < 15
+    assert abs(len(kept) - (len(traces) - edge.evidence["late_traces"].iloc[0])) < 15
     assert "received=received" in found[0].code
 
 
@@ -62,19 +62,19 @@ def test_a_recording_that_was_whole_says_so():
     traces, received, counts, now = world(np.random.default_rng(2), lag=(-3.0, 0.3), seconds=1800)
     quick = traces.where("duration_ns < 5e9")
     found = tk.sampling(quick, requests=counts, received=received.reindex(quick.trace_ids), now=now)
-    assert status(found, "young.edge") == ["ok"]
-    assert "are left out of all checks here" in said(found, "young.edge")
-    assert "rates fall" not in said(found, "young.edge")
+    assert status(found, "ingest.horizon") == ["ok"]
+    assert "are left out of all checks here" in said(found, "ingest.horizon")
+    assert "rates fall" not in said(found, "ingest.horizon")
 
 
 def test_few_receipts_and_none_are_not_assessable():
     traces, received, _, now = world(np.random.default_rng(3), seconds=120)
-    assert said(tk.sampling(traces), "young.edge") == (
+    assert said(tk.sampling(traces), "ingest.horizon") == (
         "Whether the last traces had all arrived: not assessable: needs times of receipt."
     )
     few = tk.sampling(traces, received=received.iloc[:9], now=now)
-    assert "needs times of receipt of at least 20 traces" in said(few, "young.edge")
-    assert len(gather(traces, received=received.iloc[:9], now=now).traces) == len(traces)
+    assert "needs times of receipt of at least 20 traces" in said(few, "ingest.horizon")
+    assert len(build_case(traces, received=received.iloc[:9], now=now).complete.traces) == len(traces)
 
 
 def test_traces_that_are_all_too_young_say_nothing_about_all_traffic():
@@ -83,7 +83,7 @@ def test_traces_that_are_all_too_young_say_nothing_about_all_traffic():
     )
     received = pd.Series(EPOCH_NS + 60 * SECOND_NS, index=traces.trace_ids)
     found = tk.sampling(traces, rules=0.5, requests=pd.DataFrame({"count": [200]}), received=received)
-    assert "nothing can be said from them about all traffic" in said(found, "young.edge")
+    assert "nothing can be said from them about all traffic" in said(found, "ingest.horizon")
     assert status(found, "rate.observed") == ["not_assessable"]
     assert status(found, "bias.tail") == ["not_assessable"]
 
@@ -101,10 +101,10 @@ def test_a_log_and_stages_are_cut_with_the_traces():
     others = pd.date_range(starts.min(), now, periods=len(traces) + 700)
     ids = [*traces.trace_ids, *[f"{n:032x}" for n in range(1, len(others) + 1)]]
     log = pd.DataFrame({"trace_id": ids, "time": [*starts, *others], "route": "/a"})
-    inputs = gather(traces, log=log, received=received, now=now)
-    assert inputs.traces.weights.known.all()
-    assert inputs.traces.weights.value.sum() == pytest.approx(len(inputs.log))
-    assert len(inputs.log) < len(log)
+    case = build_case(traces, log=log, received=received, now=now, count_log=True).complete.weighted
+    assert case.traces.weights.known.all()
+    assert case.traces.weights.value.sum() == pytest.approx(len(case.log))
+    assert len(case.log) < len(log)
 
 
 def test_stages_are_cut_with_the_log_they_are_beside():
@@ -129,11 +129,11 @@ def test_stages_are_cut_with_the_log_they_are_beside():
 
 def test_one_start_long_before_the_others_does_not_thin_what_was_due():
     traces, received, _, now = world(np.random.default_rng(1))
-    plain = the(tk.sampling(traces, received=received, now=now), "young.edge")
+    plain = the(tk.sampling(traces, received=received, now=now), "ingest.horizon")
     frame = traces.spans.assign(start_ns=traces.columns.spans.start_ns, end_ns=traces.columns.spans.end_ns)
     frame.loc[frame.index[0], "start_ns"] -= 86400 * SECOND_NS
     early = tk.TraceSet.from_spans(frame[["trace_id", "span_id", "name", "start_ns", "end_ns"]])
-    found = the(tk.sampling(early, received=received, now=now), "young.edge")
+    found = the(tk.sampling(early, received=received, now=now), "ingest.horizon")
     assert found.estimate.value == pytest.approx(plain.estimate.value, abs=0.002)
     assert found.severity == "warning"
 
@@ -141,7 +141,7 @@ def test_one_start_long_before_the_others_does_not_thin_what_was_due():
 def test_a_log_of_nothing_but_young_requests_is_no_count():
     traces, received, _, now = world(np.random.default_rng(6))
     log = pd.DataFrame({"trace_id": ["f" * 32], "time": [now]})
-    assert gather(traces, log=log, received=received, now=now).counts is None
+    assert build_case(traces, log=log, received=received, now=now, count_log=True).complete.weighted.counts is None
 
 
 def test_coverage_counts_what_is_whole_and_the_lag_of_all():

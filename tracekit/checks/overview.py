@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.checks.case import Case
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
@@ -127,6 +128,17 @@ class Overview:
         """``recorded `` where some sampling weight is unknown, so that sentences say what they describe."""
         return "" if self.traces.weights.known.all() else "recorded "
 
+    @property
+    def counted(self) -> str:
+        """``recorded `` before counts of requests unless each trace represents itself alone."""
+        is_all = self.traces.weights.known.all() and (self.traces.weights.value == 1).all()
+        return "" if is_all else "recorded "
+
+
+def overview(case: Case) -> Overview:
+    """Return the traces of a case with the results of the analyses."""
+    return Overview(case.traces)
+
 
 def error_rate(traces: TraceSet, confidence: float = 0.95) -> Estimate:
     """Return the error rate of the finished requests; NaN where no trace stands for any."""
@@ -135,4 +147,6 @@ def error_rate(traces: TraceSet, confidence: float = 0.95) -> Estimate:
         return Estimate(np.nan, "ratio", np.nan, np.nan, 0)
     row = table.iloc[0]
     value = float(row["error_ratio"])
-    return Estimate(value, "ratio", float(row["low"]), float(row["high"]), int(row["span_count"]))
+    return Estimate(
+        value, "ratio", float(row["error_ratio_low"]), float(row["error_ratio_high"]), int(row["span_count"])
+    )

@@ -1,0 +1,364 @@
+"""What is known about a recording: its traces, counted requests, a request log, sampling rules, times of receipt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.expectations import Expected, expectations
+from tracekit.schema import ParentState
+from tracekit.stats.weighted_rates import clustered_rates
+from tracekit.traces import TraceSet
+from tracekit.weights.counts import Counts, counts_of_log, read_counts
+from tracekit.weights.ingestion_horizon import (
+    counts_before_horizon,
+    ingestion_horizon,
+    log_before_horizon,
+    traces_before_horizon,
+)
+from tracekit.weights.known import MARKS
+from tracekit.weights.log_strata import log_tally
+from tracekit.weights.receipts import moment_ns, read_receipts
+from tracekit.weights.resolve import Evidence, resolve_weights
+from tracekit.weights.rule_formats import sampling_rules
+from tracekit.weights.tally import Tally, tally
+from tracekit.weights.trace_state import probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tracekit.attributes import Codes
+    from tracekit.columns import Array
+    from tracekit.stats.intervals import Ratio
+    from tracekit.weights.ingestion_horizon import IngestionHorizon
+    from tracekit.weights.receipts import Receipts
+    from tracekit.weights.rules import Rules
+
+_PERIOD = "%Y-%m-%d %H:%M"
+CONFIDENCE, MARGIN, TOLERANCE = 0.95, 0.10, 0.05
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything that checks share.
+
+    Parameters
+    ----------
+    traces
+        The traces.
+    counts, log, rules, expected, receipts
+        Requests counted elsewhere, one row a request, sampling rules, expectations, times of receipt; None if missing.
+    now_ns
+        When the traces were taken, in ns since the epoch.
+    external
+        Services whose callers are outside the data.
+    prices
+        US dollars, as ``quality`` takes them.
+    tolerance, margin, confidence
+        Share of calls that a caller may leave alone, practical margin of ratios, confidence level.
+    call
+        The call that returns the findings.
+    is_counted_by_log
+        Whether ``counts`` are those of the log.
+    obstacles
+        Why traces have no weight, with their number.
+    baseline
+        Earlier traces of the same system, as a case of their own; None without any.
+    horizon, recorded
+        Start of the period whose traces had not all arrived, and all traces with those of that period; None in a case
+        that has not been cut there.
+    """
+
+    traces: TraceSet
+    counts: Counts | None = None
+    log: pd.DataFrame | None = None
+    rules: Rules | None = None
+    expected: Expected = field(default_factory=Expected)
+    receipts: Receipts | None = None
+    now_ns: int | None = None
+    external: tuple[str, ...] = ()
+    prices: Mapping[str, float] = field(default_factory=dict)
+    tolerance: float = TOLERANCE
+    margin: float = MARGIN
+    confidence: float = CONFIDENCE
+    call: str = "tk.quality(traces)"
+    is_counted_by_log: bool = False
+    obstacles: Mapping[str, int] = field(default_factory=dict)
+    baseline: Case | None = None
+    horizon: IngestionHorizon | None = None
+    recorded: TraceSet | None = None
+    _results: dict[Callable[[Case], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def result(self, analysis: Callable[[Case], _Result]) -> _Result:
+        """Return ``analysis(case)``, computed once for all checks that need it."""
+        if analysis not in self._results:
+            self._results[analysis] = analysis(self)
+        found: _Result = self._results[analysis]
+        return found
+
+    # ------------------------------------------------------------------ the same case, prepared
+
+    @cached_property
+    def complete(self) -> Case:
+        """The case without what started after the ingestion horizon; itself where no horizon is known."""
+        edge = None
+        if self.receipts is not None:
+            edge = ingestion_horizon(self.traces, self.receipts, confidence=self.confidence)
+        if edge is None:
+            return self
+        log = None if self.log is None else log_before_horizon(self.traces, self.log, edge)
+        counts, kept = self.counts, 1.0
+        if self.is_counted_by_log and log is not None and self.log is not None:
+            counts, kept = counts_of_log(log) if len(log) else None, len(log) / max(len(self.log), 1)
+        elif self.counts is not None:
+            counts = counts_before_horizon(self.counts, edge)
+            kept = counts.total / max(self.counts.total, 1.0)
+        stages = {name: count * kept for name, count in self.expected.stages.items()}
+        return replace(
+            self,
+            traces=traces_before_horizon(self.traces, edge),
+            log=log,
+            counts=counts,
+            expected=replace(self.expected, stages=stages),
+            horizon=edge,
+            recorded=self.traces,
+        )
+
+    @cached_property
+    def weighted(self) -> Case:
+        """The case with weights from rules, log and trace ids for traces that have none yet."""
+        own = self.traces.weights
+        if self.rules is not None and self.rules.tail:
+            own = own.refused(own.is_from(*MARKS), "")
+        if own.known.all():
+            return self
+        found, obstacles = resolve_weights(self.traces, Evidence(self.rules, self.log))
+        traces = TraceSet(self.traces.columns, forest=self.traces.forest, weights=own.or_else(found))
+        return replace(self, traces=traces, obstacles=obstacles)
+
+    # ------------------------------------------------------------------ spans and requests
+
+    @cached_property
+    def service(self) -> Codes:
+        """Service of every span."""
+        return self.traces.codes("service_name")
+
+    @cached_property
+    def failed(self) -> Array:
+        """bool, one a trace: its root failed."""
+        return np.asarray(self.traces.is_error[self.traces.forest.root_row])
+
+    @cached_property
+    def took_ns(self) -> Array:
+        """float64, one a trace: duration of its root, NaN where unknown."""
+        root = self.traces.forest.root_row
+        return np.where(self.traces.has_duration[root], self.traces.duration_ns[root].astype(np.float64), np.nan)
+
+    @cached_property
+    def start_ns(self) -> Array:
+        """int64, one a trace: start of its root."""
+        return np.asarray(self.traces.columns.spans.start_ns[self.traces.forest.root_row])
+
+    def ratio(self, trace: Array, is_event: Array, group: Array | None = None, groups: int = 1) -> Ratio:
+        """Return weighted shares of events among trials, with intervals clustered by trace."""
+        group = np.zeros(len(trace), np.int64) if group is None else group
+        return clustered_rates(group, trace, is_event, self.traces.weights.value, groups, confidence=self.confidence)
+
+    def exemplars(self, trace: Array, most: int = 5) -> tuple[str, ...]:
+        """Return the ids of the first few of these traces."""
+        return tuple(self.traces.trace_ids[at] for at in np.unique(trace)[:most])
+
+    # ------------------------------------------------------------------ inclusion probabilities
+
+    @cached_property
+    def probability(self) -> Array:
+        """float64, one a trace; NaN where unknown or where the trace is not part of the probability sample."""
+        return self.traces.weights.probability
+
+    @cached_property
+    def span_probability(self) -> Array | None:
+        """float64, one a span: its own inclusion probability; None unless some trace has several of them."""
+        spans, starts = self.traces.columns.spans, self.traces.forest.starts[:-1]
+        if not len(spans) or not (spans.trace_state >= 0).any():
+            return None
+        own = probabilities(spans.trace_state, self.traces.columns.texts)
+        least = np.minimum.reduceat(np.where(np.isnan(own), np.inf, own), starts)
+        most = np.maximum.reduceat(np.where(np.isnan(own), 0.0, own), starts)
+        return own if (np.isfinite(least) & (least < most)).any() else None
+
+    @cached_property
+    def base(self) -> Array:
+        """bool, one a trace: part of the probability sample, with a known probability.
+
+        Of traces recorded in part, those with a root: without it, whether the request was sampled is unknown.
+        """
+        known = ~np.isnan(self.probability)
+        if self.span_probability is None:
+            return known
+        return np.asarray(known & (self.traces.forest.state[self.traces.forest.root_row] == ParentState.ROOT))
+
+    @cached_property
+    def is_even(self) -> bool:
+        """Whether every trace has the same known probability."""
+        return bool(len(self.base) and self.base.all() and np.allclose(self.probability, self.probability[0], 1e-9, 0))
+
+    @property
+    def is_weighted_by_rules(self) -> bool:
+        """Whether weights come from the rules and not from the traces."""
+        return any(
+            "tail policy" in source or source.startswith(("rule,", "x-ray rule,"))
+            for source in self.traces.weights.sources
+        )
+
+    @cached_property
+    def weights_source(self) -> str:
+        """Where the weights come from."""
+        return " and ".join(self.traces.weights.sources)
+
+    @cached_property
+    def weights_needed(self) -> str:
+        """The input missing for a statement about all traffic; empty where nothing is missing."""
+        unknown, total = int((~self.traces.weights.known).sum()), len(self.traces)
+        if not total:
+            return "traces"
+        if self.traces.weights.is_one_kind:
+            return "traces of the other requests; these were all kept with certainty, failed or slow"
+        if not unknown and self.base.any():
+            return ""
+        if not unknown:
+            return "traces of a probability sample; none of these is part of one"
+        why = "; ".join(f"{reason} ({n:,})" for reason, n in self.obstacles.items())
+        what = (
+            "inclusion probabilities"
+            if unknown == total
+            else f"the inclusion probability of {unknown:,} of {total:,} traces"
+        )
+        return f"{what} (sampling rules, a request log, or traces.with_weights)" + f": {why}" * bool(why)
+
+    # ------------------------------------------------------------------ requests compared with traces
+
+    @cached_property
+    def tally(self) -> Tally:
+        """Requests compared with traces; needs counts."""
+        assert self.counts is not None
+        return tally(self.traces, self.counts)
+
+    @cached_property
+    def joined(self) -> Tally | None:
+        """Logged requests joined with their traces by trace id; None without a log that has ids and the counts."""
+        if not self.is_counted_by_log or self.log is None or "trace_id" not in self.log:
+            return None
+        return log_tally(self.traces, self.log)
+
+    @cached_property
+    def join_needed(self) -> str:
+        """The input missing to compare requests with traces, by trace id where a log has them; empty for none."""
+        if self.joined is None or not len(self.traces):
+            return self.counts_needed
+        if self.joined.outside_count == len(self.traces):
+            logged = len(self.log) if self.log is not None else 0
+            return f"a log of the same requests: none of its {logged:,} trace ids is among the traces"
+        return ""
+
+    @cached_property
+    def join_caveats(self) -> tuple[str, ...]:
+        """Assumptions made when requests were compared with traces."""
+        if self.joined is None or self.counts is None:
+            return self.caveats
+        left = self.joined.outside_count
+        return (*self.counts.notes, *[f"{left:,} traces are not in the log and are left out"] * (left > 0))
+
+    @cached_property
+    def counts_needed(self) -> str:
+        """The input missing for a comparison with counted requests; empty where nothing is missing."""
+        if self.counts is None:
+            return "request counts"
+        if not len(self.traces):
+            return "traces"
+        if self.tally.outside_count == len(self.traces):
+            frame = self.counts.frame
+            theirs = _period(int(frame["start_ns"].min()), int(frame["end_ns"].max()))
+            ours = _period(int(self.start_ns.min()), int(self.start_ns.max()))
+            notes = "".join(f" ({note})" for note in self.counts.notes)
+            return f"request counts of the same period: they cover {theirs}{notes}, the traces {ours}"
+        if not self.tally.frame["traces"].sum():
+            names, first = list(self.counts.dimensions), self.counts.frame.iloc[0]
+            theirs = " ".join(str(first[name]) for name in names)
+            ours = " ".join(str(self.tally.unmatched.iloc[0][name]) for name in names)
+            return f"request counts of the same {', '.join(names)}: counted {theirs}, found {ours}, none in both"
+        return ""
+
+    @cached_property
+    def caveats(self) -> tuple[str, ...]:
+        """Assumptions made when counts were joined with traces."""
+        if self.counts is None:
+            return ()
+        found = [*self.counts.notes]
+        if self.tally.outside_count:
+            found.append(f"{self.tally.outside_count:,} traces start outside the counted windows and are left out")
+        if left := self.tally.unmatched_count:
+            found.append(f"{left:,} traces belong to strata that were not counted and are left out")
+        if services := self.tally.uncounted_services:
+            found.append(f"requests to {', '.join(services)} were not counted and are left out")
+        return tuple(found)
+
+
+def build_case(
+    traces: TraceSet,
+    *,
+    rules: Any = None,
+    requests: pd.DataFrame | None = None,
+    log: pd.DataFrame | None = None,
+    expected: Mapping[str, Any] | None = None,
+    received: pd.Series | pd.DataFrame | str | None = None,
+    now: Any = None,
+    external: Sequence[str] = (),
+    prices: Mapping[str, float] | None = None,
+    tolerance: float = TOLERANCE,
+    margin: float = MARGIN,
+    confidence: float = CONFIDENCE,
+    count_log: bool = False,
+    function: str = "tk.quality",
+) -> Case:
+    """Return the case; ``count_log``: without request counts, those of the log are used."""
+    if not 0 <= tolerance < 0.5:  # noqa: PLR2004 - a majority must remain
+        raise ValueError(f"expected a tolerance from 0 to below 0.5, found {tolerance!r}")
+    if not margin > 0:
+        raise ValueError(f"expected a margin above 0, such as 0.1, found {margin!r}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"expected a confidence level between 0 and 1, such as 0.95, found {confidence!r}")
+    by_log = count_log and requests is None and log is not None
+    counts = read_counts(requests) if requests is not None else None
+    given = {"rules": rules, "requests": requests, "log": log, "expected": expected, "received": received, "now": now}
+    given |= {"external": external or None, "prices": prices}
+    given |= {"tolerance": None if tolerance == TOLERANCE else tolerance}
+    given |= {"margin": None if margin == MARGIN else margin}
+    given |= {"confidence": None if confidence == CONFIDENCE else confidence}
+    call = ", ".join(["traces", *(f"{name}={name}" for name, value in given.items() if value is not None)])
+    return Case(
+        traces,
+        counts_of_log(log) if by_log and log is not None else counts,
+        log,
+        None if rules is None else sampling_rules(rules),
+        expectations(expected),
+        None if received is None else read_receipts(traces, received, now),
+        None if now is None else moment_ns(now),
+        tuple(external),
+        dict(prices or {}),
+        tolerance,
+        margin,
+        confidence,
+        f"{function}({call})",
+        by_log,
+    )
+
+
+def _period(first: int, last: int) -> str:
+    """Return a period in UTC."""
+    low, high = (pd.Timestamp(edge, unit="ns").strftime(_PERIOD) for edge in (first, last))
+    return f"{low} to {high} UTC"

@@ -1,0 +1,1 @@
+"""What changed since the baseline: one file a check; ``checks.registry`` lists them."""

@@ -1,0 +1,27 @@
+"""Whether a set of traces and its baseline were sampled alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracekit.checks.comparison import Changes, changes_of
+from tracekit.findings import Finding
+from tracekit.text import ratio
+
+if TYPE_CHECKING:
+    from tracekit.checks.case import Case
+
+
+def comparable(case: Case) -> list[Finding]:
+    """Return why no change may be claimed, if so."""
+    changes = case.result(changes_of)
+    return [] if changes is None or changes.is_comparable else [_not_comparable(changes)]
+
+
+def _not_comparable(changes: Changes) -> Finding:
+    """Return why no change is claimed, and the figures of both sides as recorded."""
+    why = changes.comparability.statement
+    rates = " and ".join(ratio(side.failed.value) for side in (changes.before, changes.now))
+    said = f"{why[0].upper()}{why[1:]}. Error rates of the recorded traces: {rates}."
+    remedy = "Set the sampling weights of both sides: traces.with_weights(...)."
+    return Finding("comparable", "warning", said, remedy=remedy, code="traces.weights")

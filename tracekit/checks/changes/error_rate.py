@@ -1,0 +1,51 @@
+"""Whether the error rate of requests changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tracekit.checks.comparison import Changes, comparable_changes, family_level
+from tracekit.checks.overview import error_rate
+from tracekit.findings import Finding
+from tracekit.stats.differences import Limited, difference_limits
+from tracekit.text import count, ratio
+
+if TYPE_CHECKING:
+    from tracekit.checks.case import Case
+
+_CODE: Final = "tk.errors(traces, by=(), roots=True)"
+
+
+def error_rates(case: Case) -> list[Finding]:
+    """Return whether the error rate changed: only where the limits of the difference exclude 0."""
+    changes = comparable_changes(case)
+    found = None if changes is None else _change(changes)
+    return [] if found is None else [found]
+
+
+def _change(changes: Changes) -> Finding | None:
+    """Return whether the error rate changed: only where the limits of the difference leave out 0."""
+    before, now = changes.before.failed, changes.now.failed
+    if np.isnan([before.value, now.value]).any():
+        return None
+    change, strict = (_error_change(changes, confidence) for confidence in (0.95, family_level(1)))
+    counted = f"n = {count(before.n)} and {count(now.n)} requests"
+    rates = f"{ratio(before.value)} → {ratio(now.value)}"
+    if not (change.low > 0 or change.high < 0):
+        is_known = np.isfinite(change.low) and np.isfinite(change.high)
+        verdict = "no significant change" if is_known else "too few requests to compare"
+        return Finding(
+            "failing", "info", f"Error rate{changes.recorded} {rates}: {verdict} ({counted}).", now, code=_CODE
+        )
+    verb = "rose" if change.value > 0 else "fell"
+    points = f"{100 * change.low:+.2g} to {100 * change.high:+.2g} percentage points"
+    said = f"Error rate{changes.recorded} {verb} {rates} (95% CI of the change {points}; {counted})."
+    return Finding("failing", "warning" if strict.low > 0 else "notice", said, now, code=_CODE)
+
+
+def _error_change(changes: Changes, confidence: float) -> Limited:
+    """Return the change of the error rate of requests, with limits."""
+    sides = (error_rate(side.traces, confidence) for side in (changes.before, changes.now))
+    return difference_limits(*(Limited(side.value, side.low, side.high) for side in sides))

@@ -1,0 +1,74 @@
+"""Whether the mean latency changed, and in which operation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tracekit.checks.changes.operations import CODE, METHOD, exemplar_of, factors_of, is_noticeable
+from tracekit.checks.comparison import Changes, comparable_changes
+from tracekit.checks.names import more, place_of
+from tracekit.findings import Finding, Severity
+from tracekit.text import duration, interval, ratio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.analysis.critical_path.compare import PathComparison
+    from tracekit.checks.case import Case
+
+_WORTH: Final = 0.1  # a mean that grew by a tenth is a warning
+_ROUNDED: Final = 0.005  # shares this near to one are all of it
+
+
+def mean_latency(case: Case) -> list[Finding]:
+    """Return by how much the mean latency changed, and in which operation."""
+    changes = comparable_changes(case)
+    return [] if changes is None else [_whole(changes)]
+
+
+def _whole(changes: Changes) -> Finding:
+    """Return by how much the mean latency changed, and in which operation."""
+    compared = changes.comparison
+    if compared is None:
+        said = "Latency cannot be compared: one side has no request with a start, an end and a sampling weight above 0."
+        return Finding("change", "notice", said, code="traces.summary")
+    before, now = (float(value) for value in compared.sides["mean_latency_ns"])
+    change = compared.change
+    limits = interval(change.low, change.high, more)
+    if not (change.low > 0 or change.high < 0):
+        verdict = (
+            "no significant change" if np.isfinite([change.low, change.high]).all() else "too few traces to compare"
+        )
+        said = f"Mean latency{changes.recorded} {duration(before)} → {duration(now)}: {verdict} ({limits})."
+        return Finding("change", "info", said, change, compared.table.head(10), method=METHOD, code=CODE)
+    verb = "regressed" if change.value > 0 else "improved"
+    means = f"{duration(before)} → {duration(now)} ({more(change.value)}, {limits})"
+    said = f"Mean latency{changes.recorded} {verb} {means}."
+    parts = compared.table[compared.table["change_ns"] * change.value > 0]
+    significant = parts[parts["is_significant"]]
+    exemplars: tuple[str, ...] = ()
+    if not significant.empty:
+        said += _where(compared, significant.iloc[0], change.value)
+        exemplars = exemplar_of(changes, significant.iloc[0])
+    elif not parts.empty and abs(parts["change_ns"].iloc[0]) > _WORTH * abs(change.value):
+        said += _largest(parts.iloc[0])
+        exemplars = exemplar_of(changes, parts.iloc[0])
+    is_felt = change.value > 0 and not significant.empty and is_noticeable(compared, significant.iloc[0])
+    severity: Severity = "warning" if is_felt or change.value > _WORTH * before else "notice"
+    return Finding("change", severity, said, change, compared.table.head(10), exemplars, method=METHOD, code=CODE)
+
+
+def _where(compared: PathComparison, row: pd.Series, whole: float) -> str:
+    """Return the sentence about the operation that changed most."""
+    share = row["change_ns"] / whole
+    part = f"{ratio(share)} of it" if share < 1 - _ROUNDED else "All of it" if share <= 1 + _ROUNDED else "Largest part"
+    why = factors_of(compared, row)
+    return f" {part}: {place_of(row)} ({more(row['change_ns'])}){': ' * bool(why)}{', '.join(why)}."
+
+
+def _largest(row: pd.Series) -> str:
+    """Return the sentence about the largest of many changes none of which is significant."""
+    limits = f"{more(row['change_ns'])}, {interval(row['change_low_ns'], row['change_high_ns'], more)}"
+    return f" No single operation changed significantly; the largest change is {place_of(row)} ({limits})."

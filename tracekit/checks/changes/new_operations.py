@@ -1,0 +1,66 @@
+"""Operations that occur on one side of a comparison only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from tracekit.checks.comparison import FDR, Changes, comparable_changes
+from tracekit.checks.names import KEYS, name_of
+from tracekit.findings import Finding
+from tracekit.stats.differences import absence_probability
+from tracekit.stats.tests import false_discovery
+from tracekit.text import count, plural
+
+if TYPE_CHECKING:
+    from tracekit.checks.case import Case
+    from tracekit.checks.overview import Overview
+
+_NAMED: Final = 5  # operations that are named in a sentence
+
+
+def new_operations(case: Case) -> list[Finding]:
+    """Return the operations that are new or gone, where chance does not explain it."""
+    changes = comparable_changes(case)
+    found = None if changes is None else _others(changes)
+    return [] if found is None else [found]
+
+
+def _others(changes: Changes) -> Finding | None:
+    """Return the operations that only one side has, where that is more than luck of the draw."""
+    tables = [_seen(side) for side in (changes.before, changes.now)]
+    sizes = [len(side.traces) for side in (changes.before, changes.now)]
+    only = [mine[~mine.index.isin(other.index)] for mine, other in (tables, tables[::-1])]
+    p = [absence_probability(mine.to_numpy(), sizes[k], sizes[1 - k]) for k, mine in enumerate(only)]
+    tried = len(tables[0].index.union(tables[1].index))
+    p_all = np.concatenate([*p, np.ones(tried - sum(map(len, p)))])
+    is_real = false_discovery(p_all)[: len(p[0]) + len(p[1])] <= FDR
+    gone, new = only[0][is_real[: len(p[0])]], only[1][is_real[len(p[0]) :]]
+    said = []
+    for words, mine, k in (("new", new, 1), ("gone", gone, 0)):
+        if mine.empty:
+            continue
+        names = [
+            f"{name_of(row)} ({count(row['trace_count'])} of {count(sizes[k])} traces)"
+            for _, row in mine.reset_index().iterrows()
+        ]
+        rest = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
+        said.append(f"{plural(len(names), f'{words} operation')}: {', '.join(names[:_NAMED])}{rest}.")
+    method = f"Absent from the other side with a false discovery rate of {FDR:.0%}; {plural(tried, 'operation')} tried."
+    return (
+        Finding("operations", "notice", " ".join(said), method=method, code="tk.latency(traces).table")
+        if said
+        else None
+    )
+
+
+def _seen(side: Overview) -> pd.Series:
+    """Return the number of traces with each operation, by service and operation, most traces first."""
+    traces = side.traces
+    rows = np.flatnonzero(~traces.is_inferred)
+    frame = pd.DataFrame({name: traces.codes(name).take(rows).series().astype(str) for name in KEYS})
+    distinct = frame.assign(trace=traces.forest.trace[rows]).drop_duplicates()
+    found = distinct.groupby(list(KEYS), observed=True).size().rename("trace_count")
+    return found.sort_values(ascending=False, kind="stable")

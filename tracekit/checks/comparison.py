@@ -1,0 +1,115 @@
+"""Traces and their baseline: whether they are comparable, and the comparisons that several checks share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tracekit.analysis.critical_path.compare import PathComparison, compare
+from tracekit.analysis.latency import latency
+from tracekit.checks.names import KEYS, WAITS
+from tracekit.checks.overview import ENOUGH, Overview, overview
+from tracekit.stats.differences import Limited, difference_limits
+from tracekit.weights.comparability import comparability
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tracekit.checks.case import Case
+    from tracekit.weights.comparability import Comparability
+
+FDR: Final = 0.05
+SURE: Final = 0.01  # one-sided, for each of five questions: mean, operations, endpoints, calls, error rate
+
+
+@dataclass(frozen=True)
+class Changes:
+    """A set of traces and its baseline.
+
+    Parameters
+    ----------
+    before, now
+        Both with their results.
+    """
+
+    before: Overview
+    now: Overview
+
+    @cached_property
+    def comparability(self) -> Comparability:
+        """Whether the two sides were sampled alike, as far as is known."""
+        return comparability(self.before.traces, self.now.traces)
+
+    @property
+    def recorded(self) -> str:
+        """``of recorded traces`` where no sampling weights are known, for sentences."""
+        return " of recorded traces" * (self.comparability.basis == "recorded traces")
+
+    @cached_property
+    def comparison(self) -> PathComparison | None:
+        """Critical-path time by operation, baseline and current; None where one side has no request with a weight."""
+        sides = self.before, self.now
+        is_given = all(len(side.path.latency_ns) and side.traces.weights.n_effective for side in sides)
+        return compare(self.before.path, self.now.path, by=WAITS, fdr=FDR) if is_given else None
+
+    @cached_property
+    def entries(self) -> pd.DataFrame:
+        """Endpoints: the columns of ``latency`` with ``_before`` and ``_now``, most requests first.
+
+        ``p95_change_low_ns`` and ``p95_change_high_ns`` limit the change of p95 at the level that so many endpoints ask
+        for (Bonferroni), missing where a side has fewer than ``ENOUGH`` traces.
+        """
+        sides = self.before, self.now
+        both = _beside(*(side.entries.table for side in sides))
+        total = both["span_count_before"] + both["span_count_now"]
+        enough = (both[["span_count_before", "span_count_now"]] >= ENOUGH).all(axis=1)
+        confidence = family_level(int(enough.sum()))
+        strict = _beside(*(latency(side.traces, roots=True, confidence=confidence).table for side in sides))
+        change = difference_limits(*(_limited(strict, "p95_ns", side) for side in ("before", "now")))
+        both["p95_change_low_ns"] = np.where(enough, change.low, np.nan)
+        both["p95_change_high_ns"] = np.where(enough, change.high, np.nan)
+        return both.iloc[np.argsort(-total.to_numpy(float), kind="stable")].reset_index(drop=True)
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether any change may be claimed."""
+        return self.comparability.is_comparable
+
+
+def changes_of(case: Case) -> Changes | None:
+    """Return the traces and their baseline; None without one, or where one side has no trace."""
+    if case.baseline is None:
+        return None
+    return Changes(case.baseline.result(overview), case.result(overview))
+
+
+def comparable_changes(case: Case) -> Changes | None:
+    """Return the traces and their baseline; None where no change may be claimed."""
+    changes = case.result(changes_of)
+    return changes if changes is not None and changes.is_comparable else None
+
+
+def family_level(count: int) -> float:
+    """Return the confidence level at which so many comparisons together are wrong on one side as ``SURE`` says."""
+    return 1 - 2 * SURE / max(count, 1)
+
+
+def _beside(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """Return two tables of ``latency`` joined by service and operation; what one side lacks has a count of 0."""
+    tables = [table.astype(dict.fromkeys(KEYS, str)) for table in (before, now)]
+    both = tables[0].merge(tables[1], on=list(KEYS), how="outer", suffixes=("_before", "_now"))
+    counts = ["span_count_before", "span_count_now"]
+    both[counts] = both[counts].fillna(0)
+    return both
+
+
+def _limited(table: pd.DataFrame, name: str, side: str) -> Limited:
+    """Return a column of one side with its limits; ``p95_ns`` has ``p95_low_ns`` and ``p95_high_ns``."""
+    stem = name.removesuffix("_ns")
+    unit = name.removeprefix(stem)
+    return Limited(
+        *(table[f"{column}_{side}"].to_numpy(float) for column in (name, f"{stem}_low{unit}", f"{stem}_high{unit}"))
+    )

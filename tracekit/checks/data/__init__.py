@@ -1,0 +1,1 @@
+"""What the figures describe and leave out: one file a check; ``checks.registry`` lists them."""

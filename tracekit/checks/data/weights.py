@@ -1,0 +1,36 @@
+"""What the figures describe: all requests, the recorded traces, or a mixture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracekit.findings import Finding, Severity
+from tracekit.text import count
+
+if TYPE_CHECKING:
+    from tracekit.checks.case import Case
+
+
+def weights(case: Case) -> list[Finding]:
+    """Return what the figures describe."""
+    return [_weights(case)] if len(case.traces) else []
+
+
+def _weights(case: Case) -> Finding:
+    """Return what the figures describe: all requests, the recorded traces, or a mixture."""
+    weights = case.traces.weights
+    said = f"{weights.statement[0].upper()}{weights.statement[1:]}."
+    if weights.known.all():
+        severity: Severity = "info" if weights.value.all() else "notice" if weights.value.any() else "warning"
+        return Finding("weights", severity, said, code="traces.weights")
+    if not weights.known.any() and not weights.refusal:
+        said = f"Sampling unknown: figures describe {_these(len(weights.value))}, not all requests."
+    remedy = (
+        "Set sampling weights with traces.with_weights(...), or state that every request was recorded: with_weights(1)."
+    )
+    return Finding("weights", "warning", said, remedy=remedy, code="traces.weights")
+
+
+def _these(total: int) -> str:
+    """Return the recorded traces as the object of a sentence."""
+    return "this recorded trace" if total == 1 else f"these {count(total)} recorded traces"

@@ -1,0 +1,1 @@
+"""Which requests fail, and where errors originate: one file a check; ``checks.registry`` lists them."""

@@ -1,0 +1,69 @@
+"""Why the slowest requests of the slowest endpoint take longer than its faster half."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.checks.names import KEYS, name_of
+from tracekit.checks.overview import ENOUGH, Overview, overview
+from tracekit.findings import Estimate, Finding, Severity
+from tracekit.text import count, duration, ratio
+
+if TYPE_CHECKING:
+    from tracekit.checks.case import Case
+
+_BANDS: Final = ((0.0, 0.5), (0.95, 1.0))  # the slowest requests are compared with the faster half
+_LEAST: Final = 5  # requests at least among the slowest
+_EXPLAINS: Final = 0.25  # share of the difference that one operation must explain to be named
+_MANY_TIMES: Final = 3.0  # calls per request, relative to the faster half: worth saying
+_WORTH: Final = 1.5  # times the usual latency: below, there is no tail to explain
+_APART: Final = 3.0  # p95 over p50 from which a tail with one cause is a warning
+
+
+def tail(case: Case) -> list[Finding]:
+    """Return the operation that the slowest requests wait for and the faster half does not."""
+    found = _tail(case.result(overview))
+    return [] if found is None else [found]
+
+
+def _tail(seen: Overview) -> Finding | None:
+    """Return where the slowest requests of the slowest endpoint spend their time, and the faster half does not."""
+    if seen.slowest_entries.empty:
+        return None
+    entry = seen.slowest_entries.iloc[0]
+    condition = f"depth == 0 and service_name == {entry['service_name']!r} and operation == {entry['operation']!r}"
+    path = critical_path(seen.traces.where(condition))
+    if np.count_nonzero(path.weight) < ENOUGH:
+        return None
+    bands = path.bands(list(KEYS), _BANDS, min_traces=_LEAST)
+    faster, slowest = (row for _, row in bands.bands.iterrows())
+    more = slowest["mean_latency_ns"] - faster["mean_latency_ns"]
+    if more <= 0 or slowest["mean_latency_ns"] < _WORTH * faster["mean_latency_ns"]:
+        return None
+    table = bands.table[bands.table["band"] == slowest["band"]]
+    table = table.sort_values("excess_ns", ascending=False, kind="stable")
+    row = table.iloc[0]
+    if row["excess_ns"] < _EXPLAINS * more:
+        return None
+    keys = list(KEYS)
+    same = (bands.table[keys].fillna("") == row[keys].fillna("")).all(axis=1) & (bands.table["band"] == faster["band"])
+    usual_ns = row["mean_ns"] - row["excess_ns"]
+    calls = float(row["calls_per_request"])
+    usual_calls = float(bands.table.loc[same, "calls_per_request"].fillna(0.0).sum())
+    often = f"; calls per request {usual_calls:.1f} → {calls:.1f}" * bool(calls >= _MANY_TIMES * max(usual_calls, 1.0))
+    share = min(1.0, row["excess_ns"] / more)
+    said = (
+        f"Tail: the slowest {ratio(1 - slowest['low_quantile'])} of {seen.recorded}{name_of(entry)} requests wait "
+        f"{duration(row['mean_ns'])} for {name_of(row)}, the faster half {duration(usual_ns)} "
+        f"({ratio(share)} of the difference{often})."
+    )
+    number = Estimate(row["excess_ns"], "ns", row["excess_low_ns"], row["excess_high_ns"], int(slowest["trace_count"]))
+    method = f"Mean critical-path time of the slowest {count(slowest['trace_count'])} requests and of the faster half."
+    apart = entry["p95_ns"] >= _APART * entry["p50_ns"] and row["excess_ns"] >= more / 2
+    severity: Severity = "warning" if apart and row["excess_low_ns"] > 0 else "notice"
+    worst = str(path.traces["trace_id"].iloc[int(path.traces["latency_ns"].to_numpy().argmax())])
+    code = f"tk.critical_path(traces.where({condition!r})).bands({list(KEYS)}, {list(_BANDS)}, min_traces={_LEAST})"
+    return Finding("tail", severity, said, number, table.head(10), (worst,), method=method, code=code)

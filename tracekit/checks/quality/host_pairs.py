@@ -1,0 +1,62 @@
+"""Calls between two clocks and what they agree on: how far one clock is ahead of the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tracekit.analysis.clock_skew.calls import calls_between_clocks, clocks
+from tracekit.analysis.clock_skew.intervals import agree, within
+from tracekit.analysis.clock_skew.neighbours import MIN_TRACES, neighbours
+from tracekit.analysis.clock_skew.offsets import ASYNC_RATIO
+from tracekit.analysis.clock_skew.pairs import overruled
+
+if TYPE_CHECKING:
+    from tracekit.analysis.clock_skew.intervals import Agreement
+    from tracekit.checks.case import Case
+    from tracekit.columns import Array
+
+
+class HostPairs(NamedTuple):
+    """Calls between two clocks: ``low`` and ``high`` limit how far ``peer`` is ahead of ``host``, one entry a call.
+
+    ``pair`` numbers the pairs of clocks; ``host``, ``peer`` and the following have one entry a pair: ``dropped`` counts
+    calls in which the callee took longer than its caller; ``is_apart`` is true where ``tk.clock_skew`` and the critical
+    path correct a clock, and the limits of ``agreement`` exclude 0 there and nowhere else.
+    """
+
+    pair: Array
+    start_ns: Array
+    low: Array
+    high: Array
+    host: Array
+    peer: Array
+    dropped: Array
+    names: list[str]
+    agreement: Agreement
+    is_apart: Array
+
+
+def host_pairs(case: Case) -> HostPairs:
+    """Return calls between clocks, by pair of clocks, the clock with the smaller code first, and their agreement."""
+    clock = clocks(case.traces)
+    calls = calls_between_clocks(case.traces, clock)
+    near = neighbours(calls, min_traces=MIN_TRACES, async_ratio=ASYNC_RATIO)  # as the critical path decides
+    forward = calls.caller < calls.callee
+    first, second = np.where(forward, (calls.caller, calls.callee), (calls.callee, calls.caller))
+    key, number = np.unique(first * len(clock.labels) + second, return_inverse=True)
+    used = calls.usable
+    dropped = np.bincount(number[~used], minlength=len(key))
+    kept, pair = np.unique(number[used], return_inverse=True)
+    low, high = (side[used] for side in np.where(forward, (calls.low, calls.high), (-calls.high, -calls.low)))
+    host, peer = key[kept] // len(clock.labels), key[kept] % len(clock.labels)
+    agreement = agree(pair, low, high, async_ratio=case.tolerance)
+    apart = np.flatnonzero(near.is_apart[used])
+    near_high, near_low = within(pair[apart], near.high[used][apart], near.low[used][apart], len(kept))
+    is_apart = np.bincount(pair[apart], minlength=len(kept)) > 0
+    low_high = overruled(agreement.low, agreement.high, is_apart, near_low, near_high)
+    agreement = agreement._replace(low=low_high[0], high=low_high[1])
+    return HostPairs(
+        pair, calls.begun_ns[used], low, high, host, peer, dropped[kept], clock.labels, agreement, is_apart
+    )

@@ -1,0 +1,150 @@
+"""All checks: a new one is a file, a line here, and a test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from tracekit.checks.changes.calls import calls
+from tracekit.checks.changes.comparable import comparable
+from tracekit.checks.changes.endpoints import endpoints
+from tracekit.checks.changes.error_rate import error_rates
+from tracekit.checks.changes.mean_latency import mean_latency
+from tracekit.checks.changes.new_operations import new_operations
+from tracekit.checks.changes.operations import operations
+from tracekit.checks.data.incomplete import incomplete
+from tracekit.checks.data.lost import lost
+from tracekit.checks.data.unfinished import unfinished
+from tracekit.checks.data.weights import weights
+from tracekit.checks.errors.failures import failures
+from tracekit.checks.latency.slowest import slowest
+from tracekit.checks.latency.tail import tail
+from tracekit.checks.quality.call_pairs import call_pairs
+from tracekit.checks.quality.cardinality import cardinality
+from tracekit.checks.quality.clock_circles import clock_circles
+from tracekit.checks.quality.clock_drift import clock_drift
+from tracekit.checks.quality.clock_offsets import clock_offsets
+from tracekit.checks.quality.cold_starts import cold_starts
+from tracekit.checks.quality.cost import cost
+from tracekit.checks.quality.counts_join import counts_join
+from tracekit.checks.quality.duplicates import duplicates
+from tracekit.checks.quality.gaps import gaps
+from tracekit.checks.quality.impossible_times import impossible_times
+from tracekit.checks.quality.lag import lag
+from tracekit.checks.quality.missing_spans import missing_spans
+from tracekit.checks.quality.orphan_gaps import orphan_gaps
+from tracekit.checks.quality.partial import partial
+from tracekit.checks.quality.pii import privacy
+from tracekit.checks.quality.propagation import propagation
+from tracekit.checks.quality.retried_roots import retried_roots
+from tracekit.checks.quality.silence import silence
+from tracekit.checks.sampling.absence import absence
+from tracekit.checks.sampling.attribute_bias import attribute_bias
+from tracekit.checks.sampling.calibration import calibration
+from tracekit.checks.sampling.configured_rate import configured_rate
+from tracekit.checks.sampling.error_capture import error_capture
+from tracekit.checks.sampling.evidence_loss import evidence_loss
+from tracekit.checks.sampling.funnel import funnel
+from tracekit.checks.sampling.id_forensics import id_forensics
+from tracekit.checks.sampling.id_randomness import id_randomness
+from tracekit.checks.sampling.late_traces import late_traces
+from tracekit.checks.sampling.observed_rate import observed_rate
+from tracekit.checks.sampling.reservoir_bias import reservoir_bias
+from tracekit.checks.sampling.tail_bias import tail_bias
+from tracekit.checks.sampling.tail_truncation import tail_truncation
+from tracekit.checks.sampling.traffic_mix import traffic_mix
+from tracekit.checks.sampling.unseen_paths import unseen_paths
+from tracekit.checks.sampling.weight_sanity import weight_sanity
+from tracekit.findings import Findings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tracekit.checks.case import Case
+    from tracekit.findings import Finding
+
+Topic = Literal["data", "changes", "latency", "errors", "quality", "sampling"]
+
+
+class Check(NamedTuple):
+    """A check: its name, its topic, the optional inputs it needs, and the function that runs it.
+
+    ``includes_late`` checks also see traces after the ingestion horizon, where others may not have arrived.
+    """
+
+    name: str
+    topic: Topic
+    needs: tuple[str, ...]
+    run: Callable[[Case], list[Finding]]
+    includes_late: bool = False
+
+
+CHECKS: Final = (
+    Check("weights", "data", (), weights),
+    Check("comparable", "changes", ("baseline",), comparable),
+    Check("slower", "changes", ("baseline",), endpoints),
+    Check("change", "changes", ("baseline",), mean_latency),
+    Check("regressed", "changes", ("baseline",), operations),
+    Check("calls", "changes", ("baseline",), calls),
+    Check("failing", "changes", ("baseline",), error_rates),
+    Check("operations", "changes", ("baseline",), new_operations),
+    Check("lost", "data", (), lost),
+    Check("unfinished", "data", (), unfinished),
+    Check("tail", "latency", (), tail),
+    Check("slowest", "latency", (), slowest),
+    Check("failures", "errors", (), failures),
+    Check("incomplete", "data", (), incomplete),
+    Check("complete.spans", "quality", (), missing_spans),
+    Check("complete.rpc", "quality", (), call_pairs),
+    Check("propagation.break", "quality", (), propagation),
+    Check("propagation.retry", "quality", (), retried_roots),
+    Check("counts.join", "quality", ("requests",), counts_join),
+    Check("gap.scan", "quality", ("requests",), gaps),
+    Check("gap.silence", "quality", (), silence),
+    Check("gap.orphans", "quality", (), orphan_gaps),
+    Check("ingest.lag", "quality", ("received",), lag, includes_late=True),
+    Check("partial", "quality", (), partial),
+    Check("clock.offset", "quality", (), clock_offsets),
+    Check("clock.circle", "quality", (), clock_circles),
+    Check("clock.drift", "quality", (), clock_drift),
+    Check("time.order", "quality", (), impossible_times, includes_late=True),
+    Check("duplicates", "quality", (), duplicates, includes_late=True),
+    Check("cardinality", "quality", (), cardinality),
+    Check("pii", "quality", (), privacy, includes_late=True),
+    Check("cost", "quality", ("prices",), cost),
+    Check("coldstart.bias", "quality", ("log",), cold_starts),
+    Check("rate.observed", "sampling", ("requests",), observed_rate),
+    Check("rate.configured", "sampling", ("rules",), configured_rate),
+    Check("coverage.funnel", "sampling", ("requests",), funnel),
+    Check("capture.errors", "sampling", ("requests",), error_capture),
+    Check("absence", "sampling", ("weights",), absence),
+    Check("mix.head", "sampling", ("requests",), traffic_mix),
+    Check("bias.attribute", "sampling", ("weights",), attribute_bias),
+    Check("bias.tail", "sampling", ("weights",), tail_bias),
+    Check("bias.reservoir", "sampling", ("rules",), reservoir_bias),
+    Check("weights.sanity", "sampling", ("weights",), weight_sanity),
+    Check("evidence.loss", "sampling", ("weights",), evidence_loss),
+    Check("tail.truncation", "sampling", (), tail_truncation),
+    Check("paths.unseen", "sampling", (), unseen_paths),
+    Check("calibrate", "sampling", ("requests",), calibration),
+    Check("id.random", "sampling", (), id_randomness),
+    Check("id.forensic", "sampling", (), id_forensics),
+    Check("ingest.horizon", "sampling", ("received",), late_traces),
+)
+"""In the order in which they are run and shown."""
+
+
+def run_checks(case: Case, topics: Sequence[Topic], names: Sequence[str] | None = None) -> Findings:
+    """Return the findings of the checks of some topics, or of those named, in the order of the table."""
+    of_topics = {check.name: check for check in CHECKS if check.topic in topics}
+    chosen = list(of_topics) if names is None else list(names)
+    if unknown := [name for name in chosen if name not in of_topics]:
+        raise ValueError(f"expected checks among {', '.join(of_topics)}, found {', '.join(map(repr, unknown))}")
+    found = [finding for name in chosen for finding in _run(of_topics[name], case)]
+    return Findings([finding if finding.code else replace(finding, code=case.call) for finding in found])
+
+
+def _run(check: Check, case: Case) -> list[Finding]:
+    """Return the findings of one check, from the part of the case that it is about."""
+    seen = case if check.includes_late else case.complete
+    return check.run(seen.weighted if check.topic == "sampling" else seen)
