@@ -107,7 +107,7 @@ def test_samples_are_asked_without_a_fault():
         ({"checks": ["clock"]}, "expected checks among complete.spans, .* found 'clock'"),
         ({"prices": {"euro": 1.0}}, "expected prices among recorded, scanned, budget, incident, found euro"),
         ({"tolerance": 0.5}, "expected a tolerance from 0 to below 0.5, found 0.5"),
-        ({"level": 95}, "expected a confidence level between 0 and 1, such as 0.95, found 95"),
+        ({"confidence": 95}, "expected a confidence level between 0 and 1, such as 0.95, found 95"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(given, message):

@@ -85,7 +85,7 @@ def test_orphans_and_open_spans_are_counted(shop):
     frame.loc[0, "end_ns"] = frame.loc[0, "start_ns"] - 5
     finding = said(TraceSet.from_spans(frame))["incomplete"]
     assert finding.headline == ("10 of 20 traces are incomplete: 10 orphan spans. 1 span ends before it starts.")
-    assert "partial" not in said(shop)
+    assert "incomplete" not in said(shop)
 
 
 def test_unknown_weights_are_said_and_known_ones_not(shop):

@@ -90,4 +90,4 @@ def test_unfinished_and_incomplete_requests_are_found_again():
     frame.loc[frame["name"] == "GET", "parent_span_id"] = "ffffffffffffffff"
     traces = tk.TraceSet.from_spans(frame)
     found = {finding.check: finding for finding in Standard.of(traces).findings}
-    assert eval(found["partial"].code, {"traces": traces}) == found["partial"].estimate.value == 0.5
+    assert eval(found["incomplete"].code, {"traces": traces}) == found["incomplete"].estimate.value == 0.5

@@ -573,7 +573,7 @@ def only_errors(findings):
 def test_traces_that_all_came_beside_the_sample_say_nothing_about_traffic():
     traces = traces_of(RNG, 50, **{"attributes.aws.trace.flag.sampled": False})
     text = said(tk.sampling(traces), "bias.tail")
-    assert "not assessable: needs traces that stand for all traffic; these all came beside the sample" in text
+    assert "not assessable: needs traces of a probability sample; none of these is part of one" in text
 
 
 def test_strata_of_services_that_begin_traces_are_compared():

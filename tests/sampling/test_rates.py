@@ -67,7 +67,7 @@ def test_counts_of_another_time_or_of_other_strata_are_not_compared():
     traces = traces_of(RNG, 50, http_route="/a")
     later = minutes(40).assign(time=lambda t: t["time"] + pd.Timedelta("1D"))
     found = tk.sampling(traces, requests=later)
-    assert "not assessable: needs request counts of the same time: they cover 20" in said(found, "rate.observed")
+    assert "not assessable: needs request counts of the same period: they cover 20" in said(found, "rate.observed")
     naive = tk.sampling(traces, requests=later.assign(time=lambda t: t["time"].dt.tz_localize(None)))
     assert "(times without a zone were read as UTC)" in said(naive, "rate.observed")
     strange = tk.sampling(traces, requests=pd.DataFrame({"route": ["/z"], "count": [9]}))
@@ -460,7 +460,7 @@ def test_what_is_left_out_is_told():
     requests = pd.concat([half.assign(route="/a"), half.assign(route="/b")], ignore_index=True)
     (found,) = [f for f in tk.sampling(traces, requests=requests) if f.check == "rate.observed"]
     outside, strange = found.assumptions[2:]
-    assert outside.endswith("traces begin outside the counted windows and are left out")
+    assert outside.endswith("traces start outside the counted windows and are left out")
     assert strange.endswith("traces belong to strata that were not counted and are left out")
     count = [int(text.split()[0]) for text in (outside, strange)]
     assert sum(count) + found.estimate.n == 300
@@ -477,7 +477,7 @@ def test_services_behind_the_one_that_was_counted_are_no_forgotten_strata():
     traces = tk.TraceSet.from_spans(frame.assign(name="x", start_ns=EPOCH_NS, end_ns=EPOCH_NS + 5))
     found = tk.sampling(traces, requests=pd.DataFrame({"service": ["web"], "count": [800]}))
     (rate,) = [f for f in found if f.check == "rate.observed"]
-    assert rate.assumptions[-1] == "what reaches db was not counted and is left out"
+    assert rate.assumptions[-1] == "requests to db were not counted and are left out"
     assert said(found, "absence") == "`web` left traces; nothing else was counted."
     joined = tk.quality(traces, requests=pd.DataFrame({"service": ["web"], "count": [800]}), checks=["counts.join"])
     assert status(joined, "counts.join") == ["ok"]

@@ -82,7 +82,7 @@ def test_no_durations_are_said():
     ("wish", "message"),
     [
         ({"target": "universe"}, "expected a target of window or process, found 'universe'"),
-        ({"level": 1.5}, "level"),
+        ({"confidence": 1.5}, "level"),
     ],
 )
 def test_wrong_wishes_for_a_latency_curve_are_refused(wish, message):

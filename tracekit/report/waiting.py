@@ -110,7 +110,7 @@ def _change_cells(row: dict[str, Any], most: float) -> tuple[Cell, ...]:
     change, is_sure = float(row["change_ns"]), bool(row["is_significant"])
     limits = f"{more(row['change_low_ns'])} to {more(row['change_high_ns'])}"
     return (
-        time_cell(row["mean_ns"]),
+        time_cell(row["baseline_mean_ns"]),
         time_cell(row["current_mean_ns"]),
         Cell(more(change), change, "" if is_sure else "mute"),
         Cell(_bar(change, most), abs(change)),

@@ -87,7 +87,7 @@ def plot_comparison(
 
 def _keys(result: PathComparison) -> list[str]:
     """Return what a comparison is by."""
-    return [str(name) for name in result.table.columns[: result.table.columns.get_loc("mean_ns")]]
+    return [str(name) for name in result.table.columns[: result.table.columns.get_loc("baseline_mean_ns")]]
 
 
 def _steps(title: str, result: PathComparison, groups: int, names: tuple[str, str]) -> Chart:
