@@ -10,6 +10,7 @@ from tracekit import TraceSet
 from tracekit.attributes import Codes
 from tracekit.checks.overview import Overview
 from tracekit.report.page import render
+from tracekit.report.standard import Standard
 from tracekit.text import duration
 from tracekit.weights import Weights
 
@@ -306,3 +307,15 @@ def test_one_trace_that_stands_for_nearly_all_requests_limits_nothing():
     assert finding.headline == "No errors in 60 recorded requests (error rate interval not estimable)."
     assert str(finding.estimate) == "0 ratio (not estimable, n = 60)"
     assert "not estimable" in render(traces)
+
+
+def test_what_weakens_the_conclusions_is_on_the_first_screen():
+    whole = shop_frame(60)
+    assert not {finding.check for finding in Standard.of(TraceSet.from_spans(whole)).findings} & {"complete.spans"}
+    gone = (whole["name"] == "POST /v1/items") | (whole["parent_span_id"].isna() & (np.arange(len(whole)) % 2 == 0))
+    seen = Standard.of(TraceSet.from_spans(whole[~gone]))
+    (found,) = [finding for finding in seen.findings if finding.check == "complete.spans"]
+    assert found.status in {"warning", "failed"}
+    assert found.headline.startswith("Orphans") or "parent" in found.headline
+    assert found.code == "tk.quality(traces)"
+    assert 'id="finding-complete-spans"' in render(seen.case.traces)

@@ -219,7 +219,7 @@ def test_a_dark_chart_is_embedded_light_and_painted_by_the_page():
 def test_findings_are_told_with_their_calls_and_lead_to_their_traces():
     shop = shop_traces()
     finding = tk.Finding(
-        "slow", "warning", "One is <slow>.", exemplars=(worst(), "b" * 32), remedy="Look.", code="latency(traces)"
+        "slow", "warning", "One is <slow>.", exemplars=(worst(), "b" * 32), remedy="Look.", code="tk.latency(traces)"
     )
     source = render([tk.section("Found", tk.Findings([finding, finding]), tk.Findings()), tk.waterfall(shop, worst())])
     assert source.count("One is &lt;slow&gt;.") == 2

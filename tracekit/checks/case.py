@@ -61,8 +61,8 @@ class Case:
         US dollars, as ``quality`` takes them.
     tolerance, margin, confidence
         Share of calls that a caller may leave alone, practical margin of ratios, confidence level.
-    call
-        The call that returns the findings.
+    arguments
+        Of the call that returns the findings, as code.
     is_counted_by_log
         Whether ``counts`` are those of the log.
     obstacles
@@ -86,7 +86,7 @@ class Case:
     tolerance: float = TOLERANCE
     margin: float = MARGIN
     confidence: float = CONFIDENCE
-    call: str = "tk.quality(traces)"
+    arguments: str = "traces"
     is_counted_by_log: bool = False
     obstacles: Mapping[str, int] = field(default_factory=dict)
     baseline: Case | None = None
@@ -323,7 +323,6 @@ def build_case(
     margin: float = MARGIN,
     confidence: float = CONFIDENCE,
     count_log: bool = False,
-    function: str = "tk.quality",
 ) -> Case:
     """Return the case; ``count_log``: without request counts, those of the log are used."""
     if not 0 <= tolerance < 0.5:  # noqa: PLR2004 - a majority must remain
@@ -339,7 +338,7 @@ def build_case(
     given |= {"tolerance": None if tolerance == TOLERANCE else tolerance}
     given |= {"margin": None if margin == MARGIN else margin}
     given |= {"confidence": None if confidence == CONFIDENCE else confidence}
-    call = ", ".join(["traces", *(f"{name}={name}" for name, value in given.items() if value is not None)])
+    arguments = ", ".join(["traces", *(f"{name}={name}" for name, value in given.items() if value is not None)])
     return Case(
         traces,
         counts_of_log(log) if by_log and log is not None else counts,
@@ -353,7 +352,7 @@ def build_case(
         tolerance,
         margin,
         confidence,
-        f"{function}({call})",
+        arguments,
         by_log,
     )
 

@@ -69,13 +69,15 @@ Topic = Literal["data", "changes", "latency", "errors", "quality", "sampling"]
 class Check(NamedTuple):
     """A check: its name, its topic, the optional inputs it needs, and the function that runs it.
 
-    ``includes_late`` checks also see traces after the ingestion horizon, where others may not have arrived.
+    ``weakens``: where it fails, conclusions from these traces are weaker, so that a report shows it first.
+    ``includes_late``: it also sees traces after the ingestion horizon, where others may not have arrived.
     """
 
     name: str
     topic: Topic
     needs: tuple[str, ...]
     run: Callable[[Case], list[Finding]]
+    weakens: bool = False
     includes_late: bool = False
 
 
@@ -94,21 +96,21 @@ CHECKS: Final = (
     Check("slowest", "latency", (), slowest),
     Check("failures", "errors", (), failures),
     Check("incomplete", "data", (), incomplete),
-    Check("complete.spans", "quality", (), missing_spans),
-    Check("complete.rpc", "quality", (), call_pairs),
-    Check("propagation.break", "quality", (), propagation),
-    Check("propagation.retry", "quality", (), retried_roots),
+    Check("complete.spans", "quality", (), missing_spans, weakens=True),
+    Check("complete.rpc", "quality", (), call_pairs, weakens=True),
+    Check("propagation.break", "quality", (), propagation, weakens=True),
+    Check("propagation.retry", "quality", (), retried_roots, weakens=True),
     Check("counts.join", "quality", ("requests",), counts_join),
-    Check("gap.scan", "quality", ("requests",), gaps),
-    Check("gap.silence", "quality", (), silence),
-    Check("gap.orphans", "quality", (), orphan_gaps),
+    Check("gap.scan", "quality", ("requests",), gaps, weakens=True),
+    Check("gap.silence", "quality", (), silence, weakens=True),
+    Check("gap.orphans", "quality", (), orphan_gaps, weakens=True),
     Check("ingest.lag", "quality", ("received",), lag, includes_late=True),
     Check("partial", "quality", (), partial),
-    Check("clock.offset", "quality", (), clock_offsets),
-    Check("clock.circle", "quality", (), clock_circles),
-    Check("clock.drift", "quality", (), clock_drift),
+    Check("clock.offset", "quality", (), clock_offsets, weakens=True),
+    Check("clock.circle", "quality", (), clock_circles, weakens=True),
+    Check("clock.drift", "quality", (), clock_drift, weakens=True),
     Check("time.order", "quality", (), impossible_times, includes_late=True),
-    Check("duplicates", "quality", (), duplicates, includes_late=True),
+    Check("duplicates", "quality", (), duplicates, weakens=True, includes_late=True),
     Check("cardinality", "quality", (), cardinality),
     Check("pii", "quality", (), privacy, includes_late=True),
     Check("cost", "quality", ("prices",), cost),
@@ -116,15 +118,15 @@ CHECKS: Final = (
     Check("rate.observed", "sampling", ("requests",), observed_rate),
     Check("rate.configured", "sampling", ("rules",), configured_rate),
     Check("coverage.funnel", "sampling", ("requests",), funnel),
-    Check("capture.errors", "sampling", ("requests",), error_capture),
+    Check("capture.errors", "sampling", ("requests",), error_capture, weakens=True),
     Check("absence", "sampling", ("weights",), absence),
-    Check("mix.head", "sampling", ("requests",), traffic_mix),
-    Check("bias.attribute", "sampling", ("weights",), attribute_bias),
-    Check("bias.tail", "sampling", ("weights",), tail_bias),
-    Check("bias.reservoir", "sampling", ("rules",), reservoir_bias),
-    Check("weights.sanity", "sampling", ("weights",), weight_sanity),
-    Check("evidence.loss", "sampling", ("weights",), evidence_loss),
-    Check("tail.truncation", "sampling", (), tail_truncation),
+    Check("mix.head", "sampling", ("requests",), traffic_mix, weakens=True),
+    Check("bias.attribute", "sampling", ("weights",), attribute_bias, weakens=True),
+    Check("bias.tail", "sampling", ("weights",), tail_bias, weakens=True),
+    Check("bias.reservoir", "sampling", ("rules",), reservoir_bias, weakens=True),
+    Check("weights.sanity", "sampling", ("weights",), weight_sanity, weakens=True),
+    Check("evidence.loss", "sampling", ("weights",), evidence_loss, weakens=True),
+    Check("tail.truncation", "sampling", (), tail_truncation, weakens=True),
     Check("paths.unseen", "sampling", (), unseen_paths),
     Check("calibrate", "sampling", ("requests",), calibration),
     Check("id.random", "sampling", (), id_randomness),
@@ -140,11 +142,18 @@ def run_checks(case: Case, topics: Sequence[Topic], names: Sequence[str] | None 
     chosen = list(of_topics) if names is None else list(names)
     if unknown := [name for name in chosen if name not in of_topics]:
         raise ValueError(f"expected checks among {', '.join(of_topics)}, found {', '.join(map(repr, unknown))}")
-    found = [finding for name in chosen for finding in _run(of_topics[name], case)]
-    return Findings([finding if finding.code else replace(finding, code=case.call) for finding in found])
+    return Findings([finding for name in chosen for finding in _run(of_topics[name], case)])
+
+
+def weaknesses(case: Case) -> Findings:
+    """Return the findings that weaken conclusions from the traces: failed checks of quality and sampling."""
+    found = [finding for check in CHECKS if check.weakens for finding in _run(check, case)]
+    return Findings([finding for finding in found if finding.status in {"warning", "failed"}])
 
 
 def _run(check: Check, case: Case) -> list[Finding]:
-    """Return the findings of one check, from the part of the case that it is about."""
+    """Return the findings of one check, from the part of the case that it is about, with the code of each."""
     seen = case if check.includes_late else case.complete
-    return check.run(seen.weighted if check.topic == "sampling" else seen)
+    found = check.run(seen.weighted if check.topic == "sampling" else seen)
+    code = f"tk.{check.topic}({case.arguments})"
+    return [finding if finding.code else replace(finding, code=code) for finding in found]

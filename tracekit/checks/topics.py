@@ -197,6 +197,5 @@ def sampling(
         margin=margin,
         confidence=confidence,
         count_log=True,
-        function="tk.sampling",
     )
     return run_checks(case, ["sampling"])

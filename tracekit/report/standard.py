@@ -12,7 +12,7 @@ import numpy as np
 from tracekit.checks.case import Case
 from tracekit.checks.comparison import Changes, changes_of
 from tracekit.checks.overview import Overview, overview
-from tracekit.checks.registry import CHECKS, run_checks
+from tracekit.checks.registry import CHECKS, run_checks, weaknesses
 from tracekit.report.changed import change_picture, entries_table
 from tracekit.report.code import code_of
 from tracekit.report.failures import exceptions_table, failing_table
@@ -86,12 +86,19 @@ class Standard:
     def taken(self) -> list[str]:
         """Ids that the standard sections have."""
         views = ["view-map-1", *(f"view-waterfall-{k + 1}" for k in range(len(self.waterfalls)))]
-        return ["findings", *SECTIONS, *views, *(f"finding-{finding.check}" for finding in self.findings)]
+        return ["findings", *SECTIONS, *views, *self._anchors]
 
     @cached_property
     def findings(self) -> Findings:
         """The findings of the first screen: what the figures describe, what changed, what is slow, what fails."""
-        return run_checks(self.case, ["data", "changes", "latency", "errors"])
+        return run_checks(self.case, ["data", "changes", "latency", "errors"]) + weaknesses(self.case)
+
+    @property
+    def _anchors(self) -> list[str]:
+        """An id for every finding; several of one check are numbered."""
+        names = [finding.check.replace(".", "-") for finding in self.findings]
+        before = [names[:k].count(name) for k, name in enumerate(names)]
+        return [f"finding-{name}" + f"-{k + 1}" * bool(k) for name, k in zip(names, before, strict=True)]
 
     @property
     def sections(self) -> dict[str, str]:
@@ -126,7 +133,10 @@ class Standard:
         return {
             "period": _period(self.seen),
             "figures": [(value, words, was) for (value, words), (was, _) in zip(now, before, strict=True)],
-            "findings": [(f"finding-{found.check}", found, self._code_of(found)) for found in self.findings],
+            "findings": [
+                (anchor, found, self._code_of(found))
+                for anchor, found in zip(self._anchors, self.findings, strict=True)
+            ],
             "places": _PLACES,
             "baseline": _period(self.changes.before) if self.changes else "",
             "sampling": _sampling(self),
