@@ -10,6 +10,8 @@ from tracekit import TraceSet
 from tracekit.checks.case import Case
 from tracekit.checks.changes.calls import calls
 from tracekit.checks.changes.error_rate import error_rates
+from tracekit.checks.errors.failing_calls import failing_calls
+from tracekit.report.page import render
 
 
 def chain(failing, *, traces=200, passed_on=True, retries=0, seed=1):
@@ -69,3 +71,17 @@ def test_too_few_traces_name_no_edge():
     few = chain(1.0, traces=19)
     assert calls(compared(chain(0.0), few)) == []
     assert calls(compared(few, few)) == []
+
+
+def test_failing_calls_that_retries_hide_are_named_without_a_baseline():
+    hidden = chain(0.4, passed_on=False, retries=2)
+    (found,) = failing_calls(Case(hidden))
+    assert (found.check, found.severity) == ("failing_calls", "warning")
+    assert found.headline.startswith("Calls pricing → ledger fail: error rate ")
+    assert found.estimate.low < 0.5 < found.estimate.high + 0.15
+    assert f'id="finding-{found.check}"' in render(hidden), "it is on the first screen by itself"
+
+
+@pytest.mark.parametrize(("rate", "how"), [(0.4, {}), (0.0, {}), (0.004, {"passed_on": False, "retries": 2})])
+def test_calls_that_fail_as_often_as_requests_or_seldom_are_not_named_apart(rate, how):
+    assert failing_calls(Case(chain(rate, **how))) == []

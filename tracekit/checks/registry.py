@@ -16,6 +16,7 @@ from tracekit.checks.data.incomplete import incomplete
 from tracekit.checks.data.lost import lost
 from tracekit.checks.data.unfinished import unfinished
 from tracekit.checks.data.weights import weights
+from tracekit.checks.errors.failing_calls import failing_calls
 from tracekit.checks.errors.failures import failures
 from tracekit.checks.latency.slowest import slowest
 from tracekit.checks.latency.tail import tail
@@ -95,6 +96,7 @@ CHECKS: Final = (
     Check("tail", "latency", (), tail),
     Check("slowest", "latency", (), slowest),
     Check("failures", "errors", (), failures),
+    Check("failing_calls", "errors", (), failing_calls),
     Check("incomplete", "data", (), incomplete),
     Check("complete.spans", "quality", (), missing_spans, weakens=True),
     Check("complete.rpc", "quality", (), call_pairs, weakens=True),
