@@ -93,6 +93,7 @@ def alarms_of_healthy_systems(rng, repeats):
 UNWEIGHTED = ("weights", "warning")  # true wherever no weights are known
 TRUE_OF = {
     "no trace": {"empty"},  # there is none
+    "skewed clocks": {"clock.offset"},  # they are
     "in progress": {"unfinished"},  # some requests have no end
     "recorded by ot=th": {"capture.errors"},  # half of the failed requests left no trace
     "two samplers": {"capture.errors", "failures", "comparable"},  # few traces do not show both samplers, more do
