@@ -152,7 +152,7 @@ def test_check_of_good_files_is_0(good):
     assert ran.exit_code == 0, ran.output
     assert "TraceSet(3 traces, 3 spans, 1 service" in ran.stdout
     (row,) = [line.split() for line in ran.stdout.splitlines() if line.strip().startswith("good.jsonl")]
-    assert row == [good.name, "otlp", "688", "bytes", "3", "3", "0", "0", "0", "to", "the", "end"]
+    assert row == [good.name, "otlp", "688", "bytes", "3", "3", "0", "0", "0", "yes"]
 
 
 def test_check_of_files_with_bad_records_is_1(torn):
@@ -186,7 +186,7 @@ def test_check_of_a_live_file_is_1(place):
     ran = run.invoke(app, ["check", "live.jsonl"])
     assert ran.exit_code == 1
     assert "JSON_TRUNCATED_TAIL" in ran.stdout
-    assert "in part" in ran.stdout
+    assert " no: " in ran.stdout
 
 
 def test_check_as_json_holds_the_rows_of_both_frames(torn):
@@ -263,7 +263,7 @@ def test_lab_copies_the_notebooks_and_never_overwrites_one(place, monkeypatch):
     assert copy.read_bytes() == (Path(__file__).parents[1] / "notebooks" / copy.name).read_bytes()
     copy.write_text("my notes")
     ran = run.invoke(app, ["lab"])
-    assert "01-first-look.ipynb: left as it is" in ran.stdout
+    assert "01-first-look.ipynb: exists, not overwritten" in ran.stdout
     assert copy.read_text() == "my notes"
 
 
@@ -306,7 +306,7 @@ def test_what_cannot_be_done_is_said_without_a_traceback(arguments, said):
 
 
 def test_a_fault_of_our_own_is_not_dressed_up(good, monkeypatch):
-    monkeypatch.setattr(cli, "_verdict", lambda _: 1 / 0)
+    monkeypatch.setattr(cli, "_exit_code", lambda _: 1 / 0)
     assert isinstance(run.invoke(app, ["check", good.name]).exception, ZeroDivisionError)
 
 
@@ -376,5 +376,5 @@ def test_ctrl_c_ends_with_a_word_and_130(place, command):
         out, complaint = process.communicate(timeout=30)
         assert time.monotonic() - begun < 5, "a busy machine may take its time, but not that long"
     assert process.returncode == 130, (out, complaint)
-    assert complaint == "tracekit: stopped; nothing was left half-written\n"
+    assert complaint == "tracekit: stopped; no partial files were left\n"
     assert not list(place.iterdir())

@@ -1,7 +1,7 @@
-"""The command line: each command reads, calls what the notebook would call, and prints.
+"""The command line: each command reads files, calls the same functions as a notebook, and prints the result.
 
-Exit codes: 0 done, 1 ``check`` found records that could not be used, 2 something could not be read, written or
-understood (one line on standard error says what), 130 stopped by Ctrl-C.
+Exit codes: 0 success, 1 ``check`` quarantined records, 2 an input or argument error or a failed write (one line on
+standard error), 130 interrupted by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class _Commands(TyperGroup):
     """Commands whose expected failures are one line on standard error, never a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; what it raises on purpose becomes its exit code."""
+        """Run a command and turn its expected exceptions into exit codes."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _complain("stopped; nothing was left half-written")
+            _print_error("stopped; no partial files were left")
             raise typer.Exit(STOPPED) from None
         except BrokenPipeError:
-            raise  # the reader of a pipe has seen enough
+            raise  # the reader closed the pipe
         except (tk.TracekitError, OSError) as error:
-            _complain(str(error))
+            _print_error(str(error))
             raise typer.Exit(UNREADABLE) from error
 
 
@@ -45,7 +45,7 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Investigate recorded distributed traces: OpenTelemetry, AWS X-Ray, Jaeger and Zipkin files.",
+    help="Analyze distributed traces recorded by OpenTelemetry, AWS X-Ray, Jaeger or Zipkin.",
 )
 
 app.add_typer(cli_pull.app, name="pull")
@@ -54,20 +54,20 @@ app.command()(cli_audit.audit)
 
 Files = Annotated[
     list[str],
-    typer.Argument(help="Files, folders, patterns, archives, stores, or - for standard input.", show_default=False),
+    typer.Argument(help="Files, folders, globs, archives, Parquet stores, or - for stdin.", show_default=False),
 ]
 Format = Annotated[
     str | None,
-    typer.Option("--format", help="Accept one format only: otlp, xray, jaeger or zipkin. Told by content otherwise."),
+    typer.Option("--format", help="Input format: otlp, xray, jaeger or zipkin (default: detected)."),
 ]
 TimeUnit = Annotated[
-    str | None, typer.Option(help="Unit of the recorded times, where it is not what the format says: us, ms or s.")
+    str | None, typer.Option(help="Timestamp unit, if it differs from the format's standard: us, ms or s.")
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first record that cannot be used.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail on the first invalid record instead of quarantining it.")]
 
 
 def main() -> None:
-    """Run the command line; ``tracekit`` in a terminal.
+    """Run the command line (the ``tracekit`` script).
 
     Examples
     --------
@@ -83,53 +83,56 @@ def main() -> None:
     app(prog_name="tracekit")
 
 
-def _version(asked: bool) -> None:
-    """Print the version and leave."""
-    if asked:
+def _version(requested: bool) -> None:
+    """Print the version and exit."""
+    if requested:
         typer.echo(f"tracekit {tk.__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
-    """Hold the options of tracekit itself."""
+    """Define the options of ``tracekit`` itself."""
 
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The report.")] = Path("tracekit-demo.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")] = Path("tracekit-demo.html"),
 ) -> None:
-    """Investigate the bundled recording of a checkout that became slow, and write its report."""
+    """Write the report of a bundled sample: a checkout latency regression against its baseline."""
     from tracekit.checks.overview import Overview  # noqa: PLC0415 - not for --help
     from tracekit.cli_tables import figures_table, show  # noqa: PLC0415 - not for --help
 
     sets = tk.load_sample("checkout-regression")
     assert isinstance(sets, tuple)
-    baseline, during = sets
-    show(figures_table({"baseline": Overview(baseline), "during": Overview(during)}))
-    _publish(during, output, "checkout-regression: during the incident", baseline)
-    typer.echo('In a notebook: before, during = tk.load_sample("checkout-regression"); `tracekit lab` opens one.')
+    baseline, incident = sets
+    show(figures_table({"baseline": Overview(baseline), "incident": Overview(incident)}))
+    _write_report(incident, output, "checkout-regression: during the incident", baseline)
+    typer.echo('In a notebook (`tracekit lab`): baseline, incident = tk.load_sample("checkout-regression")')
 
 
 @app.command()
 def report(
     files: Files,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The report.")] = Path("report.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")] = Path("report.html"),
     baseline: Annotated[
         list[str] | None,
-        typer.Option(help="Earlier traces of the same system: the report says what changed. May be repeated."),
+        typer.Option(help="Baseline traces of the same system to compare with. Repeatable."),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Of the page; the names of the files otherwise.")] = None,
+    title: Annotated[str | None, typer.Option(help="Page title (default: the file names).")] = None,
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
 ) -> None:
-    """Write what the traces show into one HTML file that needs no network, and print its first sentences."""
-    before = _read(baseline, format_, time_unit, strict=strict) if baseline else None
-    _publish(_read(files, format_, time_unit, strict=strict), output, title, before)
+    """Write a self-contained HTML report and print its findings."""
+    baseline_traces = _read(baseline, format_, time_unit, strict=strict) if baseline else None
+    _write_report(_read(files, format_, time_unit, strict=strict), output, title, baseline_traces)
 
 
 @app.command()
@@ -140,9 +143,9 @@ def check(
     time_unit: TimeUnit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Tell what is in the files and what is wrong with them.
+    """Validate trace files: show their contents and data-quality issues.
 
-    Exit code 0: every record was used; 1: records were quarantined; 2: a file could not be read to its end.
+    Exit code 0: all records accepted; 1: records were quarantined; 2: a file could not be read completely.
     """
     from tracekit.cli_tables import as_document, issues_table, show, sources_table  # noqa: PLC0415 - not for --help
 
@@ -152,7 +155,7 @@ def check(
         if as_json:
             typer.echo(as_document(None, UNREADABLE, error))
         raise
-    code = _verdict(traces)
+    code = _exit_code(traces)
     if as_json:
         typer.echo(as_document(traces, code))
     else:
@@ -166,13 +169,13 @@ def check(
 def convert(
     files: Files,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="A folder, by custom *.parquet.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write, usually NAME.parquet.")],
     format_: Format = None,
     time_unit: TimeUnit = None,
     strict: Strict = False,
 ) -> None:
-    """Write the traces as a store of Parquet files, piece by piece: every command and tk.read read it back."""
-    _known(format_, time_unit)
+    """Convert traces to a Parquet store, which every command and tk.read accept as input."""
+    _check_options(format_, time_unit)
     lost: Counter[str] = Counter()
     store = tk.convert(
         files,
@@ -188,7 +191,7 @@ def convert(
 
 @app.command()
 def samples() -> None:
-    """List the recordings that come with tracekit."""
+    """List the bundled sample datasets."""
     from tracekit.cli_tables import samples_table, show  # noqa: PLC0415 - not for --help
 
     show(samples_table(tk.list_samples()))
@@ -197,40 +200,40 @@ def samples() -> None:
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(
     context: typer.Context,
-    folder: Annotated[Path, typer.Option(help="Where the copy goes.")] = Path("notebooks"),
+    folder: Annotated[Path, typer.Option(help="Folder to copy the notebooks to.")] = Path("notebooks"),
 ) -> None:
-    """Open JupyterLab on a copy of the notebooks in the current folder; other options go to JupyterLab.
+    """Copy the bundled notebooks into a folder and open it in JupyterLab.
 
-    Notebooks that are in the folder already are left as they are.
+    Existing notebooks are not overwritten. Other options are passed to JupyterLab.
     """
     if find_spec("jupyterlab") is None:
         raise tk.TracekitError(
-            f"expected JupyterLab, found no module jupyterlab beside {sys.executable};"
-            " pip install 'tracekit-notebook[lab]'"
+            f"expected JupyterLab, found no module jupyterlab for {sys.executable};"
+            " run pip install 'tracekit-notebook[lab]'"
         )
-    home = next((place for place in NOTEBOOKS if place.is_dir()), None)
-    if home is None:
-        raise tk.TracekitError(f"expected the notebooks in {NOTEBOOKS[0]}, found none; install tracekit-notebook again")
+    source = next((path for path in NOTEBOOKS if path.is_dir()), None)
+    if source is None:
+        raise tk.TracekitError(f"expected the notebooks in {NOTEBOOKS[0]}, found none; reinstall tracekit-notebook")
     folder.mkdir(parents=True, exist_ok=True)
-    for notebook in sorted(home.glob("*.ipynb")):
+    for notebook in sorted(source.glob("*.ipynb")):
         target = folder / notebook.name
         if target.exists():
-            typer.echo(f"{target}: left as it is")
+            typer.echo(f"{target}: exists, not overwritten")
         else:
             shutil.copyfile(notebook, target)
             typer.echo(f"{target}: copied")
-    ran = subprocess.run([sys.executable, "-m", "jupyterlab", str(folder), *context.args], check=False)  # noqa: S603 - this very Python, and the user's own words
+    ran = subprocess.run([sys.executable, "-m", "jupyterlab", str(folder), *context.args], check=False)  # noqa: S603 - this interpreter with the user's own arguments
     raise typer.Exit(ran.returncode)
 
 
 def _read(files: list[str], format_: str | None, time_unit: str | None, *, strict: bool = False) -> tk.TraceSet:
-    """Read the files of a command."""
-    _known(format_, time_unit)
+    """Return the traces of a command's files."""
+    _check_options(format_, time_unit)
     return tk.read(files, format=format_, time_unit=time_unit, strict=strict)
 
 
-def _known(format_: str | None, time_unit: str | None) -> None:
-    """Refuse words that ``read`` does not know as a usage error, before anything is opened."""
+def _check_options(format_: str | None, time_unit: str | None) -> None:
+    """Raise a usage error for a format or time unit that does not exist, before any file is opened."""
     from tracekit.loading import LOADERS  # noqa: PLC0415 - not for --help
     from tracekit.loading.time_units import TIME_UNITS  # noqa: PLC0415 - not for --help
 
@@ -241,28 +244,28 @@ def _known(format_: str | None, time_unit: str | None) -> None:
         raise typer.BadParameter(f"expected {', '.join(TIME_UNITS)}, found {time_unit!r}", param_hint="--time-unit")
 
 
-def _publish(traces: tk.TraceSet, output: Path, title: str | None, baseline: tk.TraceSet | None = None) -> None:
-    """Write the report of the traces and print its first sentences."""
+def _write_report(traces: tk.TraceSet, output: Path, title: str | None, baseline: tk.TraceSet | None = None) -> None:
+    """Write the report and print its findings."""
     from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
     from tracekit.report.page import write  # noqa: PLC0415 - not for --help
     from tracekit.report.standard import Standard  # noqa: PLC0415 - not for --help
 
-    answers = Standard.of(traces, baseline)
-    written = write(answers, output, title=title)
+    results = Standard.of(traces, baseline)
+    written = write(results, output, title=title)
     typer.echo(repr(traces))
-    show(findings_table(answers.findings))
-    typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB; opens in any browser, without a network")
+    show(findings_table(results.findings))
+    typer.echo(f"{written}: {written.stat().st_size / 1e6:,.1f} MB, self-contained; open it in any browser")
 
 
-def _verdict(traces: tk.TraceSet) -> int:
-    """Return the exit code of ``check``: the gravest thing that happened to any source."""
+def _exit_code(traces: tk.TraceSet) -> int:
+    """Return the exit code of ``check``: that of the most severe issue of any source."""
     if (traces.issues["action"].astype(str) == "aborted").any():
         return UNREADABLE
     return QUARANTINED if int(traces.sources["quarantined_count"].sum()) else DONE
 
 
-def _complain(message: str) -> None:
-    """Say one line on standard error, without anything that could move the cursor."""
+def _print_error(message: str) -> None:
+    """Print one line to standard error, without terminal control characters."""
     from tracekit.text import clean  # noqa: PLC0415 - not for --help
 
     typer.echo(f"tracekit: {clean(' '.join(message.split()))}", err=True)

@@ -1,10 +1,10 @@
-"""``tracekit audit``: the coverage playbook in a terminal."""
+"""``tracekit audit``: the trace-coverage audit in a terminal."""
 
 from __future__ import annotations
 
 import sys
 from math import isnan
-from pathlib import Path  # noqa: TC003 - typer looks at the types
+from pathlib import Path  # noqa: TC003 - typer reads the types at run time
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,41 +15,40 @@ import tracekit as tk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracekit.aws.audit.audit import CoverageAudit
+    from tracekit.aws.audit.coverage import CoverageAudit
 
-FINE, FAILED, UNASKED = 0, 1, 2
-_WIDEST = 10_000  # where nobody looks at a terminal
-_LONGEST = 160  # characters of an answer in a terminal
+FINE, FAILED, NOT_AUDITED = 0, 1, 2
+_UNLIMITED_WIDTH = 10_000  # characters, where the output is no terminal
+_MAX_ANSWER = 160  # characters of an answer that the evidence shows
 _NUMBERS = {"requests", "traces"}
-_COLUMNS = ("service", "", "verdict", "runs as", "requests", "traces", "collector")
+_COLUMNS = ("service", "code", "diagnosis", "platform", "requests", "traces", "collector")
 
 
 def audit(
     *,
-    region: Annotated[str | None, typer.Option(help="Of AWS; the one of the profile otherwise.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Of boto3's configuration.")] = None,
-    days: Annotated[float, typer.Option(help="How far to look back.")] = 7,
-    service: Annotated[list[str] | None, typer.Option(help="Only this service; may be repeated.")] = None,
-    min_incident_requests: Annotated[
-        int | None, typer.Option(help="Requests of the smallest incident that must not be missed.")
-    ] = None,
+    region: Annotated[str | None, typer.Option(help="AWS region (default: from profile).")] = None,
+    profile: Annotated[str | None, typer.Option(help="AWS profile (default: boto3's credential chain).")] = None,
+    days: Annotated[float, typer.Option(help="Days to look back.")] = 7,
+    service: Annotated[list[str] | None, typer.Option(help="Audit only this service. Repeatable.")] = None,
+    min_incident_requests: Annotated[int | None, typer.Option(help="Smallest incident to detect, in requests.")] = None,
     kubectl: Annotated[
         list[Path] | None,
-        typer.Option(help="What `kubectl get pods,deployments,daemonsets -A -o json` printed; one file a cluster."),
+        typer.Option(help="Output of `kubectl get pods,deployments,daemonsets -A -o json`, per cluster. Repeatable."),
     ] = None,
     logs: Annotated[
         list[Path] | None,
-        typer.Option(help="What a collector or X-Ray daemon logged: collector-NAME.log; may be repeated."),
+        typer.Option(help="Log of a collector or X-Ray daemon, named collector-NAME.log. Repeatable."),
     ] = None,
     from_folder: Annotated[
-        Path | None, typer.Option("--from", help="A folder of saved answers instead of AWS; audit-shop is bundled.")
+        Path | None,
+        typer.Option("--from", help="Folder of saved answers to audit offline (audit-shop is bundled)."),
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="A new folder for the answers.")] = None,
+    save: Annotated[Path | None, typer.Option(help="New folder to save the answers of AWS to.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Find out which services are traced, which are not and why: read-only, from AWS or from a saved folder.
+    """Audit trace coverage: which services are traced, which are not, and why. Read-only.
 
-    Exit code 0: nothing failed; 1: a service lacks traces; 2: AWS or the folder could not be asked.
+    Exit code 0: no service failed; 1: a service is missing traces; 2: the audit could not run.
     """
     from tracekit.cli_tables import findings_table, show  # noqa: PLC0415 - not for --help
     from tracekit.text import clean  # noqa: PLC0415 - not for --help
@@ -73,22 +72,21 @@ def audit(
     else:
         for line in _services(found):
             typer.echo(clean(line))
-        table = findings_table(found.findings)
-        table.title = "What follows"
-        show(table)
+        show(findings_table(found.findings))
         for line in _evidence(found.findings):
             typer.echo(clean(line))
         for name, services in found.alarms.items():
             typer.echo(clean(f"{name}: {', '.join(services) or 'none'}"))
         if save is not None:
-            typer.echo(clean(f"{save}: {len(found.answers.records):,} answers; tracekit audit --from {save}"))
+            saved = f"{save}: {len(found.answers.records):,} answers saved"
+            typer.echo(clean(f"{saved}; repeat the audit with tracekit audit --from {save}"))
     if found.services.empty and any(one.check == "coverage.not_checked" for one in found.findings):
-        raise typer.Exit(UNASKED)
+        raise typer.Exit(NOT_AUDITED)
     raise typer.Exit(FAILED if any(found.alarms.values()) else FINE)
 
 
 def _services(found: CoverageAudit) -> Iterator[str]:
-    """Yield the answer in a line, then a line a service: what fails first, with the numbers behind."""
+    """Yield the summary, then one line per service, failing services first."""
     from tracekit.aws.audit.service_record import when  # noqa: PLC0415 - not for --help
 
     start, end = when(found.answers.start), when(found.answers.end)
@@ -98,57 +96,58 @@ def _services(found: CoverageAudit) -> Iterator[str]:
     if found.services.empty:
         return
     table = found.overview
-    told = {name: [*map(_told, table[name].astype(object).where(table[name].notna(), None))] for name in table}
-    told["collector"] = [
-        "" if name == "unknown" and told["platform"][row] != "container" else name
-        for row, name in enumerate(told["collector"])
+    texts = {name: [*map(_text, table[name].astype(object).where(table[name].notna(), None))] for name in table}
+    texts["collector"] = [
+        "" if name == "unknown" and texts["platform"][row] != "container" else name
+        for row, name in enumerate(texts["collector"])
     ]
-    yield from _fitted([_COLUMNS, *zip(map(str, table.index), *told.values(), strict=True)])
+    yield from _fitted([_COLUMNS, *zip(map(str, table.index), *texts.values(), strict=True)])
     yield ""
 
 
 def _fitted(lines: list[tuple[str, ...]]) -> Iterator[str]:
-    """Yield the lines of a table, in a narrow terminal without the columns that say least."""
+    """Yield the lines of a table, without the least important columns if the terminal is narrow."""
     widths = dict(zip(_COLUMNS, (max(map(len, column)) for column in zip(*lines, strict=True)), strict=True))
-    shown, room, gap = list(_COLUMNS), get_terminal_size().columns if sys.stdout.isatty() else _WIDEST, 3
-    for column in ("collector", "runs as"):
-        if sum(widths[name] + gap for name in shown) > room:
+    available = get_terminal_size().columns if sys.stdout.isatty() else _UNLIMITED_WIDTH
+    shown, gap = list(_COLUMNS), 3
+    for column in ("collector", "platform"):
+        if sum(widths[name] + gap for name in shown) > available:
             shown.remove(column)
-    gap = 3 if sum(widths[name] + 3 for name in shown) <= room else 2
+    gap = 3 if sum(widths[name] + 3 for name in shown) <= available else 2
     for line in lines:
         cells = dict(zip(_COLUMNS, line, strict=True))
-        told = [cells[n].rjust(widths[n]) if n in _NUMBERS else cells[n].ljust(widths[n]) for n in shown]
-        yield f" {(' ' * gap).join(told)}".rstrip()
+        padded = [cells[n].rjust(widths[n]) if n in _NUMBERS else cells[n].ljust(widths[n]) for n in shown]
+        yield f" {(' ' * gap).join(padded)}".rstrip()
 
 
 def _evidence(findings: tk.Findings) -> Iterator[str]:
-    """Yield what the findings rest on: facts, and the answers of AWS that tell them."""
+    """Yield the evidence of the findings: facts, with the AWS responses that contain them."""
     yield "Evidence"
     for finding in findings:
-        told = finding.evidence
-        if finding.severity == "info" or "answer" not in told:
+        rows = finding.evidence
+        if finding.severity == "info" or "answer" not in rows:
             continue
         yield f" {finding.check.removeprefix('coverage.')}  {finding.headline}"
-        for row in told.to_dict("records"):
+        for row in rows.to_dict("records"):
             answer = str(row["answer"])
-            cut = answer if len(answer) <= _LONGEST else f"{answer[:_LONGEST]}..."
+            cut = answer if len(answer) <= _MAX_ANSWER else f"{answer[:_MAX_ANSWER]}..."
             if row["source_call"]:
                 source = f"[{row['source_call']}, {row['as_of'][:16]}]"
-                yield f"     {row['fact']}: {_told(row['observed'])}  {source}  {cut}"
+                yield f"     {row['fact']}: {_text(row['observed'])}  {source}  {cut}"
             elif row["note"]:
                 yield f"     {row['note']}"
 
 
-def _told(value: Any) -> str:
-    """Return an observed value as one reads it."""
+def _text(value: Any) -> str:
+    """Return an observed value as text."""
     if value is None or (isinstance(value, float) and isnan(value)):
         return "unknown"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
         return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
-    if isinstance(value, tuple) and len(value) == 2:  # noqa: PLR2004 - so many of so many
+    if isinstance(value, tuple) and len(value) == 2:  # noqa: PLR2004 - (part, total)
         return f"{value[0]} of {value[1]}"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_told(part)}" for name, part in value.items() if not isinstance(part, list))
-    return ", ".join(map(_told, value)) if isinstance(value, list) else str(value)
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items() if not isinstance(part, list))
+    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)

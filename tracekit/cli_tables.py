@@ -1,8 +1,9 @@
-"""Tables for the terminal: rich tables and JSON out of the frames that a notebook shows."""
+"""Tables for the terminal: rich tables and JSON from the data frames of results."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -10,13 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tracekit.text import clean, count, duration, ratio, short_names, size
+from tracekit.text import clean, count, duration, interval, plural, ratio, short_names, size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
 
+    from tracekit.analysis.critical_path.compare import PathComparison
+    from tracekit.analysis.critical_path.shares import Bands
     from tracekit.checks.overview import Overview
     from tracekit.errors import LoadError
     from tracekit.findings import Findings
@@ -24,11 +27,12 @@ if TYPE_CHECKING:
 
 _COLOURS = {"critical": "bold red", "error": "red", "warning": "yellow", "warn": "yellow", "notice": "cyan"}
 _RANKS = {"error": 0, "warn": 1, "info": 2}
-_PAGE_WIDTH = 120  # columns where no terminal says how many it has: a pipe, a log
+_ID_PREFIX = 12  # characters of a trace id: enough to find the trace
+_PAGE_WIDTH = 120  # characters where the output is no terminal: a pipe, a log
 
 
 def show(table: Table) -> None:
-    """Print a table; one without rows is its title alone."""
+    """Print a table, or only its title if it has no rows."""
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, emoji=False, width=_PAGE_WIDTH)
@@ -36,10 +40,12 @@ def show(table: Table) -> None:
 
 
 def sources_table(sources: pd.DataFrame) -> Table:
-    """Return what was read: one row a source."""
+    """Return one row per source: its size and how many of its spans were accepted."""
     counts = ("span_count", "accepted_count", "merged_count", "quarantined_count", "skipped_count")
-    table = _table("What was read", ["source", "format"], ["size", "seen", "used", "merged", "quarantined", "skipped"])
-    table.add_column("read", overflow="fold", max_width=40)
+    table = _table(
+        "Input data", ["source", "format"], ["size", "spans", "accepted", "merged", "quarantined", "skipped"]
+    )
+    table.add_column("complete", overflow="fold", max_width=40)
     for name, row in zip(short_names(list(sources["uri"])), _records(sources), strict=True):
         packed = "" if row["compression"] in {"none", None} else f" ({row['compression']})"
         table.add_row(
@@ -47,32 +53,33 @@ def sources_table(sources: pd.DataFrame) -> Table:
             _cell(f"{row['format']}{packed}"),
             size(row["byte_count"]),
             *(count(row[column]) for column in counts),
-            _cell("to the end" if row["complete"] else f"in part: {row['stop_reason']}"),
+            _cell("yes" if row["complete"] else f"no: {row['stop_reason']}"),
         )
     return table
 
 
 def issues_table(issues: pd.DataFrame, sources: pd.DataFrame) -> Table:
-    """Return what was wrong: one row a code and what was done about it, the gravest first."""
-    table = _table("What was wrong" if len(issues) else "Nothing was wrong.", ["severity", "code", "done"], ["times"])
-    table.add_column("the first of them", overflow="fold", ratio=1)
+    """Return one row per issue code and action, the most severe first."""
+    title = "Data-quality issues" if len(issues) else "No data-quality issues."
+    table = _table(title, ["severity", "code", "action"], ["count"])
+    table.add_column("first occurrence", overflow="fold", ratio=1)
     uris = list(sources["uri"])
     names = short_names(uris)
     for row in _records(_by_code(issues)):
-        at = row["source_id"]
-        words = str(row["message"]).removeprefix(row["code"]).strip().removeprefix(uris[at])
+        source = row["source_id"]
+        message = str(row["message"]).removeprefix(row["code"]).strip().removeprefix(uris[source])
         table.add_row(
             Text(row["severity"], style=_COLOURS.get(row["severity"], "")),
             _cell(row["code"]),
             _cell(row["action"]),
             count(row["issue_count"]),
-            _cell(f"{names[at]}{words}"),
+            _cell(f"{names[source]}{message}"),
         )
     return table
 
 
 def _by_code(issues: pd.DataFrame) -> pd.DataFrame:
-    """Return the first issue of every code, severity and action, with the count of all of them."""
+    """Return the first issue of each severity, code and action, with their total count."""
     keys = ["severity", "code", "action"]
     plain = issues.astype(dict.fromkeys(keys, str))
     total = plain.groupby(keys)["issue_count"].sum()
@@ -80,59 +87,114 @@ def _by_code(issues: pd.DataFrame) -> pd.DataFrame:
     return first.sort_values("severity", key=lambda column: column.map(_RANKS), kind="stable")
 
 
-def findings_table(findings: Findings) -> Table:
-    """Return the findings: severity and sentence."""
-    table = _table("What the traces show", ["severity", "finding"])
+def findings_table(findings: Findings, title: str = "Findings") -> Table:
+    """Return one row per finding: severity, headline, method and remedy."""
+    table = _table(title, ["severity", "finding"])
     for finding in findings:
-        said = _cell(finding.headline)
-        for more in filter(None, (finding.method, finding.remedy)):
-            said.append(f"\n{clean(more)}", style="dim")
-        table.add_row(Text(finding.severity, style=_COLOURS.get(finding.severity, "")), said)
+        sentences = _cell(finding.headline)
+        for detail in filter(None, (finding.method, finding.remedy)):
+            sentences.append(f"\n{clean(detail)}", style="dim")
+        table.add_row(Text(finding.severity, style=_COLOURS.get(finding.severity, "")), sentences)
     return table
 
 
 def figures_table(sets: Mapping[str, Overview]) -> Table:
-    """Return the headline numbers of sets side by side."""
-    table = _table("Requests", [""], list(sets))
-    rows = {name: seen.requests.table.iloc[0] for name, seen in sets.items()}
-    table.add_row("traces", *(count(len(seen.traces)) for seen in sets.values()))
-    table.add_row("spans", *(count(seen.span_count) for seen in sets.values()))
-    table.add_row("services", *(count(seen.service_count) for seen in sets.values()))
-    failed = (_limits(row, "error_ratio", ratio, "") for row in rows.values())
-    table.add_row("failed", *failed)
+    """Return the headline numbers of trace sets, one column per set."""
+    table = _table("Requests (95% CI)", [""], list(sets))
+    rows = [overview.requests.table.iloc[0] for overview in sets.values()]
+    table.add_row("traces", *(count(len(overview.traces)) for overview in sets.values()))
+    table.add_row("spans", *(count(overview.span_count) for overview in sets.values()))
+    table.add_row("services", *(count(overview.service_count) for overview in sets.values()))
+    table.add_row("error rate", *(_with_interval(row, "error_ratio", ratio, "") for row in rows))
     for quantile in ("p50", "p95"):
-        table.add_row(quantile, *(_limits(row, quantile, duration, "_ns") for row in rows.values()))
+        table.add_row(quantile, *(_with_interval(row, quantile, duration, "_ns") for row in rows))
     return table
 
 
 def samples_table(samples: pd.DataFrame) -> Table:
-    """Return the recordings."""
-    table = _table(
-        "Recordings for tk.load_sample(name)", ["name", "what", "what is true about it"], ["traces", "spans"]
-    )
+    """Return one row per bundled sample."""
+    table = _table("Samples for tk.load_sample(name)", ["name", "title", "ground truth"], ["traces", "spans"])
     for row in _records(samples):
         table.add_row(row["name"], row["title"], row["truth"], count(row["trace_count"]), count(row["span_count"]))
     return table
 
 
+def path_table(table: pd.DataFrame, keys: list[str], top: int) -> Table:
+    """Return the critical-path time per request of each group, largest first."""
+    heads = ["per request (95% CI)", "share", "requests\naffected", "traces", "exemplar trace"]
+    shown = _path_table("Critical-path time per request", keys, heads, top, len(table))
+    for row in _records(table.head(top)):
+        shown.add_row(
+            *_keys(row, keys),
+            _time(row, "mean"),
+            ratio(row["share_ratio"]),
+            ratio(row["presence_ratio"]),
+            count(row["trace_count"]),
+            clean(row["largest_trace_id"])[:_ID_PREFIX],
+        )
+    return shown
+
+
+def path_band_table(result: Bands, keys: list[str], top: int) -> Table:
+    """Return the critical-path time of slow requests and its excess over that of median requests."""
+    base, slow = (result.table[result.table["band"] == name] for name in result.bands["band"])
+    median = {tuple(row[key] for key in keys): row["mean_ns"] for row in _records(base)}
+    band = result.bands.iloc[1]
+    title = f"Critical-path time, {str(band['band']).replace(' to ', '-')} ({plural(band['trace_count'], 'request')}"
+    if band["is_widened"]:
+        title += f", widened to p{100 * band['low_quantile']:.3g}-p{100 * band['high_quantile']:.3g}"
+    heads = ["per request (95% CI)", "share", "median\nrequest", "excess (95% CI)"]
+    shown = _path_table(f"{title})", keys, heads, top, len(slow))
+    for row in _records(slow.head(top)):
+        shown.add_row(
+            *_keys(row, keys),
+            _time(row, "mean"),
+            ratio(row["share_ratio"]),
+            duration(median.get(tuple(row[key] for key in keys))),
+            _time(row, "excess", _signed),
+        )
+    return shown
+
+
+def path_comparison_table(comparison: PathComparison, top: int) -> Table:
+    """Return the change in critical-path time per request of each group, split by cause."""
+    table, change = comparison.table, comparison.change
+    keys = [str(name) for name in table.columns[: table.columns.get_loc("baseline_mean_ns")]]
+    baseline, current = (duration(mean) for mean in comparison.sides["mean_latency_ns"])
+    title = f"Mean latency {baseline} → {current} ({_signed(change.value)}"
+    if not (math.isnan(change.low) or math.isnan(change.high)):
+        title += f", {interval(change.low, change.high, _signed)}"
+    heads = ["baseline", "change (95% CI)", "more\nrequests", "more\ncalls", "slower\ncalls", "significant"]
+    shown = _path_table(f"{title})", keys, heads, top, len(table))
+    for row in _records(table.head(top)):
+        shown.add_row(
+            *_keys(row, keys),
+            duration(row["baseline_mean_ns"]),
+            _time(row, "change", _signed),
+            *(_signed(row[f"{factor}_change_ns"]) for factor in ("presence", "frequency", "duration")),
+            "yes" if row["is_significant"] else "no",
+        )
+    return shown
+
+
 def as_document(traces: TraceSet | None, exit_code: int, error: LoadError | None = None) -> str:
-    """Return what ``check`` found as JSON."""
-    members = ("code", "source", "record")
+    """Return the result of ``check`` as JSON."""
+    fields = ("code", "source", "record")
     document = {
         "exit_code": exit_code,
         "trace_count": 0 if traces is None else len(traces),
         "span_count": 0 if traces is None else len(traces.columns.spans),
         "sources": [] if traces is None else json.loads(traces.sources.to_json(orient="records")),
         "issues": [] if traces is None else json.loads(traces.issues.to_json(orient="records")),
-        "error": None if error is None else {name: getattr(error, name) for name in members} | {"message": str(error)},
+        "error": None if error is None else {name: getattr(error, name) for name in fields} | {"message": str(error)},
     }
     return json.dumps(document, indent=1)
 
 
-def _table(title: str, words: list[str], numbers: list[str] | None = None) -> Table:
-    """Return an empty table: columns of words, then columns of numbers."""
+def _table(title: str, texts: list[str], numbers: list[str] | None = None) -> Table:
+    """Return an empty table: columns of text, then columns of numbers."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in words:
+    for name in texts:
         table.add_column(name, overflow="fold")
     for name in numbers or []:
         table.add_column(name, justify="right")
@@ -140,14 +202,38 @@ def _table(title: str, words: list[str], numbers: list[str] | None = None) -> Ta
 
 
 def _cell(text: object) -> Text:
-    """Return text that can neither move the cursor nor style the table."""
+    """Return text without terminal control characters or markup."""
     return Text(clean(text))
 
 
-def _limits(row: pd.Series[Any], name: str, words: Any, unit: str) -> str:
-    """Return a number with its limits."""
-    low, high = (words(row[f"{name}_{side}{unit}"]) for side in ("low", "high"))
-    return f"{words(row[f'{name}{unit}'])} ({low} to {high})"
+def _with_interval(row: pd.Series[Any], name: str, form: Callable[[float], str], unit: str) -> str:
+    """Return a number with its confidence interval."""
+    low, high = (form(row[f"{name}_{side}{unit}"]) for side in ("low", "high"))
+    return f"{form(row[f'{name}{unit}'])} ({low} to {high})"
+
+
+def _path_table(title: str, keys: list[str], numbers: list[str], top: int, row_count: int) -> Table:
+    """Return an empty table of critical-path times, whose title states how many of its rows are shown."""
+    table = _table(title + (f", top {top:,} of {row_count:,}" if row_count > top else ""), [clean(key) for key in keys])
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _keys(row: dict[str, Any], keys: list[str]) -> list[Text]:
+    """Return the cells of a row's group."""
+    return [_cell("(none)" if row[key] is None else row[key]) for key in keys]
+
+
+def _time(row: dict[str, Any], name: str, form: Callable[[float | None], str] = duration) -> str:
+    """Return a time with its confidence interval, if it has one."""
+    value, low, high = (row[f"{name}{side}_ns"] for side in ("", "_low", "_high"))
+    return form(value) if low is None or high is None else f"{form(value)} ({form(low)} to {form(high)})"
+
+
+def _signed(nanoseconds: float | None) -> str:
+    """Return a change of a duration with its sign."""
+    return f"{'+' if nanoseconds is not None and nanoseconds > 0 else ''}{duration(nanoseconds)}"
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tracekit.aws.audit.answers import Answer, Answers
 from tracekit.aws.audit.containers import DEFINITION, is_collector
-from tracekit.aws.audit.logs import FILTER, PATTERN, told
+from tracekit.aws.audit.logs import FILTER, PATTERN, log_content
 
 _PATH = Path(__file__).parents[2] / "datasets" / "record" / "audit_world.py"
 sys.path.append(str(_PATH.parent))
@@ -88,6 +88,6 @@ def logged(answers, *lines, failure="", at=END - HOUR):
             container["logConfiguration"] = {"logDriver": "awslogs", "options": options}
     period = {"startTime": 1000 * answers.start, "endTime": 1000 * answers.end, "filterPattern": PATTERN}
     request = {"logGroupName": "/ecs/shop", "logStreamNamePrefix": "ecs/collector/", **period}
-    content = {} if failure else told((line, at) for line in lines)
+    content = {} if failure else log_content((line, at) for line in lines)
     record = Answer(FILTER, request, content, "2025-11-21T00:00:00+00:00", failure)
     return replace(answers, records=[*answers.records, record])

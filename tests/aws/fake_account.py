@@ -126,4 +126,4 @@ class FakeAccount(ThreadingHTTPServer):
         for one in records:
             if all(is_same(asked[name], value) for name, value in one.request.items() if name in asked):
                 return one.content
-        return {OPERATIONS[operation].holds: []}
+        return {OPERATIONS[operation].key: []}

@@ -143,7 +143,7 @@ def test_a_login_that_ends_in_the_middle_ends_the_pull_which_goes_on(serve, tmp_
 def test_a_login_that_ends_in_the_middle_ends_an_audit():
     reader = Reader(Session(1, UnauthorizedSSOTokenError()))
     with pytest.raises(tk.PullError, match=r"expected credentials for xray:GetGroups, found Unauthorized.*; log in"):
-        reader.ask("xray:GetGroups")
+        reader.call("xray:GetGroups")
 
 
 @pytest.mark.parametrize("region", ["", None])
@@ -188,7 +188,7 @@ def test_a_clock_that_is_wrong_is_not_taken_for_credentials_that_expired(serve, 
     with pytest.raises(RefusedError, match=rf"{code}: Signature expired.*; check the clock of this machine"):
         Caller(attempts=1, backoff_s=0.0, connections=1).call("xray", "batch_get_traces", dict, TraceIds=[])
     with pytest.raises(tk.PullError, match=rf"found {code}: check the clock of this machine"):
-        Reader(attempts=1).ask("xray:BatchGetTraces", TraceIds=[])
+        Reader(attempts=1).call("xray:BatchGetTraces", TraceIds=[])
 
 
 # -------------------------------------------------------------------- ids and times

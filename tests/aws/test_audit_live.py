@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 import tracekit as tk
 from tracekit.aws.audit import folder as audit_folder
 from tracekit.aws.audit.answers import HIDDEN, KUBECTL, OPERATIONS, Answer, plain
-from tracekit.aws.audit.audit import _period, conclude
 from tracekit.aws.audit.calls import Reader
+from tracekit.aws.audit.coverage import _period, audit_answers
 from tracekit.aws.audit.retrieval import _graph, retrieve
 from tracekit.cli import app
 
@@ -142,14 +142,14 @@ class Recorded:
     def __init__(self, answers):
         self.answers, self.asked = answers, []
 
-    def ask(self, operation, most_pages=1000, **request):  # noqa: ARG002 - as the real one
+    def call(self, operation, most_pages=1000, **request):  # noqa: ARG002 - as the real one
         self.asked.append((operation, request))
         told = plain(request)
-        for one in self.answers.asked(operation):
+        for one in self.answers.calls_of(operation):
             wanted = {name: value for name, value in one.request.items() if name in told and name != "ActionNames"}
             if all(told[name] == value for name, value in wanted.items()):
                 return one
-        return Answer(operation, told, {OPERATIONS[operation].holds: []}, "2025-11-21T00:00:00+00:00")
+        return Answer(operation, told, {OPERATIONS[operation].key: []}, "2025-11-21T00:00:00+00:00")
 
 
 def test_everything_that_an_audit_needs_is_asked_for():
@@ -172,7 +172,7 @@ def test_everything_that_an_audit_needs_is_asked_for():
                 segment["Document"] = json.dumps(rich)
     reader = Recorded(answers)
     found = retrieve(reader, answers.start, answers.end, answers.of(KUBECTL))
-    first, again = conclude(answers), conclude(found)
+    first, again = audit_answers(answers), audit_answers(found)
     headlines = {"a": "OK", "fn": "OK", "pod": "OK", "shop/prod": "OK", "shut": "W2"}
     assert first.services["diagnosis_code"].to_dict() == headlines
     pd.testing.assert_frame_equal(first.services, again.services)
@@ -222,7 +222,7 @@ def test_the_list_holds_reads_only_and_nothing_else_can_be_asked():
     reader = Reader(region="eu-west-1")
     for operation in ("xray:GetSamplingTargets", "xray:PutTraceSegments", "lambda:DeleteFunction"):
         with pytest.raises(ValueError, match=rf"expected a read operation of the audit .*, found '{operation}'"):
-            reader.ask(operation)
+            reader.call(operation)
 
 
 # -------------------------------------------------------------------- what goes wrong
@@ -233,7 +233,7 @@ def test_all_pages_are_read(account):
     groups = [{"GroupName": str(number)} for number in range(5)]
     server.answers.records.append(server.answers.of("xray:GetGroups")[0])
     next(iter(server.answers.of("xray:GetGroups"))).content["Groups"][:] = groups
-    answer = Reader(region="eu-west-1").ask("xray:GetGroups")
+    answer = Reader(region="eu-west-1").call("xray:GetGroups")
     assert [one["GroupName"] for one in answer.content["Groups"]] == ["0", "1", "2", "3", "4"]
     assert server.calls["xray:GetGroups"] == 3
 
@@ -242,8 +242,8 @@ def test_all_pages_are_read(account):
     ("fault", "failure"),
     [
         ((403, {"__type": "AccessDeniedException", "message": "no"}), "denied"),
-        ((200, b"<html>Please sign in</html>"), "an answer without Groups: is there a proxy in between?"),
-        ((200, {"Groups": [], "NextToken": "again"}), "_LoopError: a page that leads back to an earlier one"),
+        ((200, b"<html>Please sign in</html>"), "an answer without Groups; check for a proxy"),
+        ((200, {"Groups": [], "NextToken": "again"}), "_LoopError: a page token that was returned before"),
         ((400, {"__type": "InvalidRequestException", "message": "bad"}), "InvalidRequestException"),
         ((500, {"__type": "InternalFailure"}), "InternalFailure|500"),
     ],
@@ -251,7 +251,7 @@ def test_all_pages_are_read(account):
 def test_what_is_not_answered_is_kept_as_not_known(account, fault, failure):
     server = account(answers_of(WORLDS["OK"]), is_alone=True)
     server.faults["xray:GetGroups"] = fault
-    answer = Reader(region="eu-west-1", attempts=1).ask("xray:GetGroups")
+    answer = Reader(region="eu-west-1", attempts=1).call("xray:GetGroups")
     assert not answer.is_known
     assert re.search(failure, answer.failure)
 
@@ -278,7 +278,7 @@ def test_credentials_that_are_of_no_use_end_the_audit(account, code, markers):
 def test_credentials_in_messages_are_masked(account, markers):
     server = account(answers_of(WORLDS["OK"]), is_alone=True)
     server.faults["xray:GetGroups"] = (400, {"__type": "InvalidRequestException", "message": " ".join(markers)})
-    answer = Reader(region="eu-west-1", attempts=1).ask("xray:GetGroups")
+    answer = Reader(region="eu-west-1", attempts=1).call("xray:GetGroups")
     assert "*** *** ***" in answer.failure
 
 
@@ -311,7 +311,7 @@ def test_a_saved_folder_is_whole_or_not_there(tmp_path, monkeypatch):
     answers = answers_of(WORLDS["OK"])
     folder = audit_folder.save(answers, tmp_path / "a")
     assert audit_folder.load(folder) == answers
-    with pytest.raises(tk.LoadError, match=r"expected a new folder for the answers, found .* with something in it"):
+    with pytest.raises(tk.LoadError, match=r"expected a new or empty folder for the answers, found files in"):
         audit_folder.save(answers, folder)
     (tmp_path / "empty").mkdir()
     assert audit_folder.load(audit_folder.save(answers, tmp_path / "empty")) == answers
@@ -333,7 +333,7 @@ def test_a_folder_that_is_none_or_was_cut_is_refused(tmp_path):
     folder = audit_folder.save(answers_of(WORLDS["OK"]), tmp_path / "a")
     lines = (folder / "answers.jsonl").read_text().splitlines(keepends=True)
     (folder / "answers.jsonl").write_text("".join(lines[:-1]))
-    with pytest.raises(tk.LoadError, match=r"expected \d+ answers in .*, found \d+: the file was cut"):
+    with pytest.raises(tk.LoadError, match=r"expected \d+ answers in .*, found \d+: the file is truncated"):
         tk.audit_coverage(from_folder=folder)
     (folder / "answers.jsonl").write_text("".join("x\n" for _ in lines))
     with pytest.raises(tk.LoadError, match=r"expected an answer in line 1, found 'x'.* of .*answers.jsonl") as told:
@@ -373,13 +373,13 @@ def test_one_odd_line_of_saved_answers_is_reported_and_the_rest_is_read(tmp_path
 @pytest.mark.parametrize("odd", [5, "x", [5], [{}], [None], {"a": 1}, [[]], [{"Name": {}, "FunctionName": []}]])
 def test_an_answer_of_another_shape_is_not_checked_and_the_rest_is_read(operation, odd):
     answers = answers_of(WORLDS["D1b"])
-    holds = OPERATIONS[operation].holds
+    holds = OPERATIONS[operation].key
     records = list(answers.records)
     at = next(n for n, one in enumerate(records) if one.operation == operation)
     records[at] = replace(records[at], content={holds: odd})
-    audit = conclude(replace(answers, records=records))
+    audit = audit_answers(replace(answers, records=records))
     assert all(one.severity and one.headline for one in audit.findings)
-    reported = [one for one in audit.findings if "an answer of another shape" in one.headline]
+    reported = [one for one in audit.findings if "a malformed answer" in one.headline]
     assert len(reported) <= 1
     if isinstance(odd, int):
         assert reported, "a number is never what an operation lists"
@@ -388,7 +388,7 @@ def test_an_answer_of_another_shape_is_not_checked_and_the_rest_is_read(operatio
 
 def test_what_is_wrong_with_the_arguments_is_not_blamed_on_answers():
     with pytest.raises(ValueError, match="expected services among a, found b"):
-        conclude(answers_of(WORLDS["OK"]), services=["b"])
+        audit_answers(answers_of(WORLDS["OK"]), services=["b"])
 
 
 def test_a_bundled_folder_that_was_changed_is_refused(tmp_path, monkeypatch):
@@ -436,23 +436,20 @@ def test_the_command_tells_the_diagnoses_and_the_alarms(tmp_path):
     words = " ".join(ran.output.split())
     assert words.startswith(
         "17 services in eu-west-1, 2025-11-14 00:00 to 2025-11-21 00:00 UTC"
-        " 10 lack traces, 5 are traced as the rules say, 2 are neither service verdict"
+        " 10 of 17 services missing traces, 5 OK, 2 other service code diagnosis"
     )
     names = [line.split()[0] for line in ran.output.splitlines()[4:21]]
     assert names[:2] == ["catalogue", "checkout"], "what fails stands first"
     assert names[-7:] == ["bank", "landing-page", "refunds", "send-mail", "shop-api/prod", "web", "wishlist"]
     assert "search D2a no collector container 50,292 0 none" in words
-    assert (
-        "send-mail OK traced as the rules say lambda 43,462 41,815 shop-api/prod OK traced as the rules say gateway"
-        in words
-    )
+    assert "send-mail OK OK lambda 43,462 41,815 shop-api/prod OK OK gateway" in words
     assert "TraceCollectionGapDetected: catalogue" in words
     assert "Set Mode=Active." in words
     assert "tracing_mode: PassThrough [lambda:ListFunctions, 2025-11-21T00:00]" in words
     assert '"TracingConfig": {"Mode": "PassThrough"}' in words
     assert "collector_restarts: 4 [ecs:DescribeTasks" in words
     assert "collector_running: 2 of 2 [ecs:DescribeTasks" in words
-    assert "iam_refuses: no [iam:SimulatePrincipalPolicy" in words
+    assert "iam_denied: no [iam:SimulatePrincipalPolicy" in words
     assert "callers: checkout 14,242 [xray:GetServiceGraph" in words
     assert "needs cloudwatch:GetMetricData (requests)" in words
     assert (tmp_path / "copy" / "answers.jsonl").read_bytes().count(b"\n") > 200
@@ -466,7 +463,7 @@ def test_the_table_fits_into_a_terminal(monkeypatch, columns, has_all):
     lines = run("--from", "audit-shop").output.splitlines()[3:21]
     assert max(map(len, lines)) <= columns
     assert ("collector" in lines[0]) == has_all
-    assert ("runs as" in lines[0]) == has_all
+    assert ("platform" in lines[0]) == has_all
     assert "requests" in lines[0]
 
 
@@ -481,7 +478,7 @@ def test_the_command_prints_json_and_refuses_what_cannot_be():
 def test_the_first_thing_that_a_notebook_shows_is_the_answer():
     audit = tk.audit_coverage(from_folder="audit-shop")
     shown = audit._repr_html_()
-    answer = "17 services in eu-west-1: 10 lack traces, 5 are traced as the rules say, 2 are neither"
+    answer = "eu-west-1: 10 of 17 services missing traces, 5 OK, 2 other"
     assert shown.startswith(f"<p>{answer}</p><table")
     assert shown.index("catalogue") < shown.index("bank") < shown.index("refunds")
     assert "<td>101,135</td>" in shown
@@ -497,5 +494,5 @@ def test_an_account_of_which_nothing_may_be_read_is_not_called_fine(tmp_path):
     audit_folder.save(type(answers)(answers.region, answers.start, answers.end, denied), tmp_path / "denied")
     ran = run("--from", str(tmp_path / "denied"))
     assert ran.exit_code == 2
-    assert "no service is known, so none was judged: see what was not checked" in ran.output.splitlines()[1]
+    assert "no services found: check the region, the account" in ran.output.splitlines()[1]
     assert "needs xray:GetServiceGraph" in " ".join(ran.output.split())

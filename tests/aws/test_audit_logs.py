@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 import tracekit as tk
 from tracekit.aws.audit import folder as audit_folder
 from tracekit.aws.audit.answers import DENIED
-from tracekit.aws.audit.audit import conclude
 from tracekit.aws.audit.calls import Reader
-from tracekit.aws.audit.logs import FILTER, read_logs, told, trouble
+from tracekit.aws.audit.coverage import audit_answers
+from tracekit.aws.audit.logs import FILTER, log_content, read_logs, span_loss
 from tracekit.cli import app
 
 FULL = (
@@ -56,12 +56,12 @@ HARMLESS = (
     ],
 )
 def test_a_line_of_trouble_is_known_by_its_cause(line, kind, at, spans):
-    assert trouble(line) == (kind, at, spans)
+    assert span_loss(line) == (kind, at, spans)
 
 
 @pytest.mark.parametrize("line", HARMLESS)
 def test_a_line_that_loses_no_span_is_none(line):
-    assert trouble(line) is None
+    assert span_loss(line) is None
 
 
 def written(folder, name, text):
@@ -93,7 +93,7 @@ def test_every_way_in_which_a_log_is_printed_is_read(tmp_path):
 
 
 def test_secrets_are_hidden_and_a_flood_is_counted():
-    kept = told([(f"{SPILT} Authorization: Bearer-abc password=hunter2, ok", None)] * 1_500)
+    kept = log_content([(f"{SPILT} Authorization: Bearer-abc password=hunter2, ok", None)] * 1_500)
     assert len(kept["events"]) == 1_000
     assert kept["more"] == {"dropped": 500}
     assert kept["line_count"] == 1_500
@@ -104,12 +104,16 @@ def test_secrets_are_hidden_and_a_flood_is_counted():
 @pytest.mark.parametrize(
     ("days", "observed", "note"),
     [
-        ([-300] * 1_500 + [0] * 300, "queue full: 300 lines, 30,000 spans", "1,500 lines of another time, not counted"),
+        (
+            [-300] * 1_500 + [0] * 300,
+            "queue full: 300 lines, 30,000 spans",
+            "1,500 lines outside the period, not counted",
+        ),
         ([0] * 1_500, "queue full: 1,500 lines, 100,000 spans", ""),
         (
             [0] * 300 + [300] * 1_500,
-            "not looked at",
-            "1,000 lines of another time, not counted; 800 lines before those were not kept; give a log of that time",
+            "not checked",
+            "1,000 lines outside the period, not counted; 800 lines before those were not kept; give a log of that time",
         ),
     ],
 )
@@ -117,7 +121,7 @@ def test_a_flood_of_another_time_hides_nothing_of_this_one(tmp_path, days, obser
     answers = answers_of(World((App("a"),)))
     begun = datetime.fromtimestamp(answers.end - 7200, UTC)
     text = "".join(FULL.replace(FULL[:19], f"{begun + timedelta(days=day):%Y-%m-%dT%H:%M:%S}") + "\n" for day in days)
-    audit = conclude(answers.including(read_logs([written(tmp_path, "collector-a.log", text)])))
+    audit = audit_answers(answers.including(read_logs([written(tmp_path, "collector-a.log", text)])))
     row = facts(audit, "a").loc["collector_log"]
     assert (row["observed"], row["note"]) == (observed, note)
     assert (audit.services.loc["a", "diagnosis_code"] == "D2b") == observed.startswith("queue full")
@@ -126,8 +130,8 @@ def test_a_flood_of_another_time_hides_nothing_of_this_one(tmp_path, days, obser
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (None, r"expected lines of a collector's log, .* found no file .*collector-a\.log: No such file"),
-        ("", "nothing in .*; save it again"),
+        (None, r"expected a collector log, .* found no file .*collector-a\.log: No such file"),
+        ("", "an empty file .*; save it again"),
     ],
 )
 def test_a_file_that_is_none_is_refused(tmp_path, text, expected):
@@ -156,10 +160,10 @@ def test_lost_spans_in_a_saved_log_make_a_collector_ill(tmp_path):
     assert audit.services.loc["a", "diagnosis_code"] == "D2b"
     told = finding(audit, "D2b")
     assert told.headline.startswith(
-        "a: collector public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3 tells in its log of lost spans"
+        "a: collector public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3 logged lost spans"
         " (queue full: 2 lines, 200 spans; refused: 1 line; dropped: 1 line); 33,503 of about"
     ), told.headline
-    row = facts(audit, "a").loc["collector_trouble"]
+    row = facts(audit, "a").loc["collector_losses"]
     assert (row["status"], row["step"], row["source_call"]) == ("fail", 7, "collector:log")
     assert "sending_queue is full" in row["answer"]
     assert row["note"] == "1 line without a time, counted"
@@ -170,8 +174,8 @@ def test_illness_and_log_are_told_together(tmp_path):
     audit_folder.save(answers_of(WORLDS["D2b"]), tmp_path / "saved")
     log = written(tmp_path, "collector.log", FULL)
     audit = tk.audit_coverage(from_folder=tmp_path / "saved", logs=[log])
-    assert "is UNHEALTHY, 3 restarts, last reason" in finding(audit, "D2b").headline
-    assert ", and tells in its log of lost spans (queue full: 1 line, 100 spans); " in finding(audit, "D2b").headline
+    assert "is UNHEALTHY (3 restarts, last reason" in finding(audit, "D2b").headline
+    assert ") and logged lost spans (queue full: 1 line, 100 spans); " in finding(audit, "D2b").headline
     assert "logs=[" in finding(audit, "D2b").code, "the call that gives it again has the log"
 
 
@@ -180,7 +184,7 @@ def test_a_log_without_trouble_changes_no_verdict(tmp_path, name):
     """Not of any service: what is unknown stays unknown, and what failed stays failed."""
     answers = answers_of(WORLDS[name])
     log = read_logs([written(tmp_path, "collector.log", "\n".join(HARMLESS))])
-    before, after = conclude(answers), conclude(answers.including(log))
+    before, after = audit_answers(answers), audit_answers(answers.including(log))
     assert after.services["diagnoses"].to_dict() == before.services["diagnoses"].to_dict()
     assert [str(one) for one in after.findings] == [str(one) for one in before.findings]
 
@@ -188,17 +192,18 @@ def test_a_log_without_trouble_changes_no_verdict(tmp_path, name):
 def test_lines_of_another_time_are_not_of_this_audit(tmp_path):
     answers = answers_of(WORLDS["OK"])
     old = FULL.replace("2025-11-20", "2025-10-01")
-    audit = conclude(answers.including(read_logs([written(tmp_path, "collector-a.log", f"{old}\n{old}")])))
+    audit = audit_answers(answers.including(read_logs([written(tmp_path, "collector-a.log", f"{old}\n{old}")])))
     assert audit.services.loc["a", "diagnosis_code"] == "OK"
     row = facts(audit, "a").loc["collector_log"]
-    assert (row["observed"], row["note"]) == ("2 lines, none of lost spans", "2 lines of another time, not counted")
+    assert row["observed"] == "2 lines, none about lost spans"
+    assert row["note"] == "2 lines outside the period, not counted"
 
 
 def test_a_log_of_nobody_is_said_to_be(tmp_path):
     log = written(tmp_path, "collector-cartt.log", FULL)
     audit = tk.audit_coverage(from_folder="audit-shop", logs=log)
     told = finding(audit, "not_used")
-    expected = "not used: expected a log of a collector, service or task that is known, found one of 'cartt'."
+    expected = "not used: expected the log of a known collector, service or task, found 'cartt'."
     assert (told.severity, told.headline) == ("notice", expected)
     assert "checkout, gift-cards" in told.remedy
     assert (
@@ -219,7 +224,7 @@ def test_a_log_of_nobody_is_said_to_be(tmp_path):
 )
 def test_a_log_is_of_whom_its_name_says(tmp_path, name, ill):
     answers = answers_of(World((App("a"), App("b"), App("p", "pod"))))
-    audit = conclude(answers.including(read_logs([written(tmp_path, f"{name}.log", FULL)])))
+    audit = audit_answers(answers.including(read_logs([written(tmp_path, f"{name}.log", FULL)])))
     found = audit.services["diagnosis_code"]
     assert set(found[found == "D2b"].index) == set(ill)
     assert {one.check for one in audit.findings}.isdisjoint({"coverage.not_used"})
@@ -229,32 +234,32 @@ def test_cloudwatch_is_asked_for_the_logs_of_collectors(account):
     answers = logged(answers_of(World((App("a"),)), hours=24), FULL, *HARMLESS, SLOW)
     server = account(answers)
     reader = Reader(region="eu-west-1")
-    from tracekit.aws.audit.losses import ask_logs  # noqa: PLC0415 - the one use
+    from tracekit.aws.audit.losses import fetch_logs  # noqa: PLC0415 - the one use
 
-    (found,) = ask_logs(reader, answers.records, answers.start, answers.end)
+    (found,) = fetch_logs(reader, answers.records, answers.start, answers.end)
     assert server.calls == {FILTER: 1}
     assert found.request["logGroupName"] == "/ecs/shop"
     assert found.request["logStreamNamePrefix"] == "ecs/collector/"
     assert found.request["startTime"] == 1000 * answers.start
     assert [event["message"][:50] for event in found.content["events"]] == [FULL[:50], SLOW[:50]]
-    audit = conclude(answers)
+    audit = audit_answers(answers)
     assert audit.services.loc["a", "diagnosis_code"] == "D2b"
     assert "queue full: 1 line, 100 spans; throttled: 1 line" in finding(audit, "D2b").headline
 
 
 def test_logs_that_may_not_be_read_are_not_checked():
-    audit = conclude(logged(answers_of(WORLDS["OK"]), failure=DENIED))
+    audit = audit_answers(logged(answers_of(WORLDS["OK"]), failure=DENIED))
     row = facts(audit, "a").loc["collector_log"]
-    assert (row["observed"], row["status"]) == ("not looked at", "unknown")
-    assert row["note"] == "logs:FilterLogEvents: denied; --logs FILE takes one"
+    assert (row["observed"], row["status"]) == ("not checked", "unknown")
+    assert row["note"] == "logs:FilterLogEvents: denied; pass one with --logs FILE"
     assert any(one.headline == "not checked: needs logs:FilterLogEvents." for one in audit.findings)
 
 
 def test_logs_that_were_never_asked_for_are_not_checked_where_there_are_any():
     answers = logged(answers_of(WORLDS["OK"]))
-    audit = conclude(answers.without([FILTER]))
-    assert any(one.headline == "not checked: needs logs:FilterLogEvents (not asked)." for one in audit.findings)
-    assert not any("FilterLogEvents" in one.headline for one in conclude(answers_of(WORLDS["OK"])).findings)
+    audit = audit_answers(answers.without([FILTER]))
+    assert any(one.headline == "not checked: needs logs:FilterLogEvents (not called)." for one in audit.findings)
+    assert not any("FilterLogEvents" in one.headline for one in audit_answers(answers_of(WORLDS["OK"])).findings)
 
 
 def test_a_log_too_long_to_be_read_is_said_to_be(account, monkeypatch):
@@ -263,11 +268,11 @@ def test_a_log_too_long_to_be_read_is_said_to_be(account, monkeypatch):
     monkeypatch.setattr(losses, "_PAGES", 2)
     answers = logged(answers_of(World((App("a"),)), hours=24), *[FULL] * 9)
     account(answers)
-    (found,) = losses.ask_logs(Reader(region="eu-west-1"), answers.records, answers.start, answers.end)
+    (found,) = losses.fetch_logs(Reader(region="eu-west-1"), answers.records, answers.start, answers.end)
     assert found.content["is_cut"]
     assert len(found.content["events"]) == 4, "two a page"
-    audit = conclude(answers.without([FILTER]).including([found]))
-    assert "its logs were not read to their end" in facts(audit, "a").loc["collector_log", "note"]
+    audit = audit_answers(answers.without([FILTER]).including([found]))
+    assert "the log was not read completely" in facts(audit, "a").loc["collector_log", "note"]
 
 
 def test_the_command_takes_logs_and_saves_what_they_tell(tmp_path):

@@ -10,30 +10,31 @@ from audit_cases import END, HOUR, WORLDS, App, World, answers_of, logged
 import tracekit as tk
 from tracekit.aws.audit import folder as audit_folder
 from tracekit.aws.audit.answers import DENIED, KUBECTL, OPERATIONS
-from tracekit.aws.audit.audit import conclude
-from tracekit.aws.audit.clusters import read_saved
+from tracekit.aws.audit.clusters import read_kubectl
+from tracekit.aws.audit.coverage import audit_answers
 
 SENTENCES = {
-    "D1a of a stage": "a/prod: tracing is switched off (tracingEnabled=false, 2025-11-21). 67,165 requests in 7 days"
-    " left 0 traces.",
-    "D1n": "a is an API of protocol HTTP: API Gateway traces REST APIs only, so traces begin behind it.",
-    "D2a of pods": "a: deployment shop/a runs no X-Ray daemon or collector and names no remote one. Nothing in its"
-    " containers can hand traces on.",
-    "D2a of pods none runs": "a: deployment shop/a has a collector, of which 0 of 3 run. Nothing in its containers can"
-    " hand traces on.",
-    "D2b of pods": "a: collector public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3 is UNHEALTHY, 2 restarts,"
-    " last reason 'CrashLoopBackOff'; 20,241 of about 33,582 expected traces came.",
-    "D2b of an add-on": "a: collector add-on amazon-cloudwatch-observability is UNHEALTHY, 0 restarts, last reason"
-    " 'InsufficientNumberOfReplicas: 1 of 1 replicas is not ready'; 20,241 of an unknown number of expected"
-    " traces came.",
-    "D2c of pods": "a: its collector runs on 3 of 3 pods and 67,165 requests came, yet no trace exists (chance: below"
-    " 1e-12).",
-    "D4b of a version": "a: last trace in the hour from 2025-11-20 13:00; 4,849 requests since (chance: below 1e-12)."
-    " version 2 published (TracingConfig.Mode PassThrough instead of Active) at 2025-11-20 14:00 came before.",
-    "D4b by CodeDeploy": "a: last trace in the hour from 2025-11-20 13:00; 4,849 requests since (chance: below 1e-12)."
-    " CodeDeploy deployment d-000000001 (Succeeded) by user at 2025-11-20 13:00 came before.",
-    "D4b of a service": "a: last trace in the hour from 2025-11-20 13:00; 4,849 requests since (chance: below 1e-12)."
-    " service deployment (SUCCESSFUL) at 2025-11-20 14:00 came before.",
+    "D1a of a stage": "a/prod: tracing is disabled (tracingEnabled=false, 2025-11-21): 0 traces of 67,165 requests"
+    " in 7 days.",
+    "D1n": "a: HTTP API, not traceable: API Gateway traces REST APIs only, so traces start behind it.",
+    "D2a of pods": "a: deployment shop/a has no X-Ray daemon, collector or remote endpoint, so no traces are exported.",
+    "D2a of pods none runs": "a: deployment shop/a has a collector, but 0 of 3 run, so no traces are exported.",
+    "D2b of pods": "a: collector public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3 is UNHEALTHY (2 restarts, "
+    "last reason 'CrashLoopBackOff'); 20,241 of about 33,582 expected traces recorded.",
+    "D2b of an add-on": "a: collector add-on amazon-cloudwatch-observability is UNHEALTHY (0 restarts, last reason "
+    "'InsufficientNumberOfReplicas: 1 of 1 replicas is not ready'); 20,241 of an unknown number of "
+    "expected traces recorded.",
+    "D2c of pods": "a: collector running on 3 of 3 pods, but 67,165 requests left no traces (p < 1e-12).",
+    "D4b of a version": "a: stopped sending traces: last in the hour from 2025-11-20 13:00, 4,849 requests since"
+    " (p < 1e-12)."
+    " Preceding change: version 2 published (TracingConfig.Mode Active → PassThrough) at 2025-11-20 "
+    "14:00.",
+    "D4b by CodeDeploy": "a: stopped sending traces: last in the hour from 2025-11-20 13:00, 4,849 requests since"
+    " (p < 1e-12)."
+    " Preceding change: CodeDeploy deployment d-000000001 (Succeeded) by user at 2025-11-20 13:00.",
+    "D4b of a service": "a: stopped sending traces: last in the hour from 2025-11-20 13:00, 4,849 requests since"
+    " (p < 1e-12)."
+    " Preceding change: service deployment (SUCCESSFUL) at 2025-11-20 14:00.",
 }
 EVIDENCE = {
     "D1a of a stage": ("apigateway:GetStages", '"tracingEnabled": false'),
@@ -53,7 +54,7 @@ def of(audit, diagnosis):
 
 
 def headline_of(answers, name="a"):
-    return conclude(answers).services.loc[name, "diagnosis_code"]
+    return audit_answers(answers).services.loc[name, "diagnosis_code"]
 
 
 def shown(answers):
@@ -67,7 +68,7 @@ def one_of(answers, kind, name):
 
 @pytest.mark.parametrize("name", SENTENCES)
 def test_the_sentence_and_the_answer_that_it_rests_on(name):
-    (finding,) = of(conclude(answers_of(WORLDS[name])), name.split()[0])
+    (finding,) = of(audit_answers(answers_of(WORLDS[name])), name.split()[0])
     assert finding.headline == SENTENCES[name]
     if name in EVIDENCE:
         operation, words = EVIDENCE[name]
@@ -112,7 +113,7 @@ def test_a_whole_account_over_http(account, tmp_path, markers):
     audit = tk.audit_coverage(**how, kubectl=tmp_path / "kubectl-shop.json", save=tmp_path / "saved")
     expected = {"cart": "D4b", "fn": "D1b", "landing": "D1n", "shop/prod": "D1a", "wish": "D2c"}
     assert audit.services["diagnosis_code"].to_dict() == expected
-    assert conclude(answers).services["diagnosis_code"].to_dict() == expected
+    assert audit_answers(answers).services["diagnosis_code"].to_dict() == expected
     assert audit.services.loc["wish", ["collector", "collector_running"]].tolist() == ["daemonset", (3, 3)]
     json_services = ("cloudwatch:", "iam:", "ec2:")
     assert set(server.calls) == {name for name in OPERATIONS if not name.startswith(json_services)}
@@ -165,19 +166,19 @@ def test_what_kubectl_printed_gives_the_same_and_hides_everything_else(tmp_path)
     answers = answers_of(WORLDS["D2b of pods"])
     file = tmp_path / "kubectl-shop.json"
     file.write_text(json.dumps({"kind": "List", "items": [kube(item) for item in shown(answers)]}))
-    (read,) = read_saved([file])
+    (read,) = read_kubectl([file])
     assert read.request == {"cluster": "shop"}
     assert "hunter2" not in json.dumps(read.content)
     assert "ip-10-0-0-1" not in json.dumps(read.content)
     given = replace(answers, records=[read if one.operation == KUBECTL else one for one in answers.records])
-    pd.testing.assert_frame_equal(conclude(given).services, conclude(answers).services)
+    pd.testing.assert_frame_equal(audit_answers(given).services, audit_answers(answers).services)
 
 
 def test_files_of_clusters_are_read_from_the_folder_of_the_audit(tmp_path):
     answers = answers_of(WORLDS["D2c of pods"])
     without = answers.without([KUBECTL])
     folder = audit_folder.save(without, tmp_path / "audit")
-    assert "a" not in conclude(audit_folder.load(folder)).services.index
+    assert "a" not in audit_answers(audit_folder.load(folder)).services.index
     items = {"items": [kube(item) for item in shown(answers)]}
     (folder / "kubectl-shop.json").write_text(json.dumps(items))
     audit = tk.audit_coverage(from_folder=folder)
@@ -208,11 +209,11 @@ def test_the_later_file_of_a_cluster_counts(tmp_path):
     ("text", "expected"),
     [
         (None, r"expected the output of `kubectl get pods.*`, found no file .*kubectl.json: No such file"),
-        ("NAME  READY", r"expected the output of .* in .*kubectl.json, found something else \(JSONDecodeError"),
-        ('{"kind": "Status"}', r"found something else \(KeyError"),
-        ('{"items": [{"metadata": {}}]}', r"found something else \(KeyError"),
-        ('{"items": [7]}', r"found something else \(AttributeError"),
-        ("[]", r"found something else \(TypeError"),
+        ("NAME  READY", r"expected the output of .* in .*kubectl.json, found other content \(JSONDecodeError"),
+        ('{"kind": "Status"}', r"found other content \(KeyError"),
+        ('{"items": [{"metadata": {}}]}', r"found other content \(KeyError"),
+        ('{"items": [7]}', r"found other content \(AttributeError"),
+        ("[]", r"found other content \(TypeError"),
     ],
 )
 def test_a_file_that_kubectl_did_not_print_is_refused(tmp_path, text, expected):
@@ -225,17 +226,17 @@ def test_a_file_that_kubectl_did_not_print_is_refused(tmp_path, text, expected):
 def test_a_cluster_that_nobody_saved_is_named():
     answers = answers_of(WORLDS["OK of pods"])
     answers.of("eks:ListClusters")[0].content["clusters"].append("other")
-    audit = conclude(answers)
+    audit = audit_answers(answers)
     (told,) = of(audit, "not_checked")
     assert told.headline.startswith(
         "not checked: needs kubectl get pods,deployments,daemonsets -A -o json of cluster other,"
     )
-    assert told.remedy == "Save it as kubectl-other.json in the folder of the audit, or give it with --kubectl."
+    assert told.remedy == "Save it as kubectl-other.json in the audit folder, or pass it with --kubectl."
     assert audit.services.loc["a", "diagnosis_code"] == "OK", "of its own cluster everything is known"
     alone = answers_of(WORLDS["OK of pods"])
     for record in alone.of(KUBECTL):
         record.request["cluster"] = ""
-    assert not of(conclude(alone), "not_checked"), "one cluster, one file"
+    assert not of(audit_answers(alone), "not_checked"), "one cluster, one file"
 
 
 # -------------------------------------------------------------------- workloads
@@ -261,13 +262,13 @@ def test_a_file_that_does_not_show_all_never_proves_that_there_is_no_collector(g
 )
 def test_the_address_decides_which_collector_serves_a_pod(endpoint, collector, headline):
     app = App("a", "pod", environment={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}, recorded=False)
-    audit = conclude(answers_of(World((app,))))
+    audit = audit_answers(answers_of(World((app,))))
     assert audit.services.loc["a", ["collector", "diagnosis_code"]].tolist() == [collector, headline]
 
 
 def test_an_address_in_the_cluster_where_no_known_collector_runs_is_not_none():
     app = App("a", "pod", environment={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://alloy:4317"}, collector=None)
-    audit = conclude(answers_of(World((replace(app, recorded=False),), daemon=None)))
+    audit = audit_answers(answers_of(World((replace(app, recorded=False),), daemon=None)))
     assert audit.services.loc["a", ["collector", "diagnosis_code"]].tolist() == ["remote", "T8u"]
 
 
@@ -286,7 +287,7 @@ def test_a_collector_that_an_operator_put_into_the_pods_is_a_sidecar():
         if item["kind"] == "Pod" and item["metadata"]["name"].startswith("a-"):
             item["containers"] = [*item["containers"], injected]
             item["status"]["containerStatuses"] = [*item["status"]["containerStatuses"], state]
-    audit = conclude(answers)
+    audit = audit_answers(answers)
     row = audit.services.loc["a"]
     assert (row["diagnosis_code"], row["collector"], row["collector_running"]) == ("D2c", "sidecar", (2, 2))
 
@@ -305,11 +306,11 @@ def test_instrumentation_that_the_operator_puts_in_is_seen():
     one_of(answers, "Deployment", "a")["metadata"]["annotations"] = {
         "instrumentation.opentelemetry.io/inject-java": "true"
     }
-    assert conclude(answers).services.loc["a", "instrumented_by"] == "the operator (java)"
+    assert audit_answers(answers).services.loc["a", "instrumented_by"] == "the operator (java)"
 
 
 def test_pods_of_the_cluster_itself_are_no_services():
-    names = set(conclude(answers_of(WORLDS["OK of pods"])).services.index)
+    names = set(audit_answers(answers_of(WORLDS["OK of pods"])).services.index)
     assert names == {"a"}, "neither kube-proxy nor the collector"
 
 
@@ -320,7 +321,7 @@ def test_pods_without_a_maker_and_of_stateful_sets_are_services_and_jobs_are_not
         about = {**template["metadata"], "name": f"{name}-0", "ownerReferences": [{"kind": kind, "name": name}]}
         about["ownerReferences"] = about["ownerReferences"] if kind else []
         shown(answers).append({**template, "metadata": about})
-    assert set(conclude(answers).services.index) == {"a", "db", "shell-0"}
+    assert set(audit_answers(answers).services.index) == {"a", "db", "shell-0"}
 
 
 @pytest.mark.parametrize(
@@ -340,7 +341,7 @@ def test_only_falls_in_the_period_count(ended, young, restarts, headline):
     state["restartCount"] = 9
     at = pd.Timestamp(ended, unit="s", tz="UTC").isoformat()
     state["lastState"] = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at}}
-    audit = conclude(answers)
+    audit = audit_answers(answers)
     assert audit.services.loc["a", "diagnosis_code"] == headline
     rows = audit.evidence.set_index("fact")["observed"]
     assert rows["collector_restarts"] == restarts
@@ -350,23 +351,23 @@ def test_one_name_for_two_target_groups_says_nothing():
     answers = answers_of(World((App("shopping-cart", "pod"), App("shopping-list", "pod"))))
     labels = {one["Label"] for one in answers.items("cloudwatch:GetMetricData")}
     assert len(labels) == 1, "eight letters of a name are all that the controller keeps"
-    assert set(conclude(answers).services["diagnosis_code"]) == {"T0u"}
+    assert set(audit_answers(answers).services["diagnosis_code"]) == {"T0u"}
 
 
 def test_two_workloads_of_one_name_are_told():
     answers = answers_of(WORLDS["OK of pods"])
     twin = one_of(answers, "Deployment", "a")
     shown(answers).append({**twin, "metadata": {**twin["metadata"], "namespace": "staging"}})
-    evidence = conclude(answers).evidence
+    evidence = audit_answers(answers).evidence
     (row,) = evidence[evidence["fact"] == "workload"].to_dict("records")
     assert row["observed"] == "deployment staging/a"
-    assert row["note"].startswith("deployment shop/a traces under this name, too")
+    assert row["note"].startswith("deployment shop/a uses the same service name")
 
 
 def test_an_add_on_that_is_well_says_nothing_of_its_pods():
     addons = (("amazon-cloudwatch-observability", "ACTIVE", ""),)
     answers = answers_of(World((App("a", "pod"),), has_kubectl=False, addons=addons))
-    audit = conclude(answers)
+    audit = audit_answers(answers)
     assert audit.services.loc["a", ["diagnosis_code", "collector"]].tolist() == ["T0u", "add-on"]
     stages = audit.evidence.drop_duplicates("stage").set_index("stage")["status"]
     assert stages["T2"] == "unknown"
@@ -374,11 +375,11 @@ def test_an_add_on_that_is_well_says_nothing_of_its_pods():
 
 def test_the_pods_come_before_what_an_add_on_says():
     addons = (("adot", "DEGRADED", "InsufficientNumberOfReplicas"),)
-    audit = conclude(answers_of(World((App("a", "pod"),), addons=addons)))
+    audit = audit_answers(answers_of(World((App("a", "pod"),), addons=addons)))
     assert audit.services.loc["a", "diagnosis_code"] == "OK"
     (row,) = audit.evidence[audit.evidence["fact"] == "addon"].to_dict("records")
     assert row["observed"] == "adot v1.2.0-eksbuild.1: DEGRADED"
-    assert "its operator only" in row["note"]
+    assert "the operator only" in row["note"]
 
 
 # -------------------------------------------------------------------- gateways and deployments
@@ -390,7 +391,7 @@ def test_an_api_whose_stages_were_not_shown_is_not_fine():
         replace(one, content={}, failure=DENIED) if one.operation == "apigateway:GetStages" else one
         for one in answers.records
     ]
-    audit = conclude(replace(answers, records=hidden))
+    audit = audit_answers(replace(answers, records=hidden))
     assert audit.services.loc["a/prod", ["diagnosis_code", "platform"]].tolist() == ["T8u", "gateway"]
     (told,) = of(audit, "not_checked")
     assert told.headline == "not checked: needs apigateway:GET (GetStages)."
@@ -403,13 +404,13 @@ def test_an_http_api_with_the_name_of_a_traced_service_hides_nothing():
 
 def test_the_nearest_change_before_the_end_is_named_whoever_tells_of_it():
     answers = answers_of(World((App("a", ends=158, changed_at=150, code_deployed=(120, 158), rolled=(10,)),)))
-    (finding,) = of(conclude(answers), "D4b")
-    assert "CodeDeploy deployment d-000000002 (Succeeded) by user at 2025-11-20 14:00 came before." in finding.headline
+    (finding,) = of(audit_answers(answers), "D4b")
+    assert "CodeDeploy deployment d-000000002 (Succeeded) by user at 2025-11-20 14:00." in finding.headline
 
 
 def test_a_deployment_of_another_group_is_not_ones_own():
     answers = answers_of(World((App("a", ends=158, code_deployed=(158,)),)))
     for record in answers.of("codedeploy:BatchGetDeploymentGroups"):
         record.content["deploymentGroupsInfo"][0]["ecsServices"] = [{"serviceName": "b"}]
-    (finding,) = of(conclude(answers), "D4b")
-    assert "No change is known in the half hour before." in finding.headline
+    (finding,) = of(audit_answers(answers), "D4b")
+    assert "Preceding change: none recorded in the half hour before." in finding.headline

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tracekit.aws.pull.folder import read_lines
 from tracekit.aws.pull.result import Pull
-from tracekit.aws.pull.trace_ids import plain, spelled
+from tracekit.aws.pull.trace_ids import to_w3c_id, to_xray_id
 from tracekit.errors import MISSHAPEN, LoadError, PullError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
     odd: list[str] = []
     for number, summary in enumerate(found, 1):
         try:
-            trace_id, revision = plain(spelled(summary["Id"])), float(summary.get("Revision") or 0)
+            trace_id, revision = to_w3c_id(to_xray_id(summary["Id"])), float(summary.get("Revision") or 0)
             row = _row(summary, *weight)
         except (PullError, *MISSHAPEN) as error:
             odd.append(f"summary {number}: {type(error).__name__}: {error!s:.100}")
@@ -197,7 +197,7 @@ def _row(summary: dict[str, Any], weight: float, source: str) -> dict[str, Any]:
     """Return one row of the table."""
     http, root = summary.get("Http") or {}, summary.get("EntryPoint") or {}
     return {
-        "xray_id": spelled(summary["Id"]),
+        "xray_id": to_xray_id(summary["Id"]),
         "start_time": _time(summary.get("StartTime")),
         "duration_ns": _nanoseconds(summary.get("Duration")),
         "response_time_ns": _nanoseconds(summary.get("ResponseTime")),

@@ -1,6 +1,7 @@
-"""The coverage playbook, executed.
+"""The trace-coverage audit: the coverage playbook, automated.
 
-``calls`` asks AWS, reading only; ``folder`` keeps the answers; ``sheet`` lays them out, a service at a time, with what
-``functions``, ``containers``, ``clusters``, ``kubernetes``, ``gateways``, ``graph``, ``settings`` and ``changes`` make
-of them; ``tree`` decides, ``words`` says it, ``findings`` hands it to the reader; ``audit`` puts them together.
+``calls`` and ``retrieval`` call read operations of AWS; ``folder`` saves and loads their answers.  ``functions``,
+``containers``, ``clusters``, ``kubernetes``, ``gateways``, ``graph``, ``losses``, ``settings`` and ``changes`` extract
+facts into one ``service_record`` per service.  ``tree`` decides, ``messages`` and ``findings`` render the results;
+``coverage`` is the entry point.
 """

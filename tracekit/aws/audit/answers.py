@@ -1,4 +1,4 @@
-"""What AWS answered, one record a call: asked live or read from a folder, an audit sees the same."""
+"""The answers of AWS, one per call; live and saved answers have the same form."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 DENIED = "denied"
-KUBECTL = "kubectl:get"  # not of AWS: what somebody saved of the API server of a cluster
-LOGS = "collector:log"  # likewise: lines that a collector wrote
-_TOLD = ("AWS_XRAY_", "OTEL_", "AWS_LAMBDA_EXEC_WRAPPER", "AWS_ROLE_ARN")  # variables that say how tracing is set up
+KUBECTL = "kubectl:get"  # saved output of kubectl, not an AWS operation
+LOGS = "collector:log"  # a saved collector log, not an AWS operation
+_TRACING_VARIABLES = (
+    "AWS_XRAY_",
+    "OTEL_",
+    "AWS_LAMBDA_EXEC_WRAPPER",
+    "AWS_ROLE_ARN",
+)  # environment variables that configure tracing
 _SECRET = ("HEADERS", "TOKEN", "PASSWORD", "SECRET", "CERTIFICATE", "CLIENT_KEY")
-_LEFT_OUT = {  # say nothing, may tell much
+_LEFT_OUT = {  # not needed, possibly confidential
     "AccessKeyId",
     "CloudTrailEvent",
     "ResponseMetadata",
@@ -37,27 +42,27 @@ HIDDEN = "***"
 
 
 class Operation(NamedTuple):
-    """A read operation: service and method as boto3 names them, what an answer must hold, how its pages go on.
+    """A read operation: its boto3 service and method, the required key of an answer, and the paging tokens.
 
-    ``permission`` is the action of IAM where that has another name.
+    ``permission`` is the IAM action if its name differs from the operation's.
     """
 
     service: str
     method: str
-    holds: str
+    key: str
     token_in: str = "NextToken"  # noqa: S105 - the name of a parameter
-    token_out: str = "NextToken"  # noqa: S105 - the name of a member
+    token_out: str = "NextToken"  # noqa: S105 - the name of a field
     permission: str = ""
 
 
-def _small(service: str, method: str, holds: str) -> Operation:
-    """Return an operation of a service whose tokens begin with a small letter."""
-    return Operation(service, method, holds, "nextToken", "nextToken")
+def _small(service: str, method: str, key: str) -> Operation:
+    """Return an operation of a service whose paging token is ``nextToken``."""
+    return Operation(service, method, key, "nextToken", "nextToken")
 
 
-def _ecs(method: str, holds: str) -> Operation:
+def _ecs(method: str, key: str) -> Operation:
     """Return an operation of ECS."""
-    return _small("ecs", method, holds)
+    return _small("ecs", method, key)
 
 
 _GATEWAY = "apigateway:GET"
@@ -108,29 +113,29 @@ OPERATIONS: dict[str, Operation] = {
     "ec2:DescribeRouteTables": Operation("ec2", "describe_route_tables", "RouteTables"),
     "ec2:DescribeVpcEndpoints": Operation("ec2", "describe_vpc_endpoints", "VpcEndpoints"),
 }
-"""All that an audit may ever call.  GetSamplingTargets is not here: it reports statistics, it does not read."""
+"""All operations that an audit may call; GetSamplingTargets is not one, as it writes statistics."""
 
 
 UNREAD = "tracekit:Unread"
-"""Stands for a line of saved answers that is none: its failure says which, and why."""
+"""The operation of an invalid line of saved answers; its failure contains line and reason."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One call and what came back.
+    """One call and its answer.
 
     Parameters
     ----------
     operation
-        As the permission is called: ``lambda:ListFunctions``.
+        Service and operation: ``lambda:ListFunctions``.
     request
         Its parameters, times as text.
     content
-        The members of all pages, lists joined; empty where the call failed.
+        The fields of all pages, lists joined; empty if the call failed.
     as_of
-        When it was asked, UTC.
+        Time of the call, UTC.
     failure
-        Why there is no answer: ``denied``, or what AWS said; empty where there is one.
+        Why there is no answer: ``denied`` or the error of AWS; empty on success.
 
     Examples
     --------
@@ -146,27 +151,27 @@ class Answer:
 
     @property
     def is_known(self) -> bool:
-        """Whether AWS answered."""
+        """Whether the call succeeded."""
         return not self.failure
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Everything an audit rests on.
+    """All answers of an audit.
 
     Parameters
     ----------
     region
-        That was asked.
+        The AWS region.
     start, end
-        Seconds since the epoch: whole hours.
+        The period, in seconds since the epoch: whole hours.
     records
-        One a call, in the order asked.
+        One per call, in call order.
 
     Examples
     --------
-    >>> asked = Answers("eu-west-1", 0, 3600, [Answer("xray:GetGroups", {}, {"Groups": [{"GroupName": "slow"}]}, "")])
-    >>> asked.items("xray:GetGroups")[0]["GroupName"], asked.items("lambda:ListFunctions") is None
+    >>> answers = Answers("eu-west-1", 0, 3600, [Answer("xray:GetGroups", {}, {"Groups": [{"GroupName": "slow"}]}, "")])
+    >>> answers.items("xray:GetGroups")[0]["GroupName"], answers.items("lambda:ListFunctions") is None
     ('slow', True)
     """
 
@@ -177,32 +182,32 @@ class Answers:
 
     @property
     def hours(self) -> int:
-        """Windows of one hour."""
+        """Length of the period in hours."""
         return (self.end - self.start) // 3600
 
     def of(self, operation: str) -> list[Answer]:
-        """Return the calls of an operation that were answered."""
+        """Return the successful calls of an operation."""
         return [record for record in self.records if record.operation == operation and record.is_known]
 
-    def asked(self, operation: str) -> list[Answer]:
-        """Return the calls of an operation, answered or not."""
+    def calls_of(self, operation: str) -> list[Answer]:
+        """Return all calls of an operation."""
         return [record for record in self.records if record.operation == operation]
 
     def is_complete(self, operation: str) -> bool:
-        """Return whether an operation was called and every call of it answered."""
-        calls = self.asked(operation)
+        """Return whether an operation was called and every call succeeded."""
+        calls = self.calls_of(operation)
         return bool(calls) and all(call.is_known for call in calls)
 
     def items(self, operation: str) -> list[dict[str, Any]] | None:
-        """Return what the answers of an operation list; None where it was not called, or not always answered."""
+        """Return the items that an operation listed, or None if it was not called or a call failed."""
         if not self.is_complete(operation):
             return None
-        holds = "items" if operation == KUBECTL else OPERATIONS[operation].holds
-        return [item for call in self.of(operation) for item in call.content.get(holds) or ()]
+        key = "items" if operation == KUBECTL else OPERATIONS[operation].key
+        return [item for call in self.of(operation) for item in call.content.get(key) or ()]
 
     @property
     def hidden_clusters(self) -> list[str]:
-        """Clusters of EKS of which nobody saved what runs in them; AWS itself does not tell."""
+        """EKS clusters without saved kubectl output; AWS does not report their pods."""
         clusters = [str(name) for name in self.items("eks:ListClusters") or ()]
         saved = [call.request.get("cluster") for call in self.of(KUBECTL)]
         if len(clusters) == len(saved) == 1:
@@ -211,20 +216,20 @@ class Answers:
 
     @property
     def has_containers(self) -> bool:
-        """Whether everything that runs in containers was shown."""
+        """Whether all container workloads are known."""
         failed = any(call.failure for call in self.records if call.operation.startswith(("ecs:", "eks:")))
         known = self.is_complete("ecs:ListClusters") and self.is_complete("eks:ListClusters")
         return known and not failed and not self.hidden_clusters
 
     def without(self, operations: Iterable[str]) -> Answers:
-        """Return the same without the calls of some operations."""
+        """Return the answers without those of some operations."""
         left = set(operations)
         return Answers(
             self.region, self.start, self.end, [record for record in self.records if record.operation not in left]
         )
 
     def including(self, calls: Iterable[Answer]) -> Answers:
-        """Return the same with more calls, which stand for those of the same operation and request."""
+        """Return the answers with more calls, which replace those with the same operation and request."""
         new = list(calls)
         kept = [
             one
@@ -234,26 +239,26 @@ class Answers:
         return Answers(self.region, self.start, self.end, [*kept, *new])
 
     def failures(self) -> Iterator[tuple[str, str]]:
-        """Yield (operation, why) of what was not answered, each once; what was never asked among them."""
+        """Yield (operation, reason) of each operation that failed or was not called."""
         for operation in OPERATIONS:
-            calls = self.asked(operation)
+            calls = self.calls_of(operation)
             reasons = dict.fromkeys(call.failure for call in calls if call.failure)
             yield from ((operation, reason) for reason in reasons)
             if not calls:
-                yield operation, "not asked"
+                yield operation, "not called"
 
 
 def plain(value: Any) -> Any:
-    """Return an answer of boto3 as JSON holds it: times as text in UTC, and the values of other variables hidden.
+    """Return an answer of boto3 as JSON values, with times as UTC text and secrets removed.
 
-    Environments of functions and containers hold passwords: only what says how tracing is set up is kept.
+    Environments of functions and containers contain passwords: only variables that configure tracing are kept.
     """
     text = json.dumps(value, default=_text)
-    return json.loads(text, object_hook=_hidden)
+    return json.loads(text, object_hook=_redacted)
 
 
 def _text(value: Any) -> str:
-    """Return a time in UTC, other things as text."""
+    """Return a time in UTC, or another value as text."""
     if hasattr(value, "astimezone"):
         from datetime import UTC  # noqa: PLC0415 - only for live answers
 
@@ -261,18 +266,20 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _hidden(members: dict[str, Any]) -> dict[str, Any]:
-    """Return an object without the values of variables that say nothing of tracing, and without _LEFT_OUT."""
-    if isinstance(members.get("Variables"), dict):
-        variables = members["Variables"]
-        members["Variables"] = {name: value if _is_told(name) else HIDDEN for name, value in variables.items()}
-    if isinstance(members.get("environment"), list):
-        for pair in members["environment"]:
-            if isinstance(pair, dict) and not _is_told(str(pair.get("name", ""))):
+def _redacted(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON object without confidential fields, and with other variables redacted."""
+    if isinstance(fields.get("Variables"), dict):
+        variables = fields["Variables"]
+        fields["Variables"] = {
+            name: value if _is_tracing_variable(name) else HIDDEN for name, value in variables.items()
+        }
+    if isinstance(fields.get("environment"), list):
+        for pair in fields["environment"]:
+            if isinstance(pair, dict) and not _is_tracing_variable(str(pair.get("name", ""))):
                 pair["value"] = HIDDEN
-    return {name: value for name, value in members.items() if name not in _LEFT_OUT}
+    return {name: value for name, value in fields.items() if name not in _LEFT_OUT}
 
 
-def _is_told(name: str) -> bool:
-    """Return whether a variable is kept."""
-    return name.startswith(_TOLD) and not any(word in name.upper() for word in _SECRET)
+def _is_tracing_variable(name: str) -> bool:
+    """Return whether a variable configures tracing and is no secret."""
+    return name.startswith(_TRACING_VARIABLES) and not any(word in name.upper() for word in _SECRET)

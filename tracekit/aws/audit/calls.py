@@ -1,4 +1,4 @@
-"""Asking AWS for an audit: read operations of a list and no others, every failure kept as what is not known."""
+"""Calls of AWS read operations for an audit, from a fixed list; failures become answers without content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AT_ONCE = 4
 
 
 class _LoopError(Exception):
-    """Pages that never end."""
+    """Pagination that does not end."""
 
 
 class Reader:
@@ -28,7 +28,7 @@ class Reader:
     session, region, profile
         As for ``Access``.
     attempts
-        How often one call is tried.
+        Attempts per call.
 
     Raises
     ------
@@ -51,14 +51,14 @@ class Reader:
             raise PullError(f"{error}; or audit a saved folder (from_folder=, --from)") from None
         self.region = self._access.region
 
-    def ask(self, operation: str, most_pages: int = 1000, **request: Any) -> Answer:
-        """Return what AWS answers, all pages joined."""
+    def call(self, operation: str, most_pages: int = 1000, **request: Any) -> Answer:
+        """Return the answer of AWS with all pages joined."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
         from botocore.parsers import ResponseParserError  # noqa: PLC0415 - heavy
 
         if operation not in OPERATIONS:
             raise ValueError(f"expected a read operation of the audit ({', '.join(OPERATIONS)}), found {operation!r}")
-        as_of, asked = datetime.now(UTC).isoformat(timespec="seconds"), plain(request)
+        as_of, sent = datetime.now(UTC).isoformat(timespec="seconds"), plain(request)
         try:
             content = self._pages(operation, most_pages, request)
         except ClientError as error:
@@ -67,20 +67,20 @@ class Reader:
                 message = f"expected credentials that {operation} accepts, found {code}: {USELESS[code]}"
                 raise PullError(message, operation=operation) from None
             if code in FORBIDDEN:
-                return Answer(operation, asked, {}, as_of, DENIED)
-            return Answer(operation, asked, {}, as_of, self._clean(str(error)))
+                return Answer(operation, sent, {}, as_of, DENIED)
+            return Answer(operation, sent, {}, as_of, self._clean(str(error)))
         except (BotoCoreError, ResponseParserError, OSError, RecursionError, _LoopError) as error:
             if is_of_credentials(error):
                 message = f"expected credentials for {operation}, {self._access.explained(error)}"
                 raise PullError(message, operation=operation) from None
-            return Answer(operation, asked, {}, as_of, self._clean(f"{type(error).__name__}: {error}"))
-        if OPERATIONS[operation].holds not in content:
-            failure = f"an answer without {OPERATIONS[operation].holds}: is there a proxy in between?"
-            return Answer(operation, asked, {}, as_of, failure)
-        return Answer(operation, asked, content, as_of)
+            return Answer(operation, sent, {}, as_of, self._clean(f"{type(error).__name__}: {error}"))
+        if OPERATIONS[operation].key not in content:
+            failure = f"an answer without {OPERATIONS[operation].key}; check for a proxy"
+            return Answer(operation, sent, {}, as_of, failure)
+        return Answer(operation, sent, content, as_of)
 
     def _pages(self, operation: str, most_pages: int, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the members of all pages: lists joined, of the others the first."""
+        """Return the fields of all pages: lists joined, other fields from the first page."""
         service, method, _, token_in, token_out, _ = OPERATIONS[operation]
         joined: dict[str, Any] = {}
         token, seen = "", set()
@@ -95,32 +95,32 @@ class Reader:
             if not token:
                 break
             if token in seen:
-                raise _LoopError(f"a page that leads back to an earlier one ({token_out} {str(token)[:40]!r})")
+                raise _LoopError(f"a page token that was returned before ({token_out} {str(token)[:40]!r})")
             seen.add(token)
         else:
             joined["is_cut"] = True
         return joined
 
     def client(self, service: str) -> Any:
-        """Return the client of a service, with retries."""
+        """Return the boto3 client of a service, with retries."""
         if service not in self._clients:
             self._clients[service] = self._access.session.client(service, region_name=self.region, config=self._config)
         return self._clients[service]
 
     def _clean(self, text: str) -> str:
-        """Return a text without the credentials: AWS repeats them in some of its errors."""
+        """Return a text without credentials, which AWS repeats in some errors."""
         return " ".join(self._access.cleaned(text).split())[:300]
 
 
-def ask_each(reader: Reader, operation: str, requests: Sequence[dict[str, Any]]) -> list[Answer]:
-    """Return the answers of one operation to many requests, four at once."""
-    answers = [reader.ask(operation, **request) for request in requests[:1]]
+def call_each(reader: Reader, operation: str, requests: Sequence[dict[str, Any]]) -> list[Answer]:
+    """Return the answers of one operation to many requests, four in parallel."""
+    answers = [reader.call(operation, **request) for request in requests[:1]]
     if not answers or answers[0].failure:
         return answers
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [*answers, *pool.map(lambda request: reader.ask(operation, **request), requests[1:])]
+        return [*answers, *pool.map(lambda request: reader.call(operation, **request), requests[1:])]
 
 
-def by(size: int, items: Sequence[Any]) -> list[list[Any]]:
-    """Return the items, so many at a time."""
+def batches(size: int, items: Sequence[Any]) -> list[list[Any]]:
+    """Return the items in batches."""
     return [list(items[low : low + size]) for low in range(0, len(items), size)]

@@ -1,4 +1,4 @@
-"""Steps 3 and 7 on EKS: what AWS tells of clusters and add-ons, and what kubectl saved of everything inside them."""
+"""Steps 3 and 7 on EKS: clusters and add-ons from AWS, and their workloads from saved kubectl output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.aws.audit.answers import KUBECTL, Answer, plain
-from tracekit.aws.audit.calls import ask_each
+from tracekit.aws.audit.calls import call_each
 from tracekit.errors import LoadError
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ _COUNTS = (
 )
 
 
-def ask_clusters(reader: Reader) -> Iterator[Answer]:
-    """Yield the clusters of EKS, how they are, and the add-ons among theirs that collect traces."""
-    listed = reader.ask("eks:ListClusters")
+def fetch_clusters(reader: Reader) -> Iterator[Answer]:
+    """Yield the EKS clusters, their health, and their add-ons that collect traces."""
+    listed = reader.call("eks:ListClusters")
     yield listed
     clusters = list(listed.content.get("clusters", ()))
-    yield from ask_each(reader, "eks:DescribeCluster", [{"name": name} for name in clusters])
-    addons = ask_each(reader, "eks:ListAddons", [{"clusterName": name} for name in clusters])
+    yield from call_each(reader, "eks:DescribeCluster", [{"name": name} for name in clusters])
+    addons = call_each(reader, "eks:ListAddons", [{"clusterName": name} for name in clusters])
     yield from addons
     wanted = [
         {"clusterName": call.request["clusterName"], "addonName": name}
@@ -46,11 +46,11 @@ def ask_clusters(reader: Reader) -> Iterator[Answer]:
         for name in call.content.get("addons", ())
         if name in ADDONS
     ]
-    yield from ask_each(reader, "eks:DescribeAddon", wanted)
+    yield from call_each(reader, "eks:DescribeAddon", wanted)
 
 
-def read_saved(files: Iterable[str | Path]) -> list[Answer]:
-    """Read saved kubectl output: names, images, states, and the variables that configure tracing."""
+def read_kubectl(files: Iterable[str | Path]) -> list[Answer]:
+    """Read saved kubectl output; only names, images, states and tracing variables are kept."""
     return [_saved(Path(file)) for file in files]
 
 
@@ -64,59 +64,58 @@ def _saved(file: Path) -> Answer:
         message = f"expected the output of `{COMMAND}`, found no file {file}: {error.strerror}"
         raise LoadError(message, source=str(file)) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"expected the output of `{COMMAND}` (an object with items) in {file}, found something else"
+        message = f"expected the output of `{COMMAND}` (JSON with items) in {file}, found other content"
         raise LoadError(f"{message} ({type(error).__name__}: {error})", source=str(file)) from error
     cluster = file.stem.removeprefix("kubectl").removeprefix("-")
     return Answer(KUBECTL, {"cluster": cluster}, plain({"items": items}), at)
 
 
 def _bare(item: dict[str, Any]) -> dict[str, Any]:
-    """Return what an audit reads of a pod or of what makes pods; specifications may hold secrets."""
-    told, spec, status = (item.get(name) or {} for name in ("metadata", "spec", "status"))
-    inner = spec if item["kind"] == "Pod" else ((spec.get("template") or {}).get("spec") or {})
-    notes = {**(told.get("annotations") or {})}
-    notes |= ((spec.get("template") or {}).get("metadata") or {}).get("annotations") or {}
-    about = {name: told.get(name) for name in ("name", "namespace", "creationTimestamp")}
+    """Return the parts of a pod or controller that an audit needs; specifications may contain secrets."""
+    metadata, spec, status = (item.get(name) or {} for name in ("metadata", "spec", "status"))
+    template = spec.get("template") or {}
+    pod = spec if item["kind"] == "Pod" else (template.get("spec") or {})
+    annotations = {**(metadata.get("annotations") or {}), **((template.get("metadata") or {}).get("annotations") or {})}
+    conditions = status.get("conditions") or ()
     return {
         "kind": item["kind"],
         "metadata": {
-            **about,
+            **{name: metadata.get(name) for name in ("name", "namespace", "creationTimestamp")},
             "ownerReferences": [
-                {name: one.get(name) for name in ("kind", "name")} for one in told.get("ownerReferences") or ()
+                {name: one.get(name) for name in ("kind", "name")} for one in metadata.get("ownerReferences") or ()
             ],
-            "annotations": {key: str(value) for key, value in notes.items() if key.startswith(_ANNOTATIONS)},
+            "annotations": {key: str(value) for key, value in annotations.items() if key.startswith(_ANNOTATIONS)},
         },
         "replicas": spec.get("replicas"),
-        "hostNetwork": bool(inner.get("hostNetwork")),
-        "containers": [_container(one) for one in inner.get("containers") or ()],
+        "hostNetwork": bool(pod.get("hostNetwork")),
+        "containers": [_container(one) for one in pod.get("containers") or ()],
         "status": {name: status[name] for name in _COUNTS if name in status}
         | {
-            "rolledOut": next(
-                (c.get("lastUpdateTime") for c in status.get("conditions") or () if c.get("type") == "Progressing"),
-                None,
-            ),
+            "rolledOut": next((c.get("lastUpdateTime") for c in conditions if c.get("type") == "Progressing"), None),
             "containerStatuses": [_state(one) for one in status.get("containerStatuses") or ()],
         },
     }
 
 
 def _container(one: dict[str, Any]) -> dict[str, Any]:
-    """Return a container with its image and its variables, as ECS names them."""
+    """Return name, image and variables of a container, with the names that ECS uses."""
     pairs = [{"name": pair["name"], "value": str(pair["value"])} for pair in one.get("env") or () if "value" in pair]
     return {**{name: one.get(name) for name in _CONTAINER}, "environment": pairs, "hidden": bool(one.get("envFrom"))}
 
 
 def _state(one: dict[str, Any]) -> dict[str, Any]:
-    """Return how a container is, and how it ended last time."""
+    """Return the state and last termination of a container."""
     states = {
-        name: {word: {key: told[key] for key in _STATE if key in told} for word, told in (one.get(name) or {}).items()}
+        name: {
+            kind: {key: state[key] for key in _STATE if key in state} for kind, state in (one.get(name) or {}).items()
+        }
         for name in ("state", "lastState")
     }
     return {"name": one.get("name"), "ready": one.get("ready"), "restartCount": one.get("restartCount", 0), **states}
 
 
 def roles_of(pods: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the roles of IAM that pods are given through their service accounts."""
+    """Return the IAM roles that pods assume through their service accounts."""
     return [
         pair["value"]
         for pod in pods

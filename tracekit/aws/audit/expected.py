@@ -1,4 +1,4 @@
-"""How many traces the rules let expect of so many requests, and how likely none at all would be."""
+"""The number of traces expected from the requests under the sampling rules, and the probability of none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOUR = 3600
 
 
 class Expected(NamedTuple):
-    """Between which numbers of traces the rules let expect, the standard deviation, and the same of every hour."""
+    """The range of the expected number of traces, its standard deviation, and the expectation per hour."""
 
     low: float
     high: float
@@ -27,27 +27,27 @@ class Expected(NamedTuple):
     hours: Array
 
 
-def expected_traces(sheet: ServiceRecord, sheets: ServiceRecords) -> Expected | None:
-    """Return how many traces are expected: by the service's own rules, or by those of the services that began them."""
-    if sheet.requests is None:
+def expected_traces(record: ServiceRecord, records: ServiceRecords) -> Expected | None:
+    """Return the expected traces under the service's own rules, or those of the services that start its traces."""
+    if record.requests is None:
         return None
-    if sheet.value("is_root") is not False or not sheet.value("callers"):
-        return _by_rules(sheet.requests, sheet.rules, sheet.value("sdk"))
+    if record.value("is_root") is not False or not record.value("callers"):
+        return _by_rules(record.requests, record.rules, record.value("sdk"))
     shares = []
-    for root in _roots(sheet, sheets):
+    for root in _roots(record, records):
         begun = None if root.requests is None else _by_rules(root.requests, root.rules, root.value("sdk"))
         if begun is None or root.requests is None or not root.requests.sum():
             return None
         shares += [begun.low / root.requests.sum(), begun.high / root.requests.sum()]
     if not shares:
         return None
-    low, high, total = min(shares), max(shares), float(sheet.requests.sum())
+    low, high, total = min(shares), max(shares), float(record.requests.sum())
     middle = (low + high) / 2
-    return Expected(low * total, high * total, float(np.sqrt(total * middle * (1 - middle))), sheet.requests * middle)
+    return Expected(low * total, high * total, float(np.sqrt(total * middle * (1 - middle))), record.requests * middle)
 
 
 def _by_rules(requests: Array, rules: tuple[HeadRule, ...] | None, family: str | None) -> Expected | None:
-    """Return what rules keep, between the least and the most of them."""
+    """Return the traces that rules keep, over the range of the rules that may apply."""
     if not rules:
         return None
     options = []
@@ -62,22 +62,22 @@ def _by_rules(requests: Array, rules: tuple[HeadRule, ...] | None, family: str |
     return Expected(min(sums), max(sums), sd, options[int(np.argmax(sums))][0])
 
 
-def _roots(sheet: ServiceRecord, sheets: ServiceRecords) -> list[ServiceRecord]:
-    """Return the services that began the traces in which a service takes part."""
-    found, todo = {sheet.name}, [sheet]
+def _roots(record: ServiceRecord, records: ServiceRecords) -> list[ServiceRecord]:
+    """Return the services that start the traces that include a service."""
+    found, todo = {record.name}, [record]
     roots = []
     while todo:
         one = todo.pop()
-        if one.value("is_root") and one is not sheet:
+        if one.value("is_root") and one is not record:
             roots.append(one)
-        callers = [sheets[name] for name in one.value("callers") or () if name in sheets and name not in found]
+        callers = [records[name] for name in one.value("callers") or () if name in records and name not in found]
         found |= {caller.name for caller in callers}
         todo += callers
     return roots
 
 
 def chance_of_none(requests: float, rules: tuple[HeadRule, ...] | None, indexed: float | None) -> float | None:
-    """Return how likely no trace at all is, by the rule that keeps least."""
+    """Return the probability of no trace at all, under the rule that keeps the fewest."""
     if not rules:
         return None
     share = 1.0 if indexed is None else indexed
@@ -89,10 +89,7 @@ def chance_of_none(requests: float, rules: tuple[HeadRule, ...] | None, indexed:
 
 
 def ratio(recorded: float, expected: Expected) -> tuple[float, float, float]:
-    """Return recorded over expected traces with its 95 % limits, from the highest and lowest expectation.
-
-    Both the decisions of the sampler and the losses after them vary.
-    """
+    """Return recorded over expected traces with its 95% CI, which covers both the sampling and the losses after it."""
     middle = (expected.low + expected.high) / 2
     lost = 1 - min(recorded / max(expected.high, 1e-9), 1.0)
     half = _Z * float(np.sqrt(expected.sd**2 + recorded * lost)) / max(expected.low, 1e-9)

@@ -1,4 +1,4 @@
-"""A folder of saved answers: an audit that can be repeated offline, and put into a postmortem."""
+"""A folder of saved answers, to repeat an audit offline or attach it to a postmortem."""
 
 from __future__ import annotations
 
@@ -9,25 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.aws.audit.answers import KUBECTL, LOGS, OPERATIONS, UNREAD, Answer, Answers
-from tracekit.aws.audit.clusters import read_saved
+from tracekit.aws.audit.clusters import read_kubectl
 from tracekit.aws.audit.logs import read_logs
 from tracekit.bundled import DATASETS
 from tracekit.errors import MISSHAPEN, LoadError
 
 ABOUT, ANSWERS = "audit.json", "answers.jsonl"
-_CLUSTERS = "kubectl*.json"  # of the API servers of clusters, which are not AWS's: put there by hand
-_LOGS = "collector*.log"  # likewise, of collectors
+_CLUSTERS = "kubectl*.json"  # added by hand, as AWS does not report pods
+_LOGS = "collector*.log"  # added by hand
 _VERSION = 1
 _LONGEST_S = 1000 * 86400
 
 
 def save(answers: Answers, folder: str | Path) -> Path:
-    """Write answers into a new folder: the whole of it, or nothing."""
+    """Write answers into a new folder, completely or not at all."""
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
-        raise LoadError(
-            f"expected a new folder for the answers, found {folder} with something in it", source=str(folder)
-        )
+        raise LoadError(f"expected a new or empty folder for the answers, found files in {folder}", source=str(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -45,14 +43,14 @@ def save(answers: Answers, folder: str | Path) -> Path:
 
 def _line(record: Answer) -> str:
     """Return a call as a line of JSON."""
-    members: dict[str, Any] = {"operation": record.operation, "request": record.request, "as_of": record.as_of}
-    members |= {"failure": record.failure} if record.failure else {"answer": record.content}
-    return json.dumps(members, separators=(",", ":"), ensure_ascii=False)
+    fields: dict[str, Any] = {"operation": record.operation, "request": record.request, "as_of": record.as_of}
+    fields |= {"failure": record.failure} if record.failure else {"answer": record.content}
+    return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
 
 
 def load(folder: str | Path) -> Answers:
     """Read a folder of saved answers."""
-    folder = _place(folder)
+    folder = _resolve(folder)
     about = _about(folder)
     lines = (folder / ANSWERS).read_text(encoding="utf-8", errors="replace").splitlines()
     records = [_record(line, number) for number, line in enumerate(lines, 1)]
@@ -60,17 +58,17 @@ def load(folder: str | Path) -> Answers:
         raise LoadError(f"{records[0].failure} of {folder / ANSWERS}", source=str(folder / ANSWERS), record=1)
     if len(records) != about["answer_count"]:
         raise LoadError(
-            f"expected {about['answer_count']} answers in {folder / ANSWERS}, found {len(records)}: the file was cut or"
-            " changed; save the audit again",
+            f"expected {about['answer_count']} answers in {folder / ANSWERS}, found {len(records)}: the file is"
+            " truncated or changed; save the audit again",
             source=str(folder / ANSWERS),
         )
     answers = Answers(str(about["region"]), int(about["start"]), int(about["end"]), records)
-    by_hand = [*read_saved(sorted(folder.glob(_CLUSTERS))), *read_logs(sorted(folder.glob(_LOGS)))]
+    by_hand = [*read_kubectl(sorted(folder.glob(_CLUSTERS))), *read_logs(sorted(folder.glob(_LOGS)))]
     return answers.including(by_hand)
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    """Return what a folder says about itself."""
+    """Return the metadata of a folder of saved answers."""
     path = folder / ABOUT
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
@@ -90,22 +88,22 @@ def _about(folder: Path) -> dict[str, Any]:
 
 
 def _record(line: str, number: int) -> Answer:
-    """Return the call of a line; one that is odd is an answer that failed."""
+    """Return the answer in a line; a malformed line becomes a failed answer."""
     operation, reason = UNREAD, ""
     try:
         found = json.loads(line)
         operation = found["operation"] if found["operation"] in {*OPERATIONS, KUBECTL, LOGS} else UNREAD
         parts = found["request"], found.get("answer", {}), found["as_of"], found.get("failure", "")
         if [type(part) for part in parts] != [dict, dict, str, str]:
-            raise TypeError("expected objects as request and answer, texts as as_of and failure")
+            raise TypeError("expected JSON objects as request and answer, strings as as_of and failure")
         return Answer(operation, *parts)
     except MISSHAPEN as error:
         reason = f": {type(error).__name__}: {error}"
     return Answer(operation, {}, {}, "", f"expected an answer in line {number}, found {line[:60]!r}{reason:.200}")
 
 
-def _place(folder: str | Path) -> Path:
-    """Return the folder itself, or the one that comes with tracekit under this name, looked at for damage."""
+def _resolve(folder: str | Path) -> Path:
+    """Return the folder, or the bundled one of this name after verifying its checksums."""
     if Path(folder).exists():
         return Path(folder)
     for home in DATASETS:
@@ -115,8 +113,8 @@ def _place(folder: str | Path) -> Path:
             for file in next(entry["files"] for entry in index["audits"] if entry["name"] == str(folder)):
                 if hashlib.sha256((home / file["path"]).read_bytes()).hexdigest() != file["sha256"]:
                     raise LoadError(
-                        f"expected SHA-256 {file['sha256']} in {home / file['path']}, found another: the file was"
-                        " changed or cut; install tracekit-notebook again",
+                        f"expected SHA-256 {file['sha256']} in {home / file['path']}, found another: the file is"
+                        " changed or truncated; reinstall tracekit-notebook",
                         source=str(home / file["path"]),
                     )
             return bundled

@@ -1,4 +1,4 @@
-"""Steps 1 and 5: what X-Ray has seen of every service, hour by hour, and what the traces' skeletons show."""
+"""Steps 1 and 5: recorded calls of every service per hour, and context propagation in sampled traces."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _FEW = 5
 
 
 @dataclass
-class Seen:
-    """A service in the graphs of all hours."""
+class GraphNode:
+    """A service in the service graphs of all hours."""
 
     platform: str | None = None
     is_root: bool = False
@@ -40,40 +40,40 @@ class Seen:
     node: dict[str, Any] = field(default_factory=dict)
 
 
-def read_graph(sheets: ServiceRecords, answers: Answers) -> None:
-    """Write down what the service graphs show."""
+def read_graph(records: ServiceRecords, answers: Answers) -> None:
+    """Add facts from the service graphs."""
     operation = "xray:GetServiceGraph"
     if not answers.is_complete(operation):
         return
-    seen: defaultdict[str, Seen] = defaultdict(Seen)
+    seen: defaultdict[str, GraphNode] = defaultdict(GraphNode)
     for call in answers.of(operation):
-        _take(seen, call.content["Services"], _hour(call.request["StartTime"], answers.start))
+        _add_graph(seen, call.content["Services"], _hour(call.request["StartTime"], answers.start))
     last = answers.of(operation)[-1]
     for name, one in seen.items():
         if one.platform is not None or one.counts:
-            sheet = sheets.of(name)
-            sheet.add(1, "node_type", one.node.get("Type"), last)
-            if sheet.value("platform") is None:
-                sheet.add(1, "platform", one.platform, last, one.node.get("Type"))
-    for name, sheet in sheets.items():
-        one = seen.get(name, Seen())
+            record = records.of(name)
+            record.add(1, "node_type", one.node.get("Type"), last)
+            if record.value("platform") is None:
+                record.add(1, "platform", one.platform, last, one.node.get("Type"))
+    for name, record in records.items():
+        one = seen.get(name, GraphNode())
         is_silent = one.platform == REMOTE
         counts = np.zeros(answers.hours)
         for hour, count in one.counts.items():
             counts[hour] = 0 if is_silent else count
-        sheet.recorded = counts
+        record.recorded = counts
         excerpt = {"Name": name, "TotalCount": int(counts.sum()), "hours": int((counts > 0).sum())}
-        sheet.add(1, "recorded", int(counts.sum()), last, excerpt, "calls in the service graphs of all hours")
-        sheet.add(1, "is_root", one.is_root, last)
-        sheet.add(5, "silent", is_silent, last, one.node, "in the graph only as its callers saw it")
-        sheet.add(1, "callers", dict(one.callers), last)
+        record.add(1, "recorded", int(counts.sum()), last, excerpt, "calls in the service graphs of all hours")
+        record.add(1, "is_root", one.is_root, last)
+        record.add(5, "uninstrumented", is_silent, last, one.node, "in the graph only as recorded by its callers")
+        record.add(1, "callers", dict(one.callers), last)
         for word, hours in (("first_trace", np.flatnonzero(counts)[:1]), ("last_trace", np.flatnonzero(counts)[-1:])):
             if len(hours):
-                sheet.add(5, word, answers.start + 3600 * int(hours[0]), last, None, "the hour that begins then")
+                record.add(5, word, answers.start + 3600 * int(hours[0]), last, None, "start of the hour")
 
 
-def _take(seen: defaultdict[str, Seen], nodes: list[dict[str, Any]], hour: int) -> None:
-    """Take the graph of one hour."""
+def _add_graph(seen: defaultdict[str, GraphNode], nodes: list[dict[str, Any]], hour: int) -> None:
+    """Add the graph of one hour."""
     by_id = {node.get("ReferenceId"): node for node in nodes}
     for node in nodes:
         kind, name = str(node.get("Type") or ""), str(node.get("Name"))
@@ -108,46 +108,46 @@ def _hour(time: str, start: int) -> int:
 
 
 @dataclass
-class _Parts:
-    """What the segments of a service show."""
+class _SegmentCounts:
+    """Counts over the segments of a service."""
 
     segments: int = 0
     sdks: Counter[str] = field(default_factory=Counter)
-    referenced: int = 0
-    missing: int = 0
-    asked: int = 0
-    unanswered: int = 0
+    parent_references: int = 0
+    orphans: int = 0
+    sampled_calls: int = 0
+    calls_without_segment: int = 0
     versions: Counter[str] = field(default_factory=Counter)
     exemplars: list[str] = field(default_factory=list)
 
 
-def read_documents(sheets: ServiceRecords, answers: Answers) -> None:
-    """Write down what the segments of some traces show: who sent them, and which references lead nowhere."""
+def read_documents(records: ServiceRecords, answers: Answers) -> None:
+    """Add facts from the segments of some traces: the SDK, orphans, and calls without a segment."""
     traces = answers.items("xray:BatchGetTraces")
     if traces is None:
         return
-    found: defaultdict[str, _Parts] = defaultdict(_Parts)
+    found: defaultdict[str, _SegmentCounts] = defaultdict(_SegmentCounts)
     for trace in traces:
         if not trace.get("LimitExceeded"):
-            _take_trace(found, trace)
+            _add_trace(found, trace)
     source = answers.of("xray:BatchGetTraces")[-1]
     for name, parts in found.items():
-        if parts.segments and name in sheets:
-            sheet = sheets[name]
-            sheet.add(1, "sdk", _family(parts.sdks), source, dict(parts.sdks) | dict(parts.versions))
-            broken = {
+        if parts.segments and name in records:
+            record = records[name]
+            record.add(1, "sdk", _family(parts.sdks), source, dict(parts.sdks) | dict(parts.versions))
+            counts = {
                 "segments": parts.segments,
-                "referenced": parts.referenced,
-                "missing": parts.missing,
-                "asked": parts.asked,
-                "unanswered": parts.unanswered,
+                "parent_references": parts.parent_references,
+                "orphans": parts.orphans,
+                "sampled_calls": parts.sampled_calls,
+                "calls_without_segment": parts.calls_without_segment,
                 "exemplars": parts.exemplars[:_FEW],
             }
-            sheet.add(5, "propagation", broken, source, broken, f"in {len(traces):,} traces of the last hours with any")
+            record.add(5, "propagation", counts, source, counts, f"in {len(traces):,} recent traces")
 
 
-def _take_trace(found: defaultdict[str, _Parts], trace: dict[str, Any]) -> None:
-    """Take the segments of one trace."""
+def _add_trace(found: defaultdict[str, _SegmentCounts], trace: dict[str, Any]) -> None:
+    """Add the segments of one trace."""
     documents = [json.loads(segment["Document"]) for segment in trace.get("Segments", ())]
     parts = list(_walk(documents))
     ids = {part.get("id") for part, _ in parts}
@@ -163,21 +163,21 @@ def _take_trace(found: defaultdict[str, _Parts], trace: dict[str, Any]) -> None:
         ] += 1
         one.versions[str(sdk.get("sdk_version", "no version"))] += 1
         if document.get("parent_id"):
-            one.referenced += 1
+            one.parent_references += 1
             if document["parent_id"] not in ids:
-                one.missing += 1
+                one.orphans += 1
                 one.exemplars.append(str(trace.get("Id")))
     for part, top in parts:
         if part is not top and ((part.get("http") or {}).get("request") or {}).get("traced"):
             one = found[str(top.get("name"))]
-            one.asked += 1
+            one.sampled_calls += 1
             if part.get("id") not in parents:
-                one.unanswered += 1
+                one.calls_without_segment += 1
                 one.exemplars.append(str(trace.get("Id")))
 
 
 def _walk(documents: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield every segment and subsegment with the segment it stands in."""
+    """Yield every segment and subsegment with its segment."""
     todo = [(document, document) for document in documents]
     while todo:
         part, top = todo.pop()

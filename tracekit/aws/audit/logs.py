@@ -1,4 +1,4 @@
-"""Step 7: what collectors and X-Ray daemons say in their own logs about spans that they lost."""
+"""Step 7: lost spans in the logs of collectors and X-Ray daemons."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PATTERN = (
     " ?InvalidSignatureException ?ExpiredTokenException ?NoCredentialProviders ?Unprocessed"
     ' ?"segment batch failed"'
 )
-"""What CloudWatch Logs is asked to look for: more than is told of, and never less."""
-_KINDS = {  # the first that fits is what a line is about
+"""The CloudWatch Logs filter pattern: a superset of the lines that count as lost spans."""
+_KINDS = {  # the first match classifies a line
     "queue full": re.compile(r"queue is full", re.IGNORECASE),
     "refused": re.compile(r"data refused|refusing data|refused_(spans|items)\W{1,3}[1-9]", re.IGNORECASE),
     "denied": re.compile(
@@ -52,29 +52,29 @@ _SECRET = re.compile(r"(?i)((?:authorization|token|secret|password|api[-_]?key|s
 _LONGEST, _MOST = 300, 1_000
 
 
-class Trouble(NamedTuple):
-    """A line of a log that tells of lost spans."""
+class SpanLoss(NamedTuple):
+    """A log line about lost spans; ``at`` in seconds since the epoch."""
 
     kind: str
     at: float | None
     span_count: int
 
 
-def trouble(line: str, at: float | None = None) -> Trouble | None:
-    """Return what a line of a log tells of lost spans; None where it tells of none, or of logs and metrics.
+def span_loss(line: str, at: float | None = None) -> SpanLoss | None:
+    """Return the lost spans that a log line reports, or None if it reports none, or logs and metrics.
 
-    Source: the messages of the collector's exporterhelper and memory limiter, and of aws-xray-daemon.  A failure that
-    the collector says it will try again is none, unless it was throttled or denied.
+    Source: messages of the collector's exporterhelper and memory limiter, and of aws-xray-daemon.  A failure that the
+    collector retries is not a loss, unless it was throttled or denied.
     """
     kind = next((name for name, words in _KINDS.items() if words.search(line)), None)
     if kind is None or _OTHERS.search(line):
         return None
     items = _ITEMS.search(line)
-    return Trouble(kind, _when(line) if at is None else at, int(items[1] or items[2]) if items else 0)
+    return SpanLoss(kind, _when(line) if at is None else at, int(items[1] or items[2]) if items else 0)
 
 
 def _when(line: str) -> float | None:
-    """Return when a line says that it was written."""
+    """Return the time in a log line, in seconds since the epoch."""
     if second := _SECOND.search(line):
         return float(second[1])
     date = _DATE.search(line)
@@ -85,27 +85,27 @@ def _when(line: str) -> float | None:
 
 
 def read_logs(files: Iterable[str | Path]) -> list[Answer]:
-    r"""Read logs of collectors: how many lines there are, and those that tell of lost spans."""
+    """Read collector logs, reduced to the number of lines and the lines about lost spans."""
     return [_read(Path(file)) for file in files]
 
 
 def _read(file: Path) -> Answer:
     """Return the content of one file."""
-    expected = "expected lines of a collector's log, as it wrote them or as `aws logs filter-log-events` printed them"
+    expected = "expected a collector log, raw or printed by `aws logs filter-log-events`"
     try:
         with file.open(encoding="utf-8", errors="replace") as lines:
-            content = told(_lines(lines))
+            content = log_content(_lines(lines))
         at = datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
     except OSError as error:
         raise LoadError(f"{expected}, found no file {file}: {error.strerror}", source=str(file)) from error
     if not content["line_count"]:
-        raise LoadError(f"{expected}, found nothing in {file}; save it again", source=str(file))
+        raise LoadError(f"{expected}, found an empty file {file}; save it again", source=str(file))
     who = file.stem.removeprefix("collector").removeprefix("-")
     return Answer(LOGS, {"collector": who}, content, at)
 
 
 def _lines(lines: Iterable[str]) -> Iterator[tuple[str, float | None]]:
-    """Yield the lines of a log with their times, of an answer of CloudWatch Logs those of its events."""
+    """Yield the lines of a log, or the events of a CloudWatch Logs answer, with their times."""
     stream = iter(lines)
     for line in stream:
         if line.strip() in {"{", "["}:  # printed over many lines
@@ -117,7 +117,7 @@ def _lines(lines: Iterable[str]) -> Iterator[tuple[str, float | None]]:
 
 
 def _events(text: str) -> Iterator[tuple[str, float | None]]:
-    """Yield the events of an answer of CloudWatch Logs; of another text its lines."""
+    """Yield the events of a CloudWatch Logs answer, or the lines of another text."""
     try:
         found = json.loads(text)
         rows = found if isinstance(found, list) else found.get("events") or found.get("results") or []
@@ -130,13 +130,13 @@ def _events(text: str) -> Iterator[tuple[str, float | None]]:
         yield from ((line, None) for line in text.splitlines())
 
 
-def told(lines: Iterable[tuple[str, float | None]]) -> dict[str, Any]:
-    """Return what is kept of a log: how many lines it had, and the last thousand of every kind that tell of trouble."""
+def log_content(lines: Iterable[tuple[str, float | None]]) -> dict[str, Any]:
+    """Return the number of lines of a log, and the last 1,000 lines of each kind of loss."""
     kept: defaultdict[str, deque[tuple[int, dict[str, Any]]]] = defaultdict(lambda: deque(maxlen=_MOST))
     seen: Counter[str] = Counter()
     count = 0
     for count, (line, at) in enumerate(lines, 1):
-        found = trouble(line, at)
+        found = span_loss(line, at)
         if found is None:
             continue
         seen[found.kind] += 1

@@ -1,245 +1,239 @@
-"""What every diagnosis says, how grave it is, and what to do: the texts of the playbook with the evidence filled in."""
+"""Severity, headline and remedy of every diagnosis of the coverage playbook."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracekit.aws.audit.service_record import when
-from tracekit.aws.audit.tree import ABSENT
+from tracekit.aws.audit.tree import SIGNIFICANT
 from tracekit.aws.prices import USD_PER_RECORDED
 from tracekit.findings import Estimate, Severity
 
 if TYPE_CHECKING:
     from tracekit.aws.audit.service_record import ServiceRecord
-    from tracekit.aws.audit.tree import Verdict
+    from tracekit.aws.audit.tree import StageResult
 
 INCOMPLETE = frozenset(
     {"D1a", "D1b", "D1c", "D2a", "D2b", "D2c", "D3b", "D3b'", "D4a", "D4b", "D5b", "D5c", "W1", "W2"}
 )
-"""Diagnoses for which the playbook's alarm TraceCoverageIncomplete stands."""
+"""Diagnoses that raise the playbook's alarm TraceCoverageIncomplete."""
 GAP = frozenset({"D5a"})
-"""Diagnoses for which TraceCollectionGapDetected stands."""
+"""Diagnoses that raise TraceCollectionGapDetected."""
 
 
-class Words(NamedTuple):
-    """A diagnosis in words."""
+class Message(NamedTuple):
+    """Severity, headline and remedy of a diagnosis; the texts are format strings."""
 
     severity: Severity
     text: str
     remedy: str
 
 
-WORDS: dict[str, Words] = {
-    "D1a": Words(
+MESSAGES: dict[str, Message] = {
+    "D1a": Message(
         "warning",
-        "{svc}: tracing is switched off ({fact}, {as_of}). {N} requests in {days} days left {recorded} traces.",
+        "{svc}: tracing is disabled ({fact}, {as_of}): {recorded} traces of {N} requests in {days} days.",
         "Enable tracing for this service.",
     ),
-    "D1b": Words(
+    "D1b": Message(
         "warning",
-        "{svc}: TracingConfig.Mode is PassThrough; it only follows a sampled upstream header, and {recorded} of {N}"
-        " invocations carried one.",
+        "{svc}: TracingConfig.Mode is PassThrough, which follows upstream sampling decisions only: {recorded} of {N}"
+        " invocations have traces.",
         "Set Mode=Active.",
     ),
-    "D1c": Words(
+    "D1c": Message(
         "warning",
-        "{svc}: tracing is enabled and {N} requests came, yet no trace exists. With rule {rule} the chance of that by"
-        " luck is {P0}.",
-        "Install and initialise the ADOT instrumentation or the SDK ({instrumented_by} was found).",
+        "{svc}: tracing is enabled, but {N} requests left no traces ({P0} under rule {rule}).",
+        "Install and initialise the ADOT instrumentation or the SDK (found: {instrumented_by}).",
     ),
-    "D2a": Words(
+    "D2a": Message(
         "warning",
-        "{svc}: {td} {state}. Nothing in its containers can hand traces on.",
+        "{svc}: {td} {state}, so no traces are exported.",
         "Add the ADOT collector or the CloudWatch agent (the X-Ray daemon is in maintenance mode since 2026-02-25).",
     ),
-    "D2b": Words(
+    "D2b": Message(
         "warning",
-        "{svc}: collector {img} {ill}; {recorded} of {expected} expected traces came.",
-        "Mend the collector before touching sampling.",
+        "{svc}: collector {img} {health}; {recorded} of {expected} expected traces recorded.",
+        "Fix the collector before changing sampling rules.",
     ),
-    "D2c": Words(
+    "D2c": Message(
         "warning",
-        "{svc}: its collector runs on {up} of {wanted} {units} and {N} requests came, yet no trace exists"
-        " (chance: {P0}).",
-        "Instrument the application, or mend the address that it sends to ({endpoint}).",
+        "{svc}: collector running on {up} of {wanted} {units}, but {N} requests left no traces ({P0}).",
+        "Instrument the application, or fix the endpoint that it exports to ({endpoint}).",
     ),
-    "D3a": Words(
+    "D3a": Message(
         "notice",
-        "{svc}: {rate} of requests are traced, as rule {rule} says. Of an incident of {times} requests, "
-        "{wanted_traces} or more leave a trace with a chance of {capture}; {need} would give 95 %.",
-        "Raise the rate to {need} (about {cost} a month more).",
+        "{svc}: rule {rule} samples {rate} of requests. Detection probability of an incident of {times} requests:"
+        " {capture} ({wanted_traces} or more traces); 95% needs a rate of {need}.",
+        "Raise the rate to {need} (about {cost} more per month).",
     ),
-    "D3b": Words(
+    "D3b": Message(
         "warning",
-        "{svc}: rule {rule} samples 100 % but only {ratio} of requests have traces.",
-        "Collection or delivery is failing: look at the collector, then at the network.",
+        "{svc}: rule {rule} samples 100%, but only {ratio} of requests have traces: sampled traces dropped before"
+        " storage.",
+        "Check the collector, then the network path to X-Ray.",
     ),
-    "D3b'": Words(
+    "D3b'": Message(
         "warning",
-        "{svc}: {ratio} of the traces that rule {rule} should produce arrived. Sampling is not the cause; about {lost}"
-        " sampled traces were lost after the decision.",
-        "Look at the collector, then at the network.",
+        "{svc}: {ratio} of the traces expected under rule {rule} recorded: about {lost} sampled traces dropped before"
+        " storage.",
+        "Check the collector, then the network path to X-Ray.",
     ),
-    "D3c": Words(
-        "info", "{svc}: observed over expected traces is {ratio}{captured}.", "Look elsewhere than at sampling."
-    ),
-    "D3d": Words(
+    "D3c": Message("info", "{svc}: sampling matches the rules; observed/expected traces {ratio}{captured}.", ""),
+    "D3d": Message(
         "notice",
-        "{svc}: {ratio} times the traces that rule {rule} explains: an upstream decision, another rule, a sampling"
-        " boost or duplicate export.",
-        "Compare with the rules that the traces themselves name: tk.sampling_rules(...).lint(traces).",
+        "{svc}: more traces than rule {rule} explains, observed/expected {ratio}: an upstream decision, another rule,"
+        " a sampling boost or duplicate export.",
+        "Compare with the rules recorded in the traces: tk.sampling_rules(...).lint(traces).",
     ),
-    "D3e": Words(
+    "D3e": Message(
         "notice",
-        "{svc}: {N} requests are too few to tell whether rule {rule} is followed (observed over expected {ratio});"
-        " about {needed} would do.",
-        "Look at a longer period (days=).",
+        "{svc}: {N} requests are too few to verify rule {rule}, observed/expected {ratio}; about {needed} are needed.",
+        "Use a longer period (days=).",
     ),
-    "D3x": Words(
+    "D3x": Message(
         "notice",
-        "{svc}: no trace of {N} requests, but with rule {rule} that happens by luck with {P0}; about {needed} requests"
-        " would tell.",
-        "Look at a longer period (days=), or raise the rate for a while.",
+        "{svc}: no traces of {N} requests, not significant under rule {rule} ({P0}); about {needed} requests are"
+        " needed.",
+        "Use a longer period (days=), or raise the rate temporarily.",
     ),
-    "D3f": Words(
+    "D3f": Message(
         "notice",
-        "{svc}: spans go to CloudWatch Logs; only {indexed} are indexed as X-Ray traces, and {recorded} are there.",
-        "Search by span (Transaction Search), or raise the indexing rule.",
+        "{svc}: spans are stored in CloudWatch Logs and only {indexed} are indexed as X-Ray traces ({recorded}"
+        " recorded).",
+        "Search by span (Transaction Search), or raise the indexing percentage.",
     ),
-    "D4a": Words(
+    "D4a": Message(
         "warning",
-        "{svc}: first deployed {first}; {after} requests since, no trace (chance: {P0}). The deployment pipeline does"
-        " not set it up. {lacking}",
-        "Put tracing mode, collector and SDK into the deployment pipeline.",
+        "{svc}: shipped without instrumentation: first deployed {first}, {after} requests since, no traces ({P0})."
+        " {lacking}",
+        "Add tracing mode, collector and SDK to the deployment pipeline.",
     ),
-    "D4b": Words(
+    "D4b": Message(
         "warning",
-        "{svc}: last trace in the hour from {last_trace}; {after} requests since (chance: {P0}). {change}",
-        "Configuration drift: undo the change, or bring tracing back with it.",
+        "{svc}: stopped sending traces: last in the hour from {last_trace}, {after} requests since ({P0}). {change}",
+        "Configuration drift: revert the change, or restore tracing.",
     ),
-    "D5a": Words(
+    "D5a": Message(
         "warning",
-        "{svc}: collection dropped by {loss} from {a} to {b} (chance: {p}); requests did not. About {lost} traces were"
-        " not recorded. {others}",
-        "Look at what happened to the collectors in that time.",
+        "{svc}: collection gap from {a} to {b}: {loss} of expected traces missing ({p}) while request volume did not"
+        " drop. About {lost} traces were not recorded. {others}",
+        "Check the collectors in that period.",
     ),
-    "D5b": Words(
+    "D5b": Message(
         "warning",
-        "{svc} is called by {callers} but sends no segments: {calls} sampled calls, in the graph only as its callers"
-        " saw it.",
-        "Instrument it, where it is yours.",
+        "{svc}: uninstrumented dependency of {callers}: {calls} sampled calls, no segments of its own.",
+        "Instrument the service, if you own it.",
     ),
-    "D5c": Words(
+    "D5c": Message(
         "warning",
-        "{svc}: {missing} of its references to parents lead nowhere, and {unanswered} of its calls that asked for a"
-        " trace have no segment beneath.",
-        "Context is lost: forward X-Amzn-Trace-Id (or traceparent) through every hop and queue.",
+        "{svc}: broken context propagation. {orphans} parent references are orphans{orphans_ci};"
+        " {calls_without_segment} sampled downstream calls have no segment{calls_without_segment_ci}.",
+        "Forward X-Amzn-Trace-Id (or traceparent) through every hop and queue.",
     ),
-    "D1n": Words(
+    "D1n": Message(
         "info",
-        "{svc} is an API of protocol {protocol}: API Gateway traces REST APIs only, so traces begin behind it.",
-        "Trace the services behind it; their first spans are roots.",
+        "{svc}: {protocol} API, not traceable: API Gateway traces REST APIs only, so traces start behind it.",
+        "Instrument the services behind it; their first spans are roots.",
     ),
-    "G1": Words("info", "{svc} matches no trace group; alarms and insights on groups do not see it.", "Add a group."),
-    "W1": Words(
+    "G1": Message("info", "{svc}: in no trace group, so group alarms and insights do not cover it.", "Add a group."),
+    "W1": Message(
         "warning",
-        "{role} may not write traces ({refused}). Segments of {svc} are refused.",
-        "Allow the action, for example by AWSXRayDaemonWriteAccess.",
+        "{svc}: access denied: {role} may not write traces ({refused}), so its segments are rejected.",
+        "Allow the action, for example with AWSXRayDaemonWriteAccess.",
     ),
-    "W2": Words(
+    "W2": Message(
         "warning",
-        "{svc} runs in private subnets ({subnets}) without an endpoint for {endpoint_service} and without a route out:"
-        " segments cannot leave.",
-        "Add the VPC endpoint, or NAT.",
+        "{svc}: no network path to X-Ray: private subnets ({subnets}) without an endpoint for {endpoint_service} and"
+        " without a route out.",
+        "Add the VPC endpoint, or a NAT gateway.",
     ),
-    "T0u": Words(
+    "T0u": Message(
         "notice",
-        "{svc}: requests are not known, so no traffic cannot be told from no traces ({recorded} traces).",
+        "{svc}: no request counts, so trace coverage cannot be computed ({recorded} traces recorded).",
         "Supply request counts (requests=), or allow cloudwatch:ListMetrics and cloudwatch:GetMetricData.",
     ),
-    "T0q": Words("notice", "{svc}: no traffic in the window.", "Look at a longer period (days=)."),
-    "T8u": Words(
-        "notice",
-        "{svc}: nothing failed, but not everything is known: {unknown}.",
-        "{closing}",
-    ),
-    "OK": Words("info", "{svc}: nothing failed and nothing is unknown; observed over expected traces is {ratio}.", ""),
+    "T0q": Message("notice", "{svc}: no traffic in the period.", "Use a longer period (days=)."),
+    "T8u": Message("notice", "{svc}: no failures found, but not checked: {unknown}.", "{to_check}"),
+    "OK": Message("info", "{svc}: OK, all checks passed; observed/expected traces {ratio}.", ""),
 }
-SHORT = {
-    "OK": "traced as the rules say",
+LABELS = {
+    "OK": "OK",
     "T0q": "no traffic",
-    "T0u": "requests not known",
-    "T8u": "not everything is known",
-    "D1a": "tracing is switched off",
-    "D1b": "traces only what others sampled",
-    "D1c": "not instrumented (switched on)",
-    "D1n": "cannot be traced",
+    "T0u": "no request counts",
+    "T8u": "not fully checked",
+    "D1a": "tracing disabled",
+    "D1b": "PassThrough mode",
+    "D1c": "not instrumented",
+    "D1n": "not traceable",
     "D2a": "no collector",
-    "D2b": "its collector is ill",
-    "D2c": "not instrumented (collector well)",
-    "D3a": "sampled too little",
-    "D3b": "all sampled, not all there",
-    "D3b'": "sampled traces are lost",
-    "D3c": "sampled as the rules say",
-    "D3d": "more traces than the rules explain",
-    "D3e": "too few requests to tell",
-    "D3f": "only a share is indexed",
-    "D3x": "too few requests to tell",
-    "D4a": "deployed without tracing",
-    "D4b": "traces ended",
-    "D5a": "a hole in time",
-    "D5b": "called, but silent",
-    "D5c": "context is lost",
-    "G1": "in no group",
-    "W1": "may not write traces",
-    "W2": "has no way to X-Ray",
+    "D2b": "collector unhealthy",
+    "D2c": "not instrumented",
+    "D3a": "sampling rate too low",
+    "D3b": "sampled traces dropped",
+    "D3b'": "sampled traces dropped",
+    "D3c": "OK (matches sampling rule)",
+    "D3d": "more traces than expected",
+    "D3e": "too few requests",
+    "D3f": "partially indexed",
+    "D3x": "too few requests",
+    "D4a": "shipped without instrumentation",
+    "D4b": "stopped sending traces",
+    "D5a": "collection gap",
+    "D5b": "uninstrumented dependency",
+    "D5c": "broken context propagation",
+    "G1": "in no trace group",
+    "W1": "access denied",
+    "W2": "no network path to X-Ray",
 }
-"""What a diagnosis is called in a table."""
-CLOSING = {
-    "T0": "cloudwatch:GetMetricData (requests)",
-    "T1": "lambda:ListFunctions, the task definition, kubectl or apigateway:GET (is tracing on); SDK initialisation in"
-    " the code",
-    "T2": "ecs:DescribeTasks and ecs:DescribeTaskDefinition, or eks:ListClusters and kubectl (collector)",
-    "T3": "iam:SimulatePrincipalPolicy and ec2:DescribeVpcEndpoints (may segments leave)",
-    "T4": "xray:GetSamplingRules and xray:GetTraceSegmentDestination (rate)",
-    "T5": "cloudtrail:LookupEvents (changes)",
-    "T6a": "cloudwatch:GetMetricData and xray:GetServiceGraph (gaps)",
-    "T6b": "xray:GetServiceGraph (called but silent)",
-    "T6c": "xray:GetTraceSummaries and xray:BatchGetTraces (propagation)",
-    "T7": "xray:GetGroups (groups)",
+"""The short form of each diagnosis, for tables."""
+INPUTS = {
+    "T0": ("cloudwatch:GetMetricData", "requests"),
+    "T1": (
+        "lambda:ListFunctions, the task definition, kubectl, apigateway:GET or SDK initialisation in the code",
+        "tracing mode",
+    ),
+    "T2": ("ecs:DescribeTasks and ecs:DescribeTaskDefinition, or eks:ListClusters and kubectl", "collector"),
+    "T3": ("iam:SimulatePrincipalPolicy and ec2:DescribeVpcEndpoints", "permissions and network path"),
+    "T4": ("xray:GetSamplingRules and xray:GetTraceSegmentDestination", "sampling rate"),
+    "T5": ("cloudtrail:LookupEvents", "changes"),
+    "T6a": ("cloudwatch:GetMetricData and xray:GetServiceGraph", "collection gaps"),
+    "T6b": ("xray:GetServiceGraph", "uninstrumented dependencies"),
+    "T6c": ("xray:GetTraceSummaries and xray:BatchGetTraces", "context propagation"),
+    "T7": ("xray:GetGroups", "trace groups"),
 }
-"""What would settle a stage that is not known."""
-_SMALLEST = 1e-12
+"""The sources that a stage needs, and what the stage checks."""
+_SMALLEST_P = 1e-12
 
 
-def values_of(sheet: ServiceRecord, verdict: Verdict, extra: dict[str, Any]) -> dict[str, Any]:
-    """Return what the texts are filled with."""
-    v = verdict.numbers
-    up, wanted = sheet.value("collector_running") or ("?", "?")
+def values_of(record: ServiceRecord, result: StageResult, extra: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of the format strings."""
+    v = result.numbers
+    up, wanted = record.value("collector_running") or ("?", "?")
     values: dict[str, Any] = {
-        "svc": sheet.name,
-        "N": _count(sheet.request_total),
-        "recorded": _count(sheet.value("recorded")),
-        "rule": sheet.value("rule") or "unknown",
-        "as_of": next((fact.as_of[:10] for fact in sheet.facts.values() if fact.as_of), "now"),
-        "instrumented_by": sheet.value("instrumented_by") or "nothing visible",
-        "td": sheet.value("workload") or f"task definition {sheet.value('task_definition') or 'unknown'}",
-        "protocol": sheet.value("protocol") or "unknown",
-        "img": sheet.value("collector_image") or sheet.value("endpoint") or "unknown",
-        "ill": _illness(sheet),
-        "endpoint": sheet.value("endpoint") or "no endpoint variable is set",
-        "role": sheet.value("role") or "the role",
-        "refused": sheet.value("iam_refuses") or "",
-        "subnets": sheet.value("cut_off") or "",
+        "svc": record.name,
+        "N": _count(record.request_total),
+        "recorded": _count(record.value("recorded")),
+        "rule": record.value("rule") or "unknown",
+        "as_of": next((fact.as_of[:10] for fact in record.facts.values() if fact.as_of), "now"),
+        "instrumented_by": record.value("instrumented_by") or "none",
+        "td": record.value("workload") or f"task definition {record.value('task_definition') or 'unknown'}",
+        "protocol": record.value("protocol") or "unknown",
+        "img": record.value("collector_image") or record.value("endpoint") or "unknown",
+        "health": _health(record),
+        "endpoint": record.value("endpoint") or "no endpoint variable set",
+        "role": record.value("role") or "the role",
+        "refused": record.value("iam_denied") or "",
+        "subnets": record.value("no_network_path") or "",
         "endpoint_service": f"com.amazonaws.{extra.get('region')}.xray",
         "up": up,
         "wanted": wanted,
-        "units": "pods" if sheet.value("workload") else "tasks",
-        "indexed": _share(sheet.value("indexed")),
-        "last_trace": when(sheet.value("last_trace")) if sheet.value("last_trace") is not None else "unknown",
+        "units": "pods" if record.value("workload") else "tasks",
+        "indexed": _share(record.value("indexed")),
+        "last_trace": when(record.value("last_trace")) if record.value("last_trace") is not None else "unknown",
         "fact": v.get("fact", ""),
         "state": v.get("state", ""),
-        "P0": _chance(v.get("chance")),
+        "P0": _p(v.get("chance")),
         "rate": _share(v.get("rate")),
         "capture": _share(v.get("capture")),
         "need": _share(v.get("need")),
@@ -249,28 +243,30 @@ def values_of(sheet: ServiceRecord, verdict: Verdict, extra: dict[str, Any]) -> 
         "lost": _count(v.get("lost")),
         "after": _count(v.get("after")),
         "first": when(v["first"]) if "first" in v else "unknown",
-        "ratio": _ratio(v, verdict.diagnosis),
-        "captured": f", and the declared incident is captured with {_share(v['capture'])}" if "capture" in v else "",
-        "cost": f"${(v['need'] - v['rate']) * sheet.request_total / extra['days'] * 30 * USD_PER_RECORDED:,.2f}"
-        if "need" in v and sheet.request_total
+        "ratio": _ratio(v, result.diagnosis),
+        "captured": f"; detection probability of the declared incident {_share(v['capture'])}"
+        if "capture" in v
+        else "",
+        "cost": f"${(v['need'] - v['rate']) * record.request_total / extra['days'] * 30 * USD_PER_RECORDED:,.2f}"
+        if "need" in v and record.request_total
         else "unknown",
     }
-    return values | _of_gap(v, extra) | _of_edges(v) | extra
+    return values | _gap_values(v, extra) | _call_values(v, record.value("propagation")) | extra
 
 
-def _illness(sheet: ServiceRecord) -> str:
-    """Return how a collector is, and what its log tells of lost spans."""
-    health, restarts = sheet.value("collector_health"), sheet.value("collector_restarts") or 0
-    told = f"tells in its log of lost spans ({log})" if (log := sheet.value("collector_trouble")) else ""
-    if told and health != "UNHEALTHY" and not restarts:
-        return str(told)
-    reason = sheet.value("collector_reason") or "none given"
-    fallen = f"is {health or 'of unknown health'}, {restarts} restarts, last reason '{reason}'"
-    return f"{fallen}, and {told}" if told else fallen
+def _health(record: ServiceRecord) -> str:
+    """Return the health of a collector and the lost spans in its log."""
+    health, restarts = record.value("collector_health"), record.value("collector_restarts") or 0
+    losses = f"logged lost spans ({log})" if (log := record.value("collector_losses")) else ""
+    if losses and health != "UNHEALTHY" and not restarts:
+        return losses
+    reason = record.value("collector_reason") or "none given"
+    state = f"is {health or 'of unknown health'} ({restarts} restarts, last reason '{reason}')"
+    return f"{state} and {losses}" if losses else state
 
 
-def _of_gap(v: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-    """Return what a hole in time is told with."""
+def _gap_values(v: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+    """Return the values about a collection gap."""
     if "gap" not in v:
         return {}
     gap, start = v["gap"], extra["start"]
@@ -278,21 +274,24 @@ def _of_gap(v: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
         "loss": _share(gap.loss),
         "a": when(start + 3600 * gap.start),
         "b": when(start + 3600 * gap.end),
-        "p": _chance(gap.p),
+        "p": _p(gap.p),
         "lost": _count(gap.expected - gap.traced),
     }
 
 
-def _of_edges(v: dict[str, Any]) -> dict[str, Any]:
-    """Return what calls and references are told with."""
+def _call_values(v: dict[str, Any], counts: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the values about callers, parent references and downstream calls."""
     callers = v.get("callers") or {}
-    told: dict[str, Any] = {name: _limits(*v[name]) for name in ("missing", "unanswered") if name in v}
-    return {"callers": ", ".join(sorted(callers)) or "nobody named", "calls": _count(sum(callers.values())), **told}
+    values = {"callers": ", ".join(sorted(callers)) or "an unnamed caller", "calls": _count(sum(callers.values()))}
+    for part, total in (("orphans", "parent_references"), ("calls_without_segment", "sampled_calls")):
+        if part in v and counts is not None:
+            values |= {part: f"{counts[part]:,} of {counts[total]:,}", f"{part}_ci": _interval(*v[part])}
+    return values
 
 
-def _limits(low: float, high: float) -> str:
-    """Return the limits of a share; none where nothing was tried."""
-    return "none" if low != low else f"{_share(low)} to {_share(high)}"  # noqa: PLR0124 - NaN
+def _interval(low: float, high: float) -> str:
+    """Return the confidence interval of a share; nothing if it was estimated from nothing."""
+    return "" if low != low else f" (95% CI {_share(low)} to {_share(high)})"  # noqa: PLR0124 - NaN
 
 
 def _count(number: float | None) -> str:
@@ -301,36 +300,36 @@ def _count(number: float | None) -> str:
 
 
 def _share(number: float | None) -> str:
-    """Return a share."""
-    return "an unknown share" if number is None else f"{100 * number:.3g} %"
+    """Return a share in percent."""
+    return "an unknown share" if number is None else f"{100 * number:.3g}%"
 
 
-def _chance(number: float | None) -> str:
-    """Return a small chance; what cannot be at all is said as less than the smallest that is printed."""
+def _p(number: float | None) -> str:
+    """Return a p-value; one below the smallest that is printed as such."""
     if number is None:
-        return "unknown"
-    if number < _SMALLEST:
-        return f"below {_SMALLEST:.0e}"
-    return f"{number:.1e}" if number < ABSENT else f"{100 * number:.0f} %"
+        return "p unknown"
+    if number < _SMALLEST_P:
+        return f"p < {_SMALLEST_P:.0e}"
+    return f"p = {number:.1e}" if number < SIGNIFICANT else f"p = {number:.2f}"
 
 
 def _ratio(v: dict[str, Any], diagnosis: str) -> str:
-    """Return observed over expected with its limits, as a share where traces are missing."""
+    """Return observed over expected traces with its 95% CI, in percent where traces are missing."""
     if "ratio" not in v:
         return "unknown"
     low, high = max(0.0, v["low"]), v["high"]
     if diagnosis.startswith("D3b"):
-        return f"{100 * v['ratio']:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
-    return f"{v['ratio']:.2f} ({low:.2f} to {high:.2f})"
+        return f"{100 * v['ratio']:.0f}% (95% CI {100 * low:.0f} to {100 * high:.0f}%)"
+    return f"{v['ratio']:.2f} (95% CI {low:.2f} to {high:.2f})"
 
 
-def estimate_of(sheet: ServiceRecord, verdict: Verdict) -> Estimate | None:
-    """Return the number that a verdict rests on; None where it rests on a setting."""
-    v, n = verdict.numbers, int(sheet.value("recorded") or 0)
+def estimate_of(record: ServiceRecord, result: StageResult) -> Estimate | None:
+    """Return the estimate behind a verdict, or None if a setting decides it."""
+    v, n = result.numbers, int(record.value("recorded") or 0)
     if "ratio" in v:
         return Estimate(float(v["ratio"]), "ratio", max(0.0, float(v["low"])), float(v["high"]), n)
-    if "missing" in v and v["missing"][0] == v["missing"][0]:
-        parts = sheet.value("propagation")
-        low, high = v["missing"]
-        return Estimate(parts["missing"] / parts["referenced"], "ratio", low, high, parts["referenced"])
+    if "orphans" in v and v["orphans"][0] == v["orphans"][0]:
+        parts = record.value("propagation")
+        low, high = v["orphans"]
+        return Estimate(parts["orphans"] / parts["parent_references"], "ratio", low, high, parts["parent_references"])
     return None

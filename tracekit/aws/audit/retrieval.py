@@ -1,4 +1,4 @@
-"""The eight steps of the coverage playbook as calls: what is asked, in which order, for which period."""
+"""The eight retrieval steps of the coverage playbook as AWS calls."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tracekit.aws.audit.answers import KUBECTL, Answer, Answers
-from tracekit.aws.audit.calls import ask_each, by
-from tracekit.aws.audit.changes import ask_deployments
-from tracekit.aws.audit.clusters import ask_clusters, roles_of
-from tracekit.aws.audit.gateways import ask_gateways
-from tracekit.aws.audit.losses import ask_logs
+from tracekit.aws.audit.calls import batches, call_each
+from tracekit.aws.audit.changes import fetch_deployments
+from tracekit.aws.audit.clusters import fetch_clusters, roles_of
+from tracekit.aws.audit.gateways import fetch_gateways
+from tracekit.aws.audit.losses import fetch_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracekit.aws.audit.calls import Reader
 
 HOUR = 3600
-_DOCUMENTS = 100  # traces whose segments are looked at
+_DOCUMENTS = 100  # traces whose segments are fetched
 _METRICS = {
     "AWS/Lambda": "Invocations",
     "AWS/ApplicationELB": "RequestCount",
@@ -44,19 +44,19 @@ _KEPT = ("id", "trace_id", "parent_id", "name", "namespace", "origin", "inferred
 
 
 def retrieve(reader: Reader, start: int, end: int, saved: Iterable[Answer] = ()) -> Answers:
-    """Ask AWS for everything that an audit looks at."""
+    """Return all AWS answers that an audit needs."""
     records: list[Answer] = []
     records += _graph(reader, start, end)
     records += _documents(reader, start, end)
-    records += [reader.ask(operation) for operation in _LISTS]
+    records += [reader.call(operation) for operation in _LISTS]
     records += _containers(reader)
-    records += ask_logs(reader, records, start, end)
-    records += ask_clusters(reader)
+    records += fetch_logs(reader, records, start, end)
+    records += fetch_clusters(reader)
     records += saved
-    records += ask_gateways(reader)
+    records += fetch_gateways(reader)
     records += _metrics(reader, start, end)
     records += _changed(reader, start, end)
-    records += ask_deployments(reader, records, _time(start), _time(end))
+    records += fetch_deployments(reader, records, _time(start), _time(end))
     records += _network(reader, records)
     return Answers(reader.region, start, end, records)
 
@@ -72,22 +72,22 @@ _LISTS = (
 
 
 def _time(second: int) -> datetime:
-    """Return a time as boto3 takes it."""
+    """Return a time for boto3."""
     return datetime.fromtimestamp(second, UTC)
 
 
 def _graph(reader: Reader, start: int, end: int) -> list[Answer]:
-    """Return the service graph of every hour: how many calls of which service are in the traces, and when."""
+    """Return the service graph of every hour."""
     hours = [{"StartTime": _time(low), "EndTime": _time(low + HOUR)} for low in range(start, end, HOUR)]
-    return ask_each(reader, "xray:GetServiceGraph", hours)
+    return call_each(reader, "xray:GetServiceGraph", hours)
 
 
 def _documents(reader: Reader, start: int, end: int) -> Iterator[Answer]:
-    """Yield summaries of the last six hours that hold any, and some of their traces, cut down to their skeleton."""
+    """Yield the summaries of the last six hours with traces, and some of these traces, reduced to their structure."""
     ids: list[str] = []
     for high in range(end, start, -6 * HOUR):
         low = max(start, high - 6 * HOUR)
-        found = reader.ask(
+        found = reader.call(
             "xray:GetTraceSummaries",
             most_pages=5,
             StartTime=_time(low),
@@ -107,8 +107,8 @@ def _documents(reader: Reader, start: int, end: int) -> Iterator[Answer]:
         if ids or found.failure:
             break
     step = max(1, len(ids) // _DOCUMENTS)
-    for batch in by(5, ids[::step][:_DOCUMENTS]):
-        found = reader.ask("xray:BatchGetTraces", TraceIds=batch)
+    for batch in batches(5, ids[::step][:_DOCUMENTS]):
+        found = reader.call("xray:BatchGetTraces", TraceIds=batch)
         traces = [_skeleton(trace) for trace in found.content.get("Traces", ())]
         yield Answer(
             found.operation, found.request, {"Traces": traces} if traces else found.content, found.as_of, found.failure
@@ -116,7 +116,7 @@ def _documents(reader: Reader, start: int, end: int) -> Iterator[Answer]:
 
 
 def _skeleton(trace: dict[str, Any]) -> dict[str, Any]:
-    """Return a trace with the ids and names of its segments, and nothing of what users did."""
+    """Return a trace with only the ids and names of its segments, without user data."""
     parts = []
     for segment in trace.get("Segments", ()):
         document = json.loads(segment["Document"])
@@ -125,7 +125,7 @@ def _skeleton(trace: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bare(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document with the ids and names of all its parts; the tree is walked without recursion."""
+    """Return a document with only the ids and names of its parts, without recursion."""
     top: dict[str, Any] = {}
     todo = [(document, top)]
     while todo:
@@ -145,34 +145,34 @@ def _bare(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _containers(reader: Reader) -> Iterator[Answer]:
-    """Yield clusters, services, task definitions and tasks, also the stopped ones of the last hour."""
-    clusters = reader.ask("ecs:ListClusters")
+    """Yield clusters, services, task definitions and tasks, including tasks stopped in the last hour."""
+    clusters = reader.call("ecs:ListClusters")
     yield clusters
     definitions: dict[str, None] = {}
     for cluster in clusters.content.get("clusterArns", ()):
-        listed = reader.ask("ecs:ListServices", cluster=cluster)
+        listed = reader.call("ecs:ListServices", cluster=cluster)
         yield listed
-        for batch in by(10, listed.content.get("serviceArns", ())):
-            told = reader.ask("ecs:DescribeServices", cluster=cluster, services=batch)
-            yield told
-            definitions |= dict.fromkeys(service["taskDefinition"] for service in told.content.get("services", ()))
+        for batch in batches(10, listed.content.get("serviceArns", ())):
+            described = reader.call("ecs:DescribeServices", cluster=cluster, services=batch)
+            yield described
+            definitions |= dict.fromkeys(service["taskDefinition"] for service in described.content.get("services", ()))
         for status in ("RUNNING", "STOPPED"):
-            tasks = reader.ask("ecs:ListTasks", cluster=cluster, desiredStatus=status)
+            tasks = reader.call("ecs:ListTasks", cluster=cluster, desiredStatus=status)
             yield tasks
-            for batch in by(100, tasks.content.get("taskArns", ())):
-                yield reader.ask("ecs:DescribeTasks", cluster=cluster, tasks=batch)
+            for batch in batches(100, tasks.content.get("taskArns", ())):
+                yield reader.call("ecs:DescribeTasks", cluster=cluster, tasks=batch)
     for definition in definitions:
-        yield reader.ask("ecs:DescribeTaskDefinition", taskDefinition=definition)
+        yield reader.call("ecs:DescribeTaskDefinition", taskDefinition=definition)
 
 
 def _metrics(reader: Reader, start: int, end: int) -> Iterator[Answer]:
-    """Yield the requests of every hour that Lambda and the load balancers counted."""
+    """Yield the requests per hour that Lambda, load balancers and API Gateway counted."""
     series: list[dict[str, Any]] = []
     for namespace, name in _METRICS.items():
-        listed = reader.ask("cloudwatch:ListMetrics", Namespace=namespace, MetricName=name)
+        listed = reader.call("cloudwatch:ListMetrics", Namespace=namespace, MetricName=name)
         yield listed
         series += [metric for metric in listed.content.get("Metrics", ()) if is_of_a_service(metric)]
-    for batch in by(500, series):
+    for batch in batches(500, series):
         queries = [
             {
                 "Id": f"m{number}",
@@ -181,7 +181,7 @@ def _metrics(reader: Reader, start: int, end: int) -> Iterator[Answer]:
             }
             for number, metric in enumerate(batch)
         ]
-        yield reader.ask(
+        yield reader.call(
             "cloudwatch:GetMetricData", MetricDataQueries=queries, StartTime=_time(start), EndTime=_time(end)
         )
 
@@ -192,29 +192,29 @@ def dimensions_of(metric: dict[str, Any]) -> dict[str, str]:
 
 
 def is_of_a_service(metric: dict[str, Any]) -> bool:
-    """Return whether a metric counts the requests of one function, one target group or one stage of an API."""
+    """Return whether a metric counts the requests of one function, target group or API stage."""
     return set(dimensions_of(metric)) in _SERVICES
 
 
 def label_of(metric: dict[str, Any]) -> str:
-    """Return what a metric counts: a function, a target group, or a stage of an API."""
+    """Return the function, target group or API stage that a metric counts."""
     found = dimensions_of(metric)
     return found.get("FunctionName") or found.get("TargetGroup") or f"api/{found['ApiName']}/{found['Stage']}"
 
 
 def _changed(reader: Reader, start: int, end: int) -> Iterator[Answer]:
-    """Yield what CloudTrail knows of every kind of change; what fails once is not asked for ten more times."""
+    """Yield the CloudTrail events of every kind of change, until one call fails."""
     period: dict[str, Any] = {"StartTime": _time(start), "EndTime": _time(end)}
     for name in _CHANGES:
         wanted = [{"AttributeKey": "EventName", "AttributeValue": name}]
-        answer = reader.ask("cloudtrail:LookupEvents", LookupAttributes=wanted, **period)
+        answer = reader.call("cloudtrail:LookupEvents", LookupAttributes=wanted, **period)
         yield answer
         if not answer.is_known:
             break
 
 
 def _network(reader: Reader, records: Iterable[Answer]) -> Iterator[Answer]:
-    """Yield what the roles may write, and how their subnets reach X-Ray."""
+    """Yield the write permissions of the roles, and the routes of their subnets."""
     known = list(records)
     functions = [item for record in known for item in record.content.get("Functions", ())]
     definitions = [record.content["taskDefinition"] for record in known if "taskDefinition" in record.content]
@@ -223,7 +223,7 @@ def _network(reader: Reader, records: Iterable[Answer]) -> Iterator[Answer]:
         [f.get("Role") for f in functions] + [d.get("taskRoleArn") for d in definitions] + roles_of(pods)
     )
     for role in filter(None, roles):
-        yield reader.ask("iam:SimulatePrincipalPolicy", PolicySourceArn=role, ActionNames=list(WRITES))
+        yield reader.call("iam:SimulatePrincipalPolicy", PolicySourceArn=role, ActionNames=list(WRITES))
     if any((f.get("VpcConfig") or {}).get("SubnetIds") for f in functions) or definitions:
         for operation in ("ec2:DescribeSubnets", "ec2:DescribeRouteTables", "ec2:DescribeVpcEndpoints"):
-            yield reader.ask(operation)
+            yield reader.call(operation)

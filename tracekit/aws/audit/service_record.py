@@ -1,4 +1,4 @@
-"""What is known about one service: facts, each with the answer of AWS that it rests on."""
+"""Everything known about one service: facts, each with the answer of AWS that contains it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.weights.rules import HeadRule
 
-_LONGEST = 600  # characters of an answer that a table of evidence shows
+_MAX_EXCERPT = 600  # characters of an answer in the evidence
 
 
 def when(at: float) -> str:
@@ -22,7 +22,7 @@ def when(at: float) -> str:
 
 
 class Fact(NamedTuple):
-    """Something observed."""
+    """An observation about a service."""
 
     step: int
     fact: str
@@ -34,7 +34,7 @@ class Fact(NamedTuple):
 
 
 class Change(NamedTuple):
-    """Something that was changed at a time (seconds since the epoch)."""
+    """A deployment or configuration change; ``at`` in seconds since the epoch."""
 
     at: float
     what: str
@@ -42,29 +42,29 @@ class Change(NamedTuple):
     is_first: bool
 
     @property
-    def told(self) -> str:
-        """What was changed, by whom where that is known, and when."""
+    def text(self) -> str:
+        """The change, its actor if known, and its time."""
         return f"{self.what}{f' by {self.actor}' if self.actor else ''} at {when(self.at)}"
 
 
 @dataclass
 class ServiceRecord:
-    """Everything known about a service; what is not there is unknown.
+    """Everything known about a service; what is missing is unknown.
 
     Parameters
     ----------
     name
-        Of the service.
+        Name of the service.
     facts
-        By name.
+        Facts by name.
     requests, recorded
-        Of every hour: requests that somebody counted, calls that are in X-Ray's traces.
+        Requests per hour as counted elsewhere, and calls per hour in X-Ray's traces.
     request_total
-        Of the whole period, where the hours are not known.
+        Requests of the whole period; also known if the hours are not.
     rules
-        The sampling rules that may decide about the service.
+        Sampling rules that may apply to the service.
     changes
-        Deployments and changes of configuration, in order of time.
+        Deployments and configuration changes by time.
     """
 
     name: str
@@ -78,22 +78,22 @@ class ServiceRecord:
     def add(
         self, step: int, fact: str, observed: Any, source: Answer | None, excerpt: Any = None, note: str = ""
     ) -> None:
-        """Write down a fact; None is not known, and says nothing."""
+        """Add a fact; None is unknown and adds nothing."""
         if observed is None:
             return
         text = "" if excerpt is None else json.dumps(excerpt, ensure_ascii=False, default=str)
-        text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
+        text = text if len(text) <= _MAX_EXCERPT else f"{text[:_MAX_EXCERPT]}... ({len(text):,} characters)"
         call, as_of = (source.operation, source.as_of) if source else ("", "")
         self.facts[fact] = Fact(step, fact, observed, call, text, as_of, note)
 
     def value(self, fact: str) -> Any:
-        """Return what was observed; None where that is not known."""
+        """Return the observed value of a fact, or None if unknown."""
         return self.facts[fact].observed if fact in self.facts else None
 
 
 class ServiceRecords(dict[str, ServiceRecord]):
-    """The services by name."""
+    """Service records by service name."""
 
     def of(self, name: str) -> ServiceRecord:
-        """Return the sheet of a service, a new one where there is none."""
+        """Return the record of a service; created if missing."""
         return self.setdefault(name, ServiceRecord(name))

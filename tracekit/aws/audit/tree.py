@@ -1,4 +1,4 @@
-"""The decision tree of the coverage playbook, stage by stage: what fails, what is well, and what is not known."""
+"""The decision tree of the coverage playbook, stage by stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tracekit.aws.audit.service_record import ServiceRecord, ServiceRecords
 
 Status = Literal["pass", "fail", "unknown", "not_needed"]
-ABSENT = 0.01  # a smaller chance of none proves that something is missing
+SIGNIFICANT = 0.01  # a smaller p means that traces are missing
 _LOW, _HIGH = 0.9, 1.1
 _BROKEN = 0.02
 _LEAST_LOSS, _FEWEST_HOURS = 0.2, 13
@@ -30,7 +30,7 @@ STAGES = {
         "collector_health",
         "collector_restarts",
         "collector_log",
-        "collector_trouble",
+        "collector_losses",
         "endpoint",
         "task_definition",
         "workload",
@@ -45,8 +45,8 @@ STAGES = {
         "collector_running",
         "cluster_status",
         "endpoint",
-        "iam_refuses",
-        "cut_off",
+        "iam_denied",
+        "no_network_path",
         "role",
         "subnets",
     ),
@@ -61,15 +61,15 @@ STAGES = {
         "rollouts",
     ),
     "T6a": ("recorded", "requests"),
-    "T6b": ("silent", "callers"),
+    "T6b": ("uninstrumented", "callers"),
     "T6c": ("propagation",),
     "T7": ("groups",),
 }
-"""The facts that every stage rests on."""
+"""The facts that each stage needs."""
 
 
-class Verdict(NamedTuple):
-    """What a stage says about a service."""
+class StageResult(NamedTuple):
+    """The result of one stage for one service."""
 
     stage: str
     status: Status
@@ -77,134 +77,134 @@ class Verdict(NamedTuple):
     numbers: dict[str, Any] = {}  # noqa: RUF012 - never written to
 
 
-class Known(NamedTuple):
-    """What the stages share about an audit: which inventories were read to their end, and what the user declared."""
+class AuditContext(NamedTuple):
+    """Inputs shared by all stages: which inventories are complete, and the smallest incident to detect."""
 
     has_functions: bool
     has_containers: bool
     min_incident_requests: tuple[int, int] | None
 
 
-def judge_service(sheet: ServiceRecord, sheets: ServiceRecords, known: Known) -> list[Verdict]:
-    """Return the verdicts of all stages about a service."""
-    if sheet.value("platform") == "remote":
-        return [_silent(sheet, sheets)]
-    if sheet.value("platform") == UNTRACED:
-        return [Verdict("T1", "not_needed", "D1n")]
-    traffic = _traffic(sheet)
-    enabled, collector = _enabled(sheet, known), _collector(sheet, known)
-    expected = expected_traces(sheet, sheets)
-    verdicts = [traffic, enabled, collector, _absence(sheet, enabled, collector), _share(sheet, expected, known)]
-    verdicts += [
-        _deployments(sheet),
-        _gaps(sheet, expected),
-        _silent(sheet, sheets),
-        _propagation(sheet),
-        _groups(sheet),
+def assess_service(record: ServiceRecord, records: ServiceRecords, context: AuditContext) -> list[StageResult]:
+    """Return the verdicts of all stages for a service."""
+    if record.value("platform") == "remote":
+        return [_uninstrumented(record, records)]
+    if record.value("platform") == UNTRACED:
+        return [StageResult("T1", "not_needed", "D1n")]
+    traffic = _traffic(record)
+    enabled, collector = _enabled(record, context), _collector(record, context)
+    expected = expected_traces(record, records)
+    results = [traffic, enabled, collector, _absence(record, enabled, collector), _share(record, expected, context)]
+    results += [
+        _deployments(record),
+        _gaps(record, expected),
+        _uninstrumented(record, records),
+        _propagation(record),
+        _groups(record),
     ]
-    return verdicts
+    return results
 
 
-def headline(verdicts: list[Verdict]) -> Verdict:
-    """Return the verdict that stands for a service: the first failure, else what is not known, else OK.
+def main_result(results: list[StageResult]) -> StageResult:
+    """Return the main verdict on a service: the first failure, else what is unknown, else OK.
 
-    A first deployment without traces explains missing instrumentation, so it goes before that.
+    A first deployment without traces explains missing instrumentation, so it takes precedence.
     """
-    failed = [one for one in verdicts if one.status == "fail" and one.diagnosis]
+    failed = [one for one in results if one.status == "fail" and one.diagnosis]
     if failed:
         newer = next((one for one in failed if one.diagnosis == "D4a"), None)
         return newer if newer and failed[0].diagnosis in {"D1c", "D2c"} else failed[0]
-    quiet = next((one for one in verdicts if one.diagnosis in {"T0q", "D1n"}), None)
+    quiet = next((one for one in results if one.diagnosis in {"T0q", "D1n"}), None)
     if quiet:
         return quiet
-    unknown = [one for one in verdicts if one.status == "unknown"]
-    told = next((one for one in unknown if one.diagnosis), None)
-    return told or (Verdict("T8", "unknown", "T8u") if unknown else Verdict("T8", "pass", "OK"))
+    unknown = [one for one in results if one.status == "unknown"]
+    named = next((one for one in unknown if one.diagnosis), None)
+    return named or (StageResult("T8", "unknown", "T8u") if unknown else StageResult("T8", "pass", "OK"))
 
 
-def _traffic(sheet: ServiceRecord) -> Verdict:
-    """T0: how many requests there were."""
-    if sheet.request_total is None:
-        return Verdict("T0", "unknown", "T0u")
-    return Verdict("T0", "pass") if sheet.request_total > 0 else Verdict("T0", "not_needed", "T0q")
+def _traffic(record: ServiceRecord) -> StageResult:
+    """Return whether there was any traffic (T0)."""
+    if record.request_total is None:
+        return StageResult("T0", "unknown", "T0u")
+    return StageResult("T0", "pass") if record.request_total > 0 else StageResult("T0", "not_needed", "T0q")
 
 
-def _enabled(sheet: ServiceRecord, known: Known) -> Verdict:
-    """T1: is tracing switched on."""
-    platform, recorded = sheet.value("platform"), sheet.value("recorded")
+def _enabled(record: ServiceRecord, context: AuditContext) -> StageResult:
+    """Return whether tracing is enabled (T1)."""
+    platform, recorded = record.value("platform"), record.value("recorded")
     if platform == "lambda":
-        mode = sheet.value("tracing_mode")
+        mode = record.value("tracing_mode")
         if mode is None or (mode != "Active" and recorded is None):
-            return Verdict("T1", "unknown")
-        return Verdict("T1", "pass") if mode == "Active" or recorded else Verdict("T1", "fail", "D1b")
-    switched_off = sheet.value("switched_off")
+            return StageResult("T1", "unknown")
+        return StageResult("T1", "pass") if mode == "Active" or recorded else StageResult("T1", "fail", "D1b")
+    switched_off = record.value("switched_off")
     if switched_off:
-        return Verdict("T1", "fail", "D1a", {"fact": switched_off})
-    is_elsewhere = known.has_containers and known.has_functions and platform not in {"container", "gateway"}
-    if switched_off is None and not (recorded and (is_elsewhere or sheet.value("hidden_variables"))):
-        return Verdict("T1", "unknown")
-    return Verdict("T1", "pass")
+        return StageResult("T1", "fail", "D1a", {"fact": switched_off})
+    is_elsewhere = context.has_containers and context.has_functions and platform not in {"container", "gateway"}
+    if switched_off is None and not (recorded and (is_elsewhere or record.value("hidden_variables"))):
+        return StageResult("T1", "unknown")
+    return StageResult("T1", "pass")
 
 
-def _collector(sheet: ServiceRecord, known: Known) -> Verdict:
-    """T2: does anything hand the traces of containers on."""
-    platform, kind = sheet.value("platform"), sheet.value("collector")
+def _collector(record: ServiceRecord, context: AuditContext) -> StageResult:
+    """Return whether a healthy collector exports the traces of containers (T2)."""
+    platform, kind = record.value("platform"), record.value("collector")
     if platform in {"lambda", "gateway"}:
-        return Verdict("T2", "not_needed")
+        return StageResult("T2", "not_needed")
     if platform != "container":
-        return Verdict("T2", "not_needed" if known.has_containers and known.has_functions else "unknown")
+        return StageResult("T2", "not_needed" if context.has_containers and context.has_functions else "unknown")
     if kind == "none":
-        return Verdict("T2", "fail", "D2a", {"state": "runs no X-Ray daemon or collector and names no remote one"})
-    up, wanted = sheet.value("collector_running") or (None, None)
+        return StageResult("T2", "fail", "D2a", {"state": "has no X-Ray daemon, collector or remote endpoint"})
+    up, wanted = record.value("collector_running") or (None, None)
     if up == 0 and wanted:
-        return Verdict("T2", "fail", "D2a", {"state": f"has a collector, of which {up} of {wanted} run"})
-    ill = sheet.value("collector_restarts") or sheet.value("collector_trouble")
-    if sheet.value("collector_health") == "UNHEALTHY" or ill:
-        return Verdict("T2", "fail", "D2b")
+        return StageResult("T2", "fail", "D2a", {"state": f"has a collector, but 0 of {wanted} run"})
+    is_failing = record.value("collector_restarts") or record.value("collector_losses")
+    if record.value("collector_health") == "UNHEALTHY" or is_failing:
+        return StageResult("T2", "fail", "D2b")
     if kind == "remote":
-        return Verdict("T2", "pass" if sheet.value("recorded") else "unknown")
-    return Verdict("T2", "unknown" if kind is None or up is None or not wanted else "pass")
+        return StageResult("T2", "pass" if record.value("recorded") else "unknown")
+    return StageResult("T2", "unknown" if kind is None or up is None or not wanted else "pass")
 
 
-def _absence(sheet: ServiceRecord, enabled: Verdict, collector: Verdict) -> Verdict:
-    """T3: there is no trace, and that proves something."""
-    if sheet.value("recorded") is None:
-        return Verdict("T3", "unknown")
-    if sheet.value("recorded") > 0 or sheet.request_total == 0:
-        return Verdict("T3", "not_needed")
-    if sheet.request_total is None:
-        return Verdict("T3", "unknown")
-    chance = chance_of_none(sheet.request_total, sheet.rules, sheet.value("indexed"))
+def _absence(record: ServiceRecord, enabled: StageResult, collector: StageResult) -> StageResult:
+    """Return whether the absence of traces is significant (T3)."""
+    if record.value("recorded") is None:
+        return StageResult("T3", "unknown")
+    if record.value("recorded") > 0 or record.request_total == 0:
+        return StageResult("T3", "not_needed")
+    if record.request_total is None:
+        return StageResult("T3", "unknown")
+    chance = chance_of_none(record.request_total, record.rules, record.value("indexed"))
     if chance is None:
-        return Verdict("T3", "unknown")
-    if chance >= ABSENT:
-        rates = [rule.rate for rule in sheet.rules or () if rule.rate > 0]
-        return Verdict(
+        return StageResult("T3", "unknown")
+    if chance >= SIGNIFICANT:
+        rates = [rule.rate for rule in record.rules or () if rule.rate > 0]
+        return StageResult(
             "T3", "unknown", "D3x", {"chance": chance, "needed": requests_needed(min(rates)) if rates else None}
         )
     if "fail" in {enabled.status, collector.status}:
-        return Verdict("T3", "fail", "", {"chance": chance})
+        return StageResult("T3", "fail", "", {"chance": chance})
     if "unknown" in {enabled.status, collector.status}:
-        return Verdict("T3", "unknown", "", {"chance": chance})
-    if sheet.value("iam_refuses"):
-        return Verdict("T3", "fail", "W1", {"chance": chance})
-    if sheet.value("cut_off"):
-        return Verdict("T3", "fail", "W2", {"chance": chance})
-    is_container = sheet.value("platform") == "container"
-    return Verdict("T3", "fail", "D2c" if is_container else "D1c", {"chance": chance})
+        return StageResult("T3", "unknown", "", {"chance": chance})
+    if record.value("iam_denied"):
+        return StageResult("T3", "fail", "W1", {"chance": chance})
+    if record.value("no_network_path"):
+        return StageResult("T3", "fail", "W2", {"chance": chance})
+    is_container = record.value("platform") == "container"
+    return StageResult("T3", "fail", "D2c" if is_container else "D1c", {"chance": chance})
 
 
-def _share(sheet: ServiceRecord, expected: Expected | None, known: Known) -> Verdict:
-    """T4: as many traces as the rule should give."""
-    recorded, indexed = sheet.value("recorded"), sheet.value("indexed")
-    if recorded == 0 or sheet.request_total == 0:
-        return Verdict("T4", "not_needed")
-    if recorded is None or expected is None or sheet.request_total is None or not sheet.rules or not expected.high:
-        return Verdict("T4", "unknown")
+def _share(record: ServiceRecord, expected: Expected | None, context: AuditContext) -> StageResult:
+    """Return whether the number of traces matches the sampling rules (T4)."""
+    recorded, indexed = record.value("recorded"), record.value("indexed")
+    if recorded == 0 or record.request_total == 0:
+        return StageResult("T4", "not_needed")
+    if recorded is None or expected is None or record.request_total is None or not record.rules or not expected.high:
+        return StageResult("T4", "unknown")
     if indexed is not None and indexed < 1:
-        return Verdict("T4", "unknown", "D3f")
+        return StageResult("T4", "unknown", "D3f")
     middle, low, high = ratio(recorded, expected)
-    rate = expected.low / sheet.request_total
+    rate = expected.low / record.request_total
     values: dict[str, Any] = {
         "ratio": middle,
         "low": low,
@@ -213,95 +213,96 @@ def _share(sheet: ServiceRecord, expected: Expected | None, known: Known) -> Ver
         "lost": max(0, expected.low - recorded),
     }
     if high < _LOW:
-        return Verdict("T4", "fail", "D3b" if rate >= 1 else "D3b'", values)
+        return StageResult("T4", "fail", "D3b" if rate >= 1 else "D3b'", values)
     if low > _HIGH:
-        return Verdict("T4", "fail", "D3d", values)
+        return StageResult("T4", "fail", "D3d", values)
     if low < _LOW or high > _HIGH:
-        values["needed"] = sheet.request_total * ((high - low) / (_HIGH - _LOW)) ** 2
-        return Verdict("T4", "unknown", "D3e", values)
-    if known.min_incident_requests is not None:
-        times, wanted = known.min_incident_requests
+        values["needed"] = record.request_total * ((high - low) / (_HIGH - _LOW)) ** 2
+        return StageResult("T4", "unknown", "D3e", values)
+    if context.min_incident_requests is not None:
+        times, wanted = context.min_incident_requests
         values |= {"need": required_rate(times, wanted), "times": times, "wanted": wanted}
         values["capture"] = capture_probability(times, min(rate, 1.0), wanted)
         if rate < values["need"]:
-            return Verdict("T4", "fail", "D3a", values)
-    return Verdict("T4", "pass" if indexed is not None else "unknown", "D3c" if indexed is not None else "", values)
+            return StageResult("T4", "fail", "D3a", values)
+    return StageResult("T4", "pass" if indexed is not None else "unknown", "D3c" if indexed is not None else "", values)
 
 
-def _deployments(sheet: ServiceRecord) -> Verdict:
-    """T5: did traces end, or never begin, with a deployment."""
-    if sheet.request_total == 0:
-        return Verdict("T5", "not_needed")
-    if sheet.recorded is None or sheet.requests is None:
-        return Verdict("T5", "unknown")
-    seen = np.flatnonzero(sheet.recorded)
-    if not len(seen):
-        return _first_deployment(sheet)
-    after = float(sheet.requests[seen[-1] + 1 :].sum())
-    chance = chance_of_none(after, sheet.rules, sheet.value("indexed"))
+def _deployments(record: ServiceRecord) -> StageResult:
+    """Return whether traces stopped, or never started, with a deployment (T5)."""
+    if record.request_total == 0:
+        return StageResult("T5", "not_needed")
+    if record.recorded is None or record.requests is None:
+        return StageResult("T5", "unknown")
+    traced = np.flatnonzero(record.recorded)
+    if not len(traced):
+        return _first_deployment(record)
+    after = float(record.requests[traced[-1] + 1 :].sum())
+    chance = chance_of_none(after, record.rules, record.value("indexed"))
     if chance is None:
-        return Verdict("T5", "unknown")
-    if after and chance < ABSENT:
-        return Verdict("T5", "fail", "D4b", {"after": after, "chance": chance})
-    return Verdict("T5", "pass")
+        return StageResult("T5", "unknown")
+    if after and chance < SIGNIFICANT:
+        return StageResult("T5", "fail", "D4b", {"after": after, "chance": chance})
+    return StageResult("T5", "pass")
 
 
-def _first_deployment(sheet: ServiceRecord) -> Verdict:
-    """T5 of a service without traces: is it new."""
-    first = sheet.value("first_deployed")
-    chance = chance_of_none(sheet.request_total or 0, sheet.rules, sheet.value("indexed"))
-    if first is not None and chance is not None and chance < ABSENT:
-        return Verdict("T5", "fail", "D4a", {"first": first, "after": sheet.request_total, "chance": chance})
-    return Verdict("T5", "not_needed" if sheet.value("changes_known") and chance is not None else "unknown")
+def _first_deployment(record: ServiceRecord) -> StageResult:
+    """Return whether a service without traces is newly deployed (T5)."""
+    first = record.value("first_deployed")
+    chance = chance_of_none(record.request_total or 0, record.rules, record.value("indexed"))
+    if first is not None and chance is not None and chance < SIGNIFICANT:
+        return StageResult("T5", "fail", "D4a", {"first": first, "after": record.request_total, "chance": chance})
+    return StageResult("T5", "not_needed" if record.value("changes_known") and chance is not None else "unknown")
 
 
-def _gaps(sheet: ServiceRecord, expected: Expected | None) -> Verdict:
-    """T6: hours whose traces are missing."""
-    if sheet.request_total == 0 or (sheet.recorded is not None and not sheet.recorded.any()):
-        return Verdict("T6a", "not_needed")
-    if sheet.recorded is None or sheet.requests is None:
-        return Verdict("T6a", "unknown")
-    end = int(np.flatnonzero(sheet.recorded)[-1]) + 1  # what ended for good is no hole
-    requests = np.maximum(sheet.requests, sheet.recorded)[:end]
+def _gaps(record: ServiceRecord, expected: Expected | None) -> StageResult:
+    """Return whether there is a collection gap (T6a)."""
+    if record.request_total == 0 or (record.recorded is not None and not record.recorded.any()):
+        return StageResult("T6a", "not_needed")
+    if record.recorded is None or record.requests is None:
+        return StageResult("T6a", "unknown")
+    end = int(np.flatnonzero(record.recorded)[-1]) + 1  # traces that stopped for good are no gap
+    requests = np.maximum(record.requests, record.recorded)[:end]
     due = requests if expected is None else expected.hours[:end]
     if ((requests > 0) & (due > 0)).sum() < _FEWEST_HOURS:
-        return Verdict("T6a", "unknown")
-    gap = gap_scan(sheet.recorded[:end], requests, expected=due)
-    if gap.p < ABSENT and gap.loss >= _LEAST_LOSS:
-        return Verdict("T6a", "fail", "D5a", {"gap": gap})
-    return Verdict("T6a", "pass")
+        return StageResult("T6a", "unknown")
+    gap = gap_scan(record.recorded[:end], requests, expected=due)
+    if gap.p < SIGNIFICANT and gap.loss >= _LEAST_LOSS:
+        return StageResult("T6a", "fail", "D5a", {"gap": gap})
+    return StageResult("T6a", "pass")
 
 
-def _silent(sheet: ServiceRecord, sheets: ServiceRecords) -> Verdict:
-    """T6: a service that only its callers saw."""
-    silent = sheet.value("silent")
-    if silent is None:
-        return Verdict("T6b", "unknown")
-    if not silent:
-        return Verdict("T6b", "pass")
-    callers = {name: count for name, count in (sheet.value("callers") or {}).items() if name in sheets}
-    return Verdict("T6b", "fail", "D5b", {"callers": callers})
+def _uninstrumented(record: ServiceRecord, records: ServiceRecords) -> StageResult:
+    """Return whether a service is recorded by its callers only (T6b)."""
+    is_uninstrumented = record.value("uninstrumented")
+    if is_uninstrumented is None:
+        return StageResult("T6b", "unknown")
+    if not is_uninstrumented:
+        return StageResult("T6b", "pass")
+    callers = {name: count for name, count in (record.value("callers") or {}).items() if name in records}
+    return StageResult("T6b", "fail", "D5b", {"callers": callers})
 
 
-def _propagation(sheet: ServiceRecord) -> Verdict:
-    """T6: references that lead nowhere."""
-    if sheet.value("recorded") == 0:
-        return Verdict("T6c", "not_needed")
-    parts = sheet.value("propagation")
+def _propagation(record: ServiceRecord) -> StageResult:
+    """Return whether context propagation is broken (T6c)."""
+    if record.value("recorded") == 0:
+        return StageResult("T6c", "not_needed")
+    parts = record.value("propagation")
     if parts is None:
-        return Verdict("T6c", "unknown")
+        return StageResult("T6c", "unknown")
     low, high = share_interval(
-        np.array([parts["missing"], parts["unanswered"]]), np.array([parts["referenced"], parts["asked"]])
+        np.array([parts["orphans"], parts["calls_without_segment"]]),
+        np.array([parts["parent_references"], parts["sampled_calls"]]),
     )
-    values = {"missing": (float(low[0]), float(high[0])), "unanswered": (float(low[1]), float(high[1]))}
+    values = {"orphans": (float(low[0]), float(high[0])), "calls_without_segment": (float(low[1]), float(high[1]))}
     if low[0] > _BROKEN or low[1] > _BROKEN:
-        return Verdict("T6c", "fail", "D5c", values)
-    return Verdict("T6c", "pass")
+        return StageResult("T6c", "fail", "D5c", values)
+    return StageResult("T6c", "pass")
 
 
-def _groups(sheet: ServiceRecord) -> Verdict:
-    """T7: does a group see the service."""
-    groups = sheet.value("groups")
+def _groups(record: ServiceRecord) -> StageResult:
+    """Return whether a trace group includes the service (T7)."""
+    groups = record.value("groups")
     if groups is None:
-        return Verdict("T7", "unknown")
-    return Verdict("T7", "pass", "" if groups else "G1")
+        return StageResult("T7", "unknown")
+    return StageResult("T7", "pass", "" if groups else "G1")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.aws.pull.trace_ids import is_spelled, packed, plain, unpacked
+from tracekit.aws.pull.trace_ids import is_xray_id, pack_ids, to_w3c_id, unpack_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +41,7 @@ class Account:
 
     def __init__(self, trace_ids: Iterable[str]) -> None:
         ids = iter(trace_ids)
-        asked = b"".join(iter(lambda: packed(islice(ids, _AT_ONCE)), b""))
+        asked = b"".join(iter(lambda: pack_ids(islice(ids, _AT_ONCE)), b""))
         self._ids, first = np.unique(np.frombuffer(asked, "S16"), return_index=True)
         self._asked = np.argsort(first).astype(np.int32)
         self._states = np.zeros(len(self._ids), np.int32)
@@ -64,11 +64,11 @@ class Account:
 
     def _enter(self) -> None:
         """Enter what was put since the last time."""
-        known = {one: state for one, state in self._late.items() if is_spelled(one)}
+        known = {one: state for one, state in self._late.items() if is_xray_id(one)}
         self._late = {}
         if not known or not len(self):
             return
-        ids = np.frombuffer(packed(known), "S16")
+        ids = np.frombuffer(pack_ids(known), "S16")
         rows = np.minimum(np.searchsorted(self._ids, ids), len(self) - 1)
         is_asked = self._ids[rows] == ids
         self._states[rows[is_asked]] = np.fromiter(known.values(), np.int32)[is_asked]
@@ -92,7 +92,7 @@ class Account:
         self._enter()
         rows = self._asked[np.fromiter(is_meant, bool)[self._states[self._asked]]]
         parts = (rows[low : low + _AT_ONCE] for low in range(0, len(rows), _AT_ONCE))
-        return chain.from_iterable(unpacked(self._ids[part].tobytes()) for part in parts)
+        return chain.from_iterable(unpack_ids(self._ids[part].tobytes()) for part in parts)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -111,11 +111,11 @@ class Account:
     def frame(self) -> pd.DataFrame:
         """Return one row an id, in the order of asking: ``trace_id`` (index), ``xray_id``, ``outcome``, ``reason``."""
         self._enter()
-        ids = unpacked(self._ids[self._asked].tobytes())
+        ids = unpack_ids(self._ids[self._asked].tobytes())
         states = self._states[self._asked]
         outcomes, reasons = (np.array(texts, object)[states] for texts in zip(*self._meaning, strict=True))
         columns = {"xray_id": ids, "outcome": outcomes, "reason": reasons}
-        index = pd.Index(list(map(plain, ids)), name="trace_id", dtype="str")
+        index = pd.Index(list(map(to_w3c_id, ids)), name="trace_id", dtype="str")
         return pd.DataFrame(columns, index=index, dtype="str")
 
 

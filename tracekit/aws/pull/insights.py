@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from tracekit.aws.client import Caller, RefusedError, UnansweredError
-from tracekit.aws.pull.trace_ids import plain, spelled
+from tracekit.aws.pull.trace_ids import to_w3c_id, to_xray_id
 from tracekit.aws.pull.windows import Window, split
 from tracekit.aws.pull.workers import run
 from tracekit.errors import PullError
@@ -79,7 +79,9 @@ def ids_of_service(caller: Caller, service: str, window: Window, *, poll_s: floa
     """Return the ids of the traces in which a service has a span."""
     text = f"filter resource.attributes.service.name = {json.dumps(service)} | fields traceId | dedup traceId"
     found: dict[str, None] = {}
-    _ask(caller, text, window, "traceId", poll_s, at_once, lambda ids: found.update(dict.fromkeys(map(spelled, ids))))
+    _ask(
+        caller, text, window, "traceId", poll_s, at_once, lambda ids: found.update(dict.fromkeys(map(to_xray_id, ids)))
+    )
     return list(found)
 
 
@@ -96,7 +98,7 @@ def spans_of(
     """Fetch the spans of traces, fifty ids a query, each span one line of the folder."""
     for low in range(0, len(trace_ids), AT_ONCE):
         batch = trace_ids[low : low + AT_ONCE]
-        wanted = ",".join(json.dumps(plain(trace_id)) for trace_id in batch)
+        wanted = ",".join(json.dumps(to_w3c_id(trace_id)) for trace_id in batch)
         text = f"fields @message | filter traceId in [{wanted}]"
         came: set[str] = set()
 
@@ -120,7 +122,7 @@ class _Span(Struct):
 def _id_in(record: str) -> str:
     """Return the id of the trace of a record, empty for one that is odd: it is kept, and reading counts it."""
     try:
-        return spelled(msgspec.json.decode(record, type=_Span).trace_id)
+        return to_xray_id(msgspec.json.decode(record, type=_Span).trace_id)
     except (msgspec.MsgspecError, RecursionError, PullError):
         return ""
 

@@ -15,7 +15,7 @@ from tracekit.aws.pull.folder import PullFolder
 from tracekit.aws.pull.progress import Meter, Progress
 from tracekit.aws.pull.result import Pull, PullEstimate, estimated, estimated_logs
 from tracekit.aws.pull.summaries import enumerate_ids
-from tracekit.aws.pull.trace_ids import given, spelled
+from tracekit.aws.pull.trace_ids import read_trace_ids, to_xray_id
 from tracekit.aws.pull.windows import Window, instant
 from tracekit.errors import FilterError, PullError
 from tracekit.expressions.parsing import parse
@@ -116,7 +116,7 @@ def pull_xray(
     """
     place = Path(folder)
     is_begun = (place / ".pull" / "plan.json").exists()
-    account = None if trace_ids is None else Account(given(trace_ids))
+    account = None if trace_ids is None else Account(read_trace_ids(trace_ids))
     asked = {
         "service": service,
         "group": group,
@@ -295,7 +295,7 @@ class _Pulling:
             found = enumerate_ids(self._caller, self._folder, window, self._request(), at_once=self._at_once)
         except RefusedError as error:
             raise self._explained(error) from None
-        return Account(map(spelled, found.ids)), found.scanned
+        return Account(map(to_xray_id, found.ids)), found.scanned
 
     def _expression(self) -> str:
         """Return the filter expression of the plan."""

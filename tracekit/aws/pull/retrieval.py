@@ -11,7 +11,7 @@ from tracekit.aws.client import Caller, RefusedError, UnansweredError
 from tracekit.aws.pull.batches import Head, heads_of
 from tracekit.aws.pull.paging import Pages
 from tracekit.aws.pull.summaries import one_line
-from tracekit.aws.pull.trace_ids import begun_s, spelled
+from tracekit.aws.pull.trace_ids import start_second, to_xray_id
 from tracekit.aws.pull.windows import Window
 from tracekit.aws.pull.workers import run
 
@@ -115,11 +115,11 @@ def retrieve(
     left: dict[str, tuple[str, str]] = {}
     dated: list[str] = []
     for trace_id in trace_ids:
-        if window is None and begun_s(trace_id) is None:
+        if window is None and start_second(trace_id) is None:
             left[trace_id] = ("failed", "its id tells no time, and Transaction Search needs one: give start= and end=")
         else:
             dated.append(trace_id)
-    dated.sort(key=lambda trace_id: begun_s(trace_id) or 0)
+    dated.sort(key=lambda trace_id: start_second(trace_id) or 0)
 
     def on_answer(batch: tuple[str, ...], answer: tuple[dict[str, str], str]) -> None:
         outcomes, failed = answer
@@ -139,7 +139,7 @@ def retrieve(
 
 def _around(batch: Sequence[str]) -> Window:
     """Return a window around the times in the ids of a batch."""
-    seconds = [begun_s(trace_id) or 0 for trace_id in batch]
+    seconds = [start_second(trace_id) or 0 for trace_id in batch]
     return Window(min(seconds) - _BEFORE_S, max(seconds) + _AFTER_S)
 
 
@@ -185,7 +185,9 @@ def _once(
     pages = Pages("ListRetrievedTraces", "retrieved traces")
     while True:
         for head in page.heads:
-            outcomes[spelled(head.id)] = max(outcomes.get(spelled(head.id), "returned"), head.outcome, key=_WORST.index)
+            outcomes[to_xray_id(head.id)] = max(
+                outcomes.get(to_xray_id(head.id), "returned"), head.outcome, key=_WORST.index
+            )
         line = b'{"RetrievalStatus":"COMPLETE","Traces":%b}' % one_line(page.traces)
         token = pages.after(page.next_token, (head.id for head in page.heads))
         if not token:

@@ -18,7 +18,7 @@ _HEADER = re.compile(r"root=([^;,]+).*")
 _FIRST_S, _DAY_S = 1_451_606_400, 86_400  # X-Ray began in 2016
 
 
-def spelled(trace_id: str) -> str:
+def to_xray_id(trace_id: str) -> str:
     """Return a trace id as X-Ray spells it."""
     text = trace_id.strip().lower()
     text = header[1] if (header := _HEADER.fullmatch(text)) else text
@@ -33,13 +33,13 @@ def spelled(trace_id: str) -> str:
     raise PullError(message)
 
 
-def given(trace_ids: Iterable[str] | str | Path) -> Iterator[str]:
+def read_trace_ids(trace_ids: Iterable[str] | str | Path) -> Iterator[str]:
     """Yield the trace ids of a list, of one text, or of a file with one a line, as X-Ray spells them."""
     if isinstance(trace_ids, Path):
         yield from _listed(trace_ids)
     else:
         parts = trace_ids.replace(",", " ").split() if isinstance(trace_ids, str) else trace_ids
-        yield from map(spelled, parts)
+        yield from map(to_xray_id, parts)
 
 
 def _listed(file: Path) -> Iterator[str]:
@@ -56,33 +56,33 @@ def _listed(file: Path) -> Iterator[str]:
 def _of_line(line: str, where: str) -> list[str]:
     """Return the trace ids of a line."""
     try:
-        return list(map(spelled, line.split()))
+        return list(map(to_xray_id, line.split()))
     except PullError as error:
         raise PullError(f"{where}: {error}") from None
 
 
-def plain(trace_id: str) -> str:
+def to_w3c_id(trace_id: str) -> str:
     """Return a trace id as tracekit and W3C spell it: 32 hex digits."""
     return trace_id.removeprefix("1-").replace("-", "")
 
 
-def is_spelled(text: str) -> bool:
+def is_xray_id(text: str) -> bool:
     """Return whether a text is a trace id as X-Ray spells it."""
     return _XRAY.fullmatch(text) is not None
 
 
-def packed(trace_ids: Iterable[str]) -> bytes:
+def pack_ids(trace_ids: Iterable[str]) -> bytes:
     """Return the sixteen bytes of every trace id, one after the other."""
-    return bytes.fromhex("".join(map(plain, trace_ids)))
+    return bytes.fromhex("".join(map(to_w3c_id, trace_ids)))
 
 
-def unpacked(ids: bytes) -> list[str]:
+def unpack_ids(ids: bytes) -> list[str]:
     """Return the trace ids of sixteen bytes each, as X-Ray spells them."""
     digits = ids.hex()
     return [f"1-{digits[low : low + 8]}-{digits[low + 8 : low + 32]}" for low in range(0, len(digits), 32)]
 
 
-def begun_s(trace_id: str) -> int | None:
+def start_second(trace_id: str) -> int | None:
     """Return the second in which a trace began, as X-Ray's own generators write it into the id."""
     second = int(trace_id[2:10], 16)
     return second if _FIRST_S <= second <= datetime.now(UTC).timestamp() + _DAY_S else None

@@ -185,7 +185,7 @@ def _checked(content: Any, source: str) -> SamplingRules:
 
 def _of_account(reader: Reader) -> SamplingRules:
     """Return the rules in force."""
-    answer = reader.ask("xray:GetSamplingRules")
+    answer = reader.call("xray:GetSamplingRules")
     if not answer.is_known:
         why = "permission denied: allow xray:GetSamplingRules" if answer.failure == DENIED else answer.failure
         raise PullError(

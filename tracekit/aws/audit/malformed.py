@@ -1,4 +1,4 @@
-"""Answers of another shape than their operation has: found, and left out with the reason, so that the rest is read."""
+"""Malformed answers: found and marked as failed, so that the rest of the audit can run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from tracekit.aws.audit.answers import Answer, Answers
 
 
-def without_odd(answers: Answers, conclude: Callable[[Answers], Any]) -> Answers | None:
-    """Return the answers with odd ones marked as failed; None where something else than the answers is odd.
+def drop_malformed(answers: Answers, audit_answers: Callable[[Answers], Any]) -> Answers | None:
+    """Return the answers with malformed ones marked as failed, or None if the answers are not the cause.
 
-    Each answer is tried alone first; where none fails alone, all answers of one operation after the other are left out
-    until the rest is sound.
+    Each answer is tried alone first; if none fails alone, the answers of one operation after the other are left out
+    until the audit runs.
     """
 
     def problem(records: Iterable[Answer]) -> str:
         try:
-            conclude(replace(answers, records=list(records)))
+            audit_answers(replace(answers, records=list(records)))
         except MISSHAPEN as error:
-            return f"an answer of another shape ({type(error).__name__}: {error!s:.150})"
+            return f"a malformed answer ({type(error).__name__}: {error!s:.150})"
         return ""
 
     if problem([]):
@@ -37,11 +37,12 @@ def without_odd(answers: Answers, conclude: Callable[[Answers], Any]) -> Answers
         records = records if problem(fewer) else fewer
     if reason := problem(records):
         raise LoadError(
-            f"expected answers of AWS, found {reason} that is none alone; audit again", source=answers.region
+            f"expected answers of AWS, found {reason}, though each alone is valid; audit again",
+            source=answers.region,
         )
     return replace(answers, records=records)
 
 
 def _failed(answer: Answer, reason: str) -> Answer:
-    """Return an answer as one that failed, where there is a reason."""
+    """Return an answer marked as failed, if there is a reason."""
     return replace(answer, content={}, failure=reason) if reason else answer
