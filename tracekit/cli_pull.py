@@ -43,8 +43,8 @@ def xray(
 
     Exit code 0: all traces pulled; 1: some traces are missing (listed); 2: the pull failed.
     """
-    from tracekit.aws.pull.pull import pull_xray  # noqa: PLC0415 - not for --help
     from tracekit.aws.pull.trace_ids import read_trace_ids  # noqa: PLC0415 - likewise
+    from tracekit.aws.pull.xray import pull_xray  # noqa: PLC0415 - not for --help
 
     trace_ids = list(trace_id or ())
     if ids is not None:

@@ -52,7 +52,7 @@ def test_fifty_annotations_a_trace(more, is_found):
     found = lint(2, lambda at: ({"annotations": own}, {"annotations": below if at else own}))
     assert ("annotations.count" in found) is is_found
     if is_found:
-        headline = "1 trace of 2 has more than 50 annotations, up to 51: X-Ray indexes 50 a trace."
+        headline = "1 trace of 2 has more than 50 annotations, up to 51: X-Ray indexes 50 per trace."
         assert found["annotations.count"].headline == headline
         assert found["annotations.count"].exemplars == (f"{S:08x}{2:024x}",)
         assert found["annotations.count"].severity == "warning"
@@ -99,9 +99,7 @@ def test_segments_near_the_limit(size, is_found):
     found = lint(3, make)
     assert ("segment.size" in found) is is_found
     if is_found:
-        assert found["segment.size"].headline.startswith(
-            "2 segments of 3 hold at least 80% of the 64 KB that X-Ray takes"
-        )
+        assert found["segment.size"].headline.startswith("2 segments of 3 have at least 80% of X-Ray's 64 KB limit")
         assert found["segment.size"].evidence["service_name"].tolist() == ["cart", "cart"]
 
 
@@ -136,7 +134,7 @@ def test_traces_that_were_cut():
         "Segments": [{"Id": "1" * 16, "Document": json.dumps(document)}],
     }
     (finding,) = annotation_lint(tk.read(json.dumps({"Traces": [trace], "UnprocessedTraceIds": []}).encode()))
-    assert str(finding).startswith("critical: 1 of 1 trace was cut by X-Ray, which stopped adding segments.")
+    assert str(finding).startswith("critical: 1 of 1 trace was truncated by X-Ray, which stopped adding segments.")
     assert finding.exemplars == (f"{S:08x}{1:024x}",)
 
 
@@ -173,7 +171,7 @@ def test_metadata_that_one_would_search_by(value, is_found):
     found = lint(60, lambda at: ({"metadata": {"shop": {"tenant": value(at)}}}, {}))
     assert ("metadata.searchable" in found) is is_found
     if is_found:
-        headline = "1 metadata key sorts the traces into a few groups but cannot be searched by: 'tenant'."
+        headline = "1 metadata key groups the traces into few values but cannot be searched: 'tenant'."
         assert found["metadata.searchable"].headline == headline
     half = lint(120, lambda at: ({"metadata": {"shop": {"tenant": value(at)} if at % 2 else {}}}, {}))
     assert "metadata.searchable" not in half

@@ -125,7 +125,7 @@ def test_the_rate_is_judged_only_against_a_declared_incident():
     enough = audit_answers(world, min_incident_requests=(200, 1))
     assert enough.services["diagnosis_code"].tolist() == ["OK"]
     (right,) = of(enough, "D3c")
-    assert "incident detection probability 98.2%" in right.headline
+    assert "detection probability of the declared incident 98.2%" in right.headline
     assert "about $0.39 more per month" in of(audit_answers(world, min_incident_requests=(20, 1)), "D3a")[0].remedy
 
 
@@ -183,7 +183,7 @@ def test_the_evidence_has_every_stage_of_every_service():
     assert set(audit.evidence["stage"]) == set(STAGES)
     is_log = audit.evidence["fact"] == "collector_log"
     assert set(audit.evidence.loc[~is_log, "status"]) <= {"pass", "not_needed"}
-    assert audit.evidence.loc[is_log, ["observed", "status"]].to_numpy().tolist() == [["not looked at", "unknown"]]
+    assert audit.evidence.loc[is_log, ["observed", "status"]].to_numpy().tolist() == [["not checked", "unknown"]]
     assert list(audit.evidence.columns[:4]) == ["step", "stage", "service", "fact"]
     row = audit.services.loc["a"]
     assert (row["requests"], row["recorded"], row["collector"]) == (67_165, 33_503, "sidecar")

@@ -124,7 +124,7 @@ def test_an_account_of_moto_is_audited(account, tmp_path, markers):
     assert deployed["service"].tolist() == ["cart"]
     assert (tmp_path / "saved" / "answers.jsonl").read_text().count("hunter2") == 0
     told = {finding.headline for finding in audit.findings if finding.check == "coverage.not_checked"}
-    assert any("of cluster pods, whose API server AWS does not speak for" in one for one in told)
+    assert any("of cluster pods, as AWS does not report pods" in one for one in told)
     assert any("cloudtrail:LookupEvents" in one for one in told), "moto has no CloudTrail"
     whole = (tmp_path / "saved" / "answers.jsonl").read_text() + str(audit.findings) + audit.evidence.to_csv()
     assert not any(marker in whole for marker in (*markers, "hunter2hunter2"))
@@ -284,15 +284,17 @@ def test_credentials_in_messages_are_masked(account, markers):
 
 def test_without_region_or_credentials_nothing_is_asked(monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(tk.PullError, match=r"expected a region, found none: give region="):
+    with pytest.raises(tk.PullError, match=r"expected a region, found none: pass region="):
         tk.audit_coverage()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
-    with pytest.raises(tk.PullError, match=r"expected credentials .*, found none; try .* or audit a saved folder"):
+    with pytest.raises(
+        tk.PullError, match=r"expected credentials .*, found none; test with .* or audit a saved folder"
+    ):
         tk.audit_coverage(region="eu-west-1")
     with pytest.raises(
         tk.PullError,
-        match=r"expected a session of AWS with credentials, found ProfileNotFound: The config profile \(nobody\)",
+        match=r"expected an AWS session with credentials, found ProfileNotFound: The config profile \(nobody\)",
     ):
         tk.audit_coverage(profile="nobody")
 

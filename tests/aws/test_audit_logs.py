@@ -113,7 +113,10 @@ def test_secrets_are_hidden_and_a_flood_is_counted():
         (
             [0] * 300 + [300] * 1_500,
             "not checked",
-            "1,000 lines outside the period, not counted; 800 lines before those were not kept; give a log of that time",
+            (
+                "1,000 lines outside the period, not counted;"
+                " 800 lines before those were not kept; pass a log of that time"
+            ),
         ),
     ],
 )

@@ -60,12 +60,12 @@ def test_by_service_and_again_from_the_plan(serve, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "expected"),
     [
-        ([], 2, "expected trace_ids, or a time to look in"),
+        ([], 2, "expected trace_ids or a period"),
         (["--trace-id", "abc"], 2, "tracekit: expected a trace id as in 1-58406520"),
         (
             ["--start", "1h", "--profile", "nobody"],
             2,
-            "tracekit: expected a session of AWS with credentials, found ProfileNotFound",
+            "tracekit: expected an AWS session with credentials, found ProfileNotFound",
         ),
         (["--start", "1h", "--concurrency", "0"], 2, "should be greater than or equal to 1"),
     ],

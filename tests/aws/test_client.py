@@ -9,7 +9,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 from fake_xray import BEGUN, Trace, trace_id
 
-from tracekit.aws.client import Caller, RefusedError
+from tracekit.aws.client import Caller, RejectedError
 from tracekit.aws.pull.batches import _Page
 
 OF_THE_CALL = {"amz-sdk-invocation-id", "amz-sdk-request", "authorization", "x-amz-date", "user-agent"}
@@ -97,8 +97,8 @@ def test_who_sends_a_call_elsewhere_is_told():
     moved = AWSResponse("", 307, {"location": "https://login.example/"}, SimpleNamespace(stream=lambda: [b""]))
     session.events.register("before-send.xray", lambda **_: moved)
     caller = Caller(session, attempts=3, backoff_s=0.0, connections=1)
-    expected = "found 307 307: sent elsewhere, to https://login.example/; is there a proxy in between"
-    with pytest.raises(RefusedError, match=expected):
+    expected = "found 307 307: a redirect to https://login.example/; check for a proxy"
+    with pytest.raises(RejectedError, match=expected):
         caller.call("xray", "batch_get_traces", _Page, TraceIds=[trace_id(1)])
     caller.close()
 

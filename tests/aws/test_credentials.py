@@ -91,7 +91,7 @@ def test_nothing_of_an_audit_has_them(account, tmp_path, markers, capfd, caplog)
     audit = tk.audit_coverage(**how, save=tmp_path / "audit")
     ran = CliRunner().invoke(app, ["audit", "--days", "0.1", "--save", str(tmp_path / "by-cli")])
     assert ran.exit_code in {0, 1}
-    with pytest.raises(tk.PullError, match="expected CloudWatch to take") as told:
+    with pytest.raises(tk.PullError, match="expected CloudWatch to accept") as told:
         tk.publish_cloudwatch(audit.findings, dry_run=False)
     assert isinstance(ran.exception, SystemExit)
     texts = [

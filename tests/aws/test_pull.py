@@ -10,7 +10,7 @@ from fake_xray import BEGUN, SIX_HOURS, Trace, document, trace_id
 import tracekit as tk
 from tracekit.aws.pull import insights, progress
 from tracekit.aws.pull.folder import PullFolder, read_lines
-from tracekit.aws.pull.pull import pull_xray
+from tracekit.aws.pull.xray import pull_xray
 
 
 def utc(second):
@@ -62,7 +62,9 @@ def test_ids_come_from_lists_texts_and_files(serve, tmp_path):
     (tmp_path / "ids").write_text(f"{trace_id(1)}\n{trace_id(2).upper().replace('-', '')[1:]}\n{trace_id(1)}\n")
     assert pulled(tmp_path / "a", tmp_path / "ids").counts == {"returned": 2}
     assert pulled(tmp_path / "b", f"{trace_id(1)}, {trace_id(2)}").counts == {"returned": 2}
-    with pytest.raises(tk.PullError, match=r"expected a trace id as in 1-58406520-.*, found 'abc'; nothing was asked"):
+    with pytest.raises(
+        tk.PullError, match=r"expected a trace id as in 1-58406520-.*, found 'abc'; nothing was requested"
+    ):
         pulled(tmp_path / "c", [trace_id(1), "abc"])
     assert server.calls["BatchGetTraces"] == 2
 
@@ -184,7 +186,9 @@ def test_a_time_ago_is_a_time(serve, tmp_path):
 def test_a_large_pull_needs_a_yes_and_its_ids_are_asked_for_once(serve, tmp_path):
     server = serve([Trace(number) for number in range(1000 + 1)], page=1000)
     time = {"start": utc(BEGUN), "end": utc(BEGUN + 60)}
-    expected = r"expected a yes to 1,001 traces in 201 calls, about 0.1 minutes, about \$0.00, found none: yes=True"
+    expected = (
+        r"expected confirmation of 1,001 traces in 201 calls, about 0.1 minutes, .*, found none; continue with yes=True"
+    )
     with pytest.raises(tk.PullError, match=expected):
         pulled(tmp_path / "pulled", **time)
     assert server.calls["BatchGetTraces"] == 0
@@ -194,7 +198,7 @@ def test_a_large_pull_needs_a_yes_and_its_ids_are_asked_for_once(serve, tmp_path
     assert server.calls["GetTraceSummaries"] == 2, "two pages, read once"
     assert (on_answer[0].done_count, on_answer[0].total_count, on_answer[0].left_s) == (0, 1000 + 1, None)
     assert (on_answer[-1].done_count, on_answer[-1].left_s) == (1000 + 1, 0)
-    assert re.fullmatch(r"1,001 of 1,001 traces, [\d,]+ a second, 0:00 left", str(on_answer[-1]))
+    assert re.fullmatch(r"1,001 of 1,001 traces, [\d,]+/s, 0:00 left", str(on_answer[-1]))
     assert pull.estimate.call_count == 201
 
 
@@ -204,8 +208,8 @@ def test_a_terminal_shows_a_line_that_is_written_over(serve, tmp_path, monkeypat
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     pulled(tmp_path / "pulled", [trace_id(1)])
     lines = capsys.readouterr().err.split("\r\x1b[2K")
-    assert lines[1] == "0 of 1 traces, 0 a second"
-    assert re.fullmatch(r"1 of 1 traces, [\d,]+ a second, 0:00 left\n", lines[-1])
+    assert lines[1] == "0 of 1 traces, 0/s"
+    assert re.fullmatch(r"1 of 1 traces, [\d,]+/s, 0:00 left\n", lines[-1])
 
 
 def test_the_result_shows_itself(serve, tmp_path):
@@ -222,13 +226,13 @@ def test_the_result_shows_itself(serve, tmp_path):
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
-        ({}, "expected trace_ids, or a time to look in"),
-        ({"service": "web"}, "expected trace_ids, or a time to look in"),
-        ({"trace_ids": trace_id(1), "service": "web"}, "found both; leave one out"),
+        ({}, "expected trace_ids or a period"),
+        ({"service": "web"}, "expected trace_ids or a period"),
+        ({"trace_ids": trace_id(1), "service": "web"}, "found both; omit one"),
         ({"start": "2026-01-02", "end": "2026-01-01"}, "expected an end after the start"),
-        ({"start": "soon"}, r"expected a time \(2026-11-21T14:00\) or how long ago \(6h\), found 'soon'"),
+        ({"start": "soon"}, r"expected a time \(2026-11-21T14:00\) or a time ago \(6h\), found 'soon'"),
         ({"start": [1]}, "expected a time"),
-        ({"start": "1h", "sampling": 0.0}, "expected sampling as a share above 0"),
+        ({"start": "1h", "sampling": 0.0}, "expected sampling as a fraction above 0"),
         (
             {"start": "1h", "time_range": "event"},
             "expected time_range 'Event' or 'Service' or 'TraceId', found 'event'",
@@ -236,7 +240,7 @@ def test_the_result_shows_itself(serve, tmp_path):
         ({"start": "1h", "trace_format": "otlp"}, "expected trace_format 'XRAY' or 'OTEL', found 'otlp'"),
         ({"start": "1h", "source": "s3"}, "expected source 'xray' or 'logs', found 's3'"),
         ({"start": "1h", "source": "logs"}, "expected start, and trace_ids or service, for source='logs'"),
-        ({"start": "1h", "source": "logs", "service": "a", "filter": "ok"}, "it knows no groups and filters"),
+        ({"start": "1h", "source": "logs", "service": "a", "filter": "ok"}, "which has no groups and filters"),
         ({"trace_ids": trace_id(1), "source": "logs"}, "expected start, and trace_ids or service"),
     ],
 )
@@ -274,7 +278,7 @@ def test_that_summaries_tell_of_few_traces_is_told(serve, tmp_path):
     assert note.startswith("Transaction Search is on: X-Ray lists about 0.015 of all traces, those that it indexes;")
     server.denied = {"GetIndexingRules"}
     (note,) = pulled(tmp_path / "b", **time).notes
-    assert "X-Ray lists only those that it indexes; service=... with source='logs' finds every trace" in note
+    assert "X-Ray lists only the traces that it indexes; service=... with source='logs' finds all traces" in note
     assert pulled(tmp_path / "c", [trace_id(1)]).notes == ()
 
 
@@ -295,7 +299,7 @@ def test_a_retrieval_that_fails_is_started_again_and_told_of_in_the_end(serve, t
     server.statuses = ["RUNNING", "FAILED"]
     pull = pulled(tmp_path / "pulled", [trace_id(1)], rounds=3)
     assert server.calls["StartTraceRetrieval"] == 3
-    assert pull.accounts["reason"].str.contains("expected a retrieval that becomes COMPLETE, found FAILED").all()
+    assert pull.accounts["reason"].str.contains("expected a retrieval with status COMPLETE, found FAILED").all()
     server.statuses = ["COMPLETE"]
     assert pulled(tmp_path / "pulled", [trace_id(1)]).counts == {"returned": 1}
     assert server.asked[trace_id(1)] == 1, "that X-Ray has not indexed it is known"
@@ -306,7 +310,7 @@ def test_ids_without_a_time_need_one(serve, tmp_path):
     search_on(serve([odd]))
     pull = pulled(tmp_path / "pulled", [odd.id])
     assert pull.accounts["reason"].tolist() == [
-        "its id tells no time, and Transaction Search needs one: give start= and end="
+        "its id contains no time, which Transaction Search needs: pass start= and end="
     ]
     assert pulled(tmp_path / "other", [odd.id], start="1970-01-01", end="1970-01-02").counts == {"returned": 1}
 
@@ -335,9 +339,7 @@ def test_without_permission_to_see_the_destination_nothing_is_retrieved(serve, t
     pull = pulled(tmp_path / "pulled", [trace_id(1)])
     assert pull.counts == {"not_found": 1}
     (note,) = pull.notes
-    assert note.startswith(
-        "whether Transaction Search keeps more traces was not checked: expected an answer of GetTrace"
-    )
+    assert note.startswith("not checked whether Transaction Search stores more traces: expected an answer of GetTrace")
     assert "allow xray:GetTraceSegmentDestination" in note
 
 
@@ -347,7 +349,7 @@ def test_what_was_not_indexed_when_search_was_on_is_not_found_when_it_is_off(ser
     pulled(tmp_path / "pulled", [trace_id(1)], rounds=1)
     server.destination = {"Destination": "XRay", "Status": "ACTIVE"}
     pull = pulled(tmp_path / "pulled", [trace_id(1)])
-    assert pull.accounts["reason"].tolist() == ["Transaction Search is no longer switched on"]
+    assert pull.accounts["reason"].tolist() == ["Transaction Search is no longer enabled"]
 
 
 # -------------------------------------------------------------------- the log group
@@ -369,7 +371,7 @@ def span(number, service, second=BEGUN):
 
 
 def test_spans_come_from_the_log_group(serve, tmp_path, monkeypatch):
-    monkeypatch.setattr(insights, "AT_ONCE", 4)
+    monkeypatch.setattr(insights, "BATCH_SIZE", 4)
     server = serve()
     server.spans = [span(number, "web" if number % 2 else "ledger", BEGUN + 60 * number) for number in range(1, 21)]
     time = {"start": utc(BEGUN), "end": utc(BEGUN + 3600)}
@@ -419,13 +421,17 @@ def test_what_logs_cost_is_estimated_from_a_part_and_told_from_the_whole(serve, 
 def test_more_than_a_dollar_needs_a_yes(serve, tmp_path):
     server = serve()
     ids = many_spans(server, 10**8)
-    expected = r"expected a yes to 100 traces in 4 queries, .* 211.2 GB of logs scanned, about \$1.06, found none: yes="
+    expected = (
+        r"expected confirmation of 100 traces in 4 queries, .* 211.2 GB of logs scanned, about \$1.06, found none"
+    )
     with pytest.raises(tk.PullError, match=expected) as told:
         pull_xray(tmp_path / "a", ids, source="logs", backoff_s=0.001, **DAYS)
     assert "the ids are kept" not in str(told.value)
     assert server.calls["StartQuery"] == 1, "the part alone"
     server.span_bytes = 2 * 10**8
-    with pytest.raises(tk.PullError, match=r"expected a yes to a look for trace ids in 2 queries, .* about \$1.06"):
+    with pytest.raises(
+        tk.PullError, match=r"expected confirmation of a search for trace ids in 2 queries, .* about \$1.06"
+    ):
         pull_xray(tmp_path / "b", service="web", source="logs", backoff_s=0.001, **DAYS)
     assert pull_xray(tmp_path / "c", ids, source="logs", backoff_s=0.001, yes=True, **DAYS).counts == {"returned": 100}
 
@@ -433,7 +439,7 @@ def test_more_than_a_dollar_needs_a_yes(serve, tmp_path):
 def test_a_cost_that_nobody_tells_is_not_known(serve, tmp_path):
     ids = many_spans(serve(), 0)
     pull = pulled(tmp_path / "pulled", ids, source="logs", **DAYS)
-    assert str(pull.estimate) == "100 traces in 4 queries, about 0.0 minutes, at a cost that is not known"
+    assert str(pull.estimate) == "100 traces in 4 queries, about 0.0 minutes, unknown cost"
     assert pull.notes == ()
 
 
@@ -446,7 +452,7 @@ def test_the_end_of_a_time_is_not_in_it(serve, tmp_path):
 
 
 def test_a_query_that_fills_up_is_halved(serve, tmp_path, monkeypatch):
-    monkeypatch.setattr(insights, "_MOST", 3)
+    monkeypatch.setattr(insights, "_MAX_RESULTS", 3)
     server = serve()
     server.most_results = 3
     server.spans = [span(number, "web", BEGUN + 60 * number) for number in range(1, 11)]
@@ -461,7 +467,7 @@ def test_a_query_that_fails_and_a_group_that_is_not_there_are_told(serve, tmp_pa
     server = serve()
     time = {"start": utc(BEGUN), "end": utc(BEGUN + 3600)}
     server.query_statuses = ["Failed"]
-    with pytest.raises(tk.PullError, match="expected a query that becomes Complete, found Failed"):
+    with pytest.raises(tk.PullError, match="expected a query with status Complete, found Failed"):
         pulled(tmp_path / "a", service="web", source="logs", **time)
     server.spans = None
     with pytest.raises(tk.PullError, match="expected the log group aws/spans in eu-west-1, found none"):

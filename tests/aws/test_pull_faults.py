@@ -25,7 +25,7 @@ from tracekit.aws.client import Caller
 from tracekit.aws.pull import folder as folder_module
 from tracekit.aws.pull import paging
 from tracekit.aws.pull.folder import PullFolder, read_lines
-from tracekit.aws.pull.pull import pull_xray
+from tracekit.aws.pull.xray import pull_xray
 
 TIME = {"start": pd.Timestamp(BEGUN, unit="s").isoformat(), "end": pd.Timestamp(BEGUN + 30_000, unit="s").isoformat()}
 
@@ -72,21 +72,21 @@ def test_a_fault_that_passes_is_waited_for(serve, tmp_path, fault):
     [
         (
             "throttle",
-            r"found throttling \(ThrottledException: Rate exceeded\) at each of 4 attempts; pull into the same folder",
+            r"found throttling \(ThrottledException: Rate exceeded\) at each of 4 attempts; rerun later with the same",
         ),
         ("error", r"found a server error \(500 InternalFailure: oops\) at each of 4 attempts"),
-        ("html", r"found a body that is no answer .*<html>.*is there a proxy in between\?\) at each of 4 attempts"),
-        ("odd", r"found a body that is no answer \(Expected `object`, got `int` - at `\$\[0\]`\)"),
-        ("half", "found a body that is no answer"),
-        ("cut", "found a (body that is no answer|connection that failed)"),
+        ("html", r"found an invalid body .*<html>.*check for a proxy\) at each of 4 attempts"),
+        ("odd", r"found an invalid body \(Expected `object`, got `int` - at `\$\[0\]`\)"),
+        ("half", "found an invalid body"),
+        ("cut", "found (an invalid body|a connection that failed)"),
         ("reset", r"found a connection that failed \(.*at each of 4 attempts \(request id unknown\)"),
         (
             "loop",
-            "expected a new page of summaries in the window from 2025-10-09.*, found the NextToken of an earlier one",
+            "expected a new page of summaries in the window from 2025-10-09.*, found the NextToken of an earlier page",
         ),
         (
             "expired",
-            "found 403 ExpiredTokenException.*the credentials have expired: renew them, then pull into the same folder",
+            "found 403 ExpiredTokenException.*the credentials have expired: renew them, then rerun with the same",
         ),
     ],
 )
@@ -100,7 +100,7 @@ def test_a_fault_that_stays_ends_the_pull_with_its_reason(serve, tmp_path, fault
 
 def test_many_failed_calls_in_a_row_end_the_pull(serve, tmp_path):
     server = serve([Trace(number) for number in range(40)], faults=always("error", "BatchGetTraces"))
-    with pytest.raises(tk.PullError, match=r"500 InternalFailure.*5 calls in a row failed"):
+    with pytest.raises(tk.PullError, match=r"500 InternalFailure.*5 consecutive calls failed"):
         pulled(tmp_path / "pulled", list(server.traces), concurrency=1)
     assert 5 * 4 <= server.calls["BatchGetTraces"] <= 6 * 4, "a worker may have begun the next one"
 
@@ -122,7 +122,7 @@ def test_pages_that_never_end_are_given_up(serve, tmp_path, monkeypatch, operati
     monkeypatch.setattr(paging, "MOST_IDLE", 20)
     server = serve([Trace(1, indexed=operation != "ListRetrievedTraces")], faults=always("endless", operation))
     server.destination = {"Destination": "CloudWatchLogs", "Status": "ACTIVE"}
-    message = "expected a page with new .*, found 20 in a row without one, and no end"
+    message = "expected a page with new .*, found 20 consecutive pages without any"
     if operation == "GetTraceSummaries":
         with pytest.raises(tk.PullError, match=message):
             pulled(tmp_path / "pulled", **TIME)
@@ -138,7 +138,7 @@ def test_pages_that_never_end_are_given_up(serve, tmp_path, monkeypatch, operati
 def test_an_answer_that_nests_deeply_is_no_answer(serve, tmp_path, operation, fault):
     serve([Trace(1)], faults=always(fault, operation))
     asked = TIME if operation == "GetTraceSummaries" else {"trace_ids": [trace_id(1)]}
-    with pytest.raises(tk.PullError, match=r"(?i)found a body that is no answer \(.*recursion.* at each of 4 attempts"):
+    with pytest.raises(tk.PullError, match=r"(?i)found an invalid body \(.*recursion.* at each of 4 attempts"):
         pulled(tmp_path / "pulled", **asked)
 
 
@@ -195,23 +195,23 @@ def test_a_pull_that_expired_goes_on_where_it_was(serve, tmp_path):
 def test_another_pull_into_the_same_folder_is_refused(serve, tmp_path):
     serve(traces())
     pulled(tmp_path / "pulled", service="web", **TIME)
-    with pytest.raises(tk.PullError, match=r"begun in .* with service 'web', found 'cart'; choose another folder"):
+    with pytest.raises(tk.PullError, match=r"started in .* with service 'web', found 'cart'; choose another folder"):
         pulled(tmp_path / "pulled", service="cart", **TIME)
     pulled(tmp_path / "ids", [trace_id(1)])
-    with pytest.raises(tk.PullError, match=r"expected trace_ids for .*, which was begun with a list of ids"):
+    with pytest.raises(tk.PullError, match=r"expected trace_ids for .*, which was started with a list of ids"):
         pulled(tmp_path / "ids")
 
 
 def test_a_folder_that_cannot_be_made_is_told(serve, tmp_path):
     serve()
     (tmp_path / "file").write_text("")
-    with pytest.raises(tk.PullError, match=r"expected a folder that can be written, found .*file"):
+    with pytest.raises(tk.PullError, match=r"expected a writable folder, found .*file"):
         pulled(tmp_path / "file", [trace_id(1)])
 
 
 CHILD = """
 import sys
-from tracekit.aws.pull.pull import pull_xray
+from tracekit.aws.pull.xray import pull_xray
 try:
     pull_xray(sys.argv[1], start={start!r}, end={end!r}, backoff_s=0.01)
 except KeyboardInterrupt:
@@ -388,7 +388,7 @@ def test_a_plan_that_is_damaged_is_named(serve, tmp_path, content):
     (tmp_path / "a" / ".pull").mkdir(parents=True)
     (tmp_path / "a" / ".pull" / "plan.json").write_text(content, encoding="utf-8")
     with pytest.raises(
-        tk.PullError, match=r"expected what was asked for in .*plan\.json, found .*choose another folder"
+        tk.PullError, match=r"expected the options of a pull in .*plan\.json, found .*choose another folder"
     ):
         pulled(tmp_path / "a")
 
@@ -420,7 +420,7 @@ def test_files_are_closed_when_they_are_large_and_keep_what_is_not_settled(tmp_p
 def test_two_pulls_do_not_share_a_folder(tmp_path):
     with PullFolder(tmp_path / "a") as folder:
         folder.append("traces", [b"{}"], {"ids": {"a": "returned"}})
-        with pytest.raises(tk.PullError, match=r"expected .*a for this pull alone, found another one at work in it"):
+        with pytest.raises(tk.PullError, match=r"expected exclusive use of .*a, found another pull running in it"):
             PullFolder(tmp_path / "a")
     with PullFolder(tmp_path / "a") as folder:
         assert list(folder.entries()) == [{"ids": {"a": "returned"}}]
@@ -438,7 +438,7 @@ def test_on_windows_the_folder_is_held_as_well(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(LK_NBLCK=2, locking=locking))
     with (
         PullFolder(tmp_path / "a"),
-        pytest.raises(tk.PullError, match=r"expected .*a for this pull alone, found another one at work in it"),
+        pytest.raises(tk.PullError, match=r"expected exclusive use of .*a, found another pull running in it"),
     ):
         PullFolder(tmp_path / "a")
     PullFolder(tmp_path / "a").close()
@@ -455,9 +455,9 @@ def test_a_region_and_credentials_are_needed(monkeypatch):
         Caller(**how)
     for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
         monkeypatch.delenv(f"AWS_{name}")
-    with pytest.raises(tk.PullError, match=r"expected credentials in boto3's own chain"):
+    with pytest.raises(tk.PullError, match=r"expected credentials in boto3's chain"):
         Caller(region="eu-west-1", **how)
-    with pytest.raises(tk.PullError, match=r"expected a session of AWS with credentials, found .*nobody"):
+    with pytest.raises(tk.PullError, match=r"expected an AWS session with credentials, found .*nobody"):
         Caller(profile="nobody", **how)
 
 
@@ -516,7 +516,7 @@ def test_a_disk_that_is_full_is_told_and_what_fitted_is_whole(serve, tmp_path, r
     path = os.pathsep.join([str(Path(tk.__file__).parents[1]), str(Path(__file__).parent)])
     program = [sys.executable, "-c", FULL, str(tmp_path / "pulled"), str(room)]
     ran = subprocess.run(program, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": path})
-    assert "pulled to take the answers, found: File too large; make room, then pull into the same folder" in ran.stdout
+    assert "pulled, found: File too large; free disk space, then rerun with the same folder" in ran.stdout
     assert ran.stderr == ""
     kept = list((tmp_path / "pulled").glob("traces-*"))
     came = tk.read(tmp_path / "pulled", progress=False) if kept else None
@@ -541,7 +541,7 @@ def test_a_file_that_nothing_fitted_into_is_not_left_behind(tmp_path, monkeypatc
 
     with PullFolder(tmp_path) as folder:
         monkeypatch.setattr(folder_module, "_write", full)
-        with pytest.raises(tk.PullError, match="No space left on device; make room"):
+        with pytest.raises(tk.PullError, match="No space left on device; free disk space"):
             folder.append("traces", [b'{"Traces":[]}'], {"ids": {"1-2-3": "returned"}})
     assert not list(tmp_path.glob("traces-*"))
     assert not list(tmp_path.glob(".*.part"))
@@ -571,5 +571,5 @@ def test_who_presses_ctrl_c_does_not_wait_for_an_answer_that_hangs(serve, tmp_pa
 def test_a_folder_that_was_closed_takes_nothing(tmp_path):
     folder = PullFolder(tmp_path / "pulled")
     folder.close()
-    with pytest.raises(tk.PullError, match=r"expected .*pulled to be open, found that this pull has ended"):
+    with pytest.raises(tk.PullError, match=r"expected .*pulled to be open, found it closed: this pull has ended"):
         folder.append("traces", [b"{}"])

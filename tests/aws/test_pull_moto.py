@@ -11,7 +11,7 @@ from fake_xray import document, trace_id
 
 import tracekit as tk
 from tracekit.aws.pull.folder import PullFolder, read_lines
-from tracekit.aws.pull.pull import pull_xray
+from tracekit.aws.pull.xray import pull_xray
 
 NOW = int(pd.Timestamp.now("UTC").timestamp())
 
@@ -58,4 +58,4 @@ def test_an_id_that_moto_does_not_know_stays_unprocessed_and_what_it_cannot_tell
     pull = pull_xray(tmp_path / "pulled", ids, backoff_s=0.0)
     assert pull.accounts["outcome"].tolist() == ["returned", "unprocessed"]
     (note,) = pull.notes
-    assert note.startswith("whether Transaction Search keeps more traces was not checked")
+    assert note.startswith("not checked whether Transaction Search stores more traces")

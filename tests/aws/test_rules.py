@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tracekit as tk
-from tracekit.aws.rules.patterns import covers, meet
+from tracekit.aws.rules.patterns import covers, overlap
 from tracekit.weights.trace_state import rule_hash
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "reference" / "xray_on_eks.md"
@@ -66,8 +66,8 @@ def test_rules_come_from_files_of_both_forms_and_from_the_account(tmp_path, serv
     (tmp_path / "central.json").write_text(json.dumps(records))
     (tmp_path / "local.json").write_text(json.dumps(local(path_rule("pay", url_path="/pay*"))))
     central, file = (tk.sampling_rules(tmp_path / f"{name}.json") for name in ("central", "local"))
-    assert repr(central) == "SamplingRules(central: pay 0/s + 50 %, Default 1/s + 5 %)"
-    assert repr(file) == "SamplingRules(local: pay 0/s + 50 %, default 1/s + 5 %)"
+    assert repr(central) == "SamplingRules(central: pay 0/s + 50%, Default 1/s + 5%)"
+    assert repr(file) == "SamplingRules(local: pay 0/s + 50%, default 1/s + 5%)"
     assert central.table["url_path"].tolist() == file.table["url_path"].tolist() == ["/pay*", "*"]
     assert "<table" in central._repr_html_()
     assert tk.sampling_rules(central) is central
@@ -90,7 +90,7 @@ def test_one_rule_and_a_bare_list_are_rules_too():
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ({"processors": {}}, "expected SamplingRuleRecords, .* in the rules given, found processors"),
+        ({"processors": {}}, "expected SamplingRuleRecords, .* in the given rules, found processors"),
         (7, "expected SamplingRuleRecords, .*, found 7"),
         ([{"RuleName": "a"}], "expected a sampling rule with FixedRate as rule 1"),
         ([rule("a", rate=2)], r"expected FixedRate between 0 and 1 in rule 1 \(a\), found 2"),
@@ -107,7 +107,7 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"expected a file of sampling rules, found none at .*nowhere"):
         tk.sampling_rules(tmp_path / "nowhere.json")
     (tmp_path / "a.json").write_text("rules:")
-    with pytest.raises(ValueError, match=r"expected JSON in .*a.json, found text that is none"):
+    with pytest.raises(ValueError, match=r"expected JSON in .*a.json, found other text"):
         tk.sampling_rules(str(tmp_path / "a.json"))
 
 
@@ -139,8 +139,8 @@ def test_both_listings_of_the_document_are_caught():
         assert {"rules.rejected", "rules.never_match", "rules.unknown_key", "rules.unreachable"} <= checks
         text = str(findings)
         assert "the SDK rejects the whole file, because rules of version 2 need host." in text
-        assert "http.status_code is not known when the decision is made" in text
-    assert "response_time is not known when the decision is made" in text
+        assert "http.status_code is unknown at the sampling decision" in text
+    assert "response_time is unknown at the sampling decision" in text
     assert "there is no default rule" in text
 
 
@@ -193,28 +193,27 @@ def takes(pattern, text):
 
 @given(one=st.text("ab*?", max_size=4), other=st.text("ab*?", max_size=4))
 def test_patterns_meet_where_a_text_is_taken_by_both(one, other):
-    assert meet(one, other) == any(takes(one, text) and takes(other, text) for text in TEXTS) or len(one + other) > 6
-    assert meet(one, other) == meet(other, one)
-    assert meet(one, other) or not covers(one, other)
+    assert overlap(one, other) == any(takes(one, text) and takes(other, text) for text in TEXTS) or len(one + other) > 6
+    assert overlap(one, other) == overlap(other, one)
+    assert overlap(one, other) or not covers(one, other)
 
 
 def test_patterns_of_many_stars_are_compared_at_once():
     began = time.process_time()
     assert not covers("*a" * 300 + "*b", "a" * 5000)
-    assert not meet("*a" * 2000 + "b", "a*" * 2000 + "c")
-    assert meet("*a" * 2000, "a*" * 2000)
+    assert not overlap("*a" * 2000 + "b", "a*" * 2000 + "c")
+    assert overlap("*a" * 2000, "a*" * 2000)
     assert time.process_time() - began < 2
 
 
 # -------------------------------------------------------------------- one fault each
 
 ERRORS = (
-    "Rule errors can never do what it says: http.status_code is not known when the decision is made,"
-    " and it never matches."
+    "Rule errors cannot work as written: http.status_code is unknown at the sampling decision, and it never matches."
 )
 SLOW = (
-    "Rule a can never do what it says: response_time is not known when the decision is made, so it matches everything"
-    " else it asks for."
+    "Rule a cannot work as written: response_time is unknown at the sampling decision, so only its other conditions"
+    " apply."
 )
 
 
@@ -231,26 +230,26 @@ SLOW = (
             [rule("all", Host="shop*"), rule("pay", 2, Host="shop.eu", URLPath="/pay"), DEFAULT],
             "unreachable",
             "warning",
-            "Rule pay is never reached: rule all takes everything it asks for.",
+            "Rule pay is never reached: rule all matches all its requests.",
         ),
         (
             [rule("a", URLPath="/a"), rule("b", URLPath="/b"), DEFAULT],
             "same_priority",
             "warning",
-            "Rules a and b have one priority (1): names decide.",
+            "Rules a and b have the same priority (1): their names decide.",
         ),
         (
             [rule("a", URLPath="/pay*"), rule("b", 2, 0.1, HTTPMethod="POST"), DEFAULT],
             "overlap",
             "warning",
-            "Rules a and b overlap: what both ask for follows a.",
+            "Rules a and b overlap: requests that match both follow a.",
         ),
         ([rule("a", rate=0), DEFAULT], "keeps_nothing", "warning", "Rule a keeps nothing: rate 0 and no reservoir."),
         (
             [rule("a", URLPath="/a")],
             "no_default",
             "warning",
-            "There is no rule Default: what matches no other rule is decided by the SDK's own 1 a second and 5 %.",
+            "There is no rule Default: requests that match no other rule follow the SDK's default, 1/s + 5%.",
         ),
         (
             [rule("a", 0, URLPath="/a"), DEFAULT],
@@ -262,13 +261,13 @@ SLOW = (
             [rule("a", URLPath="/a", Pfad="/b"), DEFAULT],
             "unknown_key",
             "warning",
-            "Rule a: Pfad is ignored: central rules know no such key.",
+            "Rule a: Pfad is ignored: not a key of central rules.",
         ),
         (
             [rule("a", Attributes={"tenant": "acme"}), DEFAULT],
             "sdk_differs",
             "warning",
-            "Rule a: classic X-Ray SDKs match without its attributes (tenant).",
+            "Rule a: classic X-Ray SDKs ignore its attributes (tenant).",
         ),
         (
             [rule("a", ResourceARN="arn:aws:x"), DEFAULT],
@@ -302,13 +301,13 @@ def test_rules_without_a_fault_say_so():
     rules = [rule("pay", URLPath="/pay*"), rule("cart", 2, URLPath="/cart*"), DEFAULT]
     (finding,) = tk.sampling_rules(rules).lint()
     assert (finding.check, finding.severity) == ("rules.fine", "info")
-    assert finding.headline == "3 rules of the rules given: nothing was found that they cannot do."
+    assert finding.headline == "No problems found in 3 rules of the given rules."
     assert not said(local(path_rule(url_path="/pay*")), "rejected", "unknown_key", "unreachable", "no_default")
 
 
 def test_a_rule_for_another_service_type_is_not_hidden():
     rules = [rule("a", ServiceType="AWS::EC2::Instance"), rule("b", 2), DEFAULT]
-    assert said(rules, "unreachable") == ["Rule Default is never reached: rule b takes everything it asks for."]
+    assert said(rules, "unreachable") == ["Rule Default is never reached: rule b matches all its requests."]
 
 
 # -------------------------------------------------------------------- beside statistics
@@ -327,7 +326,7 @@ def test_a_rule_that_no_client_reports_in_a_day_is_told():
     day = [*old, *windows("Default", DAY, 3, every=600), {"RuleName": "Default", "Timestamp": DAY, "RequestCount": 1}]
     (finding,) = [one for one in tk.sampling_rules(rules).lint(statistics=day) if one.check == "rules.unseen"]
     assert finding.headline == "Rule a: no client reported a request in the last 24 hours."
-    assert (finding.severity, finding.remedy) == ("warning", "Is it needed?")
+    assert (finding.severity, finding.remedy) == ("warning", "Remove the rule if it is not needed.")
     seen = [*day, {"RuleName": "a", "Timestamp": float(DAY - 50), "RequestCount": 1}]
     assert said(rules, "unseen", statistics=seen) == []
 
@@ -349,7 +348,7 @@ def test_times_of_statistics_come_as_boto3_or_the_command_line_has_them():
 
 
 NO_RESERVOIR = (
-    "Rule a has no reservoir and sees about 18 requests an hour: at 5 % an hour leaves no trace with a chance of 40 %."
+    "Rule a has no reservoir and about 18 requests per hour: at 5%, the probability of an hour without a trace is 40%."
 )
 
 
@@ -359,9 +358,7 @@ def test_no_reservoir_on_little_traffic_is_told():
     told = [*windows("a", 2 * 3600, 1, every=200), *windows("Default", 2 * 3600, 9)]
     (finding,) = [one for one in tk.sampling_rules(rules).lint(statistics=told) if one.check == "rules.no_reservoir"]
     assert (finding.headline, finding.severity) == (NO_RESERVOIR, "warning")
-    assert (
-        finding.remedy == "Give it a reservoir of 1, which keeps the first; the rate alone needs 59 requests an hour."
-    )
+    assert finding.remedy == "Set a reservoir of 1, which keeps the first; the rate alone needs 59 requests per hour."
     assert list(finding.evidence["rule"]) == ["a"]
 
 
@@ -384,11 +381,11 @@ def test_no_reservoir_is_told_of_nobody_else(rate, quota, per_hour, seconds):
 def test_what_was_not_looked_at_is_said():
     (finding,) = tk.sampling_rules([DEFAULT]).lint()
     assert finding.assumptions == (
-        "the rules are those in force",
-        "whether they see any traffic was not looked at: lint(traces) and lint(statistics=) do",
+        "these rules are active",
+        "traffic was not checked; use lint(traces) or lint(statistics=)",
     )
     (finding,) = tk.sampling_rules([DEFAULT]).lint(statistics=windows("Default", DAY, 1, every=600))
-    assert finding.assumptions == ("the rules are those in force",)
+    assert finding.assumptions == ("these rules are active",)
 
 
 # -------------------------------------------------------------------- beside traces
@@ -406,7 +403,7 @@ def test_traces_that_another_rule_decided_are_counted():
         [{key: "/pay", name: "pay"}] * 3 + [{key: "/pay", name: "Default"}] + [{key: "/", name: "Default"}] * 4
     )
     (headline,) = said(rules, "another_rule", traces=shop)
-    assert headline == "1 of 8 traces were decided by another rule than the one that matches them."
+    assert headline == "1 of 8 traces were sampled by a rule other than the matching one."
     (finding,) = [one for one in tk.sampling_rules(rules).lint(shop) if one.check == "rules.another_rule"]
     odd = finding.evidence[finding.evidence["should"] != finding.evidence["did"]]
     assert odd.to_dict("list") == {"should": ["pay"], "did": ["Default"], "trace_count": [1]}
@@ -420,7 +417,7 @@ def test_a_boost_needs_an_sdk_that_knows_boosts():
     classic = traced([{"attributes.aws.xray.sdk": "X-Ray for Python"}])
     modern = traced([{"resource.telemetry.sdk.name": "opentelemetry"}])
     assert said(rules, "boost", traces=classic) == [
-        "Rule a has a boost, and classic X-Ray SDKs begin traces: they do not know boosts."
+        "Rule a has a boost, but traces start in classic X-Ray SDKs, which do not support boosts."
     ]
     assert said(rules, "boost", traces=modern) == []
 
@@ -448,7 +445,7 @@ def test_two_families_of_sdks_are_told_apart():
     name = "attributes.aws.xray.sdk"
     both = traced([{name: "X-Ray for Python"}] * 3 + [{"resource.telemetry.sdk.name": "opentelemetry"}] * 2)
     (headline,) = said([DEFAULT], "sdk_families", traces=both)
-    assert headline.startswith("Classic X-Ray SDKs (3 traces) and OpenTelemetry (2) decide side by side:")
+    assert headline.startswith("Both classic X-Ray SDKs (3 traces) and OpenTelemetry (2) decide.")
     assert said([DEFAULT], "sdk_families", traces=traced([{name: "X-Ray for Python"}] * 3)) == []
 
 

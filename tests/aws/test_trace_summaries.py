@@ -7,7 +7,7 @@ import pytest
 from fake_xray import BEGUN, Trace, trace_id
 
 import tracekit as tk
-from tracekit.aws.pull.pull import pull_xray
+from tracekit.aws.pull.xray import pull_xray
 from tracekit.aws.trace_summaries import COLUMNS, trace_summaries
 
 
@@ -120,5 +120,5 @@ def test_an_odd_summary_is_left_out_and_listed(tmp_path, odd):
     (problem,) = table.attrs["quarantined"]
     assert problem.startswith("summary ")
     (tmp_path / "s.json").write_text(json.dumps({"TraceSummaries": [other]}), encoding="utf-8")
-    with pytest.raises(tk.LoadError, match=r"that can be read; summary "):
+    with pytest.raises(tk.LoadError, match=r"that is valid; summary "):
         tk.trace_summaries(tmp_path / "s.json")

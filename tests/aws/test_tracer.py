@@ -123,7 +123,7 @@ def test_a_span_that_is_not_finished_has_no_end():
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        (7, "expected an object, found int"),
+        (7, "expected a JSON object, found int"),
         (span(trace="odd"), "expected a trace id, found 'odd'"),
         (span(trace="0" * 32), "expected a trace id, found '0000"),
         (span() | {"span_id": "xyz"}, "expected a span id of up to 16 hex digits, found 'xyz'"),
@@ -202,7 +202,7 @@ def test_damaged_files_are_told_and_the_rest_is_read(tmp_path):
     assert tables.counts == {"seen": 4, "spans": 2, "merged": 0, "summaries": 0, "quarantined": 2}
     assert tables.quarantined["problem"].str.startswith("expected JSON").all()
     kinesis = tk.read_dynamodb_tracer([{"Data": "%%%"}, span()])
-    assert kinesis.quarantined["problem"].tolist() == ["expected an object, found str"]
+    assert kinesis.quarantined["problem"].tolist() == ["expected a JSON object, found str"]
 
 
 def test_nothing_to_read_is_an_error(tmp_path):
@@ -243,7 +243,7 @@ def test_insights_are_those_of_the_tracer():
     found = {finding.check: finding for finding in tables.insights()}
     assert [finding.severity for finding in tables.insights()] == ["critical", "warning", "info"]
     assert found["tracer.slow_trace"].headline == "3 of 5 traces took longer than 5,000 ms."
-    assert found["tracer.trace_errors"].headline == "1 of 5 traces contain a failed span."
+    assert found["tracer.trace_errors"].headline == "1 of 5 traces contain an error span."
     assert found["tracer.high_service_count"].headline == "1 of 5 traces span more than 5 services."
     slowest = found["tracer.slow_trace"].evidence
     assert slowest["value"].tolist() == [8100.0, 7100.0, 6100.0]
@@ -253,7 +253,7 @@ def test_insights_are_those_of_the_tracer():
     assert estimate.low < 0.6 < estimate.high
     other = {one.check: one.headline for one in tables.insights(slow_ms=7500, error_count=2, service_count=7)}
     assert other["tracer.slow_trace"] == "1 of 5 traces took longer than 7,500 ms."
-    assert other["tracer.trace_errors"] == "0 of 5 traces contain more than 2 failed spans."
+    assert other["tracer.trace_errors"] == "0 of 5 traces contain more than 2 error spans."
     assert other["tracer.high_service_count"].startswith("0 of 5")
     assert tables.insights(slow_ms=1e9)[-1].severity == "info"
 
@@ -321,7 +321,7 @@ def test_a_stopped_copy_goes_on_and_asks_for_nothing_twice(table, tmp_path, monk
 
     monkeypatch.setattr(Reader, "client", lambda *_: Stopping())
     for _ in range(2):
-        with pytest.raises(tk.PullError, match=r"expected a page of table trace-spans, found Provisioned.*it goes on"):
+        with pytest.raises(tk.PullError, match=r"expected a page of table trace-spans, found Provisioned.*to resume"):
             tk.pull_dynamodb_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
     folder = tk.pull_dynamodb_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
     assert tk.read_dynamodb_tracer(folder).counts == {
@@ -341,17 +341,17 @@ def test_a_stopped_copy_goes_on_and_asks_for_nothing_twice(table, tmp_path, monk
 
 
 def test_a_copy_that_is_killed_between_page_and_state_has_no_page_twice(table, tmp_path, monkeypatch):
-    whole = tracer_tables._whole
+    whole = tracer_tables._write
 
     def stopped(path, text):
         if path.name == ".state.json" and '"page": 3' in text:
             raise KeyboardInterrupt
         whole(path, text)
 
-    monkeypatch.setattr(tracer_tables, "_whole", stopped)
+    monkeypatch.setattr(tracer_tables, "_write", stopped)
     with pytest.raises(KeyboardInterrupt):
         tk.pull_dynamodb_tracer("trace-spans", tmp_path / "spans", session=table, page=5)
-    monkeypatch.setattr(tracer_tables, "_whole", whole)
+    monkeypatch.setattr(tracer_tables, "_write", whole)
     tables = tk.read_dynamodb_tracer(tk.pull_dynamodb_tracer("trace-spans", tmp_path / "spans", session=table, page=5))
     assert (tables.counts["seen"], tables.counts["merged"]) == (23, 0)
 
@@ -405,7 +405,7 @@ def test_a_dry_run_sends_nothing_and_shows_all(monkeypatch):
         ("a.odd.value", "info"): (7.0, "None"),
     }
     assert all(one["ServiceName"] == "web" for one in told.metrics["dimensions"])
-    assert repr(told) == "Published(7 values for shop, nothing was sent: dry_run=False sends them)"
+    assert repr(told) == "Published(7 values for shop, not sent: send with dry_run=False)"
     assert "<table" in told._repr_html_()
 
 
@@ -438,7 +438,7 @@ def test_a_thousand_values_go_with_a_call_and_a_refusal_says_how_far_it_came(mon
     sent.clear()
     more = [tk.Finding(f"check.{number}", "info", "x") for number in range(2100)]
     with pytest.raises(
-        tk.PullError, match="expected CloudWatch to take 100 values, found AccessDenied; 2,000 were sent before"
+        tk.PullError, match="expected CloudWatch to accept 100 values, found AccessDenied; 2,000 were sent before"
     ):
         tk.publish_cloudwatch(more, "shop", dry_run=False)
 
@@ -448,9 +448,9 @@ def test_a_thousand_values_go_with_a_call_and_a_refusal_says_how_far_it_came(mon
     [
         ("AWS/Lambda", {}, "expected a namespace of letters, digits and .-_/#: that is not AWS's, found 'AWS/Lambda'"),
         ("", {}, "expected a namespace"),
-        ("shop", {"a": ""}, "expected dimensions of plain text that is not empty, found 'a': ''"),
-        ("shop", {"a": "ä"}, "expected dimensions of plain text"),
-        ("shop", {str(n): "x" for n in range(30)}, "expected at most 29 dimensions beside Severity, found 30"),
+        ("shop", {"a": ""}, "expected dimensions as non-empty ASCII text, found 'a': ''"),
+        ("shop", {"a": "ä"}, "expected dimensions as non-empty ASCII text"),
+        ("shop", {str(n): "x" for n in range(30)}, "expected at most 29 dimensions besides Severity, found 30"),
     ],
 )
 def test_names_that_cloudwatch_refuses_are_refused_before(namespace, dimensions, expected):

@@ -31,7 +31,7 @@ from xray_server import SEGMENTS, trace_id
 
 from tracekit import read
 from tracekit.aws.pull.folder import read_lines
-from tracekit.aws.pull.pull import pull_xray
+from tracekit.aws.pull.xray import pull_xray
 
 TRACES = int(os.environ.get("TRACEKIT_BENCH_TRACES", "5000"))
 PLAIN = min(TRACES, 5000)  # what plain means read; they hold no more
@@ -39,7 +39,7 @@ AT_ONCE = 4  # as the pull does
 PULL = """
 import sys
 from pathlib import Path
-from tracekit.aws.pull.pull import pull_xray
+from tracekit.aws.pull.xray import pull_xray
 import boto3, pandas
 from xray_server import trace_id
 def peak():

@@ -1,9 +1,9 @@
-"""The only room that talks to AWS, through boto3, which is imported when the first call is made.
+"""The only package that calls AWS, through boto3, which is imported on the first call.
 
-``client`` makes one call and retries it.  ``pull`` brings traces into a folder, so that a stopped pull goes on where it
-was; ``trace_summaries`` and ``annotation_lint`` look at what was pulled.  ``audit`` runs the coverage playbook, reading
-only.  ``rules`` reads sampling rules and tells what is wrong with them; ``tracer`` reads the tables of a tracer of
-one's own; ``publish`` gives findings to CloudWatch.
+``client`` makes a call with retries.  ``pull`` downloads traces into a folder and can resume; ``trace_summaries`` and
+``annotation_lint`` analyze pulled traces.  ``audit`` runs the trace-coverage audit, read-only.  ``rules`` reads and
+lints sampling rules; ``tracer`` reads the DynamoDB tables of a custom tracer; ``publish`` writes findings to
+CloudWatch.
 
-Credentials come from boto3's own chain and go nowhere: not into messages, folders or results.
+Credentials come from boto3's credential chain and never appear in messages, folders or results.
 """

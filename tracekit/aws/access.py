@@ -1,4 +1,4 @@
-"""Session, region and credentials of everything that asks AWS, and the words for what is wrong with them."""
+"""Session, region and credentials for AWS calls, and error messages about them."""
 
 from __future__ import annotations
 
@@ -9,41 +9,40 @@ from typing import Any
 from tracekit.errors import PullError
 
 _LOGIN = "log in again (`aws sso login`)"
-_TEST = "try `aws sts get-caller-identity`"
+_TEST = "test with `aws sts get-caller-identity`"
 CLOCK = "check the clock of this machine, then the credentials"
-_OF_THE_CLOCK = frozenset(
+_CLOCK_SKEW = frozenset(
     {"InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
 )
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _UNKNOWN = frozenset({"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"})
-USELESS = {
+INVALID_CREDENTIALS = {
     **dict.fromkeys(_EXPIRED, "the credentials have expired: renew them"),
-    **dict.fromkeys(_UNKNOWN, "these credentials are not known to AWS: check AWS_PROFILE and the region"),
-    **dict.fromkeys(_OF_THE_CLOCK, CLOCK),
+    **dict.fromkeys(_UNKNOWN, "AWS does not know these credentials: check AWS_PROFILE and the region"),
+    **dict.fromkeys(_CLOCK_SKEW, CLOCK),
 }
-"""What to do where AWS refuses the credentials themselves, by its code."""
+"""Remedies by error code, for invalid credentials."""
 
-
-FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
-"""Codes with which AWS says that credentials may not ask this."""
+ACCESS_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
+"""Error codes for missing permissions."""
 
 
 class Access:
-    """A session with a region and credentials that can be used.
+    """A boto3 session with region and credentials.
 
     Parameters
     ----------
     session
-        A ``boto3.Session``; by default a new one, which finds its credentials as boto3 does.
+        A ``boto3.Session``; by default a new one with boto3's credential chain.
     region
-        Instead of the session's own.
+        Overrides that of the session.
     profile
-        Of boto3's configuration, where no session is given.
+        AWS profile, if no session is given.
 
     Raises
     ------
     PullError
-        No region, no credentials, a profile that is not there, a login that has ended.
+        No region, no credentials, an unknown profile, or an expired login.
     """
 
     def __init__(self, session: Any = None, *, region: str | None = None, profile: str | None = None) -> None:
@@ -57,44 +56,42 @@ class Access:
             self.session = session or boto3.Session(region_name=region, profile_name=profile)
             self.region = str(region or self.session.region_name or "")
             self._credentials = self.session.get_credentials()
-            self._learn()
+            self._add_secrets()
         except (BotoCoreError, ClientError) as error:
             failure = error
         if failure is not None:
-            raise PullError(f"expected a session of AWS with credentials, {self.explained(failure)}")
+            raise PullError(f"expected an AWS session with credentials, {self.explained(failure)}")
         if not self.region:
-            message = (
-                "expected a region, found none: give region= (--region), or set AWS_DEFAULT_REGION, or the profile's"
-            )
+            message = "expected a region, found none: pass region= (--region), or set AWS_DEFAULT_REGION"
             raise PullError(message)
         if self._credentials is None:
-            message = f"expected credentials in boto3's own chain (environment, profile, role), found none; {_TEST}"
+            message = f"expected credentials in boto3's chain (environment, profile, role), found none; {_TEST}"
             raise PullError(message)
 
     def explained(self, error: Exception) -> str:
-        """Return what was found instead of credentials, and what to do about it."""
+        """Return an error about credentials with its remedy."""
         text = self.cleaned(" ".join(str(error).split()))
         is_login = "SSO" in type(error).__name__ or "sso" in text.lower()
         return f"found {type(error).__name__}: {text.rstrip('.')}; {_LOGIN if is_login else _TEST}"
 
     def cleaned(self, text: str) -> str:
-        """Return a text without the credentials: AWS repeats them in some of its errors."""
+        """Return a text without credentials, which AWS repeats in some errors."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
 
-        with suppress(BotoCoreError, ClientError):  # of a login that has ended meanwhile, those of before are known
-            self._learn()
+        with suppress(BotoCoreError, ClientError):  # an expired login; earlier secrets are known
+            self._add_secrets()
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
 
-    def _learn(self) -> None:
-        """Take note of what must never be shown."""
+    def _add_secrets(self) -> None:
+        """Remember the current secrets, to remove them from messages."""
         if self._credentials is not None:
             frozen = self._credentials.get_frozen_credentials()
             self._secrets |= {secret for secret in (frozen.secret_key, frozen.token, frozen.access_key) if secret}
 
     def hint(self, service: str) -> str:
-        """Return what may be the matter where nobody can be reached."""
+        """Return the remedy for a failed connection."""
         known = sorted(
             region
             for partition in self.session.get_available_partitions()
@@ -102,12 +99,12 @@ class Access:
         )
         near = get_close_matches(self.region, known, 1) if self.region not in known else []
         if self.region in known:
-            return "is the network up, and is there a proxy in between?"
-        return f"is the region {self.region} right{f' (boto3 knows {near[0]})' if near else ''}, and the network up?"
+            return "check the network and proxies"
+        return f"check the region {self.region}{f' (similar: {near[0]})' if near else ''} and the network"
 
 
-def is_of_credentials(error: Exception) -> bool:
-    """Return whether boto3 could not sign, because credentials were missing or could not be renewed."""
+def is_credential_error(error: Exception) -> bool:
+    """Return whether credentials were missing or could not be renewed."""
     from botocore import exceptions  # noqa: PLC0415 - heavy
 
     return isinstance(

@@ -1,4 +1,4 @@
-"""Annotations and metadata against X-Ray's limits, and whether each is the one that it should be."""
+"""A linter for X-Ray annotations and metadata: limits, cardinality, and misplaced keys."""
 
 from __future__ import annotations
 
@@ -24,36 +24,35 @@ LARGEST_SEGMENT_BYTES = 64_000
 LARGEST_TRACE_BYTES = 500_000
 _NEAR = 0.8
 _KEY = re.compile(r"[A-Za-z0-9_.]+")
-_ENOUGH = 50  # traces, before a statement about values is made
+_MIN_TRACES = 50  # traces with a key before its values are checked
 _UNBOUNDED = 0.5
 _FEW = 20
 _SHORT = 100
 _DOCUMENT = 'X-Ray developer guide: "Annotation requirements", "Quotas"'
-_SIZES = "sizes are of the attributes alone, so the documents are larger"
+_SIZES = "sizes count attributes only; documents are larger"
 
 
 def annotation_lint(traces: TraceSet) -> Findings:
-    """Return what is wrong with the annotations and metadata of X-Ray segments.
+    """Return the problems of annotations and metadata in X-Ray segments.
 
     Parameters
     ----------
     traces
-        Of X-Ray; spans of other formats have no annotations and are not looked at.
+        X-Ray traces; spans of other formats are ignored.
 
     Returns
     -------
     Findings
-        Beyond the documented limits: more than 50 annotations in a trace, keys over 500 characters or with anything but
+        Violated limits: more than 50 annotations in a trace, keys over 500 characters or with characters other than
         letters, digits, underscores and dots, values over 1,000 characters, segments near 64 KB, traces near 500 KB or
-        cut by X-Ray.  And what is in the wrong place: annotations with about one value a trace, annotations that never
-        differ, metadata that one would like to search by.  Each with its keys or traces as evidence.
+        truncated by X-Ray.  Misplaced keys: high-cardinality annotations (about one value per trace), constant
+        annotations, metadata suited for searching.  Each with its keys or traces as evidence.
 
     Notes
     -----
-    Values are judged where at least 50 traces have the key.  Unbounded: more than half as many values as traces.
-    Searchable metadata: a text, number or truth value of at most 100 characters, 2 to 20 values, in more than half of
-    the traces.  Source: AWS X-Ray developer guide, "Annotation requirements" and "Quotas" (``spec/formats.md`` section
-    6.2).
+    Values are checked if at least 50 traces have the key.  High cardinality: more than half as many values as traces.
+    Searchable metadata: text, numbers or booleans of at most 100 characters, 2 to 20 values, in more than half of the
+    traces.  Source: AWS X-Ray developer guide, "Annotation requirements" and "Quotas".
 
     Examples
     --------
@@ -71,7 +70,7 @@ def annotation_lint(traces: TraceSet) -> Findings:
 
 
 def _finding(check: str, severity: Severity, headline: str, remedy: str, evidence: pd.DataFrame, n: int) -> Finding:
-    """Return a finding about things that were counted: one row of evidence each, of ``n``."""
+    """Return a finding with one row of evidence per problem, out of ``n``."""
     count = len(evidence)
     return Finding(
         check,
@@ -87,9 +86,9 @@ def _finding(check: str, severity: Severity, headline: str, remedy: str, evidenc
 
 
 def _listed(keys: pd.Series) -> str:
-    """Return the first keys."""
+    """Return the first keys as text."""
     shown = ", ".join(repr(key[:40]) for key in keys[:5])
-    return f"{shown} and {len(keys) - 5} more" if len(keys) > 5 else shown  # noqa: PLR2004 - as many as are shown
+    return f"{shown} and {len(keys) - 5} more" if len(keys) > 5 else shown  # noqa: PLR2004 - the number shown
 
 
 def _plural(count: int, one: str) -> str:
@@ -109,9 +108,9 @@ def _count(used: Used) -> list[Finding]:
     )
     headline = (
         f"{_plural(len(over), 'trace')} of {len(used.traces):,} {'has' if len(over) == 1 else 'have'} more than"
-        f" {MOST_ANNOTATIONS} annotations, up to {per_trace.max():,}: X-Ray indexes {MOST_ANNOTATIONS} a trace."
+        f" {MOST_ANNOTATIONS} annotations, up to {per_trace.max():,}: X-Ray indexes {MOST_ANNOTATIONS} per trace."
     )
-    remedy = "Move what nobody searches by to metadata."
+    remedy = "Move annotations that are not used in searches to metadata."
     return [
         _finding("annotations.count", "warning", headline, remedy, evidence, len(used.traces)),
     ]
@@ -152,12 +151,12 @@ def _values(used: Used) -> list[Finding]:
         f"Values of {_plural(len(bad), 'annotation key')} are longer than {LONGEST_VALUE:,} characters, up to"
         f" {int(bad['longest'].max()):,}: {_listed(bad['key'])}."
     )
-    remedy = "Move long texts to metadata; annotate what they are about."
+    remedy = "Move long texts to metadata."
     return [_finding("annotations.value", "warning", headline, remedy, bad, len(table))]
 
 
 def _segments(used: Used) -> list[Finding]:
-    """Find segments near the size that X-Ray refuses."""
+    """Find segments near X-Ray's size limit."""
     nodes = nodes_of(used.traces)
     size = np.bincount(nodes.owner, weights=used.row_bytes, minlength=len(nodes.row)).astype(np.int64)
     over = np.flatnonzero(size > _NEAR * LARGEST_SEGMENT_BYTES)
@@ -168,25 +167,30 @@ def _segments(used: Used) -> list[Finding]:
         {"span_row": rows, "service_name": nodes.name.take(over).series(), "size_bytes": size[over]}
     ).sort_values("size_bytes", ascending=False)
     headline = (
-        f"{_plural(len(over), 'segment')} of {len(nodes.row):,} {'holds' if len(over) == 1 else 'hold'} at least"
-        f" {_NEAR:.0%} of the 64 KB that X-Ray takes, up to {size.max():,} bytes; {_SIZES}."
+        f"{_plural(len(over), 'segment')} of {len(nodes.row):,} {'has' if len(over) == 1 else 'have'} at least"
+        f" {_NEAR:.0%} of X-Ray's 64 KB limit, up to {size.max():,} bytes; {_SIZES}."
     )
-    remedy = "Send subsegments on their own, or put less into metadata: a larger segment is refused."
+    remedy = "Send subsegments separately, or reduce metadata: X-Ray rejects larger segments."
     return [_finding("segment.size", "warning", headline, remedy, evidence, len(nodes.row))]
 
 
 def _sizes(used: Used) -> list[Finding]:
-    """Find traces near the size at which X-Ray stops, and those at which it has stopped."""
+    """Find traces near X-Ray's size limit, and those truncated at it."""
     traces = used.traces
     size = np.bincount(traces.forest.trace, weights=used.row_bytes, minlength=len(traces)).astype(np.int64)
     cut = traces.summary["limit_exceeded"].to_numpy(bool)
     found = []
     kinds: tuple[tuple[str, Array, tuple[str, str, str], Severity], ...] = (
-        ("trace.cut", np.flatnonzero(cut), ("was", "were", "cut by X-Ray, which stopped adding segments"), "critical"),
+        (
+            "trace.cut",
+            np.flatnonzero(cut),
+            ("was", "were", "truncated by X-Ray, which stopped adding segments"),
+            "critical",
+        ),
         (
             "trace.size",
             np.flatnonzero(~cut & (size > _NEAR * LARGEST_TRACE_BYTES)),
-            ("holds", "hold", f"at least {_NEAR:.0%} of the 500 KB at which X-Ray stops adding segments; {_SIZES}"),
+            ("has", "have", f"at least {_NEAR:.0%} of the 500 KB at which X-Ray stops adding segments; {_SIZES}"),
             "warning",
         ),
     )
@@ -194,50 +198,50 @@ def _sizes(used: Used) -> list[Finding]:
         if len(rows):
             evidence = pd.DataFrame({"trace_id": [traces.trace_ids[at] for at in rows], "size_bytes": size[rows]})
             headline = f"{len(rows):,} of {_plural(len(traces), 'trace')} {one if len(rows) == 1 else many} {what}."
-            remedy = "Split long work into linked traces, or put less into metadata."
+            remedy = "Split long work into linked traces, or reduce metadata."
             found.append(_finding(check, severity, headline, remedy, evidence, len(traces)))
     return found
 
 
 def _unbounded(used: Used) -> list[Finding]:
-    """Find annotations with about one value a trace."""
+    """Find high-cardinality annotations."""
     table = used.by_key(Origin.ANNOTATION)
-    table = table[table["trace_count"] >= _ENOUGH]
+    table = table[table["trace_count"] >= _MIN_TRACES]
     bad = table[table["value_count"] > _UNBOUNDED * table["trace_count"]]
     if not len(bad):
         return []
     headline = (
-        f"{_plural(len(bad), 'annotation key')} {'has' if len(bad) == 1 else 'have'} about one value a trace and cannot"
-        f" group anything: {_listed(bad['key'])}."
+        f"{_plural(len(bad), 'annotation key')} {'is' if len(bad) == 1 else 'are'} high-cardinality, about one value"
+        f" per trace: {_listed(bad['key'])}."
     )
-    remedy = "Keep what you look single traces up by; move times, ids of requests and free text to metadata."
+    remedy = "Keep keys used to look up single traces; move times, request ids and free text to metadata."
     return [_finding("annotations.unbounded", "notice", headline, remedy, bad, len(table))]
 
 
 def _constant(used: Used) -> list[Finding]:
-    """Find annotations that say the same in every trace."""
+    """Find annotations with the same value in every trace."""
     table = used.by_key(Origin.ANNOTATION)
-    table = table[table["trace_count"] >= _ENOUGH]
+    table = table[table["trace_count"] >= _MIN_TRACES]
     bad = table[(table["value_count"] == 1) & (table["trace_count"] == len(used.traces))]
     if not len(bad):
         return []
     verb = "differs" if len(bad) == 1 else "differ"
     headline = f"{_plural(len(bad), 'annotation key')} never {verb}: {_listed(bad['key'])}."
-    remedy = f"Each takes one of {MOST_ANNOTATIONS} places in the index of every trace: make it metadata."
+    remedy = f"Move them to metadata: each takes one of {MOST_ANNOTATIONS} indexed annotations of every trace."
     return [_finding("annotations.constant", "info", headline, remedy, bad, len(table))]
 
 
 def _searchable(used: Used) -> list[Finding]:
-    """Find metadata that could be searched by, if it were annotations."""
+    """Find metadata that would be useful as annotations."""
     table = used.by_key(Origin.METADATA)
-    table = table[table["trace_count"] >= _ENOUGH]
+    table = table[table["trace_count"] >= _MIN_TRACES]
     few = table["value_count"].between(2, _FEW) & (table["longest"] <= _SHORT) & table["is_scalar"]
     found = table[few & (table["trace_count"] > len(used.traces) / 2)]
     if not len(found):
         return []
     headline = (
-        f"{_plural(len(found), 'metadata key')} {'sorts' if len(found) == 1 else 'sort'} the traces into a few groups"
-        f" but cannot be searched by: {_listed(found['key'])}."
+        f"{_plural(len(found), 'metadata key')} {'groups' if len(found) == 1 else 'group'} the traces into few values"
+        f" but cannot be searched: {_listed(found['key'])}."
     )
     remedy = "Record them as annotations."
     return [_finding("metadata.searchable", "notice", headline, remedy, found, len(table))]

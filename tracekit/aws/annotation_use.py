@@ -1,4 +1,4 @@
-"""Which annotations and metadata traces have: how many of each key, how long, how different."""
+"""Annotations and metadata of traces: count, length and cardinality per key."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Used:
     Parameters
     ----------
     traces
-        The set; only spans that X-Ray wrote count.
+        The traces; only X-Ray spans count.
     """
 
     traces: TraceSet
 
     @cached_property
     def is_xray(self) -> Array:
-        """Whether X-Ray wrote the span."""
+        """Whether each span is from X-Ray."""
         return np.asarray(self.traces.columns.spans.record_kind != RecordKind.SPAN)
 
     @cached_property
     def _all(self) -> tuple[Array, Array]:
-        """(span row, attribute code) of all attributes of X-Ray's spans."""
+        """Span row and attribute code of all attributes of X-Ray spans."""
         attributes = self.traces.columns.attributes
         row = attributes.owners()
         keep = self.is_xray[row]
@@ -46,14 +46,14 @@ class Used:
 
     @cached_property
     def _text_bytes(self) -> Array:
-        """Bytes of the text of every distinct attribute; numbers count as eight."""
+        """Text length of each distinct attribute in bytes; 8 for numbers."""
         text = self.traces.columns.kv.text
         ends = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + len(text) + 1]
         return np.where(text.is_null().to_numpy(zero_copy_only=False), 8, np.diff(ends))
 
     @cached_property
     def value_length(self) -> Array:
-        """Characters of every distinct attribute, bytes where both are within the limit."""
+        """Length of each distinct attribute in characters, or in bytes if below the limit."""
         text, length = self.traces.columns.kv.text, self._text_bytes.copy()
         long = np.flatnonzero(length > LONGEST_VALUE)
         length[long] = [len(part) for part in text.take(long).to_pylist()]
@@ -61,7 +61,7 @@ class Used:
 
     @cached_property
     def row_bytes(self) -> Array:
-        """Bytes of the attributes of every span, as compact JSON has them."""
+        """Size of the attributes of each span in bytes, as compact JSON."""
         kv = self.traces.columns.kv
         key = np.array([len(text.encode()) for text in kv.keys] + [0])[kv.key]
         row, code = self._all
@@ -69,7 +69,7 @@ class Used:
         return np.bincount(row, weights=total[code], minlength=len(self.is_xray))
 
     def frame(self, origin: Origin) -> pd.DataFrame:
-        """Return one row an attribute of this origin: ``trace``, ``code``, ``key``."""
+        """Return one row per attribute of an origin: ``trace``, ``code``, ``key``."""
         kv = self.traces.columns.kv
         row, code = self._all
         wanted = (kv.origin[code] == origin) & (kv.is_indexed[code] | (origin != Origin.ANNOTATION))
@@ -79,11 +79,11 @@ class Used:
 
     @cached_property
     def annotations(self) -> pd.DataFrame:
-        """Annotations."""
+        """One row per annotation."""
         return self.frame(Origin.ANNOTATION)
 
     def by_key(self, origin: Origin) -> pd.DataFrame:
-        """Return one row a key: ``key``, ``trace_count``, ``value_count``, ``longest``, ``is_scalar``."""
+        """Return one row per key: ``key``, ``trace_count``, ``value_count``, ``longest``, ``is_scalar``."""
         kv = self.traces.columns.kv
         frame = self.annotations if origin == Origin.ANNOTATION else self.frame(origin)
         frame = frame.assign(length=self.value_length[frame["code"]], scalar=np.isin(kv.type[frame["code"]], _SCALARS))

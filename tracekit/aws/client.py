@@ -1,7 +1,7 @@
-"""One call of an AWS operation: its raw answer, retried where that can help, or a ``PullError`` that says why not.
+"""Calls of AWS operations: the raw answer, retried if that can help, or a ``PullError``.
 
-botocore makes one attempt a call and everything else happens here, so that attempts can be counted, a throttled account
-holds all workers back, and Ctrl-C never waits for a sleeping retry.
+botocore makes one attempt per call; retries happen here, so that attempts are counted, throttling slows down all
+workers, and Ctrl-C does not wait for a sleeping retry.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tracekit.aws.access import FORBIDDEN, USELESS, Access, is_of_credentials
+from tracekit.aws.access import ACCESS_DENIED, INVALID_CREDENTIALS, Access, is_credential_error
 from tracekit.errors import PullError
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _BODY = "tracekit-body"
 _BROKEN = "a connection that failed"
-_LONGEST_S = 20.0
-_NOT_OK, _REFUSED, _TOO_MANY, _SERVER = 300, 400, 429, 500
+_MAX_BACKOFF_S = 20.0
+_NOT_OK, _CLIENT_ERROR, _TOO_MANY, _SERVER_ERROR = 300, 400, 429, 500
 _THROTTLED = frozenset(
     {
         "LimitExceededException",
@@ -35,16 +35,16 @@ _THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-_AGAIN = "then pull into the same folder again, it goes on"
-_NEXT = {
-    **{code: f"{todo}, {_AGAIN}" for code, todo in USELESS.items()},
-    **dict.fromkeys(FORBIDDEN, f"allow {{service}}:{{operation}} to these credentials, {_AGAIN}"),
+_RESUME = "then rerun with the same folder to resume"
+_REMEDIES = {
+    **{code: f"{todo}, {_RESUME}" for code, todo in INVALID_CREDENTIALS.items()},
+    **dict.fromkeys(ACCESS_DENIED, f"allow {{service}}:{{operation}} to these credentials, {_RESUME}"),
 }
 Answer = TypeVar("Answer")
 
 
-class RefusedError(PullError):
-    """AWS understood the call and will not answer it, however often it is asked."""
+class RejectedError(PullError):
+    """AWS rejected the call; a retry does not help."""
 
     def __init__(self, message: str, *, code: str, reason: str = "", operation: str = "", request_id: str = "") -> None:
         super().__init__(message, operation=operation, request_id=request_id)
@@ -52,32 +52,32 @@ class RefusedError(PullError):
         self.reason = reason
 
 
-class UnansweredError(PullError):
-    """A call got no usable answer, however often it was asked: another one may."""
+class NoAnswerError(PullError):
+    """A call got no usable answer after all attempts; a later one may."""
 
 
 class StoppedError(Exception):
-    """The pull was stopped while a worker was waiting; workers leave by this."""
+    """The pull was stopped while a worker was waiting."""
 
 
 class Caller:
-    """Calls operations of AWS services.
+    """Calls AWS operations with retries.
 
     Parameters
     ----------
     session, region, profile
         As for ``Access``.
     attempts
-        How often one call is tried.
+        Attempts per call.
     backoff_s
-        The first pause; each next one is twice as long, at most 20 s, and part of it is random.
+        First backoff in seconds, doubled each time up to 20 s, with jitter.
     connections
-        How many calls run at once.
+        Parallel calls.
 
     Raises
     ------
     PullError
-        No region, no credentials, or a profile that is not there.
+        No region, no credentials, or an unknown profile.
     """
 
     def __init__(
@@ -100,22 +100,22 @@ class Caller:
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._not_before = 0.0
-        self._random = random.Random()  # noqa: S311 - jitter needs no secrecy
+        self._random = random.Random()  # noqa: S311 - jitter
         self._config = Config(
             retries={"mode": "standard", "total_max_attempts": 1},
             connect_timeout=10,
             read_timeout=60,
             max_pool_connections=connections,
-            user_agent="tracekit",  # boto3 writes its own anew for every call, a tenth of its time
+            user_agent="tracekit",  # boto3 rebuilds its own for every call, 10% of its time
         )
 
     @property
     def region(self) -> str:
-        """The region that is asked."""
+        """The AWS region."""
         return self._access.region
 
     def _client(self, service: str) -> Any:
-        """Return the client of a service, whose answers keep their bytes."""
+        """Return the boto3 client of a service, with raw answers."""
         with self._lock:
             if service not in self._clients:
                 client = self._access.session.client(service, region_name=self.region, config=self._config)
@@ -144,7 +144,7 @@ class Caller:
                 try:
                     return decode(body)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                    reason = f"a body that is no answer ({error}): {body[:60]!r} (is there a proxy in between?)"
+                    reason = f"an invalid body ({error}): {body[:60]!r} (check for a proxy)"
             self.counts["retries"] += 1
             if is_throttled:
                 self.counts["throttled"] += 1
@@ -154,90 +154,89 @@ class Caller:
             f"expected an answer of {name} in {self.region}, found {reason} at each of {self._attempts} attempts"
         )
         if is_throttled:
-            message += "; pull into the same folder later, with less concurrency: it goes on"
+            message += "; rerun later with the same folder and less concurrency to resume"
             raise PullError(message, operation=name, request_id=request_id)
         message += f" (request id {request_id or 'unknown'})"
         message += f"; {self._access.hint(service)}" * reason.startswith(_BROKEN)
-        raise UnansweredError(message, operation=name, request_id=request_id)
+        raise NoAnswerError(message, operation=name, request_id=request_id)
 
     def _attempt(
         self, method: Callable[..., Any], name: str, service: str, parameters: dict[str, Any]
     ) -> tuple[bytes | None, str, str, bool]:
-        """Return (body, why there is none, request id, whether it was throttled) of one attempt."""
+        """Return (body, reason for having none, request id, whether throttled) of one attempt."""
         from botocore import exceptions  # noqa: PLC0415 - heavy
 
-        refused: tuple[dict[str, Any], Exception | None] = {}, None
+        rejected: tuple[dict[str, Any], Exception | None] = {}, None
         try:
             found = method(**parameters)
         except exceptions.ClientError as error:
-            is_own = error.operation_name == name  # else of a role that could not be assumed
-            refused = error.response, None if is_own else error
+            is_own = error.operation_name == name  # else from assuming a role
+            rejected = error.response, None if is_own else error
         except (exceptions.HTTPClientError, exceptions.ConnectionError, OSError) as error:
             return None, f"{_BROKEN} ({type(error).__name__}: {error})", "", False
-        except RecursionError as error:  # botocore reads errors by a parser of its own
-            return None, f"a body that is no answer ({error}; is there a proxy in between?)", "", False
-        except exceptions.BotoCoreError as error:  # a parameter that is none: asking again does not help
-            refused = {}, error
+        except RecursionError as error:  # raised by botocore's parser of errors
+            return None, f"an invalid body ({error}; check for a proxy)", "", False
+        except exceptions.BotoCoreError as error:  # an invalid parameter: a retry does not help
+            rejected = {}, error
         else:
             return found[_BODY], "", str(found["ResponseMetadata"].get("RequestId", "")), False
-        # out here, so that no traceback shows what AWS said with credentials in it
-        response, unasked = refused
-        if unasked is None:
+        # outside the handlers, so that no traceback contains an error with credentials
+        response, other_error = rejected
+        if other_error is None:
             return self._failed(response, name, service)
-        if is_of_credentials(unasked) or isinstance(unasked, exceptions.ClientError):
-            text = f"expected credentials for {name}, {self._access.explained(unasked)}, {_AGAIN}"
+        if is_credential_error(other_error) or isinstance(other_error, exceptions.ClientError):
+            text = f"expected credentials for {name}, {self._access.explained(other_error)}, {_RESUME}"
         else:
-            text = self._access.cleaned(f"{name}: {unasked}")
-        raise RefusedError(text, code=type(unasked).__name__, reason=text, operation=name)
+            text = self._access.cleaned(f"{name}: {other_error}")
+        raise RejectedError(text, code=type(other_error).__name__, reason=text, operation=name)
 
     def _failed(self, response: dict[str, Any], name: str, service: str) -> tuple[None, str, str, bool]:
-        """Return why an answer was an error; RefusedError where asking again does not help."""
+        """Return the reason of an error that a retry may resolve; raise RejectedError for others."""
         error, about = response.get("Error", {}), response.get("ResponseMetadata", {})
         code, status = str(error.get("Code", "")), int(about.get("HTTPStatusCode", 0))
         request_id = str(about.get("RequestId", ""))
         text = self._access.cleaned(" ".join(str(error.get("Message", "")).split()))[:300]
         if code in _THROTTLED or status == _TOO_MANY:
             return None, f"throttling ({code}: {text})", request_id, True
-        if status >= _SERVER:
+        if status >= _SERVER_ERROR:
             return None, f"a server error ({status} {code}: {text})", request_id, False
-        todo = _NEXT.get(code, "").format(service=service, operation=name)
-        if status < _REFUSED:
-            text = f"sent elsewhere, to {about.get('HTTPHeaders', {}).get('location') or 'nowhere'}"
-            todo = "is there a proxy in between that asks for a login?"
+        remedy = _REMEDIES.get(code, "").format(service=service, operation=name)
+        if status < _CLIENT_ERROR:
+            text = f"a redirect to {about.get('HTTPHeaders', {}).get('location') or 'nowhere'}"
+            remedy = "check for a proxy that requires a login"
         message = f"expected an answer of {name} in {self.region}, found {status} {code}: {text}"
-        message += f"; {todo}" * bool(todo) + f" (request id {request_id or 'unknown'})"
-        raise RefusedError(message, code=code, reason=text, operation=name, request_id=request_id)
+        message += f"; {remedy}" * bool(remedy) + f" (request id {request_id or 'unknown'})"
+        raise RejectedError(message, code=code, reason=text, operation=name, request_id=request_id)
 
     # ---------------------------------------------------------------- waiting
 
     def sleep(self, seconds: float) -> None:
-        """Wait; StoppedError where the pull was stopped meanwhile."""
+        """Sleep; raise StoppedError if the pull was stopped meanwhile."""
         if self.stopped.wait(seconds) if seconds > 0 else self.stopped.is_set():
             raise StoppedError
 
     def _pause(self, attempt: int) -> float:
-        """Return how long to wait after an attempt."""
-        return min(_LONGEST_S, self._backoff_s * 2.0**attempt) * self._random.uniform(0.5, 1.0)
+        """Return the backoff after an attempt, in seconds."""
+        return min(_MAX_BACKOFF_S, self._backoff_s * 2.0**attempt) * self._random.uniform(0.5, 1.0)
 
     def pause(self, attempt: int) -> None:
-        """Wait as after that many attempts."""
+        """Sleep for the backoff after an attempt."""
         self.sleep(self._pause(attempt))
 
     def _wait(self, attempt: int) -> None:
-        """Wait before an attempt: after a failed one, and while the account is throttled."""
+        """Sleep before an attempt: the backoff, and while the account is throttled."""
         self.sleep(self._pause(attempt - 1) if attempt else 0)
         self.sleep(max(0.0, self._not_before - time.monotonic()))
 
 
 class _Sender:
-    """Sends what botocore has made of a call, over its own connections, and keeps the bytes of the answer.
+    """Sends botocore's signed request over its connections and keeps the bytes of the answer.
 
-    botocore and whoever listens to its events make, sign and may answer the request, as ever.  What it would do after
-    that, its retries and its parser, takes longer than all the rest of a call.
+    Skips botocore's retries and parser, which take longer than the rest of a call.
     """
 
     def __init__(self, client: Any) -> None:
-        self._endpoint = client._endpoint  # noqa: SLF001 - nothing else holds the proxies, certificates, pool
+        self._endpoint = client._endpoint  # noqa: SLF001 - the only access to proxies, certificates and connection pool
         self._events = client.meta.events
 
     def __call__(self, *, model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
@@ -261,7 +260,7 @@ _DECODERS: dict[type, Callable[[bytes], Any]] = {}
 
 
 def _decoder(answer: type[Answer]) -> Callable[[bytes], Answer]:
-    """Return what decodes an answer of this type, made once."""
+    """Return the decoder of an answer type."""
     if answer not in _DECODERS:
         _DECODERS[answer] = getattr(answer, "of", None) or msgspec.json.Decoder(answer).decode
     return _DECODERS[answer]

@@ -1,8 +1,7 @@
-"""What AWS charges, in US dollars: list prices of US East (N. Virginia); other regions differ, free tiers are left out.
+"""AWS list prices in US dollars, for US East (N. Virginia), without free tiers; other regions differ.
 
-X-Ray: $5.00 a million traces recorded, $0.50 a million retrieved or scanned (aws.amazon.com/xray/pricing, and the
-reference document on X-Ray and EKS).  CloudWatch Logs Insights: $0.005 a GB scanned (aws.amazon.com/cloudwatch/pricing,
-as listed in May 2026).
+X-Ray: $5.00 per million traces recorded, $0.50 per million retrieved or scanned (aws.amazon.com/xray/pricing).
+CloudWatch Logs Insights: $0.005 per GB scanned (aws.amazon.com/cloudwatch/pricing, May 2026).
 """
 
 USD_PER_RECORDED = 5.0e-6

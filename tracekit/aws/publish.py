@@ -1,4 +1,4 @@
-"""Findings as CloudWatch metrics, so that an alarm can stand on them."""
+"""Findings as CloudWatch metrics, for alarms."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
     from tracekit.findings import Finding
 
-_BATCH = 1000  # data a call: documented
-_MOST_DIMENSIONS = 30
+_BATCH = 1000  # values per call; the API limit
+_MAX_DIMENSIONS = 30
 _UNITS = {"ratio": ("Percent", 100.0), "count": ("Count", 1.0), "ns": ("Microseconds", 1e-3), "bytes": ("Bytes", 1.0)}
 _NAMESPACE = re.compile(r"[\w.\-/#:]{1,255}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Published:
-    """What was sent to CloudWatch, or would be.
+    """The metrics that were sent to CloudWatch, or would be.
 
     Parameters
     ----------
     metrics
-        One row a value: ``name``, ``value``, ``unit``, ``dimensions``.
+        One row per value: ``name``, ``value``, ``unit``, ``dimensions``.
     namespace
-        Of the metrics.
+        Namespace of the metrics.
     call_count
-        Calls of ``PutMetricData`` that were made.
+        Number of ``PutMetricData`` calls.
     is_dry_run
-        Whether nothing was sent.
+        True if nothing was sent.
 
     Examples
     --------
     >>> Published(pd.DataFrame({"name": ["a"]}), "tracekit", 0, True)
-    Published(1 values for tracekit, nothing was sent: dry_run=False sends them)
+    Published(1 values for tracekit, not sent: send with dry_run=False)
     """
 
     metrics: pd.DataFrame
@@ -50,7 +50,7 @@ class Published:
     is_dry_run: bool = field(repr=False)
 
     def __repr__(self) -> str:
-        sent = "nothing was sent: dry_run=False sends them" if self.is_dry_run else f"sent in {self.call_count:,} calls"
+        sent = "not sent: send with dry_run=False" if self.is_dry_run else f"sent in {self.call_count:,} calls"
         return f"Published({len(self.metrics):,} values for {self.namespace}, {sent})"
 
     def _repr_html_(self) -> str:
@@ -68,62 +68,62 @@ def publish_cloudwatch(
     region: str | None = None,
     profile: str | None = None,
 ) -> Published:
-    """Put findings into CloudWatch as metrics: one count a check and severity, and the number of each estimate.
+    """Write findings to CloudWatch as metrics: a count per check and severity, and the value of each estimate.
 
     Parameters
     ----------
     findings
-        Of any check.
+        Findings of any check.
     namespace
-        Of the metrics; not one of AWS's own.
+        Namespace of the metrics; not one of AWS.
     dimensions
-        Beside ``Severity``: for example the service.
+        Dimensions in addition to ``Severity``, for example the service.
     at
         Time of the values; now by default.
     dry_run
-        Whether to send nothing, and show what would be sent: the default.
+        If true (the default), return the metrics without sending them.
     session, region, profile
-        As boto3 takes them.
+        As in boto3.
 
     Returns
     -------
     Published
-        ``.metrics`` has one row a value.
+        ``.metrics`` has one row per value.
 
     Raises
     ------
     ValueError
-        Names that CloudWatch refuses.
+        Invalid names.
     PullError
-        CloudWatch refuses; the message says how many values were sent before.
+        A call failed; the message contains the number of values sent before.
 
     Notes
     -----
-    A ratio becomes percent, nanoseconds microseconds, bytes bytes; other units have none in CloudWatch.  1000 values go
-    with a call.  ``PutMetricData`` is the only call that tracekit makes which writes anything.
+    Ratios are sent as percent, nanoseconds as microseconds, bytes as bytes; other units as ``None``.  A call sends up
+    to 1000 values.  ``PutMetricData`` is the only write operation that tracekit calls.
 
     Examples
     --------
     >>> from tracekit import Estimate, Finding
-    >>> late = Finding("spans.lost", "warning", "6 % are lost.", Estimate(0.06, "ratio", 0.05, 0.07, n=900))
+    >>> late = Finding("spans.lost", "warning", "6% are lost.", Estimate(0.06, "ratio", 0.05, 0.07, n=900))
     >>> publish_cloudwatch([late]).metrics[["name", "value", "unit"]].to_numpy().tolist()
     [['spans.lost', 1.0, 'Count'], ['spans.lost.value', 6.0, 'Percent']]
     """
     if not _NAMESPACE.fullmatch(namespace) or namespace.lower().startswith("aws/"):
         raise ValueError(f"expected a namespace of letters, digits and .-_/#: that is not AWS's, found {namespace!r}")
-    given = dict(dimensions or {})
-    if len(given) >= _MOST_DIMENSIONS:
-        raise ValueError(f"expected at most {_MOST_DIMENSIONS - 1} dimensions beside Severity, found {len(given)}")
-    for name, value in given.items():
+    extra = dict(dimensions or {})
+    if len(extra) >= _MAX_DIMENSIONS:
+        raise ValueError(f"expected at most {_MAX_DIMENSIONS - 1} dimensions besides Severity, found {len(extra)}")
+    for name, value in extra.items():
         if not (str(name).strip() and str(value).strip() and f"{name}{value}".isascii()):
-            raise ValueError(f"expected dimensions of plain text that is not empty, found {name!r}: {value!r}")
-    rows = _rows(findings, given)
+            raise ValueError(f"expected dimensions as non-empty ASCII text, found {name!r}: {value!r}")
+    rows = _rows(findings, extra)
     calls = 0 if dry_run or not rows else _send(rows, namespace, at or datetime.now(UTC), session, region, profile)
     return Published(pd.DataFrame(rows, columns=["name", "value", "unit", "dimensions"]), namespace, calls, dry_run)
 
 
-def _rows(findings: Iterable[Finding], given: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return a count for every check and severity, and a value for every estimate that is a number."""
+def _rows(findings: Iterable[Finding], extra: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return a count per check and severity, and the value of each finite estimate."""
     counts: dict[tuple[str, str], int] = {}
     values: list[dict[str, Any]] = []
     for finding in findings:
@@ -132,7 +132,7 @@ def _rows(findings: Iterable[Finding], given: Mapping[str, str]) -> list[dict[st
         estimate = finding.estimate
         if estimate is not None and abs(estimate.value) < float("inf"):
             unit, factor = _UNITS.get(estimate.unit, ("None", 1.0))
-            dimensions = {"Severity": finding.severity, **given}
+            dimensions = {"Severity": finding.severity, **extra}
             values.append(
                 {
                     "name": f"{finding.check}.value",
@@ -141,17 +141,17 @@ def _rows(findings: Iterable[Finding], given: Mapping[str, str]) -> list[dict[st
                     "dimensions": dimensions,
                 }
             )
-    told = [
-        {"name": check, "value": float(count), "unit": "Count", "dimensions": {"Severity": severity, **given}}
+    totals = [
+        {"name": check, "value": float(count), "unit": "Count", "dimensions": {"Severity": severity, **extra}}
         for (check, severity), count in counts.items()
     ]
-    return [*told, *values]
+    return [*totals, *values]
 
 
 def _send(
     rows: list[dict[str, Any]], namespace: str, at: datetime, session: Any, region: str | None, profile: str | None
 ) -> int:
-    """Send values and return how many calls it took."""
+    """Send values and return the number of calls."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy
 
     client = Reader(session, region=region, profile=profile).client("cloudwatch")
@@ -171,8 +171,8 @@ def _send(
             client.put_metric_data(Namespace=namespace, MetricData=data)
         except (ClientError, BotoCoreError, OSError) as error:
             response = getattr(error, "response", {})
-            why = response.get("Error", {}).get("Code") or type(error).__name__
-            message = f"expected CloudWatch to take {len(data):,} values, found {why}; {low:,} were sent before"
+            problem = response.get("Error", {}).get("Code") or type(error).__name__
+            message = f"expected CloudWatch to accept {len(data):,} values, found {problem}; {low:,} were sent before"
             raise PullError(message, operation="PutMetricData") from None
         calls += 1
     return calls

@@ -1,4 +1,4 @@
-"""Trace summaries as a table: what X-Ray says about each trace as a whole, and how many traces each stands for."""
+"""X-Ray trace summaries as a table, with sampling weights."""
 
 from __future__ import annotations
 
@@ -68,37 +68,37 @@ COLUMNS = (
 
 
 def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
-    """Return the trace summaries that a pull found, or that a file of answers of GetTraceSummaries holds.
+    """Return the trace summaries of a pull, or of a file of GetTraceSummaries answers.
 
     Parameters
     ----------
     source
-        A pull, its folder, or a file as ``aws xray get-trace-summaries`` writes it.
+        A pull, its folder, or the output of ``aws xray get-trace-summaries``.
 
     Returns
     -------
     pandas.DataFrame
-        One row a trace, the latest revision of each, indexed by ``trace_id`` as ``traces.summary`` is: ``xray_id``;
+        One row per trace (latest revision), indexed by ``trace_id`` like ``traces.summary``: ``xray_id``;
         ``start_time`` (UTC); ``duration_ns`` of the whole trace and ``response_time_ns`` of its root; ``is_fault``,
         ``is_error``, ``is_throttle`` of the root segment, ``is_partial``; the root's request
         (``http_request_method``, ``url_full``, ``http_response_status_code``, ``user_agent``, ``client_address``);
         ``root_service_name`` and ``root_service_type``; ``services``, ``users``, ``resource_arns``, ``instance_ids``,
         ``availability_zones`` and ``annotations`` (key to values) as JSON text; ``fault_root_causes``,
-        ``error_root_causes`` and ``response_time_root_causes`` as X-Ray's own JSON, missing where there are none;
+        ``error_root_causes`` and ``response_time_root_causes`` as X-Ray JSON, missing if there are none;
         ``revision``, ``matched_event_time``; ``weight`` and ``weight_source``.
 
-        Summaries that are odd are left out; ``.attrs["quarantined"]`` lists them with their number and the reason.
+        Malformed summaries are left out; ``.attrs["quarantined"]`` lists their number and the reason.
 
     Raises
     ------
     LoadError
-        No summaries are there, or none that can be read.
+        No summaries, or none that is valid.
 
     Notes
     -----
-    ``weight`` is how many of the traces in X-Ray each one stands for: 1 / rate of a pull with ``sampling=rate``, 1 of
-    one without sampling, and 1 with source ``unknown`` where X-Ray chose as it liked.  What the services never recorded
-    is another stage.  ``xray_filter(traces, expression, summaries=...)`` takes this table for ``rootcause.*``.
+    ``weight`` is the sampling weight relative to the traces in X-Ray: 1 / rate for a pull with ``sampling=rate``, 1
+    without sampling, and 1 with source ``unknown`` if X-Ray chose the rate.  Head sampling by the services is not
+    included.  ``xray_filter(traces, expression, summaries=...)`` uses this table for ``rootcause.*``.
 
     Examples
     --------
@@ -111,26 +111,26 @@ def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
     >>> table.index.tolist(), table["duration_ns"].tolist(), table["is_fault"].tolist()
     (['58406520a006649127e371903a2de979'], [250000000], [True])
     """
-    place = source.folder if isinstance(source, Pull) else Path(source)
-    if place.is_dir():
-        files = sorted((place / ".pull").glob("summaries-*.jsonl.zst"))
+    path = source.folder if isinstance(source, Pull) else Path(source)
+    if path.is_dir():
+        files = sorted((path / ".pull").glob("summaries-*.jsonl.zst"))
         found = [summary for file in files for line in read_lines(file) for summary in _of_answer(json.loads(line))]
-        weight = _weight(place)
-        expected = f"trace summaries in {place}, found none: it was pulled by ids, or is no folder of pull_xray"
+        weight = _weight(path)
+        expected = f"trace summaries in {path}, found none: it was pulled by ids, or is not a folder of pull_xray"
     else:
-        found = list(_of_file(place))
+        found = list(_of_file(path))
         weight = 1.0, "unknown"
-        expected = f"answers of GetTraceSummaries (TraceSummaries) in {place}, found none"
+        expected = f"answers of GetTraceSummaries (TraceSummaries) in {path}, found none"
     if not found:
-        raise LoadError(f"expected {expected}; traces.summary has what the traces themselves say", source=str(place))
+        raise LoadError(f"expected {expected}; use traces.summary for the data in the traces", source=str(path))
     latest: dict[str, tuple[float, dict[str, Any]]] = {}
-    odd: list[str] = []
+    quarantined: list[str] = []
     for number, summary in enumerate(found, 1):
         try:
             trace_id, revision = to_w3c_id(to_xray_id(summary["Id"])), float(summary.get("Revision") or 0)
             row = _row(summary, *weight)
         except (PullError, *MISSHAPEN) as error:
-            odd.append(f"summary {number}: {type(error).__name__}: {error!s:.100}")
+            quarantined.append(f"summary {number}: {type(error).__name__}: {error!s:.100}")
             continue
         if trace_id not in latest or revision >= latest[trace_id][0]:
             latest[trace_id] = revision, row
@@ -139,22 +139,22 @@ def trace_summaries(source: Pull | str | Path) -> pd.DataFrame:
         table = _table(rows)
     except MISSHAPEN:
         problems = {trace_id: problem for trace_id, row in rows.items() if (problem := _problem(trace_id, row))}
-        odd += problems.values()
+        quarantined += problems.values()
         table = _table({trace_id: row for trace_id, row in rows.items() if trace_id not in problems})
     if not len(table):
-        raise LoadError(f"expected {expected} that can be read; {odd[0]}", source=str(place))
-    table.attrs["quarantined"] = odd
+        raise LoadError(f"expected {expected} that is valid; {quarantined[0]}", source=str(path))
+    table.attrs["quarantined"] = quarantined
     return table
 
 
 def _table(rows: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """Return rows by trace id as the table; an odd one raises."""
+    """Return the table of rows by trace id; a malformed row raises an error."""
     index = pd.Index(list(rows), name="trace_id", dtype="str")
     return pd.DataFrame(list(rows.values()), index=index, columns=list(COLUMNS)).astype(_TYPES).sort_index()
 
 
 def _problem(trace_id: str, row: dict[str, Any]) -> str:
-    """Return why a row is odd, empty where it is not."""
+    """Return the problem of a malformed row, or an empty text."""
     try:
         _table({trace_id: row})
     except MISSHAPEN as error:
@@ -163,7 +163,7 @@ def _problem(trace_id: str, row: dict[str, Any]) -> str:
 
 
 def _of_file(file: Path) -> Iterator[Any]:
-    """Yield the summaries of a file: one document, or one a line."""
+    """Yield the summaries of a file with one document, or one per line."""
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -185,7 +185,7 @@ def _of_answer(answer: Any) -> list[Any]:
 
 
 def _weight(folder: Path) -> tuple[float, str]:
-    """Return what each trace of a pull stands for, and why."""
+    """Return the sampling weight of the traces of a pull, and its source."""
     plan = folder / ".pull" / "plan.json"
     share = json.loads(plan.read_text(encoding="utf-8")).get("sampling", False) if plan.exists() else False
     if isinstance(share, bool):
@@ -229,7 +229,7 @@ def _nanoseconds(seconds: float | None) -> int | None:
 
 
 def _time(moment: float | str | None) -> datetime | pd.Timestamp | None:
-    """Return a time as the API (seconds) or the command line of AWS (ISO 8601) writes it."""
+    """Return a time from the API (seconds) or the AWS CLI (ISO 8601)."""
     if moment is None:
         return None
     stamp = pd.Timestamp(moment) if isinstance(moment, str) else pd.Timestamp(round(moment * _NS), unit="ns", tz="UTC")

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tracekit.aws.access import FORBIDDEN, USELESS, Access, is_of_credentials
+from tracekit.aws.access import ACCESS_DENIED, INVALID_CREDENTIALS, Access, is_credential_error
 from tracekit.aws.audit.answers import DENIED, OPERATIONS, Answer, plain
 from tracekit.errors import PullError
 
@@ -63,14 +63,14 @@ class Reader:
             content = self._pages(operation, most_pages, request)
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in USELESS:
-                message = f"expected credentials that {operation} accepts, found {code}: {USELESS[code]}"
+            if code in INVALID_CREDENTIALS:
+                message = f"expected credentials that {operation} accepts, found {code}: {INVALID_CREDENTIALS[code]}"
                 raise PullError(message, operation=operation) from None
-            if code in FORBIDDEN:
+            if code in ACCESS_DENIED:
                 return Answer(operation, sent, {}, as_of, DENIED)
             return Answer(operation, sent, {}, as_of, self._clean(str(error)))
         except (BotoCoreError, ResponseParserError, OSError, RecursionError, _LoopError) as error:
-            if is_of_credentials(error):
+            if is_credential_error(error):
                 message = f"expected credentials for {operation}, {self._access.explained(error)}"
                 raise PullError(message, operation=operation) from None
             return Answer(operation, sent, {}, as_of, self._clean(f"{type(error).__name__}: {error}"))

@@ -51,12 +51,12 @@ def fetch_deployments(reader: Reader, records: Iterable[Answer], start: datetime
     for one in (info for call in deployments for info in call.content.get("deploymentsInfo", ())):
         if one.get("deploymentGroupName"):
             groups.setdefault(one["applicationName"], {})[one["deploymentGroupName"]] = None
-    requests = [
+    group_requests = [
         {"applicationName": name, "deploymentGroupNames": some}
         for name, own in groups.items()
         for some in batches(100, list(own))
     ]
-    for call in call_each(reader, GROUPS, requests):
+    for call in call_each(reader, GROUPS, group_requests):
         yield _select(call, "deploymentGroupsInfo", _GROUP)
 
 

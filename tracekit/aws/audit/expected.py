@@ -35,10 +35,10 @@ def expected_traces(record: ServiceRecord, records: ServiceRecords) -> Expected 
         return _by_rules(record.requests, record.rules, record.value("sdk"))
     shares = []
     for root in _roots(record, records):
-        begun = None if root.requests is None else _by_rules(root.requests, root.rules, root.value("sdk"))
-        if begun is None or root.requests is None or not root.requests.sum():
+        kept = None if root.requests is None else _by_rules(root.requests, root.rules, root.value("sdk"))
+        if kept is None or root.requests is None or not root.requests.sum():
             return None
-        shares += [begun.low / root.requests.sum(), begun.high / root.requests.sum()]
+        shares += [kept.low / root.requests.sum(), kept.high / root.requests.sum()]
     if not shares:
         return None
     low, high, total = min(shares), max(shares), float(record.requests.sum())

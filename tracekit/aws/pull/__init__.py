@@ -1,5 +1,5 @@
 """Pulling traces into a folder.
 
-``windows`` and ``trace_ids`` say what to ask for; ``summaries``, ``batches``, ``retrieval`` and ``insights`` each know
-one way to ask; ``folder`` keeps what comes; ``account`` knows what became of every id; ``pull`` puts them together.
+``windows`` and ``trace_ids`` define what to request; ``summaries``, ``batches``, ``retrieval`` and ``insights`` each
+wrap one API; ``folder`` stores the answers; ``account`` tracks the outcome of every id; ``xray`` is the entry point.
 """

@@ -1,4 +1,4 @@
-"""What became of every id of a pull: two columns of numbers, however many ids there are."""
+"""The outcome of every id of a pull, in two integer columns."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from tracekit.aws.pull.trace_ids import is_xray_id, pack_ids, to_w3c_id, unpack_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_UNASKED = ("unprocessed", "")
-_AGAIN = ("unprocessed", "failed")
-_AT_ONCE = 512  # ids that are looked up, or spelled, together: one by one they cost as much as asking for them
+_INITIAL = ("unprocessed", "")
+_RETRIED = ("unprocessed", "failed")
+_BATCH_SIZE = 512  # ids per lookup: one by one they take as long as the API calls
 
 
 class Account:
-    """The outcome of every asked id, and the reason for it.
+    """The outcome of every requested id, with its reason.
 
     Parameters
     ----------
     trace_ids
-        As X-Ray spells them; an id that comes again is one.
+        X-Ray ids; duplicates count once.
 
     Notes
     -----
-    Sixteen bytes an id, sorted, four for the order in which they were asked for, and the number of an outcome with its
-    reason: nothing here grows while a pull runs but the list of different reasons.
+    Memory per id: sixteen bytes for the id, four for its position in the request, four for its outcome and reason.
 
     Examples
     --------
@@ -41,84 +40,84 @@ class Account:
 
     def __init__(self, trace_ids: Iterable[str]) -> None:
         ids = iter(trace_ids)
-        asked = b"".join(iter(lambda: pack_ids(islice(ids, _AT_ONCE)), b""))
-        self._ids, first = np.unique(np.frombuffer(asked, "S16"), return_index=True)
-        self._asked = np.argsort(first).astype(np.int32)
+        packed = b"".join(iter(lambda: pack_ids(islice(ids, _BATCH_SIZE)), b""))
+        self._ids, first = np.unique(np.frombuffer(packed, "S16"), return_index=True)
+        self._order = np.argsort(first).astype(np.int32)
         self._states = np.zeros(len(self._ids), np.int32)
-        self._meaning = {_UNASKED: 0}
-        self._late: dict[str, int] = {}
+        self._states_by_pair = {_INITIAL: 0}
+        self._pending: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def put(self, found: Mapping[str, tuple[str, str]]) -> None:
-        """Take (outcome, reason) by id; ids that nobody asked for are passed by."""
+        """Record (outcome, reason) by id; ids that were not requested are ignored."""
         for one, pair in found.items():
-            self._late[one] = self._meaning.setdefault(pair, len(self._meaning))
-        if len(self._late) >= _AT_ONCE:
-            self._enter()
+            self._pending[one] = self._states_by_pair.setdefault(pair, len(self._states_by_pair))
+        if len(self._pending) >= _BATCH_SIZE:
+            self._flush()
 
     def record_outcomes(self, outcomes: Mapping[str, str]) -> None:
-        """Take outcomes by id that need no reason."""
+        """Record outcomes by id, without reasons."""
         self.put({one: (outcome, "") for one, outcome in outcomes.items()})
 
-    def _enter(self) -> None:
-        """Enter what was put since the last time."""
-        known = {one: state for one, state in self._late.items() if is_xray_id(one)}
-        self._late = {}
+    def _flush(self) -> None:
+        """Apply the recorded outcomes."""
+        known = {one: state for one, state in self._pending.items() if is_xray_id(one)}
+        self._pending = {}
         if not known or not len(self):
             return
         ids = np.frombuffer(pack_ids(known), "S16")
         rows = np.minimum(np.searchsorted(self._ids, ids), len(self) - 1)
-        is_asked = self._ids[rows] == ids
-        self._states[rows[is_asked]] = np.fromiter(known.values(), np.int32)[is_asked]
+        is_requested = self._ids[rows] == ids
+        self._states[rows[is_requested]] = np.fromiter(known.values(), np.int32)[is_requested]
 
     def waiting(self) -> Iterator[str]:
-        """Return the ids that may be asked for again, in the order of asking: not settled, and not refused."""
-        return self._where(_is_waiting(*pair) for pair in self._meaning)
+        """Return the ids to request again, in the order requested: unfinished and not rejected."""
+        return self._where(_is_waiting(*pair) for pair in self._states_by_pair)
 
     @property
     def waiting_count(self) -> int:
-        """How many ids may be asked for again."""
-        tally = zip(self._meaning, self._tally(), strict=True)
+        """Number of ids to request again."""
+        tally = zip(self._states_by_pair, self._tally(), strict=True)
         return sum(int(count) for pair, count in tally if _is_waiting(*pair))
 
     def having(self, *outcomes: str) -> Iterator[str]:
-        """Return the ids with one of some outcomes, in the order of asking."""
-        return self._where(outcome in outcomes for outcome, _ in self._meaning)
+        """Return the ids with one of the outcomes, in the order requested."""
+        return self._where(outcome in outcomes for outcome, _ in self._states_by_pair)
 
-    def _where(self, is_meant: Iterable[bool]) -> Iterator[str]:
-        """Yield the ids whose state is meant, as things stand now."""
-        self._enter()
-        rows = self._asked[np.fromiter(is_meant, bool)[self._states[self._asked]]]
-        parts = (rows[low : low + _AT_ONCE] for low in range(0, len(rows), _AT_ONCE))
+    def _where(self, is_selected: Iterable[bool]) -> Iterator[str]:
+        """Return the ids whose current state is selected."""
+        self._flush()
+        rows = self._order[np.fromiter(is_selected, bool)[self._states[self._order]]]
+        parts = (rows[low : low + _BATCH_SIZE] for low in range(0, len(rows), _BATCH_SIZE))
         return chain.from_iterable(unpack_ids(self._ids[part].tobytes()) for part in parts)
 
     @property
     def counts(self) -> dict[str, int]:
         """Ids by outcome."""
         counts: dict[str, int] = {}
-        for (outcome, _), count in zip(self._meaning, self._tally(), strict=True):
+        for (outcome, _), count in zip(self._states_by_pair, self._tally(), strict=True):
             if count:
                 counts[outcome] = counts.get(outcome, 0) + int(count)
         return counts
 
     def _tally(self) -> np.ndarray:
         """Return the number of ids in each state."""
-        self._enter()
-        return np.bincount(self._states, minlength=len(self._meaning))
+        self._flush()
+        return np.bincount(self._states, minlength=len(self._states_by_pair))
 
     def frame(self) -> pd.DataFrame:
-        """Return one row an id, in the order of asking: ``trace_id`` (index), ``xray_id``, ``outcome``, ``reason``."""
-        self._enter()
-        ids = unpack_ids(self._ids[self._asked].tobytes())
-        states = self._states[self._asked]
-        outcomes, reasons = (np.array(texts, object)[states] for texts in zip(*self._meaning, strict=True))
+        """Return one row per id, in the order requested: ``trace_id`` (index), ``xray_id``, ``outcome``, ``reason``."""
+        self._flush()
+        ids = unpack_ids(self._ids[self._order].tobytes())
+        states = self._states[self._order]
+        outcomes, reasons = (np.array(texts, object)[states] for texts in zip(*self._states_by_pair, strict=True))
         columns = {"xray_id": ids, "outcome": outcomes, "reason": reasons}
         index = pd.Index(list(map(to_w3c_id, ids)), name="trace_id", dtype="str")
         return pd.DataFrame(columns, index=index, dtype="str")
 
 
 def _is_waiting(outcome: str, reason: str) -> bool:
-    """Return whether an id may be asked for again."""
-    return outcome in _AGAIN and not reason.startswith("refused")
+    """Return whether to request an id again."""
+    return outcome in _RETRIED and not reason.startswith("refused")

@@ -1,4 +1,4 @@
-"""The traces themselves: BatchGetTraces, five ids a call, all pages, whatever was left unprocessed asked again."""
+"""Traces from BatchGetTraces: five ids per call, all pages, unprocessed ids requested again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from tracekit.aws.client import Caller, RefusedError, UnansweredError
+from tracekit.aws.client import Caller, NoAnswerError, RejectedError
 from tracekit.aws.pull.paging import Pages
 from tracekit.aws.pull.summaries import one_line
 from tracekit.aws.pull.workers import run
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from tracekit.aws.pull.account import Account
     from tracekit.aws.pull.folder import PullFolder
 
-AT_ONCE = 5  # ids a call; documented, and checked by nobody but X-Ray
+BATCH_SIZE = 5  # ids per call; the API limit
 _FAILURES_IN_A_ROW = 5
 _TRACE_ID = re.compile(rb"1-[0-9a-f]{8}-[0-9a-f]{24}")
 _IN_PROGRESS = re.compile(rb'in_progress\\*"\s*:\s*true')
 
 
 class Head(Struct):
-    """What is asked about a trace as a whole; its segments stay bytes."""
+    """The fields of a trace; its segments stay bytes."""
 
     given_id: str | None = msgspec.field(name="Id", default=None)
     is_limited: bool | None = msgspec.field(name="LimitExceeded", default=False)
@@ -37,7 +37,7 @@ class Head(Struct):
 
     @property
     def id(self) -> str:
-        """The trace's id; where X-Ray leaves it out, that of its first segment."""
+        """The trace id; if X-Ray omits it, that of the first segment."""
         found = _TRACE_ID.search(self.segments) if self.given_id is None else None
         return self.given_id or (found[0].decode() if found else "")
 
@@ -69,7 +69,7 @@ class _Page(Struct):
         return page
 
     def line(self, known: Container[str]) -> bytes:
-        """Return what is kept of it: the traces that no earlier page held, and no word about the others."""
+        """Return the line to store: only traces that are not in an earlier page."""
         if not (self.unprocessed or self.next_token or any(head.id in known for head in self.heads)):
             return one_line(self.body)
         traces = msgspec.json.decode(self.body, type=_Traces).traces
@@ -81,13 +81,13 @@ _decoded = msgspec.json.Decoder(_Page).decode
 
 
 class _Traces(Struct):
-    """The traces of an answer, as they came."""
+    """The traces of an answer as bytes."""
 
     traces: list[Raw] = msgspec.field(name="Traces")
 
 
 class Answered(NamedTuple):
-    """What became of the ids of a batch; ``failed`` says why there is no answer."""
+    """The outcomes of a batch; ``failed`` is the reason for having no answer."""
 
     outcomes: dict[str, str]
     failed: str = ""
@@ -103,7 +103,7 @@ def fetch(
     at_once: int,
     absent: str = "not_found",
 ) -> None:
-    """Fetch the traces that an account waits for; what stays ``unprocessed`` or ``failed`` is there with the reason."""
+    """Fetch the unfinished traces of an account; those that stay ``unprocessed`` or ``failed`` get a reason."""
     failures = 0
 
     def on_answer(batch: tuple[str, ...], answer: Answered) -> Iterator[tuple[str, ...]]:
@@ -114,7 +114,9 @@ def fetch(
         rest = [trace_id for trace_id in batch if trace_id not in answer.outcomes]
         account.put(dict.fromkeys(rest, ("failed", answer.failed) if answer.failed else ("unprocessed", "")))
         if failures >= _FAILURES_IN_A_ROW:
-            message = f"{answer.failed}; {failures} calls in a row failed: pull into the same folder later, it goes on"
+            message = (
+                f"{answer.failed}; {failures} consecutive calls failed: rerun later with the same folder to resume"
+            )
             raise PullError(message, operation="BatchGetTraces")
         yield from [(one,) for one in rest] if refused and len(batch) > 1 else []
 
@@ -130,13 +132,13 @@ def fetch(
 
 
 def _batches_of_five(trace_ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """Return the ids as batches, made as they are taken."""
+    """Return an iterator over batches of ids."""
     ids = iter(trace_ids)
-    return iter(lambda: tuple(islice(ids, AT_ONCE)), ())
+    return iter(lambda: tuple(islice(ids, BATCH_SIZE)), ())
 
 
 def _batch(caller: Caller, folder: PullFolder, batch: tuple[str, ...], absent: str) -> Answered:
-    """Return what became of the ids of one batch; what came of its answers is in the folder."""
+    """Return the outcomes of one batch, and write its answers into the folder."""
     outcomes: dict[str, str] = {}
     unprocessed: set[str] = set()
     lines: list[bytes] = []
@@ -147,11 +149,11 @@ def _batch(caller: Caller, folder: PullFolder, batch: tuple[str, ...], absent: s
             outcomes |= {head.id: head.outcome for head in page.heads}
             unprocessed.update(page.unprocessed or ())
         outcomes |= dict.fromkeys(set(batch) - outcomes.keys() - unprocessed, absent)
-    except RefusedError as error:
+    except RejectedError as error:
         if error.code != "InvalidRequestException":
             raise
         failed = f"refused: {error.reason}"
-    except UnansweredError as error:
+    except NoAnswerError as error:
         failed = str(error)
     finally:
         folder.append("traces", lines, {"ids": outcomes} if outcomes else None)

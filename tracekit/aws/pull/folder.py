@@ -1,15 +1,15 @@
-"""The folder of a pull: answers as they come, and what was settled, so that a stopped pull goes on where it was.
+"""The folder of a pull: answers and a journal of completed requests, so that an interrupted pull resumes.
 
 ::
 
-    <folder>/traces-000001.jsonl.zst       answers of X-Ray, one a line, whole: tracekit.read reads the folder
-    <folder>/.traces-000002.jsonl.zst.part still growing; reading passes it by
-    <folder>/.pull/plan.json               what was asked for
+    <folder>/traces-000001.jsonl.zst       complete answers of X-Ray, one per line; tracekit.read reads the folder
+    <folder>/.traces-000002.jsonl.zst.part still being written; ignored by readers
+    <folder>/.pull/plan.json               the options of the pull
     <folder>/.pull/summaries-000001...     answers of GetTraceSummaries
-    <folder>/.pull/journal.jsonl           what is settled, and how many bytes of which file hold it
+    <folder>/.pull/journal.jsonl           completed requests, and the file and byte offset of their answers
 
-Every answer is a zstd frame of its own and is written before the journal's line about it.  What the journal does not
-know is cut off when the folder is opened again, and asked again; a file gets its name when it is whole.
+Every answer is a separate zstd frame, written before its line in the journal.  On reopening, data without a journal
+line is truncated and requested again; a file is renamed when complete.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-_LARGEST = 8 << 20  # some 100 MB of JSON: a large pull has files for several processes to read
+_LARGEST = 8 << 20  # bytes, about 100 MB of JSON: several files, so that several processes can read a large pull
 _FORMAT = 1
 _ANSWERS = re.compile(r"(?:traces|summaries)-\d{6,}\.jsonl\.zst")
 
 
 class _Plan(Struct):
-    """What a plan must hold."""
+    """The required fields of a plan."""
 
     region: str
     time_range: str
@@ -56,14 +56,14 @@ class _Plan(Struct):
 
 
 class PullFolder:
-    """A folder that takes answers from several threads.
+    """A folder that several threads write answers to.
 
     Parameters
     ----------
     path
-        Made where it is not there.
+        Created if missing.
     largest
-        Bytes after which a file is closed and the next one begun.
+        Bytes after which the next file is started.
     """
 
     def __init__(self, path: Path, largest: int = _LARGEST) -> None:
@@ -73,75 +73,75 @@ class PullFolder:
         self._lock = threading.Lock()
         self._of_thread = threading.local()
         self._open: dict[str, FileIO] = {}
-        self._sound: dict[str, int] = {}
+        self._valid_sizes: dict[str, int] = {}
         self._failure = ""
         self._next: dict[str, int] = {}
         try:
             self._hidden.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            message = f"expected a folder that can be written, found {path}: {error.strerror}; choose another one"
+            message = f"expected a writable folder, found {path}: {error.strerror}; choose another one"
             raise PullError(message) from error
         self._journal_path = self._hidden / "journal.jsonl"
-        self._guard = (self._hidden / "lock").open("ab")
-        self._hold()
+        self._lock_file = (self._hidden / "lock").open("ab")
+        self._acquire()
         self._recover()
         self._journal = self._journal_path.open("ab", buffering=0)
         self._known = self._journal_path.stat().st_size
-        self._sound["journal"] = self._known
+        self._valid_sizes["journal"] = self._known
 
-    def _hold(self) -> None:
-        """Keep every other pull out of the folder until this one ends, however it ends: the system lets go of it."""
+    def _acquire(self) -> None:
+        """Lock the folder against other pulls; the system releases the lock when the process ends."""
         try:
             if sys.platform == "win32":
-                import msvcrt  # noqa: PLC0415 - of Windows
+                import msvcrt  # noqa: PLC0415 - Windows only
 
-                msvcrt.locking(self._guard.fileno(), msvcrt.LK_NBLCK, 1)
+                msvcrt.locking(self._lock_file.fileno(), msvcrt.LK_NBLCK, 1)
             else:
                 import fcntl  # noqa: PLC0415 - not on Windows
 
-                fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._guard.close()
-            message = f"expected {self.path} for this pull alone, found another one at work in it; wait for its end"
+            self._lock_file.close()
+            message = f"expected exclusive use of {self.path}, found another pull running in it; wait until it ends"
             raise PullError(message) from None
 
     # ---------------------------------------------------------------- the plan
 
-    def plan(self, asked: dict[str, Any], decided: dict[str, Any]) -> dict[str, Any]:
-        """Return what this folder is for: what is asked now, or what was asked when it was begun."""
+    def plan(self, options: dict[str, Any], derived: dict[str, Any]) -> dict[str, Any]:
+        """Return the options of the pull: those of its first run, else the given ones."""
         file = self._hidden / "plan.json"
-        begun = self._begun(file) if file.exists() else {}
-        for name, value in asked.items():
-            if begun and value is not None and begun.get(name) != value:
+        plan = self._saved_plan(file) if file.exists() else {}
+        for name, value in options.items():
+            if plan and value is not None and plan.get(name) != value:
                 message = (
-                    f"expected the pull that was begun in {self.path} with {name} {begun.get(name)!r}, found {value!r};"
-                    " choose another folder, or leave the options out to go on with that one"
+                    f"expected the pull that was started in {self.path} with {name} {plan.get(name)!r}, found"
+                    f" {value!r}; choose another folder, or omit the options to resume that pull"
                 )
                 raise PullError(message)
-        if not begun:
-            begun = {**asked, **decided, "format": _FORMAT}
+        if not plan:
+            plan = {**options, **derived, "format": _FORMAT}
             whole = file.with_name(".plan.json.part")
             try:
-                whole.write_text(json.dumps(begun, indent=1) + "\n", encoding="utf-8")
+                whole.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
                 whole.replace(file)
             except OSError as error:
-                raise self._refused(error) from None
-        return begun
+                raise self._write_error(error) from None
+        return plan
 
-    def _begun(self, file: Path) -> dict[str, Any]:
-        """Return what was asked for when the pull was begun."""
+    def _saved_plan(self, file: Path) -> dict[str, Any]:
+        """Return the options of the first run."""
         try:
-            begun: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            msgspec.convert(begun, _Plan)
+            plan: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            msgspec.convert(plan, _Plan)
         except (ValueError, RecursionError) as error:
-            message = f"expected what was asked for in {file}, found {shortened(str(error))}; choose another folder"
+            message = f"expected the options of a pull in {file}, found {shortened(str(error))}; choose another folder"
             raise PullError(message) from error
-        return begun
+        return plan
 
     # ---------------------------------------------------------------- writing
 
     def append(self, kind: str, lines: list[bytes], entry: dict[str, Any] | None = None) -> None:
-        """Write answers, then what they settle."""
+        """Write answers, then their journal entry."""
         frame = self._frame(b"".join(line + b"\n" for line in lines)) if lines else b""
         with self._lock:
             if self._failure:
@@ -149,14 +149,14 @@ class PullFolder:
             try:
                 self._append(kind, frame, entry)
             except OSError as error:
-                self._failure = str(self._refused(error))
+                self._failure = str(self._write_error(error))
         if self._failure:
             raise PullError(self._failure)
 
-    def _refused(self, error: OSError) -> PullError:
-        """Return what to say where nothing can be written."""
-        found = f"expected {self.path} to take the answers, found: {error.strerror}"
-        return PullError(f"{found}; make room, then pull into the same folder again, it goes on")
+    def _write_error(self, error: OSError) -> PullError:
+        """Return the error about a failed write."""
+        found = f"expected to write answers to {self.path}, found: {error.strerror}"
+        return PullError(f"{found}; free disk space, then rerun with the same folder to resume")
 
     def _append(self, kind: str, frame: bytes, entry: dict[str, Any] | None) -> None:
         """Write a frame, and an entry about it."""
@@ -165,26 +165,26 @@ class PullFolder:
         if entry is not None:
             self._note(kind, entry)
         if kind in self._open and self._open[kind].tell() >= self._largest:
-            self._note(kind, {})  # else what was not settled yet would be cut off
+            self._note(kind, {})  # else incomplete requests would be truncated
             self._finish(kind)
 
     def _frame(self, text: bytes) -> bytes:
-        """Return a text as a zstd frame of its own, by the thread's compressor: a new one takes as long as its work."""
+        """Return a text as a zstd frame, with one compressor per thread, as creating one is slow."""
         if not hasattr(self._of_thread, "compressor"):
             self._of_thread.compressor = zstd.ZstdCompressor(1)
         frame: bytes = self._of_thread.compressor.compress(text, zstd.ZstdCompressor.FLUSH_FRAME)
         return frame
 
     def _note(self, kind: str, entry: dict[str, Any]) -> None:
-        """Write an entry of the journal, with the place up to which the growing file holds what it says."""
+        """Write a journal entry with the file and the byte offset that it covers."""
         if kind in self._open:
             entry = {**entry, "file": self._name(kind, self._next[kind]), "end": self._open[kind].tell()}
         _write(self._journal, json.dumps(entry, separators=(",", ":")).encode() + b"\n")
-        self._sound["journal"] = self._journal.tell()
-        self._sound |= {kind: self._open[kind].tell()} if kind in self._open else {}
+        self._valid_sizes["journal"] = self._journal.tell()
+        self._valid_sizes |= {kind: self._open[kind].tell()} if kind in self._open else {}
 
-    def _place(self, name: str) -> Path:
-        """Return where a file of answers stands."""
+    def _final(self, name: str) -> Path:
+        """Return the path of a complete file."""
         return (self.path if name.startswith("traces") else self._hidden) / name
 
     def _name(self, kind: str, number: int) -> str:
@@ -192,19 +192,19 @@ class PullFolder:
         return f"{kind}-{number:06}.jsonl.zst"
 
     def _part(self, name: str) -> Path:
-        """Return where a file stands while it grows."""
-        return self._place(name).with_name(f".{name}.part")
+        """Return the path of a file that is being written."""
+        return self._final(name).with_name(f".{name}.part")
 
     def _begin(self, kind: str) -> FileIO:
         """Open the next file of a kind."""
         taken = [int(file.name.split("-")[1].split(".")[0]) for file in self.files(kind)]
         self._next[kind] = max(taken, default=0) + 1
         self._open[kind] = self._part(self._name(kind, self._next[kind])).open("wb", buffering=0)
-        self._sound[kind] = 0
+        self._valid_sizes[kind] = 0
         return self._open[kind]
 
     def _finish(self, kind: str) -> None:
-        """Close a file and give it its name, if there is anything in it."""
+        """Close a file and rename it, or delete it if empty."""
         name = self._name(kind, self._next[kind])
         with self._open.pop(kind) as file:
             os.fsync(file.fileno())
@@ -212,18 +212,18 @@ class PullFolder:
         if is_empty:
             self._part(name).unlink()
         else:
-            self._part(name).replace(self._place(name))
+            self._part(name).replace(self._final(name))
 
     def close(self) -> None:
-        """Give every file its name, and take nothing any more."""
-        with self._lock, self._guard, self._journal:
-            if self._failure:  # what was written in part is of no use to anybody
+        """Complete all files and accept no more answers."""
+        with self._lock, self._lock_file, self._journal:
+            if self._failure:  # partial writes are useless
                 for kind, file in [*self._open.items(), ("journal", self._journal)]:
-                    file.truncate(self._sound[kind])
+                    file.truncate(self._valid_sizes[kind])
             for kind in list(self._open):
                 self._finish(kind)
             os.fsync(self._journal.fileno())
-            self._failure = self._failure or f"expected {self.path} to be open, found that this pull has ended"
+            self._failure = self._failure or f"expected {self.path} to be open, found it closed: this pull has ended"
 
     def __enter__(self) -> Self:
         return self
@@ -231,21 +231,21 @@ class PullFolder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # ---------------------------------------------------------------- what is there
+    # ---------------------------------------------------------------- reading
 
     def files(self, kind: str) -> list[Path]:
-        """Return the whole files of a kind, in order."""
-        return sorted(self._place(f"{kind}-").parent.glob(f"{kind}-*.jsonl.zst"))
+        """Return the complete files of a kind, in order."""
+        return sorted(self._final(f"{kind}-").parent.glob(f"{kind}-*.jsonl.zst"))
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Yield what was settled when the folder was opened, without the places of the bytes."""
+        """Yield the journal entries from when the folder was opened, without file names and offsets."""
         with self._journal_path.open("rb") as lines:
             while lines.tell() < self._known:
                 entry = json.loads(lines.readline())
                 yield {name: value for name, value in entry.items() if name not in {"file", "end"}}
 
     def _recover(self) -> None:
-        """Read the journal, forget what the files do not hold, and cut off what the journal does not know."""
+        """Drop journal entries that the files do not contain, and truncate data without a journal entry."""
         known: dict[str, int] = {}
         sizes: dict[str, int] = {}
         whole = self._journal_path.with_name(".journal.jsonl.part")
@@ -255,7 +255,7 @@ class PullFolder:
                 entry = _parsed(line)
                 name = entry.file if entry else None
                 if name is not None and name not in sizes:
-                    sizes[name] = max((place.stat().st_size for place in self._both(name) if place.exists()), default=0)
+                    sizes[name] = max((path.stat().st_size for path in self._both(name) if path.exists()), default=0)
                 if entry is not None and (name is None or (entry.end or 0) <= sizes[name]):
                     kept.write(line)
                     if name is not None:
@@ -263,30 +263,30 @@ class PullFolder:
             is_damaged = kept.tell() < lines.tell()
             kept.flush()
             os.fsync(kept.fileno())
-        if is_damaged:  # else it goes with the other parts
+        if is_damaged:  # else it is deleted with the other parts
             whole.replace(self._journal_path)
         for name, end in known.items():
-            place = next(place for place in self._both(name) if place.exists())
-            if place.stat().st_size > end:
-                os.truncate(place, end)
-            place.replace(self._place(name))
-        for place in [*self.path.glob(".*.part"), *self._hidden.glob(".*.part")]:
-            place.unlink()
+            path = next(path for path in self._both(name) if path.exists())
+            if path.stat().st_size > end:
+                os.truncate(path, end)
+            path.replace(self._final(name))
+        for path in [*self.path.glob(".*.part"), *self._hidden.glob(".*.part")]:
+            path.unlink()
 
     def _both(self, name: str) -> tuple[Path, Path]:
-        """Return where a file stands when it is whole, and while it grows."""
-        return self._place(name), self._part(name)
+        """Return the paths of a file when complete, and while it is being written."""
+        return self._final(name), self._part(name)
 
 
 def _write(file: FileIO, content: bytes) -> None:
-    """Write all of it: one call may take a part only."""
+    """Write all bytes; one call may write only a part."""
     view = memoryview(content)
     while view:
         view = view[file.write(view) :]
 
 
 class _Entry(Struct, kw_only=True):
-    """What an entry of the journal may hold, and nothing else is believed: it names files that are cut."""
+    """The fields of a journal entry; validated, as they name files to truncate."""
 
     file: str | None = None
     end: Annotated[int, Meta(ge=0)] | None = None
@@ -299,7 +299,7 @@ class _Entry(Struct, kw_only=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether what belongs together is there, and the file is one of a pull."""
+        """Whether related fields are all present, and the file is one of a pull."""
         page = (self.window, self.found, self.scanned, self.next)
         is_named = self.file is not None and _ANSWERS.fullmatch(self.file) is not None
         return (is_named if self.end is not None else self.file is None) and len({part is None for part in page}) == 1
@@ -309,7 +309,7 @@ _decoded = msgspec.json.Decoder(_Entry).decode
 
 
 def _parsed(line: bytes) -> _Entry | None:
-    """Return a line of the journal, None for one that is damaged or has no end."""
+    """Return a journal entry, or None for a damaged or incomplete line."""
     if not line.endswith(b"\n"):
         return None
     try:

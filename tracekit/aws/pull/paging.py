@@ -1,27 +1,27 @@
-"""Following pages to the last one, and no further: the only place where an answer may say that there is more."""
+"""Pagination with protection against endless pages."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracekit.aws.client import UnansweredError
+from tracekit.aws.client import NoAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_IDLE = 1_000
-"""Pages in a row without a new trace: X-Ray gives empty pages while it looks, but never so many."""
+"""Maximum of consecutive pages without a new trace; X-Ray returns some empty pages while it searches."""
 
 
 class Pages:
-    """The pages of one question.
+    """The pages of one request.
 
     Parameters
     ----------
     operation
         The API operation.
     what
-        What the pages hold, and where, for errors.
+        Content of the pages, for errors.
     first
         The token of the first page.
     """
@@ -38,13 +38,13 @@ class Pages:
         if not token:
             return ""
         if token in self._tokens:
-            problem = f"found the NextToken of an earlier one ({token[:40]!r})"
-            raise UnansweredError(f"expected a new page of {self._what}, {problem}", operation=self._operation)
+            problem = f"found the NextToken of an earlier page ({token[:40]!r})"
+            raise NoAnswerError(f"expected a new page of {self._what}, {problem}", operation=self._operation)
         self._tokens.add(token)
         before = len(self._found)
         self._found.update(found)
         self._idle = 0 if len(self._found) > before else self._idle + 1
         if self._idle >= MOST_IDLE:
-            problem = f"found {self._idle:,} in a row without one, and no end; pull again later, or narrow the time"
-            raise UnansweredError(f"expected a page with new {self._what}, {problem}", operation=self._operation)
+            problem = f"found {self._idle:,} consecutive pages without any; pull again later, or narrow the period"
+            raise NoAnswerError(f"expected a page with new {self._what}, {problem}", operation=self._operation)
         return token

@@ -1,4 +1,4 @@
-"""How far a pull is: a line in a terminal, or a call for whoever wants to know."""
+"""Progress of a pull: a line in a terminal, or a callback."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _EVERY_S = 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a pull is.
+    """The progress of a pull.
 
     Parameters
     ----------
     done_count, total_count
         Traces.
     rate_per_s
-        Traces a second in this run.
+        Traces per second in this run.
     left_s
-        Seconds left at this rate; None before anything came.
+        Seconds left at this rate; None before the first trace.
     """
 
     done_count: int
@@ -34,51 +34,51 @@ class Progress:
 
     def __str__(self) -> str:
         left = "" if self.left_s is None else f", {int(self.left_s) // 60}:{int(self.left_s) % 60:02} left"
-        return f"{self.done_count:,} of {self.total_count:,} traces, {self.rate_per_s:,.0f} a second{left}"
+        return f"{self.done_count:,} of {self.total_count:,} traces, {self.rate_per_s:,.0f}/s{left}"
 
 
 class Meter:
-    """Counts traces, and tells of it twice a second.
+    """Counts traces, and reports progress twice per second.
 
     Parameters
     ----------
-    tell
-        Hears it; None shows a line in a terminal, and nothing anywhere else.
+    report
+        Called with the progress; None shows a line in a terminal, and nothing elsewhere.
     """
 
-    def __init__(self, tell: Callable[[Progress], object] | None = None) -> None:
-        self._shows = tell is None and sys.stderr.isatty()
-        self._tell = tell or (_show if self._shows else None)
-        self._begun = self._told = time.monotonic()
+    def __init__(self, report: Callable[[Progress], object] | None = None) -> None:
+        self._is_shown = report is None and sys.stderr.isatty()
+        self._report = report or (_show if self._is_shown else None)
+        self._started = self._reported = time.monotonic()
         self._total = self._before = self._done = 0
 
     def begin(self, total: int, done: int) -> None:
-        """Say how many traces there are, and how many of them were there before."""
-        self._begun = time.monotonic()
+        """Start with the total number of traces, and the number already done."""
+        self._started = time.monotonic()
         self._total, self._before, self._done = total, done, done
-        self._say()
+        self._update()
 
     def add(self, count: int) -> None:
-        """Say that so many more are settled."""
+        """Add finished traces."""
         self._done += count
-        if time.monotonic() - self._told >= _EVERY_S:
-            self._say()
+        if time.monotonic() - self._reported >= _EVERY_S:
+            self._update()
 
-    def _say(self) -> None:
-        """Tell how far it is."""
-        self._told = time.monotonic()
-        came = self._done - self._before
-        rate = came / max(self._told - self._begun, 1e-9)
-        if self._tell is not None:
-            self._tell(Progress(self._done, self._total, rate, (self._total - self._done) / rate if came else None))
+    def _update(self) -> None:
+        """Report the progress."""
+        self._reported = time.monotonic()
+        new = self._done - self._before
+        rate = new / max(self._reported - self._started, 1e-9)
+        if self._report is not None:
+            self._report(Progress(self._done, self._total, rate, (self._total - self._done) / rate if new else None))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._done != self._before:
-            self._say()
-        if self._shows:
+            self._update()
+        if self._is_shown:
             sys.stderr.write("\n")
 
 

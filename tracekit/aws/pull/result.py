@@ -1,4 +1,4 @@
-"""What a pull will take, and what became of every trace that was asked for."""
+"""The estimate of a pull, and the outcome of every requested trace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tracekit.aws.prices import USD_PER_READ, USD_PER_SCANNED_BYTE
-from tracekit.aws.pull.batches import AT_ONCE
+from tracekit.aws.pull.batches import BATCH_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from tracekit.aws.pull.account import Account
 
 OUTCOMES = ("returned", "partial", "truncated", "not_found", "unprocessed", "failed")
-_CALL_S, _QUERY_S = 0.1, 2.0  # a usual round trip, and a usual query of Logs Insights
-_LARGE, _DEAR_USD = 1_000, 1.0
+_CALL_S, _QUERY_S = 0.1, 2.0  # typical durations of a call and of a Logs Insights query
+_LARGE, _EXPENSIVE_USD = 1_000, 1.0
 
 
 @dataclass(frozen=True)
 class PullEstimate:
-    """What fetching the traces will take.
+    """The expected calls, duration and cost of a pull.
 
     Parameters
     ----------
     trace_count
         Traces to fetch.
     call_count
-        Calls for them.
+        API calls.
     time_s
-        At a tenth of a second a call, two seconds a query of Logs Insights.
+        Seconds, at 0.1 s per call and 2 s per Logs Insights query.
     cost_usd
-        At list prices (``aws/prices.py``): $0.50 a million traces retrieved or scanned, $0.005 a GB that Logs Insights
-        scans; NaN where nobody says how much that is.
+        At list prices (``aws/prices.py``): $0.50 per million traces retrieved or scanned, $0.005 per GB scanned by Logs
+        Insights; NaN if unknown.
     scanned_bytes
-        What Logs Insights will scan.
+        Bytes that Logs Insights will scan.
 
     Examples
     --------
@@ -57,45 +57,47 @@ class PullEstimate:
 
     @property
     def is_large(self) -> bool:
-        """Whether it needs a yes: more than 1,000 traces, or more than a dollar."""
-        return self.trace_count > _LARGE or self.cost_usd > _DEAR_USD
+        """Whether it needs confirmation: more than 1,000 traces or $1."""
+        return self.trace_count > _LARGE or self.cost_usd > _EXPENSIVE_USD
 
     def __str__(self) -> str:
-        how = "queries" if self.scanned_bytes else "calls"
-        what = f"{self.trace_count:,} traces" if self.trace_count or not self.scanned_bytes else "a look for trace ids"
+        unit = "queries" if self.scanned_bytes else "calls"
+        what = (
+            f"{self.trace_count:,} traces" if self.trace_count or not self.scanned_bytes else "a search for trace ids"
+        )
         logs = f" {self.scanned_bytes / 1e9:,.1f} GB of logs scanned," if self.scanned_bytes > 0 else ""
-        cost = "at a cost that is not known" if math.isnan(self.cost_usd) else f"about ${self.cost_usd:,.2f}"
-        return f"{what} in {self.call_count:,} {how}, about {self.time_s / 60:,.1f} minutes,{logs} {cost}"
+        cost = "unknown cost" if math.isnan(self.cost_usd) else f"about ${self.cost_usd:,.2f}"
+        return f"{what} in {self.call_count:,} {unit}, about {self.time_s / 60:,.1f} minutes,{logs} {cost}"
 
 
 def estimated(trace_count: int, *, scanned: int = 0, at_once: int = 4) -> PullEstimate:
-    """Return what fetching so many traces will take, after so many were scanned for their ids."""
-    calls = math.ceil(trace_count / AT_ONCE)
+    """Return the estimate for fetching traces, including those scanned for their ids."""
+    calls = math.ceil(trace_count / BATCH_SIZE)
     return PullEstimate(trace_count, calls, calls * _CALL_S / at_once, (trace_count + scanned) * USD_PER_READ)
 
 
 def estimated_logs(trace_count: int, *, queries: int, scanned_bytes: float, at_once: int = 4) -> PullEstimate:
-    """Return what so many queries of Logs Insights will take; NaN bytes where nobody says how many."""
+    """Return the estimate for Logs Insights queries; NaN bytes if unknown."""
     cost = scanned_bytes * USD_PER_SCANNED_BYTE
     return PullEstimate(trace_count, queries, queries * _QUERY_S / at_once, cost, scanned_bytes)
 
 
 @dataclass(frozen=True)
 class Pull:
-    """What became of every trace that was asked for.
+    """The outcome of every requested trace.
 
     Parameters
     ----------
     folder
-        What ``tracekit.read`` reads.
+        Folder for ``tracekit.read``.
     account
-        The outcome of every id, packed; ``accounts`` shows it.
+        The outcome of every id in compact form; see ``accounts``.
     calls
-        Calls by operation, ``retries`` and ``throttled`` among them, of this run; and ``scanned_bytes`` of logs.
+        Calls of this run by operation, including ``retries`` and ``throttled``, and ``scanned_bytes`` of logs.
     estimate
-        What was expected of this run.
+        The estimate of this run.
     notes
-        What else one must know to read the account.
+        Notes on the completeness and cost of the pull.
 
     Examples
     --------
@@ -118,7 +120,7 @@ class Pull:
 
     @cached_property
     def accounts(self) -> pd.DataFrame:
-        """One row an id, indexed by ``trace_id`` (32 hex digits), in the order in which they were asked for.
+        """One row per id, indexed by ``trace_id`` (32 hex digits), in the order requested.
 
         ``xray_id``, ``outcome`` (``returned``; ``partial``: a segment was still in progress; ``truncated``: X-Ray
         stopped adding segments; ``not_found``; ``unprocessed`` at every attempt; ``failed``) and ``reason``.

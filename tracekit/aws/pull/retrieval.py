@@ -1,4 +1,4 @@
-"""Traces that Transaction Search keeps but does not index: StartTraceRetrieval, then ListRetrievedTraces."""
+"""Traces that Transaction Search stores without indexing: StartTraceRetrieval, then ListRetrievedTraces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw, Struct
 
-from tracekit.aws.client import Caller, RefusedError, UnansweredError
+from tracekit.aws.client import Caller, NoAnswerError, RejectedError
 from tracekit.aws.pull.batches import Head, heads_of
 from tracekit.aws.pull.paging import Pages
 from tracekit.aws.pull.summaries import one_line
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from tracekit.aws.pull.folder import PullFolder
 
-AT_ONCE = 100  # ids a retrieval; the model's own limit
-_LONGEST_S = 3600  # retrievals time out after an hour
+BATCH_SIZE = 100  # ids per retrieval; the API limit
+_MAX_WAIT_S = 3600  # retrievals time out after an hour
 _BEFORE_S, _AFTER_S = 600, 86_400
 _RUNNING = {"SCHEDULED", "RUNNING"}
 _WORST = ("returned", "partial", "truncated")
@@ -46,7 +46,7 @@ class _Page(Struct):
 
 
 class _Probabilistic(Struct):
-    """What share of the traces is indexed."""
+    """The share of traces that is indexed."""
 
     percentage: float | None = msgspec.field(name="ActualSamplingPercentage", default=None)
 
@@ -77,22 +77,22 @@ class _Destination(Struct):
 
 
 def is_on(caller: Caller) -> tuple[bool, str]:
-    """Return whether the account sends its segments to CloudWatch Logs, so that X-Ray finds only indexed traces.
+    """Return whether segments are stored in CloudWatch Logs, so that X-Ray lists only indexed traces.
 
-    False with the reason where X-Ray does not tell: then nothing is retrieved either.
+    If the call fails: False and the reason; then nothing is retrieved.
     """
     try:
         found = caller.call("xray", "get_trace_segment_destination", _Destination)
-    except (RefusedError, UnansweredError) as error:
+    except (RejectedError, NoAnswerError) as error:
         return False, str(error)
     return (found.destination, found.status) == ("CloudWatchLogs", "ACTIVE"), ""
 
 
 def indexed_share(caller: Caller) -> float | None:
-    """Return the share of traces that X-Ray indexes under Transaction Search; None where it may not be asked."""
+    """Return the share of traces that X-Ray indexes under Transaction Search, or None if the call fails."""
     try:
         found = caller.call("xray", "get_indexing_rules", _Indexing)
-    except (RefusedError, UnansweredError):
+    except (RejectedError, NoAnswerError):
         return None
     rules = [one.rule.probabilistic for one in found.rules if one.rule and one.rule.probabilistic]
     shares = [rule.percentage / 100 for rule in rules if rule.percentage is not None]
@@ -116,7 +116,7 @@ def retrieve(
     dated: list[str] = []
     for trace_id in trace_ids:
         if window is None and start_second(trace_id) is None:
-            left[trace_id] = ("failed", "its id tells no time, and Transaction Search needs one: give start= and end=")
+            left[trace_id] = ("failed", "its id contains no time, which Transaction Search needs: pass start= and end=")
         else:
             dated.append(trace_id)
     dated.sort(key=lambda trace_id: start_second(trace_id) or 0)
@@ -132,7 +132,7 @@ def retrieve(
     def one(batch: tuple[str, ...]) -> tuple[dict[str, str], str]:
         return _batch(caller, folder, batch, window or _around(batch), trace_format, rounds, poll_s)
 
-    batches = [tuple(dated[low : low + AT_ONCE]) for low in range(0, len(dated), AT_ONCE)]
+    batches = [tuple(dated[low : low + BATCH_SIZE]) for low in range(0, len(dated), BATCH_SIZE)]
     run(batches, one, on_answer, at_once=at_once, stopped=caller.stopped)
     return left
 
@@ -152,16 +152,16 @@ def _batch(
     rounds: int,
     poll_s: float,
 ) -> tuple[dict[str, str], str]:
-    """Return the outcomes of up to 100 ids, or why there are none."""
+    """Return the outcomes of up to 100 ids, or the reason for having none."""
     failed = ""
     for attempt in range(rounds):
         if attempt:
             caller.pause(attempt - 1)
         try:
             return _once(caller, folder, batch, window, trace_format, poll_s), ""
-        except UnansweredError as error:
+        except NoAnswerError as error:
             failed = str(error)
-        except RefusedError as error:
+        except RejectedError as error:
             if error.code not in {"InvalidRequestException", "ResourceNotFoundException"}:
                 raise
             failed = f"refused: {error.reason}"
@@ -171,7 +171,7 @@ def _batch(
 def _once(
     caller: Caller, folder: PullFolder, batch: tuple[str, ...], window: Window, trace_format: str, poll_s: float
 ) -> dict[str, str]:
-    """Retrieve a batch once, and write its pages as they come; a trace may come in several of them."""
+    """Retrieve a batch once and write its pages; a trace may be spread over several pages."""
     started = caller.call(
         "xray",
         "start_trace_retrieval",
@@ -205,9 +205,9 @@ def _finished(caller: Caller, retrieval: str, trace_format: str, poll_s: float) 
         page = _page(caller, retrieval, trace_format, "")
         if page.status == "COMPLETE":
             return page
-        if page.status not in _RUNNING or waited > _LONGEST_S:
-            message = f"expected a retrieval that becomes COMPLETE, found {page.status} after {waited:.0f} s"
-            raise UnansweredError(message, operation="ListRetrievedTraces")
+        if page.status not in _RUNNING or waited > _MAX_WAIT_S:
+            message = f"expected a retrieval with status COMPLETE, found {page.status} after {waited:.0f} s"
+            raise NoAnswerError(message, operation="ListRetrievedTraces")
         caller.sleep(poll_s)
         waited += max(poll_s, 0.01)
 

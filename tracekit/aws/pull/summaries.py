@@ -1,4 +1,4 @@
-"""Which traces there are: GetTraceSummaries over windows, page by page, each page kept as it comes."""
+"""Trace ids from GetTraceSummaries, window by window; each page is stored immediately."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Raw, Struct
 
-from tracekit.aws.client import Caller, RefusedError, UnansweredError
+from tracekit.aws.client import Caller, NoAnswerError, RejectedError
 from tracekit.aws.pull.paging import Pages
 from tracekit.aws.pull.windows import Window, split
 from tracekit.aws.pull.workers import run
@@ -22,7 +22,7 @@ _TIMES_A_WINDOW = 3
 
 
 class _Head(Struct):
-    """What identifies a summary."""
+    """The id of a summary."""
 
     id: str = msgspec.field(name="Id")
 
@@ -41,20 +41,20 @@ class _Page(Struct):
 
 @dataclass
 class Found:
-    """What the windows held.
+    """The results of all windows.
 
     Parameters
     ----------
     ids
-        Trace ids in the order in which they came.
+        Trace ids in the order of arrival.
     done
-        Windows read to their end.
+        Completed windows.
     halved
-        Windows that were too long for X-Ray.
+        Windows that X-Ray rejected as too long.
     tokens
-        Where to go on in the others.
+        Page tokens to resume the other windows.
     scanned
-        Traces that X-Ray looked at.
+        Traces that X-Ray scanned.
     """
 
     ids: dict[str, None] = field(default_factory=dict)
@@ -63,8 +63,8 @@ class Found:
     tokens: dict[Window, str] = field(default_factory=dict)
     scanned: int = 0
 
-    def take(self, entry: dict[str, Any]) -> None:
-        """Take an entry of the journal."""
+    def add(self, entry: dict[str, Any]) -> None:
+        """Add an entry of the journal."""
         if "halved" in entry:
             self.halved.add(Window(*entry["halved"]))
         if "window" in entry:
@@ -77,10 +77,10 @@ class Found:
 
 
 def enumerate_ids(caller: Caller, folder: PullFolder, whole: Window, request: dict[str, Any], *, at_once: int) -> Found:
-    """Return the ids of all traces that match in a time."""
+    """Return the ids of all matching traces in a period."""
     found = Found()
     for entry in folder.entries():
-        found.take(entry)
+        found.add(entry)
     pending = list(_open(split(whole), found))
 
     def read(window: Window) -> list[dict[str, Any]] | None:
@@ -88,7 +88,7 @@ def enumerate_ids(caller: Caller, folder: PullFolder, whole: Window, request: di
 
     def on_answer(window: Window, entries: list[dict[str, Any]] | None) -> Iterable[Window]:
         for entry in entries or ():
-            found.take(entry)
+            found.add(entry)
         if entries is not None:
             return []
         found.halved.add(window)
@@ -100,7 +100,7 @@ def enumerate_ids(caller: Caller, folder: PullFolder, whole: Window, request: di
 
 
 def _open(windows: Iterable[Window], found: Found) -> Iterable[Window]:
-    """Yield the windows that are still to be read."""
+    """Yield the windows that are not complete."""
     todo = list(windows)[::-1]
     while todo:
         window = todo.pop()
@@ -113,17 +113,17 @@ def _open(windows: Iterable[Window], found: Found) -> Iterable[Window]:
 def _read(
     caller: Caller, folder: PullFolder, window: Window, request: dict[str, Any], token: str
 ) -> list[dict[str, Any]] | None:
-    """Return what the journal was told about a window; None where X-Ray finds it too long."""
+    """Return the journal entries of a window, or None if X-Ray rejects it as too long."""
     failures = 0
     while True:
         try:
             return _pages(caller, folder, window, request, token)
-        except RefusedError as error:
+        except RejectedError as error:
             if _is_too_long(error) and not token and window.halves():
                 return None
             if not token or error.code != "InvalidRequestException":
-                raise  # else it was a token of an earlier time, which is no longer known
-        except UnansweredError:
+                raise  # else the token of an earlier run has expired
+        except NoAnswerError:
             failures += 1
             if failures == _TIMES_A_WINDOW:
                 raise
@@ -134,7 +134,7 @@ def _read(
 def _pages(
     caller: Caller, folder: PullFolder, window: Window, request: dict[str, Any], token: str
 ) -> list[dict[str, Any]]:
-    """Read the pages of a window to the last one."""
+    """Return the journal entries of all pages of a window."""
     entries: list[dict[str, Any]] = []
     where = f"summaries in the window from {window.start_time} to {window.end_time}"
     pages = Pages("GetTraceSummaries", where, token)
@@ -158,12 +158,12 @@ def _pages(
             return entries
 
 
-def _is_too_long(error: RefusedError) -> bool:
-    """Return whether X-Ray refuses a window for its length: the text is documented nowhere."""
+def _is_too_long(error: RejectedError) -> bool:
+    """Return whether X-Ray rejects a window for its length, judged by the undocumented message."""
     text = error.reason.lower()
     return error.code == "InvalidRequestException" and any(word in text for word in ("range", "window", "longer"))
 
 
 def one_line(raw: bytes | Raw) -> bytes:
-    """Return JSON without line breaks: outside of texts they mean nothing, and inside there are none."""
+    """Return JSON without line breaks; JSON strings contain none."""
     return bytes(raw).replace(b"\n", b" ").replace(b"\r", b" ")

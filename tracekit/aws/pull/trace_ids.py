@@ -1,4 +1,4 @@
-"""Trace ids as X-Ray spells them, and where they come from."""
+"""Trace ids in X-Ray's format, and where they are read from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIRST_S, _DAY_S = 1_451_606_400, 86_400  # X-Ray began in 2016
 
 
 def to_xray_id(trace_id: str) -> str:
-    """Return a trace id as X-Ray spells it."""
+    """Return a trace id in X-Ray's format."""
     text = trace_id.strip().lower()
     text = header[1] if (header := _HEADER.fullmatch(text)) else text
     if _PLAIN.fullmatch(text):
@@ -28,13 +28,13 @@ def to_xray_id(trace_id: str) -> str:
         return text
     message = (
         "expected a trace id as in 1-58406520-a006649127e371903a2de979, or 32 hexadecimal digits,"
-        f" found {trace_id[:60]!r}; nothing was asked"
+        f" found {trace_id[:60]!r}; nothing was requested"
     )
     raise PullError(message)
 
 
 def read_trace_ids(trace_ids: Iterable[str] | str | Path) -> Iterator[str]:
-    """Yield the trace ids of a list, of one text, or of a file with one a line, as X-Ray spells them."""
+    """Yield the trace ids of a list, a string, or a file with one per line, in X-Ray's format."""
     if isinstance(trace_ids, Path):
         yield from _listed(trace_ids)
     else:
@@ -49,8 +49,9 @@ def _listed(file: Path) -> Iterator[str]:
             for number, line in enumerate(lines, 1):
                 yield from _of_line(line, f"line {number} of {file}")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise PullError(f"expected a file of trace ids, one a line, found {file}: {why}; nothing was asked") from None
+        problem = error.strerror if isinstance(error, OSError) else "not a text file"
+        message = f"expected a file with one trace id per line, found {file}: {problem}; nothing was requested"
+        raise PullError(message) from None
 
 
 def _of_line(line: str, where: str) -> list[str]:
@@ -62,27 +63,27 @@ def _of_line(line: str, where: str) -> list[str]:
 
 
 def to_w3c_id(trace_id: str) -> str:
-    """Return a trace id as tracekit and W3C spell it: 32 hex digits."""
+    """Return a trace id in the W3C format: 32 hex digits."""
     return trace_id.removeprefix("1-").replace("-", "")
 
 
 def is_xray_id(text: str) -> bool:
-    """Return whether a text is a trace id as X-Ray spells it."""
+    """Return whether a text is a trace id in X-Ray's format."""
     return _XRAY.fullmatch(text) is not None
 
 
 def pack_ids(trace_ids: Iterable[str]) -> bytes:
-    """Return the sixteen bytes of every trace id, one after the other."""
+    """Return the trace ids as sixteen bytes each."""
     return bytes.fromhex("".join(map(to_w3c_id, trace_ids)))
 
 
 def unpack_ids(ids: bytes) -> list[str]:
-    """Return the trace ids of sixteen bytes each, as X-Ray spells them."""
+    """Return the trace ids from sixteen bytes each, in X-Ray's format."""
     digits = ids.hex()
     return [f"1-{digits[low : low + 8]}-{digits[low + 8 : low + 32]}" for low in range(0, len(digits), 32)]
 
 
 def start_second(trace_id: str) -> int | None:
-    """Return the second in which a trace began, as X-Ray's own generators write it into the id."""
+    """Return the start of a trace from its id, in seconds since the epoch, or None if the id contains none."""
     second = int(trace_id[2:10], 16)
     return second if _FIRST_S <= second <= datetime.now(UTC).timestamp() + _DAY_S else None

@@ -1,4 +1,4 @@
-"""Windows of time: what one call may ask for."""
+"""Time windows of API calls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-LONGEST_S = 6 * 3600  # X-Ray refuses more: spec/formats.md section 6.2
+MAX_WINDOW_S = 6 * 3600  # the maximum of X-Ray
 
 
 class Window(NamedTuple):
@@ -18,7 +18,7 @@ class Window(NamedTuple):
     end: int
 
     def halves(self) -> list[Window]:
-        """Return the two halves; none of a single second."""
+        """Return the two halves, or nothing for a single second."""
         middle = (self.start + self.end) // 2
         return [Window(self.start, middle), Window(middle, self.end)] if self.start < middle < self.end else []
 
@@ -47,13 +47,13 @@ def instant(moment: Any) -> int:
     except (TypeError, ValueError):
         stamp = pd.NaT  # type: ignore[assignment]
     if pd.isna(stamp):
-        message = f"expected a time (2026-11-21T14:00) or how long ago (6h), found {moment!r}"
+        message = f"expected a time (2026-11-21T14:00) or a time ago (6h), found {moment!r}"
         raise ValueError(message)
     stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
     return int(stamp.timestamp())
 
 
-def split(window: Window, longest_s: int = LONGEST_S) -> list[Window]:
-    """Return the windows of at most so many seconds that cover a longer one, the earliest first."""
+def split(window: Window, longest_s: int = MAX_WINDOW_S) -> list[Window]:
+    """Return the consecutive windows of at most ``longest_s`` seconds that cover a longer one."""
     edges = [*range(window.start, window.end, longest_s), window.end]
     return [Window(low, high) for low, high in pairwise(edges)]

@@ -1,4 +1,4 @@
-"""Jobs side by side, a bounded number at once; the caller's thread hears of each as it ends."""
+"""Parallel jobs with a limit; results are handled in the calling thread."""
 
 from __future__ import annotations
 
@@ -24,18 +24,15 @@ def run(
     at_once: int,
     stopped: threading.Event,
 ) -> None:
-    """Do jobs until none is left.
-
-    Threads and two queues, for jobs so short that the futures of a pool would take as long.
-    """
-    asked: SimpleQueue[Job | None] = SimpleQueue()
+    """Run jobs until none is left; threads and queues, as futures would cost as much as the jobs."""
+    queue: SimpleQueue[Job | None] = SimpleQueue()
     done: SimpleQueue[tuple[Job, Result | None, BaseException | None]] = SimpleQueue()
 
     def worker() -> None:
-        while (job := asked.get()) is not None and not stopped.is_set():
+        while (job := queue.get()) is not None and not stopped.is_set():
             try:
                 done.put((job, work(job), None))
-            except BaseException as error:  # noqa: BLE001 - raised in the thread that hears of it
+            except BaseException as error:  # noqa: BLE001 - raised in the calling thread
                 done.put((job, None, error))
 
     patience = threading.TIMEOUT_MAX
@@ -43,31 +40,31 @@ def run(
     try:
         for one in workers:
             one.start()
-        _lead(jobs, asked, done, on_answer, 2 * at_once)
+        _dispatch(jobs, queue, done, on_answer, 2 * at_once)
     except BaseException:
         stopped.set()
         patience = _PATIENCE_S
         raise
     finally:
         for _ in workers:
-            asked.put(None)
+            queue.put(None)
         end = time.monotonic() + patience
         for one in filter(threading.Thread.is_alive, workers):
             one.join(max(0.0, min(patience, end - time.monotonic())))
 
 
-def _lead(
+def _dispatch(
     jobs: Iterable[Job],
-    asked: SimpleQueue[Job | None],
+    queue: SimpleQueue[Job | None],
     done: SimpleQueue[tuple[Job, Result | None, BaseException | None]],
     on_answer: Callable[[Job, Result], Iterable[Job] | None],
     ahead: int,
 ) -> None:
-    """Hand out jobs, some ahead, so that no worker waits until this thread has heard of what it did."""
+    """Hand out jobs ahead of the results, so that no worker waits for the calling thread."""
     waiting, more, running = deque[Job](), iter(jobs), 0
     while True:
         while running < ahead and (job := waiting.popleft() if waiting else next(more, None)) is not None:
-            asked.put(job)
+            queue.put(job)
             running += 1
         if not running:
             return

@@ -1,1 +1,1 @@
-"""X-Ray's sampling rules: as written, checked, and compared with the traffic."""
+"""X-Ray sampling rules: reading, linting, and comparison with the traffic."""

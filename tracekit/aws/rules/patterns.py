@@ -1,4 +1,4 @@
-"""Patterns of ``*`` and ``?``: whether one takes all that another takes, and whether anything is taken by both."""
+"""Glob patterns of ``*`` and ``?``: whether one covers another, and whether two overlap."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _STARS = re.compile(r"\*+")
 
 @lru_cache(maxsize=4096)
 def covers(wide: str, narrow: str) -> bool:
-    """Return whether a pattern takes everything that another takes."""
+    """Return whether a pattern matches everything that another matches."""
     return compiled(wide, ignore_case=True, one="[^*]").fullmatch(narrow) is not None
 
 
 @lru_cache(maxsize=4096)
-def meet(one: str, other: str) -> bool:
-    """Return whether some text is taken by both patterns."""
+def overlap(one: str, other: str) -> bool:
+    """Return whether some text matches both patterns."""
     first, second = (_STARS.sub("*", pattern.lower()) for pattern in (one, other))
-    places = {sign: _places(second, sign) for sign in {*first, "*", "?"}}
+    places = {sign: _positions(second, sign) for sign in {*first, "*", "?"}}
     star, inside = places["*"], (2 << len(second)) - 1
-    reached = 1  # bit j: the text so far is taken by the first j signs of the second pattern
+    reached = 1  # bit j: the text so far matches the first j characters of the second pattern
     reached |= (reached & star) << 1
     for sign in first:
         if sign == "*":
-            reached = -(reached & -reached)  # any text: every later place
+            reached = -(reached & -reached)  # any text: all later positions
         else:
             taken = ~star if sign == "?" else places[sign] | places["?"]
             reached = (reached & taken & ~star) << 1 | reached & star
@@ -34,6 +34,6 @@ def meet(one: str, other: str) -> bool:
     return bool(reached >> len(second) & 1)
 
 
-def _places(pattern: str, sign: str) -> int:
-    """Return the places of a sign in a pattern as bits."""
-    return int("0" + "".join("01"[other == sign] for other in reversed(pattern)), 2)
+def _positions(pattern: str, char: str) -> int:
+    """Return the positions of a character in a pattern as bits."""
+    return int("0" + "".join("01"[other == char] for other in reversed(pattern)), 2)

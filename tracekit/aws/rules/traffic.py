@@ -1,4 +1,4 @@
-"""What traces and the statistics of X-Ray say about rules: who decided, who was never asked, who sees too little."""
+"""Sampling rules compared with traces and statistics: wrong rule applied, unused rules, too little traffic."""
 
 from __future__ import annotations
 
@@ -17,75 +17,76 @@ from tracekit.weights.xray_reservoir import RULE_NAME, hashed_rules, is_otel, ro
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tracekit.aws.rules.rules import SamplingRules
+    from tracekit.aws.rules.sampling_rules import SamplingRules
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
 _UNFIT = 0.01
-_EMPTY = 0.05  # chance of an hour without a trace that is not told
-_WINDOW_S = 10  # of a statistic: spec/sampling.md, fact 10
+_EMPTY = 0.05  # probability of an hour without a trace above which a rule is reported
+_WINDOW_S = 10  # period of one statistic
 _HOUR_S, _DAY_S = 3600, 86_400
 CLASSIC, OTEL = 0, 1
 
 
 def against_traces(rules: SamplingRules, traces: TraceSet) -> Iterator[Fault]:
-    """Yield what traces show that the rules do not say."""
+    """Yield contradictions between traces and rules."""
     names = [rule.name for rule in rules.head]
-    recorded, plain = _recorded(traces, rules), _without_records(traces, rules)
-    both = (recorded >= 0) & (plain >= 0)
+    recorded, matching = _recorded(traces, rules), _without_records(traces, rules)
+    both = (recorded >= 0) & (matching >= 0)
     if both.any():
-        table = pd.DataFrame({"should": [names[i] for i in plain[both]], "did": [names[i] for i in recorded[both]]})
+        table = pd.DataFrame({"should": [names[i] for i in matching[both]], "did": [names[i] for i in recorded[both]]})
         counts = table.value_counts().rename("trace_count").reset_index()
-        odd = counts[counts["should"] != counts["did"]]
-        wrong = int(odd["trace_count"].sum())
+        different = counts[counts["should"] != counts["did"]]
+        wrong = int(different["trace_count"].sum())
         if wrong > _UNFIT * both.sum():
-            what = (
-                f"{wrong:,} of {int(both.sum()):,} traces were decided by another rule than the one that matches them."
-            )
-            remedy = "Look at which SDKs decide: classic ones ignore attributes, and take what is missing as a match."
+            what = f"{wrong:,} of {int(both.sum()):,} traces were sampled by a rule other than the matching one."
+            remedy = "Check which SDKs decide: classic ones ignore attributes, and treat missing fields as a match."
             yield Fault("another_rule", "warning", what, remedy, (), counts)
     yield from _families(rules, is_otel(traces))
     yield from _changed(rules, traces)
-    yield from too_little(rules, _traced_per_hour(rules, traces, np.where(recorded >= 0, recorded, plain)))
+    yield from too_little(rules, _traced_per_hour(rules, traces, np.where(recorded >= 0, recorded, matching)))
 
 
 def _families(rules: SamplingRules, family: Array) -> Iterator[Fault]:
-    """Yield what SDKs of one family do not know, and what those of two do differently."""
+    """Yield differences between the SDK families that made the traces."""
     classic, otel = (int((family == kind).sum()) for kind in (CLASSIC, OTEL))
     if classic and otel:
         what = (
-            f"Classic X-Ray SDKs ({classic:,} traces) and OpenTelemetry ({otel:,}) decide side by side: a reservoir"
-            " keeps the first requests of a second here, and those a token allows there; a rate is drawn by chance"
-            " here, by the trace id there; and their counts of requests are not of the same thing."
+            f"Both classic X-Ray SDKs ({classic:,} traces) and OpenTelemetry ({otel:,}) decide. Reservoir: first"
+            " requests of a second vs token bucket. Rate: random vs trace-ID ratio. Their request counts"
+            " are not comparable."
         )
-        yield Fault("sdk_families", "warning", what, "Let one family decide, or judge each by itself.", ())
-    for told in rules.written:
-        if told.body.get("SamplingRateBoost") and classic:
-            what = f"Rule {told.name} has a boost, and classic X-Ray SDKs begin traces: they do not know boosts."
-            yield Fault("boost", "warning", what, "Use an OpenTelemetry SDK with adaptive sampling.", (told.name,))
+        yield Fault("sdk_families", "warning", what, "Use one SDK family, or analyze each separately.", ())
+    for written in rules.written:
+        if written.body.get("SamplingRateBoost") and classic:
+            what = (
+                f"Rule {written.name} has a boost, but traces start in classic X-Ray SDKs, which do not support boosts."
+            )
+            yield Fault("boost", "warning", what, "Use an OpenTelemetry SDK with adaptive sampling.", (written.name,))
 
 
 def _changed(rules: SamplingRules, traces: TraceSet) -> Iterator[Fault]:
-    """Yield rules that were changed when the traces had begun: what these show comes from what was before."""
-    begun = _begun(traces)
-    for told in rules.written:
-        at = None if told.modified_at is None else _second(told.modified_at)
-        before = 0 if at is None else int((begun < at * 1_000_000_000).sum())
+    """Yield rules that were changed after some of the traces started."""
+    starts = _root_starts(traces)
+    for written in rules.written:
+        at = None if written.modified_at is None else _second(written.modified_at)
+        before = 0 if at is None else int((starts < at * 1_000_000_000).sum())
         if before:
-            what = f"Rule {told.name} was changed at {told.modified_at}: {before:,} of {len(begun):,} traces are older."
-            yield Fault("changed", "warning", what, "Judge it by traces from after the change.", (told.name,))
+            share = f"{before:,} of {len(starts):,} traces are older"
+            what = f"Rule {written.name} was changed at {written.modified_at}: {share}."
+            yield Fault("changed", "warning", what, "Use traces from after the change.", (written.name,))
 
 
-def _begun(traces: TraceSet) -> Array:
-    """Return when the roots began, of those traces that tell."""
+def _root_starts(traces: TraceSet) -> Array:
+    """Return the known start times of the root spans, in nanoseconds."""
     spans, root = traces.columns.spans, traces.forest.root_row
     return np.asarray(spans.start_ns[root][(spans.quality[root] & Quality.NO_START) == 0])
 
 
 def _traced_per_hour(rules: SamplingRules, traces: TraceSet, rule: Array) -> dict[str, float]:
-    """Return how many requests an hour follow each rule, by the weights of its traces or else by its own rate."""
-    begun = _begun(traces)
-    hours = float(np.ptp(begun)) / 1e9 / _HOUR_S if len(begun) else 0.0
+    """Return the requests per hour of each rule, from the sampling weights of its traces or else its rate."""
+    starts = _root_starts(traces)
+    hours = float(np.ptp(starts)) / 1e9 / _HOUR_S if len(starts) else 0.0
     if hours < 1:
         return {}
     found = {}
@@ -99,28 +100,33 @@ def _traced_per_hour(rules: SamplingRules, traces: TraceSet, rule: Array) -> dic
 
 
 def against_statistics(rules: SamplingRules, statistics: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
-    """Yield rules that nobody asked for in a day, and rules without a reservoir that see too few requests."""
+    """Yield rules without traffic in a day, and rules without a reservoir that have too little."""
     times = [_second(one["Timestamp"]) for one in statistics if one.get("Timestamp") is not None]
     covered = max(times) - min(times) + _WINDOW_S if times else 0.0
     newest = max(times, default=0.0)
     late = [one for one in statistics if one.get("Timestamp") is None or _second(one["Timestamp"]) > newest - _DAY_S]
     seen = {str(one.get("RuleName")) for one in late if one.get("RequestCount")}
     is_day = covered >= _DAY_S
-    period = "the last 24 hours" if is_day else f"the {_spelled(covered)} that the statistics cover"
-    for told in rules.written:
-        if told.name not in seen:
-            what = f"Rule {told.name}: no client reported a request in {period}."
-            remedy = "Is it needed?" if is_day else "Poll the statistics for 24 hours: X-Ray keeps recent ones only."
-            yield Fault("unseen", "warning" if is_day else "notice", what, remedy, (told.name,))
+    period = "the last 24 hours" if is_day else f"the {_duration(covered)} that the statistics cover"
+    for written in rules.written:
+        if written.name not in seen:
+            what = f"Rule {written.name}: no client reported a request in {period}."
+            remedy = (
+                "Remove the rule if it is not needed."
+                if is_day
+                else "Poll the statistics for 24 hours: X-Ray keeps recent ones only."
+            )
+            yield Fault("unseen", "warning" if is_day else "notice", what, remedy, (written.name,))
     if covered >= _HOUR_S:
-        asked: dict[str, float] = {}
+        requests: dict[str, float] = {}
         for one in statistics:
-            asked[str(one.get("RuleName"))] = asked.get(str(one.get("RuleName")), 0.0) + (one.get("RequestCount") or 0)
-        yield from too_little(rules, {name: count / covered * _HOUR_S for name, count in asked.items() if count})
+            name = str(one.get("RuleName"))
+            requests[name] = requests.get(name, 0.0) + (one.get("RequestCount") or 0)
+        yield from too_little(rules, {name: count / covered * _HOUR_S for name, count in requests.items() if count})
 
 
 def too_little(rules: SamplingRules, per_hour: Mapping[str, float]) -> Iterator[Fault]:
-    """Yield rules without a reservoir whose few requests leave whole hours without a trace."""
+    """Yield rules without a reservoir whose low traffic leaves hours without a trace."""
     for rule in rules.head:
         count = per_hour.get(rule.name)
         if count is None or rule.quota or not 0 < rule.rate < 1:
@@ -128,29 +134,27 @@ def too_little(rules: SamplingRules, per_hour: Mapping[str, float]) -> Iterator[
         chance = absence_probability(count, rule.rate)
         if chance > _EMPTY:
             what = (
-                f"Rule {rule.name} has no reservoir and sees about {count:,.3g} requests an hour: at"
-                f" {100 * rule.rate:.3g} % an hour leaves no trace with a chance of {100 * chance:.0f} %."
+                f"Rule {rule.name} has no reservoir and about {count:,.3g} requests per hour: at"
+                f" {100 * rule.rate:.3g}%, the probability of an hour without a trace is {100 * chance:.0f}%."
             )
             needed = requests_needed(rule.rate, chance=_EMPTY)
-            remedy = (
-                f"Give it a reservoir of 1, which keeps the first; the rate alone needs {needed:,} requests an hour."
-            )
+            remedy = f"Set a reservoir of 1, which keeps the first; the rate alone needs {needed:,} requests per hour."
             yield Fault("no_reservoir", "warning", what, remedy, (rule.name,))
 
 
 def _second(at: Any) -> float:
-    """Return a time as seconds since the epoch: boto3's, the command line's text, or a number."""
+    """Return a time from boto3, the AWS CLI or a number as seconds since the epoch."""
     stamp = pd.Timestamp(at, unit="s") if isinstance(at, (int, float)) else pd.Timestamp(at)
     return stamp.timestamp()
 
 
-def _spelled(seconds: float) -> str:
-    """Return a duration in words."""
+def _duration(seconds: float) -> str:
+    """Return a duration as text."""
     return f"{seconds / _HOUR_S:.3g} hours" if seconds >= _HOUR_S else f"{seconds / 60:.3g} minutes"
 
 
 def _recorded(traces: TraceSet, rules: Rules) -> Array:
-    """Return the number of the rule that every trace says has decided; -1 where it says nothing."""
+    """Return the index of the rule recorded in every trace; -1 if none is."""
     by_name = {rule.name: number for number, rule in enumerate(rules.head)}
     named = root_attribute(traces, *RULE_NAME)
     found = np.array([by_name.get(label, -1) for label in named.labels] + [-1])[named.codes]
@@ -158,6 +162,6 @@ def _recorded(traces: TraceSet, rules: Rules) -> Array:
 
 
 def _without_records(traces: TraceSet, rules: Rules) -> Array:
-    """Return the number of the rule that should have decided about every trace: under names that no trace has."""
+    """Return the index of the rule that matches every trace, ignoring recorded names."""
     renamed = tuple(replace(rule, name=f"\0{number}") for number, rule in enumerate(rules.head))
     return rule_of(traces, Rules(renamed))

@@ -1,4 +1,4 @@
-"""Sampling rules as somebody wrote them, and what can be wrong with them."""
+"""Sampling rules as written in their source, and their problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Written(NamedTuple):
-    """A rule as somebody wrote it.
+    """A rule as written in its source.
 
     Examples
     --------
@@ -29,7 +29,7 @@ class Written(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Which check it is, how grave, what it says, what to do, the rules it is about, and other evidence than these."""
+    """A problem with sampling rules: check, severity, headline, remedy, the rules concerned, and other evidence."""
 
     check: str
     severity: Severity

@@ -1,1 +1,1 @@
-"""The tables of REL06-BP07's own tracer: records, and what they say together."""
+"""The DynamoDB tables of the custom tracer of REL06-BP07."""

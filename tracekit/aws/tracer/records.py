@@ -1,4 +1,4 @@
-"""Records of the tracer of REL06-BP07: what DynamoDB exports, scans and Kinesis wrap around them, and what they say."""
+"""Records of the custom tracer of REL06-BP07 in DynamoDB exports, scans and Kinesis streams."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BEYOND_NS = 2**63
 
 
 class Record(NamedTuple):
-    """One record, where it stood, and why it cannot be used; empty where it can."""
+    """One record with its position, and its problem or an empty text."""
 
     value: Any
     source: str
@@ -36,7 +36,7 @@ class Record(NamedTuple):
 
 
 def records_of(source: Any) -> Iterator[Record]:
-    """Yield the records of files, folders, or of what they hold."""
+    """Yield the records of files, folders, bytes or lists."""
     if isinstance(source, (str, Path)):
         path = Path(source)
         files = sorted(one for one in path.rglob("*") if one.is_file() and _is_data(one)) if path.is_dir() else [path]
@@ -50,7 +50,7 @@ def records_of(source: Any) -> Iterator[Record]:
 
 
 def _is_data(path: Path) -> bool:
-    """Return whether a file of a folder holds records."""
+    """Return whether a file in a folder contains records."""
     hidden = any(part.startswith(".") for part in path.parts[-2:])
     return (
         not hidden and path.name.endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")) and "manifest" not in path.name
@@ -58,11 +58,11 @@ def _is_data(path: Path) -> bool:
 
 
 def _of_text(content: bytes, source: str) -> Iterator[Record]:
-    """Yield the records of a file: values of JSON that follow each other."""
+    """Yield the records of a file of concatenated JSON values."""
     try:
         text = (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8")
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        yield Record(None, source, 1, f"expected JSON, found bytes that are none: {error}")
+        yield Record(None, source, 1, f"expected JSON, found other bytes: {error}")
         return
     decoder, at, number = json.JSONDecoder(), 0, 0
     while at < len(text):
@@ -73,8 +73,8 @@ def _of_text(content: bytes, source: str) -> Iterator[Record]:
             value, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             number += 1
-            yield Record(None, source, number, f"expected JSON at character {at}, found none: {error}")
-            at = text.find("\n", at) + 1 or len(text)  # the next line may be whole
+            yield Record(None, source, number, f"expected JSON at character {at}, found other text: {error}")
+            at = text.find("\n", at) + 1 or len(text)  # the next line may be valid
             continue
         for inner in _unwrapped(value):
             number += 1
@@ -88,7 +88,7 @@ def _numbered(values: Iterator[Any], source: str) -> Iterator[Record]:
 
 
 def _unwrapped(value: Any) -> Iterator[Any]:
-    """Yield the records in a value: lists, answers, exports and Kinesis records are opened."""
+    """Yield the records in a value; lists, answers, exports and Kinesis records are unwrapped."""
     todo = [value]
     while todo:
         one = todo.pop()
@@ -98,7 +98,7 @@ def _unwrapped(value: Any) -> Iterator[Any]:
             todo += (one.get("Items") or one["Records"])[::-1]
         elif isinstance(one, dict) and isinstance(one.get("Item"), dict):
             todo.append(one["Item"])
-        elif isinstance(one, dict) and isinstance(one.get("kinesis"), dict):  # as Lambda is told
+        elif isinstance(one, dict) and isinstance(one.get("kinesis"), dict):  # a Lambda event
             todo.append({"Data": one["kinesis"].get("data", "")})
         elif isinstance(one, dict) and isinstance(one.get("Data"), (str, bytes)):
             yield from _of_kinesis(one["Data"])
@@ -109,7 +109,7 @@ def _unwrapped(value: Any) -> Iterator[Any]:
 
 
 def _is_typed(cell: Any) -> bool:
-    """Return whether a cell is written as DynamoDB writes it: ``{"S": "text"}``."""
+    """Return whether a cell has DynamoDB's typed form: ``{"S": "text"}``."""
     return isinstance(cell, dict) and len(cell) == 1 and next(iter(cell)) in _TYPES
 
 
@@ -121,11 +121,11 @@ def _untyped(item: Mapping[str, Any]) -> dict[str, Any]:
         plain = TypeDeserializer().deserialize({"M": item})
         return dict(json.loads(json.dumps(plain, default=_number)))
     except MISSHAPEN:
-        return dict(item)  # as it stands: no span, and counted as none
+        return dict(item)  # unchanged; quarantined later
 
 
 def _number(value: Any) -> Any:
-    """Return what JSON has no word for: decimals as numbers, sets as lists, bytes as text."""
+    """Return a value that JSON lacks: decimals as numbers, sets as lists, bytes as text."""
     if isinstance(value, (set, frozenset)):
         return sorted(value, key=str)
     try:
@@ -136,7 +136,7 @@ def _number(value: Any) -> Any:
 
 
 def _of_kinesis(data: str | bytes) -> Iterator[Any]:
-    """Yield the value of a record of Kinesis; what cannot be opened stays as it is."""
+    """Yield the value of a Kinesis record, or its data if it cannot be decoded."""
     try:
         yield json.loads(base64.b64decode(data, validate=True) if isinstance(data, str) else data)
     except (ValueError, RecursionError):
@@ -144,37 +144,37 @@ def _of_kinesis(data: str | bytes) -> Iterator[Any]:
 
 
 def trace_id_of(text: Any) -> str:
-    """Return a trace id as 32 hex digits; empty for what is none."""
-    told = str(text).lower()
-    if found := _OWN_ID.fullmatch(told):
+    """Return a trace id as 32 hex digits, or an empty text if invalid."""
+    lower = str(text).lower()
+    if found := _OWN_ID.fullmatch(lower):
         return f"{int(found[1]):016x}{found[2]}"
-    if found := _XRAY_ID.fullmatch(told):
+    if found := _XRAY_ID.fullmatch(lower):
         return found[1] + found[2]
-    return told.rjust(32, "0") if _HEX_ID.fullmatch(told) else ""
+    return lower.rjust(32, "0") if _HEX_ID.fullmatch(lower) else ""
 
 
 def span_of(value: Any) -> tuple[dict[str, Any], str]:
-    """Return a record as a row of spans, and why it is none."""
+    """Return a record as a row of spans, or its problem."""
     if not isinstance(value, dict):
-        return {}, f"expected an object, found {type(value).__name__}"
+        return {}, f"expected a JSON object, found {type(value).__name__}"
     try:
         return _span(value)
     except MISSHAPEN as error:
-        return {}, f"expected a span, found one of another shape ({type(error).__name__}: {error!s:.100})"
+        return {}, f"expected a span, found a malformed one ({type(error).__name__}: {error!s:.100})"
 
 
 def _span(value: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return an object as a row of spans, and why it is none."""
+    """Return a JSON object as a row of spans, or its problem."""
     trace, span = trace_id_of(value.get("trace_id")), str(value.get("span_id", "")).lower()
     if not trace or not trace.strip("0"):
         return {}, f"expected a trace id, found {value.get('trace_id')!r:.60}"
     if not re.fullmatch("[0-9a-f]{1,16}", span) or not span.strip("0"):
         return {}, f"expected a span id of up to 16 hex digits, found {value.get('span_id')!r:.60}"
-    begun = value.get("start_time") or value.get("timestamp")
-    if not begun:
+    started = value.get("start_time") or value.get("timestamp")
+    if not started:
         return {}, "expected start_time or timestamp, found neither"
     try:
-        start = _ns(begun)
+        start = _ns(started)
         end = _end(value, start)
     except (ValueError, TypeError, OverflowError) as error:
         return {}, f"expected times such as 2026-11-21T14:00:00.123456, found {error!s:.100}"
@@ -186,16 +186,19 @@ def _span(value: dict[str, Any]) -> tuple[dict[str, Any], str]:
     if value.get("parent_span_id"):
         row["parent_span_id"] = str(value["parent_span_id"]).lower()
     row |= _kind_and_status(value) | _attributes(value)
-    return {whole(name): whole(cell) if isinstance(cell, str) else cell for name, cell in row.items()}, ""
+    return {
+        without_surrogates(name): without_surrogates(cell) if isinstance(cell, str) else cell
+        for name, cell in row.items()
+    }, ""
 
 
-def whole(text: str) -> str:
-    r"""Return a text with halves of characters, which no file takes, as question marks."""
+def without_surrogates(text: str) -> str:
+    r"""Return a text with lone surrogates replaced by question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _ns(text: Any) -> int:
-    """Return nanoseconds since the epoch; the tracer writes UTC without saying so."""
+    """Return nanoseconds since the epoch; times without a zone are UTC."""
     stamp = pd.Timestamp(text)
     if pd.isna(stamp):
         raise ValueError(repr(text)[:60])
@@ -203,7 +206,7 @@ def _ns(text: Any) -> int:
 
 
 def _end(value: Mapping[str, Any], start: int) -> int | None:
-    """Return when a span ended: as told, else by its duration; None for one that is not finished."""
+    """Return the recorded end of a span, else start plus duration; None for an unfinished one."""
     if value.get("end_time"):
         return _ns(value["end_time"])
     duration = value.get("duration_ms")
@@ -211,7 +214,7 @@ def _end(value: Mapping[str, Any], start: int) -> int | None:
 
 
 def _kind_and_status(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return kind and status in OpenTelemetry's words; time-outs and cancellations are errors that say so."""
+    """Return kind and status as in OpenTelemetry; timeouts and cancellations become errors with a message."""
     kind = str(value.get("span_kind") or "").lower().rpartition(".")[2]
     status = str(value.get("status") or "").lower().rpartition(".")[2]
     row: dict[str, Any] = {"kind": kind.upper()} if kind in _KINDS else {}
@@ -223,7 +226,7 @@ def _kind_and_status(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _attributes(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return tags and baggage as attributes, the logs as one text, and the id as the tracer wrote it."""
+    """Return tags, baggage, logs (as JSON) and the original trace id as attributes."""
     tags, baggage = value.get("tags") or {}, value.get("baggage") or {}
     found = {f"attributes.{key}": tag for key, tag in tags.items()} if isinstance(tags, dict) else {}
     found |= {f"attributes.baggage.{key}": item for key, item in baggage.items()} if isinstance(baggage, dict) else {}

@@ -1,4 +1,4 @@
-"""The tracer's tables of REL06-BP07: spans and summaries from DynamoDB and Kinesis, and what the tracer would say."""
+"""Spans and summaries of the custom tracer of REL06-BP07, and the findings it reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.aws.audit.calls import Reader
-from tracekit.aws.tracer.records import Record, records_of, span_of, trace_id_of, whole
+from tracekit.aws.tracer.records import Record, records_of, span_of, trace_id_of, without_surrogates
 from tracekit.errors import MISSHAPEN, LoadError, PullError
 from tracekit.findings import Estimate, Finding, Findings
 from tracekit.stats.intervals import wilson
@@ -39,18 +39,18 @@ _STATE = ".state.json"
 
 @dataclass(frozen=True)
 class TracerTables:
-    """What the tracer wrote.
+    """The data of the custom tracer.
 
     Parameters
     ----------
     traces
-        The spans.  Their inclusion probability is not recorded; the tracer of the document writes every span whatever
-        its sampling flag says, so ``traces.with_weights(1)`` holds for it.
+        The spans.  Their inclusion probability is not recorded; the documented tracer writes every span regardless of
+        its sampling flag, so ``traces.with_weights(1)`` applies.
     summaries
-        One row a trace summary, indexed by ``trace_id``: ``start_time``, ``end_time``, ``duration_ms``,
+        One row per trace summary, indexed by ``trace_id``: ``start_time``, ``end_time``, ``duration_ms``,
         ``service_count``, ``span_count``, ``error_count``, ``root_operation``, ``services``.
     quarantined
-        One row a record that could not be used: ``source``, ``record``, ``problem``.
+        One row per invalid record: ``source``, ``record``, ``problem``.
     counts
         ``seen`` = ``spans`` + ``merged`` + ``summaries`` + ``quarantined``.
 
@@ -72,42 +72,42 @@ class TracerTables:
     counts: dict[str, int] = field(repr=False)
 
     def insights(self, *, slow_ms: float = 5000, error_count: int = 0, service_count: int = 5) -> Findings:
-        """Say what the tracer would have said about its traces.
+        """Return the findings that the tracer would report about its traces.
 
         Parameters
         ----------
         slow_ms
-            Traces that take longer are slow.
+            Slower traces are reported.
         error_count
-            Traces with more failed spans have errors.
+            Traces with more error spans are reported.
         service_count
-            Traces with more services are wide.
+            Traces with more services are reported.
 
         Returns
         -------
         Findings
             ``tracer.slow_trace``, ``tracer.trace_errors`` and ``tracer.high_service_count``, each with the share of
-            traces, its interval and the traces that show it best; also where there are none.
+            traces, its 95% CI and exemplar traces; also if there are none.
 
         Notes
         -----
-        The tracer of the document never writes its root spans, so duration runs from the first start to the last end.
+        The documented tracer does not write root spans, so the duration runs from the first start to the last end.
         """
         summary = self.traces.summary
         starts = self.traces.forest.starts[:-1]
         spans = self.traces.columns.spans
-        took = (
+        duration_ms = (
             (_ends(self.traces, starts) - np.minimum.reduceat(spans.start_ns, starts)) / 1e6
             if len(starts)
             else np.zeros(0)
         )
         limits = {
-            "slow_trace": (took, slow_ms, "warning", f"took longer than {slow_ms:,.0f} ms"),
+            "slow_trace": (duration_ms, slow_ms, "warning", f"took longer than {slow_ms:,.0f} ms"),
             "trace_errors": (
                 summary["error_count"].to_numpy(),
                 error_count,
                 "critical",
-                f"contain more than {error_count} failed spans" if error_count else "contain a failed span",
+                f"contain more than {error_count} error spans" if error_count else "contain an error span",
             ),
             "high_service_count": (
                 summary["service_count"].to_numpy(),
@@ -118,7 +118,7 @@ class TracerTables:
         }
         return Findings([self._insight(name, *limit) for name, limit in limits.items()])
 
-    def _insight(self, name: str, values: Array, limit: float, severity: Any, words: str) -> Finding:
+    def _insight(self, name: str, values: Array, limit: float, severity: Any, text: str) -> Finding:
         """Return one insight over all traces."""
         count = len(values)
         rows = np.flatnonzero(values > limit)
@@ -129,11 +129,11 @@ class TracerTables:
         return Finding(
             f"tracer.{name}",
             severity if len(rows) else "info",
-            f"{len(rows):,} of {count:,} traces {words}.",
+            f"{len(rows):,} of {count:,} traces {text}.",
             Estimate(share, "ratio", float(low), float(high), count) if count else None,
             pd.DataFrame({"trace_id": ids, "value": values[rows], "limit": limit}),
             tuple(ids[:_EXEMPLARS]),
-            remedy="Look at the traces named." if len(rows) else "",
+            remedy="Inspect the exemplar traces." if len(rows) else "",
             code="tk.read_dynamodb_tracer(source).insights()",
         )
 
@@ -146,13 +146,13 @@ class TracerTables:
 
 
 def _ends(traces: TraceSet, starts: Array) -> Array:
-    """Return the last end of every trace; a span that is not finished ends where it starts."""
+    """Return the last end of every trace; an unfinished span ends at its start."""
     spans = traces.columns.spans
     return np.asarray(np.maximum.reduceat(np.where(traces.has_duration, spans.end_ns, spans.start_ns), starts))
 
 
 def read_dynamodb_tracer(source: Any) -> TracerTables:
-    """Read what the tracer of REL06-BP07 wrote: spans, trace summaries, and records of its Kinesis stream.
+    """Read spans, trace summaries and Kinesis records of the custom tracer of REL06-BP07.
 
     Parameters
     ----------
@@ -168,13 +168,13 @@ def read_dynamodb_tracer(source: Any) -> TracerTables:
     Raises
     ------
     LoadError
-        Nothing there that the tracer could have written.
+        No records of the tracer found.
 
     Notes
     -----
-    Ids of the tracer (seconds, a dash, 16 hex digits) become 32 hex digits; as written they are the attribute
-    ``tracer.trace_id``.  Logs of spans are the attribute ``tracer.logs``, as JSON.  A span of table and stream is one
-    span; the table's record, which says more, is kept.  Source: REL06-BP07, its listing.
+    Trace ids of the tracer (seconds, a dash, 16 hex digits) become 32 hex digits; the original is the attribute
+    ``tracer.trace_id``.  Span logs are the attribute ``tracer.logs``, as JSON.  If a span is in both table and stream,
+    the more complete record is kept.  Source: REL06-BP07.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def read_dynamodb_tracer(source: Any) -> TracerTables:
 
 
 def _found(source: Any) -> list[Record]:
-    """Return the records of a source; LoadError for a path that is not there."""
+    """Return the records of a source; LoadError for a missing path."""
     try:
         return list(records_of(source))
     except OSError as error:
@@ -234,7 +234,7 @@ def _is_summary(value: Any) -> bool:
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return rows as a frame of spans, whole numbers kept whole."""
+    """Return rows as a frame of spans, with integer columns."""
     frame = pd.DataFrame(rows, columns=None if rows else list(_REQUIRED)).astype(object)
     for column in ("start_ns", "end_ns"):
         frame[column] = frame[column].astype("Int64")
@@ -242,8 +242,8 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _cells(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns of a summary with numbers as numbers; an odd one raises."""
-    cells = {name: whole(cell) if isinstance(cell, str) else cell for name, cell in summary.items()}
+    """Return the columns of a summary with numbers converted; a malformed one raises an error."""
+    cells = {name: without_surrogates(cell) if isinstance(cell, str) else cell for name, cell in summary.items()}
     cells["duration_ms"] = None if cells.get("duration_ms") is None else float(cells["duration_ms"])
     for name in _COUNTS:
         if cells.get(name) is not None:
@@ -282,13 +282,13 @@ def pull_dynamodb_tracer(
     Parameters
     ----------
     table
-        Of DynamoDB: spans or traces.
+        DynamoDB table: spans or traces.
     folder
-        Where the pages go, one file each.
+        Folder for the pages, one file each.
     session, region, profile
-        As boto3 takes them.
+        As in boto3.
     page
-        Items a page, at most.
+        Maximum of items per page.
 
     Returns
     -------
@@ -298,13 +298,13 @@ def pull_dynamodb_tracer(
     Raises
     ------
     PullError
-        DynamoDB refuses, or credentials are missing; what came stays, and calling again goes on from there.
+        A call failed, or credentials are missing; call again to resume.
     ValueError
-        The folder holds another table, or a page of less than one item.
+        The folder contains another table, or ``page`` is less than 1.
 
     Notes
     -----
-    Only ``Scan`` is called, page after page; a scan reads and is charged for every item.  Pages appear whole or not.
+    Only ``Scan`` is called; a scan reads, and is billed for, every item.  Pages are written atomically.
 
     Examples
     --------
@@ -328,46 +328,48 @@ def pull_dynamodb_tracer(
             answer = client.scan(TableName=table, Limit=page, **more)
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
-            message = f"expected a page of table {table}, found {code}; call again with {folder}: it goes on"
+            message = f"expected a page of table {table}, found {code}; call again with {folder} to resume"
             raise PullError(message, operation="Scan") from None
         except (BotoCoreError, OSError) as error:
-            message = f"expected a page of table {table}, found {type(error).__name__}; call again with {folder}"
+            message = (
+                f"expected a page of table {table}, found {type(error).__name__}; call again with {folder} to resume"
+            )
             raise PullError(message, operation="Scan") from None
         lines = "".join(json.dumps({"Item": item}, default=_text) + "\n" for item in answer.get("Items", ()))
-        _whole(folder / f"page-{state['page']:06}.jsonl", lines)
+        _write(folder / f"page-{state['page']:06}.jsonl", lines)
         after = answer.get("LastEvaluatedKey")
         state = {"table": table, "page": state["page"] + 1, "next": after, "done": not after}
-        _whole(folder / _STATE, json.dumps(state))
+        _write(folder / _STATE, json.dumps(state))
     return folder
 
 
 def _state(folder: Path, table: str) -> dict[str, Any]:
-    """Return where a copy stands."""
+    """Return the state of a copy."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _STATE
     if not path.exists():
         return {"table": table, "page": 1, "next": None, "done": False}
     try:
         state = dict(json.loads(path.read_text(encoding="utf-8")))
-        is_whole = (
+        is_valid = (
             isinstance(state["page"], int) and isinstance(state["done"], bool) and {"table", "next"} <= set(state)
         )
     except MISSHAPEN:
-        is_whole = False
-    if not is_whole:
-        raise PullError(f"expected how far the copy is in {path}, found something else; choose another folder")
+        is_valid = False
+    if not is_valid:
+        raise PullError(f"expected the state of a copy in {path}, found other content; choose another folder")
     if state["table"] != table:
         raise ValueError(f"expected a folder of table {table}, found {state['table']} in {folder}")
     return state
 
 
-def _whole(path: Path, text: str) -> None:
-    """Write a file that is whole as soon as it has its name."""
+def _write(path: Path, text: str) -> None:
+    """Write a file atomically."""
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
 def _text(value: Any) -> str:
-    """Return bytes and other things as text."""
+    """Return bytes as hex, other values as text."""
     return value.hex() if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""X-Ray's sampling rules: read from a file or an account, checked, and said what they cannot do."""
+"""X-Ray sampling rules, read from a file or an account, with a linter."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ _LAST = 10_000
 
 @dataclass(frozen=True)
 class SamplingRules(Rules):
-    """Sampling rules of X-Ray, in the order in which they are tried.
+    """X-Ray sampling rules in evaluation order.
 
-    ``tk.sampling(traces, rules=...)`` and ``tk.plan_sampling(traces, ...)`` take them as they are.
+    ``tk.sampling(traces, rules=...)`` and ``tk.plan_sampling(traces, ...)`` accept them.
 
     Parameters
     ----------
     head, tail, decision_wait_ns
-        As ``Rules`` has them; X-Ray has no tail policies.
+        As in ``Rules``; X-Ray has no tail policies.
     form
         ``central`` (console and API) or ``local`` (the SDK's file).
     source
-        Where they came from.
+        File or account of the rules.
     written
-        As they were written, in the same order.
+        The rules as written in the source, in the same order.
 
     Examples
     --------
     >>> rules = sampling_rules({"version": 2, "default": {"fixed_target": 1, "rate": 0.05}})
     >>> rules
-    SamplingRules(local: default 1/s + 5 %)
+    SamplingRules(local: default 1/s + 5%)
     >>> len(rules.table)
     1
     """
@@ -71,40 +71,40 @@ class SamplingRules(Rules):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a rule in the order tried: rule, priority, fixed_rate, reservoir_size and what it asks for."""
+        """One row per rule in evaluation order: rule, priority, fixed_rate, reservoir_size and conditions."""
         rows = [
             (
                 rule.name,
-                told.body.get("Priority"),
+                written.body.get("Priority"),
                 rule.rate,
                 rule.quota,
                 rule.service_name,
                 rule.host,
                 rule.http_request_method,
                 rule.path,
-                dict(told.body.get("Attributes") or told.body.get("attributes") or {}),
-                told.modified_at,
+                dict(written.body.get("Attributes") or written.body.get("attributes") or {}),
+                written.modified_at,
             )
-            for rule, told in zip(self.head, self.written, strict=True)
+            for rule, written in zip(self.head, self.written, strict=True)
         ]
         return pd.DataFrame(rows, columns=list(_COLUMNS))
 
     def lint(
         self, traces: TraceSet | None = None, *, statistics: Sequence[Mapping[str, Any]] | None = None
     ) -> Findings:
-        """Say what these rules cannot do that their author may have meant.
+        """Return the problems of these rules.
 
         Parameters
         ----------
         traces
-            Whose recorded rules are compared with those that should have decided, and whose requests with reservoirs.
+            Traces whose recorded rules are compared with the matching ones, and whose traffic with the reservoirs.
         statistics
-            ``GetSamplingStatisticSummaries``, kept for a day: rules that no client reported, or too few requests.
+            ``GetSamplingStatisticSummaries`` of a day, to find rules without traffic or with too little.
 
         Returns
         -------
         Findings
-            One for every fault; a single one of severity info where there is none.
+            One per problem; a single one of severity info if there is none.
 
         Examples
         --------
@@ -116,7 +116,7 @@ class SamplingRules(Rules):
         return check(self, traces, statistics)
 
     def __repr__(self) -> str:
-        rules = ", ".join(f"{rule.name} {rule.quota}/s + {100 * rule.rate:.3g} %" for rule in self.head)
+        rules = ", ".join(f"{rule.name} {rule.quota}/s + {100 * rule.rate:.3g}%" for rule in self.head)
         return f"SamplingRules({self.form}: {rules or 'none'})"
 
     def _repr_html_(self) -> str:
@@ -129,26 +129,26 @@ def sampling_rules(source: Any = None, *, region: str | None = None, profile: st
     Parameters
     ----------
     source
-        A file of either form: the answer of ``aws xray get-sampling-rules``, or the SDK's local manifest (version 1 or
-        2); its content; a ``boto3.Session``, to read those in force; by default a new session.
+        A file: the output of ``aws xray get-sampling-rules``, or the SDK's local manifest (version 1 or 2); its
+        content; or a ``boto3.Session`` to read the active rules; by default a new session.
     region, profile
-        As boto3 takes them.
+        As in boto3.
 
     Returns
     -------
     SamplingRules
-        In the order in which they are tried: ``.table``, ``.lint()``.
+        In evaluation order: ``.table``, ``.lint()``.
 
     Raises
     ------
     ValueError
-        Something that is no set of rules; the rule and the field are named.
+        Invalid rules; the message contains the rule and the field.
     PullError
-        X-Ray does not give them.
+        The call failed.
 
     Notes
     -----
-    Only ``GetSamplingRules`` is called; ``GetSamplingTargets`` would report statistics.  Source: the X-Ray API
+    Only ``GetSamplingRules`` is called; ``GetSamplingTargets`` would write statistics.  Source: the X-Ray API
     reference; ``aws-xray-sdk-python``, ``local/sampling_rule.py``.
 
     Examples
@@ -165,31 +165,29 @@ def sampling_rules(source: Any = None, *, region: str | None = None, profile: st
         return _of_account(Reader(source, region=region, profile=profile))
     if isinstance(source, (str, Path)):
         return _checked(_content(Path(source)), str(source))
-    return _checked(source, "the rules given")
+    return _checked(source, "the given rules")
 
 
 def _checked(content: Any, source: str) -> SamplingRules:
-    """Return the rules of a document; ValueError for one of another shape."""
+    """Return the rules of a document; ValueError for a malformed one."""
     try:
         json.dumps(content, default=str, ensure_ascii=False).encode()
         return _of_content(content, source)
     except UnicodeEncodeError as error:
-        raise ValueError(f"expected text in {source}, found half a character: {error!s:.120}") from error
+        raise ValueError(f"expected text in {source}, found a lone surrogate: {error!s:.120}") from error
     except ValueError:
         raise
     except MISSHAPEN as error:
-        raise ValueError(
-            f"expected sampling rules in {source}, found a value of another shape: {error!s:.120}"
-        ) from error
+        raise ValueError(f"expected sampling rules in {source}, found a malformed value: {error!s:.120}") from error
 
 
 def _of_account(reader: Reader) -> SamplingRules:
-    """Return the rules in force."""
+    """Return the active rules of an account."""
     answer = reader.call("xray:GetSamplingRules")
     if not answer.is_known:
-        why = "permission denied: allow xray:GetSamplingRules" if answer.failure == DENIED else answer.failure
+        reason = "permission denied: allow xray:GetSamplingRules" if answer.failure == DENIED else answer.failure
         raise PullError(
-            f"expected the sampling rules of {reader.region}, found none ({why})", operation="GetSamplingRules"
+            f"expected the sampling rules of {reader.region}, found none ({reason})", operation="GetSamplingRules"
         )
     return _checked(answer.content, f"X-Ray in {reader.region}")
 
@@ -202,11 +200,11 @@ def _content(path: Path) -> Any:
         message = f"expected a file of sampling rules, found none at {path}: {error.strerror}"
         raise ValueError(message) from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"expected JSON in {path}, found text that is none: {error}") from error
+        raise ValueError(f"expected JSON in {path}, found other text: {error}") from error
 
 
 def _of_content(content: Any, source: str) -> SamplingRules:
-    """Return the rules that a document holds."""
+    """Return the rules in a document."""
     if isinstance(content, Mapping) and ("rules" in content or "default" in content) and "version" in content:
         return _local(content, source)
     records = content.get("SamplingRuleRecords") if isinstance(content, Mapping) else content
@@ -216,15 +214,15 @@ def _of_content(content: Any, source: str) -> SamplingRules:
         found = ", ".join(map(str, list(content)[:5])) if isinstance(content, Mapping) else repr(content)
         message = f"expected SamplingRuleRecords, a list of rules, or a manifest with version and rules in {source}"
         raise ValueError(f"{message}, found {found:.100}")  # noqa: TRY004 - a document, not an argument
-    told = [_written(record, number) for number, record in enumerate(records, 1)]
-    ordered = sorted(told, key=lambda one: (one.body.get("Priority", _LAST), one.name))
+    written = [_written(record, number) for number, record in enumerate(records, 1)]
+    ordered = sorted(written, key=lambda one: (one.body.get("Priority", _LAST), one.name))
     return SamplingRules(
         read_rules({"SamplingRuleRecords": list(records)}).head, form="central", source=source, written=tuple(ordered)
     )
 
 
 def _written(record: Any, number: int) -> Written:
-    """Return a rule of the API as it was written."""
+    """Return a rule as written in an API answer."""
     body = record.get("SamplingRule", record) if isinstance(record, Mapping) else {}
     body = body if isinstance(body, Mapping) else {}
     modified = record.get("ModifiedAt") if isinstance(record, Mapping) else None
@@ -234,8 +232,8 @@ def _written(record: Any, number: int) -> Written:
 def _local(manifest: Mapping[str, Any], source: str) -> SamplingRules:
     """Return the rules of a local manifest."""
     bodies = [*(manifest.get("rules") or ()), manifest.get("default") or {}]
-    standing_in = {} if bodies[-1] else {"default": {"fixed_target": 1, "rate": 0.05}}  # what SDKs do without a file
-    head = read_rules({**manifest, "rules": bodies[:-1], **standing_in}).head
-    told = [Written(rule.name, dict(body)) for rule, body in zip(head, bodies, strict=True)]
-    told[-1] = told[-1]._replace(is_default=True, manifest={n: v for n, v in manifest.items() if n != "rules"})
-    return SamplingRules(head, form="local", source=source, written=tuple(told))
+    default = {} if bodies[-1] else {"default": {"fixed_target": 1, "rate": 0.05}}  # the SDK's default
+    head = read_rules({**manifest, "rules": bodies[:-1], **default}).head
+    written = [Written(rule.name, dict(body)) for rule, body in zip(head, bodies, strict=True)]
+    written[-1] = written[-1]._replace(is_default=True, manifest={n: v for n, v in manifest.items() if n != "rules"})
+    return SamplingRules(head, form="local", source=source, written=tuple(written))

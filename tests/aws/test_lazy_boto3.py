@@ -1,4 +1,4 @@
-"""The room that talks to AWS: what entering it costs."""
+"""boto3 is imported on the first call only."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Pulling traces from X-Ray into a folder, every asked id accounted for."""
+"""Pulling traces from X-Ray into a folder, with an outcome for every requested id."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tracekit.aws.client import Caller, RefusedError
+from tracekit.aws.client import Caller, RejectedError
 from tracekit.aws.prices import USD_PER_SCANNED_BYTE
 from tracekit.aws.pull import insights, retrieval
 from tracekit.aws.pull.account import Account
@@ -32,7 +32,7 @@ def pull_xray(
     *,
     service: str | None = None,
     group: str | None = None,
-    filter: str | None = None,  # noqa: A002 - the word that a user would look for
+    filter: str | None = None,  # noqa: A002 - the name that users look for
     start: Any = None,
     end: Any = None,
     time_range: Literal["Event", "Service", "TraceId"] = "Event",
@@ -51,73 +51,72 @@ def pull_xray(
 ) -> Pull:
     """Pull traces from AWS X-Ray into a folder that ``tracekit.read`` reads.
 
-    A pull that was stopped goes on where it was when it is called again with the same folder; nothing that was answered
-    is asked again.
+    Rerun with the same folder to resume an interrupted pull; completed requests are not repeated.
 
     Parameters
     ----------
     folder
-        Takes the answers as they come.
+        Folder to write the answers to.
     trace_ids
-        X-Ray's ids or 32 hex digits: a list, a text with blanks or commas, or a ``Path`` of a file with one a line.
+        X-Ray ids or 32 hex digits: a list, a string separated by blanks or commas, or the ``Path`` of a file with one
+        per line.
     service, group, filter
-        Otherwise: every trace of a service, of a group, that a filter expression finds; or, with none of these,
-        every trace of the time.  Several are joined by AND.
+        Without ``trace_ids``: all traces of a service, of a group, or matching a filter expression, joined by AND; with
+        none of these, all traces of the period.
     start, end
-        The time: anything ``pandas.Timestamp`` takes, without a zone UTC, or how long ago (``"6h"``); ``end`` is now by
-        default.  Asked for in windows of at most six hours.
+        The period: anything ``pandas.Timestamp`` accepts (UTC by default), or a time ago (``"6h"``); ``end`` is now by
+        default.  Requested in windows of at most six hours.
     time_range
-        ``Event``: traces active in the time; ``Service``: by the ends of segments; ``TraceId``: by the time in the id,
-        which ids that OpenTelemetry makes do not have.
+        ``Event``: traces active in the period; ``Service``: by the ends of segments; ``TraceId``: by the time in the
+        id, which OpenTelemetry ids do not contain.
     sampling
-        A share in (0, 1]: X-Ray picks that share of the traces, and they get a weight; True: as many as X-Ray likes,
-        weight unknown.
+        A fraction in (0, 1]: X-Ray samples this fraction, with known sampling weights; True: X-Ray chooses the
+        fraction, weights unknown.
     source
         ``logs``: the log group ``aws/spans`` of Transaction Search through Logs Insights, by ``trace_ids`` or
         ``service``.
     trace_format
-        In which traces come that Transaction Search keeps but does not index: ``XRAY`` or ``OTEL``.
+        Format of the traces that Transaction Search stores without indexing: ``XRAY`` or ``OTEL``.
     session, region, profile
-        A ``boto3.Session``, or what to make one of; credentials are boto3's business.
+        A ``boto3.Session``, or the region and profile of a new one.
     concurrency
-        Calls at the same time.
+        Parallel API calls.
     attempts, backoff_s
-        How often one call is tried, and the first pause; pauses double, up to 20 s.
+        Attempts per call, and the first backoff in seconds, doubled each time up to 20 s.
     rounds
-        How often an id is asked for that X-Ray leaves unprocessed.
+        Attempts per id that X-Ray leaves unprocessed.
     yes
-        Needed for more than 1,000 traces, or more than a dollar; without it the estimate comes as a ``PullError``.
+        Required for more than 1,000 traces or $1; without it, the estimate is raised as a ``PullError``.
     on_progress
-        Hears how far the pull is; by default a line is shown in a terminal.
+        Called with the progress; by default a line in a terminal.
 
     Returns
     -------
     Pull
-        What became of every id, and the folder.
+        The outcome of every id, and the folder.
 
     Raises
     ------
     PullError
-        AWS did not give what was asked; what came is in the folder, and the same call goes on from there.
+        A call failed; the answers so far are in the folder, and the same call resumes.
     ValueError
-        Nothing to ask for, or arguments that contradict each other.
+        Nothing to pull, or contradicting arguments.
 
     Notes
     -----
-    Source: AWS X-Ray API reference (five ids a call, six hours a window), measured behaviour of boto3
-    (``spec/formats.md`` section 6.3).
+    Source: AWS X-Ray API reference (five ids per call, six hours per window).
 
     Examples
     --------
     >>> pull_xray("pulled", service="payments")
     Traceback (most recent call last):
     ...
-    ValueError: expected trace_ids, or a time to look in (start='6h', --start 6h), found neither
+    ValueError: expected trace_ids or a period (start='6h', --start 6h), found neither
     """
-    place = Path(folder)
-    is_begun = (place / ".pull" / "plan.json").exists()
+    path = Path(folder)
+    is_resumed = (path / ".pull" / "plan.json").exists()
     account = None if trace_ids is None else Account(read_trace_ids(trace_ids))
-    asked = {
+    selection = {
         "service": service,
         "group": group,
         "filter": filter,
@@ -125,40 +124,40 @@ def pull_xray(
         "end": None if end is None else str(end),
     }
     window = None if start is None else Window(instant(start), instant("0s" if end is None else end))
-    _check(account, asked, window, sampling, source, time_range, trace_format, is_begun=is_begun)
+    _check(account, selection, window, sampling, source, time_range, trace_format, is_resumed=is_resumed)
     caller = Caller(
         session, region=region, profile=profile, attempts=attempts, backoff_s=backoff_s, connections=concurrency
     )
-    how: dict[str, Any] = {"region": caller.region}
-    if not (is_begun and account is None and window is None):  # else the options of the plan hold
-        how |= {"time_range": time_range, "sampling": sampling, "source": source}
-    with closing(caller), PullFolder(place) as opened, Meter(on_progress) as meter:
-        plan = opened.plan({**asked, **how}, {"window": window})
-        pulling = _Pulling(caller, opened, meter, plan, concurrency, rounds, backoff_s)
-        return pulling.run(account, trace_format, is_agreed=yes)
+    options: dict[str, Any] = {"region": caller.region}
+    if not (is_resumed and account is None and window is None):  # else those of the plan apply
+        options |= {"time_range": time_range, "sampling": sampling, "source": source}
+    with closing(caller), PullFolder(path) as opened, Meter(on_progress) as meter:
+        plan = opened.plan({**selection, **options}, {"window": window})
+        run = _Run(caller, opened, meter, plan, concurrency, rounds, backoff_s)
+        return run.run(account, trace_format, is_confirmed=yes)
 
 
 def _check(
     account: Account | None,
-    asked: dict[str, Any],
+    selection: dict[str, Any],
     window: Window | None,
     sampling: float | bool,
     source: str,
     time_range: str,
     trace_format: str,
     *,
-    is_begun: bool,
+    is_resumed: bool,
 ) -> None:
-    """Refuse arguments that ask for nothing, or contradict each other."""
-    searched = asked["service"] or asked["group"] or asked["filter"]
-    if account is None and window is None and not is_begun:
-        raise ValueError("expected trace_ids, or a time to look in (start='6h', --start 6h), found neither")
-    if account is not None and searched:
-        raise ValueError("expected trace_ids or something to look for, found both; leave one out")
+    """Raise ValueError for arguments that select nothing or contradict each other."""
+    is_search = selection["service"] or selection["group"] or selection["filter"]
+    if account is None and window is None and not is_resumed:
+        raise ValueError("expected trace_ids or a period (start='6h', --start 6h), found neither")
+    if account is not None and is_search:
+        raise ValueError("expected trace_ids or a search (service, group, filter), found both; omit one")
     if window is not None and window.end <= window.start:
         raise ValueError(f"expected an end after the start, found {window.end_time} and {window.start_time}")
     if not isinstance(sampling, bool) and not 0 < sampling <= 1:
-        raise ValueError(f"expected sampling as a share above 0 and at most 1, or True, found {sampling!r}")
+        raise ValueError(f"expected sampling as a fraction above 0 and at most 1, or True, found {sampling!r}")
     for name, value, known in (
         ("source", source, ("xray", "logs")),
         ("time_range", time_range, ("Event", "Service", "TraceId")),
@@ -166,12 +165,13 @@ def _check(
     ):
         if value not in known:
             raise ValueError(f"expected {name} {' or '.join(map(repr, known))}, found {value!r}")
-    is_vague = window is None or (account is None and not asked["service"]) or asked["group"] or asked["filter"]
-    if source == "logs" and not is_begun and is_vague:
-        raise ValueError("expected start, and trace_ids or service, for source='logs': it knows no groups and filters")
+    has_ids = account is not None or selection["service"]
+    is_vague = window is None or not has_ids or selection["group"] or selection["filter"]
+    if source == "logs" and not is_resumed and is_vague:
+        raise ValueError("expected start, and trace_ids or service, for source='logs', which has no groups and filters")
 
 
-class _Pulling:
+class _Run:
     """One run of a pull."""
 
     def __init__(
@@ -197,19 +197,19 @@ class _Pulling:
 
     @property
     def _window(self) -> Window | None:
-        """The time of the plan."""
+        """The period of the plan."""
         edges = self._plan["window"]
         return None if edges is None else Window(*edges)
 
-    def run(self, account: Account | None, trace_format: str, *, is_agreed: bool) -> Pull:
-        """Find the ids, fetch what is not there yet, and account for all."""
+    def run(self, account: Account | None, trace_format: str, *, is_confirmed: bool) -> Pull:
+        """Find the ids, fetch the missing traces, and return the outcomes."""
         scanned = 0
-        is_found = account is None and self._plan["source"] == "xray"
+        is_search = account is None and self._plan["source"] == "xray"
         if self._plan["source"] == "xray":
             self._is_searched, self._unchecked = retrieval.is_on(self._caller)
         if account is None:
             if self._plan["source"] == "logs":
-                self._agree(self._estimated_logs(0), is_agreed=is_agreed)
+                self._confirm(self._estimated_logs(0), is_confirmed=is_confirmed)
             account, scanned = self._ids()
         self._account = account
         for entry in self._folder.entries():
@@ -218,18 +218,18 @@ class _Pulling:
         estimate = estimated(left, scanned=scanned, at_once=self._at_once)
         if self._plan["source"] == "logs" and left:
             estimate = self._estimated_logs(left)
-        self._agree(estimate, is_agreed=is_agreed)
+        self._confirm(estimate, is_confirmed=is_confirmed)
         self._meter.begin(len(account), len(account) - left)
         if self._plan["source"] == "logs":
             self._logs()
         else:
             self._xray(trace_format)
         self._write_unprocessed()
-        notes = self._notes(by_time=is_found)
+        notes = self._notes(by_time=is_search)
         return Pull(self._folder.path, account, dict(self._caller.counts), estimate, notes)
 
     def _estimated_logs(self, trace_count: int) -> PullEstimate:
-        """Return what it takes to fetch traces from the log group; to look for their ids where there is none yet."""
+        """Return the estimate for fetching traces from the log group, or for finding their ids if none are known."""
         window = self._window
         assert window is not None, "checked with the arguments"
         if self._scan is None:
@@ -238,54 +238,56 @@ class _Pulling:
         queries = passes * insights.window_count(window)
         return estimated_logs(trace_count, queries=queries, scanned_bytes=passes * self._scan, at_once=self._at_once)
 
-    def _agree(self, estimate: PullEstimate, *, is_agreed: bool) -> None:
-        """Refuse a large pull without a yes."""
-        if estimate.is_large and not is_agreed:
+    def _confirm(self, estimate: PullEstimate, *, is_confirmed: bool) -> None:
+        """Raise PullError for a large pull without confirmation."""
+        if estimate.is_large and not is_confirmed:
             kept = "; the ids are kept in the folder" if self._plan["source"] == "xray" else ""
-            raise PullError(f"expected a yes to {estimate}, found none: yes=True (--yes) goes on{kept}")
+            raise PullError(f"expected confirmation of {estimate}, found none; continue with yes=True (--yes){kept}")
 
     def _notes(self, *, by_time: bool) -> tuple[str, ...]:
-        """Return what the account does not say: why it is empty, what logs cost, whether there are more traces."""
-        return (*self._emptiness(), *self._costs_and_limits(by_time=by_time))
+        """Return notes on an empty result, the cost of logs, and traces that X-Ray does not list."""
+        return (*self._empty_note(), *self._limit_notes(by_time=by_time))
 
-    def _emptiness(self) -> tuple[str, ...]:
-        """Return what may be the matter where nothing was found."""
+    def _empty_note(self) -> tuple[str, ...]:
+        """Return a note if nothing was found."""
         window = self._window
         if len(self._account) or window is None:
             return ()
         what = f" that match {text}" if (text := self._expression()) else ""
         period = f"from {window.start_time:%Y-%m-%d %H:%M} to {window.end_time:%Y-%m-%d %H:%M} UTC"
-        asked = "the log group aws/spans" if self._plan["source"] == "logs" else "X-Ray"
-        found = f"{asked} holds no traces{what} in {self._caller.region} {period}"
-        look = "look at the account, the region, the time and the name as the service map spells it"
-        return (f"{found}: {look}; X-Ray keeps traces for 30 days",)
+        store = "the log group aws/spans" if self._plan["source"] == "logs" else "X-Ray"
+        found = f"{store} contains no traces{what} in {self._caller.region} {period}"
+        hint = "check account, region, period, and the service name as in the service map"
+        return (f"{found}: {hint}; X-Ray keeps traces for 30 days",)
 
-    def _costs_and_limits(self, *, by_time: bool) -> tuple[str, ...]:
-        """Return what logs cost, and that summaries may tell of few traces."""
+    def _limit_notes(self, *, by_time: bool) -> tuple[str, ...]:
+        """Return notes on the cost of logs, and on traces that are not indexed."""
         if scanned := self._caller.counts[insights.SCANNED]:
             cost = f"about ${scanned * USD_PER_SCANNED_BYTE:,.2f}"
             return (f"Logs Insights scanned {scanned / 1e9:,.3f} GB of {insights.LOG_GROUP}, {cost}",)
         if self._unchecked:
-            return (f"whether Transaction Search keeps more traces was not checked: {self._unchecked}",)
+            return (f"not checked whether Transaction Search stores more traces: {self._unchecked}",)
         if not (by_time and self._is_searched):
             return ()
         share = retrieval.indexed_share(self._caller)
-        known = "only those" if share is None else f"about {share:.3g} of all traces, those"
-        rest = "service=... with source='logs' finds every trace of a service"
-        return (f"Transaction Search is on: X-Ray lists {known} that it indexes; {rest}",)
+        indexed = "only the traces" if share is None else f"about {share:.3g} of all traces, those"
+        hint = "service=... with source='logs' finds all traces of a service"
+        return (f"Transaction Search is on: X-Ray lists {indexed} that it indexes; {hint}",)
 
     def _record_outcomes(self, outcomes: dict[str, str]) -> None:
-        """Take the outcomes of a call."""
+        """Record the outcomes of a call."""
         self._account.record_outcomes(outcomes)
         self._meter.add(sum(outcome != _NOT_INDEXED for outcome in outcomes.values()))
 
-    # ---------------------------------------------------------------- which
+    # ---------------------------------------------------------------- ids
 
     def _ids(self) -> tuple[Account, int]:
-        """Return an account of the ids that the plan is about, and how many traces were scanned for them."""
+        """Return an account of the ids of the plan, and how many traces were scanned for them."""
         window = self._window
         if window is None:
-            message = f"expected trace_ids for {self._folder.path}, which was begun with a list of ids; give it again"
+            message = (
+                f"expected trace_ids for {self._folder.path}, which was started with a list of ids; pass them again"
+            )
             raise PullError(message)
         if self._plan["source"] == "logs":
             service = self._plan["service"]
@@ -293,8 +295,8 @@ class _Pulling:
             return Account(ids), 0
         try:
             found = enumerate_ids(self._caller, self._folder, window, self._request(), at_once=self._at_once)
-        except RefusedError as error:
-            raise self._explained(error) from None
+        except RejectedError as error:
+            raise self._search_error(error) from None
         return Account(map(to_xray_id, found.ids)), found.scanned
 
     def _expression(self) -> str:
@@ -306,7 +308,7 @@ class _Pulling:
         return " AND ".join(parts)
 
     def _request(self) -> dict[str, Any]:
-        """Return what every call for summaries has."""
+        """Return the parameters shared by all calls for summaries."""
         request: dict[str, Any] = {"TimeRangeType": self._plan["time_range"]}
         if expression := self._expression():
             request["FilterExpression"] = expression
@@ -317,8 +319,8 @@ class _Pulling:
             request["SamplingStrategy"] = {"Name": "FixedRate", "Value": share}
         return request
 
-    def _explained(self, error: RefusedError) -> PullError:
-        """Return the error of a refused call, with what is wrong with its filter expression if that can be told."""
+    def _search_error(self, error: RejectedError) -> PullError:
+        """Return the error of a rejected call, with the error in its filter expression if there is one."""
         try:
             parse(self._expression() or "ok")
         except FilterError as wrong:
@@ -349,7 +351,7 @@ class _Pulling:
             )
             account.put(failed)
         elif hidden:
-            account.put(dict.fromkeys(hidden, ("not_found", "Transaction Search is no longer switched on")))
+            account.put(dict.fromkeys(hidden, ("not_found", "Transaction Search is no longer enabled")))
 
     def _logs(self) -> None:
         """Fetch spans from the log group."""
@@ -367,12 +369,12 @@ class _Pulling:
         )
 
     def _write_unprocessed(self) -> None:
-        """Leave a word in the folder about what X-Ray never processed, for whoever reads it."""
+        """Write the ids that X-Ray never processed into the folder, for its readers."""
         quoted = ",".join(f'"{trace_id}"' for trace_id in self._account.having("unprocessed"))
         if quoted:
             self._folder.append("traces", [f'{{"Traces":[],"UnprocessedTraceIds":[{quoted}]}}'.encode()])
 
 
 def _quoted(text: str) -> str:
-    """Return a text as a filter expression has it."""
+    """Return a text quoted for a filter expression."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
