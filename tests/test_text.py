@@ -9,7 +9,7 @@ from tracekit import text
 
 
 @pytest.mark.parametrize("bad", ["\x00", "\x1b", "\x7f", "\x85", "\u2028", "\u202e", "\u2066", "\ud800", "\ufffe"])
-def test_what_could_flip_hide_or_break_text_is_shown_as_a_replacement(bad):
+def test_characters_that_reorder_hide_or_break_text_are_replaced(bad):
     assert text.clean(f"a{bad}b") == "a\ufffdb"
     assert text.clean(f"a{bad}b", block=True) == "a\ufffdb"
 
@@ -32,7 +32,7 @@ def test_a_cleaned_text_can_be_encoded_and_has_no_control(raw):
     assert not [c for c in cleaned if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}]
 
 
-def test_a_long_text_is_cut_and_says_so():
+def test_a_long_text_is_truncated_with_an_ellipsis():
     assert text.clean("A" * 20_000, limit=300) == "A" * 299 + "…"
 
 
@@ -44,7 +44,7 @@ def test_durations_keep_three_digits(nanoseconds):
 
 
 @pytest.mark.parametrize(
-    ("nanoseconds", "said"),
+    ("nanoseconds", "expected"),
     [
         (0, "0 ns"), (1, "1 ns"), (999, "999 ns"), (1000, "1.00 µs"), (1500.4, "1.50 µs"), (99_950, "100 µs"),
         (100_500, "101 µs"),
@@ -52,18 +52,48 @@ def test_durations_keep_three_digits(nanoseconds):
         (float("nan"), "\N{EN DASH}"), (None, "\N{EN DASH}"), (float("inf"), "\N{EN DASH}"),
     ],
 )  # fmt: skip
-def test_durations(nanoseconds, said):
-    assert text.duration(nanoseconds) == said
+def test_durations(nanoseconds, expected):
+    assert text.duration(nanoseconds) == expected
 
 
 @given(st.floats(0, 1))
-def test_a_share_is_never_rounded_to_nothing_or_to_all(share):
-    said = text.ratio(share)
-    assert (said == "0 %") == (share == 0)
-    assert (said == "100 %") == (share == 1)
+def test_only_0_and_1_are_shown_as_0_and_100_percent(share):
+    shown = text.ratio(share)
+    assert (shown == "0%") == (share == 0)
+    assert (shown == "100%") == (share == 1)
 
 
-def test_names_lose_the_folder_they_share_and_nothing_else():
+def test_ratios_have_no_space_before_the_percent_sign():
+    shown = [text.ratio(share) for share in (0.988, 0.25, 0.005, -0.031, 1.5, math.nan, None)]
+    assert shown == ["98.8%", "25.0%", "0.50%", "-3.1%", "150.0%", "\N{EN DASH}", "\N{EN DASH}"]
+
+
+def test_ranges_show_different_limits_as_different_numbers():
+    assert text.ratio_range(0.0048, 0.012) == "0.48\N{EN DASH}1.2%"
+    assert text.ratio_range(0.12001, 0.12004) == "12.001\N{EN DASH}12.004%"
+    assert text.ratio_range(0.1, math.nan) == "10.0% to not estimable"
+    assert text.factor_range(0.07, 12) == "0.07\N{EN DASH}12.0\N{MULTIPLICATION SIGN}"
+    assert text.factor_range(math.nan, 2) == "not estimable to 2.00\N{MULTIPLICATION SIGN}"
+
+
+def test_factors_counts_and_axis_labels():
+    assert [text.factor(value) for value in (0.08, 2.6, 12.34, math.nan)] == ["0.08×", "2.60×", "12.3×", "\N{EN DASH}"]
+    assert [text.rough_count(number) for number in (1234, 7.4, math.inf)] == ["1,200", "7", "\N{EN DASH}"]
+    assert [text.round_duration(ns) for ns in (1_000_000, 1_500_000, 999, 20_000)] == ["1 ms", "1.5 ms", "999 ns", "20 µs"]
+
+
+def test_names_that_could_be_pii_are_masked():
+    assert text.quoted("cart") == "`cart`"
+    assert text.quoted("jane@example.org") == text.quoted("ja123456789") == "`ja...` (masked)"
+
+
+def test_a_period_repeats_the_date_only_where_it_differs():
+    day = 86_400 * 10**9
+    assert text.period(0, 39 * 10**9) == "1970-01-01 00:00:00 to 00:00:39 UTC"
+    assert text.period(0, day) == "1970-01-01 00:00:00 to 1970-01-02 00:00:00 UTC"
+
+
+def test_names_lose_their_common_folder_and_nothing_else():
     assert text.short_names(["/a/b/x.json", "/a/b/c/y.json"]) == ["x.json", "c/y.json"]
     assert text.short_names(["/a/x.json", "/b/x.json"]) == ["a/x.json", "b/x.json"]
     assert text.short_names(["C:\\logs\\x.json"]) == ["x.json"]
@@ -80,17 +110,17 @@ def test_different_files_keep_different_names(uris):
     assert all((short[i] == short[j]) == (paths[i] == paths[j]) for i in range(len(uris)) for j in range(len(uris)))
 
 
-def test_moments_cut_and_do_not_round():
+def test_times_are_truncated_and_not_rounded():
     assert text.moment(1_999_999_999, decimals=3) == "1970-01-01 00:00:01.999"
     assert text.moment(-1) == "1969-12-31 23:59:59"
 
 
 @pytest.mark.parametrize("code", [0x200B, 0x200C, 0x200D, 0x200E, 0x2060, 0xFEFF, 0xAD, 0x3164, 0xE0041, 0x61C, 0x34F])
-def test_characters_without_a_width_are_shown(code):
+def test_zero_width_characters_are_replaced(code):
     assert text.clean(f"pay{chr(code)}ments") == "pay\ufffdments"
     assert text.clean(f"payments{chr(code)}", block=True) == "payments\ufffd"
 
 
 @pytest.mark.parametrize("words", ["می\u200cشود", "क्\u200dष", "\U0001f469\u200d\U0001f4bb", "❤\ufe0f"])
-def test_joiners_stay_where_a_script_needs_them(words):
+def test_joiners_are_kept_where_a_script_needs_them(words):
     assert text.clean(words) == words
