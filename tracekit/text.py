@@ -128,7 +128,7 @@ def ratio_range(low: float, high: float) -> str:
 
 
 def factor(value: float | None) -> str:
-    """Return a factor such as ``2.60×``."""
+    """Return a factor, with two decimals below 10, one above, and a multiplication sign."""
     return NO_FIGURE if value is None or not math.isfinite(value) else f"{_factor(value)}\N{MULTIPLICATION SIGN}"
 
 

@@ -63,7 +63,7 @@ def test_lone_surrogates_do_not_stop_the_encoder():
 def test_woven_numbers_come_back(numbers):
     for kind in ("u1", "u2", "u4"):
         column = (np.array(numbers, np.uint64) % 2 ** (8 * int(kind[1]))).astype(kind)
-        woven = decode(encode(Payload({"a": column}, []), is_woven=True)).columns["a"]
+        woven = decode(encode(Payload({"a": column}, []), in_planes=True)).columns["a"]
         assert woven.tolist() == column.tolist()
 
 

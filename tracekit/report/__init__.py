@@ -1,10 +1,9 @@
-"""One offline HTML file: what a set of traces shows, readable when the traces have expired.
+"""Reports: one self-contained HTML file, readable offline and after the traces have expired.
 
-``page`` fills and writes the file.  What an author puts into it: ``outline`` has the order, ``chapters`` and ``parts``
-what becomes of each part, ``prose`` and ``frame_table`` text and tables.  The standard sections of a set of traces:
-``overview`` holds the results, ``headlines`` and ``changes`` the first sentences, ``standard`` the sections, which are
-``changed``, ``waiting``, ``reading``, ``services``, ``failures`` and ``slowest``; ``tables`` their cells, ``code`` the
-calls that give them again.  ``policy`` is what keeps the file safe.
+``page`` renders and writes the file.  Custom sections: ``outline`` (order), ``chapters`` and ``parts`` (content),
+``prose`` and ``frame_table`` (text and tables).  Standard sections of a set of traces: ``overview`` (results),
+``headlines`` and ``changes`` (findings), ``standard`` (sections, made by ``changed``, ``waiting``, ``reading``,
+``services``, ``failures`` and ``slowest``), ``tables`` (cells), ``code`` (reproducing calls).  ``policy``: security.
 """
 
 from __future__ import annotations
@@ -31,32 +30,31 @@ def report(
     title: str | None = None,
     generated: datetime | None = None,
 ) -> Path:
-    """Write what traces show into one HTML file that needs no network.
+    """Write a report into one self-contained HTML file.
 
     Parameters
     ----------
     sections
-        A TraceSet, also an empty one: the standard report.  Or a list of what the page holds, in this order:
+        A TraceSet (may be empty): the standard report.  Or a list with the content of the page, in order:
 
-        * ``tk.section(title, *parts, code=...)``: parts under a heading, with the calls behind them at a click;
-        * text: plain paragraphs, ``- `` begins an item of a list, backticks hold code, the id of a trace whose
-          waterfall is in the page leads there; text before the first section is the introduction;
-        * a DataFrame or Series: a table that can be sorted, searched and downloaded, its first 2,000 rows;
-        * a result of an analysis: its view, and its table; findings: sentence, remedy and call of each;
-        * what ``plot`` and ``waterfall`` return, and any plotly figure: live, and a still picture on paper;
+        * ``tk.section(title, *parts, code=...)``: parts under a heading, with the code that reproduces them;
+        * text: plain paragraphs, ``- `` starts a list item, backticks enclose code, a trace id links to its waterfall
+          if the page has one; text before the first section is the introduction;
+        * a DataFrame or Series: a table that can be sorted, filtered and downloaded, limited to 2,000 rows;
+        * a result of an analysis: its view and its table; findings: headline, remedy and code of each;
+        * what ``plot`` and ``waterfall`` return, and any plotly figure: interactive, and as a static image in print;
         * one TraceSet: the standard sections in its place, their findings after the introduction.
 
-        Nothing is changed.
+        Inputs are not modified.
     path
-        Where the file goes; an older one is replaced once the new one is whole.
+        Path of the file; an existing file is replaced atomically.
     baseline
-        Earlier traces of the same system: the first screen then says what changed, by how much, and which trace shows
-        it.
+        Earlier traces of the same system: the first screen then lists what changed, by how much, with an exemplar
+        trace.
     title
-        Of the page; the names of the sources unless given.
+        Title of the page (default: the names of the sources).
     generated
-        Printed at the end if given.  Without it the file holds no clock: the same traces and options give the same
-        bytes.
+        Time shown in the footer.  Without it, the same traces and options produce the same bytes.
 
     Returns
     -------
@@ -68,13 +66,13 @@ def report(
     RenderError
         If the folder does not exist, or the path is a folder.
     TypeError
-        If a part is nothing that a page can show; the message says which, and what can be shown.
+        If a part cannot be shown; the message names it and lists what can be shown.
     ValueError
-        If there are two TraceSets, a baseline and none, or a figure that is drawn from the network.
+        If there are two TraceSets, a baseline without a TraceSet, or a figure that loads data from the network.
 
     Notes
     -----
-    A page with plotly figures is 2 MB larger: plotly.js is in it once, packed, and is unpacked when a chart comes near.
+    A page with plotly figures is 2 MB larger, because it contains plotly.js (compressed).
 
     Examples
     --------
@@ -87,11 +85,11 @@ def report(
     >>> "<title>Shop</title>" in page
     True
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     parts = ["It was slow.", section("Who waited", frame)]
+    ...     parts = ["It was slow.", section("Affected requests", frame)]
     ...     page = report(parts, f"{folder}/postmortem.html", title="Postmortem").read_text()
-    >>> '<a href="#who-waited">Who waited</a>' in page
+    >>> '<a href="#affected-requests">Affected requests</a>' in page
     True
     """
-    from tracekit.report.page import write  # noqa: PLC0415 - jinja2 and the views: not until a report is asked for
+    from tracekit.report.page import write  # noqa: PLC0415 - jinja2 and the views load slowly
 
     return write(sections, path, baseline=baseline, title=title, generated=generated)

@@ -1,4 +1,4 @@
-"""How long each kind of request takes now and before, and from which to which mean the whole went."""
+"""Change of latency: per endpoint, and of the mean per operation."""
 
 from __future__ import annotations
 
@@ -29,29 +29,30 @@ if TYPE_CHECKING:
     from tracekit.views.colours import Colours
     from tracekit.views.markup import Markup
 
-_STEPS = 6  # operations that have a bar of their own
+_STEPS = 6  # operations with a bar of their own
 
 
 def change_picture(changes: Changes) -> Markup | None:
-    """Return the way from the mean before to the mean now, a bar an operation."""
+    """Return a chart of the change in mean latency, with one bar per operation."""
     if changes.comparison is None:
         return None
-    figure = plot(changes.comparison, groups=_STEPS, names=("before", "now"))
+    figure = plot(changes.comparison, groups=_STEPS, names=("baseline", "current"))
     picture: Markup = figure.picture()
     return picture
 
 
 def entries_table(changes: Changes, colours: Colours) -> Table:
-    """Return how long each kind of request takes, now and before."""
+    """Return latency and error rate per endpoint, baseline and current."""
     columns = (
-        Column("service"), Column("request"), number("traces before"), number("traces now", is_sorted=True),
-        number("p50 before", unit="ns"), number("p50 now", unit="ns"), number("p95 before", unit="ns"),
-        number("p95 now", unit="ns"), number("change of p95", unit="ns"), number("failed before"), number("failed now"),
+        Column("service"), Column("endpoint"), number("n (baseline)", "traces"),
+        number("n (current)", "traces", is_sorted=True), number("p50 (baseline)", unit="ns"),
+        number("p50 (current)", unit="ns"), number("p95 (baseline)", unit="ns"), number("p95 (current)", unit="ns"),
+        number("p95 change", unit="ns"), number("error rate (baseline)"), number("error rate (current)"),
     )  # fmt: skip
     rows = []
     for row in records(changes.entries):
         change = _number(row["p95_ns_now"]) - _number(row["p95_ns_before"])
-        is_clear = _number(row["p95_low_ns_now"]) > _number(row["p95_high_ns_before"])
+        is_regressed = _number(row["p95_low_ns_now"]) > _number(row["p95_high_ns_before"])
         rows.append(
             (
                 service_cell(row["service_name"], colours),
@@ -63,13 +64,13 @@ def entries_table(changes: Changes, colours: Colours) -> Table:
                     for name in ("p50", "p95")
                     for side in ("before", "now")
                 ),
-                Cell(more(change) if np.isfinite(change) else NO_FIGURE, change, "bad" if is_clear else ""),
+                Cell(more(change) if np.isfinite(change) else NO_FIGURE, change, "bad" if is_regressed else ""),
                 *(share_cell(_number(row[f"error_ratio_{side}"]), bad_from=FAILING) for side in ("before", "now")),
             )
         )
-    return Table("Kinds of request, now and before", columns, rows, note=rest_note(len(changes.entries), "kinds"))
+    return Table("Endpoints, baseline and current", columns, rows, note=rest_note(len(changes.entries), "endpoints"))
 
 
 def _number(value: Any) -> float:
-    """Return a figure that may be missing."""
+    """Return a number; NaN for a missing one."""
     return float("nan") if value is None or value != value else float(value)  # noqa: PLR0124 - NaN

@@ -1,4 +1,4 @@
-"""The chapters of a page: what its author wrote, and the standard sections of a set of traces."""
+"""Chapters of a page: custom sections, and the standard sections of a set of traces."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Chapter:
     Parameters
     ----------
     anchor
-        Its id; empty for the introduction.
+        Element id; empty for the introduction.
     title
-        Its heading.
+        The heading.
     pieces
-        What stands in it.
+        The content.
     code
-        The calls that give it again.
+        Code that reproduces it.
     is_standard
-        The standard sections stand here, and nothing else.
+        Whether this is the place of the standard sections.
     """
 
     anchor: str
@@ -42,20 +42,20 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Chapters:
-    """All of a page, in order.
+    """The content of a page, in order.
 
     Parameters
     ----------
     introduction
-        What stands before everything else.
+        Content before the first heading.
     rest
-        The others.
+        The other chapters.
     colours
-        Slots of services.
+        Colours of services.
     shown
-        Ids of the traces whose waterfall is in the page.
+        Ids of traces with a waterfall in the page.
     elsewhere
-        Those of them that the author shows.
+        Ids of traces with a waterfall in a custom section.
     """
 
     introduction: list[Piece]
@@ -66,9 +66,9 @@ class Chapters:
 
     @property
     def views(self) -> list[Piece]:
-        """The live views that the author put in."""
-        held = [*self.introduction, *(piece for chapter in self.rest for piece in chapter.pieces)]
-        return [piece for piece in held if piece.data]
+        """The interactive views of custom sections."""
+        pieces = [*self.introduction, *(piece for chapter in self.rest for piece in chapter.pieces)]
+        return [piece for piece in pieces if piece.data]
 
     def table_of_contents(self, standard: dict[str, str]) -> list[tuple[str, str]]:
         """Return ids and headings."""
@@ -84,9 +84,9 @@ def chapters_of(blocks: Blocks, standard: Standard | None) -> Chapters:
         [(part, contents_of(part, place)) for part, place in block.parts] if isinstance(block, Block) else []
         for block in blocks
     ]
-    elsewhere = {trace_of(held) for parts in contents for _, inside in parts for held in inside} - {""}
+    elsewhere = {trace_of(content) for parts in contents for _, inside in parts for content in inside} - {""}
     services, waterfalls = (standard.seen.services, standard.waterfalls) if standard else ([], [])
-    colours = SHARED if any(contents) else Colours()  # views of a notebook keep the colours they had there
+    colours = SHARED if any(contents) else Colours()  # views of a notebook keep their colours
     colours.assign(services)
     taken = ["main", "plotly-script", *(f"trace-{name}" for name in waterfalls if name not in elsewhere)]
     shown = elsewhere | set(waterfalls)
@@ -98,6 +98,6 @@ def chapters_of(blocks: Blocks, standard: Standard | None) -> Chapters:
             continue
         title = block.title or (heading_of(parts[0][0], parts[0][1][0]) if chapters else "")
         anchor = composer.anchor(title) if chapters else ""
-        pieces = [composer.piece(held, title) for _, inside in parts for held in inside]
+        pieces = [composer.piece(content, title) for _, inside in parts for content in inside]
         chapters.append(Chapter(anchor, title, pieces, block.code))
     return Chapters(chapters[0].pieces, chapters[1:], colours, shown, elsewhere)

@@ -1,10 +1,10 @@
 
-// What an author puts into a report besides waterfalls and maps: flame views, heat maps, and plotly's charts.  This text
-// follows tracekit.js in the same module.  plotly.js stands in the page packed, and is unpacked when a chart comes near.
+// Views of custom report sections besides waterfalls and maps: flame graphs, heat maps and plotly charts.  This text
+// follows tracekit.js in the same module.  plotly.js is compressed in the page and inflated when a chart scrolls near.
 
 let plotly = null;
 
-/** plotly.js, run once: the policy of the page names the digest of the unpacked text. */
+/** Load plotly.js once: the content security policy contains the digest of the inflated text. */
 function withPlotly(doc) {
   plotly ??= inflate(doc.getElementById('plotly-script').textContent.trim()).then(raw => {
     const script = doc.createElement('script');
@@ -15,7 +15,7 @@ function withPlotly(doc) {
   return plotly;
 }
 
-/** Follow the page's theme: colours of this house have a name in the other theme, all others stay. */
+/** Draw a plotly figure and follow the page's theme: tracekit's colours are exchanged, all others stay. */
 async function drawChart(text, host, script) {
   const Plotly = await withPlotly(host.ownerDocument), box = set(h('div', 'plot'), { role: 'figure', 'aria-label': script.dataset.title });
   const { dark } = JSON.parse(text), painted = () => JSON.parse(text, (_, value) => (isDark() && typeof value === 'string' && Object.hasOwn(dark, value) ? dark[value] : value)).figure;
@@ -31,12 +31,12 @@ async function drawChart(text, host, script) {
   if (!host.querySelector('.still')) await keepStill(Plotly, box, host);
 }
 
-/** No link of a figure leads out of the page. */
+/** Remove external links from a figure. */
 function unlink(box) {
   for (const link of box.querySelectorAll('a')) for (const name of link.getAttributeNames()) if (/href$/.test(name)) link.removeAttribute(name);
 }
 
-/** A figure without a still picture has one for paper from now on. */
+/** Add a static image for printing to a figure that has none. */
 async function keepStill(Plotly, box, host) {
   const picture = set(h('img'), { alt: box.getAttribute('aria-label'), src: await Plotly.toImage(box, { format: 'svg', width: 860, height: box.clientHeight }) });
   host.querySelector('.unseen')?.remove();
@@ -45,7 +45,7 @@ async function keepStill(Plotly, box, host) {
   host.prepend(still);
 }
 
-/** A flame view or a heat map: what anywidget's model holds, without Python behind it. */
+/** Draw a flame graph or a heat map from the state of its widget, without a Python kernel. */
 function drawCanvas(text, host) {
   const state = JSON.parse(text), nothing = () => {};
   render({ el: host, model: { get: name => state[name], set: (name, value) => { state[name] = value; }, on: nothing, off: nothing, save_changes: nothing } });

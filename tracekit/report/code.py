@@ -1,4 +1,4 @@
-"""The calls that give the figures of a report again, in a notebook."""
+"""Code that reproduces the figures of a report in a notebook."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _SECTIONS: Final = {
 
 
 def code_of(traces: TraceSet, baseline: TraceSet | None = None) -> dict[str, str]:
-    """Return the code behind each section, from the files on."""
+    """Return the code that reproduces each section, starting with reading the files."""
     lines = ["import tracekit as tk", "", f"traces = {_made(traces)}"]
     if baseline is not None:
         lines.append(f"before = {_made(baseline)}")
     if any("(...)" in line for line in lines):
-        lines.insert(1, "# ...: a mask, function or table; insert the one that was used")
+        lines.insert(1, "# ...: a mask, function or table; insert the one you used")
     head = "\n".join(lines)
     return {section: f"{head}\n{code}" for section, code in _SECTIONS.items()} | {"head": head}
 
 
 def _made(traces: TraceSet) -> str:
-    """Return the calls that make a set again, from its files on."""
+    """Return the calls that recreate a TraceSet, starting with reading the files."""
     steps = list(traces.steps)
     if not steps or steps[0].startswith("."):
         names = [repr_(name) for name in source_names(traces)]

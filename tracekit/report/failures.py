@@ -1,4 +1,4 @@
-"""What failed: operations by whose mistake it was, and exceptions by message."""
+"""Errors: operations by error class, and exceptions by message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tracekit.report.tables import (
     share_cell,
     trace_cell,
 )
-from tracekit.text import NO_FIGURE, clean, moment
+from tracekit.text import NO_FIGURE, clean, moment, ratio_range
 from tracekit.views.service_graph.service_graph import FAILING
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 def failing_table(seen: Overview, colours: Colours) -> Table:
-    """Return the operations that failed."""
+    """Return the operations with error spans."""
     columns = (
-        Column("service"), Column("operation"), number("spans"), number("errors", is_sorted=True), number("share"),
-        Column("95 % limits"), number("faults", "the callee's mistake"),
-        number("client errors", "the caller's mistake"), number("throttled"), number("not said"),
+        Column("service"), Column("operation"), number("spans"), number("error spans", is_sorted=True),
+        number("error rate"), Column("95% CI"), number("fault (5xx)"), number("client (4xx)"),
+        number("throttled (429)"), number("unclassified"),
     )  # fmt: skip
     table = seen.errors.operations
     classes = ["fault_count", "client_count", "throttle_count", "unspecified_count"]
@@ -44,7 +44,7 @@ def failing_table(seen: Overview, colours: Colours) -> Table:
             count_cell(row["span_count"]),
             count_cell(row["error_count"]),
             share_cell(row["error_ratio"], bad_from=FAILING),
-            Cell(f"{100 * row['error_ratio_low']:.1f} to {100 * row['error_ratio_high']:.1f} %", None, "mute"),
+            Cell(ratio_range(row["error_ratio_low"], row["error_ratio_high"]), None, "mute"),
             *(count_cell(row[name], "" if row[name] else "mute") for name in classes),
         )
         for row in records(failing)
@@ -56,7 +56,7 @@ def exceptions_table(seen: Overview, colours: Colours, shown: set[str]) -> Table
     """Return the exceptions by service, type and message."""
     columns = (
         Column("service"), Column("exception"), Column("message"), number("events", is_sorted=True), number("traces"),
-        Column("first"), Column("last"), Column("for example"),
+        Column("first, UTC"), Column("last, UTC"), Column("exemplar trace"),
     )  # fmt: skip
     rows = []
     for row in records(seen.errors.exceptions):
@@ -72,11 +72,11 @@ def exceptions_table(seen: Overview, colours: Colours, shown: set[str]) -> Table
                 trace_cell(str(row["exemplar_trace_id"]), shown),
             )
         )
-    return Table("Exceptions", columns, rows, note=rest_note(len(seen.errors.exceptions), "kinds of exception"))
+    return Table("Exceptions", columns, rows, note=rest_note(len(seen.errors.exceptions), "groups of exceptions"))
 
 
 def _moment_cell(time: pd.Timestamp) -> Cell:
-    """Return a moment in UTC; a dash where it is not known."""
+    """Return a time in UTC; an en dash for a missing one."""
     if pd.isna(time):
         return Cell(NO_FIGURE, None, "mute")
     return Cell(moment(time.value), float(time.value), "mute")

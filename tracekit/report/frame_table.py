@@ -1,4 +1,4 @@
-"""Any DataFrame as a table of the page: the suffix of a column's name says its unit, its values how it sorts."""
+"""Tables made from any DataFrame: the suffix of a column name determines the unit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tracekit.report.tables import (
     time_cell,
     trace_cell,
 )
-from tracekit.text import NO_FIGURE, clean, count, duration, moment, size
+from tracekit.text import NO_FIGURE, clean, count, duration, moment, ratio, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,48 +26,48 @@ if TYPE_CHECKING:
 
 MOST_ROWS: Final = 2_000
 _HEAD: Final = 80  # characters of a head
-_EPOCH: Final = 10**17  # ns from which a time is a moment and no duration: 1973, or three years
+_EPOCH: Final = 10**17  # ns from which a value is a timestamp (after 1973) and not a duration (three years)
 _UNITS: Final = {"ns": "ns", "ms": "ms", "bytes": "bytes", "usd": "USD", "ratio": ""}
-_WRITTEN: Final[dict[str, Callable[[float], str]]] = {
+_FORMS: Final[dict[str, Callable[[float], str]]] = {
     "ns": duration,
-    "ratio": lambda share: f"{100 * share:.3g} %",
+    "ratio": ratio,
     "bytes": size,
 }
 
 
 def frame_table(frame: pd.DataFrame, caption: str, colours: Colours, shown: set[str]) -> Table:
-    """Return a frame as a table."""
+    """Return a DataFrame as a table."""
     named = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
     columns, cells = [], []
     for position, name in enumerate(named.columns):
-        held = named.iloc[:, position].head(MOST_ROWS)
+        values = named.iloc[:, position].head(MOST_ROWS)
         words = " ".join(map(str, name)) if isinstance(name, tuple) else str(name)
-        column, shown_as = _kind(words, held, colours, shown)
+        column, shown_as = _kind(words, values, colours, shown)
         columns.append(column)
-        cells.append([Cell(NO_FIGURE, None, "mute") if _is_missing(value) else shown_as(value) for value in held])
+        cells.append([Cell(NO_FIGURE, None, "mute") if _is_missing(value) else shown_as(value) for value in values])
     return Table(caption, columns, list(zip(*cells, strict=True)), note=rest_note(len(frame), "rows", MOST_ROWS))
 
 
-def _kind(name: str, held: pd.Series, colours: Colours, shown: set[str]) -> tuple[Column, Callable[[Any], Cell]]:
-    """Return the head of a column, and what makes its cells."""
-    words, unit = _parted(name)
-    if pd.api.types.is_bool_dtype(held):
+def _kind(name: str, values: pd.Series, colours: Colours, shown: set[str]) -> tuple[Column, Callable[[Any], Cell]]:
+    """Return the head of a column, and the function that makes its cells."""
+    words, unit = _split_unit(name)
+    if pd.api.types.is_bool_dtype(values):
         return Column(words), lambda value: Cell("yes" if value else "no", "yes" if value else "no")
-    if held.dtype.kind == "M":
+    if values.dtype.kind == "M":
         return Column(words), lambda value: _moment_cell(pd.Timestamp(value).value)
-    if held.dtype.kind == "m":
+    if values.dtype.kind == "m":
         return Column(words, is_number=True, unit="ns"), lambda value: time_cell(pd.Timedelta(value).value)
-    if not pd.api.types.is_numeric_dtype(held):
+    if not pd.api.types.is_numeric_dtype(values):
         return Column(words), _text_kind(name, colours, shown)
-    if unit == "ns" and (held.dropna() > _EPOCH).any():
+    if unit == "ns" and (values.dropna() > _EPOCH).any():
         return Column(words, is_number=True, unit="ns since 1970, UTC"), _moment_cell
-    exact = int if pd.api.types.is_integer_dtype(held) else float
-    written = _WRITTEN.get(unit, _number)
-    return Column(words, is_number=True, unit=_UNITS.get(unit, "")), lambda value: Cell(written(value), exact(value))
+    exact = int if pd.api.types.is_integer_dtype(values) else float
+    form = _FORMS.get(unit, _number)
+    return Column(words, is_number=True, unit=_UNITS.get(unit, "")), lambda value: Cell(form(value), exact(value))
 
 
-def _parted(name: str) -> tuple[str, str]:
-    """Return the words of a head, and the unit that the name holds."""
+def _split_unit(name: str) -> tuple[str, str]:
+    """Return the column head and the unit, from the column name."""
     parts = name.split("_")
     unit = next((part for part in parts[1:] if part in _UNITS), "")
     kept = [part for part in parts if part != unit or unit == "ratio"]
@@ -75,7 +75,7 @@ def _parted(name: str) -> tuple[str, str]:
 
 
 def _text_kind(name: str, colours: Colours, shown: set[str]) -> Callable[[Any], Cell]:
-    """Return what makes the cells of a column of words."""
+    """Return the function that makes the cells of a text column."""
     if name.endswith("trace_id"):
         return lambda value: trace_cell(clean(value, limit=80), shown)
     if name == "service" or name.endswith(("service_name", "_service")):
@@ -84,7 +84,7 @@ def _text_kind(name: str, colours: Colours, shown: set[str]) -> Callable[[Any], 
 
 
 def _moment_cell(nanoseconds: float) -> Cell:
-    """Return a moment in UTC."""
+    """Return a time in UTC, from ns since the epoch."""
     return Cell(moment(int(nanoseconds), decimals=3), int(nanoseconds), "mute")
 
 
@@ -96,5 +96,5 @@ def _number(value: float) -> str:
 
 
 def _is_missing(value: Any) -> bool:
-    """Tell whether there is nothing; lists and the like are something."""
+    """Return whether a value is missing; lists and other containers are not."""
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))

@@ -1,4 +1,4 @@
-"""What an author puts into a page, and in which order: sections under their headings, and the parts they hold."""
+"""Outline of a page: sections with their headings and parts, in order."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """Parts of a page under one heading; ``section`` makes it.
+    """Parts of a page under one heading; the return value of ``section``.
 
     Parameters
     ----------
     title
         The heading.
     parts
-        What stands below it, in this order.
+        Content below the heading, in order.
     code
-        The calls that give it again.
+        Code that reproduces it.
 
     Examples
     --------
-    >>> Section("What happened", ("At 14:05 the ledger slowed down.",))
+    >>> Section("What happened", ("At 14:05 the ledger became slow.",))
     Section('What happened', 1 part)
     """
 
@@ -40,31 +40,31 @@ class Section:
 
 
 def section(title: str, *parts: Any, code: str = "") -> Section:
-    """Put parts of a report under a heading.
+    """Group parts of a report under a heading.
 
     Parameters
     ----------
     title
-        The heading; the table of contents has it too, and ``#`` with its words leads there.
+        The heading, which is also in the table of contents.
     parts
-        What stands below it, in this order: text, DataFrames, findings, results of analyses, what ``plot`` and
-        ``waterfall`` return, plotly figures.  See ``report``.
+        Content below the heading, in order: text, DataFrames, findings, results of analyses, return values of ``plot``
+        and ``waterfall``, plotly figures.  See ``report``.
     code
-        The calls that give this again; shown at a click.
+        Code that reproduces the content; shown on request.
 
     Returns
     -------
     Section
-        For the list that ``report`` takes.
+        An item for the list that is passed to ``report``.
 
     Raises
     ------
     TypeError
-        If the title or the code is no text.
+        If the title or the code is not text.
 
     Examples
     --------
-    >>> section("Who waited", "Half of them.", code="tk.latency(traces)").code
+    >>> section("Affected requests", "Half of them.", code="tk.latency(traces)").code
     'tk.latency(traces)'
     """
     for what, text in (("title", title), ("code", code)):
@@ -75,16 +75,16 @@ def section(title: str, *parts: Any, code: str = "") -> Section:
 
 @dataclass(frozen=True)
 class Block:
-    """A section of the page, with the places that its parts had in the list.
+    """A section of the page, with the positions of its parts in the list.
 
     Parameters
     ----------
     title
-        The heading; empty for what has to be named after its first part.
+        The heading; empty if it is derived from the first part.
     parts
-        (part, its place in words).
+        (part, its position for error messages).
     code
-        The calls that give it again.
+        Code that reproduces it.
     """
 
     title: str
@@ -96,28 +96,28 @@ Blocks: TypeAlias = "list[Block | TraceSet]"
 
 
 def outline(sections: Any) -> Blocks:
-    """Return the blocks of a page: text outside of a section goes on with what stands before it."""
+    """Return the blocks of a page; text outside of a section is appended to the preceding block."""
     parts: Sequence[Any] = sections if isinstance(sections, list | tuple) else [sections]
     if not parts:
-        raise ValueError("expected at least one section, found an empty list: give a TraceSet, or what should be shown")
+        raise ValueError("expected at least one section, found an empty list: pass a TraceSet or a list of parts")
     blocks: Blocks = [Block("")]
     for number, part in enumerate(parts, 1):
-        place = f"place {number} of the list"
+        place = f"item {number} of the list"
         if isinstance(part, TraceSet):
             if any(isinstance(block, TraceSet) for block in blocks):
                 raise ValueError(
-                    f"{place}: expected at most one TraceSet, found a second: what it is compared with is given as "
-                    "baseline=, and of others the results can be shown"
+                    f"{place}: expected at most one TraceSet, found a second: pass a baseline as baseline=, "
+                    "or pass results of an analysis"
                 )
             blocks.append(part)
         elif isinstance(part, Section):
-            inside = [(held, f"part {k} of section {part.title!r}") for k, held in enumerate(part.parts, 1)]
+            inside = [(item, f"part {k} of section {part.title!r}") for k, item in enumerate(part.parts, 1)]
             blocks.append(Block(part.title, inside, part.code))
         elif isinstance(part, str):
             if isinstance(blocks[-1], TraceSet):
-                raise ValueError(  # noqa: TRY004 - text may stand here, elsewhere
+                raise ValueError(  # noqa: TRY004 - the position is wrong, not the type
                     f"{place}: expected a section after a TraceSet, found text without a heading: "
-                    "tk.section(title, text) gives it one"
+                    "use tk.section(title, text)"
                 )
             blocks[-1].parts.append((part, place))
         else:

@@ -1,4 +1,4 @@
-"""What ``report`` does: arrange what is to be shown, fill the page, write it in one piece."""
+"""The page: arrange the content, render the template, write the file atomically."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def render(
     title: str | None = None,
     generated: datetime | None = None,
 ) -> str:
-    """Return the whole page as text."""
-    asked = sections if isinstance(sections, Standard) else None
-    blocks = outline(asked.seen.traces if asked else sections)
-    standard = asked or _standard(blocks, baseline)
+    """Return the page as HTML text."""
+    given = sections if isinstance(sections, Standard) else None
+    blocks = outline(given.seen.traces if given else sections)
+    standard = given or _standard(blocks, baseline)
     chapters = chapters_of(blocks, standard)
     kinds = {piece.kind for piece in chapters.views}
     script = inline(_script(kinds), "the script")
@@ -84,7 +84,7 @@ def render(
 
 
 def _standard(blocks: Blocks, baseline: TraceSet | None) -> Standard | None:
-    """Return the answers about the TraceSet among the blocks; None without one."""
+    """Return the results of the TraceSet among the blocks; None without one."""
     traces = next((block for block in blocks if isinstance(block, TraceSet)), None)
     if traces is None and baseline is not None:
         raise ValueError("expected a TraceSet among the sections for baseline= to be compared with, found none")
@@ -92,7 +92,7 @@ def _standard(blocks: Blocks, baseline: TraceSet | None) -> Standard | None:
 
 
 def _script(kinds: set[str]) -> str:
-    """Return the module of the page: the front end, and what else the author's views need."""
+    """Return the script of the page: the front end, and what custom views need in addition."""
     text = f"{_MODULE.read_text(encoding='utf-8')}\nbootStatic();\n"
     if kinds & {"chart", "canvas"}:
         text += f"{(_HERE / 'charts.js').read_text(encoding='utf-8')}\nbootParts();\n"
@@ -100,21 +100,21 @@ def _script(kinds: set[str]) -> str:
 
 
 def _plotly() -> str:
-    """Return plotly.js."""
-    from tracekit.views.embedded import plotly_script  # noqa: PLC0415 - only for who has charts
+    """Return the source of plotly.js."""
+    from tracekit.views.embedded import plotly_script  # noqa: PLC0415 - only for pages with charts
 
     return plotly_script()
 
 
 def _style(views: Iterable[Piece]) -> str:
-    """Return the style sheet, with a rule for every height of a view."""
+    """Return the style sheet, with a rule for each view height."""
     heights = {*HEIGHTS, *(piece.content.height for piece in views)}
     rules = "".join(f".view.h{height}{{min-height:{height}px}}" for height in sorted(heights))
     return f"{rules}{(_HERE / 'report.css').read_text(encoding='utf-8')}{_service_rules()}"
 
 
 def _environment() -> jinja2.Environment:
-    """Return the template engine: everything is cleaned, then escaped; what is missing is an error."""
+    """Return the template engine: text is cleaned and escaped, undefined names raise."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -128,7 +128,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _service_rules() -> str:
-    """Return the colours of services as style rules: swatches and pictures, light and dark."""
+    """Return style rules for the colours of services in light and dark themes."""
     light = "".join(f".dot{k}{{background:{c}}}.tk-s{k}{{fill:{c}}}" for k, c in enumerate(LIGHT))
     dark = [(f".dot{k}{{background:{c}}}", f".tk-s{k}{{fill:{c}}}") for k, c in enumerate(DARK)]
     chosen = "".join(f":root[data-theme=dark] {dot}:root[data-theme=dark] {fill}" for dot, fill in dark)
@@ -137,10 +137,10 @@ def _service_rules() -> str:
 
 
 def _write(target: Path, text: str) -> None:
-    """Write beside the target and rename: an interrupted report leaves the old one, or none."""
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    """Write to a temporary file and rename it, so that an interruption leaves the existing report."""
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        beside.write_bytes(text.encode("utf-8"))
-        beside.replace(target)
+        temporary.write_bytes(text.encode("utf-8"))
+        temporary.replace(target)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

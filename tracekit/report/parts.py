@@ -1,4 +1,4 @@
-"""What the parts of a section become: text, tables, findings and live views."""
+"""Parts of report sections: text, tables, findings and interactive views, ready for the template."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
 Content: TypeAlias = "str | pd.DataFrame | Findings | Embedded"
 _ACCEPTED: Final = (
-    "text, a DataFrame or Series, findings, a result that has a view or a table, what tk.plot or tk.waterfall returns, "
-    "or a plotly figure"
+    "text, a DataFrame or Series, findings, a result with a view or a table, the return value of tk.plot or "
+    "tk.waterfall, or a plotly figure"
 )
-_LONGEST: Final = 60  # of an id that is made from words
+_LONGEST: Final = 60  # characters of an element id
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One thing in a section, ready for the template.
+    """One element of a section, ready for the template.
 
     Parameters
     ----------
     kind
         ``prose``, ``table``, ``findings``, or the ``kind`` of an ``Embedded``.
     content
-        Markup, Table, (id, Finding, its call), or Embedded.
+        Markup, Table, [(id, Finding, code)], or Embedded.
     anchor
-        Id of the element that a live view is drawn in.
+        Id of the element of an interactive view.
     article
-        Id that leads to the waterfall of a trace; empty for its second one.
+        Id that links to the waterfall of a trace; empty for a repeated one.
     data
-        What a live view is drawn from, packed.
+        Data of an interactive view, compressed.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Piece:
 
 
 def contents_of(part: Any, place: str) -> list[Content]:
-    """Return what a part holds: of a result its view, and its table if it has one."""
+    """Return the contents of a part; of a result its view, and its table if it has one."""
     if isinstance(part, str | pd.DataFrame | Findings):
         return [part]
     if isinstance(part, pd.Series):
@@ -73,12 +73,12 @@ def contents_of(part: Any, place: str) -> list[Content]:
 
 
 def trace_of(content: Content) -> str:
-    """Return whose waterfall a content is."""
+    """Return the trace id of a waterfall; empty for other contents."""
     return "" if isinstance(content, str | pd.DataFrame | Findings) else content.trace_id
 
 
 def heading_of(part: Any, content: Content) -> str:
-    """Return what a part without a section is headed by."""
+    """Return the heading of a part outside of a section."""
     if isinstance(part, pd.DataFrame | pd.Series):
         return "Table"
     live = None if isinstance(content, str | pd.DataFrame | Findings) else content
@@ -89,16 +89,16 @@ def heading_of(part: Any, content: Content) -> str:
 
 
 class Composer:
-    """Makes the pieces of a page, and gives each an id that no other has.
+    """Makes the pieces of a page, with unique ids.
 
     Parameters
     ----------
     colours
-        Slots of services.
+        Colours of services.
     shown
-        Ids of the traces whose waterfall is in the page.
+        Ids of traces with a waterfall in the page.
     taken
-        Ids that the page has already.
+        Element ids in use.
     """
 
     def __init__(self, colours: Colours, shown: set[str], taken: Iterable[str]) -> None:
@@ -106,7 +106,7 @@ class Composer:
         self._taken, self._captions = set(taken), Counter[str]()
 
     def anchor(self, wanted: str) -> str:
-        """Return an id like the wanted one."""
+        """Return an unused id made from this text."""
         words = "-".join("".join(c if c.isalnum() else " " for c in wanted.lower()).split())[:_LONGEST] or "section"
         free, number = words, 1
         while free in self._taken:
@@ -116,29 +116,29 @@ class Composer:
         return free
 
     def piece(self, content: Content, title: str) -> Piece:
-        """Return one thing in a section."""
+        """Return the piece of a content; ``title`` is that of its section."""
         if isinstance(content, str):
             return Piece("prose", prose(content, self._shown))
         if isinstance(content, pd.DataFrame):
             return Piece("table", frame_table(content, self._caption(title), self._colours, self._shown))
         if isinstance(content, Findings):
-            told = [(self.anchor(f"finding {finding.check}"), finding, finding.code) for finding in content]
-            return Piece("findings", told)
+            rows = [(self.anchor(f"finding {finding.check}"), finding, finding.code) for finding in content]
+            return Piece("findings", rows)
         article = f"trace-{content.trace_id}" if content.trace_id else ""
         article = "" if article in self._taken else article
         self._taken.add(article)
         return Piece(content.kind, content, self.anchor("view part"), article, packed(content.data))
 
     def _caption(self, title: str) -> str:
-        """Return what a table is called, with a number where its section has several: files are named after it."""
+        """Return the caption of a table, numbered if its section has several: downloads are named after it."""
         name = title or "Table"
         self._captions[name] += 1
         return name if self._captions[name] == 1 else f"{name} {self._captions[name]}"
 
 
 def _live(part: Any, place: str) -> Embedded | None:
-    """Return a view as a page holds it; None for anything that is no view."""
-    from tracekit.views.embedded import embedded  # noqa: PLC0415 - plotly and the widgets: only for who uses them
+    """Return the embedded form of a view; None if the part is not a view."""
+    from tracekit.views.embedded import embedded  # noqa: PLC0415 - plotly and widgets load slowly
 
     try:
         return embedded(part)
@@ -147,12 +147,12 @@ def _live(part: Any, place: str) -> Embedded | None:
 
 
 def _hint(part: Any) -> str:
-    """Return what to do instead."""
+    """Return what to pass instead, as the end of an error message."""
     if isinstance(part, TraceSet):
-        return ": its standard sections stand beside a section, not inside of one; put it into the list itself"
+        return ": a section cannot contain a TraceSet; pass it as an item of the list"
     if isinstance(part, dict):
-        return ": tk.section(title, *parts) puts parts under a heading"
+        return ": use tk.section(title, *parts) for parts under a heading"
     if isinstance(part, list | tuple):
-        return f": put what is in the {type(part).__name__} there one by one"
+        return f": pass the items of the {type(part).__name__} as separate parts"
     frames = [name for name, value in getattr(part, "__dict__", {}).items() if isinstance(value, pd.DataFrame)]
-    return f": give one of its frames, {', '.join(frames)}" if frames else ""
+    return f": pass one of its frames: {', '.join(frames)}" if frames else ""

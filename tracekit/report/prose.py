@@ -1,8 +1,8 @@
-"""What an author writes: plain text, and nothing that a name from data could be mistaken for.
+"""Plain text of report sections, with minimal markup.
 
-A blank line ends a paragraph, lines that begin with ``- `` are a list, words between backticks are code, the id of a
-trace whose waterfall is in the page leads there.  There is no further markup: names of spans hold ``*``, ``_`` and
-``<``, and stand as they were written.
+A blank line ends a paragraph, lines that begin with ``- `` are a list, text between backticks is code, and the id of a
+trace links to its waterfall if the page has one.  There is no further markup, because span names contain ``*``, ``_``
+and ``<``.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from tracekit.views.markup import Markup, content, element
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-_TOLD_APART: Final = re.compile(r"`([^`]+)`|\b([0-9a-f]{32})\b")
+_TOKENS: Final = re.compile(r"`([^`]+)`|\b([0-9a-f]{32})\b")
 _ITEM: Final = re.compile(r"(?m)^[ \t]*- ")
 
 
 def prose(text: str, shown: Container[str] = ()) -> Markup:
-    r"""Return a text as paragraphs and lists."""
+    r"""Return a text as paragraphs and lists; ``shown`` are the ids of traces with a waterfall in the page."""
     blocks = filter(None, (block.strip() for block in re.split(r"\n[ \t]*\n", dedent(text))))
     return Markup("".join(part for block in blocks for part in _block(block, shown)))
 
 
 def _block(block: str, shown: Container[str]) -> Iterator[Markup]:
-    """Return what stands between two blank lines: a paragraph, a list, or a list after the words that lead to it."""
+    """Yield the elements of one block: a paragraph, a list, or both."""
     before, *items = _ITEM.split(block)
     if before.strip():
         yield element("p", {}, *_line(before, shown))
@@ -36,9 +36,9 @@ def _block(block: str, shown: Container[str]) -> Iterator[Markup]:
 
 
 def _line(text: str, shown: Container[str]) -> Iterator[Markup | str]:
-    """Return the pieces of running text, lines joined: words, code and links."""
+    """Yield the parts of running text, with lines joined: text, code and links."""
     line, reached = " ".join(text.split()), 0
-    for found in _TOLD_APART.finditer(line):
+    for found in _TOKENS.finditer(line):
         code, trace_id = found.groups()
         if code is None and trace_id not in shown:
             continue
@@ -49,5 +49,5 @@ def _line(text: str, shown: Container[str]) -> Iterator[Markup | str]:
 
 
 def sentence(text: str) -> Markup:
-    """Return the sentence of a finding, names between backticks as code."""
+    """Return a sentence of a finding, with names between backticks as code."""
     return content(*_line(text, ()))

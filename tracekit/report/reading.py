@@ -1,4 +1,4 @@
-"""What was read, and what was wrong with it."""
+"""Input data: sources and data-quality issues."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _RANKS: Final = {"error": 0, "warn": 1, "info": 2}
 
 
 def sources_table(seen: Overview, names: list[str]) -> Table:
-    """Return what was read: one row a source."""
+    """Return one row per source."""
     columns = (
         Column("source"), Column("format"), number("size", unit="bytes"), number("records"),
-        number("spans seen", "used + merged + not usable"), number("used"),
-        number("merged", "copies of a span folded into it"), number("not usable", "quarantined; see the issues"),
-        Column("read"),
+        number("spans", "accepted + merged + quarantined"), number("accepted"),
+        number("merged", "duplicates of accepted spans"), number("quarantined", "see the data-quality issues"),
+        Column("complete"),
     )  # fmt: skip
     rows = []
     for name, row in zip(names, records(seen.traces.sources), strict=False):
@@ -37,16 +37,17 @@ def sources_table(seen: Overview, names: list[str]) -> Table:
                 count_cell(row["accepted_count"]),
                 count_cell(row["merged_count"], "" if row["merged_count"] else "mute"),
                 count_cell(lost, "bad" if lost else "mute"),
-                Cell("to the end", "") if row["complete"] else Cell(f"in part: {clean(row['stop_reason'])}", "", "bad"),
+                Cell("yes", "") if row["complete"] else Cell(f"no: {clean(row['stop_reason'])}", "", "bad"),
             )
         )
-    return Table("What was read", columns, rows, note=rest_note(len(seen.traces.sources), "sources"))
+    return Table("Input data", columns, rows, note=rest_note(len(seen.traces.sources), "sources"))
 
 
 def issues_table(seen: Overview, names: list[str]) -> Table:
-    """Return what was wrong with the sources: one row a code and action, with an example."""
+    """Return one row per issue code and action, with an example."""
     columns = (
-        Column("severity"), Column("issue"), number("cases"), Column("done"), Column("example"), Column("where"),
+        Column("severity"), Column("code"), Column("action"), number("count"), Column("first occurrence"),
+        Column("location"),
     )  # fmt: skip
     issues = seen.traces.issues
     rows = []
@@ -61,24 +62,24 @@ def issues_table(seen: Overview, names: list[str]) -> Table:
                 (
                     Cell(row["severity"], int(row["rank"]), "bad" if row["severity"] == "error" else ""),
                     Cell(row["code"], row["code"], "code"),
-                    count_cell(row["issue_count"]),
                     Cell(row["action"], row["action"]),
+                    count_cell(row["issue_count"]),
                     Cell(_example(row, seen, names), None, "wide"),
                     Cell(where, where, "mute"),
                 )
             )
-    return Table("Issues of the sources, by code", columns, rows)
+    return Table("Data-quality issues", columns, rows)
 
 
 def _where(issue: dict[str, Any], names: list[str]) -> str:
-    """Return where an issue was found."""
+    """Return the source and record of an issue."""
     source = int(issue["source_id"])
     name = names[source] if 0 <= source < len(names) else ""
     return name if pd.isna(issue["record_number"]) else f"{name}, record {count(issue['record_number'])}"
 
 
 def _example(issue: dict[str, Any], seen: Overview, names: list[str]) -> str:
-    """Return the message without what other columns say: its code, and the folder of its source."""
+    """Return the message without what other columns contain: its code, and the folder of its source."""
     source, message = int(issue["source_id"]), str(issue["message"]).removeprefix(f"{issue['code']} ")
     if 0 <= source < len(names):
         uri = str(seen.traces.columns.sources["uri"].iloc[source])

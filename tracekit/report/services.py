@@ -1,4 +1,4 @@
-"""Services, operations and how long they take: results in, tables and pictures out."""
+"""Tables of services and operations, and charts of their latency."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tracekit.report.tables import (
     share_cell,
     time_cell,
 )
-from tracekit.text import NO_FIGURE, clean, duration, plural
+from tracekit.text import NO_FIGURE, NOT_ESTIMABLE, clean, duration, plural
 from tracekit.views.latency import latency_picture, strip_picture
 from tracekit.views.service_graph.service_graph import FAILING
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 
 def services_table(seen: Overview, colours: Colours) -> Table:
-    """Return one row a service or inferred peer."""
+    """Return one row per service or inferred peer."""
     columns = (
-        Column("service"), number("requests", "calls that arrived, and roots", is_sorted=True), number("failed"),
+        Column("service"), number("requests", "calls received and root spans", is_sorted=True), number("error rate"),
         number("p50", unit="ns"), number("p95", unit="ns"), number("p99", unit="ns"),
-        number("own time", "share of all time in which no child was at work"), number("spans"), number("traces"),
+        number("self time", "share of total span time, excluding children"), number("spans"), number("traces"),
     )  # fmt: skip
     total = float(seen.graph.services["self_time_ns"].sum())
     rows = []
@@ -58,11 +58,11 @@ def services_table(seen: Overview, colours: Colours) -> Table:
 
 
 def operations_table(seen: Overview, colours: Colours) -> Table:
-    """Return one row a service and operation."""
+    """Return one row per service and operation."""
     columns = (
-        Column("service"), Column("operation"), number("spans", is_sorted=True), number("failed"),
-        number("p50", unit="ns"), number("p95", unit="ns"), Column("95 % limits of p95"), number("p99", unit="ns"),
-        number("spread", "p99 / p50; the line runs from p50 over p95 to p99"),
+        Column("service"), Column("operation"), number("spans", is_sorted=True), number("error rate"),
+        number("p50", unit="ns"), number("p95", unit="ns"), Column("95% CI of p95"), number("p99", unit="ns"),
+        number("spread", "sorted by p99 / p50; the bar shows p50, p95 and p99"),
     )  # fmt: skip
     table = seen.operations.table
     low, high = float(table["p50_ns"].min()), float(table["p99_ns"].max())
@@ -74,7 +74,7 @@ def operations_table(seen: Overview, colours: Colours) -> Table:
             share_cell(row["error_ratio"], bad_from=FAILING),
             time_cell(row["p50_ns"]),
             time_cell(row["p95_ns"]),
-            _limits_cell(row["p95_low_ns"], row["p95_high_ns"]),
+            _interval_cell(row["p95_low_ns"], row["p95_high_ns"]),
             time_cell(row["p99_ns"]),
             Cell(
                 strip_picture(row, low, high, slot=colours.slot(str(row["service_name"]))),
@@ -84,14 +84,14 @@ def operations_table(seen: Overview, colours: Colours) -> Table:
         for row in records(table)
     ]
     excluded = int(table["excluded_count"].sum()) if len(table) else 0
-    note = f"{plural(excluded, 'span')} without a usable start and end left out of the times." if excluded else ""
+    note = f"{plural(excluded, 'span')} without a valid start and end excluded from latency." if excluded else ""
     return Table("Operations", columns, rows, note=f"{rest_note(len(table), 'operations')} {note}".strip())
 
 
-def _limits_cell(low: float, high: float) -> Cell:
-    """Return an interval in words."""
+def _interval_cell(low: float, high: float) -> Cell:
+    """Return an interval of durations."""
     if np.isnan(low) and np.isnan(high):
-        return Cell("not estimable", None, "mute")
+        return Cell(NOT_ESTIMABLE, None, "mute")
     if np.isnan(low):
         return Cell(f"up to {duration(high)}", None, "mute")
     words = f"above {duration(low)}" if np.isnan(high) else f"{duration(low)} to {duration(high)}"
@@ -99,7 +99,7 @@ def _limits_cell(low: float, high: float) -> Cell:
 
 
 def latency_pictures(seen: Overview) -> list[tuple[str, str, Markup]]:
-    """Return the distributions: all requests, then those of the four slowest kinds."""
+    """Return the latency distributions of all requests and of the four slowest endpoints."""
     if seen.requests.table.empty or not seen.requests.table["span_count"].iloc[0]:
         return []
     whole = seen.requests.table.iloc[0]
@@ -111,16 +111,16 @@ def latency_pictures(seen: Overview) -> list[tuple[str, str, Markup]]:
         )
     ]
     cells = seen.entries.histogram
-    if len(seen.slowest_entries) < 2:  # noqa: PLR2004 - one kind is all requests
+    if len(seen.slowest_entries) < 2:  # noqa: PLR2004 - a single endpoint equals all requests
         return out
     for _, row in seen.slowest_entries.head(4).iterrows():
-        mine = cells[(cells["service_name"] == row["service_name"]) & (cells["operation"] == row["operation"])]
+        own = cells[(cells["service_name"] == row["service_name"]) & (cells["operation"] == row["operation"])]
         title = f"{clean(row['service_name'], limit=40)} {clean(row['operation'], limit=60)}"
-        said = f"{plural(row['span_count'], 'trace')}"
-        out.append((title, said, latency_picture(mine, _marks(row), width=490, height=150, subject=title)))
+        sample = plural(row["span_count"], "trace")
+        out.append((title, sample, latency_picture(own, _marks(row), width=490, height=150, subject=title)))
     return out
 
 
 def _marks(row: pd.Series) -> dict[str, float]:
-    """Return the quantiles that are marked."""
+    """Return the quantiles to mark, in ns."""
     return {name: float(row[f"{name}_ns"]) for name in ("p50", "p95", "p99")}

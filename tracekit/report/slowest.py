@@ -1,4 +1,4 @@
-"""The slowest traces: a table, and a waterfall of each of the worst."""
+"""The slowest traces: a table, and waterfalls of the slowest of them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from tracekit.views.colours import Colours
     from tracekit.views.tkw1 import Payload
 
-HEIGHTS: Final = (240, 320, 400, 480, 620)  # of views, in pixels; the style sheet has a class for each
-_AROUND: Final = 150  # bars, overview and axis of a waterfall
-_NOTE: Final = 40  # what the reader has to know about the picture
+HEIGHTS: Final = (240, 320, 400, 480, 620)  # heights of views in pixels; the style sheet has a class for each
+_AROUND: Final = 150  # pixels of the toolbar, overview and axis of a waterfall
+_NOTE: Final = 40  # pixels of the note
 _ROW, _STILL_ROW, _STILL_AROUND = 22, 20, 60
 
 
@@ -53,11 +53,11 @@ def traces_table(seen: Overview, colours: Colours, shown: set[str], *, limit: in
                 count_cell(row["error_count"], "bad" if row["error_count"] else "mute"),
             )
         )
-    return Table("The slowest traces", columns, rows, short=10)
+    return Table("Slowest traces", columns, rows, short=10)
 
 
 def waterfall_view(seen: Overview, trace_id: str, colours: Colours, baseline: TraceSet | None = None) -> dict[str, Any]:
-    """Return one waterfall with its words."""
+    """Return one waterfall with its title and facts."""
     payload = _payload(seen, trace_id, colours, baseline)
     row = seen.traces.summary.loc[[trace_id]].to_dict("records")[0]
     most = HEIGHTS[-1] if baseline is not None else HEIGHTS[-2]
@@ -82,11 +82,11 @@ def waterfall_view(seen: Overview, trace_id: str, colours: Colours, baseline: Tr
 
 
 def _payload(seen: Overview, trace_id: str, colours: Colours, baseline: TraceSet | None) -> Payload:
-    """Return the trace with its critical path, compared if there is something to compare it with."""
+    """Return the trace with its critical path, compared with a baseline trace of the same endpoint if there is one."""
     if baseline is not None:
         try:
             other = other_trace(seen.traces, trace_id, baseline)
-        except ValueError:  # a kind of request that the baseline does not have: the trace stands alone
+        except ValueError:  # the baseline does not have this endpoint
             other = None
         if other is not None:
             return compared_payload(seen.traces, trace_id, *other, colours=colours, path=seen.path)[0]
@@ -94,5 +94,5 @@ def _payload(seen: Overview, trace_id: str, colours: Colours, baseline: TraceSet
 
 
 def fitting_height(wanted: float, most: int = HEIGHTS[-2]) -> int:
-    """Return the least height of a view that is enough, or the greatest there is."""
+    """Return the smallest height in ``HEIGHTS`` that fits the content, at most ``most``."""
     return next((height for height in HEIGHTS if height >= min(wanted, most)), most)

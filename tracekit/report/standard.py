@@ -1,4 +1,4 @@
-"""The standard sections: what any set of traces is asked, beside a baseline if there is one."""
+"""The standard sections of a report, with a comparison if there is a baseline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tracekit.report.services import latency_pictures, operations_table, service
 from tracekit.report.slowest import fitting_height, traces_table, waterfall_view
 from tracekit.report.waiting import path_table, waits_table
 from tracekit.schema import Quality
-from tracekit.text import NO_FIGURE, count, duration, moment, plural, ratio
+from tracekit.text import NO_FIGURE, count, duration, period, plural, ratio
 from tracekit.views.details import source_names
 from tracekit.views.service_graph.service_graph import map_payload, map_picture
 from tracekit.views.volume import volume_picture
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from tracekit.views.markup import Markup
 
 WATERFALLS: Final = 5
-# id and words of each section in the table of contents; the findings stand before everything else
+# id and title of each section in the table of contents; findings precede all of them
 SECTIONS: Final = {
     "changes": "What changed",
     "path": "Critical path",
-    "sources": "What was read",
+    "sources": "Input data",
     "volume": "Traffic",
     "services": "Services",
     "operations": "Operations",
@@ -48,7 +48,7 @@ SECTIONS: Final = {
     "traces": "Slowest traces",
 }
 
-# where a finding leads that has no trace to show: by topic, and by check where another section is nearer
+# the section that a finding without an exemplar trace links to, by topic, with exceptions by check
 _SECTIONS_OF_TOPICS: Final = {"data": "sources", "changes": "changes", "latency": "latency", "errors": "errors"}
 _PLACES: Final = {check.name: _SECTIONS_OF_TOPICS.get(check.topic, "sources") for check in CHECKS} | {
     "tail": "operations", "failing": "errors", "calls": "map", "operations": "operations",
@@ -57,7 +57,7 @@ _PLACES: Final = {check.name: _SECTIONS_OF_TOPICS.get(check.topic, "sources") fo
 
 @dataclass(frozen=True)
 class Standard:
-    """The traces and their baseline with the findings and results that a report shows.
+    """Findings and results of a standard report.
 
     Parameters
     ----------
@@ -69,64 +69,64 @@ class Standard:
 
     @classmethod
     def of(cls, traces: TraceSet, baseline: TraceSet | None = None) -> Standard:
-        """Return the standard report of traces; each analysis runs when it is first needed."""
+        """Return the standard report of traces; each analysis runs on first use."""
         return cls(Case(traces, baseline=None if baseline is None else Case(baseline)))
 
     @property
     def seen(self) -> Overview:
-        """The traces with their results."""
+        """Results of the traces."""
         return self.case.result(overview)
 
     @property
     def changes(self) -> Changes | None:
-        """The traces and their baseline with their comparisons; None without a baseline."""
+        """Comparison with the baseline; None without one."""
         return self.case.result(changes_of)
 
     @property
     def taken(self) -> list[str]:
-        """Ids that the standard sections have."""
+        """Element ids of the standard sections."""
         views = ["view-map-1", *(f"view-waterfall-{k + 1}" for k in range(len(self.waterfalls)))]
         return ["findings", *SECTIONS, *views, *self._anchors]
 
     @cached_property
     def findings(self) -> Findings:
-        """The findings of the first screen: what the figures describe, what changed, what is slow, what fails."""
+        """Findings of the first screen: data, changes, latency, errors, and weaknesses of the data."""
         return run_checks(self.case, ["data", "changes", "latency", "errors"]) + weaknesses(self.case)
 
     @property
     def _anchors(self) -> list[str]:
-        """An id for every finding; several of one check are numbered."""
+        """The element id of each finding; several of one check are numbered."""
         names = [finding.check.replace(".", "-") for finding in self.findings]
         before = [names[:k].count(name) for k, name in enumerate(names)]
         return [f"finding-{name}" + f"-{k + 1}" * bool(k) for name, k in zip(names, before, strict=True)]
 
     @property
     def sections(self) -> dict[str, str]:
-        """Ids of the sections with their words."""
-        return {name: words for name, words in SECTIONS.items() if self.changes or name != "changes"}
+        """Titles of the sections, by id."""
+        return {name: title for name, title in SECTIONS.items() if self.changes or name != "changes"}
 
     @property
-    def _telling(self) -> list[str]:
-        """Ids of the traces that show what changed."""
+    def _exemplars(self) -> list[str]:
+        """Ids of the exemplar traces of changes."""
         changes = {check.name for check in CHECKS if check.topic == "changes"}
         return [found.exemplars[0] for found in self.findings if found.check in changes and found.exemplars]
 
     @property
     def waterfalls(self) -> list[str]:
-        """Ids of the traces whose waterfall is shown: those that tell what changed, and the slowest."""
+        """Ids of the traces with a waterfall: exemplars of changes, and the slowest."""
         slowest = [str(trace_id) for trace_id in self.seen.slowest_traces.index[:WATERFALLS]]
         known = set(self.seen.traces.trace_ids)
-        return [name for name in dict.fromkeys([*self._telling, *slowest]) if name in known]
+        return [name for name in dict.fromkeys([*self._exemplars, *slowest]) if name in known]
 
     def title(self) -> str:
-        """Return the names of the sources as a title."""
+        """Return a title made of the source names."""
         names = source_names(self.seen.traces)
         if not names:
             return "Traces"
         return names[0] if len(names) == 1 else f"{names[0]} and {plural(len(names) - 1, 'other source')}"
 
     def first_screen(self) -> dict[str, Any]:
-        """Return period, figures and findings."""
+        """Return period, figures and findings for the template."""
         names = source_names(self.seen.traces)
         now = _figures(self.seen)
         before = _figures(self.changes.before) if self.changes else [("", "")] * len(now)
@@ -145,19 +145,19 @@ class Standard:
 
     @cached_property
     def _code(self) -> dict[str, str]:
-        """The code behind each section."""
+        """The code that reproduces each section."""
         return code_of(self.seen.traces, self.changes.before.traces if self.changes else None)
 
     def _code_of(self, finding: Finding) -> str:
-        """Return the code behind a finding, from the files on."""
+        """Return the code that reproduces a finding, starting with reading the files."""
         return f"{self._code['head']}\n{finding.code}" if finding.code else ""
 
     def contents(self, colours: Colours, shown: set[str], elsewhere: set[str]) -> dict[str, Any]:
-        """Return tables, pictures, views and code."""
+        """Return tables, charts, views and code for the template."""
         seen, changes = self.seen, self.changes
         names = source_names(seen.traces)
         before = changes.before.traces if changes else None
-        telling = self._telling
+        exemplars = self._exemplars
         return {
             "code": self._code,
             "sources": sources_table(seen, names),
@@ -176,7 +176,7 @@ class Standard:
             "step_by_step": change_picture(changes) if changes else None,
             "entries": entries_table(changes, colours) if changes else None,
             "waterfalls": [
-                waterfall_view(seen, trace_id, colours, before if trace_id in telling else None)
+                waterfall_view(seen, trace_id, colours, before if trace_id in exemplars else None)
                 for trace_id in self.waterfalls
                 if trace_id not in elsewhere
             ],
@@ -184,7 +184,7 @@ class Standard:
 
 
 def _figures(seen: Overview) -> list[tuple[str, str]]:
-    """Return the six figures with their words."""
+    """Return the six figures with their labels."""
     requests = seen.requests.table
     known = len(requests) and requests["span_count"].iloc[0]
     row = requests.iloc[0] if known else None
@@ -200,17 +200,15 @@ def _figures(seen: Overview) -> list[tuple[str, str]]:
 
 
 def _period(seen: Overview) -> str:
-    """Return from when to when the data reach."""
+    """Return the period of the data, with its length."""
     if seen.period_ns is None:
-        return "no time is recorded"
+        return "no timestamps recorded"
     low, high = seen.period_ns
-    first, last = moment(low), moment(high)
-    shown = last[11:] if first[:10] == last[:10] else last
-    return f"{first} to {shown} UTC ({duration(high - low)})"
+    return f"{period(low, high)} ({duration(high - low)})"
 
 
 def _sampling(standard: Standard) -> str:
-    """Return what the figures of each side describe."""
+    """Return the sampling statement of each side."""
     now = standard.seen.traces.weights.statement
     if standard.changes is None:
         return f"{now[0].upper()}{now[1:]}."
@@ -219,7 +217,7 @@ def _sampling(standard: Standard) -> str:
 
 
 def _map(seen: Overview, colours: Colours) -> dict[str, Any]:
-    """Return the service map with its words; without a box where nothing stands for a call."""
+    """Return the service map with its facts; an empty one if all sampling weights are 0."""
     if not seen.traces.weights.n_effective:
         return {"count": 0}
     graph = map_payload(seen.graph, colours=colours)
@@ -234,7 +232,7 @@ def _map(seen: Overview, colours: Colours) -> dict[str, Any]:
 
 
 def _volume(seen: Overview) -> Markup | None:
-    """Return traces over time; None where no start is known, or where traces stand for nothing."""
+    """Return a chart of traces over time; None if no trace has a start and a weight above 0."""
     spans, root, weights = seen.traces.columns.spans, seen.traces.forest.root_row, seen.traces.weights.value
     known = (spans.quality[root] & Quality.NO_START) == 0
     if not weights[known].any():

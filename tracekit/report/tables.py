@@ -1,4 +1,4 @@
-"""Tables of the page: words for the reader, values for sorting."""
+"""Tables of the page: formatted text for the reader, values for sorting."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Column:
     Parameters
     ----------
     words
-        Its head; empty for a column of pictures, which cannot be sorted.
+        Column head.
     is_number
         Right-aligned, and sorted by value, the largest first.
     is_sorted
-        The rows come in this order, the largest first.
+        The rows are sorted by this column, the largest first.
     note
-        What the head means, on hovering.
+        Tooltip of the head.
     unit
-        Of the values that are downloaded, where the words have another or none.
+        Unit of the downloaded values.
     """
 
     words: str
@@ -51,15 +51,15 @@ class Cell:
     Parameters
     ----------
     text
-        What is read; Markup goes in as it is.
+        Shown text; Markup is inserted unescaped.
     value
-        What is sorted by; None where there is nothing.
+        Sort key; None for a missing value.
     kind
-        Class of the cell: ``mute``, ``bad``, ``code``, ``wide`` or several.
+        CSS classes: ``mute``, ``bad``, ``code``, ``wide`` or several.
     slot
-        Colour of the service it names, None for no swatch.
+        Colour slot of the service; None for no swatch.
     link
-        Anchor within the page that it leads to.
+        Anchor in the page that the cell links to.
     """
 
     text: str
@@ -70,7 +70,7 @@ class Cell:
 
     @property
     def sort_key(self) -> str:
-        """The value as text; empty where there is nothing to sort by."""
+        """The sort key as text; empty for a missing value."""
         if isinstance(self.value, float):
             return f"{self.value:.15g}" if math.isfinite(self.value) else ""
         return "" if self.value is None else clean(self.value)
@@ -83,15 +83,15 @@ class Table:
     Parameters
     ----------
     caption
-        What it holds, for those who do not see it.
+        Title for screen readers and of downloaded files.
     columns
         From left to right.
     rows
         Each as long as ``columns``.
     short
-        How many rows are shown before somebody asks for all.
+        Rows that are shown at first.
     note
-        A sentence below it.
+        Text below the table.
     """
 
     caption: str
@@ -108,17 +108,17 @@ def time_cell(nanoseconds: float | None, kind: str = "") -> Cell:
 
 
 def count_cell(number: float, kind: str = "") -> Cell:
-    """Return a number of things."""
+    """Return a count."""
     return Cell(count(number), float(number), kind)
 
 
 def share_cell(share: float, *, bad_from: float = math.inf) -> Cell:
-    """Return a ratio in per cent."""
+    """Return a ratio as a percentage; ``bad_from`` is the ratio from which it is red."""
     return Cell(ratio(share), float(share), "bad" if share >= bad_from else "mute" if not share else "")
 
 
 def number(words: str, note: str = "", *, is_sorted: bool = False, unit: str = "") -> Column:
-    """Return a column of numbers."""
+    """Return the head of a numeric column."""
     return Column(words, is_number=True, is_sorted=is_sorted, note=note, unit=unit)
 
 
@@ -128,22 +128,22 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def rest_note(total: int, what: str, most: int = MOST_ROWS) -> str:
-    """Return the sentence that says that rows were left out."""
+    """Return a note that rows were left out; empty if none were."""
     return f"The first {count(most)} of {count(total)} {what}." if total > most else ""
 
 
 def service_cell(name: object, colours: Colours, *, inferred: bool = False) -> Cell:
-    """Return a service with its swatch."""
+    """Return a service name with its swatch."""
     text = clean(name, limit=_NAME_LIMIT)
     return Cell(f"{text} (inferred)" if inferred else text, text, slot=None if inferred else colours.slot(str(name)))
 
 
 def name_cell(name: object) -> Cell:
-    """Return a long name, which may break."""
+    """Return a name that may wrap."""
     text = clean(name, limit=_NAME_LIMIT)
     return Cell(text, text, "wide")
 
 
 def trace_cell(trace_id: str, shown: set[str]) -> Cell:
-    """Return the id of a trace, leading to its waterfall where there is one."""
+    """Return a trace id, linked to its waterfall if the page has one."""
     return Cell(trace_id, trace_id, "code", link=f"trace-{trace_id}" if trace_id in shown else "")

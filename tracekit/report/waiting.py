@@ -1,4 +1,4 @@
-"""What requests wait for along their critical paths, by operation: now, and beside a baseline."""
+"""Critical-path time by operation: current, and compared with a baseline."""
 
 from __future__ import annotations
 
@@ -34,21 +34,22 @@ if TYPE_CHECKING:
 _WIDE: Final = 120
 _TALL: Final = 14
 _BAR: Final = 8
-_SHORT: Final = 10  # rows before somebody asks for all
+_SHORT: Final = 10  # rows that are shown at first
 _WHO: Final = (
     Column("service"),
     Column("operation"),
-    Column("calls", note="the service or database, where there is one"),
+    Column("callee", note="the service or database that the operation calls"),
 )
 
 
 def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
-    """Return what requests wait for by operation."""
-    caption = "What requests wait for"
+    """Return critical-path time by operation."""
+    caption = "Critical-path time by operation"
     columns = (
-        *_WHO, number("share", "of all time that requests took", is_sorted=True),
-        number("a request", "mean over all requests", unit="ns"), Column("95 % limits"),
-        number("requests", "that wait for it"), number("of requests"), Column("the longest"),
+        *_WHO, number("share", "of the total latency", is_sorted=True),
+        number("per request", "mean over all requests", unit="ns"), Column("95% CI"),
+        number("requests", "with this operation on the critical path"), number("requests affected"),
+        Column("exemplar trace"),
     )  # fmt: skip
     if not len(seen.path.latency_ns):
         return Table(caption, columns, ())
@@ -73,14 +74,14 @@ def path_table(seen: Overview, colours: Colours, shown: set[str]) -> Table:
 
 
 def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:
-    """Return what requests wait for by operation, now and before."""
-    caption = "What requests wait for, now and before"
+    """Return critical-path time by operation, baseline and current."""
+    caption = "Critical-path time by operation, baseline and current"
     columns = (
-        *_WHO, number("before", "mean time a request waits for it", unit="ns"), number("now", unit="ns"),
-        number("change", "the column adds up to the change of the mean", unit="ns"),
-        number("size", "of the change; to the right if requests wait longer", unit="ns", is_sorted=True),
-        Column("95 % limits"), number("calls before", "by requests that call it"), number("calls now"),
-        number("a call before", unit="ns"), number("a call now", unit="ns"), Column("for example"),
+        *_WHO, number("baseline", "mean critical-path time per request", unit="ns"), number("current", unit="ns"),
+        number("change", "the column sums to the change in mean latency", unit="ns"),
+        number("contribution", "to the change; to the right: slower", unit="ns", is_sorted=True), Column("95% CI"),
+        number("calls/request (baseline)", "in requests that have it"), number("calls/request (current)"),
+        number("time/call (baseline)", unit="ns"), number("time/call (current)", unit="ns"), Column("exemplar trace"),
     )  # fmt: skip
     compared = changes.comparison
     if compared is None:
@@ -92,12 +93,12 @@ def waits_table(changes: Changes, colours: Colours, shown: set[str]) -> Table:
          trace_cell(str(row["exemplar_trace_id"]), shown) if row["exemplar_trace_id"] else Cell(NO_FIGURE))
         for row, call, time in zip(records(compared.table), calls, times, strict=True)
     ]  # fmt: skip
-    note = "Changes marked chance would be seen so without any cause; of the others at most 5 % are false."
+    note = "n.s. = not significant (not distinguishable from noise). False discovery rate of the rest: 5%."
     return Table(caption, columns, rows, _SHORT, f"{note} {rest_note(len(compared.table), 'operations')}".strip())
 
 
 def _who(row: dict[str, Any], colours: Colours) -> tuple[Cell, Cell, Cell]:
-    """Return the operation that is waited for, and whom it calls."""
+    """Return the cells of service, operation and callee."""
     return (
         service_cell(row["service_name"], colours),
         name_cell(row["operation"]),
@@ -106,27 +107,27 @@ def _who(row: dict[str, Any], colours: Colours) -> tuple[Cell, Cell, Cell]:
 
 
 def _change_cells(row: dict[str, Any], most: float) -> tuple[Cell, ...]:
-    """Return the time before and now, the change in words and as a bar, and its limits."""
-    change, is_sure = float(row["change_ns"]), bool(row["is_significant"])
+    """Return the cells of both times, the change as text and as a bar, and its interval."""
+    change, is_significant = float(row["change_ns"]), bool(row["is_significant"])
     limits = f"{more(row['change_low_ns'])} to {more(row['change_high_ns'])}"
     return (
         time_cell(row["baseline_mean_ns"]),
         time_cell(row["current_mean_ns"]),
-        Cell(more(change), change, "" if is_sure else "mute"),
+        Cell(more(change), change, "" if is_significant else "mute"),
         Cell(_bar(change, most), abs(change)),
-        Cell(limits if is_sure else f"{limits}, chance", None, "mute"),
+        Cell(limits if is_significant else f"{limits}, n.s.", None, "mute"),
     )
 
 
 def _call_cells(frequency: dict[str, Any], time: dict[str, Any]) -> tuple[Cell, ...]:
-    """Return calls per request and time per call, each baseline and current."""
+    """Return the cells of calls per request and time per call, each baseline and current."""
     calls, times = ([float(part[side]) for side in ("baseline_value", "current_value")] for part in (frequency, time))
     shown = [Cell(f"{call:.1f}" if np.isfinite(call) else NO_FIGURE, call) for call in calls]
     return (*shown, *map(time_cell, times))
 
 
 def _bar(change: float, most: float) -> Markup:
-    """Return a bar from the middle: to the right, in red, where requests wait longer."""
+    """Return a bar that starts in the middle: to the right and red for a slowdown."""
     middle = _WIDE / 2
     long = abs(change) / most * middle if most else 0.0
     axis = element("line", {"x1": middle, "x2": middle, "y1": 0, "y2": _TALL, "stroke": LINE, "class": "tk-line"})

@@ -1,8 +1,8 @@
-"""How tracekit draws: waterfalls, maps, charts and their static pictures.
+"""Views: waterfalls, service maps, charts and their static images.
 
-``plot(result)`` draws a result, ``waterfall(traces, trace_id)`` a trace.  One file for each result, of the same name as
-its analysis; ``static/tracekit.js`` is the front end of the notebook and of the report.  Importing this package imports
-neither plotly nor anywidget.
+``plot(result)`` draws a result, ``waterfall(traces, trace_id)`` a trace.  Each result has a module with the name of its
+analysis; ``static/tracekit.js`` is the front end of notebooks and reports.  Importing this package imports neither
+plotly nor anywidget.
 """
 
 from tracekit.views.plot import plot

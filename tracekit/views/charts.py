@@ -1,38 +1,41 @@
-"""What the plotly charts share: a calm look in light and dark, and names that stay names.
+"""Shared parts of plotly charts: layout, axes, notes and escaping.
 
-plotly reads text as a kind of HTML: a span named ``<a href=...>`` would become a link.  Everything that comes from data
-goes through ``safe``.  plotly itself is imported by the functions that make a figure, never before.
+plotly interprets text as a subset of HTML: a span named ``<a href=...>`` would become a link.  All text from data is
+escaped by ``safe``.  plotly is imported only by the functions that make a figure.
 """
 
 from __future__ import annotations
 
 import html
 import math
-import re
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.text import clean, duration
+import numpy as np
+
+from tracekit.text import clean, round_duration
 from tracekit.views.colours import LIGHT
 from tracekit.views.svg import FONT, INK, LINE, MUTE, PAPER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import ArrayLike
+
     from tracekit.views.figures import Chart
     from tracekit.views.markup import Markup
 
 NAME_LIMIT: Final = 60
-_SUBTITLE: Final = 130  # characters that find room
+_SUBTITLE: Final = 130  # maximum characters of a subtitle
 _LINE: Final = 20  # pixels
-_PLOTLY_TOP: Final = 100  # pixels above a plain figure of plotly
+_PLOTLY_TOP: Final = 100  # plotly's default top margin in pixels
 _FEW_DECADES: Final = 4.5
-_ROUND: Final = (1, 1.2, 1.4, 1.5, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9)  # plotly's steps, as far as seen
-_SPACED: Final = {  # plotly writes 5ms, everything else here 5 ms
+_ROUND: Final = (1, 1.2, 1.4, 1.5, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9)  # plotly's tick steps
+_SPACED: Final = {  # plotly writes 5ms instead of 5 ms
     f"{number:g}{unit}": f"{number:g} {unit}"
     for unit in ("ns", "\u00b5s", "ms", "s")
     for number in (first * ten for ten in (1, 10, 100) for first in _ROUND)
 }
-SECONDS: Final[dict[str, Any]] = {  # an axis of durations, in seconds
+SECONDS: Final[dict[str, Any]] = {  # axis of durations in seconds
     "tickformat": "~s",
     "ticksuffix": "s",
     "labelalias": {"0s": "0", **_SPACED},
@@ -41,27 +44,28 @@ SIGNED_SECONDS: Final[dict[str, Any]] = {
     **SECONDS,
     "labelalias": {**SECONDS["labelalias"], **{f"\u2212{a}": f"\u2212{b}" for a, b in _SPACED.items()}},
 }
-SHARE: Final[dict[str, Any]] = {"tickformat": ".1~%", "rangemode": "tozero"}  # an axis of ratios
-
-
-VEIL: Final = "rgba(255,255,255,0.75)"  # behind words that stand on a curve
+SHARE: Final[dict[str, Any]] = {"tickformat": ".1~%", "rangemode": "tozero"}  # axis of ratios
+VEIL: Final = "rgba(255,255,255,0.75)"  # background of labels on a curve
 
 
 def safe(text: object, *, limit: int = NAME_LIMIT) -> str:
-    """Return a text that plotly shows as it is."""
+    """Return a text escaped for plotly."""
     return html.escape(clean(text, limit=limit), quote=False)
 
 
 def duration_axis(seconds: Iterable[float], **more: Any) -> dict[str, Any]:
-    """Return a logarithmic axis of durations with round labels."""
-    held = [value for value in seconds if value > 0]
-    decades = math.log10(max(held) / min(held)) if held else 0.0
+    """Return a logarithmic axis of durations in seconds, with round labels."""
+    known = [value for value in seconds if value > 0]
+    decades = math.log10(max(known) / min(known)) if known else 0.0
     steps = (1, 2, 5) if decades < _FEW_DECADES else (1,)
     values = [step * 10.0**decade for decade in range(-9, 6) for step in steps]
-    words = [
-        re.sub(r"\.0+(?= )", "", duration(round(value * 1e9))) if value < 1 else f"{value:g} s" for value in values
-    ]
+    words = [round_duration(value * 1e9) if value < 1 else f"{value:g} s" for value in values]
     return {"type": "log", "title": {"text": "duration"}, "tickvals": values, "ticktext": words, **SECONDS, **more}
+
+
+def utc_texts(times_ns: ArrayLike) -> list[str]:
+    """Return times in ns since the epoch as text for plotly, which shows them unchanged: in UTC."""
+    return [str(text) for text in np.datetime_as_string(np.asarray(times_ns, "datetime64[ns]"), unit="ms")]
 
 
 def chart_layout(title: str, **more: Any) -> dict[str, Any]:
@@ -70,23 +74,23 @@ def chart_layout(title: str, **more: Any) -> dict[str, Any]:
 
 
 def chart(title: str, *, table: Markup | None = None, **more: Any) -> Chart:
-    """Return an empty chart in the look of the house."""
+    """Return an empty chart with tracekit's layout."""
     from tracekit.views.figures import Chart  # noqa: PLC0415 - plotly is for notebooks only
 
     figure = Chart(layout=chart_layout(title, **more))
-    figure._table = table  # noqa: SLF001 - a figure takes no other names
+    figure._table = table  # noqa: SLF001 - plotly figures allow no public attributes
     return figure
 
 
 def legend_room(labels: Sequence[str], *, width: float = 560) -> int:
-    """Return the margin above a chart that a title and a legend need, so that the legend does not cover the title."""
+    """Return the top margin in pixels that fits the title and the legend."""
     longest = max((len(label) for label in labels), default=0) * 6.6 + 50
     rows = math.ceil(len(labels) / max(1, int(width / longest))) or 1
     return 54 + 19 * rows
 
 
 def empty_state(figure: Chart, words: str) -> Chart:
-    """Say in words that there is nothing to draw."""
+    """Return the figure with a note in place of data."""
     hidden = {"visible": False, "showgrid": False}
     figure.update_layout(height=160, xaxis=hidden, yaxis=hidden, showlegend=False)
     place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0.6, "xanchor": "left", "showarrow": False}
@@ -95,7 +99,7 @@ def empty_state(figure: Chart, words: str) -> Chart:
 
 
 def subtitled(figure: Chart, words: str) -> Chart:
-    """Say below the title what the figures of a chart are about."""
+    """Return the figure with a subtitle."""
     if words:
         font = {"size": 12, "color": MUTE}
         top = figure.layout.margin.t or figure.layout.template.layout.margin.t or _PLOTLY_TOP
@@ -107,7 +111,7 @@ def subtitled(figure: Chart, words: str) -> Chart:
 
 
 def remark(figure: Chart, words: str, *, height: float) -> Chart:
-    """Say at the right of a figure what it cannot show."""
+    """Return the figure with a remark at the right."""
     place = {"xref": "paper", "yref": "paper", "x": 1, "y": height, "xanchor": "right", "yanchor": "middle"}
     figure.add_annotation(
         text=safe(words, limit=120), showarrow=False, font={"size": 11, "color": MUTE}, bgcolor=VEIL, **place

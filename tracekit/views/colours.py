@@ -1,9 +1,9 @@
-"""Which service has which colour: the same one in every view, trace and report.
+"""Colours of services: the same in every view, trace and report.
 
-Ten colours (Okabe-Ito hues, shaded by search so that each has a contrast of at least 3:1 on its background and any two
-stay apart under colour-vision deficiency); the same index has the same hue in the light and the dark theme.  Red is
-kept for errors.  A service prefers the slot its name hashes to, so that two reports of one system look alike, and
-takes the next free one where that is taken; beyond ten services colours repeat and the label disambiguates.
+Ten colours (Okabe-Ito hues, optimised for a contrast of at least 3:1 on the background and for distinction under
+colour-vision deficiency); an index has the same hue in the light and the dark theme.  Red is reserved for errors.  The
+slot of a service is the hash of its name, so that two reports of one system agree, or the next free one; beyond ten
+services colours repeat and labels disambiguate.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ LIGHT: Final = (
 DARK: Final = (
     "#0094e7", "#ffb000", "#00cd95", "#e077b2", "#7ed1ff", "#aa4b00", "#c0b851", "#79579f", "#8c644d", "#606a77",
 )  # fmt: skip
-_FIRST_CHOICE: Final = 6  # the calm ones; the others are brown, grey or dark in the light theme
+_FIRST_CHOICE: Final = 6  # number of preferred colours; the others are brown, grey or dark in the light theme
 _ORDER: Final = (0, 2, 1, 4, 6, 7, 3, 5, 9, 8)
 
 
 class Colours:
-    """The slots given out so far."""
+    """Colour slots by service."""
 
     def __init__(self, services: Iterable[str] = ()) -> None:
         self._slots: dict[str, int] = {}
         self.assign(services)
 
     def assign(self, services: Iterable[str]) -> None:
-        """Give every new service its slot; the order in which they come does not matter."""
+        """Assign slots to new services, independently of their order."""
         for service in sorted(set(services) - self._slots.keys()):
             self._slots[service] = self._free_slot(service)
 
@@ -43,18 +43,18 @@ class Colours:
         return self._slots[service]
 
     def _free_slot(self, service: str) -> int:
-        """Return the slot the name hashes to, or the next one that fewest services have."""
+        """Return the slot that the name hashes to, or the next one with fewest services."""
         start = zlib.crc32(service.encode("utf-8", "replace")) % _FIRST_CHOICE
         tries = [*_ORDER[start:_FIRST_CHOICE], *_ORDER[:start], *_ORDER[_FIRST_CHOICE:]]
-        given = list(self._slots.values())
-        return min(tries, key=given.count)
+        used = list(self._slots.values())
+        return min(tries, key=used.count)
 
 
-SHARED: Final = Colours()  # of this process: all views of a notebook agree
+SHARED: Final = Colours()  # shared by all views of a notebook
 
 
 def ink(colour: str) -> str:
-    """Return the text colour that can be read on a bar."""
+    """Return black or white, whichever is legible on this colour."""
     channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]  # noqa: PLR2004 - sRGB
     return "#000" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.18 else "#fff"  # noqa: PLR2004 - spec

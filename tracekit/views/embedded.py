@@ -1,6 +1,6 @@
-"""The views of a notebook as a page without Python holds them: what the scripts draw from, and the still picture.
+"""Views embedded in a page: the data that the scripts draw, and the static image.
 
-Imported when a page is to hold one: it knows plotly and the widgets.
+Imported on first use, because it imports plotly and the widgets.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from tracekit.views.markup import Markup
     from tracekit.views.waterfall.drawing import Drawing
 
-_CANVAS_STATE: Final = ("payload", "height", "selected", "search", "brush")  # traits that a canvas is drawn from
-_TALL: Final = 380  # a figure that does not say how tall it is
-_BORDER: Final = 18  # around a still picture
-# kinds of trace that plotly draws on a map it fetches: a page without a network cannot show them
+_CANVAS_STATE: Final = ("payload", "height", "selected", "search", "brush")  # traits that the front end needs
+_TALL: Final = 380  # default height of a figure in pixels
+_BORDER: Final = 18  # pixels around a static image
+# trace types with maps that plotly loads from the network: a self-contained page cannot show them
 _FETCHED: Final = {"scattergeo", "choropleth"} | {
     f"{kind}{base}" for kind in ("scatter", "density", "choropleth") for base in ("map", "mapbox")
 }
@@ -41,22 +41,22 @@ _FETCHED: Final = {"scattergeo", "choropleth"} | {
 
 @dataclass(frozen=True)
 class Embedded:
-    """One live view.
+    """One interactive view.
 
     Parameters
     ----------
     kind
-        ``waterfall``, ``map``, ``canvas`` (flame and heat map) or ``chart`` (plotly): who draws it.
+        ``waterfall``, ``map``, ``canvas`` (flame graph and heat map) or ``chart`` (plotly).
     data
-        What it is drawn from.
+        Input of the front end.
     height
-        In pixels.
+        Height in pixels.
     title
-        What it shows, in plain text.
+        Plain-text title.
     picture
-        What stands in for it on paper and where no script runs; None for a figure that has no still picture.
+        Static image for print and pages without scripts; None for a figure without one.
     trace_id
-        Of a waterfall.
+        Trace id of a waterfall.
     """
 
     kind: str
@@ -68,11 +68,11 @@ class Embedded:
 
 
 def embedded(view: Any) -> Embedded | None:
-    """Return a view as a page holds it."""
+    """Return the embedded form of a view; None for other objects."""
     if isinstance(view, BaseFigure):
         return _chart(view)
     if isinstance(view, WaterfallWidget):
-        drawing = view._drawing  # noqa: SLF001 - of this room, like every access here
+        drawing = view._drawing  # noqa: SLF001 - widgets of this package
         payload = _with_details(drawing)
         data = encoded(payload, is_packed=True)
         title = repr(view).removeprefix("Waterfall(").removesuffix(")").replace(", ", " · ")
@@ -88,12 +88,12 @@ def embedded(view: Any) -> Embedded | None:
 
 @cache
 def plotly_script() -> str:
-    """Return plotly.js as the installed plotly brings it."""
+    """Return the plotly.js of the installed plotly."""
     return str(get_plotlyjs())
 
 
 def _chart(figure: Any) -> Embedded:
-    """Return a figure: its light form, and how its colours are called in the dark."""
+    """Return the embedded form of a figure: its light colours, and their dark counterparts."""
     _check_offline(figure)
     light = repainted(json.loads(figure.to_json()), "light")
     painted = {colour: other for colour in sorted(_strings(light)) if (other := repainted(colour, "dark")) != colour}
@@ -106,35 +106,35 @@ def _chart(figure: Any) -> Embedded:
 
 
 def _check_offline(figure: Any) -> None:
-    """Refuse what plotly would fetch."""
+    """Raise if plotly would load data from the network."""
     for trace in figure.data:
         if trace.type in _FETCHED:
             raise ValueError(
-                f"expected a figure that is drawn without a network, found a {trace.type} trace: plotly fetches its "
-                "map when it is drawn"
+                f"expected a figure without network requests, found a {trace.type} trace: plotly loads its map "
+                "from the network"
             )
     for image in figure.layout.images:
         if str(image.source or "").lower().startswith(("http:", "https:", "//")):
             raise ValueError(
-                f"expected a figure that is drawn without a network, found an image from {image.source}: embed it as "
-                "a data: address"
+                f"expected a figure without network requests, found an image from {image.source}: embed it as a "
+                "data: URL"
             )
 
 
 def _strings(part: Any) -> set[str]:
-    """Return all texts in dictionaries and lists."""
+    """Return all strings in nested dictionaries and lists."""
     found, waiting = set(), [part]
     while waiting:
-        held = waiting.pop()
-        if isinstance(held, str):
-            found.add(held)
-        elif isinstance(held, dict | list):
-            waiting += held.values() if isinstance(held, dict) else held
+        item = waiting.pop()
+        if isinstance(item, str):
+            found.add(item)
+        elif isinstance(item, dict | list):
+            waiting += item.values() if isinstance(item, dict) else item
     return found
 
 
 def _with_details(drawing: Drawing) -> Payload:
-    """Return the payload with the attributes of all spans: a notebook asks for those of large traces, a page cannot."""
+    """Return the payload with the attributes of all spans, which notebooks load on demand for large traces."""
     drawn = drawing.payload
     if "attrN" in drawn.columns or not len(drawn.columns["start"]):
         return drawn

@@ -1,4 +1,4 @@
-"""Errors: share of failed spans by operation, with its limits."""
+"""Errors: error rate by operation, with its confidence interval."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from tracekit.analysis.errors import Errors
     from tracekit.views.figures import Chart
 
-_AXIS: Final[dict[str, Any]] = {**SHARE, "title": {"text": "share of spans that failed, with 95 % limits"}}
+_AXIS: Final[dict[str, Any]] = {**SHARE, "title": {"text": "error rate (95% CI)"}}
 
 
 def plot_errors(result: Errors, *, operations: int = 15) -> Chart:
-    """Draw the share of failed spans of the operations that fail most.
+    """Draw the error rate of the operations with most error spans.
 
     Parameters
     ----------
     result
-        Of ``analysis.errors``.
+        Result of ``errors``.
     operations
-        How many, those with most errors first.
+        Number of operations, those with most error spans first.
 
     Returns
     -------
     Chart
-        A plotly figure: a point an operation with its 95 % interval; a note in words if nothing failed.
+        A plotly figure: one point per operation with its 95% CI; a note if there are no error spans.
 
     Examples
     --------
@@ -39,11 +39,11 @@ def plot_errors(result: Errors, *, operations: int = 15) -> Chart:
     >>> from tracekit.analysis.errors import errors
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> plot_errors(errors(TraceSet.from_spans(frame))).layout.annotations[0].text
-    'No span failed.'
+    'No error spans.'
     """
     failing = result.operations[result.operations["error_count"] > 0]
     shown = failing.head(operations).to_dict("records")
-    left_out = f": the {len(shown)} with most of {len(failing)}" if len(failing) > len(shown) else ""
+    left_out = f" (top {len(shown)} of {len(failing)})" if len(failing) > len(shown) else ""
     intervals = [
         Interval(
             safe(f"{row['service_name']} {row['operation']}"),
@@ -54,19 +54,19 @@ def plot_errors(result: Errors, *, operations: int = 15) -> Chart:
         )
         for row in shown
     ]
-    said = [f"{count(row['error_count'])} of {count(row['weight_sum'])} spans" for row in shown]
+    counts = [f"{count(row['error_count'])} of {count(row['weight_sum'])} spans" for row in shown]
     rows = [
         (f"{row['service_name']} {row['operation']}", words, ratio(row["error_ratio"]))
-        for row, words in zip(shown, said, strict=True)
+        for row, words in zip(shown, counts, strict=True)
     ]
     figure = interval_rows(
-        f"Errors by operation{left_out}",
+        f"Error rate by operation{left_out}",
         intervals,
         xaxis=_AXIS,
         colours=(ERROR,),
-        texts=said,
-        table=table(("operation", "failed", "share"), rows),
-        nothing="No span failed.",
+        texts=counts,
+        table=table(("operation", "error spans", "error rate"), rows),
+        nothing="No error spans.",
     )
     figure.update_traces(hovertemplate="%{y}: %{x:.2%}, %{text}<extra></extra>")
     return subtitled(figure, result.statement) if shown else figure

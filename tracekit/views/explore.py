@@ -1,4 +1,4 @@
-"""Explore: choose traces by hand, and take the choice away as code."""
+"""Explore: select traces with controls, and get the selection as code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.schema import ERROR_CLASSES, Quality
-from tracekit.text import clean, count, duration, moment, plural
+from tracekit.text import clean, count, duration, moment, plural, round_duration
 from tracekit.views.svg import image
 from tracekit.views.themes import repainted_picture
 from tracekit.views.volume import time_step, volume_picture
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
     from tracekit.views.explore_widget import Explorer
 
-MOST_NAMES: Final = 300  # in a list to choose from
+MOST_NAMES: Final = 300  # in a dropdown
 MOST_ROWS: Final = 100  # in the table of traces
 ANY: Final = ""
 FAILED: Final = "is_error"
@@ -27,31 +27,31 @@ Choice = tuple[str, Any]  # label, value
 
 
 def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
-    """Choose traces by service, operation, duration, error and time, and open one by a click.
+    """Select traces by service, operation, duration, error and time, and open one with a click.
 
     Parameters
     ----------
     traces
-        Any traces; unchanged.
+        Any traces.
     height
-        Of the waterfall that a click opens, in pixels.
+        Height of the waterfall in pixels.
 
     Returns
     -------
     ipywidgets.VBox
-        ``chosen`` is the TraceSet of what is chosen, ``code`` the lines that choose the same from ``traces``.  The
-        controls are attributes (``service``, ``operation``, ``error``, ``latency``, ``period``, ``table``): setting
-        their ``value`` is the same as a click.
+        ``chosen`` is the TraceSet of the selected traces, ``code`` selects the same from ``traces``.  The controls are
+        attributes (``service``, ``operation``, ``error``, ``latency``, ``period``, ``table``) with a settable
+        ``value``.
 
     Raises
     ------
     ValueError
-        A height that is not positive.
+        If the height is not positive.
 
     Notes
     -----
-    Service, operation, duration and error are asked of one span: a trace is chosen, whole, if it holds a span that
-    meets them all.  The period is that of the root's start.
+    A trace is selected, with all its spans, if one of its spans matches service, operation, duration and error, and its
+    root starts within the period.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def explore(traces: TraceSet, *, height: int = 420) -> Explorer:
 
 
 def condition(service: str, operation: str, error: str, latency: tuple[int | None, int | None]) -> str:
-    """Return what a span has to meet, as an expression for ``where``."""
+    """Return the condition on spans, as an expression for ``where``."""
     names = (("service_name", service), ("operation", operation), ("error_class", "" if error == FAILED else error))
     parts = [f"{column} == {value!r}" for column, value in names if value]
     parts += [FAILED] * (error == FAILED)
@@ -84,7 +84,7 @@ def condition(service: str, operation: str, error: str, latency: tuple[int | Non
 
 
 def code_of(expression: str, period: tuple[int | None, int | None], opened: str | None) -> str:
-    """Return the lines that choose, and open, the same."""
+    """Return the code that selects the traces and opens one of them."""
     where = f".where({expression!r})" if expression else ""
     start, end = period
     between = (
@@ -97,12 +97,12 @@ def code_of(expression: str, period: tuple[int | None, int | None], opened: str 
 
 
 def instant(time_ns: int | None, otherwise: pd.Timestamp) -> pd.Timestamp:
-    """Return a moment in UTC that ``between`` takes."""
+    """Return a time in UTC for ``between``."""
     return (otherwise if time_ns is None else pd.Timestamp(time_ns)).tz_localize("UTC")
 
 
 def chosen_of(traces: TraceSet, expression: str, period: tuple[int | None, int | None]) -> TraceSet:
-    """Return the chosen traces, as ``code_of`` says it."""
+    """Return the selected traces, like the code of ``code_of``."""
     found = traces.where(expression) if expression else traces
     start, end = period
     if start is None and end is None:
@@ -111,33 +111,33 @@ def chosen_of(traces: TraceSet, expression: str, period: tuple[int | None, int |
 
 
 def names_of(traces: TraceSet, column: str, *, service: str = ANY) -> list[Choice]:
-    """Return the names of a column, those of most spans first."""
+    """Return the distinct values of a column with their labels, those of most spans first."""
     codes, labels = traces.codes(column)
     if service:
         of_service, services = traces.codes("service_name")
         codes = codes[of_service == services.index(service)] if service in services else codes[:0]
-    held = np.bincount(codes[codes >= 0], minlength=len(labels))
-    order = [int(k) for k in np.argsort(-held, kind="stable") if held[k] and labels[k]]
-    more = f"any of {count(len(order))}, the commonest {MOST_NAMES} below" if len(order) > MOST_NAMES else "any"
+    counts = np.bincount(codes[codes >= 0], minlength=len(labels))
+    order = [int(k) for k in np.argsort(-counts, kind="stable") if counts[k] and labels[k]]
+    more = f"any of {count(len(order))} (top {MOST_NAMES} listed)" if len(order) > MOST_NAMES else "any"
     return [(more, ANY), *((clean(labels[k], limit=80), labels[k]) for k in order[:MOST_NAMES])]
 
 
 def error_choices() -> list[Choice]:
-    """Return the classes of errors."""
-    return [("any", ANY), ("failed", FAILED), *((name, name) for name in ERROR_CLASSES if name != "none")]
+    """Return the error classes with their labels."""
+    return [("any", ANY), ("any error", FAILED), *((name, name) for name in ERROR_CLASSES if name != "none")]
 
 
 def latency_choices(traces: TraceSet) -> list[Choice]:
-    """Return round durations between the shortest and the longest, the latter excluded."""
-    took = traces.duration_ns[traces.has_duration]
-    low, high = (int(took.min()), int(took.max())) if len(took) else (0, 1)
+    """Return round durations between the shortest and the longest, with their labels."""
+    durations = traces.duration_ns[traces.has_duration]
+    low, high = (int(durations.min()), int(durations.max())) if len(durations) else (0, 1)
     rounds = [step * 10**decade for decade in range(19) for step in (1, 2, 5)]
     between = [edge for edge in rounds if low < edge <= high]
-    return [("shortest", low), *((_short(edge), edge) for edge in between), ("longest", high + 1)]
+    return [("shortest", low), *((round_duration(edge), edge) for edge in between), ("longest", high + 1)]
 
 
 def period_choices(traces: TraceSet) -> list[Choice]:
-    """Return round moments between the first start and the last, the latter excluded."""
+    """Return round times between the first and the last start, with their labels."""
     root = traces.forest.root_row
     start = traces.columns.spans.start_ns[root[(traces.columns.spans.quality[root] & Quality.NO_START) == 0]]
     low, high = (int(start.min()), int(start.max())) if len(start) else (0, 0)
@@ -148,22 +148,22 @@ def period_choices(traces: TraceSet) -> list[Choice]:
 
 
 def rows_of(chosen: TraceSet) -> list[Choice]:
-    """Return the slowest traces in words, with their ids."""
+    """Return the slowest traces with their labels."""
     slowest = chosen.summary.nlargest(MOST_ROWS, "duration_ns")
     return [(_row(row), str(trace_id)) for trace_id, row in zip(slowest.index, slowest.to_dict("records"), strict=True)]
 
 
 def picture_of(chosen: TraceSet) -> str:
-    """Return when the chosen traces began, as an ``img``."""
+    """Return the selected traces over time, as an ``img``."""
     root = chosen.forest.root_row
     dated = (chosen.columns.spans.quality[root] & Quality.NO_START) == 0
     start, weight = chosen.columns.spans.start_ns[root[dated]], chosen.weights.value[dated]
     svg = volume_picture(start, weight, chosen.is_error[root[dated]], width=720, height=96, paper=True)
-    return image(repainted_picture(svg, "page"), f"when {plural(len(chosen), 'trace')} began", style="max-width:100%")
+    return image(repainted_picture(svg, "page"), f"{plural(len(chosen), 'trace')} over time", style="max-width:100%")
 
 
 def _row(row: dict[Any, Any]) -> str:
-    """Return one trace in words."""
+    """Return the label of one trace."""
     start = row["start_ns"]
     parts: Sequence[str] = (
         duration(None if pd.isna(row["duration_ns"]) else int(row["duration_ns"])),
@@ -173,8 +173,3 @@ def _row(row: dict[Any, Any]) -> str:
         *([] if pd.isna(start) else [f"{moment(int(start))[5:]} UTC"]),
     )
     return "  ·  ".join(parts)
-
-
-def _short(time_ns: int) -> str:
-    """Return a round duration without zeros that say nothing."""
-    return duration(time_ns).replace(".00 ", " ").replace(".0 ", " ")

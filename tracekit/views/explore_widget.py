@@ -1,4 +1,4 @@
-"""The controls of ``explore``.  Imported only when a notebook asks for them."""
+"""The controls of ``explore``.  Imported on first use."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tracekit.views.waterfall.waterfall import waterfall
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
-_READOUT = "0 32px 0 0"  # both ends of a range in words are wider than ipywidgets makes room for
-_WIDE = {"width": "auto"}  # 100 % and the margins of the controls would be more than there is
+_READOUT = "0 32px 0 0"  # range labels are wider than ipywidgets allows for
+_WIDE = {"width": "auto"}  # 100% plus the margins of the controls would overflow
 
 
 class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
-    """Controls, a table of the chosen traces, the waterfall of one of them, and the code of all that.
+    """Controls, a list of the selected traces, a waterfall of one of them, and the code of the selection.
 
     Parameters
     ----------
     traces
-        To choose from.
+        Traces to select from.
     height
-        Of the waterfall, in pixels.
+        Height of the waterfall in pixels.
 
     Examples
     --------
@@ -50,9 +50,9 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         )
         self.error = ipywidgets.Dropdown(options=words.error_choices(), description="error", **label)
         self.latency = _range(words.latency_choices(traces), "duration", label)
-        self.period = _range(words.period_choices(traces), "begun, UTC", label)
+        self.period = _range(words.period_choices(traces), "start, UTC", label)
         self.table = ipywidgets.Select(options=[], rows=10, layout=_WIDE)
-        self._said, self._picture, self._shown = (ipywidgets.HTML(layout=_WIDE) for _ in range(3))
+        self._summary, self._picture, self._shown = (ipywidgets.HTML(layout=_WIDE) for _ in range(3))
         self._opened = ipywidgets.VBox(layout=_WIDE)
         left = ipywidgets.VBox(
             [self.service, self.operation, self.error], layout={"width": "46%", "min_width": "280px"}
@@ -62,7 +62,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
             layout={"flex": "1", "min_width": "280px", "margin": "0 0 0 16px", "padding": _READOUT},
         )
         controls = ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap", "width": "100%"})
-        super().__init__([controls, self._said, self._picture, self.table, self._shown, self._opened])
+        super().__init__([controls, self._summary, self._picture, self.table, self._shown, self._opened])
         self.service.observe(self._narrow, "value")
         for control in (self.operation, self.error, self.latency, self.period):
             control.observe(self._choose, "value")
@@ -70,43 +70,43 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         self._choose()
 
     def _narrow(self, _: Any) -> None:
-        """Offer the operations of the chosen service, keep the chosen one where it is among them."""
+        """List the operations of the selected service; keep the selected one if it is among them."""
         options = words.names_of(self.traces, "operation", service=self.service.value)
         kept = self.operation.value
-        self.operation.unobserve(self._choose, "value")  # new options choose the first of them: once is enough
+        self.operation.unobserve(self._choose, "value")  # assigning options selects the first of them
         self.operation.options = options
         self.operation.value = kept if kept in {value for _, value in options} else words.ANY
         self.operation.observe(self._choose, "value")
         self._choose()
 
     def _choose(self, _: Any = None) -> None:
-        """Choose anew and show what is chosen."""
+        """Select again and show the result."""
         self._expression = words.condition(
             self.service.value, self.operation.value, self.error.value, _limits(self.latency)
         )
         self.chosen = words.chosen_of(self.traces, self._expression, _limits(self.period))
         shown = min(len(self.chosen), words.MOST_ROWS)
-        slowest = f"; below the slowest {count(shown)}: click one to open it" if shown else ""
-        asked = " with a span that meets all of this" if self._expression else ""
-        self._said.value = element(
+        slowest = f"; slowest {count(shown)} listed, click one to open it" if shown else ""
+        condition = " with a matching span" if self._expression else ""
+        self._summary.value = element(
             "b", {}, f"{count(len(self.chosen))} of {plural(len(self.traces), 'trace')}"
-        ) + html.escape(f"{asked}{slowest}.")
+        ) + html.escape(f"{condition}{slowest}.")
         self._picture.value = words.picture_of(self.chosen)
         self.table.options = words.rows_of(self.chosen)
         self.table.value = None
-        self._tell()
+        self._show_code()
 
     def _open(self, _: Any) -> None:
-        """Open the waterfall of the clicked trace, close the one before."""
+        """Open the waterfall of the clicked trace and close the previous one."""
         before = self._opened.children
         opened = self.table.value
         self._opened.children = () if opened is None else (waterfall(self.chosen, opened, height=self._height),)
         for view in before:
             view.close()
-        self._tell()
+        self._show_code()
 
-    def _tell(self) -> None:
-        """Show the code of the state."""
+    def _show_code(self) -> None:
+        """Show the code of the selection."""
         self.code = words.code_of(self._expression, _limits(self.period), self.table.value)
         self._shown.value = _preformatted(self.code)
 
@@ -114,25 +114,25 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         return f"Explorer({count(len(self.chosen))} of {plural(len(self.traces), 'trace')})"
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """Return the live controls, and what is chosen in words for where they cannot run."""
+        """Return the controls, and the selection as static HTML."""
         rows = [(row,) for row, _ in words.rows_of(self.chosen)[:10]]
         still = f"{words.picture_of(self.chosen)}{table(('slowest traces',), rows)}{element('pre', {}, self.code)}"
         return {**super()._repr_mimebundle_(**options), "text/html": still, "text/plain": repr(self)}
 
 
 def _preformatted(code: str) -> Markup:
-    """Return code with its line breaks; ``element`` would clean them away."""
+    """Return code with its line breaks, which ``element`` would replace."""
     return element("pre", {}, Markup(html.escape(clean(code, block=True), quote=False)))
 
 
 def _limits(slider: Any) -> tuple[int | None, int | None]:
-    """Return what the ends of a slider ask for: nothing where an end is at its stop."""
+    """Return the limits set by a slider; None for an end at its stop."""
     (first, last), (low, high) = slider.index, slider.value
     return None if first == 0 else low, None if last == len(slider.options) - 1 else high
 
 
 def _range(options: list[words.Choice], description: str, label: dict[str, Any]) -> Any:
-    """Return a slider with two ends, which are no limits at first."""
+    """Return a range slider, initially without limits."""
     last = len(options) - 1
     return ipywidgets.SelectionRangeSlider(
         options=options, index=(0, last), description=description, continuous_update=False, **label

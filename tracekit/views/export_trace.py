@@ -1,6 +1,6 @@
 """A trace as text for an incident document: Markdown, and a Mermaid chart.
 
-Names stand in code, where neither Markdown nor the sites that show it make links, mentions or markup of them.
+Names are formatted as code, so that renderers do not turn them into links, mentions or markup.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROWS: Final = 40
 _BAR: Final = 40
 _NAME: Final = 60
 _FINE: Final = 10_000_000  # ns
-_PLAIN: Final = re.compile(r"[^\w ./(){}\[\]*,+=-]")  # the rest would be syntax to Mermaid somewhere
+_PLAIN: Final = re.compile(r"[^\w ./(){}\[\]*,+=-]")  # other characters may be Mermaid syntax
 
 
 def mermaid(traces: TraceSet, trace_id: str) -> str:
@@ -32,18 +32,18 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
     Parameters
     ----------
     traces, trace_id
-        As ``waterfall`` takes them.
+        See ``waterfall``.
 
     Returns
     -------
     str
-        At most 40 spans: the upper levels, the longest first; how many there are is said in the title.  The axis is in
-        milliseconds from the start of the trace, in microseconds below 10 ms; failed spans are critical.
+        At most 40 spans: upper levels first, then by duration; the title has the total.  The axis is in milliseconds
+        from the start of the trace, in microseconds below 10 ms; error spans are marked as critical.
 
     Raises
     ------
     ValueError
-        No trace, or several, begin so; the nearest ids are named.
+        If the id matches no trace or several; the message lists the nearest ids.
 
     Examples
     --------
@@ -61,7 +61,9 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
     payload = trace_payload(traces, trace_id, with_details=False)
     rows, total = _rows(payload), len(payload.columns["start"])
     shown = f"{len(rows)} of {plural(total, 'span')}" if len(rows) < total else plural(total, "span")
-    unit, tick = ("ms", 1e3) if end_of(payload) >= _FINE else ("µs", 1.0)  # Mermaid's milliseconds: a thousand a unit
+    unit, tick = (
+        ("ms", 1e3) if end_of(payload) >= _FINE else ("µs", 1.0)
+    )  # Mermaid counts milliseconds, shown as seconds
     lines = [
         "gantt",
         f"    title Trace {payload.meta['id']} in {unit}, {shown}",
@@ -72,12 +74,12 @@ def mermaid(traces: TraceSet, trace_id: str) -> str:
     for row in rows:
         service, name = _names(payload, row)
         if service != section:
-            lines.append(f"    section {_inert(service) or '-'}")
+            lines.append(f"    section {_escaped(service) or '-'}")
             section = service
         start = round(float(payload.columns["start"][row]) / tick)
         end = start + max(1, round(max(0.0, float(payload.columns["dur"][row])) / tick))
-        mark = "crit, " if _is_failed(payload, row) else ""
-        lines.append(f"    {time_words(payload, row)} {_inert(name)} :{mark}s{row}, {start}, {end}")
+        mark = "crit, " if _is_error(payload, row) else ""
+        lines.append(f"    {time_words(payload, row)} {_escaped(name)} :{mark}s{row}, {start}, {end}")
     return "\n".join(lines) + "\n"
 
 
@@ -87,17 +89,17 @@ def markdown(traces: TraceSet, trace_id: str) -> str:
     Parameters
     ----------
     traces, trace_id
-        As ``waterfall`` takes them.
+        See ``waterfall``.
 
     Returns
     -------
     str
-        What it was, a waterfall in text (at most 40 spans: the upper levels, the longest first), and what failed.
+        A summary, a waterfall in text (at most 40 spans: upper levels first, then by duration), and the errors.
 
     Raises
     ------
     ValueError
-        No trace, or several, begin so; the nearest ids are named.
+        If the id matches no trace or several; the message lists the nearest ids.
 
     Examples
     --------
@@ -111,47 +113,47 @@ def markdown(traces: TraceSet, trace_id: str) -> str:
     payload = trace_payload(traces, trace_id, with_details=False)
     one = traces.trace(payload.meta["id"])
     facts = one.summary.iloc[0]
-    begun = "unknown" if pd.isna(facts["start_ns"]) else f"{moment(int(facts['start_ns']), decimals=3)} UTC"
+    start = "unknown" if pd.isna(facts["start_ns"]) else f"{moment(int(facts['start_ns']), decimals=3)} UTC"
     head = [
         f"## Trace {_code(payload.meta['id'])}",
         "",
         "| | |",
         "|---|---|",
         f"| root | {' '.join(_code(clean(facts[name], limit=_NAME)) for name in ('root_service_name', 'root_name'))} |",
-        f"| begun at | {begun} |",
+        f"| start | {start} |",
         f"| duration | {duration(end_of(payload))} |",
-        f"| spans | {plural(int(facts['span_count']), 'span')} of {plural(int(facts['service_count']), 'service')} |",
-        f"| failed | {plural(int(facts['error_count']), 'span')} |",
+        f"| spans | {plural(int(facts['span_count']), 'span')} in {plural(int(facts['service_count']), 'service')} |",
+        f"| errors | {plural(int(facts['error_count']), 'error span')} |",
         "",
     ]
-    return "\n".join([*head, *_text_waterfall(payload), *_failures(one)]) + "\n"
+    return "\n".join([*head, *_text_waterfall(payload), *_errors(one)]) + "\n"
 
 
 def _rows(payload: Payload) -> list[int]:
-    """Return the rows that are shown, in their order."""
+    """Return the shown rows in order."""
     columns = payload.columns
     order = np.lexsort((-columns["dur"], columns["depth"]))[:ROWS]
     return [int(row) for row in np.sort(order)]
 
 
 def _names(payload: Payload, row: int) -> tuple[str, str]:
-    """Return service and name of a row, as much of them as finds room."""
+    """Return the truncated service and operation of a row."""
     service, name = (clean(text, limit=_NAME) for text in names_of(payload, row))
     return service, name
 
 
-def _is_failed(payload: Payload, row: int) -> bool:
-    """Tell whether a row failed."""
+def _is_error(payload: Payload, row: int) -> bool:
+    """Return whether a row is an error span."""
     return Flag.ERROR in Flag(int(payload.columns["flags"][row]))
 
 
-def _inert(text: str) -> str:
-    """Return a text with everything that Mermaid could read as syntax as an entity."""
+def _escaped(text: str) -> str:
+    """Return a text with possible Mermaid syntax replaced by entities."""
     return _PLAIN.sub(lambda found: f"#{ord(found[0])};", text)
 
 
 def _text_waterfall(payload: Payload) -> list[str]:
-    """Return the rows as lines of a block of code: names, duration, and a bar of 40 characters."""
+    """Return the rows as lines of a code block: names, duration, and a bar of up to 40 characters."""
     rows, end = _rows(payload), end_of(payload)
     labels = [_label(payload, row) for row in rows]
     wide = max(map(len, labels), default=0)
@@ -163,40 +165,40 @@ def _text_waterfall(payload: Payload) -> list[str]:
         lines.append(f"{label.ljust(wide)}  {time_words(payload, row):>8}  |{bar}|")
     total = len(payload.columns["start"])
     if len(rows) < total:
-        lines.append(f"{len(rows)} of {total} spans: the upper levels, the longest first")
+        lines.append(f"{len(rows)} of {total} spans: upper levels first, then by duration")
     fence = "`" * max(3, 1 + _longest_run("\n".join(lines)))
     return [f"{fence}text", *lines, fence]
 
 
 def _label(payload: Payload, row: int) -> str:
-    """Return service and name of a row, indented by its depth, with a mark where it failed."""
+    """Return service and operation of a row, indented by depth, with a mark for errors."""
     service, name = _names(payload, row)
     indent = "  " * min(int(payload.columns["depth"][row]), 12)
-    return f"{indent}{'! ' if _is_failed(payload, row) else ''}{service} {name}"
+    return f"{indent}{'! ' if _is_error(payload, row) else ''}{service} {name}"
 
 
-def _failures(one: TraceSet) -> list[str]:
-    """Return what failed, deepest first: the others often only pass it on."""
+def _errors(one: TraceSet) -> list[str]:
+    """Return the error spans as a list, deepest first, where errors usually originate."""
     spans = one.spans
     failed = spans[spans["is_error"]].sort_values("depth", ascending=False, kind="stable").head(10)
     lines = []
     for row in failed.to_dict("records"):
-        said = next(
+        message = next(
             (str(row[c]) for c in ("exception_message", "status_message", "error_type") if _is_text(row[c])), ""
         )
-        words = f": {_code(clean(said, limit=200))}" if said else ""
+        words = f": {_code(clean(message, limit=200))}" if message else ""
         names = " ".join(_code(clean(row[column], limit=_NAME)) for column in ("service_name", "name"))
         lines.append(f"- {names}{words}")
-    return ["", "### What failed", "", *lines] if lines else []
+    return ["", "### Errors", "", *lines] if lines else []
 
 
 def _is_text(value: Any) -> bool:
-    """Tell whether a cell holds words."""
+    """Return whether a value is a non-empty string."""
     return isinstance(value, str) and bool(value)
 
 
 def _code(text: str) -> str:
-    """Return a text as code: behind more backticks than it holds; a bar would end a cell of a table."""
+    """Return a text as inline code, fenced by more backticks than it contains, with escaped table bars."""
     fence = "`" * (1 + _longest_run(text))
     room = " " if text.startswith("`") or text.endswith("`") or not text.strip() else ""
     return f"{fence}{room}{text}{room}{fence}".replace("|", "\\|")

@@ -1,7 +1,7 @@
-"""The figures of a notebook: plotly's, with a still picture for where no script runs.  Imported when one is asked for.
+"""plotly figures for notebooks, with a static image.  Imported on first use.
 
-plotly's own display starts by importing nbformat (several seconds, once) and gives saved notebooks and converters
-nothing to show; here the bundle is made directly.
+plotly's own display imports nbformat (several seconds) and leaves nothing to show in saved and converted notebooks;
+here the representations are made directly.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
-    """A plotly figure that shows itself everywhere.
+    """A plotly figure with a static image, legible on light and dark pages.
 
-    On a page it stands on a clear ground, in colours that can be read in a light theme and in a dark one: what plotly
-    draws cannot follow a theme.  ``themed`` gives it a ground of its own.
+    By default its background is transparent and its colours fit both themes, because plotly figures cannot follow the
+    theme of a page.  ``themed`` sets a theme with its own background.
 
     Parameters
     ----------
     args, kwargs
-        As ``plotly.graph_objects.Figure`` takes them.
+        Arguments of ``plotly.graph_objects.Figure``.
 
     Examples
     --------
@@ -45,29 +45,29 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
 
     _table: Markup | None = None
     _theme = "page"
-    _ipython_display_ = None  # plotly's would open its renderers
+    _ipython_display_ = None  # plotly's would start its renderers
 
     def __repr__(self) -> str:
         drawn = plural(len(self.data), "series", "series") if self.data else "nothing drawn"
         return f"Chart({self.layout.title.text or 'untitled'!r}, {drawn})"
 
     def themed(self, theme: str) -> Self:
-        """Return the figure in a theme of its own.
+        """Return the figure in a fixed theme.
 
         Parameters
         ----------
         theme
-            ``light`` or ``dark``; ``page`` takes the ground away again.
+            ``light`` or ``dark``; ``page`` removes the background.
 
         Returns
         -------
         Chart
-            A copy, on the ground of the theme wherever it stands.
+            A copy with the background of the theme.
 
         Raises
         ------
         ValueError
-            Another theme.
+            If the theme is unknown.
 
         Examples
         --------
@@ -80,7 +80,7 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
         return other
 
     def picture(self) -> Markup:
-        """Return the figure as a still picture.
+        """Return the figure as a static image.
 
         Returns
         -------
@@ -97,7 +97,7 @@ class Chart(go.Figure):  # type: ignore[misc]  # plotly ships no types
         return repainted_picture(still_picture(self.themed("light")), "dark")
 
     def _repr_mimebundle_(self, include: Container[str] | None = None, exclude: Container[str] = (), **_: Any) -> Any:
-        """Return the live figure and what stands in for it."""
+        """Return the interactive figure with its static image, table and text."""
         figure, picture = json.loads(self.to_json()), self.picture()
         if self._theme == "page":
             figure, picture = on_page(figure), repainted_picture(picture, "page")

@@ -1,4 +1,4 @@
-"""One finding: the rows of its evidence that hold a number, with their limits."""
+"""One finding: the numbers of its evidence with confidence intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
-from tracekit.text import duration, plural, ratio
+from tracekit.text import NOT_ESTIMABLE, duration, factor, plural, ratio
 from tracekit.views.attribution.attribution import labels_of
 from tracekit.views.charts import SECONDS, SHARE, chart, empty_state, safe
 from tracekit.views.intervals import Interval, interval_rows
@@ -24,16 +24,16 @@ _COLOURS: Final = {"failed": ERROR, "warning": "#c48700", "ok": ACCENT, "measure
 AXES: Final[dict[str, dict[str, Any]]] = {
     "ratio": SHARE,
     "ns": {**SECONDS, "rangemode": "tozero"},
-    "times": {"ticksuffix": "x", "rangemode": "tozero"},
+    "times": {"ticksuffix": "\N{MULTIPLICATION SIGN}", "rangemode": "tozero"},
 }
 _NS: Final = 1e-9
 _CLOCK: Final = "%m-%d %H:%M"
-_TITLE: Final = 110  # characters that find room
-_RAW: Final = "as the sample shows it"
+_TITLE: Final = 110  # maximum characters of a title
+_RAW: Final = "in the sample (uncorrected)"
 
 
 class _Numbers(NamedTuple):
-    """Which rows of the evidence are drawn, in which unit, and which columns hold value and limits."""
+    """Rows of the evidence to draw, their unit, and the columns of value and limits."""
 
     rows: pd.DataFrame
     unit: str
@@ -48,15 +48,15 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
     Parameters
     ----------
     finding
-        As a check returns it.
+        Finding of a check.
     rows
-        How many rows of its evidence, the first ones.
+        Maximum number of rows of its evidence.
 
     Returns
     -------
     Chart
-        A plotly figure: a point a row with its limits, by verdict; what the sample shows without a correction beside
-        it, where the evidence tells; the sentence alone where there is no number in the evidence.
+        A plotly figure: one point per row with its interval, coloured by status; the uncorrected value of the sample if
+        the evidence has it; the headline alone if the evidence has no numbers.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
     >>> rows = pd.DataFrame(
     ...     {"scope": ["/pay"], "estimate": [0.5], "estimate_low": [0.4], "estimate_high": [0.7], "status": ["failed"]}
     ... )
-    >>> plot_finding(Finding("rate.observed", "warning", "/pay is traced at 50 %.", evidence=rows)).data[0].x
+    >>> plot_finding(Finding("rate.observed", "warning", "/pay is traced at 50%.", evidence=rows)).data[0].x
     (0.5,)
     """
     title = safe(finding.headline, limit=_TITLE)
@@ -73,7 +73,7 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
         return empty_state(chart(safe(finding.check)), safe(finding.headline, limit=200))
     shown = found.rows.head(rows)
     names = _labels(shown)
-    said = [_said(row, found) for row in shown.to_dict("records")]
+    texts = [_row_text(row, found) for row in shown.to_dict("records")]
     statuses = [str(row.get("status", "measured")) for row in shown.to_dict("records")]
     scale = _NS if found.unit == "ns" else 1.0
     intervals = [
@@ -87,9 +87,9 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
         intervals,
         xaxis={**AXES.get(found.unit, {}), "title": {"text": found.value.replace("_", " ")}},
         colours=[_COLOURS.get(status, MUTE) for status in dict.fromkeys(known)],
-        texts=said,
+        texts=texts,
         zero=found.unit == "ns" and bool((shown[found.low] < 0).any()),
-        table=table(("", "value"), [(finding.headline, ""), *zip(map(html.unescape, names), said, strict=True)]),
+        table=table(("", "value"), [(finding.headline, ""), *zip(map(html.unescape, names), texts, strict=True)]),
         nothing=safe(finding.headline, limit=200),
     )
     figure.update_traces(hovertemplate="%{y}: %{text}<extra>%{fullData.name}</extra>")
@@ -99,7 +99,7 @@ def plot_finding(finding: Finding, *, rows: int = 20) -> Chart:
 
 
 def _add_raw(figure: Chart, names: list[str], shown: pd.DataFrame, scale: float) -> None:
-    """Add what the sample shows without a correction."""
+    """Add the uncorrected values of the sample."""
     raw = [(name, scale * float(value)) for name, value in zip(names, shown["raw"], strict=True) if pd.notna(value)]
     figure.add_scatter(
         x=[value for _, value in raw],
@@ -113,7 +113,7 @@ def _add_raw(figure: Chart, names: list[str], shown: pd.DataFrame, scale: float)
 
 
 def _numbers(finding: Finding) -> _Numbers | None:
-    """Return what of the evidence can be drawn on one axis; None where there are no limits."""
+    """Return the evidence that can be drawn on one axis; None without intervals."""
     rows = finding.evidence
     low, high = next(((a, b) for a, b in _LIMITS if a in rows and b in rows), ("", ""))
     if not low:
@@ -129,7 +129,7 @@ def _numbers(finding: Finding) -> _Numbers | None:
 
 
 def _labels(rows: pd.DataFrame) -> list[str]:
-    """Return what each row is about: the leading columns that hold words or times."""
+    """Return the label of each row: the leading columns with text or times."""
     is_number = [pd.api.types.is_numeric_dtype(rows[name]) for name in rows.columns]
     names = [str(name) for name in rows.columns[: is_number.index(True)] if name not in ("unit", "status")]
     times = {name: rows[name].dt.strftime(_CLOCK) for name in names if pd.api.types.is_datetime64_any_dtype(rows[name])}
@@ -137,21 +137,16 @@ def _labels(rows: pd.DataFrame) -> list[str]:
 
 
 def _triple(row: dict[Any, Any], found: _Numbers) -> tuple[float, float, float]:
-    """Return value and limits of a row."""
+    """Return the value and limits of a row."""
     return row[found.value], row[found.low], row[found.high]
 
 
-def _said(row: dict[Any, Any], found: _Numbers) -> str:
-    """Return a row in words."""
-    form = {"ns": duration, "ratio": ratio, "times": _times}.get(found.unit, _plain)
+def _row_text(row: dict[Any, Any], found: _Numbers) -> str:
+    """Return the value and interval of a row as text."""
+    form = {"ns": duration, "ratio": ratio, "times": factor}.get(found.unit, _plain)
     value, low, high = (float(part) for part in _triple(row, found))
-    ends = (form(limit) if math.isfinite(limit) else "not estimable" for limit in (low, high))
+    ends = (form(limit) if math.isfinite(limit) else NOT_ESTIMABLE for limit in (low, high))
     return f"{form(value)} ({' to '.join(ends)})"
-
-
-def _times(number: float | None) -> str:
-    """Return one rate over another."""
-    return f"{number:.2f}x"
 
 
 def _plain(number: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Findings: the numbers behind the claims, with their intervals."""
+"""Findings: their estimates with confidence intervals."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from tracekit.findings import Finding
     from tracekit.views.figures import Chart
 
-_LABEL: Final = 64  # characters beside a row that leave the points their room
-_WORDS: Final = {"ratio": "share", "ns": "time", "times": "times as many"}
+_LABEL: Final = 64  # maximum characters of a row label
+_WORDS: Final = {"ratio": "ratio", "ns": "time", "times": "factor"}
 _COLOURS: Final = {"critical": ERROR, "warning": "#c48700", "notice": ACCENT, "info": MUTE}
 
 
 def plot_findings(findings: Sequence[Finding], *, unit: str | None = None) -> Chart:
-    """Draw the estimates of findings, the gravest first.
+    """Draw the estimates of findings, the most severe first.
 
     Parameters
     ----------
     findings
-        As a check returns them.
+        Findings of checks.
     unit
-        Of the estimates to be drawn; the commonest unless given, because two units have no common axis.
+        Unit of the estimates to draw (default: the most frequent one); estimates in other units have no common axis.
 
     Returns
     -------
     Chart
-        A plotly figure: a point a finding with its 95 % interval; the title says how many are in other units, or are
-        words only.
+        A plotly figure: one point per finding with its 95% CI; the title counts findings without an estimate in this
+        unit.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def plot_findings(findings: Sequence[Finding], *, unit: str | None = None) -> Ch
     """
     units = Counter(finding.estimate.unit for finding in findings if finding.estimate is not None)
     if not findings:
-        return empty_state(chart("Findings"), "Nothing was found.")
+        return empty_state(chart("Findings"), "No findings.")
     unit = unit if unit is not None else max(units, key=units.__getitem__, default="")
     shown = [(f, f.estimate) for f in findings if f.estimate is not None and f.estimate.unit == unit]
     rest = len(findings) - len(shown)
@@ -61,10 +61,10 @@ def plot_findings(findings: Sequence[Finding], *, unit: str | None = None) -> Ch
     ]
     series = dict.fromkeys(f.severity for f, _ in shown)
     return interval_rows(
-        "Findings" + (f" ({plural(rest, 'other')} without a number, or in another unit)" if rest else ""),
+        "Findings" + (f" ({plural(rest, 'other')} without an estimate or in another unit)" if rest else ""),
         intervals,
         xaxis={**AXES.get(unit, {}), "title": {"text": _WORDS.get(unit, safe(unit))}},
         colours=[_COLOURS[severity] for severity in series],
         table=table(("severity", "finding"), [(f.severity, f.headline) for f in list(findings)[:8]]),
-        nothing=f"{plural(len(findings), 'finding')} in words, none with a number.",
+        nothing=f"{plural(len(findings), 'finding')} without an estimate.",
     )

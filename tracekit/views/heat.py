@@ -1,6 +1,6 @@
-"""The heat map: how many requests took how long, when; a drawn rectangle is a filter, as code.
+"""The heat map: number of requests by time and duration; a selected rectangle becomes a filter, as code.
 
-The rectangle snaps to cells, so the number it says is the number of traces that the code selects.
+The rectangle snaps to cells, so that its number of requests is that of the code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import traitlets
 
 from tracekit.stats.histograms import BASE
 from tracekit.text import clean, count, duration, moment, plural
-from tracekit.views.charts import chart, duration_axis, empty_state
+from tracekit.views.charts import chart, duration_axis, empty_state, utc_texts
 from tracekit.views.latency import grid
 from tracekit.views.markup import table
 from tracekit.views.scales import Scale
@@ -24,7 +24,6 @@ from tracekit.views.widgets import Pictured
 
 if TYPE_CHECKING:
     from tracekit.analysis.timeline import Timeline
-    from tracekit.columns import Array
     from tracekit.traces import TraceSet
     from tracekit.views.figures import Chart
     from tracekit.views.markup import Markup
@@ -43,9 +42,9 @@ def plot_heat(result: Timeline, marks: dict[str, int], *, height: int = 420) -> 
 
 
 class HeatWidget(Pictured):
-    """Requests by time and duration; ``brush`` is the chosen rectangle in cells, empty for none.
+    """Requests by time and duration; ``brush`` is the selected rectangle in cells, empty for none.
 
-    ``brush`` is [from column, to column, from row, to row], the ends excluded, and can be set.
+    ``brush`` is [from column, to column, from row, to row], ends excluded, and can be set.
     """
 
     payload = traitlets.Unicode("").tag(sync=True)
@@ -57,7 +56,7 @@ class HeatWidget(Pictured):
 
     @traitlets.validate("brush")
     def _check_brush(self, proposal: dict[str, Any]) -> list[int]:
-        """Refuse rectangles that are none, or not on the map."""
+        """Check that the rectangle is valid and within the map."""
         brush = list(proposal["value"])
         map_ = json.loads(self.payload)
         if brush and not (
@@ -73,7 +72,7 @@ class HeatWidget(Pictured):
 
     @property
     def selection(self) -> str:
-        """The chosen requests as code over ``traces``; ``"traces"`` where nothing is chosen."""
+        """The selected requests as code over ``traces``; ``"traces"`` without a selection."""
         if not self.brush:
             return "traces"
         start, end, low, high = self._limits()
@@ -81,54 +80,54 @@ class HeatWidget(Pictured):
         return f'traces.where({root}).between("{pd.Timestamp(start)}Z", "{pd.Timestamp(end)}Z")'
 
     def select(self, traces: TraceSet) -> TraceSet:
-        """Return the chosen traces, as ``selection`` does.
+        """Return the selected traces, like ``selection``.
 
         Parameters
         ----------
         traces
-            Those that the map was made of, or others.
+            The traces of the map, or others.
 
         Returns
         -------
         TraceSet
-            Those whose root began and took as the rectangle says; all where nothing is chosen.
+            Traces with a root start and duration within the rectangle; all without a selection.
         """
         if not self.brush:
             return traces
         start, end, low, high = self._limits()
-        took = traces.summary["root_duration_ns"].between(low, high, inclusive="left")
-        return traces.where(took).between(pd.Timestamp(start, tz="UTC"), pd.Timestamp(end, tz="UTC"))
+        matches = traces.summary["root_duration_ns"].between(low, high, inclusive="left")
+        return traces.where(matches).between(pd.Timestamp(start, tz="UTC"), pd.Timestamp(end, tz="UTC"))
 
     def _limits(self) -> tuple[int, int, int, int]:
-        """Return start and end in ns since the epoch, shortest and longest duration in ns, the ends excluded."""
+        """Return start and end in ns since the epoch, and minimum and maximum duration in ns, ends excluded."""
         from_col, to_col, from_row, to_row = self.brush
         times = (self._first + col * self._step for col in (from_col, to_col))
         return *times, *(math.ceil(self._edges[row]) for row in (from_row, to_row))  # type: ignore[return-value]
 
 
 def heat_chart(result: Timeline) -> Chart:
-    """Return the heat map as a figure, for reports and files."""
+    """Return the heat map as a figure, for static images."""
     title = "Durations over time"
     if result.cells.empty:
-        return empty_state(chart(title), "No request has a start and a duration.")
+        return empty_state(chart(title), "No requests with a start and a duration.")
     cells, rows, low, step = _rows(result)
     z = np.zeros((rows, len(result.table)))
     np.add.at(z, (cells["row"], cells["col"]), cells["weight_sum"])
     edges = BASE ** (low + np.arange(rows + 1.0) * step) * 1e-9
     starts = result.table["start_ns"].to_numpy(np.int64)
-    period = _texts(np.array([starts[0], starts[-1] + result.step_ns]))
+    period = utc_texts(np.array([starts[0], starts[-1] + result.step_ns]))
     figure = chart(
         title,
         table=_fullest(result),
-        xaxis={"type": "date", "title": {"text": "begun at, UTC"}, "range": period},
+        xaxis={"type": "date", "title": {"text": "start time, UTC"}, "range": period},
         yaxis=duration_axis(edges, showgrid=False, range=np.log10(edges[[0, -1]]).tolist()),
     )
     levels = [(k / (len(HEAT) - 1)) ** 2 for k in range(len(HEAT))]
     figure.add_heatmap(
-        x=_texts(starts + result.step_ns // 2),
+        x=utc_texts(starts + result.step_ns // 2),
         y=np.sqrt(edges[1:] * edges[:-1]).tolist(),
         z=[[value or None for value in row] for row in z.tolist()],
-        colorscale=[[confidence, colour] for confidence, colour in zip(levels, HEAT, strict=True)],
+        colorscale=[[level, colour] for level, colour in zip(levels, HEAT, strict=True)],
         zmin=0,
         zmax=float(z.max()),
         colorbar={"title": {"text": "requests"}, "thickness": 10, "outlinewidth": 0},
@@ -138,13 +137,8 @@ def heat_chart(result: Timeline) -> Chart:
     return figure
 
 
-def _texts(times: Array) -> list[str]:
-    """Return moments as plotly reads them."""
-    return [str(text) for text in np.datetime_as_string(times.astype("datetime64[ns]"), unit="ms")]
-
-
 def _rows(result: Timeline) -> tuple[pd.DataFrame, int, int, int]:
-    """Return the cells with ``col`` and ``row``, the number of rows, the first bucket and buckets a row."""
+    """Return the cells with ``col`` and ``row``, the number of rows, the first bucket and the buckets per row."""
     low, step = grid(result.cells)
     first = int(result.table["start_ns"].iloc[0])
     bucket = np.maximum(result.cells["bucket"].to_numpy(np.int64) - low, 0)
@@ -153,14 +147,14 @@ def _rows(result: Timeline) -> tuple[pd.DataFrame, int, int, int]:
 
 
 def _payload(result: Timeline, marks: dict[str, int]) -> tuple[dict[str, Any], int, list[float]]:
-    """Return what the page draws, the length of a step and the edges of the rows in ns."""
+    """Return the payload, the time step in ns and the edges of the rows in ns."""
     if result.cells.empty:
-        words = "No request has a start and a duration."
+        words = "No requests with a start and a duration."
         empty: dict[str, Any] = {name: [] for name in ("marks", "ticks", "clock", "col", "row", "weight", "traces")}
         sizes = {"cols": 1, "rows": 1, "first_ns": "0", "times": ["", ""], "edges": [0, 1]}
         return {"view": "heat", "title": words, **sizes, **empty}, 1, [0.0, 1.0]
     cells, rows, low, step = _rows(result)
-    held = cells.groupby(["col", "row"], as_index=False)[["weight_sum", "trace_count"]].sum()
+    totals = cells.groupby(["col", "row"], as_index=False)[["weight_sum", "trace_count"]].sum()
     edges = [0.0 if low == 0 else BASE**low, *(float(e) for e in BASE ** (low + np.arange(1.0, rows + 1) * step))]
     edges[0] = 0.0 if int(result.cells["bucket"].min()) < 0 else edges[0]
     starts = [int(start) for start in result.table["start_ns"]]
@@ -183,16 +177,16 @@ def _payload(result: Timeline, marks: dict[str, int]) -> tuple[dict[str, Any], i
             for name, at in sorted(marks.items(), key=lambda mark: mark[1])
             if 0 <= at - first <= cols * result.step_ns
         ],
-        "col": held["col"].tolist(),
-        "row": held["row"].tolist(),
-        "weight": held["weight_sum"].tolist(),
-        "traces": held["trace_count"].tolist(),
+        "col": totals["col"].tolist(),
+        "row": totals["row"].tolist(),
+        "weight": totals["weight_sum"].tolist(),
+        "traces": totals["trace_count"].tolist(),
     }
     return payload, result.step_ns, edges
 
 
 def _fullest(result: Timeline) -> Markup:
-    """Return the fullest cells in words."""
+    """Return a table of the cells with most requests."""
     rows = (
         [
             (
@@ -205,4 +199,4 @@ def _fullest(result: Timeline) -> Markup:
         if len(result.cells)
         else []
     )
-    return table(("begun at, UTC", "duration", "requests"), rows)
+    return table(("start time, UTC", "duration", "requests"), rows)

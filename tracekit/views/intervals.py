@@ -1,4 +1,4 @@
-"""Forest plots: estimates with their intervals, one below the other."""
+"""Forest plots: estimates with their confidence intervals, one per row."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Interval(NamedTuple):
-    """An estimate of a row; NaN where a side has no limit.
+    """An estimate in a row; NaN for a missing limit.
 
-    ``label`` is the row, safe; ``series`` what is estimated, one colour each; then ``value``, ``low`` and ``high``.
+    ``label`` is the escaped row label, ``series`` the group that determines the colour.
     """
 
     label: str
@@ -38,11 +38,11 @@ def interval_rows(
     texts: Sequence[str] | None = None,
     zero: bool = False,
     table: Markup | None = None,
-    nothing: str = "There is nothing to estimate.",
+    nothing: str = "No estimates.",
 ) -> Chart:
-    """Draw intervals as points with whiskers, the first at the top."""
-    words = texts if texts is not None else [_limits(interval) for interval in intervals]
-    known = [(i, w) for i, w in zip(intervals, words, strict=True) if math.isfinite(i.value)]
+    """Return a chart of intervals as points with whiskers, the first at the top."""
+    labelled = texts if texts is not None else [_limits(interval) for interval in intervals]
+    known = [(i, w) for i, w in zip(intervals, labelled, strict=True) if math.isfinite(i.value)]
     if not known:
         return empty_state(chart(title), nothing)
     labels = list(dict.fromkeys(interval.label for interval, _ in known))
@@ -51,10 +51,10 @@ def interval_rows(
     if len({interval.series for interval, _ in known}) == 1:
         figure.update_layout(margin={"t": 44})
     for k, series in enumerate(dict.fromkeys(interval.series for interval, _ in known)):
-        mine = [(interval, said) for interval, said in known if interval.series == series]
+        own = [(interval, words) for interval, words in known if interval.series == series]
         figure.add_scatter(
-            x=[interval.value for interval, _ in mine],
-            y=[interval.label for interval, _ in mine],
+            x=[interval.value for interval, _ in own],
+            y=[interval.label for interval, _ in own],
             name=series,
             mode="markers",
             cliponaxis=False,
@@ -62,12 +62,12 @@ def interval_rows(
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": [_reach(interval.high - interval.value) for interval, _ in mine],
-                "arrayminus": [_reach(interval.value - interval.low) for interval, _ in mine],
+                "array": [_reach(interval.high - interval.value) for interval, _ in own],
+                "arrayminus": [_reach(interval.value - interval.low) for interval, _ in own],
                 "color": MUTE,
                 "thickness": 1.5,
             },
-            text=[said for _, said in mine],
+            text=[words for _, words in own],
             hovertemplate="%{y}: %{x}, %{text}<extra></extra>",
         )
     if zero:
@@ -76,15 +76,15 @@ def interval_rows(
 
 
 def _reach(width: float) -> float:
-    """Return the length of a whisker: 0 without a limit."""
+    """Return the length of a whisker; 0 without a limit."""
     return float(width) if math.isfinite(width) else 0.0
 
 
 def _limits(interval: Interval) -> str:
-    """Return which limits an interval has."""
+    """Return which limits of an interval are estimable."""
     open_below, open_above = (not math.isfinite(end) for end in (interval.low, interval.high))
     if open_below and open_above:
-        return "limits not estimable"
+        return "95% CI not estimable"
     if open_below or open_above:
         return f"{'lower' if open_below else 'upper'} limit not estimable"
-    return "95 % limits"
+    return "95% CI"

@@ -1,4 +1,4 @@
-"""Latency: distributions as bars on a logarithmic axis, for notebooks (plotly) and as still pictures (SVG)."""
+"""Latency: distributions as bars on a logarithmic axis, for notebooks (plotly) and as static images (SVG)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tracekit.stats.histograms import BASE
-from tracekit.text import duration, ratio
+from tracekit.text import duration, ratio, round_duration
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.svg import ACCENT, LINE, MUTE, picture, text
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BARS: Final = 56
 _STEPS: Final = (1, 2, 5)
-_LEVELS: Final = 3  # of labels above the bars
+_LEVELS: Final = 3  # lines of labels above the bars
 _TOP: Final = 44.0
 _LABEL_TOP: Final = 11
 _LABEL_HEIGHT: Final = 13
@@ -37,30 +37,29 @@ KINDS: Final = ("histogram", "ecdf", "limits")
 def plot_latency(
     result: Latency, *, kind: str = "histogram", groups: int = 5, against: Mapping[str, Latency] | None = None
 ) -> Chart:
-    """Draw how long the heaviest groups take.
+    """Draw the latency distribution of the groups with most spans.
 
     Parameters
     ----------
     result
-        Of ``analysis.latency``.
+        Result of ``latency``.
     kind
-        ``histogram``: the share of spans in each step of duration; ``ecdf``: the share at or below each duration;
-        ``limits``: p50, p95 and p99 with their 95 % limits.
+        ``histogram``; ``ecdf``: cumulative distribution; ``limits``: p50, p95 and p99 with their 95% CI.
     groups
-        How many groups, the heaviest first.
+        Number of groups, those with most spans first.
     against
-        Other latencies by the same keys, by name, drawn dashed: of another period, or without weights
+        Other results with the same keys, by name, drawn dashed: of another period, or without weights
         (``{"unweighted": tk.latency(traces.with_weights(1))}``).
 
     Returns
     -------
     Chart
-        A plotly figure; durations in seconds, on a logarithmic axis.
+        A plotly figure; durations in seconds on a logarithmic axis.
 
     Raises
     ------
     ValueError
-        Another kind, or a latency by other keys.
+        If the kind is unknown, or a result in ``against`` has other keys.
 
     Examples
     --------
@@ -86,12 +85,12 @@ def latency_picture(
     height: float = 190,
     subject: str = "Latency",
 ) -> Markup:
-    """Return one distribution as a still picture."""
+    """Return one distribution as a static image."""
     known = {name: value for name, value in marks.items() if math.isfinite(value)}
-    said = ", ".join(f"{name} {duration(value)}" for name, value in known.items())
-    title = f"{subject}: {said or 'no durations'}"
+    figures = ", ".join(f"{name} {duration(value)}" for name, value in known.items())
+    title = f"{subject}: {figures or 'no durations'}"
     if cells.empty:
-        return picture(width, height, title, [text(0, 16, "No durations to show.", kind="mute")])
+        return picture(width, height, title, [text(0, 16, "No durations.", kind="mute")])
     low, step = grid(cells)
     edges, share = binned(cells, low, step)
     axis = _LogAxis(float(edges[0]), float(edges[-1]), width)
@@ -107,10 +106,10 @@ def latency_picture(
 
 
 def strip_picture(row: Mapping[str, Any], low_ns: float, high_ns: float, *, slot: int) -> Markup:
-    """Return p50, p95 and p99 of one group as a line on a logarithmic axis that all groups of a table share."""
+    """Return p50, p95 and p99 of one group as a bar on a logarithmic axis shared by all groups of a table."""
     values = [float(row[f"{name}_ns"]) for name in ("p50", "p95", "p99")]
     width, height = 120.0, 14.0
-    said = ", ".join(f"{name} {duration(value)}" for name, value in zip(("p50", "p95", "p99"), values, strict=True))
+    figures = ", ".join(f"{name} {duration(value)}" for name, value in zip(("p50", "p95", "p99"), values, strict=True))
     if not all(math.isfinite(value) for value in values):
         return picture(width, height, "no durations", [])
     axis = _LogAxis(max(1.0, low_ns), max(high_ns, low_ns * 1.1, 1.1), width)
@@ -121,7 +120,7 @@ def strip_picture(row: Mapping[str, Any], low_ns: float, high_ns: float, *, slot
         element("rect", {"x": p50, "y": 6, "width": max(1.0, p99 - p50), "height": 2, **paint}),
         element("rect", {"x": p50, "y": 3, "width": max(2.0, p95 - p50), "height": 8, "rx": 1.5, **paint}),
     ]
-    return picture(width, height, said, parts)
+    return picture(width, height, figures, parts)
 
 
 class _LogAxis:
@@ -143,7 +142,7 @@ class _LogAxis:
 
 
 def grid(cells: pd.DataFrame) -> tuple[int, int]:
-    """Return the first bucket and how many buckets make a bar, so that at most ``BARS`` bars show all cells."""
+    """Return the first bucket and the number of buckets per bar, for at most ``BARS`` bars."""
     used = cells["bucket"].to_numpy()
     if not len(used):
         return 0, 1
@@ -152,7 +151,7 @@ def grid(cells: pd.DataFrame) -> tuple[int, int]:
 
 
 def binned(cells: pd.DataFrame, low: int, step: int) -> tuple[Array, Array]:
-    """Return the edges of the bars in ns and the share of the weight in each; zero durations are in the first."""
+    """Return the edges of the bars in ns and the weighted share of each; zero durations are in the first."""
     bar = np.maximum(cells["bucket"].to_numpy(np.int64) - low, 0) // step
     weight = np.bincount(bar, cells["weight_sum"].to_numpy(float))
     edges = BASE ** (low + np.arange(len(weight) + 1.0) * step)
@@ -160,7 +159,7 @@ def binned(cells: pd.DataFrame, low: int, step: int) -> tuple[Array, Array]:
 
 
 def _bar(axis: _LogAxis, ends: tuple[float, float], share: float, box: tuple[float, float]) -> Markup:
-    """Return one bar with its words on hovering; ``box`` is floor and height."""
+    """Return one bar with a tooltip; ``box`` is floor and height in pixels."""
     x0, x1 = axis.at(ends[0]), axis.at(ends[1])
     floor, height = box
     attributes = {
@@ -176,19 +175,18 @@ def _bar(axis: _LogAxis, ends: tuple[float, float], share: float, box: tuple[flo
 
 
 def _ticks(axis: _LogAxis, floor: float) -> list[Markup]:
-    """Return the labels of the time axis with their lines."""
+    """Return the labels and grid lines of the time axis."""
     parts = []
     for time in axis.ticks():
         x = axis.at(time)
         line = {"x1": x, "x2": x, "y1": _TOP, "y2": floor + 4, "stroke": LINE, "class": "tk-grid"}
         anchor = "start" if x < 20 else "end" if x > axis.width - 20 else "middle"  # noqa: PLR2004 - half a label
-        label = duration(round(time)).replace(".00 ", " ").replace(".0 ", " ")
-        parts += [element("line", line), text(x, floor + 17, label, kind="mute", text_anchor=anchor)]
+        parts += [element("line", line), text(x, floor + 17, round_duration(time), kind="mute", text_anchor=anchor)]
     return parts
 
 
 def _marks(axis: _LogAxis, marks: Mapping[str, float], floor: float) -> list[Markup]:
-    """Return the marked durations: a line and a label each, labels on the first level where they do not touch."""
+    """Return the marked durations: lines, and labels on the first level without overlap."""
     lines: list[tuple[float, float]] = []
     labels: list[Markup] = []
     taken: list[list[tuple[float, float]]] = [[] for _ in range(_LEVELS)]
@@ -197,9 +195,9 @@ def _marks(axis: _LogAxis, marks: Mapping[str, float], floor: float) -> list[Mar
         wide = _CHARACTER * len(words) + 8
         left = x if x + wide < axis.width else x - wide
         free = [k for k, used in enumerate(taken) if all(left + wide < a or b < left for a, b in used)]
-        confidence = free[0] if free else _LEVELS - 1
-        taken[confidence].append((left, left + wide))
-        y = _LABEL_TOP + _LABEL_HEIGHT * confidence
+        level = free[0] if free else _LEVELS - 1
+        taken[level].append((left, left + wide))
+        y = _LABEL_TOP + _LABEL_HEIGHT * level
         lines.append((x, y - 9))
         at, anchor = (x + 4, "start") if left == x else (x - 4, "end")
         labels.append(text(at, y, words, text_anchor=anchor, font_weight=600))
@@ -207,10 +205,10 @@ def _marks(axis: _LogAxis, marks: Mapping[str, float], floor: float) -> list[Mar
 
 
 def _around(x: float, top: float, floor: float, taken: list[list[tuple[float, float]]]) -> list[tuple[float, ...]]:
-    """Return the pieces of an upright line that leaves out the labels in its way."""
+    """Return the segments of a vertical line, interrupted by labels."""
     pieces, begin = [], top
-    for confidence, used in enumerate(taken):
-        y = _LABEL_TOP + _LABEL_HEIGHT * confidence - 10
+    for level, used in enumerate(taken):
+        y = _LABEL_TOP + _LABEL_HEIGHT * level - 10
         if y > top and any(a < x < b for a, b in used):
             pieces += [(x, begin, y)] if y > begin else []
             begin = y + _LABEL_HEIGHT
@@ -218,6 +216,6 @@ def _around(x: float, top: float, floor: float, taken: list[list[tuple[float, fl
 
 
 def _mark(x: float, top: float, bottom: float) -> Markup:
-    """Return a piece of the line at a marked duration."""
+    """Return a segment of the line at a marked duration."""
     ends = {"x1": x, "x2": x, "y1": top, "y2": bottom}
     return element("line", {**ends, "stroke": MUTE, "stroke-dasharray": "3 2", "class": "tk-mark"})

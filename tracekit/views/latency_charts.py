@@ -1,4 +1,4 @@
-"""Charts of latencies: distributions as outlines or cumulated, and quantiles with their limits."""
+"""Latency charts for notebooks: histograms, cumulative distributions, and quantiles with confidence intervals."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NS: Final = 1e-9
 
 
 class _Curve(NamedTuple):
-    """One group of one latency: what it is called when it is touched, and in the legend, if it stands there."""
+    """One group of one result: its name in tooltips and, if listed, in the legend."""
 
     name: str
     entry: str
@@ -38,26 +38,26 @@ class _Curve(NamedTuple):
     line: dict[str, Any]
 
     def look(self) -> dict[str, Any]:
-        """Return the members of plotly's trace that do not depend on what is drawn."""
+        """Return the plotly attributes that do not depend on the kind of chart."""
         return {"mode": "lines", "name": self.entry, "showlegend": self.is_listed, "line": self.line}
 
 
 class LatencyChart:
-    """The heaviest groups of a latency, beside the same groups of others.
+    """The groups with most spans, compared with the same groups of other results.
 
     Parameters
     ----------
     result
-        Of ``analysis.latency``.
+        Result of ``latency``.
     against
-        Others by name.
+        Other results by name.
     groups
-        How many.
+        Number of groups.
 
     Raises
     ------
     ValueError
-        One of the others is by other keys.
+        If another result has other keys.
     """
 
     def __init__(self, result: Latency, against: dict[str, Latency], groups: int) -> None:
@@ -72,34 +72,34 @@ class LatencyChart:
         self.left_out = len(result.table) - len(self.rows)
 
     def draw(self, kind: str) -> Chart:
-        """Return the figure of a kind."""
+        """Return the figure of this kind."""
         if not self.rows:
-            return empty_state(chart("Latency"), "No span has a duration.")
+            return empty_state(chart("Latency"), "No spans with a duration.")
         figure = {"histogram": self._histogram, "ecdf": self._cumulated, "limits": self._limits}[kind]()
         return subtitled(figure, self.results[""].statement)
 
     def _name(self, row: dict[str, Any], other: str) -> str:
-        """Return what a curve is called."""
+        """Return the name of a curve."""
         mine = safe(" ".join(str(row[key]) for key in self.keys) or "all spans")
         return f"{mine}, {safe(other)}" if other else mine
 
     def _colours(self) -> list[str]:
-        """Return a colour a group: its service's, unless two groups are of one service."""
+        """Return the colour of each group: that of its service, unless two groups share a service."""
         services = [row.get("service_name") for row in self.rows]
         if "service_name" in self.keys and len(set(services)) == len(services):
             return [LIGHT[SHARED.slot(str(service))] for service in services]
         return [LIGHT[at % len(LIGHT)] if len(services) > 1 else ACCENT for at in range(len(services))]
 
     def _title(self, what: str) -> str:
-        """Return the title, which says how many groups are left out."""
+        """Return the title with the number of groups shown."""
         return (
-            f"{what}: the heaviest {len(self.rows)} of {plural(len(self.rows) + self.left_out, 'group')}"
-            if (self.left_out)
+            f"{what} (top {len(self.rows)} of {plural(len(self.rows) + self.left_out, 'group')})"
+            if self.left_out
             else what
         )
 
     def _curves(self) -> list[_Curve]:
-        """Return every curve that has something to show; in a legend the others are named once, not once a group."""
+        """Return the curves with data; each other result has one legend entry for all groups."""
         out: list[_Curve] = []
         for row, colour in zip(self.rows, self._colours(), strict=True):
             for k, (other, result) in enumerate(self.results.items()):
@@ -113,7 +113,7 @@ class LatencyChart:
         return out
 
     def _histogram(self) -> Chart:
-        """Return outlines: the share of spans in each step of duration."""
+        """Return histograms as outlines."""
         axis = {**SHARE, "title": {"text": "share of spans"}}
         figure = chart(self._title("Latency"), table=self._table(), xaxis=self._axis(), yaxis=axis)
         curves = self._curves()
@@ -132,19 +132,19 @@ class LatencyChart:
         return figure
 
     def _cumulated(self) -> Chart:
-        """Return the share of spans at or below each duration."""
-        axis = {"tickformat": ".0%", "range": [0, 1.02], "title": {"text": "share of spans at or below"}}
-        figure = chart(self._title("Latency, cumulated"), table=self._table(), xaxis=self._axis(), yaxis=axis)
+        """Return cumulative distributions."""
+        axis = {"tickformat": ".0%", "range": [0, 1.02], "title": {"text": "cumulative share of spans"}}
+        figure = chart(self._title("Cumulative latency"), table=self._table(), xaxis=self._axis(), yaxis=axis)
         curves = self._curves()
         figure.update_layout(margin={"t": legend_room([curve.entry for curve in curves if curve.is_listed])})
         for curve in curves:
             x, y = _ecdf(curve.cells)
-            hover = f"%{{y:.1%}} take at most %{{x:.3~s}}s<extra>{curve.name}</extra>"
+            hover = f"%{{y:.1%}} within %{{x:.3~s}}s<extra>{curve.name}</extra>"
             figure.add_scatter(x=x, y=y, hovertemplate=hover, **curve.look())
         return figure
 
     def _limits(self) -> Chart:
-        """Return quantiles with their limits."""
+        """Return quantiles with their 95% CI."""
         intervals = []
         for row in self.rows:
             for other, result in self.results.items():
@@ -155,9 +155,7 @@ class LatencyChart:
                         Interval(name, q, *(float(mine[f"{q}{side}_ns"]) * _NS for side in ("", "_low", "_high")))
                         for q in _QUANTILES
                     ]
-        figure = interval_rows(
-            self._title("Latency with 95 % limits"), intervals, xaxis=self._axis(), table=self._table()
-        )
+        figure = interval_rows(self._title("Latency (95% CI)"), intervals, xaxis=self._axis(), table=self._table())
         figure.update_traces(hovertemplate="%{y}: %{x:.3~s}s, %{text}<extra></extra>")
         return figure
 
@@ -167,7 +165,7 @@ class LatencyChart:
         return duration_axis(float(value) * _NS for part in ends for value in (part.min(), part.max()))
 
     def _table(self) -> Markup:
-        """Return the quantiles in words."""
+        """Return a table of the quantiles."""
         rows = [
             (self._plain(row), *(duration(float(row[f"{q}_ns"])) for q in _QUANTILES), int(row["span_count"]))
             for row in self.rows
@@ -175,7 +173,7 @@ class LatencyChart:
         return table(("group", *_QUANTILES, "spans"), rows)
 
     def _plain(self, row: dict[str, Any]) -> str:
-        """Return the name of a group for a table, which escapes by itself."""
+        """Return the unescaped name of a group."""
         return " ".join(str(row[key]) for key in self.keys) or "all spans"
 
 
@@ -188,7 +186,7 @@ def _of(frame: pd.DataFrame, keys: list[str], row: dict[str, Any]) -> pd.DataFra
 
 
 def _common_grid(parts: list[pd.DataFrame]) -> tuple[int, int]:
-    """Return first bucket and buckets a bar for all curves."""
+    """Return the first bucket and the number of buckets per bar for all curves."""
     widest = max(parts, key=lambda cells: int(cells["bucket"].max()))
     lowest = min(parts, key=lambda cells: int(cells["bucket"].min()))
     import pandas as pd  # noqa: PLC0415 - types elsewhere
@@ -197,7 +195,7 @@ def _common_grid(parts: list[pd.DataFrame]) -> tuple[int, int]:
 
 
 def _ecdf(cells: pd.DataFrame) -> tuple[list[float], list[float]]:
-    """Return the cumulated distribution: at the upper edge of each bucket what lies below it."""
+    """Return the cumulative distribution: upper bucket edges in seconds and the share below."""
     edge = cells["bucket_high_ns"].to_numpy(float) * _NS
     share: Array = np.cumsum(cells["weight_sum"].to_numpy(float))
     first = max(float(cells["bucket_low_ns"].iloc[0]) * _NS, edge[0] / 1.02)

@@ -1,6 +1,6 @@
-"""Markup that cannot be broken into: elements from names, attributes and children, escaped in one place.
+"""Safe markup: elements made of names, attributes and children, escaped in one place.
 
-Every attribute and text is cleaned and escaped here, so that no view and no section ever glues markup from data.
+All attributes and texts are cleaned and escaped here; no other module concatenates markup from data.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _NUMERIC = frozenset("0123456789+-\N{MINUS SIGN}\N{EN DASH}")
 
 
 class Markup(str):
-    """Markup that was built here, and may go into a page as it is.
+    """Escaped markup that may be inserted into a page unchanged.
 
-    Jinja2 and notebooks know it by ``__html__``.
+    Jinja2 and notebooks recognise it by ``__html__``.
 
     Examples
     --------
@@ -42,26 +42,26 @@ def element(name: str, attributes: Mapping[str, object] | None = None, *children
 
 
 def content(*children: Markup | str) -> Markup:
-    """Return what stands side by side in an element: markup as it is, text cleaned and escaped."""
+    """Return the children of an element: markup unchanged, text cleaned and escaped."""
     return Markup(
         "".join(child if isinstance(child, Markup) else html.escape(clean(child), quote=False) for child in children)
     )
 
 
 def attribute(value: object) -> str:
-    """Return an attribute's text: short numbers, cleaned and escaped strings."""
+    """Return the text of an attribute: rounded numbers, cleaned and escaped strings."""
     if isinstance(value, float):
         return f"{value:.2f}".rstrip("0").rstrip(".") if value == value else "0"  # noqa: PLR0124 - NaN is not drawn
     return html.escape(clean(value))
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
-    """Return a plain table, as notebooks show beside a picture.
+    """Return a plain HTML table.
 
-    Notebooks set cells to the right; columns of words say that they begin on the left.
+    Text columns are aligned left explicitly, because notebooks align cells right.
     """
     cells = [[_cell(cell) for cell in row] for row in rows]
-    styles = [{"style": "text-align:left"} if _is_words(column) else {} for column in zip(*cells, strict=True)]
+    styles = [{"style": "text-align:left"} if _is_text(column) else {} for column in zip(*cells, strict=True)]
     styles = styles or [{} for _ in heads]
     head = element("tr", {}, *(element("th", style, words) for words, style in zip(heads, styles, strict=True)))
     body = (
@@ -71,11 +71,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
     return element("table", {}, element("thead", {}, head), element("tbody", {}, *body, Markup()))
 
 
-def _is_words(column: Sequence[str]) -> bool:
-    """Return whether some cell begins with neither a digit nor a sign."""
+def _is_text(column: Sequence[str]) -> bool:
+    """Return whether a cell starts with neither a digit nor a sign."""
     return any(cell[0] not in _NUMERIC for cell in column if cell)
 
 
 def _cell(value: object) -> str:
-    """Return what stands in a cell."""
+    """Return the content of a cell."""
     return value if isinstance(value, Markup) else clean(value, limit=LABEL_LIMIT)

@@ -1,4 +1,4 @@
-"""One verb that draws: ``plot(result)`` finds the view of the result's type."""
+"""Drawing of results: ``plot(result)`` selects the view by the type of the result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 from tracekit.text import clean
 from tracekit.views.themes import THEMES
 
-# type of a result -> the function of this package that draws it; imported when it is first asked for
+# type of a result -> the function of this package that draws it, imported on first use
 VIEWS: Final = {
     "tracekit.analysis.clock_skew.result.ClockSkew": "sampling.clocks:plot_clock_skew",
     "tracekit.checks.coverage.result.Coverage": "sampling.coverage:plot_coverage",
@@ -39,41 +39,39 @@ def plot(result: Any, *, theme: str = "page", **options: Any) -> Any:
     Parameters
     ----------
     result
-        Of an analysis: ``service_graph``, ``latency``, ``errors``, ``self_time``, ``timeline``, ...; a TraceSet;
-        Findings.
+        Result of an analysis (``service_graph``, ``latency``, ``errors``, ...), a TraceSet, or Findings.
     theme
-        Of charts: ``page`` can be read on a light page and on a dark one, ``light`` and ``dark`` have a ground of their
-        own; widgets follow the page.
+        Theme of charts: ``page`` is legible on light and dark pages, ``light`` and ``dark`` have their own background;
+        widgets follow the page.
     options
-        Of the view, see the function of ``tracekit.views`` that draws the type.
+        Options of the view; see the function of ``tracekit.views`` that draws this type.
 
     Returns
     -------
     plotly.graph_objects.Figure or anywidget.AnyWidget
-        To be the last line of a cell; nothing is shown by the call itself.  Figures have a still picture of themselves
-        (``.picture()``) for where no script runs.
+        The view, shown when it is the last expression of a cell.  Figures also have a static image (``.picture()``).
 
     Raises
     ------
     TypeError
         If there is no view for the type.
     ValueError
-        Another theme, or an option that the view does not take.
+        If the theme or an option is invalid.
 
     Examples
     --------
     >>> plot(5)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    TypeError: expected a result that has a view (...), found int
+    TypeError: expected a result with a view (...), found int
     """
     key = view_of(result)
     if key is None:
         known = ", ".join(sorted(name.rpartition(".")[2] for name in VIEWS))
-        raise TypeError(f"expected a result that has a view ({known}), found {type(result).__name__}")
+        raise TypeError(f"expected a result with a view ({known}), found {type(result).__name__}")
     module, _, function = VIEWS[key].partition(":")
     view = getattr(import_module(f"tracekit.views.{module}"), function)(result, **options)
-    return _themed(_about(view, getattr(result, "statement", "")), theme)
+    return _themed(_with_statement(view, getattr(result, "statement", "")), theme)
 
 
 def view_of(result: Any) -> str | None:
@@ -87,7 +85,7 @@ def view_of(result: Any) -> str | None:
     Returns
     -------
     str or None
-        The name of its type, or of the nearest type that it is made from; None without a view.
+        The name of its type or nearest base type with a view; None without one.
 
     Examples
     --------
@@ -99,24 +97,24 @@ def view_of(result: Any) -> str | None:
     return next((name for name in names if name in VIEWS), None)
 
 
-def _about(view: Any, statement: str) -> Any:
-    """Return the view with a line on what its numbers describe: below the title of a figure, below a widget."""
+def _with_statement(view: Any, statement: str) -> Any:
+    """Return the view with the sampling statement: as a subtitle of a figure, below a widget."""
     if hasattr(view, "about"):
         view.about = clean(statement)
     if not hasattr(view, "add_scatter") or not view.data or view.layout.title.subtitle.text:
         return view
-    from tracekit.views.charts import subtitled  # noqa: PLC0415 - plotly is for notebooks only
+    from tracekit.views.charts import subtitled  # noqa: PLC0415 - plotly loads slowly
 
     return subtitled(view, statement)
 
 
 def _themed(view: Any, theme: str) -> Any:
-    """Return a figure in a theme, with its still picture; a widget as it is."""
+    """Return a figure in a theme; a widget unchanged."""
     if theme not in THEMES:
         raise ValueError(f"expected a theme of {' or '.join(THEMES)}, found {theme!r}")
     if not hasattr(view, "add_scatter"):  # a widget: it follows the page
         return view
-    from tracekit.views.figures import Chart  # noqa: PLC0415 - plotly is for notebooks only
+    from tracekit.views.figures import Chart  # noqa: PLC0415 - plotly loads slowly
 
     figure = view if isinstance(view, Chart) else Chart(view)
     return figure if theme == "page" else figure.themed(theme)

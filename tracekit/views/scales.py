@@ -1,4 +1,4 @@
-"""Axes of still pictures: where a value stands, and which round values are written beside it."""
+"""Axes of static images: positions of values, and ticks at round values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.text import duration, moment, plural, short_count
+from tracekit.text import round_duration, short_count
 from tracekit.views.volume import clock, time_step
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ class Scale:
     kind
         ``linear``, ``log``, ``date`` or ``category``.
     low, high
-        Ends, as numbers: ns since the epoch of dates, positions of categories.
+        Ends, as numbers: ns since the epoch for dates, positions for categories.
     start, end
-        Their places in pixels; ``end`` may be the smaller one.
+        Their positions in pixels; ``end`` may be smaller.
     names
         The categories.
     form
-        plotly's ``tickformat``: decides how values are written.
+        plotly's ``tickformat``: determines the format of values.
     """
 
     kind: str
@@ -49,7 +49,7 @@ class Scale:
     form: str = ""
 
     def number(self, value: Any) -> float:
-        """Return a value as the number that is drawn; NaN where it has no place."""
+        """Return a value as a number on the axis; NaN if it has no position."""
         if self.kind == "category":
             return float(self.names.index(str(value))) if str(value) in self.names else math.nan
         if self.kind == "date":
@@ -58,14 +58,14 @@ class Scale:
         return value if self.kind != "log" or value > 0 else math.nan
 
     def at(self, value: Any) -> float:
-        """Return the place of a value, NaN where it has none."""
+        """Return the position of a value in pixels; NaN if it has none."""
         x, low, high = self.number(value), self.low, self.high
         if self.kind == "log":
             x, low, high = (math.log(v) if v > 0 else math.nan for v in (x, low, high))
         return self.start + (x - low) / (high - low) * (self.end - self.start)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return the places and words of round values."""
+        """Return positions and labels of round values."""
         if self.kind == "category":
             return [(self.at(name), name) for name in self.names]
         if self.kind == "date":
@@ -75,17 +75,15 @@ class Scale:
         ]
 
     def words(self, value: float) -> str:
-        """Return a value as the axis writes it."""
+        """Return the label of a value."""
         if "s" in self.form:
-            return (
-                re.sub(r"(\.\d*?)0+(?= )", r"\1", duration(round(value * 1e9, 3))).replace(". ", " ") if value else "0"
-            )
+            return round_duration(round(value * 1e9, 3)) if value else "0"
         if "%" in self.form:
-            return f"{value * 100:.3g} %"
+            return f"{value * 100:.3g}%"
         return short_count(value) if abs(value) >= 10_000 and value == int(value) else f"{value:,.4g}"  # noqa: PLR2004 - k
 
     def _powers(self) -> list[float]:
-        """Return 1, 2, 5 and zeros, or powers of ten alone where there are many."""
+        """Return 1, 2 and 5 times powers of ten, or powers of ten only over many decades."""
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         steps = (1, 2, 5) if len(decades) <= _FEW_DECADES + 1 else (1,)
         slack = 1e-9
@@ -97,7 +95,7 @@ class Scale:
         ]
 
     def _rounds(self) -> list[float]:
-        """Return multiples of a round step: one every 90 pixels, every 40 on an axis that goes up."""
+        """Return multiples of a round step: about one per 90 pixels, or 40 on a vertical axis."""
         room = 90 if self.end > self.start else 40
         wanted = (self.high - self.low) / max(2.0, abs(self.end - self.start) / room)
         power = 10.0 ** math.floor(math.log10(wanted))
@@ -113,25 +111,17 @@ class Scale:
         scale = (self.end - self.start) / (self.high - self.low)
         return [(self.start + (time - low) * scale, clock(time, step)) for time in times]
 
-    def said(self) -> str:
-        """Return the ends in words."""
-        if self.kind == "category":
-            return plural(len(self.names), "row")
-        if self.kind == "date":
-            return f"{moment(int(self.low))} to {moment(int(self.high))} UTC"
-        return f"{self.words(self.low)} to {self.words(self.high)}"
-
 
 def scale_of(values: Iterable[Array | Sequence[Any]], axis: Any, place: tuple[float, float], *, zero: bool) -> Scale:
-    """Return the axis that holds all values."""
-    held = [value for part in values for value in part if value is not None]
-    kind = axis.type or _kind(held)
+    """Return an axis that includes all values."""
+    known = [value for part in values for value in part if value is not None]
+    kind = axis.type or _kind(known)
     form = axis.tickformat or ""
     if kind == "category":
-        names = tuple(dict.fromkeys(map(str, axis.categoryarray if axis.categoryarray is not None else held)))
+        names = tuple(dict.fromkeys(map(str, axis.categoryarray if axis.categoryarray is not None else known)))
         return Scale(kind, -0.5, len(names) - 0.5, *place, names=names, form=form)
     probe = Scale(kind, 1.0, 2.0, *place)
-    numbers = np.array([x for value in held if math.isfinite(x := probe.number(value))])
+    numbers = np.array([x for value in known if math.isfinite(x := probe.number(value))])
     low, high = (float(numbers.min()), float(numbers.max())) if len(numbers) else (1.0, 10.0)
     if axis.range is not None:
         low, high = (10.0 ** float(v) if kind == "log" else probe.number(v) for v in axis.range)
@@ -144,8 +134,8 @@ def scale_of(values: Iterable[Array | Sequence[Any]], axis: Any, place: tuple[fl
     return Scale(kind, low, high if high > low else low + (_DAY if kind == "date" else 1.0), *place, form=form)
 
 
-def _kind(held: Sequence[Any]) -> str:
-    """Return what the values are: dates, names or numbers."""
-    if not held or not isinstance(held[0], str | np.datetime64):
+def _kind(values: Sequence[Any]) -> str:
+    """Return the kind of axis for these values: date, category or linear."""
+    if not values or not isinstance(values[0], str | np.datetime64):
         return "linear"
-    return "date" if _DATE.match(str(held[0])) else "category"
+    return "date" if _DATE.match(str(values[0])) else "category"

@@ -1,4 +1,4 @@
-"""Self time: where the work is done, by service or operation."""
+"""Self time by service or operation."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name"
     Parameters
     ----------
     result
-        Of ``analysis.self_time``.
+        Result of ``self_time``.
     by
-        Keys.
+        Grouping keys.
     bars
-        How many, the largest first.
+        Number of bars, the largest first.
 
     Returns
     -------
     Chart
-        A plotly figure: one bar a group, its share of all self time; a note in words without any.
+        A plotly figure: one bar per group with its share of the total self time; a note if there is none.
 
     Examples
     --------
@@ -49,13 +49,12 @@ def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name"
     known = whole[whole["self_time_ratio"].notna()]
     shown = known.head(bars)
     if shown.empty:
-        return empty_state(chart("Share of self time"), "No span has a duration.")
-    labels, said = labels_of(shown, keys), [duration(value) for value in shown["self_time_ns"]]
+        return empty_state(chart("Share of self time"), "No spans with a duration.")
+    labels, times = labels_of(shown, keys), [duration(value) for value in shown["self_time_ns"]]
     services = shown["service_name"] if "service_name" in keys else [""] * len(shown)
-    rows = [(html.unescape(n), w, ratio(r)) for n, w, r in zip(labels, said, shown["self_time_ratio"], strict=True)]
+    rows = [(html.unescape(n), w, ratio(r)) for n, w, r in zip(labels, times, shown["self_time_ratio"], strict=True)]
     figure = chart(
-        "Share of self time"
-        + (f": the largest {len(shown)} of {plural(len(known), 'group')}" if len(known) > bars else ""),
+        "Share of self time" + (f" (top {len(shown)} of {plural(len(known), 'group')})" if len(known) > bars else ""),
         table=table((" ".join(keys), "self time", "share"), rows),
         xaxis={**SHARE, "showgrid": True},
         yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]},
@@ -68,9 +67,9 @@ def plot_self_time(result: SelfTime, *, by: str | Sequence[str] = "service_name"
         y=labels,
         orientation="h",
         marker={"color": [LIGHT[SHARED.slot(str(service))] for service in services]},
-        text=said,
+        text=times,
         textposition="outside",
         cliponaxis=False,
-        hovertemplate="%{y}: %{x:.1%}, %{text} in all<extra></extra>",
+        hovertemplate="%{y}: %{x:.1%}, total %{text}<extra></extra>",
     )
     return figure

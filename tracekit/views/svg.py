@@ -1,6 +1,6 @@
-"""Pictures written by Python: SVG that needs no script, no style sheet and no font.
+"""Static images written by Python: SVG without scripts, style sheets or fonts.
 
-The colours of the light theme stand in the attributes; classes let a page restyle a picture that it holds inline:
+Attributes have the colours of the light theme; classes let a page restyle an inline image:
 ``tk-ink``, ``tk-mute``, ``tk-line``, ``tk-paper``, ``tk-error``, and ``tk-s0`` to ``tk-s9`` for services.
 """
 
@@ -26,7 +26,7 @@ FONT: Final = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 
 
 def text(x: float, y: float, words: str, *, kind: str = "ink", **more: object) -> Markup:
-    """Return a line of text in ink or muted."""
+    """Return a line of text; ``kind`` is ``ink``, ``mute`` or ``error``."""
     fill = {"ink": INK, "mute": MUTE, "error": ERROR}[kind]
     extra = {key.replace("_", "-"): value for key, value in more.items()}
     attributes = {"x": x, "y": y, "fill": fill, "class": f"tk-{kind}", **extra}
@@ -34,12 +34,12 @@ def text(x: float, y: float, words: str, *, kind: str = "ink", **more: object) -
 
 
 def service_fill(slot: int) -> dict[str, object]:
-    """Return the attributes that paint in the colour of a service."""
+    """Return the attributes for the colour of a service."""
     return {"fill": LIGHT[slot], "class": f"tk-s{slot}"}
 
 
 def picture(width: float, height: float, title: str, children: Iterable[Markup], *, paper: bool = False) -> Markup:
-    """Return a whole picture with its accessible name."""
+    """Return an SVG element with its accessible name."""
     ground = [element("rect", {"width": width, "height": height, "fill": PAPER, "class": "tk-paper"})] if paper else []
     shown = [*ground, *children]
     has_text = any("<text" in child for child in shown)
@@ -57,9 +57,9 @@ def picture(width: float, height: float, title: str, children: Iterable[Markup],
 
 
 def image(svg: str, alternative: str, **more: object) -> Markup:
-    """Return an ``img`` element that carries the picture as a data address.
+    """Return an ``img`` element with the image as a data URL.
 
-    JupyterLab's sanitiser lets it through where it drops inline SVG.
+    JupyterLab's sanitiser removes inline SVG but keeps such an element.
     """
     code = base64.b64encode(svg.encode("utf-8")).decode("ascii")
     return element("img", {"alt": alternative, "src": f"data:image/svg+xml;base64,{code}", **more})

@@ -1,7 +1,7 @@
-"""The colours of the house in another theme: figures and pictures are made in the light one and painted over.
+"""Themes: figures and images are made in light colours, which are then exchanged.
 
-What plotly draws, and what stands in an ``img``, cannot follow the theme of the page around it.  The theme ``page`` can
-be read on a light page and on a dark one: a clear ground, and colours of the middle.
+plotly figures and ``img`` elements cannot follow the theme of the page.  The theme ``page`` is legible on light and on
+dark pages: a transparent background and medium colours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tracekit.views.markup import Markup
 
 THEMES: Final = ("page", "light", "dark")
-HEAT: Final = ("#dcebfa", "#b3d4f5", "#7fb5ea", "#4a90d9", "#1f68b8", "#0b3f7d")  # few to many
+HEAT: Final = ("#dcebfa", "#b3d4f5", "#7fb5ea", "#4a90d9", "#1f68b8", "#0b3f7d")  # from few to many
 _DARK_HEAT: Final = ("#16324f", "#1d4b7c", "#2a6db0", "#4a93dc", "#86bdf2", "#d6e9fc")
 _DARK: Final = {
     **dict(zip(LIGHT, DARK, strict=True)),
@@ -29,8 +29,8 @@ _DARK: Final = {
     ACCENT: "#64b5f6",
 }
 _LIGHT: Final = {dark: light for light, dark in reversed(_DARK.items())}
-_CLEAR: Final = "rgba(0,0,0,0)"
-_PAGE: Final = {  # what is not named here has a contrast of 3:1 on white and on JupyterLab's #111111, and stays
+_TRANSPARENT: Final = "rgba(0,0,0,0)"
+_PAGE: Final = {  # all other colours have a contrast of 3:1 on white and on JupyterLab's #111111
     **{colour: f"rgba(74,144,217,{0.15 + 0.17 * k:.2f})" for k, colour in enumerate(HEAT)},
     "#7a4964": "#a3688a",
     "#753400": "#a85a1c",
@@ -39,20 +39,20 @@ _PAGE: Final = {  # what is not named here has a contrast of 3:1 on white and on
     INK: "#757a83",
     MUTE: "#757a83",
     LINE: "rgba(128,128,128,0.3)",
-    PAPER: _CLEAR,
+    PAPER: _TRANSPARENT,
 }
 _PAINT: Final = re.compile(r'(?<=fill="|roke=")#[0-9a-f]{6}(?=")')
 _RGBA: Final = re.compile(r"rgba\((\d+),(\d+),(\d+),([\d.]+)\)")
 
 
 def faded(colour: str, share: float) -> str:
-    """Return a colour that lets the ground through."""
+    """Return a colour with this opacity."""
     red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     return f"rgba({red},{green},{blue},{share:g})"
 
 
 def repainted(part: Any, theme: str) -> Any:
-    """Return any part of a figure with the colours of this house as another theme has them."""
+    """Return a part of a figure in the colours of another theme."""
     if theme not in THEMES:
         raise ValueError(f"expected a theme of {' or '.join(THEMES)}, found {theme!r}")
     paints = {"page": _PAGE, "light": _LIGHT, "dark": _DARK}[theme]
@@ -64,7 +64,7 @@ def repainted(part: Any, theme: str) -> Any:
 
 
 def repainted_picture(picture: Markup, theme: str) -> Markup:
-    """Return a still picture in the colours that the house has in another theme."""
+    """Return a static image in the colours of another theme."""
     from tracekit.views.markup import Markup  # noqa: PLC0415 - for types elsewhere
 
     def tag(found: re.Match[str]) -> str:
@@ -74,7 +74,7 @@ def repainted_picture(picture: Markup, theme: str) -> Markup:
 
 
 def on_page(figure: dict[str, Any]) -> dict[str, Any]:
-    """Return a figure as it can be read on a light page and on a dark one, whichever it stands on."""
+    """Return a figure that is legible on light and dark pages."""
     shown: dict[str, Any] = repainted(figure, "page")
     look = shown["layout"].get("template", {}).get("layout", {})
     if "hoverlabel" in look:
@@ -83,7 +83,7 @@ def on_page(figure: dict[str, Any]) -> dict[str, Any]:
 
 
 def _repainted_colour(text: str, paints: dict[str, str]) -> str:
-    """Return a colour of ours as the other theme has it; any other text as it is."""
+    """Return a known colour in the other theme; any other text unchanged."""
     if found := _RGBA.fullmatch(text):
         red, green, blue, share = found.groups()
         solid = f"#{int(red):02x}{int(green):02x}{int(blue):02x}"

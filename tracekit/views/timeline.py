@@ -1,4 +1,4 @@
-"""Requests over time: bands of percentiles above, the share of errors below, deployments marked; or a heat map."""
+"""Requests over time: percentiles, error rate and deployments; or a heat map of durations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.text import count, duration, moment, ratio
-from tracekit.views.charts import SECONDS, SHARE, VEIL, chart, empty_state, safe
+from tracekit.views.charts import SECONDS, SHARE, VEIL, chart, empty_state, safe, utc_texts
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, INK, MUTE
 from tracekit.views.themes import faded
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tracekit.views.markup import Markup
 
 KINDS: Final = ("bands", "heat")
-_BANDS: Final = (("p50", 0.0), ("p90", 0.34), ("p99", 0.14))  # upper edge, how much colour below it
-_MOST_NOTES: Final = 6  # names of deployments that find room beside each other
+_BANDS: Final = (("p50", 0.0), ("p90", 0.34), ("p99", 0.14))  # upper edge, opacity below it
+_MOST_NOTES: Final = 6  # maximum number of labelled deployments
 
 
 def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping[str, Any] | None = None) -> Any:
@@ -32,22 +32,22 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
     Parameters
     ----------
     result
-        Of ``analysis.timeline``.
+        Result of ``timeline``.
     kind
-        ``bands``: p50, p90 and p99 of the durations, and the share of errors with its limits; ``heat``: how many
-        requests took how long, when, with a rectangle to be drawn.
+        ``bands``: p50, p90 and p99 of the durations, and the error rate with its 95% CI; ``heat``: number of requests
+        by time and duration, with selection of a rectangle.
     deployments
-        Moments to be marked, by name; those that the traces show unless given.
+        Times to mark, by name (default: deployments detected in the traces).
 
     Returns
     -------
     Chart or HeatWidget
-        A plotly figure; or a widget whose ``selection`` is the drawn rectangle as code.
+        A plotly figure, or a widget with the selected rectangle as code in ``selection``.
 
     Raises
     ------
     ValueError
-        Another kind, or a moment that is none.
+        If the kind is unknown, or a time is invalid.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
     >>> from tracekit.analysis.timeline import timeline
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> [drawn.name for drawn in plot_timeline(timeline(TraceSet.from_spans(frame))).data]
-    ['p50', 'p90', 'p99', None, '95 % limits', 'errors']
+    ['p50', 'p90', 'p99', None, '95% CI', 'error rate']
     """
     if kind not in KINDS:
         raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")
@@ -68,7 +68,7 @@ def plot_timeline(result: Timeline, *, kind: str = "bands", deployments: Mapping
 
 
 def _marks(result: Timeline, deployments: Mapping[str, Any] | None) -> dict[str, int]:
-    """Return the moments to be marked, by words."""
+    """Return the times to mark in ns since the epoch, by name."""
     if deployments is None:
         rows = zip(*(result.deployments[c] for c in ("service_name", "service_version", "first_ns")), strict=True)
         return {f"{service} {version}": int(first) for service, version, first in rows}
@@ -83,20 +83,20 @@ def _marks(result: Timeline, deployments: Mapping[str, Any] | None) -> dict[str,
 
 
 def _bands(result: Timeline, marks: dict[str, int]) -> Chart:
-    """Return percentiles above and errors below."""
+    """Return percentiles above and the error rate below."""
     seen = result.table
     title = "Requests over time"
     if seen["trace_count"].sum() == 0:
-        return empty_state(chart(title), "No trace has a start.")
+        return empty_state(chart(title), "No traces with a start.")
     figure = chart(
         title,
         table=_worst(result),
         height=460,
-        xaxis={"type": "date", "title": {"text": "begun at, UTC"}, "anchor": "y2"},
+        xaxis={"type": "date", "title": {"text": "start time, UTC"}, "anchor": "y2"},
         yaxis={**SECONDS, "domain": [0.4, 1], "rangemode": "tozero", "title": {"text": "duration"}},
-        yaxis2={**SHARE, "domain": [0, 0.28], "title": {"text": "failed"}},
+        yaxis2={**SHARE, "domain": [0, 0.28], "title": {"text": "error rate"}},
     )
-    times = _times(seen["start_ns"].to_numpy(np.int64) + result.step_ns // 2)
+    times = utc_texts(seen["start_ns"].to_numpy(np.int64) + result.step_ns // 2)
     for k, run in enumerate(_runs(seen["p50_ns"].notna().to_numpy(bool))):
         _add_percentiles(figure, seen.iloc[run], times[run], first=k == 0)
     for k, run in enumerate(_runs(seen["error_ratio"].notna().to_numpy(bool))):
@@ -106,8 +106,8 @@ def _bands(result: Timeline, marks: dict[str, int]) -> Chart:
 
 
 def _add_percentiles(figure: Chart, seen: pd.DataFrame, times: list[str], *, first: bool) -> None:
-    """Add the bands of one stretch without a gap."""
-    said = [f"{count(n)} requests" for n in seen["weight_sum"]]
+    """Add the percentiles of one period without a gap."""
+    texts = [f"{count(n)} requests" for n in seen["weight_sum"]]
     for name, share in _BANDS:
         fill = {"fill": "tonexty", "fillcolor": faded(ACCENT, share)} if share else {}
         figure.add_scatter(
@@ -119,44 +119,44 @@ def _add_percentiles(figure: Chart, seen: pd.DataFrame, times: list[str], *, fir
             mode="lines" if len(times) > 1 else "lines+markers",
             marker={"size": 5, "color": ACCENT},
             line={"color": ACCENT if name == "p50" else faded(ACCENT, 0.45), "width": 2 if name == "p50" else 1},
-            text=said,
-            hovertemplate=f"%{{x}}: {name} %{{y:.3~s}}s of %{{text}}<extra></extra>",
+            text=texts,
+            hovertemplate=f"%{{x}}: {name} %{{y:.3~s}}s (n = %{{text}})<extra></extra>",
             **fill,
         )
 
 
 def _add_errors(figure: Chart, seen: pd.DataFrame, times: list[str], *, first: bool) -> None:
-    """Add the share of errors of one stretch, within its limits."""
+    """Add the error rate of one period with its 95% CI."""
     common = {"yaxis": "y2", "mode": "lines", "showlegend": False}
     edge = {"width": 0, "color": ERROR}
     figure.add_scatter(x=times, y=seen["error_ratio_low"].tolist(), line=edge, hoverinfo="skip", **common)
     figure.add_scatter(
         x=times,
         y=seen["error_ratio_high"].tolist(),
-        name="95 % limits",
+        name="95% CI",
         fill="tonexty",
         fillcolor=faded(ERROR, 0.14),
         line=edge,
         hoverinfo="skip",
         **common,
     )
-    said = [f"{count(e)} of {count(n)}" for e, n in zip(seen["error_count"], seen["weight_sum"], strict=True)]
+    texts = [f"{count(e)} of {count(n)}" for e, n in zip(seen["error_count"], seen["weight_sum"], strict=True)]
     figure.add_scatter(
         x=times,
         y=seen["error_ratio"].tolist(),
-        name="errors",
+        name="error rate",
         line={"color": ERROR, "width": 2},
         marker={"size": 5, "color": ERROR},
-        text=said,
-        hovertemplate="%{x}: %{y:.2%} failed, %{text}<extra></extra>",
+        text=texts,
+        hovertemplate="%{x}: error rate %{y:.2%} (%{text})<extra></extra>",
         **{**common, "showlegend": first, "mode": "lines" if len(times) > 1 else "lines+markers"},
     )
 
 
 def _add_marks(figure: Chart, marks: dict[str, int]) -> None:
-    """Add a line for each deployment; names for the first few, all of them on hovering."""
+    """Add a line for each deployment, with labels for the first few."""
     for k, (name, at) in enumerate(sorted(marks.items(), key=lambda item: item[1])):
-        time = _times(np.array([at]))[0]
+        time = utc_texts(np.array([at]))[0]
         line = {"color": INK, "width": 1, "dash": "dot"}
         figure.add_shape(type="line", x0=time, x1=time, y0=0, y1=1, xref="x", yref="paper", line=line)
         if k < _MOST_NOTES:
@@ -174,7 +174,7 @@ def _add_marks(figure: Chart, marks: dict[str, int]) -> None:
 
 
 def _worst(result: Timeline) -> Markup:
-    """Return the slowest steps in words."""
+    """Return a table of the slowest intervals."""
     rows = [
         (
             moment(row["start_ns"]),
@@ -185,15 +185,10 @@ def _worst(result: Timeline) -> Markup:
         )
         for row in result.table.nlargest(5, "p99_ns").to_dict("records")
     ]
-    return table(("begun at, UTC", "requests", "p50", "p99", "failed"), rows)
-
-
-def _times(ns: Array) -> list[str]:
-    """Return moments as plotly reads them; it shows them as they stand, so: UTC."""
-    return [str(text) for text in np.datetime_as_string(np.asarray(ns, "datetime64[ns]"), unit="ms")]
+    return table(("start time, UTC", "requests", "p50", "p99", "error rate"), rows)
 
 
 def _runs(known: Array) -> list[slice]:
-    """Return the stretches without a gap."""
+    """Return the runs without a gap."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], known, [False])).astype(np.int8)))
     return [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -1,4 +1,4 @@
-"""TKW1, the binary buffer that the widget and the report draw from.
+"""TKW1, the binary format of waterfalls in widgets and reports.
 
 ::
 
@@ -6,8 +6,8 @@
 
 The header is ``{"cols": {name: [type, offset, count]}, "strings": [...], "meta": {...}}``; everything is little-endian,
 offsets count from the first column.  Types are numpy's ``f8 f4 i4 u4 u2 u1``; ``s2`` and ``s4`` are ``u2`` and ``u4``
-woven: all first bytes, then all second bytes, which compresses better.  Against JSON: an eighth of the time to write,
-half the time to paint.
+as byte planes: all first bytes, then all second bytes, which compress better.  Compared with JSON: an eighth of the
+time to write, half the time to draw.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import numpy as np
 
 Array: TypeAlias = np.ndarray[Any, Any]
 MAGIC: Final = b"TKW1"
-_WOVEN: Final = {"u2": "s2", "u4": "s4"}
+_PLANES: Final = {"u2": "s2", "u4": "s4"}
 _MOST: Final = 2**32 - 1
 TYPES: Final = ("f8", "f4", "i4", "u4", "u2", "u1")
 
 
 def compact(column: Array) -> Array:
-    """Return whole numbers from 0 in the least type that holds them; anything else as it is."""
+    """Return non-negative integers in the smallest type that fits; other columns unchanged."""
     if (
         column.dtype.kind not in "fiu"
         or not len(column)
@@ -41,16 +41,16 @@ def compact(column: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What one view draws.
+    """The data of one view.
 
     Parameters
     ----------
     columns
         One-dimensional arrays of the types ``f8 f4 i4 u4 u2 u1``.
     strings
-        The texts that columns point into.
+        Texts, referenced by columns.
     meta
-        Anything JSON can say.
+        JSON-serialisable metadata.
     """
 
     columns: dict[str, Array]
@@ -58,8 +58,8 @@ class Payload:
     meta: dict[str, Any] = field(default_factory=dict)
 
 
-def encode(payload: Payload, *, is_woven: bool = False) -> bytes:
-    """Return the buffer."""
+def encode(payload: Payload, *, in_planes: bool = False) -> bytes:
+    """Return the payload as a TKW1 buffer."""
     described: dict[str, tuple[str, int, int]] = {}
     parts: list[bytes] = []
     offset = 0
@@ -67,9 +67,9 @@ def encode(payload: Payload, *, is_woven: bool = False) -> bytes:
         kind = column.dtype.kind + str(column.dtype.itemsize)
         _check_column(name, column, kind)
         raw = np.ascontiguousarray(column, column.dtype.newbyteorder("<")).tobytes()
-        if is_woven and kind in _WOVEN:
+        if in_planes and kind in _PLANES:
             raw = np.frombuffer(raw, np.uint8).reshape(len(column), column.dtype.itemsize).T.tobytes()
-            kind = _WOVEN[kind]
+            kind = _PLANES[kind]
         described[name] = (kind, offset, len(column))
         parts.append(_padded(raw))
         offset += len(parts[-1])
@@ -79,7 +79,7 @@ def encode(payload: Payload, *, is_woven: bool = False) -> bytes:
 
 
 def decode(buffer: bytes) -> Payload:
-    """Return what ``encode`` was given."""
+    """Return the payload of a TKW1 buffer."""
     if buffer[:4] != MAGIC:
         raise ValueError(f"expected a buffer that starts with {MAGIC!r}, found {bytes(buffer[:4])!r}")
     (length,) = struct.unpack_from("<I", buffer, 4)
@@ -92,7 +92,7 @@ def decode(buffer: bytes) -> Payload:
 
 
 def _column(buffer: bytes, kind: str, offset: int, count: int) -> Array:
-    """Return one column, woven or not."""
+    """Return one column, from byte planes or not."""
     if kind[0] != "s":
         return np.frombuffer(buffer, np.dtype(kind).newbyteorder("<"), count, offset)
     size = int(kind[1])
@@ -101,7 +101,7 @@ def _column(buffer: bytes, kind: str, offset: int, count: int) -> Array:
 
 
 def _check_column(name: str, column: Array, kind: str) -> None:
-    """Refuse what the page could not read."""
+    """Check that the front end can read a column."""
     if kind not in TYPES or column.ndim != 1:
         raise ValueError(
             f"column {name!r}: expected one dimension of type {', '.join(TYPES)}, found {column.dtype} {column.shape}"
@@ -112,5 +112,5 @@ def _check_column(name: str, column: Array, kind: str) -> None:
 
 
 def _padded(raw: bytes) -> bytes:
-    """Return the bytes with zeros up to a multiple of eight."""
+    """Return the bytes padded with zeros to a multiple of eight."""
     return raw + b"\0" * (-len(raw) % 8)

@@ -1,14 +1,14 @@
-"""A TraceSet: how many traces began when, and how many of them failed."""
+"""A TraceSet: traces by start time and outcome."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tracekit.schema import Quality
 from tracekit.text import count, moment
-from tracekit.views.charts import chart, empty_state
+from tracekit.views.charts import chart, empty_state, utc_texts
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR
 from tracekit.views.volume import time_step
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plot_traces(traces: TraceSet) -> Chart:
-    """Draw how many traces began when, the failed ones red.
+    """Draw traces over time, failed ones in red.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def plot_traces(traces: TraceSet) -> Chart:
     Returns
     -------
     Chart
-        A plotly figure: bars of traces, with weights; ``tk.timeline`` has durations as well.
+        A plotly figure: weighted number of traces per interval; ``tk.timeline`` also shows durations.
 
     Examples
     --------
@@ -43,31 +43,35 @@ def plot_traces(traces: TraceSet) -> Chart:
     dated = (traces.columns.spans.quality[root] & Quality.NO_START) == 0
     title = "Traces over time"
     if not dated.any():
-        return empty_state(chart(title), "There is no trace with a start.")
+        return empty_state(chart(title), "No traces with a start.")
     start = traces.columns.spans.start_ns[root[dated]]
     weight, failed = traces.weights.value[dated], traces.is_error[root[dated]]
     step = time_step(int(start.min()), int(start.max()))
     first = int(start.min()) // step * step
     bar = (start - first) // step
-    held = np.bincount(bar, weight)
-    bad = np.bincount(bar, weight * failed, len(held))
-    used = np.flatnonzero(held)
+    totals = np.bincount(bar, weight)
+    bad = np.bincount(bar, weight * failed, len(totals))
+    used = np.flatnonzero(totals)
     starts = first + used * step
-    times = _texts(starts + step // 2)
-    fullest = used[np.argsort(-held[used], kind="stable")][:5]
-    rows = [(moment(first + int(k) * step), count(held[k]), count(bad[k])) for k in fullest]
+    times = utc_texts(starts + step // 2)
+    fullest = used[np.argsort(-totals[used], kind="stable")][:5]
+    rows = [(moment(first + int(k) * step), count(totals[k]), count(bad[k])) for k in fullest]
     figure = chart(
         title,
-        table=table(("begun at, UTC", "traces", "failed"), rows),
+        table=table(("start time, UTC", "traces", "failed"), rows),
         height=240,
         barmode="stack",
         bargap=0.08,
-        xaxis={"type": "date", "title": {"text": "begun at, UTC"}, "range": _texts([first, first + len(held) * step])},
+        xaxis={
+            "type": "date",
+            "title": {"text": "start time, UTC"},
+            "range": utc_texts([first, first + len(totals) * step]),
+        },
         yaxis={"rangemode": "tozero", "title": {"text": "traces"}},
     )
     hover = "%{x}: %{y:,} %{fullData.name}<extra></extra>"
     width = step / 1e6 * 0.92
-    good = (held - bad)[used].tolist()
+    good = (totals - bad)[used].tolist()
     figure.add_bar(x=times, y=good, name="succeeded", marker={"color": ACCENT}, width=width, hovertemplate=hover)
     if bad.any():
         there = np.flatnonzero(bad[used])
@@ -80,8 +84,3 @@ def plot_traces(traces: TraceSet) -> Chart:
             hovertemplate=hover,
         )
     return figure
-
-
-def _texts(times_ns: Any) -> list[str]:
-    """Return moments as plotly reads them."""
-    return [str(text) for text in np.datetime_as_string(np.asarray(times_ns, "datetime64[ns]"), unit="ms")]

@@ -1,4 +1,4 @@
-"""Traffic over time: how many traces began when, and how many of them failed, as a still picture."""
+"""Traffic over time: traces by start time and outcome, as a static image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LABEL = 40.0  # width of a time
 
 
 def time_step(low_ns: int, high_ns: int, *, bars: int = 72) -> int:
-    """Return the round step that cuts a period into at most so many bars."""
+    """Return the smallest round step in ns that divides a period into at most so many bars."""
     wanted = max(1, high_ns - low_ns) / max(1, bars - 1)
     fitting = [step for step in _STEPS if step >= wanted]
     return fitting[0] if fitting else int(np.ceil(wanted / _STEPS[-1])) * _STEPS[-1]
@@ -35,19 +35,19 @@ def time_step(low_ns: int, high_ns: int, *, bars: int = 72) -> int:
 def volume_picture(
     start_ns: Array, weight: Array, is_error: Array, *, width: float = 720, height: float = 132, paper: bool = False
 ) -> Markup:
-    """Return traces over time as bars, the failed ones red."""
+    """Return traces over time as bars, failed ones in red."""
     if not len(start_ns):
-        return picture(width, height, "No traces", [text(0, 16, "No trace has a start.", kind="mute")])
+        return picture(width, height, "No traces", [text(0, 16, "No traces with a start.", kind="mute")])
     if not weight.any():
-        return picture(width, height, "No traces", [text(0, 16, "The traces stand for nothing.", kind="mute")])
+        return picture(width, height, "No traces", [text(0, 16, "All sampling weights are 0.", kind="mute")])
     low, high = int(start_ns.min()), int(start_ns.max())
     step = time_step(low, high)
     first = low // step * step
     bar = (start_ns - first) // step
-    held = np.bincount(bar, weight)
-    failed = np.bincount(bar, weight * is_error, len(held))
+    totals = np.bincount(bar, weight)
+    failed = np.bincount(bar, weight * is_error, len(totals))
     floor, top, left = height - 22, 16.0, 44.0
-    wide, tallest = (width - left) / len(held), float(held.max())
+    wide, tallest = (width - left) / len(totals), float(totals.max())
     scale = (floor - top) / tallest
     parts = [
         element("line", {"x1": left, "x2": width, "y1": y, "y2": y, "stroke": LINE, "class": "tk-grid"})
@@ -57,26 +57,26 @@ def volume_picture(
         text(left - 6, top + 4, count(tallest), kind="mute", text_anchor="end"),
         text(left - 6, floor + 4, "0", kind="mute", text_anchor="end"),
     ]
-    for k in np.flatnonzero(held):
+    for k in np.flatnonzero(totals):
         box = {"x": left + k * wide + 0.5, "width": max(0.5, wide - 1)}
-        words = f"{clock(first + int(k) * step, step)}: {plural(held[k], 'trace')}, {count(failed[k])} failed"
+        words = f"{clock(first + int(k) * step, step)}: {plural(totals[k], 'trace')}, {count(failed[k])} failed"
         hover = element("title", {}, words)
-        parts.append(_bar({**box, "fill": ACCENT, "class": "tk-bar"}, floor, held[k] * scale, hover))
+        parts.append(_bar({**box, "fill": ACCENT, "class": "tk-bar"}, floor, totals[k] * scale, hover))
         if failed[k]:
             parts.append(_bar({**box, "fill": ERROR, "class": "tk-failed-bar"}, floor, failed[k] * scale, hover))
-    parts += _ticks(first, step, len(held), left, wide, floor)
+    parts += _ticks(first, step, len(totals), left, wide, floor)
     title = f"Traces over time: {plural(float(weight.sum()), 'trace')} from {moment(low)} to {moment(high)} UTC"
     return picture(width, height, title, parts, paper=paper)
 
 
 def _bar(attributes: dict[str, object], floor: float, height: float, title: Markup) -> Markup:
-    """Return one bar on the floor, at least a pixel high."""
+    """Return one bar, at least a pixel high."""
     tall = max(1.0, float(height))
     return element("rect", {**attributes, "y": floor - tall, "height": tall}, title)
 
 
 def _ticks(first: int, step: int, bars: int, left: float, wide: float, floor: float) -> list[Markup]:
-    """Return some round times below the bars."""
+    """Return labels of round times below the bars."""
     apart = time_step(0, bars * step, bars=8)
     start = -(-first // apart) * apart
     places = [(time - first) / step * wide for time in range(start, first + bars * step, apart)]
@@ -89,7 +89,7 @@ def _ticks(first: int, step: int, bars: int, left: float, wide: float, floor: fl
 
 
 def clock(time_ns: int, step: int) -> str:
-    """Return as much of a time as the step needs."""
+    """Return a time with the precision that the step needs."""
     if step >= 24 * _HOUR:
         return moment(time_ns)[:10]
     if step >= 60 * _SECOND:

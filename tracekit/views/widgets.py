@@ -1,7 +1,7 @@
-"""The widgets: Python's side of ``static/tracekit.js``.  Imported only when a notebook asks for one (0.1 s).
+"""Widgets: the Python side of ``static/tracekit.js``.  Imported on first use (0.1 s).
 
-A widget carries its picture: saved notebooks, converters and front ends that run no scripts show an ``<img>`` with a
-short table, and ``text/plain`` never holds a memory address.
+A widget includes a static image: saved and converted notebooks and front ends without scripts show an ``<img>`` with a
+short table, and ``text/plain`` contains no memory address.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MODULE: Final = Path(__file__).parent / "static" / "tracekit.js"
 
 
 class Pictured(anywidget.AnyWidget):
-    """A widget with a still picture of itself: what the widgets of this room are made of.
+    """A widget with a static image; base class of all widgets.
 
     Examples
     --------
@@ -47,14 +47,14 @@ class Pictured(anywidget.AnyWidget):
 
     _esm = MODULE
     height = traitlets.Int(480).tag(sync=True)
-    about = traitlets.Unicode("").tag(sync=True)  # what its numbers describe, shown below it
+    about = traitlets.Unicode("").tag(sync=True)  # the sampling statement, shown below the widget
 
     _title = ""
     _picture: Markup
     _table: Markup
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the live view and what stands in for it."""
+        """Return the interactive view with its static image, table and text."""
         bundle = super()._repr_mimebundle_(**options)
         data, meta = bundle if isinstance(bundle, tuple) else (bundle, {})
         picture = repainted_picture(self._picture, "page")
@@ -71,11 +71,11 @@ class Pictured(anywidget.AnyWidget):
 
 
 class WaterfallWidget(Pictured):
-    """One trace, or two; ``selected`` is the id of the selected span, ``value`` the time range in view."""
+    """Waterfall of one or two traces; ``selected`` is the id of the selected span, ``value`` the visible time range."""
 
     data = traitlets.Bytes(b"").tag(sync=True)
-    row = traitlets.Int(-1).tag(sync=True)  # what the page calls the selected span
-    brush = traitlets.List(traitlets.Float()).tag(sync=True)  # and the range in view: empty, or two times from 0
+    row = traitlets.Int(-1).tag(sync=True)  # position of the selected span in the view
+    brush = traitlets.List(traitlets.Float()).tag(sync=True)  # visible range: empty, or two times in ns from time 0
     selected = traitlets.Unicode("")
     value = traitlets.Tuple(traitlets.Int(), traitlets.Int(), allow_none=True, default_value=None)
 
@@ -97,12 +97,12 @@ class WaterfallWidget(Pictured):
         Parameters
         ----------
         traces, trace_id, path, compare, skew, height
-            As in ``waterfall``.
+            See ``waterfall``.
 
         Returns
         -------
         WaterfallWidget
-            With attributes embedded up to 20,000 spans; above, they are asked for on selection.
+            Attributes are embedded up to 20,000 spans; above, they are sent on selection.
         """
         name, span_id = named_trace(trace_id)
         drawing = draw(traces, name, path=path, compare=compare, skew=skew)
@@ -129,7 +129,7 @@ class WaterfallWidget(Pictured):
 
     @traitlets.validate("row")
     def _check_row(self, proposal: dict[str, Any]) -> int:
-        """Refuse positions that are not there."""
+        """Check that the position exists."""
         value = int(proposal["value"])
         known = self._drawing.rows.shape[1] if hasattr(self, "_drawing") else 0
         if not -1 <= value < max(known, 1):
@@ -138,7 +138,7 @@ class WaterfallWidget(Pictured):
 
     @traitlets.validate("selected")
     def _check_selected(self, proposal: dict[str, Any]) -> str:
-        """Refuse spans that are not there."""
+        """Check that the span exists."""
         wanted = str(proposal["value"])
         if wanted and self._drawing.row_of(wanted) < 0:
             trace_id = self._drawing.payload.meta["id"]
@@ -146,35 +146,35 @@ class WaterfallWidget(Pictured):
         return wanted
 
     @traitlets.observe("row")
-    def _name_it(self, change: dict[str, Any]) -> None:
-        """Follow the page."""
+    def _row_changed(self, change: dict[str, Any]) -> None:
+        """Set ``selected`` from ``row``."""
         self.selected = "" if change["new"] < 0 else self._drawing.span_id(change["new"])
 
     @traitlets.observe("selected")
-    def _show_it(self, change: dict[str, Any]) -> None:
-        """Follow Python; of spans with one id, the one that is selected stays so."""
+    def _selected_changed(self, change: dict[str, Any]) -> None:
+        """Set ``row`` from ``selected``; a selected span keeps its row if several have the same id."""
         named = "" if self.row < 0 else self._drawing.span_id(self.row)
         if change["new"] != named:
             self.row = self._drawing.row_of(change["new"]) if change["new"] else -1
 
     @traitlets.observe("brush")
-    def _look_there(self, change: dict[str, Any]) -> None:
-        """Follow the page."""
+    def _brush_changed(self, change: dict[str, Any]) -> None:
+        """Set ``value`` from ``brush``."""
         base = self._drawing.base_ns
         ends = [base + round(time) for time in change["new"]]
         if not (self.value and [time - base for time in self.value] == [round(time) for time in change["new"]]):
             self.value = tuple(ends) if ends else None  # type: ignore[assignment] # traitlets' stub has no None
 
     @traitlets.observe("value")
-    def _look_here(self, change: dict[str, Any]) -> None:
-        """Follow Python."""
+    def _value_changed(self, change: dict[str, Any]) -> None:
+        """Set ``brush`` from ``value``."""
         base = self._drawing.base_ns
         wanted = [float(time - base) for time in change["new"]] if change["new"] else []
         if [round(time) for time in self.brush] != wanted:
             self.brush = wanted
 
     def _answer(self, _: Any, content: Any, __: Any) -> None:
-        """Send what the page asks for: the details of a span, or the rows whose attributes hold a text."""
+        """Reply to a request of the front end: the details of a span, or the rows with a text in their attributes."""
         if not isinstance(content, dict):
             return
         kind, row, words = content.get("kind"), content.get("row"), content.get("words")
@@ -188,7 +188,7 @@ class WaterfallWidget(Pictured):
 
 
 class MapWidget(Pictured):
-    """A service map; ``selected`` is the name of the service in focus, empty for none."""
+    """A service map; ``selected`` is the name of the selected service, empty for none."""
 
     graph = traitlets.Unicode("").tag(sync=True)
     selected = traitlets.Unicode("").tag(sync=True)
@@ -200,18 +200,18 @@ class MapWidget(Pictured):
         Parameters
         ----------
         graph
-            As ``service_graph.map_payload`` makes it.
+            Return value of ``map_payload``.
         picture, table
-            What stands in for it.
+            Static image and table of the map.
         title
-            Plain text that says what it is.
+            Plain-text title.
         height
-            In pixels.
+            Height in pixels.
 
         Returns
         -------
         MapWidget
-            Ready to show.
+            The widget.
         """
         widget = cls(graph=json.dumps(graph, ensure_ascii=False, allow_nan=False), height=height)
         widget._picture, widget._table, widget._title = picture, table, title

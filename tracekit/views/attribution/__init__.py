@@ -1,1 +1,1 @@
-"""Who requests waited for, what changed between two sets, and what if."""
+"""Charts of critical-path time: attribution, comparison of two sets, and what-if."""

@@ -1,4 +1,4 @@
-"""Who requests waited for: bars by service or any other key, over all requests and by band of latency."""
+"""Critical-path time by service or any other key, over all requests and by latency band."""
 
 from __future__ import annotations
 
@@ -31,22 +31,21 @@ _OTHERS: Final = faded("#8695a6", 0.6)
 
 
 def plot_critical_path(result: CriticalPath, *, by: str | Sequence[str] = "service_name", bars: int = 15) -> Chart:
-    """Draw how long a request waits, on average, for each service, or any other keys of ``CriticalPath.by``.
+    """Draw mean critical-path time per request by service, or any other keys of ``CriticalPath.by``.
 
     Parameters
     ----------
     result
-        Of ``analysis.critical_path``.
+        Result of ``critical_path``.
     by
-        Keys.
+        Grouping keys.
     bars
-        How many, the largest first.
+        Number of bars, the largest first.
 
     Returns
     -------
     Chart
-        A plotly figure: one bar a group with its limits, their lengths add up to the mean latency; a note in words
-        without any.
+        A plotly figure: one bar per group with its 95% CI; the bars sum to the mean latency; a note if there are none.
 
     Examples
     --------
@@ -58,19 +57,19 @@ def plot_critical_path(result: CriticalPath, *, by: str | Sequence[str] = "servi
     (5e-06,)
     """
     keys = [by] if isinstance(by, str) else list(by)
-    title, whole = "Time on the critical path of a request", result.by(keys)
+    title, whole = "Critical-path time per request", result.by(keys)
     whole = whole[whole["path_time_ns"] > 0].sort_values("mean_ns", ascending=False, kind="stable")
     if whole.empty:
-        return empty_state(chart(title), "No request took any time.")
+        return empty_state(chart(title), "All requests have a duration of 0.")
     shown = whole.head(bars)
     labels = labels_of(shown, keys)
     words = [
         f"{duration(mean)}, {ratio(share)}" for mean, share in zip(shown["mean_ns"], shown["share_ratio"], strict=True)
     ]
     figure = chart(
-        title + (f": the largest {len(shown)} of {plural(len(whole), 'group')}" if len(whole) > bars else ""),
+        title + (f" (top {len(shown)} of {plural(len(whole), 'group')})" if len(whole) > bars else ""),
         table=table(
-            (" ".join(keys), "of a request"), [(html.unescape(x), y) for x, y in zip(labels, words, strict=True)]
+            (" ".join(keys), "per request"), [(html.unescape(x), y) for x, y in zip(labels, words, strict=True)]
         ),
         **row_layout(labels),
     )
@@ -95,7 +94,7 @@ def plot_critical_path(result: CriticalPath, *, by: str | Sequence[str] = "servi
         text=words,
         textposition="none",
         customdata=[
-            f"on the path of {ratio(present)} of requests ({count(n)})"
+            f"requests affected: {ratio(present)} ({count(n)})"
             for present, n in zip(shown["presence_ratio"], shown["trace_count"], strict=True)
         ],
         hovertemplate="%{y}: %{text}, %{customdata}<extra></extra>",
@@ -104,21 +103,21 @@ def plot_critical_path(result: CriticalPath, *, by: str | Sequence[str] = "servi
 
 
 def plot_bands(result: Bands, *, groups: int = 8, excess: bool = False) -> Chart:
-    """Draw what requests wait for in each band of latency.
+    """Draw critical-path time per request in each latency band.
 
     Parameters
     ----------
     result
-        Of ``CriticalPath.bands``.
+        Result of ``CriticalPath.bands``.
     groups
-        How many have a colour, those with most time in any band first; the others are one.
+        Number of groups with a colour, those with most time in any band first; the others are merged.
     excess
-        Draw what a band waits for beyond the first one instead.
+        Draw the excess over the first band instead.
 
     Returns
     -------
     Chart
-        A plotly figure: a stacked bar a band, as high as its mean latency (or excess); a note in words without any.
+        A plotly figure: one stacked bar per band, as high as its mean latency (or excess); a note if there are none.
 
     Examples
     --------
@@ -135,12 +134,12 @@ def plot_bands(result: Bands, *, groups: int = 8, excess: bool = False) -> Chart
     about = result.bands[result.bands["trace_count"] > 0]
     known = result.table[result.table["band"].isin(about["band"]) & result.table[value].notna()]
     title = (
-        f"Latency beyond that of {safe(about['band'].iloc[0])}"
+        f"Excess latency over {safe(about['band'].iloc[0])}"
         if excess and len(about)
-        else "Who requests wait for, by latency"
+        else "Critical-path time by latency band"
     )
     if not (known["path_time_ns"] > 0).any():
-        return empty_state(chart(title), "No request took any time.")
+        return empty_state(chart(title), "All requests have a duration of 0.")
     group = known.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
     matrix = np.zeros((int(group.max()) + 1, len(about)))
     matrix[group, [list(about["band"]).index(band) for band in known["band"]]] = known[value]
@@ -150,11 +149,11 @@ def plot_bands(result: Bands, *, groups: int = 8, excess: bool = False) -> Chart
 
 
 def _stacked(title: str, names: pd.DataFrame, matrix: Array, about: pd.DataFrame, groups: int) -> Chart:
-    """Return a stacked bar a band, the first groups in colours."""
+    """Return one stacked bar per band, the first groups coloured."""
     keys = [str(name) for name in names.columns]
     labels, colours = labels_of(names.head(groups), keys), colours_of(names.head(groups), keys, stacked=True)
     if len(matrix) > groups:
-        labels.append(f"the other {plural(len(matrix) - groups, 'group')}")
+        labels.append(plural(len(matrix) - groups, "other group"))
         colours.append(_OTHERS)
         matrix = np.vstack((matrix[:groups], matrix[groups:].sum(axis=0)))
     words = [[duration(value) for value in row] for row in matrix]
@@ -164,28 +163,28 @@ def _stacked(title: str, names: pd.DataFrame, matrix: Array, about: pd.DataFrame
             (" ".join(keys), *about["band"]), [(html.unescape(x), *y) for x, y in zip(labels, words, strict=True)]
         ),
         barmode="relative",
-        xaxis={"type": "category", "title": {"text": "band of latency (requests in it)"}},
-        yaxis={**SECONDS, "title": {"text": "time of a request"}, "showgrid": True},
+        xaxis={"type": "category", "title": {"text": "latency band (number of requests)"}},
+        yaxis={**SECONDS, "title": {"text": "time per request"}, "showgrid": True},
         height=386 + legend_room(labels),
         margin={"t": legend_room(labels)},
     )
     places = [f"{safe(band)} ({count(n)})" for band, n in zip(about["band"], about["trace_count"], strict=True)]
-    for label, colour, row, said in zip(labels, colours, matrix, words, strict=True):
+    for label, colour, row, texts in zip(labels, colours, matrix, words, strict=True):
         figure.add_bar(
             x=places,
             y=(row * NS).tolist(),
             name=label,
             marker={"color": colour},
-            customdata=said,
+            customdata=texts,
             hovertemplate=f"%{{x}}: %{{customdata}}<extra>{label}</extra>",
         )
     return figure
 
 
 def row_layout(labels: Sequence[str]) -> dict[str, Any]:
-    """Return the layout of one bar a row, the first at the top, along an axis of durations."""
+    """Return the layout of horizontal bars along an axis of durations, the first at the top."""
     return {
-        "xaxis": {**SECONDS, "showgrid": True, "rangemode": "tozero", "title": {"text": "time of a request"}},
+        "xaxis": {**SECONDS, "showgrid": True, "rangemode": "tozero", "title": {"text": "time per request"}},
         "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": list(labels)[::-1]},
         "height": 130 + 26 * len(labels),
         "showlegend": False,
@@ -194,7 +193,7 @@ def row_layout(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def labels_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
-    """Return a label for every row, safe; equal ones, such as long names cut alike, are numbered."""
+    """Return a safe label for each row; equal ones, such as truncated names, are numbered."""
     seen: Counter[str] = Counter()
     labels = []
     for row in rows[list(keys)].itertuples(index=False):
@@ -205,14 +204,14 @@ def labels_of(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
 
 
 def colours_of(rows: pd.DataFrame, keys: Sequence[str], *, stacked: bool = False) -> list[str]:
-    """Return the colour of every row: its service's, else one after the other."""
+    """Return the colour of each row: that of its service, else the next one."""
     if "service_name" in keys and (rows["service_name"].is_unique or not stacked):
         return [LIGHT[SHARED.slot(str(service))] for service in rows["service_name"]]
     return [LIGHT[at % len(LIGHT)] if stacked else ACCENT for at in range(len(rows))]
 
 
 def _name(row: Sequence[object], keys: Sequence[str]) -> str:
-    """Return the words of a group; most spans call nobody, which goes without saying."""
+    """Return the label of a group; a missing callee is omitted."""
     words: list[str] = []
     for key, part in zip(keys, row, strict=True):
         is_none = part is None or part != part  # noqa: PLR0124 - NaN
@@ -224,5 +223,5 @@ def _name(row: Sequence[object], keys: Sequence[str]) -> str:
 
 
 def _reach(width: float) -> float:
-    """Return the length of a whisker: 0 without a limit."""
+    """Return the length of a whisker in seconds; 0 without a limit."""
     return float(width) * NS if math.isfinite(width) else 0.0

@@ -1,4 +1,4 @@
-"""What changed between two sets of requests: steps from one mean latency to the other."""
+"""Change of mean latency between two sets of requests, by operation."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from tracekit.views.figures import Chart
 
 KINDS: Final = ("steps", "parts", "limits")
-_LONGER, _SHORTER, _WHOLE = LIGHT[1], LIGHT[2], LIGHT[9]
-_CHANCE: Final = 0.4  # of the colour is left where a change may be chance
-_ROOM: Final = 1.15  # for words beside the longest bar
+_SLOWER, _FASTER, _WHOLE = LIGHT[1], LIGHT[2], LIGHT[9]
+_FADED: Final = 0.4  # opacity of changes that are not significant
+_ROOM: Final = 1.15  # factor of the axis for labels beside the longest bar
 _PARTS: Final = {
-    "presence_change_ns": ("on the path of more requests", LIGHT[0]),
-    "frequency_change_ns": ("more calls", LIGHT[1]),
+    "presence_change_ns": ("more requests affected", LIGHT[0]),
+    "frequency_change_ns": ("more calls per request", LIGHT[1]),
     "duration_change_ns": ("slower calls", LIGHT[3]),
 }
 
@@ -37,29 +37,30 @@ _PARTS: Final = {
 def plot_comparison(
     result: PathComparison, *, kind: str = "steps", groups: int = 8, names: Sequence[str] = ("baseline", "current")
 ) -> Chart:
-    """Draw a difference of mean latency, step by step.
+    """Draw the change of mean latency by group.
 
     Parameters
     ----------
     result
-        Of ``CriticalPath.compare``.
+        Result of ``CriticalPath.compare``.
     kind
-        ``steps``: from the one mean to the other, a bar a group, pale where it may be chance; ``parts``: each change by
-        whether it is on more paths, called more often, or slower; ``limits``: each change with its limits.
+        ``steps``: a waterfall chart from the baseline to the current mean, pale where not significant; ``parts``: each
+        change split into more requests affected, more calls per request and slower calls; ``limits``: each change with
+        its 95% CI.
     groups
-        How many, the largest changes first; the others are one step.
+        Number of groups, the largest changes first; the others are one step.
     names
-        Of the two sides, such as ``("before", "after")``.
+        Names of the two sides, such as ``("before", "after")``.
 
     Returns
     -------
     Chart
-        A plotly figure; a note in words where nothing was waited for.
+        A plotly figure; a note if all requests have a duration of 0.
 
     Raises
     ------
     ValueError
-        Another kind, or names that are not two.
+        If the kind is unknown, or there are not two names.
 
     Examples
     --------
@@ -77,40 +78,41 @@ def plot_comparison(
         raise ValueError(f"expected the names of two sides, found {names!r}")
     this, other = (safe(name) for name in names)
     change = result.change.value
-    title = f"Mean latency, {this} to {other}: {duration(abs(change))} {'less' if change < 0 else 'more'}"
+    title = f"Mean latency, {this} to {other}: {_signed(change)}"
     if not (result.sides["mean_latency_ns"] > 0).any():
-        return empty_state(chart(f"Mean latency, {this} to {other}"), "No request took any time, on either side.")
+        return empty_state(chart(f"Mean latency, {this} to {other}"), "All requests have a duration of 0.")
     if kind == "limits":
         return _limits(title, result, groups)
     return _steps(title, result, groups, (this, other)) if kind == "steps" else _parts(title, result, groups)
 
 
 def _keys(result: PathComparison) -> list[str]:
-    """Return what a comparison is by."""
+    """Return the grouping keys of a comparison."""
     return [str(name) for name in result.table.columns[: result.table.columns.get_loc("baseline_mean_ns")]]
 
 
 def _steps(title: str, result: PathComparison, groups: int, names: tuple[str, str]) -> Chart:
-    """Return the way from one mean to the other: every bar begins where the one before it ended."""
+    """Return a waterfall chart: each bar starts where the previous one ends."""
     shown, rest = result.table.head(groups), result.table["change_ns"].iloc[groups:]
     first, last = (float(mean) for mean in result.sides["mean_latency_ns"])
     changes = [float(change) for change in shown["change_ns"]]
-    labels, said = labels_of(shown, _keys(result)), [_said(*row) for row in _with_limits(shown)]
+    labels, texts = labels_of(shown, _keys(result)), [_with_interval(*row) for row in _with_limits(shown)]
     paints = [
-        _paint(change, sure=sure) for change, sure in zip(changes, shown["is_significant"].to_numpy(bool), strict=True)
+        _paint(change, is_significant=is_significant)
+        for change, is_significant in zip(changes, shown["is_significant"].to_numpy(bool), strict=True)
     ]
     if len(rest):
-        labels.append(f"the other {plural(len(rest), 'group')}")
+        labels.append(plural(len(rest), "other group"))
         changes.append(float(rest.sum()))
-        said.append(f"{_signed(changes[-1])} together")
-        paints.append(_paint(changes[-1], sure=False))
-    ends = [_apart(name, labels) for name in names]
+        texts.append(f"{_signed(changes[-1])} together")
+        paints.append(_paint(changes[-1], is_significant=False))
+    ends = [_unique(name, labels) for name in names]
     labels = [ends[0], *labels, ends[1] if ends[1] != ends[0] else f"{ends[1]} (2)"]
     bases = [0.0, *(first + np.cumsum([0.0, *changes[:-1]])), 0.0] if changes else [0.0, 0.0]
-    words = [duration(first), *said, duration(last)]
+    words = [duration(first), *texts, duration(last)]
     figure = chart(
         title,
-        table=table(("", "of a request"), [(html.unescape(x), y) for x, y in zip(labels, words, strict=True)]),
+        table=table(("", "per request"), [(html.unescape(x), y) for x, y in zip(labels, words, strict=True)]),
         **row_layout(labels),
     )
     figure.update_xaxes(range=[0, max(first, last, *(first + np.cumsum(changes))) * NS * _ROOM])
@@ -157,48 +159,53 @@ def _parts(title: str, result: PathComparison, groups: int) -> Chart:
 
 
 def _limits(title: str, result: PathComparison, groups: int) -> Chart:
-    """Return the changes as points with their limits."""
+    """Return the changes as points with their 95% CI."""
     shown = result.table.head(groups)
-    series = {True: "significant", False: "may be chance"}
+    series = {True: "significant", False: "not significant"}
     intervals = [
-        Interval(label, series[bool(sure)], *(value * NS for value in row))
-        for label, sure, row in zip(
+        Interval(label, series[bool(is_significant)], *(value * NS for value in row))
+        for label, is_significant, row in zip(
             labels_of(shown, _keys(result)), shown["is_significant"], _with_limits(shown), strict=True
         )
     ]
-    order = [_LONGER, _WHOLE] if shown["is_significant"].iloc[0] else [_WHOLE, _LONGER]
-    axis = {**SIGNED_SECONDS, "title": {"text": "change of a request"}}
+    order = [_SLOWER, _WHOLE] if shown["is_significant"].iloc[0] else [_WHOLE, _SLOWER]
+    axis = {**SIGNED_SECONDS, "title": {"text": "change per request"}}
     return interval_rows(
-        title, intervals, xaxis=axis, colours=order, zero=True, texts=[_said(*row) for row in _with_limits(shown)]
+        title,
+        intervals,
+        xaxis=axis,
+        colours=order,
+        zero=True,
+        texts=[_with_interval(*row) for row in _with_limits(shown)],
     )
 
 
 def _with_limits(shown: pd.DataFrame) -> list[tuple[float, float, float]]:
-    """Return every change with its limits."""
+    """Return each change with its limits, in ns."""
     return [
         (change, low, high)
         for change, low, high in shown[["change_ns", "change_low_ns", "change_high_ns"]].to_numpy(float)
     ]
 
 
-def _paint(change: float, *, sure: bool) -> str:
+def _paint(change: float, *, is_significant: bool) -> str:
     """Return the colour of a change."""
-    colour = _LONGER if change > 0 else _SHORTER
-    return colour if sure else faded(colour, _CHANCE)
+    colour = _SLOWER if change > 0 else _FASTER
+    return colour if is_significant else faded(colour, _FADED)
 
 
 def _signed(value: float) -> str:
-    """Return a change in words."""
+    """Return a change with its sign."""
     return f"{'+' if value > 0 else ''}{duration(value)}"
 
 
-def _said(change: float, low: float, high: float) -> str:
-    """Return a change in words, with its limits where there are any."""
+def _with_interval(change: float, low: float, high: float) -> str:
+    """Return a change with its interval as text."""
     if not np.isfinite([low, high]).all():
-        return f"{_signed(change)}, too few traces for limits"
+        return f"{_signed(change)}, interval not estimable"
     return f"{_signed(change)} ({_signed(low)} to {_signed(high)})"
 
 
-def _apart(name: str, labels: Sequence[str]) -> str:
-    """Return the name of a side so that no group is called alike."""
+def _unique(name: str, labels: Sequence[str]) -> str:
+    """Return the name of a side, different from all groups."""
     return name if name not in labels else f"{name} (all)"

@@ -1,4 +1,4 @@
-"""What if: latencies as they are and as they would be, at one factor and along many."""
+"""What-if: actual and predicted latency, for one factor and over a range of factors."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from tracekit.views.figures import Chart
     from tracekit.views.markup import Markup
 
-_NOTHING: Final = "There is no request."
+_NOTHING: Final = "No requests."
 
 
 def plot_what_if(result: WhatIf) -> Chart:
-    """Draw mean and quantiles of the latency as they are, and as they would be with their limits.
+    """Draw actual and predicted mean and quantiles of the latency.
 
     Parameters
     ----------
     result
-        Of ``CriticalPath.what_if``.
+        Result of ``CriticalPath.what_if``.
 
     Returns
     -------
     Chart
-        A plotly figure: a row a statistic; a note in words without requests.
+        A plotly figure: one row per statistic, predictions with their 95% CI; a note if there are no requests.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def plot_what_if(result: WhatIf) -> Chart:
     intervals, words = [], []
     for name, row in result.table.iterrows():
         now, new, low, high = (float(row[column]) * NS for column in _COLUMNS)
-        intervals += [Interval(str(name), "as it is", now, now, now), Interval(str(name), "what if", new, low, high)]
+        intervals += [Interval(str(name), "actual", now, now, now), Interval(str(name), "what if", new, low, high)]
         words += [duration(row["latency_ns"]), duration(row["new_latency_ns"])]
     return interval_rows(
         _title(result),
@@ -62,41 +62,41 @@ def plot_what_if(result: WhatIf) -> Chart:
         xaxis={**SECONDS, "rangemode": "tozero", "title": {"text": "latency"}},
         colours=(MUTE, LIGHT[0]),
         texts=words,
-        table=table(("", "as it is", "what if"), zip(result.table.index, words[::2], words[1::2], strict=True)),
+        table=table(("", "actual", "what if"), zip(result.table.index, words[::2], words[1::2], strict=True)),
         nothing=_NOTHING,
     )
 
 
 def _title(result: WhatIf) -> str:
-    """Return what becomes of the mean, and how many spans were changed."""
+    """Return the change of the mean, and the number of changed spans."""
     changed = f"{plural(result.changed_count, 'span')} changed"
     mean = result.table.loc[result.table.index == "mean"]
     if mean["new_latency_ns"].notna().sum() == 0:
         return f"What if: {changed}"
     now, new = (duration(float(mean[column].iloc[0])) for column in ("latency_ns", "new_latency_ns"))
-    return f"What if: mean latency from {now} to {new}, {changed}"
+    return f"What if: mean latency {now} → {new}, {changed}"
 
 
 def plot_what_if_curve(result: WhatIfCurve, *, statistics: Sequence[str] = ("mean", "p50", "p95", "p99")) -> Chart:
-    """Draw latency against the factor of the own time of some spans.
+    """Draw latency as a function of a factor on the self time of some spans.
 
     Parameters
     ----------
     result
-        Of ``CriticalPath.what_if_curve``.
+        Result of ``CriticalPath.what_if_curve``.
     statistics
-        Which of its statistics.
+        Statistics to draw.
 
     Returns
     -------
     Chart
-        A plotly figure: a line a statistic, its limits as a band where they are known; dotted, what the time on the
-        path alone suggests for the mean; a mark at 1, where nothing is changed.
+        A plotly figure: one line per statistic with its 95% CI as a band; dotted, the prediction for the mean from
+        critical-path time alone; a mark at factor 1.
 
     Raises
     ------
     ValueError
-        A statistic that is none.
+        If a statistic is unknown.
 
     Examples
     --------
@@ -112,14 +112,14 @@ def plot_what_if_curve(result: WhatIfCurve, *, statistics: Sequence[str] = ("mea
     for name in statistics:
         if name not in known:
             raise ValueError(f"expected statistics of {', '.join(known)}, found {name!r}")
-    title = f"What if {plural(result.changed_count, 'span')} took longer or shorter"
+    title = f"What if {plural(result.changed_count, 'span')} were slower or faster"
     lines = {name: _points(result.table, name) for name in statistics}
     if all(line.empty for line in lines.values()):
         return empty_state(chart(title), _NOTHING)
     figure = chart(
         title,
         table=_table(lines),
-        xaxis={"title": {"text": "own time of these spans, as a multiple of what it is"}, "rangemode": "tozero"},
+        xaxis={"title": {"text": "factor on the self time of these spans"}, "rangemode": "tozero"},
         yaxis={**SECONDS, "rangemode": "tozero", "title": {"text": "latency"}, "showgrid": True},
         legend={"traceorder": "normal"},
     )
@@ -131,9 +131,9 @@ def plot_what_if_curve(result: WhatIfCurve, *, statistics: Sequence[str] = ("mea
             x=lines["mean"]["factor"].tolist(),
             y=(naive * NS).tolist(),
             mode="lines",
-            name="mean, by time on the path alone",
+            name="mean, from critical-path time alone",
             line={"color": MUTE, "width": 1.5, "dash": "dot"},
-            hovertemplate="%{x:.3~g} times: %{y:.3~s}s<extra>by time on the path alone</extra>",
+            hovertemplate="%{x:.3~g}\N{MULTIPLICATION SIGN}: %{y:.3~s}s<extra>from critical-path time alone</extra>",
         )
     figure.add_vline(x=1, line={"color": MUTE, "dash": "dot", "width": 1})
     return figure
@@ -143,26 +143,26 @@ _COLUMNS: Final = ("latency_ns", "new_latency_ns", "new_low_ns", "new_high_ns")
 
 
 def _points(whole: pd.DataFrame, statistic: str) -> pd.DataFrame:
-    """Return the points of one statistic that are known, in order of the factor."""
+    """Return the known points of one statistic, sorted by factor."""
     mine = whole[(whole["statistic"] == statistic) & whole["new_latency_ns"].notna()]
     return mine.sort_values("factor", kind="stable")
 
 
 def _draw(figure: Chart, name: str, line: pd.DataFrame, colour: str) -> None:
-    """Draw one statistic with its band of limits."""
-    held = line[np.isfinite(line["new_low_ns"]) & np.isfinite(line["new_high_ns"])]
+    """Draw one statistic with its 95% CI."""
+    known = line[np.isfinite(line["new_low_ns"]) & np.isfinite(line["new_high_ns"])]
     figure.add_scatter(
         x=line["factor"].tolist(),
         y=(line["new_latency_ns"] * NS).tolist(),
         mode="lines",
         name=name,
         line={"color": colour, "width": 2},
-        hovertemplate=f"%{{x:.3~g}} times: %{{y:.3~s}}s<extra>{name}</extra>",
+        hovertemplate=f"%{{x:.3~g}}\N{MULTIPLICATION SIGN}: %{{y:.3~s}}s<extra>{name}</extra>",
     )
     for column, fill in (("new_low_ns", None), ("new_high_ns", "tonexty")):
         figure.add_scatter(
-            x=held["factor"].tolist(),
-            y=(held[column] * NS).tolist(),
+            x=known["factor"].tolist(),
+            y=(known[column] * NS).tolist(),
             mode="lines",
             line={"width": 0, "color": colour},
             fill=fill,
@@ -173,7 +173,7 @@ def _draw(figure: Chart, name: str, line: pd.DataFrame, colour: str) -> None:
 
 
 def _table(lines: dict[str, pd.DataFrame]) -> Markup:
-    """Return the ends of every line and where nothing is changed."""
+    """Return each statistic at the smallest factor, at 1 and at the largest factor."""
     factors = sorted(
         {factor for line in lines.values() for factor in (line["factor"].min(), 1.0, line["factor"].max())}
     )
@@ -181,4 +181,4 @@ def _table(lines: dict[str, pd.DataFrame]) -> Markup:
     for name, line in lines.items():
         at = line.set_index("factor")["new_latency_ns"]
         rows.append((name, *(duration(at[factor]) if factor in at.index else "" for factor in factors)))
-    return table(("times", *(f"{factor:g}" for factor in factors)), rows)
+    return table(("factor", *(f"{factor:g}" for factor in factors)), rows)

@@ -1,1 +1,1 @@
-"""The flame view, and its still picture."""
+"""The flame graph: interactive widget and static image."""

@@ -1,6 +1,6 @@
-"""The flame view: the call paths of many requests as an icicle, with search, zoom and the difference to another set.
+"""The flame graph: the call paths of many requests as an icicle, with search, zoom and comparison with a baseline.
 
-A canvas of its own: plotly's icicle takes 9 s for 10,000 call paths, this one a frame.
+It is drawn on a canvas, because plotly's icicle takes 9 s for 10,000 call paths.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ VALUES: Final = ("path", "duration")
 def plot_flame(
     result: Flame, *, against: Flame | None = None, value: str = "path", search: str = "", height: int = 480
 ) -> FlameWidget:
-    """Draw call paths as an icicle: callers above, callees below, as wide as the time they took.
+    """Draw aggregated call paths as an icicle: callers above callees, width proportional to time.
 
     Parameters
     ----------
     result
-        Of ``critical_path(traces).flame()``.
+        Result of ``critical_path(traces).flame()``.
     against
-        The flame of before: red call paths have become longer, blue ones shorter.
+        Baseline: slower call paths are red, faster ones blue.
     value
-        ``path``: time on the critical path, which adds up to the latency; ``duration``: time of all spans, also of
-        those nobody waits for; callees that take longer together than their caller are drawn to its width.
+        ``path``: critical-path time, which sums to the latency; ``duration``: duration of all spans, also of those off
+        the critical path; callees with a longer total than their caller are scaled to its width.
     search
-        Words to begin the search with.
+        Initial search text.
     height
-        Of the view, in pixels.
+        Height of the view in pixels.
 
     Returns
     -------
     FlameWidget
-        ``selected`` (traitlet) is the row of the chosen call path, ``search`` the words searched for; both can be set.
+        ``selected`` (traitlet) is the row of the selected call path, ``search`` the search text; both can be set.
 
     Raises
     ------
     ValueError
-        Another value, or a difference of durations.
+        If ``value`` is another one, or ``duration`` with a baseline.
 
     Examples
     --------
@@ -64,12 +64,14 @@ def plot_flame(
     >>> from tracekit.analysis.critical_path.critical_path import critical_path
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> plot_flame(critical_path(TraceSet.from_spans(frame)).flame())
-    Flame(1 call path, 5.00 µs a request)
+    Flame(1 call path, 5.00 µs per request)
     """
     if value not in VALUES:
         raise ValueError(f"expected a value of {' or '.join(VALUES)}, found {value!r}")
     if against is not None and value != "path":
-        raise ValueError(f"expected value='path' for a difference, found {value!r}: durations of sets do not compare")
+        raise ValueError(
+            f"expected value='path' for a comparison, found {value!r}: durations of two sets are not comparable"
+        )
     shown, payload = _plain(result, value) if against is None else _difference(result, against)
     widget = FlameWidget(payload=json.dumps(payload, allow_nan=False), height=height, search=search)
     widget._shown, widget._picture, widget._table = shown, flame_picture(payload), _longest(payload)  # noqa: SLF001
@@ -78,7 +80,7 @@ def plot_flame(
 
 
 class FlameWidget(Pictured):
-    """Call paths; ``selected`` is the row of the chosen one, -1 for none; ``search`` the words searched for."""
+    """Call paths; ``selected`` is the row of the selected one, -1 for none; ``search`` is the search text."""
 
     payload = traitlets.Unicode("").tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)
@@ -88,12 +90,12 @@ class FlameWidget(Pictured):
 
     @property
     def path(self) -> pd.Series | None:
-        """The chosen call path as a row of the flame's table; None without one."""
+        """The selected call path as a row of the result's table; None without a selection."""
         return None if self.selected < 0 else self._shown.iloc[self.selected]
 
     @traitlets.validate("selected")
     def _check_selected(self, proposal: dict[str, Any]) -> int:
-        """Refuse rows that are not there."""
+        """Check that the row exists."""
         value, known = int(proposal["value"]), len(json.loads(self.payload)["parent"])
         if not -1 <= value < known:
             raise traitlets.TraitError(f"expected the row of one of {known} call paths, or -1; found {value}")
@@ -101,33 +103,33 @@ class FlameWidget(Pictured):
 
 
 def icicle(parent: Array, depth: Array, value: Array) -> tuple[Array, Array]:
-    """Return where every call path begins and ends, in shares of the whole width."""
+    """Return the left and right end of each call path, as shares of the width."""
     n = len(parent)
-    held = np.zeros(n + 1)  # the last stands for the top
-    np.add.at(held, parent, value)
-    room = np.maximum(np.append(value, 0.0), held)
+    children = np.zeros(n + 1)  # the last entry is the virtual root
+    np.add.at(children, parent, value)
+    total = np.maximum(np.append(value, 0.0), children)
     start, width = np.zeros(n + 1), np.zeros(n + 1)
     width[n] = 1.0
     order = np.argsort(depth, kind="stable")
-    confidence = np.searchsorted(depth[order], np.arange(int(depth.max(initial=-1)) + 2))
-    for low, high in pairwise(confidence.tolist()):
+    levels = np.searchsorted(depth[order], np.arange(int(depth.max(initial=-1)) + 2))
+    for low, high in pairwise(levels.tolist()):
         rows = order[low:high]
         above, mine = parent[rows], value[rows]
         before = np.cumsum(mine) - mine
         first = np.flatnonzero(np.concatenate(([True], above[1:] != above[:-1])))
         before -= np.repeat(before[first], np.diff(np.append(first, len(rows))))
-        scale = width[above] / np.where(room[above] > 0, room[above], 1.0)
+        scale = width[above] / np.where(total[above] > 0, total[above], 1.0)
         start[rows], width[rows] = start[above] + before * scale, mine * scale
     return start[:n], start[:n] + width[:n]
 
 
 def _subtree_sums(depth: Array, values: Array) -> Array:
-    """Return for every row the sum over it and all below it; rows stand in preorder."""
+    """Return the sum over the subtree of each row; rows are in preorder."""
     n = len(depth)
     end = np.full(n, n)
     open_rows: list[int] = []
-    for row, confidence in enumerate(depth.tolist()):
-        while len(open_rows) > confidence:
+    for row, level in enumerate(depth.tolist()):
+        while len(open_rows) > level:
             end[open_rows.pop()] = row
         open_rows.append(row)
     reached = np.concatenate(([0.0], np.cumsum(values)))
@@ -135,7 +137,7 @@ def _subtree_sums(depth: Array, values: Array) -> Array:
 
 
 def _plain(result: Flame, value: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Return the table and what the page draws of it."""
+    """Return the table and the payload of a single set."""
     shown = result.table
     own = shown["mean_ns"].fillna(0.0).to_numpy(float)
     total = _subtree_sums(shown["depth"].to_numpy(), own)
@@ -143,13 +145,13 @@ def _plain(result: Flame, value: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         total = np.maximum(shown["duration_ns"].to_numpy(float), 0.0) / max(result.request_count, 1)
     payload = _tree(shown, total)
     note = f"{plural(result.request_count, 'request')}, {plural(len(shown), 'call path')}." if len(shown) else _NOTHING
-    what = "Time on the critical path" if value == "path" else "Time of all spans"
+    what = "Critical-path time" if value == "path" else "Duration of all spans"
     counts = {"spans": shown["span_count"].tolist(), "traces": shown["trace_count"].tolist()}
     return shown, payload | counts | {"title": what, "note": note}
 
 
 def _difference(result: Flame, before: Flame) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Return the table of the difference and what the page draws of it."""
+    """Return the table and the payload of a comparison."""
     shown = before.compare(result)
     depth = shown["depth"].to_numpy()
     now, was = (
@@ -161,20 +163,20 @@ def _difference(result: Flame, before: Flame) -> tuple[pd.DataFrame, dict[str, A
     total = float(change.sum())
     is_gone = (now == 0) & (was > 0)
     more = {
-        "title": f"Time on the critical path: {'+' if total > 0 else ''}{duration(total)} a request",
-        "note": f"{plural(len(shown), 'call path')}; red: more own time than before, blue: less.",
-        "gone": f"{plural(int(is_gone.sum()), 'call path')} gone." if is_gone.any() else "",
+        "title": f"Change in critical-path time: {'+' if total > 0 else ''}{duration(total)} per request",
+        "note": f"{plural(len(shown), 'call path')}; red: more self time than in the baseline, blue: less.",
+        "gone": f"{plural(int(is_gone.sum()), 'call path')} removed." if is_gone.any() else "",
         "tint": np.round(change / (most or 1.0), 3).tolist(),
-        "other": was.tolist(),
+        "baseline": was.tolist(),
         "change": change.tolist(),
         "presence": shown["current_presence_ratio"].fillna(0.0).tolist(),
-        "was_present": shown["presence_ratio"].fillna(0.0).tolist(),
+        "baseline_presence": shown["presence_ratio"].fillna(0.0).tolist(),
     }
     return shown, _tree(shown, now) | more
 
 
 def _tree(shown: pd.DataFrame, total: Array) -> dict[str, Any]:
-    """Return the columns that every icicle has."""
+    """Return the columns of an icicle."""
     parent, depth = (shown[name].to_numpy(np.int64) for name in ("parent", "depth"))
     start, end = icicle(parent, depth, total)
     services = [str(service) if service == service else "" for service in shown["service_name"]]  # noqa: PLR0124 - NaN
@@ -195,15 +197,15 @@ def _tree(shown: pd.DataFrame, total: Array) -> dict[str, Any]:
         "value": np.round(total, 1).tolist(),
         "whole": float(total[top].sum()),
         "presence": (shown["presence_ratio"] if "presence_ratio" in shown else shown["depth"] * 0).fillna(0.0).tolist(),
-        "unit": "a request",
+        "unit": "per request",
     }
 
 
 def _longest(payload: dict[str, Any]) -> Markup:
-    """Return the widest call paths, or the largest changes, in words."""
+    """Return a table of the widest call paths or the largest changes."""
     weight = payload.get("change", payload["value"])
     order = sorted(range(len(weight)), key=lambda k: -abs(weight[k]))[:8]
-    heads = ("call", "time a request", "change" if "change" in payload else "share")
+    heads = ("call", "time per request", "change" if "change" in payload else "share")
     rows = [
         (
             payload["names"][payload["name"][k]],
@@ -215,4 +217,4 @@ def _longest(payload: dict[str, Any]) -> Markup:
     return table(heads, rows)
 
 
-_NOTHING: Final = "There is no call path in these traces."
+_NOTHING: Final = "No call paths in these traces."

@@ -1,4 +1,4 @@
-"""The still picture of a flame view."""
+"""The static image of a flame graph."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ _TOP: Final = 30
 _LABEL: Final = 34.0
 _CHARACTER: Final = 6.2
 _THINNEST: Final = 0.5
-_CALM, _LONGER, _SHORTER = (205, 209, 215), (209, 73, 91), (45, 120, 196)
+_UNCHANGED, _SLOWER, _FASTER = (205, 209, 215), (209, 73, 91), (45, 120, 196)
 
 
 def difference_colour(tint: float) -> str:
-    """Return the colour of a difference: red for longer, blue for shorter, grey for none."""
-    end = _SHORTER if tint < 0 else _LONGER
+    """Return the colour of a change: red for slower, blue for faster, grey for unchanged."""
+    end = _FASTER if tint < 0 else _SLOWER
     share = min(1.0, abs(tint)) ** 0.5
-    return "#" + "".join(f"{round(calm + (far - calm) * share):02x}" for calm, far in zip(_CALM, end, strict=True))
+    return "#" + "".join(
+        f"{round(grey + (full - grey) * share):02x}" for grey, full in zip(_UNCHANGED, end, strict=True)
+    )
 
 
 def flame_picture(tree: dict[str, Any]) -> Markup:
-    """Return the top of an icicle as SVG: its upper 20 levels, frames of half a pixel and more."""
+    """Return the upper 20 levels of a flame graph as SVG, frames of at least half a pixel."""
     levels = max(tree["depth"], default=-1) + 1
     lanes = min(levels, _LANES)
     height = _TOP + _LANE * lanes + 24
@@ -38,14 +40,14 @@ def flame_picture(tree: dict[str, Any]) -> Markup:
     for k, depth in enumerate(tree["depth"]):
         if depth < lanes and (tree["x1"][k] - tree["x0"][k]) * WIDTH >= _THINNEST:
             parts += _frame(tree, k)
-    below = f" {plural(levels - lanes, 'deeper confidence')} not shown." if levels > lanes else ""
+    below = f" {plural(levels - lanes, 'deeper level')} not shown." if levels > lanes else ""
     parts.append(text(4, height - 8, f"{tree['note']}{below}", kind="mute"))
-    title = f"Flame view. {tree['title']}: {plural(len(tree['name']), 'call path')}"
+    title = f"Flame graph. {tree['title']}: {plural(len(tree['name']), 'call path')}"
     return picture(WIDTH, height, title, parts, paper=True)
 
 
 def _frame(tree: dict[str, Any], k: int) -> list[Markup]:
-    """Return the bar of one call path, with its name where there is room."""
+    """Return the frame of one call path, labelled if it is wide enough."""
     x, wide = tree["x0"][k] * WIDTH, (tree["x1"][k] - tree["x0"][k]) * WIDTH
     y = _TOP + tree["depth"][k] * _LANE
     colour = difference_colour(tree["tint"][k]) if "tint" in tree else LIGHT[tree["slot"][k]]

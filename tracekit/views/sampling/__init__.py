@@ -1,1 +1,1 @@
-"""Figures of a sample: latencies, mix, collection, coverage, clocks, phases."""
+"""Charts of sampling: latency bias, traffic mix, collection gaps, trace coverage, clock skew, start phases."""

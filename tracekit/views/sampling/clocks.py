@@ -1,4 +1,4 @@
-"""Clock offsets between hosts, with the limits that calls between them prove."""
+"""Clock skew between hosts, with the bounds implied by the calls between them."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from tracekit.views.figures import Chart
 
 _NS: Final = 1e-9
-_APART, _TOGETHER = "clocks apart", "no difference proven"
+_SKEWED, _AGREEING = "clock skew", "no clock skew detected"
 
 
 def plot_clock_skew(result: ClockSkew, *, pairs: int = 15) -> Chart:
-    """Draw between which limits the clocks of hosts that call each other are apart.
+    """Draw the clock skew between pairs of hosts that call each other.
 
     Parameters
     ----------
     result
-        Of ``analysis.clock_skew``.
+        Result of ``clock_skew``.
     pairs
-        How many pairs of hosts, those that are proven furthest apart first.
+        Number of pairs of hosts, the largest proven skew first.
 
     Returns
     -------
     Chart
-        A plotly figure: a row a pair, an interval a stretch of time; red where it excludes 0.  Stretches whose calls
-        give no limits together are left out, pairs without any are counted in the title.
+        A plotly figure: one row per pair, one interval per period; red where it excludes 0.  Periods without bounds are
+        left out; the title counts pairs without any.
 
     Examples
     --------
@@ -51,24 +51,25 @@ def plot_clock_skew(result: ClockSkew, *, pairs: int = 15) -> Chart:
     every = result.pairs.assign(name=result.pairs["host"].astype(str) + " → " + result.pairs["peer_host"].astype(str))
     seen = every[every["low_ns"].notna() & every["high_ns"].notna()]
     if seen.empty:
-        words = "No call between two hosts tells about their clocks."
-        return empty_state(chart("Clocks of hosts that call each other"), words)
+        words = "No calls between hosts that bound their clock skew."
+        return empty_state(chart("Clock skew between hosts"), words)
     low, high = seen["low_ns"].to_numpy(float), seen["high_ns"].to_numpy(float)
     proven = np.where((low > 0) | (high < 0), np.minimum(np.abs(low), np.abs(high)), 0.0)
     seen = seen.assign(proven_ns=proven)
     furthest = seen.groupby("name", sort=False)["proven_ns"].max().sort_values(ascending=False, kind="stable")
     chosen = list(furthest.index[:pairs])
     shown = seen.set_index("name").loc[chosen].reset_index()
-    silent = every["name"].nunique() - len(furthest)
+    unbounded = every["name"].nunique() - len(furthest)
     figure = interval_rows(
-        _title(furthest, len(chosen)) + (f" ({plural(silent, 'more pair')} without limits)" if silent else ""),
+        _title(furthest, len(chosen)) + (f" ({plural(unbounded, 'more pair')} without bounds)" if unbounded else ""),
         [_interval(row) for row in shown.to_dict("records")],
-        xaxis={**SIGNED_SECONDS, "title": {"text": "how far the second host's clock is ahead"}},
-        colours=[{_APART: ERROR, _TOGETHER: ACCENT}[word] for word in dict.fromkeys(map(_word, shown["proven_ns"]))],
-        texts=[_said(row) for row in shown.to_dict("records")],
+        xaxis={**SIGNED_SECONDS, "title": {"text": "offset of the second host's clock"}},
+        colours=[{_SKEWED: ERROR, _AGREEING: ACCENT}[word] for word in dict.fromkeys(map(_word, shown["proven_ns"]))],
+        texts=[_row_text(row) for row in shown.to_dict("records")],
         zero=True,
         table=table(
-            ("hosts", "the second is ahead by"), [(r["name"], _said(r)) for r in shown.head(8).to_dict("records")]
+            ("hosts", "clock offset of the second"),
+            [(r["name"], _row_text(r)) for r in shown.head(8).to_dict("records")],
         ),
     )
     figure.update_traces(hovertemplate="%{y}: %{text}<extra></extra>")
@@ -76,28 +77,28 @@ def plot_clock_skew(result: ClockSkew, *, pairs: int = 15) -> Chart:
 
 
 def _word(proven_ns: float) -> str:
-    """Return whether clocks are proven apart."""
-    return _APART if proven_ns > 0 else _TOGETHER
+    """Return the series of a pair: with or without detected skew."""
+    return _SKEWED if proven_ns > 0 else _AGREEING
 
 
 def _interval(row: dict[Any, Any]) -> Interval:
-    """Return one stretch as an interval around its middle."""
+    """Return one period as an interval around its midpoint."""
     low, high = float(row["low_ns"]) * _NS, float(row["high_ns"]) * _NS
     return Interval(safe(row["name"]), _word(row["proven_ns"]), (low + high) / 2, low, high)
 
 
 def _title(furthest: pd.Series, shown: int) -> str:
-    """Return how many pairs are apart, and the largest distance that is proven."""
-    apart = int((furthest > 0).sum())
-    some = f": the {shown} furthest" if shown < len(furthest) else ""
-    if not apart:
-        return f"No clock of {plural(len(furthest), 'pair')} of hosts is proven wrong{some}"
-    by = f"by at least {duration(float(furthest.iloc[0]))}"
-    return f"Clocks of {count(apart)} of {plural(len(furthest), 'pair')} of hosts are apart, {by}{some}"
+    """Return the number of pairs with clock skew, and the largest proven skew."""
+    skewed = int((furthest > 0).sum())
+    some = f" (top {shown})" if shown < len(furthest) else ""
+    if not skewed:
+        return f"No clock skew detected between {plural(len(furthest), 'host pair')}{some}"
+    most = duration(float(furthest.iloc[0]))
+    return f"Clock skew in {count(skewed)} of {plural(len(furthest), 'host pair')}, at least {most}{some}"
 
 
-def _said(row: dict[Any, Any]) -> str:
-    """Return one stretch in words."""
+def _row_text(row: dict[Any, Any]) -> str:
+    """Return one period as text."""
     limits = f"{duration(row['low_ns'])} to {duration(row['high_ns'])}"
     calls = f"{plural(row['call_count'], 'call')} from {moment(int(row['start_ns']))} UTC"
-    return f"{limits}, {calls}, {row['agreement_ratio']:.0%} agree"
+    return f"{limits}, {calls}, {row['agreement_ratio']:.0%} consistent"

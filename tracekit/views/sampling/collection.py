@@ -1,4 +1,4 @@
-"""Collection over time: traces that arrived, those that were due, and the gaps."""
+"""Collection over time: received and expected traces, and collection gaps."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tracekit.text import count, moment, ratio
-from tracekit.views.charts import chart, empty_state, safe
+from tracekit.text import count, period, ratio, ratio_range
+from tracekit.views.charts import chart, empty_state, safe, utc_texts
 from tracekit.views.markup import table
 from tracekit.views.svg import ACCENT, ERROR, INK
 from tracekit.views.themes import faded
@@ -16,32 +16,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.checks.sampling.collection_gaps import Collection
-    from tracekit.columns import Array
     from tracekit.views.figures import Chart
 
-_WORDS: Final = {"gap": "gap: fewer than due", "silence": "silence: none arrived"}
+_WORDS: Final = {"gap": "gap: fewer than expected", "silence": "gap: none received"}
 
 
 def plot_collection(result: Collection, *, scope: str = "all") -> Chart:
-    """Draw how many traces arrived over time, and where too few did.
+    """Draw received traces over time, and collection gaps.
 
     Parameters
     ----------
     result
-        Of ``checks.sampling.collection_gaps``.
+        Result of ``collection_gaps``.
     scope
-        ``all``, or a service that is counted apart.
+        ``all``, or a service that is counted separately.
 
     Returns
     -------
     Chart
-        A plotly figure: the traces of each window, those that its requests should have left, and a red ground where
-        collection was interrupted.
+        A plotly figure: received and expected traces per window, with a red background for collection gaps.
 
     Raises
     ------
     ValueError
-        A scope that there is not.
+        If the scope is unknown.
 
     Examples
     --------
@@ -57,23 +55,23 @@ def plot_collection(result: Collection, *, scope: str = "all") -> Chart:
     if scopes and scope not in scopes:
         raise ValueError(f"expected a scope of {', '.join(scopes)}, found {scope!r}")
     if not seen["trace_count"].sum():
-        return empty_state(chart("Traces collected over time"), "No trace has a start.")
-    holes = result.gaps[result.gaps["scope"] == scope]
-    title = _title(holes) + (f", {safe(scope)}" if scope != "all" else "")
+        return empty_state(chart("Traces received over time"), "No traces with a start.")
+    gaps = result.gaps[result.gaps["scope"] == scope]
+    title = _title(gaps) + (f", {safe(scope)}" if scope != "all" else "")
     top = 1.05 * float(np.nanmax(seen[["trace_count", "expected_count"]].to_numpy(float)))
-    axis = {"title": {"text": "traces in a window"}, "range": [0, top]}
-    time = {"type": "date", "title": {"text": "begun at, UTC"}}
-    figure = chart(title, table=_table(holes), xaxis=time, yaxis=axis)
-    _add_gaps(figure, holes, top)
+    axis = {"title": {"text": "traces per window"}, "range": [0, top]}
+    time = {"type": "date", "title": {"text": "start time, UTC"}}
+    figure = chart(title, table=_table(gaps), xaxis=time, yaxis=axis)
+    _add_gaps(figure, gaps, top)
     _add_counts(figure, seen)
     return figure
 
 
-def _add_gaps(figure: Chart, holes: pd.DataFrame, top: float) -> None:
-    """Add a red ground for every gap, with its words on hovering."""
+def _add_gaps(figure: Chart, gaps: pd.DataFrame, top: float) -> None:
+    """Add a red background for each gap, with a tooltip."""
     named: set[str] = set()
-    for row in holes.to_dict("records"):
-        low, high = _times([row["start_time"], row["end_time"]])
+    for row in gaps.to_dict("records"):
+        low, high = utc_texts([row["start_time"].value, row["end_time"].value])
         kind = str(row["kind"])
         figure.add_scatter(
             x=[low, low, high, high],
@@ -85,61 +83,51 @@ def _add_gaps(figure: Chart, holes: pd.DataFrame, top: float) -> None:
             line={"width": 0, "color": ERROR},
             fill="tozeroy",
             fillcolor=faded(ERROR, 0.16),
-            text=[_said(row)] * 4,
+            text=[_gap_text(row)] * 4,
             hovertemplate="%{text}<extra></extra>",
         )
         named.add(kind)
 
 
 def _add_counts(figure: Chart, seen: pd.DataFrame) -> None:
-    """Add the traces of each window as steps, and the traces that were due."""
+    """Add received and expected traces per window as steps."""
     last = seen.iloc[-1]
-    times = _times([*seen["start_time"], last["end_time"]])
+    times = utc_texts([time.value for time in (*seen["start_time"], last["end_time"])])
     common: dict[str, Any] = {"x": times, "mode": "lines"}
-    held = [int(n) for n in (*seen["trace_count"], last["trace_count"])]
+    received = [int(n) for n in (*seen["trace_count"], last["trace_count"])]
     ground = {"fill": "tozeroy", "fillcolor": faded(ACCENT, 0.25)}
     line = {"color": ACCENT, "width": 1.5, "shape": "hv"}
     figure.add_scatter(
-        y=held, name="traces", line=line, hovertemplate="%{x}: %{y} traces<extra></extra>", **common, **ground
+        y=received, name="received", line=line, hovertemplate="%{x}: %{y} received<extra></extra>", **common, **ground
     )
     if seen["expected_count"].notna().any():
-        due = [float(n) for n in (*seen["expected_count"], last["expected_count"])]
+        expected = [float(n) for n in (*seen["expected_count"], last["expected_count"])]
         line = {"color": INK, "width": 1.5, "shape": "hv", "dash": "dot"}
-        figure.add_scatter(y=due, name="due", line=line, hovertemplate="%{x}: %{y:.1f} due<extra></extra>", **common)
+        figure.add_scatter(
+            y=expected, name="expected", line=line, hovertemplate="%{x}: %{y:.1f} expected<extra></extra>", **common
+        )
 
 
-def _title(holes: pd.DataFrame) -> str:
-    """Return the largest gap in words."""
-    if holes.empty:
-        return "Traces collected over time: no gap beyond chance"
-    lost = (holes["expected_count"] - holes["trace_count"]).to_numpy(float)
-    worst = holes.iloc[int(lost.argmax())]
-    start, end = worst["start_time"], worst["end_time"]
-    when = f"{start:%Y-%m-%d %H:%M} to {end:{'%H:%M' if start.date() == end.date() else '%Y-%m-%d %H:%M'}} UTC"
-    more = f", and {len(holes) - 1} more" if len(holes) > 1 else ""
-    return f"Traces collected over time: about {count(lost.max())} missing from {when}{more}"
+def _title(gaps: pd.DataFrame) -> str:
+    """Return a title with the largest gap."""
+    if gaps.empty:
+        return "Traces received over time: no significant gap"
+    lost = (gaps["expected_count"] - gaps["trace_count"]).to_numpy(float)
+    worst = gaps.iloc[int(lost.argmax())]
+    when = period(worst["start_time"].value, worst["end_time"].value)
+    more = f", and {len(gaps) - 1} more" if len(gaps) > 1 else ""
+    return f"Traces received over time: about {count(lost.max())} missing from {when}{more}"
 
 
-def _said(row: dict[Any, Any]) -> str:
-    """Return a gap in words."""
-    when = f"{_clock(row['start_time'])} to {_clock(row['end_time'])} UTC"
-    held = f"{count(row['trace_count'])} of {count(round(row['expected_count']))} traces due"
+def _gap_text(row: dict[Any, Any]) -> str:
+    """Return a gap as text."""
+    when = period(row["start_time"].value, row["end_time"].value)
+    received = f"{count(row['trace_count'])} of {count(round(row['expected_count']))} expected traces"
     if not np.isfinite(row["low"]):
-        return f"{when}: {held}; may be a lull"
-    return f"{when}: {held}, {ratio(row['loss_ratio'])} ({ratio(row['low'])} to {ratio(row['high'])}) lost"
+        return f"{when}: {received}; possibly less traffic"
+    return f"{when}: {received}, {ratio(row['loss_ratio'])} lost (95% CI {ratio_range(row['low'], row['high'])})"
 
 
-def _table(holes: pd.DataFrame) -> Any:
-    """Return the gaps in words."""
-    return table(("gap",), [(_said(row),) for row in holes.to_dict("records")[:8]] or [("none",)])
-
-
-def _clock(time: pd.Timestamp) -> str:
-    """Return a moment in words."""
-    return moment(time.value)
-
-
-def _times(times: list[pd.Timestamp]) -> list[str]:
-    """Return moments as plotly reads them; it shows them as they stand, so: UTC."""
-    ns: Array = np.array([time.value for time in times], "datetime64[ns]")
-    return [str(text) for text in np.datetime_as_string(ns, unit="ms")]
+def _table(gaps: pd.DataFrame) -> Any:
+    """Return a table of the gaps."""
+    return table(("gap",), [(_gap_text(row),) for row in gaps.to_dict("records")[:8]] or [("none",)])

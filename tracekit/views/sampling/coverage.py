@@ -1,11 +1,11 @@
-"""The funnel from request to searchable trace, and the metrics of a tracing system beside their targets."""
+"""Trace coverage: the funnel from request to searchable trace, and metrics with their targets."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.text import count, ratio
+from tracekit.text import count, ratio, ratio_range
 from tracekit.views.charts import SHARE, chart, empty_state, safe
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table
@@ -22,25 +22,25 @@ _COLOURS_OF_VERDICTS: Final = {"ok": ACCENT, "failed": ERROR, "inconclusive": "#
 
 
 def plot_coverage(result: Coverage, *, kind: str | None = None) -> Chart:
-    """Draw how many requests reach each stage on the way to a searchable trace.
+    """Draw how many requests reach each stage of the funnel to a searchable trace.
 
     Parameters
     ----------
     result
-        Of ``checks.coverage``.
+        Result of ``coverage``.
     kind
-        ``funnel``: a bar a stage; ``metrics``: those that are shares, with their intervals and targets.  The funnel
-        where there is one unless given.
+        ``funnel``: one bar per stage; ``metrics``: metrics that are ratios, with intervals and targets (default: the
+        funnel if there is one).
 
     Returns
     -------
     Chart
-        A plotly figure; red where a stage or a metric misses what is expected of it.
+        A plotly figure; stages and metrics below their target are red.
 
     Raises
     ------
     ValueError
-        Another kind.
+        If the kind is unknown.
 
     Examples
     --------
@@ -58,19 +58,19 @@ def plot_coverage(result: Coverage, *, kind: str | None = None) -> Chart:
         return _metrics(result)
     title = "From request to searchable trace"
     if result.funnel.empty:
-        return empty_state(chart(title), "There are no request counts to compare with.")
+        return empty_state(chart(title), "No request counts: pass requests=.")
     return _funnel(result)
 
 
 def _funnel(result: Coverage) -> Chart:
-    """Return a bar a stage, with what passed it in words."""
+    """Return one bar per stage with its figures."""
     stages = result.funnel.to_dict("records")
     whole = float(stages[0]["count"])
     labels = [safe(stage["stage"]) for stage in stages]
-    said = [_stage(stage, whole) for stage in stages]
+    texts = [_stage(stage, whole) for stage in stages]
     figure = chart(
         safe(result.summary, limit=160),
-        table=table(("stage", "passed"), list(zip((s["stage"] for s in stages), said, strict=True))),
+        table=table(("stage", "passed"), list(zip((s["stage"] for s in stages), texts, strict=True))),
         xaxis={"title": {"text": "requests"}, "rangemode": "tozero", "showgrid": True, "range": [0, 1.02 * whole]},
         yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]},
         height=130 + 44 * len(stages),
@@ -82,7 +82,7 @@ def _funnel(result: Coverage) -> Chart:
         y=labels,
         orientation="h",
         marker={"color": [faded(MUTE, 0.4), *(faded(_COLOURS.get(str(s["status"]), ACCENT), 0.5) for s in stages[1:])]},
-        text=said,
+        text=texts,
         textposition="auto",
         insidetextanchor="start",
         insidetextfont={"color": INK},
@@ -93,18 +93,18 @@ def _funnel(result: Coverage) -> Chart:
 
 
 def _stage(stage: dict[Any, Any], whole: float) -> str:
-    """Return a stage in words: how many, of what before, and what was expected."""
-    held = f"{count(stage['count'])} requests"
+    """Return a stage as text: count, ratio to the previous stage, and the expected ratio."""
+    requests = f"{count(stage['count'])} requests"
     if not math.isfinite(stage["estimate"]):
-        return held
-    limits = f"{ratio(stage['estimate_low'])} to {ratio(stage['estimate_high'])}"
-    due = f", expected {ratio(stage['expected'])}" if math.isfinite(stage["expected"]) else ""
-    share = f"{count(stage['count'])}, {ratio(stage['count'] / whole)} of all"
-    return f"{share}; {ratio(stage['estimate'])} ({limits}) of the stage before{due}"
+        return requests
+    limits = f"95% CI {ratio_range(stage['estimate_low'], stage['estimate_high'])}"
+    expected = f", expected {ratio(stage['expected'])}" if math.isfinite(stage["expected"]) else ""
+    share = f"{count(stage['count'])}, {ratio(stage['count'] / whole)} of all requests"
+    return f"{share}; {ratio(stage['estimate'])} ({limits}) of the previous stage{expected}"
 
 
 def _metrics(result: Coverage) -> Chart:
-    """Return the metrics that are shares, of the whole, with intervals and targets."""
+    """Return the overall metrics that are ratios, with intervals and targets."""
     frame = result.metrics
     whole = frame[frame["service_name"].isna() & frame["http_route"].isna() & (frame["unit"] == "ratio")]
     rows = whole[whole["value"].notna()].to_dict("records")
@@ -112,16 +112,16 @@ def _metrics(result: Coverage) -> Chart:
         Interval(safe(f"{row['metric']} {row['name']}"), str(row["verdict"]), row["value"], row["low"], row["high"])
         for row in rows
     ]
-    said = [_metric(row) for row in rows]
+    texts = [_metric(row) for row in rows]
     missed = sum(row["verdict"] == "failed" for row in rows)
     figure = interval_rows(
-        f"Metrics that are shares: {missed} of {len(rows)} miss their target",
+        f"Coverage metrics: {missed} of {len(rows)} below target",
         intervals,
-        xaxis={**SHARE, "title": {"text": "share, with 95 % limits"}},
+        xaxis={**SHARE, "title": {"text": "ratio (95% CI)"}},
         colours=[_COLOURS_OF_VERDICTS.get(verdict, MUTE) for verdict in dict.fromkeys(i.series for i in intervals)],
-        texts=said,
-        table=table(("metric", "value"), list(zip((r["name"] for r in rows), said, strict=True))),
-        nothing="No metric that is a share can be assessed.",
+        texts=texts,
+        table=table(("metric", "value"), list(zip((r["name"] for r in rows), texts, strict=True))),
+        nothing="No metric can be assessed.",
     )
     figure.update_traces(hovertemplate="%{y}: %{text}<extra></extra>")
     aims = [(interval.label, row["target"]) for interval, row in zip(intervals, rows, strict=True)]
@@ -140,7 +140,7 @@ def _metrics(result: Coverage) -> Chart:
 
 
 def _metric(row: dict[Any, Any]) -> str:
-    """Return a metric in words."""
+    """Return a metric as text."""
     target = row["target"]
     aim = f", target {ratio(target)}" if target is not None and math.isfinite(target) else ""
-    return f"{ratio(row['value'])} ({ratio(row['low'])} to {ratio(row['high'])}){aim}"
+    return f"{ratio(row['value'])} (95% CI {ratio_range(row['low'], row['high'])}){aim}"

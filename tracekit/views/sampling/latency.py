@@ -1,11 +1,11 @@
-"""Latency as a sample shows it, beside that of all requests."""
+"""Latency bias: latency in the sample compared with that of all requests."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from tracekit.text import duration
+from tracekit.text import NOT_ESTIMABLE, duration
 from tracekit.views.charts import chart, duration_axis, empty_state, remark
 from tracekit.views.colours import LIGHT
 from tracekit.views.intervals import Interval, interval_rows
@@ -27,30 +27,30 @@ _POINTS: Final = (0.5, 0.9, 0.95, 0.99)
 _SERIES: Final = (
     ("in the sample", ("raw_ns", "raw_low_ns", "raw_high_ns"), _RAW),
     ("of all requests", ("estimate_ns", "low_ns", "high_ns"), _RIGHT),
-    ("as logged", ("logged_ns", "logged_ns", "logged_ns"), _LOGGED),
+    ("logged", ("logged_ns", "logged_ns", "logged_ns"), _LOGGED),
 )
 
 
 def plot_latency_bias(result: LatencyBias, *, kind: str = "curves") -> Chart:
-    """Draw the latency that a sample shows, and that of all requests, each with its limits.
+    """Draw the latency distribution of the sample and of all requests, with confidence bands.
 
     Parameters
     ----------
     result
-        Of ``checks.sampling.latency_bias``.
+        Result of ``latency_bias``.
     kind
-        ``curves``: the share of requests at or below each duration, in a band of its limits; ``limits``: p50, p90, p95
-        and p99 with theirs.
+        ``curves``: cumulative distributions with 95% confidence bands; ``limits``: p50, p90, p95 and p99 with their
+        95% CI.
 
     Returns
     -------
     Chart
-        A plotly figure; durations in seconds, on a logarithmic axis.  A band ends where a limit is not estimable.
+        A plotly figure; durations in seconds on a logarithmic axis.  A band ends where a limit is not estimable.
 
     Raises
     ------
     ValueError
-        Another kind.
+        If the kind is unknown.
 
     Examples
     --------
@@ -64,20 +64,20 @@ def plot_latency_bias(result: LatencyBias, *, kind: str = "curves") -> Chart:
     if kind not in KINDS:
         raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")
     if result.curve.empty:
-        return empty_state(chart("Latency of the sample and of all requests"), "No root span has a duration.")
+        return empty_state(chart("Latency in the sample and of all requests"), "No root spans with a duration.")
     figure = _curves(result) if kind == "curves" else _limits(result)
-    return remark(figure, f"A correction needs {result.missing}.", height=0.05) if result.missing else figure
+    return remark(figure, f"Correction requires {result.missing}.", height=0.05) if result.missing else figure
 
 
 def _curves(result: LatencyBias) -> Chart:
-    """Return the cumulated curves in their bands."""
+    """Return the cumulative distributions with their confidence bands."""
     curve = result.curve
     reach = [value * _NS for _, columns, _ in _SERIES for value in curve[list(columns)].to_numpy(float).ravel()]
-    axis = {"tickformat": ".0%", "range": [0, 1.02], "title": {"text": "share of requests at or below"}}
+    axis = {"tickformat": ".0%", "range": [0, 1.02], "title": {"text": "cumulative share of requests"}}
     figure = chart(
         _title(result),
         table=_table(curve),
-        xaxis=duration_axis(reach, title={"text": "duration, with limits"}),
+        xaxis=duration_axis(reach, title={"text": "duration (95% CI)"}),
         yaxis=axis,
     )
     for name, (value, low, high), colour in _SERIES:
@@ -85,21 +85,21 @@ def _curves(result: LatencyBias) -> Chart:
             continue
         if value != low:
             _add_band(figure, curve, (low, high), colour, name)
-        dash = {"dash": "dot"} if name == "as logged" else {}
+        dash = {"dash": "dot"} if name == "logged" else {}
         figure.add_scatter(
             x=(curve[value] * _NS).tolist(),
             y=curve["quantile"].tolist(),
             name=name,
             mode="lines",
             line={"color": colour, "width": 2, **dash},
-            text=[_said(*row) for row in curve[[value, low, high]].to_numpy(float)],
-            hovertemplate=f"%{{y:.1%}} take at most %{{text}}<extra>{name}</extra>",
+            text=[_with_interval(*row) for row in curve[[value, low, high]].to_numpy(float)],
+            hovertemplate=f"%{{y:.1%}} within %{{text}}<extra>{name}</extra>",
         )
     return figure
 
 
 def _add_band(figure: Chart, curve: pd.DataFrame, limits: tuple[str, str], colour: str, name: str) -> None:
-    """Add the band between two limits, as far as both are known."""
+    """Add the band between two limits where both are known."""
     known = curve[curve[list(limits)].notna().all(axis=1)]
     edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0, "color": colour}, "hoverinfo": "skip"}
     shares = known["quantile"].tolist()
@@ -107,7 +107,7 @@ def _add_band(figure: Chart, curve: pd.DataFrame, limits: tuple[str, str], colou
     figure.add_scatter(
         x=(known[limits[1]] * _NS).tolist(),
         y=shares,
-        name=f"95 % limits {name}",
+        name=f"95% CI {name}",
         showlegend=False,
         fill="tonexty",
         fillcolor=faded(colour, 0.2),
@@ -116,13 +116,13 @@ def _add_band(figure: Chart, curve: pd.DataFrame, limits: tuple[str, str], colou
 
 
 def _limits(result: LatencyBias) -> Chart:
-    """Return some quantiles as points with their limits."""
+    """Return selected quantiles as points with their 95% CI."""
     rows = result.curve[result.curve["quantile"].isin(_POINTS)]
-    intervals, said = [], []
+    intervals, texts = [], []
     for row in rows.to_dict("records"):
         for name, (value, low, high), _ in _SERIES:
             intervals.append(Interval(_quantile(row["quantile"]), name, *(row[c] * _NS for c in (value, low, high))))
-            said.append(_said(*(row[c] for c in (value, low, high))))
+            texts.append(_with_interval(*(row[c] for c in (value, low, high))))
     drawn = {interval.series for interval in intervals if math.isfinite(interval.value)}
     axis = duration_axis(v for i in intervals for v in (i.value, i.low, i.high) if math.isfinite(v))
     figure = interval_rows(
@@ -130,7 +130,7 @@ def _limits(result: LatencyBias) -> Chart:
         intervals,
         xaxis=axis,
         colours=[colour for name, _, colour in _SERIES if name in drawn],
-        texts=said,
+        texts=texts,
         table=_table(result.curve),
     )
     figure.update_traces(hovertemplate="%{y} %{text}<extra></extra>")
@@ -138,7 +138,7 @@ def _limits(result: LatencyBias) -> Chart:
 
 
 def _title(result: LatencyBias) -> str:
-    """Return what the figure says: p95 on either side, or what a correction needs."""
+    """Return a title with p95 in the sample and of all requests."""
     row = result.curve[result.curve["quantile"] == 0.95].iloc[0]  # noqa: PLR2004 - p95
     raw = f"p95 latency: {duration(row['raw_ns'])} in the sample"
     if result.missing:
@@ -147,10 +147,10 @@ def _title(result: LatencyBias) -> str:
 
 
 def _table(curve: pd.DataFrame) -> Markup:
-    """Return some quantiles in words."""
+    """Return a table of selected quantiles."""
     shown = curve[curve["quantile"].isin(_POINTS)]
     rows = [
-        (_quantile(row["quantile"]), *(_said(*(row[c] for c in columns)) for _, columns, _ in _SERIES))
+        (_quantile(row["quantile"]), *(_with_interval(*(row[c] for c in columns)) for _, columns, _ in _SERIES))
         for row in shown.to_dict("records")
     ]
     return table(("", *(name for name, _, _ in _SERIES)), rows)
@@ -161,11 +161,11 @@ def _quantile(share: float) -> str:
     return f"p{100 * share:g}"
 
 
-def _said(value: float, low: float, high: float) -> str:
-    """Return a latency in words, with its limits where it has any."""
+def _with_interval(value: float, low: float, high: float) -> str:
+    """Return a latency with its interval as text."""
     if not math.isfinite(value):
         return "unknown"
     if low == value == high:
         return duration(value)
-    ends = (duration(limit) if math.isfinite(limit) else "not estimable" for limit in (low, high))
+    ends = (duration(limit) if math.isfinite(limit) else NOT_ESTIMABLE for limit in (low, high))
     return f"{duration(value)} ({' to '.join(ends)})"

@@ -1,1 +1,1 @@
-"""The service map: what it shows (scope), where it stands (layout, heights), and the map of a comparison."""
+"""The service map: selection of services, layout, static image, widget, and comparison with a baseline."""

@@ -1,7 +1,7 @@
-"""How high each box of a layered map stands: near its neighbours, never closer than the gap allows.
+"""Vertical positions in a layered map: boxes close to those they call, with minimum gaps.
 
 Each row is a least-squares problem with minimum gaps, solved exactly by pooling adjacent violators (isotonic
-regression of the wanted height less the offset).
+regression of the target position minus the offset).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 ROW_STEP: Final = 48.0
 _PASSES: Final = 24
-_BOTH_SIDES: Final = 4  # the last passes look left and right at once
+_BOTH_SIDES: Final = 4  # the last passes use both adjacent layers
 _BESIDE_DUMMY: Final = 0.7
 _BETWEEN_DUMMIES: Final = 0.38
-_DUMMY_WEIGHT: Final = 8.0  # heavy: long lines come out straight
-_LONELY_WEIGHT: Final = 0.05
+_DUMMY_WEIGHT: Final = 8.0  # a large weight keeps long lines straight
+_ISOLATED_WEIGHT: Final = 0.05
 
 
 def place(
     rows: Sequence[Sequence[int]], up: Sequence[Sequence[int]], down: Sequence[Sequence[int]], box_count: int
 ) -> dict[int, float]:
-    """Return the height of the middle of every box and dummy."""
+    """Return the vertical centre of each box and dummy node, in pixels."""
     height = {v: k * ROW_STEP for row in rows for k, v in enumerate(row)}
     gaps = [_gaps(row, box_count) for row in rows]
     for sweep in range(_PASSES):
@@ -41,7 +41,7 @@ def place(
 
 
 def spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:
-    """Return the heights nearest to the wanted ones that keep the gaps."""
+    """Return the positions closest to the target positions that keep the minimum gaps."""
     offsets, offset = [], 0.0
     for k, gap in enumerate(gaps):
         offset += gap if k else 0.0
@@ -54,19 +54,19 @@ def spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[flo
             mean = (other * other_total + mean * total) / (other_total + total)
             total, members = other_total + total, other_members + members
         pools.append((mean, total, members))
-    confidence = [mean for mean, _, members in pools for _ in range(members)]
-    return [float(mean + shift) for mean, shift in zip(confidence, offsets, strict=True)]
+    means = [mean for mean, _, members in pools for _ in range(members)]
+    return [float(mean + shift) for mean, shift in zip(means, offsets, strict=True)]
 
 
 def _gaps(row: Sequence[int], box_count: int) -> list[float]:
-    """Return the least distance of each member of a row to the one before."""
+    """Return the minimum distance of each member of a row to the previous one."""
     factors = (1.0, _BESIDE_DUMMY, _BETWEEN_DUMMIES)
     pairs = pairwise(row)
     return [0.0, *(ROW_STEP * factors[(a >= box_count) + (b >= box_count)] for a, b in pairs)][: len(row)]
 
 
-def _weight(node: int, neighbours: int, box_count: int) -> float:
-    """Return how much a node insists on its height."""
-    if not neighbours:
-        return _LONELY_WEIGHT
-    return _DUMMY_WEIGHT if node >= box_count else 1 + 0.2 * neighbours
+def _weight(node: int, edge_count: int, box_count: int) -> float:
+    """Return the weight of a node's target position."""
+    if not edge_count:
+        return _ISOLATED_WEIGHT
+    return _DUMMY_WEIGHT if node >= box_count else 1 + 0.2 * edge_count

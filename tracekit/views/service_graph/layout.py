@@ -1,9 +1,9 @@
-"""Where the boxes and lines of a service map go: a layered layout from left to right.
+"""Layout of a service map in layers from left to right.
 
-After Sugiyama, Tagawa and Toda (1981): edges that close a cycle are turned round, nodes get longest-path layers pulled
-tight, long edges get dummy nodes, barycentre sweeps with adjacent swaps lower the crossings, isotonic regression sets
-the heights, and edges run as smooth curves through their dummies.  Pure Python, no recursion, the same picture for the
-same graph; about 7 ms for 100 services.
+After Sugiyama, Tagawa and Toda (1981): edges that close a cycle are reversed, nodes get longest-path layers, long
+edges get dummy nodes, barycentre sweeps with adjacent swaps reduce crossings, isotonic regression sets the vertical
+positions, and edges are smooth curves through their dummy nodes.  Pure Python, no recursion, deterministic; about 7 ms
+for 100 services.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HEIGHT: Final = 34.0
 LAYER_STEP: Final = 228.0
 _SWEEPS: Final = 16
 _PATIENCE: Final = 5
-_MANY_PAIRS: Final = 400  # beyond this many neighbour products a swap is not worth its price
+_MANY_PAIRS: Final = 400  # pairs of edges above which a swap is not evaluated
 _FLAT: Final = 0.5
 
 Edge = tuple[int, int]
@@ -32,14 +32,14 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Route:
-    """The line of one call.
+    """The line of an edge.
 
     Parameters
     ----------
     points
-        From the caller's side to the callee's, in pixels.
+        From the caller to the callee, in pixels.
     is_back
-        The call closes a cycle: drawn against the reading direction, dashed.
+        Whether the call closes a cycle: drawn from right to left, dashed.
     """
 
     points: tuple[Point, ...]
@@ -47,7 +47,7 @@ class Route:
 
     @property
     def path(self) -> str:
-        """The ``d`` attribute: lines where it is flat, cubic curves with horizontal tangents elsewhere."""
+        """The ``d`` attribute: straight where horizontal, cubic curves with horizontal tangents elsewhere."""
         out = f"M{self.points[0][0]:.1f},{self.points[0][1]:.1f}"
         for (x0, y0), (x1, y1) in pairwise(self.points):
             middle = (x0 + x1) / 2
@@ -67,11 +67,11 @@ class Layout:
     layers
         Column of each box, from 0.
     routes
-        Line of each edge; calls of a node to itself have none.
+        Line of each edge; self-calls have none.
     size
         Width and height in pixels.
     crossing_count
-        How often lines cross.
+        Number of crossings.
     """
 
     positions: dict[str, Point]
@@ -88,7 +88,7 @@ def layered(nodes: Sequence[str], edges: Iterable[tuple[str, str]], roots: Seque
     back = _back_edges(list(nodes), pairs, [number[root] for root in roots])
     forward = list(dict.fromkeys((b, a) if (a, b) in back else (a, b) for a, b in pairs))
     graph = _Graph(list(nodes), forward)
-    crossing_count = _untangle(graph)
+    crossing_count = _reduce_crossings(graph)
     heights = place(graph.rows, graph.up, graph.down, len(nodes))
     top = min(heights.values(), default=0.0)
     at = {v: (graph.layer[v] * LAYER_STEP + WIDTH / 2, heights[v] - top + HEIGHT / 2) for v in heights}
@@ -102,17 +102,17 @@ def layered(nodes: Sequence[str], edges: Iterable[tuple[str, str]], roots: Seque
 
 
 def _numbered(edges: Iterable[tuple[str, str]], number: dict[str, int]) -> Iterator[Edge]:
-    """Yield the edges as numbers of nodes, without calls of a node to itself."""
+    """Yield the edges as numbers of nodes, without self-calls."""
     for caller, callee in edges:
         for name in (caller, callee):
             if name not in number:
-                raise ValueError(f"expected every end of an edge among the nodes, found {name!r} in the edges only")
+                raise ValueError(f"expected both ends of each edge among the nodes, found {name!r} in the edges only")
         if caller != callee:
             yield number[caller], number[callee]
 
 
 def _back_edges(nodes: list[str], pairs: Iterable[Edge], roots: list[int]) -> set[Edge]:
-    """Return the edges that lead back onto the path of a depth-first walk from the roots."""
+    """Return the back edges of a depth-first search from the roots."""
     out: list[list[int]] = [[] for _ in nodes]
     callers = [0] * len(nodes)
     for a, b in pairs:
@@ -143,7 +143,7 @@ def _back_edges(nodes: list[str], pairs: Iterable[Edge], roots: list[int]) -> se
 
 
 class _Graph:
-    """Nodes and dummies in their layers; every edge joins neighbouring layers."""
+    """Nodes and dummy nodes in layers; each edge joins adjacent layers."""
 
     def __init__(self, nodes: list[str], edges: list[Edge]) -> None:
         self.names = nodes
@@ -157,7 +157,7 @@ class _Graph:
         self.index()
 
     def _chained(self, edge: Edge) -> list[int]:
-        """Split an edge at every layer it crosses; return its nodes and dummies."""
+        """Split an edge at each layer it crosses; return its nodes and dummy nodes."""
         chain = [edge[0]]
         for layer in range(self.layer[edge[0]] + 1, self.layer[edge[1]]):
             chain.append(len(self.layer))
@@ -171,7 +171,7 @@ class _Graph:
         return chain
 
     def _first_order(self) -> None:
-        """Fill the rows depth first from the left: subtrees stay together."""
+        """Fill the layers depth first from the left, so that subtrees stay together."""
         seen = [False] * len(self.layer)
         starts = sorted(range(len(self.names)), key=lambda v: (self.layer[v], -len(self.down[v]), self.names[v]))
         for start in starts:
@@ -184,13 +184,13 @@ class _Graph:
                     todo.extend(reversed(self.down[v]))
 
     def index(self) -> None:
-        """Note where every node stands in its row."""
+        """Update the position of each node in its layer."""
         for row in self.rows:
             for k, v in enumerate(row):
                 self.position[v] = k
 
     def crossings(self) -> int:
-        """Return how often edges cross: inversions between neighbouring rows."""
+        """Return the number of crossings: inversions between adjacent layers."""
         total = 0
         for row in self.rows[:-1]:
             seen: list[int] = []
@@ -203,7 +203,7 @@ class _Graph:
 
 
 def _layers(n: int, edges: list[Edge]) -> list[int]:
-    """Return the longest-path layer of every node, pulled right where that shortens edges."""
+    """Return the longest-path layer of each node, moved right where that shortens edges."""
     succ: list[list[int]] = [[] for _ in range(n)]
     pred: list[list[int]] = [[] for _ in range(n)]
     for a, b in edges:
@@ -227,14 +227,14 @@ def _layers(n: int, edges: list[Edge]) -> list[int]:
     return layer
 
 
-def _untangle(graph: _Graph) -> int:
-    """Order the rows by sweeps down and up, keep the best; return its crossings."""
+def _reduce_crossings(graph: _Graph) -> int:
+    """Reorder the layers in alternating sweeps, keep the best order; return its crossings."""
     best, fewest, stale = [row[:] for row in graph.rows], graph.crossings(), 0
     for sweep in range(_SWEEPS):
         if stale > _PATIENCE or not fewest:
             break
         _sort_by_barycentre(graph, downwards=sweep % 2 == 0)
-        _swap_neighbours(graph)
+        _swap_adjacent(graph)
         found = graph.crossings()
         stale += 1
         if found < fewest:
@@ -245,7 +245,7 @@ def _untangle(graph: _Graph) -> int:
 
 
 def _sort_by_barycentre(graph: _Graph, *, downwards: bool) -> None:
-    """Sort each row by the mean position of its neighbours in the row before."""
+    """Sort each layer by the mean position of adjacent nodes in the previous layer."""
     rows = graph.rows[1:] if downwards else graph.rows[-2::-1]
     beside = graph.up if downwards else graph.down
     for row in rows:
@@ -258,8 +258,8 @@ def _sort_by_barycentre(graph: _Graph, *, downwards: bool) -> None:
             graph.position[v] = k
 
 
-def _swap_neighbours(graph: _Graph) -> None:
-    """Exchange two nodes beside each other where that saves crossings; twice a row."""
+def _swap_adjacent(graph: _Graph) -> None:
+    """Swap adjacent nodes where that saves crossings; at most twice per layer."""
     for row in graph.rows:
         for _ in range(2):
             swapped = False
@@ -274,7 +274,7 @@ def _swap_neighbours(graph: _Graph) -> None:
 
 
 def _gain(position: list[int], beside: list[list[int]], a: int, b: int) -> int:
-    """Return how many crossings on one side go away if a and b change places."""
+    """Return how many crossings on one side a swap of a and b removes."""
     if len(beside[a]) * len(beside[b]) > _MANY_PAIRS:
         return 0
     ends_b = [position[w] for w in beside[b]]
@@ -282,7 +282,7 @@ def _gain(position: list[int], beside: list[list[int]], a: int, b: int) -> int:
 
 
 def _route(graph: _Graph, at: dict[int, Point], pair: Edge, *, is_back: bool) -> Route:
-    """Return the line of an edge: right side of the caller, through the dummies, left side of the callee."""
+    """Return the line of an edge from the right side of the caller to the left side of the callee."""
     chain = graph.chain[pair[::-1] if is_back else pair]
     points = [at[v] for v in chain]
     half = WIDTH / 2

@@ -1,4 +1,4 @@
-"""Which services a map shows: the busiest, or the neighbourhood of one."""
+"""Selection of services for a map: those with most requests, or those within n hops of one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.service_graph.service_graph import ServiceGraph
 
-MOST_SERVICES: Final = 60  # beyond, no layout is legible: the busiest are shown, and it is said
+MOST_SERVICES: Final = 60  # a layout with more is illegible
 
 Key = tuple[str, bool]
 
@@ -18,7 +18,7 @@ Key = tuple[str, bool]
 def shown_services(
     result: ServiceGraph, *, around: str | None = None, hops: int = 1, most: int = MOST_SERVICES
 ) -> pd.DataFrame:
-    """Return the services that a map shows."""
+    """Return the services to show."""
     if most < 1 or hops < 0:
         raise ValueError(f"expected most of at least 1 and hops of at least 0, found {most} and {hops}")
     services = result.services
@@ -32,21 +32,21 @@ def shown_services(
 
 
 def _distances(result: ServiceGraph, around: str, hops: int) -> dict[Key, int]:
-    """Return how many calls lie between the service and each one near it."""
+    """Return the number of hops to each service within so many hops."""
     services, calls = result.services, result.calls
     starts = services.loc[services["service_name"] == around, "is_inferred"]
     if starts.empty:
         near = difflib.get_close_matches(around, services["service_name"], 4) or sorted(services["service_name"])[:4]
         raise ValueError(f"expected the name of a service, found {around!r}; nearest: {', '.join(near) or 'none'}")
-    beside: dict[Key, set[Key]] = {}
+    adjacent: dict[Key, set[Key]] = {}
     rows = zip(calls["caller_service"], calls["callee_service"], calls["is_inferred"], strict=True)
     for caller, callee, inferred in rows:
         ends = (caller, False), (callee, bool(inferred))
-        beside.setdefault(ends[0], set()).add(ends[1])
-        beside.setdefault(ends[1], set()).add(ends[0])
+        adjacent.setdefault(ends[0], set()).add(ends[1])
+        adjacent.setdefault(ends[1], set()).add(ends[0])
     away: dict[Key, int] = {(around, bool(inferred)): 0 for inferred in starts}
     edge = set(away)
     for hop in range(1, hops + 1):
-        edge = {other for key in edge for other in beside.get(key, ())} - away.keys()
+        edge = {other for key in edge for other in adjacent.get(key, ())} - away.keys()
         away |= dict.fromkeys(edge, hop)
     return away

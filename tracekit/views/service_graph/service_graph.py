@@ -1,4 +1,4 @@
-"""The service map: who calls whom, laid out in layers, with rate, p95 and error share on every box."""
+"""The service map: calls between services, with requests, p95 and error rate of each."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from tracekit.analysis.service_graph.service_graph import ServiceGraph
 
-WORSE: Final = ("failing", "slower", "busier")  # marks of a comparison that are drawn red
-FAILING: Final = 0.01  # share of errors from which a call or a service is drawn red
-_ALARMING: Final = 0.1  # ... and from which its red is full
+WORSE: Final = ("failing", "slower", "busier")  # marks of regressions, drawn red
+FAILING: Final = 0.01  # error rate from which a call or a service is red
+_ALARMING: Final = 0.1  # error rate from which its line is fully opaque
 _THIN, _THICK = 1.2, 4.0
 _NAME_ROOM: Final = 22
 _MARGIN: Final = 14.0
@@ -41,29 +41,29 @@ def plot_service_graph(
     Parameters
     ----------
     result
-        Of ``analysis.service_graph``.
+        Result of ``service_graph``.
     against
-        The graph of before: the map then shows what was added, what is gone, and which calls became slower.
+        Baseline: the map then shows new and removed services and calls, and regressions.
     around
-        Show only this service and those near it.
+        Show only this service and those within ``hops`` calls of it.
     hops
-        How many calls away, in either direction.
+        Number of calls, in either direction.
     most
-        So many services; those with most requests, or nearest.
+        Maximum number of services; those with most requests, or nearest.
     period_s
-        How long the traces were recorded, in seconds: boxes then show requests a second.
+        Length of the recording in seconds: boxes then show requests per second.
     height
-        Of the view, in pixels.
+        Height of the view in pixels.
 
     Returns
     -------
     anywidget.AnyWidget
-        ``selected`` (traitlet) is the name of the service in focus, and can be set.
+        ``selected`` (traitlet) is the name of the selected service, and can be set.
 
     Raises
     ------
     ValueError
-        A service that is not there, or a number that makes no map.
+        If the service does not exist, or a number is out of range.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def plot_service_graph(
     if against is None:
         graph = map_payload(result, **scope)
     else:
-        from tracekit.views.service_graph.comparison import compared_payload  # noqa: PLC0415 - it builds on this module
+        from tracekit.views.service_graph.comparison import compared_payload  # noqa: PLC0415 - it imports this module
 
         graph = compared_payload(result, against, **scope)
     title = f"ServiceMap({plural(len(graph['nodes']), 'service')}, {plural(len(graph['edges']), 'call')})"
@@ -96,9 +96,9 @@ def map_payload(
     most: int = MOST_SERVICES,
     period_s: float | None = None,
 ) -> dict[str, Any]:
-    """Return the map as the page draws it: boxes and lines with their places and words.
+    """Return the payload of the map: boxes and lines with positions and labels.
 
-    Columns ``mark`` and ``said`` of the frames, where they have them, are what changed; see ``comparison``.
+    Columns ``mark`` and ``change`` of the frames, if present, are changes from a baseline; see ``comparison``.
     """
     if period_s is not None and not period_s > 0:
         raise ValueError(f"expected a period of more than 0 seconds, found {period_s!r}")
@@ -122,19 +122,19 @@ def map_payload(
 
 
 def _entries(services: pd.DataFrame) -> list[str]:
-    """Return the positions of services that are asked from outside, most asked first: reading starts there."""
+    """Return the positions of services with requests from outside, most requests first: the left side of the map."""
     if "entry_count" not in services:
         return []
-    asked = services["entry_count"].fillna(0).to_numpy(float)
-    return [str(k) for k in sorted(range(len(asked)), key=lambda k: -asked[k]) if asked[k] > 0]
+    requests = services["entry_count"].fillna(0).to_numpy(float)
+    return [str(k) for k in sorted(range(len(requests)), key=lambda k: -requests[k]) if requests[k] > 0]
 
 
 def map_picture(graph: dict[str, Any], *, paper: bool = True) -> Markup:
-    """Return the map as a still picture."""
+    """Return the map as a static image."""
     width, height = graph["size"]
     title = f"Service map: {plural(len(graph['nodes']), 'service')}, {plural(len(graph['edges']), 'call')}"
     if not graph["nodes"]:
-        return picture(320, 40, title, [text(12, 24, "There is no service in these traces.")], paper=paper)
+        return picture(320, 40, title, [text(12, 24, "No services in these traces.")], paper=paper)
     lines = [_line(edge) for edge in graph["edges"]]
     boxes = [part for node in graph["nodes"] for part in _box(node)]
     inside = element("g", {"transform": f"translate({_MARGIN},{_MARGIN})"}, *lines, *boxes, Markup())
@@ -143,7 +143,7 @@ def map_picture(graph: dict[str, Any], *, paper: bool = True) -> Markup:
     parts, tall = [element("defs", {}, *heads), inside], height + 2 * _MARGIN
     if graph["left_out"]:
         tall += 22
-        words = f"{plural(graph['left_out'], 'service')} not shown: fewer requests, or further away"
+        words = f"{plural(graph['left_out'], 'service')} not shown (fewer requests or more hops away)"
         parts.append(text(_MARGIN, tall - 10, words, kind="mute"))
     return picture(width + 2 * _MARGIN, tall, title, parts, paper=paper)
 
@@ -169,14 +169,14 @@ def _node(row: dict[str, Any], at: tuple[float, float], palette: Colours, period
     volume = short_count(row["request_count"]) if period_s is None else _rate(row["request_count"] / period_s)
     figures = [volume, f"p95 {duration(row['p95_ns'])}", ratio(failed) if failed else ""]
     peer = _PEERS.get(str(row["peer_type"]), str(row["peer_type"])) if inferred else ""
-    said = [
+    facts = [
         plural(row["request_count"], "request"),
         f"p50 {duration(row['p50_ns'])}",
         f"p95 {duration(row['p95_ns'])}",
         f"p99 {duration(row['p99_ns'])}",
-        f"{ratio(failed)} failed",
-        f"sent no spans of its own{f' ({peer})' if peer else ''}: as its callers saw it" if inferred else "",
-        str(row.get("said", "")),
+        f"error rate {ratio(failed)}",
+        f"inferred{f' {peer}' if peer else ''}, measured by its callers" if inferred else "",
+        str(row.get("change", "")),
     ]
     return {
         "name": _name(row["service_name"]),
@@ -184,8 +184,8 @@ def _node(row: dict[str, Any], at: tuple[float, float], palette: Colours, period
         "y": round(at[1], 1),
         "w": WIDTH,
         "h": HEIGHT,
-        "sub": str(row.get("said", "")).partition("; ")[0] or " · ".join(filter(None, figures)),
-        "say": ", ".join(filter(None, said)),
+        "sub": str(row.get("change", "")).partition("; ")[0] or " · ".join(filter(None, figures)),
+        "say": ", ".join(filter(None, facts)),
         "slot": 9 if inferred else palette.slot(row["service_name"]),
         "inferred": inferred,
         "bad": row["mark"] in WORSE if "mark" in row else failed >= FAILING,
@@ -194,20 +194,20 @@ def _node(row: dict[str, Any], at: tuple[float, float], palette: Colours, period
 
 
 def _rate(per_second: float) -> str:
-    """Return requests a second, or a minute where they are few."""
+    """Return a request rate per second, or per minute if it is low."""
     if 0 < per_second < 0.1:  # noqa: PLR2004 - six a minute
         return f"{per_second * 60:.2g}/min"
     return f"{short_count(per_second) if per_second >= 100 else f'{per_second:.3g}'}/s"  # noqa: PLR2004 - three digits
 
 
 def _edge(row: dict[str, Any], pair: tuple[str, str], drawn: Layout, most: float) -> dict[str, Any]:
-    """Return one line; the more calls, the thicker."""
+    """Return one line; its width grows with the number of calls."""
     failed, route = _share(row["error_ratio"]), drawn.routes[pair]
     kind = "message" if row["call_type"] == "message" else "call"
     tip = (
         f"{_name(row['caller_service'])} → {_name(row['callee_service'])}: {plural(row['call_count'], kind)}, "
-        f"p50 {duration(row['p50_ns'])}, p95 {duration(row['p95_ns'])}, {ratio(failed)} failed"
-        f"{'; changed: ' if row.get('said') else ''}{row.get('said', '')}"
+        f"p50 {duration(row['p50_ns'])}, p95 {duration(row['p95_ns'])}, error rate {ratio(failed)}"
+        f"{'; change: ' if row.get('change') else ''}{row.get('change', '')}"
     )
     return {
         "a": int(pair[0]),
@@ -223,17 +223,17 @@ def _edge(row: dict[str, Any], pair: tuple[str, str], drawn: Layout, most: float
 
 
 def _name(service: object) -> str:
-    """Return the name of a service, cut where nobody reads on."""
+    """Return the name of a service, truncated."""
     return clean(service, limit=100)
 
 
 def _share(value: float) -> float:
-    """Return a ratio; 0 where nothing was counted."""
+    """Return a ratio; 0 for NaN."""
     return 0.0 if math.isnan(value) else float(value)
 
 
 def _arrow(name: str, fill: str, kind: str) -> Markup:
-    """Return an arrow head that does not grow with its line."""
+    """Return an arrow head of fixed size."""
     shape = element("path", {"d": "M0,0.5L8,4L0,7.5z", "fill": fill, "class": kind})
     size = {"viewBox": "0 0 8 8", "refX": 7, "refY": 4, "markerWidth": 8, "markerHeight": 8, "orient": "auto"}
     return element("marker", {"id": f"tk-map-{name}", "markerUnits": "userSpaceOnUse", **size}, shape)
@@ -258,7 +258,7 @@ def _line(edge: dict[str, Any]) -> Markup:
 
 
 def _box(node: dict[str, Any]) -> list[Markup]:
-    """Return frame, stripe and words of one service."""
+    """Return the frame, stripe and labels of one service."""
     x, y = node["x"] - node["w"] / 2, node["y"] - node["h"] / 2
     size = {"x": x, "y": y, "width": node["w"], "height": node["h"]}
     stroke = ACCENT if node.get("mark") == "added" else MUTE if node["inferred"] else LINE
@@ -275,7 +275,7 @@ def _box(node: dict[str, Any]) -> list[Markup]:
 
 
 def _calls_table(graph: dict[str, Any]) -> Markup:
-    """Return the calls as a plain table: what stands where no picture is shown."""
+    """Return the calls as a table, for front ends without images."""
     busiest = sorted(graph["edges"], key=lambda edge: -edge["w"])[:10]
     rows = [tuple(edge["tip"].partition(": ")[::2]) for edge in busiest]
     note = [(plural(graph["left_out"], "other service"), "not shown")] if graph["left_out"] else []

@@ -1,11 +1,11 @@
-// tracekit.js: the whole front end in one ECMAScript module: no imports, no build step, no network.
+// tracekit.js: the front end in one ECMAScript module: no imports, no build step, no network requests.
 //
 // The same text runs as an anywidget (`export default {render}`) and inline in the offline report (`bootStatic()`).
-// Rules that keep it safe and alive, each learned from a failure (spec/views.md, section 2):
-//   - text only through textContent and fillText, style only through CSSOM and constructed sheets: a content security
-//     policy of hashes alone is enough, and no name can become markup;
-//   - nothing touches the document while the module loads;
-//   - keys never leave a view (notebook shortcuts), plain wheel always scrolls the page.
+// Rules for security and robustness:
+//   - text only through textContent and fillText, style only through CSSOM and constructed sheets, so that a content
+//     security policy of hashes is sufficient and no name can become markup;
+//   - loading the module does not touch the document;
+//   - key events do not leave a view (notebook shortcuts); the plain mouse wheel always scrolls the page.
 //
 // Shared: 1 style · 2 elements · 3 words · 4 theme · 5 view · 6 data
 // Views: 7 waterfall · 8 service map · 9 canvas · 10 heat map · 11 flame · 12 tables
@@ -13,31 +13,31 @@
 
 // ------------------------------------------------------------------------------------------------ 1 style
 
-const ROW = 22; // height of a row as its elements are placed in it; ROWS moves them to its middle
-const ROWS = [22, 28, 18]; // heights that the reader can choose: as drawn, comfortable, compact
+const ROW = 22; // height of the content of a row
+const ROWS = [22, 28, 18]; // selectable row heights: normal, comfortable, compact
 const HEAD = 24; // height of the time axis
 const MINI = 44; // height of the overview
 const LANE = 16; // height of the critical path over time
 const INDENT = 10; // per level
 const DEEPEST = 14; // levels that are indented
-const WIDE = 700; // below this width the detail stands under the rows
-const LEGIBLE = 0.75; // the least scale of a service map in a narrow view
-const TIGHT = { below: 190, indent: 4 }; // a name column so narrow has room for names alone; services keep their colour
-const SPARE = 4; // rows that are there above and below those in sight
+const WIDE = 700; // below this width the detail pane is under the rows
+const LEGIBLE = 0.75; // minimum scale of a service map in a narrow view
+const TIGHT = { below: 190, indent: 4 }; // a narrow name column shows operations only; services keep their colour
+const SPARE = 4; // rows rendered above and below the visible ones
 const LETTER = 6.1; // mean width of a letter of 11 px
-const EDGE = 4; // pixels that bars reach beyond what is seen, so that their ends do not show
-const FARTHEST = 20000; // pixels; browsers draw no wider boxes exactly
-const TICK = 110; // pixels from one time of the axis to the next, about
-const ZOOM = { key: 1.25, wheel: 400 }; // a key press; pixels of the wheel for a factor of e
-const PAN = { key: 0.1, wheel: 1500 }; // of what is seen; pixels of the wheel for all of it
-const REST = 150; // ms without a change before the notebook is told
+const EDGE = 4; // pixels that clipped bars extend beyond the visible area
+const FARTHEST = 20000; // pixels; browsers draw wider boxes inexactly
+const TICK = 110; // approximate distance of axis labels in pixels
+const ZOOM = { key: 1.25, wheel: 400 }; // factor per key press; wheel pixels for a factor of e
+const PAN = { key: 0.1, wheel: 1500 }; // share of the visible range per key press; wheel pixels for all of it
+const REST = 150; // ms without a change before the kernel is notified
 
-// The same as colours.py, which a test compares: same index, same hue, in both themes.
+// Equal to colours.py (tested): the same index has the same hue in both themes.
 export const LIGHT = ['#0094e7', '#c48700', '#00a679', '#7a4964', '#2d78a3', '#753400', '#908a3c', '#5b32a8', '#4e382b', '#8695a6'];
 export const DARK = ['#0094e7', '#ffb000', '#00cd95', '#e077b2', '#7ed1ff', '#aa4b00', '#c0b851', '#79579f', '#8c644d', '#606a77'];
 const HEAT = { light: ['#dcebfa', '#b3d4f5', '#7fb5ea', '#4a90d9', '#1f68b8', '#0b3f7d'], dark: ['#16324f', '#1d4b7c', '#2a6db0', '#4a93dc', '#86bdf2', '#d6e9fc'] };
 
-// --tk-page-* is set by a page of ours (the report), --jp-* by JupyterLab, --vscode-* by VS Code, --tk-own-* is the rest.
+// --tk-page-* is set by the report, --jp-* by JupyterLab, --vscode-* by VS Code; --tk-own-* is the fallback.
 const CSS = `
 .tkw{--tk-own-bg:#fff;--tk-own-bg2:#f0f1f3;--tk-own-fg:#1c1e21;--tk-own-fg2:#5c6370;--tk-own-line:#dcdfe3;--tk-own-acc:#1976d2;--tk-own-err:#d32f2f;
 --tk-bg:var(--tk-page-bg,var(--jp-layout-color0,var(--vscode-editor-background,var(--tk-own-bg))));
@@ -141,7 +141,7 @@ ${ROWS.slice(1).map(row => `.tkw-rows${row} .tkw-row{height:${row}px}.tkw-rows${
 
 const styled = new WeakSet();
 
-/** Put the style sheet where `el` lives: its document, and its shadow root once it has one. */
+/** Add the style sheet to the document of `el`, and to its shadow root if it has one. */
 function style(el) {
   const put = place => {
     if (!place || styled.has(place)) return;
@@ -165,7 +165,7 @@ function style(el) {
 
 // ------------------------------------------------------------------------------------------------ 2 elements
 
-/** A new element with a class and, as text only, its words. */
+/** Create an element with a class and text. */
 function h(tag, cls = '', words = null) {
   const e = document.createElement(tag);
   if (cls) e.className = cls;
@@ -182,7 +182,7 @@ function set(e, attributes) {
   return e;
 }
 
-/** A button that does one thing; its tooltip names the key that does the same. */
+/** Create a button; its tooltip names the equivalent key. */
 function button(words, act, title) {
   const e = h('button', '', words);
   e.type = 'button';
@@ -191,7 +191,7 @@ function button(words, act, title) {
   return e;
 }
 
-/** A button that stays down. */
+/** Create a toggle button. */
 function toggle(words, act, title, on) {
   return set(button(words, act, title), { 'aria-pressed': String(on) });
 }
@@ -200,7 +200,7 @@ function toggle(words, act, title, on) {
 
 const UNITS = [[1, 'ns'], [1e3, 'µs'], [1e6, 'ms'], [1e9, 's']];
 
-/** Three significant digits and a unit, as text.py writes them. */
+/** Format a duration with three significant digits and a unit, like text.duration. */
 export function duration(ns) {
   if (!Number.isFinite(ns)) return '–';
   const size = Math.abs(ns);
@@ -218,10 +218,10 @@ function digits(value) {
   return value.toFixed(0);
 }
 
-/** The same without zeros that say nothing: for axes. */
+/** Format a duration without trailing zeros, for axis labels. */
 const tickLabel = ns => (ns === 0 ? '0' : duration(ns).replace(/(\.\d*?)0+(?= )/, '$1').replace(/\.(?= )/, ''));
 
-/** Round times (1, 2 or 5 and zeros) between two, about as many as wanted. */
+/** Return round times (1, 2 or 5 times a power of ten) between two, about as many as wanted. */
 export function ticks(from, to, wanted) {
   const rough = (to - from) / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -231,13 +231,14 @@ export function ticks(from, to, wanted) {
   return out;
 }
 
-/** A share of the whole, never rounded to nothing or to all, as text.py writes it. */
+/** Format a ratio as a percentage, like text.ratio: only 0 and 1 themselves are shown as 0% and 100%. */
 function percent(share) {
   if (!Number.isFinite(share)) return '–';
   const value = share * 100;
-  if (value <= 0 || value === 100) return `${Math.max(0, value)} %`;
-  if (value < 0.01) return '<0.01 %';
-  return value > 99.9 && value < 100 ? '>99.9 %' : `${value.toFixed(value < 1 ? 2 : 1)} %`;
+  if (value < 0) return `-${percent(-share)}`;
+  if (value === 0 || value === 100) return `${value}%`;
+  if (value < 0.01) return '<0.01%';
+  return value > 99.9 && value < 100 ? '>99.9%' : `${value.toFixed(value < 1 ? 2 : 1)}%`;
 }
 
 const signed = ns => `${ns < 0 ? '' : '+'}${duration(ns)}`;
@@ -261,7 +262,7 @@ export function isDark() {
 
 const hexColour = parts => `#${parts.map(part => Math.round(part).toString(16).padStart(2, '0')).join('')}`;
 
-/** Black above a relative luminance of 0.18, else white: text on a bar. */
+/** Return the text colour on a bar: black above a relative luminance of 0.18, else white. */
 function inkOn(colour) {
   const [r, g, b] = [1, 3, 5].map(k => parseInt(colour.slice(k, k + 2), 16) / 255).map(c => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? '#000' : '#fff';
@@ -269,10 +270,10 @@ function inkOn(colour) {
 
 // ------------------------------------------------------------------------------------------------ 5 view
 
-let views = 0; // each has a name of its own, for ids
-const PAINTS = ['bg', 'fg', 'fg2', 'line', 'acc', 'err', 'hit']; // what is painted on canvases has no style sheet
+let views = 0; // number of views so far, for unique ids
+const PAINTS = ['bg', 'fg', 'fg2', 'line', 'acc', 'err', 'hit']; // theme colours for canvases, which style sheets do not reach
 
-/** A themed box that is closed to the shortcuts of the notebook around it, and follows its size and its page's theme. */
+/** A themed container that blocks notebook shortcuts and follows changes of its size and of the page's theme. */
 class View {
   constructor(host, height) {
     style(host);
@@ -285,19 +286,19 @@ class View {
     host.append(this.root);
   }
 
-  // what a view says for itself: where things are, which colours they have, and one frame
+  // hooks of subclasses: layout, colours, one frame
   measure() { this.redraw(); }
   theme() { this.redraw(); }
   draw() {}
 
-  /** The colour of a service in the theme of the page. */
+  /** Return the colour of a service in the current theme. */
   colourOf(slot) { return (this.isDark ? DARK : LIGHT)[slot % LIGHT.length]; }
 
   on(target, type, act, options = {}) { target.addEventListener(type, act, { signal: this.stop.signal, ...options }); }
 
   /**
-   * Draw in the next frame, however often it was asked for.  JupyterLab hides everything for a frame when its theme
-   * changes: what has no size just then is drawn one frame later.
+   * Draw once in the next frame.  JupyterLab hides all outputs for a frame when its theme changes: a view without a
+   * size is drawn one frame later.
    */
   redraw() {
     if (this.isDue || this.stop.signal.aborted) return;
@@ -307,13 +308,13 @@ class View {
       this.isDue = false;
       this.isHidden = !this.root.clientWidth;
       if (this.stop.signal.aborted) return;
-      if (!this.paints) this.retheme(); // asked for before its size was told
+      if (!this.paints) this.retheme(); // requested before the first resize event
       if (!this.isHidden) this.draw();
-      else if (!wasHidden) this.redraw(); // hidden for longer: its size changes when it comes back
+      else if (!wasHidden) this.redraw(); // if it stays hidden, a resize event follows when it is shown
     });
   }
 
-  /** Follow size and theme from now on; anywidget renders before the host is in the page, and nothing is known there. */
+  /** Observe size and theme from now on; anywidget renders before the host is in the page, where both are unknown. */
   follow(...boxes) {
     const { signal } = this.stop, probe = set(h('i', 'tkw-probe'), { 'aria-hidden': 'true' });
     const themed = new MutationObserver(() => this.retheme()), sized = new ResizeObserver(() => {
@@ -324,13 +325,13 @@ class View {
     for (const place of [document.body, document.documentElement]) themed.observe(place, { attributes: true, attributeFilter });
     for (const box of [this.root, ...boxes]) sized.observe(box);
     this.on(matchMedia('(prefers-color-scheme: dark)'), 'change', () => this.retheme());
-    this.on(document, 'load', () => this.retheme(), { capture: true }); // a style sheet that comes late
+    this.on(document, 'load', () => this.retheme(), { capture: true }); // a style sheet that loads late
     this.on(probe, 'transitionend', () => this.retheme()); // a variable that is set late
     this.root.append(probe);
     signal.addEventListener('abort', () => { themed.disconnect(); sized.disconnect(); });
   }
 
-  /** Take on the colours of the page, if they have changed. */
+  /** Apply the colours of the page if they have changed. */
   retheme() {
     if (!this.root.isConnected) return;
     this.isDark = isDark();
@@ -371,33 +372,33 @@ export function decode(view) {
   return table;
 }
 
-/** Whole numbers whose first bytes stand together, then their second bytes, ...: so written they pack better. */
+/** Read integers stored as byte planes (all first bytes, then all second bytes, ...), which compress better. */
 function woven(bytes, size, count) {
   const out = new TYPES[`u${size}`](count);
   for (let k = 0; k < size; k++) for (let i = 0, at = k * count; i < count; i++) out[i] += bytes[at + i] * 2 ** (8 * k);
   return out;
 }
 
-/** How many each one has, as where each one's begin: columns ...N become ...Off. */
+/** Return start offsets from counts: columns ...N become ...Off. */
 function offsets(counts) {
   const out = new Uint32Array(counts.length + 1);
   for (let i = 0; i < counts.length; i++) out[i + 1] = out[i] + counts[i];
   return out;
 }
 
-/** A trace to draw: the columns and what follows from them. */
+/** Return the columns of a trace with derived data: tree, time range, critical path, folds. */
 function traceOf(table) {
   const T = Object.assign(Object.create(null), table);
   T.n = table.start.length;
   T.recorded = { start: table.start, start2: table.start2 };
   Object.assign(T, shapeOf(T.depth), rangeOf(T));
   T.path = pathOf(T);
-  if (![T.shift, T.shift2].some(shifts => shifts?.some(moved => moved))) T.shift = T.shift2 = null; // nothing to switch
+  if (![T.shift, T.shift2].some(shifts => shifts?.some(moved => moved))) T.shift = T.shift2 = null; // no correction to toggle
   T.folds = foldsOf(T);
   return T;
 }
 
-/** Where time begins and ends: at 0, or before if corrected clocks put a span there. */
+/** Return the time range: from 0, or earlier if skew correction moves a span there. */
 function rangeOf(T) {
   let begin = 0, end = 1;
   for (const [start, dur] of [[T.start, T.dur], [T.start2, T.dur2]]) {
@@ -410,7 +411,7 @@ function rangeOf(T) {
   return { begin, end };
 }
 
-/** Draw times as they were recorded, or as the estimated clocks would have it: of both traces, where there are two. */
+/** Use recorded times, or times with clock skew corrected, in both traces of a comparison. */
 function correctClocks(T, isCorrected) {
   const moved = (start, shift) => (isCorrected && shift ? Float64Array.from(start, (time, i) => time + shift[i]) : start);
   T.isCorrected = isCorrected;
@@ -420,13 +421,13 @@ function correctClocks(T, isCorrected) {
   Object.assign(T, rangeOf(T));
 }
 
-/** What corrected clocks do to a row, in words; nothing where they leave it, and its span before, as it was. */
+/** Return the skew correction of a row as text; empty if its spans do not move. */
 function movedWords(T, i) {
   if (!T.shift) return '';
-  return [T.shift[i] && `moved by ${signed(T.shift[i])}`, isPair(T, i) && T.shift2[i] && `before moved by ${signed(T.shift2[i])}`].filter(Boolean).join(', ');
+  return [T.shift[i] && `skew-corrected by ${signed(T.shift[i])}`, isPair(T, i) && T.shift2[i] && `baseline skew-corrected by ${signed(T.shift2[i])}`].filter(Boolean).join(', ');
 }
 
-/** Parent of each row and the row after its last descendant: rows stand in preorder, so their depth says it all. */
+/** Return the parent of each row and the row after its last descendant, from the depths of rows in preorder. */
 function shapeOf(depth) {
   const n = depth.length, parent = new Int32Array(n), subEnd = new Int32Array(n), above = new Int32Array(n + 1).fill(-1);
   for (let i = 0; i < n; i++) {
@@ -440,7 +441,7 @@ function shapeOf(depth) {
   return { parent, subEnd };
 }
 
-/** The critical path: stretches in order of time, and by row; a row of -1 is time that no span covers. */
+/** Return the critical path: segments in order of time, and by row; a row of -1 is time that no span covers. */
 function pathOf(T) {
   if (!T.critRow) return null;
   const { critRow: row, critS, critE } = T, first = new Uint32Array(T.n + 1), sum = new Float64Array(T.n + 1);
@@ -457,9 +458,9 @@ function pathOf(T) {
   return { first, of, total, gap, own: i => sum[i + 1] - sum[i], whole: i => sum[T.subEnd[i]] - sum[i] };
 }
 
-const FOLD_FROM = 5; // so many equal siblings stand in one row
+const FOLD_FROM = 5; // number of equal siblings that are folded into one row
 
-/** Siblings of one service and name, where there are five or more: their rows, and for each row its fold or -1. */
+/** Group five or more siblings of one service and name: the rows of each fold, and the fold of each row or -1. */
 function foldsOf(T) {
   const of = new Int32Array(T.n).fill(-1), siblings = new Uint32Array(T.n), found = new Map();
   for (let i = 0; i < T.n; i++) if (T.parent[i] >= 0) siblings[T.parent[i]]++;
@@ -475,7 +476,7 @@ function foldsOf(T) {
   return { of, members, facts: new Map() };
 }
 
-/** Count, total, p50, max, errors and time on the path of a fold; looked at once, when it comes into sight. */
+/** Return count, total, p50, max, errors and critical-path time of a fold; computed when it is first visible. */
 function foldFacts(T, g) {
   const known = T.folds.facts.get(g);
   if (known) return known;
@@ -484,7 +485,7 @@ function foldFacts(T, g) {
   const facts = {
     count: here.length,
     total: took.reduce((a, b) => a + b, 0),
-    p50: took[Math.ceil(took.length / 2) - 1], // undefined where all are gone: duration knows
+    p50: took[Math.ceil(took.length / 2) - 1], // undefined if all are missing
     max: took[took.length - 1],
     errors: rows.filter(i => T.flags[i] & ERROR).length,
     path: T.path ? rows.reduce((sum, i) => sum + T.path.whole(i), 0) : 0,
@@ -498,40 +499,42 @@ function foldFacts(T, g) {
   return facts;
 }
 
-const isGone = (T, i) => !!T.state && T.state[i] === MISSING; // drawn as it was before
+const isGone = (T, i) => !!T.state && T.state[i] === MISSING; // drawn with the baseline's times
 const finish = (T, i) => T.start[i] + Math.max(0, isGone(T, i) ? T.dur2[i] : T.dur[i]);
 const isPair = (T, i) => !!T.state && T.state[i] !== ADDED && !isGone(T, i); // a span in both traces
 const isParent = (T, i) => T.subEnd[i] > i + 1;
 const hasDetails = T => T.attrOff !== undefined;
 
-/** What the row says about its time; a missing end is said, not drawn as a number. */
+/** Return the duration label of a row: baseline -> current in a comparison; a missing start or end as text. */
 function timeWords(T, i) {
   if (T.flags[i] & NO_START) return 'no start';
   if (T.flags[i] & NO_END) return 'no end';
   if (!T.state) return duration(T.dur[i]);
-  if (T.state[i] === MATCHED) return `${duration(T.dur[i])}, was ${duration(T.dur2[i])}`;
+  if (T.state[i] === MATCHED) return pairWords(T, i);
   if (T.state[i] === ADDED) return `${duration(T.dur[i])}, added`;
-  if (T.state[i] === MISSING) return `missing, was ${duration(T.dur2[i])}`;
-  return `${duration(T.dur[i])}, ${T.state[i] === SLOWER ? 'slower' : 'faster'}: was ${duration(T.dur2[i])} (${signed(T.dur[i] - T.dur2[i])})`;
+  if (T.state[i] === MISSING) return `missing, baseline ${duration(T.dur2[i])}`;
+  return `${pairWords(T, i)}, ${T.state[i] === SLOWER ? 'slower' : 'faster'} (${signed(T.dur[i] - T.dur2[i])})`;
 }
 
-/** How often something is called, and was where that differs. */
+const pairWords = (T, i) => `${duration(T.dur2[i])} → ${duration(T.dur[i])}`;
+
+/** Return the number of calls; baseline -> current where they differ. */
 function callWords(T, { count: calls, before }) {
-  return `${count(calls)} ×${T.state && before !== calls ? ` (was ${count(before)})` : ''}`;
+  return `${T.state && before !== calls ? `${count(before)} → ` : ''}${count(calls)} ×`;
 }
 
 function foldWords(T, g) {
-  const facts = foldFacts(T, g), { total, p50, max, path } = facts, was = T.state ? ` (was ${duration(facts.totalBefore)})` : '';
-  const share = T.path ? `, ${percent(path / T.path.total)} of the path` : '';
-  return `${callWords(T, facts)}, total ${duration(total)}${was}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
+  const facts = foldFacts(T, g), { total, p50, max, path } = facts, baseline = T.state ? `${duration(facts.totalBefore)} → ` : '';
+  const share = T.path ? `, ${percent(path / T.path.total)} of the critical path` : '';
+  return `${callWords(T, facts)}, total ${baseline}${duration(total)}, p50 ${duration(p50)}, max ${duration(max)}${share}`;
 }
 
-/** Time of a span without a child at work, as self_time.py counts it; nothing where nobody can say. */
-function ownTime(T, i) {
+/** Return the self time of a span as analysis.self_time defines it; undefined where it is unknown. */
+function selfTime(T, i) {
   const unknown = k => T.flags[k] & (NO_START | NO_END | INFERRED) || T.dur[k] < 0 || isGone(T, k);
   if (unknown(i)) return undefined;
   const to = finish(T, i), inside = [];
-  let own = to - T.start[i], reached = T.start[i], isSorted = true; // siblings mostly stand in order of time
+  let own = to - T.start[i], reached = T.start[i], isSorted = true; // siblings are mostly sorted by start
   for (let k = i + 1; k < T.subEnd[i]; k = T.flags[k] & INFERRED ? k + 1 : T.subEnd[k]) {
     if (unknown(k)) continue;
     isSorted &&= !inside.length || T.start[k] >= T.start[inside[inside.length - 1]];
@@ -546,7 +549,7 @@ function ownTime(T, i) {
   return own;
 }
 
-/** All rows in order, for a spreadsheet or pandas; an empty cell is not known. */
+/** Return all rows as CSV; an empty cell is unknown. */
 function csvOf(T) {
   const columns = {
     span_id: i => idOf(T, i),
@@ -556,25 +559,25 @@ function csvOf(T) {
     kind: i => T.meta.kinds[T.kind[i]],
     offset_ns: i => (T.flags[i] & NO_START ? '' : T.start[i]),
     duration_ns: i => (T.flags[i] & (NO_START | NO_END) || isGone(T, i) ? '' : T.dur[i]),
-    self_time_ns: i => ownTime(T, i) ?? '',
+    self_time_ns: i => selfTime(T, i) ?? '',
     is_error: i => !!(T.flags[i] & ERROR),
     ...(T.path && { path_time_ns: i => T.path.own(i) }),
-    ...(T.state && { before_duration_ns: i => (T.state[i] === ADDED ? '' : T.dur2[i]) }),
+    ...(T.state && { baseline_duration_ns: i => (T.state[i] === ADDED ? '' : T.dur2[i]) }),
   };
   const lines = [Object.keys(columns)];
   for (let i = 0; i < T.n; i++) lines.push(Object.values(columns).map(cell => cell(i)));
   return csv(lines);
 }
 
-function spokenRow(T, i) {
+function ariaWords(T, i) {
   const error = T.flags[i] & ERROR ? 'error' : '', moved = T.isCorrected ? movedWords(T, i) : '';
   return [timeWords(T, i), `starts at ${duration(T.start[i])}`, error, moved].filter(Boolean).join(', ');
 }
 
 const idOf = (T, i) => (T.spanHi ? hex(T.spanHi[entry(T, i)], T.spanLo[entry(T, i)]) : '');
-const entry = (T, i) => (T.det ? T.det[i] : i); // where the details of a row stand
+const entry = (T, i) => (T.det ? T.det[i] : i); // index of the details of a row
 
-/** Everything known about entry j of a table with details: its status text, [heading, [[key, value]]], and its links. */
+/** Return the details of entry j: its status text, sections [heading, [[key, value]]], and links. */
 function details(D, j, parentId) {
   const S = D.strings, out = [];
   const pairs = (offsets, keys, values, k) => {
@@ -597,7 +600,7 @@ function details(D, j, parentId) {
   return { status: S[D.status[j]], sections: out, links };
 }
 
-/** Attributes by the first word of their key; what stands alone comes first, under a heading of its own. */
+/** Group attributes by the first part of their key; single ones come first, under a common heading. */
 function grouped(rows) {
   const groups = new Map();
   for (const row of rows) {
@@ -611,9 +614,9 @@ function grouped(rows) {
 
 // ------------------------------------------------------------------------------------------------ 7 waterfall
 //
-// A row is named by a number: 0 to n - 1 are spans, from n on folds of equal siblings.
+// A row is identified by a number: 0 to n - 1 are spans, n and above are folds of equal siblings.
 
-/** Small boxes on one line, before its words, made once and reused; those nearer than `apart` pixels become one. */
+/** Small reusable boxes on the line of a row; boxes closer than `apart` pixels are merged. */
 class Marks {
   constructor(words, cls, apart = 1) {
     Object.assign(this, { words, cls, apart });
@@ -621,13 +624,13 @@ class Marks {
     this.used = 0;
   }
 
-  /** Draw `count` stretches in order; from(k) and to(k) are pixels. */
+  /** Draw `count` intervals in order; from(k) and to(k) are pixels. */
   draw(count, from, to, width, paint = null) {
     let a = NaN, b = NaN, at = -1, used = 0;
     const put = () => { if (at >= 0) this.box(used++, a, b, at, paint); };
     for (let k = 0; k < count; k++) {
       const x0 = from(k), x1 = to(k);
-      if (!(x1 >= -EDGE && x0 <= width + EDGE)) continue; // also what has no time
+      if (!(x1 >= -EDGE && x0 <= width + EDGE)) continue; // also skips NaN: no time
       if (x0 <= b + this.apart) { b = Math.max(b, x1); continue; }
       put();
       [a, b, at] = [x0, x1, k];
@@ -652,7 +655,7 @@ class Marks {
   clear() { this.draw(0); }
 }
 
-/** One pooled row: its elements, filled when it comes into sight, placed on every zoom. */
+/** A pooled row: filled when it becomes visible, positioned on every zoom. */
 class Row {
   constructor() {
     this.index = -1;
@@ -668,14 +671,14 @@ class Row {
     this.time = h('span', 'tkw-d');
     this.label.append(this.twisty, this.service, this.error, this.name, this.note);
     this.line.append(this.bar, this.time);
-    this.members = new Marks(this.time, 'tkw-m', -0.5); // calls back to back stay apart
+    this.members = new Marks(this.time, 'tkw-m', -0.5); // consecutive calls stay separate
     this.before = new Marks(this.time, 'tkw-was');
     this.path = new Marks(this.time, 'tkw-p');
     this.events = new Marks(this.time, 'tkw-ev');
     this.el.append(this.label, this.line);
   }
 
-  /** Text and identity: once for each row that comes into sight. */
+  /** Set text and identity, when a row becomes visible. */
   fill(W, code, k) {
     const { T, uid } = W, fold = code >= T.n ? code - T.n : -1, i = fold < 0 ? code : T.folds.members[fold][0];
     const colour = W.colourOf(T.meta.slots[T.svc[i]]), deep = T.depth[i] + W.outline.extra[k];
@@ -702,9 +705,9 @@ class Row {
 
   fillSpan(W, i) {
     const { T } = W, flags = T.flags[i], kind = T.state ? T.state[i] : MATCHED, moved = T.isCorrected ? movedWords(T, i) : '';
-    const notes = [[flags & ORPHAN, 'parent missing'], [kind === ADDED, 'added'], [kind === MISSING, 'missing'], [kind === SLOWER, 'slower'], [kind === FASTER, 'faster'], [moved, moved.startsWith('before') ? 'before moved' : 'moved'], [flags & LINKED, 'linked']];
+    const notes = [[flags & ORPHAN, 'parent missing'], [kind === ADDED, 'added'], [kind === MISSING, 'missing'], [kind === SLOWER, 'slower'], [kind === FASTER, 'faster'], [moved, moved.startsWith('baseline') ? 'baseline skew-corrected' : 'skew-corrected'], [flags & LINKED, 'linked']];
     this.error.hidden = !(flags & ERROR);
-    if (this.note.nextSibling) this.name.after(this.note); // in a narrow column the name is what has to be read
+    if (this.note.nextSibling) this.name.after(this.note); // in a narrow column the name matters most
     this.note.textContent = notes.filter(([on]) => on).map(([, words]) => words).join(', ');
     this.note.hidden = !this.note.textContent;
     const looks = [[flags & ERROR, 'err'], [flags & NO_END, 'open'], [flags & NO_START, 'unbegun'], [flags & INFERRED, 'guess'], [flags & LINKED, 'linked'], [kind === MISSING, 'gone'], [kind === ADDED, 'new']];
@@ -712,26 +715,26 @@ class Row {
     this.el.className = `tkw-row${T.state && kind !== MATCHED ? ` ${kind === FASTER ? 'better' : 'changed'}` : ''}`;
     if (kind === MISSING) { this.bar.style.background = ''; this.bar.style.color = this.service.style.borderLeftColor; }
     this.words = timeWords(T, i) + (flags & INFERRED ? ' (inferred)' : '');
-    this.short = isPair(T, i) && !(flags & (NO_START | NO_END)) ? `${duration(T.dur[i])}, was ${duration(T.dur2[i])}` : this.words;
-    set(this.line, { 'aria-label': spokenRow(T, i) });
+    this.short = isPair(T, i) && !(flags & (NO_START | NO_END)) ? pairWords(T, i) : this.words;
+    set(this.line, { 'aria-label': ariaWords(T, i) });
   }
 
   fillFold(W, g, colour) {
     const { T } = W, facts = foldFacts(T, g);
     this.colour = colour;
     this.error.hidden = !facts.errors;
-    if (!this.note.nextSibling) this.name.before(this.note); // so many of these
+    if (!this.note.nextSibling) this.name.before(this.note); // the number of calls precedes the name
     this.note.textContent = facts.count ? callWords(T, facts) : 'missing';
     this.note.hidden = false;
     this.bar.className = 'tkw-b hull';
     this.el.className = 'tkw-row fold';
     this.words = foldWords(T, g);
     const share = T.path ? `, ${percent(facts.path / T.path.total)}` : '';
-    this.short = duration(facts.total) + (T.state ? `, was ${duration(facts.totalBefore)}` : share);
+    this.short = T.state ? `${duration(facts.totalBefore)} → ${duration(facts.total)}` : duration(facts.total) + share;
     set(this.line, { 'aria-label': `${foldWords(T, g)}, starts at ${duration(facts.from)}${facts.errors ? `, ${many(facts.errors, 'error')}` : ''}` });
   }
 
-  /** Geometry: every frame. */
+  /** Set the geometry, in every frame. */
   place(W, code) {
     const { T } = W, fold = code >= T.n ? code - T.n : -1, width = W.width - W.split, scale = width / (W.to - W.from);
     const x = time => (time - W.from) * scale;
@@ -753,7 +756,7 @@ class Row {
 
   placeTime(W, code, x0, x1, width, isPale) {
     const { T } = W, room = 10 + this.words.length * LETTER, right = x1 + room < width, left = !right && x0 > room;
-    const words = right || left ? this.words : this.short; // what lies on a bar leaves most of it to be seen
+    const words = right || left ? this.words : this.short; // a short label covers less of the bar
     if (this.time.textContent !== words) this.time.textContent = words;
     this.time.style.left = right ? `${(x1 + 5).toFixed(1)}px` : '';
     this.time.style.right = right ? '' : `${(left ? width - x0 + 5 : Math.max(6, width - x1 + 6)).toFixed(1)}px`;
@@ -788,20 +791,20 @@ class Row {
   }
 }
 
-/** Which rows are listed, in order: what is collapsed, folded or filtered out is not. */
+/** The listed rows in order, without those that are collapsed, folded or filtered out. */
 class Outline {
   constructor(T) {
     this.T = T;
     this.collapsed = new Uint8Array(T.n);
     this.opened = new Uint8Array(T.folds.members.length);
     this.isFolding = true;
-    this.services = new Set(); // shown with all above them; empty for all
+    this.services = new Set(); // filter: shown with their ancestors; empty for all
     this.keep = null;
-    this.place = new Int32Array(T.n + T.folds.members.length); // of each row in the list, -1 if it is not there
+    this.place = new Int32Array(T.n + T.folds.members.length); // position of each row in the list, -1 if it is not listed
     this.list();
   }
 
-  /** One pass over preorder, jumping over what is shut; an opened fold puts its members behind its own row. */
+  /** List the rows in one pass over preorder, skipping collapsed subtrees; members of an open fold follow its row. */
   list() {
     const { T, place, keep } = this, { of, members } = T.folds, total = T.n + members.length;
     const rows = new Int32Array(total), extra = new Uint16Array(total), stack = [{ at: 0, end: T.n, extra: 0, member: -1 }];
@@ -826,7 +829,7 @@ class Outline {
     this.extra = extra;
   }
 
-  /** True, false, or null for a row that cannot be opened. */
+  /** Return whether a row is expanded, or null if it cannot be. */
   expanded(code) {
     if (code >= this.T.n) return !!this.opened[code - this.T.n];
     return isParent(this.T, code) ? !this.collapsed[code] : null;
@@ -837,14 +840,14 @@ class Outline {
     else this.collapsed[code] = shut && isParent(this.T, code) ? 1 : 0;
   }
 
-  /** Show so many levels and no more; folds are shut. */
+  /** Expand this many levels; collapse folds. */
   levels(depth) {
     const { T } = this;
     for (let i = 0; i < T.n; i++) this.collapsed[i] = T.depth[i] + 1 >= depth && isParent(T, i) ? 1 : 0;
     this.opened.fill(0);
   }
 
-  /** Keep the rows of these services, and all above them. */
+  /** Keep the rows of the selected services and their ancestors. */
   filter() {
     const { T, services } = this;
     this.keep = services.size ? Uint8Array.from(T.svc, code => (services.has(code) ? 1 : 0)) : null;
@@ -853,7 +856,7 @@ class Outline {
     for (let i = T.n - 1; i >= 0; i--) if (this.keep[i] && T.parent[i] >= 0) this.keep[T.parent[i]] ||= 2;
   }
 
-  /** Open whatever hides a row; whether anything had to be. */
+  /** Expand whatever hides a row; return whether anything changed. */
   uncover(code) {
     const { T } = this, isFold = code >= T.n, i = isFold ? T.folds.members[code - T.n][0] : code;
     let opened = false;
@@ -866,13 +869,13 @@ class Outline {
     return opened;
   }
 
-  /** The row that a listed row hangs under, or -1. */
+  /** Return the parent of a listed row, or -1. */
   above(code) {
     const { T } = this, i = code >= T.n ? T.folds.members[code - T.n][0] : code;
     return code < T.n && this.isFolding && T.folds.of[i] >= 0 ? T.n + T.folds.of[i] : T.parent[i];
   }
 
-  /** The first row listed inside a row, or -1. */
+  /** Return the first listed child of a row, or -1. */
   inside(code) {
     if (code >= this.T.n) return this.T.folds.members[code - this.T.n][0];
     const next = this.rows[this.place[code] + 1] ?? -1;
@@ -880,11 +883,11 @@ class Outline {
   }
 }
 
-/** The overview: the whole trace, painted once, and over it the window. */
+/** The overview: the whole trace, painted once, with the visible range on top. */
 class Minimap {
   constructor(W) {
     this.W = W;
-    this.el = set(h('canvas', 'tkw-mini'), { role: 'img', 'aria-label': 'Overview of the whole trace; drag to zoom, double click for all' });
+    this.el = set(h('canvas', 'tkw-mini'), { role: 'img', 'aria-label': 'Overview of the trace; drag to zoom, double-click to reset' });
     this.whole = null;
     let from = null;
     const at = e => W.T.begin + clip(e.offsetX / this.el.clientWidth, 0, 1) * W.whole;
@@ -899,7 +902,7 @@ class Minimap {
 
   forget() { this.whole = null; }
 
-  /** One stroke a span, its height by its row: a single pass for 100,000 spans. */
+  /** Paint one line per span at the height of its row, in a single pass. */
   paint(width, height) {
     const { T } = this.W, canvas = document.createElement('canvas');
     canvas.width = width;
@@ -935,7 +938,7 @@ class Minimap {
   }
 }
 
-/** The time axis, which pans when dragged, and the handle between names and bars. */
+/** The time axis, which pans when dragged, and the handle between the name column and the bars. */
 class Ruler {
   constructor(W) {
     this.W = W;
@@ -970,7 +973,7 @@ class Ruler {
     set(this.handle, { 'aria-valuenow': Math.round(W.split), 'aria-valuemax': Math.round(W.width - 120) });
     const marks = ticks(W.from, W.to, Math.max(2, Math.floor(width / TICK))).map(time => {
       const x = (time - W.from) / (W.to - W.from) * width, words = tickLabel(time);
-      const mark = h('span', '', x + 8 + words.length * 1.07 * LETTER < width ? words : ''); // half a number misleads
+      const mark = h('span', '', x + 8 + words.length * 1.07 * LETTER < width ? words : ''); // a truncated number misleads
       mark.style.left = `${W.split + x}px`;
       return mark;
     });
@@ -978,14 +981,14 @@ class Ruler {
   }
 }
 
-/** Who the request waited for, over time: the critical path in one line; hatched where no span says. */
+/** The critical path over time in one line; hatched where no span covers it. */
 class Lane {
   constructor(W) {
-    const { T } = W, share = percent(T.path.gap / T.path.total), gaps = T.path.gap ? `, ${share} of it without a span` : '';
+    const { T } = W, share = percent(T.path.gap / T.path.total), gaps = T.path.gap ? `, ${share} not covered by a span` : '';
     this.W = W;
     this.el = h('div', 'tkw-lane');
-    this.title = h('b', '', `Critical path${T.path.gap ? `, ${share} without a span` : ''}`);
-    this.canvas = set(h('canvas'), { role: 'img', 'aria-label': `Critical path of ${duration(T.path.total)}${gaps}: a click selects the span that was waited for` });
+    this.title = h('b', '', `Critical path${T.path.gap ? `, ${share} not covered` : ''}`);
+    this.canvas = set(h('canvas'), { role: 'img', 'aria-label': `Critical path of ${duration(T.path.total)}${gaps}: click to select the span` });
     this.el.append(this.title, this.canvas);
     W.on(this.canvas, 'click', e => {
       const time = W.from + e.offsetX / this.canvas.clientWidth * (W.to - W.from);
@@ -994,7 +997,7 @@ class Lane {
     });
   }
 
-  /** Where a stretch is drawn: with the span it belongs to. */
+  /** Return the skew correction of a segment, which is that of its span. */
   moved(k) { return this.W.T.isCorrected && this.W.T.critRow[k] >= 0 ? this.W.T.shift[this.W.T.critRow[k]] : 0; }
   from(k) { return this.W.T.critS[k] + this.moved(k); }
   to(k) { return this.W.T.critE[k] + this.moved(k); }
@@ -1029,7 +1032,7 @@ function hatch(pen, colour) {
   return pen.createPattern(tile, 'repeat');
 }
 
-/** What is known about the selected row. */
+/** The detail pane of the selected row. */
 class Detail {
   constructor(W, ask) {
     this.W = W;
@@ -1046,25 +1049,25 @@ class Detail {
     if (code >= T.n) this.fillFold(code - T.n);
     else if (hasDetails(T)) this.fill(code, details(T, entry(T, code), T.parent[code] >= 0 ? idOf(T, T.parent[code]) : ''));
     else {
-      this.fill(code, { status: '', links: [], sections: [['Attributes', [['', this.ask ? 'asking the notebook …' : 'not embedded']]]] });
+      this.fill(code, { status: '', links: [], sections: [['Attributes', [['', this.ask ? 'loading from the kernel …' : 'not embedded']]]] });
       this.ask?.({ kind: 'details', row: code }, table => { if (this.row === code) this.fill(code, details(table, 0)); });
     }
   }
 
   fill(i, { status, sections, links }) {
     const { T } = this.W, flags = T.flags[i];
-    const was = isPair(T, i) ? `, was ${duration(T.start2[i])}` : '', starts = flags & NO_START ? 'no start in the record' : duration(T.start[i]) + was;
-    const own = ownTime(T, i), facts = [['service', T.meta.services[T.svc[i]]], ['kind', T.meta.kinds[T.kind[i]].toLowerCase()], ['duration', timeWords(T, i)]];
-    if (own !== undefined && isParent(T, i)) facts.push(['own time', `${duration(own)}, ${percent(own / T.dur[i])}`]);
+    const baseline = isPair(T, i) ? ` (baseline ${duration(T.start2[i])})` : '', starts = flags & NO_START ? 'not recorded' : duration(T.start[i]) + baseline;
+    const own = selfTime(T, i), facts = [['service', T.meta.services[T.svc[i]]], ['kind', T.meta.kinds[T.kind[i]].toLowerCase()], ['duration', timeWords(T, i)]];
+    if (own !== undefined && isParent(T, i)) facts.push(['self time', `${duration(own)}, ${percent(own / T.dur[i])}`]);
     facts.push(['starts at', starts]);
-    if (flags & NO_END) facts.push(['end', 'no end in the record: drawn to the end of the trace']);
+    if (flags & NO_END) facts.push(['end', 'not recorded: drawn to the end of the trace']);
     if (flags & ERROR) facts.push(['status', `error${status ? `: ${status}` : ''}`, true]);
     else if (status) facts.push(['status', status]);
-    if (flags & ORPHAN) facts.push(['parent', 'not in the data']);
-    if (flags & INFERRED) facts.push(['origin', 'written by the backend for a callee that sent nothing']);
-    const clock = (shift, doubt) => `${signed(shift)} ± ${duration(doubt)} when corrected for skew${T.isCorrected ? ', as drawn' : ''}`;
+    if (flags & ORPHAN) facts.push(['parent', 'missing (orphan span)']);
+    if (flags & INFERRED) facts.push(['origin', 'inferred by the backend for an uninstrumented callee']);
+    const clock = (shift, doubt) => `${signed(shift)} ± ${duration(doubt)} skew correction${T.isCorrected ? ', applied' : ''}`;
     if (T.shift?.[i]) facts.push(['clock', clock(T.shift[i], T.doubt[i])]);
-    if (isPair(T, i) && T.shift2?.[i]) facts.push(['clock before', clock(T.shift2[i], T.doubt2[i])]);
+    if (isPair(T, i) && T.shift2?.[i]) facts.push(['clock (baseline)', clock(T.shift2[i], T.doubt2[i])]);
     if (T.path) facts.push(...this.pathFacts(i));
     this.put(T.strings[T.name[i]], this.grid(facts), this.family(i, links), ...sections.flatMap(([heading, rows]) => [this.heading(heading), this.grid(rows)]));
   }
@@ -1074,15 +1077,15 @@ class Detail {
     const rows = [['service', T.meta.services[T.svc[i]]], ['calls', count(facts.count)], ['total', duration(facts.total)], ['p50', duration(facts.p50)], ['max', duration(facts.max)]];
     if (facts.errors) rows.push(['errors', count(facts.errors), true]);
     if (T.path) rows.push(['critical path', `${duration(facts.path)}, ${percent(facts.path / T.path.total)}`]);
-    if (T.state) rows.push(['before', `${many(facts.before, 'call')}, ${duration(facts.totalBefore)}`]);
+    if (T.state) rows.push(['baseline', `${many(facts.before, 'call')}, ${duration(facts.totalBefore)}`]);
     const acts = h('div', 'tkw-acts'), isOpen = outline.opened[g];
-    acts.append(button(isOpen ? 'Fold' : 'Unfold', () => { this.W.fold(T.n + g, !!isOpen); this.show(T.n + g); }), button('Slowest of them', () => this.W.select(facts.slowest)));
+    acts.append(button(isOpen ? 'Fold' : 'Unfold', () => { this.W.fold(T.n + g, !!isOpen); this.show(T.n + g); }), button('Slowest call', () => this.W.select(facts.slowest)));
     this.put(T.strings[T.name[i]], this.grid(rows), acts);
   }
 
   pathFacts(i) {
     const { path } = this.W.T, whole = path.whole(i), words = took => `${duration(took)}, ${percent(took / path.total)}`;
-    return whole ? [['on the path', words(path.own(i))], ['with all below', words(whole)]] : [['critical path', 'not on it: nobody waited for this span']];
+    return whole ? [['critical path', words(path.own(i))], ['with descendants', words(whole)]] : [['critical path', 'not on the critical path']];
   }
 
   put(name, ...rest) {
@@ -1094,13 +1097,13 @@ class Detail {
 
   heading(words) { return set(h('div', 'tkw-sec', words), { role: 'heading', 'aria-level': 5 }); }
 
-  /** Buttons that lead to the parent, to the longest children, and to linked spans of this trace. */
+  /** Return buttons for the parent, the longest children, and linked spans of this trace. */
   family(i, links) {
     const { T } = this.W, box = h('div', 'tkw-kin'), children = [];
     for (let k = i + 1; k < T.subEnd[i]; k = T.subEnd[k]) children.push(k);
     const lead = (words, k) => {
       const who = `${words}: ${label(T.meta.services[T.svc[k]], 40)} ${label(T.strings[T.name[k]], 80)}`, took = `, ${timeWords(T, k)}`, way = button('', () => this.W.select(k), who + took);
-      way.append(h('span', '', who), h('span', '', took)); // a long name is cut, its time never
+      way.append(h('span', '', who), h('span', '', took)); // a long name is truncated, its time is not
       return set(way, { 'aria-label': who + took });
     };
     if (T.parent[i] >= 0) box.append(lead('Parent', T.parent[i]));
@@ -1115,11 +1118,11 @@ class Detail {
     return box;
   }
 
-  grid(rows) { // own classed boxes: JupyterLab restyles dl, dt and tables in outputs
+  grid(rows) { // not dl or table, which JupyterLab restyles in outputs
     const box = h('div', 'tkw-kv');
     for (const [key, value, bad] of rows) {
       const name = h('div', 'tkw-k'), cell = h('div', `tkw-v${bad ? ' err' : ''}`, value);
-      for (const part of key.split(/(?<=[._])/)) name.append(part, h('wbr')); // break after a dot before inside a word
+      for (const part of key.split(/(?<=[._])/)) name.append(part, h('wbr')); // prefer line breaks after dots
       if (value) cell.prepend(set(button('Copy', e => this.copy(e.currentTarget, value)), { 'aria-label': `Copy ${key}` }));
       box.append(name, cell);
     }
@@ -1129,7 +1132,7 @@ class Detail {
   async copy(from, text) {
     try {
       await navigator.clipboard.writeText(text);
-    } catch { // no clipboard in this frame: the old way
+    } catch { // no clipboard API in this frame
       const area = h('textarea');
       area.value = text;
       this.el.append(area);
@@ -1157,7 +1160,7 @@ class Detail {
 
 const KEY_NAMES = { ArrowDown: '↓', ArrowUp: '↑', ArrowLeft: '←', ArrowRight: '→', Escape: 'Esc', PageDown: 'Page ↓', PageUp: 'Page ↑' };
 
-/** A trace as rows on a time axis; only the rows in sight exist. */
+/** A trace as rows on a time axis; only visible rows have elements. */
 export class Waterfall extends View {
   constructor(host, table, { height = 480, onSelect = null, onLook = null, ask = null } = {}) {
     super(host, height);
@@ -1171,7 +1174,7 @@ export class Waterfall extends View {
     this.hitList = [];
     this.pool = [];
     this.width = this.height = 0;
-    this.wanted = null; // width of the name column, if the reader chose one
+    this.wanted = null; // width of the name column, if the user set one
     this.split = 300;
     this.row = ROW;
     this.build();
@@ -1182,12 +1185,12 @@ export class Waterfall extends View {
 
   get rows() { return this.outline.rows; }
 
-  /** How long everything is that can be looked at. */
+  /** Length of the whole time range. */
   get whole() { return this.T.end - this.T.begin; }
 
   get isWhole() { return this.from === this.T.begin && this.to === this.T.end; }
 
-  /** How far it is scrolled; while it is hidden (JupyterLab does so when the theme changes) it would say 0. */
+  /** Scroll position; the last one while the view is hidden (JupyterLab hides it when the theme changes). */
   get top() {
     if (this.scroll.clientHeight) this.lastTop = this.scroll.scrollTop;
     return this.lastTop ?? 0;
@@ -1222,7 +1225,7 @@ export class Waterfall extends View {
     if (this.errors.length) bar.append(button(`Next error (${count(this.errors.length)})`, () => this.step(this.errors, 1), 'e'));
     if (this.changes.length) bar.append(button(`Next difference (${count(this.changes.length)})`, () => this.step(this.changes, 1), 'x'));
     if (T.path) bar.append(this.pathSwitch = toggle('Critical path', () => this.turnPath(), 'c', this.showPath));
-    if (T.shift) bar.append(this.clockSwitch = toggle('Corrected clocks', () => this.turnClock(), 't', false));
+    if (T.shift) bar.append(this.clockSwitch = toggle('Correct clock skew', () => this.turnClock(), 't', false));
     if (T.folds.members.length) bar.append(this.foldSwitch = toggle('Fold repeats', () => this.turnFolds(), 'g', true));
     bar.append(this.levelChoice(), button('Whole trace', () => this.lookAtAll(), '0'), button('Keys', () => this.detail.showKeys(), '?'));
     if (T.spanHi) bar.append(button('CSV', () => download(`trace-${T.meta.id}.csv`, csvOf(T)), 'Download all spans as a table'));
@@ -1244,7 +1247,7 @@ export class Waterfall extends View {
     return (this.level = choice);
   }
 
-  /** Services with their colours; pressing one shows its spans with all above them, pressing more adds theirs. */
+  /** Create the legend: pressing a service shows its spans with their ancestors, pressing more adds theirs. */
   legend() {
     const { T } = this, box = set(h('div', 'tkw-bar tkw-legend'), { role: 'group', 'aria-label': 'Show only these services' });
     this.swatches = T.meta.services.map((service, k) => {
@@ -1265,8 +1268,8 @@ export class Waterfall extends View {
     this.list();
   }
 
-  /** How many spans were found; without a search how many the chosen services have. */
-  tellFound() {
+  /** Show the number of search results; without a search the number of spans of the selected services. */
+  showFound() {
     const { services, shown } = this.outline, whose = services.size === 1 ? 'this service' : 'these services';
     this.found.textContent = this.hits ? `${count(this.hitList.length)} found${this.where}` : services.size ? `${many(shown, 'span')} of ${whose}` : '';
   }
@@ -1287,7 +1290,7 @@ export class Waterfall extends View {
     this.list();
   }
 
-  /** The next height of rows; what stands at the top stays there. */
+  /** Switch to the next row height; the row at the top stays there. */
   turnRows() {
     const first = this.top / this.row;
     this.row = ROWS[(ROWS.indexOf(this.row) + 1) % ROWS.length];
@@ -1308,7 +1311,7 @@ export class Waterfall extends View {
     if (this.detail.open && this.selected >= 0) this.detail.show(this.selected);
   }
 
-  // ---- what is in sight
+  // ---- visible rows
 
   list() {
     this.outline.list();
@@ -1317,7 +1320,7 @@ export class Waterfall extends View {
     for (const k of this.outline.services) this.swatches[k][2].setAttribute('aria-pressed', 'true');
     this.pad.style.height = `${count * this.row}px`;
     set(this.scroll, { 'aria-rowcount': count });
-    this.tellFound();
+    this.showFound();
     this.refill();
   }
 
@@ -1380,13 +1383,13 @@ export class Waterfall extends View {
     this.from = clip(from, this.T.begin, this.T.end - span);
     this.to = this.from + span;
     this.redraw();
-    if (!quiet) this.tellLook();
+    if (!quiet) this.sendRange();
   }
 
   lookAtAll(how) { this.look(this.T.begin, this.T.end, how); }
 
-  /** Tell the notebook where the reader looks, once he has come to rest. */
-  tellLook() {
+  /** Send the visible range to the kernel after a pause. */
+  sendRange() {
     clearTimeout(this.resting);
     if (this.onLook) this.resting = setTimeout(() => this.onLook(this.isWhole ? [] : [this.from, this.to]), REST);
   }
@@ -1422,7 +1425,7 @@ export class Waterfall extends View {
     this.list();
   }
 
-  /** Show so many levels; 0 for all. */
+  /** Show this many levels; 0 for all. */
   showLevels(depth) {
     this.outline.levels(depth || Infinity);
     this.level.value = Math.min(depth, this.level.length - 1);
@@ -1430,7 +1433,7 @@ export class Waterfall extends View {
     this.scroll.scrollTop = 0;
   }
 
-  /** Fold everything below the roots' children, or nothing. */
+  /** Collapse everything below the children of the roots, or expand everything. */
   foldAll(shut) { this.showLevels(shut ? 2 : 0); }
 
   reveal(code) {
@@ -1449,19 +1452,19 @@ export class Waterfall extends View {
     this.measure();
     this.reveal(code);
     const i = code < T.n ? code : T.folds.members[code - T.n][0];
-    this.say(`${label(T.meta.services[T.svc[i]], 100)} ${label(T.strings[T.name[i]])}, ${code < T.n ? spokenRow(T, code) : foldWords(T, code - T.n)}`);
+    this.say(`${label(T.meta.services[T.svc[i]], 100)} ${label(T.strings[T.name[i]])}, ${code < T.n ? ariaWords(T, code) : foldWords(T, code - T.n)}`);
     this.redraw();
     if (!quiet) this.onSelect?.(code < T.n ? code : -1);
   }
 
-  /** The row of a span id, -1 if there is none. */
+  /** Return the row of a span id, -1 if there is none. */
   rowOf(spanId) {
     for (let i = 0; i < this.T.n; i++) if (idOf(this.T, i) === spanId) return i;
     return -1;
   }
 
-  /** The fold that stands for a span, or the span itself. */
-  standIn(i) {
+  /** Return the fold that contains a span, or the span itself. */
+  foldOf(i) {
     const fold = this.outline.isFolding ? this.T.folds.of[i] : -1;
     return fold < 0 ? i : this.T.n + fold;
   }
@@ -1479,7 +1482,7 @@ export class Waterfall extends View {
     return code < this.T.n ? !!this.hits[code] : this.foldHits.has(code - this.T.n);
   }
 
-  /** The dictionary first: a thousand texts are searched instead of 100,000 spans. */
+  /** Find spans: search the distinct texts first, which are far fewer than the spans. */
   search(words) {
     const { T } = this, wanted = words.trim().toLowerCase();
     this.hits = null;
@@ -1490,7 +1493,7 @@ export class Waterfall extends View {
       this.take(this.rowsWhere(i => services[T.svc[i]] || texts[T.name[i]] || this.matches(i, texts)), hasDetails(T) ? '' : ' in names');
       if (!hasDetails(T)) this.askFor(wanted);
     }
-    this.tellFound();
+    this.showFound();
     this.redraw();
   }
 
@@ -1501,11 +1504,11 @@ export class Waterfall extends View {
     this.hitList = this.rowsWhere(i => this.hits[i]);
     this.foldHits = new Set(this.hitList.map(i => T.folds.of[i]));
     this.where = where;
-    this.tellFound();
+    this.showFound();
     this.redraw();
   }
 
-  /** Attributes that are not here are searched where they are, once typing has come to rest. */
+  /** Search attributes that are not embedded in the kernel, after a pause in typing. */
   askFor(wanted) {
     clearTimeout(this.typing);
     if (this.ask) this.typing = setTimeout(() => this.ask({ kind: 'search', words: wanted }, table => {
@@ -1520,14 +1523,14 @@ export class Waterfall extends View {
     return false;
   }
 
-  /** Select the next (or, backwards, the previous) of a list; round and round. */
+  /** Select the next or previous row of a list, cyclically. */
   step(list, direction) {
     if (!list.length) return;
     const { T } = this, here = this.selected < T.n ? this.selected : T.folds.members[this.selected - T.n][0] - 1;
     this.select(direction > 0 ? list.find(i => i > here) ?? list[0] : list.findLast(i => i < here) ?? list[list.length - 1]);
   }
 
-  /** The span that was waited for next, or before, in order of time. */
+  /** Select the next or previous span on the critical path, in order of time. */
   stepPath(direction) {
     if (!this.T.path) return;
     const times = [...new Set(this.T.critRow)].filter(row => row >= 0), at = times.indexOf(this.selected);
@@ -1560,9 +1563,9 @@ export class Waterfall extends View {
     super.destroy();
   }
 
-  // ---- hands on it
+  // ---- input
 
-  /** Every key with what it does, in words: the one place that says so. */
+  /** Return every key with its description and action. */
   keyMap() {
     const page = () => Math.max(1, Math.floor(this.height / this.row) - 1), last = this.T.n + this.T.folds.members.length;
     const { T } = this;
@@ -1593,13 +1596,13 @@ export class Waterfall extends View {
       [['P'], 'previous on the critical path', () => this.stepPath(-1)],
       [['x'], 'next difference', () => this.step(this.changes, 1)],
       [['X'], 'previous difference', () => this.step(this.changes, -1)],
-      [['t'], 'times recorded or corrected', () => this.turnClock()],
-      [['g'], 'fold repeats or not', () => this.turnFolds()],
-      [['r'], 'rows higher, lower, as before', () => this.turnRows()],
+      [['t'], 'recorded or skew-corrected times', () => this.turnClock()],
+      [['g'], 'fold repeats on or off', () => this.turnFolds()],
+      [['r'], 'row height', () => this.turnRows()],
       [['['], 'collapse to two levels', () => this.foldAll(true)],
       [[']'], 'expand all', () => this.foldAll(false)],
-      [['1', '2', '3', '4', '5', '6', '7', '8', '9'], 'so many levels', key => this.showLevels(Number(key))],
-      [['?'], 'these keys', () => this.detail.showKeys()],
+      [['1', '2', '3', '4', '5', '6', '7', '8', '9'], 'show this many levels', key => this.showLevels(Number(key))],
+      [['?'], 'show keys', () => this.detail.showKeys()],
     ];
   }
 
@@ -1639,7 +1642,7 @@ export class Waterfall extends View {
 
 // ------------------------------------------------------------------------------------------------ 8 service map
 
-/** Boxes and lines as Python laid them out; a click shows one service with its neighbours and their numbers. */
+/** A service map laid out by Python; a click highlights a service and its direct calls and lists their figures. */
 export class ServiceMap extends View {
   /** graph = {size, nodes: [{name, x, y, w, h, sub, say, slot, inferred, bad, mark}], edges: [{a, b, d, w, err, back, mark, tip}]}; a, b: positions in nodes */
   constructor(host, graph, { height = 480, onSelect = null } = {}) {
@@ -1664,7 +1667,7 @@ export class ServiceMap extends View {
 
   arrows() {
     const defs = this.shape('defs', {}, this.svg);
-    for (const kind of ['', 'err', 'new']) { // userSpaceOnUse: else heads grow with the stroke
+    for (const kind of ['', 'err', 'new']) { // userSpaceOnUse: heads do not grow with the stroke
       const marker = this.shape('marker', { id: `${this.uid}arrow${kind}`, viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: 'userSpaceOnUse', orient: 'auto' }, defs);
       this.shape('path', { d: 'M0,0.5L8,4L0,7.5z', class: `arrow ${kind}` }, marker);
     }
@@ -1681,12 +1684,12 @@ export class ServiceMap extends View {
     const name = label(node.name, 21), group = this.shape('g', { class: `node${node.inferred ? ' guess' : ''}${node.bad ? ' bad' : ''}${{ added: ' new', removed: ' gone' }[node.mark] ?? ''}`, tabindex: 0, role: 'button', 'aria-pressed': 'false', transform: `translate(${node.x - node.w / 2},${node.y - node.h / 2})` }, this.svg);
     this.shape('rect', { class: 'box', width: node.w, height: node.h, rx: 5 }, group);
     node.swatch = this.shape('rect', { width: 5, height: node.h, rx: 2 }, group);
-    this.shape('text', { x: 13, y: 15 }, group).textContent = `${name} `; // the name of the button is its text
+    this.shape('text', { x: 13, y: 15 }, group).textContent = `${name} `; // the accessible name is the text
     this.shape('text', { x: 13, y: 28, class: 'sub' }, group).textContent = node.sub;
-    return group; // without a title, which would become the name: the panel below says more
+    return group; // no title element, which would become the accessible name
   }
 
-  /** Say the numbers of one service while the pointer rests on it, unless another is in focus. */
+  /** Show the figures of a service on hover, unless a service is selected. */
   peek(k) {
     if (this.chosen != null) return;
     const { name, say } = this.graph.nodes[k], line = h('div');
@@ -1696,12 +1699,12 @@ export class ServiceMap extends View {
 
   hint() {
     const { nodes, edges } = this.graph, isCompared = [...nodes, ...edges].some(part => part.mark);
-    const colours = isCompared ? 'red became worse, blue is new, dashed is gone or sent no spans of its own' : 'red ones fail; dashed boxes sent no spans of their own';
-    const words = nodes.length ? `Click a service to see its calls. Lines are as thick as they are busy; ${colours}. Ctrl and wheel zoom, drag pans.` : 'No service was recorded: there is no map to draw.';
+    const colours = isCompared ? 'red: regressed, blue: new, dashed: removed or inferred (uninstrumented)' : 'red: errors, dashed: inferred (uninstrumented)';
+    const words = nodes.length ? `Click a service to see its calls. Line width: number of calls; ${colours}. Ctrl + wheel zooms, drag pans.` : 'No services recorded.';
     this.say.replaceChildren(h('div', '', words));
   }
 
-  /** Dim all but one service (its position) and its neighbours, and say their numbers; null shows everything again. */
+  /** Highlight a service (by position) with its direct calls and list their figures; null resets. */
   focus(chosen, { quiet = false } = {}) {
     const touches = edge => edge.a === chosen || edge.b === chosen;
     const near = new Set([chosen, ...this.graph.edges.filter(touches).flatMap(edge => [edge.a, edge.b])]);
@@ -1721,14 +1724,14 @@ export class ServiceMap extends View {
     if (!quiet) this.onSelect?.(chosen == null ? '' : this.graph.nodes[chosen].name);
   }
 
-  /** A new size shows all of it again; hidden and shown as it was, it stays as the reader left it. */
+  /** Fit the map after a change of size; hiding and showing it keeps pan and zoom. */
   measure() {
     const size = `${this.svg.clientWidth} ${this.svg.clientHeight}`;
     if (size !== this.fittedTo && this.svg.clientWidth) this.fit();
     this.fittedTo = this.svg.clientWidth ? size : this.fittedTo;
   }
 
-  /** Show all of it, never larger than life; in a narrow view its beginning, so large that names can be read. */
+  /** Fit the map at a scale of at most 1; in a narrow view show its left part at a legible scale. */
   fit() {
     const [w, t] = this.graph.size, wide = this.svg.clientWidth, tall = this.svg.clientHeight;
     if (!wide || !tall) return;
@@ -1785,7 +1788,7 @@ export class ServiceMap extends View {
 
 // ------------------------------------------------------------------------------------------------ 9 canvas
 
-/** A frame with a toolbar, a canvas that scrolls, a line that says what is chosen, and a tooltip. */
+/** A view with a toolbar, a scrolling canvas, a status line and a tooltip. */
 class Pane extends View {
   constructor(host, height, name) {
     super(host, height);
@@ -1802,7 +1805,7 @@ class Pane extends View {
     this.follow(this.scroll);
   }
 
-  /** Begin a frame: a canvas as large as what is seen, in device pixels; false while there is no room. */
+  /** Begin a frame: resize the canvas to the visible area in device pixels; return false if it has no size. */
   begin() {
     const w = this.scroll.clientWidth, t = this.scroll.clientHeight, scale = devicePixelRatio || 1;
     if (!w || !t) return false;
@@ -1822,7 +1825,7 @@ class Pane extends View {
     this.c.fillText(text, x, y);
   }
 
-  /** Show a tooltip beside the pointer: a name and a line each. */
+  /** Show a tooltip at the pointer: a name and lines of text. */
   hint(event, name, lines) {
     this.tip.replaceChildren(h('b', '', name), ...lines.map(line => h('div', '', line)));
     this.tip.hidden = false;
@@ -1832,7 +1835,7 @@ class Pane extends View {
     this.tip.style.top = `${y + t > box.height ? Math.max(4, y - t - 24) : y}px`;
   }
 
-  told(name, words) { this.say.replaceChildren(...(name ? [h('b', '', name), ` ${words}`] : [words])); }
+  status(name, words) { this.say.replaceChildren(...(name ? [h('b', '', name), ` ${words}`] : [words])); }
 
   button(words, act, title) {
     const e = button(words, act, title);
@@ -1852,7 +1855,7 @@ export class Heat extends Pane {
     this.map = map;
     this.onBrush = onBrush;
     this.brush = null;
-    this.bar.append(h('b', '', map.title), h('span', 'tkw-dim', 'Drag a rectangle: its requests become a filter.'), h('span', 'tkw-gap'));
+    this.bar.append(h('b', '', map.title), h('span', 'tkw-dim', 'Drag a rectangle to select requests.'), h('span', 'tkw-gap'));
     this.clear = this.button('Clear', () => this.choose(null), 'Escape');
     this.top = Math.max(1, ...map.weight);
     this.at = new Map(map.col.map((c, k) => [c * map.rows + map.row[k], k]));
@@ -1901,7 +1904,7 @@ export class Heat extends Pane {
     c.strokeRect(...frame);
   }
 
-  /** The cell under the pointer, within the map. */
+  /** Return the cell under the pointer, clipped to the map. */
   cell(event) {
     const at = this.canvas.getBoundingClientRect(), { box, map } = this;
     const col = Math.floor((event.clientX - at.left - box.x) / box.w * map.cols);
@@ -1909,7 +1912,7 @@ export class Heat extends Pane {
     return { col: clip(col, 0, map.cols - 1), row: clip(row, 0, map.rows - 1), inside: col >= 0 && col < map.cols && row >= 0 && row < map.rows };
   }
 
-  /** Choose cells [from column, to column, from row, to row], the ends excluded; null chooses none. */
+  /** Select the cells [from column, to column, from row, to row], ends excluded; null clears the selection. */
   choose(brush, { quiet = false } = {}) {
     this.brush = brush;
     this.clear.disabled = !brush;
@@ -1917,8 +1920,8 @@ export class Heat extends Pane {
       const [c0, c1, r0, r1] = brush, { map } = this;
       let weight = 0;
       map.col.forEach((col, k) => { if (col >= c0 && col < c1 && map.row[k] >= r0 && map.row[k] < r1) weight += map.weight[k]; });
-      this.told(many(weight, 'request'), `began from ${map.times[c0]} to ${map.times[c1]} UTC and took from ${duration(map.edges[r0])} to ${duration(map.edges[r1])}.`);
-    } else this.told('', 'Nothing is chosen. Drag, or press an arrow key: arrows move the rectangle, with Shift they size it, Escape clears it.');
+      this.status(many(weight, 'request'), `started ${map.times[c0]} to ${map.times[c1]} UTC, duration ${duration(map.edges[r0])} to ${duration(map.edges[r1])}.`);
+    } else this.status('', 'Nothing selected. Drag, or press an arrow key: arrows move the rectangle, Shift + arrows resize it, Escape clears it.');
     if (!quiet) this.onBrush?.(brush ?? []);
     this.redraw();
   }
@@ -1947,7 +1950,7 @@ export class Heat extends Pane {
   peek(event, col, row) {
     const { map } = this, k = this.at.get(col * map.rows + row);
     if (k === undefined) { this.tip.hidden = true; return; }
-    const words = map.weight[k] === map.traces[k] ? '' : ` from ${count(map.traces[k])} in hand`;
+    const words = map.weight[k] === map.traces[k] ? '' : ` (${count(map.traces[k])} recorded)`;
     this.hint(event, many(map.weight[k], 'request') + words, [`${duration(map.edges[row])} to ${duration(map.edges[row + 1])}`, `${map.times[col]} UTC`]);
   }
 
@@ -1971,25 +1974,25 @@ export class Heat extends Pane {
 
 // ------------------------------------------------------------------------------------------------ 11 flame
 
-const FRAME = 18, LABEL = 34; // height of a frame; width from which it is named
-const CHANGE = { longer: [209, 73, 91], shorter: [45, 120, 196], alike: [205, 209, 215], alikeInDark: [74, 80, 90] }; // red, green, blue
+const FRAME = 18, LABEL = 34; // height of a frame; width from which it has a label
+const CHANGE = { slower: [209, 73, 91], faster: [45, 120, 196], unchanged: [205, 209, 215], unchangedInDark: [74, 80, 90] }; // red, green, blue
 
-/** tree = {title, note, names, name, parent, depth, x0, x1, slot, value, whole, unit, presence, spans, traces} or, of a difference, {tint, other, change, was_present, gone} in place of the last two: rows in preorder, places in shares of the whole */
+/** tree = {title, note, names, name, parent, depth, x0, x1, slot, value, whole, unit, presence, spans, traces} or, for a difference, {tint, baseline, change, baseline_presence, gone} in place of the last two: rows in preorder, x0 and x1 as shares of the width */
 export class Flame extends Pane {
   constructor(host, tree, { height = 480, onSelect = null, onSearch = null } = {}) {
-    super(host, height, 'Flame view');
+    super(host, height, 'Flame graph');
     Object.assign(this, { tree, onSelect, onSearch, from: 0, to: 1, chosen: -1, over: -1, hits: new Uint8Array(tree.names.length), found: '' });
     this.lanes = 1 + tree.depth.reduce((a, b) => Math.max(a, b), -1);
-    this.root.style.height = `${Math.min(height, Math.max(220, this.lanes * FRAME + 110))}px`; // no taller than its frames, but with room for words
+    this.root.style.height = `${Math.min(height, Math.max(220, this.lanes * FRAME + 110))}px`; // limited to the height of the frames
     this.tall.style.minHeight = '100%';
     this.tall.style.height = `${this.lanes * FRAME + 4}px`;
     this.bar.append(h('b', '', tree.title));
-    this.search = set(h('input'), { type: 'search', placeholder: 'Search', 'aria-label': 'Search in names' });
+    this.search = set(h('input'), { type: 'search', placeholder: 'Search', 'aria-label': 'Search names' });
     this.bar.append(this.search);
     this.note = h('span', 'tkw-dim');
     this.bar.append(this.note, h('span', 'tkw-gap'));
     if (tree.tint) this.bar.append(this.legend());
-    this.all = this.button('All', () => this.zoom(-1), 'Escape');
+    this.all = this.button('Reset zoom', () => this.zoom(-1), 'Escape');
     this.all.disabled = true;
     this.byParent = this.children();
     this.listen();
@@ -1998,7 +2001,7 @@ export class Flame extends Pane {
 
   legend() {
     const key = h('span', 'tkw-dim');
-    this.keys = ['longer', 'alike', 'shorter'].map(words => {
+    this.keys = ['slower', 'unchanged', 'faster'].map(words => {
       const sample = h('i', 'tkw-key');
       key.append(sample, words);
       return sample;
@@ -2023,9 +2026,9 @@ export class Flame extends Pane {
     return tint ? this.tinted(clip(tint[k], -1, 1)) : this.colourOf(slot[k]);
   }
 
-  /** The colour of a change: 1 for longer, 0 for alike, -1 for shorter. */
+  /** Return the colour of a change: 1 for slower, 0 for unchanged, -1 for faster. */
   tinted(change) {
-    const end = change < 0 ? CHANGE.shorter : CHANGE.longer, calm = this.isDark ? CHANGE.alikeInDark : CHANGE.alike, share = Math.sqrt(Math.abs(change));
+    const end = change < 0 ? CHANGE.faster : CHANGE.slower, calm = this.isDark ? CHANGE.unchangedInDark : CHANGE.unchanged, share = Math.sqrt(Math.abs(change));
     return hexColour(end.map((v, i) => calm[i] + (v - calm[i]) * share));
   }
 
@@ -2041,7 +2044,7 @@ export class Flame extends Pane {
       const y = tree.depth[k] * FRAME - above;
       if (y < -FRAME || y > this.t) continue;
       const a = (tree.x0[k] - from) * scale, b = (tree.x1[k] - from) * scale;
-      if (b <= 0 || a >= this.w || b <= reached[tree.depth[k]] + 0.5) continue; // what is thinner than half a pixel is one
+      if (b <= 0 || a >= this.w || b <= reached[tree.depth[k]] + 0.5) continue; // frames below half a pixel are merged
       reached[tree.depth[k]] = b;
       this.rect(k, Math.max(0, a), Math.min(this.w, b), y);
       drawn++;
@@ -2065,7 +2068,7 @@ export class Flame extends Pane {
     c.fillText(this.fitted(tree.names[tree.name[k]], wide - 8), a + 4, y + FRAME / 2);
   }
 
-  /** As much of a name as fits, by the mean width of its letters, then exactly. */
+  /** Truncate a name to a width in pixels. */
   fitted(name, room) {
     let short = name.slice(0, Math.ceil(room / 3));
     if (this.c.measureText(short).width <= room && short.length === name.length) return short;
@@ -2073,24 +2076,24 @@ export class Flame extends Pane {
     return short ? `${short}…` : '';
   }
 
-  /** What is known about one call path, a line each. */
+  /** Return the figures of a call path as lines of text. */
   lines(k) {
-    const { value, spans, traces, other, change, presence, was_present: was, unit, whole, parent } = this.tree, up = parent[k];
-    const out = [`${duration(value[k])} ${unit}, ${percent(whole ? value[k] / whole : 0)} of all${up >= 0 && value[up] ? `, ${percent(value[k] / value[up])} of its caller` : ''}`];
-    if (other) out.push(`${duration(other[k])} before: ${signed(value[k] - other[k])}, of which ${signed(change[k])} its own`, `${percent(presence[k])} of requests wait for it, ${percent(was[k])} before`);
-    else out.push(`${percent(presence[k])} of requests wait for it; ${many(spans[k], 'span')} in ${many(traces[k], 'request')}`);
+    const { value, spans, traces, baseline, change, presence, baseline_presence: before, unit, whole, parent } = this.tree, up = parent[k];
+    const out = [`${duration(value[k])} ${unit}, ${percent(whole ? value[k] / whole : 0)} of the total${up >= 0 && value[up] ? `, ${percent(value[k] / value[up])} of its caller` : ''}`];
+    if (baseline) out.push(`baseline ${duration(baseline[k])} (${signed(value[k] - baseline[k])}, self time ${signed(change[k])})`, `requests affected ${percent(before[k])} → ${percent(presence[k])}`);
+    else out.push(`requests affected ${percent(presence[k])}; ${many(spans[k], 'span')} in ${many(traces[k], 'request')}`);
     return out;
   }
 
   idle() {
     const gone = this.tree.gone ? ` ${this.tree.gone}` : '';
-    this.told('', this.tree.name.length === 0 ? this.tree.note : `${this.tree.note}${gone} Click zooms in, All or Escape goes back. Arrow keys walk, / searches.`);
+    this.status('', this.tree.name.length === 0 ? this.tree.note : `${this.tree.note}${gone} Click to zoom in, Escape to reset. Arrow keys move the selection, / searches.`);
   }
 
   select(k, { quiet = false } = {}) {
     this.chosen = k;
     if (k < 0) this.idle();
-    else { this.told(this.tree.names[this.tree.name[k]], this.lines(k).join('; ')); this.reveal(k); }
+    else { this.status(this.tree.names[this.tree.name[k]], this.lines(k).join('; ')); this.reveal(k); }
     if (!quiet) this.onSelect?.(k);
     this.redraw();
   }
@@ -2109,7 +2112,7 @@ export class Flame extends Pane {
     this.redraw();
   }
 
-  /** Let one frame fill the width; -1 shows everything. */
+  /** Zoom to a frame; -1 shows everything. */
   zoom(k) {
     if (k < 0) { this.look(0, 1); this.select(-1); } else { this.look(this.tree.x0[k], this.tree.x1[k]); this.select(k); }
   }
@@ -2119,13 +2122,13 @@ export class Flame extends Pane {
     this.found = wanted;
     tree.names.forEach((name, k) => { this.hits[k] = wanted && name.toLowerCase().includes(wanted) ? 1 : 0; });
     let frames = 0, share = 0;
-    const under = new Uint8Array(tree.name.length); // counted once: what is below a hit is in it
+    const under = new Uint8Array(tree.name.length); // frames below a hit are part of it
     tree.name.forEach((name, k) => {
       const up = tree.parent[k];
       if (this.hits[name]) { frames++; if (!(up >= 0 && under[up])) share += tree.x1[k] - tree.x0[k]; }
       under[k] = this.hits[name] || (up >= 0 && under[up]) ? 1 : 0;
     });
-    this.note.textContent = wanted ? `${many(frames, 'frame')}, ${percent(share)} of all` : '';
+    this.note.textContent = wanted ? `${many(frames, 'frame')}, ${percent(share)} of the total` : '';
     if (!quiet) this.onSearch?.(words);
     this.redraw();
   }
@@ -2174,7 +2177,7 @@ export class Flame extends Pane {
 
 // ------------------------------------------------------------------------------------------------ 12 tables
 
-/** Make a table sortable by its heads, searchable, and short until asked for more; without this it is a plain table. */
+/** Make a table sortable, filterable and collapsible. */
 export class Table {
   constructor(table) {
     this.table = table;
@@ -2211,7 +2214,7 @@ export class Table {
 
   name() { return (this.table.caption?.textContent ?? 'table').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, ''); }
 
-  /** All rows with the values they are sorted by; heads say the unit. */
+  /** Return all rows as CSV with their sort keys; heads include the unit. */
   csv() {
     const heads = [...this.table.tHead.rows[0].cells], used = heads.map((head, k) => (head.textContent.trim() ? k : -1)).filter(k => k >= 0);
     const words = heads.map(head => head.textContent.trim() + (head.dataset.unit ? ` (${head.dataset.unit})` : ''));
@@ -2223,7 +2226,7 @@ export class Table {
     return csv(lines);
   }
 
-  /** Missing values stand last in either direction; equal ones keep their order. */
+  /** Sort rows stably; missing values are last in both directions. */
   sort(column, head) {
     const number = head.classList.contains('num');
     const down = head.getAttribute('aria-sort') === 'none' ? number : head.getAttribute('aria-sort') === 'ascending';
@@ -2247,7 +2250,7 @@ export class Table {
       const wanted = !this.wanted || row.textContent.toLowerCase().includes(this.wanted);
       row.hidden = !wanted;
       fit += wanted;
-      row.classList.toggle('folded', wanted && !this.all && fit > this.short); // folded rows are printed, hidden ones not
+      row.classList.toggle('folded', wanted && !this.all && fit > this.short); // folded rows are printed, hidden ones are not
     }
     if (!this.count) return;
     this.count.textContent = this.wanted ? `${count(fit)} of ${count(this.rows.length)} rows` : '';
@@ -2258,9 +2261,9 @@ export class Table {
 
 const quoted = text => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 const csv = lines => `${lines.map(line => line.map(quoted).join(',')).join('\r\n')}\r\n`;
-const inert = text => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text); // a spreadsheet would run it
+const inert = text => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text); // a spreadsheet would run it as a formula
 
-/** Offer a text as a file. */
+/** Download a text as a file. */
 function download(name, text) {
   const link = h('a'), address = URL.createObjectURL(new Blob([text], { type: 'text/csv' }));
   set(link, { href: address, download: name });
@@ -2270,11 +2273,11 @@ function download(name, text) {
 
 // ------------------------------------------------------------------------------------------------ 13 notebook
 
-/** The entry point of anywidget: draw the model, and keep what is chosen the same on both sides. */
+/** Entry point of anywidget: draw the model and synchronise the selection. */
 function render({ model, el }) {
-  const tell = name => value => { model.set(name, value); model.save_changes(); };
+  const send = name => value => { model.set(name, value); model.save_changes(); };
   const draw = model.get('graph') ? renderMap : model.get('payload') ? renderCanvas : renderWaterfall;
-  const [view, acts] = draw(model, el, tell, model.get('height'));
+  const [view, acts] = draw(model, el, send, model.get('height'));
   const about = h('p', 'tkw-about', model.get('about') || '');
   if (about.textContent) el.append(about);
   for (const [name, act] of Object.entries(acts)) {
@@ -2288,9 +2291,9 @@ function render({ model, el }) {
   };
 }
 
-/** Each of these returns a view and what to do when the model changes. */
-function renderMap(model, el, tell, height) {
-  const map = new ServiceMap(el, JSON.parse(model.get('graph')), { height, onSelect: tell('selected') });
+/** Return a view and the handlers of model changes; likewise below. */
+function renderMap(model, el, send, height) {
+  const map = new ServiceMap(el, JSON.parse(model.get('graph')), { height, onSelect: send('selected') });
   const select = () => {
     const at = map.graph.nodes.findIndex(node => node.name === model.get('selected'));
     if (at !== (map.chosen ?? -1)) map.focus(at < 0 ? null : at, { quiet: true });
@@ -2298,17 +2301,17 @@ function renderMap(model, el, tell, height) {
   return [map, { 'change:selected': select }];
 }
 
-function renderCanvas(model, el, tell, height) {
+function renderCanvas(model, el, send, height) {
   const payload = JSON.parse(model.get('payload'));
   if (payload.view === 'heat') {
-    const map = new Heat(el, payload, { height, onBrush: tell('brush') });
+    const map = new Heat(el, payload, { height, onBrush: send('brush') });
     const choose = () => {
       const brush = model.get('brush');
       if (String(brush) !== String(map.brush ?? [])) map.choose(brush.length ? [...brush] : null, { quiet: true });
     };
     return [map, { 'change:brush': choose }];
   }
-  const flame = new Flame(el, payload, { height, onSelect: tell('selected'), onSearch: tell('search') });
+  const flame = new Flame(el, payload, { height, onSelect: send('selected'), onSearch: send('search') });
   const select = () => { if (model.get('selected') !== flame.chosen) flame.select(model.get('selected'), { quiet: true }); };
   const find = () => {
     if (model.get('search') === flame.search.value) return;
@@ -2318,7 +2321,7 @@ function renderCanvas(model, el, tell, height) {
   return [flame, { 'change:selected': select, 'change:search': find }];
 }
 
-function renderWaterfall(model, el, tell, height) {
+function renderWaterfall(model, el, send, height) {
   const asked = new Map();
   let number = 0;
   const ask = (what, take) => { asked.set(++number, take); model.send({ ...what, number }); };
@@ -2327,7 +2330,7 @@ function renderWaterfall(model, el, tell, height) {
     asked.delete(content?.number);
     take?.(decode(buffers[0]));
   };
-  const W = new Waterfall(el, decode(model.get('data')), { height, onSelect: tell('row'), onLook: tell('brush'), ask });
+  const W = new Waterfall(el, decode(model.get('data')), { height, onSelect: send('row'), onLook: send('brush'), ask });
   const select = () => { const i = model.get('row'); if (i >= 0 && i !== W.selected) W.select(i, { quiet: true }); };
   const look = () => {
     const [from, to] = model.get('brush').length ? model.get('brush') : [W.T.begin, W.T.end];
@@ -2340,14 +2343,14 @@ export default { render };
 
 // ------------------------------------------------------------------------------------------------ 14 report
 
-/** base64, of gzip or not, to bytes. */
+/** Decode base64, gzipped or not, to bytes. */
 export async function inflate(text) {
   const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), c => c.charCodeAt(0));
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes.buffer;
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
 }
 
-/** Draw one embedded view in place of its still picture; if that fails the picture stays and the reason is said. */
+/** Draw an embedded view in place of its static image; on failure keep the image and show the reason. */
 async function mount(script, host) {
   let view = null;
   try {
@@ -2356,40 +2359,40 @@ async function mount(script, host) {
     else view = new Waterfall(host, decode(raw), { ...options, onSelect: row => point(view, row) });
     host.classList.add('live');
   } catch (reason) {
-    host.append(h('p', 'failed', `The interactive view could not be drawn (${reason.message}); this is its still picture.`));
+    host.append(h('p', 'failed', `The interactive view could not be drawn (${reason.message}); showing a static image instead.`));
   }
   host.dataset.done = '1';
   return view;
 }
 
-/** Let the address lead to the selected span. */
+/** Set the page's address to the selected span. */
 function point(waterfall, row) {
   const span = row < 0 ? '' : `&span=${idOf(waterfall.T, row)}`;
   history.replaceState(null, '', `#trace=${waterfall.T.meta.id}${span}`);
 }
 
-/** Go where `#trace=...&span=...` leads (`calls`: to the fold of its equals); what is not in this report is said. */
+/** Follow `#trace=...&span=...` (`calls`: to the fold of equal spans); show a message if it is not in this report. */
 async function goTo(doc, hash, mounted) {
   const wanted = new URLSearchParams(hash.slice(1)), id = wanted.get('trace'), calls = wanted.get('calls'), span = wanted.get('span') ?? calls;
   doc.querySelector('.lost')?.remove();
   if (!id) return;
   const place = doc.getElementById(`trace-${id}`), host = place?.querySelector('.view');
-  if (!host) return miss(doc, `Trace ${label(id, 80)} is not among the waterfalls of this report.`);
+  if (!host) return miss(doc, `Trace ${label(id, 80)} has no waterfall in this report.`);
   place.scrollIntoView();
   const view = await mounted(host);
   if (!view || !span) return;
   const row = view.rowOf(span);
   if (row < 0) return miss(doc, `Span ${label(span, 80)} is not in trace ${label(id, 80)}.`);
-  view.select(calls ? view.standIn(row) : row, { quiet: true });
+  view.select(calls ? view.foldOf(row) : row, { quiet: true });
 }
 
 function miss(doc, words) {
-  const said = set(h('p', 'lost', words), { role: 'alert' });
-  doc.querySelector('main').prepend(said);
-  said.scrollIntoView();
+  const message = set(h('p', 'lost', words), { role: 'alert' });
+  doc.querySelector('main').prepend(message);
+  message.scrollIntoView();
 }
 
-/** Turn the page's theme round; it starts with what the system prefers. */
+/** Add the button that switches between light and dark; the system's preference comes first. */
 function themeSwitch(doc) {
   const place = doc.querySelector('[data-theme-switch]');
   if (!place) return;
@@ -2401,7 +2404,7 @@ function themeSwitch(doc) {
   place.append(turn);
 }
 
-/** Mark in the table of contents where the reader is: the last section that began above a quarter of the window. */
+/** Mark the current section in the table of contents: the last one that starts in the top quarter of the window. */
 function follow(doc) {
   const links = [...doc.querySelectorAll('nav a[href^="#"]')].map(link => [doc.getElementById(link.hash.slice(1)), link]).filter(([section]) => section);
   const mark = () => {
@@ -2412,7 +2415,7 @@ function follow(doc) {
   for (const [section] of links) here.observe(section);
 }
 
-/** Bring a report to life: tables at once, views when they come near. */
+/** Start a report: tables at once, views when they scroll near. */
 export function bootStatic(doc = document) {
   themeSwitch(doc);
   for (const table of doc.querySelectorAll('table[data-sortable]')) new Table(table);

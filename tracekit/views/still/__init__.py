@@ -1,1 +1,1 @@
-"""Still pictures of figures: what plotly would draw, as SVG without a browser."""
+"""Static images of plotly figures: SVG without a browser."""

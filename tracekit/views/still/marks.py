@@ -1,4 +1,4 @@
-"""The marks of still pictures: lines, steps, bands, points with intervals, bars and heat maps, as SVG."""
+"""Marks of static images: lines, steps, bands, points with intervals, bars and heat maps, as SVG."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Point = tuple[float, float]
 
 
 def values_of(trace: Any, side: str) -> Sequence[Any]:
-    """Return the values of one side of a trace as plain Python."""
+    """Return the x or y values of a trace as plain Python."""
     values = trace[side]
     if values is None:
         return ()
@@ -38,7 +38,7 @@ def values_of(trace: Any, side: str) -> Sequence[Any]:
 
 
 def stacked_ends(bars: Sequence[Any], barmode: str | None) -> list[list[tuple[Any, float, float]]]:
-    """Return where every bar begins and ends; those of one place stand on each other where they are stacked."""
+    """Return position, start and end of each bar, stacked if the layout says so."""
     reached: dict[tuple[Any, bool], float] = {}
     out = []
     for bar in bars:
@@ -74,7 +74,7 @@ def drawn(traces: Sequence[Any], x: Scale, ys: Mapping[str, Scale], barmode: str
 
 
 def _scatter(trace: Any, x: Scale, y: Scale, colour: str, before: dict[str, list[Point]]) -> list[Markup]:
-    """Return a line with what it fills, its points and their intervals."""
+    """Return the line, filled area, intervals and points of a trace."""
     mode = trace.mode or "lines"
     points = [(x.at(a), y.at(b)) for a, b in zip(values_of(trace, "x"), values_of(trace, "y"), strict=True)]
     line = _steps(points) if trace.line.shape == "hv" else points
@@ -113,7 +113,7 @@ def _intervals(trace: Any, points: Sequence[Point], x: Scale, y: Scale) -> list[
 
 
 def _dots(trace: Any, points: Sequence[Point], paint: str) -> list[Markup]:
-    """Return the points of a trace, with their words on hovering."""
+    """Return the points of a trace, with tooltips."""
     colours = trace.marker.color
     words = trace.text if isinstance(trace.text, tuple | list | np.ndarray) else None
     size = trace.marker.size if isinstance(trace.marker.size, int | float) else 7
@@ -127,7 +127,7 @@ def _dots(trace: Any, points: Sequence[Point], paint: str) -> list[Markup]:
 
 
 def dot(x: float, y: float, size: float, colour: str, symbol: str | None) -> tuple[str, dict[str, object]]:
-    """Return a point: a disc, or an upright line."""
+    """Return a point: a disc, or a vertical line."""
     if symbol != "line-ns-open":
         return "circle", {"cx": x, "cy": y, "r": size / 2, "fill": colour}
     ends = {"x1": x, "x2": x, "y1": y - size / 2, "y2": y + size / 2}
@@ -137,7 +137,7 @@ def dot(x: float, y: float, size: float, colour: str, symbol: str | None) -> tup
 def _bars(
     trace: Any, x: Scale, y: Scale, colour: str, ends: Sequence[tuple[Any, float, float]], places: Sequence[Any]
 ) -> list[Markup]:
-    """Return the bars of a trace, as thick as those of all ``places`` find room, and the words beside them."""
+    """Return the bars of a trace with their labels; ``places`` of all bars determine the thickness."""
     flat = trace.orientation == "h"
     across, along = (y, x) if flat else (x, y)
     thick = _thickness(across, places) * 0.8
@@ -156,12 +156,12 @@ def _bars(
             end = max(a, b)
             inside = end + CHARACTER * len(str(words[k])) > x.end
             anchor = "end" if inside else "start"
-            said = html.unescape(str(words[k]))
+            label = html.unescape(str(words[k]))
             parts.append(
                 text(
                     end - 5 if inside else end + 5,
                     middle + 4,
-                    said,
+                    label,
                     kind="ink" if inside else "mute",
                     text_anchor=anchor,
                 )
@@ -170,7 +170,7 @@ def _bars(
 
 
 def _heat(trace: Any, x: Scale, y: Scale) -> list[Markup]:
-    """Return the cells of a heat map, empty ones left out."""
+    """Return the non-empty cells of a heat map."""
     columns, rows = list(values_of(trace, "x")), list(values_of(trace, "y"))
     z, top = _cells(trace)
     xs, ys = _edges([x.at(v) for v in columns]), _edges([y.at(v) for v in rows])
@@ -184,13 +184,13 @@ def _heat(trace: Any, x: Scale, y: Scale) -> list[Markup]:
 
 
 def _cells(trace: Any) -> tuple[Array, float]:
-    """Return the values of a heat map, NaN where there are none, and the largest."""
+    """Return the values of a heat map, NaN for missing ones, and the maximum."""
     z = np.array(trace.z, dtype=float)
     return z, float(np.nanmax(z)) if np.isfinite(z).any() else 1.0
 
 
 def heat_key(trace: Any, right: float, y: float) -> list[Markup]:
-    """Return what the colours of a heat map mean: patches from few to many, and the largest value in words."""
+    """Return the legend of a heat map: colours from few to many, and the maximum."""
     words = f"up to {short_count(_cells(trace)[1])} {html.unescape(trace.colorbar.title.text or '')}".rstrip()
     colours = list(dict.fromkeys(colour for _, colour in trace.colorscale))
     left = right - CHARACTER * len(words) - 8 - 14 * len(colours)
@@ -202,12 +202,12 @@ def heat_key(trace: Any, right: float, y: float) -> list[Markup]:
 
 
 def _level(scale: Sequence[tuple[float, str]], share: float) -> str:
-    """Return the colour of a share of the largest value: the last step of the scale that it reaches."""
+    """Return the colour of a share of the maximum: the last step of the scale that it reaches."""
     return [colour for at, colour in scale if at <= share + 1e-9][-1]
 
 
 def _edges(middles: Sequence[float]) -> list[float]:
-    """Return the places between neighbours, and as far again at both ends."""
+    """Return the edges of cells from their centres."""
     if len(middles) == 1:
         return [middles[0] - 6, middles[0] + 6]
     between = [(a + b) / 2 for a, b in pairwise(middles)]
@@ -215,7 +215,7 @@ def _edges(middles: Sequence[float]) -> list[float]:
 
 
 def _thickness(axis: Scale, places: Sequence[Any]) -> float:
-    """Return the room of one bar across its axis."""
+    """Return the thickness of one slot of a bar chart in pixels."""
     at = sorted({axis.at(place) for place in places})
     steps = [b - a for a, b in pairwise(at) if b > a]
     whole = abs(axis.end - axis.start)
@@ -223,7 +223,7 @@ def _thickness(axis: Scale, places: Sequence[Any]) -> float:
 
 
 def _steps(points: Sequence[Point]) -> list[Point]:
-    """Return a line that keeps its height until the next point."""
+    """Return a step line through the points."""
     out = [points[0]] if points else []
     for (_, y0), (x1, y1) in pairwise(points):
         out += [(x1, y0), (x1, y1)]
@@ -231,12 +231,12 @@ def _steps(points: Sequence[Point]) -> list[Point]:
 
 
 def _known(points: Sequence[Point]) -> list[Point]:
-    """Return the points that have a place."""
+    """Return the points with finite positions."""
     return [point for point in points if all(map(math.isfinite, point))]
 
 
 def _runs(points: Sequence[Point]) -> list[list[Point]]:
-    """Return the stretches without a gap."""
+    """Return the runs of finite points."""
     runs: list[list[Point]] = [[]]
     for point in points:
         if all(map(math.isfinite, point)):
@@ -252,7 +252,7 @@ def _path(points: Sequence[Point], *, closed: bool = False) -> str:
 
 
 def fill(colour: str) -> dict[str, object]:
-    """Return the attributes that paint an area; SVG pictures know no ``rgba()``."""
+    """Return the fill attributes of an area; SVG 1.1 has no ``rgba()``."""
     if not colour.startswith("rgba("):
         return {"fill": colour}
     red, green, blue, share = (float(part) for part in colour[5:-1].split(","))

@@ -1,7 +1,7 @@
-"""Still pictures of figures: what plotly would draw, as SVG without a browser.
+"""Static images of plotly figures: SVG without a browser, for saved and converted notebooks and files.
 
-For saved notebooks, converters and files.  It knows what the charts of this house are made of: lines, steps, points
-with intervals, filled bands, bars, heat maps, vertical marks and notes, on linear, logarithmic, time and category axes.
+Supported are the elements that tracekit's charts use: lines, steps, points with intervals, filled bands, bars, heat
+maps, vertical marks and annotations, on linear, logarithmic, time and category axes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def still_picture(figure: Chart) -> Markup:
     shown = [trace for trace in figure.data if trace.visible is not False]
     for trace in shown:
         if trace.type not in KINDS:
-            raise ValueError(f"expected {', '.join(KINDS)} traces, found {trace.type}: it has no still picture")
+            raise ValueError(f"expected {', '.join(KINDS)} traces, found {trace.type}, which has no static image")
     about = html.unescape(figure.layout.title.subtitle.text or "")
     head = _TITLE + (_SUBTITLE if about else 0.0)
     legend = _legend(shown, width, head) if figure.layout.showlegend is not False else []
@@ -49,7 +49,7 @@ def still_picture(figure: Chart) -> Markup:
 
 
 class Axes:
-    """The axes of a figure: one time or value axis below, one or more above each other."""
+    """The axes of a figure: one x axis, and one or more stacked y axes."""
 
     def __init__(self, figure: Any, traces: Sequence[Any], box: tuple[float, float, float, float]) -> None:
         _, right, top, bottom = box
@@ -73,7 +73,7 @@ class Axes:
         self.is_hidden = layout.xaxis.visible is False
 
     def grid(self) -> list[Markup]:
-        """Return the lines behind the marks."""
+        """Return the grid lines."""
         if self.is_hidden:
             return []
         rules = [
@@ -106,12 +106,12 @@ class Axes:
 
 
 def _long(name: str) -> str:
-    """Return plotly's name of an axis in the layout: y2 is yaxis2."""
+    """Return the layout key of a plotly axis, such as yaxis2 for y2."""
     return f"{name[0]}axis{name[1:]}"
 
 
 def _labels(axis: Scale, bottom: float) -> list[Markup]:
-    """Return the labels below, those that do not touch the one before."""
+    """Return the labels of the x axis that do not overlap."""
     parts, reached = [], -math.inf
     for x, words in axis.ticks():
         half = CHARACTER * len(words) / 2
@@ -123,24 +123,24 @@ def _labels(axis: Scale, bottom: float) -> list[Markup]:
 
 
 def _reach(traces: Sequence[Any], side: str, layout: Any) -> list[list[Any]]:
-    """Return all values that an axis has to hold: with the ends of intervals and of stacked bars."""
-    held: list[list[Any]] = []
+    """Return all values on an axis, including the ends of intervals and stacked bars."""
+    groups: list[list[Any]] = []
     bars = [trace for trace in traces if trace.type == "bar"]
     for trace in traces:
         values = list(values_of(trace, side))
-        held.append(values)
+        groups.append(values)
         error = trace[f"error_{side}"] if trace.type in ("scatter", "bar") else None
         if error is not None and error.array is not None:
             lower = error.arrayminus if error.arrayminus is not None else error.array
-            held.append([v + e for v, e in zip(values, error.array, strict=True)])
-            held.append([v - e for v, e in zip(values, lower, strict=True)])
+            groups.append([v + e for v, e in zip(values, error.array, strict=True)])
+            groups.append([v - e for v, e in zip(values, lower, strict=True)])
     long = [bar for bar in bars if (bar.orientation == "h") == (side == "x")]
-    held += [[edge for _, low, high in ends for edge in (low, high)] for ends in stacked_ends(long, layout.barmode)]
-    return held
+    groups += [[edge for _, low, high in ends for edge in (low, high)] for ends in stacked_ends(long, layout.barmode)]
+    return groups
 
 
 def _marks(figure: Any, axes: Axes) -> list[Markup]:
-    """Return vertical marks and notes."""
+    """Return vertical marks and annotations."""
     parts = []
     for shape in figure.layout.shapes:
         if shape.type == "line" and shape.x0 == shape.x1:
@@ -155,15 +155,15 @@ def _marks(figure: Any, axes: Axes) -> list[Markup]:
         anchor = {"left": "start", "right": "end"}.get(note.xanchor or "", "middle")
         size = note.font.size or 12
         place = (px + (note.xshift or 0), high - (note.yshift or 0) + 4)
-        said = html.unescape(note.text)
+        words = html.unescape(note.text)
         kind = "mute" if note.font.color else "ink"
         halo: dict[str, Any] = {"stroke": PAPER, "stroke_width": 3, "paint_order": "stroke"} if note.bgcolor else {}
-        parts.append(text(*place, said, kind=kind, text_anchor=anchor, font_size=size, **halo))
+        parts.append(text(*place, words, kind=kind, text_anchor=anchor, font_size=size, **halo))
     return parts
 
 
 def _legend(traces: Sequence[Any], width: float, head: float) -> list[tuple[int, float, str, Markup]]:
-    """Return row, place, name and sample of each entry; one alone needs none."""
+    """Return row, position, name and sample of each legend entry; none for a single series."""
     named = [(k, t) for k, t in enumerate(traces) if t.name and t.showlegend is not False]
     if len(named) < 2:  # noqa: PLR2004 - the title says it
         return []
@@ -179,7 +179,7 @@ def _legend(traces: Sequence[Any], width: float, head: float) -> list[tuple[int,
 
 
 def _sample(trace: Any, x: float, y: float, colour: str) -> Markup:
-    """Return a little of what a trace looks like: a line, a point, or a patch."""
+    """Return the legend sample of a trace: a line, a point, or a patch."""
     if trace.type == "scatter" and not trace.fill:
         own = trace.line.color or (trace.marker.color if isinstance(trace.marker.color, str) else colour)
         if "lines" not in (trace.mode or "lines"):
@@ -192,5 +192,5 @@ def _sample(trace: Any, x: float, y: float, colour: str) -> Markup:
 
 
 def _legend_parts(legend: Sequence[tuple[int, float, str, Markup]], head: float) -> list[Markup]:
-    """Return the entries: a sample and a name."""
+    """Return samples and names of the legend."""
     return [part for row, x, name, sample in legend for part in (sample, text(x + 23, head + row * _LEGEND + 11, name))]

@@ -1,7 +1,7 @@
-"""Two traces in one waterfall: spans at the same place of the call tree share a row.
+"""Comparison of two traces in one waterfall: spans at the same position in the call tree share a row.
 
-A place is the path of services and names from the root, with a number where a parent calls the same thing several
-times.  What only the one trace has was added, what only the other has is missing.
+A position is the path of services and operations from the root, numbered where a parent makes the same call several
+times.  Spans of the current trace only are ``added``, spans of the baseline only are ``missing``.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.views.colours import Colours
 
-WORTH_OF_SPAN: Final = 0.1  # a span is slower from a tenth of what it took before ...
-WORTH_OF_TRACE: Final = 0.01  # ... that is a hundredth of the longer trace
+WORTH_OF_SPAN: Final = 0.1  # a change counts from a tenth of the baseline duration of the span ...
+WORTH_OF_TRACE: Final = 0.01  # ... and a hundredth of the longer trace
 Pair = tuple[TraceSet, TraceRows]
 
 
 class State(IntEnum):
-    """What became of a place of the call tree; the column ``state``."""
+    """Change of a row from the baseline; the column ``state``."""
 
     MATCHED = 0
     ADDED = 1
@@ -44,7 +44,7 @@ class State(IntEnum):
 def other_trace(
     traces: TraceSet, trace_id: str, compare: str | TraceSet | tuple[TraceSet, str]
 ) -> tuple[TraceSet, str]:
-    """Return the trace that one is compared with."""
+    """Return the set and the id of the trace to compare with."""
     if isinstance(compare, str):
         return traces, compare
     if not isinstance(compare, TraceSet):
@@ -54,10 +54,10 @@ def other_trace(
     same = there[["root_service_name", "root_name"]].astype(str) == mine[["root_service_name", "root_name"]].astype(str)
     alike = there[same.all(axis=1).to_numpy() & there["duration_ns"].notna().to_numpy()]
     if alike.empty:
-        what = f"{mine['root_name']} of {mine['root_service_name']}"
+        what = f"{mine['root_service_name']} {mine['root_name']}"
         raise ValueError(
-            f"expected a trace that begins with {what} to compare with, found none in {plural(len(there), 'trace')}: "
-            "give one as (traces, trace_id)"
+            f"expected a trace with root {what} to compare with, found none in {plural(len(there), 'trace')}: "
+            "pass one as (traces, trace_id)"
         )
     ranked = alike.sort_values("duration_ns", kind="stable").index
     return compare, str(ranked[(len(ranked) - 1) // 2])
@@ -74,7 +74,7 @@ def compared_payload(
     path: CriticalPath | None = None,
     skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
 ) -> tuple[Payload, Array]:
-    """Return what the waterfall of two traces draws."""
+    """Return the columns of the waterfall of two traces, and their rows of ``spans``."""
     strings = Strings()
     pair = (traces, trace_rows(traces, trace_id)), (other, trace_rows(other, other_id))
     mine, theirs = (row_payload(*side, strings, colours) for side in pair)
@@ -87,7 +87,7 @@ def compared_payload(
     columns |= _shape(columns["parent"])
     if path is not None:
         columns |= _placed(path_columns(path, *pair[0]), at[0])
-    moves, said = _moves(pair, at, path, skew)
+    moves, remark = _moves(pair, at, path, skew)
     columns |= moves
     sources: list[str] = []
     if with_details:
@@ -106,14 +106,14 @@ def compared_payload(
         "services": services,
         "slots": [slots[name] for name in services],
         "sources": sources,
-        "note": "; ".join(filter(None, [_note(mine, theirs, columns["state"]), said])),
+        "note": "; ".join(filter(None, [_note(mine, theirs, columns["state"]), remark])),
     }
     spans = [np.where(found >= 0, shown.rows[found], -1) for (_, shown), found in zip(pair, at, strict=True)]
     return Payload(columns, strings.texts, meta), np.stack(spans)
 
 
 def _places(mine: Payload, theirs: Payload, services: list[str]) -> tuple[list[Array], Array, Array]:
-    """Return rows of both traces by place of the call tree, the place above, and when it began."""
+    """Return rows of both traces by position in the call tree, the parent position, and the start."""
     known: dict[tuple[int, int, int, int], int] = {}
     rows = []
     for side in (mine, theirs):
@@ -128,15 +128,15 @@ def _places(mine: Payload, theirs: Payload, services: list[str]) -> tuple[list[A
             turns[called] += 1
         rows.append(np.array(places))
     found = [np.full(len(known), -1) for _ in rows]
-    for held, places_ in zip(found, rows, strict=True):
-        held[places_] = np.arange(len(places_))
+    for by_place, places_ in zip(found, rows, strict=True):
+        by_place[places_] = np.arange(len(places_))
     parent_place = np.array([key[0] for key in known])
     start = np.where(found[0] >= 0, mine.columns["start"][found[0]], theirs.columns["start"][found[1]])
     return found, parent_place, start
 
 
 def _preorder(parent: Array, start: Array) -> tuple[Array, Array]:
-    """Return the places in the order of the view, children by start, and where each place stands in it."""
+    """Return the positions in preorder, children sorted by start, and the row of each position."""
     children: dict[int, list[int]] = {}
     for place in np.lexsort((np.arange(len(start)), start)).tolist():
         children.setdefault(int(parent[place]), []).append(place)
@@ -151,7 +151,7 @@ def _preorder(parent: Array, start: Array) -> tuple[Array, Array]:
 
 
 def _merged(mine: Payload, theirs: Payload, services: list[str], at: list[Array]) -> dict[str, Array]:
-    """Return the columns of the rows: of the trace itself where it has them, else of the other."""
+    """Return the columns of the rows: of the current trace where it has them, else of the baseline."""
     is_mine, is_theirs = at[0] >= 0, at[1] >= 0
     renamed = np.array([services.index(service) for service in theirs.meta["services"]], np.uint32)
     other = theirs.columns | {"svc": renamed[theirs.columns["svc"]]}
@@ -166,16 +166,16 @@ def _merged(mine: Payload, theirs: Payload, services: list[str], at: list[Array]
 
 
 def _states(columns: dict[str, Array], is_mine: Array, is_theirs: Array) -> Array:
-    """Return what became of every row."""
+    """Return the ``State`` of each row."""
     length = max(float((columns[a] + columns[b]).max(initial=1.0)) for a, b in (("start", "dur"), ("start2", "dur2")))
     more = columns["dur"] - columns["dur2"]
-    telling = np.abs(more) >= np.maximum(WORTH_OF_SPAN * np.abs(columns["dur2"]), WORTH_OF_TRACE * length)
-    changed = np.where(telling, np.where(more > 0, State.SLOWER, State.FASTER), State.MATCHED)
+    is_changed = np.abs(more) >= np.maximum(WORTH_OF_SPAN * np.abs(columns["dur2"]), WORTH_OF_TRACE * length)
+    changed = np.where(is_changed, np.where(more > 0, State.SLOWER, State.FASTER), State.MATCHED)
     return np.where(~is_theirs, State.ADDED, np.where(~is_mine, State.MISSING, changed)).astype(np.uint8)
 
 
 def _shape(parent: Array) -> dict[str, Array]:
-    """Return depth and end of the subtree of every row, from parents in preorder."""
+    """Return the depth and subtree end of each row, from parents in preorder."""
     above = parent.tolist()
     depth, end = [0] * len(above), list(range(1, len(above) + 1))
     for row, up in enumerate(above):
@@ -187,7 +187,7 @@ def _shape(parent: Array) -> dict[str, Array]:
 
 
 def _placed(path: dict[str, Array], rows: Array) -> dict[str, Array]:
-    """Return the path with rows of the view for those of the trace."""
+    """Return the critical path with rows of the view instead of those of the trace."""
     place = np.full(int(rows.max(initial=0)) + 1, -1, np.int32)
     place[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
     return path | {"critRow": np.where(path["critRow"] >= 0, place[path["critRow"]], -1).astype(np.int32)}
@@ -199,18 +199,18 @@ def _moves(
     path: CriticalPath | None,
     skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None,
 ) -> tuple[dict[str, Array], str]:
-    """Return how far corrected clocks would move the spans of both traces, by row; and what has to be said."""
+    """Return the skew correction of both traces by row, in ns, and a remark."""
     ours, others = skew if isinstance(skew, tuple) else (path if skew is None else skew,) * 2
     if ours is None or others is None:
         return {}, ""
     if not is_among(others.source, *pair[1]):
-        if skew is None:  # a path tells the clocks of its own traces
+        if skew is None:  # the critical path has the clocks of its own traces only
             moved = int(np.count_nonzero(shift_columns(ours, *pair[0])["shift"]))
-            told = "would move with corrected clocks; those of the other trace are not known"
-            return {}, f"{plural(moved, 'span')} {told}" if moved else ""
+            remark = "with clock skew not corrected: the skew of the other trace is unknown"
+            return {}, f"{plural(moved, 'span')} {remark}" if moved else ""
         raise ValueError(
-            f"expected the clocks of both traces, found none of trace {pair[1][1].trace_id} in the skew given: of two "
-            "sets give both, skew=(clock_skew(traces), clock_skew(other))"
+            f"expected the clock skew of both traces, found none of trace {pair[1][1].trace_id}: pass both, "
+            "skew=(clock_skew(traces), clock_skew(other))"
         )
     mine, theirs = shift_columns(ours, *pair[0]), shift_columns(others, *pair[1])
     columns = {}
@@ -218,11 +218,11 @@ def _moves(
         columns[f"{name}2"] = np.where(at[1] >= 0, theirs[name][at[1]], 0.0)
         columns[name] = np.where(at[0] >= 0, mine[name][at[0]], columns[f"{name}2"])
     is_alike = skew is not None and not columns["shift"].any() and not columns["shift2"].any()
-    return columns, "the clocks agree: nothing is to be corrected" if is_alike else ""
+    return columns, "no clock skew to correct" if is_alike else ""
 
 
 def _details(pair: tuple[Pair, Pair], lost: Array, strings: Strings) -> dict[str, Array]:
-    """Return the details of all spans of the trace, then of those that only the other has."""
+    """Return the details of all spans of the current trace, then of spans in the baseline only."""
     (traces, shown), (other, other_shown) = pair
     mine = detail_columns(traces, shown.rows, shown.base_ns, strings)
     theirs = detail_columns(other, other_shown.rows[lost], other_shown.base_ns, strings)
@@ -232,9 +232,9 @@ def _details(pair: tuple[Pair, Pair], lost: Array, strings: Strings) -> dict[str
 
 
 def _note(mine: Payload, theirs: Payload, state: Array) -> str:
-    """Return what changed, in a sentence."""
+    """Return a summary of the comparison."""
     lengths = [float((side.columns["start"] + side.columns["dur"]).max(initial=0.0)) for side in (mine, theirs)]
     counts = [(int((state == kind).sum()), kind.name.lower()) for kind in State if kind != State.MATCHED]
-    said: list[Any] = [f"{plural(number, 'span')} {word}" for number, word in counts if number]
-    head = f"{duration(lengths[0])} against {duration(lengths[1])} of trace {theirs.meta['id']}"
-    return "; ".join([f"{head}: {', '.join(said) or 'nothing differs'}", *filter(None, [mine.meta["note"]])])
+    changes: list[Any] = [f"{plural(number, 'span')} {word}" for number, word in counts if number]
+    head = f"baseline trace {theirs.meta['id']}: {duration(lengths[1])} → {duration(lengths[0])}"
+    return "; ".join([f"{head}, {', '.join(changes) or 'no differences'}", *filter(None, [mine.meta["note"]])])

@@ -1,4 +1,4 @@
-"""A waterfall with the spans behind its rows: what a notebook needs to answer the page."""
+"""A waterfall with the spans of its rows, as the notebook widget needs it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
-EMBEDDED_SPANS: Final = 20_000  # above this a notebook asks for a span's attributes when it is selected
+EMBEDDED_SPANS: Final = 20_000  # above this, a notebook loads attributes when a span is selected
 _TREE: Final = ("depth", "parent", "subEnd")
 
 
@@ -30,13 +30,13 @@ class Drawing:
     Parameters
     ----------
     payload
-        What the page draws.
+        Columns of the view.
     sets
-        The sets that its traces belong to: one, or two.
+        The sets of its traces: one, or two in a comparison.
     rows
-        For each of these sets, and each row of the view, the row of ``spans``, or -1.
+        Row of ``spans``, or -1, by set and row of the view.
     bases_ns
-        Time 0 of each trace.
+        Time 0 of each trace, in ns since the epoch.
     """
 
     payload: Payload
@@ -50,7 +50,7 @@ class Drawing:
         return self.bases_ns[0]
 
     def source(self, index: int) -> tuple[TraceSet, int, int]:
-        """Return where a row of the view comes from."""
+        """Return the set, the row of ``spans`` and time 0 of a row of the view."""
         side = int(np.argmax(self.rows[:, index] >= 0))
         return self.sets[side], int(self.rows[side, index]), self.bases_ns[side]
 
@@ -60,7 +60,7 @@ class Drawing:
         return f"{traces.columns.spans.span_id[row]:016x}"
 
     def row_of(self, span_id: str) -> int:
-        """Return the first row of the view with this span."""
+        """Return the first row of the view with this span id, or -1."""
         try:
             wanted = np.uint64(int(span_id, 16))
         except (ValueError, OverflowError):
@@ -73,19 +73,19 @@ class Drawing:
         return int(hits[0]) if len(hits) else -1
 
     def search(self, words: str) -> Array:
-        """Return the rows of the view that have an attribute whose key or value holds a text."""
+        """Return the rows of the view with a text in an attribute key or value."""
         wanted, hit = words.lower(), np.zeros(self.rows.shape[1], bool)
         for traces, rows in zip(self.sets, self.rows, strict=True):
             shown = np.flatnonzero(rows >= 0)
-            held = traces.columns.attributes.take(rows[shown])
+            attributes = traces.columns.attributes.take(rows[shown])
             kv = traces.columns.kv
-            used, inverse = np.unique(held.codes, return_inverse=True)
+            used, inverse = np.unique(attributes.codes, return_inverse=True)
             texts = texts_of(kv, used)
             is_found = [
                 wanted in text.lower() or wanted in kv.keys[kv.key[code]].lower()
                 for code, text in zip(used, texts, strict=True)
             ]
-            owner = np.repeat(shown, np.diff(held.offsets))
+            owner = np.repeat(shown, np.diff(attributes.offsets))
             hit[owner[np.array(is_found, bool)[inverse]]] = True
         return np.flatnonzero(hit).astype(np.uint32)
 
@@ -98,15 +98,13 @@ def draw(
     compare: str | TraceSet | tuple[TraceSet, str] | None = None,
     skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
 ) -> Drawing:
-    """Return the waterfall of a trace, or of two."""
+    """Return the waterfall of a trace, or of two traces in a comparison."""
     if not len(traces):
         return _nothing(traces)
     shown = trace_rows(traces, trace_id)
     if compare is None:
         if isinstance(skew, tuple):
-            raise ValueError(
-                "expected one clock skew where nothing is compared, found a pair: give compare=... as well"
-            )
+            raise ValueError("expected one clock skew without a comparison, found a pair: pass compare=... as well")
         is_small = len(shown.rows) <= EMBEDDED_SPANS
         payload = trace_payload(traces, shown.trace_id, with_details=is_small, path=path, skew=skew)
         return Drawing(payload, (traces,), shown.rows[None, :], (shown.base_ns,))
@@ -120,7 +118,7 @@ def draw(
 
 
 def _nothing(traces: TraceSet) -> Drawing:
-    """Return the waterfall of an empty set: no row, and words that say so."""
+    """Return the waterfall of an empty set: no rows and a note."""
     columns = {name: np.zeros(0, np.uint32) for name in ("start", "dur", *_TREE, "svc", "name", "kind", "flags")}
-    meta = {"id": "", "services": [], "slots": [], "kinds": [], "sources": [], "note": "There is no trace in the data."}
+    meta = {"id": "", "services": [], "slots": [], "kinds": [], "sources": [], "note": "No traces in the data."}
     return Drawing(Payload(columns, [""], meta), (traces,), np.zeros((1, 0), np.int64), (0,))

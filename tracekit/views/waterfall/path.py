@@ -1,4 +1,4 @@
-"""What lies over the bars of a waterfall: the critical path, and what corrected clocks would move."""
+"""Overlays of a waterfall: the critical path and the correction of clock skew."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 
 def path_columns(path: CriticalPath, traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
-    """Return the stretches of the critical path of one trace."""
+    """Return the segments of the critical path of one trace."""
     first = _first_row(path.source, traces, shown, "critical path")
     segments, tree = path.segments, path.tree
     mine = np.flatnonzero(tree.trace[tree.root] == path.source.find(shown.trace_id))
-    held = np.flatnonzero(np.isin(segments["request"].to_numpy(), mine))
-    order = held[np.argsort(segments["start_ns"].to_numpy()[held], kind="stable")]
+    rows = np.flatnonzero(np.isin(segments["request"].to_numpy(), mine))
+    order = rows[np.argsort(segments["start_ns"].to_numpy()[rows], kind="stable")]
     place = np.full(len(shown.rows), -1, np.int32)
     place[shown.rows - shown.rows.min()] = np.arange(len(shown.rows))
     node = segments["span_row"].to_numpy()[order]
     is_span = node < tree.span_count
     row = np.where(is_span, place[np.where(is_span, node - first, 0)], -1)
     start, end = (segments[name].to_numpy()[order] - shown.base_ns for name in ("start_ns", "end_ns"))
-    if path.clocks is not None:  # times are drawn as recorded: what was taken off for the walk comes back
+    if path.clocks is not None:  # times are drawn as recorded: undo the correction
         ahead = path.clocks.of_spans(path.clocks.offset_ns, path.source.forest.trace)
-        taken = np.where(is_span, ahead[np.where(is_span, node, 0)], 0)
-        start, end = start + taken, end + taken
+        correction = np.where(is_span, ahead[np.where(is_span, node, 0)], 0)
+        start, end = start + correction, end + correction
     return {"critRow": row.astype(np.int32), "critS": start.astype(np.float64), "critE": end.astype(np.float64)}
 
 
 def shift_columns(skew: ClockSkew | CriticalPath, traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
-    """Return how far corrected clocks would move the spans of one trace."""
+    """Return the skew correction of each span of one trace, in ns, and its uncertainty."""
     first = _first_row(skew.source, traces, shown, "clock skew")
     rows = first + shown.rows - shown.rows.min()
     estimate = skew.clocks if hasattr(skew, "clocks") else skew.estimate
@@ -50,7 +50,7 @@ def shift_columns(skew: ClockSkew | CriticalPath, traces: TraceSet, shown: Trace
 
 
 def is_among(source: TraceSet, traces: TraceSet, shown: TraceRows) -> bool:
-    """Return whether a set that was analysed holds a trace as it is drawn."""
+    """Return whether an analysed set contains a trace with the same spans."""
     if shown.trace_id not in source.trace_ids:
         return False
     first, count = int(source.forest.starts[source.find(shown.trace_id)]), len(shown.rows)
@@ -60,10 +60,10 @@ def is_among(source: TraceSet, traces: TraceSet, shown: TraceRows) -> bool:
 
 
 def _first_row(source: TraceSet, traces: TraceSet, shown: TraceRows, what: str) -> int:
-    """Return where the trace begins in the set that was analysed."""
+    """Return the first row of the trace in the analysed set."""
     if is_among(source, traces, shown):
         return int(source.forest.starts[source.find(shown.trace_id)])
     raise ValueError(
-        f"expected the {what} of the traces that are drawn, found that of others: trace {shown.trace_id} is not among "
-        f"them as it is here; {what.replace(' ', '_')}(traces) gives it"
+        f"expected the {what} of these traces, found that of others: trace {shown.trace_id} is missing or has "
+        f"other spans there; pass {what.replace(' ', '_')}(traces)"
     )

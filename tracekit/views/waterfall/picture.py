@@ -1,4 +1,4 @@
-"""The still picture of a waterfall: what stands where no script runs, in saved notebooks, on paper."""
+"""The static image of a waterfall, for saved notebooks, print, and pages without scripts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from tracekit.views.tkw1 import Payload
 
 WIDTH: Final = 960
-FOLD_FROM: Final = 5  # equal siblings that stand in one row; the same in tracekit.js
+FOLD_FROM: Final = 5  # number of equal siblings that are folded into one row; the same in tracekit.js
 _NS: Final = 1e-9
 _ROW: Final = 20
 _TOP: Final = 26
 _BOTTOM: Final = 22
 _LABELS: Final = 320
-_FIGURES: Final = 76  # room for a duration, and for two
+_FIGURES: Final = 76  # pixels for one duration, and for two
 _BOTH_FIGURES: Final = 164
 _INDENT: Final = 9
 _DEEPEST: Final = 14
@@ -33,7 +33,7 @@ _CHARACTER: Final = 6.1  # mean width of 11 px text
 
 
 def waterfall_picture(payload: Payload, *, row_count: int = 24, paper: bool = True) -> Markup:
-    """Return the top of a trace as SVG: its upper levels, the longest spans of the last one that fits."""
+    """Return a trace as SVG: its upper levels, and the longest spans of the last level that fits."""
     total = len(payload.columns["start"])
     end = end_of(payload)
     listed, members = _folded(payload)
@@ -47,8 +47,8 @@ def waterfall_picture(payload: Payload, *, row_count: int = 24, paper: bool = Tr
         parts += _row(payload, members[k], _TOP + place * _ROW, scale)
     if below := _below(payload, len(chosen), len(listed)):
         parts.append(text(6, height - 7, below, kind="mute"))
-    held = payload.meta["note"] if _is_compared(payload) else f"{plural(total, 'span')}, {duration(end)}"
-    title = f"Waterfall of trace {payload.meta['id']}: {held}"
+    facts = payload.meta["note"] if _is_compared(payload) else f"{plural(total, 'span')}, {duration(end)}"
+    title = f"Waterfall of trace {payload.meta['id']}: {facts}"
     return picture(WIDTH, height, title, parts, paper=paper)
 
 
@@ -63,15 +63,15 @@ def slowest_spans(payload: Payload, *, limit: int = 5) -> Markup:
 
 
 def _below(payload: Payload, shown: int, listed: int) -> str:
-    """Return what has to be said of the rows: how many are left out, and what a comparison found."""
+    """Return the footer: how many rows are left out, and the summary of a comparison."""
     some = f"{count(shown)} of {plural(listed, 'row')}" if shown < listed else ""
     if _is_compared(payload) or not listed:
         return "; ".join(filter(None, [some, payload.meta["note"]]))
-    return some and f"{some}: the upper levels, the longest first"
+    return some and f"{some}: upper levels first, then by duration"
 
 
 def _axis(end: float, scale: float, height: float) -> list[Markup]:
-    """Return grid lines at round times, with their words."""
+    """Return grid lines at round times, with their labels."""
     parts = []
     for x, words in Scale("linear", 0.0, end * _NS, _LABELS, _LABELS + end * scale, form="~s").ticks():
         line = {"x1": x, "x2": x, "y1": _TOP - 6, "y2": height - _BOTTOM, "stroke": LINE, "class": "tk-grid"}
@@ -80,26 +80,26 @@ def _axis(end: float, scale: float, height: float) -> list[Markup]:
 
 
 def _folded(payload: Payload) -> tuple[Array, list[Array]]:
-    """Return the rows that are listed, and which spans stand in each: five or more equal siblings share one."""
+    """Return the listed rows, and the spans of each: five or more equal siblings share a row."""
     columns = payload.columns
     parent, end = columns["parent"], columns["subEnd"]
     keys = np.stack([parent, columns["svc"], columns["name"]]).astype(np.int64)
     _, group, counts = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
     group = group.reshape(-1)
     is_member = (counts[group] >= FOLD_FROM) & (parent >= 0)
-    hidden = np.zeros(len(parent) + 1, np.int64)  # spans below a member: one more from here, one less from there
+    hidden = np.zeros(len(parent) + 1, np.int64)  # depth of folds around each row, as differences
     np.add.at(hidden, np.flatnonzero(is_member) + 1, 1)
     np.add.at(hidden, end[is_member], -1)
     shown = np.cumsum(hidden)[: len(parent)] == 0
     order = np.argsort(group, kind="stable")
-    held = np.split(order, np.cumsum(counts)[:-1]) if len(parent) else []
-    is_first = shown & ~(is_member & (np.arange(len(parent)) != np.array([rows[0] for rows in held], int)[group]))
+    groups = np.split(order, np.cumsum(counts)[:-1]) if len(parent) else []
+    is_first = shown & ~(is_member & (np.arange(len(parent)) != np.array([rows[0] for rows in groups], int)[group]))
     listed = np.flatnonzero(is_first)
-    return listed, [held[group[row]] if is_member[row] else np.array([row]) for row in listed]
+    return listed, [groups[group[row]] if is_member[row] else np.array([row]) for row in listed]
 
 
 def _row(payload: Payload, rows: Array, y: float, scale: float) -> list[Markup]:
-    """Return the label, the bars and the figure of one span, or of several equal ones."""
+    """Return the label, the bars and the duration of a span or of folded spans."""
     columns, index = payload.columns, int(rows[0])
     flags = Flag(int(np.bitwise_or.reduce(columns["flags"][rows])))
     paint = service_fill(payload.meta["slots"][columns["svc"][index]])
@@ -116,7 +116,7 @@ def _row(payload: Payload, rows: Array, y: float, scale: float) -> list[Markup]:
 def _bars(
     payload: Payload, rows: Array, y: float, scale: float, paint: dict[str, object]
 ) -> tuple[list[Markup], float]:
-    """Return the bars of a row, thin ones of the trace compared with below them, and where they end."""
+    """Return the bars of a row, with thin bars of the baseline below, and where they end."""
     columns, gone, several = payload.columns, is_gone(payload, rows), len(rows) > 1
     took = np.where(gone, columns["dur2"][rows], columns["dur"][rows]) if gone.any() else columns["dur"][rows]
     x, width, drawn = _places(columns["start"][rows], took, scale, several=several)
@@ -142,7 +142,7 @@ def _bars(
 
 
 def _places(start: Array, took: Array, scale: float, *, several: bool) -> tuple[Array, Array, Array]:
-    """Return left ends and widths in pixels, and which are drawn: one bar a pixel is enough."""
+    """Return left ends and widths in pixels, and which bars are drawn: at most one per pixel."""
     x = _LABELS + start * scale
     width = np.maximum(1.0 if several else 2.0, np.maximum(took, 0.0) * scale - several)
     drawn = np.concatenate(([True], np.floor(x[1:]) > np.floor(x[:-1]))) if len(x) else np.zeros(0, bool)
@@ -150,29 +150,31 @@ def _places(start: Array, took: Array, scale: float, *, several: bool) -> tuple[
 
 
 def _figure(payload: Payload, rows: Array) -> str:
-    """Return the duration of a row, of several the total; of a comparison both."""
+    """Return the duration of a span or the total of folded spans; in a comparison baseline and current."""
     if len(rows) == 1:
         return time_words(payload, int(rows[0]))
-    total = f"total {duration(float(payload.columns['dur'][rows].sum()))}"
-    return f"{total}, was {duration(float(payload.columns['dur2'][rows].sum()))}" if _is_compared(payload) else total
+    total = duration(float(payload.columns["dur"][rows].sum()))
+    if _is_compared(payload):
+        total = f"{duration(float(payload.columns['dur2'][rows].sum()))} → {total}"
+    return f"total {total}"
 
 
 def _is_compared(payload: Payload) -> bool:
-    """Tell whether two traces are drawn."""
+    """Return whether two traces are drawn."""
     return "state" in payload.columns
 
 
 def _calls(payload: Payload, rows: Array) -> str:
-    """Return how many equal spans stand in a row; of a comparison also how many did, where that differs."""
+    """Return the number of folded spans; in a comparison baseline and current where they differ."""
     if len(rows) == 1:
         return ""
-    now = int((~is_gone(payload, rows)).sum())
-    before = int((payload.columns["state"][rows] != State.ADDED).sum()) if _is_compared(payload) else now
-    return f"{count(now)} \N{MULTIPLICATION SIGN} " + (f"(was {count(before)}) " if before != now else "")
+    current = int((~is_gone(payload, rows)).sum())
+    baseline = int((payload.columns["state"][rows] != State.ADDED).sum()) if _is_compared(payload) else current
+    return (f"{count(baseline)} → " if baseline != current else "") + f"{count(current)} \N{MULTIPLICATION SIGN} "
 
 
 def _label(payload: Payload, rows: Array, flags: Flag, indent: float, y: float) -> Markup:
-    """Return service and name, as much of them as fits."""
+    """Return service and operation, truncated to the width of the column."""
     room = max(8, int((_LABELS - indent - 16) / _CHARACTER))
     service, name = names_of(payload, int(rows[0]))
     service, name = service[:room], f"{_calls(payload, rows)}{name}"

@@ -1,4 +1,4 @@
-"""Which spans a waterfall shows, in which order, and where its time begins; and how a trace is named."""
+"""Rows of a waterfall: its spans in order and the start of its time axis; and how users identify a trace."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TraceRows:
-    """Which rows a waterfall shows, and where its time begins.
+    """The spans of a waterfall and the start of its time axis.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class TraceRows:
     rows
         Rows of ``traces.spans``, in preorder.
     base_ns
-        Earliest known time: 0 on the axis.
+        Earliest known time, in ns since the epoch: 0 on the axis.
     """
 
     trace_id: str
@@ -39,7 +39,7 @@ class TraceRows:
 
 
 def trace_rows(traces: TraceSet, trace_id: str) -> TraceRows:
-    """Return the spans of one trace in the order in which they are drawn."""
+    """Return the spans of one trace in drawing order."""
     at = traces.find(trace_id)
     forest, spans = traces.forest, traces.columns.spans
     rows = forest.preorder[forest.starts[at] : forest.starts[at + 1]]
@@ -49,13 +49,13 @@ def trace_rows(traces: TraceSet, trace_id: str) -> TraceRows:
 
 
 def missing_times(traces: TraceSet, rows: Array) -> tuple[Array, Array]:
-    """Return which rows have no start, and which no end."""
+    """Return which rows have no start, and which have no end."""
     quality = traces.columns.spans.quality[rows]
     return (quality & Quality.NO_START) != 0, (quality & Quality.NO_END) != 0
 
 
 def named_trace(name: Named) -> tuple[str, str]:
-    """Return the trace, and the span if one is named, that a user means."""
+    """Return the trace id, and the span id if there is one, from an id, a row of a result or a finding."""
     if isinstance(name, str):
         return name, ""
     if isinstance(name, Finding) and name.exemplars:
@@ -68,4 +68,4 @@ def named_trace(name: Named) -> tuple[str, str]:
         if isinstance(name, pd.Series) and isinstance(name.name, str):
             return name.name, ""
     found = type(name).__name__
-    raise TypeError(f"expected the id of a trace, or a row of a result or a finding that names one, found {found}")
+    raise TypeError(f"expected a trace id, or a row of a result or a finding with a trace id, found {found}")

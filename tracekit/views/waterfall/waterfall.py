@@ -1,7 +1,7 @@
-"""One trace on a time axis: the columns that the waterfall draws, and the widget for notebooks.
+"""Waterfall of one trace: the columns that the front end draws.
 
-Nothing is repaired for the picture: a span without an end is drawn to the end of the trace and says so, a negative
-duration keeps its sign in words, an orphan says that its parent is missing.
+Data errors are shown, not corrected: a span without an end is drawn to the end of the trace and marked, a negative
+duration keeps its sign, and an orphan span is marked.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
     from tracekit.views.waterfall.rows import Named
 
-_DERIVED: Final = ("parent", "subEnd")  # by the page, from the depths
+_DERIVED: Final = ("parent", "subEnd")  # the front end derives them from the depths
 _SMALL: Final = np.iinfo(np.uint16).max
 
 
 class Flag(IntFlag):
-    """What the row of a span shows besides its bar; the bits of the column ``flags``."""
+    """Marks of a row; the bits of the column ``flags``."""
 
     ERROR = 1
     NO_END = 2
@@ -50,7 +50,7 @@ def trace_payload(
     path: CriticalPath | None = None,
     skew: ClockSkew | None = None,
 ) -> Payload:
-    """Return what the waterfall of a trace draws."""
+    """Return the columns of the waterfall of a trace."""
     shown = trace_rows(traces, trace_id)
     strings = Strings()
     payload = row_payload(traces, shown, strings, colours)
@@ -61,14 +61,14 @@ def trace_payload(
     notes = [payload.meta["note"]]
     if skew is not None:
         columns |= shift_columns(skew, traces, shown)
-        notes += [] if columns["shift"].any() else ["the clocks agree: nothing is to be corrected"]
+        notes += [] if columns["shift"].any() else ["no clock skew to correct"]
     sources = source_names(traces) if with_details else []
     meta = {"sources": sources, "note": "; ".join(filter(None, notes))}
     return Payload(columns, strings.texts, payload.meta | meta)
 
 
 def row_payload(traces: TraceSet, shown: TraceRows, strings: Strings, colours: Colours | None = None) -> Payload:
-    """Return what stands in the rows of a waterfall, without what stands behind them."""
+    """Return the columns of the rows of a waterfall, without details and overlays."""
     services, service = _services(traces, shown.rows)
     palette = SHARED if colours is None else colours
     palette.assign(services)
@@ -91,15 +91,15 @@ def row_payload(traces: TraceSet, shown: TraceRows, strings: Strings, colours: C
 
 
 def encoded(payload: Payload, *, is_packed: bool = False) -> bytes:
-    """Return the buffer that the page draws from; it derives parents and subtrees from the depths."""
+    """Return the binary buffer for the front end, which derives parents and subtrees from the depths."""
     kept = {
         name: compact(column) for name, column in _resources_by_service(payload.columns).items() if name not in _DERIVED
     }
-    return encode(Payload(kept, payload.strings, payload.meta), is_woven=is_packed)
+    return encode(Payload(kept, payload.strings, payload.meta), in_planes=is_packed)
 
 
 def span_details(traces: TraceSet, row: int, base_ns: int) -> Payload:
-    """Return what the detail pane shows of one span, as a payload with one entry."""
+    """Return the details of one span, as a payload with one entry."""
     strings = Strings()
     columns = detail_columns(traces, np.array([row]), base_ns, strings)
     parent = int(traces.columns.spans.parent_id[row])
@@ -117,41 +117,39 @@ def waterfall(
     skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
     height: int = 480,
 ) -> Any:
-    """Draw one trace as a waterfall in a notebook.
+    """Draw one trace as an interactive waterfall for a notebook.
 
     Parameters
     ----------
     traces
-        The set that holds it.
+        The set of traces that contains it.
     trace_id
-        Its id, a beginning that no other trace has, or what names it: a row of a result, a finding.
+        Trace id, a unique prefix of it, or a row of a result or a finding with a trace id.
     path
-        Critical path of these traces: drawn over the bars, and what share of it each span has.
+        Critical path of these traces, to be drawn over the bars, with the share of each span.
     compare
-        What it is compared with, aligned by call path: another trace of the same set, a trace of another one
-        (``(before, trace_id)``), or another set, of which the trace of median duration with the same root is taken.
+        Baseline, aligned by call path: another trace of the same set, a trace of another set
+        (``(before, trace_id)``), or another set, from which the trace of median duration with the same root is used.
     skew
-        Estimated clocks of these traces; those that the path was walked on unless given.  A comparison of two sets
-        needs a pair, ``(clock_skew(traces), clock_skew(before))``.  Times are drawn as recorded; a switch shows the
-        corrected ones.
+        Clock skew of these traces (default: the one used for ``path``).  A comparison of two sets needs a pair,
+        ``(clock_skew(traces), clock_skew(before))``.  Recorded times are drawn; a toggle corrects the skew.
     height
-        Of the view, in pixels.
+        Height of the view in pixels.
 
     Returns
     -------
     anywidget.AnyWidget
         ``selected`` (traitlet) is the id of the selected span, empty for none, and can be set; ``span`` is its row of
-        ``traces.spans``.  ``value`` (traitlet) is the time range in view in ns since the epoch, None for all of it.
-        Where no widget can run, a still picture and a short table stand in its place.  An empty set gives an empty
-        view that says so.
+        ``traces.spans``.  ``value`` (traitlet) is the visible time range in ns since the epoch, None for the whole
+        trace.  Without a live kernel, a static image and a short table are shown.  An empty set is shown as such.
 
     Raises
     ------
     ValueError
-        No trace, or several, begin so; the nearest ids are named.  Or the height is not positive, the path is that of
-        other traces, or nothing can be compared with, or the clocks of one of two traces are not given.
+        If the id matches no trace or several (the message lists the nearest ids), the height is not positive, the
+        path or the skew belongs to other traces, or there is no trace to compare with.
     TypeError
-        What should name a trace does not.
+        If ``trace_id`` does not identify a trace.
 
     Examples
     --------
@@ -163,24 +161,24 @@ def waterfall(
     """
     if height <= 0:
         raise ValueError(f"expected a height in pixels above 0, found {height}")
-    from tracekit.views.widgets import WaterfallWidget  # noqa: PLC0415 - anywidget costs 0.1 s and is for notebooks only
+    from tracekit.views.widgets import WaterfallWidget  # noqa: PLC0415 - anywidget loads slowly
 
     return WaterfallWidget.of(traces, trace_id, path=path, compare=compare, skew=skew, height=height)
 
 
 def _resources_by_service(columns: dict[str, Array]) -> dict[str, Array]:
-    """Return ``resOf``, one entry a service, for ``res``, one a span, where every service has one resource."""
+    """Return the columns with ``resOf`` (by service) instead of ``res`` (by span) if each service has one resource."""
     if "res" not in columns or len(columns.get("svc", ())) != len(columns["res"]) or "det" in columns:
         return columns
     services, first = np.unique(columns["svc"], return_index=True)
-    of_service = columns["res"][first]
-    if not np.array_equal(services, np.arange(len(services))) or (of_service[columns["svc"]] != columns["res"]).any():
+    by_service = columns["res"][first]
+    if not np.array_equal(services, np.arange(len(services))) or (by_service[columns["svc"]] != columns["res"]).any():
         return columns
-    return {name: column for name, column in columns.items() if name != "res"} | {"resOf": of_service}
+    return {name: column for name, column in columns.items() if name != "res"} | {"resOf": by_service}
 
 
 def _times(traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
-    """Return starts and durations; missing ends reach to the end of the trace, missing starts from its beginning."""
+    """Return starts and durations in ns; missing starts and ends are those of the trace."""
     spans, rows = traces.columns.spans, shown.rows
     no_start, no_end = missing_times(traces, rows)
     start, end = spans.start_ns[rows] - shown.base_ns, spans.end_ns[rows] - shown.base_ns
@@ -191,7 +189,7 @@ def _times(traces: TraceSet, shown: TraceRows) -> dict[str, Array]:
 
 
 def _tree(traces: TraceSet, rows: Array) -> dict[str, Array]:
-    """Return depth, parent and end of the subtree of every row, in positions of the view."""
+    """Return depth, parent and subtree end of each row, as rows of the view."""
     forest = traces.forest
     first = int(rows.min())
     position = np.empty(len(rows), np.int32)
@@ -206,7 +204,7 @@ def _tree(traces: TraceSet, rows: Array) -> dict[str, Array]:
 
 
 def _services(traces: TraceSet, rows: Array) -> tuple[list[str], Array]:
-    """Return the services of a trace in order of appearance, and which one each row has."""
+    """Return the services of a trace in order of appearance, and the service of each row."""
     codes, labels = traces.codes("service_name")
     used, first, inverse = np.unique(codes[rows], return_index=True, return_inverse=True)
     order = np.argsort(first)
@@ -217,7 +215,7 @@ def _services(traces: TraceSet, rows: Array) -> tuple[list[str], Array]:
 
 
 def _flags(traces: TraceSet, rows: Array) -> Array:
-    """Return the bits of ``Flag`` of every row."""
+    """Return the bits of ``Flag`` of each row."""
     no_start, no_end = missing_times(traces, rows)
     state, parent = traces.forest.state[rows], traces.forest.parent_row[rows]
     bits = (
@@ -232,21 +230,21 @@ def _flags(traces: TraceSet, rows: Array) -> Array:
 
 
 def _is_linked(traces: TraceSet, rows: Array) -> Array:
-    """Return which spans have links; the table of links is sorted by span."""
+    """Return which spans have links."""
     owners = traces.columns.links.span_row
     return np.searchsorted(owners, rows, "left") < np.searchsorted(owners, rows, "right")
 
 
 def _note(flags: Array, dur: Array) -> str:
-    """Return what the reader has to know about the picture, in a sentence each."""
+    """Return a note on data errors in the trace."""
 
-    def held(flag: Flag) -> int:
+    def number_of(flag: Flag) -> int:
         return int(((flags & flag) != 0).sum())
 
-    said = [
-        (held(Flag.NO_END), "without an end, drawn to the end of the trace"),
-        (held(Flag.NO_START), "without a start, drawn from its beginning"),
-        (held(Flag.ORPHAN), "with a parent that is not in the data"),
-        (int((dur < 0).sum()), "with the end before the start"),
+    remarks = [
+        (number_of(Flag.NO_END), "without an end, drawn to the end of the trace"),
+        (number_of(Flag.NO_START), "without a start, drawn from its beginning"),
+        (number_of(Flag.ORPHAN), "with a missing parent (orphan)"),
+        (int((dur < 0).sum()), "with a negative duration"),
     ]
-    return "; ".join(f"{plural(number, 'span')} {words}" for number, words in said if number)
+    return "; ".join(f"{plural(number, 'span')} {words}" for number, words in remarks if number)

@@ -1,4 +1,4 @@
-"""What a row of a waterfall says, read back from its columns: for pictures and texts that Python writes."""
+"""Labels of the rows of a waterfall, for images and texts written by Python."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
 
 
 def end_of(payload: Payload) -> float:
-    """Return where time ends: of a comparison, of both traces."""
+    """Return the end of the time axis in ns; of a comparison that of both traces."""
     columns = payload.columns
     sides = [("start", "dur")] + [("start2", "dur2")] * ("state" in columns)
     return max(1.0, *(float((columns[a] + np.maximum(columns[b], 0)).max(initial=0)) for a, b in sides))
 
 
 def names_of(payload: Payload, index: int) -> tuple[str, str]:
-    """Return the service and the name of a row."""
+    """Return the service and the operation of a row."""
     columns = payload.columns
     return str(payload.meta["services"][columns["svc"][index]]), payload.strings[int(columns["name"][index])]
 
 
 def is_gone(payload: Payload, rows: Array) -> Array:
-    """Tell which rows of a comparison only the other trace has."""
+    """Return which rows exist only in the baseline trace of a comparison."""
     state = payload.columns.get("state")
     return np.zeros(len(rows), bool) if state is None else state[rows] == State.MISSING
 
 
 def time_words(payload: Payload, index: int) -> str:
-    """Return the duration of a row, or what is missing; of a comparison both durations."""
+    """Return the duration of a row, or which time is missing; in a comparison baseline and current."""
     columns, flags = payload.columns, Flag(int(payload.columns["flags"][index]))
     if Flag.NO_START in flags:
         return "no start"
     if Flag.NO_END in flags:
         return "no end"
-    now = duration(float(columns["dur"][index]))
+    current = duration(float(columns["dur"][index]))
     if "state" not in columns:
-        return now
-    was = f"was {duration(float(columns['dur2'][index]))}"
-    return {State.ADDED: f"{now}, added", State.MISSING: f"missing, {was}"}.get(
-        State(int(columns["state"][index])), f"{now}, {was}"
+        return current
+    baseline = duration(float(columns["dur2"][index]))
+    return {State.ADDED: f"{current}, added", State.MISSING: f"missing, baseline {baseline}"}.get(
+        State(int(columns["state"][index])), f"{baseline} → {current}"
     )
