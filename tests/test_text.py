@@ -77,7 +77,12 @@ def test_ranges_show_different_limits_as_different_numbers():
 
 
 def test_factors_counts_and_axis_labels():
-    assert [text.factor(value) for value in (0.08, 2.6, 12.34, math.nan)] == ["0.08×", "2.60×", "12.3×", "\N{EN DASH}"]
+    assert [text.factor(value) for value in (0.08, 2.6, 12.34, math.nan)] == [
+        "0.08\u00d7",
+        "2.60\u00d7",
+        "12.3\u00d7",
+        "\N{EN DASH}",
+    ]
     assert [text.rough_count(number) for number in (1234, 7.4, math.inf)] == ["1,200", "7", "\N{EN DASH}"]
     assert [text.round_duration(ns) for ns in (1_000_000, 1_500_000, 999, 20_000)] == [
         "1 ms",

@@ -18,7 +18,7 @@ def main():
         page = visited.open(path)
         page.wait_for_timeout(500)
         page.screenshot(path=PICTURES / "report.png")
-        page.get_by_role("link", name="see the trace that shows it").first.click()
+        page.get_by_role("link", name="open exemplar trace").first.click()
         page.mouse.move(5, 5)
         page.wait_for_timeout(800)
         page.screenshot(path=PICTURES / "waterfall.png", clip={"x": 200, "y": 0, "width": 1080, "height": 720})

@@ -69,7 +69,7 @@ def test_axe_finds_nothing_in_the_views_of_a_notebook(browser, axe, scheme):
         page.evaluate(DRAW, [trace, tk.plot(tk.service_graph(during)).graph, heat.payload, flame.payload])
         page.locator(".tkw-row").nth(3).click()
         page.locator(".node").first.click()
-        for name in ("Durations over time", "Flame view"):
+        for name in ("Durations over time", "Flame graph"):
             page.locator(f"canvas[aria-label='{name}']").focus()
             page.keyboard.press("ArrowRight")
         page.evaluate("() => { document.documentElement.lang = 'en'; document.title = 'Views' }")

@@ -68,7 +68,7 @@ def test_a_rectangle_drawn_in_lab_is_a_filter_in_the_next_cell(notebook):
     assert line.startswith('traces.where(traces.summary["root_duration_ns"].between(')
     count, again = line.split()[-2:]
     assert count == again
-    assert status.startswith(f"{count} requests began from ")
+    assert status.startswith(f"{count} requests started ")
     assert 0 < int(count) < 1000
 
 
@@ -76,7 +76,7 @@ def test_choosing_and_opening_in_explore_is_code_in_the_next_cell(notebook):
     drawn(notebook, 3, ".widget-dropdown select")
     cell = notebook.page.locator(".jp-Cell").nth(3)
     cell.locator(".widget-dropdown select").nth(0).select_option(label="payments")
-    cell.locator(".widget-dropdown select").nth(2).select_option(label="failed")
+    cell.locator(".widget-dropdown select").nth(2).select_option(label="any error")
     heading = "text=with a span that meets all of this"
     cell.locator(heading).wait_for()
     chromium.wait_until(notebook.page, "() => document.body.innerText.includes('is_error')")
@@ -104,7 +104,7 @@ def test_the_flame_is_searched_and_walked_without_stirring_the_notebook(notebook
 
 def test_a_result_shows_its_chart(notebook):
     plot = drawn(notebook, 7, ".js-plotly-plot")
-    assert "Latency: the heaviest 5 of 9 groups" in plot.text_content()
+    assert "Latency (top 5 of 9 groups)" in plot.text_content()
     assert "ledger" in plot.text_content()
     ground = plot.locator(".main-svg").first.evaluate("svg => getComputedStyle(svg).backgroundColor")
     assert ground == "rgba(0, 0, 0, 0)"  # that of the page, light or dark
@@ -113,7 +113,7 @@ def test_a_result_shows_its_chart(notebook):
 def painted(page):
     """Which colours of fullest cells, and which that only the dark theme has, are on the canvases; that of names."""
     fullest = {HEAT[-1], repainted(HEAT[-1], "dark")}
-    heat, flame = (page.locator(f"canvas[aria-label='{name}']") for name in ("Durations over time", "Flame view"))
+    heat, flame = (page.locator(f"canvas[aria-label='{name}']") for name in ("Durations over time", "Flame graph"))
     ink = page.locator(".tkw-map text").first.evaluate("text => getComputedStyle(text).fill")
     return set(heat.evaluate(COLOURS)) & fullest, set(flame.evaluate(COLOURS)) & (set(DARK) - set(LIGHT)), ink
 
@@ -121,7 +121,7 @@ def painted(page):
 def test_the_views_follow_the_theme_of_lab(notebook):
     page = notebook.page
     drawn(notebook, 8, ".tkw-map .node")
-    page.get_by_role("searchbox", name="Search in names").fill("")
+    page.get_by_role("searchbox", name="Search names").fill("")
     inks = set()
     for theme in ("Light", "Dark", "Light"):
         notebook.command("apputils:change-theme", theme=f"JupyterLab {theme}")

@@ -145,7 +145,7 @@ def test_a_comparison_shows_what_is_new_and_what_is_gone(page):
         node | {"mark": mark} for node, mark in zip(GRAPH["nodes"], ["", "added", "slower", "removed"], strict=True)
     ]
     edges = [edge | {"mark": mark} for edge, mark in zip(GRAPH["edges"], ["added", "slower", "removed"], strict=True)]
-    assert "red became worse, blue is new, dashed is gone" in drawn(page, GRAPH | {"nodes": nodes, "edges": edges})
+    assert "red: regressed, blue: new, dashed: removed" in drawn(page, GRAPH | {"nodes": nodes, "edges": edges})
     assert page.locator(".node.new").count() == page.locator(".node.gone").count() == 1
     assert page.locator("path.e.new").count() == 1
     colours = page.locator("path.e").evaluate_all("paths => paths.map(path => getComputedStyle(path).stroke)")
@@ -153,4 +153,4 @@ def test_a_comparison_shows_what_is_new_and_what_is_gone(page):
 
 
 def test_a_map_without_services_says_so(page):
-    assert drawn(page, GRAPH | {"nodes": [], "edges": []}) == "No service was recorded: there is no map to draw."
+    assert drawn(page, GRAPH | {"nodes": [], "edges": []}) == "No services recorded."

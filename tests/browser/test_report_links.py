@@ -42,16 +42,16 @@ def test_the_first_screen_says_what_changed_and_leads_to_the_trace_that_shows_it
     mean = findings.filter(
         has_text="Mean latency of recorded traces regressed 39.3 ms \u2192 57.1 ms (+17.8 ms, 95% CI"
     )
-    assert "98.8 % of it: ledger SELECT entries" in mean.inner_text()
+    assert "98.8% of it: ledger SELECT entries" in mean.inner_text()
     assert "was 84.5 ms" in page.locator(".figures").inner_text()
-    mean.get_by_role("link", name="see the trace that shows it").click()
+    mean.get_by_role("link", name="open exemplar trace").click()
     page.locator("article .view.live").first.wait_for()
     chromium.wait_until(page, "() => document.querySelector('.tkw-det.on')")
     row = page.locator(".tkw-row[aria-selected=true]")
-    assert "37 \u00d7 (was 1), total 2" in row.locator(".tkw-line").get_attribute("aria-label")
+    assert "1 → 37 \u00d7, total 2" in row.locator(".tkw-line").get_attribute("aria-label")
     box = row.bounding_box()
     assert 0 < box["y"] < page.viewport_size["height"] - box["height"]
-    assert "82.2 %" in page.locator(".tkw-det").first.inner_text()
+    assert "82.2%" in page.locator(".tkw-det").first.inner_text()
 
 
 def test_an_address_leads_to_a_span(visit, path, sets):
@@ -134,10 +134,10 @@ def test_a_table_is_a_file_with_its_values(visit, path, sets):
         "service",
         "operation",
         "spans",
-        "failed",
+        "error rate",
         "p50 (ns)",
         "p95 (ns)",
-        "95 % limits of p95",
+        "95% CI of p95",
         "p99 (ns)",
         "spread",
     ]
@@ -146,7 +146,7 @@ def test_a_table_is_a_file_with_its_values(visit, path, sets):
         (str(s), str(o)): n for (s, o), n in expected.items()
     }
     name, rows = download(page, "changes")
-    assert name == "what-requests-wait-for-now-and-before.csv"
+    assert name == "critical-path-time-by-operation-baseline-and-current.csv"
     changes = [int(float(row[rows[0].index("change (ns)")])) for row in rows[1:]]
     assert sum(changes) == pytest.approx(17_769_399, abs=1)
 

@@ -72,7 +72,7 @@ def test_the_first_screen_holds_the_figures_and_the_first_finding(page):
     height = page.viewport_size["height"]
     assert page.locator("h1").inner_text() == "Shop"
     values = page.locator("dd").all_inner_texts()
-    assert values[:5] == ["60", "240", "3", "16.7 %", "39.0 ms"]
+    assert values[:5] == ["60", "240", "3", "16.7%", "39.0 ms"]
     assert float(values[5].removesuffix(" ms")) == pytest.approx(66, rel=0.02)
     for place in ("dl", ".findings li"):
         box = page.locator(place).first.bounding_box()

@@ -64,9 +64,9 @@ def test_plotly_is_unpacked_when_a_chart_comes_near_and_not_before(page):
     view = live(page, "the-step", "chart")
     assert page.evaluate("() => typeof Plotly") == "object"
     said = view.locator(".plot").inner_text()
-    assert "Mean latency, before to during: 17.8 ms more" in said
+    assert "Mean latency, before to during: +17.8 ms" in said
     assert "ledger SELECT entries" in said
-    assert view.locator(".plot").get_attribute("aria-label") == "Mean latency, before to during: 17.8 ms more"
+    assert view.locator(".plot").get_attribute("aria-label") == "Mean latency, before to during: +17.8 ms"
     assert not view.locator(".still").is_visible()
     live(page, "the-share", "chart")
     assert page.evaluate("() => document.querySelectorAll('head script').length") == 1
@@ -117,14 +117,16 @@ def test_on_paper_charts_are_pictures(page):
 def test_a_chart_that_was_not_seen_says_so_on_paper(page):
     page.emulate_media(media="print")
     assert (
-        page.locator("#the-share").inner_text().endswith("Who waited: a script draws this chart when it is first seen.")
+        page.locator("#the-share")
+        .inner_text()
+        .endswith("Who waited: this chart is drawn by a script when it scrolls into view.")
     )
 
 
 def test_the_flame_and_the_heat_map_are_alive(page):
     view = live(page, "the-tree", "canvas")
     view.get_by_role("searchbox").fill("ledger")
-    chromium.wait_until(page, "() => /frames, .* of all/.test(document.querySelector('#the-tree').innerText)")
+    chromium.wait_until(page, "() => /frames, .* of the total/.test(document.querySelector('#the-tree').innerText)")
     view.locator("canvas").focus()
     page.keyboard.press("ArrowRight")
     assert "storefront" in view.inner_text()
@@ -155,7 +157,7 @@ def test_the_first_screen_says_what_changed_and_offers_the_trace(page):
         assert box["y"] + box["height"] < 800
         assert words in findings.nth(place).inner_text()
     mean = findings.filter(has_text="Mean latency of recorded traces regressed 39.3 ms \u2192 57.1 ms")
-    assert mean.get_by_role("link", name="see the trace that shows it").is_visible()
+    assert mean.get_by_role("link", name="open exemplar trace").is_visible()
 
 
 def test_on_a_phone_nothing_is_wider_than_the_page_and_the_first_finding_is_near(browser, path):

@@ -67,7 +67,7 @@ def spot(flame):
 def colours(page, drawn):
     """The ground of the overview, the fullest cell of the heat map, a frame of the flame, the names on the map."""
     x, y, _ = spot(drawn[3])
-    flame = page.locator("canvas[aria-label='Flame view']")
+    flame = page.locator("canvas[aria-label='Flame graph']")
     cells = page.locator("canvas[aria-label='Durations over time']").evaluate(COLOURS)
     known = [colour for colour in (HEAT[-1], repainted(HEAT[-1], "dark")) if colour in cells]
     left = flame.evaluate("canvas => canvas.width") * x + 2

@@ -48,8 +48,8 @@ def folded(visit):
 def test_equal_siblings_stand_in_one_row_with_their_figures(folded):
     assert labels(folded) == ["POST /pay", "lock", "SELECT"]
     row = row_of(folded, "SELECT")
-    words = "6 \u00d7, total 210 µs, p50 30.0 µs, max 60.0 µs, 21.0 % of the path"
-    assert row.locator(".tkw-d").inner_text() == "210 µs, 21.0 %"  # on the bar, which stays to be seen
+    words = "6 \u00d7, total 210 µs, p50 30.0 µs, max 60.0 µs, 21.0% of the critical path"
+    assert row.locator(".tkw-d").inner_text() == "210 µs, 21.0%"  # on the bar, which stays to be seen
     assert row.locator(".tkw-line").get_attribute("title") == words
     folded.evaluate("() => W.look(0, 1e6 * 4)")
     folded.set_viewport_size({"width": 2200, "height": 700})
@@ -90,10 +90,10 @@ def test_a_fold_opens_and_shuts_by_key_and_by_hand(folded):
 def test_a_fold_tells_its_figures_and_leads_to_the_slowest(folded):
     row_of(folded, "SELECT").click()
     shown = folded.locator(".tkw-det").inner_text()
-    for words in ("ledger", "6", "210 µs", "30.0 µs", "60.0 µs", "210 µs, 21.0 %"):
+    for words in ("ledger", "6", "210 µs", "30.0 µs", "60.0 µs", "210 µs, 21.0%"):
         assert words in shown
     assert folded.evaluate("() => chosen") == [-1]
-    folded.get_by_role("button", name="Slowest of them").click()
+    folded.get_by_role("button", name="Slowest call").click()
     settle(folded)
     assert folded.evaluate("() => chosen.at(-1)") == 12
     assert "0000000000000" in folded.locator(".tkw-det").inner_text()
@@ -140,7 +140,7 @@ def test_levels_are_chosen_by_key_and_by_list(folded):
 
 def test_the_path_lies_over_the_bars_and_in_a_lane(folded):
     drawn = "() => [...document.querySelectorAll('.tkw-row[data-row=\"0\"] .tkw-p')].filter(p => p.offsetParent).length"
-    assert folded.evaluate(drawn) == 7  # own time of the root between seven calls
+    assert folded.evaluate(drawn) == 7  # self time of the root between seven calls
     boxes = row_of(folded, "lock").locator(".tkw-p").bounding_box()
     bar = row_of(folded, "lock").locator(".tkw-b").bounding_box()
     assert boxes["width"] == pytest.approx(bar["width"], abs=1.5)
@@ -149,7 +149,7 @@ def test_the_path_lies_over_the_bars_and_in_a_lane(folded):
     box = lane.bounding_box()
     lane.click(position={"x": box["width"] * 0.025, "y": 8})
     assert folded.evaluate("() => chosen.at(-1)") == 1
-    assert folded.locator(".tkw-det").inner_text().count("50.0 µs, 5.0 %") == 2  # itself, and with all below
+    assert folded.locator(".tkw-det").inner_text().count("50.0 µs, 5.0%") == 2  # itself, and with descendants
     folded.locator(".tkw-scroll").focus()
     press(folded, "c")
     assert folded.evaluate(drawn) == 0
@@ -164,9 +164,9 @@ def test_time_without_a_span_is_shown_as_a_gap(visit):
     rows = [("1", None, "shop", "list", 0, 100, "UNSET"), ("2", None, "mail", "send", 300, 400, "UNSET")]
     traces = TraceSet.from_spans(frame_of(rows))
     page = mount(visit, trace_payload(traces, "0000", path=critical_path(traces, scope="trace")))
-    assert page.locator(".tkw-lane b").inner_text() == "Critical path, 50.0 % without a span"
+    assert page.locator(".tkw-lane b").inner_text() == "Critical path, 50.0% not covered"
     label = page.locator(".tkw-lane canvas").get_attribute("aria-label")
-    assert label.startswith("Critical path of 400 µs, 50.0 % of it without a span")
+    assert label.startswith("Critical path of 400 µs, 50.0% not covered by a span")
     pixels = """() => {
       const lane = document.querySelector('.tkw-lane canvas'), c = document.createElement('canvas');
       [c.width, c.height] = [lane.width, lane.height];
@@ -278,8 +278,8 @@ def test_what_the_detail_says_of_the_path(folded):
     row_of(folded, "POST /pay").click()
     keys, values = (folded.locator(f".tkw-det .tkw-{kind}").all_inner_texts() for kind in "kv")
     facts = dict(zip(keys, (value.removeprefix("Copy\n") for value in values), strict=True))
-    assert facts["on the path"] == "740 µs, 74.0 %"  # all but lock and the six calls
-    assert facts["with all below"] == "1.00 ms, 100 %"
+    assert facts["critical path"] == "740 µs, 74.0%"  # all but lock and the six calls
+    assert facts["with descendants"] == "1.00 ms, 100%"
 
 
 def test_the_keys_make_room_for_themselves_at_once(folded):
@@ -345,12 +345,12 @@ def test_clocks_are_corrected_on_demand_and_what_moved_is_said(visit):
     page.locator(".tkw-scroll").focus()
     press(page, "t")
     assert page.evaluate("() => [W.T.start[1], W.T.end, W.to]") == [90_000, 400_000, 400_000]
-    assert row_of(page, "serve").locator(".tkw-mark.soft").inner_text() == "moved"
+    assert row_of(page, "serve").locator(".tkw-mark.soft").inner_text() == "skew-corrected"
     assert row_of(page, "call").locator(".tkw-mark.soft").is_hidden()
-    assert "moved by -500 µs" in row_of(page, "serve").locator(".tkw-line").get_attribute("aria-label")
+    assert "skew-corrected by -500 µs" in row_of(page, "serve").locator(".tkw-line").get_attribute("aria-label")
     row_of(page, "serve").click()
-    assert "-500 µs ± 7.00 µs when corrected for skew, as drawn" in page.locator(".tkw-det").inner_text()
-    page.get_by_role("button", name="Corrected clocks").click()
+    assert "-500 µs ± 7.00 µs skew correction, applied" in page.locator(".tkw-det").inner_text()
+    page.get_by_role("button", name="Correct clock skew").click()
     settle(page)
     assert page.evaluate("() => [W.T.start[1], W.T.end, W.to]") == [590_000, 790_000, 790_000]
     assert "as drawn" not in page.locator(".tkw-det").inner_text()
@@ -400,18 +400,18 @@ def test_clocks_of_both_traces_are_corrected_together(visit):
         return [round((box.bounding_box()["x"] - whole["x"]) / whole["width"], 2) for box in boxes]
 
     assert painted() == [0.6, 0.4, 0.5]
-    page.get_by_role("button", name="Corrected clocks").click()
+    page.get_by_role("button", name="Correct clock skew").click()
     settle(page)
     assert painted() == [0.1, 0.6, 0.7]
     notes = {name: row_of(page, name).locator(".tkw-mark.soft").inner_text() for name in ("serve", "note")}
-    assert notes == {"serve": "moved", "note": "missing, moved"}
+    assert notes == {"serve": "skew-corrected", "note": "missing, skew-corrected"}
     said = row_of(page, "serve").locator(".tkw-line").get_attribute("aria-label")
-    assert said == "300 µs, was 300 µs, starts at 100 µs, moved by -500 µs, before moved by +200 µs"
+    assert said == "300 µs → 300 µs, starts at 100 µs, skew-corrected by -500 µs, baseline skew-corrected by +200 µs"
     row_of(page, "serve").click()
     detail = page.locator(".tkw-det").inner_text()
-    assert "-500 µs ± 9 ns when corrected for skew, as drawn" in detail
-    assert "+200 µs ± 9 ns when corrected for skew, as drawn" in detail
-    page.get_by_role("button", name="Corrected clocks").click()
+    assert "-500 µs ± 9 ns skew correction, applied" in detail
+    assert "+200 µs ± 9 ns skew correction, applied" in detail
+    page.get_by_role("button", name="Correct clock skew").click()
     page.get_by_role("button", name="Close").click()
     settle(page)
     assert painted() == [0.6, 0.4, 0.5]
@@ -439,10 +439,10 @@ def loops(calls, trace_id="a1"):
 
 def test_repeats_of_two_traces_are_counted_on_either_side(visit):
     for now, before, said in (
-        (6, 1, "6 \u00d7 (was 1), total 60.0 µs (was 10.0 µs), p50 10.0 µs, max 10.0 µs"),
-        (2, 6, "2 \u00d7 (was 6), total 20.0 µs (was 60.0 µs), p50 10.0 µs, max 10.0 µs"),
-        (6, 6, "6 \u00d7, total 60.0 µs (was 60.0 µs), p50 10.0 µs, max 10.0 µs"),
-        (0, 6, "0 \u00d7 (was 6), total 0 ns (was 60.0 µs), p50 \u2013, max \u2013"),
+        (6, 1, "1 → 6 \u00d7, total 10.0 µs → 60.0 µs, p50 10.0 µs, max 10.0 µs"),
+        (2, 6, "6 → 2 \u00d7, total 60.0 µs → 20.0 µs, p50 10.0 µs, max 10.0 µs"),
+        (6, 6, "6 \u00d7, total 60.0 µs → 60.0 µs, p50 10.0 µs, max 10.0 µs"),
+        (0, 6, "6 → 0 \u00d7, total 60.0 µs → 0 ns, p50 \u2013, max \u2013"),
     ):
         page = mount(visit, compared_payload(loops(now), "0000", loops(before, "b2"), "0000")[0])
         row = row_of(page, "SELECT")
@@ -451,7 +451,7 @@ def test_repeats_of_two_traces_are_counted_on_either_side(visit):
         whole, hull = row_of(page, "POST /pay").locator(".tkw-b").bounding_box(), row.locator(".tkw-b").bounding_box()
         assert hull["width"] / whole["width"] == pytest.approx(0.51, abs=0.01)  # gone calls stand where they stood
         on_bar = row.locator(".tkw-d").inner_text()
-        assert on_bar in (said, f"{said.partition('total ')[2].partition(' (')[0]}, was {before * 10}.0 µs")
+        assert on_bar in (said, said.partition("total ")[2].partition(",")[0])
         row.click()
         kept = f"{before} calls, {before * 10}.0 µs" if before > 1 else "1 call, 10.0 µs"
         assert kept in page.locator(".tkw-det").inner_text()
@@ -484,13 +484,13 @@ def test_two_traces_in_one_view(visit):
     }
     assert said == {
         "POST /pay": "1.00 ms, slower: was 400 µs (+600 µs)",
-        "lock": "55.0 µs, was 50.0 µs",  # less than a hundredth of the request
+        "lock": "50.0 µs → 55.0 µs",  # less than a hundredth of the request
         "charge": "800 µs, slower: was 200 µs (+600 µs)",
         "note": "40.0 µs, added",
-        "send": "missing, was 80.0 µs",
+        "send": "missing, baseline 80.0 µs",
     }
     times = {name: row.locator(".tkw-d").inner_text() for name, row in rows.items()}
-    on_bars = {"POST /pay": "1.00 ms, was 400 µs", "charge": "800 µs, was 200 µs"}  # both, in fewer words
+    on_bars = {"POST /pay": "400 µs → 1.00 ms", "charge": "200 µs → 800 µs"}  # both, in fewer words
     assert times == said | on_bars
     notes = {name: row_of(page, name).locator(".tkw-mark.soft").inner_text() for name in ("charge", "note", "send")}
     assert notes == {"charge": "slower", "note": "added", "send": "missing"}
@@ -505,7 +505,7 @@ def test_two_traces_in_one_view(visit):
         seen.append(page.evaluate("() => W.selected"))
     assert seen == [0, 2, 3, 4]
     row_of(page, "lock").click()
-    assert "10.0 µs, was 0 ns" in page.locator(".tkw-det").inner_text()
+    assert "10.0 µs (baseline 0 ns)" in page.locator(".tkw-det").inner_text()
     row_of(page, "send").click()
     assert "0000000000000004" in page.locator(".tkw-det").inner_text()
 

@@ -1,4 +1,4 @@
-"""What the waterfall counts itself: own times, and all spans as a file; and that names and times can be read."""
+"""What the waterfall counts itself: self times, and all spans as a file; and that names and times can be read."""
 
 import io
 from pathlib import Path
@@ -115,7 +115,7 @@ def test_a_path_and_a_trace_before_have_their_columns(visit):
     now, before = odd(), tk.TraceSet.from_spans(spans(ODD[:3]).assign(trace_id="b2"))
     payload, _ = compared_payload(now, now.trace_ids[0], before, before.trace_ids[0])
     _, rows = saved(mount(visit, payload))
-    assert rows.set_index("name")["before_duration_ns"].dropna().to_dict() == {
+    assert rows.set_index("name")["baseline_duration_ns"].dropna().to_dict() == {
         "GET /": 1000,
         "overlapping": 300,
         "the other": 300,
@@ -125,9 +125,9 @@ def test_a_path_and_a_trace_before_have_their_columns(visit):
 def test_the_detail_of_a_parent_says_what_is_its_own(visit):
     page = mount(visit, trace_payload(odd(), "0000"))
     page.locator(".tkw-row", has_text="GET /").click()
-    assert "400 ns, 40.0 %" in page.locator(".tkw-det").inner_text()
+    assert "400 ns, 40.0%" in page.locator(".tkw-det").inner_text()
     page.locator(".tkw-row", has_text="zero").click()
-    assert "own time" not in page.locator(".tkw-det").inner_text()  # the whole of it
+    assert "self time" not in page.locator(".tkw-det").inner_text()  # the whole of it
 
 
 def test_the_time_of_a_child_is_never_cut(visit):

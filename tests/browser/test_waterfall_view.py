@@ -68,7 +68,7 @@ def test_nothing_is_said_in_words(visit):
     script = f"""text => {{
       window.W = new M.Waterfall(document.getElementById('host'), M.decode(({chromium.BYTES})(text)), {{}}) }}"""
     visit.page.evaluate(script, data)
-    assert visit.page.locator(".tkw-note").inner_text() == "There is no trace in the data."
+    assert visit.page.locator(".tkw-note").inner_text() == "No traces in the data."
     visit.page.locator(".tkw-scroll").focus()
     press(visit.page, "ArrowDown", "End", "e", "f", "w", "ArrowRight", "ArrowLeft", "Enter", "n", "p", "?", "Escape")
     assert visit.page.locator(".tkw-row[data-row]").count() == 0
@@ -264,7 +264,7 @@ def test_details_that_are_not_embedded_are_asked_for(visit):
     traces = small_trace()
     page = mount(visit, trace_payload(traces, "0000", with_details=False))
     page.locator('.tkw-row[data-row="3"]').click()
-    assert "asking the notebook" in page.locator(".tkw-det").inner_text()
+    assert "loading from the kernel" in page.locator(".tkw-det").inner_text()
     assert page.evaluate("() => asked.map(([what]) => what)") == [{"kind": "details", "row": 3}]
 
 

@@ -21,8 +21,8 @@ def cells(values, name="x"):
     [
         ("p95_ns", 1_500_000, "1.50 ms", "1500000", "p95", "ns"),
         ("p95_ns_now", 2.5e9, "2.50 s", "2500000000", "p95 now", "ns"),
-        ("error_ratio", 0.25, "25 %", "0.25", "error ratio", ""),
-        ("change_ratio", -0.031, "-3.1 %", "-0.031", "change ratio", ""),
+        ("error_ratio", 0.25, "25.0%", "0.25", "error ratio", ""),
+        ("change_ratio", -0.031, "-3.1%", "-0.031", "change ratio", ""),
         ("byte_size_bytes", 1_234_567, "1.2 MB", "1234567", "byte size", "bytes"),
         ("cost_usd", 3.14159, "3.142", "3.14159", "cost", "USD"),
         ("span_count", 12_345, "12,345", "12345", "span count", ""),

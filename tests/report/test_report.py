@@ -93,7 +93,7 @@ def test_every_element_is_closed_and_every_section_there(page):
 def test_the_first_screen_says_what_is_in_the_data(page):
     assert page.text("h1") == "Shop"
     values = [text for tag, text in page.texts if tag == "dd"]
-    assert values[:4] == ["80", "610", "4", "5.0 %"]
+    assert values[:4] == ["80", "610", "4", "5.0%"]
     assert "2025-05-14 14:00:00 to 14:00:39 UTC (39.5 s)" in page.text("p")
     assert "Slowest endpoint: front POST /checkout, p50" in page.text("p")
 
@@ -163,8 +163,8 @@ def test_packed_data_have_no_date():
 
 
 def test_no_clock_unless_asked(shop):
-    assert "Written 2025-06-01 12:30." in render(shop, generated=datetime(2025, 6, 1, 12, 30, tzinfo=UTC))
-    assert "Written" not in render(shop)
+    assert "Generated 2025-06-01 12:30." in render(shop, generated=datetime(2025, 6, 1, 12, 30, tzinfo=UTC))
+    assert "Generated" not in render(shop)
 
 
 def test_the_report_is_small(source):
@@ -201,9 +201,9 @@ def test_an_empty_set_is_told_in_words(empty):
     words = page.text("p")
     for said in (
         "There is no trace in the data.",
-        "There is no service to show.",
-        "No span failed.",
-        "No trace has a start",
+        "No services.",
+        "No error spans.",
+        "No trace has both a start",
     ):
         assert said in words
     assert page.all("script")[-1] == {"type": "module"}
@@ -214,8 +214,8 @@ def test_spans_without_times_are_told_in_words():
     frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": ["x"], "service_name": ["s"]})
     frame = frame.assign(start_ns=pd.array([None], dtype="Int64"), end_ns=pd.array([None], dtype="Int64"))
     words = Page(render(TraceSet.from_spans(frame))).text("p", "dd")
-    assert "no time is recorded" in words
-    assert "No root span has a start and an end." in words
+    assert "no timestamps recorded" in words
+    assert "No root span has both a start and an end." in words
 
 
 def test_no_analysis_warns_on_the_way(empty):
@@ -260,7 +260,7 @@ def test_a_report_against_a_baseline_is_the_same_each_time_and_as_inert():
 
 def test_the_module_can_stand_in_a_page():
     with pytest.raises(
-        RenderError, match="expected a text that can stand inside HTML, found '</script' in line 2 of the module"
+        RenderError, match="expected text that can be embedded in HTML, found '</script' in line 2 of the module"
     ):
         inline("let a;\nlet b = '</script>'", "the module")
     for bad in ("<!--", "\r", "\0", "</STYLE"):

@@ -201,7 +201,7 @@ def test_plotly_stands_in_the_page_once_and_only_with_a_chart():
     assert [spec["figure"]["data"][0]["type"] for spec in specs] == ["scatter", "scatter", "pie"]
     assert specs[0]["dark"]["#1c1e21"] == "#e4e6ea"
     assert source.count('<div class="still"><svg') == 2
-    assert "Chart: a script draws this chart when it is first seen." in source
+    assert "Chart: this chart is drawn by a script when it scrolls into view." in source
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', source)[1].replace("&#39;", "'")
     said = dict(part.split(" ", 1) for part in policy.split("; "))
     assert said["script-src"].count("sha256-") == 2
@@ -225,9 +225,9 @@ def test_findings_are_told_with_their_calls_and_lead_to_their_traces():
     assert source.count("One is &lt;slow&gt;.") == 2
     assert '<li class="warning" id="finding-slow">' in source
     assert '<li class="warning" id="finding-slow-2">' in source
-    assert f'<a href="#trace-{worst()}">see the trace that shows it</a>' in source
+    assert f'<a href="#trace-{worst()}">open exemplar trace</a>' in source
     assert "<pre>tk.latency(traces)</pre>" in source
-    assert "Nothing was found." in source
+    assert "No findings." in source
     assert "One is &lt;slow&gt;." in render(finding)
 
 
@@ -275,7 +275,7 @@ def test_the_same_parts_give_the_same_bytes():
 def test_empty_things_are_told_in_words():
     nobody = no_traces()
     source = render([pd.DataFrame({"a": []}), tk.service_graph(nobody), tk.latency(nobody), nobody])
-    assert "The table has no rows." in source
+    assert "The table is empty." in source
     assert "There is no trace in the data." in source
 
 
@@ -285,11 +285,11 @@ def test_empty_things_are_told_in_words():
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        (5, r"place 2 of the list: expected text, a DataFrame or Series, findings, .*plotly figure, found int$"),
-        ({"Why": "Because."}, r"found dict: tk\.section\(title, \*parts\) puts parts under a heading"),
-        (["a", "b"], "found list: put what is in the list there one by one"),
+        (5, r"item 2 of the list: expected text, a DataFrame or Series, findings, .*plotly figure, found int$"),
+        ({"Why": "Because."}, r"found dict: use tk\.section\(title, \*parts\) for parts under a heading"),
+        (["a", "b"], "found list: pass the items of the list as separate parts"),
         (tk.section("Why", "a", object()), "part 2 of section 'Why': expected .*, found object"),
-        (tk.section("Why", shop_traces()), "part 1 of section 'Why': .* found TraceSet: its standard sections stand"),
+        (tk.section("Why", shop_traces()), "part 1 of section 'Why': .* found TraceSet: a section cannot contain"),
     ],
 )
 def test_what_cannot_be_shown_names_its_type_its_place_and_what_can(part, said):
@@ -302,14 +302,14 @@ def test_an_answer_without_a_view_names_its_frames():
         def __init__(self):
             self.calls, self.name = pd.DataFrame(), "x"
 
-    with pytest.raises(TypeError, match=r"found Answer: give one of its frames, calls$"):
+    with pytest.raises(TypeError, match=r"found Answer: pass one of its frames: calls$"):
         render(Answer())
 
 
 def test_a_figure_that_would_ask_the_network_is_refused():
-    where = r"part 1 of section 'Map': expected a figure that is drawn without a network, found a "
+    where = r"part 1 of section 'Map': expected a figure without network requests, found a "
     for trace in (go.Choropleth(locations=["FRA"], z=[1]), go.Scattermap(lon=[1], lat=[2])):
-        with pytest.raises(ValueError, match=f"{where}{trace.type} trace: plotly fetches its map"):
+        with pytest.raises(ValueError, match=f"{where}{trace.type} trace: plotly loads its map"):
             render([tk.section("Map", go.Figure(trace))])
     image = go.Figure(layout={"images": [{"source": "https://example.org/x.png"}]})
     with pytest.raises(ValueError, match=r"found an image from https://example\.org/x\.png: embed it as a data"):
@@ -319,13 +319,13 @@ def test_a_figure_that_would_ask_the_network_is_refused():
 
 def test_sections_that_contradict_each_other_are_refused():
     shop = shop_traces()
-    with pytest.raises(ValueError, match="place 2 of the list: expected at most one TraceSet, found a second"):
+    with pytest.raises(ValueError, match="item 2 of the list: expected at most one TraceSet, found a second"):
         render([shop, shop])
     with pytest.raises(ValueError, match="expected at least one section, found an empty list"):
         render([])
     with pytest.raises(ValueError, match="expected a TraceSet among the sections for baseline= to be compared"):
         render(["It was slow."], baseline=shop)
-    with pytest.raises(ValueError, match="place 2 of the list: expected a section after a TraceSet, found text"):
+    with pytest.raises(ValueError, match="item 2 of the list: expected a section after a TraceSet, found text"):
         render([shop, "And so on."])
     for made in (lambda: tk.section(5), lambda: tk.section("Why", code=None)):
         with pytest.raises(TypeError, match=r"expected text as the (title|code) of a section, found (int|NoneType)"):

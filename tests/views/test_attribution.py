@@ -83,7 +83,7 @@ def test_the_bars_of_a_path_add_up_to_the_mean_latency(recorded):
     assert bars.x[0] - bars.error_x.arrayminus[0] == pytest.approx(row["mean_low_ns"] / 1e9)
     assert bars.x[0] + bars.error_x.array[0] == pytest.approx(row["mean_high_ns"] / 1e9)
     few = plot(during, by="operation", bars=2)
-    assert few.layout.title.text == "Time on the critical path of a request: the largest 2 of 33 groups"
+    assert few.layout.title.text == "Critical-path time per request (top 2 of 33 groups)"
 
 
 def test_the_bars_of_a_band_add_up_to_its_latency(recorded):
@@ -97,7 +97,7 @@ def test_the_bars_of_a_band_add_up_to_its_latency(recorded):
         figure = plot(result, **options)
         heights = np.sum([bar.y for bar in figure.data], axis=0)
         assert heights == pytest.approx(result.bands[column].to_numpy(float) / 1e9)
-    assert [bar.name for bar in figure.data][-1].startswith("the other ")
+    assert [bar.name for bar in figure.data][-1].endswith(" other groups")
     assert figure.data[0].x[-1] == "p99 to p100 (20)"
     assert len({bar.marker.color for bar in figure.data}) == len(figure.data)
 
@@ -114,8 +114,8 @@ def test_steps_lead_from_one_mean_to_the_other(recorded):
         assert bars.base[-2] + bars.x[-2] == pytest.approx(means[1], abs=2e-9)
     assert bars.y[:2] == ("before", "ledger SELECT entries")
     assert bars.customdata[1] == "+17.5 ms (+13.7 ms to +21.4 ms)"
-    assert plot(result).layout.title.text == "Mean latency, this to other: 17.8 ms more"
-    assert plot(during.compare(before)).layout.title.text == "Mean latency, this to other: 17.8 ms less"
+    assert plot(result).layout.title.text == "Mean latency, baseline to current: +17.8 ms"
+    assert plot(during.compare(before)).layout.title.text == "Mean latency, baseline to current: -17.8 ms"
 
 
 def test_what_may_be_chance_is_pale(recorded):
@@ -130,7 +130,7 @@ def test_parts_are_stacked_and_add_up(shop):
     other = requests([[("db", 4)] * 3, [("db", 8)] * 2, [("cache", 5)]])
     result = shop.compare(other, by="service_name")
     figure = plot(result, kind="parts")
-    assert [bar.name for bar in figure.data] == ["on the path of more requests", "more calls", "slower calls"]
+    assert [bar.name for bar in figure.data] == ["more requests affected", "more calls per request", "slower calls"]
     assert np.sum([bar.x for bar in figure.data], axis=0) == pytest.approx(result.table["change_ns"] / 1e9)
 
 
@@ -139,8 +139,8 @@ def test_limits_of_changes_are_whiskers(recorded):
     result = before.compare(during)
     sure = plot(result, kind="limits").data[0]
     assert sure.name == "significant"
-    assert sure.x[0] - sure.error_x.arrayminus[0] == pytest.approx(result.table["low_ns"][0] / 1e9)
-    assert plot(before.compare(before), kind="limits").data[0].name == "may be chance"
+    assert sure.x[0] - sure.error_x.arrayminus[0] == pytest.approx(result.table["change_low_ns"][0] / 1e9)
+    assert plot(before.compare(before), kind="limits").data[0].name == "not significant"
 
 
 def test_a_side_with_the_name_of_a_group_is_told_apart(shop):
@@ -152,7 +152,7 @@ def test_a_side_with_the_name_of_a_group_is_told_apart(shop):
 
 def test_what_if_beside_what_is(shop):
     now, new = plot(shop.what_if({"service_name == 'db'": 0.5})).data
-    assert (now.name, new.name) == ("as it is", "what if")
+    assert (now.name, new.name) == ("actual", "what if")
     assert (now.x[0], new.x[0]) == pytest.approx((56e-3 / 3, 35e-3 / 3))
 
 
@@ -168,7 +168,7 @@ def test_a_curve_has_its_limits_and_what_the_path_alone_says(recorded):
         assert figure.data[at + 1].y == pytest.approx(points["new_low_ns"] / 1e9)
         assert figure.data[at + 2].y == pytest.approx(points["new_high_ns"] / 1e9)
         assert figure.data[at + 2].fill == "tonexty"
-    naive = lines["mean, by time on the path alone"]
+    naive = lines["mean, from critical-path time alone"]
     assert naive.y[2] == lines["mean"].y[2]
     assert naive.y[0] <= lines["mean"].y[0] + 1e-12
     assert figure.layout.shapes[0].x0 == 1
@@ -183,15 +183,15 @@ def test_nothing_to_draw_is_said_in_words(nothing, view):
         "excess": lambda: plot(nothing.bands(), excess=True),
     }.get(view, lambda: plot(comparison, kind=view))()
     assert not figure.data
-    assert figure.layout.annotations[0].text.startswith("No request took any time")
+    assert figure.layout.annotations[0].text.startswith("All requests have a duration of 0")
 
 
 def test_no_requests_are_said_in_words(shop):
     nobody = critical_path(shop.source.where("service_name == 'nobody'"))
-    assert plot(nobody).layout.annotations[0].text == "No request took any time."
-    assert plot(nobody.bands()).layout.annotations[0].text == "No request took any time."
+    assert plot(nobody).layout.annotations[0].text == "All requests have a duration of 0."
+    assert plot(nobody.bands()).layout.annotations[0].text == "All requests have a duration of 0."
     for result in (nobody.what_if({}), nobody.what_if_curve("name == 'x'", factors=[1])):
-        assert plot(result).layout.annotations[0].text == "There is no request."
+        assert plot(result).layout.annotations[0].text == "No requests."
 
 
 def test_names_are_no_markup_and_long_ones_stay_apart():

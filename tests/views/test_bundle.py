@@ -128,7 +128,7 @@ def test_every_view_has_a_picture():
     for view in (tk.plot(tk.latency(traces)), tk.plot(tk.service_graph(traces)), tk.latency(traces), traces):
         assert picture_of(view).startswith("<svg ")
     assert picture_of(tk.waterfall(traces, traces.trace_ids[0])).startswith("<svg ")
-    with pytest.raises(TypeError, match="expected a view or an answer that has one, found str"):
+    with pytest.raises(TypeError, match="expected a view or a result with a view, found str"):
         picture_of("latency")
 
 
@@ -144,10 +144,10 @@ def test_findings_in_one_unit_share_an_axis():
     figure = tk.plot(found)
     assert [points.name for points in figure.data] == ["critical", "warning"]
     assert [points.x for points in figure.data] == [(0.5,), (0.1,)]
-    assert figure.layout.title.text == "Findings (2 others without a number, or in another unit)"
+    assert figure.layout.title.text == "Findings (2 others without an estimate or in another unit)"
     times = tk.plot(found, unit="ns")
     assert times.data[0].x == (2.0,)
     assert times.data[0].error_x.array == (1.0,)
     words = tk.plot(tk.Findings([tk.Finding("d", "info", "all is read")]))
-    assert words.layout.annotations[0].text == "1 finding in words, none with a number."
-    assert tk.plot(tk.Findings()).layout.annotations[0].text == "Nothing was found."
+    assert words.layout.annotations[0].text == "1 finding without an estimate."
+    assert tk.plot(tk.Findings()).layout.annotations[0].text == "No findings."

@@ -75,13 +75,13 @@ def test_every_figure_has_a_still_picture_that_is_well_formed_and_says_nothing_i
 def test_nothing_is_said_in_words(name):
     drawn = charts(SETS[name]())
     said = {what: [note.text for note in figure.layout.annotations] for what, figure in drawn.items()}
-    assert said["histogram"] == said["ecdf"] == said["limits"] == ["No span has a duration."]
-    assert said["errors"] == ["No span failed."]
-    assert said["heat"] == ["No request has a start and a duration."]
+    assert said["histogram"] == said["ecdf"] == said["limits"] == ["No spans with a duration."]
+    assert said["errors"] == ["No error spans."]
+    assert said["heat"] == ["No requests with a start and a duration."]
     if name == "nothing":
-        assert said["traces"] == ["There is no trace with a start."]
-        assert said["bands"] == ["No trace has a start."]
-        assert said["self time"] == ["No span has a duration."]
+        assert said["traces"] == ["No traces with a start."]
+        assert said["bands"] == ["No traces with a start."]
+        assert said["self time"] == ["No spans with a duration."]
     for what in ("histogram", "errors"):
         assert said[what][0] in str(drawn[what].picture())
         assert len(drawn[what].data) == 0
@@ -287,8 +287,8 @@ def test_limits_are_drawn_where_there_are_limits():
     for points in figure.data:
         assert points.error_x.array == (0.0,)
     assert [points.text[0] for points in figure.data] == [
-        "limits not estimable",
-        "limits not estimable",
+        "95% CI not estimable",
+        "95% CI not estimable",
         "upper limit not estimable",
     ]
     many = TraceSet.from_spans(
@@ -315,7 +315,7 @@ def test_wrong_wishes_for_a_latency_are_refused():
 
 def test_what_is_left_out_is_said():
     figure = plot(latency(pay_traces()), groups=2)
-    assert figure.layout.title.text == "Latency: the heaviest 2 of 5 groups"
+    assert figure.layout.title.text == "Latency (top 2 of 5 groups)"
     assert len(figure.data) == 2
 
 

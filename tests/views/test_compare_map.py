@@ -89,7 +89,7 @@ def test_what_was_added_and_what_is_gone():
         ("b", "g"): "removed",
     }
     assert edges["b", "g"]["back"]
-    assert edges["a", "n"]["tip"].endswith("; changed: new")
+    assert edges["a", "n"]["tip"].endswith("; change: new")
     picture = map_picture(compared_payload(graph_of([("a", "n")]), graph_of([("a", "b")])))
     root = ET.fromstring(str(picture))
     assert [path.get("stroke") for path in root.iter(PATH) if path.get("class") == "tk-edge-added"] == ["#1976d2"]
@@ -98,12 +98,12 @@ def test_what_was_added_and_what_is_gone():
 def test_what_became_slower_faster_busier_or_fails_more():
     pair = [("a", "b")]
     cases = [
-        ({"p95": 4e6}, {}, "slower", "p95 2.00 ms, now 4.00 ms"),
-        ({"p95": 1.0e6}, {}, "faster", "p95 2.00 ms, now 1.00 ms"),
+        ({"p95": 4e6}, {}, "slower", "p95 2.00 ms → 4.00 ms"),
+        ({"p95": 1.0e6}, {}, "faster", "p95 2.00 ms → 1.00 ms"),
         ({"p95": 2.4e6}, {}, "", ""),
-        ({"counts": 300.0}, {}, "busier", "3.0 times as many"),
-        ({"failed": 0.2}, {}, "failing", "failed 0 %, now 20.0 %"),
-        ({"failed": 0.2, "p95": 9e6}, {}, "failing", "failed 0 %, now 20.0 %; p95 2.00 ms, now 9.00 ms"),
+        ({"counts": 300.0}, {}, "busier", "3.00\u00d7 calls per request"),
+        ({"failed": 0.2}, {}, "failing", "error rate 0% → 20.0%"),
+        ({"failed": 0.2, "p95": 9e6}, {}, "failing", "error rate 0% → 20.0%; p95 2.00 ms → 9.00 ms"),
         ({"counts": 19.0, "p95": 9e6}, {}, "", ""),
         ({"p95": float("nan")}, {}, "", ""),
     ]
@@ -112,7 +112,7 @@ def test_what_became_slower_faster_busier_or_fails_more():
         edge = edges["a", "b"]
         assert edge["mark"] == mark, now
         assert edge["err"] == (mark in ("slower", "busier", "failing"))
-        assert edge["tip"].partition("; changed: ")[2] == words
+        assert edge["tip"].partition("; change: ")[2] == words
     same = graph_of(pair)
     assert changes(same, same)[1]["a", "b"]["mark"] == ""
 
@@ -129,11 +129,11 @@ def test_the_map_of_the_release_points_at_the_queries(graphs):
     before, during = graphs
     nodes, edges = changes(during, before)
     assert edges["ledger", "sqlite/ledger"]["err"]
-    assert "3.4 times as many" in edges["ledger", "sqlite/ledger"]["tip"]
+    assert "3.42\u00d7 calls per request" in edges["ledger", "sqlite/ledger"]["tip"]
     assert nodes["ledger"] == "slower"
     assert nodes["payments"] == nodes["cart"] == ""
     widget = plot(during, against=before)
-    assert "now 204 ms" in widget._repr_mimebundle_()[0]["text/html"] or "now 204 ms" in widget.graph
+    assert "→ 205 ms" in widget._repr_mimebundle_()[0]["text/html"] or "→ 205 ms" in widget.graph
 
 
 def test_red_grows_with_the_share_of_errors():
@@ -158,4 +158,4 @@ def test_reading_starts_where_requests_come_in():
 
 def test_no_service_is_said_in_words():
     nobody = service_graph(tk.load_sample("checkout-regression")[0].where("service_name == 'nobody'"))
-    assert "There is no service in these traces." in str(map_picture(map_payload(nobody)))
+    assert "No services in these traces." in str(map_picture(map_payload(nobody)))

@@ -116,7 +116,7 @@ def test_hostile_names_are_chosen_by_code_as_well():
         assert rerun(fresh.code, traces).trace_ids == fresh.chosen.trace_ids
         assert len(label) <= 80
         assert "\u202e" not in label
-        for part in (fresh._shown.value, fresh._said.value):
+        for part in (fresh._shown.value, fresh._summary.value):
             assert "<a" not in part
             assert "<img" not in part
             assert "\u202e" not in part
@@ -156,7 +156,7 @@ def test_more_names_than_fit_are_counted():
     rows = [(str(k + 1), None, f"s{k}", "x", "SERVER", 5, 90, "UNSET") for k in range(count)]
     offered = names_of(TraceSet.from_spans(spans(rows)), "service_name")
     assert len(offered) == MOST_NAMES + 1
-    assert offered[0] == (f"any of {count}, the commonest {MOST_NAMES} below", "")
+    assert offered[0] == (f"any of {count} (top {MOST_NAMES} listed)", "")
     assert names_of(TraceSet.from_spans(spans(rows)), "operation", service="nobody") == [("any", "")]
 
 
@@ -172,7 +172,7 @@ def test_the_sliders_have_round_values(during):
 
 def test_nothing_to_explore_is_said():
     empty = tk.explore(pay_traces().where("service_name == 'nobody'"))
-    assert empty._said.value == "<b>0 of 0 traces</b>."
-    assert empty._picture.value.startswith('<img alt="when 0 traces began"')
+    assert empty._summary.value == "<b>0 of 0 traces</b>."
+    assert empty._picture.value.startswith('<img alt="0 traces over time"')
     with pytest.raises(ValueError, match="expected a height in pixels above 0, found 0"):
         tk.explore(pay_traces(), height=0)

@@ -111,18 +111,18 @@ def test_columns_of_one_name_stay_two(tmp_path):
 
 def test_what_cannot_be_written_is_said(tmp_path):
     with pytest.raises(
-        ValueError, match=r"expected a file that ends in \.svg, \.png, \.csv, \.md, \.mmd, found 'x\.pdf'"
+        ValueError, match=r"expected a file name with suffix \.svg, \.png, \.csv, \.md, \.mmd, found 'x\.pdf'"
     ):
         tk.export(pay_traces(), tmp_path / "x.pdf")
-    with pytest.raises(TypeError, match="expected a DataFrame, or an answer with a table, found int"):
+    with pytest.raises(TypeError, match="expected a DataFrame or a result with a table, found int"):
         tk.export(5, tmp_path / "x.csv")
-    with pytest.raises(TypeError, match="found Errors; give one of its frames: operations, exceptions"):
+    with pytest.raises(TypeError, match="found Errors; pass one of its frames: operations, exceptions"):
         tk.export(tk.errors(pay_traces()), tmp_path / "x.csv")
     with pytest.raises(TypeError, match=r"expected a TraceSet for a \.md file, found int"):
         tk.export(5, tmp_path / "x.md")
     with pytest.raises(ValueError, match="expected one trace, found 0"):
         tk.export(pay_traces().where("service_name == 'nobody'"), tmp_path / "x.md")
-    with pytest.raises(TypeError, match="expected a view or an answer that has one, found int"):
+    with pytest.raises(TypeError, match="expected a view or a result with a view, found int"):
         tk.export(5, tmp_path / "x.svg")
     assert list(tmp_path.iterdir()) == []
 
@@ -135,7 +135,7 @@ def test_the_markdown_says_what_the_trace_did(tmp_path):
     assert text == tk.markdown(pay_traces(), PAY_ID)
     assert f"## Trace `{PAY_ID}`" in text
     assert "| duration | 1.00 µs |" in text
-    assert "| spans | 5 spans of 4 services |" in text
+    assert "| spans | 5 spans in 4 services |" in text
     lines = [line for line in text.splitlines() if line.endswith("|") and "█" in line]
     bars = [line.partition("|")[2].rstrip("|") for line in lines]
     assert [bar.count("█") for bar in bars] == [40, 4, 24, 10, 2]
@@ -201,7 +201,7 @@ def test_what_does_not_fit_is_counted():
     rows += [(str(k), "1", "a", f"n{k}", "CLIENT", 5 + k, 10 + 3 * k, "OK") for k in range(2, 100)]
     traces = TraceSet.from_spans(spans(rows))
     assert f"in µs, {ROWS} of 99 spans" in tk.mermaid(traces, "0000")
-    assert f"{ROWS} of 99 spans: the upper levels, the longest first" in tk.markdown(traces, "0000")
+    assert f"{ROWS} of 99 spans: upper levels first, then by duration" in tk.markdown(traces, "0000")
 
 
 def test_a_trace_that_is_not_there_names_the_nearest():

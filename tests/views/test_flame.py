@@ -75,7 +75,7 @@ def test_the_difference_adds_up_and_its_largest_part_is_the_cause(flames):
     drawn = page(plot(during, against=before))
     gained = during.table["mean_ns"].sum() - before.table["mean_ns"].sum()
     assert sum(drawn["change"]) == pytest.approx(gained, abs=1)
-    assert drawn["value"][0] - drawn["other"][0] == pytest.approx(sum(_below(drawn, 0)), abs=1)
+    assert drawn["value"][0] - drawn["baseline"][0] == pytest.approx(sum(_below(drawn, 0)), abs=1)
     worst = int(np.argmax(drawn["change"]))
     assert drawn["names"][drawn["name"][worst]] == "ledger SELECT entries"
     assert drawn["tint"][worst] == 1
@@ -96,7 +96,7 @@ def test_paths_that_are_gone_are_counted(flames):
     before, during = flames
     empty = critical_path(pay_traces().where("service_name == 'nobody'")).flame()
     drawn = page(plot(empty, against=during))
-    assert drawn["gone"] == f"{(during.table['path_total_ns'] > 0).sum()} call paths gone."
+    assert drawn["gone"] == f"{(during.table['path_total_ns'] > 0).sum()} call paths removed."
     assert page(plot(before, against=before))["gone"] == ""
 
 
@@ -124,14 +124,14 @@ def test_the_chosen_path_is_a_row_of_the_table(flames):
 def test_wrong_wishes_are_refused(flames):
     with pytest.raises(ValueError, match="expected a value of path or duration, found 'cpu'"):
         plot(flames[0], value="cpu")
-    with pytest.raises(ValueError, match="expected value='path' for a difference, found 'duration'"):
+    with pytest.raises(ValueError, match="expected value='path' for a comparison, found 'duration'"):
         plot(flames[0], against=flames[1], value="duration")
 
 
 def test_nothing_is_said_in_words():
     widget = plot(critical_path(pay_traces().where("service_name == 'nobody'")).flame(), search="x")
-    assert page(widget)["note"] == "There is no call path in these traces."
-    assert "There is no call path in these traces." in str(widget._picture)
+    assert page(widget)["note"] == "No call paths in these traces."
+    assert "No call paths in these traces." in str(widget._picture)
     assert widget.search == "x"
 
 

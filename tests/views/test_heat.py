@@ -106,9 +106,9 @@ def test_nothing_to_draw_is_said():
     widget = plot(timeline(pay_traces().where("service_name == 'nobody'")), kind="heat")
     page, held = cells(widget)
     assert held.empty
-    assert page["title"] == "No request has a start and a duration."
+    assert page["title"] == "No requests with a start and a duration."
     assert repr(widget) == "HeatMap(0 requests)"
-    assert "No request has a start and a duration." in widget._repr_mimebundle_()[0]["image/svg+xml"]
+    assert "No requests with a start and a duration." in widget._repr_mimebundle_()[0]["image/svg+xml"]
 
 
 def test_weights_are_drawn_and_hands_are_counted():

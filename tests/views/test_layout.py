@@ -92,7 +92,7 @@ def test_exchanging_neighbours_saves_crossings_that_sorting_leaves(seed, monkeyp
     tree = [(nodes[draw.randrange(k)], nodes[k]) for k in range(1, 60)]
     more = [tuple(nodes[k] for k in sorted(draw.sample(range(60), 2))) for _ in range(30)]
     crossing_count = layered(nodes, tree + more).crossing_count
-    monkeypatch.setattr(tracekit.views.service_graph.layout, "_swap_neighbours", id)  # does nothing
+    monkeypatch.setattr(tracekit.views.service_graph.layout, "_swap_adjacent", id)  # does nothing
     assert crossing_count < layered(nodes, tree + more).crossing_count
 
 
@@ -111,7 +111,9 @@ def test_nothing_is_laid_out_as_nothing():
 
 
 def test_an_edge_to_nowhere_is_refused():
-    with pytest.raises(ValueError, match="expected every end of an edge among the nodes, found 'b' in the edges only"):
+    with pytest.raises(
+        ValueError, match="expected both ends of each edge among the nodes, found 'b' in the edges only"
+    ):
         layered(["a"], [("a", "b")])
 
 

@@ -44,7 +44,7 @@ def test_a_subclass_of_a_result_is_drawn_like_it(pay):
 
 
 def test_what_has_no_view_is_refused():
-    with pytest.raises(TypeError, match=r"expected a result that has a view \(.*Errors, .*\), found str"):
+    with pytest.raises(TypeError, match=r"expected a result with a view \(.*Errors, .*\), found str"):
         plot("latency")
 
 
@@ -70,7 +70,7 @@ def test_failing_operations_have_a_point_with_its_interval(pay):
     assert list(points.y) == ["ledger charge"]
     assert list(points.x) == [1.0]
     row = result.operations.iloc[0]
-    assert points.x[0] - points.error_x.arrayminus[0] == pytest.approx(row["low"])
+    assert points.x[0] - points.error_x.arrayminus[0] == pytest.approx(row["error_ratio_low"])
 
 
 def test_names_are_no_markup_in_a_chart():

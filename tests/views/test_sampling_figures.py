@@ -15,6 +15,7 @@ from tracekit import Estimate, Finding, TraceSet
 from tracekit.analysis.clock_skew.result import ClockSkew
 from tracekit.checks.sampling.collection_gaps import Collection
 from tracekit.stats.second_reservoir import SECOND_NS
+from tracekit.text import ratio_range
 from tracekit.views import plot
 
 LOCAL = {"version": 2, "rules": [], "default": {"fixed_target": 1, "rate": 0.05}}
@@ -119,11 +120,11 @@ def test_every_figure_is_finite_has_a_picture_in_both_themes_and_a_table(figures
 def test_the_alternative_text_holds_the_key_number(figures):
     said = {name: figure._repr_mimebundle_()["text/html"].partition('" src=')[0] for name, figure in figures.items()}
     assert "p95 latency: 2.00 s in the sample, 10.0 ms of all requests" in said["curves"]
-    assert "2 of 3 strata sampled at another rate than the rest" in said["shares"]
-    assert "2.3 % of 21,800 requests have a searchable trace" in said["funnel"]
-    assert "1 of 1 pair of hosts are apart, by at least 980 ns" in said["clocks"]
-    assert "about 400 missing from 2026-11-18 11:46 to 11:56 UTC, and 1 more" in said["collection"]
-    assert re.search(r"% of [\d,]+ traces begin at 0 to 20 ms of the second, 2.0 % if even", said["phases"])
+    assert "Sampling bias in 2 of 3 strata" in said["shares"]
+    assert "of 21,800 requests have a searchable trace" in said["funnel"]
+    assert "Clock skew in 1 of 1 host pair, at least 980 ns" in said["clocks"]
+    assert "about 400 missing from 2026-11-18 11:46:40 to 11:56:40 UTC, and 1 more" in said["collection"]
+    assert re.search(r"% of [\d,]+ traces start 0 to 20 ms into the second \(uniform: 2\.0%\)", said["phases"])
 
 
 def test_pictures_of_a_dark_figure_are_dark():
@@ -150,10 +151,10 @@ def test_curves_and_bands_are_the_columns_of_the_result():
     log = pd.DataFrame({"duration_ns": np.arange(1, 1001) * 400})
     bias = tk.latency_bias(timed(np.arange(1, 401) * 1000).with_weights(weights.tolist()), log=log)
     figure = plot(bias)
-    for name, column in (("in the sample", "raw_ns"), ("of all requests", "estimate_ns"), ("as logged", "logged_ns")):
+    for name, column in (("in the sample", "raw_ns"), ("of all requests", "estimate_ns"), ("logged", "logged_ns")):
         assert curve(figure, name).x == pytest.approx((bias.curve[column] * 1e-9).tolist())
         assert curve(figure, name).y == tuple(bias.curve["quantile"])
-    upper = curve(figure, "95 % limits of all requests")
+    upper = curve(figure, "95% CI of all requests")
     lower = figure.data[[drawn.name for drawn in figure.data].index(upper.name) - 1]
     known = bias.curve[bias.curve[["low_ns", "high_ns"]].notna().all(axis=1)]
     assert len(known) < len(bias.curve), "the tail has no upper limit"
@@ -177,11 +178,11 @@ def test_limits_of_latency_are_whiskers():
 def test_a_curve_without_a_correction_says_what_it_needs():
     figure = plot(tk.latency_bias(timed([5_000_000] * 9)))
     assert figure.layout.title.text == "p95 latency: 5.00 ms in the sample, unknown of all requests"
-    assert figure.layout.annotations[0].text.startswith("A correction needs inclusion probabilities")
-    assert "A correction needs" in str(figure.picture())
-    assert {drawn.name for drawn in figure.data} == {None, "95 % limits in the sample", "in the sample"}
+    assert figure.layout.annotations[0].text.startswith("Correction requires inclusion probabilities")
+    assert "Correction requires" in str(figure.picture())
+    assert {drawn.name for drawn in figure.data} == {None, "95% CI in the sample", "in the sample"}
     nobody = plot(tk.latency_bias(timed([5]).where("service_name == 'nobody'")))
-    assert nobody.layout.annotations[0].text == "No root span has a duration."
+    assert nobody.layout.annotations[0].text == "No root spans with a duration."
     with pytest.raises(ValueError, match="expected a kind of curves, limits, found 'pie'"):
         plot(tk.latency_bias(timed([5])), kind="pie")
 
@@ -193,17 +194,17 @@ def test_shares_of_the_sample_stand_beside_those_of_the_traffic():
     traces, requests = routes()
     table = tk.sample_mix(traces, requests=requests).table.set_index("stratum")
     figure = plot(tk.sample_mix(traces, requests=requests))
-    traffic = curve(figure, "share of the traffic")
+    traffic = curve(figure, "share of traffic")
     assert dict(zip(traffic.y, traffic.x, strict=True)) == pytest.approx(table["request_share"].to_dict())
-    off = curve(figure, "sampled at another rate")
+    off = curve(figure, "sampling bias")
     assert (off.y, off.x) == (("/refund", "/cart"), (0.06, 0.9))
     assert off.x[0] + off.error_x.array[0] == pytest.approx(table.loc["/refund", "trace_share_high"])
     assert off.x[0] - off.error_x.arrayminus[0] == pytest.approx(table.loc["/refund", "trace_share_low"])
     assert figure.layout.yaxis.categoryarray[-1] == "/refund", "the furthest off is at the top"
-    ratios = curve(plot(tk.sample_mix(traces, requests=requests), kind="ratios"), "sampled at another rate")
+    ratios = curve(plot(tk.sample_mix(traces, requests=requests), kind="ratios"), "sampling bias")
     assert ratios.x[0] == pytest.approx(table.loc["/refund", "ratio"])
     few = plot(tk.sample_mix(traces, requests=requests), rows=1)
-    assert few.layout.title.text == "2 of 3 strata sampled at another rate than the rest: the 1 furthest off"
+    assert few.layout.title.text == "Sampling bias in 2 of 3 strata (top 1)"
 
 
 def test_hours_stay_in_their_order():
@@ -240,11 +241,13 @@ def test_a_funnel_has_a_bar_a_stage_with_what_passed():
     assert bars.y == ("requests", "instrumented", "sampled", "recorded", "indexed")
     assert bars.x == (21_800, 21_000, 1_100, 1_000, 500)
     assert bars.text[0] == "21,800 requests"
-    assert bars.text[4].startswith("500, 2.3 % of all; 50.0 % (46.9 % to 53.1 %) of the stage before, expected 100 %")
+    assert bars.text[4].startswith(
+        "500, 2.3% of all requests; 50.0% (95% CI 46.9\u201353.1%) of the previous stage, expected 100%"
+    )
     red = [colour.startswith("rgba(211,47,47") for colour in bars.marker.color]
     assert red == [False, *(status == "failed" for status in seen.funnel["status"][1:])]
     assert sum(red) >= 2
-    assert "50.0 %" in str(plot(seen).picture())
+    assert "50.0%" in str(plot(seen).picture())
     assert plot(seen, theme="dark").data[0].insidetextfont.color == "#e4e6ea", "words in a bar are read on dark as well"
 
 
@@ -256,11 +259,11 @@ def test_metrics_stand_beside_their_targets():
     assert missed.y == ("M1 trace coverage",)
     assert missed.x == (pytest.approx(1000 / 21_800),)
     assert curve(figure, "target").x[0] == 0.2
-    assert figure.layout.title.text.startswith("Metrics that are shares: 1 of ")
+    assert figure.layout.title.text.startswith("Coverage metrics: 1 of ")
     alone = plot(tk.coverage(timed([5])))
-    assert alone.layout.title.text.startswith("Metrics that are shares: 0 of "), "no counts, no funnel"
+    assert alone.layout.title.text.startswith("Coverage metrics: 0 of "), "no counts, no funnel"
     empty = plot(tk.coverage(timed([5])), kind="funnel")
-    assert empty.layout.annotations[0].text == "There are no request counts to compare with."
+    assert empty.layout.annotations[0].text == "No request counts: pass requests=."
     with pytest.raises(ValueError, match="expected a kind of funnel, metrics, found 'pie'"):
         plot(seen, kind="pie")
 
@@ -270,16 +273,16 @@ def test_metrics_stand_beside_their_targets():
 
 def test_clocks_that_are_apart_exclude_zero():
     (points,) = plot(two_hosts()).data
-    assert points.name == "clocks apart"
+    assert points.name == "clock skew"
     assert points.y == ("h1 → h2",)
     low, high = points.x[0] - points.error_x.arrayminus[0], points.x[0] + points.error_x.array[0]
     assert (low, high) == pytest.approx((980e-9, 1020e-9))
     assert plot(two_hosts(ahead_ns=-1000)).data[0].x[0] == pytest.approx(-1000e-9)
     (together,) = plot(two_hosts(ahead_ns=0)).data
-    assert together.name == "no difference proven"
-    assert plot(two_hosts(ahead_ns=0)).layout.title.text == "No clock of 1 pair of hosts is proven wrong"
+    assert together.name == "no clock skew detected"
+    assert plot(two_hosts(ahead_ns=0)).layout.title.text == "No clock skew detected in 1 host pair"
     alone = plot(tk.clock_skew(timed([5])))
-    assert alone.layout.annotations[0].text == "No call between two hosts tells about their clocks."
+    assert alone.layout.annotations[0].text == "No calls between hosts that bound their clock skew."
 
 
 def test_pairs_that_are_furthest_apart_come_first():
@@ -289,11 +292,11 @@ def test_pairs_that_are_furthest_apart_come_first():
     many = ClockSkew(skew.source, skew.estimate, skew.offsets, pd.DataFrame(rows), skew.traces, 0.0)
     lone = pd.DataFrame([{**first, "peer_host": "h99", "low_ns": None, "high_ns": None}])
     unlimited = ClockSkew(skew.source, skew.estimate, skew.offsets, pd.concat([skew.pairs, lone]), skew.traces, 0.0)
-    assert plot(unlimited).layout.title.text.endswith("by at least 980 ns (1 more pair without limits)")
+    assert plot(unlimited).layout.title.text.endswith("at least 980 ns (1 more pair without bounds)")
     assert len(plot(unlimited).data[0].x) == 1
     figure = plot(many, pairs=3)
     assert figure.layout.yaxis.categoryarray == ("h1 → h6", "h1 → h7", "h1 → h8")
-    assert figure.layout.title.text == "Clocks of 8 of 9 pairs of hosts are apart, by at least 80 ns: the 3 furthest"
+    assert figure.layout.title.text == "Clock skew in 8 of 9 host pairs, at least 80 ns (top 3)"
 
 
 # ------------------------------------------------------------------ collection
@@ -307,15 +310,13 @@ def test_gaps_are_a_ground_behind_the_traces_and_what_was_due():
     first = np.datetime_as_string(np.array([EPOCH_NS + k * MINUTE for k in (40, 50)], "datetime64[ns]"), "ms").tolist()
     assert list(grounds[0].x) == [first[0], first[0], first[1], first[1]]
     gap = seen.gaps[seen.gaps["scope"] == "all"].iloc[0]
-    assert (
-        f"100 of 500 traces due, 80.0 % ({100 * gap['low']:.1f} % to {100 * gap['high']:.1f} %) lost"
-        in grounds[0].text[0]
-    )
-    held, due = curve(figure, "traces"), curve(figure, "due")
+    lost = f"80.0% lost (95% CI {ratio_range(gap['low'], gap['high'])})"
+    assert f"100 of 500 expected traces, {lost}" in grounds[0].text[0]
+    received, expected = curve(figure, "received"), curve(figure, "expected")
     table = seen.table[seen.table["scope"] == "all"]
-    assert held.y == (*table["trace_count"], table["trace_count"].iloc[-1])
-    assert due.y == pytest.approx((*table["expected_count"], table["expected_count"].iloc[-1]))
-    assert len(held.x) == 121, "steps have an end"
+    assert received.y == (*table["trace_count"], table["trace_count"].iloc[-1])
+    assert expected.y == pytest.approx((*table["expected_count"], table["expected_count"].iloc[-1]))
+    assert len(received.x) == 121, "steps have an end"
     assert figure.layout.title.text.endswith(", and 1 more")
     assert plot(seen, scope="pay").layout.title.text.endswith(", pay")
     with pytest.raises(ValueError, match="expected a scope of all, pay, found 'cart'"):
@@ -328,12 +329,14 @@ def test_a_silence_and_nothing_at_all():
     hole = {"scope": "all", "kind": "silence", "start_time": times[1], "end_time": times[2], "trace_count": 0}
     holes = pd.DataFrame([{**hole, "expected_count": 4.6, "loss_ratio": 1.0, "low": np.nan, "high": np.nan}])
     figure = plot(Collection(table.assign(request_count=np.nan, expected_count=np.nan), holes, ()))
-    assert [drawn.name for drawn in figure.data] == ["silence: none arrived", "traces"]
-    assert figure.data[0].text[0] == "1970-01-01 00:01:00 to 1970-01-01 00:02:00 UTC: 0 of 5 traces due; may be a lull"
+    assert [drawn.name for drawn in figure.data] == ["gap: none received", "received"]
+    assert (
+        figure.data[0].text[0] == "1970-01-01 00:01:00 to 00:02:00 UTC: 0 of 5 expected traces; possibly less traffic"
+    )
     nothing = plot(tk.collection_gaps(timed([5]).where("service_name == 'nobody'")))
-    assert nothing.layout.annotations[0].text == "No trace has a start."
+    assert nothing.layout.annotations[0].text == "No traces with a start."
     calm = plot(tk.collection_gaps(timed([5])))
-    assert calm.layout.title.text == "Traces collected over time: no gap beyond chance"
+    assert calm.layout.title.text == "Traces received over time: no significant gap"
 
 
 # ------------------------------------------------------------------ phases
@@ -343,21 +346,21 @@ def test_bars_of_the_second_stand_on_each_other():
     traces, log = reservoir()
     seen = tk.start_phases(traces, rules=LOCAL, log=log)
     figure = plot(seen)
-    kept, rest = curve(figure, "kept by the reservoir"), curve(figure, "kept by the rate")
+    kept, rest = curve(figure, "reservoir"), curve(figure, "sampling rate")
     assert kept.y == tuple(seen.table["reservoir_count"])
     assert np.add(kept.y, rest.y).tolist() == seen.table["trace_count"].tolist()
     assert kept.x[0] == 10
-    due = curve(figure, "all requests, to scale")
+    due = curve(figure, "all requests (scaled)")
     assert sum(due.y[:-1]) == pytest.approx(len(traces))
-    assert curve(figure, "limits of even starts").y[:-1] == tuple(seen.table["even_high"])
-    assert "the reservoir kept" in figure.layout.title.text
+    assert curve(figure, "limits for uniform starts").y[:-1] == tuple(seen.table["even_high"])
+    assert "reservoir: " in figure.layout.title.text
     alone = plot(tk.start_phases(traces))
     assert curve(alone, "traces").y == tuple(seen.table["trace_count"])
-    assert alone.layout.title.subtitle.text == "Telling the reservoir's traces apart needs sampling rules."
+    assert alone.layout.title.subtitle.text == "Identifying reservoir traces requires sampling rules."
     even = plot(tk.start_phases(traces_of(np.random.default_rng(1), start_ns=np.arange(1000) * 1_001_000)))
-    assert even.layout.title.text == "1,000 traces begin evenly over the second"
+    assert even.layout.title.text == "Start times of 1,000 traces are uniform within the second"
     nobody = plot(tk.start_phases(timed([5]).where("service_name == 'nobody'")))
-    assert nobody.layout.annotations[0].text == "No trace has a start."
+    assert nobody.layout.annotations[0].text == "No traces with a start."
 
 
 # ------------------------------------------------------------------ findings
@@ -369,7 +372,7 @@ def test_a_finding_shows_the_rows_of_its_evidence():
     bad, good = figure.data
     assert (bad.name, bad.x, bad.y) == ("failed", (0.5,), ("/a",))
     assert bad.x[0] + bad.error_x.array[0] == pytest.approx(0.7)
-    assert good.text == ("10.0 % (not estimable to 20.0 %)",)
+    assert good.text == ("10.0% (not estimable to 20.0%)",)
     assert figure.layout.title.text == "Half of it is traced."
 
 
@@ -378,7 +381,7 @@ def test_a_finding_shows_what_the_sample_says_beside_what_is_right():
     rows = rows.assign(estimate=[0.1, 5e6], estimate_low=[0.05, 4e6], estimate_high=[0.15, 6e6], status="failed")
     figure = plot(Finding("bias.tail", "critical", "p95 is 5 ms.", Estimate(5e6, "ns", 4e6, 6e6, n=9), rows))
     assert [drawn.x for drawn in figure.data] == [pytest.approx((0.005,)), pytest.approx((0.009,))], "in its unit"
-    assert figure.data[1].name == "as the sample shows it"
+    assert figure.data[1].name == "in the sample (uncorrected)"
     assert figure.data[0].text == ("5.00 ms (4.00 ms to 6.00 ms)",)
 
 
@@ -400,8 +403,8 @@ def test_a_finding_with_limits_alone_has_a_middle_and_one_without_has_words():
     assert plain.data[0].text == ("9 (8 to 12)",)
     rows = finding(scope=["/a"], estimate=[0.5], estimate_low=[0.4], estimate_high=[2.5]).evidence
     factor = plot(Finding("mix.head", "warning", "/a is off.", Estimate(0.5, "times", 0.4, 2.5, n=9), rows))
-    assert factor.data[0].text == ("0.50x (0.40x to 2.50x)",), "no share: a rate over another"
-    assert factor.layout.xaxis.ticksuffix == "x"
+    assert factor.data[0].text == ("0.50\u00d7 (0.40\u00d7 to 2.50\u00d7)",), "no share: a rate over another"
+    assert factor.layout.xaxis.ticksuffix == "\u00d7"
     many = finding(
         scope=[f"/{k}" for k in range(30)], estimate=[0.5] * 30, estimate_low=[0.4] * 30, estimate_high=[0.6] * 30
     )
@@ -413,16 +416,16 @@ def test_shares_and_factors_have_no_common_axis():
     factor = Finding("mix.head", "warning", "Twice.", Estimate(2.0, "times", 1.5, 2.5, n=9))
     both = tk.Findings([share, share, factor])
     assert plot(both).data[0].x == (0.5, 0.5)
-    assert plot(both).layout.title.text == "Findings (1 other without a number, or in another unit)"
+    assert plot(both).layout.title.text == "Findings (1 other without an estimate or in another unit)"
     assert plot(both, unit="times").data[0].x == (2.0,)
-    assert plot(both, unit="times").layout.xaxis.ticksuffix == "x"
+    assert plot(both, unit="times").layout.xaxis.ticksuffix == "\u00d7"
 
 
 def test_checks_say_that_one_rate_over_another_is_a_factor():
     traces, counts = routes()
     found = {finding.check: finding for finding in tk.sampling(traces, requests=counts)}
     assert found["mix.head"].estimate.unit == "times"
-    assert plot(found["mix.head"]).layout.xaxis.ticksuffix == "x"
+    assert plot(found["mix.head"]).layout.xaxis.ticksuffix == "\u00d7"
     assert found["rate.observed"].estimate.unit == "ratio"
 
 

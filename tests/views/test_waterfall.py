@@ -44,7 +44,7 @@ def test_the_rows_of_a_hand_drawn_trace(pay):
     assert columns["subEnd"].tolist() == [4, 2, 4, 4, 5]
     assert columns["flags"].tolist() == [0, 0, Flag.ERROR, 0, Flag.ORPHAN]
     assert [payload.meta["services"][code] for code in columns["svc"]] == ["shop", "cart", "ledger", "ledger", "mailer"]
-    assert payload.meta["note"] == "1 span with a parent that is not in the data"
+    assert payload.meta["note"] == "1 span with a missing parent (orphan)"
 
 
 def test_the_order_of_the_input_does_not_matter():
@@ -80,7 +80,7 @@ def test_missing_ends_and_starts_are_drawn_open_and_said():
     assert (columns["start"][backwards], columns["dur"][backwards]) == (150, -50)
     assert payload.meta["note"] == (
         "1 span without an end, drawn to the end of the trace; 1 span without a start, drawn from its beginning; "
-        "1 span with the end before the start"
+        "1 span with a negative duration"
     )
 
 

@@ -66,7 +66,7 @@ def test_rows_of_both_traces_stand_where_they_were_called(drawn):
     assert [payload.meta["services"][code] for code in columns["svc"]] == ["shop", "cart", "ledger", "ledger", "mailer"]
     assert rows.tolist() == [[0, 1, 2, 3, -1], [0, 1, 2, -1, 3]]
     assert payload.meta["note"] == (
-        f"300 ns against 100 ns of trace {BEFORE_ID}: 1 span added, 1 span missing, 2 spans slower"
+        f"baseline trace {BEFORE_ID}: 100 ns → 300 ns, 1 span added, 1 span missing, 2 spans slower"
     )
 
 
@@ -110,7 +110,7 @@ def test_a_trace_beside_itself_has_no_difference():
     payload, rows = compared_payload(now, NOW_ID, now, NOW_ID)
     assert set(payload.columns["state"]) == {State.MATCHED}
     assert (rows[0] == rows[1]).all()
-    assert payload.meta["note"].endswith(": nothing differs")
+    assert payload.meta["note"].endswith(", no differences")
 
 
 def test_what_it_is_compared_with_can_be_named_in_three_ways():
@@ -120,7 +120,7 @@ def test_what_it_is_compared_with_can_be_named_in_three_ways():
     assert other_trace(now, NOW_ID, (before, BEFORE_ID)) == (before, BEFORE_ID)
     assert other_trace(now, NOW_ID, before) == (before, BEFORE_ID)
     with pytest.raises(
-        ValueError, match=r"expected a trace that begins with POST /pay of shop to compare with, found none in 1 trace"
+        ValueError, match=r"expected a trace with root shop POST /pay to compare with, found none in 1 trace"
     ):
         other_trace(now, NOW_ID, TraceSet.from_spans(spans(BEFORE[1:2], "a1")))
 
@@ -202,22 +202,22 @@ def test_clocks_of_one_side_alone_are_not_drawn_and_that_is_said(two_clocks):
     payload = draw(now, f"{0x100:032x}", compare=other, path=critical_path(now)).payload
     assert "shift" not in payload.columns
     assert payload.meta["note"].endswith(
-        "; 1 span would move with corrected clocks; those of the other trace are not known"
+        "; 1 span with clock skew not corrected: the skew of the other trace is unknown"
     )
     with pytest.raises(
-        ValueError, match=rf"clocks of both traces, found none of trace {0x200:032x} .* give both, skew="
+        ValueError, match=rf"clock skew of both traces, found none of trace {0x200:032x}: pass both, skew="
     ):
         draw(now, f"{0x100:032x}", compare=other, skew=clock_skew(now))
-    with pytest.raises(ValueError, match=r"expected the clock skew of the traces that are drawn, found that of others"):
+    with pytest.raises(ValueError, match=r"expected the clock skew of these traces, found that of others"):
         draw(now, f"{0x100:032x}", compare=other, skew=clock_skew(before))
-    with pytest.raises(ValueError, match="expected one clock skew where nothing is compared, found a pair"):
+    with pytest.raises(ValueError, match="expected one clock skew without a comparison, found a pair"):
         draw(now, f"{0x100:032x}", skew=(clock_skew(now), clock_skew(before)))
 
 
 def test_clocks_that_agree_are_said():
     now, before = pair()
     payload = draw(now, NOW_ID, compare=(before, BEFORE_ID), skew=(clock_skew(now), clock_skew(before))).payload
-    assert payload.meta["note"].endswith("; the clocks agree: nothing is to be corrected")
+    assert payload.meta["note"].endswith("; no clock skew to correct")
     assert (
         "corrected" not in draw(now, NOW_ID, compare=(before, BEFORE_ID), path=critical_path(now)).payload.meta["note"]
     )

@@ -89,7 +89,7 @@ def test_a_row_of_a_result_or_a_finding_names_a_trace(pay):
     finding = Finding("tail", "notice", "slow", exemplars=(PAY_ID,))
     for name in (pay.summary.iloc[0], {"largest_trace_id": PAY_ID}, finding):
         assert waterfall(pay, name).selected == ""
-    with pytest.raises(TypeError, match=r"expected the id of a trace, or a row of a result.*found int"):
+    with pytest.raises(TypeError, match=r"expected a trace id, or a row of a result.*found int"):
         waterfall(pay, 5)
     with pytest.raises(TypeError, match="found Series"):
         waterfall(pay, pd.Series({"service_name": "cart"}))
@@ -119,10 +119,10 @@ def test_a_converted_notebook_shows_the_picture(pay):
 def test_an_empty_set_is_drawn_in_words(pay):
     widget = waterfall(pay.where("service_name == 'nobody'"), PAY_ID)
     assert repr(widget) == "Waterfall(no trace)"
-    assert decode(widget.data).meta["note"] == "There is no trace in the data."
+    assert decode(widget.data).meta["note"] == "No traces in the data."
     assert widget.span is None
     data, _ = widget._repr_mimebundle_()
-    assert "There is no trace in the data." in data["image/svg+xml"]
+    assert "No traces in the data." in data["image/svg+xml"]
 
 
 def test_bad_arguments_are_refused(pay):

@@ -170,7 +170,7 @@ def _difference(result: Flame, before: Flame) -> tuple[pd.DataFrame, dict[str, A
         "baseline": was.tolist(),
         "change": change.tolist(),
         "presence": shown["current_presence_ratio"].fillna(0.0).tolist(),
-        "baseline_presence": shown["presence_ratio"].fillna(0.0).tolist(),
+        "baseline_presence": shown["baseline_presence_ratio"].fillna(0.0).tolist(),
     }
     return shown, _tree(shown, now) | more
 

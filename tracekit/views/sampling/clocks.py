@@ -92,7 +92,7 @@ def _title(furthest: pd.Series, shown: int) -> str:
     skewed = int((furthest > 0).sum())
     some = f" (top {shown})" if shown < len(furthest) else ""
     if not skewed:
-        return f"No clock skew detected between {plural(len(furthest), 'host pair')}{some}"
+        return f"No clock skew detected in {plural(len(furthest), 'host pair')}{some}"
     most = duration(float(furthest.iloc[0]))
     return f"Clock skew in {count(skewed)} of {plural(len(furthest), 'host pair')}, at least {most}{some}"
 
