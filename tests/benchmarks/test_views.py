@@ -14,7 +14,7 @@ from lab_server import Notebook, lab, write_notebook
 from large_traces import chain, large_trace
 
 from tracekit.report import report
-from tracekit.views.waterfall.waterfall import encoded, trace_payload
+from tracekit.views.waterfall.payload import encoded, trace_payload
 
 HERE = Path(__file__).parent
 CELLS = [

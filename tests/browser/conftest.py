@@ -4,7 +4,7 @@ import chromium
 import pytest
 
 import tracekit as tk
-from tracekit.views.waterfall.waterfall import encoded, trace_payload
+from tracekit.views.waterfall.payload import encoded, trace_payload
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import tracekit as tk
 from tracekit import load_sample
 from tracekit.report import report
 from tracekit.views.waterfall.drawing import draw
-from tracekit.views.waterfall.waterfall import encoded
+from tracekit.views.waterfall.payload import encoded
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,7 @@ from tracekit import TraceSet
 from tracekit.analysis.service_graph.service_graph import service_graph
 from tracekit.views import plot, waterfall
 from tracekit.views.tkw1 import Payload
-from tracekit.views.waterfall.waterfall import encoded, span_details, trace_payload
+from tracekit.views.waterfall.payload import encoded, span_details, trace_payload
 
 pytestmark = pytest.mark.browser
 

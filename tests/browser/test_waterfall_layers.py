@@ -13,7 +13,7 @@ from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.loading import read
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.compare import compared_payload
-from tracekit.views.waterfall.waterfall import trace_payload
+from tracekit.views.waterfall.payload import trace_payload
 
 pytestmark = pytest.mark.browser
 US = 1_000

@@ -14,7 +14,7 @@ from waterfall_page import labels, mount, press, settle
 
 import tracekit as tk
 from tracekit.views.waterfall.compare import compared_payload
-from tracekit.views.waterfall.waterfall import trace_payload
+from tracekit.views.waterfall.payload import trace_payload
 
 pytestmark = pytest.mark.browser
 #  0   web GET /            0..1000

@@ -9,7 +9,7 @@ from tracekit import TraceSet
 from tracekit.text import duration
 from tracekit.views.tkw1 import Payload, encode
 from tracekit.views.waterfall.drawing import draw
-from tracekit.views.waterfall.waterfall import encoded, trace_payload
+from tracekit.views.waterfall.payload import encoded, trace_payload
 
 pytestmark = pytest.mark.browser
 

@@ -2,7 +2,7 @@
 
 import chromium
 
-from tracekit.views.waterfall.waterfall import encoded
+from tracekit.views.waterfall.payload import encoded
 
 MOUNT = f"""([text, height]) => {{ window.chosen = []; window.asked = [];
   window.W = new M.Waterfall(document.getElementById('host'), M.decode(({chromium.BYTES})(text)),

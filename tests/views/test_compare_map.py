@@ -10,7 +10,7 @@ import tracekit as tk
 from tracekit.analysis.service_graph.service_graph import ServiceGraph, service_graph
 from tracekit.views import plot
 from tracekit.views.service_graph.comparison import compared_payload
-from tracekit.views.service_graph.service_graph import map_payload, map_picture
+from tracekit.views.service_graph.map import map_payload, map_picture
 
 PATH = "{http://www.w3.org/2000/svg}path"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.views.explore import MOST_NAMES, latency_choices, names_of, period_choices
+from tracekit.views.choices import MOST_NAMES, latency_choices, names_of, period_choices
 
 
 @pytest.fixture(scope="module")

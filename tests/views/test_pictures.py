@@ -11,13 +11,14 @@ from hand_drawn import PAY_ID, pay_traces, spans
 from tracekit import TraceSet
 from tracekit.analysis.latency import latency
 from tracekit.analysis.service_graph.service_graph import service_graph
-from tracekit.views.latency import latency_picture, strip_picture
-from tracekit.views.service_graph.service_graph import map_payload, map_picture
-from tracekit.views.volume import time_step, volume_picture
+from tracekit.views.latency_picture import latency_picture, strip_picture
+from tracekit.views.scales import time_step
+from tracekit.views.service_graph.map import map_payload, map_picture
+from tracekit.views.volume import volume_picture
 from tracekit.views.waterfall.compare import compared_payload
+from tracekit.views.waterfall.labels import time_words
+from tracekit.views.waterfall.payload import trace_payload
 from tracekit.views.waterfall.picture import slowest_spans, waterfall_picture
-from tracekit.views.waterfall.waterfall import trace_payload
-from tracekit.views.waterfall.words import time_words
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hand_drawn import spans
 from tracekit import TraceSet
 from tracekit.analysis.service_graph.service_graph import ServiceGraph, service_graph
 from tracekit.views.colours import Colours
-from tracekit.views.service_graph.service_graph import MOST_SERVICES, map_payload
+from tracekit.views.service_graph.map import MOST_SERVICES, map_payload
 
 #  web calls cart twice (one fails), cart calls a database that sends nothing
 SHOP = [

@@ -7,7 +7,7 @@ import pytest
 
 from tracekit.views.charts import chart
 from tracekit.views.scales import Scale
-from tracekit.views.still.still import still_picture
+from tracekit.views.svg_chart.figure import still_picture
 
 NS = "{http://www.w3.org/2000/svg}"
 

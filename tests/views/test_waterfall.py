@@ -12,8 +12,8 @@ from tracekit.loading import read
 from tracekit.text import REPLACEMENT
 from tracekit.views.details import NO_TIME
 from tracekit.views.tkw1 import decode, encode
+from tracekit.views.waterfall.payload import Flag, encoded, span_details, trace_payload
 from tracekit.views.waterfall.rows import trace_rows
-from tracekit.views.waterfall.waterfall import Flag, encoded, span_details, trace_payload
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from tracekit import TraceSet
 from tracekit.analysis.clock_skew.clock_skew import clock_skew
 from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.views.tkw1 import decode
+from tracekit.views.waterfall import waterfall
 from tracekit.views.waterfall.compare import State, compared_payload, other_trace
 from tracekit.views.waterfall.drawing import draw
-from tracekit.views.waterfall.waterfall import encoded, trace_payload, waterfall
+from tracekit.views.waterfall.payload import encoded, trace_payload
 
 #  before   shop POST /pay |----------| 0..100        now   |--------------------| 0..300
 #           cart price       |-|        10..30              |-|                    10..31   (a little longer)

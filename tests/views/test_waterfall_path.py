@@ -9,8 +9,8 @@ from tracekit import TraceSet
 from tracekit.analysis.clock_skew.clock_skew import clock_skew
 from tracekit.analysis.critical_path.critical_path import critical_path
 from tracekit.views.waterfall.path import path_columns
+from tracekit.views.waterfall.payload import trace_payload
 from tracekit.views.waterfall.rows import trace_rows
-from tracekit.views.waterfall.waterfall import trace_payload
 
 PAY = [
     ("1", None, "shop", "POST /pay", "SERVER", 100, 200, "UNSET"),

@@ -12,11 +12,13 @@ from tracekit import TraceSet
 from tracekit.analysis.service_graph.service_graph import service_graph
 from tracekit.findings import Finding
 from tracekit.views import plot, waterfall
-from tracekit.views.flame.flame import FlameWidget
+from tracekit.views.flame.widget import FlameWidget
 from tracekit.views.heat import HeatWidget
+from tracekit.views.service_graph.widget import MapWidget
 from tracekit.views.tkw1 import decode
 from tracekit.views.waterfall.drawing import EMBEDDED_SPANS
-from tracekit.views.widgets import MODULE, MapWidget, WaterfallWidget
+from tracekit.views.waterfall.widget import WaterfallWidget
+from tracekit.views.widgets import MODULE
 
 
 @pytest.fixture

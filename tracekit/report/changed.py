@@ -22,7 +22,7 @@ from tracekit.report.tables import (
 )
 from tracekit.text import NO_FIGURE
 from tracekit.views.plot import plot
-from tracekit.views.service_graph.service_graph import FAILING
+from tracekit.views.service_graph.map import FAILING
 
 if TYPE_CHECKING:
     from tracekit.checks.comparison import Changes

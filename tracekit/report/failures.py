@@ -20,7 +20,7 @@ from tracekit.report.tables import (
     trace_cell,
 )
 from tracekit.text import NO_FIGURE, clean, moment, ratio_range
-from tracekit.views.service_graph.service_graph import FAILING
+from tracekit.views.service_graph.map import FAILING
 
 if TYPE_CHECKING:
     from tracekit.checks.overview import Overview

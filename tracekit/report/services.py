@@ -20,8 +20,8 @@ from tracekit.report.tables import (
     time_cell,
 )
 from tracekit.text import NO_FIGURE, NOT_ESTIMABLE, clean, duration, plural
-from tracekit.views.latency import latency_picture, strip_picture
-from tracekit.views.service_graph.service_graph import FAILING
+from tracekit.views.latency_picture import latency_picture, strip_picture
+from tracekit.views.service_graph.map import FAILING
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,8 +18,8 @@ from tracekit.report.tables import (
 )
 from tracekit.text import clean, duration, moment, plural
 from tracekit.views.waterfall.compare import compared_payload, other_trace
+from tracekit.views.waterfall.payload import encoded, trace_payload
 from tracekit.views.waterfall.picture import waterfall_picture
-from tracekit.views.waterfall.waterfall import encoded, trace_payload
 
 if TYPE_CHECKING:
     from tracekit.checks.overview import Overview

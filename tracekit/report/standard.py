@@ -24,7 +24,7 @@ from tracekit.report.waiting import path_table, waits_table
 from tracekit.schema import Quality
 from tracekit.text import NO_FIGURE, count, duration, period, plural, ratio
 from tracekit.views.details import source_names
-from tracekit.views.service_graph.service_graph import map_payload, map_picture
+from tracekit.views.service_graph.map import map_payload, map_picture
 from tracekit.views.volume import volume_picture
 
 if TYPE_CHECKING:

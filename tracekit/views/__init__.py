@@ -6,6 +6,6 @@ plotly nor anywidget.
 """
 
 from tracekit.views.plot import plot
-from tracekit.views.waterfall.waterfall import waterfall
+from tracekit.views.waterfall import waterfall
 
 __all__ = ["plot", "waterfall"]

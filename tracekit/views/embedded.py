@@ -16,15 +16,16 @@ from plotly.offline import get_plotlyjs
 
 from tracekit.text import clean
 from tracekit.views.figures import Chart
-from tracekit.views.flame.flame import FlameWidget
+from tracekit.views.flame.widget import FlameWidget
 from tracekit.views.heat import HeatWidget
-from tracekit.views.still.marks import KINDS
-from tracekit.views.still.still import still_picture
+from tracekit.views.service_graph.widget import MapWidget
+from tracekit.views.svg_chart.figure import still_picture
+from tracekit.views.svg_chart.marks import KINDS
 from tracekit.views.themes import repainted
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.compare import compared_payload
-from tracekit.views.waterfall.waterfall import encoded, trace_payload
-from tracekit.views.widgets import MapWidget, WaterfallWidget
+from tracekit.views.waterfall.payload import encoded, trace_payload
+from tracekit.views.waterfall.widget import WaterfallWidget
 
 if TYPE_CHECKING:
     from tracekit.views.markup import Markup

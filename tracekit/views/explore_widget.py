@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from tracekit.text import clean, count, plural
-from tracekit.views import explore as words
+from tracekit.views import choices
 from tracekit.views.markup import Markup, element, table
-from tracekit.views.waterfall.waterfall import waterfall
+from tracekit.views.waterfall import waterfall
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
@@ -43,14 +43,14 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         self._height = height
         label = {"style": {"description_width": "76px"}, "layout": _WIDE}
         self.service = ipywidgets.Dropdown(
-            options=words.names_of(traces, "service_name"), description="service", **label
+            options=choices.names_of(traces, "service_name"), description="service", **label
         )
         self.operation = ipywidgets.Dropdown(
-            options=words.names_of(traces, "operation"), description="operation", **label
+            options=choices.names_of(traces, "operation"), description="operation", **label
         )
-        self.error = ipywidgets.Dropdown(options=words.error_choices(), description="error", **label)
-        self.latency = _range(words.latency_choices(traces), "duration", label)
-        self.period = _range(words.period_choices(traces), "start, UTC", label)
+        self.error = ipywidgets.Dropdown(options=choices.error_choices(), description="error", **label)
+        self.latency = _range(choices.latency_choices(traces), "duration", label)
+        self.period = _range(choices.period_choices(traces), "start, UTC", label)
         self.table = ipywidgets.Select(options=[], rows=10, layout=_WIDE)
         self._summary, self._picture, self._shown = (ipywidgets.HTML(layout=_WIDE) for _ in range(3))
         self._opened = ipywidgets.VBox(layout=_WIDE)
@@ -71,28 +71,28 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
 
     def _narrow(self, _: Any) -> None:
         """List the operations of the selected service; keep the selected one if it is among them."""
-        options = words.names_of(self.traces, "operation", service=self.service.value)
+        options = choices.names_of(self.traces, "operation", service=self.service.value)
         kept = self.operation.value
         self.operation.unobserve(self._choose, "value")  # assigning options selects the first of them
         self.operation.options = options
-        self.operation.value = kept if kept in {value for _, value in options} else words.ANY
+        self.operation.value = kept if kept in {value for _, value in options} else choices.ANY
         self.operation.observe(self._choose, "value")
         self._choose()
 
     def _choose(self, _: Any = None) -> None:
         """Select again and show the result."""
-        self._expression = words.condition(
+        self._expression = choices.condition(
             self.service.value, self.operation.value, self.error.value, _limits(self.latency)
         )
-        self.chosen = words.chosen_of(self.traces, self._expression, _limits(self.period))
-        shown = min(len(self.chosen), words.MOST_ROWS)
+        self.chosen = choices.chosen_of(self.traces, self._expression, _limits(self.period))
+        shown = min(len(self.chosen), choices.MOST_ROWS)
         slowest = f"; slowest {count(shown)} listed, click one to open it" if shown else ""
         condition = " with a matching span" if self._expression else ""
         self._summary.value = element(
             "b", {}, f"{count(len(self.chosen))} of {plural(len(self.traces), 'trace')}"
         ) + html.escape(f"{condition}{slowest}.")
-        self._picture.value = words.picture_of(self.chosen)
-        self.table.options = words.rows_of(self.chosen)
+        self._picture.value = choices.picture_of(self.chosen)
+        self.table.options = choices.rows_of(self.chosen)
         self.table.value = None
         self._show_code()
 
@@ -107,7 +107,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
 
     def _show_code(self) -> None:
         """Show the code of the selection."""
-        self.code = words.code_of(self._expression, _limits(self.period), self.table.value)
+        self.code = choices.code_of(self._expression, _limits(self.period), self.table.value)
         self._shown.value = _preformatted(self.code)
 
     def __repr__(self) -> str:
@@ -115,8 +115,8 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Return the controls, and the selection as static HTML."""
-        rows = [(row,) for row, _ in words.rows_of(self.chosen)[:10]]
-        still = f"{words.picture_of(self.chosen)}{table(('slowest traces',), rows)}{element('pre', {}, self.code)}"
+        rows = [(row,) for row, _ in choices.rows_of(self.chosen)[:10]]
+        still = f"{choices.picture_of(self.chosen)}{table(('slowest traces',), rows)}{element('pre', {}, self.code)}"
         return {**super()._repr_mimebundle_(**options), "text/html": still, "text/plain": repr(self)}
 
 
@@ -131,7 +131,7 @@ def _limits(slider: Any) -> tuple[int | None, int | None]:
     return None if first == 0 else low, None if last == len(slider.options) - 1 else high
 
 
-def _range(options: list[words.Choice], description: str, label: dict[str, Any]) -> Any:
+def _range(options: list[choices.Choice], description: str, label: dict[str, Any]) -> Any:
     """Return a range slider, initially without limits."""
     last = len(options) - 1
     return ipywidgets.SelectionRangeSlider(

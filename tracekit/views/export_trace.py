@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from tracekit.text import clean, duration, moment, plural
-from tracekit.views.waterfall.waterfall import Flag, trace_payload
-from tracekit.views.waterfall.words import end_of, names_of, time_words
+from tracekit.views.waterfall.labels import end_of, names_of, time_words
+from tracekit.views.waterfall.payload import Flag, trace_payload
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 from plotly import graph_objects as go
 
 from tracekit.text import plural
-from tracekit.views.still.still import still_picture
 from tracekit.views.svg import PAPER, image
+from tracekit.views.svg_chart.figure import still_picture
 from tracekit.views.themes import on_page, repainted, repainted_picture
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pandas as pd
 
 from tracekit.text import NOT_ESTIMABLE, duration, factor, plural, ratio
-from tracekit.views.attribution.attribution import labels_of
+from tracekit.views.attribution.bars import labels_of
 from tracekit.views.charts import SECONDS, SHARE, chart, empty_state, safe
 from tracekit.views.intervals import Interval, interval_rows
 from tracekit.views.markup import table

@@ -16,7 +16,7 @@ import traitlets
 from tracekit.stats.histograms import BASE
 from tracekit.text import clean, count, duration, moment, plural
 from tracekit.views.charts import chart, duration_axis, empty_state, utc_texts
-from tracekit.views.latency import grid
+from tracekit.views.latency_picture import grid
 from tracekit.views.markup import table
 from tracekit.views.scales import Scale
 from tracekit.views.themes import HEAT

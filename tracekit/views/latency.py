@@ -1,17 +1,19 @@
-"""Latency: distributions as bars on a logarithmic axis, for notebooks (plotly) and as static images (SVG)."""
+"""Latency charts for notebooks: histograms, cumulative distributions, and quantiles with confidence intervals."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from tracekit.stats.histograms import BASE
-from tracekit.text import duration, ratio, round_duration
-from tracekit.views.colours import LIGHT
-from tracekit.views.markup import Markup, element
-from tracekit.views.svg import ACCENT, LINE, MUTE, picture, text
+from tracekit.text import duration, plural
+from tracekit.views.charts import SHARE, chart, duration_axis, empty_state, legend_room, safe, subtitled
+from tracekit.views.colours import LIGHT, SHARED
+from tracekit.views.intervals import Interval, interval_rows
+from tracekit.views.latency_picture import binned, grid
+from tracekit.views.markup import Markup, table
+from tracekit.views.svg import ACCENT
+from tracekit.views.themes import faded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,16 +24,11 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.views.figures import Chart
 
-BARS: Final = 56
-_STEPS: Final = (1, 2, 5)
-_LEVELS: Final = 3  # lines of labels above the bars
-_TOP: Final = 44.0
-_LABEL_TOP: Final = 11
-_LABEL_HEIGHT: Final = 13
-_CHARACTER: Final = 6.4  # mean width of bold 11 px text
-
-
 KINDS: Final = ("histogram", "ecdf", "limits")
+_CELL: Final = ("bucket", "bucket_low_ns", "bucket_high_ns", "weight_sum")
+_QUANTILES: Final = ("p50", "p95", "p99")
+_DASHES: Final = ("dash", "dot", "dashdot")
+_NS: Final = 1e-9
 
 
 def plot_latency(
@@ -70,152 +67,180 @@ def plot_latency(
     >>> max(plot_latency(latency(TraceSet.from_spans(frame))).data[0].y)
     1.0
     """
-    from tracekit.views.latency_charts import LatencyChart  # noqa: PLC0415 - it imports this module
-
     if kind not in KINDS:
         raise ValueError(f"expected a kind of {', '.join(KINDS)}, found {kind!r}")
     return LatencyChart(result, dict(against or {}), groups).draw(kind)
 
 
-def latency_picture(
-    cells: pd.DataFrame,
-    marks: Mapping[str, float],
-    *,
-    width: float = 720,
-    height: float = 190,
-    subject: str = "Latency",
-) -> Markup:
-    """Return one distribution as a static image."""
-    known = {name: value for name, value in marks.items() if math.isfinite(value)}
-    figures = ", ".join(f"{name} {duration(value)}" for name, value in known.items())
-    title = f"{subject}: {figures or 'no durations'}"
-    if cells.empty:
-        return picture(width, height, title, [text(0, 16, "No durations.", kind="mute")])
-    low, step = grid(cells)
-    edges, share = binned(cells, low, step)
-    axis = _LogAxis(float(edges[0]), float(edges[-1]), width)
-    floor, top = height - 22, _TOP
-    tallest = float(share.max())
-    bars = [
-        _bar(axis, (float(a), float(b)), float(part), (floor, (floor - top) * float(part) / tallest))
-        for a, b, part in zip(edges[:-1], edges[1:], share, strict=True)
-        if part > 0
-    ]
-    base = element("line", {"x1": 0, "x2": width, "y1": floor, "y2": floor, "stroke": LINE, "class": "tk-line"})
-    return picture(width, height, title, [*_ticks(axis, floor), *bars, base, *_marks(axis, known, floor)])
+class _Curve(NamedTuple):
+    """One group of one result: its name in tooltips and, if listed, in the legend."""
+
+    name: str
+    entry: str
+    is_listed: bool
+    cells: pd.DataFrame
+    line: dict[str, Any]
+
+    def look(self) -> dict[str, Any]:
+        """Return the plotly attributes that do not depend on the kind of chart."""
+        return {"mode": "lines", "name": self.entry, "showlegend": self.is_listed, "line": self.line}
 
 
-def strip_picture(row: Mapping[str, Any], low_ns: float, high_ns: float, *, slot: int) -> Markup:
-    """Return p50, p95 and p99 of one group as a bar on a logarithmic axis shared by all groups of a table."""
-    values = [float(row[f"{name}_ns"]) for name in ("p50", "p95", "p99")]
-    width, height = 120.0, 14.0
-    figures = ", ".join(f"{name} {duration(value)}" for name, value in zip(("p50", "p95", "p99"), values, strict=True))
-    if not all(math.isfinite(value) for value in values):
-        return picture(width, height, "no durations", [])
-    axis = _LogAxis(max(1.0, low_ns), max(high_ns, low_ns * 1.1, 1.1), width)
-    p50, p95, p99 = (axis.at(value) for value in values)
-    paint = {"fill": LIGHT[slot], "class": f"tk-s{slot}"}
-    parts = [
-        element("line", {"x1": 0, "x2": width, "y1": 7, "y2": 7, "stroke": LINE, "class": "tk-line"}),
-        element("rect", {"x": p50, "y": 6, "width": max(1.0, p99 - p50), "height": 2, **paint}),
-        element("rect", {"x": p50, "y": 3, "width": max(2.0, p95 - p50), "height": 8, "rx": 1.5, **paint}),
-    ]
-    return picture(width, height, figures, parts)
+class LatencyChart:
+    """The groups with most spans, compared with the same groups of other results.
+
+    Parameters
+    ----------
+    result
+        Result of ``latency``.
+    against
+        Other results by name.
+    groups
+        Number of groups.
+
+    Raises
+    ------
+    ValueError
+        If another result has other keys.
+    """
+
+    def __init__(self, result: Latency, against: dict[str, Latency], groups: int) -> None:
+        self.results = {"": result, **against}
+        self.keys = [name for name in result.histogram.columns if name not in _CELL]
+        for name, other in against.items():
+            keys = [key for key in other.histogram.columns if key not in _CELL]
+            if keys != self.keys:
+                raise ValueError(f"expected latencies by {self.keys} in against, found {keys} in {name!r}")
+        shown = result.table[result.table["p50_ns"].notna()].head(groups)
+        self.rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in shown.to_dict("records")]
+        self.left_out = len(result.table) - len(self.rows)
+
+    def draw(self, kind: str) -> Chart:
+        """Return the figure of this kind."""
+        if not self.rows:
+            return empty_state(chart("Latency"), "No spans with a duration.")
+        figure = {"histogram": self._histogram, "ecdf": self._cumulated, "limits": self._limits}[kind]()
+        return subtitled(figure, self.results[""].statement)
+
+    def _name(self, row: dict[str, Any], other: str) -> str:
+        """Return the name of a curve."""
+        mine = safe(" ".join(str(row[key]) for key in self.keys) or "all spans")
+        return f"{mine}, {safe(other)}" if other else mine
+
+    def _colours(self) -> list[str]:
+        """Return the colour of each group: that of its service, unless two groups share a service."""
+        services = [row.get("service_name") for row in self.rows]
+        if "service_name" in self.keys and len(set(services)) == len(services):
+            return [LIGHT[SHARED.slot(str(service))] for service in services]
+        return [LIGHT[at % len(LIGHT)] if len(services) > 1 else ACCENT for at in range(len(services))]
+
+    def _title(self, what: str) -> str:
+        """Return the title with the number of groups shown."""
+        return (
+            f"{what} (top {len(self.rows)} of {plural(len(self.rows) + self.left_out, 'group')})"
+            if self.left_out
+            else what
+        )
+
+    def _curves(self) -> list[_Curve]:
+        """Return the curves with data; each other result has one legend entry for all groups."""
+        out: list[_Curve] = []
+        for row, colour in zip(self.rows, self._colours(), strict=True):
+            for k, (other, result) in enumerate(self.results.items()):
+                cells = _of(result.histogram, self.keys, row)
+                dash = {"dash": _DASHES[(k - 1) % len(_DASHES)]} if k else {}
+                if len(cells):
+                    line = {"color": colour, "width": 2, **dash}
+                    entry = self._name(row, other) if not k or len(self.rows) == 1 else f"{safe(other)} (all groups)"
+                    is_first = not k or entry not in {curve.entry for curve in out}
+                    out.append(_Curve(self._name(row, other), entry, is_first, cells, line))
+        return out
+
+    def _histogram(self) -> Chart:
+        """Return histograms as outlines."""
+        axis = {**SHARE, "title": {"text": "share of spans"}}
+        figure = chart(self._title("Latency"), table=self._table(), xaxis=self._axis(), yaxis=axis)
+        curves = self._curves()
+        low, step = _common_grid([curve.cells for curve in curves])
+        figure.update_layout(margin={"t": legend_room([curve.entry for curve in curves if curve.is_listed])})
+        for curve in curves:
+            edges, share = binned(curve.cells, low, step)
+            fill = {"fill": "tozeroy", "fillcolor": faded(curve.line["color"], 0.12)} if len(curves) == 1 else {}
+            figure.add_scatter(
+                x=(np.repeat(edges, 2)[1:-1] * _NS).tolist(),
+                y=np.repeat(share, 2).tolist(),
+                hovertemplate=f"%{{x:.3~s}}s: %{{y:.1%}}<extra>{curve.name}</extra>",
+                **curve.look(),
+                **fill,
+            )
+        return figure
+
+    def _cumulated(self) -> Chart:
+        """Return cumulative distributions."""
+        axis = {"tickformat": ".0%", "range": [0, 1.02], "title": {"text": "cumulative share of spans"}}
+        figure = chart(self._title("Cumulative latency"), table=self._table(), xaxis=self._axis(), yaxis=axis)
+        curves = self._curves()
+        figure.update_layout(margin={"t": legend_room([curve.entry for curve in curves if curve.is_listed])})
+        for curve in curves:
+            x, y = _ecdf(curve.cells)
+            hover = f"%{{y:.1%}} within %{{x:.3~s}}s<extra>{curve.name}</extra>"
+            figure.add_scatter(x=x, y=y, hovertemplate=hover, **curve.look())
+        return figure
+
+    def _limits(self) -> Chart:
+        """Return quantiles with their 95% CI."""
+        intervals = []
+        for row in self.rows:
+            for other, result in self.results.items():
+                found = _of(result.table, self.keys, row)
+                for mine in found.to_dict("records"):
+                    name = self._name(row, other)
+                    intervals += [
+                        Interval(name, q, *(float(mine[f"{q}{side}_ns"]) * _NS for side in ("", "_low", "_high")))
+                        for q in _QUANTILES
+                    ]
+        figure = interval_rows(self._title("Latency (95% CI)"), intervals, xaxis=self._axis(), table=self._table())
+        figure.update_traces(hovertemplate="%{y}: %{x:.3~s}s, %{text}<extra></extra>")
+        return figure
+
+    def _axis(self) -> dict[str, Any]:
+        """Return the axis of durations."""
+        ends = [curve.cells[f"bucket_{side}_ns"] for curve in self._curves() for side in ("low", "high")]
+        return duration_axis(float(value) * _NS for part in ends for value in (part.min(), part.max()))
+
+    def _table(self) -> Markup:
+        """Return a table of the quantiles."""
+        rows = [
+            (self._plain(row), *(duration(float(row[f"{q}_ns"])) for q in _QUANTILES), int(row["span_count"]))
+            for row in self.rows
+        ]
+        return table(("group", *_QUANTILES, "spans"), rows)
+
+    def _plain(self, row: dict[str, Any]) -> str:
+        """Return the unescaped name of a group."""
+        return " ".join(str(row[key]) for key in self.keys) or "all spans"
 
 
-class _LogAxis:
-    """A logarithmic time axis."""
-
-    def __init__(self, low: float, high: float, width: float) -> None:
-        self.low, self.high, self.width = low, high, width
-        self._scale = width / math.log(high / low)
-
-    def at(self, value: float) -> float:
-        """Return the place of a duration, within the axis."""
-        return min(self.width, max(0.0, math.log(max(value, 1e-9) / self.low) * self._scale))
-
-    def ticks(self) -> list[float]:
-        """Return round durations: 1, 2, 5 and zeros, or powers of ten alone where there are many."""
-        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        steps = _STEPS if len(decades) <= 4 else (1,)  # noqa: PLR2004 - more labels would touch
-        return [t for d in decades for s in steps if self.low <= (t := s * 10.0**d) <= self.high]
+def _of(frame: pd.DataFrame, keys: list[str], row: dict[str, Any]) -> pd.DataFrame:
+    """Return the rows of one group; missing keys are equal to each other."""
+    for key in keys:
+        value = row[key]
+        frame = frame[frame[key].isna() if value is None or value != value else frame[key] == value]  # noqa: PLR0124 - NaN
+    return frame
 
 
-def grid(cells: pd.DataFrame) -> tuple[int, int]:
-    """Return the first bucket and the number of buckets per bar, for at most ``BARS`` bars."""
-    used = cells["bucket"].to_numpy()
-    if not len(used):
-        return 0, 1
-    low = max(0, int(used.min()) - 1)
-    return low, max(1, math.ceil((int(used.max()) + 2 - low) / BARS))
+def _common_grid(parts: list[pd.DataFrame]) -> tuple[int, int]:
+    """Return the first bucket and the number of buckets per bar for all curves."""
+    widest = max(parts, key=lambda cells: int(cells["bucket"].max()))
+    lowest = min(parts, key=lambda cells: int(cells["bucket"].min()))
+    import pandas as pd  # noqa: PLC0415 - types elsewhere
+
+    return grid(pd.concat([widest, lowest]))
 
 
-def binned(cells: pd.DataFrame, low: int, step: int) -> tuple[Array, Array]:
-    """Return the edges of the bars in ns and the weighted share of each; zero durations are in the first."""
-    bar = np.maximum(cells["bucket"].to_numpy(np.int64) - low, 0) // step
-    weight = np.bincount(bar, cells["weight_sum"].to_numpy(float))
-    edges = BASE ** (low + np.arange(len(weight) + 1.0) * step)
-    return edges, weight / max(float(weight.sum()), 1e-300)
-
-
-def _bar(axis: _LogAxis, ends: tuple[float, float], share: float, box: tuple[float, float]) -> Markup:
-    """Return one bar with a tooltip; ``box`` is floor and height in pixels."""
-    x0, x1 = axis.at(ends[0]), axis.at(ends[1])
-    floor, height = box
-    attributes = {
-        "x": x0 + 0.5,
-        "y": floor - max(1.0, height),
-        "width": max(0.5, x1 - x0 - 1),
-        "height": max(1.0, height),
-        "fill": ACCENT,
-        "class": "tk-bar",
-    }
-    words = f"{duration(round(ends[0]))} to {duration(round(ends[1]))}: {ratio(share)}"
-    return element("rect", attributes, element("title", {}, words))
-
-
-def _ticks(axis: _LogAxis, floor: float) -> list[Markup]:
-    """Return the labels and grid lines of the time axis."""
-    parts = []
-    for time in axis.ticks():
-        x = axis.at(time)
-        line = {"x1": x, "x2": x, "y1": _TOP, "y2": floor + 4, "stroke": LINE, "class": "tk-grid"}
-        anchor = "start" if x < 20 else "end" if x > axis.width - 20 else "middle"  # noqa: PLR2004 - half a label
-        parts += [element("line", line), text(x, floor + 17, round_duration(time), kind="mute", text_anchor=anchor)]
-    return parts
-
-
-def _marks(axis: _LogAxis, marks: Mapping[str, float], floor: float) -> list[Markup]:
-    """Return the marked durations: lines, and labels on the first level without overlap."""
-    lines: list[tuple[float, float]] = []
-    labels: list[Markup] = []
-    taken: list[list[tuple[float, float]]] = [[] for _ in range(_LEVELS)]
-    for name, value in sorted(marks.items(), key=lambda item: item[1]):
-        x, words = axis.at(value), f"{name} {duration(value)}"
-        wide = _CHARACTER * len(words) + 8
-        left = x if x + wide < axis.width else x - wide
-        free = [k for k, used in enumerate(taken) if all(left + wide < a or b < left for a, b in used)]
-        level = free[0] if free else _LEVELS - 1
-        taken[level].append((left, left + wide))
-        y = _LABEL_TOP + _LABEL_HEIGHT * level
-        lines.append((x, y - 9))
-        at, anchor = (x + 4, "start") if left == x else (x - 4, "end")
-        labels.append(text(at, y, words, text_anchor=anchor, font_weight=600))
-    return [_mark(*piece) for line in lines for piece in _around(*line, floor, taken)] + labels
-
-
-def _around(x: float, top: float, floor: float, taken: list[list[tuple[float, float]]]) -> list[tuple[float, ...]]:
-    """Return the segments of a vertical line, interrupted by labels."""
-    pieces, begin = [], top
-    for level, used in enumerate(taken):
-        y = _LABEL_TOP + _LABEL_HEIGHT * level - 10
-        if y > top and any(a < x < b for a, b in used):
-            pieces += [(x, begin, y)] if y > begin else []
-            begin = y + _LABEL_HEIGHT
-    return [*pieces, (x, begin, floor)]
-
-
-def _mark(x: float, top: float, bottom: float) -> Markup:
-    """Return a segment of the line at a marked duration."""
-    ends = {"x1": x, "x2": x, "y1": top, "y2": bottom}
-    return element("line", {**ends, "stroke": MUTE, "stroke-dasharray": "3 2", "class": "tk-mark"})
+def _ecdf(cells: pd.DataFrame) -> tuple[list[float], list[float]]:
+    """Return the cumulative distribution: upper bucket edges in seconds and the share below."""
+    edge = cells["bucket_high_ns"].to_numpy(float) * _NS
+    share: Array = np.cumsum(cells["weight_sum"].to_numpy(float))
+    first = max(float(cells["bucket_low_ns"].iloc[0]) * _NS, edge[0] / 1.02)
+    return [first, *edge.tolist()], [0.0, *(share / share[-1]).tolist()]

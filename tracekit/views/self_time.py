@@ -6,7 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 from tracekit.text import duration, plural, ratio
-from tracekit.views.attribution.attribution import labels_of
+from tracekit.views.attribution.bars import labels_of
 from tracekit.views.charts import SHARE, chart, empty_state
 from tracekit.views.colours import LIGHT, SHARED
 from tracekit.views.markup import table

@@ -10,8 +10,8 @@ from tracekit.schema import Quality
 from tracekit.text import count, moment
 from tracekit.views.charts import chart, empty_state, utc_texts
 from tracekit.views.markup import table
+from tracekit.views.scales import time_step
 from tracekit.views.svg import ACCENT, ERROR
-from tracekit.views.volume import time_step
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet

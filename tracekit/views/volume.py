@@ -8,28 +8,13 @@ import numpy as np
 
 from tracekit.text import count, moment, plural
 from tracekit.views.markup import Markup, element
+from tracekit.views.scales import clock, time_step
 from tracekit.views.svg import ACCENT, ERROR, LINE, picture, text
 
 if TYPE_CHECKING:
     from tracekit.columns import Array
 
-_SECOND = 1_000_000_000
-_STEPS = tuple(
-    int(seconds * _SECOND)
-    for seconds in (
-        1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
-        1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800,
-    )
-)  # fmt: skip
-_HOUR = 3600 * _SECOND
 _LABEL = 40.0  # width of a time
-
-
-def time_step(low_ns: int, high_ns: int, *, bars: int = 72) -> int:
-    """Return the smallest round step in ns that divides a period into at most so many bars."""
-    wanted = max(1, high_ns - low_ns) / max(1, bars - 1)
-    fitting = [step for step in _STEPS if step >= wanted]
-    return fitting[0] if fitting else int(np.ceil(wanted / _STEPS[-1])) * _STEPS[-1]
 
 
 def volume_picture(
@@ -86,13 +71,3 @@ def _ticks(first: int, step: int, bars: int, left: float, wide: float, floor: fl
         for place, time in zip(places, times, strict=True)
         if place + _LABEL < bars * wide
     ] or [text(left, floor + 16, clock(first, step), kind="mute")]
-
-
-def clock(time_ns: int, step: int) -> str:
-    """Return a time with the precision that the step needs."""
-    if step >= 24 * _HOUR:
-        return moment(time_ns)[:10]
-    if step >= 60 * _SECOND:
-        return moment(time_ns)[5:16] if step >= _HOUR else moment(time_ns)[11:16]
-    decimals = 0 if step >= _SECOND else 3 if step >= _SECOND // 1000 else 6
-    return moment(time_ns, decimals=decimals)[11:]

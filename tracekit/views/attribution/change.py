@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tracekit.text import duration, plural
-from tracekit.views.attribution.attribution import NS, labels_of, row_layout
+from tracekit.views.attribution.bars import NS, labels_of, row_layout
 from tracekit.views.charts import SIGNED_SECONDS, chart, empty_state, safe
 from tracekit.views.colours import LIGHT
 from tracekit.views.intervals import Interval, interval_rows

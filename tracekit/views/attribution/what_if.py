@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tracekit.text import duration, plural
-from tracekit.views.attribution.attribution import NS
+from tracekit.views.attribution.bars import NS
 from tracekit.views.charts import SECONDS, chart, empty_state
 from tracekit.views.colours import LIGHT
 from tracekit.views.intervals import Interval, interval_rows

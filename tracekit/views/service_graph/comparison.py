@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from tracekit.text import duration, factor, ratio
-from tracekit.views.service_graph.service_graph import FAILING, WORSE, map_payload
+from tracekit.views.service_graph.map import FAILING, WORSE, map_payload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

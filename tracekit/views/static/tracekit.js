@@ -352,7 +352,7 @@ class View {
 // ------------------------------------------------------------------------------------------------ 6 data
 
 const TYPES = { f8: Float64Array, f4: Float32Array, i4: Int32Array, u4: Uint32Array, u2: Uint16Array, u1: Uint8Array };
-const ERROR = 1, NO_END = 2, NO_START = 4, INFERRED = 8, ORPHAN = 16, LINKED = 32; // bits of `flags`; see waterfall.py
+const ERROR = 1, NO_END = 2, NO_START = 4, INFERRED = 8, ORPHAN = 16, LINKED = 32; // bits of `flags`; see waterfall/payload.py
 const MATCHED = 0, ADDED = 1, MISSING = 2, SLOWER = 3, FASTER = 4; // `state` of a comparison; see waterfall/compare.py
 const NO_TIME = -(2 ** 53); // in `evAt`
 

@@ -1,1 +1,71 @@
-"""The waterfall: its rows, what lies over them, two traces in one, and its still picture."""
+"""Waterfalls of one trace, or of two compared: rows, payload, labels, static image and widget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracekit.analysis.clock_skew.result import ClockSkew
+    from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.traces import TraceSet
+    from tracekit.views.waterfall.rows import Named
+
+__all__ = ["waterfall"]
+
+
+def waterfall(
+    traces: TraceSet,
+    trace_id: Named,
+    *,
+    path: CriticalPath | None = None,
+    compare: str | TraceSet | tuple[TraceSet, str] | None = None,
+    skew: ClockSkew | tuple[ClockSkew, ClockSkew] | None = None,
+    height: int = 480,
+) -> Any:
+    """Draw one trace as an interactive waterfall for a notebook.
+
+    Parameters
+    ----------
+    traces
+        The set of traces that contains it.
+    trace_id
+        Trace id, a unique prefix of it, or a row of a result or a finding with a trace id.
+    path
+        Critical path of these traces, to be drawn over the bars, with the share of each span.
+    compare
+        Baseline, aligned by call path: another trace of the same set, a trace of another set
+        (``(before, trace_id)``), or another set, from which the trace of median duration with the same root is used.
+    skew
+        Clock skew of these traces (default: the one used for ``path``).  A comparison of two sets needs a pair,
+        ``(clock_skew(traces), clock_skew(before))``.  Recorded times are drawn; a toggle corrects the skew.
+    height
+        Height of the view in pixels.
+
+    Returns
+    -------
+    anywidget.AnyWidget
+        ``selected`` (traitlet) is the id of the selected span, empty for none, and can be set; ``span`` is its row of
+        ``traces.spans``.  ``value`` (traitlet) is the visible time range in ns since the epoch, None for the whole
+        trace.  Without a live kernel, a static image and a short table are shown.  An empty set is shown as such.
+
+    Raises
+    ------
+    ValueError
+        If the id matches no trace or several (the message lists the nearest ids), the height is not positive, the
+        path or the skew belongs to other traces, or there is no trace to compare with.
+    TypeError
+        If ``trace_id`` does not identify a trace.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tracekit import TraceSet
+    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
+    >>> waterfall(TraceSet.from_spans(frame), "0000")
+    Waterfall(trace 000000000000000000000000000000a1, 1 span, 5.00 µs)
+    """
+    if height <= 0:
+        raise ValueError(f"expected a height in pixels above 0, found {height}")
+    from tracekit.views.waterfall.widget import WaterfallWidget  # noqa: PLC0415 - anywidget loads slowly
+
+    return WaterfallWidget.of(traces, trace_id, path=path, compare=compare, skew=skew, height=height)

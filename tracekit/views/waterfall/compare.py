@@ -17,8 +17,8 @@ from tracekit.traces import TraceSet
 from tracekit.views.details import Strings, detail_columns, source_names
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.path import is_among, path_columns, shift_columns
+from tracekit.views.waterfall.payload import row_payload
 from tracekit.views.waterfall.rows import TraceRows, trace_rows
-from tracekit.views.waterfall.waterfall import row_payload
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.result import ClockSkew

@@ -10,8 +10,8 @@ import numpy as np
 from tracekit.attributes import texts_of
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.compare import compared_payload, other_trace
+from tracekit.views.waterfall.payload import trace_payload
 from tracekit.views.waterfall.rows import trace_rows
-from tracekit.views.waterfall.waterfall import trace_payload
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.result import ClockSkew

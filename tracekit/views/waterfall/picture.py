@@ -11,8 +11,8 @@ from tracekit.views.markup import Markup, element, table
 from tracekit.views.scales import Scale
 from tracekit.views.svg import ERROR, INK, LINE, MUTE, picture, service_fill, text
 from tracekit.views.waterfall.compare import State
-from tracekit.views.waterfall.waterfall import Flag
-from tracekit.views.waterfall.words import end_of, is_gone, names_of, time_words
+from tracekit.views.waterfall.labels import end_of, is_gone, names_of, time_words
+from tracekit.views.waterfall.payload import Flag
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.text import duration
 from tracekit.views.waterfall.compare import State
-from tracekit.views.waterfall.waterfall import Flag
+from tracekit.views.waterfall.payload import Flag
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

@@ -14,8 +14,8 @@ from tracekit.text import clean
 from tracekit.views.colours import LIGHT
 from tracekit.views.markup import Markup, element
 from tracekit.views.scales import Scale, scale_of
-from tracekit.views.still.marks import CHARACTER, DASHES, KINDS, dot, drawn, fill, heat_key, stacked_ends, values_of
 from tracekit.views.svg import INK, LINE, PAPER, picture, text
+from tracekit.views.svg_chart.marks import CHARACTER, DASHES, KINDS, dot, drawn, fill, heat_key, stacked_ends, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracekit.text import clean, duration, plural, ratio, short_count
 from tracekit.views.colours import SHARED, Colours
-from tracekit.views.markup import Markup, element, table
+from tracekit.views.markup import Markup, element
 from tracekit.views.service_graph.layout import HEIGHT, WIDTH, Layout, layered
 from tracekit.views.service_graph.scope import MOST_SERVICES, shown_services
 from tracekit.views.svg import ACCENT, ERROR, INK, LINE, MUTE, PAPER, picture, service_fill, text
@@ -24,67 +24,6 @@ _THIN, _THICK = 1.2, 4.0
 _NAME_ROOM: Final = 22
 _MARGIN: Final = 14.0
 _PEERS: Final = {"db": "database", "messaging": "queue", "aws": "AWS", "faas": "function", "http": "HTTP", "rpc": "RPC"}
-
-
-def plot_service_graph(
-    result: ServiceGraph,
-    *,
-    against: ServiceGraph | None = None,
-    around: str | None = None,
-    hops: int = 1,
-    most: int = MOST_SERVICES,
-    period_s: float | None = None,
-    height: int = 460,
-) -> Any:
-    """Draw a service graph as a map for a notebook.
-
-    Parameters
-    ----------
-    result
-        Result of ``service_graph``.
-    against
-        Baseline: the map then shows new and removed services and calls, and regressions.
-    around
-        Show only this service and those within ``hops`` calls of it.
-    hops
-        Number of calls, in either direction.
-    most
-        Maximum number of services; those with most requests, or nearest.
-    period_s
-        Length of the recording in seconds: boxes then show requests per second.
-    height
-        Height of the view in pixels.
-
-    Returns
-    -------
-    anywidget.AnyWidget
-        ``selected`` (traitlet) is the name of the selected service, and can be set.
-
-    Raises
-    ------
-    ValueError
-        If the service does not exist, or a number is out of range.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.service_graph.service_graph import service_graph
-    >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
-    >>> plot_service_graph(service_graph(TraceSet.from_spans(frame.assign(service_name="shop"))))
-    ServiceMap(1 service, 0 calls)
-    """
-    from tracekit.views.widgets import MapWidget  # noqa: PLC0415 - anywidget costs 0.1 s and is for notebooks only
-
-    scope: dict[str, Any] = {"around": around, "hops": hops, "most": most, "period_s": period_s}
-    if against is None:
-        graph = map_payload(result, **scope)
-    else:
-        from tracekit.views.service_graph.comparison import compared_payload  # noqa: PLC0415 - it imports this module
-
-        graph = compared_payload(result, against, **scope)
-    title = f"ServiceMap({plural(len(graph['nodes']), 'service')}, {plural(len(graph['edges']), 'call')})"
-    return MapWidget.of(graph, map_picture(graph), _calls_table(graph), title, height=height)
 
 
 def map_payload(
@@ -272,11 +211,3 @@ def _box(node: dict[str, Any]) -> list[Markup]:
         element("text", label, name),
         text(x + 13, y + 28, node["sub"], kind="error" if node["bad"] else "mute", font_size=10),
     ]
-
-
-def _calls_table(graph: dict[str, Any]) -> Markup:
-    """Return the calls as a table, for front ends without images."""
-    busiest = sorted(graph["edges"], key=lambda edge: -edge["w"])[:10]
-    rows = [tuple(edge["tip"].partition(": ")[::2]) for edge in busiest]
-    note = [(plural(graph["left_out"], "other service"), "not shown")] if graph["left_out"] else []
-    return table(("call", "figures"), [*rows, *note])
