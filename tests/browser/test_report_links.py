@@ -43,7 +43,7 @@ def test_the_first_screen_says_what_changed_and_leads_to_the_trace_that_shows_it
         has_text="Mean latency of recorded traces regressed 39.3 ms \u2192 57.1 ms (+17.8 ms, 95% CI"
     )
     assert "98.8% of it: ledger SELECT entries" in mean.inner_text()
-    assert "was 84.5 ms" in page.locator(".figures").inner_text()
+    assert "baseline 84.5 ms" in page.locator(".figures").inner_text()
     mean.get_by_role("link", name="open exemplar trace").click()
     page.locator("article .view.live").first.wait_for()
     chromium.wait_until(page, "() => document.querySelector('.tkw-det.on')")
@@ -79,7 +79,7 @@ def test_an_address_leads_to_a_finding(visit, path):
 
 def test_addresses_that_lead_nowhere_say_so(visit, path, sets):
     page = at(visit, path, "trace=beef")
-    assert page.locator(".lost").inner_text() == "Trace beef is not among the waterfalls of this report."
+    assert page.locator(".lost").inner_text() == "Trace beef has no waterfall in this report."
     trace_id = sets[1].summary["duration_ns"].idxmax()
     page.evaluate("id => { location.hash = `trace=${id}&span=77` }", trace_id)
     chromium.wait_until(

@@ -145,7 +145,7 @@ def test_the_path_lies_over_the_bars_and_in_a_lane(folded):
     bar = row_of(folded, "lock").locator(".tkw-b").bounding_box()
     assert boxes["width"] == pytest.approx(bar["width"], abs=1.5)
     lane = folded.locator(".tkw-lane canvas")
-    assert lane.get_attribute("aria-label").startswith("Critical path of 1.00 ms: a click")
+    assert lane.get_attribute("aria-label").startswith("Critical path of 1.00 ms: click")
     box = lane.bounding_box()
     lane.click(position={"x": box["width"] * 0.025, "y": 8})
     assert folded.evaluate("() => chosen.at(-1)") == 1
@@ -483,9 +483,9 @@ def test_two_traces_in_one_view(visit):
         for name, row in rows.items()
     }
     assert said == {
-        "POST /pay": "1.00 ms, slower: was 400 µs (+600 µs)",
+        "POST /pay": "400 µs → 1.00 ms, slower (+600 µs)",
         "lock": "50.0 µs → 55.0 µs",  # less than a hundredth of the request
-        "charge": "800 µs, slower: was 200 µs (+600 µs)",
+        "charge": "200 µs → 800 µs, slower (+600 µs)",
         "note": "40.0 µs, added",
         "send": "missing, baseline 80.0 µs",
     }
