@@ -24,7 +24,7 @@ from tracekit.views.colours import Colours
 
 
 def shop(each, calls, *, trace_count=60, failed=0, extra=None, seed=1):
-    """Requests of 20 ms of own time, and `calls` calls of `each` ms, one after another; times vary by 1 %."""
+    """Requests of 20 ms of own time, and `calls` calls of `each` ms, one after another; times vary by 1%."""
     random = np.random.default_rng(seed)
     rows = []
     for k in range(trace_count):
@@ -95,7 +95,7 @@ def test_what_did_not_change_is_said_to_be_so():
     assert "slower" not in found
     assert "operations" not in found
     assert found["failing"].headline == (
-        "Error rate of recorded traces 0 % → 0 %: no significant change (n = 60 and 60 requests)."
+        "Error rate of recorded traces 0% → 0%: no significant change (n = 60 and 60 requests)."
     )
 
 
@@ -109,9 +109,9 @@ def test_the_kind_of_request_that_became_slower_is_named():
 def test_failures_are_compared_with_their_limits():
     worse = said(shop(5, 1), shop(5, 1, failed=20))["failing"]
     assert worse.severity == "warning"
-    assert worse.headline.startswith("Error rate of recorded traces rose 0 % → 33.3 % (95% CI of the change +")
+    assert worse.headline.startswith("Error rate of recorded traces rose 0% → 33.3% (95% CI of the change +")
     better = said(shop(5, 1, failed=20), shop(5, 1))["failing"]
-    assert better.headline.startswith("Error rate of recorded traces fell 33.3 % → 0 % (")
+    assert better.headline.startswith("Error rate of recorded traces fell 33.3% → 0% (")
     assert said(shop(5, 1), shop(5, 1, failed=1))["failing"].severity == "info"
 
 
@@ -270,7 +270,7 @@ def test_what_has_no_literal_is_left_to_the_reader_and_said_so():
     weights = pd.Series(3.0, index=shop(5, 1).trace_ids)
     weighted = shop(5, 1).with_weights(weights)
     code = code_of(weighted)["head"]
-    assert code.splitlines()[1] == "# ...: a mask, function or table; insert the one that was used"
+    assert code.splitlines()[1] == "# ...: a mask, function or table; insert the one you used"
     assert code.endswith(".with_weights(...)")
     few = shop(5, 1, trace_count=2)
     by_id = dict.fromkeys(few.trace_ids, 3.0)
@@ -293,7 +293,7 @@ def test_an_operation_that_more_requests_wait_for_is_said_so():
     ends = spans["end_ns"].where(~half | (spans["name"] != "POST /pay"), spans["start_ns"] + 20 * MS)
     kept = ["trace_id", "span_id", "parent_span_id", "service_name", "name", "start_ns", "status_code"]
     headline = said(TraceSet.from_spans(spans[kept].assign(end_ns=ends)[~without]), many)["change"].headline
-    assert "ledger SELECT (+10.0 ms): requests affected 50.0 % → 100 %." in headline
+    assert "ledger SELECT (+10.0 ms): requests affected 50.0% → 100%." in headline
 
 
 def test_a_service_that_is_its_own_operation_is_named_once():
@@ -305,7 +305,7 @@ def test_a_slow_trace_of_a_kind_that_the_baseline_lacks_stands_alone():
     names = before.spans["name"].astype(str).replace("POST /pay", "PUT /pay")
     renamed = TraceSet.from_spans(before.spans.assign(name=names))
     page = render(now, baseline=renamed)
-    assert "see the trace that shows it" in page
+    assert "open exemplar trace" in page
     assert "against" not in page[page.index('<section id="traces"') :]
 
 

@@ -46,7 +46,7 @@ def test_of_calls_that_pass_an_error_on_the_last_is_named():
     (found,) = calls(compared(chain(0.02), chain(0.4)))
     assert found.severity == "warning"
     assert found.headline == (
-        "Calls pricing → ledger fail more often: error rate 2.0 % → 40.0 % (95% CI 33.1 % to 47.2 %; 200 "
+        "Calls pricing → ledger fail more often: error rate 2.0% → 40.0% (95% CI 33.1% to 47.2%; 200 "
         "traces with such calls). Worse as well: 1 other edge of the service graph."
     )
     exact = binomtest(80, 200).proportion_ci()

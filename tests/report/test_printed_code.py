@@ -85,7 +85,7 @@ def test_the_figures_of_the_first_screen_are_those_of_public_calls():
     figures = {words: value for value, words, _ in Standard.of(traces).first_screen()["figures"]}
     rate = tk.errors(traces, by=(), roots=True).operations["error_ratio"].iloc[0]
     row = tk.latency(traces, by=(), roots=True).table.iloc[0]
-    assert figures["error rate of requests"] == f"{100 * rate:.1f} %"
+    assert figures["error rate of requests"] == f"{100 * rate:.1f}%"
     assert figures["p95 of requests"] == f"{row['p95_ns'] / 1e6:.1f} ms"
 
 
