@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from tracekit.text import clean, count, plural
-from tracekit.views import choices, waterfall
+from tracekit.views import choices
 from tracekit.views.markup import Markup, element, table
+from tracekit.views.waterfall import waterfall
 
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
