@@ -80,10 +80,10 @@ def test_a_mask_in_another_order_means_the_same_spans():
 
 def test_a_mask_of_some_spans_only_is_refused():
     some = SHOP.spans.loc[SHOP.spans["kind"] == "SERVER", "name"] == "GET /find"
-    with pytest.raises(ValueError, match="expected a mask of 8 spans or a Series by trace id, found one of 4"):
+    with pytest.raises(ValueError, match="expected a mask of 8 spans or a Series indexed by trace id, found a mask of 4"):
         SHOP.where(some)
     twice = pd.Series([True] * 8, index=pd.Index([0, 0, 1, 2, 3, 4, 5, 6], name="span_row"))
-    with pytest.raises(ValueError, match="found one of 8"):
+    with pytest.raises(ValueError, match="found a mask of 8"):
         SHOP.where(twice)
 
 
@@ -100,9 +100,9 @@ def test_a_mask_of_some_spans_only_is_refused():
         ("depth + 1", FilterError, "which is no condition", 0),
         ("service_name > 'a'", FilterError, "expected a condition over columns of spans", 0),
         ("depth > \0", FilterError, "expected a condition", None),
-        ([True], ValueError, "expected a mask of 8 spans or a Series by trace id, found one of 1", None),
-        (["yes"] * 8, TypeError, "expected a mask of truth values, found", None),
-        (np.arange(8), TypeError, "expected a mask of truth values, found int64", None),
+        ([True], ValueError, "expected a mask of 8 spans or a Series indexed by trace id, found a mask of 1", None),
+        (["yes"] * 8, TypeError, "expected a boolean mask, found", None),
+        (np.arange(8), TypeError, "expected a boolean mask, found int64", None),
     ],
 )
 def test_conditions_that_are_none_are_refused(condition, error, text, position):

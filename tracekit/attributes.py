@@ -1,4 +1,4 @@
-"""Looking attributes up by key: slices sorted by key, built once, and values as codes with labels."""
+"""Attribute lookup by key: values as codes with labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Codes(NamedTuple):
-    """A column of text as numbers: ``labels[code]``, -1 where there is nothing.
+    """A column of text as numbers: ``labels[code]``, -1 for missing.
 
     Examples
     --------
@@ -43,21 +43,21 @@ class Codes(NamedTuple):
         return Codes(self.codes[rows], self.labels)
 
 
-_MOST_DIGITS = 4300  # Python turns no longer text into an int
+_MOST_DIGITS = 4300  # limit of Python's int()
 
 
 class KeyIndex:
     """The attributes of one owner table, looked up by key.
 
-    The key of every attribute is kept in as few bytes as the number of keys allows, so that finding those of one key
-    is one comparison of a short array; what was found is kept.
+    The key of every attribute is stored in the smallest possible integer type, so that finding one key is one
+    comparison of a small array; results are cached.
 
     Parameters
     ----------
     attributes
-        Which attributes each owner row has.
+        Attributes of each owner row.
     kv
-        The attribute table that the codes mean.
+        The attribute table that the codes refer to.
 
     Examples
     --------
@@ -78,13 +78,13 @@ class KeyIndex:
 
     @cached_property
     def _key(self) -> Array:
-        """Key of every attribute."""
+        """Return the key of every attribute."""
         small = np.min_scalar_type(max(len(self.kv.keys), 1))
         return np.asarray(self.kv.key.astype(small)[self._attributes.codes])
 
     @cached_property
     def _row(self) -> Array:
-        """Owner row of every attribute."""
+        """Return the owner row of every attribute."""
         return np.repeat(np.arange(self.row_count, dtype=np.int32), self._attributes.counts)
 
     def of(self, key: str) -> tuple[Array, Array]:
@@ -98,7 +98,7 @@ class KeyIndex:
     def first_of(self, keys: Iterable[str]) -> Array:
         """Return for every row the attribute code of the first of these keys that it has; -1 without any.
 
-        Where a row has a key twice the last one counts.
+        If a row has a key twice, the last value is used.
         """
         chosen = np.full(self.row_count, -1, np.int32)
         for key in reversed(list(keys)):
@@ -107,7 +107,7 @@ class KeyIndex:
         return chosen
 
     def has(self, keys: Iterable[str]) -> Array:
-        """Return whether a row has one of these keys; their values are not looked at."""
+        """Return whether a row has one of these keys, whatever its value."""
         found = np.zeros(self.row_count, bool)
         for key in keys:
             found[self.of(key)[0]] = True
@@ -128,7 +128,7 @@ class KeyIndex:
         return Codes(result, list(labels))
 
     def numbers_of(self, keys: Iterable[str]) -> tuple[Array, Array]:
-        """Return (int64 values, present) of the first key present; texts count where they are digits."""
+        """Return (int64 values, present) of the first key present; text is converted if it consists of digits."""
         chosen = self.first_of(keys)
         used, inverse = _used(chosen, len(self.kv))
         values = [number(self.kv, int(code)) for code in used]
@@ -138,7 +138,7 @@ class KeyIndex:
 
 
 def _used(chosen: Array, size: int) -> tuple[Array, Array]:
-    """Return the distinct codes and, for every row, the position among them; the last position stands for none."""
+    """Return the distinct codes and, for every row, the position among them; the last position means none."""
     seen = np.zeros(size + 1, bool)
     seen[chosen] = True  # -1 marks the last one
     used = np.flatnonzero(seen[:-1])
@@ -148,7 +148,7 @@ def _used(chosen: Array, size: int) -> tuple[Array, Array]:
 
 
 def texts_of(kv: KeyValues, codes: Array) -> list[str]:
-    """Return the values of these attributes as text: true and false, digits, JSON of arrays and maps."""
+    """Return the values of these attributes as text: booleans as true and false, arrays and maps as JSON."""
     if not len(codes):
         return []
     texts: list[str | None] = kv.text.take(codes).to_pylist()
@@ -156,7 +156,7 @@ def texts_of(kv: KeyValues, codes: Array) -> list[str]:
 
 
 def _spell(kv: KeyValues, code: int) -> str:
-    """Return a number, truth value or nothing as text."""
+    """Return a number or boolean as text, or an empty string."""
     kind = kv.type[code]
     if kind == ValueType.BOOL:
         return "true" if kv.integer[code] else "false"
@@ -166,7 +166,7 @@ def _spell(kv: KeyValues, code: int) -> str:
 
 
 def number(kv: KeyValues, code: int) -> int | None:
-    """Return an attribute as an integer of at most 18 digits, None where it is none."""
+    """Return an attribute as an integer of at most 18 digits, or None."""
     if kv.type[code] == ValueType.INT and kv.text[code].as_py() is None:
         return int(kv.integer[code])
     if kv.type[code] == ValueType.DOUBLE:
@@ -177,7 +177,7 @@ def number(kv: KeyValues, code: int) -> int | None:
 
 
 def value(kv: KeyValues, code: int) -> Any:
-    """Return an attribute's value as Python has it; arrays and maps stay JSON text."""
+    """Return an attribute's value as a Python object; arrays and maps stay JSON text."""
     kind, text = int(kv.type[code]), kv.text[code].as_py()
     if kind == ValueType.INT:
         if text is not None:
@@ -191,7 +191,7 @@ def value(kv: KeyValues, code: int) -> Any:
 
 
 def pick(options: Sequence[Codes]) -> tuple[Codes, Array]:
-    """Return for every row the first option that has a value, and which option it was (-1 = none)."""
+    """Return for every row the first option with a value, and the number of that option (-1 = none)."""
     labels: dict[str, int] = {}
     codes = np.full(len(options[0].codes), -1, np.int32)
     which = np.full(len(codes), -1, np.int8)
@@ -211,7 +211,7 @@ def pick(options: Sequence[Codes]) -> tuple[Codes, Array]:
 
 
 def join(parts: Sequence[Codes], between: str = " ") -> Codes:
-    """Return the parts joined row by row; missing where the first part is, later missing parts are left out."""
+    """Return the parts joined row by row; missing where the first part is missing, other missing parts are skipped."""
     rows = np.flatnonzero(parts[0].codes >= 0)
     key = np.zeros(len(rows), np.int64)
     for part in parts:

@@ -1,9 +1,9 @@
-"""What a TraceSet holds inside: plain numpy columns, no frames.
+"""Columns of a TraceSet as plain numpy arrays.
 
-``Columns`` is the whole; ``SpanColumns``, ``EventColumns``, ``LinkColumns``, ``ResourceColumns`` and ``ScopeColumns``
-are its tables, ``KeyValues`` the table of distinct attributes, ``Ragged`` tells which of them belong to which row.
+``Columns`` contains the tables ``SpanColumns``, ``EventColumns``, ``LinkColumns``, ``ResourceColumns`` and
+``ScopeColumns``; ``KeyValues`` is the table of distinct attributes, and ``Ragged`` maps rows to their attributes.
 Texts are codes into lists (-1 = missing), ids unsigned integers, times int64 nanoseconds.  Everything is read-only by
-agreement and sorted by (trace id, start, order of arrival).  ``spec/performance.md`` has the figures behind the form.
+convention and sorted by (trace id, start, order of arrival).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from tracekit.schema import Array as Array  # noqa: PLC0414, TC001 - others import it from here, also when they run
+from tracekit.schema import Array as Array  # noqa: PLC0414, TC001 - re-exported
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ _STEP = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """Which attribute codes belong to each row: ``codes[offsets[i]:offsets[i + 1]]``.
+    """Attribute codes of each row: ``codes[offsets[i]:offsets[i + 1]]``.
 
     Examples
     --------
@@ -42,7 +42,7 @@ class Ragged:
 
     @classmethod
     def from_counts(cls, counts: Array, codes: Array) -> Ragged:
-        """Return the table in which row i owns the next ``counts[i]`` codes."""
+        """Return the table in which row i has the next ``counts[i]`` codes."""
         offsets = np.zeros(len(counts) + 1, np.int64)
         np.cumsum(counts, out=offsets[1:])
         return cls(offsets, codes)
@@ -81,10 +81,10 @@ class Ragged:
 
 @dataclass(frozen=True, slots=True)
 class KeyValues:
-    """The distinct attributes: one row for each (key, type, value, origin, namespace, indexed).
+    """The distinct attributes: one row per (key, type, value, origin, namespace, indexed).
 
     ``keys`` and ``namespaces`` are lists of text, ``key`` and ``namespace`` codes into them (-1 = none).  ``text`` (a
-    pyarrow large_string array) holds strings, base64 of bytes, canonical JSON of arrays and maps, and the digits of
+    pyarrow large_string array) contains strings, base64 of bytes, canonical JSON of arrays and maps, and the digits of
     integers beyond 64 bits; ``integer`` int and bool; ``double`` doubles.
     """
 
@@ -103,7 +103,7 @@ class KeyValues:
         return len(self.key)
 
     def codes_of(self, key: str) -> Array:
-        """Return the codes whose key is this one; empty where there is none."""
+        """Return the codes of the attributes with this key; empty if there are none."""
         if key not in self.keys:
             return np.zeros(0, np.int64)
         return np.flatnonzero(self.key == self.keys.index(key))
@@ -111,7 +111,7 @@ class KeyValues:
 
 @dataclass(frozen=True, slots=True)
 class SpanColumns:
-    """One entry a span record; see ``schema.SPANS`` for the view."""
+    """One entry per span record; see ``schema.SPANS`` for the view."""
 
     trace_hi: Array  # uint64
     trace_lo: Array  # uint64
@@ -143,7 +143,7 @@ class SpanColumns:
 
 @dataclass(frozen=True, slots=True)
 class EventColumns:
-    """One entry an event, in the order of their spans."""
+    """One entry per event, in the order of their spans."""
 
     span_row: Array  # int64
     time_ns: Array  # int64, 0 where missing
@@ -156,7 +156,7 @@ class EventColumns:
 
 @dataclass(frozen=True, slots=True)
 class LinkColumns:
-    """One entry a link, in the order of their spans."""
+    """One entry per link, in the order of their spans."""
 
     span_row: Array  # int64
     trace_hi: Array  # uint64
@@ -173,7 +173,7 @@ class LinkColumns:
 
 @dataclass(frozen=True, slots=True)
 class ResourceColumns:
-    """One entry a distinct resource."""
+    """One entry per distinct resource."""
 
     schema_url: Array  # int32 into Columns.texts, -1 = none
     dropped_attributes: Array  # uint32
@@ -184,7 +184,7 @@ class ResourceColumns:
 
 @dataclass(frozen=True, slots=True)
 class ScopeColumns:
-    """One entry a distinct instrumentation scope."""
+    """One entry per distinct instrumentation scope."""
 
     name: Array  # int32 into Columns.texts
     version: Array  # int32 into Columns.texts, -1 = none
@@ -197,9 +197,9 @@ class ScopeColumns:
 
 @dataclass(frozen=True, slots=True)
 class TraceFacts:
-    """What a source said about whole traces (X-Ray only): one entry a trace that has any.
+    """Trace-level fields of X-Ray: one entry per trace that has any.
 
-    ``trace_hi``/``trace_lo`` are sorted.  ``reported_duration_ns`` is -1 where nothing was said.
+    ``trace_hi``/``trace_lo`` are sorted.  ``reported_duration_ns`` is -1 if not reported.
     """
 
     trace_hi: Array
@@ -230,8 +230,8 @@ def take(table: Table, rows: Array | slice) -> Table:
 class Columns:
     """Everything that was read, sorted by (trace id, start, order of arrival).
 
-    ``names`` holds span names, ``texts`` the other strings (status messages, trace states, event and scope names,
-    schema addresses).  ``sources`` and ``issues`` are small frames, see ``schema.SOURCES`` and ``schema.ISSUES``.
+    ``names`` contains span names, ``texts`` the other strings (status messages, trace states, event and scope names,
+    schema URLs).  ``sources`` and ``issues`` are small frames, see ``schema.SOURCES`` and ``schema.ISSUES``.
     """
 
     spans: SpanColumns
@@ -253,7 +253,7 @@ class Columns:
     notes: dict[str, str] = field(default_factory=dict)
 
     def take_in_order(self, rows: Array) -> Columns:
-        """Return the set of these span rows in this order, with their events and links in the same."""
+        """Return the columns of these span rows in this order, with their events and links in the same order."""
         taken = self.take(rows)
         events = np.argsort(taken.events.span_row, kind="stable")
         links = np.argsort(taken.links.span_row, kind="stable")
@@ -266,9 +266,9 @@ class Columns:
         )
 
     def take(self, rows: Array) -> Columns:
-        """Return the set of these span rows (ascending), with their events and links.
+        """Return the columns of these span rows (ascending), with their events and links.
 
-        Resources, scopes, attribute and text tables are shared, sources and issues kept: they tell what was read.
+        Resources, scopes, attribute and text tables are shared; sources and issues are unchanged.
         """
         new_row = np.full(len(self.spans), -1, np.int64)
         new_row[rows] = np.arange(len(rows))

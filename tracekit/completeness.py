@@ -1,6 +1,6 @@
-"""What is known of each trace as a whole: whether it is complete, whether its request has ended, how long it took.
+"""Completeness of each trace: whether spans are missing, whether its request has ended, and its latency.
 
-Summaries, critical paths, reports and checks all ask here, so that none of them contradicts another.
+Summaries, critical paths, reports and checks use these functions, so that their results are consistent.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 
 
 class Known(NamedTuple):
-    """One number a trace, and where it is known; 0 elsewhere."""
+    """One number per trace, and whether it is known; 0 where it is not."""
 
     value: Array
     is_known: Array
 
 
 def is_open(look: Lookup) -> Array:
-    """Return which spans have no end: still in progress when they were recorded, or recorded without one."""
+    """Return which spans have no end: in progress when exported, or recorded without an end."""
     return np.asarray((look.columns.spans.quality & (Quality.NO_END | Quality.IN_PROGRESS)) != 0)
 
 
 def is_finished(look: Lookup, forest: Forest) -> Array:
-    """Return which requests have ended; the others have no outcome yet: neither a failure nor a success."""
+    """Return which requests have ended; the others count neither as failed nor as successful."""
     return np.asarray(~is_open(look)[forest.root_row])
 
 
 def latencies(look: Lookup, forest: Forest) -> Known:
-    """Return how long every request took: the duration of the span it begins with."""
+    """Return the latency of every request in ns: the duration of its root span."""
     root = forest.root_row
     known = look.has_duration[root]
     return Known(np.where(known, look.duration_ns[root], 0), known)
 
 
 def extents(look: Lookup, forest: Forest) -> tuple[Known, Known]:
-    """Return the first and the last time at which anything of a trace is known to have happened."""
+    """Return the earliest start and the latest known time of every trace, in ns."""
     spans, trace, count = look.columns.spans, forest.trace, len(forest.starts) - 1
     started = (spans.quality & Quality.NO_START) == 0
     ended = (spans.quality & (Quality.NO_END | Quality.DURATION_NEGATIVE)) == 0
@@ -61,7 +61,7 @@ def root_counts(forest: Forest) -> Array:
 
 
 def orphan_counts(look: Lookup, forest: Forest) -> Array:
-    """Return the number of orphan spans of every trace, int64: their parents are missing, or a cycle was cut there."""
+    """Return the number of orphan spans of every trace, int64: parent missing, or part of a cycle."""
     orphan = (forest.parent_row < 0) & ~forest.is_root & ~look.is_inferred
     return np.bincount(forest.trace[orphan], minlength=len(forest.starts) - 1)
 
@@ -79,9 +79,9 @@ def xray_facts(columns: Columns, forest: Forest) -> tuple[Known, Array]:
     first, facts = forest.starts[:-1], columns.facts
     reported, limited = np.full(len(first), -1, np.int64), np.zeros(len(first), bool)
     if len(facts):
-        told = pd.MultiIndex.from_arrays([facts.trace_hi, facts.trace_lo])
-        asked = pd.MultiIndex.from_arrays([columns.spans.trace_hi[first], columns.spans.trace_lo[first]])
-        at = told.get_indexer(asked)
+        known = pd.MultiIndex.from_arrays([facts.trace_hi, facts.trace_lo])
+        wanted = pd.MultiIndex.from_arrays([columns.spans.trace_hi[first], columns.spans.trace_lo[first]])
+        at = known.get_indexer(wanted)
         reported[at >= 0] = facts.reported_duration_ns[at[at >= 0]]
         limited[at >= 0] = facts.limit_exceeded[at[at >= 0]]
     return Known(reported, reported >= 0), limited

@@ -1,7 +1,7 @@
-"""What a span means beyond its attributes: service, operation, peer, error class.  Pure passes over columns.
+"""Columns derived from attributes: service, operation, peer, error class.
 
-Each function takes ``Lookup`` (the columns with their key-sorted attribute slices) and returns codes or arrays with one
-entry a span.  ``Lookup.codes(name)`` is the one door and caches.
+Each function takes a ``Lookup`` (the columns and their attributes by key) and returns codes or arrays with one entry
+per span.  ``Lookup.codes(name)`` calls them and caches the results.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _INBOUND = (Kind.SERVER, Kind.CONSUMER)
 
 
 class Lookup:
-    """Columns with everything that is looked up in them more than once.
+    """Columns with cached lookups.
 
     Parameters
     ----------
     columns
-        The columns; never changed.
+        The columns; never modified.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class Lookup:
         return KeyIndex(self.columns.link_attributes, self.columns.kv)
 
     def codes(self, column: str) -> Codes:
-        """Return a category column of ``spans`` as codes; KeyError for a name that is none."""
+        """Return a category column of ``spans`` as codes; KeyError for an unknown name."""
         if column not in self._codes:
             self._codes[column] = self._make(column)
         return self._codes[column]
@@ -105,7 +105,7 @@ class Lookup:
 
     @cached_property
     def http_status(self) -> tuple[Array, Array]:
-        """(status code, present) of every span."""
+        """HTTP status code of every span, and whether it has one."""
         return self.by_key.numbers_of(semconv.NUMBER_KEYS["http_response_status_code"])
 
     @cached_property
@@ -115,28 +115,28 @@ class Lookup:
 
     @cached_property
     def is_error(self) -> Array:
-        """Status ERROR, or a fault or throttle by the protocol."""
+        """bool, one per span: status ERROR, or a fault or throttle according to the protocol."""
         failed = self.columns.spans.status_code == Status.ERROR
         return np.asarray(failed | (self.error_class == ErrorClass.FAULT) | self.truth(("aws.xray.throttle",)))
 
     @cached_property
     def is_message(self) -> Array:
-        """Spans that send or receive messages."""
+        """bool, one per span: sends or receives messages."""
         return message_spans(self)
 
     @cached_property
     def is_inferred(self) -> Array:
-        """Rows that a backend wrote for a callee that sent nothing."""
+        """bool, one per span: written by a backend for a callee that sent no spans."""
         return np.asarray((self.columns.spans.quality & Quality.INFERRED) != 0)
 
     @cached_property
     def duration_ns(self) -> Array:
-        """End - start; meaningless where ``has_duration`` is false."""
+        """int64 ns, end - start; undefined where ``has_duration`` is false."""
         return self.columns.spans.end_ns - self.columns.spans.start_ns
 
     @cached_property
     def has_duration(self) -> Array:
-        """Both ends known and not in the wrong order."""
+        """bool, one per span: start and end are known, and the end is not before the start."""
         bad = Quality.NO_START | Quality.NO_END | Quality.IN_PROGRESS | Quality.DURATION_NEGATIVE
         return np.asarray((self.columns.spans.quality & bad) == 0)
 
@@ -154,7 +154,7 @@ class Lookup:
 
 
 def compact(codes: Array, texts: list[str]) -> Codes:
-    """Return codes into a long list as codes into the few texts that are used."""
+    """Return codes into a long list as codes into the texts that occur."""
     seen = np.zeros(len(texts) + 1, bool)
     seen[codes] = True
     used = np.flatnonzero(seen[:-1])
@@ -164,17 +164,17 @@ def compact(codes: Array, texts: list[str]) -> Codes:
 
 
 def _only(codes: Codes, rows: Array) -> Codes:
-    """Return the codes where the mask holds, nothing elsewhere."""
+    """Return the codes where the mask is true, -1 elsewhere."""
     return Codes(np.where(rows, codes.codes, -1).astype(np.int32), codes.labels)
 
 
 def _name(look: Lookup) -> Codes:
-    """Span names."""
+    """Return span names."""
     return compact(look.columns.spans.name, look.columns.names)
 
 
 def _service(look: Lookup) -> Codes:
-    """service.name of the resource, else what the span says, else unknown_service."""
+    """Return service.name of the resource, else of the span, else unknown_service."""
     resource = look.columns.spans.resource
     named = look.resources_by_key.codes_of(semconv.SERVICE_KEYS).take(resource)
     if (named.codes >= 0).all():
@@ -196,7 +196,7 @@ _OPERATION_SOURCES = (
 
 
 def _operations(look: Lookup) -> tuple[Codes, Array]:
-    """Low-cardinality class of every span and which attribute it came from; paths and ids are never used."""
+    """Return the low-cardinality operation of every span and its source attribute; paths and ids are never used."""
     route = _only(join([look.codes("http_request_method"), look.codes("http_route")]), look.any_of(Kind.SERVER))
     route = _only(route, look.codes("http_route").codes >= 0)
     return pick(
@@ -227,7 +227,7 @@ def _operation_source(look: Lookup) -> Codes:
 
 
 def _http_method(look: Lookup) -> Codes:
-    """Return the method; where the conventions do not know it, the original that they keep apart."""
+    """Return the HTTP method; for ``_OTHER``, http.request.method_original."""
     method = look.by_key.codes_of(semconv.SPAN_KEYS["http_request_method"])
     other = _matching(method, semconv.OTHER_METHOD)
     if not other:
@@ -237,13 +237,13 @@ def _http_method(look: Lookup) -> Codes:
 
 
 def _faas_name(look: Lookup) -> Codes:
-    """Name the function as the span does, or its resource."""
+    """Return faas.name of the span, else of its resource."""
     resource = look.resources_by_key.codes_of(semconv.FAAS_KEYS).take(look.columns.spans.resource)
     return pick([look.by_key.codes_of(semconv.FAAS_KEYS), resource])[0]
 
 
 def _rpc_method(look: Lookup) -> Codes:
-    """Fully qualified method; the older conventions kept the service apart."""
+    """Return the fully qualified RPC method; older conventions have rpc.service separately."""
     method = look.by_key.codes_of(("rpc.method",))
     if "rpc.service" not in look.columns.kv.keys:
         return method
@@ -252,7 +252,7 @@ def _rpc_method(look: Lookup) -> Codes:
 
 
 def _rpc_service(look: Lookup) -> Codes:
-    """Return the service of an RPC; in the present conventions it is the first part of the method."""
+    """Return the service of an RPC; in current conventions it is the first part of rpc.method."""
     method = look.codes("rpc_method")
     labels: dict[str, int] = {}
     parts = [label.lstrip("/").rpartition("/")[0] for label in method.labels]
@@ -261,14 +261,14 @@ def _rpc_service(look: Lookup) -> Codes:
 
 
 def _peer_address(look: Lookup) -> Codes:
-    """Where a client calls to, where a server was called from."""
+    """Return server.address of a client, client.address of a server."""
     callee = look.by_key.codes_of(semconv.CALLEE_ADDRESS)
     caller = _only(look.by_key.codes_of(semconv.CALLER_ADDRESS), look.any_of(*_INBOUND))
     return pick([_only(callee, ~look.any_of(*_INBOUND)), caller])[0]
 
 
 def _peer_service(look: Lookup) -> Codes:
-    """Name the callee as the caller does: a service, else database, topic, RPC service, function, host."""
+    """Return the callee as named by the caller: service, else database, topic, RPC service, function, host."""
     derived = pick(
         [
             join([look.codes("db_system_name"), look.codes("db_namespace")], "/"),
@@ -283,7 +283,7 @@ def _peer_service(look: Lookup) -> Codes:
 
 
 def _peer_type(look: Lookup) -> Codes:
-    """Tell what sort of thing is called."""
+    """Return the type of the callee: http, rpc, db, messaging, aws, faas or other."""
     has, keys = look.by_key.has, semconv.SPAN_KEYS
     system = look.codes("rpc_system_name")
     tests = (
@@ -301,7 +301,7 @@ def _peer_type(look: Lookup) -> Codes:
 
 
 def _matching(codes: Codes, label: str) -> list[int]:
-    """Return the code of a label, if it is there."""
+    """Return the code of a label as a list, empty if there is none."""
     return [codes.labels.index(label)] if label in codes.labels else []
 
 
@@ -316,7 +316,7 @@ def _first_exception(look: Lookup, key: str) -> Codes:
 
 
 def _error_type(look: Lookup) -> Codes:
-    """error.type, else the type of the first exception."""
+    """Return error.type, else the type of the first exception."""
     return pick([look.by_key.codes_of(("error.type",)), _first_exception(look, "exception.type")])[0]
 
 
@@ -325,7 +325,7 @@ def _error_class_codes(look: Lookup) -> Codes:
 
 
 def _error_class(look: Lookup) -> Array:
-    """Whose mistake: throttle before fault before client."""
+    """Return ``schema.ErrorClass`` of every span; throttle takes precedence over fault, fault over client."""
     result = np.zeros(len(look.columns.spans), np.int8)
     grpc = look.by_key.codes_of(semconv.GRPC_KEYS)
     if grpc.labels:
@@ -344,7 +344,7 @@ def _error_class(look: Lookup) -> Array:
 
 
 def _grpc_class(label: str) -> ErrorClass:
-    """Whose mistake a gRPC status is, given as number or name."""
+    """Return the error class of a gRPC status, given as number or name."""
     number = str(semconv.GRPC_NAMES.index(label)) if label in semconv.GRPC_NAMES else label
     if number == semconv.GRPC_THROTTLE:
         return ErrorClass.THROTTLE

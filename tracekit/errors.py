@@ -1,15 +1,15 @@
-"""What can go wrong, as a tree.
+"""Exceptions, as a tree.
 
 ::
 
     TracekitError
-      LoadError      the source could not be read as any, or as this, format    .source .record .code
-      SchemaError    the frame is not a table of spans                          .missing .found
-      PullError      AWS did not give what was asked                            .operation .request_id
-      FilterError    the filter expression does not parse                       .expression .position
+      LoadError      the source could not be read in any, or in the given, format    .source .record .code
+      SchemaError    the frame is not a table of spans                               .missing .found
+      PullError      a request to AWS failed                                         .operation .request_id
+      FilterError    the filter expression does not parse                            .expression .position
       RenderError    a view or a report could not be made
 
-Bad arguments stay ``ValueError`` and ``TypeError``.  Every message says what was expected, what was found, where, and
+Bad arguments stay ``ValueError`` and ``TypeError``.  Every message states what was expected, what was found, where, and
 what to do next.
 """
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 MISSHAPEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What converting one record raises where a value in it has another shape than its format says."""
+"""Exceptions that converting one record raises if a value has the wrong type."""
 
 
 class TracekitError(Exception):
-    """The root of the tree: catch this to catch everything tracekit raises on purpose.
+    """Base class of all exceptions that tracekit defines.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class LoadError(TracekitError):
     message
         Expected, found, where, what to do next.
     source
-        File name, or what stands for it.
+        File name, or a label such as ``frame``.
     record
         Number of the record (line, message, item) in the source, counted from 1.
     code
@@ -71,9 +71,9 @@ class SchemaError(TracekitError):
     message
         Expected, found, where, what to do next.
     missing
-        The columns that are not there.
+        The missing columns.
     found
-        The columns that are.
+        The columns of the frame.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class SchemaError(TracekitError):
 
 
 class PullError(TracekitError):
-    """AWS did not give what was asked.
+    """A request to AWS failed.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class PullError(TracekitError):
     operation
         The API operation.
     request_id
-        The id AWS support asks for.
+        The request id, for AWS support.
 
     Examples
     --------
@@ -112,7 +112,7 @@ class PullError(TracekitError):
 
 
 class FilterError(TracekitError):
-    """A filter expression does not parse, or names a column that is not there.
+    """A filter expression does not parse, or names a column that does not exist.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class FilterError(TracekitError):
     expression
         The whole expression.
     position
-        Where in it the trouble starts, counted from 0.
+        Position of the error in it, counted from 0.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What chooses traces besides expressions: masks, ids and times."""
+"""Selection of traces by masks, ids and times."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 
 def truths(mask: Any) -> pd.Series:
-    """Return a mask as a Series of truth values, missing ones false."""
+    """Return a mask as a boolean Series, missing values as false."""
     series = pd.Series(mask)
     try:
         return series.astype("boolean").fillna(False).astype(bool)  # noqa: FBT003 - pandas
     except (TypeError, ValueError) as error:
-        message = f"expected a mask of truth values, found {series.dtype}: {series.head(3).tolist()}"
+        message = f"expected a boolean mask, found {series.dtype}: {series.head(3).tolist()}"
         raise TypeError(message) from error
 
 
 def of_spans(mask: pd.Series, count: int) -> schema.Array:
-    """Return a mask of so many spans in the order of their rows; ValueError for one of other spans."""
+    """Return a mask of ``count`` spans in row order; ValueError for a mask of other spans."""
     has_rows = mask.index.name == "span_row"
     mask = mask.sort_index() if has_rows else mask
     if len(mask) != count or (has_rows and not mask.index.equals(pd.RangeIndex(count))):
-        message = f"expected a mask of {count} spans or a Series by trace id, found one of {len(mask)}"
+        message = f"expected a mask of {count} spans or a Series indexed by trace id, found a mask of {len(mask)}"
         raise ValueError(message)
     return mask.to_numpy(bool)
 
 
 def position(trace_id: str, ids: Sequence[str]) -> int:
-    """Return which of the sorted ids is this one, or the only one that begins so; ValueError names the nearest."""
+    """Return the position of an id or unique prefix in sorted ids; ValueError lists the nearest ids."""
     wanted = trace_id.lower().removeprefix("1-").replace("-", "")
     at = int(np.searchsorted(ids, wanted))
     if at < len(ids) and ids[at].startswith(wanted) and wanted:
@@ -47,7 +47,7 @@ def position(trace_id: str, ids: Sequence[str]) -> int:
 
 
 def instant_ns(edge: Any) -> int:
-    """Return nanoseconds since the epoch; a time without a zone is UTC, ValueError for what is no time."""
+    """Return nanoseconds since the epoch, UTC for a time without a zone; ValueError if it is not a time."""
     moment = pd.Timestamp(edge)
     if pd.isna(moment):
         message = f"expected a time, found {edge!r}"

@@ -1,9 +1,9 @@
 """Parents, depth and child order of every span: arrays computed once per TraceSet.
 
-A parent is looked up by (trace id, span id) inside its trace.  What cannot be resolved is told, never guessed:
-``schema.ParentState`` says root, resolved, missing, cycle, self or duplicate.  A cycle is cut at its earliest span.
-Everything runs on blocks of whole traces with pointer doubling, so that neither a chain of 100,000 spans nor a
-parent with 100,000 children is special.
+A parent is looked up by (trace id, span id) inside its trace.  Unresolved parents are reported, never guessed:
+``schema.ParentState`` is root, resolved, missing, cycle, self or duplicate.  A cycle is cut at its earliest span.
+Blocks of whole traces are processed with pointer doubling, so chains of 100,000 spans and parents with 100,000 children
+need no special case.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from tracekit.schema import ParentState, Quality
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BLOCK = 131_072  # spans; stays in the second-level cache, see spec/performance.md section 4
+BLOCK = 131_072  # spans; fits the second-level cache
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
 class Forest:
-    """The shape of the traces; one entry a span unless it says otherwise.
+    """Parents, depths and children of spans; one entry per span unless stated otherwise.
 
     Parameters
     ----------
     starts
-        int64, one a trace and one more: first row of each trace.
+        int64, one per trace and one more: first row of each trace.
     trace
-        int32: which trace the row belongs to.
+        int32: ordinal of the row's trace.
     parent_row
         int32: row of the parent, -1 for roots, orphans and where a cycle was cut.
     state
@@ -45,10 +45,10 @@ class Forest:
         int64 and int32: the children of row i, in order of start, are
         ``children[child_offsets[i]:child_offsets[i + 1]]``.
     is_root
-        bool: a root span was recorded here; it names no parent, or only rows above that a backend inferred.
+        bool: whether the row is a recorded root span: one without a parent, or with inferred rows only above it.
     root_row
-        int64, one a trace: where its request begins, for every summary, path and report.  The earliest root span; a
-        trace without one begins with its earliest orphan span, and one of inferred rows alone with its first row.
+        int64, one per trace: the span with which its request begins. The earliest root span; without one the earliest
+        orphan span; the first row if all rows are inferred.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class Forest:
 
     @cached_property
     def _walk(self) -> tuple[Array, Array]:
-        """Preorder and subtree ends, block by block."""
+        """Return preorder and subtree ends, block by block."""
         order = np.empty(len(self.trace), np.int64)
         ends = np.empty(len(self.trace), np.int64)
         for low, high in blocks(self.starts):
@@ -96,7 +96,7 @@ class Forest:
 
     @property
     def subtree_end(self) -> Array:
-        """int64: for each position in ``preorder`` the position behind its last descendant."""
+        """int64: for each position in ``preorder`` the position after its last descendant."""
         return self._walk[1]
 
     def child_count(self) -> Array:
@@ -137,9 +137,9 @@ def build_forest(spans: SpanColumns) -> Forest:
 
     Notes
     -----
-    Of several spans with one id the earliest is the parent, and its children are marked ``duplicate``.  A Zipkin
-    server span that shares its client's id is the client's child; spans below it belong to the server's half, unless
-    they come from the client's own resource.
+    If several spans have one id, the earliest is the parent, and its children are marked ``duplicate``.  A Zipkin
+    server span that shares its client's id is the client's child; spans below it are children of the server span,
+    unless they come from the client's own resource.
     """
     n = len(spans)
     starts = trace_starts(spans)
@@ -165,19 +165,19 @@ def build_forest(spans: SpanColumns) -> Forest:
 
 
 def visible_parents(parent: Array, is_inferred: Array) -> Array:
-    """Return the nearest ancestor of every row that is not an inferred one.
+    """Return the nearest ancestor of every row that was not inferred.
 
     Parameters
     ----------
     parent
         Row of the parent, -1 without one.
     is_inferred
-        Rows that a backend wrote for a callee that sent nothing.
+        Rows that a backend wrote for a callee that sent no spans.
 
     Returns
     -------
     numpy.ndarray
-        ``parent`` itself where no inferred row has a child.
+        ``parent`` itself if no inferred row has a child.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def visible_parents(parent: Array, is_inferred: Array) -> Array:
 
 
 def _roots(quality: Array, starts: Array, trace: Array, parent: Array, state: Array) -> tuple[Array, Array]:
-    """Return which rows are root spans, and the row with which the request of each trace begins."""
+    """Return which rows are root spans, and the first row of the request of each trace."""
     inferred = (quality & Quality.INFERRED) != 0
     top = (visible_parents(parent, inferred) < 0) & ~inferred
     is_root = top & ~np.isin(state, (ParentState.MISSING, ParentState.CYCLE, ParentState.SELF))
@@ -252,7 +252,7 @@ def _look_up(ids: Array, wanted: Array, trace: Array, salt: Array) -> tuple[Arra
     hit = found >= 0
     right = hit & (ids[found] == wanted) & (trace[found] == trace)
     lost = np.flatnonzero(hit & ~right)
-    if len(lost):  # two (trace, id) pairs with one key: only made on purpose, so look the hard way
+    if len(lost):  # two (trace, id) pairs with one key
         found, several = found.copy(), several.copy()
         found[lost], several[lost] = _look_up_exactly(ids, wanted[lost], trace, trace[lost])
         return found, several
@@ -260,7 +260,7 @@ def _look_up(ids: Array, wanted: Array, trace: Array, salt: Array) -> tuple[Arra
 
 
 def _look_up_exactly(ids: Array, wanted: Array, trace: Array, wanted_trace: Array) -> tuple[Array, Array]:
-    """Look up by both columns instead of their mix."""
+    """Return what ``_look_up`` returns, comparing both columns instead of a hash of them."""
     pairs = pd.MultiIndex.from_arrays([trace, ids])
     first = np.flatnonzero(~pairs.duplicated())
     query = pd.MultiIndex.from_arrays([wanted_trace, wanted])
@@ -272,12 +272,12 @@ def _look_up_exactly(ids: Array, wanted: Array, trace: Array, wanted_trace: Arra
 def _parents_with_shared(
     spans: SpanColumns, rows: slice, trace: Array, salt: Array, shared: Array
 ) -> tuple[Array, Array, Array]:
-    """Resolve parents where server spans share their client's id; the third array marks servers with a client."""
+    """Return parents and duplicates where server spans share their client's id, and which rows have such a client."""
     ids, wanted, resource = spans.span_id[rows], spans.parent_id[rows], spans.resource[rows]
     plain, servers = np.flatnonzero(~shared), np.flatnonzero(shared)
 
     def among(candidates: Array, query: Array) -> tuple[Array, Array]:
-        """Look the wanted ids up among some rows only."""
+        """Look up the wanted ids among some rows only."""
         keys = np.concatenate([ids[candidates], np.zeros(len(query), np.uint64)])
         asked = np.concatenate([np.zeros(len(candidates), np.uint64), wanted_ids[query]])
         traces = np.concatenate([trace[candidates], trace[query]])
@@ -322,7 +322,7 @@ def _depth(parent: Array, state: Array) -> Array:
 
 
 def _cut_cycles(parent: Array, state: Array, members: Array) -> None:
-    """Cut each cycle at its earliest row; ``members`` are all rows that lie on one."""
+    """Cut each cycle at its earliest row; ``members`` are all rows on cycles."""
     lowest = np.full(len(parent), len(parent), np.int64)
     lowest[members] = members
     ahead = parent.astype(np.int64)
@@ -346,10 +346,10 @@ def _by_parent(parent: Array) -> Array:
 
 
 def _preorder(forest: Forest, low: int, high: int) -> tuple[Array, Array]:
-    """Return the rows of a block in preorder and the ends of their subtrees, as positions in the whole.
+    """Return the rows of a block in preorder and the ends of their subtrees, as positions in all rows.
 
-    The row after i is its first child, else its next sibling, else that of the nearest ancestor that has one; the
-    positions follow by ranking that list.
+    The row after i is its first child, else its next sibling, else that of the nearest ancestor that has one; ranking
+    that list yields the positions.
     """
     n = high - low
     parent = forest.parent_row[low:high].astype(np.int64) - low

@@ -1,4 +1,4 @@
-"""Columns as DataFrames: the views that users see, made when asked for.  Nothing flows back."""
+"""Columns as DataFrames: read-only views, built on first access."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def hexes(*words: Array) -> Array:
 
 
 def text(values: Array, missing: Array | None = None) -> pd.Series:
-    """Return texts as a string column, missing where the mask says so."""
+    """Return texts as a string column, missing where the mask is true."""
     series = pd.Series(values, dtype="str")
     return series if missing is None else series.mask(missing)
 
 
 def masked(values: Array, missing: Array, dtype: Any) -> pd.Series:
-    """Return numbers as a nullable column."""
+    """Return numbers as a nullable column, missing where the mask is true."""
     return pd.Series(pd.array(values, dtype=dtype)).mask(missing)
 
 
@@ -50,7 +50,7 @@ def span_column(look: Lookup, forest: Forest, name: str) -> pd.Series:
     look
         The columns.
     forest
-        Their shape.
+        Their parents and depths.
     name
         One of ``schema.SPANS``.
 
@@ -111,8 +111,8 @@ def _port(look: Lookup) -> pd.Series:
 
 
 def _cold(look: Lookup) -> pd.Series:
-    told = look.by_key.first_of(semconv.COLD_START) >= 0
-    return masked(look.truth(semconv.COLD_START), ~told, "boolean")
+    is_recorded = look.by_key.first_of(semconv.COLD_START) >= 0
+    return masked(look.truth(semconv.COLD_START), ~is_recorded, "boolean")
 
 
 _PLAIN: dict[str, Any] = {
@@ -153,7 +153,7 @@ _PLAIN: dict[str, Any] = {
 
 
 def summary(look: Lookup, forest: Forest, weights: Weights) -> pd.DataFrame:
-    """Return ``traces.summary``: one row a trace; see ``schema.SUMMARY``."""
+    """Return ``traces.summary``: one row per trace; see ``schema.SUMMARY``."""
     columns = look.columns
     count = len(forest.starts) - 1
     first = forest.starts[:-1]
@@ -199,7 +199,7 @@ def summary(look: Lookup, forest: Forest, weights: Weights) -> pd.DataFrame:
 
 
 def attributes(columns: Columns) -> pd.DataFrame:
-    """Return ``traces.attributes``: one row an attribute of a resource, scope, span, event or link."""
+    """Return ``traces.attributes``: one row per attribute of a resource, scope, span, event or link."""
     owners: list[tuple[str, Ragged]] = [
         ("resource", columns.resource_attributes),
         ("scope", columns.scope_attributes),
@@ -263,7 +263,7 @@ def events(look: Lookup) -> pd.DataFrame:
 
 
 def _flag(keys: KeyIndex, key: str) -> pd.Series:
-    """Return an attribute as a nullable truth value."""
+    """Return an attribute as a nullable boolean column."""
     found = keys.codes_of((key,), str.lower)
     yes = np.array([label in {"true", "1"} for label in found.labels] + [False])
     return masked(yes[found.codes], found.codes < 0, "boolean")

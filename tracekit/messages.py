@@ -1,6 +1,6 @@
-"""Which spans send or receive messages: nobody waits for whoever handles what they send.
+"""Detection of spans that send or receive messages: asynchronous work that is not on the critical path.
 
-X-Ray and many SDKs record a send as a CLIENT span and its handler as a SERVER span, so kinds alone do not show it.
+X-Ray and many SDKs record a send as a CLIENT span and its handler as a SERVER span, so span kinds are not sufficient.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _INBOUND = (Kind.SERVER, Kind.CONSUMER)
 
 
 def message_spans(look: Lookup) -> Array:
-    """Return which spans send or receive messages, by their kind, their attributes or the AWS API they call."""
+    """Return which spans send or receive messages, by span kind, attributes or AWS API."""
     found = look.any_of(Kind.PRODUCER, Kind.CONSUMER)
     if any(key in look.columns.kv.keys for key in semconv.MESSAGING_KEYS):
         found |= look.by_key.has(semconv.MESSAGING_KEYS)
@@ -40,18 +40,18 @@ def message_spans(look: Lookup) -> Array:
 
 
 def are_messages(look: Lookup, sender: Array, receiver: Array) -> Array:
-    """Return whether these pairs of an outgoing and an incoming span are messages rather than calls."""
+    """Return which pairs of an outgoing and an incoming span are messages rather than calls."""
     is_message = look.is_message[sender] | look.is_message[receiver]
     return np.asarray(is_message & look.any_of(*_OUTBOUND)[sender] & look.any_of(*_INBOUND)[receiver])
 
 
 def _named(look: Lookup, key: str, wanted: frozenset[str]) -> Array:
     """Return which spans have an attribute with one of these names."""
-    if key not in look.columns.kv.keys:  # most recordings have none: nothing is to be looked through
+    if key not in look.columns.kv.keys:  # common case
         return np.zeros(1, bool)
     return _are_named(look.by_key.codes_of((key,)), wanted)
 
 
 def _are_named(names: Codes, wanted: frozenset[str]) -> Array:
-    """Return which rows have one of these names, however the source writes it."""
+    """Return which rows have one of these names, in any AWS notation."""
     return np.array([not wanted.isdisjoint(semconv.aws_names(label)) for label in names.labels] + [False])[names.codes]

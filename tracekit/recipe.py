@@ -1,4 +1,4 @@
-"""How a set of traces was made, as the Python that makes it again."""
+"""Python code that recreates a TraceSet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
-_LONGEST = 1000  # characters of a literal that still reads as code
+_LONGEST = 1000  # characters of a readable literal
 
 
 def step(method: str, *arguments: Any) -> str:
@@ -15,13 +15,13 @@ def step(method: str, *arguments: Any) -> str:
 
 
 def _literal(value: Any) -> str:
-    """Return a Python literal that equals the value, ``...`` where there is none of a readable length."""
+    """Return a Python literal that equals the value, ``...`` if there is none of readable length."""
     value = str(value) if isinstance(value, Path) else value
     if type(value) not in {str, int, float, bool, list, tuple, dict}:
         return "..."
     written = repr(value)
     try:
         is_same = len(written) <= _LONGEST and bool(ast.literal_eval(written) == value)
-    except (ValueError, SyntaxError):  # holds something that is no literal
+    except (ValueError, SyntaxError):  # contains something that is not a literal
         is_same = False
     return written if is_same else "..."

@@ -1,6 +1,6 @@
-"""Every column once: name, type, unit, meaning; and the words that columns may hold.
+"""Definition of every column: name, type, unit and meaning; and the values of category columns.
 
-The names are OpenTelemetry's, numbers carry their unit as a suffix.  ``describe()`` gives the same as a frame.
+Names follow OpenTelemetry; numbers have their unit as a suffix. ``describe()`` returns the definitions as a frame.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Status(IntEnum):
 
 
 class RecordKind(IntEnum):
-    """What the record was in its source.
+    """Type of the record in its source.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class RecordKind(IntEnum):
 
 
 class ParentState(IntEnum):
-    """What became of the parent reference of a span.
+    """Result of resolving a span's parent.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class ParentState(IntEnum):
 
 
 class ErrorClass(IntEnum):
-    """Whose mistake an error was.
+    """Error class: fault (5xx), client (4xx), throttle (429) or unspecified.
 
     Examples
     --------
@@ -117,7 +117,7 @@ class ValueType(IntEnum):
 
 
 class Origin(IntEnum):
-    """Which member of the source record an attribute came from.
+    """Field of the source record that an attribute came from.
 
     Examples
     --------
@@ -151,7 +151,7 @@ class Relation(IntEnum):
 
 
 class Quality(IntFlag):
-    """What is odd about a span: one bit an oddity, nothing is repaired.
+    """Data-quality flags of a span, one bit each; the data are not repaired.
 
     Examples
     --------
@@ -180,7 +180,7 @@ class Quality(IntFlag):
 
 
 def _words(numbers: type[IntEnum]) -> tuple[str, ...]:
-    """Return the names of numbers in lower case, each at its number."""
+    """Return the names of enumeration members in lower case, indexed by value."""
     return tuple(name.lower() for name in numbers.__members__)
 
 
@@ -214,23 +214,23 @@ SPANS = _table(
     "spans",
     """
 trace_id | str | 32 lower-case hex digits
-span_id | str | 16 lower-case hex digits; not unique, the row number is
+span_id | str | 16 lower-case hex digits; not unique (the row number is)
 parent_span_id | str | as recorded; missing for a root
 parent_row | int32 | row of the resolved parent; -1 for a root or an orphan
 parent_state | category | root, resolved, missing, cycle, self, duplicate
-parent_is_remote | boolean | whether the parent ran elsewhere, where the source says so
+parent_is_remote | boolean | whether the parent is in another process, if the source records it
 depth | Int32 | 0 for a root; an orphan starts at 0 again
 name | category | as recorded
 operation | category | low-cardinality class of the span
 operation_source | category | which attribute the operation came from
 kind | category | UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER
-kind_inferred | bool | the source has no kind; it was concluded
+kind_inferred | bool | the source has no kind; it was inferred
 start_ns | Int64 | ns since the epoch, UTC; missing where it was 0
 end_ns | Int64 | ns since the epoch, UTC; missing while in progress
-duration_ns | Int64 | end - start in ns; negative values are kept
+duration_ns | Int64 | end - start in ns; may be negative
 start_time | datetime64[ns, UTC] | a view of start_ns
 end_time | datetime64[ns, UTC] | a view of end_ns
-time_resolution_ns | int32 | grain of the source's clock text in ns: 1, 240, 256, 1000, 1000000
+time_resolution_ns | int32 | resolution of the source's timestamps in ns: 1, 240, 256, 1000, 1000000
 status_code | category | UNSET, OK, ERROR
 status_message | category | as recorded
 is_error | bool | status ERROR, or a server error by its protocol code
@@ -243,7 +243,7 @@ http_route | category | http.route
 url_full | category | url.full
 peer_address | category | server.address of a client, client.address of a server
 peer_port | Int32 | port of the peer
-peer_service_name | category | the service called, where the caller knows it
+peer_service_name | category | the service called, if the caller records it
 peer_type | category | http, rpc, db, messaging, aws, faas, other
 db_system_name | category | db.system.name
 db_namespace | category | db.namespace
@@ -255,7 +255,7 @@ messaging_operation_type | category | messaging.operation.type
 rpc_system_name | category | rpc.system.name
 rpc_method | category | rpc.method, fully qualified
 faas_name | category | faas.name
-faas_coldstart | boolean | the invocation paid for a cold start
+faas_coldstart | boolean | the invocation had a cold start
 faas_invocation_id | category | faas.invocation_id
 service_name | category | service.name of the resource
 service_namespace | category | service.namespace
@@ -270,8 +270,8 @@ k8s_pod_name | category | k8s.pod.name
 k8s_workload_name | category | deployment, stateful set, daemon set, job or cron job
 host_name | category | host.name
 record_kind | category | span, segment, subsegment, inferred, synthetic
-in_progress | bool | the source said the span had not ended
-inferred | bool | written by the backend for a callee that sent nothing
+in_progress | bool | the source marks the span as not ended
+inferred | bool | written by the backend for a callee that sent no spans
 trace_state | category | W3C tracestate as recorded
 trace_flags | UInt32 | W3C flags and OTLP's two remote bits
 sampling_ratio | float64 | inclusion probability from tracestate ot=th
@@ -282,7 +282,7 @@ resource_id | int32 | row of resources
 scope_id | int32 | row of scopes
 source_id | int32 | row of sources
 record_number | int64 | line or message number in the source, from 1
-byte_offset | int64 | where the record starts in the decoded source
+byte_offset | int64 | offset of the record in the decoded source
 quality | uint32 | bits of schema.Quality
 """,
 )
@@ -299,7 +299,7 @@ value_double | float64 | doubles
 value_bool | boolean | booleans
 value_bytes | object | bytes
 value_json | str | arrays and maps as canonical JSON; integers beyond 64 bits
-origin | category | member of the source record it came from
+origin | category | field of the source record it came from
 namespace | category | X-Ray metadata namespace
 is_indexed | bool | X-Ray annotation
 """,
@@ -324,8 +324,8 @@ LINKS = _table(
     "links",
     """
 span_row | int64 | row of spans
-trace_id | str | the linked trace; missing where the source gives no id
-span_id | str | the linked span; missing where the source gives no id
+trace_id | str | the linked trace; missing if the source has no id
+span_id | str | the linked span; missing if the source has no id
 trace_state | category | W3C tracestate of the link
 trace_flags | UInt32 | flags of the link
 dropped_attributes_count | uint32 | attributes the SDK dropped
@@ -366,17 +366,17 @@ SOURCES = _table(
     """
 uri | str | file, archive member, standard input or memory
 format | str | otlp, xray, jaeger, zipkin, store, mixed
-dialects | str | dialect=count, separated by blanks
+dialects | str | dialect=count, separated by spaces
 compression | str | none, gzip, zstd, ...
 byte_count | Int64 | bytes after decompression
 record_count | int64 | lines, messages or documents read
 span_count | int64 | spans seen = accepted + merged + quarantined
 accepted_count | int64 | spans in this set
 merged_count | int64 | duplicates folded into an accepted span
-quarantined_count | int64 | records and spans that could not be used; each is an issue
+quarantined_count | int64 | records and spans that could not be used; each has an issue
 skipped_count | int64 | records of other signals, not spans
-complete | bool | the source was read to its end and nothing said it is partial
-stop_reason | str | why it is not complete
+complete | bool | the source was read to its end and is not marked as partial
+stop_reason | str | why complete is false
 """,
 )
 ISSUES = _table(
@@ -386,38 +386,38 @@ code | category | code of the issue catalogue
 severity | category | info, warn, error
 source_id | int32 | row of sources
 record_number | Int64 | line or message number, from 1
-byte_offset | Int64 | where the record starts in the decoded source
+byte_offset | Int64 | offset of the record in the decoded source
 trace_id | str | where known
 span_id | str | where known
-field | str | the member concerned
-message | str | expected, found, done, what to do
+field | str | the JSON field
+message | str | expected, found, action taken, what to do next
 raw_excerpt | str | at most 500 characters, secrets masked
 action | category | accepted, repaired, merged, quarantined, aborted
-issue_count | int64 | how many this row stands for
+issue_count | int64 | number of occurrences
 """,
 )
 SUMMARY = _table(
     "summary",
     """
-root_row | int64 | row of the span that the request begins with: earliest root span, else earliest orphan span
+root_row | int64 | row of the first span of the request: earliest root span, else earliest orphan span
 root_service_name | category | service of the root
 root_name | category | name of the root
 start_ns | Int64 | earliest start
-end_ns | Int64 | latest end, or start of a span without a usable end if later; missing where no span has an end
-duration_ns | Int64 | end_ns - start_ns of the whole trace; missing where that is beyond 64 bits
-root_duration_ns | Int64 | latency of the request: duration of its root; missing where it has none or a negative one
-reported_duration_ns | Int64 | X-Ray's own figure
-span_count | int64 | spans, inferred ones left out
-error_count | int64 | spans with is_error, inferred ones left out
-service_count | int64 | distinct services, inferred ones left out
-orphan_count | int64 | orphan spans: their parent is missing; inferred rows left out
-root_count | int64 | root spans; inferred rows left out
-in_progress_count | int64 | spans without an end by intent
-is_error | bool | the root failed; no outcome yet where the root has no end
+end_ns | Int64 | latest end, or start of a span without a usable end if later; missing if no span has an end
+duration_ns | Int64 | end_ns - start_ns of the whole trace; missing if it does not fit 64 bits
+root_duration_ns | Int64 | latency of the request: duration of its root; missing if unknown or negative
+reported_duration_ns | Int64 | duration reported by X-Ray
+span_count | int64 | spans, without inferred ones
+error_count | int64 | spans with is_error, without inferred ones
+service_count | int64 | distinct services, without inferred ones
+orphan_count | int64 | orphan spans (parent missing), without inferred rows
+root_count | int64 | root spans, without inferred rows
+in_progress_count | int64 | spans still in progress when exported
+is_error | bool | the root failed; unknown if the root has no end
 limit_exceeded | bool | X-Ray stopped adding segments
-partial | bool | incomplete: orphan spans, not exactly one root, spans without an end, or cut by the backend
-weight | float64 | 1 / inclusion probability; 1 where unknown
-weight_source | category | where the weight came from; unknown if nowhere
+partial | bool | incomplete: orphan spans, not exactly one root, spans without an end, or truncated by the backend
+weight | float64 | sampling weight: 1 / inclusion probability; 1 if unknown
+weight_source | category | source of the weight, or unknown
 """,
 )
 
@@ -456,7 +456,7 @@ def names(table: str) -> list[str]:
 
 
 def describe() -> pd.DataFrame:
-    """Return the whole glossary: one row a column.
+    """Return the definitions of all columns, one row per column.
 
     Returns
     -------
@@ -467,6 +467,6 @@ def describe() -> pd.DataFrame:
     --------
     >>> glossary = describe()
     >>> glossary[glossary["name"] == "duration_ns"]["meaning"].iloc[0]
-    'end - start in ns; negative values are kept'
+    'end - start in ns; may be negative'
     """
     return pd.DataFrame([column for columns in TABLES.values() for column in columns], columns=list(Column._fields))

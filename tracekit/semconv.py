@@ -1,7 +1,7 @@
-"""Which attribute means what: semantic conventions, old and new, resolved to the promoted columns.
+"""Attribute keys of current and older semantic conventions for each promoted column.
 
-The tables follow the semantic conventions 1.44 registry and its deprecation map (``spec/formats.md`` section 5.4): the
-first key present counts, raw attributes stay as they are.
+The tables follow the OpenTelemetry semantic conventions 1.44 registry and its deprecation map: the first key present is
+used, raw attributes are unchanged.
 """
 
 from __future__ import annotations
@@ -141,5 +141,5 @@ def aws_names(label: str) -> set[str]:
 
 
 def rename(column: str) -> dict[str, str]:
-    """Return the old values of a column and their present names."""
+    """Return the deprecated values of a column and their current names."""
     return RENAMED.get(column, {})

@@ -1,4 +1,4 @@
-"""TraceSet: the immutable container that every loader makes and every analysis takes."""
+"""TraceSet: the immutable container that every loader returns and every analysis accepts."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ Filter = str | pd.Series | Array | Callable[[pd.DataFrame], Any]
 
 
 class TraceSet(Shown):
-    """Recorded traces: numpy columns inside, DataFrames outside.
+    """Recorded traces, stored as numpy columns and shown as DataFrames.
 
     The frames (``spans``, ``attributes``, ``events``, ``links``, ``resources``, ``scopes``, ``summary``, ``sources``,
-    ``issues``) are made when asked for and kept; changing one changes nothing inside.  ``schema.describe()`` lists
-    their columns.
+    ``issues``) are built on first access and cached; changing a frame does not change the TraceSet.
+    ``schema.describe()`` lists their columns.
 
     Parameters
     ----------
     columns
-        Sorted columns, as the loaders make them.
+        Sorted columns, as the loaders return them.
     forest
-        Their shape, where it is known already.
+        Parents, depths and children, if already computed.
     weights
-        One weight a trace; the recorded ones unless given.
+        One sampling weight per trace; default: the recorded ones.
     steps
-        The calls that made this set, as code; see ``tracekit.recipe``.
+        The calls that created this set, as code; see ``tracekit.recipe``.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class TraceSet(Shown):
 
     @classmethod
     def from_spans(cls, frame: pd.DataFrame) -> TraceSet:
-        """Return the traces of a frame of spans; the way back from ``spans``.
+        """Return a TraceSet from a frame of spans, such as ``spans``.
 
         Parameters
         ----------
@@ -91,23 +91,23 @@ class TraceSet(Shown):
             ``trace_id``, ``span_id``, ``name``, ``start_ns``, ``end_ns``; optional ``parent_span_id``, ``kind``,
             ``status_code``, ``status_message``, ``service_name`` and other resource columns of ``schema.RESOURCES``,
             promoted columns (``http_route``, ...), and any ``attributes.<key>`` and ``resource.<key>``.  Events, links
-            and attributes without a column are not in it, so they do not come back.
+            and attributes without a column are not included.
 
         Returns
         -------
         TraceSet
-            With a source of its own named ``frame``.
+            With one source, named ``frame``.
 
         Raises
         ------
         SchemaError
             Columns are missing.
         """
-        from tracekit.loading.from_frame import from_frame  # noqa: PLC0415 - the loaders build on this module
+        from tracekit.loading.from_frame import from_frame  # noqa: PLC0415 - the loaders import this module
 
         return from_frame(frame)
 
-    # ---------------------------------------------------------------- inside
+    # ---------------------------------------------------------------- columns and what is computed from them
 
     @cached_property
     def forest(self) -> Forest:
@@ -116,23 +116,23 @@ class TraceSet(Shown):
 
     @cached_property
     def weights(self) -> Weights:
-        """One weight a trace, and where it came from."""
+        """One sampling weight per trace, and its source."""
         if self._weights is not None:
             return self._weights
         found = weighing.recorded(self.columns.spans, self.forest, self.columns.texts)
         if not found.known.any():
             return found
-        from tracekit.weights.resolve import settled_record  # noqa: PLC0415 - loads scipy, for recorded weights only
+        from tracekit.weights.resolve import settled_record  # noqa: PLC0415 - loads scipy
 
         return settled_record(self, found)
 
     @cached_property
     def lookup(self) -> Lookup:
-        """Attributes by key and what follows from them."""
+        """Attributes by key, and the columns derived from them."""
         return Lookup(self.columns)
 
     def codes(self, column: str) -> Codes:
-        """Return a category column of ``spans`` as codes and labels, for kernels."""
+        """Return a category column of ``spans`` as codes and labels."""
         if column not in CODED:
             message = f"expected a category column of spans, found {column!r}; one of {', '.join(sorted(CODED))}"
             raise ValueError(message)
@@ -140,27 +140,27 @@ class TraceSet(Shown):
 
     @property
     def is_error(self) -> Array:
-        """bool, one a span."""
+        """bool, one per span."""
         return self.lookup.is_error
 
     @property
     def is_inferred(self) -> Array:
-        """bool, one a span: written by a backend for a callee that sent nothing."""
+        """bool, one per span: written by a backend for a callee that sent no spans."""
         return self.lookup.is_inferred
 
     @property
     def duration_ns(self) -> Array:
-        """int64, one a span; meaningless where ``has_duration`` is false."""
+        """int64 ns, one per span; undefined where ``has_duration`` is false."""
         return self.lookup.duration_ns
 
     @property
     def has_duration(self) -> Array:
-        """bool, one a span: both ends are known and in order."""
+        """bool, one per span: start and end are known, and the end is not before the start."""
         return self.lookup.has_duration
 
     @cached_property
     def trace_ids(self) -> list[str]:
-        """Hex text, one a trace, in the order of the columns."""
+        """Hex text, one per trace, in the order of the columns."""
         first = self.forest.starts[:-1]
         return list(frames.hexes(self.columns.spans.trace_hi[first], self.columns.spans.trace_lo[first]))
 
@@ -168,47 +168,47 @@ class TraceSet(Shown):
 
     @cached_property
     def spans(self) -> pd.DataFrame:
-        """One row a span; see ``schema.SPANS``."""
+        """One row per span; see ``schema.SPANS``."""
         return frames.spans(self.lookup, self.forest)
 
     @cached_property
     def attributes(self) -> pd.DataFrame:
-        """One row an attribute; see ``schema.ATTRIBUTES``."""
+        """One row per attribute; see ``schema.ATTRIBUTES``."""
         return frames.attributes(self.columns)
 
     @cached_property
     def events(self) -> pd.DataFrame:
-        """One row an event; see ``schema.EVENTS``."""
+        """One row per event; see ``schema.EVENTS``."""
         return frames.events(self.lookup)
 
     @cached_property
     def links(self) -> pd.DataFrame:
-        """One row a link; see ``schema.LINKS``."""
+        """One row per link; see ``schema.LINKS``."""
         return frames.links(self.lookup)
 
     @cached_property
     def resources(self) -> pd.DataFrame:
-        """One row a resource; see ``schema.RESOURCES``."""
+        """One row per resource; see ``schema.RESOURCES``."""
         return frames.resources(self.lookup)
 
     @cached_property
     def scopes(self) -> pd.DataFrame:
-        """One row an instrumentation scope; see ``schema.SCOPES``."""
+        """One row per instrumentation scope; see ``schema.SCOPES``."""
         return frames.scopes(self.columns)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One row a trace; see ``schema.SUMMARY``."""
+        """One row per trace; see ``schema.SUMMARY``."""
         return frames.summary(self.lookup, self.forest, self.weights)
 
     @cached_property
     def sources(self) -> pd.DataFrame:
-        """One row a source; see ``schema.SOURCES``."""
+        """One row per source; see ``schema.SOURCES``."""
         return self.columns.sources.copy()
 
     @cached_property
     def issues(self) -> pd.DataFrame:
-        """One row an issue; see ``schema.ISSUES``."""
+        """One row per issue; see ``schema.ISSUES``."""
         return self.columns.issues.copy()
 
     def attribute(self, key: str) -> pd.Series:
@@ -217,17 +217,17 @@ class TraceSet(Shown):
         Parameters
         ----------
         key
-            The attribute's key as recorded, of the span or else of its resource.
+            Attribute key as recorded; the resource is searched where the span does not have it.
 
         Returns
         -------
         pandas.Series
-            Texts; missing where a span has no such attribute.
+            Values as text; missing where neither the span nor its resource has the attribute.
 
         Raises
         ------
         ValueError
-            No span and no resource has it; the nearest keys are named.
+            No span and no resource has the attribute; the message lists similar keys.
 
         Examples
         --------
@@ -239,7 +239,7 @@ class TraceSet(Shown):
         own = self.lookup.by_key.codes_of((key,))
         codes, _ = pick([own, self.lookup.resources_by_key.codes_of((key,)).take(self.columns.spans.resource)])
         if not codes.labels:
-            import difflib  # noqa: PLC0415 - only on the way to an error
+            import difflib  # noqa: PLC0415 - only for an error message
 
             near = [other for other in difflib.get_close_matches(key, self.columns.kv.keys, 4) if other != key]
             message = f"expected an attribute of a span or its resource, found none called {key!r}; " + (
@@ -250,36 +250,35 @@ class TraceSet(Shown):
         series.index.name = "span_row"
         return series.rename(key)
 
-    # ---------------------------------------------------------------- other sets
+    # ---------------------------------------------------------------- selecting and weighting traces
 
     def where(self, condition: Filter) -> TraceSet:
-        """Return the traces with at least one matching span, with all of their spans.
+        """Return the traces that have at least one matching span.
 
-        With all of them, because a trace without some of its spans has another critical path.
+        All spans of these traces are kept, because removing spans would change the critical path.
 
         Parameters
         ----------
         condition
             A condition over columns of ``spans`` (``"service_name == 'ledger' and duration_ns > 5e6"``,
-            ``"name.startswith('GET ')"``; see ``tracekit.expressions.conditions``), a filter expression of X-Ray
+            ``"name.startswith('GET ')"``; see ``tracekit.expressions.conditions``), an X-Ray filter expression
             (``'service("ledger") { fault } AND duration > 1'``, see ``tracekit.xray_filter``), a boolean Series or
-            array with one entry a span (or a Series indexed by trace id), or a callable that takes
-            ``spans``.
+            array with one entry per span (or a Series indexed by trace id), or a callable that accepts ``spans``.
 
         Returns
         -------
         TraceSet
-            Sources and issues stay: they describe what was read.
+            Sources and issues are unchanged, because they describe the input data.
 
         Raises
         ------
         FilterError
-            The expression does not parse, names a column that is not there, or has anything else in it than a
-            condition may: it is data and never run as code.
+            The expression does not parse, names a column that does not exist, or uses syntax that conditions do not
+            allow. Expressions are never executed as Python code.
         ValueError
-            A mask of the wrong length, or of other spans than these.
+            A mask of the wrong length, or one indexed by other spans.
         TypeError
-            A mask that does not hold truth values; a missing one counts as false.
+            A mask that is not boolean; missing values count as false.
 
         Examples
         --------
@@ -301,7 +300,7 @@ class TraceSet(Shown):
         return self._only(np.bincount(matching, minlength=len(self)) > 0, made)
 
     def _column(self, name: str) -> pd.Series:
-        """Return one column of ``spans`` without the others."""
+        """Return one column of ``spans`` without building the whole frame."""
         return frames.span_column(self.lookup, self.forest, name)
 
     def trace(self, trace_id: str) -> TraceSet:
@@ -310,12 +309,12 @@ class TraceSet(Shown):
         Parameters
         ----------
         trace_id
-            Hex text, or a beginning of it that no other trace has; X-Ray's spelling is understood.
+            Hex text or a unique prefix of it; X-Ray's format (``1-5759e988-...``) is accepted.
 
         Raises
         ------
         ValueError
-            No trace, or several, begin so; the nearest ids are named.
+            No trace, or more than one, has this prefix; the message lists the nearest ids.
 
         Examples
         --------
@@ -330,7 +329,7 @@ class TraceSet(Shown):
         return self._only(chosen, step("trace", trace_id))
 
     def find(self, trace_id: str) -> int:
-        """Return which trace has this id, or is the only one that begins so; ValueError names the nearest."""
+        """Return the position of the trace with this id or unique id prefix; ValueError lists the nearest ids."""
         return position(trace_id, self.trace_ids)
 
     def between(self, start: Any, end: Any) -> TraceSet:
@@ -339,12 +338,12 @@ class TraceSet(Shown):
         Parameters
         ----------
         start, end
-            Anything ``pandas.Timestamp`` takes; without a zone, UTC.
+            Anything that ``pandas.Timestamp`` accepts; UTC if it has no time zone.
 
         Raises
         ------
         ValueError
-            No time.
+            Not a time.
         """
         low, high = (instant_ns(edge) for edge in (start, end))
         root = self.forest.root_row
@@ -354,21 +353,22 @@ class TraceSet(Shown):
         return self._only(known & (begun >= low) & (begun < high), step("between", *edges))
 
     def with_weights(self, source: Any = "auto") -> TraceSet:
-        """Return the same traces with other weights; ``summary["weight_source"]`` says where each came from.
+        """Return the same traces with other sampling weights; ``summary["weight_source"]`` has the source of each.
 
         Parameters
         ----------
         source
-            ``"auto"``: the first that applies of a log or tracestate, recorded sample rates, samplers' tags, what the
-            ids show (``tracekit.weights.resolve``).  Sampling rules (X-Ray, collector, Jaeger; a mapping, a list or the
-            path of a file); counted requests or a log with trace ids (a frame); the name of an attribute of the root
-            spans that holds weights; ``"recorded"`` for the roots' ``ot=th`` alone.  Or the weights themselves, 1 /
-            inclusion probability: one number for all, one a trace in order, a mapping or Series by trace id.
+            ``"auto"``: the first that is available of a log or tracestate, recorded sample rates, sampler tags, and
+            trace-ID forensics (``tracekit.weights.resolve``).  Sampling rules (X-Ray, collector, Jaeger; a mapping, a
+            list or the path of a file); request counts or a log with trace ids (a frame); the name of a root-span
+            attribute that contains weights; ``"recorded"`` for ``ot=th`` of the root spans only. Or the weights
+            themselves, 1 / inclusion probability: one number for all, one per trace in order, or a mapping or Series by
+            trace id.
 
         Raises
         ------
         ValueError
-            A weight that is missing, below 1 or above 2^63; a text, rules or counts that are none.
+            A weight that is missing, below 1 or above 2^63, or a source that is none of the above.
 
         Examples
         --------
@@ -378,34 +378,34 @@ class TraceSet(Shown):
         >>> shop.with_weights(20).summary["weight"].tolist()
         [20.0, 20.0]
         """
-        from tracekit.weights.resolve import chosen  # noqa: PLC0415 - loads scipy, for those who ask
+        from tracekit.weights.resolve import chosen  # noqa: PLC0415 - loads scipy
 
         steps = (*self.steps, step("with_weights", source))
         return TraceSet(self.columns, forest=self.forest, weights=chosen(self, source), steps=steps)
 
     def _only(self, chosen: Array, made: str) -> TraceSet:
-        """Return the chosen traces."""
+        """Return the selected traces."""
         rows = np.flatnonzero(chosen[self.forest.trace])
         return TraceSet(self.columns.take(rows), weights=self.weights.take(chosen), steps=(*self.steps, made))
 
     def save(self, path: str | Path) -> Path:
-        """Write the set as a folder of Parquet files that ``tracekit.read`` reads back.
+        """Write the traces to a folder of Parquet files that ``tracekit.read`` can read.
 
         Parameters
         ----------
         path
-            A folder, by custom ``*.parquet``; an older store there is replaced once the new one is whole.
+            A folder, by convention ``*.parquet``; an existing store is replaced only when the new one is complete.
 
         Returns
         -------
         pathlib.Path
             The folder.
         """
-        from tracekit.loading.store.store import save  # noqa: PLC0415 - the loaders build on this module
+        from tracekit.loading.store.store import save  # noqa: PLC0415 - the loaders import this module
 
         return save(self, Path(path))
 
-    # ---------------------------------------------------------------- how it shows
+    # ---------------------------------------------------------------- display
 
     def __len__(self) -> int:
         return len(self.forest.starts) - 1
