@@ -120,7 +120,7 @@ def test_nothing_is_two_empty_tables():
     result = errors(draw(""))
     assert result.operations.columns.tolist() == COLUMNS
     assert len(result.operations) == len(result.exceptions) == 0
-    assert repr(result) == "Errors(0 errors in 0 operations, 0 kinds of exception; no traces)"
+    assert repr(result) == "Errors(0 errors in 0 operations, 0 exception types; no traces)"
 
 
 def test_messages_are_escaped_in_a_notebook():

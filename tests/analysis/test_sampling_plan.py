@@ -53,9 +53,9 @@ def test_a_trace_stands_for_as_many_requests_as_its_weight_says():
     traces = shop([{PATH: "/"}] * 5).with_weights(20)
     row = tk.plan_sampling(traces, 0.1).plans.loc["rules"]
     assert (row["request_count"], row["kept_count"]) == (100, pytest.approx(10))
-    assert "unknown weight" not in str(tk.plan_sampling(traces, 0.1).findings[0].assumptions)
+    assert "unknown sampling weight" not in str(tk.plan_sampling(traces, 0.1).findings[0].assumptions)
     assert (
-        "5 traces of unknown weight count once"
+        "5 traces of unknown sampling weight count once"
         in tk.plan_sampling(shop([{PATH: "/"}] * 5), 0.1).findings[0].assumptions
     )
 
@@ -109,8 +109,8 @@ def test_the_lost_evidence_is_named():
     (finding,) = plan.findings
     assert finding.severity == "notice"
     assert finding.headline == (
-        "now would keep 10 of 210 requests (5 %) for about $2.27 a month, and lose about 10 of 10 failing ones;"
-        " 1 operation would probably leave no trace."
+        "now would keep 10 of 210 requests (5%) for about $2.27 per month; about 10 of 10 failed requests would be lost;"
+        " 1 operation would probably have no trace."
     )
     assert repr(plan) == "SamplingPlan(now: 10.5 of 210 requests kept)"
     assert "<table" in plan._repr_html_()
@@ -141,11 +141,11 @@ def test_no_traces_are_a_plan_too():
     ("rules", "how", "expected"),
     [
         (0.5, {"sdk": "java"}, "expected sdk 'otel' or 'classic', found 'java'"),
-        ({}, {}, "expected at least one set of rules, found none"),
+        ({}, {}, "expected at least one set of sampling rules, found none"),
         (
             {"a": {"policies": [{"name": "e", "type": "status_code"}]}},
             {},
-            "expected rules that decide when a trace begins, found tail policies in 'a'",
+            "expected head-sampling rules, found tail-sampling policies in 'a'",
         ),
     ],
 )

@@ -198,7 +198,7 @@ def test_a_call_without_a_name_is_counted_and_told():
     assert len(graph.calls) == 0
     assert (
         repr(graph)
-        == "ServiceGraph(1 services, 0 inferred, 0 edges, 0 calls, 4 calls to nobody knows whom; weights from given)"
+        == "ServiceGraph(1 services, 0 inferred, 0 edges, 0 calls, 4 calls to unknown peers; weights from given)"
     )
 
 

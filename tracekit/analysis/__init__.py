@@ -1,5 +1,6 @@
-"""One file a question.  Each takes a TraceSet and returns frames; none reads files and none draws.
+"""Analyses: each takes a TraceSet and returns frames; none reads files or draws.
 
-A result is made in two steps: ``tabulate(traces)`` gives tables of whole traces that add up across blocks, files and
-machines; ``summarise(tables)`` turns their sum into the answer.  The function named after the file does both.
+A result is computed in two steps: ``tabulate(traces)`` returns additive tables of whole traces, which can be summed
+across blocks, files and machines; ``summarise(tables)`` computes the result from their sum. The function named after
+the file does both.
 """

@@ -1,6 +1,6 @@
-"""Errors: which operations fail, whose mistake it was, and with what exception.
+"""Errors: error rates and error classes by operation, and exceptions.
 
-An exception's message becomes a template first (numbers, ids, quoted texts replaced), so that the same mistake groups.
+Exception messages are reduced to templates (numbers, ids and quoted texts replaced), so that equal errors are grouped.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tracekit.traces import TraceSet
 
-_READ, _LONGEST = 2000, 300  # characters of a message that are looked at, and kept
+_READ, _LONGEST = 2000, 300  # characters of a message that are read, and kept
 _TEMPLATES = (
     (re.compile(r"\s+"), " "),
     (re.compile(r"(?i)\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"), "<uuid>"),
@@ -45,28 +45,27 @@ _NO_TIME = np.iinfo(np.int64).min  # pandas' NaT
 
 @dataclass(frozen=True, repr=False)
 class Errors(Weighted, Shown):
-    """What failed, and how.
+    """Error rates by operation, and exceptions.
 
     Parameters
     ----------
     operations
-        One row a service and operation, or what ``by`` asks for: the keys, ``span_count`` in hand; with weights:
-        ``error_count``, ``error_ratio`` with its 95 % limits ``error_ratio_low`` and ``error_ratio_high`` (clustered by
-        trace), and the spans by whose mistake it was: ``fault_count`` (the callee's), ``client_count`` (the caller's),
-        ``throttle_count``, ``unspecified_count``; ``weight_sum``, the spans that these stand for.  A server that
-        answers 404 to a bad request has a client mistake and no error, so the classes need not add up to
-        ``error_count``.
+        One row per service and operation, or per group of ``by``: the keys; ``span_count`` (recorded); weighted:
+        ``error_count``, ``error_ratio`` with its 95% CI ``error_ratio_low`` and ``error_ratio_high`` (clustered by
+        trace), and spans by error class: ``fault_count`` (5xx), ``client_count`` (4xx), ``throttle_count`` (429),
+        ``unspecified_count``; ``weight_sum``, the estimated number of spans. A server span with status 404 is a client
+        error and not an error of the span, so the classes need not add up to ``error_count``.
     exceptions
-        One row a service, type and message template: ``service_name``, ``exception_type``, ``exception_message``
-        (template), ``event_count`` and ``trace_count`` in hand, ``first_time`` and ``last_time`` (UTC; the start of the
-        span where the event has no time), ``exemplar_trace_id`` and ``exemplar_span_id`` of the first.
+        One row per service, type and message template: ``service_name``, ``exception_type``, ``exception_message``
+        (template), ``event_count`` and ``trace_count`` (recorded), ``first_time`` and ``last_time`` (UTC; the start of
+        the span if the event has no time), ``exemplar_trace_id`` and ``exemplar_span_id`` of the first occurrence.
     statement
-        What the weighted figures are about: where the weights came from, or that they are unknown.
+        What the weighted figures describe: the source of the weights, or that they are unknown.
 
     Examples
     --------
     >>> Errors(pd.DataFrame({"error_count": [2.0]}), pd.DataFrame({"event_count": [2]}))
-    Errors(2 errors in 1 operations, 1 kinds of exception)
+    Errors(2 errors in 1 operations, 1 exception types)
     """
 
     operations: pd.DataFrame
@@ -74,9 +73,9 @@ class Errors(Weighted, Shown):
     statement: str = ""
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         count, operations = self.operations["error_count"].sum(), len(self.operations)
-        return f"Errors({count:,.6g} errors in {operations:,} operations, {len(self.exceptions):,} kinds of exception)"
+        return f"Errors({count:,.6g} errors in {operations:,} operations, {len(self.exceptions):,} exception types)"
 
     def _repr_html_(self) -> str:
         tables = (table.head(10).to_html(index=False, border=0) for table in (self.operations, self.exceptions))
@@ -86,30 +85,29 @@ class Errors(Weighted, Shown):
 def errors(
     traces: TraceSet, by: str | Sequence[str] = _KEYS, *, roots: bool = False, confidence: float = 0.95
 ) -> Errors:
-    """Return how often each operation fails, and the exceptions.
+    """Return the error rate of each operation, and the exceptions.
 
     Parameters
     ----------
     traces
-        Any traces; unchanged.
+        The traces; not modified.
     by
-        Category columns of ``spans`` for ``operations``; none for one row of all spans.
+        Category columns of ``spans`` to group ``operations`` by; empty for one row of all spans.
     roots
-        Only the span that each request begins with: error rates of requests.
+        Use only root spans: error rates of requests.
     confidence
         Confidence level of the intervals.
 
     Returns
     -------
     Errors
-        ``.operations`` (most errors first), ``.exceptions`` (most events first), and in ``.statement`` what the
-        weighted figures are about.
+        ``.operations`` (most errors first), ``.exceptions`` (most events first), ``.statement``.
 
     Notes
     -----
-    Every span with an end counts but those that a backend inferred; one without an end has no outcome.  Ratios are
-    weighted and clustered by trace (``stats.weighted_rates.rates``).  Exceptions are the events named
-    ``exception``, of unfinished spans too; a failure that was recorded as a status only is in ``operations`` alone.
+    Spans without an end (no outcome yet) and spans inferred by a backend are not counted. Ratios are weighted and
+    clustered by trace (``stats.weighted_rates.rates``). Exceptions are the events named ``exception``, also of
+    unfinished spans; a failure recorded only as a status is in ``operations`` only.
 
     Examples
     --------
@@ -170,7 +168,7 @@ def summarise(tables: Sequence[Aggregate], by: Sequence[str] = _KEYS, *, confide
 
 
 def message_template(message: str) -> str:
-    """Return the message with what varies replaced, so that messages of one kind are equal."""
+    """Return the message with its variable parts replaced, so that similar messages are equal."""
     text = message[:_READ].strip()
     for pattern, replacement in _TEMPLATES:
         text = pattern.sub(replacement, text)
@@ -204,7 +202,7 @@ def _exceptions(traces: TraceSet) -> pd.DataFrame:
 
 
 def _grouped(frame: pd.DataFrame, traces: TraceSet) -> pd.DataFrame:
-    """Return one row a kind of exception, from its events in order of time."""
+    """Return one row per service, type and template, from events in order of time."""
     kinds = frame.groupby(["service_name", "exception_type", "exception_message"], sort=True, dropna=False)
     table = kinds.agg(
         event_count=("span", "size"),

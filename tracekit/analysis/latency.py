@@ -1,7 +1,7 @@
-"""Latency: how long operations take, with confidence limits.
+"""Latency: percentiles of durations by operation, with confidence intervals.
 
-Durations go into logarithmic buckets of 2 % (``stats.histograms``), weighted by their trace, so that tables of blocks,
-files and machines add up to the same answer.
+Durations are counted in logarithmic buckets of 2% (``stats.histograms``), weighted by trace, so that tables of blocks,
+files and machines can be summed.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 @dataclass(frozen=True, repr=False)
 class Latency(Weighted, Shown):
-    """Durations by group.
+    """Latency by group.
 
     Parameters
     ----------
     table
-        One row a group, the heaviest first: the keys; ``span_count`` in hand; ``weight_sum``, the spans they stand for;
-        ``error_ratio`` of these (``errors`` counts those left out as well) with ``error_ratio_low`` and ``_high``;
-        ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and the same for p90, p95, p99; ``mean_ns`` and ``max_ns``;
-        ``n_effective``, the effective number of traces behind the limits; ``excluded_count``, spans without an end,
-        without a start or with the end before the start.
-        Limits are for 95 % unless ``confidence`` says otherwise; NaN where a side is not estimable.
+        One row per group, the largest first: the keys; ``span_count`` (recorded); ``weight_sum``, the estimated number
+        of spans; ``error_ratio`` of these (``errors`` includes the excluded ones) with ``error_ratio_low`` and
+        ``error_ratio_high``; ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and the same for p90, p95, p99; ``mean_ns``
+        and ``max_ns``; ``n_effective``, the effective sample size in traces; ``excluded_count``, spans without a start
+        or end, or with the end before the start. Intervals are 95% CIs unless ``confidence`` is given; NaN where a
+        bound is not estimable.
     histogram
-        One row a group and bucket: the keys, ``bucket``, ``bucket_low_ns`` (included), ``bucket_high_ns`` (excluded),
+        One row per group and bucket: the keys, ``bucket``, ``bucket_low_ns`` (included), ``bucket_high_ns`` (excluded),
         ``weight_sum``.
     statement
-        What the weighted figures are about: where the weights came from, or that they are unknown.
+        What the weighted figures describe: the source of the weights, or that they are unknown.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Latency(Weighted, Shown):
     statement: str = ""
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         excluded = self.table["excluded_count"].sum()
         left_out = f", {excluded:,} excluded" * bool(excluded)
         return f"Latency({len(self.table):,} groups, {self.table['span_count'].sum():,} spans{left_out})"
@@ -77,43 +77,43 @@ def latency(
     roots: bool = False,
     confidence: float = 0.95,
 ) -> Latency:
-    """Return quantiles of the durations of spans, by service and operation or any other category.
+    """Return latency percentiles by service and operation, or by any other category column.
 
     Parameters
     ----------
     traces
-        Any traces; unchanged.
+        The traces; not modified.
     by
-        Category columns of ``spans``; none for one group of all spans.
+        Category columns of ``spans`` to group by; empty for one group of all spans.
     roots
-        Only the span that each request begins with: latency of requests, by endpoint.
+        Use only root spans: latency of requests, by endpoint.
     confidence
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
     Latency
-        ``.table``, ``.histogram``, and in ``.statement`` what the figures are about.
+        ``.table``, ``.histogram``, ``.statement``.
 
     Raises
     ------
     ValueError
-        A column that is no category of ``spans``.
+        A column that is not a category column of ``spans``.
 
     Notes
     -----
-    Spans that cannot be measured are left out and counted; rows that a backend inferred are left out.  Quantiles are
-    weighted and at most 2 % off, exact where a bucket holds one distinct value.  Every trace counts as one observation,
-    however many spans of the group it has, because spans of a trace are slow together: limits are rather too wide than
-    too narrow.  They combine the weight classes (``stats.weighted_rates.rates``, ``stats.quantile_limits``) and are
-    never narrower than a bucket.  Not estimable are quantiles beyond what so few traces can limit, and all limits where
-    classes of fewer than three effective traces have more than half of the weight.  Kinds of requests of which no trace
-    was kept are unknown to any figure.  The target is the process behind the window: even a complete recording leaves
-    limits.
+    Spans without a usable duration are excluded and counted; spans inferred by a backend are excluded. Percentiles are
+    weighted and accurate to 2%, exact if a bucket contains one distinct value. Intervals treat each trace as one
+    observation, however many spans of the group it has, because durations within a trace are correlated: they are
+    conservative. They combine the weight classes (``stats.weighted_rates.rates``, ``stats.quantile_limits``) and are
+    never narrower than a bucket. A bound is not estimable if there are too few traces for the percentile, or if weight
+    classes of fewer than three effective traces have more than half of the weight. Requests of which no trace was kept
+    are not represented. Intervals describe the process that generated the window, so they have a width even if every
+    request was recorded.
 
     Examples
     --------
-    Three calls of one ledger: 60 and 80 ns, and one that failed after 400.
+    Three calls of a ledger: 60 ns, 80 ns, and one that failed after 400 ns.
 
     >>> from tracekit import TraceSet
     >>> shop = TraceSet.from_spans(
@@ -133,7 +133,7 @@ def latency(
     >>> row["p50_ns"].item(), row["p99_ns"].item(), row["max_ns"].item(), round(row["error_ratio"].item(), 2)
     (80.0, 400.0, 400.0, 0.33)
 
-    Three traces cannot limit a p99 from above, and it says so:
+    Three traces are too few for an upper bound of p99:
 
     >>> print(row["p99_high_ns"])
     nan
@@ -170,7 +170,7 @@ def summarise(
 
 
 def _table(fine: Aggregate, total: Aggregate, owner: Array, confidence: float) -> pd.DataFrame:
-    """Return one row a group."""
+    """Return one row per group."""
     groups, sums, cells = len(total), total.sums, total.histogram
     columns = {"span_count": sums["trial_count"], "weight_sum": sums["trial_sum"]}
     columns |= error_columns(fine.sums, owner, groups, confidence=confidence)
@@ -188,7 +188,7 @@ def class_column(traces: TraceSet, trace: Array) -> dict[str, tuple[Array, list[
 
 
 def error_columns(sums: Mapping[str, Array], owner: Array, groups: int, *, confidence: float) -> dict[str, Array]:
-    """Return the error ratio of every group with its limits, as columns."""
+    """Return the error ratio of every group with its interval, as columns."""
     found = rates(sums, owner, groups, confidence=confidence)
     return {"error_ratio": found.ratio, "error_ratio_low": found.low, "error_ratio_high": found.high}
 
@@ -196,7 +196,7 @@ def error_columns(sums: Mapping[str, Array], owner: Array, groups: int, *, confi
 def quantile_columns(
     cells: Histogram, owner: Array, n: Array, groups: int, *, confidence: float, shares: Mapping[str, float] = SHARES
 ) -> dict[str, Array]:
-    """Return the quantiles of every group with their limits, as columns."""
+    """Return the percentiles of every group with their intervals, as columns, in ns."""
     whole = cells if len(owner) == groups else cells.regroup(owner)
     values = whole.quantiles(tuple(shares.values()), groups)
     low, high = histogram_limits(cells, owner, n, tuple(shares.values()), groups, confidence=confidence)
@@ -207,7 +207,7 @@ def quantile_columns(
 
 
 def _histogram(total: Aggregate) -> pd.DataFrame:
-    """Return one row a cell."""
+    """Return one row per group and bucket."""
     cells = total.histogram
     low, high = bucket_edges(cells.bucket)
     keys = {name: labels[cells.group] for name, labels in total.keys.items()}

@@ -1,4 +1,4 @@
-"""What other sampling rules would keep, what they would cost, and which evidence would be lost with them."""
+"""Comparison of sampling rules: traces kept, cost, and errors and slow requests lost."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _PROBABLY_NONE = 0.05
 
 @dataclass(frozen=True)
 class SamplingPlan(Shown):
-    """What sets of rules would do to the same requests.
+    """Effect of several sets of sampling rules on the same requests.
 
     Parameters
     ----------
     plans
-        One row a set of rules, indexed by ``plan``: ``request_count``, ``kept_count``, ``kept_ratio``, ``cost_usd`` a
-        month, ``error_count`` and ``kept_error_count``, ``slow_count`` and ``kept_slow_count`` (beyond the 99th
-        percentile of latency), ``unmatched_count``, ``silent_operation_count`` (operations that would leave no trace
-        with a chance above 5 %), ``capture_ratio`` of the declared incident.
+        One row per set of rules, indexed by ``plan``: ``request_count``, ``kept_count``, ``kept_ratio``, ``cost_usd``
+        per month, ``error_count`` and ``kept_error_count``, ``slow_count`` and ``kept_slow_count`` (latency above p99),
+        ``unmatched_count``, ``silent_operation_count`` (operations without any trace with a probability above 5%),
+        ``capture_ratio`` (detection probability of the declared incident).
     rules
-        One row a plan and rule: ``rate``, ``quota``, ``trace_count`` (in hand), ``request_count``, ``kept_count``,
+        One row per plan and rule: ``rate``, ``quota``, ``trace_count`` (recorded), ``request_count``, ``kept_count``,
         ``kept_ratio``, ``error_count``, ``kept_error_count``, ``cost_usd``.
     operations
-        One row a plan and entry operation: ``request_count``, ``kept_count``, ``chance_of_none``.
+        One row per plan and root operation: ``request_count``, ``kept_count``, ``chance_of_none``.
     findings
-        One sentence a plan.
+        One per plan.
 
     Examples
     --------
@@ -65,8 +65,8 @@ class SamplingPlan(Shown):
     findings: Findings = field(repr=False)
 
     def __repr__(self) -> str:
-        told = [f"{n}: {r.kept_count:,.3g} of {r.request_count:,.0f} requests kept" for n, r in self.plans.iterrows()]
-        return f"SamplingPlan({'; '.join(told)})"
+        kept = [f"{n}: {r.kept_count:,.3g} of {r.request_count:,.0f} requests kept" for n, r in self.plans.iterrows()]
+        return f"SamplingPlan({'; '.join(kept)})"
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(repr(self))}</p>{self.plans.to_html()}"
@@ -80,22 +80,22 @@ def plan_sampling(
     min_incident_requests: int | tuple[int, int] | None = None,
     usd_per_million: float = 5.0,
 ) -> SamplingPlan:
-    """Compare what sets of sampling rules would keep of the same requests.
+    """Return how many of the same requests several sets of sampling rules would keep, and their cost.
 
     Parameters
     ----------
     traces
-        Requests; each stands for as many as its weight says (``traces.with_weights``), once where that is unknown.
+        Requests; each counts with its sampling weight (``traces.with_weights``), or once if that is unknown.
     rules
-        A set of rules in any form that ``traces.with_weights`` and ``tk.sampling_rules`` read (X-Ray, Jaeger, a rate),
-        or several by name.
+        A set of rules in any form that ``traces.with_weights`` and ``tk.sampling_rules`` accept (X-Ray, Jaeger, a
+        rate), or several by name.
     sdk
-        Who decides: ``otel`` requires what a rule asks for to be there, ``classic`` takes what is missing as a match
-        and ignores attributes.
+        SDK that makes the sampling decision: ``otel`` matches a rule only if the request has every attribute it names;
+        ``classic`` treats missing values as a match and ignores attributes.
     min_incident_requests
-        How often the smallest incident happens that must not be missed, and how many traces of it are needed (1).
+        Number of requests in the smallest incident to detect; one recorded trace counts as detection.
     usd_per_million
-        Price of a million traces recorded.
+        Price per million recorded traces, in USD.
 
     Returns
     -------
@@ -105,13 +105,13 @@ def plan_sampling(
     Raises
     ------
     ValueError
-        Rules that cannot be read, or that decide when a trace is over.
+        Rules that cannot be read, or tail-sampling policies.
 
     Notes
     -----
-    A reservoir keeps the first requests of every second: what it keeps of a minute is expected from the requests of the
-    minute, taken as spread evenly, and shared by all of them.  Attributes that are not known when a trace begins never
-    match.  Source: ``spec/sampling.md`` S02, S11, S29, S31.
+    A reservoir keeps the first requests of every second: the expected number kept per minute assumes that the requests
+    of the minute are spread evenly, and each has the same probability. Attributes that are not known when a trace
+    begins never match. Source: AWS X-Ray developer guide, "Configuring sampling rules".
 
     Examples
     --------
@@ -126,13 +126,13 @@ def plan_sampling(
     occurrences = (min_incident_requests, 1) if isinstance(min_incident_requests, int) else min_incident_requests
     named = rules if _is_several(rules) else {"rules": rules}
     if not named:
-        raise ValueError("expected at least one set of rules, found none")
+        raise ValueError("expected at least one set of sampling rules, found none")
     facts = _Requests.of(traces)
     plans, rows, operations, findings = [], [], [], []
     for name, source in named.items():
         read = sampling_rules(source)
         if read.tail:
-            raise ValueError(f"expected rules that decide when a trace begins, found tail policies in {name!r}")
+            raise ValueError(f"expected head-sampling rules, found tail-sampling policies in {name!r}")
         number = _matched(traces, read, sdk)
         chance = _chance(facts, number, read)
         plans.append(_plan(str(name), facts, number, chance, occurrences, usd_per_million))
@@ -151,7 +151,7 @@ def plan_sampling(
 
 
 def _is_several(rules: Any) -> bool:
-    """Return whether these are sets of rules by name, and not one configuration."""
+    """Return whether this is a mapping of names to sets of rules rather than one configuration."""
     keys = {"SamplingRuleRecords", "SamplingRule", "FixedRate", "processors", "policies", "default_strategy", "version"}
     if not isinstance(rules, Mapping) or {"rules", "default"} <= set(rules):
         return False
@@ -160,7 +160,7 @@ def _is_several(rules: Any) -> bool:
 
 @dataclass(frozen=True)
 class _Requests:
-    """What is asked of every trace."""
+    """The facts needed about the request of every trace."""
 
     weight: Array
     minute: Array
@@ -172,7 +172,7 @@ class _Requests:
 
     @classmethod
     def of(cls, traces: TraceSet) -> _Requests:
-        """Return the requests that traces stand for."""
+        """Return the requests of traces."""
         root = traces.forest.root_row
         start = np.asarray(traces.columns.spans.start_ns[root])
         took = np.where(traces.has_duration[root], traces.duration_ns[root], 0).astype(np.float64)
@@ -192,7 +192,7 @@ class _Requests:
 
 
 def _matched(traces: TraceSet, rules: Rules, sdk: Family) -> Array:
-    """Return the number of the rule that would decide about every trace; -1 where none would."""
+    """Return the number of the rule that matches every trace, -1 without a match."""
     root = traces.forest.root_row
     columns = {
         "service_name": traces.codes("service_name").take(root),
@@ -210,16 +210,16 @@ def _matched(traces: TraceSet, rules: Rules, sdk: Family) -> Array:
 
 
 def _is_late(key: str) -> bool:
-    """Return whether an attribute is not known yet when a trace begins."""
+    """Return whether an attribute is unknown when a trace begins."""
     return any(word in key.lower() for word in _LATE)
 
 
 def _decides(rules: Rules, request: dict[str, str | None], sdk: Family) -> int:
-    """Return the number of the first rule that an SDK of this family finds to match; -1 for none."""
+    """Return the number of the first rule that matches in an SDK of this family, -1 without a match."""
     for number, rule in enumerate(rules.head):
         matches = replace(rule, attributes=()).matches(request)
         if matches is None:
-            matches = sdk == "classic"  # what is not there is a match
+            matches = sdk == "classic"  # a missing value is a match
         if matches and (sdk == "classic" or all(_has(request, key, pattern) for key, pattern in rule.attributes)):
             return number
     return -1
@@ -234,7 +234,7 @@ def _has(request: dict[str, str | None], key: str, pattern: str) -> bool:
 
 
 def _chance(facts: _Requests, number: Array, rules: Rules) -> Array:
-    """Return the probability with which every request is kept: of its rule and minute."""
+    """Return the probability that each request is kept, given its rule and minute."""
     chance = np.zeros(len(number))
     for at, rule in enumerate(rules.head):
         rows = np.flatnonzero(number == at)
@@ -248,7 +248,7 @@ def _chance(facts: _Requests, number: Array, rules: Rules) -> Array:
 
 
 def _sums(facts: _Requests, rows: Array, chance: Array) -> dict[str, float]:
-    """Return what some requests come to, and what is kept of them."""
+    """Return totals of some requests, and how much of them is kept."""
     weight, kept = facts.weight[rows], facts.weight[rows] * chance[rows]
     failed, slow = facts.failed[rows], facts.slow[rows]
     requests = float(weight.sum())
@@ -271,7 +271,7 @@ def _plan(
     min_incident_requests: tuple[int, int] | None,
     price: float,
 ) -> dict[str, Any]:
-    """Return the row of a set of rules."""
+    """Return the row of ``plans`` of a set of rules."""
     sums = _sums(facts, np.arange(len(number)), chance)
     ratio = sums["kept_ratio"]
     captured = float("nan")
@@ -289,7 +289,7 @@ def _plan(
 def _rows(
     name: str, facts: _Requests, number: Array, chance: Array, rules: Rules, price: float
 ) -> list[dict[str, Any]]:
-    """Return a row for every rule, and one for requests that no rule takes."""
+    """Return one row per rule, and one for requests that no rule matches."""
     rows = []
     told: list[tuple[int, HeadRule | None]] = [*enumerate(rules.head)]
     for at, rule in [*told, (-1, None)]:
@@ -305,7 +305,7 @@ def _rows(
 
 
 def _operations(name: str, facts: _Requests, chance: Array) -> pd.DataFrame:
-    """Return what is kept of every entry operation, and how likely nothing is."""
+    """Return the requests kept of every root operation, and the probability that none is."""
     missed = facts.weight * np.log1p(-np.minimum(chance, 1 - 1e-12))
     frame = facts.operation.assign(request_count=facts.weight, kept_count=facts.weight * chance, missed=missed)
     keys = ["root_service_name", "root_name"]
@@ -318,26 +318,26 @@ def _operations(name: str, facts: _Requests, chance: Array) -> pd.DataFrame:
 
 
 def _finding(plan: dict[str, Any], silent: pd.DataFrame, traces: TraceSet) -> Finding:
-    """Return a plan in one sentence."""
+    """Return the finding about a plan."""
     lost = plan["error_count"] - plan["kept_error_count"]
-    said = (
+    headline = (
         f"{plan['plan']} would keep {plan['kept_count']:,.0f} of {plan['request_count']:,.0f} requests"
-        f" ({100 * plan['kept_ratio']:.3g} %) for about ${plan['cost_usd']:,.2f} a month, and lose about {lost:,.0f} of"
-        f" {plan['error_count']:,.0f} failing ones"
+        f" ({100 * plan['kept_ratio']:.3g}%) for about ${plan['cost_usd']:,.2f} per month; about {lost:,.0f} of"
+        f" {plan['error_count']:,.0f} failed requests would be lost"
     )
     if len(silent):
-        said += f"; {len(silent):,} operation{'s' * (len(silent) > 1)} would probably leave no trace"
-    assumptions = ["requests are spread evenly within a minute"]
+        headline += f"; {len(silent):,} operation{'s' * (len(silent) > 1)} would probably have no trace"
+    assumptions = ["requests are spread evenly within each minute"]
     unknown = int((~traces.weights.known).sum())
     if unknown:
-        assumptions.append(f"{unknown:,} traces of unknown weight count once")
+        assumptions.append(f"{unknown:,} traces of unknown sampling weight count once")
     ratio = plan["kept_ratio"]
     estimate = Estimate(ratio, "ratio", ratio, ratio, len(traces)) if len(traces) else None
     severity: Literal["notice", "info"] = "notice" if len(silent) or lost > plan["error_count"] / 2 else "info"
     return Finding(
         "sampling.plan",
         severity,
-        said + ".",
+        headline + ".",
         estimate,
         silent,
         (),

@@ -1,8 +1,8 @@
-"""Self time: what a span did itself, while no child of it was at work.
+"""Self time: the part of a span's duration during which none of its children ran.
 
-Self time is the span's duration minus the union of its children's times, each clipped to the span.  Where children lie
-inside their parents and one after the other, the self times of a trace add up to its root's duration exactly; children
-that run at the same time make the sum larger, because then more than one span is at work.
+Self time is the span's duration minus the union of its children's times, each clipped to the span.  If children run
+within their parents and one after the other, the self times of a trace sum to its root's duration exactly; concurrent
+children make the sum larger.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _SAFE = 2.0**62
-_BLOCK = 65_536  # spans; the arrays of a block stay in the second-level cache
+_BLOCK = 65_536  # spans; a block fits the second-level cache
 _KEYS = ("trace_id", "service_name", "operation")
 
 
@@ -36,13 +36,13 @@ class SelfTime(Weighted, Shown):
     Parameters
     ----------
     spans
-        One row a span that could be measured, indexed by ``span_row``: ``trace_id``, ``span_id``, ``service_name``,
+        One row per span with a usable duration, indexed by ``span_row``: ``trace_id``, ``span_id``, ``service_name``,
         ``operation``, ``duration_ns`` and ``self_time_ns`` (int64), ``weight`` of its trace.
     excluded_count
-        Spans without an end, without a start or with the end before the start.  Rows that a backend inferred are
-        neither here nor there.
+        Spans without a start or end, or with the end before the start. Spans inferred by a backend are neither in
+        ``spans`` nor in this count.
     statement
-        What the weighted figures describe: where the weights came from, or that they are unknown.
+        What the weighted figures describe: the source of the weights, or that they are unknown.
 
     Examples
     --------
@@ -79,13 +79,13 @@ class SelfTime(Weighted, Shown):
         Returns
         -------
         pandas.DataFrame
-            The keys; ``span_count`` in hand; with weights: ``weight_sum``, ``duration_ns``, ``self_time_ns`` (sums) and
-            ``self_time_ratio``, the share of all self time.  Largest first.
+            The keys; ``span_count`` (recorded); weighted: ``weight_sum``, ``duration_ns``, ``self_time_ns`` (sums) and
+            ``self_time_ratio``, the share of total self time. Largest first.
 
         Raises
         ------
         ValueError
-            A key that is none.
+            An unknown key.
 
         Examples
         --------
@@ -112,7 +112,7 @@ class SelfTime(Weighted, Shown):
         return table.sort_values("self_time_ns", ascending=False, kind="stable", ignore_index=True)
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         left_out = f", {self.excluded_count:,} excluded" * bool(self.excluded_count)
         return f"SelfTime({len(self.spans):,} spans, {self.spans['self_time_ns'].sum():,} ns{left_out})"
 
@@ -127,7 +127,7 @@ def self_time(traces: TraceSet) -> SelfTime:
     Parameters
     ----------
     traces
-        Any traces; unchanged.
+        The traces; not modified.
 
     Returns
     -------
@@ -136,13 +136,13 @@ def self_time(traces: TraceSet) -> SelfTime:
 
     Notes
     -----
-    A child counts as far as it overlaps its parent: one that starts after its parent ended takes nothing away.  A child
-    that cannot be measured takes nothing away either.  Rows that a backend inferred for a silent callee are left out:
-    the wait for it stays the caller's own time.
+    Only the part of a child that overlaps its parent is subtracted. A child without a usable duration is not
+    subtracted. Spans inferred by a backend are ignored, so waiting for an uninstrumented dependency is self time of the
+    caller.
 
     Examples
     --------
-    A shop waits for its cart (10 to 40) and its ledger (30 to 90): 20 ns are its own.
+    A shop calls its cart (10 to 40) and its ledger (30 to 90): its self time is 20 ns.
 
     >>> from tracekit import TraceSet
     >>> shop = TraceSet.from_spans(
@@ -174,13 +174,13 @@ def self_time(traces: TraceSet) -> SelfTime:
 
 
 def self_times(traces: TraceSet) -> Array:
-    """Return the self time of every span as an array, for kernels."""
+    """Return the self time of every span as an array, int64 ns."""
     inferred = traces.is_inferred
     return own_times(traces.columns.spans, traces.forest, inferred, traces.has_duration & ~inferred)
 
 
 def own_times(spans: SpanColumns, forest: Forest, inferred: Array, usable: Array) -> Array:
-    """Return self times from columns."""
+    """Return self times of span columns, int64 ns."""
     parent, children, offsets = visible_parents(forest.parent_row, inferred), forest.children, forest.child_offsets
     if parent is not forest.parent_row:
         children = np.flatnonzero(parent >= 0)
@@ -197,7 +197,7 @@ def own_times(spans: SpanColumns, forest: Forest, inferred: Array, usable: Array
 
 
 def first_outside(up: Array, within: Array) -> Array:
-    """Return, for every span, the first one from it upwards that is not to be passed by."""
+    """Return for every span the nearest one, itself or an ancestor, that is not in ``within``."""
     top = np.where(within, up, np.arange(len(up)))
     rows = np.flatnonzero(within)
     while len(rows):
@@ -209,9 +209,9 @@ def first_outside(up: Array, within: Array) -> Array:
 
 
 def covered_times(above: Array, children: Array, offsets: Array, start: Array, end: Array) -> Array:
-    """Return how long children were at work within each span: the union of their times, clipped to it.
+    """Return how long children ran within each span, in ns: the union of their times, clipped to it.
 
-    The time axis of every parent is moved to a place of its own, so that one running maximum makes all unions.
+    The times of different parents are shifted to disjoint ranges, so that one running maximum computes all unions.
     """
     covered = np.zeros(len(start), np.int64)
     width = end - start
@@ -225,7 +225,7 @@ def covered_times(above: Array, children: Array, offsets: Array, start: Array, e
 
 
 def _fitting(width: Array) -> Iterator[tuple[int, int]]:
-    """Yield runs of rows whose durations together fit 62 bits, or single ones; commonly all at once."""
+    """Yield ranges of rows with a total duration below 2^62 ns, or single rows; usually one range."""
     reached, low = np.cumsum(width, dtype=np.float64), 0
     while low < len(width):
         before = reached[low] - width[low]
@@ -235,11 +235,11 @@ def _fitting(width: Array) -> Iterator[tuple[int, int]]:
 
 
 def _additions(above: Array, children: Array, shift: Array, start: Array, end: Array) -> Array:
-    """Return what each child adds to the union of those before it, on an axis on which no two parents meet."""
+    """Return what each child adds to the union of those before it, in ns, with ranges of parents disjoint."""
     low = np.maximum(start[children], start[above])
     low += shift
     high = np.minimum(end[children], end[above])
-    high += shift  # before the place of its parent where it ended earlier: covers nothing and reaches nobody
+    high += shift  # may be before the range of its parent: covers nothing then
     np.maximum(low[1:], np.maximum.accumulate(high)[:-1], out=low[1:])
     high -= low
     return np.asarray(np.maximum(high, 0, out=high))

@@ -1,7 +1,7 @@
-"""Timeline: how many requests began when, how long they took, how many failed, and which versions arrived.
+"""Timeline: requests, latency and errors over time, and deployments.
 
-A request is the root of a trace.  Durations go into the logarithmic buckets of ``stats.histograms``, so the same table
-gives quantiles by time and the cells of a heat map.
+A request is the root of a trace. Durations are counted in the logarithmic buckets of ``stats.histograms``, so the same
+table yields percentiles by time and the cells of a heat map.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ class Timeline(Weighted, Shown):
     Parameters
     ----------
     table
-        One row a step of time, also those in which nothing began: ``start_ns`` and ``start_time`` (UTC) of the step;
-        ``trace_count`` in hand; ``weight_sum``, the requests they stand for; ``error_count``, ``error_ratio`` with
+        One row per time step, including empty ones: ``start_ns`` and ``start_time`` (UTC) of the step; ``trace_count``
+        (recorded); ``weight_sum``, the estimated number of requests; ``error_count``, ``error_ratio`` with
         ``error_ratio_low`` and ``error_ratio_high``; ``p50_ns``, ``p50_low_ns``, ``p50_high_ns`` and the same for p90,
-        p95, p99; ``n_effective``.  NaN where there is nothing, or where a limit is not estimable.
+        p95, p99; ``n_effective``.  NaN for steps without requests and for bounds that are not estimable.
     cells
-        One row a step and bucket of durations: ``start_ns``, ``bucket``, ``bucket_low_ns`` (included),
-        ``bucket_high_ns`` (excluded), ``weight_sum``, ``trace_count``.
+        One row per step and duration bucket: ``start_ns``, ``bucket``, ``bucket_low_ns`` (included), ``bucket_high_ns``
+        (excluded), ``weight_sum``, ``trace_count``.
     deployments
-        One row a version that appeared while another of the same service had been seen: ``service_name``,
+        One row per version that appeared after another version of the same service: ``service_name``,
         ``service_version``, ``previous_version``, ``first_ns`` and ``first_time`` (UTC) of its first span.
     step_ns
         Length of a step.
     excluded_count
-        Requests without a usable duration: they count in ``table`` but have no place in quantiles and cells.
+        Requests without a usable duration: counted in ``table``, but not in percentiles and ``cells``.
     undated_count
-        Requests without a start: they are nowhere.
+        Requests without a start: not counted anywhere else.
     statement
-        What the weighted figures describe: where the weights came from, or that they are unknown.
+        What the weighted figures describe: the source of the weights, or that they are unknown.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class Timeline(Weighted, Shown):
     statement: str = ""
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         left_out, count = self.excluded_count + self.undated_count, self.table["trace_count"].sum()
         words = (
             f"{count:,} requests in {len(self.table):,} steps of {self.step_ns / _SECOND:g} s",
@@ -86,16 +86,16 @@ class Timeline(Weighted, Shown):
 
 
 def timeline(traces: TraceSet, *, step_s: float | None = None, confidence: float = 0.95) -> Timeline:
-    """Return requests, their durations and their errors by the time at which they began.
+    """Return request counts, latency percentiles and error rates by start time.
 
     Parameters
     ----------
     traces
-        Any traces; unchanged.
+        The traces; not modified.
     step_s
-        Length of a step in seconds; a round one that makes at most 60 steps unless given.
+        Length of a step in seconds; default: a round number that results in at most 60 steps.
     confidence
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -105,17 +105,16 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, confidence: float
     Raises
     ------
     ValueError
-        A step that is not positive, or so short that more than a million would be needed.
+        A step that is not positive, or that results in more than a million steps.
 
     Notes
     -----
-    Quantiles and ratios are weighted, their limits those of ``latency``: every trace is one observation.  Error counts
-    and ratios are of requests that have ended; unfinished ones have no outcome.
-    A version that is there from the first span of its service on is no deployment.
+    Percentiles and ratios are weighted, with intervals as in ``latency``: each trace is one observation. Error counts
+    and ratios include only requests that have ended. The first version of a service in the data is not a deployment.
 
     Examples
     --------
-    Three requests begin within two seconds; the last one fails, on a version that is new:
+    Three requests begin within two seconds; the last one fails, on a new version:
 
     >>> from tracekit import TraceSet
     >>> shop = TraceSet.from_spans(
@@ -165,18 +164,20 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, confidence: float
 
 def _step(start: Array, step_s: float | None) -> int:
     """Return the length of a step in ns."""
-    whole = int(start.max() - start.min()) if len(start) else 0
-    step_s = _round_step(whole / (_BINS - 1) / _SECOND) if step_s is None else step_s
+    duration = int(start.max() - start.min()) if len(start) else 0
+    step_s = _round_step(duration / (_BINS - 1) / _SECOND) if step_s is None else step_s
     if not step_s > 0:
-        raise ValueError(f"expected a step of more than 0 seconds, found {step_s!r}")
+        raise ValueError(f"expected step_s above 0, found {step_s!r}")
     step = max(1, round(step_s * _SECOND))
-    if whole // step >= 1_000_000:  # noqa: PLR2004 - said in words
-        raise ValueError(f"expected a step that cuts {whole / _SECOND:g} s into at most a million, found {step_s!r} s")
+    if duration // step >= 1_000_000:  # noqa: PLR2004 - as in the message
+        raise ValueError(
+            f"expected step_s that divides {duration / _SECOND:g} s into at most a million steps, found {step_s!r}"
+        )
     return step
 
 
 def _round_step(wanted: float) -> float:
-    """Return the next round number of seconds; a second where everything began at once."""
+    """Return the next round number of seconds; one second if all requests began at once."""
     if wanted == 0:
         return 1
     power = 10.0 ** np.floor(np.log10(wanted))
@@ -185,7 +186,7 @@ def _round_step(wanted: float) -> float:
 
 
 def _span(start: Array, step: int) -> tuple[int, int]:
-    """Return where the first step begins, and how many there are."""
+    """Return the start of the first step in ns, and the number of steps."""
     if not len(start):
         return 0, 0
     first = int(start.min()) // step * step
@@ -193,7 +194,7 @@ def _span(start: Array, step: int) -> tuple[int, int]:
 
 
 def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, confidence: float) -> pd.DataFrame:
-    """Return one row a step; ``place`` is the step of each trace."""
+    """Return one row per step; ``place`` is the step of each trace."""
     steps, row, weights = len(starts), traces.forest.root_row[trace], traces.weights.value
     codes, labels = weight_classes(weights)
     cell, owner, _ = class_cells(place, codes[trace], len(labels))
@@ -216,7 +217,7 @@ def _table(traces: TraceSet, starts: Array, place: Array, trace: Array, confiden
 
 
 def _cells(starts: Array, histogram: Histogram, counts: Array) -> pd.DataFrame:
-    """Return one row a step and bucket."""
+    """Return one row per step and bucket."""
     low, high = bucket_edges(histogram.bucket)
     return pd.DataFrame(
         {
@@ -231,7 +232,7 @@ def _cells(starts: Array, histogram: Histogram, counts: Array) -> pd.DataFrame:
 
 
 def _deployments(traces: TraceSet) -> pd.DataFrame:
-    """Return the versions that appeared after another one of their service."""
+    """Return the versions that appeared after another version of their service."""
     service, version = traces.codes("service_name"), traces.codes("service_version")
     spans = traces.columns.spans
     dated = ((spans.quality & Quality.NO_START) == 0) & ~traces.is_inferred

@@ -1,1 +1,1 @@
-"""Who calls whom: calls joined from client and server spans, summed to a graph."""
+"""Service graph: calls between services, from client and server spans."""

@@ -1,7 +1,7 @@
-"""Finding calls between services in spans: pairs, peers that sent nothing, messages.  Arrays in, arrays out.
+"""Detection of calls between services in spans: client-server pairs, uninstrumented dependencies, messages.
 
-A call is seen where a span's parent is in another service, or is an outgoing span (CLIENT, PRODUCER) above an incoming
-one (SERVER, CONSUMER) of the same service.  An outgoing span that nobody answered is a call to what it names.
+A call is a span with a parent in another service, or an incoming span (SERVER, CONSUMER) with an outgoing parent
+(CLIENT, PRODUCER) in the same service. An outgoing span without an incoming child is a call to the peer it names.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 CALL_TYPES = ("call", "message")
 CALLEE_SORTS = ("service", "db", "messaging")  # a database called "orders" is not the service called "orders"
 SERVICE = 0
-_BLOCK = 65_536  # spans; the arrays of a block stay in the second-level cache
+_BLOCK = 65_536  # spans; a block fits the second-level cache
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """One entry a call; rows are rows of ``spans``.
+    """One entry per call; rows are rows of ``spans``.
 
     Parameters
     ----------
@@ -46,17 +46,17 @@ class Calls:
     caller_row
         The nearest outgoing span of the caller; without one, the parent.
     callee_row
-        The span that arrived, -1 where nobody answered.
+        The incoming span, -1 without one.
     is_paired
-        Whether both sides were recorded: an outgoing span and the one that arrived.
+        Whether both an outgoing and an incoming span were recorded.
     names
         Names of callees; the first are the labels of ``service_name``.
     entry_rows
-        Spans that begin a request in their service: arrivals, and roots of their own.
+        Spans that begin a request in their service: incoming calls and roots.
     is_root
-        Which of the entries no call in hand explains.
+        Which of the entries have no recorded call.
     unnamed_rows
-        Outgoing spans that nobody answered and that name no peer: no call can be drawn for them.
+        Outgoing spans without an incoming span and without a peer name: not in the calls.
     """
 
     caller: Array
@@ -76,15 +76,15 @@ class Calls:
 def find_calls(traces: TraceSet) -> Calls:
     """Return the calls between services.
 
-    * The caller of what arrived is the nearest outgoing span above it, past spans of its service that are neither
-      outgoing nor incoming, unless that one names a database or topic; else the parent.
-    * A CONSUMER without a parent is joined by its links to outgoing spans of other traces; one call for each link.
-    * Rows that a backend inferred are no spans: they only name the callee of the outgoing span above them.
-    * A message is a call from a PRODUCER or to a CONSUMER, or one whose spans name a messaging system; see
+    * The caller of an incoming span is the nearest outgoing ancestor, skipping spans of the incoming span's service
+    that are neither outgoing nor incoming, unless that ancestor names a database or topic; else the parent.  * A
+    CONSUMER without a parent is joined by its links to outgoing spans of other traces; one call for each link.  * Spans
+    inferred by a backend only name the callee of the outgoing span above them.  * A message is a call from a PRODUCER
+    or to a CONSUMER, or one whose spans name a messaging system; see
       ``messages.message_spans``.
-    * An outgoing span above another one of its service that was answered, or that names the same peer, is the same
-      call (HTTP libraries are often instrumented twice) and not counted again; a database call always counts.
-    * A root counts as a request unless it is an outgoing span; an orphan only if it is an incoming one.
+    * An outgoing span above another one of its service that has an incoming span, or that names the same peer, is the
+    same call (HTTP libraries are often instrumented twice) and not counted again; a database call always counts.  * A
+    root counts as a request unless it is an outgoing span; an orphan only if it is an incoming one.
     """
     spans, forest, inferred = traces.columns.spans, traces.forest, traces.is_inferred
     service, peer_type = traces.codes("service_name").codes, traces.codes("peer_type")
@@ -120,7 +120,7 @@ def find_calls(traces: TraceSet) -> Calls:
 
 
 def _sends(traces: TraceSet, rows: Array) -> Array:
-    """Return which outgoing spans send a message; to receive one is a call of the queue."""
+    """Return which outgoing spans send a message; receiving one is a call to the queue."""
     operation = traces.codes("messaging_operation_type")
     receives = np.array([label == "receive" for label in operation.labels] + [False])[operation.codes[rows]]
     is_producer = traces.columns.spans.kind[rows] == Kind.PRODUCER
@@ -128,34 +128,34 @@ def _sends(traces: TraceSet, rows: Array) -> Array:
 
 
 def _sort(peer_type: str) -> int:
-    """Return which of ``CALLEE_SORTS`` a callee of this peer type is."""
+    """Return the index in ``CALLEE_SORTS`` for this peer type."""
     return CALLEE_SORTS.index(peer_type) if peer_type in CALLEE_SORTS else SERVICE
 
 
 class _Shape(NamedTuple):
-    """What decides about calls, one entry a span."""
+    """The facts that determine calls, one entry per span."""
 
     up: Array
     kind: Array
     service: Array
     live: Array
     state: Array
-    is_service: Array  # one a peer type, and one for none
+    is_service: Array  # one per peer type, and one for none
     peer_type: Array
 
 
 def _outgoing(kind: Array) -> Array:
-    """Tell which kinds are those of a caller."""
+    """Return which kinds are those of a caller."""
     return np.asarray((kind == Kind.CLIENT) | (kind == Kind.PRODUCER))
 
 
 def _incoming(kind: Array) -> Array:
-    """Tell which kinds are those of a callee."""
+    """Return which kinds are those of a callee."""
     return np.asarray((kind == Kind.SERVER) | (kind == Kind.CONSUMER))
 
 
 def _block(shape: _Shape, low: int, high: int, producer: Array) -> tuple[Array, Array, Array, Array]:
-    """Return the arrivals, their callers, roots and unanswered outgoing spans of a block of whole traces."""
+    """Return incoming calls, their callers, roots and unpaired outgoing spans of a block of whole traces."""
     up, kind, service, live, state = (column[low:high] for column in shape[:5])
     up = np.maximum(up.astype(np.int64) - low, -1)
     outgoing, incoming, above = _outgoing(kind) & live, _incoming(kind), np.maximum(up, 0)
@@ -175,20 +175,20 @@ def _block(shape: _Shape, low: int, high: int, producer: Array) -> tuple[Array, 
 
 
 def _answered(sender: Array, up: Array, incoming: Array) -> tuple[Array, Array]:
-    """Mark the spans below which a call was seen to arrive, and list those of the same service above them."""
+    """Return which spans have an incoming call below them, and those of the same service above them."""
     answered = np.zeros(len(up), bool)
     answered[sender] = True
     seen, higher, at = answered.copy(), [sender[:0]], sender
     while len(at):
         at = up[at[np.flatnonzero(~incoming[at])]]
-        at = at[np.flatnonzero((at >= 0) & ~seen[at])]  # above a change of service stands a sender, seen already
+        at = at[np.flatnonzero((at >= 0) & ~seen[at])]  # the span above a change of service is a sender, seen already
         seen[at] = True
         higher.append(at)
     return answered, np.concatenate(higher)
 
 
 def _peer_names(traces: TraceSet, silent: Array, inferred: Array) -> tuple[list[str], Array]:
-    """Return the names of all callees, and which one each unanswered span calls (-1 = it does not say)."""
+    """Return the names of all callees, and the callee of each unpaired span (-1 = not named)."""
     service, peer = traces.codes("service_name"), traces.codes("peer_service_name")
     position = {label: at for at, label in enumerate(service.labels)}
     code = np.array([position.setdefault(label, len(position)) for label in peer.labels] + [-1], np.int32)
@@ -202,19 +202,19 @@ def _peer_names(traces: TraceSet, silent: Array, inferred: Array) -> tuple[list[
 
 
 def _distinct_peers(silent: Array, name: Array, up: Array, kind: Array) -> tuple[Array, Array, Array]:
-    """Leave out spans whose parent calls the same peer, and set those apart that name none."""
+    """Return spans whose parent does not call the same peer, and separately those that name no peer."""
     named = name >= 0
     above = up[silent]
     below = np.flatnonzero(named & (above >= 0) & _outgoing(kind[above]))
     if len(below):
         called = np.full(len(up), -1, np.int32)
         called[silent] = name
-        named[below[called[above[below]] == name[below]]] = False  # of one service, or the one above had its answer
+        named[below[called[above[below]] == name[below]]] = False  # of one service, or the span above is paired
     return silent[named], name[named], silent[name < 0]
 
 
 def _linked(traces: TraceSet, up: Array) -> tuple[Array, Array]:
-    """Return the consumers without a parent and the outgoing spans that they link to, pair by pair."""
+    """Return consumers without a parent and the outgoing spans they link to, one entry per pair."""
     spans, links = traces.columns.spans, traces.columns.links
     row = links.span_row
     wanted = np.flatnonzero(

@@ -1,7 +1,6 @@
-"""The service graph: who calls whom, how often, how fast and with how many errors.
+"""The service graph: calls between services, with counts, latency and error rates.
 
-``calls`` finds the calls, which knows kinds, pairs, peers and links; ``tables`` adds them up; here they
-are named and made into an answer.
+``calls`` finds the calls and ``tables`` sums them; this module builds the result.
 """
 
 from __future__ import annotations
@@ -53,23 +52,22 @@ class ServiceGraph(Weighted, Shown):
     Parameters
     ----------
     services
-        One row a service or inferred peer, most requests first: ``service_name``; ``is_inferred``: it sent no spans,
-        somebody called it; ``peer_type`` of an inferred one (http, rpc, db, messaging, aws, faas, other), else empty;
-        with weights: ``request_count`` (calls that arrived and roots), ``error_count``, ``error_ratio``, ``p50_ns``,
-        ``p95_ns``, ``p99_ns`` of the requests as the service saw them (as its callers saw them where it is inferred);
-        the limits ``error_ratio_low``, ``error_ratio_high``, ``p50_low_ns``, ``p50_high_ns`` and so on, as in
-        ``Latency``, NaN where a side is not estimable;
-        ``self_time_ns`` (sum, missing for an inferred one); in hand: ``span_count``, ``trace_count``; with weights
-        ``entry_count``: requests that no call in hand explains.
+        One row per service or inferred peer, most requests first: ``service_name``; ``is_inferred``: an uninstrumented
+        dependency, known only from its callers' spans; ``peer_type`` of an inferred one (http, rpc, db, messaging, aws,
+        faas, other), else empty; weighted: ``request_count`` (incoming calls and roots), ``error_count``,
+        ``error_ratio``, ``p50_ns``, ``p95_ns``, ``p99_ns`` of the requests as recorded by the service (by its callers
+        if it is inferred); the interval ends ``error_ratio_low``, ``error_ratio_high``, ``p50_low_ns``, ``p50_high_ns``
+        and so on, as in ``Latency``, NaN where a bound is not estimable; ``self_time_ns`` (sum, missing for an inferred
+        one); recorded: ``span_count``, ``trace_count``; weighted ``entry_count``: requests without a recorded call.
     calls
-        One row a caller, callee and type, most calls first: ``caller_service``, ``callee_service``, ``call_type`` (call
-        or message), ``peer_type`` (the commonest); with weights: ``call_count``, ``error_count`` (either side failed),
-        ``error_ratio``, ``p50_ns``, ``p95_ns``, ``p99_ns`` as the caller saw them, with the same limits;
-        ``paired_count`` (both sides were recorded); ``is_inferred``: the callee is; ``trace_count`` in hand.
+        One row per caller, callee and type, most calls first: ``caller_service``, ``callee_service``, ``call_type``
+        (call or message), ``peer_type`` (the most frequent); weighted: ``call_count``, ``error_count`` (either side
+        failed), ``error_ratio``, ``p50_ns``, ``p95_ns``, ``p99_ns`` as recorded by the caller, with intervals as above;
+        ``paired_count`` (both sides recorded); ``is_inferred`` of the callee; ``trace_count`` (recorded).
     unnamed_count
-        Outgoing spans, with weights, that nobody answered and that do not say whom they called: not in ``calls``.
+        Weighted number of client spans without a server span and without a peer name: not in ``calls``.
     statement
-        What the weighted figures are about: where the weights came from, or that they are unknown.
+        What the weighted figures describe: the source of the weights, or that they are unknown.
 
     Examples
     --------
@@ -88,8 +86,8 @@ class ServiceGraph(Weighted, Shown):
         Returns
         -------
         networkx.DiGraph
-            A pair that both calls and messages is one edge: counts add, ``call_type`` is ``"call, message"`` and
-            everything about time is that of the calls; the error ratio of such an edge has no limits.
+            A pair with both calls and messages is one edge: counts are summed, ``call_type`` is ``"call, message"``,
+            latencies are those of the calls, and the error ratio has no interval.
 
         Examples
         --------
@@ -99,7 +97,7 @@ class ServiceGraph(Weighted, Shown):
         >>> graph.edges["shop", "ledger"]["call_count"]
         1.0
         """
-        import networkx as nx  # noqa: PLC0415 - half as dear to import as pandas, and needed here alone
+        import networkx as nx  # noqa: PLC0415 - slow to import, and needed only here
 
         graph = nx.DiGraph()
         graph.add_nodes_from((row.pop("service_name"), row) for row in _records(self.services))
@@ -109,10 +107,10 @@ class ServiceGraph(Weighted, Shown):
         return graph
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         inferred = int(self.services["is_inferred"].sum())
         count = self.calls["call_count"].sum()
-        unnamed = f", {self.unnamed_count:,.6g} calls to nobody knows whom" * bool(self.unnamed_count)
+        unnamed = f", {self.unnamed_count:,.6g} calls to unknown peers" * bool(self.unnamed_count)
         return (
             f"ServiceGraph({len(self.services) - inferred:,} services, {inferred:,} inferred, "
             f"{len(self.calls):,} edges, {count:,.6g} calls{unnamed})"
@@ -124,31 +122,31 @@ class ServiceGraph(Weighted, Shown):
 
 
 def service_graph(traces: TraceSet, *, confidence: float = 0.95) -> ServiceGraph:
-    """Return who calls whom.
+    """Return the service graph: services and the calls between them.
 
     Parameters
     ----------
     traces
-        Any traces; unchanged.
+        The traces; not modified.
     confidence
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
     ServiceGraph
-        ``.services``, ``.calls``, ``.to_networkx()``, and in ``.statement`` what the weighted figures are about.
+        ``.services``, ``.calls``, ``.to_networkx()``, ``.statement``.
 
     Notes
     -----
-    An outgoing span and the span that answers it are one call, with the duration that the caller saw; where the caller
-    recorded none, the callee's.  What counts as a call is told at ``calls.find_calls``.  For every service
-    ``request_count`` = ``entry_count`` + the calls in ``calls`` that arrived (all but the unanswered ones and those
-    found by links).  Calls that cannot be measured count and have no duration.  Calls and requests without an end count
-    too and have no outcome: error counts and ratios are of those that have ended.
+    A client span and its server span are one call, with the client's duration, or the server's if the client has none.
+    ``calls.find_calls`` documents what counts as a call. For every service ``request_count`` = ``entry_count`` + its
+    incoming calls in ``calls`` (all except client spans without a server span and calls found by links). Calls without
+    a usable duration are counted, but not in percentiles. Calls and requests without an end are counted, but not in
+    error counts and ratios.
 
     Examples
     --------
-    A shop pays through its ledger and asks a database that sends no spans:
+    A shop calls its ledger, and queries a database that sends no spans:
 
     >>> from tracekit import TraceSet
     >>> shop = TraceSet.from_spans(
@@ -197,7 +195,7 @@ def summarise(tables: Sequence[Tables], *, confidence: float = 0.95, statement: 
 
 
 def _arrivals(services: Aggregate, requests: Aggregate, confidence: float) -> _Keys:
-    """Return services with their requests; some have none."""
+    """Return services with the figures of their requests; some have none."""
     names = pd.Index(services.keys["service_name"], dtype=object)
     owner = names.get_indexer(pd.Index(requests.keys["service_name"], dtype=object))
     arrived = requests.where(owner >= 0)
@@ -205,13 +203,13 @@ def _arrivals(services: Aggregate, requests: Aggregate, confidence: float) -> _K
 
 
 def _outcomes(fine: Aggregate, columns: Sequence[str], confidence: float) -> _Keys:
-    """Return groups by key columns with their numbers, from a table that is also by weight class."""
+    """Return groups by key columns with their figures, from a table that is also by weight class."""
     owner, keys = fine.groups(columns)
     return keys | _numbers(fine, owner, len(keys[columns[0]]), confidence)
 
 
 def _numbers(fine: Aggregate, owner: Array, groups: int, confidence: float) -> _Keys:
-    """Return counts, the error ratio and the quantiles with their limits."""
+    """Return counts, the error ratio and percentiles with their intervals."""
     total = {name: np.bincount(owner, values, groups) for name, values in fine.sums.items()}
     timed = {"trial_sum": fine.sums["timed_sum"], "trial_square": fine.sums["timed_square"]}
     n = effective_clusters(timed)
@@ -248,13 +246,13 @@ def _call_rows(edges: Aggregate, calls: Aggregate, known: set[str], shown: _Name
 
 
 def _is_inferred(callees: _Keys, known: set[str]) -> Array:
-    """Tell which callees sent no spans: databases, queues and names that no service has."""
+    """Return which callees sent no spans: databases, queues and names that no service has."""
     pairs = zip(callees["callee_service"], callees["callee_sort"], strict=True)
     return np.array([sort != "service" or name not in known for name, sort in pairs], bool)
 
 
 def _shown_names(inferred: _Keys, known: set[str]) -> _Names:
-    """Return the name of each inferred node; a database or queue says so where its name is taken."""
+    """Return the name of each inferred node; a database or queue with the name of a service gets its type appended."""
     nodes = _tuples(inferred, PEER_KEYS)
     times = Counter(name for name, _ in nodes)
     taken = {(name, sort) for name, sort in nodes if sort != "service" and (name in known or times[name] > 1)}
@@ -262,11 +260,11 @@ def _shown_names(inferred: _Keys, known: set[str]) -> _Names:
 
 
 def _commonest(calls: Aggregate, keys: Sequence[str]) -> _Names:
-    """Return the heaviest peer type by these keys."""
+    """Return the peer type with the most calls by these keys."""
     total = Aggregate(calls.keys, {"count": calls.sums["call_count"]}, Histogram.empty()).by([*keys, "peer_type"])
     types, ends = total.keys["peer_type"], _tuples(total.keys, keys)
     order = np.argsort(total.sums["count"], kind="stable").tolist()
-    return {ends[row]: types[row] for row in order if types[row] is not None}  # the last, heaviest one stays
+    return {ends[row]: types[row] for row in order if types[row] is not None}  # the last, most frequent one remains
 
 
 def _tuples(keys: _Keys, columns: Sequence[str]) -> list[tuple[str, ...]]:
@@ -275,12 +273,12 @@ def _tuples(keys: _Keys, columns: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _look_up(values: _Names, keys: _Keys, columns: Sequence[str]) -> Array:
-    """Return the value for the keys of each group, empty text without one."""
+    """Return the value for the keys of each group, empty text if there is none."""
     return np.array([values.get(key, "") for key in _tuples(keys, columns)], object)
 
 
 def _frame(columns: _Keys, count: str) -> pd.DataFrame:
-    """Return the frame with the largest counts first, equal ones as they come: by name."""
+    """Return the frame with the largest counts first, equal counts by name."""
     order = np.argsort(-columns[count], kind="stable")
     return pd.DataFrame({name: values[order] for name, values in columns.items()})
 
@@ -291,7 +289,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Return a call and a message between the same two as one edge; times are those of the call."""
+    """Return a call and a message between the same services as one edge, with the latencies of the call."""
     counts = {name: first[name] + second[name] for name in ("call_count", "error_count", "paired_count")}
     outcomes = [row for row in (first, second) if not np.isnan(row["error_ratio"])]
     total = sum(row["call_count"] for row in outcomes)

@@ -1,4 +1,4 @@
-"""Calls and services as tables that add up: what one block of traces contributes to a service graph."""
+"""Additive tables of calls and services: the contribution of a block of traces to a service graph."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Tables:
     Parameters
     ----------
     services
-        By ``service_name``: spans, traces, self time and the requests that no call explains.
+        By ``service_name``: spans, traces, self time and requests without a recorded call.
     calls
         By ``CALL_KEYS``, ``peer_type`` and ``is_answered``: number of calls.
     requests, edges, peers
-        By ``service_name``, by ``CALL_KEYS``, and by ``PEER_KEYS`` for calls that nobody answered; and by
-        ``weight_class``: sums over traces of requests and calls (``stats.intervals.cluster_sums``), which do not add up
-        over finer keys; the same for those that have ended, ``ended_trial_sum`` and so on; ``timed_sum`` and
+        By ``service_name``, by ``CALL_KEYS``, and by ``PEER_KEYS`` for calls without an incoming span; and by
+        ``weight_class``: sums over traces of requests and calls (``stats.intervals.cluster_sums``), which are not
+        additive over finer keys; the same for those that have ended, ``ended_trial_sum`` and so on; ``timed_sum`` and
         ``timed_square``, the same as ``trial_sum`` and ``trial_square`` for those with a duration; and their durations.
     unnamed_count
         See ``ServiceGraph``.
@@ -53,7 +53,7 @@ class Tables:
 
 
 class _Measured(NamedTuple):
-    """What every table needs of each span."""
+    """The facts about spans that every table needs."""
 
     trace: Array
     trace_weight: Array
@@ -64,7 +64,7 @@ class _Measured(NamedTuple):
     duration: Array
 
     def weight_of(self, trace: Array) -> Array | float:
-        """Return the weights of traces; one number where all weigh the same."""
+        """Return the weights of traces; one number if all are equal."""
         weights = self.trace_weight
         if len(weights) and weights.min() == weights.max():
             return float(weights[0])
@@ -122,7 +122,7 @@ def tabulate(traces: TraceSet) -> Tables:
 
 
 def _as_the_caller_saw(calls: Calls, spans: _Measured, row: Array) -> _Calls:
-    """Return the calls; the caller's duration where it is known and the call was answered."""
+    """Return the calls, with the caller's duration if it is known and the call has an incoming span."""
     both = np.flatnonzero(calls.is_paired)
     caller, timed_row, failed, ended = calls.caller_row[both], row.copy(), spans.failed[row], spans.ended[row]
     timed_row[both] = np.where(spans.timed[caller], caller, row[both])
@@ -159,7 +159,7 @@ def _outcomes(spans: _Measured, group: Array, keys: dict[str, Array], calls: _Ca
 
 
 def _durations(spans: _Measured, group: Array, row: Array, weight: Array | float) -> Histogram:
-    """Return the histogram of the durations of rows, those left out that cannot be measured."""
+    """Return the histogram of durations, without rows that have no usable duration."""
     timed = spans.timed[row]
     if not timed.all():
         group, row = group[timed], row[timed]
@@ -168,7 +168,7 @@ def _durations(spans: _Measured, group: Array, row: Array, weight: Array | float
 
 
 def _services(traces: TraceSet, calls: Calls, spans: _Measured) -> Aggregate:
-    """Return spans, traces, self time and unexplained requests by service."""
+    """Return spans, traces, self time and requests without a recorded call, by service."""
     service, inferred = traces.codes("service_name"), spans.inferred
     own = own_times(traces.columns.spans, traces.forest, inferred, spans.timed & ~inferred)
     groups, codes, trace = len(service.labels), service.codes, spans.trace
