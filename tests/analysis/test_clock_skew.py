@@ -151,7 +151,7 @@ def test_one_host_has_no_skew():
     skew = tk.clock_skew(drawn(("1", None, "h", "SERVER", 0, 100), ("2", "1", "h", "CLIENT", 50, 150)))
     assert skew.offsets.empty
     assert skew.pairs.empty
-    assert repr(skew) == "ClockSkew(0 of 0 clocks in 0 of 1 traces are moved, 0.0 % of path time)"
+    assert repr(skew) == "ClockSkew(0 of 0 clocks in 0 of 1 traces corrected, 0.0% of path time)"
     assert "0 of 0 clocks" in skew._repr_html_()
 
 
@@ -159,7 +159,7 @@ def test_no_traces_have_no_skew():
     frame = pd.DataFrame({"trace_id": [], "span_id": [], "name": [], "start_ns": [], "end_ns": []})
     skew = tk.clock_skew(tk.TraceSet.from_spans(frame))
     assert skew.offsets.empty
-    assert repr(skew) == "ClockSkew(0 of 0 clocks in 0 of 0 traces are moved)"
+    assert repr(skew) == "ClockSkew(0 of 0 clocks in 0 of 0 traces corrected)"
 
 
 def test_two_services_on_one_host_share_a_clock_and_unknown_hosts_are_services():

@@ -52,7 +52,7 @@ def test_the_share_of_path_time_that_moves():
     skew = certain(drawn(SHOP))
     assert skew.traces[["path_time_ns", "moved_ns", "moved_clock_count"]].to_numpy().tolist() == [[1000, 600, 1]]
     assert skew.moved_ratio == 0.6
-    assert repr(skew) == "ClockSkew(1 of 2 clocks in 1 of 1 traces are moved, 60.0 % of path time)"
+    assert repr(skew) == "ClockSkew(1 of 2 clocks in 1 of 1 traces corrected, 60.0% of path time)"
 
 
 def test_the_share_that_moves_is_weighted():
@@ -150,7 +150,9 @@ def test_what_hangs_below_what_was_cut_is_cut_as_well():
 
 @pytest.mark.parametrize("tolerance", [-0.1, 1.0, float("nan")])
 def test_a_tolerance_is_a_share(tolerance):
-    with pytest.raises(ValueError, match="expected a tolerance from 0 to less than 1, a share of the parent, found"):
+    with pytest.raises(
+        ValueError, match="expected a tolerance of at least 0 and below 1, a fraction of the parent, found"
+    ):
         tk.critical_path(drawn(TWO), tolerance=tolerance)
 
 

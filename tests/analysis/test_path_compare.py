@@ -128,7 +128,7 @@ def test_the_factors_behind_the_parts():
     parts = result.parts.set_index(["service_name", "factor"])
     assert parts.loc["db", ["baseline_value", "current_value"]].to_numpy().tolist() == [[0.5, 0.5], [1, 2], [20, 40]]
     mail = parts.loc["mq", ["baseline_value", "current_value"]]
-    assert mail["value"].isna().tolist() == [False, True, True]
+    assert mail["baseline_value"].isna().tolist() == [False, True, True]
     assert mail["current_value"].tolist() == [0.5, 1, 5]
     assert parts.index.get_level_values("factor")[:3].tolist() == ["presence", "frequency", "duration"]
     assert result.table["service_name"].tolist() == ["db", "mq", "web"]
@@ -138,7 +138,7 @@ def test_weights_count():
     rows = [[("db", 100)], []]
     weighted = critical_path(requests(rows).with_weights(np.array([3.0, 1.0])))
     table = weighted.compare(path_of([[]]), by="service_name").table.set_index("service_name")
-    assert table.loc["db", ["mean_ns", "change_ns"]].tolist() == [75, -75]
+    assert table.loc["db", ["baseline_mean_ns", "change_ns"]].tolist() == [75, -75]
 
 
 def test_a_band_compares_the_slow_with_the_slow():
@@ -229,7 +229,7 @@ def test_options_that_are_none(options, message):
         path.compare(path, **options)
 
 
-@pytest.mark.parametrize(("first", "name"), [(True, "this side"), (False, "the other side")])
+@pytest.mark.parametrize(("first", "name"), [(True, "the baseline side"), (False, "the current side")])
 def test_nothing_to_compare(first, name):
     path = path_of([[]])
     nobody = critical_path(path.source.where("service_name == 'nobody'"))
@@ -245,7 +245,7 @@ def test_a_trace_that_stands_for_nothing_is_left_out_of_a_comparison():
     assert first.compare(path_of([[("a", 30)]])).table["change_ns"].sum() == 20
 
 
-@pytest.mark.parametrize(("first", "name"), [(True, "this side"), (False, "the other side")])
+@pytest.mark.parametrize(("first", "name"), [(True, "the baseline side"), (False, "the current side")])
 def test_traces_that_stand_for_nothing_cannot_be_compared(first, name):
     path = path_of([[]])
     beside = Weights(np.zeros(len(path.traces)), Codes(np.zeros(len(path.traces), np.int32), ["not sampled"]))
@@ -453,7 +453,7 @@ def test_the_planted_incident_is_the_top_row(recorded, keys, culprit):
     top = result.table.iloc[0]
     assert top[list(keys)].tolist() == culprit
     assert top["is_significant"]
-    assert 0 < top["change_low_ns"] < top["change_ns"] < top["high_ns"]
+    assert 0 < top["change_low_ns"] < top["change_ns"] < top["change_high_ns"]
     assert result.table["is_significant"].sum() == 1
     assert top["change_ns"] == pytest.approx(result.change.value, rel=0.02)
     assert result.change.value == pytest.approx((57.07 - 39.30) * 1e6, rel=0.01)

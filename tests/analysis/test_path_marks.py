@@ -66,7 +66,7 @@ def test_a_lost_sibling_is_found_and_its_time_counted():
     ]
     assert result.differences["operation"].tolist() == ["web", "lock"]
     assert result.traces[["marked_time_ns", "path_time_ns", "moved_ns"]].to_numpy().tolist() == [[100, 100, 30]]
-    assert repr(result) == "PathMarks(cgx.critical_path: 2 of 4 spans agree, 30.0 % of the time is elsewhere, 1 traces)"
+    assert repr(result) == "PathMarks(cgx.critical_path: 2 of 4 spans agree, 30.0% of path time differs, 1 traces)"
     assert "<p>PathMarks(cgx" in result._repr_html_()
 
 
@@ -114,7 +114,7 @@ def test_other_prefixes():
 
 
 def test_no_marks_at_all():
-    with pytest.raises(ValueError, match="found prefixes: none, as a collector's processor would have written"):
+    with pytest.raises(ValueError, match="found prefixes: none; a collector's processor writes them"):
         critical_path(draw("a1 1 - s SERVER 0 10")).marks()
 
 

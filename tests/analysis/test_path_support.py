@@ -38,8 +38,8 @@ def test_a_pair_is_asked_of_every_trace():
     assert found.traces["ambiguous_ns"].tolist() == [30, 0]
     assert found.traces["confidence_ratio"].tolist() == [pytest.approx(0.7 + 0.3 * low), 1.0]
     assert repr(found) == (
-        "Support(1 pairs of siblings, 1 contradicted; confidence of a request "
-        f"{(1.7 + 0.3 * low) / 2:.2f} on average; sampling weights unknown)"
+        "Support(1 pairs of siblings, 1 contradicted; mean confidence per request "
+        f"{(1.7 + 0.3 * low) / 2:.2f}; sampling weights unknown)"
     )
     assert "<p>Support(" in found._repr_html_()
 
@@ -75,7 +75,7 @@ def test_support_by_one_heavy_trace_is_not_estimable():
     assert found.pairs["support_ratio"].tolist() == [pytest.approx(39 / 1039)]
     assert found.pairs[["support_low", "support_high"]].isna().to_numpy().all()
     assert found.traces["confidence_ratio"].tolist() == [1.0, *[pytest.approx(np.nan, nan_ok=True)] * 39]
-    assert "confidence of a request 1.00 on average; confidence not estimable for 39 of 40 requests" in repr(found)
+    assert "mean confidence per request 1.00; confidence not estimable for 39 of 40 requests" in repr(found)
     missing = Support(found.pairs, found.traces.iloc[1:])
     assert repr(missing) == (
         "Support(1 pairs of siblings, 1 contradicted; confidence not estimable for 39 of 39 requests)"

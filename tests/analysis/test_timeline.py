@@ -94,7 +94,9 @@ def test_impossible_steps_are_refused():
     traces = TraceSet.from_spans(requests([0, 100 * SECOND], [1, 1]))
     with pytest.raises(ValueError, match="expected step_s above 0, found 0"):
         timeline(traces, step_s=0)
-    with pytest.raises(ValueError, match="expected step_s that divides 100 s into at most a million steps, found 1e-05"):
+    with pytest.raises(
+        ValueError, match="expected step_s that divides 100 s into at most a million steps, found 1e-05"
+    ):
         timeline(traces, step_s=1e-5)
 
 

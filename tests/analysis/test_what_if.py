@@ -163,12 +163,12 @@ def test_weights_count():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (-1.0, "expected a factor of 0 or more, a Cap or a Like, found -1.0"),
-        (float("nan"), "expected a factor of 0 or more, a Cap or a Like, found nan"),
+        (-1.0, "expected a factor of 0 or more, a CapSelfTime or a MatchDistribution, found -1.0"),
+        (float("nan"), "expected a factor of 0 or more, a CapSelfTime or a MatchDistribution, found nan"),
         (CapSelfTime(), "expected a cap in ns or a quantile, found"),
         (CapSelfTime(ns=1, quantile=0.5), "expected a cap in ns or a quantile, found"),
-        (MatchDistribution([]), "expected own times of 0 ns or more, found"),
-        (MatchDistribution([-1]), "expected own times of 0 ns or more, found"),
+        (MatchDistribution([]), "expected self times of 0 ns or more, found"),
+        (MatchDistribution([-1]), "expected self times of 0 ns or more, found"),
     ],
 )
 def test_changes_that_are_none(change, message):

@@ -42,7 +42,9 @@ def test_no_factors_and_wrong_ones():
     path = critical_path(draw(SHOP))
     with pytest.raises(ValueError, match="expected at least one factor, found none"):
         path.what_if_curve("name == 'charge'", factors=[])
-    with pytest.raises(ValueError, match="expected a factor of 0 or more, a Cap or a Like, found -1"):
+    with pytest.raises(
+        ValueError, match="expected a factor of 0 or more, a CapSelfTime or a MatchDistribution, found -1"
+    ):
         path.what_if_curve("name == 'charge'", factors=[-1])
     with pytest.raises(FilterError, match="found 'nam'"):
         path.what_if_curve("nam == 'charge'")

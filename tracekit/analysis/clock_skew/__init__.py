@@ -1,1 +1,1 @@
-"""Clocks of hosts: offsets that calls between them prove, and spans put right by them."""
+"""Clock skew between hosts: offsets derived from calls, and corrected spans."""

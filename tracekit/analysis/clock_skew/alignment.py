@@ -1,4 +1,4 @@
-"""Clocks put right for an analysis that asked for it: by how much every span moves, and which overlaps are none."""
+"""Corrections of clock skew for an analysis: offsets of spans, and overlaps within the clock uncertainty."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
-_UNKNOWN = np.int64(2**61)  # of a clock nobody measured, where a tolerance was asked for
+_UNKNOWN = np.int64(2**61)  # uncertainty of an unmeasured clock, if a tolerance is given
 
 
 def offsets_for(traces: TraceSet, skew: str | ClockSkew) -> Offsets | None:
-    """Return the offsets that an analysis is to take off, None where all clocks stay as they are."""
+    """Return the offsets that an analysis must subtract, None if no clock is corrected."""
     if isinstance(skew, ClockSkew):
         if skew.source.columns is not traces.columns:
             raise ValueError(
                 f"expected the clock skew of these traces, found that of others: {skew.source!r}; "
-                "make it with clock_skew(traces), or use skew='auto'"
+                "compute it with clock_skew(traces), or use skew='auto'"
             )
         return skew.estimate
     if skew == "off":
@@ -39,7 +39,7 @@ def offsets_for(traces: TraceSet, skew: str | ClockSkew) -> Offsets | None:
 
 
 def moved_by(traces: TraceSet, offsets: Offsets | None) -> Array | None:
-    """Return what is taken off the times of every span, int64 ns; None where nothing is."""
+    """Return the offset to subtract from the times of every span, int64 ns; None if all are 0."""
     if offsets is None or not offsets.offset_ns.any():
         return None
     return offsets.of_spans(offsets.offset_ns, traces.forest.trace)
@@ -48,7 +48,7 @@ def moved_by(traces: TraceSet, offsets: Offsets | None) -> Array | None:
 def without_overlaps(
     traces: TraceSet, tree: PathTree, offsets: Offsets | None, tolerance: float | None
 ) -> tuple[PathTree, Array]:
-    """Return the tree with siblings on different clocks cut where their overlap is none, and which nodes were cut."""
+    """Return the tree with insignificant overlaps of siblings on different clocks cut, and the cut nodes."""
     nothing = np.zeros(0, np.int64)
     if tolerance is None:
         if offsets is None or not offsets.offset_ns.any():

@@ -1,4 +1,4 @@
-"""Calls from one clock to another: what they allow for how far the clocks are apart."""
+"""Calls from one clock to another, and the bounds on the clock offset that they imply."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _CALLERS, _CALLEES = (np.isin(np.arange(len(KINDS)), (kind, Kind.UNSPECIFIED)) f
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calls:
-    """Calls from one clock to another; ``low`` and ``high`` limit the callee's offset from the caller, in ns.
+    """Calls from one clock to another; ``low`` and ``high`` bound the callee's offset from the caller, in ns.
 
-    A callee that takes longer than its caller was not waited for, whatever the clocks: ``usable`` is false.
+    A callee that takes longer than its caller is asynchronous, whatever the clocks: ``usable`` is false.
     """
 
     row: Array
@@ -43,7 +43,7 @@ class Calls:
 
     @property
     def seem_skewed(self) -> Array:
-        """bool: usable, and not within their callers by the clocks as they are."""
+        """bool: usable, and not within their callers according to uncorrected clocks."""
         return np.asarray(self.usable & ((self.low > 0) | (self.high < 0)))
 
     def take(self, rows: Array) -> Calls:
@@ -52,7 +52,7 @@ class Calls:
 
 
 def clocks(traces: TraceSet) -> Codes:
-    """Return whose clock every span was timed by: its host, or where that is unknown its service and instance.
+    """Return the clock of every span: its host, or its service and instance if the host is unknown.
 
     A host is ``host.name`` or ``host.id``, an instance ``service.instance.id``, a pod or a container.
     """
@@ -83,9 +83,9 @@ def clocks(traces: TraceSet) -> Codes:
 
 
 def calls_between_clocks(traces: TraceSet, clock: Codes, *, any_kind: bool = False) -> Calls:
-    """Return every call from one clock to another, as far as both ends were timed.
+    """Return every call from one clock to another that has both durations.
 
-    Messages are left out: whoever sends one does not wait for its handling, so they are no evidence about clocks.
+    Messages are excluded: their senders do not wait, so they are no evidence about clocks.
     """
     spans, parent = traces.columns.spans, visible_parents(traces.forest.parent_row, traces.is_inferred)
     row = np.flatnonzero((parent >= 0) & (clock.codes != clock.codes[parent]))

@@ -1,4 +1,4 @@
-"""Clock skew: how far the clocks of hosts are apart, by calls that must lie within their callers."""
+"""Clock skew: offsets between the clocks of hosts, from calls that must lie within their callers."""
 
 from __future__ import annotations
 
@@ -26,68 +26,65 @@ def clock_skew(
     min_traces: int = MIN_TRACES,
     any_kind: bool = False,
 ) -> ClockSkew:
-    """Return how far the clocks of every trace are apart, and how much of the critical path depends on it.
+    """Return the clock offsets of every trace, and how much of the critical path depends on them.
 
     Parameters
     ----------
     traces
-        Any traces; their times stay as they are.
+        The traces; their timestamps are not modified.
     pool_s
-        Calls between two hosts within so many seconds are taken together.
+        Calls between two hosts within this many seconds are evaluated together.
     drift_ppm
-        How fast one clock may run away from another, in millionths: intervals are as much wider.
+        Maximum drift between two clocks, in parts per million; intervals are widened accordingly.
     async_ratio
-        Share of calls that may end after their callers or begin before them without widening an interval.
+        Fraction of calls that may end after or begin before their callers without widening an interval.
     min_traces
-        How many traces it takes at least to prove an offset where callees end after their callers.  With 1 every trace
-        is a proof: only for recordings without asynchronous calls.
+        Minimum number of traces that prove an offset if callees end after their callers. With 1, every trace is a
+        proof: only for datasets without asynchronous calls.
     any_kind
-        Whether a span of any kind under a span of any kind on another clock is taken for a call that is waited for.
-        Without, only SERVER under CLIENT is, as far as kinds were recorded.
+        Whether any span under a span on another clock counts as a synchronous call. If false, only SERVER under CLIENT
+        does, if kinds were recorded.
 
     Returns
     -------
     ClockSkew
-        ``.offsets`` (one a trace and host, with its interval), ``.pairs``, ``.traces``, ``.moved_ratio``.
+        ``.offsets`` (one per trace and host, with its interval), ``.pairs``, ``.traces``, ``.moved_ratio``.
 
     Raises
     ------
     ValueError
-        A setting out of its range.
+        A parameter out of range.
 
     Notes
     -----
-    A call that its caller waited for lies within it, so the callee's clock is ahead by at least ``end - end`` and at
-    most ``start - start``.  An asynchronous call, which nobody waits for, looks like a call to a clock that is ahead.
-    Messages are therefore left out (see ``messages.message_spans``), and no trace proves an offset by itself: a clock
-    is moved only where neighbouring traces of the same two clocks agree.  These are 100 traces, else 50 or 25 next
-    to each other, each with one vote; all of the following must hold:
+    A synchronous call lies within its caller, so the callee's clock is ahead by at least ``end - end`` and at most
+    ``start - start``. An asynchronous call looks like a call to a clock that is ahead. Messages are therefore excluded
+    (see ``messages.message_spans``), and a single trace does not prove an offset: a clock is corrected only if adjacent
+    traces of the same two clocks agree. These are 100 consecutive traces, else 50 or 25, each with one vote; all of the
+    following must hold:
 
-    * With the clocks as they are, so many of the traces are impossible in one direction that this would occur with a
-      probability of at most ``0.5 ** min_traces`` if every second trace had an asynchronous call: 16 of 16, 40 of 50,
-      72 of 100.  Where callees begin before their callers, which no asynchronous call does, 4 of 4, 7 of 16 or 17 of
-      100 are enough.
-    * One offset, or one line where a clock drifts, satisfies at least two thirds of them.  A callee that takes longer
-      than its caller agrees with nothing.
+    * With uncorrected clocks, the number of traces that are impossible in one direction would occur with a probability
+    of at most ``0.5 ** min_traces`` if every second trace had an asynchronous call: 16 of 16, 40 of 50, 72 of 100. If
+    callees begin before their callers, which asynchronous calls do not, 4 of 4, 7 of 16 or 17 of 100 are sufficient.  *
+    One offset, or one line if a clock drifts, satisfies at least two thirds of them. A callee that takes longer than
+    its caller satisfies none.
 
-    So up to half of the calls between two hosts may be asynchronous, whatever their delay.  If nearly all of them are,
-    and all with about the same delay, they cannot be distinguished from a skew.  ``tk.quality`` and the critical path
-    decide in the same way.
+    So up to half of the calls between two hosts may be asynchronous, with any delay. If nearly all are, with about the
+    same delay, they cannot be distinguished from clock skew. ``tk.quality`` and the critical path use the same rule.
 
-    Intervals are those of about 50 calls next to each other and within ``pool_s`` that one offset must satisfy, but for
-    ``async_ratio`` of them (Marzullo 1984, as in NTP, RFC 5905); where they do not, or are so far apart in time that
-    drift exceeds what a single call allows, those of the trace itself or of the neighbouring traces.  Offsets add up
-    from the root's host outward.  The difference between the way there and the way back does not show in spans; the
-    interval allows for it.
+    An interval contains the offsets that satisfy about 50 consecutive calls within ``pool_s``, except ``async_ratio``
+    of them (Marzullo 1984, as in NTP, RFC 5905); if there is none, or drift exceeds what a single call allows, it is
+    that of the trace itself or of the adjacent traces. Offsets are summed from the root's host outward. Spans do not
+    show asymmetric network delays; the interval includes them.
 
-    No clock is moved without need: the offset is 0 where the interval allows it; else as far within the interval as 0
+    Corrections are minimal: the offset is 0 if the interval contains 0; otherwise it is as far inside the interval as 0
     is outside, at most its middle.
 
-    A clock is a host; where no host was recorded, a service and its instance, pod or container.
+    A clock is a host, or a service and its instance, pod or container if no host was recorded.
 
     Examples
     --------
-    The ledger's clock is 1,000 ns ahead: its work seems to begin after the shop's call of it has ended.
+    The ledger's clock is 1,000 ns ahead: its span seems to begin after the shop's call has ended.
 
     >>> from tracekit import TraceSet
     >>> frame = pd.DataFrame(
@@ -135,7 +132,7 @@ def clock_skew(
 
 
 def _moved(traces: TraceSet, skew: ClockSkew) -> tuple[Array, Array]:
-    """Return the path time of every trace, and how much of it belongs to other spans once the clocks are right."""
+    """Return the path time of every trace in ns, and how much of it the correction attributes to other spans."""
     raw = critical_path(traces, skew="off")
     path_time, elsewhere = np.zeros(len(traces), np.int64), np.zeros(len(traces), np.int64)
     np.add.at(path_time, raw.tree.trace, raw.own_ns)

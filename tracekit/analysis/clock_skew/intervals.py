@@ -1,4 +1,4 @@
-"""What many intervals for one number agree on, and how offsets between pairs of clocks add up along calls."""
+"""Intersection of many intervals for one number, and offsets of clocks from offsets of pairs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROUNDING = 1e-9
 
 
 class Agreement(NamedTuple):
-    """One entry a group: the ends of what enough intervals allow, how many there are, and the share that agrees."""
+    """One entry per group: the ends of the agreed interval, the number of intervals, and the fraction that agrees."""
 
     low: Array
     high: Array
@@ -24,7 +24,7 @@ class Agreement(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """One entry a node: its offset with its interval; ``placed`` tells whether anything leads to it."""
+    """One entry per node: its offset with its interval; ``placed`` is false if no pair leads to it."""
 
     offset: Array
     low: Array
@@ -36,9 +36,9 @@ class Placement(NamedTuple):
 def agree(
     group: Array, low: Array, high: Array, *, async_ratio: float | Array, weight: Array | None = None
 ) -> Agreement:
-    """Return, for every group, all numbers that enough of its intervals contain.
+    """Return for every group the range of numbers that enough of its intervals contain.
 
-    Marzullo's algorithm as in NTP (Marzullo 1984; RFC 5905, section 11.2.1).  It contains the truth whenever at most
+    Marzullo's algorithm as in NTP (Marzullo 1984; RFC 5905, section 11.2.1).  It contains the true value if at most
     ``async_ratio`` of the intervals do not.
     """
     count = np.bincount(group)
@@ -46,8 +46,8 @@ def agree(
     moment, owner = np.concatenate((low, high)), np.concatenate((group, group))
     step = np.ones(2 * n) if weight is None else np.concatenate((weight, weight))
     step[n:] *= -1
-    order = np.lexsort((-step, moment, owner))  # one that opens where another closes overlaps it
-    moment, owner, depth = moment[order], owner[order], np.cumsum(step[order])  # 0 again behind every group
+    order = np.lexsort((-step, moment, owner))  # an interval that opens where another closes overlaps it
+    moment, owner, depth = moment[order], owner[order], np.cumsum(step[order])  # 0 after every group
     begin = np.searchsorted(owner, groups)
     whole = count if weight is None else np.bincount(group, weight)
     best = np.maximum.reduceat(depth, begin) if n else whole
@@ -59,7 +59,7 @@ def agree(
 
 
 def place(above: Array, below: Array, low: Array, high: Array, reference: Array) -> Placement:
-    """Return the offset of every node from its reference, following pairs outward."""
+    """Return the offset of every node from its reference, following pairs outward, in ns."""
     count = len(reference)
     source, target = np.concatenate((above, below)), np.concatenate((below, above))
     low, high = np.concatenate((low, -high)), np.concatenate((high, -low))
@@ -76,7 +76,7 @@ def place(above: Array, below: Array, low: Array, high: Array, reference: Array)
 
 
 def _settle(found: Placement, source: Array, target: Array, low: Array, high: Array) -> Array:
-    """Place, in place, the targets of pairs whose sources are placed; return them."""
+    """Enter, in place, the offsets of targets of pairs with known sources; return these targets."""
     nodes, at = np.unique(target, return_inverse=True)
     point_low, point_high = within(at, found.offset[source] + low, found.offset[source] + high, len(nodes))
     sure_low, sure_high = found.low[source] + low, found.high[source] + high
@@ -93,7 +93,7 @@ def _settle(found: Placement, source: Array, target: Array, low: Array, high: Ar
 
 
 def within(at: Array, low: Array, high: Array, groups: int) -> tuple[Array, Array]:
-    """Return the largest low and the smallest high of every group; swapped arguments give the ends of the hull."""
+    """Return the largest low and the smallest high of every group; with swapped arguments, the ends of the hull."""
     most, least = np.full(groups, np.iinfo(np.int64).min), np.full(groups, np.iinfo(np.int64).max)
     np.maximum.at(most, at, low)
     np.minimum.at(least, at, high)

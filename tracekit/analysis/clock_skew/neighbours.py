@@ -1,6 +1,6 @@
-"""Whether neighbouring traces prove two clocks to be apart: the one decision of the critical path and of quality.
+"""Decision whether adjacent traces prove clock skew, shared by the critical path and quality checks.
 
-A call that nobody waits for looks like a call to a clock that is ahead, so no trace can prove a skew by itself.
+An asynchronous call looks like a call to a clock that is ahead, so a single trace cannot prove a skew.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 MIN_TRACES, AGREEMENT = 16, 2 / 3
-_ASYNC = 0.5  # share of traces with an asynchronous call between two clocks that moves none
+_ASYNC = 0.5  # tolerated fraction of traces with an asynchronous call between two clocks
 _FEWEST_ON_A_LINE = 12
 _ROUNDING = 1e-9
 _TOGETHER = 100  # traces, at first
 
 
 class Neighbours(NamedTuple):
-    """One entry a call: what the traces next to its own say about its two clocks.
+    """One entry per call: the evidence of adjacent traces about its two clocks.
 
-    ``is_apart`` is true where they prove them to be apart; there, ``low`` and ``high`` limit how far the clock with the
-    larger code is ahead at the time of the call.
+    ``is_apart`` is true if they prove a skew; then ``low`` and ``high`` bound how far the clock with the larger code is
+    ahead at the time of the call, in ns.
     """
 
     is_apart: Array
@@ -41,10 +41,10 @@ class Neighbours(NamedTuple):
 
 
 class _Votes(NamedTuple):
-    """Calls of traces by (pair of clocks, time): every trace (``voter``) has one vote, which its calls share.
+    """Calls by (pair of clocks, time): every trace (``voter``) has one vote, shared by its calls.
 
-    ``row`` is the number of the call, ``low`` and ``high`` limit how far the clock with the larger code is ahead, and
-    ``is_forward`` is true where that is the callee's.
+    ``row`` is the number of the call, ``low`` and ``high`` bound how far the clock with the larger code is ahead, and
+    ``is_forward`` is true if that is the callee's clock.
     """
 
     row: Array
@@ -62,7 +62,7 @@ class _Votes(NamedTuple):
 
 
 class _Agreed(NamedTuple):
-    """What blocks of traces agree on: limits at ``middle_ns``, ns per ns that they move, and the share that agrees."""
+    """Agreement of blocks of traces: bounds at ``middle_ns``, their drift (ns per ns), and the fraction that agrees."""
 
     low: Array
     high: Array
@@ -72,7 +72,7 @@ class _Agreed(NamedTuple):
 
 
 def neighbours(calls: Calls, *, min_traces: int, async_ratio: float) -> Neighbours:
-    """Return what neighbouring traces prove about the clocks of every call."""
+    """Return the evidence of adjacent traces about the clocks of every call."""
     count = len(calls)
     found = Neighbours(np.zeros(count, bool), *np.zeros((2, count), np.int64))
     votes, block = _votes(calls, min_traces)
@@ -95,7 +95,7 @@ def neighbours(calls: Calls, *, min_traces: int, async_ratio: float) -> Neighbou
 
 
 def needed(traces: Array, min_traces: int, share: float) -> Array:
-    """Return how many of ``traces`` exceed chance where each is impossible with probability ``share``."""
+    """Return how many impossible ``traces`` are significant if each is impossible with probability ``share``."""
     distinct, at = np.unique(traces, return_inverse=True)
     least = [
         int(np.argmax(special.bdtrc(np.arange(-1, n + 1), n, share) <= 0.5**min_traces)) for n in distinct.tolist()
@@ -104,10 +104,9 @@ def needed(traces: Array, min_traces: int, share: float) -> Array:
 
 
 def _impossible(votes: _Votes, of: Array, blocks: int) -> tuple[Array, Array]:
-    """Return how many traces of every block are impossible in one direction, and by beginning before they are called.
+    """Return how many traces of every block are impossible in one direction, and how many begin before their callers.
 
-    A callee that ends after its caller may be asynchronous.  One that begins before it is proof of a skew: whatever is
-    called begins later.
+    A callee that ends after its caller may be asynchronous. One that begins before it proves a skew.
     """
     late, early = np.zeros((2, blocks))
     for ahead, causal in ((votes.low > 0, ~votes.is_forward), (votes.high < 0, votes.is_forward)):
@@ -140,7 +139,7 @@ def _votes(calls: Calls, min_traces: int) -> tuple[_Votes, Array]:
 
 
 def _hundreds(pair: Array) -> Array:
-    """Return the blocks of voters, which are sorted by pair: about a hundred of one pair each."""
+    """Return the blocks of voters, sorted by pair: about a hundred of one pair each."""
     _, number, count = np.unique(pair, return_inverse=True, return_counts=True)
     parts = np.maximum(1, count // _TOGETHER)
     rank = np.arange(len(pair)) - (np.cumsum(count) - count)[number]
@@ -148,7 +147,7 @@ def _hundreds(pair: Array) -> Array:
 
 
 def _halves(block: Array, size: Array, is_open: Array) -> Array:
-    """Return the blocks of the voters that are left, each open block in two."""
+    """Return the blocks of the remaining voters, with each open block split in two."""
     rank = np.arange(len(block)) - (np.cumsum(size) - size)[block]
     kept = is_open[block]
     late = (2 * rank >= size[block])[kept]
@@ -156,7 +155,7 @@ def _halves(block: Array, size: Array, is_open: Array) -> Array:
 
 
 def _settled(found: Neighbours, votes: _Votes, of: Array, blocks: Array, size: Array, async_ratio: float) -> Array:
-    """Enter, in place, what these blocks agree on; return which of them do: bool, one a block."""
+    """Enter, in place, the agreement of these blocks; return which of them agree: bool, one per block."""
     place = np.full(int(of.max()) + 1, -1)
     place[blocks] = np.arange(len(blocks))
     votes, of = votes.take(place[of] >= 0), place[of][place[of] >= 0]
@@ -173,7 +172,7 @@ def _settled(found: Neighbours, votes: _Votes, of: Array, blocks: Array, size: A
 
 
 def _agreement(votes: _Votes, of: Array, size: Array, async_ratio: float, *, is_line: bool) -> _Agreed:
-    """Return what every block agrees on: one offset, or one line through the middles of its limits."""
+    """Return the agreement of every block: one offset, or one line through the middles of its bounds."""
     used = np.flatnonzero(votes.usable)
     votes, of = votes.take(used), of[used]
     first = np.full(len(size), np.iinfo(np.int64).max)
@@ -185,13 +184,13 @@ def _agreement(votes: _Votes, of: Array, size: Array, async_ratio: float, *, is_
     low, high = votes.low - moved, votes.high - moved
     whole = np.bincount(of, votes.weight, len(size))
     ratio = agree(of, low, high, async_ratio=async_ratio, weight=votes.weight).ratio
-    doubt = np.clip(2 * (1 - ratio), async_ratio, 0.5)  # as many again may agree by chance
+    doubt = np.clip(2 * (1 - ratio), async_ratio, 0.5)  # the same number may agree by chance
     inside = agree(of, low, high, async_ratio=doubt, weight=votes.weight)
     return _Agreed(inside.low, inside.high, slope, first + pivot.astype(np.int64), ratio * whole / size)
 
 
 def _slopes(of: Array, since: Array, middle: Array, blocks: int) -> tuple[Array, Array]:
-    """Return how fast middles move, from the median of the earlier half to that of the later one, and the pivot."""
+    """Return the drift of middles from the median of the earlier half to that of the later half, and the pivot."""
     size = np.bincount(of, minlength=blocks)
     order = np.lexsort((since, of))
     rank = np.empty(len(of), np.int64)

@@ -1,4 +1,4 @@
-"""How far the clocks of every trace are apart, from calls that must lie within their callers."""
+"""Clock offsets of every trace, from calls that must lie within their callers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POOL_S, DRIFT_PPM, ASYNC_RATIO = 60.0, 20.0, 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offsets:
-    """One entry for every clock of every trace in which there is more than one.
+    """One entry per trace and clock, for traces with more than one clock.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ class Offsets:
     trace, code
         Ordinal of the trace and code of the clock, by (trace, clock).
     offset_ns, low_ns, high_ns
-        int64: how far the clock is ahead of that of the trace's root, with its interval.
+        int64: how far the clock is ahead of the root's clock, with its interval.
     evidence
-        int8, ``Evidence``; where it is NONE the offset is 0 and the interval means nothing.
+        int8, ``Evidence``; if it is NONE, the offset is 0 and the interval is undefined.
     """
 
     clock: Codes
@@ -50,17 +50,17 @@ class Offsets:
 
     @property
     def residual_ns(self) -> Array:
-        """int64: how far a corrected clock may still be off; 0 where nothing was corrected."""
+        """int64: remaining uncertainty of a corrected clock; 0 if it was not corrected."""
         rest = np.maximum(self.high_ns - self.offset_ns, self.offset_ns - self.low_ns)
         return np.where(self.offset_ns != 0, rest, 0)
 
     def of_spans(self, values: Array, of_trace: Array) -> Array:
-        """Return one of the columns for every span, 0 where its clock has no entry.
+        """Return one of the columns for every span, 0 if its clock has no entry.
 
         Parameters
         ----------
         values
-            One entry a clock of a trace.
+            One entry per trace and clock.
         of_trace
             Ordinal of the trace of every span.
         """
@@ -82,7 +82,7 @@ class Offsets:
 def clock_offsets(
     traces: TraceSet, *, pool_s: float, drift_ppm: float, async_ratio: float, min_traces: int, any_kind: bool
 ) -> tuple[Offsets, pd.DataFrame]:
-    """Return one offset for every trace and clock, and the pairs of clocks that they rest on."""
+    """Return one offset for every trace and clock, and the pairs of clocks that they are based on."""
     clock = clocks(traces)
     calls = calls_between_clocks(traces, clock, any_kind=any_kind)
     pools = pools_of(calls, pool_s=pool_s, drift_ppm=drift_ppm)
@@ -92,9 +92,9 @@ def clock_offsets(
 
 
 def needed_offsets(traces: TraceSet) -> Offsets | None:
-    """Return the offsets of all traces in which one is not 0; None without any.
+    """Return the offsets of all traces that have a nonzero one; None without any.
 
-    Only clocks that neighbouring traces prove to be apart have one, so most calls need not be looked at any further.
+    Only clocks with proven skew have one, so most calls need no further evaluation.
     """
     clock = clocks(traces)
     calls = calls_between_clocks(traces, clock)
@@ -117,7 +117,7 @@ def needed_offsets(traces: TraceSet) -> Offsets | None:
 
 
 def _placed(traces: TraceSet, clock: Codes, calls: Calls, limits: Limits) -> Offsets:
-    """Return the offsets that calls allow, from the root's clock outward."""
+    """Return the offsets that satisfy the calls, from the root's clock outward."""
     trace, code, caller, callee = _nodes(traces, clock, calls)
     used = np.flatnonzero(calls.usable)
     caller, callee = caller[used], callee[used]

@@ -1,7 +1,7 @@
-"""Siblings on different clocks that seem to overlap by less than the clocks can tell: taken to follow each other.
+"""Siblings on different clocks with an overlap below the clock uncertainty are treated as sequential.
 
-The one that was waited for is cut where the next begins, so that nothing is counted twice and the walk itself need not
-know.  Cutting changes what is below, so this goes down the path level by level.
+The earlier one is cut where the next begins, so that no time is counted twice. Cutting changes the descendants, so this
+proceeds down the path by depth.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SHARE = 0.01  # of the parent
 
 
 class Clocked(NamedTuple):
-    """Whose clock timed every node (-1: nobody's), and how far it may still be off, in ns."""
+    """Clock of every node (-1: none), and its remaining uncertainty in ns."""
 
     clock: Array
     residual_ns: Array
@@ -28,7 +28,7 @@ class Clocked(NamedTuple):
 def cut_overlaps(
     parent: Array, start: Array, end: Array, awaited: Array, *, clocked: Clocked, share: float = SHARE
 ) -> Array:
-    """Return the ends of all nodes, those on a path cut where the sibling that followed them begins."""
+    """Return the ends of all nodes in ns; those on a path are cut where the next sibling begins."""
     low, high, new = start.copy(), end.copy(), end.copy()
     kids = np.flatnonzero((parent >= 0) & awaited)
     kids = kids[np.argsort(parent[kids], kind="stable")]
@@ -53,7 +53,7 @@ def cut_overlaps(
 
 
 def _before(child: Array, parent: Array, low: Array, high: Array, clocked: Clocked, share: float) -> Array:
-    """Return for every child, by (parent, end), the last sibling that had about ended when it began; -1 if none."""
+    """Return for every child, by (parent, end), the last sibling that had ended within the tolerance; -1 if none."""
     clock, residual, begin, end = clocked.clock[child], clocked.residual_ns[child], low[child], high[child]
     limit = ((high[parent] - low[parent]) * share).astype(np.int64)
     first = np.searchsorted(parent, parent)
@@ -62,7 +62,7 @@ def _before(child: Array, parent: Array, low: Array, high: Array, clocked: Clock
     rows = np.arange(len(child))
     before = np.minimum(np.searchsorted(ends, exact, side="right"), rows) - 1
     before[before < first] = -1
-    touches = (before >= 0) & (end[before] == begin)  # where a sibling ends at this very instant, nothing need be cut
+    touches = (before >= 0) & (end[before] == begin)  # a sibling that ends at this exact time needs no cut
     rows = rows[~touches]
     look = np.minimum(np.searchsorted(ends, reach[rows], side="right"), rows) - 1
     while len(rows := rows[inside := look >= first[rows]]):
@@ -76,7 +76,7 @@ def _before(child: Array, parent: Array, low: Array, high: Array, clocked: Clock
 
 
 def _taken(parent: Array, before: Array) -> Array:
-    """Return the positions of the children that their parents waited for."""
+    """Return the positions of the children on the path."""
     taken = np.zeros(len(parent), bool)
     front = np.flatnonzero(np.diff(parent, append=-1) != 0)
     while len(front):

@@ -1,4 +1,4 @@
-"""Calls between two clocks that are asked together, and what they agree on."""
+"""Pools of calls between two clocks, and the offsets they agree on."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.neighbours import Neighbours
     from tracekit.columns import Array
 
-_TOGETHER = 50  # calls of a pair, about, that are asked together: enough to outvote those that nobody waited for
+_TOGETHER = 50  # approximate calls per pool: enough to outvote asynchronous ones
 
 
 class Evidence(IntEnum):
-    """What the offset of a clock rests on."""
+    """The evidence for the offset of a clock."""
 
     REFERENCE = 0
     POOLED = 1
@@ -30,10 +30,10 @@ class Evidence(IntEnum):
 
 
 class Pools(NamedTuple):
-    """Calls between two clocks that are next to each other in time: the group of every call, and facts of groups.
+    """Pools of consecutive calls between two clocks: the group of every call, and facts about groups.
 
-    ``call_count`` and ``trace_count`` are of usable calls, ``drift_ns`` is what clocks may drift from the first to the
-    last, and ``is_close`` tells whether that leaves enough for the calls to be asked together.
+    ``call_count`` and ``trace_count`` count usable calls, ``drift_ns`` is the maximum drift from the first to the last,
+    and ``is_close`` is true if the drift is small enough to evaluate the calls together.
     """
 
     group: Array
@@ -44,10 +44,10 @@ class Pools(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """One entry a call: limits of the callee's offset from the caller, and the evidence; and what the pools agree on.
+    """One entry per call: bounds of the callee's offset from the caller, and the evidence; and the agreement of pools.
 
-    ``pooled_low``, ``pooled_high`` and ``agreement_ratio`` are of groups, for the clock with the larger code; they mean
-    nothing, and the ratio is NaN, where a group has no usable call.
+    ``pooled_low``, ``pooled_high`` and ``agreement_ratio`` have one entry per group, for the clock with the larger
+    code; they are undefined, and the ratio is NaN, if a group has no usable call.
     """
 
     low: Array
@@ -60,7 +60,7 @@ class Limits(NamedTuple):
 
 
 def pools_of(calls: Calls, *, pool_s: float, drift_ppm: float) -> Pools:
-    """Return which calls are asked together."""
+    """Return the pools of calls."""
     lower, higher = np.minimum(calls.caller, calls.callee), np.maximum(calls.caller, calls.callee)
     pair, _ = pd.factorize(lower * (int(higher.max(initial=0)) + 1) + higher)
     stretch, stretches = pd.factorize(calls.begun_ns // max(round(pool_s * 1e9), 1))
@@ -76,7 +76,7 @@ def pools_of(calls: Calls, *, pool_s: float, drift_ppm: float) -> Pools:
 
 
 def _blocks(key: Array, begun: Array) -> tuple[Array, int]:
-    """Return the group of every call and the number of groups: calls with one key, in order of time, a block each."""
+    """Return the group of every call and the number of groups: blocks of calls with one key, in order of time."""
     whole, keys = pd.factorize(key)
     size = np.bincount(whole, minlength=len(keys))
     parts = np.maximum(1, size // _TOGETHER)
@@ -90,13 +90,13 @@ def _blocks(key: Array, begun: Array) -> tuple[Array, int]:
 
 
 def limits_of(calls: Calls, pools: Pools, near: Neighbours, *, async_ratio: float) -> Limits:
-    """Return what every call's pool allows, or where that is not close or does not agree, the calls of its trace.
+    """Return the bounds from every call's pool, or from the calls of its trace if the pool does not agree.
 
-    Neighbouring traces overrule both: without their proof 0 is allowed, with it their limits count where it would be.
+    Adjacent traces overrule both: without their proof 0 is allowed, with it their bounds replace those that contain 0.
     """
     used = np.flatnonzero(calls.usable)
     forward = (calls.caller < calls.callee)[used]
-    low = np.where(forward, calls.low[used], -calls.high[used])  # of the clock with the larger code
+    low = np.where(forward, calls.low[used], -calls.high[used])  # for the clock with the larger code
     high = np.where(forward, calls.high[used], -calls.low[used])
     of, kept = pd.factorize(pools.group[used])
     found = agree(of, low, high, async_ratio=async_ratio)
@@ -123,7 +123,7 @@ def limits_of(calls: Calls, pools: Pools, near: Neighbours, *, async_ratio: floa
 
 
 def overruled(low: Array, high: Array, is_apart: Array, near_low: Array, near_high: Array) -> tuple[Array, Array]:
-    """Return limits that exclude 0 where neighbouring traces prove it, and nowhere else."""
+    """Return bounds that exclude 0 where adjacent traces prove it, and nowhere else."""
     other = ((low <= 0) & (high >= 0)) | (low > near_high) | (high < near_low)
     return (
         np.where(is_apart, np.where(other, near_low, low), np.minimum(low, 0)),
@@ -131,25 +131,25 @@ def overruled(low: Array, high: Array, is_apart: Array, near_low: Array, near_hi
     )
 
 
-def _overrule(low: Array, high: Array, evidence: Array, near: Neighbours, whole: tuple[Array, Array]) -> None:
-    """Give calls, in place, the limits of neighbouring traces, or of the ``whole`` pool where those prove nothing."""
+def _overrule(low: Array, high: Array, evidence: Array, near: Neighbours, pool: tuple[Array, Array]) -> None:
+    """Set the bounds of calls, in place, to those of adjacent traces, or of the ``pool`` where these prove nothing."""
     new = overruled(low, high, near.is_apart, near.low, near.high)
     changed = (new[0] != low) | (new[1] != high)
     disputed = changed & ~near.is_apart
     evidence[changed] = np.where(disputed, Evidence.DISPUTED, Evidence.POOLED)[changed]
-    low[:] = np.where(disputed, np.minimum(whole[0], 0), new[0])
-    high[:] = np.where(disputed, np.maximum(whole[1], 0), new[1])
+    low[:] = np.where(disputed, np.minimum(pool[0], 0), new[0])
+    high[:] = np.where(disputed, np.maximum(pool[1], 0), new[1])
 
 
 def _proven(pools: Pools, near: Neighbours) -> tuple[Array, Array]:
-    """Return the hull of what neighbouring traces prove about the calls of every pool; turned around without any."""
+    """Return the hull of the bounds proven by adjacent traces for every pool; inverted without any."""
     rows = np.flatnonzero(near.is_apart)
     high, low = within(pools.group[rows], near.high[rows], near.low[rows], len(pools.drift_ns))
     return low, high
 
 
 def _of_traces(by: list[Array], low: Array, high: Array, async_ratio: float) -> tuple[Array, Array, Array]:
-    """Return limits from single traces; around everything where their calls contradict each other."""
+    """Return bounds from single traces; the hull of all bounds if their calls contradict each other."""
     trace, caller, callee = by
     size = int(max(caller.max(initial=0), callee.max(initial=0))) + 1
     pair = np.minimum(caller, callee) * size + np.maximum(caller, callee)
@@ -162,7 +162,7 @@ def _of_traces(by: list[Array], low: Array, high: Array, async_ratio: float) -> 
 
 
 def pairs_table(calls: Calls, pools: Pools, limits: Limits, names: list[str], pool_s: float) -> pd.DataFrame:
-    """Return one row a pair of clocks and group of calls; see ``ClockSkew.pairs``."""
+    """Return one row per pair of clocks and group of calls; see ``ClockSkew.pairs``."""
     some = np.zeros(len(pools.drift_ns), np.int64)
     some[pools.group] = np.arange(len(calls))
     one, other = np.minimum(calls.caller, calls.callee)[some], np.maximum(calls.caller, calls.callee)[some]

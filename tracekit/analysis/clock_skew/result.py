@@ -1,4 +1,4 @@
-"""The clock skew of traces: offsets with intervals, what they rest on, and what correcting them changes."""
+"""The clock skew of traces: offsets with intervals, their evidence, and the effect of the correction."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ClockSkew(Shown):
-    """How far the clocks of every trace are apart.
+    """Clock offsets of every trace.
 
     Parameters
     ----------
     source
-        The traces; their times are as recorded.
+        The traces, with times as recorded.
     estimate
-        The offsets as arrays; see ``clock_skew_offsets.Offsets``.
+        The offsets as arrays; see ``offsets.Offsets``.
     offsets
-        One row for every clock of a trace that has several, by (trace, host): ``trace_id``, ``host`` (or service and
-        instance, where no host is told), ``offset_ns``: how far it is ahead of the clock of the trace's root, which a
-        correction takes off; ``low_ns``, ``high_ns``; ``evidence``: ``reference`` (the root's own), ``pooled`` (calls
-        of neighbouring traces), ``own`` (calls of this trace), ``disputed`` (calls contradict each other, or do not lie
-        within their callers although neighbouring traces prove no offset), ``none``.
+        One row per clock of a trace with several, by (trace, host): ``trace_id``, ``host`` (or service and instance if
+        no host was recorded), ``offset_ns``: how far it is ahead of the clock of the trace's root, which a correction
+        subtracts; ``low_ns``, ``high_ns``; ``evidence``: ``reference`` (the root's clock), ``pooled`` (calls of
+        adjacent traces), ``own`` (calls of this trace), ``disputed`` (calls contradict each other, or are outside their
+        callers although adjacent traces prove no offset), ``none``.
     pairs
-        One row for every pair of clocks and stretch of time: ``host``, ``peer_host``, ``start_ns``, ``call_count``,
+        One row per pair of clocks and time window: ``host``, ``peer_host``, ``start_ns``, ``call_count``,
         ``dropped_count`` (callees that take longer than their callers), ``trace_count``, ``agreement_ratio`` (the
-        largest share of calls that one offset satisfies), ``is_pooled``, ``low_ns``, ``high_ns`` (how far ``peer_host``
-        is ahead of ``host``; 0 is excluded only where neighbouring traces prove it, see ``clock_skew``).
+        largest fraction of calls that one offset satisfies), ``is_pooled``, ``low_ns``, ``high_ns`` (how far
+        ``peer_host`` is ahead of ``host``; 0 is excluded only if adjacent traces prove it, see ``clock_skew``).
     traces
-        One row a trace: ``trace_id``, ``moved_clock_count``, ``path_time_ns`` (its latency), ``moved_ns``: path time
-        that belongs to other spans once the clocks are put right.
+        One row per trace: ``trace_id``, ``moved_clock_count``, ``path_time_ns`` (its latency), ``moved_ns``: path time
+        that the correction attributes to other spans.
     moved_ratio
-        The share of all path time that the correction moves, with weights.
+        The weighted fraction of path time that the correction attributes to other spans.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class ClockSkew(Shown):
     >>> from tracekit.analysis.clock_skew.clock_skew import clock_skew
     >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": [5], "end_ns": [25]})
     >>> clock_skew(TraceSet.from_spans(frame))
-    ClockSkew(0 of 0 clocks in 0 of 1 traces are moved, 0.0 % of path time)
+    ClockSkew(0 of 0 clocks in 0 of 1 traces corrected, 0.0% of path time)
     """
 
     source: TraceSet
@@ -63,10 +63,10 @@ class ClockSkew(Shown):
     def __repr__(self) -> str:
         moved = int((self.offsets["offset_ns"] != 0).sum())
         concerned = int((self.traces["moved_clock_count"] > 0).sum())
-        share = "" if np.isnan(self.moved_ratio) else f", {self.moved_ratio:.1%} of path time".replace("%", " %")
+        share = "" if np.isnan(self.moved_ratio) else f", {self.moved_ratio:.1%} of path time"
         return (
             f"ClockSkew({moved:,} of {len(self.offsets):,} clocks in {concerned:,} of {len(self.traces):,} traces "
-            f"are moved{share})"
+            f"corrected{share})"
         )
 
     def _repr_html_(self) -> str:
@@ -76,7 +76,7 @@ class ClockSkew(Shown):
 
 
 def offsets_table(traces: TraceSet, offsets: Offsets) -> pd.DataFrame:
-    """Return one row a clock and trace; see ``ClockSkew.offsets``."""
+    """Return one row per clock and trace; see ``ClockSkew.offsets``."""
     names = pd.Index([evidence.name.lower() for evidence in Evidence])
     known = offsets.evidence != Evidence.NONE
     return pd.DataFrame(

@@ -1,1 +1,1 @@
-"""The critical path: who the user waited for, summed, compared, drawn as frames, and how sure it is."""
+"""The critical path: computation, totals, comparison, flame graphs, and confidence."""

@@ -1,4 +1,4 @@
-"""Filling the holes of recorded traces before a path is walked: missing parents, unknown ends, spans nobody awaits."""
+"""Preparation of traces for the critical path: missing parents, unknown ends, asynchronous spans."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _NONE = np.zeros(0, np.int32)
 
 
 def _holes(traces: TraceSet, orphans: Array, virtual: Array) -> tuple[Array, Array, Array, Array]:
-    """Return trace, id and sort of the nodes behind the spans, by trace, and which of them each orphan names."""
+    """Return trace, id and kind of the added nodes, by trace, and which of them is the parent of each orphan."""
     of_trace, of_id = traces.forest.trace[orphans], traces.columns.spans.parent_id[orphans]
     order = np.lexsort((of_id, of_trace))
     of_trace, of_id = of_trace[order], of_id[order]
@@ -74,7 +74,7 @@ def _holes(traces: TraceSet, orphans: Array, virtual: Array) -> tuple[Array, Arr
 
 
 def waiting_by_links(traces: TraceSet, parent: Array, inferred: Array, follows_from: str) -> Array:
-    """Return why spans are not waited for, as far as their links and kinds tell: ``Waiting``, one a span."""
+    """Return ``Waiting`` of every span according to its links and kind."""
     spans, links, is_message = traces.columns.spans, traces.columns.links, traces.lookup.is_message
     waiting = np.zeros(len(parent), np.int8)
     if is_message.any():
@@ -91,7 +91,7 @@ def waiting_by_links(traces: TraceSet, parent: Array, inferred: Array, follows_f
 
 
 def _times(traces: TraceSet, parent: Array, waiting: Array, offset_ns: Array | None) -> tuple[Array, Array]:
-    """Return start and end of every node; edges that nobody recorded reach as far as what was waited for below."""
+    """Return start and end of every node in ns; unknown ones are those of its synchronous descendants."""
     spans, extra = traces.columns.spans, len(parent) - len(traces.columns.spans)
     edges = [spans.start_ns, spans.end_ns]
     if offset_ns is not None:
@@ -106,21 +106,21 @@ def _times(traces: TraceSet, parent: Array, waiting: Array, offset_ns: Array | N
     nodes = np.flatnonzero(is_open)
     quality = np.concatenate((spans.quality, np.full(extra, _OPEN, np.uint32)))[nodes]
     no_start, no_end = (quality & Quality.NO_START) != 0, (quality & (Quality.NO_END | Quality.IN_PROGRESS)) != 0
-    no_record = (quality & Quality.NO_END) != 0  # spans in progress may have an end: as far as they were seen
+    no_record = (quality & Quality.NO_END) != 0  # spans in progress may have a provisional end
     first = start[nodes]
     last = np.where(no_start | no_record, end[nodes], np.maximum(first, end[nodes]))
     start[nodes] = np.where(no_start, np.where(no_record, _LAST, last), first)
     end[nodes] = np.where(no_record, np.where(no_start, _FIRST, first), last)
     _hull(parent, waiting == Waiting.AWAITED, is_open, start, end)
     low, high = start[nodes], end[nodes]
-    nothing = low > high  # neither an edge nor anything measured below
+    nothing = low > high  # neither own times nor measured descendants
     start[nodes] = np.where(no_start, np.where(nothing, 0, low), first)
     end[nodes] = np.maximum(start[nodes], np.where(no_end, np.where(nothing, 0, high), last))
     return start, end
 
 
 def _hull(parent: Array, awaited: Array, is_open: Array, low: Array, high: Array) -> None:
-    """Widen open nodes, in place, to what was waited for below them: measured nodes, through open ones."""
+    """Widen open nodes, in place, to their synchronous measured descendants."""
     below = np.flatnonzero(awaited & (parent >= 0) & is_open[parent])
     seeds = below[~is_open[below]]
     np.minimum.at(low, parent[seeds], low[seeds])
@@ -137,13 +137,13 @@ def _hull(parent: Array, awaited: Array, is_open: Array, low: Array, high: Array
 
 
 def _adopt(parent: Array, traces: TraceSet, behind: Array, is_missing: Array) -> None:
-    """Hang missing parents, in place, under the root of their trace where it has exactly one."""
+    """Attach missing parents, in place, to the root of their trace if it has exactly one."""
     has_one = is_missing & (root_counts(traces.forest)[behind] == 1)
     parent[:] = np.where(has_one, traces.forest.root_row[behind], -1)
 
 
 def _mark_overflow(traces: TraceSet, tree: PathTree, overflow: str) -> None:
-    """Mark, in place, nodes that end after a parent that cannot have waited for them."""
+    """Mark, in place, nodes that outlive their parent and are asynchronous."""
     if overflow == "clip":
         return
     rows = np.flatnonzero((tree.end > tree.end[tree.parent]) & (tree.parent >= 0))
@@ -158,7 +158,7 @@ def _mark_overflow(traces: TraceSet, tree: PathTree, overflow: str) -> None:
 
 
 def _same_process(traces: TraceSet, rows: Array, above: Array) -> Array:
-    """Return which of these pairs of spans are of one process; a SERVER span under a CLIENT span is remote."""
+    """Return which pairs of spans are in one process; a SERVER span under a CLIENT span is remote."""
     spans = traces.columns.spans
     same = (spans.quality[rows] & Quality.PARENT_REMOTE) == 0
     same &= (spans.kind[rows] != Kind.SERVER) | (spans.kind[above] != Kind.CLIENT)

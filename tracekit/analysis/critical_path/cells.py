@@ -1,4 +1,4 @@
-"""Time on the path of every group and request, and means of it over all requests or a band of latency."""
+"""Critical-path time of every group and request, and means over all requests or a latency band."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _DENSE = 4
 
 
 class Cells(NamedTuple):
-    """Path time and calls of every (group, request) that occurs, by group, then request.
+    """Critical-path time and calls of every (group, request) that occurs, by group, then request.
 
     Parameters
     ----------
     keys
         Labels of the groups.
     group, request
-        int64, one a cell.
+        int64, one per cell.
     call_count
         int64: spans on the path.
     time_ns
-        int64: their own time.
+        int64: their self time.
     """
 
     keys: pd.DataFrame
@@ -46,13 +46,13 @@ class Cells(NamedTuple):
 
 
 def cells_of(path: CriticalPath, keys: str | Sequence[str]) -> Cells:
-    """Return the path time of every group and request, in integers."""
+    """Return the critical-path time of every group and request, in integer ns."""
     columns = [keys] if isinstance(keys, str) else list(keys)
     return cells_by(path, {key: key_codes(path.source, path.tree, key) for key in columns})
 
 
 def cells_by(path: CriticalPath, columns: Mapping[str, Codes]) -> Cells:
-    """Return the same for columns that are known; see ``cells_of``."""
+    """Return the same for given columns; see ``cells_of``."""
     nodes = np.flatnonzero(path.on_path)
     coded = {key: (codes.codes[nodes], codes.labels) for key, codes in columns.items()}
     group, labels = group_rows(coded, len(nodes))
@@ -71,14 +71,14 @@ def cells_by(path: CriticalPath, columns: Mapping[str, Codes]) -> Cells:
 
 
 class Edge(NamedTuple):
-    """Where a band of latency ends among other requests.
+    """One end of a latency band.
 
     Parameters
     ----------
     near
-        Requests about there.
+        Requests near this end.
     tilt
-        float64, one a request: how far the edge moves when there is more of it.
+        float64, one per request: how far the end moves if the request gets more weight.
     """
 
     near: Array
@@ -86,18 +86,18 @@ class Edge(NamedTuple):
 
 
 class Population(NamedTuple):
-    """The requests that means are taken over.
+    """The requests that means are computed over.
 
     Parameters
     ----------
     chosen
-        bool, one a request.
+        bool, one per request.
     weight
-        float64, one a request: 0 for those that are left out altogether, not for those of other bands.
+        float64, one per request: 0 for excluded requests, but not for those of other bands.
     share
-        Weight of the chosen among all that are not left out.
+        Share of the selected requests in the weight of all that are not excluded.
     edges
-        Of the band: none for all requests.
+        Ends of the band: none for all requests.
     facts
         ``low_quantile``, ``high_quantile``, ``is_widened``, ``trace_count``, ``partial_count``, ``low_latency_ns``,
         ``high_latency_ns``, ``mean_latency_ns``.
@@ -113,7 +113,7 @@ class Population(NamedTuple):
 def population_of(
     path: CriticalPath, band: tuple[float, float] = (0.0, 1.0), *, min_traces: int = 1, include_partial: bool = True
 ) -> Population:
-    """Return the requests of a band of latency."""
+    """Return the requests of a latency band."""
     low, high = band
     if not 0 <= low < high <= 1:
         raise ValueError(f"expected quantiles 0 <= low < high <= 1, found ({low}, {high})")
@@ -137,7 +137,7 @@ def population_of(
 
 
 def _widened(middle: Array, low: float, high: float, min_traces: int) -> tuple[int, int]:
-    """Return the places within the quantiles, and as many more on both sides as make up the least number."""
+    """Return the range of positions within the quantiles, widened on both sides to the minimum number."""
     count = len(middle)
     first, last = np.searchsorted(middle, (low, high)).tolist()
     last = count if high == 1.0 else last
@@ -149,7 +149,7 @@ def _widened(middle: Array, low: float, high: float, min_traces: int) -> tuple[i
 
 
 def _edge(order: Array, weight: Array, at: int, reached: float, sign: int) -> Edge:
-    """Return the edge before a place in the order; near are as many requests as a quantile there may be off by."""
+    """Return the band end before a position; ``near`` covers the sampling error of a quantile there."""
     reach = max(int(np.sqrt(len(order))) // 2, 3)
     tilt = np.where(weight > 0, -reached, 0.0)
     tilt[order[:at]] += sign
@@ -157,7 +157,7 @@ def _edge(order: Array, weight: Array, at: int, reached: float, sign: int) -> Ed
 
 
 def _facts(path: CriticalPath, chosen: Array, asked: tuple[float, float], middle: Array) -> dict[str, object]:
-    """Return what a reader must know of one band."""
+    """Return the counts, quantiles and latencies of one band."""
     latency, weight = path.latency_ns[chosen], path.weight[chosen]
     found = len(latency) > 0
     low, high = (float(middle[0]), float(middle[-1])) if found else (np.nan, np.nan)
@@ -175,27 +175,28 @@ def _facts(path: CriticalPath, chosen: Array, asked: tuple[float, float], middle
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Cells of a population, ready for means and their limits.
+    """Cells of a population, for means and their intervals.
 
     Parameters
     ----------
     cells
-        Of all requests.
+        Cells of all requests.
     population
-        The requests that count.
+        The requests to include.
     denominator
-        Of the means, one entry a trace.
+        Denominator of the means, one entry per trace.
     trace
-        int64, one a request: its trace.
+        int64, one per request: its trace.
     behind
-        Traces behind the variance of the mean latency, by weight class (``stats.influences.Moments``): no group has
-        more, because few heavy traces that are slow show that heavier ones may be missing, whatever they wait for.
+        Number of traces that the variance of the mean latency is based on, by weight class
+        (``stats.influences.Moments``): an upper bound for every group, because if few traces with large weights
+        dominate the mean, others may be missing.
 
     Notes
     -----
-    The ends of a band are quantiles and vary with the sample.  The influence of a trace on a mean of a band is what its
-    own requests in the band wait for, plus what requests near an end wait for times how far it moves that end (the
-    influence function of a mean between two quantiles).  Limits for a band with fixed ends would be far too narrow.
+    The ends of a band are quantiles and vary with the sample. The influence of a trace on a mean of a band is that of
+    its requests in the band, plus the value of requests near an end times how far the trace moves that end (the
+    influence function of a mean between two quantiles). Intervals that assume fixed ends would be far too narrow.
     """
 
     cells: Cells
@@ -216,23 +217,23 @@ class Sample:
 
     @property
     def as_one_group(self) -> Sample:
-        """The same requests with all groups as one: means of whole requests."""
+        """Return the same requests with all groups as one: means of whole requests."""
         whole = self.cells._replace(keys=pd.DataFrame(index=range(1)), group=np.zeros_like(self.cells.group))
         return replace(self, cells=whole)
 
     @property
     def request_counts(self) -> Array:
-        """int64, one a group: requests of the population with any of it."""
+        """int64, one per group: requests of the population that have the group on their path."""
         return np.bincount(self.cells.group[self.population.chosen[self.cells.request]], minlength=len(self.cells.keys))
 
     def means(self, value: Array) -> Array:
-        """Return the weighted mean over the population of numbers by cell; one a group, NaN without requests."""
+        """Return the weighted mean over the population of values by cell, one per group; NaN without requests."""
         inside, weighted = self._weighted(value)
         total = float(self.population.weight[self.population.chosen].sum())
         return sum_by(self.cells.group[inside], weighted, len(self.cells.keys)) / (total if total > 0 else np.nan)
 
     def influence(self, value: Array) -> Influence:
-        """Return how far every trace moves the means of numbers by cell."""
+        """Return the influence of every trace on the means of values by cell."""
         inside, weighted = self._weighted(value)
         group, request, groups = self.cells.group, self.cells.request, len(self.cells.keys)
         weight, edges = self.population.weight, []
@@ -247,12 +248,12 @@ class Sample:
         return influence(group[inside], trace, weighted, self.denominator, groups, edges=tuple(edges))
 
     def moments(self, influence: Influence) -> Moments:
-        """Return the moments of influences, with no more traces behind a variance than behind the mean latency's."""
+        """Return the moments of influences, with at most the number of traces of the mean latency."""
         found = influence.moments()
         return found._replace(behind=np.minimum(found.behind, self.behind))
 
     def first(self, distance: Array) -> Array:
-        """Return for every group the request of the population with the least distance (one a cell), -1 without any."""
+        """Return the request of the population with the smallest distance (one per cell), by group; -1 without any."""
         inside = np.flatnonzero(self.population.chosen[self.cells.request])
         group, request = self.cells.group[inside], self.cells.request[inside]
         order = np.lexsort((request, distance[inside], group))
@@ -261,6 +262,6 @@ class Sample:
         return found
 
     def _weighted(self, value: Array) -> tuple[Array, Array]:
-        """Return which cells are in the population, and their numbers times their weights."""
+        """Return which cells are in the population, and their values times their weights."""
         inside = self.population.chosen[self.cells.request]
         return inside, self.population.weight[self.cells.request[inside]] * value[inside]

@@ -1,4 +1,4 @@
-"""What requests wait for in one set of traces and not in another, in parts that add up to the difference."""
+"""Comparison of critical-path time between two sets of traces, in parts that sum to the change in mean latency."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.columns import Array
 
-_CLOCKS = 0.1  # corrected clocks a trace: where the sides differ by more, groups are not compared
+_CLOCKS = 0.1  # corrected clocks per trace: if the sides differ by more, groups are not compared
 
 
 @dataclass(frozen=True, repr=False)
 class PathComparison(Weighted, Shown):
-    """Why the requests of one set of traces take longer, or less long, than those of another.
+    """Change in mean latency between two sets of traces, by group on the critical path.
 
     Parameters
     ----------
     table
-        One row a group, the largest change first: the keys; ``baseline_mean_ns`` and ``current_mean_ns``, the own time
-        on the path of a request; ``change_ns``, an integer, with ``change_low_ns`` and ``change_high_ns``; its parts
-        ``presence_change_ns`` (on the path of more requests), ``frequency_change_ns`` (more calls by requests that make
-        any) and ``duration_change_ns`` (calls take longer), integers that add up to ``change_ns``; ``q_value`` and
-        ``is_significant``; ``baseline_trace_count`` and ``current_trace_count`` of requests with it on their path;
-        ``exemplar_trace_id``, which waits longest for it on the side that waits longer.
+        One row per group, the largest change first: the keys; ``baseline_mean_ns`` and ``current_mean_ns``,
+        critical-path time per request; ``change_ns``, an integer, with ``change_low_ns`` and ``change_high_ns``; its
+        parts ``presence_change_ns`` (more requests), ``frequency_change_ns`` (more calls per request) and
+        ``duration_change_ns`` (slower calls), integers that sum to ``change_ns``; ``q_value`` and ``is_significant``;
+        ``baseline_trace_count`` and ``current_trace_count``, requests with the group on their path;
+        ``exemplar_trace_id``, the request with the most time in the group, on the side with the larger mean.
     parts
-        One row a group and ``factor`` (presence, frequency, duration): the keys; ``baseline_value`` and
-        ``current_value`` (share of requests; calls of one with any; ns of a call), missing where there is no call;
-        ``change_ns`` as above, with ``change_low_ns`` and ``change_high_ns``.
+        One row per group and ``factor`` (presence, frequency, duration): the keys; ``baseline_value`` and
+        ``current_value`` (share of requests affected; calls per affected request; ns per call), missing if there is no
+        call; ``change_ns`` as above, with ``change_low_ns`` and ``change_high_ns``.
     sides
         A row for ``baseline`` and ``current``: ``trace_count`` of requests, ``partial_count``, ``mean_latency_ns``,
-        ``low_quantile`` and ``high_quantile`` of latency as used, ``is_widened``, ``low_latency_ns``,
+        ``low_quantile`` and ``high_quantile`` of latency (as used), ``is_widened``, ``low_latency_ns``,
         ``high_latency_ns``.
     change
-        Of the mean latency, in whole ns: the sum of ``table["change_ns"]``.
+        Change of the mean latency in whole ns: the sum of ``table["change_ns"]``.
     shared_trace_count
-        Traces that are on both sides; limits take the sides for independent.
+        Traces that are on both sides; the intervals assume that the sides are independent.
     comparability
-        What the comparison is about, given the weights of both sides: ``basis`` and ``statement``.  Where the sides are
-        not comparable, limits and ``q_value`` are missing and no group is significant.
+        What the comparison describes, given the weights of both sides: ``basis`` and ``statement``. If the sides are
+        not comparable, intervals and ``q_value`` are missing and no group is significant.
 
     Examples
     --------
@@ -76,17 +76,17 @@ class PathComparison(Weighted, Shown):
     comparability: Comparability
 
     @property
-    def statement(self) -> str:  # type: ignore[override]  # worked out
+    def statement(self) -> str:  # type: ignore[override]  # computed
         """What is compared: all traffic, or the recorded traces, or why the two sides are not comparable."""
         return self.comparability.statement
 
     @property
     def is_significant(self) -> bool:
-        """Whether the mean latency changed: its limits are known and exclude 0."""
+        """Whether the mean latency changed significantly: its interval is estimable and excludes 0."""
         return bool(self.change.low > 0 or self.change.high < 0)
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         this, other = self.sides["mean_latency_ns"]
         change = f"{self.change.value:+,.0f}"
         if np.isfinite(self.change.low):
@@ -111,27 +111,25 @@ def compare(
     fdr: float = 0.05,
     include_partial: bool = True,
 ) -> PathComparison:
-    """Return how much more the requests of another set wait, and for what: ``before.compare(after)``.
+    """Return the change in mean latency to another set of requests, by group: ``baseline.compare(current)``.
 
-    Changes of all groups add up to the change of the mean latency in whole nanoseconds (each is rounded by less than
-    1 ns), and the parts of a group to its change; ``factors.split`` says how they are told apart.
+    The changes of all groups sum to the change of the mean latency in whole nanoseconds (each is rounded by less than 1
+    ns), and the parts of a group sum to its change; see ``factors.split``.
 
-    Limits and p values are those of Student's t on the influences of traces (``stats.weighted_means.difference``): no
-    side's variance is taken to be less than both sides together say, because a few traces seldom show the tail.  They
-    are missing, not estimable, where on a side fewer than 20 traces are behind the variance of the group or of the
-    latency, counted by weight class (``stats.influences.Moments``): a few heavy traces show neither how many requests
-    they stand for nor whether heavier ones exist.  A ``q_value`` is the smallest ``fdr`` at which a group is
-    significant (Benjamini and Hochberg 1995).  Two sides of which one has weights and the other has none are not
-    comparable; ``.comparability`` says so, and nothing is then significant.  Where clock skew was corrected on one side
-    only, as 20 traces may not prove what 300 prove, groups have no limits: the correction itself moves time between
-    them.
+    Intervals and p values use Student's t on the influences of traces (``stats.weighted_means.difference``); the
+    variance of a side is at least the pooled variance, because a few traces rarely show the tail. They are not
+    estimable if on either side the variance of the group or of the latency is based on fewer than 20 traces, counted by
+    weight class (``stats.influences.Moments``). A ``q_value`` is the smallest ``fdr`` at which a group is significant
+    (Benjamini and Hochberg 1995). If one side has weights and the other has none, they are not comparable:
+    ``.comparability`` reports it, and nothing is significant. If clock skew was corrected on one side only, groups have
+    no intervals, because the correction itself moves time between groups.
     """
     if not 0 < fdr < 1:
         raise ValueError(f"expected a false discovery rate between 0 and 1, such as 0.05, found {fdr}")
     populations = [
         population_of(side, band, min_traces=min_traces, include_partial=include_partial) for side in (path, other)
     ]
-    for name, population in zip(("this side", "the other side"), populations, strict=True):
+    for name, population in zip(("the baseline side", "the current side"), populations, strict=True):
         if not population.chosen.any():
             raise ValueError(f"expected requests to compare, found none on {name}; see path.traces")
         if not population.weight[population.chosen].any():
@@ -176,7 +174,7 @@ def compare(
 
 
 def _same_clocks(*sides: CriticalPath) -> bool:
-    """Return whether about as many clocks in a trace were corrected on each side."""
+    """Return whether about the same number of clocks per trace was corrected on each side."""
     corrected = [len(side.offsets) / len(side.source) for side in sides]
     return abs(corrected[0] - corrected[1]) < _CLOCKS
 
@@ -201,7 +199,7 @@ def _joint_codes(sides: Sequence[CriticalPath], key: str) -> list[Codes]:
         try:
             found.append(key_codes(side.source, side.tree, key))
         except ValueError:
-            if found == [None]:  # neither side has it
+            if found == [None]:  # on neither side
                 raise
             found.append(None)
     joint: dict[str, int] = {}
@@ -214,7 +212,7 @@ def _joint_codes(sides: Sequence[CriticalPath], key: str) -> list[Codes]:
 
 
 def _renumbered(cells: Cells, number: Array, keys: pd.DataFrame) -> Cells:
-    """Return the cells with other numbers for their groups."""
+    """Return the cells with their groups renumbered."""
     group = number[cells.group]
     order = np.argsort(group, kind="stable")
     return cells._replace(
@@ -225,14 +223,14 @@ def _renumbered(cells: Cells, number: Array, keys: pd.DataFrame) -> Cells:
 
 
 def _whole(found: Contrast) -> tuple[Array, Array]:
-    """Return the changes and their parts as integers that add up."""
+    """Return the changes and their parts as integers that sum to the total, in ns."""
     total = int(np.rint(found.change[:, 0].sum()))
     change = whole_numbers(found.change[:, 0], total)
     return change, whole_numbers(found.change[:, 1:], change)
 
 
 def _parts(keys: pd.DataFrame, found: Contrast, parts: Array, order: Array) -> pd.DataFrame:
-    """Return one row a group and factor."""
+    """Return one row per group and factor."""
     tables = []
     values = zip(FACTORS, found.this.factors(None), found.other.factors(None), strict=True)
     for at, (factor, this, other) in enumerate(values):
@@ -252,14 +250,14 @@ def _parts(keys: pd.DataFrame, found: Contrast, parts: Array, order: Array) -> p
 
 
 def _sides(populations: Sequence[Population]) -> pd.DataFrame:
-    """Return what a reader must know of the two sides."""
+    """Return the counts, quantiles and latencies of both sides."""
     about = pd.DataFrame([population.facts for population in populations])
     about.insert(0, "side", ["baseline", "current"])
     return about
 
 
 def _slowest(path: CriticalPath, sample: Sample) -> Array:
-    """Return for every group the trace that waits longest for it."""
+    """Return for every group the trace with the most critical-path time in it."""
     ids = np.array([*path.source.trace_ids, None], object)
     request = sample.first(-sample.cells.time_ns)
     return ids[np.where(request >= 0, sample.trace[request], -1)]

@@ -1,4 +1,4 @@
-"""Differences between the means of two samples of requests: their parts, limits and p values."""
+"""Differences between the means of two samples of requests: parts, intervals and p values."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.stats.influences import Moments
 
-_ROUNDING = 1e-9  # of a mean: a difference that is none
+_ROUNDING = 1e-9  # of a mean: a smaller difference is rounding
 
 
 class Contrast(NamedTuple):
-    """What differs between two samples, group by group, and in all.
+    """Differences between two samples, by group and in total.
 
     Parameters
     ----------
     this, other
-        Means of the two.
+        Means of the two samples.
     change
-        float64 ns, groups by 4: the difference of the mean own times, then its parts.
+        float64 ns, groups by 4: the difference of the mean self times, then its parts.
     low, high
-        Of the same; NaN where not estimable.
+        Interval of ``change``; NaN where not estimable.
     p_value
-        float64, one a group; NaN where not estimable.
+        float64, one per group; NaN where not estimable.
     whole
-        Low and high of the sum of all changes.
+        Interval of the sum of all changes.
     """
 
     this: Means
@@ -44,18 +44,18 @@ class Contrast(NamedTuple):
 
     @property
     def whole_only(self) -> Contrast:
-        """The same of samples of which only the means of all groups together can be compared."""
+        """Return the same with only the interval of all groups together."""
         return self.without_limits._replace(whole=self.whole)
 
     @property
     def without_limits(self) -> Contrast:
-        """The same of samples that cannot be compared: nothing is estimable."""
+        """Return the same without intervals, for samples that are not comparable."""
         missing = np.full(self.low.shape, np.nan)
         return self._replace(low=missing, high=missing, p_value=missing[:, 0], whole=(np.nan, np.nan))
 
 
 def contrast(this: Sample, other: Sample, *, confidence: float) -> Contrast:
-    """Return what differs between two samples of the same groups."""
+    """Return the differences between two samples of the same groups."""
     sides = (this, other)
     values = [_values(side.cells) for side in sides]
     means = [Means(*(side.means(value) for value in found)) for side, found in zip(sides, values, strict=True)]
@@ -82,10 +82,10 @@ def contrast(this: Sample, other: Sample, *, confidence: float) -> Contrast:
 
 
 def _values(cells: Cells) -> tuple[Array, Array, Array]:
-    """Return what is averaged: own time, calls, presence."""
+    """Return the averaged values: self time, calls, presence."""
     return cells.time_ns, cells.call_count, np.ones(len(cells.group))
 
 
 def _moments(side: Sample, value: Array) -> Moments:
-    """Return the moments of the means of numbers by cell."""
+    """Return the moments of the means of values by cell."""
     return side.moments(side.influence(value))

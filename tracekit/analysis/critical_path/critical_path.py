@@ -1,8 +1,8 @@
-"""The critical path: who did the user wait for, to the nanosecond.
+"""The critical path of each request: the spans that determined its latency, in exact nanoseconds.
 
-A request waits for whatever ends last, and that in turn for what ended last before it could begin.  Following this
-backwards from the end of a request to its start gives every nanosecond of it to exactly one span: its own time on the
-path.  Own time is work or waiting that was not traced further.
+A span waits for the child that ends last, and that child for the sibling that ended last before it began. Walking
+backwards from the end of a request to its start attributes every nanosecond to exactly one span: its self time on the
+critical path.
 """
 
 from __future__ import annotations
@@ -35,91 +35,90 @@ def critical_path(
     touching: bool = True,
     causal: str | None = None,
 ) -> CriticalPath:
-    """Return what every request waited for, from its end back to its start.
+    """Return the critical path of every request.
 
     Parameters
     ----------
     traces
-        Any traces; unchanged.
+        The traces; not modified.
     scope
-        What a request is: ``"root"``, the span that ``traces.summary["root_row"]`` names (the earliest root span, in a
-        trace without one the earliest orphan span); ``"roots"``, every root by itself; ``"trace"``, the whole trace
-        from the first start to the last end of its roots, time without any as ``(no span)``; or a condition over
-        columns of ``spans``, a mask or a callable: every outermost matching span.
+        What counts as a request: ``"root"``, the span of ``traces.summary["root_row"]`` (the earliest root span, else
+        the earliest orphan span); ``"roots"``, every root separately; ``"trace"``, the whole trace from the first start
+        to the last end of its roots, with time outside all roots as ``(no span)``; or a condition over columns of
+        ``spans``, a mask or a callable: every outermost matching span.
     overflow
-        Children that end after their parent.  ``"auto"``: in the same process, and by more than 2 us and 1 % of the
-        parent, nobody waited for them; elsewhere they are clipped.  Processes differ by service, instance, pod,
-        container or host; a SERVER span under a CLIENT span is of another one.  ``"clip"``: always clipped.
-        ``"exclude"``: nobody waited for them.
+        How to treat children that end after their parent. ``"auto"``: asynchronous (excluded) if they run in the same
+        process and outlive the parent by more than 2 µs and 1% of its duration, otherwise clipped. Processes differ by
+        service, instance, pod, container or host; a SERVER span under a CLIENT span is in another process. ``"clip"``:
+        always clipped. ``"exclude"``: always excluded.
     skew
-        ``"auto"``: clocks that the calls of neighbouring traces prove to be apart are corrected for this answer, see
-        ``clock_skew``; ``.offsets`` and ``.issues`` report by how much.  ``"off"``: times are used as recorded.  Or
-        what ``clock_skew`` returned.
+        ``"auto"``: corrects clock skew that the calls of adjacent traces prove (see ``clock_skew``); ``.offsets`` and
+        ``.issues`` report the corrections. ``"off"``: timestamps as recorded. Or a result of ``clock_skew``.
     tolerance
-        By what share of their parent siblings on different clocks may overlap and still follow each other; the earlier
-        is cut.  None: by 1 %, and by no more than their clocks may still be off after they were put right; none where
-        no clock was moved.
+        Siblings on different clocks may overlap by this fraction of their parent and still count as sequential; the
+        earlier is cut. None: 1%, but at most the remaining uncertainty of the corrected clocks; 0 where no clock was
+        corrected.
     follows_from
-        ``"async"``: nobody waits for a FOLLOWS_FROM child; ``"blocking"``: as for any child.
+        ``"async"``: FOLLOWS_FROM children are excluded; ``"blocking"``: they are treated as any child.
     touching
-        Whether a sibling that ends at the very instant another begins was waited for.
+        Whether a sibling that ends at the exact time another begins precedes it on the path.
     causal
-        ``"strict"``: a sibling is taken to have waited for another only if no trace contradicts it; see ``support``.
-        What is not explained then is the parent's own time, and ``unexplained_ns``.  None: order is taken for cause.
+        ``"strict"``: a sibling is assumed to wait for another only if no trace contradicts it; see ``support``. Time
+        that is then unexplained is self time of the parent, and ``unexplained_ns``. None: order is taken as dependency.
 
     Returns
     -------
     CriticalPath
-        ``.spans``, ``.segments``, ``.traces``, ``.issues``, all in exact integer nanoseconds.
+        ``.spans``, ``.segments``, ``.traces``, ``.issues``, in exact integer nanoseconds.
 
     Raises
     ------
     ValueError
-        An option that is none, a mask of the wrong length, or the clock skew of other traces.
+        An unknown option, a mask of the wrong length, or the clock skew of other traces.
     FilterError
         A condition that does not parse.
 
     Notes
     -----
-    A span counts as far as it lies within all its ancestors.  Nobody waits for a CONSUMER under a PRODUCER, nor for a
-    SERVER under a CLIENT that sends a message, as X-Ray records it (see ``messages.message_spans``).  Spans that name a
-    parent nobody sent hang under a ``(missing)`` node as long as they are, below the trace's only root.  Rows that a
-    backend inferred are left out: that wait is the caller's own.  Whether two calls that did not overlap depend on each
-    other cannot be told from one trace: they are taken to.
+    Spans are clipped to all their ancestors. Asynchronous spans are excluded: a CONSUMER under a PRODUCER, and a SERVER
+    under a CLIENT that sends a message, as X-Ray records it (see ``messages.message_spans``). Orphan spans are placed
+    under a ``(missing)`` node of the same extent, below the trace's root if it has exactly one. Spans inferred by a
+    backend are excluded: that wait is self time of the caller. Two calls that did not overlap are assumed to depend on
+    each other; one trace cannot show whether they do.
 
-    Requests that are not finished have no latency: those whose root is in progress, has no start or no end, or ends
-    before it starts (``scope="trace"``: any of its roots).  They are left out; ``.unfinished_count`` and ``.issues``
-    count them.  The latency of the others is ``traces.summary["root_duration_ns"]``.  A span without an end inside a
-    finished request counts as far as it is known to have run: up to the end of the last span below it that was waited
-    for, and what its caller waits beyond that is the caller's self time.  Such requests are ``is_partial``, by the same
-    rule as ``traces.summary["partial"]``.  A span below the root that ends before it starts counts as an instant.
+    Unfinished requests have no latency: the root is in progress, has no start or end, or ends before it starts
+    (``scope="trace"``: any of the roots). They are excluded and counted in ``.unfinished_count`` and ``.issues``. The
+    latency of the others is ``traces.summary["root_duration_ns"]``. A span without an end in a finished request is
+    taken to end with the last of its synchronous descendants; the rest is self time of its caller. Such requests are
+    ``is_partial``, by the same rule as ``traces.summary["partial"]``. A span below the root that ends before it starts
+    has no duration.
 
-    The rules are those of jaeger-ui (Apache-2.0) and of CRISP (Zhang et al., USENIX ATC 2022), and differ from theirs,
-    from Kibana's and from the coralogix processor's of the OpenTelemetry collector in these points, on purpose:
+    The rules are those of jaeger-ui (Apache-2.0) and of CRISP (Zhang et al., USENIX ATC 2022), and differ from these,
+    from Kibana and from the coralogix processor of the OpenTelemetry collector in the following points:
 
     =========================  ============================================  ===========================================
-    where                      others                                        here, and what does otherwise
+    where                      others                                        here, and the option for the other behavior
     =========================  ============================================  ===========================================
     siblings that touch        jaeger-ui, coralogix: the earlier is lost     one follows the other; touching=False
-    siblings that overlap      CRISP: both, up to 1 %, counted twice         between clocks only, cut; tolerance=0.01
-    child outlives its parent  all but Kibana: clipped; Kibana: left out     left out in one process, else clipped
+    siblings that overlap      CRISP: both, up to 1%, counted twice          between clocks only, cut; tolerance=0.01
+    child outlives its parent  all but Kibana: clipped; Kibana: excluded     excluded in one process, else clipped
     child covers its parent    CRISP: dropped with all below                 clipped
     equal ends                 CRISP: last listed; coralogix: shortest       the longest, then the first row
-    instants                   jaeger-ui, CRISP: split what they touch       get no time and break nothing
-    FOLLOWS_FROM               jaeger-ui: as any child; CRISP: cut off       nobody waits; follows_from="blocking"
-    consumer below producer    CRISP, coralogix: on the path                 nobody waits, as in jaeger-ui
-    parent not there           jaeger-ui: empty path; CRISP: rejected        a (missing) node; see is_partial
+    zero-duration spans        jaeger-ui, CRISP: split what they touch       no time, no effect on others
+    FOLLOWS_FROM               jaeger-ui: as any child; CRISP: cut off       excluded; follows_from="blocking"
+    consumer below producer    CRISP, coralogix: on the path                 excluded, as in jaeger-ui
+    missing parent             jaeger-ui: empty path; CRISP: rejected        a (missing) node; see is_partial
     several roots              jaeger-ui: each; CRISP, Kibana: one           the earliest; scope="roots", scope="trace"
-    cycles                     jaeger-ui: absent; CRISP: never returns       cut at the earliest span, and told
-    clocks apart               jaeger-ui: as they are; CRISP: lengths        put right, and told; skew="off"
-    sum of own times           CRISP, Kibana: not the latency                the latency, exactly
+    cycles                     jaeger-ui: absent; CRISP: never returns       cut at the earliest span, see issues
+    clock skew                 jaeger-ui: ignored; CRISP: lengths            corrected, see offsets; skew="off"
+    sum of self times          CRISP, Kibana: not the latency                the latency, exactly
     =========================  ============================================  ===========================================
 
-    ``CriticalPath.marks`` compares span by span with what such a processor wrote.
+    ``CriticalPath.marks`` compares the path with the attributes that such a processor wrote, span by span.
 
     Examples
     --------
-    The ledger ends last, so the cart, which overlaps it, is not what the shop waited for:
+    The ledger ends last and the cart overlaps it, so the cart is not on the path:
 
     >>> import pandas as pd
     >>> from tracekit import TraceSet
@@ -140,7 +139,7 @@ def critical_path(
     [40, 0, 60]
     """
     if tolerance is not None and not 0 <= tolerance < 1:
-        raise ValueError(f"expected a tolerance from 0 to less than 1, a share of the parent, found {tolerance}")
+        raise ValueError(f"expected a tolerance of at least 0 and below 1, a fraction of the parent, found {tolerance}")
     if tolerance and not touching:
         raise ValueError(f"expected touching=True with a tolerance, found touching=False and tolerance={tolerance}")
     if causal not in (None, "strict"):
@@ -157,7 +156,7 @@ def critical_path(
 
 
 def _walked(traces: TraceSet, tree: PathTree, *, touching: bool) -> tuple[Array, Array, Array]:
-    """Return own time, total time and presence on the path of every node."""
+    """Return self time and total time on the path, in ns, and whether it is on the path, for every node."""
     own, total, on_path = np.zeros(len(tree), np.int64), np.zeros(len(tree), np.int64), np.zeros(len(tree), bool)
     for nodes, rows in walks(traces, tree, touching=touching):
         at = in_a_row(nodes)

@@ -1,4 +1,4 @@
-"""How much sooner every request would be done if the own time of one span were nothing: of all spans, in two passes."""
+"""Drag of every span, in two passes: how much sooner its request would end if the span's self time were 0."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _FAR = np.iinfo(np.int64).max
 
 
 def drag(path: CriticalPath) -> pd.Series:
-    """Return how much sooner its request would be done if the own time of a span were 0, for every span by itself.
+    """Return the drag of every span: how much sooner its request would end if its self time were 0.
 
-    A span without own time is as long as the calls in it that must follow each other.  So much less its parent takes,
-    but for no more than what siblings at work at the same time have as slack, and so on up to the request.  The word is
-    that of Devaux (1999) for projects and of google/calligator for traces.  Time on the path is never less.
+    A span without self time lasts as long as its sequential calls. Its parent gets shorter by the difference, but by at
+    most the slack of siblings that run at the same time, and so on up to the request. The term is from Devaux (1999)
+    for projects; google/calligator uses it for traces. Critical-path time is an upper bound.
     """
     plan, rows = path.rerun.plan, path.rerun.walk
     length = rows.windows.end - rows.windows.start
@@ -36,7 +36,7 @@ def drag(path: CriticalPath) -> pd.Series:
 
 
 def _without_own_time(plan: Plan, length: Array) -> Array:
-    """Return how long every node would take without own time: the longest row of children that follow each other."""
+    """Return the duration of every node without self time, in ns: the longest chain of sequential children."""
     reached = np.zeros(len(plan.child) + 1, np.int64)
     for first, last in zip(plan.steps[:-1], plan.steps[1:], strict=True):
         now = slice(first, last)
@@ -46,7 +46,7 @@ def _without_own_time(plan: Plan, length: Array) -> Array:
 
 
 def _room(rows: Walk, slack: Array, *, touching: bool) -> Array:
-    """Return by how much the end of every node on a path can move before a sibling at work meanwhile is waited for."""
+    """Return how much earlier, in ns, every node on a path can end before a concurrent sibling is on the path."""
     (start, end, _), chains = rows.windows, rows.chains
     on = chains.taken & rows.on_path[chains.child]
     off = ~on & rows.on_path[chains.parent]
@@ -54,7 +54,7 @@ def _room(rows: Walk, slack: Array, *, touching: bool) -> Array:
     edges = np.concatenate((start[chain], start[beside], end[chain], end[beside]))
     moment, rank = np.unique(edges, return_inverse=True)
     begun, begun_beside, ended, ended_beside = np.split(rank, np.cumsum([len(chain), len(beside), len(chain)]))
-    begun[chains.before[on] < 0] = begun_beside[chains.before[off] < 0] = 0  # waits for no sibling: none is before it
+    begun[chains.before[on] < 0] = begun_beside[chains.before[off] < 0] = 0  # no sibling precedes it
     size = len(moment)
     first = np.searchsorted(above * size + ended, above_beside * size + begun_beside, "right" if touching else "left")
     last = np.searchsorted(above * size + begun, above_beside * size + ended_beside, "left" if touching else "right")
@@ -64,24 +64,24 @@ def _room(rows: Walk, slack: Array, *, touching: bool) -> Array:
 
 
 def _lowest_over(first: Array, last: Array, value: Array, count: int) -> Array:
-    """Return for each of so many places the lowest value whose range, from first to before last, contains it."""
-    told = last > first
-    first, last, value = first[told], last[told], value[told]
-    power = np.log2(last - first).astype(np.int64)  # a range is two overlapping ones of a power of two
+    """Return for each position the lowest value among the ranges, from first to before last, that contain it."""
+    filled = last > first
+    first, last, value = first[filled], last[filled], value[filled]
+    power = np.log2(last - first).astype(np.int64)  # a range is covered by two overlapping ranges of a power of two
     lowest = np.full(count, _FAR)
     for step in range(int(power.max(initial=0)), -1, -1):
         now = power == step
         np.minimum.at(lowest, first[now], value[now])
         np.minimum.at(lowest, last[now] - 2**step, value[now])
         half = 2**step // 2
-        if half:  # each range that begins here is one of half the length here, and one that begins half as far on
+        if half:  # split each range into two of half its length
             further = lowest[: count - half].copy()
             lowest[half:] = np.minimum(lowest[half:], further)
     return lowest
 
 
 def _least_up(up: Array, value: Array, on_path: Array) -> Array:
-    """Return the least value of every node on a path and of all nodes above it."""
+    """Return the minimum value over every node on a path and all its ancestors."""
     least, up = value.copy(), up.copy()
     rows = np.flatnonzero(on_path & (up >= 0))
     while len(rows):

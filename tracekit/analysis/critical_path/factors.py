@@ -1,4 +1,4 @@
-"""Why a mean differs: shares of a difference that go to each factor of a product, and whole numbers that add up."""
+"""Decomposition of a difference of means by factors of a product, and rounding that preserves sums."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _STEP = 1e-4  # of a mean
 
 
 class Means(NamedTuple):
-    """Means over all requests: own time, calls, and whether there is a call at all."""
+    """Means over all requests: self time, calls, and presence of any call."""
 
     time: Array
     calls: Array
     presence: Array
 
     def factors(self, other: Means | None) -> tuple[Array, Array, Array]:
-        """Return presence, calls of a request with any, and time of a call; the last two the other's where none is."""
+        """Return presence, calls per request with any, and time per call; without calls, the last two of ``other``."""
         frequency, duration = _divided(self.calls, self.presence), _divided(self.time, self.calls)
         if other is not None:
             absent = ~(self.presence > 0)
@@ -32,11 +32,11 @@ class Means(NamedTuple):
 
 
 def split(this: Means, other: Means) -> tuple[Array, Array, Array]:
-    """Return which parts of a difference come from presence, frequency and duration.
+    """Return the parts of a difference that come from presence, frequency and duration.
 
-    time = presence * frequency * duration.  A factor's part is what changing it alone adds, averaged over all orders in
-    which the three may be changed (Das Gupta 1978; the Shapley value): no order is preferred and nothing is left over.
-    Where one side has no call, its calls would have been like the other's: all is presence.
+    time = presence * frequency * duration.  The part of a factor is the effect of changing it alone, averaged over all
+    orders of changing the three (Das Gupta 1978; the Shapley value), so the parts sum to the difference. If one side
+    has no call, the whole difference is presence.
     """
     a, b = this.factors(other), other.factors(this)
     parts = []
@@ -47,7 +47,7 @@ def split(this: Means, other: Means) -> tuple[Array, Array, Array]:
 
 
 def slopes(this: Means, other: Means) -> Array:
-    """Return how the parts of ``split`` change with each mean."""
+    """Return the derivatives of the parts of ``split`` with respect to each mean."""
     both = (this, other)
     found = np.empty((len(FACTORS), 2, 3, len(this.time)))
     for side, means in enumerate(both):
@@ -61,12 +61,12 @@ def slopes(this: Means, other: Means) -> Array:
 
 
 def _divided(whole: Array, by: Array) -> Array:
-    """Return the quotient, 0 where there is nothing to divide by."""
+    """Return the quotient, 0 where the divisor is 0."""
     return np.divide(whole, by, out=np.zeros(np.broadcast(whole, by).shape), where=by > 0)
 
 
 def whole_numbers(parts: Array, total: Array | int) -> Array:
-    """Return parts as integers that add up to their total, each less than 1 away from what it was."""
+    """Return parts as integers that sum to their total, each rounded by less than 1."""
     down = np.floor(parts)
     order = np.argsort(-(parts - down), axis=-1, kind="stable")
     rank = np.argsort(order, axis=-1, kind="stable")

@@ -1,4 +1,4 @@
-"""Flame data: the trees of many requests laid over each other by call path."""
+"""Aggregated flame graph: the trees of many requests merged by call path."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ _MOST_CHARACTERS = 1 << 30
 
 @dataclass(frozen=True, repr=False)
 class Flame(Weighted, Shown):
-    """Call paths of many requests as one tree.
+    """Aggregated flame graph of many requests.
 
     Parameters
     ----------
     table
-        One row a call path, parents before children and siblings by path time, the largest first: ``id`` (the row),
-        ``parent`` (-1 at the top), ``depth``, ``service_name``, ``operation``; ``path_time_ns``, own time on the path,
-        and ``path_total_ns``, with all below it, integers; ``duration_ns`` of all its spans, whether waited for or not;
-        ``span_count``; ``trace_count`` of requests that have it; with weights: ``presence_ratio`` of requests with it
-        on their path and ``mean_ns``, path time of a request.
+        One row per call path, parents before children and siblings by critical-path time, the largest first: ``id``
+        (the row), ``parent`` (-1 at the top), ``depth``, ``service_name``, ``operation``; ``path_time_ns``, self time
+        on the critical path, and ``path_total_ns``, including all descendants, integers; ``duration_ns`` of all its
+        spans, on the path or not; ``span_count``; ``trace_count`` of requests that have it; weighted:
+        ``presence_ratio``, the share of requests with it on their path, and ``mean_ns``, critical-path time per
+        request.
     request_count
-        Requests that were laid over each other.
+        Number of requests.
     statement
-        What the weighted figures describe: where the weights came from, or that they are unknown.
+        What the weighted figures describe: the source of the weights, or that they are unknown.
 
     Examples
     --------
@@ -53,23 +54,23 @@ class Flame(Weighted, Shown):
     statement: str = ""
 
     def folded(self) -> str:
-        r"""Return the path times as folded stacks, for flamegraph.pl, inferno, speedscope and the like.
+        r"""Return critical-path time as folded stacks, for flamegraph.pl, inferno and speedscope.
 
         Returns
         -------
         str
-            One line a call path with time of its own: frames ``[service] operation`` from the top down, joined by
-            ``;``, a space, whole nanoseconds.  They add up to the sum of the latencies.
+            One line per call path with self time: frames ``[service] operation`` from the top down, joined by ``;``, a
+            space, whole nanoseconds. They sum to the total latency.
 
         Raises
         ------
         ValueError
-            Call paths so long that the text would be more than a gigabyte.
+            Call paths so deep that the text would exceed a gigabyte.
 
         Notes
         -----
-        Characters that would end a frame, a line or a service are written as in Python, ``;`` as ``\x3b``, a line
-        break as ``\x0a``, a backslash as ``\x5c``; a name that nobody recorded is ``\-``.  So nothing is lost.
+        Characters that would end a frame, a line or a service are escaped as in Python, ``;`` as ``\x3b``, a line break
+        as ``\x0a``, a backslash as ``\x5c``; a missing name is ``\-``. The escaping is lossless.
 
         Examples
         --------
@@ -91,26 +92,26 @@ class Flame(Weighted, Shown):
         return "".join(lines)
 
     def compare(self, other: Flame) -> pd.DataFrame:
-        """Return how another flame differs: ``before.compare(after)``.
+        """Return the differences to another flame graph: ``baseline.compare(current)``.
 
         Parameters
         ----------
         other
-            Of other requests.
+            The flame graph of other requests.
 
         Returns
         -------
         pandas.DataFrame
-            One row a call path of either, in the order of a flame, the largest total change first: ``id``, ``parent``,
-            ``depth``, ``service_name``, ``operation``; ``baseline_mean_ns`` and ``current_mean_ns``, own path time of a
-            request; ``change_ns``, integers that add up to the change of the mean latency; ``total_change_ns``, with
-            all below; ``baseline_presence_ratio`` and ``current_presence_ratio``.
+            One row per call path of either, parents before children, the largest total change first: ``id``,
+            ``parent``, ``depth``, ``service_name``, ``operation``; ``baseline_mean_ns`` and ``current_mean_ns``, self
+            time on the critical path per request; ``change_ns``, integers that sum to the change of the mean latency;
+            ``total_change_ns``, including all descendants; ``baseline_presence_ratio`` and ``current_presence_ratio``.
 
         Examples
         --------
         >>> names = {"parent": [-1], "service_name": "a", "operation": "x", "presence_ratio": 1.0}
-        >>> quick, slow = (Flame(pd.DataFrame({**names, "mean_ns": [time]}), 1) for time in (40.0, 70.0))
-        >>> quick.compare(slow)["change_ns"].tolist()
+        >>> fast, slow = (Flame(pd.DataFrame({**names, "mean_ns": [time]}), 1) for time in (40.0, 70.0))
+        >>> fast.compare(slow)["change_ns"].tolist()
         [30]
         """
         joint: dict[tuple[int, object, object], int] = {}
@@ -130,7 +131,7 @@ class Flame(Weighted, Shown):
         return ordered[[*order, "baseline_presence_ratio", "current_presence_ratio"]]
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         total = int(self.table["path_time_ns"].sum())
         return f"Flame({len(self.table):,} call paths, {self.request_count:,} requests, {total:,} ns on the path)"
 
@@ -139,11 +140,10 @@ class Flame(Weighted, Shown):
 
 
 def flame(path: CriticalPath) -> Flame:
-    """Return the trees of all requests laid over each other by call path.
+    """Return the aggregated flame graph of all requests, by call path.
 
-    Calls are one call path when the services and operations from the root down to them are the same.  Spans that
-    nobody waits for are in the tree, without path time; roots that are not a request's are not, nor rows that a backend
-    wrote.
+    Spans with the same services and operations from the root down are one call path. Asynchronous spans are in the
+    tree, without critical-path time; other roots and spans inferred by a backend are not.
     """
     tree, calls = path.tree, call_tree(path.source, path.tree)
     request = _requests(tree)
@@ -167,7 +167,7 @@ def flame(path: CriticalPath) -> Flame:
         }
     )
     kept = np.flatnonzero(totals(calls.parent, np.bincount(code, minlength=count)))
-    number = np.full(count + 1, -1, np.int64)  # the last stands for no parent
+    number = np.full(count + 1, -1, np.int64)  # the last means no parent
     number[kept] = np.arange(len(kept))
     parent = number[calls.parent[kept]]
     found = in_order(table.iloc[kept].reset_index(drop=True), parent, -table["path_total_ns"].to_numpy()[kept])
@@ -175,12 +175,12 @@ def flame(path: CriticalPath) -> Flame:
 
 
 def folded(path: CriticalPath) -> str:
-    r"""Return the path times of all requests as folded stacks; see ``Flame.folded``."""
+    r"""Return critical-path time of all requests as folded stacks; see ``Flame.folded``."""
     return flame(path).folded()
 
 
 def _check_size(rows: list[tuple[int, str, int]]) -> None:
-    """Raise ValueError where stacks are so deep that spelling all of them out is out of the question."""
+    """Raise ValueError if the text of all stacks would exceed a gigabyte."""
     reach, size = [0], 0
     for depth, frame, time in rows:
         del reach[depth + 1 :]
@@ -189,8 +189,8 @@ def _check_size(rows: list[tuple[int, str, int]]) -> None:
     if size > _MOST_CHARACTERS:
         deepest = max(depth for depth, *_ in rows) + 1
         raise ValueError(
-            f"expected call paths that can be spelt out, found some {deepest:,} calls deep: their text would be"
-            " more than a gigabyte; flame().table holds the same as a tree"
+            f"expected call paths of less than a gigabyte of text, found some {deepest:,} calls deep;"
+            " use flame().table instead"
         )
 
 
@@ -209,19 +209,19 @@ def _requests(tree: PathTree) -> Array:
 
 
 def _names(column: Codes, nodes: Array) -> Array:
-    """Return the texts of some nodes as they are, None without one."""
+    """Return the texts of some nodes, None for missing ones."""
     return np.array([*column.labels, None], object)[column.codes[nodes]]
 
 
 def _sums(group: Array, values: Array, groups: int) -> Array:
-    """Return sums as integers."""
+    """Return sums by group as integers."""
     total = np.zeros(groups, np.int64)
     np.add.at(total, group, values)
     return total
 
 
 def _distinct(group: Array, request: Array, weight: Array, groups: int) -> Array:
-    """Return the weight of the distinct requests of every group."""
+    """Return the total weight of the distinct requests of every group."""
     count = max(len(weight), 1)
     _, pair = dense_codes(group * count + request, groups * count)
     return sum_by(pair // count, weight[pair % count], groups)

@@ -1,4 +1,4 @@
-"""Trees of call paths as tables: parents before children, sums over what is below, names that other tools can read."""
+"""Trees of call paths as tables: order, totals over descendants, and escaped names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
 
 NAMES = ("service_name", "operation")
-# what would end a frame, a line or a service, or cannot be encoded; the escape itself
+# characters that would end a frame, a line or a service, that cannot be encoded, or that escape
 _BREAKS = re.compile("[\\\\;\\]\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NO_NAME = "\\-"
 
 
 def totals(parent: Array, values: Array) -> Array:
-    """Return for every node the sum over it and all below it."""
+    """Return for every node the sum over it and all its descendants."""
     total, order = values.tolist(), _walked(parent, np.zeros(len(parent)))
     above = parent.tolist()
     for at in reversed(order):
@@ -42,7 +42,7 @@ def _walked(parent: Array, rank: Array) -> list[int]:
 
 
 def in_order(table: pd.DataFrame, parent: Array, rank: Array) -> pd.DataFrame:
-    """Return the rows, parents before children and siblings by rank, then name, with their places and depths."""
+    """Return the rows, parents before children and siblings by rank, then name, with their ids and depths."""
     names = [np.array([name or "" for name in table[column]], object) for column in NAMES]
     by_name = np.lexsort((*reversed(names), rank))
     places = np.empty(len(table), np.int64)
@@ -58,7 +58,7 @@ def in_order(table: pd.DataFrame, parent: Array, rank: Array) -> pd.DataFrame:
 
 
 def placed_in(table: pd.DataFrame, joint: dict[tuple[int, object, object], int]) -> list[int]:
-    """Return the places of call paths among joint ones, which grow by those that are new."""
+    """Return the ids of call paths in ``joint``, to which new ones are added."""
     place: list[int] = []
     for parent, service, operation in zip(table["parent"].tolist(), *(table[name] for name in NAMES), strict=True):
         above = place[parent] if parent >= 0 else -1
@@ -67,10 +67,10 @@ def placed_in(table: pd.DataFrame, joint: dict[tuple[int, object, object], int])
 
 
 def escaped(name: object) -> str:
-    r"""Return a name without anything that ends a frame; see ``Flame.folded``."""
+    r"""Return a name with characters that end a frame escaped; see ``Flame.folded``."""
     return _NO_NAME if name is None else _BREAKS.sub(_spelt, str(name))
 
 
 def _spelt(found: re.Match[str]) -> str:
-    """Return a character as Python writes it in digits."""
+    """Return a character as a Python hex escape."""
     return f"\\x{ord(found[0]):02x}" if found[0] <= "\xff" else f"\\u{ord(found[0]):04x}"

@@ -1,4 +1,4 @@
-"""The tables of a critical path: spans, stretches of own time, requests."""
+"""The tables of a critical path: spans, segments of self time, requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def spans_of(path: CriticalPath) -> pd.DataFrame:
-    """Return one row a span and one a node that stands for missing ones; see ``CriticalPath.spans``."""
+    """Return one row per span and one per missing-parent node; see ``CriticalPath.spans``."""
     tree, look, forest = path.tree, path.source.lookup, path.source.forest
     wanted = ["trace_id", "span_id", "service_name", "operation"]
     columns = pd.DataFrame({name: frames.span_column(look, forest, name) for name in wanted})
@@ -50,7 +50,7 @@ def spans_of(path: CriticalPath) -> pd.DataFrame:
 
 
 def segments_of(path: CriticalPath) -> pd.DataFrame:
-    """Return one row a stretch of own time on the path; see ``CriticalPath.segments``."""
+    """Return one row per segment of self time on the path; see ``CriticalPath.segments``."""
     parts = []
     for nodes, rows in walks(path.source, path.tree, touching=path.is_touching):
         span, low, high = segments(rows)
@@ -63,7 +63,7 @@ def segments_of(path: CriticalPath) -> pd.DataFrame:
 
 
 def requests_of(path: CriticalPath) -> pd.DataFrame:
-    """Return one row a request; see ``CriticalPath.traces``."""
+    """Return one row per request; see ``CriticalPath.traces``."""
     tree, trace = path.tree, path.tree.trace[path.tree.root]
     moved, largest = np.zeros(len(path.source), np.int64), np.zeros(len(path.source), np.int64)
     if path.clocks is not None:
@@ -90,7 +90,7 @@ def requests_of(path: CriticalPath) -> pd.DataFrame:
 
 
 def offsets_of(path: CriticalPath) -> pd.DataFrame:
-    """Return the clocks that were put right; see ``CriticalPath.offsets``."""
+    """Return the clocks that were corrected; see ``CriticalPath.offsets``."""
     names = ["trace_id", "host", "offset_ns", "low_ns", "high_ns", "evidence"]
     if path.clocks is None:
         return pd.DataFrame({name: pd.Series(dtype=object if name in names[:2] else "Int64") for name in names})
@@ -99,16 +99,16 @@ def offsets_of(path: CriticalPath) -> pd.DataFrame:
 
 
 def slack_of(path: CriticalPath) -> pd.Series:
-    """Return how much later every span may end before its request does.
+    """Return the slack of every span: how much later it could end without delaying its request.
 
-    Everything else keeps its order and gaps, as in ``what_if``.  Of two spans with slack in one request, each may
-    use its own, not both.
+    Order and gaps of all other spans are unchanged, as in ``what_if``. The slacks of two spans of one request cannot be
+    used at the same time.
     """
     return series_of_awaited(path, "slack_ns", path.rerun.plan.slack(len(path.tree)))
 
 
 def series_of_awaited(path: CriticalPath, name: str, value: Array) -> pd.Series:
-    """Return one number a node as Int64 in the rows of ``spans``, missing for spans nobody waits for."""
+    """Return one number per node as Int64, one row per row of ``spans``, missing for asynchronous spans."""
     outside = np.ones(len(path.tree), bool)
     outside[path.rerun.plan.node] = False
     found = pd.Series(value, dtype="Int64", name=name).mask(outside)

@@ -1,4 +1,4 @@
-"""The hops of critical paths from a sibling back to the one before it: what a single trace can only suppose."""
+"""Hops of critical paths from a sibling back to the one before it: dependencies that one trace cannot prove."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Hops(NamedTuple):
-    """Nodes of each hop on a path: the later sibling is taken to have waited for the earlier one."""
+    """Nodes of each hop on a path: the later sibling is assumed to have waited for the earlier one."""
 
     earlier: Array
     later: Array
@@ -33,7 +33,7 @@ def hops_of(path: CriticalPath) -> Hops:
 
 
 def siblings_of(path: CriticalPath, code: Array) -> Siblings:
-    """Return everything that was waited for below another node, on a path or not."""
+    """Return every synchronous node below another node, on a path or not."""
     parts = []
     for nodes, ((start, end, _), chains, _, _) in walks(path.source, path.tree, touching=path.is_touching):
         child, above = chains.child, chains.parent
@@ -46,7 +46,7 @@ def siblings_of(path: CriticalPath, code: Array) -> Siblings:
 
 
 def weakest(path: CriticalPath, hops: Hops, support: Array) -> Array:
-    """Return for every node the least support of all hops between the end of its request and it; 1 without any."""
+    """Return for every node the minimum support of all hops between the end of its request and it; 1 without any."""
     least, up = np.ones(len(path.tree)), path.tree.parent.astype(np.int64)
     least[hops.earlier], up[hops.earlier] = support, hops.later
     rows = np.flatnonzero(path.on_path & (up >= 0))
@@ -60,7 +60,7 @@ def weakest(path: CriticalPath, hops: Hops, support: Array) -> Array:
 
 
 def resting_ns(path: CriticalPath, hops: Hops) -> Array:
-    """Return how much of every request rests on a hop, int64 ns: on the order of siblings that may be mere chance."""
+    """Return how much of every request depends on a hop, int64 ns: on an order of siblings that may be random."""
     rests = np.flatnonzero(path.on_path & (weakest(path, hops, np.zeros(len(hops.earlier))) == 0))
     found = np.zeros(len(path.tree.root), np.int64)
     np.add.at(found, path.request[rests], path.own_ns[rests])
@@ -68,7 +68,7 @@ def resting_ns(path: CriticalPath, hops: Hops) -> Array:
 
 
 def unexplained_ns(path: CriticalPath) -> Array:
-    """Return how much of the own time of every node is there only because hops were left out, int64 ns."""
+    """Return how much of the self time of every node results from excluded hops, int64 ns."""
     found = np.zeros(len(path.tree), np.int64)
     if path.tree.excluded is None:
         return found

@@ -1,4 +1,4 @@
-"""What could mislead a reader of a critical path: counted, with an example each."""
+"""Assumptions made on a critical path: counts, each with an exemplar trace."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 _MESSAGES = {
-    "UNFINISHED": "requests without a start or an end, or that end before they start; no latency, so left out",
-    "PARENT_MISSING": "spans whose parent is missing; a (missing) node is put in for it",
+    "UNFINISHED": "requests without a start or an end, or with a negative duration; no latency, so excluded",
+    "PARENT_MISSING": "orphan spans; a (missing) node replaces the parent",
     "CYCLE_CUT": "spans that are their own ancestors; cut at the earliest",
-    "NEGATIVE_DURATION": "spans that end before they start; taken as instants",
-    "OPEN_SPAN": "spans without a start or an end; they count up to the last span below them, the rest is the caller's",
-    "ZERO_DURATION": "spans of no duration with children; nothing below them is on a path",
-    "FOLLOWS_FROM": "spans that follow from their parent; nobody waits for them",
-    "CONSUMER": "consumers below their producer; nobody waits for them",
-    "OVERFLOW": "spans that outlive their parent; nobody waited for them",
-    "INFERRED": "rows that a backend wrote; left out",
-    "OTHER_ROOT": "roots that are not the request's; not walked",
-    "OUTSIDE_PARENT": "spans that reach beyond their parent; clipped",
-    "EMPTY_REQUEST": "requests that took no time; their path is empty",
-    "ORDER_CONTRADICTED": "spans taken not to have waited for the sibling before them, as a trace contradicts it",
-    "CLOCK_MOVED": "spans on clocks that calls prove to be off; put right for this answer, see offsets",
+    "NEGATIVE_DURATION": "spans with a negative duration; counted as 0",
+    "OPEN_SPAN": "spans without a start or an end; they end with their last descendant",
+    "ZERO_DURATION": "spans of zero duration with children; their descendants are not on a path",
+    "FOLLOWS_FROM": "FOLLOWS_FROM spans excluded from the critical path (asynchronous)",
+    "CONSUMER": "CONSUMER spans excluded from the critical path (asynchronous, after a PRODUCER)",
+    "OVERFLOW": "spans excluded from the critical path (asynchronous, end after their parent)",
+    "INFERRED": "spans inferred by a backend; excluded",
+    "OTHER_ROOT": "additional root spans; not on the request's path",
+    "OUTSIDE_PARENT": "child spans outside their parent's interval; clipped",
+    "EMPTY_REQUEST": "requests of zero duration; their path is empty",
+    "ORDER_CONTRADICTED": "spans assumed independent of the sibling before them, because a trace contradicts the order",
+    "CLOCK_MOVED": "spans on skewed clocks; corrected for this result, see offsets",
     "CLOCK_DISPUTED": "spans on clocks whose calls contradict each other; see clock_skew(traces).pairs",
-    "OVERLAP_CUT": "spans that overlap the sibling after them by less than their clocks can tell; cut",
+    "OVERLAP_CUT": "spans that overlap the next sibling by less than the clock uncertainty; cut",
 }
 
 
 def issues_of(path: CriticalPath) -> pd.DataFrame:
-    """Return what had to be assumed to walk the paths."""
+    """Return the assumptions made on the paths, one row per code."""
     traces, tree = path.source, path.tree
     rows = []
     for code, nodes in (_found(traces, tree) | _about_clocks(path)).items():
@@ -51,7 +51,7 @@ def issues_of(path: CriticalPath) -> pd.DataFrame:
 
 
 def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:
-    """Return the nodes of each kind of issue."""
+    """Return the nodes of each issue code."""
     state, quality, count = traces.forest.state, traces.columns.spans.quality, tree.span_count
     start, end, parent = tree.start, tree.end, tree.parent
     has_child = np.zeros(len(tree), bool)
@@ -78,7 +78,7 @@ def _found(traces: TraceSet, tree: PathTree) -> dict[str, Array]:
 
 
 def _about_clocks(path: CriticalPath) -> dict[str, Array]:
-    """Return the nodes of each kind of issue with clocks."""
+    """Return the nodes of each issue code about clocks."""
     if path.clocks is None:
         return {"OVERLAP_CUT": path.cut}
     clocks, trace = path.clocks, path.source.forest.trace

@@ -1,4 +1,4 @@
-"""Who waited for whom, on arrays: windows, the walk backwards in time, own time.
+"""The critical path on arrays: windows, the walk backwards in time, self time.
 
 No loop over spans and no recursion: windows and the way up to the root go by pointer doubling, the order of siblings is
 one sort of integers, and the sibling to wait for next is one binary search.
@@ -17,7 +17,7 @@ _SAFE = 2.0**62
 
 
 class Windows(NamedTuple):
-    """The part of each span that lies within all its ancestors; ``inside`` tells whether anything of it is left."""
+    """The part of each span within all its ancestors; ``inside`` is false where it is empty."""
 
     start: Array
     end: Array
@@ -37,7 +37,7 @@ class Chains(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """One entry a span: its window, whether it is on the path, and its own time there."""
+    """One entry per span: its window, whether it is on the path, and its self time there."""
 
     windows: Windows
     chains: Chains
@@ -232,7 +232,7 @@ def _keys(child: Array, above: Array, frame: Windows, length: Array) -> tuple[Ar
 
 
 def _settle_ties(order: Array, ends: Array, start: Array) -> None:
-    """Put siblings that end together in order, in place: the longest last, of equal ones the lowest row."""
+    """Order siblings with equal ends, in place: the longest last, of equal ones the lowest row."""
     sorted_ends = ends[order]
     same = sorted_ends[1:] == sorted_ends[:-1]
     if not same.any():

@@ -1,4 +1,4 @@
-"""What time on a path can be laid at the door of: a code and a label for every node of a path tree."""
+"""Columns to group critical-path time by: a code and a label for every node of a path tree."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 MISSING, NO_SPAN = "(missing)", "(no span)"
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_SPELT = 24  # steps of a call path that its label spells out
+_SPELT = 24  # steps of a call path in its label
 
 
 def key_codes(traces: TraceSet, tree: PathTree, key: str) -> Codes:
-    """Return one column to attribute time by, for every node."""
+    """Return one column to group time by, for every node."""
     if key == "trace_id":
         return Codes(tree.trace, traces.trace_ids)
     if key == "caller_service":
@@ -44,14 +44,14 @@ def key_codes(traces: TraceSet, tree: PathTree, key: str) -> Codes:
 
 
 def _callers(tree: PathTree, service: Codes) -> Codes:
-    """Return the service of the nearest node above that is of another service."""
+    """Return the service of the nearest ancestor of another service."""
     up = tree.parent.astype(np.int64)
     caller = up[first_outside(up, (up >= 0) & (service.codes[up] == service.codes))]
     return Codes(np.where(caller >= 0, service.codes[caller], -1), service.labels)
 
 
 def _callees(tree: PathTree, service: Codes, peer: Codes) -> Codes:
-    """Return the one other service right below, else the peer that the span names."""
+    """Return the service of the children if it is exactly one other service, else the span's peer."""
     rows = np.flatnonzero(tree.parent[: tree.span_count] >= 0)
     above = tree.parent[rows]
     other = service.codes[rows] != service.codes[above]
@@ -63,16 +63,16 @@ def _callees(tree: PathTree, service: Codes, peer: Codes) -> Codes:
 
 
 class CallTree(NamedTuple):
-    """Call paths: nodes whose ways from the root go through the same services and operations are one.
+    """Call paths: nodes with the same services and operations from the root down have one call path.
 
     Parameters
     ----------
     code
-        int64, one a node: its call path.
+        int64, one per node: its call path.
     first
-        int64, one a call path: a node of it.
+        int64, one per call path: a node of it.
     parent
-        int64, one a call path: the call path above, -1 at the top.
+        int64, one per call path: the parent call path, -1 at the top.
     service, operation
         Columns of all nodes.
     """
@@ -94,12 +94,12 @@ def call_tree(traces: TraceSet, tree: PathTree) -> CallTree:
     first[codes[::-1]] = np.arange(len(codes))[::-1]
     above = np.where(up >= 0, codes[up], -1)
     if (step != step[first][codes]).any() or (above != above[first][codes]).any():
-        raise RuntimeError("two call paths have one 64-bit sum; this cannot happen by chance")
+        raise RuntimeError("two call paths have the same 64-bit hash; this cannot happen by chance")
     return CallTree(codes, first, above[first], service, operation)
 
 
 def _mixed(step: Array, up: Array) -> Array:
-    """Return a sum over the steps from the root to every node that depends on their order."""
+    """Return an order-dependent 64-bit hash of the steps from the root to every node."""
     with np.errstate(over="ignore"):
         mixed = (step.astype(np.uint64) + np.uint64(1)) * _MIX
         mixed ^= mixed >> np.uint64(29)
@@ -116,7 +116,7 @@ def _mixed(step: Array, up: Array) -> Array:
 
 
 def _spell(calls: CallTree, tree: PathTree) -> list[str]:
-    """Return the words of each call path; of long ones the two ends."""
+    """Return the label of each call path, shortened in the middle if it is long."""
     labels = []
     for node in calls.first.tolist():
         steps: list[str] = []

@@ -1,4 +1,4 @@
-"""Marks that somebody else left on spans, such as a collector's processor, beside what is found here."""
+"""Comparison with critical-path attributes that another tool wrote, such as a collector's processor."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ VERDICTS = ("agrees", "only marked", "only here", "other time")
 
 @dataclass(frozen=True, repr=False)
 class PathMarks(Shown):
-    """Critical paths as others marked them, span by span.
+    """Critical paths as marked by another tool, compared span by span.
 
     Parameters
     ----------
     spans
-        One row a span of a trace that has marks: ``trace_id``, ``span_id``, ``span_row``, ``service_name``,
-        ``operation``, ``is_marked``, ``on_path``; ``marked_time_ns`` and ``marked_total_ns``, missing where not told,
-        beside ``path_time_ns`` and ``path_total_ns``; ``verdict``: agrees, only marked, only here, or other time (both
-        have it on the path, with another time of its own).
+        One row per span of a trace that has marks: ``trace_id``, ``span_id``, ``span_row``, ``service_name``,
+        ``operation``, ``is_marked``, ``on_path``; ``marked_time_ns`` and ``marked_total_ns``, missing where not
+        recorded; ``path_time_ns`` and ``path_total_ns``; ``verdict``: agrees, only marked, only here, or other time (on
+        both paths, with a different self time).
     traces
-        One row a trace that has marks: ``trace_id``, ``span_count``, ``agreeing_count``, ``agreement_ratio``,
-        ``marked_time_ns`` and ``path_time_ns``, sums of own times, ``moved_ns``, what has to be laid at another span's
-        door to turn one into the other, ``is_equal``.
+        One row per trace that has marks: ``trace_id``, ``span_count``, ``agreeing_count``, ``agreement_ratio``,
+        ``marked_time_ns`` and ``path_time_ns``, sums of self times, ``moved_ns``, path time attributed to a different
+        span, ``is_equal``.
     prefix
-        What stands before ``critical_path.is_on_path``.
+        Prefix of the attribute ``critical_path.is_on_path``.
     unmarked_trace_count
-        Traces without any mark; they are left out.
+        Traces without any mark; excluded.
     unreadable_count
-        Marks that are neither true nor false; taken as none.
+        Marks that are neither true nor false; ignored.
 
     Examples
     --------
     >>> spans = pd.DataFrame({"verdict": ["agrees", "only here"]})
     >>> traces = pd.DataFrame({"path_time_ns": [200], "moved_ns": [10]})
     >>> PathMarks(spans, traces, "cgx.", 0, 0)
-    PathMarks(cgx.critical_path: 1 of 2 spans agree, 5.0 % of the time is elsewhere, 1 traces)
+    PathMarks(cgx.critical_path: 1 of 2 spans agree, 5.0% of path time differs, 1 traces)
     """
 
     spans: pd.DataFrame
@@ -65,7 +65,7 @@ class PathMarks(Shown):
     def __repr__(self) -> str:
         agreed = f"{int((self.spans['verdict'] == VERDICTS[0]).sum()):,} of {len(self.spans):,} spans agree"
         whole = int(self.traces["path_time_ns"].sum())
-        moved = f", {self.traces['moved_ns'].sum() / whole:.1%}".replace("%", " %") + " of the time is elsewhere"
+        moved = f", {self.traces['moved_ns'].sum() / whole:.1%} of path time differs"
         notes = f", {len(self.traces):,} traces"
         notes += f", {self.unmarked_trace_count:,} without marks" * bool(self.unmarked_trace_count)
         notes += f", {self.unreadable_count:,} marks unreadable" * bool(self.unreadable_count)
@@ -77,12 +77,12 @@ class PathMarks(Shown):
 
 
 def marks(path: CriticalPath, *, prefix: str | None = None) -> PathMarks:
-    """Return how marks that others left on the spans agree with these paths.
+    """Return how critical-path attributes written by another tool agree with these paths.
 
     In a trace with marks, a span without one is not on the marked path: the OpenTelemetry collector's coralogix
-    processor marks only those that are.  It walks every root by itself, clips children that outlive their parents, and
+    processor marks only those that are.  It walks every root separately, clips children that outlive their parents, and
     does not chain siblings that touch; ``critical_path(traces, scope="roots", skew="off", overflow="clip",
-    touching=False)`` does likewise.  What differs then are ties and consumers under producers, and is meant to.
+    touching=False)`` does the same. The remaining differences, ties and consumers under producers, are intended.
     """
     chosen = _prefix(path, prefix)
     index, count = path.source.lookup.by_key, path.tree.span_count
@@ -119,18 +119,18 @@ def _prefix(path: CriticalPath, prefix: str | None) -> str:
         return prefix
     known = ", ".join(repr(end) for end in found) or "none"
     wanted = "an attribute <prefix>" + ON_PATH if prefix is None else f"an attribute {prefix}{ON_PATH}"
-    advice = "; choose one: path.marks(prefix=...)" if found else ", as a collector's processor would have written"
+    advice = "; choose one: path.marks(prefix=...)" if found else "; a collector's processor writes them"
     raise ValueError(f"expected spans with {wanted}, found prefixes: {known}{advice}")
 
 
 def _numbers(found: tuple[Array, Array], rows: Array, is_marked: Array) -> pd.api.extensions.ExtensionArray:
-    """Return what is told of marked spans as Int64: missing where it is not, 0 for spans off the marked path."""
+    """Return numbers of marked spans as Int64: missing where not recorded, 0 for spans off the marked path."""
     values, known = (column[rows] for column in found)
     return pd.arrays.IntegerArray(np.where(is_marked & known, values, 0).astype(np.int64), is_marked & ~known)
 
 
 def _verdicts(spans: pd.DataFrame) -> pd.Categorical[str]:
-    """Return whether marks and path agree on every span."""
+    """Return the verdict about every span."""
     marked, here = spans["is_marked"].to_numpy(bool), spans["on_path"].to_numpy(bool)
     other = (spans["marked_time_ns"] != spans["path_time_ns"]).to_numpy(bool, na_value=False)
     codes = np.where(marked != here, np.where(marked, 1, 2), np.where(marked & other, 3, 0))
@@ -138,7 +138,7 @@ def _verdicts(spans: pd.DataFrame) -> pd.Categorical[str]:
 
 
 def _by_trace(spans: pd.DataFrame) -> pd.DataFrame:
-    """Return how far every trace agrees."""
+    """Return the agreement of every trace."""
     known = spans.assign(
         agreeing=spans["verdict"] == VERDICTS[0],
         distance=(spans["marked_time_ns"] - spans["path_time_ns"]).abs(),

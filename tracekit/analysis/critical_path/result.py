@@ -1,4 +1,4 @@
-"""The critical paths of many requests, and what can be asked of them."""
+"""The critical paths of many requests, and the analyses of them."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ class CriticalPath(Weighted, Shown):
     Parameters
     ----------
     source
-        The traces that it was walked on.
+        The traces.
     tree
-        Their spans and what was put in for those that are missing; see ``path_tree.PathTree``.
+        Their spans and the nodes added for missing ones; see ``tree.PathTree``.
     own_ns
-        int64, one a node: own time on the path, 0 off it.
+        int64 ns, one per node: self time on the path, 0 off it.
     total_ns
-        int64, one a node: time on the path of the node and all below it, 0 off it.
+        int64 ns, one per node: time on the path of the node and all its descendants, 0 off it.
     on_path
-        bool, one a node.
+        bool, one per node.
     is_touching
-        Whether a sibling that ends at the very instant another begins was waited for.
+        Whether a sibling that ends at the exact time another begins precedes it on the path.
     clocks
-        How far clocks were found to be apart; None where they were taken as they are.
+        Clock offsets; None if timestamps were used as recorded.
     cut
-        Nodes that end where the sibling that followed them begins, because their clocks cannot tell the difference.
+        Nodes cut at the start of the next sibling, because the overlap is within the clock uncertainty.
 
     Examples
     --------
@@ -88,27 +88,28 @@ class CriticalPath(Weighted, Shown):
 
     @cached_property
     def spans(self) -> pd.DataFrame:
-        """One row a span, in the rows of ``traces.spans``, then the nodes put in for missing ones.
+        """One row per span, in the rows of ``traces.spans``, then the nodes added for missing ones.
 
-        ``trace_id``, ``span_id``, ``service_name``, ``operation``, ``path_time_ns`` (own time; sums to the latency),
-        ``path_total_ns`` (with all below it), ``on_path``, ``waiting`` (why nobody waits for it: see ``Waiting``),
-        ``unexplained_ns``: what of its own time a sibling would explain that ``causal="strict"`` does not believe.
+        ``trace_id``, ``span_id``, ``service_name``, ``operation``, ``path_time_ns`` (self time on the path; sums to the
+        latency), ``path_total_ns`` (including all descendants), ``on_path``, ``waiting`` (why it is asynchronous: see
+        ``Waiting``), ``unexplained_ns``: self time that a sibling would explain if ``causal="strict"`` had not excluded
+        it.
         """
         return path_frames.spans_of(self)
 
     @cached_property
     def segments(self) -> pd.DataFrame:
-        """One row a stretch of own time, by (request, start): ``request``, ``span_row``, ``start_ns``, ``end_ns``.
+        """One row per segment of self time, by (request, start): ``request``, ``span_row``, ``start_ns``, ``end_ns``.
 
-        The stretches of a request follow each other without a gap from its start to its end.
+        The segments of a request cover it without gaps from its start to its end.
         """
         return path_frames.segments_of(self)
 
     @cached_property
     def request(self) -> Array:
-        """int64, one a node: the row in ``traces`` of the request whose tree it is in, -1 outside all of them."""
+        """int64, one per node on a path: the row of its request in ``traces``; -1 for all other nodes."""
         root, trace = self.tree.root, self.tree.trace
-        if np.array_equal(trace[root], np.arange(len(self.source))):  # one a trace
+        if np.array_equal(trace[root], np.arange(len(self.source))):  # one per trace
             return np.where(self.on_path, trace, -1)
         found = np.full(len(self.tree), -1, np.int64)
         found[root] = np.arange(len(root))
@@ -124,51 +125,51 @@ class CriticalPath(Weighted, Shown):
 
     @property
     def latency_ns(self) -> Array:
-        """int64, one a request: how long its root took."""
+        """int64 ns, one per request: the duration of its root."""
         return np.asarray(self.tree.end[self.tree.root] - self.tree.start[self.tree.root])
 
     @property
     def weight(self) -> Array:
-        """float64, one a request: the weight of its trace."""
+        """float64, one per request: the sampling weight of its trace."""
         return np.asarray(self.source.weights.value[self.tree.trace[self.tree.root]])
 
     @property
-    def statement(self) -> str:  # type: ignore[override]  # worked out, as long as the path is
-        """What the weighted figures of ``by``, ``bands`` and the others are about: all traffic, or the traces alone."""
+    def statement(self) -> str:  # type: ignore[override]  # computed
+        """What the weighted figures describe: the source of the weights, or that they are unknown."""
         return self.source.weights.statement
 
     @cached_property
     def is_partial(self) -> Array:
-        """bool, one a request: its trace is incomplete, as in ``traces.summary["partial"]``."""
+        """bool, one per request: its trace is incomplete, as in ``traces.summary["partial"]``."""
         return is_partial(self.source.lookup, self.source.forest)[self.tree.trace[self.tree.root]]
 
     @property
     def unfinished_count(self) -> int:
-        """Requests left out, as they have no latency: no start, no end, in progress, or an end before the start."""
+        """Requests excluded because they have no latency: no start, no end, in progress, or a negative duration."""
         return int(np.count_nonzero(self.tree.waiting == Waiting.UNFINISHED))
 
     @cached_property
     def traces(self) -> pd.DataFrame:
-        """One row a finished request, by (trace, start): one a trace unless the scope says otherwise.
+        """One row per finished request, by (trace, start): one per trace with the default scope.
 
         ``trace_id``, ``root_row`` (of ``spans``), ``root_service_name``, ``root_operation``, ``start_ns``,
         ``latency_ns``, ``is_partial``, ``orphan_count``, ``root_count`` (of its trace), ``moved_clock_count`` and
-        ``largest_offset_ns`` (clocks put right; times are those of the clock of the trace's root), ``ambiguous_ns``
-        (what rests on the order of siblings, see ``support``), ``weight``.
+        ``largest_offset_ns`` (corrected clocks; the clock of the trace's root is the reference), ``ambiguous_ns`` (time
+        that depends on the order of siblings, see ``support``), ``weight``.
         """
         return path_frames.requests_of(self)
 
     @cached_property
     def offsets(self) -> pd.DataFrame:
-        """One row a clock that was put right, as in ``ClockSkew.offsets``: ``offset_ns`` was taken off its times."""
+        """One row per corrected clock, as in ``ClockSkew.offsets``: ``offset_ns`` was subtracted from its times."""
         return path_frames.offsets_of(self)
 
     @cached_property
     def issues(self) -> pd.DataFrame:
-        """One row a kind of thing that could mislead; see ``issues.issues_of``."""
+        """One row per assumption made on the paths, with counts and an exemplar trace."""
         return issues_of(self)
 
-    # What can be asked: functions of their own, each with its words and examples, that take the path first.
+    # analyses: functions of other modules that take the path as their first argument
     by = path_shares.shares
     bands = path_shares.bands
     compare = path_compare.compare
@@ -184,11 +185,11 @@ class CriticalPath(Weighted, Shown):
 
     @cached_property
     def rerun(self) -> what_ifs.Rerun:
-        """The requests, ready to be run again with other own times."""
+        """The requests, prepared for replay with other self times."""
         return what_ifs.Rerun(self)
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         count = f"{int(self.on_path[: self.tree.span_count].sum()):,} of {self.tree.span_count:,} spans on the path"
         partial = int(self.is_partial.sum())
         total = f"{int(self.latency_ns.sum()):,} ns"

@@ -1,4 +1,4 @@
-"""Time on the path by service, operation, call path or any attribute: over all requests, and by latency band."""
+"""Critical-path time by service, operation, call path or attribute: over all requests, and by latency band."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ BANDS = ((0.45, 0.55), (0.90, 0.95), (0.95, 0.99), (0.99, 1.0))
 
 @dataclass(frozen=True, repr=False)
 class Bands(Weighted, Shown):
-    """Path time by latency band.
+    """Critical-path time by latency band.
 
     Parameters
     ----------
     table
-        One row a band and group: ``band``, the keys, the columns of ``CriticalPath.by`` without exemplars, and
-        ``excess_ns``: how much more of it a request of this band waits for than one of the first band, on average,
-        with ``excess_low_ns`` and ``excess_high_ns``.  Means of a band add up to its latency, and so do its excesses.
+        One row per band and group: ``band``, the keys, the columns of ``CriticalPath.by`` without exemplars, and
+        ``excess_ns``: mean critical-path time in excess of the first band, with ``excess_low_ns`` and
+        ``excess_high_ns``. The means of a band sum to its mean latency, and the excesses to the excess of that.
     bands
-        One row a band: ``band``, ``low_quantile`` and ``high_quantile`` as used, ``is_widened``, ``trace_count``,
+        One row per band: ``band``, ``low_quantile`` and ``high_quantile`` as used, ``is_widened``, ``trace_count``,
         ``partial_count``, ``low_latency_ns``, ``high_latency_ns``, ``mean_latency_ns``, ``excess_ns``.
     statement
-        What the weighted figures are about: where the weights came from, or that they are unknown.
+        What the weighted figures describe: the source of the weights, or that they are unknown.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class Bands(Weighted, Shown):
     statement: str = ""
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         counts = zip(self.bands["band"], self.bands["trace_count"], strict=True)
         return f"Bands({', '.join(f'{band}: {count:,}' for band, count in counts)})"
 
@@ -65,17 +65,16 @@ def shares(
     confidence: float = 0.95,
     include_partial: bool = True,
 ) -> pd.DataFrame:
-    """Return the own time on the path by service, operation, call path or any attribute.
+    """Return critical-path time by service, operation, call path or any attribute.
 
-    Limits are for the mean of a request of the process that these are a sample of; traces are independent, spans are
-    not; see ``stats.weighted_means.mean_limits``.  They are missing, not estimable, where fewer than 20 traces are
-    behind the variance of the group or of the latency, counted by weight class (``stats.influences.Moments``): a few
-    heavy traces show neither how many requests they stand for nor whether heavier ones exist.  Spans that have no such
-    thing are a group of their own, without a label.
+    Intervals are 95% CIs of the mean per request, with traces as independent observations; see
+    ``stats.weighted_means.mean_limits``. They are not estimable if the variance of the group or of the latency is based
+    on fewer than 20 traces, counted by weight class (``stats.influences.Moments``). Spans without a value are one
+    group, without a label.
 
-    Own time of a span that calls another service is time between the two as well: on the way there and back, or waiting
-    to be served.  ``("service_name", "callee_service")`` says whom it was spent on: the service of the spans right
-    below, where that is one, else the peer that the span names.
+    The self time of a span that calls another service includes network and queueing time between the two.
+    ``("service_name", "callee_service")`` attributes it to the callee: the service of its child spans if it is exactly
+    one, else the peer of the span.
     """
     sample = Sample.of(path, cells_of(path, keys), population_of(path, include_partial=include_partial))
     cells, ids = sample.cells, np.array(path.source.trace_ids, object)
@@ -90,7 +89,7 @@ def shares(
 
 
 def _contributions(path: CriticalPath, sample: Sample, confidence: float) -> pd.DataFrame:
-    """Return sums, shares, means and presence of every group over the requests of a sample."""
+    """Return total, share, mean and presence of every group over the requests of a sample."""
     cells, groups = sample.cells, len(sample.cells.keys)
     inside = sample.population.chosen[cells.request]
     exact = np.zeros(groups, np.int64)
@@ -120,11 +119,11 @@ def bands(
     confidence: float = 0.95,
     include_partial: bool = True,
 ) -> Bands:
-    """Return the own time on the path among median requests and among slow ones: what makes slow requests slow.
+    """Return critical-path time by latency band: why slow requests take longer than median ones.
 
-    Requests are ranked by latency, with their weights; equal ones in the order of ``traces``.  Means over the
-    requests of one band add up to its mean latency, which quantiles of single services never do.  Limits allow for the
-    ends of a band, which are quantiles and vary as well.
+    Requests are ranked by latency, with their weights; ties in the order of ``traces``. Means over the requests of a
+    band sum to its mean latency; percentiles of single services would not. Intervals include the sampling error of the
+    band ends, which are quantiles.
     """
     if not quantiles:
         raise ValueError("expected at least one band of quantiles, found none")

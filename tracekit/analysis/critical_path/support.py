@@ -1,4 +1,4 @@
-"""Whether siblings that follow each other on a path depend on each other: one trace cannot show it, many can."""
+"""Evidence from many traces that sequential siblings on a path depend on each other."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Support(Weighted):
-    """How well the order of siblings on critical paths is borne out by all traces.
+    """How consistent the order of siblings on critical paths is over all traces.
 
     Parameters
     ----------
     pairs
-        One row for every two call paths of which one follows the other on a path, those with the most time first:
+        One row per pair of call paths that follow each other on a path, those with the most time first:
         ``parent_call_path``; ``earlier_service_name`` and ``earlier_operation``; ``service_name`` and ``operation`` of
-        the one that is taken to have waited; ``path_time_ns`` that rests on it; ``trace_count`` of traces that have
-        both below one parent; ``before_count`` of those in which the earlier had always ended; ``contradicted_count``
-        of those in which it had not, by more than 1 % of their parent; with weights ``support_ratio`` of traces in
-        which it had ended, with ``support_low`` and ``support_high``, which are missing where they are not estimable.
+        the later one, which is assumed to have waited; ``path_time_ns`` that depends on it; ``trace_count``, traces
+        that have both below one parent; ``before_count``, those in which the earlier had always ended;
+        ``contradicted_count``, those in which they overlapped by more than 1% of their parent; weighted
+        ``support_ratio``, the share of traces in which it had ended, with ``support_low`` and ``support_high``, missing
+        where not estimable.
     traces
-        One row a request: ``trace_id``, ``latency_ns``, ``ambiguous_ns`` (what rests on the order of siblings at all),
-        ``confidence_ratio``: the mean over its time of the least ``support_low`` that any of it rests on; missing where
-        that is not estimable.
+        One row per request: ``trace_id``, ``latency_ns``, ``ambiguous_ns`` (time that depends on the order of
+        siblings), ``confidence_ratio``: the mean over its time of the smallest ``support_low`` that the time depends
+        on; missing where not estimable.
     statement
-        What the weighted figures describe: where the weights came from, or that they are unknown.
+        What the weighted figures describe: the source of the weights, or that they are unknown.
     """
 
     pairs: pd.DataFrame
@@ -47,18 +48,18 @@ class Support(Weighted):
     statement: str = ""
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         against = int((self.pairs["contradicted_count"] > 0).sum())
         return f"Support({len(self.pairs):,} pairs of siblings, {against:,} contradicted{self._confidence})"
 
     @property
     def _confidence(self) -> str:
-        """The mean confidence in words, over the requests for which it is estimable."""
+        """Return the mean confidence as text, over the requests for which it is estimable."""
         if not len(self.traces):
             return ""
         known = self.traces["confidence_ratio"].dropna()
         missing = len(self.traces) - len(known)
-        words = f"; confidence of a request {known.mean():.2f} on average" if len(known) else ""
+        words = f"; mean confidence per request {known.mean():.2f}" if len(known) else ""
         return words + (f"; confidence not estimable for {missing:,} of {len(self.traces):,} requests" * bool(missing))
 
     def _repr_html_(self) -> str:
@@ -66,13 +67,12 @@ class Support(Weighted):
 
 
 def support(path: CriticalPath, *, confidence: float = 0.95) -> Support:
-    """Return how often, over all traces, a sibling on a path had ended before the one that is taken to have waited.
+    """Return how often, over all traces, siblings that follow each other on a path are in the same order.
 
-    Two calls that did not overlap in one trace may depend on each other, or not: that cannot be seen there
-    (jaeger-ui#2371, opentelemetry-specification#4079).  If they do, they never overlap in any.  A pair is two call
-    paths; each trace that has both below one parent counts once; limits are those of
-    ``stats.weighted_rates.clustered_rates``, missing where a few traces have most of the weight.  That every trace
-    agrees makes dependence likely, and is no proof.
+    One trace cannot show whether two calls that did not overlap depend on each other (jaeger-ui#2371,
+    opentelemetry-specification#4079). If they do, they do not overlap in any trace. A pair is two call paths; each
+    trace that has both below one parent counts once; intervals are those of ``stats.weighted_rates.clustered_rates``,
+    missing if a few traces have most of the weight. A consistent order makes dependence likely, but does not prove it.
     """
     hops = hops_of(path)
     code, labels = key_codes(path.source, path.tree, "call_path")
@@ -105,7 +105,7 @@ def without_contradicted(path: CriticalPath) -> PathTree:
 
 
 def _asked(path: CriticalPath, hops: Hops, code: Array) -> tuple[Array, Array, pd.DataFrame]:
-    """Return a hop for every pair of call paths, the pair of every hop, and what all traces say of the pairs."""
+    """Return one hop per pair of call paths, the pair of every hop, and the observations of the pairs in all traces."""
     key = code[hops.earlier].astype(np.int64) * (int(code.max(initial=0)) + 1) + code[hops.later]
     _, first, of_hop = np.unique(key, return_index=True, return_inverse=True)
     said = occasions(siblings_of(path, code), code[hops.earlier[first]], code[hops.later[first]])
@@ -113,7 +113,7 @@ def _asked(path: CriticalPath, hops: Hops, code: Array) -> tuple[Array, Array, p
 
 
 def _counted(said: pd.DataFrame, weight: Array, pairs: int, confidence: float) -> pd.DataFrame:
-    """Return counts and limits of every pair."""
+    """Return counts and intervals of every pair."""
     pair, before = said["pair"].to_numpy(), said["is_before"].to_numpy()
     found = clustered_rates(pair, said["trace"].to_numpy(), before, weight, pairs, confidence=confidence)
     return pd.DataFrame(
@@ -135,7 +135,7 @@ def _labels(path: CriticalPath, column: str, nodes: Array) -> Array:
 
 
 def _of_requests(path: CriticalPath, hops: Hops, least: Array) -> pd.DataFrame:
-    """Return one row a request."""
+    """Return one row per request."""
     on, latency, count = np.flatnonzero(path.on_path), path.latency_ns, len(path.tree.root)
     own = path.own_ns[on]
     sure = sum_by(path.request[on], np.where(own > 0, own * least[on], 0.0), count)

@@ -1,4 +1,4 @@
-"""How often one sibling had ended before another began, over all traces, by their call paths."""
+"""Order of siblings over all traces, by call path."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pandas as pd
 if TYPE_CHECKING:
     from tracekit.columns import Array
 
-SHARE = 0.01  # of the parent: a smaller overlap contradicts nobody
+SHARE = 0.01  # of the parent: a smaller overlap is not a contradiction
 
 
 class Siblings(NamedTuple):
-    """Everything that was waited for below another node: its parent, call path, trace, and window.
+    """Synchronous nodes below another node: parent, call path, trace, and window.
 
-    ``limit_ns`` is by how much two children of this parent may overlap without contradicting their order.
+    ``limit_ns`` is the overlap of two children of this parent that does not contradict their order.
     """
 
     parent: Array
@@ -28,9 +28,9 @@ class Siblings(NamedTuple):
 
 
 def occasions(siblings: Siblings, earlier: Array, later: Array) -> pd.DataFrame:
-    """Return what every trace says about the order of pairs of call paths.
+    """Return the observed order of pairs of call paths in every trace.
 
-    Where both are called several times by one parent, in a loop, the first of the later ones need not come after any.
+    If one parent calls both several times, in a loop, the first of the later calls need not follow any.
     """
     size = int(max(column.max(initial=0) for column in (siblings.code, earlier))) + 1
     group_of = siblings.parent.astype(np.int64) * size + siblings.code
@@ -60,15 +60,15 @@ def occasions(siblings: Siblings, earlier: Array, later: Array) -> pd.DataFrame:
         }
     )
     some = table.groupby(["pair", "parent"])["preceded"].transform("any")
-    told = table[table["preceded"] | ~some]  # the first round of a loop tells nothing
-    by_trace = told.groupby(["pair", "trace"])
+    observed = table[table["preceded"] | ~some]  # the first iteration of a loop is not an observation
+    by_trace = observed.groupby(["pair", "trace"])
     return pd.DataFrame(
         {"is_before": by_trace["is_before"].all(), "is_contradicted": by_trace["is_contradicted"].any()}
     ).reset_index()
 
 
 def _with_later(code: Array, later: Array) -> tuple[Array, Array]:
-    """Return every pair with every row whose code is its later one."""
+    """Return every combination of a pair and a row of its later call path."""
     rows = np.argsort(code, kind="stable")
     low, high = (np.searchsorted(code[rows], later, side=side) for side in ("left", "right"))
     counts = high - low

@@ -1,7 +1,7 @@
-"""The trees that a critical path is walked on, and which of their nodes requests begin with.
+"""The trees for the critical path, and the root nodes of requests.
 
-Spans keep their rows.  Behind them come nodes that stand for what is not there: a ``(missing)`` parent that spans name
-but nobody sent, and, for ``scope="trace"``, one ``(no span)`` above all roots of a trace.
+Spans keep their rows. Added nodes follow: a ``(missing)`` node for each missing parent, and, for ``scope="trace"``, one
+``(no span)`` node above all roots of a trace.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     Scope: TypeAlias = str | pd.Series | Array | Callable[[pd.DataFrame], Any]
 
-_BLOCK = 65_536  # spans; the arrays of a block stay in the second-level cache
+_BLOCK = 65_536  # spans; a block fits the second-level cache
 
 
 class Waiting(IntEnum):
-    """Whether a parent waits for a node, and if not, why."""
+    """Whether a parent waits for a node, and the reason if not."""
 
     AWAITED = 0
     FOLLOWS_FROM = 1
@@ -44,7 +44,7 @@ class Waiting(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PathTree:
-    """One entry a node: the spans in their rows, then missing parents and virtual roots, by trace.
+    """One entry per node: the spans in their rows, then missing parents and virtual roots, by trace.
 
     Parameters
     ----------
@@ -53,19 +53,19 @@ class PathTree:
     parent
         int32: node of the parent, -1 at roots.
     start, end
-        int64 ns, ``end >= start``; of spans without an end, and of missing ones, the hull of what they called.
+        int64 ns, ``end >= start``; for spans without an end and missing ones, the extent of their descendants.
     waiting
-        int8, ``Waiting``: why a node and all below it is not on any path.
+        int8, ``Waiting``: why a node and its descendants are not on any path.
     trace
         int32: ordinal of the trace.
     behind_id
-        uint64, of the nodes behind the spans: the span id that others name; 0 at ``(no span)``.
+        uint64, of the added nodes: the missing span id; 0 for ``(no span)``.
     is_virtual
-        bool, of the same nodes: whether it is a ``(no span)``.
+        bool, of the added nodes: whether it is a ``(no span)`` node.
     root
-        int64: the nodes that requests begin with, by (trace, start).
+        int64: the root nodes of requests, by (trace, start).
     excluded
-        bool, one a node: whether it is known not to have waited for the sibling before it; None where all did.
+        bool, one per node: whether it did not wait for the sibling before it; None if all did.
 
     Examples
     --------
@@ -103,13 +103,13 @@ class PathTree:
 
 
 def choose(name: str, found: str, known: tuple[str, ...]) -> None:
-    """Raise ValueError unless the option is known."""
+    """Raise ValueError for an unknown option."""
     if found not in known:
         raise ValueError(f"expected {name} to be one of {', '.join(known)}, found {found!r}")
 
 
 def with_roots(traces: TraceSet, tree: PathTree, scope: Scope) -> PathTree:
-    """Return the tree with the roots that were asked for; all other roots are put aside."""
+    """Return the tree with the roots of the scope; all other roots are excluded."""
     measured = np.ones(len(tree), bool)
     measured[: tree.span_count] = traces.has_duration
     tops = np.flatnonzero((tree.parent < 0) & (tree.waiting != Waiting.INFERRED))
@@ -124,23 +124,23 @@ def with_roots(traces: TraceSet, tree: PathTree, scope: Scope) -> PathTree:
     if isinstance(scope, str) and scope == "root":
         root = traces.forest.root_row
         root = root[~traces.is_inferred[root]]
-        tree.parent[root] = -1  # an orphan span that a trace without a root begins with
+        tree.parent[root] = -1  # the orphan span that replaces a missing root
         return _ordered(tree, root, measured)
     return _ordered(tree, _outermost(tree, matching(traces, scope)), measured)
 
 
 def _ordered(tree: PathTree, root: Array, measured: Array) -> PathTree:
-    """Return the tree with its requests in order of (trace, start), unfinished ones left out."""
+    """Return the tree with its requests in order of (trace, start), without unfinished ones."""
     tree.waiting[root] = np.where(measured[root], Waiting.AWAITED, Waiting.UNFINISHED)
     root = root[measured[root]]
-    if (np.diff(tree.trace[root]) <= 0).any():  # else one a trace, in order already
+    if (np.diff(tree.trace[root]) <= 0).any():  # else one per trace, already in order
         root = root[np.lexsort((root, tree.start[root], tree.trace[root]))]
     return replace(tree, root=root)
 
 
 def _virtual(tree: PathTree, tops: Array, virtual: Array) -> Array:
-    """Hang all roots, in place, under the virtual root of their trace, which lasts from the first to the last."""
-    tree.parent[tops] = virtual[tree.trace[tops]]  # one a trace, in order
+    """Attach all roots, in place, to the virtual root of their trace, from the first start to the last end."""
+    tree.parent[tops] = virtual[tree.trace[tops]]  # one per trace, in order
     useful = tops[tree.end[tops] > tree.start[tops]]
     tree.start[virtual], tree.end[virtual] = np.iinfo(np.int64).max, np.iinfo(np.int64).min
     np.minimum.at(tree.start, tree.parent[useful], tree.start[useful])
@@ -151,7 +151,7 @@ def _virtual(tree: PathTree, tops: Array, virtual: Array) -> Array:
 
 
 def _outermost(tree: PathTree, chosen: Array) -> Array:
-    """Cut matching spans, in place, from their parents, but not those below other matching spans."""
+    """Detach matching spans, in place, from their parents, except those below other matching spans."""
     matches = np.zeros(len(tree), bool)
     matches[: tree.span_count] = chosen
     matches[tree.waiting == Waiting.INFERRED] = False
@@ -194,6 +194,6 @@ def walks(traces: TraceSet, tree: PathTree, *, touching: bool) -> Iterator[tuple
 
 
 def in_a_row(nodes: Array) -> Array | slice:
-    """Return nodes as a slice where none is left out: copying nothing is cheaper than copying all."""
+    """Return nodes as a slice if they are contiguous, which avoids copies."""
     whole = len(nodes) and nodes[-1] - nodes[0] + 1 == len(nodes)
     return slice(int(nodes[0]), int(nodes[-1]) + 1) if whole else nodes

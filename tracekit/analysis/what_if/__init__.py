@@ -1,1 +1,1 @@
-"""What if an operation were faster: the path of every trace again, with other durations."""
+"""What-if analysis: request latency with other self times."""

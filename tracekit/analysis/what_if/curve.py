@@ -1,4 +1,4 @@
-"""What if, at many factors: how latency follows the speed of some spans."""
+"""What-if analysis at many factors: latency as a function of the speed of some spans."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
     from tracekit.analysis.what_if.what_if import Selector
 
-FACTORS = tuple(step / 8 for step in range(17))  # free, in steps of an eighth, to twice as slow
+FACTORS = tuple(step / 8 for step in range(17))  # from 0 to twice as slow, in steps of 1/8
 
 
 @dataclass(frozen=True, repr=False)
 class WhatIfCurve(Weighted, Shown):
-    """Latency at many factors of the own time of some spans.
+    """Latency at many factors of the self time of some spans.
 
     Parameters
     ----------
     table
-        One row a factor and statistic (mean, p50, p90, p95, p99): ``factor``, ``statistic``, ``latency_ns`` as it is,
-        ``new_latency_ns`` with ``new_low_ns`` and ``new_high_ns``, ``saved_ns``, ``naive_saved_ns`` at the mean,
-        ``taken_over_count`` of requests that another branch holds up then.
+        One row per factor and statistic (mean, p50, p90, p95, p99): ``factor``, ``statistic``, ``latency_ns`` as
+        recorded, ``new_latency_ns`` with ``new_low_ns`` and ``new_high_ns``, ``saved_ns``, ``naive_saved_ns`` for the
+        mean, ``taken_over_count`` of requests whose critical path shifts to another branch.
     changed_count
-        Spans whose own time was changed.
+        Spans with changed self time.
     statement
-        What the weighted figures describe: where the weights came from, or that they are unknown.
+        What the weighted figures describe: the source of the weights, or that they are unknown.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class WhatIfCurve(Weighted, Shown):
     statement: str = ""
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         factors = self.table["factor"].unique()
         reach = f"{factors.min():g} to {factors.max():g}"
         return f"WhatIfCurve({len(factors):,} factors from {reach}, {self.changed_count:,} spans changed)"
@@ -58,9 +58,9 @@ class WhatIfCurve(Weighted, Shown):
 def what_if_curve(
     path: CriticalPath, selector: Selector, *, factors: Sequence[float] = FACTORS, confidence: float = 0.95
 ) -> WhatIfCurve:
-    """Return how latency follows the speed of some spans: where making them faster stops to help.
+    """Return latency as a function of the speed of some spans: where further speed-up stops helping.
 
-    Each factor is a ``what_if`` of its own, with what that assumes.
+    Each factor is a separate ``what_if``, with the same assumptions.
     """
     if not len(factors):
         raise ValueError("expected at least one factor, found none")

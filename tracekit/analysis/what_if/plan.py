@@ -1,4 +1,4 @@
-"""Running recorded requests again with other own times, many at once: everything that does not depend on the change."""
+"""Replay of recorded requests with other self times: the part that does not depend on the change."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The order in which new times follow from each other.
+    """The order in which new times are computed.
 
     Nodes are numbered by depth, the deepest first; children by depth, then by their rank among siblings in order of
-    end.  One is added to positions of children, so that 0 stands for the moment at which the parent starts.
+    end.  One is added to positions of children, so that 0 means the start of the parent.
 
     Parameters
     ----------
     node
-        Rows of the nodes that are in a tree.
+        Rows of the nodes in a tree.
     tail
-        float64, one a node: from the end of its last child, or from its start, to its end.
+        float64 ns, one per node: from the end of its last child, or from its start, to its end.
     last
-        One a node: position of its last child, 0 without children.
+        One per node: position of its last child, 0 without children.
     levels
         First node and first step of every depth, from the deepest up.
     steps
         First child of every step.
     child, parent
-        One a child: node numbers.
+        One per child: node numbers.
     before, prior
-        One a child: positions of the last sibling that had ended when it began, and of the one that ended before it.
+        One per child: positions of the last sibling that had ended when it began, and of the one that ended before it.
     gap
-        float64, one a child: from the latest end before it, or the start of the parent, to its start.
+        float64 ns, one per child: from the latest end before it, or the start of the parent, to its start.
     end
-        int64, one a child: the end of its window.
+        int64 ns, one per child: the end of its window.
     """
 
     node: Array
@@ -66,7 +66,7 @@ class Plan:
         first = _first_of_runs(chains.parent)
         rank = np.arange(len(first)) - first
         order = np.lexsort((rank, -depth[chains.child]))
-        place = np.zeros(len(order) + 1, np.int64)  # the last is for those without a sibling before
+        place = np.zeros(len(order) + 1, np.int64)  # the last is for children without a sibling before
         place[order] = np.arange(1, len(order) + 1)
         since = np.where(chains.before >= 0, end[chains.child[chains.before]], start[chains.parent])
         tail = end - start
@@ -95,7 +95,7 @@ class Plan:
         )
 
     def run(self, factor: Array) -> Array:
-        """Return how long every row takes when its own time is multiplied."""
+        """Return the duration of every row in ns with multiplied self times."""
         scale = np.asarray(factor, np.float64)[self.node]
         own, gap = self.tail * scale, self.gap * scale[self.parent]
         length, reached = np.zeros(len(self.node)), np.zeros(len(self.child) + 1)
@@ -111,10 +111,11 @@ class Plan:
         return whole
 
     def slack(self, count: int) -> Array:
-        """Return how much later every row may end before its root does.
+        """Return how much later every row may end without delaying its root, in ns.
 
-        One pass from the roots down, and within siblings from the last to the first: all that had ended when a sibling
-        began may end as much later as that one may, and all siblings as much later than the last as their parent may.
+        One pass from the roots down, and within siblings from the last to the first: siblings that had ended when
+        another began have at least its slack, and all siblings have the slack of their parent plus the time to the end
+        of the last.
         """
         end = np.concatenate(([0], self.end))
         free = np.zeros(len(self.node), np.int64)
@@ -136,7 +137,7 @@ class Plan:
 
 
 def own_times(above: Array, rows: Walk) -> Array:
-    """Return the own time of every row in a tree: its window without the children that it waited for."""
+    """Return the self time of every row in a tree, in ns: its window without the children on the path."""
     length = np.where(rows.windows.inside, rows.windows.end - rows.windows.start, 0)
     own = length.copy()
     taken = rows.chains.child[rows.chains.taken]
@@ -145,7 +146,7 @@ def own_times(above: Array, rows: Walk) -> Array:
 
 
 def _first_of_runs(values: Array) -> Array:
-    """Return, for every entry, where its run of equal values begins."""
+    """Return for every entry the start of its run of equal values."""
     if not len(values):
         return np.zeros(0, np.int64)
     first = np.concatenate(([True], values[1:] != values[:-1]))
@@ -153,7 +154,7 @@ def _first_of_runs(values: Array) -> Array:
 
 
 def _depths(above: Array, inside: Array) -> Array:
-    """Return how many nodes are above each row, by pointer doubling."""
+    """Return the number of ancestors of each row, by pointer doubling."""
     up = above.copy()
     rows = np.flatnonzero(inside & (up >= 0))
     depth = (up >= 0).astype(np.int64)

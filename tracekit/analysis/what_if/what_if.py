@@ -1,8 +1,8 @@
-"""What if: every request run again with other own times, in the order in which things were seen to happen.
+"""What-if analysis: every request replayed with other self times, in the recorded order.
 
-Within a span, a child begins as long as before after the last of those siblings that had ended when it began, or after
-the start of the span; the span ends as long as before after its last child.  These leads, gaps and tails are the
-span's own time, and a change multiplies them.  Queues, contention, and what else would start earlier are not modelled.
+Within a span, the gap before a child (from the last sibling that had ended when it began, or from the start of the
+span) and the tail after the last child are the span's self time, and a change multiplies them. Queues, contention, and
+other work that would start earlier are not modelled.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _SAME_NS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class CapSelfTime:
-    """Own time at most so long: of nanoseconds, or of a quantile of the own times of the selected spans.
+    """Cap on self time: in nanoseconds, or at a quantile of the self times of the selected spans.
 
     Examples
     --------
     >>> CapSelfTime(quantile=0.9)
-    Cap(ns=None, quantile=0.9)
+    CapSelfTime(ns=None, quantile=0.9)
     """
 
     ns: float | None = None
@@ -53,7 +53,7 @@ class CapSelfTime:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatchDistribution:
-    """Own times distributed like others: the slowest of the selected spans becomes as slow as the slowest of these.
+    """Self times with a given distribution: the slowest selected span becomes as slow as the slowest given time.
 
     Examples
     --------
@@ -69,27 +69,27 @@ Change: TypeAlias = float | CapSelfTime | MatchDistribution
 
 @dataclass(frozen=True, repr=False)
 class WhatIf(Weighted, Shown):
-    """Requests as they would have been.
+    """Predicted latency of requests with other self times.
 
     Parameters
     ----------
     traces
-        One row a request: ``trace_id``, ``latency_ns``, ``new_latency_ns``, ``saved_ns`` and ``naive_saved_ns``
-        (what the changed spans' time on the path suggests), ``is_taken_over``: another branch holds it up instead.
+        One row per request: ``trace_id``, ``latency_ns``, ``new_latency_ns``, ``saved_ns`` and ``naive_saved_ns`` (from
+        critical-path time of the changed spans alone), ``is_taken_over``: its critical path shifts to another branch.
     table
         One row for the mean and each of p50, p90, p95, p99, indexed by ``statistic``: ``latency_ns``,
-        ``new_latency_ns`` with ``new_low_ns`` and ``new_high_ns``, ``saved_ns``, and ``naive_saved_ns`` at the mean.
+        ``new_latency_ns`` with ``new_low_ns`` and ``new_high_ns``, ``saved_ns``, and ``naive_saved_ns`` for the mean.
     changed_count
-        Spans whose own time was changed.
+        Spans with changed self time.
     statement
-        What the weighted figures describe: where the weights came from, or that they are unknown.
+        What the weighted figures describe: the source of the weights, or that they are unknown.
 
     Examples
     --------
     >>> traces = pd.DataFrame({"latency_ns": [100], "new_latency_ns": [60], "is_taken_over": [True]})
     >>> table = pd.DataFrame({"latency_ns": [100.0], "new_latency_ns": [60.0]}, index=["mean"])
     >>> WhatIf(traces, table, 7)
-    WhatIf(mean 100 -> 60 ns, 7 spans changed, 1 of 1 requests taken over by another branch)
+    WhatIf(mean 100 -> 60 ns, 7 spans changed, critical path shifts to another branch in 1 of 1 requests)
     """
 
     traces: pd.DataFrame
@@ -98,11 +98,12 @@ class WhatIf(Weighted, Shown):
     statement: str = ""
 
     def _line(self) -> str:
-        """Return the counts."""
+        """Return the counts in one line."""
         now, new = self.table.loc["mean", ["latency_ns", "new_latency_ns"]]
-        taken = f"{int(self.traces['is_taken_over'].sum()):,} of {len(self.traces):,} requests taken over"
+        shifted = f"{int(self.traces['is_taken_over'].sum()):,} of {len(self.traces):,} requests"
         return (
-            f"WhatIf(mean {now:,.0f} -> {new:,.0f} ns, {self.changed_count:,} spans changed, {taken} by another branch)"
+            f"WhatIf(mean {now:,.0f} -> {new:,.0f} ns, {self.changed_count:,} spans changed, "
+            f"critical path shifts to another branch in {shifted})"
         )
 
     def _repr_html_(self) -> str:
@@ -110,7 +111,7 @@ class WhatIf(Weighted, Shown):
 
 
 class Rerun:
-    """Requests ready to be run again.
+    """Requests prepared for replay with other self times.
 
     Parameters
     ----------
@@ -136,22 +137,22 @@ class Rerun:
         self.plan = Plan.of(above, rows)
 
     def latency(self, factor: Array) -> Array:
-        """Return the latency of every request, float64 ns, when the own times of nodes are multiplied."""
+        """Return the latency of every request, float64 ns, with multiplied self times of nodes."""
         return np.asarray(self.plan.run(factor)[self.path.tree.root])
 
     def naive_saved(self, factor: Array) -> Array:
-        """Return what the path alone suggests that every request would save, float64 ns."""
+        """Return the savings of every request suggested by critical-path time alone, float64 ns."""
         on_path = np.flatnonzero(self.path.on_path)
         saved = self.path.own_ns[on_path] * (1.0 - factor[on_path])
         return np.bincount(self.path.request[on_path], saved, len(self.path.tree.root))
 
 
 def what_if(path: CriticalPath, changes: Mapping[Selector, Change], *, confidence: float = 0.95) -> WhatIf:
-    """Return the requests as they would have been with other own times.
+    """Return the predicted latency of requests with other self times of some spans.
 
-    Order and gaps stay as they were seen: no queue gets shorter, no call that waits for something else starts
-    earlier.  ``naive_saved_ns``, the share on the path, is never less than what a speed-up really saves, because
-    another branch may take over.
+    Order and gaps are as recorded: queues do not get shorter, and calls that wait for something else do not start
+    earlier. ``naive_saved_ns``, computed from critical-path time alone, is an upper bound of the savings, because the
+    critical path may shift to another branch.
     """
     factor, changed = _factors(path, changes)
     new, naive = path.rerun.latency(factor), path.rerun.naive_saved(factor)
@@ -171,7 +172,7 @@ def what_if(path: CriticalPath, changes: Mapping[Selector, Change], *, confidenc
 
 
 def _factors(path: CriticalPath, changes: Mapping[Selector, Change]) -> tuple[Array, int]:
-    """Return the factor of every node and how many spans were selected."""
+    """Return the factor of every node, and the number of selected spans."""
     factor, changed = np.ones(len(path.tree)), np.zeros(path.tree.span_count, bool)
     for selector, change in changes.items():
         rows = np.flatnonzero(matching(path.source, selector))
@@ -182,7 +183,7 @@ def _factors(path: CriticalPath, changes: Mapping[Selector, Change]) -> tuple[Ar
 
 
 def _factor(change: Change, own: Array) -> Array | float:
-    """Return by how much spans with these own times change."""
+    """Return the factor, or factors, for spans with these self times."""
     if isinstance(change, CapSelfTime):
         if (change.ns is None) == (change.quantile is None):
             raise ValueError(f"expected a cap in ns or a quantile, found {change}")
@@ -193,19 +194,19 @@ def _factor(change: Change, own: Array) -> Array | float:
     elif isinstance(change, MatchDistribution):
         others = np.asarray(change.own_ns, np.float64)
         if not len(others) or (others < 0).any():
-            raise ValueError(f"expected own times of 0 ns or more, found {change.own_ns}")
+            raise ValueError(f"expected self times of 0 ns or more, found {change.own_ns}")
         place = np.empty(len(own))
         place[np.argsort(own, kind="stable")] = (np.arange(len(own)) + 0.5) / max(len(own), 1)
         wanted = np.quantile(others, place) if len(own) else own
     elif not np.isfinite(change) or change < 0:
-        raise ValueError(f"expected a factor of 0 or more, a Cap or a Like, found {change!r}")
+        raise ValueError(f"expected a factor of 0 or more, a CapSelfTime or a MatchDistribution, found {change!r}")
     else:
         return float(change)
     return np.divide(wanted, own, out=np.ones(len(own)), where=own > 0)
 
 
 def _statistics(path: CriticalPath, new: Array, naive: Array, confidence: float) -> pd.DataFrame:
-    """Return mean and quantiles before and after, with limits."""
+    """Return mean and percentiles as recorded and as predicted, with intervals, in ns."""
     weight, now, trace = path.weight, path.latency_ns.astype(np.float64), path.tree.trace[path.tree.root]
     rows, total = [], weight.sum() if len(weight) else np.nan
     size = np.bincount(trace, weight, len(path.source))
@@ -237,7 +238,7 @@ def opportunities(
     top: int = 20,
     factor: float = 0.0,
 ) -> pd.DataFrame:
-    """Return what would help most: every operation made faster by itself, all requests run again."""
+    """Return the operations with the largest savings: each made faster separately, all requests replayed."""
     if not 0 <= factor < 1:
         raise ValueError(f"expected a factor from 0 to less than 1, found {factor}")
     columns = [keys] if isinstance(keys, str) else list(keys)
@@ -254,7 +255,7 @@ def opportunities(
     for at in np.argsort(-naive, kind="stable").tolist():
         held = sorted((saved for saved, _, _ in found.values()), reverse=True)[:top]
         if naive[at] <= 0 or (len(held) == top and naive[at] <= held[-1]):
-            break  # nothing saves more than its time on the path
+            break  # critical-path time bounds the savings
         new = path.rerun.latency(np.where(group == at, factor, 1.0))
         taken = np.abs(now - new - path.rerun.naive_saved(np.where(group == at, factor, 1.0))) > _SAME_NS
         after = weighted_quantiles(new, weight, p95)[0]
