@@ -80,7 +80,7 @@ def test_a_mask_in_another_order_means_the_same_spans():
 
 def test_a_mask_of_some_spans_only_is_refused():
     some = SHOP.spans.loc[SHOP.spans["kind"] == "SERVER", "name"] == "GET /find"
-    with pytest.raises(ValueError, match="expected a mask of 8 spans or a Series indexed by trace id, found a mask of 4"):
+    with pytest.raises(ValueError, match="expected a mask of 8 spans or a Series indexed by trace id, found a mask"):
         SHOP.where(some)
     twice = pd.Series([True] * 8, index=pd.Index([0, 0, 1, 2, 3, 4, 5, 6], name="span_row"))
     with pytest.raises(ValueError, match="found a mask of 8"):

@@ -394,13 +394,13 @@ def weighted(count, weights, label, *, trace="a", length=100):
             (1.0, CERTAIN),
             (20.0, "given"),
             "not comparable",
-            "the traces of the baseline were all kept for what they are",
+            "the traces of the baseline were all selected by outcome",
         ),
         (
             (20.0, "given"),
             (1.0, CERTAIN),
             "not comparable",
-            "the traces of the current set were all kept for what they are",
+            "the traces of the current set were all selected by outcome",
         ),
     ],
 )

@@ -120,7 +120,7 @@ def test_windows_of_another_zone_are_told():
     found = tk.quality(TraceSet.from_spans(frame), requests=late, checks=["counts.join"])
     assert status(found, "counts.join") == "warning"
     assert "outside the counted windows" in said(found, "counts.join")
-    assert "times without a zone were read as UTC" in said(found, "counts.join")
+    assert "times without a time zone were read as UTC" in said(found, "counts.join")
     assert status(tk.quality(TraceSet.from_spans(frame), checks=["counts.join"]), "counts.join") == "not_assessable"
 
 

@@ -107,6 +107,6 @@ def test_templates_hold_no_value_that_many_share(traces):
 
 
 def test_errors_show_no_value(traces):
-    with pytest.raises(ValueError, match="expected times of receipt in 'note'") as error:
+    with pytest.raises(ValueError, match="expected arrival times in 'note'") as error:
         tk.quality(traces, received="note", checks=["ingest.lag"])
     assert not leaks(str(error.value))

@@ -133,7 +133,7 @@ def test_traces_that_all_stand_for_nothing_are_told_so(shop):
     nothing = standing_for(shop, np.zeros(len(shop), bool))
     found = said(nothing)
     assert found["weights"].severity == "warning"
-    assert found["weights"].headline == "All 80 traces came beside the sample and count as 0: figures describe nothing."
+    assert found["weights"].headline.startswith("All 80 traces are outside the probability sample and count as 0: ")
     assert found["failures"].headline == (
         "The error rate is not estimable: all sampling weights are 0; 4 of 80 recorded requests failed."
     )
@@ -149,7 +149,7 @@ def test_slow_traces_beside_the_sample_explain_nothing_about_requests(shop):
     found = said(standing_for(shop, took < 2e8))
     assert "tail" not in found  # the slow ones alone were slow, and stand for none
     assert found["weights"].severity == "notice"
-    assert "10 traces beside the sample count as 0" in found["weights"].headline
+    assert "10 traces outside the probability sample count as 0" in found["weights"].headline
     assert found["failures"].headline.startswith("Error rate 5.7% (weighted; 95% CI 1.6% to 14.1%).")
     assert found["failures"].estimate.value == pytest.approx(4 / 70)
 

@@ -220,7 +220,7 @@ def test_classes_of_metrics_are_parts_of_the_whole():
     assert "found 'HTTPCode_ELB_502_Count': left out" in seen.issues["message"].iloc[0]
     reached = read_counts(seen.counts)
     assert (reached.total, reached.balancer_errors) == (150, 7)
-    assert "7 requests that the load balancer answered by itself are left out" in reached.notes
+    assert "7 requests answered by the load balancer itself are excluded" in reached.notes
     only = read(json.dumps({"MetricDataResults": [told[0], told[2]]})).counts
     assert only.groupby("status", dropna=False)["count"].sum().tolist() == [7, 150]
     assert (read_counts(only).dimensions, read_counts(only).total) == ((), 150)

@@ -301,7 +301,7 @@ def test_a_reservoir_makes_p95_look_slow_and_order_weights_mend_it():
 def test_a_reservoir_is_refused_without_process_or_fine_starts():
     _, traces = _reservoir_sampled(service_instance_id=None)
     found = tk.sampling(traces, rules=LOCAL)
-    assert "not assessable: needs more about the decisions: the process that decided is not recorded" in said(
+    assert "not assessable: needs more about the decisions: the sampling process is not recorded" in said(
         found, "bias.reservoir"
     )
     spans = _reservoir_sampled()[1].spans

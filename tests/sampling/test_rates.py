@@ -69,7 +69,7 @@ def test_counts_of_another_time_or_of_other_strata_are_not_compared():
     found = tk.sampling(traces, requests=later)
     assert "not assessable: needs request counts of the same period: they cover 20" in said(found, "rate.observed")
     naive = tk.sampling(traces, requests=later.assign(time=lambda t: t["time"].dt.tz_localize(None)))
-    assert "(times without a zone were read as UTC)" in said(naive, "rate.observed")
+    assert "(times without a time zone were read as UTC)" in said(naive, "rate.observed")
     strange = tk.sampling(traces, requests=pd.DataFrame({"route": ["/z"], "count": [9]}))
     assert "of the same http_route: counted /z, found /a, none in both" in said(strange, "mix.head")
     assert status(strange, "rate.observed") == ["not_assessable"]

@@ -238,7 +238,7 @@ def test_a_reservoir_is_told_from_the_rate_and_from_how_requests_begin():
     assert seen.table["reservoir_count"].iloc[0] > seen.table["even_high"].iloc[0]
     assert "begin unevenly" in repr(seen)
     bare = tk.start_phases(traces_of(rng, start_ns=start), rules=LOCAL)
-    assert bare.missing.startswith("more about the decisions: the SDK that decided is not recorded")
+    assert bare.missing.startswith("more about the decisions: the sampling SDK is not recorded")
     none = tk.start_phases(traces, rules=0.05)
     assert none.reservoir_ratio == 0
 

@@ -58,8 +58,8 @@ def test_times_without_a_zone_are_utc_and_said():
     counts = read_counts(pd.DataFrame({"time": ["2026-11-21 14:00"], "count": [3]}))
     assert counts.frame["start_ns"].tolist() == [pd.Timestamp("2026-11-21T14:00Z").value]
     assert counts.notes == (
-        "times without a zone were read as UTC",
-        "a single window without an end was taken to last one minute",
+        "times without a time zone were read as UTC",
+        "a single window without an end was assumed to last one minute",
     )
 
 
@@ -73,7 +73,7 @@ def test_times_without_a_zone_are_utc_and_said():
         ({"count": [np.nan]}, "in row 0, found nan"),
         (
             {"count": [1, 2]},
-            "expected one row a stratum, found a second one in row 1; add them up, or give their times",
+            "expected one row per stratum, found a second one in row 1; sum them, or add their times",
         ),
         ({"count": [1, 2], "route": ["/a", "/a"]}, "found a second one in row 1"),
         (
@@ -82,11 +82,11 @@ def test_times_without_a_zone_are_utc_and_said():
         ),
         (
             {"count": [1, 2], "time": ["2026-11-21 14:00Z", "2026-11-21 14:01"]},
-            "expected times that all name their zone, found '2026-11-21 14:01' in row 1 without one",
+            "expected times that all have a time zone, found '2026-11-21 14:01' in row 1 without one",
         ),
         (
             {"count": [1, 2], "time": ["2026-11-21 14:00Z", "2026-11-21 14:00Z"]},
-            "expected windows that do not overlap, found rows 0 and 1 of one stratum",
+            "expected windows that do not overlap, found overlapping rows 0 and 1 of one stratum",
         ),
         (
             {
@@ -94,11 +94,11 @@ def test_times_without_a_zone_are_utc_and_said():
                 "time": ["2026-11-21 14:00Z", "2026-11-21 14:01Z"],
                 "end": ["2026-11-21 14:02Z", "2026-11-21 14:03Z"],
             },
-            "found rows 0 and 1 of one stratum that do",
+            "found overlapping rows 0 and 1 of one stratum",
         ),
         (
             {"count": [1], "time": ["2026-11-21 14:00Z"], "end": ["2026-11-21 13:00Z"]},
-            "expected windows that end after they begin, found row 0 that does not",
+            "expected windows that end after they begin, found an empty one in row 0",
         ),
     ],
 )
@@ -129,8 +129,10 @@ def test_windows_of_two_strata_that_overlap_in_part_are_refused():
 def test_what_the_load_balancer_answered_by_itself_is_set_aside(status, wanted):
     counts = read_counts(pd.DataFrame({"status": ["5xx", status], "count": [6, 4]}))
     assert (counts.total, counts.balancer_errors, len(counts.by_balancer)) == (6, wanted, 1)
-    assert counts.notes == ("4 requests that the load balancer answered by itself are left out",)
-    with pytest.raises(ValueError, match="expected requests that reached a service, found 1 rows of the load balancer"):
+    assert counts.notes == ("4 requests answered by the load balancer itself are excluded",)
+    with pytest.raises(
+        ValueError, match="expected requests that reached a service, found only 1 rows of the load balancer"
+    ):
         read_counts(pd.DataFrame({"status": [status], "count": [4]}))
 
 
@@ -139,7 +141,7 @@ def test_a_log_tells_who_answered():
     assert log_columns(log)["status_class"].tolist() == ["2xx", "elb 5xx", "5xx"]
     counts = counts_of_log(log)
     assert (counts.total, counts.balancer_errors) == (2, 1)
-    with pytest.raises(ValueError, match="expected one row a request in the log, found none"):
+    with pytest.raises(ValueError, match="expected one row per request in the log, found none"):
         counts_of_log(log[:0])
     assert log_columns(log.drop(columns="target_status"))["status_class"].tolist() == ["2xx", "5xx", "5xx"]
 
@@ -227,7 +229,7 @@ def test_a_route_that_is_missing_is_the_operation_and_a_code_beats_the_error():
 def test_what_is_no_frame_is_refused_with_the_part_that_is(take):
     part = {read_counts: "counts", counts_of_log: "log"}[take]
     requests = SimpleNamespace(counts=pd.DataFrame(), log=pd.DataFrame())
-    with pytest.raises(TypeError, match=f"expected a DataFrame of requests, found SimpleNamespace; give its .{part}"):
+    with pytest.raises(TypeError, match=f"expected a DataFrame of requests, found SimpleNamespace; pass its .{part}"):
         take(requests)
     with pytest.raises(TypeError, match=r"found str; tracekit\.read_requests reads files"):
         take("access.log")

@@ -65,8 +65,11 @@ def test_polls_are_told_by_their_frame():
     [
         (pd.DataFrame({"poll": [1]}, index=["a"]), "expected a column 'by', the poll that found a trace, found"),
         (pd.DataFrame({"by": [1, 2]}, index=["a", "a"]), "found several for trace 'a'"),
-        (pd.DataFrame({"by": [9], "after": [9]}, index=["a"]), "expected 'after' before 'by', found row 'a'"),
-        (pd.Series(["mail jo@example.org"], index=["a"]), r"found 'ma...rg \(19 signs\)' in row 'a'"),
+        (
+            pd.DataFrame({"by": [9], "after": [9]}, index=["a"]),
+            "expected 'after' before 'by', found it later in row 'a'",
+        ),
+        (pd.Series(["mail jo@example.org"], index=["a"]), r"found 'ma...rg \(19 characters\)' in row 'a'"),
     ],
 )
 def test_receipts_that_cannot_be_are_refused(received, message):

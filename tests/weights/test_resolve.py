@@ -68,7 +68,7 @@ def test_a_stronger_rung_wins_and_mixed_sources_are_told():
     found = traces.with_weights("auto").weights
     assert found.sources == {"tracestate ot=th": 1, "SampleRate": 1, "unknown": 1}
     assert np.isnan(found.probability[2]), "unknown is not 1"
-    assert "the weight of 1 of 3 traces is unknown" in found.statement
+    assert "sampling weights unknown for 1 of 3 traces" in found.statement
     assert "describe all traffic" in one_each(trace_state=["ot=th:c"]).with_weights("auto").weights.statement
     assert "not all traffic" in one_each(trace_state=[None]).weights.statement
 
@@ -169,7 +169,7 @@ def test_a_trace_that_no_policy_explains_is_refused():
     found, obstacles = resolve_weights(traces, Evidence(_tail(ERRORS)))
     assert sorted(found.value.tolist()) == [1.0, 1.0]
     assert found.known.tolist() == [True, False]
-    assert obstacles == {"no policy of the configuration explains them": 1}
+    assert obstacles == {"no configured policy explains them": 1}
     named, _ = resolve_weights(
         one_each(**{"attributes.tailsampling.policy": ["errors", "limit"]}), Evidence(_tail(ERRORS, LIMIT))
     )
@@ -209,9 +209,9 @@ def test_order_weights_add_up_to_the_requests():
 @pytest.mark.parametrize(
     ("columns", "why"),
     [
-        ({"process": None}, "the process that decided is not recorded"),
-        ({"kept_by": "elsewhere"}, "the SDK that decided is not recorded"),
-        ({"kept_by": "opentelemetry"}, "the language of the SDK that decided is not recorded"),
+        ({"process": None}, "the sampling process is not recorded"),
+        ({"kept_by": "elsewhere"}, "the sampling SDK is not recorded"),
+        ({"kept_by": "opentelemetry"}, "the language of the sampling SDK is not recorded"),
     ],
 )
 def test_order_weights_are_refused_without_their_inputs(columns, why):
@@ -235,7 +235,7 @@ def test_order_weights_are_refused_for_whole_milliseconds_and_shared_reservoirs(
     two = TraceSet.from_spans(two.spans.drop(columns="service_instance_id").assign(
         service_instance_id=half, **{"resource.telemetry.sdk.name": "X-Ray for Go"}))  # fmt: skip
     assert list(rule_weights(two, sampling_rules(central)).obstacles) == [
-        "the reservoir of rule Default is divided between processes in a way that is not recorded"
+        "how the reservoir of rule Default is divided between processes is not recorded"
     ]
 
 
@@ -332,7 +332,7 @@ def test_a_fixed_rate_beside_a_tail_sampler_gives_no_weights():
 def test_traces_that_were_all_captured_beside_the_sample_cannot_be_weighed():
     traces = one_each(**{"attributes.aws.trace.flag.sampled": [False, False]})
     with pytest.raises(
-        ValueError, match=r"expected a trace that stands for all traffic, found 2 that do not \(not samp"
+        ValueError, match=r"expected at least one trace in the probability sample, found 2 outside it \(not samp"
     ):
         traces.with_weights("auto")
     assert len(traces.where("name == 'y'").with_weights("auto")) == 0
@@ -394,7 +394,7 @@ def test_traces_kept_for_what_they_are_stand_for_nobody_else():
         DRAW | {"probabilistic": {"sampling_percentage": 100}},
     ):
         kept = failed.with_weights({"processors": {"tail_sampling": {"policies": [errors, everything]}}})
-        assert "every request left its trace" in kept.weights.statement
+        assert "every request has a trace" in kept.weights.statement
         assert len([f for f in tk.sampling(kept) if f.check == "bias.tail"]) == 2
 
 

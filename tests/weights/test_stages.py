@@ -92,7 +92,7 @@ def test_a_second_stage_in_the_ids_is_refused_and_both_are_named():
         text = "sampling weights unknown: tracestate ot=th says how web was sampled, and its ids show another sampler"
         assert weights.statement.startswith(text)
         assert "(collector tail_sampling at 5" in weights.statement or "tail_sampling at 4.9" in weights.statement
-    assert "give the rules of both" in said(tk.sampling(traces), "bias.tail")
+    assert "pass the rules of both" in said(tk.sampling(traces), "bias.tail")
     assert not traces.where(np.arange(len(traces)) < 50).weights.known.any(), "a part of it is no better known"
     both = traces.with_weights(POLICIES).weights
     assert set(np.unique(both.value)) == {2.0, 40.0}
@@ -120,8 +120,12 @@ def test_policies_multiply_where_the_ids_show_no_second_stage():
 @pytest.mark.parametrize(
     ("columns", "rules", "why"),
     [
-        ({"trace_state": ["ot=th:8", None]}, POLICIES, "only some traces of a service record what its first sampler"),
-        ({"attributes.SampleRate": [20, 20]}, POLICIES, "whether one contains the other is not recorded"),
+        (
+            {"trace_state": ["ot=th:8", None]},
+            POLICIES,
+            "only some traces of a service record the rate of its first sampler",
+        ),
+        ({"attributes.SampleRate": [20, 20]}, POLICIES, "whether one includes the other is not recorded"),
         (
             {"trace_state": ["ot=th:8"] * 2},
             {"processors": {"probabilistic_sampler": {"sampling_percentage": 10}, "tail_sampling": POLICIES}},
@@ -138,7 +142,7 @@ def test_stages_whose_relation_is_not_recorded(columns, rules, why):
 def test_a_trace_that_no_policy_explains_has_no_product():
     weights = few(status_code=["ERROR", "OK"], trace_state=["ot=th:8"] * 2).with_weights(POLICIES).weights
     assert weights.value.tolist() == [2.0, 1.0]
-    assert weights.statement.startswith("sampling weights unknown for 1 of 2 traces: no policy of the configuration")
+    assert weights.statement.startswith("sampling weights unknown for 1 of 2 traces: no configured policy")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def test_a_declared_rate_that_the_ids_do_not_show():
     assert traces.with_weights({"FixedRate": 0.05}).weights.known.all()
     assert "Java TraceIdRatio at 5%" in traces.with_weights({"FixedRate": 0.2}).weights.refusal
     assert "declared" not in said(tk.sampling(traces), "id.forensic")
-    assert "no other ids show that the rest of the space is used" in said(tk.sampling(traces), "id.forensic")
+    assert "no other ids use the rest of the id space" in said(tk.sampling(traces), "id.forensic")
     assert "were kept by Java TraceIdRatio at 5 %" in said(tk.sampling(traces, rules=0.05), "id.forensic")
     assert "were kept by" in said(tk.sampling(traces.with_weights(20)), "id.forensic")
 
@@ -212,7 +216,7 @@ def test_the_recorded_language_says_which_sampler_it_was(language, family, weigh
     reading = read_ids(traces, np.arange(600))
     assert reading.is_sampler == weighted
     assert reading.edges[0].name == family
-    assert weighted or reading.doubt == "the recorded SDK samples in another way"
+    assert weighted or reading.doubt == "the recorded SDK samples differently"
 
 
 def test_an_edge_at_a_power_of_two_needs_roots_of_the_same_sdk():
@@ -236,7 +240,7 @@ def test_starts_that_contradict_the_rule_refuse_it():
     traces = traces_of(rng, start_ns=world.start_ns[kept], took_ms=world.took_ms[kept], **columns)
     right, wrong = ({"version": 2, "rules": [], "default": {"fixed_target": n, "rate": 0.05}} for n in (2, 1))
     assert traces.with_weights(right).weights.known.all()
-    text = "the starts contradict rule default (1 a second and 5%): quota or rate were others, or starts are not those"
+    text = "the starts contradict rule default (1 per second and 5%): quota or rate were different, or starts are not those"
     assert traces.with_weights(wrong).weights.statement.startswith(f"sampling weights unknown: {text}")
     assert status(tk.sampling(traces, rules=wrong), "bias.reservoir") == ["not_assessable"]
     assert text in said(tk.sampling(traces, rules=wrong), "bias.reservoir")

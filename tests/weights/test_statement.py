@@ -31,11 +31,11 @@ ANSWERS = (
 
 CASES = [
     (SHOP, "sampling weights unknown: figures describe the recorded traces, each counted once, not all traffic"),
-    (SHOP.with_weights([4, 4, 4, 1]), "weights from given: figures describe all traffic, as good as 3 traces"),
-    (SHOP.with_weights(1), "weights from given: all are 1, every request left its trace, and figures describe all"),
+    (SHOP.with_weights([4, 4, 4, 1]), "weights from given: figures describe all traffic (effective sample size 3)"),
+    (SHOP.with_weights(1), "weights from given: all are 1, every request has a trace, and figures describe all"),
     (
         tk.TraceSet.from_spans(FRAME.assign(start_ns=0, end_ns=5, trace_state=["ot=th:8", None, None, None])),
-        "the weight of 3 of 4 traces is unknown and counts as 1: figures describe neither",
+        "sampling weights unknown for 3 of 4 traces, which count as 1: figures describe neither",
     ),
     (
         tk.TraceSet.from_spans(
@@ -78,15 +78,18 @@ def weights(values, labels):
         (weights([], []), "no traces"),
         (
             weights([20, 0, 0], ["rule, fixed rate", BEYOND, NOT_SAMPLED]),
-            "weights from rule, fixed rate; 2 traces beside the sample count as 0: figures describe all traffic, as",
+            "weights from rule, fixed rate; 2 traces outside the probability sample count as 0: figures describe",
         ),
-        (weights([0, 0], [NOT_SAMPLED] * 2), "all 2 traces came beside the sample and count as 0: figures describe"),
-        (weights([1, 1, 0], ["log", "log", BEYOND]), "weights from log; 1 traces beside the sample count as 0: figur"),
+        (
+            weights([0, 0], [NOT_SAMPLED] * 2),
+            "all 2 traces are outside the probability sample and count as 0: figures describe",
+        ),
+        (weights([1, 1, 0], ["log", "log", BEYOND]), "weights from log; 1 traces outside the probability sample count"),
         (
             weights([9, 2], ["calibration"] * 2),
-            "weights from calibration: figures describe all traffic, where requests of one stratum had one chance, as",
+            "weights from calibration: figures describe all traffic, assuming equal sampling within each stratum",
         ),
-        (weights([9, 1], ["log", UNKNOWN]), "the weight of 1 of 2 traces is unknown and counts as 1"),
+        (weights([9, 1], ["log", UNKNOWN]), "sampling weights unknown for 1 of 2 traces, which count as 1"),
     ],
 )
 def test_what_stands_for_nobody_is_told_apart(found, text):

@@ -1,8 +1,8 @@
-"""How many traces each trace stands for: 1 / inclusion probability, with where that came from.
+"""Sampling weights (OpenTelemetry: adjusted counts): 1 / inclusion probability of each trace, and their sources.
 
-A weight that nobody recorded is *unknown*: aggregates count such a trace once, ``Weights.known`` tells it apart, and
-``Weights.statement`` says what figures made with it are about.  ``ladder`` finds weights in everything that is known;
-the other files are its rungs.
+Aggregates count a trace of unknown weight once; ``Weights.known`` marks such traces, and ``Weights.statement``
+describes what figures computed with them mean. ``resolve`` finds weights in all available sources, which the other
+files implement.
 """
 
 from tracekit.weights.known import Weighted as Weighted

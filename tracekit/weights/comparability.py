@@ -1,4 +1,4 @@
-"""Whether two sets of traces can be compared: what is known of how each was sampled."""
+"""Comparability of two sets of traces, given how each was sampled."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tracekit.weights.resolve import Evidence, resolve_weights
 if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
-_ALIKE: Final = 1.25  # rates that differ by less are taken for one
-_ANY: Final = 2.0**62  # weights that are refused may be anything
+_ALIKE: Final = 1.25  # rates with a smaller ratio count as equal
+_ANY: Final = 2.0**62  # refused weights may have any value
 _FIGURES: Final = re.compile(r"\d[\d.,]*(?:e-?\d+)?%?")
 Basis = Literal["all traffic", "requests of one kind", "recorded traces", "not comparable"]
 
 
 class Comparability(NamedTuple):
-    """What a comparison of two sets of traces is about.
+    """What a comparison of two sets of traces describes.
 
     Parameters
     ----------
     basis
-        ``all traffic`` (all weights are known), ``requests of one kind`` (both sides were kept for what they are, such
-        as failed), ``recorded traces`` (no weights are known), or ``not comparable``.
+        ``all traffic`` (all weights are known), ``requests of one kind`` (both sides were selected by outcome, such as
+        failed), ``recorded traces`` (no weights are known), or ``not comparable``.
     statement
-        The same in a clause, with the reason.
+        The same as a clause, with the reason.
 
     Examples
     --------
@@ -41,12 +41,12 @@ class Comparability(NamedTuple):
 
     @property
     def is_comparable(self) -> bool:
-        """Whether a difference can come from anything but the sampling, as far as is known."""
+        """Whether a difference may have other causes than the sampling."""
         return self.basis != "not comparable"
 
 
 def comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
-    """Return what a comparison of two sets of traces is about."""
+    """Return what a comparison of two sets of traces describes."""
     sides = {"baseline": baseline.weights, "current set": current.weights}
     for name, side in sides.items():
         missing = int((~side.known).sum())
@@ -65,9 +65,9 @@ def comparability(baseline: TraceSet, current: TraceSet) -> Comparability:
         )
     certain = [name for name, side in sides.items() if side.is_one_kind]
     if len(certain) == 1:
-        return _refused(f"the traces of the {certain[0]} were all kept for what they are, the others were sampled")
+        return _refused(f"the traces of the {certain[0]} were all selected by outcome, the others were sampled")
     if certain:
-        statement = "all traces were kept for what they are: such requests are compared, not all traffic"
+        statement = "all traces were selected by outcome: only such requests are compared, not all traffic"
         return Comparability("requests of one kind", statement)
     return Comparability("all traffic", "sampling weights known on both sides: all traffic is compared")
 
@@ -78,15 +78,15 @@ def _refused(why: str) -> Comparability:
 
 
 def _unweighted(baseline: TraceSet, current: TraceSet) -> Comparability:
-    """Return what two sides without weights are compared as; what they carry may show different samplers."""
+    """Return the comparability of two sides without weights, which may show different samplers."""
     shown = [_samplers(side) for side in (baseline, current)]
     names = [", ".join(side) or "no sampler" for side in shown]
     for name in dict.fromkeys([*shown[0], *shown[1]]):
-        weights = [side.get(name, 1.0) for side in shown]  # ids of complete recordings show weights near 1 by chance
+        weights = [side.get(name, 1.0) for side in shown]  # ids of unsampled traces show weights near 1 by chance
         if 1 / _ALIKE < weights[0] / weights[1] < _ALIKE:
             continue
         if set(shown[0]) != set(shown[1]):
-            return _refused(f"sampled differently: the baseline shows {names[0]}, the current set shows {names[1]}")
+            return _refused(f"sampled differently: baseline by {names[0]}, current set by {names[1]}")
         rates = " and ".join(f"one in {weight:.3g}" for weight in weights)
         return _refused(f"sampled at different rates: {name} keeps {rates}")
     statement = f"{UNKNOWN_WEIGHTS}: recorded traces are compared, and a difference may come from the sampling"
@@ -94,9 +94,9 @@ def _unweighted(baseline: TraceSet, current: TraceSet) -> Comparability:
 
 
 def _samplers(traces: TraceSet) -> dict[str, float]:
-    """Return the mean weight by sampler that the traces show by themselves."""
+    """Return the mean weight by sampler, as shown by the traces alone."""
     found = resolve_weights(traces, Evidence())[0]
-    if found.refusal:  # the figures in it are estimates, which differ between two samples of one sampler
+    if found.refusal:  # its figures are estimates, which differ between two samples of one sampler
         return {_FIGURES.sub("...", found.refusal): _ANY}
     used = found.known & (found.value > 0)
     labels = np.array(found.source.labels, object)[found.source.codes[used]]

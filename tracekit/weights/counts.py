@@ -1,4 +1,4 @@
-"""Requests that somebody else counted, and how many of them left a trace: by service, route, method, status, time."""
+"""Request counts from another source, by service, route, method, status and time."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ DIMENSIONS = (
     "service_name", "http_route", "http_request_method", "status_class", ZONE, "host_name", "service_instance_id",
     "sampling_rule",
 )  # fmt: skip
-"""What requests can be told apart by, beside time."""
+"""Dimensions of request counts besides time."""
 BALANCER = "elb "
-"""Begins the status class of what a load balancer answered by itself, such as ``elb 5xx``: no service saw it."""
+"""Prefix of the status class of responses from the load balancer itself, such as ``elb 5xx``."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Requests by stratum and window, checked.
+    """Validated request counts by stratum and window.
 
     Parameters
     ----------
     frame
-        One row a stratum and window: some of ``DIMENSIONS``, ``start_ns`` and ``end_ns`` where times are known, and
+        One row per stratum and window: some of ``DIMENSIONS``, ``start_ns`` and ``end_ns`` if times are known, and
         ``count``.
     dimensions
-        Those that are there.
+        The dimensions present.
     notes
-        What was taken for granted in reading them.
+        Assumptions made in reading them.
     by_balancer
-        Rows like those of ``frame``, and not among them: what the load balancer answered by itself.
+        Rows of the same form, not in ``frame``: responses from the load balancer itself.
     """
 
     frame: pd.DataFrame
@@ -59,7 +59,7 @@ class Counts:
 
     @property
     def balancer_errors(self) -> float:
-        """Requests that the load balancer failed by itself."""
+        """Requests that failed in the load balancer itself."""
         if not len(self.by_balancer):
             return 0.0
         return float(self.by_balancer.loc[self.by_balancer["status_class"] == f"{BALANCER}5xx", COUNT].sum())
@@ -104,18 +104,18 @@ def read_counts(frame: pd.DataFrame) -> Counts:
 
 
 def _counts(table: pd.DataFrame, dimensions: tuple[str, ...], notes: tuple[str, ...] = ()) -> Counts:
-    """Return counts with what the load balancer answered by itself set aside; a status of nothing else is none."""
+    """Return counts with responses from the load balancer itself separated; no other statuses, no status dimension."""
     if "status_class" not in table:
         return Counts(table, dimensions, notes)
     alone = np.array([isinstance(label, str) and label.startswith(BALANCER) for label in table["status_class"]], bool)
     if alone.all():
         raise ValueError(
-            f"expected requests that reached a service, found {len(table)} rows of the load balancer alone"
+            f"expected requests that reached a service, found only {len(table)} rows of the load balancer itself"
         )
     if not alone.any():
         return Counts(table, dimensions, notes)
     many = table.loc[alone, COUNT].sum()
-    notes = (*notes, f"{many:,.0f} requests that the load balancer answered by itself are left out")
+    notes = (*notes, f"{many:,.0f} requests answered by the load balancer itself are excluded")
     rest = table[~alone].reset_index(drop=True)
     if rest["status_class"].isna().all():
         rest, dimensions = rest.drop(columns="status_class"), tuple(n for n in dimensions if n != "status_class")
@@ -123,7 +123,7 @@ def _counts(table: pd.DataFrame, dimensions: tuple[str, ...], notes: tuple[str, 
 
 
 def _labels(column: pd.Series, name: str) -> pd.Series:
-    """Return what a column tells requests apart by, None where nothing; each distinct value is read once."""
+    """Return the labels of a column, None where missing; each distinct value is parsed once."""
     read = _status_class if name == "status_class" else _text
     codes, distinct = pd.factorize(column)
     texts = np.array([*(read(value) for value in distinct), None], object)
@@ -144,7 +144,7 @@ def _status_class(value: Any) -> str | None:
 
 
 def _numbers(column: pd.Series) -> pd.Series:
-    """Return counts as float64; ValueError names the first row that holds none."""
+    """Return counts as float64; ValueError for the first row without a count."""
     numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
     wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers >= 0)))
     if len(wrong):
@@ -168,9 +168,9 @@ def times_ns(column: pd.Series, notes: list[str]) -> pd.Series:
     if naive.astype(bool).any():
         if not naive.astype(bool).all():
             at = int(np.flatnonzero(naive.astype(bool))[0])
-            message = f"expected times that all name their zone, found {column.iloc[at]!r} in row {column.index[at]!r}"
+            message = f"expected times that all have a time zone, found {column.iloc[at]!r} in row {column.index[at]!r}"
             raise ValueError(f"{message} without one")
-        notes.append("times without a zone were read as UTC")
+        notes.append("times without a time zone were read as UTC")
     moments = pd.to_datetime(column, utc=True, format="mixed" if column.dtype == object else None)
     return moments.astype("datetime64[ns, UTC]").astype(np.int64)
 
@@ -184,24 +184,24 @@ def _is_time(moment: Any) -> bool:
 
 
 def _ends(start: pd.Series, frame: pd.DataFrame, column: str | None, notes: list[str]) -> pd.Series:
-    """Return where the windows end: as told, else one shortest step after they begin."""
+    """Return the ends of the windows: as given, else one shortest step after their start."""
     if column is not None:
         return times_ns(frame[column], notes)
     steps = np.diff(np.unique(start))
     if not len(steps):
-        notes.append("a single window without an end was taken to last one minute")
+        notes.append("a single window without an end was assumed to last one minute")
     return start + (int(steps.min()) if len(steps) else 60 * 10**9)
 
 
 def _check_windows(table: pd.DataFrame, dimensions: Sequence[str]) -> None:
-    """Raise ValueError where the same requests are counted twice."""
+    """Raise ValueError if the same requests are counted twice."""
     keys = list(dimensions)
     if "start_ns" not in table:
         twice = table.duplicated(keys) if keys else pd.Series(np.arange(len(table)) > 0, index=table.index)
         if twice.any():
             at = table.index[twice][0]
             raise ValueError(
-                f"expected one row a stratum, found a second one in row {at!r}; add them up, or give their times"
+                f"expected one row per stratum, found a second one in row {at!r}; sum them, or add their times"
             )
         return
     ordered = table.sort_values([*keys, "start_ns"], kind="stable")
@@ -212,19 +212,19 @@ def _check_windows(table: pd.DataFrame, dimensions: Sequence[str]) -> None:
     empty = np.flatnonzero(end <= start)
     if len(empty):
         raise ValueError(
-            f"expected windows that end after they begin, found row {ordered.index[empty[0]]!r} that does not"
+            f"expected windows that end after they begin, found an empty one in row {ordered.index[empty[0]]!r}"
         )
     overlap = np.flatnonzero(same & (start[1:] < end[:-1]))
     if len(overlap):
         one, other = ordered.index[overlap[0]], ordered.index[overlap[0] + 1]
         raise ValueError(
-            f"expected windows that do not overlap, found rows {one!r} and {other!r} of one stratum that do"
+            f"expected windows that do not overlap, found overlapping rows {one!r} and {other!r} of one stratum"
         )
     _check_grid(table)
 
 
 def _check_grid(table: pd.DataFrame) -> None:
-    """Raise ValueError where windows of two strata overlap without being the same: a trace must be in one of them."""
+    """Raise ValueError if windows of two strata overlap without being equal: each trace must be in one window."""
     windows = table.drop_duplicates(["start_ns", "end_ns"]).sort_values(["start_ns", "end_ns"])
     overlap = np.flatnonzero(windows["start_ns"].to_numpy()[1:] < windows["end_ns"].to_numpy()[:-1])
     if len(overlap):
@@ -236,10 +236,10 @@ def _check_grid(table: pd.DataFrame) -> None:
 
 
 def counts_of_log(log: pd.DataFrame) -> Counts:
-    """Return how many requests a log holds, by what it tells apart."""
+    """Return the number of requests in a log, by its dimensions."""
     a_frame(log, "log")
     if not len(log):
-        raise ValueError("expected one row a request in the log, found none")
+        raise ValueError("expected one row per request in the log, found none")
     named = log_columns(log)
     keys = [name for name in DIMENSIONS if name in named]
     if not keys:
@@ -249,7 +249,7 @@ def counts_of_log(log: pd.DataFrame) -> Counts:
 
 
 def log_columns(log: pd.DataFrame) -> pd.DataFrame:
-    """Return what a log tells requests apart by, under the names of ``spans``; one row a row."""
+    """Return the dimensions in a log, under the names of ``spans``, one row per request."""
     table = pd.DataFrame(index=log.index)
     for name in DIMENSIONS:
         column = next((c for c in NAMES[name] if c in log.columns), None)
@@ -262,7 +262,7 @@ def log_columns(log: pd.DataFrame) -> pd.DataFrame:
 
 
 def a_frame(value: object, part: str) -> None:
-    """Refuse what is no DataFrame; of what ``read_requests`` gave, the part that is meant is named."""
+    """Raise TypeError if this is not a DataFrame; the message names the part of a ``read_requests`` result to use."""
     if not isinstance(value, pd.DataFrame):
-        hint = f"give its .{part}" if hasattr(value, part) else "tracekit.read_requests reads files"
+        hint = f"pass its .{part}" if hasattr(value, part) else "tracekit.read_requests reads files"
         raise TypeError(f"expected a DataFrame of requests, found {type(value).__name__}; {hint}")

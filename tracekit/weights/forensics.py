@@ -1,4 +1,4 @@
-"""Weights read off the trace ids alone, where nothing but a sampler can have left their edge."""
+"""Weights inferred from trace ids alone, if only a sampler can explain their distribution."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class Reading(NamedTuple):
-    """What the ids of one service show: edges that a sampler can have left, and why they give no weights.
+    """The evidence in the ids of one service: edges that a sampler may have left, and why they give no weights.
 
-    ``parts`` are the traces by rate of the first edge; ``doubt`` is empty where a sampler is the only explanation.
+    ``parts`` are the traces by rate of the first edge; ``doubt`` is empty if a sampler is the only explanation.
     """
 
     edges: list[Family]
@@ -36,10 +36,10 @@ class Reading(NamedTuple):
 
 
 def read_ids(traces: TraceSet, rows: Array) -> Reading:
-    """Return what the ids of the traces that one service begins show.
+    """Return the evidence in the ids of the traces that begin in one service.
 
-    An edge at a power of two is what leading zero bits leave.  Then ids beyond it must come from roots of the same
-    recorded SDK (name, language and version), whose ids are made alike.
+    Leading zero bits also leave an edge at a power of two. Then ids beyond it must come from roots of the same recorded
+    SDK (name, language and version), which generates ids in the same way.
     """
     edges = sampler_edges(traces, rows)
     if not edges:
@@ -51,11 +51,11 @@ def read_ids(traces: TraceSet, rows: Array) -> Reading:
     best = edges[0]
     parts = periods(traces, rows, best.name)
     if len(edges) > 1:
-        doubt = f"so does {edges[1].name}, and the shares of two samplers multiply"
+        doubt = f"so does {edges[1].name}, and the rates of two samplers multiply"
     elif own and best.name.endswith("TraceIdRatio") and best.name not in own:
-        doubt = "the recorded SDK samples in another way"
+        doubt = "the recorded SDK samples differently"
     elif not rest_is_shown(traces, best, parts, _alike(traces, rows, best)):
-        doubt = "no other ids show that the rest of the space is used"
+        doubt = "no other ids use the rest of the id space"
     else:
         doubt = ""
     return Reading(edges, parts, doubt)
@@ -70,7 +70,7 @@ def _maps(language: str) -> tuple[str, ...]:
 
 
 def _alike(traces: TraceSet, rows: Array, family: Family) -> Array:
-    """Return which traces have ids made as a service's are; for an edge at a power of two, of the same recorded SDK."""
+    """Return which traces have comparable ids; for an edge at a power of two, those of the same recorded SDK."""
     if not family.ends_with_a_bit:
         return np.ones(len(traces), bool)
     sdk = join([root_attribute(traces, f"telemetry.sdk.{part}") for part in ("language", "name", "version")])
@@ -82,7 +82,7 @@ def _alike(traces: TraceSet, rows: Array, family: Family) -> Array:
 
 
 def forensic_weights(traces: TraceSet) -> Shares | None:
-    """Return weights by the rate that the ids of each root service show, 0 for ids that came another way."""
+    """Return weights by the rate that the ids of each root service show, 0 for ids outside the sample."""
     weight, source = np.full(len(traces), np.nan), np.full(len(traces), -1, np.int32)
     labels, obstacles = [BEYOND], {}
     for service, rows in services_of_roots(traces):

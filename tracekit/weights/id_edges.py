@@ -1,8 +1,7 @@
-"""Edges in trace ids that a sampler can have left, apart from those that come from how the ids are made.
+"""Edges in the distribution of trace ids that a sampler may have left, excluding those of id formats.
 
-Ids that carry a time, a counter, leading zeros or a version are not spread evenly over 0 to 1 either.  A sampler keeps
-an even part ``[0, p)`` of what its map sees, at a rate that somebody chose; an id format ends where a bit ends, or
-crowds in a small part of the space.
+Ids with a timestamp, counter, leading zeros or version are not uniform on 0 to 1 either. A sampler keeps a uniform part
+``[0, p)`` under its map; an id format has an edge at a power of two, or occupies a small part of the space.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
 FEWEST = 100
 SURE = 0.001
 _LOWEST_RATE, _EMPTY_BELOW, _LEAST_REST, _GAP = 1e-4, 0.2, 20, 7
-_HIGHEST_RATE = 0.8  # what keeps more changes little, and is what chance and uneven formats look like
+_HIGHEST_RATE = 0.8  # higher rates matter little, and look like chance or uneven formats
 
 
 class Family(NamedTuple):
-    """A sampler family and the edge that ids show under its map; ``q`` is its p-value after Benjamini and Hochberg.
+    """A sampler family and the edge of ids under its map; ``q`` is its p-value after Benjamini and Hochberg.
 
     ``n`` is the number of ids.
     """
@@ -39,7 +38,7 @@ class Family(NamedTuple):
 
     @property
     def ends_with_a_bit(self) -> bool:
-        """Whether leading zero bits explain the edge: at a power of two, under a map that reads bits as they are."""
+        """Whether leading zero bits explain the edge: at a power of two, under a map that does not hash."""
         if self.name not in PLAIN_BITS:
             return False
         step = self.step  # the edge is beyond the last of k by more than 7 / k once in a thousand
@@ -48,7 +47,7 @@ class Family(NamedTuple):
 
 
 def families(high: Array, low: Array, *, begin_with_time: bool) -> list[Family]:
-    """Return every sampler family with the edge that it would have left, the most likely first."""
+    """Return every sampler family with its edge, the most likely first."""
     names = [name for name in ID_MAPS if not (begin_with_time and name in FIRST_BYTES)]
     steps = [step_scan(ID_MAPS[name](high, low)) for name in names]
     q = false_discovery(np.array([step.p for step in steps]))
@@ -66,11 +65,11 @@ def group_families(traces: TraceSet, rows: Array) -> list[Family]:
 
 
 def sampler_edges(traces: TraceSet, rows: Array, *, sure: float = SURE) -> list[Family]:
-    """Return the edges that a sampler can have left: one at most for each part of the id that samplers look at.
+    """Return the edges that a sampler may have left: at most one for each part of the id that samplers use.
 
-    An edge counts where the ids below it are even down to 0 (Kolmogorov and Smirnov, one chance in a thousand; by
-    period where the rate moved), are at least 1 in 10,000 of the space (ids that begin with a time crowd in a small
-    part of it, counters and leading zeros lie in an even smaller one) and surely at most 4 in 5.
+    An edge counts if the ids below it are uniform down to 0 (Kolmogorov and Smirnov, p = 0.001; by period if the rate
+    changed), cover at least 1 in 10,000 of the space (ids that begin with a timestamp, counters and leading zeros cover
+    less) and significantly at most 4 in 5.
     """
     found: dict[str, Family] = {}
     for family in group_families(traces, rows):
@@ -81,7 +80,7 @@ def sampler_edges(traces: TraceSet, rows: Array, *, sure: float = SURE) -> list[
 
 
 def _is_even(traces: TraceSet, rows: Array, family: Family) -> bool:
-    """Return whether what lies below an edge is spread evenly down to 0, in each period of one rate."""
+    """Return whether the ids below an edge are uniform down to 0, in each period of one rate."""
     value, limit = ID_MAPS[family.name](*ids_of(traces, rows)), family.step.threshold
     inside = value[value <= limit]
     if limit < _LOWEST_RATE or family.step.high > _HIGHEST_RATE or inside.min() > _EMPTY_BELOW * limit:
@@ -96,14 +95,14 @@ def _is_even(traces: TraceSet, rows: Array, family: Family) -> bool:
 
 
 def periods(traces: TraceSet, rows: Array, family: str) -> list[Part]:
-    """Return the traces that one rate of a sampler kept: all of them, or several parts where it moved with time."""
+    """Return the traces by rate of a sampler: one part, or several if the rate changed over time."""
     ordered = rows[np.argsort(traces.columns.spans.start_ns[traces.forest.root_row[rows]], kind="stable")]
     found = step_slices(ID_MAPS[family](*ids_of(traces, ordered)))
     return [Part(np.sort(ordered[part.at]), part.step) for part in found]
 
 
 def rest_is_shown(traces: TraceSet, family: Family, parts: list[Part], alike: Array) -> bool:
-    """Return whether ids beyond an edge occur, spread evenly: those of other samplers, services or periods."""
+    """Return whether uniform ids occur beyond an edge: those of other samplers, services or periods."""
     if len(parts) > 1 and not family.ends_with_a_bit:
         return True
     value, limit = ID_MAPS[family.name](*ids_of(traces, np.flatnonzero(alike))), family.step.high
@@ -112,7 +111,7 @@ def rest_is_shown(traces: TraceSet, family: Family, parts: list[Part], alike: Ar
 
 
 def services_of_roots(traces: TraceSet, least: int = FEWEST) -> list[tuple[str, Array]]:
-    """Return the services that begin enough traces, with those traces."""
+    """Return the services that are the root of enough traces, with those traces."""
     service = traces.codes("service_name").take(traces.forest.root_row)
     count = np.bincount(service.codes[service.codes >= 0], minlength=len(service.labels))
     order = [int(code) for code in np.argsort(-count, kind="stable") if count[code] >= least]

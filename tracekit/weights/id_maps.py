@@ -1,6 +1,6 @@
-"""Which ids does each sampler keep?  One map from trace ids to 0..1 a family, which keeps what lies below its rate.
+"""Maps from trace ids to 0..1, one per sampler family: a sampler keeps the ids with a value below its rate.
 
-The families look at other bits, so a sample thinned by one of them has an edge under its map and none under the others.
+The families use different bits, so ids sampled by one of them have an edge under its map and none under the others.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def _bytes(high: Array, low: Array) -> list[Array]:
 
 
 def _magnitude(half: Array) -> Array:
-    """Return the absolute value of a signed 64-bit half, as a share of 2^63."""
+    """Return the absolute value of a signed 64-bit half, as a fraction of 2^63."""
     return np.abs(half.view(np.int64).astype(np.float64)) / 2.0**63
 
 
 def _words(high: Array, low: Array) -> Array:
-    """Return the exclusive or of the four 32-bit words, as a share of 2^32."""
+    """Return the exclusive or of the four 32-bit words, as a fraction of 2^32."""
     four = (high >> np.uint64(32)) ^ (high & _LOW32) ^ (low >> np.uint64(32)) ^ (low & _LOW32)
     return np.asarray(four.astype(np.float64) / 2.0**32)
 
@@ -79,10 +79,10 @@ ID_MAPS: dict[str, Callable[[Array, Array], Array]] = {
         ((_fnv1a_32(high, low, 0) & np.uint32(0x3FFF)).astype(np.float64) + 1) / 2.0**14
     ),
 }
-"""Share of the id space below each id, by sampler family, as the samplers' sources have it."""
+"""Fraction of the id space below each id, by sampler family, as in the samplers' source code."""
 
 FIRST_BYTES = frozenset({".NET TraceIdRatio", "older Go TraceIdRatio"})
-"""Families that look at the first eight bytes: of X-Ray's ids, which begin with the time, they keep whole moments."""
+"""Families that use the first eight bytes: X-Ray ids begin with the time, so these keep or drop whole seconds."""
 
 SEEN_BITS = {
     "OpenTelemetry consistent sampling": "last 56 bits",
@@ -95,11 +95,11 @@ SEEN_BITS = {
     "collector tail_sampling": "hash of 64 bits",
     "collector hash_seed": "hash of 32 bits",
 }
-"""What a family looks at.  Families that look at the same show the same sampler; the others are independent of it."""
+"""Part of the id that a family uses. Families with the same part show the same sampler; others are independent."""
 
 _AS_THEY_ARE = {"first 64 bits", "last 64 bits", "four words"}
 PLAIN_BITS = frozenset(name for name, bits in SEEN_BITS.items() if bits in _AS_THEY_ARE)
-"""Families that leading zero bits of an id, which many formats have, put below a power of two."""
+"""Families for which leading zero bits of an id, common in many formats, cause an edge at a power of two."""
 
 LANGUAGE_MAPS: dict[str, tuple[str, ...]] = {
     "python": ("Python TraceIdRatio",),

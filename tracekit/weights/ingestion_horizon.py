@@ -1,4 +1,4 @@
-"""The young edge of a recording: traces that began so late that others of that time had not arrived when it ended."""
+"""The ingestion horizon: traces that began after it are incomplete in a dataset because others had not yet arrived."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from tracekit.weights.receipts import Receipts
 
 FEWEST = 20
-"""Receipts below which nothing is said about lags."""
+"""Minimum number of arrival times for an estimate of ingestion lag."""
 _SETTLED = 0.99
 
 
 class IngestionHorizon(NamedTuple):
-    """From when on a recording is not whole.
+    """The time after which a dataset is incomplete because of ingestion lag.
 
-    ``begin_ns`` is that moment and ``now_ns`` the end of the recording; ``is_young`` tells which traces began since;
-    ``missing``, ``low`` and ``high`` are the share of what began since that had not arrived, if it came evenly.
+    ``begin_ns`` is that time and ``now_ns`` the end of the dataset; ``is_young`` marks traces that began later;
+    ``missing``, ``low`` and ``high`` are the estimated fraction of these that had not arrived, at a constant rate.
     """
 
     begin_ns: int
@@ -41,18 +41,17 @@ class IngestionHorizon(NamedTuple):
 
     @property
     def age_ns(self) -> int:
-        """How long ago a trace must have begun to be there with a chance of 99 %."""
+        """Age at which a trace has arrived with a probability of 99%, in ns."""
         return self.now_ns - self.begin_ns
 
 
 def ingestion_horizon(traces: TraceSet, receipts: Receipts, *, confidence: float = 0.95) -> IngestionHorizon | None:
-    """Return from when on a recording is not whole.
+    """Return the time after which a dataset is incomplete because of ingestion lag.
 
-    A trace is there where it arrived before the recording was cut: the later it began and the longer it took, the less
-    likely.  The 99th percentile of the time from a trace's *start* to its receipt, with allowance for those that were
-    not seen (``stats.truncated_lags``), is the age from which on traces are whole.  Counted from the start, so that
-    what is left out does not depend on how long a trace took.  Of polls, the later end of each interval counts; what
-    is missing at the last poll is less by half an interval, which is how late a poll comes on average.
+    The horizon is the p99 of the time from a trace's *start* to its arrival, corrected for traces that had not arrived
+    (``stats.truncated_lags``). It is measured from the start so that the exclusion does not depend on a trace's
+    duration. For polls, the later end of each interval is used, and the missing fraction is reduced by half an
+    interval, the mean delay of a poll.
     """
     start = np.asarray(traces.columns.spans.start_ns[traces.forest.root_row])
     usable = usable_receipts(receipts, start)
@@ -62,7 +61,7 @@ def ingestion_horizon(traces: TraceSet, receipts: Receipts, *, confidence: float
     bounds = lag_bounds(begun, after, by, now=receipts.now_ns, before=receipts.before_ns, confidence=confidence)
     age = int(np.ceil(bounds.most.quantile(_SETTLED)[0]))
     shares = bounds.most.missing_within(max(age, 1))
-    if shares[0] == 1 and (begun > receipts.now_ns - age).any():  # all came at once: each lag is the longest seen
+    if shares[0] == 1 and (begun > receipts.now_ns - age).any():  # all arrived at once: each lag is the longest one
         age = int(np.ceil((by - begun).max()))
     looked = after > NEVER
     late = float((by - after)[looked].mean() / 2) / max(age, 1) if looked.any() else 0.0
@@ -71,7 +70,7 @@ def ingestion_horizon(traces: TraceSet, receipts: Receipts, *, confidence: float
 
 
 def usable_receipts(receipts: Receipts, since_ns: Array) -> Array:
-    """Return which traces tell a lag since some moment of theirs: received after it, and not before the first poll."""
+    """Return which traces have a usable lag since a given time: received after it, and not before the first poll."""
     by: Array = receipts.by_ns
     known = np.asarray((by > 0) & (since_ns > 0) & (by >= since_ns) & (by <= receipts.now_ns))
     if not receipts.is_polled or not known.any():
@@ -81,16 +80,16 @@ def usable_receipts(receipts: Receipts, since_ns: Array) -> Array:
 
 
 def traces_before_horizon(traces: TraceSet, edge: IngestionHorizon | None) -> TraceSet:
-    """Return the traces without the young ones."""
+    """Return the traces that began before the ingestion horizon."""
     if edge is None or not edge.is_young.any():
         return traces
     return traces.where(~edge.is_young[traces.forest.trace])
 
 
 def counts_before_horizon(counts: Counts, edge: IngestionHorizon) -> Counts:
-    """Return the counts of windows that ended before the young edge, with a note of what could not be cut."""
+    """Return the counts of windows that ended before the horizon, with a note if they could not be cut."""
     if not counts.has_time:
-        note = "counts have no times: requests whose traces had not arrived are among them, their traces are left out"
+        note = "counts have no times: they include requests after the ingestion horizon, but the traces do not"
         return replace(counts, notes=(*counts.notes, note))
     whole = counts.frame["end_ns"] <= edge.begin_ns
     if whole.all():
@@ -99,13 +98,13 @@ def counts_before_horizon(counts: Counts, edge: IngestionHorizon) -> Counts:
     if whole.any():
         alone = alone[alone["end_ns"] <= edge.begin_ns] if len(alone) else alone
         return replace(counts, frame=counts.frame[whole].reset_index(drop=True), by_balancer=alone)
-    note = "no window of the counts ended before the young edge: the last is counted by its share of time before"
+    note = "no window of the counts ended before the ingestion horizon: the last is counted by its share of time before"
     before = [_cut(frame, edge) if len(frame) else frame for frame in (counts.frame, alone)]
     return replace(counts, frame=before[0], by_balancer=before[1], notes=(*counts.notes, note))
 
 
 def _cut(frame: pd.DataFrame, edge: IngestionHorizon) -> pd.DataFrame:
-    """Return windows up to the young edge, counted by their share of time."""
+    """Return windows up to the horizon, counted in proportion to their time before it."""
     left = (edge.begin_ns - frame["start_ns"]) / (frame["end_ns"] - frame["start_ns"])
     end = np.maximum(np.minimum(frame["end_ns"], edge.begin_ns), frame["start_ns"] + 1)
     return frame.assign(end_ns=end, **{COUNT: np.floor(frame[COUNT] * left.clip(0, 1))})

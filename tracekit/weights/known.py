@@ -1,4 +1,4 @@
-"""The weights of traces, what is known of them, and what figures made with them are about."""
+"""The sampling weights of traces, and a statement of what figures computed with them describe."""
 
 from __future__ import annotations
 
@@ -16,31 +16,30 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array
 
-_LEAST, _MOST = 1 - 1e-9, 2.0**63  # beyond it, squares of weights lose themselves
+_LEAST, _MOST = 1 - 1e-9, 2.0**63  # beyond it, squares of weights lose precision
 UNKNOWN, NOT_SAMPLED, BEYOND = "unknown", "not sampled", "beyond the base sample"
 CERTAIN = "tail policy, certain"
 UNKNOWN_WEIGHTS = "sampling weights unknown"
 LOG, CALIBRATION = "log", "calibration"
 MARKS = ("tracestate ot=th", "tracestate ot=p", "SampleRate", "jaeger sampler")
-"""Sources that samplers write into the traces."""
+"""Sources recorded in the traces by samplers."""
 STRATIFIED = frozenset({LOG, CALIBRATION})
-"""Sources that know how many requests of a stratum were kept, and not which ones had which chance."""
+"""Sources that give the fraction kept of a stratum, but not the probability of each request."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """One entry a trace.
+    """Sampling weights, one entry per trace.
 
     Parameters
     ----------
     value
-        float64: 1 / inclusion probability.  0 for a trace that stands for nobody, because it came beside the sample
-        whose probabilities are known (``not sampled``, ``beyond the base sample``).  1 where unknown, so that it counts
-        once; ``known`` tells.
+        float64: 1 / inclusion probability. 0 for a trace that is not part of the probability sample (``not sampled``,
+        ``beyond the base sample``). 1 where unknown, so that it counts once; see ``known``.
     source
-        Where it came from: ``tracestate ot=th``, ``given``, ..., ``unknown``.
+        Source of the weight: ``tracestate ot=th``, ``given``, ..., ``unknown``.
     refusal
-        Why weights are unknown that a record, a rule or the ids would have given; empty where nothing was refused.
+        Why weights from a record, a rule or the ids were rejected and are unknown; empty if none were.
 
     Examples
     --------
@@ -48,7 +47,7 @@ class Weights:
     >>> weights.known, weights.probability
     (array([ True, False]), array([0.25,  nan]))
     >>> weights.statement.partition(":")[0]
-    'the weight of 1 of 2 traces is unknown and counts as 1'
+    'sampling weights unknown for 1 of 2 traces, which count as 1'
     """
 
     value: Array
@@ -56,7 +55,7 @@ class Weights:
     refusal: str = ""
 
     def is_from(self, *sources: str) -> Array:
-        """Return which weights are from a source whose name begins like this.
+        """Return which weights are from a source with one of these name prefixes.
 
         Examples
         --------
@@ -67,7 +66,7 @@ class Weights:
         return np.asarray(chosen[self.source.codes])
 
     def refused(self, rows: Array, why: str) -> Weights:
-        """Return the weights without those of some traces (bool), which are unknown from here on.
+        """Return the weights with those of some traces (bool) set to unknown.
 
         Examples
         --------
@@ -94,7 +93,7 @@ class Weights:
         return Weights(self.value[rows], self.source.take(rows), self.refusal)
 
     def or_else(self, found: Weights) -> Weights:
-        """Return the weights that are known, and those found for the others.
+        """Return the known weights, and those of ``found`` for the other traces.
 
         Examples
         --------
@@ -112,19 +111,19 @@ class Weights:
 
     @property
     def known(self) -> Array:
-        """Whether anybody recorded the weight."""
+        """bool: whether the weight is known."""
         known = np.array([label != UNKNOWN for label in self.source.labels], bool)
         return np.asarray(known[self.source.codes])
 
     @property
     def probability(self) -> Array:
-        """float64: inclusion probability; NaN where unknown, or where the trace stands for nobody."""
+        """float64: inclusion probability; NaN where unknown, or where the weight is 0."""
         usable = self.known & (self.value > 0)
         return np.where(usable, 1 / np.where(usable, self.value, 1), np.nan)
 
     @property
     def is_one_kind(self) -> bool:
-        """Whether all that stand for anybody were kept for what they are, failed or slow: none stands for the rest."""
+        """Whether all traces of positive weight were selected by outcome (failed, slow): none represents the rest."""
         named = [name for name in self.sources if name not in {NOT_SAMPLED, BEYOND}]
         return bool(named) and all(name.endswith(CERTAIN) for name in named)
 
@@ -143,7 +142,7 @@ class Weights:
 
     @property
     def statement(self) -> str:
-        """What weighted figures are about, in a clause: all traffic, the traces in hand, or neither."""
+        """What weighted figures describe, as a clause: all traffic, the recorded traces, or neither."""
         total, missing = len(self.value), int((~self.known).sum())
         if not total:
             return "no traces"
@@ -157,28 +156,28 @@ class Weights:
             )
         if missing:
             return (
-                f"the weight of {missing:,} of {total:,} traces is unknown and counts as 1:"
-                " figures describe neither the traces in hand nor all traffic"
+                f"sampling weights unknown for {missing:,} of {total:,} traces, which count as 1:"
+                " figures describe neither the recorded traces nor all traffic"
             )
-        beside = self.value == 0
+        outside = self.value == 0
         named = {name: n for name, n in self.sources.items() if name not in {NOT_SAMPLED, BEYOND}}
-        if beside.all():
-            return f"all {total:,} traces came beside the sample and count as 0: figures describe nothing"
+        if outside.all():
+            return f"all {total:,} traces are outside the probability sample and count as 0: figures describe nothing"
         several = f"{len(named)} sources ({', '.join(f'{n:,} from {name}' for name, n in named.items())})"
-        said = f"weights from {several if len(named) > 1 else next(iter(named))}"
-        said += f"; {int(beside.sum()):,} traces beside the sample count as 0" * bool(beside.any())
+        origin = f"weights from {several if len(named) > 1 else next(iter(named))}"
+        origin += f"; {int(outside.sum()):,} traces outside the probability sample count as 0" * bool(outside.any())
         if self.is_one_kind:
-            return f"{said}: all were kept for what they are, and figures describe such requests, not all traffic"
+            return f"{origin}: all were selected by outcome, and figures describe such requests, not all traffic"
         if (self.value == 1).all():
-            return f"{said}: all are 1, every request left its trace, and figures describe all traffic"
-        alike = ", where requests of one stratum had one chance" * bool(STRATIFIED & set(named))
-        return f"{said}: figures describe all traffic{alike}, as good as {self.n_effective:,.0f} traces"
+            return f"{origin}: all are 1, every request has a trace, and figures describe all traffic"
+        equal = ", assuming equal sampling within each stratum" * bool(STRATIFIED & set(named))
+        return f"{origin}: figures describe all traffic{equal} (effective sample size {self.n_effective:,.0f})"
 
 
 class Weighted:
-    """An answer with weighted figures: ``statement`` says what they describe (see ``Weights.statement``).
+    """A result with weighted figures: ``statement`` describes what they mean (see ``Weights.statement``).
 
-    Its first clause ends the ``repr``, the whole of it stands below the heading in a notebook and on every figure.
+    The ``repr`` ends with its first clause; notebooks and figures show all of it.
 
     Examples
     --------
@@ -208,7 +207,7 @@ def given(
     weights: Mapping[str, float] | pd.Series | Sequence[float] | Array | float,
     source: str = "given",
 ) -> Weights:
-    """Return weights that the user gives: one for all, one each in order, or by trace id."""
+    """Return given weights: one for all, one per trace in order, or by trace id."""
     if np.isscalar(weights):
         value = np.full(len(trace_ids), float(weights))  # type: ignore[arg-type]
     elif isinstance(weights, (np.ndarray, list, tuple)):
@@ -222,7 +221,7 @@ def given(
     if len(wrong):
         message = (
             f"expected a weight from 1 to 2^63 for every trace, found {value[wrong[0]]} for trace {trace_ids[wrong[0]]}"
-            f" and {len(wrong) - 1} more; give 1 / inclusion probability, by trace id"
+            f" and {len(wrong) - 1} more; pass 1 / inclusion probability, by trace id"
         )
         raise ValueError(message)
     return Weights(value, Codes(np.zeros(len(value), np.int32), [source]))

@@ -1,4 +1,4 @@
-"""What a log with the trace id of every request tells: how many requests like this one each trace stands for."""
+"""Weights from a log with the trace id of every request: logged over traced requests by stratum."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _FEWEST = 5
 
 
 def held_traces(traces: TraceSet, log: pd.DataFrame) -> Array:
-    """Return the number of the trace that each logged request left, -1 where it is not in hand."""
+    """Return the ordinal of the trace of each logged request, -1 if it was not recorded."""
     ids = log["trace_id"].astype(str).str.lower().str.removeprefix("1-").str.replace("-", "").to_numpy()
     return np.asarray(pd.Index(traces.trace_ids).get_indexer(pd.Index(ids)))
 
 
 def log_tally(traces: TraceSet, log: pd.DataFrame) -> Tally:
-    """Return how many of the logged requests left a trace, joined by trace id."""
+    """Return how many of the logged requests have a trace, joined by trace id."""
     at, named = held_traces(traces, log), log_columns(log)
     table = named[[name for name in DIMENSIONS if name in named]].assign(requests=1, traces=(at >= 0).astype(np.int64))
     if "status_class" in table:
@@ -46,10 +46,10 @@ def log_tally(traces: TraceSet, log: pd.DataFrame) -> Tally:
 def log_weights(traces: TraceSet, log: pd.DataFrame) -> Shares:
     """Return logged over traced requests of the stratum of each trace.
 
-    Assumes that requests of one stratum had one chance, so a stratum has to tell apart whatever decided.  Samplers that
-    keep slow traces decide by the duration: where it is logged, requests of one route and status are told apart by half
-    powers of two of it, and neighbours are joined, from the slowest on, until five traces stand behind every class.  A
-    log without durations gives a wrong p95 beside such a sampler, and nothing in it shows that.
+    Assumes equal sampling within each stratum, so strata must separate everything that the sampler used. Samplers that
+    keep slow traces use the duration: if it is logged, requests of one route and status are split by half powers of two
+    of it, and adjacent classes are joined, from the slowest on, until each has five traces. A log without durations
+    gives a wrong p95 with such a sampler, and the log does not show it.
     """
     at = held_traces(traces, log)
     names = log_columns(log)
@@ -63,7 +63,7 @@ def log_weights(traces: TraceSet, log: pd.DataFrame) -> Shares:
 
 
 def _told_apart(stratum: Array, took_ns: Array, is_kept: Array) -> Array:
-    """Return strata told apart by the duration too, with enough traces in each, numbered from 0."""
+    """Return strata split by duration as well, with enough traces in each, numbered from 0."""
     pace = np.where(took_ns > 0, np.round(2 * np.log2(np.where(took_ns > 0, took_ns, 1))), -1)
     cells = pd.DataFrame({"stratum": stratum, "pace": -pace, "kept": is_kept}).groupby(["stratum", "pace"], sort=True)
     kept = cells["kept"].sum()

@@ -1,4 +1,4 @@
-"""When traces could be found: exactly, or between two polls."""
+"""Arrival times of traces: exact, or between two polls."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 AFTER, BY = "after", "by"
 NEVER = -(2**62)
-"""Where nobody looked before."""
+"""Value of ``after_ns`` without an earlier poll."""
 
 
 class Receipts(NamedTuple):
-    """Of every trace, the last moment at which it could not be found (``after_ns``) and the first at which it could.
+    """For every trace, the last time it could not be found (``after_ns``) and the first time it could (``by_ns``).
 
-    Both are the same where the moment is known, ``after_ns`` is ``NEVER`` where nobody looked before, and ``by_ns`` 0
-    where nothing is known.  ``now_ns`` is when the traces were taken, ``before_ns`` the poll before.
+    Both are equal if the arrival time is known; ``after_ns`` is ``NEVER`` without an earlier poll, and ``by_ns`` is 0
+    if nothing is known. ``now_ns`` is when the traces were read, ``before_ns`` the poll before.
     """
 
     after_ns: Array
@@ -30,12 +30,12 @@ class Receipts(NamedTuple):
 
     @property
     def is_polled(self) -> bool:
-        """Whether receipts are known only as between two polls."""
+        """Whether arrival times are known only as intervals between polls."""
         return bool((self.after_ns != self.by_ns).any())
 
 
 def moment_ns(now: Any) -> int:
-    """Return a time in ns since the epoch; UTC unless it says otherwise."""
+    """Return a time in ns since the epoch; UTC if it has no time zone."""
     moment = pd.Timestamp(now)
     if pd.isna(moment):
         raise ValueError(f"expected a time such as 2026-11-21T14:00Z as now, found {now!r}")
@@ -44,7 +44,7 @@ def moment_ns(now: Any) -> int:
 
 
 def read_receipts(traces: TraceSet, received: pd.Series | pd.DataFrame | str, now: Any = None) -> Receipts:
-    """Return when every trace could be found."""
+    """Return the arrival time of every trace."""
     if isinstance(received, str):
         by = after = _of_attribute(traces, received)
     elif isinstance(received, pd.DataFrame):
@@ -60,7 +60,7 @@ def read_receipts(traces: TraceSet, received: pd.Series | pd.DataFrame | str, no
 
 
 def _of_attribute(traces: TraceSet, key: str) -> Array:
-    """Return the latest time that an attribute of the spans of each trace holds, 0 without any."""
+    """Return the latest time in an attribute of the spans of each trace, 0 without any."""
     texts = traces.attribute(key)
     moments = pd.Series(_nanoseconds(pd.Series(texts.cat.categories), key), dtype=np.int64).to_numpy()
     receipt = np.zeros(len(traces), np.int64)
@@ -79,7 +79,7 @@ def _of_polls(traces: TraceSet, received: pd.DataFrame) -> tuple[Array, Array]:
         after[~first] = _nanoseconds(received.loc[~first, AFTER], AFTER)
         if len(wrong := np.flatnonzero(after >= by)):
             row = received.index[wrong[0]]
-            raise ValueError(f"expected {AFTER!r} before {BY!r}, found row {row!r} in which it is not")
+            raise ValueError(f"expected {AFTER!r} before {BY!r}, found it later in row {row!r}")
     else:
         polls = np.unique(by)
         after = np.append(NEVER, polls)[np.searchsorted(polls, by)]
@@ -88,21 +88,21 @@ def _of_polls(traces: TraceSet, received: pd.DataFrame) -> tuple[Array, Array]:
 
 
 def _once(column: pd.Series) -> pd.Series:
-    """Return receipts by trace; ValueError where a trace has two."""
+    """Return arrival times by trace; ValueError if a trace has two."""
     if column.index.has_duplicates:
         twice = column.index[column.index.duplicated()][0]
-        raise ValueError(f"expected one time of receipt a trace, found several for trace {twice!r}; keep the last")
+        raise ValueError(f"expected one arrival time per trace, found several for trace {twice!r}; keep the last")
     return column
 
 
 def _by_trace(traces: TraceSet, ns: Array, index: pd.Index) -> Array:
-    """Return times in the order of the traces, 0 where there is none."""
+    """Return times in the order of the traces, 0 if there is none."""
     at = pd.Index(index).get_indexer(pd.Index(traces.trace_ids))
     return np.asarray(np.append(ns, 0)[at])
 
 
 def _nanoseconds(column: pd.Series, name: str) -> Array:
-    """Return times in ns since the epoch; numbers are taken as such, texts without a zone as UTC."""
+    """Return times in ns since the epoch; numbers are ns, texts without a time zone are UTC."""
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().all() and not pd.api.types.is_datetime64_any_dtype(column):
         return numbers.to_numpy(np.int64)
@@ -110,6 +110,6 @@ def _nanoseconds(column: pd.Series, name: str) -> Array:
     if moments.isna().any():
         at = int(np.flatnonzero(moments.isna())[0])
         text = str(column.iloc[at])
-        shown = f"{text[:2]}...{text[-2:]} ({len(text)} signs)"  # it may be anything, also somebody's secret
-        raise ValueError(f"expected times of receipt in {name!r}, found {shown!r} in row {column.index[at]!r}")
+        shown = f"{text[:2]}...{text[-2:]} ({len(text)} characters)"  # it may be a secret
+        raise ValueError(f"expected arrival times in {name!r}, found {shown!r} in row {column.index[at]!r}")
     return moments.astype("datetime64[ns, UTC]").astype(np.int64).to_numpy()

@@ -1,6 +1,7 @@
-"""Sampling weights of traces from the strongest source that gives an inclusion probability.
+"""Sampling weights of traces from the best source with an inclusion probability.
 
-``WEIGHT_SOURCES`` lists the sources; a new one is one function and one entry.  Without any, a weight stays unknown.
+``WEIGHT_SOURCES`` lists the sources, best first; a new one is one function and one entry. Without any, a weight is
+unknown.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _CALIBRATION_BOUNDS = (0.2, 5.0)
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known besides the spans; every part may be missing."""
+    """Data besides the spans; every part may be missing."""
 
     rules: Rules | None = None
     log: pd.DataFrame | None = None
@@ -43,14 +44,14 @@ class Evidence:
 
 
 class WeightSource(NamedTuple):
-    """One way to know: its name, and a function of traces and evidence; None where it has nothing to go by."""
+    """A source: its name, and a function of traces and evidence, which returns None without data."""
 
     name: str
     find: Callable[[TraceSet, Evidence], Shares | None]
 
 
 def resolve_weights(traces: TraceSet, evidence: Evidence, only: str | None = None) -> tuple[Weights, dict[str, int]]:
-    """Return the weights that the first rung with an answer gives each trace."""
+    """Return the weight of each trace from the first source that has one, and the counts of those without."""
     value, code = np.ones(len(traces)), np.full(len(traces), -1, np.int32)
     labels: dict[str, int] = {}
     obstacles: dict[str, int] = {}
@@ -79,22 +80,22 @@ def resolve_weights(traces: TraceSet, evidence: Evidence, only: str | None = Non
 
 
 def settled_record(traces: TraceSet, found: Weights) -> Weights:
-    """Return the weights of the trace state, unknown where other records or the ids show a second sampler."""
+    """Return the weights from tracestate, unknown where other records or the ids show a second sampler."""
     others = {rung.name: rung.find(traces, Evidence()) for rung in WEIGHT_SOURCES if rung.name in MARKS}
     return settled(traces, found, {name: one.weight for name, one in others.items() if one is not None}, None)
 
 
 def chosen(traces: TraceSet, source: Any) -> Weights:
-    """Return the weights that ``TraceSet.with_weights`` is asked for."""
+    """Return the weights for the argument of ``TraceSet.with_weights``."""
     found = _asked(traces, source)
     if len(found.value) and not found.value.any():
-        message = f"expected a trace that stands for all traffic, found {len(traces)} that do not"
-        raise ValueError(f"{message} ({', '.join(found.sources)}); look at them without weights")
+        message = f"expected at least one trace in the probability sample, found {len(traces)} outside it"
+        raise ValueError(f"{message} ({', '.join(found.sources)}); analyze them without weights")
     return found
 
 
 def _asked(traces: TraceSet, source: Any) -> Weights:
-    """Return the weights by what they are asked with."""
+    """Return the weights according to the type of the argument."""
     if isinstance(source, str):
         return _named(traces, source)
     if isinstance(source, pd.DataFrame):
@@ -107,7 +108,7 @@ def _asked(traces: TraceSet, source: Any) -> Weights:
 
 
 def _is_rules(source: Any) -> bool:
-    """Return whether this is a configuration and no table of weights: rules hold lists and mappings, or are ready."""
+    """Return whether this is a rule configuration rather than a table of weights."""
     if isinstance(source, Mapping):
         return any(isinstance(value, (Mapping, list, tuple)) for value in source.values()) or "FixedRate" in source
     if isinstance(source, (list, tuple)):
@@ -116,7 +117,7 @@ def _is_rules(source: Any) -> bool:
 
 
 def _named(traces: TraceSet, source: str) -> Weights:
-    """Return the weights of a rung, an attribute or a file of rules."""
+    """Return the weights of a named source, an attribute or a file of rules."""
     if source == "auto":
         return resolve_weights(traces, Evidence())[0]
     if source == "recorded":
@@ -134,7 +135,7 @@ def _named(traces: TraceSet, source: str) -> Weights:
 
 
 def _floats(column: Codes) -> Array:
-    """Return a column as numbers, NaN where it holds none."""
+    """Return a column as numbers, NaN where it has none."""
     numbers = pd.to_numeric(pd.Series(column.labels, dtype=object), errors="coerce").to_numpy(np.float64)
     return np.asarray(np.append(numbers, np.nan)[column.codes])
 
@@ -145,10 +146,10 @@ def _all_of(weight: Array, label: str) -> Shares:
 
 
 def _not_sampled(traces: TraceSet, _: Evidence) -> Shares | None:
-    """Spans of traces that were not sampled, captured as anomalies: they stand for nobody.
+    """Return weight 0 for traces that were not sampled but captured as anomalies.
 
-    The sampled bit of ``flags`` counts only where the same resource sets it somewhere: exporters exist that never fill
-    it in, also with bit 8 set (OpenTelemetry's for Python).
+    The sampled bit of ``flags`` is used only if the same resource sets it somewhere: some exporters never do, even with
+    bit 8 set (OpenTelemetry's for Python).
     """
     spans, root = traces.columns.spans, traces.forest.root_row
     fills = np.zeros(int(spans.resource.max(initial=-1)) + 2, bool)
@@ -160,14 +161,14 @@ def _not_sampled(traces: TraceSet, _: Evidence) -> Shares | None:
 
 
 def _log(traces: TraceSet, evidence: Evidence) -> Shares | None:
-    """By stratum, the share of the logged requests whose trace is in hand; needs the trace id of every request."""
+    """Return weights from the fraction of logged requests with a trace, by stratum; needs all trace ids."""
     if evidence.log is None or "trace_id" not in evidence.log:
         return None
     return log_weights(traces, evidence.log)
 
 
 def _by_state(read: Callable[[str], float | None], label: str) -> Callable[[TraceSet, Evidence], Shares | None]:
-    """Return a rung that reads the root's tracestate."""
+    """Return a source that reads the root's tracestate."""
 
     def find(traces: TraceSet, _: Evidence) -> Shares | None:
         spans = traces.columns.spans
@@ -181,7 +182,7 @@ def _by_state(read: Callable[[str], float | None], label: str) -> Callable[[Trac
 
 
 def _sample_rate(traces: TraceSet, _: Evidence) -> Shares | None:
-    """Refinery's and libhoney's rates: one in so many; 0 means 1 with this attribute, else below 1 is no rate."""
+    """Return weights from SampleRate of Refinery and libhoney (1 in N); 0 means 1, other values below 1 are invalid."""
     told = root_attribute(traces, "meta.refinery.final_sample_rate", "SampleRate")
     rate = _floats(told)
     weight = np.where(rate == 0, 1.0, np.where((rate >= 1) & (rate < np.inf), rate, np.nan))
@@ -189,7 +190,7 @@ def _sample_rate(traces: TraceSet, _: Evidence) -> Shares | None:
 
 
 def _jaeger(traces: TraceSet, _: Evidence) -> Shares | None:
-    """Jaeger's probabilistic sampler; ``lowerbound`` carries the other sampler's rate, ``ratelimiting`` is no share."""
+    """Return weights from Jaeger's probabilistic sampler; ``lowerbound`` and ``ratelimiting`` have no usable rate."""
     kind = root_attribute(traces, "sampler.type")
     if not kind.labels:
         return None
@@ -200,26 +201,26 @@ def _jaeger(traces: TraceSet, _: Evidence) -> Shares | None:
 
 
 def _policies(traces: TraceSet, evidence: Evidence) -> Shares | None:
-    """Policies of a collector."""
+    """Return weights from the policies of a collector."""
     rules = evidence.rules
     return policy_weights(traces, rules) if rules is not None and rules.tail else None
 
 
 def _rules(traces: TraceSet, evidence: Evidence) -> Shares | None:
-    """Rules at the beginning of traces; not where a collector thinned them again."""
+    """Return weights from head-sampling rules, except for traces that a collector sampled again."""
     rules = evidence.rules
     return rule_weights(traces, rules) if rules is not None and rules.head and not rules.tail else None
 
 
 def _forensics(traces: TraceSet, _: Evidence) -> Shares | None:
-    """Edges that the ids themselves show."""
-    from tracekit.weights.forensics import forensic_weights  # noqa: PLC0415 - only where nothing stronger is known
+    """Return weights from edges in the trace ids."""
+    from tracekit.weights.forensics import forensic_weights  # noqa: PLC0415 - only without a better source
 
     return forensic_weights(traces)
 
 
 def _calibrated(traces: TraceSet, evidence: Evidence) -> Shares | None:
-    """Weights that make the sample agree with counted requests, cell by cell; removes no bias inside a cell."""
+    """Return weights that match request counts by cell; bias within a cell remains."""
     if evidence.counts is None:
         return None
     weight, obstacles = calibrated(traces, evidence.counts)
@@ -227,7 +228,7 @@ def _calibrated(traces: TraceSet, evidence: Evidence) -> Shares | None:
 
 
 def calibrated(traces: TraceSet, counts: Counts) -> tuple[Array, dict[str, int]]:
-    """Return requests over traces of the cell of each trace's root, NaN where its cell was not counted."""
+    """Return requests over traces of the cell of each trace's root, NaN if the cell was not counted, and problems."""
     root = traces.forest.root_row
     columns = {name: stratum_codes(traces, name, counts).take(root).series() for name in counts.dimensions}
     cell = (

@@ -1,7 +1,7 @@
-"""Sampling rules: what a configuration says is kept, whoever wrote it.
+"""Sampling rules of a configuration, in a common form.
 
-``HeadRule`` decides when a trace begins (X-Ray rules, Jaeger strategies, a fixed rate), ``TailPolicy`` when it is whole
-(the collector).  ``rule_formats.sampling_rules`` reads them from what people have.
+``HeadRule`` is a head-sampling rule (X-Ray rules, Jaeger strategies, a fixed rate), ``TailPolicy`` a tail-sampling
+policy (the collector). ``rule_formats.sampling_rules`` reads them.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ FIELDS = ("service_name", "http_request_method", "path", "host")
 
 @dataclass(frozen=True)
 class HeadRule:
-    """One rule of a sampler at the beginning of traces.
+    """A head-sampling rule.
 
     Parameters
     ----------
     name
-        What the rule is called.
+        Name of the rule.
     rate
-        Share of the requests beyond the reservoir that is kept; NaN where it is not fixed (limit per second).
+        Fraction kept of the requests beyond the reservoir; NaN if it is not fixed (limit per second).
     quota
-        Kept of every second for certain; 0 for none.
+        Reservoir: requests per second that are always kept; 0 for none.
     is_shared
         Whether the quota is shared by all processes (X-Ray's central rules) or each has its own.
     service_name, http_request_method, path, host
-        Patterns with ``*`` and ``?``, case does not matter.
+        Case-insensitive globs with ``*`` and ``?``.
     attributes
-        What else the rule asks for; traces do not tell whether it matched.
+        Other conditions of the rule; traces do not show whether they matched.
     max_rate
-        Up to where a boost may raise the rate for a minute (X-Ray's ``SamplingRateBoost``); 0 without one.
+        Maximum rate of a boost (X-Ray's ``SamplingRateBoost``); 0 without one.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class HeadRule:
 
     @property
     def is_boosted(self) -> bool:
-        """Whether the rate is raised now and then."""
+        """Whether the rate can be boosted temporarily."""
         return self.max_rate > 0
 
     @property
@@ -71,7 +71,7 @@ class HeadRule:
         return not math.isnan(self.rate) and not self.is_boosted
 
     def matches(self, request: Mapping[str, str | None]) -> bool | None:
-        """Return whether a request matches; None where a field that the rule asks for is not known.
+        """Return whether a request matches; None if a required field is unknown.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class HeadRule:
         Returns
         -------
         bool or None
-            A field that is known and differs is enough for False.
+            False as soon as one known field differs.
         """
         unknown = bool(self.attributes)
         for field in FIELDS:
@@ -102,12 +102,11 @@ class TailPolicy:
     Parameters
     ----------
     name
-        As configured.
+        Configured name.
     kind
         ``status_code``, ``latency``, ``probabilistic``, ``always_sample``, ...
     probability
-        1 for a policy that decides for certain, the share for a probabilistic one, NaN where nothing is known
-        (``rate_limiting``).
+        1 for a deterministic policy, the rate of a probabilistic one, NaN if unknown (``rate_limiting``).
     slower_than_ns
         Of ``latency``: keeps traces that take at least so long, ...
     faster_than_ns
@@ -130,22 +129,22 @@ class TailPolicy:
 
     @property
     def can_be_told(self) -> bool:
-        """Whether the traces themselves show what the policy decides."""
+        """Whether the decision of the policy can be derived from a trace."""
         return self.kind in {"status_code", "latency", "probabilistic", "always_sample"}
 
 
 @dataclass(frozen=True)
 class Rules:
-    """A whole configuration.
+    """A sampling configuration.
 
     Parameters
     ----------
     head
-        In the order in which they are tried.
+        In order of evaluation.
     tail
-        Policies; a trace is kept where any of them says so.
+        Policies; a trace is kept if any of them matches.
     decision_wait_ns
-        How long the collector waits for the spans of a trace; None where nothing is said.
+        How long the collector waits for the spans of a trace; None if not configured.
 
     Examples
     --------
@@ -161,7 +160,7 @@ class Rules:
     decision_wait_ns: int | None = None
 
     def match(self, request: Mapping[str, str | None]) -> HeadRule | None:
-        """Return the rule that decides about a request; None where none matches or an unknown field could decide."""
+        """Return the rule that applies to a request; None if none matches or it depends on an unknown field."""
         for rule in self.head:
             if (found := rule.matches(request)) is not False:
                 return rule if found else None
@@ -169,12 +168,12 @@ class Rules:
 
     @property
     def only(self) -> HeadRule | None:
-        """The head rule, where there is a single one and it asks for nothing."""
+        """The head rule, if it is the only one and has no conditions."""
         return self.head[0] if len(self.head) == 1 and self.head[0].matches({}) else None
 
     @property
     def base_rate(self) -> float | None:
-        """The probability with which every request is kept at least, where one is configured."""
+        """The minimum sampling probability of every request, if one is configured."""
         drawn = [policy.probability for policy in self.tail if policy.kind == "probabilistic"]
         if self.tail:
             return max(drawn) if drawn and not self.head else None

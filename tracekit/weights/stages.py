@@ -1,6 +1,6 @@
-"""Several samplers in a row: the product of what they kept where each one is known, and a refusal where not.
+"""Several samplers in sequence: the product of their weights if all are known, otherwise unknown.
 
-What samplers wrote into the traces is compared with each other (``joined``) and with the ids (``checked``).
+Recorded sampling attributes are compared with each other (``settled``) and with the ids (``checked``).
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _POLICY, _TAIL, _RULE, _XRAY, _RATE = "tailsampling.policy", "tail policy", "rul
 _CONSISTENT, _COLLECTOR = "OpenTelemetry consistent sampling", "collector"
 _KINDS = (*MARKS, _RULE, _XRAY, _TAIL)
 _ROUNDING, _MARGIN, _STRANGERS = 0.5, 1.1, 0.01
-_FEWEST = 20  # ids show a second sampler from fewer traces than they give weights from
+_FEWEST = 20  # detecting a second sampler needs fewer traces than estimating weights
 
 
 def settled(
     traces: TraceSet, found: Weights, marks: Mapping[str, Array], rules: Rules | None, *, is_chosen: bool = False
 ) -> Weights:
-    """Return weights that follow from all samplers that are known, unknown where those are not all.
+    """Return weights from all known samplers, unknown where another sampler is involved.
 
-    A recorded weight of 1 is no stage.  Records that agree up to rounding are one stage, written twice; others are
-    refused.  Tail policies see what an earlier sampler kept, so their weights multiply with those of the trace state or
-    of a Jaeger tag; a SampleRate may contain them or not.
+    A recorded weight of 1 is not a stage. Records that agree up to rounding are one stage, recorded twice; others are
+    rejected. Tail policies apply after head sampling, so their weights multiply with those of the tracestate or of a
+    Jaeger tag; a SampleRate may include them or not.
     """
     by_mark = found.is_from(*marks)
     stack = np.array([np.where(one > 1, one, np.nan) for one in marks.values()]).reshape(len(marks), len(traces))
@@ -50,22 +50,22 @@ def settled(
     found = Weights(value, found.source, found.refusal)
     if differ.any():
         names = [name for name, one in zip(marks, stack, strict=True) if (~np.isnan(one[differ])).any()]
-        why = f"{' and '.join(names)} record different rates; choose the one that includes both, or give weights"
+        why = f"{' and '.join(names)} record different rates; choose the one that includes both, or pass weights"
         found = found.refused(differ, why)
     if rules is not None and rules.tail:
         found = _with_tail(traces, found, [name for name in marks if name != _RATE], rules)
     elif not is_chosen:
         tail = (root_attribute(traces, _POLICY).codes >= 0) & found.is_from(*marks, _RULE, _XRAY)
-        found = found.refused(tail, f"{_POLICY} shows a tail sampler after the first sampler; give its policies too")
+        found = found.refused(tail, f"{_POLICY} shows a tail sampler after the first sampler; pass its policies too")
     return checked(traces, found, np.where(found.is_from(_TAIL), 1.0, np.where(by_mark, most, found.value)), rules)
 
 
 def _with_tail(traces: TraceSet, found: Weights, firsts: list[str], rules: Rules) -> Weights:
-    """Return the product of recorded weights and those of tail policies, refused where their relation is not known."""
+    """Return the product of recorded weights and those of tail policies, unknown if their relation is unknown."""
     if rules.head:
-        why = f"{rules.head[0].name} and tail_sampling are both configured; give the weights that follow from both"
+        why = f"{rules.head[0].name} and tail_sampling are both configured; pass the combined weights"
         return found.refused(found.known & (found.value > 0), why)
-    why = "SampleRate and tail policies are both there; whether one contains the other is not recorded"
+    why = "SampleRate and tail policies are both present; whether one includes the other is not recorded"
     first, found = found.is_from(*firsts), found.refused(found.is_from(_RATE), why)
     if not first.any():
         return found
@@ -76,17 +76,17 @@ def _with_tail(traces: TraceSet, found: Weights, firsts: list[str], rules: Rules
     codes = np.where(first & ~lost, pair, found.source.codes).astype(np.int32)
     value = np.where(first & ~lost, found.value * tail.weight, found.value)
     found = Weights(value, Codes(codes, [*labels, *pairs]), found.refusal)
-    found = found.refused(lost, "no policy of the configuration explains traces that were kept")
+    found = found.refused(lost, "no configured policy explains why some traces were kept")
     service = traces.codes("service_name").take(traces.forest.root_row).codes
     alone = found.is_from(_TAIL) & np.isin(service, service[first])
-    return found.refused(alone, "only some traces of a service record what its first sampler kept")
+    return found.refused(alone, "only some traces of a service record the rate of its first sampler")
 
 
 def checked(traces: TraceSet, found: Weights, first: Array, rules: Rules | None = None) -> Weights:
-    """Return the weights, refused for each service whose ids contradict the sampler that they come from.
+    """Return the weights, unknown for each service with ids that contradict its declared sampler.
 
-    Under the map of the declared sampler the ids, divided by its share, are even on 0 to 1; under every other map they
-    are even as they are.  Edges at a power of two may come from the format of the ids and contradict nothing.
+    Under the map of the declared sampler the ids, divided by its rate, are uniform on 0 to 1; under every other map
+    they are uniform. Edges at a power of two may result from the id format and are ignored.
     """
     kept = found.value > 0
     for service, rows in services_of_roots(traces, _FEWEST):
@@ -99,21 +99,21 @@ def checked(traces: TraceSet, found: Weights, first: Array, rules: Rules | None 
 
 
 def _contradiction(traces: TraceSet, rows: Array, kind: str, first: Array, rules: Rules | None) -> str:
-    """Return what ids show that the source of their weights does not; empty where they agree."""
+    """Return how the ids contradict the source of their weights; empty if they agree."""
     if kind == THRESHOLD_SOURCE and (wrong := _rejected(traces, rows, first)) > _STRANGERS:
-        return f"{100 * wrong:.3g}% of its ids are beyond the recorded thresholds; give weights or rules"
+        return f"{100 * wrong:.3g}% of its ids are beyond the recorded thresholds; pass weights or rules"
     is_central = rules is not None and any(rule.quota or rule.is_shared for rule in rules.head)
     for edge in sampler_edges(traces, rows):
         if edge.ends_with_a_bit:
             continue
         if not _explained(traces, rows, edge, first, rules, collector=kind == _RULE and not is_central):
             rate = f"{edge.name} at {100 * edge.step.threshold:.3g}%"
-            return f"its ids show another sampler or rate ({rate}); give the rules of both"
+            return f"its ids show another sampler or rate ({rate}); pass the rules of both"
     return ""
 
 
 def _rejected(traces: TraceSet, rows: Array, first: Array) -> float:
-    """Return the share of traces whose id their recorded threshold should have rejected."""
+    """Return the fraction of traces with an id that their recorded threshold rejects."""
     state = traces.columns.spans.trace_state[traces.forest.root_row[rows]]
     by_id = np.isnan(by_text(state, traces.columns.texts, randomness))
     above = ID_MAPS[_CONSISTENT](*ids_of(traces, rows)) * first > _MARGIN
@@ -123,7 +123,7 @@ def _rejected(traces: TraceSet, rows: Array, first: Array) -> float:
 def _explained(
     traces: TraceSet, rows: Array, edge: Family, first: Array, rules: Rules | None, *, collector: bool
 ) -> bool:
-    """Return whether what is recorded or declared leaves this edge."""
+    """Return whether a recorded or declared sampler explains this edge."""
     drawn = [policy for policy in (rules.tail if rules is not None else ()) if policy.kind == "probabilistic"]
     rate = max((policy.probability for policy in drawn if policy.salt.encode() == TAIL_SALT), default=0.0)
     if edge.name == "collector tail_sampling" and rate:
@@ -138,7 +138,7 @@ def _explained(
 
 
 def _is_even_by(scaled: Array) -> bool:
-    """Return whether ids over their share are even on 0 to 1, up to a tenth in the share."""
+    """Return whether ids divided by their rate are uniform on 0 to 1, with a tolerance of 10% in the rate."""
     step = step_scan(np.minimum(scaled, 1))
     is_inside = (scaled > _MARGIN).mean() <= _STRANGERS
     return bool(is_inside and (step.p >= SURE or step.threshold * _MARGIN >= 1))

@@ -1,4 +1,4 @@
-"""What the policies of a collector's ``tail_sampling`` give each trace."""
+"""Weights from the policies of a collector's ``tail_sampling``."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ DRAWN, EVERY = "tail policy, drawn", "tail policy, every trace"
 
 
 def policy_weights(traces: TraceSet, rules: Rules) -> Shares:
-    """Return the weights that tail policies give.
+    """Return the weights from tail policies.
 
-    A trace that no policy explains (its id does not pass, and nothing keeps it for certain) is refused: the rules are
-    not those that were in force.  ``tailsampling.policy``, where it is recorded, names the policy that decided first.
-    Traces that were all kept for certain stand for nobody else (``Weights.is_one_kind``): without a policy that draws
-    from the rest, or where none that was drawn is in hand, nothing is known of all traffic.
+    The weight of a trace that no policy explains (its id does not pass, and no deterministic policy keeps it) is
+    unknown: the configuration was different. ``tailsampling.policy``, if recorded, names the deciding policy. If all
+    traces were kept by deterministic policies (``Weights.is_one_kind``), they do not represent all traffic.
     """
     labels = [EVERY if _keeps_all(rules) else CERTAIN, DRAWN, BEYOND]
     drawn = [policy for policy in rules.tail if policy.kind == "probabilistic" and policy.probability > 0]
@@ -43,12 +42,12 @@ def policy_weights(traces: TraceSet, rules: Rules) -> Shares:
         weight, source = np.where(named | sure, 1.0, np.nan), np.zeros(len(traces), np.int64)
     missing = np.isnan(weight)
     codes = Codes(np.where(missing, -1, source).astype(np.int32), labels)
-    why = "no policy of the configuration explains them"
+    why = "no configured policy explains them"
     return Shares(weight, codes, {why: int(missing.sum())} if missing.any() else {})
 
 
 def _keeps_all(rules: Rules) -> bool:
-    """Return whether some policy keeps whatever comes."""
+    """Return whether some policy keeps all traces."""
     return any(p.kind == "always_sample" or (p.kind == "probabilistic" and p.probability == 1) for p in rules.tail)
 
 
@@ -77,14 +76,14 @@ def _certain(traces: TraceSet, rules: Rules) -> Array:
 
 
 def _named_certain(traces: TraceSet, rules: Rules) -> Array:
-    """Return which traces name a policy that decides for certain."""
+    """Return which traces name a deterministic policy."""
     named = root_attribute(traces, "tailsampling.policy")
     sure = {policy.name for policy in rules.tail if policy.probability == 1}
     return np.array([label in sure for label in named.labels] + [False])[named.codes]
 
 
 def trace_duration_ns(traces: TraceSet) -> Array:
-    """Return the time from the first start to the last end of every trace; -1 where none is known."""
+    """Return the time from the first start to the last end of every trace in ns; -1 if unknown."""
     spans, starts = traces.columns.spans, traces.forest.starts[:-1]
     if not len(spans):
         return np.zeros(0, np.int64)

@@ -1,4 +1,4 @@
-"""How many of the requests that somebody else counted left a trace, by stratum and window."""
+"""Trace coverage: how many counted requests have a trace, by stratum and window."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tally:
-    """Requests and traces side by side.
+    """Counts of requests and traces.
 
     Parameters
     ----------
     frame
-        One row a stratum: the dimensions, ``requests`` and ``traces``.
+        One row per stratum: the dimensions, ``requests`` and ``traces``.
     bins
         The same by window (``start_ns``); empty without times.
     outside_count
-        Traces that begin in none of the windows, or that a log does not hold.
+        Traces that begin outside all windows, or that are not in the log.
     unmatched
         Traces of strata that were not counted: the dimensions and ``traces``.
     """
@@ -42,14 +42,14 @@ class Tally:
 
     @property
     def uncounted_services(self) -> list[str]:
-        """Services that traces reach and nobody counted: whoever counts at the front door knows no others."""
+        """Services in the traces without counts; counts of an entry point include no others."""
         if "service_name" not in self.unmatched or not self.frame["traces"].sum():
             return []
         return sorted(set(self.unmatched["service_name"].dropna()) - set(self.frame["service_name"]))
 
     @property
     def unmatched_count(self) -> int:
-        """Traces of strata that should have been counted: those of services that were."""
+        """Number of traces of uncounted strata of counted services."""
         if not len(self.unmatched):
             return 0
         elsewhere = self.uncounted_services
@@ -58,7 +58,7 @@ class Tally:
 
 
 def tally(traces: TraceSet, counts: Counts) -> Tally:
-    """Return how many of the counted requests left a trace."""
+    """Return how many of the counted requests have a trace."""
     rows = entry_rows(traces, by_service="service_name" in counts.dimensions)
     codes = {name: stratum_codes(traces, name, counts).take(rows) for name in counts.dimensions}
     window, starts = window_of(traces.columns.spans.start_ns[rows], counts)
@@ -81,7 +81,7 @@ def _distinct(group: Array, trace: Array, groups: int) -> Array:
 
 
 def window_of(start_ns: Array, counts: Counts) -> tuple[Array, Array]:
-    """Return the window of every start, -1 outside all, and where the windows begin; one window without times."""
+    """Return the window of every start (-1 outside all), and the starts of windows; one window without times."""
     if not counts.has_time:
         return np.zeros(len(start_ns), np.int64), np.zeros(1, np.int64)
     begins = np.unique(counts.frame["start_ns"].to_numpy())
@@ -91,7 +91,7 @@ def window_of(start_ns: Array, counts: Counts) -> tuple[Array, Array]:
 
 
 def _compare(held: pd.DataFrame, counts: Counts, outside: int) -> Tally:
-    """Return requests beside the traces that were held of them."""
+    """Return requests and their recorded traces by stratum."""
     keys = list(counts.dimensions)
     requests = counts.frame.rename(columns={COUNT: "requests"})
     requests = requests if counts.has_time else requests.assign(start_ns=0)
@@ -115,7 +115,7 @@ def _compare(held: pd.DataFrame, counts: Counts, outside: int) -> Tally:
 
 
 def entry_rows(traces: TraceSet, *, by_service: bool) -> Array:
-    """Return the spans by which a request entered: of each service, or of the whole (the roots)."""
+    """Return the entry spans of requests: of each service, or of the trace (the roots)."""
     if not by_service:
         return np.asarray(traces.forest.root_row)
     service, parent = traces.codes("service_name").codes, traces.forest.parent_row

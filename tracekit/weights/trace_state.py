@@ -1,4 +1,4 @@
-"""What a tracestate says about sampling: ``ot=th`` (threshold), the older ``ot=p``, randomness, X-Ray's rule."""
+"""Sampling fields of a tracestate: ``ot=th`` (threshold), the older ``ot=p``, randomness, X-Ray's rule."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def member(trace_state: str, vendor: str, name: str | None = None) -> str | None
 
 
 def threshold(trace_state: str) -> int | None:
-    """Return the rejection threshold of ``ot=th``: a trace is kept where its 56 random bits are not below it."""
+    """Return the rejection threshold of ``ot=th``: a trace is kept if its 56 random bits are not below it."""
     digits = member(trace_state, "ot", "th") or ""
     return int(digits.ljust(_THRESHOLD_DIGITS, "0"), 16) if _is_hex(digits, _THRESHOLD_DIGITS) else None
 
 
 def randomness(trace_state: str) -> int | None:
-    """Return the explicit randomness ``ot=rv``, None where the low 56 bits of the trace id stand for it."""
+    """Return the explicit randomness ``ot=rv``, None if the low 56 bits of the trace id are used."""
     digits = member(trace_state, "ot", "rv") or ""
     return int(digits, 16) if len(digits) == _THRESHOLD_DIGITS and _is_hex(digits, _THRESHOLD_DIGITS) else None
 
@@ -63,12 +63,12 @@ def legacy_probability(trace_state: str) -> float | None:
 
 
 def rule_hash(rule_name: str) -> str:
-    """Return how X-Ray's samplers for OpenTelemetry write a rule into ``xrsr``."""
+    """Return the hash of a rule name in ``xrsr``, as written by X-Ray's samplers for OpenTelemetry."""
     return hashlib.sha256(rule_name.encode()).hexdigest()[:_RULE_DIGITS]
 
 
 def _is_hex(digits: str, most: int) -> bool:
-    """Return whether this is a lower-case hexadecimal number of at most so many digits."""
+    """Return whether this is a lower-case hexadecimal number of at most ``most`` digits."""
     return 0 < len(digits) <= most and all(c in "0123456789abcdef" for c in digits)
 
 
@@ -78,7 +78,7 @@ def probabilities(codes: Array, texts: list[str]) -> Array:
 
 
 def by_text(codes: Array, texts: list[str], read: Callable[[str], float | None]) -> Array:
-    """Return what a reader finds in each text, NaN where nothing; ``codes`` are into ``texts``, -1 = none."""
+    """Return the number parsed from each text, NaN without one; ``codes`` are into ``texts``, -1 = none."""
     result = np.full(len(texts) + 1, np.nan)
     for code in np.unique(codes[codes >= 0]):
         found = read(texts[code])
@@ -87,7 +87,7 @@ def by_text(codes: Array, texts: list[str], read: Callable[[str], float | None])
 
 
 def recorded(spans: SpanColumns, forest: Forest, texts: list[str]) -> Weights:
-    """Return the weights that the roots' tracestates record."""
+    """Return the weights recorded in the tracestates of root spans."""
     share = probabilities(spans.trace_state[forest.root_row], texts) if len(spans) else np.zeros(0)
     known = share > 0
     value = np.ones(len(share))

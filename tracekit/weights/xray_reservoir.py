@@ -1,4 +1,4 @@
-"""What a rule with a reservoir gives each trace: X-Ray's "one a second plus five percent", and rules without one."""
+"""Weights from head rules with a reservoir (X-Ray: one per second plus 5%), and from rules without one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MS = 1_000_000
 
 
 class Shares(NamedTuple):
-    """Weight of every trace, NaN where not known; where it came from; and why traces stayed without one, counted."""
+    """Weight of every trace, NaN if unknown; its source; and the reasons for unknown weights, with counts."""
 
     weight: Array
     source: Codes
@@ -43,7 +43,7 @@ class Shares(NamedTuple):
 
 
 def root_attribute(traces: TraceSet, *keys: str) -> Codes:
-    """Return an attribute of every trace's root span, or else of the root's resource; the first key present counts."""
+    """Return an attribute of every trace's root span, else of its resource; the first key present is used."""
     root, look = traces.forest.root_row, traces.lookup
     resource = traces.columns.spans.resource[root]
     options = [look.by_key.codes_of((key,)).take(root) for key in keys]
@@ -52,7 +52,7 @@ def root_attribute(traces: TraceSet, *keys: str) -> Codes:
 
 
 def processes(traces: TraceSet) -> Codes:
-    """Return the process that began each trace, as far as it is recorded."""
+    """Return the process of each root span, if recorded."""
     pid = root_attribute(traces, "process.pid")
     host = root_attribute(traces, "host.id", "host.name")
     both = join([pid, host]) if pid.labels else pid
@@ -60,7 +60,7 @@ def processes(traces: TraceSet) -> Codes:
 
 
 def hashed_rules(traces: TraceSet, names: Sequence[str]) -> Codes:
-    """Return which of some rules the trace state of every root names by its hash (``xrsr``)."""
+    """Return which rule the tracestate of every root names by its hash (``xrsr``)."""
     by_hash = {rule_hash(name): number for number, name in enumerate(names)}
     states = traces.codes("trace_state").take(traces.forest.root_row)
     numbers = [by_hash.get(member(label, "xrsr") or "", -1) for label in states.labels] + [-1]
@@ -77,7 +77,7 @@ def rule_of(traces: TraceSet, rules: Rules) -> Array:
 
 
 def _predicted(traces: TraceSet, rules: Rules) -> Array:
-    """Return the rule that should have decided, by what the root span tells of the request."""
+    """Return the rule that matches the request of each root span."""
     root, route = traces.forest.root_row, root_attribute(traces, "http.route")
     columns = {
         "service_name": traces.codes("service_name").take(root),
@@ -97,7 +97,7 @@ def _predicted(traces: TraceSet, rules: Rules) -> Array:
 
 
 def _of_url(traces: TraceSet, part: str) -> Codes:
-    """Return a part of the address that each root was asked by."""
+    """Return a part of the request URL of each root."""
     urls = root_attribute(traces, "url.full", "http.url")
     parts = [getattr(urlsplit(label), part) for label in urls.labels]
     known: dict[str, int] = {}
@@ -106,7 +106,7 @@ def _of_url(traces: TraceSet, part: str) -> Codes:
 
 
 def is_otel(traces: TraceSet) -> Array:
-    """Return for every trace the SDK that began it: 1 OpenTelemetry, 0 classic X-Ray, -1 not recorded."""
+    """Return the SDK of every root: 1 OpenTelemetry, 0 classic X-Ray, -1 not recorded."""
     sdk = root_attribute(traces, "telemetry.sdk.name", "aws.xray.sdk")
     kind = [1 if "opentelemetry" in name.lower() else 0 if "x-ray" in name.lower() else -1 for name in sdk.labels]
     states = traces.codes("trace_state").take(traces.forest.root_row)
@@ -115,12 +115,12 @@ def is_otel(traces: TraceSet) -> Array:
 
 
 def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
-    """Return the weights that head rules give.
+    """Return the weights from head rules.
 
-    Order weights need the process of every trace, starts finer than milliseconds, and starts that agree with the rule
-    (``order_agreement``), else they are refused: without the process p95 was 60 % off, with 1 ms of jitter 40 %.  How
-    X-Ray divides a central reservoir between several processes is recorded nowhere.  Classic SDKs draw a number that
-    nobody recorded, so only their order shows the reservoir.
+    Weights by order within the second need the process of every trace, starts finer than milliseconds, and starts that
+    agree with the rule (``order_agreement``), else they are unknown: without the process p95 was 60% off, with 1 ms of
+    jitter 40%. How X-Ray divides a central reservoir between processes is not recorded. Classic SDKs do not record
+    their random number, so only the order shows the reservoir.
     """
     rule, otel, process = rule_of(traces, rules), is_otel(traces), processes(traces)
     weight, source = np.full(len(traces), np.nan), np.full(len(traces), -1, np.int32)
@@ -132,7 +132,7 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
         if len(chosen):
             obstacles[why] = obstacles.get(why, 0) + len(chosen)
 
-    refuse(np.flatnonzero(rule < 0), "no rule is known to match")
+    refuse(np.flatnonzero(rule < 0), "no rule matches for certain")
     start = traces.columns.spans.start_ns[traces.forest.root_row]
     for number, one in enumerate(rules.head):
         chosen = np.flatnonzero(rule == number)
@@ -145,7 +145,7 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
             else:
                 refuse(chosen, f"rule {one.name} keeps nothing")
             continue
-        refuse(chosen[otel[chosen] < 0], "the SDK that decided is not recorded")
+        refuse(chosen[otel[chosen] < 0], "the sampling SDK is not recorded")
         classic, later = chosen[otel[chosen] == 0], chosen[otel[chosen] == 1]
         if why := _no_order(one, start[classic], process.codes[classic]):
             refuse(classic, why)
@@ -154,7 +154,7 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
             weight[classic] = 1 / np.where(share > 0, share, np.nan)
             source[classic] = 1
         inside = _inside(traces, later, one.rate)
-        refuse(later[np.isnan(inside)], "the language of the SDK that decided is not recorded")
+        refuse(later[np.isnan(inside)], "the language of the sampling SDK is not recorded")
         later, inside = later[~np.isnan(inside)], inside[~np.isnan(inside)] > 0
         weight[later], source[later] = (
             np.where(inside, 1 / one.rate if one.rate else np.nan, 0.0),
@@ -165,25 +165,25 @@ def rule_weights(traces: TraceSet, rules: Rules) -> Shares:
 
 
 def _no_order(rule: HeadRule, start_ns: Array, process: Array) -> str:
-    """Return why the order in the second does not separate the reservoir's traces; empty where it does."""
+    """Return why the order in the second does not identify the reservoir's traces; empty if it does."""
     if not len(start_ns):
         return ""
     if (process < 0).any():
-        return "the process that decided is not recorded"
+        return "the sampling process is not recorded"
     if (start_ns % _MS == 0).all():
         return "starts are whole milliseconds, too coarse for the order in a second"
     if rule.is_shared and len(np.unique(process)) > 1:
-        return f"the reservoir of rule {rule.name} is divided between processes in a way that is not recorded"
+        return f"how the reservoir of rule {rule.name} is divided between processes is not recorded"
     if order_agreement(start_ns, process, rule.quota, rule.rate).contradicts:
         return (
-            f"the starts contradict rule {rule.name} ({rule.quota} a second and {100 * rule.rate:.3g}%): quota or rate"
-            " were others, or starts are not those of the sampling decisions"
+            f"the starts contradict rule {rule.name} ({rule.quota} per second and {100 * rule.rate:.3g}%): quota or"
+            " rate were different, or starts are not those of the sampling decisions"
         )
     return ""
 
 
 def _inside(traces: TraceSet, chosen: Array, rate: float) -> Array:
-    """Return for each chosen trace whether its id passes the rate (1, 0), NaN where the language is not known."""
+    """Return for each selected trace whether its id passes the rate (1, 0), NaN if the language is unknown."""
     first = traces.forest.starts[:-1][chosen]
     high, low = traces.columns.spans.trace_hi[first], traces.columns.spans.trace_lo[first]
     language = root_attribute(traces, "telemetry.sdk.language").take(chosen)
