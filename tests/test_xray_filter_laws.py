@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from filter_text import to_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekit as tk
 from tracekit.expressions.parsing import parse
-from tracekit.expressions.printing import to_text
 from tracekit.expressions.syntax import CAUSE_BLOCKS, KEYWORDS, OPERATORS, Block, Condition, Id
 
 # -------------------------------------------------------------------- expressions

@@ -72,11 +72,6 @@ class Lookup:
         """Attributes of events by key."""
         return KeyIndex(self.columns.event_attributes, self.columns.kv)
 
-    @cached_property
-    def links_by_key(self) -> KeyIndex:
-        """Attributes of links by key."""
-        return KeyIndex(self.columns.link_attributes, self.columns.kv)
-
     def codes(self, column: str) -> Codes:
         """Return a category column of ``spans`` as codes; KeyError for an unknown name."""
         if column not in self._codes:

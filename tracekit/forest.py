@@ -99,10 +99,6 @@ class Forest:
         """int64: for each position in ``preorder`` the position after its last descendant."""
         return self._walk[1]
 
-    def child_count(self) -> Array:
-        """Return the number of children of every row."""
-        return np.diff(self.child_offsets)
-
 
 def blocks(starts: Array, size: int = BLOCK) -> Iterator[tuple[int, int]]:
     """Yield (first row, end row) of whole traces, about ``size`` rows each.

@@ -153,7 +153,7 @@ def test_what_is_looked_for_becomes_one_filter_expression(serve, tmp_path):
 def test_a_refused_filter_expression_is_explained(serve, tmp_path):
     serve([Trace(1)])
     with pytest.raises(
-        tk.PullError, match=r"Invalid filter expression.*expected a keyword of X-Ray, found 'colour' at 7"
+        tk.PullError, match=r"Invalid filter expression.*expected an X-Ray keyword, found 'colour' at 7"
     ):
         pulled(tmp_path / "a", filter="ok AND colour", start=utc(BEGUN), end=utc(BEGUN + 60))
     with pytest.raises(tk.PullError, match=r"Invalid filter expression \(request id request-1\)$"):

@@ -172,11 +172,11 @@ def test_an_expression_is_data_and_never_run(tmp_path, expression, ask):
         ("start_time > name", "expected a time such as .*, found a column of texts", 13),
         ("'x' in name", r"expected a list of constants after 'in' \(for a part of a text: column.contains", 7),
         ("name in ['x', 1]", "expected a column of texts or numbers before 'in', and constants of that kind", 0),
-        ("name.str.contains('a|b')", "expected a text without signs of regular expressions", 18),
+        ("name.str.contains('a|b')", "expected text without regular expression syntax", 18),
         ("depth.contains('x')", r"expected a column of texts and one text for \.contains\(\)", 0),
         ("name.isna('x')", r"expected a column of texts and one text for \.isna\(\)", 0),
         ("depth is 1", "expected one of == != < <= > >= in", 0),
-        ("1 == 1", "which is no condition: compare a column", 0),
+        ("1 == 1", "which is not a condition: compare a column", 0),
         ("depth > \ud800", "expected a condition over columns of spans", None),
     ],
 )

@@ -1,9 +1,9 @@
-"""The two languages of ``TraceSet.where``: conditions over columns of spans, and X-Ray filter expressions.
+"""The two filter languages of ``TraceSet.where``: conditions over columns of spans, and X-Ray filter expressions.
 
-``conditions`` reads the first kind and ``operations`` answers it.  ``xray_filter`` answers the second: what finds
-traces on the server finds them in a file of any format.  Its grammar is that of the X-Ray developer guide,
-"Using filter expressions": ``syntax`` holds its words, ``tokens`` and ``parsing`` read it, ``printing`` writes it,
-``evaluation`` answers it over columns, with the service map of each trace from ``nodes``.
+``conditions`` parses the first kind and ``operations`` evaluates it.  ``xray_filter`` evaluates the second, for traces
+of any format. Its grammar is that of the X-Ray developer guide, "Using filter expressions": ``syntax`` defines its
+keywords, ``tokens`` and ``parsing`` parse it, ``evaluation`` evaluates it over columns, with the service map of each
+trace from ``nodes``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FAMILIES = ("annotation", "rootcause", "service", "edge")
 
 
 def is_xray(expression: str) -> bool:
-    """Return whether a text is an X-Ray filter expression and no condition over columns of spans."""
+    """Return whether a text is an X-Ray filter expression rather than a condition over columns of spans."""
     try:
         used = {node.id for node in ast.walk(parsed(expression)) if isinstance(node, ast.Name)}
     except FilterError:

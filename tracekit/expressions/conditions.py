@@ -1,12 +1,12 @@
-"""Conditions over columns of spans: data that is read, never code that is run.
+"""Conditions over columns of spans, parsed and never executed as code.
 
-The text is parsed by Python's own parser, every node of the tree must be of the few kinds below, and what they ask for
-is answered by ``operations``.  There are no attributes, calls, names or subscripts beyond the listed ones::
+The text is parsed by Python's parser, every node of the tree must be one of the kinds below, and ``operations``
+evaluates them. No other attributes, calls, names or subscripts are allowed::
 
     condition  = condition and condition | condition or condition | not condition     (also & | ^ ~)
-               | value (== | != | < | <= | > | >=) value ... | column [not] in [constant, ...]
-               | column.contains(text) | .startswith(text) | .endswith(text) | .like(text with * and ?)
-               | column.isna() | column.notna() | a column of truth values
+               | value (== | != | < | <= | > | >=) value ... | column [not] in [constant, ...] | column.contains(text) |
+               .startswith(text) | .endswith(text) | .like(text with * and ?) | column.isna() | column.notna() | a
+               boolean column
     value      = column | number | text | True | False | value (+ | - | * | / | // | %) value
 """
 
@@ -51,20 +51,20 @@ _REGULAR = frozenset("\\.^$*+?{}[]|()")
 
 
 def evaluate(expression: str, column: Callable[[str], pd.Series]) -> pd.Series:
-    """Return the mask of a condition over columns of spans.
+    """Return the mask of a condition over columns of spans, one entry per span.
 
-    Missing numbers and times match no comparison, missing texts match ``!=`` only.  A time compares with a text in ISO
-    8601, without a zone in UTC.  ``contains`` takes its text as it is, not as a regular expression; ``.str.`` before
-    ``contains``, ``startswith`` and ``endswith`` may be written as in pandas.
+    Missing numbers and times match no comparison, missing texts match only ``!=``. Times are compared with ISO 8601
+    text, UTC if it has no time zone. ``contains`` matches literal text, not a regular expression; pandas' ``.str.``
+    before ``contains``, ``startswith`` and ``endswith`` is allowed.
     """
     return _Condition(expression, column).mask()
 
 
 def parsed(expression: str) -> ast.expr:
-    """Return the tree of a condition; FilterError with the place where it does not parse, or is too deep for that."""
+    """Return the tree of a condition; FilterError with the position where it does not parse, or nests too deeply."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python's about odd escapes in a text that is no program
+            warnings.simplefilter("ignore")  # Python's warnings about invalid escapes
             return ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError) as error:  # ValueError: a NUL, or half a character
         at = _place(expression, getattr(error, "lineno", None), getattr(error, "offset", None))
@@ -76,7 +76,7 @@ def parsed(expression: str) -> ast.expr:
 
 
 def _place(expression: str, line: int | None, offset: int | None) -> int:
-    """Return the place that the parser of Python names, from 0; the end where it names none."""
+    """Return the position reported by Python's parser, from 0; the end if it reports none."""
     if not offset or not line:
         return len(expression)
     begun = len(expression) - len(expression.lstrip())
@@ -87,19 +87,19 @@ def _place(expression: str, line: int | None, offset: int | None) -> int:
 def _too_deep(expression: str) -> FilterError:
     """Return the error of a condition that nests too deeply."""
     message = (
-        f"expected a condition that nests at most {_DEEPEST} levels deep, found a deeper one: {_quoted(expression)};"
-        " join conditions by 'and', 'or', or list constants: column in [...]"
+        f"expected a condition nested at most {_DEEPEST} levels deep, found a deeper one: {_quoted(expression)};"
+        " join conditions with 'and', 'or', or list constants: column in [...]"
     )
     return FilterError(message, expression=expression, position=0)
 
 
 def _quoted(expression: str) -> str:
-    """Return an expression in quotation marks, cut."""
+    """Return an expression in quotation marks, shortened."""
     return shortened(repr(expression))
 
 
 class _Condition:
-    """One expression and the columns that it is asked of."""
+    """One expression and the columns it is evaluated on."""
 
     def __init__(self, expression: str, column_of: Callable[[str], pd.Series]) -> None:
         self._expression = expression
@@ -108,19 +108,19 @@ class _Condition:
         self._known = frozenset(schema.names("spans"))
 
     def mask(self) -> pd.Series:
-        """Return the answer, one a span."""
+        """Return the result, one per span."""
         tree = parsed(self._expression)
         self._measure(tree)
         found = self._value(tree)
         if found.kind != "truth" or not found.is_column:
-            message = f"expected a condition over columns of spans, found {_quoted(self._expression)}, which is no"
-            message += " condition: compare a column with something, as in depth > 0"
+            message = f"expected a condition over columns of spans, found {_quoted(self._expression)}, which is not a"
+            message += " condition: compare a column with a value, as in depth > 0"
             raise FilterError(message, expression=self._expression, position=0)
         mask: pd.Series = found.content
         return mask
 
     def _measure(self, tree: ast.expr) -> None:
-        """Refuse a tree that is too deep to be walked down."""
+        """Raise FilterError if the tree is nested too deeply."""
         level: list[ast.AST] = [tree]
         for _ in range(_DEEPEST):
             level = [child for node in level for child in ast.iter_child_nodes(node)]
@@ -129,7 +129,7 @@ class _Condition:
         raise _too_deep(self._expression)
 
     def _refusal(self, node: ast.expr, expected: str, found: str = "") -> FilterError:
-        """Return the error of a node: its place, what is there and what may be."""
+        """Return the error of a node: its position, what was found and what was expected."""
         first = len(self._expression) - len(self._expression.lstrip())
         lines = self._expression.strip().splitlines(keepends=True)
         line = lines[node.lineno - 1].encode("utf-8", "replace")
@@ -139,7 +139,7 @@ class _Condition:
         return FilterError(message, expression=self._expression, position=at)
 
     def _value(self, node: ast.expr) -> Value:
-        """Return what a node of the tree stands for."""
+        """Return the value of a node of the tree."""
         match node:
             case ast.Name():
                 return self._column(node)
@@ -219,15 +219,15 @@ class _Condition:
         except (ValueError, OverflowError) as error:
             raise self._refusal(right, "a time such as '2024-05-14T14:00:00Z'", shortened(str(error))) from None
         if found is None:
-            told = " and ".join(f"a {side.kind}" for side in sides)
+            kinds = " and ".join(f"a {side.kind}" for side in sides)
             expected = (
-                "a condition over columns of spans that compares values of one kind (texts and truths by == and !=)"
+                "a condition over columns of spans that compares values of one kind (texts and booleans with == and !=)"
             )
-            raise self._refusal(node, expected, told)
+            raise self._refusal(node, expected, kinds)
         return found
 
     def _listed(self, left: ast.expr, name: str, right: ast.expr) -> Value:
-        """Return whether a column has one of some constants."""
+        """Return whether a column equals one of some constants."""
         if not isinstance(right, ast.List | ast.Tuple | ast.Set):
             raise self._refusal(right, "a list of constants after 'in' (for a part of a text: column.contains('part'))")
         found = member(self._value(left), [self._value(one) for one in right.elts])
@@ -236,7 +236,7 @@ class _Condition:
         return found if name == "In" else Value("truth", ~found.content)
 
     def _called(self, node: ast.Call, method: ast.Attribute) -> Value:
-        """Return the answer of one of the named methods of a column."""
+        """Return the result of one of the allowed methods of a column."""
         name, owner = method.attr, method.value
         is_pandas = isinstance(owner, ast.Attribute) and owner.attr == "str" and name in set(TEXT_METHODS) - {"like"}
         owner = owner.value if isinstance(owner, ast.Attribute) and is_pandas else owner
@@ -249,8 +249,6 @@ class _Condition:
         if name in MISSING_METHODS or content.kind != "text" or not isinstance(asked, str):
             raise self._refusal(node, f"a column of texts and one text for .{name}()")
         if is_pandas and name == "contains" and _REGULAR & set(asked):
-            expected = (
-                "a text without signs of regular expressions in .str.contains(); .contains() takes them as they are"
-            )
+            expected = "text without regular expression syntax in .str.contains(); .contains() matches literal text"
             raise self._refusal(node.args[0], f"{expected}, .like() has * and ?")
         return by_text(name, content.content, asked)

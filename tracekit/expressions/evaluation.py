@@ -1,4 +1,4 @@
-"""The answer of a filter expression for every trace: a machine with one stack, over columns."""
+"""Evaluation of an X-Ray filter expression for every trace: a stack machine over columns."""
 
 from __future__ import annotations
 
@@ -32,37 +32,37 @@ def xray_filter(
     groups: Mapping[str, str] | None = None,
     summaries: pd.DataFrame | None = None,
 ) -> pd.Series:
-    """Return which traces an X-Ray filter expression finds.
+    """Return which traces match an X-Ray filter expression.
 
     Parameters
     ----------
     traces
-        Of any format.
+        Traces from any format.
     expression
-        As the X-Ray console takes it: ``service("payments") { fault } AND duration > 1``.
+        An expression as in the X-Ray console: ``service("payments") { fault } AND duration > 1``.
     groups
-        The filter expressions of groups by name or ARN, for ``group.name`` and ``group.arn``.
+        Filter expressions of groups by name or ARN, for ``group.name`` and ``group.arn``.
     summaries
-        A ``trace_summaries`` table, for ``rootcause.*``: only X-Ray knows its root causes.
+        A ``trace_summaries`` table, for ``rootcause.*``: only X-Ray computes root causes.
 
     Returns
     -------
     pandas.Series of bool
-        Indexed by trace id; ``traces.where`` takes it.
+        Indexed by trace id, for ``traces.where``.
 
     Raises
     ------
     FilterError
-        The expression does not parse, or asks for a group or for root causes that were not given.
+        The expression does not parse, or uses a group or root causes that were not passed.
 
     Notes
     -----
-    ``ok``, ``error``, ``throttle``, ``fault``, ``responsetime`` and ``http.*`` are of the root, in braces of the
-    service's segment (for an edge, of the called one); ``user``, ``annotation``, ``instance.id``,
-    ``availabilityzone`` and ``resource.arn`` of any span; ``duration`` is of the whole trace.  Times are in seconds.
-    What is missing matches no comparison.  ``*`` and ``?`` in the name or type of a service are wildcards.  Any
-    attribute of a span that is not X-Ray's is an annotation, under its key and under the one that OpenTelemetry's
-    exporter makes of it.  Source: AWS X-Ray developer guide, "Using filter expressions".
+    ``ok``, ``error``, ``throttle``, ``fault``, ``responsetime`` and ``http.*`` refer to the root span, in braces to the
+    segment of the service (for an edge, of the callee); ``user``, ``annotation``, ``instance.id``, ``availabilityzone``
+    and ``resource.arn`` to any span; ``duration`` to the whole trace. Times are in seconds. Missing values match no
+    comparison. ``*`` and ``?`` in the name or type of a service are wildcards. Any span attribute that is not X-Ray's
+    is an annotation, under its own key and under the key that OpenTelemetry's X-Ray exporter writes.  Source: AWS X-Ray
+    developer guide, "Using filter expressions".
 
     Examples
     --------
@@ -92,7 +92,7 @@ def xray_filter(
 
 
 def _settled(steps: Expression, holds_for: Callable[[Condition | Block], Array]) -> Array:
-    """Return the answer of an expression from the answers of its conditions."""
+    """Return the result of an expression from the results of its conditions."""
     stack: list[Array] = []
     for step in steps:
         if not isinstance(step, str):
@@ -106,7 +106,7 @@ def _settled(steps: Expression, holds_for: Callable[[Condition | Block], Array])
 
 
 class _Machine:
-    """Answers the expressions of one set; groups are answered before the expressions that name them."""
+    """Evaluates expressions on one TraceSet; groups are evaluated before the expressions that use them."""
 
     def __init__(self, traces: TraceSet, groups: Mapping[str, str], summaries: pd.DataFrame | None) -> None:
         self._traces = traces
@@ -121,7 +121,7 @@ class _Machine:
         return nodes_of(self._traces)
 
     def run(self, expression: str) -> Array:
-        """Return the answer of an expression, one a trace."""
+        """Return the result of an expression, one per trace."""
         todo = [expression]
         while todo:
             text = todo[-1]
@@ -132,7 +132,7 @@ class _Machine:
                 self._answers[text] = _settled(steps, partial(self._holds, expression=text))
                 todo.pop()
             elif self._group(missing[0], text) in todo:
-                raise failure("a group that does not need itself", repr(missing[0].value), text, missing[0].at)
+                raise failure("a group that does not refer to itself", repr(missing[0].value), text, missing[0].at)
             else:
                 todo.append(self._group(missing[0], text))
         return self._answers[expression]
@@ -141,12 +141,12 @@ class _Machine:
         """Return the filter expression of a group."""
         known = self._groups.get(str(condition.value))
         if known is None:
-            names = ", ".join(map(repr, sorted(self._groups))) or "none: groups={name: expression} gives them"
-            raise failure(f"a group that was given ({names})", repr(condition.value), expression, condition.at)
+            names = ", ".join(map(repr, sorted(self._groups))) or "none; pass groups={name: expression}"
+            raise failure(f"one of the groups passed ({names})", repr(condition.value), expression, condition.at)
         return known
 
     def _holds(self, step: Condition | Block, expression: str) -> Array:
-        """Return whether one condition or block holds, one a trace."""
+        """Return whether one condition or block is true, one per trace."""
         if isinstance(step, Block):
             return self._on_map(step) if step.kind in {"service", "edge"} else self._in_causes(step, expression)
         if step.kind == "group":
@@ -160,7 +160,7 @@ class _Machine:
     # ---------------------------------------------------------------- services and edges
 
     def _on_map(self, block: Block) -> Array:
-        """Return whether a trace has a service or edge that is meant, and its filter holds there."""
+        """Return whether a trace has a service or edge that matches the block and its filter."""
         mask = self._meant(block)
         if block.filter:
             mask = mask & _settled(block.filter, self._segment_holds)
@@ -168,7 +168,7 @@ class _Machine:
         return np.asarray(np.bincount(trace, minlength=len(self._traces)) > 0)
 
     def _meant(self, block: Block) -> Array:
-        """Return which nodes a block is about: of an edge, those that are called."""
+        """Return which nodes a block refers to; for an edge, the callees."""
         if block.kind == "service":
             return self._is(block.ids[0]) if block.ids else np.ones(len(self._nodes.row), bool)
         source, destination = (self._is(meant) for meant in block.ids)
@@ -182,12 +182,12 @@ class _Machine:
         return mask & _matching(self._nodes.account, meant.account)
 
     def _segment_holds(self, step: Condition | Block) -> Array:
-        """Return whether a condition in braces holds, one a node."""
+        """Return whether a condition in braces is true, one per node."""
         assert isinstance(step, Condition), "the grammar has no block within a block"
         nodes = self._nodes
         if step.keyword == "root":
             root = self._traces.forest.root_row[self._traces.forest.trace[nodes.row]] == nodes.row
-            root &= np.arange(len(nodes.row)) == nodes.owner[nodes.row]  # and not the silent one that a root calls
+            root &= np.arange(len(nodes.row)) == nodes.owner[nodes.row]  # not the uninstrumented dependency of a root
             return np.asarray(root if expects_true(step) else ~root)
         if step.keyword in {"name", "type"}:
             return hits(nodes.name if step.keyword == "name" else nodes.type, step)
@@ -205,7 +205,7 @@ class _Machine:
     def _causes(self, step: Condition | Block, expression: str) -> pd.DataFrame:
         """Return the table of root causes."""
         if self._summaries is None or not set(COLUMNS.values()) <= set(self._summaries.columns):
-            expected = "a table of trace summaries, for only X-Ray knows root causes: xray_filter(..., summaries=...)"
+            expected = "a table of trace summaries for root causes: xray_filter(..., summaries=...)"
             raise failure(expected, "none", expression, step.at)
         return self._summaries
 
@@ -215,7 +215,7 @@ class _Machine:
 
 
 def _matching(column: Codes, pattern: str | None) -> Array:
-    """Return which texts match a pattern; all of them, also the missing ones, without one."""
+    """Return which texts match a pattern; without one all match, including missing ones."""
     if pattern is None:
         return np.ones(len(column.codes), bool)
     wild = compiled(pattern)

@@ -1,7 +1,7 @@
-"""What a keyword says about each owner: a trace, or a node of its service map.
+"""Evaluation of keywords for each owner: a trace, or a node of its service map.
 
-Statuses, times and the request are those of one span, the root of the trace or the span that speaks for the node.
-Users, annotations, instances, zones and ARNs are those of any span of the owner.  What is missing matches nothing.
+Statuses, times and the request are those of one span: the root of the trace, or the main span of the node. Users,
+annotations, instances, zones and ARNs are those of any span of the owner. Missing values match nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NS_PER_S = 10**9
 _OK = (200, 300)
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_]")
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "": lambda *_: True,  # the keyword alone: it is set
+    "": lambda *_: True,  # keyword without operator: any value
     "=": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -57,18 +57,18 @@ _ANYWHERE: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Owners:
-    """What a condition is asked of.
+    """The traces or nodes that a condition is evaluated for.
 
     Parameters
     ----------
     traces
         The set.
     row
-        One an owner: the span that speaks for it.
+        One per owner: its main span.
     owner
-        One a span: the owner it belongs to.
+        One per span: its owner.
     duration_ns, has_duration
-        One an owner: ``duration`` in ns, and whether it is known.
+        One per owner: ``duration`` in ns, and whether it is known.
     """
 
     traces: TraceSet
@@ -78,11 +78,11 @@ class Owners:
     has_duration: Array
 
     def of_speaker(self, rows: Array) -> Array:
-        """Return whether the mask holds for the span that speaks for each owner."""
+        """Return whether the mask is true for the main span of each owner."""
         return np.asarray(rows[self.row])
 
     def any_of(self, rows: Array) -> Array:
-        """Return whether the mask holds for any span of each owner."""
+        """Return whether the mask is true for any span of each owner."""
         return np.asarray((np.bincount(self.owner[rows], minlength=len(self.row)) > 0) | rows[self.row])
 
 
@@ -99,7 +99,7 @@ def segments(traces: TraceSet, row: Array, owner: Array) -> Owners:
 
 
 def holds(condition: Condition, owners: Owners) -> Array:
-    """Return whether a condition holds for each owner."""
+    """Return whether a condition is true for each owner."""
     if condition.keyword == "annotation":
         return _annotation(condition, owners)
     if condition.kind == "truth":
@@ -113,12 +113,12 @@ def holds(condition: Condition, owners: Owners) -> Array:
 
 
 def expects_true(condition: Condition) -> bool:
-    """Return whether a condition on a truth value asks for true."""
+    """Return whether a boolean condition requires true."""
     return not condition.operator or bool(condition.value) == (condition.operator == "=")
 
 
 def hits(column: Codes, condition: Condition) -> Array:
-    """Return whether a text compares; without an operator, whether there is one."""
+    """Return whether a text satisfies a condition; without an operator, whether it is present."""
     compare = COMPARE[condition.operator]
     table = [bool(compare(label, condition.value)) for label in column.labels]
     return np.asarray(np.array([*table, False])[column.codes])
@@ -128,7 +128,7 @@ def hits(column: Codes, condition: Condition) -> Array:
 
 
 def _truth(keyword: str, owners: Owners) -> Array:
-    """Return what a truth keyword says, ``root`` aside."""
+    """Return the value of a boolean keyword other than ``root``."""
     if keyword == "inferred":
         return owners.any_of(owners.traces.is_inferred)
     if keyword == "partial":
@@ -139,8 +139,8 @@ def _truth(keyword: str, owners: Owners) -> Array:
 def statuses(traces: TraceSet) -> dict[str, Array]:
     """Return ``error``, ``fault``, ``throttle`` and ``ok`` of every span.
 
-    X-Ray's own bits count, and the status code.  A failed span of another format that has no status code is a fault,
-    as in OpenTelemetry's exporter to X-Ray.
+    X-Ray's flags and the HTTP status code are used. A failed span of another format without a status code is a fault,
+    as in OpenTelemetry's X-Ray exporter.
     """
     look = traces.lookup
     kind = look.error_class
@@ -158,7 +158,7 @@ def statuses(traces: TraceSet) -> dict[str, Array]:
 
 
 def _number(condition: Condition, owners: Owners) -> Array:
-    """Return whether a number compares; seconds are compared as whole nanoseconds."""
+    """Return whether a number satisfies a condition; seconds are compared as whole nanoseconds."""
     traces = owners.traces
     if condition.keyword == "http.status":
         code, known = traces.lookup.http_status
@@ -174,13 +174,13 @@ def _number(condition: Condition, owners: Owners) -> Array:
 
 
 def _nanoseconds(seconds: float) -> float:
-    """Return seconds as nanoseconds: an integer where they are whole."""
+    """Return seconds as nanoseconds, an integer if possible."""
     exact = Decimal(repr(seconds)) * _NS_PER_S
     return int(exact) if exact == exact.to_integral_value() and abs(exact) < 2**63 else float(exact)
 
 
 def _text(keyword: str, traces: TraceSet) -> Codes:
-    """Return a text of every span: its own attribute, else that of its resource."""
+    """Return a text attribute of every span, else of its resource."""
     look = traces.lookup
     if keyword == "http.method":
         return look.codes("http_request_method")
@@ -193,7 +193,7 @@ def _text(keyword: str, traces: TraceSet) -> Codes:
 
 
 def _annotation(condition: Condition, owners: Owners) -> Array:
-    """Return whether any span has the annotation, and it compares."""
+    """Return whether any span has an annotation that satisfies the condition."""
     traces = owners.traces
     kv, spans = traces.columns.kv, traces.columns.spans
     found = np.zeros(len(spans), bool)
@@ -208,7 +208,7 @@ def _annotation(condition: Condition, owners: Owners) -> Array:
 
 
 def _value_holds(kv: KeyValues, code: int, condition: Condition) -> bool:
-    """Return whether the value of an annotation compares; values of another type than the asked one never do."""
+    """Return whether the value of an annotation satisfies the condition; values of another type do not."""
     content = value(kv, code)
     if not condition.operator:
         return bool(content) if isinstance(content, bool) else kv.type[code] != ValueType.EMPTY

@@ -1,8 +1,8 @@
-"""The service map of every trace, as X-Ray draws it: which spans are the segment of a service, and who called it.
+"""The X-Ray service map of every trace: the segments of services, and their callers.
 
-X-Ray says for its own records which ones are segments.  For spans of any other format the rule of OpenTelemetry's
-exporter to X-Ray holds: a segment is a root, a SERVER or CONSUMER span, or the first span in another service.  A call
-that no segment answers is answered by a segment that X-Ray infers: it is one here too, told by the calling span.
+X-Ray records mark their segments. For spans of any other format the rule of OpenTelemetry's X-Ray exporter applies: a
+segment is a root, a SERVER or CONSUMER span, or the first span in another service. As in X-Ray, a call without a
+segment of the callee has an inferred segment, represented by the calling span.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Nodes:
     Parameters
     ----------
     row
-        int64, one a node: the span that speaks for it.
+        int64, one per node: its main span.
     owner
-        int64, one a span: the node that the span belongs to.
+        int64, one per span: its node.
     caller
-        int64, one a node: the node that called it, -1 for none.
+        int64, one per node: the node of its caller, -1 for none.
     name, type, account
-        One a node: service, X-Ray's type of it (``AWS::EC2::Instance``), AWS account.
+        One per node: service, its X-Ray type (``AWS::EC2::Instance``), AWS account.
     """
 
     row: Array
@@ -90,7 +90,7 @@ def _begins(traces: TraceSet) -> Array:
 
 
 def _unanswered(traces: TraceSet, begins: Array) -> Array:
-    """Return whether a span calls a service whose segment is not there."""
+    """Return whether a span calls a service without a recorded segment."""
     spans, parent = traces.columns.spans, traces.forest.parent_row
     answered = np.zeros(len(parent), bool)
     answered[parent[begins & (parent >= 0)]] = True
@@ -100,7 +100,7 @@ def _unanswered(traces: TraceSet, begins: Array) -> Array:
 
 
 def _nearest(begins: Array, parent: Array) -> Array:
-    """Return for every span the span that begins its segment: itself or the nearest above; by pointer doubling."""
+    """Return for every span the first span of its segment: itself or the nearest ancestor, by pointer doubling."""
     nearest = np.where(begins, np.arange(len(parent)), parent)
     while not np.array_equal(nearest, nearest[nearest]):
         nearest = nearest[nearest]
@@ -108,7 +108,7 @@ def _nearest(begins: Array, parent: Array) -> Array:
 
 
 def _types(traces: TraceSet) -> Codes:
-    """Return X-Ray's type of the service of every span: as recorded, else by its platform."""
+    """Return the X-Ray type of the service of every span: as recorded, else from its platform."""
     platform = traces.codes("cloud_platform")
     labels = [_TYPES.get(label, "") for label in platform.labels]
     known = np.array([bool(label) for label in labels] + [False])[platform.codes]
@@ -116,5 +116,5 @@ def _types(traces: TraceSet) -> Codes:
 
 
 def _only(codes: Codes, rows: Array) -> Codes:
-    """Return the codes where the mask holds, nothing elsewhere."""
+    """Return the codes where the mask is true, -1 elsewhere."""
     return Codes(np.where(rows, codes.codes, -1), codes.labels)

@@ -1,4 +1,4 @@
-"""What a condition may do with columns: typed values, and one function for every operation on them."""
+"""Operations of conditions on columns: typed values, and one function per operation."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ _ORDERED = {"number", "time"}
 
 
 class Value(NamedTuple):
-    """A column or a constant, with the kind of what is in it: ``truth``, ``number``, ``text`` or ``time``."""
+    """A column or a constant, with the kind of its values: ``truth``, ``number``, ``text`` or ``time``."""
 
     kind: str
     content: Any
 
     @property
     def is_column(self) -> bool:
-        """Whether there is one entry a span."""
+        """Whether there is one entry per span."""
         return isinstance(self.content, pd.Series)
 
 
 def column(series: pd.Series) -> Value:
-    """Return a column of spans as a value; whole numbers get 64 bits and a sign."""
+    """Return a column of spans as a value; integers become int64."""
     if pd.api.types.is_bool_dtype(series.dtype):
         return Value("truth", series)
     if pd.api.types.is_integer_dtype(series.dtype):
@@ -65,7 +65,7 @@ def column(series: pd.Series) -> Value:
 
 
 def constant(content: bool | float | str) -> Value:
-    """Return a constant as a value; a whole number that 64 bits do not hold is one with a fraction."""
+    """Return a constant as a value; an integer beyond 64 bits becomes a float."""
     if isinstance(content, (bool, str)):
         return Value("truth" if isinstance(content, bool) else "text", content)
     is_wide = isinstance(content, int) and not -_BEYOND <= content < _BEYOND
@@ -73,7 +73,7 @@ def constant(content: bool | float | str) -> Value:
 
 
 def compared(name: str, left: Value, right: Value) -> Value | None:
-    """Return whether two values compare; None where their kinds do not."""
+    """Return the comparison of two values; None if their kinds cannot be compared."""
     kinds = {left.kind, right.kind}
     if kinds == {"time", "text"}:
         left, right = (side if side.kind == "time" else _moment(side) for side in (left, right))
@@ -88,19 +88,19 @@ def compared(name: str, left: Value, right: Value) -> Value | None:
 
 
 def _moment(text: Value) -> Value:
-    """Return the time that a text is, without a zone in UTC; ValueError for a text that is none."""
+    """Return text as a time, UTC if it has no time zone; ValueError if it is not a time."""
     if text.is_column:
         raise ValueError("a column of texts")
     return Value("time", pd.Timestamp(instant_ns(text.content), tz="UTC"))
 
 
 def _counted(truth: Value) -> Value:
-    """Return truth values as 1 and 0."""
+    """Return booleans as 1 and 0."""
     return Value("number", truth.content.astype("Int64") if truth.is_column else int(truth.content))
 
 
 def calculated(name: str, left: Value, right: Value) -> Value | None:
-    """Return the result of arithmetic; None where a side is no number.  What 64 bits do not hold gets a fraction."""
+    """Return the result of arithmetic; None if a side is not a number; results beyond 64 bits become floats."""
     if (left.kind, right.kind) != ("number", "number"):
         return None
     apply, a, b = ARITHMETIC[name], left.content, right.content
@@ -113,7 +113,7 @@ def calculated(name: str, left: Value, right: Value) -> Value | None:
 
 
 def joined(name: str, sides: list[Value]) -> Value | None:
-    """Return conditions joined by ``And``, ``Or`` or ``Xor``, or the opposite by ``Not``; None where one is none."""
+    """Return conditions joined by ``And``, ``Or`` or ``Xor``, or negated by ``Not``; None if one is not a condition."""
     if any(side.kind != "truth" for side in sides):
         return None
     first, *rest = (side.content for side in sides)
@@ -126,19 +126,19 @@ def joined(name: str, sides: list[Value]) -> Value | None:
 
 
 def member(value: Value, listed: list[Value]) -> Value | None:
-    """Return whether a column has one of some constants; None where they are of another kind."""
+    """Return whether a column equals one of some constants; None if they are of another kind."""
     if not value.is_column or value.kind not in {"text", "number"} or any(one.kind != value.kind for one in listed):
         return None
     return Value("truth", value.content.isin([one.content for one in listed]))
 
 
 def by_text(name: str, texts: pd.Series, asked: str) -> Value:
-    """Return whether texts contain, begin with, end with or look like another; asked once a distinct text."""
+    """Return whether texts contain, begin with, end with or match another; evaluated once per distinct text."""
     labels = texts.astype("category")
     table = [TEXT_METHODS[name](str(label), asked) for label in labels.cat.categories]
     return Value("truth", pd.Series(np.array([*table, False], bool)[labels.cat.codes], index=texts.index))
 
 
 def missing(name: str, values: pd.Series) -> Value:
-    """Return where a column has no value, or has one."""
+    """Return where a column is missing, or is not."""
     return Value("truth", values.isna() == MISSING_METHODS[name])

@@ -1,6 +1,6 @@
-"""From text to ``Expression``, with two stacks and no recursion on depth.
+"""Parser from text to ``Expression``, with two stacks and without recursion.
 
-The grammar, as the developer guide has it; two conditions side by side are joined by AND, which binds closer than OR::
+The grammar of the X-Ray developer guide; adjacent conditions are joined by AND, which binds more tightly than OR::
 
     filter     = condition {[AND | OR] condition}
     condition  = ! condition | ( filter ) | term
@@ -61,17 +61,17 @@ class _Parser:
 
     @property
     def _token(self) -> Token:
-        """The next token."""
+        """Return the next token."""
         return self._tokens[self._next]
 
     def _take(self) -> Token:
-        """Return the next token and step over it."""
+        """Return the next token and advance."""
         token = self._token
         self._next += token.kind != "end"
         return token
 
     def _sign(self, sign: str, where: str) -> None:
-        """Step over a sign that must stand here."""
+        """Advance past a required sign."""
         if not self._token.is_sign(sign):
             raise self._failure(f"{sign!r} {where}")
         self._take()
@@ -85,7 +85,7 @@ class _Parser:
     # ---------------------------------------------------------------- conditions
 
     def filter(self, scope: str) -> Expression:
-        """Return the conditions up to the end, or up to the brace that closes a block."""
+        """Return the conditions up to the end, or up to the closing brace of a block."""
         steps: list[Step] = []
         waiting: list[str] = []
         opened: list[Token] = []
@@ -107,7 +107,7 @@ class _Parser:
         return tuple(steps)
 
     def _joined(self, steps: list[Step], waiting: list[str], opened: list[Token], scope: str) -> bool:
-        """Step over what follows a term, and return whether another condition does."""
+        """Parse what follows a term, and return whether another condition follows."""
         while opened and self._token.is_sign(")"):
             self._take()
             opened.pop()
@@ -130,7 +130,7 @@ class _Parser:
     # ---------------------------------------------------------------- terms
 
     def _term(self, scope: str) -> Step:
-        """Return a keyword with what it is compared with, or a block."""
+        """Return a keyword with its comparison, or a block."""
         token = self._token
         if token.kind != "word" or token.raw.upper() in {AND, OR}:
             raise self._failure("a keyword, '!' or '('")
@@ -148,7 +148,7 @@ class _Parser:
         if word not in KEYWORDS:
             near = difflib.get_close_matches(word, [*KEYWORDS, *CAUSE_BLOCKS, "service", "edge"], 3)
             hint = f" (did you mean {', '.join(near)}?)" if near else ""
-            raise self._failure(f"a keyword of X-Ray{hint}", token)
+            raise self._failure(f"an X-Ray keyword{hint}", token)
         return self._comparison(Condition(word, at=token.at), scope, token.raw)
 
     def _key(self, token: Token) -> str:
@@ -161,13 +161,13 @@ class _Parser:
         return key
 
     def _comparison(self, test: Condition, scope: str, raw: str) -> Condition:
-        """Return a keyword with the operator and the value that follow, if they do."""
+        """Return a keyword with the operator and value that follow, if any."""
         allowed = KEYWORDS[test.keyword].scopes if test.keyword in KEYWORDS else ("trace", "service", "edge")
         if scope not in allowed:
             where = "outside of braces" if scope == "trace" else f"in the braces of {scope}"
             homes = ", ".join("a trace" if home == "trace" else home for home in allowed)
             found = f"{raw!r}, which belongs to {homes}"
-            raise failure(f"a keyword that may stand {where}", found, self._expression, test.at)
+            raise failure(f"a keyword allowed {where}", found, self._expression, test.at)
         operators = OPERATORS[test.kind]
         token = self._token
         operator = token.raw.upper()
@@ -183,7 +183,7 @@ class _Parser:
         return Condition(test.keyword, operator, value, test.key, test.at)
 
     def _value(self, kind: str, operator: str, before: str) -> object:
-        """Return the value of a comparison, of the type that its keyword and operator ask for."""
+        """Return the value of a comparison, of the type required by its keyword and operator."""
         token = self._token
         truth = _TRUTHS.get(str(token.value).lower()) if token.kind in {"word", "text"} else None
         options: list[str] = []
@@ -197,7 +197,7 @@ class _Parser:
             if token.kind == "number":
                 return self._take().value
         if kind in {"text", "group"} or (kind == "annotation" and operator in OPERATORS["text"]):
-            options.append("a text in double quotation marks")
+            options.append("text in double quotation marks")
             if token.kind == "text" or (token.kind == "word" and token.raw.upper() not in {AND, OR}):
                 return self._take().value
         raise self._failure(f"{' or '.join(options)} after {before!r}")
@@ -208,7 +208,7 @@ class _Parser:
         """Return a service, an edge or a part of a root cause, with the filter in its braces."""
         token = self._take()
         if scope != "trace":
-            expected = f"a keyword that may stand in the braces of {scope}"
+            expected = f"a keyword allowed in the braces of {scope}"
             raise failure(expected, repr(token.raw), self._expression, token.at)
         ids: tuple[Id, ...] = ()
         if word in {"service", "edge"}:
@@ -228,7 +228,7 @@ class _Parser:
         return Block(word, ids, inner, token.at)
 
     def _id(self) -> Id:
-        """Return which services are meant."""
+        """Return the service id."""
         if self._token.kind == "text":
             return Id(name=self._take().value)
         if self._token.kind != "word" or self._token.raw.lower() != "id":
@@ -243,7 +243,7 @@ class _Parser:
             self._take()
             self._sign(":", f"after {word!r}")
             if self._token.kind != "text":
-                raise self._failure(f"a text in double quotation marks after '{word}:'")
+                raise self._failure(f"text in double quotation marks after '{word}:'")
             parts[_ID_PARTS[word]] = self._take().value
             if not self._token.is_sign(","):
                 break
@@ -253,6 +253,6 @@ class _Parser:
 
 
 def _settle(steps: list[Step], waiting: list[str], binds: int) -> None:
-    """Move the waiting operators that bind at least so closely to the steps."""
+    """Move waiting operators of at least this precedence to the steps."""
     while waiting and waiting[-1] != "(" and _BINDS[waiting[-1]] >= binds:
         steps.append(waiting.pop())

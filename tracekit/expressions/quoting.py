@@ -1,4 +1,4 @@
-"""How expressions are quoted in errors: short, whatever was given."""
+"""Shortened quotations of expressions in error messages."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ _LONGEST = 200
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:
-    """Return a text of at most so many characters: its beginning, and how many there are."""
+    """Return a text of at most ``longest`` characters, or its beginning with its length."""
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text):,} characters)"

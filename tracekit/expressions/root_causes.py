@@ -1,6 +1,6 @@
-"""Root causes as X-Ray reports them in trace summaries: lists of services, entities and exceptions, flattened once.
+"""Root causes in X-Ray trace summaries: lists of services, entities and exceptions, flattened.
 
-A root cause is a path of services; each service has a path of entities, and of those each may have exceptions.
+A root cause is a path of services; each service has a path of entities, and each entity may have exceptions.
 ``index``, ``first`` and ``last`` are positions among all elements of one kind along one root cause.
 """
 
@@ -58,7 +58,7 @@ def _chain(path: dict[str, Any], level: str) -> list[dict[str, Any]]:
 
 
 def element_holds(step: Condition | Block, table: pd.DataFrame) -> Array:
-    """Return whether a condition holds for each element."""
+    """Return whether a condition is true for each element."""
     assert isinstance(step, Condition), "the grammar has no block within a block"
     column = table[step.keyword]
     if step.kind == "truth":
@@ -70,7 +70,7 @@ def element_holds(step: Condition | Block, table: pd.DataFrame) -> Array:
 
 
 def json_holds(condition: Condition, summaries: pd.DataFrame) -> pd.Series:
-    """Return by trace id whether one of the root causes has everything that the JSON value asks for."""
+    """Return by trace id whether one of the root causes contains the JSON value."""
     asked = condition.value if isinstance(condition.value, list) else [condition.value]
 
     def matches(row: pd.Series) -> bool:
@@ -81,7 +81,7 @@ def json_holds(condition: Condition, summaries: pd.DataFrame) -> pd.Series:
 
 
 def _has(found: Any, asked: Any) -> bool:
-    """Return whether a JSON value has all members of another; lists must have the same length.  Iterative."""
+    """Return whether a JSON value has all fields of another, iteratively; lists must have the same length."""
     pairs = [(found, asked)]
     while pairs:
         have, want = pairs.pop()

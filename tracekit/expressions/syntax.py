@@ -1,7 +1,7 @@
-"""The words of X-Ray filter expressions, and what a parsed expression is made of.
+"""Keywords of X-Ray filter expressions, and the elements of a parsed expression.
 
-An expression is a tuple of steps in postfix order (``a AND !b`` is ``a``, ``b``, ``NOT``, ``AND``): how deep it nests
-is no concern of anybody who reads one.
+An expression is a tuple of steps in postfix order (``a AND !b`` is ``a``, ``b``, ``NOT``, ``AND``), so evaluation needs
+no recursion.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ANYWHERE = ("trace", "service", "edge")
 
 
 class Keyword(NamedTuple):
-    """What a word compares with, and where it may stand."""
+    """Type of the values of a keyword, and where it is allowed."""
 
     kind: str
     scopes: tuple[str, ...]
@@ -58,20 +58,20 @@ KEYWORDS: dict[str, Keyword] = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One keyword, set or compared with a value.
+    """One keyword, alone or compared with a value.
 
     Parameters
     ----------
     keyword
         A key of ``KEYWORDS``, ``annotation`` or ``rootcause.json``.
     operator
-        One of ``OPERATORS``; empty where the keyword stands alone.
+        One of ``OPERATORS``; empty for the keyword alone.
     value
-        What it is compared with.
+        The value to compare with.
     key
-        Of an annotation.
+        Key of an annotation.
     at
-        Where it stands in the text.
+        Position in the text.
     """
 
     keyword: str
@@ -82,12 +82,12 @@ class Condition:
 
     @property
     def kind(self) -> str:
-        """What the keyword compares with."""
+        """Type of the keyword's values."""
         return KEYWORDS[self.keyword].kind if self.keyword in KEYWORDS else self.keyword
 
 
 class Id(NamedTuple):
-    """Which services are meant; None is any, ``*`` and ``?`` stand for any text and any character."""
+    """Name, type and account of services; None matches any, ``*`` and ``?`` are wildcards."""
 
     name: str | None = None
     type: str | None = None

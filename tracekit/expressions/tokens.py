@@ -1,4 +1,4 @@
-"""The text of a filter expression as tokens, and the one way in which an error about it is told."""
+"""Tokens of a filter expression, and errors with their position."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Token(NamedTuple):
     at: int
 
     def is_sign(self, sign: str) -> bool:
-        """Return whether this is that sign."""
+        """Return whether this token is a given sign."""
         return self.kind == "sign" and self.raw == sign
 
 
@@ -54,7 +54,7 @@ def tokens(expression: str) -> list[Token]:
 
 
 def _past_blank(expression: str, at: int) -> int:
-    """Return where the next token begins."""
+    """Return the start of the next token."""
     found = _BLANK.match(expression, at)
     return found.end() if found else at
 
@@ -77,17 +77,17 @@ def _token(kind: str, raw: str, expression: str, at: int) -> Token:
 
 
 def _odd(expression: str, at: int) -> str:
-    """Return what stands at a place where nothing begins."""
+    """Return a description of the text at a position where no token begins."""
     if expression[at] == '"':
-        return "a text without its closing quotation mark"
-    return "a text in single quotation marks" if expression[at] == "'" else repr(expression[at])
+        return "text without its closing quotation mark"
+    return "text in single quotation marks" if expression[at] == "'" else repr(expression[at])
 
 
 def failure(expected: str, found: str, expression: str, at: int) -> FilterError:
-    """Return the error of an expression: what was expected, what was found, and a caret below the place."""
+    """Return the error of an expression: what was expected, what was found, and a caret below the position."""
     low = max(0, at - _WINDOW // 2)
     line = re.sub(r"\s", " ", expression[low : low + _WINDOW])
     picture = f"  {line}\n  {' ' * (at - low)}^"
-    told = f"expected {shortened(expected, _LONGEST)}, found {shortened(found)}"
-    message = f"{told} at {at} of the filter expression\n{picture}"
+    summary = f"expected {shortened(expected, _LONGEST)}, found {shortened(found)}"
+    message = f"{summary} at {at} of the filter expression\n{picture}"
     return FilterError(message, expression=expression, position=at)

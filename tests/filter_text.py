@@ -1,4 +1,4 @@
-"""From ``Expression`` back to text that X-Ray and ``parse`` take."""
+"""Text of a parsed X-Ray filter expression, for round trips."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)  # noqa: PLR2004 - exact
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
