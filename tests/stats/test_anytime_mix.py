@@ -34,7 +34,7 @@ def test_empty_windows_and_strata_say_nothing():
     assert chance.tolist() == pytest.approx([1.0, 1.0, 1.0], abs=0.05)
     assert chance[0] == chance[1] == chance[2]
     assert anytime_mix(np.zeros((0, 2)), np.zeros((0, 2))).tolist() == []
-    with pytest.raises(ValueError, match=r"expected windows x strata twice alike, found \(1, 2\) and \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"expected two arrays of windows x strata, found \(1, 2\) and \(1, 3\)"):
         anytime_mix(np.ones(2), np.ones(3))
 
 

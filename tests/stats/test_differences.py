@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import hypergeom
 
 from tracekit.stats.differences import Limited, absence_probability, difference_limits
-from tracekit.stats.proportions import jeffreys
+from tracekit.stats.proportions import clopper_pearson
 
 
 def test_limits_are_those_of_newcombe_for_two_rates():
@@ -31,7 +31,7 @@ def test_limits_of_equal_rates_hold_zero_as_often_as_they_should():
     random = np.random.default_rng(7)
     for n, m, share in ((300, 300, 0.05), (60, 1000, 0.1), (1000, 60, 0.3)):
         first, second = random.binomial(n, share, 4000), random.binomial(m, share, 4000)
-        sides = (Limited(k / of, *jeffreys(k, of)) for k, of in ((first, n), (second, m)))
+        sides = (Limited(k / of, *clopper_pearson(k, of)) for k, of in ((first, n), (second, m)))
         found = difference_limits(*sides)
         assert np.mean((found.low <= 0) & (found.high >= 0)) > 0.935
 

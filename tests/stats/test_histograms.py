@@ -20,7 +20,9 @@ def test_every_value_lies_between_the_edges_of_its_bucket(xs):
 
 def test_zero_has_a_bucket_of_its_own_and_negative_values_none():
     assert buckets(np.array([0, 1])).tolist() == [-1, 0]
-    with pytest.raises(ValueError, match="expected values of 0 or more, found -5; leave unmeasurable spans out first"):
+    with pytest.raises(
+        ValueError, match="expected values of 0 or more, found -5; exclude spans without a duration first"
+    ):
         buckets(np.array([3, -5]))
 
 

@@ -83,7 +83,7 @@ def test_few_thinned_traces_do_not_make_a_sure_rate_surer():
 
 
 def test_a_false_declaration_is_refused():
-    with pytest.raises(ValueError, match="expected every event to be kept for certain, found 2 in traces that were"):
+    with pytest.raises(ValueError, match="expected every event in traces with probability 1, found 2 in others"):
         weighted_rate(np.array([1, 0.1, 0.1]), np.array([1, 1, 1]), events_certain=True)
 
 

@@ -1,1 +1,1 @@
-"""Numbers in, numbers out: intervals, quantiles, tests, tables that add up.  Nothing here knows a trace."""
+"""Statistics on arrays: intervals, quantiles, tests, additive tables; independent of the trace model."""

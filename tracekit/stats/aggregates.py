@@ -1,4 +1,4 @@
-"""Tables that add up: counts, sums and histograms by group, made block by block and merged."""
+"""Additive tables: counts, sums and histograms by group, computed by block and merged."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """Groups with their keys, additive numbers and histogram.
+    """Groups with their keys, sums and histogram.
 
     Parameters
     ----------
     keys
-        Labels by column, one entry a group (object arrays, None where missing).
+        Labels by column, one entry per group (object arrays, None where missing).
     sums
-        Numbers that add, by name, one entry a group; at least one.
+        Additive numbers by name, one entry per group; at least one.
     histogram
-        Of the same groups.
+        Histogram of the same groups.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class Aggregate:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Aggregate]) -> Aggregate:
-        """Return the groups of all parts one after the other; equal keys stay apart until ``by``.
+        """Return the groups of all parts one after the other; equal keys are merged by ``by``.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Aggregate:
         Parameters
         ----------
         chosen
-            bool, one a group.
+            bool, one per group.
 
         Returns
         -------
@@ -89,7 +89,7 @@ class Aggregate:
         return Aggregate(keys, sums, self.histogram.where(chosen))
 
     def groups(self, columns: Sequence[str]) -> tuple[Array, dict[str, Array]]:
-        """Return which group of ``by(columns)`` each group becomes part of, and the keys of those.
+        """Return the group of ``by(columns)`` that contains each group, and the keys of these groups.
 
         Parameters
         ----------
@@ -99,12 +99,12 @@ class Aggregate:
         Returns
         -------
         tuple of numpy.ndarray and dict
-            int64, ascending where this is sorted by the same columns first; labels by column.
+            int64, ascending if this is sorted by the same columns first; labels by column.
         """
         return group_labels(self.keys, columns, len(self))
 
     def by(self, columns: Sequence[str]) -> Aggregate:
-        """Return the groups merged where these key columns are equal.
+        """Return the groups merged by these key columns.
 
         Parameters
         ----------
@@ -129,12 +129,12 @@ class Aggregate:
         Parameters
         ----------
         order
-            Every group once.
+            A permutation of the groups.
 
         Returns
         -------
         Aggregate
-            Group ``order[i]`` has become i.
+            Group ``order[i]`` becomes group i.
         """
         position = np.empty(len(order), np.int64)
         position[order] = np.arange(len(order))

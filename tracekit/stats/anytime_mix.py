@@ -1,4 +1,4 @@
-"""Whether a sample keeps the mix of the traffic, asked as often as one likes while it grows."""
+"""Sequential test whether a sample has the mix of the traffic, valid at any time while it grows."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from scipy import special
 if TYPE_CHECKING:
     from tracekit.schema import Array
 
-_PRIOR = 100.0  # traces that the belief in equal rates is worth at the beginning, and in every stratum's own rate
+_PRIOR = 100.0  # prior weight in traces of equal rates at the start, and of every stratum's own rate
 _OWN = 10.0
 
 
 def anytime_mix(sampled: Array, requests: Array) -> Array:
-    """Return how likely chance alone would ever have shown so much, window by window.
+    """Return the anytime-valid p-value of unequal sampling rates, window by window.
 
     Parameters
     ----------
     sampled, requests
-        One row a window in the order of time, one column a stratum; windows without requests, and strata without
-        requests in a window, say nothing there.
+        One row per window in the order of time, one column per stratum; windows and strata without requests are
+        ignored.
 
     Returns
     -------
     numpy.ndarray
-        float64, one a window: under equal sampling rates it ever falls below a with a chance of at most a, whenever one
-        looks; it never rises.
+        float64, one per window: under equal sampling rates it ever falls below a with probability at most a; it never
+        increases.
 
     Raises
     ------
     ValueError
-        Arrays of other shapes than windows x strata.
+        Arrays that are not windows x strata.
 
     Notes
     -----
-    Given n sampled in a window, the counts are multinomial with the shares of the requests (hypergeometric where many
-    of them are sampled, which makes this rather too careful).  The wealth of a bettor who puts a Dirichlet mixture
-    against it, centred on the shares times the rates that the windows before suggest, is a martingale of mean 1 that
-    exceeds 1 / a with a chance of at most a (Ville 1939); here 1 / its maximum.  Shares may change from window to
-    window.  Source: Lindon and Malek 2020 (arXiv 2011.03567), who keep the shares fixed.
+    Given n sampled in a window, the counts are multinomial with the shares of the requests (hypergeometric if many of
+    them are sampled, for which this is conservative).  The wealth of a bettor who puts a Dirichlet mixture against it,
+    centred on the shares times the rates that the windows before suggest, is a martingale of mean 1 that exceeds 1 / a
+    with probability at most a (Ville 1939); the result is 1 / its maximum.  Shares may change from window to window.
+    Source: Lindon and Malek 2020 (arXiv 2011.03567), who keep the shares fixed.
 
     Examples
     --------
-    Refunds are sampled at half the rate of the rest; after an hour of minutes chance is out of the question:
+    Refunds are sampled at half the rate of the rest:
 
     >>> requests = np.tile([900, 100], (60, 1))
     >>> sampled = np.tile([90, 5], (60, 1))
@@ -56,7 +56,7 @@ def anytime_mix(sampled: Array, requests: Array) -> Array:
     """
     kept, asked = np.atleast_2d(np.asarray(sampled, np.float64)), np.atleast_2d(np.asarray(requests, np.float64))
     if kept.shape != asked.shape:
-        raise ValueError(f"expected windows x strata twice alike, found {kept.shape} and {asked.shape}")
+        raise ValueError(f"expected two arrays of windows x strata, found {kept.shape} and {asked.shape}")
     total = asked.sum(axis=1, keepdims=True)
     share = asked / np.where(total > 0, total, 1)
     kept = np.where(share > 0, kept, 0.0)

@@ -1,4 +1,4 @@
-"""Whether marked items cluster in an ordered sequence, and where: numbers in, numbers out."""
+"""Scan for clusters of marked items in an ordered sequence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLOCKS = 120
 
 
 class Cluster(NamedTuple):
-    """The stretch ``start`` to ``end`` of the sequence in which most are marked beyond the usual; ``p`` of any such.
+    """The window ``start`` to ``end`` of the sequence with the largest excess of marks, and its p-value.
 
     Examples
     --------
@@ -30,27 +30,27 @@ class Cluster(NamedTuple):
 
 
 def cluster_scan(is_marked: Array, *, replicates: int = 999, seed: int = 0) -> Cluster:
-    """Return the stretch of a sequence in which marks are most frequent, with a p-value that allows for the search.
+    """Return the window of a sequence with the most frequent marks, with a p-value corrected for the search.
 
     Parameters
     ----------
     is_marked
         bool, in order.
     replicates
-        Of the null.
+        Number of draws from the null distribution.
     seed
-        Of its draws.
+        Seed of the draws.
 
     Returns
     -------
     Cluster
-        With ``start == end`` where nothing or everything is marked.
+        ``start == end`` if nothing or everything is marked.
 
     Notes
     -----
-    At most 120 blocks of neighbours, windows of up to half of them, ranked by the binomial deviance of a rise.  Under
-    the null every order is equally likely: the marks of the blocks are multivariate hypergeometric, so the p-value is
-    exact but for its Monte Carlo error, whatever the share of marks.
+    At most 120 blocks of adjacent items, windows of up to half of them, ranked by the binomial deviance of a rise.
+    Under the null every order is equally likely: the marks of the blocks are multivariate hypergeometric, so the
+    p-value is exact except for its Monte Carlo error.
 
     Source: Kulldorff 1997, conditional on the number of marks.
 

@@ -1,4 +1,4 @@
-"""Differences between two independent samples: their limits, and how likely it is that one sample shows nothing."""
+"""Differences between two independent samples: confidence limits, and the probability of absence from one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Limited(NamedTuple):
-    """Estimates with their confidence limits, numbers or arrays; a limit that is not estimable is NaN.
+    """Estimates with confidence limits, numbers or arrays; NaN for a limit that is not estimable.
 
     Examples
     --------
@@ -26,7 +26,7 @@ class Limited(NamedTuple):
 
 
 def difference_limits(baseline: Limited, current: Limited) -> Limited:
-    """Return current minus baseline with the limits that follow from those of both.
+    """Return current minus baseline, with confidence limits from those of both.
 
     Parameters
     ----------
@@ -36,16 +36,16 @@ def difference_limits(baseline: Limited, current: Limited) -> Limited:
     Returns
     -------
     Limited
-        The difference with limits of that level; NaN where a limit that it needs is not estimable.
+        The difference with limits of that level; NaN if a required limit is not estimable.
 
     Notes
     -----
-    The method of variance estimates recovery: each side of the interval uses the side of both intervals that it depends
-    on, so limits that are not symmetric stay so.  Source: Zou and Donner 2008; for two rates Newcombe 1998.
+    The method of variance estimates recovery (MOVER), which preserves asymmetric limits.  Source: Zou and Donner 2008;
+    for two rates Newcombe 1998.
 
     Examples
     --------
-    An error rate of 2 % (1 % to 4 %), then 10 % (7 % to 14 %):
+    An error rate of 2% (1% to 4%), then 10% (7% to 14%):
 
     >>> found = difference_limits(Limited(0.02, 0.01, 0.04), Limited(0.10, 0.07, 0.14))
     >>> print(f"{found.value:+.2f} ({found.low:+.3f} to {found.high:+.3f})")
@@ -58,7 +58,7 @@ def difference_limits(baseline: Limited, current: Limited) -> Limited:
 
 
 def absence_probability(count: Array, n: float, other_n: float) -> Array:
-    """Return how likely all traces of a kind are in one of two samples where both come from the same traffic.
+    """Return the probability that all traces of a kind are in one of two samples of the same traffic.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def absence_probability(count: Array, n: float, other_n: float) -> Array:
     n
         Traces in that sample.
     other_n
-        Traces in the other.
+        Traces in the other sample.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def absence_probability(count: Array, n: float, other_n: float) -> Array:
 
     Examples
     --------
-    Three of 100 traces have it, and none of another 100: about one in eight, so this shows nothing.
+    Three of 100 traces have it, and none of another 100: p = 0.12, not significant.
 
     >>> absence_probability(np.array([3, 30]), 100, 100).round(3)
     array([0.123, 0.   ])

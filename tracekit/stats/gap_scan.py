@@ -1,4 +1,4 @@
-"""A scan for windows in which the traced share of the requests drops: numbers in, numbers out."""
+"""Scan for windows in which the fraction of traced requests drops."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _DUE, _WITHIN_SD = 2.0, 3.0  # traces that must be due in a bin; drops that some
 
 
 class Gap(NamedTuple):
-    """The worst drop: bins ``start`` up to ``end``, and how often chance does as badly (``p``).
+    """The worst drop: bins ``start`` up to ``end``, and its p-value.
 
-    ``traced`` came where ``expected`` were due, the share ``loss`` of these did not; ``share`` is what is usual of the
-    expectation and ``rho`` how much it varies beyond chance; ``z`` ranks drops.
+    ``traced`` and ``expected`` are the received and expected traces, ``loss`` the missing fraction; ``share`` is the
+    usual fraction of the expectation and ``rho`` its overdispersion; ``z`` ranks drops.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class Gap(NamedTuple):
 
 
 def window_lengths(longest: int) -> list[int]:
-    """Return the lengths of the windows that are tried, geometric above five.
+    """Return the window lengths to scan, geometric above five.
 
     Examples
     --------
@@ -69,38 +69,37 @@ def gap_scan(
     replicates: int = 199,
     seed: int = 0,
 ) -> Gap:
-    """Return the worst drop of traced / requests over all windows, with a p-value that allows for the search.
+    """Return the worst drop of traced / requests over all windows, with a p-value corrected for the search.
 
     Parameters
     ----------
     traced, requests
         By bin, in order of time; no more traced than requests.
     expected
-        Traces that the rules let expect, up to a factor, where they keep other shares at other times (reservoirs);
-        the requests themselves unless given.
+        Traces expected from the sampling rules, up to a factor, if their rate varies with load (reservoirs); default:
+        the requests.
     longest
-        Window that is tried, in bins; a seventh of all unless given.
+        Longest window in bins; default: a seventh of all.
     replicates
-        Of the bootstrap.
+        Number of bootstrap replicates.
     seed
-        Of its draws.
+        Seed of the draws.
 
     Returns
     -------
     Gap
-        With ``start == end`` where nothing drops.
+        ``start == end`` if nothing drops.
 
     Notes
     -----
     The usual share and its beta-binomial overdispersion are estimated robustly, and again without the suspect window,
-    so that an outage does not hide itself.  Bins are joined before until about two traces are due in each: where most
-    are empty, a single trace is an outlier and the usual share nothing.  Windows are ranked by the signed root of the
-    binomial deviance; the worst is widened by bins beside it that lost more than half as much, and loses those at its
-    ends that did not, since only some lengths are tried.  The null is a parametric bootstrap of the whole procedure;
-    where neighbouring bins agree more than chance allows (lag-1 correlation above 3 / sqrt(bins)) the share wanders as
-    an AR(1) on the log scale.  It ends early where chance is plainly enough (Besag and Clifford 1991) or ten standard
-    deviations away, and does not begin where the worst lies within three; where none of the null reaches it, a Gumbel
-    tail gives the p-value.
+    so that an outage does not bias them. Bins are first joined until about two traces are expected in each.  Windows
+    are ranked by the signed root of the binomial deviance; the worst is widened by bins beside it that lost more than
+    half as much, and loses those at its ends that did not, since only some lengths are tried.  The null is a parametric
+    bootstrap of the whole procedure; where neighbouring bins agree more than chance allows (lag-1 correlation above 3 /
+    sqrt(bins)) the share wanders as an AR(1) on the log scale.  It ends early where chance is plainly enough (Besag and
+    Clifford 1991) or ten standard deviations away, and does not begin where the worst lies within three; where none of
+    the null reaches it, a Gumbel tail gives the p-value.
 
     Assumes counts of the same requests as the traces, and one sampling rule.  Slightly liberal where the share wanders.
 
@@ -138,7 +137,7 @@ _NO_GAP = Gap(0.0, 1.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def _joined(traced: Array, due: Array) -> Array:
-    """Return where bins begin that are joined until about two traces are due in each."""
+    """Return the starts of bins joined until about two traces are expected in each."""
     count = np.cumsum(due) * (traced.sum() / due.sum())
     return np.flatnonzero(np.diff(np.floor(count / _DUE + _LEAST), prepend=-1) > 0)
 
@@ -146,7 +145,7 @@ def _joined(traced: Array, due: Array) -> Array:
 def _null(
     traced: Array, usual: _Usual, fit: _Fit, lengths: list[int], z: float, *, replicates: int, seed: int
 ) -> Array:
-    """Return the worst drops of worlds without gaps, as many as it takes to tell how rare one of ``z`` is."""
+    """Return the worst drops of simulations without gaps, as many as needed to estimate the p-value of ``z``."""
     null, wander, rng = np.zeros(0), _wander(traced, usual, fit), np.random.default_rng(seed)
     asked = np.rint(usual.requests).astype(np.int64)
     while len(null) < replicates and not _is_plain(z, null):
@@ -158,32 +157,32 @@ def _null(
 
 
 class _Usual(NamedTuple):
-    """Requests by bin, and how many of them are expected to be traced, up to a factor."""
+    """Requests by bin, and the expected number of traced ones, up to a factor."""
 
     requests: Array
     expected: Array
 
     @property
     def counts(self) -> Array:
-        """Which bins tell anything."""
+        """Which bins are informative."""
         return np.asarray((self.requests > 0) & (self.expected > 0))
 
     @property
     def more(self) -> Array:
-        """Requests of a bin beside the first: they share its overdispersion."""
+        """Requests of a bin minus one, the factor of overdispersion."""
         return np.asarray(np.maximum(self.requests - 1, 0))
 
     def mean(self, scale: Array) -> Array:
-        """Traces that are due, one row a factor."""
+        """Return the expected traces, one row per factor."""
         return np.asarray(np.minimum(scale[:, None] * self.expected, self.requests))
 
     def variance(self, mean: Array) -> Array:
-        """How far independent choices differ from them."""
+        """Return the binomial variance of the expected traces."""
         return np.asarray(np.maximum(mean * (1 - mean / np.maximum(self.requests, _LEAST)), _LEAST))
 
 
 class _Fit(NamedTuple):
-    """Of every row of counts: the factor, the overdispersion, and which bins told them."""
+    """For every row of counts: the factor, the overdispersion, and the bins used."""
 
     scale: Array
     rho: Array
@@ -191,7 +190,7 @@ class _Fit(NamedTuple):
 
 
 class _Scan(NamedTuple):
-    """Of every row of counts: the largest signed root deviance of a drop, and its window."""
+    """For every row of counts: the largest signed root deviance of a drop, and its window."""
 
     z: Array
     start: Array
@@ -199,7 +198,7 @@ class _Scan(NamedTuple):
 
 
 def _fit(traced: Array, usual: _Usual, kept: Array) -> _Fit:
-    """Return the usual share of every row; an outage must not drag it."""
+    """Return a robust fit of the usual fraction of every row."""
     more, count = usual.more, kept.sum(1)
     at = np.array([[int(share * (n - 1)) for share in _ONE_SD] for n in count])
     scale = (traced * kept).sum(1) / np.maximum((usual.expected * kept).sum(1), _LEAST)
@@ -245,7 +244,7 @@ def _worst_windows(traced: Array, usual: _Usual, fit: _Fit, lengths: list[int]) 
 
 
 def _fit_and_scan(traced: Array, usual: _Usual, lengths: list[int]) -> tuple[_Scan, _Fit]:
-    """Fit, scan, fit without the suspect window and two bins on either side, scan again."""
+    """Return the scan and fit after refitting without the suspect window and two bins on either side."""
     kept = np.broadcast_to(usual.counts, traced.shape)
     fit = _fit(traced, usual, kept)
     scan = _worst_windows(traced, usual, fit, lengths)
@@ -264,7 +263,7 @@ def _fit_and_scan(traced: Array, usual: _Usual, lengths: list[int]) -> tuple[_Sc
 
 
 def _fitted(traced: Array, due: Array, start: int, end: int) -> tuple[int, int]:
-    """Return the window with the bins beside it that lost more than half as much, and without ends that did not."""
+    """Return the window extended by adjacent bins that lost more than half as much, without ends that did not."""
     if start == end:
         return start, end
     kept = traced[start:end].sum() / max(due[start:end].sum(), _LEAST)
@@ -298,7 +297,7 @@ def _wander(traced: Array, usual: _Usual, fit: _Fit) -> tuple[float, float] | No
 def _null_shares(
     rng: np.random.Generator, usual: _Usual, fit: _Fit, wander: tuple[float, float] | None, rows: int
 ) -> Array:
-    """Return the traced share of every bin in so many worlds without gaps."""
+    """Return the traced fraction of every bin in simulations without gaps."""
     share = usual.mean(fit.scale[:1]) / np.maximum(usual.requests, _LEAST)
     shape = rows, len(usual.requests)
     if wander is not None:
@@ -314,14 +313,14 @@ def _null_shares(
 
 
 def _is_plain(z: float, null: Array) -> bool:
-    """Return whether more of the null would tell nothing new: chance does as well, or never nearly."""
+    """Return whether more null replicates are unnecessary: the p-value is clearly large or clearly small."""
     if len(null) >= 2 * _FIRST_LOOK and z > null.mean() + _PLAINLY_NOT_SD * null.std():
         return True
     return bool((null >= z).sum() >= _PLAINLY_CHANCE)
 
 
 def _p_value(z: float, null: Array) -> float:
-    """Return the Monte Carlo p-value, and where no null scan reaches the observed one that of a Gumbel tail."""
+    """Return the Monte Carlo p-value, or that of a Gumbel tail if no null scan reaches the observed one."""
     reached = int((null >= z).sum())
     if reached:
         return (1 + reached) / (1 + len(null))

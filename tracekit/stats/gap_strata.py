@@ -1,4 +1,4 @@
-"""Gaps of one stratum among several that share the same requests: numbers in, numbers out."""
+"""Gaps in one stratum among several that share the same requests."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ class Stratum(NamedTuple):
 
     @property
     def base(self) -> Array:
-        """What the stratum is a share of: its requests, or the traces of all peers."""
+        """The base of the stratum's fraction: its requests, or the traces of all peers."""
         return self.requests if self.others is None else np.asarray(self.traced + self.others)
 
     def without(self, gap: Gap) -> Stratum:
-        """Return the stratum with the bins of a gap empty."""
+        """Return the stratum without the bins of a gap."""
         kept = np.ones(len(self.traced), bool)
         kept[gap.start : gap.end] = False
         others = None if self.others is None else np.where(kept, self.others, 0)
         return Stratum(np.where(kept, self.traced, 0), np.where(kept, self.requests, 0), others)
 
     def worst(self, *, seed: int = 0) -> Gap:
-        """Return the worst drop of the share: of what is due by the load, or of the traces of all peers."""
+        """Return the worst drop of the fraction: of the traces expected by load, or of those of all peers."""
         if self.others is None:
             return gap_scan(self.traced, self.requests, expected=due_by_load(self.traced, self.requests), seed=seed)
         gap = gap_scan(self.traced, self.base, seed=seed)
@@ -62,7 +62,7 @@ class Stratum(NamedTuple):
 
 
 def due_by_load(traced: Array, requests: Array) -> Array:
-    """Return how many traces are due by bin, up to a factor, also where samplers keep the first of every second.
+    """Return the expected traces by bin, up to a factor, also for samplers with a reservoir.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def gaps_by_stratum(strata: Sequence[Stratum], *, seed: int = 0) -> list[tuple[G
 
 
 class Shortfall(NamedTuple):
-    """What a stratum and its peers together lack in a window in which the share of the stratum drops.
+    """Missing traces of a stratum and its peers in a window in which the stratum's fraction drops.
 
     ``missing`` traces of the stratum are missing there, ``lacking`` of all together, with standard error ``error``;
     ``p`` is the probability of lacking so many where nothing was lost.
@@ -166,7 +166,7 @@ class Shortfall(NamedTuple):
     p: float
 
     def outcome(self, q: float | None = None, *, most: float = 0.05, confidence: float = 0.95) -> Outcome:
-        """Return whether what the stratum lacks was lost, or made by its peers.
+        """Return whether the missing traces of the stratum were lost, or moved to its peers.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class Shortfall(NamedTuple):
 
 
 def shortfall(stratum: Stratum, gap: Gap) -> Shortfall:
-    """Return what a stratum and its peers together lack while the share of the stratum drops.
+    """Return the missing traces of a stratum and its peers while the stratum's fraction drops.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def shortfall(stratum: Stratum, gap: Gap) -> Shortfall:
     -----
     Due in the window is what the requests leave at the share of them that is traced outside the window
     (``due_by_load``), so never more than the requests.  The sum varies as a binomial one;
-    where Pearson's chi squared shows outside the window that it varies significantly more (10 %), by as much more, and
+    where Pearson's chi squared shows outside the window that it varies significantly more (10%), by as much more, and
     no less than over other windows of that length, since a share that wanders does so for a while.  The usual share is
     itself an estimate.
 
@@ -250,7 +250,7 @@ class _Due(NamedTuple):
 
 
 def _of_all(stratum: Stratum, gap: Gap) -> _Due:
-    """Return what is due in a window at the shares outside it; of the stratum no more than the peers leave over."""
+    """Return the expected traces in a window given the fractions outside it."""
     assert stratum.others is not None
     total, asked = np.asarray(stratum.base, np.float64), np.asarray(stratum.requests, np.float64)
     within = np.zeros(len(asked), bool)

@@ -100,7 +100,7 @@ def group_rows(columns: Mapping[str, tuple[Array, Sequence[Any]]], rows: int) ->
     Returns
     -------
     tuple of numpy.ndarray and pandas.DataFrame
-        Group of each row, and one row a group.
+        Group of each row, and one row per group.
 
     Examples
     --------

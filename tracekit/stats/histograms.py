@@ -1,7 +1,7 @@
-"""Log-bucket histograms of many groups at once: quantiles that add up across blocks, files and machines.
+"""Log-bucket histograms of many groups, which can be summed across blocks, files and machines.
 
 Bucket b holds the values from 1.02^b up to 1.02^(b + 1), bucket -1 the value 0.  A cell (group, bucket) also keeps its
-smallest and largest value, so a bucket with one distinct value gives it back exactly.
+smallest and largest value, so quantiles are exact in a bucket with one distinct value.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 BASE = 1.02
-_SLACK = 1e-9  # a share that is reached up to rounding is reached
+_SLACK = 1e-9  # tolerance for rounding
 
 
 def buckets(values: Array) -> Array:
@@ -47,7 +47,7 @@ def buckets(values: Array) -> Array:
     """
     x = np.asarray(values)
     if len(x) and x.min() < 0:
-        raise ValueError(f"expected values of 0 or more, found {x.min()}; leave unmeasurable spans out first")
+        raise ValueError(f"expected values of 0 or more, found {x.min()}; exclude spans without a duration first")
     log = np.log(np.maximum(x, 1))
     log *= 1 / np.log(BASE)
     bucket: Array = log.astype(np.int64)
@@ -61,7 +61,7 @@ def bucket_edges(bucket: Array) -> tuple[Array, Array]:
     Parameters
     ----------
     bucket
-        As ``buckets`` gives them.
+        As returned by ``buckets``.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def bucket_edges(bucket: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Cells sorted by (group, bucket); only those that hold something.
+    """Non-empty cells sorted by (group, bucket).
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Histogram:
     def _cells(
         cls, group: Array, bucket: Array, weight: Array | float, total: Array, low: Array, high: Array
     ) -> Histogram:
-        """Add up what falls into the same cell."""
+        """Return the histogram with entries of equal cells summed."""
         groups, lowest = int(group.max(initial=-1)) + 1, int(bucket.min(initial=0))
         span = int(bucket.max(initial=0)) - lowest + 1
         key = group * np.int64(span)
@@ -152,12 +152,12 @@ class Histogram:
 
     @classmethod
     def empty(cls) -> Histogram:
-        """Return the histogram of nothing."""
+        """Return an empty histogram."""
         return cls.of(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Histogram], offsets: Sequence[int]) -> Histogram:
-        """Return the cells of several histograms side by side, groups of each shifted by its offset.
+        """Return the cells of several histograms, with the groups of each shifted by its offset.
 
         Parameters
         ----------
@@ -178,12 +178,12 @@ class Histogram:
         return cls(np.concatenate(groups), *(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
 
     def regroup(self, groups: Array) -> Histogram:
-        """Return the histogram in which group g has become ``groups[g]``; cells that meet are added.
+        """Return the histogram with group g renumbered to ``groups[g]``; equal cells are summed.
 
         Parameters
         ----------
         groups
-            New group of each old one, -1 to leave it out.
+            New group of each old one, -1 to drop it.
 
         Returns
         -------
@@ -202,12 +202,12 @@ class Histogram:
         return Histogram._cells(new[kept], *(getattr(self, name)[kept] for name in columns))
 
     def where(self, groups: Array) -> Histogram:
-        """Return only some of the groups, numbered anew in the same order.
+        """Return some of the groups, renumbered in the same order.
 
         Parameters
         ----------
         groups
-            bool, one a group.
+            bool, one per group.
 
         Returns
         -------
@@ -248,7 +248,7 @@ class Histogram:
         -------
         numpy.ndarray
             float64[groups, shares]: exact where a bucket holds one distinct value, else interpolated between the
-            smallest and the largest value of its bucket, so at most 2 % off; NaN where a group is empty.
+            smallest and the largest value of its bucket, so at most 2% off; NaN where a group is empty.
         """
         return np.column_stack([self._at(np.full(groups, share)) for share in shares] or [np.zeros((groups, 0))])
 

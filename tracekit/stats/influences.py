@@ -1,4 +1,4 @@
-"""How far each cluster (trace) moves the mean of each group: all that is needed of the error of many means.
+"""Influence of each cluster (trace) on the mean of each group, for the variances of many means.
 
 A mean is ``sum value / sum size`` over clusters.  Most clusters have nothing of most groups, so influences are sparse.
 """
@@ -25,21 +25,21 @@ _ROUNDING = 1e-13  # of the squares that cancel: a variance that is none
 
 
 class Denominator(NamedTuple):
-    """What means are taken over.
+    """Denominator of means, by cluster.
 
     Parameters
     ----------
     size
-        float64, one a cluster: what it adds to the denominator of every mean.
+        float64, one per cluster: what it adds to the denominator of every mean.
     part
-        float64, one a cluster: its part of all that is averaged; adds up to 1.
+        float64, one per cluster: its part of all that is averaged; adds up to 1.
     weight_class
-        int64, one a cluster: clusters of about one weight (``mover.weight_classes``, in units of the largest); -1 for
+        int64, one per cluster: clusters of about one weight (``mover.weight_classes``, in units of the largest); -1 for
         weight 0.
 
     Examples
     --------
-    One cluster that outweighs all others leaves as good as one:
+    One cluster with most of the weight results in an effective size near 1:
 
     >>> alike, alone = Denominator.of(np.ones(50)), Denominator.of(np.repeat([1000.0, 1.0], [1, 50]))
     >>> [round(each.n_effective, 1) for each in (alike, alone)], alike.is_enough, alone.is_enough
@@ -71,7 +71,7 @@ class Denominator(NamedTuple):
 
     @property
     def n(self) -> int:
-        """Clusters that count at all."""
+        """Clusters with a positive size."""
         return int((self.part > 0).sum())
 
     @property
@@ -88,7 +88,7 @@ class Denominator(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Sums of powers of influences, one entry a group.
+    """Sums of powers of influences, one entry per group.
 
     Parameters
     ----------
@@ -144,12 +144,12 @@ class Moments(NamedTuple):
 
 
 class Influence(NamedTuple):
-    """How far every cluster moves the mean of every group.
+    """Influence of every cluster on the mean of every group.
 
     Parameters
     ----------
     group, cluster, value
-        One entry a cell: what a cluster that has something of a group adds.
+        One entry per cell: what a cluster that has something of a group adds.
     coefficient
         float64, groups by columns of ``base``.
     base
@@ -280,12 +280,12 @@ def influence(
     *,
     edges: tuple[tuple[Array, Array], ...] = (),
 ) -> Influence:
-    """Return how far every cluster moves the mean of every group.
+    """Return the influence of every cluster on the mean of every group.
 
     Parameters
     ----------
     group, cluster, value
-        One entry a cell: what a cluster adds to the sum of a group.
+        One entry per cell: what a cluster adds to the sum of a group.
     denominator
         Of all groups.
     groups

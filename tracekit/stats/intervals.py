@@ -1,8 +1,8 @@
-"""Sums over clusters, from which ratios and their intervals are made.
+"""Sums over clusters, for ratios and their intervals.
 
-The spans of a trace succeed and fail together, so a trace is the unit that counts: a ratio's variance comes from the
-sums of each cluster, never from the spans as if they were independent (such "95 %" intervals cover 75 to 87 %).
-Everything a ratio needs are sums over clusters, so tables of whole clusters add.
+Outcomes of spans within a trace are correlated, so a trace is the independent observation: variances are computed from
+the sums of each cluster (treating spans as independent, 95% intervals cover 75 to 87%). All inputs of a ratio are sums
+over clusters, so tables of whole clusters are additive.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def cluster_sums(group: Array, cluster: Array, is_event: Array, weights: Array, 
     Returns
     -------
     dict of numpy.ndarray
-        One entry a group.  With w the weight, x the trials and y the events of a cluster within the group:
+        One entry per group.  With w the weight, x the trials and y the events of a cluster within the group:
         ``cluster_count``, ``trial_count`` = sum x, ``trial_sum`` = sum w x, ``event_sum`` = sum w y,
         ``weight_square`` = sum w^2 x, ``trial_square`` = sum (w x)^2, ``trial_event`` = sum w^2 x y,
         ``event_square`` = sum (w y)^2.  Tables of disjoint clusters add.

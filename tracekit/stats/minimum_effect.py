@@ -1,4 +1,4 @@
-"""Is it ok, biased, or is there too little to tell?  Verdicts from interval and margin, never from a p-value alone."""
+"""Verdicts ok, biased or inconclusive from an interval and a practical margin, never from a p-value alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SPARSE, _SPARSE_SHARE, _SMALL = 5, 0.2, 20  # expected counts: for the G test, 
 
 
 def judge(low: float, high: float, margin: float) -> Verdict:
-    """Return what an interval of a ratio says about a practical margin around 1.
+    """Return the verdict of an interval of a ratio for a practical margin around 1.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def judge(low: float, high: float, margin: float) -> Verdict:
 
 
 def n_needed(n: float, low: float, high: float, margin: float, *, power: float = 0.9) -> int:
-    """Return about how many observations would settle an inconclusive ratio, if it is in fact 1.
+    """Return the approximate sample size that makes an inconclusive ratio conclusive if it is in fact 1.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def n_needed(n: float, low: float, high: float, margin: float, *, power: float =
     margin
         As in ``judge``.
     power
-        Chance that so many do settle it.
+        Probability that this size is sufficient.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def n_needed(n: float, low: float, high: float, margin: float, *, power: float =
 
 
 class Mix(NamedTuple):
-    """How a sample is spread over strata, beside the traffic.
+    """Distribution of a sample over strata, compared with the traffic.
 
     ``distance`` is half the sum of the differences of the shares, ``noise`` what chance alone gives; ``p`` tells if any
     stratum is sampled at another rate.  By stratum: ``residual`` (adjusted, standardised), ``q`` (its p-value after
@@ -103,7 +103,7 @@ class Mix(NamedTuple):
 
 
 def compare_mix(sampled: Array, requests: Array, *, margin: float = 0.10, confidence: float = 0.95) -> Mix:
-    """Return how a sample's mix compares with the traffic's, with a verdict for each stratum.
+    """Return the comparison of a sample's mix with the traffic's, with a verdict for each stratum.
 
     Parameters
     ----------

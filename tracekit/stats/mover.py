@@ -1,4 +1,4 @@
-"""Limits of a weighted share, for many groups at once: the one method behind every weighted rate and quantile.
+"""Confidence limits of weighted proportions, for many groups: the method of all weighted rates and quantiles.
 
 Traces of one weight are a plain sample, so each weight class of a group has an exact interval of its own; the classes
 are combined by MOVER (method of variance estimates recovery).  Everything needed is a sum over traces, so tables of
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from tracekit.schema import Array
 
 WEIGHT_CLASS = "weight_class"
-_STEPS = 2  # classes to a doubling of the weight
-_FEW = 3  # effective traces below which the share of a class in the whole is not estimable, ...
-_MOST = 0.5  # ... and the share of the weight that such classes may have
-_NEAR = 1e-9  # a share that is reached up to rounding is reached
+_STEPS = 2  # classes per doubling of the weight
+_FEW = 3  # effective traces below which the weight of a class is not estimable, ...
+_MOST = 0.5  # ... and the maximum share of the weight of such classes
+_NEAR = 1e-9  # tolerance for rounding
 
 
 def weight_classes(weights: Array) -> tuple[Array, list[int]]:
@@ -34,7 +34,7 @@ def weight_classes(weights: Array) -> tuple[Array, list[int]]:
     Parameters
     ----------
     weights
-        One a trace; 0 for a trace that stands for nothing.
+        One per trace; 0 for a trace outside the probability sample.
 
     Returns
     -------
@@ -89,7 +89,7 @@ class WeightClasses(NamedTuple):
 
     ``owner`` is the group of each class, ascending; ``total`` the weight of its trials; ``n`` the effective number of
     its traces.  ``inside`` and ``across`` scale the doubt about the rate of a class and about its share of the whole:
-    1 for the process behind the traces; less for the window, of which part is in hand.
+    1 for the process behind the traces; less for the window, of which part is recorded.
 
     Examples
     --------
@@ -131,7 +131,7 @@ class WeightClasses(NamedTuple):
         return WeightClasses(owner, groups, self.total[own], self.n[own], inside, across)
 
     def shares(self, p: Array) -> Array:
-        """Return the weighted mean of the shares p of the classes, one row a group."""
+        """Return the weighted mean of the shares p of the classes, one row per group."""
         return self._sums(p * (self.total / self.weight[self.owner])[:, None])
 
     def limits(self, p: Array, n: Array, *, confidence: float = 0.95) -> tuple[Array, Array]:
@@ -140,7 +140,7 @@ class WeightClasses(NamedTuple):
         Parameters
         ----------
         p
-            Share of each class, one row a class.
+            Share of each class, one row per class.
         n
             Effective trials behind each, of the same or a broadcastable shape.
         confidence
@@ -149,7 +149,7 @@ class WeightClasses(NamedTuple):
         Returns
         -------
         tuple of numpy.ndarray
-            Lower and upper limits, one row a group; NaN where they are not estimable.
+            Lower and upper limits, one row per group; NaN where they are not estimable.
 
         Notes
         -----
@@ -223,13 +223,13 @@ class SharesBelow:
         self._start = self._reached[np.searchsorted(own, np.arange(len(total)))]
 
     def __call__(self, own: Array, at: Array) -> Array:
-        """Return the shares of some classes at positions, one row a class."""
+        """Return the shares of some classes at positions, one row per class."""
         row = np.searchsorted(self._key, (own[:, None] * self._span + at).ravel(), "right").reshape(at.shape)
         share = self._reached[row] - self._start[own][:, None]
         return np.asarray(np.where(share > 1 - _NEAR, 1.0, np.where(share < _NEAR, 0.0, share)))
 
     def position(self, own: Array, share: Array) -> Array:
-        """Return where the classes reach shares, one row a class."""
+        """Return where the classes reach shares, one row per class."""
         wanted = self._start[own][:, None] + share - _NEAR
         row = np.searchsorted(self._reached[1:], wanted.ravel(), "left").reshape(wanted.shape)
         return np.asarray(self._position[np.minimum(row, len(self._position) - 1)])
@@ -261,7 +261,7 @@ def quantile_positions(
     Returns
     -------
     tuple of numpy.ndarray
-        Lower and upper positions, one row a group and one column a share; -1 where that side is not estimable.
+        Lower and upper positions, one row per group and one column per share; -1 where that side is not estimable.
 
     Notes
     -----

@@ -1,6 +1,6 @@
-"""Rates of traces whose spans were thinned each at its own rate, so that some are there only in part.
+"""Rates of traces with spans that were sampled at different rates, so that some traces are incomplete.
 
-The samplers share one random number a trace, so that the spans in hand are those whose probability lies above it.
+The samplers share one random number a trace, so that the spans recorded are those whose probability lies above it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def span_parts(trace: Array, probability: Array, failed: Array) -> Parts:
 
     Examples
     --------
-    A root kept at 10 %, and a failed child kept at 50 %:
+    A root kept at 10%, and a failed child kept at 50%:
 
     >>> parts = span_parts(np.array([0, 0]), np.array([0.1, 0.5]), np.array([False, True]))
     >>> (parts.events / parts.probability).round(6), (parts.trials / parts.probability).round(6)
@@ -66,19 +66,19 @@ def any_parts(trace: Array, probability: Array, failed: Array) -> Parts:
     Parameters
     ----------
     trace, probability, failed
-        As ``span_parts`` takes them.
+        As returned by ``span_parts``.
 
     Returns
     -------
     Parts
-        Each trace stands for 1 / the largest probability of its spans, each one with a failed span in hand for 1 / the
+        Each trace stands for 1 / the largest probability of its spans, each one with a failed span recorded for 1 / the
         largest of its failed spans.
 
     Notes
     -----
     Unbiased: with one random number a trace, some span is in hand where it lies below the largest probability, and some
     failed span where it lies below the largest of those.  It need not be known whether a trace is complete.  The
-    estimator of Ertl 2021 (arXiv 2107.07703) for a quantity f of the spans S_1 in S_2 in ... in hand at falling
+    estimator of Ertl 2021 (arXiv 2107.07703) for a quantity f of the spans S_1 in S_2 in ... recorded at falling
     thresholds, ``sum_j (f(S_j) - f(S_j-1)) / p_j``, with f = "one failed".
 
     Examples

@@ -33,42 +33,6 @@ class Interval(NamedTuple):
     high: Array
 
 
-def jeffreys(events: Array | float, trials: Array | float, *, confidence: float = 0.95) -> Interval:
-    """Return the Jeffreys interval of a share.
-
-    Parameters
-    ----------
-    events, trials
-        Counts, or effective counts that need not be whole.
-    confidence
-        Confidence level.
-
-    Returns
-    -------
-    Interval
-        Equal tails of Beta(k + 1/2, n - k + 1/2); exactly 0 or 1 as limit where nothing or everything happened; NaN
-        without trials.
-
-    Notes
-    -----
-    Brown, Cai, DasGupta 2001.  Coverage is right on average over p, not for each p.
-
-    Examples
-    --------
-    >>> low, high = jeffreys(3, 20)
-    >>> print(f"{low:.3f} to {high:.3f}")
-    0.044 to 0.349
-    """
-    k, n = np.asarray(events, np.float64), np.asarray(trials, np.float64)
-    k, n = np.broadcast_arrays(k, n)
-    normal_quantile(confidence)  # refuses a level that is none
-    tail, known = (1 - confidence) / 2, n > 0
-    a, b = np.where(known, k, 0) + 0.5, np.where(known, n - k, 0) + 0.5
-    low = np.where(k > 0, special.betaincinv(a, b, tail), 0.0)
-    high = np.where(k < n, special.betaincinv(a, b, 1 - tail), 1.0)
-    return Interval(np.where(known, low, np.nan), np.where(known, high, np.nan))
-
-
 def least_share(events: Array | float, trials: Array | float, *, confidence: float = 0.95) -> Array:
     """Return the lower Clopper-Pearson limit of a share; the upper one is 1 less that of the trials without an event.
 
@@ -139,7 +103,7 @@ def share_interval(events: Array | float, trials: Array | float, *, confidence: 
     Returns
     -------
     Interval
-        One entry a pair.
+        One entry per pair.
 
     Examples
     --------
@@ -222,7 +186,7 @@ def window_share(events: Array, trials: Array, *, confidence: float = 0.95, shif
     Parameters
     ----------
     events, trials
-        One entry a window, in the order of time without gaps.
+        One entry per window, in the order of time without gaps.
     confidence
         Confidence level.
     shift
@@ -243,7 +207,7 @@ def window_share(events: Array, trials: Array, *, confidence: float = 0.95, shif
 
     Examples
     --------
-    The requests double from one minute to the next; a clock that is a minute late makes 5 % look like 2.5 or 10 %.
+    The requests double from one minute to the next; a clock that is a minute late makes 5% look like 2.5 or 10%.
 
     >>> requests = 100 * 2 ** np.arange(8)
     >>> low, high = window_share(requests * 0.05, requests, shift=False)

@@ -1,8 +1,8 @@
-"""Quantiles of a thinned population, with limits that say "not estimable" where the sample cannot limit a side.
+"""Quantiles of a sampled population, with confidence limits that may be "not estimable".
 
 The interval inverts a test: all x for which the wanted share lies inside the interval of "share at or below x"
 (``mover.quantile_positions``); ``quantile_limits`` does so for single values, ``histogram_limits`` for histograms of
-many groups.  Plain Woodruff intervals cover 64 to 85 % of p99 where heavy weights are thinly sampled.
+many groups.  Plain Woodruff intervals cover p99 in 64 to 85% of cases with few traces of large weight.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Quantile(NamedTuple):
-    """A quantile with its limits; a limit that the sample cannot give is NaN and printed as ``not estimable``.
+    """A quantile with its confidence limits; NaN is printed as ``not estimable``.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def quantile_limits(
     Returns
     -------
     list of Quantile
-        One a share, in the unit of the values; NaN without observations.
+        One per share, in the unit of the values; NaN without observations.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def histogram_limits(
 
 
 def _places(cells: Histogram, owner: Array, whole: Histogram) -> Array:
-    """Return which cell of the whole each cell belongs to."""
+    """Return the cell of the total that contains each cell."""
     if whole is cells:
         return np.arange(len(cells))
     lowest = int(whole.bucket.min(initial=0))

@@ -27,7 +27,7 @@ def weighted_quantiles(values: Array, weights: Array, shares: Sequence[float]) -
     Returns
     -------
     numpy.ndarray
-        float64, one a share; NaN without weight.
+        float64, one per share; NaN without weight.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def weighted_quantiles(values: Array, weights: Array, shares: Sequence[float]) -
 
     Examples
     --------
-    A request kept with probability 1/20 stands for twenty.
+    A request kept with probability 1/20 has weight 20.
 
     >>> weighted_quantiles(np.array([10, 20, 900]), np.array([20.0, 20.0, 1.0]), (0.5, 0.99))
     array([ 20., 900.])

@@ -1,4 +1,4 @@
-"""Weights that agree with known totals: iterative proportional fitting over one or more margins."""
+"""Calibration of weights to known totals: iterative proportional fitting over one or more margins."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rake(
     *,
     bounds: tuple[float, float] | None = (0.2, 5.0),
 ) -> Raked:
-    """Return weights whose sums agree with the totals of every margin.
+    """Return weights with sums that match the totals of every margin.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def rake(
     Returns
     -------
     Raked
-        Read ``imbalance`` and ``at_bound`` before you use the weights.
+        Check ``imbalance`` and ``at_bound`` before using the weights.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def rake(
 
 
 def _check_margin(number: int, cell: Array, wanted: Array, size: int) -> tuple[Array, Array]:
-    """Return a margin as arrays; ValueError says which cell cannot be met."""
+    """Return a margin as arrays; ValueError for a cell that cannot be matched."""
     own, totals = np.asarray(cell, np.int64), np.asarray(wanted, np.float64)
     if len(own) != size or (size and int(own.max()) >= len(totals)):
         raise ValueError(f"expected a cell with a total for each of {size} observations in margin {number}")

@@ -1,4 +1,4 @@
-"""Samplers that keep the first q of every second and a share p of the rest: which are which, and what to expect.
+"""Samplers with a reservoir: they keep the first q requests of every second and a fraction p of the rest.
 
 Classic samplers count the requests of each epoch second and process; later ones fill a bucket of tokens that holds at
 most one second's worth.  Times are int64 nanoseconds since the epoch.
@@ -24,7 +24,7 @@ _BLOCK_S, _TOLERANCE, _BEYOND, _EVEN, _LEAST_INFORMATION = 10, 1.5, 2.6, 0.15, 5
 
 
 def rank_in_second(start_ns: Array, process: Array) -> Array:
-    """Return how many of the same process and epoch second came before each.
+    """Return the rank of each request within its process and epoch second.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def rank_in_second(start_ns: Array, process: Array) -> Array:
 
 
 def order_probabilities(start_ns: Array, process: Array, quota: int, rate: float) -> Array:
-    """Return the inclusion probabilities of a classic reservoir, from the kept ones of one rule alone.
+    """Return the inclusion probabilities of a classic reservoir, from the recorded traces of one rule.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def order_probabilities(start_ns: Array, process: Array, quota: int, rate: float
 
     Notes
     -----
-    The reservoir takes the first requests of a second, so among those kept the first are the reservoir's.  Needs starts
-    that order correctly across the second boundary: 50 us late is harmless, 1 ms of jitter is not.
+    The reservoir takes the first requests of a second, so among those kept the first are the reservoir's.  Requires
+    starts in the correct order at the second boundary: 50 µs of delay is harmless, 1 ms of jitter is not.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def order_probabilities(start_ns: Array, process: Array, quota: int, rate: float
 
 
 class Order(NamedTuple):
-    """Whether starts agree with a reservoir: how often requests beyond it are kept, over how often they should be.
+    """Agreement of starts with a reservoir: rate of kept requests beyond it, over the expected rate.
 
     ``z`` is by how many standard deviations the ratio is beyond the margin, 0 within it.
 
@@ -107,7 +107,7 @@ class Order(NamedTuple):
 
 
 def order_agreement(start_ns: Array, process: Array, quota: int, rate: float) -> Order:
-    """Return whether starts within their seconds agree with a reservoir of this size and rate.
+    """Return the agreement of starts within their seconds with a reservoir of this size and rate.
 
     Parameters
     ----------
@@ -197,14 +197,14 @@ def infer_quota(kept: Array, requests: Array, *, confidence: float = 0.95) -> Qu
     Parameters
     ----------
     kept, requests
-        One entry a second.
+        One entry per second.
     confidence
         Confidence level of the rate.
 
     Returns
     -------
     Quota
-        The largest quota c with ``kept >= min(requests, c)`` in 99.5 % of the seconds that had c requests (at least 20
+        The largest quota c with ``kept >= min(requests, c)`` in 99.5% of the seconds that had c requests (at least 20
         of those); the rate is the share of the rest; NaN where there is none.
 
     Examples
@@ -236,7 +236,7 @@ def expected_kept(
     processes: int = 1,
     kind: Literal["epoch", "bucket"] = "epoch",
 ) -> tuple[Array, Array]:
-    """Return mean and variance of how many are kept of windows with so many requests.
+    """Return mean and variance of the number of requests kept per window.
 
     Parameters
     ----------
@@ -254,7 +254,7 @@ def expected_kept(
     Returns
     -------
     tuple of numpy.ndarray
-        One entry a window.
+        One entry per window.
 
     Notes
     -----
@@ -264,7 +264,7 @@ def expected_kept(
 
     Examples
     --------
-    Ten seconds of 100 requests, one a second and 5 %: about 14.5 are kept.
+    Ten seconds of 100 requests, one per second and 5%: about 14.5 are kept.
 
     >>> mean, variance = expected_kept(np.array([100]), 1, 0.05, seconds=10)
     >>> print(f"{mean[0]:.1f} +- {variance[0] ** 0.5:.1f}")
@@ -282,7 +282,7 @@ def expected_kept(
 
 
 def _taken(sizes: Array, quota: int, cells: int) -> tuple[Array, Array]:
-    """Return mean and variance of how many the reservoirs of all cells take of so many requests.
+    """Return mean and variance of the number of requests that the reservoirs of all cells keep.
 
     min(X, q) = q - sum over i < q of (q - i) [X = i]: a cell's chances give the mean, those of two the covariance.
     """
@@ -315,7 +315,7 @@ class Phase(NamedTuple):
 
 
 def phase_in_second(start_ns: Array) -> Phase:
-    """Return whether starts prefer a part of the second, as the first of every second do.
+    """Return the phase of starts within the second, which a reservoir shifts to its beginning.
 
     Parameters
     ----------

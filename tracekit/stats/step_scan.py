@@ -1,4 +1,4 @@
-"""Was a part of these numbers kept because they lie below a threshold?  An edge in a distribution on 0 to 1."""
+"""Detection of an edge in a distribution on 0 to 1, left by sampling the values below a threshold."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _PROFILE_CUT = 3.0
 
 
 class Step(NamedTuple):
-    """An edge: the threshold with its interval, how many lie below it, how many came another way.
+    """An edge: the threshold with its interval, the fraction below it, and the fraction not sampled by it.
 
-    ``llr`` is the log likelihood ratio, ``p`` how often chance reaches it.
+    ``llr`` is the log likelihood ratio, ``p`` its p-value.
 
     Examples
     --------
@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
 
 def step_scan(values: Array, *, confidence: float = 0.95) -> Step:
-    """Return the most likely edge in numbers that would be even on 0 to 1 without one.
+    """Return the most likely edge in numbers that are uniform on 0 to 1 without one.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def step_scan(values: Array, *, confidence: float = 0.95) -> Step:
 
 
 def least_inside(n: int) -> int:
-    """Return how many of n numbers must lie below an edge.
+    """Return how many of n numbers must be below an edge.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def least_inside(n: int) -> int:
 
 
 def _threshold_limits(llr: Array, at: Array, best: int, n: int, confidence: float) -> tuple[float, float]:
-    """Return between which thresholds the edge lies."""
+    """Return the confidence limits of the threshold."""
     if best == len(at) - 1:
         return float(at[-1]), min(1.0, float(at[-1]) * (1 - confidence) ** (-1 / n))
     plausible = np.flatnonzero(llr >= llr[best] - _PROFILE_CUT)
@@ -111,7 +111,7 @@ def _threshold_limits(llr: Array, at: Array, best: int, n: int, confidence: floa
 
 
 def uniform_p(values: Array) -> float:
-    """Return how well numbers agree with being even on 0 to 1.
+    """Return the p-value of a uniform distribution on 0 to 1.
 
     Parameters
     ----------

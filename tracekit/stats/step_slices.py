@@ -1,4 +1,4 @@
-"""Does an edge move with time?  Numbers in slices of time, joined again where one edge explains them as well as two."""
+"""Detection of edges that change over time: slices of time are joined if one edge explains them as well as two."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Part(NamedTuple):
 
 
 def step_slices(values: Array, *, confidence: float = 0.95) -> list[Part]:
-    """Return the edges of numbers in the order of time: one, or several where it moves.
+    """Return the edges of numbers in the order of time: one, or several if it changes.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ def step_slices(values: Array, *, confidence: float = 0.95) -> list[Part]:
     Up to 40 slices of equally many numbers, at least 100.  Neighbours are joined, the most alike first, while
     ``max LLR_1 + max LLR_2 - max (LLR_1 + LLR_2)``, the profile over the edge with the shares that came another way
     free in both, stays below 12; then parts that are not neighbours, so that a rate that comes back is one.  That many
-    nats are far beyond chance for one edge (measured: false splits below 1 %).  A slice with numbers of two edges goes
+    nats are far beyond chance for one edge (measured: false splits below 1%).  A slice with numbers of two edges goes
     to the wider.  Source: bottom-up segmentation (Keogh 2001) with the likelihood of ``step_scan``.
 
     Examples
     --------
-    A rate of 5 % that is raised to 20 % for a while:
+    A rate of 5% that is raised to 20% for a while:
 
     >>> rng = np.random.default_rng(1)
     >>> rates = np.repeat([0.05, 0.2, 0.05], [800, 400, 800])
@@ -105,7 +105,7 @@ def _pairs(held: dict[int, Array], *, is_near: bool) -> Iterable[tuple[int, int]
 
 
 def _gain(one: Array, other: Array) -> float:
-    """Return how much likelier two edges are than one, in nats."""
+    """Return the log likelihood ratio of two edges over one, in nats."""
     at = np.clip(np.unique(np.concatenate([one, other])), 1e-15, 1 - 1e-15)
     first, second = _profile(one, at), _profile(other, at)
     return float(first.max() + second.max() - (first + second).max())

@@ -17,12 +17,12 @@ def false_discovery(p: Array) -> Array:
     Parameters
     ----------
     p
-        One a hypothesis; NaN where nothing was tested.
+        One per hypothesis; NaN where nothing was tested.
 
     Returns
     -------
     numpy.ndarray
-        Rejecting those up to 5 % leaves at most 5 % false ones among the rejected, on average; NaN stays NaN.
+        Rejecting those up to 5% leaves at most 5% false ones among the rejected, on average; NaN stays NaN.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a thinned record can and cannot have seen: exact answers about captured, missed and unseen things."""
+"""Exact inference about captured, missed and unseen events in sampled data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _check_share(probability: float) -> float:
 
 
 def thinned_count(captured: int, probability: float, *, confidence: float = 0.95) -> tuple[int, int]:
-    """Return between which numbers lies how often something happened, given how often it was captured.
+    """Return the confidence limits of the number of events, given the number captured.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def thinned_count(captured: int, probability: float, *, confidence: float = 0.95
     Returns
     -------
     tuple of int
-        Lower and upper limit; the lower one is the number in hand at least.
+        Lower and upper limit; the lower one is the number recorded at least.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def thinned_count(captured: int, probability: float, *, confidence: float = 0.95
 
     Examples
     --------
-    Nothing seen at 5 %: up to 71 may have happened.  Three seen: 14 to 172.
+    None captured at 5%: up to 71 may have occurred. Three captured: 14 to 172.
 
     >>> thinned_count(0, 0.05), thinned_count(3, 0.05)
     ((0, 71), (14, 172))
@@ -61,7 +61,7 @@ def thinned_count(captured: int, probability: float, *, confidence: float = 0.95
 
 
 def capture_probability(occurrences: int, probability: float, at_least: int = 1) -> float:
-    """Return the chance that at least so many of the occurrences leave a trace.
+    """Return the probability that at least ``at_least`` of the occurrences have a trace.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def capture_probability(occurrences: int, probability: float, at_least: int = 1)
 
 
 def required_rate(occurrences: int, at_least: int = 1, *, confidence: float = 0.95) -> float:
-    """Return the smallest sampling probability that captures enough of the occurrences with this confidence.
+    """Return the smallest sampling probability that captures ``at_least`` occurrences with this confidence.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def required_rate(occurrences: int, at_least: int = 1, *, confidence: float = 0.
 
 
 def absence_probability(requests: float, probability: float) -> float:
-    """Return the chance of no trace at all, given this many requests, each kept with this probability.
+    """Return the probability of no trace of a number of requests, each kept with this probability.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def absence_probability(requests: float, probability: float) -> float:
 
 
 def requests_needed(probability: float, *, chance: float = 0.01) -> int:
-    """Return after how many requests the absence of any trace proves something.
+    """Return the number of requests after which the absence of traces is significant.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def requests_needed(probability: float, *, chance: float = 0.01) -> int:
 
 
 class Unseen(NamedTuple):
-    """Share of the traffic on kinds never seen, with its interval, and how many kinds there may be.
+    """Share of the traffic on unseen kinds, with its interval, and the estimated number of kinds.
 
     Examples
     --------
@@ -191,7 +191,7 @@ class Unseen(NamedTuple):
 
 
 def unseen_mass(counts: Array, *, confidence: float = 0.95) -> Unseen:
-    """Return how much traffic takes kinds (paths, values, ...) that were never seen.
+    """Return the share of traffic on kinds (paths, values, ...) that were never seen.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def unseen_mass(counts: Array, *, confidence: float = 0.95) -> Unseen:
 
     Examples
     --------
-    Two of ninety requests took paths seen once: about 2 % take paths never seen.
+    Two of ninety requests took paths seen once: about 2% take unseen paths.
 
     >>> unseen = unseen_mass(np.array([60, 28, 1, 1]))
     >>> print(f"{unseen.mass:.3f} ({unseen.low:.3f} to {unseen.high:.3f}), {unseen.kinds:.0f} paths")

@@ -1,4 +1,4 @@
-"""What a token bucket lets through: q tokens a second, at most one second's worth in stock, one a request."""
+"""Throughput of a token bucket: q tokens per second, at most q in stock, one per request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Passed(NamedTuple):
-    """Requests let through a second: mean and variance, as long windows have them.
+    """Requests passed per second: mean and variance in long windows.
 
     Examples
     --------
@@ -25,19 +25,19 @@ class Passed(NamedTuple):
 
 
 def token_bucket(arrivals: float, quota: int) -> Passed:
-    """Return how many requests a second pass a token bucket.
+    """Return how many requests per second pass a token bucket.
 
     Parameters
     ----------
     arrivals
-        Requests a second, Poisson.
+        Requests per second, Poisson.
     quota
-        Tokens a second, and the most that the bucket holds.
+        Tokens per second, and the capacity of the bucket.
 
     Returns
     -------
     Passed
-        Both a second; 0 without tokens or requests.
+        Both per second; 0 without tokens or requests.
 
     Notes
     -----

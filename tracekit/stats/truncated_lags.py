@@ -1,4 +1,4 @@
-"""Delays of which only those that are over were seen: numbers in, numbers out."""
+"""Distributions of delays from right-truncated data: only completed delays are observed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FEWEST = 20
 class Lags(NamedTuple):
     """Distribution of a delay: at each of ``value`` the ``share`` of delays up to it, with its interval.
 
-    ``beyond`` counts longer delays, of which too few could have been seen to tell how common they are.
+    ``beyond`` counts longer delays, of which too few could have been observed.
 
     Examples
     --------
@@ -33,11 +33,11 @@ class Lags(NamedTuple):
     beyond: int = 0
 
     def quantile(self, share: float) -> tuple[float, float, float]:
-        """Return the delay that this share does not exceed, with its limits; NaN where none is large enough."""
+        """Return a quantile of the delay, with its limits; NaN if no delay is large enough."""
         return tuple(self._first(column >= share) for column in (self.share, self.high, self.low))  # type: ignore[return-value]
 
     def missing_within(self, age: float) -> tuple[float, float, float]:
-        """Return the share that is not over yet of what began, evenly, up to an age ago, with its limits."""
+        """Return the incomplete fraction of what began at a constant rate within an age, with its limits."""
         steps = np.clip(np.append(self.value, age), 0, age)
         over = (float((column * np.diff(steps)).sum() / age) for column in (self.share, self.high, self.low))
         return tuple(1 - share for share in over)  # type: ignore[return-value]
@@ -48,7 +48,7 @@ class Lags(NamedTuple):
 
 
 def truncated_lags(lag: Array, most: Array, *, confidence: float = 0.95) -> Lags:
-    """Return the distribution of delays of which only those up to ``most`` could be seen.
+    """Return the distribution of delays of which only those up to ``most`` could be observed.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def truncated_lags(lag: Array, most: Array, *, confidence: float = 0.95) -> Lags
     Returns
     -------
     Lags
-        One entry a distinct delay, ascending.
+        One entry per distinct delay, ascending.
 
     Notes
     -----
@@ -76,7 +76,7 @@ def truncated_lags(lag: Array, most: Array, *, confidence: float = 0.95) -> Lags
 
     Examples
     --------
-    Half of the delays take 1 s, half 9 s, but of those that began just now only the quick ones are seen:
+    Half of the delays take 1 s, half 9 s, but of the latest ones only the short ones are observed:
 
     >>> lag = np.array([1, 9, 1, 9, 1, 1.0])
     >>> most = np.array([60, 60, 60, 60, 5, 5.0])
@@ -114,7 +114,7 @@ class LagBounds(NamedTuple):
     most: Lags
 
     def quantile(self, share: float) -> tuple[float, float, float, float]:
-        """Return between which delays the quantile lies, and those with the doubt of the sample; never below 0."""
+        """Return bounds of a quantile, and bounds with sampling error; never below 0."""
         least, low, _ = self.least.quantile(share)
         most, _, high = self.most.quantile(share)
         return max(least, 0.0), max(most, 0.0), max(low, 0.0), max(high, 0.0)
@@ -123,16 +123,16 @@ class LagBounds(NamedTuple):
 def lag_bounds(
     begun: Array, after: Array, by: Array, *, now: float, before: float, confidence: float = 0.95
 ) -> LagBounds:
-    """Return between which distributions a delay lies whose end is known only as between two looks.
+    """Return bounds of the distribution of delays that end between two polls.
 
     Parameters
     ----------
     begun
         When each thing began.
     after, by
-        The last look that did not see it over, and the first that did; the same where its end is known.
+        The last poll before its end, and the first after; equal if its end is known.
     now, before
-        The last look, and the one before it; the same where ends are known.
+        The last poll, and the one before it; equal if ends are known.
     confidence
         Confidence level.
 
@@ -149,7 +149,7 @@ def lag_bounds(
 
     Examples
     --------
-    Looked at every 10 s; all took 4 s, and what began at 7 and 17 was not over at the next look:
+    Polled every 10 s; all took 4 s, and those that began at 7 and 17 had not ended at the next poll:
 
     >>> begun = np.array([1, 7, 11, 17, 21.0])
     >>> by = np.array([10, 20, 20, 30, 30.0])

@@ -1,4 +1,4 @@
-"""Limits of means and of differences of means over weighted traces: long tails and unequal weights are allowed for."""
+"""Confidence limits of means and differences of means over weighted traces, with long tails and unequal weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tracekit.stats.intervals import normal_quantile
 if TYPE_CHECKING:
     from tracekit.schema import Array
 
-_SYMMETRIC = 1e-4  # of skewness: less changes no limit
+_SYMMETRIC = 1e-4  # of skewness: less has no effect
 _NONE = 1e-13  # a share of all traces that is none
 
 
@@ -22,7 +22,7 @@ def mean_limits(mean: Array, moments: Moments, *, confidence: float = 0.95) -> t
     Parameters
     ----------
     mean
-        One a group.
+        One per group.
     moments
         Of the same groups.
     confidence
@@ -43,7 +43,7 @@ def mean_limits(mean: Array, moments: Moments, *, confidence: float = 0.95) -> t
     Student's t with the degrees of freedom of the variance, after Hall's (1992) monotone transformation, which takes
     off the skewness: with long tails a sample more often misses the tail than it overstates it, so the upper limit is
     farther away.  The target is the mean of the process, of which the traces are a sample.  Simulated means of 30 to
-    8,000 traces under twelve ways of sampling are within the limits, or not estimable, in 94 to 100 % of samples.  A
+    8,000 traces under twelve ways of sampling are within the limits, or not estimable, in 94 to 100% of samples.  A
     class of requests that left no trace at all cannot be allowed for.
 
     Examples
@@ -64,7 +64,7 @@ def mean_limits(mean: Array, moments: Moments, *, confidence: float = 0.95) -> t
 
 
 class Difference(NamedTuple):
-    """Differences of means of two independent samples, one entry a group.
+    """Differences of means of two independent samples, one entry per group.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def difference(value: Array, this: Moments, other: Moments, *, confidence: float
     Parameters
     ----------
     value
-        The differences, one a group.
+        The differences, one per group.
     this, other
         Moments of the two means, of the same groups.
     confidence
@@ -102,9 +102,9 @@ def difference(value: Array, this: Moments, other: Moments, *, confidence: float
     Notes
     -----
     Student's t on the sum of the two variances.  A small sample of a long tail often has nothing of the tail: its mean
-    is then low and its variance, too, which Welch's test takes for a difference (27 % of comparisons of 10 with 1,000
+    is then low and its variance, too, which Welch's test takes for a difference (27% of comparisons of 10 with 1,000
     traces of one process).  So no side's variance is taken to be less than what both sides together say of it, at its
-    effective number of clusters (2 % then).  No p value is less than that of the rarer of all random splits.
+    effective number of clusters (2% then).  No p value is less than that of the rarer of all random splits.
 
     Examples
     --------

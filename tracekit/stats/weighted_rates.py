@@ -1,9 +1,9 @@
-"""Rates of a thinned population: every trace has an inclusion probability, and stands for 1 / that many.
+"""Rates of a sampled population: every trace has an inclusion probability, and weight 1 / probability.
 
-Sums over traces throughout (``intervals.cluster_sums``), so spans inside a trace may depend on each other as they like.
-``rates`` is the one way to a rate with limits; ``clustered_rates`` and ``weighted_rate`` make the sums for it from rows
-and from one entry a trace.  Two targets, never confused: ``window`` is what really happened in the window
-(finite: a trace kept for certain adds no doubt), ``process`` the rate underneath it.
+Sums over traces throughout (``intervals.cluster_sums``), so spans within a trace may be dependent.  ``rates`` computes
+rates with limits; ``clustered_rates`` and ``weighted_rate`` compute its sums from rows and from one entry per trace.
+There are two targets: ``window`` is what happened in the window (a finite population: a trace kept with probability 1
+adds no uncertainty), ``process`` the underlying rate.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Rate(NamedTuple):
 
     @property
     def design_effect(self) -> float:
-        """What the weights cost: n over the effective n."""
+        """Design effect of the weights: n over the effective n."""
         return self.n / self.n_effective if self.n_effective > 0 else float("nan")
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ def check_probabilities(probability: Array) -> Array:
     Parameters
     ----------
     probability
-        One a trace.
+        One per trace.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def check_probabilities(probability: Array) -> Array:
     Raises
     ------
     ValueError
-        One that is missing, 0 or less, or more than 1: unknown is not 1, so leave those traces out.
+        One that is missing, 0 or less, or above 1; exclude traces of unknown probability.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def check_probabilities(probability: Array) -> Array:
     if len(wrong):
         message = (
             f"expected inclusion probabilities above 0 and up to 1, found {pi[wrong[0]]} at position {wrong[0]}"
-            f" and {len(wrong) - 1} more; leave out what has no known probability"
+            f" and {len(wrong) - 1} more; exclude traces of unknown probability"
         )
         raise ValueError(message)
     return pi
@@ -123,7 +123,7 @@ def rates(
     MOVER over weight classes (``mover.WeightClasses.limits``).  The effective number of trials of a class is
     ``p (1 - p) / v`` with the linearised variance ``v = m / (m - 1) sum (w y - p w x)^2 / (sum w x)^2`` over its m
     traces, at most the number of its trials; the effective number of traces where nothing or everything happened.
-    Assumes that every kind of request that was sampled at a rate of its own left at least one trace: nothing in hand
+    Assumes that every kind of request that was sampled at a rate of its own left at least one trace: nothing recorded
     can show the others.  Fewer than ten traces with an event: read the interval as a rough guide.
 
     Examples
@@ -173,7 +173,7 @@ def clustered_rates(
     Returns
     -------
     Ratio
-        One entry a group, as ``rates`` gives it.
+        One entry per group, as ``rates`` gives it.
 
     Examples
     --------
@@ -210,7 +210,7 @@ def weighted_rate(
         Confidence level.
     events_certain
         A **declared** policy keeps every event, so traces that were thinned hide none.  Believed only where the events
-        in hand agree with it.
+        recorded agree with it.
     classes
         The sampler's own key of each trace, where it is recorded; half powers of two of the weight otherwise.
 
@@ -234,7 +234,7 @@ def weighted_rate(
 
     Examples
     --------
-    All ten failures were kept, and one in twenty of the rest; the sample says 9 %, the traffic 0.5 %.
+    All ten failures were kept, and one in twenty of the rest: 9% of the sample failed, 0.5% of the traffic.
 
     >>> pi, failed = np.repeat([1.0, 0.05], [10, 100]), np.repeat([1, 0], [10, 100])
     >>> rate = weighted_rate(pi, failed)
@@ -255,7 +255,7 @@ def weighted_rate(
         return Rate(np.nan, np.nan, np.nan, 0, 0, 0.0, target)
     if events_certain and ((y > 0) & (pi < 1)).any():
         hidden = int(((y > 0) & (pi < 1)).sum())
-        raise ValueError(f"expected every event to be kept for certain, found {hidden} in traces that were thinned")
+        raise ValueError(f"expected every event in traces with probability 1, found {hidden} in others")
     given = weight_classes(1 / pi)[0] if classes is None else np.asarray(classes)[used]
     own = np.unique(given, return_inverse=True)[1]
     r = float((y / pi).sum() / (x / pi).sum())
@@ -267,7 +267,7 @@ def weighted_rate(
 
 
 def _all_events_in_hand(pi: Array, events: float, own: Array, *, confidence: float) -> tuple[float, float]:
-    """Return the limits of events a trace where only the number of traces is in doubt: exact counts of each class."""
+    """Return the limits of events per trace if only the number of traces is uncertain: exact counts by class."""
     kept, stands = np.bincount(own), np.bincount(own, 1 / pi)
     share = np.minimum(kept / stands, 1)
     between = np.array(
@@ -280,7 +280,7 @@ def _all_events_in_hand(pi: Array, events: float, own: Array, *, confidence: flo
 def _limits(
     pi: Array, y: Array, x: Array, own: Array, *, target: Target, confidence: float, certain: bool
 ) -> tuple[float, float]:
-    """Return the limits of one rate from one entry a trace."""
+    """Return the limits of one rate from one entry per trace."""
     count, wx, wy = int(own.max()) + 1, x / pi, y / pi
 
     def by_class(values: Array) -> Array:
@@ -305,7 +305,7 @@ def _limits(
 
 
 def weighted_total(probability: Array, amounts: Array, *, confidence: float = 0.95) -> Rate:
-    """Return how much there was in the window, kept or not.
+    """Return the total in the window, recorded or not.
 
     Parameters
     ----------
@@ -320,7 +320,7 @@ def weighted_total(probability: Array, amounts: Array, *, confidence: float = 0.
     -------
     Rate
         The Horvitz-Thompson total ``sum w y``; its variance under independent decisions is estimated by
-        ``sum (1 - pi) w^2 y^2``, exactly unbiased.  Never below what is in hand.
+        ``sum (1 - pi) w^2 y^2``, exactly unbiased.  Never below what is recorded.
 
     Raises
     ------
@@ -341,7 +341,7 @@ def weighted_total(probability: Array, amounts: Array, *, confidence: float = 0.
 
 
 class WeightEffect(NamedTuple):
-    """A ratio read off the sample and the weighted one, and whether chance explains the difference.
+    """An unweighted and a weighted ratio, and the significance of their difference.
 
     Examples
     --------
@@ -356,7 +356,7 @@ class WeightEffect(NamedTuple):
 
 
 def weight_effect(probability: Array, events: Array, trials: Array | None = None) -> WeightEffect:
-    """Return whether the weights matter for a ratio.
+    """Return the effect of the weights on a ratio, with its significance.
 
     Parameters
     ----------
