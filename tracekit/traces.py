@@ -122,9 +122,9 @@ class TraceSet(Shown):
         found = weighing.recorded(self.columns.spans, self.forest, self.columns.texts)
         if not found.known.any():
             return found
-        from tracekit.weights.resolve import settled_record  # noqa: PLC0415 - loads scipy
+        from tracekit.weights.resolve import recorded_weights  # noqa: PLC0415 - loads scipy
 
-        return settled_record(self, found)
+        return recorded_weights(self, found)
 
     @cached_property
     def lookup(self) -> Lookup:

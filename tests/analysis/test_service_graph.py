@@ -487,7 +487,7 @@ def _found(traces):
         (
             service.labels[found.caller[i]],
             found.names[found.callee[i]],
-            ("service", "db", "messaging")[found.callee_sort[i]],
+            ("service", "db", "messaging")[found.callee_type[i]],
             bool(found.call_type[i]),
             bool((there[i] >= 0 and failed[there[i]]) or ((there[i] < 0 or found.is_paired[i]) and failed[here[i]])),
             bool(found.is_paired[i]),

@@ -104,12 +104,12 @@ def test_a_collectors_policies_are_read():
     rules = sampling_rules(COLLECTOR)
     assert rules.decision_wait_ns == 90 * 10**9
     errors, slow, some, few, oks = rules.tail
-    assert (errors.kind, errors.probability, errors.can_be_told) == ("status_code", 1.0, True)
+    assert (errors.kind, errors.probability, errors.is_observable) == ("status_code", 1.0, True)
     assert (slow.slower_than_ns, slow.faster_than_ns) == (800_000_000, 5_000_000_000)
     assert (some.probability, some.salt) == (0.05, "x")
     assert few.probability != few.probability, "a limit per second is no probability"
-    assert not few.can_be_told
-    assert not oks.can_be_told
+    assert not few.is_observable
+    assert not oks.is_observable
     assert rules.base_rate == 0.05
     head = sampling_rules({"processors": {"probabilistic_sampler": {"sampling_percentage": 15}}})
     assert head.only.rate == head.base_rate == 0.15

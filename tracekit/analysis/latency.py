@@ -139,8 +139,8 @@ def latency(
     nan
     """
     columns = [by] if isinstance(by, str) else list(by)
-    whole = [tabulate(traces, columns, roots=roots)]
-    return summarise(whole, columns, confidence=confidence, statement=traces.weights.statement)
+    tables = [tabulate(traces, columns, roots=roots)]
+    return summarise(tables, columns, confidence=confidence, statement=traces.weights.statement)
 
 
 def tabulate(traces: TraceSet, by: Sequence[str], *, roots: bool = False) -> Aggregate:
@@ -197,8 +197,8 @@ def quantile_columns(
     cells: Histogram, owner: Array, n: Array, groups: int, *, confidence: float, shares: Mapping[str, float] = SHARES
 ) -> dict[str, Array]:
     """Return the percentiles of every group with their intervals, as columns, in ns."""
-    whole = cells if len(owner) == groups else cells.regroup(owner)
-    values = whole.quantiles(tuple(shares.values()), groups)
+    merged = cells if len(owner) == groups else cells.regroup(owner)
+    values = merged.quantiles(tuple(shares.values()), groups)
     low, high = histogram_limits(cells, owner, n, tuple(shares.values()), groups, confidence=confidence)
     columns: dict[str, Array] = {}
     for at, name in enumerate(shares):

@@ -137,9 +137,11 @@ def plan_sampling(
         chance = _chance(facts, number, read)
         plans.append(_plan(str(name), facts, number, chance, occurrences, usd_per_million))
         rows += _rows(str(name), facts, number, chance, read, usd_per_million)
-        told = _operations(str(name), facts, chance)
-        operations.append(told)
-        silent = told[(told["chance_of_none"] > _PROBABLY_NONE) & (told["request_count"] > 0)]
+        kept_operations = _operations(str(name), facts, chance)
+        operations.append(kept_operations)
+        silent = kept_operations[
+            (kept_operations["chance_of_none"] > _PROBABLY_NONE) & (kept_operations["request_count"] > 0)
+        ]
         plans[-1]["silent_operation_count"] = len(silent)
         findings.append(_finding(plans[-1], silent, traces))
     return SamplingPlan(
@@ -291,8 +293,8 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """Return one row per rule, and one for requests that no rule matches."""
     rows = []
-    told: list[tuple[int, HeadRule | None]] = [*enumerate(rules.head)]
-    for at, rule in [*told, (-1, None)]:
+    numbered: list[tuple[int, HeadRule | None]] = [*enumerate(rules.head)]
+    for at, rule in [*numbered, (-1, None)]:
         chosen = np.flatnonzero(number == at)
         if rule is None and not len(chosen):
             continue

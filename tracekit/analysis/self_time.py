@@ -96,14 +96,14 @@ class SelfTime(Weighted, Shown):
         columns = [keys] if isinstance(keys, str) else list(keys)
         if unknown := [key for key in columns if key not in _KEYS]:
             raise ValueError(f"expected some of {', '.join(_KEYS)}, found {unknown[0]!r}")
-        held = self.spans
+        spans = self.spans
         weighted = pd.DataFrame(
             {
-                **{column: held[column] for column in columns},
+                **{column: spans[column] for column in columns},
                 "span_count": 1,
-                "weight_sum": held["weight"],
-                "duration_ns": held["weight"] * held["duration_ns"],
-                "self_time_ns": held["weight"] * held["self_time_ns"],
+                "weight_sum": spans["weight"],
+                "duration_ns": spans["weight"] * spans["duration_ns"],
+                "self_time_ns": spans["weight"] * spans["self_time_ns"],
             }
         )
         table = weighted.groupby(columns, sort=True, observed=True, dropna=False).sum().reset_index()

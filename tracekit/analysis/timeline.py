@@ -147,9 +147,9 @@ def timeline(traces: TraceSet, *, step_s: float | None = None, confidence: float
     first, steps = _span(start, step)
     place = (start - first) // step
     measured = traces.has_duration[root[dated]]
-    took, held = traces.duration_ns[root[dated]][measured], traces.weights.value[dated[measured]]
-    histogram = Histogram.of(place[measured], took, held)
-    counts = Histogram.of(place[measured], took, 1.0).weight.astype(np.int64)
+    durations, weights = traces.duration_ns[root[dated]][measured], traces.weights.value[dated[measured]]
+    histogram = Histogram.of(place[measured], durations, weights)
+    counts = Histogram.of(place[measured], durations, 1.0).weight.astype(np.int64)
     starts = first + np.arange(steps, dtype=np.int64) * step
     return Timeline(
         _table(traces, starts, place, dated, confidence),

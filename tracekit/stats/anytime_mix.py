@@ -54,11 +54,14 @@ def anytime_mix(sampled: Array, requests: Array) -> Array:
     >>> print(f"{anytime_mix(0 * sampled + [90, 10], requests)[-1]:.2f} with equal rates")
     1.00 with equal rates
     """
-    kept, asked = np.atleast_2d(np.asarray(sampled, np.float64)), np.atleast_2d(np.asarray(requests, np.float64))
-    if kept.shape != asked.shape:
-        raise ValueError(f"expected two arrays of windows x strata, found {kept.shape} and {asked.shape}")
-    total = asked.sum(axis=1, keepdims=True)
-    share = asked / np.where(total > 0, total, 1)
+    kept, total_requests = (
+        np.atleast_2d(np.asarray(sampled, np.float64)),
+        np.atleast_2d(np.asarray(requests, np.float64)),
+    )
+    if kept.shape != total_requests.shape:
+        raise ValueError(f"expected two arrays of windows x strata, found {kept.shape} and {total_requests.shape}")
+    total = total_requests.sum(axis=1, keepdims=True)
+    share = total_requests / np.where(total > 0, total, 1)
     kept = np.where(share > 0, kept, 0.0)
     due = kept.sum(axis=1, keepdims=True) * share
     before, due_before = (np.cumsum(one, axis=0) - one for one in (kept, due))

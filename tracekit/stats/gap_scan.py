@@ -114,12 +114,12 @@ def gap_scan(
     >>> gap.start, gap.end, round(gap.loss, 2), gap.p < 0.01
     (50, 59, 0.9, True)
     """
-    asked = np.asarray(requests, np.float64)
-    due = asked if expected is None else np.asarray(expected, np.float64)
-    if not ((asked > 0) & (due > 0)).any():
+    counts = np.asarray(requests, np.float64)
+    due = counts if expected is None else np.asarray(expected, np.float64)
+    if not ((counts > 0) & (due > 0)).any():
         return _NO_GAP
     first = _joined(np.asarray(traced, np.float64), due)
-    (n, m, due) = (np.add.reduceat(np.asarray(column, np.float64), first) for column in (traced, asked, due))
+    (n, m, due) = (np.add.reduceat(np.asarray(column, np.float64), first) for column in (traced, counts, due))
     usual = _Usual(m, due)
     lengths = window_lengths(min(longest or max(5, len(m) // 7), len(m)))
     scan, fit = _fit_and_scan(n[None], usual, lengths)
@@ -128,7 +128,7 @@ def gap_scan(
     start, end = _fitted(n, due, int(scan.start[0]), int(scan.end[0]))
     came, wanted = float(n[start:end].sum()), float(due[start:end].sum())
     loss = 1 - came / max(wanted, _LEAST) if end > start else 0.0
-    begin, stop = (int(at) for at in np.append(first, len(asked))[[start, end]])
+    begin, stop = (int(at) for at in np.append(first, len(counts))[[start, end]])
     p = _p_value(z, _null(n, usual, fit, lengths, z, replicates=replicates, seed=seed)) if z > _WITHIN_SD else 1.0
     return Gap(z, p, begin, stop, came, wanted, loss, float(fit.scale[0]), float(fit.rho[0]))
 
@@ -147,11 +147,11 @@ def _null(
 ) -> Array:
     """Return the worst drops of simulations without gaps, as many as needed to estimate the p-value of ``z``."""
     null, wander, rng = np.zeros(0), _wander(traced, usual, fit), np.random.default_rng(seed)
-    asked = np.rint(usual.requests).astype(np.int64)
+    counts = np.rint(usual.requests).astype(np.int64)
     while len(null) < replicates and not _is_plain(z, null):
-        most = _FIRST_LOOK if len(null) < 2 * _FIRST_LOOK else max(_AT_ONCE // len(asked), _FIRST_LOOK)
+        most = _FIRST_LOOK if len(null) < 2 * _FIRST_LOOK else max(_AT_ONCE // len(counts), _FIRST_LOOK)
         share = _null_shares(rng, usual, fit, wander, min(most, replicates - len(null)))
-        drawn = rng.binomial(asked, share).astype(np.float64)
+        drawn = rng.binomial(counts, share).astype(np.float64)
         null = np.concatenate((null, _fit_and_scan(drawn, usual, lengths)[0].z))
     return null
 
@@ -215,8 +215,8 @@ def _fit(traced: Array, usual: _Usual, kept: Array) -> _Fit:
         ratio = (traced - mean) ** 2 / usual.variance(mean)  # expectation 1 + (requests - 1) rho
         weight = used * more / (1 + more * rho[:, None]) ** 2
         rho = np.maximum((weight * (ratio - 1)).sum(1) / np.maximum((weight * more).sum(1), _LEAST), 0.0)
-    told = np.maximum(used.sum(1), 1)
-    evident = (ratio * used).sum(1) / told - 1 >= 3 * np.sqrt(2 / told)
+    bins_used = np.maximum(used.sum(1), 1)
+    evident = (ratio * used).sum(1) / bins_used - 1 >= 3 * np.sqrt(2 / bins_used)
     return _Fit(scale, np.where(evident, np.minimum(rho, 0.5), 0.0), used)
 
 
@@ -230,11 +230,11 @@ def _worst_windows(traced: Array, usual: _Usual, fit: _Fit, lengths: list[int]) 
     for length in lengths:
         x, e, m = (total[:, length:] - total[:, :-length] for total in sums)
         low = x < e - 1.5 * np.sqrt(np.maximum(e * (1 - e / np.maximum(m, _LEAST)), 0))
-        came, due, asked = np.maximum(x[low], 0), e[low], m[low]
-        rest = np.maximum(asked - came, 0)
+        received, due, requests = np.maximum(x[low], 0), e[low], m[low]
+        rest = np.maximum(requests - received, 0)
         deviance = np.zeros(x.shape)
-        deviance[low] = xlogy(came, np.maximum(came, 1e-300) / due)
-        deviance[low] += xlogy(rest, rest / np.maximum(asked - due, 1e-300))
+        deviance[low] = xlogy(received, np.maximum(received, 1e-300) / due)
+        deviance[low] += xlogy(rest, rest / np.maximum(requests - due, 1e-300))
         at = deviance.argmax(1)
         value = 2 * deviance[rows, at]
         better = value > best

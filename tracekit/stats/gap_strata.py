@@ -225,10 +225,10 @@ def shortfall(stratum: Stratum, gap: Gap) -> Shortfall:
     missing = gap.expected - gap.traced
     if stratum.others is None:
         return Shortfall(missing, missing, 0.0, 0.0)
-    total, asked = stratum.base, np.asarray(stratum.requests, np.float64)
+    total, requests = stratum.base, np.asarray(stratum.requests, np.float64)
     due, within = _of_all(stratum, gap)[:2]
-    rest = ~within & (asked > 0)
-    spread = np.maximum(due * (1 - np.minimum(due / np.maximum(asked, 1), 1)), _LEAST)
+    rest = ~within & (requests > 0)
+    spread = np.maximum(due * (1 - np.minimum(due / np.maximum(requests, 1), 1)), _LEAST)
     free = max(int(rest.sum()) - 1, 1)
     chi = float(((total - due) ** 2 / spread)[rest].sum()) / free
     wanted, noise = float(due[within].sum()), float(spread[within].sum())
@@ -252,13 +252,13 @@ class _Due(NamedTuple):
 def _of_all(stratum: Stratum, gap: Gap) -> _Due:
     """Return the expected traces in a window given the fractions outside it."""
     assert stratum.others is not None
-    total, asked = np.asarray(stratum.base, np.float64), np.asarray(stratum.requests, np.float64)
-    within = np.zeros(len(asked), bool)
+    total, requests = np.asarray(stratum.base, np.float64), np.asarray(stratum.requests, np.float64)
+    within = np.zeros(len(requests), bool)
     within[gap.start : gap.end] = True
-    rest = ~within & (asked > 0)
-    load = due_by_load(total, asked)
+    rest = ~within & (requests > 0)
+    load = due_by_load(total, requests)
     scale = total[rest].sum() / max(float(load[rest].sum()), _LEAST)
-    due = np.minimum(load * scale, asked)
+    due = np.minimum(load * scale, requests)
     usual = stratum.traced[rest].sum() / max(float(total[rest].sum()), 1.0)
-    left = float((asked - stratum.others)[within].sum())
+    left = float((requests - stratum.others)[within].sum())
     return _Due(due, within, max(min(float(due[within].sum() * usual), left), 0.0))

@@ -263,6 +263,6 @@ class Histogram:
         wanted = start + share * weight
         cell = np.searchsorted(reached[1:], wanted - weight * _SLACK, side="left")
         cell = np.where(weight > 0, np.clip(cell, offsets[:-1], np.maximum(offsets[1:] - 1, offsets[:-1])), 0)
-        low, high, held = self.low[cell].astype(np.float64), self.high[cell].astype(np.float64), self.weight[cell]
-        part = np.clip((wanted - reached[cell]) / np.where(held > 0, held, 1), 0, 1)
+        low, high, inside = self.low[cell].astype(np.float64), self.high[cell].astype(np.float64), self.weight[cell]
+        part = np.clip((wanted - reached[cell]) / np.where(inside > 0, inside, 1), 0, 1)
         return np.where(weight > 0, low + (high - low) * part, np.nan)

@@ -127,8 +127,8 @@ def _one_group(pi: Array, own: Array, count: int, clusters: Array, target: Targe
         return np.bincount(own, values, minlength=count)
 
     cluster = np.unique(clusters, return_inverse=True)[1]
-    _, first, held = np.unique(own * (int(cluster.max()) + 1) + cluster, return_index=True, return_counts=True)
-    square = np.bincount(own[first], (held / pi[first]) ** 2, minlength=count)
+    _, first, size = np.unique(own * (int(cluster.max()) + 1) + cluster, return_index=True, return_counts=True)
+    square = np.bincount(own[first], (size / pi[first]) ** 2, minlength=count)
     total = by_class(1 / pi)
     if target == "process":
         return WeightClasses(np.zeros(count, np.int64), 1, total, total**2 / square)

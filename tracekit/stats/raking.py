@@ -81,8 +81,8 @@ def rake(
     factor = np.full(len(base), centre)
     for _ in range(_ROUNDS):
         for cell, wanted in checked:
-            held = np.bincount(cell, base * factor, minlength=len(wanted))
-            factor = np.clip(factor * (wanted / np.where(held > 0, held, 1))[cell], low, high)
+            sums = np.bincount(cell, base * factor, minlength=len(wanted))
+            factor = np.clip(factor * (wanted / np.where(sums > 0, sums, 1))[cell], low, high)
         if _imbalance(base * factor, checked) < _SETTLED:
             break
     bounded = 0 if bounds is None else int(((factor <= low) | (factor >= high)).sum())

@@ -212,15 +212,15 @@ def infer_quota(kept: Array, requests: Array, *, confidence: float = 0.95) -> Qu
     >>> infer_quota(np.full(60, 2), np.full(60, 21)).quota
     2
     """
-    have, asked = np.asarray(kept, np.int64), np.asarray(requests, np.int64)
+    recorded, total = np.asarray(kept, np.int64), np.asarray(requests, np.int64)
     quota = 0
     for candidate in range(1, _MOST + 1):
-        busy = asked >= candidate
-        if busy.sum() < _BUSY_SECONDS or (have[busy] < candidate).mean() > _EXCEPTIONS:
+        busy = total >= candidate
+        if busy.sum() < _BUSY_SECONDS or (recorded[busy] < candidate).mean() > _EXCEPTIONS:
             break
         quota = candidate
-    taken = np.minimum(asked, quota)
-    rest, of = int(np.maximum(have - taken, 0).sum()), int((asked - taken).sum())
+    taken = np.minimum(total, quota)
+    rest, of = int(np.maximum(recorded - taken, 0).sum()), int((total - taken).sum())
     if not of:
         return Quota(quota, math.nan, math.nan, math.nan)
     low, high = wilson(rest / of, of, confidence=confidence)

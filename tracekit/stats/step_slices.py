@@ -83,25 +83,25 @@ def step_slices(values: Array, *, confidence: float = 0.95) -> list[Part]:
 def _joined(numbers: Array, parts: list[Array], *, is_near: bool) -> list[Array]:
     """Return the parts after joining all pairs, or pairs of neighbours, that one edge explains."""
     ordered = {n: np.sort(numbers[at]) for n, at in enumerate(parts)}
-    held, fresh = dict(enumerate(parts)), len(parts)
-    gain = {pair: _gain(ordered[pair[0]], ordered[pair[1]]) for pair in _pairs(held, is_near=is_near)}
+    parts_by_number, fresh = dict(enumerate(parts)), len(parts)
+    gain = {pair: _gain(ordered[pair[0]], ordered[pair[1]]) for pair in _pairs(parts_by_number, is_near=is_near)}
     while gain and gain[best := min(gain, key=gain.__getitem__)] < _CUT:
         one, other = best
-        held = {
-            fresh if n == one else n: np.concatenate([at, held[other]]) if n == one else at
-            for n, at in held.items()
+        parts_by_number = {
+            fresh if n == one else n: np.concatenate([at, parts_by_number[other]]) if n == one else at
+            for n, at in parts_by_number.items()
             if n != other
         }
-        ordered[fresh] = np.sort(numbers[held[fresh]])
-        pairs = list(_pairs(held, is_near=is_near))
+        ordered[fresh] = np.sort(numbers[parts_by_number[fresh]])
+        pairs = list(_pairs(parts_by_number, is_near=is_near))
         gain = {pair: gain[pair] if pair in gain else _gain(ordered[pair[0]], ordered[pair[1]]) for pair in pairs}
         fresh += 1
-    return list(held.values())
+    return list(parts_by_number.values())
 
 
-def _pairs(held: dict[int, Array], *, is_near: bool) -> Iterable[tuple[int, int]]:
+def _pairs(parts_by_number: dict[int, Array], *, is_near: bool) -> Iterable[tuple[int, int]]:
     """Return the pairs that may be joined."""
-    return itertools.pairwise(held) if is_near else itertools.combinations(held, 2)
+    return itertools.pairwise(parts_by_number) if is_near else itertools.combinations(parts_by_number, 2)
 
 
 def _gain(one: Array, other: Array) -> float:

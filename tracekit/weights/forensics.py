@@ -46,22 +46,22 @@ def read_ids(traces: TraceSet, rows: Array) -> Reading:
         return Reading([], [], "")
     language = root_attribute(traces, "telemetry.sdk.language").take(rows)
     own = {name for code in np.unique(language.codes[language.codes >= 0]) for name in _maps(language.labels[code])}
-    if edges[0].name in _TWINS and own & _TWINS:
-        edges[0] = edges[0]._replace(name=min(own & _TWINS))
+    if edges[0].name in _SAME_BITS and own & _SAME_BITS:
+        edges[0] = edges[0]._replace(name=min(own & _SAME_BITS))
     best = edges[0]
     parts = periods(traces, rows, best.name)
     if len(edges) > 1:
         doubt = f"so does {edges[1].name}, and the rates of two samplers multiply"
     elif own and best.name.endswith("TraceIdRatio") and best.name not in own:
         doubt = "the recorded SDK samples differently"
-    elif not rest_is_shown(traces, best, parts, _alike(traces, rows, best)):
+    elif not rest_is_shown(traces, best, parts, _comparable(traces, rows, best)):
         doubt = "no other ids use the rest of the id space"
     else:
         doubt = ""
     return Reading(edges, parts, doubt)
 
 
-_TWINS = {"Python TraceIdRatio", "Go TraceIdRatio"}  # the same ids, with or without the last bit
+_SAME_BITS = {"Python TraceIdRatio", "Go TraceIdRatio"}  # the same ids, with or without the last bit
 
 
 def _maps(language: str) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def _maps(language: str) -> tuple[str, ...]:
     return LANGUAGE_MAPS.get(language.lower(), ())
 
 
-def _alike(traces: TraceSet, rows: Array, family: Family) -> Array:
+def _comparable(traces: TraceSet, rows: Array, family: Family) -> Array:
     """Return which traces have comparable ids; for an edge at a power of two, those of the same recorded SDK."""
     if not family.ends_with_a_bit:
         return np.ones(len(traces), bool)

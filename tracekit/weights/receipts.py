@@ -53,8 +53,8 @@ def read_receipts(traces: TraceSet, received: pd.Series | pd.DataFrame | str, no
         by = after = _by_trace(traces, _nanoseconds(_once(received), "received"), received.index)
     known = by > 0
     last = int(by.max(initial=0)) if now is None else moment_ns(now)
-    looked = np.concatenate((by[known], after[known & (after > 0)]))
-    earlier = looked[looked < last]
+    polls = np.concatenate((by[known], after[known & (after > 0)]))
+    earlier = polls[polls < last]
     is_exact = bool((after == by).all())
     return Receipts(after, by, last, last if is_exact else int(earlier.max(initial=0)))
 

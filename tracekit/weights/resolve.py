@@ -20,7 +20,7 @@ from tracekit.weights.known import CALIBRATION, LOG, MARKS, NOT_SAMPLED, UNKNOWN
 from tracekit.weights.log_strata import log_weights
 from tracekit.weights.rule_formats import sampling_rules
 from tracekit.weights.rules import Rules
-from tracekit.weights.stages import settled
+from tracekit.weights.stages import combined
 from tracekit.weights.tail_policies import policy_weights
 from tracekit.weights.tally import stratum_codes
 from tracekit.weights.trace_state import THRESHOLD_SOURCE, by_text, legacy_probability, probability
@@ -70,7 +70,7 @@ def resolve_weights(traces: TraceSet, evidence: Evidence, only: str | None = Non
         value[rows], code[rows] = found.weight[rows], joint[found.source.codes[rows]]
     code = np.where(code < 0, labels.setdefault(UNKNOWN, len(labels)), code).astype(np.int32)
     weights = Weights(value, Codes(code, list(labels)))
-    weights = settled(traces, weights, marks, evidence.rules, is_chosen=only is not None)
+    weights = combined(traces, weights, marks, evidence.rules, is_chosen=only is not None)
     unknown = int((~weights.known).sum())
     if weights.refusal:
         obstacles[weights.refusal] = unknown
@@ -79,10 +79,10 @@ def resolve_weights(traces: TraceSet, evidence: Evidence, only: str | None = Non
     return weights, obstacles
 
 
-def settled_record(traces: TraceSet, found: Weights) -> Weights:
+def recorded_weights(traces: TraceSet, found: Weights) -> Weights:
     """Return the weights from tracestate, unknown where other records or the ids show a second sampler."""
     others = {rung.name: rung.find(traces, Evidence()) for rung in WEIGHT_SOURCES if rung.name in MARKS}
-    return settled(traces, found, {name: one.weight for name, one in others.items() if one is not None}, None)
+    return combined(traces, found, {name: one.weight for name, one in others.items() if one is not None}, None)
 
 
 def chosen(traces: TraceSet, source: Any) -> Weights:

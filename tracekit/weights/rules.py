@@ -128,7 +128,7 @@ class TailPolicy:
     salt: str = "default-hash-seed"
 
     @property
-    def can_be_told(self) -> bool:
+    def is_observable(self) -> bool:
         """Whether the decision of the policy can be derived from a trace."""
         return self.kind in {"status_code", "latency", "probabilistic", "always_sample"}
 

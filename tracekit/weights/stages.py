@@ -1,6 +1,6 @@
 """Several samplers in sequence: the product of their weights if all are known, otherwise unknown.
 
-Recorded sampling attributes are compared with each other (``settled``) and with the ids (``checked``).
+Recorded sampling attributes are compared with each other (``combined``) and with the ids (``checked``).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ROUNDING, _MARGIN, _STRANGERS = 0.5, 1.1, 0.01
 _FEWEST = 20  # detecting a second sampler needs fewer traces than estimating weights
 
 
-def settled(
+def combined(
     traces: TraceSet, found: Weights, marks: Mapping[str, Array], rules: Rules | None, *, is_chosen: bool = False
 ) -> Weights:
     """Return weights from all known samplers, unknown where another sampler is involved.

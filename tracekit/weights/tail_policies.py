@@ -31,15 +31,15 @@ def policy_weights(traces: TraceSet, rules: Rules) -> Shares:
     drawn = [policy for policy in rules.tail if policy.kind == "probabilistic" and policy.probability > 0]
     passed = _passed(traces, drawn)
     rate = max((policy.probability for policy in drawn), default=0.0)
-    sure = _certain(traces, rules)
-    if all(policy.can_be_told for policy in rules.tail):
-        weight = np.where(sure, 1.0, np.where(passed, 1 / rate if rate else np.nan, np.nan))
-        source = np.where(sure, 0, 1)
+    is_certain = _certain(traces, rules)
+    if all(policy.is_observable for policy in rules.tail):
+        weight = np.where(is_certain, 1.0, np.where(passed, 1 / rate if rate else np.nan, np.nan))
+        source = np.where(is_certain, 0, 1)
     elif drawn:
         weight, source = np.where(passed, 1 / rate, 0.0), np.where(passed, 1, 2)
     else:
         named = _named_certain(traces, rules)
-        weight, source = np.where(named | sure, 1.0, np.nan), np.zeros(len(traces), np.int64)
+        weight, source = np.where(named | is_certain, 1.0, np.nan), np.zeros(len(traces), np.int64)
     missing = np.isnan(weight)
     codes = Codes(np.where(missing, -1, source).astype(np.int32), labels)
     why = "no configured policy explains them"
@@ -78,8 +78,8 @@ def _certain(traces: TraceSet, rules: Rules) -> Array:
 def _named_certain(traces: TraceSet, rules: Rules) -> Array:
     """Return which traces name a deterministic policy."""
     named = root_attribute(traces, "tailsampling.policy")
-    sure = {policy.name for policy in rules.tail if policy.probability == 1}
-    return np.array([label in sure for label in named.labels] + [False])[named.codes]
+    certain = {policy.name for policy in rules.tail if policy.probability == 1}
+    return np.array([label in certain for label in named.labels] + [False])[named.codes]
 
 
 def trace_duration_ns(traces: TraceSet) -> Array:

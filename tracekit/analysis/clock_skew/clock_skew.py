@@ -126,8 +126,8 @@ def clock_skew(
         }
     )
     weight = traces.weights.value
-    whole = float((weight * latency).sum())
-    ratio = float((weight * elsewhere).sum()) / whole if whole > 0 else np.nan
+    total = float((weight * latency).sum())
+    ratio = float((weight * elsewhere).sum()) / total if total > 0 else np.nan
     return ClockSkew(traces, estimate, bare.offsets, pairs, table, ratio)
 
 

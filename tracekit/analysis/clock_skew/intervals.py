@@ -49,13 +49,13 @@ def agree(
     order = np.lexsort((-step, moment, owner))  # an interval that opens where another closes overlaps it
     moment, owner, depth = moment[order], owner[order], np.cumsum(step[order])  # 0 after every group
     begin = np.searchsorted(owner, groups)
-    whole = count if weight is None else np.bincount(group, weight)
-    best = np.maximum.reduceat(depth, begin) if n else whole
-    need = np.minimum(best, (1 - async_ratio) * whole) - _ROUNDING
+    total = count if weight is None else np.bincount(group, weight)
+    best = np.maximum.reduceat(depth, begin) if n else total
+    need = np.minimum(best, (1 - async_ratio) * total) - _ROUNDING
     inside = np.flatnonzero(depth >= need[owner])
     first = inside[np.searchsorted(owner[inside], groups)]
     last = inside[np.searchsorted(owner[inside], groups, side="right") - 1]
-    return Agreement(moment[first], moment[last + 1], count, best / whole)
+    return Agreement(moment[first], moment[last + 1], count, best / total)
 
 
 def place(above: Array, below: Array, low: Array, high: Array, reference: Array) -> Placement:
@@ -71,11 +71,11 @@ def place(above: Array, below: Array, low: Array, high: Array, reference: Array)
     while len(front):
         reached = order[pairs.positions(front)]
         reached = reached[~found.placed[target[reached]]]
-        front = _settle(found, source[reached], target[reached], low[reached], high[reached])
+        front = _propagate(found, source[reached], target[reached], low[reached], high[reached])
     return found
 
 
-def _settle(found: Placement, source: Array, target: Array, low: Array, high: Array) -> Array:
+def _propagate(found: Placement, source: Array, target: Array, low: Array, high: Array) -> Array:
     """Enter, in place, the offsets of targets of pairs with known sources; return these targets."""
     nodes, at = np.unique(target, return_inverse=True)
     point_low, point_high = within(at, found.offset[source] + low, found.offset[source] + high, len(nodes))

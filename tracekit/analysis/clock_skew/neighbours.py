@@ -84,9 +84,9 @@ def neighbours(calls: Calls, *, min_traces: int, async_ratio: float) -> Neighbou
             (late >= needed(size, min_traces, _ASYNC) - _ROUNDING)
             | (early >= needed(size, min_traces, async_ratio) - _ROUNDING)
         )
-        settled = np.zeros(len(size), bool)
-        settled[proven] = _settled(found, votes, of, proven, size[proven], async_ratio)
-        is_open = ~settled & (size >= 2 * min_traces) & ((late >= min_traces - _ROUNDING) | (early > 0))
+        decided = np.zeros(len(size), bool)
+        decided[proven] = _decided(found, votes, of, proven, size[proven], async_ratio)
+        is_open = ~decided & (size >= 2 * min_traces) & ((late >= min_traces - _ROUNDING) | (early > 0))
         kept = is_open[of]
         votes, block = votes.take(kept), _halves(block, size, is_open)
         _, voter = np.unique(votes.voter, return_inverse=True)
@@ -154,7 +154,7 @@ def _halves(block: Array, size: Array, is_open: Array) -> Array:
     return np.asarray(np.unique(2 * block[kept] + late, return_inverse=True)[1])
 
 
-def _settled(found: Neighbours, votes: _Votes, of: Array, blocks: Array, size: Array, async_ratio: float) -> Array:
+def _decided(found: Neighbours, votes: _Votes, of: Array, blocks: Array, size: Array, async_ratio: float) -> Array:
     """Enter, in place, the agreement of these blocks; return which of them agree: bool, one per block."""
     place = np.full(int(of.max()) + 1, -1)
     place[blocks] = np.arange(len(blocks))
@@ -182,11 +182,11 @@ def _agreement(votes: _Votes, of: Array, size: Array, async_ratio: float, *, is_
     slope = slope if is_line else np.zeros(len(size))
     moved = np.rint(slope[of] * (since - pivot[of])).astype(np.int64)
     low, high = votes.low - moved, votes.high - moved
-    whole = np.bincount(of, votes.weight, len(size))
+    total = np.bincount(of, votes.weight, len(size))
     ratio = agree(of, low, high, async_ratio=async_ratio, weight=votes.weight).ratio
     doubt = np.clip(2 * (1 - ratio), async_ratio, 0.5)  # the same number may agree by chance
     inside = agree(of, low, high, async_ratio=doubt, weight=votes.weight)
-    return _Agreed(inside.low, inside.high, slope, first + pivot.astype(np.int64), ratio * whole / size)
+    return _Agreed(inside.low, inside.high, slope, first + pivot.astype(np.int64), ratio * total / size)
 
 
 def _slopes(of: Array, since: Array, middle: Array, blocks: int) -> tuple[Array, Array]:

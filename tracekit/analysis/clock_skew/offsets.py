@@ -65,17 +65,17 @@ class Offsets:
             Ordinal of the trace of every span.
         """
         found = np.zeros(len(of_trace), np.int64)
-        told = np.flatnonzero(values != 0)
-        if not len(told):
+        nonzero = np.flatnonzero(values != 0)
+        if not len(nonzero):
             return found
         size = len(self.clock.labels)
         concerned = np.zeros(int(of_trace.max()) + 1, bool)
-        concerned[self.trace[told]] = True
+        concerned[self.trace[nonzero]] = True
         rows = np.flatnonzero(concerned[of_trace])
-        known = self.trace[told].astype(np.int64) * size + self.code[told]
+        known = self.trace[nonzero].astype(np.int64) * size + self.code[nonzero]
         key = of_trace[rows].astype(np.int64) * size + self.clock.codes[rows]
         at = np.minimum(np.searchsorted(known, key), len(known) - 1)
-        found[rows] = np.where(known[at] == key, values[told][at], 0)
+        found[rows] = np.where(known[at] == key, values[nonzero][at], 0)
         return found
 
 
@@ -106,9 +106,9 @@ def needed_offsets(traces: TraceSet) -> Offsets | None:
     moved = np.zeros(len(traces), bool)
     moved[calls.trace[near.is_apart]] = True
     pools = pools_of(calls, pool_s=POOL_S, drift_ppm=DRIFT_PPM)
-    asked = np.zeros(len(pools.drift_ns), bool)
-    asked[pools.group[moved[calls.trace]]] = True
-    rows = np.flatnonzero(asked[pools.group])
+    needed = np.zeros(len(pools.drift_ns), bool)
+    needed[pools.group[moved[calls.trace]]] = True
+    rows = np.flatnonzero(needed[pools.group])
     calls, pools = calls.take(rows), pools._replace(group=pools.group[rows])
     limits = limits_of(calls, pools, near.take(rows), async_ratio=ASYNC_RATIO)
     inside = np.flatnonzero(moved[calls.trace])

@@ -122,18 +122,18 @@ def population_of(
     weight = np.where(known, path.weight, 0.0)
     order = np.flatnonzero(known)[np.argsort(latency[known], kind="stable")]
     reached = np.concatenate(([0.0], np.cumsum(weight[order])))
-    whole = reached[-1] if reached[-1] > 0 else np.nan
-    middle = (reached[:-1] + reached[1:]) / 2 / whole
+    total = reached[-1] if reached[-1] > 0 else np.nan
+    middle = (reached[:-1] + reached[1:]) / 2 / total
     first, last = _widened(middle, low, high, min_traces)
     chosen = np.zeros(len(latency), bool)
     chosen[order[first:last]] = True
     edges = tuple(
-        _edge(order, weight, at, sign * float(reached[at] / whole), sign)
+        _edge(order, weight, at, sign * float(reached[at] / total), sign)
         for at, sign in ((first, 1), (last, -1))
         if 0 < at < len(order)
     )
     facts = _facts(path, order[first:last], band, middle[first:last])
-    return Population(chosen, weight, float((reached[last] - reached[first]) / whole), edges, facts)
+    return Population(chosen, weight, float((reached[last] - reached[first]) / total), edges, facts)
 
 
 def _widened(middle: Array, low: float, high: float, min_traces: int) -> tuple[int, int]:
@@ -156,15 +156,15 @@ def _edge(order: Array, weight: Array, at: int, reached: float, sign: int) -> Ed
     return Edge(order[max(at - reach, 0) : at + reach], tilt)
 
 
-def _facts(path: CriticalPath, chosen: Array, asked: tuple[float, float], middle: Array) -> dict[str, object]:
+def _facts(path: CriticalPath, chosen: Array, quantiles: tuple[float, float], middle: Array) -> dict[str, object]:
     """Return the counts, quantiles and latencies of one band."""
     latency, weight = path.latency_ns[chosen], path.weight[chosen]
     found = len(latency) > 0
     low, high = (float(middle[0]), float(middle[-1])) if found else (np.nan, np.nan)
     return {
-        "low_quantile": min(asked[0], low),
-        "high_quantile": max(asked[1], high),
-        "is_widened": bool(found and (low < asked[0] or high > asked[1])),
+        "low_quantile": min(quantiles[0], low),
+        "high_quantile": max(quantiles[1], high),
+        "is_widened": bool(found and (low < quantiles[0] or high > quantiles[1])),
         "trace_count": len(latency),
         "partial_count": int(path.is_partial[chosen].sum()),
         "low_latency_ns": latency.min() if found else pd.NA,
@@ -212,8 +212,8 @@ class Sample:
         size = np.bincount(trace, weight, len(path.source)) * population.share
         chosen = np.bincount(trace, weight * population.chosen, len(path.source))
         sample = cls(cells, population, Denominator.of(size, chosen, path.source.weights.value), trace)
-        whole = sample.as_one_group.influence(cells.time_ns).moments()
-        return replace(sample, behind=float(whole.behind[0]))
+        latency = sample.as_one_group.influence(cells.time_ns).moments()
+        return replace(sample, behind=float(latency.behind[0]))
 
     @property
     def as_one_group(self) -> Sample:

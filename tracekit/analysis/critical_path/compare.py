@@ -143,9 +143,9 @@ def compare(
 
     about = comparability(path.source, other.source)
     found = contrast(this_sample, other_sample, confidence=confidence)
-    found = found if _same_clocks(path, other) else found.whole_only
+    found = found if _same_clocks(path, other) else found.total_only
     found = found if about.is_comparable else found.without_limits
-    (change, parts), q_value = _whole(found), false_discovery(found.p_value)
+    (change, parts), q_value = _rounded_parts(found), false_discovery(found.p_value)
     table = cells[0].keys.assign(
         baseline_mean_ns=found.this.time,
         current_mean_ns=found.other.time,
@@ -167,7 +167,7 @@ def compare(
         table.iloc[order].reset_index(drop=True),
         _parts(cells[0].keys, found, parts, order),
         _sides(populations),
-        Estimate(int(change.sum()), "ns", *found.whole, n=sum(int(each.chosen.sum()) for each in populations)),
+        Estimate(int(change.sum()), "ns", *found.total, n=sum(int(each.chosen.sum()) for each in populations)),
         len(shared),
         about,
     )
@@ -222,7 +222,7 @@ def _renumbered(cells: Cells, number: Array, keys: pd.DataFrame) -> Cells:
     )
 
 
-def _whole(found: Contrast) -> tuple[Array, Array]:
+def _rounded_parts(found: Contrast) -> tuple[Array, Array]:
     """Return the changes and their parts as integers that sum to the total, in ns."""
     total = int(np.rint(found.change[:, 0].sum()))
     change = whole_numbers(found.change[:, 0], total)
@@ -245,8 +245,8 @@ def _parts(keys: pd.DataFrame, found: Contrast, parts: Array, order: Array) -> p
                 change_high_ns=found.high[:, 1 + at],
             ).iloc[order]
         )
-    whole = pd.concat(tables, ignore_index=True)
-    return whole.iloc[np.arange(len(whole)).reshape(len(FACTORS), -1).T.ravel()].reset_index(drop=True)
+    table = pd.concat(tables, ignore_index=True)
+    return table.iloc[np.arange(len(table)).reshape(len(FACTORS), -1).T.ravel()].reset_index(drop=True)
 
 
 def _sides(populations: Sequence[Population]) -> pd.DataFrame:

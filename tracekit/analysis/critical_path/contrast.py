@@ -40,18 +40,18 @@ class Contrast(NamedTuple):
     low: Array
     high: Array
     p_value: Array
-    whole: tuple[float, float]
+    total: tuple[float, float]
 
     @property
-    def whole_only(self) -> Contrast:
+    def total_only(self) -> Contrast:
         """Return the same with only the interval of all groups together."""
-        return self.without_limits._replace(whole=self.whole)
+        return self.without_limits._replace(total=self.total)
 
     @property
     def without_limits(self) -> Contrast:
         """Return the same without intervals, for samples that are not comparable."""
         missing = np.full(self.low.shape, np.nan)
-        return self._replace(low=missing, high=missing, p_value=missing[:, 0], whole=(np.nan, np.nan))
+        return self._replace(low=missing, high=missing, p_value=missing[:, 0], total=(np.nan, np.nan))
 
 
 def contrast(this: Sample, other: Sample, *, confidence: float) -> Contrast:

@@ -50,16 +50,16 @@ def _room(rows: Walk, slack: Array, *, touching: bool) -> Array:
     (start, end, _), chains = rows.windows, rows.chains
     on = chains.taken & rows.on_path[chains.child]
     off = ~on & rows.on_path[chains.parent]
-    chain, beside, above, above_beside = chains.child[on], chains.child[off], chains.parent[on], chains.parent[off]
-    edges = np.concatenate((start[chain], start[beside], end[chain], end[beside]))
+    chain, sibling, above, above_sibling = chains.child[on], chains.child[off], chains.parent[on], chains.parent[off]
+    edges = np.concatenate((start[chain], start[sibling], end[chain], end[sibling]))
     moment, rank = np.unique(edges, return_inverse=True)
-    begun, begun_beside, ended, ended_beside = np.split(rank, np.cumsum([len(chain), len(beside), len(chain)]))
-    begun[chains.before[on] < 0] = begun_beside[chains.before[off] < 0] = 0  # no sibling precedes it
+    begun, begun_sibling, ended, ended_sibling = np.split(rank, np.cumsum([len(chain), len(sibling), len(chain)]))
+    begun[chains.before[on] < 0] = begun_sibling[chains.before[off] < 0] = 0  # no sibling precedes it
     size = len(moment)
-    first = np.searchsorted(above * size + ended, above_beside * size + begun_beside, "right" if touching else "left")
-    last = np.searchsorted(above * size + begun, above_beside * size + ended_beside, "left" if touching else "right")
+    first = np.searchsorted(above * size + ended, above_sibling * size + begun_sibling, "right" if touching else "left")
+    last = np.searchsorted(above * size + begun, above_sibling * size + ended_sibling, "left" if touching else "right")
     room = np.full(len(slack), _FAR)
-    room[chain] = _lowest_over(first, last, slack[beside], len(chain))
+    room[chain] = _lowest_over(first, last, slack[sibling], len(chain))
     return room
 
 

@@ -38,15 +38,15 @@ def spans_of(path: CriticalPath) -> pd.DataFrame:
         columns = pd.concat([columns.astype(object), pd.DataFrame(behind)], ignore_index=True)
         columns = columns.astype({"service_name": "category", "operation": "category"})
     reasons = pd.Index([reason.name.lower() for reason in Waiting])
-    whole = columns.assign(
+    table = columns.assign(
         path_time_ns=path.own_ns,
         path_total_ns=path.total_ns,
         on_path=path.on_path,
         waiting=pd.Categorical.from_codes(tree.waiting, reasons),
         unexplained_ns=unexplained_ns(path),
     )
-    whole.index.name = "span_row"
-    return whole
+    table.index.name = "span_row"
+    return table
 
 
 def segments_of(path: CriticalPath) -> pd.DataFrame:

@@ -107,8 +107,8 @@ def _mixed(step: Array, up: Array) -> Array:
         up, rows = up.copy(), np.flatnonzero(up >= 0)
         while len(rows):
             above = up[rows]
-            whole, further, beyond = mixed[above], factor[above], up[above]
-            mixed[rows] += factor[rows] * whole
+            sum_above, further, beyond = mixed[above], factor[above], up[above]
+            mixed[rows] += factor[rows] * sum_above
             factor[rows] *= further
             up[rows] = beyond
             rows = rows[beyond >= 0]

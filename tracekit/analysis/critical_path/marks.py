@@ -64,12 +64,12 @@ class PathMarks(Shown):
 
     def __repr__(self) -> str:
         agreed = f"{int((self.spans['verdict'] == VERDICTS[0]).sum()):,} of {len(self.spans):,} spans agree"
-        whole = int(self.traces["path_time_ns"].sum())
-        moved = f", {self.traces['moved_ns'].sum() / whole:.1%} of path time differs"
+        total = int(self.traces["path_time_ns"].sum())
+        moved = f", {self.traces['moved_ns'].sum() / total:.1%} of path time differs"
         notes = f", {len(self.traces):,} traces"
         notes += f", {self.unmarked_trace_count:,} without marks" * bool(self.unmarked_trace_count)
         notes += f", {self.unreadable_count:,} marks unreadable" * bool(self.unreadable_count)
-        return f"PathMarks({self.prefix}critical_path: {agreed}{moved * bool(whole)}{notes})"
+        return f"PathMarks({self.prefix}critical_path: {agreed}{moved * bool(total)}{notes})"
 
     def _repr_html_(self) -> str:
         worst = self.traces.nlargest(10, "moved_ns").to_html(index=False, border=0)

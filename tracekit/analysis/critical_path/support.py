@@ -76,8 +76,8 @@ def support(path: CriticalPath, *, confidence: float = 0.95) -> Support:
     """
     hops = hops_of(path)
     code, labels = key_codes(path.source, path.tree, "call_path")
-    first, of_hop, said = _asked(path, hops, code)
-    counts = _counted(said, path.source.weights.value, len(first), confidence)
+    first, of_hop, observed = _observed(path, hops, code)
+    counts = _counted(observed, path.source.weights.value, len(first), confidence)
     least = weakest(path, hops, counts["support_low"].to_numpy(float)[of_hop])
     rests = np.zeros(len(first), np.int64)
     np.add.at(rests, of_hop, path.total_ns[hops.earlier])
@@ -96,31 +96,31 @@ def without_contradicted(path: CriticalPath) -> PathTree:
     """Return the tree of paths without hops that any trace contradicts."""
     hops = hops_of(path)
     code, _ = key_codes(path.source, path.tree, "call_path")
-    first, of_hop, said = _asked(path, hops, code)
+    first, of_hop, observed = _observed(path, hops, code)
     against = np.zeros(len(first), bool)
-    against[said.loc[said["is_contradicted"], "pair"]] = True
+    against[observed.loc[observed["is_contradicted"], "pair"]] = True
     excluded = np.zeros(len(path.tree), bool)
     excluded[hops.later[against[of_hop]]] = True
     return replace(path.tree, excluded=excluded)
 
 
-def _asked(path: CriticalPath, hops: Hops, code: Array) -> tuple[Array, Array, pd.DataFrame]:
+def _observed(path: CriticalPath, hops: Hops, code: Array) -> tuple[Array, Array, pd.DataFrame]:
     """Return one hop per pair of call paths, the pair of every hop, and the observations of the pairs in all traces."""
     key = code[hops.earlier].astype(np.int64) * (int(code.max(initial=0)) + 1) + code[hops.later]
     _, first, of_hop = np.unique(key, return_index=True, return_inverse=True)
-    said = occasions(siblings_of(path, code), code[hops.earlier[first]], code[hops.later[first]])
-    return first, of_hop, said
+    observed = occasions(siblings_of(path, code), code[hops.earlier[first]], code[hops.later[first]])
+    return first, of_hop, observed
 
 
-def _counted(said: pd.DataFrame, weight: Array, pairs: int, confidence: float) -> pd.DataFrame:
+def _counted(observed: pd.DataFrame, weight: Array, pairs: int, confidence: float) -> pd.DataFrame:
     """Return counts and intervals of every pair."""
-    pair, before = said["pair"].to_numpy(), said["is_before"].to_numpy()
-    found = clustered_rates(pair, said["trace"].to_numpy(), before, weight, pairs, confidence=confidence)
+    pair, before = observed["pair"].to_numpy(), observed["is_before"].to_numpy()
+    found = clustered_rates(pair, observed["trace"].to_numpy(), before, weight, pairs, confidence=confidence)
     return pd.DataFrame(
         {
             "trace_count": np.bincount(pair, minlength=pairs),
             "before_count": np.bincount(pair[before], minlength=pairs),
-            "contradicted_count": np.bincount(pair[said["is_contradicted"].to_numpy()], minlength=pairs),
+            "contradicted_count": np.bincount(pair[observed["is_contradicted"].to_numpy()], minlength=pairs),
             "support_ratio": found.ratio,
             "support_low": found.low,
             "support_high": found.high,
@@ -138,9 +138,9 @@ def _of_requests(path: CriticalPath, hops: Hops, least: Array) -> pd.DataFrame:
     """Return one row per request."""
     on, latency, count = np.flatnonzero(path.on_path), path.latency_ns, len(path.tree.root)
     own = path.own_ns[on]
-    sure = sum_by(path.request[on], np.where(own > 0, own * least[on], 0.0), count)
+    supported = sum_by(path.request[on], np.where(own > 0, own * least[on], 0.0), count)
     trace_id = np.array(path.source.trace_ids, object)[path.tree.trace[path.tree.root]]
-    confidence = np.divide(sure, latency, out=np.ones(count), where=latency > 0)
+    confidence = np.divide(supported, latency, out=np.ones(count), where=latency > 0)
     return pd.DataFrame(
         {
             "trace_id": trace_id,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 CALL_TYPES = ("call", "message")
-CALLEE_SORTS = ("service", "db", "messaging")  # a database called "orders" is not the service called "orders"
+CALLEE_TYPES = ("service", "db", "messaging")  # a database called "orders" is not the service called "orders"
 SERVICE = 0
 _BLOCK = 65_536  # spans; a block fits the second-level cache
 
@@ -37,8 +37,8 @@ class Calls:
         Code of the calling service.
     callee
         Code of the callee in ``names``.
-    callee_sort
-        Which of ``CALLEE_SORTS``.
+    callee_type
+        Which of ``CALLEE_TYPES``.
     call_type
         Which of ``CALL_TYPES``.
     peer_type
@@ -61,7 +61,7 @@ class Calls:
 
     caller: Array
     callee: Array
-    callee_sort: Array
+    callee_type: Array
     call_type: Array
     peer_type: Array
     caller_row: Array
@@ -90,7 +90,7 @@ def find_calls(traces: TraceSet) -> Calls:
     service, peer_type = traces.codes("service_name").codes, traces.codes("peer_type")
     up = visible_parents(forest.parent_row, inferred)
     consumer, producer = _linked(traces, up)
-    is_service = np.array([label not in CALLEE_SORTS for label in peer_type.labels] + [True])
+    is_service = np.array([label not in CALLEE_TYPES for label in peer_type.labels] + [True])
     shape = _Shape(up, spans.kind, service, ~inferred, forest.state, is_service, peer_type.codes)
     parts = [_block(shape, low, high, producer) for low, high in blocks(forest.starts, _BLOCK)]
     nothing = (np.zeros(0, np.int64),) * 4
@@ -98,20 +98,20 @@ def find_calls(traces: TraceSet) -> Calls:
     sender, receiver = np.concatenate([caller, producer]), np.concatenate([child, consumer])
     names, name = _peer_names(traces, silent, np.flatnonzero(inferred))
     silent, name, unnamed = _distinct_peers(silent, name, up, spans.kind)
-    sort = np.array([_sort(label) for label in peer_type.labels] + [SERVICE], np.int8)[peer_type.codes[silent]]
+    kind = np.array([_callee_type(label) for label in peer_type.labels] + [SERVICE], np.int8)[peer_type.codes[silent]]
     consumed = (spans.kind[sender] == Kind.PRODUCER) | (spans.kind[receiver] == Kind.CONSUMER)
     consumed |= are_messages(traces.lookup, sender, receiver)
-    told = _outgoing(spans.kind[sender])
-    nobody = np.full(len(silent), -1, np.int64)
+    has_outgoing = _outgoing(spans.kind[sender])
+    no_callee = np.full(len(silent), -1, np.int64)
     return Calls(
         caller=np.concatenate([service[sender], service[silent]]),
         callee=np.concatenate([service[receiver], name]),
-        callee_sort=np.concatenate([np.full(len(sender), SERVICE, np.int8), sort]),
+        callee_type=np.concatenate([np.full(len(sender), SERVICE, np.int8), kind]),
         call_type=np.concatenate([consumed, _sends(traces, silent)]).astype(np.int8),
-        peer_type=np.concatenate([np.where(told, peer_type.codes[sender], -1), peer_type.codes[silent]]),
+        peer_type=np.concatenate([np.where(has_outgoing, peer_type.codes[sender], -1), peer_type.codes[silent]]),
         caller_row=np.concatenate([sender, silent]),
-        callee_row=np.concatenate([receiver, nobody]),
-        is_paired=np.concatenate([told, nobody >= 0]),
+        callee_row=np.concatenate([receiver, no_callee]),
+        is_paired=np.concatenate([has_outgoing, no_callee >= 0]),
         names=names,
         entry_rows=np.concatenate([child, roots]),
         is_root=np.repeat([False, True], [len(child), len(roots)]),
@@ -127,9 +127,9 @@ def _sends(traces: TraceSet, rows: Array) -> Array:
     return np.asarray(is_producer | (traces.lookup.is_message[rows] & ~receives))
 
 
-def _sort(peer_type: str) -> int:
-    """Return the index in ``CALLEE_SORTS`` for this peer type."""
-    return CALLEE_SORTS.index(peer_type) if peer_type in CALLEE_SORTS else SERVICE
+def _callee_type(peer_type: str) -> int:
+    """Return the index in ``CALLEE_TYPES`` for this peer type."""
+    return CALLEE_TYPES.index(peer_type) if peer_type in CALLEE_TYPES else SERVICE
 
 
 class _Shape(NamedTuple):
@@ -169,8 +169,8 @@ def _block(shape: _Shape, low: int, high: int, producer: Array) -> tuple[Array, 
     caller, within = up[child], ~outgoing & ~incoming & live & (up >= 0) & (service[above] == service)
     loose = np.flatnonzero(within[caller])
     beyond = first_outside(up, within)[caller[loose]] if len(loose) else loose
-    told = outgoing[beyond] & to_service[beyond]
-    caller[loose[told]] = beyond[told]
+    is_named = outgoing[beyond] & to_service[beyond]
+    caller[loose[is_named]] = beyond[is_named]
     return child + low, caller + low, roots + low, np.flatnonzero(outgoing & ~answered) + low
 
 
@@ -195,9 +195,9 @@ def _peer_names(traces: TraceSet, silent: Array, inferred: Array) -> tuple[list[
     name = code[peer.codes[silent]]
     inferred = inferred[traces.forest.parent_row[inferred] >= 0][::-1]
     if len(inferred):
-        told = np.full(len(peer.codes), -1, np.int32)
-        told[traces.forest.parent_row[inferred]] = service.codes[inferred]
-        name = np.where(told[silent] >= 0, told[silent], name)
+        inferred_name = np.full(len(peer.codes), -1, np.int32)
+        inferred_name[traces.forest.parent_row[inferred]] = service.codes[inferred]
+        name = np.where(inferred_name[silent] >= 0, inferred_name[silent], name)
     return list(position), name
 
 
@@ -226,7 +226,7 @@ def _linked(traces: TraceSet, up: Array) -> tuple[Array, Array]:
     if not len(candidates):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     keys = ["trace_hi", "trace_lo", "span_id"]
-    asked = pd.DataFrame({key: getattr(links, key)[wanted] for key in keys}).assign(consumer=row[wanted])
+    linked = pd.DataFrame({key: getattr(links, key)[wanted] for key in keys}).assign(consumer=row[wanted])
     known = pd.DataFrame({key: getattr(spans, key)[candidates] for key in keys}).assign(producer=candidates)
-    pairs = asked.merge(known.drop_duplicates(keys), on=keys).drop_duplicates(["consumer", "producer"])
+    pairs = linked.merge(known.drop_duplicates(keys), on=keys).drop_duplicates(["consumer", "producer"])
     return pairs["consumer"].to_numpy(np.int64), pairs["producer"].to_numpy(np.int64)

@@ -247,7 +247,7 @@ def _call_rows(edges: Aggregate, calls: Aggregate, known: set[str], shown: _Name
 
 def _is_inferred(callees: _Keys, known: set[str]) -> Array:
     """Return which callees sent no spans: databases, queues and names that no service has."""
-    pairs = zip(callees["callee_service"], callees["callee_sort"], strict=True)
+    pairs = zip(callees["callee_service"], callees["callee_type"], strict=True)
     return np.array([sort != "service" or name not in known for name, sort in pairs], bool)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tracekit.analysis.self_time import own_times
-from tracekit.analysis.service_graph.calls import CALL_TYPES, CALLEE_SORTS, find_calls
+from tracekit.analysis.service_graph.calls import CALL_TYPES, CALLEE_TYPES, find_calls
 from tracekit.completeness import is_open
 from tracekit.stats.aggregates import Aggregate
 from tracekit.stats.grouping import distinct_by, group_codes, group_labels, sum_by
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 
-CALL_KEYS = ["caller_service", "callee_service", "callee_sort", "call_type"]
-PEER_KEYS = ["callee_service", "callee_sort"]
+CALL_KEYS = ["caller_service", "callee_service", "callee_type", "call_type"]
+PEER_KEYS = ["callee_service", "callee_type"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def tabulate(traces: TraceSet) -> Tables:
     columns = {
         "caller_service": (calls.caller, traces.codes("service_name").labels),
         "callee_service": (calls.callee, calls.names),
-        "callee_sort": (calls.callee_sort, CALLEE_SORTS),
+        "callee_type": (calls.callee_type, CALLEE_TYPES),
         "call_type": (calls.call_type, CALL_TYPES),
         "peer_type": (calls.peer_type, traces.codes("peer_type").labels),
         "is_answered": (answered, (False, True)),

@@ -69,5 +69,5 @@ def what_if_curve(
         run.table.reset_index().assign(factor=float(factor), taken_over_count=int(run.traces["is_taken_over"].sum()))
         for factor, run in zip(factors, runs, strict=True)
     ]
-    whole = pd.concat(tables, ignore_index=True)
-    return WhatIfCurve(whole[["factor", *whole.columns.drop("factor")]], runs[0].changed_count, runs[0].statement)
+    table = pd.concat(tables, ignore_index=True)
+    return WhatIfCurve(table[["factor", *table.columns.drop("factor")]], runs[0].changed_count, runs[0].statement)

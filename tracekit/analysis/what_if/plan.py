@@ -106,9 +106,9 @@ class Plan:
                 now = slice(self.steps[at], self.steps[at + 1])
                 done = reached[self.before[now]] + gap[now] + length[self.child[now]]
                 reached[now.start + 1 : now.stop + 1] = np.maximum(reached[self.prior[now]], done)
-        whole = np.zeros(len(factor))
-        whole[self.node] = length
-        return whole
+        result = np.zeros(len(factor))
+        result[self.node] = length
+        return result
 
     def slack(self, count: int) -> Array:
         """Return how much later every row may end without delaying its root, in ns.
@@ -131,9 +131,9 @@ class Plan:
                 np.minimum.at(latest, prior, latest[place + 1])
             nodes = slice(node, next_node)
             latest[self.last[nodes]] = end[self.last[nodes]] + free[nodes]
-        whole = np.zeros(count, np.int64)
-        whole[self.node] = free
-        return whole
+        result = np.zeros(count, np.int64)
+        result[self.node] = free
+        return result
 
 
 def own_times(above: Array, rows: Walk) -> Array:

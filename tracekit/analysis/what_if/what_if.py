@@ -215,12 +215,12 @@ def _statistics(path: CriticalPath, new: Array, naive: Array, confidence: float)
     moved = influence(np.zeros(len(new), np.int64), trace, weight * new, about, 1)
     low, high = mean_limits(np.array([mean_new]), moved.moments(), confidence=confidence)
     rows.append(("mean", mean, mean_new, low[0], high[0], mean - mean_new, mean_naive))
-    held = weight > 0
+    positive = weight > 0
     found = quantile_limits(
-        np.minimum(1 / weight[held], 1),
-        new[held],
+        np.minimum(1 / weight[positive], 1),
+        new[positive],
         list(SHARES.values()),
-        clusters=trace[held],
+        clusters=trace[positive],
         target="process",
         confidence=confidence,
     )
@@ -253,8 +253,8 @@ def opportunities(
     before = weighted_quantiles(now.astype(np.float64), weight, p95)[0] if len(now) else np.nan
     found: dict[int, tuple[float, float, int]] = {}
     for at in np.argsort(-naive, kind="stable").tolist():
-        held = sorted((saved for saved, _, _ in found.values()), reverse=True)[:top]
-        if naive[at] <= 0 or (len(held) == top and naive[at] <= held[-1]):
+        best = sorted((saved for saved, _, _ in found.values()), reverse=True)[:top]
+        if naive[at] <= 0 or (len(best) == top and naive[at] <= best[-1]):
             break  # critical-path time bounds the savings
         new = path.rerun.latency(np.where(group == at, factor, 1.0))
         taken = np.abs(now - new - path.rerun.naive_saved(np.where(group == at, factor, 1.0))) > _SAME_NS
