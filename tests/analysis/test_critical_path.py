@@ -5,7 +5,7 @@ from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.errors import FilterError
 from tracekit.loading.building.builder import Builder, Link
 from tracekit.loading.building.finish import finish

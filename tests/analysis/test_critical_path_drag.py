@@ -10,7 +10,7 @@ from drawn_spans import draw
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekit.analysis.critical_path.critical_path import _walked, critical_path
+from tracekit.analysis.critical_path.compute import _walked, critical_path
 from tracekit.analysis.critical_path.drag import _lowest_over
 from tracekit.traces import TraceSet
 

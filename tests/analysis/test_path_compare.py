@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import tracekit as tk
 from tracekit.analysis.critical_path.cells import Sample, cells_of, population_of
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.factors import Means, slopes, split, whole_numbers
 from tracekit.attributes import Codes
 from tracekit.stats.influences import Denominator

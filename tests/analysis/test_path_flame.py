@@ -8,7 +8,7 @@ from drawn_spans import draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.flame import Flame
 from tracekit.analysis.critical_path.flame_tree import escaped
 from tracekit.traces import TraceSet

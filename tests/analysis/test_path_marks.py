@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from drawn_spans import draw
 
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.traces import TraceSet
 
 PREFIX = "attributes.cgx.critical_path."

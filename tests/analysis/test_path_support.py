@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.hops import hops_of, resting_ns
 from tracekit.analysis.critical_path.support import Support
 from tracekit.analysis.critical_path.support_pairs import Siblings, occasions

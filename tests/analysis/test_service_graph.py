@@ -11,8 +11,8 @@ from tracekit.analysis import self_time as self_time_module
 from tracekit.analysis.latency import latency
 from tracekit.analysis.self_time import self_times
 from tracekit.analysis.service_graph import calls as service_calls
+from tracekit.analysis.service_graph.build import ServiceGraph, service_graph, summarise
 from tracekit.analysis.service_graph.calls import find_calls
-from tracekit.analysis.service_graph.service_graph import ServiceGraph, service_graph, summarise
 from tracekit.analysis.service_graph.tables import tabulate
 
 LIMITED = [

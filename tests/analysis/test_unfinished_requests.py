@@ -8,7 +8,7 @@ import pytest
 from drawn_spans import draw
 
 import tracekit as tk
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.traces import TraceSet
 
 RUNNING = """

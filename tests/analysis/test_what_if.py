@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_critical_path_laws import arrays, root_of, trees
 
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.kernel import walk
-from tracekit.analysis.what_if.plan import Plan, own_times
-from tracekit.analysis.what_if.what_if import CapSelfTime, MatchDistribution
+from tracekit.analysis.critical_path.replay import Plan, own_times
+from tracekit.analysis.critical_path.what_if import CapSelfTime, MatchDistribution
 from tracekit.errors import FilterError
 from tracekit.traces import TraceSet
 

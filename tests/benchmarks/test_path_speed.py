@@ -16,11 +16,11 @@ from bench_size import SPANS
 
 from tracekit.analysis.critical_path.build_tree import build_tree
 from tracekit.analysis.critical_path.cells import cells_of
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.kernel import walk
 from tracekit.analysis.critical_path.tree import in_a_row, walks
+from tracekit.analysis.critical_path.what_if import Rerun
 from tracekit.analysis.self_time import self_time
-from tracekit.analysis.what_if.what_if import Rerun
 
 COPIES, REFERENCE, EACH = 10, 20_000, 200_000
 pytestmark = pytest.mark.benchmark(timer=time.process_time)  # CPU seconds: other work on the machine counts less

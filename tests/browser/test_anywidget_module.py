@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tracekit import TraceSet
-from tracekit.analysis.service_graph.service_graph import service_graph
+from tracekit.analysis.service_graph.build import service_graph
 from tracekit.views import plot, waterfall
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.payload import encoded, span_details, trace_payload

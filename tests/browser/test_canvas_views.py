@@ -10,7 +10,7 @@ from all_views import HOSTILE
 from hand_drawn import spans
 
 import tracekit as tk
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.critical_path.flame import Flame
 from tracekit.text import duration
 

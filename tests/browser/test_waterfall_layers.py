@@ -9,7 +9,7 @@ import pytest
 from waterfall_page import labels, mount, press, settle
 
 from tracekit import TraceSet
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.loading import read
 from tracekit.views.tkw1 import Payload
 from tracekit.views.waterfall.compare import compared_payload

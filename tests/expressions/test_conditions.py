@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tracekit import FilterError, TraceSet
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.expressions.conditions import evaluate
 
 S = 10**9

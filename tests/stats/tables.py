@@ -13,7 +13,7 @@ from sampling.simulators import EPOCH_NS, classic_reservoir
 from tracekit import TraceSet
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
-from tracekit.analysis.service_graph.service_graph import service_graph
+from tracekit.analysis.service_graph.build import service_graph
 from tracekit.analysis.timeline import timeline
 from tracekit.stats.second_reservoir import SECOND_NS, order_probabilities
 

@@ -8,7 +8,7 @@ import pytest
 
 import tracekit as tk
 from tracekit import TraceSet
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.views import plot
 from tracekit.views.charts import legend_room
 

@@ -15,7 +15,7 @@ from plotly import graph_objects as go
 
 import tracekit.views.latency
 from tracekit import TraceSet
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
 from tracekit.analysis.timeline import timeline

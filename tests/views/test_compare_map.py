@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import tracekit as tk
-from tracekit.analysis.service_graph.service_graph import ServiceGraph, service_graph
+from tracekit.analysis.service_graph.build import ServiceGraph, service_graph
 from tracekit.views import plot
 from tracekit.views.service_graph.comparison import compared_payload
 from tracekit.views.service_graph.map import map_payload, map_picture

@@ -10,7 +10,7 @@ from hand_drawn import PAY_ID, pay_traces, spans
 
 from tracekit import TraceSet
 from tracekit.analysis.latency import latency
-from tracekit.analysis.service_graph.service_graph import service_graph
+from tracekit.analysis.service_graph.build import service_graph
 from tracekit.views.latency_picture import latency_picture, strip_picture
 from tracekit.views.scales import time_step
 from tracekit.views.service_graph.map import map_payload, map_picture

@@ -6,7 +6,7 @@ import pytest
 from hand_drawn import spans
 
 from tracekit import TraceSet
-from tracekit.analysis.service_graph.service_graph import ServiceGraph, service_graph
+from tracekit.analysis.service_graph.build import ServiceGraph, service_graph
 from tracekit.views.colours import Colours
 from tracekit.views.service_graph.map import MOST_SERVICES, map_payload
 

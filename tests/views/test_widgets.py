@@ -9,7 +9,7 @@ import traitlets
 from hand_drawn import PAY_ID, pay_traces
 
 from tracekit import TraceSet
-from tracekit.analysis.service_graph.service_graph import service_graph
+from tracekit.analysis.service_graph.build import service_graph
 from tracekit.findings import Finding
 from tracekit.views import plot, waterfall
 from tracekit.views.flame.widget import FlameWidget

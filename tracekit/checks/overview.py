@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.errors import Errors, errors
 from tracekit.analysis.latency import Latency, latency
 from tracekit.analysis.self_time import SelfTime, self_time
-from tracekit.analysis.service_graph.service_graph import ServiceGraph, service_graph
+from tracekit.analysis.service_graph.build import ServiceGraph, service_graph
 from tracekit.completeness import is_finished
 from tracekit.findings import Estimate
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tracekit.analysis.critical_path.kernel import Walk
+    from tracekit.analysis.critical_path.replay import Plan
     from tracekit.analysis.critical_path.result import CriticalPath
-    from tracekit.analysis.what_if.plan import Plan
     from tracekit.columns import Array
 
 _FAR = np.iinfo(np.int64).max

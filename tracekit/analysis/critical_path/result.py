@@ -15,10 +15,10 @@ from tracekit.analysis.critical_path import frames as path_frames
 from tracekit.analysis.critical_path import marks as path_marks
 from tracekit.analysis.critical_path import shares as path_shares
 from tracekit.analysis.critical_path import support as path_support
+from tracekit.analysis.critical_path import what_if as what_ifs
+from tracekit.analysis.critical_path import what_if_curve as curves
 from tracekit.analysis.critical_path.issues import issues_of
 from tracekit.analysis.critical_path.tree import Waiting
-from tracekit.analysis.what_if import curve as curves
-from tracekit.analysis.what_if import what_if as what_ifs
 from tracekit.completeness import is_partial
 from tracekit.findings import Shown
 from tracekit.weights.known import Weighted
@@ -72,7 +72,7 @@ class CriticalPath(Weighted, Shown):
     ...         }
     ...     )
     ... )
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> from tracekit.analysis.critical_path.compute import critical_path
     >>> critical_path(shop)
     CriticalPath(1 requests, 100 ns, 2 of 3 spans on the path; sampling weights unknown)
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tracekit.analysis.service_graph.service_graph import service_graph
+from tracekit.analysis.service_graph.build import service_graph
 from tracekit.checks.comparison import Changes, comparable_changes, family_level
 from tracekit.checks.overview import ENOUGH
 from tracekit.findings import Estimate, Finding

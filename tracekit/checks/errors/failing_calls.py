@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tracekit.analysis.service_graph.service_graph import service_graph
+from tracekit.analysis.service_graph.build import service_graph
 from tracekit.checks.comparison import family_level
 from tracekit.checks.overview import ENOUGH, overview
 from tracekit.findings import Estimate, Finding, Severity

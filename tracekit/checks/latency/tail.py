@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.checks.names import KEYS, name_of
 from tracekit.checks.overview import ENOUGH, Overview, overview
 from tracekit.findings import Estimate, Finding, Severity

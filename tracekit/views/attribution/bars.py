@@ -51,7 +51,7 @@ def plot_critical_path(result: CriticalPath, *, by: str | Sequence[str] = "servi
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> from tracekit.analysis.critical_path.compute import critical_path
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> plot_critical_path(critical_path(TraceSet.from_spans(frame))).data[0].x
     (5e-06,)
@@ -123,7 +123,7 @@ def plot_bands(result: Bands, *, groups: int = 8, excess: bool = False) -> Chart
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> from tracekit.analysis.critical_path.compute import critical_path
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> bands = critical_path(TraceSet.from_spans(frame)).bands("name", [(0, 1)])
     >>> plot_bands(bands).data[0].y

@@ -66,7 +66,7 @@ def plot_comparison(
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> from tracekit.analysis.critical_path.compute import critical_path
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0})
     >>> quick, slow = (critical_path(TraceSet.from_spans(frame.assign(end_ns=end))) for end in (5000, 9000))
     >>> [round(step * 1e9) for step in plot_comparison(quick.compare(slow)).data[0].x]

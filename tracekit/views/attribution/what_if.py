@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tracekit.analysis.what_if.curve import WhatIfCurve
-    from tracekit.analysis.what_if.what_if import WhatIf
+    from tracekit.analysis.critical_path.what_if import WhatIf
+    from tracekit.analysis.critical_path.what_if_curve import WhatIfCurve
     from tracekit.views.figures import Chart
     from tracekit.views.markup import Markup
 
@@ -45,7 +45,7 @@ def plot_what_if(result: WhatIf) -> Chart:
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> from tracekit.analysis.critical_path.compute import critical_path
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> half = critical_path(TraceSet.from_spans(frame)).what_if({"name == 'GET /'": 0.5})
     >>> round(plot_what_if(half).data[1].x[0] * 1e9)
@@ -102,7 +102,7 @@ def plot_what_if_curve(result: WhatIfCurve, *, statistics: Sequence[str] = ("mea
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> from tracekit.analysis.critical_path.compute import critical_path
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> curve = critical_path(TraceSet.from_spans(frame)).what_if_curve("name == 'GET /'", factors=[0, 1])
     >>> [round(value * 1e9) for value in plot_what_if_curve(curve, statistics=["p50"]).data[0].y]

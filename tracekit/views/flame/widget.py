@@ -61,7 +61,7 @@ def plot_flame(
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> from tracekit.analysis.critical_path.compute import critical_path
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> plot_flame(critical_path(TraceSet.from_spans(frame)).flame())
     Flame(1 call path, 5.00 µs per request)

@@ -17,7 +17,7 @@ from tracekit.views.service_graph.map import FAILING, WORSE, map_payload
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracekit.analysis.service_graph.service_graph import ServiceGraph
+    from tracekit.analysis.service_graph.build import ServiceGraph
 
 FEW: Final = 20  # minimum calls on both sides to compare latency and number of calls
 GROWN: Final = 1.25  # factor from which a change of latency or number of calls is shown

@@ -15,7 +15,7 @@ from tracekit.views.svg import ACCENT, ERROR, INK, LINE, MUTE, PAPER, picture, s
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tracekit.analysis.service_graph.service_graph import ServiceGraph
+    from tracekit.analysis.service_graph.build import ServiceGraph
 
 WORSE: Final = ("failing", "slower", "busier")  # marks of regressions, drawn red
 FAILING: Final = 0.01  # error rate from which a call or a service is red

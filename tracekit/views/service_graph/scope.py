@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tracekit.analysis.service_graph.service_graph import ServiceGraph
+    from tracekit.analysis.service_graph.build import ServiceGraph
 
 MOST_SERVICES: Final = 60  # a layout with more is illegible
 

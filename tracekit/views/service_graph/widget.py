@@ -15,7 +15,7 @@ from tracekit.views.service_graph.scope import MOST_SERVICES
 from tracekit.views.widgets import Pictured
 
 if TYPE_CHECKING:
-    from tracekit.analysis.service_graph.service_graph import ServiceGraph
+    from tracekit.analysis.service_graph.build import ServiceGraph
 
 
 def plot_service_graph(
@@ -61,7 +61,7 @@ def plot_service_graph(
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.service_graph.service_graph import service_graph
+    >>> from tracekit.analysis.service_graph.build import service_graph
     >>> frame = pd.DataFrame({"trace_id": ["a1"], "span_id": ["1"], "name": "GET /", "start_ns": 0, "end_ns": 5000})
     >>> plot_service_graph(service_graph(TraceSet.from_spans(frame.assign(service_name="shop"))))
     ServiceMap(1 service, 0 calls)

@@ -16,8 +16,8 @@ import pandas as pd
 
 from tracekit.analysis.critical_path.kernel import walk
 from tracekit.analysis.critical_path.keys import key_codes
+from tracekit.analysis.critical_path.replay import Plan, own_times
 from tracekit.analysis.critical_path.tree import Waiting, matching
-from tracekit.analysis.what_if.plan import Plan, own_times
 from tracekit.findings import Shown
 from tracekit.stats.grouping import group_rows
 from tracekit.stats.influences import Denominator, influence
@@ -121,7 +121,7 @@ class Rerun:
     Examples
     --------
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.critical_path.critical_path import critical_path
+    >>> from tracekit.analysis.critical_path.compute import critical_path
     >>> frame = pd.DataFrame({"trace_id": "a1", "span_id": ["1"], "name": "x", "start_ns": [5], "end_ns": [25]})
     >>> Rerun(critical_path(TraceSet.from_spans(frame))).latency(np.array([0.5])).tolist()
     [10.0]

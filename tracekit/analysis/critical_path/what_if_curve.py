@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.analysis.critical_path.result import CriticalPath
-    from tracekit.analysis.what_if.what_if import Selector
+    from tracekit.analysis.critical_path.what_if import Selector
 
 FACTORS = tuple(step / 8 for step in range(17))  # from 0 to twice as slow, in steps of 1/8
 

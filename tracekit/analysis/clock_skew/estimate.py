@@ -10,7 +10,7 @@ import pandas as pd
 from tracekit.analysis.clock_skew.neighbours import MIN_TRACES
 from tracekit.analysis.clock_skew.offsets import ASYNC_RATIO, DRIFT_PPM, POOL_S, clock_offsets
 from tracekit.analysis.clock_skew.result import ClockSkew, offsets_table
-from tracekit.analysis.critical_path.critical_path import critical_path
+from tracekit.analysis.critical_path.compute import critical_path
 
 if TYPE_CHECKING:
     from tracekit.columns import Array

@@ -1,1 +1,0 @@
-"""What-if analysis: request latency with other self times."""
