@@ -74,14 +74,14 @@ def test_a_damaged_recording_is_refused(copied, damage):
 
 def test_a_missing_recording_is_refused(copied):
     (copied / "checkout-regression" / "baseline.jsonl.zst").unlink()
-    with pytest.raises(LoadError, match=r"found no file .*baseline\.jsonl\.zst; install tracekit-notebook again"):
+    with pytest.raises(LoadError, match=r"found no file .*baseline\.jsonl\.zst; reinstall tracekit-notebook"):
         samples.sample_paths("checkout-regression")
 
 
 def test_a_missing_index_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "DATASETS", (tmp_path / "a", tmp_path / "b"))
     with pytest.raises(
-        LoadError, match=r"found no index\.json in .*a or .*b; install tracekit-notebook again"
+        LoadError, match=r"found no index\.json in .*a or .*b; reinstall tracekit-notebook"
     ) as caught:
         samples.list_samples()
     assert caught.value.code == "SAMPLE_MISSING"

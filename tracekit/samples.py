@@ -122,8 +122,8 @@ def _home() -> Path:
         if (home / "index.json").is_file():
             return home
     raise LoadError(
-        f"expected the index of the recordings, found no index.json in {' or '.join(map(str, DATASETS))}; "
-        "install tracekit-notebook again",
+        f"expected the index of the datasets, found no index.json in {' or '.join(map(str, DATASETS))}; "
+        "reinstall tracekit-notebook",
         source=str(DATASETS[0] / "index.json"),
         code="SAMPLE_MISSING",
     )
@@ -137,7 +137,7 @@ def _entries() -> dict[str, dict[str, Any]]:
 
 def _files(name: str, parts: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return what the index says about the parts of a recording."""
-    roles = {file["role"]: file for file in _one_of(_entries(), name, "the recordings")["files"]}
+    roles = {file["role"]: file for file in _one_of(_entries(), name, "the datasets")["files"]}
     return [_one_of(roles, part, f"the parts of {name}") for part in parts or roles]
 
 
@@ -154,15 +154,15 @@ def _verified(path: Path, expected: str) -> Path:
     """Return a path whose content has the SHA-256 it should have."""
     if not path.is_file():
         raise LoadError(
-            f"expected a recording, found no file {path}; install tracekit-notebook again, or check the file out again",
+            f"expected a dataset, found no file {path}; reinstall tracekit-notebook, or check the file out again",
             source=str(path),
             code="SAMPLE_MISSING",
         )
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != expected:
         raise LoadError(
-            f"expected SHA-256 {expected}, found {found} in {path}: the recording was changed or cut; "
-            "install tracekit-notebook again, or check the file out again",
+            f"expected SHA-256 {expected}, found {found} in {path}: the dataset was changed or truncated; "
+            "reinstall tracekit-notebook, or check the file out again",
             source=str(path),
             code="SAMPLE_DAMAGED",
         )

@@ -32,7 +32,7 @@ ELSEWHERE = {
     "STORE_NEWER": "of stores, which are not read as bytes; tests/loading/test_store.py",
 }
 NEXT = re.compile(
-    r"; (if [^;]*, )?(ask|check|copy|export|fetch|get|give|have|log|look|mend|read (it|again|the)|unpack)\b[^;]*$"
+    r"; (if [^;]*, )?(check|configure|copy|export|fetch|fix|get|log|pass|read (it|again|the)|repeat|unpack)\b[^;]*$"
 )
 
 
@@ -110,21 +110,24 @@ def spans(*changed):
 TWO = ({}, {"spanId": "a" * 16})
 
 CASES = {
-    "FILE_EMPTY": Case(b"", "expected trace data, found 0 bytes; check what wrote it", "aborted", is_error=True),
+    "FILE_EMPTY": Case(b"", "expected trace data, found 0 bytes; check the exporter", "aborted", is_error=True),
     "FILE_BLANK": Case(b" \n", "expected trace data, found 2 bytes of white space", "aborted", is_error=True),
     "FILE_HTML": Case(b"<html><title>Log in</title>", "found a web page: 'Log in'; log in", "aborted", is_error=True),
     "API_ERROR_JSON": Case(
         b'{"__type": "ExpiredTokenException", "message": "expired"}',
-        "expected trace data, found an API's error answer: .*ExpiredTokenException.*; ask the API again",
+        "expected trace data, found an API error response: .*ExpiredTokenException.*",
         "quarantined",
         is_error=True,
     ),
-    "CONTAINER_MISLABELLED": Case(lies, "expected plain text by the name, found gzip; read as gzip"),
+    "CONTAINER_MISLABELLED": Case(lies, "expected plain text from the extension, found gzip; read as gzip"),
     "CONTAINER_TRUNCATED": Case(
-        gzip.compress(GOOD * 50)[:-30], "expected a whole gzip stream, found the end in the middle after", "aborted"
+        gzip.compress(GOOD * 50)[:-30], "expected a complete gzip stream, found a truncated one after", "aborted"
     ),
     "CONTAINER_DAMAGED": Case(
-        bz2.compress(GOOD)[:-10] + b"0123456789", "expected a whole bz2 stream, found damage", "aborted", is_error=True
+        bz2.compress(GOOD)[:-10] + b"0123456789",
+        "expected a complete bz2 stream, found damage",
+        "aborted",
+        is_error=True,
     ),
     "CONTAINER_BOMB": Case(
         gzip.compress(GOOD + b" " * (40 << 20)),
@@ -140,30 +143,32 @@ CASES = {
     "ENC_SURROGATE": Case(GOOD.replace(b"GET", b"\\ud800"), r"found 1 unpaired; replaced by U\+FFFD", "repaired"),
     "JSON_SYNTAX": Case(GOOD + b"oops\n" + GOOD, "expected one JSON value, found an error at column 1", "quarantined"),
     "JSON_TRUNCATED_TAIL": Case(
-        GOOD + GOOD[:-40], r"found \d+ bytes that end in the middle of one: a live or cut file;", "quarantined"
+        GOOD + GOOD[:-40], r"found \d+ bytes of one: the file is still being written", "quarantined"
     ),
     "JSON_TRUNCATED_DOC": Case(
         pretty(request(span()))[:-20],
-        "expected the rest of the document, found the end of the source; what is complete was read",
+        "expected the rest of the document, found the end of the source; the complete part was read",
         "quarantined",
     ),
     "JSON_TRAILING": Case(
-        pretty(request(span())) + b"\noops", "expected a document or the end, found 'oops'", "quarantined"
+        pretty(request(span())) + b"\noops", "expected a document or the end of the source, found 'oops'", "quarantined"
     ),
-    "JSON_CONCAT": Case(pretty(request(span())) * 3, "documents behind each other; 2 times, this is the first"),
+    "JSON_CONCAT": Case(
+        pretty(request(span())) * 3, "several documents, one after the other; 2 times; this is the first"
+    ),
     "JSON_TOO_DEEP": Case(
         GOOD + line(request(span(attributes=[attribute("k", "B")]))).replace(b'"B"', b"[" * 300 + b"]" * 300),
-        "expected at most 200 levels of nesting, found more; the value was not read",
+        "expected at most 200 levels of nesting, found more; value skipped",
         "quarantined",
     ),
     "JSON_HUGE": Case(
         pretty(request(span(), span(**ids(1), name="x" * 3000))),
-        "expected a value of at most 2,000 bytes, found a larger one; the value was not read",
+        "expected a value of at most 2,000 bytes, found a larger one; value skipped",
         "quarantined",
     ),
     "JSON_BIG_INT": Case(
         spans({"attributes": [attribute("k", {"intValue": "9" * 20})]}),
-        "expected an integer of 64 bits, found a larger one; its digits are kept",
+        "expected a 64-bit integer, found a larger one; its digits are kept",
     ),
     "JSON_NONFINITE": Case(
         spans({"attributes": [attribute("k", {"doubleValue": "N"})]}).replace(b'"N"', b"NaN"),
@@ -171,7 +176,7 @@ CASES = {
     ),
     "JSON_DUP_KEY": Case(
         GOOD.replace(b'"name"', b'"name": "a", "name"'),
-        "expected every member once in an object, found twice: name; the last one was taken",
+        "expected unique keys in an object, found duplicates: name; the last value was used",
         settings={"strict": True},
     ),
     "TEXT_PREFIX": Case(
@@ -182,7 +187,7 @@ CASES = {
     ),
     "FORMAT_UNKNOWN": Case(
         GOOD + lines({"foo": 1}),
-        r"expected trace data \(tried: otlp, xray, jaeger, zipkin\), found an object with 'foo'; it was left out",
+        r"expected trace data \(tried: otlp, xray, jaeger, zipkin\), found a JSON object with 'foo'; skipped",
         "quarantined",
     ),
     "DIALECT": Case(spans({"kind": "SPAN_KIND_SERVER"}), r"converted: enum_names \(1\)"),
@@ -190,38 +195,40 @@ CASES = {
     "ID_ZERO": Case(spans({"traceId": "0" * 32}, {}), "32 hex digits in traceId, found '0{32}'", "quarantined"),
     "ID_NOT_HEX": Case(spans({"spanId": "z" * 16}, {}), "16 hex digits in spanId, found 'z{16}'", "quarantined"),
     "ID_HEX_AS_BASE64": Case(
-        spans({"traceId": base64.b64decode(TRACE).hex()}), "traceId turned back into hex", "repaired"
+        spans({"traceId": base64.b64decode(TRACE).hex()}), "traceId converted back to hex", "repaired"
     ),
-    "ID_64BIT": Case(spans({"traceId": "a" * 16}), "traceId padded on the left", "repaired"),
-    "DUP_IDENTICAL": Case(GOOD * 3, "2 spans: the same span again, merged", "merged"),
+    "ID_64BIT": Case(spans({"traceId": "a" * 16}), "traceId padded with zeros", "repaired"),
+    "DUP_IDENTICAL": Case(GOOD * 3, "2 spans: identical copy of another span, merged", "merged"),
     "DUP_SUPERSEDED": Case(
         answer(segment(end_time=None, in_progress=True)) + answer(segment()),
-        "1 span: an unfinished record replaced by the finished one",
+        "1 span: unfinished record, replaced by the finished span",
         "merged",
     ),
-    "DUP_CONFLICT": Case(spans({}, {"name": "other"}), "2 spans: the same ids with different content; all kept"),
-    "PARENT_MISSING": Case(spans({}, {"spanId": "a" * 16, "parentSpanId": "b" * 16}), "1 span: the parent is not in"),
-    "PARENT_SELF": Case(spans({"parentSpanId": SPAN}), "1 span: its own parent"),
+    "DUP_CONFLICT": Case(
+        spans({}, {"name": "other"}), "2 spans: the same trace id and span id with different content; all kept"
+    ),
+    "PARENT_MISSING": Case(spans({}, {"spanId": "a" * 16, "parentSpanId": "b" * 16}), "1 span: missing parent"),
+    "PARENT_SELF": Case(spans({"parentSpanId": SPAN}), "1 span: the parent id is the span's own id"),
     "PARENT_CYCLE": Case(
         spans({"parentSpanId": "a" * 16}, {"spanId": "a" * 16, "parentSpanId": SPAN}),
-        "2 spans: each other's ancestors; cut at the earliest",
+        "2 spans: part of a cycle of parents; the earliest span becomes a root",
     ),
-    "MULTI_ROOT": Case(spans(*TWO), "1 trace: several roots"),
-    "NO_ROOT": Case(spans({"parentSpanId": "b" * 16}), "1 trace: no root"),
+    "MULTI_ROOT": Case(spans(*TWO), "1 trace: more than one root span"),
+    "NO_ROOT": Case(spans({"parentSpanId": "b" * 16}), "1 trace: no root span"),
     "CHILD_OUTSIDE_PARENT": Case(
         spans({}, {"spanId": "a" * 16, "parentSpanId": SPAN, "startTimeUnixNano": str(START - 5)}),
-        "1 span: outside the time of the parent",
+        "1 span: child span outside the parent's interval",
     ),
-    "TIME_ZERO": Case(spans({"startTimeUnixNano": "0"}), "1 span: start time zero or absent"),
+    "TIME_ZERO": Case(spans({"startTimeUnixNano": "0"}), "1 span: start time zero or missing"),
     "TIME_MISSING_END": Case(spans({"endTimeUnixNano": "0"}), "1 span: no end time"),
     "DUR_NEGATIVE": Case(
-        spans({"endTimeUnixNano": str(START - 5)}), "1 span: ends before it starts; left out of latency statistics"
+        spans({"endTimeUnixNano": str(START - 5)}), "1 span: negative duration; excluded from latency statistics"
     ),
     "DUR_ZERO": Case(spans({"endTimeUnixNano": str(START)}), "1 span: zero duration; valid"),
     "DUR_ABSURD": Case(spans({"endTimeUnixNano": str(START + 31 * DAY)}), "1 span: longer than 30 days"),
     "TIME_UNIT": Case(
         spans({}, {"spanId": "a" * 16, "startTimeUnixNano": str(START // 1000)}, {"spanId": "b" * 16}),
-        "1 span: times that are not nanoseconds",
+        "1 span: times that are not in nanoseconds",
         "quarantined",
     ),
     "TIME_FUTURE": Case(
@@ -235,32 +242,33 @@ CASES = {
     "TIME_PRECISION_LOST": Case(
         spans({"startTimeUnixNano": START}), r"expected text in startTimeUnixNano, found a JSON number beyond 2\^53"
     ),
-    "ENUM_BAD": Case(spans({"kind": 99}), "expected kind 0 to 5 or a name, found 99; taken as 0, kept as otlp.kind"),
+    "ENUM_BAD": Case(spans({"kind": 99}), "expected kind 0 to 5 or a name, found 99; read as 0, kept as otlp.kind"),
     "ATTR_BAD": Case(
         spans({"attributes": [attribute("k", {"stringValue": "x", "intValue": 5})]}),
-        "attribute 'k': expected one member, found stringValue, intValue; the first was taken",
+        "attribute 'k': expected one value, found stringValue, intValue; the first was used",
     ),
     "XR_DOC_NOT_JSON": Case(answer(segment(), "{no"), "the segment's document: expected one JSON value", "quarantined"),
     "XR_TRACE_MISMATCH": Case(
-        answer(segment(trace_id=XRAY_TRACE[:-1] + "0")), "expected the trace 1-.*, found 1-.*; the document wins"
+        answer(segment(trace_id=XRAY_TRACE[:-1] + "0")),
+        "expected the trace 1-.*, found 1-.*; the document's value is used",
     ),
     "XR_CAUSE_DANGLING": Case(
         answer(segment(fault=True, cause="0123456789abcdef")),
         "expected the exception .*; found none; the reference is kept",
     ),
     "XR_NO_END": Case(
-        answer(segment(end_time=None)), "expected end_time or in_progress, found neither; the end is missing"
+        answer(segment(end_time=None)), "expected end_time or in_progress, found neither; treated as still open"
     ),
-    "XR_LIMIT_EXCEEDED": Case(answer(segment(), LimitExceeded=True), "X-Ray stopped adding segments to the trace"),
+    "XR_LIMIT_EXCEEDED": Case(answer(segment(), LimitExceeded=True), "X-Ray stopped adding segments"),
     "XR_UNPROCESSED": Case(
         lines({"Traces": [], "UnprocessedTraceIds": [XRAY_TRACE]}) + answer(segment()),
-        "X-Ray did not process .*; ask for it again",
+        "X-Ray did not process .*; fetch these traces again",
     ),
     "XR_NAMESPACE_UNKNOWN": Case(
         answer(segment(subsegments=[segment(id="a" * 16, trace_id=None, namespace="gcp")])),
         "expected the namespace aws, remote or local, found 'gcp'",
     ),
-    "XR_SUMMARIES_ONLY": Case(lines({"TraceSummaries": [{"Id": XRAY_TRACE}]}), "there are no spans in", is_error=True),
+    "XR_SUMMARIES_ONLY": Case(lines({"TraceSummaries": [{"Id": XRAY_TRACE}]}), "contain no spans", is_error=True),
     "SOURCE_WARNING": Case(
         lines(
             {
@@ -286,13 +294,13 @@ CASES = {
                 ]
             }
         ),
-        "Jaeger warns: clock skew; the server altered the times",
+        "Jaeger warns: clock skew; the server changed the times",
     ),
     "STORE_BROKEN": Case(broken_store, r"x\.parquet", "aborted", is_error=True),
-    "PATH_MISSING": Case(gone, "there is no such file", "aborted", is_error=True),
+    "PATH_MISSING": Case(gone, "no such file", "aborted", is_error=True),
     "PATH_DENIED": Case(locked, "found an encrypted one; unpack the archive", "aborted", is_error=True),
     "PATH_SPECIAL": Case(pipe, "expected a file, found a named pipe", "aborted", is_error=True),
-    "PATH_LOOP": Case(loop, "its symbolic links lead back to themselves", "aborted", is_error=True),
+    "PATH_LOOP": Case(loop, "a loop of symbolic links", "aborted", is_error=True),
 }
 
 

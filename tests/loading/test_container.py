@@ -168,7 +168,7 @@ def test_garbage_behind_a_container_is_told():
         content, stream = load(pack(LINES) + b"garbage behind it")
         assert content == LINES
         assert not stream.complete
-        assert "found something else behind it" in stream.stop_reason
+        assert "found other data after it" in stream.stop_reason
         assert stream.notes[0].raw == b"garbage behind it"
 
 
@@ -363,7 +363,7 @@ def test_a_byte_order_mark_is_passed_over_and_counts_in_the_offset():
 
 REFUSED = {
     "FILE_EMPTY": [
-        (b"", r"expected trace data, found 0 bytes; check what wrote it"),
+        (b"", r"expected trace data, found 0 bytes; check the exporter"),
         (gzip.compress(b""), r"found 0 bytes in the gzip"),
         (zstd.compress(b""), r"found 0 bytes in the zstd"),
     ],
@@ -384,7 +384,7 @@ REFUSED = {
         (b"SQLite format 3\0" + bytes(100), r"found an SQLite database"),
         (b"PK\x05\x06" + bytes(18), r"found an empty zip archive"),
         (gzip.compress(b"PK\x03\x04" + bytes(100)), r"found a zip archive inside another"),
-        (b"a.json".ljust(257, b"\0") + b"ustar\x0000", r"found a tar archive; unpack it and give the folder"),
+        (b"a.json".ljust(257, b"\0") + b"ustar\x0000", r"found a tar archive; unpack it and pass the folder"),
         (b"\x7fELF" + bytes(range(100)), r"found a program"),
         (b"\x01\x02\x03\x04\x05\x06\x07\x08", r"found binary data \(01 02 03 04 05 06 07 08 \.\.\.\)"),
     ],
@@ -406,7 +406,7 @@ def test_protobuf_is_named():
     message = b"\x0a" + bytes([len(resource)]) + resource
     for data in (message, framed(message, message), gzip.compress(message), framed(zstd.compress(message))):
         with pytest.raises(
-            LoadError, match=r"FORMAT_UNKNOWN .*expected OTLP JSON, found OTLP protobuf, which is not read"
+            LoadError, match=r"FORMAT_UNKNOWN .*expected OTLP JSON, found OTLP protobuf, which is not supported"
         ):
             open_bytes(from_bytes(data))
 
@@ -429,11 +429,11 @@ def test_damaged_text_is_not_taken_for_a_binary_format():
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.json", gzip.compress(LINES), "expected plain text by the name, found gzip; read as gzip"),
+        ("a.json", gzip.compress(LINES), "expected plain text from the extension, found gzip; read as gzip"),
         (
             "a.json",
             CONTAINERS["framed-zstd"],
-            "expected plain text by the name, found framed-zstd; read as framed-zstd",
+            "expected plain text from the extension, found framed-zstd; read as framed-zstd",
         ),
         ("a.json.gz", LINES, "expected gzip by the name, found plain text; read as plain text"),
         ("a.json.gz", zstd.compress(LINES), "expected gzip by the name, found zstd; read as zstd"),
@@ -489,7 +489,7 @@ def test_a_damaged_member_of_a_zip_archive(tmp_path):
     path.write_bytes(data)
     with open_bytes(expand(path)[0]) as stream:
         read_all(stream)
-    assert stream.stop_reason.startswith("CONTAINER_DAMAGED: expected a readable member of the archive, found: Bad CRC")
+    assert stream.stop_reason.startswith("CONTAINER_DAMAGED: expected a readable file in the archive, found: Bad CRC")
 
 
 def test_a_file_that_fails_while_it_is_read():
@@ -507,7 +507,7 @@ def test_a_file_that_fails_while_it_is_read():
     with open_bytes(from_stream(Failing())) as stream:
         assert read_all(stream) == b'{"a": 1}\n{"a": 2}\n'
     assert stream.stop_reason.startswith(
-        "PATH_DENIED: expected to read on at byte 18, found: [Errno 5] Input/output error"
+        "PATH_DENIED: expected to continue reading at byte 18, found: [Errno 5] Input/output error"
     )
     assert not stream.complete
 

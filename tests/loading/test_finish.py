@@ -46,7 +46,7 @@ def test_the_same_record_again_is_merged_and_counted():
     [issue] = told(traces, "DUP_IDENTICAL").itertuples()
     assert (issue.action, issue.issue_count, issue.severity) == ("merged", 2, "info")
     assert issue.message == (
-        f"DUP_IDENTICAL s0:3 (byte 30) trace {1:032x} span {1:016x}: 2 spans: the same span again, merged"
+        f"DUP_IDENTICAL s0:3 (byte 30) trace {1:032x} span {1:016x}: 2 spans: identical copy of another span, merged"
     )
     assert not any(Quality.DUPLICATE in q for q in bits(traces))
 
@@ -179,7 +179,7 @@ def test_a_unit_that_is_named_scales_every_time():
 def test_a_unit_that_cannot_be_is_refused():
     text = (
         r"TIME_UNIT: expected times that fit 64 bits after multiplying by 1,000, found 0 to 1750000000000000\d{3};"
-        " they look like nanoseconds: leave time_unit out"
+        " they look like nanoseconds: omit time_unit"
     )
     with pytest.raises(LoadError, match=text):
         made({}, time_unit="us")
@@ -281,10 +281,10 @@ def test_the_shape_of_traces_is_told_in_traces_and_spans():
     )
     messages = {row.code: row.message.split(": ", 1)[1] for row in traces.issues.itertuples()}
     assert messages == {
-        "PARENT_MISSING": "1 span: the parent is not in the data; read the sources of all services together,"
+        "PARENT_MISSING": "1 span: missing parent (orphan span); read the files of all services together,"
         " or look for where spans are lost",
-        "PARENT_SELF": "1 span: its own parent; mend the instrumentation that names the parent",
-        "PARENT_CYCLE": "2 spans: each other's ancestors; cut at the earliest;"
+        "PARENT_SELF": "1 span: the parent id is the span's own id; fix the instrumentation that sets the parent",
+        "PARENT_CYCLE": "2 spans: part of a cycle of parents; the earliest span becomes a root;"
         " mend the instrumentation that names the parents",
         "MULTI_ROOT": "2 traces: several roots",
         "NO_ROOT": "2 traces: no root; read the source of the service where the traces begin, too",
@@ -309,7 +309,7 @@ def test_every_source_has_its_own_issues():
 
 
 def test_strict_ends_at_the_first_error_of_the_shape_too():
-    with pytest.raises(LoadError, match=r"PARENT_SELF s0:1 .* trace .* 1 span: its own parent"):
+    with pytest.raises(LoadError, match=r"PARENT_SELF s0:1 .* trace .* 1 span: the parent id is the span's own id"):
         made({"parent_id": 1}, strict=True)
 
 

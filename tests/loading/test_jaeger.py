@@ -117,7 +117,7 @@ def test_flat_maps_of_tags_are_read():
 
 def test_an_answer_without_traces():
     assert len(load({"data": []})) == 0
-    with pytest.raises(LoadError, match=r"API_ERROR_JSON.*Jaeger answered with an error.*trace not found"):
+    with pytest.raises(LoadError, match=r"API_ERROR_JSON.*Jaeger returned an error.*trace not found"):
         load({"data": None, "errors": [{"code": 404, "msg": "trace not found"}]})
 
 
@@ -201,7 +201,7 @@ def test_ids_that_cannot_be_used_cost_their_span(members, code):
     assert traces.spans["name"].tolist() == ["op1"]
     assert traces.sources[["span_count", "accepted_count", "quarantined_count"]].to_numpy().tolist() == [[2, 1, 1]]
     field = next(iter(members))
-    assert f"expected an id in {field}, found {members[field]!r}; the span is left out" in message(traces, code)
+    assert f"expected an id in {field}, found {members[field]!r}; span skipped" in message(traces, code)
 
 
 def test_the_trace_id_of_the_trace_serves_spans_without_one():
@@ -315,7 +315,7 @@ def test_binary_in_elasticsearch_is_hex():
 def test_values_of_another_type_are_kept_and_told(bad):
     traces = one(tags=[bad])
     assert values(traces) == {"k": bad["value"]}
-    assert f"tag 'k': expected a {bad['type']}, found {bad['value']!r}; kept as it is" in message(traces, "ATTR_BAD")
+    assert f"tag 'k': expected a {bad['type']}, found {bad['value']!r}; kept unchanged" in message(traces, "ATTR_BAD")
 
 
 def test_what_is_no_tag_is_left_out_and_told():
@@ -391,14 +391,14 @@ def test_exceptions_in_logs_are_promoted():
 
 def test_what_is_no_log_is_left_out_and_told():
     traces = one(logs=[5])
-    assert "expected a log with fields, found 5; left out" in message(traces, "ATTR_BAD")
+    assert "expected a log with fields, found 5; skipped" in message(traces, "ATTR_BAD")
 
 
 @pytest.mark.parametrize("members", [{"processID": "p9"}, {"processID": None}, {"processID": None, "process": "shop"}])
 def test_a_span_without_its_process_has_no_service(members):
     traces = one(**members)
     assert traces.spans["service_name"].tolist() == ["unknown_service"]
-    assert "expected the span's process, found none; its service is unknown" in message(traces, "ATTR_BAD")
+    assert "expected the process of the span, found none; service unknown" in message(traces, "ATTR_BAD")
 
 
 def test_warnings_are_issues():
@@ -406,7 +406,7 @@ def test_warnings_are_issues():
     found = traces.issues[traces.issues["code"] == "SOURCE_WARNING"]
     assert found["severity"].tolist() == ["info", "info"]
     assert "Jaeger warns: trace too long" in found["message"].iloc[0]
-    assert "clock skew adjustment disabled; the server altered the times" in found["message"].iloc[1]
+    assert "clock skew adjustment disabled; the server changed the times" in found["message"].iloc[1]
     assert found["span_id"].tolist() == ["", f"{1:016x}"]
     assert set(found["trace_id"]) == set(traces.trace_ids)
 
@@ -415,7 +415,7 @@ def test_flags():
     assert one(flags=1).spans["trace_flags"].tolist() == [1]
     traces = one(flags="sampled")
     assert traces.spans["trace_flags"].tolist() == [0]
-    assert "expected flags as an unsigned 32-bit number, found 'sampled'; taken as 0" in message(traces, "ENUM_BAD")
+    assert "expected flags as an unsigned 32-bit number, found 'sampled'; read as 0" in message(traces, "ENUM_BAD")
 
 
 # ---------------------------------------------------------------------- times
@@ -456,7 +456,7 @@ def test_dates_as_text():
     assert traces.spans["start_ns"].tolist() == [START * 1000] * 2
     told = traces.issues[traces.issues["code"] == "TIME_STRING"]["message"].str.cat()
     assert "found a date as text; converted" in told
-    assert "it names no zone, UTC was assumed" in told
+    assert "no time zone, UTC assumed" in told
 
 
 def test_a_time_beyond_64_bits_costs_its_span():

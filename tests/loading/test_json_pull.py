@@ -220,8 +220,8 @@ def test_another_kind_than_expected_is_passed_over():
         except JsonError as error:
             found.append((error.code, error.recoverable, error.offset, error.message))
     assert found == [
-        ("JSON_SYNTAX", True, 1, "expected '[', found '{\"a\": 1}, null, [2]]'; the value was not read"),
-        ("JSON_SYNTAX", True, 11, "expected '[', found 'null, [2]]'; the value was not read"),
+        ("JSON_SYNTAX", True, 1, "expected '[', found '{\"a\": 1}, null, [2]]'; value skipped"),
+        ("JSON_SYNTAX", True, 11, "expected '[', found 'null, [2]]'; value skipped"),
         [2],
     ]
 
@@ -281,7 +281,7 @@ def test_what_is_wrong_is_shown(name):
     assert 0 < len(error.value.raw) <= 500
     assert value[at : at + 4] in error.value.raw or code in {"JSON_HUGE", "JSON_TOO_DEEP"}
     assert error.value.message.startswith("expected ")
-    assert error.value.message.endswith("the value was not read")
+    assert error.value.message.endswith("value skipped")
 
 
 MESSAGES = {
@@ -439,7 +439,7 @@ def test_garbage_behind_the_document():
     assert reader.more()
     assert reader.value() == {"a": 1}
     with pytest.raises(
-        JsonError, match=r"expected a document or the end, found 'garbagegarbagegarbag'; the rest was not"
+        JsonError, match=r"expected a document or the end of the source, found 'garbagegarbagegarbag'; the rest was not"
     ) as error:
         reader.more()
     assert (error.value.code, error.value.offset, error.value.recoverable) == ("JSON_TRAILING", 9, False)
@@ -453,9 +453,9 @@ def test_garbage_behind_the_document():
     [
         (b'{"a": 1 "b": 2}', 8, r"expected ',' or '}', found '\"b"),
         (b'{"a": 1]', 7, r"expected ',' or '}', found ']'"),
-        (b'{"a" 1}', 5, r"expected ':' behind a member name, found '1"),
-        (b"{a: 1}", 1, r"expected a member name in double quotes, found 'a"),
-        (b'{"a": 1,}', 8, r"expected another item behind a comma, found '}'"),
+        (b'{"a" 1}', 5, r"expected ':' after a key, found '1"),
+        (b"{a: 1}", 1, r"expected a key in double quotes, found 'a"),
+        (b'{"a": 1,}', 8, r"expected another item after a comma, found '}'"),
         (b'{"a": }', 6, r"expected a JSON value, found an error: Expecting value"),
         (b'{"a": [}, "b": 1}', 7, r"expected a JSON value, found an error"),
     ],

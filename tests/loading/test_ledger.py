@@ -64,7 +64,7 @@ def test_a_row_ends_with_what_to_do_where_there_is_something_to_do():
     ledger.issue("ENC_INVALID_UTF8", "get it again", action="aborted")
     assert [issue.message for issue in ledger.issues] == [
         "DUR_ABSURD a.json: 1 span: longer than 30 days; check what sets the end",
-        "ENUM_BAD a.json:2 (byte 9): kind 99; 3 times, this is the first; mend the writer",
+        "ENUM_BAD a.json:2 (byte 9): kind 99; 3 times; this is the first; mend the writer",
         "TIME_ZERO a.json: kept so",
         "ENC_INVALID_UTF8 a.json: get it again",
     ]
@@ -117,7 +117,7 @@ def test_what_repeats_is_one_row_with_the_first_place():
     ledger.tally("ID_64BIT", "something else", AT)
     ledger.close()
     first, second = ledger.issues
-    assert first.message == "ID_64BIT a.json:4 (byte 40): padded; 3 times, this is the first"
+    assert first.message == "ID_64BIT a.json:4 (byte 40): padded; 3 times; this is the first"
     assert (first.issue_count, first.action) == (3, "repaired")
     assert second.message == "ID_64BIT a.json:12 (byte 345): something else"
     ledger.close()

@@ -198,7 +198,7 @@ def test_no_number_stops_a_document_whose_decimals_are_exact(name: str, number: 
 def test_a_number_of_5000_digits_where_a_trace_should_be_is_quarantined() -> None:
     traces = read(b'{"Traces":[' + b"1" * 5000 + b"]}")
     assert traces.sources["quarantined_count"].tolist() == [1]
-    found = traces.issues["message"].str.contains("expected a segment document, a trace or an answer of X-Ray, found")
+    found = traces.issues["message"].str.contains("expected a segment document, a trace or an X-Ray response, found")
     assert found.any()
 
 

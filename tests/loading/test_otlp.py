@@ -237,7 +237,7 @@ def test_the_older_half_of_a_record_is_not_lost_beside_the_newer():
 def test_a_partial_answer_makes_the_source_incomplete(status, form):
     traces = read(FORMS[form]({"trace": PLAIN, "status": status, "message": "trace exceeds max size"}))
     assert not traces.sources["complete"].iloc[0]
-    assert traces.sources["stop_reason"].iloc[0] == "the server answered PARTIAL: trace exceeds max size"
+    assert traces.sources["stop_reason"].iloc[0] == "the server returned a PARTIAL response: trace exceeds max size"
     assert repr(traces).endswith(", 1 of 1 sources incomplete)")
 
 
@@ -310,7 +310,7 @@ def test_what_is_no_span_among_flat_ones_is_left_out_and_counted():
 )
 @pytest.mark.parametrize("form", FORMS)
 def test_console_output_is_named_and_not_read(record, name, form):
-    text = f"FORMAT_UNKNOWN .*found output of {name}, which is made for reading by eye; export OTLP JSON instead"
+    text = f"FORMAT_UNKNOWN .*found output of {name}, which is for human readers; export OTLP JSON instead"
     with pytest.raises(LoadError, match=text):
         read(FORMS[form](record))
 
@@ -680,7 +680,7 @@ def test_of_two_members_the_first_in_proto_order_is_taken():
     traces = one("attributes", [{"key": "k", "value": {"intValue": "5", "stringValue": "x"}}])
     assert traces.attribute("k").tolist() == ["x"]
     assert (
-        "expected one member, found stringValue, intValue; the first was taken"
+        "expected one value, found stringValue, intValue; the first was used"
         in told(traces, "ATTR_BAD")["message"].iloc[0]
     )
 

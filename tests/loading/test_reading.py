@@ -119,7 +119,7 @@ def test_a_cut_last_line_is_told_apart_from_damage():
     [issue] = told(traces, "JSON_TRUNCATED_TAIL").itertuples()
     assert (issue.severity, issue.action, issue.record_number) == ("warn", "quarantined", 10)
     assert "a live or cut file; read it again when it is closed" in issue.message
-    assert traces.sources["stop_reason"].tolist() == ["the last record is cut"]
+    assert traces.sources["stop_reason"].tolist() == ["the last record is truncated"]
     damaged = read(data[:-1].replace(b'"name"', b'"na', 1))
     assert "JSON_TRUNCATED_TAIL" not in set(damaged.issues["code"])
     assert damaged.sources["complete"].all()
@@ -202,7 +202,7 @@ def test_a_gzip_bomb_is_stopped():
         (b" \n\t\n", "FILE_BLANK", "white space"),
         (b"<!doctype html><title>Sign in</title>", "FILE_HTML", "found a web page: 'Sign in'"),
         (b"!! hello\n", "JSON_SYNTAX", "expected one JSON value"),
-        (b'{"foo": 1, "bar": 2}', "FORMAT_UNKNOWN", r"tried: otlp, xray, .*found an object with 'foo', 'bar'"),
+        (b'{"foo": 1, "bar": 2}', "FORMAT_UNKNOWN", r"tried: otlp, xray, .*found a JSON object with 'foo', 'bar'"),
         (b"{}", "FORMAT_UNKNOWN", "an object with no members"),
         (b'"text"\n', "FORMAT_UNKNOWN", "a bare str: 'text'"),
         (b"17\n", "FORMAT_UNKNOWN", "a bare int: 17"),
@@ -218,7 +218,7 @@ def test_a_gzip_bomb_is_stopped():
             "not found",
         ),
         (b"404 page not found\n", "API_ERROR_JSON", "an error answer as text: b'404 page not found'"),
-        (b"trace not found", "API_ERROR_JSON", "ask the server again"),
+        (b"trace not found", "API_ERROR_JSON", "repeat the request"),
         (b"Unauthorized", "API_ERROR_JSON", "Unauthorized"),
         (b'{"TraceSummaries": [{"Id": "1-58406520-a006649127e371903a2de979"}]}', "XR_SUMMARIES_ONLY", "no spans"),
         (b"PAR1" + b"\0" * 40, "FORMAT_UNKNOWN", "Parquet"),
@@ -326,7 +326,9 @@ def test_spans_know_their_source_and_copies_are_merged_across_files(tmp_path):
 @pytest.mark.parametrize("form", [lines, pretty])
 @pytest.mark.parametrize("name", ["xray", "jaeger", "zipkin"])
 def test_a_format_that_is_asked_for_is_the_only_one_taken(form, name):
-    with pytest.raises(LoadError, match=rf"FORMAT_UNKNOWN .*\(tried: {name}\), found an object with 'resourceSpans'"):
+    with pytest.raises(
+        LoadError, match=rf"FORMAT_UNKNOWN .*\(tried: {name}\), found a JSON object with 'resourceSpans'"
+    ):
         read(form(ONE), format=name)
     assert counts(read(form(ONE), format="otlp")) == (1, 1, 0, 0)
 

@@ -202,7 +202,7 @@ def test_a_store_is_one_source(folder):
     assert names("x.parquet/*") == ["x.parquet"]
     assert names(root, root) == ["a.json", "saved", "x.parquet"]
     with pytest.raises(
-        LoadError, match=r"PATH_SPECIAL x\.parquet: expected a file, found a folder; give the files in it"
+        LoadError, match=r"PATH_SPECIAL x\.parquet: expected a file, found a folder; pass the files in it"
     ):
         store.open()
 
@@ -268,7 +268,7 @@ def test_text_files_are_refused():
 
 @pytest.mark.parametrize("what", [3, None, [3], 1.5, object()])
 def test_other_things_are_refused(what):
-    with pytest.raises(TypeError, match="expected a path, a pattern, bytes, a binary file or a list of these, found "):
+    with pytest.raises(TypeError, match="expected a path, a glob, bytes, a binary file or a list of these, found "):
         expand(what)
 
 
@@ -289,25 +289,27 @@ def test_a_missing_file_and_its_nearest_names(folder):
     refused(
         "trace.jsonl",
         "PATH_MISSING",
-        r"trace\.jsonl: expected a file to read, found that there is no such file; in \. there is traces\.jsonl",
+        r"trace\.jsonl: expected a file to read, found that no such file; in \. there is traces\.jsonl",
     )
-    refused("nowhere/trace.jsonl", "PATH_MISSING", r"there is no such file; in \. there is traces\.jsonl")
-    refused("traces.jsonl/x", "PATH_MISSING", "there is no such file")
+    refused("nowhere/trace.jsonl", "PATH_MISSING", r"no such file; in \. there is traces\.jsonl")
+    refused("traces.jsonl/x", "PATH_MISSING", "no such file")
 
 
 def test_a_pattern_without_files(folder):
     folder("traces.jsonl", "d/x.json")
-    refused(
-        "*.json", "PATH_MISSING", r"\*\.json: expected at least one file for the pattern, found none; in \. there is "
-    )
+    refused("*.json", "PATH_MISSING", r"\*\.json: expected files that match the glob, found none; in \. there is ")
     refused("d/*.jsonl", "PATH_MISSING", r"in d there is x\.json")
     refused("nowhere/*.jsonl", "PATH_MISSING", r"in \. there is ")
 
 
 def test_empty_things(folder):
     root = folder(".hidden")
-    refused(str(root), "PATH_MISSING", "expected files in the folder, found none that are not hidden; check the path")
-    refused([], "PATH_MISSING", "expected at least one file, found an empty list; check the pattern that made it")
+    refused(
+        str(root),
+        "PATH_MISSING",
+        "expected trace files in the folder, found none (hidden files are skipped); check the path",
+    )
+    refused([], "PATH_MISSING", "expected at least one file, found an empty list; check the glob")
     (root / "d").mkdir()
     refused("d/*", "PATH_MISSING", "in d there is nothing to read")
 
@@ -315,9 +317,7 @@ def test_empty_things(folder):
 def test_a_loop_of_links(folder):
     root = folder("a.json")
     (root / "b.json").symlink_to(root / "b.json")
-    refused(
-        "b.json", "PATH_LOOP", r"b\.json: .*found that its symbolic links lead back to themselves; give the real path"
-    )
+    refused("b.json", "PATH_LOOP", r"b\.json: .*found that a loop of symbolic links; pass the real path")
     good, bad = expand(".")
     assert content(good) == b"a.json"
     with pytest.raises(LoadError, match=r"PATH_LOOP b\.json"):
@@ -327,7 +327,7 @@ def test_a_loop_of_links(folder):
 def test_a_dangling_link(folder):
     root = folder("a.json")
     (root / "b.json").symlink_to(root / "gone.json")
-    refused("b.json", "PATH_MISSING", "there is no such file")
+    refused("b.json", "PATH_MISSING", "no such file")
     _, bad = expand("*.json")
     with pytest.raises(LoadError, match=r"PATH_MISSING b\.json"):
         bad.open()
@@ -372,12 +372,12 @@ def test_a_file_without_permission(folder, monkeypatch):
 
     monkeypatch.setattr(io, "FileIO", denied)
     monkeypatch.setattr(os, "scandir", closed)
-    refused("b.json", "PATH_DENIED", "found that you may not read it; change its permissions, or copy it")
+    refused("b.json", "PATH_DENIED", "found that permission denied; change its permissions, or copy the file")
     for what in (".", "**/*.json"):
         good, bad, folder_ = expand(what)
         assert content(good) == b"a.json"
         for source in (bad, folder_):
-            with pytest.raises(LoadError, match=rf"PATH_DENIED {source.uri}: .*found that you may not read it"):
+            with pytest.raises(LoadError, match=rf"PATH_DENIED {source.uri}: .*found that permission denied"):
                 source.open()
     Path("a.json").write_bytes(b'{"resourceSpans":[]}')
     traces = read(".")
@@ -388,9 +388,9 @@ def test_a_file_without_permission(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("number", "code", "text"),
     [
-        (errno.EACCES, "PATH_DENIED", "you may not read it; change its permissions, or copy it"),
-        (errno.ENAMETOOLONG, "PATH_MISSING", "the name is too long for a file; give a path, or bytes for content"),
-        (errno.EISDIR, "PATH_SPECIAL", "it is a folder; give the files in it"),
+        (errno.EACCES, "PATH_DENIED", "permission denied; change its permissions, or copy the file"),
+        (errno.ENAMETOOLONG, "PATH_MISSING", "a name that is too long; give a path, or bytes for content"),
+        (errno.EISDIR, "PATH_SPECIAL", "it is a folder; pass the files in it"),
         (errno.EIO, "PATH_DENIED", "the system says Input/output error; copy it to another disk"),
     ],
 )
@@ -407,14 +407,14 @@ def test_a_folder_that_may_not_be_opened(folder, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "scandir", denied)
-    refused("d", "PATH_DENIED", "d: expected a file to read, found that you may not read it")
+    refused("d", "PATH_DENIED", "d: expected a file to read, found that permission denied")
 
 
 def test_a_file_that_goes_away_before_it_is_opened(folder):
     root = folder("a.json")
     (source,) = expand("a.json")
     (root / "a.json").unlink()
-    with pytest.raises(LoadError, match=r"PATH_MISSING a\.json: .*there is no such file; check the name"):
+    with pytest.raises(LoadError, match=r"PATH_MISSING a\.json: .*no such file; check the name"):
         source.open()
 
 
@@ -428,5 +428,5 @@ def test_addresses_and_json_text_are_recognised():
             LoadError, match=r"expected a path, found JSON text; give it as bytes: read\(text\.encode\(\)\)"
         ):
             expand(text)
-    refused("a" * 5000, "PATH_MISSING", "the name is too long for a file")
-    refused("a\0b", "PATH_MISSING", "there is no such file")
+    refused("a" * 5000, "PATH_MISSING", "a name that is too long")
+    refused("a\0b", "PATH_MISSING", "no such file")

@@ -150,7 +150,7 @@ def _store_with_a_note_inside(path):
         (_file, "found a file"),
         (_folder, f"found a folder without {STORE_MARKER}"),
         (Path.mkdir, f"found a folder without {STORE_MARKER}"),
-        (_store_with_a_note, "found a store with mine.txt in it, which is not the store's"),
+        (_store_with_a_note, "found a store with mine.txt in it, which is not part of a store"),
         (_store_with_a_note_inside, "found a store with part-00000/mine.txt in it"),
     ],
 )
@@ -364,7 +364,7 @@ def test_bytes_that_are_no_table_are_refused(tmp_path):
     mark = store_tables.write_table(tmp_path / "a.parquet", {"a": np.arange(3)})
     mark.crc32 = store_tables.isal_zlib.crc32(bytes(mark.bytes))
     (tmp_path / "a.parquet").write_bytes(bytes(mark.bytes))
-    with pytest.raises(LoadError, match=r"STORE_BROKEN .*: expected a table in Parquet, found what its reader refuses"):
+    with pytest.raises(LoadError, match=r"STORE_BROKEN .*: expected a Parquet table, found what its reader refuses"):
         store_tables.read_table(tmp_path / "a.parquet", mark)
 
 

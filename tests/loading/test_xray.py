@@ -94,7 +94,7 @@ SHAPES = {
     "entries, one a line": lines(*map(json.dumps, ENTRIES)),
     "list of documents": json.dumps(DOCUMENTS),
     "documents, one a line": lines(*TEXTS),
-    "documents behind each other": json.dumps(DOCUMENTS[0], indent=1) + json.dumps(DOCUMENTS[1], indent=1),
+    "several documents, one after the other": json.dumps(DOCUMENTS[0], indent=1) + json.dumps(DOCUMENTS[1], indent=1),
     "texts of documents": json.dumps(TEXTS),
     "texts of documents, one a line": lines(*map(json.dumps, TEXTS)),
     "list-retrieved-traces": json.dumps(RETRIEVED),
@@ -773,7 +773,7 @@ def test_facts_about_the_trace():
     assert traces.summary["reported_duration_ns"].tolist() == [490_000_000]
     assert traces.summary["limit_exceeded"].tolist() == [True]
     message = traces.issues.set_index("code").loc["XR_LIMIT_EXCEEDED", "message"]
-    assert "X-Ray stopped adding segments to the trace" in message
+    assert "X-Ray stopped adding segments" in message
     assert load(answer(segment())).summary["limit_exceeded"].tolist() == [False]
 
 
@@ -787,7 +787,7 @@ def test_unprocessed_ids_are_told_one_by_one():
     found = traces.issues[traces.issues["code"] == "XR_UNPROCESSED"]
     assert found["trace_id"].tolist() == [HEX[:-1] + digit for digit in "01"]
     assert traces.sources["complete"].tolist() == [False]
-    assert traces.sources["stop_reason"].tolist() == ["X-Ray left trace ids unprocessed"]
+    assert traces.sources["stop_reason"].tolist() == ["X-Ray did not process all trace ids"]
 
 
 def test_a_page_that_is_not_the_last_leaves_the_source_incomplete():
@@ -800,7 +800,7 @@ def test_a_page_that_is_not_the_last_leaves_the_source_incomplete():
 
 def test_a_retrieval_that_is_not_complete():
     assert load(RETRIEVED | {"RetrievalStatus": "RUNNING"}).sources["stop_reason"].tolist() == [
-        "the retrieval of the traces was RUNNING"
+        "trace retrieval status: RUNNING"
     ]
 
 
@@ -905,7 +905,7 @@ def test_trace_ids_that_disagree():
     issue = traces.issues.set_index("code").loc["XR_TRACE_MISMATCH"]
     message = issue["message"]
     assert issue["trace_id"] == HEX[:-1] + "0"
-    assert f"expected the trace {TRACE} that it came in, found {TRACE[:-1]}0; the document wins" in message
+    assert f"expected the trace {TRACE} that it came in, found {TRACE[:-1]}0; the document's value is used" in message
 
 
 def test_an_entry_that_names_another_segment():
@@ -922,7 +922,10 @@ def test_embedding_wins_over_what_a_subsegment_names():
     assert traces.spans["parent_span_id"].tolist()[1:] == ["00000000000000a1"] * 2
     assert set(traces.spans["trace_id"]) == {HEX}
     assert traces.issues["code"].tolist().count("XR_TRACE_MISMATCH") == 2
-    assert "that embeds the subsegment, found 0000000000000009; the embedding wins" in traces.issues["message"][0]
+    assert (
+        "that embeds the subsegment, found 0000000000000009; the enclosing part's id is used"
+        in traces.issues["message"][0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -970,7 +973,7 @@ def test_a_bad_parent_id_leaves_an_orphan():
     assert traces.spans["parent_state"].tolist() == ["missing"]
     row = traces.issues.set_index("code").loc["ID_NOT_HEX"]
     assert row["severity"] == "warn"
-    assert "the parent counts as missing" in row["message"]
+    assert "parent treated as missing" in row["message"]
 
 
 def test_members_of_the_wrong_type_are_converted_or_told():
@@ -981,7 +984,7 @@ def test_members_of_the_wrong_type_are_converted_or_told():
     told = traces.issues.set_index("code")["message"]
     assert "expected text, found int 7" in told["ATTR_BAD"].iloc[0]
     assert "expected true or false, found str 'perhaps'; taken as false" in told["ATTR_BAD"].iloc[1]
-    assert "expected an object, found int 5; left out" in told["XR_DOC_NOT_JSON"]
+    assert "expected an object, found int 5; skipped" in told["XR_DOC_NOT_JSON"]
     assert issues(one(subsegments={"id": 1})) == {"ATTR_BAD"}
 
 

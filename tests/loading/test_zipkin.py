@@ -85,7 +85,7 @@ def test_what_is_no_span_is_refused(record):
 def test_items_that_are_none_are_quarantined():
     traces = read(json.dumps([[span(1), 5, None]]).encode() + b"\n{}\n")
     assert traces.sources[["span_count", "quarantined_count"]].to_numpy().tolist() == [[4, 3]]
-    assert "expected a span, found 5; left out" in message(traces, "FORMAT_UNKNOWN").iloc[0]
+    assert "expected a span, found 5; skipped" in message(traces, "FORMAT_UNKNOWN").iloc[0]
 
 
 def test_a_list_of_spans_and_other_things_is_taken_apart():
@@ -117,7 +117,7 @@ def test_ids_that_cannot_be_used_cost_their_span(members, code):
     traces = load([span(1), span(2, **members)])
     assert traces.spans["name"].tolist() == ["op1"]
     assert traces.sources[["span_count", "quarantined_count"]].to_numpy().tolist() == [[2, 1]]
-    assert "; the span is left out" in message(traces, code)
+    assert "; span skipped" in message(traces, code)
 
 
 def test_parents():
@@ -127,7 +127,7 @@ def test_parents():
     assert traces.spans["parent_state"].tolist() == ["missing"]
     row = traces.issues.set_index("code").loc["ID_NOT_HEX"]
     assert row["severity"] == "warn"
-    assert "expected hex digits in parentId, found 'shop'; the parent counts as missing" in row["message"]
+    assert "expected hex digits in parentId, found 'shop'; parent treated as missing" in row["message"]
 
 
 def test_a_shared_server_is_the_child_of_its_client():
@@ -181,7 +181,7 @@ def test_times_that_are_not_there_are_missing(members, start, duration, attribut
 
 
 def test_what_is_no_time_is_told():
-    assert "expected microseconds in timestamp, found 'soon'; taken as missing" in message(
+    assert "expected microseconds in timestamp, found 'soon'; treated as missing" in message(
         one(timestamp="soon"), "TIME_STRING"
     )
 
@@ -237,14 +237,14 @@ def test_what_opentelemetry_wrote_is_consumed():
 
 
 def test_tags_that_are_no_map_are_told():
-    assert "expected a map of tags, found [1]; left out" in message(one(tags=[1]), "ATTR_BAD")
+    assert "expected a map of tags, found [1]; skipped" in message(one(tags=[1]), "ATTR_BAD")
 
 
 def test_annotations_are_events():
     traces = one(annotations=[{"timestamp": START + 3, "value": "retry"}, {"timestamp": START + 2, "value": "wait"}, 5])
     assert traces.events["name"].tolist() == ["retry", "wait"]
     assert traces.events["time_ns"].tolist() == [(START + 3) * 1000, (START + 2) * 1000]
-    assert "expected an annotation with timestamp and value, found 5; left out" in message(traces, "ATTR_BAD")
+    assert "expected an annotation with timestamp and value, found 5; skipped" in message(traces, "ATTR_BAD")
 
 
 def test_debug_is_an_attribute():

@@ -217,7 +217,7 @@ def test_classes_of_metrics_are_parts_of_the_whole():
     assert seen.format == "metrics"
     assert seen.log is None
     assert seen.counts.groupby("status")["count"].sum().to_dict() == {"2xx": 140, "5xx": 10, "elb 5xx": 7}
-    assert "found 'HTTPCode_ELB_502_Count': left out" in seen.issues["message"].iloc[0]
+    assert "found 'HTTPCode_ELB_502_Count': skipped" in seen.issues["message"].iloc[0]
     reached = read_counts(seen.counts)
     assert (reached.total, reached.balancer_errors) == (150, 7)
     assert "7 requests answered by the load balancer itself are excluded" in reached.notes

@@ -34,13 +34,13 @@ _DOCKER = b'{"log"'
 _MOST_OF_AN_ERROR = 1000  # bytes
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NONFINITE = re.compile(rb"NaN|Infinity")
-_BY_EYE = "which is made for reading by eye; export OTLP JSON instead"
+_BY_EYE = "which is meant for human readers"
 _KNOWN = (
     ({"context", "kind", "start_time"}, f"output of the Python SDK's ConsoleSpanExporter, {_BY_EYE}"),
     ({"SpanContext", "SpanKind", "StartTime"}, f"output of Go's stdouttrace exporter, {_BY_EYE}"),
     (
         {"trace_id", "id", "annotations"},
-        "a span of Zipkin v1 as JSON of its Thrift structure, which is not read; export Zipkin v2 JSON (api/v2)",
+        "a Zipkin v1 span as Thrift JSON, which is not supported (api/v2 returns JSON that is)",
     ),
 )
 
@@ -112,11 +112,11 @@ class Dispatcher:
                 self._builder.ledger.tally("JSON_NONFINITE", "expected numbers, found NaN or Infinity; accepted", at)
             self.value(parsed.value, at, data)
         elif may_be_cut and parsed.cut:
-            self._builder.ledger.incomplete("the last record is cut")
+            self._builder.ledger.incomplete("the last record is truncated")
             self._builder.ledger.quarantine(
                 "JSON_TRUNCATED_TAIL",
-                f"expected a whole record, found {len(data):,} bytes that end in the middle of one: a live or cut file;"
-                " read it again when it is closed",
+                f"expected a complete record, found {len(data):,} bytes of one:"
+                " the file is still being written, or truncated",
                 at=at,
                 raw=data,
             )
@@ -131,7 +131,7 @@ class Dispatcher:
         failure = parsed.failure
         assert failure is not None
         if len(data) < _MOST_OF_AN_ERROR and self._builder.ledger.record_count == 1 and _ERROR_TEXT.fullmatch(data):
-            message = f"expected trace data, found an error answer as text: {data[:200]!r}; ask the server again"
+            message = f"expected trace data, found an error response as text: {data[:200]!r}; repeat the request"
             self._builder.ledger.quarantine("API_ERROR_JSON", message, at=at, raw=data)
             return
         self._builder.ledger.quarantine(failure.code, failure.message, at=at, raw=failure.raw)
@@ -178,14 +178,14 @@ class Dispatcher:
         if signal is not None:
             ledger.skip(signal)
         elif isinstance(value, dict) and _is_error(value):
-            message = f"expected trace data, found an API's error answer: {str(value)[:200]}; ask the API again"
+            message = f"expected trace data, found an API error response: {str(value)[:200]}"
             ledger.quarantine("API_ERROR_JSON", message, at=at, raw=raw or str(value))
         else:
             self._refuse(_described(value), at, raw or str(value)[:1000])
 
     def _refuse(self, found: str, at: Position, raw: bytes | str) -> None:
         names = ", ".join(dict.fromkeys(loader.name for loader in self._loaders))
-        message = f"expected trace data (tried: {names}), found {found}; it was left out"
+        message = f"expected trace data (tried: {names}), found {found}; skipped"
         self._builder.ledger.quarantine("FORMAT_UNKNOWN", message, at=at, raw=raw)
 
 
@@ -203,4 +203,4 @@ def _described(value: Any) -> str:
     if known:
         return known
     keys = ", ".join(f"{key!r:.40}" for key in list(value)[:12])
-    return f"an object with {keys or 'no members'}"
+    return f"a JSON object with {keys or 'no fields'}"

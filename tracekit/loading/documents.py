@@ -74,7 +74,9 @@ class Documents:
                 self._next(error.offset)
             self._quarantine(error)
         if documents > 1:
-            self._builder.ledger.tally("JSON_CONCAT", "documents behind each other", Position(1, 0), documents - 1)
+            self._builder.ledger.tally(
+                "JSON_CONCAT", "several documents, one after the other", Position(1, 0), documents - 1
+            )
         self._notes()
 
     def _document(self) -> None:

@@ -87,7 +87,7 @@ def _mended(builder: Builder, row: dict[str, Any], at: Position) -> dict[str, An
     torn = [column for column, cell in row.items() if isinstance(cell, str) and _TORN.search(cell)]
     if not torn:
         return row
-    message = f"expected pairs of surrogates, found halves in {', '.join(torn)}; replaced by U+FFFD"
+    message = f"expected surrogate pairs, found unpaired ones in {', '.join(torn)}; replaced by U+FFFD"
     builder.ledger.issue("ENC_SURROGATE", message, at=at, action="repaired", field=torn[0])
     return row | {c: row[c].encode("utf-16", "surrogatepass").decode("utf-16", "replace") for c in torn}
 
@@ -152,7 +152,7 @@ def _id(builder: Builder, row: dict[str, Any], column: str, parse: Callable[...,
     found = parse(row.get(column, ""), pad=True)
     if found.value:
         return found.value
-    message = f"expected hex digits in column {column!r}, found {row.get(column)!r}; the row is left out"
+    message = f"expected hex digits in column {column!r}, found {row.get(column)!r}; row skipped"
     builder.ledger.quarantine(found.problem, message, at=at, field=column)
     return None
 
@@ -162,7 +162,7 @@ def _parent(builder: Builder, row: dict[str, Any], at: Position) -> Id:
     found = row.get("parent_span_id", "")
     parent = parse_span_id(found, pad=True) if found != "" else Id(0)
     if parent.problem and parent.problem != "ID_ZERO":
-        message = f"expected hex digits in column 'parent_span_id', found {found!r:.80}; the parent is unknown"
+        message = f"expected hex digits in column 'parent_span_id', found {found!r:.80}; parent unknown"
         builder.ledger.issue(parent.problem, message, at=at, field="parent_span_id", severity="warn")
     return parent
 

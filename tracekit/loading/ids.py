@@ -2,7 +2,7 @@
 
 Decided by length and alphabet, never by the file's extension: 32 or 16 hex digits; base64 of the bytes (protobuf JSON);
 base64 of the hex text (opentelemetry-swift#537); ``1-xxxxxxxx-xxxx...`` (X-Ray); ``0x...``; UUIDs; 64-bit trace ids,
-padded on the left; ids whose leading zeros were stripped (Jaeger, Zipkin), only where the caller asks for it.
+padded with zeros; ids whose leading zeros were stripped (Jaeger, Zipkin), only where the caller asks for it.
 """
 
 from __future__ import annotations

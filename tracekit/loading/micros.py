@@ -32,10 +32,10 @@ def nanoseconds(value: Any, field: str, at: Position, builder: Builder) -> int |
         return before * _NS_PER_US + round((float(value) - before) * _NS_PER_US)
     date = _date(value)
     if date is None:
-        message = f"expected microseconds in {field}, found {value!r:.80}; taken as missing"
+        message = f"expected microseconds in {field}, found {value!r:.80}; treated as missing"
         builder.ledger.issue("TIME_STRING", message, at=at, field=field)
         return None
-    zone = "it names no zone, UTC was assumed" if date.tzinfo is None else "converted"
+    zone = "no time zone, UTC assumed" if date.tzinfo is None else "converted"
     builder.ledger.tally("TIME_STRING", f"expected microseconds in {field}, found a date as text; {zone}", at)
     return (date.replace(tzinfo=date.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1) * _NS_PER_US
 

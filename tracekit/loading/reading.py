@@ -171,8 +171,8 @@ def refuse_silence(ledger: Ledger) -> None:
         raise LoadError(first.message, source=ledger.uri, record=first.record_number, code=first.code)
     if ledger.skipped:
         found = ", ".join(f"{count:,} records of {signal}" for signal, count in ledger.skipped.items())
-        message = f"SIGNAL_MIXED {ledger.uri}: expected traces, found only {found}; give the file of the traces"
+        message = f"SIGNAL_MIXED {ledger.uri}: expected traces, found only {found}; pass the file of the traces"
         raise LoadError(message, source=ledger.uri, code="SIGNAL_MIXED")
     if not ledger.formats:
-        message = f"FORMAT_UNKNOWN {ledger.uri}: expected trace data, found no record at all"
+        message = f"FORMAT_UNKNOWN {ledger.uri}: expected trace data, found no records"
         raise LoadError(message, source=ledger.uri, code="FORMAT_UNKNOWN")

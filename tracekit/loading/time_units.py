@@ -74,7 +74,7 @@ class UnitVote:
                 uri, name = ledgers[source].uri, _NAMES[common]
                 message = (
                     f"TIME_UNIT {uri}: expected nanoseconds since the epoch, found {votes[common]:,} start times"
-                    f" that are dates only in {name}, e.g. {self._examples[source, common]};"
+                    f" that are plausible dates only in {name}, e.g. {self._examples[source, common]};"
                     f" nothing was converted; read it with time_unit={name!r}"
                 )
                 refused.append(LoadError(message, source=uri, code="TIME_UNIT"))
@@ -106,7 +106,7 @@ def scaled(columns: Columns, time_unit: str) -> Columns:
     if highest - lowest > np.iinfo(np.int64).max // factor:  # nor would the durations fit
         message = (
             f"TIME_UNIT: expected times that fit 64 bits after multiplying by {factor:,}, found {lowest} to {highest};"
-            " they look like nanoseconds: leave time_unit out"
+            " they look like nanoseconds: omit time_unit"
         )
         raise LoadError(message, code="TIME_UNIT")
     return replace(

@@ -206,7 +206,7 @@ class Builder:
             self.ledger.quarantine(
                 "TIME_UNIT",
                 "expected times and a duration of nanoseconds within 64 bits,"
-                f" found start {start_ns!s:.40} and end {end_ns!s:.40}; the span is left out",
+                f" found start {start_ns!s:.40} and end {end_ns!s:.40}; span skipped",
                 at=at,
                 trace_id=f"{trace_id:032x}",
                 span_id=f"{span_id:016x}",
@@ -255,7 +255,7 @@ class Builder:
         """Return an event whose time fits 64 bits; another time is missing, with an issue."""
         if event.time_ns is None or LOWEST <= event.time_ns <= HIGHEST:
             return event
-        message = f"expected nanoseconds within 64 bits, found an event at {event.time_ns!s:.40}; its time is missing"
+        message = f"expected nanoseconds within 64 bits, found an event at {event.time_ns!s:.40}; treated as missing"
         self.ledger.issue("TIME_UNIT", message, at=at, severity="warn", field="events")
         return event._replace(time_ns=None)
 

@@ -119,12 +119,13 @@ class Ledger:
         raw: bytes | str = "",
         count: int = 1,
     ) -> None:
-        """Write one issue down, with what to do next; the counts of spans stay as they are.
+        """Add one issue, with the remedy of its code; the counts of spans do not change.
 
-        A message on a source that could not be read says that itself; on what is in order there is nothing to do.
+        The message of an aborted source contains its own remedy; an issue lowered to ``info`` needs none.
         """
         severity = severity or CATALOGUE[code].severity
-        remedy = "" if severity == "info" or action == "aborted" else CATALOGUE[code].remedy
+        is_harmless = severity == "info" != CATALOGUE[code].severity
+        remedy = "" if is_harmless or action == "aborted" else CATALOGUE[code].remedy
         where = f":{at.record} (byte {at.offset})" if at.record else ""
         names_ids = f" trace {trace_id}" * bool(trace_id) + f" span {span_id}" * bool(span_id)
         row = Issue(
@@ -186,7 +187,7 @@ class Ledger:
     def close(self) -> None:
         """Write the tallies, dialects and skipped signals down; nothing more comes from this source."""
         for (code, message, action), (count, first) in self._tallies.items():
-            often = f"; {count:,} times, this is the first" * (count > 1)
+            often = f"; {count:,} times; this is the first" * (count > 1)
             self.issue(code, f"{message}{often}", at=first, count=count, action=action)
         self._tallies.clear()
         for signal, count in self.skipped.items():

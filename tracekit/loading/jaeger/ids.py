@@ -54,7 +54,7 @@ class Ids:
         ledger = self._builder.ledger
         if read.value:
             if read.problem:
-                ledger.tally(read.problem, "trace ids of 16 digits were padded on the left", self._at)
+                ledger.tally(read.problem, "64-bit trace ids were padded with zeros", self._at)
             if read.dialect:
                 ledger.dialect(read.dialect)
             return Found(read.value, read.bits)
@@ -69,8 +69,8 @@ class Ids:
         if self._hashed:
             first = next(iter(self._hashed))
             message = (
-                f"expected hex ids, found {len(self._hashed):,} texts such as {first!r:.60}; each was hashed to an id"
-                " and is kept as the attribute jaeger.trace_id or jaeger.span_id"
+                f"expected hex ids, found {len(self._hashed):,} strings such as {first!r:.60}; each was hashed to an id"
+                " and kept as the attribute jaeger.trace_id or jaeger.span_id"
             )
             self._builder.ledger.issue(
                 "ID_NOT_HEX", message, at=self._at, action="repaired", severity="warn", count=len(self._hashed)

@@ -97,9 +97,9 @@ def load(value: Any, at: Position, builder: Builder) -> None:
 def _errors(errors: Any, at: Position, builder: Builder) -> None:
     """Write down what an answer says went wrong."""
     for error in errors if isinstance(errors, list) else [errors] if errors else []:
-        message = f"Jaeger answered with an error: {str(error)[:200]}; ask it again"
+        message = f"Jaeger returned an error: {str(error)[:200]}"
         builder.ledger.issue("API_ERROR_JSON", message, at=at, field="errors", raw=str(error))
-        builder.ledger.incomplete("Jaeger answered with an error")
+        builder.ledger.incomplete("Jaeger returned an error")
 
 
 def _trace(trace: dict[str, Any], at: Position, builder: Builder, ids: Ids) -> None:
@@ -117,7 +117,7 @@ def _trace(trace: dict[str, Any], at: Position, builder: Builder, ids: Ids) -> N
     numbers = [start for start in starts if isinstance(start, (int, float))]
     counts_from_zero = bool(numbers) and max(numbers) < NO_DATE
     if counts_from_zero:
-        message = "expected dates, found times that count from zero; kept so, and 0 is a time"
+        message = "expected dates, found times that start at zero; kept, and 0 is a valid time"
         builder.ledger.issue("TIME_ZERO", message, at=at, severity="info", trace_id=told, field="startTime")
     for span in spans:
         _span(span, at, builder, ids, resources, name, keeps_zero=counts_from_zero)
@@ -136,13 +136,13 @@ def _span(
     """Give one span to the builder, or quarantine it."""
     ledger = builder.ledger
     if not isinstance(span, dict):
-        message = f"expected a span, found {span!r:.80}; left out"
+        message = f"expected a span, found {span!r:.80}; skipped"
         ledger.quarantine("FORMAT_UNKNOWN", message, at=at, field="spans", raw=str(span))
         return
     trace_id, span_id = ids.trace(span.get("traceID") or trace), ids.span(span.get("spanID"))
     for field, found in (("traceID", trace_id), ("spanID", span_id)):
         if not found.value:
-            message = f"expected an id in {field}, found {span.get(field)!r:.80}; the span is left out"
+            message = f"expected an id in {field}, found {span.get(field)!r:.80}; span skipped"
             ledger.quarantine(found.problem, message, at=at, field=field, raw=str(span))
             return
     name = str(span.get("operationName") or "")
@@ -207,7 +207,7 @@ def _resource_of(span: dict[str, Any], resources: dict[str, int], at: Position, 
         return resources[str(key)]
     if isinstance(span.get("process"), dict):
         return _resource(span["process"], at, builder)
-    builder.ledger.tally("ATTR_BAD", "expected the span's process, found none; its service is unknown", at)
+    builder.ledger.tally("ATTR_BAD", "expected the process of the span, found none; service unknown", at)
     return builder.resource(())
 
 
@@ -227,7 +227,7 @@ def _events(logs: Any, at: Position, builder: Builder, *, is_elastic: bool) -> l
     for log in logs if isinstance(logs, list) else []:
         if not isinstance(log, dict):
             builder.ledger.issue(
-                "ATTR_BAD", f"expected a log with fields, found {log!r:.80}; left out", at=at, field="logs"
+                "ATTR_BAD", f"expected a log with fields, found {log!r:.80}; skipped", at=at, field="logs"
             )
             continue
         time_ns = nanoseconds(log.get("timestamp"), "timestamp", at, builder)
@@ -243,7 +243,7 @@ def _flags(flags: Any, at: Position, builder: Builder) -> int:
     """Return the flags of a span."""
     if flags is None or (isinstance(flags, int) and 0 <= flags < _U32):
         return int(flags or 0)
-    message = f"expected flags as an unsigned 32-bit number, found {flags!r:.80}; taken as 0"
+    message = f"expected flags as an unsigned 32-bit number, found {flags!r:.80}; read as 0"
     builder.ledger.issue("ENUM_BAD", message, at=at, field="flags")
     return 0
 
@@ -252,7 +252,7 @@ def _warnings(warnings: Any, at: Position, builder: Builder, trace_id: str, span
     """Write down the warnings that Jaeger gave a trace or span."""
     for warning in warnings if isinstance(warnings, list) else [warnings] if warnings else []:
         text = str(warning)
-        altered = "; the server altered the times" if "skew" in text.lower() else ""
+        altered = "; the server changed the times" if "skew" in text.lower() else ""
         message = f"Jaeger warns: {text[:200]}{altered}"
         builder.ledger.issue("SOURCE_WARNING", message, at=at, trace_id=trace_id, span_id=span_id, field="warnings")
 

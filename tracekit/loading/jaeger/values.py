@@ -22,13 +22,13 @@ def tag_pairs(tags: Any, at: Position, builder: Builder, *, field: str, is_hex: 
     pairs: list[tuple[str, Any]] = []
     for tag in tags if isinstance(tags, list) else [] if tags is None else [tags]:
         if not isinstance(tag, dict) or not isinstance(tag.get("key"), str):
-            _bad(builder, at, field, f"expected a tag with key, type and value, found {tag!r:.80}; left out")
+            _bad(builder, at, field, f"expected a tag with key, type and value, found {tag!r:.80}; skipped")
             continue
         value, kind = tag.get("value"), str(tag.get("type") or "").lower()
         try:
             pairs.append((tag["key"], _typed(value, kind, is_hex=is_hex)))
         except (ValueError, KeyError, binascii.Error):
-            _bad(builder, at, field, f"tag {tag['key']!r:.60}: expected a {kind}, found {value!r:.60}; kept as it is")
+            _bad(builder, at, field, f"tag {tag['key']!r:.60}: expected a {kind}, found {value!r:.60}; kept unchanged")
             pairs.append((tag["key"], value))
     return pairs
 

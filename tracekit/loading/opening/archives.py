@@ -105,10 +105,10 @@ def members(place: Path | bytes | Any, uri: str) -> list[Source]:
     try:
         infos = [info for info in archive.infos() if not info.is_dir() and not _is_hidden(info.filename)]
     except _UNREADABLE as error:
-        message = f"expected a zip archive, found one whose directory cannot be read ({error}); get or copy it again"
+        message = f"expected a zip archive, found an unreadable directory ({error}); copy or download it again"
         raise LoadError(f"CONTAINER_DAMAGED {uri}: {message}", source=uri, code="CONTAINER_DAMAGED") from error
     if not infos:
-        message = "expected files in the zip archive, found none; check what was packed"
+        message = "expected files in the zip archive, found none; check how the archive was made"
         raise LoadError(f"FILE_EMPTY {uri}: {message}", source=uri, code="FILE_EMPTY")
     path = place if isinstance(place, Path) else None
     sources = []
@@ -128,7 +128,7 @@ def _is_hidden(name: str) -> bool:
 def _member(archive: _Archive, path: Path | None, uri: str, info: zipfile.ZipInfo) -> Source:
     """Return the source for one member."""
     if info.flag_bits & _ENCRYPTED:
-        message = "expected a readable member, found an encrypted one; unpack the archive with its password first"
+        message = "expected a readable file in the archive, found an encrypted one; unpack the archive with its password first"
         return failing(uri, LoadError(f"PATH_DENIED {uri}: {message}", source=uri, code="PATH_DENIED"))
     archive.expect()
 
@@ -136,7 +136,9 @@ def _member(archive: _Archive, path: Path | None, uri: str, info: zipfile.ZipInf
         try:
             return archive.open(info)
         except _UNREADABLE as error:
-            message = f"expected a readable member, found: {error}; unpack the archive with another program"
+            message = (
+                f"expected a readable file in the archive, found: {error}; unpack the archive with another program"
+            )
             raise LoadError(f"CONTAINER_DAMAGED {uri}: {message}", source=uri, code="CONTAINER_DAMAGED") from error
 
     return Source(uri, "zip-member", opener, info.file_size, path, info.compress_size)

@@ -160,7 +160,7 @@ class ByteStream:
         else:
             return False
         message = f"expected at most {cap} of content, found {self.offset:,} bytes from {packed:,}"
-        hint = "the rest was not read; if the file is what it should be, unpack it first, or raise the cap"
+        hint = "the rest was not read; if the file is trusted, unpack it first"
         self._journal.stop("CONTAINER_BOMB", f"{message}; {hint}", self.offset)
         return True
 
@@ -172,7 +172,9 @@ def _unpack(source: Source, layer: Peekable, journal: Journal) -> tuple[Peekable
     while name := container_of(layer.peek(HEAD), size):
         if len(names) >= _MAX_LAYERS:
             packed = "+".join([*names, name])
-            _refuse(source, "CONTAINER_BOMB", f"expected JSON, found {packed} and perhaps more; unpack it first")
+            _refuse(
+                source, "CONTAINER_BOMB", f"expected JSON, found nested containers ({packed}, ...); unpack it first"
+            )
         names.append(name)
         size = None
         layer = Peekable(Framed(layer, journal) if name.startswith("framed") else Unpacked(layer, name, journal))
@@ -187,7 +189,7 @@ def _decode(layer: Peekable, journal: Journal) -> tuple[Peekable, int]:
     encoding, mark = encoding_of(layer.peek(HEAD))
     layer.read(mark)
     if encoding != "utf-8":
-        message = f"expected UTF-8, found {encoding}; converted, and byte offsets are those of the converted text"
+        message = f"expected UTF-8, found {encoding}; converted, byte offsets refer to the converted text"
         journal.notes.append(Note("ENC_UTF16", "info", "repaired", message, 0))
         return Peekable(Transcoded(layer, encoding, journal)), 0
     if mark:
@@ -219,9 +221,9 @@ def _refuse_nothing(stream: ByteStream, nuls: int) -> None:
         _refuse(stream.source, code, message)
     inside = "" if stream.compression == "none" else f" in the {stream.compression}"
     if not stream.offset:
-        _refuse(stream.source, "FILE_EMPTY", f"expected trace data, found 0 bytes{inside}; check what wrote it")
+        _refuse(stream.source, "FILE_EMPTY", f"expected trace data, found 0 bytes{inside}; check the exporter")
     found = f"{stream.offset:,} bytes of white space{inside}" + f", {nuls:,} of them NUL" * bool(nuls)
-    _refuse(stream.source, "FILE_BLANK", f"expected trace data, found {found}; check what wrote it")
+    _refuse(stream.source, "FILE_BLANK", f"expected trace data, found {found}; check the exporter")
 
 
 def _refuse(source: Source, code: str, message: str) -> NoReturn:

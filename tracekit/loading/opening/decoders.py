@@ -74,11 +74,13 @@ class Stored:
         try:
             data = self._file.read(size) or b""
         except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
-            message = f"expected a readable member of the archive, found: {error}; what came before was read"
+            message = f"expected a readable file in the archive, found: {error}; everything before it was read"
             self._journal.stop("CONTAINER_DAMAGED", message, self.position)
             return b""
         except OSError as error:
-            message = f"expected to read on at byte {self.position:,}, found: {error}; what came before was read"
+            message = (
+                f"expected to continue reading at byte {self.position:,}, found: {error}; everything before it was read"
+            )
             self._journal.stop("PATH_DENIED", message, self.position)
             return b""
         self.position += len(data)
@@ -172,7 +174,7 @@ class Unpacked:
         if not self._input and self._engine.needs_input:
             self._input = self._below.read(_PACKED_PIECE)
             if not self._input:
-                return self._stop("CONTAINER_TRUNCATED", "the end in the middle", "the rest is missing")
+                return self._stop("CONTAINER_TRUNCATED", "a truncated one", "the rest is missing")
         data, self._input = self._input, b""
         try:
             decoded: bytes = self._engine.decompress(data, size)
@@ -193,16 +195,16 @@ class Unpacked:
         elif any(self._input.startswith(magic[: len(self._input)]) for magic in self._magics):
             self._engine = self._make()
         else:
-            self._stop("CONTAINER_DAMAGED", "something else behind it", "it was not read", self._input[:500])
+            self._stop("CONTAINER_DAMAGED", "other data after it", "it was not read", self._input[:500])
         return self._engine is not None
 
     def _stop(self, code: str, found: str, done: str, raw: bytes = b"") -> bytes:
         """Tell the journal, and end."""
         self._ended, self._input, self._engine = True, b"", None
         message = (
-            f"expected a whole {self._kind} stream, found {found} after {self._position:,} bytes of content; {done}"
+            f"expected a complete {self._kind} stream, found {found} after {self._position:,} bytes of content; {done}"
         )
-        self._journal.stop(code, f"{message}; get the file again, or wait until it is written", self._position, raw)
+        self._journal.stop(code, f"{message}; copy the file again, or wait until it is complete", self._position, raw)
         return b""
 
 

@@ -91,4 +91,5 @@ class Framed:
     def _cut(self, missing: str) -> None:
         """Tell the journal that the bytes end inside a message."""
         message = f"expected {missing} of message {self._number + (missing == 'its length')}, found the end"
-        self._journal.stop("CONTAINER_TRUNCATED", f"{message}; the messages before it were read: a live or cut file")
+        message += "; the messages before it were read: the file is still being written, or truncated"
+        self._journal.stop("CONTAINER_TRUNCATED", message)

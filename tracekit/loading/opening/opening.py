@@ -26,13 +26,13 @@ Kind = Literal["file", "zip-member", "bytes", "stream", "stdin", "store"]
 STORE_MARKER = "tracekit-store.json"
 
 _CODES = {
-    errno.ENOENT: ("PATH_MISSING", "there is no such file", "check the name"),
-    errno.ENOTDIR: ("PATH_MISSING", "there is no such file", "check the name"),
-    errno.ENAMETOOLONG: ("PATH_MISSING", "the name is too long for a file", "give a path, or bytes for content"),
-    errno.EACCES: ("PATH_DENIED", "you may not read it", "change its permissions, or copy it"),
-    errno.EPERM: ("PATH_DENIED", "you may not read it", "change its permissions, or copy it"),
-    errno.ELOOP: ("PATH_LOOP", "its symbolic links lead back to themselves", "give the real path"),
-    errno.EISDIR: ("PATH_SPECIAL", "it is a folder", "give the files in it"),
+    errno.ENOENT: ("PATH_MISSING", "no such file", "check the name"),
+    errno.ENOTDIR: ("PATH_MISSING", "no such file", "check the name"),
+    errno.ENAMETOOLONG: ("PATH_MISSING", "a name that is too long", "give a path, or bytes for content"),
+    errno.EACCES: ("PATH_DENIED", "permission denied", "change its permissions, or copy the file"),
+    errno.EPERM: ("PATH_DENIED", "permission denied", "change its permissions, or copy the file"),
+    errno.ELOOP: ("PATH_LOOP", "a loop of symbolic links", "pass the real path"),
+    errno.EISDIR: ("PATH_SPECIAL", "a folder", "pass the files in it"),
 }
 
 
@@ -90,7 +90,7 @@ class _Borrowed:
     def open(self) -> _Borrowed:
         """Go (back) to the start."""
         if self._used and self._start is None:
-            message = "expected to read it once, found that it was read before; save it to a file first"
+            message = "expected an unread stream, found one that was read before; save it to a file first"
             raise LoadError(f"PATH_SPECIAL {self._uri}: {message}", source=self._uri, code="PATH_SPECIAL")
         if self._start is not None:
             self._stream.seek(self._start)
@@ -137,8 +137,8 @@ def _refuse_special(path: Path, mode: int) -> NoReturn:
     name = shown(path)
     kinds = {
         stat.S_IFIFO: ("a named pipe", f"read it as standard input: tracekit ... - < {name}"),
-        stat.S_IFSOCK: ("a socket", "save what it sends to a file"),
-        stat.S_IFDIR: ("a folder", "give the files in it"),
+        stat.S_IFSOCK: ("a socket", "save its output to a file"),
+        stat.S_IFDIR: ("a folder", "pass the files in it"),
     }
     found, hint = kinds.get(stat.S_IFMT(mode), ("a device", "copy its content to a file"))
     raise LoadError(f"PATH_SPECIAL {name}: expected a file, found {found}; {hint}", source=name, code="PATH_SPECIAL")
@@ -146,9 +146,9 @@ def _refuse_special(path: Path, mode: int) -> NoReturn:
 
 def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
     """Return the error that says why a path cannot be read."""
-    reason = f"the system says {error.strerror or error}"
+    reason = f"{error.strerror or error}"
     code, found, default = _CODES.get(error.errno or 0, ("PATH_DENIED", reason, "copy it to another disk"))
-    message = f"{code} {shown(path)}: expected a file to read, found that {found}; {hint or default}"
+    message = f"{code} {shown(path)}: expected a readable file, found {found}; {hint or default}"
     return LoadError(message, source=shown(path), code=code)
 
 
@@ -169,7 +169,7 @@ def from_stream(stream: Any) -> Source:
     """Return the source for a binary file object; it is read from where it stands, and not closed."""
     if isinstance(stream, io.TextIOBase) or isinstance(stream.read(0), str):
         kind = type(stream).__name__
-        raise TypeError(f"expected a binary file, found one that gives text ({kind}): open it with mode 'rb'")
+        raise TypeError(f"expected a binary file, found a text file ({kind}): open it with mode 'rb'")
     name = getattr(stream, "name", None)
     uri = shown(name) if isinstance(name, str) else f"<{type(stream).__name__}>"
     return Source(uri, "stream", _Borrowed(stream, uri).open, _size(stream))

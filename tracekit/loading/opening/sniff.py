@@ -31,8 +31,8 @@ _ENCODINGS = (  # the longer mark first: the mark of UTF-16 begins the mark of U
 _BARE_UTF16 = {"utf-16-le": re.compile(rb"(?:[\s{\[\"]\0){2}"), "utf-16-be": re.compile(rb"(?:\0[\s{\[\"]){2}")}
 _NAMED = {
     b"PK\x03\x04": ("a zip archive inside another, or from a pipe", "unpack it, or save it to a file, first"),
-    b"PK\x05\x06": ("an empty zip archive", "check what was packed"),
-    b"PAR1": ("a Parquet file", "give the folder that tracekit saved it in; other Parquet files cannot be read"),
+    b"PK\x05\x06": ("an empty zip archive", "check how the archive was made"),
+    b"PAR1": ("a Parquet file", "pass the folder that tracekit wrote; other Parquet files are not supported"),
     b"SQLite format 3\0": ("an SQLite database", "export the traces from it as JSON"),
     b"ARROW1": ("an Arrow file", "export the traces as OTLP JSON"),
     b"Obj\x01": ("an Avro file", "export the traces as OTLP JSON"),
@@ -42,7 +42,7 @@ _NAMED = {
     b"Rar!": ("a RAR archive", "unpack it first"),
     b"%PDF": ("a PDF document", "export the traces as JSON"),
     b"\x89PNG": ("a PNG picture", "export the traces as JSON"),
-    b"\x7fELF": ("a program", "give a file of traces"),
+    b"\x7fELF": ("a program", "pass a file of traces"),
 }
 _TAR = (257, b"ustar")
 _MARKUP = re.compile(rb"<[A-Za-z!?/]")
@@ -85,19 +85,19 @@ def refusal(head: bytes) -> tuple[str, str] | None:
         if head.startswith(magic):
             return "FORMAT_UNKNOWN", f"expected JSON, found {name}; {hint}"
     if head[_TAR[0] :].startswith(_TAR[1]):
-        return "FORMAT_UNKNOWN", "expected JSON, found a tar archive; unpack it and give the folder"
+        return "FORMAT_UNKNOWN", "expected JSON, found a tar archive; unpack it and pass the folder"
     text = head.lstrip(b" \t\r\n\0")
     if _MARKUP.match(text):
         title = _TITLE.search(text)
         quoted = " ".join((title[1] if title else text).decode("utf-8", "replace").split())[:QUOTED]
-        hint = "log in again or go around the proxy, and export again"
+        hint = "log in again or bypass the proxy, and export again"
         return "FILE_HTML", f"expected JSON, found a web page: {quoted!r}; {hint}"
     control = len(head) - len(head.translate(None, _CONTROL))
     if text.startswith((b"{", b"[", b'"')) or control * _BINARY_SHARE < len(head):
         return None
     if _PROTOBUF.match(head):
-        hint = "let the collector write JSON (format: json of its file exporter)"
-        return "FORMAT_UNKNOWN", f"expected OTLP JSON, found OTLP protobuf, which is not read; {hint}"
+        hint = "configure the collector's file exporter with format: json"
+        return "FORMAT_UNKNOWN", f"expected OTLP JSON, found OTLP protobuf, which is not supported; {hint}"
     return "FORMAT_UNKNOWN", f"expected JSON, found binary data ({head[:8].hex(' ')} ...); export the traces as JSON"
 
 
@@ -106,4 +106,8 @@ def mislabelled(uri: str, found: str) -> str:
     extension = PurePosixPath(uri).suffix.lower()
     named = _EXTENSIONS.get(extension, "plain text")
     found = found or "plain text"
-    return "" if not extension or named in found else f"expected {named} by the name, found {found}; read as {found}"
+    return (
+        ""
+        if not extension or named in found
+        else f"expected {named} from the extension, found {found}; read as {found}"
+    )

@@ -47,7 +47,7 @@ def expand(what: Any) -> list[Source]:
     several = isinstance(what, Iterable) and not isinstance(what, (str, bytes, bytearray, memoryview, os.PathLike))
     items = [what] if not several or hasattr(what, "read") else list(what)
     if not items:
-        message = "PATH_MISSING: expected at least one file, found an empty list; check the pattern that made it"
+        message = "PATH_MISSING: expected at least one file, found an empty list; check the glob"
         raise LoadError(message, code="PATH_MISSING")
     blobs = sum(isinstance(item, (bytes, bytearray, memoryview)) for item in items)
     number = 0
@@ -70,7 +70,7 @@ def _expand_one(item: Any, number: int) -> list[Source]:
         source = from_stream(item)
         return members(item, source.uri) if is_zip(item) else [source]
     kind = type(item).__name__
-    raise TypeError(f"expected a path, a pattern, bytes, a binary file or a list of these, found {kind}: {item!r:.80}")
+    raise TypeError(f"expected a path, a glob, bytes, a binary file or a list of these, found {kind}: {item!r:.80}")
 
 
 def _expand_path(text: str) -> list[Source]:
@@ -81,10 +81,10 @@ def _expand_path(text: str) -> list[Source]:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         if text.lstrip()[:1] in {"{", "["} and not _fits_name(text):
-            message = "expected a path, found JSON text; give it as bytes: read(text.encode())"
+            message = "expected a path, found JSON text; pass bytes: read(text.encode())"
             raise LoadError(f"PATH_MISSING {text[:40]!r}: {message}", source=text[:40], code="PATH_MISSING") from error
         if scheme := _SCHEME.match(text):
-            message = f"expected a file, found an address ({scheme[0]}); download it first, or pipe it in and read '-'"
+            message = f"expected a file, found a URL ({scheme[0]}); download it first, or pipe it to standard input and read '-'"
             raise LoadError(f"PATH_SPECIAL {shown(text)}: {message}", source=text, code="PATH_SPECIAL") from error
         if isinstance(error, FileNotFoundError) and glob.has_magic(text):
             return _expand_pattern(str(path))
@@ -122,7 +122,7 @@ def _expand_folder(folder: Path) -> list[Source]:
         raise path_error(folder, error) from error
     found = _listed(sorted(_walk(folder), key=_order))
     if not found:
-        message = "expected files in the folder, found none that are not hidden; check the path"
+        message = "expected trace files in the folder, found none (hidden files are skipped); check the path"
         raise LoadError(f"PATH_MISSING {shown(folder)}: {message}", source=shown(folder), code="PATH_MISSING")
     return found
 
@@ -138,7 +138,7 @@ def _expand_pattern(pattern: str) -> list[Source]:
         else:
             paths.add(path)
     if not paths:
-        message = f"expected at least one file for the pattern, found none; {_nearest(Path(pattern))}"
+        message = f"expected files that match the glob, found none; {_nearest(Path(pattern))}"
         raise LoadError(f"PATH_MISSING {shown(pattern)}: {message}", source=shown(pattern), code="PATH_MISSING")
     return _listed(sorted(paths, key=_order))
 

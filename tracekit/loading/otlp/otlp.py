@@ -84,7 +84,7 @@ def note_wrapper(record: dict[str, Any], builder: Builder) -> None:
     """Note what an answer says about itself: Tempo's PARTIAL."""
     status = record.get("status")
     if status == 1 or (isinstance(status, str) and "PARTIAL" in status.upper()):
-        builder.ledger.incomplete(f"the server answered PARTIAL: {record.get('message') or ''}".strip(": "))
+        builder.ledger.incomplete(f"the server returned a PARTIAL response: {record.get('message') or ''}".strip(": "))
 
 
 def _group(group: Any, at: Position, builder: Builder) -> None:
@@ -214,7 +214,7 @@ def span_ids(span: dict[str, Any], at: Position, builder: Builder) -> tuple[int,
         one = parse(text)
         if not one.value:
             digits = 32 if field == "traceId" else 16
-            message = f"expected {digits} hex digits in {field}, found {text!r:.80}; the span is left out"
+            message = f"expected {digits} hex digits in {field}, found {text!r:.80}; span skipped"
             trace = f"{found[0].value:032x}" if found else ""
             ledger.quarantine(one.problem, message, at=at, trace_id=trace, field=field, raw=repr(span))
             return None
@@ -225,7 +225,7 @@ def span_ids(span: dict[str, Any], at: Position, builder: Builder) -> tuple[int,
     quality = found[0].bits
     if parent.problem and not parent.value and parent.problem != "ID_ZERO":  # zeros are a way to say: none
         quality |= Quality.PARENT_ID_BAD
-        message = f"expected 16 hex digits in parentSpanId, found {text!r:.80}; the parent is unknown"
+        message = f"expected 16 hex digits in parentSpanId, found {text!r:.80}; parent unknown"
         trace, own = f"{found[0].value:032x}", f"{found[1].value:016x}"
         ledger.issue(parent.problem, message, at=at, field="parentSpanId", severity="warn", trace_id=trace, span_id=own)
     return found[0].value, found[1].value, parent.value, quality
@@ -236,7 +236,7 @@ def _tally(one: Id, field: str, at: Position, builder: Builder) -> None:
     if one.dialect:
         builder.ledger.dialect(one.dialect)
     if one.problem:
-        done = "padded on the left" if one.problem == "ID_64BIT" else "turned back into hex"
+        done = "padded with zeros" if one.problem == "ID_64BIT" else "converted back to hex"
         builder.ledger.tally(one.problem, f"{field} {done}", at, action="repaired")
 
 
@@ -273,7 +273,7 @@ def _object(value: Any, field: str, at: Position, builder: Builder) -> dict[str,
     if isinstance(value, dict):
         return camel(value, builder)
     if value is not None:
-        message = f"expected an object in {field}, found {value!r:.80}; left out"
+        message = f"expected an object in {field}, found {value!r:.80}; skipped"
         builder.ledger.issue("ATTR_BAD", message, at=at, field=field)
     return {}
 
@@ -286,7 +286,7 @@ def _objects(span: dict[str, Any], field: str, at: Position, builder: Builder) -
     items = value if isinstance(value, list) else [value]
     for item in items:
         if not isinstance(item, dict):
-            message = f"expected a list of objects in {field}, found {item!r:.80}; left out"
+            message = f"expected a list of objects in {field}, found {item!r:.80}; skipped"
             builder.ledger.issue("ATTR_BAD", message, at=at, field=field)
     return [item for item in items if isinstance(item, dict)]
 
@@ -305,7 +305,7 @@ def _enum(
     number = whole(value)
     if number is not None and 0 <= number < len(words):
         return number
-    message = f"expected {field} 0 to {len(words) - 1} or a name, found {value!r:.80}; taken as 0, kept as otlp.{field}"
+    message = f"expected {field} 0 to {len(words) - 1} or a name, found {value!r:.80}; read as 0, kept as otlp.{field}"
     builder.ledger.issue("ENUM_BAD", message, at=at, field=field)
     attributes.append(builder.kv(f"otlp.{field}", value))
     return 0
@@ -318,7 +318,7 @@ def _number(value: Any, field: str, at: Position, builder: Builder) -> int:
     number = whole(value)
     if number is not None and 0 <= number < _U32:
         return number
-    message = f"expected an unsigned 32-bit number in {field}, found {value!r:.80}; taken as 0"
+    message = f"expected an unsigned 32-bit number in {field}, found {value!r:.80}; read as 0"
     builder.ledger.issue("ENUM_BAD", message, at=at, field=field)
     return 0
 
@@ -330,7 +330,9 @@ def _text(holder: dict[str, Any], field: str, at: Position, builder: Builder) ->
         return value
     if value is None:
         return ""
-    builder.ledger.issue("ATTR_BAD", f"expected text in {field}, found {value!r:.80}; kept as text", at=at, field=field)
+    builder.ledger.issue(
+        "ATTR_BAD", f"expected text in {field}, found {value!r:.80}; converted to text", at=at, field=field
+    )
     return str(value)
 
 

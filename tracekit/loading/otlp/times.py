@@ -70,5 +70,5 @@ def _from_text(value: str, field: str, at: Position, builder: Builder) -> int | 
 
 
 def _no_time(value: Any, field: str, at: Position, builder: Builder) -> None:
-    message = f"expected nanoseconds in {field}, found {value!r:.80}; taken as missing"
+    message = f"expected nanoseconds in {field}, found {value!r:.80}; treated as missing"
     builder.ledger.issue("TIME_STRING", message, at=at, field=field)

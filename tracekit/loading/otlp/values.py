@@ -127,7 +127,7 @@ def attribute_list(attributes: Any, ledger: Ledger, at: Position = NOWHERE) -> l
         return [_remarked(str(key), value, ledger, at) for key, value in attributes.items()]
     if not isinstance(attributes, (list, tuple)):
         if attributes is not None:
-            _bad(ledger, at, f"expected a list of attributes, found {attributes!r:.80}; left out")
+            _bad(ledger, at, f"expected a list of attributes, found {attributes!r:.80}; skipped")
         return []
     pairs: list[tuple[str, Any]] = []
     for item in attributes:
@@ -141,7 +141,7 @@ def _pair(item: Any, ledger: Ledger, at: Position) -> tuple[str, Any] | None:
     """Return one attribute; None, and an issue, where it has no key."""
     key = item.get("key", item.get("Key", "")) if isinstance(item, dict) else None
     if not isinstance(key, str):
-        _bad(ledger, at, f"expected an attribute with a key, found {item!r:.80}; left out")
+        _bad(ledger, at, f"expected an attribute with a key, found {item!r:.80}; skipped")
         return None
     value = item.get("value", item.get("Value"))
     if isinstance(value, dict):
@@ -150,7 +150,7 @@ def _pair(item: Any, ledger: Ledger, at: Position) -> tuple[str, Any] | None:
             _bad(
                 ledger,
                 at,
-                f"attribute {key!r:.80}: expected one member, found {', '.join(members)}; the first was taken",
+                f"attribute {key!r:.80}: expected one value, found {', '.join(members)}; the first was used",
             )
         if "Value" in value:
             ledger.dialect("go_struct_values")
@@ -166,7 +166,7 @@ def _remarked(key: str, value: Any, ledger: Ledger, at: Position) -> tuple[str, 
     if not key:
         _bad(ledger, at, 'expected a key, found ""; kept')
     if isinstance(value, BigInt) or (isinstance(value, int) and not LOWEST <= value <= HIGHEST):
-        ledger.tally("JSON_BIG_INT", "expected an integer of 64 bits, found a larger one; its digits are kept", at)
+        ledger.tally("JSON_BIG_INT", "expected a 64-bit integer, found a larger one; its digits are kept", at)
     return key, value
 
 

@@ -47,5 +47,5 @@ def excerpt_at(data: bytes, position: int) -> bytes:
 
 def nul_note(count: int, offset: int) -> Note:
     """Return the remark on a run of NUL bytes between records."""
-    message = f"expected records, found {count:,} NUL bytes (a sparse or rotated file); they were skipped"
+    message = f"expected records, found {count:,} NUL bytes (a sparse or rotated file); skipped"
     return Note("ENC_NUL", "warn", "repaired", message, offset)

@@ -79,10 +79,10 @@ class JsonPull(JsonWindow):
         value, end = self._build(first, max_bytes)
         start, self._at = self._at, end
         if end - start > max_bytes:
-            message = f"{_huge(max_bytes)}; the value was not read"
+            message = f"{_huge(max_bytes)}; value skipped"
             self._refuse("JSON_HUGE", message, self._offset_of(start), self._excerpt(start))
         if self._dropped + start < self._bad_until and (bad := _UNDECODABLE.search(self._text, start, end)):
-            message = "expected UTF-8, found bytes that are not; the value was not read"
+            message = "expected UTF-8, found bytes that are not; value skipped"
             self._refuse("ENC_INVALID_UTF8", message, self._offset_of(bad.start()), self._excerpt(start))
         if self._text.find("\\u", start, end) >= 0:
             return self._mended(value, start, end)
@@ -104,7 +104,7 @@ class JsonPull(JsonWindow):
             self._at += 1
         first = self.peek()
         if first and first not in CLOSERS:
-            message = f"expected a document or the end, found {self._found()}; the rest was not read"
+            message = f"expected a document or the end of the source, found {self._found()}; the rest was not read"
             self._fail_here("JSON_TRAILING", message)
         return bool(first)
 
@@ -139,10 +139,10 @@ class JsonPull(JsonWindow):
     def _key(self) -> str:
         """Return the name of the next member and move to its value."""
         if self.peek() != '"':
-            self._fail_expecting("a member name in double quotes")
+            self._fail_expecting("a key in double quotes")
         name: str = self.value()
         if self.peek() != ":":
-            self._fail_expecting("':' behind a member name")
+            self._fail_expecting("':' after a key")
         self._at += 1
         self.peek()  # so that the offset is the value's
         return name
@@ -153,7 +153,7 @@ class JsonPull(JsonWindow):
         if first == ",":
             self._at += 1
             if self.peek() == closing:
-                self._fail_expecting("another item behind a comma")
+                self._fail_expecting("another item after a comma")
             return True
         if first != closing:
             self._fail_expecting(f"',' or {closing!r}")
@@ -162,7 +162,7 @@ class JsonPull(JsonWindow):
     def _refuse_kind(self, opening: str) -> NoReturn:
         """Pass over a value that is not the container asked for."""
         offset, raw = self.offset, self._excerpt(self._at)
-        message = f"expected {opening!r}, found {self._found()}; the value was not read"
+        message = f"expected {opening!r}, found {self._found()}; value skipped"
         self.skip()
         self._refuse("JSON_SYNTAX", message, offset, raw)
 
@@ -183,7 +183,7 @@ class JsonPull(JsonWindow):
                 if not ends_early(error, self._text):
                     self._refuse_damaged(error, max_bytes)
             except RecursionError:  # the caller's own stack is nearly full
-                self._refuse_unbuilt("JSON_TOO_DEEP", "expected a value that fits the Python stack left by the caller")
+                self._refuse_unbuilt("JSON_TOO_DEEP", "expected a value that fits the remaining Python stack")
             except ValueError:  # the limit on the digits of an int
                 decode = self._decode_big
                 self._notes.append(big_int_note(self.offset))
@@ -233,7 +233,7 @@ class JsonPull(JsonWindow):
         except JsonError as error:
             message = f"{message}, and then {error.message}"
             raise JsonError(code, message, offset=offset, raw=raw) from error
-        self._refuse(code, f"{message}; the value was not read", offset, raw)
+        self._refuse(code, f"{message}; value skipped", offset, raw)
 
     def _refuse_damaged(self, error: json.JSONDecodeError, max_bytes: int) -> NoReturn:
         """Pass over a damaged value where its brackets pair; give up the stream where they do not."""
@@ -243,7 +243,7 @@ class JsonPull(JsonWindow):
         if end is not None:
             self._at = end
             if not self._level or self.peek() in {",", "]", "}"}:
-                self._refuse("JSON_SYNTAX", f"{message}; the value was not read", offset, raw)
+                self._refuse("JSON_SYNTAX", f"{message}; value skipped", offset, raw)
         self._fail("JSON_SYNTAX", f"{message}; the rest was not read", offset, raw)
 
 

@@ -69,7 +69,7 @@ def parse(
     except UnicodeDecodeError as error:
         return _not_utf8(data, error)
     if nests_deeper(data, max_depth):
-        message = f"expected at most {max_depth} levels of nesting, found more; the record was not read"
+        message = f"expected at most {max_depth} levels of nesting, found more; record skipped"
         return Parsed(None, failure=Note("JSON_TOO_DEEP", "error", "quarantined", message, 0, data[:EXCERPT_BYTES]))
     notes: list[Note] = []
     if data.startswith(_BOM):
@@ -84,9 +84,7 @@ def parse(
             return _with_nul_inside(text, parse_float, notes, error)
         return _not_json(text, error)
     except RecursionError:  # the caller's own stack is nearly full
-        message = (
-            "expected a record that fits the Python stack left by the caller, found none left; call it from further up"
-        )
+        message = "expected a record that fits the remaining Python stack, found no room; call tracekit from a shallower stack"
         return Parsed(None, failure=Note("JSON_TOO_DEEP", "error", "quarantined", message, 0, data[:EXCERPT_BYTES]))
 
 
@@ -126,10 +124,10 @@ def replace_surrogates(text: str, notes: list[Note], offset: int = 0) -> str:
     if "\\ud" in text or "\\uD" in text or "\\u0000" in text:
         text = _ESCAPE.sub(replaced, text)
     if found:
-        message = f"expected pairs of surrogates, found {found} unpaired; replaced by U+FFFD"
+        message = f"expected surrogate pairs, found {found} unpaired; replaced by U+FFFD"
         notes.append(Note("ENC_SURROGATE", "warn", "repaired", message, offset))
     if nul:
-        notes.append(Note("ENC_NUL", "warn", "accepted", f"{nul} NUL characters (\\u0000) in texts; kept", offset))
+        notes.append(Note("ENC_NUL", "warn", "accepted", f"{nul} NUL characters (\\u0000) in strings; kept", offset))
     return text
 
 
@@ -149,7 +147,7 @@ def _decode(text: str, parse_float: Callable[[str], Any] | None, notes: list[Not
 
 def big_int_note(offset: int = 0) -> Note:
     """Return the remark on an integer too long for ``int``."""
-    message = f"an integer of more than {MAX_DIGITS:,} digits; kept as text"
+    message = f"an integer of more than {MAX_DIGITS:,} digits; converted to text"
     return Note("JSON_BIG_INT", "warn", "accepted", message, offset)
 
 
@@ -175,7 +173,7 @@ def _decode_pairs(text: str, parse_float: Callable[[str], Any] | None, notes: li
         notes.append(big_int_note())
     if twice:
         names = ", ".join(sorted(set(twice))[:5])
-        message = f"expected every member once in an object, found twice: {names}; the last one was taken"
+        message = f"expected unique keys in an object, found duplicates: {names}; the last value was used"
         notes.append(Note("JSON_DUP_KEY", "warn", "accepted", message, 0))
     return value
 
@@ -189,14 +187,14 @@ def _with_nul_inside(
     except json.JSONDecodeError:
         return _not_json(text, error)
     count = text.count("\0")
-    notes.append(Note("ENC_NUL", "warn", "accepted", f"{count} raw NUL bytes inside texts; kept", 0))
+    notes.append(Note("ENC_NUL", "warn", "accepted", f"{count} raw NUL bytes inside strings; kept", 0))
     return Parsed(value, tuple(notes))
 
 
 def _not_utf8(data: bytes, error: UnicodeDecodeError) -> Parsed:
     """Return the failure of bytes that are not UTF-8."""
     found = data[error.start : error.end].hex(" ")
-    message = f"expected UTF-8, found the bytes {found} at byte {error.start} of the record; the record was not read"
+    message = f"expected UTF-8, found the bytes {found} at byte {error.start} of the record; record skipped"
     excerpt = excerpt_at(data, error.start)
     failure = Note("ENC_INVALID_UTF8", "error", "quarantined", message, error.start, excerpt)
     return Parsed(None, failure=failure, cut=error.reason == "unexpected end of data")
@@ -207,10 +205,8 @@ def _not_json(text: str, error: json.JSONDecodeError) -> Parsed:
     data = text.encode("utf-8", "replace")
     offset = len(text[: error.pos].encode("utf-8", "replace"))
     trailing = error.msg == "Extra data"
-    problem = "something behind it" if trailing else "an error"
-    message = (
-        f"expected one JSON value, found {problem} at column {error.pos + 1}: {error.msg}; the record was not read"
-    )
+    problem = "trailing text" if trailing else "an error"
+    message = f"expected one JSON value, found {problem} at column {error.pos + 1}: {error.msg}; record skipped"
     code = "JSON_TRAILING" if trailing else "JSON_SYNTAX"
     failure = Note(code, "error", "quarantined", message, offset, excerpt_at(data, offset))
     return Parsed(None, failure=failure, cut=not trailing and ends_early(error, text))

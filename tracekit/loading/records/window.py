@@ -202,7 +202,7 @@ class JsonWindow:
 
     def _cut(self) -> NoReturn:
         """Say that the stream ends inside a value."""
-        message = "expected the rest of the document, found the end of the source; what is complete was read"
+        message = "expected the rest of the document, found the end of the source; the complete part was read"
         self._fail_here("JSON_TRUNCATED_DOC", message)
 
     def _found(self) -> str:

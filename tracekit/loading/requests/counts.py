@@ -67,7 +67,7 @@ def _series(
     meant = _meaning(label)
     if meant is None:
         wanted = "RequestCount, Count, Invocations, Errors or a status class"
-        tell(number, f"expected {wanted}, found {label!r:.80}: left out")
+        tell(number, f"expected {wanted}, found {label!r:.80}: skipped")
         return []
     what, service = meant
     return [(_moment(at), service, what, _count(n)) for at, n in zip(one["Timestamps"], one["Values"], strict=True)]
@@ -115,8 +115,8 @@ def _parted(rows: pd.DataFrame) -> pd.DataFrame:
         if len(wrong):
             time, service = wide.index[wrong[0]]
             raise ValueError(
-                f"expected no more requests of a status class than in all, found {-rest.iloc[wrong[0]]:,.0f} more at "
-                f"{time}{f' for {service}' if service else ''}; give RequestCount and HTTPCode_Target_* of one balancer"
+                f"expected at most as many requests of a status class as in total, found {-rest.iloc[wrong[0]]:,.0f} more at "
+                f"{time}{f' for {service}' if service else ''}; pass RequestCount and HTTPCode_Target_* of one load balancer"
             )
         name = "other" if {"2xx", "3xx"} & set(classes) else "2xx"
         wide[name] = rest

@@ -260,7 +260,5 @@ def _timed(row: dict[str, Any], tell: Callable[[int, str], None]) -> dict[str, A
     if row.get("time") is None and row.get("trace_id"):
         row["time"] = int(row["trace_id"][:8], 16) * 1e9
     if row.get("time") is None:
-        tell(
-            number, "expected a time or an X-Ray trace id in a REPORT line, found neither: it is counted without a time"
-        )
+        tell(number, "expected a time or an X-Ray trace id in a REPORT line, found neither: counted without a time")
     return row

@@ -161,7 +161,7 @@ def read_requests(
     if strange := sorted(set(by) - set(_STRATA)):
         raise ValueError(f"expected by to be any of {', '.join(_STRATA)}, found {', '.join(strange)}")
     if pd.Timedelta(window) <= pd.Timedelta(0):
-        raise ValueError(f"expected a window such as '1min', found {window!r}")
+        raise ValueError(f"expected a positive window such as '1min', found {window!r}")
     issues: list[tuple[str, int, str]] = []
     if isinstance(source, pd.DataFrame):
         return _whole([("frame", source)], issues, (window, by), routes, services)
@@ -189,7 +189,7 @@ def _frame_of(
     if found is None:
         names = ", ".join(one.name for one in FORMATS)
         raise LoadError(
-            f"{source.uri}: expected requests in one of {names}, found {head[:60]!r}; say which with format=",
+            f"{source.uri}: expected requests in one of {names}, found {head[:60]!r}; pass format=",
             source=source.uri,
         )
     frame = _rows_of(found, text, source.uri, tell)
@@ -207,7 +207,7 @@ def _rows_of(found: Format, text: str, uri: str, tell: Callable[[int, str], None
         if found.rows is None:
             return table_rows(text)
     except (json.JSONDecodeError, KeyError, TypeError, RecursionError, pd.errors.ParserError) as error:
-        message = f"{uri}: expected {found.name}, found something else: {error!r:.200}"
+        message = f"{uri}: expected {found.name}, found: {error!r:.200}"
         raise LoadError(message, source=uri) from error
     lines = ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
     frame = pd.DataFrame(list(found.rows(lines, tell)))

@@ -73,7 +73,7 @@ def odd_column(name: str, found: dict[str, str]) -> str:
         if found.get(column) != kind:
             return f"{column} as {found[column]} instead of {kind}" if column in found else f"no column {column}"
     more = sorted(found.keys() - TYPES[name].keys())
-    return f"a column {more[0]}, which is not the store's" if more else ""
+    return f"a column {more[0]}, which is not part of a store" if more else ""
 
 
 def odd_codes(columns: Columns, weights: Weights, trace_count: int, source_count: int) -> tuple[str, str, str] | None:

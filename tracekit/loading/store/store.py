@@ -141,7 +141,7 @@ def place_for(path: Path) -> Path:
     """Return where a store is to be written, links followed and leftovers cleared; see ``writing`` for the errors."""
     place = Path(os.path.realpath(path.expanduser()))
     if not place.parent.is_dir():
-        message = f"expected a folder to put the store in, found none at {shown(place.parent)}; make it first"
+        message = f"expected a folder for the store, found none at {shown(place.parent)}; create it first"
         raise FileNotFoundError(message)
     clear(place)
     if os.path.lexists(place):
@@ -167,9 +167,9 @@ def _foreign(place: Path) -> str:
         if _PART.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
             more = next((inner for inner in sorted(entry.iterdir()) if inner.name not in tables), None)
             if more is not None:
-                return f"a store with {entry.name}/{more.name} in it, which is not the store's"
+                return f"a store with {entry.name}/{more.name} in it, which is not part of a store"
         elif entry.name not in own:
-            return f"a store with {entry.name} in it, which is not the store's"
+            return f"a store with {entry.name} in it, which is not part of a store"
     return ""
 
 
@@ -217,7 +217,7 @@ def read_marker(path: Path) -> Marker:
     try:
         data = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise broken(file, "the marker of a store", "no such file: a copy that is not whole, or no store") from error
+        raise broken(file, "the marker of a store", "no such file: an incomplete copy, or no store") from error
     except OSError as error:
         raise path_error(file, error) from error
     try:
@@ -230,8 +230,8 @@ def read_marker(path: Path) -> Marker:
             raise LoadError(message, source=str(path), code="STORE_NEWER")
         marker = msgspec.json.decode(data, type=Marker)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise broken(file, "the marker of a store", f"{len(data):,} bytes that are none ({error})") from error
+        raise broken(file, "the marker of a store", f"{len(data):,} bytes that are not one ({error})") from error
     counts = [sum(getattr(part, name) for part in marker.parts) for name in ("trace_count", "span_count")]
     if marker.files.keys() != set(_FRAMES) or counts != [marker.trace_count, marker.span_count] or not marker.parts:
-        raise broken(file, "parts and counts that agree", "others: the file was changed")
+        raise broken(file, "parts and counts that agree", "different ones: the file was changed")
     return marker

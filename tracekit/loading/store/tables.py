@@ -104,12 +104,12 @@ def read_table(path: Path, mark: FileMark, name: str = "") -> pa.Table:
     if len(data) != mark.bytes:
         raise broken(path, f"{mark.bytes:,} bytes", f"{len(data):,}")
     if isal_zlib.crc32(data) != mark.crc32:
-        raise broken(path, "the bytes that were written", "others: the file is damaged")
+        raise broken(path, "the bytes that were written", "different ones: the file is damaged")
     try:
         table = pq.ParquetFile(pa.BufferReader(data)).read()
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
-        raise broken(path, "a table in Parquet", f"what its reader refuses ({error})") from error
+        raise broken(path, "a Parquet table", f"an unreadable file ({error})") from error
     if table.num_rows != mark.rows:
         raise broken(path, f"{mark.rows:,} rows", f"{table.num_rows:,}")
     if name:

@@ -115,7 +115,7 @@ class Causes:
     def _dangling(self, who: Reference) -> None:
         """Tell of a reference that leads nowhere."""
         message = (
-            f"expected the exception {who.exception_id[:40]!r}, which is the cause, in the same trace;"
+            f"expected the exception {who.exception_id[:40]!r}, referenced as the cause, in the same trace;"
             " found none; the reference is kept as cause_id"
         )
         self._builder.ledger.issue(

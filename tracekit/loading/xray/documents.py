@@ -42,7 +42,7 @@ class Documents:
             return [(found, name) for found in self.of_object(document, at)]
         if isinstance(document, str) and not isinstance(document, BigInt):
             return [(found, name) for found in self.of_text(document, at, trace, name)]
-        self._lose(f"a document as text or object, found {excerpt(document)}", document, at, trace, name)
+        self._lose(f"a document as a string or an object, found {excerpt(document)}", document, at, trace, name)
         return []
 
     def of_text(self, text: str, at: Position, trace: str = "", entry: str = "") -> list[Segment]:
@@ -79,7 +79,7 @@ class Documents:
 
     def _lose(self, expected: str, raw: Any, at: Position, trace: str = "", entry: str = "") -> None:
         """Quarantine what is no document."""
-        message = f"expected {expected}; left out"
+        message = f"expected {expected}; skipped"
         self._builder.ledger.quarantine(
             "XR_DOC_NOT_JSON", message, at=at, trace_id=trace, span_id=entry[:16], raw=str(raw)[:500]
         )

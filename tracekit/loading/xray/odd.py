@@ -33,8 +33,8 @@ class Odd:
     # ---------------------------------------------------------------- ids
 
     def mismatch(self, at: Position, part: Segment, field: str, expected: str, found: str) -> None:
-        """Tell of a document that disagrees with what it came in; the document wins."""
-        message = f"expected {expected}, found {found[:40]}; the document wins"
+        """Tell of a document that disagrees with what it came in; the document's value is used."""
+        message = f"expected {expected}, found {found[:40]}; the document's value is used"
         self._builder.ledger.issue(
             "XR_TRACE_MISMATCH", message, at=at, trace_id=as_told(part.trace_id), span_id=part.id[:16], field=field
         )
@@ -44,7 +44,7 @@ class Odd:
         found = parse_span_id(root.parent_id)
         if found.value:
             return found.value, 0
-        message = f"expected 16 hex digits, found {root.parent_id!r:.80}; the parent counts as missing"
+        message = f"expected 16 hex digits, found {root.parent_id!r:.80}; parent treated as missing"
         ledger, span = self._builder.ledger, root.id[:16]
         ledger.issue(
             found.problem, message, at=at, severity="warn", span_id=span, field="parent_id", raw=root.parent_id or ""
@@ -54,9 +54,7 @@ class Odd:
     def no_id(self, at: Position, trace_id: int, part: Segment) -> None:
         """Quarantine a part without a usable id; what is embedded in it stays."""
         problem = parse_span_id(part.id).problem or "ID_NOT_HEX"
-        message = (
-            f"expected 16 hex digits, found {part.id!r:.80}; {part.name!r:.80} is left out, what it embeds is kept"
-        )
+        message = f"expected 16 hex digits, found {part.id!r:.80}; {part.name!r:.80} skipped, its subsegments are kept"
         self._builder.ledger.quarantine(problem, message, at=at, trace_id=f"{trace_id:032x}", field="id", raw=part.id)
 
     def embedded(self, at: Position, trace_id: int, part: Segment, parent: int) -> None:
@@ -68,7 +66,7 @@ class Odd:
             self._elsewhere(at, trace_id, part, "trace_id", f"the trace {trace_id:032x}", part.trace_id)
 
     def _elsewhere(self, at: Position, trace_id: int, part: Segment, field: str, expected: str, found: str) -> None:
-        message = f"expected {expected} that embeds the subsegment, found {found[:40]}; the embedding wins"
+        message = f"expected {expected} that embeds the subsegment, found {found[:40]}; the enclosing part's id is used"
         span = part.id[:16]
         self._builder.ledger.issue(
             "XR_TRACE_MISMATCH", message, at=at, trace_id=f"{trace_id:032x}", span_id=span, field=field
@@ -87,14 +85,14 @@ class Odd:
         for field, seconds in (("start_time", part.start_time), ("end_time", part.end_time)):
             if seconds is not None and not (seconds.is_finite() and -LATEST_S < seconds < LATEST_S):
                 message = (
-                    f"expected seconds since the epoch, found {seconds!s:.40}; {part.name!r:.80} is left out"
-                    " (milliseconds? X-Ray counts in seconds)"
+                    f"expected seconds since the epoch, found {seconds!s:.40}; {part.name!r:.80} skipped"
+                    " (milliseconds? X-Ray uses seconds)"
                 )
                 ledger.quarantine("TIME_UNIT", message, at=at, trace_id=trace, span_id=span, field=field)
                 return None
             found.append(0 if seconds is None else int(seconds.scaleb(NS_DIGITS)))
         if part.end_time is None and not part.in_progress:
-            message = "expected end_time or in_progress, found neither; the end is missing"
+            message = "expected end_time or in_progress, found neither; treated as still open"
             ledger.issue("XR_NO_END", message, at=at, trace_id=trace, span_id=span, field="end_time")
         bits = Quality.NO_START * (part.start_time is None) | Quality.NO_END * (part.end_time is None)
         return found[0], found[1], int(bits)
@@ -119,7 +117,7 @@ class Odd:
 
     def cause(self, at: Position, trace_id: int, part: Segment, cause: Any) -> int:
         """Return the code of a cause that is neither exceptions nor a reference."""
-        message = f"expected exceptions or the id of one, found {cause!r:.80}; kept as the attribute aws.xray.cause"
+        message = f"expected exceptions or an exception id, found {cause!r:.80}; kept as the attribute aws.xray.cause"
         self._bad(at, trace_id, part, "cause", message)
         return self._kv("aws.xray.cause", cause)
 

@@ -117,7 +117,7 @@ def from_object(value: dict[str, Any]) -> OddSegment:
         if inner is None:
             continue
         if not isinstance(inner, list):
-            segment.problems.append(_bad("subsegments", "a list", inner, "left out"))
+            segment.problems.append(_bad("subsegments", "a list", inner, "skipped"))
             continue
         pairs = [(_one(item), item) for item in inner if isinstance(item, dict)]
         segment.subsegments = [child for child, _ in pairs]
@@ -137,7 +137,7 @@ def _one(value: dict[str, Any]) -> OddSegment:
             members[key] = text
         elif text is not None:
             members[key] = str(text)
-            problems.append(_bad(key, "text", text, "its JSON was taken as text"))
+            problems.append(_bad(key, "text", text, "its JSON was treated as text"))
     for key in _TRUTHS:
         if key in value:
             members[key] = _truth(key, value[key], problems)
@@ -184,7 +184,7 @@ def _seconds(key: str, value: Any, problems: list[Problem]) -> Decimal | None:
             problems.append(Problem("TIME_STRING", key, message))
             past = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
             return Decimal(past.days * 86_400 + past.seconds) + Decimal(past.microseconds) / 10**6
-    problems.append(_bad(key, "seconds since the epoch", value, "left out"))
+    problems.append(_bad(key, "seconds since the epoch", value, "skipped"))
     return None
 
 
@@ -195,7 +195,7 @@ def _bad(field: str, expected: str, found: Any, done: str) -> Problem:
 
 def _lost(found: Any) -> Problem:
     """Return the problem of a subsegment that is no object."""
-    return Problem("XR_DOC_NOT_JSON", "subsegments", _found("an object", found) + "; left out", is_lost=True)
+    return Problem("XR_DOC_NOT_JSON", "subsegments", _found("an object", found) + "; skipped", is_lost=True)
 
 
 def _found(expected: str, found: Any) -> str:

@@ -105,7 +105,7 @@ class Walk:
             parts = count_parts(root)
             message = (
                 f"expected a trace id such as 1-58406520-a006649127e371903a2de979, found {own!r:.80};"
-                f" the document with {parts} (sub)segments is left out"
+                f" the document with {parts} (sub)segments is skipped"
             )
             self._builder.ledger.quarantine(
                 found.problem, message, at=at, span_id=root.id[:16], field="trace_id", count=parts

@@ -123,7 +123,7 @@ class _Reader:
             return
         take = _shape(item) if isinstance(item, dict) else None
         if take is None:
-            message = f"expected a segment document, a trace or an answer of X-Ray, found {excerpt(item)}; left out"
+            message = f"expected a segment document, a trace or an X-Ray response, found {excerpt(item)}; skipped"
             self._builder.ledger.quarantine("XR_DOC_NOT_JSON", message, at=at, raw=str(item)[:500])
         else:
             take(self, item, at)
@@ -146,18 +146,18 @@ class _Reader:
         for trace_id in listed(record.get("UnprocessedTraceIds")):
             if f"unprocessed {trace_id}" not in self._told:
                 self._told.add(f"unprocessed {trace_id}")
-                message = f"X-Ray did not process {trace_id!r:.50} and says not why; ask for it again"
+                message = f"X-Ray did not process {trace_id!r:.50}"
                 where = as_told(trace_id)
                 ledger.issue("XR_UNPROCESSED", message, at=at, trace_id=where, field="UnprocessedTraceIds")
-                ledger.incomplete("X-Ray left trace ids unprocessed")
+                ledger.incomplete("X-Ray did not process all trace ids")
         status = record.get("RetrievalStatus")
         if status is not None and status != "COMPLETE":
-            ledger.incomplete(f"the retrieval of the traces was {status!s:.20}")
+            ledger.incomplete(f"trace retrieval status: {status!s:.20}")
         self._page(record, ledger)
 
     def _page(self, record: dict[str, Any], ledger: Ledger) -> None:
         """Note whether further pages are missing: a page without a token ends what the pages before it began."""
-        reason = "the last answer has a NextToken: further pages were not saved"
+        reason = "the last response has a NextToken: more pages exist"
         if record.get("NextToken"):
             ledger.incomplete(reason)
         elif ledger.stop_reason == reason:
@@ -184,7 +184,7 @@ class _Reader:
                 found.value, reported_duration_ns=_nanoseconds(trace.get("Duration")), limit_exceeded=is_limited
             )
         if is_limited:
-            message = "X-Ray stopped adding segments to the trace: it is not all here"
+            message = "X-Ray stopped adding segments: the trace is incomplete"
             self._builder.ledger.issue("XR_LIMIT_EXCEEDED", message, at=at, trace_id=where, field="LimitExceeded")
         return name, where
 
@@ -223,9 +223,8 @@ class _Reader:
         if "summaries" not in self._told:
             self._told.add("summaries")
             message = (
-                f"expected traces with segments, found {len(found)} trace summaries (an answer of GetTraceSummaries):"
-                " there are no spans in them; fetch the traces by their ids with"
-                " aws xray batch-get-traces --trace-ids, or tracekit pull"
+                f"expected traces with segments, found {len(found)} trace summaries (GetTraceSummaries), which contain"
+                " no spans; fetch the traces by id with aws xray batch-get-traces --trace-ids, or tracekit pull"
             )
             self._builder.ledger.issue("XR_SUMMARIES_ONLY", message, at=at, field="TraceSummaries")
 

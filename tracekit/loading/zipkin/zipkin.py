@@ -56,7 +56,7 @@ def load(value: Any, at: Position, builder: Builder) -> None:
     for item in value if isinstance(value, list) else [value]:
         for span in item if isinstance(item, list) else [item]:
             if not isinstance(span, dict):
-                message = f"expected a span, found {span!r:.80}; left out"
+                message = f"expected a span, found {span!r:.80}; skipped"
                 builder.ledger.quarantine("FORMAT_UNKNOWN", message, at=at, raw=str(span))
             elif zipkin_v1.is_v1(span):
                 builder.ledger.dialect("zipkin_v1")
@@ -110,16 +110,16 @@ def _ids(span: dict[str, Any], at: Position, builder: Builder) -> tuple[int, int
     trace, own = parse_trace_id(span.get("traceId"), pad=True), parse_span_id(span.get("id"), pad=True)
     for field, found in (("traceId", trace), ("id", own)):
         if not found.value:
-            message = f"expected hex digits in {field}, found {span.get(field)!r:.80}; the span is left out"
+            message = f"expected hex digits in {field}, found {span.get(field)!r:.80}; span skipped"
             ledger.quarantine(found.problem, message, at=at, field=field, raw=str(span))
             return None
     if trace.problem:
-        ledger.tally(trace.problem, "trace ids of 16 digits were padded on the left", at)
+        ledger.tally(trace.problem, "64-bit trace ids were padded with zeros", at)
     named = span.get("parentId")
     parent = parse_span_id(named, pad=True) if named else Id(0)
     if not parent.problem or parent.value or parent.problem == "ID_ZERO":
         return trace.value, own.value, parent.value, trace.bits
-    message = f"expected hex digits in parentId, found {named!r:.80}; the parent counts as missing"
+    message = f"expected hex digits in parentId, found {named!r:.80}; parent treated as missing"
     ledger.issue(
         parent.problem,
         message,
@@ -178,7 +178,7 @@ def _tags(tags: Any, at: Position, builder: Builder) -> list[tuple[str, Any]]:
     """Return the tags of a span; what is no map is left out, with an issue."""
     if tags is None or isinstance(tags, dict):
         return list((tags or {}).items())
-    builder.ledger.issue("ATTR_BAD", f"expected a map of tags, found {tags!r:.80}; left out", at=at, field="tags")
+    builder.ledger.issue("ATTR_BAD", f"expected a map of tags, found {tags!r:.80}; skipped", at=at, field="tags")
     return []
 
 
@@ -197,7 +197,7 @@ def _events(annotations: Any, at: Position, builder: Builder) -> list[Event]:
 
 def _bad_annotation(found: Any, at: Position, builder: Builder) -> None:
     """Tell of an annotation that is none."""
-    message = f"expected an annotation with timestamp and value, found {found!r:.80}; left out"
+    message = f"expected an annotation with timestamp and value, found {found!r:.80}; skipped"
     builder.ledger.issue("ATTR_BAD", message, at=at, field="annotations")
 
 
