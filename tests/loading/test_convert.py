@@ -14,7 +14,7 @@ from made_sets import assert_same_meaning
 
 from tracekit.errors import LoadError
 from tracekit.loading import read, reading
-from tracekit.loading.building.finish import TOLD
+from tracekit.loading.building.ledger import TOTALS
 from tracekit.loading.convert import convert
 from tracekit.loading.opening.opening import STORE_MARKER
 from tracekit.loading.records.lines import line_chunks
@@ -98,7 +98,7 @@ def test_many_runs_give_the_set_that_one_gives(tmp_path, spans_at_once):
     assert_same_meaning(found, expected)
     assert made.counts(found) == made.counts(expected)
     assert min(made.counts(found)[1:]) > 0
-    told = found.issues[found.issues["code"].isin(TOLD)]
+    told = found.issues[found.issues["code"].isin(TOTALS)]
     assert len(told) > 12
     assert not told.duplicated(["source_id", "code"]).any()
 

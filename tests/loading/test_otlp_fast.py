@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from tracekit.loading.opening.sources import expand
 from tracekit.loading.otlp.fast import Scanner
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader
+from tracekit.loading.records import split_lines
 from tracekit.loading.records.lines import line_chunks
 
 # ------------------------------------------------------------------ the same, both ways
@@ -96,10 +98,10 @@ REQUESTS = members({"resourceSpans": st.lists(GROUPS, max_size=2)}, {})
 
 
 def tolerantly(data, time_unit=None):
-    """Read without the fast path."""
+    """Read without the scanners."""
     builder = Builder()
-    reader = SourceReader(builder, LOADERS, Meter(None, show=False))
-    reader._scanner = None
+    loaders = [replace(loader, scanner=None) for loader in LOADERS]
+    reader = SourceReader(builder, loaders, Meter(None, show=False))
     [source] = expand(data)
     reader.read(source)
     return finish(builder, time_unit)
@@ -122,7 +124,7 @@ def test_lines_true_to_the_specification_mean_the_same_to_both_readers(records, 
     data = b"\n".join(made) + b"\n"
     builder = Builder()
     builder.open_source("fast")
-    left = Scanner(builder).scan(data, 1, 0)
+    left = list(Scanner(builder).scan(split_lines(data, 1, 0)))
     assert left == [], "the fast path takes them all"
     same(read(data, time_unit="ns"), tolerantly(data, "ns"))
 
@@ -133,7 +135,7 @@ def test_lines_true_to_the_specification_mean_the_same_to_both_readers(records, 
 def scanned(*records):
     builder = Builder()
     builder.open_source("fast")
-    left = Scanner(builder).scan(lines(*records), 1, 0)
+    left = list(Scanner(builder).scan(split_lines(lines(*records), 1, 0)))
     return builder, left
 
 
@@ -228,7 +230,7 @@ def test_a_line_that_is_odd_goes_back_whole_and_leaves_nothing_behind(name):
     good = [request(span(**ids(1), attributes=[text("k", "good")])), request(span(**ids(2)))]
     odd = line(HANDED_BACK[name])
     builder, left = scanned(good[0], odd, good[1])
-    assert [(item.line, item.data) for item in left] == [(2, odd)]
+    assert [(item.number, item.data) for item in left] == [(2, odd)]
     assert left[0].offset == len(line(good[0])) + 1
     assert (builder.ledger.seen, builder.ledger.record_count, builder.ledger.is_silent) == (2, 2, True)
     assert builder.ledger.formats == {"otlp": 2}
@@ -247,8 +249,8 @@ def test_an_odd_attribute_known_from_an_earlier_chunk_sends_its_line_back_again(
     scanner = Scanner(builder)
     odd = line(request(span(attributes=[text("", "x")])))
     for _ in range(3):
-        assert [item.data for item in scanner.scan(odd + b"\n", 1, 0)] == [odd]
-        assert scanner.scan(lines(request(span(**ids(3)))), 1, 0) == []
+        assert [item.data for item in scanner.scan(split_lines(odd + b"\n", 1, 0))] == [odd]
+        assert list(scanner.scan(split_lines(lines(request(span(**ids(3)))), 1, 0))) == []
     assert (builder.ledger.seen, builder.ledger.record_count) == (3, 3)
 
 
@@ -257,7 +259,7 @@ def test_blank_lines_are_passed_over_and_lines_counted():
     builder = Builder()
     builder.open_source("fast")
     data = b"\n \r\n" + good + b"\r\n\n" + good
-    assert Scanner(builder).scan(data, 10, 1000) == []
+    assert list(Scanner(builder).scan(split_lines(data, 10, 1000))) == []
     spans = builder.take_columns().spans
     assert spans.record_number.tolist() == [12, 14]
     assert spans.byte_offset.tolist() == [1004, 1000 + data.rindex(good)]

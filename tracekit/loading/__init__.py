@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import LoadError
+from tracekit.loading import otlp
 from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.finish import finish
 from tracekit.loading.jaeger import jaeger
 from tracekit.loading.opening.sources import expand
-from tracekit.loading.otlp import flat as otlp_flat
-from tracekit.loading.otlp import otlp, prepper
+from tracekit.loading.otlp import flat, prepper
 from tracekit.loading.progress import Meter
 from tracekit.loading.reading import SourceReader, collector_paused
 from tracekit.loading.time_units import check_time_unit
@@ -34,7 +34,7 @@ LOADERS: tuple[Loader, ...] = (
     xray.LOADER,
     jaeger.LOADER,
     zipkin.LOADER,
-    otlp_flat.LOADER,
+    flat.LOADER,
     prepper.LOADER,
 )
 

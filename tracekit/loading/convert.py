@@ -144,7 +144,7 @@ class _Runs:
     def write(self, path: Path, ledgers: list[Ledger], time_unit: str | None) -> None:
         """Write everything as a store."""
         minorities = self._vote.minorities(ledgers) if time_unit is None else None
-        told = IssueTotals(ledgers)
+        totals = IssueTotals(ledgers)
         with writing(path) as store:
             for columns in self._spill.parts(self._spans_at_once):
                 scratch = [Ledger(ledger.uri) for ledger in ledgers]
@@ -152,7 +152,7 @@ class _Runs:
                 del columns
                 store.part(traces.columns, traces.weights)
                 del traces
-                told.add(scratch)
+                totals.add(scratch)
                 gc.collect(1)
-            told.write()
+            totals.write()
             store.finish(sources_frame(ledgers), issues_frame(ledgers))

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tracekit.loading.building.builder import Builder
-    from tracekit.loading.loader import Loader
-    from tracekit.loading.records import Note, Parsed
+    from tracekit.loading.loader import Document, Loader
+    from tracekit.loading.records import Line, Note, Parsed
 
 _SIGNALS = {
     "resourceMetrics": "metrics",
@@ -59,14 +59,9 @@ class Dispatcher:
     def __init__(self, builder: Builder, loaders: Iterable[Loader]) -> None:
         self._builder = builder
         self._loaders = tuple(loaders)
-        # typed decoding does not see a member that occurs twice in one object: strict reading looks at every line
-        self._quick = [loader.scanner(builder) for loader in self._loaders if loader.scanner and not builder.strict]
+        # typed decoding does not detect duplicate keys, so strict reading parses every line
+        self._scanners = [loader.scanner(builder) for loader in self._loaders if loader.scanner and not builder.strict]
         self._exact = False  # the source's numbers are wanted as Decimal
-
-    @property
-    def takes_otlp(self) -> bool:
-        """Whether OTLP is among the formats allowed."""
-        return any(loader.name == "otlp" for loader in self._loaders)
 
     @property
     def streams(self) -> set[str]:
@@ -79,20 +74,19 @@ class Dispatcher:
         return exact_number if self._exact else None
 
     def expect(self, first: bytes) -> None:
-        """Look at the first bytes of a document: numbers of X-Ray, which alone says start_time, are wanted exactly."""
-        self._exact = b'"start_time"' in first and any(loader.exact_numbers for loader in self._loaders)
+        """Choose how decimal numbers are parsed from the first bytes of a document."""
+        self._exact = any(loader.exact_marker and loader.exact_marker in first for loader in self._loaders)
 
-    def quickly(self, data: bytes, at: Position) -> bool:
-        """Keep a line until ``flush`` for a format that reads many at once; else False, with all before it read."""
-        if any(scanner.take(data, at) for scanner in self._quick):
-            return True
-        self.flush()
-        return False
+    def scan(self, lines: Iterable[Line]) -> Iterable[Line]:
+        """Load what the formats' scanners load; yield every other line when it may be loaded."""
+        for scanner in self._scanners:
+            lines = scanner.scan(lines)
+        return lines
 
-    def flush(self) -> None:
-        """Load the lines that were kept."""
-        for scanner in self._quick:
-            scanner.flush()
+    def walk(self, key: str, document: Document) -> Callable[[dict[str, Any]], object] | None:
+        """Let a format read a field piece by piece; None, with nothing read, if none does."""
+        walks = (loader.walk(key, document) for loader in self._loaders if loader.walk is not None)
+        return next((load_others for load_others in walks if load_others is not None), None)
 
     def line(self, data: bytes, at: Position, *, may_be_cut: bool = False) -> None:
         """Parse a line and load it, or quarantine it."""
@@ -107,7 +101,7 @@ class Dispatcher:
                     data, parsed = rest, again
         self._builder.ledger.record_count += 1
         if parsed.failure is None:
-            self.tell(parsed.notes, at)
+            self.add_notes(parsed.notes, at)
             if (b"NaN" in data or b"Infinity" in data) and _NONFINITE.search(_TEXT.sub(b"", data)):
                 self._builder.ledger.tally("JSON_NONFINITE", "expected numbers, found NaN or Infinity; accepted", at)
             self.value(parsed.value, at, data)
@@ -136,8 +130,8 @@ class Dispatcher:
             return
         self._builder.ledger.quarantine(failure.code, failure.message, at=at, raw=failure.raw)
 
-    def tell(self, notes: Iterable[Note], at: Position) -> None:
-        """Write remarks on bytes down, and count the records that are lost; their offsets count from ``at``."""
+    def add_notes(self, notes: Iterable[Note], at: Position) -> None:
+        """Add notes on bytes to the ledger, and count lost records; offsets are relative to ``at``."""
         ledger = self._builder.ledger
         for note in notes:
             where = Position(at.record, at.offset + (note.byte_offset or 0))
@@ -154,8 +148,8 @@ class Dispatcher:
         if loader is None:
             self._without_loader(value, at, raw)
             return
-        if loader.exact_numbers != self._exact and raw:
-            self._exact = loader.exact_numbers
+        if bool(loader.exact_marker) != self._exact and raw:
+            self._exact = bool(loader.exact_marker)
             value = parse(raw, parse_float=self.parse_float).value
         self._builder.ledger.formats[loader.name] += 1
         loader.load(value, at, self._builder)

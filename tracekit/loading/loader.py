@@ -1,25 +1,57 @@
-"""What a format is to the reader: a name, a test, and a function that loads one JSON record."""
+"""The interface of a format: a name, a test, and a function that loads one JSON record."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Position
+    from tracekit.loading.records import JsonPull, Line
+
+UNREADABLE: Final = object()  # in place of a value that was quarantined
 
 
-class FastScanner(Protocol):
-    """A quicker way for lines of a format's most common shape; it must lose nothing, and bound the depth."""
+class Scanner(Protocol):
+    """A faster reader for lines of a format's most common shape; it loses nothing, and limits the nesting depth."""
 
-    def take(self, data: bytes, at: Position) -> bool:
-        """Keep a line for the next ``flush``; False for one of any other shape."""
+    def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Load the lines of the common shape; yield every other line when it may be loaded."""
 
-    def flush(self) -> None:
-        """Give the lines that were kept to the builder, counted as records."""
+
+class Document(Protocol):
+    """A JSON document that is read field by field, with the parser at the value of a field."""
+
+    pull: JsonPull
+    builder: Builder
+    depth: int
+
+    def read_object(self) -> None:
+        """Read the next value, an object, like a document of its own."""
+
+    def read_value(self, *max_bytes: int) -> Any:
+        """Return the next value; quarantine one that cannot be read and return ``UNREADABLE``."""
+
+    def field_value(self) -> Any:
+        """Return the value of a field, None if it cannot be read."""
+
+    def load_item(self, key: str = "") -> None:
+        """Load the next value as a record; with a key, as an item of that field's list."""
+
+    def next_record(self) -> Position:
+        """Count a record and return its position."""
+
+    def position(self) -> Position:
+        """Return the position of the next value in the present record."""
+
+    def end_record(self) -> None:
+        """Let the caller replace the builder; every resource of the records so far must be final."""
+
+    def count_span(self) -> None:
+        """Report progress every few thousand spans."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +61,28 @@ class Loader:
     Parameters
     ----------
     name
-        What ``read(..., format=...)`` and ``traces.sources`` call it.
+        The name in ``read(..., format=...)`` and ``traces.sources``.
     recognises
-        Whether a parsed record is of this format; cheap, and strict: it looks at keys.
+        Whether a parsed record is of this format: cheap and strict, by its keys.
     load
-        Takes one parsed record and gives its spans to the builder.  Never raises on bad data: each bad span goes to
+        Loads the spans of one parsed record into the builder.  Never raises on bad data: each bad span goes to
         ``builder.ledger.quarantine``.
     streams
-        Members of a top-level object that hold a list of independent items: a document too large for memory is
-        given to ``load`` as ``{member: [item], **rest}``.
-    exact_numbers
-        Decimal numbers are wanted as ``decimal.Decimal``.
+        Fields of a top-level object that contain a list of independent items: a document too large for memory is
+        passed to ``load`` as ``{field: [item], **others}``.
+    walk
+        Reads a field of a top-level object piece by piece, where its items are too large as well; returns the function
+        that loads the other fields of the object, or None, with nothing read, for a field of another format.
+    exact_marker
+        Bytes at the start of a document whose decimal numbers must be ``decimal.Decimal``; empty if floats are enough.
     scanner
-        Makes a quicker way for the lines of one builder; the lines that it does not take go the tolerant way.
+        Returns a faster reader of lines for one builder; the lines that it does not load go to ``load``.
     """
 
     name: str
     recognises: Callable[[Any], bool]
     load: Callable[[Any, Position, Builder], None]
     streams: tuple[str, ...] = ()
-    exact_numbers: bool = False
-    scanner: Callable[[Builder], FastScanner] | None = None
+    walk: Callable[[str, Document], Callable[[dict[str, Any]], object] | None] | None = None
+    exact_marker: bytes = b""
+    scanner: Callable[[Builder], Scanner] | None = None

@@ -1,4 +1,4 @@
-"""From sources to a builder: containers opened, lines or documents, fast path first, every record accounted for."""
+"""From sources to a builder: open containers, read lines or documents, and account for every record."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from tracekit.errors import LoadError
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.dispatch import Dispatcher
-from tracekit.loading.documents import Documents
+from tracekit.loading.documents import DocumentReader
 from tracekit.loading.opening.container import open_bytes
-from tracekit.loading.otlp.fast import Scanner, Untaken
-from tracekit.loading.records import LineChunk, LongLine, filled_lines, line_chunks, nests_deeper, shape
+from tracekit.loading.records import LongLine, line_chunks, nests_deeper, shape, split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -52,7 +51,7 @@ class SourceReader:
     loaders
         The formats allowed.
     meter
-        Is told how far the reading is.
+        Shows the progress.
     on_chunk
         Called after every chunk of lines and between two records of a document, so that a long stream can be built in
         pieces (``use``).
@@ -78,11 +77,9 @@ class SourceReader:
         return self._builder
 
     def use(self, builder: Builder) -> None:
-        """Go on with another builder."""
+        """Continue with another builder."""
         self._builder = builder
         self._dispatcher = Dispatcher(builder, self._loaders)
-        # the fast path does not see a member that occurs twice in one object: strict reading looks at every line
-        self._scanner = Scanner(builder) if self._dispatcher.takes_otlp and not builder.strict else None
 
     def read(self, source: Source) -> None:
         """Read one source."""
@@ -115,62 +112,53 @@ class SourceReader:
                 self._document(chunk, stream, chunk.line)
             else:
                 end = chunk.first_offset + len(chunk.data)
-                for line, offset, data in self._scan(chunk):
-                    if self._dispatcher.quickly(data, Position(line, offset)):
-                        continue
-                    if data.lstrip().startswith((b"{", b"[")) and nests_deeper(data):  # costs a span, not the line
-                        Documents(io.BytesIO(data), self._builder, self._dispatcher, line, offset).read()
+                lines = split_lines(chunk.data, chunk.first_line, chunk.first_offset)
+                for line, offset, data in self._dispatcher.scan(lines):
+                    if data.lstrip().startswith((b"{", b"[")) and nests_deeper(data):  # loses a span, not the line
+                        DocumentReader(io.BytesIO(data), self._builder, self._dispatcher, line, offset).read()
                         continue
                     cut = chunk.final and not chunk.ends_in_newline and offset + len(data) == end
                     self._dispatcher.line(data, Position(line, offset), may_be_cut=cut)
-                self._dispatcher.flush()
             self._tick(stream)
             self._between()
 
     def _document(self, readable: Readable, stream: ByteStream, line: int = 0) -> None:
-        """Read a document, or a line that is too long to be held."""
+        """Read a document, or a line too long for memory."""
         tick = partial(self._tick, stream)
-        Documents(readable, self._builder, self._dispatcher, line, on_progress=tick, between=self._between).read()
+        reader = DocumentReader(
+            readable, self._builder, self._dispatcher, line, on_progress=tick, between=self._between
+        )
+        reader.read()
         tick()
 
     def _between(self) -> tuple[Builder, Dispatcher]:
-        """Let the caller go on with another builder; return where the next records go."""
+        """Let the caller replace the builder; return where the next records go."""
         if self._on_chunk is not None:
             self._on_chunk()
         return self._builder, self._dispatcher
 
-    def _scan(self, chunk: LineChunk) -> list[Untaken]:
-        """Take what the fast path takes; return the other lines."""
-        if self._scanner is None:
-            return _all_lines(chunk)
-        return self._scanner.scan(chunk.data, chunk.first_line, chunk.first_offset)
-
     def _remark(self, stream: ByteStream) -> None:
-        """Write down what the stream has to say since the last time."""
+        """Add the new notes of the stream to the ledger."""
         notes = stream.notes[self._remarked :]
         self._remarked += len(notes)
-        self._dispatcher.tell(notes, Position(0, 0))
+        self._dispatcher.add_notes(notes, Position(0, 0))
 
     def _tick(self, stream: ByteStream) -> None:
-        """Tell the meter how far the reading is."""
+        """Report progress to the meter."""
         self._meter.at(self._bytes_before + stream.raw_position, self._builder.span_count)
 
 
-def _all_lines(chunk: LineChunk) -> list[Untaken]:
-    """Return every line that is not blank."""
-    data, offset = chunk.data, chunk.first_offset
-    return [Untaken(n, offset + start, data[start:stop]) for n, start, stop in filled_lines(data, chunk.first_line)]
-
-
 def refuse_silence(ledger: Ledger) -> None:
-    """Raise where a source held nothing that is trace data: a silent zero would look like an answer."""
+    """Raise LoadError if a source contained no trace data: an empty result would look like an answer."""
     first = next((issue for issue in ledger.issues if issue.severity == "error"), None)
     if ledger.accepted or ledger.merged or (ledger.formats and (ledger.seen or first is None)):
         return
     if first is not None:
         raise LoadError(first.message, source=ledger.uri, record=first.record_number, code=first.code)
     if ledger.skipped:
-        found = ", ".join(f"{count:,} records of {signal}" for signal, count in ledger.skipped.items())
+        found = ", ".join(
+            f"{signal} ({count:,} record{'s' * (count != 1)})" for signal, count in ledger.skipped.items()
+        )
         message = f"SIGNAL_MIXED {ledger.uri}: expected traces, found only {found}; pass the file of the traces"
         raise LoadError(message, source=ledger.uri, code="SIGNAL_MIXED")
     if not ledger.formats:

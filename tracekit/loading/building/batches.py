@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 
@@ -14,30 +14,37 @@ from tracekit.columns import Array, EventColumns, LinkColumns, Ragged, SpanColum
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-SPAN_DTYPES = (
-    np.uint64,  # trace_hi
-    np.uint64,  # trace_lo
-    np.uint64,  # span_id
-    np.uint64,  # parent_id
-    np.int32,  # name
-    np.int8,  # kind
-    np.int64,  # start_ns
-    np.int64,  # end_ns
-    np.int8,  # status_code
-    np.int32,  # status_message
-    np.int32,  # trace_state
-    np.uint32,  # flags
-    np.int8,  # record_kind
-    np.int32,  # resolution_ns
-    np.int32,  # resource
-    np.int32,  # scope
-    np.int32,  # source
-    np.int64,  # record_number
-    np.int64,  # byte_offset
-    np.uint32,  # dropped_attributes
-    np.uint32,  # dropped_events
-    np.uint32,  # dropped_links
-    np.uint32,  # quality
+
+class SpanRow(NamedTuple):
+    """One span, its texts as codes of the builder; the annotations are the types of the columns of ``SpanColumns``."""
+
+    trace_hi: Annotated[int, np.uint64]
+    trace_lo: Annotated[int, np.uint64]
+    span_id: Annotated[int, np.uint64]
+    parent_id: Annotated[int, np.uint64]
+    name: Annotated[int, np.int32]
+    kind: Annotated[int, np.int8]
+    start_ns: Annotated[int, np.int64]
+    end_ns: Annotated[int, np.int64]
+    status_code: Annotated[int, np.int8]
+    status_message: Annotated[int, np.int32]
+    trace_state: Annotated[int, np.int32]
+    flags: Annotated[int, np.uint32]
+    record_kind: Annotated[int, np.int8]
+    resolution_ns: Annotated[int, np.int32]
+    resource: Annotated[int, np.int32]
+    scope: Annotated[int, np.int32]
+    source: Annotated[int, np.int32]
+    record_number: Annotated[int, np.int64]
+    byte_offset: Annotated[int, np.int64]
+    dropped_attributes: Annotated[int, np.uint32]
+    dropped_events: Annotated[int, np.uint32]
+    dropped_links: Annotated[int, np.uint32]
+    quality: Annotated[int, np.uint32]
+
+
+SPAN_DTYPES: tuple[Any, ...] = tuple(
+    kind.__metadata__[0] for kind in get_type_hints(SpanRow, include_extras=True).values()
 )
 EVENT_DTYPES = (np.int64, np.int64, np.int32, np.uint32)
 LINK_DTYPES = (np.int64, np.uint64, np.uint64, np.uint64, np.int32, np.uint32, np.uint32, np.int8)

@@ -28,6 +28,7 @@ from tracekit.loading.building.batches import (
     SPAN_DTYPES,
     Batch,
     Growing,
+    SpanRow,
     column,
     ragged,
     transposed,
@@ -210,6 +211,7 @@ class Builder:
                 at=at,
                 trace_id=f"{trace_id:032x}",
                 span_id=f"{span_id:016x}",
+                field="start_ns, end_ns",
             )
             return
         self.ledger.seen += 1
@@ -217,30 +219,30 @@ class Builder:
         row = len(self._rows)
         text = self.texts.optional
         self._rows.append(
-            (
-                trace_id >> 64,
-                trace_id & _LOW,
-                span_id,
-                parent_id,
-                self.names.code(name),
-                kind,
-                start_ns,
-                end_ns,
-                status_code,
-                text(status_message),
-                text(trace_state),
-                flags,
-                record_kind,
-                resolution_ns,
-                resource,
-                self.scope() if scope is None else scope,
-                self.source,
-                at.record,
-                at.offset,
-                dropped_attributes,
-                dropped_events,
-                dropped_links,
-                quality,
+            SpanRow(
+                trace_hi=trace_id >> 64,
+                trace_lo=trace_id & _LOW,
+                span_id=span_id,
+                parent_id=parent_id,
+                name=self.names.code(name),
+                kind=kind,
+                start_ns=start_ns,
+                end_ns=end_ns,
+                status_code=status_code,
+                status_message=text(status_message),
+                trace_state=text(trace_state),
+                flags=flags,
+                record_kind=record_kind,
+                resolution_ns=resolution_ns,
+                resource=resource,
+                scope=self.scope() if scope is None else scope,
+                source=self.source,
+                record_number=at.record,
+                byte_offset=at.offset,
+                dropped_attributes=dropped_attributes,
+                dropped_events=dropped_events,
+                dropped_links=dropped_links,
+                quality=quality,
             )
         )
         self._attributes.append(attributes)
@@ -308,7 +310,7 @@ class Builder:
     # ---------------------------------------------------------------- inside
 
     def _clear_rows(self) -> None:
-        self._rows: list[tuple[int, ...]] = []
+        self._rows: list[SpanRow] = []
         self._attributes: list[Sequence[int]] = []
         self._events: list[tuple[int, Event]] = []
         self._links: list[tuple[int, Link]] = []
@@ -318,8 +320,8 @@ class Builder:
         if not self._rows:
             return
         text = self.texts.optional
-        columns = zip(*self._rows, strict=True)
-        spans = SpanColumns(*(np.array(column, kind) for column, kind in zip(columns, SPAN_DTYPES, strict=True)))
+        columns = dict(zip(SpanRow._fields, transposed(self._rows, SPAN_DTYPES), strict=True))
+        spans = SpanColumns(**columns)
         events = [(row, 0 if e.time_ns is None else e.time_ns, text(e.name), e.dropped) for row, e in self._events]
         links = [
             (row, k.trace_id >> 64, k.trace_id & _LOW, k.span_id, text(k.trace_state), k.flags, k.dropped, k.relation)

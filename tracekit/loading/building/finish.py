@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 
     from tracekit.loading.building.builder import Builder
 
-TOLD = (  # the codes that ``settle`` tells, in the order in which it does
-    *("TIME_UNIT", "DUP_IDENTICAL", "DUP_SUPERSEDED", "DUP_CONFLICT"),
-    *("DUR_NEGATIVE", "DUR_ZERO", "DUR_ABSURD", "TIME_FUTURE", "TIME_ZERO", "TIME_MISSING_END"),
-    *("CHILD_OUTSIDE_PARENT", "PARENT_MISSING", "PARENT_SELF", "PARENT_CYCLE", "MULTI_ROOT", "NO_ROOT"),
-)
 _DAY_NS = 86_400 * 10**9
 _ABSURD_NS = 30 * _DAY_NS
 
@@ -136,14 +131,14 @@ def _order(spans: SpanColumns) -> Array:
     return np.lexsort((spans.start_ns, spans.trace_lo, spans.trace_hi))
 
 
-def tell(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, action: str = "accepted") -> None:
-    """Write one issue a source for spans that share an oddity, with the one of the lowest ids as the example."""
+def add_totals(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str, action: str = "accepted") -> None:
+    """Add one issue per source that counts these spans, with the span of the lowest ids as its exemplar."""
     for source in np.unique(spans.source[rows]):
         mine = rows[spans.source[rows] == source]
         first = _lowest(spans, mine)
         trace_id = hexes(spans.trace_hi[first], spans.trace_lo[first])[0]
         at = Position(int(spans.record_number[first[0]]), int(spans.byte_offset[first[0]]))
-        say(ledgers[source], code, len(mine), trace_id, hexes(spans.span_id[first])[0], action, at)
+        add_total(ledgers[source], code, len(mine), trace_id, hexes(spans.span_id[first])[0], action, at)
 
 
 def _lowest(spans: SpanColumns, rows: Array) -> Array:
@@ -154,10 +149,10 @@ def _lowest(spans: SpanColumns, rows: Array) -> Array:
     return rows[:1]
 
 
-def say(
+def add_total(
     ledger: Ledger, code: str, count: int, trace_id: str, span_id: str, action: str, at: Position = NOWHERE
 ) -> None:
-    """Write one issue for so many spans, one of them as the example."""
+    """Add one issue that counts spans or traces, with one of them as its exemplar."""
     what = "trace" if code in {"MULTI_ROOT", "NO_ROOT"} else "span"
     message = f"{count:,} {what}{'s' * (count != 1)}: {CATALOGUE[code].meaning}"
     ledger.issue(code, message, at=at, action=action, trace_id=trace_id, span_id=span_id, count=count)
@@ -168,7 +163,7 @@ def _without_other_units(columns: Columns, minorities: Array, ledgers: list[Ledg
     rows = odd_ones(columns.spans, minorities)
     if not len(rows):
         return columns
-    tell(ledgers, columns.spans, rows, "TIME_UNIT", "quarantined")
+    add_totals(ledgers, columns.spans, rows, "TIME_UNIT", "quarantined")
     for source, count in zip(*np.unique(columns.spans.source[rows], return_counts=True), strict=True):
         ledgers[source].quarantined += int(count)
     return columns.take(np.delete(np.arange(len(columns.spans)), rows))
@@ -196,11 +191,11 @@ def _without_copies(columns: Columns, ledgers: list[Ledger]) -> Columns:
     kept_group = group[~copies & ~superseded]
     conflict = np.bincount(kept_group, minlength=len(finished))[group] > 1
     for dropped, code in ((rows[copies], "DUP_IDENTICAL"), (rows[superseded], "DUP_SUPERSEDED")):
-        tell(ledgers, spans, dropped, code, "merged")
+        add_totals(ledgers, spans, dropped, code, "merged")
         for source, count in zip(*np.unique(spans.source[dropped], return_counts=True), strict=True):
             ledgers[source].merged += int(count)
     clash = rows[conflict & ~copies & ~superseded]
-    tell(ledgers, spans, clash, "DUP_CONFLICT")
+    add_totals(ledgers, spans, clash, "DUP_CONFLICT")
     quality = spans.quality.copy()
     quality[clash] |= np.uint32(Quality.DUPLICATE)
     keep = np.ones(len(spans), bool)
@@ -261,10 +256,10 @@ def _durations(spans: SpanColumns, ledgers: list[Ledger]) -> Array:
     )
     for mask, bit, code in tests:
         quality[mask] |= np.uint32(bit)
-        tell(ledgers, spans, np.flatnonzero(mask), code)
-    tell(ledgers, spans, np.flatnonzero(quality & Quality.NO_START), "TIME_ZERO")
+        add_totals(ledgers, spans, np.flatnonzero(mask), code)
+    add_totals(ledgers, spans, np.flatnonzero(quality & Quality.NO_START), "TIME_ZERO")
     open_end = (quality & Quality.NO_END) != 0
-    tell(ledgers, spans, np.flatnonzero(open_end & ((quality & Quality.IN_PROGRESS) == 0)), "TIME_MISSING_END")
+    add_totals(ledgers, spans, np.flatnonzero(open_end & ((quality & Quality.IN_PROGRESS) == 0)), "TIME_MISSING_END")
     return quality
 
 
@@ -278,7 +273,7 @@ def _outside(spans: SpanColumns, forest: Forest, ledgers: list[Ledger]) -> Array
     out = (spans.start_ns[child] < spans.start_ns[parent]) | (spans.end_ns[child] > spans.end_ns[parent])
     rows = child[timed & out]
     quality[rows] |= np.uint32(Quality.OUTSIDE_PARENT)
-    tell(ledgers, spans, rows, "CHILD_OUTSIDE_PARENT")
+    add_totals(ledgers, spans, rows, "CHILD_OUTSIDE_PARENT")
     return quality
 
 
@@ -289,7 +284,7 @@ def _tell_parents(spans: SpanColumns, forest: Forest, ledgers: list[Ledger]) -> 
         (ParentState.SELF, "PARENT_SELF"),
         (ParentState.CYCLE, "PARENT_CYCLE"),
     ):
-        tell(ledgers, spans, np.flatnonzero(forest.state == state), code)
+        add_totals(ledgers, spans, np.flatnonzero(forest.state == state), code)
     roots = np.bincount(forest.trace[forest.state == ParentState.ROOT], minlength=len(forest.starts) - 1)
-    tell(ledgers, spans, forest.root_row[roots > 1], "MULTI_ROOT")
-    tell(ledgers, spans, forest.root_row[roots == 0], "NO_ROOT")
+    add_totals(ledgers, spans, forest.root_row[roots > 1], "MULTI_ROOT")
+    add_totals(ledgers, spans, forest.root_row[roots == 0], "NO_ROOT")

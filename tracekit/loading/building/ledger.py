@@ -19,6 +19,11 @@ from tracekit.schema import names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+TOTALS = (  # the codes that ``finalise`` counts over the spans of a source, in its order
+    *("TIME_UNIT", "DUP_IDENTICAL", "DUP_SUPERSEDED", "DUP_CONFLICT"),
+    *("DUR_NEGATIVE", "DUR_ZERO", "DUR_ABSURD", "TIME_FUTURE", "TIME_ZERO", "TIME_MISSING_END"),
+    *("CHILD_OUTSIDE_PARENT", "PARENT_MISSING", "PARENT_SELF", "PARENT_CYCLE", "MULTI_ROOT", "NO_ROOT"),
+)
 EXCERPT_CHARACTERS = 500
 ROWS_PER_CODE = 1000  # beyond it one row stands for the rest, with their count
 
@@ -53,6 +58,11 @@ class Issue(NamedTuple):
     raw_excerpt: str
     action: str
     issue_count: int
+
+    @property
+    def is_total(self) -> bool:
+        """Whether ``finalise`` counted it over all spans of a source: it is about whole spans, not about a field."""
+        return self.code in TOTALS and not self.field
 
 
 def excerpt(raw: bytes | str) -> str:

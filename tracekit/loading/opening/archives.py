@@ -128,7 +128,7 @@ def _is_hidden(name: str) -> bool:
 def _member(archive: _Archive, path: Path | None, uri: str, info: zipfile.ZipInfo) -> Source:
     """Return the source for one member."""
     if info.flag_bits & _ENCRYPTED:
-        message = "expected a readable file in the archive, found an encrypted one; unpack the archive with its password first"
+        message = "expected a readable file in the archive, found an encrypted one; unpack it with its password first"
         return failing(uri, LoadError(f"PATH_DENIED {uri}: {message}", source=uri, code="PATH_DENIED"))
     archive.expect()
 

@@ -1,1 +1,8 @@
-"""OTLP JSON: the reader of every dialect, the typed reader of lines at speed, and flat span records."""
+"""OTLP JSON: a tolerant reader of every dialect, a fast reader of lines, and flat span records."""
+
+from tracekit.loading.loader import Loader
+from tracekit.loading.otlp.fast import Scanner
+from tracekit.loading.otlp.streaming import walk
+from tracekit.loading.otlp.tolerant import load, recognises
+
+LOADER = Loader("otlp", recognises, load, walk=walk, scanner=Scanner)

@@ -1,7 +1,7 @@
 """OTLP JSON Lines at speed: typed decoding, attributes interned as raw bytes, each distinct one decoded once.
 
 Takes only lines that are exactly what the specification says.  Everything else is handed back untouched, for the
-tolerant reader (``loading/otlp/otlp.py``) to take or to quarantine, with its place in the file: lines with a member
+tolerant reader (``loading/otlp/tolerant.py``) to take or to quarantine, with its place in the file: lines with a member
 that the specification does not know (a typed decoder would lose it), with numbers out of range, with an attribute that
 is not well formed.
 """
@@ -22,17 +22,17 @@ from tracekit.loading.otlp.messages import Attribute, Request, Resource, Scope
 from tracekit.loading.otlp.rows import Rows
 from tracekit.loading.otlp.values import attribute_list
 from tracekit.loading.records.depth import MAX_DEPTH, nests_deeper
-from tracekit.loading.records.lines import filled_lines
 from tracekit.schema import ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from msgspec import Raw
 
     from tracekit.columns import Array
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.otlp.messages import Event, Link, ResourceSpans, ScopeSpans, Span
+    from tracekit.loading.records import Line
 
 _NO_PARENT = "0" * 16
 _TRACE_DIGITS, _SPAN_DIGITS = 32, 16
@@ -41,21 +41,13 @@ _MARK = b'"resourceSpans"'
 _NUL, _NUL_IN_JSON = "\0", b"\\u0000"  # worth a remark, which the tolerant reader makes
 
 
-class Untaken(NamedTuple):
-    """A line for the tolerant reader."""
-
-    line: int
-    offset: int
-    data: bytes
-
-
 class Scanner:
-    r"""Scans chunks of whole lines into a builder.
+    """Loads lines into a builder.
 
     Parameters
     ----------
     builder
-        Takes the spans; the scanner's codes are the builder's.
+        Receives the spans; the scanner uses its attribute codes.
     """
 
     def __init__(self, builder: Builder) -> None:
@@ -66,36 +58,35 @@ class Scanner:
         self._resources: dict[tuple[bytes, str], int] = {}
         self._scopes: dict[tuple[bytes, str], int] = {}
 
-    def scan(self, data: bytes, first_line: int, first_offset: int) -> list[Untaken]:
-        """Take what can be taken from a chunk of whole lines."""
-        rows, untaken = self._rows(data, first_line, first_offset, frozenset())
+    def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Load the lines that follow the specification, all at once; then yield the others."""
+        lines = list(lines)
+        rows, others = self._rows(lines, frozenset())
         kv = self._learn(rows.raw)
         if bad := rows.numbers_of(kv < 0):
-            rows, untaken = self._rows(data, first_line, first_offset, bad)
+            rows, others = self._rows(lines, bad)
             kv = self._learn(rows.raw)
         self._builder.ledger.record_count += rows.line_count
         if rows.line_count:
             self._builder.ledger.formats["otlp"] += rows.line_count
         if rows.span_id:
             self._builder.batch(rows.batch(self._builder.source, kv))
-        return untaken
+        yield from others
 
-    def _rows(
-        self, data: bytes, first_line: int, first_offset: int, left_out: frozenset[int]
-    ) -> tuple[Rows, list[Untaken]]:
-        """Return the columns of the lines that can be taken, and the others."""
+    def _rows(self, lines: Iterable[Line], excluded: frozenset[int]) -> tuple[Rows, list[Line]]:
+        """Return the columns of the lines that can be loaded, and the other lines."""
         rows = Rows()
-        untaken = []
-        view = memoryview(data)
-        for number, start, stop in filled_lines(data, first_line):
-            if number not in left_out and data.find(_MARK, start, stop) >= 0:
+        others = []
+        for line in lines:
+            number, offset, data = line
+            if number not in excluded and _MARK in data:
                 try:
-                    self._line(rows, self._decode(view[start:stop]), number, first_offset + start)
+                    self._line(rows, self._decode(data), number, offset)
                 except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-                    untaken.append(Untaken(number, first_offset + start, data[start:stop]))
+                    others.append(line)
             else:
-                untaken.append(Untaken(number, first_offset + start, data[start:stop]))
-        return rows, untaken
+                others.append(line)
+        return rows, others
 
     def _line(self, rows: Rows, request: Request, number: int, offset: int) -> None:
         """Add the spans of one request; everything that can fail comes before the first change."""

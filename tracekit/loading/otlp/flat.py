@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.loader import Loader
-from tracekit.loading.otlp.otlp import camel, load_span, resource_of, schema_url, scope_of
 from tracekit.loading.otlp.times import moment
+from tracekit.loading.otlp.tolerant import camel, load_span, resource_of, schema_url, scope_of
 
 if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder

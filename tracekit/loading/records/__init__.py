@@ -20,7 +20,16 @@ A ``Note(code, severity, action, message, byte_offset, raw)`` is a remark that b
 """
 
 from tracekit.loading.records.depth import MAX_DEPTH, nests_deeper
-from tracekit.loading.records.lines import CHUNK, MAX_LINE, LineChunk, LongLine, filled_lines, line_chunks
+from tracekit.loading.records.lines import (
+    CHUNK,
+    MAX_LINE,
+    Line,
+    LineChunk,
+    LongLine,
+    filled_lines,
+    line_chunks,
+    split_lines,
+)
 from tracekit.loading.records.notes import Note
 from tracekit.loading.records.pull import MAX_VALUE, JsonPull
 from tracekit.loading.records.shape import shape, strip_prefix
@@ -35,6 +44,7 @@ __all__ = [
     "BigInt",
     "JsonError",
     "JsonPull",
+    "Line",
     "LineChunk",
     "LongLine",
     "Note",
@@ -45,5 +55,6 @@ __all__ = [
     "nests_deeper",
     "parse",
     "shape",
+    "split_lines",
     "strip_prefix",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -55,6 +55,14 @@ class LineChunk:
     first_offset: int
     final: bool
     ends_in_newline: bool
+
+
+class Line(NamedTuple):
+    """One line that is not blank: its number from 1, its byte offset in the decoded source, and its bytes."""
+
+    number: int
+    offset: int
+    data: bytes
 
 
 class LongLine:
@@ -130,6 +138,12 @@ def filled_lines(data: bytes, number: int) -> Iterator[tuple[int, int, int]]:
         stop = size if newline < 0 else newline
         yield number, start, stop
         start, number = stop + 1, number + 1
+
+
+def split_lines(data: bytes, first_line: int, first_offset: int) -> Iterator[Line]:
+    """Yield the lines that are not blank."""
+    for number, start, stop in filled_lines(data, first_line):
+        yield Line(number, first_offset + start, data[start:stop])
 
 
 class _Lines:

@@ -84,7 +84,9 @@ def parse(
             return _with_nul_inside(text, parse_float, notes, error)
         return _not_json(text, error)
     except RecursionError:  # the caller's own stack is nearly full
-        message = "expected a record that fits the remaining Python stack, found no room; call tracekit from a shallower stack"
+        message = (
+            "expected a record that fits the remaining Python stack, found no room; call it from fewer nested functions"
+        )
         return Parsed(None, failure=Note("JSON_TOO_DEEP", "error", "quarantined", message, 0, data[:EXCERPT_BYTES]))
 
 

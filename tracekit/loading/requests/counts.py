@@ -115,8 +115,10 @@ def _parted(rows: pd.DataFrame) -> pd.DataFrame:
         if len(wrong):
             time, service = wide.index[wrong[0]]
             raise ValueError(
-                f"expected at most as many requests of a status class as in total, found {-rest.iloc[wrong[0]]:,.0f} more at "
-                f"{time}{f' for {service}' if service else ''}; pass RequestCount and HTTPCode_Target_* of one load balancer"
+                f"expected at most as many requests of a status class as in total,"
+                f" found {-rest.iloc[wrong[0]]:,.0f} more at "
+                f"{time}{f' for {service}' if service else ''}; pass RequestCount and"
+                " HTTPCode_Target_* of one load balancer"
             )
         name = "other" if {"2xx", "3xx"} & set(classes) else "2xx"
         wide[name] = rest

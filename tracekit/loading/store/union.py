@@ -14,7 +14,7 @@ import numpy as np
 from tracekit.attributes import Codes
 from tracekit.columns import Columns, trace_starts
 from tracekit.loading.building.finish import finalise
-from tracekit.loading.building.issue_totals import IssueTotals, is_sum
+from tracekit.loading.building.issue_totals import IssueTotals
 from tracekit.loading.building.ledger import Issue, Ledger
 from tracekit.loading.building.merge import merge
 from tracekit.loading.store.tables import frame_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tracekit.columns import Array, SpanColumns
 
-_FOUND_BY_SETTLE = np.uint32(
+_FOUND_BY_FINALISE = np.uint32(
     Quality.DUPLICATE
     | Quality.DURATION_NEGATIVE
     | Quality.DURATION_ZERO
@@ -35,7 +35,7 @@ _FOUND_BY_SETTLE = np.uint32(
     | Quality.TIME_FUTURE
     | Quality.OUTSIDE_PARENT
 )
-_GONE = {"TIME_UNIT", "DUP_IDENTICAL", "DUP_SUPERSEDED"}  # about spans that are gone: not found again
+_REMOVED = {"TIME_UNIT", "DUP_IDENTICAL", "DUP_SUPERSEDED"}  # about removed spans, so not found again
 
 
 class Piece(NamedTuple):
@@ -62,7 +62,7 @@ def union(
         if not _is_sorted(columns.spans):
             columns = columns.take_in_order(np.lexsort((columns.spans.trace_lo, columns.spans.trace_hi)))
         return TraceSet(_with_frames(columns, sources, issues, notes), weights=weights)
-    return _settled_again(_with_frames(columns, sources, issues, notes), weights, sources, issues)
+    return _finalised_again(_with_frames(columns, sources, issues, notes), weights, sources, issues)
 
 
 def _with_frames(
@@ -107,13 +107,13 @@ def _joined_weights(pieces: Sequence[Piece]) -> tuple[Array, Weights]:
     return ids, Weights(value[kept], Codes(source[kept], list(labels)))
 
 
-def _settled_again(
+def _finalised_again(
     columns: Columns, weights: Weights, sources: list[dict[str, Any]], issues: list[dict[str, Any]]
 ) -> TraceSet:
     """Return traces that several stores share as if their sources had been read together."""
     ledgers = [Ledger(row["uri"]) for row in sources]
-    fresh = replace(columns.spans, quality=columns.spans.quality & ~_FOUND_BY_SETTLE)
-    settled = finalise(replace(columns, spans=fresh), ledgers, "ns")
+    fresh = replace(columns.spans, quality=columns.spans.quality & ~_FOUND_BY_FINALISE)
+    finalised = finalise(replace(columns, spans=fresh), ledgers, "ns")
     counted = [
         {
             **row,
@@ -123,17 +123,18 @@ def _settled_again(
         for row, ledger in zip(sources, ledgers, strict=True)
     ]
     fresh_issues = [Ledger(row["uri"]) for row in sources]
-    told = IssueTotals(fresh_issues)
-    told.add(ledgers)
+    totals = IssueTotals(fresh_issues)
+    totals.add(ledgers)
     kept = []
     for row in issues:
-        if not is_sum(row["code"], row["message"]):
+        issue = Issue(**{name: row[name] for name in Issue._fields})
+        if not issue.is_total:
             kept.append(row)
-        elif row["code"] in _GONE:
-            told.add_issue(row["source_id"], Issue(**{name: row[name] for name in Issue._fields}))
-    told.write()
+        elif issue.code in _REMOVED:
+            totals.add_issue(row["source_id"], issue)
+    totals.write()
     for source, ledger in enumerate(fresh_issues):
         kept += [{**issue._asdict(), "source_id": source} for issue in ledger.issues]
     kept.sort(key=lambda row: row["source_id"])
-    columns = _with_frames(settled.columns, counted, kept, columns.notes)
-    return TraceSet(columns, forest=settled.forest, weights=weights)
+    columns = _with_frames(finalised.columns, counted, kept, columns.notes)
+    return TraceSet(columns, forest=finalised.forest, weights=weights)

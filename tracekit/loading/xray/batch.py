@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tracekit.columns import Array
     from tracekit.loading.building.builder import Builder, Event, Link
     from tracekit.loading.building.ledger import Position
-    from tracekit.loading.xray.columns import Columns
+    from tracekit.loading.xray.columns import SegmentColumns
     from tracekit.loading.xray.walk import Walk
 
 _WORD = 1 << 64
@@ -47,7 +47,7 @@ class Spans:
         Whose tables are filled and asked.
     """
 
-    def __init__(self, columns: Columns, walk: Walk) -> None:
+    def __init__(self, columns: SegmentColumns, walk: Walk) -> None:
         self._columns = columns
         self._walk = walk
         self._events: dict[int, list[Event]] = {}

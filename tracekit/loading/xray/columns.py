@@ -1,6 +1,6 @@
 """Segments column by column: the parts of many documents at once, for lines in which nothing is odd.
 
-``Columns`` looks at everything before anything is said or made: a ``ValueError`` means that a part needs the careful
+``SegmentColumns`` looks at everything before anything is said or made: a ``ValueError`` means that a part needs the careful
 way (``walk``), which takes its line as if this had not been tried.
 """
 
@@ -36,7 +36,7 @@ _CAUSES = frozenset({dict, str, type(None)})
 
 
 @dataclass(slots=True)
-class Documents:
+class DocumentColumns:
     """Segment documents in the order of their lines, column by column.
 
     Parameters
@@ -74,7 +74,7 @@ class Few(NamedTuple):
     codes: list[Sequence[int]]
 
 
-class Columns:
+class SegmentColumns:
     """The parts of some documents; all columns have one row a part.
 
     Parameters
@@ -107,7 +107,7 @@ class Columns:
         A part is not exactly as X-Ray writes it.
     """
 
-    def __init__(self, documents: Documents, walk: Walk) -> None:
+    def __init__(self, documents: DocumentColumns, walk: Walk) -> None:
         self._walk = walk
         self.documents = documents
         tree = flat(documents.roots)

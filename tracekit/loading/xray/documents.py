@@ -9,7 +9,7 @@ import msgspec
 
 from tracekit.loading.numbers import exact_number
 from tracekit.loading.otlp import flat as otlp_flat
-from tracekit.loading.otlp import otlp
+from tracekit.loading.otlp import tolerant as otlp
 from tracekit.loading.records import MAX_DEPTH, BigInt, nests_deeper, parse
 from tracekit.loading.xray.segment import Segment, decode, from_object
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tracekit.loading.building.ledger import Position
 
 
-class Documents:
+class DocumentParser:
     """Parses the documents of one builder.
 
     Parameters

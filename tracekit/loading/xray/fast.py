@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from tracekit.loading.building.ledger import Position
 from tracekit.loading.ids import parse_trace_id
 from tracekit.loading.xray import answer as xray_answer
 from tracekit.loading.xray.batch import Spans
-from tracekit.loading.xray.columns import Columns, Documents
+from tracekit.loading.xray.columns import DocumentColumns, SegmentColumns
 from tracekit.loading.xray.segment import Part, decode_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from tracekit.loading.building.builder import Builder
-    from tracekit.loading.building.ledger import Position
+    from tracekit.loading.records import Line
     from tracekit.loading.xray.answer import Answer
     from tracekit.loading.xray.walk import Walk
 
@@ -66,24 +67,27 @@ class Scanner:
         self._lines: list[tuple[Answer, Position]] = []
         self._kept = 0
 
-    def take(self, data: bytes, at: Position) -> bool:
-        """Keep a line for the next ``flush``; False if it is no answer of BatchGetTraces."""
-        try:
-            self._lines.append((xray_answer.decode(data), at))
-        except ValueError:
-            return False
-        self._kept += len(data)
-        if self._kept > AT_ONCE:
-            self.flush()
-        return True
+    def scan(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Load the responses of BatchGetTraces; yield every other line once the lines before it are loaded."""
+        for line in lines:
+            try:
+                self._lines.append((xray_answer.decode(line.data), Position(line.number, line.offset)))
+            except ValueError:
+                self._flush()
+                yield line
+                continue
+            self._kept += len(line.data)
+            if self._kept > AT_ONCE:
+                self._flush()
+        self._flush()
 
     @property
     def _reader(self) -> Reader:
         """What reads the builder's records."""
         return self._reader_of(self._builder)
 
-    def flush(self) -> None:
-        """Give the lines that were kept to the builder."""
+    def _flush(self) -> None:
+        """Load the collected lines."""
         lines, self._lines, self._kept = self._lines, [], 0
         opened = [_opened(answer, at) for answer, at in lines]
         for is_plain, run in groupby(opened, lambda line: line.traces is not None):
@@ -97,7 +101,7 @@ class Scanner:
         """Give lines to the builder, all at once, or one by one where something in them is odd."""
         try:
             documents = _documents(lines)
-            columns = Columns(documents, self._reader.walk) if documents.roots else None
+            columns = SegmentColumns(documents, self._reader.walk) if documents.roots else None
         except ValueError:
             if len(lines) == 1:
                 self._read_tolerantly(lines[0])
@@ -133,9 +137,9 @@ def _opened(answer: Answer, at: Position) -> _Line:
         return _Line(answer, at, None)
 
 
-def _documents(lines: Sequence[_Line]) -> Documents:
+def _documents(lines: Sequence[_Line]) -> DocumentColumns:
     """Return the documents of lines; ValueError where the id of a trace is none."""
-    documents = Documents()
+    documents = DocumentColumns()
     for number, (answer, _, traces) in enumerate(lines):
         for trace, parts in zip(answer.Traces, traces or (), strict=True):
             trace_id = parse_trace_id(trace.Id).value

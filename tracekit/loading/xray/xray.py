@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from tracekit.loading.ids import as_told, parse_trace_id
 from tracekit.loading.loader import Loader
 from tracekit.loading.records import BigInt
-from tracekit.loading.xray.documents import Documents, excerpt, listed
+from tracekit.loading.xray.documents import DocumentParser, excerpt, listed
 from tracekit.loading.xray.fast import Scanner
 from tracekit.loading.xray.segment import exact_times, from_object
 from tracekit.loading.xray.walk import Walk
@@ -92,7 +92,7 @@ class _Reader:
         self._builder = builder
         self._ledger: Ledger | None = None
         self._told: set[str] = set()
-        self._documents = Documents(builder)
+        self._documents = DocumentParser(builder)
         self.walk = Walk(builder)
 
     def load(self, value: Any, at: Position) -> None:
@@ -241,6 +241,6 @@ LOADER = Loader(
     recognises,
     load,
     streams=("Traces", "TraceSegmentDocuments", "TraceSummaries"),
-    exact_numbers=True,
+    exact_marker=b'"start_time"',
     scanner=lambda builder: Scanner(builder, _reader),
 )

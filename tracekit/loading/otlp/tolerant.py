@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.building.builder import Event, Link
 from tracekit.loading.ids import Id, parse_span_id, parse_trace_id
-from tracekit.loading.loader import Loader
 from tracekit.loading.numbers import whole
 from tracekit.loading.otlp.times import is_naive, moment
 from tracekit.loading.otlp.values import attribute_list
@@ -351,6 +350,3 @@ def _camel(key: str) -> str:
     first, *rest = key.split("_")
     first = first[:1].lower() + first[1:]
     return first + "".join(part[:1].upper() + part[1:] for part in rest) if first or not rest else key
-
-
-LOADER = Loader("otlp", recognises, load)
