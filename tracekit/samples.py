@@ -1,7 +1,7 @@
-"""The recordings that come with tracekit: real traffic of a small shop, with what is true about it.
+"""The bundled datasets: recorded traffic of a small shop, with the known facts about it.
 
-Each dataset is entered in ``datasets/index.json`` with its files, their SHA-256, how it was recorded, and its
-``truth``: what an analysis of it should find.  ``datasets/record/`` holds the shop itself.
+``datasets/index.json`` lists each dataset with its files, their SHA-256, how it was recorded, and its ``truth``: what
+an analysis of it should find.  ``datasets/record/`` contains the shop.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 def list_samples() -> pd.DataFrame:
-    """Tell which recordings there are.
+    """Return the bundled datasets.
 
     Returns
     -------
     pandas.DataFrame
-        One row a recording: ``name``, ``title``, ``span_count``, ``trace_count`` and ``byte_count`` (compressed) over
-        all its files, ``licence``, and ``truth``, the sentence that says what it holds.
+        One row per dataset: ``name``, ``title``, ``span_count``, ``trace_count`` and ``byte_count`` (compressed) over
+        all its files, ``licence``, and ``truth``, a sentence about what an analysis should find.
 
     Raises
     ------
     LoadError
-        The index of the datasets is not where it should be.
+        The index of the datasets is missing.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def list_samples() -> pd.DataFrame:
 
 
 def sample_paths(name: str, *parts: str) -> tuple[Path, ...]:
-    """Return the files of a recording, each checked against the SHA-256 in the index."""
+    """Return the files of a dataset, each checked against the SHA-256 in the index."""
     return tuple(_verified(_home() / file["path"], file["sha256"]) for file in _files(name, parts))
 
 
@@ -66,27 +66,27 @@ def load_sample(name: str) -> TraceSet | tuple[TraceSet, ...]: ...
 @overload
 def load_sample(name: str, part: str, /, *parts: str) -> TraceSet | Path | tuple[TraceSet | Path, ...]: ...
 def load_sample(name: str, *parts: str) -> TraceSet | Path | tuple[Any, ...]:
-    """Read a recording.
+    """Read a bundled dataset.
 
     Parameters
     ----------
     name
         A name of :func:`list_samples`.
     parts
-        Which of its parts, in which order; unless given, all that hold traces, in the order of :func:`sample_paths`.
+        The parts to read, in this order; default: all parts with traces, in the order of :func:`sample_paths`.
 
     Returns
     -------
     TraceSet, pathlib.Path or tuple of them
-        One for a single part, otherwise one a part.  A part without traces (an access log, a sampler's configuration)
-        comes as a path, for whoever reads it.
+        One for a single part, otherwise one per part.  A part without traces (an access log, a sampling configuration)
+        is returned as a path.
 
     Raises
     ------
     ValueError
-        No recording has this name, or it has no such part.
+        There is no such dataset or part.
     LoadError
-        A file is missing, damaged, or cannot be read.
+        A file is missing, damaged or unreadable.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def load_sample(name: str, *parts: str) -> TraceSet | Path | tuple[Any, ...]:
 
 
 def _traces(path: Path, name: str, role: str) -> TraceSet:
-    """Return the traces of a part, with the call that loads it."""
+    """Return the traces of a part, with the code that loads them as the first step."""
     from tracekit.loading import read  # noqa: PLC0415 - listing the samples should not import the loaders
     from tracekit.traces import TraceSet  # noqa: PLC0415 - likewise
 
@@ -117,7 +117,7 @@ def _traces(path: Path, name: str, role: str) -> TraceSet:
 
 
 def _home() -> Path:
-    """Return the folder with the index: bundled in the wheel, or beside the package in a source tree."""
+    """Return the folder with the index: in the wheel, or next to the package in a source tree."""
     for home in DATASETS:
         if (home / "index.json").is_file():
             return home
@@ -136,13 +136,13 @@ def _entries() -> dict[str, dict[str, Any]]:
 
 
 def _files(name: str, parts: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return what the index says about the parts of a recording."""
+    """Return the index entries of the parts of a dataset."""
     roles = {file["role"]: file for file in _one_of(_entries(), name, "the datasets")["files"]}
     return [_one_of(roles, part, f"the parts of {name}") for part in parts or roles]
 
 
 def _one_of(known: dict[str, dict[str, Any]], name: str, what: str) -> dict[str, Any]:
-    """Return what stands under a name."""
+    """Return the entry of a name; ValueError suggests the closest one."""
     if name in known:
         return known[name]
     near = difflib.get_close_matches(str(name), known, n=1)
@@ -151,7 +151,7 @@ def _one_of(known: dict[str, dict[str, Any]], name: str, what: str) -> dict[str,
 
 
 def _verified(path: Path, expected: str) -> Path:
-    """Return a path whose content has the SHA-256 it should have."""
+    """Return the path if its content has the expected SHA-256, otherwise raise LoadError."""
     if not path.is_file():
         raise LoadError(
             f"expected a dataset, found no file {path}; reinstall tracekit-notebook, or check the file out again",

@@ -1,4 +1,4 @@
-"""What a set of traces says of itself, in a line and in a small table."""
+"""The representations of a TraceSet: one line of text, and a small HTML table."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 def line(traces: TraceSet) -> str:
     """Return the ``repr`` of a set."""
-    said = facts(traces)
-    parts = [f"{said[name]} {name[: -1 if said[name] == '1' else None]}" for name in ("traces", "spans", "services")]
-    parts.append(said["period"])
-    parts += [f"{said['quarantined']} quarantined"] if said["quarantined"] else []
-    parts += [f"{said['incomplete']} incomplete"] if said["incomplete"] else []
-    parts += ["weighted"] if said["weights"] == "known" else []
+    shown = facts(traces)
+    parts = [f"{shown[name]} {name[: -1 if shown[name] == '1' else None]}" for name in ("traces", "spans", "services")]
+    parts.append(shown["period"])
+    parts += [f"{shown['quarantined']} quarantined"] if shown["quarantined"] else []
+    parts += [f"{shown['incomplete']} incomplete"] if shown["incomplete"] else []
+    parts += ["weighted"] if shown["weights"] == "known" else []
     return f"TraceSet({', '.join(parts)})"
 
 
 def table(traces: TraceSet) -> str:
-    """Return the facts that there are as an HTML table."""
+    """Return the facts that are not empty as an HTML table."""
     rows = "".join(
         f"<tr><th>{name}</th><td>{html.escape(fact)}</td></tr>" for name, fact in facts(traces).items() if fact
     )
@@ -34,7 +34,7 @@ def table(traces: TraceSet) -> str:
 
 
 def facts(traces: TraceSet) -> dict[str, str]:
-    """Return what a reader wants to know first."""
+    """Return the size, period and completeness of a set, as text."""
     spans, count = traces.columns.spans, traces.columns.sources
     known = spans.start_ns[(spans.quality & Quality.NO_START) == 0]
     quarantined = int(count["quarantined_count"].sum())
@@ -51,7 +51,7 @@ def facts(traces: TraceSet) -> dict[str, str]:
 
 
 def _weights_known(traces: TraceSet) -> str:
-    """Return whose weights are known."""
+    """Return for how many traces the sampling weight is known."""
     missing = int((~traces.weights.known).sum())
     if missing == len(traces):
         return "unknown: every trace counts once"
@@ -59,6 +59,6 @@ def _weights_known(traces: TraceSet) -> str:
 
 
 def _period(first: pd.Timestamp, last: pd.Timestamp) -> str:
-    """Return a period in UTC, the second date left out where it is the first."""
+    """Return a period in UTC, without the second date if it equals the first."""
     form = "%H:%M:%S" if first.date() == last.date() else "%Y-%m-%d %H:%M:%S"
     return f"{first:%Y-%m-%d %H:%M:%S} to {last.strftime(form)} UTC"

@@ -208,7 +208,7 @@ def test_a_gzip_bomb_is_stopped():
         (b"17\n", "FORMAT_UNKNOWN", "a bare int: 17"),
         (b"[[1]]", "FORMAT_UNKNOWN", "found a list in a list"),
         (b"[1]", "FORMAT_UNKNOWN", "a bare int"),
-        (b'{"resourceMetrics": []}', "SIGNAL_MIXED", "expected traces, found only 1 records of metrics; give the file"),
+        (b'{"resourceMetrics": []}', "SIGNAL_MIXED", "expected traces, found only metrics \\(1 record\\); pass the file"),
         (b'{"resourceLogs": []}\n{"resource_logs": []}\n', "SIGNAL_MIXED", "2 records of logs"),
         (b'{"__type": "ExpiredTokenException", "message": "expired"}', "API_ERROR_JSON", "ExpiredTokenException"),
         (b'{"message": "Forbidden"}', "API_ERROR_JSON", "an API's error answer"),

@@ -1,7 +1,7 @@
-"""Reading recorded traces: one file a format, one builder for all.
+"""Reading recorded traces with ``read``: one loader per format, one builder for all.
 
-``read`` is the door.  A format is a ``Loader`` in a file of its own and a line in ``LOADERS``; formats are told by
-content, never by a file's name.
+A format is a ``Loader`` in a package of its own and a line in ``LOADERS``.  Formats are recognised by content, never by
+file name.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LOADERS: tuple[Loader, ...] = (
 def read(
     source: Any,
     *,
-    format: str | None = None,  # noqa: A002 - the word that a user would look for
+    format: str | None = None,  # noqa: A002 - the name that users expect
     strict: bool = False,
     time_unit: str | None = None,
     on_issue: Callable[[Issue], object] | None = None,
@@ -54,35 +54,35 @@ def read(
     Parameters
     ----------
     source
-        A file, a folder, a pattern (``"traces/*.jsonl.zst"``), ``"-"`` for standard input, bytes, a binary file
-        object, a folder that ``TraceSet.save`` wrote, or a list of these.  gzip, zstd, bz2, xz, zip and the
-        collector's framed files are unpacked by content.
+        A file, a folder, a glob (``"traces/*.jsonl.zst"``), ``"-"`` for standard input, bytes, a binary file object, a
+        folder written by ``TraceSet.save``, or a list of these.  gzip, zstd, bz2, xz, zip and the collector's framed
+        files are detected by content and unpacked.
     format
-        ``otlp``, ``xray``, ``jaeger`` or ``zipkin`` to accept that format only; by default every record is recognised
-        by its members.
+        ``otlp``, ``xray``, ``jaeger`` or ``zipkin`` to accept only that format; by default every record is recognised
+        by its fields.
     strict
-        Raise at the first record that cannot be used, instead of writing it to ``issues``.
+        Raise at the first record that cannot be used, instead of adding it to ``issues``.
     time_unit
-        ``us``, ``ms`` or ``s`` where the recorded times are not nanoseconds though the format says so.
+        ``us``, ``ms`` or ``s`` if the recorded times are not in nanoseconds as the format requires.
     on_issue
         Called with every issue as it is found.
     progress
-        Show a bar after one second: by default in a terminal or notebook.
+        Show a progress bar after one second; by default in a terminal or notebook.
     workers
-        Processes that read several files at once: by default as many as there are processors where the files hold
-        more than about 256 MB of JSON together, and one otherwise.  The result is the same, but for causes of X-Ray
-        that refer to an exception in an earlier file, which one process finds (``XR_CAUSE_DANGLING`` tells of those not
-        found); the memory is about the same in all.  With ``strict`` or ``on_issue``, and for anything but files, one.
+        Number of processes that read several files at once: by default one per processor if the files contain more
+        than about 256 MB of JSON, otherwise one.  The result is the same except for X-Ray causes that refer to an
+        exception in an earlier file, which only a single process resolves (``XR_CAUSE_DANGLING`` reports the others).
+        Total memory is about the same.  Always one with ``strict`` or ``on_issue``, and for sources other than files.
 
     Returns
     -------
     TraceSet
-        Everything that could be read; ``issues`` says what could not, ``sources`` counts it.
+        Everything that could be read; ``issues`` lists what could not, ``sources`` counts it.
 
     Raises
     ------
     LoadError
-        Nothing could be read: of several sources one that cannot be read is an issue, and all of them an error.
+        No source could be read; otherwise failures are in ``issues``.
     ValueError
         An unknown ``format`` or ``time_unit``, or ``workers`` below 1.
 
@@ -117,7 +117,7 @@ def read(
 
 
 def chosen(name: str | None) -> tuple[Loader, ...]:
-    """Return the loaders of a format, all without one; ValueError names them."""
+    """Return the loaders of a format, or all loaders for None; ValueError lists the formats."""
     loaders = tuple(loader for loader in LOADERS if name in {None, loader.name})
     if not loaders:
         known = ", ".join(sorted({loader.name for loader in LOADERS}))
@@ -127,13 +127,13 @@ def chosen(name: str | None) -> tuple[Loader, ...]:
 
 
 def total_bytes(sources: Sequence[Source]) -> int | None:
-    """Return the bytes to read, None where one source does not know."""
+    """Return the bytes to read, None if the size of a source is unknown."""
     sizes = [source.byte_count for source in sources]
     return None if None in sizes else sum(size or 0 for size in sizes)
 
 
 def read_all(reader: SourceReader, sources: Sequence[Source]) -> None:
-    """Read every source; one that cannot be read is an issue as long as another one can."""
+    """Read every source; raise LoadError only if none can be read."""
     if len(sources) == 1:
         reader.read(sources[0])
     elif len(failures := read_each(reader, sources)) == len(sources):
@@ -141,7 +141,7 @@ def read_all(reader: SourceReader, sources: Sequence[Source]) -> None:
 
 
 def read_each(reader: SourceReader, sources: Sequence[Source]) -> list[LoadError]:
-    """Read every source; return the errors of those that cannot be read, which are issues, too."""
+    """Read every source; return the errors of those that cannot be read, which are also added as issues."""
     failures: list[LoadError] = []
     for source in sources:
         try:
@@ -161,13 +161,13 @@ def read_each(reader: SourceReader, sources: Sequence[Source]) -> list[LoadError
 
 
 def _with_stores(sources: Sequence[Source], stores: Sequence[Source]) -> TraceSet:
-    """Return the traces of stores; a store and other sources are not mixed."""
-    from tracekit.loading.store.store import load  # noqa: PLC0415 - pyarrow's Parquet reader is heavy
+    """Return the traces of stores; stores and other sources cannot be mixed."""
+    from tracekit.loading.store.store import load  # noqa: PLC0415 - importing pyarrow's Parquet reader is slow
 
     if len(stores) != len(sources):
         message = (
             f"expected stores or other sources, found {len(stores)} of {len(sources)} sources to be stores;"
-            " read them apart, or convert the others first"
+            " read them separately, or convert the others first"
         )
         raise LoadError(message, source=stores[0].uri, code="STORE_BROKEN")
     return load([store.path for store in stores if store.path is not None])

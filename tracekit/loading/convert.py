@@ -1,8 +1,7 @@
-"""From sources of any size to a store, in memory that does not grow with them.
+"""Conversion of sources of any size to a store, in bounded memory.
 
-Sources are read in runs of some hundred thousand spans, each run set aside by a hash of the trace id
-(``loading/store/spill.py``).  When all is read, as many buckets at a time as make a part are put together, settled as
-``read`` settles a whole set, and written.  What fits in one run becomes exactly what ``read`` and ``save`` make of it.
+Sources are read in runs of several hundred thousand spans; each run is spilled to disk by a hash of the trace id
+(``loading/store/spill.py``).  Then the buckets are merged, a part at a time, finalised as in ``read``, and written.  Sources that fit in one run become exactly what ``read`` and ``save`` produce.
 """
 
 from __future__ import annotations
@@ -45,17 +44,17 @@ def convert(
     progress: bool | None = None,
     spans_at_once: int = SPANS_AT_ONCE,
 ) -> Path:
-    """Read recorded traces and write them as a store, also when they do not fit in memory.
+    """Convert recorded traces to a store, also if they do not fit in memory.
 
     Parameters
     ----------
     source, format, strict, time_unit, on_issue, progress
         As for ``tracekit.read``.
     path
-        The folder, by custom ``*.parquet``.  An older store there is replaced once the new one is whole.
+        The folder, by convention ``*.parquet``.  An existing store there is replaced when the new one is complete.
     spans_at_once
-        Spans to hold in memory, about 900 bytes each.  A trace is held whole whatever its size, and so is a
-        ResourceSpans of a document that is not JSON Lines.
+        Spans to keep in memory, about 900 bytes each.  A trace is always kept whole, and so is a ResourceSpans of a
+        document that is not JSON Lines.
 
     Returns
     -------
@@ -65,16 +64,16 @@ def convert(
     Raises
     ------
     LoadError
-        As for ``tracekit.read``; nothing is written then.
+        As for ``tracekit.read``; nothing is written.
     FileExistsError
-        Something that is not a store is at the path.
+        The path exists and is not a store.
     ValueError
         An unknown ``format`` or ``time_unit``, or ``spans_at_once`` below 1.
 
     Notes
     -----
-    While it works there are two hidden folders beside the store: the new store, and what was set aside (about a quarter
-    of the size of the JSON).  Both are removed however it ends, unless the process is killed.
+    Two hidden folders are created next to the store: the new store, and the spilled runs (about a quarter of the size
+    of the JSON).  Both are removed at the end, also after an error, unless the process is killed.
 
     Examples
     --------
@@ -116,7 +115,7 @@ def convert(
 
 
 class _Runs:
-    """The runs of one conversion."""
+    """Builds the runs of one conversion."""
 
     def __init__(self, spill: Spill, spans_at_once: int) -> None:
         self._spill = spill
@@ -125,12 +124,12 @@ class _Runs:
         self._vote = UnitVote()
 
     def go_on(self, reader: SourceReader) -> None:
-        """End the run if it is long enough."""
+        """End the run if it is large enough."""
         if reader.builder.span_count - self._taken >= self._spans_at_once:
             self.take(reader)
 
     def take(self, reader: SourceReader) -> None:
-        """Set aside what the reader's builder holds, and let it go on with another one."""
+        """Spill the spans of the reader's builder, and continue with a new builder."""
         builder = reader.builder
         self._taken = builder.span_count
         reader.use(builder.successor())
@@ -139,7 +138,7 @@ class _Runs:
         self._vote.add(columns.spans)
         self._spill.add(columns)
         del columns
-        gc.collect(1)  # it is paused, and what a loader remembers refers to its builder
+        gc.collect(1)  # it is paused, and the state of a loader refers to its builder
 
     def write(self, path: Path, ledgers: list[Ledger], time_unit: str | None) -> None:
         """Write everything as a store."""

@@ -85,7 +85,7 @@ def parse(
         return _not_json(text, error)
     except RecursionError:  # the caller's own stack is nearly full
         message = (
-            "expected a record that fits the remaining Python stack, found no room; call it from fewer nested functions"
+            "expected a record that fits the remaining Python stack, found no room; call it with fewer nested calls"
         )
         return Parsed(None, failure=Note("JSON_TOO_DEEP", "error", "quarantined", message, 0, data[:EXCERPT_BYTES]))
 

@@ -1,4 +1,4 @@
-"""Requests as others counted them: logs and counts of any of the formats that people have, as two frames."""
+"""Requests from access logs and request counts in common formats, as two frames."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ALB_HEAD = re.compile(r"^(?:https?|h2|grpcs|wss?) \d{4}-\d\d-\d\dT[\d:.]+Z \S+ 
 
 
 class Format(NamedTuple):
-    """A kind of file: what it is called, how its beginning looks, and how it is read."""
+    """A file format: its name, the test of its first characters, and its reader."""
 
     name: str
     begins: Callable[[str], bool]
@@ -48,27 +48,27 @@ FORMATS = (
     Format("api-gateway", lambda head: head.startswith("{") and '"requestTime' in head, gateway_rows),
     Format("csv", lambda head: bool(re.match(r"^[^\n{]*[,;\t][^\n]*\n", head)), None),
 )
-"""In the order in which they are tried; a new log is a function in ``logs`` and a line here."""
+"""The formats in the order in which they are tried; a new log is a function in ``logs`` and a line here."""
 
 
 @dataclass(frozen=True)
 class Requests:
-    """Requests that somebody else saw.
+    """Requests from a source other than traces.
 
     Parameters
     ----------
     counts
-        One row a window and stratum, as ``requests=`` of ``sampling``, ``quality`` and ``coverage`` takes it: ``time``
-        (start, UTC), ``end``, ``service``, ``route``, ``method``, ``status`` (class; ``elb 5xx`` is what a load
-        balancer answered by itself), ``count``; what is not told is left out.
+        One row per window and stratum, for ``requests=`` of ``sampling``, ``quality`` and ``coverage``: ``time``
+        (start, UTC), ``end``, ``service``, ``route``, ``method``, ``status`` (class; ``elb 5xx`` for responses of the
+        load balancer itself), ``count``; without columns that are unknown.
     log
-        One row a request, as ``log=`` takes it: ``trace_id``, ``time``, ``service``, ``route``, ``method``,
-        ``status``, ``duration_ns``, of load balancers ``target_status`` and ``is_dispatched``, of functions
-        ``is_cold_start``; None where only counts were given.
+        One row per request, for ``log=``: ``trace_id``, ``time``, ``service``, ``route``, ``method``, ``status``,
+        ``duration_ns``, for load balancers ``target_status`` and ``is_dispatched``, for functions ``is_cold_start``;
+        None if the source contains only counts.
     issues
-        One row for everything that could not be read as it stands: ``source``, ``line``, ``message``.
+        One row per record that could not be read fully: ``source``, ``line``, ``message``.
     format
-        Of the sources.
+        The format of the sources.
 
     Examples
     --------
@@ -94,35 +94,35 @@ class Requests:
 def read_requests(
     source: Any,
     *,
-    format: str | None = None,  # noqa: A002 - the name that tk.read has
+    format: str | None = None,  # noqa: A002 - as in tk.read
     window: str = "1min",
     by: Sequence[str] = ("service", "route", "status"),
     routes: Sequence[str] = (),
     services: Mapping[str, str] | str | None = None,
     strict: bool = False,
 ) -> Requests:
-    """Read requests that somebody else saw: the ground truth beside which traces are a sample.
+    """Read request counts or access logs: the ground truth for the trace coverage.
 
     Parameters
     ----------
     source
-        A frame of counts or of requests, or whatever ``tk.read`` takes: a path, a glob, a folder, bytes, a list; plain
-        or compressed.
+        A frame of counts or requests, or any source of ``tk.read``: a path, a glob, a folder, bytes, a list; plain or
+        compressed.
     format
         ``alb``, ``cloudfront``, ``api-gateway``, ``lambda`` (REPORT lines), ``metrics`` (GetMetricData saved as JSON),
-        ``csv``; found by content unless given.
+        ``csv``; by default recognised by content.
     window
-        Into which windows requests of logs are counted.
+        The windows in which requests of logs are counted.
     by
-        What they are told apart by: any of ``service``, ``route``, ``method``, ``status``.  Every one of them must be
-        on the root spans too.
+        The columns to count by: any of ``service``, ``route``, ``method``, ``status``.  Each of them must be on the
+        root spans as well.
     routes
-        Templates (``/orders/{id}``) that paths of logs are matched with; the first that fits, else ``other``.  Without
-        them no route is told: paths hold ids and sometimes persons.
+        Templates (``/orders/{id}``) for the paths in logs; the first match is used, otherwise ``other``.  Without
+        templates there is no route, because paths contain ids and sometimes PII.
     services
-        What target groups, hosts or API ids are called in traces; one text names them all.
+        The service names in traces of target groups, hosts or API ids; a string is the name of all.
     strict
-        Whether the first row that cannot be read is an error.
+        Raise at the first row that cannot be read.
 
     Returns
     -------
@@ -132,14 +132,15 @@ def read_requests(
     Raises
     ------
     LoadError
-        No format fits, nothing could be read, or, with ``strict``, a row is none of the format: the line is named.
+        The format is unknown, nothing could be read, or, with ``strict``, a row is invalid; the message names the line.
     ValueError
-        Counts that are negative or none, times with and without zone, windows that overlap: the row is named.
+        A count is negative or missing, times are mixed with and without a zone, or windows overlap; the message names
+        the row.
 
     Notes
     -----
-    ALB and API Gateway write the trace id of every request, sampled or not: joined by it, ``log=`` tells exactly
-    which requests have a trace.  CloudFront does so where the header is among the fields chosen.
+    ALB and API Gateway log the trace id of every request, sampled or not, so ``log=`` shows exactly which requests have
+    a trace.  CloudFront does so if the header is among the selected fields.
 
     Examples
     --------
@@ -158,8 +159,8 @@ def read_requests(
     known = {one.name: one for one in FORMATS}
     if format is not None and format not in known:
         raise ValueError(f"expected format {', '.join(known)} or None, found {format!r}")
-    if strange := sorted(set(by) - set(_STRATA)):
-        raise ValueError(f"expected by to be any of {', '.join(_STRATA)}, found {', '.join(strange)}")
+    if unknown := sorted(set(by) - set(_STRATA)):
+        raise ValueError(f"expected by to be any of {', '.join(_STRATA)}, found {', '.join(unknown)}")
     if pd.Timedelta(window) <= pd.Timedelta(0):
         raise ValueError(f"expected a positive window such as '1min', found {window!r}")
     issues: list[tuple[str, int, str]] = []
@@ -177,13 +178,13 @@ def _frame_of(
         pieces = iter(lambda: stream.read(_PIECE), b"")
         text = b"".join(pieces).decode("utf-8", "replace")
 
-    def tell(line: int, message: str) -> None:
+    def add_issue(line: int, message: str) -> None:
         if strict:
             raise LoadError(f"{source.uri}, line {line}: {message}", source=source.uri, record=line)
         issues.append((source.uri, line, message))
 
     if not stream.complete:
-        tell(0, f"the source ends early: {stream.stop_reason}")
+        add_issue(0, f"the source ends early: {stream.stop_reason}")
     head = text[:_HEAD].lstrip()
     found = chosen or next((one for one in FORMATS if one.begins(head)), None)
     if found is None:
@@ -192,31 +193,31 @@ def _frame_of(
             f"{source.uri}: expected requests in one of {names}, found {head[:60]!r}; pass format=",
             source=source.uri,
         )
-    frame = _rows_of(found, text, source.uri, tell)
+    frame = _rows_of(found, text, source.uri, add_issue)
     if not len(frame):
         message = f"{source.uri}: expected requests as {found.name}, found none that could be read"
         raise LoadError(message, source=source.uri)
     return found.name, frame
 
 
-def _rows_of(found: Format, text: str, uri: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
+def _rows_of(found: Format, text: str, uri: str, add_issue: Callable[[int, str], None]) -> pd.DataFrame:
     """Return the rows of one source."""
     try:
         if found.name == "metrics":
-            return metric_rows(text, tell)
+            return metric_rows(text, add_issue)
         if found.rows is None:
             return table_rows(text)
     except (json.JSONDecodeError, KeyError, TypeError, RecursionError, pd.errors.ParserError) as error:
         message = f"{uri}: expected {found.name}, found: {error!r:.200}"
         raise LoadError(message, source=uri) from error
     lines = ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
-    frame = pd.DataFrame(list(found.rows(lines, tell)))
+    frame = pd.DataFrame(list(found.rows(lines, add_issue)))
     if not len(frame):
         return frame
-    moments, is_odd = _moments(frame["time"])
-    for number, moment in zip(frame.loc[is_odd, "line"], frame.loc[is_odd, "time"], strict=True):
-        tell(int(number), f"expected a time, found {str(moment)[:40]!r}")
-    return frame.assign(time=moments)[~is_odd].drop(columns="line").reset_index(drop=True)
+    times, is_invalid = _utc(frame["time"])
+    for number, time in zip(frame.loc[is_invalid, "line"], frame.loc[is_invalid, "time"], strict=True):
+        add_issue(int(number), f"expected a time, found {str(time)[:40]!r}")
+    return frame.assign(time=times)[~is_invalid].drop(columns="line").reset_index(drop=True)
 
 
 def _whole(
@@ -226,14 +227,14 @@ def _whole(
     routes: Sequence[str],
     services: Mapping[str, str] | str | None,
 ) -> Requests:
-    """Return what all sources say together."""
+    """Return the requests of all sources."""
     kinds = list(dict.fromkeys(kind for kind, _ in frames))
     rows = frames[0][1] if len(frames) == 1 else pd.concat([frame for _, frame in frames], ignore_index=True)
     table = pd.DataFrame(issues, columns=["source", "line", "message"])
     rows = _renamed(rows, services)
     if any(name in rows for name in NAMES["count"]):
         counts = rows.reset_index(drop=True)
-        read_counts(rows)  # refuses rows that are none, by name
+        read_counts(rows)  # raises on invalid rows
         return Requests(counts, None, table, "+".join(kinds))
     if "trace_id" not in rows and "time" not in rows:
         columns = ", ".join(map(str, rows.columns)) or "none"
@@ -243,7 +244,7 @@ def _whole(
 
 
 def _renamed(rows: pd.DataFrame, services: Mapping[str, str] | str | None) -> pd.DataFrame:
-    """Return rows with the services' names in traces."""
+    """Return the rows with service names as in the traces."""
     if services is None:
         return rows
     if isinstance(services, str):
@@ -255,7 +256,7 @@ def _renamed(rows: pd.DataFrame, services: Mapping[str, str] | str | None) -> pd
 
 
 def _log(rows: pd.DataFrame, routes: Sequence[str]) -> pd.DataFrame:
-    """Return one row a request with times, and routes instead of paths."""
+    """Return one row per request, with times, and routes instead of paths."""
     log = rows.copy()
     if "time" in log:
         log["time"] = _times(log["time"])
@@ -276,29 +277,29 @@ def _log(rows: pd.DataFrame, routes: Sequence[str]) -> pd.DataFrame:
 
 
 def _times(column: pd.Series) -> pd.Series:
-    """Return moments in UTC; ValueError names the row of one that is none."""
-    moments, is_odd = _moments(column)
-    if is_odd.any():
-        at = int(np.flatnonzero(is_odd)[0])
+    """Return times in UTC; ValueError names the first invalid row."""
+    times, is_invalid = _utc(column)
+    if is_invalid.any():
+        at = int(np.flatnonzero(is_invalid)[0])
         raise ValueError(f"expected a time in row {column.index[at]!r}, found {column.iloc[at]!r}")
-    return moments
+    return times
 
 
-def _moments(column: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Return moments in UTC, and which are none though something is there; numbers are nanoseconds since the epoch."""
+def _utc(column: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Return times in UTC, and which values are invalid; numbers are nanoseconds since the epoch."""
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        moments = pd.to_datetime(column, utc=True).astype("datetime64[ns, UTC]")
-        return moments, moments.isna() & column.notna()
+        times = pd.to_datetime(column, utc=True).astype("datetime64[ns, UTC]")
+        return times, times.isna() & column.notna()
     numbers = pd.to_numeric(column, errors="coerce")
     texts = column.where(numbers.isna()).astype(object)
-    moments = pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601").astype("datetime64[ns, UTC]")
+    times = pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601").astype("datetime64[ns, UTC]")
     stamps = pd.to_datetime(numbers, unit="ns", utc=True, errors="coerce").astype("datetime64[ns, UTC]")
-    moments = moments.fillna(stamps)
-    return moments, moments.isna() & column.notna()
+    times = times.fillna(stamps)
+    return times, times.isna() & column.notna()
 
 
 def _pattern(route: str) -> re.Pattern[str]:
-    """Return what paths of a route look like: a part in braces is one part, a star all the rest."""
+    """Return the pattern of a route: a segment in braces matches one segment, a star the rest."""
     parts = [
         r"[^/]+" if part.startswith(("{", ":")) else _STAR if part == "*" else re.escape(part)
         for part in route.split("/")
@@ -307,12 +308,12 @@ def _pattern(route: str) -> re.Pattern[str]:
 
 
 def _route(path: Any, patterns: list[tuple[str, re.Pattern[str]]]) -> str:
-    """Return the first route that fits."""
+    """Return the first matching route."""
     return next((route for route, pattern in patterns if pattern.fullmatch(str(path))), _UNMATCHED)
 
 
 def _counted(log: pd.DataFrame, window: str, by: Sequence[str]) -> pd.DataFrame:
-    """Return the requests of a log by window and whatever it tells them apart by."""
+    """Return the requests of a log, counted by window and the given columns."""
     keys = [name for name in by if name in log]
     table = log[keys].copy()
     if "status" in table:

@@ -1,7 +1,7 @@
-"""Segments column by column: the parts of many documents at once, for lines in which nothing is odd.
+"""Segments column by column: the parts of many documents at once, for lines without irregularities.
 
-``SegmentColumns`` looks at everything before anything is said or made: a ``ValueError`` means that a part needs the careful
-way (``walk``), which takes its line as if this had not been tried.
+``SegmentColumns`` checks everything before it changes the builder: after a ``ValueError``, ``walk`` can read the line
+as if this had not been tried.
 """
 
 from __future__ import annotations
