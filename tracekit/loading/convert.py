@@ -1,7 +1,8 @@
 """Conversion of sources of any size to a store, in bounded memory.
 
 Sources are read in runs of several hundred thousand spans; each run is spilled to disk by a hash of the trace id
-(``loading/store/spill.py``).  Then the buckets are merged, a part at a time, finalised as in ``read``, and written.  Sources that fit in one run become exactly what ``read`` and ``save`` produce.
+(``loading/store/spill.py``).  Then the buckets are merged, a part at a time, finalised as in ``read``, and written.
+Sources that fit in one run become exactly what ``read`` and ``save`` produce.
 """
 
 from __future__ import annotations
