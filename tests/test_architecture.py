@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 import tracekit
+from tracekit.loading.formats import format_names
 
 HOUSE = Path(tracekit.__file__).parent
 FLOORS = [
@@ -56,7 +57,7 @@ DOORSTEP = [
 ]  # each may use those before it
 DOORS = {  # functions of the container that open a loader, imported when they are called
     ("traces", "loading.from_frame"),
-    ("traces", "loading.store.store"),
+    ("traces", "loading.store.read_write"),
 }
 LIBRARIES = {  # the only rooms that may import what is heavy, or talks to somebody
     "anywidget": {"views"},
@@ -74,7 +75,7 @@ LIBRARIES = {  # the only rooms that may import what is heavy, or talks to someb
     "typer": {"cli", "cli_path", "cli_pull", "cli_audit"},
     "rich": {"cli_tables", "cli_path", "loading", "aws"},  # loading, aws: the progress bars
 }
-FORMATS = ("otlp", "xray", "jaeger", "zipkin")
+FORMATS = format_names()
 KNOWN_BETWEEN_FORMATS = {("xray", "otlp")}  # X-Ray's own OTEL answers hold OTLP spans
 
 
@@ -166,7 +167,7 @@ def test_imports_point_down_and_never_to_a_sibling():
     [
         ("schema", "from tracekit.stats.intervals import wilson"),
         ("stats.intervals", "from tracekit.forest import Forest"),
-        ("traces", "from tracekit.loading.store.store import save"),
+        ("traces", "from tracekit.loading.store.read_write import save"),
         ("forest", "def late():\n    from tracekit.analysis.latency import latency"),
         ("loading.otlp", "from tracekit.analysis import latency"),
         ("analysis.latency", "import tracekit.loading"),
@@ -184,7 +185,7 @@ def test_a_wrong_arrow_is_noticed(source, line):
 @pytest.mark.parametrize(
     ("source", "line"),
     [
-        ("traces", "def save(self):\n    from tracekit.loading.store.store import save"),
+        ("traces", "def save(self):\n    from tracekit.loading.store.read_write import save"),
         ("traces", "from tracekit import frames"),
         ("report.page", "from tracekit.text import clean"),
         ("views.errors", "from tracekit.analysis.errors import Errors"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tracekit.attributes import Codes, KeyIndex, join, number, pick, value
 from tracekit.columns import Ragged
 from tracekit.loading.building.pool import Attributes
-from tracekit.loading.records.value import BigInt
+from tracekit.loading.records.parse import BigInt
 
 VALUES = st.one_of(
     st.none(),

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tracekit import TraceSet
 from tracekit.columns import KeyValues, Ragged, ScopeColumns, take, trace_starts
 from tracekit.loading.building.builder import Builder, Event, Link
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.trace_set import to_trace_set
 
 LISTS = st.lists(st.lists(st.integers(0, 99), max_size=5), max_size=30)
 
@@ -104,7 +104,7 @@ def traces():
             events=[Event(5, f"e{number}{n}", [builder.kv("of", number)]) for n in range(number % 4)],
             links=[Link(1, 1000 + number * 10 + n, attributes=[builder.kv("to", n)]) for n in range(number % 3)],
         )
-    return finish(builder)
+    return to_trace_set(builder)
 
 
 def test_spans_are_sorted_by_trace_then_start(traces):

@@ -7,8 +7,8 @@ import pytest
 from tracekit import TraceSet, semconv
 from tracekit.derived import CODED
 from tracekit.loading.building.builder import Builder, Event
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.schema import KINDS, Quality, Status
 
 S, C, P, Q, I = "SERVER", "CLIENT", "PRODUCER", "CONSUMER", "INTERNAL"  # noqa: E741 - kinds
@@ -37,7 +37,7 @@ def make(*spans):
             events=events,
             **members,
         )
-    return finish(builder)
+    return to_trace_set(builder)
 
 
 def one(column, kind, attributes, resource=None, **members):

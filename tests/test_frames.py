@@ -7,8 +7,8 @@ import pytest
 from tracekit import TraceSet
 from tracekit.frames import hexes
 from tracekit.loading.building.builder import Builder, Event, Link
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.schema import Kind, Origin, Quality, RecordKind, Relation, Status
 
 START = 1_750_000_000_000_000_123
@@ -95,7 +95,7 @@ def traces():
                  quality=int(Quality.IN_PROGRESS))  # fmt: skip
     builder.fact(0xAB, reported_duration_ns=600, limit_exceeded=True)
     ledger.close()
-    return finish(builder)
+    return to_trace_set(builder)
 
 
 def test_a_span_has_everything_that_was_recorded(traces):

@@ -234,10 +234,10 @@ def _read(files: list[str], format_: str | None, time_unit: str | None, *, stric
 
 def _check_options(format_: str | None, time_unit: str | None) -> None:
     """Raise a usage error for a format or time unit that does not exist, before any file is opened."""
-    from tracekit.loading import LOADERS  # noqa: PLC0415 - not for --help
-    from tracekit.loading.time_units import TIME_UNITS  # noqa: PLC0415 - not for --help
+    from tracekit.loading.building.time_units import TIME_UNITS  # noqa: PLC0415 - not for --help
+    from tracekit.loading.formats import format_names  # noqa: PLC0415 - not for --help
 
-    formats = sorted({loader.name for loader in LOADERS})
+    formats = format_names()
     if format_ is not None and format_ not in formats:
         raise typer.BadParameter(f"expected {', '.join(formats)}, found {format_!r}", param_hint="--format")
     if time_unit is not None and time_unit not in TIME_UNITS:

@@ -401,7 +401,7 @@ class TraceSet(Shown):
         pathlib.Path
             The folder.
         """
-        from tracekit.loading.store.store import save  # noqa: PLC0415 - the loaders import this module
+        from tracekit.loading.store.read_write import save  # noqa: PLC0415 - the loaders build on this module
 
         return save(self, Path(path))
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tracekit.loading.building.builder import Builder, Link
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.schema import KINDS, Relation
 
 CASES = Path(__file__).parents[3] / "shared" / "data" / "critical_path_cases.json"
@@ -34,7 +34,7 @@ def load(case):
             resource=builder.resource(resource),
             links=follows,
         )
-    return finish(builder), {f"{value:016x}": name for name, value in number.items()}
+    return to_trace_set(builder), {f"{value:016x}": name for name, value in number.items()}
 
 
 def sections(path, names):

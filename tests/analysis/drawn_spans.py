@@ -1,8 +1,8 @@
 """Hand-drawn traces: one line a span."""
 
 from tracekit.loading.building.builder import Builder, Event, Link
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.schema import KINDS, Quality, Relation, Status
 
 KEYS = {
@@ -58,4 +58,4 @@ def draw(text):
     builder.open_source("drawn")
     for number, line in enumerate(filter(None, map(str.strip, text.splitlines())), 1):
         _line(builder, number, line)
-    return finish(builder)
+    return to_trace_set(builder)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.errors import FilterError
 from tracekit.loading.building.builder import Builder, Link
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.schema import Relation
 from tracekit.traces import TraceSet
 
@@ -185,7 +185,7 @@ def follows(trace, span):
             at=Position(at, 0), trace_id=0xA1, span_id=number, parent_id=parent, name="x",
             start_ns=start, end_ns=end, resource=resource, links=links,
         )  # fmt: skip
-    return finish(builder)
+    return to_trace_set(builder)
 
 
 def test_nobody_waits_for_what_follows_from_its_parent():

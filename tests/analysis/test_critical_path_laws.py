@@ -194,7 +194,7 @@ def test_windows_too_long_for_one_axis_go_by_rank(spans):
     ],
     ids=["chain", "siblings"],
 )
-def test_a_hundred_thousand_in_a_chain_or_side_by_side(parent, start, end, own):
+def test_a_hundred_thousand_in_a_chain_or_parallel(parent, start, end, own):
     start[0], end[0] = 0, end.max()
     rows = walk(parent, start, end, np.ones(len(parent), bool))
     assert rows.on_path.all()

@@ -102,7 +102,7 @@ def timed(work):
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def side_by_side(ask):
+def parallel(ask):
     """Ask for all traces, five at once, in as many threads as a pull has; ``ask()`` makes what a thread asks with."""
     batches = queue.SimpleQueue()
     for low in range(0, TRACES, 5):
@@ -139,7 +139,7 @@ def test_bare_http(server, figure):
         return one
 
     with ExitStack() as stack:
-        told(figure, server, "http.client", *timed(lambda: side_by_side(ask)))
+        told(figure, server, "http.client", *timed(lambda: parallel(ask)))
 
 
 @pytest.mark.parametrize("is_parsed", [True, False])
@@ -154,7 +154,7 @@ def test_bare_boto3(server, figure, is_parsed):
     with closing(boto3.client("xray", config=Config(user_agent="tracekit"))) as client:
         if not is_parsed:
             client.meta.events.register("before-parse", thrown_away)
-        spent = timed(lambda: side_by_side(lambda: lambda ids: client.batch_get_traces(TraceIds=ids)))
+        spent = timed(lambda: parallel(lambda: lambda ids: client.batch_get_traces(TraceIds=ids)))
     told(figure, server, "boto3" if is_parsed else "boto3 without its parser", *spent)
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tracekit.loading import read
 from tracekit.loading.building.builder import Builder, Event, Link
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.schema import Origin, Quality, RecordKind
 
 YEAR_2024 = 1_704_067_200_000_000_000
@@ -50,7 +50,7 @@ def sets(draw):
         if draw(st.booleans()):
             builder.fact(draw(ids), reported_duration_ns=draw(st.integers(-1, 9)), limit_exceeded=draw(st.booleans()))
         ledger.close()
-    traces = finish(builder)
+    traces = to_trace_set(builder)
     if draw(st.booleans()):
         traces = traces.with_weights(np.array([draw(st.floats(1, 10)) for _ in range(len(traces))]))
     return traces

@@ -6,8 +6,8 @@ import pytest
 from tracekit.errors import LoadError
 from tracekit.loading.building import builder as module
 from tracekit.loading.building.builder import Builder, Event, Link
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.schema import Quality
 
 AT = Position(3, 33)
@@ -134,7 +134,7 @@ def test_a_resource_named_after_its_spans_is_theirs():
     shop = builder.resource([builder.kv("service.name", "shop")])
     builder.finalise(later, shop)
     builder.finalise_scope(scope, builder.scope("lib"))
-    traces = finish(builder)
+    traces = to_trace_set(builder)
     assert traces.spans["service_name"].tolist() == ["shop", "unknown_service"]
     assert traces.scopes.loc[traces.spans["scope_id"].iloc[0], "name"] == "lib"
 

@@ -17,8 +17,8 @@ from otlp_made import SPAN, START, TRACE, attribute, counts, ids, line, lines, p
 from tracekit.errors import LoadError
 from tracekit.loading import read
 from tracekit.loading.building.catalogue import CATALOGUE
-from tracekit.loading.records.pull import JsonPull
-from tracekit.loading.store.store import save
+from tracekit.loading.records.json_pull import JsonPull
+from tracekit.loading.store.read_write import save
 
 GOOD = lines(request(span(**ids(77))))
 DAY = 86_400 * 10**9

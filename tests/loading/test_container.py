@@ -19,7 +19,7 @@ from tracekit.errors import LoadError
 from tracekit.loading import read
 from tracekit.loading.opening.container import ByteStream, open_bytes
 from tracekit.loading.opening.decoders import zstd
-from tracekit.loading.opening.opening import Source, from_bytes, from_file, from_stream
+from tracekit.loading.opening.source import Source, from_bytes, from_file, from_stream
 from tracekit.loading.opening.sources import expand
 
 LINES = b"".join(b'{"resourceSpans": [%d]}\n' % i for i in range(300))

@@ -16,7 +16,7 @@ from tracekit.errors import LoadError
 from tracekit.loading import read, reading
 from tracekit.loading.building.ledger import TOTALS
 from tracekit.loading.convert import convert
-from tracekit.loading.opening.opening import STORE_MARKER
+from tracekit.loading.paths import STORE_MARKER
 from tracekit.loading.records.lines import line_chunks
 
 per_example = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

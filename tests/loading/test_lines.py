@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit.loading.opening.container import open_bytes
-from tracekit.loading.opening.opening import from_bytes
+from tracekit.loading.opening.source import from_bytes
 from tracekit.loading.records import JsonPull, LineChunk, LongLine, filled_lines, line_chunks
 
 

@@ -13,7 +13,7 @@ from otlp_made import START, TRACE, attribute, counts, ids, line, lines, request
 
 from tracekit.loading import LOADERS, read, reading
 from tracekit.loading.building.builder import Builder
-from tracekit.loading.building.finish import finish
+from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.loading.opening.sources import expand
 from tracekit.loading.otlp.fast import Scanner
 from tracekit.loading.progress import Meter
@@ -104,7 +104,7 @@ def tolerantly(data, time_unit=None):
     reader = SourceReader(builder, loaders, Meter(None, show=False))
     [source] = expand(data)
     reader.read(source)
-    return finish(builder, time_unit)
+    return to_trace_set(builder, time_unit)
 
 
 def frames(traces):
@@ -234,7 +234,7 @@ def test_a_line_that_is_odd_goes_back_whole_and_leaves_nothing_behind(name):
     assert left[0].offset == len(line(good[0])) + 1
     assert (builder.ledger.seen, builder.ledger.record_count, builder.ledger.is_silent) == (2, 2, True)
     assert builder.ledger.formats == {"otlp": 2}
-    assert finish(builder).spans["span_id"].tolist() == [f"{0xABC0 + n:016x}" for n in (1, 2)]
+    assert to_trace_set(builder).spans["span_id"].tolist() == [f"{0xABC0 + n:016x}" for n in (1, 2)]
 
 
 @pytest.mark.parametrize("name", HANDED_BACK)

@@ -9,11 +9,11 @@ from made_sets import assert_same_meaning
 
 from tracekit.loading import read
 from tracekit.loading.building.builder import PENDING, Builder
-from tracekit.loading.building.finish import gather
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.building.pending import with_owners
+from tracekit.loading.building.trace_set import gather
 from tracekit.loading.convert import convert
-from tracekit.loading.xray import xray
+from tracekit.loading.xray import loader as xray
 from tracekit.schema import RecordKind
 
 TRACE = "1-58406520-a006649127e371903a2de979"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tracekit.attributes import value
 from tracekit.loading.building.pool import HIGHEST, LOWEST, Attributes, Texts, canonical_json, fold, mix, take_kv, typed
-from tracekit.loading.records.value import BigInt
+from tracekit.loading.records.parse import BigInt
 from tracekit.schema import Origin, ValueType
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4), st.binary(max_size=4))

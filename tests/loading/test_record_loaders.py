@@ -7,13 +7,12 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_numbers import FORMATS
 
 from tracekit.loading.building.builder import Builder
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
-from tracekit.loading.jaeger import jaeger
-from tracekit.loading.xray import xray
-from tracekit.loading.zipkin import zipkin
+from tracekit.loading.building.trace_set import to_trace_set
+from tracekit.loading.formats import LOADERS, format_names
 
 TRACE = "1-58406520-a006649127e371903a2de979"
 HEX = "58406520a006649127e371903a2de979"
@@ -135,7 +134,8 @@ ZIPKIN = [
         "binaryAnnotations": [{"key": "sa", "value": True, "endpoint": {"ipv4": "x"}}, {"key": "k", "value": "v"}],
     },
 ]
-CASES = {"xray": (xray.LOADER, XRAY), "jaeger": (jaeger.LOADER, JAEGER), "zipkin": (zipkin.LOADER, ZIPKIN)}
+RECORDS = {"xray": XRAY, "jaeger": JAEGER, "zipkin": ZIPKIN, "otlp": FORMATS["otlp"]}
+CASES = {name: (next(loader for loader in LOADERS if loader.name == name), RECORDS[name]) for name in format_names()}
 
 TEXTS = st.text(max_size=5) | st.sampled_from(
     ["", "0", "true", "1e5", HEX, TRACE, "00000000000000a1", '{"id":1}', "=", "aws"]
@@ -203,11 +203,11 @@ def test_damaged_records_raise_nothing_and_every_span_is_counted(name, data):
     assert all(issue.code and issue.message for issue in ledger.all_issues())
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("loader", LOADERS, ids=lambda loader: loader.load.__module__.removeprefix("tracekit.loading."))
 @settings(max_examples=200, deadline=None)
 @given(value=VALUES)
-def test_anything_at_all_raises_nothing(name, value):
-    loaded(CASES[name][0], value)
+def test_anything_at_all_raises_nothing(loader, value):
+    loaded(loader, value)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -223,9 +223,10 @@ def test_the_order_of_spans_does_not_matter(name):
         "xray": lambda r: r["Traces"][0]["Segments"],
         "jaeger": lambda r: r["data"][0]["spans"],
         "zipkin": lambda r: r,
+        "otlp": lambda r: r["resourceSpans"][0]["scopeSpans"][0]["spans"],
     }
     spans[name](turned).reverse()
     frames = [
-        finish(loaded(loader, one)[0]).spans.drop(columns=["resource_id", "scope_id"]) for one in (record, turned)
+        to_trace_set(loaded(loader, one)[0]).spans.drop(columns=["resource_id", "scope_id"]) for one in (record, turned)
     ]
     assert frames[0].equals(frames[1])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tracekit.loading import records
 from tracekit.loading.records import BigInt, parse, shape, strip_prefix
-from tracekit.loading.records.value import replace_surrogates
+from tracekit.loading.records.parse import replace_surrogates
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS

@@ -13,8 +13,9 @@ import pytest
 
 from tracekit.errors import LoadError
 from tracekit.loading import read
-from tracekit.loading.opening.opening import from_stdin, path_error, shown
+from tracekit.loading.opening.source import from_stdin
 from tracekit.loading.opening.sources import Source, expand
+from tracekit.loading.paths import path_error, shown
 
 
 @pytest.fixture
@@ -289,17 +290,17 @@ def test_a_missing_file_and_its_nearest_names(folder):
     refused(
         "trace.jsonl",
         "PATH_MISSING",
-        r"trace\.jsonl: expected a file to read, found that no such file; in \. there is traces\.jsonl",
+        r"trace\.jsonl: expected a readable file, found no such file; \. contains traces\.jsonl",
     )
-    refused("nowhere/trace.jsonl", "PATH_MISSING", r"no such file; in \. there is traces\.jsonl")
+    refused("nowhere/trace.jsonl", "PATH_MISSING", r"no such file; \. contains traces\.jsonl")
     refused("traces.jsonl/x", "PATH_MISSING", "no such file")
 
 
 def test_a_pattern_without_files(folder):
     folder("traces.jsonl", "d/x.json")
-    refused("*.json", "PATH_MISSING", r"\*\.json: expected files that match the glob, found none; in \. there is ")
-    refused("d/*.jsonl", "PATH_MISSING", r"in d there is x\.json")
-    refused("nowhere/*.jsonl", "PATH_MISSING", r"in \. there is ")
+    refused("*.json", "PATH_MISSING", r"\*\.json: expected files that match the glob, found none; \. contains ")
+    refused("d/*.jsonl", "PATH_MISSING", r"d contains x\.json")
+    refused("nowhere/*.jsonl", "PATH_MISSING", r"\. contains ")
 
 
 def test_empty_things(folder):
@@ -311,7 +312,7 @@ def test_empty_things(folder):
     )
     refused([], "PATH_MISSING", "expected at least one file, found an empty list; check the glob")
     (root / "d").mkdir()
-    refused("d/*", "PATH_MISSING", "in d there is nothing to read")
+    refused("d/*", "PATH_MISSING", "d contains no files")
 
 
 def test_a_loop_of_links(folder):

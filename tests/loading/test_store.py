@@ -16,9 +16,9 @@ from tracekit import errors, latency, self_time, service_graph
 from tracekit.errors import LoadError
 from tracekit.loading import read
 from tracekit.loading.building.builder import Builder
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
-from tracekit.loading.opening.opening import STORE_MARKER
+from tracekit.loading.building.trace_set import to_trace_set
+from tracekit.loading.paths import STORE_MARKER
 from tracekit.loading.store import layout, store
 from tracekit.loading.store import tables as store_tables
 
@@ -34,7 +34,7 @@ def files(folder):
 
 @per_example
 @given(sets())
-@example(finish(Builder()))
+@example(to_trace_set(Builder()))
 def test_what_is_read_is_what_was_saved(tmp_path, traces):
     assert traces.save(tmp_path / "a.parquet") == tmp_path / "a.parquet"
     assert_identical(read(tmp_path / "a.parquet"), traces, views=("sources", "issues"))
@@ -103,7 +103,7 @@ def test_a_text_that_is_not_unicode_is_named(tmp_path):
         resource=builder.resource([]),
     )
     with pytest.raises(ValueError, match=r"expected names of whole Unicode characters, found 'half .*replace it"):
-        finish(builder).save(tmp_path / "a.parquet")
+        to_trace_set(builder).save(tmp_path / "a.parquet")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tracekit.loading import LOADERS, read
 from tracekit.loading.xray import answer as xray_answer
-from tracekit.loading.xray import xray
+from tracekit.loading.xray import loader as xray
 
 TRACE = "1-58406520-a006649127e371903a2de979"
 TEXTS = st.text(st.characters(codec="utf-8") | st.sampled_from('\\"\0\n{}[]'), max_size=6)
@@ -49,7 +49,7 @@ def test_both_ways_into_an_answer_mean_the_same(answers, is_ascii):
     with pytest.MonkeyPatch.context() as patch:
         scanner = read(data, time_unit="ns")
         tolerant = tuple(replace(loader, scanner=None) for loader in LOADERS)
-        patch.setattr("tracekit.loading.LOADERS", tolerant)
+        patch.setattr("tracekit.loading.formats.LOADERS", tolerant)
         slow = read(data, time_unit="ns")
     for table in TABLES:
         pd.testing.assert_frame_equal(getattr(scanner, table), getattr(slow, table), check_categorical=False, obj=table)

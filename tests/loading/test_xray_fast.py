@@ -28,7 +28,7 @@ TABLES = ("spans", "attributes", "events", "links", "resources", "scopes", "sour
 def careful(data, **options):
     """Read line by line."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tracekit.loading.LOADERS", tuple(replace(loader, scanner=None) for loader in LOADERS))
+        patch.setattr("tracekit.loading.formats.LOADERS", tuple(replace(loader, scanner=None) for loader in LOADERS))
         return read(data, **options)
 
 

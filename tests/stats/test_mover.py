@@ -135,7 +135,7 @@ def test_the_search_finds_the_order_statistics_of_one_class(n, share):
         assert abs(one[0, 0] - other[0, 0]) <= 1
 
 
-def test_groups_of_one_class_and_of_several_side_by_side():
+def test_groups_of_one_class_and_of_several_parallel():
     rng = np.random.default_rng(2)
     own, owner = np.sort(rng.integers(0, 3, 900)), np.array([0, 1, 1])
     group = owner[own]

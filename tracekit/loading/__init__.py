@@ -1,7 +1,7 @@
 """Reading recorded traces with ``read``: one loader per format, one builder for all.
 
-A format is a ``Loader`` in a package of its own and a line in ``LOADERS``.  Formats are recognised by content, never by
-file name.
+A format is a ``Loader`` in a package of its own and an entry of ``formats.LOADERS``.  Formats are recognised by
+content, never by file name.
 """
 
 from __future__ import annotations
@@ -9,34 +9,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import LoadError
-from tracekit.loading import otlp
 from tracekit.loading.building.builder import Builder
-from tracekit.loading.building.finish import finish
-from tracekit.loading.jaeger import jaeger
+from tracekit.loading.building.time_units import check_time_unit
+from tracekit.loading.building.trace_set import to_trace_set
+from tracekit.loading.formats import LOADERS, loaders_of
 from tracekit.loading.opening.sources import expand
-from tracekit.loading.otlp import flat, prepper
+from tracekit.loading.parallel import read_parallel, shares
 from tracekit.loading.progress import Meter
-from tracekit.loading.reading import SourceReader, collector_paused
-from tracekit.loading.time_units import check_time_unit
-from tracekit.loading.xray import xray
-from tracekit.loading.zipkin import zipkin
+from tracekit.loading.reading import SourceReader, collector_paused, read_all, total_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tracekit.loading.building.ledger import Issue
-    from tracekit.loading.loader import Loader
-    from tracekit.loading.opening.opening import Source
+    from tracekit.loading.opening.source import Source
     from tracekit.traces import TraceSet
 
-LOADERS: tuple[Loader, ...] = (
-    otlp.LOADER,
-    xray.LOADER,
-    jaeger.LOADER,
-    zipkin.LOADER,
-    flat.LOADER,
-    prepper.LOADER,
-)
+__all__ = ["LOADERS", "read"]
 
 
 def read(
@@ -95,7 +84,7 @@ def read(
     >>> read(line)
     TraceSet(1 trace, 1 span, 1 service, 1970-01-01 00:00:00 to 00:00:00 UTC)
     """
-    loaders = chosen(format)
+    loaders = loaders_of(format)
     check_time_unit(time_unit)
     if workers is not None and workers < 1:
         message = f"expected workers of 1 or more, or None, found {workers}"
@@ -106,63 +95,17 @@ def read(
         return _with_stores(sources, stores)
     with collector_paused(), Meter(total_bytes(sources), progress) as meter:
         if not strict and on_issue is None and len(sources) > 1:
-            from tracekit.loading.side_by_side import read_side_by_side, shares  # noqa: PLC0415 - it imports this
-
             parts = shares(sources, workers)
             if len(parts) > 1:
-                return read_side_by_side(parts, format, time_unit, meter)
+                return read_parallel(parts, format, time_unit, meter)
         builder = Builder(strict=strict, on_issue=on_issue)
         read_all(SourceReader(builder, loaders, meter), sources)
-        return finish(builder, time_unit)
-
-
-def chosen(name: str | None) -> tuple[Loader, ...]:
-    """Return the loaders of a format, or all loaders for None; ValueError lists the formats."""
-    loaders = tuple(loader for loader in LOADERS if name in {None, loader.name})
-    if not loaders:
-        known = ", ".join(sorted({loader.name for loader in LOADERS}))
-        message = f"expected format {known} or None, found {name!r}"
-        raise ValueError(message)
-    return loaders
-
-
-def total_bytes(sources: Sequence[Source]) -> int | None:
-    """Return the bytes to read, None if the size of a source is unknown."""
-    sizes = [source.byte_count for source in sources]
-    return None if None in sizes else sum(size or 0 for size in sizes)
-
-
-def read_all(reader: SourceReader, sources: Sequence[Source]) -> None:
-    """Read every source; raise LoadError only if none can be read."""
-    if len(sources) == 1:
-        reader.read(sources[0])
-    elif len(failures := read_each(reader, sources)) == len(sources):
-        raise failures[0]
-
-
-def read_each(reader: SourceReader, sources: Sequence[Source]) -> list[LoadError]:
-    """Read every source; return the errors of those that cannot be read, which are also added as issues."""
-    failures: list[LoadError] = []
-    for source in sources:
-        try:
-            reader.read(source)
-        except LoadError as error:
-            builder = reader.builder
-            if builder.strict:
-                raise
-            failures.append(error)
-            if not builder.ledgers or builder.ledger.uri != source.uri:
-                builder.open_source(source.uri)
-            builder.ledger.incomplete(str(error))
-            if not any(issue.severity == "error" for issue in builder.ledger.issues):
-                message = str(error).removeprefix(error.code).removeprefix(f" {source.uri}").lstrip(": ")
-                builder.ledger.issue(error.code or "FORMAT_UNKNOWN", message, action="aborted")
-    return failures
+        return to_trace_set(builder, time_unit)
 
 
 def _with_stores(sources: Sequence[Source], stores: Sequence[Source]) -> TraceSet:
     """Return the traces of stores; stores and other sources cannot be mixed."""
-    from tracekit.loading.store.store import load  # noqa: PLC0415 - importing pyarrow's Parquet reader is slow
+    from tracekit.loading.store.read_write import load  # noqa: PLC0415 - importing pyarrow's Parquet reader is slow
 
     if len(stores) != len(sources):
         message = (

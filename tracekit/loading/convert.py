@@ -11,19 +11,20 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracekit.loading import chosen, read, read_all, total_bytes
+from tracekit.loading import read
 from tracekit.loading.building.builder import Builder
-from tracekit.loading.building.finish import finalise, finish, gather
 from tracekit.loading.building.issue_totals import IssueTotals
 from tracekit.loading.building.ledger import Ledger, issues_frame, sources_frame
 from tracekit.loading.building.pending import with_owners
+from tracekit.loading.building.time_units import UnitVote, check_time_unit
+from tracekit.loading.building.trace_set import finalise, gather, to_trace_set
+from tracekit.loading.formats import loaders_of
 from tracekit.loading.opening.sources import expand
 from tracekit.loading.progress import Meter
-from tracekit.loading.reading import SourceReader, collector_paused
+from tracekit.loading.reading import SourceReader, collector_paused, read_all, total_bytes
 from tracekit.loading.store.place import beside
+from tracekit.loading.store.read_write import place_for, save, writing
 from tracekit.loading.store.spill import Spill
-from tracekit.loading.store.store import place_for, save, writing
-from tracekit.loading.time_units import UnitVote, check_time_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,7 @@ def convert(
     ...     read(convert(line, Path(folder, "a.parquet")))
     TraceSet(1 trace, 1 span, 1 service, 1970-01-01 00:00:00 to 00:00:00 UTC)
     """
-    loaders = chosen(format)
+    loaders = loaders_of(format)
     check_time_unit(time_unit)
     if spans_at_once < 1:
         message = f"expected spans_at_once of 1 or more, found {spans_at_once}"
@@ -109,7 +110,7 @@ def convert(
         del builder
         read_all(reader, sources)
         if spill.is_empty:
-            return save(finish(reader.builder, time_unit), path)
+            return save(to_trace_set(reader.builder, time_unit), path)
         runs.take(reader)
         runs.write(path, reader.builder.ledgers, time_unit)
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from tracekit.loading import formats
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.numbers import exact_number
 from tracekit.loading.records import parse, strip_prefix
@@ -175,12 +176,15 @@ class Dispatcher:
             message = f"expected trace data, found an API error response: {str(value)[:200]}"
             ledger.quarantine("API_ERROR_JSON", message, at=at, raw=raw or str(value))
         else:
-            self._refuse(_described(value), at, raw or str(value)[:1000])
+            other = next((loader.name for loader in formats.LOADERS if loader.recognises(value)), "")
+            self._refuse(_described(value), at, raw or str(value)[:1000], other)
 
-    def _refuse(self, found: str, at: Position, raw: bytes | str) -> None:
+    def _refuse(self, found: str, at: Position, raw: bytes | str, other: str = "") -> None:
+        """Quarantine a record of no allowed format; ``other`` is its format, if it has a known one."""
         names = ", ".join(dict.fromkeys(loader.name for loader in self._loaders))
-        message = f"expected trace data (tried: {names}), found {found}; skipped"
-        self._builder.ledger.quarantine("FORMAT_UNKNOWN", message, at=at, raw=raw)
+        remedy = f"omit the format, or pass format {other}" if other else None
+        message = f"expected trace data (tried: {names}), found {other or found}; skipped"
+        self._builder.ledger.quarantine("FORMAT_UNKNOWN", message, at=at, raw=raw, remedy=remedy)
 
 
 def _is_error(value: dict[str, Any]) -> bool:

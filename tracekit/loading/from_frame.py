@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tracekit import schema, semconv
 from tracekit.errors import SchemaError
 from tracekit.loading.building.builder import Builder
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.loading.ids import Id, parse_span_id, parse_trace_id
 from tracekit.schema import Quality
 
@@ -70,7 +70,7 @@ def from_frame(frame: pd.DataFrame) -> TraceSet:
         at = Position(number, 0)
         _span(builder, _mended(builder, row, at), at, on_span, on_resource)
     builder.ledger.close()
-    return finish(builder, "ns")  # the columns' names say it: no vote on the unit
+    return to_trace_set(builder, "ns")  # the columns' names say it: no vote on the unit
 
 
 def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:

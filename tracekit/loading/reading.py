@@ -16,13 +16,13 @@ from tracekit.loading.opening.container import open_bytes
 from tracekit.loading.records import LongLine, line_chunks, nests_deeper, shape, split_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.building.ledger import Ledger
     from tracekit.loading.loader import Loader
     from tracekit.loading.opening.container import ByteStream
-    from tracekit.loading.opening.opening import Source
+    from tracekit.loading.opening.source import Source
     from tracekit.loading.progress import Watcher
     from tracekit.loading.records import Readable
 
@@ -164,3 +164,37 @@ def refuse_silence(ledger: Ledger) -> None:
     if not ledger.formats:
         message = f"FORMAT_UNKNOWN {ledger.uri}: expected trace data, found no records"
         raise LoadError(message, source=ledger.uri, code="FORMAT_UNKNOWN")
+
+
+def total_bytes(sources: Sequence[Source]) -> int | None:
+    """Return the bytes to read, None if the size of a source is unknown."""
+    sizes = [source.byte_count for source in sources]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def read_all(reader: SourceReader, sources: Sequence[Source]) -> None:
+    """Read every source; raise LoadError only if none can be read."""
+    if len(sources) == 1:
+        reader.read(sources[0])
+    elif len(failures := read_each(reader, sources)) == len(sources):
+        raise failures[0]
+
+
+def read_each(reader: SourceReader, sources: Sequence[Source]) -> list[LoadError]:
+    """Read every source; return the errors of those that cannot be read, which are also added as issues."""
+    failures: list[LoadError] = []
+    for source in sources:
+        try:
+            reader.read(source)
+        except LoadError as error:
+            builder = reader.builder
+            if builder.strict:
+                raise
+            failures.append(error)
+            if not builder.ledgers or builder.ledger.uri != source.uri:
+                builder.open_source(source.uri)
+            builder.ledger.incomplete(str(error))
+            if not any(issue.severity == "error" for issue in builder.ledger.issues):
+                message = str(error).removeprefix(error.code).removeprefix(f" {source.uri}").lstrip(": ")
+                builder.ledger.issue(error.code or "FORMAT_UNKNOWN", message, action="aborted")
+    return failures

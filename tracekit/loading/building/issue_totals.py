@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracekit.loading.building.finish import add_total
 from tracekit.loading.building.ledger import TOTALS, Position
+from tracekit.loading.building.trace_set import add_total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -128,14 +128,16 @@ class Ledger:
         field: str = "",
         raw: bytes | str = "",
         count: int = 1,
+        remedy: str | None = None,
     ) -> None:
-        """Add one issue, with the remedy of its code; the counts of spans do not change.
+        """Add one issue, with a remedy, by default that of its code; the counts of spans do not change.
 
         The message of an aborted source contains its own remedy; an issue lowered to ``info`` needs none.
         """
         severity = severity or CATALOGUE[code].severity
         is_harmless = severity == "info" != CATALOGUE[code].severity
-        remedy = "" if is_harmless or action == "aborted" else CATALOGUE[code].remedy
+        if remedy is None:
+            remedy = "" if is_harmless or action == "aborted" else CATALOGUE[code].remedy
         where = f":{at.record} (byte {at.offset})" if at.record else ""
         names_ids = f" trace {trace_id}" * bool(trace_id) + f" span {span_id}" * bool(span_id)
         row = Issue(
@@ -173,6 +175,7 @@ class Ledger:
         field: str = "",
         raw: bytes | str = "",
         count: int = 1,
+        remedy: str | None = None,
     ) -> None:
         """Write down a record or span that cannot be used, and count it."""
         self.seen += count
@@ -187,6 +190,7 @@ class Ledger:
             field=field,
             raw=raw,
             count=count,
+            remedy=remedy,
         )
 
     def tally(self, code: str, message: str, at: Position, count: int = 1, action: str = "accepted") -> None:

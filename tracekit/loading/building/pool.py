@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tracekit.columns import Array, KeyValues
-from tracekit.loading.records.value import BigInt
+from tracekit.loading.records.parse import BigInt
 from tracekit.schema import Origin, ValueType
 
 if TYPE_CHECKING:

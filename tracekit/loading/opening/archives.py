@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from tracekit.errors import LoadError
-from tracekit.loading.opening.opening import ByteFile, Source, failing, is_seekable, open_file, shown
+from tracekit.loading.opening.source import ByteFile, Source, failing, is_seekable, open_file
+from tracekit.loading.paths import shown
 
 _MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # the first member, or the directory of an empty archive
 _ENCRYPTED = 1

@@ -19,7 +19,7 @@ from tracekit.loading.records.notes import Note, nul_note
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tracekit.loading.opening.opening import Source
+    from tracekit.loading.opening.source import Source
 
 __all__ = ["MAX_BYTES", "MAX_RATIO", "ByteStream", "Note", "open_bytes"]
 

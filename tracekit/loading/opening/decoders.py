@@ -25,7 +25,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracekit.loading.opening.opening import ByteFile
+    from tracekit.loading.opening.source import ByteFile
 
 PIECE = 1 << 20
 _PACKED_PIECE = 1 << 16  # small, so that a bomb is seen before it has grown

@@ -17,8 +17,7 @@ from typing import Any
 
 from tracekit.errors import LoadError
 from tracekit.loading.opening.archives import is_zip, members
-from tracekit.loading.opening.opening import (
-    STORE_MARKER,
+from tracekit.loading.opening.source import (
     Source,
     failing,
     from_bytes,
@@ -28,9 +27,8 @@ from tracekit.loading.opening.opening import (
     from_stream,
     is_open_pipe,
     open_file,
-    path_error,
-    shown,
 )
+from tracekit.loading.paths import STORE_MARKER, path_error, shown
 from tracekit.loading.store.place import recover
 
 __all__ = ["Source", "expand"]
@@ -249,5 +247,5 @@ def _nearest(path: Path) -> str:
     except OSError:
         names = []
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.4) or names[:3]
-    found = ", ".join(map(shown, near)) or "nothing to read"
-    return f"in {shown(folder)} there is {found}"
+    found = ", ".join(map(shown, near)) or "no files"
+    return f"{shown(folder)} contains {found}"

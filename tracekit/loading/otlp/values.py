@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tracekit.loading.building.ledger import NOWHERE, Position
 from tracekit.loading.building.pool import HIGHEST, LOWEST
 from tracekit.loading.numbers import MOST_DIGITS, is_digits, real, whole
-from tracekit.loading.records.value import BigInt
+from tracekit.loading.records.parse import BigInt
 
 if TYPE_CHECKING:
     from tracekit.loading.building.ledger import Ledger

@@ -20,6 +20,7 @@ A ``Note(code, severity, action, message, byte_offset, raw)`` is a remark that b
 """
 
 from tracekit.loading.records.depth import MAX_DEPTH, nests_deeper
+from tracekit.loading.records.json_pull import MAX_VALUE, JsonPull
 from tracekit.loading.records.lines import (
     CHUNK,
     MAX_LINE,
@@ -31,9 +32,8 @@ from tracekit.loading.records.lines import (
     split_lines,
 )
 from tracekit.loading.records.notes import Note
-from tracekit.loading.records.pull import MAX_VALUE, JsonPull
+from tracekit.loading.records.parse import BigInt, Parsed, parse
 from tracekit.loading.records.shape import shape, strip_prefix
-from tracekit.loading.records.value import BigInt, Parsed, parse
 from tracekit.loading.records.window import JsonError, Readable
 
 __all__ = [

@@ -11,7 +11,7 @@ import re
 from typing import Literal
 
 from tracekit.loading.records.depth import DepthMeter, nests_deeper
-from tracekit.loading.records.value import big_int_decoder, ends_early, parse
+from tracekit.loading.records.parse import big_int_decoder, ends_early, parse
 
 _LOOKED_AT = 1 << 20
 _LINES_TRIED = 1000

@@ -14,7 +14,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tracekit.loading.opening.opening import STORE_MARKER
+from tracekit.loading.paths import STORE_MARKER
 
 try:
     import fcntl

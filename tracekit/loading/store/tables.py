@@ -33,7 +33,7 @@ from tracekit.columns import (
 )
 from tracekit.errors import LoadError
 from tracekit.loading.building.ledger import issues_frame, sources_frame
-from tracekit.loading.opening.opening import path_error, shown
+from tracekit.loading.paths import path_error, shown
 from tracekit.loading.store.layout import MAY_BE_EMPTY, NUMBERS, odd_codes, odd_column
 from tracekit.weights import Weights
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from tracekit.attributes import Codes
 from tracekit.columns import Columns, trace_starts
-from tracekit.loading.building.finish import finalise
 from tracekit.loading.building.issue_totals import IssueTotals
 from tracekit.loading.building.ledger import Issue, Ledger
 from tracekit.loading.building.merge import merge
+from tracekit.loading.building.trace_set import finalise
 from tracekit.loading.store.tables import frame_of
 from tracekit.schema import Quality
 from tracekit.traces import TraceSet

@@ -1,7 +1,7 @@
 """The common shape of X-Ray on disk, one answer of BatchGetTraces a line, by typed decoding.
 
 Whatever is not exactly that (other members, documents as objects, numbers as text) is refused with ValueError and goes
-the tolerant way (``loading/xray/xray.py``).
+the tolerant way (``loading/xray/loader.py``).
 """
 
 from __future__ import annotations

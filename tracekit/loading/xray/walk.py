@@ -14,7 +14,7 @@ from tracekit.loading.building.builder import PENDING
 from tracekit.loading.ids import parse_trace_id
 from tracekit.loading.xray.blocks import Blocks, Interned, resource_key
 from tracekit.loading.xray.cause import Causes, Reference
-from tracekit.loading.xray.odd import Odd
+from tracekit.loading.xray.problems import Odd
 from tracekit.loading.xray.segment import NOTHING, Segment, count_parts, exact_times, span_id_of
 from tracekit.schema import Kind, Origin, Quality, RecordKind, Status
 

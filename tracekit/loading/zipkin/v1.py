@@ -3,7 +3,7 @@
 ``cs`` and ``cr`` (client sends, receives) begin and end a CLIENT, ``sr`` and ``ss`` a SERVER; ``ms`` is a PRODUCER,
 ``mr`` a CONSUMER.  A span that holds both halves of a call is two spans with one id; a server's half without a
 timestamp of its own is shared.  ``binaryAnnotations`` are tags, but ``sa``, ``ca`` and ``ma``: the address of the other
-side.  After the conversion of openzipkin/zipkin, ``V1SpanConverter``.
+side.  After the conversion of openzipkin/loader, ``V1SpanConverter``.
 """
 
 from __future__ import annotations

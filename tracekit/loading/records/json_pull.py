@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tracekit.loading.records.depth import MAX_DEPTH, DepthMeter
 from tracekit.loading.records.notes import Note
-from tracekit.loading.records.value import big_int_decoder, big_int_note, decoder, ends_early, replace_surrogates
+from tracekit.loading.records.parse import big_int_decoder, big_int_note, decoder, ends_early, replace_surrogates
 from tracekit.loading.records.window import CLOSERS, WINDOW, JsonError, JsonWindow, Readable
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from tracekit.loading.building.builder import Event
 from tracekit.loading.ids import Id, parse_span_id, parse_trace_id
 from tracekit.loading.loader import Loader
-from tracekit.loading.micros import RESOLUTION_NS, nanoseconds
+from tracekit.loading.microseconds import RESOLUTION_NS, nanoseconds
 from tracekit.loading.tags import bad_word, meaning
 from tracekit.loading.zipkin import v1 as zipkin_v1
 from tracekit.schema import KINDS, Kind, Origin, Quality

@@ -22,7 +22,7 @@ from tracekit.wildcards import around_stars
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tracekit.loading.opening.opening import Source
+    from tracekit.loading.opening.source import Source
 
 _HEAD = 4096
 _PIECE = 1 << 20

@@ -31,7 +31,7 @@ from tracekit.loading.ids import as_told
 from tracekit.loading.jaeger.ids import Ids, references
 from tracekit.loading.jaeger.values import tag_pairs
 from tracekit.loading.loader import Loader
-from tracekit.loading.micros import NO_DATE, RESOLUTION_NS, nanoseconds
+from tracekit.loading.microseconds import NO_DATE, RESOLUTION_NS, nanoseconds
 from tracekit.loading.tags import meaning
 from tracekit.schema import Origin
 

@@ -10,8 +10,8 @@ from otlp_made import counts, told
 
 from tracekit.errors import LoadError
 from tracekit.loading.building.builder import Builder, Event, Link
-from tracekit.loading.building.finish import finish
 from tracekit.loading.building.ledger import Position
+from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.schema import Quality, Relation
 
 BASE = 1_750_000_000_000_000_000
@@ -29,7 +29,7 @@ def made(*spans, sources=1, time_unit=None, **arguments):
             resource = builder.resource([builder.kv("service.name", members.pop("service", "shop"))])
             whole = {"trace_id": 1, "span_id": 1, "name": "x", "start_ns": BASE, "end_ns": BASE + 100}
             builder.span(at=Position(at, at * 10), resource=resource, attributes=attributes, **whole | members)
-    return finish(builder, time_unit)
+    return to_trace_set(builder, time_unit)
 
 
 def bits(traces):

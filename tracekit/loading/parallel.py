@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tracekit.errors import LoadError
-from tracekit.loading import chosen, read_each
 from tracekit.loading.building.builder import Builder
-from tracekit.loading.building.finish import finalise, gather
 from tracekit.loading.building.merge import merge
 from tracekit.loading.building.pending import with_owners
-from tracekit.loading.reading import SourceReader, collector_paused
+from tracekit.loading.building.trace_set import finalise, gather
+from tracekit.loading.formats import loaders_of
+from tracekit.loading.reading import SourceReader, collector_paused, read_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracekit.columns import Columns
     from tracekit.loading.building.ledger import Ledger
-    from tracekit.loading.opening.opening import Source
+    from tracekit.loading.opening.source import Source
     from tracekit.loading.progress import Watcher
     from tracekit.traces import TraceSet
 
@@ -45,7 +45,7 @@ try:
     sys.path[:] = pickle.load(sys.stdin.buffer)
 except EOFError:
     os._exit(1)  # the other process is gone
-from tracekit.loading.side_by_side import start
+from tracekit.loading.parallel import start
 start()
 """
 
@@ -95,13 +95,11 @@ class Made(NamedTuple):
 def _made(sources: Sequence[Source], name: str | None, meter: Watcher) -> Made:
     """Read some sources."""
     builder = Builder()
-    failures = read_each(SourceReader(builder, chosen(name), meter), sources)
+    failures = read_each(SourceReader(builder, loaders_of(name), meter), sources)
     return Made(gather(builder), builder.ledgers, failures)
 
 
-def read_side_by_side(
-    parts: Sequence[Sequence[Source]], name: str | None, unit: str | None, meter: Watcher
-) -> TraceSet:
+def read_parallel(parts: Sequence[Sequence[Source]], name: str | None, unit: str | None, meter: Watcher) -> TraceSet:
     """Read files by as many processes as there are parts, this one among them."""
     together = _Together(meter)
     try:

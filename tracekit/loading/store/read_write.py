@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tracekit.errors import LoadError
-from tracekit.loading.opening.opening import STORE_MARKER, path_error, shown
+from tracekit.loading.paths import STORE_MARKER, path_error, shown
 from tracekit.loading.store.place import beside, clear, put
 from tracekit.loading.store.tables import (
     TABLES,

@@ -25,7 +25,7 @@ from tracekit.loading.building.catalogue import CATALOGUE
 from tracekit.loading.building.ledger import NOWHERE, Ledger, Position, issues_frame, sources_frame
 from tracekit.loading.building.pending import with_owners
 from tracekit.loading.building.pool import mix
-from tracekit.loading.time_units import UnitVote, odd_ones, scaled
+from tracekit.loading.building.time_units import UnitVote, odd_ones, scaled
 from tracekit.schema import ParentState, Quality
 from tracekit.traces import TraceSet
 
@@ -40,8 +40,8 @@ _ABSURD_NS = 30 * _DAY_NS
 Part = TypeVar("Part", SpanColumns, EventColumns, LinkColumns)
 
 
-def finish(builder: Builder, time_unit: str | None = None) -> TraceSet:
-    """Return everything the builder holds as a TraceSet."""
+def to_trace_set(builder: Builder, time_unit: str | None = None) -> TraceSet:
+    """Return the spans of a builder as a TraceSet."""
     return finalise(with_owners(gather(builder)), builder.ledgers, time_unit)
 
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import stat
@@ -16,24 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 from tracekit.errors import LoadError
+from tracekit.loading.paths import path_error, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 Kind = Literal["file", "zip-member", "bytes", "stream", "stdin", "store"]
-
-STORE_MARKER = "tracekit-store.json"
-
-_CODES = {
-    errno.ENOENT: ("PATH_MISSING", "no such file", "check the name"),
-    errno.ENOTDIR: ("PATH_MISSING", "no such file", "check the name"),
-    errno.ENAMETOOLONG: ("PATH_MISSING", "a name that is too long", "give a path, or bytes for content"),
-    errno.EACCES: ("PATH_DENIED", "permission denied", "change its permissions, or copy the file"),
-    errno.EPERM: ("PATH_DENIED", "permission denied", "change its permissions, or copy the file"),
-    errno.ELOOP: ("PATH_LOOP", "a loop of symbolic links", "pass the real path"),
-    errno.EISDIR: ("PATH_SPECIAL", "a folder", "pass the files in it"),
-}
 
 
 class ByteFile(Protocol):
@@ -142,22 +130,6 @@ def _refuse_special(path: Path, mode: int) -> NoReturn:
     }
     found, hint = kinds.get(stat.S_IFMT(mode), ("a device", "copy its content to a file"))
     raise LoadError(f"PATH_SPECIAL {name}: expected a file, found {found}; {hint}", source=name, code="PATH_SPECIAL")
-
-
-def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
-    """Return the error that says why a path cannot be read."""
-    reason = f"{error.strerror or error}"
-    code, found, default = _CODES.get(error.errno or 0, ("PATH_DENIED", reason, "copy it to another disk"))
-    message = f"{code} {shown(path)}: expected a readable file, found {found}; {hint or default}"
-    return LoadError(message, source=shown(path), code=code)
-
-
-def shown(path: object) -> str:
-    r"""Return what messages and tables call a path: what is no printable text in its name is escaped."""
-    text = str(path)
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def from_bytes(data: bytes, number: int = 0) -> Source:

@@ -20,10 +20,10 @@ from made_sets import assert_identical, shop_lines
 from test_convert import noisy
 
 from tracekit.errors import LoadError
-from tracekit.loading import read, side_by_side
-from tracekit.loading.opening.opening import from_file
+from tracekit.loading import parallel, read
+from tracekit.loading.opening.source import from_file
+from tracekit.loading.parallel import Helper, Made, help_out, read_parallel, shares
 from tracekit.loading.progress import Meter
-from tracekit.loading.side_by_side import Helper, Made, help_out, read_side_by_side, shares
 
 TRACE = "1-58406520-a006649127e371903a2de979"
 SUBSEGMENT = {"start_time": 1.7e9, "end_time": 1.7e9 + 1, "type": "subsegment"}
@@ -94,7 +94,7 @@ def started(monkeypatch):
             super().__init__(*arguments, **more)
             found.append(self)
 
-    monkeypatch.setattr(side_by_side.subprocess, "Popen", Popen)
+    monkeypatch.setattr(parallel.subprocess, "Popen", Popen)
     return found
 
 
@@ -120,7 +120,7 @@ def outcome(folder, workers):
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(sorted(CONTENTS)), min_size=2, max_size=6), st.integers(2, 4))
 def test_whatever_is_in_the_files(tmp_path_factory, monkeypatch, names, workers):
-    monkeypatch.setattr(side_by_side, "Helper", Within)
+    monkeypatch.setattr(parallel, "Helper", Within)
     folder = tmp_path_factory.mktemp("files")
     for number, name in enumerate(names):
         (folder / f"{number}.json").write_bytes(CONTENTS[name])
@@ -186,10 +186,10 @@ def test_files_are_shared_by_their_length(tmp_path):
 
 
 def test_small_files_are_read_by_one_process(folder, started, monkeypatch):
-    monkeypatch.setattr(side_by_side, "processors", lambda: 2)
+    monkeypatch.setattr(parallel, "processors", lambda: 2)
     assert len(read(folder)) == len(read(folder, workers=2))
     assert len(started) == 1
-    monkeypatch.setattr(side_by_side, "WORTH_IT", 3 * len(noisy(80, 12)) - 10_000)
+    monkeypatch.setattr(parallel, "WORTH_IT", 3 * len(noisy(80, 12)) - 10_000)
     read(folder)
     assert len(started) == 2
 
@@ -219,7 +219,7 @@ def test_processors_are_counted_where_nobody_says_which_may_be_used(monkeypatch)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     for found, expected in ((5, 5), (None, 1)):
         monkeypatch.setattr(os, "cpu_count", lambda found=found: found)
-        assert side_by_side.processors() == expected
+        assert parallel.processors() == expected
 
 
 def test_workers_below_one(folder):
@@ -232,14 +232,14 @@ def test_workers_below_one(folder):
 
 def dying(how):
     """A helper that begins, and then does this."""
-    return side_by_side._PROGRAM.replace("start()", f"print(5, 5, flush=True); {how}")
+    return parallel._PROGRAM.replace("start()", f"print(5, 5, flush=True); {how}")
 
 
 @pytest.mark.parametrize(
     ("how", "code"), [("sys.exit(7)", 7), ("print(1, end='')", 0), ("os.kill(os.getpid(), signal.SIGKILL)", -9)]
 )
 def test_a_helper_that_dies_in_the_middle(folder, started, monkeypatch, how, code):
-    monkeypatch.setattr(side_by_side, "_PROGRAM", dying(how))
+    monkeypatch.setattr(parallel, "_PROGRAM", dying(how))
     with pytest.raises(
         LoadError, match=rf"read [12] of the files, found that it ended with {code} before .*workers=1"
     ) as found:
@@ -251,14 +251,14 @@ def test_a_helper_that_dies_in_the_middle(folder, started, monkeypatch, how, cod
 @pytest.mark.parametrize("how", ["print('noise')", "print(); print('noise')"])
 def test_an_answer_that_is_none_is_not_waited_for(folder, monkeypatch, how):
     endless = "while True: print('more' * 10_000)"
-    monkeypatch.setattr(side_by_side, "_PROGRAM", dying(f"{how}\n{endless}"))
+    monkeypatch.setattr(parallel, "_PROGRAM", dying(f"{how}\n{endless}"))
     with pytest.raises(LoadError, match="ended with 1 before it was done"):
         read(folder, workers=2)
 
 
 @pytest.mark.parametrize("program", ["import sys; sys.exit(7)", "print('hello')", "import no_such_module"])
 def test_where_no_helper_can_begin_this_process_reads(folder, started, monkeypatch, program):
-    monkeypatch.setattr(side_by_side, "_PROGRAM", program)
+    monkeypatch.setattr(parallel, "_PROGRAM", program)
     assert_identical(read(folder, workers=3), read(folder, workers=1))
     assert len(started) == 2
 
@@ -267,7 +267,7 @@ def test_where_no_process_can_be_started_this_one_reads(folder, monkeypatch):
     def refused(*_, **__):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(side_by_side.subprocess, "Popen", refused)
+    monkeypatch.setattr(parallel.subprocess, "Popen", refused)
     told = []
     monkeypatch.setattr(Meter, "at", lambda _, *far: told.append(far))
     assert_identical(found := read(folder, workers=3), read(folder, workers=1))
@@ -343,11 +343,11 @@ def test_a_program_without_standard_streams(folder):
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("when", ["Popen", "at"])
 def test_helpers_leave_without_a_word_when_all_are_interrupted_or_this_one_is_killed(folder, end, when):
-    place = "side_by_side.subprocess, 'Popen'" if when == "Popen" else "side_by_side._Together, 'at'"
+    place = "parallel.subprocess, 'Popen'" if when == "Popen" else "parallel._Together, 'at'"
     script = folder.parent / "script.py"
     script.write_text(
         "import os, sys, time, tracekit as tk\n"
-        "from tracekit.loading import side_by_side\n"
+        "from tracekit.loading import parallel\n"
         "def ended(*_, of=0, **__):\n"
         "    started = of and of(*_, **__)\n"
         f"    time.sleep(0.05); os.kill{'pg' if end == signal.SIGINT else ''}("
@@ -371,8 +371,8 @@ def test_an_interrupt_ends_the_helpers(folder, started, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(side_by_side, "_PROGRAM", "import time; time.sleep(600)")
-    monkeypatch.setattr(side_by_side, "read_each", interrupted)
+    monkeypatch.setattr(parallel, "_PROGRAM", "import time; time.sleep(600)")
+    monkeypatch.setattr(parallel, "read_each", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read(folder, workers=3)
     assert [process.poll() for process in started] == [-signal.SIGKILL] * 2
@@ -389,8 +389,8 @@ def test_a_script_without_a_guard_is_not_run_again(folder):
 
 def test_what_a_helper_prints_goes_nowhere_near_its_answer(folder, monkeypatch, capfd):
     loud = "s.read_each = lambda *a, r=s.read_each: print('noise', flush=True) or r(*a)"
-    program = side_by_side._PROGRAM.replace("start()", f"import tracekit.loading.side_by_side as s; {loud}; start()")
-    monkeypatch.setattr(side_by_side, "_PROGRAM", program)
+    program = parallel._PROGRAM.replace("start()", f"import tracekit.loading.parallel as s; {loud}; start()")
+    monkeypatch.setattr(parallel, "_PROGRAM", program)
     assert_identical(read(folder, workers=2), read(folder, workers=1))
     assert capfd.readouterr().err == "noise\n"
 
@@ -402,9 +402,9 @@ def test_how_far_all_are_is_told(folder, monkeypatch):
         def at(self, byte_count, span_count):
             told.append((byte_count, span_count))
 
-    monkeypatch.setattr(side_by_side, "Helper", Within)
+    monkeypatch.setattr(parallel, "Helper", Within)
     sources = [from_file(file) for file in sorted(folder.glob("*.jsonl"))]
-    found = read_side_by_side(shares(sources, 2), None, None, Listener())
+    found = read_parallel(shares(sources, 2), None, None, Listener())
     spans = found.sources["span_count"] - found.sources["quarantined_count"]
     assert told[-1] == (sum(source.byte_count for source in sources), spans.sum())
     assert told == sorted(told)
@@ -423,7 +423,7 @@ def test_helpers_import_nothing_from_the_working_directory(folder, tmp_path_fact
     script = (
         "import os, sys\n"
         "import tracekit as tk\n"
-        "from tracekit.loading import side_by_side\n"
+        "from tracekit.loading import parallel\n"
         f"sys.path.insert(0, {relative!r})\n"
         f"os.chdir({str(trap)!r})\n"
         f"os.environ['PYTHONPATH'] = {relative!r} + os.pathsep + os.environ['PYTHONPATH']\n"

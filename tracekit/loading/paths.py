@@ -1,0 +1,35 @@
+"""Paths in messages, and errors about paths."""
+
+from __future__ import annotations
+
+import errno
+
+from tracekit.errors import LoadError
+
+STORE_MARKER = "tracekit-store.json"
+
+_CODES = {
+    errno.ENOENT: ("PATH_MISSING", "no such file", "check the name"),
+    errno.ENOTDIR: ("PATH_MISSING", "no such file", "check the name"),
+    errno.ENAMETOOLONG: ("PATH_MISSING", "a name that is too long", "give a path, or bytes for content"),
+    errno.EACCES: ("PATH_DENIED", "permission denied", "change its permissions, or copy the file"),
+    errno.EPERM: ("PATH_DENIED", "permission denied", "change its permissions, or copy the file"),
+    errno.ELOOP: ("PATH_LOOP", "a loop of symbolic links", "pass the real path"),
+    errno.EISDIR: ("PATH_SPECIAL", "a folder", "pass the files in it"),
+}
+
+
+def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
+    """Return the error that says why a path cannot be read."""
+    reason = f"{error.strerror or error}"
+    code, found, default = _CODES.get(error.errno or 0, ("PATH_DENIED", reason, "copy it to another disk"))
+    message = f"{code} {shown(path)}: expected a readable file, found {found}; {hint or default}"
+    return LoadError(message, source=shown(path), code=code)
+
+
+def shown(path: object) -> str:
+    r"""Return what messages and tables call a path: what is no printable text in its name is escaped."""
+    text = str(path)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
