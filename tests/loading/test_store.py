@@ -19,7 +19,8 @@ from tracekit.loading.building.builder import Builder
 from tracekit.loading.building.ledger import Position
 from tracekit.loading.building.trace_set import to_trace_set
 from tracekit.loading.paths import STORE_MARKER
-from tracekit.loading.store import layout, store
+from tracekit.loading.store import layout
+from tracekit.loading.store import read_write as store
 from tracekit.loading.store import tables as store_tables
 
 per_example = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,4 +1,4 @@
-"""Which loader takes a parsed JSON record, and what is said of a record that none takes."""
+"""Dispatch of parsed JSON records to loaders, and messages about records of no known format."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ _KNOWN = (
 
 
 class Dispatcher:
-    """Gives records to loaders.
+    """Passes records to loaders.
 
     Parameters
     ----------
     builder
-        Takes the spans and the ledger of the current source.
+        Receives the spans, and has the ledger of the current source.
     loaders
-        In the order in which they are asked.
+        In the order in which they are tried.
     """
 
     def __init__(self, builder: Builder, loaders: Iterable[Loader]) -> None:
@@ -66,12 +66,12 @@ class Dispatcher:
 
     @property
     def streams(self) -> set[str]:
-        """Members of top-level objects whose items are records of their own."""
+        """Fields of top-level objects with items that are records of their own."""
         return {name for loader in self._loaders for name in loader.streams}
 
     @property
     def parse_float(self) -> Callable[[str], Any] | None:
-        """How the next record's decimal numbers are best parsed."""
+        """The parser of decimal numbers for the next record."""
         return exact_number if self._exact else None
 
     def expect(self, first: bytes) -> None:
@@ -119,7 +119,7 @@ class Dispatcher:
             self._fail(parsed, at, data)
 
     def _parse(self, data: bytes) -> Parsed:
-        """Parse a line; members that occur twice are looked for where everything is, because it costs time."""
+        """Parse a line; look for duplicate keys in strict mode only, because it takes time."""
         return parse(data, parse_float=self.parse_float, find_duplicate_keys=self._builder.strict)
 
     def _fail(self, parsed: Parsed, at: Position, data: bytes) -> None:
@@ -156,7 +156,7 @@ class Dispatcher:
         loader.load(value, at, self._builder)
 
     def _without_loader(self, value: Any, at: Position, raw: bytes) -> None:
-        """Take a list apart, skip other signals, quarantine the rest with what it seems to be."""
+        """Load the items of a list, skip other signals, and quarantine the rest with a description."""
         ledger = self._builder.ledger
         if isinstance(value, list):
             if value:
@@ -188,13 +188,13 @@ class Dispatcher:
 
 
 def _is_error(value: dict[str, Any]) -> bool:
-    """Return whether an object says nothing but what went wrong."""
+    """Return whether an object contains only fields of an error response."""
     said = {key for key, content in value.items() if content not in (None, 0, "", [], {})}
     return bool(said) and said <= _ERROR_KEYS
 
 
 def _described(value: Any) -> str:
-    """Return what a record seems to be."""
+    """Return a short description of a record of unknown format."""
     if not isinstance(value, dict):
         return f"a bare {type(value).__name__}: {value!r:.80}"
     known = next((what for keys, what in _KNOWN if keys <= value.keys()), None)

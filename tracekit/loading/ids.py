@@ -1,8 +1,8 @@
-"""Trace and span ids in every spelling that files hold, as integers.
+"""Parsing of trace and span ids in every notation, as integers.
 
 Decided by length and alphabet, never by the file's extension: 32 or 16 hex digits; base64 of the bytes (protobuf JSON);
 base64 of the hex text (opentelemetry-swift#537); ``1-xxxxxxxx-xxxx...`` (X-Ray); ``0x...``; UUIDs; 64-bit trace ids,
-padded with zeros; ids whose leading zeros were stripped (Jaeger, Zipkin), only where the caller asks for it.
+padded with zeros; ids whose leading zeros were stripped (Jaeger, Zipkin), only on request.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SPAN_DIGITS = 16
 
 
 class Id(NamedTuple):
-    """An id: its value (0 where unusable), quality bits, what was wrong, and the dialect that spells it so.
+    """An id: its value (0 if unusable), quality bits, problem code, and the dialect of its notation.
 
     ``problem`` is empty, a code that leaves the id usable (``ID_64BIT``, ``ID_HEX_AS_BASE64``), or one that does not
     (``ID_BAD_LENGTH``, ``ID_ZERO``, ``ID_NOT_HEX``).
@@ -41,23 +41,23 @@ class Id(NamedTuple):
 
 
 def parse_trace_id(text: object, *, pad: bool = False) -> Id:
-    """Read a trace id."""
+    """Parse a trace id."""
     return _trace(text, pad) if isinstance(text, str) and len(text) <= _LONGEST else _no_id(text)
 
 
 def parse_span_id(text: object, *, pad: bool = False) -> Id:
-    """Read a span id."""
+    """Parse a span id."""
     return _span(text, pad) if isinstance(text, str) and len(text) <= _LONGEST else _no_id(text)
 
 
 def as_told(text: object, *, pad: bool = False) -> str:
-    """Return a trace id as issues and frames spell it, its first 40 characters where it is none."""
+    """Return a trace id as issues and frames show it; of an invalid id the first 40 characters."""
     found = parse_trace_id(text, pad=pad).value
     return f"{found:032x}" if found else str(text or "")[:40]
 
 
 def packed(texts: Sequence[str], digits: int, *, may_be_zero: bool = False) -> bytes:
-    """Return many ids of exactly so many hex digits as bytes, all at once."""
+    """Return ids of a fixed number of hex digits as bytes."""
     if not set(map(len, texts)) <= {digits}:
         raise ValueError(f"expected ids of {digits} hex digits")
     binary = bytes.fromhex("".join(texts))
@@ -69,13 +69,13 @@ def packed(texts: Sequence[str], digits: int, *, may_be_zero: bool = False) -> b
 
 
 def _no_id(found: object) -> Id:
-    """Return what is wrong with something too long, absent or no text; kept out of the caches."""
+    """Return the problem of a value that is too long, missing or not a string, without the caches."""
     return Id(0, problem="ID_BAD_LENGTH" if isinstance(found, str) or not found else "ID_NOT_HEX")
 
 
 @lru_cache(maxsize=4096)
 def _trace(text: str, pad: bool) -> Id:
-    """Read a trace id; spans of one trace come together, so the cache answers most calls."""
+    """Parse a trace id; spans of a trace are adjacent, so most calls hit the cache."""
     if xray := _XRAY(text):
         text = xray[1] + xray[2]
     elif _UUID(text):
@@ -85,12 +85,12 @@ def _trace(text: str, pad: bool) -> Id:
 
 @lru_cache(maxsize=65_536)
 def _span(text: str, pad: bool) -> Id:
-    """Read a span id; a parent's id comes once for each child."""
+    """Parse a span id; a parent's id occurs once per child."""
     return _read(text.removeprefix("0x"), _SPAN_DIGITS, pad)
 
 
 def _read(text: str, digits: int, pad: bool) -> Id:
-    """Read an id of so many hex digits in any spelling."""
+    """Parse an id of this many hex digits in any notation."""
     if text.endswith("="):
         return _base64(text, digits)
     if not text:

@@ -20,7 +20,7 @@ _CODES = {
 
 
 def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
-    """Return the error that says why a path cannot be read."""
+    """Return the LoadError for a path that cannot be read."""
     reason = f"{error.strerror or error}"
     code, found, default = _CODES.get(error.errno or 0, ("PATH_DENIED", reason, "copy it to another disk"))
     message = f"{code} {shown(path)}: expected a readable file, found {found}; {hint or default}"
@@ -28,7 +28,7 @@ def path_error(path: object, error: OSError, hint: str = "") -> LoadError:
 
 
 def shown(path: object) -> str:
-    r"""Return what messages and tables call a path: what is no printable text in its name is escaped."""
+    r"""Return a path for messages and tables, with characters that are not printable escaped."""
     text = str(path)
     if text.isprintable():
         return text

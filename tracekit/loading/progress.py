@@ -14,7 +14,7 @@ _PATIENCE_S = 1.0
 
 
 class Watcher(Protocol):
-    """What is told how far a reading is."""
+    """Receives the progress of reading."""
 
     def at(self, byte_count: int, span_count: int) -> None:
         """Say how many bytes are read and how many spans were seen."""

@@ -133,7 +133,7 @@ def _span(
     *,
     keeps_zero: bool,
 ) -> None:
-    """Give one span to the builder, or quarantine it."""
+    """Load one span, or quarantine it."""
     ledger = builder.ledger
     if not isinstance(span, dict):
         message = f"expected a span, found {span!r:.80}; skipped"

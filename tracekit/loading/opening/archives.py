@@ -1,4 +1,4 @@
-"""Zip archives: every member is a source of its own, ``a.zip!member``."""
+"""Zip archives: every file in one is a source of its own, ``a.zip!member``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNREADABLE = (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError
 
 
 class _Archive:
-    """A zip archive that is opened for its first member and closed with its last.
+    """A zip archive, opened for its first file and closed after its last.
 
     Parameters
     ----------
@@ -34,16 +34,16 @@ class _Archive:
         self._archive: zipfile.ZipFile | None = None
 
     def infos(self) -> list[zipfile.ZipInfo]:
-        """Return what the directory lists."""
+        """Return the entries of the directory."""
         with self._opened() as archive:
             return archive.infolist()
 
     def expect(self) -> None:
-        """Count a member that is going to be read."""
+        """Count a file that will be read."""
         self._unread += 1
 
     def open(self, info: zipfile.ZipInfo) -> _Member:
-        """Open a member; one that cannot be opened counts as read."""
+        """Open a file of the archive; one that cannot be opened counts as read."""
         try:
             if self._archive is None:
                 self._archive = self._opened()
@@ -53,7 +53,7 @@ class _Archive:
             raise
 
     def done(self) -> None:
-        """Count a member that was read; close the archive behind the last one."""
+        """Count a file that was read; close the archive after the last one."""
         self._unread -= 1
         if self._unread <= 0 and self._archive is not None:
             self._archive.close()
@@ -65,7 +65,7 @@ class _Archive:
 
 
 class _Member:
-    """A member being read."""
+    """A file of an archive that is being read."""
 
     def __init__(self, archive: _Archive, member: IO[bytes]) -> None:
         self._archive = archive
@@ -76,20 +76,20 @@ class _Member:
         return self._member.read(size)
 
     def close(self) -> None:
-        """Close it, and the archive behind its last member."""
+        """Close it, and the archive after its last file."""
         if not self._member.closed:
             self._member.close()
             self._archive.done()
 
 
 def is_zip(place: Path | bytes | Any) -> bool:
-    r"""Return whether a file, bytes or a seekable stream hold a zip archive; False where that cannot be seen."""
+    r"""Return whether a file, bytes or a seekable stream is a zip archive; False if that cannot be checked."""
     if isinstance(place, Path):
         try:
             with open_file(place) as file:
                 return file.read(4) in _MAGIC
         except (LoadError, OSError):
-            return False  # opening it as a source says why
+            return False  # opening it as a source reports why
     if isinstance(place, bytes):
         return place.startswith(_MAGIC)
     if not is_seekable(place):
@@ -101,7 +101,7 @@ def is_zip(place: Path | bytes | Any) -> bool:
 
 
 def members(place: Path | bytes | Any, uri: str) -> list[Source]:
-    """List the members of a zip archive as sources, in the order of their names."""
+    """Return the files of a zip archive as sources, sorted by name."""
     archive = _Archive(place)
     try:
         infos = [info for info in archive.infos() if not info.is_dir() and not _is_hidden(info.filename)]
@@ -127,7 +127,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _member(archive: _Archive, path: Path | None, uri: str, info: zipfile.ZipInfo) -> Source:
-    """Return the source for one member."""
+    """Return the source for one file of an archive."""
     if info.flag_bits & _ENCRYPTED:
         message = "expected a readable file in the archive, found an encrypted one; unpack it with its password first"
         return failing(uri, LoadError(f"PATH_DENIED {uri}: {message}", source=uri, code="PATH_DENIED"))

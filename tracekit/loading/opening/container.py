@@ -2,7 +2,7 @@
 
 ``open_bytes(source)`` -> ``ByteStream``: ``read(n)``, ``peek(n)``, ``compression``, ``raw_position``, ``raw_size``,
 ``offset``, ``line``, ``complete``, ``stop_reason``, ``notes``, ``close()``; a context manager.  What cannot be read at
-all (empty, blank, a web page, protobuf, another binary format) raises ``LoadError``; what goes wrong later ends the
+all (empty, blank, a web page, protobuf, another binary format) raises ``LoadError``; a later error ends the
 stream, with ``complete`` False and a note.
 """
 
@@ -33,7 +33,7 @@ _BLANK_PIECE = 1 << 16
 
 
 def open_bytes(source: Source, *, max_bytes: int = MAX_BYTES, max_ratio: float = MAX_RATIO) -> ByteStream:
-    """Open a source and unpack it, whatever it is called."""
+    """Open a source and unpack it, regardless of its name."""
     journal = Journal()
     stored = Stored(source.open(), journal)
     try:
@@ -64,7 +64,7 @@ class ByteStream:
     names
         The containers around them, from the outside in.
     journal
-        What the layers have to say.
+        The notes of the layers.
     max_bytes, max_ratio
         The caps on what comes out of a container.
 
@@ -104,7 +104,7 @@ class ByteStream:
 
     @property
     def notes(self) -> list[Note]:
-        """Remarks so far."""
+        """Notes so far."""
         return self._journal.notes
 
     @property
@@ -127,7 +127,7 @@ class ByteStream:
         return self._layer.peek(size)
 
     def read(self, size: int = 1 << 20, /) -> bytes:
-        """Return the next bytes: ``size`` of them, fewer only at the end, none behind it.  Never raises for content."""
+        """Return the next ``size`` bytes, fewer only at the end.  Never raises because of the content."""
         pieces: list[bytes] = []
         missing = size
         while missing and not self._is_bomb() and (piece := self._layer.read(missing)):
@@ -166,7 +166,7 @@ class ByteStream:
 
 
 def _unpack(source: Source, layer: Peekable, journal: Journal) -> tuple[Peekable, list[str]]:
-    """Put a layer on top for every container the content turns out to be; return the last and the containers' names."""
+    """Add a layer for every container found in the content; return the last layer and the containers' names."""
     names = ["zip"] if source.kind == "zip-member" else []
     size = source.byte_count
     while name := container_of(layer.peek(HEAD), size):
@@ -185,7 +185,7 @@ def _unpack(source: Source, layer: Peekable, journal: Journal) -> tuple[Peekable
 
 
 def _decode(layer: Peekable, journal: Journal) -> tuple[Peekable, int]:
-    """Put a layer on top for text that is not UTF-8, pass over a byte order mark; return the layer and its offset."""
+    """Add a layer for text that is not UTF-8 and skip a byte order mark; return the layer and its offset."""
     encoding, mark = encoding_of(layer.peek(HEAD))
     layer.read(mark)
     if encoding != "utf-8":
@@ -198,7 +198,7 @@ def _decode(layer: Peekable, journal: Journal) -> tuple[Peekable, int]:
 
 
 def _pass_blank(stream: ByteStream) -> None:
-    """Pass over white space and NUL bytes as long as nothing else is near; refuse a source that has nothing else."""
+    """Skip white space and NUL bytes at the start; raise LoadError if there is nothing else."""
     start, nuls, line = stream.offset, 0, 1
     while (piece := stream.peek(_BLANK_PIECE)) and not piece.strip(_BLANK):
         if not stream.read(len(piece)):
@@ -213,7 +213,7 @@ def _pass_blank(stream: ByteStream) -> None:
 
 
 def _refuse_nothing(stream: ByteStream, nuls: int) -> None:
-    """Say that there is no content, unless reading stopped behind some."""
+    """Raise LoadError because there is no content, unless there was some before reading stopped."""
     if stream.peek(_BLANK_PIECE).strip(_BLANK):
         return
     if not stream.complete:
@@ -227,5 +227,5 @@ def _refuse_nothing(stream: ByteStream, nuls: int) -> None:
 
 
 def _refuse(source: Source, code: str, message: str) -> NoReturn:
-    """Raise the error of a source that cannot be read at all."""
+    """Raise LoadError for a source that cannot be read at all."""
     raise LoadError(f"{code} {source.uri}: {message}", source=source.uri, code=code)

@@ -1,6 +1,6 @@
-"""The layers between stored and decoded bytes: each reads from the one below and never raises for bad content.
+"""The layers between stored and decoded bytes: each reads from the one below and never raises for invalid content.
 
-What goes wrong is told to the ``Journal``, once: the layer then ends, and so do those above it.
+An error is reported once in the ``Journal``; then the layer ends, and so do those above it.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class Unpacked:
         return b""
 
     def _step(self, size: int) -> bytes:
-        """Decode some more; perhaps nothing comes of it yet."""
+        """Decode some more input, possibly to no output yet."""
         if not self._input and self._engine.needs_input:
             self._input = self._below.read(_PACKED_PIECE)
             if not self._input:
@@ -199,7 +199,7 @@ class Unpacked:
         return self._engine is not None
 
     def _stop(self, code: str, found: str, done: str, raw: bytes = b"") -> bytes:
-        """Tell the journal, and end."""
+        """Report in the journal, and end the stream."""
         self._ended, self._input, self._engine = True, b"", None
         message = (
             f"expected a complete {self._kind} stream, found {found} after {self._position:,} bytes of content; {done}"

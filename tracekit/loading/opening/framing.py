@@ -1,4 +1,4 @@
-"""The collector's own container: messages behind their lengths, each perhaps compressed by itself."""
+"""The collector's container: length-prefixed messages, each possibly compressed."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class _Limited:
 
 
 class Framed:
-    r"""Messages behind 4-byte big-endian lengths, as the collector's file exporter writes them; a newline behind each.
+    r"""Messages with 4-byte big-endian length prefixes, each followed by a newline, as the collector writes.
 
     Parameters
     ----------
     below
         The framed bytes.
     journal
-        Is told CONTAINER_TRUNCATED when the bytes end inside a message; a damaged message costs only itself.
+        Receives CONTAINER_TRUNCATED if the bytes end inside a message; a damaged message is lost alone.
     """
 
     def __init__(self, below: Peekable, journal: Journal) -> None:
@@ -76,7 +76,7 @@ class Framed:
         return True
 
     def _finish(self) -> bool:
-        """End the message: pass over what is left of it, and say what went wrong in it."""
+        """End the message: skip its rest, and report what went wrong in it."""
         frame, self._frame = self._frame, None
         while frame is not None and frame.read(PIECE):
             pass
@@ -84,12 +84,12 @@ class Framed:
             self._cut(f"{frame.left:,} bytes more")
         elif self._trouble.stop_reason:
             message = f"message {self._number}: {self._trouble.notes[0].message}"
-            action = "aborted" if self._has_given else "quarantined"  # what was given is counted as the record it is
+            action = "aborted" if self._has_given else "quarantined"  # one partly returned counts as a record
             self._journal.notes.append(Note("CONTAINER_DAMAGED", "error", action, message))
         return True
 
     def _cut(self, missing: str) -> None:
-        """Tell the journal that the bytes end inside a message."""
+        """Report in the journal that the bytes end inside a message."""
         message = f"expected {missing} of message {self._number + (missing == 'its length')}, found the end"
         message += "; the messages before it were read: the file is still being written, or truncated"
         self._journal.stop("CONTAINER_TRUNCATED", message)

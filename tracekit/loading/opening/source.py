@@ -1,6 +1,6 @@
 """One source of bytes: a file, a member of a zip archive, bytes in memory, a stream, standard input, or a store.
 
-``Source`` says what it is called and opens it; nothing is opened before that.  What cannot be opened raises
+``Source`` has a name and opens the bytes on demand.  What cannot be opened raises
 ``LoadError`` with a PATH code, at once or, for one file among many, when its turn comes.
 """
 
@@ -25,13 +25,13 @@ Kind = Literal["file", "zip-member", "bytes", "stream", "stdin", "store"]
 
 
 class ByteFile(Protocol):
-    """What a source opens as: bytes to read once, from the beginning."""
+    """The bytes of an opened source, read once from the beginning."""
 
     def read(self, size: int, /) -> bytes | None:
         """Return at most ``size`` bytes; none at the end."""
 
     def close(self) -> None:
-        """Give it back."""
+        """Close the file."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Source:
     Parameters
     ----------
     uri
-        What messages call it: a path, ``a.zip!member``, ``<stdin>``, ``<bytes>``.
+        Its name in messages: a path, ``a.zip!member``, ``<stdin>``, ``<bytes>``.
     kind
         file, zip-member, bytes, stream, stdin or store (a folder written by ``TraceSet.save``: not opened here).
     opener
@@ -67,7 +67,7 @@ class Source:
 
 
 class _Borrowed:
-    """A stream of the caller's: read from where it stands, and left open."""
+    """A stream of the caller: read from its present position, and left open."""
 
     def __init__(self, stream: Any, uri: str) -> None:
         self._stream = stream
@@ -91,15 +91,15 @@ class _Borrowed:
         return data
 
     def close(self) -> None:
-        """Leave it to its owner."""
+        """Do nothing: the caller closes it."""
 
 
 def from_file(path: Path, uri: str = "") -> Source:
-    """Return the source for a regular file, whose ``open`` raises when it is none or cannot be read."""
+    """Return the source for a regular file; its ``open`` raises if the file is not readable or not regular."""
     try:
         found = path.stat()
     except OSError:
-        found = None  # opening says why
+        found = None  # opening reports why
     size = found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
     return Source(uri or shown(path), "file", partial(open_file, path), size, path)
 
@@ -116,12 +116,12 @@ def open_file(path: Path) -> io.FileIO:
 
 
 def is_open_pipe(path: Path) -> bool:
-    """Return whether the path is an end of a pipe this process holds already, as in ``tracekit report <(command)``."""
+    """Return whether the path is an open pipe of this process, as in ``tracekit report <(command)``."""
     return str(path).startswith(("/dev/fd/", "/proc/self/fd/")) or str(path) == "/dev/stdin"
 
 
 def _refuse_special(path: Path, mode: int) -> NoReturn:
-    """Say what the path is instead of a file."""
+    """Raise LoadError that names the kind of a path that is not a file."""
     name = shown(path)
     kinds = {
         stat.S_IFIFO: ("a named pipe", f"read it as standard input: tracekit ... - < {name}"),
@@ -133,12 +133,12 @@ def _refuse_special(path: Path, mode: int) -> NoReturn:
 
 
 def from_bytes(data: bytes, number: int = 0) -> Source:
-    """Return the source for bytes in memory; a number tells several apart."""
+    """Return the source for bytes in memory; a number distinguishes several."""
     return Source(f"<bytes {number}>" if number else "<bytes>", "bytes", lambda: io.BytesIO(data), len(data))
 
 
 def from_stream(stream: Any) -> Source:
-    """Return the source for a binary file object; it is read from where it stands, and not closed."""
+    """Return the source for a binary file object, read from its present position and not closed."""
     if isinstance(stream, io.TextIOBase) or isinstance(stream.read(0), str):
         kind = type(stream).__name__
         raise TypeError(f"expected a binary file, found a text file ({kind}): open it with mode 'rb'")
@@ -174,12 +174,12 @@ def failing(uri: str, error: LoadError) -> Source:
 
 
 def _fail(error: LoadError) -> NoReturn:
-    """Raise an error that was found before."""
+    """Raise an error found earlier."""
     raise error
 
 
 def is_seekable(stream: Any) -> bool:
-    """Return whether a file object can go back to where it stood."""
+    """Return whether a file object is seekable."""
     return hasattr(stream, "seekable") and bool(stream.seekable())
 
 

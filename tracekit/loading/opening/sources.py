@@ -1,6 +1,6 @@
-"""From what the user gave to ``read`` to a list of sources: files, folders, patterns, archives, bytes, streams.
+"""From the argument of ``read`` to a list of sources: files, folders, globs, archives, bytes, streams.
 
-``expand(what)`` -> ``list[Source]``.  The order is that of time where names tell it: rotated files before the live one.
+``expand(what)`` -> ``list[Source]``, in the order of time if names contain it: rotated files before the live one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def expand(what: Any) -> list[Source]:
-    """List the sources in what the user gave."""
+    """Return the sources in the argument of ``read``."""
     several = isinstance(what, Iterable) and not isinstance(what, (str, bytes, bytearray, memoryview, os.PathLike))
     items = [what] if not several or hasattr(what, "read") else list(what)
     if not items:
@@ -57,7 +57,7 @@ def expand(what: Any) -> list[Source]:
 
 
 def _expand_one(item: Any, number: int) -> list[Source]:
-    """List the sources in one thing the user gave."""
+    """Return the sources in one item of the argument."""
     if isinstance(item, (bytes, bytearray, memoryview)):
         source = from_bytes(bytes(item), number)
         return members(bytes(item), source.uri) if is_zip(bytes(item)) else [source]
@@ -72,7 +72,7 @@ def _expand_one(item: Any, number: int) -> list[Source]:
 
 
 def _expand_path(text: str) -> list[Source]:
-    """List the sources at a path or pattern, given by name."""
+    """Return the sources at a path or glob."""
     path = Path(text).expanduser()
     try:
         recover(path)
@@ -92,17 +92,17 @@ def _expand_path(text: str) -> list[Source]:
     if stat.S_ISDIR(mode):
         return _expand_folder(path)
     if not is_open_pipe(path):
-        open_file(path).close()  # says at once what is wrong with it
+        open_file(path).close()  # raises now if it is not readable
     return _expand_file(path)
 
 
 def _fits_name(text: str) -> bool:
-    """Return whether text that begins like JSON could be a pattern."""
+    """Return whether text that begins like JSON could be a glob."""
     return len(text) < 256 and not any(mark in text for mark in '"\n:')  # noqa: PLR2004 - the longest file name
 
 
 def _expand_file(path: Path) -> list[Source]:
-    """List a file, or the members of an archive."""
+    """Return a file, or the files of an archive, as sources."""
     if is_open_pipe(path):
         return [Source(shown(path), "stream", lambda: open_file(path))]
     if not is_zip(path):
@@ -111,7 +111,7 @@ def _expand_file(path: Path) -> list[Source]:
 
 
 def _expand_folder(folder: Path) -> list[Source]:
-    """List the files in a folder and below."""
+    """Return the files in a folder and its subfolders as sources."""
     if _is_store(folder):
         return [from_store(folder)]
     try:
@@ -126,7 +126,7 @@ def _expand_folder(folder: Path) -> list[Source]:
 
 
 def _expand_pattern(pattern: str) -> list[Source]:
-    """List the files a pattern stands for, and those in the folders it stands for."""
+    """Return the files that match a glob, and those in matching folders, as sources."""
     paths: set[Path] = set()
     for path in map(Path, _matching(pattern)):
         if store := next((place for place in (path, path.parent) if _is_store(place)), None):
@@ -142,7 +142,7 @@ def _expand_pattern(pattern: str) -> list[Source]:
 
 
 def _listed(paths: Iterable[Path]) -> list[Source]:
-    """List files and stores found in a folder; what cannot be read raises when it is opened."""
+    """Return files and stores of a folder as sources; unreadable ones raise when they are opened."""
     sources: list[Source] = []
     for path in paths:
         try:
@@ -160,14 +160,14 @@ def _listed(paths: Iterable[Path]) -> list[Source]:
 
 
 def _matching(pattern: str) -> Iterator[str]:
-    """Yield the paths that a pattern stands for; ``**`` is any number of folders, however deep."""
+    """Yield the paths that match a glob; ``**`` matches any number of folders."""
     before, *behind = _ANY_FOLDERS.split(pattern, maxsplit=1)
     if not behind:
         yield from glob.iglob(pattern)  # noqa: PTH207 - Path.glob takes no absolute patterns
         return
     for top in glob.iglob(before) if before else [""]:  # noqa: PTH207
         if behind == [""]:
-            yield top or "."  # and so everything below
+            yield top or "."  # which includes everything below
             continue
         for folder, entries in _folders(Path(top)):
             if entries is None:
@@ -177,7 +177,7 @@ def _matching(pattern: str) -> Iterator[str]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files and stores below a folder, and the folders that may not be entered."""
+    """Yield the files and stores below a folder, and the folders without permission."""
     for place, entries in _folders(folder):
         if entries is None:
             yield place
@@ -186,9 +186,9 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _folders(folder: Path) -> Iterator[tuple[Path, list[Path] | None]]:
-    """Yield a folder and all below with what each contains, None for one that may not be entered.
+    """Yield a folder and its subfolders with their entries, None for a folder without permission.
 
-    Links are followed, into every folder once; what is hidden is left out, and what is inside a store.
+    Links are followed, into every folder once; hidden entries and the contents of stores are skipped.
     """
     seen: set[tuple[int, int]] = set()
     todo = [folder]
@@ -226,7 +226,7 @@ def _order(path: PurePath) -> tuple[tuple[str, ...], str, int, str, str]:
 
 
 def _once(sources: list[Source]) -> list[Source]:
-    """Drop the second listing of the same file, member or standard input."""
+    """Remove repeated listings of the same file, archive entry or standard input."""
     seen: set[str] = set()
     kept: list[Source] = []
     for source in sources:
@@ -240,7 +240,7 @@ def _once(sources: list[Source]) -> list[Source]:
 
 
 def _nearest(path: Path) -> str:
-    """Return what to do about a name that is not there: the nearest names in its folder."""
+    """Return a hint about a missing name: the most similar names in its folder."""
     folder = next((place for place in path.parents if not glob.has_magic(str(place)) and place.is_dir()), Path())
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))

@@ -1,9 +1,9 @@
-"""OTLP JSON Lines at speed: typed decoding, attributes interned as raw bytes, each distinct one decoded once.
+"""Fast reader of OTLP JSON Lines: typed decoding, with each distinct attribute decoded only once.
 
-Takes only lines that are exactly what the specification says.  Everything else is handed back untouched, for the
-tolerant reader (``loading/otlp/tolerant.py``) to take or to quarantine, with its place in the file: lines with a member
-that the specification does not know (a typed decoder would lose it), with numbers out of range, with an attribute that
-is not well formed.
+It loads only lines that follow the specification exactly.  All other lines are returned unchanged, for the
+tolerant reader (``loading/otlp/tolerant.py``) to load or quarantine, with their position: lines with an
+unknown field (a typed decoder would lose it), with numbers out of range, or with a malformed
+attribute.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NO_PARENT = "0" * 16
 _TRACE_DIGITS, _SPAN_DIGITS = 32, 16
 _KINDS, _STATUSES = frozenset(range(6)), frozenset(range(3))
 _MARK = b'"resourceSpans"'
-_NUL, _NUL_IN_JSON = "\0", b"\\u0000"  # worth a remark, which the tolerant reader makes
+_NUL, _NUL_IN_JSON = "\0", b"\\u0000"  # reported by the tolerant reader
 
 
 class Scanner:
@@ -54,7 +54,7 @@ class Scanner:
         self._builder = builder
         self._decode = msgspec.json.Decoder(Request).decode
         self._decode_attributes = msgspec.json.Decoder(list[Attribute], strict=False).decode
-        self._known: dict[bytes, int] = {}  # attribute as it is written -> its code, -1 for what is not well formed
+        self._known: dict[bytes, int] = {}  # raw attribute -> its code, -1 for a malformed one
         self._resources: dict[tuple[bytes, str], int] = {}
         self._scopes: dict[tuple[bytes, str], int] = {}
 
@@ -89,7 +89,7 @@ class Scanner:
         return rows, others
 
     def _line(self, rows: Rows, request: Request, number: int, offset: int) -> None:
-        """Add the spans of one request; everything that can fail comes before the first change."""
+        """Add the spans of one request; everything that can fail is done before the first change."""
         spans: list[Span] = []
         owners: list[tuple[int, int, int]] = []
         for group in request.resourceSpans:
@@ -127,13 +127,13 @@ class Scanner:
             rows.add_links(map(len, links), columns, linked.attributes)
 
     def _texts(self, texts: Sequence[str]) -> Iterable[int]:
-        """Return the codes of texts that are mostly empty."""
+        """Return the codes of texts, most of which are empty."""
         return map(self._builder.texts.optional, texts) if any(texts) else repeat(-1, len(texts))
 
     # ---------------------------------------------------------------- interning
 
     def _learn(self, raw: Iterable[bytes]) -> Array:
-        """Return the codes of distinct attributes; those not met before are decoded, all together."""
+        """Return the codes of distinct attributes; new ones are decoded together."""
         raw = list(raw)
         codes = list(map(self._known.get, raw))
         if None in codes:
@@ -164,7 +164,7 @@ class Scanner:
         return codes
 
     def _alone(self, raw: bytes) -> int:
-        """Return the code of any attribute; -1 for one that is not well formed or needs a remark."""
+        """Return the code of any attribute; -1 for a malformed one or one that must be reported."""
         try:
             [attribute] = self._decode_attributes(b"[" + raw + b"]")
             if (
@@ -182,14 +182,14 @@ class Scanner:
         return self._builder.kv(key, value)
 
     def _codes(self, attributes: list[Raw]) -> list[int]:
-        """Return the codes of a list of attributes; ValueError where one is not well formed."""
+        """Return the codes of a list of attributes; ValueError where one attribute."""
         codes = list(map(self._alone, map(bytes, attributes)))
         if -1 in codes:
             raise ValueError
         return codes
 
     def _resource(self, group: ResourceSpans) -> int:
-        """Return the number of a resource; each spelling is decoded once."""
+        """Return the number of a resource; each distinct JSON text is decoded once."""
         key = (bytes(group.resource), group.schemaUrl)
         if key not in self._resources:
             if _NUL_IN_JSON in key[0] or _NUL in key[1]:
@@ -201,7 +201,7 @@ class Scanner:
         return self._resources[key]
 
     def _scope(self, part: ScopeSpans) -> int:
-        """Return the number of a scope; each spelling is decoded once."""
+        """Return the number of a scope; each distinct JSON text is decoded once."""
         key = (bytes(part.scope), part.schemaUrl)
         if key not in self._scopes:
             if _NUL_IN_JSON in key[0] or _NUL in key[1]:
@@ -236,7 +236,7 @@ class _Links(NamedTuple):
 
 
 def _kinds(keys: list[str], columns: list[tuple[Any, ...]]) -> Array:
-    """Return the type of each value that is one string, one double, or one integer of 64 bits; 0 for any other."""
+    """Return the type of each string, double or 64-bit integer; 0 for any other value."""
     text, integer, truth, double, *others = columns
     is_text, is_integer, is_double = (np.array([v is not None for v in column]) for column in (text, integer, double))
     kinds = (
@@ -258,7 +258,7 @@ def _kinds(keys: list[str], columns: list[tuple[Any, ...]]) -> Array:
 
 
 def _times(texts: Sequence[str]) -> array[int]:
-    """Return nanoseconds given as digits; ValueError for other spellings, OverflowError beyond 64 bits."""
+    """Return nanoseconds from digits; ValueError for other text, OverflowError beyond 64 bits."""
     digits = "".join(texts)
     if not (digits.isascii() and digits.isdecimal()):
         raise ValueError
@@ -271,7 +271,7 @@ def _unsigned(numbers: Sequence[int]) -> array[int]:
 
 
 def _events(events: Sequence[list[Event]]) -> _Events | None:
-    """Return the events of a line, None where there are none; ValueError or OverflowError for what is not in order."""
+    """Return the events of a line, None if there are none; ValueError or OverflowError for invalid ones."""
     told = list(chain.from_iterable(events))
     if not told:
         return None
@@ -280,7 +280,7 @@ def _events(events: Sequence[list[Event]]) -> _Events | None:
 
 
 def _links(links: Sequence[list[Link]]) -> _Links | None:
-    """Return the links of a line, None where there are none; ValueError or OverflowError for what is not in order."""
+    """Return the links of a line, None if there are none; ValueError or OverflowError for invalid ones."""
     told = list(chain.from_iterable(links))
     if not told:
         return None

@@ -1,9 +1,9 @@
-"""OTLP's messages exactly as the specification has them, for a typed decoder: a member that is not here is an error.
+"""OTLP messages exactly as in the specification, for a typed decoder: an unknown field is an error.
 
 Attributes stay raw bytes: equal ones are decoded once (``loading/otlp/fast.py``).
 """
 
-# ruff: noqa: N815 - the members are OTLP's
+# ruff: noqa: N815 - field names of OTLP
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Span(Struct, gc=False, forbid_unknown_fields=True):
 
     traceId: str
     spanId: str
-    startTimeUnixNano: str  # a JSON number has lost its last digits: the tolerant reader says so
+    startTimeUnixNano: str  # the tolerant reader reports the lost digits of a JSON number
     endTimeUnixNano: str
     parentSpanId: str = ""
     name: str = ""
@@ -98,7 +98,7 @@ class Scope(Struct, gc=False, forbid_unknown_fields=True):
 
 
 class Value(Struct, gc=False, forbid_unknown_fields=True):
-    """An AnyValue; at most one member is given."""
+    """An AnyValue with at most one field."""
 
     stringValue: str | None = None
     intValue: int | None = None

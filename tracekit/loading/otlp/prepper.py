@@ -1,6 +1,6 @@
 """Span documents of OpenSearch, as Data Prepper writes them into ``otel-v1-apm-span-*``.
 
-Two generations: members with dots, where ``@`` in a name of an attribute stands for a dot
+Two generations: field names with dots, where ``@`` in an attribute name replaces a dot
 (``span.attributes.http@method``, ``resource.attributes.service@name``, ``status.code``), and nested objects
 (``attributes``, ``resource``, ``instrumentationScope``, ``status``).  Alone, in a list, as hits, or as the answer of a
 search.  Times are dates as text.  Members that OTLP does not have, such as ``traceGroup``, are kept as attributes under
@@ -109,7 +109,7 @@ def _join_resource(resource: dict[str, Any], dotted: dict[str, Any]) -> dict[str
 
 
 def _place(member: str) -> tuple[str, str]:
-    """Return the group that a member belongs to and its name there, "" for the group itself or for none."""
+    """Return the group of a field and the field's name in it, "" for the group itself or for none."""
     if member in _GROUPS:
         return _GROUPS[member], ""
     for prefix, group in _GROUPS.items():
@@ -127,7 +127,7 @@ def _event(event: Any) -> Any:
 
 
 def _nanoseconds(value: Any) -> Any:
-    """Return a date that names its zone as nanoseconds; anything else as it is, for a remark."""
+    """Return a date with a time zone as nanoseconds; other values unchanged, to be reported later."""
     found = instant(value) if isinstance(value, str) else None
     return value if found is None else str(found)
 

@@ -106,24 +106,24 @@ class Rows:
     def add_events(
         self, counts: Iterable[int], columns: Sequence[Iterable[int]], attributes: Sequence[list[Raw]]
     ) -> None:
-        """Add the events of the line added last: how many each of its spans has, their columns but the row's."""
+        """Add the events of the last line: the count per span, and all columns except the row."""
         _extend(self.events, self._rows_of(counts), columns)
         self.event_attributes.add(attributes)
 
     def add_links(
         self, counts: Iterable[int], columns: Sequence[Iterable[int]], attributes: Sequence[list[Raw]]
     ) -> None:
-        """Add the links of the line added last: how many each of its spans has, their columns but the row's."""
+        """Add the links of the last line: the count per span, and all columns except the row."""
         _extend(self.links, self._rows_of(counts), columns)
         self.link_attributes.add(attributes)
 
     def _rows_of(self, counts: Iterable[int]) -> Iterable[int]:
-        """Return the row of each event or link of the line added last."""
+        """Return the row of each event or link of the last line."""
         first = len(self.start) - self.lines[-1][0]
         return chain.from_iterable(map(repeat, range(first, len(self.start)), counts))
 
     def numbers_of(self, bad: Array) -> frozenset[int]:
-        """Return the lines with an attribute that is marked; ``bad`` has one entry a distinct attribute."""
+        """Return the lines with a bad attribute; ``bad`` has one entry per distinct attribute."""
         if not bad.any():
             return frozenset()
         rows = [
@@ -184,6 +184,6 @@ def _extend(columns: list[array[Any]], rows: Iterable[int], more: Sequence[Itera
 
 
 def _spread(groups: list[tuple[int, int, int]], member: int, kind: Any) -> Array:
-    """Return a member of each group as often as the group has spans."""
+    """Return a field of each group, repeated once per span of the group."""
     table = np.array(groups, np.int64).reshape(-1, 3)
     return np.repeat(table[:, member].astype(kind), table[:, 0])

@@ -1,4 +1,4 @@
-"""A time as OTLP's dialects write it: nanoseconds as digits, as a number, or a date as text."""
+"""Times in OTLP's dialects: nanoseconds as digits or as a number, or a date as text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)? ?(Z|z
 
 
 def moment(value: Any, field: str, at: Position, builder: Builder) -> tuple[int | None, int]:
-    """Return (nanoseconds or None, grain in ns) of a time given as digits, number or ISO text."""
+    """Return (nanoseconds or None, resolution in ns) of a time as digits, number or ISO text."""
     if value is None or value is False or value == "":
         return None, 1
     if isinstance(value, str):
@@ -50,7 +50,7 @@ def instant(text: str) -> int | None:
 
 
 def _nanoseconds(text: str) -> int | None:
-    """Return the nanoseconds of ISO text, UTC where it names no zone; None for a date that there is not."""
+    """Return the nanoseconds of ISO text, in UTC if it has no zone; None for an invalid date."""
     try:
         found = pd.Timestamp(text.replace(",", "."))
         return int((found.tz_localize("UTC") if found.tzinfo is None else found).as_unit("ns").value)

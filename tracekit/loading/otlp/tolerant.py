@@ -55,7 +55,7 @@ def recognises(record: Any) -> bool:
 
 
 def load(record: dict[str, Any], at: Position, builder: Builder) -> None:
-    """Give the spans of one request, of one answer that wraps it, or of one ResourceSpans to the builder."""
+    """Load the spans of a request, of a response that wraps one, or of a single ResourceSpans."""
     note_wrapper(record, builder)
     if _is_group(record):
         builder.ledger.dialect("bare_resource_spans")
@@ -80,14 +80,14 @@ def _is_group(record: dict[str, Any]) -> bool:
 
 
 def note_wrapper(record: dict[str, Any], builder: Builder) -> None:
-    """Note what an answer says about itself: Tempo's PARTIAL."""
+    """Mark the source incomplete if a response is partial (Tempo)."""
     status = record.get("status")
     if status == 1 or (isinstance(status, str) and "PARTIAL" in status.upper()):
         builder.ledger.incomplete(f"the server returned a PARTIAL response: {record.get('message') or ''}".strip(": "))
 
 
 def _group(group: Any, at: Position, builder: Builder) -> None:
-    """Give the spans of one ResourceSpans to the builder."""
+    """Load the spans of one ResourceSpans."""
     if not isinstance(group, dict):
         builder.ledger.quarantine(
             "FORMAT_UNKNOWN", f"expected an object in resourceSpans, found {group!r:.80}", at=at, raw=repr(group)
@@ -99,7 +99,7 @@ def _group(group: Any, at: Position, builder: Builder) -> None:
 
 
 def load_scopes(key: str, parts: Any, resource: int, at: Position, builder: Builder) -> None:
-    """Give the spans of the ScopeSpans of one resource to the builder."""
+    """Load the spans of the ScopeSpans of one resource."""
     if parts is None:
         return
     note_scopes(key, builder)
@@ -113,25 +113,25 @@ def load_scopes(key: str, parts: Any, resource: int, at: Position, builder: Buil
 
 
 def resource_of_group(group: dict[str, Any], at: Position, builder: Builder) -> int:
-    """Return the number of the resource of a ResourceSpans given as JSON."""
+    """Return the number of the resource of a ResourceSpans in JSON."""
     found = group.get("resource", group.get("Resource"))
     return resource_of(found, schema_url(group, at, builder), at, builder)
 
 
 def schema_url(holder: dict[str, Any], at: Position, builder: Builder) -> str:
-    """Return the schema address of a ResourceSpans or ScopeSpans in any spelling."""
+    """Return the schema URL of a ResourceSpans or ScopeSpans in any spelling."""
     key = next((key for key in _SCHEMA_URL if key in holder), _SCHEMA_URL[0])
     return _text(holder, key, at, builder)
 
 
 def note_scopes(key: str, builder: Builder) -> None:
-    """Count a spelling of scopeSpans that is not today's."""
+    """Count a legacy spelling of scopeSpans."""
     if key in _LEGACY:
         builder.ledger.dialect("instrumentationLibrarySpans")
 
 
 def resource_of(resource: Any, schema: str, at: Position, builder: Builder) -> int:
-    """Return the number of a resource given as JSON."""
+    """Return the number of a resource in JSON."""
     resource = _object(resource, "resource", at, builder)
     pairs = attribute_list(resource.get("attributes"), builder.ledger, at)
     dropped = _number(resource.get("droppedAttributesCount"), "droppedAttributesCount", at, builder)
@@ -139,7 +139,7 @@ def resource_of(resource: Any, schema: str, at: Position, builder: Builder) -> i
 
 
 def scope_of(part: dict[str, Any], at: Position, builder: Builder) -> int:
-    """Return the number of the scope of a ScopeSpans given as JSON."""
+    """Return the number of the scope of a ScopeSpans in JSON."""
     scope = _object(next((part[key] for key in _SCOPE if part.get(key) is not None), None), "scope", at, builder)
     return builder.scope(
         _text(scope, "name", at, builder),
@@ -151,13 +151,13 @@ def scope_of(part: dict[str, Any], at: Position, builder: Builder) -> int:
 
 
 def load_spans(spans: Any, resource: int, scope: int, at: Position, builder: Builder) -> None:
-    """Give a list of spans of one resource and scope to the builder."""
+    """Load a list of spans of one resource and scope."""
     for span in spans if isinstance(spans, list) else [spans] if spans is not None else []:
         load_span(span, resource, scope, at, builder)
 
 
 def load_span(span: Any, resource: int, scope: int, at: Position, builder: Builder) -> None:
-    """Give one span to the builder, or quarantine it."""
+    """Load one span, or quarantine it."""
     ledger = builder.ledger
     if not isinstance(span, dict):
         ledger.quarantine("FORMAT_UNKNOWN", f"expected a span, found {span!r:.80}", at=at, raw=repr(span))
@@ -222,7 +222,7 @@ def span_ids(span: dict[str, Any], at: Position, builder: Builder) -> tuple[int,
     text = span.get("parentSpanId") or ""
     parent = parse_span_id(text) if text else Id(0)
     quality = found[0].bits
-    if parent.problem and not parent.value and parent.problem != "ID_ZERO":  # zeros are a way to say: none
+    if parent.problem and not parent.value and parent.problem != "ID_ZERO":  # zeros mean no parent
         quality |= Quality.PARENT_ID_BAD
         message = f"expected 16 hex digits in parentSpanId, found {text!r:.80}; parent unknown"
         trace, own = f"{found[0].value:032x}", f"{found[1].value:016x}"
@@ -240,7 +240,7 @@ def _tally(one: Id, field: str, at: Position, builder: Builder) -> None:
 
 
 def _event(event: dict[str, Any], at: Position, builder: Builder) -> Event:
-    """Return an event of the builder."""
+    """Return an event for the builder."""
     event = camel(event, builder)
     time_ns, _ = moment(event.get("timeUnixNano"), "timeUnixNano", at, builder)
     pairs = attribute_list(event.get("attributes"), builder.ledger, at)
@@ -250,7 +250,7 @@ def _event(event: dict[str, Any], at: Position, builder: Builder) -> Event:
 
 
 def _link(link: dict[str, Any], at: Position, builder: Builder) -> Link:
-    """Return a link of the builder; an id that is none is 0, and kept as an attribute."""
+    """Return a link for the builder; an invalid id becomes 0 and is kept as an attribute."""
     link = camel(link, builder)
     codes = [builder.kv(key, value) for key, value in attribute_list(link.get("attributes"), builder.ledger, at)]
     ids = []
@@ -268,7 +268,7 @@ def _link(link: dict[str, Any], at: Position, builder: Builder) -> Link:
 
 
 def _object(value: Any, field: str, at: Position, builder: Builder) -> dict[str, Any]:
-    """Return a member that is an object, with members in lowerCamelCase; others are empty, with an issue."""
+    """Return an object field with keys in lowerCamelCase; any other value becomes {}, with an issue."""
     if isinstance(value, dict):
         return camel(value, builder)
     if value is not None:
@@ -278,7 +278,7 @@ def _object(value: Any, field: str, at: Position, builder: Builder) -> dict[str,
 
 
 def _objects(span: dict[str, Any], field: str, at: Position, builder: Builder) -> list[dict[str, Any]]:
-    """Return a member that is a list of objects; what is none is left out, with an issue."""
+    """Return a field that is a list of objects; other items are skipped, with an issue."""
     value = span.get(field)
     if value is None:
         return []
@@ -293,7 +293,7 @@ def _objects(span: dict[str, Any], field: str, at: Position, builder: Builder) -
 def _enum(
     value: Any, words: tuple[str, ...], prefix: str, field: str, attributes: list[int], at: Position, builder: Builder
 ) -> int:
-    """Return the number of an enumeration given as number, digits or name; others are 0 and kept as an attribute."""
+    """Return an enumeration value from a number, digits or name; others become 0 and are kept as an attribute."""
     if value is None:
         return 0
     if isinstance(value, str):
@@ -311,7 +311,7 @@ def _enum(
 
 
 def _number(value: Any, field: str, at: Position, builder: Builder) -> int:
-    """Return an unsigned 32-bit number; others are 0, with an issue."""
+    """Return an unsigned 32-bit number; other values become 0, with an issue."""
     if value is None:
         return 0
     number = whole(value)
@@ -323,7 +323,7 @@ def _number(value: Any, field: str, at: Position, builder: Builder) -> int:
 
 
 def _text(holder: dict[str, Any], field: str, at: Position, builder: Builder) -> str:
-    """Return a text member; empty where it is absent; what is no text becomes text, with an issue."""
+    """Return a text field, empty if it is missing; other values become text, with an issue."""
     value = holder.get(field)
     if isinstance(value, str):
         return value
@@ -336,7 +336,7 @@ def _text(holder: dict[str, Any], field: str, at: Position, builder: Builder) ->
 
 
 def camel(holder: dict[str, Any], builder: Builder) -> dict[str, Any]:
-    """Return the object with members in lowerCamelCase; other spellings are counted."""
+    """Return the object with keys in lowerCamelCase; other spellings are counted as dialects."""
     spelled = {key: _camel(key) for key in holder}
     if all(key == name for key, name in spelled.items()):
         return holder

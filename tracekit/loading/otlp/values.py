@@ -14,7 +14,7 @@ from tracekit.loading.records.parse import BigInt
 if TYPE_CHECKING:
     from tracekit.loading.building.ledger import Ledger
 
-# member of an AnyValue in camelCase, snake_case and Go's spelling -> its sort; in the order of the proto file
+# field of an AnyValue in camelCase, snake_case and Go's spelling -> its type; in the order of the proto file
 _MEMBERS = {
     **dict.fromkeys(("stringValue", "string_value", "StringValue"), "string"),
     **dict.fromkeys(("boolValue", "bool_value", "BoolValue"), "bool"),
@@ -29,7 +29,7 @@ _EMPTY = frozenset({"stringValueStrindex"})
 
 
 class UnreadableError(ValueError):
-    """An AnyValue that is not well formed."""
+    """A malformed AnyValue."""
 
 
 def any_value(value: Any) -> Any:
@@ -54,7 +54,7 @@ def any_value(value: Any) -> Any:
 
 
 def _member(value: Any) -> tuple[str, Any]:
-    """Return the sort and content of an AnyValue; its first member in proto order."""
+    """Return the type and content of an AnyValue: its first field in proto order."""
     if value is None:
         return "empty", None
     if not isinstance(value, dict):
@@ -92,7 +92,7 @@ def _key(pair: Any) -> str:
 
 
 def _scalar(sort: str, content: Any) -> Any:
-    """Return one plain value, whether JSON gave it as text or not."""
+    """Return one scalar value, from text or from JSON."""
     try:
         if sort == "int":
             return _whole(content)
@@ -111,7 +111,7 @@ def _scalar(sort: str, content: Any) -> Any:
 
 
 def _whole(content: Any) -> int | BigInt:
-    """Return an integer given as number or text; more digits than fit a number stay text."""
+    """Return an integer from a number or text; one with too many digits stays text."""
     if isinstance(content, str) and len(text := content.strip()) > MOST_DIGITS and is_digits(text):
         return BigInt(text)
     number = whole(content)
@@ -121,7 +121,7 @@ def _whole(content: Any) -> int | BigInt:
 
 
 def attribute_list(attributes: Any, ledger: Ledger, at: Position = NOWHERE) -> list[tuple[str, Any]]:
-    """Return (key, value) of a list of attributes, or of a flat map; what is not well formed is an ATTR_BAD issue."""
+    """Return (key, value) of a list of attributes or a flat map; a malformed one is an ATTR_BAD issue."""
     if isinstance(attributes, dict):
         ledger.dialect("attribute_map")
         return [_remarked(str(key), value, ledger, at) for key, value in attributes.items()]
@@ -138,7 +138,7 @@ def attribute_list(attributes: Any, ledger: Ledger, at: Position = NOWHERE) -> l
 
 
 def _pair(item: Any, ledger: Ledger, at: Position) -> tuple[str, Any] | None:
-    """Return one attribute; None, and an issue, where it has no key."""
+    """Return one attribute; None, with an issue, if it has no key."""
     key = item.get("key", item.get("Key", "")) if isinstance(item, dict) else None
     if not isinstance(key, str):
         _bad(ledger, at, f"expected an attribute with a key, found {item!r:.80}; skipped")
@@ -162,7 +162,7 @@ def _pair(item: Any, ledger: Ledger, at: Position) -> tuple[str, Any] | None:
 
 
 def _remarked(key: str, value: Any, ledger: Ledger, at: Position) -> tuple[str, Any]:
-    """Return the attribute, with a remark on an empty key and on an integer beyond 64 bits."""
+    """Return the attribute; report an empty key or an integer beyond 64 bits."""
     if not key:
         _bad(ledger, at, 'expected a key, found ""; kept')
     if isinstance(value, BigInt) or (isinstance(value, int) and not LOWEST <= value <= HIGHEST):

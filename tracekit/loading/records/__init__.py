@@ -1,4 +1,4 @@
-"""From decoded bytes to JSON records: the one place the loaders import from.
+"""From decoded bytes to JSON records.
 
 Lines or a document?
 
@@ -16,7 +16,7 @@ Documents of any size:
 - ``JsonPull(stream)``: ``more()``, ``peek()``, ``keys()``, ``items()``, ``value()``, ``skip()``, ``offset``,
   ``take_notes()``; errors are ``JsonError(code, message, offset, recoverable, raw)``.
 
-A ``Note(code, severity, action, message, byte_offset, raw)`` is a remark that becomes a row of the ledger.
+A ``Note(code, severity, action, message, byte_offset, raw)`` becomes a row of the ledger.
 """
 
 from tracekit.loading.records.depth import MAX_DEPTH, nests_deeper

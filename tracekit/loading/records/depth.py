@@ -1,8 +1,8 @@
-"""How deep JSON text nests, found out before a parser meets it, without recursion and without a loop per character.
+"""The nesting depth of JSON text, measured before parsing, without recursion and without a loop per character.
 
 ``DepthMeter`` follows text that arrives in pieces; ``nests_deeper`` answers for one record.  Strings are cut out, all
-brackets become one kind, and pairs are taken out from the inside: every step is one pass of C over the bytes.  Text
-that is not JSON is measured up to its first syntax error like a parser would, and no parser goes further.
+brackets become one kind, and pairs are removed from the inside: every step is one pass of C over the bytes.  Text
+that is not JSON is measured up to its first syntax error, where a parser stops as well.
 """
 
 from __future__ import annotations

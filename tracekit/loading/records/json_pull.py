@@ -1,7 +1,7 @@
 """A streaming reader of JSON documents of any size: one value at a time, in bounded memory.
 
 ``JsonPull`` slides a window of text over a byte stream.  ``keys()`` walks an object, ``items()`` an array, ``value()``
-builds one value, ``skip()`` passes over one without building it, ``more()`` goes on to the next document of the same
+builds one value, ``skip()`` skips one without building it, ``more()`` continues with the next document of the same
 stream.  Whatever a loop leaves unread is skipped, so a caller may ``break`` anywhere::
 
     pull = JsonPull(stream)
@@ -16,7 +16,7 @@ stream.  Whatever a loop leaves unread is skipped, so a caller may ``break`` any
                 except JsonError as error:  # ENC_INVALID_UTF8, JSON_TOO_DEEP, JSON_HUGE, JSON_SYNTAX, ...
                     if not error.recoverable:
                         raise
-                    ...  # this one value is lost; the loop goes on behind it
+                    ...  # this one value is lost; the loop continues after it
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class JsonPull(JsonWindow):
         self._decode_big = big_int_decoder(parse_float).raw_decode
 
     def value(self, max_bytes: int = MAX_VALUE) -> Any:
-        """Return the next value, whole."""
+        """Return the next value."""
         first = self.peek()
         self._unread = False
         if not first:
@@ -89,15 +89,15 @@ class JsonPull(JsonWindow):
         return value
 
     def keys(self) -> Iterator[str]:
-        """Walk the members of the object that comes next; the reader stands on each member's value."""
+        """Yield the keys of the next object; the reader is then at the value of the key."""
         return self._walk("{", self._key)
 
     def items(self) -> Iterator[int]:
-        """Walk the items of the array that comes next; the reader stands on each of them."""
+        """Yield the item numbers of the next array; the reader is then at the item."""
         return (number for number, _ in enumerate(self._walk("[", str)))
 
     def more(self) -> bool:
-        """Go on to the next document of the stream, leaving the present one if the caller has not finished it."""
+        """Move to the next document of the stream, skipping the rest of the present one."""
         self._settle(0)
         if self.peek() == "\ufeff":
             self._notes.append(Note("ENC_BOM", "info", "repaired", "a byte order mark was skipped", self.offset))
@@ -111,7 +111,7 @@ class JsonPull(JsonWindow):
     # --------------------------------------------------------------------------------------------- walking
 
     def _walk(self, opening: str, prepare: Callable[[], str]) -> Iterator[str]:
-        """Walk the container that comes next, whatever the caller leaves unread on the way."""
+        """Yield at each item of the next container; what the caller leaves unread is skipped."""
         if self.peek() != opening:
             self._refuse_kind(opening)
         self._unread = False
@@ -129,7 +129,7 @@ class JsonPull(JsonWindow):
         self._level = level - 1
 
     def _settle(self, level: int) -> None:
-        """Pass over what was left unread, up to the containers entered so far."""
+        """Skip what was left unread, up to this nesting level."""
         if self._level > level:
             inner, self._level, self._unread = self._level - level, level, False
             self._leave(inner)
@@ -137,7 +137,7 @@ class JsonPull(JsonWindow):
             self.skip()
 
     def _key(self) -> str:
-        """Return the name of the next member and move to its value."""
+        """Return the next key and move to its value."""
         if self.peek() != '"':
             self._fail_expecting("a key in double quotes")
         name: str = self.value()
@@ -148,7 +148,7 @@ class JsonPull(JsonWindow):
         return name
 
     def _comma(self, closing: str) -> bool:
-        """Move behind the comma and return True, or stay at the closing bracket and return False."""
+        """Move past the comma and return True, or stay at the closing bracket and return False."""
         first = self.peek()
         if first == ",":
             self._at += 1
@@ -160,7 +160,7 @@ class JsonPull(JsonWindow):
         return False
 
     def _refuse_kind(self, opening: str) -> NoReturn:
-        """Pass over a value that is not the container asked for."""
+        """Skip a value that is not the expected container, and raise."""
         offset, raw = self.offset, self._excerpt(self._at)
         message = f"expected {opening!r}, found {self._found()}; value skipped"
         self.skip()
@@ -169,7 +169,7 @@ class JsonPull(JsonWindow):
     # --------------------------------------------------------------------------------------------- building
 
     def _build(self, first: str, max_bytes: int) -> tuple[Any, int]:
-        """Return the next value and the index behind it, reading on as long as it is cut."""
+        """Return the next value and the index after it, reading more text while it is incomplete."""
         decode = self._decode
         gathered = False
         while True:
@@ -182,7 +182,7 @@ class JsonPull(JsonWindow):
             except json.JSONDecodeError as error:
                 if not ends_early(error, self._text):
                     self._refuse_damaged(error, max_bytes)
-            except RecursionError:  # the caller's own stack is nearly full
+            except RecursionError:  # the caller's stack is nearly exhausted
                 self._refuse_unbuilt("JSON_TOO_DEEP", "expected a value that fits the remaining Python stack")
             except ValueError:  # the limit on the digits of an int
                 decode = self._decode_big
@@ -192,7 +192,7 @@ class JsonPull(JsonWindow):
             gathered = True
 
     def _read_on(self, first: str, max_bytes: int, *, gathered: bool) -> None:
-        """Read more of the value that comes next, which is cut."""
+        """Read more of the next value, which is incomplete."""
         if self._ended:
             self._cut()
         if first in CLOSERS and not gathered:
@@ -204,7 +204,7 @@ class JsonPull(JsonWindow):
         self._fill(max(self._size, held))
 
     def _gather(self, max_bytes: int) -> None:
-        """Read on to where the container that comes next closes, so that it is not built in vain again and again."""
+        """Read to the end of the next container, so that it is not parsed repeatedly."""
         meter, fed = DepthMeter(1), 1
         while self._dropped + self._at >= self._deep_until:
             lowest, _ = meter.feed(self._text[self._at + fed :].encode("utf-8", "surrogateescape"))
@@ -221,12 +221,12 @@ class JsonPull(JsonWindow):
         return value if mended == text else self._decode_big(mended)[0]
 
     def _refuse_deep(self, max_bytes: int) -> None:
-        """Pass over the next value if it nests too deep."""
+        """Skip the next value and raise if it nests too deeply."""
         if self._extent(max_bytes)[1] > self._max_depth:
             self._refuse_unbuilt("JSON_TOO_DEEP", f"expected at most {self._max_depth} levels of nesting, found more")
 
     def _refuse_unbuilt(self, code: str, message: str) -> NoReturn:
-        """Pass over the next value and say why it was not built."""
+        """Skip the next value and raise the reason why it was not built."""
         offset, raw = self.offset, self._excerpt(self._at)
         try:
             self.skip()
@@ -236,7 +236,7 @@ class JsonPull(JsonWindow):
         self._refuse(code, f"{message}; value skipped", offset, raw)
 
     def _refuse_damaged(self, error: json.JSONDecodeError, max_bytes: int) -> NoReturn:
-        """Pass over a damaged value where its brackets pair; give up the stream where they do not."""
+        """Skip an invalid value if its brackets match; otherwise stop reading the stream."""
         offset, raw = self._offset_of(error.pos), self._excerpt(max(self._at, error.pos - 250))
         message = f"expected a JSON value, found an error: {error.msg}"
         end, _ = self._extent(max_bytes)
@@ -248,5 +248,5 @@ class JsonPull(JsonWindow):
 
 
 def _huge(max_bytes: int) -> str:
-    """Return what is wrong with a value beyond the cap."""
+    """Return the message about a value beyond the size limit."""
     return f"expected a value of at most {max_bytes:,} bytes, found a larger one"

@@ -1,7 +1,7 @@
-"""JSON Lines as bytes: chunks of whole lines, giant lines, NUL padding.
+"""JSON Lines as bytes: chunks of complete lines, very long lines, NUL padding.
 
-``line_chunks`` cuts a stream at newlines, so that every chunk can be scanned alone.  What it cannot hold it hands over
-as a ``LongLine``, what is padding it leaves out and counts, and every chunk knows its line and byte offset.
+``line_chunks`` splits a stream at newlines, so that every chunk can be scanned alone.  A line too long for memory is
+returned as a ``LongLine``, padding is removed and counted, and every chunk has its line number and byte offset.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class Line(NamedTuple):
 
 
 class LongLine:
-    """One line too long to be held: a stream that ends at its newline.
+    """One line too long for memory: a stream that ends at its newline.
 
-    Read it (as a document, with ``JsonPull``) before the next chunk is taken; what is left unread is passed over.
+    Read it (as a document, with ``JsonPull``) before the next chunk; the unread rest is skipped.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class LongLine:
 def line_chunks(
     stream: Readable, size: int = CHUNK, *, max_line: int = MAX_LINE, notes: list[Note] | None = None
 ) -> Iterator[LineChunk | LongLine]:
-    """Cut a stream into chunks of whole lines."""
+    """Split a stream into chunks of complete lines."""
     lines = _Lines(stream, size, max_line)
     yield from lines.chunks()
     if lines.nul_count:
@@ -125,7 +125,7 @@ def line_chunks(
 
 
 def filled_lines(data: bytes, number: int) -> Iterator[tuple[int, int, int]]:
-    r"""Find the lines that are not blank; runs of blank ones are passed over in one step."""
+    r"""Yield (number, start, stop) of the lines that are not blank."""
     start, size = 0, len(data)
     while start < size:
         if data[start] in _BLANK:
@@ -166,11 +166,11 @@ class _Lines:
         return block
 
     def give_back(self, data: bytes) -> None:
-        """Put the bytes behind a long line in front of what comes next."""
+        """Return the bytes after a long line to the input."""
         self._ahead = data + self._ahead
 
     def chunks(self) -> Generator[LineChunk | LongLine]:
-        """Cut the stream."""
+        """Split the stream."""
         held: deque[bytes] = deque()
         ends_in_newline = True
         while True:
@@ -203,7 +203,7 @@ class _Lines:
         return chunk
 
     def _long_line(self, held: deque[bytes]) -> Generator[LongLine, None, bool]:
-        """Hand a long line over, and read on to its end; return whether there was a newline."""
+        """Yield a long line, and read to its end; return whether it ended in a newline."""
         long_line = LongLine(self, held)
         yield long_line
         while long_line.read(self._size):
@@ -213,7 +213,7 @@ class _Lines:
         return long_line.ends_in_newline
 
     def _without_padding(self, data: bytes, *, final: bool) -> Generator[LineChunk, None, bytes]:
-        """Leave long runs of NUL out, cutting there; blank short ones at the ends of lines; return the rest."""
+        """Remove long runs of NUL, splitting there; replace short ones at line ends by blanks; return the rest."""
         start = 0
         for run in _LONG_PADDING.finditer(data):
             before = self._blanked(data[start : run.start()], final=False)
@@ -225,7 +225,7 @@ class _Lines:
         return self._blanked(data[start:], final=final)
 
     def _blanked(self, data: bytes, *, final: bool) -> bytes:
-        """Return the data with the NULs at the ends of lines as blanks, which JSON does not mind."""
+        """Return the data with NULs at line ends replaced by blanks, which JSON ignores."""
 
         def blank(run: re.Match[bytes]) -> bytes:
             self._count(self.offset + run.start(), len(run[0]))

@@ -1,6 +1,6 @@
-"""What the byte level has to say about a source, before anybody knows which span it concerns.
+"""Notes on the bytes of a source, made before the spans are known.
 
-``Note`` is one remark; the reader turns it into a row of the ledger (``loading.building.ledger``), which puts the code
+The reader turns a ``Note`` into a row of the ledger (``loading.building.ledger``), which puts the code
 and the name of the source in front of the message.
 """
 
@@ -13,7 +13,7 @@ EXCERPT_BYTES = 500
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One remark on the bytes of a source.
+    """One note on the bytes of a source.
 
     Parameters
     ----------
@@ -46,6 +46,6 @@ def excerpt_at(data: bytes, position: int) -> bytes:
 
 
 def nul_note(count: int, offset: int) -> Note:
-    """Return the remark on a run of NUL bytes between records."""
+    """Return the note on a run of NUL bytes between records."""
     message = f"expected records, found {count:,} NUL bytes (a sparse or rotated file); skipped"
     return Note("ENC_NUL", "warn", "repaired", message, offset)

@@ -18,7 +18,7 @@ from tracekit.loading.records.notes import EXCERPT_BYTES, Note, excerpt_at
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_DIGITS = 4300  # where Python refuses to turn text into an int
+MAX_DIGITS = 4300  # Python's limit for converting text to int
 
 _BOM = b"\xef\xbb\xbf"
 _ESCAPE = re.compile(
@@ -36,7 +36,7 @@ class BigInt(str):
 
 
 class Parsed(NamedTuple):
-    """What one record holds, or why it could not be read.
+    """The value of one record, or the reason why it could not be read.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def parse(
         if "\0" in text:
             return _with_nul_inside(text, parse_float, notes, error)
         return _not_json(text, error)
-    except RecursionError:  # the caller's own stack is nearly full
+    except RecursionError:  # the caller's stack is nearly exhausted
         message = (
             "expected a record that fits the remaining Python stack, found no room; call it with fewer nested calls"
         )
@@ -91,7 +91,7 @@ def parse(
 
 
 def decoder(parse_float: Callable[[str], Any] | None = None) -> json.JSONDecoder:
-    """Return the fast decoder; its ``int`` refuses more than 4,300 digits with a ValueError."""
+    """Return the fast decoder; its ``int`` raises ValueError beyond 4,300 digits."""
     return _decoder(parse_float, big=False)
 
 
@@ -134,7 +134,7 @@ def replace_surrogates(text: str, notes: list[Note], offset: int = 0) -> str:
 
 
 def _decode(text: str, parse_float: Callable[[str], Any] | None, notes: list[Note], pairs: bool) -> Any:
-    """Return the value; integers of any length, remarks appended."""
+    """Return the value with integers of any length; notes are appended."""
     if pairs:
         return _decode_pairs(text, parse_float, notes)
     try:
@@ -148,13 +148,13 @@ def _decode(text: str, parse_float: Callable[[str], Any] | None, notes: list[Not
 
 
 def big_int_note(offset: int = 0) -> Note:
-    """Return the remark on an integer too long for ``int``."""
+    """Return the note on an integer too long for ``int``."""
     message = f"an integer of more than {MAX_DIGITS:,} digits; converted to text"
     return Note("JSON_BIG_INT", "warn", "accepted", message, offset)
 
 
 def _decode_pairs(text: str, parse_float: Callable[[str], Any] | None, notes: list[Note]) -> Any:
-    """Return the value, with a remark on the names that occur twice in one object."""
+    """Return the value, with a note on duplicate keys in an object."""
     twice: list[str] = []
     big: list[str] = []
 
@@ -215,7 +215,7 @@ def _not_json(text: str, error: json.JSONDecodeError) -> Parsed:
 
 
 def ends_early(error: json.JSONDecodeError, text: str) -> bool:
-    """Return whether more text could mend the error: the value is cut, not wrong."""
+    """Return whether more text could resolve the error: the value is truncated, not invalid."""
     if error.msg.startswith("Unterminated string"):
         return True
     tail = text[error.pos :]

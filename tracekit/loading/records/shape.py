@@ -1,7 +1,7 @@
-"""Lines or document, and what log collectors put in front of the JSON.
+"""Whether text is JSON Lines or a document, and the prefixes of log collectors.
 
-``shape`` decides from the first chunk of a stream; ``strip_prefix`` finds the JSON behind what Docker, Kubernetes and
-event streams put before it.
+``shape`` decides from the first chunk of a stream; ``strip_prefix`` finds the JSON after the prefix of Docker,
+Kubernetes or an event stream.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SSE_OTHER = re.compile(rb"(?:event|id|retry)?:|data: ?(?:\[DONE\])?\s*$")
 
 
 def shape(first: bytes, *, at_eof: bool) -> Literal["lines", "document"]:
-    """Tell JSON Lines from one document, or several behind each other."""
+    """Return "lines" for JSON Lines, "document" for one or several documents."""
     start = len(_BOM) if first.startswith(_BOM) else 0
     seen = False
     for _ in range(_LINES_TRIED):
@@ -61,7 +61,7 @@ def _is_record(line: bytes) -> bool:
 
 
 def _goes_on(data: bytes, size: int, at_eof: bool) -> bool:
-    """Return whether the value that begins here goes on legally behind its first line."""
+    """Return whether the value that begins here validly continues after its first line."""
     newline = data.find(b"\n")
     if nests_deeper(data):
         meter = DepthMeter()
@@ -86,7 +86,7 @@ def _begins_line(text: str, position: int) -> bool:
 
 
 def strip_prefix(line: bytes) -> tuple[bytes, str]:
-    """Find the JSON behind what a log collector put in front of it, for lines that are no trace data as they are."""
+    """Return the JSON after the prefix of a log collector, and the name of the prefix."""
     line = line.strip(_BLANK)
     if line.startswith(_BOM):
         return line[len(_BOM) :], "bom"

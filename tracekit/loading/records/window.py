@@ -1,7 +1,7 @@
-"""A window of text that slides over a stream of JSON: the mechanics below ``JsonPull``.
+"""A sliding window of text over a stream of JSON: the base of ``JsonPull``.
 
-``JsonWindow`` knows brackets and strings, not values: it reads on, counts bytes, finds where a value ends and passes
-over values of any size and depth in bounded memory.
+``JsonWindow`` handles brackets and strings, not values: it reads, counts bytes, finds the end of a value and skips
+values of any size and depth in bounded memory.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class JsonError(Exception):
     offset
         Byte offset of the value (of the error, for JSON_SYNTAX) in the decoded stream.
     recoverable
-        The reader stands behind the value: go on with the next one.  Otherwise nothing more can be read.
+        The reader is after the value and can continue with the next one.  Otherwise nothing more can be read.
     raw
         At most 500 bytes of what was found there.
     """
@@ -85,14 +85,14 @@ class JsonWindow:
         self._meter = DepthMeter(limit=max_depth)
         self._text = ""
         self._at = 0  # index in the text of what comes next
-        self._counted = 0  # an index in the text whose byte offset is known,
+        self._counted = 0  # an index in the text with a known byte offset,
         self._offset: int = getattr(stream, "offset", 0) if offset is None else offset  # and this offset
         self._dropped = 0  # characters dropped in front of the text
         self._deep_until = 0  # up to this character some value may nest too deep,
-        self._bad_until = 0  # or hold bytes that are not UTF-8
+        self._bad_until = 0  # or contain bytes that are not UTF-8
         self._ended = False
         self._level = 0  # containers entered
-        self._unread = False  # a loop stands on a value nobody has taken yet
+        self._unread = False  # a loop is at a value that has not been read
         self._notes: list[Note] = []
 
     @property
@@ -103,12 +103,12 @@ class JsonWindow:
         return self._offset
 
     def take_notes(self) -> list[Note]:
-        """Return the remarks since the last call (ENC_SURROGATE, ENC_NUL, ENC_BOM, JSON_BIG_INT) and forget them."""
+        """Return and clear the notes since the last call (ENC_SURROGATE, ENC_NUL, ENC_BOM, JSON_BIG_INT)."""
         notes, self._notes = self._notes, []
         return notes
 
     def peek(self) -> str:
-        """Return the first character of the next value or bracket, behind white space; "" at the end."""
+        """Return the first character of the next value or bracket, after white space; "" at the end."""
         while True:
             if self._at < len(self._text) and (first := self._text[self._at]) > " ":
                 return first
@@ -122,7 +122,7 @@ class JsonWindow:
                 return self._text[self._at]
 
     def skip(self) -> None:
-        """Pass over the next value, of any size and depth, without building or checking it."""
+        """Skip the next value, of any size and depth, without building or checking it."""
         first = self.peek()
         self._unread = False
         if first in CLOSERS:
@@ -139,7 +139,7 @@ class JsonWindow:
     # --------------------------------------------------------------------------------------------- reading on
 
     def _fill(self, size: int) -> bool:
-        """Read about this many bytes more, dropping the text behind; False at the end."""
+        """Read about this many more bytes and drop the text already read; return False at the end."""
         if self._ended:
             return False
         data = self._stream.read(size)
@@ -169,7 +169,7 @@ class JsonWindow:
         return self._text[start : start + EXCERPT_BYTES].encode("utf-8", "surrogateescape")[:EXCERPT_BYTES]
 
     def _pass_nuls(self) -> None:
-        """Move behind a run of NUL bytes, and remark on it."""
+        """Skip a run of NUL bytes, and add a note."""
         start, count = self.offset, 0
         while True:
             end = _end(_NULS, self._text, self._at)
@@ -181,27 +181,27 @@ class JsonWindow:
     # --------------------------------------------------------------------------------------------- giving up
 
     def _refuse(self, code: str, message: str, offset: int, raw: bytes) -> NoReturn:
-        """Give up one value; the reader stands behind it already."""
+        """Raise for one value; the reader is already after it."""
         raise JsonError(code, message, offset=offset, recoverable=True, raw=raw)
 
     def _fail(self, code: str, message: str, offset: int, raw: bytes) -> NoReturn:
-        """Give up the stream: whatever is asked next finds its end."""
+        """Stop reading the stream and raise; later calls find its end."""
         self._text, self._ended, self._unread = "", True, False
         self._offset, self._at, self._counted, self._level = offset, 0, 0, 0
         raise JsonError(code, message, offset=offset, raw=raw)
 
     def _fail_here(self, code: str, message: str) -> NoReturn:
-        """Give up the stream at the present position."""
+        """Stop reading the stream at the present position and raise."""
         self._fail(code, message, self.offset, self._excerpt(max(self._at - _CONTEXT, 0)))
 
     def _fail_expecting(self, what: str) -> NoReturn:
-        """Say that something else was expected here."""
+        """Raise because something else was expected here."""
         if not self.peek():
             self._cut()
         self._fail_here("JSON_SYNTAX", f"expected {what}, found {self._found()}; the rest was not read")
 
     def _cut(self) -> NoReturn:
-        """Say that the stream ends inside a value."""
+        """Raise because the stream ends inside a value."""
         message = "expected the rest of the document, found the end of the source; the complete part was read"
         self._fail_here("JSON_TRUNCATED_DOC", message)
 
@@ -212,7 +212,7 @@ class JsonWindow:
     # --------------------------------------------------------------------------------------------- passing over
 
     def _pass_scalar(self, first: str) -> None:
-        """Move behind a number or literal."""
+        """Move past a number or literal."""
         while (end := _end(_SCALAR, self._text, self._at)) == len(self._text):
             self._at = end
             if not self._fill(self._size):
@@ -222,7 +222,7 @@ class JsonWindow:
         self._at = end
 
     def _string_body(self, index: int) -> tuple[int, bool]:
-        """Return how far the text of a string goes in the window, and whether its closing quote follows there."""
+        """Return the end of a string's text in the window, and whether the closing quote follows."""
         while True:
             index = _end(_BODY, self._text, index)
             rest = self._text[index : index + 2]
@@ -230,7 +230,7 @@ class JsonWindow:
                 return index, rest[:1] == '"'
 
     def _finish_string(self) -> None:
-        """Move behind the closing quote of the string whose text comes next."""
+        """Move past the closing quote of the next string."""
         while True:
             self._at, closed = self._string_body(self._at)
             if closed:
@@ -240,12 +240,12 @@ class JsonWindow:
                 self._cut()
 
     def _leave(self, depth: int) -> None:
-        """Move behind the bracket that closes this many open containers."""
+        """Move past the bracket that closes this many open containers."""
         while depth := self._leave_near(depth):
             depth = self._leave_far(depth)
 
     def _leave_near(self, depth: int) -> int:
-        """Move on bracket by bracket, but not far; return how many containers are open then."""
+        """Move past a limited number of brackets; return how many containers are still open."""
         for _ in range(_NEAR_BONES):
             bone = _BONE.search(self._text, self._at)
             if bone is None:
@@ -263,7 +263,7 @@ class JsonWindow:
         return depth
 
     def _leave_far(self, depth: int) -> int:
-        """Move on by whole pieces, to the piece in which the last container closes; return how many are open."""
+        """Move in large pieces to the one that closes the last container; return how many are still open."""
         meter = DepthMeter(depth)
         while True:
             if self._at >= len(self._text) and not self._fill(self._size):
@@ -280,14 +280,14 @@ class JsonWindow:
         return depth
 
     def _extent(self, max_bytes: int) -> tuple[int | None, int]:
-        """Return the index behind the next value and its depth; None where it is no value, too deep or large."""
+        """Return the index after the next value, or None if it is invalid, too deep or too large, and its depth."""
         first = self.peek()
         if first not in CLOSERS and first != '"':
             while (end := _end(_SCALAR, self._text, self._at)) == len(self._text) and self._fill(self._size):
                 pass
             return (end if end > self._at else None), 0
         open_: list[str] = []
-        behind, deepest = 0, 0  # behind: relative to the value, which stays in front of the window
+        behind, deepest = 0, 0  # behind: relative to the value, which stays in the window
         while len(open_) <= self._max_depth:
             bone = _BONE.search(self._text, self._at + behind)
             end, closed = (len(self._text), False) if bone is None else (bone.end(), True)
@@ -311,13 +311,13 @@ class JsonWindow:
 
 
 def _end(pattern: re.Pattern[str], text: str, index: int) -> int:
-    """Return where the match of a pattern that matches everywhere ends."""
+    """Return the end of a match of a pattern that matches everywhere."""
     match = pattern.match(text, index)
     return index if match is None else match.end()
 
 
 def _is_clean(text: str) -> bool:
-    """Return whether the text was made of UTF-8 only."""
+    """Return whether the text was decoded from valid UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:

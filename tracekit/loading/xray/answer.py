@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 _OTHER = "expected an answer of BatchGetTraces, found something else; read it as any JSON"
-_NUL = b"\\u0000"  # worth a remark, which the tolerant reader makes
+_NUL = b"\\u0000"  # reported by the tolerant reader
 _BEGINNING = 256  # bytes in which an answer names itself
 
 

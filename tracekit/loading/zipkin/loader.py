@@ -69,7 +69,7 @@ def load(value: Any, at: Position, builder: Builder) -> None:
 
 
 def _span(span: dict[str, Any], at: Position, builder: Builder) -> None:
-    """Give one span to the builder, or quarantine it."""
+    """Load one span, or quarantine it."""
     ids = _ids(span, at, builder)
     if ids is None:
         return
