@@ -298,7 +298,7 @@ CASES = {
     ),
     "STORE_BROKEN": Case(broken_store, r"x\.parquet", "aborted", is_error=True),
     "PATH_MISSING": Case(gone, "no such file", "aborted", is_error=True),
-    "PATH_DENIED": Case(locked, "found an encrypted one; unpack the archive", "aborted", is_error=True),
+    "PATH_DENIED": Case(locked, "found an encrypted one; unpack it", "aborted", is_error=True),
     "PATH_SPECIAL": Case(pipe, "expected a file, found a named pipe", "aborted", is_error=True),
     "PATH_LOOP": Case(loop, "a loop of symbolic links", "aborted", is_error=True),
 }

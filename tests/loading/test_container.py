@@ -147,7 +147,7 @@ def test_damage_in_the_middle_is_told(name):
     data[len(data) // 2] ^= 0xFF
     content, stream = load(bytes(data))
     assert not stream.complete
-    assert stream.stop_reason.startswith(f"CONTAINER_DAMAGED: expected a whole {name} stream, found damage (")
+    assert stream.stop_reason.startswith(f"CONTAINER_DAMAGED: expected a complete {name} stream, found damage (")
     assert len(content) < len(noise) or name in {"gzip", "zstd"}  # these may find out by the checksum at the end
 
 
@@ -197,7 +197,7 @@ def test_a_damaged_message_costs_only_itself():
     assert stream.complete
     assert codes(stream) == ["CONTAINER_DAMAGED"]
     assert stream.notes[0].action == "aborted", "what came out of it is judged as the line it is"
-    assert stream.notes[0].message.startswith("message 3: expected a whole zstd stream, found ")
+    assert stream.notes[0].message.startswith("message 3: expected a complete zstd stream, found ")
 
 
 def test_a_damaged_message_is_counted_once():
@@ -217,7 +217,7 @@ def test_the_rest_of_a_damaged_message_is_passed_over():
     payload[4] ^= 0x08  # a reserved bit of the frame's header
     content, stream = load(framed(b'{"n": 1}', bytes(payload), b'{"n": 2}'))
     assert content == b'{"n": 1}\n\n{"n": 2}\n'
-    assert stream.notes[0].message.startswith("message 2: expected a whole zstd stream, found damage (")
+    assert stream.notes[0].message.startswith("message 2: expected a complete zstd stream, found damage (")
     assert stream.complete
 
 
@@ -314,7 +314,7 @@ def test_containers_within_containers_end():
     data = b"[1]"
     for _ in range(6):
         data = gzip.compress(data)
-    with pytest.raises(LoadError, match=r"CONTAINER_BOMB .*found gzip\+gzip\+gzip\+gzip\+gzip and perhaps more"):
+    with pytest.raises(LoadError, match=r"CONTAINER_BOMB .*found nested containers \(gzip\+gzip\+gzip\+gzip\+gzip"):
         load(data)
 
 
@@ -380,7 +380,7 @@ REFUSED = {
         (gzip.compress(b"<html>"), r"found a web page"),
     ],
     "FORMAT_UNKNOWN": [
-        (b"PAR1" + bytes(100), r"found a Parquet file; give the folder"),
+        (b"PAR1" + bytes(100), r"found a Parquet file; pass the folder"),
         (b"SQLite format 3\0" + bytes(100), r"found an SQLite database"),
         (b"PK\x05\x06" + bytes(18), r"found an empty zip archive"),
         (gzip.compress(b"PK\x03\x04" + bytes(100)), r"found a zip archive inside another"),
@@ -435,8 +435,8 @@ def test_damaged_text_is_not_taken_for_a_binary_format():
             CONTAINERS["framed-zstd"],
             "expected plain text from the extension, found framed-zstd; read as framed-zstd",
         ),
-        ("a.json.gz", LINES, "expected gzip by the name, found plain text; read as plain text"),
-        ("a.json.gz", zstd.compress(LINES), "expected gzip by the name, found zstd; read as zstd"),
+        ("a.json.gz", LINES, "expected gzip from the extension, found plain text; read as plain text"),
+        ("a.json.gz", zstd.compress(LINES), "expected gzip from the extension, found zstd; read as zstd"),
         ("a.json.gz", gzip.compress(LINES), None),
         ("a.json.zst", CONTAINERS["framed-zstd"], None),
         ("traces", gzip.compress(LINES), None),

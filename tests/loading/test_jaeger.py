@@ -168,7 +168,7 @@ def test_ids_that_are_not_hex_are_hashed_and_kept():
     assert set(traces.attribute("jaeger.trace_id")) == {"trace-123"}
     row = traces.issues.set_index("code").loc["ID_NOT_HEX"]
     assert (row["severity"], row["action"], row["issue_count"]) == ("warn", "repaired", 3)
-    assert "expected hex ids, found 3 texts such as 'trace-123'; each was hashed to an id" in row["message"]
+    assert "expected hex ids, found 3 strings such as 'trace-123'; each was hashed to an id" in row["message"]
     assert load(trace(*spans, traceID="trace-123")).spans["trace_id"].equals(traces.spans["trace_id"])
     assert load(trace(*spans, traceID="trace-123"), strict=True).spans.shape == traces.spans.shape
 
@@ -441,7 +441,7 @@ def test_times_that_count_from_zero_are_times():
     assert traces.spans["duration_ns"].tolist() == [100_000, 20_000]
     row = traces.issues.set_index("code").loc["TIME_ZERO"]
     assert row["severity"] == "info"
-    assert "found times that count from zero; kept so, and 0 is a time" in row["message"]
+    assert "found times that start at zero; kept, and 0 is a valid time" in row["message"]
 
 
 @pytest.mark.parametrize("value", [True, [], "soon", float("nan"), 1e30, "9" * 30])

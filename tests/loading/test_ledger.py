@@ -63,8 +63,9 @@ def test_a_row_ends_with_what_to_do_where_there_is_something_to_do():
     ledger.issue("TIME_ZERO", "kept so", severity="info")
     ledger.issue("ENC_INVALID_UTF8", "get it again", action="aborted")
     assert [issue.message for issue in ledger.issues] == [
-        "DUR_ABSURD a.json: 1 span: longer than 30 days; check what sets the end",
-        "ENUM_BAD a.json:2 (byte 9): kind 99; 3 times; this is the first; mend the writer",
+        "DUR_ABSURD a.json: 1 span: longer than 30 days; check the instrumentation that sets the end time",
+        "ENUM_BAD a.json:2 (byte 9): kind 99; 3 times; this is the first;"
+        " fix the exporter (SDK or collector) that wrote this file",
         "TIME_ZERO a.json: kept so",
         "ENC_INVALID_UTF8 a.json: get it again",
     ]
@@ -76,7 +77,7 @@ def test_strict_raises_for_errors_and_for_what_is_left_out_and_for_nothing_else(
     ledger.issue("ID_ZERO", "of a parent", severity="warn")
     ledger.tally("ID_64BIT", "padded", AT)
     ledger.close()
-    with pytest.raises(LoadError, match=r"^JSON_SYNTAX a\.json:12 \(byte 345\): no JSON; mend .*$") as caught:
+    with pytest.raises(LoadError, match=r"^JSON_SYNTAX a\.json:12 \(byte 345\): no JSON; fix .*$") as caught:
         ledger.quarantine("JSON_SYNTAX", "no JSON", at=AT)
     assert (caught.value.code, caught.value.source, caught.value.record) == ("JSON_SYNTAX", "a.json", 12)
     with pytest.raises(LoadError, match="CONTAINER_BOMB"):

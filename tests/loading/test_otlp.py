@@ -310,7 +310,7 @@ def test_what_is_no_span_among_flat_ones_is_left_out_and_counted():
 )
 @pytest.mark.parametrize("form", FORMS)
 def test_console_output_is_named_and_not_read(record, name, form):
-    text = f"FORMAT_UNKNOWN .*found output of {name}, which is for human readers; export OTLP JSON instead"
+    text = f"FORMAT_UNKNOWN .*found output of {name}, which is meant for human readers"
     with pytest.raises(LoadError, match=text):
         read(FORMS[form](record))
 

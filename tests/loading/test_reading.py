@@ -119,7 +119,7 @@ def test_a_cut_last_line_is_told_apart_from_damage():
     assert counts(traces) == (10, 9, 0, 1)
     [issue] = told(traces, "JSON_TRUNCATED_TAIL").itertuples()
     assert (issue.severity, issue.action, issue.record_number) == ("warn", "quarantined", 10)
-    assert "a live or cut file; read it again when it is closed" in issue.message
+    assert "the file is still being written, or truncated; read the file again when it is closed" in issue.message
     assert traces.sources["stop_reason"].tolist() == ["the last record is truncated"]
     damaged = read(data[:-1].replace(b'"name"', b'"na', 1))
     assert "JSON_TRUNCATED_TAIL" not in set(damaged.issues["code"])
@@ -372,7 +372,7 @@ def test_strict_reads_what_is_right_like_everybody_and_sees_members_that_come_tw
     traces = read(twice + b"\n", strict=True)
     assert traces.spans["name"].tolist() == ["b"]
     [issue] = told(traces, "JSON_DUP_KEY").itertuples()
-    assert "found twice: name; the last one was taken" in issue.message
+    assert "found duplicates: name; the last value was used" in issue.message
     assert len(read(twice + b"\n").issues) == 0, "it costs time, so only who asks for it pays"
 
 

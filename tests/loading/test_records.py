@@ -92,7 +92,7 @@ def test_duplicate_keys_are_looked_for_when_asked():
     assert (parsed.value["a"], parsed.value["b"]) == (3, {"c": 2})
     assert codes(parsed) == ["JSON_BIG_INT", "JSON_DUP_KEY"]
     assert parsed.notes[1].message == (
-        "expected every member once in an object, found twice: a, c; the last one was taken"
+        "expected unique keys in an object, found duplicates: a, c; the last value was used"
     )
     assert codes(parse(b'{"a": 1, "b": [{"a": 1}]}', find_duplicate_keys=True)) == []
 
@@ -130,7 +130,7 @@ def test_nul_characters():
     parsed = parse(rb'{"a": "x\u0000y", "b": "\\u0000"}')
     assert parsed.value == {"a": "x\0y", "b": r"\u0000"}
     assert codes(parsed) == ["ENC_NUL"]
-    assert parsed.notes[0].message == r"1 NUL characters (\u0000) in texts; kept"
+    assert parsed.notes[0].message == r"1 NUL characters (\u0000) in strings; kept"
     parsed = parse(b'{"a": "x\0\0y"}')
     assert parsed.value == {"a": "x\0\0y"}
     assert codes(parsed) == ["ENC_NUL"]

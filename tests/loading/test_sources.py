@@ -236,7 +236,7 @@ def test_a_pipe_is_read_once():
         assert source.byte_count is None
         assert content(source) == b"[1]"
         with pytest.raises(
-            LoadError, match=r"expected to read it once, found that it was read before; save it to a file"
+            LoadError, match=r"expected an unread stream, found one that was read before; save it to a file"
         ):
             source.open()
 
@@ -262,7 +262,7 @@ def test_standard_input(monkeypatch):
 
 def test_text_files_are_refused():
     with pytest.raises(
-        TypeError, match=r"expected a binary file, found one that gives text \(StringIO\): open it with mode 'rb'"
+        TypeError, match=r"expected a binary file, found a text file \(StringIO\): open it with mode 'rb'"
     ):
         expand(io.StringIO("{}"))
 
@@ -308,7 +308,7 @@ def test_empty_things(folder):
     refused(
         str(root),
         "PATH_MISSING",
-        "expected trace files in the folder, found none (hidden files are skipped); check the path",
+        r"expected trace files in the folder, found none \(hidden files are skipped\); check the path",
     )
     refused([], "PATH_MISSING", "expected at least one file, found an empty list; check the glob")
     (root / "d").mkdir()
@@ -318,7 +318,7 @@ def test_empty_things(folder):
 def test_a_loop_of_links(folder):
     root = folder("a.json")
     (root / "b.json").symlink_to(root / "b.json")
-    refused("b.json", "PATH_LOOP", r"b\.json: .*found that a loop of symbolic links; pass the real path")
+    refused("b.json", "PATH_LOOP", r"b\.json: .*found a loop of symbolic links; pass the real path")
     good, bad = expand(".")
     assert content(good) == b"a.json"
     with pytest.raises(LoadError, match=r"PATH_LOOP b\.json"):
@@ -373,12 +373,12 @@ def test_a_file_without_permission(folder, monkeypatch):
 
     monkeypatch.setattr(io, "FileIO", denied)
     monkeypatch.setattr(os, "scandir", closed)
-    refused("b.json", "PATH_DENIED", "found that permission denied; change its permissions, or copy the file")
+    refused("b.json", "PATH_DENIED", "found permission denied; change its permissions, or copy the file")
     for what in (".", "**/*.json"):
         good, bad, folder_ = expand(what)
         assert content(good) == b"a.json"
         for source in (bad, folder_):
-            with pytest.raises(LoadError, match=rf"PATH_DENIED {source.uri}: .*found that permission denied"):
+            with pytest.raises(LoadError, match=rf"PATH_DENIED {source.uri}: .*found permission denied"):
                 source.open()
     Path("a.json").write_bytes(b'{"resourceSpans":[]}')
     traces = read(".")
@@ -391,13 +391,13 @@ def test_a_file_without_permission(folder, monkeypatch):
     [
         (errno.EACCES, "PATH_DENIED", "permission denied; change its permissions, or copy the file"),
         (errno.ENAMETOOLONG, "PATH_MISSING", "a name that is too long; give a path, or bytes for content"),
-        (errno.EISDIR, "PATH_SPECIAL", "it is a folder; pass the files in it"),
-        (errno.EIO, "PATH_DENIED", "the system says Input/output error; copy it to another disk"),
+        (errno.EISDIR, "PATH_SPECIAL", "a folder; pass the files in it"),
+        (errno.EIO, "PATH_DENIED", "Input/output error; copy it to another disk"),
     ],
 )
 def test_what_the_system_says(number, code, text):
     error = path_error("a.json", OSError(number, os.strerror(number)))
-    assert str(error) == f"{code} a.json: expected a file to read, found that {text}"
+    assert str(error) == f"{code} a.json: expected a readable file, found {text}"
     assert (error.code, error.source) == (code, "a.json")
 
 
@@ -408,7 +408,7 @@ def test_a_folder_that_may_not_be_opened(folder, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "scandir", denied)
-    refused("d", "PATH_DENIED", "d: expected a file to read, found that permission denied")
+    refused("d", "PATH_DENIED", "d: expected a readable file, found permission denied")
 
 
 def test_a_file_that_goes_away_before_it_is_opened(folder):
@@ -420,9 +420,7 @@ def test_a_file_that_goes_away_before_it_is_opened(folder):
 
 
 def test_addresses_and_json_text_are_recognised():
-    refused(
-        "https://example.com/a.json", "PATH_SPECIAL", r"found an address \(https://\); download it first, or pipe it in"
-    )
+    refused("https://example.com/a.json", "PATH_SPECIAL", r"found a URL \(https://\); download it, or pipe it in")
     refused("s3://bucket/a.json", "PATH_SPECIAL", r"found an address \(s3://\)")
     for text in ('{"resourceSpans": []}', "[" * 5000, '[\n{"a": 1}]'):
         with pytest.raises(

@@ -326,7 +326,7 @@ def test_a_folder_in_the_place_of_a_file_is_said(good, tmp_path):
     shutil.copytree(good, path)
     (path / "issues.parquet").unlink()
     (path / "issues.parquet").mkdir()
-    with pytest.raises(LoadError, match=r"PATH_SPECIAL .*issues.parquet: expected a file .*found that it is a folder"):
+    with pytest.raises(LoadError, match=r"PATH_SPECIAL .*issues.parquet: expected a readable file, found a folder"):
         read(path)
     (path / STORE_MARKER).unlink()
     (path / STORE_MARKER).mkdir()

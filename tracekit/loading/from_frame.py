@@ -1,4 +1,4 @@
-"""A frame of spans as a TraceSet: the way back from ``traces.spans``, and the way in for hand-drawn traces."""
+"""A frame of spans as a TraceSet: the inverse of ``traces.spans``, also for hand-written traces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tracekit.traces import TraceSet
 
 REQUIRED = ("trace_id", "span_id", "name", "start_ns", "end_ns")
-_CONCLUDED = (  # from times, ids and shape, which are looked at again
+_CONCLUDED = (  # from times, ids and shape, which are checked again
     Quality.NO_START
     | Quality.NO_END
     | Quality.DUPLICATE
@@ -46,7 +46,7 @@ _SPAN_KEYS = {column: keys[0] for column, keys in {**semconv.SPAN_KEYS, **semcon
 _INBOUND = {"peer_address": semconv.CALLER_ADDRESS[0], "peer_port": semconv.CALLER_PORT[0]}
 _OUTBOUND = {"peer_address": semconv.CALLEE_ADDRESS[0], "peer_port": semconv.CALLEE_PORT[0]}
 _TORN = re.compile("[\ud800-\udfff]")
-_EXACT = 2**53  # the largest number up to which floats hold every integer
+_EXACT = 2**53  # the largest number up to which floats represent every integer
 _OPERATIONS = frozenset({"aws.local.operation", "aws.operation"})  # attributes without a column of their own
 _FLAGS = {"client": "aws.xray.error", "fault": "aws.xray.fault", "throttle": "aws.xray.throttle"}
 _RESOURCE_KEYS = {"service_name": "service.name"} | {c: k[0] for c, k in semconv.RESOURCE_KEYS.items()}
@@ -70,11 +70,11 @@ def from_frame(frame: pd.DataFrame) -> TraceSet:
         at = Position(number, 0)
         _span(builder, _mended(builder, row, at), at, on_span, on_resource)
     builder.ledger.close()
-    return to_trace_set(builder, "ns")  # the columns' names say it: no vote on the unit
+    return to_trace_set(builder, "ns")  # the column names contain the unit
 
 
 def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the rows as plain dicts, missing cells left out."""
+    """Yield the rows as dicts without missing cells."""
     plain = frame.astype(object)
     cells = {str(column): plain[column].tolist() for column in plain}
     known = {str(column): frame[column].notna().tolist() for column in frame}
@@ -83,7 +83,7 @@ def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _mended(builder: Builder, row: dict[str, Any], at: Position) -> dict[str, Any]:
-    """Return a row whose texts are Unicode: halves of surrogate pairs become U+FFFD, as in every other format."""
+    """Return a row with unpaired surrogates replaced by U+FFFD, as in every other format."""
     torn = [column for column, cell in row.items() if isinstance(cell, str) and _TORN.search(cell)]
     if not torn:
         return row
@@ -93,7 +93,7 @@ def _mended(builder: Builder, row: dict[str, Any], at: Position) -> dict[str, An
 
 
 def _named(frame: pd.DataFrame, promoted: dict[str, str], prefix: str) -> dict[str, str]:
-    """Return which columns become which attribute keys; a column with the prefix beats the promoted one."""
+    """Return the attribute key of each column; a column with the prefix takes precedence over the promoted one."""
     wide = {str(c): str(c).removeprefix(prefix) for c in frame.columns if str(c).startswith(prefix)}
     return {c: key for c, key in promoted.items() if c in frame and key not in wide.values()} | wide
 
@@ -101,7 +101,7 @@ def _named(frame: pd.DataFrame, promoted: dict[str, str], prefix: str) -> dict[s
 def _span(
     builder: Builder, row: dict[str, Any], at: Position, on_span: dict[str, str], on_resource: dict[str, str]
 ) -> None:
-    """Give one row to the builder, or quarantine it."""
+    """Load one row, or quarantine it."""
     trace, span = _id(builder, row, "trace_id", parse_trace_id, at), _id(builder, row, "span_id", parse_span_id, at)
     if trace is None or span is None:
         return
@@ -138,7 +138,7 @@ def _span(
 
 
 def _concluded(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield attributes of which a frame has but the conclusions: the operation, and whose mistake an error was."""
+    """Yield attributes that a frame has only as derived columns: the operation and the error class."""
     source, mistake = row.get("operation_source"), row.get("error_class")
     if source in _OPERATIONS and "operation" in row:
         yield source, row["operation"]
@@ -158,7 +158,7 @@ def _id(builder: Builder, row: dict[str, Any], column: str, parse: Callable[...,
 
 
 def _parent(builder: Builder, row: dict[str, Any], at: Position) -> Id:
-    """Return the parent's id; empty text and zeros are none, what is no id is told."""
+    """Return the parent's id; empty text and zeros mean none, an invalid id is an issue."""
     found = row.get("parent_span_id", "")
     parent = parse_span_id(found, pad=True) if found != "" else Id(0)
     if parent.problem and parent.problem != "ID_ZERO":
@@ -168,7 +168,7 @@ def _parent(builder: Builder, row: dict[str, Any], at: Position) -> Id:
 
 
 def _quality(row: dict[str, Any]) -> int:
-    """Return the quality bits that are not concluded anew."""
+    """Return the quality bits that are not derived again."""
     bits = int(row.get("quality", 0)) & ~int(_CONCLUDED)
     for column, bit in _BITS.items():
         if column in row:
@@ -177,7 +177,7 @@ def _quality(row: dict[str, Any]) -> int:
 
 
 def _time(builder: Builder, row: dict[str, Any], column: str, at: Position) -> int | None:
-    """Return nanoseconds; SchemaError for what is no whole number."""
+    """Return nanoseconds; SchemaError for a value that is not an integer."""
     value = row.get(column)
     if value is None:
         return None
@@ -197,7 +197,7 @@ def _time(builder: Builder, row: dict[str, Any], column: str, at: Position) -> i
 
 
 def _word(row: dict[str, Any], column: str, words: tuple[str, ...], at: Position) -> int:
-    """Return the number of a word of the schema; SchemaError names the words."""
+    """Return the number of an enumeration value; SchemaError lists the values."""
     value = row.get(column)
     if value is None:
         return 0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tracekit.loading.building.ledger import Position
 
 RESOLUTION_NS = 1000
-NO_DATE = 946_684_800  # a number below is a date of this century in no unit
+NO_DATE = 946_684_800  # no number below it is a date of this century in any unit
 
 _NS_PER_US = 1000
 _FAR = 2**63
@@ -41,7 +41,7 @@ def nanoseconds(value: Any, field: str, at: Position, builder: Builder) -> int |
 
 
 def _date(value: Any) -> datetime | None:
-    """Return a date given as text, None for anything else."""
+    """Return the nanoseconds of a date in text, None for anything else."""
     try:
         return datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Numbers as JSON spells them, within bounds: what takes more memory or time than a double allows is no number here.
+"""Numbers in JSON, within bounds: a number far beyond the range of a double is rejected.
 
 Every loader turns a JSON number, or digits in a text, into an integer or a double here and nowhere else, so that
 ``1e999999999`` and numbers of thousands of digits cost as little as any other.
@@ -16,7 +16,7 @@ _DOUBLES |= {"-infinity": float("-inf"), "-inf": float("-inf")}
 
 
 def exact_number(digits: str) -> Decimal | float:
-    """Return a number with point or exponent exactly; as a float where it is larger or smaller than any float.
+    """Return a number with point or exponent exactly, or as a float beyond the range of floats.
 
     For ``parse_float``.
     """
@@ -28,7 +28,7 @@ def exact_number(digits: str) -> Decimal | float:
 
 
 def whole(value: Any) -> int | None:
-    """Return the integer that a JSON number or the digits of a text mean, None for anything else."""
+    """Return the integer value of a JSON number or of digits in a text, None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -53,7 +53,7 @@ def is_digits(text: str) -> bool:
 
 
 def real(value: Any) -> float:
-    """Return the double that a JSON number, digits in a text, or protobuf's and Go's words for one mean."""
+    """Return the double value of a JSON number, of digits in a text, or of protobuf's or Go's NaN and Infinity."""
     if isinstance(value, str):
         word = value.strip().lower()
         if word in _DOUBLES:
@@ -68,7 +68,7 @@ def real(value: Any) -> float:
 
 
 def _of_text(text: str) -> Decimal | float | None:
-    """Return the number in a text; None where there is none, or one in a spelling that only Python reads."""
+    """Return the number in a text; None for any other text, including notations of Python only."""
     if not text.isascii() or "_" in text:
         return None
     try:

@@ -1,8 +1,8 @@
-"""Files read by several processes at once: each makes columns, and they are put together like the runs of ``convert``.
+"""Reading files in several processes at once: each builds columns, which are merged like the runs of ``convert``.
 
-A processor reads some hundred thousand spans in a second and there are several of them, but Python uses one.  The
-helpers are started as programs, not forked and not by ``multiprocessing``: a notebook's kernel has threads, and a
-script that reads traces at its top level must not be run again in every helper.
+A processor reads several hundred thousand spans per second, but one Python process uses only one processor.  The
+workers are started as programs, not forked and not by ``multiprocessing``: a notebook's kernel has threads, and a
+script that reads traces at its top level must not be run again in every worker.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
     from tracekit.loading.progress import Watcher
     from tracekit.traces import TraceSet
 
-MOST = 8  # helpers beyond that wait for the one process that puts everything together
-WORTH_IT = 256 << 20  # bytes of JSON: a second or two of reading, where starting a helper takes half of one
+MOST = 8  # more workers would wait for the process that merges the columns
+WORTH_IT = 256 << 20  # bytes of JSON: one or two seconds of reading; starting a worker takes half a second
 _PACKED = re.compile(r"\.(?:gz|zst|zstd|bz2|xz)$")
-_UNPACKED = 10  # times as long as it is stored
-_SECONDS = 0.1  # between two looks at how far the helpers are
+_UNPACKED = 10  # assumed compression ratio
+_SECONDS = 0.1  # between two updates of the progress
 _PROGRAM = """
 import os, pickle, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends this process
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles interrupts
 try:
     sys.path[:] = pickle.load(sys.stdin.buffer)
 except EOFError:
-    os._exit(1)  # the other process is gone
+    os._exit(1)  # the parent process has ended
 from tracekit.loading.parallel import start
 start()
 """
 
 
 def shares(sources: Sequence[Source], workers: int | None) -> list[list[Source]]:
-    """Return what each process is to read: neighbouring files of about the same length in all."""
+    """Return the files for each process: adjacent files of about the same total length."""
     sizes = [_length(source) for source in sources]
     total = sum(sizes)
     count = min(len(sources), workers or (min(processors(), MOST) if total >= WORTH_IT else 1))
@@ -67,25 +67,25 @@ def shares(sources: Sequence[Source], workers: int | None) -> list[list[Source]]
 
 
 def _length(source: Source) -> int:
-    """Return about how long a file is when it is unpacked."""
+    """Return the approximate length of a file after decompression, in bytes."""
     return (source.byte_count or 0) * (_UNPACKED if _PACKED.search(source.uri) else 1)
 
 
 def _is_python() -> bool:
-    """Return whether there is a Python to start: of a packed program, or one that embeds Python, it is that program."""
+    """Return whether ``sys.executable`` is a Python interpreter, not a frozen program or one that embeds Python."""
     name = os.path.basename(sys.executable or "").lower()  # noqa: PTH119 - a Path of nothing is the working directory
     return name.startswith(("python", "pypy")) and not hasattr(sys, "frozen")
 
 
 def processors() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class Made(NamedTuple):
-    """What came of some sources: columns in order of arrival, a ledger each, and the errors of those not read."""
+    """The result of reading some sources: columns in order of arrival, one ledger per source, and errors."""
 
     columns: Columns
     ledgers: list[Ledger]
@@ -100,7 +100,7 @@ def _made(sources: Sequence[Source], name: str | None, meter: Watcher) -> Made:
 
 
 def read_parallel(parts: Sequence[Sequence[Source]], name: str | None, unit: str | None, meter: Watcher) -> TraceSet:
-    """Read files by as many processes as there are parts, this one among them."""
+    """Read files in one process per part, including this one."""
     together = _Together(meter)
     try:
         for part in parts[1:]:
@@ -123,7 +123,7 @@ def read_parallel(parts: Sequence[Sequence[Source]], name: str | None, unit: str
 
 
 class Helper:
-    """A process that reads some files; where none can be started, or it cannot begin, this one reads them.
+    """A process that reads some files; if it cannot be started, this process reads them.
 
     Parameters
     ----------
@@ -154,15 +154,15 @@ class Helper:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL if sys.stderr is None else None,
                 env=_environment(),
-                process_group=0,  # Ctrl-C is for this process alone
+                process_group=0,  # Ctrl-C must reach this process only
             )
         except OSError:
-            return  # too many processes, or a system without: ``wait`` reads
+            return  # too many processes, or not supported: ``wait`` reads
         self._listener = threading.Thread(target=self._talk, args=(self._process,), daemon=True)
         self._listener.start()
 
     def _talk(self, process: subprocess.Popen[bytes]) -> None:
-        """Say what to read, and take what comes back."""
+        """Send the files to read, and receive progress and result."""
         asked, answers = process.stdin, process.stdout
         if asked is None or answers is None:
             return
@@ -179,12 +179,12 @@ class Helper:
             self._failure = error
 
     def at(self, byte_count: int, span_count: int) -> None:
-        """Say how far this process is in the helper's stead."""
+        """Report the progress of this process in place of the worker."""
         self.byte_count, self.span_count = byte_count, span_count
         self._together.show()
 
     def wait(self) -> Made:
-        """Return what it made, and forget it."""
+        """Return the result, once."""
         while self._process is not None and self._listener.is_alive():
             self._listener.join(_SECONDS)
             self._together.show()
@@ -201,7 +201,7 @@ class Helper:
         raise LoadError(message) from self._failure
 
     def end(self) -> None:
-        """End the process, wherever it is."""
+        """End the process."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -209,27 +209,27 @@ class Helper:
 
 
 def _places() -> list[str]:
-    """Return where modules are looked for, with this package's folder for what depends on the working directory."""
+    """Return ``sys.path`` with relative entries replaced by this package's folder."""
     own = str(Path(__file__).resolve().parents[2])
     places = [entry if os.path.isabs(entry) else own for entry in sys.path if isinstance(entry, str)]  # noqa: PTH117
     return places if own in places else [*places, own]
 
 
 def _environment() -> dict[str, str]:
-    """Return the variables of this process, without places for modules that depend on the working directory."""
+    """Return the environment variables, without relative entries of PYTHONPATH."""
     places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     kept = os.pathsep.join(place for place in places if os.path.isabs(place))  # noqa: PTH117
     return {**os.environ, "PYTHONPATH": kept}
 
 
 def _flags() -> list[str]:
-    """Return the options with which this Python was started: of texts in UTF-8, warnings, written bytecode and such."""
+    """Return the command-line options of this Python interpreter."""
     found: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001 - as multiprocessing does
     return found
 
 
 class _Together:
-    """How far this process and its helpers are."""
+    """The progress of this process and its workers."""
 
     def __init__(self, meter: Watcher) -> None:
         self.helpers: list[Helper] = []
@@ -237,12 +237,12 @@ class _Together:
         self._own = 0, 0
 
     def at(self, byte_count: int, span_count: int) -> None:
-        """Say how far this process is."""
+        """Report the progress of this process."""
         self._own = byte_count, span_count
         self.show()
 
     def show(self) -> None:
-        """Show how far all are."""
+        """Show the progress of all processes."""
         byte_count, span_count = self._own
         self._meter.at(
             byte_count + sum(helper.byte_count for helper in self.helpers),
@@ -250,11 +250,11 @@ class _Together:
         )
 
 
-# -------------------------------------------------------------------- in the helper
+# -------------------------------------------------------------------- in the worker
 
 
 class _Teller:
-    """Tells the other process how far this one is."""
+    """Reports progress to the parent process."""
 
     def __init__(self, answers: IO[bytes]) -> None:
         self._answers = answers
@@ -266,7 +266,7 @@ class _Teller:
 
 
 def help_out(asked: IO[bytes], answers: IO[bytes]) -> None:
-    """Be a helper: read what is asked for and answer with what was made of it."""
+    """Read the requested files and send the result."""
     teller = _Teller(answers)
     teller.at(0, 0)  # it has begun
     sources, name = pickle.load(asked)  # noqa: S301 - of a process of ours
@@ -278,10 +278,10 @@ def help_out(asked: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def start() -> None:
-    """Help out over standard input and output; whatever else is printed goes to standard error."""
+    """Work for the parent process over standard input and output; other output goes to standard error."""
     try:
         with os.fdopen(os.dup(1), "wb") as answers:
             os.dup2(2, 1)
             help_out(sys.stdin.buffer, answers)
     except BrokenPipeError:
-        os._exit(1)  # the other process is gone
+        os._exit(1)  # the parent process has ended

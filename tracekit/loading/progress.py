@@ -1,4 +1,4 @@
-"""How far the reading is: a bar after one second, in a terminal or a notebook, and nothing anywhere else."""
+"""The progress bar of reading: after one second, in a terminal or a notebook only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Watcher(Protocol):
     """Receives the progress of reading."""
 
     def at(self, byte_count: int, span_count: int) -> None:
-        """Say how many bytes are read and how many spans were seen."""
+        """Report how many bytes were read and how many spans were seen."""
 
 
 class Meter:
@@ -39,7 +39,7 @@ class Meter:
         self._task: rich_progress.TaskID | None = None
 
     def at(self, byte_count: int, span_count: int) -> None:
-        """Say how many bytes are read and how many spans were seen."""
+        """Report how many bytes were read and how many spans were seen."""
         passed = time.monotonic() - self._begun
         if self._bar is None and passed > _PATIENCE_S and self._show is not False:
             self._open()
@@ -48,7 +48,7 @@ class Meter:
             self._bar.update(self._task, completed=byte_count, spans=rate)
 
     def _open(self) -> None:
-        """Show the bar, if anybody looks."""
+        """Show the bar in a terminal or notebook."""
         from rich.console import Console  # noqa: PLC0415 - only long readings need it
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 

@@ -47,7 +47,7 @@ class SourceReader:
     Parameters
     ----------
     builder
-        Takes the spans.
+        Receives the spans.
     loaders
         The formats allowed.
     meter

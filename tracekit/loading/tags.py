@@ -1,4 +1,4 @@
-"""What the tags of Jaeger and Zipkin mean: the kind, status, scope and trace state that OpenTelemetry has members for.
+"""OpenTelemetry's meaning of Jaeger's and Zipkin's tags: kind, status, scope and trace state.
 
 ======================================  ====================================================
 tag                                     becomes
@@ -45,7 +45,7 @@ _STATUSES = {name: code for code, name in enumerate(STATUS_CODES)} | {str(code):
 
 
 class Meaning(NamedTuple):
-    """What the tags of a span say; ``attributes`` are the codes of the tags that say nothing special."""
+    """The meaning of a span's tags; ``attributes`` are the codes of all other tags."""
 
     kind: int
     status_code: int
@@ -59,7 +59,7 @@ class Meaning(NamedTuple):
 def meaning(
     tags: Iterable[tuple[str, Any]], at: Position, builder: Builder, *, kind: int = 0, any_error: bool = False
 ) -> Meaning:
-    """Return what the tags of a span mean."""
+    """Return the meaning of a span's tags."""
     kv = builder.kv
     special: dict[str, Any] = {}
     attributes: list[int] = []
@@ -87,7 +87,7 @@ def meaning(
 
 
 def _kind(special: dict[str, Any], kind: int, attributes: list[int], at: Position, builder: Builder) -> tuple[int, int]:
-    """Return the kind, and whether it was concluded as a quality bit."""
+    """Return the kind, and a quality bit if it was inferred."""
     if "span.kind" in special:
         word = str(special["span.kind"]).upper()
         if kind or word not in KINDS:
@@ -99,7 +99,7 @@ def _kind(special: dict[str, Any], kind: int, attributes: list[int], at: Positio
 
 
 def _status(special: dict[str, Any], attributes: list[int], at: Position, builder: Builder) -> int | None:
-    """Return the status that a tag names, None without one."""
+    """Return the status from a tag, None without one."""
     if "otel.status_code" not in special:
         return None
     code = _STATUSES.get(str(special["otel.status_code"]).upper())
@@ -110,18 +110,18 @@ def _status(special: dict[str, Any], attributes: list[int], at: Position, builde
 
 
 def bad_word(field: str, words: tuple[str, ...], found: Any, at: Position, builder: Builder) -> None:
-    """Tell of a value outside its enumeration."""
+    """Report a value outside its enumeration."""
     message = f"expected {field} to be one of {', '.join(words).lower()}, found {found!r:.80}; kept as an attribute"
     builder.ledger.issue("ENUM_BAD", message, at=at, field=field)
 
 
 def _error(value: Any, *, any_error: bool) -> tuple[bool, str]:
-    """Return whether a tag ``error`` means failure, and its text if that says more than yes or no."""
+    """Return whether a tag ``error`` means failure, and its text unless it is only true or false."""
     word = str(value).lower()
     has_failed = any_error or word not in _FALSE
     return has_failed, "" if word in _FALSE or word in _TRUE else str(value)
 
 
 def _text(special: dict[str, Any], *keys: str) -> str:
-    """Return the first of these tags that is there, as text."""
+    """Return the first of these tags that exists, as text."""
     return next((str(special[key]) for key in keys if key in special), "")

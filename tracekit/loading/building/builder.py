@@ -1,7 +1,7 @@
-"""One builder for all loaders: spans in, columns out.
+"""The builder of all loaders: from spans to columns.
 
-Loaders of JSON records call ``kv``, ``resource``, ``scope`` and ``span``; the fast OTLP path hands over whole batches.
-``take_columns`` empties it, and ``successor`` goes on with new tables, so that a stream of any length can be built in
+Loaders of JSON records call ``kv``, ``resource``, ``scope`` and ``span``; fast scanners add whole batches.
+``take_columns`` empties it, and ``successor`` continues with new tables, so that a stream of any length can be built in
 pieces.
 """
 
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROWS_PER_BATCH = 65_536
-PENDING = -1  # the resource of a span whose record does not tell it
+PENDING = -1  # the resource of a span without one in its record
 _LOW = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class Event(NamedTuple):
-    """An event of a span; ``time_ns`` is None where the source gives none, attributes are codes of ``Builder.kv``."""
+    """An event of a span; ``time_ns`` is None if it is missing, attributes are codes of ``Builder.kv``."""
 
     time_ns: int | None
     name: str
@@ -67,7 +67,7 @@ class Link(NamedTuple):
 
 
 class Builder:
-    """Collects spans of one or many sources.
+    """Collects the spans of one or more sources.
 
     Parameters
     ----------
@@ -97,18 +97,18 @@ class Builder:
         self.span_count = 0
         self._resources: dict[tuple[Any, ...], int] = {}
         self._scopes: dict[tuple[Any, ...], int] = {}
-        self._resource_attributes: list[Sequence[int]] = []  # in the order of the first that was told
+        self._resource_attributes: list[Sequence[int]] = []  # in the order of the first occurrence
         self._scope_attributes: list[Sequence[int]] = []
         self._aliases: dict[int, int] = {}
         self._scope_aliases: dict[int, int] = {}
         self._provisional = PENDING
         self._facts: dict[int, tuple[int, bool]] = {}
         self._grown = Growing()
-        self.memory: dict[str, Any] = {}  # what a loader keeps between two records
+        self.memory: dict[str, Any] = {}  # state of the loaders between two records
         self._clear_rows()
 
     def successor(self) -> Builder:
-        """Return an empty builder that goes on in the same source, with the same ledgers."""
+        """Return an empty builder that continues in the same source, with the same ledgers."""
         successor = Builder(strict=self.strict, on_issue=self.on_issue)
         successor.ledgers = self.ledgers
         successor.span_count = self.span_count
@@ -117,7 +117,7 @@ class Builder:
         return successor
 
     def open_source(self, uri: str) -> Ledger:
-        """Begin a source; what follows belongs to it."""
+        """Begin a source: all later spans belong to it."""
         self._flush()
         self.ledger = Ledger(uri, self.strict, self.on_issue)
         self.ledgers.append(self.ledger)
@@ -127,7 +127,7 @@ class Builder:
     # ---------------------------------------------------------------- resources and scopes
 
     def resource(self, attributes: Sequence[int], schema_url: str = "", dropped: int = 0) -> int:
-        """Return the number of a resource: equal attributes, in any order, are one resource."""
+        """Return the number of a resource; resources with equal attributes, in any order, are the same."""
         key = (tuple(sorted(attributes)), self.texts.optional(schema_url), dropped)
         return _interned(key, attributes, self._resources, self._resource_attributes)
 
@@ -145,25 +145,25 @@ class Builder:
         return _interned(key, attributes, self._scopes, self._scope_attributes)
 
     def provisional_resource(self) -> int:
-        """Return a number for a resource that the document names only after its spans; settle it with ``finalise``."""
+        """Return a number for a resource that follows its spans; replaced by ``finalise``."""
         self._provisional -= 1
         return self._provisional
 
     def finalise(self, provisional: int, resource: int) -> None:
-        """Say what a provisional resource is."""
+        """Set the resource of a provisional number."""
         self._aliases[provisional] = resource
 
     def provisional_scope(self) -> int:
-        """Return a number for a scope named only after its spans; replaced by ``finalise_scope``."""
+        """Return a number for a scope that follows its spans; replaced by ``finalise_scope``."""
         self._provisional -= 1
         return self._provisional
 
     def finalise_scope(self, provisional: int, scope: int) -> None:
-        """Say what a provisional scope is."""
+        """Set the scope of a provisional number."""
         self._scope_aliases[provisional] = scope
 
     def fact(self, trace_id: int, *, reported_duration_ns: int = -1, limit_exceeded: bool = False) -> None:
-        """Keep what the source says about a whole trace; of two answers the longer duration, either limit."""
+        """Keep the source's facts about a trace; of several, the longest duration and any exceeded limit."""
         duration, limit = self._facts.get(trace_id, (-1, False))
         self._facts[trace_id] = (max(duration, reported_duration_ns), limit or limit_exceeded)
 
@@ -196,7 +196,7 @@ class Builder:
         dropped_links: int = 0,
         quality: int = 0,
     ) -> None:
-        """Take one span, seen and accepted; a time or duration beyond 64 bits is quarantined."""
+        """Add one span and count it as seen; quarantine it if a time or duration exceeds 64 bits."""
         length = 0 if start_ns is None or end_ns is None else end_ns - start_ns
         if start_ns is None:
             start_ns, quality = 0, quality | Quality.NO_START
@@ -254,7 +254,7 @@ class Builder:
             self._flush()
 
     def _dated(self, event: Event, at: Position) -> Event:
-        """Return an event whose time fits 64 bits; another time is missing, with an issue."""
+        """Return the event, without its time if that exceeds 64 bits, which is an issue."""
         if event.time_ns is None or LOWEST <= event.time_ns <= HIGHEST:
             return event
         message = f"expected nanoseconds within 64 bits, found an event at {event.time_ns!s:.40}; treated as missing"
@@ -262,16 +262,16 @@ class Builder:
         return event._replace(time_ns=None)
 
     def batch(self, batch: Batch) -> None:
-        """Take a whole batch whose codes are this builder's; its spans are counted as seen."""
+        """Add a batch with the codes of this builder, and count its spans as seen."""
         self._flush()
         self.ledger.seen += len(batch.spans)
         self.span_count += len(batch.spans)
         self._grown.add(batch)
 
     def take_columns(self) -> Batch:
-        """Return everything collected so far, in order of arrival, and forget it.
+        """Return and clear everything collected so far, in order of arrival.
 
-        A provisional resource that was not settled is ``PENDING``, a provisional scope the empty one.
+        A provisional resource without a final one is ``PENDING``, such a scope is the empty one.
         """
         self._flush()
         batch, self._grown = self._grown.all(), Growing()
@@ -298,7 +298,7 @@ class Builder:
         return ScopeColumns(name, version, schema_url, dropped), ragged(self._scope_attributes)
 
     def trace_facts(self) -> TraceFacts:
-        """Return what the sources said about whole traces, by trace id."""
+        """Return the sources' facts about whole traces, by trace id."""
         ids = sorted(self._facts)
         return TraceFacts(
             column([i >> 64 for i in ids], np.uint64),
@@ -342,7 +342,7 @@ class Builder:
 def _interned(
     key: tuple[Any, ...], attributes: Sequence[int], known: dict[tuple[Any, ...], int], told: list[Any]
 ) -> int:
-    """Return the number of a resource or scope; of a new one, keep the attributes in their order."""
+    """Return the number of a resource or scope; keep the attributes of a new one in their order."""
     number = known.setdefault(key, len(known))
     if number == len(told):
         told.append(attributes)
@@ -350,7 +350,7 @@ def _interned(
 
 
 def _settled(codes: Array, final: dict[int, int], nothing: Callable[[], int]) -> Array:
-    """Return the codes with provisional ones (negative) replaced; one that was never settled is nothing."""
+    """Return the codes with provisional (negative) ones replaced by the final ones or by ``nothing``."""
     if not (codes < 0).any():
         return codes
     pending, inverse = np.unique(codes, return_inverse=True)

@@ -1,6 +1,6 @@
-"""The ledger of one source: what was seen, what became of it, and why.
+"""The ledger of one source: how many spans were seen, accepted, merged and quarantined, and why.
 
-The law it keeps: ``seen = accepted + merged + quarantined``.  A record that cannot be read at all counts as one.
+Always ``seen = accepted + merged + quarantined``.  A record that cannot be read at all counts as one span.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TOTALS = (  # the codes that ``finalise`` counts over the spans of a source, in 
     *("CHILD_OUTSIDE_PARENT", "PARENT_MISSING", "PARENT_SELF", "PARENT_CYCLE", "MULTI_ROOT", "NO_ROOT"),
 )
 EXCERPT_CHARACTERS = 500
-ROWS_PER_CODE = 1000  # beyond it one row stands for the rest, with their count
+ROWS_PER_CODE = 1000  # beyond it one row counts the rest
 
 _SECRET = re.compile(
     r"""((?:authorization|password|passwd|secret|token|api[_-]?key|access[_-]?key)["'\s:=]+(?:bearer\s+|basic\s+)?)[^\s"',;}]+"""
@@ -35,7 +35,7 @@ _SECRET = re.compile(
 
 
 class Position(NamedTuple):
-    """Where a record stands in its source: its number from 1, and its byte offset after decompression."""
+    """The position of a record in its source: its number from 1, and its byte offset after decompression."""
 
     record: int
     offset: int
@@ -79,9 +79,9 @@ class Ledger:
     Parameters
     ----------
     uri
-        The source's name, as messages quote it.
+        The source's name in messages.
     strict
-        Raise at the first record that has to be quarantined, or error.
+        Raise at the first quarantined record or error.
     on_issue
         Called with every issue as it is found.
     """
@@ -112,7 +112,7 @@ class Ledger:
 
     @property
     def is_silent(self) -> bool:
-        """Whether there is nothing to remark on."""
+        """Whether there are no issues, tallies or dialects."""
         return not (self.issues or self._tallies or self.dialects)
 
     def issue(
@@ -177,7 +177,7 @@ class Ledger:
         count: int = 1,
         remedy: str | None = None,
     ) -> None:
-        """Write down a record or span that cannot be used, and count it."""
+        """Add an issue for a record or span that cannot be used, and count it as seen and quarantined."""
         self.seen += count
         self.quarantined += count
         self.issue(
@@ -194,12 +194,12 @@ class Ledger:
         )
 
     def tally(self, code: str, message: str, at: Position, count: int = 1, action: str = "accepted") -> None:
-        """Count something that happens again and again: one row in the end, with the first place."""
+        """Count a frequent event: one issue at the end, with the first position."""
         before, first = self._tallies.get((code, message, action), (0, at))
         self._tallies[code, message, action] = (before + count, first)
 
     def close(self) -> None:
-        """Write the tallies, dialects and skipped signals down; nothing more comes from this source."""
+        """Add the issues of tallies, dialects and skipped signals at the end of the source."""
         for (code, message, action), (count, first) in self._tallies.items():
             often = f"; {count:,} times; this is the first" * (count > 1)
             self.issue(code, f"{message}{often}", at=first, count=count, action=action)
@@ -216,16 +216,16 @@ class Ledger:
         self.dialects[name] += count
 
     def skip(self, signal: str, count: int = 1) -> None:
-        """Count a record that is no trace data."""
+        """Count a record that is not trace data."""
         self.skipped[signal] += count
 
     def incomplete(self, reason: str) -> None:
-        """Note that the source is not all there; the first reason stays."""
+        """Mark the source incomplete; the first reason is kept."""
         self.complete = False
         self.stop_reason = self.stop_reason or reason
 
     def all_issues(self) -> list[Issue]:
-        """Return the issues, and for each code with too many a row that counts the rest."""
+        """Return the issues, and a row that counts the rest of each code with too many."""
         rest = [
             Issue(code, severity, None, None, "", "", "", f"{code} {self.uri}: and {count:,} more", "", action, count)
             for (code, severity, action), count in self._beyond.items()
@@ -252,7 +252,7 @@ class Ledger:
 
 
 def sources_frame(ledgers: list[Ledger]) -> pd.DataFrame:
-    """Return ``traces.sources``: one row a ledger."""
+    """Return ``traces.sources``: one row per ledger."""
     frame = pd.DataFrame([ledger.row() for ledger in ledgers], columns=names("sources"))
     frame.index.name = "source_id"
     return frame.astype({"byte_count": "Int64"})

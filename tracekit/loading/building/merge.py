@@ -1,4 +1,4 @@
-"""Sets of columns end to end, with one table of names, texts, attributes, resources and scopes; and cut down to size.
+"""Concatenation of sets of columns with shared tables of names, texts, attributes, resources and scopes.
 
 Codes mean rows of tables, so both are a matter of ``Maps``: what every code of a set is in the other.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """The new code of every old one, by kind; the last entry is that of -1, which stands for none."""
+    """The new code of every old one, by kind; the last entry is for -1, which means none."""
 
     name: Array
     text: Array
@@ -32,7 +32,7 @@ class Maps:
 
 
 def recode(columns: Columns, maps: Maps) -> Columns:
-    """Return the columns with other codes; the tables that the codes mean stay."""
+    """Return the columns with other codes; the tables do not change."""
     spans, events, links, scopes = columns.spans, columns.events, columns.links, columns.scopes
     return replace(
         recoded(columns, maps.kv),
@@ -61,7 +61,7 @@ def _closed(codes: Any) -> Array:
     return np.append(np.asarray(codes, np.int32), np.int32(-1))
 
 
-# -------------------------------------------------------------------- smaller
+# -------------------------------------------------------------------- removing unused entries
 
 
 def compact(columns: Columns) -> Columns:
@@ -94,7 +94,7 @@ def compact(columns: Columns) -> Columns:
 
 
 def _used(size: int, *columns: Array) -> tuple[Array, Array]:
-    """Return the map to the codes that some column has, and those codes."""
+    """Return the map to the codes in use, and those codes."""
     seen = np.zeros(size + 1, bool)
     for codes in columns:
         seen[codes] = True  # -1 marks the last one
@@ -104,11 +104,11 @@ def _used(size: int, *columns: Array) -> tuple[Array, Array]:
     return codes, used
 
 
-# -------------------------------------------------------------------- together
+# -------------------------------------------------------------------- merging
 
 
 def merge(parts: list[Columns]) -> Columns:
-    """Return the columns of several sets end to end, in the order given; the list is emptied on the way."""
+    """Return the columns of several sets concatenated in this order; the list is emptied."""
     if len(parts) == 1:
         return parts.pop()
     told = {name: getattr(parts[0], name) for name in ("sources", "issues", "notes")}
@@ -153,7 +153,7 @@ def merge(parts: list[Columns]) -> Columns:
 
 
 def _joined_kv(tables: Sequence[KeyValues]) -> tuple[KeyValues, list[Array]]:
-    """Return one attribute table, and what each code of each table is in it."""
+    """Return one attribute table, and the new code of each code of each table."""
     keys, namespaces = Texts(), Texts()
     key = [_closed(list(map(keys.code, kv.keys)))[kv.key] for kv in tables]
     namespace = [_closed(list(map(namespaces.code, kv.namespaces)))[kv.namespace] for kv in tables]
@@ -182,14 +182,14 @@ def _joined_kv(tables: Sequence[KeyValues]) -> tuple[KeyValues, list[Array]]:
 
 
 class _Interned:
-    """Resources or scopes: equal texts and attributes, in any order, are one."""
+    """Resources or scopes; those with equal texts and attributes, in any order, are the same."""
 
     def __init__(self) -> None:
         self._codes: dict[tuple[Any, ...], int] = {}
         self._rows: list[tuple[list[int], tuple[int, ...]]] = []
 
     def add(self, kv_map: Array, table: Ragged, texts: Sequence[Array], dropped: Array) -> Array:
-        """Return the map from the rows of a table to those of all."""
+        """Return the map from the rows of a table to those of the merged table."""
         numbers = list(zip(*(column.tolist() for column in (*texts, dropped)), strict=True))
         codes = []
         for row, own in enumerate(numbers):
@@ -211,7 +211,7 @@ class _Interned:
 
 
 def _joined_facts(tables: Sequence[TraceFacts]) -> TraceFacts:
-    """Return one table of facts by trace: of several answers the longer duration, either limit."""
+    """Return one table of facts by trace: of several, the longest duration and any exceeded limit."""
 
     def end_to_end(column: Callable[[TraceFacts], Array]) -> Array:
         return np.concatenate([column(table) for table in tables])

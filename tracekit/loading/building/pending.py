@@ -1,4 +1,4 @@
-"""Resources that a record does not tell: subsegments sent apart from their segment have that of their parent.
+"""Resources of subsegments that were sent without their segment: they have the resource of their parent.
 
 X-Ray's SDKs send a large segment in pieces, subsegments first.  The segment may come later, in another file, or never:
 its subsegments are looked for when the trace is whole.
@@ -36,7 +36,7 @@ def with_owners(columns: Columns) -> Columns:
 
 
 def _inherited(spans: SpanColumns) -> Array:
-    """Return the resources with those of parents: each pass looks twice as far up."""
+    """Return the resources with those of parents filled in; each pass looks twice as far up."""
     resource = spans.resource.copy()
     pending = np.flatnonzero((resource == PENDING) & (spans.record_kind != RecordKind.SPAN))
     up = np.full(len(spans), -1, np.int64)
@@ -68,7 +68,7 @@ def _parents(spans: SpanColumns, rows: Array) -> Array:
 
 
 def _with_empty(columns: Columns) -> tuple[Columns, int]:
-    """Return the columns with a resource that nothing is known of, and its number."""
+    """Return the columns with an empty resource added, and its number."""
     resources, attributes = columns.resources, columns.resource_attributes
     is_empty = (attributes.counts == 0) & (resources.schema_url < 0) & (resources.dropped_attributes == 0)
     if is_empty.any():

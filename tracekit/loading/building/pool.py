@@ -19,7 +19,7 @@ from tracekit.schema import Origin, ValueType
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-LOWEST, HIGHEST = -(2**63), 2**63 - 1  # what 64 bits hold
+LOWEST, HIGHEST = -(2**63), 2**63 - 1  # the 64-bit range
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -105,7 +105,7 @@ class Attributes:
         integers: Sequence[int | None],
         doubles: Sequence[float | None],
     ) -> Array:
-        """Add a row for each text, integer or double, as its kind says; -1 is the code where the kind is 0."""
+        """Add a row for each value of its kind (text, integer, double); the code of kind 0 is -1."""
         known = kinds > 0
         codes = np.full(len(kinds), -1, np.int32)
         codes[known] = np.arange(len(self), len(self) + int(known.sum()))
@@ -123,7 +123,7 @@ class Attributes:
 
     def table(self) -> tuple[KeyValues, Array | None]:
         """Return the distinct attributes and, if rows were folded, the new code of every old one; empties the pool."""
-        import pyarrow as pa  # noqa: PLC0415 - heavy, and not needed to import the package
+        import pyarrow as pa  # noqa: PLC0415 - slow to import, and not needed for the package itself
 
         text = pa.array(self._text, pa.large_string())
         text_hash = np.fromiter(map(hash, self._text), np.int64, len(self._text))
@@ -144,12 +144,12 @@ class Attributes:
 
 
 def _held(values: array[Any], kind: Any) -> Array:
-    """Return a growing array as numpy's, without a copy."""
+    """Return a growing array as a numpy array, without a copy."""
     return np.frombuffer(values, kind) if len(values) else np.zeros(0, kind)
 
 
 def fold(kv: KeyValues, text_hash: Array | None = None) -> tuple[KeyValues, Array | None]:
-    """Fold equal rows of the attribute table; None for the map where all are distinct already.
+    """Merge equal rows of the attribute table; the map is None if all are distinct.
 
     Rows are grouped by a 64-bit mix of their columns and then compared: a collision costs a fold, never a value.
     ``text_hash``, one number a row, equal for equal texts, shows more quickly that all rows are distinct.
@@ -207,7 +207,7 @@ def mix(columns: Iterable[Array]) -> Array:
 
 
 def typed(value: Any) -> tuple[int, str | None, int, float]:
-    """Return (type, text, integer, double) of a value as JSON or a program gives it."""
+    """Return (type, text, integer, double) of a value."""
     if value is None:
         return ValueType.EMPTY, None, 0, 0.0
     if isinstance(value, bool):
@@ -226,12 +226,12 @@ def typed(value: Any) -> tuple[int, str | None, int, float]:
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one spelling of an array or map: sorted members, no white space."""
+    """Return the canonical JSON of an array or map: sorted keys, no white space."""
     return _encode(value)
 
 
 def _plain(value: Any) -> Any:
-    """Spell what JSON has no word for: bytes as base64, decimals as floats."""
+    """Encode values without a JSON type: bytes as base64, decimals as floats."""
     return base64.b64encode(value).decode() if isinstance(value, bytes) else float(value)
 
 

@@ -1,4 +1,4 @@
-"""Whether recorded times are nanoseconds, told by a vote of each source's start times.
+"""The unit of recorded times, by majority of each source's start times.
 
 A start time is a date from 2000 to 2100 in one unit at most.  A source whose times are dates in another unit is
 refused, spans that disagree with their source are quarantined.  Nothing is converted unless the caller names the unit.
@@ -28,14 +28,14 @@ _NANOSECONDS, _NO_DATE = 3, 4
 
 
 def check_time_unit(time_unit: str | None) -> None:
-    """Raise ValueError for a unit that there is not."""
+    """Raise ValueError for an unknown unit."""
     if time_unit is not None and time_unit not in TIME_UNITS:
         message = f"expected time_unit ns, us, ms or s, found {time_unit!r}"
         raise ValueError(message)
 
 
 def unit_of(start_ns: Array) -> Array:
-    """Return for each time the one unit in which it is a date: 0 to 3 for s, ms, us, ns; 4 for none."""
+    """Return the only unit in which each time is a plausible date: 0 to 3 for s, ms, us, ns; 4 for none."""
     unit = np.full(len(start_ns), _NO_DATE, np.int8)
     for at, factor in enumerate((1, 10**3, 10**6, 10**9)):
         unit[(start_ns >= _YEAR_2000 * factor) & (start_ns < _YEAR_2100 * factor)] = at
@@ -44,7 +44,7 @@ def unit_of(start_ns: Array) -> Array:
 
 @dataclass
 class UnitVote:
-    """The vote of every source, collected from any number of pieces."""
+    """Counts of start times by unit for every source, over any number of pieces."""
 
     counts: dict[int, Array] = field(default_factory=dict)
     _examples: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -61,9 +61,9 @@ class UnitVote:
                 self._examples.setdefault((source, other), int(spans.start_ns[mine & (unit == other)][0]))
 
     def minorities(self, ledgers: Sequence[Ledger]) -> Array:
-        """Return the sources in which some times are dates in another unit.
+        """Return the sources with some times in another unit.
 
-        A source with more of them than in nanoseconds is incomplete, as long as there is another one to read.
+        A source with a majority of them is marked incomplete, or raises LoadError if it is the only one.
         """
         mixed, refused = [], []
         for source, votes in self.counts.items():
@@ -88,7 +88,7 @@ class UnitVote:
 
 
 def odd_ones(spans: SpanColumns, minorities: Array) -> Array:
-    """Return the rows of these sources whose start is a date in another unit than nanoseconds."""
+    """Return the rows of these sources with a start time in another unit than nanoseconds."""
     present = (spans.quality & Quality.NO_START) == 0
     if not len(minorities):
         return np.zeros(0, np.int64)
@@ -103,7 +103,7 @@ def scaled(columns: Columns, time_unit: str) -> Columns:
     spans, events = columns.spans, columns.events
     times = (spans.start_ns, spans.end_ns, events.time_ns)
     lowest, highest = (int(pick([pick(column, initial=0) for column in times])) for pick in (np.min, np.max))
-    if highest - lowest > np.iinfo(np.int64).max // factor:  # nor would the durations fit
+    if highest - lowest > np.iinfo(np.int64).max // factor:  # the durations would not fit either
         message = (
             f"TIME_UNIT: expected times that fit 64 bits after multiplying by {factor:,}, found {lowest} to {highest};"
             " they look like nanoseconds: omit time_unit"

@@ -1,6 +1,6 @@
-"""From what the builder collected to a TraceSet: sort, fold duplicates, resolve parents, mark what is odd.
+"""From the columns of the builder to a TraceSet: sort, merge duplicates, resolve parents, flag irregularities.
 
-Nothing is repaired here: times stay, spans stay, except for copies of the same record, which are merged and counted.
+Nothing is repaired: times and spans are kept, except copies of the same record, which are merged and counted.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def to_trace_set(builder: Builder, time_unit: str | None = None) -> TraceSet:
 
 
 def gather(builder: Builder) -> Columns:
-    """Return what the builder holds as columns in order of arrival, attributes folded."""
+    """Return the builder's content as columns in order of arrival, with equal attributes merged."""
     batch = builder.take_columns()
     resources, resource_attributes = builder.resource_tables()
     scopes, scope_attributes = builder.scope_tables()
@@ -89,7 +89,7 @@ def recoded(columns: Columns, new_code: Array) -> Columns:
 
 
 def concat(table: type[Part], kinds: Sequence[type], parts: list[Part]) -> Part:
-    """Return tables end to end; the list is emptied so that no column is held twice."""
+    """Return tables concatenated; the list is emptied so that no column is in memory twice."""
     columns: list[list[Array]] = [[np.zeros(0, kind)] for kind in kinds]
     for part in parts:
         for pieces, column in zip(columns, fields(part), strict=True):
@@ -100,7 +100,7 @@ def concat(table: type[Part], kinds: Sequence[type], parts: list[Part]) -> Part:
 
 
 def concat_ragged(parts: list[Ragged]) -> Ragged:
-    """Return attribute tables end to end."""
+    """Return attribute tables concatenated."""
     counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
     return Ragged.from_counts(counts, np.concatenate([np.zeros(0, np.int32), *(part.codes for part in parts)]))
 
@@ -108,7 +108,7 @@ def concat_ragged(parts: list[Ragged]) -> Ragged:
 def finalise(
     columns: Columns, ledgers: list[Ledger], time_unit: str | None = None, minorities: Array | None = None
 ) -> TraceSet:
-    """Return columns in order of arrival as a TraceSet; what is found on the way goes to the ledgers."""
+    """Return columns in order of arrival as a TraceSet; issues go to the ledgers."""
     if time_unit is not None:
         columns = scaled(columns, time_unit)
     elif minorities is None:
@@ -142,7 +142,7 @@ def add_totals(ledgers: list[Ledger], spans: SpanColumns, rows: Array, code: str
 
 
 def _lowest(spans: SpanColumns, rows: Array) -> Array:
-    """Return the row of the lowest trace id, of its lowest span id, of that one's first record."""
+    """Return the row with the lowest trace id, span id, record number and byte offset, in this order."""
     for column in (spans.trace_hi, spans.trace_lo, spans.span_id, spans.record_number, spans.byte_offset):
         values = column[rows]
         rows = rows[values == values.min()]
@@ -159,7 +159,7 @@ def add_total(
 
 
 def _without_other_units(columns: Columns, minorities: Array, ledgers: list[Ledger]) -> Columns:
-    """Quarantine the spans of these sources whose times are in another unit than the rest."""
+    """Quarantine the spans of these sources with times in another unit than the rest."""
     rows = odd_ones(columns.spans, minorities)
     if not len(rows):
         return columns
@@ -173,7 +173,7 @@ def _without_other_units(columns: Columns, minorities: Array, ledgers: list[Ledg
 
 
 def _without_copies(columns: Columns, ledgers: list[Ledger]) -> Columns:
-    """Merge copies of one record, drop unfinished records that were finished later, mark spans that share ids."""
+    """Merge identical copies, drop superseded unfinished records, flag different spans with the same ids."""
     spans = columns.spans
     key = mix([spans.trace_hi, spans.trace_lo, spans.span_id, spans.quality & Quality.SHARED])
     arranged = np.sort(key)
@@ -212,7 +212,7 @@ def _later_of_equal(pairs: Array) -> Array:
 
 
 def _content(columns: Columns, rows: Array) -> Array:
-    """Return a 64-bit hash of everything a span says, attributes in any order; provenance is left out."""
+    """Return a 64-bit hash of a span's content, with attributes in any order and without provenance."""
     part = columns.take(rows)
     provenance = {"source", "record_number", "byte_offset", "quality"}
     own = [getattr(part.spans, column.name) for column in fields(SpanColumns) if column.name not in provenance]
@@ -239,11 +239,11 @@ def _bag(table: Ragged) -> Array:
         return np.asarray(running[table.offsets[1:]] - running[table.offsets[:-1]])
 
 
-# -------------------------------------------------------------------- what is odd
+# -------------------------------------------------------------------- irregularities
 
 
 def _durations(spans: SpanColumns, ledgers: list[Ledger]) -> Array:
-    """Return the quality bits with those about the span's own times."""
+    """Return the quality bits with those about the span's times."""
     quality = spans.quality.copy()
     timed = (quality & (Quality.NO_START | Quality.NO_END)) == 0
     duration = spans.end_ns - spans.start_ns
@@ -264,7 +264,7 @@ def _durations(spans: SpanColumns, ledgers: list[Ledger]) -> Array:
 
 
 def _outside(spans: SpanColumns, forest: Forest, ledgers: list[Ledger]) -> Array:
-    """Return the quality bits with the one for spans that run outside their parent."""
+    """Return the quality bits with the one for child spans outside the parent's interval."""
     quality = spans.quality.copy()
     child = np.flatnonzero(forest.parent_row >= 0)
     parent = forest.parent_row[child]
@@ -278,7 +278,7 @@ def _outside(spans: SpanColumns, forest: Forest, ledgers: list[Ledger]) -> Array
 
 
 def _tell_parents(spans: SpanColumns, forest: Forest, ledgers: list[Ledger]) -> None:
-    """Write down what is odd about the shape of the traces."""
+    """Add the issues about parents and roots."""
     for state, code in (
         (ParentState.MISSING, "PARENT_MISSING"),
         (ParentState.SELF, "PARENT_SELF"),

@@ -1,1 +1,1 @@
-"""Jaeger: its spans, its ids, which need not be hex, and its typed tags."""
+"""Jaeger: spans, ids (not always hexadecimal), and typed tags."""

@@ -1,4 +1,4 @@
-"""Jaeger's ids, also those that are not hex, and the references between spans."""
+"""Jaeger's ids, including those that are not hexadecimal, and references between spans."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Found(NamedTuple):
 
 
 class Ids:
-    """Reads the ids of one record, and tells in the end how many had to be hashed.
+    """Reads the ids of one record, and finally reports how many were hashed.
 
     Parameters
     ----------
     builder
-        Its ledger takes the issues.
+        Its ledger receives the issues.
     at
-        Where the record stands.
+        The position of the record.
     """
 
     def __init__(self, builder: Builder, at: Position) -> None:
@@ -50,7 +50,7 @@ class Ids:
         return self._found(text, parse_span_id(text, pad=True), _SPAN_BYTES)
 
     def _found(self, text: Any, read: Id, size: int) -> Found:
-        """Return an id that was read, or the hash of its text where it is not hex."""
+        """Return a parsed id, or the hash of its text if it is not hexadecimal."""
         ledger = self._builder.ledger
         if read.value:
             if read.problem:
@@ -65,7 +65,7 @@ class Ids:
         return Found(0, problem=read.problem)
 
     def tell(self) -> None:
-        """Write down that ids were hashed."""
+        """Add an issue if ids were hashed."""
         if self._hashed:
             first = next(iter(self._hashed))
             message = (
@@ -78,7 +78,7 @@ class Ids:
 
 
 class References(NamedTuple):
-    """Where a span belongs: its parent (0 = none), its links, quality bits, and the references that are none."""
+    """A span's parent (0 = none), links, quality bits, and malformed references."""
 
     parent_id: int
     links: list[Link]
@@ -122,7 +122,7 @@ _RELATIONS = {"CHILD_OF": Relation.CHILD_OF_EXTRA, "FOLLOWS_FROM": Relation.FOLL
 
 
 def _link(item: Any, ids: Ids) -> Link | None:
-    """Return a reference as a link, None where its ids or its type are none."""
+    """Return a reference as a link, None if its ids or type are invalid."""
     if not isinstance(item, dict):
         return None
     relation = _RELATIONS.get(str(item.get("refType", "")).upper())

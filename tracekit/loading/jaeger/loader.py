@@ -1,10 +1,10 @@
-"""Jaeger: answers of its query API, traces and spans saved from its UI, span documents of its Elasticsearch storage.
+"""Jaeger: responses of its query API, traces and spans saved from its UI, span documents of its Elasticsearch storage.
 
 ======================================  ==========================================================================
-shape                                   how it is told
+shape                                   how it is recognised
 ======================================  ==========================================================================
-answer of the API                       ``{"data": [trace, ...]}``
-a trace that the UI holds               ``{"data": {trace}}``
+response of the API                     ``{"data": [trace, ...]}``
+a trace from the UI                     ``{"data": {trace}}``
 traces, alone or in a list              ``spans``, with ``traceID`` or ``processes``
 spans, alone or in a list               ``spanID``, with ``operationName`` or ``startTime``
 documents and hits of Elasticsearch     the same, inside ``_source`` or ``hits.hits[]._source``
@@ -45,7 +45,7 @@ _U32 = 2**32
 
 
 def recognises(value: Any) -> bool:
-    """Return whether a parsed record is one of Jaeger's shapes."""
+    """Return whether a parsed record has one of Jaeger's shapes."""
     if isinstance(value, list):
         return bool(value) and all(isinstance(item, dict) and _is_item(item) for item in value[:3])
     return isinstance(value, dict) and (_is_item(value) or _is_answer(value) or bool(_hits(value)))
@@ -59,7 +59,7 @@ def _is_item(value: dict[str, Any]) -> bool:
 
 
 def _is_answer(value: dict[str, Any]) -> bool:
-    """Return whether an object is an answer of the query API, an empty one included."""
+    """Return whether an object is a response of the query API, including an empty one."""
     data = value.get("data", 0)
     if isinstance(data, dict):
         return "spans" in data
@@ -69,14 +69,14 @@ def _is_answer(value: dict[str, Any]) -> bool:
 
 
 def _hits(value: dict[str, Any]) -> list[Any]:
-    """Return the hits of an answer of Elasticsearch that are span documents."""
+    """Return the hits of an Elasticsearch response that are span documents."""
     hits = value.get("hits")
     found = hits.get("hits") if isinstance(hits, dict) else None
     return found if isinstance(found, list) and recognises(found) else []
 
 
 def load(value: Any, at: Position, builder: Builder) -> None:
-    """Give the spans of one parsed record to the builder."""
+    """Load the spans of one parsed record."""
     ids = Ids(builder, at)
     if isinstance(value, dict) and "data" in value:
         builder.ledger.dialect("jaeger_api")
@@ -95,7 +95,7 @@ def load(value: Any, at: Position, builder: Builder) -> None:
 
 
 def _errors(errors: Any, at: Position, builder: Builder) -> None:
-    """Write down what an answer says went wrong."""
+    """Add an issue for each error in a response."""
     for error in errors if isinstance(errors, list) else [errors] if errors else []:
         message = f"Jaeger returned an error: {str(error)[:200]}"
         builder.ledger.issue("API_ERROR_JSON", message, at=at, field="errors", raw=str(error))
@@ -103,7 +103,7 @@ def _errors(errors: Any, at: Position, builder: Builder) -> None:
 
 
 def _trace(trace: dict[str, Any], at: Position, builder: Builder, ids: Ids) -> None:
-    """Give one trace to the builder."""
+    """Load one trace."""
     spans = trace["spans"] if isinstance(trace["spans"], list) else []
     processes = trace.get("processes")
     resources = {
@@ -201,7 +201,7 @@ def _span(
 
 
 def _resource_of(span: dict[str, Any], resources: dict[str, int], at: Position, builder: Builder) -> int:
-    """Return the resource of a span: its process by id, or the one it embeds."""
+    """Return the resource of a span: its process by id, or its embedded one."""
     key = span.get("processID")
     if key is not None and str(key) in resources:
         return resources[str(key)]
@@ -222,7 +222,7 @@ def _resource(process: Any, at: Position, builder: Builder) -> int:
 
 
 def _events(logs: Any, at: Position, builder: Builder, *, is_elastic: bool) -> list[Event]:
-    """Return logs as events: named by the field ``event``, which is consumed, else by ``message``, which stays."""
+    """Return logs as events: named by the field ``event``, which is removed, or by ``message``, which is kept."""
     events = []
     for log in logs if isinstance(logs, list) else []:
         if not isinstance(log, dict):

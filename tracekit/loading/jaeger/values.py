@@ -16,7 +16,7 @@ _TRUTHS = {"true": True, "false": False}
 
 
 def tag_pairs(tags: Any, at: Position, builder: Builder, *, field: str, is_hex: bool = False) -> list[tuple[str, Any]]:
-    """Return (key, value) of a list of tags, or of a flat map as Elasticsearch may hold them."""
+    """Return (key, value) of a list of tags, or of a flat map as in Elasticsearch."""
     if isinstance(tags, dict):
         return [(str(key).replace("@", "."), value) for key, value in tags.items()]
     pairs: list[tuple[str, Any]] = []
@@ -34,7 +34,7 @@ def tag_pairs(tags: Any, at: Position, builder: Builder, *, field: str, is_hex: 
 
 
 def _typed(value: Any, kind: str, *, is_hex: bool) -> Any:
-    """Return a value as the type it is said to have; one already of the type as it is."""
+    """Return a value converted to its declared type."""
     if kind == "bool" and not isinstance(value, bool):
         return _TRUTHS[str(value).lower()]
     if kind in {"int64", "int"} and (isinstance(value, bool) or not isinstance(value, int)):

@@ -66,7 +66,7 @@ def _hits(record: dict[str, Any]) -> list[Any]:
 
 
 def load(record: Any, at: Position, builder: Builder) -> None:
-    """Give the spans of one parsed record to the builder."""
+    """Load the spans of one parsed record."""
     hits = _hits(record) if isinstance(record, dict) else []
     if hits:
         builder.ledger.dialect("opensearch_hits")

@@ -1,1 +1,1 @@
-"""Requests as others counted them: logs of single requests, and counts."""
+"""Requests from sources other than traces: access logs and request counts."""

@@ -1,4 +1,4 @@
-"""Counts of requests: tables of text, and answers of CloudWatch's GetMetricData."""
+"""Request counts: text tables, and responses of CloudWatch's GetMetricData."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ def table_rows(text: str) -> pd.DataFrame:
 
 
 def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
-    """Return counts from an answer of GetMetricData saved as JSON.
+    """Return counts from a GetMetricData response saved as JSON.
 
-    The label of a series says what it is: ``RequestCount``, ``Count`` or ``Invocations`` all requests,
-    ``HTTPCode_Target_5XX_Count``, ``4XXError`` or ``Errors`` a class of them; what stands beside is the service.
-    Classes are taken off the whole, so that nothing counts twice.  ``HTTPCode_ELB_5XX_Count`` and its like are answers
-    of the load balancer itself, which no application can trace: rows of their own with the status ``elb 5xx``, never
-    part of the whole.  ``HTTPCode_ELB_502_Count`` and the other single codes are among them already and left out.
+    The label of a series contains what it counts: ``RequestCount``, ``Count`` or ``Invocations`` all requests,
+    ``HTTPCode_Target_5XX_Count``, ``4XXError`` or ``Errors`` a status class; the rest of the label is the service.
+    Classes are subtracted from the total, so that nothing is counted twice.  ``HTTPCode_ELB_5XX_Count`` etc. are the
+    responses of the load balancer itself, which no application can trace: separate rows with the status
+    ``elb 5xx``, never part of the total.  ``HTTPCode_ELB_502_Count`` and the other single codes are already included in
+    them and skipped.
     """
     told = json.loads(text)
     pages = told if isinstance(told, list) else [told]
@@ -57,7 +58,7 @@ def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
 def _series(
     one: Any, number: int, tell: Callable[[int, str], None], *, is_last: bool
 ) -> list[tuple[str, str | None, str, float]]:
-    """Return the counts of a series: time, service, what they count, and how many; an odd one raises."""
+    """Return the counts of a series: time, service, what is counted, and count; raise for an invalid one."""
     label = str(one.get("Label") or one.get("Id"))
     state = one.get("StatusCode", "Complete")
     if state not in ("Complete", "PartialData") or one.get("Messages"):
@@ -74,14 +75,14 @@ def _series(
 
 
 def _moment(at: Any) -> str:
-    """Return the time of a count as it is written; ValueError for what is none."""
+    """Return the time of a count as text; ValueError for any other type."""
     if not isinstance(at, str) or pd.isna(pd.Timestamp(at)):
         raise ValueError(f"expected a time as text, found {at!r:.40}")
     return at
 
 
 def _count(value: Any) -> float:
-    """Return a count; ValueError for what is none."""
+    """Return a count; ValueError for an invalid one."""
     count = float(value)
     if not 0 <= count < np.inf:
         raise ValueError(f"expected a count of 0 or more, found {value!r:.40}")
@@ -89,7 +90,7 @@ def _count(value: Any) -> float:
 
 
 def _meaning(label: str) -> tuple[str, str | None] | None:
-    """Return what a series counts, and of which service."""
+    """Return what a series counts, and its service."""
     for pattern, what in ((_BY_BALANCER, None), (_CLASS, None), (_FAILED, "5xx"), (_ALL, "all")):
         if found := pattern.search(label):
             if pattern is _BY_BALANCER and not found[1]:
@@ -100,7 +101,7 @@ def _meaning(label: str) -> tuple[str, str | None] | None:
 
 
 def _parted(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return counts by class that add up to the whole."""
+    """Return counts by status class that sum to the total."""
     keys = rows["service"].fillna("")
     wide = rows.assign(service=keys).pivot_table(
         index=["time", "service"], columns="what", values="count", aggfunc="sum"

@@ -1,6 +1,6 @@
-"""Requests in the logs of load balancers, content networks, gateways and functions: one row a request.
+"""Requests in the logs of load balancers, CDNs, API gateways and functions: one row per request.
 
-Every format is a function from numbered lines to rows; what is no row of the format is told with its line.
+Every format is a function from numbered lines to rows; invalid lines are reported with their number.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def alb_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None])
 def _each(
     lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None], row: Callable[[str], dict[str, Any] | None]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the row of every line with its number; a line that has none is reported and the next one is read."""
+    """Yield the row of every line with its number; report invalid lines."""
     for number, line in lines:
         try:
             found = row(line)
@@ -80,7 +80,7 @@ def _alb_row(line: str) -> dict[str, Any]:
 
 
 def _ns(amount: Any, unit_ns: float) -> int | None:
-    """Return an amount as whole nanoseconds, None for what is no number; ValueError for one that no clock shows."""
+    """Return a duration in nanoseconds, None if it is not a number; ValueError if it is out of range."""
     if not _NUMBER.fullmatch(str(amount)):
         return None
     found = float(amount) * unit_ns
@@ -90,7 +90,7 @@ def _ns(amount: Any, unit_ns: float) -> int | None:
 
 
 def _came(cells: list[str]) -> str:
-    """Return when a request came, else when it was answered."""
+    """Return the time of the request, or of the response if that is missing."""
     told = cells[_ALB_CAME] if len(cells) > _ALB_CAME else ""
     return told if _STAMP.match(told) else cells[1]
 
@@ -138,7 +138,7 @@ def _cloudfront_time(cells: dict[str, str]) -> str | int | None:
 
 
 def gateway_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
-    """Yield the requests of API Gateway access logs: one JSON object a line, named as its ``$context`` variables."""
+    """Yield the requests of API Gateway access logs: one JSON object per line, with ``$context`` names."""
     return _each(lines, tell, _gateway_row)
 
 
@@ -161,12 +161,12 @@ def _gateway_row(line: str) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    """Return a value as text, whatever it is; half a character, which no file takes, is a question mark."""
+    """Return any value as text, with unpaired surrogates replaced by question marks."""
     return None if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    """Return a JSON object, None where the line is none."""
+    """Return a JSON object, None if the line is not one."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -175,7 +175,7 @@ def _object(line: str) -> dict[str, Any] | None:
 
 
 def _gateway_time(entry: dict[str, Any]) -> Any:
-    """Return the time of an entry: milliseconds since the epoch, or as web servers write it."""
+    """Return the time of an entry, from milliseconds since the epoch or the common log format."""
     epoch = str(entry.get("requestTimeEpoch", ""))
     if (milliseconds := _ns(epoch, 1e6)) is not None:
         return milliseconds
@@ -186,7 +186,7 @@ def _gateway_time(entry: dict[str, Any]) -> Any:
 
 
 def report_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
-    """Yield the invocations in the REPORT lines of Lambda functions, plain or JSON; other lines are passed over."""
+    """Yield the invocations in the REPORT lines of Lambda functions, plain or JSON; other lines are skipped."""
     held: dict[str, Any] | None = None
     for number, line in lines:
         if held is not None and "XRAY TraceId:" in line and "REPORT" not in line:
@@ -205,7 +205,7 @@ def report_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], Non
 
 
 def _report(line: str) -> dict[str, Any] | None:
-    """Return the invocation of a line, and whether the line says all of it; None for any other line."""
+    """Return the invocation of a line, and whether it is complete; None for any other line."""
     if '"platform.report"' in line:
         return {"is_whole": True, **_json_report(line)}
     if (found := _REPORT.search(line)) is None:
@@ -224,7 +224,7 @@ def _report(line: str) -> dict[str, Any] | None:
 
 
 def _xray_part(line: str) -> dict[str, Any]:
-    """Return what a line says of the trace."""
+    """Return the trace fields of a line."""
     sampled = re.search(r"Sampled: (true|false)", line)
     found = {"trace_id": trace_id_in(line), "is_sampled": sampled[1] == "true" if sampled else None}
     return {name: value for name, value in found.items() if value is not None}
@@ -255,7 +255,7 @@ def _json_report(line: str) -> dict[str, Any]:
 
 
 def _timed(row: dict[str, Any], tell: Callable[[int, str], None]) -> dict[str, Any]:
-    """Return an invocation with a time; where the line has none it is that of the trace id."""
+    """Return an invocation with a time, by default that of its trace id."""
     number = row["line"]
     if row.get("time") is None and row.get("trace_id"):
         row["time"] = int(row["trace_id"][:8], 16) * 1e9

@@ -1,1 +1,1 @@
-"""The columnar store: a folder of Parquet files, written whole or in parts, and read back as one set."""
+"""The columnar store: a folder of Parquet files, written in one or more parts, and read as one set."""

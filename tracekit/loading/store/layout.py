@@ -1,7 +1,7 @@
-"""What the tables of a store must hold: their columns, the types of these, and what their codes refer to.
+"""The layout of a store's tables: columns, types, and the tables that codes refer to.
 
 A length and a checksum show that a file is the one that was written.  They do not show that it is a table of this
-store: what is checked here would otherwise be an error of numpy's, pandas' or pyarrow's, perhaps long after reading.
+store: without these checks, numpy, pandas or pyarrow would raise, possibly long after reading.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ MAY_BE_EMPTY = {("kv", "text"), *((name, column) for name in ("sources", "issues
 
 
 def odd_column(name: str, found: dict[str, str]) -> str:
-    """Return what differs in the columns of a table from what the store has, "" for nothing."""
+    """Return the first difference of a table's columns from the layout, "" for none."""
     for column, kind in TYPES[name].items():
         if found.get(column) != kind:
             return f"{column} as {found[column]} instead of {kind}" if column in found else f"no column {column}"
@@ -77,7 +77,7 @@ def odd_column(name: str, found: dict[str, str]) -> str:
 
 
 def odd_codes(columns: Columns, weights: Weights, trace_count: int, source_count: int) -> tuple[str, str, str] | None:
-    """Return the first table whose numbers cannot be, what was expected there and what was found; None for none."""
+    """Return the first table with impossible numbers, what was expected and what was found; None for none."""
     for table, column, values, low, high in _references(columns, weights, source_count):
         if len(values) and (values.min() < low or values.max() >= high):
             return table, f"{column} from {low} to {high - 1}", f"{values.min()} to {values.max()}"
@@ -94,7 +94,7 @@ def odd_codes(columns: Columns, weights: Weights, trace_count: int, source_count
 
 
 def _references(columns: Columns, weights: Weights, source_count: int) -> Iterator[tuple[str, str, Array, int, int]]:
-    """Yield table, name and values of each column of codes, the lowest that may be, and the first that may not."""
+    """Yield table, name and values of each column of codes, the lowest valid code and the first invalid one."""
     spans, kv = columns.spans, columns.kv
     texts, names, rows = len(columns.texts), len(columns.names), len(spans)
     yield "spans", "name", spans.name, 0, names

@@ -1,8 +1,8 @@
-"""Folders beside the place of a store: what is being written there, and what a killed process left.
+"""Temporary folders next to a store: stores being written, and leftovers of killed processes.
 
-A store takes its place by two renames, and a process may be killed between them: then the new store, whole, is beside
-the place and nothing is at it.  Each folder beside a place is locked by the process that made it for as long as that
-process lives, so that the next one separates what was left from what is in use.
+A store is put in place by two renames.  If the process is killed between them, the complete new store is next to
+the path and nothing is at the path.  Each temporary folder is locked by its process as long as that
+process lives, which distinguishes leftovers from folders in use.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tracekit.loading.paths import STORE_MARKER
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: nothing is locked there, and nothing is taken for left
+except ImportError:  # not a POSIX system: nothing is locked, and nothing is treated as a leftover
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def beside(place: Path, what: str) -> Iterator[Path]:
-    """Make a hidden folder beside a place, and remove it in the end if it is still there."""
+    """Create a hidden folder next to a path, and remove it at the end if it still exists."""
     folder = _free(place, what)
     folder.mkdir(mode=0o700 if what == "runs" else 0o777)
     with _locked(folder):
@@ -39,7 +39,7 @@ def beside(place: Path, what: str) -> Iterator[Path]:
 
 
 def put(new: Path, place: Path) -> None:
-    """Rename a new store to its place; an older one there goes once the new one has its name."""
+    """Rename a new store to its path; an older one there is removed after the rename."""
     if not place.exists():
         new.rename(place)
         return
@@ -56,7 +56,7 @@ def put(new: Path, place: Path) -> None:
 
 
 def recover(place: Path) -> None:
-    """Let a store that is whole, and that a killed process left beside a place, take the place if nothing is there."""
+    """Rename a complete store left by a killed process to its path, if nothing is there."""
     if os.path.lexists(place):
         return
     whole = [one for one in _left_beside(place) if one.suffix != ".runs" and (one / STORE_MARKER).is_file()]
@@ -65,18 +65,18 @@ def recover(place: Path) -> None:
 
 
 def clear(place: Path) -> None:
-    """Recover the store of a place, and remove what else killed processes left beside it."""
+    """Recover the store of a path, and remove other leftovers of killed processes next to it."""
     recover(place)
     for folder in _left_beside(place):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _left_beside(place: Path) -> list[Path]:
-    """Return the folders beside a place that no process uses: newer stores, then older ones, then runs."""
+    """Return the temporary folders that no process uses: newer stores, then older ones, then runs."""
     name = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{8}}\.(?:new|old|runs)")
     try:
         found = sorted(one for one in place.parent.iterdir() if name.fullmatch(one.name))
-    except OSError:  # whoever reads or writes there says so
+    except OSError:  # reading or writing there reports it
         return []
     return sorted(filter(_is_free, found), key=lambda one: one.suffix)
 
@@ -88,7 +88,7 @@ def _free(place: Path, what: str) -> Path:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Lock a folder, under whatever name, as far as its file system can."""
+    """Lock a folder, also if it is renamed, if its file system supports locks."""
     handle = os.open(folder, os.O_RDONLY) if fcntl is not None else -1
     try:
         _lock(handle)
@@ -110,7 +110,7 @@ def _lock(handle: int) -> bool:
 
 
 def _is_free(folder: Path) -> bool:
-    """Return whether no process has a folder locked; False where that cannot be seen."""
+    """Return whether no process has locked a folder; False if that cannot be checked."""
     if fcntl is None:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The columnar store: a folder of Parquet files that gives back the same set, bit for bit.
+"""The columnar store: a folder of Parquet files from which the same set is read, bit for bit.
 
 ::
 
@@ -7,7 +7,7 @@
       sources.parquet  issues.parquet  notes.parquet
       part-00000/  part-00001/ ...    whole traces: spans, attributes, kv, ... (``loading/store/tables.py``)
 
-A store is written under another name beside its place and renamed, so that an interrupted process leaves the older one;
+A store is written under another name next to its path and renamed, so that an interrupted process keeps the older one;
 what a killed process left is recovered or removed by the next one (``loading/store/place.py``).
 No trace is in two parts.  ``save`` writes one part; ``convert`` as many as there is data for.
 """
@@ -53,7 +53,7 @@ _PART = re.compile(r"part-\d{5,}")
 
 
 class PartMark(msgspec.Struct):
-    """What a part of a store holds."""
+    """The content of a part of a store."""
 
     trace_count: int
     span_count: int
@@ -61,7 +61,7 @@ class PartMark(msgspec.Struct):
 
 
 class Marker(msgspec.Struct):
-    """What a store holds: the content of its marker file."""
+    """The content of a store: its marker file."""
 
     tracekit_store: int
     written_by: str
@@ -72,7 +72,7 @@ class Marker(msgspec.Struct):
 
 
 class _Version(msgspec.Struct):
-    """The members of a marker that every version has."""
+    """The fields of a marker that every version has."""
 
     tracekit_store: int
     written_by: str
@@ -103,7 +103,7 @@ class StoreWriter:
         self._parts: list[PartMark] = []
 
     def part(self, columns: Columns, weights: Weights) -> None:
-        """Write whole traces, sorted, as the next part."""
+        """Write complete traces, sorted, as the next part."""
         folder = self._folder / _part_name(len(self._parts))
         folder.mkdir()
         files = write_part(folder, columns, weights)
@@ -130,7 +130,7 @@ class StoreWriter:
 
 @contextmanager
 def writing(path: Path) -> Iterator[StoreWriter]:
-    """Give a store to write to that takes its place at the path once it is whole, and is removed otherwise."""
+    """Yield a store to write to; it is renamed to the path when complete, and removed otherwise."""
     place = place_for(path)
     with beside(place, "new") as new:
         yield StoreWriter(new)
@@ -138,7 +138,7 @@ def writing(path: Path) -> Iterator[StoreWriter]:
 
 
 def place_for(path: Path) -> Path:
-    """Return where a store is to be written, links followed and leftovers cleared; see ``writing`` for the errors."""
+    """Return the path of a store with links resolved, after removing leftovers; for errors see ``writing``."""
     place = Path(os.path.realpath(path.expanduser()))
     if not place.parent.is_dir():
         message = f"expected a folder for the store, found none at {shown(place.parent)}; create it first"
@@ -156,7 +156,7 @@ def place_for(path: Path) -> Path:
 
 
 def _foreign(place: Path) -> str:
-    """Return what at the place is none of a store's, "" for a store without anything else in it."""
+    """Return what at the path is not part of a store, "" for a store without other files."""
     if not place.is_dir():
         return "a file"
     if not (place / STORE_MARKER).is_file():
@@ -179,7 +179,7 @@ def _part_name(number: int) -> str:
 
 
 def _version() -> str:
-    """Return the version of tracekit, "from source" where it is not installed."""
+    """Return the version of tracekit, "from source" if it is not installed."""
     from importlib import metadata  # noqa: PLC0415 - slow, and needed here only
 
     try:
@@ -212,7 +212,7 @@ def load(paths: Sequence[Path]) -> TraceSet:
 
 
 def read_marker(path: Path) -> Marker:
-    """Return what a store says about itself."""
+    """Return the content of a store's marker file."""
     file = path / STORE_MARKER
     try:
         data = file.read_bytes()

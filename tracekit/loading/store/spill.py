@@ -1,4 +1,4 @@
-"""Columns set aside on disk by a hash of the trace id, until the last span of every trace has come.
+"""Columns spilled to disk by a hash of the trace id, until the last span of every trace is read.
 
 A long stream is read in runs.  Each run is cut into buckets, each bucket appended to a file of its own with just the
 names and attributes that it needs; so a few buckets of all runs together hold whole traces, and are all that has to be
@@ -53,7 +53,7 @@ class Spill:
         self._frames: dict[str, Any] = {"sources": sources_frame([]), "issues": issues_frame([])}
 
     def add(self, columns: Columns) -> None:
-        """Set the columns of a run aside; runs come in order of arrival."""
+        """Spill the columns of a run; runs are in order of arrival."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self.is_empty = False
         buckets = len(self._counts)
@@ -68,7 +68,7 @@ class Spill:
                 self._counts[number] += high - low
 
     def _append(self, number: int, columns: Columns) -> None:
-        """Write columns behind those of earlier runs."""
+        """Append columns to those of earlier runs."""
         content = {
             column.name: getattr(columns, column.name) for column in fields(Columns) if column.name not in _FRAMES
         }
@@ -76,7 +76,7 @@ class Spill:
             pickle.dump(content, file, protocol=5)
 
     def parts(self, span_count: int) -> Iterator[Columns]:
-        """Yield everything, in even parts of about so many spans or fewer; no trace is in two of them."""
+        """Yield everything in equal parts of at most about this many spans; no trace is in two parts."""
         middles = np.cumsum(self._counts) - self._counts / 2
         total = int(self._counts.sum())
         part = np.floor(middles * -(-total // span_count) / max(total, 1))
@@ -129,6 +129,6 @@ def _rows(columns: Columns, low: int, high: int) -> Columns:
 
 
 def _slice(table: Ragged, rows: slice) -> Ragged:
-    """Return the attribute table of neighbouring rows."""
+    """Return the attribute table of adjacent rows."""
     offsets = table.offsets[rows.start : rows.stop + 1]
     return Ragged(offsets - offsets[0], table.codes[offsets[0] : offsets[-1]])

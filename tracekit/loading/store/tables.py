@@ -65,7 +65,7 @@ TABLES = (*_CODED, *_OWNED, "kv", "keys", "namespaces", "names", "texts", "weigh
 
 
 class FileMark(msgspec.Struct):
-    """What a file of a store must be: its rows, its length in bytes, its CRC-32."""
+    """The expected rows, length in bytes and CRC-32 of a file of a store."""
 
     rows: int
     bytes: int
@@ -94,7 +94,7 @@ def write_table(path: Path, columns: dict[str, Any], group: int = _GROUP) -> Fil
 
 
 def read_table(path: Path, mark: FileMark, name: str = "") -> pa.Table:
-    """Return what ``write_table`` wrote."""
+    """Read a table written by ``write_table``."""
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -118,7 +118,7 @@ def read_table(path: Path, mark: FileMark, name: str = "") -> pa.Table:
 
 
 def _check_columns(path: Path, table: pa.Table, name: str) -> None:
-    """Raise STORE_BROKEN where the columns of a file are not those of its table."""
+    """Raise LoadError (STORE_BROKEN) if the columns of a file are not those of its table."""
     odd = odd_column(name, {column.name: str(column.type) for column in table.schema})
     if odd:
         raise broken(path, f"the columns of {name}", odd)
@@ -128,13 +128,13 @@ def _check_columns(path: Path, table: pa.Table, name: str) -> None:
 
 
 def broken(path: Path, expected: str, found: str) -> LoadError:
-    """Return the error for a file that is not what was written."""
+    """Return the LoadError for a file that differs from what was written."""
     message = f"expected {expected}, found {found}; copy the store again, or convert its sources again"
     return LoadError(f"STORE_BROKEN {shown(path)}: {message}", source=shown(path), code="STORE_BROKEN")
 
 
 def _array(table: pa.Table, name: str) -> Array:
-    """Return a column as an array, without a copy where it lies in one piece."""
+    """Return a column as an array, without a copy if it is contiguous."""
     column = table.column(name)
     whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return np.asarray(whole.to_numpy(zero_copy_only=False))
@@ -200,12 +200,12 @@ def _members(table: Any) -> dict[str, Array]:
 
 
 def _owned(table: Ragged) -> dict[str, Array]:
-    """Return an attribute table as (row, code), one entry an attribute; Parquet keeps rows as differences."""
+    """Return an attribute table as (row, code), one entry per attribute; Parquet stores rows as differences."""
     return {"row": np.repeat(np.arange(len(table), dtype=np.int32), table.counts), "kv": table.codes}
 
 
 def read_part(folder: Path, marks: dict[str, FileMark], trace_count: int, source_count: int) -> tuple[Columns, Weights]:
-    """Return the set that ``write_part`` wrote, with empty sources and issues."""
+    """Read a set written by ``write_part``, with empty sources and issues."""
 
     def read(name: str) -> pa.Table:
         if name not in marks:

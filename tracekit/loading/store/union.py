@@ -1,4 +1,4 @@
-"""Parts of stores as one set: their traces sorted; a trace that several stores have is put together.
+"""Parts of stores as one set: traces sorted, and the pieces of a trace in several stores merged.
 
 Within a store no trace is in two parts.  Two stores may share traces (one file cut in two at midnight, say, or the same
 file converted twice): then parents are resolved anew and copies merged, as if the sources had been read together.
@@ -49,7 +49,7 @@ class Piece(NamedTuple):
 def union(
     pieces: list[Piece], sources: list[dict[str, Any]], issues: list[dict[str, Any]], notes: dict[str, str]
 ) -> TraceSet:
-    """Return the traces of all pieces; the list is emptied on the way."""
+    """Return the traces of all pieces; the list is emptied."""
     if len(pieces) == 1:
         columns, weights, _ = pieces.pop()
         return TraceSet(_with_frames(columns, sources, issues, notes), weights=weights)
@@ -73,7 +73,7 @@ def _with_frames(
 
 
 def _moved(piece: Piece) -> Columns:
-    """Return a piece's columns with the sources counted through."""
+    """Return a piece's columns with the source numbers of the union."""
     spans = piece.columns.spans
     if not piece.first_source:
         return piece.columns
@@ -81,13 +81,13 @@ def _moved(piece: Piece) -> Columns:
 
 
 def _is_sorted(spans: SpanColumns) -> bool:
-    """Return whether trace ids never go down."""
+    """Return whether trace ids are in ascending order."""
     hi, lo = spans.trace_hi, spans.trace_lo
     return bool(((hi[1:] > hi[:-1]) | ((hi[1:] == hi[:-1]) & (lo[1:] >= lo[:-1]))).all())
 
 
 def _joined_weights(pieces: Sequence[Piece]) -> tuple[Array, Weights]:
-    """Return the ids of all traces, sorted, and a weight for each: of several the first that is known."""
+    """Return the ids of all traces, sorted, and their weights: of several, the first known one."""
     first = [trace_starts(piece.columns.spans)[:-1] for piece in pieces]
     spans = [piece.columns.spans for piece in pieces]
     hi = np.concatenate([one.trace_hi[rows] for one, rows in zip(spans, first, strict=True)])

@@ -1,5 +1,5 @@
-"""AWS X-Ray's segment documents, in every shape that lies on disk.
+"""AWS X-Ray's segment documents, in every shape that is saved to disk.
 
-``xray`` tells the shapes, ``documents`` finds the segments, ``walk`` turns one into spans.  Where nothing is odd,
-``fast`` takes many at once, column by column, and the result is the same.
+``loader`` recognises the shapes, ``documents`` finds the segments, ``walk`` converts one to spans.  ``fast`` reads many
+regular segments at once, column by column, with the same result.
 """

@@ -1,7 +1,7 @@
-"""The common shape of X-Ray on disk, one answer of BatchGetTraces a line, by typed decoding.
+"""Typed decoding of X-Ray's most common shape: one BatchGetTraces response per line.
 
-Whatever is not exactly that (other members, documents as objects, numbers as text) is refused with ValueError and goes
-the tolerant way (``loading/xray/loader.py``).
+Anything else (other fields, documents as objects, numbers as text) raises ValueError and is read by
+the tolerant reader (``loading/xray/loader.py``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 _OTHER = "expected an answer of BatchGetTraces, found something else; read it as any JSON"
 _NUL = b"\\u0000"  # reported by the tolerant reader
-_BEGINNING = 256  # bytes in which an answer names itself
+_BEGINNING = 256  # bytes that contain the name of the first field
 
 
 class Entry(Struct, gc=False, forbid_unknown_fields=True):
@@ -24,7 +24,7 @@ class Entry(Struct, gc=False, forbid_unknown_fields=True):
 
 
 class Trace(Struct, gc=False, forbid_unknown_fields=True):
-    """What X-Ray has of one trace."""
+    """One trace of X-Ray."""
 
     Id: str
     Segments: list[Entry]
@@ -33,7 +33,7 @@ class Trace(Struct, gc=False, forbid_unknown_fields=True):
 
 
 class Answer(Struct, gc=False, forbid_unknown_fields=True):
-    """An answer of BatchGetTraces; what the SDK adds about the call is of no use here."""
+    """A response of BatchGetTraces; the SDK's metadata of the call is ignored."""
 
     Traces: list[Trace]
     UnprocessedTraceIds: list[str] | None = None
@@ -45,7 +45,7 @@ _decode = msgspec.json.Decoder(Answer).decode
 
 
 def decode(data: bytes) -> Answer:
-    """Return a line as an answer."""
+    """Return a line as a response."""
     begins = data[:_BEGINNING]
     if (b'"Traces"' not in begins and b'"Unprocessed' not in begins) or _NUL in data:
         raise ValueError(_OTHER)
@@ -56,7 +56,7 @@ def decode(data: bytes) -> Answer:
 
 
 def as_record(answer: Answer) -> dict[str, Any]:
-    """Return an answer as the record that a JSON parser would make of it."""
+    """Return a response as parsed JSON."""
     return {
         "Traces": [_trace(trace) for trace in answer.Traces],
         "UnprocessedTraceIds": answer.UnprocessedTraceIds,

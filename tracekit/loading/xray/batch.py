@@ -1,4 +1,4 @@
-"""From columns of segments to a batch of spans: kinds, states and attributes as the careful way would give them."""
+"""From columns of segments to a batch of spans, equal to the result of the tolerant reader."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Spans:
     columns
         What was read.
     walk
-        Whose tables are filled and asked.
+        Has the tables that are read and filled.
     """
 
     def __init__(self, columns: SegmentColumns, walk: Walk) -> None:
         self._columns = columns
         self._walk = walk
         self._events: dict[int, list[Event]] = {}
-        self._told: dict[int, Sequence[int]] = {}  # what else the causes hold
+        self._told: dict[int, Sequence[int]] = {}  # further attributes of the causes
         parts = columns.parts
         self._inferred = np.array([part.inferred for part in parts])
         self._is_call = np.array([part.namespace in CALLS for part in parts]) & ~self._inferred
@@ -61,7 +61,7 @@ class Spans:
             self._causes_of.setdefault(int(columns.line[row]), []).append(row)
 
     def explain(self, line: int, at: Position) -> None:
-        """Turn the causes in a line into exceptions; the lines come in their order."""
+        """Convert the causes in a line to exceptions; lines must be in order."""
         columns, causes = self._columns, self._walk.causes
         for row in self._causes_of.get(line, ()):
             value, trace_id = columns.causes[row], columns.documents.trace_ids[columns.document[row]]
@@ -89,7 +89,7 @@ class Spans:
         )
 
     def _resources(self) -> tuple[list[int], Few]:
-        """Return the resource of each document, and the codes of what the blocks of segments say beside it."""
+        """Return the resource of each document, and the attribute codes from the segments' blocks."""
         columns, walk = self._columns, self._walk
         documents, count = columns.documents, len(columns.documents.roots)
         resources, own = [], Few([], [])
@@ -153,7 +153,7 @@ class Spans:
     # ---------------------------------------------------------------- attributes
 
     def _callees(self) -> Few:
-        """Return the codes of the namespace and of whom a part calls."""
+        """Return the codes of the namespace and the callee of a part."""
         callee, parts = self._walk.callee, self._columns.parts
         rows = [row for row, part in enumerate(parts) if part.namespace]
         codes = [callee(str(parts[row].namespace), parts[row].name) for row in rows]
@@ -161,7 +161,7 @@ class Spans:
         return Few(rows, [found if is_call[row] else found[:1] for row, found in zip(rows, codes, strict=True)])
 
     def _attributes(self, own: Few) -> Ragged:
-        """Return the attributes of all parts, ``own`` those of segments, in the order of the careful way."""
+        """Return the attributes of all parts, ``own`` those of segments, in the order of the tolerant reader."""
         columns, flags = self._columns, self._walk.flags
         marked = [(row, columns.parts[row]) for row in self._marked]
         told = Few(self._marked, [flags(part.error, part.fault, part.throttle) for _, part in marked])
@@ -170,7 +170,7 @@ class Spans:
 
 
 def _joined(slots: Sequence[Few], count: int) -> Ragged:
-    """Return the codes of all rows, those of each slot behind those of the slots before it."""
+    """Return the codes of all rows, in the order of the slots."""
     sizes = np.zeros((len(slots), count), np.int64)
     for size, slot in zip(sizes, slots, strict=True):
         size[slot.rows] = np.fromiter(map(len, slot.codes), np.int64, len(slot.codes))

@@ -1,6 +1,6 @@
-"""The blocks of segments, each distinct one opened once: raw JSON in, attribute codes and resources out.
+"""The blocks of segments, each distinct one parsed once: from raw JSON to attribute codes and resources.
 
-What ``plain`` refuses needs a remark.  The fast way asks it first: nothing is said twice of a line that it hands back.
+``plain`` raises for a block that must be reported, so that the fast reader reports nothing about lines it returns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tracekit.loading.building.builder import Builder
     from tracekit.loading.xray.segment import Members
 
-BLOCKS_KEPT = 100_000  # of each sort; beyond it all are forgotten and opened again
+BLOCKS_KEPT = 100_000  # of each kind; beyond it all are dropped and parsed again
 
 _LAMBDA = frozenset({"AWS::Lambda", "AWS::Lambda::Function"})
 _decode = msgspec.json.Decoder().decode
@@ -35,9 +35,9 @@ _REQUEST_KEY = "aws.request_id"
 
 
 def plain(raw: Raw | bytes) -> Any:
-    """Return the value of a block, None for an empty one; ValueError where there is something to remark on it.
+    """Return the value of a block, None for an empty one; ValueError for one that must be reported.
 
-    One that may nest deep needs a look at how deep its document nests.
+    A block that may nest deeply must be checked with its document.
     """
     data = bytes(raw)
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH // 2:
@@ -49,7 +49,7 @@ def plain(raw: Raw | bytes) -> Any:
 
 
 def plain_object(raw: Raw | bytes) -> dict[str, Any]:
-    """Return the members of a block, none of an empty one; ValueError for any other that is no object."""
+    """Return the fields of a block, {} for an empty one; ValueError for one that is not an object."""
     value = plain(raw)
     if value is not None and not isinstance(value, dict):
         raise ValueError(f"expected an object, found {type(value).__name__}")
@@ -57,7 +57,7 @@ def plain_object(raw: Raw | bytes) -> dict[str, Any]:
 
 
 class ResourceKey(NamedTuple):
-    """What the resource of a segment depends on; on its metadata where OpenTelemetry's exporter wrote it."""
+    """The fields that determine a segment's resource, including metadata of OpenTelemetry's exporter."""
 
     by_otel: bool
     name: str
@@ -69,7 +69,7 @@ class ResourceKey(NamedTuple):
 
 
 def resource_key(root: Members) -> ResourceKey:
-    """Return what the resource of a segment depends on."""
+    """Return the fields that determine a segment's resource."""
     aws = bytes(root.aws)
     metadata = b"" if root.metadata is NOTHING else bytes(root.metadata)
     by_otel = b"pentelemetry" in aws or b"penTelemetry" in aws or b'"otel.resource.' in metadata
@@ -83,12 +83,12 @@ class Blocks:
     Parameters
     ----------
     builder
-        Interns them; its ledger takes what is wrong.
+        Interns them; its ledger receives the issues.
 
     Attributes
     ----------
     at : Position
-        Where the record in work stands; for remarks.
+        The position of the present record, for issues.
     http, sql, annotations, metadata, otel_metadata : dict
         The attribute codes of blocks by their raw JSON, of metadata those of the SDK's and of OpenTelemetry's; new ones
         are opened.
@@ -108,7 +108,7 @@ class Blocks:
         self._resources: dict[ResourceKey, tuple[int, tuple[int, ...]]] = {}
 
     def open(self, raw: Raw | bytes) -> tuple[Any, bool]:
-        """Return the value of a block, and whether there is nothing to remark on it."""
+        """Return the value of a block, and whether it is regular."""
         try:
             return _decode(raw), True
         except (msgspec.MsgspecError, ValueError):
@@ -120,7 +120,7 @@ class Blocks:
         return parsed.value, False
 
     def intern(self, name: str, function: Callable[..., list[int]], raw: bytes) -> tuple[tuple[int, ...], bool]:
-        """Return the codes of a block, and whether they may be kept for the next one like it."""
+        """Return the codes of a block, and whether they can be reused for an equal block."""
         value, is_plain = self.open(raw)
         if value is None:
             return (), is_plain
@@ -129,14 +129,14 @@ class Blocks:
         return (self._odd(name, value),), False
 
     def _odd(self, name: str, value: Any) -> int:
-        """Return the code of a block that is no object, and say so."""
+        """Return the code of a block that is not an object, and report it."""
         message = (
             f"expected an object, found {type(value).__name__} {value!r:.80}; kept as the attribute aws.xray.{name}"
         )
         self._builder.ledger.issue("ATTR_BAD", message, at=self.at, field=name)
         return self.kv(f"aws.xray.{name}", value, Origin.AWS)
 
-    # ---------------------------------------------------------------- a part's own
+    # ---------------------------------------------------------------- blocks of a part
 
     def call(self, part: Members) -> list[int]:
         """Return the codes of the ``aws`` block of a call."""
@@ -146,11 +146,11 @@ class Blocks:
         return codes + self._members.codes(block)
 
     def calls(self, raws: Iterable[bytes]) -> list[Sequence[int]]:
-        """Return the codes of the ``aws`` blocks of many calls; ValueError where one needs a remark."""
+        """Return the codes of the ``aws`` blocks of many calls; ValueError for one that must be reported."""
         return list(map(self._calls.of, raws))
 
     def misplaced(self, part: Members) -> list[int]:
-        """Return the codes of members of a subsegment that only segments have."""
+        """Return the codes of a subsegment's fields that only segments should have."""
         pairs = [("origin", part.origin), ("resource_arn", part.resource_arn)]
         pairs += [("type", part.type if part.type != "subsegment" else None)]
         service, codes, _ = self._object("service", part.service)
@@ -158,7 +158,7 @@ class Blocks:
         return codes + [self.kv(f"aws.xray.{key}", value, Origin.AWS) for key, value in pairs if value is not None]
 
     def attributes(self, part: Members, metadata: Interned | None) -> list[int]:
-        """Return the codes of the blocks of a part that are about itself, its metadata from this table."""
+        """Return the codes of a part's own blocks, its metadata from this table."""
         codes: list[int] = []
         if part.http is not NOTHING:
             codes += self.http[bytes(part.http)]
@@ -173,7 +173,7 @@ class Blocks:
         return codes
 
     def rest(self, part: Members, value_of: Callable[[Raw], Any]) -> list[int]:
-        """Return the codes of what few parts have."""
+        """Return the codes of rare fields."""
         named = (
             ("enduser.id", part.user),
             ("aws.xray.precursor_ids", part.precursor_ids),
@@ -185,16 +185,16 @@ class Blocks:
     # ---------------------------------------------------------------- a segment's resource
 
     def check_resources(self, roots: Iterable[Members], keys: Iterable[ResourceKey]) -> None:
-        """Raise ValueError where the resource of one of these segments needs a remark; no resource is made."""
+        """Raise ValueError if the resource of a segment must be reported; no resource is created."""
         for root, key in zip(roots, keys, strict=True):
             if key not in self._resources:
                 for raw in (root.aws, root.service, root.metadata if key.by_otel else NOTHING):
                     plain_object(raw)
 
     def resource(self, root: Members, key: ResourceKey) -> tuple[int, tuple[int, ...]]:
-        """Return the resource of a segment, and the codes of what its blocks say about the call.
+        """Return the resource of a segment, and the codes about the call from its blocks.
 
-        The metadata that OpenTelemetry's exporter writes are both, so they are among the codes here.
+        Metadata of OpenTelemetry's exporter is both, and its codes are included here.
         """
         known = self._resources.get(key)
         if known is None:
@@ -206,7 +206,7 @@ class Blocks:
         return known
 
     def _make_resource(self, root: Members, *, by_otel: bool) -> tuple[tuple[int, tuple[int, ...]], bool]:
-        """Return the resource and call codes of a segment, and whether they may be kept."""
+        """Return the resource and call codes of a segment, and whether they can be reused."""
         kv = self.kv
         opened = [self._object(name, raw) for name, raw in (("aws", root.aws), ("service", root.service))]
         (aws, loose, _), (service, loose_service, _) = opened
@@ -231,7 +231,7 @@ class Blocks:
         return (self._builder.resource(resource), tuple(codes)), all(is_plain for _, _, is_plain in opened)
 
     def _object(self, name: str, raw: Raw) -> tuple[dict[str, Any], list[int], bool]:
-        """Return a block as an object, the codes of one that is none, and whether there is nothing to remark on it."""
+        """Return a block as an object, the codes if it is not one, and whether it is regular."""
         if raw is NOTHING:
             return {}, [], True
         value, is_plain = self.open(raw)
@@ -241,14 +241,14 @@ class Blocks:
 
 
 class _Members(dict[tuple[str, str | bytes], list[int]]):
-    """The codes of every member of an ``aws`` block that was seen: texts by their value, lists by their JSON."""
+    """The codes of the fields of ``aws`` blocks: texts by value, lists by their JSON."""
 
     def __init__(self, builder: Builder) -> None:
         super().__init__()
         self.kv = builder.kv
 
     def codes(self, block: dict[str, Any]) -> list[int]:
-        """Return the codes of a block; request ids never come twice, so they are not remembered."""
+        """Return the codes of a block; request ids are unique and not cached."""
         codes: list[int] = []
         for item in block.items():
             member, value = item
@@ -270,9 +270,9 @@ class _Members(dict[tuple[str, str | bytes], list[int]]):
 
 
 class _Calls(dict[bytes, tuple[list[int], list[int]]]):
-    """The codes of every ``aws`` block that was seen, but for the request id, which never comes twice.
+    """The codes of ``aws`` blocks without the request id, which is unique.
 
-    They are those before and those behind the request id, by the block's JSON with that id cut out.
+    The key is the block's JSON without the id; the value has the codes before and after it.
     """
 
     def __init__(self, members: _Members) -> None:
@@ -280,7 +280,7 @@ class _Calls(dict[bytes, tuple[list[int], list[int]]]):
         self._members = members
 
     def of(self, raw: bytes) -> Sequence[int]:
-        """Return the codes of a block; ValueError where it needs a remark."""
+        """Return the codes of a block; ValueError if it must be reported."""
         found = _REQUEST_ID.search(raw)
         if found is None:
             return self._members.codes(plain_object(raw))
@@ -292,7 +292,7 @@ class _Calls(dict[bytes, tuple[list[int], list[int]]]):
         return [*known[0], self._members.kv(_REQUEST_KEY, raw[start:end].decode(), Origin.AWS), *known[1]]
 
     def _learn(self, cut: bytes) -> tuple[list[int], list[int]] | None:
-        """Return the codes around a request id that was cut out; None where it is not a plain member of the block."""
+        """Return the codes around the removed request id; None if that is not a plain field of the block."""
         block = plain_object(cut)
         if block.get("request_id") != "" or cut.count(b"request_id") > 1 or "table_names" in block:
             return None
@@ -305,7 +305,7 @@ class _Calls(dict[bytes, tuple[list[int], list[int]]]):
 
 
 class Interned(dict[bytes, tuple[int, ...]]):
-    """The codes of every block of one sort that was seen, by its raw JSON; a block not seen yet is opened."""
+    """The codes of blocks of one kind by their raw JSON; a new block is parsed."""
 
     def __init__(self, blocks: Blocks, name: str, function: Callable[..., list[int]]) -> None:
         super().__init__()
@@ -320,13 +320,13 @@ class Interned(dict[bytes, tuple[int, ...]]):
         return codes
 
     def of(self, raws: Sequence[bytes]) -> list[tuple[int, ...]]:
-        """Return the codes of many blocks; ValueError where one needs a remark."""
+        """Return the codes of many blocks; ValueError for one that must be reported."""
         for raw in set(raws).difference(self):
             self._keep(raw, tuple(self._function(self._blocks.kv, plain_object(raw))))
         return list(map(self.__getitem__, raws))
 
     def _keep(self, raw: bytes, codes: tuple[int, ...]) -> None:
-        """Remember the codes of a block."""
+        """Cache the codes of a block."""
         if len(self) >= BLOCKS_KEPT:
             self.clear()
         self[raw] = codes

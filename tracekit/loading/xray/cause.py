@@ -28,7 +28,7 @@ _KEYS = {
 
 
 class Reference(NamedTuple):
-    """Who refers to which exception."""
+    """A reference of a part to an exception."""
 
     trace_id: int
     exception_id: str
@@ -37,12 +37,12 @@ class Reference(NamedTuple):
 
 
 class Causes:
-    """Turns causes into events and resolves what they refer to.
+    """Converts causes to events and resolves their references.
 
     Parameters
     ----------
     builder
-        Takes the spans that waited; its ledger the references that lead nowhere.
+        Receives the delayed spans; its ledger receives unresolved references.
     """
 
     def __init__(self, builder: Builder) -> None:
@@ -52,7 +52,7 @@ class Causes:
         self._waiting: list[tuple[Reference, dict[str, Any]]] = []
 
     def of_object(self, cause: dict[str, Any], who: Reference) -> tuple[list[Event], list[int]]:
-        """Return the events of a cause with its exceptions, and the attributes of its other members."""
+        """Return the events of a cause with exceptions, and the attributes of its other fields."""
         kv = self._builder.kv
         events, codes = [], []
         for member, value in cause.items():
@@ -65,7 +65,7 @@ class Causes:
         return events, codes
 
     def _event(self, exception: dict[str, Any], who: Reference) -> Event:
-        """Return one exception as an event, and remember it."""
+        """Return one exception as an event, and store it for references."""
         kv = self._builder.kv
         codes = []
         for member, value in exception.items():
@@ -84,7 +84,7 @@ class Causes:
         return Event(None, "exception", codes)
 
     def later(self, who: Reference) -> Callable[..., None]:
-        """Return what takes a span, instead of the builder, until its cause is known."""
+        """Return a function that delays a span until its cause is known."""
 
         def wait(**span: Any) -> None:
             self._waiting.append((who, span))
@@ -92,7 +92,7 @@ class Causes:
         return wait
 
     def resolve(self) -> None:
-        """Give the spans that waited to the builder, and tell which references lead nowhere."""
+        """Load the delayed spans, and report unresolved references."""
         for who, span in self._waiting:
             self._builder.span(**{**span, "events": [self.of_reference(who)]})
         for who in self._references:
@@ -102,7 +102,7 @@ class Causes:
         self._references.clear()
 
     def of_reference(self, who: Reference) -> Event:
-        """Return the event of a cause that is an exception elsewhere; all of the record are known by now."""
+        """Return the event of a cause by reference; all exceptions of the record are known."""
         kv = self._builder.kv
         codes = [kv("aws.xray.exception.cause", who.exception_id)]
         known = self._known.get((who.trace_id, who.exception_id), (None, None))
@@ -113,7 +113,7 @@ class Causes:
         return Event(None, "exception", codes)
 
     def _dangling(self, who: Reference) -> None:
-        """Tell of a reference that leads nowhere."""
+        """Report an unresolved reference."""
         message = (
             f"expected the exception {who.exception_id[:40]!r}, referenced as the cause, in the same trace;"
             " found none; the reference is kept as cause_id"
@@ -129,7 +129,7 @@ class Causes:
 
 
 def stack_text(stack: list[Any]) -> str:
-    r"""Return stack frames as text, one a line."""
+    r"""Return stack frames as text, one per line."""
     return "\n".join(map(_frame, stack))
 
 

@@ -37,18 +37,18 @@ _CAUSES = frozenset({dict, str, type(None)})
 
 @dataclass(slots=True)
 class DocumentColumns:
-    """Segment documents in the order of their lines, column by column.
+    """Segment documents in the order of their lines, as columns.
 
     Parameters
     ----------
     roots
         The documents.
     entries
-        The ids that the answer gives them.
+        Their ids in the response.
     traces, trace_ids
-        Their traces, as the answer names them and as numbers.
+        Their trace ids, as in the response and as numbers.
     lines
-        Which line of the chunk each is in.
+        The line of each in the chunk.
     """
 
     roots: list[Part] = field(default_factory=list)
@@ -75,14 +75,14 @@ class Few(NamedTuple):
 
 
 class SegmentColumns:
-    """The parts of some documents; all columns have one row a part.
+    """The parts of some documents; all columns have one row per part.
 
     Parameters
     ----------
     documents
         At least one.
     walk
-        Whose tables are filled and asked.
+        Has the tables that are read and filled.
 
     Attributes
     ----------
@@ -131,10 +131,10 @@ class SegmentColumns:
         self.calls, self.blocks = self._calls(), self._blocks()
         walk.blocks.check_resources(*self._segments())
 
-    # ---------------------------------------------------------------- what may not be odd
+    # ---------------------------------------------------------------- checks
 
     def _check(self) -> None:
-        """Look at the texts."""
+        """Check the texts; ValueError for an irregularity."""
         parts, documents = self.parts, self.documents
         ids = [root.id for root in documents.roots]
         wrappers = np.array(documents.traces, object)[self.document].tolist()
@@ -152,12 +152,12 @@ class SegmentColumns:
             raise ValueError("expected documents that agree with what they came in")
 
     def _segments(self) -> tuple[list[Part], list[Any]]:
-        """Return the segments, and what their resources depend on."""
+        """Return the segments, and the keys of their resources."""
         kept = [at for at, root in enumerate(self.documents.roots) if root.type != _ALONE]
         return [self.documents.roots[at] for at in kept], [self.keys[at] for at in kept]
 
     def _ids(self) -> None:
-        """Read the ids; subsegments may name no other parent than the one that embeds them."""
+        """Read the ids; ValueError if a subsegment has another parent than the enclosing part."""
         ids = [part.id for part in self.parts]
         named = [part.parent_id for part in self.parts]
         over = [ids[row] for row in self.above.tolist()]
@@ -174,7 +174,7 @@ class SegmentColumns:
         self.parent_id[callers] = np.frombuffer(packed([over[row] for row in callers], _ID_DIGITS), ">u8")
 
     def _times(self) -> None:
-        """Read the times; only what is in progress may have no end."""
+        """Read the times; ValueError for a part without an end that is not in progress."""
         starts, ends = [part.start_time for part in self.parts], [part.end_time for part in self.parts]
         self.in_progress = np.array([part.in_progress for part in self.parts])
         self.has_end = np.array([end is not NOTHING for end in ends])
@@ -197,7 +197,7 @@ class SegmentColumns:
     # ---------------------------------------------------------------- attributes
 
     def _blocks(self) -> list[Few]:
-        """Look the blocks up, sort by sort."""
+        """Return the attribute codes of the blocks, kind by kind."""
         parts, blocks = self.parts, self._walk.blocks
         rare = [row for row, part in enumerate(parts) if not part.user is part.precursor_ids is part.traced is NOTHING]
         return [
@@ -209,13 +209,13 @@ class SegmentColumns:
         ]
 
     def _calls(self) -> Few:
-        """Look the ``aws`` blocks of calls up; those of segments are read with their resources."""
+        """Return the codes of the ``aws`` blocks of calls; those of segments belong to their resources."""
         is_call = (~self.is_segment).tolist()
         raws = [part.aws if call else NOTHING for part, call in zip(self.parts, is_call, strict=True)]
         return _coded(raws, self._walk.blocks.calls)
 
     def _metadata(self, raws: list[Raw]) -> list[Few]:
-        """Look metadata up; those that OpenTelemetry wrote on a segment are read with its resource."""
+        """Return the codes of metadata; OpenTelemetry's metadata on a segment belongs to its resource."""
         blocks = self._walk.blocks
         by_otel = np.array([key.by_otel for key in self.keys])
         if not by_otel.any():
@@ -228,11 +228,11 @@ class SegmentColumns:
 
 
 def _coded(blocks: Sequence[Raw], codes_of: Callable[[Sequence[bytes]], list[Any]]) -> Few:
-    """Return the codes of the blocks that are there."""
+    """Return the codes of the present blocks."""
     rows = [row for row, block in enumerate(blocks) if block is not NOTHING]
     return Few(rows, codes_of([bytes(blocks[row]) for row in rows]))
 
 
 def _values(blocks: Sequence[Raw]) -> dict[int, Any]:
-    """Return the values of the blocks that are there; ValueError where one needs a remark."""
+    """Return the values of the present blocks; ValueError for one that must be reported."""
     return {row: plain(block) for row, block in enumerate(blocks) if block is not NOTHING}

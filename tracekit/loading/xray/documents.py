@@ -1,4 +1,4 @@
-"""From entries and texts to segment documents: parsed, or quarantined; OpenTelemetry's go their own way."""
+"""From entries and texts to segment documents, parsed or quarantined; OpenTelemetry's are loaded as OTLP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from tracekit.loading.numbers import exact_number
 from tracekit.loading.otlp import flat as otlp_flat
-from tracekit.loading.otlp import tolerant as otlp
+from tracekit.loading.otlp import loader as otlp
 from tracekit.loading.records import MAX_DEPTH, BigInt, nests_deeper, parse
 from tracekit.loading.xray.segment import Segment, decode, from_object
 
@@ -24,14 +24,14 @@ class DocumentParser:
     Parameters
     ----------
     builder
-        Its ledger takes what does not parse; spans of OpenTelemetry among the documents are given to it.
+        Its ledger takes what does not parse; OpenTelemetry spans among the documents are loaded into it.
     """
 
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
 
     def of_entry(self, entry: Any, at: Position, trace: str = "") -> list[tuple[Segment, str]]:
-        """Return the documents of an entry ``{"Id", "Document"}`` of this trace, and the id that it gives them."""
+        """Return the documents of an entry ``{"Id", "Document"}`` of this trace, with the entry's id."""
         if not isinstance(entry, dict) or "Document" not in entry:
             self._lose(f"an entry with Id and Document, found {excerpt(entry)}", entry, at, trace)
             return []
@@ -67,7 +67,7 @@ class DocumentParser:
         return [document for item in items for document in self.of_object(item, at)]
 
     def of_object(self, document: Any, at: Position) -> list[Segment]:
-        """Return a parsed document; none for one of OpenTelemetry, which is given to the builder at once."""
+        """Return a parsed document as a list; an OpenTelemetry span is loaded at once and the list is empty."""
         if not isinstance(document, dict):
             self._lose(f"an object in the segment's document, found {excerpt(document)}", document, at)
             return []

@@ -1,7 +1,7 @@
-"""X-Ray's answers at speed: lines of BatchGetTraces are kept until many can be read at once, column by column.
+"""Fast reader of X-Ray: lines with BatchGetTraces responses are collected and read together, column by column.
 
-Takes what X-Ray writes.  A line with anything else in it goes the careful way (``loading/xray/walk.py``) in its turn:
-both ways give the same spans in the same order, whatever the lines between.
+A line that X-Ray would not write is read by the tolerant reader (``loading/xray/walk.py``) in its turn:
+both produce the same spans in the same order.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from tracekit.loading.xray.answer import Answer
     from tracekit.loading.xray.walk import Walk
 
-AT_ONCE = 1 << 20  # bytes: enough to spread the cost of a batch, few enough to stay near the processor
+AT_ONCE = 1 << 20  # bytes: enough to amortise a batch, few enough for the processor's cache
 
 
 class Reader(Protocol):
-    """What reads an answer carefully, and says what there is to say about answers and traces."""
+    """The tolerant reader, which also reports about responses and traces."""
 
     walk: Walk
 
     def load(self, value: Any, at: Position) -> None:
-        """Take a record the careful way."""
+        """Load a record tolerantly."""
 
     def about(self, answer: Answer, at: Position) -> None:
         """Say what an answer says beside its documents."""
 
 
 class _Line(NamedTuple):
-    """An answer and where it stands; its documents, trace by trace, None where one of them is not plain."""
+    """A response, its position, and its documents by trace, None if one of them is irregular."""
 
     answer: Answer
     at: Position
@@ -51,14 +51,14 @@ class _Line(NamedTuple):
 
 
 class Scanner:
-    """Takes lines into a builder.
+    """Loads lines into a builder.
 
     Parameters
     ----------
     builder
-        Takes the spans.
+        Receives the spans.
     reader_of
-        Makes what takes the lines in which something is odd; asked for when a line is taken.
+        Returns the reader of irregular lines; called when it is needed.
     """
 
     def __init__(self, builder: Builder, reader_of: Callable[[Builder], Reader]) -> None:
@@ -83,7 +83,7 @@ class Scanner:
 
     @property
     def _reader(self) -> Reader:
-        """What reads the builder's records."""
+        """The tolerant reader of the builder's records."""
         return self._reader_of(self._builder)
 
     def _flush(self) -> None:
@@ -98,7 +98,7 @@ class Scanner:
                     self._read_tolerantly(line)
 
     def _give(self, lines: Sequence[_Line]) -> None:
-        """Give lines to the builder, all at once, or one by one where something in them is odd."""
+        """Load lines together, or one by one if something in them is irregular."""
         try:
             documents = _documents(lines)
             columns = SegmentColumns(documents, self._reader.walk) if documents.roots else None
@@ -119,7 +119,7 @@ class Scanner:
             self._builder.batch(spans.batch(self._builder, [line.at for line in lines]))
 
     def _read_tolerantly(self, line: _Line) -> None:
-        """Give one line to the careful reader."""
+        """Load one line with the tolerant reader."""
         self._count()
         self._reader.load(xray_answer.as_record(line.answer), line.at)
 
@@ -138,7 +138,7 @@ def _opened(answer: Answer, at: Position) -> _Line:
 
 
 def _documents(lines: Sequence[_Line]) -> DocumentColumns:
-    """Return the documents of lines; ValueError where the id of a trace is none."""
+    """Return the documents of lines; ValueError for an invalid trace id."""
     documents = DocumentColumns()
     for number, (answer, _, traces) in enumerate(lines):
         for trace, parts in zip(answer.Traces, traces or (), strict=True):

@@ -1,4 +1,4 @@
-"""Blocks of X-Ray segments as attributes: which member becomes which key (``spec/formats.md`` section 4.1).
+"""Blocks of X-Ray segments as attributes: the attribute key of each field.
 
 Every function takes ``kv`` of the builder and a JSON object and returns attribute codes; nothing is left out: a member
 without a key of its own is kept under the name of its block.
@@ -93,7 +93,7 @@ _OTEL_RESOURCE = "otel.resource."
 
 
 def http(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return the attributes of an ``http`` block; a content length of -1 means that it is not known."""
+    """Return the attributes of an ``http`` block; a content length of -1 means unknown."""
     codes: list[int] = []
     for side, keys in (("request", _REQUEST), ("response", _RESPONSE)):
         content = block.get(side)
@@ -112,12 +112,12 @@ _SIDES = frozenset({"request", "response"})
 
 
 def _whole(value: Any) -> Any:
-    """Return digits as an integer, anything else as it is."""
+    """Return digits as an integer, anything else unchanged."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value) else value
 
 
 def call(kv: Callable[..., int], member: str, value: Any) -> list[int]:
-    """Return the attributes of one member of the ``aws`` block of a call: of a subsegment, or an inferred segment."""
+    """Return the attributes of one field of the ``aws`` block of a subsegment or inferred segment."""
     if member == "xray" and isinstance(value, dict):
         return [kv(f"aws.xray.{key}", content, Origin.AWS) for key, content in value.items()]
     own = kv(_CALL.get(member) or f"aws.{member}", value, Origin.AWS)
@@ -125,7 +125,7 @@ def call(kv: Callable[..., int], member: str, value: Any) -> list[int]:
 
 
 def _target(member: str, value: Any) -> list[tuple[str, str]]:
-    """Return what is called, as the conventions for databases and messaging name it."""
+    """Return the callee's attributes by the semantic conventions for databases and messaging."""
     if member in {"table_name", "table_names"}:
         only = value[:1] if isinstance(value, list) and len(value) == 1 else []
         return [("db.system.name", "aws.dynamodb"), *(("db.collection.name", str(table)) for table in only)]
@@ -137,7 +137,7 @@ def _target(member: str, value: Any) -> list[tuple[str, str]]:
 
 
 def host(block: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return (resource facts by key, the other members) of the ``aws`` block of a segment."""
+    """Return (resource attributes by key, the other fields) of the ``aws`` block of a segment."""
     facts: dict[str, Any] = {}
     rest: dict[str, Any] = {}
     for member, value in block.items():
@@ -155,12 +155,12 @@ def host(block: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _first(facts: dict[str, Any], key: str | None, other: str, value: Any) -> None:
-    """Keep a fact under its key, or under the other one where the key is taken."""
+    """Store a value under its key, or under the other key if that is taken."""
     facts[other if key is None or key in facts else key] = value
 
 
 def _log_groups(groups: list[Any]) -> dict[str, Any]:
-    """Return the log groups of a segment as the conventions name them."""
+    """Return the log groups of a segment by the semantic conventions."""
     facts: dict[str, Any] = {}
     for member, key in (("log_group", "aws.log.group.names"), ("arn", "aws.log.group.arns")):
         found = [group[member] for group in groups if isinstance(group, dict) and member in group]
@@ -170,12 +170,12 @@ def _log_groups(groups: list[Any]) -> dict[str, Any]:
 
 
 def service(block: dict[str, Any]) -> dict[str, Any]:
-    """Return the resource facts of a ``service`` block."""
+    """Return the resource attributes of a ``service`` block."""
     return {_SERVICE.get(member) or f"aws.xray.service.{member}": value for member, value in block.items()}
 
 
 def origin(name: str | None, arn: str | None) -> list[tuple[str, str]]:
-    """Return the resource facts that a segment's origin and ARN tell."""
+    """Return the resource attributes from a segment's origin and ARN."""
     platform = _PLATFORMS.get("::".join((name or "").split("::")[:2]), "")
     pairs = [("aws.xray.origin", name), ("cloud.platform", platform), ("aws.xray.resource_arn", arn)]
     return [(key, value) for key, value in pairs if value]
@@ -196,7 +196,7 @@ def metadata(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
 
 
 def otel_metadata(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return metadata that OpenTelemetry's exporter wrote: its namespace ``default`` holds plain attributes."""
+    """Return the attributes of OpenTelemetry's metadata: the namespace ``default`` contains plain attributes."""
     default = block.get("default")
     if not isinstance(default, dict):
         return metadata(kv, block)
@@ -205,7 +205,7 @@ def otel_metadata(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
 
 
 def otel_resource(block: dict[str, Any]) -> dict[str, Any]:
-    """Take the resource attributes that OpenTelemetry's exporter put into the metadata out of it, and return them."""
+    """Remove the resource attributes of OpenTelemetry's exporter from the metadata, and return them."""
     content = block.get("default")
     if not isinstance(content, dict):
         return {}

@@ -1,20 +1,20 @@
-"""AWS X-Ray: every shape in which segment documents lie on disk (``spec/formats.md`` section 6.5).
+"""AWS X-Ray: every shape of saved segment documents.
 
 =============================================  =================================================================
-shape                                          how it is told
+shape                                          how it is recognised
 =============================================  =================================================================
-answers of BatchGetTraces                      ``Traces``, ``UnprocessedTraceIds``
+responses of BatchGetTraces                    ``Traces``, ``UnprocessedTraceIds``
 traces, alone or in a list                     ``Segments`` with ``Document`` as text or (console) as object
-answers of ListRetrievedTraces                 ``Traces`` with ``Spans``; documents of X-Ray or of OpenTelemetry
+responses of ListRetrievedTraces               ``Traces`` with ``Spans``; documents of X-Ray or of OpenTelemetry
 entries, alone or in a list                    ``Id`` and ``Document``
 segment documents, alone, in a list, as text   ``id`` and ``start_time``
 bodies of PutTraceSegments                     ``TraceSegmentDocuments``
 what a daemon receives                         ``{"format": "json", "version": 1}`` before a document
-answers of GetTraceSummaries                   ``TraceSummaries``: no spans in them, XR_SUMMARIES_ONLY
+responses of GetTraceSummaries                 ``TraceSummaries``: without spans, XR_SUMMARIES_ONLY
 =============================================  =================================================================
 
 What the format loses: the kind of PRODUCER and CONSUMER spans, event times, events other than exceptions, scopes,
-trace state, digits beyond about 240 ns.  Segments, subsegments and inferred segments are told apart by ``record_kind``.
+trace state, digits beyond about 240 ns.  Segments, subsegments and inferred segments differ in ``record_kind``.
 ``error``, ``fault`` and ``throttle`` are kept, where true, as ``aws.xray.error``, ``aws.xray.fault`` and
 ``aws.xray.throttle``.
 """
@@ -44,7 +44,7 @@ _HEADER = frozenset({"format", "version"})
 
 
 def recognises(value: Any) -> bool:
-    """Return whether a parsed record is one of X-Ray's shapes."""
+    """Return whether a parsed record has one of X-Ray's shapes."""
     if isinstance(value, list):
         return bool(value) and all(recognises(item) for item in value[:3]) and not isinstance(value[0], list)
     if isinstance(value, str):
@@ -53,7 +53,7 @@ def recognises(value: Any) -> bool:
 
 
 def _shape(record: dict[str, Any]) -> Callable[[_Reader, dict[str, Any], Position], None] | None:
-    """Return what reads an object, None for one that is not of X-Ray."""
+    """Return the method that reads an object, None for one of another format."""
     if not _ANSWER.isdisjoint(record):
         return _Reader.answer
     if "Segments" in record or ("Spans" in record and "Id" in record):
@@ -74,19 +74,19 @@ def _shape(record: dict[str, Any]) -> Callable[[_Reader, dict[str, Any], Positio
 
 
 def load(value: Any, at: Position, builder: Builder) -> None:
-    """Give the segments of one parsed record to the builder."""
+    """Load the segments of one parsed record."""
     _reader(builder).load(value, at)
 
 
 def _reader(builder: Builder) -> _Reader:
-    """Return what reads the records of a builder."""
+    """Return the reader of a builder's records."""
     reader: _Reader = builder.memory.get("xray") or _Reader(builder)
     builder.memory["xray"] = reader
     return reader
 
 
 class _Reader:
-    """Finds the documents in the records of one builder."""
+    """Reads the documents in the records of one builder."""
 
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
@@ -96,27 +96,27 @@ class _Reader:
         self.walk = Walk(builder)
 
     def load(self, value: Any, at: Position) -> None:
-        """Take one record."""
+        """Load one record."""
         self._begin()
         for item in value if isinstance(value, list) else [value]:
             self.take(item, at)
         self.walk.causes.resolve()
 
     def about(self, answer: Answer, at: Position) -> None:
-        """Say what an answer of BatchGetTraces says beside its documents."""
+        """Report everything in a BatchGetTraces response except its documents."""
         self._begin()
         self._answer({"UnprocessedTraceIds": answer.UnprocessedTraceIds, "NextToken": answer.NextToken}, at)
         for trace in answer.Traces:
             self._trace({"Id": trace.Id, "Duration": trace.Duration, "LimitExceeded": trace.LimitExceeded}, at)
 
     def _begin(self) -> None:
-        """Begin a record; what was said about another source may be said again."""
+        """Begin a record; messages about another source may be repeated for a new one."""
         if self._ledger is not self._builder.ledger:
             self._ledger = self._builder.ledger
             self._told.clear()
 
     def take(self, item: Any, at: Position) -> None:
-        """Take one thing: an object of any shape, or the text of a document."""
+        """Load one item: an object of any shape, or the text of a document."""
         if isinstance(item, str) and not isinstance(item, BigInt):
             self._builder.ledger.dialect("document_texts")
             self.text(item, at)
@@ -131,7 +131,7 @@ class _Reader:
     # ---------------------------------------------------------------- answers
 
     def answer(self, record: dict[str, Any], at: Position) -> None:
-        """Take an answer of BatchGetTraces or ListRetrievedTraces."""
+        """Load a response of BatchGetTraces or ListRetrievedTraces."""
         self._answer(record, at)
         for trace in listed(record.get("Traces")):
             if isinstance(trace, dict):
@@ -140,7 +140,7 @@ class _Reader:
                 self.take(trace, at)
 
     def _answer(self, record: dict[str, Any], at: Position) -> None:
-        """Say what an answer says beside its traces."""
+        """Report everything in a response except its traces."""
         ledger = self._builder.ledger
         ledger.dialect("retrieved_traces" if "RetrievalStatus" in record else "batch_get_traces")
         for trace_id in listed(record.get("UnprocessedTraceIds")):
@@ -156,7 +156,7 @@ class _Reader:
         self._page(record, ledger)
 
     def _page(self, record: dict[str, Any], ledger: Ledger) -> None:
-        """Note whether further pages are missing: a page without a token ends what the pages before it began."""
+        """Mark the source incomplete if further pages are missing; a page without a token completes it."""
         reason = "the last response has a NextToken: more pages exist"
         if record.get("NextToken"):
             ledger.incomplete(reason)
@@ -164,7 +164,7 @@ class _Reader:
             ledger.complete, ledger.stop_reason = True, ""
 
     def trace(self, trace: dict[str, Any], at: Position) -> None:
-        """Take one trace: its documents, and what X-Ray says about it as a whole."""
+        """Load one trace: its documents, and X-Ray's facts about the trace."""
         name, where = self._trace(trace, at)
         documents = [
             (document, entry)
@@ -175,7 +175,7 @@ class _Reader:
             self.walk.document(document, at, wrapper=name, entry=entry)
 
     def _trace(self, trace: dict[str, Any], at: Position) -> tuple[str, str]:
-        """Say what X-Ray says of a trace as a whole; return its id, and how issues spell it."""
+        """Record X-Ray's facts about a trace; return its id as recorded, and as shown in issues."""
         name = str(trace.get("Id") or "")
         found, where = parse_trace_id(name), as_told(name)
         is_limited = trace.get("LimitExceeded") is True
@@ -189,12 +189,12 @@ class _Reader:
         return name, where
 
     def entry(self, entry: dict[str, Any], at: Position) -> None:
-        """Take an entry of ``Segments`` on its own."""
+        """Load a single entry of ``Segments``."""
         for document, name in self._documents.of_entry(entry, at):
             self.walk.document(document, at, entry=name)
 
     def put(self, body: dict[str, Any], at: Position) -> None:
-        """Take the body of a PutTraceSegments request."""
+        """Load the body of a PutTraceSegments request."""
         self._builder.ledger.dialect("put_trace_segments")
         for document in listed(body.get("TraceSegmentDocuments")):
             if isinstance(document, str) and not isinstance(document, BigInt):
@@ -203,21 +203,21 @@ class _Reader:
                 self.take(document, at)
 
     def text(self, text: str, at: Position) -> None:
-        """Take the text of a document that no trace wraps."""
+        """Load the text of a document outside a trace."""
         for document in self._documents.of_text(text, at):
             self.walk.document(document, at)
 
     def bare(self, document: dict[str, Any], at: Position) -> None:
-        """Take one segment document that is an object already."""
+        """Load one segment document in parsed form."""
         self._builder.ledger.dialect("segment_documents")
         self.walk.document(from_object(document), at)
 
     def header(self, header: dict[str, Any], at: Position) -> None:  # noqa: ARG002 - called like the others
-        """Take the line that a daemon expects before a document."""
+        """Count the header line of the daemon protocol."""
         self._builder.ledger.dialect("daemon")
 
     def summaries(self, record: dict[str, Any], at: Position) -> None:
-        """Say that trace summaries hold no spans."""
+        """Report that trace summaries contain no spans."""
         found = listed(record.get("TraceSummaries"))
         self._builder.ledger.skip("X-Ray trace summaries", max(1, len(found)))
         if "summaries" not in self._told:

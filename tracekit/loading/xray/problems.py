@@ -1,4 +1,4 @@
-"""What is odd about a segment, said in one place: issues of the catalogue, and what is done instead."""
+"""Issues of irregular segments, and the values used instead."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LINK = frozenset({"trace_id", "id", "attributes"})
 
 
 class Odd:
-    """Writes down what is odd about segments.
+    """Reports irregular segments.
 
     Parameters
     ----------
     builder
-        Its ledger takes the issues.
+        Its ledger receives the issues.
     """
 
     def __init__(self, builder: Builder) -> None:
@@ -33,14 +33,14 @@ class Odd:
     # ---------------------------------------------------------------- ids
 
     def mismatch(self, at: Position, part: Segment, field: str, expected: str, found: str) -> None:
-        """Tell of a document that disagrees with what it came in; the document's value is used."""
+        """Report a document that disagrees with its entry or trace; the document's value is used."""
         message = f"expected {expected}, found {found[:40]}; the document's value is used"
         self._builder.ledger.issue(
             "XR_TRACE_MISMATCH", message, at=at, trace_id=as_told(part.trace_id), span_id=part.id[:16], field=field
         )
 
     def parent(self, root: Segment, at: Position) -> tuple[int, int]:
-        """Return the parent that a document names, and quality bits."""
+        """Return the parent id of a document, and quality bits."""
         found = parse_span_id(root.parent_id)
         if found.value:
             return found.value, 0
@@ -52,13 +52,13 @@ class Odd:
         return 0, int(Quality.PARENT_ID_BAD)
 
     def no_id(self, at: Position, trace_id: int, part: Segment) -> None:
-        """Quarantine a part without a usable id; what is embedded in it stays."""
+        """Quarantine a part without a usable id; its subsegments are kept."""
         problem = parse_span_id(part.id).problem or "ID_NOT_HEX"
         message = f"expected 16 hex digits, found {part.id!r:.80}; {part.name!r:.80} skipped, its subsegments are kept"
         self._builder.ledger.quarantine(problem, message, at=at, trace_id=f"{trace_id:032x}", field="id", raw=part.id)
 
     def embedded(self, at: Position, trace_id: int, part: Segment, parent: int) -> None:
-        """Tell of an embedded subsegment that names another parent or trace; where it stands wins."""
+        """Report an embedded subsegment with another parent or trace id; the enclosing part's ids are used."""
         named = parse_span_id(part.parent_id).value if part.parent_id else parent
         if named != parent:
             self._elsewhere(at, trace_id, part, "parent_id", f"the parent {parent:016x}", str(part.parent_id))
@@ -75,9 +75,9 @@ class Odd:
     # ---------------------------------------------------------------- times
 
     def times(self, at: Position, trace_id: int, part: Segment) -> tuple[int, int, int] | None:
-        """Return times that are not ordinary, 0 for one that is missing, and the quality bits that say so.
+        """Return irregular times, 0 for a missing one, and their quality bits.
 
-        None, and the part quarantined, where 64 bits do not hold them.
+        None if they exceed 64 bits; then the part is quarantined.
         """
         trace, span = f"{trace_id:032x}", part.id[:16]
         ledger = self._builder.ledger
@@ -97,16 +97,16 @@ class Odd:
         bits = Quality.NO_START * (part.start_time is None) | Quality.NO_END * (part.end_time is None)
         return found[0], found[1], int(bits)
 
-    # ---------------------------------------------------------------- members
+    # ---------------------------------------------------------------- fields
 
     def type(self, root: Segment, at: Position) -> int:
-        """Return the code of a type that is none."""
+        """Return the attribute code of an invalid type."""
         message = f"expected type subsegment or none, found {root.type!r:.80}; read as a segment, kept as aws.xray.type"
         self._builder.ledger.issue("ENUM_BAD", message, at=at, span_id=root.id[:16], field="type")
         return self._kv("aws.xray.type", root.type, Origin.AWS)
 
     def namespace(self, at: Position, trace_id: int, part: Segment) -> None:
-        """Tell of a namespace that is neither aws nor remote."""
+        """Report a namespace other than aws, remote and local."""
         message = (
             f"expected the namespace aws, remote or local, found {part.namespace!r:.80}; kept as aws.xray.namespace"
         )
@@ -116,13 +116,13 @@ class Odd:
         )
 
     def cause(self, at: Position, trace_id: int, part: Segment, cause: Any) -> int:
-        """Return the code of a cause that is neither exceptions nor a reference."""
+        """Return the attribute code of a cause that is neither exceptions nor a reference."""
         message = f"expected exceptions or an exception id, found {cause!r:.80}; kept as the attribute aws.xray.cause"
         self._bad(at, trace_id, part, "cause", message)
         return self._kv("aws.xray.cause", cause)
 
     def links(self, at: Position, part: Segment, codes: list[int], found: Any) -> list[Link]:
-        """Return the links of a part; what is none is kept as the attribute ``aws.xray.links``."""
+        """Return the links of a part; invalid ones are kept as the attribute ``aws.xray.links``."""
         links, odd = [], []
         for item in found if isinstance(found, list) else [found]:
             link = self.link(item)
@@ -148,7 +148,7 @@ class Odd:
         return links
 
     def link(self, item: Any) -> Link | None:
-        """Return one link, None where its ids are none."""
+        """Return one link, None if its ids are invalid."""
         if not isinstance(item, dict):
             return None
         trace, span = parse_trace_id(item.get("trace_id")), parse_span_id(item.get("id"))
@@ -160,7 +160,7 @@ class Odd:
         return Link(trace.value, span.value, Relation.XRAY_LINK, [self._kv(key, value) for key, value in pairs])
 
     def told(self, at: Position, trace_id: int, part: Segment) -> list[int]:
-        """Write down the problems of a converted part, and return the codes of its unknown members."""
+        """Report the problems of a converted part, and return the codes of its unknown fields."""
         if not isinstance(part, OddSegment):
             return []
         trace, span = f"{trace_id:032x}", part.id[:16]

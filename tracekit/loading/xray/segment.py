@@ -1,4 +1,4 @@
-"""A segment document as one object, whether typed decoding took it or a tolerant hand had to.
+"""A segment document as one object, from typed or tolerant decoding.
 
 ``Segment`` is a segment or a subsegment.  ``decode`` is typed: the document's text straight into ``Segment``, blocks
 (``http``, ``aws``, ...) left as raw JSON, times as exact decimals; it refuses what is not exactly right.
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-LATEST_S = Decimal(2**63 // 10**9)  # what 64 bits of nanoseconds hold
+LATEST_S = Decimal(2**63 // 10**9)  # the limit of 64-bit nanoseconds
 NOTHING = Raw(b"")
 
 _ZERO = Decimal(0)
@@ -43,7 +43,7 @@ _TRUE_FALSE = {"true": True, "false": False, 1: True, 0: False, None: False}
 
 
 class Members(Struct, forbid_unknown_fields=True, gc=False):
-    """What both forms of a segment or subsegment have; blocks that are not there are ``NOTHING``."""
+    """The fields of both forms of a segment or subsegment; missing blocks are ``NOTHING``."""
 
     id: str
     name: str
@@ -80,7 +80,7 @@ class Segment(Members, gc=False):
 
 
 class Part(Members, gc=False):
-    """A segment or subsegment whose times are as they were written."""
+    """A segment or subsegment with times as raw JSON."""
 
     start_time: Raw = NOTHING
     end_time: Raw = NOTHING
@@ -88,7 +88,7 @@ class Part(Members, gc=False):
 
 
 class Problem(NamedTuple):
-    """What is wrong with a member of a segment; ``is_lost``: it should have been a subsegment and is quarantined."""
+    """The problem of a field of a segment; ``is_lost``: a malformed subsegment, which is quarantined."""
 
     code: str
     field: str
@@ -97,7 +97,7 @@ class Problem(NamedTuple):
 
 
 class OddSegment(Segment, gc=False):
-    """A segment that a tolerant hand converted, with its unknown members and its problems."""
+    """A tolerantly converted segment, with its unknown fields and problems."""
 
     unknown: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -108,7 +108,7 @@ decode_part = msgspec.json.Decoder(Part).decode
 
 
 def from_object(value: dict[str, Any]) -> OddSegment:
-    """Return a JSON object as a segment, whatever its members hold."""
+    """Return a JSON object as a segment, with problems for invalid fields."""
     root = _one(value)
     todo = [(root, value)]
     while todo:
@@ -151,7 +151,7 @@ def _one(value: dict[str, Any]) -> OddSegment:
 
 
 def _truth(key: str, value: Any, problems: list[Problem]) -> bool:
-    """Return a truth value however it is spelled."""
+    """Return a boolean from any notation."""
     known = _TRUE_FALSE.get(value.lower() if isinstance(value, str) else value) if _hashable(value) else None
     if known is None:
         problems.append(_bad(key, "true or false", value, "taken as false"))
@@ -164,7 +164,7 @@ def _hashable(value: Any) -> bool:
 
 
 def _seconds(key: str, value: Any, problems: list[Problem]) -> Decimal | None:
-    """Return seconds since the epoch as an exact number; None, and a problem, where there are none."""
+    """Return seconds since the epoch as an exact number; None, with a problem, if they are invalid."""
     if value is None:
         return None
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
@@ -189,22 +189,22 @@ def _seconds(key: str, value: Any, problems: list[Problem]) -> Decimal | None:
 
 
 def _bad(field: str, expected: str, found: Any, done: str) -> Problem:
-    """Return the problem of a member of the wrong type."""
+    """Return the problem of a field of the wrong type."""
     return Problem("ATTR_BAD", field, f"{_found(expected, found)}; {done}")
 
 
 def _lost(found: Any) -> Problem:
-    """Return the problem of a subsegment that is no object."""
+    """Return the problem of a subsegment that is not an object."""
     return Problem("XR_DOC_NOT_JSON", "subsegments", _found("an object", found) + "; skipped", is_lost=True)
 
 
 def _found(expected: str, found: Any) -> str:
-    """Return what was expected and what was found."""
+    """Return the text about what was expected and found."""
     return f"expected {expected}, found {type(found).__name__} {found!r:.80}"
 
 
 def exact_times(start: Decimal | None, end: Decimal | None) -> tuple[int, int] | None:
-    """Return two times in seconds as exact nanoseconds, digits beyond them cut; None unless they are a plain period."""
+    """Return two times in seconds as exact nanoseconds, truncated; None unless they are a valid interval."""
     try:
         if start is not None and end is not None and _ZERO <= start <= end < LATEST_S:
             return int(start.scaleb(NS_DIGITS)), int(end.scaleb(NS_DIGITS))

@@ -1,4 +1,4 @@
-"""``sql`` blocks of X-Ray as attributes, without the passwords that addresses of databases carry."""
+"""``sql`` blocks of X-Ray as attributes, without passwords in database URLs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _URL_DATABASE = re.compile(r"//[^/]*/([^/?;#\s]+)")
 
 
 def sql(kv: Callable[..., int], block: dict[str, Any]) -> list[int]:
-    """Return the attributes of an ``sql`` block; passwords in addresses become ``***``."""
+    """Return the attributes of an ``sql`` block; passwords in URLs become ``***``."""
     codes = []
     namespace = None
     for member, value in block.items():
@@ -57,6 +57,6 @@ def without_password(address: str) -> str:
 
 
 def database(address: str) -> str | None:
-    """Return the database that a connection string names."""
+    """Return the database name in a connection string."""
     found = _NAMED_DATABASE.search(address) or _URL_DATABASE.search(address)
     return found[1] if found else None

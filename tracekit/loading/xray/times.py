@@ -1,4 +1,4 @@
-"""Seconds as X-Ray writes them, to nanoseconds: exactly, and many at once.
+"""Exact conversion of X-Ray's seconds to nanoseconds, many at once.
 
 A float64 of seconds in this century is off by up to 119 ns, so the digits themselves are read: ten before the point and
 at most nine behind it, with or without an exponent of nine, which is all that the SDKs write.

@@ -1,4 +1,4 @@
-"""The parts of many documents in one row: every segment before its subsegments, without recursion."""
+"""The parts of many documents in one list: every segment before its subsegments, without recursion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracekit.loading.xray.segment import Part
 
 
-DEEPEST = MAX_DEPTH // 4 - 1  # levels, each a list and an object; what is left is enough for any plain block
+DEEPEST = MAX_DEPTH // 4 - 1  # levels of a list and an object each; the rest is enough for any plain block
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Tree:
     Parameters
     ----------
     parts
-        Document after document, each part before those that it embeds.
+        Document by document, each part before its subsegments.
     above
-        Where in ``parts`` the one stands that embeds a part, -1 for a document's own.
+        The index in ``parts`` of the enclosing part, -1 for the root of a document.
     document
         The document of each part.
     """
@@ -39,7 +39,7 @@ class Tree:
     document: Array
 
     def sorted(self, key: Array) -> Tree:
-        """Return the same parts in the order of a key, those with equal keys as they stand."""
+        """Return the same parts, stably sorted by a key."""
         order = np.argsort(key, kind="stable")
         place = np.empty(len(order) + 1, np.int64)
         place[order], place[-1] = np.arange(len(order)), -1
@@ -48,7 +48,7 @@ class Tree:
 
 
 def flat(roots: Sequence[Part]) -> Tree:
-    """Return the parts of documents, level by level found and then put in order."""
+    """Return the parts of documents in depth-first order."""
     levels, above = [list(roots)], [np.full(len(roots), -1)]
     while len(levels) <= DEEPEST:
         inner = [part.subsegments or () for part in levels[-1]]
@@ -68,7 +68,7 @@ def flat(roots: Sequence[Part]) -> Tree:
 
 
 def _places(above: list[Array]) -> list[Array]:
-    """Return where each part of each level stands when all parts are in order."""
+    """Return the final index of each part of each level."""
     sizes = [np.ones(len(level), np.int64) for level in above]
     for level in range(len(above) - 1, 0, -1):
         sizes[level - 1] += np.bincount(above[level], sizes[level], len(above[level - 1])).astype(np.int64)
@@ -76,6 +76,6 @@ def _places(above: list[Array]) -> list[Array]:
     for size, parents in zip(sizes[1:], above[1:], strict=True):
         before = np.cumsum(size) - size
         is_first = np.diff(parents, prepend=-1) > 0
-        elder = before[is_first][np.cumsum(is_first) - 1]  # what stands before the eldest of the same parent
+        elder = before[is_first][np.cumsum(is_first) - 1]  # parts before the first child of the same parent
         places.append(places[-1][parents] + 1 + before - elder)
     return places

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from tracekit.loading.building.ledger import Position
     from tracekit.loading.xray.segment import Part
 
-RESOLUTION_NS = 240  # of seconds in a float64, in this century
+RESOLUTION_NS = 240  # resolution of seconds as float64 in this century
 
 _FUNCTION = "AWS::Lambda::Function"
 CALLS = frozenset({"aws", "remote"})
-NAMESPACES = CALLS | {"local"}  # what the Python SDK writes where nothing is called
+NAMESPACES = CALLS | {"local"}  # written by the Python SDK for parts that call nothing
 _SUBSEGMENT = frozenset({None, "subsegment"})
 _FLAGS = ("error", "fault", "throttle")
 # plain integers: the operators of IntFlag are slow
@@ -48,22 +48,22 @@ _STATUS = (int(Status.UNSET), int(Status.ERROR))
 
 @dataclass(slots=True)
 class Share:
-    """What all parts of a document share."""
+    """The values that all parts of a document share."""
 
     at: Position
     trace_id: int
     resource: int
-    metadata: Interned  # how to read those of its subsegments
-    segment_metadata: Interned | None  # those that OpenTelemetry wrote on a segment are read with its resource
+    metadata: Interned  # metadata of its subsegments
+    segment_metadata: Interned | None  # None for OpenTelemetry's, which belongs to the resource
 
 
 class Walk:
-    """Gives segment documents to a builder.
+    """Loads segment documents into a builder.
 
     Parameters
     ----------
     builder
-        Takes the spans; its ledger takes what is wrong.
+        Receives the spans; its ledger receives the issues.
     """
 
     def __init__(self, builder: Builder) -> None:
@@ -77,7 +77,7 @@ class Walk:
         self.causes = Causes(builder)
 
     def document(self, root: Segment, at: Position, *, wrapper: str = "", entry: str = "") -> None:
-        """Give one document to the builder."""
+        """Load one document."""
         self.blocks.at = at
         trace_id = self._trace_id(root, at, wrapper)
         if not trace_id:
@@ -98,7 +98,7 @@ class Walk:
         self._tree(Share(at, trace_id, resource, *tables), root, parent, bits, codes)
 
     def _trace_id(self, root: Segment, at: Position, wrapper: str) -> int:
-        """Return the trace id of a document; 0, and everything in it quarantined, where it has none."""
+        """Return the trace id of a document; 0 if it has none, with all of its parts quarantined."""
         own = root.trace_id or wrapper
         found = parse_trace_id(own)
         if not found.value:
@@ -115,27 +115,27 @@ class Walk:
         return found.value
 
     def _about_segment(self, root: Segment, at: Position) -> list[int]:
-        """Return what only a segment tells: a cold start, a type that is none."""
+        """Return the codes that only a segment has: a cold start, an invalid type."""
         codes = self.cold_start(root)
         if root.type not in {None, "segment"}:
             codes.append(self.odd.type(root, at))
         return codes
 
     def cold_start(self, root: Segment | Part) -> list[int]:
-        """Return the code of a cold start where a segment is of a function that was initialised for it."""
+        """Return the code of a cold start if the segment is of a function that was initialised for it."""
         if root.origin == _FUNCTION and any(child.name == "Initialization" for child in root.subsegments or ()):
             return [self._kv("faas.coldstart", True, Origin.DERIVED)]  # noqa: FBT003 - an attribute's value
         return []
 
     def _about_call(self, part: Segment) -> list[int]:
-        """Return what a subsegment tells about its call; members that belong to a segment are attributes of it."""
+        """Return the codes of a subsegment's call; fields that belong to segments become its attributes."""
         codes = self.blocks.call(part)
         if part.origin or part.resource_arn or part.service is not NOTHING or part.type not in _SUBSEGMENT:
             codes += self.blocks.misplaced(part)
         return codes
 
     def _tree(self, share: Share, root: Segment, parent: int, bits: int, codes: list[int]) -> None:
-        """Give a document and everything embedded in it to the builder."""
+        """Load a document with its subsegments."""
         about_call = self._about_call
         todo = [(root, parent, "")]
         while todo:
@@ -158,7 +158,7 @@ class Walk:
     def _part(
         self, share: Share, part: Segment, span_id: int, parent: int, bits: int, codes: list[int], is_segment: bool
     ) -> None:
-        """Give one segment or subsegment to the builder."""
+        """Load one segment or subsegment."""
         times = exact_times(part.start_time, part.end_time)
         if times is None:
             odd = self.odd.times(share.at, share.trace_id, part)
@@ -204,7 +204,7 @@ class Walk:
         )
 
     def _callee(self, share: Share, part: Segment, kind: int, codes: list[int]) -> int:
-        """Return the kind of a part with a namespace, and note whom it calls."""
+        """Return the kind of a part with a namespace, and add its callee."""
         known = self.callee(str(part.namespace), part.name)
         if part.namespace in CALLS and not part.inferred:
             codes += known
@@ -215,7 +215,7 @@ class Walk:
         return kind
 
     def callee(self, namespace: str, name: str) -> tuple[int, int]:
-        """Return the codes of a namespace and of whom a part with it calls."""
+        """Return the codes of a namespace and of the callee."""
         known = self._callees.get((namespace, name))
         if known is None:
             codes = (
@@ -226,7 +226,7 @@ class Walk:
         return known
 
     def flags(self, *are_true: bool) -> list[int]:
-        """Return the codes of what is true of error, fault and throttle."""
+        """Return the codes of error, fault and throttle that are true."""
         return [
             self._kv(f"aws.xray.{flag}", is_true, Origin.AWS)
             for flag, is_true in zip(_FLAGS, are_true, strict=True)
@@ -242,7 +242,7 @@ class Walk:
     def _cause(
         self, share: Share, part: Segment, span_id: int, codes: list[int]
     ) -> tuple[Sequence[Event], Callable[..., None]]:
-        """Return the exceptions of a part, and what takes its span: the builder, or one who waits for the cause."""
+        """Return the exceptions of a part, and the function that receives its span now or when the cause is known."""
         cause = self.blocks.open(part.cause)[0] if part.cause is not NOTHING else None
         who = Reference(share.trace_id, "", span_id, share.at)
         if isinstance(cause, dict):

@@ -1,1 +1,1 @@
-"""Zipkin: v2 spans, and v1 spans said in v2's words."""
+"""Zipkin: v2 spans, and v1 spans converted to v2."""

@@ -1,4 +1,4 @@
-"""Zipkin: v2 spans alone, in a list, in a list of lists (answers of the API), one a line; v1 spans in the same shapes.
+"""Zipkin: v2 spans alone, in a list, in a list of lists (API responses), one per line; v1 spans in the same shapes.
 
 - Times are microseconds; one that is not there is missing, never 0.
 - A span with ``shared`` has the id of its client: both rows are kept (``Quality.SHARED``), and the forest makes the
@@ -35,14 +35,14 @@ _INBOUND = frozenset({Kind.SERVER, Kind.CONSUMER})
 
 
 def recognises(value: Any) -> bool:
-    """Return whether a parsed record is one of Zipkin's shapes."""
+    """Return whether a parsed record has one of Zipkin's shapes."""
     if isinstance(value, list):
         return bool(value) and all(_is_item(item) for item in value[:3])
     return _is_span(value)
 
 
 def _is_item(item: Any) -> bool:
-    """Return whether an item of a list is a span, or a list that holds one among its first or is empty."""
+    """Return whether an item is a span, an empty list, or a list with a span among its first items."""
     return _is_span(item) or (isinstance(item, list) and (not item or any(map(_is_span, item[:3]))))
 
 
@@ -52,7 +52,7 @@ def _is_span(value: Any) -> bool:
 
 
 def load(value: Any, at: Position, builder: Builder) -> None:
-    """Give the spans of one parsed record to the builder."""
+    """Load the spans of one parsed record."""
     for item in value if isinstance(value, list) else [value]:
         for span in item if isinstance(item, list) else [item]:
             if not isinstance(span, dict):
@@ -134,7 +134,7 @@ def _ids(span: dict[str, Any], at: Position, builder: Builder) -> tuple[int, int
 
 
 def _kind(span: dict[str, Any], at: Position, builder: Builder) -> tuple[int, list[int]]:
-    """Return the kind, 0 where there is none, and the code of one that is no kind."""
+    """Return the kind, 0 if it is missing, and the attribute code of an invalid one."""
     named = span.get("kind")
     if named is None:
         return 0, []
@@ -146,7 +146,7 @@ def _kind(span: dict[str, Any], at: Position, builder: Builder) -> tuple[int, li
 
 
 def _endpoints(span: dict[str, Any], kind: int, builder: Builder) -> tuple[list[int], list[int]]:
-    """Return the attributes of the resource, and those of the span that are addresses and the peer."""
+    """Return the attributes of the resource, and the span's address and peer attributes."""
     kv = builder.kv
     local, remote = (_object(span.get(f"{side}Endpoint")) for side in ("local", "remote"))
     peer = "client" if kind in _INBOUND else "server"
@@ -162,7 +162,7 @@ def _endpoints(span: dict[str, Any], kind: int, builder: Builder) -> tuple[list[
 
 
 def _address(side: str, name: str, endpoint: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Return the address and port of an endpoint; the first of two addresses counts."""
+    """Return the address and port of an endpoint; of two addresses the first."""
     found = [endpoint[key] for key in ("ipv4", "ipv6") if endpoint.get(key)]
     pairs = [(f"{name}.address", address) for address in found[:1]]
     pairs += [(f"zipkin.{side}.ipv6", address) for address in found[1:]]
@@ -175,7 +175,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _tags(tags: Any, at: Position, builder: Builder) -> list[tuple[str, Any]]:
-    """Return the tags of a span; what is no map is left out, with an issue."""
+    """Return the tags of a span; a value that is not a map is skipped, with an issue."""
     if tags is None or isinstance(tags, dict):
         return list((tags or {}).items())
     builder.ledger.issue("ATTR_BAD", f"expected a map of tags, found {tags!r:.80}; skipped", at=at, field="tags")
@@ -196,7 +196,7 @@ def _events(annotations: Any, at: Position, builder: Builder) -> list[Event]:
 
 
 def _bad_annotation(found: Any, at: Position, builder: Builder) -> None:
-    """Tell of an annotation that is none."""
+    """Report a malformed annotation."""
     message = f"expected an annotation with timestamp and value, found {found!r:.80}; skipped"
     builder.ledger.issue("ATTR_BAD", message, at=at, field="annotations")
 

@@ -1,4 +1,4 @@
-"""Zipkin v1 spans as v2 spans: what v2 has members for, v1 says in annotations.
+"""Conversion of Zipkin v1 spans to v2: v1 uses annotations where v2 has fields.
 
 ``cs`` and ``cr`` (client sends, receives) begin and end a CLIENT, ``sr`` and ``ss`` a SERVER; ``ms`` is a PRODUCER,
 ``mr`` a CONSUMER.  A span that holds both halves of a call is two spans with one id; a server's half without a
@@ -46,7 +46,7 @@ def halves(span: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _half(span: dict[str, Any], side: str, said: dict[str, dict[str, Any]], *, is_first: bool) -> dict[str, Any]:
-    """Return one half of a span; the span's own times are those of its first half."""
+    """Return one half of a span; the span's times belong to its first half."""
     begin, end = (said.get(word, {}) for word in _SIDES[side])
     half = _blank(span) | {"kind": side, "localEndpoint": begin.get("endpoint") or end.get("endpoint")}
     half["timestamp"], half["duration"] = begin.get("timestamp"), _between(begin, end)
@@ -61,19 +61,19 @@ def _half(span: dict[str, Any], side: str, said: dict[str, dict[str, Any]], *, i
 
 
 def _local(span: dict[str, Any]) -> dict[str, Any]:
-    """Return a span without any word about a call."""
+    """Return a span without annotations of a call."""
     return _blank(span) | {"timestamp": span.get("timestamp"), "duration": span.get("duration")}
 
 
 def _blank(span: dict[str, Any]) -> dict[str, Any]:
-    """Return what all halves of a span share."""
+    """Return the fields that all halves of a span share."""
     common = {key: span[key] for key in _COMMON if key in span}
     tags = span.get("tags")
     return common | {"annotations": [], "tags": dict(tags) if isinstance(tags, dict) else {}}
 
 
 def _place(item: dict[str, Any], found: list[dict[str, Any]]) -> None:
-    """Give a binary annotation to the half that it belongs to: an address or a tag."""
+    """Add a binary annotation to its half: as an address or a tag."""
     key = str(item.get("key", ""))
     if _is_address(item, key):
         for half in found:
@@ -84,12 +84,12 @@ def _place(item: dict[str, Any], found: list[dict[str, Any]]) -> None:
 
 
 def _is_address(item: dict[str, Any], key: str) -> bool:
-    """Return whether a binary annotation says where the other side is."""
+    """Return whether a binary annotation is the address of the remote endpoint."""
     return key in _ADDRESSES and item.get("key") == key and isinstance(item.get("endpoint"), dict)
 
 
 def _home(item: dict[str, Any], found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the half whose service wrote an annotation, the first where none did."""
+    """Return the half of the service that wrote an annotation, by default the first."""
     service = _service(item.get("endpoint"))
     return next((half for half in found if service and _service(half.get("localEndpoint")) == service), found[0])
 
@@ -100,7 +100,7 @@ def _service(endpoint: Any) -> Any:
 
 
 def _any_endpoint(annotations: list[dict[str, Any]], binary: list[dict[str, Any]]) -> Any:
-    """Return the first endpoint that an annotation was written at, but none that is an address of another side."""
+    """Return the first endpoint of an annotation that is not the address of the remote side."""
     own = [item for item in binary if str(item.get("key")) not in _ADDRESSES]
     return next((item["endpoint"] for item in (*annotations, *own) if isinstance(item.get("endpoint"), dict)), None)
 
@@ -122,7 +122,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def odd_items(span: dict[str, Any]) -> list[Any]:
-    """Return what stands among the annotations of a v1 span and is none."""
+    """Return the malformed annotations of a v1 span."""
     odd: list[Any] = []
     for member in ("annotations", "binaryAnnotations"):
         found = span.get(member)
