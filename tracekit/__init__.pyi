@@ -6,7 +6,7 @@ from tracekit.loading import read as read
 from tracekit.samples import load_sample as load_sample
 from tracekit.samples import list_samples as list_samples
 from tracekit.loading.convert import convert as convert
-from tracekit.loading.requests.requests import read_requests as read_requests
+from tracekit.loading.requests.read import read_requests as read_requests
 from tracekit.aws.pull.xray import pull_xray as pull_xray
 from tracekit.aws.trace_summaries import trace_summaries as trace_summaries
 

@@ -64,8 +64,10 @@ def test_a_row_ends_with_what_to_do_where_there_is_something_to_do():
     ledger.issue("ENC_INVALID_UTF8", "get it again", action="aborted")
     assert [issue.message for issue in ledger.issues] == [
         "DUR_ABSURD a.json: 1 span: longer than 30 days; check the instrumentation that sets the end time",
-        "ENUM_BAD a.json:2 (byte 9): kind 99; 3 times; this is the first;"
-        " fix the exporter (SDK or collector) that wrote this file",
+        (
+            "ENUM_BAD a.json:2 (byte 9): kind 99; 3 times; this is the first;"
+            " fix the exporter (SDK or collector) that wrote this file"
+        ),
         "TIME_ZERO a.json: kept so",
         "ENC_INVALID_UTF8 a.json: get it again",
     ]

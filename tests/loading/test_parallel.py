@@ -22,7 +22,7 @@ from test_convert import noisy
 from tracekit.errors import LoadError
 from tracekit.loading import parallel, read
 from tracekit.loading.opening.source import from_file
-from tracekit.loading.parallel import Helper, Made, help_out, read_parallel, shares
+from tracekit.loading.parallel import Result, Worker, read_parallel, serve, shares
 from tracekit.loading.progress import Meter
 
 TRACE = "1-58406520-a006649127e371903a2de979"
@@ -57,20 +57,20 @@ CONTENTS = {
 }
 
 
-class Within(Helper):
+class Within(Worker):
     """A helper that does its work in this process."""
 
-    def __init__(self, sources, name, together):
+    def __init__(self, sources, name, progress):
         asked, answers = io.BytesIO(pickle.dumps((sources, name))), io.BytesIO()
-        help_out(asked, answers)
+        serve(asked, answers)
         answers.seek(0)
         lines = list(iter(answers.readline, b"\n"))
         self.byte_count, self.span_count = map(int, lines[-1].split())
-        self._rest, self._together = answers.read(), together
+        self._rest, self._progress = answers.read(), progress
 
     def wait(self):
-        self._together.show()
-        return Made(*pickle.loads(self._rest))
+        self._progress.show()
+        return Result(*pickle.loads(self._rest))
 
     def end(self):
         pass
@@ -120,7 +120,7 @@ def outcome(folder, workers):
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(sorted(CONTENTS)), min_size=2, max_size=6), st.integers(2, 4))
 def test_whatever_is_in_the_files(tmp_path_factory, monkeypatch, names, workers):
-    monkeypatch.setattr(parallel, "Helper", Within)
+    monkeypatch.setattr(parallel, "Worker", Within)
     folder = tmp_path_factory.mktemp("files")
     for number, name in enumerate(names):
         (folder / f"{number}.json").write_bytes(CONTENTS[name])
@@ -189,7 +189,7 @@ def test_small_files_are_read_by_one_process(folder, started, monkeypatch):
     monkeypatch.setattr(parallel, "processors", lambda: 2)
     assert len(read(folder)) == len(read(folder, workers=2))
     assert len(started) == 1
-    monkeypatch.setattr(parallel, "WORTH_IT", 3 * len(noisy(80, 12)) - 10_000)
+    monkeypatch.setattr(parallel, "PARALLEL_BYTES", 3 * len(noisy(80, 12)) - 10_000)
     read(folder)
     assert len(started) == 2
 
@@ -343,7 +343,7 @@ def test_a_program_without_standard_streams(folder):
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("when", ["Popen", "at"])
 def test_helpers_leave_without_a_word_when_all_are_interrupted_or_this_one_is_killed(folder, end, when):
-    place = "parallel.subprocess, 'Popen'" if when == "Popen" else "parallel._Together, 'at'"
+    place = "parallel.subprocess, 'Popen'" if when == "Popen" else "parallel._Progress, 'at'"
     script = folder.parent / "script.py"
     script.write_text(
         "import os, sys, time, tracekit as tk\n"
@@ -402,7 +402,7 @@ def test_how_far_all_are_is_told(folder, monkeypatch):
         def at(self, byte_count, span_count):
             told.append((byte_count, span_count))
 
-    monkeypatch.setattr(parallel, "Helper", Within)
+    monkeypatch.setattr(parallel, "Worker", Within)
     sources = [from_file(file) for file in sorted(folder.glob("*.jsonl"))]
     found = read_parallel(shares(sources, 2), None, None, Listener())
     spans = found.sources["span_count"] - found.sources["quarantined_count"]

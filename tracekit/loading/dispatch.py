@@ -189,8 +189,8 @@ class Dispatcher:
 
 def _is_error(value: dict[str, Any]) -> bool:
     """Return whether an object contains only fields of an error response."""
-    said = {key for key, content in value.items() if content not in (None, 0, "", [], {})}
-    return bool(said) and said <= _ERROR_KEYS
+    present = {key for key, content in value.items() if content not in (None, 0, "", [], {})}
+    return bool(present) and present <= _ERROR_KEYS
 
 
 def _described(value: Any) -> str:

@@ -139,12 +139,12 @@ def _span(
 
 def _concluded(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield attributes that a frame has only as derived columns: the operation and the error class."""
-    source, mistake = row.get("operation_source"), row.get("error_class")
+    source, error_class = row.get("operation_source"), row.get("error_class")
     if source in _OPERATIONS and "operation" in row:
         yield source, row["operation"]
-    told_by_http = row.get("record_kind", "span") == "span" and "http_response_status_code" in row
-    if mistake in _FLAGS and not told_by_http and (mistake != "throttle" or row.get("is_error")):
-        yield _FLAGS[mistake], True
+    is_http = row.get("record_kind", "span") == "span" and "http_response_status_code" in row
+    if error_class in _FLAGS and not is_http and (error_class != "throttle" or row.get("is_error")):
+        yield _FLAGS[error_class], True
 
 
 def _id(builder: Builder, row: dict[str, Any], column: str, parse: Callable[..., Id], at: Position) -> int | None:

@@ -50,7 +50,7 @@ def parse_span_id(text: object, *, pad: bool = False) -> Id:
     return _span(text, pad) if isinstance(text, str) and len(text) <= _LONGEST else _no_id(text)
 
 
-def as_told(text: object, *, pad: bool = False) -> str:
+def shown_id(text: object, *, pad: bool = False) -> str:
     """Return a trace id as issues and frames show it; of an invalid id the first 40 characters."""
     found = parse_trace_id(text, pad=pad).value
     return f"{found:032x}" if found else str(text or "")[:40]

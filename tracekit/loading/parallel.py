@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from tracekit.loading.progress import Watcher
     from tracekit.traces import TraceSet
 
-MOST = 8  # more workers would wait for the process that merges the columns
-WORTH_IT = 256 << 20  # bytes of JSON: one or two seconds of reading; starting a worker takes half a second
+MAX_WORKERS = 8  # more workers would wait for the process that merges the columns
+PARALLEL_BYTES = 256 << 20  # bytes of JSON: one or two seconds of reading; starting a worker takes half a second
 _PACKED = re.compile(r"\.(?:gz|zst|zstd|bz2|xz)$")
-_UNPACKED = 10  # assumed compression ratio
+_COMPRESSION_RATIO = 10  # assumed compression ratio
 _SECONDS = 0.1  # between two updates of the progress
 _PROGRAM = """
 import os, pickle, signal, sys
@@ -54,7 +54,7 @@ def shares(sources: Sequence[Source], workers: int | None) -> list[list[Source]]
     """Return the files for each process: adjacent files of about the same total length."""
     sizes = [_length(source) for source in sources]
     total = sum(sizes)
-    count = min(len(sources), workers or (min(processors(), MOST) if total >= WORTH_IT else 1))
+    count = min(len(sources), workers or (min(processors(), MAX_WORKERS) if total >= PARALLEL_BYTES else 1))
     if count == 1 or not _is_python() or any(source.kind != "file" for source in sources):
         return [list(sources)]
     found: dict[int, list[Source]] = {}
@@ -68,7 +68,7 @@ def shares(sources: Sequence[Source], workers: int | None) -> list[list[Source]]
 
 def _length(source: Source) -> int:
     """Return the approximate length of a file after decompression, in bytes."""
-    return (source.byte_count or 0) * (_UNPACKED if _PACKED.search(source.uri) else 1)
+    return (source.byte_count or 0) * (_COMPRESSION_RATIO if _PACKED.search(source.uri) else 1)
 
 
 def _is_python() -> bool:
@@ -84,7 +84,7 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-class Made(NamedTuple):
+class Result(NamedTuple):
     """The result of reading some sources: columns in order of arrival, one ledger per source, and errors."""
 
     columns: Columns
@@ -92,23 +92,23 @@ class Made(NamedTuple):
     failures: list[LoadError]
 
 
-def _made(sources: Sequence[Source], name: str | None, meter: Watcher) -> Made:
+def _read_part(sources: Sequence[Source], name: str | None, meter: Watcher) -> Result:
     """Read some sources."""
     builder = Builder()
     failures = read_each(SourceReader(builder, loaders_of(name), meter), sources)
-    return Made(gather(builder), builder.ledgers, failures)
+    return Result(gather(builder), builder.ledgers, failures)
 
 
 def read_parallel(parts: Sequence[Sequence[Source]], name: str | None, unit: str | None, meter: Watcher) -> TraceSet:
     """Read files in one process per part, including this one."""
-    together = _Together(meter)
+    progress = _Progress(meter)
     try:
         for part in parts[1:]:
-            together.helpers.append(Helper(part, name, together))
-        made = [_made(parts[0], name, together), *(helper.wait() for helper in together.helpers)]
+            progress.workers.append(Worker(part, name, progress))
+        made = [_read_part(parts[0], name, progress), *(worker.wait() for worker in progress.workers)]
     finally:
-        for helper in together.helpers:
-            helper.end()
+        for worker in progress.workers:
+            worker.end()
     failures = [failure for one in made for failure in one.failures]
     if len(failures) == sum(map(len, parts)):
         raise failures[0]
@@ -122,7 +122,7 @@ def read_parallel(parts: Sequence[Sequence[Source]], name: str | None, unit: str
     return finalise(with_owners(merge(columns)), ledgers, unit)
 
 
-class Helper:
+class Worker:
     """A process that reads some files; if it cannot be started, this process reads them.
 
     Parameters
@@ -131,7 +131,7 @@ class Helper:
         Files.
     name
         Their format, where it is given.
-    together
+    progress
         Shows how far all are.
 
     Attributes
@@ -140,11 +140,11 @@ class Helper:
         How far it is.
     """
 
-    def __init__(self, sources: Sequence[Source], name: str | None, together: _Together) -> None:
+    def __init__(self, sources: Sequence[Source], name: str | None, progress: _Progress) -> None:
         self.byte_count = self.span_count = 0
-        self._sources, self._name, self._together = list(sources), name, together
+        self._sources, self._name, self._progress = list(sources), name, progress
         self._has_begun = False
-        self._made: Made | None = None
+        self._result: Result | None = None
         self._failure: Exception | None = None
         self._process: subprocess.Popen[bytes] | None = None
         try:
@@ -163,36 +163,36 @@ class Helper:
 
     def _talk(self, process: subprocess.Popen[bytes]) -> None:
         """Send the files to read, and receive progress and result."""
-        asked, answers = process.stdin, process.stdout
-        if asked is None or answers is None:
+        requests, responses = process.stdin, process.stdout
+        if requests is None or responses is None:
             return
         try:
-            with answers:
-                with asked:
-                    pickle.dump(_places(), asked)
-                    pickle.dump((self._sources, self._name), asked)
-                while (line := answers.readline()) not in {b"", b"\n"}:
+            with responses:
+                with requests:
+                    pickle.dump(_module_path(), requests)
+                    pickle.dump((self._sources, self._name), requests)
+                while (line := responses.readline()) not in {b"", b"\n"}:
                     self.byte_count, self.span_count = map(int, line.split())
                     self._has_begun = True
-                self._made = pickle.load(answers)  # noqa: S301 - of a process of ours
-        except Exception as error:  # noqa: BLE001 - of a thread: ``wait`` raises it, or does without the helper
+                self._result = pickle.load(responses)  # noqa: S301 - of a process of ours
+        except Exception as error:  # noqa: BLE001 - of a thread: ``wait`` raises it, or does without the worker
             self._failure = error
 
     def at(self, byte_count: int, span_count: int) -> None:
         """Report the progress of this process in place of the worker."""
         self.byte_count, self.span_count = byte_count, span_count
-        self._together.show()
+        self._progress.show()
 
-    def wait(self) -> Made:
+    def wait(self) -> Result:
         """Return the result, once."""
         while self._process is not None and self._listener.is_alive():
             self._listener.join(_SECONDS)
-            self._together.show()
-        made, self._made = self._made, None
+            self._progress.show()
+        made, self._result = self._result, None
         if made is not None:
             return made
         if self._process is None or not self._has_begun:
-            return _made(self._sources, self._name, self)
+            return _read_part(self._sources, self._name, self)
         message = (
             f"expected a process to read {len(self._sources)} of the files, found that it ended with"
             f" {self._process.wait()} before it was done (out of memory?); see what it wrote to standard error, and"
@@ -208,7 +208,7 @@ class Helper:
             self._listener.join()
 
 
-def _places() -> list[str]:
+def _module_path() -> list[str]:
     """Return ``sys.path`` with relative entries replaced by this package's folder."""
     own = str(Path(__file__).resolve().parents[2])
     places = [entry if os.path.isabs(entry) else own for entry in sys.path if isinstance(entry, str)]  # noqa: PTH117
@@ -228,11 +228,11 @@ def _flags() -> list[str]:
     return found
 
 
-class _Together:
+class _Progress:
     """The progress of this process and its workers."""
 
     def __init__(self, meter: Watcher) -> None:
-        self.helpers: list[Helper] = []
+        self.workers: list[Worker] = []
         self._meter = meter
         self._own = 0, 0
 
@@ -245,19 +245,19 @@ class _Together:
         """Show the progress of all processes."""
         byte_count, span_count = self._own
         self._meter.at(
-            byte_count + sum(helper.byte_count for helper in self.helpers),
-            span_count + sum(helper.span_count for helper in self.helpers),
+            byte_count + sum(worker.byte_count for worker in self.workers),
+            span_count + sum(worker.span_count for worker in self.workers),
         )
 
 
 # -------------------------------------------------------------------- in the worker
 
 
-class _Teller:
+class _Reporter:
     """Reports progress to the parent process."""
 
-    def __init__(self, answers: IO[bytes]) -> None:
-        self._answers = answers
+    def __init__(self, responses: IO[bytes]) -> None:
+        self._answers = responses
 
     def at(self, byte_count: int, span_count: int) -> None:
         """Write a line."""
@@ -265,23 +265,23 @@ class _Teller:
         self._answers.flush()
 
 
-def help_out(asked: IO[bytes], answers: IO[bytes]) -> None:
+def serve(requests: IO[bytes], responses: IO[bytes]) -> None:
     """Read the requested files and send the result."""
-    teller = _Teller(answers)
-    teller.at(0, 0)  # it has begun
-    sources, name = pickle.load(asked)  # noqa: S301 - of a process of ours
+    reporter = _Reporter(responses)
+    reporter.at(0, 0)  # it has begun
+    sources, name = pickle.load(requests)  # noqa: S301 - of a process of ours
     with collector_paused():
-        made = _made(sources, name, teller)
-        answers.write(b"\n")
-        pickle.dump(made, answers, protocol=5)
-    answers.flush()
+        made = _read_part(sources, name, reporter)
+        responses.write(b"\n")
+        pickle.dump(made, responses, protocol=5)
+    responses.flush()
 
 
 def start() -> None:
     """Work for the parent process over standard input and output; other output goes to standard error."""
     try:
-        with os.fdopen(os.dup(1), "wb") as answers:
+        with os.fdopen(os.dup(1), "wb") as responses:
             os.dup2(2, 1)
-            help_out(sys.stdin.buffer, answers)
+            serve(sys.stdin.buffer, responses)
     except BrokenPipeError:
         os._exit(1)  # the parent process has ended

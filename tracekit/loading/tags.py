@@ -75,12 +75,12 @@ def meaning(
     message = _text(special, "otel.status_description")
     status = _status(special, attributes, at, builder)
     if "error" in special:
-        has_failed, said = _error(special["error"], any_error=any_error)
+        has_failed, error_text = _error(special["error"], any_error=any_error)
         if status is None and has_failed:
             status, bits = int(Status.ERROR), bits | int(Quality.ERROR_TAGGED)
-        if said and any_error and not message:
-            message = said
-        elif said:
+        if error_text and any_error and not message:
+            message = error_text
+        elif error_text:
             attributes.append(kv("error", special["error"], Origin.TAG))
     scope = builder.scope(_text(special, *_SCOPE_NAME), _text(special, *_SCOPE_VERSION))
     return Meaning(kind, status or 0, message, _text(special, "w3c.tracestate"), scope, attributes, bits)

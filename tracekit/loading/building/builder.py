@@ -340,12 +340,12 @@ class Builder:
 
 
 def _interned(
-    key: tuple[Any, ...], attributes: Sequence[int], known: dict[tuple[Any, ...], int], told: list[Any]
+    key: tuple[Any, ...], attributes: Sequence[int], known: dict[tuple[Any, ...], int], attribute_lists: list[Any]
 ) -> int:
     """Return the number of a resource or scope; keep the attributes of a new one in their order."""
     number = known.setdefault(key, len(known))
-    if number == len(told):
-        told.append(attributes)
+    if number == len(attribute_lists):
+        attribute_lists.append(attributes)
     return number
 
 

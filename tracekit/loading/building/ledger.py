@@ -208,8 +208,8 @@ class Ledger:
             found = f"{count:,} record{'s' * (count != 1)} of {signal}"
             self.issue("SIGNAL_MIXED", f"expected traces only, found {found}, which were skipped", count=count)
         if sum(self.dialects.values()) and self.formats:
-            told = ", ".join(f"{name} ({count:,})" for name, count in sorted(self.dialects.items()))
-            self.issue("DIALECT", f"converted: {told}", count=sum(self.dialects.values()))
+            counted = ", ".join(f"{name} ({count:,})" for name, count in sorted(self.dialects.items()))
+            self.issue("DIALECT", f"converted: {counted}", count=sum(self.dialects.values()))
 
     def dialect(self, name: str, count: int = 1) -> None:
         """Count a spelling of the format."""

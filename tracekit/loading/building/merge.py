@@ -111,7 +111,7 @@ def merge(parts: list[Columns]) -> Columns:
     """Return the columns of several sets concatenated in this order; the list is emptied."""
     if len(parts) == 1:
         return parts.pop()
-    told = {name: getattr(parts[0], name) for name in ("sources", "issues", "notes")}
+    frames = {name: getattr(parts[0], name) for name in ("sources", "issues", "notes")}
     names, texts = Texts(), Texts()
     kv, kv_maps = _joined_kv([part.kv for part in parts])
     resources, scopes = _Interned(), _Interned()
@@ -139,7 +139,7 @@ def merge(parts: list[Columns]) -> Columns:
         )
     batch = grown.all()
     return Columns(
-        **told,
+        **frames,
         **{name: getattr(batch, name) for name in batch.__slots__},
         resources=ResourceColumns(*resources.columns(1)),
         resource_attributes=resources.attributes(),

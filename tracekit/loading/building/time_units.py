@@ -87,7 +87,7 @@ class UnitVote:
         return np.array(mixed, np.int64)
 
 
-def odd_ones(spans: SpanColumns, minorities: Array) -> Array:
+def rows_in_other_units(spans: SpanColumns, minorities: Array) -> Array:
     """Return the rows of these sources with a start time in another unit than nanoseconds."""
     present = (spans.quality & Quality.NO_START) == 0
     if not len(minorities):

@@ -25,7 +25,7 @@ from tracekit.loading.building.catalogue import CATALOGUE
 from tracekit.loading.building.ledger import NOWHERE, Ledger, Position, issues_frame, sources_frame
 from tracekit.loading.building.pending import with_owners
 from tracekit.loading.building.pool import mix
-from tracekit.loading.building.time_units import UnitVote, odd_ones, scaled
+from tracekit.loading.building.time_units import UnitVote, rows_in_other_units, scaled
 from tracekit.schema import ParentState, Quality
 from tracekit.traces import TraceSet
 
@@ -160,7 +160,7 @@ def add_total(
 
 def _without_other_units(columns: Columns, minorities: Array, ledgers: list[Ledger]) -> Columns:
     """Quarantine the spans of these sources with times in another unit than the rest."""
-    rows = odd_ones(columns.spans, minorities)
+    rows = rows_in_other_units(columns.spans, minorities)
     if not len(rows):
         return columns
     add_totals(ledgers, columns.spans, rows, "TIME_UNIT", "quarantined")

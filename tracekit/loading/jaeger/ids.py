@@ -83,7 +83,7 @@ class References(NamedTuple):
     parent_id: int
     links: list[Link]
     bits: int
-    odd: list[Any]
+    malformed: list[Any]
 
 
 def references(span: dict[str, Any], trace_id: int, ids: Ids) -> References:
@@ -92,14 +92,14 @@ def references(span: dict[str, Any], trace_id: int, ids: Ids) -> References:
     The first CHILD_OF of the same trace is the parent, else the deprecated ``parentSpanID``, else a FOLLOWS_FROM of
     the same trace that is the only reference; that one stays a link too.
     """
-    parent, bits, odd = 0, 0, []
+    parent, bits, malformed = 0, 0, []
     links: list[Link] = []
     found = span.get("references")
     items = found if isinstance(found, list) else [] if found is None else [found]
     for item in items:
         link = _link(item, ids)
         if link is None:
-            odd.append(item)
+            malformed.append(item)
         elif link.relation == Relation.CHILD_OF_EXTRA and not parent and link.trace_id == trace_id:
             parent = link.span_id
         else:
@@ -110,12 +110,12 @@ def references(span: dict[str, Any], trace_id: int, ids: Ids) -> References:
         parent = named.value
         if not parent:
             bits = int(Quality.PARENT_ID_BAD)
-            odd.append({"parentSpanID": deprecated})
+            malformed.append({"parentSpanID": deprecated})
     if not parent and len(items) == len(links) == 1:
         only = links[0]
         if only.relation == Relation.FOLLOWS_FROM and only.trace_id == trace_id:
             parent = only.span_id
-    return References(parent, links, bits, odd)
+    return References(parent, links, bits, malformed)
 
 
 _RELATIONS = {"CHILD_OF": Relation.CHILD_OF_EXTRA, "FOLLOWS_FROM": Relation.FOLLOWS_FROM}

@@ -27,7 +27,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.building.builder import Event
-from tracekit.loading.ids import as_told
+from tracekit.loading.ids import shown_id
 from tracekit.loading.jaeger.ids import Ids, references
 from tracekit.loading.jaeger.values import tag_pairs
 from tracekit.loading.loader import Loader
@@ -111,14 +111,14 @@ def _trace(trace: dict[str, Any], at: Position, builder: Builder, ids: Ids) -> N
         for key, process in (processes.items() if isinstance(processes, dict) else ())
     }
     name = trace.get("traceID")
-    told = as_told(name, pad=True)
-    _warnings(trace.get("warnings"), at, builder, told, "")
+    trace_text = shown_id(name, pad=True)
+    _warnings(trace.get("warnings"), at, builder, trace_text, "")
     starts = [span.get("startTime") for span in spans if isinstance(span, dict)]
     numbers = [start for start in starts if isinstance(start, (int, float))]
     counts_from_zero = bool(numbers) and max(numbers) < NO_DATE
     if counts_from_zero:
         message = "expected dates, found times that start at zero; kept, and 0 is a valid time"
-        builder.ledger.issue("TIME_ZERO", message, at=at, severity="info", trace_id=told, field="startTime")
+        builder.ledger.issue("TIME_ZERO", message, at=at, severity="info", trace_id=trace_text, field="startTime")
     for span in spans:
         _span(span, at, builder, ids, resources, name, keeps_zero=counts_from_zero)
 
@@ -150,15 +150,16 @@ def _span(
     is_elastic = "startTimeMillis" in span
     pairs = tag_pairs(span.get("tags"), at, builder, field="tags", is_hex=is_elastic)
     pairs += tag_pairs(span.get("tag"), at, builder, field="tag")
-    said = meaning(pairs, at, builder)
-    attributes = said.attributes
+    tag_meaning = meaning(pairs, at, builder)
+    attributes = tag_meaning.attributes
     for key, text in (("jaeger.trace_id", trace_id.hashed), ("jaeger.span_id", span_id.hashed)):
         if text:
             attributes.append(builder.kv(key, text, Origin.TAG))
     place = references(span, trace_id.value, ids)
-    if place.odd:
+    if place.malformed:
         message = (
-            f"expected references with refType, traceID and spanID, found {place.odd[0]!r:.80}; kept as an attribute"
+            f"expected references with refType, traceID and spanID, found {place.malformed[0]!r:.80};"
+            " kept as an attribute"
         )
         ledger.issue(
             "ID_NOT_HEX",
@@ -166,11 +167,11 @@ def _span(
             at=at,
             severity="warn",
             field="references",
-            raw=str(place.odd),
+            raw=str(place.malformed),
             trace_id=trace_text,
             span_id=span_text,
         )
-        attributes.append(builder.kv("jaeger.references", place.odd, Origin.TAG))
+        attributes.append(builder.kv("jaeger.references", place.malformed, Origin.TAG))
     start = nanoseconds(span.get("startTime"), "startTime", at, builder)
     length = nanoseconds(span.get("duration"), "duration", at, builder)
     start = None if start == 0 and not keeps_zero else start
@@ -183,20 +184,20 @@ def _span(
         span_id=span_id.value,
         parent_id=place.parent_id,
         name=name,
-        kind=said.kind,
+        kind=tag_meaning.kind,
         start_ns=start,
         end_ns=None if start is None or length is None else start + length,
-        status_code=said.status_code,
-        status_message=said.status_message,
-        trace_state=said.trace_state,
+        status_code=tag_meaning.status_code,
+        status_message=tag_meaning.status_message,
+        trace_state=tag_meaning.trace_state,
         flags=_flags(span.get("flags"), at, builder),
         resolution_ns=RESOLUTION_NS,
         resource=_resource_of(span, resources, at, builder),
-        scope=said.scope,
+        scope=tag_meaning.scope,
         attributes=attributes,
         events=_events(span.get("logs"), at, builder, is_elastic=is_elastic),
         links=place.links,
-        quality=trace_id.bits | place.bits | said.quality,
+        quality=trace_id.bits | place.bits | tag_meaning.quality,
     )
 
 

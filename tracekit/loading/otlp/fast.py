@@ -111,20 +111,23 @@ class Scanner:
             raise ValueError
         flags, states, *dropped = rest
         messages = ["" if s is None else s.message for s in status]
-        if _NUL in "".join(chain(name, states, messages, (e.name for told in events for e in told))):
+        if _NUL in "".join(chain(name, states, messages, (event.name for group in events for event in group))):
             raise ValueError
         numbers = [_unsigned(flags), *map(_unsigned, dropped)]
-        told, linked = _events(events), _links(links)
+        event_columns, link_columns = _events(events), _links(links)
         rows.add(ids, parents, begun, ended, codes, kind, numbers, number, offset, owners)
         rows.names.extend(map(self._builder.names.code, name))
         rows.states.extend(self._texts(states))
         rows.messages.extend(self._texts(messages))
         rows.attributes.add(attributes)
-        if told is not None:
-            rows.add_events(map(len, events), (told.times, self._texts(told.names), told.dropped), told.attributes)
-        if linked is not None:
-            columns = (*linked.ids, self._texts(linked.states), linked.flags, linked.dropped, bytes(len(linked.states)))
-            rows.add_links(map(len, links), columns, linked.attributes)
+        if event_columns is not None:
+            names = self._texts(event_columns.names)
+            columns = (event_columns.times, names, event_columns.dropped)
+            rows.add_events(map(len, events), columns, event_columns.attributes)
+        if link_columns is not None:
+            ids, states, attributes, dropped, flags = link_columns
+            columns = (*ids, self._texts(states), flags, dropped, bytes(len(states)))
+            rows.add_links(map(len, links), columns, attributes)
 
     def _texts(self, texts: Sequence[str]) -> Iterable[int]:
         """Return the codes of texts, most of which are empty."""
@@ -272,19 +275,19 @@ def _unsigned(numbers: Sequence[int]) -> array[int]:
 
 def _events(events: Sequence[list[Event]]) -> _Events | None:
     """Return the events of a line, None if there are none; ValueError or OverflowError for invalid ones."""
-    told = list(chain.from_iterable(events))
-    if not told:
+    flat = list(chain.from_iterable(events))
+    if not flat:
         return None
-    times, names, attributes, dropped = zip(*map(msgspec.structs.astuple, told), strict=True)
+    times, names, attributes, dropped = zip(*map(msgspec.structs.astuple, flat), strict=True)
     return _Events(_times(times), names, attributes, _unsigned(dropped))
 
 
 def _links(links: Sequence[list[Link]]) -> _Links | None:
     """Return the links of a line, None if there are none; ValueError or OverflowError for invalid ones."""
-    told = list(chain.from_iterable(links))
-    if not told:
+    flat = list(chain.from_iterable(links))
+    if not flat:
         return None
-    trace, span, states, attributes, dropped, flags = zip(*map(msgspec.structs.astuple, told), strict=True)
+    trace, span, states, attributes, dropped, flags = zip(*map(msgspec.structs.astuple, flat), strict=True)
     if _NUL in "".join(states):
         raise ValueError
     traces = np.frombuffer(packed(trace, _TRACE_DIGITS), ">u8").reshape(-1, 2)

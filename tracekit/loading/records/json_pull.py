@@ -198,10 +198,10 @@ class JsonPull(JsonWindow):
         if first in CLOSERS and not gathered:
             self._gather(max_bytes)
             return
-        held = len(self._text) - self._at
-        if held > max_bytes:
+        length = len(self._text) - self._at
+        if length > max_bytes:
             self._refuse_unbuilt("JSON_HUGE", _huge(max_bytes))
-        self._fill(max(self._size, held))
+        self._fill(max(self._size, length))
 
     def _gather(self, max_bytes: int) -> None:
         """Read to the end of the next container, so that it is not parsed repeatedly."""

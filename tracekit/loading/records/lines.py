@@ -74,7 +74,7 @@ class LongLine:
     ----------
     lines
         Where it comes from.
-    held
+    collected
         Its first blocks.
 
     Attributes
@@ -87,9 +87,9 @@ class LongLine:
         Known when it has been read to its end.
     """
 
-    def __init__(self, lines: _Lines, held: deque[bytes]) -> None:
+    def __init__(self, lines: _Lines, collected: deque[bytes]) -> None:
         self._lines = lines
-        self._held = held
+        self._collected = collected
         self._ended = False
         self.line = lines.line
         self.offset = lines.offset
@@ -99,7 +99,7 @@ class LongLine:
         """Return at most ``size`` more bytes of the line, without its newline; none at its end."""
         if self._ended:
             return b""
-        block = self._held.popleft() if self._held else self._lines.block()
+        block = self._collected.popleft() if self._collected else self._lines.block()
         newline = block.find(b"\n", 0, size)
         end = newline if newline >= 0 else min(size, len(block))
         data, behind = block[:end], block[end + (newline >= 0) :]
@@ -108,7 +108,7 @@ class LongLine:
         if self._ended:
             self._lines.give_back(behind)
         elif behind:
-            self._held.appendleft(behind)
+            self._collected.appendleft(behind)
         self.offset += len(data)
         return data
 
@@ -171,29 +171,29 @@ class _Lines:
 
     def chunks(self) -> Generator[LineChunk | LongLine]:
         """Split the stream."""
-        held: deque[bytes] = deque()
+        collected: deque[bytes] = deque()
         ends_in_newline = True
         while True:
             block = self.block()
             final = not self._ahead
-            if b"\0" in block or (held and b"\0" in held[-1][-2:]):
-                held.append(block)
-                block = yield from self._without_padding(b"".join(held), final=final)
-                held.clear()
+            if b"\0" in block or (collected and b"\0" in collected[-1][-2:]):
+                collected.append(block)
+                block = yield from self._without_padding(b"".join(collected), final=final)
+                collected.clear()
             cut = len(block) if final else block.rfind(b"\n") + 1
             if cut or final:
-                data = b"".join([*held, memoryview(block)[:cut]])
-                held.clear()
+                data = b"".join([*collected, memoryview(block)[:cut]])
+                collected.clear()
                 yield self._chunk(data, final=final, ends_in_newline=data.endswith(b"\n") if data else ends_in_newline)
                 ends_in_newline = True
                 if final:
                     return
             if cut < len(block):
-                held.append(block[cut:])
+                collected.append(block[cut:])
             del block
-            if sum(map(len, held)) > self._max_line:
-                ends_in_newline = yield from self._long_line(held)
-                held = deque()
+            if sum(map(len, collected)) > self._max_line:
+                ends_in_newline = yield from self._long_line(collected)
+                collected = deque()
 
     def _chunk(self, data: bytes, *, final: bool, ends_in_newline: bool) -> LineChunk:
         """Return a chunk and count its bytes and lines."""
@@ -202,9 +202,9 @@ class _Lines:
         self.line += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _NEWLINE))  # 3 times as fast as bytes.count
         return chunk
 
-    def _long_line(self, held: deque[bytes]) -> Generator[LongLine, None, bool]:
+    def _long_line(self, collected: deque[bytes]) -> Generator[LongLine, None, bool]:
         """Yield a long line, and read to its end; return whether it ended in a newline."""
-        long_line = LongLine(self, held)
+        long_line = LongLine(self, collected)
         yield long_line
         while long_line.read(self._size):
             pass

@@ -32,7 +32,7 @@ def table_rows(text: str) -> pd.DataFrame:
     return frame.dropna(how="all")
 
 
-def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
+def metric_rows(text: str, add_issue: Callable[[int, str], None]) -> pd.DataFrame:
     """Return counts from a GetMetricData response saved as JSON.
 
     The label of a series contains what it counts: ``RequestCount``, ``Count`` or ``Invocations`` all requests,
@@ -42,33 +42,33 @@ def metric_rows(text: str, tell: Callable[[int, str], None]) -> pd.DataFrame:
     ``elb 5xx``, never part of the total.  ``HTTPCode_ELB_502_Count`` and the other single codes are already included in
     them and skipped.
     """
-    told = json.loads(text)
-    pages = told if isinstance(told, list) else [told]
+    content = json.loads(text)
+    pages = content if isinstance(content, list) else [content]
     rows: list[tuple[str, str | None, str, float]] = []
     listed = [page.get("MetricDataResults") if isinstance(page, dict) else None for page in pages]
     series = [one for page in listed for one in (page if isinstance(page, list) else [page])]
     for number, one in enumerate(series, 1):
         try:
-            rows += _series(one, number, tell, is_last=number == len(series))
+            rows += _series(one, number, add_issue, is_last=number == len(series))
         except MISSHAPEN as error:
-            tell(number, f"expected a series with Label, Timestamps and Values, found {one!r:.60}: {error!s:.100}")
+            add_issue(number, f"expected a series with Label, Timestamps and Values, found {one!r:.60}: {error!s:.100}")
     return _parted(pd.DataFrame(rows, columns=["time", "service", "what", "count"])) if rows else pd.DataFrame()
 
 
 def _series(
-    one: Any, number: int, tell: Callable[[int, str], None], *, is_last: bool
+    one: Any, number: int, add_issue: Callable[[int, str], None], *, is_last: bool
 ) -> list[tuple[str, str | None, str, float]]:
     """Return the counts of a series: time, service, what is counted, and count; raise for an invalid one."""
     label = str(one.get("Label") or one.get("Id"))
     state = one.get("StatusCode", "Complete")
     if state not in ("Complete", "PartialData") or one.get("Messages"):
-        tell(number, f"series {label!r:.80}: {state!s:.40}: {one.get('Messages', '')!s:.200}")
+        add_issue(number, f"series {label!r:.80}: {state!s:.40}: {one.get('Messages', '')!s:.200}")
     elif state == "PartialData" and is_last:
-        tell(number, f"series {label!r:.80} is partial: get the next page (NextToken)")
+        add_issue(number, f"series {label!r:.80} is partial: get the next page (NextToken)")
     meant = _meaning(label)
     if meant is None:
         wanted = "RequestCount, Count, Invocations, Errors or a status class"
-        tell(number, f"expected {wanted}, found {label!r:.80}: skipped")
+        add_issue(number, f"expected {wanted}, found {label!r:.80}: skipped")
         return []
     what, service = meant
     return [(_moment(at), service, what, _count(n)) for at, n in zip(one["Timestamps"], one["Values"], strict=True)]

@@ -39,20 +39,20 @@ def trace_id_in(text: str) -> str | None:
     return "".join(found.groups()).lower() if found else None
 
 
-def alb_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
+def alb_rows(lines: Iterator[tuple[int, str]], add_issue: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
     """Yield the requests of an access log of an Application Load Balancer."""
-    return _each(lines, tell, _alb_row)
+    return _each(lines, add_issue, _alb_row)
 
 
 def _each(
-    lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None], row: Callable[[str], dict[str, Any] | None]
+    lines: Iterator[tuple[int, str]], add_issue: Callable[[int, str], None], row: Callable[[str], dict[str, Any] | None]
 ) -> Iterator[dict[str, Any]]:
     """Yield the row of every line with its number; report invalid lines."""
     for number, line in lines:
         try:
             found = row(line)
         except MISSHAPEN as error:
-            tell(number, f"{error or type(error).__name__}"[:_LONGEST])
+            add_issue(number, f"{error or type(error).__name__}"[:_LONGEST])
             continue
         if found is not None:
             yield {"line": number, **found}
@@ -91,8 +91,8 @@ def _ns(amount: Any, unit_ns: float) -> int | None:
 
 def _came(cells: list[str]) -> str:
     """Return the time of the request, or of the response if that is missing."""
-    told = cells[_ALB_CAME] if len(cells) > _ALB_CAME else ""
-    return told if _STAMP.match(told) else cells[1]
+    received = cells[_ALB_CAME] if len(cells) > _ALB_CAME else ""
+    return received if _STAMP.match(received) else cells[1]
 
 
 def _status(cell: str) -> int | None:
@@ -100,7 +100,9 @@ def _status(cell: str) -> int | None:
     return int(cell) if _CODE.fullmatch(cell) and cell != "000" else None
 
 
-def cloudfront_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
+def cloudfront_rows(
+    lines: Iterator[tuple[int, str]], add_issue: Callable[[int, str], None]
+) -> Iterator[dict[str, Any]]:
     """Yield the requests of a CloudFront access log (W3C extended, with its ``#Fields`` line)."""
     fields: list[str] = []
     for number, line in lines:
@@ -108,7 +110,7 @@ def cloudfront_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str],
             name, _, rest = line.partition(":")
             fields = rest.split() if name == "#Fields" else fields
             continue
-        yield from _each(iter([(number, line)]), tell, partial(_cloudfront_row, fields))
+        yield from _each(iter([(number, line)]), add_issue, partial(_cloudfront_row, fields))
 
 
 def _cloudfront_row(fields: list[str], line: str) -> dict[str, Any]:
@@ -137,9 +139,9 @@ def _cloudfront_time(cells: dict[str, str]) -> str | int | None:
     return _ns(stamp, 1e9)
 
 
-def gateway_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
+def gateway_rows(lines: Iterator[tuple[int, str]], add_issue: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
     """Yield the requests of API Gateway access logs: one JSON object per line, with ``$context`` names."""
-    return _each(lines, tell, _gateway_row)
+    return _each(lines, add_issue, _gateway_row)
 
 
 def _gateway_row(line: str) -> dict[str, Any]:
@@ -185,23 +187,23 @@ def _gateway_time(entry: dict[str, Any]) -> Any:
         return None
 
 
-def report_rows(lines: Iterator[tuple[int, str]], tell: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
+def report_rows(lines: Iterator[tuple[int, str]], add_issue: Callable[[int, str], None]) -> Iterator[dict[str, Any]]:
     """Yield the invocations in the REPORT lines of Lambda functions, plain or JSON; other lines are skipped."""
-    held: dict[str, Any] | None = None
+    pending: dict[str, Any] | None = None
     for number, line in lines:
-        if held is not None and "XRAY TraceId:" in line and "REPORT" not in line:
-            held |= _xray_part(line)
+        if pending is not None and "XRAY TraceId:" in line and "REPORT" not in line:
+            pending |= _xray_part(line)
             continue
-        if held is not None:
-            yield _timed(held, tell)
-            held = None
-        for row in _each(iter([(number, line)]), tell, _report):
+        if pending is not None:
+            yield _timed(pending, add_issue)
+            pending = None
+        for row in _each(iter([(number, line)]), add_issue, _report):
             if row.pop("is_whole"):
-                yield _timed(row, tell)
+                yield _timed(row, add_issue)
             else:
-                held = row  # the next line may be its trace
-    if held is not None:
-        yield _timed(held, tell)
+                pending = row  # the next line may be its trace
+    if pending is not None:
+        yield _timed(pending, add_issue)
 
 
 def _report(line: str) -> dict[str, Any] | None:
@@ -254,11 +256,11 @@ def _json_report(line: str) -> dict[str, Any]:
     }
 
 
-def _timed(row: dict[str, Any], tell: Callable[[int, str], None]) -> dict[str, Any]:
+def _timed(row: dict[str, Any], add_issue: Callable[[int, str], None]) -> dict[str, Any]:
     """Return an invocation with a time, by default that of its trace id."""
     number = row["line"]
     if row.get("time") is None and row.get("trace_id"):
         row["time"] = int(row["trace_id"][:8], 16) * 1e9
     if row.get("time") is None:
-        tell(number, "expected a time or an X-Ray trace id in a REPORT line, found neither: counted without a time")
+        add_issue(number, "expected a time or an X-Ray trace id in a REPORT line, found neither; counted without it")
     return row

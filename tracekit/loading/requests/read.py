@@ -84,8 +84,8 @@ class Requests:
     def __repr__(self) -> str:
         known = 0 if self.log is None else int(self.log["trace_id"].notna().sum())
         traced = f", {known:,} with a trace id" if known else ""
-        odd = f", {len(self.issues):,} issues" if len(self.issues) else ""
-        return f"Requests({self.counts['count'].sum():,.0f} requests from {self.format}{traced}{odd})"
+        issues = f", {len(self.issues):,} issues" if len(self.issues) else ""
+        return f"Requests({self.counts['count'].sum():,.0f} requests from {self.format}{traced}{issues})"
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(repr(self))}</p>{self.counts.head(10).to_html(index=False, border=0)}"

@@ -67,7 +67,7 @@ TYPES: dict[str, dict[str, str]] = {
 MAY_BE_EMPTY = {("kv", "text"), *((name, column) for name in ("sources", "issues") for column in TYPES[name])}
 
 
-def odd_column(name: str, found: dict[str, str]) -> str:
+def column_difference(name: str, found: dict[str, str]) -> str:
     """Return the first difference of a table's columns from the layout, "" for none."""
     for column, kind in TYPES[name].items():
         if found.get(column) != kind:
@@ -76,7 +76,9 @@ def odd_column(name: str, found: dict[str, str]) -> str:
     return f"a column {more[0]}, which is not part of a store" if more else ""
 
 
-def odd_codes(columns: Columns, weights: Weights, trace_count: int, source_count: int) -> tuple[str, str, str] | None:
+def impossible_numbers(
+    columns: Columns, weights: Weights, trace_count: int, source_count: int
+) -> tuple[str, str, str] | None:
     """Return the first table with impossible numbers, what was expected and what was found; None for none."""
     for table, column, values, low, high in _references(columns, weights, source_count):
         if len(values) and (values.min() < low or values.max() >= high):

@@ -34,7 +34,7 @@ from tracekit.columns import (
 from tracekit.errors import LoadError
 from tracekit.loading.building.ledger import issues_frame, sources_frame
 from tracekit.loading.paths import path_error, shown
-from tracekit.loading.store.layout import MAY_BE_EMPTY, NUMBERS, odd_codes, odd_column
+from tracekit.loading.store.layout import MAY_BE_EMPTY, NUMBERS, column_difference, impossible_numbers
 from tracekit.weights import Weights
 
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ def read_table(path: Path, mark: FileMark, name: str = "") -> pa.Table:
 
 def _check_columns(path: Path, table: pa.Table, name: str) -> None:
     """Raise LoadError (STORE_BROKEN) if the columns of a file are not those of its table."""
-    odd = odd_column(name, {column.name: str(column.type) for column in table.schema})
-    if odd:
-        raise broken(path, f"the columns of {name}", odd)
+    wrong = column_difference(name, {column.name: str(column.type) for column in table.schema})
+    if wrong:
+        raise broken(path, f"the columns of {name}", wrong)
     for column in table.column_names:
         if table.column(column).null_count and (name, column) not in MAY_BE_EMPTY:
             raise broken(path, f"a value in every row of {column}", f"{table.column(column).null_count:,} without")
@@ -236,8 +236,8 @@ def read_part(folder: Path, marks: dict[str, FileMark], trace_count: int, source
     )
     table = read("weights")
     weights = Weights(_array(table, "value"), Codes(_array(table, "source"), texts("weight_sources")))
-    odd = odd_codes(columns, weights, trace_count, source_count)
-    if odd is not None:
-        table, expected, found = odd
+    wrong = impossible_numbers(columns, weights, trace_count, source_count)
+    if wrong is not None:
+        table, expected, found = wrong
         raise broken(folder / f"{table}.parquet", expected, found)
     return columns, weights

@@ -51,7 +51,7 @@ class Spans:
         self._columns = columns
         self._walk = walk
         self._events: dict[int, list[Event]] = {}
-        self._told: dict[int, Sequence[int]] = {}  # further attributes of the causes
+        self._cause_codes: dict[int, Sequence[int]] = {}  # further attributes of the causes
         parts = columns.parts
         self._inferred = np.array([part.inferred for part in parts])
         self._is_call = np.array([part.namespace in CALLS for part in parts]) & ~self._inferred
@@ -67,7 +67,7 @@ class Spans:
             value, trace_id = columns.causes[row], columns.documents.trace_ids[columns.document[row]]
             who = Reference(trace_id, "", int(columns.span_id[row]), at)
             if isinstance(value, dict):
-                self._events[row], self._told[row] = causes.of_object(value, who)
+                self._events[row], self._cause_codes[row] = causes.of_object(value, who)
             elif value:  # the exceptions of its line come before it
                 self._events[row] = [causes.of_reference(who._replace(exception_id=value))]
         causes.resolve()
@@ -76,14 +76,14 @@ class Spans:
         """Return the batch."""
         resources, own = self._resources()
         links, events = self._columns.links, self._events
-        told = [(row, event) for row in sorted(events) for event in events[row]]
+        found = [(row, event) for row in sorted(events) for event in events[row]]
         name = builder.texts.optional
         linked = [(row, link) for row in sorted(links) for link in links[row]]
         return Batch(
             self._spans(builder, np.array(places, np.int64).reshape(-1, 2), np.array(resources, np.int32)),
             self._attributes(own),
-            EventColumns(*transposed([(row, 0, name(e.name), e.dropped) for row, e in told], EVENT_DTYPES)),
-            ragged([event.attributes for _, event in told]),
+            EventColumns(*transposed([(row, 0, name(e.name), e.dropped) for row, e in found], EVENT_DTYPES)),
+            ragged([event.attributes for _, event in found]),
             LinkColumns(*transposed([_link_row(row, link) for row, link in linked], LINK_DTYPES)),
             ragged([link.attributes for _, link in linked]),
         )
@@ -164,9 +164,9 @@ class Spans:
         """Return the attributes of all parts, ``own`` those of segments, in the order of the tolerant reader."""
         columns, flags = self._columns, self._walk.flags
         marked = [(row, columns.parts[row]) for row in self._marked]
-        told = Few(self._marked, [flags(part.error, part.fault, part.throttle) for _, part in marked])
-        more = Few(list(self._told), list(self._told.values()))
-        return _joined([own, columns.calls, self._callees(), *columns.blocks, told, more], len(columns.parts))
+        flagged = Few(self._marked, [flags(part.error, part.fault, part.throttle) for _, part in marked])
+        more = Few(list(self._cause_codes), list(self._cause_codes.values()))
+        return _joined([own, columns.calls, self._callees(), *columns.blocks, flagged, more], len(columns.parts))
 
 
 def _joined(slots: Sequence[Few], count: int) -> Ragged:

@@ -212,17 +212,17 @@ class Blocks:
         (aws, loose, _), (service, loose_service, _) = opened
         host, call = xray_fields.host(aws)
         facts = {"service.name": root.name, **xray_fields.service(service)}
-        told: dict[str, Any] = {}
+        otel: dict[str, Any] = {}
         codes = [*loose, *loose_service, *self._members.codes(call)]
         if by_otel:
             metadata, loose, is_plain = self._object("metadata", root.metadata)
             opened.append((metadata, loose, is_plain))
-            told = xray_fields.otel_resource(metadata)
+            otel = xray_fields.otel_resource(metadata)
             codes += loose + xray_fields.otel_metadata(kv, metadata)
         for key, value in host.items():
             facts["aws.xray." * (key in facts) + key] = value
-        resource = [kv(key, value, Origin.METADATA) for key, value in told.items()]
-        resource += [kv(key, value, Origin.AWS) for key, value in facts.items() if key not in told]
+        resource = [kv(key, value, Origin.METADATA) for key, value in otel.items()]
+        resource += [kv(key, value, Origin.AWS) for key, value in facts.items() if key not in otel]
         resource += [kv(key, value, Origin.AWS) for key, value in xray_fields.origin(root.origin, root.resource_arn)]
         if root.origin in _LAMBDA:
             codes.append(kv("faas.name", root.name, Origin.DERIVED))

@@ -188,7 +188,7 @@ class SegmentColumns:
         links: dict[int, list[Link]] = {}
         for row, value in _values([part.links for part in self.parts]).items():
             items = [item for item in (value if isinstance(value, list) else [value]) if item is not None]
-            found = [link for item in items if (link := self._walk.odd.link(item))]
+            found = [link for item in items if (link := self._walk.problems.link(item))]
             if len(found) < len(items):
                 raise ValueError("expected links with trace_id and id")
             links[row] = found
@@ -223,8 +223,8 @@ class SegmentColumns:
         is_otel = by_otel[self.document]
         is_left = ~is_otel | self.is_segment
         own = [NOTHING if other else raw for raw, other in zip(raws, is_otel.tolist(), strict=True)]
-        told = [NOTHING if left else raw for raw, left in zip(raws, is_left.tolist(), strict=True)]
-        return [_coded(own, blocks.metadata.of), _coded(told, blocks.otel_metadata.of)]
+        otel = [NOTHING if left else raw for raw, left in zip(raws, is_left.tolist(), strict=True)]
+        return [_coded(own, blocks.metadata.of), _coded(otel, blocks.otel_metadata.of)]
 
 
 def _coded(blocks: Sequence[Raw], codes_of: Callable[[Sequence[bytes]], list[Any]]) -> Few:

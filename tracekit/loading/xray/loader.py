@@ -24,7 +24,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tracekit.loading.ids import as_told, parse_trace_id
+from tracekit.loading.ids import parse_trace_id, shown_id
 from tracekit.loading.loader import Loader
 from tracekit.loading.records import BigInt
 from tracekit.loading.xray.documents import DocumentParser, excerpt, listed
@@ -91,7 +91,7 @@ class _Reader:
     def __init__(self, builder: Builder) -> None:
         self._builder = builder
         self._ledger: Ledger | None = None
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._documents = DocumentParser(builder)
         self.walk = Walk(builder)
 
@@ -113,7 +113,7 @@ class _Reader:
         """Begin a record; messages about another source may be repeated for a new one."""
         if self._ledger is not self._builder.ledger:
             self._ledger = self._builder.ledger
-            self._told.clear()
+            self._reported.clear()
 
     def take(self, item: Any, at: Position) -> None:
         """Load one item: an object of any shape, or the text of a document."""
@@ -144,10 +144,10 @@ class _Reader:
         ledger = self._builder.ledger
         ledger.dialect("retrieved_traces" if "RetrievalStatus" in record else "batch_get_traces")
         for trace_id in listed(record.get("UnprocessedTraceIds")):
-            if f"unprocessed {trace_id}" not in self._told:
-                self._told.add(f"unprocessed {trace_id}")
+            if f"unprocessed {trace_id}" not in self._reported:
+                self._reported.add(f"unprocessed {trace_id}")
                 message = f"X-Ray did not process {trace_id!r:.50}"
-                where = as_told(trace_id)
+                where = shown_id(trace_id)
                 ledger.issue("XR_UNPROCESSED", message, at=at, trace_id=where, field="UnprocessedTraceIds")
                 ledger.incomplete("X-Ray did not process all trace ids")
         status = record.get("RetrievalStatus")
@@ -177,7 +177,7 @@ class _Reader:
     def _trace(self, trace: dict[str, Any], at: Position) -> tuple[str, str]:
         """Record X-Ray's facts about a trace; return its id as recorded, and as shown in issues."""
         name = str(trace.get("Id") or "")
-        found, where = parse_trace_id(name), as_told(name)
+        found, where = parse_trace_id(name), shown_id(name)
         is_limited = trace.get("LimitExceeded") is True
         if found.value:
             self._builder.fact(
@@ -220,8 +220,8 @@ class _Reader:
         """Report that trace summaries contain no spans."""
         found = listed(record.get("TraceSummaries"))
         self._builder.ledger.skip("X-Ray trace summaries", max(1, len(found)))
-        if "summaries" not in self._told:
-            self._told.add("summaries")
+        if "summaries" not in self._reported:
+            self._reported.add("summaries")
             message = (
                 f"expected traces with segments, found {len(found)} trace summaries (GetTraceSummaries), which contain"
                 " no spans; fetch the traces by id with aws xray batch-get-traces --trace-ids, or tracekit pull"

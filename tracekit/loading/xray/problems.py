@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.loading.building.builder import Link
 from tracekit.loading.building.pool import canonical_json
-from tracekit.loading.ids import as_told, parse_span_id, parse_trace_id
+from tracekit.loading.ids import parse_span_id, parse_trace_id, shown_id
 from tracekit.loading.xray.segment import LATEST_S, NS_DIGITS, OddSegment, Segment
 from tracekit.schema import Origin, Quality, Relation
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _LINK = frozenset({"trace_id", "id", "attributes"})
 
 
-class Odd:
+class Problems:
     """Reports irregular segments.
 
     Parameters
@@ -36,7 +36,7 @@ class Odd:
         """Report a document that disagrees with its entry or trace; the document's value is used."""
         message = f"expected {expected}, found {found[:40]}; the document's value is used"
         self._builder.ledger.issue(
-            "XR_TRACE_MISMATCH", message, at=at, trace_id=as_told(part.trace_id), span_id=part.id[:16], field=field
+            "XR_TRACE_MISMATCH", message, at=at, trace_id=shown_id(part.trace_id), span_id=part.id[:16], field=field
         )
 
     def parent(self, root: Segment, at: Position) -> tuple[int, int]:
@@ -159,7 +159,7 @@ class Odd:
         pairs += [(f"aws.xray.link.{key}", value) for key, value in item.items() if key not in _LINK]
         return Link(trace.value, span.value, Relation.XRAY_LINK, [self._kv(key, value) for key, value in pairs])
 
-    def told(self, at: Position, trace_id: int, part: Segment) -> list[int]:
+    def report(self, at: Position, trace_id: int, part: Segment) -> list[int]:
         """Report the problems of a converted part, and return the codes of its unknown fields."""
         if not isinstance(part, OddSegment):
             return []

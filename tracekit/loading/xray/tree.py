@@ -76,6 +76,6 @@ def _places(above: list[Array]) -> list[Array]:
     for size, parents in zip(sizes[1:], above[1:], strict=True):
         before = np.cumsum(size) - size
         is_first = np.diff(parents, prepend=-1) > 0
-        elder = before[is_first][np.cumsum(is_first) - 1]  # parts before the first child of the same parent
-        places.append(places[-1][parents] + 1 + before - elder)
+        first_child = before[is_first][np.cumsum(is_first) - 1]  # parts before the first child of the same parent
+        places.append(places[-1][parents] + 1 + before - first_child)
     return places

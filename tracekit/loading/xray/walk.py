@@ -14,7 +14,7 @@ from tracekit.loading.building.builder import PENDING
 from tracekit.loading.ids import parse_trace_id
 from tracekit.loading.xray.blocks import Blocks, Interned, resource_key
 from tracekit.loading.xray.cause import Causes, Reference
-from tracekit.loading.xray.problems import Odd
+from tracekit.loading.xray.problems import Problems
 from tracekit.loading.xray.segment import NOTHING, Segment, count_parts, exact_times, span_id_of
 from tracekit.schema import Kind, Origin, Quality, RecordKind, Status
 
@@ -72,7 +72,7 @@ class Walk:
         self._span = builder.span
         self.scope = builder.scope()
         self.blocks = Blocks(builder)
-        self.odd = Odd(builder)
+        self.problems = Problems(builder)
         self._callees: dict[tuple[str, str], tuple[int, int]] = {}
         self.causes = Causes(builder)
 
@@ -83,9 +83,9 @@ class Walk:
         if not trace_id:
             return
         if entry and root.id and entry.lower() != root.id.lower():
-            self.odd.mismatch(at, root, "Id", f"the segment {entry[:40]} that the entry names", root.id)
+            self.problems.mismatch(at, root, "Id", f"the segment {entry[:40]} that the entry names", root.id)
         key = resource_key(root)
-        parent, bits = self.odd.parent(root, at) if root.parent_id else (0, 0)
+        parent, bits = self.problems.parent(root, at) if root.parent_id else (0, 0)
         if root.type == "subsegment":
             resource, codes = PENDING, self._about_call(root)
             bits |= CHILD_BITS
@@ -111,14 +111,14 @@ class Walk:
                 found.problem, message, at=at, span_id=root.id[:16], field="trace_id", count=parts
             )
         elif wrapper and own != wrapper and parse_trace_id(wrapper).value != found.value:
-            self.odd.mismatch(at, root, "trace_id", f"the trace {wrapper[:40]} that it came in", own)
+            self.problems.mismatch(at, root, "trace_id", f"the trace {wrapper[:40]} that it came in", own)
         return found.value
 
     def _about_segment(self, root: Segment, at: Position) -> list[int]:
         """Return the codes that only a segment has: a cold start, an invalid type."""
         codes = self.cold_start(root)
         if root.type not in {None, "segment"}:
-            codes.append(self.odd.type(root, at))
+            codes.append(self.problems.type(root, at))
         return codes
 
     def cold_start(self, root: Segment | Part) -> list[int]:
@@ -147,13 +147,13 @@ class Walk:
                 bits = CHILD_BITS if parent else CHILD_BITS | _NO_PARENT
                 codes = about_call(part)
                 if (part.parent_id or embedding) != embedding or (part.trace_id or root.trace_id) != root.trace_id:
-                    self.odd.embedded(share.at, share.trace_id, part, parent)
+                    self.problems.embedded(share.at, share.trace_id, part, parent)
             if part.__class__ is not Segment:
-                codes += self.odd.told(share.at, share.trace_id, part)
+                codes += self.problems.report(share.at, share.trace_id, part)
             if span_id:
                 self._part(share, part, span_id, parent, bits, codes, part is root and part.type != "subsegment")
             else:
-                self.odd.no_id(share.at, share.trace_id, part)
+                self.problems.no_id(share.at, share.trace_id, part)
 
     def _part(
         self, share: Share, part: Segment, span_id: int, parent: int, bits: int, codes: list[int], is_segment: bool
@@ -161,10 +161,10 @@ class Walk:
         """Load one segment or subsegment."""
         times = exact_times(part.start_time, part.end_time)
         if times is None:
-            odd = self.odd.times(share.at, share.trace_id, part)
-            if odd is None:
+            irregular = self.problems.times(share.at, share.trace_id, part)
+            if irregular is None:
                 return
-            times, bits = odd[:2], bits | odd[2]
+            times, bits = irregular[:2], bits | irregular[2]
         kind, record_kind = _SORTS[is_segment]
         if part.inferred:
             kind, record_kind, bits = _SERVER, int(RecordKind.INFERRED), bits | INFERRED
@@ -210,7 +210,7 @@ class Walk:
             codes += known
             return _CLIENT
         if part.namespace not in NAMESPACES:
-            self.odd.namespace(share.at, share.trace_id, part)
+            self.problems.namespace(share.at, share.trace_id, part)
         codes.append(known[0])
         return kind
 
@@ -237,7 +237,7 @@ class Walk:
         """Return the links of a part."""
         if part.links is NOTHING:
             return ()
-        return self.odd.links(share.at, part, codes, self.blocks.open(part.links)[0])
+        return self.problems.links(share.at, part, codes, self.blocks.open(part.links)[0])
 
     def _cause(
         self, share: Share, part: Segment, span_id: int, codes: list[int]
@@ -252,5 +252,5 @@ class Walk:
         if isinstance(cause, str) and cause:
             return (), self.causes.later(who._replace(exception_id=cause))
         if cause:
-            codes.append(self.odd.cause(share.at, share.trace_id, part, cause))
+            codes.append(self.problems.cause(share.at, share.trace_id, part, cause))
         return (), self._span
