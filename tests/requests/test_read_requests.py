@@ -304,7 +304,7 @@ def test_a_frame_of_requests_is_a_log():
             ValueError,
             "expected by to be any of service, route, method, status, found host",
         ),
-        (b"time,count\n", {"window": "0s"}, ValueError, "expected a window such as '1min'"),
+        (b"time,count\n", {"window": "0s"}, ValueError, "expected a positive window such as '1min'"),
         (b"no entry\n", {"format": "alb"}, tk.LoadError, "expected requests as alb, found none"),
         (b'{"MetricDataResults": 5}', {}, tk.LoadError, "expected requests as metrics, found none that could be read"),
         (b"a,b\n1,2\n", {}, tk.LoadError, "expected a column count, or one row a request"),
