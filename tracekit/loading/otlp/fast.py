@@ -125,9 +125,9 @@ class Scanner:
             columns = (event_columns.times, names, event_columns.dropped)
             rows.add_events(map(len, events), columns, event_columns.attributes)
         if link_columns is not None:
-            ids, states, attributes, dropped, flags = link_columns
-            columns = (*ids, self._texts(states), flags, dropped, bytes(len(states)))
-            rows.add_links(map(len, links), columns, attributes)
+            link_ids, link_states, link_attributes, link_dropped, link_flags = link_columns
+            details = (*link_ids, self._texts(link_states), link_flags, link_dropped, bytes(len(link_states)))
+            rows.add_links(map(len, links), details, link_attributes)
 
     def _texts(self, texts: Sequence[str]) -> Iterable[int]:
         """Return the codes of texts, most of which are empty."""
