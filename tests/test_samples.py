@@ -80,9 +80,7 @@ def test_a_missing_recording_is_refused(copied):
 
 def test_a_missing_index_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "DATASETS", (tmp_path / "a", tmp_path / "b"))
-    with pytest.raises(
-        LoadError, match=r"found no index\.json in .*a or .*b; reinstall tracekit-notebook"
-    ) as caught:
+    with pytest.raises(LoadError, match=r"found no index\.json in .*a or .*b; reinstall tracekit-notebook") as caught:
         samples.list_samples()
     assert caught.value.code == "SAMPLE_MISSING"
 

@@ -36,7 +36,7 @@ from tracekit.analysis.critical_path.what_if import WhatIf as WhatIf
 from tracekit.analysis.critical_path.what_if_curve import WhatIfCurve as WhatIfCurve
 from tracekit.analysis.critical_path.what_if import CapSelfTime as CapSelfTime
 from tracekit.analysis.critical_path.what_if import MatchDistribution as MatchDistribution
-from tracekit.analysis.clock_skew.estimate import clock_skew as clock_skew
+from tracekit.analysis.skew import clock_skew as clock_skew
 from tracekit.checks.topics import sampling as sampling
 from tracekit.checks.topics import quality as quality
 from tracekit.checks.coverage.coverage import coverage as coverage

@@ -26,8 +26,8 @@ import json
 import pytest
 from critical_path_cases import CASES, crisp_root, load, merged, sections
 
-from tracekit.analysis.clock_skew.estimate import clock_skew
 from tracekit.analysis.critical_path.compute import critical_path
+from tracekit.analysis.skew import clock_skew
 
 CONTENT = json.loads(CASES.read_text(encoding="utf-8"))["cases"] if CASES.exists() else []
 ORPHANS = {"edge/orphan_inside_root", "edge/only_orphans"}

@@ -3,12 +3,12 @@
 import json
 import math
 
-from tracekit.analysis.clock_skew.estimate import clock_skew
 from tracekit.analysis.critical_path.compute import critical_path
 from tracekit.analysis.errors import errors
 from tracekit.analysis.latency import latency
 from tracekit.analysis.self_time import self_time
 from tracekit.analysis.service_graph.build import service_graph
+from tracekit.analysis.skew import clock_skew
 from tracekit.analysis.timeline import timeline
 from tracekit.checks.coverage.coverage import coverage
 from tracekit.checks.sampling.collection_gaps import collection_gaps

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekit import TraceSet
-from tracekit.analysis.clock_skew.estimate import clock_skew
 from tracekit.analysis.critical_path.compute import critical_path
+from tracekit.analysis.skew import clock_skew
 from tracekit.views.tkw1 import decode
 from tracekit.views.waterfall import waterfall
 from tracekit.views.waterfall.compare import State, compared_payload, other_trace

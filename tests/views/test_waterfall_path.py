@@ -6,8 +6,8 @@ import pytest
 from hand_drawn import spans
 
 from tracekit import TraceSet
-from tracekit.analysis.clock_skew.estimate import clock_skew
 from tracekit.analysis.critical_path.compute import critical_path
+from tracekit.analysis.skew import clock_skew
 from tracekit.views.waterfall.path import path_columns
 from tracekit.views.waterfall.payload import trace_payload
 from tracekit.views.waterfall.rows import trace_rows

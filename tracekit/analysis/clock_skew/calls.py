@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit import semconv
-from tracekit.analysis.critical_path.build_tree import waiting_by_links
-from tracekit.analysis.critical_path.tree import Waiting
+from tracekit.analysis.waiting import Waiting, waiting_by_links
 from tracekit.attributes import Codes
 from tracekit.forest import visible_parents
 from tracekit.schema import KINDS, Kind

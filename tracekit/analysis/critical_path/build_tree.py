@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracekit import semconv
-from tracekit.analysis.critical_path.tree import PathTree, Waiting, choose, with_roots
+from tracekit.analysis.critical_path.tree import PathTree, choose, with_roots
+from tracekit.analysis.waiting import Waiting, waiting_by_links
 from tracekit.completeness import root_counts
 from tracekit.forest import visible_parents
-from tracekit.messages import are_messages
-from tracekit.schema import Kind, ParentState, Quality, Relation
+from tracekit.schema import Kind, ParentState, Quality
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.tree import Scope
@@ -71,23 +71,6 @@ def _holes(traces: TraceSet, orphans: Array, virtual: Array) -> tuple[Array, Arr
     is_virtual = by_trace >= first.sum()
     behind_id = np.concatenate((of_id[first], np.zeros(len(virtual), np.uint64)))
     return behind[by_trace], behind_id[by_trace], is_virtual, place[name]
-
-
-def waiting_by_links(traces: TraceSet, parent: Array, inferred: Array, follows_from: str) -> Array:
-    """Return ``Waiting`` of every span according to its links and kind."""
-    spans, links, is_message = traces.columns.spans, traces.columns.links, traces.lookup.is_message
-    waiting = np.zeros(len(parent), np.int8)
-    if is_message.any():
-        is_handler = (spans.kind == Kind.CONSUMER) | (spans.kind == Kind.SERVER)
-        handlers = np.flatnonzero(is_handler & (parent >= 0) & (parent < len(parent)))
-        waiting[handlers[are_messages(traces.lookup, parent[handlers], handlers)]] = Waiting.CONSUMER
-    if follows_from == "async" and len(links):
-        row = links.span_row
-        to_parent = (links.relation == Relation.FOLLOWS_FROM) & (links.span_id == spans.parent_id[row])
-        to_parent &= (links.trace_lo == spans.trace_lo[row]) & (links.trace_hi == spans.trace_hi[row])
-        waiting[row[to_parent]] = Waiting.FOLLOWS_FROM
-    waiting[inferred] = Waiting.INFERRED
-    return waiting
 
 
 def _times(traces: TraceSet, parent: Array, waiting: Array, offset_ns: Array | None) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracekit.analysis.clock_skew.alignment import moved_by, offsets_for, without_overlaps
+from tracekit.analysis.critical_path.alignment import moved_by, offsets_for, without_overlaps
 from tracekit.analysis.critical_path.build_tree import build_tree
 from tracekit.analysis.critical_path.result import CriticalPath
 from tracekit.analysis.critical_path.support import without_contradicted

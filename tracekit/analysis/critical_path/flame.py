@@ -11,7 +11,7 @@ import pandas as pd
 from tracekit.analysis.critical_path.factors import whole_numbers
 from tracekit.analysis.critical_path.flame_tree import NAMES, escaped, in_order, placed_in, totals
 from tracekit.analysis.critical_path.keys import call_tree
-from tracekit.analysis.critical_path.tree import Waiting
+from tracekit.analysis.waiting import Waiting
 from tracekit.findings import Shown
 from tracekit.stats.grouping import dense_codes, sum_by
 from tracekit.weights.known import Weighted

@@ -12,7 +12,8 @@ from tracekit.analysis.clock_skew.result import offsets_table
 from tracekit.analysis.critical_path.hops import hops_of, resting_ns, unexplained_ns
 from tracekit.analysis.critical_path.kernel import segments
 from tracekit.analysis.critical_path.keys import MISSING, NO_SPAN
-from tracekit.analysis.critical_path.tree import Waiting, walks
+from tracekit.analysis.critical_path.tree import walks
+from tracekit.analysis.waiting import Waiting
 from tracekit.completeness import orphan_counts, root_counts
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from tracekit.analysis.clock_skew.pairs import Evidence
-from tracekit.analysis.critical_path.tree import PathTree, Waiting
+from tracekit.analysis.waiting import Waiting
 from tracekit.schema import ParentState, Quality
 
 if TYPE_CHECKING:
     from tracekit.analysis.critical_path.result import CriticalPath
+    from tracekit.analysis.critical_path.tree import PathTree
     from tracekit.columns import Array
     from tracekit.traces import TraceSet
 

@@ -18,7 +18,7 @@ from tracekit.analysis.critical_path import support as path_support
 from tracekit.analysis.critical_path import what_if as what_ifs
 from tracekit.analysis.critical_path import what_if_curve as curves
 from tracekit.analysis.critical_path.issues import issues_of
-from tracekit.analysis.critical_path.tree import Waiting
+from tracekit.analysis.waiting import Waiting
 from tracekit.completeness import is_partial
 from tracekit.findings import Shown
 from tracekit.weights.known import Weighted

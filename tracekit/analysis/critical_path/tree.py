@@ -7,13 +7,13 @@ Spans keep their rows. Added nodes follow: a ``(missing)`` node for each missing
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from tracekit.analysis.critical_path.kernel import walk
+from tracekit.analysis.waiting import Waiting
 from tracekit.expressions.conditions import evaluate
 from tracekit.forest import blocks
 from tracekit.frames import span_column
@@ -28,18 +28,6 @@ if TYPE_CHECKING:
     Scope: TypeAlias = str | pd.Series | Array | Callable[[pd.DataFrame], Any]
 
 _BLOCK = 65_536  # spans; a block fits the second-level cache
-
-
-class Waiting(IntEnum):
-    """Whether a parent waits for a node, and the reason if not."""
-
-    AWAITED = 0
-    FOLLOWS_FROM = 1
-    CONSUMER = 2
-    OVERFLOW = 3
-    INFERRED = 4
-    OTHER_ROOT = 5
-    UNFINISHED = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ import pandas as pd
 from tracekit.analysis.critical_path.kernel import walk
 from tracekit.analysis.critical_path.keys import key_codes
 from tracekit.analysis.critical_path.replay import Plan, own_times
-from tracekit.analysis.critical_path.tree import Waiting, matching
+from tracekit.analysis.critical_path.tree import matching
+from tracekit.analysis.waiting import Waiting
 from tracekit.findings import Shown
 from tracekit.stats.grouping import group_rows
 from tracekit.stats.influences import Denominator, influence

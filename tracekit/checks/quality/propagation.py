@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tracekit.analysis.clock_skew.estimate import clock_skew
+from tracekit.analysis.skew import clock_skew
 from tracekit.checks.quality.call_targets import unanswered, unknown_peers
 from tracekit.checks.quality.reference_clock import ReferenceClock, reference_clock
 from tracekit.checks.quality.stitching import stitch

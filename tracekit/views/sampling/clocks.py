@@ -42,7 +42,7 @@ def plot_clock_skew(result: ClockSkew, *, pairs: int = 15) -> Chart:
     --------
     >>> import pandas as pd
     >>> from tracekit import TraceSet
-    >>> from tracekit.analysis.clock_skew.estimate import clock_skew
+    >>> from tracekit.analysis.skew import clock_skew
     >>> rows = {"span_id": ["1", "2"], "parent_span_id": [None, "1"], "host_name": ["h1", "h2"], "name": "x"}
     >>> frame = pd.DataFrame(rows | {"trace_id": "a1", "start_ns": [0, 1020], "end_ns": [100, 1080]})
     >>> [round(x * 1e9) for x in plot_clock_skew(clock_skew(TraceSet.from_spans(frame), min_traces=1)).data[0].x]

@@ -9,9 +9,9 @@ import numpy as np
 
 from tracekit.analysis.clock_skew.calls import clocks
 from tracekit.analysis.clock_skew.offsets import needed_offsets
-from tracekit.analysis.clock_skew.overlap import SHARE, Clocked, cut_overlaps
 from tracekit.analysis.clock_skew.result import ClockSkew
-from tracekit.analysis.critical_path.tree import Waiting
+from tracekit.analysis.critical_path.overlap import SHARE, Clocked, cut_overlaps
+from tracekit.analysis.waiting import Waiting
 
 if TYPE_CHECKING:
     from tracekit.analysis.clock_skew.offsets import Offsets
